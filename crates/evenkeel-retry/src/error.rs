@@ -1,0 +1,72 @@
+use std::{error::Error, fmt, time::Duration};
+
+/// Why a call gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GaveUp {
+    /// The error was classified as permanent.
+    Permanent,
+    /// All attempts were made.
+    Attempts,
+    /// The total time was over, or would have been over before the next attempt.
+    Deadline,
+    /// The error asked for this wait, longer than [`Policy::max_retry_after`](crate::Policy::max_retry_after).
+    RetryAfter(Duration),
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permanent => f.write_str("the error is permanent"),
+            Self::Attempts => f.write_str("no attempts left"),
+            Self::Deadline => f.write_str("no time left"),
+            Self::RetryAfter(wait) => write!(f, "asked to wait {wait:?}, too long"),
+        }
+    }
+}
+
+/// A call that gave up: why, after how much, and with which last error.
+///
+/// The error that the last attempt returned is the `source()`, and is given back by value in `last`.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{GaveUp, Policy};
+/// use std::{io, time::Duration};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let policy = Policy::fixed(Duration::from_secs(1)).max_attempts(3);
+/// let gave_up = policy.run(async || Err::<(), _>(io::Error::other("busy"))).await.unwrap_err();
+///
+/// assert_eq!(gave_up.reason, GaveUp::Attempts);
+/// assert_eq!(gave_up.to_string(), "gave up after 3 attempts and 2s: no attempts left");
+/// assert_eq!(gave_up.last.unwrap().to_string(), "busy");
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryError<E> {
+    /// Why there was no other attempt.
+    pub reason: GaveUp,
+    /// What the last attempt returned; none if it timed out.
+    pub last: Option<E>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The time from the first failure until the call gave up.
+    pub elapsed: Duration,
+}
+
+impl<E> fmt::Display for RetryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        write!(f, "gave up after {} attempt{plural} and {:?}: {}", self.attempts, self.elapsed, self.reason)?;
+        if self.last.is_none() { f.write_str("; the last attempt timed out") } else { Ok(()) }
+    }
+}
+
+impl<E: Error + 'static> Error for RetryError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.last.as_ref().map(|error| error as _)
+    }
+}

@@ -1,0 +1,164 @@
+use std::time::Duration;
+
+use crate::{Backoff, Run, Tries};
+
+/// When to try again, for how long, and when to give up: plain data, usable as a `static`.
+///
+/// A policy knows nothing of errors. Which of them are worth another attempt belongs to the call:
+/// [`Run::when`], [`Run::classify`], [`Failed::when`](crate::Failed::when).
+///
+/// | setting | default | meaning |
+/// |---|---|---|
+/// | [`max_attempts`](Self::max_attempts) | 3 | attempts in all, the first included |
+/// | [`attempt_timeout`](Self::attempt_timeout) | 30 s | one attempt |
+/// | [`total_timeout`](Self::total_timeout) | none | all attempts and the waits between them |
+/// | [`max_retry_after`](Self::max_retry_after) | 60 s | the longest wait that a server may ask for |
+/// | [`seed`](Self::seed) | a new one for each call | where jitter is drawn from |
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::Policy;
+/// use std::time::Duration;
+///
+/// static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(10))
+///     .max_attempts(4)
+///     .attempt_timeout(Duration::from_secs(5));
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use std::{io, sync::atomic::{AtomicU32, Ordering::Relaxed}};
+/// let calls = AtomicU32::new(0);
+/// let answer = POLICY.run(async || match calls.fetch_add(1, Relaxed) {
+///     0 => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
+///     _ => Ok(42),
+/// });
+/// assert_eq!(answer.await.unwrap(), 42);
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    pub(crate) backoff: Backoff,
+    pub(crate) max_attempts: u32,
+    pub(crate) attempt_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+    pub(crate) max_retry_after: Duration,
+    pub(crate) seed: Option<u64>,
+}
+
+impl Policy {
+    /// A policy with this backoff and the defaults of the table above.
+    #[must_use]
+    pub const fn new(backoff: Backoff) -> Self {
+        Self {
+            backoff,
+            max_attempts: 3,
+            attempt_timeout: Duration::from_secs(30),
+            total_timeout: Duration::MAX,
+            max_retry_after: Duration::from_secs(60),
+            seed: None,
+        }
+    }
+
+    /// Delays that double from `initial` to `cap`, with full jitter: [`Backoff::exponential`].
+    ///
+    /// # Panics
+    /// If `initial` is longer than `cap`; at compile time in a `const` or `static`.
+    #[must_use]
+    #[track_caller]
+    pub const fn exponential(initial: Duration, cap: Duration) -> Self {
+        Self::new(Backoff::exponential(initial, cap))
+    }
+
+    /// The same delay before every retry: [`Backoff::fixed`].
+    #[must_use]
+    pub const fn fixed(delay: Duration) -> Self {
+        Self::new(Backoff::fixed(delay))
+    }
+
+    /// Attempts in all, the first included.
+    ///
+    /// # Panics
+    /// If `attempts` is zero; at compile time in a `const` or `static`.
+    #[must_use]
+    #[track_caller]
+    pub const fn max_attempts(mut self, attempts: u32) -> Self {
+        assert!(attempts > 0, "a policy of zero attempts would never try");
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// The longest time for one attempt, which is dropped then and counts as failed; `Duration::MAX` sets no bound.
+    ///
+    /// The timer is armed when an attempt is first pending: an operation that is ready at once reads no clock.
+    #[must_use]
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = timeout;
+        self
+    }
+
+    /// The longest time for all attempts and waits together, from the first attempt on; `Duration::MAX` sets no bound.
+    ///
+    /// An attempt in flight is dropped at that time. A wait that would not end before it is not begun: the call
+    /// gives up at once.
+    #[must_use]
+    pub const fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.total_timeout = timeout;
+        self
+    }
+
+    /// The longest wait that [`Verdict::RetryAfter`](crate::Verdict::RetryAfter) may ask for; beyond it the call
+    /// gives up, since coming back early is what the server asked not to do.
+    #[must_use]
+    pub const fn max_retry_after(mut self, longest: Duration) -> Self {
+        self.max_retry_after = longest;
+        self
+    }
+
+    /// Draws the jitter of every call from this seed, so that a simulation or a test can be replayed.
+    ///
+    /// All calls of a seeded policy wait alike: never ship one.
+    #[must_use]
+    pub const fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Calls `operation` until it succeeds or the policy gives up; every error is retried unless
+    /// [`Run::when`] or [`Run::classify`] says otherwise.
+    ///
+    /// The operation is first called when the future is first polled, and again only when its delay is over.
+    ///
+    /// # Errors
+    /// [`RetryError`](crate::RetryError): why the call gave up, and the last attempt's error by value.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the attempt in flight, if any, and makes no other. Whether that attempt took
+    /// effect is the operation's own matter.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::{io, time::Duration};
+    /// # async fn fetch(_: &str) -> Result<String, io::Error> { Ok("ok".into()) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let policy = Policy::fixed(Duration::from_millis(50));
+    /// let url = String::from("https://example.test/");
+    /// let body = policy.run(|| fetch(&url)).when(|e| e.kind() != io::ErrorKind::NotFound).await?;
+    /// # assert_eq!(body, "ok");
+    /// # Ok(()) }
+    /// ```
+    pub fn run<Op, Fut, T, E>(&self, operation: Op) -> Run<'_, Op, Fut, E>
+    where
+        Op: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Run::new(self.start(), operation)
+    }
+
+    /// Starts a series of attempts that the caller's own loop drives: see [`Tries`].
+    #[must_use]
+    pub fn start(&self) -> Tries<'_> {
+        Tries::new(self)
+    }
+}

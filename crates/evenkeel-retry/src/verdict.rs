@@ -1,0 +1,90 @@
+use std::time::Duration;
+
+/// What an error says about another attempt.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::Verdict;
+/// use std::time::Duration;
+///
+/// fn classify(status: &u16) -> Verdict {
+///     match status {
+///         429 | 503 => Verdict::RetryAfter(Duration::from_secs(2)),
+///         500..600 => Verdict::Retry,
+///         _ => Verdict::Permanent,
+///     }
+/// }
+/// assert_eq!(classify(&404), Verdict::Permanent);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Worth another attempt after the policy's delay.
+    Retry,
+    /// Worth another attempt, but not before this time: the longer of it and the policy's delay is waited.
+    /// Above [`Policy::max_retry_after`](crate::Policy::max_retry_after) the call gives up.
+    RetryAfter(Duration),
+    /// Another attempt would fail in the same way.
+    Permanent,
+}
+
+impl From<bool> for Verdict {
+    /// `true` is worth a retry.
+    fn from(transient: bool) -> Self {
+        if transient { Self::Retry } else { Self::Permanent }
+    }
+}
+
+/// An attempt that failed: with an error, or by running out of time.
+///
+/// Given by [`Tries::attempt`](crate::Tries::attempt) for [`Tries::backoff`](crate::Tries::backoff), which
+/// retries it unless [`when`](Self::when) or [`classify`](Self::classify) says otherwise.
+///
+/// # Examples
+/// ```
+/// # use evenkeel_retry::Policy;
+/// # use std::{io, time::Duration};
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let policy = Policy::fixed(Duration::ZERO).attempt_timeout(Duration::from_secs(1));
+/// let failed = policy.start().attempt(std::future::pending::<Result<(), io::Error>>()).await.unwrap_err();
+/// assert!(failed.is_timeout());
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "hand it to `Tries::backoff`, which waits or gives up"]
+pub struct Failed<E> {
+    pub(crate) error: Option<E>,
+    pub(crate) verdict: Verdict,
+}
+
+impl<E> Failed<E> {
+    pub(crate) const fn new(error: Option<E>) -> Self {
+        Self { error, verdict: Verdict::Retry }
+    }
+
+    /// The error of the attempt; none if it timed out.
+    #[must_use]
+    pub const fn error(&self) -> Option<&E> {
+        self.error.as_ref()
+    }
+
+    /// Whether the attempt was dropped for want of time.
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// Retries only errors for which `transient` is true; an attempt that timed out is retried.
+    pub fn when(self, transient: impl FnOnce(&E) -> bool) -> Self {
+        self.classify(|error| transient(error).into())
+    }
+
+    /// Asks `verdict` about the error; an attempt that timed out is retried.
+    pub fn classify(mut self, verdict: impl FnOnce(&E) -> Verdict) -> Self {
+        if let Some(error) = &self.error {
+            self.verdict = verdict(error);
+        }
+        self
+    }
+}

@@ -1,0 +1,137 @@
+use std::{
+    future::{pending, ready},
+    time::Duration,
+};
+
+use evenkeel_retry::{Backoff, GaveUp, Policy, Verdict};
+use evenkeel_testkit::{World, assert_took};
+use proptest::prelude::*;
+
+use crate::{Flaky, Refused, doubling, ms};
+
+#[test]
+fn an_attempt_is_dropped_at_its_limit_and_retried() {
+    World::run(async |_| {
+        let flaky = Flaky::failing(0);
+        let policy = doubling().attempt_timeout(ms(1000)).max_attempts(3);
+        let hang = || {
+            flaky.note();
+            pending::<Result<(), Refused>>()
+        };
+        let error = assert_took!(policy.run(hang), ms(3300)).unwrap_err();
+        assert_eq!(flaky.times(), [0, 1100, 2300]);
+        assert_eq!((error.reason, error.last.clone(), error.attempts), (GaveUp::Attempts, None, 3));
+        assert_eq!(
+            error.to_string(),
+            "gave up after 3 attempts and 2.3s: no attempts left; the last attempt timed out"
+        );
+    });
+}
+
+#[test]
+fn an_attempt_has_thirty_seconds_by_default() {
+    World::run(async |_| {
+        let policy = Policy::fixed(Duration::ZERO).max_attempts(1);
+        let call = policy.run(|| pending::<Result<(), Refused>>());
+        assert_took!(call, Duration::from_secs(30)).unwrap_err();
+    });
+}
+
+#[test]
+fn an_attempt_that_is_ready_at_its_limit_counts() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(ms(100)).max_attempts(1);
+        let call = policy.run(async || {
+            tokio::time::sleep(ms(100)).await;
+            Ok::<_, Refused>(())
+        });
+        assert_took!(call, ms(100)).unwrap();
+    });
+}
+
+#[test]
+fn the_total_limit_cuts_an_attempt_in_flight() {
+    World::run(async |_| {
+        let policy = doubling().total_timeout(ms(250)).max_attempts(9);
+        let flaky = Flaky::failing(0);
+        let call = policy.run(async || match flaky.note() {
+            1 => Err::<(), _>(Refused(1)),
+            _ => pending().await,
+        });
+        let error = assert_took!(call, ms(250)).unwrap_err();
+        assert_eq!(flaky.times(), [0, 100]);
+        assert_eq!((error.reason, error.last, error.attempts), (GaveUp::Deadline, None, 2));
+    });
+}
+
+#[test]
+fn a_wait_that_would_cross_the_total_limit_is_not_begun() {
+    World::run(async |_| {
+        for (limit, took) in [(299, 100), (300, 100), (301, 300)] {
+            let flaky = Flaky::failing(u32::MAX);
+            let policy = doubling().total_timeout(ms(limit)).max_attempts(3);
+            let error = assert_took!(policy.run(|| flaky.call()), ms(took)).unwrap_err();
+            let reason = if took == 300 { GaveUp::Attempts } else { GaveUp::Deadline };
+            assert_eq!(error.reason, reason, "at a limit of {limit} ms");
+        }
+    });
+}
+
+#[test]
+fn the_total_limit_bounds_retry_after() {
+    World::run(async |_| {
+        let policy = doubling().total_timeout(ms(1000)).max_attempts(9);
+        let call = policy.run(|| ready(Err::<(), _>(Refused(1)))).classify(|_| Verdict::RetryAfter(ms(1000)));
+        assert_eq!(assert_took!(call, ms(0)).unwrap_err().reason, GaveUp::Deadline);
+    });
+}
+
+#[test]
+fn time_before_the_first_attempt_does_not_count() {
+    World::run(async |_| {
+        let policy = doubling().total_timeout(ms(1000)).max_attempts(2);
+        let mut tries = policy.start();
+        tokio::time::sleep(ms(5000)).await;
+        let failed = tries.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        assert_took!(tries.backoff(failed), ms(100)).unwrap();
+    });
+}
+
+#[test]
+fn no_attempt_starts_after_the_total_limit() {
+    World::run(async |_| {
+        let policy = doubling().total_timeout(ms(1000)).max_attempts(9);
+        let mut tries = policy.start();
+        let failed = tries.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        tries.backoff(failed).await.unwrap();
+        tokio::time::sleep(ms(900)).await; // waiting for a limiter, say
+        let mut called = false;
+        let late = async {
+            called = true;
+            Ok::<_, Refused>(())
+        };
+        let failed = tries.attempt(late).await.unwrap_err();
+        assert!(failed.is_timeout() && !called);
+        let error = tries.backoff(failed).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 1));
+    });
+}
+
+proptest! {
+    #[test]
+    fn no_call_outlasts_its_total_limit(
+        total in 1..3000_u64, limit in 1..1000_u64, busy in 0..1500_u64, initial in 0..500_u64, seed: u64, ask in 0..2000_u64,
+    ) {
+        World::run(async |w| {
+            let policy = Policy::new(Backoff::exponential(ms(initial), ms(1000)))
+                .total_timeout(ms(total)).attempt_timeout(ms(limit)).max_attempts(20).seed(seed);
+            let attempt = async || { tokio::time::sleep(ms(busy)).await; Err::<(), _>(Refused(0)) };
+            let (outcome, took) = evenkeel_testkit::took(policy.run(attempt).classify(|_| Verdict::RetryAfter(ms(ask)))).await;
+            let error = outcome.unwrap_err();
+            // Timers fire at whole milliseconds, at or after their time.
+            assert!(took < ms(total + 2), "{took:?} of {total} ms");
+            assert!(error.reason == GaveUp::Deadline || error.attempts == 20);
+            let _ = w;
+        });
+    }
+}

@@ -1,0 +1,107 @@
+use std::{future::ready, time::Duration};
+
+use async_trait::async_trait;
+use evenkeel_retry::{GaveUp, Policy, RetryError, Verdict};
+use evenkeel_testkit::{World, assert_took};
+
+use crate::{Flaky, Refused, doubling, ms};
+
+struct Connection {
+    queries: u32,
+}
+
+impl Connection {
+    async fn query(&mut self, failures: u32) -> Result<u32, Refused> {
+        tokio::task::yield_now().await;
+        self.queries += 1;
+        if self.queries <= failures { Err(Refused(self.queries)) } else { Ok(self.queries) }
+    }
+}
+
+static POLICY: Policy = Policy::exponential(ms(10), ms(100)).max_attempts(4);
+
+async fn query(connection: &mut Connection, failures: u32) -> Result<u32, RetryError<Refused>> {
+    let mut tries = POLICY.start();
+    loop {
+        match tries.attempt(connection.query(failures)).await {
+            Ok(value) => break Ok(value),
+            Err(failed) => tries.backoff(failed).await?,
+        }
+    }
+}
+
+#[async_trait]
+trait Repository {
+    async fn load(&mut self) -> Result<u32, RetryError<Refused>>;
+}
+
+#[async_trait]
+impl Repository for Connection {
+    async fn load(&mut self) -> Result<u32, RetryError<Refused>> {
+        let mut tries = POLICY.start();
+        loop {
+            match tries.attempt(self.query(2)).await {
+                Ok(value) => break Ok(value),
+                Err(failed) => tries.backoff(failed.when(|error| error.0 < 9)).await?,
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loop_lends_mutably_inside_spawn_and_async_trait() {
+    World::run(async |_| {
+        let spawned = tokio::spawn(async { query(&mut Connection { queries: 0 }, 3).await });
+        assert_eq!(spawned.await.unwrap(), Ok(4));
+        assert_eq!(Connection { queries: 0 }.load().await, Ok(3));
+        let error = query(&mut Connection { queries: 0 }, 9).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, error.last), (GaveUp::Attempts, 4, Some(Refused(4))));
+    });
+}
+
+/// Both ways in drive one engine: the same policy and outcomes give the same schedule.
+#[test]
+fn the_loop_and_the_future_keep_the_same_times() {
+    World::run(async |_| {
+        for seed in 0..50 {
+            let policy = Policy::exponential(ms(100), ms(1000)).max_attempts(6).seed(seed);
+            let verdict = |e: &Refused| if e.0 == 2 { Verdict::RetryAfter(ms(700)) } else { Verdict::Retry };
+            let flaky = Flaky::failing(9);
+            let future = policy.run(|| flaky.call()).classify(verdict).await.unwrap_err();
+            let looped = Flaky::failing(9);
+            let mut tries = policy.start();
+            let error = loop {
+                let failed = tries.attempt(looped.call()).await.unwrap_err();
+                if let Err(error) = tries.backoff(failed.classify(verdict)).await {
+                    break error;
+                }
+            };
+            assert_eq!(looped.times(), flaky.times());
+            assert_eq!(error, future);
+            assert_eq!(tries.attempts(), 6);
+        }
+    });
+}
+
+#[test]
+fn a_verdict_is_the_callers() {
+    World::run(async |_| {
+        let policy = doubling();
+        let mut tries = policy.start();
+        let failed = tries.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        assert_eq!(failed.error(), Some(&Refused(1)));
+        assert_took!(tries.backoff(failed.classify(|_| Verdict::RetryAfter(ms(1234)))), ms(1234)).unwrap();
+        let failed = tries.attempt(ready(Err::<(), _>(Refused(2)))).await.unwrap_err();
+        assert_eq!(tries.backoff(failed.when(|_| false)).await.unwrap_err().reason, GaveUp::Permanent);
+    });
+}
+
+#[test]
+fn a_time_out_is_retried_whatever_the_verdict_on_errors() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(Duration::from_secs(1));
+        let mut tries = policy.start();
+        let failed = tries.attempt(std::future::pending::<Result<(), Refused>>()).await.unwrap_err();
+        assert_took!(tries.backoff(failed.when(|_| false)), ms(100)).unwrap();
+    });
+}

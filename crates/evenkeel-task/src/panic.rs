@@ -1,0 +1,187 @@
+//! Panics as values.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+use tokio::task::JoinError;
+
+type Payload = Box<dyn Any + Send>;
+
+/// A caught panic: its payload, kept until somebody takes it or resumes it.
+///
+/// Dropping it never panics, not even if the destructor of the payload does.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use evenkeel_task::catch_panic;
+///
+/// let panic = catch_panic(async { panic!("lost the {}", "plot") }).await.unwrap_err();
+/// assert_eq!(panic.message(), Some("lost the plot"));
+/// assert_eq!(panic.to_string(), "panicked: lost the plot");
+/// # }
+/// ```
+pub struct Panic {
+    message: Option<Box<str>>,
+    // The lock makes it `Sync`, which errors have to be; it is never held.
+    payload: Mutex<Payload>,
+}
+
+impl Panic {
+    /// The text of the panic, where it has one: `panic!` with a message, a failed assertion, an index out of bounds.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// Gives the payload, as [`catch_unwind`] does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use evenkeel_task::catch_panic;
+    /// let panic = catch_panic(async { std::panic::panic_any(42_u8) }).await.map(|(): ()| ()).unwrap_err();
+    /// assert_eq!(panic.message(), None);
+    /// assert_eq!(*panic.into_payload().downcast::<u8>().unwrap(), 42);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn into_payload(mut self) -> Box<dyn Any + Send> {
+        mem::replace(self.payload.get_mut().unwrap_or_else(PoisonError::into_inner), Box::new(()))
+    }
+
+    /// Goes on unwinding here with the same payload; the panic hook does not run again.
+    ///
+    /// # Panics
+    ///
+    /// Always: that is its job.
+    pub fn resume(self) -> ! {
+        resume_unwind(self.into_payload())
+    }
+
+    /// Runs `f` and turns a panic into a value.
+    pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Self> {
+        catch_unwind(AssertUnwindSafe(f)).map_err(Self::new)
+    }
+
+    fn new(payload: Payload) -> Self {
+        let message = match payload.downcast_ref::<&'static str>() {
+            Some(text) => Some(*text),
+            None => payload.downcast_ref::<String>().map(String::as_str),
+        };
+        Self { message: message.map(Into::into), payload: Mutex::new(payload) }
+    }
+}
+
+impl Drop for Panic {
+    fn drop(&mut self) {
+        let payload = self.payload.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let payload = mem::replace(payload, Box::new(()));
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            // A payload that panics when dropped may do so with another one like it; there is no end to that.
+            mem::forget(again);
+        }
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panic").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.message {
+            Some(message) => write!(f, "panicked: {message}"),
+            None => f.write_str("panicked"),
+        }
+    }
+}
+
+impl Error for Panic {}
+
+/// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error back.
+impl TryFrom<JoinError> for Panic {
+    type Error = JoinError;
+
+    fn try_from(error: JoinError) -> Result<Self, JoinError> {
+        error.try_into_panic().map(Self::new)
+    }
+}
+
+/// Runs a future and turns its panic into a value.
+///
+/// The future is dropped as soon as it has ended, before its result is given, and a panic of its destructor
+/// counts as a panic of the future.
+///
+/// # Errors
+///
+/// The [`Panic`].
+///
+/// # Cancel safety
+///
+/// Dropping it drops the future within, at its last await point; a panic of that destructor is not caught.
+///
+/// # Panics
+///
+/// If polled again after it gave its result.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use evenkeel_task::catch_panic;
+///
+/// assert_eq!(catch_panic(async { 7 }).await.unwrap(), 7);
+/// assert!(catch_panic(async { [0_u8; 3][usize::from(b'x')] }).await.is_err());
+/// # }
+/// ```
+pub fn catch_panic<F: Future>(future: F) -> CatchPanic<F> {
+    CatchPanic { future: Some(future) }
+}
+
+pin_project! {
+    /// The future of [`catch_panic`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct CatchPanic<F> {
+        #[pin]
+        future: Option<F>,
+    }
+}
+
+impl<F> CatchPanic<F> {
+    /// Drops the future, if it is still there, and gives the panic of its destructor.
+    pub(crate) fn cancel(self: Pin<&mut Self>) -> Result<(), Panic> {
+        let mut future = self.project().future;
+        Panic::catch(|| future.set(None))
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = Result<F::Output, Panic>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.as_mut().project().future.as_pin_mut().expect("polled after it gave its result");
+        let output = match Panic::catch(|| future.poll(cx)) {
+            Ok(poll) => Ok(ready!(poll)),
+            Err(panic) => Err(panic),
+        };
+        // Of two panics the first one tells more.
+        let dropped = self.cancel();
+        Poll::Ready(output.and_then(|output| dropped.map(|()| output)))
+    }
+}

@@ -1,0 +1,69 @@
+//! What a task may return.
+
+use std::error::Error;
+
+/// Any error that can cross tasks, boxed: every [`Error`] type, `anyhow::Error`, `String` and `&str` convert into it.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_task::BoxError;
+///
+/// fn port(text: &str) -> Result<u16, BoxError> {
+///     let port = text.parse()?;
+///     if port == 0 { Err("port 0 is taken") } else { Ok(port) }.map_err(Into::into)
+/// }
+/// assert_eq!(port("0").unwrap_err().to_string(), "port 0 is taken");
+/// ```
+pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+/// The outputs a task may have: `()`, or a [`Result`] whose error becomes a [`BoxError`].
+///
+/// The value of an `Ok` is dropped: a task hands its results on through a channel or shared state. The trait is
+/// sealed; it is public so that bounds can name it.
+///
+/// An `async` block that uses `?` has to name its error type, as in any other place where Rust cannot see it:
+/// end the block with `Ok::<_, BoxError>(())`.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_task::{BoxError, IntoResult};
+///
+/// fn failed(output: impl IntoResult) -> bool {
+///     output.into_result().is_err()
+/// }
+/// assert!(!failed(()));
+/// assert!(!failed(Ok::<_, BoxError>(7)));
+/// assert!(failed("x".parse::<u8>()));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a task returns `()` or a `Result` whose error converts into `BoxError`, not `{Self}`",
+    label = "the future's output is `{Self}`"
+)]
+pub trait IntoResult: sealed::Sealed {
+    /// Drops the value and boxes the error.
+    ///
+    /// # Errors
+    ///
+    /// The task's own error.
+    fn into_result(self) -> Result<(), BoxError>;
+}
+
+impl IntoResult for () {
+    fn into_result(self) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+impl<T, E: Into<BoxError>> IntoResult for Result<T, E> {
+    fn into_result(self) -> Result<(), BoxError> {
+        self.map(drop).map_err(Into::into)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<T, E> Sealed for Result<T, E> {}
+}

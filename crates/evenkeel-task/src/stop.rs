@@ -1,0 +1,248 @@
+//! The two-step stop signal.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give up now).
+///
+/// It is a cheap handle: clones are the same signal. It never goes back, an abort implies a drain, and the first
+/// [reason](Self::reason) stays. Whoever holds it may give the signal as well as watch it; to hand out one that
+/// cannot stop you, give a [`child`](Self::child).
+///
+/// # Why not just use `CancellationToken`?
+///
+/// Use it where one step is enough. A service needs two: on the first it closes its listener and finishes its
+/// requests, on the second it stops. Two tokens passed by hand have no reason, and nothing makes the second imply
+/// the first. A `Stop` is made of two tokens and accepts one: `Stop::from(token)`.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::Stop;
+///
+/// let stop = Stop::new();
+/// let worker = tokio::spawn({
+///     let stop = stop.clone();
+///     async move {
+///         stop.draining().await;
+///         format!("stopping: {}", stop.reason().unwrap_or("no reason"))
+///     }
+/// });
+/// stop.drain("new version");
+/// assert_eq!(worker.await.unwrap(), "stopping: new version");
+/// assert!(stop.is_draining() && !stop.is_aborting());
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Stop(Arc<Inner>);
+
+struct Inner {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    reason: OnceLock<Cow<'static, str>>,
+    parent: Option<Stop>,
+}
+
+impl Stop {
+    /// A signal that has not been given.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::of(CancellationToken::new(), CancellationToken::new(), None)
+    }
+
+    fn of(soft: CancellationToken, hard: CancellationToken, parent: Option<Self>) -> Self {
+        Self(Arc::new(Inner { soft, hard, reason: OnceLock::new(), parent }))
+    }
+
+    /// A signal that follows this one, and that can also be given alone: it never reaches this one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use evenkeel_task::Stop;
+    /// let parent = Stop::new();
+    /// let (one, two) = (parent.child(), parent.child());
+    /// one.drain("only me");
+    /// assert!(one.is_draining() && !two.is_draining() && !parent.is_draining());
+    /// parent.abort("everybody");
+    /// assert!(one.is_aborting() && two.is_aborting());
+    /// assert_eq!((one.reason(), two.reason()), (Some("only me"), Some("everybody")));
+    /// ```
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self::of(self.0.soft.child_token(), self.0.hard.child_token(), Some(self.clone()))
+    }
+
+    /// Asks for the soft stop; after the first time it does nothing.
+    ///
+    /// It wakes every waiter before it returns.
+    pub fn drain(&self, reason: impl Into<Cow<'static, str>>) {
+        // The reason comes first: whoever sees the signal sees the reason.
+        self.because(reason);
+        self.0.soft.cancel();
+    }
+
+    /// Asks for the hard stop, and with it for the soft one; after the first time it does nothing.
+    ///
+    /// It wakes every waiter before it returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use evenkeel_task::Stop;
+    /// let stop = Stop::new();
+    /// stop.abort("out of memory");
+    /// assert!(stop.is_draining() && stop.is_aborting());
+    /// ```
+    pub fn abort(&self, reason: impl Into<Cow<'static, str>>) {
+        self.because(reason);
+        self.0.soft.cancel();
+        self.0.hard.cancel();
+    }
+
+    fn because(&self, reason: impl Into<Cow<'static, str>>) {
+        if self.reason().is_none() {
+            // Of two at the same time one is first; the other is not needed.
+            let _ = self.0.reason.set(reason.into());
+        }
+    }
+
+    /// Ends when the soft stop is asked for, at once if it has been.
+    ///
+    /// The future owns what it needs, so it fits where `'static` is asked, such as axum's `with_graceful_shutdown`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing: the signal stays as it is, for every other waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_task::Stop;
+    /// let stop = Stop::new();
+    /// let draining = tokio::spawn(stop.draining());
+    /// stop.drain("done");
+    /// draining.await.unwrap();
+    /// # }
+    /// ```
+    pub fn draining(&self) -> Stopping {
+        Stopping { signal: self.0.soft.clone().cancelled_owned() }
+    }
+
+    /// Ends when the hard stop is asked for, at once if it has been.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing: the signal stays as it is, for every other waiter.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use std::time::Duration;
+    /// use tokio::time::{sleep, timeout};
+    /// # use evenkeel_task::Stop;
+    ///
+    /// let stop = Stop::new();
+    /// stop.drain("finish what you have");
+    /// assert!(timeout(Duration::from_secs(1), stop.aborting()).await.is_err());
+    /// stop.abort("too slow");
+    /// stop.aborting().await;
+    /// # }
+    /// ```
+    pub fn aborting(&self) -> Stopping {
+        Stopping { signal: self.0.hard.clone().cancelled_owned() }
+    }
+
+    /// Whether the soft stop, or the hard one, was asked for.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.soft.is_cancelled()
+    }
+
+    /// Whether the hard stop was asked for.
+    #[must_use]
+    pub fn is_aborting(&self) -> bool {
+        self.0.hard.is_cancelled()
+    }
+
+    /// Why it stops: the reason that was given first, here or by a parent.
+    ///
+    /// `None` before the signal, and after a signal that came from a bare `CancellationToken`.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        match self.0.reason.get() {
+            Some(reason) => Some(reason),
+            None => self.0.parent.as_ref()?.reason(),
+        }
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The token gives the soft stop. The other way round it is not touched.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_task::Stop;
+/// use tokio_util::sync::CancellationToken;
+///
+/// let token = CancellationToken::new();
+/// let stop = Stop::from(token.clone());
+/// token.cancel();
+/// assert!(stop.is_draining() && !stop.is_aborting());
+/// ```
+impl From<CancellationToken> for Stop {
+    fn from(token: CancellationToken) -> Self {
+        Self::of(token.child_token(), CancellationToken::new(), None)
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop")
+            .field("draining", &self.is_draining())
+            .field("aborting", &self.is_aborting())
+            .field("reason", &self.reason())
+            .finish()
+    }
+}
+
+pin_project! {
+    /// The future of [`Stop::draining`] and [`Stop::aborting`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Stopping {
+        #[pin]
+        signal: WaitForCancellationFutureOwned,
+    }
+}
+
+impl Future for Stopping {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().signal.poll(cx)
+    }
+}
+
+impl fmt::Debug for Stopping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stopping").finish_non_exhaustive()
+    }
+}

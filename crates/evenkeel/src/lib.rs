@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "limit")]
+#[doc(inline)]
+pub use evenkeel_limit as limit;
+#[cfg(feature = "pool")]
+#[doc(inline)]
+pub use evenkeel_pool as pool;
+#[cfg(feature = "retry")]
+#[doc(inline)]
+pub use evenkeel_retry as retry;
+#[cfg(feature = "shutdown")]
+#[doc(inline)]
+pub use evenkeel_shutdown as shutdown;
+#[cfg(feature = "stream")]
+#[doc(inline)]
+pub use evenkeel_stream as stream;
+#[cfg(feature = "task")]
+#[doc(inline)]
+pub use evenkeel_task as task;

@@ -1,0 +1,111 @@
+//! Percentiles in fixed memory.
+
+use std::time::Duration;
+
+/// Buckets per power of two: a percentile is at most 1/32 above the true value.
+const STEPS: u64 = 32;
+/// Up to 2^36 microseconds, 19 hours; beyond that all is counted in the last bucket.
+const BUCKETS: usize = 32 * 32;
+
+/// Counts durations in buckets that grow with their size.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    counts: Box<[u64]>,
+    total: u64,
+    sum: Duration,
+    max: Duration,
+}
+
+impl Histogram {
+    pub(crate) fn new() -> Self {
+        Self { counts: vec![0; BUCKETS].into(), total: 0, sum: Duration::ZERO, max: Duration::ZERO }
+    }
+
+    pub(crate) fn record(&mut self, value: Duration) {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        self.counts[bucket(micros).min(BUCKETS - 1)] += 1;
+        self.total += 1;
+        self.sum += value;
+        self.max = self.max.max(value);
+    }
+
+    /// The smallest value that `share` (0 to 1) of all are not above, by nearest rank; zero if there are none.
+    pub(crate) fn percentile(&self, share: f64) -> Duration {
+        let rank = (share * self.total as f64).ceil().max(1.0) as u64;
+        let mut seen = 0;
+        for (bucket, count) in self.counts.iter().enumerate() {
+            seen += count;
+            if seen >= rank {
+                return Duration::from_micros(upper_bound(bucket)).min(self.max);
+            }
+        }
+        Duration::ZERO
+    }
+
+    pub(crate) fn mean(&self) -> Duration {
+        if self.total == 0 { Duration::ZERO } else { self.sum.div_f64(self.total as f64) }
+    }
+
+    pub(crate) const fn max(&self) -> Duration {
+        self.max
+    }
+}
+
+/// Below 32 one bucket for each value, then 32 for each power of two.
+fn bucket(micros: u64) -> usize {
+    if micros < STEPS {
+        return micros as usize;
+    }
+    let power = micros.ilog2() - STEPS.ilog2();
+    (u64::from(power) * STEPS + (micros >> power)) as usize
+}
+
+/// The largest value that is counted in this bucket.
+fn upper_bound(bucket: usize) -> u64 {
+    let bucket = bucket as u64;
+    if bucket < 2 * STEPS {
+        return bucket;
+    }
+    let power = bucket / STEPS - 1;
+    ((bucket - power * STEPS + 1) << power) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_in_a_bucket_whose_bound_is_close_above() {
+        let mut previous = 0;
+        for micros in (0..100_000).chain([1 << 20, (1 << 35) + 12_345, (1 << 36) - 1]) {
+            let bucket = bucket(micros);
+            assert!(bucket < BUCKETS, "{micros} in {bucket}");
+            assert!(bucket >= previous, "buckets grow with the value");
+            previous = bucket;
+            let bound = upper_bound(bucket);
+            assert!(bound >= micros && bound - micros <= micros / STEPS, "{micros} is told as {bound}");
+        }
+    }
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let mut histogram = Histogram::new();
+        assert_eq!(histogram.percentile(0.5), Duration::ZERO);
+        for micros in 1..=20 {
+            histogram.record(Duration::from_micros(micros));
+        }
+        assert_eq!(histogram.percentile(0.5), Duration::from_micros(10));
+        assert_eq!(histogram.percentile(0.99), Duration::from_micros(20));
+        assert_eq!(histogram.percentile(0.0), Duration::from_micros(1));
+        assert_eq!(histogram.mean(), Duration::from_nanos(10_500));
+    }
+
+    #[test]
+    fn no_percentile_is_above_the_largest_value() {
+        let mut histogram = Histogram::new();
+        histogram.record(Duration::from_micros(1_000_001));
+        assert_eq!(histogram.percentile(0.99), Duration::from_micros(1_000_001));
+        histogram.record(Duration::MAX / 4);
+        assert_eq!(histogram.max(), Duration::MAX / 4);
+    }
+}

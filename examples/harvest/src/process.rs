@@ -1,0 +1,46 @@
+//! What the system tells of this process, where it has a `/proc`.
+
+use std::fs;
+
+/// How many file descriptors it may have open.
+pub(crate) fn descriptor_limit() -> Option<usize> {
+    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+/// The most memory that it ever had resident, in bytes.
+pub(crate) fn peak_rss() -> Option<u64> {
+    high_water_mark(&fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// None also for "unlimited".
+fn soft_limit(limits: &str) -> Option<usize> {
+    let rest = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+fn high_water_mark(status: &str) -> Option<u64> {
+    let rest = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_is_the_first_number() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max processes             94971                94971                processes \n\
+                      Max open files            1024                 524288               files     \n";
+        assert_eq!(soft_limit(limits), Some(1024));
+        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files\n"), None);
+        assert_eq!(soft_limit(""), None);
+    }
+
+    #[test]
+    fn the_high_water_mark_is_in_kibibytes() {
+        assert_eq!(high_water_mark("VmPeak:\t  999999 kB\nVmHWM:\t   51234 kB\n"), Some(51_234 * 1024));
+        assert_eq!(high_water_mark("VmRSS:\t 1 kB\n"), None);
+    }
+}

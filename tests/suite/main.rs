@@ -1,0 +1,4 @@
+//! Scenarios that need more than one crate.
+
+mod pin;
+mod wrapping;

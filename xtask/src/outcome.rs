@@ -1,0 +1,39 @@
+//! How a command can end.
+
+/// What a command came to; an error besides these is one that it did not foresee.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done,
+    /// Done, apart from these parts, which could not be done here.
+    Partly(Vec<String>),
+    /// Not done, and why.
+    Skipped(String),
+    /// It found something wrong and has printed it; the text is for the table of `ci`.
+    Failed(String),
+}
+
+impl Outcome {
+    /// [`Outcome::Done`] if nothing was left out.
+    pub(crate) fn without(left_out: Vec<String>) -> Outcome {
+        if left_out.is_empty() { Outcome::Done } else { Outcome::Partly(left_out) }
+    }
+
+    /// Prints the findings; failed if there are some.
+    pub(crate) fn of_findings(findings: &[String]) -> Outcome {
+        for finding in findings {
+            println!("{finding}");
+        }
+        match findings.len() {
+            0 => Outcome::Done,
+            1 => Outcome::Failed("1 finding".to_owned()),
+            many => Outcome::Failed(format!("{many} findings")),
+        }
+    }
+}
+
+/// A tool that is not there, and the command that installs it for this project alone.
+pub(crate) fn not_installed(tool: &str, package: &str, version: &str) -> String {
+    format!(
+        "{tool} is not installed: cargo install --locked --root target/tools {package} --version {version}"
+    )
+}

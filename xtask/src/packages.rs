@@ -1,0 +1,173 @@
+//! The packages of the workspace and of its dependency graph, as `cargo metadata` tells them.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::json::Json;
+use crate::project::{Project, read};
+
+/// What the commands need to know of one package.
+#[derive(Debug)]
+pub(crate) struct Package {
+    id: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The folder of its manifest.
+    pub(crate) folder: PathBuf,
+    pub(crate) licence: Option<String>,
+    /// Where it comes from; nothing for a package of this workspace.
+    pub(crate) source: Option<String>,
+    pub(crate) rust_version: Option<String>,
+    /// May be published.
+    pub(crate) public: bool,
+    /// Each feature with what it switches on.
+    pub(crate) features: Vec<(String, Vec<String>)>,
+    /// The names of its integration tests.
+    pub(crate) tests: Vec<String>,
+    /// Has documentation tests.
+    pub(crate) doctests: bool,
+}
+
+/// The packages of this workspace; nothing is resolved or downloaded for them.
+pub(crate) fn members(project: &Project) -> Result<Vec<Package>> {
+    let metadata = read(project.cargo("metadata").args(["--no-deps", "--format-version", "1"]))?;
+    packages(&Json::parse(&metadata)?)
+}
+
+/// The packages of this workspace that are published.
+pub(crate) fn public(project: &Project) -> Result<Vec<Package>> {
+    Ok(members(project)?.into_iter().filter(|package| package.public).collect())
+}
+
+/// `-p NAME` for each package.
+pub(crate) fn selection<'a>(packages: impl IntoIterator<Item = &'a Package>) -> Vec<&'a str> {
+    packages.into_iter().flat_map(|package| ["-p", package.name.as_str()]).collect()
+}
+
+/// The whole dependency graph, all features on, for all platforms.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    pub(crate) packages: Vec<Package>,
+    /// From the one package to the other, for its library, its program or its build script.
+    edges: Vec<(String, String)>,
+}
+
+impl Graph {
+    pub(crate) fn read(project: &Project) -> Result<Graph> {
+        let metadata = read(project.cargo("metadata").args(["--all-features", "--format-version", "1"]))?;
+        Graph::parse(&metadata)
+    }
+
+    fn parse(metadata: &str) -> Result<Graph> {
+        let metadata = Json::parse(metadata)?;
+        let mut edges = Vec::new();
+        for node in metadata.get("resolve").ok_or("cargo metadata resolved nothing")?.list("nodes") {
+            for dependency in node.list("deps").iter().filter(|dependency| is_shipped(dependency)) {
+                edges.push((field(node, "id")?, field(dependency, "pkg")?));
+            }
+        }
+        Ok(Graph { packages: packages(&metadata)?, edges })
+    }
+
+    /// The packages that are built when one of `roots` is, its tests aside; `roots` among them.
+    pub(crate) fn shipped(&self, roots: impl Fn(&Package) -> bool) -> Vec<&Package> {
+        let mut open: Vec<&str> =
+            self.packages.iter().filter(|package| roots(package)).map(|package| package.id.as_str()).collect();
+        let mut reached: HashSet<&str> = open.iter().copied().collect();
+        while let Some(from) = open.pop() {
+            for (_, to) in self.edges.iter().filter(|(id, _)| id == from) {
+                if reached.insert(to) {
+                    open.push(to);
+                }
+            }
+        }
+        self.packages.iter().filter(|package| reached.contains(package.id.as_str())).collect()
+    }
+}
+
+/// Whether a dependency is more than a dev-dependency.
+fn is_shipped(dependency: &Json) -> bool {
+    dependency.list("dep_kinds").iter().any(|kind| kind.text("kind") != Some("dev"))
+}
+
+fn packages(metadata: &Json) -> Result<Vec<Package>> {
+    metadata.list("packages").iter().map(package).collect()
+}
+
+fn package(json: &Json) -> Result<Package> {
+    let manifest = field(json, "manifest_path")?;
+    let features = match json.get("features") {
+        Some(Json::Map(features)) => features.iter().map(|(name, on)| (name.clone(), texts(on))).collect(),
+        _ => Vec::new(),
+    };
+    let targets = json.list("targets");
+    let is_test = |target: &&Json| target.list("kind").iter().any(|kind| kind.as_text() == Some("test"));
+    Ok(Package {
+        id: field(json, "id")?,
+        name: field(json, "name")?,
+        version: field(json, "version")?,
+        folder: Path::new(&manifest).parent().ok_or("a manifest lies in no folder")?.to_owned(),
+        licence: json.text("license").map(str::to_owned),
+        source: json.text("source").map(str::to_owned),
+        rust_version: json.text("rust_version").map(str::to_owned),
+        public: !matches!(json.get("publish"), Some(Json::List(_))),
+        features,
+        tests: targets.iter().filter(is_test).filter_map(|test| test.text("name")).map(str::to_owned).collect(),
+        doctests: targets.iter().any(|target| target.is_true("doctest")),
+    })
+}
+
+fn texts(list: &Json) -> Vec<String> {
+    match list {
+        Json::List(elements) => elements.iter().filter_map(Json::as_text).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn field(json: &Json, key: &str) -> Result<String> {
+    Ok(json.text(key).ok_or_else(|| format!("cargo metadata told no `{key}`"))?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Graph;
+
+    const METADATA: &str = r#"{
+        "packages": [
+            {"id": "ours", "name": "ours", "version": "0.1.0", "manifest_path": "/w/ours/Cargo.toml", "publish": null,
+             "license": "MIT", "source": null, "rust_version": "1.89", "features": {"full": ["dep:x", "a"], "a": []},
+             "targets": [{"kind": ["lib"], "name": "ours", "doctest": true}, {"kind": ["test"], "name": "it"}]},
+            {"id": "tool", "name": "tool", "version": "0.0.0", "manifest_path": "/w/tool/Cargo.toml", "publish": [],
+             "targets": [{"kind": ["bin"], "name": "tool", "doctest": false}]},
+            {"id": "x", "name": "x", "version": "1.0.0", "manifest_path": "/r/x/Cargo.toml", "source": "registry"},
+            {"id": "y", "name": "y", "version": "1.0.0", "manifest_path": "/r/y/Cargo.toml", "source": "registry"},
+            {"id": "d", "name": "d", "version": "1.0.0", "manifest_path": "/r/d/Cargo.toml", "source": "registry"}
+        ],
+        "resolve": {"nodes": [
+            {"id": "ours", "deps": [{"pkg": "x", "dep_kinds": [{"kind": "dev"}, {"kind": null}]},
+                                    {"pkg": "d", "dep_kinds": [{"kind": "dev"}]}]},
+            {"id": "x", "deps": [{"pkg": "y", "dep_kinds": [{"kind": "build"}]}]},
+            {"id": "y", "deps": [{"pkg": "x", "dep_kinds": [{"kind": null}]}]},
+            {"id": "tool", "deps": [{"pkg": "d", "dep_kinds": [{"kind": null}]}]}
+        ]}}"#;
+
+    #[test]
+    fn what_ships_leaves_dev_dependencies_out() {
+        let graph = Graph::parse(METADATA).unwrap();
+        let names: Vec<_> = graph.shipped(|package| package.public && package.source.is_none());
+        assert_eq!(names.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["ours", "x", "y"]);
+        let names = graph.shipped(|package| package.name == "tool");
+        assert_eq!(names.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["tool", "d"]);
+    }
+
+    #[test]
+    fn a_package_is_read_whole() {
+        let graph = Graph::parse(METADATA).unwrap();
+        let (ours, tool) = (&graph.packages[0], &graph.packages[1]);
+        assert_eq!(ours.folder, std::path::Path::new("/w/ours"));
+        assert_eq!(ours.features[0], ("full".to_owned(), vec!["dep:x".to_owned(), "a".to_owned()]));
+        assert_eq!((ours.tests.as_slice(), ours.doctests), (["it".to_owned()].as_slice(), true));
+        assert!(ours.public && !tool.public && !tool.doctests);
+    }
+}

@@ -1,0 +1,101 @@
+//! The workspace that the commands work on, and how they run programs in it.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use xshell::{Cmd, Shell};
+
+use crate::Result;
+
+/// The root of the workspace, with a shell there.
+pub(crate) struct Project {
+    pub(crate) root: PathBuf,
+    shell: Shell,
+}
+
+impl Project {
+    pub(crate) fn open() -> Result<Project> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies at the root")?.to_owned();
+        let shell = Shell::new()?;
+        shell.change_dir(&root);
+        Ok(Project { root, shell })
+    }
+
+    /// `cargo SUBCOMMAND`, at the root.
+    ///
+    /// Without the variables that the outer `cargo run` set for this program: build scripts watch some of
+    /// them, and their crates would be built again each time xtask and plain cargo take turns.
+    pub(crate) fn cargo(&self, subcommand: &str) -> Cmd<'_> {
+        self.program("cargo").arg(subcommand)
+    }
+
+    /// Any program, at the root, with the same clean environment as [`Project::cargo`].
+    pub(crate) fn program(&self, name: &str) -> Cmd<'_> {
+        let command = self.shell.cmd(name).quiet().env("PATH", self.path());
+        foreign_variables().fold(command, Cmd::env_remove)
+    }
+
+    /// The folder of cargo's output.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+    }
+
+    /// Whether a program of this name can be run, from `PATH` or `target/tools`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+        env::split_paths(&self.path()).any(|folder| folder.join(&file).is_file())
+    }
+
+    /// `PATH`, with the tools that were installed for this project alone after all others.
+    fn path(&self) -> OsString {
+        let tools = self.root.join("target/tools/bin");
+        let path = env::var_os("PATH").unwrap_or_default();
+        env::join_paths(env::split_paths(&path).chain([tools])).unwrap_or(path)
+    }
+}
+
+/// The variables that cargo sets for one package's programs and that mean nothing to another's.
+pub(crate) fn foreign_variables() -> impl Iterator<Item = String> {
+    env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_foreign(name))
+}
+
+fn is_foreign(name: &str) -> bool {
+    name.starts_with("CARGO_PKG_")
+        || name.starts_with("CARGO_BIN_")
+        || matches!(name, "CARGO_MANIFEST_DIR" | "CARGO_MANIFEST_PATH" | "CARGO_CRATE_NAME")
+        || matches!(name, "CARGO_PRIMARY_PACKAGE" | "OUT_DIR")
+}
+
+/// Prints the command line, then runs it with the terminal's output streams.
+pub(crate) fn run(command: Cmd<'_>) -> Result {
+    run_with(&[], command)
+}
+
+/// As [`run`], with variables that belong to what the reader would type.
+pub(crate) fn run_with(variables: &[(&str, &str)], command: Cmd<'_>) -> Result {
+    let typed: String = variables.iter().map(|(name, value)| format!("{name}={value:?} ")).collect();
+    eprintln!("$ {typed}{command}");
+    Ok(command.envs(variables.iter().copied()).run()?)
+}
+
+/// Prints the command line and gives the command's standard output; its diagnostics go to the terminal.
+pub(crate) fn read(command: Cmd<'_>) -> Result<String> {
+    eprintln!("$ {command}");
+    Ok(command.read()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_foreign;
+
+    #[test]
+    fn only_the_package_variables_are_foreign() {
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR", "CARGO_BIN_NAME"] {
+            assert!(is_foreign(name), "{name}");
+        }
+        for name in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "PATH", "RUSTUP_TOOLCHAIN"] {
+            assert!(!is_foreign(name), "{name}");
+        }
+    }
+}

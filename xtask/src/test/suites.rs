@@ -1,0 +1,134 @@
+//! The suites: how they are built, found and run.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use super::libtest::{self, Counts};
+use super::report::{Suite, Tier};
+use crate::Result;
+use crate::json::Json;
+use crate::packages::Package;
+use crate::project::{Project, foreign_variables, read};
+
+/// A test binary.
+#[derive(Debug)]
+pub(crate) struct Binary {
+    package: String,
+    version: String,
+    /// The folder of the package, where its tests run.
+    folder: PathBuf,
+    /// `unit`, or the name of an integration test.
+    pub(crate) target: String,
+    path: PathBuf,
+}
+
+/// Builds all test binaries of the packages that `selection` names.
+pub(crate) fn build(project: &Project, selection: &[&str], packages: &[Package]) -> Result<Vec<Binary>> {
+    let command = project.cargo("test").args(["--no-run", "--all-features", "--tests"]).args(selection);
+    let messages = read(command.arg("--message-format=json-render-diagnostics"))?;
+    messages.lines().filter_map(|line| binary(line, packages).transpose()).collect()
+}
+
+/// The test binary that one message of cargo tells of.
+fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
+    let message = Json::parse(message)?;
+    let (Some(path), Some(target), Some(profile)) =
+        (message.text("executable"), message.get("target"), message.get("profile"))
+    else {
+        return Ok(None);
+    };
+    if !profile.is_true("test") {
+        return Ok(None);
+    }
+    let folder = message.text("manifest_path").and_then(|manifest| Path::new(manifest).parent());
+    let package = packages.iter().find(|package| Some(package.folder.as_path()) == folder);
+    let package = package.ok_or("cargo built a test of a package that is not ours")?;
+    let integration = target.list("kind").iter().any(|kind| kind.as_text() == Some("test"));
+    let name = target.text("name").filter(|_| integration).unwrap_or("unit");
+    Ok(Some(Binary {
+        package: package.name.clone(),
+        version: package.version.clone(),
+        folder: package.folder.clone(),
+        target: name.to_owned(),
+        path: path.into(),
+    }))
+}
+
+impl Binary {
+    /// Runs the suite as cargo would, in its package's folder.
+    pub(crate) fn run(
+        &self,
+        project: &Project,
+        tier: Tier,
+        arguments: &[&str],
+        variables: &[(&str, String)],
+    ) -> Result<Suite> {
+        let shown = self.path.strip_prefix(&project.root).unwrap_or(&self.path);
+        eprintln!("$ {} {}", shown.display(), arguments.join(" "));
+        let mut command = Command::new(&self.path);
+        foreign_variables().for_each(|name| {
+            command.env_remove(name);
+        });
+        command
+            .args(arguments)
+            .current_dir(&self.folder)
+            .env("CARGO_MANIFEST_DIR", &self.folder)
+            .env("CARGO_PKG_NAME", &self.package)
+            .env("CARGO_PKG_VERSION", &self.version)
+            .envs(variables.iter().map(|(name, value)| (name, value)));
+        let name = format!("{} {}", self.package, self.target);
+        let log = log(project, &name);
+        let start = Instant::now();
+        let (output, status) = capture(command, &log)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let suite = match libtest::binary(&output) {
+            Some(counts) if counts.failed > 0 || status.success() => {
+                Suite::new(name, tier, Counts { seconds, ..counts }, &output)
+            }
+            _ => Suite::broken(name, tier, format!("{output}\nended without a result: {status}\n")),
+        };
+        suite.tell();
+        Ok(suite)
+    }
+}
+
+/// Runs the documentation tests; gives the seconds of compiling them besides, which rustdoc does as it runs.
+pub(crate) fn doctests(project: &Project, selection: &[&str]) -> Result<(Vec<Suite>, f64)> {
+    let command = project.cargo("test").args(["--doc", "--all-features", "--no-fail-fast"]).args(selection);
+    let command = command.env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
+    eprintln!("$ {command}");
+    let start = Instant::now();
+    let (output, status) = capture(command.into(), &log(project, "doctests"))?;
+    let all = start.elapsed().as_secs_f64();
+    let suite = |(package, output): (String, &str)| {
+        let name = format!("{package} doc");
+        let suite = match libtest::doctests(output) {
+            Some(counts) => Suite::new(name, Tier::Virtual, counts, output),
+            None => Suite::broken(name, Tier::Virtual, output.to_owned()),
+        };
+        suite.tell();
+        suite
+    };
+    let mut suites: Vec<Suite> = libtest::doctest_sections(&output).into_iter().map(suite).collect();
+    if !status.success() && suites.iter().all(|suite| suite.counts.failed == 0) {
+        suites.push(Suite::broken("doctests".to_owned(), Tier::Virtual, output));
+    }
+    let running: f64 = suites.iter().map(|suite| suite.counts.seconds).sum();
+    Ok((suites, all - running))
+}
+
+fn log(project: &Project, name: &str) -> PathBuf {
+    project.target().join("test-logs").join(format!("{}.log", name.replace(' ', "-")))
+}
+
+/// Runs a command with both output streams in one file, in the order of writing.
+///
+/// A pipe would stay open as long as any process that a test left behind.
+fn capture(mut command: Command, log: &Path) -> Result<(String, std::process::ExitStatus)> {
+    fs::create_dir_all(log.parent().ok_or("a log lies in no folder")?)?;
+    let file = File::create(log)?;
+    let status = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status()?;
+    Ok((String::from_utf8_lossy(&fs::read(log)?).into_owned(), status))
+}

@@ -1,0 +1,121 @@
+//! What every crate must have beside its code.
+
+use super::rust::has_word;
+use super::tree::{Package, Tree};
+
+const FILES: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+
+pub(super) fn published_crates_have_their_files(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in tree.published() {
+        let missing = FILES.into_iter().filter(|name| tree.file(&package.path(name)).is_none());
+        found.extend(missing.map(|name| {
+            let how = if name.starts_with("LICENSE") { "link or copy the root's" } else { "write it" };
+            format!("{}: missing: {how}", package.path(name))
+        }));
+    }
+    found
+}
+
+pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in &tree.packages {
+        let mut wanted = vec![("lints", "workspace", "true")];
+        if package.published {
+            wanted.extend([
+                ("package", "readme", "README.md"),
+                ("package", "rust-version.workspace", "true"),
+                ("package.metadata.docs.rs", "all-features", "true"),
+            ]);
+        }
+        let wrong = wanted.iter().filter(|(table, key, value)| package.manifest.get(table, key) != Some(value));
+        found.extend(wrong.map(|(table, key, value)| {
+            let value = if *value == "true" { value.to_string() } else { format!("\"{value}\"") };
+            package.finding(1, &format!("add `{key} = {value}` to [{table}]"))
+        }));
+        if package.manifest.get("package", "description").is_none_or(str::is_empty) {
+            found.push(package.finding(1, "add a `description` to [package]: what the crate does, in one line"));
+        }
+    }
+    found
+}
+
+pub(super) fn readmes_are_crate_docs(tree: &Tree) -> Vec<String> {
+    let include = "#![doc = include_str!(\"../README.md\")]";
+    let plain = |package: &&Package| {
+        tree.file(&package.path("src/lib.rs")).is_none_or(|file| !file.code.contains(include))
+    };
+    tree.published()
+        .filter(plain)
+        .map(|package| format!("{}: add `{include}`: its examples are tests then", package.path("src/lib.rs")))
+        .collect()
+}
+
+pub(super) fn the_front_page_lists_every_crate(tree: &Tree) -> Vec<String> {
+    let Some(readme) = tree.file("README.md") else { return vec!["README.md: missing: write it".to_owned()] };
+    let part_of_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let unlisted = |package: &&Package| !has_word(&readme.text, &package.name, part_of_name);
+    let missing = tree.published().filter(unlisted);
+    missing.map(|package| format!("README.md: add {} to the table of crates", package.name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::tree::findings;
+
+    const GOOD: &str = "[package]\nname = \"evenkeel-a\"\ndescription = \"d\"\nreadme = \"README.md\"\nrust-version.workspace = true\n\
+        [package.metadata.docs.rs]\nall-features = true\n[lints]\nworkspace = true\n";
+    const BARE: &str = "[package]\nname = \"evenkeel-b\"\n";
+
+    #[test]
+    fn missing_files_are_found() {
+        let mut files = vec![("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE), ("t/Cargo.toml", BARE)];
+        let paths = FILES.map(|name| format!("crates/a/{name}"));
+        files.extend(paths.iter().map(|path| (path.as_str(), "x\n")));
+        let expected = [
+            "crates/b/README.md: missing: write it",
+            "crates/b/CHANGELOG.md: missing: write it",
+            "crates/b/LICENSE-MIT: missing: link or copy the root's",
+            "crates/b/LICENSE-APACHE: missing: link or copy the root's",
+        ];
+        assert_eq!(findings(published_crates_have_their_files, &files), expected);
+    }
+
+    #[test]
+    fn incomplete_manifests_are_found() {
+        let tool = "[package]\nname = \"tool\"\ndescription = \"d\"\n";
+        let files = [("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE), ("tool/Cargo.toml", tool)];
+        let expected = [
+            "crates/b/Cargo.toml:1: add `workspace = true` to [lints]",
+            "crates/b/Cargo.toml:1: add `readme = \"README.md\"` to [package]",
+            "crates/b/Cargo.toml:1: add `rust-version.workspace = true` to [package]",
+            "crates/b/Cargo.toml:1: add `all-features = true` to [package.metadata.docs.rs]",
+            "crates/b/Cargo.toml:1: add a `description` to [package]: what the crate does, in one line",
+            "tool/Cargo.toml:1: add `workspace = true` to [lints]",
+        ];
+        assert_eq!(findings(manifests_are_complete, &files), expected);
+    }
+
+    #[test]
+    fn crate_docs_without_the_readme_are_found() {
+        let files = [
+            ("crates/a/Cargo.toml", GOOD),
+            ("crates/a/src/lib.rs", "#![doc = include_str!(\"../README.md\")]\n"),
+            ("crates/b/Cargo.toml", BARE),
+            ("crates/b/src/lib.rs", "// #![doc = include_str!(\"../README.md\")]\n"),
+        ];
+        let found = findings(readmes_are_crate_docs, &files);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("crates/b/src/lib.rs: add `#![doc"));
+    }
+
+    #[test]
+    fn a_crate_missing_from_the_front_page_is_found() {
+        let readme = ("README.md", "| [evenkeel-a](crates/a) | evenkeel-bee |\n");
+        let files = [readme, ("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE)];
+        let found = findings(the_front_page_lists_every_crate, &files);
+        assert_eq!(found, ["README.md: add evenkeel-b to the table of crates"]);
+        assert_eq!(findings(the_front_page_lists_every_crate, &files[1..]), ["README.md: missing: write it"]);
+    }
+}
