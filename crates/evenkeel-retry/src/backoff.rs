@@ -248,7 +248,7 @@ const fn saturating_nanos(duration: Duration) -> u64 {
 }
 
 /// The n-th output of the generator SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) for this seed.
-const fn random(seed: u64, n: u32) -> u64 {
+pub(crate) const fn random(seed: u64, n: u32) -> u64 {
     let mut z = seed.wrapping_add((n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -12,6 +12,12 @@ pub enum GaveUp {
     Deadline,
     /// The error asked for this wait, longer than [`Policy::max_retry_after`](crate::Policy::max_retry_after).
     RetryAfter(Duration),
+    /// The [`Budget`](crate::Budget) allowed no other attempt.
+    Budget,
+    /// The operation is not safe to repeat, and this attempt may have taken effect.
+    AtMostOnce,
+    /// The future given to [`Run::until`](crate::Run::until) was ready.
+    Cancelled,
 }
 
 impl fmt::Display for GaveUp {
@@ -20,6 +26,9 @@ impl fmt::Display for GaveUp {
             Self::Permanent => f.write_str("the error is permanent"),
             Self::Attempts => f.write_str("no attempts left"),
             Self::Deadline => f.write_str("no time left"),
+            Self::Budget => f.write_str("no retry left in the budget"),
+            Self::AtMostOnce => f.write_str("it may have taken effect, and is not safe to repeat"),
+            Self::Cancelled => f.write_str("cancelled"),
             Self::RetryAfter(wait) => write!(f, "asked to wait {wait:?}, too long"),
         }
     }
@@ -61,7 +70,8 @@ impl<E> fmt::Display for RetryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.attempts == 1 { "" } else { "s" };
         write!(f, "gave up after {} attempt{plural} and {:?}: {}", self.attempts, self.elapsed, self.reason)?;
-        if self.last.is_none() { f.write_str("; the last attempt timed out") } else { Ok(()) }
+        let timed_out = self.last.is_none() && self.attempts > 0;
+        if timed_out { f.write_str("; the last attempt timed out") } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Backoff, Run, Tries};
+use crate::{Attempt, Backoff, Budget, Run, Tries};
 
 /// When to try again, for how long, and when to give up: plain data, usable as a `static`.
 ///
@@ -13,6 +13,7 @@ use crate::{Backoff, Run, Tries};
 /// | [`attempt_timeout`](Self::attempt_timeout) | 30 s | one attempt |
 /// | [`total_timeout`](Self::total_timeout) | none | all attempts and the waits between them |
 /// | [`max_retry_after`](Self::max_retry_after) | 60 s | the longest wait that a server may ask for |
+/// | [`budget`](Self::budget) | none | the share of calls that may be retried |
 /// | [`seed`](Self::seed) | a new one for each call | where jitter is drawn from |
 ///
 /// # Examples
@@ -35,13 +36,14 @@ use crate::{Backoff, Run, Tries};
 /// assert_eq!(answer.await.unwrap(), 42);
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) backoff: Backoff,
     pub(crate) max_attempts: u32,
     pub(crate) attempt_timeout: Duration,
     pub(crate) total_timeout: Duration,
     pub(crate) max_retry_after: Duration,
+    pub(crate) budget: Option<Budget>,
     pub(crate) seed: Option<u64>,
 }
 
@@ -55,6 +57,7 @@ impl Policy {
             attempt_timeout: Duration::from_secs(30),
             total_timeout: Duration::MAX,
             max_retry_after: Duration::from_secs(60),
+            budget: None,
             seed: None,
         }
     }
@@ -114,6 +117,23 @@ impl Policy {
         self
     }
 
+    /// Makes retries only while this budget has tokens; clones of the policy share it.
+    #[must_use]
+    pub const fn budget(self, budget: Budget) -> Self {
+        let Self { backoff, max_attempts, attempt_timeout, total_timeout, max_retry_after, seed, .. } = self;
+        // A `const fn` cannot drop the old budget, if there was one.
+        std::mem::forget(self);
+        Self {
+            backoff,
+            max_attempts,
+            attempt_timeout,
+            total_timeout,
+            max_retry_after,
+            budget: Some(budget),
+            seed,
+        }
+    }
+
     /// Draws the jitter of every call from this seed, so that a simulation or a test can be replayed.
     ///
     /// All calls of a seeded policy wait alike: never ship one.
@@ -148,16 +168,36 @@ impl Policy {
     /// # assert_eq!(body, "ok");
     /// # Ok(()) }
     /// ```
-    pub fn run<Op, Fut, T, E>(&self, operation: Op) -> Run<'_, Op, Fut, E>
+    pub fn run<'p, Op, Fut, T, E>(
+        &'p self,
+        mut operation: Op,
+    ) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>, Fut, E>
     where
         Op: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Run::new(self.start(), operation)
+        Run::new(self.start(), move |_: &mut Tries<'p>| operation())
+    }
+
+    /// Like [`run`](Self::run), for an operation that wants to know which [`Attempt`] it is.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub fn run_with<'p, Op, Fut, T, E>(
+        &'p self,
+        mut operation: Op,
+    ) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>, Fut, E>
+    where
+        Op: FnMut(Attempt) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Run::new(self.start(), move |tries: &mut Tries<'p>| operation(tries.this_attempt()))
     }
 
     /// Starts a series of attempts that the caller's own loop drives: see [`Tries`].
-    #[must_use]
     pub fn start(&self) -> Tries<'_> {
         Tries::new(self)
     }

@@ -1,13 +1,15 @@
 use std::{
     fmt,
+    future::Pending,
+    marker::PhantomData,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
 
-use crate::{Failed, RetryError, Tries, Verdict};
+use crate::{Failed, GaveUp, RetryError, Tries, Verdict};
 
 /// A failure that is about to be retried, as an observer sees it.
 #[derive(Debug)]
@@ -30,39 +32,53 @@ pin_project! {
     /// # Panics
     /// When polled after it was ready.
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Run<'p, Op, Fut, E, C = fn(&E) -> Verdict, O = fn(Retry<'_, E>)> {
+    pub struct Run<'p, Op, Fut, E, C = fn(&E) -> Verdict, O = fn(Retry<'_, E>), U = Pending<()>> {
         operation: Op,
         classify: C,
         observe: O,
+        at_most_once: bool,
+        #[pin]
+        until: U,
         tries: Tries<'p>,
         #[pin]
-        state: State<Fut>,
-        error: std::marker::PhantomData<fn() -> E>,
+        state: State<Fut, E>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<Fut> {
-        Waiting,
+    enum State<Fut, E> {
+        // The wait before an attempt, with what the last one returned.
+        Waiting { last: Option<E> },
         Attempt { #[pin] operation: Fut },
-        Done,
+        Done { error: PhantomData<E> },
     }
+}
+
+impl<Fut, E> State<Fut, E> {
+    const DONE: Self = Self::Done { error: PhantomData };
 }
 
 impl<'p, Op, Fut, E> Run<'p, Op, Fut, E> {
     pub(crate) fn new(tries: Tries<'p>, operation: Op) -> Self {
-        let (classify, observe): (fn(&E) -> Verdict, fn(Retry<'_, E>)) = (|_| Verdict::Retry, |_| {});
-        Self { operation, classify, observe, tries, state: State::Waiting, error: std::marker::PhantomData }
+        Self {
+            operation,
+            classify: |_| Verdict::Retry,
+            observe: |_| {},
+            at_most_once: false,
+            until: std::future::pending(),
+            tries,
+            state: State::Waiting { last: None },
+        }
     }
 }
 
-impl<'p, Op, Fut, E, C, O> Run<'p, Op, Fut, E, C, O> {
+impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// Retries only errors for which `transient` is true; an attempt that timed out is retried.
     pub fn when(
         self,
         mut transient: impl FnMut(&E) -> bool,
-    ) -> Run<'p, Op, Fut, E, impl FnMut(&E) -> Verdict, O> {
+    ) -> Run<'p, Op, Fut, E, impl FnMut(&E) -> Verdict, O, U> {
         self.classify(move |error: &E| transient(error).into())
     }
 
@@ -86,12 +102,12 @@ impl<'p, Op, Fut, E, C, O> Run<'p, Op, Fut, E, C, O> {
     /// # done.await.unwrap();
     /// # }
     /// ```
-    pub fn classify<C2>(self, verdict: C2) -> Run<'p, Op, Fut, E, C2, O>
+    pub fn classify<C2>(self, verdict: C2) -> Run<'p, Op, Fut, E, C2, O, U>
     where
         C2: FnMut(&E) -> Verdict,
     {
-        let Self { operation, observe, tries, state, error, .. } = self;
-        Run { operation, classify: verdict, observe, tries, state, error }
+        let Self { operation, observe, at_most_once, until, tries, state, .. } = self;
+        Run { operation, classify: verdict, observe, at_most_once, until, tries, state }
     }
 
     /// Shows every failure that will be retried to `observer`, before the wait: for logs and counters.
@@ -114,21 +130,53 @@ impl<'p, Op, Fut, E, C, O> Run<'p, Op, Fut, E, C, O> {
     /// assert_eq!(lines.len(), 2);
     /// # }
     /// ```
-    pub fn observe<O2>(self, observer: O2) -> Run<'p, Op, Fut, E, C, O2>
+    pub fn observe<O2>(self, observer: O2) -> Run<'p, Op, Fut, E, C, O2, U>
     where
         O2: FnMut(Retry<'_, E>),
     {
-        let Self { operation, classify, tries, state, error, .. } = self;
-        Run { operation, classify, observe: observer, tries, state, error }
+        let Self { operation, classify, at_most_once, until, tries, state, .. } = self;
+        Run { operation, classify, observe: observer, at_most_once, until, tries, state }
+    }
+
+    /// Gives up when `cancel` is ready, a stop signal for example: it wakes the wait between attempts.
+    ///
+    /// An attempt in flight is not cut short; dropping the whole future does that.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{GaveUp, Policy};
+    /// # use std::{io, time::Duration};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let policy = Policy::fixed(Duration::from_secs(60));
+    /// let stopped = tokio::time::sleep(Duration::from_secs(1));
+    /// let gave_up = policy.run(async || Err::<(), _>(io::Error::other("busy"))).until(stopped).await.unwrap_err();
+    /// assert_eq!(gave_up.reason, GaveUp::Cancelled);
+    /// assert_eq!(gave_up.last.unwrap().to_string(), "busy");
+    /// # }
+    /// ```
+    pub fn until<U2: Future>(self, cancel: U2) -> Run<'p, Op, Fut, E, C, O, U2> {
+        let Self { operation, classify, observe, at_most_once, tries, state, .. } = self;
+        Run { operation, classify, observe, at_most_once, until: cancel, tries, state }
+    }
+
+    /// Says that the operation is not safe to repeat: only an error that is [`Verdict::NotSent`] is retried.
+    ///
+    /// Any other failure, a time-out too, may have taken effect, and ends the call with
+    /// [`GaveUp::AtMostOnce`].
+    pub const fn at_most_once(mut self) -> Self {
+        self.at_most_once = true;
+        self
     }
 }
 
-impl<Op, Fut, T, E, C, O> Future for Run<'_, Op, Fut, E, C, O>
+impl<'p, Op, Fut, T, E, C, O, U> Future for Run<'p, Op, Fut, E, C, O, U>
 where
-    Op: FnMut() -> Fut,
+    Op: FnMut(&mut Tries<'p>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
     C: FnMut(&E) -> Verdict,
     O: FnMut(Retry<'_, E>),
+    U: Future,
 {
     type Output = Result<T, RetryError<E>>;
 
@@ -136,36 +184,50 @@ where
         let mut me = self.project();
         loop {
             let outcome = match me.state.as_mut().project() {
-                StateProjection::Waiting => {
-                    ready!(me.tries.poll_wait(cx));
+                StateProjection::Waiting { last } => {
+                    let waited = me.tries.poll_wait(cx);
+                    if me.until.as_mut().poll(cx).is_ready() {
+                        let cancelled = me.tries.gave_up(GaveUp::Cancelled, last.take());
+                        me.state.set(State::DONE);
+                        return Poll::Ready(Err(cancelled));
+                    }
+                    if waited.is_pending() {
+                        return Poll::Pending;
+                    }
                     if me.tries.begin() {
-                        me.state.set(State::Attempt { operation: (me.operation)() });
+                        me.state.set(State::Attempt { operation: (me.operation)(me.tries) });
                         continue;
                     }
                     Err(Failed::new(None))
                 }
-                StateProjection::Attempt { operation } => ready!(me.tries.poll_attempt(operation, cx)),
-                StateProjection::Done => panic!("`Run` was polled after it was ready"),
+                StateProjection::Attempt { operation } => match me.tries.poll_attempt(operation, cx) {
+                    Poll::Ready(outcome) => outcome,
+                    Poll::Pending => return Poll::Pending,
+                },
+                StateProjection::Done { .. } => panic!("`Run` was polled after it was ready"),
             };
             // The operation ends before its error is judged: what it held is free during the wait.
-            me.state.set(State::Done);
-            let failed = match outcome {
+            me.state.set(State::DONE);
+            let mut failed = match outcome {
                 Ok(value) => return Poll::Ready(Ok(value)),
                 Err(failed) => failed.classify(&mut *me.classify),
             };
+            if *me.at_most_once {
+                failed = failed.at_most_once();
+            }
             match me.tries.decide(&failed) {
                 Ok(delay) => {
                     let attempt = me.tries.attempts();
                     (me.observe)(Retry { error: failed.error(), attempt, delay });
-                    me.state.set(State::Waiting);
+                    me.state.set(State::Waiting { last: failed.error });
                 }
-                Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed))),
+                Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed.error))),
             }
         }
     }
 }
 
-impl<Op, Fut, E, C, O> fmt::Debug for Run<'_, Op, Fut, E, C, O> {
+impl<Op, Fut, E, C, O, U> fmt::Debug for Run<'_, Op, Fut, E, C, O, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("tries", &self.tries).finish_non_exhaustive()
     }

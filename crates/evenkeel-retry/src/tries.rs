@@ -7,9 +7,11 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use crate::{Failed, GaveUp, Policy, RetryError, Verdict};
+use crate::{
+    Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Policy, RetryError, Verdict, backoff, wait::Wait,
+};
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
 const ROUNDS_BEFORE_YIELD: u32 = 128;
@@ -51,32 +53,27 @@ pub struct Tries<'p> {
     policy: &'p Policy,
     attempts: u32,
     seed: Option<u64>,
-    /// When the total time is over; known once the first attempt was pending or failed.
+    /// When the total time is over, if ever; known once the first attempt was asked about, pending or failed.
     deadline: Option<Option<Instant>>,
+    /// When the next attempt's time is over, if ever; known if it was asked for.
+    limit: Option<Option<Instant>>,
     first_failure: Option<Instant>,
+    /// The next attempt's token, given back if it never begins.
+    permit: Option<BudgetPermit>,
     wait: Wait,
-    /// One timer serves the attempts' time limits and the delays between them.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wait {
-    Nothing,
-    Yield,
-    Timer,
 }
 
 impl<'p> Tries<'p> {
-    pub(crate) const fn new(policy: &'p Policy) -> Self {
-        let seed = policy.seed;
+    pub(crate) fn new(policy: &'p Policy) -> Self {
         Self {
             policy,
             attempts: 0,
-            seed,
+            seed: policy.seed,
             deadline: None,
+            limit: None,
             first_failure: None,
-            wait: Wait::Nothing,
-            timer: None,
+            permit: None,
+            wait: Wait::default(),
         }
     }
 
@@ -84,6 +81,12 @@ impl<'p> Tries<'p> {
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// What the next attempt will be; its time begins now.
+    #[must_use]
+    pub fn next_attempt(&mut self) -> Attempt {
+        self.describe(self.attempts.saturating_add(1))
     }
 
     /// Runs one attempt within the policy's time limits.
@@ -114,12 +117,21 @@ impl<'p> Tries<'p> {
     /// Counts an attempt; false if the total time is over.
     pub(crate) fn begin(&mut self) -> bool {
         if let Some(Some(deadline)) = self.deadline
+            && self.attempts > 0
             && Instant::now() >= deadline
         {
             return false;
         }
+        if let Some(permit) = self.permit.take() {
+            permit.spend();
+        }
+        if self.attempts == 0
+            && let Some(budget) = &self.policy.budget
+        {
+            budget.deposit();
+        }
         self.attempts = self.attempts.saturating_add(1);
-        self.wait = Wait::Nothing;
+        self.wait.for_nothing();
         true
     }
 
@@ -135,28 +147,23 @@ impl<'p> Tries<'p> {
             Poll::Ready(Ok(value)) => Poll::Ready(Ok(value)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(Failed::new(Some(error)))),
             Poll::Pending => {
-                ready!(self.poll_time_limit(cx));
+                ready!(self.poll_limit(cx));
                 Poll::Ready(Err(Failed::new(None)))
             }
         }
     }
 
-    fn poll_time_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.wait == Wait::Nothing {
-            let unbounded =
-                self.policy.attempt_timeout == Duration::MAX && self.policy.total_timeout == Duration::MAX;
-            if unbounded {
-                return Poll::Pending;
-            }
-            let now = Instant::now();
-            let limit = now.checked_add(self.policy.attempt_timeout);
-            match (limit, self.deadline(now)) {
-                (None, None) => return Poll::Pending,
-                (Some(limit), None) | (None, Some(limit)) => self.arm(limit),
-                (Some(limit), Some(deadline)) => self.arm(limit.min(deadline)),
+    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.wait.is_nothing() {
+            let bounded =
+                self.policy.attempt_timeout < Duration::MAX || self.policy.total_timeout < Duration::MAX;
+            match self.limit.take() {
+                Some(Some(limit)) => self.wait.until(limit),
+                None if bounded && let Some(limit) = self.limit(Instant::now()) => self.wait.until(limit),
+                _ => return Poll::Pending,
             }
         }
-        self.poll_wait(cx)
+        self.wait.poll(cx)
     }
 
     /// What comes after a failure: the delay, or the reason to give up.
@@ -164,57 +171,62 @@ impl<'p> Tries<'p> {
         let now = Instant::now();
         self.first_failure.get_or_insert(now);
         let deadline = self.deadline(now);
-        if failed.verdict == Verdict::Permanent {
-            return Err(GaveUp::Permanent);
-        }
-        if deadline.is_some_and(|deadline| now >= deadline) {
-            return Err(GaveUp::Deadline);
-        }
-        if self.attempts >= self.policy.max_attempts {
-            return Err(GaveUp::Attempts);
-        }
-        let seed = *self.seed.get_or_insert_with(|| RandomState::new().build_hasher().finish());
-        let mut delay = self.policy.backoff.delay(self.attempts, seed);
-        if let Verdict::RetryAfter(asked) = failed.verdict {
-            if asked > self.policy.max_retry_after {
+        self.limit = None;
+        match failed.verdict {
+            Verdict::Permanent => return Err(GaveUp::Permanent),
+            Verdict::Retry | Verdict::RetryAfter(_) if !failed.may_repeat => return Err(GaveUp::AtMostOnce),
+            _ if deadline.is_some_and(|deadline| now >= deadline) => return Err(GaveUp::Deadline),
+            _ if self.attempts >= self.policy.max_attempts => return Err(GaveUp::Attempts),
+            Verdict::RetryAfter(asked) if asked > self.policy.max_retry_after => {
                 return Err(GaveUp::RetryAfter(asked));
             }
+            _ => {}
+        }
+        let mut delay = self.policy.backoff.delay(self.attempts, self.seed());
+        if let Verdict::RetryAfter(asked) = failed.verdict {
             delay = delay.max(asked);
         }
         let next = now.checked_add(delay);
         if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
             return Err(GaveUp::Deadline);
         }
+        if let Some(budget) = &self.policy.budget {
+            self.permit = Some(budget.try_withdraw().ok_or(GaveUp::Budget)?);
+        }
         match next {
             _ if delay.is_zero() && self.attempts.is_multiple_of(ROUNDS_BEFORE_YIELD) => {
-                self.wait = Wait::Yield
+                self.wait.for_others()
             }
-            _ if delay.is_zero() => self.wait = Wait::Nothing,
-            Some(next) => self.arm(next),
-            None => self.arm(far_future(now)),
+            _ if delay.is_zero() => self.wait.for_nothing(),
+            next => self.wait.until(next.unwrap_or_else(|| far_future(now))),
         }
         Ok(delay)
     }
 
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.wait {
-            Wait::Nothing => return Poll::Ready(()),
-            Wait::Yield => {
-                self.wait = Wait::Nothing;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Wait::Timer => {}
-        }
-        let Some(timer) = &mut self.timer else { return Poll::Ready(()) };
-        ready!(timer.as_mut().poll(cx));
-        self.wait = Wait::Nothing;
-        Poll::Ready(())
+    pub(crate) fn this_attempt(&mut self) -> Attempt {
+        self.describe(self.attempts)
     }
 
-    pub(crate) fn gave_up<E>(&self, reason: GaveUp, failed: Failed<E>) -> RetryError<E> {
+    fn describe(&mut self, number: u32) -> Attempt {
+        let seed = self.seed();
+        let key =
+            u128::from(backoff::random(seed, u32::MAX)) << 64 | u128::from(backoff::random(!seed, u32::MAX));
+        let deadline = self.limit(Instant::now());
+        self.limit = Some(deadline);
+        Attempt { number, deadline, key: IdempotencyKey(key) }
+    }
+
+    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wait.poll(cx)
+    }
+
+    pub(crate) fn gave_up<E>(&self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
         let elapsed = self.first_failure.map_or(Duration::ZERO, |first| first.elapsed());
-        RetryError { reason, last: failed.error, attempts: self.attempts, elapsed }
+        RetryError { reason, last, attempts: self.attempts, elapsed }
+    }
+
+    fn seed(&mut self) -> u64 {
+        *self.seed.get_or_insert_with(|| RandomState::new().build_hasher().finish())
     }
 
     fn deadline(&mut self, now: Instant) -> Option<Instant> {
@@ -222,12 +234,11 @@ impl<'p> Tries<'p> {
         *self.deadline.get_or_insert_with(|| now.checked_add(total))
     }
 
-    fn arm(&mut self, at: Instant) {
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().reset(at),
-            None => self.timer = Some(Box::pin(tokio::time::sleep_until(at))),
-        }
-        self.wait = Wait::Timer;
+    /// When an attempt that begins now must end.
+    fn limit(&mut self, now: Instant) -> Option<Instant> {
+        let attempt = now.checked_add(self.policy.attempt_timeout);
+        let deadline = self.deadline(now);
+        attempt.into_iter().chain(deadline).min()
     }
 }
 
@@ -299,7 +310,7 @@ impl<E> Future for BackoffFuture<'_, '_, E> {
         if let Some(failed) = self.failed.take()
             && let Err(reason) = self.tries.decide(&failed)
         {
-            return Poll::Ready(Err(self.tries.gave_up(reason, failed)));
+            return Poll::Ready(Err(self.tries.gave_up(reason, failed.error)));
         }
         self.tries.poll_wait(cx).map(Ok)
     }

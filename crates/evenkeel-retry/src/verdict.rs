@@ -24,6 +24,8 @@ pub enum Verdict {
     /// Worth another attempt, but not before this time: the longer of it and the policy's delay is waited.
     /// Above [`Policy::max_retry_after`](crate::Policy::max_retry_after) the call gives up.
     RetryAfter(Duration),
+    /// Nothing reached the other side, so that even an operation that is not safe to repeat may be tried again.
+    NotSent,
     /// Another attempt would fail in the same way.
     Permanent,
 }
@@ -56,11 +58,12 @@ impl From<bool> for Verdict {
 pub struct Failed<E> {
     pub(crate) error: Option<E>,
     pub(crate) verdict: Verdict,
+    pub(crate) may_repeat: bool,
 }
 
 impl<E> Failed<E> {
     pub(crate) const fn new(error: Option<E>) -> Self {
-        Self { error, verdict: Verdict::Retry }
+        Self { error, verdict: Verdict::Retry, may_repeat: true }
     }
 
     /// The error of the attempt; none if it timed out.
@@ -85,6 +88,12 @@ impl<E> Failed<E> {
         if let Some(error) = &self.error {
             self.verdict = verdict(error);
         }
+        self
+    }
+
+    /// Says that the operation is not safe to repeat: only [`Verdict::NotSent`] is retried.
+    pub const fn at_most_once(mut self) -> Self {
+        self.may_repeat = false;
         self
     }
 }

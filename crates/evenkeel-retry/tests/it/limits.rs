@@ -32,7 +32,7 @@ fn an_attempt_is_dropped_at_its_limit_and_retried() {
 fn an_attempt_has_thirty_seconds_by_default() {
     World::run(async |_| {
         let policy = Policy::fixed(Duration::ZERO).max_attempts(1);
-        let call = policy.run(|| pending::<Result<(), Refused>>());
+        let call = policy.run(pending::<Result<(), Refused>>);
         assert_took!(call, Duration::from_secs(30)).unwrap_err();
     });
 }

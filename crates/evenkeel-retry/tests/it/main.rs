@@ -1,6 +1,9 @@
 //! Tests of evenkeel-retry, all in virtual time.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backoff;
+mod budget;
+mod cancel;
 
 #[cfg(feature = "http")]
 mod http;

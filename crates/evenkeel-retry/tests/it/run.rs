@@ -9,6 +9,7 @@ use std::{
 use evenkeel_retry::{Backoff, GaveUp, Policy, Verdict};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::{Flaky, Refused, doubling, ms};
 
@@ -125,6 +126,104 @@ fn retry_after_cannot_outlast_the_attempts() {
 }
 
 #[test]
+fn until_wakes_the_wait_and_keeps_the_last_error() {
+    World::run(async |_| {
+        let flaky = Flaky::failing(u32::MAX);
+        let policy = doubling().max_attempts(9);
+        let call = policy.run(|| flaky.call()).until(tokio::time::sleep(ms(250)));
+        let error = assert_took!(call, ms(250)).unwrap_err();
+        assert_eq!(flaky.times(), [0, 100]);
+        assert_eq!((error.reason, error.attempts, error.last), (GaveUp::Cancelled, 2, Some(Refused(2))));
+    });
+}
+
+#[test]
+fn until_does_not_cut_an_attempt_in_flight_and_allows_none_after_it() {
+    World::run(async |_| {
+        let policy = doubling().max_attempts(9);
+        let slow = async || {
+            tokio::time::sleep(ms(500)).await;
+            Err::<(), _>(Refused(1))
+        };
+        let error = assert_took!(policy.run(slow).until(tokio::time::sleep(ms(100))), ms(500)).unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::Cancelled, 1));
+        let flaky = Flaky::failing(0);
+        let error = policy.run(|| flaky.call()).until(ready(())).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, flaky.times().len()), (GaveUp::Cancelled, 0, 0));
+        assert_eq!(error.to_string(), "gave up after 0 attempts and 0ns: cancelled");
+    });
+}
+
+#[test]
+fn an_operation_that_is_not_safe_to_repeat_is_repeated_only_if_it_was_not_sent() {
+    World::run(async |_| {
+        let policy = doubling().max_attempts(9).attempt_timeout(ms(1000));
+        let flaky = Flaky::failing(u32::MAX);
+        let verdict = |e: &Refused| if e.0 < 3 { Verdict::NotSent } else { Verdict::Retry };
+        let error = policy.run(|| flaky.call()).at_most_once().classify(verdict).await.unwrap_err();
+        assert_eq!(flaky.times(), [0, 100, 300]);
+        assert_eq!((error.reason, error.last), (GaveUp::AtMostOnce, Some(Refused(3))));
+
+        let hang = || pending::<Result<(), Refused>>();
+        let error = assert_took!(policy.run(hang).at_most_once(), ms(1000)).unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::AtMostOnce, 1));
+        let permanent = policy.run(|| ready(Err::<(), _>(Refused(1)))).at_most_once().when(|_| false);
+        assert_eq!(permanent.await.unwrap_err().reason, GaveUp::Permanent);
+    });
+}
+
+#[test]
+fn an_operation_can_know_its_attempt() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(ms(1000)).total_timeout(ms(1500)).max_attempts(4);
+        let mut seen = Vec::new();
+        let call = policy.run_with(|attempt| {
+            seen.push(attempt);
+            assert_eq!(attempt.deadline().map(|at| at - Instant::now()), attempt.remaining());
+            async {
+                tokio::time::sleep(ms(300)).await;
+                Err::<(), _>(Refused(1))
+            }
+        });
+        assert_took!(call, ms(1200)).unwrap_err();
+        let numbers: Vec<u32> = seen.iter().map(|attempt| attempt.number()).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert!(seen.iter().all(|attempt| attempt.key() == seen[0].key()));
+        let ends: Vec<Duration> =
+            seen.iter().map(|a| a.deadline().unwrap() - seen[0].deadline().unwrap()).collect();
+        assert_eq!(ends, [ms(0), ms(400), ms(500)], "the third is bounded by the total time");
+
+        let mut keys = HashSet::new();
+        for _ in 0..100 {
+            let call = policy.run_with(|attempt| ready(Ok::<_, Refused>(attempt.key())));
+            keys.insert(call.await.unwrap());
+        }
+        assert_eq!(keys.len(), 100, "other calls have other keys");
+        assert!(keys.iter().all(|key| key.to_string().len() == 32));
+    });
+}
+
+#[test]
+fn an_attempt_without_limits_has_no_deadline() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(Duration::MAX);
+        let attempt = policy.start().next_attempt();
+        assert_eq!((attempt.number(), attempt.deadline(), attempt.remaining()), (1, None, None));
+    });
+}
+
+#[test]
+fn a_closure_can_be_retried_from_its_own_side() {
+    use evenkeel_retry::prelude::*;
+    World::run(async |_| {
+        let flaky = Flaky::failing(2);
+        let policy = doubling();
+        assert_eq!((|| flaky.call()).retry(&policy).when(|_| true).await, Ok(3));
+        assert_eq!(flaky.times(), [0, 100, 300]);
+    });
+}
+
+#[test]
 fn what_an_attempt_held_is_free_during_the_wait() {
     World::run(async |_| {
         let held = Rc::new(());
@@ -178,7 +277,7 @@ fn the_future_is_send_when_the_operation_is() {
         value
     }
     let policy = doubling();
-    drop(send(policy.run(|| pending::<Result<(), Refused>>()).when(|_| true).observe(|_| {})));
+    drop(send(policy.run(pending::<Result<(), Refused>>).when(|_| true).observe(|_| {})));
     let mut tries = policy.start();
     drop(send(tries.attempt(pending::<Result<(), Refused>>())));
 }

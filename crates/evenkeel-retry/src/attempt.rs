@@ -1,0 +1,68 @@
+use std::{fmt, time::Duration};
+
+use tokio::time::Instant;
+
+/// What an operation may want to know of the attempt that it is: to send a deadline or an idempotency key along.
+///
+/// Given by [`Policy::run_with`](crate::Policy::run_with) and [`Tries::next_attempt`](crate::Tries::next_attempt).
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::Policy;
+/// use std::{io, time::Duration};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let policy = Policy::fixed(Duration::from_millis(10)).attempt_timeout(Duration::from_secs(2));
+/// let mut keys = Vec::new();
+/// let result = policy.run_with(|attempt| {
+///     keys.push(attempt.key().to_string());
+///     assert_eq!(attempt.remaining(), Some(Duration::from_secs(2)));
+///     async move { Err::<(), _>(io::Error::other(format!("attempt {}", attempt.number()))) }
+/// });
+/// assert_eq!(result.await.unwrap_err().last.unwrap().to_string(), "attempt 3");
+/// assert!(keys.iter().all(|key| *key == keys[0]), "one key for all attempts of a call");
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub(crate) number: u32,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) key: IdempotencyKey,
+}
+
+impl Attempt {
+    /// The attempt's number, from 1.
+    #[must_use]
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// When the attempt will be dropped; none if no time limit is set.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The time that is left to the attempt; none if no time limit is set.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The same for all attempts of a call, and for no other call: lets a server tell a repetition from a new request.
+    #[must_use]
+    pub const fn key(&self) -> IdempotencyKey {
+        self.key
+    }
+}
+
+/// 128 random bits that name a call; displayed as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub(crate) u128);
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}

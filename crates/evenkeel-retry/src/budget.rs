@@ -1,0 +1,228 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use tokio::time::Instant;
+
+/// Parts of a token: a deposit of one thousandth is exact to 0.02 %.
+const UNIT: u64 = 1 << 22;
+/// The word of a bucket: what it holds in units in the upper bits, the millisecond of its last refill in the lower.
+const TICK_BITS: u32 = 20;
+const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
+/// The most tokens that the upper bits can hold.
+const MOST: u64 = (1 << (64 - TICK_BITS)) / UNIT - 1;
+
+/// A share of all calls that may be retried: when everything fails, retries add this share to the load and no more.
+///
+/// Without a budget a policy of four attempts turns an outage into four times the load, just when the other side
+/// can bear it least. Every call deposits a part of a token, every retry takes a whole one; a retry that finds none
+/// is not made, and the call gives up with [`GaveUp::Budget`](crate::GaveUp::Budget). The bucket also fills by time,
+/// so that a client with few calls can retry at all, and holds at most its reserve.
+///
+/// So after `c` calls in `t` seconds there were at most `reserve + share * c + per_second * t` retries, whatever
+/// happened. Clones share one bucket, and one budget may serve many policies: those of one service, say.
+///
+/// | setting | default | meaning |
+/// |---|---|---|
+/// | share | none: it is the constructor's argument | tokens deposited by a call |
+/// | [`per_second`](Self::per_second) | 1 | tokens that come by time alone |
+/// | [`reserve`](Self::reserve) | 10 | the most tokens it holds, and what it begins with |
+///
+/// The scheme is that of Finagle's `RetryBudget`; the bucket is one atomic word.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{Backoff, Budget, Policy};
+/// use std::io;
+///
+/// static POLICY: Policy = Policy::new(Backoff::none()).max_attempts(4).budget(Budget::percent(10).per_second(0));
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let mut calls = 0;
+/// for _ in 0..1000 {
+///     let down = POLICY.run(|| { calls += 1; async { Err::<(), _>(io::Error::other("down")) } });
+///     down.await.unwrap_err();
+/// }
+/// assert!(calls <= 1000 + 100 + 10, "{calls}"); // without a budget: 4000
+/// # }
+/// ```
+pub struct Budget {
+    deposit: u64,
+    per_second: u32,
+    reserve: u64,
+    // Made when first used, so that a budget can be part of a `static` and yet be shared by clones.
+    bucket: OnceLock<Arc<Bucket>>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    word: AtomicU64,
+    start: Instant,
+}
+
+impl Budget {
+    /// Retries for this share of the calls, in percent; above 100 is allowed.
+    #[must_use]
+    pub const fn percent(percent: u32) -> Self {
+        Self::new(percent as u64 * UNIT / 100)
+    }
+
+    /// Retries for this share of the calls, in thousandths; above 1000 is allowed.
+    #[must_use]
+    pub const fn permille(permille: u32) -> Self {
+        Self::new(permille as u64 * UNIT / 1000)
+    }
+
+    const fn new(deposit: u64) -> Self {
+        Self { deposit, per_second: 1, reserve: 10 * UNIT, bucket: OnceLock::new() }
+    }
+
+    /// Tokens that come by time alone.
+    #[must_use]
+    pub const fn per_second(mut self, tokens: u32) -> Self {
+        self.per_second = tokens;
+        self
+    }
+
+    /// The most tokens that are kept, and what the budget begins with.
+    ///
+    /// # Panics
+    /// If it is zero or above 4,194,302; at compile time in a `const` or `static`.
+    #[must_use]
+    #[track_caller]
+    pub const fn reserve(mut self, tokens: u32) -> Self {
+        assert!(tokens > 0 && tokens as u64 <= MOST, "a reserve is 1 to 4,194,302 tokens");
+        self.reserve = tokens as u64 * UNIT;
+        self
+    }
+
+    /// Counts a call: adds its share of a token.
+    pub fn deposit(&self) {
+        let bucket = self.bucket();
+        let mut word = bucket.word.load(Relaxed);
+        loop {
+            let held = word >> TICK_BITS;
+            if held >= self.reserve {
+                return;
+            }
+            let filled = (held + self.deposit).min(self.reserve);
+            let new = filled << TICK_BITS | word & TICK_MASK;
+            match bucket.word.compare_exchange_weak(word, new, Relaxed, Relaxed) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Takes a token for a retry, if there is one; the permit gives it back unless it is [spent](BudgetPermit::spend).
+    #[must_use]
+    pub fn try_withdraw(&self) -> Option<BudgetPermit> {
+        let bucket = self.bucket();
+        let mut word = bucket.word.load(Relaxed);
+        loop {
+            let (held, tick) = self.refilled(bucket, word);
+            let left = held.checked_sub(UNIT)?;
+            match bucket.word.compare_exchange_weak(word, left << TICK_BITS | tick, Relaxed, Relaxed) {
+                Ok(_) => return Some(BudgetPermit { bucket: bucket.clone(), reserve: self.reserve }),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// How many retries it would allow right now.
+    #[must_use]
+    pub fn available(&self) -> u32 {
+        let bucket = self.bucket();
+        let (held, _) = self.refilled(bucket, bucket.word.load(Relaxed));
+        u32::try_from(held / UNIT).unwrap_or(u32::MAX)
+    }
+
+    /// What a word holds now, and its new tick.
+    ///
+    /// The tick wraps after 17 minutes, and half of its range is the past: a bucket that nobody asked for so long may
+    /// miss time, and a clock that goes back (another runtime's, paused) brings none.
+    fn refilled(&self, bucket: &Bucket, word: u64) -> (u64, u64) {
+        let (held, tick) = (word >> TICK_BITS, word & TICK_MASK);
+        let now = u64::try_from(bucket.start.elapsed().as_millis()).unwrap_or(u64::MAX) & TICK_MASK;
+        let passed = now.wrapping_sub(tick) & TICK_MASK;
+        let passed = if passed > TICK_MASK / 2 { 0 } else { passed };
+        let gained = u128::from(passed) * u128::from(self.per_second) * u128::from(UNIT) / 1000;
+        if gained == 0 {
+            return (held, tick);
+        }
+        let filled = u128::from(held).saturating_add(gained).min(u128::from(self.reserve));
+        (u64::try_from(filled).unwrap_or(self.reserve).max(held), now)
+    }
+
+    fn bucket(&self) -> &Arc<Bucket> {
+        self.bucket.get_or_init(|| {
+            Arc::new(Bucket { word: AtomicU64::new(self.reserve << TICK_BITS), start: Instant::now() })
+        })
+    }
+}
+
+impl Clone for Budget {
+    /// A handle to the same bucket.
+    fn clone(&self) -> Self {
+        let bucket = OnceLock::from(self.bucket().clone());
+        Self { deposit: self.deposit, per_second: self.per_second, reserve: self.reserve, bucket }
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("share", &(self.deposit as f64 / UNIT as f64))
+            .field("per_second", &self.per_second)
+            .field("reserve", &(self.reserve / UNIT))
+            .field("available", &self.available())
+            .finish()
+    }
+}
+
+/// A token taken from a [`Budget`], given back on drop unless it is [spent](Self::spend).
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::Budget;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let budget = Budget::percent(10).reserve(1);
+/// let permit = budget.try_withdraw().unwrap();
+/// assert!(budget.try_withdraw().is_none());
+/// drop(permit); // the retry was cancelled before it began
+/// budget.try_withdraw().unwrap().spend();
+/// assert_eq!(budget.available(), 0);
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a permit that is dropped goes back to the budget"]
+pub struct BudgetPermit {
+    bucket: Arc<Bucket>,
+    reserve: u64,
+}
+
+impl BudgetPermit {
+    /// Keeps the token: the retry begins.
+    pub fn spend(mut self) {
+        self.reserve = 0;
+    }
+}
+
+impl Drop for BudgetPermit {
+    fn drop(&mut self) {
+        let give_back = |word: u64| {
+            let filled = ((word >> TICK_BITS) + UNIT).min(self.reserve);
+            Some(filled << TICK_BITS | word & TICK_MASK)
+        };
+        if self.reserve > 0 {
+            let _ = self.bucket.word.fetch_update(Relaxed, Relaxed, give_back);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+use crate::{Policy, Run, Tries};
+
+/// Retries a closure or a function from its own side: `operation.retry(&POLICY)` for
+/// [`POLICY.run(operation)`](Policy::run).
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{Policy, prelude::*};
+/// use std::{io, time::Duration};
+///
+/// async fn fetch(_: &str) -> io::Result<u32> {
+///     Ok(42)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let policy = Policy::fixed(Duration::from_millis(10));
+/// let url = String::from("https://example.test/");
+/// assert_eq!((|| fetch(&url)).retry(&policy).await.unwrap(), 42);
+/// # }
+/// ```
+pub trait RetryExt<Fut>: FnMut() -> Fut + Sized {
+    /// Calls itself until it succeeds or the policy gives up: see [`Policy::run`].
+    ///
+    /// # Errors
+    /// As [`Policy::run`].
+    ///
+    /// # Cancel safety
+    /// As [`Policy::run`].
+    fn retry<'p, T, E>(self, policy: &'p Policy) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut, Fut, E>
+    where
+        Fut: Future<Output = Result<T, E>>,
+    {
+        policy.run(self)
+    }
+}
+
+impl<Op: FnMut() -> Fut, Fut> RetryExt<Fut> for Op {}
