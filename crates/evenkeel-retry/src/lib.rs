@@ -9,10 +9,10 @@ mod ext;
 #[cfg(feature = "http")]
 pub mod http;
 mod policy;
+mod progress;
 mod run;
 mod tries;
 mod verdict;
-mod wait;
 
 pub use attempt::{Attempt, IdempotencyKey};
 pub use backoff::{Backoff, Jitter};

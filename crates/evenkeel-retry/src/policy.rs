@@ -197,8 +197,12 @@ impl Policy {
         Run::new(self.start(), move |tries: &mut Tries<'p>| operation(tries.this_attempt()))
     }
 
+    pub(crate) fn is_unbounded(&self) -> bool {
+        self.attempt_timeout == Duration::MAX && self.total_timeout == Duration::MAX
+    }
+
     /// Starts a series of attempts that the caller's own loop drives: see [`Tries`].
-    pub fn start(&self) -> Tries<'_> {
+    pub const fn start(&self) -> Tries<'_> {
         Tries::new(self)
     }
 }

@@ -1,20 +1,13 @@
 use std::{
     fmt,
-    hash::{BuildHasher, Hasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
 
-use crate::{
-    Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Policy, RetryError, Verdict, backoff, wait::Wait,
-};
-
-/// A zero delay needs no timer, but a loop of them must let other tasks run.
-const ROUNDS_BEFORE_YIELD: u32 = 128;
+use crate::{Attempt, Failed, GaveUp, Policy, RetryError, progress::Progress};
 
 /// A series of attempts under a [`Policy`], driven by the caller's own loop.
 ///
@@ -52,29 +45,13 @@ const ROUNDS_BEFORE_YIELD: u32 = 128;
 pub struct Tries<'p> {
     policy: &'p Policy,
     attempts: u32,
-    seed: Option<u64>,
-    /// When the total time is over, if ever; known once the first attempt was asked about, pending or failed.
-    deadline: Option<Option<Instant>>,
-    /// When the next attempt's time is over, if ever; known if it was asked for.
-    limit: Option<Option<Instant>>,
-    first_failure: Option<Instant>,
-    /// The next attempt's token, given back if it never begins.
-    permit: Option<BudgetPermit>,
-    wait: Wait,
+    /// What a call needs that does not succeed at once.
+    progress: Option<Pin<Box<Progress>>>,
 }
 
 impl<'p> Tries<'p> {
-    pub(crate) fn new(policy: &'p Policy) -> Self {
-        Self {
-            policy,
-            attempts: 0,
-            seed: policy.seed,
-            deadline: None,
-            limit: None,
-            first_failure: None,
-            permit: None,
-            wait: Wait::default(),
-        }
+    pub(crate) const fn new(policy: &'p Policy) -> Self {
+        Self { policy, attempts: 0, progress: None }
     }
 
     /// How many attempts were started.
@@ -115,26 +92,21 @@ impl<'p> Tries<'p> {
     }
 
     /// Counts an attempt; false if the total time is over.
+    #[inline]
     pub(crate) fn begin(&mut self) -> bool {
-        if let Some(Some(deadline)) = self.deadline
-            && self.attempts > 0
-            && Instant::now() >= deadline
-        {
-            return false;
+        let may_begin = self.progress.as_mut().is_none_or(|progress| progress.as_mut().begin());
+        if may_begin {
+            if self.attempts == 0
+                && let Some(budget) = &self.policy.budget
+            {
+                budget.deposit();
+            }
+            self.attempts = self.attempts.saturating_add(1);
         }
-        if let Some(permit) = self.permit.take() {
-            permit.spend();
-        }
-        if self.attempts == 0
-            && let Some(budget) = &self.policy.budget
-        {
-            budget.deposit();
-        }
-        self.attempts = self.attempts.saturating_add(1);
-        self.wait.for_nothing();
-        true
+        may_begin
     }
 
+    #[inline]
     pub(crate) fn poll_attempt<F, T, E>(
         &mut self,
         operation: Pin<&mut F>,
@@ -154,53 +126,32 @@ impl<'p> Tries<'p> {
     }
 
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.wait.is_nothing() {
-            let bounded =
-                self.policy.attempt_timeout < Duration::MAX || self.policy.total_timeout < Duration::MAX;
-            match self.limit.take() {
-                Some(Some(limit)) => self.wait.until(limit),
-                None if bounded && let Some(limit) = self.limit(Instant::now()) => self.wait.until(limit),
-                _ => return Poll::Pending,
-            }
+        if self.progress.is_none() && self.policy.is_unbounded() {
+            return Poll::Pending;
         }
-        self.wait.poll(cx)
+        let policy = self.policy;
+        self.progress().poll_limit(policy, cx)
     }
 
     /// What comes after a failure: the delay, or the reason to give up.
+    #[cold]
     pub(crate) fn decide<E>(&mut self, failed: &Failed<E>) -> Result<Duration, GaveUp> {
-        let now = Instant::now();
-        self.first_failure.get_or_insert(now);
-        let deadline = self.deadline(now);
-        self.limit = None;
-        match failed.verdict {
-            Verdict::Permanent => return Err(GaveUp::Permanent),
-            Verdict::Retry | Verdict::RetryAfter(_) if !failed.may_repeat => return Err(GaveUp::AtMostOnce),
-            _ if deadline.is_some_and(|deadline| now >= deadline) => return Err(GaveUp::Deadline),
-            _ if self.attempts >= self.policy.max_attempts => return Err(GaveUp::Attempts),
-            Verdict::RetryAfter(asked) if asked > self.policy.max_retry_after => {
-                return Err(GaveUp::RetryAfter(asked));
-            }
-            _ => {}
+        let (policy, attempts) = (self.policy, self.attempts);
+        self.progress().decide(policy, attempts, failed.verdict, failed.may_repeat)
+    }
+
+    #[inline]
+    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.progress {
+            Some(progress) => progress.as_mut().poll_wait(cx),
+            None => Poll::Ready(()),
         }
-        let mut delay = self.policy.backoff.delay(self.attempts, self.seed());
-        if let Verdict::RetryAfter(asked) = failed.verdict {
-            delay = delay.max(asked);
-        }
-        let next = now.checked_add(delay);
-        if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
-            return Err(GaveUp::Deadline);
-        }
-        if let Some(budget) = &self.policy.budget {
-            self.permit = Some(budget.try_withdraw().ok_or(GaveUp::Budget)?);
-        }
-        match next {
-            _ if delay.is_zero() && self.attempts.is_multiple_of(ROUNDS_BEFORE_YIELD) => {
-                self.wait.for_others()
-            }
-            _ if delay.is_zero() => self.wait.for_nothing(),
-            next => self.wait.until(next.unwrap_or_else(|| far_future(now))),
-        }
-        Ok(delay)
+    }
+
+    pub(crate) fn gave_up<E>(&self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
+        let elapsed =
+            self.progress.as_ref().map_or(Duration::ZERO, |progress| progress.since_first_failure());
+        RetryError { reason, last, attempts: self.attempts, elapsed }
     }
 
     pub(crate) fn this_attempt(&mut self) -> Attempt {
@@ -208,43 +159,14 @@ impl<'p> Tries<'p> {
     }
 
     fn describe(&mut self, number: u32) -> Attempt {
-        let seed = self.seed();
-        let key =
-            u128::from(backoff::random(seed, u32::MAX)) << 64 | u128::from(backoff::random(!seed, u32::MAX));
-        let deadline = self.limit(Instant::now());
-        self.limit = Some(deadline);
-        Attempt { number, deadline, key: IdempotencyKey(key) }
+        let policy = self.policy;
+        self.progress().describe(policy, number)
     }
 
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wait.poll(cx)
+    fn progress(&mut self) -> Pin<&mut Progress> {
+        let seed = self.policy.seed;
+        self.progress.get_or_insert_with(|| Box::pin(Progress::new(seed))).as_mut()
     }
-
-    pub(crate) fn gave_up<E>(&self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
-        let elapsed = self.first_failure.map_or(Duration::ZERO, |first| first.elapsed());
-        RetryError { reason, last, attempts: self.attempts, elapsed }
-    }
-
-    fn seed(&mut self) -> u64 {
-        *self.seed.get_or_insert_with(|| RandomState::new().build_hasher().finish())
-    }
-
-    fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let total = self.policy.total_timeout;
-        *self.deadline.get_or_insert_with(|| now.checked_add(total))
-    }
-
-    /// When an attempt that begins now must end.
-    fn limit(&mut self, now: Instant) -> Option<Instant> {
-        let attempt = now.checked_add(self.policy.attempt_timeout);
-        let deadline = self.deadline(now);
-        attempt.into_iter().chain(deadline).min()
-    }
-}
-
-/// A delay beyond what `Instant` can express: as far away as makes no difference.
-fn far_future(now: Instant) -> Instant {
-    now + Duration::from_secs(86_400 * 365 * 30)
 }
 
 impl fmt::Debug for Tries<'_> {

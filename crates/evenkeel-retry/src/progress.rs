@@ -1,0 +1,181 @@
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+use crate::{Attempt, BudgetPermit, GaveUp, IdempotencyKey, Policy, Verdict, backoff};
+
+/// A zero delay needs no timer, but a loop of them must let other tasks run.
+const ROUNDS_BEFORE_YIELD: u32 = 128;
+
+pin_project! {
+    /// What a call needs that does not succeed at once: it is allocated when an attempt is first pending or failed.
+    pub(crate) struct Progress {
+        seed: Option<u64>,
+        // When the total time is over, if ever; known once it was asked for.
+        deadline: Option<Option<Instant>>,
+        // When the attempt's time is over, if ever; known once it was asked for.
+        limit: Option<Option<Instant>>,
+        first_failure: Option<Instant>,
+        // The next attempt's token, given back if it never begins.
+        permit: Option<BudgetPermit>,
+        wait: Wait,
+        // One timer serves the time limits of attempts and the delays between them.
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+/// What the next poll waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Nothing,
+    Others,
+    Timer,
+}
+
+impl Progress {
+    pub(crate) const fn new(seed: Option<u64>) -> Self {
+        Self {
+            seed,
+            deadline: None,
+            limit: None,
+            first_failure: None,
+            permit: None,
+            wait: Wait::Nothing,
+            timer: None,
+        }
+    }
+
+    /// An attempt is to begin; false if the total time is over.
+    pub(crate) fn begin(self: Pin<&mut Self>) -> bool {
+        let me = self.project();
+        if me.first_failure.is_some()
+            && me.deadline.flatten().is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            return false;
+        }
+        if let Some(permit) = me.permit.take() {
+            permit.spend();
+        }
+        *me.wait = Wait::Nothing;
+        true
+    }
+
+    pub(crate) fn poll_limit(mut self: Pin<&mut Self>, policy: &Policy, cx: &mut Context<'_>) -> Poll<()> {
+        if self.wait == Wait::Nothing {
+            let limit = match self.as_mut().project().limit.take() {
+                Some(limit) => limit,
+                None => self.as_mut().limit(policy, Instant::now()),
+            };
+            match limit {
+                Some(limit) => self.as_mut().wait_until(limit),
+                None => return Poll::Pending,
+            }
+        }
+        self.poll_wait(cx)
+    }
+
+    pub(crate) fn decide(
+        mut self: Pin<&mut Self>,
+        policy: &Policy,
+        attempts: u32,
+        verdict: Verdict,
+        may_repeat: bool,
+    ) -> Result<Duration, GaveUp> {
+        let now = Instant::now();
+        let deadline = self.as_mut().deadline(policy, now);
+        let me = self.as_mut().project();
+        me.first_failure.get_or_insert(now);
+        *me.limit = None;
+        match verdict {
+            Verdict::Permanent => return Err(GaveUp::Permanent),
+            Verdict::Retry | Verdict::RetryAfter(_) if !may_repeat => return Err(GaveUp::AtMostOnce),
+            _ if deadline.is_some_and(|deadline| now >= deadline) => return Err(GaveUp::Deadline),
+            _ if attempts >= policy.max_attempts => return Err(GaveUp::Attempts),
+            Verdict::RetryAfter(asked) if asked > policy.max_retry_after => {
+                return Err(GaveUp::RetryAfter(asked));
+            }
+            _ => {}
+        }
+        let mut delay = policy.backoff.delay(attempts, self.as_mut().seed());
+        if let Verdict::RetryAfter(asked) = verdict {
+            delay = delay.max(asked);
+        }
+        let next = now.checked_add(delay);
+        if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
+            return Err(GaveUp::Deadline);
+        }
+        let me = self.as_mut().project();
+        if let Some(budget) = &policy.budget {
+            *me.permit = Some(budget.try_withdraw().ok_or(GaveUp::Budget)?);
+        }
+        match next {
+            _ if delay.is_zero() && attempts.is_multiple_of(ROUNDS_BEFORE_YIELD) => *me.wait = Wait::Others,
+            _ if delay.is_zero() => *me.wait = Wait::Nothing,
+            next => self.wait_until(next.unwrap_or_else(|| far_future(now))),
+        }
+        Ok(delay)
+    }
+
+    pub(crate) fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = self.project();
+        match (*me.wait, me.timer.as_pin_mut()) {
+            (Wait::Timer, Some(timer)) => ready!(timer.poll(cx)),
+            (Wait::Others, _) => {
+                *me.wait = Wait::Nothing;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            _ => {}
+        }
+        *me.wait = Wait::Nothing;
+        Poll::Ready(())
+    }
+
+    pub(crate) fn describe(mut self: Pin<&mut Self>, policy: &Policy, number: u32) -> Attempt {
+        let seed = self.as_mut().seed();
+        let key =
+            u128::from(backoff::random(seed, u32::MAX)) << 64 | u128::from(backoff::random(!seed, u32::MAX));
+        let deadline = self.as_mut().limit(policy, Instant::now());
+        *self.project().limit = Some(deadline);
+        Attempt { number, deadline, key: IdempotencyKey(key) }
+    }
+
+    pub(crate) fn since_first_failure(&self) -> Duration {
+        self.first_failure.map_or(Duration::ZERO, |first| first.elapsed())
+    }
+
+    fn seed(self: Pin<&mut Self>) -> u64 {
+        *self.project().seed.get_or_insert_with(|| RandomState::new().build_hasher().finish())
+    }
+
+    fn deadline(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
+        *self.project().deadline.get_or_insert_with(|| now.checked_add(policy.total_timeout))
+    }
+
+    /// When an attempt that begins now must end.
+    fn limit(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
+        let deadline = self.deadline(policy, now);
+        now.checked_add(policy.attempt_timeout).into_iter().chain(deadline).min()
+    }
+
+    fn wait_until(self: Pin<&mut Self>, at: Instant) {
+        let mut me = self.project();
+        match me.timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.reset(at),
+            None => me.timer.set(Some(tokio::time::sleep_until(at))),
+        }
+        *me.wait = Wait::Timer;
+    }
+}
+
+/// A delay beyond what `Instant` can express: as far away as makes no difference.
+fn far_future(now: Instant) -> Instant {
+    now + Duration::from_secs(86_400 * 365 * 30)
+}
