@@ -60,11 +60,13 @@ impl GroupError {
     }
 
     /// All failures in the order in which they came, the first one included.
+    #[must_use]
     pub fn failures(&self) -> impl ExactSizeIterator<Item = &Failure> {
         self.failures.iter()
     }
 
     /// All failures by value in the order in which they came, to take errors and panics out of them.
+    #[must_use]
     pub fn into_failures(self) -> impl ExactSizeIterator<Item = Failure> {
         self.failures.into_iter()
     }
@@ -116,12 +118,25 @@ impl Error for GroupError {
 /// One failure of a group: who, where it was spawned, how long it ran, and why.
 ///
 /// As text it has no cause, except in the alternate form `{:#}`, which has the whole chain of causes.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use evenkeel_task::{BoxError, group};
+/// let error = group(async |_g| Err::<(), BoxError>("no disk".into())).await.unwrap_err();
+/// let failure = error.into_failures().next().unwrap();
+/// assert_eq!(failure.name.as_deref(), Some("body"));
+/// assert_eq!(format!("{failure:#}"), format!("task 'body' ({}) failed after 0ns: no disk", failure.place));
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The name that [`Group::task`](crate::Group::task) gave; the body of the group is called `body`.
+    /// The name that [`Group::task`](crate::Group::task) gave; the body is called `body`, the group itself `group`.
     pub name: Option<Cow<'static, str>>,
-    /// Where the task was spawned; for the body, where [`group`](crate::group()) was called.
+    /// Where the task was spawned; for the body and the group, where [`group`](crate::group()) was called.
     pub place: &'static Location<'static>,
     /// How long it ran, by tokio's clock.
     pub after: Duration,
@@ -129,8 +144,7 @@ pub struct Failure {
     pub cause: Cause,
 }
 
-impl Failure {
-    /// The error or the panic behind it.
+impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
             Cause::Error(error) => Some(error.as_ref()),
@@ -164,6 +178,28 @@ impl fmt::Display for Failure {
 }
 
 /// What ended a task, or the body of a group, before its time.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::{Cause, GroupError, group};
+///
+/// /// Lets panics through and logs the rest.
+/// fn settle(error: GroupError) {
+///     for failure in error.into_failures() {
+///         eprintln!("{failure:#}");
+///         if let Cause::Panic(panic) = failure.cause {
+///             panic.resume();
+///         }
+///     }
+/// }
+///
+/// let aborted = group(async |g| Ok(g.stop().abort("not needed any more")));
+/// settle(aborted.await.unwrap_err());
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Cause {

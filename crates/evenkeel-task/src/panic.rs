@@ -51,7 +51,7 @@ impl Panic {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() {
     /// # use evenkeel_task::catch_panic;
-    /// let panic = catch_panic(async { std::panic::panic_any(42_u8) }).await.map(|(): ()| ()).unwrap_err();
+    /// let panic = catch_panic(async { std::panic::panic_any(42_u8) }).await.unwrap_err();
     /// assert_eq!(panic.message(), None);
     /// assert_eq!(*panic.into_payload().downcast::<u8>().unwrap(), 42);
     /// # }
@@ -71,7 +71,22 @@ impl Panic {
     }
 
     /// Runs `f` and turns a panic into a value.
-    pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Self> {
+    ///
+    /// It is `catch_unwind` with this error: what a panic leaves half done is for the caller to judge.
+    ///
+    /// # Errors
+    ///
+    /// The panic of `f`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_task::Panic;
+    ///
+    /// assert_eq!(Panic::catch(|| 7).unwrap(), 7);
+    /// assert!(Panic::catch(|| u8::try_from(300).unwrap()).is_err());
+    /// ```
+    pub fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Self> {
         catch_unwind(AssertUnwindSafe(f)).map_err(Self::new)
     }
 
@@ -113,6 +128,18 @@ impl fmt::Display for Panic {
 impl Error for Panic {}
 
 /// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error back.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use evenkeel_task::Panic;
+///
+/// let panicked = tokio::spawn(async { panic!("boom") }).await.unwrap_err();
+/// assert_eq!(Panic::try_from(panicked).unwrap().message(), Some("boom"));
+/// # }
+/// ```
 impl TryFrom<JoinError> for Panic {
     type Error = JoinError;
 
@@ -155,6 +182,19 @@ pub fn catch_panic<F: Future>(future: F) -> CatchPanic<F> {
 
 pin_project! {
     /// The future of [`catch_panic`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_task::{CatchPanic, catch_panic};
+    /// use std::future::{Ready, ready};
+    ///
+    /// let caught: CatchPanic<Ready<u8>> = catch_panic(ready(7));
+    /// assert_eq!(caught.await.unwrap(), 7);
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct CatchPanic<F> {

@@ -17,7 +17,7 @@ use std::error::Error;
 /// ```
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// The outputs a task may have: `()`, or a [`Result`] whose error becomes a [`BoxError`].
+/// The outputs a task may have: `()`, a [`Result`] whose error becomes a [`BoxError`], or none because it never ends.
 ///
 /// The value of an `Ok` is dropped: a task hands its results on through a channel or shared state. The trait is
 /// sealed; it is public so that bounds can name it.
@@ -62,8 +62,26 @@ impl<T, E: Into<BoxError>> IntoResult for Result<T, E> {
     }
 }
 
+/// A task that never ends, such as a `loop` without a `break`.
+impl IntoResult for Never {
+    fn into_result(self) -> Result<(), BoxError> {
+        self
+    }
+}
+
+/// Rust 1.89 cannot write the type `!` in an `impl`, but can name it.
+type Never = <fn() -> ! as sealed::Returns>::Output;
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for () {}
+    impl Sealed for super::Never {}
     impl<T, E> Sealed for Result<T, E> {}
+
+    pub trait Returns {
+        type Output;
+    }
+    impl<T> Returns for fn() -> T {
+        type Output = T;
+    }
 }

@@ -226,6 +226,20 @@ impl fmt::Debug for Stop {
 
 pin_project! {
     /// The future of [`Stop::draining`] and [`Stop::aborting`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_task::{Stop, Stopping};
+    ///
+    /// /// It can be kept, boxed and sent: it borrows nothing.
+    /// struct Connection {
+    ///     until: Stopping,
+    /// }
+    ///
+    /// let connection = Connection { until: Stop::new().draining() };
+    /// # drop(connection.until);
+    /// ```
     #[must_use = "futures do nothing unless polled"]
     pub struct Stopping {
         #[pin]

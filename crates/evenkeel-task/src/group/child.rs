@@ -34,7 +34,7 @@ pin_project! {
     }
 }
 
-impl<F> Child<F> {
+impl<F: Future> Child<F> {
     pub(super) fn new(future: F, key: Key, members: Arc<Members>) -> Self {
         Self { future: catch_panic(future), key, members: Some(members) }
     }

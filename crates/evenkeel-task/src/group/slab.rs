@@ -53,7 +53,9 @@ impl<T> Slab<T> {
 
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index as usize)? {
-            Slot { generation, content: Content::Value(value) } if *generation == key.generation => Some(value),
+            Slot { generation, content: Content::Value(value) } if *generation == key.generation => {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -80,5 +82,54 @@ impl<T> Slab<T> {
             Content::Free(_) => None,
         });
         (values, end < len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Random operations, against a list of everything that was ever inserted.
+        #[test]
+        fn a_key_finds_its_own_value_until_it_is_removed(operations in prop::collection::vec(any::<(bool, usize)>(), 1..200)) {
+            let mut slab = Slab::new();
+            let mut inserted: Vec<(Key, bool)> = Vec::new();
+            let mut most = 0;
+            for (insert, pick) in operations {
+                if insert || inserted.is_empty() {
+                    inserted.push((slab.insert(inserted.len()), true));
+                } else {
+                    let index = pick % inserted.len();
+                    let (key, live) = &mut inserted[index];
+                    prop_assert_eq!(slab.remove(*key), live.then_some(index));
+                    *live = false;
+                }
+                let live = inserted.iter().filter(|(_, live)| *live).count();
+                most = most.max(live);
+                prop_assert_eq!(slab.len(), live);
+                for (index, (key, live)) in inserted.iter().enumerate() {
+                    prop_assert_eq!(slab.get_mut(*key).copied(), live.then_some(index));
+                }
+            }
+            prop_assert_eq!(slab.slots.len(), most);
+
+            let mut expected: Vec<_> = (0..inserted.len()).filter(|index| inserted[*index].1).collect();
+            let (mut found, mut start) = (Vec::new(), 0);
+            loop {
+                let (values, more) = slab.range_mut(start, 7);
+                found.extend(values.map(|value| *value));
+                start += 7;
+                if !more {
+                    break;
+                }
+            }
+            found.sort_unstable();
+            expected.sort_unstable();
+            prop_assert_eq!(found, expected);
+            prop_assert!(slab.range_mut(start, 7).0.next().is_none());
+        }
     }
 }

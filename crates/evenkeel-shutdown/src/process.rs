@@ -1,0 +1,123 @@
+//! What a run needs outside of its runtime: a thread that hears signals and can end the process.
+
+use std::process::exit;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use crate::Reason;
+use crate::run::Run;
+use crate::signals::Signals;
+
+/// From the abort of the tasks to the end of the process.
+const MARGIN: Duration = Duration::from_secs(2);
+
+static PROCESS: Mutex<Process> =
+    Mutex::new(Process { listener: None, active: Vec::new(), armed: Vec::new() });
+
+struct Process {
+    // The runtime of the thread, which stays for the rest of the process, as the handlers do.
+    listener: Option<Handle>,
+    active: Vec<Watched>,
+    // The watchdogs of runs that were asked to stop and have ended.
+    armed: Vec<AbortHandle>,
+}
+
+fn process() -> MutexGuard<'static, Process> {
+    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Watched {
+    run: Arc<Run>,
+    signals: u32,
+}
+
+/// Keeps a run connected with the signals and the watchdog until it is dropped.
+pub(crate) struct Watch {
+    run: Arc<Run>,
+    watchdog: AbortHandle,
+}
+
+/// Connects a run with the signals and the watchdog, and calls the watchdogs of earlier runs off.
+///
+/// # Panics
+///
+/// If the system refuses the thread or the handlers.
+pub(crate) fn watch(run: &Arc<Run>) -> Watch {
+    let mut process = process();
+    let listener = process.listener.get_or_insert_with(listen);
+    let watchdog = listener.spawn(watchdog(run.clone())).abort_handle();
+    process.armed.drain(..).for_each(|earlier| earlier.abort());
+    process.active.push(Watched { run: run.clone(), signals: 0 });
+    Watch { run: run.clone(), watchdog }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut process = process();
+        process.active.retain(|watched| !Arc::ptr_eq(&watched.run, &self.run));
+        if self.run.stop().is_draining() {
+            process.armed.push(self.watchdog.clone());
+        } else {
+            self.watchdog.abort();
+        }
+    }
+}
+
+/// Starts the thread. It has a runtime of its own, because the one of the program may be stuck or gone.
+fn listen() -> Handle {
+    let runtime =
+        Builder::new_current_thread().enable_all().build().expect("a runtime for signals can be built");
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen().expect("the system lets the process handle its signals")
+    };
+    let handle = runtime.handle().clone();
+    let hear = async move {
+        loop {
+            heard(signals.next().await);
+        }
+    };
+    thread::Builder::new()
+        .name("evenkeel-shutdown".to_owned())
+        .spawn(move || runtime.block_on(hear))
+        .expect("a thread for signals can be started");
+    handle
+}
+
+/// The ladder: drain, abort, end. The handler stays installed for good, so between runs a signal ends the process.
+fn heard(number: i32) {
+    let mut process = process();
+    if process.active.is_empty() {
+        exit(128 + number);
+    }
+    for Watched { run, signals } in &mut process.active {
+        *signals += 1;
+        match signals {
+            1 => run.drain(Reason::Signal(number)),
+            2 => run.stop().abort("the second signal came"),
+            _ => exit(128 + number),
+        }
+    }
+}
+
+/// Ends the process when it does not end by itself.
+#[expect(clippy::print_stderr, reason = "the process ends here; there is no other place for its last words")]
+async fn watchdog(run: Arc<Run>) {
+    run.must_abort().await;
+    sleep(MARGIN).await;
+    match run.unfinished() {
+        hangs if hangs.is_empty() => {
+            eprintln!("all tasks ended, but not the process: a blocking call is still running, or main is")
+        }
+        hangs => eprintln!("the tasks were aborted, but not all of them ended{hangs}"),
+    }
+    exit(match run.reason() {
+        Some(Reason::Signal(number)) => 128 + number,
+        _ => 1,
+    })
+}

@@ -1,0 +1,191 @@
+//! What became of every task.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+use std::process::{ExitCode, Termination};
+use std::time::Duration;
+
+use evenkeel_task::{BoxError, Panic};
+
+/// Why a run ended, what became of every task, and the exit code that follows from it.
+///
+/// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is not clean
+/// is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for each task.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_shutdown::{Report, Shutdown};
+///
+/// #[tokio::main]
+/// async fn main() -> Report {
+///     Shutdown::new().task("job", async |_stop| println!("done")).run().await
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "it says what failed and what hung, and has the exit code"]
+pub struct Report {
+    /// Why the run ended.
+    pub reason: Reason,
+    /// All tasks, in the order in which they were given.
+    pub tasks: Vec<TaskReport>,
+}
+
+impl Report {
+    /// The tasks that did not stop when they were asked to, and were aborted; `after` is their age.
+    pub fn hung(&self) -> impl Iterator<Item = &TaskReport> {
+        self.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted))
+    }
+
+    /// 0 if every task finished, whatever the reason to stop was; 1 if one failed, panicked or was aborted.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!self.tasks.iter().all(|task| matches!(task.outcome, Outcome::Finished)))
+    }
+}
+
+impl Termination for Report {
+    #[expect(clippy::print_stderr, reason = "there is no other place for it: main has returned")]
+    fn report(self) -> ExitCode {
+        let code = self.exit_code();
+        if code != 0 {
+            eprintln!("{self}");
+        }
+        code.into()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)?;
+        for task in &self.tasks {
+            write!(f, "\n  {task}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What ended a run.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_shutdown::Reason;
+///
+/// /// Whether to start the program again.
+/// fn again(reason: &Reason) -> bool {
+///     !matches!(reason, Reason::Signal(_))
+/// }
+/// assert!(!again(&Reason::Signal(15)));
+/// assert_eq!(Reason::Signal(15).to_string(), "stopped by SIGTERM");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// All tasks ended; nobody had asked them to.
+    Ended,
+    /// This signal came: 2 is SIGINT, 15 is SIGTERM.
+    Signal(i32),
+    /// The task of this name failed or panicked.
+    Failed(Cow<'static, str>),
+    /// [`drain`](evenkeel_task::Stop::drain) or [`abort`](evenkeel_task::Stop::abort) was called, for this reason.
+    Stopped(Cow<'static, str>),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("all tasks ended"),
+            Self::Signal(2) => f.write_str("stopped by SIGINT"),
+            Self::Signal(15) => f.write_str("stopped by SIGTERM"),
+            Self::Signal(number) => write!(f, "stopped by signal {number}"),
+            Self::Failed(name) => write!(f, "stopped because task '{name}' failed"),
+            Self::Stopped(reason) => write!(f, "stopped: {reason}"),
+        }
+    }
+}
+
+/// What became of one task.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use evenkeel_shutdown::Shutdown;
+/// let report = Shutdown::manual().0.task("nap", async |_stop| {}).run().await;
+/// let task = &report.tasks[0];
+/// assert_eq!(task.to_string(), format!("task 'nap' ({}) finished after 0ns", task.place));
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TaskReport {
+    /// Its name.
+    pub name: Cow<'static, str>,
+    /// Where it was given to [`Shutdown::task`](crate::Shutdown::task).
+    pub place: &'static Location<'static>,
+    /// How long it ran, by tokio's clock.
+    pub after: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+impl fmt::Display for TaskReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, place, after, outcome } = self;
+        write!(f, "task '{name}' ({place}) {outcome} after {after:?}")?;
+        let mut cause: Option<&dyn Error> = match outcome {
+            Outcome::Failed(error) => Some(error.as_ref()),
+            Outcome::Panicked(panic) => Some(panic),
+            Outcome::Finished | Outcome::Aborted => None,
+        };
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// How a task ended.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use evenkeel_shutdown::Shutdown;
+/// use evenkeel_shutdown::Outcome;
+///
+/// let report = Shutdown::manual().0.task("parse", async |_stop| "x".parse::<u8>()).run().await;
+/// let Outcome::Failed(error) = &report.tasks[0].outcome else { unreachable!() };
+/// assert!(error.is::<std::num::ParseIntError>());
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// By itself, without an error.
+    Finished,
+    /// With this error.
+    Failed(BoxError),
+    /// With this panic, of the task itself or of its destructor.
+    Panicked(Panic),
+    /// It was dropped: the grace period was over, or the second signal came.
+    Aborted,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "finished",
+            Self::Failed(_) => "failed",
+            Self::Panicked(_) => "panicked",
+            Self::Aborted => "was aborted",
+        })
+    }
+}

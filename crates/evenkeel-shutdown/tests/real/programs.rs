@@ -1,0 +1,184 @@
+//! The programs that the tests start.
+
+use std::future::pending;
+use std::process::{Termination, exit};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use evenkeel_shutdown::{Report, Shutdown, Stop};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::sleep;
+
+use crate::STARTED;
+
+/// Whether a test has started this program.
+fn started() -> bool {
+    std::env::var_os(STARTED).is_some()
+}
+
+fn threads() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+/// What returning the report from `main` does.
+fn end(report: Report) {
+    println!("{}", report.reason);
+    let code = i32::from(report.exit_code());
+    report.report();
+    exit(code);
+}
+
+/// Blocks its thread for ever, which no abort can end.
+fn block() {
+    let (_keep, never) = mpsc::channel::<()>();
+    let _ = never.recv();
+}
+
+/// Prints when it is dropped.
+struct Last(&'static str);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        println!("{}", self.0);
+    }
+}
+
+async fn ready(_stop: Stop) {
+    println!("ready");
+}
+
+/// Says when it is asked to drain, and does not.
+async fn deaf(stop: Stop) {
+    let _last = Last("aborted");
+    stop.draining().await;
+    println!("draining");
+    pending().await
+}
+
+#[test]
+#[ignore = "a program"]
+fn drains() {
+    if started() {
+        let shutdown = Shutdown::new().task("ready", ready).task("server", async |stop| {
+            stop.draining().await;
+            println!("drained");
+        });
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn hangs() {
+    if started() {
+        let shutdown =
+            Shutdown::new().grace(Duration::from_millis(50)).task("deaf", deaf).task("ready", ready);
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn patient() {
+    if started() {
+        let shutdown =
+            Shutdown::new().grace(Duration::from_secs(3600)).task("deaf", deaf).task("ready", ready);
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn blocks() {
+    if started() {
+        let shutdown = Shutdown::new().task("deaf", deaf).task("stuck", async |_stop| {
+            println!("ready");
+            block();
+        });
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn blocks_soon() {
+    if started() {
+        // On one thread: neither the run nor its timers get another turn.
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let shutdown = Shutdown::new()
+            .grace(Duration::from_millis(50))
+            .task("good", ready)
+            .task("stuck", async |_stop| block());
+        end(runtime.block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn cannot_drop_its_runtime() {
+    if started() {
+        let runtime = threads();
+        runtime.spawn_blocking(block);
+        let shutdown = Shutdown::new()
+            .grace(Duration::from_millis(50))
+            .task("ready", ready)
+            .task("server", async |stop| stop.draining().await);
+        let report = runtime.block_on(shutdown.run());
+        println!("{}: returned", report.reason);
+        drop(runtime);
+        end(report);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn stops_itself() {
+    if started() {
+        let runtime = threads();
+        let shutdown =
+            Shutdown::new().grace(Duration::ZERO).task("server", async |stop| stop.drain("enough"));
+        let _report = runtime.block_on(shutdown.run());
+        block();
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn goes_on() {
+    if started() {
+        let runtime = threads();
+        let _report = runtime.block_on(Shutdown::new().task("short", async |_stop| {}).run());
+        drop(runtime);
+        println!("after");
+        block();
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn runs_twice() {
+    if started() {
+        let server = async |stop: Stop| stop.draining().await;
+        let first = Shutdown::new().grace(Duration::ZERO).task("ready", ready).task("server", server);
+        let _report = threads().block_on(first.run());
+        let second = Shutdown::new().task("server", server).task("patient", async |_stop| {
+            // Longer than the first watchdog would wait.
+            sleep(Duration::from_millis(2500)).await;
+            println!("second");
+        });
+        end(threads().block_on(second.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn runs_two_at_once() {
+    if started() {
+        let server = || Shutdown::new().task("server", async |stop| stop.draining().await);
+        let reports = threads().block_on(async {
+            tokio::join!(server().run(), server().run(), Shutdown::new().task("ready", ready).run())
+        });
+        println!("{}", reports.0.reason);
+        end(reports.1);
+    }
+}

@@ -1,0 +1,168 @@
+//! A group that has stopped takes nothing in, and says so.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Poll, Wake};
+
+use evenkeel_task::{BoxError, Group, Panic, group};
+use evenkeel_testkit::World;
+
+use crate::{Alive, alive, err, failures};
+
+async fn ended() -> Group {
+    group(async |g| Ok(g)).await.unwrap()
+}
+
+#[test]
+fn after_the_end_a_future_is_given_back() {
+    World::run(async |_| {
+        let g = ended().await;
+        let closed = g.try_spawn(async { Ok::<_, BoxError>(7) }).unwrap_err();
+        assert_eq!(format!("{closed} {closed:?}"), "the group takes no more tasks Closed(..)");
+        assert_eq!(closed.0.await.unwrap(), 7);
+        assert!(g.task("late").try_spawn(async {}).is_err());
+    });
+}
+
+#[test]
+fn after_the_end_a_future_is_dropped() {
+    World::run(async |_| {
+        let left = Alive::default();
+        let mine = left.clone();
+        ended().await.spawn(async move { drop(mine) });
+        assert_eq!(alive(&left), 0);
+    });
+}
+
+#[test]
+fn while_the_group_fails_tasks_are_refused_and_counted() {
+    struct Respawn(Group);
+    impl Drop for Respawn {
+        fn drop(&mut self) {
+            self.0.spawn(async { crate::throw("refused tasks do not run") });
+            assert!(self.0.try_spawn(async {}).is_err());
+        }
+    }
+    World::run(async |_| {
+        let error = group(async |g| {
+            let respawn = Respawn(g.clone());
+            g.spawn(async move {
+                pending::<()>().await;
+                drop(respawn);
+            });
+            g.spawn(async { err("first") });
+            Ok(())
+        })
+        .await
+        .unwrap_err();
+        assert_eq!(failures(&error), ["-: first"]);
+        assert_eq!(error.cancelled(), 2, "the one that was aborted, and the one it tried to spawn");
+    });
+}
+
+/// Takes down whether its group took a task in when it was dropped.
+struct Asks(Group, Sender<bool>);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        self.1.send(self.0.try_spawn(pending::<()>()).is_ok()).unwrap();
+    }
+}
+
+#[test]
+fn from_the_first_failure_on_tasks_are_refused() {
+    World::run(async |_| {
+        let (tell, told) = channel();
+        let run = group(async |g| {
+            g.spawn(async { err("first") });
+            // Runs after the failure, and before the group's own turn.
+            let asks = Asks(g.clone(), tell.clone());
+            g.spawn(async move { drop(asks) });
+            Ok(())
+        });
+        assert_eq!(run.await.unwrap_err().finished(), 1);
+        assert!(!told.recv().unwrap());
+
+        let aborted = group(async |g| {
+            let _asks = Asks(g.clone(), tell.clone());
+            g.stop().abort("enough");
+            pending::<Result<(), BoxError>>().await
+        });
+        assert_eq!(failures(&aborted.await.unwrap_err()), ["group: aborted: enough"]);
+        assert!(!told.recv().unwrap());
+    });
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_group_that_has_ended_keeps_no_waker() {
+    World::run(async |_| {
+        let nobody = Arc::new(Nobody);
+        let mut run = Box::pin(group(async |g| Ok(g)));
+        let Poll::Ready(Ok(_kept)) = run.as_mut().poll(&mut Context::from_waker(&nobody.clone().into()))
+        else {
+            panic!("it has nothing to wait for");
+        };
+        assert_eq!(Arc::strong_count(&nobody), 1);
+    });
+}
+
+#[test]
+fn after_the_group_was_dropped_tasks_are_refused() {
+    World::run(async |_| {
+        let mut kept = None;
+        let mut run = Box::pin(group(async |g| {
+            kept = Some(g.clone());
+            pending::<Result<(), BoxError>>().await
+        }));
+        let nobody = Arc::new(Nobody);
+        assert!(run.as_mut().poll(&mut Context::from_waker(&nobody.clone().into())).is_pending());
+        drop(run);
+        let g = kept.unwrap();
+        assert_eq!(Arc::strong_count(&nobody), 1, "the waker is kept");
+        assert!(g.try_spawn(async {}).is_err());
+        assert!(g.stop().is_aborting());
+        assert_eq!(g.stop().reason(), Some("the future of the group was dropped"));
+    });
+}
+
+#[test]
+fn spawning_outside_of_a_runtime_panics_and_leaves_the_group_whole() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let done = group(async |g| {
+            let there = g.clone();
+            let panic = std::thread::spawn(move || Panic::catch(|| there.spawn(async {}))).join().unwrap();
+            assert!(panic.unwrap_err().message().unwrap().contains("no reactor running"));
+            g.spawn(async {});
+            Ok(())
+        });
+        done.await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_of_a_runtime_that_is_gone_counts_as_cancelled() {
+    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = gone.handle().clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let g = group(async |g| {
+            let _inside = handle.enter();
+            g.spawn(pending::<()>());
+            drop(_inside);
+            gone.shutdown_background();
+            // A runtime that has shut down drops what it is given at once.
+            let _inside = handle.enter();
+            g.spawn(pending::<()>());
+            Ok(g.clone())
+        });
+        assert!(format!("{:?}", g.await.unwrap()).starts_with("Group { live: 0, "));
+    });
+}

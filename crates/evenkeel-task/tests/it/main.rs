@@ -1,0 +1,54 @@
+//! Behaviour of evenkeel-task.
+
+#![expect(clippy::unwrap_used, reason = "these are tests, and their helpers")]
+
+mod closing;
+mod compiles;
+mod cut;
+mod error;
+mod fail_fast;
+mod model;
+mod panics;
+mod scale;
+mod stop;
+mod threads;
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use evenkeel_task::{BoxError, Cause, Failure, GroupError};
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// A panic that prints nothing.
+fn throw(message: &'static str) -> ! {
+    resume_unwind(Box::new(message))
+}
+
+/// Counts the futures that are alive, by the clones of it that they hold.
+type Alive = Arc<()>;
+
+fn alive(alive: &Alive) -> usize {
+    Arc::strong_count(alive) - 1
+}
+
+/// The failures of a group as `name: cause`.
+fn failures(error: &GroupError) -> Vec<String> {
+    let text = |failure: &Failure| {
+        let name = failure.name.as_deref().unwrap_or("-");
+        match &failure.cause {
+            Cause::Error(error) => format!("{name}: {error}"),
+            Cause::Panic(panic) => format!("{name}: {panic}"),
+            Cause::Aborted(reason) => format!("{name}: aborted: {reason}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    error.failures().map(text).collect()
+}
+
+fn err(message: &str) -> Result<(), BoxError> {
+    Err(message.into())
+}

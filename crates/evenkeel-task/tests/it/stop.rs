@@ -1,0 +1,182 @@
+//! The two-step signal.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Wake};
+
+use evenkeel_task::{BoxError, Stop, Stopping, group};
+use evenkeel_testkit::{World, assert_took};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{failures, ms};
+
+fn seen(stop: &Stop) -> (bool, bool, Option<&str>) {
+    (stop.is_draining(), stop.is_aborting(), stop.reason())
+}
+
+#[test]
+fn an_abort_implies_a_drain_and_the_first_reason_stays() {
+    let stop = Stop::new();
+    assert_eq!(seen(&stop), (false, false, None));
+    stop.drain("one");
+    assert_eq!(seen(&stop), (true, false, Some("one")));
+    stop.drain("two");
+    stop.abort("three");
+    assert_eq!(seen(&stop), (true, true, Some("one")));
+    let stop = Stop::default();
+    stop.abort("at once");
+    stop.drain("too late");
+    assert_eq!(seen(&stop), (true, true, Some("at once")));
+}
+
+#[test]
+fn children_follow_and_do_not_lead() {
+    let parent = Stop::new();
+    let child = parent.child();
+    let grandchild = child.child();
+    child.drain("child");
+    assert_eq!(seen(&parent), (false, false, None));
+    assert_eq!(seen(&grandchild), (true, false, Some("child")));
+    parent.abort("parent");
+    assert_eq!(seen(&child), (true, true, Some("child")));
+    assert_eq!(seen(&parent.child()), (true, true, Some("parent")));
+    // Its own reason comes after the one it inherited.
+    let late = parent.child();
+    late.abort("late");
+    assert_eq!(late.reason(), Some("parent"));
+    // A child outlives the handle of its parent.
+    drop((parent, child));
+    assert_eq!(seen(&grandchild), (true, true, Some("child")));
+}
+
+#[test]
+fn a_token_drains_and_is_not_touched() {
+    let token = CancellationToken::new();
+    let stop = Stop::from(token.clone());
+    stop.abort("mine");
+    assert!(!token.is_cancelled());
+    let stop = Stop::from(token.clone());
+    token.cancel();
+    assert_eq!(seen(&stop), (true, false, None));
+    stop.abort("after the token");
+    assert_eq!(seen(&stop), (true, true, Some("after the token")));
+}
+
+#[test]
+fn the_futures_end_with_their_step_and_see_the_reason() {
+    World::run(async |_| {
+        let stop = Stop::new();
+        let watch = |what: Stopping| {
+            let stop = stop.clone();
+            tokio::spawn(evenkeel_testkit::took(async move {
+                what.await;
+                stop.reason().map(str::to_owned)
+            }))
+        };
+        let (soft, hard) = (watch(stop.draining()), watch(stop.aborting()));
+        sleep(ms(10)).await;
+        stop.drain("soft");
+        sleep(ms(10)).await;
+        stop.abort("hard");
+        assert_eq!(soft.await.unwrap(), (Some("soft".to_owned()), ms(10)));
+        assert_eq!(hard.await.unwrap(), (Some("soft".to_owned()), ms(20)));
+        assert_took!(stop.draining(), ms(0));
+        assert_took!(stop.aborting(), ms(0));
+    });
+}
+
+#[test]
+fn whoever_is_woken_sees_all_of_the_signal() {
+    /// Looks at the signal at the moment of the wake.
+    struct Witness(Stop, Sender<String>);
+    impl Wake for Witness {
+        fn wake(self: Arc<Self>) {
+            self.1.send(format!("{:?}", seen(&self.0))).unwrap();
+        }
+    }
+    type Step = (fn(&Stop) -> Stopping, fn(&Stop), &'static str);
+    let steps: [Step; 2] = [
+        (Stop::draining, |stop| stop.drain("why"), r#"(true, false, Some("why"))"#),
+        (Stop::aborting, |stop| stop.abort("why"), r#"(true, true, Some("why"))"#),
+    ];
+    for (wait, give, expected) in steps {
+        let stop = Stop::new();
+        let (tell, told) = channel();
+        let witness = Arc::new(Witness(stop.clone(), tell)).into();
+        assert!(pin!(wait(&stop)).poll(&mut Context::from_waker(&witness)).is_pending());
+        let mut waits = pin!(wait(&stop));
+        assert!(waits.as_mut().poll(&mut Context::from_waker(&witness)).is_pending());
+        give(&stop);
+        assert_eq!(
+            told.try_iter().collect::<Vec<_>>(),
+            [expected],
+            "one wake: a waiter that was dropped has none"
+        );
+    }
+}
+
+#[test]
+fn a_drain_is_for_the_tasks_of_a_group_and_an_abort_for_the_group() {
+    World::run(async |_| {
+        let drained = group(async |g| {
+            let stop = g.stop().clone();
+            g.spawn(async move {
+                stop.draining().await;
+                sleep(ms(10)).await;
+            });
+            sleep(ms(5)).await;
+            g.stop().drain("enough");
+            Ok(())
+        });
+        assert_took!(drained, ms(15)).unwrap();
+
+        let line = line!() + 1;
+        let aborted = group(async |g| {
+            let stop = g.stop().clone();
+            g.spawn(sleep(ms(1000)));
+            g.spawn(async move {
+                sleep(ms(5)).await;
+                stop.abort("too much");
+            });
+            Ok(())
+        });
+        let error = assert_took!(aborted, ms(5)).unwrap_err();
+        assert_eq!(failures(&error), ["group: aborted: too much"]);
+        assert_eq!(error.first().place.line(), line);
+        assert_eq!((error.finished(), error.cancelled()), (1, 1));
+    });
+}
+
+#[test]
+fn an_abort_ends_the_body_too() {
+    World::run(async |_| {
+        let aborted = group(async |g| {
+            let stop = g.stop().clone();
+            g.spawn(async move { stop.abort("now") });
+            std::future::pending::<Result<(), BoxError>>().await
+        });
+        let error = assert_took!(aborted, ms(0)).unwrap_err();
+        assert_eq!(failures(&error), ["group: aborted: now"]);
+    });
+}
+
+#[test]
+fn a_group_gives_its_own_signal_only_when_it_fails() {
+    World::run(async |_| {
+        let fine = group(async |g| Ok(g.stop().clone())).await.unwrap();
+        assert_eq!(seen(&fine), (false, false, None));
+
+        let mut stop = None;
+        let failed = group(async |g| {
+            stop = Some(g.stop().clone());
+            g.task("bad").spawn(async { crate::err("no") });
+            Ok(())
+        });
+        failed.await.unwrap_err();
+        let stop = stop.unwrap();
+        assert!(stop.is_aborting());
+        assert!(stop.reason().unwrap().starts_with("task 'bad' ("), "{stop:?}");
+    });
+}

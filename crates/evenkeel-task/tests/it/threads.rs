@@ -1,0 +1,122 @@
+//! On several threads, where ends, failures and aborts race.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use evenkeel_task::{Group, catch_panic, group};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::yield_now;
+
+use crate::{Alive, alive, err, throw};
+
+fn threads() -> Runtime {
+    Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap()
+}
+
+/// A tree of tasks, each of which ends in one of the possible ways.
+fn grow(g: &Group, depth: u32, spawned: Arc<AtomicUsize>, alive: Alive) {
+    for kind in 0..4 {
+        spawned.fetch_add(1, Ordering::Relaxed);
+        let (again, spawned, alive) = (g.clone(), spawned.clone(), alive.clone());
+        g.spawn(async move {
+            let _alive = alive.clone();
+            yield_now().await;
+            if depth > 0 {
+                grow(&again, depth - 1, spawned, alive);
+            }
+            match (depth, kind) {
+                (0, 0) => err("error"),
+                (0, 1) => throw("panic"),
+                (0, 2) => pending().await,
+                _ => Ok(()),
+            }
+        });
+    }
+}
+
+#[test]
+fn the_counts_add_up_and_nothing_is_left() {
+    threads().block_on(async {
+        for _ in 0..100 {
+            let (spawned, left) = (Arc::new(AtomicUsize::new(0)), Alive::default());
+            let tree = (spawned.clone(), left.clone());
+            let run = group(async move |g| {
+                grow(&g, 3, tree.0, tree.1);
+                Ok(())
+            });
+            let error = tokio::spawn(run).await.unwrap().unwrap_err();
+            assert_eq!(alive(&left), 0);
+            let ended = error.finished() + error.cancelled() + error.failures().len();
+            assert_eq!(ended, spawned.load(Ordering::Relaxed));
+        }
+    });
+}
+
+#[test]
+fn an_abort_from_outside_of_the_runtime_wakes_the_group() {
+    let runtime = threads();
+    let (tell, told) = std::sync::mpsc::channel();
+    let outside = std::thread::spawn(move || {
+        let g: Group = told.recv().unwrap();
+        g.stop().abort("from outside");
+    });
+    let error = runtime
+        .block_on(group(async move |g| {
+            for _ in 0..100 {
+                g.spawn(pending::<()>());
+            }
+            tell.send(g).unwrap();
+            Ok(())
+        }))
+        .unwrap_err();
+    outside.join().unwrap();
+    assert_eq!(error.cancelled(), 100);
+}
+
+#[test]
+fn a_dropped_group_ends_its_tasks() {
+    let runtime = threads();
+    let left = Alive::default();
+    let mine = left.clone();
+    runtime.block_on(async {
+        let run = tokio::spawn(group(async move |g| {
+            for _ in 0..100 {
+                let mine = mine.clone();
+                g.spawn(async move {
+                    pending::<()>().await;
+                    drop(mine);
+                });
+            }
+            err("never")?;
+            Ok(())
+        }));
+        // It fails and aborts at the same time as it is aborted itself.
+        run.abort();
+        let _ = run.await;
+        while alive(&left) > 0 {
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_runtime_that_shuts_down_takes_the_group_with_it() {
+    let runtime = threads();
+    let left = Alive::default();
+    for _ in 0..50 {
+        let mine = left.clone();
+        runtime.spawn(catch_panic(group(async move |g| {
+            for _ in 0..10 {
+                let mine = mine.clone();
+                g.spawn(async move {
+                    pending::<()>().await;
+                    drop(mine);
+                });
+            }
+            Ok(())
+        })));
+    }
+    drop(runtime);
+    assert_eq!(alive(&left), 0);
+}
