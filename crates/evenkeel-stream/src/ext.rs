@@ -1,0 +1,121 @@
+use futures_core::Stream;
+
+use crate::{Batch, Batches, ParMap, TryParMap};
+
+/// What this crate adds to every [`Stream`]; import it with `use evenkeel_stream::prelude::*`.
+///
+/// None of the methods has the name of one in futures or tokio-stream, so all three can be imported at once.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_stream::{Batch, prelude::*};
+/// use futures::StreamExt as _;
+///
+/// let squares = futures::stream::iter(1..=5).par_map(2, async |n: u32| n * n).ordered();
+/// let batches: Vec<_> = squares.batch(Batch::items(2)).collect().await;
+/// assert_eq!(batches, [vec![1, 4], vec![9, 16], vec![25]]);
+/// # }
+/// ```
+pub trait StreamExt: Stream {
+    /// Runs `f` over the items, each in a task of its own, at most `limit` at a time.
+    ///
+    /// Results come in the order of completion, or [`ordered`](ParMap::ordered). See [`ParMap`].
+    ///
+    /// # Panics
+    ///
+    /// If `limit` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_stream::prelude::*;
+    /// use futures::StreamExt as _;
+    /// use std::time::Duration;
+    /// use tokio::time::{Instant, sleep};
+    ///
+    /// let start = Instant::now();
+    /// let calls = futures::stream::iter(0..100).par_map(10, async |id: u32| {
+    ///     sleep(Duration::from_millis(200)).await;
+    ///     id
+    /// });
+    /// assert_eq!(calls.count().await, 100);
+    /// assert_eq!(start.elapsed(), Duration::from_secs(2));
+    /// # }
+    /// ```
+    #[track_caller]
+    fn par_map<F, Fut>(self, limit: usize, f: F) -> ParMap<Self, Fut::Output>
+    where
+        Self: Sized,
+        Self::Item: Send + 'static,
+        F: FnOnce(Self::Item) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output: Send + 'static> + Send + 'static,
+    {
+        ParMap::new(self, limit, f)
+    }
+
+    /// Runs `f` over the values of a stream of results, each in a task of its own, at most `limit` at a time, and
+    /// stops at the first error.
+    ///
+    /// The error may be one of the source or one of `f`; `f` may have an error type of its own, into which those of
+    /// the source convert. With [`settled`](TryParMap::settled) an error stops nothing. See [`TryParMap`].
+    ///
+    /// # Panics
+    ///
+    /// If `limit` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_stream::prelude::*;
+    /// use futures::{StreamExt as _, TryStreamExt as _};
+    /// use std::num::ParseIntError;
+    ///
+    /// let words = futures::stream::iter(["1", "2", "x"]).map(Ok::<_, ParseIntError>);
+    /// let numbers = words.try_par_map(2, async |word: &str| word.parse::<u8>());
+    /// let error = numbers.try_collect::<Vec<_>>().await.unwrap_err();
+    /// assert_eq!(error.to_string(), "invalid digit found in string");
+    /// # }
+    /// ```
+    #[track_caller]
+    fn try_par_map<T, E, U, E2, F, Fut>(self, limit: usize, f: F) -> TryParMap<Self, U, E2>
+    where
+        Self: Stream<Item = Result<T, E>> + Sized,
+        T: Send + 'static,
+        U: Send + 'static,
+        E2: From<E> + Send + 'static,
+        F: FnOnce(T) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Result<U, E2>> + Send + 'static,
+    {
+        TryParMap::new(self, limit, f)
+    }
+
+    /// Collects the items into batches by number and time. See [`Batch`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Batch, prelude::*};
+    /// use futures::StreamExt as _;
+    ///
+    /// let batches: Vec<_> = futures::stream::iter(0..5).batch(Batch::items(2)).collect().await;
+    /// assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4]]);
+    /// # }
+    /// ```
+    fn batch(self, batch: Batch) -> Batches<Self>
+    where
+        Self: Sized,
+    {
+        Batches::new(self, batch)
+    }
+}
+
+impl<S: Stream + ?Sized> StreamExt for S {}

@@ -1,0 +1,208 @@
+mod error;
+mod page;
+mod prefetch;
+mod trail;
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use evenkeel_task::BoxError;
+use futures_core::Stream;
+
+pub use error::PageError;
+use page::Page;
+pub use prefetch::Prefetch;
+use trail::Trail;
+
+/// The items of a paginated source, one by one: `fetch` gives the page at a cursor, and the cursor of the next page.
+///
+/// A cursor is what the source takes: an offset, a page number, a token. A page is its items and the next cursor,
+/// `None` after the last one. An empty page with a next cursor does not end the stream: sources that filter after
+/// they have read send such pages. Where the first request has no cursor, an `Option` is the cursor. To ask for a
+/// page again when it fails, retry within `fetch`: it then asks the same cursor.
+///
+/// Whatever error `fetch` returns is boxed into a [`PageError`], which says at which page it happened; `downcast`
+/// gives it back. See [`Paginate`].
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), evenkeel_stream::PageError> {
+/// use evenkeel_stream::paginate;
+/// use futures::TryStreamExt as _;
+/// use std::io;
+///
+/// #[derive(Clone)]
+/// struct Client;
+///
+/// struct Answer {
+///     users: Vec<u32>,
+///     next_token: Option<String>,
+/// }
+///
+/// impl Client {
+///     async fn users(&self, token: Option<String>) -> io::Result<Answer> {
+///         Ok(match token.as_deref() {
+///             None => Answer { users: vec![1, 2], next_token: Some("two".into()) },
+///             Some(_) => Answer { users: vec![3], next_token: None },
+///         })
+///     }
+/// }
+///
+/// let client = Client;
+/// let users = paginate(None, async move |token| {
+///     let answer = client.users(token).await?;
+///     Ok::<_, io::Error>((answer.users, answer.next_token.map(Some)))
+/// });
+/// assert_eq!(users.try_collect::<Vec<_>>().await?, [1, 2, 3]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn paginate<C, T, E, F, Fut>(first: C, fetch: F) -> Paginate<C, T>
+where
+    C: Clone + PartialEq + Send + 'static,
+    T: Send + 'static,
+    E: Into<BoxError> + 'static,
+    F: FnOnce(C) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<(Vec<T>, Option<C>), E>> + Send + 'static,
+{
+    let fetch = move |cursor| -> Fetching<C, T> {
+        let fetch = fetch.clone();
+        Box::pin(async move { fetch(cursor).await.map_err(Into::into) })
+    };
+    Paginate { fetch: Box::new(fetch), trail: Trail::new(first), fetching: None, page: Page::default() }
+}
+
+// Boxed, which is nothing beside a fetch: the stream has no types in its name that nobody can write, it need not be
+// pinned, and it has no bound like `E: Into<BoxError>`, which fails as "not general enough" within spawned tasks.
+type Fetch<C, T> = Box<dyn FnMut(C) -> Fetching<C, T> + Send>;
+type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), BoxError>> + Send>>;
+
+/// The stream of [`paginate`].
+///
+/// - **Page after page, item after item, in order.** It is lazy: the next page is asked for when the last item of
+///   the page before it was taken and another is wanted; see [`prefetch`](Self::prefetch).
+/// - **An error at a page comes after all items of the pages before it**, and ends the stream.
+/// - **It never runs in circles.** A cursor that leads back to its own page or to the first page ends the stream
+///   with [`PageError::Loop`] at once; any other circle is found before three times as many pages were
+///   fetched as there are. It remembers three cursors, however many pages there are (Brent's method), so an
+///   endless source needs no more memory than a short one.
+/// - The fetch runs within the stream, in the task that polls it.
+/// - After its end it gives `None` for ever.
+///
+/// # Cancel safety
+///
+/// Dropping the future of one `next()` loses nothing: the page and the fetch stay in the stream, and go on with the
+/// next poll. Dropping the stream drops the fetch at its last await point.
+///
+/// # Why not just use `try_unfold`?
+///
+/// With `futures::stream::try_unfold` and `try_flatten` you write the end of the pages by hand, twenty lines that
+/// ask for ever when the server repeats a token; there is no prefetch, and the error does not know its page.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), evenkeel_stream::PageError> {
+/// use evenkeel_stream::{PageError, paginate};
+/// use futures::TryStreamExt as _;
+///
+/// let pages = paginate(0, async |offset: usize| {
+///     let rows: Vec<usize> = (offset..7).take(3).collect();
+///     let next = (rows.len() == 3).then_some(offset + 3);
+///     Ok::<_, PageError>((rows, next))
+/// });
+/// assert_eq!(pages.try_collect::<Vec<_>>().await?, [0, 1, 2, 3, 4, 5, 6]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "streams do nothing unless polled"]
+pub struct Paginate<C, T> {
+    fetch: Fetch<C, T>,
+    trail: Trail<C>,
+    fetching: Option<Fetching<C, T>>,
+    page: Page<T>,
+}
+
+impl<C, T> Paginate<C, T>
+where
+    C: Clone + PartialEq + Send + 'static,
+    T: Send + 'static,
+{
+    /// Fetches up to `pages` pages ahead, in a task of its own.
+    ///
+    /// # Panics
+    ///
+    /// If `pages` is zero, or if the stream was polled before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_stream::paginate;
+    /// use futures::StreamExt as _;
+    /// use std::{io, time::Duration};
+    /// use tokio::time::{Instant, sleep};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let pages = paginate(1, async move |page| {
+    ///     sleep(second).await;
+    ///     Ok::<_, io::Error>((vec![page], (page < 10).then_some(page + 1)))
+    /// });
+    /// let start = Instant::now();
+    /// pages.prefetch(1).for_each(|_| sleep(second)).await;
+    /// assert_eq!(start.elapsed(), 11 * second); // 20 without
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn prefetch(self, pages: usize) -> Prefetch<T> {
+        assert!(self.trail.is_untrodden(), "prefetch must be chosen before the stream is polled");
+        Prefetch::new(self.fetch, self.trail, pages)
+    }
+}
+
+impl<C: Clone + PartialEq, T> Stream for Paginate<C, T> {
+    type Item = Result<T, PageError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(item) = this.page.next() {
+                return Poll::Ready(Some(item));
+            }
+            let fetching = match &mut this.fetching {
+                Some(fetching) => fetching,
+                none => {
+                    let Some(cursor) = this.trail.ask() else { return Poll::Ready(None) };
+                    none.insert((this.fetch)(cursor))
+                }
+            };
+            let fetched = ready!(fetching.as_mut().poll(cx));
+            this.fetching = None;
+            this.page = this.trail.turn(fetched);
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let here = self.page.len();
+        let is_last = self.trail.is_over() && self.fetching.is_none();
+        (here, is_last.then_some(here))
+    }
+}
+
+// Nothing in it is pinned in place.
+impl<C, T> Unpin for Paginate<C, T> {}
+
+impl<C, T> fmt::Debug for Paginate<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Paginate")
+            .field("pages", &self.trail.pages())
+            .field("is_fetching", &self.fetching.is_some())
+            .field("page", &self.page)
+            .finish_non_exhaustive()
+    }
+}

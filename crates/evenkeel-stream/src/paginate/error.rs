@@ -1,0 +1,67 @@
+use std::error::Error;
+use std::fmt;
+
+use evenkeel_task::BoxError;
+
+/// Why the pages of [`paginate`](crate::paginate()) ended before the last one.
+///
+/// Pages are counted from 1. It is not generic, so that it goes with any error that `fetch` returns, `anyhow::Error`
+/// and boxed ones included, and one `From<PageError>` is enough for an error type of your own.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use evenkeel_stream::{PageError, paginate};
+/// use futures::TryStreamExt as _;
+/// use std::io;
+///
+/// let pages = paginate(1, async |page: u32| match page {
+///     3 => Err(io::Error::other("gone")),
+///     _ => Ok((vec![page], Some(page + 1))),
+/// });
+/// let error = pages.try_collect::<Vec<_>>().await.unwrap_err();
+/// assert_eq!(error.to_string(), "page 3 could not be fetched");
+///
+/// let PageError::Fetch { source, .. } = error else { panic!() };
+/// let error: Box<io::Error> = source.downcast().unwrap();
+/// assert_eq!(error.to_string(), "gone");
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PageError {
+    /// The fetch failed.
+    #[non_exhaustive]
+    Fetch {
+        /// The page that was fetched.
+        page: u64,
+        /// The error of the fetch.
+        source: BoxError,
+    },
+    /// The next cursor of a page is one that was asked before: going on would never end.
+    #[non_exhaustive]
+    Loop {
+        /// The page that leads back.
+        page: u64,
+    },
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetch { page, .. } => write!(f, "page {page} could not be fetched"),
+            Self::Loop { page } => write!(f, "page {page} leads back to a page that was fetched before"),
+        }
+    }
+}
+
+impl Error for PageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Fetch { source, .. } => Some(source.as_ref()),
+            Self::Loop { .. } => None,
+        }
+    }
+}

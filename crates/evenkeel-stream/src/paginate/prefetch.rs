@@ -1,0 +1,120 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use evenkeel_task::Panic;
+use futures_core::Stream;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
+
+use super::{Fetch, Page, PageError, Trail};
+
+/// The stream of [`Paginate::prefetch`](crate::Paginate::prefetch): as [`Paginate`](crate::Paginate), with pages
+/// fetched ahead by a task of its own.
+///
+/// - **At most `pages` pages are ahead**, fetched or being fetched, of the page whose items the consumer takes.
+///   They are fetched one after the other: each cursor comes with the page before.
+/// - It is lazy: the task starts, on the current runtime, when the stream is first polled.
+/// - A panic of the fetch resumes at the consumer, after all items of the pages before.
+///
+/// # Cancel safety
+///
+/// Dropping the future of one `next()` loses nothing. Dropping the stream aborts the fetch; its destructors run when
+/// the runtime gets to the task, not before `drop` returns.
+///
+/// # Panics
+///
+/// With the panic of the fetch; if first polled outside a tokio runtime; if polled after the runtime on which the
+/// fetch was started was shut down.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), evenkeel_stream::PageError> {
+/// use evenkeel_stream::paginate;
+/// use futures::TryStreamExt as _;
+/// use std::io;
+///
+/// let countdown = paginate(3, async |n: u8| Ok::<_, io::Error>((vec![n], n.checked_sub(1))));
+/// assert_eq!(countdown.prefetch(2).try_collect::<Vec<_>>().await?, [3, 2, 1, 0]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "streams do nothing unless polled"]
+pub struct Prefetch<T> {
+    // Not spawned yet.
+    fetch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    task: JoinSet<()>,
+    ahead: Receiver<Page<T>>,
+    page: Page<T>,
+}
+
+impl<T: Send + 'static> Prefetch<T> {
+    #[track_caller]
+    pub(super) fn new<C>(fetch: Fetch<C, T>, trail: Trail<C>, pages: usize) -> Self
+    where
+        C: Clone + PartialEq + Send + 'static,
+    {
+        assert!(pages > 0, "the number of pages ahead must not be zero");
+        let (fetched, ahead) = mpsc::channel(pages.min(Semaphore::MAX_PERMITS));
+        let fetch = Box::pin(fetch_ahead(fetch, trail, fetched));
+        Self { fetch: Some(fetch), task: JoinSet::new(), ahead, page: Page::default() }
+    }
+}
+
+async fn fetch_ahead<C: Clone + PartialEq, T>(
+    mut fetch: Fetch<C, T>,
+    mut trail: Trail<C>,
+    fetched: Sender<Page<T>>,
+) {
+    // The room is taken before the page is asked for, so that a page being fetched counts.
+    while let Some(cursor) = trail.ask() {
+        let Ok(room) = fetched.reserve().await else { return };
+        let page = fetch(cursor).await;
+        room.send(trail.turn(page));
+    }
+}
+
+impl<T> Stream for Prefetch<T> {
+    type Item = Result<T, PageError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Some(fetch) = this.fetch.take() {
+            this.task.spawn(fetch);
+        }
+        loop {
+            if let Some(item) = this.page.next() {
+                return Poll::Ready(Some(item));
+            }
+            if let Some(page) = ready!(this.ahead.poll_recv(cx)) {
+                this.page = page;
+                continue;
+            }
+            return match ready!(this.task.poll_join_next(cx)).transpose() {
+                Ok(_) => Poll::Ready(None),
+                Err(error) => {
+                    Panic::try_from(error).expect("the runtime of the fetch was shut down").resume()
+                }
+            };
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.page.len(), None)
+    }
+}
+
+// Nothing in it is pinned in place.
+impl<T> Unpin for Prefetch<T> {}
+
+impl<T> fmt::Debug for Prefetch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prefetch")
+            .field("ahead", &self.ahead.len())
+            .field("page", &self.page)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,109 @@
+//! What is in flight makes progress, whatever the consumer does.
+
+use std::sync::Arc;
+
+use evenkeel_stream::prelude::*;
+use evenkeel_testkit::{World, assert_took};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Gauge, ms};
+
+/// The map in its two orders.
+fn both<T: Send + 'static, U: Send + 'static, Fut>(
+    limit: usize,
+    source: impl Fn() -> stream::Iter<std::vec::IntoIter<T>>,
+    f: impl FnOnce(T) -> Fut + Clone + Send + 'static,
+) -> [std::pin::Pin<Box<dyn Stream<Item = U>>>; 2]
+where
+    Fut: Future<Output = U> + Send + 'static,
+{
+    [source().par_map(limit, f.clone()).boxed(), source().par_map(limit, f).ordered().boxed()]
+}
+
+async fn hold(permits: Arc<Semaphore>) {
+    let _permit = permits.acquire().await.expect("never closed");
+    sleep(ms(1)).await;
+}
+
+#[test]
+fn a_consumer_that_takes_the_lock_of_the_items_cannot_deadlock() {
+    for limit in 1..=16 {
+        World::run(async |_| {
+            let lock = Arc::new(Semaphore::new(1));
+            let inner = lock.clone();
+            let source = || stream::iter((0..60).collect::<Vec<_>>());
+            for held in both(limit, source, async move |_| hold(inner).await) {
+                // 60 items and 60 turns of the consumer, one after the other, the lock never idle.
+                assert_took!(held.for_each(|()| hold(lock.clone())), ms(120));
+            }
+        });
+    }
+}
+
+#[test]
+fn items_finish_on_their_own_clock_while_nobody_polls() {
+    World::run(async |_| {
+        let finished = Gauge::default();
+        let inner = finished.clone();
+        let source = || stream::iter((1..=60).collect::<Vec<u64>>());
+        let work = async move |n| {
+            sleep(ms(10 * n)).await;
+            std::mem::forget(inner.enter());
+        };
+        for (round, mut map) in both(8, source, work).into_iter().enumerate() {
+            assert!(map.next().now_or_never().is_none());
+            sleep(ms(45)).await;
+            assert_eq!(finished.now(), 8 * round + 4);
+            sleep(ms(1000)).await;
+            assert_eq!(finished.now(), 8 * round + 8);
+        }
+    });
+}
+
+#[test]
+fn a_slow_consumer_does_not_stretch_the_items() {
+    World::run(async |_| {
+        let source = || stream::iter((0..20).collect::<Vec<u64>>());
+        let work = async |n| {
+            let start = Instant::now();
+            sleep(ms(10 + n)).await;
+            (start.elapsed(), ms(10 + n))
+        };
+        for map in both(4, source, work) {
+            map.for_each(async |(took, expected)| {
+                assert_eq!(took, expected);
+                sleep(ms(30)).await;
+            })
+            .await;
+        }
+    });
+}
+
+#[test]
+fn a_stage_goes_on_while_the_stage_behind_it_is_full() {
+    World::run(async |_| {
+        let first = Gauge::default();
+        let inner = first.clone();
+        let mut stages = stream::iter(0..100)
+            .par_map(4, async move |n| {
+                let _inside = inner.enter();
+                sleep(ms(10)).await;
+                n
+            })
+            .par_map(1, async |n| {
+                sleep(ms(1000)).await;
+                n
+            });
+        assert!(stages.next().now_or_never().is_none());
+        sleep(ms(15)).await;
+        assert!(stages.next().now_or_never().is_none());
+        // One item went on, its place was filled, and nobody polls any more.
+        yield_now().await;
+        assert_eq!((first.now(), first.total()), (1, 5));
+        sleep(ms(15)).await;
+        assert_eq!((first.now(), first.total()), (0, 5));
+    });
+}
