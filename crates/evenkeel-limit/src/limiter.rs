@@ -1,0 +1,310 @@
+//! The limiter.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use crate::{
+    acquire::{Acquire, AcquireMany},
+    denied::Denied,
+    rate::Rate,
+    snapshot::Snapshot,
+    turnstile::{Capacity, Turnstile},
+};
+
+/// Lets work through at a rate: first come, first served, each at the instant its permits are there.
+///
+/// It is a token bucket: permits are earned at the [`Rate`], up to the *burst*, and every request takes some.
+/// In no stretch of time is more granted than the burst and what the rate gives in that time; no rounding
+/// adds up, at any rate. It is full at its first use, or empty if built with
+/// [`start_empty`](Self::start_empty).
+///
+/// Who has to wait does so in one queue. `n` waiters cost one timer and `n` wakes, whoever drops out takes
+/// nothing, and nobody's progress depends on another's future being polled. A turn comes by the clock: a
+/// timer that fires late (those of tokio by up to a millisecond) delays one grant, and not those after it.
+///
+/// Share it as a `static`, by reference, or in an [`Arc`]. It works across runtimes and outside of them; only
+/// waiting needs a tokio runtime with timers. Time is that of tokio's clock, and can be paused.
+///
+/// # Why not just use [`tokio::time::interval`], or a [`Semaphore`](https://docs.rs/tokio/latest/tokio/sync/struct.Semaphore.html)?
+///
+/// An interval has one owner: behind a lock its ticks go to whoever polls, and a late tick is made up for in a
+/// burst or lost. A semaphore limits how much runs at once, not how much starts in a second.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::RateLimiter;
+/// use tokio::time::{Duration, Instant};
+///
+/// static LIMITER: RateLimiter = RateLimiter::per_second(100).burst(20);
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let start = Instant::now();
+/// for _ in 0..120 {
+///     LIMITER.acquire().await;
+/// }
+/// assert_eq!(start.elapsed(), Duration::from_secs(1)); // 20 at once, and 100 in a second
+/// # }
+/// ```
+pub struct RateLimiter {
+    rate: Option<Rate>,
+    capacity: Capacity,
+    /// Made at the first use: a `static` can have neither an `Arc` nor the time.
+    turnstile: OnceLock<Arc<Turnstile>>,
+}
+
+impl RateLimiter {
+    /// A limiter with this rate, and a burst of the number it is written with: 100 per second starts with
+    /// 100 at once.
+    #[must_use]
+    pub const fn new(rate: Rate) -> Self {
+        Self::with_rate(Some(rate))
+    }
+
+    /// The same as `RateLimiter::new(Rate::per_second(permits))`.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero; in a `static` that is an error of the compiler.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_second(permits: u32) -> Self {
+        Self::new(Rate::per_second(permits))
+    }
+
+    /// A limiter with a burst of 1: grants keep their distance, however long nothing was asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Rate, RateLimiter};
+    /// use tokio::time::{Duration, Instant, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::paced(Rate::per_second(10));
+    /// sleep(Duration::from_secs(60)).await;
+    ///
+    /// let start = Instant::now();
+    /// limiter.acquire().await;
+    /// limiter.acquire().await;
+    /// assert_eq!(start.elapsed(), Duration::from_millis(100));
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn paced(rate: Rate) -> Self {
+        Self::new(rate).burst(1)
+    }
+
+    /// A limiter that grants everything at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Rate, RateLimiter};
+    ///
+    /// let configured: Option<u32> = None;
+    /// let limiter = configured.map_or(RateLimiter::unlimited(), RateLimiter::per_second);
+    /// assert!(limiter.try_acquire_many(u32::MAX).is_ok());
+    /// ```
+    #[must_use]
+    pub const fn unlimited() -> Self {
+        Self::with_rate(None)
+    }
+
+    const fn with_rate(rate: Option<Rate>) -> Self {
+        let capacity = Capacity { burst: None, start_empty: false };
+        Self { rate, capacity, turnstile: OnceLock::new() }
+    }
+
+    /// Sets how many permits there can be at once, and so the largest request. Counts until the first use.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero; in a `static` that is an error of the compiler.
+    #[must_use]
+    #[track_caller]
+    pub const fn burst(mut self, permits: u32) -> Self {
+        assert!(permits > 0, "a burst of zero permits");
+        self.capacity.burst = Some(permits);
+        self
+    }
+
+    /// Starts without permits: they are earned from the first use on. Counts until the first use.
+    #[must_use]
+    pub const fn start_empty(mut self) -> Self {
+        self.capacity.start_empty = true;
+        self
+    }
+
+    /// Waits for one permit.
+    ///
+    /// Turns are given in the order in which the futures were first polled.
+    ///
+    /// # Panics
+    ///
+    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the limiter as if it had never come: its place in the queue is given up,
+    /// those behind it move up, and a permit that was granted and not yet seen goes back, up to the burst.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    /// use std::sync::Arc;
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = Arc::new(RateLimiter::per_second(10).burst(1));
+    /// let start = Instant::now();
+    /// let tasks = [0, 1, 2].map(|i| {
+    ///     let limiter = Arc::clone(&limiter);
+    ///     tokio::spawn(async move {
+    ///         limiter.acquire().await;
+    ///         (i, start.elapsed())
+    ///     })
+    /// });
+    /// for task in tasks {
+    ///     let (i, when) = task.await.unwrap();
+    ///     assert_eq!(when, Duration::from_millis(100 * i));
+    /// }
+    /// # }
+    /// ```
+    pub fn acquire(&self) -> Acquire<'_> {
+        Acquire::new(self)
+    }
+
+    /// Waits for `permits` at once.
+    ///
+    /// Later requests do not overtake it, however small they are.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`](crate::Reason::NeverFits), at once, if `permits` is more than the burst.
+    ///
+    /// # Panics
+    ///
+    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{RateLimiter, Reason};
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+    /// let bytes = RateLimiter::per_second(1_000_000).burst(64 * 1024).start_empty();
+    /// let start = Instant::now();
+    /// bytes.acquire_many(50_000).await?;
+    /// assert_eq!(start.elapsed(), Duration::from_millis(50));
+    ///
+    /// let denied = bytes.acquire_many(100_000).await.unwrap_err();
+    /// assert_eq!(denied.reason, Reason::NeverFits);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn acquire_many(&self, permits: u32) -> AcquireMany<'_> {
+        AcquireMany::new(self, permits)
+    }
+
+    /// Takes one permit now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::Reason::Busy) if there is none or others wait, with the time after which to come back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    /// use tokio::time::{Duration, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(4).burst(1);
+    /// assert!(limiter.try_acquire().is_ok());
+    ///
+    /// let denied = limiter.try_acquire().unwrap_err();
+    /// sleep(denied.retry_after.unwrap()).await;
+    /// assert!(limiter.try_acquire().is_ok());
+    /// # }
+    /// ```
+    pub fn try_acquire(&self) -> Result<(), Denied> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes `permits` now or none at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::Reason::Busy) if there are fewer or others wait, with the time after which to come
+    /// back; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{RateLimiter, Reason};
+    ///
+    /// let limiter = RateLimiter::per_second(1).burst(10);
+    /// assert!(limiter.try_acquire_many(7).is_ok());
+    /// assert_eq!(limiter.try_acquire_many(7).unwrap_err().reason, Reason::Busy);
+    /// assert_eq!(limiter.try_acquire_many(11).unwrap_err().reason, Reason::NeverFits);
+    /// ```
+    pub fn try_acquire_many(&self, permits: u32) -> Result<(), Denied> {
+        self.turnstile().try_acquire(permits)
+    }
+
+    /// Changes the rate, for those who wait, too.
+    ///
+    /// The permits there are and the burst stay what they are; from now on they are earned at the new rate. A
+    /// limiter without a limit gets one, as if it had been built with this rate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Rate, RateLimiter};
+    /// use tokio::time::{Duration, Instant, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(1).start_empty();
+    /// let start = Instant::now();
+    /// tokio::join!(limiter.acquire(), async {
+    ///     sleep(Duration::from_millis(500)).await;
+    ///     limiter.set_rate(Rate::per_second(10)); // half a permit is missing: 50 ms
+    /// });
+    /// assert_eq!(start.elapsed(), Duration::from_millis(550));
+    /// # }
+    /// ```
+    pub fn set_rate(&self, rate: Rate) {
+        self.turnstile().set_rate(rate);
+    }
+
+    /// What it has done, and what it can do now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.turnstile().snapshot()
+    }
+
+    pub(crate) fn turnstile(&self) -> &Arc<Turnstile> {
+        self.turnstile.get_or_init(|| Turnstile::new(self.rate, self.capacity))
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RateLimiter").field(&self.snapshot()).finish()
+    }
+}

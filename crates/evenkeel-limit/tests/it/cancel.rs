@@ -1,0 +1,37 @@
+//! Every future, dropped at every suspension point (P10).
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel_limit::{Rate, RateLimiter};
+use evenkeel_testkit::{cancel, took};
+
+/// A limiter of which the next permit comes in 10 ms, and in whose queue another waits already.
+async fn contended() -> Arc<RateLimiter> {
+    let limiter = Arc::new(RateLimiter::paced(Rate::per_second(100)));
+    limiter.acquire().await;
+    let other = Arc::clone(&limiter);
+    tokio::spawn(async move { other.acquire().await });
+    tokio::task::yield_now().await;
+    limiter
+}
+
+/// After an hour there is a burst, and nothing is left behind.
+async fn as_if_new(limiter: Arc<RateLimiter>) {
+    let snapshot = limiter.snapshot();
+    assert_eq!((snapshot.available, snapshot.waiting), (1, 0));
+    limiter.acquire().await;
+    assert_eq!(took(limiter.acquire()).await, ((), Duration::from_millis(10)));
+}
+
+#[test]
+fn acquire() {
+    let cuts = cancel::every_point(contended, async |limiter| limiter.acquire().await, as_if_new);
+    assert_eq!(cuts.points(), 1);
+}
+
+#[test]
+fn acquire_many() {
+    let many = async |limiter: Arc<RateLimiter>| limiter.acquire_many(1).await.unwrap();
+    let cuts = cancel::every_point(contended, many, as_if_new);
+    assert_eq!(cuts.points(), 1);
+}

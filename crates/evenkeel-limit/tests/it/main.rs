@@ -1,0 +1,15 @@
+//! What the limiter promises, on its public API and on tokio's clock.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+mod api;
+mod cancel;
+mod histories;
+mod instruments;
+mod model;
+mod numbers;
+mod queue;
+mod rate_change;
+mod runtimes;
+mod threads;
+mod windows;
