@@ -1,0 +1,131 @@
+//! The configuration of a pool.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Manage, Pool};
+
+/// The time limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) create_timeout: Duration,
+    pub(crate) check_timeout: Duration,
+}
+
+/// Makes a [`Pool`]; begun by [`Pool::builder`].
+///
+/// # Examples
+///
+/// ```
+/// # use evenkeel_pool::{Manage, Pool};
+/// # struct Counters;
+/// # impl Manage for Counters {
+/// #     type Object = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+/// # }
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder(Counters).max(16).acquire_timeout(Duration::from_secs(5)).build()?;
+/// assert_eq!(pool.stats().max, 16);
+/// # Ok::<(), evenkeel_pool::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is built before `build`"]
+pub struct Builder<M> {
+    manager: M,
+    max: usize,
+    limits: Limits,
+}
+
+impl<M: Manage> Builder<M> {
+    pub(crate) fn new(manager: M) -> Self {
+        let limits = Limits {
+            acquire_timeout: Duration::from_secs(30),
+            create_timeout: Duration::from_secs(10),
+            check_timeout: Duration::from_secs(5),
+        };
+        Self { manager, max: 10, limits }
+    }
+
+    /// How many objects there may be at a time, those that are being created included. The default is 10.
+    pub fn max(mut self, max: usize) -> Self {
+        self.max = max;
+        self
+    }
+
+    /// How long [`Pool::get`] may take, whatever it has to wait for. The default is 30 s.
+    ///
+    /// At zero it gives an object that is idle, or none.
+    pub fn acquire_timeout(mut self, limit: Duration) -> Self {
+        self.limits.acquire_timeout = limit;
+        self
+    }
+
+    /// How long [`Manage::create`] may take. The default is 10 s.
+    pub fn create_timeout(mut self, limit: Duration) -> Self {
+        self.limits.create_timeout = limit;
+        self
+    }
+
+    /// How long [`Manage::check`] may take before the object counts as dead. The default is 5 s.
+    pub fn check_timeout(mut self, limit: Duration) -> Self {
+        self.limits.check_timeout = limit;
+        self
+    }
+
+    /// Makes the pool. It is empty at first: objects are created when they are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::ZeroMax`], if there may be no object at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use evenkeel_pool::{Manage, Pool};
+    /// # struct Counters;
+    /// # impl Manage for Counters {
+    /// #     type Object = u32;
+    /// #     type Error = std::convert::Infallible;
+    /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+    /// # }
+    /// use evenkeel_pool::BuildError;
+    ///
+    /// assert_eq!(Pool::builder(Counters).max(0).build().unwrap_err(), BuildError::ZeroMax);
+    /// ```
+    pub fn build(self) -> Result<Pool<M>, BuildError> {
+        if self.max == 0 {
+            return Err(BuildError::ZeroMax);
+        }
+        Ok(Pool::new(self.manager, self.max, self.limits))
+    }
+}
+
+/// Why a pool could not be built.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_pool::BuildError;
+///
+/// assert_eq!(BuildError::ZeroMax.to_string(), "a pool needs room for at least one object, `max` is 0");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// [`max`](Builder::max) is zero.
+    ZeroMax,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroMax => f.write_str("a pool needs room for at least one object, `max` is 0"),
+        }
+    }
+}
+
+impl Error for BuildError {}

@@ -1,0 +1,66 @@
+//! The check of an object before it is used again.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use evenkeel_task::catch_panic;
+use tokio::time::timeout;
+
+use crate::queue::Key;
+use crate::seat::Seated;
+use crate::shared::{Shared, chain};
+use crate::{BoxError, GetError, Manage, Panic};
+
+/// A check under way. It owns the object, so it can move from the getter to a task of the pool.
+pub(crate) type Check<M> =
+    Pin<Box<dyn Future<Output = Result<(Seated<M>, Result<(), BoxError>), Panic>> + Send>>;
+
+/// How far a check has come.
+pub(crate) enum Checked<M: Manage> {
+    Fit(Seated<M>),
+    Unfit,
+    Panicked(Panic),
+    Unready(Check<M>),
+}
+
+/// Begins to check an object in the caller's task.
+pub(crate) fn begin<M: Manage>(
+    shared: &Arc<Shared<M>>,
+    taken: (M::Object, Key),
+    cx: &mut Context<'_>,
+) -> Checked<M> {
+    let mut seated = Seated::new(shared, taken);
+    let mut check: Check<M> = Box::pin(catch_panic(async move {
+        let verdict = seated.seat.shared().manager.check(&mut seated.object).await;
+        (seated, verdict)
+    }));
+    match check.as_mut().poll(cx) {
+        Poll::Ready(Ok((seated, Ok(())))) => Checked::Fit(seated),
+        Poll::Ready(Ok((seated, Err(error)))) => {
+            reject(seated, &error);
+            Checked::Unfit
+        }
+        Poll::Ready(Err(panic)) => Checked::Panicked(panic),
+        Poll::Pending => Checked::Unready(check),
+    }
+}
+
+/// Ends a check, as a task of the pool.
+pub(crate) async fn end<M: Manage>(shared: Arc<Shared<M>>, check: Check<M>) {
+    let limit = shared.limits.check_timeout;
+    let work = async {
+        match timeout(limit, check).await {
+            Ok(Ok((seated, Ok(())))) => seated.offer(),
+            Ok(Ok((seated, Err(error)))) => reject(seated, &error),
+            Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
+            Err(_) => shared.update(|state| state.note(format!("a check took longer than {limit:?}"))),
+        }
+    };
+    shared.own(work).await;
+}
+
+fn reject<M: Manage>(seated: Seated<M>, error: &BoxError) {
+    let text = format!("a check failed: {}", chain(error.as_ref()));
+    seated.seat.shared().update(|state| state.note(text));
+}

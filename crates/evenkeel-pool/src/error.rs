@@ -1,0 +1,146 @@
+//! Why there is no object.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::{Holder, Panic, Stats};
+
+/// Why [`Pool::get`](crate::Pool::get) gave no lease.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use evenkeel_pool::{Manage, Pool};
+/// # struct Counters;
+/// # impl Manage for Counters {
+/// #     type Object = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+/// # }
+/// use evenkeel_pool::GetError;
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder(Counters).max(1).acquire_timeout(Duration::from_secs(5)).build()?;
+/// let lease = pool.get().await?;
+/// match pool.get().await {
+///     Err(GetError::Timeout(why)) => {
+///         assert_eq!(why.waited, Duration::from_secs(5));
+///         assert_eq!(why.stats.in_use, 1);
+///         assert_eq!(why.holders, pool.holders());
+///     }
+///     other => unreachable!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum GetError<E> {
+    /// There was no object within [`acquire_timeout`](crate::Builder::acquire_timeout), and this is why.
+    Timeout(Box<Timeout>),
+    /// The pool is closed.
+    Closed,
+    /// The manager failed to create an object.
+    Create(E),
+    /// A creation took longer than [`create_timeout`](crate::Builder::create_timeout), which this is.
+    CreateTimeout(Duration),
+    /// A method of the manager, or the destructor of an object, panicked.
+    Panic(Panic),
+}
+
+impl<E> fmt::Display for GetError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Timeout(timeout) => timeout.fmt(f),
+            Self::Closed => f.write_str("the pool is closed"),
+            Self::Create(_) => f.write_str("could not create an object"),
+            Self::CreateTimeout(limit) => write!(f, "creating an object took longer than {limit:?}"),
+            Self::Panic(_) => f.write_str("the manager of the pool failed"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for GetError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Create(error) => Some(error),
+            Self::Panic(panic) => Some(panic),
+            Self::Timeout(_) | Self::Closed | Self::CreateTimeout(_) => None,
+        }
+    }
+}
+
+/// What a caller waited for in vain, and who was in its way.
+///
+/// As text it is one line:
+///
+/// ```text
+/// no object within 30s: 2 of 2 in use, 5 more waiting, 1 was ahead; held by src/report.rs:31:18 for 4112s, src/main.rs:12:24 for 2s
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use evenkeel_pool::{GetError, Manage, Pool};
+/// # struct Counters;
+/// # impl Manage for Counters {
+/// #     type Object = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+/// # }
+/// let pool = Pool::builder(Counters).max(1).build()?;
+/// let lease = pool.get().await?;
+/// if let Err(GetError::Timeout(why)) = pool.get().await {
+///     assert!(why.to_string().starts_with("no object within 30s: 1 of 1 in use; held by "));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeout {
+    /// How long it waited.
+    pub waited: Duration,
+    /// How many waited already when it came.
+    pub ahead: usize,
+    /// The pool at the end of the wait; the caller is not among those waiting.
+    pub stats: Stats,
+    /// Who had the objects: those three that had them for the longest time.
+    pub holders: Vec<Holder>,
+    /// The newest failure of a creation, or of a check, since the last object was created.
+    pub last_failure: Option<String>,
+}
+
+impl fmt::Display for Timeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waited, ahead, stats, holders, last_failure } = self;
+        write!(f, "no object within {waited:?}: {} of {} in use", stats.in_use, stats.max)?;
+        for (count, what) in [
+            (stats.idle, "idle"),
+            (stats.checking, "being checked"),
+            (stats.creating, "being created"),
+            (stats.waiting, "more waiting"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        match ahead {
+            0 => {}
+            1 => f.write_str(", 1 was ahead")?,
+            _ => write!(f, ", {ahead} were ahead")?,
+        }
+        for (n, holder) in holders.iter().enumerate() {
+            write!(f, "{}{holder}", if n == 0 { "; held by " } else { ", " })?;
+        }
+        if let Some(text) = last_failure {
+            write!(f, "; last failure: {text}")?;
+        }
+        Ok(())
+    }
+}

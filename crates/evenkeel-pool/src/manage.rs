@@ -1,0 +1,89 @@
+//! What a pool needs to know about its objects.
+
+use std::error::Error;
+use std::future::ready;
+
+use crate::BoxError;
+
+/// Makes the objects of a [`Pool`](crate::Pool), and says which of them are still good.
+///
+/// Only [`create`](Self::create) has to be written. The pool calls these methods without holding a lock; a panic in
+/// one of them costs the object at hand and nothing else.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use evenkeel_pool::{BoxError, Manage, Pool};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+///
+/// struct Echo;
+///
+/// impl Manage for Echo {
+///     type Object = DuplexStream;
+///     type Error = std::io::Error;
+///
+///     async fn create(&self) -> std::io::Result<DuplexStream> {
+///         let (ours, mut theirs) = duplex(64);
+///         tokio::spawn(async move {
+///             while let Ok(byte) = theirs.read_u8().await {
+///                 theirs.write_u8(byte).await?;
+///             }
+///             std::io::Result::Ok(())
+///         });
+///         Ok(ours)
+///     }
+///
+///     async fn check(&self, stream: &mut DuplexStream) -> Result<(), BoxError> {
+///         stream.write_u8(1).await?;
+///         if stream.read_u8().await? == 1 { Ok(()) } else { Err("out of step".into()) }
+///     }
+/// }
+///
+/// let pool = Pool::builder(Echo).build()?;
+/// pool.get().await?.write_u8(7).await?; // leaves an answer unread
+/// pool.get().await?; // so it fails its check, and another one is made
+/// assert_eq!((pool.stats().created, pool.stats().discarded), (2, 1));
+/// # Ok(())
+/// # }
+/// ```
+pub trait Manage: Send + Sync + 'static {
+    /// What the pool holds.
+    type Object: Send + 'static;
+
+    /// Why an object could not be made.
+    type Error: Error + Send + Sync + 'static;
+
+    /// Makes an object.
+    ///
+    /// It runs on a task of the pool's own, so it ends even if the caller that needed the object has given up. It is
+    /// dropped at [`create_timeout`](crate::Builder::create_timeout), and when the pool is closed or dropped.
+    ///
+    /// # Errors
+    ///
+    /// They reach the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create).
+    fn create(&self) -> impl Future<Output = Result<Self::Object, Self::Error>> + Send;
+
+    /// Makes sure that a returned object may be handed out again: the place to ping it, and to reset its state.
+    ///
+    /// It runs before every reuse, never on a new object. A caller that gives up does not interrupt it; it is dropped,
+    /// together with the object, at [`check_timeout`](crate::Builder::check_timeout), and when the pool is closed or
+    /// dropped. It is first polled by the caller; a check that is not ready then goes on on a task of the pool's own.
+    ///
+    /// # Errors
+    ///
+    /// The object is dropped, and the caller gets another one; the text of the error is in the next
+    /// [`Timeout::last_failure`](crate::Timeout::last_failure).
+    fn check(&self, _object: &mut Self::Object) -> impl Future<Output = Result<(), BoxError>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Says whether a returned object is beyond use, so that it is dropped at once.
+    ///
+    /// It runs whenever a [`Lease`](crate::Lease) is dropped, in the task that drops it: it must not block.
+    /// `std::thread::panicking()` is true in it if that task panicked with the object in its hands.
+    fn is_broken(&self, _object: &mut Self::Object) -> bool {
+        false
+    }
+}

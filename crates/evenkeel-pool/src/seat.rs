@@ -1,0 +1,101 @@
+//! The right to one of the places in a pool.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::queue::Key;
+use crate::shared::{Shared, chain};
+use crate::state::State;
+use crate::{GetError, Manage};
+
+/// A seat that is taken; dropping it makes room for another object.
+pub(crate) struct Seat<M: Manage> {
+    shared: Arc<Shared<M>>,
+    // None once it was given up.
+    key: Option<Key>,
+}
+
+impl<M: Manage> Seat<M> {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, key: Key) -> Self {
+        Self { shared: Arc::clone(shared), key: Some(key) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
+        &self.shared
+    }
+
+    /// What was done in this seat failed; the error goes to the first waiter.
+    pub(crate) fn fail(mut self, error: GetError<M::Error>) {
+        let text = chain(&error);
+        let key = self.give_up();
+        let unheard = self.shared.update(|state| {
+            state.vacate(key);
+            state.note(text);
+            state.fail(error)
+        });
+        drop(unheard);
+    }
+
+    fn give_up(&mut self) -> Key {
+        self.key.take().expect("a seat is given up once")
+    }
+}
+
+impl<M: Manage> Drop for Seat<M> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.shared.update(|state| state.vacate(key));
+        }
+    }
+}
+
+/// An object and its seat. Dropping it drops the object first, and makes room only then.
+pub(crate) struct Seated<M: Manage> {
+    pub(crate) object: M::Object,
+    pub(crate) seat: Seat<M>,
+}
+
+impl<M: Manage> Seated<M> {
+    pub(crate) fn new(shared: &Arc<Shared<M>>, (object, key): (M::Object, Key)) -> Self {
+        Self { object, seat: Seat::new(shared, key) }
+    }
+
+    /// Hands in an object that was just created.
+    pub(crate) fn created(self) {
+        let now = Instant::now();
+        self.hand_in(|state, object, key| {
+            state.created(key);
+            state.offer(object, key, now)
+        });
+    }
+
+    /// Hands in an object that is fit for use.
+    pub(crate) fn offer(self) {
+        let now = Instant::now();
+        self.hand_in(|state, object, key| state.offer(object, key, now));
+    }
+
+    /// Hands in an object that was used.
+    pub(crate) fn put_back(self) {
+        self.hand_in(State::put_back);
+    }
+
+    fn hand_in(self, change: impl FnOnce(&mut State<M>, M::Object, Key) -> Option<M::Object>) {
+        let Self { object, mut seat } = self;
+        let key = seat.give_up();
+        let refused = seat.shared.update(|state| change(state, object, key));
+        if refused.is_some() {
+            seat.key = Some(key);
+        }
+        drop(refused);
+    }
+
+    /// The object leaves the pool.
+    pub(crate) fn detach(self) -> M::Object {
+        let Self { object, mut seat } = self;
+        let key = seat.give_up();
+        seat.shared.update(|state| state.detach(key));
+        object
+    }
+}

@@ -1,0 +1,161 @@
+//! What the pool knows, and who is next: everything under its lock.
+
+mod line;
+mod seats;
+
+use std::mem;
+use std::panic::Location;
+use std::task::Waker;
+
+use tokio::time::Instant;
+
+use self::line::Waiter;
+pub(crate) use self::line::{Step, Ticket};
+use self::seats::{Taken, Work};
+use crate::queue::Queue;
+use crate::{GetError, Holder, Manage, Stats};
+
+/// The state of a pool.
+///
+/// An object is idle, or it has a seat; seats are also taken for the objects that are being created. Whoever cannot
+/// be given an idle object at once waits in line. A waiter is *called* when there is something for it to take, an
+/// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. No code of
+/// others runs in here: what has to be woken or dropped is handed out.
+pub(crate) struct State<M: Manage> {
+    max: usize,
+    closed: bool,
+    // The one used last is on top.
+    idle: Vec<M::Object>,
+    // In the order in which they were taken.
+    seats: Queue<Taken>,
+    // How many seats are not those of users.
+    creating: usize,
+    checking: usize,
+    waiters: Queue<Waiter<M>>,
+    // How many waiters are called, and how many wait for the check of an object that they took.
+    called: usize,
+    checked_for: usize,
+    counts: Counts,
+    last_failure: Option<String>,
+    due: Due,
+}
+
+/// What is left to do when the lock is free again.
+#[derive(Default)]
+pub(crate) struct Due {
+    // A change wakes at most the waiter that it serves, and the one that comes next.
+    wake: [Option<Waker>; 2],
+    stale: Option<Waker>,
+}
+
+impl Due {
+    fn add(&mut self, waker: Waker) {
+        let free = self.wake.iter_mut().find(|slot| slot.is_none());
+        *free.expect("a change wakes at most two") = Some(waker);
+    }
+
+    pub(crate) fn wake(self) {
+        self.wake.into_iter().flatten().for_each(Waker::wake);
+        drop(self.stale);
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    created: u64,
+    create_failures: u64,
+    discarded: u64,
+    detached: u64,
+    timeouts: u64,
+}
+
+impl<M: Manage> State<M> {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max,
+            closed: false,
+            idle: Vec::new(),
+            seats: Queue::new(),
+            creating: 0,
+            checking: 0,
+            waiters: Queue::new(),
+            called: 0,
+            checked_for: 0,
+            counts: Counts::default(),
+            last_failure: None,
+            due: Due::default(),
+        }
+    }
+
+    /// Ends a change: calls who is next, and gives those to wake.
+    pub(crate) fn settle(&mut self) -> Due {
+        self.call(self.uncovered());
+        mem::take(&mut self.due)
+    }
+
+    fn size(&self) -> usize {
+        self.idle.len() + self.seats.len()
+    }
+
+    fn free(&self) -> usize {
+        self.max - self.size()
+    }
+
+    /// Remembers a failure, for the error of the next timeout.
+    pub(crate) fn note(&mut self, text: String) {
+        self.last_failure = Some(text);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Whether all is over: closed, and nothing is left.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.closed && self.size() == 0
+    }
+
+    /// Tells the waiters, and gives the idle objects and the wakers.
+    pub(crate) fn close(&mut self) -> (Vec<M::Object>, Vec<Waker>) {
+        self.closed = true;
+        let mut wakers = Vec::with_capacity(self.waiters.len());
+        while let Some(key) = self.waiters.first() {
+            wakers.extend(self.serve(key, Err(GetError::Closed)));
+        }
+        self.counts.discarded += self.idle.len() as u64;
+        (mem::take(&mut self.idle), wakers)
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let Counts { created, create_failures, discarded, detached, timeouts } = self.counts;
+        Stats {
+            max: self.max,
+            size: self.size(),
+            idle: self.idle.len(),
+            in_use: self.seats.len() - self.creating - self.checking,
+            creating: self.creating,
+            checking: self.checking,
+            waiting: self.waiters.len(),
+            created,
+            create_failures,
+            discarded,
+            detached,
+            timeouts,
+        }
+    }
+
+    /// The users, the longest first.
+    pub(crate) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
+        let holder = move |seat: &Taken| Holder {
+            place: seat.place,
+            held_for: now.saturating_duration_since(seat.since),
+        };
+        self.seats
+            .iter()
+            .filter(|(_, seat)| matches!(seat.work, Work::Held))
+            .map(move |(_, seat)| holder(seat))
+    }
+}
+
+/// Where a caller called.
+pub(crate) type Place = &'static Location<'static>;

@@ -1,0 +1,231 @@
+//! The line of those who wait.
+
+use std::mem;
+use std::task::Waker;
+
+use tokio::time::Instant;
+
+use super::{Place, State, Work};
+use crate::queue::Key;
+use crate::{GetError, Manage, Timeout};
+
+/// How many holders a [`Timeout`] names.
+const NAMED: usize = 3;
+
+pub(super) struct Waiter<M: Manage> {
+    pub(super) place: Place,
+    pub(super) turn: Turn<M>,
+    /// The seat in which a task checks an object for it.
+    pub(super) check: Option<Key>,
+}
+
+pub(super) enum Turn<M: Manage> {
+    Waiting(Waker),
+    /// It was woken, and has not come yet.
+    Called,
+    /// Out of line.
+    Served(Served<M>),
+}
+
+/// An object with its seat, or the reason why there is none.
+pub(crate) type Served<M> = Result<(<M as Manage>::Object, Key), GetError<<M as Manage>::Error>>;
+
+/// The place in line of one getter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    key: Key,
+    ahead: usize,
+    since: Instant,
+}
+
+/// What a getter does next.
+pub(crate) enum Step<M: Manage> {
+    /// It checks this idle object, which has this seat.
+    Check(M::Object, Key),
+    /// It starts a creation in this seat, and waits.
+    Create(Key),
+    Wait,
+    Done(Served<M>),
+}
+
+impl<M: Manage> State<M> {
+    /// How many waiters have no task that works for them.
+    pub(super) fn uncovered(&self) -> usize {
+        self.waiters.len().saturating_sub(self.creating + self.checked_for)
+    }
+
+    /// Calls the next waiter, if fewer than so many have been called, and there is something to take for it.
+    ///
+    /// It calls one; should more be due, then that one calls the next when it comes or goes.
+    pub(super) fn call(&mut self, wanted: usize) {
+        if self.called >= wanted.min(self.idle.len() + self.free()) {
+            return;
+        }
+        let next = self.waiters.iter().find(|(_, waiter)| matches!(waiter.turn, Turn::Waiting(_)));
+        if let Some((key, _)) = next
+            && let Turn::Waiting(waker) = mem::replace(&mut self.waiters.get_mut(key).turn, Turn::Called)
+        {
+            self.called += 1;
+            self.due.add(waker);
+        }
+    }
+
+    /// Calls a waiter to an idle object, although a task may work for it: it takes what comes first.
+    pub(super) fn call_to_idle(&mut self) {
+        self.call(self.waiters.len().min(self.idle.len()));
+    }
+
+    /// An idle object, for one who comes new: those in line come first.
+    pub(crate) fn take_idle(&mut self, place: Place, now: Instant) -> Option<(M::Object, Key)> {
+        if self.waiters.len() > 0 {
+            return None;
+        }
+        let object = self.idle.pop()?;
+        Some((object, self.seat(place, now, Work::Held)))
+    }
+
+    /// The next step of a getter, which joins the line if it has to.
+    pub(crate) fn step(
+        &mut self,
+        ticket: &mut Option<Ticket>,
+        place: Place,
+        now: Instant,
+        waker: &Waker,
+    ) -> Step<M> {
+        match ticket {
+            Some(Ticket { key, .. }) => match &mut self.waiters.get_mut(*key).turn {
+                Turn::Waiting(last) => {
+                    if !last.will_wake(waker) {
+                        self.due.stale = Some(mem::replace(last, waker.clone()));
+                    }
+                    Step::Wait
+                }
+                Turn::Called => self.come(*key, place, now, waker),
+                Turn::Served(_) => self.leave(ticket).map_or(Step::Wait, Step::Done),
+            },
+            None if self.closed => Step::Done(Err(GetError::Closed)),
+            None => self.arrive(ticket, place, now, waker),
+        }
+    }
+
+    fn arrive(&mut self, ticket: &mut Option<Ticket>, place: Place, now: Instant, waker: &Waker) -> Step<M> {
+        if let Some((object, seat)) = self.take_idle(place, now) {
+            return Step::Check(object, seat);
+        }
+        self.join(ticket, place, now, waker);
+        // A creation that is due needs nobody to be called: its result goes to the first, whoever starts it. The
+        // called take what is idle, and room only where that does not suffice.
+        let claimed = self.called.checked_sub(self.idle.len());
+        let due = self.uncovered() > self.called && claimed.is_some_and(|claimed| self.free() > claimed);
+        if due { Step::Create(self.seat(place, now, Work::Creating)) } else { Step::Wait }
+    }
+
+    fn join(&mut self, ticket: &mut Option<Ticket>, place: Place, now: Instant, waker: &Waker) -> Key {
+        let ahead = self.waiters.len();
+        let turn = Turn::Waiting(waker.clone());
+        let key = self.waiters.push(Waiter { place, turn, check: None });
+        *ticket = Some(Ticket { key, ahead, since: now });
+        key
+    }
+
+    /// A waiter that was called has come. It stays called until its object has passed its check.
+    fn come(&mut self, key: Key, place: Place, now: Instant, waker: &Waker) -> Step<M> {
+        if let Some(object) = self.idle.pop() {
+            return Step::Check(object, self.seat(place, now, Work::Held));
+        }
+        self.uncall(key, waker);
+        if self.uncovered() > 0 && self.free() > 0 {
+            Step::Create(self.seat(place, now, Work::Creating))
+        } else {
+            Step::Wait
+        }
+    }
+
+    fn uncall(&mut self, key: Key, waker: &Waker) {
+        self.waiters.get_mut(key).turn = Turn::Waiting(waker.clone());
+        self.called -= 1;
+    }
+
+    /// A getter, in line or new, leaves the check of the object that it took to a task.
+    pub(crate) fn wait_for_check(
+        &mut self,
+        seat: Key,
+        ticket: &mut Option<Ticket>,
+        place: Place,
+        now: Instant,
+        waker: &Waker,
+    ) -> Step<M> {
+        let key = match ticket {
+            Some(Ticket { key, .. }) if matches!(self.waiters.get_mut(*key).turn, Turn::Called) => {
+                self.uncall(*key, waker);
+                *key
+            }
+            None if !self.closed => self.join(ticket, place, now, waker),
+            // It was served while it was busy, or told that all is over.
+            _ => {
+                self.check_goes_on(seat, None);
+                return self.step(ticket, place, now, waker);
+            }
+        };
+        self.check_goes_on(seat, Some(key));
+        Step::Wait
+    }
+
+    /// Ends the wait of a getter, whether it got something or gave up. What it was called to goes to the next; what it
+    /// was served is given to the caller.
+    pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>) -> Option<Served<M>> {
+        let key = ticket.take()?.key;
+        self.forsake_check(key);
+        match self.waiters.remove(key).turn {
+            Turn::Served(served) => return Some(served),
+            Turn::Waiting(waker) => self.due.stale = Some(waker),
+            Turn::Called => {
+                self.called -= 1;
+                self.call_to_idle();
+            }
+        }
+        None
+    }
+
+    /// Ends the wait of a getter whose time is up, with a report, or with what came in the last moment.
+    pub(crate) fn expire(&mut self, ticket: &mut Option<Ticket>, now: Instant) -> Served<M> {
+        let Some(Ticket { ahead, since, .. }) = *ticket else {
+            unreachable!("only who waits runs out of time")
+        };
+        self.leave(ticket).unwrap_or_else(|| {
+            self.counts.timeouts += 1;
+            Err(GetError::Timeout(Box::new(Timeout {
+                waited: now.saturating_duration_since(since),
+                ahead,
+                stats: self.stats(),
+                holders: self.holders(now).take(NAMED).collect(),
+                last_failure: self.last_failure.clone(),
+            })))
+        })
+    }
+
+    /// Takes a waiter out of line, and gives its waker unless it was called, and so woken, already.
+    pub(super) fn serve(&mut self, key: Key, served: Served<M>) -> Option<Waker> {
+        self.forsake_check(key);
+        self.waiters.retire(key);
+        match mem::replace(&mut self.waiters.get_mut(key).turn, Turn::Served(served)) {
+            Turn::Waiting(waker) => return Some(waker),
+            Turn::Called => self.called -= 1,
+            Turn::Served(_) => unreachable!("it would not be in line"),
+        }
+        None
+    }
+
+    pub(super) fn serve_and_wake(&mut self, key: Key, served: Served<M>) {
+        if let Some(waker) = self.serve(key, served) {
+            self.due.add(waker);
+        }
+    }
+
+    /// Gives an error to the first waiter, or back.
+    pub(crate) fn fail(&mut self, error: GetError<M::Error>) -> Option<GetError<M::Error>> {
+        let Some(key) = self.waiters.first() else { return Some(error) };
+        self.serve_and_wake(key, Err(error));
+        None
+    }
+}

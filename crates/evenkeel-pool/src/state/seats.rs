@@ -1,0 +1,117 @@
+//! The way of an object through its seats.
+
+use tokio::time::Instant;
+
+use super::{Place, State};
+use crate::Manage;
+use crate::queue::Key;
+
+/// A seat that is taken.
+pub(super) struct Taken {
+    pub(super) place: Place,
+    pub(super) since: Instant,
+    pub(super) work: Work,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Work {
+    Creating,
+    /// A task checks the object, at best for this waiter.
+    Checking(Option<Key>),
+    Held,
+}
+
+impl<M: Manage> State<M> {
+    pub(super) fn seat(&mut self, place: Place, since: Instant, work: Work) -> Key {
+        if let Work::Creating = work {
+            self.creating += 1;
+        }
+        self.seats.push(Taken { place, since, work })
+    }
+
+    fn unseat(&mut self, seat: Key) -> Work {
+        let work = self.seats.remove(seat).work;
+        match work {
+            Work::Creating => self.creating -= 1,
+            Work::Checking(waiter) => {
+                self.checking -= 1;
+                if let Some(waiter) = waiter {
+                    self.checked_for -= 1;
+                    self.waiters.get_mut(waiter).check = None;
+                }
+            }
+            Work::Held => {}
+        }
+        work
+    }
+
+    /// The check of the object in this seat is left to a task, for this waiter.
+    pub(crate) fn check_goes_on(&mut self, seat: Key, waiter: Option<Key>) {
+        // One check is enough for a waiter.
+        let waiter = waiter.filter(|waiter| self.waiters.get_mut(*waiter).check.is_none());
+        self.seats.get_mut(seat).work = Work::Checking(waiter);
+        self.checking += 1;
+        if let Some(waiter) = waiter {
+            self.checked_for += 1;
+            self.waiters.get_mut(waiter).check = Some(seat);
+        }
+    }
+
+    /// The waiter leaves the line; a check for it goes on for nobody.
+    pub(super) fn forsake_check(&mut self, waiter: Key) {
+        if let Some(seat) = self.waiters.get_mut(waiter).check.take() {
+            self.seats.get_mut(seat).work = Work::Checking(None);
+            self.checked_for -= 1;
+        }
+    }
+
+    /// An object was made in this seat.
+    pub(crate) fn created(&mut self, seat: Key) {
+        self.seats.get_mut(seat).work = Work::Checking(None);
+        self.creating -= 1;
+        self.checking += 1;
+        self.counts.created += 1;
+        self.last_failure = None;
+    }
+
+    /// Gives an object that is fit for use to the first waiter, or keeps it; a closed pool refuses it.
+    pub(crate) fn offer(&mut self, object: M::Object, seat: Key, now: Instant) -> Option<M::Object> {
+        if self.closed {
+            return Some(object);
+        }
+        self.unseat(seat);
+        if let Some(key) = self.waiters.first() {
+            let place = self.waiters.get_mut(key).place;
+            let seat = self.seat(place, now, Work::Held);
+            self.serve_and_wake(key, Ok((object, seat)));
+        } else {
+            self.idle.push(object);
+        }
+        None
+    }
+
+    /// Takes back an object that was used: it must pass a check before its next use. A closed pool refuses it.
+    pub(crate) fn put_back(&mut self, object: M::Object, seat: Key) -> Option<M::Object> {
+        if self.closed {
+            return Some(object);
+        }
+        self.unseat(seat);
+        self.idle.push(object);
+        self.call_to_idle();
+        None
+    }
+
+    /// The object left the pool and lives on.
+    pub(crate) fn detach(&mut self, seat: Key) {
+        self.unseat(seat);
+        self.counts.detached += 1;
+    }
+
+    /// The object is gone, or it never came.
+    pub(crate) fn vacate(&mut self, seat: Key) {
+        match self.unseat(seat) {
+            Work::Creating => self.counts.create_failures += 1,
+            Work::Checking(_) | Work::Held => self.counts.discarded += 1,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a pool says about itself.
+
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+/// A snapshot of a pool, taken in one instant.
+///
+/// It adds up: `size == idle + in_use + creating + checking <= max`, and
+/// `created == idle + in_use + checking + discarded + detached`.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use evenkeel_pool::{Manage, Pool};
+/// # struct Counters;
+/// # impl Manage for Counters {
+/// #     type Object = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+/// # }
+/// let pool = Pool::builder(Counters).max(4).build()?;
+/// let lease = pool.get().await?;
+/// let stats = pool.stats();
+/// assert_eq!((stats.in_use, stats.idle, stats.size, stats.max), (1, 0, 1, 4));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// How many objects there may be.
+    pub max: usize,
+    /// How many places are taken, by objects or by creations.
+    pub size: usize,
+    /// Objects that nobody uses.
+    pub idle: usize,
+    /// Objects that are leased.
+    pub in_use: usize,
+    /// Creations under way.
+    pub creating: usize,
+    /// Objects whose check goes on in the background.
+    pub checking: usize,
+    /// Callers that wait for an object.
+    pub waiting: usize,
+    /// Objects created so far.
+    pub created: u64,
+    /// Creations so far that gave no object: an error, a panic, too slow, or cut short by the end of the pool.
+    pub create_failures: u64,
+    /// Objects that the pool dropped so far: broken, unfit at a check, [discarded](crate::Lease::discard), or left
+    /// over when it was closed.
+    pub discarded: u64,
+    /// Objects [detached](crate::Lease::detach) so far.
+    pub detached: u64,
+    /// Callers so far that got nothing within [`acquire_timeout`](crate::Builder::acquire_timeout).
+    pub timeouts: u64,
+}
+
+/// Who has an object, and for how long.
+///
+/// As text: `src/main.rs:12:30 for 2s`.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use evenkeel_pool::{Manage, Pool};
+/// # struct Counters;
+/// # impl Manage for Counters {
+/// #     type Object = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+/// # }
+/// use std::time::Duration;
+///
+/// let pool = Pool::builder(Counters).build()?;
+/// let line = line!() + 1;
+/// let lease = pool.get().await?;
+/// tokio::time::sleep(Duration::from_secs(2)).await;
+///
+/// let holder = pool.holders()[0];
+/// assert_eq!((holder.place.line(), holder.held_for), (line, Duration::from_secs(2)));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// Where [`Pool::get`](crate::Pool::get) or [`Pool::try_get`](crate::Pool::try_get) was called.
+    pub place: &'static Location<'static>,
+    /// Since when it has the object, by tokio's clock.
+    pub held_for: Duration,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {:?}", self.place, self.held_for)
+    }
+}
+
+/// The outcome of [`Pool::close`](crate::Pool::close).
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use evenkeel_pool::{Manage, Pool};
+/// # struct Counters;
+/// # impl Manage for Counters {
+/// #     type Object = u32;
+/// #     type Error = std::convert::Infallible;
+/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+/// # }
+/// let pool = Pool::builder(Counters).build()?;
+/// let closed = pool.close(std::time::Duration::from_secs(10)).await;
+/// for holder in &closed.stragglers {
+///     println!("still in use by {holder}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "stragglers may still use their objects"]
+#[non_exhaustive]
+pub struct Closed {
+    /// Those that still had an object at the deadline, the longest first.
+    pub stragglers: Vec<Holder>,
+}

@@ -1,0 +1,354 @@
+//! Who gets what, and when.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
+
+use evenkeel_pool::{BuildError, GetError, Lease, Pool};
+use evenkeel_testkit::{World, assert_took};
+use proptest::prelude::*;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::sleep;
+
+use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, ms, pool, pool_with, secs, take};
+
+#[test]
+fn a_pool_without_room_is_an_error() {
+    assert_eq!(Pool::builder(Scripted::new()).max(0).build().unwrap_err(), BuildError::ZeroMax);
+}
+
+/// Nothing is created before it is needed; the object that came back last goes out first.
+#[test]
+fn the_newest_idle_object_goes_out_first() {
+    World::run(async |_| {
+        let (pool, script) = pool(3);
+        assert_eq!(pool.stats().size, 0);
+        let mut leases = take(&pool, 3).await;
+        assert_eq!(leases.iter().map(|lease| lease.id).collect::<Vec<_>>(), [0, 1, 2]);
+        for n in [1, 1, 0] {
+            drop(leases.remove(n));
+        }
+        let again = take(&pool, 3).await;
+        assert_eq!(again.iter().map(|lease| lease.id).collect::<Vec<_>>(), [0, 2, 1]);
+        assert_eq!(script.creations.load(SeqCst), 3);
+    });
+}
+
+#[test]
+fn it_grows_only_when_nothing_is_idle() {
+    World::run(async |_| {
+        let (pool, script) = pool(8);
+        for _ in 0..20 {
+            let _lease = pool.get().await.unwrap();
+        }
+        assert_eq!(script.creations.load(SeqCst), 1);
+    });
+}
+
+/// Waiters are served in the order in which they came, and one who comes between a return and the wake of the first
+/// waiter stands behind it.
+#[test]
+fn first_come_first_served() {
+    World::run(async |_| {
+        let (pool, _) = pool(3);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        let mut spawn = |n: u64| {
+            let (pool, order) = (pool.clone(), Arc::clone(&order));
+            tasks.spawn(async move {
+                let _lease = pool.get().await.unwrap();
+                order.lock().unwrap().push(n);
+                sleep(ms(n * 7 % 5)).await;
+            });
+        };
+        let held = take(&pool, 3).await;
+        (0..50).for_each(&mut spawn);
+        yield_now().await;
+        assert_eq!(pool.stats().waiting, 50);
+        drop(held);
+        (50..100).for_each(&mut spawn);
+        while tasks.join_next().await.is_some() {}
+        assert!(order.lock().unwrap().iter().copied().eq(0..100), "{order:?}");
+    });
+}
+
+/// Also a caller that finds an idle object waits behind those who came before it.
+#[test]
+fn try_get_does_not_overtake() {
+    World::run(async |world| {
+        let (pool, _) = pool(1);
+        let lease = pool.get().await.unwrap();
+        let waiter = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.get().await.unwrap().id }
+        });
+        world.settle().await;
+        drop(lease);
+        assert!(pool.try_get().is_none(), "an object is idle, but it is the waiter's");
+        assert_eq!(waiter.await.unwrap(), 0);
+        assert!(pool.try_get().is_some());
+    });
+}
+
+#[test]
+fn try_get_waits_for_nothing() {
+    World::run(async |world| {
+        let (pool, script) = pool(2);
+        assert!(pool.try_get().is_none());
+        assert_eq!(script.creations.load(SeqCst), 0, "it creates nothing");
+
+        drop(take(&pool, 2).await);
+        script.check.next(Gate::FAIL);
+        assert_eq!(pool.try_get().unwrap().id, 0, "the unfit one is passed over");
+        assert_eq!(pool.stats().discarded, 1);
+
+        script.check.next(Gate::Slow(ms(5)));
+        assert!(pool.try_get().is_none());
+        assert_eq!((pool.stats().checking, pool.stats().in_use), (1, 0));
+        sleep(ms(5)).await;
+        world.settle().await;
+        assert_eq!(pool.try_get().unwrap().id, 0, "it has passed its check in the background");
+        assert_sound(&pool, &script);
+    });
+}
+
+/// A caller whose creation is slow gets an object that comes back meanwhile; the created one is idle then.
+#[test]
+fn what_comes_first_is_taken() {
+    World::run(async |world| {
+        let (pool, script) = pool(2);
+        let lease = pool.get().await.unwrap();
+        script.create.set(Gate::Slow(secs(5)));
+        tokio::spawn(async move {
+            sleep(ms(10)).await;
+            drop(lease);
+        });
+        let got = assert_took!(pool.get(), ms(10)).unwrap();
+        assert_eq!(got.id, 0);
+        assert_eq!(pool.stats().creating, 1);
+        sleep(secs(5)).await;
+        world.settle().await;
+        assert_eq!((pool.stats().idle, pool.stats().in_use), (1, 1));
+    });
+}
+
+/// The same where the caller's own object is being checked.
+#[test]
+fn a_slow_check_is_overtaken_by_a_return() {
+    World::run(async |world| {
+        let (pool, script) = pool(2);
+        let mut leases = take(&pool, 2).await;
+        drop(leases.pop());
+        script.check.next(Gate::Slow(secs(5)));
+        let held = leases.pop().unwrap();
+        tokio::spawn(async move {
+            sleep(ms(10)).await;
+            drop(held);
+        });
+        let got = assert_took!(pool.get(), ms(10)).unwrap();
+        assert_eq!(got.id, 0);
+        sleep(secs(5)).await;
+        world.settle().await;
+        assert_eq!((pool.stats().idle, pool.stats().in_use, pool.stats().discarded), (1, 1, 0));
+    });
+}
+
+/// A caller that waits for a check does not have all other idle objects checked as well.
+#[test]
+fn one_caller_has_one_check() {
+    World::run(async |world| {
+        let (pool, script) = pool(4);
+        drop(take(&pool, 4).await);
+        script.check.set(Gate::Slow(ms(5)));
+        let mut get = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.get().await.unwrap().id }
+        });
+        world.settle().await;
+        assert_eq!((pool.stats().checking, pool.stats().idle), (1, 3));
+        assert_took!(&mut get, ms(5)).unwrap();
+        assert_eq!(script.creations.load(SeqCst), 4);
+    });
+}
+
+/// Creations are as many as there are waiters for them, not as many as there is room for.
+#[test]
+fn creations_are_counted() {
+    World::run(async |world| {
+        let (pool, script) = pool(4);
+        script.create.set(Gate::Slow(ms(100)));
+        let mut callers: Vec<_> = (0..2).map(|_| Box::pin(pool.get())).collect();
+        for caller in &mut callers {
+            assert!(tokio::time::timeout(ms(10), caller).await.is_err());
+        }
+        assert_eq!(pool.stats().creating, 2);
+        drop(callers);
+        // Two creations are left for the next two callers.
+        let (a, b) = assert_took!(async { tokio::join!(pool.get(), pool.get()) }, ms(90));
+        assert!(a.is_ok() && b.is_ok());
+        world.settle().await;
+        assert_eq!(script.creations.load(SeqCst), 2);
+    });
+}
+
+/// Creations outlive the callers that began them: with callers less patient than a creation takes, all but the first
+/// are served.
+#[test]
+fn creation_survives_its_caller() {
+    World::run(async |_| {
+        let (pool, script) = pool_with(4, |builder| builder.acquire_timeout(ms(80)));
+        script.create.set(Gate::Slow(ms(100)));
+        assert!(matches!(assert_took!(pool.get(), ms(80)), Err(GetError::Timeout(_))));
+        let lease = assert_took!(pool.get(), ms(20)).unwrap();
+        drop(lease);
+        for _ in 0..48 {
+            drop(assert_took!(pool.get(), ms(0)).unwrap());
+        }
+        assert_eq!(script.creations.load(SeqCst), 1);
+    });
+}
+
+/// Callers that give up during a check do not cost a healthy object.
+#[test]
+fn a_check_survives_its_caller() {
+    World::run(async |world| {
+        let (pool, script) = pool_with(4, |builder| builder.acquire_timeout(ms(10)));
+        drop(take(&pool, 4).await);
+        script.check.set(Gate::Slow(ms(50)));
+        for _ in 0..4 {
+            assert!(pool.get().await.is_err());
+        }
+        sleep(ms(50)).await;
+        world.settle().await;
+        assert_eq!((pool.stats().idle, pool.stats().discarded), (4, 0));
+    });
+}
+
+/// A check that hangs, and whose caller has given up, does not keep the next caller from a creation.
+#[test]
+fn an_abandoned_check_keeps_nobody_waiting() {
+    World::run(async |_| {
+        let (pool, script) = pool_with(2, |builder| builder.acquire_timeout(secs(1)));
+        drop(take(&pool, 1).await);
+        script.check.next(Gate::Shut);
+        assert!(assert_took!(pool.get(), secs(1)).is_err());
+        let lease = assert_took!(pool.get(), ms(0)).unwrap();
+        assert_eq!((lease.id, pool.stats().checking), (1, 1));
+        drop(lease);
+    });
+}
+
+/// The same where the caller got another object meanwhile.
+#[test]
+fn an_overtaken_check_keeps_nobody_waiting() {
+    World::run(async |_| {
+        let (pool, script) = pool(3);
+        let mut leases = take(&pool, 2).await;
+        leases.pop();
+        script.check.next(Gate::Shut);
+        let (first, ()) = tokio::join!(pool.get(), async {
+            sleep(ms(10)).await;
+            leases.clear();
+        });
+        assert_eq!(first.unwrap().id, 0);
+        let held = pool.get().await.unwrap();
+        let lease = assert_took!(pool.get(), ms(0)).unwrap();
+        assert_eq!((held.id, lease.id, pool.stats().checking), (0, 2, 1));
+    });
+}
+
+#[test]
+fn detached_and_discarded_objects_make_room() {
+    World::run(async |_| {
+        let (pool, script) = pool(1);
+        let ours = Lease::detach(pool.get().await.unwrap());
+        assert_eq!((ours.id, pool.stats().size, pool.stats().detached), (0, 0, 1));
+        // It is out of the pool's count, so another one may live beside it.
+        let lease = pool.get().await.unwrap();
+        assert_eq!((lease.id, script.live.load(SeqCst)), (1, 2));
+        drop(ours);
+
+        let waiter = async { assert_took!(pool.get(), ms(5)).unwrap().id };
+        let discard = async {
+            sleep(ms(5)).await;
+            Lease::discard(lease);
+        };
+        assert_eq!(tokio::join!(waiter, discard).0, 2);
+        assert_eq!(pool.stats().discarded, 1);
+    });
+}
+
+/// A caller that always finds an idle object still lets other tasks run.
+#[test]
+fn a_busy_loop_yields() {
+    World::run(async |_| {
+        let (pool, _) = pool(1);
+        let other = tokio::spawn(yield_now());
+        let busy = tokio::spawn(async move {
+            for _ in 0..10_000 {
+                drop(pool.get().await.unwrap());
+            }
+            assert!(other.is_finished(), "the other task starved");
+        });
+        busy.await.unwrap();
+    });
+}
+
+/// It may be called with the whole of the time that there is.
+#[test]
+fn limits_may_be_endless() {
+    World::run(async |_| {
+        let max = std::time::Duration::MAX;
+        let (pool, script) =
+            pool_with(1, |builder| builder.acquire_timeout(max).create_timeout(max).check_timeout(max));
+        script.create.set(Gate::Slow(secs(86400)));
+        drop(assert_took!(pool.get(), secs(86400)).unwrap());
+        script.check.set(Gate::Slow(secs(86400)));
+        drop(assert_took!(pool.get(), secs(86400)).unwrap());
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a caller has to go through, dead idle objects and a creation, it ends within its time, to the
+    /// millisecond.
+    #[test]
+    fn one_deadline_for_everything(
+        dead in 0_usize..6,
+        check in 0_u64..=20,
+        create in 1_u64..=50,
+        patience in 1_u64..200,
+    ) {
+        let needed = dead as u64 * check + create;
+        prop_assume!(needed != patience);
+        World::run(async |_| {
+            let (pool, script) = pool_with(8, |builder| {
+                builder.acquire_timeout(ms(patience)).create_timeout(ms(50)).check_timeout(ms(20))
+            });
+            drop(take(&pool, dead).await);
+            // The longest of each hang, and are cut at their limits.
+            script.check.set(if check == 20 { Gate::Shut } else { Gate::Fail(ms(check)) });
+            script.create.set(if create == 50 { Gate::Shut } else { Gate::Slow(ms(create)) });
+            match assert_took!(pool.get(), ms(needed.min(patience))) {
+                Ok(lease) => {
+                    assert!(needed < patience && create < 50);
+                    assert_eq!(lease.id, dead);
+                }
+                Err(GetError::Timeout(why)) => {
+                    assert!(patience < needed);
+                    assert_eq!(why.waited, ms(patience));
+                }
+                Err(GetError::CreateTimeout(limit)) => {
+                    assert!(needed < patience && create == 50);
+                    assert_eq!(limit, ms(50));
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+            assert_sound(&pool, &script);
+            script.check.set(Gate::Open);
+            script.create.set(Gate::Open);
+            sleep(ms(100)).await;
+            assert_whole(&pool, &script).await;
+        });
+    }
+}

@@ -1,0 +1,70 @@
+//! Every combination of what a manager may do, with impatient callers: nothing is ever lost or made up.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use evenkeel_pool::{GetError, Pool};
+use evenkeel_testkit::World;
+use tokio::time::{sleep, timeout};
+
+use crate::scripted::{Broken, Gate, Scripted, assert_sound, assert_whole, ms, pool_with};
+
+const GATES: [Gate; 5] = [Gate::Open, Gate::Slow(ms(3)), Gate::Fail(ms(1)), Gate::Panic(ms(2)), Gate::Shut];
+
+/// Eight callers of different patience on two objects, through four rounds.
+#[test]
+fn all_combinations() {
+    for create in GATES {
+        for check in GATES {
+            for broken in [Broken::No, Broken::Yes, Broken::Panic] {
+                World::builder().allow_panics(usize::MAX).run(async |_| run(create, check, broken).await);
+            }
+        }
+    }
+}
+
+async fn run(create: Gate, check: Gate, broken: Broken) {
+    let (pool, script) =
+        pool_with(2, |builder| builder.acquire_timeout(ms(40)).create_timeout(ms(20)).check_timeout(ms(10)));
+    // There is something to check also where nothing can be created.
+    drop(crate::scripted::take(&pool, 2).await);
+    script.create.set(create);
+    script.check.set(check);
+    let callers: Vec<_> = (0..8).map(|patience| tokio::spawn(call(pool.clone(), patience, broken))).collect();
+    for _ in 0..20 {
+        sleep(ms(1)).await;
+        assert_sound(&pool, &script);
+    }
+    // Half of them are aborted wherever they are, the others come to their end.
+    for (n, caller) in callers.into_iter().enumerate() {
+        if n % 2 == 0 {
+            caller.abort();
+        } else {
+            caller.await.unwrap();
+        }
+    }
+    assert_sound(&pool, &script);
+    sleep(ms(20)).await;
+    let stats = pool.stats();
+    assert_eq!((stats.creating, stats.checking, script.running.load(SeqCst)), (0, 0, 0), "{stats:?}");
+    assert_eq!(script.live.load(SeqCst), stats.idle);
+    script.create.set(Gate::Open);
+    script.check.set(Gate::Open);
+    assert_whole(&pool, &script).await;
+    if create == Gate::Open {
+        assert_eq!(stats.timeouts, 0, "no caller waits in vain while objects can be made");
+    }
+}
+
+async fn call(pool: Pool<Scripted>, patience: u64, broken: Broken) {
+    for _ in 0..4 {
+        match timeout(ms(patience * 3), pool.get()).await {
+            Ok(Ok(mut lease)) => {
+                sleep(ms(patience % 3)).await;
+                lease.broken = broken;
+            }
+            Ok(Err(GetError::Timeout(why))) => assert_eq!(why.waited, ms(40)),
+            Ok(Err(GetError::Create(_) | GetError::CreateTimeout(_) | GetError::Panic(_))) | Err(_) => {}
+            Ok(Err(other)) => panic!("{other:?}"),
+        }
+    }
+}

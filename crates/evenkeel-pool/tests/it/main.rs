@@ -1,0 +1,15 @@
+//! What `evenkeel-pool` promises, by behaviour.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[cfg(feature = "deadpool")]
+mod adopt;
+mod cancel;
+mod checkout;
+mod close;
+mod failure;
+mod gates;
+mod history;
+mod pins;
+mod report;
+mod scripted;
+mod threads;

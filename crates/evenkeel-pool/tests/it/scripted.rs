@@ -1,0 +1,254 @@
+//! A manager that does as it is told, and counts.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evenkeel_pool::{BoxError, Builder, Lease, Manage, Pool, Stats};
+use tokio::task::yield_now;
+use tokio::time::sleep;
+
+/// What one call of the manager does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Gate {
+    Open,
+    /// It lets others run, and passes.
+    Yield,
+    Slow(Duration),
+    Fail(Duration),
+    Panic(Duration),
+    Shut,
+}
+
+impl Gate {
+    pub(crate) const FAIL: Gate = Gate::Fail(Duration::ZERO);
+    pub(crate) const PANIC: Gate = Gate::Panic(Duration::ZERO);
+
+    pub(crate) async fn pass(self) -> Result<(), Refused> {
+        match self {
+            Gate::Open => {}
+            Gate::Yield => yield_now().await,
+            Gate::Slow(time) => sleep(time).await,
+            Gate::Fail(time) => {
+                nap(time).await;
+                return Err(Refused);
+            }
+            Gate::Panic(time) => {
+                nap(time).await;
+                panic!("the gate fell");
+            }
+            Gate::Shut => std::future::pending().await,
+        }
+        Ok(())
+    }
+}
+
+async fn nap(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("refused")
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The gates of one method: those of the next calls, and those that all later ones pass in turn.
+#[derive(Debug)]
+pub(crate) struct Gates(Mutex<(VecDeque<Gate>, Vec<Gate>, usize)>);
+
+impl Gates {
+    fn new() -> Self {
+        Gates(Mutex::new((VecDeque::new(), vec![Gate::Open], 0)))
+    }
+
+    pub(crate) fn set(&self, gate: Gate) {
+        self.set_all(&[gate]);
+    }
+
+    pub(crate) fn set_all(&self, gates: &[Gate]) {
+        *self.0.lock().unwrap() = (VecDeque::new(), gates.to_vec(), 0);
+    }
+
+    pub(crate) fn next(&self, gate: Gate) {
+        self.0.lock().unwrap().0.push_back(gate);
+    }
+
+    fn take(&self) -> Gate {
+        let (next, later, turn) = &mut *self.0.lock().unwrap();
+        next.pop_front().unwrap_or_else(|| {
+            *turn += 1;
+            later[*turn % later.len()]
+        })
+    }
+}
+
+/// What the test tells, and what it sees.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) create: Gates,
+    pub(crate) check: Gates,
+    /// Calls of `create` and `check` under way.
+    pub(crate) running: AtomicUsize,
+    /// Objects that live, as an outside party would count them, and their peak.
+    pub(crate) live: AtomicUsize,
+    pub(crate) peak: AtomicUsize,
+    /// Objects made, and calls of `create`.
+    pub(crate) made: AtomicUsize,
+    pub(crate) creations: AtomicUsize,
+}
+
+impl Script {
+    fn run(&self) -> Running<'_> {
+        self.running.fetch_add(1, SeqCst);
+        Running(self)
+    }
+}
+
+struct Running<'a>(&'a Script);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scripted(pub(crate) Arc<Script>);
+
+impl Scripted {
+    pub(crate) fn new() -> Self {
+        Scripted(Arc::new(Script {
+            create: Gates::new(),
+            check: Gates::new(),
+            running: AtomicUsize::new(0),
+            live: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            made: AtomicUsize::new(0),
+            creations: AtomicUsize::new(0),
+        }))
+    }
+}
+
+/// An object, numbered in the order of creation.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) id: usize,
+    /// Its next check fails.
+    pub(crate) unfit: bool,
+    /// It is broken at its return.
+    pub(crate) broken: Broken,
+    counted: bool,
+    script: Arc<Script>,
+}
+
+impl Item {
+    /// It no longer counts as one of the pool's.
+    pub(crate) fn uncount(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            self.script.live.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Broken {
+    No,
+    Yes,
+    Panic,
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        self.uncount();
+    }
+}
+
+impl Manage for Scripted {
+    type Object = Item;
+    type Error = Refused;
+
+    async fn create(&self) -> Result<Item, Refused> {
+        let script = &self.0;
+        let _running = script.run();
+        script.creations.fetch_add(1, SeqCst);
+        script.create.take().pass().await?;
+        script.peak.fetch_max(script.live.fetch_add(1, SeqCst) + 1, SeqCst);
+        let id = script.made.fetch_add(1, SeqCst);
+        Ok(Item { id, unfit: false, broken: Broken::No, counted: true, script: Arc::clone(script) })
+    }
+
+    async fn check(&self, item: &mut Item) -> Result<(), BoxError> {
+        let _running = self.0.run();
+        self.0.check.take().pass().await?;
+        if item.unfit { Err("unfit".into()) } else { Ok(()) }
+    }
+
+    fn is_broken(&self, item: &mut Item) -> bool {
+        assert!(item.broken != Broken::Panic, "broken for good");
+        item.broken == Broken::Yes
+    }
+}
+
+/// A pool over a scripted manager, and the script.
+pub(crate) fn pool(max: usize) -> (Pool<Scripted>, Arc<Script>) {
+    pool_with(max, |builder| builder)
+}
+
+pub(crate) fn pool_with(
+    max: usize,
+    configure: impl FnOnce(Builder<Scripted>) -> Builder<Scripted>,
+) -> (Pool<Scripted>, Arc<Script>) {
+    let manager = Scripted::new();
+    let script = Arc::clone(&manager.0);
+    (configure(Pool::builder(manager).max(max)).build().unwrap(), script)
+}
+
+/// So many leases, held at the same time.
+pub(crate) async fn take(pool: &Pool<Scripted>, n: usize) -> Vec<Lease<Scripted>> {
+    let mut leases = Vec::new();
+    for _ in 0..n {
+        leases.push(pool.get().await.unwrap());
+    }
+    leases
+}
+
+/// What must hold in every instant.
+#[track_caller]
+pub(crate) fn assert_sound(pool: &Pool<Scripted>, script: &Script) {
+    let stats = pool.stats();
+    let Stats { max, size, idle, in_use, creating, checking, created, discarded, detached, .. } = stats;
+    assert_eq!(size, idle + in_use + creating + checking, "{stats:?}");
+    assert!(size <= max, "{stats:?}");
+    assert_eq!(created, (idle + in_use + checking) as u64 + discarded + detached, "{stats:?}");
+    assert!(script.peak.load(SeqCst) <= max, "{} objects at a time, {stats:?}", script.peak.load(SeqCst));
+}
+
+/// What must hold when nothing is leased: all can be leased at once, and nothing else lives.
+pub(crate) async fn assert_whole(pool: &Pool<Scripted>, script: &Script) {
+    assert_sound(pool, script);
+    let stats = pool.stats();
+    assert_eq!((stats.in_use, stats.waiting), (0, 0), "{stats:?}");
+    let leases = take(pool, stats.max).await;
+    assert_sound(pool, script);
+    assert_eq!(script.live.load(SeqCst), stats.max);
+    drop(leases);
+    assert_eq!((pool.stats().idle, pool.stats().size), (stats.max, stats.max));
+}
+
+pub(crate) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub(crate) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}

@@ -1,0 +1,75 @@
+//! The pool under real threads: no timing, only counting.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use evenkeel_pool::{GetError, Lease, Pool};
+use tokio::task::{JoinSet, yield_now};
+
+use crate::scripted::{Broken, Gate, Scripted, assert_sound, assert_whole, pool_with, secs};
+
+/// Many tasks on few objects take, give back, discard and detach, and give up in the middle; checks and creations take
+/// a moment, or fail. Nobody waits in vain, there are never too many objects, and all adds up in the end.
+#[test]
+fn stress() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    runtime.block_on(async {
+        let (pool, script) = pool_with(3, |builder| builder.acquire_timeout(secs(60)));
+        script.create.set_all(&[Gate::Open, Gate::Yield, Gate::FAIL]);
+        script.check.set_all(&[Gate::Open, Gate::Yield, Gate::Open, Gate::Yield, Gate::FAIL]);
+        let mut users = JoinSet::new();
+        for user in 0..16 {
+            users.spawn(use_it(pool.clone(), user));
+        }
+        let mut failures = 0;
+        while let Some(failed) = users.join_next().await {
+            assert_sound(&pool, &script);
+            failures += failed.unwrap();
+        }
+        let stats = pool.stats();
+        assert_eq!((stats.timeouts, stats.waiting, stats.in_use), (0, 0, 0));
+        assert!(0 < failures && failures <= stats.create_failures, "{failures} failures, {stats:?}");
+        // Creations and checks that nobody waits for any more may still go on.
+        while script.running.load(SeqCst) > 0 || pool.stats().creating + pool.stats().checking > 0 {
+            yield_now().await;
+        }
+        script.create.set(Gate::Yield);
+        script.check.set(Gate::Yield);
+        assert_whole(&pool, &script).await;
+        assert!(pool.close(secs(60)).await.stragglers.is_empty());
+        assert_eq!(script.live.load(SeqCst), 0);
+    });
+}
+
+/// How many of its creations failed.
+async fn use_it(pool: Pool<Scripted>, user: usize) -> u64 {
+    let mut failed = 0;
+    for n in 0..300 {
+        match (n + user) % 7 {
+            // It gives up after two polls.
+            0 => tokio::select! {
+                biased;
+                _ = pool.get() => {}
+                () = yield_now() => {}
+            },
+            step => match pool.get().await {
+                Ok(mut lease) => {
+                    yield_now().await;
+                    match step {
+                        1 if n % 3 == 0 => Lease::discard(lease),
+                        2 if n % 3 == 0 => {
+                            lease.uncount();
+                            drop(Lease::detach(lease));
+                        }
+                        3 => lease.broken = Broken::Yes,
+                        4 => lease.unfit = true,
+                        _ => {}
+                    }
+                }
+                Err(GetError::Create(_)) => failed += 1,
+                Err(other) => panic!("{other:?}"),
+            },
+        }
+    }
+    failed
+}
