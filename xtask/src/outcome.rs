@@ -4,8 +4,8 @@
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,
-    /// Done, apart from these parts, which could not be done here.
-    Partly(Vec<String>),
+    /// Done, apart from a part that could not be done here.
+    Partly(String),
     /// Not done, and why.
     Skipped(String),
     /// It found something wrong and has printed it; the text is for the table of `ci`.
@@ -13,11 +13,6 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// [`Outcome::Done`] if nothing was left out.
-    pub(crate) fn without(left_out: Vec<String>) -> Outcome {
-        if left_out.is_empty() { Outcome::Done } else { Outcome::Partly(left_out) }
-    }
-
     /// Prints the findings; failed if there are some.
     pub(crate) fn of_findings(findings: &[String]) -> Outcome {
         for finding in findings {

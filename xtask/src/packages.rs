@@ -59,7 +59,7 @@ impl Graph {
         Graph::parse(&metadata)
     }
 
-    fn parse(metadata: &str) -> Result<Graph> {
+    pub(crate) fn parse(metadata: &str) -> Result<Graph> {
         let metadata = Json::parse(metadata)?;
         let mut edges = Vec::new();
         for node in metadata.get("resolve").ok_or("cargo metadata resolved nothing")?.list("nodes") {
@@ -72,8 +72,12 @@ impl Graph {
 
     /// The packages that are built when one of `roots` is, its tests aside; `roots` among them.
     pub(crate) fn shipped(&self, roots: impl Fn(&Package) -> bool) -> Vec<&Package> {
-        let mut open: Vec<&str> =
-            self.packages.iter().filter(|package| roots(package)).map(|package| package.id.as_str()).collect();
+        let mut open: Vec<&str> = self
+            .packages
+            .iter()
+            .filter(|package| roots(package))
+            .map(|package| package.id.as_str())
+            .collect();
         let mut reached: HashSet<&str> = open.iter().copied().collect();
         while let Some(from) = open.pop() {
             for (_, to) in self.edges.iter().filter(|(id, _)| id == from) {
@@ -113,7 +117,12 @@ fn package(json: &Json) -> Result<Package> {
         rust_version: json.text("rust_version").map(str::to_owned),
         public: !matches!(json.get("publish"), Some(Json::List(_))),
         features,
-        tests: targets.iter().filter(is_test).filter_map(|test| test.text("name")).map(str::to_owned).collect(),
+        tests: targets
+            .iter()
+            .filter(is_test)
+            .filter_map(|test| test.text("name"))
+            .map(str::to_owned)
+            .collect(),
         doctests: targets.iter().any(|target| target.is_true("doctest")),
     })
 }

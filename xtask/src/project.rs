@@ -1,8 +1,8 @@
 //! The workspace that the commands work on, and how they run programs in it.
 
 use std::env;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use xshell::{Cmd, Shell};
 
@@ -23,40 +23,43 @@ impl Project {
     }
 
     /// `cargo SUBCOMMAND`, at the root.
-    ///
-    /// Without the variables that the outer `cargo run` set for this program: build scripts watch some of
-    /// them, and their crates would be built again each time xtask and plain cargo take turns.
     pub(crate) fn cargo(&self, subcommand: &str) -> Cmd<'_> {
-        self.program("cargo").arg(subcommand)
+        self.program(Path::new("cargo")).arg(subcommand)
     }
 
-    /// Any program, at the root, with the same clean environment as [`Project::cargo`].
-    pub(crate) fn program(&self, name: &str) -> Cmd<'_> {
-        let command = self.shell.cmd(name).quiet().env("PATH", self.path());
-        foreign_variables().fold(command, Cmd::env_remove)
+    /// A program that may be missing; those that were installed for this project alone lie in `target/tools`.
+    pub(crate) fn tool(&self, name: &str) -> Option<Cmd<'_>> {
+        let file = format!("{name}{}", env::consts::EXE_SUFFIX);
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut folders = env::split_paths(&path).chain([self.root.join("target/tools/bin")]);
+        let program = folders.find_map(|folder| Some(folder.join(&file)).filter(|path| path.is_file()))?;
+        Some(self.program(&program))
+    }
+
+    /// Any program, at the root.
+    ///
+    /// Without the variables that the outer `cargo run` set for this one: build scripts watch some of them,
+    /// and their crates would be built again each time xtask and plain cargo take turns.
+    fn program(&self, program: &Path) -> Cmd<'_> {
+        foreign_variables().fold(self.shell.cmd(program).quiet(), Cmd::env_remove)
     }
 
     /// The folder of cargo's output.
     pub(crate) fn target(&self) -> PathBuf {
         self.root.join(env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
     }
+}
 
-    /// Whether a program of this name can be run, from `PATH` or `target/tools`.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        let file = format!("{name}{}", env::consts::EXE_SUFFIX);
-        env::split_paths(&self.path()).any(|folder| folder.join(&file).is_file())
+/// The command without those variables, too.
+pub(crate) fn cleaned(mut command: Command) -> Command {
+    for name in foreign_variables() {
+        command.env_remove(name);
     }
-
-    /// `PATH`, with the tools that were installed for this project alone after all others.
-    fn path(&self) -> OsString {
-        let tools = self.root.join("target/tools/bin");
-        let path = env::var_os("PATH").unwrap_or_default();
-        env::join_paths(env::split_paths(&path).chain([tools])).unwrap_or(path)
-    }
+    command
 }
 
 /// The variables that cargo sets for one package's programs and that mean nothing to another's.
-pub(crate) fn foreign_variables() -> impl Iterator<Item = String> {
+fn foreign_variables() -> impl Iterator<Item = String> {
     env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(|name| is_foreign(name))
 }
 
@@ -94,7 +97,9 @@ mod tests {
         for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR", "CARGO_BIN_NAME"] {
             assert!(is_foreign(name), "{name}");
         }
-        for name in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "PATH", "RUSTUP_TOOLCHAIN"] {
+        for name in
+            ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_TERM_COLOR", "PATH", "RUSTUP_TOOLCHAIN"]
+        {
             assert!(!is_foreign(name), "{name}");
         }
     }

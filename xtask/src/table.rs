@@ -35,7 +35,7 @@ impl Table {
     pub(crate) fn render(&self) -> String {
         let columns: Vec<Column> = (0..self.head.len()).map(|index| self.column(index)).collect();
         let width = columns.iter().map(|column| column.width + GAP.len()).sum::<usize>() - GAP.len();
-        let across = "-".repeat(width);
+        let across = "-".repeat(width.min(100));
         let mut text = format!("{}\n{across}\n", set(&self.head, &columns));
         for line in &self.lines {
             text.push_str(&match line {

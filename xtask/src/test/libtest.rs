@@ -14,7 +14,7 @@ pub(crate) struct Counts {
 /// The counts of a test binary that ran with `--show-output`; none if it ended without a result.
 pub(crate) fn binary(output: &str) -> Option<Counts> {
     // A test may print the result of a test binary that it ran itself: the last one is the suite's.
-    Some(with_skips(output.lines().filter_map(result).last()?, output))
+    Some(with_skips(output.lines().filter_map(result).next_back()?, output))
 }
 
 /// The counts of one crate's documentation tests: those that were merged into one program, and the others.

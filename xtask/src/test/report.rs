@@ -4,20 +4,33 @@ use super::libtest::{self, Counts};
 use crate::table::Table;
 
 /// Where a suite gets its time and its other side from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tier {
     /// Virtual time, everything in one process.
     Virtual,
+    /// The examples of the documentation; most of their time is that of the compiler.
+    Doc,
     /// Real time, real servers.
     Real,
 }
 
 impl Tier {
-    /// The name, and the seconds that its suites may run in all.
-    const fn budget(self) -> (&'static str, f64) {
+    const ALL: [Tier; 3] = [Tier::Virtual, Tier::Doc, Tier::Real];
+
+    const fn name(self) -> &'static str {
         match self {
-            Tier::Virtual => ("virtual", 20.0),
-            Tier::Real => ("real", 90.0),
+            Tier::Virtual => "virtual",
+            Tier::Doc => "doc",
+            Tier::Real => "real",
+        }
+    }
+
+    /// The seconds that its suites may run in all.
+    const fn budget(self) -> Option<f64> {
+        match self {
+            Tier::Virtual => Some(20.0),
+            Tier::Doc => None,
+            Tier::Real => Some(90.0),
         }
     }
 }
@@ -47,7 +60,11 @@ impl Suite {
     pub(crate) fn tell(&self) {
         let Counts { passed, failed, skipped, seconds } = &self.counts;
         eprint!("{}", self.failures);
-        eprintln!("  {}: {passed} passed, {failed} failed, {} skipped in {seconds:.2} s", self.name, skipped.len());
+        eprintln!(
+            "  {}: {passed} passed, {failed} failed, {} skipped in {seconds:.2} s",
+            self.name,
+            skipped.len()
+        );
     }
 }
 
@@ -73,10 +90,13 @@ impl Report {
             text += &format!("\n=== failed: {}\n{}\n", suite.name, suite.failures.trim_end());
         }
         text += &format!("\n{}\n", self.table().render());
-        for (name, budget) in [Tier::Virtual, Tier::Real].map(|tier| tier.budget()) {
-            let seconds = total(self.suites.iter().filter(|suite| suite.tier.budget().0 == name)).seconds;
-            if seconds > budget {
-                text += &format!("warning: the {name} tier ran {seconds:.1} s, its budget is {budget} s\n");
+        for tier in Tier::ALL {
+            let seconds = total(self.suites.iter().filter(|suite| suite.tier == tier)).seconds;
+            if let Some(budget) = tier.budget().filter(|budget| seconds > *budget) {
+                text += &format!(
+                    "warning: the {} tier ran {seconds:.1} s, its budget is {budget} s\n",
+                    tier.name()
+                );
             }
         }
         let Counts { passed, failed, skipped, .. } = total(&self.suites);
@@ -86,18 +106,20 @@ impl Report {
 
     fn table(&self) -> Table {
         let mut table = Table::new(["suite", "tier", "passed", "failed", "skipped", "seconds"]);
-        for suite in self.suites.iter().filter(|suite| !suite.is_empty()) {
-            table.row(row(&suite.name, suite.tier.budget().0, &suite.counts));
+        let mut suites: Vec<&Suite> = self.suites.iter().filter(|suite| !suite.is_empty()).collect();
+        suites.sort_by_key(|suite| (suite.tier, &suite.name));
+        for suite in suites {
+            table.row(row(&suite.name, suite.tier.name(), &suite.counts));
             for (reason, count) in grouped(&suite.counts.skipped) {
                 table.note(format!("{count} skipped: {reason}"));
             }
         }
         table.rule();
-        for tier in [Tier::Virtual, Tier::Real] {
-            let (name, budget) = tier.budget();
+        for tier in Tier::ALL {
             let mut suites = self.suites.iter().filter(|suite| suite.tier == tier).peekable();
             if suites.peek().is_some() {
-                table.row(row(&format!("all, budget {budget} s"), name, &total(suites)));
+                let all = tier.budget().map_or("all".to_owned(), |budget| format!("all, budget {budget} s"));
+                table.row(row(&all, tier.name(), &total(suites)));
             }
         }
         let compiling = ["compiling", "", "", "", "", &format!("{:.2}", self.compiling)];
@@ -173,9 +195,9 @@ boom
 
 suite             tier     passed  failed  skipped  seconds
 -----------------------------------------------------------
-retry it          virtual      40       0        0    20.50
 pool it           virtual       7       1        1     1.00
     1 skipped: later
+retry it          virtual      40       0        0    20.50
 pool real         real          0       0        2     0.25
     2 skipped: no redis
 -----------------------------------------------------------

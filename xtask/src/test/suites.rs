@@ -2,21 +2,24 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::libtest::{self, Counts};
 use super::report::{Suite, Tier};
 use crate::Result;
 use crate::json::Json;
 use crate::packages::Package;
-use crate::project::{Project, foreign_variables, read};
+use crate::project::{Project, cleaned, read};
+
+/// No suite of ours comes near it, not even with the compiling of the documentation tests.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// A test binary.
 #[derive(Debug)]
 pub(crate) struct Binary {
     package: String,
-    version: String,
     /// The folder of the package, where its tests run.
     folder: PathBuf,
     /// `unit`, or the name of an integration test.
@@ -28,7 +31,10 @@ pub(crate) struct Binary {
 pub(crate) fn build(project: &Project, selection: &[&str], packages: &[Package]) -> Result<Vec<Binary>> {
     let command = project.cargo("test").args(["--no-run", "--all-features", "--tests"]).args(selection);
     let messages = read(command.arg("--message-format=json-render-diagnostics"))?;
-    messages.lines().filter_map(|line| binary(line, packages).transpose()).collect()
+    let binaries = messages.lines().filter_map(|line| binary(line, packages).transpose());
+    let mut binaries = binaries.collect::<Result<Vec<Binary>>>()?;
+    binaries.sort_by(|one, other| (&one.package, &one.target).cmp(&(&other.package, &other.target)));
+    Ok(binaries)
 }
 
 /// The test binary that one message of cargo tells of.
@@ -49,7 +55,6 @@ fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
     let name = target.text("name").filter(|_| integration).unwrap_or("unit");
     Ok(Some(Binary {
         package: package.name.clone(),
-        version: package.version.clone(),
         folder: package.folder.clone(),
         target: name.to_owned(),
         path: path.into(),
@@ -67,16 +72,12 @@ impl Binary {
     ) -> Result<Suite> {
         let shown = self.path.strip_prefix(&project.root).unwrap_or(&self.path);
         eprintln!("$ {} {}", shown.display(), arguments.join(" "));
-        let mut command = Command::new(&self.path);
-        foreign_variables().for_each(|name| {
-            command.env_remove(name);
-        });
+        let mut command = cleaned(Command::new(&self.path));
         command
             .args(arguments)
             .current_dir(&self.folder)
             .env("CARGO_MANIFEST_DIR", &self.folder)
             .env("CARGO_PKG_NAME", &self.package)
-            .env("CARGO_PKG_VERSION", &self.version)
             .envs(variables.iter().map(|(name, value)| (name, value)));
         let name = format!("{} {}", self.package, self.target);
         let log = log(project, &name);
@@ -105,15 +106,15 @@ pub(crate) fn doctests(project: &Project, selection: &[&str]) -> Result<(Vec<Sui
     let suite = |(package, output): (String, &str)| {
         let name = format!("{package} doc");
         let suite = match libtest::doctests(output) {
-            Some(counts) => Suite::new(name, Tier::Virtual, counts, output),
-            None => Suite::broken(name, Tier::Virtual, output.to_owned()),
+            Some(counts) => Suite::new(name, Tier::Doc, counts, output),
+            None => Suite::broken(name, Tier::Doc, output.to_owned()),
         };
         suite.tell();
         suite
     };
     let mut suites: Vec<Suite> = libtest::doctest_sections(&output).into_iter().map(suite).collect();
     if !status.success() && suites.iter().all(|suite| suite.counts.failed == 0) {
-        suites.push(Suite::broken("doctests".to_owned(), Tier::Virtual, output));
+        suites.push(Suite::broken("doctests".to_owned(), Tier::Doc, output));
     }
     let running: f64 = suites.iter().map(|suite| suite.counts.seconds).sum();
     Ok((suites, all - running))
@@ -123,12 +124,52 @@ fn log(project: &Project, name: &str) -> PathBuf {
     project.target().join("test-logs").join(format!("{}.log", name.replace(' ', "-")))
 }
 
-/// Runs a command with both output streams in one file, in the order of writing.
+/// Runs a command with both output streams in one file, in the order of writing, and ends it if it hangs.
 ///
 /// A pipe would stay open as long as any process that a test left behind.
-fn capture(mut command: Command, log: &Path) -> Result<(String, std::process::ExitStatus)> {
+fn capture(mut command: Command, log: &Path) -> Result<(String, ExitStatus)> {
     fs::create_dir_all(log.parent().ok_or("a log lies in no folder")?)?;
     let file = File::create(log)?;
-    let status = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status()?;
+    let mut child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if start.elapsed() > LIMIT {
+            eprintln!("hangs: {} s are over", LIMIT.as_secs());
+            child.kill()?;
+            break child.wait()?;
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
     Ok((String::from_utf8_lossy(&fs::read(log)?).into_owned(), status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::binary;
+    use crate::packages::Graph;
+
+    #[test]
+    fn test_binaries_are_found_among_the_messages() {
+        let metadata = r#"{"resolve": {}, "packages": [{"id": "p", "name": "p", "version": "0.1.0",
+            "manifest_path": "/w/p/Cargo.toml", "source": null}]}"#;
+        let packages = Graph::parse(metadata).unwrap().packages;
+        let found = |kind: &str, name: &str, test: bool, executable: &str| {
+            let message = format!(
+                r#"{{"reason": "compiler-artifact", "manifest_path": "/w/p/Cargo.toml", "executable": {executable},
+                     "target": {{"kind": ["{kind}"], "name": "{name}"}}, "profile": {{"test": {test}}}}}"#
+            );
+            binary(&message, &packages).unwrap().map(|binary| (binary.package, binary.target, binary.path))
+        };
+        let suite = |target: &str| Some(("p".to_owned(), target.to_owned(), "/t/x".into()));
+        assert_eq!(found("lib", "p", true, "\"/t/x\""), suite("unit"));
+        assert_eq!(found("bin", "p", true, "\"/t/x\""), suite("unit"));
+        assert_eq!(found("test", "it", true, "\"/t/x\""), suite("it"));
+        assert_eq!(found("bin", "p", false, "\"/t/x\""), None);
+        assert_eq!(found("lib", "p", false, "null"), None);
+        assert!(binary(r#"{"reason": "build-finished", "success": true}"#, &packages).unwrap().is_none());
+        assert!(binary("warning: no message", &packages).is_err());
+    }
 }

@@ -28,13 +28,16 @@ pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<String> {
                 ("package.metadata.docs.rs", "all-features", "true"),
             ]);
         }
-        let wrong = wanted.iter().filter(|(table, key, value)| package.manifest.get(table, key) != Some(value));
+        let wrong =
+            wanted.iter().filter(|(table, key, value)| package.manifest.get(table, key) != Some(value));
         found.extend(wrong.map(|(table, key, value)| {
             let value = if *value == "true" { value.to_string() } else { format!("\"{value}\"") };
             package.finding(1, &format!("add `{key} = {value}` to [{table}]"))
         }));
         if package.manifest.get("package", "description").is_none_or(str::is_empty) {
-            found.push(package.finding(1, "add a `description` to [package]: what the crate does, in one line"));
+            found.push(
+                package.finding(1, "add a `description` to [package]: what the crate does, in one line"),
+            );
         }
     }
     found
@@ -47,7 +50,9 @@ pub(super) fn readmes_are_crate_docs(tree: &Tree) -> Vec<String> {
     };
     tree.published()
         .filter(plain)
-        .map(|package| format!("{}: add `{include}`: its examples are tests then", package.path("src/lib.rs")))
+        .map(|package| {
+            format!("{}: add `{include}`: its examples are tests then", package.path("src/lib.rs"))
+        })
         .collect()
 }
 
@@ -70,7 +75,8 @@ mod tests {
 
     #[test]
     fn missing_files_are_found() {
-        let mut files = vec![("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE), ("t/Cargo.toml", BARE)];
+        let mut files =
+            vec![("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE), ("t/Cargo.toml", BARE)];
         let paths = FILES.map(|name| format!("crates/a/{name}"));
         files.extend(paths.iter().map(|path| (path.as_str(), "x\n")));
         let expected = [

@@ -92,7 +92,11 @@ mod tests {
     fn modules_are_followed() {
         let files = [
             ("a/Cargo.toml", PACKAGE),
-            ("a/src/lib.rs", "mod one;\n#[cfg(unix)]\npub(crate) mod two;\nmod three { mod deep; }\nmod four;\n"),
+            (
+                "a/src/lib.rs",
+                "mod one;\n#[cfg(unix)]\npub(crate) mod two;\nmod three { mod deep; #[path = \"odd.rs\"] mod p; }\n\
+                 static S: &str = { let path = \"x\"; path };\nmod four;\n",
+            ),
             ("a/src/one.rs", "#[path = \"odd/name.rs\"]\nmod odd;\nmod below;\n"),
             ("a/src/one/below.rs", ""),
             ("a/src/odd/name.rs", "mod beside;"),
@@ -100,6 +104,7 @@ mod tests {
             ("a/src/two/mod.rs", "mod x;"),
             ("a/src/two/x.rs", ""),
             ("a/src/three/deep.rs", ""),
+            ("a/src/three/odd.rs", ""),
             ("a/src/four.rs", "mod inline { fn f() { } } mod last;"),
             ("a/src/four/last.rs", ""),
             ("a/src/bin/tool.rs", ""),
@@ -125,8 +130,7 @@ mod tests {
         ];
         let found = findings(every_rust_file_is_compiled, &files);
         let paths: Vec<&str> = found.iter().filter_map(|finding| finding.split(':').next()).collect();
-        let lost =
-            ["a/src/comment.rs", "a/src/one.rs", "a/src/string.rs", "a/tests/it/part.rs", "script.rs"];
+        let lost = ["a/src/comment.rs", "a/src/one.rs", "a/src/string.rs", "a/tests/it/part.rs", "script.rs"];
         assert_eq!(paths, lost);
         assert!(found[0].contains("declare it with `mod`"));
     }

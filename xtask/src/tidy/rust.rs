@@ -1,26 +1,28 @@
 //! Just enough of Rust's lexical grammar to tell code from comments and literals.
 
 /// The text without its comments (first), and without the insides of its literals as well (second).
-/// What is left out becomes blanks: line breaks, quotes and byte offsets stay where they were.
+/// What is left out becomes blanks: line breaks and byte offsets stay where they were.
 pub(super) fn strip(text: &str) -> (String, String) {
-    let bytes = text.as_bytes();
-    let (mut code, mut bare) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len()));
+    let (mut code, mut bare) = (text.as_bytes().to_vec(), text.as_bytes().to_vec());
     let mut at = 0;
-    while at < bytes.len() {
-        let (kind, length) = token(&bytes[at..]);
-        let piece = &bytes[at..at + length];
-        let blank = |&byte: &u8| if matches!(byte, b'\n' | b'"') { byte } else { b' ' };
+    while at < text.len() {
+        let (kind, length) = token(&text.as_bytes()[at..]);
+        let end = at + length;
         match kind {
-            Kind::Code => (code.extend(piece), bare.extend(piece)),
-            Kind::Literal => (code.extend(piece), bare.extend(piece.iter().map(blank))),
+            Kind::Code => {}
             Kind::Comment => {
-                let spaces = piece.iter().map(|&byte| if byte == b'\n' { byte } else { b' ' });
-                (code.extend(spaces.clone()), bare.extend(spaces))
+                blank(&mut code[at..end]);
+                blank(&mut bare[at..end]);
             }
-        };
-        at += length;
+            Kind::Literal => blank(&mut bare[at + 1..end.max(at + 2) - 1]),
+        }
+        at = end;
     }
     (String::from_utf8_lossy(&code).into_owned(), String::from_utf8_lossy(&bare).into_owned())
+}
+
+fn blank(bytes: &mut [u8]) {
+    bytes.iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
 }
 
 /// The words and single punctuation marks of a stripped text, with their byte offsets.
@@ -127,7 +129,8 @@ mod tests {
 
     #[test]
     fn comments_and_literals_become_blanks_of_the_same_length() {
-        let text = "let a = \"x // y\"; // z\n/* a /* b */ c */ let b = 'x'; let c: &'static str = r#\"\"q\"#;\n";
+        let text =
+            "let a = \"x // y\"; // z\n/* a /* b */ c */ let b = 'x'; let c: &'static str = r#\"\"q\"#;\n";
         let (code, bare) = strip(text);
         assert_eq!(
             code,
@@ -135,13 +138,15 @@ mod tests {
         );
         assert_eq!(
             bare,
-            "let a = \"      \";     \n                  let b =    ; let c: &'static str = r \"\" \" ;\n"
+            "let a = \"      \";     \n                  let b = ' '; let c: &'static str = r     #;\n"
         );
     }
 
     #[test]
     fn escapes_quotes_and_umlauts_do_not_derail_it() {
-        for text in ["'\\''; // c", "'\"'; // c", "\"\\\"//\"; // c", "'ü'; // c", "br\"\\\"; // c", "r#fn; // c"] {
+        for text in
+            ["'\\''; // c", "'\"'; // c", "\"\\\"//\"; // c", "'ü'; // c", "br\"\\\"; // c", "r#fn; // c"]
+        {
             let (code, _) = strip(text);
             assert!(code.ends_with(";     "), "{text} became {code}");
             assert_eq!(code.len(), text.len());
@@ -149,6 +154,7 @@ mod tests {
         assert_eq!(strip("// never closed").0.trim(), "");
         assert_eq!(strip("/* never closed").0.trim(), "");
         assert_eq!(strip("\"never closed").0, "\"never closed");
+        assert_eq!(strip("\"").1, "\"");
     }
 
     #[test]

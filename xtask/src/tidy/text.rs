@@ -117,7 +117,8 @@ mod tests {
     fn unfinished_work_is_found() {
         let bad = format!("// {} later\nfn f() {{ {}) }}\n", concat!("TO", "DO"), concat!("todo", "!("));
         let good = "fn todo() { methodology(); } // mktemp XXXXXX\n";
-        let found = findings(nothing_is_left_to_do, &[("bad.rs", &bad), ("good.rs", good), ("free.md", &bad)]);
+        let found =
+            findings(nothing_is_left_to_do, &[("bad.rs", &bad), ("good.rs", good), ("free.md", &bad)]);
         assert_eq!(found.len(), 2);
         assert!(found[0].starts_with("bad.rs:1: ") && found[1].starts_with("bad.rs:2: "));
     }

@@ -1,0 +1,67 @@
+//! `cargo xtask ci`: everything that must hold, whatever fails on the way.
+
+use std::time::Instant;
+
+use crate::outcome::Outcome;
+use crate::project::Project;
+use crate::table::Table;
+use crate::{Result, deny, docs, features, flags, lint, msrv, package, test, tidy, typos};
+
+type Step = fn(&Project, &flags::Ci) -> Result<Outcome>;
+
+/// The steps in their order: what fails fast and often comes first.
+const STEPS: [(&str, Step); 10] = [
+    ("fmt", |project, _| lint::fmt(project)),
+    ("clippy", |project, _| lint::lints(project)),
+    ("tidy", |project, _| Ok(Outcome::of_findings(&tidy::run(&project.root)))),
+    ("typos", |project, _| typos::run(project)),
+    ("test", |project, flags| test::run(project, &tests(flags))),
+    ("docs", |project, _| docs::run(project, false)),
+    ("features", |project, _| features::run(project)),
+    ("package", |project, _| package::run(project)),
+    ("deny", |project, _| deny::run(project)),
+    ("msrv", |project, _| msrv::run(project)),
+];
+
+pub(crate) fn run(project: &Project, flags: &flags::Ci) -> Result<Outcome> {
+    if let Some(unknown) = flags.skip.iter().find(|skip| STEPS.iter().all(|(name, _)| name != skip)) {
+        let names = STEPS.map(|(name, _)| name).join(", ");
+        return Err(format!("there is no step `{unknown}`; the steps are {names}").into());
+    }
+    let mut table = Table::new(["step", "result", "seconds", "why"]);
+    let mut failed = Vec::new();
+    for (name, step) in STEPS {
+        let start = Instant::now();
+        let outcome = if flags.skip.iter().any(|skip| skip == name) {
+            Ok(Outcome::Skipped("--skip".to_owned()))
+        } else {
+            eprintln!("\n=== {name}");
+            step(project, flags)
+        };
+        let (result, why) = cells(&outcome);
+        if result == FAILED {
+            eprintln!("=== {name} failed: {why}");
+            failed.push(name);
+        }
+        let seconds = format!("{:.1}", start.elapsed().as_secs_f64());
+        table.row([name.to_owned(), result.to_owned(), seconds, why]);
+    }
+    println!("\n{}", table.render());
+    Ok(if failed.is_empty() { Outcome::Done } else { Outcome::Failed(failed.join(", ")) })
+}
+
+fn tests(flags: &flags::Ci) -> flags::Test {
+    flags::Test { package: None, quick: false, require_servers: flags.require_servers }
+}
+
+const FAILED: &str = "FAILED";
+
+fn cells(outcome: &Result<Outcome>) -> (&'static str, String) {
+    match outcome {
+        Ok(Outcome::Done) => ("ok", String::new()),
+        Ok(Outcome::Partly(left_out)) => ("ok", format!("SKIPPED {left_out}")),
+        Ok(Outcome::Skipped(reason)) => ("SKIPPED", reason.clone()),
+        Ok(Outcome::Failed(reason)) => (FAILED, reason.clone()),
+        Err(error) => (FAILED, error.to_string()),
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use crate::servers::Server;
+
+xflags::xflags! {
+    /// The project's commands. Each prints what it runs; a tool that is missing is a visible SKIPPED.
+    cmd xtask {
+        /// Builds the application examples/harvest in release and becomes it; all arguments are its own.
+        cmd demo {
+            /// Arguments of the application, dashes and all.
+            repeated args: OsString
+        }
+        /// Runs the tests: virtual tier, documentation, real tier; ends with one table.
+        cmd test {
+            /// Only this package; `retry` means `evenkeel-retry`.
+            optional package: String
+            /// Leaves the real tier out.
+            optional --quick
+            /// A server that cannot be had is a failure; server programs may be downloaded.
+            optional --require-servers
+        }
+        /// Runs all checks, whatever fails, and ends with one table.
+        cmd ci {
+            /// Leaves a step out; can be given several times.
+            repeated --skip step: String
+            /// As for `test`.
+            optional --require-servers
+        }
+        /// Checks formatting and lints.
+        cmd lint {
+            /// Formats the code and applies what the lints propose.
+            optional --fix
+        }
+        /// Measures Evenkeel and its peers side by side, in release; prints the ratio to the best peer.
+        cmd bench {
+            /// Only rows whose id contains this.
+            optional filter: String
+            /// Fewer and shorter rounds: a look, not a figure to quote.
+            optional --quick
+            /// Updates the committed results, benches/results, as well.
+            optional --save
+        }
+        /// Makes target/evenkeel/report.html and the README's pictures of the committed results.
+        cmd report {
+            /// Shows the page in a browser.
+            optional --open
+        }
+        /// Builds the documentation of the published crates as docs.rs does; a warning is an error.
+        cmd docs {
+            /// Shows it in a browser.
+            optional --open
+        }
+        /// Checks every published crate with no feature, each, each two, and all.
+        cmd features {}
+        /// Packages the published crates and builds them from the packages.
+        cmd package {}
+        /// Checks licences, sources, banned crates and known advisories of the dependencies.
+        cmd deny {}
+        /// Checks that nothing we ship needs a newer Rust than we declare, and builds on that Rust.
+        cmd msrv {}
+        /// Checks the spelling.
+        cmd typos {}
+        /// Checks the project's own rules.
+        cmd tidy {}
+        /// Measures which lines the tests reach.
+        cmd coverage {
+            /// Shows the report in a browser.
+            optional --open
+        }
+        /// Runs the long tests in release and prints their figures.
+        cmd soak {
+            /// Only tests with this in their name.
+            optional filter: String
+        }
+        /// The servers of the real tier.
+        cmd servers {
+            /// Starts them, downloads them where needed, and prints their addresses.
+            cmd up {
+                /// postgres, redis, nats; all if none is named.
+                repeated servers: Server
+            }
+            /// Stops them.
+            cmd down {
+                /// postgres, redis, nats; all if none is named.
+                repeated servers: Server
+            }
+            /// Prints how they are.
+            cmd status {}
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `cargo xtask report`: the committed results of the benchmarks as a page and as the README's pictures.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::outcome::Outcome;
+use crate::project::{Project, run as execute};
+
+pub(crate) fn run(project: &Project, open: bool) -> Result<Outcome> {
+    let page = project.target().join("evenkeel/report.html");
+    let command = project.cargo("run").args(["--release", "--package", "evenkeel-bench", "--", "report"]);
+    execute(command.arg("benches/results").arg(&page))?;
+    if open { shown(project, &page) } else { Ok(Outcome::Done) }
+}
+
+/// Hands the page to the desktop's own opener.
+fn shown(project: &Project, page: &Path) -> Result<Outcome> {
+    let opener = ["xdg-open", "open"].into_iter().find_map(|name| project.tool(name));
+    let Some(opener) = opener else {
+        return Ok(Outcome::Skipped(format!("nothing to open {} with", page.display())));
+    };
+    execute(opener.arg(page))?;
+    Ok(Outcome::Done)
+}

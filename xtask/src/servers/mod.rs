@@ -1,0 +1,169 @@
+//! Private servers for the real tier of the tests: fresh data, a Unix socket or a free port on loopback.
+//!
+//! A server is named by its environment variable, or runs already, or is started from programs that are
+//! installed here or can be unpacked below `target/servers`. Nobody's own database is ever looked for.
+
+mod apt;
+mod nats;
+mod postgres;
+mod process;
+mod programs;
+mod redis;
+mod state;
+
+use self::programs::Programs;
+use self::state::{Record, State};
+use std::env;
+use std::path::Path;
+use std::str::FromStr;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Server {
+    Postgres,
+    Redis,
+    Nats,
+}
+
+/// What became of one server.
+pub(crate) struct Started {
+    pub(crate) server: Server,
+    /// Its URL, or why there is none.
+    pub(crate) result: Result<String, String>,
+    /// Whether this call started it, rather than found it.
+    pub(crate) fresh: bool,
+}
+
+impl Server {
+    pub(crate) const ALL: [Server; 3] = [Server::Postgres, Server::Redis, Server::Nats];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Server::Postgres => "postgres",
+            Server::Redis => "redis",
+            Server::Nats => "nats",
+        }
+    }
+
+    /// The variable that tells the tests the server's URL.
+    pub(crate) fn env(self) -> &'static str {
+        match self {
+            Server::Postgres => "EVENKEEL_TEST_POSTGRES",
+            Server::Redis => "EVENKEEL_TEST_REDIS",
+            Server::Nats => "EVENKEEL_TEST_NATS",
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Server::Postgres => "PostgreSQL",
+            Server::Redis => "Redis",
+            Server::Nats => "NATS",
+        }
+    }
+
+    /// The program that runs as the server.
+    fn program(self) -> &'static str {
+        match self {
+            Server::Postgres => "postgres",
+            Server::Redis => "redis-server",
+            Server::Nats => "nats-server",
+        }
+    }
+
+    fn url_from_environment(self) -> Option<String> {
+        env::var(self.env()).ok().filter(|url| !url.is_empty())
+    }
+}
+
+impl FromStr for Server {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Server, String> {
+        let named = Server::ALL.into_iter().find(|server| server.name() == name);
+        named.ok_or_else(|| format!("no server is called `{name}`: postgres, redis or nats"))
+    }
+}
+
+/// Finds or starts the servers; they outlive this process. Only what is missing is downloaded, if that is allowed.
+pub(crate) fn up(root: &Path, which: &[Server], may_download: bool) -> Vec<Started> {
+    let mut state = State::open(root);
+    let mut one = |server: Server| {
+        if let Some(url) = server.url_from_environment() {
+            return Ok((url, false));
+        }
+        let state = state.as_mut().map_err(|error| format!("target/servers: {error}"))?;
+        if let Some(record) = state.get(server) {
+            return Ok((record.url.clone(), false));
+        }
+        let record = start(server, &state.home, may_download)?;
+        let url = record.url.clone();
+        state.add(record).map_err(|error| format!("target/servers: {error}"))?;
+        Ok((url, true))
+    };
+    let started = |server| match one(server) {
+        Ok((url, fresh)) => Started { server, result: Ok(url), fresh },
+        Err(reason) => Started { server, result: Err(reason), fresh: false },
+    };
+    which.iter().copied().map(started).collect()
+}
+
+/// Ends those of the servers that `up` started, and removes their data.
+pub(crate) fn down(root: &Path, which: &[Server]) {
+    if let Ok(mut state) = State::open(root) {
+        which.iter().for_each(|&server| state.end(server));
+    }
+}
+
+/// Each server with one line on where it stands.
+pub(crate) fn status(root: &Path) -> Vec<(Server, String)> {
+    let state = State::open(root).ok();
+    let one = |server: Server| {
+        if let Some(url) = server.url_from_environment() {
+            return format!("{} names {url}", server.env());
+        }
+        let Some(state) = &state else { return "unknown: target/servers cannot be read".to_owned() };
+        match (state.get(server), Programs::find(server, &state.home)) {
+            (Some(record), _) => format!("runs as process {} at {}", record.pid, record.url),
+            (None, Some(programs)) => format!("does not run; programs in {}", programs.bin.display()),
+            (None, None) => "does not run, and is not installed".to_owned(),
+        }
+    };
+    Server::ALL.map(|server| (server, one(server))).into()
+}
+
+fn start(server: Server, home: &Path, may_download: bool) -> Result<Record, String> {
+    let mut programs = Programs::find(server, home);
+    if programs.is_none() && may_download {
+        apt::fetch(server, home).map_err(|reason| format!("no {} server: {reason}", server.label()))?;
+        programs = Programs::find(server, home);
+    }
+    let programs =
+        programs.ok_or_else(|| format!("no {} server (cargo xtask servers up)", server.label()))?;
+    let dir = state::fresh_dir(server)?;
+    let started = match server {
+        Server::Postgres => postgres::start(&programs, &dir),
+        Server::Redis => redis::start(&programs, &dir),
+        Server::Nats => nats::start(&programs, &dir),
+    };
+    match started {
+        Ok((pid, url)) => Ok(Record { server, pid, url, dir }),
+        Err(reason) => {
+            state::remove_dir(&dir);
+            Err(format!("{} does not start: {reason}", server.program()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Server;
+
+    #[test]
+    fn names_lead_back_to_their_servers() {
+        for server in Server::ALL {
+            assert_eq!(server.name().parse(), Ok(server));
+            assert!(server.env().ends_with(&server.name().to_uppercase()));
+        }
+        assert!("mysql".parse::<Server>().is_err());
+    }
+}

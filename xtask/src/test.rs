@@ -1,0 +1,91 @@
+//! `cargo xtask test`: all tests, tier by tier, and one table at the end.
+
+mod libtest;
+mod report;
+mod servers;
+mod suites;
+
+use std::time::Instant;
+
+use self::report::{Report, Suite, Tier};
+use self::servers::Servers;
+use self::suites::Binary;
+use crate::outcome::Outcome;
+use crate::packages::{Package, members, selection};
+use crate::project::Project;
+use crate::{Result, flags};
+
+/// The test binaries of the real tier have this name; those that only `cargo xtask soak` runs, the other.
+const REAL: &str = "real";
+pub(crate) const SOAK: &str = "soak";
+
+pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
+    let packages = members(project)?;
+    let selected = match &flags.package {
+        Some(name) => vec![find(&packages, name)?],
+        None => packages.iter().collect(),
+    };
+    let names = selection(selected.iter().copied());
+    let mut report = Report::default();
+    let start = Instant::now();
+    let built = suites::build(project, &names, &packages);
+    report.compiling = start.elapsed().as_secs_f64();
+    match built {
+        Ok(binaries) => tiers(project, flags, &selected, &binaries, &mut report)?,
+        Err(error) => report.suites.push(Suite::broken("build".to_owned(), Tier::Virtual, error.to_string())),
+    }
+    print!("{}", report.render());
+    Ok(match report.failed() {
+        0 => Outcome::Done,
+        failed => Outcome::Failed(format!("{failed} failed")),
+    })
+}
+
+/// The package of this name; `retry` finds `evenkeel-retry`.
+fn find<'a>(packages: &'a [Package], name: &str) -> Result<&'a Package> {
+    let long = format!("evenkeel-{name}");
+    let named = |name: &str| packages.iter().find(|package| package.name == name);
+    Ok(named(name).or_else(|| named(&long)).ok_or_else(|| format!("there is no package `{name}`"))?)
+}
+
+fn tiers(
+    project: &Project,
+    flags: &flags::Test,
+    packages: &[&Package],
+    binaries: &[Binary],
+    report: &mut Report,
+) -> Result {
+    for binary in binaries.iter().filter(|binary| binary.target != REAL && binary.target != SOAK) {
+        report.suites.push(binary.run(project, Tier::Virtual, &["--show-output"], &[])?);
+    }
+    let documented = selection(packages.iter().copied().filter(|package| package.doctests));
+    if !documented.is_empty() {
+        let (suites, compiling) = suites::doctests(project, &documented)?;
+        report.suites.extend(suites);
+        report.compiling += compiling;
+    }
+    let real: Vec<&Binary> = binaries.iter().filter(|binary| binary.target == REAL).collect();
+    if flags.quick {
+        report.left_out.push(format!("SKIPPED: the real tier, {} suites (--quick)", real.len()));
+    } else if !real.is_empty() {
+        real_tier(project, flags, &real, report)?;
+    }
+    Ok(())
+}
+
+fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report: &mut Report) -> Result {
+    let servers = Servers::start(project, flags.require_servers);
+    for (server, reason) in &servers.missing {
+        if flags.require_servers {
+            let name = format!("server {}", server.name());
+            report.suites.push(Suite::broken(name, Tier::Real, reason.clone()));
+        } else {
+            report.left_out.push(format!("SKIPPED: {}: {reason}", server.name()));
+        }
+    }
+    for binary in suites {
+        let arguments = ["--include-ignored", "--show-output"];
+        report.suites.push(binary.run(project, Tier::Real, &arguments, &servers.variables)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! The servers of the real tier, for as long as it runs.
+
+use std::path::PathBuf;
+
+use crate::project::Project;
+use crate::servers::{self, Server};
+
+/// What could be had; the servers that were started here, not found, end with it.
+pub(super) struct Servers {
+    root: PathBuf,
+    started: Vec<Server>,
+    /// The variables that tell the tests where the servers are.
+    pub(super) variables: Vec<(&'static str, String)>,
+    pub(super) missing: Vec<(Server, String)>,
+}
+
+impl Servers {
+    /// Finds or starts all servers; downloads only what is required.
+    pub(super) fn start(project: &Project, required: bool) -> Servers {
+        let root = project.root.clone();
+        let mut all = Servers { root, started: Vec::new(), variables: Vec::new(), missing: Vec::new() };
+        for started in servers::up(&project.root, &Server::ALL, required) {
+            all.started.extend(started.fresh.then_some(started.server));
+            match started.result {
+                Ok(url) => all.variables.push((started.server.env(), url)),
+                Err(reason) => all.missing.push((started.server, reason)),
+            }
+        }
+        all
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        servers::down(&self.root, &self.started);
+    }
+}

@@ -1,0 +1,54 @@
+//! The rules of this workspace that neither rustc nor clippy knows.
+//!
+//! A rule is a function from the files to its findings, each of which says how to mend it.
+
+mod clock;
+mod crates;
+mod deps;
+mod futures;
+mod graph;
+mod manifest;
+mod reach;
+mod rust;
+mod text;
+mod tree;
+
+use std::path::Path;
+use tree::Tree;
+
+type Rule = fn(&Tree) -> Vec<String>;
+
+const RULES: [Rule; 20] = [
+    clock::tests_do_not_wait_for_the_wall_clock,
+    clock::time_is_paused_from_the_start,
+    crates::manifests_are_complete,
+    crates::published_crates_have_their_files,
+    crates::readmes_are_crate_docs,
+    crates::the_front_page_lists_every_crate,
+    deps::default_features_are_off,
+    deps::external_versions_are_stated_once,
+    deps::our_dev_dependencies_are_paths,
+    futures::async_functions_say_what_dropping_does,
+    futures::future_types_must_be_used,
+    futures::future_types_say_what_dropping_does,
+    graph::backoff_is_below_no_crate,
+    graph::foreign_crates_are_allowed_ones,
+    graph::our_crates_stand_where_they_should,
+    reach::every_rust_file_is_compiled,
+    text::files_stay_short,
+    text::lines_end_cleanly,
+    text::no_private_paths,
+    text::nothing_is_left_to_do,
+];
+
+/// What is untidy in the workspace at `root`, as `path:line: message` or `path: message`; empty when nothing is.
+pub(crate) fn run(root: &Path) -> Vec<String> {
+    let tree = match Tree::read(root) {
+        Ok(tree) => tree,
+        Err(error) => return vec![format!("{}: the files cannot be listed: {error}", root.display())],
+    };
+    let mut found: Vec<String> = RULES.iter().flat_map(|rule| rule(&tree)).collect();
+    found.sort();
+    found.dedup();
+    found
+}
