@@ -1,6 +1,6 @@
 //! The client of the API: reads one document after another, each with its retries.
 
-use std::{error::Error as _, sync::Arc, time::Duration, time::SystemTime};
+use std::{sync::Arc, time::Duration, time::SystemTime};
 
 use evenkeel::{
     limit::RateLimiter,
@@ -20,7 +20,7 @@ use crate::{
 const MAX_DOCUMENT: usize = 16 << 20;
 
 /// How every document is retried; the embedded server, whose latency is known, gets less time for an attempt.
-pub(crate) static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(5))
+pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(5))
     .max_attempts(5)
     .attempt_timeout(Duration::from_secs(5))
     .total_timeout(Duration::from_secs(60));
@@ -84,11 +84,11 @@ impl Api {
             drop(place);
             let label = failed.error().map_or("timed out".into(), CallError::label);
             match tries.backoff(failed).await {
-                Ok(()) => self.stats.retry(label),
+                Ok(()) => self.stats.with(|counts| *counts.retries.entry(label).or_default() += 1),
                 Err(gave_up) => break Err(Failure { url: url.to_string(), reason: reason(&gave_up) }),
             }
         };
-        self.stats.document();
+        self.stats.with(|counts| counts.documents += 1);
         outcome
     }
 
@@ -98,7 +98,7 @@ impl Api {
         let request = self.client.get(url.clone()).header(header::ACCEPT, "application/json");
         let response = request.send().await.map_err(CallError::Transport)?;
         let body = body(checked(response)?).await?;
-        self.stats.latency(sent.elapsed());
+        self.stats.with(|counts| counts.latencies.record(sent.elapsed()));
         serde_json::from_slice(&body).map_err(CallError::Json)
     }
 
@@ -120,7 +120,10 @@ fn of_user(found: i64, user: &User, url: Url) -> Result<(), Failure> {
     Err(Failure { url: url.into(), reason: format!("it is of user {found}") })
 }
 
-#[expect(clippy::disallowed_methods, reason = "Retry-After may be a date, which only the wall clock can tell")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "Retry-After may be a date, which only the wall clock can tell"
+)]
 fn checked(response: Response) -> Result<Response, CallError> {
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let status = response.status();
@@ -167,7 +170,7 @@ mod tests {
 
     fn api(base: &str) -> Api {
         let base = Url::parse(base).unwrap();
-        Api::new(Client::new(), base, POLICY.clone(), RateLimiter::unlimited(), 1, Arc::default())
+        Api::new(Client::new(), base, POLICY, RateLimiter::unlimited(), 1, Arc::default())
     }
 
     #[test]
@@ -184,7 +187,9 @@ mod tests {
 
     #[test]
     fn json_has_many_content_types() {
-        for good in ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/hal+json"] {
+        for good in
+            ["application/json", "Application/JSON; charset=utf-8", "text/json", "application/hal+json"]
+        {
             assert!(is_json(good), "{good}");
         }
         for bad in ["text/html", "application/jsonp", "", "text/plain; a=/json"] {

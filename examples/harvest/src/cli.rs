@@ -1,17 +1,17 @@
 //! The command line: flags, what they default to, and which of them exclude each other.
 
-use std::{ffi::OsString, num::NonZeroU32, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, num::NonZeroU32, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 
 use reqwest::Url;
 
 use crate::{
-    server::{FaultPlan, Site},
-    store::default_path,
+    server::{Settings, Site},
+    store::Location,
 };
 
 mod flags {
-    use super::{Faults, Grace, StorePath};
-    use std::{num::NonZeroU32, num::NonZeroUsize, path::PathBuf};
+    use super::{Concurrency, Faults, Grace, Location};
+    use std::{num::NonZeroU32, num::NonZeroU64, path::PathBuf};
 
     xflags::xflags! {
         /// Reads a paginated HTTP API, enriches every user with two more calls, stores all in a database.
@@ -20,11 +20,11 @@ mod flags {
             /// Read this API instead of the embedded one: http://host/path or https://host/path.
             optional --url base: String
             /// HTTP calls in flight at most, pages included [100, with --url 8].
-            optional --concurrency n: NonZeroUsize
+            optional --concurrency n: Concurrency
             /// HTTP calls started per second at most [no limit].
             optional --rate n: NonZeroU32
             /// Where to store: sqlite:PATH [a file in the user's cache directory].
-            optional --store store: StorePath
+            optional --store store: Location
             /// Write the report to this file as JSON, too.
             optional --json file: PathBuf
             /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
@@ -34,7 +34,7 @@ mod flags {
             /// Embedded server: how many users it has [1000].
             optional --users n: u64
             /// Embedded server: users on a page [100].
-            optional --page-size n: NonZeroUsize
+            optional --page-size n: NonZeroU64
             /// Embedded server: milliseconds until it answers a call [200].
             optional --latency ms: u64
             /// Embedded server: which faults it has, none or default [default].
@@ -48,6 +48,7 @@ mod flags {
 /// Few enough for servers that accept a handful of connections at a time.
 const CONCURRENCY_OF_STRANGERS: usize = 8;
 const CONCURRENCY: usize = 100;
+const MAX_CONCURRENCY: usize = 100_000;
 
 /// What one run is to do.
 #[derive(Clone, Debug)]
@@ -55,7 +56,8 @@ pub(crate) struct Options {
     pub(crate) source: Source,
     pub(crate) concurrency: usize,
     pub(crate) rate: Option<NonZeroU32>,
-    pub(crate) store: PathBuf,
+    /// None is the usual place.
+    pub(crate) store: Option<Location>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
@@ -64,53 +66,189 @@ pub(crate) struct Options {
 /// The API to read.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    Embedded(Site),
+    Embedded(Settings),
     Url(Url),
 }
 
-/// Reads the flags, without the program's name in front.
+/// Reads the flags; the name of the program is not among them.
 pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
     let flags = flags::Harvest::from_vec(args)?;
-    let source = match &flags.url {
-        None => Source::Embedded(site(&flags)),
-        Some(_) if shapes_the_server(&flags) => {
-            return Err(xflags::Error::new(
-                "--users, --page-size, --latency, --faults and --seed are for the embedded server, not for --url",
-            ));
-        }
-        Some(base) => Source::Url(base_url(base)?),
-    };
-    let concurrency = match (flags.concurrency, &source) {
-        (Some(n), _) => n.get(),
-        (None, Source::Embedded(_)) => CONCURRENCY,
-        (None, Source::Url(_)) => CONCURRENCY_OF_STRANGERS,
+    let (source, concurrency) = match &flags.url {
+        Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_STRANGERS),
+        None => (Source::Embedded(settings(&flags)), CONCURRENCY),
     };
     Ok(Options {
         source,
-        concurrency,
+        concurrency: flags.concurrency.map_or(concurrency, |Concurrency(n)| n),
         rate: flags.rate,
-        store: flags.store.map_or_else(default_path, |store| store.0),
+        store: flags.store,
         json: flags.json,
-        grace: flags.grace.map_or(Duration::from_secs(10), |grace| grace.0),
+        grace: flags.grace.map_or(Duration::from_secs(10), |Grace(time)| time),
         strict: flags.strict,
     })
 }
 
-fn site(flags: &flags::Harvest) -> Site {
-    let seed = flags.seed.unwrap_or(1);
-    Site {
-        users: flags.users.unwrap_or(1000),
-        page_size: flags.page_size.map_or(100, NonZeroUsize::get),
-        latency: Duration::from_millis(flags.latency.unwrap_or(200)),
-        seed,
-        faults: flags.faults.unwrap_or(Faults::Default) == Faults::Default,
+fn base_url(base: &str, flags: &flags::Harvest) -> xflags::Result<Url> {
+    let of_the_embedded = [
+        ("--users", flags.users.is_some()),
+        ("--page-size", flags.page_size.is_some()),
+        ("--latency", flags.latency.is_some()),
+        ("--faults", flags.faults.is_some()),
+        ("--seed", flags.seed.is_some()),
+    ];
+    if let Some((flag, _)) = of_the_embedded.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(xflags::Error::new(format!(
+            "{flag} is for the embedded server, it does nothing with --url"
+        )));
+    }
+    match Url::parse(base) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+        Ok(url) => Err(xflags::Error::new(format!("--url takes http and https, not {}", url.scheme()))),
+        Err(error) => Err(xflags::Error::new(format!("{base:?} is no URL: {error}"))),
     }
 }
 
-const fn shapes_the_server(flags: &flags::Harvest) -> bool {
-    flags.users.is_some()
-        || flags.page_size.is_some()
-        || flags.latency.is_some()
-        || flags.faults.is_some()
-        || flags.seed.is_some()
+fn settings(flags: &flags::Harvest) -> Settings {
+    let users = flags.users.unwrap_or(1000);
+    let page_size = flags.page_size.map_or(100, NonZeroU64::get);
+    let latency = Duration::from_millis(flags.latency.unwrap_or(200));
+    let concurrency = flags.concurrency.map_or(CONCURRENCY, |Concurrency(n)| n);
+    Settings {
+        site: Site { users, page_size, seed: flags.seed.unwrap_or(1) },
+        latency,
+        faults: (flags.faults != Some(Faults::None)).then_some(concurrency as u32),
+    }
+}
+
+/// The value of `--faults`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Faults {
+    None,
+    Default,
+}
+
+impl FromStr for Faults {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self::None),
+            "default" => Ok(Self::Default),
+            _ => Err("it is none or default"),
+        }
+    }
+}
+
+/// The value of `--concurrency`.
+#[derive(Clone, Copy, Debug)]
+struct Concurrency(usize);
+
+impl FromStr for Concurrency {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(n @ 1..=MAX_CONCURRENCY) => Ok(Self(n)),
+            _ => Err(format!("it is a number from 1 to {MAX_CONCURRENCY}")),
+        }
+    }
+}
+
+/// The value of `--grace`.
+#[derive(Clone, Copy, Debug)]
+struct Grace(Duration);
+
+impl FromStr for Grace {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let time = match (number.parse(), unit) {
+            (Ok(millis), "ms") => Some(Duration::from_millis(millis)),
+            (Ok(secs), "s" | "") => Some(Duration::from_secs(secs)),
+            (Ok(mins), "m") => mins.checked_mul(60).map(Duration::from_secs),
+            _ => None,
+        };
+        time.map(Self).ok_or("it is a time like 10, 10s, 500ms or 2m")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(line: &str) -> xflags::Result<Options> {
+        parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn error(line: &str) -> String {
+        options(line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_flags_it_is_the_demo() {
+        let options = options("").unwrap();
+        let Source::Embedded(settings) = options.source else { panic!() };
+        assert_eq!((settings.site.users, settings.site.page_size), (1000, 100));
+        assert_eq!(settings.latency, Duration::from_millis(200));
+        assert_eq!(settings.faults, Some(100));
+        assert_eq!((options.concurrency, options.rate, options.strict), (100, None, false));
+        assert_eq!(options.grace, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn another_server_gets_few_calls_at_a_time_unless_told_otherwise() {
+        assert_eq!(options("--url http://h/api").unwrap().concurrency, 8);
+        assert_eq!(options("--url https://h/ --concurrency 50").unwrap().concurrency, 50);
+    }
+
+    #[test]
+    fn flags_of_the_embedded_server_do_not_go_with_another() {
+        for flag in ["--users 5", "--page-size 5", "--latency 5", "--faults none", "--seed 5"] {
+            let error = error(&format!("--url http://h/ {flag}"));
+            assert!(error.starts_with(flag.split(' ').next().unwrap()), "{error}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_told_in_one_line() {
+        for line in [
+            "--url ftp://h/",
+            "--url nonsense",
+            "--concurrency 0",
+            "--concurrency x",
+            "--rate 0",
+            "--page-size 0",
+            "--store postgres:x",
+            "--grace soon",
+            "--grace -1",
+            "--faults some",
+            "--users -1",
+            "--nonsense",
+            "stray",
+            "--grace 99999999999999999999",
+            "--users",
+        ] {
+            assert_eq!(error(line).lines().count(), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, millis) in [("10", 10_000), ("10s", 10_000), ("500ms", 500), ("2m", 120_000), ("0", 0)] {
+            assert_eq!(text.parse::<Grace>().unwrap().0, Duration::from_millis(millis), "{text}");
+        }
+        for text in ["", "s", "1h", "1.5s", "-3", "10 s"] {
+            assert!(text.parse::<Grace>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_flag() {
+        let help = options("--help").unwrap_err();
+        assert!(help.is_help());
+        for flag in ["--url", "--users", "--page-size", "--latency", "--faults", "--seed", "--concurrency"] {
+            assert!(help.to_string().contains(flag), "{flag}");
+        }
+    }
 }

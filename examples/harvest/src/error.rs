@@ -1,8 +1,8 @@
 //! Why a call failed, whether another attempt is worth it, and what ends the whole run.
 
-use std::{error::Error, fmt, io, time::Duration};
+use std::{error::Error, fmt, time::Duration};
 
-use evenkeel::retry::Verdict;
+use evenkeel::{retry::Verdict, task::BoxError};
 use reqwest::StatusCode;
 
 /// Why one attempt to read a document failed.
@@ -27,7 +27,9 @@ impl CallError {
             // The request cannot be sent, now or later: a scheme that is not HTTP, a redirect in a circle.
             Self::Transport(error) if error.is_builder() || error.is_redirect() => Verdict::Permanent,
             Self::Transport(_) => Verdict::Retry,
-            Self::Status { retry_after: Some(wait), status } if is_transient(*status) => Verdict::RetryAfter(*wait),
+            Self::Status { retry_after: Some(wait), status } if is_transient(*status) => {
+                Verdict::RetryAfter(*wait)
+            }
             Self::Status { status, .. } => is_transient(*status).into(),
             // A complete answer will be the same again.
             Self::ContentType(_) | Self::Json(_) | Self::TooLarge { .. } => Verdict::Permanent,
@@ -76,7 +78,7 @@ fn root(error: &dyn Error) -> &dyn Error {
 }
 
 /// What ends the run: a line for the user, and the exit code.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Fatal {
     /// What the user asked for cannot be done.
     Input(String),
@@ -85,6 +87,11 @@ pub(crate) enum Fatal {
 }
 
 impl Fatal {
+    /// The fatal error in this box, or another error as one.
+    pub(crate) fn from_error(error: BoxError) -> Self {
+        error.downcast().map_or_else(|other| Self::Broken(other.to_string()), |fatal| *fatal)
+    }
+
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
@@ -102,3 +109,47 @@ impl fmt::Display for Fatal {
 }
 
 impl Error for Fatal {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, retry_after: Option<Duration>) -> Verdict {
+        CallError::Status { status: StatusCode::from_u16(code).unwrap(), retry_after }.verdict()
+    }
+
+    #[test]
+    fn busy_and_broken_servers_are_asked_again() {
+        for code in [408, 425, 429, 500, 502, 503, 504] {
+            assert_eq!(status(code, None), Verdict::Retry, "{code}");
+        }
+        for code in [301, 400, 401, 403, 404, 410, 501, 505] {
+            assert_eq!(status(code, None), Verdict::Permanent, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_for_those_that_are_asked_again() {
+        let wait = Duration::from_secs(3);
+        assert_eq!(status(503, Some(wait)), Verdict::RetryAfter(wait));
+        assert_eq!(status(429, Some(wait)), Verdict::RetryAfter(wait));
+        assert_eq!(status(404, Some(wait)), Verdict::Permanent);
+    }
+
+    #[test]
+    fn an_answer_that_is_complete_and_wrong_stays_wrong() {
+        let json = serde_json::from_str::<u8>("<html>").unwrap_err();
+        for error in
+            [CallError::Json(json), CallError::ContentType(None), CallError::TooLarge { limit: 1 << 20 }]
+        {
+            assert_eq!(error.verdict(), Verdict::Permanent, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_fatal_error_survives_its_box() {
+        let boxed: BoxError = Fatal::Input("no".into()).into();
+        assert_eq!(Fatal::from_error(boxed).exit_code(), 2);
+        assert_eq!(Fatal::from_error("other".into()).exit_code(), 1);
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// Buckets per power of two: a percentile is at most 1/32 above the true value.
-const STEPS: u64 = 32;
+/// Buckets per power of two: a percentile is at most 1/128 above the true value.
+const STEPS: u64 = 128;
 /// Up to 2^36 microseconds, 19 hours; beyond that all is counted in the last bucket.
-const BUCKETS: usize = 32 * 32;
+const BUCKETS: usize = 30 * 128;
 
 /// Counts durations in buckets that grow with their size.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Histogram {
     counts: Box<[u64]>,
     total: u64,
@@ -16,11 +16,13 @@ pub(crate) struct Histogram {
     max: Duration,
 }
 
-impl Histogram {
-    pub(crate) fn new() -> Self {
+impl Default for Histogram {
+    fn default() -> Self {
         Self { counts: vec![0; BUCKETS].into(), total: 0, sum: Duration::ZERO, max: Duration::ZERO }
     }
+}
 
+impl Histogram {
     pub(crate) fn record(&mut self, value: Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         self.counts[bucket(micros).min(BUCKETS - 1)] += 1;
@@ -51,7 +53,7 @@ impl Histogram {
     }
 }
 
-/// Below 32 one bucket for each value, then 32 for each power of two.
+/// One bucket for each value below 128, then 128 for each power of two.
 fn bucket(micros: u64) -> usize {
     if micros < STEPS {
         return micros as usize;
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         assert_eq!(histogram.percentile(0.5), Duration::ZERO);
         for micros in 1..=20 {
             histogram.record(Duration::from_micros(micros));
@@ -102,7 +104,7 @@ mod tests {
 
     #[test]
     fn no_percentile_is_above_the_largest_value() {
-        let mut histogram = Histogram::new();
+        let mut histogram = Histogram::default();
         histogram.record(Duration::from_micros(1_000_001));
         assert_eq!(histogram.percentile(0.99), Duration::from_micros(1_000_001));
         histogram.record(Duration::MAX / 4);

@@ -1,2 +1,172 @@
-//! Placeholder.
-fn main() {}
+//! Reads a paginated HTTP API, enriches every user on it with two more calls, and stores all in a database.
+//!
+//! It is the work that the crates exist for, in one program; [`run`] is its heart and the place to start reading.
+//!
+//! | file | has |
+//! |---|---|
+//! | `run.rs` | the job: pages, users, batches, and how it stops |
+//! | `api.rs` | the client: rate, calls in flight, retries, and which of them is around which |
+//! | `error.rs` | which failure is worth another attempt, which ends the run |
+//! | `store.rs` | the database and its pool |
+//! | `stats.rs`, `progress.rs`, `report.rs`, `floor.rs`, `histogram.rs` | what has happened, on the way and at the end |
+//! | `server/` | the API itself, with faults, for those who have no other |
+//! | `cli.rs`, `process.rs` | the flags, and what the system says of the process |
+#![expect(clippy::print_stderr, reason = "progress and errors of a command line program belong there")]
+
+mod api;
+mod cli;
+mod error;
+mod floor;
+mod histogram;
+mod model;
+mod process;
+mod progress;
+mod report;
+mod run;
+mod server;
+mod stats;
+mod store;
+
+use std::{
+    env,
+    fs::File,
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use evenkeel::{
+    limit::{Rate, RateLimiter},
+    shutdown::Reason,
+};
+use reqwest::{Client, Url};
+use tokio::{runtime, time::Instant};
+
+use api::{Api, POLICY};
+use cli::{Options, Source};
+use error::Fatal;
+use floor::Job;
+use report::{Ended, Report};
+use run::Harvest;
+use server::Server;
+use stats::{Counts, Stats};
+use store::{Location, Store};
+
+/// Threads of the runtime; the job waits for others most of the time.
+const WORKERS: usize = 2;
+
+/// What a run needs beside its calls: standard streams, runtimes, database, report.
+const DESCRIPTORS: usize = 64;
+
+fn main() -> ExitCode {
+    let options = match cli::parse(env::args_os().skip(1).collect()) {
+        Ok(options) => options,
+        Err(error) => error.exit(),
+    };
+    match harvest(&options) {
+        Ok(code) => code.into(),
+        Err(fatal) => {
+            eprintln!("harvest: {fatal}");
+            fatal.exit_code().into()
+        }
+    }
+}
+
+/// One run, from the flags to the report and the exit code.
+fn harvest(options: &Options) -> Result<u8, Fatal> {
+    enough_descriptors(options)?;
+    let json = options.json.as_ref().map(|path| {
+        File::create(path).map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
+    });
+    let json = json.transpose()?;
+    // The server ends when this function does.
+    let (base, _server) = match &options.source {
+        Source::Url(base) => (base.clone(), None),
+        Source::Embedded(settings) => {
+            let server = Server::start(*settings).map_err(broken("cannot start the server"))?;
+            (server.base().clone(), Some(server))
+        }
+    };
+
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = runtime.map_err(broken("cannot start the runtime"))?;
+    let location = options.store.clone().unwrap_or_else(Location::default_of_user);
+    let stats = Arc::new(Stats::default());
+    let started = Instant::now();
+    let end = runtime.block_on(async {
+        let api = Arc::new(api(options, base, stats.clone())?);
+        let store = Store::open(&location, stats.clone()).await?;
+        Harvest { api, store, stats: stats.clone(), window: options.concurrency }.run(options.grace).await
+    });
+    let took = started.elapsed();
+    // A transaction that was not waited for any more ends here: the report has it.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+
+    let (ended, code) = match end {
+        Ok((Ended::Aborted, Reason::Signal(number))) => (Ended::Aborted, 128 + number as u8),
+        Ok((ended, _)) => (ended, u8::from(ended == Ended::Aborted)),
+        // What was stored before is worth a report.
+        Err(Fatal::Broken(line)) => {
+            eprintln!("harvest: {line}");
+            (Ended::Aborted, 1)
+        }
+        Err(input) => return Err(input),
+    };
+    let report = report(options, ended, took, &stats, &location);
+    // Who does not read the report to its end does not want it.
+    let _ = writeln!(io::stdout(), "{report}");
+    if let Some(mut file) = json {
+        writeln!(file, "{}", report.json()).map_err(broken("cannot write the JSON"))?;
+    }
+    Ok(code.max(u8::from(options.strict && !report.failures.is_empty())))
+}
+
+fn broken(what: &'static str) -> impl FnOnce(io::Error) -> Fatal {
+    move |error| Fatal::Broken(format!("{what}: {error}"))
+}
+
+fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
+    let client = Client::builder().user_agent("evenkeel-harvest").pool_max_idle_per_host(options.concurrency);
+    let (client, policy) = match &options.source {
+        // No proxy is between the two ends of one process, and what it answers comes in time or never.
+        Source::Embedded(settings) => {
+            (client.no_proxy(), POLICY.attempt_timeout(2 * settings.latency + Duration::from_secs(1)))
+        }
+        Source::Url(_) => (client, POLICY),
+    };
+    let client =
+        client.build().map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))?;
+    let limiter = options
+        .rate
+        .map_or_else(RateLimiter::unlimited, |rate| RateLimiter::paced(Rate::per_second(rate.get())));
+    Ok(Api::new(client, base, policy, limiter, options.concurrency, stats))
+}
+
+fn report(options: &Options, ended: Ended, took: Duration, stats: &Stats, store: &Location) -> Report {
+    let counts = stats.with(|counts| counts.clone());
+    let latency = match &options.source {
+        Source::Embedded(settings) => settings.latency,
+        // What others need for an answer is only known from the answers.
+        Source::Url(_) => counts.latencies.mean(),
+    };
+    let Counts { documents, pages, .. } = counts;
+    let job = Job { documents, pages, latency, concurrency: options.concurrency as u64, rate: options.rate };
+    Report::new(ended, counts, took, &job, store.to_string())
+}
+
+/// A run that would fail in its middle for want of file descriptors does not begin.
+fn enough_descriptors(options: &Options) -> Result<(), Fatal> {
+    let ends = match options.source {
+        Source::Embedded(_) => 2,
+        Source::Url(_) => 1,
+    };
+    let needed = DESCRIPTORS + ends * options.concurrency;
+    match process::descriptor_limit() {
+        Some(limit) if limit < needed => Err(Fatal::Input(format!(
+            "too few file descriptors: {needed} needed, {limit} allowed; raise the limit (ulimit -n {needed}) or \
+             lower --concurrency"
+        ))),
+        _ => Ok(()),
+    }
+}

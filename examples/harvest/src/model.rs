@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn amounts_are_exact_to_the_last_of_64_bits() {
         for cents in [i64::MIN, -5, 0, 9_007_199_254_740_993, i64::MAX] {
-            let text = format!(r#"{{"user": 1, "orders": [{{"order": 7, "cents": {cents}, "currency": "EUR"}}]}}"#);
+            let text =
+                format!(r#"{{"user": 1, "orders": [{{"order": 7, "cents": {cents}, "currency": "EUR"}}]}}"#);
             let doc: OrdersDoc = serde_json::from_str(&text).unwrap();
             assert_eq!(doc.orders[0].cents, cents);
         }

@@ -34,7 +34,10 @@ mod tests {
                       Max processes             94971                94971                processes \n\
                       Max open files            1024                 524288               files     \n";
         assert_eq!(soft_limit(limits), Some(1024));
-        assert_eq!(soft_limit("Max open files            unlimited            unlimited            files\n"), None);
+        assert_eq!(
+            soft_limit("Max open files            unlimited            unlimited            files\n"),
+            None
+        );
         assert_eq!(soft_limit(""), None);
     }
 

@@ -2,11 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+    fmt,
+    sync::{Mutex, PoisonError},
 };
 
 use serde::Serialize;
@@ -20,49 +17,69 @@ pub(crate) struct Failure {
     pub(crate) reason: String,
 }
 
-/// What has happened so far.
-#[derive(Debug, Default)]
-pub(crate) struct Stats {
-    pages: AtomicU64,
-    listed: AtomicU64,
-    users: AtomicU64,
-    orders: AtomicU64,
-    documents: AtomicU64,
-    calls: AtomicU64,
-    in_flight: AtomicU64,
-    details: Mutex<Details>,
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.url, self.reason)
+    }
 }
 
-/// What is more than a number.
+/// What has happened so far.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Details {
+pub(crate) struct Counts {
+    pub(crate) pages: u64,
+    /// Users on the pages that were read.
+    pub(crate) listed: u64,
+    /// Users in the store.
+    pub(crate) users: u64,
+    /// Orders in the store.
+    pub(crate) orders: u64,
+    /// Documents that were read or given up: what a client needs that never has to retry.
+    pub(crate) documents: u64,
+    /// HTTP calls made: every attempt counts.
+    pub(crate) calls: u64,
+    pub(crate) in_flight: u64,
     pub(crate) retries: BTreeMap<String, u64>,
+    /// Of the calls that brought a document.
     pub(crate) latencies: Histogram,
     pub(crate) failures: Vec<Failure>,
 }
 
+/// The counts, shared. One lock for all is enough: a call takes it a few times, and calls are slow.
+#[derive(Debug, Default)]
+pub(crate) struct Stats(Mutex<Counts>);
+
 impl Stats {
-    /// A page was read that lists this many users.
-    pub(crate) fn page(&self, users: usize) {
-        self.pages.fetch_add(1, Relaxed);
-        self.listed.fetch_add(users as u64, Relaxed);
+    /// Reads or changes the counts.
+    pub(crate) fn with<R>(&self, read_or_change: impl FnOnce(&mut Counts) -> R) -> R {
+        read_or_change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A batch is in the store.
-    pub(crate) fn stored(&self, users: u64, orders: u64) {
-        self.users.fetch_add(users, Relaxed);
-        self.orders.fetch_add(orders, Relaxed);
+    /// Lists a failure.
+    pub(crate) fn list(&self, failure: Failure) {
+        self.with(|counts| counts.failures.push(failure));
     }
 
-    /// A document was read, or given up.
-    pub(crate) fn document(&self) {
-        self.documents.fetch_add(1, Relaxed);
+    /// The document, or none and its failure listed.
+    pub(crate) fn or_list<T>(&self, document: Result<T, Failure>) -> Option<T> {
+        document.map_err(|failure| self.list(failure)).ok()
     }
 
-    /// A call begins; it ends when the guard is dropped, also by a timeout.
+    /// A call begins; it ends when the guard is dropped, however that comes.
     pub(crate) fn call(&self) -> InFlight<'_> {
-        self.calls.fetch_add(1, Relaxed);
-        self.in_flight.fetch_add(1, Relaxed);
-        InFlight(&self.in_flight)
+        self.with(|counts| {
+            counts.calls += 1;
+            counts.in_flight += 1;
+        });
+        InFlight(self)
+    }
+}
+
+#[derive(Debug)]
+#[must_use = "the call ends when this is dropped"]
+pub(crate) struct InFlight<'a>(&'a Stats);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.with(|counts| counts.in_flight -= 1);
     }
 }

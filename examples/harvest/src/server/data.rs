@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-const FIRST: [&str; 12] = [
-    "Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Hedy", "Ken", "Leslie", "Radia", "Tony", "Zoë",
-];
+const FIRST: [&str; 12] =
+    ["Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Hedy", "Ken", "Leslie", "Radia", "Tony", "Zoë"];
 const LAST: [&str; 12] = [
     "Allen", "Dijkstra", "Hoare", "Hopper", "Lamarr", "Lamport", "Liskov", "Lovelace", "Perlman", "Thompson",
     "Turing", "Wałęsa",

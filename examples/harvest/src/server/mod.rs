@@ -5,14 +5,14 @@ mod faults;
 
 pub(crate) use data::Site;
 
-use std::{convert::Infallible, io, net::Ipv4Addr, sync::Arc, thread, time::Duration, time::SystemTime};
+use std::{convert::Infallible, fmt, io, net::Ipv4Addr, sync::Arc, thread, time::Duration, time::SystemTime};
 
 use evenkeel::limit::RateLimiter;
 use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    header::{CONTENT_TYPE, HeaderName, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
 };
@@ -31,8 +31,8 @@ pub(crate) struct Settings {
     pub(crate) site: Site,
     /// The time that every answer takes.
     pub(crate) latency: Duration,
-    /// Requests per second above which it answers 429, and whether it has the other faults too.
-    pub(crate) faults: Option<NonZeroU32>,
+    /// Whether it has faults. It then answers 429 to a client that has this many calls in flight all the time.
+    pub(crate) faults: Option<u32>,
 }
 
 /// The running server, which ends when this is dropped.
@@ -82,3 +82,121 @@ impl Drop for Server {
         }
     }
 }
+
+async fn serve(listener: TcpListener, settings: Settings) {
+    let service = Arc::new(Service::new(settings));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => _ = connections.spawn(connection(stream, service.clone())),
+                // Out of file descriptors, or the client left: others may end in the meantime.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, service: Arc<Service>) {
+    // Closing sends a reset then. This side closes only when a fault is to be one: clients end the others.
+    let _ = stream.set_zero_linger();
+    let _ = stream.set_nodelay(true);
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { service.answer(&request).await }
+    });
+    // It ends with an error by a fault, or when a client gives up: both are the plan.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+}
+
+/// What answers the requests of all connections.
+#[derive(Debug)]
+struct Service {
+    site: Site,
+    latency: Duration,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    faults: Faults,
+    rate: RateLimiter,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Service {
+    fn new(settings: Settings) -> Self {
+        let Settings { site, latency, faults } = settings;
+        let trouble =
+            faults.map(|calls| Trouble { faults: Faults::new(site.seed), rate: busy_rate(calls, latency) });
+        Self { site, latency, trouble }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Result<Answer, Reset> {
+        let path = request.uri().path();
+        let fault = self.trouble.as_ref().and_then(|trouble| trouble.faults.next(path));
+        if fault == Some(Fault::Stall) {
+            // hyper drops this when the client gives up.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(self.latency).await;
+        match fault {
+            Some(Fault::Reset) => return Err(Reset),
+            Some(Fault::UnavailableForSeconds) => return Ok(come_back("1".into())),
+            Some(Fault::UnavailableUntilDate) => return Ok(come_back(soon())),
+            Some(Fault::Stall) | None => {}
+        }
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.rate.try_acquire().is_err()) {
+            return Ok(answer(StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1".into())], String::new()));
+        }
+        Ok(match self.site.document(path) {
+            Some(document) => {
+                answer(StatusCode::OK, [(CONTENT_TYPE, "application/json".into())], document.to_string())
+            }
+            None => answer(StatusCode::NOT_FOUND, [], String::new()),
+        })
+    }
+}
+
+/// Just not enough for this many calls in flight. They may all come at once: their answers did.
+fn busy_rate(calls: u32, latency: Duration) -> RateLimiter {
+    let per_second = 0.9 * f64::from(calls) / latency.as_secs_f64().max(0.001);
+    RateLimiter::per_second((per_second as u32).max(1)).burst(calls)
+}
+
+fn come_back(when: String) -> Answer {
+    answer(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, when)], String::new())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a date in a header is one of the wall clock")]
+fn soon() -> String {
+    // Dates have whole seconds, rounded down: the wait is between one and two.
+    httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2))
+}
+
+fn answer(
+    status: StatusCode,
+    header: impl IntoIterator<Item = (HeaderName, String)>,
+    body: String,
+) -> Answer {
+    let mut answer = Response::new(Full::from(body));
+    *answer.status_mut() = status;
+    for (name, value) in header {
+        answer.headers_mut().insert(name, value.parse().expect("the value is plain ASCII"));
+    }
+    answer
+}
+
+/// Ends the connection without an answer.
+#[derive(Debug)]
+struct Reset;
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the connection is reset by plan")
+    }
+}
+
+impl std::error::Error for Reset {}

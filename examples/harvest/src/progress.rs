@@ -1,0 +1,116 @@
+//! How far the run is, on stderr: bars on a terminal, a line now and then elsewhere.
+
+use std::{sync::Arc, time::Duration};
+
+use evenkeel::task::Stop;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::stats::{Counts, Stats};
+
+const REDRAW: Duration = Duration::from_millis(100);
+const LINE: Duration = Duration::from_secs(2);
+
+/// Shows the counts until `end` drains, and says so when `stop` does.
+pub(crate) async fn show(stats: Arc<Stats>, stop: Stop, end: Stop) {
+    let bars = Bars::new();
+    let started = Instant::now();
+    let mut ticks = interval(if bars.are_seen() { REDRAW } else { LINE });
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            () = end.draining() => return,
+            () = stop.draining(), if !stopping => {
+                stopping = true;
+                bars.say("stopping: finishing what is in flight; once more to abort");
+            }
+            _ = ticks.tick() => {}
+        }
+        let view = stats.with(|counts| View::of(counts, started.elapsed()));
+        if bars.are_seen() {
+            bars.draw(&view);
+        } else if view.pages > 0 {
+            eprintln!("{}", view.line());
+        }
+    }
+}
+
+/// The counts that are shown.
+struct View {
+    pages: u64,
+    listed: u64,
+    users: u64,
+    in_flight: u64,
+    retries: u64,
+    /// Users stored per second.
+    rate: f64,
+}
+
+impl View {
+    fn of(counts: &Counts, time: Duration) -> Self {
+        Self {
+            pages: counts.pages,
+            listed: counts.listed,
+            users: counts.users,
+            in_flight: counts.in_flight,
+            retries: counts.retries.values().sum(),
+            rate: counts.users as f64 / time.as_secs_f64().max(0.001),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { pages, listed, users, .. } = self;
+        format!("{users} of {listed} users stored, {pages} pages read, {}", self.pace())
+    }
+
+    fn pace(&self) -> String {
+        format!("{} calls in flight, {} retries, {:.0} users/s", self.in_flight, self.retries, self.rate)
+    }
+}
+
+/// The bars; they vanish when dropped, to leave the screen to the report or the error.
+struct Bars {
+    all: MultiProgress,
+    pages: ProgressBar,
+    users: ProgressBar,
+}
+
+impl Bars {
+    fn new() -> Self {
+        // indicatif draws nothing where stderr is no terminal or a dumb one, and no colours where NO_COLOR is set.
+        let all = MultiProgress::new();
+        let style = |template| ProgressStyle::with_template(template).expect("the template is well formed");
+        let pages = all.add(ProgressBar::no_length().with_style(style("{spinner:.cyan} pages {pos}")));
+        let users = style("  users {bar:30.cyan/blue} {pos}/{len}  {msg}").progress_chars("=> ");
+        let users = all.add(ProgressBar::new(0).with_style(users));
+        Self { all, pages, users }
+    }
+
+    fn are_seen(&self) -> bool {
+        !self.all.is_hidden()
+    }
+
+    fn draw(&self, view: &View) {
+        self.pages.set_position(view.pages);
+        self.pages.tick();
+        self.users.set_length(view.listed);
+        self.users.set_message(view.pace());
+        self.users.set_position(view.users);
+    }
+
+    fn say(&self, line: &str) {
+        if self.are_seen() {
+            // A terminal that has gone away need not be told.
+            let _ = self.all.println(line);
+        } else {
+            eprintln!("{line}");
+        }
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        let _ = self.all.clear();
+    }
+}

@@ -1,0 +1,181 @@
+//! What a run has done: a table for people, JSON for programs.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::{
+    floor::Job,
+    stats::{Counts, Failure},
+};
+
+/// Failures that are listed below the table; the JSON has them all.
+const FAILURES_SHOWN: usize = 20;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Ended {
+    /// All was read.
+    Complete,
+    /// It was asked to stop, and finished what it had begun.
+    Drained,
+    /// It was stopped in the middle.
+    Aborted,
+}
+
+/// The figures of a run, in the JSON by these names.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) ended: Ended,
+    pub(crate) users: u64,
+    pub(crate) orders: u64,
+    pub(crate) pages: u64,
+    /// Users that were on a page and are not in the store, because the run ended before.
+    pub(crate) unfinished: u64,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    pub(crate) retries_by_reason: BTreeMap<String, u64>,
+    pub(crate) p50_seconds: f64,
+    pub(crate) p99_seconds: f64,
+    pub(crate) max_seconds: f64,
+    pub(crate) seconds: f64,
+    /// The optimal schedule of the same documents.
+    pub(crate) floor_seconds: f64,
+    pub(crate) one_by_one_seconds: f64,
+    pub(crate) peak_rss_bytes: Option<u64>,
+    pub(crate) store: String,
+}
+
+impl Report {
+    pub(crate) fn new(ended: Ended, counts: Counts, took: Duration, job: &Job, store: String) -> Self {
+        let Counts { pages, listed, users, orders, calls, retries, latencies, failures, .. } = counts;
+        Self {
+            ended,
+            users,
+            orders,
+            pages,
+            unfinished: listed - users,
+            failures,
+            calls,
+            retries: retries.values().sum(),
+            retries_by_reason: retries,
+            p50_seconds: latencies.percentile(0.5).as_secs_f64(),
+            p99_seconds: latencies.percentile(0.99).as_secs_f64(),
+            max_seconds: latencies.max().as_secs_f64(),
+            seconds: took.as_secs_f64(),
+            floor_seconds: job.floor().as_secs_f64(),
+            one_by_one_seconds: job.one_by_one().as_secs_f64(),
+            peak_rss_bytes: crate::process::peak_rss(),
+            store,
+        }
+    }
+
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("numbers, texts and lists of them are JSON")
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_FULL_CONDENSED);
+        let mut row = |name: &str, value: String| {
+            table.add_row([name.to_owned(), value]);
+        };
+        row("users", self.users.to_string());
+        row("orders", self.orders.to_string());
+        if self.ended != Ended::Complete {
+            row("not finished", format!("{} users of the {} pages read", self.unfinished, self.pages));
+        }
+        row("failures", self.failures.len().to_string());
+        row("calls", self.calls.to_string());
+        row("retries", self.retries_in_words());
+        let [p50, p99, max] = [self.p50_seconds, self.p99_seconds, self.max_seconds].map(milliseconds);
+        row("latency", format!("p50 {p50}, p99 {p99}, max {max}"));
+        row("time", format!("{:.2} s", self.seconds));
+        row("at best", format!("{:.2} s", self.floor_seconds));
+        row("one by one", format!("{:.1} s", self.one_by_one_seconds));
+        if let Some(bytes) = self.peak_rss_bytes {
+            row("peak memory", format!("{:.1} MB", bytes as f64 / 1e6));
+        }
+        row("store", self.store.clone());
+        table
+    }
+
+    /// The number of them, and a line for each reason.
+    fn retries_in_words(&self) -> String {
+        let reasons =
+            self.retries_by_reason.iter().map(|(reason, number)| format!("\n{number} for {reason}"));
+        format!("{}{}", self.retries, reasons.collect::<String>())
+    }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.0} ms", seconds * 1e3)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.table())?;
+        for failure in self.failures.iter().take(FAILURES_SHOWN) {
+            write!(f, "\nfailed: {failure}")?;
+        }
+        match self.failures.len().saturating_sub(FAILURES_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n... and {more} more failures"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failures: usize) -> Report {
+        let failure = |n| Failure { url: format!("http://h/{n}"), reason: "404 Not Found".into() };
+        let counts = Counts {
+            listed: 7,
+            users: 5,
+            failures: (0..failures).map(failure).collect(),
+            ..Counts::default()
+        };
+        let latency = Duration::from_millis(200);
+        let job = Job { documents: 11, pages: 1, latency, concurrency: 10, rate: None };
+        Report::new(Ended::Drained, counts, Duration::from_millis(450), &job, "sqlite:x".into())
+    }
+
+    #[test]
+    fn users_that_were_listed_and_not_stored_are_unfinished() {
+        assert_eq!(report(0).unfinished, 2);
+    }
+
+    #[test]
+    fn the_first_failures_are_shown_and_the_others_counted() {
+        let text = report(23).to_string();
+        assert_eq!(text.matches("failed: ").count(), 20);
+        assert!(text.contains("failed: http://h/19: 404 Not Found\n... and 3 more failures"), "{text}");
+        assert!(!report(20).to_string().contains("more failures"));
+    }
+
+    #[test]
+    fn retries_are_told_by_reason() {
+        let mut report = report(0);
+        assert_eq!(report.retries_in_words(), "0");
+        report.retries = 5;
+        report.retries_by_reason = [("timed out".into(), 2), ("429 Too Many Requests".into(), 3)].into();
+        assert_eq!(report.retries_in_words(), "5\n3 for 429 Too Many Requests\n2 for timed out");
+    }
+
+    #[test]
+    fn the_json_has_the_promised_names() {
+        let json: serde_json::Value = serde_json::from_str(&report(1).json()).unwrap();
+        let names = ["users", "orders", "failures", "calls", "retries", "seconds", "floor_seconds", "store"];
+        for name in names.into_iter().chain(["peak_rss_bytes", "ended", "one_by_one_seconds"]) {
+            assert!(json.get(name).is_some(), "{name}");
+        }
+        assert_eq!(json["failures"][0]["url"], "http://h/0");
+        assert_eq!(json["failures"][0]["reason"], "404 Not Found");
+        assert_eq!(json["ended"], "drained");
+    }
+}

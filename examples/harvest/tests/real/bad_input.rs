@@ -1,0 +1,101 @@
+//! What cannot be done is said in one line, with exit code 2.
+
+use std::fs;
+
+use tokio::process::Command;
+
+use crate::harness::{Answer, PROGRAM, Place, Server, answer, page, quiet};
+
+/// Runs it, and gives the one line that it has to say on stderr.
+async fn refused(command: &mut Command) -> String {
+    let output = command.output().await.unwrap();
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(output.stdout.is_empty(), "{line}");
+    line
+}
+
+async fn refused_first_page(first: Answer) -> String {
+    let place = Place::new();
+    let server = Server::start(move |_| {
+        let first = first.clone();
+        async move { first }
+    });
+    let server = server.await;
+    let line = refused(&mut place.harvest(&format!("--url {}", server.base))).await;
+    assert!(line.contains("/users.json: "), "{line}");
+    line
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn nobody_listens() {
+    let gone = Server::start(async |_| answer(200, "text/plain", "")).await.base.clone();
+    let line = refused(&mut Place::new().harvest(&format!("--url {gone}"))).await;
+    assert!(line.contains("no connection: Connection refused"), "{line}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_first_page_is_no_page() {
+    let html = refused_first_page(answer(200, "text/html", "<html>")).await;
+    assert!(html.contains("the content type is text/html, not JSON"), "{html}");
+    let missing = refused_first_page(answer(404, "application/json", "{}")).await;
+    assert!(missing.contains("404 Not Found"), "{missing}");
+    let cut_off = refused_first_page(answer(200, "application/json", r#"{"items": ["#)).await;
+    assert!(cut_off.contains("not valid JSON"), "{cut_off}");
+    let other = refused_first_page(answer(200, "application/json", r#"{"users": []}"#)).await;
+    assert!(other.contains("missing field `items`"), "{other}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_first_page_is_its_own_next_page() {
+    let line = refused_first_page(page(1..=3, Some("users.json"))).await;
+    assert!(line.contains("it is its own next page"), "{line}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_store_cannot_be_one() {
+    let place = Place::new();
+    fs::write(place.path("notes.txt"), "this is no database ".repeat(100)).unwrap();
+    for (store, reason) in [
+        (place.path("missing/store.db"), "unable to open database file"),
+        (place.path(""), "unable to open database file"),
+        (place.path("notes.txt"), "file is not a database"),
+    ] {
+        let flag = format!("sqlite:{store}");
+        let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", &flag])).await;
+        assert!(line.contains(&store) && line.contains(reason), "{line}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_json_cannot_be_written() {
+    let path = Place::new().path("missing/report.json");
+    let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--json", &path])).await;
+    assert!(line.contains(&path), "{line}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "real tier"]
+async fn there_are_too_few_file_descriptors() {
+    let limited = format!("ulimit -n 60 && exec {PROGRAM} --users 1");
+    let line = refused(quiet(Command::new("sh")).args(["-c", &limited])).await;
+    assert!(line.contains("too few file descriptors: 264 needed, 60 allowed"), "{line}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn flags_that_make_no_sense() {
+    let place = Place::new();
+    for flags in
+        ["--concurrency 0", "--faults many", "--url ftp://h/", "--url http://h/ --users 5", "--no-such-flag"]
+    {
+        refused(&mut place.harvest(flags)).await;
+    }
+}

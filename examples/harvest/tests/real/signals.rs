@@ -1,0 +1,82 @@
+//! Ctrl-C and SIGTERM in the middle of the work.
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::{
+    harness::{Place, text},
+    held::Held,
+};
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args([name, &pid]).status().await.unwrap();
+    assert!(sent.success());
+}
+
+/// Waits until the program says that it is stopping.
+async fn is_stopping(child: &mut Child) {
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.starts_with("stopping") {
+            return;
+        }
+    }
+    panic!("it ended without a word");
+}
+
+/// Waits for its end, and gives its exit code and its report.
+async fn ended(child: Child, place: &Place) -> (Option<i32>, Value) {
+    let output = child.wait_with_output().await.unwrap();
+    let report = place.report();
+    assert_eq!(report["users"], place.number("SELECT count(*) FROM users"), "{}", text(&output));
+    assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders"), "{}", text(&output));
+    assert_eq!(report["users"].as_u64().unwrap() + report["unfinished"].as_u64().unwrap(), 10, "{report}");
+    (output.status.code(), report)
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
+    for name in ["-TERM", "-INT"] {
+        let (place, api) = (Place::new(), Held::start().await);
+        let mut child = api.harvest(&place, "--concurrency 4", 3).await;
+        signal(&child, name).await;
+        is_stopping(&mut child).await;
+        api.released.send_replace(10);
+        let (code, report) = ended(child, &place).await;
+        assert_eq!((code, &report["ended"]), (Some(0), &"drained".into()));
+        // The window had 4 users; the second page may have had one of the 4 places for calls.
+        assert!((2..=4).contains(&report["users"].as_u64().unwrap()), "{report}");
+        assert_eq!(report["failures"].as_array().unwrap().len(), 0, "{report}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_second_signal_aborts_and_says_what_was_left() {
+    let (place, api) = (Place::new(), Held::start().await);
+    let mut child = api.harvest(&place, "--concurrency 4 --grace 2m", 3).await;
+    signal(&child, "-TERM").await;
+    is_stopping(&mut child).await;
+    signal(&child, "-TERM").await;
+    let (code, report) = ended(child, &place).await;
+    assert_eq!((code, &report["ended"]), (Some(128 + 15), &"aborted".into()));
+    assert_eq!(report["unfinished"], 10);
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn what_hangs_is_aborted_after_the_grace_period_and_the_rest_is_stored() {
+    let (place, api) = (Place::new(), Held::start().await);
+    let mut child = api.harvest(&place, "--concurrency 30 --grace 1s", 20).await;
+    signal(&child, "-TERM").await;
+    is_stopping(&mut child).await;
+    api.released.send_replace(1);
+    let (code, report) = ended(child, &place).await;
+    assert_eq!((code, &report["ended"]), (Some(128 + 15), &"aborted".into()));
+    assert_eq!((&report["users"], &report["orders"]), (&1.into(), &1.into()));
+}

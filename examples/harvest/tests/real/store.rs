@@ -1,0 +1,24 @@
+//! A database that stops taking what it is given.
+
+use rusqlite::Connection;
+
+use crate::{harness::Place, held::Held};
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_store_that_breaks_ends_the_run_with_a_report() {
+    let (place, api) = (Place::new(), Held::start().await);
+    let child = api.harvest(&place, "--concurrency 30", 20).await;
+    let database = Connection::open(place.path("store.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    api.released.send_replace(10);
+
+    // The program waits five seconds for the other writer.
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("harvest: cannot store a batch: database is locked"), "{stderr}");
+    let report = place.report();
+    assert_eq!((&report["ended"], &report["users"]), (&"aborted".into(), &0.into()));
+    assert_eq!(report["unfinished"], 10);
+}
