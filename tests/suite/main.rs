@@ -1,4 +1,5 @@
 //! Scenarios that need more than one crate.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod pin;
 mod wrapping;

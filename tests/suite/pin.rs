@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use evenkeel::{
     limit::RateLimiter,
     retry::{Backoff, Jitter, Policy, RetryError},
-    stream::{PaginateError, paginate, prelude::*},
+    stream::{PageError, paginate, prelude::*},
 };
 use evenkeel_testkit::{World, assert_took};
 use futures::{Stream, TryStreamExt as _};
@@ -28,18 +28,26 @@ static POLICY: Policy = Policy::new(
 #[derive(Debug)]
 struct ApiError;
 
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the call failed")
+    }
+}
+
+impl std::error::Error for ApiError {}
+
 #[derive(Debug)]
 struct User(u32);
 
 #[derive(Debug)]
 #[expect(dead_code, reason = "read through Debug when an assertion fails")]
 enum Failed {
-    Page(PaginateError<ApiError>),
+    Page(PageError),
     Call(RetryError<ApiError>),
 }
 
-impl From<PaginateError<ApiError>> for Failed {
-    fn from(error: PaginateError<ApiError>) -> Self {
+impl From<PageError> for Failed {
+    fn from(error: PageError) -> Self {
         Self::Page(error)
     }
 }
@@ -76,10 +84,11 @@ fn is_transient(_: &ApiError) -> bool {
 
 fn users(api: Api, limiter: Arc<RateLimiter>) -> impl Stream<Item = Result<u32, Failed>> + Send + Unpin {
     let pages = api.clone();
-    let users = paginate(0, async move |cursor| pages.page(cursor).await).try_par_map(100, async move |user| {
-        limiter.acquire().await;
-        Ok(POLICY.run(|| api.enrich(&user)).when(is_transient).await?)
-    });
+    let users =
+        paginate(0, async move |cursor| pages.page(cursor).await).try_par_map(100, async move |user| {
+            limiter.acquire().await;
+            Ok(POLICY.run(|| api.enrich(&user)).when(is_transient).await?)
+        });
     Box::pin(users)
 }
 

@@ -13,7 +13,7 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-const POLICY: Policy = Policy::new(Backoff::none()).max_attempts(4).attempt_timeout(secs(1));
+static POLICY: Policy = Policy::new(Backoff::none()).max_attempts(4).attempt_timeout(secs(1));
 
 #[test]
 fn a_limiter_inside_the_retry_paces_every_attempt() {
@@ -41,7 +41,7 @@ fn a_limiter_outside_the_retry_lets_retries_through_unpaced() {
         let calls = Cell::new(0);
         let call = async {
             limiter.acquire().await;
-            POLICY.run(|| ready(Err::<(), _>(calls.set(calls.get() + 1)))).await
+            POLICY.run(|| ready(Err::<(), _>(calls.replace(calls.get() + 1)))).await
         };
         assert_took!(call, Duration::ZERO).unwrap_err();
         assert_eq!(calls.get(), 4, "four calls within one permit");
@@ -58,7 +58,8 @@ fn an_attempts_time_limit_around_the_limiter_counts_the_queue() {
                 limiter.acquire().await;
             }
         };
-        let call = POLICY.max_attempts(1).run(async || {
+        let once = POLICY.clone().max_attempts(1);
+        let call = once.run(async || {
             limiter.acquire().await;
             Ok::<_, &str>(())
         });
@@ -70,7 +71,7 @@ fn an_attempts_time_limit_around_the_limiter_counts_the_queue() {
 #[test]
 fn the_total_limit_bounds_all_of_it() {
     World::run(async |_| {
-        let policy = POLICY.max_attempts(100).total_timeout(secs(5));
+        let policy = POLICY.clone().max_attempts(100).total_timeout(secs(5));
         let limiter = RateLimiter::per_second(1).burst(1);
         let mut tries = policy.start();
         let call = async {

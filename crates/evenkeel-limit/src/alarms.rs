@@ -30,8 +30,9 @@ pub(crate) struct Alarm {
     runtime: Handle,
     /// How many wait in this runtime.
     waiting: usize,
-    due: Tokens,
-    /// None if it is not set, or the runtime has been shut down.
+    /// The reading that it rings for, or earlier; None if it must be set anew.
+    due: Option<Tokens>,
+    /// None if it was never set, or the runtime has been shut down.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -47,7 +48,7 @@ impl Alarms {
         let id = runtime.id();
         match self.0.iter_mut().find(|alarm| alarm.runtime.id() == id) {
             Some(alarm) => alarm.waiting += 1,
-            None => self.0.push(Alarm { runtime, waiting: 1, due: 0, sleep: None }),
+            None => self.0.push(Alarm { runtime, waiting: 1, due: None, sleep: None }),
         }
         id
     }
@@ -67,13 +68,14 @@ impl Alarms {
     pub(crate) fn late_for(&mut self, due: Tokens) -> impl Iterator<Item = &mut Alarm> {
         self.0.iter_mut().filter(move |alarm| {
             let rings = alarm.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed());
-            !rings || alarm.due.wrapping_sub(due) > 0
+            let in_time = alarm.due.is_some_and(|set| set.wrapping_sub(due) <= 0);
+            !(rings && in_time)
         })
     }
 
-    /// Forgets what they are set to.
+    /// Makes all of them late: readings come at other times now.
     pub(crate) fn reset(&mut self) {
-        self.0.iter_mut().for_each(|alarm| alarm.sleep = None);
+        self.0.iter_mut().for_each(|alarm| alarm.due = None);
     }
 }
 
@@ -85,14 +87,16 @@ impl Alarm {
     /// can call it, too).
     pub(crate) fn set(&mut self, due: Tokens, mut wait: Duration, waker: &Waker) {
         let _entered = self.runtime.enter();
-        self.due = due;
-        self.sleep = None;
-        while self.sleep.is_none() && !is_shut_down() {
+        let mut set = None;
+        while set.is_none() && !is_shut_down() {
             let mut sleep = Box::pin(sleep(wait));
             let poll = pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker));
-            self.sleep = poll.is_pending().then_some(sleep);
+            set = poll.is_pending().then_some(sleep);
             wait = TICK;
         }
+        // Only now goes the old one: a paused clock that saw no timer would leap ahead.
+        self.sleep = set;
+        self.due = Some(due);
     }
 }
 

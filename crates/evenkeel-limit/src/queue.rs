@@ -167,3 +167,6 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -147,9 +147,9 @@ impl Turnstile {
     ///
     /// Nothing of others is called or dropped under the lock: neither here nor by `change`, which gives it back.
     fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
-        // Dropped in reverse order: the lock first.
-        let mut served = Served(Vec::new());
+        // Dropped in reverse order: the lock first, and the timers of those who were served when they are awake.
         let _retired;
+        let mut served = Served(Vec::new());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bucket) = &mut state.bucket {
             bucket.advance(Instant::now());

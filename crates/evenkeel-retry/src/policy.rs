@@ -202,6 +202,7 @@ impl Policy {
     }
 
     /// Starts a series of attempts that the caller's own loop drives: see [`Tries`].
+    #[inline]
     pub const fn start(&self) -> Tries<'_> {
         Tries::new(self)
     }

@@ -60,6 +60,7 @@ impl<Fut, E> State<Fut, E> {
 }
 
 impl<'p, Op, Fut, E> Run<'p, Op, Fut, E> {
+    #[inline]
     pub(crate) fn new(tries: Tries<'p>, operation: Op) -> Self {
         Self {
             operation,
@@ -180,6 +181,7 @@ where
 {
     type Output = Result<T, RetryError<E>>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut me = self.project();
         loop {

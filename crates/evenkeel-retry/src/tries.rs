@@ -50,6 +50,7 @@ pub struct Tries<'p> {
 }
 
 impl<'p> Tries<'p> {
+    #[inline]
     pub(crate) const fn new(policy: &'p Policy) -> Self {
         Self { policy, attempts: 0, progress: None }
     }

@@ -89,7 +89,8 @@ fn listen() -> Handle {
     handle
 }
 
-/// The ladder: drain, abort, end. The handler stays installed for good, so between runs a signal ends the process.
+/// The ladder: drain, abort, end. The handler stays installed for good, so between runs a signal ends the
+/// process.
 fn heard(number: i32) {
     let mut process = process();
     if process.active.is_empty() {

@@ -11,8 +11,9 @@ use evenkeel_task::{BoxError, Panic};
 
 /// Why a run ended, what became of every task, and the exit code that follows from it.
 ///
-/// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is not clean
-/// is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for each task.
+/// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is
+/// not clean is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for
+/// each task.
 ///
 /// # Examples
 ///
@@ -91,7 +92,8 @@ pub enum Reason {
     Signal(i32),
     /// The task of this name failed or panicked.
     Failed(Cow<'static, str>),
-    /// [`drain`](evenkeel_task::Stop::drain) or [`abort`](evenkeel_task::Stop::abort) was called, for this reason.
+    /// [`drain`](evenkeel_task::Stop::drain) or [`abort`](evenkeel_task::Stop::abort) was called, for this
+    /// reason.
     Stopped(Cow<'static, str>),
 }
 

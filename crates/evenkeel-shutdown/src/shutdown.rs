@@ -18,21 +18,22 @@ use crate::run::Run;
 
 /// Runs the tasks of a program until they end, a signal comes or one fails, and stops them in good order.
 ///
-/// - **SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal, or the end
-///   of the [grace period](Self::grace), aborts them. The third ends the process with 128 + its number.
+/// - **SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal,
+///   or the end of the [grace period](Self::grace), aborts them. The third ends the process with 128 + its
+///   number.
 /// - **A task that fails or panics** asks the others to drain. One that ends without an error does not.
-/// - **When all tasks have ended** [`run`](Self::run) gives the [`Report`]. A signal after that ends the process,
-///   with 128 + its number.
-/// - **A watchdog thread** ends the process 2 seconds after the tasks were aborted, or would have been: a runtime
-///   waits without end for a blocking call, and no timer inside of it can help. From the request to stop on it stays
-///   armed, so that `main` has the rest of that time; another run disarms it.
+/// - **When all tasks have ended** [`run`](Self::run) gives the [`Report`]. A signal after that ends the
+///   process, with 128 + its number.
+/// - **A watchdog thread** ends the process 2 seconds after the tasks were aborted, or would have been: a
+///   runtime waits without end for a blocking call, and no timer inside of it can help. From the request to
+///   stop on it stays armed, so that `main` has the rest of that time; another run disarms it.
 ///
 /// On Windows the signals are Ctrl-C (2) and Ctrl-Break (21); this has not been verified there.
 ///
 /// # Why not just use `tokio::signal` with a `CancellationToken`?
 ///
-/// Use them where the program has one task. They have no second signal, no deadline, and no report: a task that
-/// ignores the token keeps the process alive, and nothing says which one it is.
+/// Use them where the program has one task. They have no second signal, no deadline, and no report: a task
+/// that ignores the token keeps the process alive, and nothing says which one it is.
 ///
 /// # Examples
 ///
@@ -73,8 +74,8 @@ impl Shutdown {
         Self { jobs: Vec::new(), grace: Duration::from_secs(10), stop: Stop::new(), signals: true }
     }
 
-    /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals: for tests,
-    /// under paused time too, and for programs that have their own.
+    /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals:
+    /// for tests, under paused time too, and for programs that have their own.
     ///
     /// # Examples
     ///
@@ -107,8 +108,8 @@ impl Shutdown {
 
     /// Adds a task. [`run`](Self::run) calls `task` and spawns its future.
     ///
-    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] is the one of the whole run: a task may
-    /// [drain](Stop::drain) it to end the program.
+    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] is the one of the whole run: a
+    /// task may [drain](Stop::drain) it to end the program.
     ///
     /// # Examples
     ///
@@ -148,8 +149,8 @@ impl Shutdown {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future tells every task to abort and does not wait for them. A signal ends the process then,
-    /// and if the tasks had been asked to stop, so does the watchdog.
+    /// Dropping the future tells every task to abort and does not wait for them. A signal ends the process
+    /// then, and if the tasks had been asked to stop, so does the watchdog.
     ///
     /// # Panics
     ///

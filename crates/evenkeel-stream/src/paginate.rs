@@ -87,7 +87,7 @@ type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), Bo
 /// - **An error at a page comes after all items of the pages before it**, and ends the stream.
 /// - **It never runs in circles.** A cursor that leads back to its own page or to the first page ends the stream
 ///   with [`PageError::Loop`] at once; any other circle is found before three times as many pages were
-///   fetched as there are. It remembers three cursors, however many pages there are (Brent's method), so an
+///   fetched as there are, and until then its items come again. It remembers three cursors, however many pages there are (Brent's method), so an
 ///   endless source needs no more memory than a short one.
 /// - The fetch runs within the stream, in the task that polls it.
 /// - After its end it gives `None` for ever.
@@ -99,7 +99,7 @@ type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), Bo
 ///
 /// # Why not just use `try_unfold`?
 ///
-/// With `futures::stream::try_unfold` and `try_flatten` you write the end of the pages by hand, twenty lines that
+/// With `futures::stream::try_unfold` and `try_flatten` you write the end of the pages by hand, in lines that
 /// ask for ever when the server repeats a token; there is no prefetch, and the error does not know its page.
 ///
 /// # Examples

@@ -134,7 +134,8 @@ impl Error for GroupError {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure {
-    /// The name that [`Group::task`](crate::Group::task) gave; the body is called `body`, the group itself `group`.
+    /// The name that [`Group::task`](crate::Group::task) gave; the body is called `body`, the group itself
+    /// `group`.
     pub name: Option<Cow<'static, str>>,
     /// Where the task was spawned; for the body and the group, where [`group`](crate::group()) was called.
     pub place: &'static Location<'static>,
@@ -207,6 +208,7 @@ pub enum Cause {
     Error(BoxError),
     /// It panicked, or its destructor did.
     Panic(Panic),
-    /// [`Stop::abort`](crate::Stop::abort) was called on the group's own [`Stop`](crate::Stop), for this reason.
+    /// [`Stop::abort`](crate::Stop::abort) was called on the group's own [`Stop`](crate::Stop), for this
+    /// reason.
     Aborted(Cow<'static, str>),
 }

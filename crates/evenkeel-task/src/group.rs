@@ -23,10 +23,10 @@ const CHUNK: usize = 1024;
 
 /// Runs `body` and the tasks that it spawns into its [`Group`], and ends when all of them have ended.
 ///
-/// The body runs in the task of the caller, so it may borrow; what it spawns runs in tasks of its own. The first
-/// error or panic, of the body or of a task, stops the group: the body is dropped, and the others are aborted at
-/// their next await point, in chunks so that a large group does not hold a worker. No task lives and all
-/// destructors have run when the future gives its result, whatever that is.
+/// The body runs in the task of the caller, so it may borrow; what it spawns runs in tasks of its own. The
+/// first error or panic, of the body or of a task, stops the group: the body is dropped, and the others are
+/// aborted at their next await point, in chunks so that a large group does not hold a worker. No task lives
+/// and all destructors have run when the future gives its result, whatever that is.
 ///
 /// # Errors
 ///
@@ -35,9 +35,9 @@ const CHUNK: usize = 1024;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the body and tells every task to abort. It cannot wait: a task in the middle of a
-/// poll on another thread ends at its next await point, and failures have nobody to go to. It takes time in
-/// proportion to the number of tasks.
+/// Dropping the future drops the body and tells every task to abort. It cannot wait: a task in the middle
+/// of a poll on another thread ends at its next await point, and failures have nobody to go to. It takes
+/// time in proportion to the number of tasks.
 ///
 /// # Panics
 ///
@@ -46,9 +46,9 @@ const CHUNK: usize = 1024;
 ///
 /// # Why not just use `JoinSet`?
 ///
-/// Use it where one owner collects results of one type. Dropping a `JoinSet` aborts its tasks and does not wait
-/// for them, `shutdown` drops their panics, and only its owner can spawn. For results use a channel, or
-/// `par_map` of evenkeel-stream.
+/// Use it where one owner collects results of one type. Dropping a `JoinSet` aborts its tasks and does not
+/// wait for them, `shutdown` drops their panics, and only its owner can spawn. For results use a channel,
+/// or `par_map` of evenkeel-stream.
 ///
 /// # Examples
 ///
@@ -141,8 +141,8 @@ impl Drop for Owner {
 
 /// Spawns tasks into a group: a cheap handle that its body and its tasks may clone and keep.
 ///
-/// A task returns `()` or a `Result`, see [`IntoResult`]. Its error or panic stops the group; its value is dropped.
-/// After the group has begun to stop, or has ended, nothing is spawned any more.
+/// A task returns `()` or a `Result`, see [`IntoResult`]. Its error or panic stops the group; its value is
+/// dropped. After the group has begun to stop, or has ended, nothing is spawned any more.
 ///
 /// # Examples
 ///
@@ -268,8 +268,8 @@ impl Group {
     /// The stop signal of this group, for its tasks to watch and to give.
     ///
     /// A [drain](Stop::drain) is for the tasks to see: the group itself goes on until they end. An
-    /// [abort](Stop::abort) stops the group, with [`Cause::Aborted`] as its failure. The group gives it itself, when
-    /// it has told its tasks to abort.
+    /// [abort](Stop::abort) stops the group, with [`Cause::Aborted`] as its failure. The group gives it
+    /// itself, when it has told its tasks to abort.
     ///
     /// # Examples
     ///

@@ -37,7 +37,8 @@ pub struct Panic {
 }
 
 impl Panic {
-    /// The text of the panic, where it has one: `panic!` with a message, a failed assertion, an index out of bounds.
+    /// The text of the panic, where it has one: `panic!` with a message, a failed assertion, an index out
+    /// of bounds.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
@@ -127,7 +128,8 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
-/// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error back.
+/// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error
+/// back.
 ///
 /// # Examples
 ///
@@ -182,6 +184,10 @@ pub fn catch_panic<F: Future>(future: F) -> CatchPanic<F> {
 
 pin_project! {
     /// The future of [`catch_panic`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the future within it; a panic of that destructor is not caught.
     ///
     /// # Examples
     ///

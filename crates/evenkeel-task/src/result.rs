@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-/// Any error that can cross tasks, boxed: every [`Error`] type, `anyhow::Error`, `String` and `&str` convert into it.
+/// Any error that can cross tasks, boxed: every [`Error`] type, `anyhow::Error`, `String` and `&str`
+/// convert into it.
 ///
 /// # Examples
 ///
@@ -17,10 +18,11 @@ use std::error::Error;
 /// ```
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// The outputs a task may have: `()`, a [`Result`] whose error becomes a [`BoxError`], or none because it never ends.
+/// The outputs a task may have: `()`, a [`Result`] whose error becomes a [`BoxError`], or none because it
+/// never ends.
 ///
-/// The value of an `Ok` is dropped: a task hands its results on through a channel or shared state. The trait is
-/// sealed; it is public so that bounds can name it.
+/// The value of an `Ok` is dropped: a task hands its results on through a channel or shared state. The
+/// trait is sealed; it is public so that bounds can name it.
 ///
 /// An `async` block that uses `?` has to name its error type, as in any other place where Rust cannot see it:
 /// end the block with `Ok::<_, BoxError>(())`.

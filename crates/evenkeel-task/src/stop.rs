@@ -9,17 +9,18 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give up now).
+/// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give
+/// up now).
 ///
-/// It is a cheap handle: clones are the same signal. It never goes back, an abort implies a drain, and the first
-/// [reason](Self::reason) stays. Whoever holds it may give the signal as well as watch it; to hand out one that
-/// cannot stop you, give a [`child`](Self::child).
+/// It is a cheap handle: clones are the same signal. It never goes back, an abort implies a drain, and the
+/// first [reason](Self::reason) stays. Whoever holds it may give the signal as well as watch it; to hand
+/// out one that cannot stop you, give a [`child`](Self::child).
 ///
 /// # Why not just use `CancellationToken`?
 ///
-/// Use it where one step is enough. A service needs two: on the first it closes its listener and finishes its
-/// requests, on the second it stops. Two tokens passed by hand have no reason, and nothing makes the second imply
-/// the first. A `Stop` is made of two tokens and accepts one: `Stop::from(token)`.
+/// Use it where one step is enough. A service needs two: on the first it closes its listener and finishes
+/// its requests, on the second it stops. Two tokens passed by hand have no reason, and nothing makes the
+/// second imply the first. A `Stop` is made of two tokens and accepts one: `Stop::from(token)`.
 ///
 /// # Examples
 ///
@@ -117,7 +118,8 @@ impl Stop {
 
     /// Ends when the soft stop is asked for, at once if it has been.
     ///
-    /// The future owns what it needs, so it fits where `'static` is asked, such as axum's `with_graceful_shutdown`.
+    /// The future owns what it needs, so it fits where `'static` is asked, such as axum's
+    /// `with_graceful_shutdown`.
     ///
     /// # Cancel safety
     ///
@@ -226,6 +228,10 @@ impl fmt::Debug for Stop {
 
 pin_project! {
     /// The future of [`Stop::draining`] and [`Stop::aborting`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing: the signal is given to the others all the same.
     ///
     /// # Examples
     ///

@@ -74,6 +74,9 @@ fn many_turns_at_one_instant_come_without_being_polled() {
         advance(Duration::from_secs(10)).await;
         let served = waiters.iter().filter(|waiter| waiter.wakes() == 1).count();
         assert!(served < 100, "not all by one call of the timer");
+        let nano = Duration::from_nanos(1);
+        assert_eq!(limiter.try_acquire().unwrap_err().retry_after, Some(nano), "never zero");
+        assert_eq!(limiter.snapshot().available, 1, "never more than the burst");
         sleep(ms(5)).await;
         assert!(waiters.iter().all(|waiter| waiter.wakes() == 1));
     });
@@ -162,6 +165,21 @@ fn dropping_a_big_one_lets_the_small_ones_through() {
         assert!(big.is_err());
         assert_eq!(start.elapsed(), ms(1001));
         assert_eq!(limiter.snapshot().available, 100);
+    });
+}
+
+#[test]
+fn dropping_a_big_one_brings_the_turn_of_the_next_forward() {
+    World::run(async |_| {
+        let limiter = RateLimiter::per_second(100).burst(50).start_empty();
+        let big = ByHand::queued(limiter.acquire_many(50));
+        let small = ByHand::queued(limiter.acquire_many(2));
+        sleep(ms(5)).await;
+        drop(big);
+        sleep(ms(14)).await;
+        assert_eq!(small.wakes(), 0);
+        sleep(ms(1)).await;
+        assert_eq!(small.wakes(), 1, "by the timer");
     });
 }
 

@@ -1,7 +1,11 @@
 //! One limiter in several runtimes: statics, clocks that disagree (P7), runtimes that go away.
 
 use std::{
-    sync::{Arc, mpsc},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -166,6 +170,32 @@ fn tasks_dropped_with_their_runtime_leave_the_queue() {
     drop(runtime);
     assert_eq!(limiter.snapshot().waiting, 0);
     assert_eq!(Arc::strong_count(&limiter), 1);
+}
+
+#[test]
+fn nobody_who_waits_means_no_timer() {
+    let parks = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&parks);
+    let count = move || _ = counter.fetch_add(1, Relaxed);
+    let runtime =
+        Builder::new_current_thread().enable_all().start_paused(true).on_thread_park(count).build().unwrap();
+    runtime.block_on(async {
+        let parked_in_an_hour = async || {
+            sleep(ms(1)).await;
+            let before = parks.load(Relaxed);
+            sleep(Duration::from_secs(3600)).await;
+            parks.load(Relaxed) - before
+        };
+        let expected = parked_in_an_hour().await;
+        let limiter = RateLimiter::per_second(100).burst(1).start_empty();
+        let waiter = ByHand::queued(limiter.acquire());
+        drop(waiter);
+        assert_eq!(parked_in_an_hour().await, expected);
+        limiter.try_acquire().unwrap();
+        let waiter = ByHand::queued(limiter.acquire());
+        assert!(parked_in_an_hour().await > expected, "or this test shows nothing");
+        drop(waiter);
+    });
 }
 
 #[test]

@@ -11,7 +11,8 @@ use super::slab::Key;
 use crate::{CatchPanic, Cause, IntoResult, Panic, catch_panic};
 
 pin_project! {
-    /// Runs a task and tells its group how it ended, after its future has been dropped. Nobody needs a `JoinHandle`.
+    /// Runs a task and tells its group how it ended, after its future has been dropped. Nobody needs a
+    /// `JoinHandle`.
     pub(super) struct Child<F> {
         #[pin]
         future: CatchPanic<F>,

@@ -73,7 +73,8 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The values in the slots from `start` on, at most `slots` of them, and whether there are slots behind them.
+    /// The values in the slots from `start` on, at most `slots` of them, and whether there are slots behind
+    /// them.
     pub(super) fn range_mut(&mut self, start: usize, slots: usize) -> (impl Iterator<Item = &mut T>, bool) {
         let len = self.slots.len();
         let end = len.min(start.saturating_add(slots));
@@ -94,7 +95,9 @@ mod tests {
     proptest! {
         /// Random operations, against a list of everything that was ever inserted.
         #[test]
-        fn a_key_finds_its_own_value_until_it_is_removed(operations in prop::collection::vec(any::<(bool, usize)>(), 1..200)) {
+        fn a_key_finds_its_own_value_until_it_is_removed(
+            operations in prop::collection::vec(any::<(bool, usize)>(), 1..200)
+        ) {
             let mut slab = Slab::new();
             let mut inserted: Vec<(Key, bool)> = Vec::new();
             let mut most = 0;

@@ -1,0 +1,29 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+xflags::xflags! {
+    /// Evenkeel and its peers, side by side.
+    cmd evenkeel-bench {
+        /// Measures, and prints the ratio to the best peer.
+        default cmd measure {
+            /// Only rows whose id contains this.
+            optional filter: String
+            /// Fewer and shorter rounds: a look, not a figure to quote.
+            optional --quick
+            /// Updates the committed results in this folder as well.
+            optional --save folder: PathBuf
+            /// Where the results are written.
+            optional --out file: PathBuf
+            /// Lists the rows and measures nothing.
+            optional --list
+        }
+        /// Makes a page and the README's pictures of the committed results.
+        cmd report {
+            /// The folder of the committed results; the pictures are written there.
+            required results: PathBuf
+            /// Where the page is written.
+            required page: PathBuf
+        }
+    }
+}

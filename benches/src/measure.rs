@@ -1,0 +1,62 @@
+//! What a round costs: wall time, processor time, allocations.
+
+use std::{
+    alloc::System,
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The cost of some operations done together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) wall: Duration,
+    /// Of the whole process, all its threads.
+    pub(crate) cpu: Duration,
+    pub(crate) allocations: u64,
+    /// Bytes that are still allocated at the end.
+    pub(crate) bytes: i64,
+}
+
+/// Runs `work` and measures it; what it gives back is dropped after the measurement.
+pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> Sample {
+    let region = Region::new(ALLOCATOR);
+    let (wall, cpu) = (Instant::now(), processor_time());
+    let kept = work();
+    let (cpu, wall) = (processor_time().saturating_sub(cpu), wall.elapsed());
+    let heap = region.change();
+    drop(kept);
+    Sample {
+        wall,
+        cpu,
+        allocations: (heap.allocations + heap.reallocations) as u64,
+        bytes: heap.bytes_allocated as i64 - heap.bytes_deallocated as i64 + heap.bytes_reallocated as i64,
+    }
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_time_and_what_is_kept_costs_bytes() {
+        let sample = measured(|| {
+            let mut sum = 0_u64;
+            for n in 0..3_000_000_u64 {
+                sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(n));
+            }
+            (sum, vec![0_u8; 100_000])
+        });
+        assert!(sample.cpu > Duration::from_micros(100) && sample.wall > Duration::from_micros(100));
+        assert!(sample.allocations >= 1 && sample.bytes >= 100_000);
+    }
+}

@@ -1,0 +1,144 @@
+//! The results as one self-contained page.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use crate::{
+    chart,
+    results::{Line, Results},
+    svg::{Escaped, Ink, Theme},
+};
+
+/// The whole page: no script, no font and no picture from anywhere else.
+pub(crate) fn page(results: &Results) -> String {
+    let mut page = String::new();
+    let _ = write!(
+        page,
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
+         <title>Evenkeel beside its peers</title><style>{}</style><h1>Evenkeel beside its peers</h1>",
+        style()
+    );
+    let machine =
+        results.machine.iter().map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join("; ");
+    let _ = write!(
+        page,
+        "<p>Each row was measured in one process, ours and the peers in turn. The ratio is ours to the best peer, the \
+         median over all rounds: below 1 is cheaper. Where the noise is larger than the difference there is no \
+         verdict. <small>{}</small></p>",
+        Escaped(&machine)
+    );
+    for (pattern, rows) in patterns(&results.rows) {
+        let _ = write!(page, "<h2>{}</h2>", Escaped(pattern));
+        page += &chart::ratios(&rows, Theme::Page, &format!("{pattern}: ratios to the best peer"));
+        page += "<div class=wide><table><tr><th>row<th>entrant<th>least<th>quartiles<th>median<th>unit<th>wall<th>cpu<th>allocations<th>ratio<th>target</tr>";
+        rows.iter().for_each(|row| page += &cells(row));
+        page += "</table></div>";
+    }
+    page + "</html>\n"
+}
+
+/// The rows by their first word, in their order.
+fn patterns(rows: &[Line]) -> BTreeMap<&str, Vec<&Line>> {
+    let mut patterns: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+    for row in rows {
+        patterns.entry(row.id.split('/').next().unwrap_or_default()).or_default().push(row);
+    }
+    patterns
+}
+
+fn cells(row: &Line) -> String {
+    let mut costs: Vec<_> = row.costs.iter().collect();
+    costs.sort_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    let mut cells = String::new();
+    for (index, (name, cost)) in costs.iter().enumerate() {
+        let (id, verdict, target) = if index == 0 {
+            let noise = row.noise.map(|noise| format!(" ±{:.1} %", noise * 100.0)).unwrap_or_default();
+            let ratio =
+                row.ratio.map(|ratio| format!("{ratio}{noise} {}", row.verdict())).unwrap_or_default();
+            (row.id.as_str(), ratio, row.target.map(|target| target.to_string()).unwrap_or_default())
+        } else {
+            ("", String::new(), String::new())
+        };
+        let _ = write!(
+            cells,
+            "<tr{}><td>{}<td>{}<td>{}<td>{} – {}<td><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            if index == 0 { " class=first" } else { "" },
+            Escaped(id),
+            Escaped(name),
+            cost.min,
+            cost.lower_quartile,
+            cost.upper_quartile,
+            cost.median,
+            Escaped(&row.unit),
+            cost.wall,
+            cost.cpu,
+            cost.allocations,
+            verdict,
+            target
+        );
+    }
+    cells
+}
+
+fn style() -> String {
+    let variables = |dark| Ink::ALL.map(|ink| format!("{}:{}", ink.variable(), ink.colour(dark))).join(";");
+    format!(
+        ":root{{color-scheme:light dark;--page:#fff;{}}}@media(prefers-color-scheme:dark){{:root{{--page:#0d1117;{}}}}}\
+         body{{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:1100px;margin:0 auto;padding:1rem}}\
+         svg{{width:100%;max-width:760px;height:auto}}.wide{{overflow-x:auto}}table{{border-collapse:collapse;font-size:13px;white-space:nowrap}}\
+         td,th{{text-align:left;padding:.1rem .6rem}}td:nth-child(n+3){{font-variant-numeric:tabular-nums}}\
+         .first td{{border-top:1px solid var(--faint)}}small,th{{color:var(--faint);font-weight:normal}}",
+        variables(false),
+        variables(true)
+    )
+}
+
+/// Whether a row is in the README's picture: of the places where a future is driven it shows the usual one, a task
+/// of the multi-threaded runtime.
+pub(crate) fn is_shown_first(id: &str) -> bool {
+    ["current/block_on", "current/task", "multi/block_on"].iter().all(|place| !id.ends_with(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Cost;
+
+    #[test]
+    fn the_page_is_whole_and_takes_nothing_from_elsewhere() {
+        let cost = Cost {
+            min: 1.0,
+            lower_quartile: 2.0,
+            median: 3.0,
+            upper_quartile: 4.0,
+            max: 5.0,
+            wall: 6.0,
+            cpu: 7.0,
+            allocations: 0.0,
+        };
+        let row = Line {
+            id: "retry/<b>".into(),
+            unit: "ns/op".into(),
+            metric: "cpu".into(),
+            ours: Some(3.0),
+            peers: BTreeMap::from([("peer".into(), 3.0)]),
+            best_peer: Some("peer".into()),
+            ratio: Some(1.0),
+            noise: Some(0.1),
+            floor: None,
+            target: Some(0.8),
+            costs: BTreeMap::from([("evenkeel".into(), cost), ("peer".into(), cost)]),
+        };
+        let page = page(&Results { machine: BTreeMap::new(), rows: vec![row] });
+        assert!(page.contains("retry/&lt;b&gt;") && !page.contains("<b>\""));
+        assert!(page.contains("no difference") && page.contains("<svg"));
+        for foreign in ["<script", "src=", "@import", "url("] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn one_place_of_each_row_is_shown_first() {
+        assert!(is_shown_first("retry/success/multi/task") && is_shown_first("limit/try-acquire-granted"));
+        assert!(!is_shown_first("retry/success/current/task"));
+    }
+}

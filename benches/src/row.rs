@@ -1,0 +1,140 @@
+//! A row: one thing that we and our peers do, and what it may cost.
+
+use std::{pin::Pin, sync::Arc};
+
+use crate::measure::{Sample, measured};
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// Processor time of the process, in nanoseconds for an operation.
+    Cpu,
+    /// Wall time, in nanoseconds for an operation.
+    Wall,
+}
+
+impl Metric {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Wall => "wall",
+        }
+    }
+
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::Cpu | Self::Wall => "ns/op",
+        }
+    }
+
+    /// The value of a sample of this many operations.
+    pub(crate) fn of(self, sample: Sample, operations: u64) -> f64 {
+        let total = match self {
+            Self::Cpu => sample.cpu.as_nanos() as f64,
+            Self::Wall => sample.wall.as_nanos() as f64,
+        };
+        total / operations as f64
+    }
+}
+
+/// Does a number of operations, and says what they cost.
+pub(crate) type Round = Box<dyn FnMut(u64) -> Sample>;
+
+/// The name of our own entrant.
+pub(crate) const OURS: &str = "evenkeel";
+/// The name of the entrant that nobody can beat: the work without any library.
+pub(crate) const FLOOR: &str = "floor";
+
+pub(crate) struct Entrant {
+    pub(crate) name: String,
+    pub(crate) round: Round,
+}
+
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) metric: Metric,
+    /// The ratio to the best peer that we want to reach.
+    pub(crate) target: Option<f64>,
+    pub(crate) entrants: Vec<Entrant>,
+}
+
+impl Row {
+    pub(crate) fn new(id: impl Into<String>, metric: Metric) -> Self {
+        Self { id: id.into(), metric, target: None, entrants: Vec::new() }
+    }
+
+    pub(crate) fn target(mut self, ratio: f64) -> Self {
+        self.target = Some(ratio);
+        self
+    }
+
+    /// Adds an entrant that does the operations it is told to, and may keep something until they are measured.
+    pub(crate) fn with<T>(self, name: &str, mut work: impl FnMut(u64) -> T + 'static) -> Self {
+        self.with_round(name, Box::new(move |operations| measured(|| work(operations))))
+    }
+
+    pub(crate) fn with_round(mut self, name: &str, round: Round) -> Self {
+        self.entrants.push(Entrant { name: name.to_owned(), round });
+        self
+    }
+}
+
+type Work = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A row whose entrants are asynchronous: it becomes four, one for each place where a future can be driven.
+///
+/// A library can be linear in one of them and quadratic in another, as joins of many handles are.
+pub(crate) struct AsyncRow {
+    id: &'static str,
+    metric: Metric,
+    target: Option<f64>,
+    entrants: Vec<(String, Work)>,
+}
+
+impl AsyncRow {
+    pub(crate) fn new(id: &'static str, metric: Metric) -> Self {
+        Self { id, metric, target: None, entrants: Vec::new() }
+    }
+
+    pub(crate) fn target(mut self, ratio: f64) -> Self {
+        self.target = Some(ratio);
+        self
+    }
+
+    pub(crate) fn with<F>(mut self, name: &str, work: impl Fn(u64) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.entrants.push((name.to_owned(), Arc::new(move |operations| Box::pin(work(operations)))));
+        self
+    }
+
+    pub(crate) fn everywhere(self) -> impl Iterator<Item = Row> {
+        ["current/block_on", "current/task", "multi/block_on", "multi/task"].into_iter().map(move |place| {
+            let mut row = Row::new(format!("{}/{place}", self.id), self.metric);
+            row.target = self.target;
+            for (name, work) in &self.entrants {
+                row = row.with_round(name, driven(place, work.clone()));
+            }
+            row
+        })
+    }
+}
+
+fn driven(place: &'static str, work: Work) -> Round {
+    let mut builder = match place.starts_with("current") {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(2).enable_all().build().expect("a runtime for a benchmark");
+    Box::new(move |operations| {
+        let work = work(operations);
+        if place.ends_with("task") {
+            measured(|| {
+                runtime.block_on(async { tokio::spawn(work).await.expect("a benchmark does not panic") })
+            })
+        } else {
+            measured(|| runtime.block_on(work))
+        }
+    })
+}

@@ -1,0 +1,14 @@
+//! What is measured: a file for each pattern.
+
+use crate::row::Row;
+
+mod limit;
+mod pool;
+mod retry;
+mod stream;
+mod task;
+
+/// All rows, in the order in which they are shown.
+pub(crate) fn all() -> Vec<Row> {
+    [retry::rows(), limit::rows(), stream::rows(), pool::rows(), task::rows()].into_iter().flatten().collect()
+}

@@ -1,0 +1,110 @@
+//! Pools: a checkout that need not wait, and one among many that wait.
+
+use std::{convert::Infallible, hint::black_box, sync::Arc};
+
+use evenkeel::pool::{Manage, Pool};
+use tokio::task::yield_now;
+
+use crate::row::{AsyncRow, Metric, OURS, Row};
+
+/// Objects that cost nothing to make.
+struct Units;
+
+impl Manage for Units {
+    type Object = u64;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u64, Infallible> {
+        Ok(0)
+    }
+}
+
+impl deadpool::managed::Manager for Units {
+    type Type = u64;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<u64, Infallible> {
+        Ok(0)
+    }
+
+    async fn recycle(
+        &self,
+        _: &mut u64,
+        _: &deadpool::managed::Metrics,
+    ) -> deadpool::managed::RecycleResult<Infallible> {
+        Ok(())
+    }
+}
+
+const TASKS: u64 = 1000;
+const OBJECTS: usize = 10;
+
+pub(crate) fn rows() -> Vec<Row> {
+    uncontended().everywhere().chain(contended().everywhere()).collect()
+}
+
+fn ours(max: usize) -> Pool<Units> {
+    Pool::builder(Units).max(max).build().expect("a pool of some objects")
+}
+
+/// With a time-out to wait, as ours has: without one deadpool waits for ever.
+fn deadpool_of(max: usize) -> deadpool::managed::Pool<Units> {
+    let builder = deadpool::managed::Pool::builder(Units).max_size(max).runtime(deadpool::Runtime::Tokio1);
+    builder.wait_timeout(Some(std::time::Duration::from_secs(30))).build().expect("a pool of some objects")
+}
+
+fn uncontended() -> AsyncRow {
+    AsyncRow::new("pool/get", Metric::Cpu)
+        .with(OURS, |n| async move {
+            let pool = ours(4);
+            for _ in 0..n {
+                black_box(pool.get().await).ok();
+            }
+        })
+        .with("deadpool", |n| async move {
+            let pool = deadpool_of(4);
+            for _ in 0..n {
+                black_box(pool.get().await).ok();
+            }
+        })
+}
+
+/// A thousand tasks share ten objects, and hold each over one yield.
+fn contended() -> AsyncRow {
+    AsyncRow::new("pool/get-contended", Metric::Cpu)
+        .with(OURS, |n| {
+            let pool = ours(OBJECTS);
+            share(n, Arc::new(pool), async |pool| {
+                let lease = pool.get().await;
+                yield_now().await;
+                drop(black_box(lease));
+            })
+        })
+        .with("deadpool", |n| {
+            let pool = deadpool_of(OBJECTS);
+            share(n, Arc::new(pool), async |pool| {
+                let lease = pool.get().await;
+                yield_now().await;
+                drop(black_box(lease));
+            })
+        })
+}
+
+async fn share<P, F, Fut>(n: u64, pool: Arc<P>, checkout: F)
+where
+    P: Send + Sync + 'static,
+    F: Fn(Arc<P>) -> Fut + Copy + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..TASKS.min(n) {
+        let pool = pool.clone();
+        let times = n / TASKS + u64::from(task < n % TASKS);
+        tasks.spawn(async move {
+            for _ in 0..times {
+                checkout(pool.clone()).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+}

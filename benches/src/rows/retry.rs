@@ -1,0 +1,123 @@
+//! Retry: what a call costs that needs none, and one that needs two without delay.
+
+use std::{future::ready, hint::black_box, sync::atomic::AtomicU32, time::Duration};
+
+use backon::Retryable as _;
+use evenkeel::retry::{Backoff, Policy};
+use tower::{Service, ServiceExt, retry::Policy as TowerPolicy};
+
+use crate::row::{AsyncRow, FLOOR, Metric, OURS, Row};
+
+const INITIAL: Duration = Duration::from_millis(100);
+const CAP: Duration = Duration::from_secs(10);
+
+static POLICY: Policy = Policy::exponential(INITIAL, CAP).max_attempts(4);
+static AT_ONCE: Policy = Policy::new(Backoff::none()).max_attempts(3);
+
+#[derive(Debug)]
+struct Refused;
+
+async fn succeed() -> Result<u64, Refused> {
+    Ok(black_box(1))
+}
+
+/// Succeeds every third time.
+async fn third(calls: &AtomicU32) -> Result<u64, Refused> {
+    match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 {
+        2 => Ok(black_box(1)),
+        _ => Err(Refused),
+    }
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    success().everywhere().chain(zero_delay().everywhere()).collect()
+}
+
+/// Peers are used as their documentation shows: a builder for each call, except where they keep one.
+fn success() -> AsyncRow {
+    AsyncRow::new("retry/success", Metric::Cpu)
+        .target(0.8)
+        .with(OURS, |n| async move {
+            for _ in 0..n {
+                black_box(POLICY.run(succeed).await).ok();
+            }
+        })
+        .with("backon", |n| async move {
+            let builder = backon::ExponentialBuilder::default()
+                .with_min_delay(INITIAL)
+                .with_max_delay(CAP)
+                .with_jitter();
+            for _ in 0..n {
+                black_box(succeed.retry(builder).await).ok();
+            }
+        })
+        .with("backoff", |n| async move {
+            for _ in 0..n {
+                let operation = || async { succeed().await.map_err(backoff::Error::transient) };
+                black_box(backoff::future::retry(backoff::ExponentialBackoff::default(), operation).await)
+                    .ok();
+            }
+        })
+        .with("tokio-retry", |n| async move {
+            for _ in 0..n {
+                let delays =
+                    tokio_retry::strategy::ExponentialBackoff::from_millis(2).factor(50).max_delay(CAP);
+                let delays = delays.map(tokio_retry::strategy::jitter).take(3);
+                black_box(tokio_retry::Retry::start(delays, succeed).await).ok();
+            }
+        })
+        .with("tower", |n| async move {
+            let service = tower::service_fn(|()| succeed());
+            let mut service = tower::retry::Retry::new(Never, service);
+            for _ in 0..n {
+                let Ok(service) = ServiceExt::<()>::ready(&mut service).await else { return };
+                black_box(service.call(()).await).ok();
+            }
+        })
+        .with(FLOOR, |n| async move {
+            for _ in 0..n {
+                black_box(succeed().await).ok();
+            }
+        })
+}
+
+/// tower leaves the policy to its user: this one retries errors at once, which never happens here.
+#[derive(Clone)]
+struct Never;
+
+impl TowerPolicy<(), u64, Refused> for Never {
+    type Future = std::future::Ready<()>;
+
+    fn retry(&mut self, (): &mut (), result: &mut Result<u64, Refused>) -> Option<Self::Future> {
+        result.is_err().then(|| ready(()))
+    }
+
+    fn clone_request(&mut self, (): &()) -> Option<()> {
+        Some(())
+    }
+}
+
+fn zero_delay() -> AsyncRow {
+    AsyncRow::new("retry/two-without-delay", Metric::Wall)
+        .target(0.001)
+        .with(OURS, |n| async move {
+            let calls = AtomicU32::new(0);
+            for _ in 0..n {
+                black_box(AT_ONCE.run(|| third(&calls)).await).ok();
+            }
+        })
+        .with("backon", |n| async move {
+            let calls = AtomicU32::new(0);
+            let builder = backon::ConstantBuilder::default().with_delay(Duration::ZERO).with_max_times(2);
+            for _ in 0..n {
+                black_box((|| third(&calls)).retry(builder).await).ok();
+            }
+        })
+        .with("tokio-retry", |n| async move {
+            let calls = AtomicU32::new(0);
+            for _ in 0..n {
+                let delays = std::iter::repeat_n(Duration::ZERO, 2);
+                black_box(tokio_retry::Retry::start(delays, || third(&calls)).await).ok();
+            }
+        })
+}

@@ -1,0 +1,40 @@
+//! The results as a table for the terminal.
+
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+
+use crate::results::Results;
+
+pub(crate) fn render(results: &Results) -> String {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "row",
+        "unit",
+        "ours",
+        "best peer",
+        "",
+        "ratio",
+        "noise",
+        "target",
+        "floor",
+        "verdict",
+    ]);
+    for row in &results.rows {
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let best = row.best_peer.clone().unwrap_or_default();
+        let missed = row.ratio.zip(row.target).is_some_and(|(ratio, target)| ratio > target);
+        table.add_row([
+            row.id.clone(),
+            format!("{} {}", row.metric, row.unit),
+            number(row.ours),
+            number(row.peers.get(&best).copied()),
+            best,
+            number(row.ratio),
+            row.noise.map(|noise| format!("±{:.1} %", noise * 100.0)).unwrap_or_default(),
+            number(row.target) + if missed { " missed" } else { "" },
+            number(row.floor),
+            row.verdict().to_owned(),
+        ]);
+    }
+    table.to_string()
+}

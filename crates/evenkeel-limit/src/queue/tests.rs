@@ -1,0 +1,76 @@
+//! The slab.
+
+use std::collections::VecDeque;
+
+use proptest::prelude::*;
+use tokio::runtime::Builder;
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(u32),
+    Serve,
+    Claim,
+    Cancel(prop::sample::Index),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..10_u32).prop_map(Step::Push),
+        2 => Just(Step::Serve),
+        2 => Just(Step::Claim),
+        2 => any::<prop::sample::Index>().prop_map(Step::Cancel),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// It is a line from which one can leave anywhere, and it uses its places again.
+    #[test]
+    fn is_a_line(steps in prop::collection::vec(step(), 1..200)) {
+        let runtime = Builder::new_current_thread().build().unwrap().handle().id();
+        let (mut queue, mut line, mut served) = (Queue::default(), VecDeque::new(), VecDeque::new());
+        let mut peak = 0;
+        for step in steps {
+            match step {
+                Step::Push(permits) => {
+                    let key = queue.push(Waiter { permits, waker: Waker::noop().clone(), runtime });
+                    line.push_back((key, permits));
+                }
+                Step::Serve => {
+                    let first = line.pop_front();
+                    prop_assert_eq!(queue.serve().map(|waiter| waiter.permits), first.map(|(_, permits)| permits));
+                    served.extend(first);
+                }
+                Step::Claim => {
+                    let claimed = served.pop_front();
+                    prop_assert_eq!(claimed.and_then(|(key, _)| queue.claim(key)), claimed.map(|(_, permits)| permits));
+                }
+                Step::Cancel(index) if !line.is_empty() => {
+                    let (key, permits) = line.remove(index.index(line.len())).unwrap();
+                    prop_assert_eq!(queue.claim(key), None);
+                    prop_assert_eq!(queue.cancel(key).permits, permits);
+                }
+                Step::Cancel(_) => {}
+            }
+            peak = peak.max(line.len() + served.len());
+            prop_assert_eq!(queue.len(), line.len());
+            prop_assert_eq!(queue.permits(), line.iter().map(|&(_, permits)| u64::from(permits)).sum::<u64>());
+            prop_assert_eq!(queue.front().map(|first| first.permits), line.front().map(|&(_, permits)| permits));
+            prop_assert!(queue.places.len() <= peak);
+        }
+    }
+}
+
+#[test]
+fn a_long_line_that_has_gone_takes_no_memory() {
+    let runtime = Builder::new_current_thread().build().unwrap().handle().id();
+    let mut queue = Queue::default();
+    let keys: Vec<_> = (0..10_000)
+        .map(|_| queue.push(Waiter { permits: 1, waker: Waker::noop().clone(), runtime }))
+        .collect();
+    keys.into_iter().for_each(|key| drop(queue.cancel(key)));
+    assert!(queue.places.capacity() <= 2 * SPARE);
+}

@@ -1,0 +1,110 @@
+//! The operation under test, inside a future that counts its points and cuts it short.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    future::{Future, poll_fn},
+    rc::Rc,
+    sync::{Arc, Weak},
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    task::{AbortHandle, JoinHandle, spawn_local},
+    time::Instant,
+};
+
+use super::cuts::Cut;
+
+/// More points than this are taken for an operation that never completes.
+const MAX_POINTS: usize = 10_000;
+
+/// How far the operation of one run has come.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    points: Cell<usize>,
+    at: Cell<Duration>,
+    completed: Cell<bool>,
+    task: OnceCell<AbortHandle>,
+    waker: RefCell<Weak<OwnWaker>>,
+}
+
+impl Progress {
+    pub(super) fn points(&self) -> usize {
+        self.points.get()
+    }
+
+    /// The virtual time from the first poll to the end or to the cut.
+    pub(super) fn at(&self) -> Duration {
+        self.at.get()
+    }
+
+    pub(super) fn completed(&self) -> bool {
+        self.completed.get()
+    }
+
+    /// How many clones of the operation's waker there are.
+    pub(super) fn wakers(&self) -> usize {
+        self.waker.borrow().strong_count()
+    }
+}
+
+/// Spawns the operation as a task that ends when it completes or is cut.
+pub(super) fn spawn<F: Future + 'static>(operation: F, cut: Cut, progress: &Rc<Progress>) -> JoinHandle<()> {
+    let task = spawn_local(probe(operation, cut, progress.clone()));
+    progress.task.set(task.abort_handle()).expect("one run has one task");
+    task
+}
+
+async fn probe<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
+    let start = Instant::now();
+    let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    let waker = Arc::new(OwnWaker(task));
+    progress.waker.replace(Arc::downgrade(&waker));
+    let waker = Waker::from(waker);
+    let mut operation = Box::pin(operation);
+
+    // The task is woken by the operation's waker alone, so the operation is polled only when it was woken.
+    let output = poll_fn(|_| {
+        let end = |output| {
+            progress.at.set(start.elapsed());
+            Poll::Ready(output)
+        };
+        if cut == Cut::Woken(progress.points()) {
+            return end(None);
+        }
+        if let Poll::Ready(output) = operation.as_mut().poll(&mut Context::from_waker(&waker)) {
+            progress.completed.set(true);
+            return end(Some(output));
+        }
+        let point = progress.points() + 1;
+        assert!(point <= MAX_POINTS, "the operation has more than {MAX_POINTS} suspension points");
+        progress.points.set(point);
+        if cut == Cut::Dropped(point) {
+            return end(None);
+        }
+        if let (true, Some(task)) = (cut == Cut::Aborted(point), progress.task.get()) {
+            task.abort();
+            progress.at.set(start.elapsed());
+        }
+        Poll::Pending
+    })
+    .await;
+    // As at an await: first the future, then what becomes of its output.
+    drop(operation);
+    drop(output);
+}
+
+/// A waker whose clones can be counted.
+#[derive(Debug)]
+struct OwnWaker(Waker);
+
+impl Wake for OwnWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}

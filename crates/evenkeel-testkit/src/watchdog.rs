@@ -1,0 +1,143 @@
+//! The wall-clock limit: one thread for all worlds of the process.
+
+use std::{
+    io::Write,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long an expired world may take to end by itself before the process is aborted.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A longer limit is none.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+static WATCHDOG: Watchdog =
+    Watchdog { state: Mutex::new(State { watched: Vec::new(), wakes_at: None }), changed: Condvar::new() };
+
+/// Ends a world that is not over after `limit` of real time.
+pub(crate) fn arm(limit: Duration) -> Watch {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        thread::Builder::new()
+            .name("evenkeel-watchdog".to_owned())
+            .spawn(|| WATCHDOG.patrol())
+            .expect("the system can start the watchdog thread");
+    });
+    let world = Arc::new(Watched {
+        limit,
+        thread: thread::current().name().unwrap_or("unnamed").to_owned(),
+        expired: AtomicBool::new(false),
+        root: Mutex::new(None),
+    });
+    let due = now() + limit.min(YEAR);
+    let mut state = WATCHDOG.state();
+    state.watched.push((due, world.clone()));
+    // Most worlds end long before the watchdog would wake: only an earlier limit is worth a wake-up.
+    if state.wakes_at.is_none_or(|wakes_at| due < wakes_at) {
+        state.wakes_at = Some(due);
+        WATCHDOG.changed.notify_one();
+    }
+    Watch(world)
+}
+
+/// A world, or a row of worlds, under the watchdog; dropping it calls the dog off.
+#[derive(Debug)]
+pub(crate) struct Watch(Arc<Watched>);
+
+impl Watch {
+    /// Says whom to wake when the time is up: the root future of the present world.
+    pub(crate) fn attend(&self, root: Waker) {
+        *self.0.root() = Some(root);
+    }
+
+    /// The limit, if it is past.
+    pub(crate) fn expired(&self) -> Option<Duration> {
+        self.0.expired.load(Ordering::Acquire).then_some(self.0.limit)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        WATCHDOG.state().watched.retain(|(_, world)| !Arc::ptr_eq(world, &self.0));
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    limit: Duration,
+    thread: String,
+    expired: AtomicBool,
+    root: Mutex<Option<Waker>>,
+}
+
+impl Watched {
+    fn root(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the world to fail by itself; the second time, ends the process.
+    fn bark(&self) {
+        if self.expired.swap(true, Ordering::AcqRel) {
+            // Straight to the stream: what the print macros write on this thread may be captured and lost.
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nthe world of test '{}' is not over after {:?} of real time, and its thread is blocked: something \
+                 in it never comes to its next await. Aborting the process.",
+                self.thread,
+                self.limit,
+            );
+            std::process::abort();
+        }
+        if let Some(root) = &*self.root() {
+            root.wake_by_ref();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Watchdog {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    watched: Vec<(Instant, Arc<Watched>)>,
+    wakes_at: Option<Instant>,
+}
+
+impl Watchdog {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn patrol(&self) {
+        let mut state = self.state();
+        loop {
+            let now = now();
+            for (due, world) in state.watched.iter_mut().filter(|(due, _)| *due <= now) {
+                world.bark();
+                *due = now + world.limit.min(GRACE);
+            }
+            state.wakes_at = state.watched.iter().map(|(due, _)| *due).min();
+            state = match state.wakes_at {
+                Some(due) => {
+                    let waited = self.changed.wait_timeout(state, due - now);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the limit is one of real time")]
+fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,48 @@
+//! When a world has nothing to run but timers.
+
+use std::{
+    future::poll_fn,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+
+/// Told by the runtime each time that it has nothing to run.
+#[derive(Debug, Default)]
+pub(super) struct Idle {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How often the runtime had nothing to run.
+    times: u64,
+    settling: Vec<Waker>,
+}
+
+impl Idle {
+    /// The runtime is about to park.
+    pub(super) fn reached(&self) {
+        let mut state = self.state();
+        state.times += 1;
+        let settling = std::mem::take(&mut state.settling);
+        drop(state);
+        settling.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) async fn settle(&self) {
+        let begun = self.state().times;
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if state.times > begun {
+                return Poll::Ready(());
+            }
+            state.settling.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
