@@ -18,6 +18,11 @@ xflags::xflags! {
             /// Lists the rows and measures nothing.
             optional --list
         }
+        /// The server of the rows that make calls.
+        cmd serve {
+            /// Milliseconds that an answer takes.
+            required latency: u64
+        }
         /// Makes a page and the README's pictures of the committed results.
         cmd report {
             /// The folder of the committed results; the pictures are written there.

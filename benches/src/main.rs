@@ -2,17 +2,19 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
-use std::{fs, io, path::PathBuf, process::ExitCode};
+use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
 
 mod chart;
 mod flags;
 mod machine;
 mod measure;
+mod python;
 mod report;
 mod results;
 mod row;
 mod rows;
 mod run;
+mod server;
 mod stats;
 mod svg;
 mod table;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let done = match EvenkeelBench::from_env_or_exit().subcommand {
         EvenkeelBenchCmd::Measure(flags) => measure(&flags),
         EvenkeelBenchCmd::Report(flags) => report(&flags),
+        EvenkeelBenchCmd::Serve(flags) => server::serve(Duration::from_millis(flags.latency)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,7 +55,7 @@ fn measure(flags: &Measure) -> io::Result<()> {
     let mut results = Results { machine: machine::describe(), rows: Vec::new() };
     for row in rows {
         eprintln!("{}", row.id);
-        results.rows.push(run::run(row, effort));
+        results.rows.extend(run::run(row, effort));
     }
     println!("{}", table::render(&results));
     results.write(flags.out.as_deref().unwrap_or(&PathBuf::from("target/evenkeel/bench.json")))?;
@@ -65,11 +68,20 @@ fn report(flags: &Report) -> io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(&flags.page, report::page(&results))?;
-    let shown: Vec<_> = results.rows.iter().filter(|row| report::is_shown_first(&row.id)).collect();
-    for (name, theme) in [("light", Theme::Light), ("dark", Theme::Dark)] {
-        let picture = chart::ratios(&shown, theme, "Cost of Evenkeel as a ratio to the best peer");
-        fs::write(flags.results.join(format!("chart-{name}.svg")), picture + "\n")?;
+    for (name, text) in pictures(&results) {
+        fs::write(flags.results.join(name), text)?;
     }
     println!("{}", flags.page.display());
     Ok(())
+}
+
+/// What the README shows of the results, by the name of its file.
+fn pictures(results: &Results) -> [(&'static str, String); 3] {
+    let shown: Vec<_> = results.rows.iter().filter(|row| report::is_shown_first(&row.id)).collect();
+    let chart = |theme| chart::ratios(&shown, theme, "Cost of Evenkeel as a ratio to the best peer") + "\n";
+    [
+        ("summary.md", report::summary(&shown)),
+        ("chart-light.svg", chart(Theme::Light)),
+        ("chart-dark.svg", chart(Theme::Dark)),
+    ]
 }

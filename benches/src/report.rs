@@ -92,6 +92,35 @@ fn style() -> String {
     )
 }
 
+/// The table of the README: a row for each of [`is_shown_first`].
+pub(crate) fn summary(rows: &[&Line]) -> String {
+    let mut table = String::from("| row | ours | best peer | ratio | |\n|---|---|---|---|---|\n");
+    for row in rows {
+        let (Some(ours), Some(peer), Some(ratio)) = (row.ours, row.best_peer.as_ref(), row.ratio) else {
+            continue;
+        };
+        let unit = row.unit.trim_end_matches("/op");
+        let (ours, theirs) = (humane(ours, unit), humane(row.peers[peer], unit));
+        let _ = writeln!(
+            table,
+            "| `{}` ({}) | {ours} | {theirs}, {peer} | {ratio} | {} |",
+            row.id,
+            row.metric,
+            row.verdict()
+        );
+    }
+    table
+}
+
+fn humane(value: f64, unit: &str) -> String {
+    match unit {
+        "ns" if value >= 1e9 => format!("{:.2} s", value / 1e9),
+        "ns" if value >= 1e6 => format!("{:.1} ms", value / 1e6),
+        "ns" if value >= 1e4 => format!("{:.1} µs", value / 1e3),
+        _ => format!("{value:.0} {unit}"),
+    }
+}
+
 /// Whether a row is in the README's picture: of the places where a future is driven it shows the usual one, a task
 /// of the multi-threaded runtime.
 pub(crate) fn is_shown_first(id: &str) -> bool {
@@ -133,6 +162,26 @@ mod tests {
         assert!(page.contains("no difference") && page.contains("<svg"));
         for foreign in ["<script", "src=", "@import", "url("] {
             assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_as_people_say_them() {
+        assert_eq!(humane(2.063e9, "ns"), "2.06 s");
+        assert_eq!(humane(35_040_000.0, "ns"), "35.0 ms");
+        assert_eq!(humane(44.2, "ns"), "44 ns");
+        assert_eq!(humane(283.3, "B"), "283 B");
+    }
+
+    /// What `cargo xtask report` writes is what is committed, so that no figure is older than its data.
+    #[test]
+    fn the_committed_summary_and_pictures_are_those_of_the_committed_results() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
+        // A checkout without results claims nothing.
+        let Ok(results) = Results::read(&folder) else { return };
+        for (name, text) in crate::pictures(&results) {
+            let committed = std::fs::read_to_string(folder.join(name)).expect("it is committed");
+            assert!(committed == text, "{name} is out of date: run `cargo xtask report`");
         }
     }
 

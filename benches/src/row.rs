@@ -11,6 +11,8 @@ pub(crate) enum Metric {
     Cpu,
     /// Wall time, in nanoseconds for an operation.
     Wall,
+    /// Bytes on the heap that an operation keeps.
+    Bytes,
 }
 
 impl Metric {
@@ -18,12 +20,14 @@ impl Metric {
         match self {
             Self::Cpu => "cpu",
             Self::Wall => "wall",
+            Self::Bytes => "bytes",
         }
     }
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
             Self::Cpu | Self::Wall => "ns/op",
+            Self::Bytes => "B/op",
         }
     }
 
@@ -32,6 +36,7 @@ impl Metric {
         let total = match self {
             Self::Cpu => sample.cpu.as_nanos() as f64,
             Self::Wall => sample.wall.as_nanos() as f64,
+            Self::Bytes => sample.bytes as f64,
         };
         total / operations as f64
     }
@@ -52,19 +57,49 @@ pub(crate) struct Entrant {
 
 pub(crate) struct Row {
     pub(crate) id: String,
-    pub(crate) metric: Metric,
-    /// The ratio to the best peer that we want to reach.
-    pub(crate) target: Option<f64>,
+    /// What is compared, and the ratio to the best peer that we want to reach; more than one makes as many rows.
+    pub(crate) metrics: Vec<(Metric, Option<f64>)>,
+    /// How often to measure, where the usual number would take too long.
+    pub(crate) rounds: Option<usize>,
+    /// Operations of a round, where it is not to be found out how many are enough.
+    pub(crate) operations: Option<u64>,
     pub(crate) entrants: Vec<Entrant>,
 }
 
 impl Row {
     pub(crate) fn new(id: impl Into<String>, metric: Metric) -> Self {
-        Self { id: id.into(), metric, target: None, entrants: Vec::new() }
+        Self {
+            id: id.into(),
+            metrics: vec![(metric, None)],
+            rounds: None,
+            operations: None,
+            entrants: Vec::new(),
+        }
     }
 
+    pub(crate) fn also(mut self, metric: Metric) -> Self {
+        self.metrics.push((metric, None));
+        self
+    }
+
+    /// Each round does one operation, and there are only so many.
+    pub(crate) fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = Some(rounds);
+        self.operations = Some(1);
+        self
+    }
+
+    /// Each round does so many operations.
+    pub(crate) fn fixed(mut self, operations: u64) -> Self {
+        self.operations = Some(operations);
+        self
+    }
+
+    /// The ratio to reach in the metric that was named last.
     pub(crate) fn target(mut self, ratio: f64) -> Self {
-        self.target = Some(ratio);
+        if let Some((_, target)) = self.metrics.last_mut() {
+            *target = Some(ratio);
+        }
         self
     }
 
@@ -112,7 +147,7 @@ impl AsyncRow {
     pub(crate) fn everywhere(self) -> impl Iterator<Item = Row> {
         ["current/block_on", "current/task", "multi/block_on", "multi/task"].into_iter().map(move |place| {
             let mut row = Row::new(format!("{}/{place}", self.id), self.metric);
-            row.target = self.target;
+            row.metrics = vec![(self.metric, self.target)];
             for (name, work) in &self.entrants {
                 row = row.with_round(name, driven(place, work.clone()));
             }

@@ -2,6 +2,7 @@
 
 use crate::row::Row;
 
+mod e2e;
 mod limit;
 mod pool;
 mod retry;
@@ -10,5 +11,8 @@ mod task;
 
 /// All rows, in the order in which they are shown.
 pub(crate) fn all() -> Vec<Row> {
-    [retry::rows(), limit::rows(), stream::rows(), pool::rows(), task::rows()].into_iter().flatten().collect()
+    [retry::rows(), limit::rows(), stream::rows(), pool::rows(), task::rows(), e2e::rows()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

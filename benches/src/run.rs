@@ -23,11 +23,12 @@ impl Effort {
 }
 
 /// Measures all entrants of a row against each other.
-pub(crate) fn run(mut row: Row, effort: Effort) -> Line {
-    let operations: Vec<u64> =
-        row.entrants.iter_mut().map(|entrant| calibrate(entrant, effort.round)).collect();
+pub(crate) fn run(mut row: Row, effort: Effort) -> Vec<Line> {
+    let fixed = row.operations;
+    let enough = |entrant| fixed.unwrap_or_else(|| calibrate(entrant, effort.round));
+    let operations: Vec<u64> = row.entrants.iter_mut().map(enough).collect();
     let mut samples = vec![Vec::new(); row.entrants.len()];
-    for round in 0..effort.rounds {
+    for round in 0..row.rounds.unwrap_or(effort.rounds) {
         // Each round begins with another entrant: nobody always runs after the same neighbour.
         for turn in 0..row.entrants.len() {
             let index = (round + turn) % row.entrants.len();
@@ -35,8 +36,13 @@ pub(crate) fn run(mut row: Row, effort: Effort) -> Line {
         }
     }
     let measured = row.entrants.iter().zip(operations).zip(samples);
-    let entrants = measured.map(|((entrant, n), samples)| (entrant.name.clone(), Measured { n, samples }));
-    line(&row.id, row.metric, row.target, &entrants.collect())
+    let entrants =
+        measured.map(|((entrant, n), samples)| (entrant.name.clone(), Measured { n, samples })).collect();
+    let id = |metric: Metric| match row.metrics.len() {
+        1 => row.id.clone(),
+        _ => format!("{}/{}", row.id, metric.name()),
+    };
+    row.metrics.iter().map(|(metric, target)| line(&id(*metric), *metric, *target, &entrants)).collect()
 }
 
 /// The number of operations that take long enough to be measured.
@@ -97,7 +103,7 @@ fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<Strin
         best_peer: best,
         ratio: ratios.as_deref().map(|ratios| round(median(ratios))),
         noise: ratios.as_deref().map(|ratios| round(noise(ratios))),
-        floor: costs.get(FLOOR).map(|cost| cost.median),
+        floor: costs.get(FLOOR).map(|cost| cost.median).filter(|cost| *cost > 0.0),
         target,
         costs,
     }
@@ -108,8 +114,9 @@ fn round(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
-    let scale = 10_f64.powi(3 - value.abs().log10().floor() as i32);
-    (value * scale).round() / scale
+    let digits = 3 - value.abs().log10().floor() as i32;
+    let scale = 10_f64.powi(digits.abs());
+    if digits < 0 { (value / scale).round() * scale } else { (value * scale).round() / scale }
 }
 
 #[cfg(test)]
@@ -131,7 +138,7 @@ mod tests {
             .with_round("slow", Box::new(fixed(400)))
             .with_round("fast", Box::new(fixed(100)))
             .with_round(FLOOR, Box::new(fixed(10)));
-        let line = run(row, Effort::QUICK);
+        let line = run(row, Effort::QUICK).remove(0);
         assert_eq!(line.best_peer.as_deref(), Some("fast"));
         assert_eq!(
             (line.ours, line.ratio, line.noise, line.floor),
@@ -153,6 +160,7 @@ mod tests {
     fn numbers_have_four_digits() {
         assert_eq!(round(123_456.0), 123_500.0);
         assert_eq!(round(0.001_234_56), 0.001_235);
+        assert_eq!(round(2e9), 2e9);
         assert_eq!(round(0.0), 0.0);
     }
 }

@@ -1,15 +1,41 @@
 //! `cargo xtask bench`: Evenkeel and its peers side by side.
 
+use std::path::PathBuf;
+
 use crate::Result;
 use crate::flags::Bench;
 use crate::outcome::Outcome;
-use crate::project::{Project, run as execute};
+use crate::project::{Project, run as execute, run_with};
+
+/// The peers that are written in Python, each at its newest release.
+const PYTHON_PEERS: [&str; 2] = ["aiohttp", "httpx"];
 
 pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
+    let python = if flags.python { interpreter(project)? } else { None };
     let command =
         project.cargo("run").args(["--release", "--package", "evenkeel-bench", "--"]).args(&flags.filter);
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };
-    execute(command)?;
+    match &python {
+        Some(python) => run_with(&[("EVENKEEL_BENCH_PYTHON", &python.to_string_lossy())], command)?,
+        None => execute(command)?,
+    }
+    if flags.python && python.is_none() {
+        return Ok(Outcome::Partly(format!("{}: there is no python3", PYTHON_PEERS.join(" and "))));
+    }
     Ok(Outcome::Done)
+}
+
+/// An interpreter with the peers, in an environment of its own below the target folder.
+fn interpreter(project: &Project) -> Result<Option<PathBuf>> {
+    let folder = project.target().join("evenkeel/python");
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        let Some(system) = project.tool("python3") else { return Ok(None) };
+        execute(system.args(["-m", "venv"]).arg(&folder))?;
+    }
+    let pip =
+        project.program(&python).args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    execute(pip.args(PYTHON_PEERS))?;
+    Ok(Some(python))
 }

@@ -41,11 +41,22 @@ xflags::xflags! {
             optional --quick
             /// Updates the committed results, benches/results, as well.
             optional --save
+            /// Measures aiohttp and httpx beside it, in an environment below target/.
+            optional --python
         }
         /// Makes target/evenkeel/report.html and the README's pictures of the committed results.
         cmd report {
             /// Shows the page in a browser.
             optional --open
+        }
+        /// Puts ours and the peers to the rules of evenkeel-tck; prints the scoreboard.
+        cmd conformance {
+            /// Only the rules of this pattern: retry.
+            optional pattern: String
+            /// Only this implementation, and all that is known of what it breaks.
+            optional --peer name: String
+            /// Writes tests/scoreboard.json and tests/scoreboard.md.
+            optional --save
         }
         /// Builds the documentation of the published crates as docs.rs does; a warning is an error.
         cmd docs {

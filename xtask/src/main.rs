@@ -9,6 +9,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod coverage;
 mod demo;
 mod deny;
@@ -64,6 +65,7 @@ fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {
         XtaskCmd::Ci(flags) => ci::run(project, &flags),
         XtaskCmd::Bench(flags) => bench::run(project, &flags),
         XtaskCmd::Report(flags) => report::run(project, flags.open),
+        XtaskCmd::Conformance(flags) => conformance::run(project, &flags),
         XtaskCmd::Lint(flags) => lint::run(project, flags.fix),
         XtaskCmd::Docs(flags) => docs::run(project, flags.open),
         XtaskCmd::Features(_) => features::run(project),

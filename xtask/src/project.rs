@@ -40,7 +40,7 @@ impl Project {
     ///
     /// Without the variables that the outer `cargo run` set for this one: build scripts watch some of them,
     /// and their crates would be built again each time xtask and plain cargo take turns.
-    fn program(&self, program: &Path) -> Cmd<'_> {
+    pub(crate) fn program(&self, program: &Path) -> Cmd<'_> {
         foreign_variables().fold(self.shell.cmd(program).quiet(), Cmd::env_remove)
     }
 

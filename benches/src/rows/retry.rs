@@ -1,10 +1,16 @@
-//! Retry: what a call costs that needs none, and one that needs two without delay.
+//! Retry: what a call costs that needs none, one that needs two without delay, and what a budget adds to each.
 
 use std::{future::ready, hint::black_box, sync::atomic::AtomicU32, time::Duration};
 
 use backon::Retryable as _;
-use evenkeel::retry::{Backoff, Policy};
-use tower::{Service, ServiceExt, retry::Policy as TowerPolicy};
+use evenkeel::retry::{Backoff, Budget, Policy};
+use tower::{
+    Service, ServiceExt,
+    retry::{
+        Policy as TowerPolicy,
+        budget::{Budget as _, TpsBudget},
+    },
+};
 
 use crate::row::{AsyncRow, FLOOR, Metric, OURS, Row};
 
@@ -30,7 +36,8 @@ async fn third(calls: &AtomicU32) -> Result<u64, Refused> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    success().everywhere().chain(zero_delay().everywhere()).collect()
+    let calls = success().everywhere().chain(zero_delay().everywhere());
+    calls.chain([deposit(), deposit_on_two_threads()]).collect()
 }
 
 /// Peers are used as their documentation shows: a builder for each call, except where they keep one.
@@ -120,4 +127,35 @@ fn zero_delay() -> AsyncRow {
                 black_box(tokio_retry::Retry::start(delays, || third(&calls)).await).ok();
             }
         })
+}
+
+/// What every call pays for a budget, as long as all is well: the bucket is full.
+fn deposit() -> Row {
+    let (ours, theirs) = (Budget::percent(10), tps_budget());
+    Row::new("retry/budget-deposit", Metric::Cpu)
+        .target(0.2)
+        .with(OURS, move |n| (0..n).for_each(|_| black_box(&ours).deposit()))
+        .with("tower", move |n| (0..n).for_each(|_| black_box(&theirs).deposit()))
+}
+
+fn deposit_on_two_threads() -> Row {
+    let (ours, theirs) = (Budget::percent(10), tps_budget());
+    // So many that starting the threads does not count.
+    Row::new("retry/budget-deposit/two-threads", Metric::Wall)
+        .fixed(1_000_000)
+        .target(0.4)
+        .with(OURS, move |n| on_two_threads(n, || black_box(&ours).deposit()))
+        .with("tower", move |n| on_two_threads(n, || black_box(&theirs).deposit()))
+}
+
+fn tps_budget() -> TpsBudget {
+    TpsBudget::new(Duration::from_secs(10), 10, 0.1)
+}
+
+fn on_two_threads(operations: u64, work: impl Fn() + Sync) {
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..operations / 2).for_each(|_| work()));
+        }
+    });
 }

@@ -6,7 +6,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use crate::{denied::Denied, limiter::RateLimiter, queue::Key};
+use tokio::time::Instant;
+
+use crate::{denied::Denied, limiter::RateLimiter, queue::Key, turnstile::Request};
 
 /// The future of [`RateLimiter::acquire`]: one permit.
 ///
@@ -54,13 +56,40 @@ pub struct AcquireMany<'a>(Turn<'a>);
 
 impl<'a> Acquire<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter) -> Self {
-        Self(Turn { limiter, permits: 1, stage: Stage::Outside })
+        Self(Turn::new(limiter, Request { permits: 1, deadline: None, bounded: false }))
     }
 }
 
 impl<'a> AcquireMany<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(Turn { limiter, permits, stage: Stage::Outside })
+        Self(Turn::new(limiter, Request { permits, deadline: None, bounded: true }))
+    }
+
+    /// Waits no longer than until `deadline`: if the turn comes later it is refused, as soon as that is known.
+    ///
+    /// That is at the first poll. A limiter that becomes slower while it waits refuses it then. Permits that
+    /// are there are granted, whatever the deadline is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{RateLimiter, Reason};
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(10).start_empty();
+    /// let deadline = Instant::now() + Duration::from_millis(500);
+    ///
+    /// let denied = limiter.acquire_many(6).by(deadline).await.unwrap_err();
+    /// assert_eq!(denied.reason, Reason::Deadline);
+    /// assert_eq!(denied.retry_after, Some(Duration::from_millis(600)));
+    /// assert!(limiter.acquire_many(5).by(deadline).await.is_ok());
+    /// # }
+    /// ```
+    pub fn by(mut self, deadline: Instant) -> Self {
+        self.0.request.deadline = Some(deadline);
+        self
     }
 }
 
@@ -69,7 +98,7 @@ impl Future for Acquire<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let turn = ready!(self.0.poll(cx));
-        debug_assert!(turn.is_ok(), "one permit fits into every burst");
+        assert!(turn.is_ok(), "`acquire` of a limiter that is closed; `acquire_many(1)` is refused instead");
         Poll::Ready(())
     }
 }
@@ -84,9 +113,9 @@ impl Future for AcquireMany<'_> {
 
 /// One request, on its way through the turnstile.
 #[derive(Debug)]
-struct Turn<'a> {
-    limiter: &'a RateLimiter,
-    permits: u32,
+pub(crate) struct Turn<'a> {
+    pub(crate) limiter: &'a RateLimiter,
+    pub(crate) request: Request,
     stage: Stage,
 }
 
@@ -97,11 +126,15 @@ enum Stage {
     Done,
 }
 
-impl Turn<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
+impl<'a> Turn<'a> {
+    pub(crate) fn new(limiter: &'a RateLimiter, request: Request) -> Self {
+        Self { limiter, request, stage: Stage::Outside }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         let turnstile = self.limiter.turnstile();
         let poll = match self.stage {
-            Stage::Outside => match turnstile.enter(self.permits, cx.waker()) {
+            Stage::Outside => match turnstile.enter(self.request, cx.waker()) {
                 Ok(None) => Poll::Ready(Ok(())),
                 Ok(Some(key)) => {
                     self.stage = Stage::Queued(key);
@@ -109,7 +142,7 @@ impl Turn<'_> {
                 }
                 Err(denied) => Poll::Ready(Err(denied)),
             },
-            Stage::Queued(key) => turnstile.poll(key, cx.waker()).map(Ok),
+            Stage::Queued(key) => turnstile.poll(key, cx.waker()),
             Stage::Done => panic!("polled after it was ready"),
         };
         if poll.is_ready() {

@@ -87,23 +87,28 @@ impl Alarm {
     /// can call it, too).
     pub(crate) fn set(&mut self, due: Tokens, mut wait: Duration, waker: &Waker) {
         let _entered = self.runtime.enter();
-        let mut set = None;
-        while set.is_none() && !is_shut_down() {
-            let mut sleep = Box::pin(sleep(wait));
+        let set = loop {
+            let mut sleep = started(wait);
+            // Once a runtime has been shut down its timers elapse at once, and panic if polled.
+            if sleep.is_elapsed() && started(Duration::MAX).is_elapsed() {
+                break None;
+            }
             let poll = pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker));
-            set = poll.is_pending().then_some(sleep);
+            if poll.is_pending() {
+                break Some(sleep);
+            }
             wait = TICK;
-        }
+        };
         // Only now goes the old one: a paused clock that saw no timer would leap ahead.
         self.sleep = set;
         self.due = Some(due);
     }
 }
 
-/// Whether the current runtime has been shut down: its timers elapse at once, and panic if polled.
-fn is_shut_down() -> bool {
-    let mut probe = pin!(sleep(Duration::MAX));
-    let deadline = probe.deadline();
-    probe.as_mut().reset(deadline);
-    probe.is_elapsed()
+/// A timer of the current runtime that is running before it is polled.
+fn started(wait: Duration) -> Pin<Box<Sleep>> {
+    let mut sleep = Box::pin(sleep(wait));
+    let deadline = sleep.deadline();
+    sleep.as_mut().reset(deadline);
+    sleep
 }

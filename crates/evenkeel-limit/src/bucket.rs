@@ -17,11 +17,38 @@ pub(crate) struct Bucket {
     full_at: Tokens,
 }
 
+/// A bucket in whole numbers.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// Parts that a nanosecond earns.
+    pub(crate) speed: u64,
+    /// Parts of a permit.
+    pub(crate) cost: u64,
+    /// Parts until it is full.
+    pub(crate) missing: u64,
+}
+
 impl Bucket {
     pub(crate) fn full(rate: Rate, burst: u32, now: Instant) -> Self {
         let clock = TokenClock::new(rate, now);
         let full_at = clock.reading();
         Self { clock, burst, full_at }
+    }
+
+    /// In numbers that fit into a [`Lane`](crate::lane::Lane); None if they do not, or its clock does not simply
+    /// follow the time.
+    pub(crate) fn parts(&self) -> Option<Parts> {
+        if self.clock.is_ahead() || self.clock.is_behind() {
+            return None;
+        }
+        let (speed, cost) = self.clock.parts();
+        let missing = self.clock.parts_until(self.full_at)?.max(0);
+        Some(Parts { speed, cost, missing: u64::try_from(missing).ok()? })
+    }
+
+    /// Is full in so many parts from now.
+    pub(crate) fn set_missing(&mut self, parts: u64) {
+        self.full_at = self.clock.reading_after(parts);
     }
 
     pub(crate) fn rate(&self) -> Rate {
@@ -47,19 +74,29 @@ impl Bucket {
     }
 
     pub(crate) fn available(&self) -> u32 {
-        let free = self.clock.reading().wrapping_sub(self.due(0)) >> 64;
+        if self.clock.is_ahead() {
+            return 0;
+        }
+        let free = self.clock.reading().wrapping_sub(self.due(0, 0)) >> 64;
         free.clamp(0, self.burst.into()) as u32
     }
 
-    /// The reading from which on `permits` fit.
-    pub(crate) fn due(&self, permits: u64) -> Tokens {
-        self.full_at.wrapping_add(tokens(permits)).wrapping_sub(tokens(self.burst.into()))
+    /// The reading from which on `permits` fit when those `before` have been spent. More than the burst fit
+    /// when it is full.
+    pub(crate) fn due(&self, before: u64, permits: u32) -> Tokens {
+        let wanted = before + u64::from(permits.min(self.burst));
+        self.full_at.wrapping_add(tokens(wanted)).wrapping_sub(tokens(self.burst.into()))
     }
 
     pub(crate) fn fits(&self, permits: u32) -> bool {
-        self.due(permits.into()).wrapping_sub(self.clock.reading()) <= 0
+        !self.clock.is_ahead() && self.due(0, permits).wrapping_sub(self.clock.reading()) <= 0
     }
 
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// The time until a reading is due, and no pause is in force.
     pub(crate) fn until(&self, reading: Tokens) -> Duration {
         self.clock.until(reading)
     }
@@ -74,8 +111,25 @@ impl Bucket {
         self.full_at = self.full_at.wrapping_sub(room.min(tokens(permits.into())));
     }
 
+    /// Lets nothing fit for `pause`, and one permit at most when it is over.
+    pub(crate) fn pause(&mut self, pause: Duration) {
+        self.clock.anticipate(pause);
+        let one_left = self.clock.reading().wrapping_add(tokens(u64::from(self.burst) - 1));
+        if self.full_at.wrapping_sub(one_left) < 0 {
+            self.full_at = one_left;
+        }
+    }
+
     pub(crate) fn set_rate(&mut self, rate: Rate) {
         self.clock.set_rate(rate);
+    }
+
+    /// Keeps the permits there are, as far as they fit in.
+    pub(crate) fn set_burst(&mut self, burst: u32) {
+        let larger = tokens(burst.into()).wrapping_sub(tokens(self.burst.into()));
+        self.full_at = self.full_at.wrapping_add(larger);
+        self.burst = burst;
+        self.overflow();
     }
 }
 

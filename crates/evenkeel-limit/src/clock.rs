@@ -32,6 +32,8 @@ pub(crate) const fn tokens(permits: u64) -> Tokens {
 #[derive(Debug)]
 pub(crate) struct TokenClock {
     rate: Rate,
+    /// What permits and nanoseconds of the rate can both be divided by.
+    divisor: u64,
     reading: Tokens,
     /// The reading without `rest`.
     base: Tokens,
@@ -41,11 +43,23 @@ pub(crate) struct TokenClock {
     highest: Instant,
     /// The runtime that was read last, if `last` is less than `highest`.
     behind: Option<Id>,
+    /// Nanoseconds that were counted before they passed.
+    ahead: u64,
 }
 
 impl TokenClock {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        Self { rate, reading: 0, base: 0, rest: 0, last: now, highest: now, behind: None }
+        Self {
+            rate,
+            divisor: divisor(rate),
+            reading: 0,
+            base: 0,
+            rest: 0,
+            last: now,
+            highest: now,
+            behind: None,
+            ahead: 0,
+        }
     }
 
     pub(crate) fn rate(&self) -> Rate {
@@ -68,13 +82,66 @@ impl TokenClock {
         }
         self.last = now;
         self.highest = self.highest.max(now);
-        let nanos = now.saturating_duration_since(from).as_nanos().min(u128::from(u64::MAX));
-        let earned = nanos * u128::from(self.rate.permits()) + u128::from(self.rest);
+        let nanos = nanos(now.saturating_duration_since(from));
+        let counted = nanos.min(self.ahead);
+        self.ahead -= counted;
+        self.earn(nanos - counted);
+    }
+
+    /// Counts the next `time` now; it earns nothing when it passes.
+    pub(crate) fn anticipate(&mut self, time: Duration) {
+        let more = nanos(time).saturating_sub(self.ahead);
+        self.ahead += more;
+        self.earn(more);
+    }
+
+    /// Whether instants have gone back.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.last < self.highest
+    }
+
+    /// The parts of a token that each nanosecond earns, and of which a token has so many: the fewest that make
+    /// both whole numbers.
+    pub(crate) fn parts(&self) -> (u64, u64) {
+        (u64::from(self.rate.permits()) / self.divisor, self.rate.nanos() / self.divisor)
+    }
+
+    /// The parts until the clock reads `target`, if that is a whole number.
+    pub(crate) fn parts_until(&self, target: Tokens) -> Option<i128> {
+        let (_, cost) = self.parts();
+        let missing = target.wrapping_sub(self.base);
+        let (whole, fraction) = (missing >> FRACTION_BITS, missing as u64);
+        let part = (u128::from(fraction) * u128::from(cost)).div_ceil(1 << FRACTION_BITS) as u64;
+        let is_whole = part < cost && fraction_of(part, cost) == u128::from(fraction);
+        let parts = whole.checked_mul(cost.into())?.checked_add(part.into())?;
+        is_whole.then(|| parts - i128::from(self.rest / self.divisor))
+    }
+
+    /// What it reads when it has earned so many parts more.
+    pub(crate) fn reading_after(&self, parts: u64) -> Tokens {
+        let (_, cost) = self.parts();
+        let parts = u128::from(parts) + u128::from(self.rest / self.divisor);
+        let (whole, part) = ((parts / u128::from(cost)) as u64, (parts % u128::from(cost)) as u64);
+        self.base.wrapping_add(tokens(whole)).wrapping_add(fraction_of(part, cost) as Tokens)
+    }
+
+    /// Whether it has counted time that has not passed.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead > 0
+    }
+
+    /// The instant to which it was moved.
+    pub(crate) fn now(&self) -> Instant {
+        self.last
+    }
+
+    fn earn(&mut self, nanos: u64) {
+        let earned = u128::from(nanos) * u128::from(self.rate.permits()) + u128::from(self.rest);
         let per = u128::from(self.rate.nanos());
         let whole = (earned / per).min(STEP) as u64;
         self.base = self.base.wrapping_add(tokens(whole));
         self.rest = (earned % per) as u64;
-        let part = (u128::from(self.rest) << FRACTION_BITS) / per;
+        let part = fraction_of(self.rest, self.rate.nanos());
         self.reading = self.base.wrapping_add(part as Tokens);
     }
 
@@ -82,17 +149,18 @@ impl TokenClock {
         self.reading
     }
 
-    /// The time until the clock reads `target`, zero if it does already.
+    /// The time until the clock reads `target` and is not ahead, zero if that is so already.
     pub(crate) fn until(&self, target: Tokens) -> Duration {
         let missing = u128::try_from(target.wrapping_sub(self.base)).unwrap_or(0);
         let per = u128::from(self.rate.nanos());
         let (whole, part) = (missing >> FRACTION_BITS, missing & u128::from(u64::MAX));
         let earned = whole.saturating_mul(per).saturating_add((part * per).div_ceil(1 << FRACTION_BITS));
-        let nanos = earned.saturating_sub(self.rest.into()).div_ceil(self.rate.permits().into());
+        let nanos = earned.saturating_sub(self.rest.into()).div_ceil(self.rate.permits().into())
+            + u128::from(self.ahead);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Changes the pace from the last instant on.
+    /// Changes the pace from the last instant on, or from the one up to which it has counted.
     pub(crate) fn set_rate(&mut self, rate: Rate) {
         // Rounded up: 2^-64 token too few would cost a whole tick of the timer.
         let part = (u128::from(self.rest) << FRACTION_BITS).div_ceil(u128::from(self.rate.nanos()));
@@ -100,5 +168,24 @@ impl TokenClock {
         self.reading = self.base;
         self.rest = 0;
         self.rate = rate;
+        self.divisor = divisor(rate);
     }
+}
+
+/// Whole nanoseconds, at most 584 years of them.
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// `part` of `whole`, rounded down to 2^-64.
+fn fraction_of(part: u64, whole: u64) -> u128 {
+    (u128::from(part) << FRACTION_BITS) / u128::from(whole)
+}
+
+fn divisor(rate: Rate) -> u64 {
+    let (mut a, mut b) = (rate.nanos(), u64::from(rate.permits()));
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }

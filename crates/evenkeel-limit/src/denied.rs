@@ -18,7 +18,7 @@ use std::{error::Error, fmt, time::Duration};
 /// let denied = limiter.try_acquire().unwrap_err();
 /// assert_eq!(denied.reason, Reason::Busy);
 /// assert_eq!(denied.retry_after, Some(Duration::from_millis(250)));
-/// assert_eq!(denied.to_string(), "rate limit reached: try again in 250ms");
+/// assert_eq!(denied.to_string(), "limit reached: try again in 250ms");
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub struct Denied {
     /// Why.
     pub reason: Reason,
     /// How long from now the same request is refused; after exactly this time it is granted, if nobody comes
-    /// or leaves in between. Never zero; `None` if it is never granted.
+    /// or leaves in between. Never zero; `None` if it is never granted, or that depends on when others end, as for
+    /// a [`ConcurrencyLimiter`](crate::ConcurrencyLimiter).
     pub retry_after: Option<Duration>,
 }
 
@@ -47,8 +48,14 @@ pub struct Denied {
 pub enum Reason {
     /// There are not enough permits now, or others wait for them.
     Busy,
-    /// More permits than the burst were asked for: there are never so many at once.
+    /// More permits were asked for than there can ever be at once.
     NeverFits,
+    /// As many wait as may, as set by `max_waiters`.
+    QueueFull,
+    /// Its turn would come after the deadline, or did not come before it.
+    Deadline,
+    /// The limiter has been closed.
+    Closed,
 }
 
 impl Denied {
@@ -56,14 +63,28 @@ impl Denied {
         Self { reason: Reason::Busy, retry_after: Some(wait.max(Duration::from_nanos(1))) }
     }
 
-    pub(crate) const NEVER_FITS: Self = Self { reason: Reason::NeverFits, retry_after: None };
+    /// Without a time at which to come back.
+    pub(crate) const fn without_time(reason: Reason) -> Self {
+        Self { reason, retry_after: None }
+    }
+
+    pub(crate) const NEVER_FITS: Self = Self::without_time(Reason::NeverFits);
+    pub(crate) const CLOSED: Self = Self::without_time(Reason::Closed);
+
+    /// The same request, which may come back at the same time, refused for another reason.
+    pub(crate) fn because(self, reason: Reason) -> Self {
+        Self { reason, ..self }
+    }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
-            Reason::Busy => f.write_str("rate limit reached")?,
-            Reason::NeverFits => f.write_str("more permits than the burst: this never fits")?,
+            Reason::Busy => f.write_str("limit reached")?,
+            Reason::NeverFits => f.write_str("more permits than the limit ever has at once")?,
+            Reason::QueueFull => f.write_str("too many wait already")?,
+            Reason::Deadline => f.write_str("no turn before the deadline")?,
+            Reason::Closed => f.write_str("the limiter is closed")?,
         }
         self.retry_after.map_or(Ok(()), |wait| write!(f, ": try again in {wait:?}"))
     }

@@ -2,7 +2,7 @@
 
 use std::{mem, task::Waker};
 
-use tokio::runtime::Id;
+use crate::denied::Denied;
 
 /// The place of a waiter, from [`Queue::push`] until [`Queue::claim`] or [`Queue::cancel`].
 pub(crate) type Key = usize;
@@ -12,17 +12,17 @@ const SPARE: usize = 64;
 
 /// One who waits.
 #[derive(Debug)]
-pub(crate) struct Waiter {
+pub(crate) struct Waiter<N> {
     pub(crate) permits: u32,
     pub(crate) waker: Waker,
-    /// The runtime in which it waits.
-    pub(crate) runtime: Id,
+    /// What else is to be known of it.
+    pub(crate) note: N,
 }
 
 /// A doubly linked list in a slab: O(1) to join, to be served, and to leave from anywhere.
-#[derive(Debug, Default)]
-pub(crate) struct Queue {
-    places: Vec<Place>,
+#[derive(Debug)]
+pub(crate) struct Queue<N> {
+    places: Vec<Place<N>>,
     vacant: Option<Key>,
     front: Option<Key>,
     back: Option<Key>,
@@ -33,25 +33,27 @@ pub(crate) struct Queue {
 }
 
 #[derive(Debug)]
-enum Place {
+enum Place<N> {
     Vacant {
         next: Option<Key>,
     },
-    Waiting(Link),
-    /// Served, and not yet told.
-    Served {
-        permits: u32,
-    },
+    Waiting(Link<N>),
+    /// Served with its permits or refused, and not yet told.
+    Decided(Result<u32, Denied>),
 }
 
 #[derive(Debug)]
-struct Link {
-    waiter: Waiter,
+struct Link<N> {
+    waiter: Waiter<N>,
     before: Option<Key>,
     behind: Option<Key>,
 }
 
-impl Queue {
+impl<N> Queue<N> {
+    pub(crate) const fn new() -> Self {
+        Self { places: Vec::new(), vacant: None, front: None, back: None, len: 0, permits: 0, taken: 0 }
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -66,11 +68,11 @@ impl Queue {
         self.permits
     }
 
-    pub(crate) fn front(&self) -> Option<&Waiter> {
+    pub(crate) fn front(&self) -> Option<&Waiter<N>> {
         self.front.map(|key| &self.link(key).waiter)
     }
 
-    pub(crate) fn push(&mut self, waiter: Waiter) -> Key {
+    pub(crate) fn push(&mut self, waiter: Waiter<N>) -> Key {
         self.len += 1;
         self.taken += 1;
         self.permits += u64::from(waiter.permits);
@@ -93,9 +95,34 @@ impl Queue {
         key
     }
 
-    /// Takes the first one out of the line; its place is kept until it is claimed.
-    pub(crate) fn serve(&mut self) -> Option<Waiter> {
-        self.front.map(|key| self.unlink(key))
+    /// Takes the first one out of the line with what it is granted; its place is kept until it is claimed.
+    pub(crate) fn serve(&mut self, granted: u32) -> Option<Waiter<N>> {
+        self.front.map(|key| {
+            let waiter = self.unlink(key);
+            self.places[key] = Place::Decided(Ok(granted));
+            waiter
+        })
+    }
+
+    /// Takes out those for whom `verdict` is a refusal, and gives them to `refused`; it is told how many permits
+    /// those before them have asked for.
+    pub(crate) fn refuse(
+        &mut self,
+        mut verdict: impl FnMut(u64, &Waiter<N>) -> Result<(), Denied>,
+        mut refused: impl FnMut(Waiter<N>),
+    ) {
+        let (mut next, mut before) = (self.front, 0);
+        while let Some(key) = next {
+            let link = self.link(key);
+            next = link.behind;
+            match verdict(before, &link.waiter) {
+                Ok(()) => before += u64::from(link.waiter.permits),
+                Err(denied) => {
+                    refused(self.unlink(key));
+                    self.places[key] = Place::Decided(Err(denied));
+                }
+            }
+        }
     }
 
     /// Replaces the waker of one who waits, and gives the old one.
@@ -104,15 +131,15 @@ impl Queue {
         (!current.will_wake(waker)).then(|| mem::replace(current, waker.clone()))
     }
 
-    /// Vacates the place of one who was served, and gives its permits; nothing happens if it still waits.
-    pub(crate) fn claim(&mut self, key: Key) -> Option<u32> {
-        let Place::Served { permits } = self.places[key] else { return None };
+    /// Vacates the place of one who was served or refused, and tells; nothing happens if it still waits.
+    pub(crate) fn claim(&mut self, key: Key) -> Option<Result<u32, Denied>> {
+        let Place::Decided(decision) = self.places[key] else { return None };
         self.vacate(key);
-        Some(permits)
+        Some(decision)
     }
 
     /// Vacates the place of one who waits; those behind it move up.
-    pub(crate) fn cancel(&mut self, key: Key) -> Waiter {
+    pub(crate) fn cancel(&mut self, key: Key) -> Waiter<N> {
         let waiter = self.unlink(key);
         self.vacate(key);
         waiter
@@ -129,15 +156,14 @@ impl Queue {
         }
     }
 
-    /// Takes one out of the line, which is served by that.
-    fn unlink(&mut self, key: Key) -> Waiter {
-        let permits = self.link(key).waiter.permits;
-        let Place::Waiting(link) = mem::replace(&mut self.places[key], Place::Served { permits }) else {
+    /// Takes one out of the line; its place is to be decided or vacated.
+    fn unlink(&mut self, key: Key) -> Waiter<N> {
+        let Place::Waiting(link) = mem::replace(&mut self.places[key], Place::Vacant { next: None }) else {
             unreachable!("a place in the line")
         };
         self.join(link.before, link.behind);
         self.len -= 1;
-        self.permits -= u64::from(permits);
+        self.permits -= u64::from(link.waiter.permits);
         link.waiter
     }
 
@@ -153,14 +179,14 @@ impl Queue {
         }
     }
 
-    fn link(&self, key: Key) -> &Link {
+    fn link(&self, key: Key) -> &Link<N> {
         match &self.places[key] {
             Place::Waiting(link) => link,
             _ => unreachable!("a place in the line"),
         }
     }
 
-    fn link_mut(&mut self, key: Key) -> &mut Link {
+    fn link_mut(&mut self, key: Key) -> &mut Link<N> {
         match &mut self.places[key] {
             Place::Waiting(link) => link,
             _ => unreachable!("a place in the line"),

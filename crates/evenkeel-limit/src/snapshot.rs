@@ -32,4 +32,6 @@ pub struct Snapshot {
     pub granted: u64,
     /// Requests that were [`Denied`](crate::Denied).
     pub refused: u64,
+    /// Whether it has been closed.
+    pub closed: bool,
 }

@@ -1,16 +1,19 @@
 //! Where requests for permits pass, one after the other.
 
 use std::{
+    mem,
     sync::{Arc, Mutex, PoisonError},
     task::{Poll, Wake, Waker},
+    time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{runtime::Id, time::Instant};
 
 use crate::{
     alarms::{Alarm, Alarms},
     bucket::Bucket,
-    denied::Denied,
+    denied::{Denied, Reason},
+    lane::{Lane, Settlement},
     queue::{Key, Queue, Waiter},
     rate::Rate,
     snapshot::Snapshot,
@@ -19,35 +22,56 @@ use crate::{
 /// The most waiters that one call serves; those who were served serve the next ones.
 const BATCH: usize = 32;
 
+/// The most permits that are granted at one look at the clock, if asked to be fast.
+const MOST_CREDITS: u32 = 32;
+
 /// All that the users of one limiter share.
 ///
 /// Every call serves first those whose turn has come by the clock, and sees that an alarm is set for the next
 /// one. What the alarm wakes is the turnstile itself: who waits is served although nobody is polled.
+///
+/// While nobody waits, requests pass through the lane.
 #[derive(Debug)]
 pub(crate) struct Turnstile {
+    lane: Lane,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    capacity: Capacity,
+    terms: Terms,
     /// None if there is no limit; then nobody waits.
     bucket: Option<Bucket>,
-    queue: Queue,
+    queue: Queue<Patience>,
     alarms: Alarms,
+    /// Permits lent to the lane.
+    lent: u32,
+    closed: bool,
     granted: u64,
     refused: u64,
 }
 
-/// How much a bucket holds.
+/// How long one waits, and where.
+#[derive(Debug)]
+struct Patience {
+    deadline: Option<Instant>,
+    runtime: Id,
+}
+
+/// What was said of a limiter before its first use, but for its rate.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Capacity {
+pub(crate) struct Terms {
     /// As many permits as the rate is written with, if not given.
     pub(crate) burst: Option<u32>,
     pub(crate) start_empty: bool,
+    /// Whether credits are given to the lane.
+    pub(crate) fast: bool,
+    /// Whether more than the burst is granted when the bucket is full.
+    pub(crate) debt: bool,
+    pub(crate) max_waiters: usize,
 }
 
-impl Capacity {
+impl Terms {
     fn bucket(self, rate: Rate) -> Bucket {
         let burst = self.burst.unwrap_or(rate.permits());
         let mut bucket = Bucket::full(rate, burst, Instant::now());
@@ -58,46 +82,68 @@ impl Capacity {
     }
 }
 
+/// What is asked for by one who may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) permits: u32,
+    pub(crate) deadline: Option<Instant>,
+    /// Whether it is refused if too many wait.
+    pub(crate) bounded: bool,
+}
+
 impl Turnstile {
-    pub(crate) fn new(rate: Option<Rate>, capacity: Capacity) -> Arc<Self> {
-        let bucket = rate.map(|rate| capacity.bucket(rate));
+    pub(crate) fn new(rate: Option<Rate>, terms: Terms) -> Arc<Self> {
         let state = State {
-            capacity,
-            bucket,
-            queue: Queue::default(),
+            terms,
+            bucket: rate.map(|rate| terms.bucket(rate)),
+            queue: Queue::new(),
             alarms: Alarms::default(),
+            lent: 0,
+            closed: false,
             granted: 0,
             refused: 0,
         };
-        Arc::new(Self { state: Mutex::new(state) })
+        let turnstile = Arc::new(Self { lane: Lane::new(), state: Mutex::new(state) });
+        turnstile.with(|_, _| ());
+        turnstile
     }
 
     /// Takes permits now or not at all.
     pub(crate) fn try_acquire(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
-        self.with(|state| state.take(permits).inspect_err(|_| state.refused += 1))
+        if let Some(result) = self.lane.take(permits) {
+            if result.is_err() {
+                self.lane.count_refusal();
+            }
+            return result;
+        }
+        self.with(|state, _| state.take(permits).inspect_err(|_| state.refused += 1))
     }
 
     /// Takes permits now, or a place in the queue.
-    pub(crate) fn enter(self: &Arc<Self>, permits: u32, waker: &Waker) -> Result<Option<Key>, Denied> {
-        self.with(|state| match state.take(permits) {
+    pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
+        if let Some(Ok(())) = self.lane.take(request.permits) {
+            return Ok(None);
+        }
+        self.with(|state, _| match state.take(request.permits) {
             Ok(()) => Ok(None),
-            Err(Denied::NEVER_FITS) => {
-                state.refused += 1;
-                Err(Denied::NEVER_FITS)
-            }
-            Err(_) => {
-                let runtime = state.alarms.join();
-                Ok(Some(state.queue.push(Waiter { permits, waker: waker.clone(), runtime })))
-            }
+            Err(denied) => state.admit(request, denied).map(|()| {
+                let Request { permits, deadline, .. } = request;
+                let note = Patience { deadline, runtime: state.alarms.join() };
+                Some(state.queue.push(Waiter { permits, waker: waker.clone(), note }))
+            }),
         })
     }
 
-    /// Gives up the place if its turn has come.
-    pub(crate) fn poll(self: &Arc<Self>, key: Key, waker: &Waker) -> Poll<()> {
-        let (poll, _replaced) = self.with(|state| match state.queue.claim(key) {
-            Some(_) => {
+    /// Gives up the place if its turn has come, or it was refused.
+    pub(crate) fn poll(self: &Arc<Self>, key: Key, waker: &Waker) -> Poll<Result<(), Denied>> {
+        let (poll, _replaced) = self.with(|state, _| match state.queue.claim(key) {
+            Some(Ok(_)) => {
                 state.granted += 1;
-                (Poll::Ready(()), None)
+                (Poll::Ready(Ok(())), None)
+            }
+            Some(Err(denied)) => {
+                state.refused += 1;
+                (Poll::Ready(Err(denied)), None)
             }
             None => (Poll::Pending, state.queue.set_waker(key, waker)),
         });
@@ -106,31 +152,68 @@ impl Turnstile {
 
     /// Gives up the place, and the permits if its turn has come.
     pub(crate) fn leave(self: &Arc<Self>, key: Key) {
-        drop(self.with(|state| match (state.queue.claim(key), &mut state.bucket) {
-            (Some(permits), Some(bucket)) => {
-                bucket.refund(permits);
+        drop(self.with(|state, _| match state.queue.claim(key) {
+            Some(decision) => {
+                if let (Ok(permits), Some(bucket)) = (decision, &mut state.bucket) {
+                    bucket.refund(permits);
+                }
                 None
             }
-            _ => {
+            None => {
                 let waiter = state.queue.cancel(key);
-                state.alarms.leave(waiter.runtime);
+                state.alarms.leave(waiter.note.runtime);
                 Some(waiter)
             }
         }));
     }
 
-    pub(crate) fn set_rate(self: &Arc<Self>, rate: Rate) {
-        self.with(|state| {
-            match &mut state.bucket {
-                Some(bucket) => bucket.set_rate(rate),
-                None => state.bucket = Some(state.capacity.bucket(rate)),
+    pub(crate) fn refund(self: &Arc<Self>, permits: u32) {
+        self.with(|state, _| {
+            if let Some(bucket) = &mut state.bucket {
+                bucket.refund(permits);
             }
-            state.alarms.reset();
         });
     }
 
+    /// Takes permits that have been used already.
+    pub(crate) fn charge(self: &Arc<Self>, permits: u32) {
+        self.change(|state| {
+            if let Some(bucket) = &mut state.bucket {
+                bucket.spend(permits);
+            }
+        });
+    }
+
+    pub(crate) fn pause(self: &Arc<Self>, pause: Duration) {
+        self.change(|state| {
+            if let Some(bucket) = &mut state.bucket {
+                bucket.pause(pause);
+            }
+        });
+    }
+
+    pub(crate) fn set_rate(self: &Arc<Self>, rate: Rate) {
+        self.change(|state| match &mut state.bucket {
+            Some(bucket) => bucket.set_rate(rate),
+            None => state.bucket = Some(state.terms.bucket(rate)),
+        });
+    }
+
+    pub(crate) fn set_burst(self: &Arc<Self>, burst: u32) {
+        self.change(|state| {
+            state.terms.burst = Some(burst);
+            if let Some(bucket) = &mut state.bucket {
+                bucket.set_burst(burst);
+            }
+        });
+    }
+
+    pub(crate) fn close(self: &Arc<Self>) {
+        self.change(|state| state.closed = true);
+    }
+
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
-        self.with(|state| {
+        self.with(|state, _| {
             let bucket = state.bucket.as_ref();
             Snapshot {
                 rate: bucket.map(Bucket::rate),
@@ -138,48 +221,101 @@ impl Turnstile {
                 available: bucket.map_or(u32::MAX, Bucket::available),
                 waiting: state.queue.len(),
                 granted: state.granted,
-                refused: state.refused,
+                refused: state.refused + self.lane.refused(),
+                closed: state.closed,
             }
         })
+    }
+
+    /// Makes a change after which turns come at other times, and refuses those who cannot wait for theirs.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
+        self.with(|state, decided| {
+            change(state);
+            state.alarms.reset();
+            state.review(decided);
+        });
     }
 
     /// Changes the state, and does what follows from that.
     ///
     /// Nothing of others is called or dropped under the lock: neither here nor by `change`, which gives it back.
-    fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut Decided) -> R) -> R {
         // Dropped in reverse order: the lock first, and the timers of those who were served when they are awake.
         let _retired;
-        let mut served = Served(Vec::new());
+        let mut decided = Decided(Vec::new());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(settlement) = self.lane.shut() {
+            state.settle(settlement);
+        }
         if let Some(bucket) = &mut state.bucket {
             bucket.advance(Instant::now());
         }
-        state.serve(&mut served);
-        let result = change(&mut state);
-        state.serve(&mut served);
+        if state.lent > 0 {
+            let left = self.lane.recall();
+            state.settle_credits(left);
+        }
+        state.serve(&mut decided);
+        let result = change(&mut state, &mut decided);
+        state.serve(&mut decided);
         _retired = state.set_alarms(self);
+        state.open(&self.lane);
         result
     }
 }
 
 impl Wake for Turnstile {
     fn wake(self: Arc<Self>) {
-        self.with(|_| ());
+        self.with(|_, _| ());
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.with(|_| ());
+        self.with(|_, _| ());
     }
 }
 
 impl State {
-    fn take(&mut self, permits: u32) -> Result<(), Denied> {
+    /// Lets requests pass without the lock, if nobody has to be asked before.
+    fn open(&mut self, lane: &Lane) {
+        let Some(bucket) = self.bucket.as_ref().filter(|_| self.queue.is_empty() && !self.closed) else {
+            return;
+        };
+        if self.terms.fast {
+            self.lent = bucket.available().min(bucket.burst() / 16).min(MOST_CREDITS);
+        }
+        match self.lent {
+            0 => lane.open(bucket),
+            credits => lane.lend(credits),
+        }
+    }
+
+    /// Spends the credits that were used, as if that were now.
+    fn settle_credits(&mut self, left: u32) {
+        let used = mem::take(&mut self.lent) - left;
+        self.granted += u64::from(used);
         if let Some(bucket) = &mut self.bucket {
-            if permits > bucket.burst() {
+            bucket.overflow();
+            bucket.spend(used);
+        }
+    }
+
+    /// Takes over what was done in the lane.
+    fn settle(&mut self, settlement: Settlement) {
+        self.granted += settlement.granted;
+        if let Some(bucket) = &mut self.bucket {
+            bucket.set_missing(settlement.missing);
+        }
+    }
+
+    fn take(&mut self, permits: u32) -> Result<(), Denied> {
+        if self.closed {
+            return Err(Denied::CLOSED);
+        }
+        if let Some(bucket) = &mut self.bucket {
+            if permits > bucket.burst() && !self.terms.debt {
                 return Err(Denied::NEVER_FITS);
             }
             if !self.queue.is_empty() || !bucket.fits(permits) {
-                let due = bucket.due(self.queue.permits() + u64::from(permits));
+                let due = bucket.due(self.queue.permits(), permits);
                 return Err(Denied::busy(bucket.until(due)));
             }
             bucket.spend(permits);
@@ -188,19 +324,61 @@ impl State {
         Ok(())
     }
 
+    /// Whether one who was `denied` its permits now may wait for them.
+    fn admit(&mut self, request: Request, denied: Denied) -> Result<(), Denied> {
+        let verdict = match denied.reason {
+            Reason::Busy if self.is_late(request.deadline, denied.retry_after.unwrap_or_default()) => {
+                Err(denied.because(Reason::Deadline))
+            }
+            Reason::Busy if request.bounded && self.queue.len() >= self.terms.max_waiters => {
+                Err(denied.because(Reason::QueueFull))
+            }
+            Reason::Busy => Ok(()),
+            _ => Err(denied),
+        };
+        verdict.inspect_err(|_| self.refused += 1)
+    }
+
+    /// Whether a turn after `wait` comes after the deadline.
+    fn is_late(&self, deadline: Option<Instant>, wait: Duration) -> bool {
+        let Some((deadline, bucket)) = deadline.zip(self.bucket.as_ref()) else { return false };
+        wait > deadline.saturating_duration_since(bucket.now())
+    }
+
+    /// Refuses those whom nothing is left to wait for.
+    fn review(&mut self, decided: &mut Decided) {
+        let mut queue = mem::replace(&mut self.queue, Queue::new());
+        let verdict = |before, waiter: &Waiter<Patience>| {
+            let Some(bucket) = self.bucket.as_ref().filter(|_| !self.closed) else {
+                return Err(Denied::CLOSED);
+            };
+            if waiter.permits > bucket.burst() && !self.terms.debt {
+                return Err(Denied::NEVER_FITS);
+            }
+            let wait = bucket.until(bucket.due(before, waiter.permits));
+            let late = self.is_late(waiter.note.deadline, wait);
+            if late { Err(Denied::busy(wait).because(Reason::Deadline)) } else { Ok(()) }
+        };
+        let refused = decided.0.len();
+        queue.refuse(verdict, |waiter| decided.0.push(waiter));
+        decided.0[refused..].iter().for_each(|waiter| self.alarms.leave(waiter.note.runtime));
+        self.queue = queue;
+    }
+
     /// Serves those whose turn has come.
     ///
     /// While anybody waits the bucket does not overflow: the turn of each is reckoned from the one before
     /// it, and not from when that was served, which is later by the resolution of the timer.
-    fn serve(&mut self, served: &mut Served) {
+    fn serve(&mut self, decided: &mut Decided) {
         let Some(bucket) = &mut self.bucket else { return };
         while let Some(first) = self.queue.front()
             && bucket.fits(first.permits)
-            && served.0.len() < BATCH
+            && decided.0.len() < BATCH
         {
-            bucket.spend(first.permits);
-            self.alarms.leave(first.runtime);
-            served.0.extend(self.queue.serve());
+            let permits = first.permits;
+            bucket.spend(permits);
+            self.alarms.leave(first.note.runtime);
+            decided.0.extend(self.queue.serve(permits));
         }
         if self.queue.is_empty() {
             bucket.overflow();
@@ -211,7 +389,7 @@ impl State {
     fn set_alarms(&mut self, turnstile: &Arc<Turnstile>) -> Vec<Alarm> {
         let retired = self.alarms.retire();
         if let (Some(bucket), Some(first)) = (&self.bucket, self.queue.front()) {
-            let due = bucket.due(first.permits.into());
+            let due = bucket.due(0, first.permits);
             for alarm in self.alarms.late_for(due) {
                 alarm.set(due, bucket.until(due), &Waker::from(Arc::clone(turnstile)));
             }
@@ -220,10 +398,10 @@ impl State {
     }
 }
 
-/// Waiters to be woken when this is dropped.
-struct Served(Vec<Waiter>);
+/// Waiters who were served or refused, to be woken when this is dropped.
+struct Decided(Vec<Waiter<Patience>>);
 
-impl Drop for Served {
+impl Drop for Decided {
     fn drop(&mut self) {
         for waiter in self.0.drain(..) {
             waiter.waker.wake();

@@ -58,17 +58,14 @@ impl<'a, M: Manage> Get<'a, M> {
         let Self { pool, place, ticket, deadline } = self;
         let shared = pool.shared();
         let waker = cx.waker();
-        let mut now = Instant::now();
+        let now = Instant::now();
         let mut step = shared.update(|state| state.step(ticket, place, now, waker));
         let served = loop {
             step = match step {
                 Step::Check(object, seat) => match check::begin(shared, (object, seat), cx) {
                     Checked::Fit(seated) => return Poll::Ready(Ok(seated)),
                     Checked::Panicked(panic) => return Poll::Ready(Err(GetError::Panic(panic))),
-                    Checked::Unfit => {
-                        now = Instant::now();
-                        shared.update(|state| state.step(ticket, place, now, waker))
-                    }
+                    Checked::Unfit => shared.update(|state| state.step(ticket, place, now, waker)),
                     Checked::Unready(check) => {
                         let step =
                             shared.update(|state| state.wait_for_check(seat, ticket, place, now, waker));
@@ -83,7 +80,6 @@ impl<'a, M: Manage> Get<'a, M> {
                 Step::Wait => {
                     let limit = shared.limits.acquire_timeout;
                     ready!(deadline.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
-                    now = Instant::now();
                     break shared.update(|state| state.expire(ticket, now));
                 }
                 Step::Done(served) => break served,
@@ -94,7 +90,6 @@ impl<'a, M: Manage> Get<'a, M> {
 
     /// Ends the wait; an object that came meanwhile goes to the next.
     fn leave(&mut self) {
-        self.deadline = None;
         if self.ticket.is_some() {
             let shared = self.pool.shared();
             if let Some(Ok(taken)) = shared.update(|state| state.leave(&mut self.ticket)) {

@@ -82,7 +82,8 @@ pub trait Manage: Send + Sync + 'static {
     /// Says whether a returned object is beyond use, so that it is dropped at once.
     ///
     /// It runs whenever a [`Lease`](crate::Lease) is dropped, in the task that drops it: it must not block.
-    /// `std::thread::panicking()` is true in it if that task panicked with the object in its hands.
+    /// `std::thread::panicking()` is true in it if that task panicked with the object in its hands. If it panics itself,
+    /// the object counts as broken, and the panic goes to the caller that has waited longest, if there is one.
     fn is_broken(&self, _object: &mut Self::Object) -> bool {
         false
     }

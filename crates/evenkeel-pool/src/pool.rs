@@ -82,7 +82,6 @@ impl<M: Manage> Owner<M> {
 
 impl<M: Manage> Drop for Owner<M> {
     fn drop(&mut self) {
-        // What is aborted here is also joined by nobody: its destructors run on its runtime.
         self.close();
     }
 }
@@ -284,5 +283,34 @@ impl<M: Manage> Clone for Pool<M> {
 impl<M: Manage> fmt::Debug for Pool<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::{Manage, Pool, lock};
+
+    struct Units;
+
+    impl Manage for Units {
+        type Object = ();
+        type Error = Infallible;
+
+        async fn create(&self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn ended_tasks_are_forgotten() {
+        evenkeel_testkit::World::run(async |_| {
+            let pool = Pool::builder(Units).max(1).build().unwrap();
+            for _ in 0..10 {
+                crate::Lease::discard(pool.get().await.unwrap());
+            }
+            assert_eq!(lock(&pool.owner.tasks).len(), 1);
+        });
     }
 }

@@ -76,6 +76,11 @@ impl<T> Queue<T> {
         self.nodes[key].value.as_mut().expect("a key is used until its value is removed")
     }
 
+    /// All values, those out of line too, in no order.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.nodes.iter_mut().filter_map(|node| node.value.as_mut())
+    }
+
     /// Who is first in line.
     pub(crate) fn first(&self) -> Option<Key> {
         Some(self.nodes[END].next).filter(|first| *first != END)
@@ -145,6 +150,7 @@ mod tests {
                 }
                 peak = peak.max(line.len() + retired.len());
                 prop_assert_eq!(queue.len(), line.len());
+                prop_assert_eq!(queue.values_mut().count(), line.len() + retired.len());
                 prop_assert_eq!(queue.first(), line.front().map(|(key, _)| *key));
                 prop_assert!(queue.iter().map(|(key, id)| (key, *id)).eq(line.iter().copied()));
             }

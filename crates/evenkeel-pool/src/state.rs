@@ -15,12 +15,15 @@ use self::seats::{Taken, Work};
 use crate::queue::Queue;
 use crate::{GetError, Holder, Manage, Stats};
 
+/// Where a caller called.
+pub(crate) type Place = &'static Location<'static>;
+
 /// The state of a pool.
 ///
 /// An object is idle, or it has a seat; seats are also taken for the objects that are being created. Whoever cannot
 /// be given an idle object at once waits in line. A waiter is *called* when there is something for it to take, an
-/// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. No code of
-/// others runs in here: what has to be woken or dropped is handed out.
+/// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. Apart
+/// from the clone of a waker no code of others runs in here: what has to be woken or dropped is handed out.
 pub(crate) struct State<M: Manage> {
     max: usize,
     closed: bool,
@@ -32,7 +35,7 @@ pub(crate) struct State<M: Manage> {
     creating: usize,
     checking: usize,
     waiters: Queue<Waiter<M>>,
-    // How many waiters are called, and how many wait for the check of an object that they took.
+    // How many waiters are called, and how many checks are for somebody in line.
     called: usize,
     checked_for: usize,
     counts: Counts,
@@ -156,6 +159,3 @@ impl<M: Manage> State<M> {
             .map(move |(_, seat)| holder(seat))
     }
 }
-
-/// Where a caller called.
-pub(crate) type Place = &'static Location<'static>;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::{Invalid, invalid::valid};
+
 /// How long to wait before retry 1, 2, 3, …: a pure function of the retry's number and a seed.
 ///
 /// A backoff has a *ceiling*, which never shrinks from one retry to the next and never exceeds the cap, and a
@@ -31,13 +33,13 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    growth: Growth,
-    cap: u64,
-    jitter: Jitter,
+    pub(crate) growth: Growth,
+    pub(crate) cap: u64,
+    pub(crate) jitter: Jitter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Growth {
+pub(crate) enum Growth {
     Linear { initial: u64 },
     Exponential { initial: u64, ratio: (u32, u32) },
     Fibonacci { initial: u64 },
@@ -92,8 +94,19 @@ impl Backoff {
     #[must_use]
     #[track_caller]
     pub const fn linear(initial: Duration, cap: Duration) -> Self {
-        let (initial, cap) = ordered(initial, cap);
-        Self { growth: Growth::Linear { initial }, cap, jitter: Jitter::Full }
+        valid!(Self::try_linear(initial, cap))
+    }
+
+    /// Like [`linear`](Self::linear), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: `initial` is longer than `cap`.
+    pub const fn try_linear(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
+        let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
+        if initial > cap {
+            return Err(Invalid::InitialAboveCap);
+        }
+        Ok(Self { growth: Growth::Linear { initial }, cap, jitter: Jitter::Full })
     }
 
     /// A delay that doubles with every retry, up to `cap`; see [`ratio`](Self::ratio) for other growth.
@@ -103,8 +116,19 @@ impl Backoff {
     #[must_use]
     #[track_caller]
     pub const fn exponential(initial: Duration, cap: Duration) -> Self {
-        let (initial, cap) = ordered(initial, cap);
-        Self { growth: Growth::Exponential { initial, ratio: (2, 1) }, cap, jitter: Jitter::Full }
+        valid!(Self::try_exponential(initial, cap))
+    }
+
+    /// Like [`exponential`](Self::exponential), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: `initial` is longer than `cap`.
+    pub const fn try_exponential(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
+        let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
+        if initial > cap {
+            return Err(Invalid::InitialAboveCap);
+        }
+        Ok(Self { growth: Growth::Exponential { initial, ratio: (2, 1) }, cap, jitter: Jitter::Full })
     }
 
     /// A delay that grows as the Fibonacci numbers do (by a factor of about 1.62), up to `cap`.
@@ -114,8 +138,19 @@ impl Backoff {
     #[must_use]
     #[track_caller]
     pub const fn fibonacci(initial: Duration, cap: Duration) -> Self {
-        let (initial, cap) = ordered(initial, cap);
-        Self { growth: Growth::Fibonacci { initial }, cap, jitter: Jitter::Full }
+        valid!(Self::try_fibonacci(initial, cap))
+    }
+
+    /// Like [`fibonacci`](Self::fibonacci), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: `initial` is longer than `cap`.
+    pub const fn try_fibonacci(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
+        let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
+        if initial > cap {
+            return Err(Invalid::InitialAboveCap);
+        }
+        Ok(Self { growth: Growth::Fibonacci { initial }, cap, jitter: Jitter::Full })
     }
 
     /// A sequence of one's own, without jitter; its last delay repeats for ever.
@@ -127,7 +162,9 @@ impl Backoff {
     #[must_use]
     #[track_caller]
     pub const fn steps(steps: &'static [Duration]) -> Self {
-        assert!(!steps.is_empty(), "a backoff needs at least one step");
+        if steps.is_empty() {
+            panic!("{}", Invalid::NoSteps.message());
+        }
         Self { growth: Growth::Steps(steps), cap: u64::MAX, jitter: Jitter::None }
     }
 
@@ -147,14 +184,24 @@ impl Backoff {
     /// ```
     #[must_use]
     #[track_caller]
-    pub const fn ratio(mut self, numerator: u32, denominator: u32) -> Self {
+    pub const fn ratio(self, numerator: u32, denominator: u32) -> Self {
+        valid!(self.try_ratio(numerator, denominator))
+    }
+
+    /// Like [`ratio`](Self::ratio), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: the backoff is not exponential, or the ratio is not 1 and below 1.001.
+    pub const fn try_ratio(mut self, numerator: u32, denominator: u32) -> Result<Self, Invalid> {
         let grows = numerator as u64 * 1000 >= denominator as u64 * 1001;
-        assert!(denominator > 0 && (numerator == denominator || grows), "a ratio is 1, or at least 1.001");
+        if denominator == 0 || (numerator != denominator && !grows) {
+            return Err(Invalid::Ratio);
+        }
         match &mut self.growth {
             Growth::Exponential { ratio, .. } => *ratio = (numerator, denominator),
-            _ => panic!("only an exponential backoff has a ratio"),
+            _ => return Err(Invalid::NoRatio),
         }
-        self
+        Ok(self)
     }
 
     /// Sets the jitter.
@@ -163,12 +210,20 @@ impl Backoff {
     /// If a percentage is above 100; at compile time in a `const` or `static`.
     #[must_use]
     #[track_caller]
-    pub const fn jitter(mut self, jitter: Jitter) -> Self {
-        if let Jitter::Percent(percent) = jitter {
-            assert!(percent <= 100, "jitter of more than 100 percent");
+    pub const fn jitter(self, jitter: Jitter) -> Self {
+        valid!(self.try_jitter(jitter))
+    }
+
+    /// Like [`jitter`](Self::jitter), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: a percentage is above 100.
+    pub const fn try_jitter(mut self, jitter: Jitter) -> Result<Self, Invalid> {
+        match jitter {
+            Jitter::Percent(percent) if percent > 100 => return Err(Invalid::Jitter),
+            _ => self.jitter = jitter,
         }
-        self.jitter = jitter;
-        self
+        Ok(self)
     }
 
     /// The longest delay before retry `n`, counted from 1; retry 0 is taken for retry 1.
@@ -233,13 +288,6 @@ const fn fibonacci(initial: u64, n: u32) -> u64 {
         left -= 1;
     }
     initial.saturating_mul(current)
-}
-
-#[track_caller]
-const fn ordered(initial: Duration, cap: Duration) -> (u64, u64) {
-    let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
-    assert!(initial <= cap, "the initial delay is longer than the cap");
-    (initial, cap)
 }
 
 const fn saturating_nanos(duration: Duration) -> u64 {

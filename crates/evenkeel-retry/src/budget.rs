@@ -8,6 +8,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::Invalid;
+
 /// Parts of a token: a deposit of one thousandth is exact to 0.02 %.
 const UNIT: u64 = 1 << 22;
 /// The word of a bucket: what it holds in units in the upper bits, the millisecond of its last refill in the lower.
@@ -96,9 +98,34 @@ impl Budget {
     #[must_use]
     #[track_caller]
     pub const fn reserve(mut self, tokens: u32) -> Self {
-        assert!(tokens > 0 && tokens as u64 <= MOST, "a reserve is 1 to 4,194,302 tokens");
-        self.reserve = tokens as u64 * UNIT;
+        if let Err(invalid) = self.set_reserve(tokens) {
+            panic!("{}", invalid.message());
+        }
         self
+    }
+
+    /// Like [`reserve`](Self::reserve), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: it is zero or above 4,194,302.
+    pub fn try_reserve(mut self, tokens: u32) -> Result<Self, Invalid> {
+        self.set_reserve(tokens)?;
+        Ok(self)
+    }
+
+    const fn set_reserve(&mut self, tokens: u32) -> Result<(), Invalid> {
+        if tokens == 0 || tokens as u64 > MOST {
+            return Err(Invalid::Reserve);
+        }
+        self.reserve = tokens as u64 * UNIT;
+        Ok(())
+    }
+
+    /// Its share in thousandths, its tokens per second, and its reserve.
+    #[cfg(feature = "serde")]
+    pub(crate) fn settings(&self) -> (u32, u32, u32) {
+        let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+        (narrow((self.deposit * 1000).div_ceil(UNIT)), self.per_second, narrow(self.reserve / UNIT))
     }
 
     /// Counts a call: adds its share of a token.

@@ -16,8 +16,27 @@ pub enum GaveUp {
     Budget,
     /// The operation is not safe to repeat, and this attempt may have taken effect.
     AtMostOnce,
+    /// The request could not be cloned, so that there was none left to send: see `tower::RetryLayer`.
+    Unrepeatable,
     /// The future given to [`Run::until`](crate::Run::until) was ready.
     Cancelled,
+}
+
+impl GaveUp {
+    /// Its name in metrics and logs.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Attempts => "attempts",
+            Self::Deadline => "deadline",
+            Self::RetryAfter(_) => "retry_after",
+            Self::Budget => "budget",
+            Self::AtMostOnce => "at_most_once",
+            Self::Unrepeatable => "unrepeatable",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl fmt::Display for GaveUp {
@@ -28,6 +47,7 @@ impl fmt::Display for GaveUp {
             Self::Deadline => f.write_str("no time left"),
             Self::Budget => f.write_str("no retry left in the budget"),
             Self::AtMostOnce => f.write_str("it may have taken effect, and is not safe to repeat"),
+            Self::Unrepeatable => f.write_str("the request cannot be made again"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::RetryAfter(wait) => write!(f, "asked to wait {wait:?}, too long"),
         }

@@ -1,4 +1,4 @@
-use crate::{Policy, Run, Tries};
+use crate::{Policy, Retry, Run, Tries, Verdict};
 
 /// Retries a closure or a function from its own side: `operation.retry(&POLICY)` for
 /// [`POLICY.run(operation)`](Policy::run).
@@ -27,7 +27,14 @@ pub trait RetryExt<Fut>: FnMut() -> Fut + Sized {
     ///
     /// # Cancel safety
     /// As [`Policy::run`].
-    fn retry<'p, T, E>(self, policy: &'p Policy) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut, Fut, E>
+    #[expect(
+        clippy::type_complexity,
+        reason = "the types of three closures, of no size unless they hold something"
+    )]
+    fn retry<'p, T, E>(
+        self,
+        policy: &'p Policy,
+    ) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut, Fut, E, impl FnMut(&E) -> Verdict, impl FnMut(Retry<'_, E>)>
     where
         Fut: Future<Output = Result<T, E>>,
     {

@@ -4,13 +4,23 @@
 mod attempt;
 mod backoff;
 mod budget;
+pub mod compat;
 mod error;
 mod ext;
+pub mod guide;
+mod hedge;
 #[cfg(feature = "http")]
 pub mod http;
+mod invalid;
+mod latencies;
 mod policy;
 mod progress;
+mod report;
 mod run;
+#[cfg(feature = "serde")]
+mod serde;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod tries;
 mod verdict;
 
@@ -19,6 +29,8 @@ pub use backoff::{Backoff, Jitter};
 pub use budget::{Budget, BudgetPermit};
 pub use error::{GaveUp, RetryError};
 pub use ext::RetryExt;
+pub use hedge::{Hedge, HedgeError, Hedged};
+pub use invalid::Invalid;
 pub use policy::Policy;
 pub use run::{Retry, Run};
 pub use tries::{AttemptFuture, BackoffFuture, Tries};

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use crate::{Attempt, Backoff, Budget, Run, Tries};
+use crate::{
+    Attempt, Backoff, Budget, Invalid, Retry, Run, Tries, Verdict,
+    run::{retry_all, unobserved},
+};
 
 /// When to try again, for how long, and when to give up: plain data, usable as a `static`.
 ///
@@ -85,9 +88,19 @@ impl Policy {
     #[must_use]
     #[track_caller]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
-        assert!(attempts > 0, "a policy of zero attempts would never try");
+        if attempts == 0 {
+            panic!("{}", Invalid::NoAttempts.message());
+        }
         self.max_attempts = attempts;
         self
+    }
+
+    /// Like [`max_attempts`](Self::max_attempts), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: `attempts` is zero.
+    pub fn try_max_attempts(self, attempts: u32) -> Result<Self, Invalid> {
+        if attempts == 0 { Err(Invalid::NoAttempts) } else { Ok(self.max_attempts(attempts)) }
     }
 
     /// The longest time for one attempt, which is dropped then and counts as failed; `Duration::MAX` sets no bound.
@@ -168,15 +181,26 @@ impl Policy {
     /// # assert_eq!(body, "ok");
     /// # Ok(()) }
     /// ```
+    #[expect(
+        clippy::type_complexity,
+        reason = "the types of three closures, of no size unless they hold something"
+    )]
     pub fn run<'p, Op, Fut, T, E>(
         &'p self,
         mut operation: Op,
-    ) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>, Fut, E>
+    ) -> Run<
+        'p,
+        impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>,
+        Fut,
+        E,
+        impl FnMut(&E) -> Verdict + use<Op, Fut, T, E>,
+        impl FnMut(Retry<'_, E>) + use<Op, Fut, T, E>,
+    >
     where
         Op: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Run::new(self.start(), move |_: &mut Tries<'p>| operation())
+        Run::new(self.start(), move |_: &mut Tries<'p>| operation(), retry_all, unobserved)
     }
 
     /// Like [`run`](Self::run), for an operation that wants to know which [`Attempt`] it is.
@@ -186,15 +210,31 @@ impl Policy {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
+    #[expect(
+        clippy::type_complexity,
+        reason = "the types of three closures, of no size unless they hold something"
+    )]
     pub fn run_with<'p, Op, Fut, T, E>(
         &'p self,
         mut operation: Op,
-    ) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>, Fut, E>
+    ) -> Run<
+        'p,
+        impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>,
+        Fut,
+        E,
+        impl FnMut(&E) -> Verdict + use<Op, Fut, T, E>,
+        impl FnMut(Retry<'_, E>) + use<Op, Fut, T, E>,
+    >
     where
         Op: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Run::new(self.start(), move |tries: &mut Tries<'p>| operation(tries.this_attempt()))
+        Run::new(
+            self.start(),
+            move |tries: &mut Tries<'p>| operation(tries.this_attempt()),
+            retry_all,
+            unobserved,
+        )
     }
 
     pub(crate) fn is_unbounded(&self) -> bool {

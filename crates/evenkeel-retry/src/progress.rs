@@ -8,7 +8,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Attempt, BudgetPermit, GaveUp, IdempotencyKey, Policy, Verdict, backoff};
+use crate::{Attempt, BudgetPermit, GaveUp, IdempotencyKey, Policy, Verdict, backoff, tries::Repeat};
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
 const ROUNDS_BEFORE_YIELD: u32 = 128;
@@ -52,6 +52,8 @@ impl Progress {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     /// An attempt is to begin; false if the total time is over.
     pub(crate) fn begin(self: Pin<&mut Self>) -> bool {
         let me = self.project();
@@ -86,7 +88,7 @@ impl Progress {
         policy: &Policy,
         attempts: u32,
         verdict: Verdict,
-        may_repeat: bool,
+        repeat: Repeat,
     ) -> Result<Duration, GaveUp> {
         let now = Instant::now();
         let deadline = self.as_mut().deadline(policy, now);
@@ -95,7 +97,11 @@ impl Progress {
         *me.limit = None;
         match verdict {
             Verdict::Permanent => return Err(GaveUp::Permanent),
-            Verdict::Retry | Verdict::RetryAfter(_) if !may_repeat => return Err(GaveUp::AtMostOnce),
+            #[cfg(feature = "tower")]
+            _ if repeat == Repeat::Never => return Err(GaveUp::Unrepeatable),
+            Verdict::Retry | Verdict::RetryAfter(_) if repeat == Repeat::IfNotSent => {
+                return Err(GaveUp::AtMostOnce);
+            }
             _ if deadline.is_some_and(|deadline| now >= deadline) => return Err(GaveUp::Deadline),
             _ if attempts >= policy.max_attempts => return Err(GaveUp::Attempts),
             Verdict::RetryAfter(asked) if asked > policy.max_retry_after => {
@@ -123,6 +129,8 @@ impl Progress {
         Ok(delay)
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = self.project();
         match (*me.wait, me.timer.as_pin_mut()) {
@@ -147,6 +155,8 @@ impl Progress {
         Attempt { number, deadline, key: IdempotencyKey(key) }
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn since_first_failure(&self) -> Duration {
         self.first_failure.map_or(Duration::ZERO, |first| first.elapsed())
     }

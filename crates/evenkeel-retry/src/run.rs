@@ -3,13 +3,13 @@ use std::{
     future::Pending,
     marker::PhantomData,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
 
-use crate::{Failed, GaveUp, RetryError, Tries, Verdict};
+use crate::{GaveUp, RetryError, Tries, Verdict, tries::Repeat};
 
 /// A failure that is about to be retried, as an observer sees it.
 #[derive(Debug)]
@@ -31,12 +31,28 @@ pin_project! {
     ///
     /// # Panics
     /// When polled after it was ready.
+    ///
+    /// # Examples
+    /// A call that is not awaited does nothing; the compiler says so, and can be told to refuse it:
+    /// ```compile_fail
+    /// #![deny(unused_must_use)]
+    /// # use evenkeel_retry::Policy;
+    /// async fn save(policy: &Policy) {
+    ///     policy.run(async || std::io::Result::Ok(())).when(|_| true); // forgotten: `.await`
+    /// }
+    /// ```
+    /// ```
+    /// #![deny(unused_must_use)]
+    /// # use evenkeel_retry::Policy;
+    /// async fn save(policy: &Policy) {
+    ///     policy.run(async || std::io::Result::Ok(())).when(|_| true).await.unwrap();
+    /// }
+    /// ```
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Run<'p, Op, Fut, E, C = fn(&E) -> Verdict, O = fn(Retry<'_, E>), U = Pending<()>> {
+    pub struct Run<'p, Op, Fut, E, C, O, U = Pending<()>> {
         operation: Op,
         classify: C,
         observe: O,
-        at_most_once: bool,
         #[pin]
         until: U,
         tries: Tries<'p>,
@@ -59,20 +75,21 @@ impl<Fut, E> State<Fut, E> {
     const DONE: Self = Self::Done { error: PhantomData };
 }
 
-impl<'p, Op, Fut, E> Run<'p, Op, Fut, E> {
+impl<'p, Op, Fut, E, C, O> Run<'p, Op, Fut, E, C, O> {
     #[inline]
-    pub(crate) fn new(tries: Tries<'p>, operation: Op) -> Self {
-        Self {
-            operation,
-            classify: |_| Verdict::Retry,
-            observe: |_| {},
-            at_most_once: false,
-            until: std::future::pending(),
-            tries,
-            state: State::Waiting { last: None },
-        }
+    pub(crate) fn new(tries: Tries<'p>, operation: Op, classify: C, observe: O) -> Self {
+        let until = std::future::pending();
+        Self { operation, classify, observe, until, tries, state: State::Waiting { last: None } }
     }
 }
+
+/// What a call does with errors unless told otherwise.
+pub(crate) const fn retry_all<E>(_: &E) -> Verdict {
+    Verdict::Retry
+}
+
+/// What a call does with retries unless told otherwise.
+pub(crate) const fn unobserved<E>(_: Retry<'_, E>) {}
 
 impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// Retries only errors for which `transient` is true; an attempt that timed out is retried.
@@ -107,8 +124,8 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     where
         C2: FnMut(&E) -> Verdict,
     {
-        let Self { operation, observe, at_most_once, until, tries, state, .. } = self;
-        Run { operation, classify: verdict, observe, at_most_once, until, tries, state }
+        let Self { operation, observe, until, tries, state, .. } = self;
+        Run { operation, classify: verdict, observe, until, tries, state }
     }
 
     /// Shows every failure that will be retried to `observer`, before the wait: for logs and counters.
@@ -135,8 +152,8 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     where
         O2: FnMut(Retry<'_, E>),
     {
-        let Self { operation, classify, at_most_once, until, tries, state, .. } = self;
-        Run { operation, classify, observe: observer, at_most_once, until, tries, state }
+        let Self { operation, classify, until, tries, state, .. } = self;
+        Run { operation, classify, observe: observer, until, tries, state }
     }
 
     /// Gives up when `cancel` is ready, a stop signal for example: it wakes the wait between attempts.
@@ -157,8 +174,8 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// # }
     /// ```
     pub fn until<U2: Future>(self, cancel: U2) -> Run<'p, Op, Fut, E, C, O, U2> {
-        let Self { operation, classify, observe, at_most_once, tries, state, .. } = self;
-        Run { operation, classify, observe, at_most_once, until: cancel, tries, state }
+        let Self { operation, classify, observe, tries, state, .. } = self;
+        Run { operation, classify, observe, until: cancel, tries, state }
     }
 
     /// Says that the operation is not safe to repeat: only an error that is [`Verdict::NotSent`] is retried.
@@ -166,7 +183,7 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// Any other failure, a time-out too, may have taken effect, and ends the call with
     /// [`GaveUp::AtMostOnce`].
     pub const fn at_most_once(mut self) -> Self {
-        self.at_most_once = true;
+        self.tries.repeat = Repeat::IfNotSent;
         self
     }
 }
@@ -185,45 +202,39 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut me = self.project();
         loop {
-            let outcome = match me.state.as_mut().project() {
-                StateProjection::Waiting { last } => {
-                    let waited = me.tries.poll_wait(cx);
-                    if me.until.as_mut().poll(cx).is_ready() {
-                        let cancelled = me.tries.gave_up(GaveUp::Cancelled, last.take());
-                        me.state.set(State::DONE);
-                        return Poll::Ready(Err(cancelled));
-                    }
-                    if waited.is_pending() {
-                        return Poll::Pending;
-                    }
-                    if me.tries.begin() {
-                        me.state.set(State::Attempt { operation: (me.operation)(me.tries) });
-                        continue;
-                    }
-                    Err(Failed::new(None))
+            if let StateProjection::Waiting { last } = me.state.as_mut().project() {
+                if me.until.as_mut().poll(cx).is_ready() {
+                    let cancelled = me.tries.gave_up(GaveUp::Cancelled, last.take());
+                    me.state.set(State::DONE);
+                    return Poll::Ready(Err(cancelled));
                 }
-                StateProjection::Attempt { operation } => match me.tries.poll_attempt(operation, cx) {
-                    Poll::Ready(outcome) => outcome,
-                    Poll::Pending => return Poll::Pending,
-                },
-                StateProjection::Done { .. } => panic!("`Run` was polled after it was ready"),
+                if !ready!(me.tries.poll_begin(cx)) {
+                    me.state.set(State::DONE);
+                    return Poll::Ready(Err(me.tries.gave_up(GaveUp::Deadline, None)));
+                }
+                let operation = (me.operation)(me.tries);
+                me.state.set(State::Attempt { operation });
+            }
+            let outcome = match me.state.as_mut().project() {
+                StateProjection::Attempt { operation } => me.tries.poll_attempt(operation, cx),
+                _ => panic!("`Run` was polled after it was ready"),
             };
+            let Poll::Ready(outcome) = outcome else { return Poll::Pending };
             // The operation ends before its error is judged: what it held is free during the wait.
             me.state.set(State::DONE);
-            let mut failed = match outcome {
+            match outcome {
                 Ok(value) => return Poll::Ready(Ok(value)),
-                Err(failed) => failed.classify(&mut *me.classify),
-            };
-            if *me.at_most_once {
-                failed = failed.at_most_once();
-            }
-            match me.tries.decide(&failed) {
-                Ok(delay) => {
-                    let attempt = me.tries.attempts();
-                    (me.observe)(Retry { error: failed.error(), attempt, delay });
-                    me.state.set(State::Waiting { last: failed.error });
+                Err(failed) => {
+                    let failed = failed.classify(&mut *me.classify);
+                    match me.tries.decide(&failed) {
+                        Ok(delay) => {
+                            let attempt = me.tries.attempts();
+                            (me.observe)(Retry { error: failed.error(), attempt, delay });
+                            me.state.set(State::Waiting { last: failed.error });
+                        }
+                        Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed.error))),
+                    }
                 }
-                Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed.error))),
             }
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::{Attempt, Failed, GaveUp, Policy, RetryError, progress::Progress};
+use crate::{Attempt, Failed, GaveUp, Policy, RetryError, progress::Progress, report};
 
 /// A series of attempts under a [`Policy`], driven by the caller's own loop.
 ///
@@ -45,14 +45,45 @@ use crate::{Attempt, Failed, GaveUp, Policy, RetryError, progress::Progress};
 pub struct Tries<'p> {
     policy: &'p Policy,
     attempts: u32,
+    pub(crate) repeat: Repeat,
     /// What a call needs that does not succeed at once.
-    progress: Option<Pin<Box<Progress>>>,
+    progress: Later,
+}
+
+/// Whether the operation may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    Always,
+    /// Not if it may have taken effect.
+    IfNotSent,
+    /// There is nothing to make it again with.
+    #[cfg(feature = "tower")]
+    Never,
+}
+
+struct Later(Option<Pin<Box<Progress>>>);
+
+impl Drop for Later {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            discard(&mut self.0);
+            // It is gone: so the compiler leaves what its fields need out of the way of a call that had none.
+            std::mem::forget(self.0.take());
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn discard(progress: &mut Option<Pin<Box<Progress>>>) {
+    *progress = None;
 }
 
 impl<'p> Tries<'p> {
     #[inline]
     pub(crate) const fn new(policy: &'p Policy) -> Self {
-        Self { policy, attempts: 0, progress: None }
+        Self { policy, attempts: 0, repeat: Repeat::Always, progress: Later(None) }
     }
 
     /// How many attempts were started.
@@ -92,19 +123,38 @@ impl<'p> Tries<'p> {
         BackoffFuture { tries: self, failed: Some(failed) }
     }
 
+    /// Waits for the next attempt's time, and counts it; false if the total time is over.
+    #[inline]
+    pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Some(progress) = &mut self.progress.0 {
+            ready!(progress.as_mut().poll_wait(cx));
+        }
+        Poll::Ready(self.begin())
+    }
+
     /// Counts an attempt; false if the total time is over.
     #[inline]
     pub(crate) fn begin(&mut self) -> bool {
-        let may_begin = self.progress.as_mut().is_none_or(|progress| progress.as_mut().begin());
-        if may_begin {
-            if self.attempts == 0
-                && let Some(budget) = &self.policy.budget
-            {
-                budget.deposit();
-            }
-            self.attempts = self.attempts.saturating_add(1);
+        if let Some(progress) = &mut self.progress.0
+            && !progress.as_mut().begin()
+        {
+            return false;
         }
-        may_begin
+        self.count();
+        true
+    }
+
+    #[inline]
+    fn count(&mut self) {
+        self.attempts = match self.attempts {
+            0 => {
+                if let Some(budget) = &self.policy.budget {
+                    budget.deposit();
+                }
+                1
+            }
+            attempts => attempts.saturating_add(1),
+        };
     }
 
     #[inline]
@@ -126,8 +176,10 @@ impl<'p> Tries<'p> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.progress.is_none() && self.policy.is_unbounded() {
+        if self.progress.0.is_none() && self.policy.is_unbounded() {
             return Poll::Pending;
         }
         let policy = self.policy;
@@ -136,22 +188,23 @@ impl<'p> Tries<'p> {
 
     /// What comes after a failure: the delay, or the reason to give up.
     #[cold]
+    #[inline(never)]
     pub(crate) fn decide<E>(&mut self, failed: &Failed<E>) -> Result<Duration, GaveUp> {
         let (policy, attempts) = (self.policy, self.attempts);
-        self.progress().decide(policy, attempts, failed.verdict, failed.may_repeat)
-    }
-
-    #[inline]
-    pub(crate) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.progress {
-            Some(progress) => progress.as_mut().poll_wait(cx),
-            None => Poll::Ready(()),
+        let repeat = if failed.may_repeat { self.repeat } else { Repeat::IfNotSent };
+        let decided = self.progress().decide(policy, attempts, failed.verdict, repeat);
+        if let Ok(delay) = decided {
+            report::retry(attempts, delay);
         }
+        decided
     }
 
+    // Inlined, so that a result is made where it goes: copying it would be a good part of what a success costs.
+    #[inline(always)]
     pub(crate) fn gave_up<E>(&self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
+        report::gave_up(reason, self.attempts);
         let elapsed =
-            self.progress.as_ref().map_or(Duration::ZERO, |progress| progress.since_first_failure());
+            self.progress.0.as_ref().map_or(Duration::ZERO, |progress| progress.since_first_failure());
         RetryError { reason, last, attempts: self.attempts, elapsed }
     }
 
@@ -166,7 +219,7 @@ impl<'p> Tries<'p> {
 
     fn progress(&mut self) -> Pin<&mut Progress> {
         let seed = self.policy.seed;
-        self.progress.get_or_insert_with(|| Box::pin(Progress::new(seed))).as_mut()
+        self.progress.0.get_or_insert_with(|| Box::pin(Progress::new(seed))).as_mut()
     }
 }
 
@@ -235,6 +288,6 @@ impl<E> Future for BackoffFuture<'_, '_, E> {
         {
             return Poll::Ready(Err(self.tries.gave_up(reason, failed.error)));
         }
-        self.tries.poll_wait(cx).map(Ok)
+        self.tries.progress().poll_wait(cx).map(Ok)
     }
 }

@@ -11,7 +11,8 @@ use crate::{BoxError, Panic};
 /// A group failed: what failed first, what failed after it, and what became of the other tasks.
 ///
 /// [`source`](Error::source) is the first cause. The text is one line without the causes; the alternate form
-/// `{:#}` adds a line for each failure, with its cause.
+/// `{:#}` adds a line for each failure, with its cause,
+/// and below a nested group those of its failures.
 ///
 /// # Examples
 ///
@@ -83,29 +84,162 @@ impl GroupError {
         self.cancelled
     }
 
-    /// The error that came first, if it is an `E`.
+    /// The error that came first, if it is an `E`; of a nested group, itself or the error that came first in it.
     #[must_use]
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
-        self.first().source()?.downcast_ref()
+        match &self.first().cause {
+            Cause::Nested(nested) => {
+                let own: &(dyn Error + 'static) = nested.as_ref();
+                own.downcast_ref().or_else(|| nested.downcast_ref())
+            }
+            cause => cause.error()?.downcast_ref(),
+        }
+    }
+
+    /// The failures that are not nested groups, here and in all groups within, each with the names of the
+    /// tasks that lead to it; a task without a name is told by its place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_task::group;
+    /// let error = group(async |g| {
+    ///     g.task("site").spawn(group(async |g| {
+    ///         g.task("page-7").spawn(async { "x".parse::<u8>() });
+    ///         Ok(())
+    ///     }));
+    ///     Ok(())
+    /// })
+    /// .await
+    /// .unwrap_err();
+    /// let (path, failure) = &error.leaves()[0];
+    /// assert_eq!(path, "site/page-7");
+    /// assert_eq!(failure.name.as_deref(), Some("page-7"));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn leaves(&self) -> Vec<(String, &Failure)> {
+        let mut leaves = Vec::new();
+        self.walk("", &mut leaves);
+        leaves
+    }
+
+    fn walk<'e>(&'e self, above: &str, leaves: &mut Vec<(String, &'e Failure)>) {
+        for failure in &self.failures {
+            let own = failure.name.as_ref().map_or_else(|| failure.place.to_string(), ToString::to_string);
+            let path = if above.is_empty() { own } else { format!("{above}/{own}") };
+            match &failure.cause {
+                Cause::Nested(nested) => nested.walk(&path, leaves),
+                _ => leaves.push((path, failure)),
+            }
+        }
+    }
+
+    /// Takes the failures whose error is an `E` from the others, as `except*` does; see
+    /// [`split_by`](Self::split_by).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// use evenkeel_task::Group;
+    /// use std::num::ParseIntError;
+    ///
+    /// let run = Group::builder().collect_all().run(async |g| {
+    ///     for text in ["1", "x", "3", "y"] {
+    ///         g.spawn(async move { text.parse::<u8>() });
+    ///     }
+    ///     Ok(())
+    /// });
+    /// if let Err(error) = run.await {
+    ///     let (bad_numbers, rest) = error.split::<ParseIntError>();
+    ///     assert_eq!(bad_numbers.unwrap().failures().len(), 2);
+    ///     if let Some(rest) = rest {
+    ///         return Err(rest);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn split<E: Error + 'static>(self) -> (Option<Self>, Option<Self>) {
+        self.split_by(|failure| failure.source().is_some_and(|error| error.is::<E>()))
+    }
+
+    /// Takes the failures that `pick` picks from the others; what has none of them is `None`.
+    ///
+    /// Nested groups are split in the same way, so `pick` sees none of them and both parts keep their paths.
+    /// Both have the counts of the whole.
+    #[must_use]
+    pub fn split_by(self, mut pick: impl FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
+        self.part(&mut pick)
+    }
+
+    fn part(self, pick: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
+        let (mut picked, mut rest) = (Vec::new(), Vec::new());
+        for failure in self.failures {
+            let Failure { name, place, after, restarts, cause } = failure;
+            match cause {
+                Cause::Nested(nested) => {
+                    let (some, others) = nested.part(pick);
+                    for (part, list) in [(some, &mut picked), (others, &mut rest)] {
+                        list.extend(part.map(|nested| {
+                            let cause = Cause::Nested(Box::new(nested));
+                            Failure { name: name.clone(), place, after, restarts, cause }
+                        }));
+                    }
+                }
+                cause => {
+                    let failure = Failure { name, place, after, restarts, cause };
+                    let list = if pick(&failure) { &mut picked } else { &mut rest };
+                    list.push(failure);
+                }
+            }
+        }
+        let group = |failures: Vec<Failure>| {
+            (!failures.is_empty()).then_some(Self {
+                failures,
+                finished: self.finished,
+                cancelled: self.cancelled,
+            })
+        };
+        (group(picked), group(rest))
+    }
+
+    fn tree(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+        for failure in &self.failures {
+            let indent = 2 * depth;
+            match &failure.cause {
+                Cause::Nested(nested) => {
+                    write!(f, "\n{:indent$}{failure}", "")?;
+                    nested.rest(f)?;
+                    nested.tree(f, depth + 1)?;
+                }
+                _ => write!(f, "\n{:indent$}{failure:#}", "")?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is beside the first failure, in numbers.
+    fn rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.failures.len() - 1, self.cancelled) {
+            (0, 0) => Ok(()),
+            (0, cancelled) => write!(f, "; {cancelled} cancelled"),
+            (more, 0) => write!(f, "; {more} more failed"),
+            (more, cancelled) => write!(f, "; {more} more failed, {cancelled} cancelled"),
+        }
     }
 }
 
 impl fmt::Display for GroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first())?;
-        let more = self.failures.len() - 1;
-        match (more, self.cancelled) {
-            (0, 0) => {}
-            (0, cancelled) => write!(f, "; {cancelled} cancelled")?,
-            (more, 0) => write!(f, "; {more} more failed")?,
-            (more, cancelled) => write!(f, "; {more} more failed, {cancelled} cancelled")?,
-        }
-        if f.alternate() {
-            for failure in &self.failures {
-                write!(f, "\n  {failure:#}")?;
-            }
-        }
-        Ok(())
+        self.rest(f)?;
+        if f.alternate() { self.tree(f, 1) } else { Ok(()) }
     }
 }
 
@@ -141,17 +275,15 @@ pub struct Failure {
     pub place: &'static Location<'static>,
     /// How long it ran, by tokio's clock.
     pub after: Duration,
+    /// How often it was [started again](crate::Task::supervise).
+    pub restarts: u32,
     /// What went wrong.
     pub cause: Cause,
 }
 
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.cause {
-            Cause::Error(error) => Some(error.as_ref()),
-            Cause::Panic(panic) => Some(panic),
-            Cause::Aborted(_) => None,
-        }
+        self.cause.error()
     }
 }
 
@@ -163,9 +295,15 @@ impl fmt::Display for Failure {
         }
         let (place, after) = (self.place, self.after);
         match &self.cause {
-            Cause::Error(_) => write!(f, "({place}) failed after {after:?}")?,
+            Cause::Error(_) | Cause::Nested(_) => write!(f, "({place}) failed after {after:?}")?,
             Cause::Panic(_) => write!(f, "({place}) panicked after {after:?}")?,
+            Cause::Deadline => write!(f, "({place}) passed its deadline after {after:?}")?,
             Cause::Aborted(reason) => write!(f, "({place}) was aborted after {after:?}: {reason}")?,
+        }
+        match self.restarts {
+            0 => {}
+            1 => f.write_str(" and a restart")?,
+            more => write!(f, " and {more} restarts")?,
         }
         if f.alternate() {
             let mut cause = self.source();
@@ -206,9 +344,52 @@ impl fmt::Display for Failure {
 pub enum Cause {
     /// It returned this error.
     Error(BoxError),
-    /// It panicked, or its destructor did.
+    /// It was, or returned, a group that failed.
+    Nested(Box<GroupError>),
+    /// It panicked, or its destructor did; or it returned a [`Panic`] as its error.
     Panic(Panic),
+    /// It was out of time: the [deadline](crate::GroupBuilder::deadline) of the group, or the limit of a
+    /// [`shield`](crate::shield) or a clean-up of [`using`](crate::using()) whose caller was gone.
+    Deadline,
     /// [`Stop::abort`](crate::Stop::abort) was called on the group's own [`Stop`](crate::Stop), for this
     /// reason.
     Aborted(Cow<'static, str>),
+}
+
+/// The error of work that ran out of time; as the error of a task it is [`Cause::Deadline`].
+#[derive(Debug)]
+pub(crate) struct Overdue;
+
+impl fmt::Display for Overdue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ran out of time")
+    }
+}
+
+impl Error for Overdue {}
+
+impl Cause {
+    /// Tells errors that are causes of other kinds.
+    pub(crate) fn of(error: BoxError) -> Self {
+        if error.is::<Overdue>() {
+            return Self::Deadline;
+        }
+        let error = match error.downcast::<GroupError>() {
+            Ok(nested) => return Self::Nested(nested),
+            Err(error) => error,
+        };
+        match error.downcast::<Panic>() {
+            Ok(panic) => Self::Panic(*panic),
+            Err(error) => Self::Error(error),
+        }
+    }
+
+    pub(crate) fn error(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Error(error) => Some(error.as_ref()),
+            Self::Nested(error) => Some(error.as_ref()),
+            Self::Panic(panic) => Some(panic),
+            Self::Deadline | Self::Aborted(_) => None,
+        }
+    }
 }

@@ -1,25 +1,26 @@
 //! Groups of tasks that end together.
 
+pub(crate) mod ambient;
+mod builder;
 mod child;
+mod doom;
+mod limited;
+mod live;
 mod members;
+mod restart;
 mod slab;
+mod task;
 
 use std::borrow::Cow;
-use std::error::Error;
 use std::fmt;
-use std::future::poll_fn;
-use std::panic::Location;
-use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::task::yield_now;
-
-use self::child::Child;
-use self::members::{Member, Members};
-use crate::{BoxError, Cause, GroupError, IntoResult, Stop, catch_panic};
-
-/// How many tasks are told to abort before the group lets others run.
-const CHUNK: usize = 1024;
+pub use self::builder::GroupBuilder;
+pub use self::live::{State, TaskInfo};
+use self::members::Members;
+pub use self::restart::Restart;
+pub use self::task::{Closed, Task};
+use crate::{BoxError, GroupError, IntoResult, Stop};
 
 /// Runs `body` and the tasks that it spawns into its [`Group`], and ends when all of them have ended.
 ///
@@ -36,8 +37,9 @@ const CHUNK: usize = 1024;
 /// # Cancel safety
 ///
 /// Dropping the future drops the body and tells every task to abort. It cannot wait: a task in the middle
-/// of a poll on another thread ends at its next await point, and failures have nobody to go to. It takes
-/// time in proportion to the number of tasks.
+/// of a poll on another thread ends at its next await point. A group around this one, in whose task or
+/// body the future was dropped, waits for the tasks and takes their failures; without one they have nobody
+/// to go to. It takes time in proportion to the number of tasks.
 ///
 /// # Panics
 ///
@@ -86,57 +88,7 @@ where
     F: FnOnce(Group) -> Fut,
     Fut: Future<Output = Result<R, BoxError>>,
 {
-    let place = Location::caller();
-    async move {
-        let mut owner = Owner { members: Arc::new(Members::new(place)), ended: false };
-        let members = Arc::clone(&owner.members);
-        let group = Group { members: Arc::clone(&members) };
-
-        let mut body = pin!(catch_panic(async move { body(group).await }));
-        let output = members.unless_doomed(|cx| body.as_mut().poll(cx)).await;
-        let (mut value, mut panic) = (None, None);
-        match output {
-            Some(Ok(Ok(output))) => value = Some(output),
-            Some(Ok(Err(error))) => members.fail("body", Cause::Error(error)),
-            Some(Err(caught)) => panic = Some(caught),
-            None => {
-                if let Err(panic) = body.cancel() {
-                    members.fail("body", Cause::Panic(panic));
-                }
-            }
-        }
-
-        let joined = value.is_some() && members.unless_doomed(|cx| members.poll_empty(cx)).await.is_some();
-        if !joined {
-            members.close();
-            let mut start = 0;
-            while members.abort(start, CHUNK) {
-                start += CHUNK;
-                yield_now().await;
-            }
-            members.stop.abort(members.why());
-            poll_fn(|cx| members.poll_empty(cx)).await;
-        }
-        owner.ended = true;
-        match panic {
-            Some(panic) => panic.resume(),
-            None => members.verdict(value),
-        }
-    }
-}
-
-/// Leaves no task behind when the future of the group is dropped early.
-struct Owner {
-    members: Arc<Members>,
-    ended: bool,
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.members.abandon();
-        }
-    }
+    Group::builder().run(body)
 }
 
 /// Spawns tasks into a group: a cheap handle that its body and its tasks may clone and keep.
@@ -177,6 +129,26 @@ pub struct Group {
 }
 
 impl Group {
+    /// A group with other rules: a limit, a deadline, a grace, all failures and not the first one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// # use evenkeel_task::Group;
+    /// let run = Group::builder().limit(8).run(async |g| {
+    ///     (0..100).for_each(|_| g.spawn(tokio::task::yield_now()));
+    ///     Ok("done")
+    /// });
+    /// assert_eq!(run.await?, "done");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> GroupBuilder {
+        GroupBuilder::default()
+    }
+
     /// Spawns a task without a name; errors tell it by the place of this call.
     ///
     /// When the group is stopping or has ended, the future is dropped, and counted as cancelled.
@@ -210,7 +182,7 @@ impl Group {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        Task { group: self, name: None }.spawn(future);
+        Task::new(self, None).spawn(future);
     }
 
     /// Spawns a task without a name, or gives its future back.
@@ -239,7 +211,7 @@ impl Group {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        Task { group: self, name: None }.try_spawn(future)
+        Task::new(self, None).try_spawn(future)
     }
 
     /// A task with a name, to be spawned: errors tell it by this name.
@@ -262,14 +234,49 @@ impl Group {
     /// # }
     /// ```
     pub fn task(&self, name: impl Into<Cow<'static, str>>) -> Task<'_> {
-        Task { group: self, name: Some(name.into()) }
+        Task::new(self, Some(name.into()))
+    }
+
+    /// Who is alive in this group: the tasks, and what was left over and is waited for.
+    ///
+    /// It takes time in proportion to the number of tasks, and their group's lock.
+    ///
+    /// # Examples
+    ///
+    /// Why does it take so long?
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// # use evenkeel_task::group;
+    /// use std::time::Duration;
+    /// use tokio::time::sleep;
+    ///
+    /// group(async |g| {
+    ///     g.task("quick").spawn(sleep(Duration::from_secs(1)));
+    ///     g.task("slow").spawn(sleep(Duration::from_secs(60)));
+    ///     sleep(Duration::from_secs(30)).await;
+    ///     for task in g.live() {
+    ///         println!("{task}"); // task 'slow' (src/main.rs:5:20) runs for 30s
+    ///     }
+    /// #   assert_eq!(g.live().len(), 1);
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn live(&self) -> Vec<TaskInfo> {
+        self.members.live()
     }
 
     /// The stop signal of this group, for its tasks to watch and to give.
     ///
     /// A [drain](Stop::drain) is for the tasks to see: the group itself goes on until they end. An
-    /// [abort](Stop::abort) stops the group, with [`Cause::Aborted`] as its failure. The group gives it
-    /// itself, when it has told its tasks to abort.
+    /// [abort](Stop::abort) stops the group, with [`Cause::Aborted`](crate::Cause::Aborted) as its failure. The
+    /// group gives it itself, when it has told its tasks to abort. A group within a group drains when the outer
+    /// one does.
     ///
     /// # Examples
     ///
@@ -298,126 +305,6 @@ impl Group {
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("live", &self.members.live()).field("stop", self.stop()).finish()
+        f.debug_struct("Group").field("live", &self.members.len()).field("stop", self.stop()).finish()
     }
 }
-
-/// A task with a name that is about to be spawned, see [`Group::task`].
-///
-/// # Examples
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() -> Result<(), evenkeel_task::GroupError> {
-/// # use evenkeel_task::group;
-/// use tokio::time::sleep;
-///
-/// group(async |g| {
-///     let task = g.task("nap");
-///     task.spawn(sleep(std::time::Duration::from_secs(1)));
-///     Ok(())
-/// })
-/// .await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "nothing runs until it is spawned"]
-pub struct Task<'g> {
-    group: &'g Group,
-    name: Option<Cow<'static, str>>,
-}
-
-impl Task<'_> {
-    /// Spawns it, like [`Group::spawn`].
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    #[track_caller]
-    pub fn spawn<F>(self, future: F)
-    where
-        F: Future<Output: IntoResult> + Send + 'static,
-    {
-        let members = &self.group.members;
-        if self.try_spawn(future).is_err() {
-            members.refused();
-        }
-    }
-
-    /// Spawns it, or gives its future back, like [`Group::try_spawn`].
-    ///
-    /// # Errors
-    ///
-    /// [`Closed`] when the group is stopping or has ended.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
-    /// # use evenkeel_task::group;
-    /// group(async |g| {
-    ///     assert!(g.task("in time").try_spawn(async {}).is_ok());
-    ///     Ok(())
-    /// })
-    /// .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn try_spawn<F>(self, future: F) -> Result<(), Closed<F>>
-    where
-        F: Future<Output: IntoResult> + Send + 'static,
-    {
-        let members = &self.group.members;
-        let Some(key) = members.enter(Member::new(self.name, Location::caller())) else {
-            return Err(Closed(future));
-        };
-        let task = tokio::spawn(Child::new(future, key, Arc::clone(members)));
-        members.spawned(key, task.abort_handle());
-        Ok(())
-    }
-}
-
-/// The group takes no more tasks; here is the future that was to be spawned.
-///
-/// # Examples
-///
-/// Work that is not lost with its group:
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use evenkeel_task::{Closed, Group, group};
-///
-/// async fn hand_over(g: &Group, work: impl Future<Output = ()> + Send + 'static) {
-///     if let Err(Closed(work)) = g.try_spawn(work) {
-///         work.await;
-///     }
-/// }
-///
-/// let g = group(async |g| Ok(g)).await.unwrap();
-/// hand_over(&g, async { println!("done here") }).await;
-/// # }
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Closed<F>(pub F);
-
-impl<F> fmt::Debug for Closed<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Closed(..)")
-    }
-}
-
-impl<F> fmt::Display for Closed<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the group takes no more tasks")
-    }
-}
-
-impl<F> Error for Closed<F> {}

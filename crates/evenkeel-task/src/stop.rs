@@ -1,5 +1,7 @@
 //! The two-step stop signal.
 
+mod signal;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
@@ -8,6 +10,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use self::signal::{Place, Signal};
 
 /// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give
 /// up now).
@@ -46,8 +50,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 pub struct Stop(Arc<Inner>);
 
 struct Inner {
-    soft: CancellationToken,
-    hard: CancellationToken,
+    soft: Signal,
+    hard: Signal,
     reason: OnceLock<Cow<'static, str>>,
     parent: Option<Stop>,
 }
@@ -60,6 +64,7 @@ impl Stop {
     }
 
     fn of(soft: CancellationToken, hard: CancellationToken, parent: Option<Self>) -> Self {
+        let (soft, hard) = (Signal::new(soft), Signal::new(hard));
         Self(Arc::new(Inner { soft, hard, reason: OnceLock::new(), parent }))
     }
 
@@ -79,16 +84,22 @@ impl Stop {
     /// ```
     #[must_use]
     pub fn child(&self) -> Self {
-        Self::of(self.0.soft.child_token(), self.0.hard.child_token(), Some(self.clone()))
+        Self::of(self.0.soft.child(), self.0.hard.child(), Some(self.clone()))
+    }
+
+    /// A signal that follows the soft stop of this one alone.
+    pub(crate) fn drained_with(&self) -> Self {
+        Self::of(self.0.soft.child(), CancellationToken::new(), Some(self.clone()))
     }
 
     /// Asks for the soft stop; after the first time it does nothing.
     ///
-    /// It wakes every waiter before it returns.
+    /// It wakes every waiter before it returns. A group that stops by itself wakes those of its own signal in
+    /// parts.
     pub fn drain(&self, reason: impl Into<Cow<'static, str>>) {
         // The reason comes first: whoever sees the signal sees the reason.
         self.because(reason);
-        self.0.soft.cancel();
+        self.0.soft.give();
     }
 
     /// Asks for the hard stop, and with it for the soft one; after the first time it does nothing.
@@ -105,8 +116,20 @@ impl Stop {
     /// ```
     pub fn abort(&self, reason: impl Into<Cow<'static, str>>) {
         self.because(reason);
-        self.0.soft.cancel();
-        self.0.hard.cancel();
+        self.0.soft.give();
+        self.0.hard.give();
+    }
+
+    /// A drain that wakes at most 1024 waiters before it lets others run.
+    pub(crate) async fn drain_in_parts(&self, reason: String) {
+        self.because(reason);
+        self.0.soft.give_in_parts().await;
+    }
+
+    /// An abort that wakes at most 1024 waiters before it lets others run.
+    pub(crate) async fn abort_in_parts(&self, reason: String) {
+        self.drain_in_parts(reason).await;
+        self.0.hard.give_in_parts().await;
     }
 
     fn because(&self, reason: impl Into<Cow<'static, str>>) {
@@ -138,7 +161,7 @@ impl Stop {
     /// # }
     /// ```
     pub fn draining(&self) -> Stopping {
-        Stopping { signal: self.0.soft.clone().cancelled_owned() }
+        Stopping::new(self.0.soft.wait())
     }
 
     /// Ends when the hard stop is asked for, at once if it has been.
@@ -164,19 +187,19 @@ impl Stop {
     /// # }
     /// ```
     pub fn aborting(&self) -> Stopping {
-        Stopping { signal: self.0.hard.clone().cancelled_owned() }
+        Stopping::new(self.0.hard.wait())
     }
 
     /// Whether the soft stop, or the hard one, was asked for.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.soft.is_cancelled()
+        self.0.soft.is_given()
     }
 
     /// Whether the hard stop was asked for.
     #[must_use]
     pub fn is_aborting(&self) -> bool {
-        self.0.hard.is_cancelled()
+        self.0.hard.is_given()
     }
 
     /// Why it stops: the reason that was given first, here or by a parent.
@@ -250,6 +273,13 @@ pin_project! {
     pub struct Stopping {
         #[pin]
         signal: WaitForCancellationFutureOwned,
+        place: Place,
+    }
+}
+
+impl Stopping {
+    fn new((signal, place): (WaitForCancellationFutureOwned, Place)) -> Self {
+        Self { signal, place }
     }
 }
 

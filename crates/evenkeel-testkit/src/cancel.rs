@@ -1,21 +1,27 @@
 //! An operation, cut short at each of its suspension points.
 
 use std::{
-    future::Future,
+    fmt,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
 
-pub use self::cuts::Cuts;
-use self::{cuts::Cut, probe::Progress};
+pub use self::cuts::{Class, Cuts};
+use self::{
+    cuts::{Cut, Row},
+    probe::{CutByPanic, Progress},
+};
 use crate::{
     panics::Log,
     watchdog::{self, Watch},
-    world::{Seed, WALL_LIMIT, World, execute, live_tasks},
+    world::{Clock, Seed, WALL_LIMIT, World, execute, live_tasks},
 };
 
 mod cuts;
@@ -27,26 +33,36 @@ const COMPLETES_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// Runs an operation once to its end, and once for each way to cut it short, each time in a fresh world,
 /// and checks what is left behind.
 ///
-/// A suspension point is a `Pending` of the operation. At each of them it is dropped at once; dropped when
-/// its waker was called, before it is polled again; and aborted as a task. It is also created and dropped
-/// without ever being polled. After each cut the world gets an hour of virtual time to come to rest. Then
+/// A suspension point is a `Pending` of the operation. There it is
+/// - *dropped* at once,
+/// - *dropped on wake*: when its waker was called, before it is polled again,
+/// - *aborted*, as a task,
+/// - dropped because its task *panicked*, while the thread unwinds. A future has no other way to see a panic
+///   at a point where it waits; destructors that ask [`panicking`](std::thread::panicking) see this one,
+/// - *frozen*: not polled for an hour, and dropped then. Whom it held up tells [`Cuts::held_up`].
+///
+/// It is also created and dropped without ever being polled. After each cut the world gets an hour of
+/// virtual time to come to rest. Then
 /// - `check` must hold: an invariant, true after a cut as after a complete run;
 /// - when the state is dropped as well, no task may be alive that is not alive without the operation;
 /// - nobody may still hold the operation's waker;
 /// - and no more tasks may have panicked than in the complete run.
 ///
+/// If `check` gives a value that tells how the state looks, [`Cuts::class`] tells whether the operation is
+/// atomic, or can be repeated after a cut: then it is repeated. Otherwise, to ask that it can be repeated,
+/// repeat it in `check`.
+///
 /// `setup` makes the state in a fresh world, and may spawn tasks. `operation` and `check` get clones of it:
 /// what they share must be shared by the clones, as in an [`Arc`]. Nothing need be [`Send`]. An operation
-/// that captures something is written `move |state| async move { … }`. To ask that it can be repeated after
-/// a cut, repeat it in `check`.
+/// that captures something is written `move |state| async move { … }`.
 ///
-/// The cost is three runs for each point; all together have 60 s of real time.
+/// The cost is five runs for each point; all together have 60 s of real time.
 ///
 /// # Panics
 ///
 /// With a table of all cuts, if one of them leaves something behind. With a message, if the operation
 /// itself panics, does not complete within 24 h of virtual time or 10,000 points, or does not always have
-/// the same number of points; and if called inside a runtime.
+/// the same number of points and lead to the same value of `check`; and if called inside a runtime.
 ///
 /// # Examples
 ///
@@ -110,11 +126,12 @@ where
     Op: Fn(S) -> Running,
     Running: Future + 'static,
     Check: Fn(S) -> Checked,
-    Checked: Future<Output = ()>,
+    Checked: Future,
+    Checked::Output: PartialEq + fmt::Debug,
 {
     let watch = watchdog::arm(WALL_LIMIT);
-    let run = |cut| explore(cut, &watch, &setup, &operation, &check);
-    let sound = |cut, what: &str| match run(cut) {
+    let run = |cut, twice| explore(cut, twice, &watch, &setup, &operation, &check);
+    let sound = |cut, what: &str| match run(cut, false) {
         Run { progress, rest: Ok(rest) } => (progress, rest),
         Run { rest: Err(panic), .. } => panic!("{what}: {panic}"),
     };
@@ -128,45 +145,76 @@ where
             "not deterministic: {points} suspension points in one run, {other} in another"
         );
     };
-    same_points(complete_run().0.points());
+    let (again, other) = complete_run();
+    same_points(again.points());
+    assert!(
+        other.seen == complete.seen,
+        "not deterministic: check gives {:?} in one run, {:?} in another",
+        complete.seen,
+        other.seen,
+    );
+    let seen = size_of::<Checked::Output>() > 0;
+    // What the state shows after a cut, and after the operation was repeated, if that has to be known.
+    let class = |cut, rest: &Rest<Checked::Output>| {
+        if !seen {
+            return Class::Releases;
+        }
+        if rest.seen == without.seen || rest.seen == complete.seen {
+            return Class::Atomic;
+        }
+        match run(cut, true).rest {
+            Ok(repeated) if repeated.seen == complete.seen => Class::Resumable,
+            _ => Class::Releases,
+        }
+    };
+    let row = |cut, progress: &Progress, rest: Result<Rest<Checked::Output>, String>| {
+        let held_up = rest.as_ref().map_or(0, |rest| rest.waited.saturating_sub(without.waited));
+        let verdict = rest.and_then(|rest| rest.verdict(&without, &complete).map(|()| class(cut, &rest)));
+        Row { cut, at: progress.at(), held_up, verdict }
+    };
 
-    let mut cuts = Cuts::new(points);
-    let at_points = (1..=points).flat_map(|k| [Cut::Dropped(k), Cut::Woken(k), Cut::Aborted(k)]);
+    let mut cuts = Cuts::new(points, seen);
+    let at_points = (1..=points)
+        .flat_map(|k| [Cut::Dropped(k), Cut::Woken(k), Cut::Aborted(k), Cut::Unwound(k), Cut::Frozen(k)]);
     for cut in std::iter::once(Cut::Unpolled).chain(at_points) {
-        let Run { progress, rest } = run(cut);
+        let Run { progress, rest } = run(cut, false);
         if progress.completed() {
             same_points(progress.points());
         }
-        cuts.add(cut, progress.at(), rest.and_then(|rest| rest.verdict(&without, &complete)));
+        cuts.add(row(cut, &progress, rest));
         // Past the limit every further run fails at once; one such row says so.
         if watch.expired().is_some() && !cuts.sound() {
             break;
         }
     }
-    cuts.add(Cut::Uncut, progress.at(), complete.verdict(&without, &complete));
+    cuts.add(row(Cut::Uncut, &progress, Ok(other)));
     assert!(cuts.sound(), "{cuts}");
     cuts
 }
 
 /// What one run did.
 #[derive(Debug)]
-struct Run {
+struct Run<T> {
     progress: Rc<Progress>,
     /// What it left behind, or the panic that ended it.
-    rest: Result<Rest, String>,
+    rest: Result<Rest<T>, String>,
 }
 
 /// What a run leaves behind, when it has come to rest and its state is dropped.
 #[derive(Debug)]
-struct Rest {
+struct Rest<T> {
+    /// What the check saw.
+    seen: T,
+    /// The tasks that ended in the second hour, or that the frozen operation held up until then.
+    waited: usize,
     tasks: usize,
     wakers: usize,
     panics: Vec<String>,
 }
 
-impl Rest {
+impl<T> Rest<T> {
     /// Compares it to a run without the operation, and to the complete one.
-    fn verdict(&self, without: &Rest, complete: &Rest) -> Result<(), String> {
+    fn verdict(&self, without: &Rest<T>, complete: &Rest<T>) -> Result<(), String> {
         if self.tasks > without.tasks {
             return Err(format!("{} task(s) still alive an hour later", self.tasks - without.tasks));
         }
@@ -181,41 +229,59 @@ impl Rest {
     }
 }
 
-/// Runs the operation up to the cut in a fresh world.
+/// Runs the operation up to the cut in a fresh world, and to its end after that if it is to be run twice.
 fn explore<S, Made, Running, Checked>(
     cut: Cut,
+    twice: bool,
     watch: &Watch,
     setup: impl Fn() -> Made,
     operation: impl Fn(S) -> Running,
     check: impl Fn(S) -> Checked,
-) -> Run
+) -> Run<Checked::Output>
 where
     S: Clone,
     Made: Future<Output = S>,
     Running: Future + 'static,
-    Checked: Future<Output = ()>,
+    Checked: Future,
 {
     let progress = Rc::new(Progress::default());
     let log = Log::new(true);
     let body = async |world: World| {
         let state = setup().await;
-        match cut {
-            Cut::Unstarted => {}
-            Cut::Unpolled => drop(operation(state.clone())),
+        let frozen = match cut {
+            Cut::Unstarted => None,
+            Cut::Unpolled => {
+                drop(operation(state.clone()));
+                None
+            }
             _ => run_until(cut, operation(state.clone()), &progress).await,
+        };
+        world.drain().await;
+        let mut waited = 0;
+        if frozen.is_some() || cut == Cut::Unstarted {
+            let own = frozen.as_ref().map_or(0, |_| 1 + progress.spawned());
+            let before = live_tasks();
+            if let Some(frozen) = frozen {
+                frozen.abort();
+            }
+            world.drain().await;
+            waited = before.saturating_sub(own + live_tasks());
         }
+        if twice {
+            run_until(Cut::Uncut, operation(state.clone()), &Rc::default()).await;
+            world.drain().await;
+        }
+        let seen = check(state).await;
         world.drain().await;
-        check(state).await;
-        world.drain().await;
-        (live_tasks(), progress.wakers())
+        (seen, waited, live_tasks(), progress.wakers())
     };
     // A run that panics is a row of the table; its world is gone, and nothing of it is used again.
     let seed = Arc::new(Seed::new(0));
-    let outcome = catch_unwind(AssertUnwindSafe(|| execute(seed, watch, &log, body)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, watch, &log, body).output));
     let rest = match outcome {
-        Ok(((tasks, wakers), _)) => {
+        Ok((seen, waited, tasks, wakers)) => {
             let panics = log.in_tasks().iter().map(ToString::to_string).collect();
-            Ok(Rest { tasks, wakers, panics })
+            Ok(Rest { seen, waited, tasks, wakers, panics })
         }
         Err(_) => {
             Err(log.last().map_or_else(|| "a panic without a message".to_owned(), |panic| panic.to_string()))
@@ -224,14 +290,32 @@ where
     Run { progress, rest }
 }
 
-/// Runs the operation as a task of its own, until it completes or is cut.
-async fn run_until<F: Future + 'static>(cut: Cut, operation: F, progress: &Rc<Progress>) {
-    match timeout(COMPLETES_WITHIN, probe::spawn(operation, cut, progress)).await {
-        Ok(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
-        Ok(_) => {}
+/// Runs the operation as a task of its own, until it completes or is cut; gives the task if it is frozen.
+async fn run_until<F: Future + 'static>(
+    cut: Cut,
+    operation: F,
+    progress: &Rc<Progress>,
+) -> Option<JoinHandle<()>> {
+    let mut task = probe::spawn(operation, cut, progress);
+    let until = poll_fn(|cx| {
+        if progress.is_frozen(cx) {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut task).poll(cx).map(Some)
+    });
+    match timeout(COMPLETES_WITHIN, until).await {
+        Ok(None) => return Some(task),
+        Ok(Some(Err(error))) if error.is_panic() => {
+            let payload = error.into_panic();
+            if !payload.is::<CutByPanic>() {
+                resume_unwind(payload);
+            }
+        }
+        Ok(Some(_)) => {}
         Err(_) => panic!(
             "the operation still waits after {COMPLETES_WITHIN:?} of virtual time, at suspension point {}",
             progress.points()
         ),
     }
+    None
 }

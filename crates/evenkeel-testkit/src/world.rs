@@ -4,21 +4,30 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-pub use self::builder::Builder;
-use self::idle::Idle;
+use self::rest::Rest;
+pub use self::{builder::Builder, clock::Clock, report::WorldReport, rest::Hold};
 pub(crate) use self::{
     builder::WALL_LIMIT,
     runtime::{execute, live_tasks},
     seed::Seed,
 };
+use crate::Record;
 
 mod builder;
+mod busy;
+mod clock;
 mod idle;
+mod quiet;
+mod report;
+mod rest;
 mod runtime;
 mod seed;
 
 /// How long what is left to run may take to end.
 const DRAIN: Duration = Duration::from_secs(60 * 60);
+
+/// The same, under the real clock.
+const REAL_DRAIN: Duration = Duration::from_secs(1);
 
 /// A fresh, paused, current-thread runtime for one test, and the handle to it.
 ///
@@ -28,7 +37,12 @@ const DRAIN: Duration = Duration::from_secs(60 * 60);
 /// When the body of the test has ended, what is left gets an hour of virtual time; then the world checks
 /// that no task is left alive, and that no task panicked. A world whose tasks all wait, with no timer set,
 /// is a deadlock: it panics at once. One that takes 60 s of real time panics too, or, if its thread is
-/// blocked, aborts the process with a message. [`Builder`] changes these limits.
+/// blocked, aborts the process with a message. One whose thread computed for 2 s without a rest fails, too.
+/// [`Builder`] changes these limits, and sets another [`Clock`].
+///
+/// There is no step to the next timer. Tokio's clock also stops where its timer wheel only sorts timers, at
+/// 64 ms on the way to 100 ms, and nothing public tells such a stop from the next timer. What steps exactly
+/// is a `sleep` to a time that the test knows, and [`settle`](World::settle) then.
 ///
 /// # Why not just use `#[tokio::test(start_paused = true)]`?
 ///
@@ -52,8 +66,10 @@ const DRAIN: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub struct World {
     start: Instant,
+    clock: Clock,
     seed: Arc<Seed>,
-    idle: Arc<Idle>,
+    rest: Arc<Rest>,
+    record: Record,
 }
 
 impl World {
@@ -66,6 +82,7 @@ impl World {
     /// - if a task panicked, even if it was joined: see [`Builder::allow_panics`],
     /// - if all tasks wait and no timer is set,
     /// - if 60 s of real time were not enough,
+    /// - if its thread computed for 2 s without a rest: see [`Builder::block_limit`],
     /// - if called inside another runtime.
     #[track_caller]
     pub fn run<F, Fut>(body: F) -> Fut::Output
@@ -96,7 +113,45 @@ impl World {
         self.start.elapsed()
     }
 
+    /// What the test and its mocks note, with the virtual time; it begins with the world.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// Stops the clock until the guard is dropped: timeouts wait, while other threads do their work.
+    ///
+    /// Tasks run on. A world that is held at the end of its body goes on only when the guard is dropped.
+    ///
+    /// # Panics
+    ///
+    /// Under [`Clock::Real`], which nobody can stop.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_testkit::World;
+    /// use std::time::Duration;
+    /// use tokio::{sync::oneshot, time::timeout};
+    ///
+    /// World::run(async |world| {
+    ///     let (answer, answered) = oneshot::channel();
+    ///     std::thread::spawn(move || answer.send(42));
+    ///     let held = world.hold();
+    ///     let answered = timeout(Duration::from_millis(1), answered).await;
+    ///     assert_eq!(answered, Ok(Ok(42)));
+    ///     drop(held);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn hold(&self) -> Hold {
+        assert!(self.clock != Clock::Real, "the real clock cannot be held");
+        self.rest.hold()
+    }
+
     /// Waits until no other task can run, and only timers and I/O remain; the clock stands still.
+    ///
+    /// Under [`Clock::Quiet`] it waits for the quiet, too: nothing has come from outside for that long.
     ///
     /// # Cancel safety
     ///
@@ -123,12 +178,18 @@ impl World {
     /// });
     /// ```
     pub async fn settle(&self) {
-        self.idle.settle().await;
+        self.rest.settle().await;
     }
 
     /// Lets what is left to run come to its end.
     pub(crate) async fn drain(&self) {
-        sleep(DRAIN).await;
-        self.settle().await;
+        if self.clock != Clock::Real {
+            sleep(DRAIN).await;
+            return self.settle().await;
+        }
+        let end = Instant::now() + REAL_DRAIN;
+        while live_tasks() > 0 && Instant::now() < end {
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 }

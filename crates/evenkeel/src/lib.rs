@@ -7,6 +7,9 @@ pub use evenkeel_limit as limit;
 #[cfg(feature = "pool")]
 #[doc(inline)]
 pub use evenkeel_pool as pool;
+#[cfg(feature = "postgres")]
+#[doc(inline)]
+pub use evenkeel_postgres as postgres;
 #[cfg(feature = "retry")]
 #[doc(inline)]
 pub use evenkeel_retry as retry;

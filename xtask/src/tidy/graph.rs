@@ -33,8 +33,39 @@ const FACADE: [&str; 8] = [
 /// Foreign crates that any crate of ours may need, and show in its public API.
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
+/// Those that are the vocabulary of one crate alone.
+const OWN: [(&str, &[&str]); 2] = [
+    ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
+    // The processor time of a thread.
+    ("evenkeel-testkit", &["rustix"]),
+];
+
 /// What a crate may need beyond that, behind a feature.
-const OPTIONAL: [(&str, &[&str]); 2] = [("evenkeel-pool", &["deadpool"]), ("evenkeel-retry", &["httpdate"])];
+const OPTIONAL: [(&str, &[&str]); 4] = [
+    ("evenkeel-pool", &["deadpool"]),
+    (
+        "evenkeel-retry",
+        &["httpdate", "humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"],
+    ),
+    ("evenkeel-task", &["metrics", "tracing"]),
+    (
+        "evenkeel-testkit",
+        &[
+            "bytes",
+            "deadpool-postgres",
+            "http-body-util",
+            "hyper",
+            "hyper-util",
+            "pgwire",
+            "proptest",
+            "stats_alloc",
+            "tokio-test",
+            "tokio-postgres",
+            "tower-service",
+            "wiremock",
+        ],
+    ),
+];
 
 pub(super) fn our_crates_stand_where_they_should(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
@@ -71,13 +102,16 @@ pub(super) fn our_crates_stand_where_they_should(tree: &Tree) -> Vec<String> {
 pub(super) fn foreign_crates_are_allowed_ones(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for package in tree.published() {
-        let extra =
-            OPTIONAL.iter().find(|(name, _)| *name == package.name).map_or(&[][..], |(_, extra)| extra);
+        let lists = |list: &[(&str, &[&str])], name: &str| {
+            list.iter().any(|(owner, names)| *owner == package.name && names.contains(&name))
+        };
         for d in package.manifest.dependencies("dependencies") {
             let name = d.name.as_str();
-            let behind_feature = d.is("optional", "true") && extra.contains(&name);
-            if !d.is_ours() && !VOCABULARY.contains(&name) && !behind_feature {
-                let how = "do without, or make it `optional = true` and add it to tidy's OPTIONAL";
+            let vocabulary = VOCABULARY.contains(&name) || lists(&OWN, name);
+            let behind_feature = d.is("optional", "true") && lists(&OPTIONAL, name);
+            if !d.is_ours() && !vocabulary && !behind_feature {
+                let how = "do without, or make it `optional = true` and add it to tidy's OPTIONAL; \
+                    what a crate is about goes to OWN";
                 found.push(package.finding(d.line, &format!("{name} is no crate to need here: {how}")));
             }
         }
@@ -161,11 +195,23 @@ mod tests {
                 "[dependencies]\nhttpdate = \"1\"\ndeadpool = {optional}\n[dev-dependencies]\nx = \"1\"\n"
             ),
         );
-        let files = [("crates/pool/Cargo.toml", &*good), ("crates/retry/Cargo.toml", &*bad)];
+        let own = manifest("evenkeel-postgres", "[dependencies]\ntokio-postgres = \"1\"\ndeadpool = \"1\"\n");
+        let others = manifest("evenkeel-limit", "[dependencies]\ntokio-postgres = \"1\"\n");
+        let files = [
+            ("crates/limit/Cargo.toml", &*others),
+            ("crates/pool/Cargo.toml", &*good),
+            ("crates/postgres/Cargo.toml", &*own),
+            ("crates/retry/Cargo.toml", &*bad),
+        ];
         let found = findings(foreign_crates_are_allowed_ones, &files);
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("crates/retry/Cargo.toml:7: deadpool is no crate to need here"));
-        assert!(found[1].starts_with("crates/retry/Cargo.toml:6: httpdate is no crate to need here"));
+        let starts = [
+            "crates/limit/Cargo.toml:6: tokio-postgres is no crate to need here",
+            "crates/postgres/Cargo.toml:7: deadpool is no crate to need here",
+            "crates/retry/Cargo.toml:7: deadpool is no crate to need here",
+            "crates/retry/Cargo.toml:6: httpdate is no crate to need here",
+        ];
+        assert_eq!(found.len(), starts.len(), "{found:?}");
+        assert!(found.iter().zip(starts).all(|(found, start)| found.starts_with(start)), "{found:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod clock;
 mod crates;
 mod deps;
+mod figures;
 mod futures;
 mod graph;
 mod manifest;
@@ -18,7 +19,7 @@ use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [Rule; 20] = [
+const RULES: [Rule; 22] = [
     clock::tests_do_not_wait_for_the_wall_clock,
     clock::time_is_paused_from_the_start,
     crates::manifests_are_complete,
@@ -28,6 +29,8 @@ const RULES: [Rule; 20] = [
     deps::default_features_are_off,
     deps::external_versions_are_stated_once,
     deps::our_dev_dependencies_are_paths,
+    figures::figures_come_from_the_results,
+    figures::the_front_page_quotes_the_results,
     futures::async_functions_say_what_dropping_does,
     futures::future_types_must_be_used,
     futures::future_types_say_what_dropping_does,

@@ -56,7 +56,7 @@ impl Fixture {
     }
 
     fn until(&self, permits: u32) -> u64 {
-        self.bucket.until(self.bucket.due(permits.into())).as_nanos() as u64
+        self.bucket.until(self.bucket.due(0, permits)).as_nanos() as u64
     }
 }
 

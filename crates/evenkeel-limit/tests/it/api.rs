@@ -74,9 +74,9 @@ fn refusals_say_when_to_come_back() {
         let limiter = RateLimiter::per_second(4).burst(1);
         limiter.try_acquire().unwrap();
         let busy = limiter.try_acquire().unwrap_err();
-        assert_eq!(busy.to_string(), "rate limit reached: try again in 250ms");
+        assert_eq!(busy.to_string(), "limit reached: try again in 250ms");
         let never = limiter.try_acquire_many(2).unwrap_err();
-        assert_eq!(never.to_string(), "more permits than the burst: this never fits");
+        assert_eq!(never.to_string(), "more permits than the limit ever has at once");
         assert!(format!("{limiter:?}").contains("refused: 2"));
     });
 }

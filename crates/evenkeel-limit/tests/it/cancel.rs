@@ -35,3 +35,24 @@ fn acquire_many() {
     let cuts = cancel::every_point(contended, many, as_if_new);
     assert_eq!(cuts.points(), 1);
 }
+
+#[test]
+fn acquire_by() {
+    let by = async |limiter: Arc<RateLimiter>| {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+        limiter.acquire_by(deadline).await.unwrap();
+    };
+    let cuts = cancel::every_point(contended, by, as_if_new);
+    assert_eq!(cuts.points(), 1);
+}
+
+#[test]
+fn reserve() {
+    let reserved = async |limiter: Arc<RateLimiter>| {
+        let reservation = limiter.reserve(1).await.unwrap();
+        tokio::task::yield_now().await;
+        reservation.commit();
+    };
+    let cuts = cancel::every_point(contended, reserved, as_if_new);
+    assert_eq!(cuts.points(), 2);
+}

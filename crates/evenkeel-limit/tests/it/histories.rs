@@ -1,34 +1,36 @@
 //! Random histories, compared step by step with the exact model: when permits are there (P2), the time to come
-//! back (P5), the order (P9), dropping anywhere (P10), and changes of the rate (P16).
+//! back (P5), more than the burst (P6), the order (P9), dropping anywhere (P10), changes of the rate (P16) and the
+//! burst (P17), deadlines (P18), pauses, refunds and costs known afterwards (P24).
 
 use std::{task::Poll, time::Duration};
 
-use evenkeel_limit::{AcquireMany, Rate, RateLimiter, Reason};
+use evenkeel_limit::{AcquireMany, Denied, Rate, RateLimiter};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::{
     instruments::ByHand,
-    model::{Model, Speed},
+    model::{Model, Refusal, Speed, magnitude},
 };
 
 /// A day in nanoseconds, times 7: a multiple of the times of all rates below.
-const PARTS: u128 = 7 * 86_400_000_000_000;
+const PARTS: i128 = 7 * 86_400_000_000_000;
 const TIMES: [u64; 6] = [1, 1_000_000, 7_000_000, 1_000_000_000, 60_000_000_000, 86_400_000_000_000];
 
 #[derive(Clone, Debug)]
 enum Step {
     Advance(u64),
     Try(u32),
-    Enter(u32),
+    Enter(u32, Option<u64>),
     Poll(prop::sample::Index),
     Drop(prop::sample::Index),
+    /// Reserves some, and uses another number.
+    Settle(u32, u32),
+    Refund(u32),
+    Penalize(u64),
     SetRate(Speed),
-}
-
-/// As many small numbers as large ones.
-fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
-    (1..=bits, any::<u64>()).prop_map(|(bits, number)| (number >> (64 - bits)).max(1))
+    SetBurst(u32),
 }
 
 fn speed() -> impl Strategy<Value = Speed> {
@@ -36,27 +38,43 @@ fn speed() -> impl Strategy<Value = Speed> {
     (permits, prop::sample::select(&TIMES[..])).prop_map(|(permits, nanos)| Speed { permits, nanos })
 }
 
+fn burst() -> impl Strategy<Value = u32> {
+    prop_oneof![1..20_u32, magnitude(31).prop_map(|n| n as u32)]
+}
+
+fn nanos() -> impl Strategy<Value = u64> {
+    prop_oneof![magnitude(40), magnitude(25), (0..200_u64).prop_map(|n| n * 5_000_000)]
+}
+
 fn step(burst: u32) -> impl Strategy<Value = Step> {
     let permits =
         move || prop_oneof![4 => 1..=burst, 2 => 1..=burst.min(3), 1 => Just(burst), 1 => 0..=burst + 1];
     prop_oneof![
-        3 => prop_oneof![magnitude(40), magnitude(25), (0..200_u64).prop_map(|n| n * 5_000_000)].prop_map(Step::Advance),
-        2 => permits().prop_map(Step::Try),
-        4 => permits().prop_map(Step::Enter),
-        2 => any::<prop::sample::Index>().prop_map(Step::Poll),
-        2 => any::<prop::sample::Index>().prop_map(Step::Drop),
-        1 => speed().prop_map(Step::SetRate),
+        6 => nanos().prop_map(Step::Advance),
+        4 => permits().prop_map(Step::Try),
+        8 => (permits(), prop::option::weighted(0.3, nanos())).prop_map(|(n, by)| Step::Enter(n, by)),
+        4 => any::<prop::sample::Index>().prop_map(Step::Poll),
+        4 => any::<prop::sample::Index>().prop_map(Step::Drop),
+        1 => (permits(), permits()).prop_map(|(reserved, used)| Step::Settle(reserved, used)),
+        1 => permits().prop_map(Step::Refund),
+        1 => nanos().prop_map(Step::Penalize),
+        2 => speed().prop_map(Step::SetRate),
+        1 => prop_oneof![permits().prop_map(|n| n.max(1)), self::burst()].prop_map(Step::SetBurst),
     ]
 }
 
-fn history() -> impl Strategy<Value = (Speed, u32, Vec<Step>)> {
-    let burst = prop_oneof![1..20_u32, magnitude(31).prop_map(|n| n as u32)];
-    (speed(), burst)
-        .prop_flat_map(|(speed, burst)| (Just(speed), Just(burst), prop::collection::vec(step(burst), 1..60)))
+fn history() -> impl Strategy<Value = (Speed, u32, bool, Vec<Step>)> {
+    (speed(), burst(), any::<bool>()).prop_flat_map(|(speed, burst, debt)| {
+        (Just(speed), Just(burst), Just(debt), prop::collection::vec(step(burst), 1..60))
+    })
 }
 
 fn rate(speed: Speed) -> Rate {
     Rate::per(speed.permits, Duration::from_nanos(speed.nanos))
+}
+
+fn refusal(denied: Denied) -> Refusal {
+    (denied.reason, denied.retry_after.map(|wait| wait.as_nanos() as u64))
 }
 
 struct Waiter<'a> {
@@ -65,9 +83,10 @@ struct Waiter<'a> {
     future: ByHand<AcquireMany<'a>>,
 }
 
-async fn compare(speed: Speed, burst: u32, steps: Vec<Step>) {
+async fn compare(speed: Speed, burst: u32, debt: bool, steps: Vec<Step>) {
     let limiter = RateLimiter::new(rate(speed)).burst(burst);
-    let mut model = Model::new(PARTS, speed, burst);
+    let limiter = if debt { limiter.oversize_as_debt() } else { limiter };
+    let mut model = Model::new(PARTS, speed, burst, debt);
     let mut waiters: Vec<Waiter<'_>> = vec![];
     let (mut granted, mut refused) = (0, 0);
     let mut count = |ok| *(if ok { &mut granted } else { &mut refused }) += 1;
@@ -80,40 +99,41 @@ async fn compare(speed: Speed, burst: u32, steps: Vec<Step>) {
             }
             Step::Try(permits) => {
                 let got = limiter.try_acquire_many(permits);
-                let expected = model.try_acquire(permits);
-                assert_eq!(got.is_ok(), expected.is_ok());
-                if let (Err(denied), Err(nanos)) = (got, expected) {
-                    let reason = if nanos.is_some() { Reason::Busy } else { Reason::NeverFits };
-                    assert_eq!(
-                        (denied.reason, denied.retry_after),
-                        (reason, nanos.map(Duration::from_nanos))
-                    );
-                }
+                assert_eq!(got.map_err(refusal), model.try_acquire(permits));
                 count(got.is_ok());
             }
             // The model serves all at once, the limiter 32 in one call.
-            Step::Enter(permits) if waiters.len() < 32 => {
-                let fits = model.enter(id, permits);
-                let mut future = ByHand::new(limiter.acquire_many(permits));
+            Step::Enter(permits, patience) if waiters.len() < 32 => {
+                let expected = model.enter(id, permits, patience);
+                let future = limiter.acquire_many(permits);
+                let mut future = ByHand::new(match patience {
+                    Some(patience) => future.by(Instant::now() + Duration::from_nanos(patience)),
+                    None => future,
+                });
                 match future.poll() {
                     Poll::Ready(result) => {
-                        assert_eq!(result.is_ok(), fits);
-                        assert_eq!(model.is_served(id), fits);
-                        count(fits);
+                        assert_eq!(result.map_err(refusal), expected);
+                        assert_eq!(model.is_served(id), expected.is_ok());
+                        count(expected.is_ok());
                     }
                     Poll::Pending => {
-                        assert!(fits && !model.is_served(id));
+                        assert!(expected.is_ok() && !model.is_served(id));
                         waiters.push(Waiter { id, permits, future });
                     }
                 }
             }
             Step::Poll(index) if !waiters.is_empty() => {
                 let index = index.index(waiters.len());
-                let poll = waiters[index].future.poll();
-                assert_eq!(poll.is_ready(), model.is_served(waiters[index].id));
-                if poll.is_ready() {
+                let Waiter { id, future, .. } = &mut waiters[index];
+                let expected = match model.refusal(*id) {
+                    Some(refusal) => Poll::Ready(Err(refusal)),
+                    None if model.is_served(*id) => Poll::Ready(Ok(())),
+                    None => Poll::Pending,
+                };
+                assert_eq!(future.poll().map_err(refusal), expected);
+                if let Poll::Ready(result) = expected {
                     waiters.remove(index);
-                    count(true);
+                    count(result.is_ok());
                 }
             }
             Step::Drop(index) if !waiters.is_empty() => {
@@ -121,20 +141,52 @@ async fn compare(speed: Speed, burst: u32, steps: Vec<Step>) {
                 drop(waiter.future);
                 model.cancel(waiter.id, waiter.permits);
             }
+            Step::Settle(reserved, used) => {
+                let expected = model.enter(id, reserved, None);
+                match ByHand::new(limiter.reserve(reserved)).poll() {
+                    Poll::Ready(Ok(reservation)) => {
+                        assert!(model.is_served(id));
+                        reservation.settle(used);
+                        if used > reserved {
+                            model.charge(used - reserved);
+                        } else {
+                            model.refund(reserved - used);
+                        }
+                        count(true);
+                    }
+                    Poll::Ready(Err(denied)) => {
+                        assert_eq!(Err(refusal(denied)), expected);
+                        count(false);
+                    }
+                    Poll::Pending => {
+                        assert!(expected.is_ok() && !model.is_served(id));
+                        model.cancel(id, reserved);
+                    }
+                }
+            }
+            Step::Refund(permits) => {
+                limiter.refund(permits);
+                model.refund(permits);
+            }
+            Step::Penalize(nanos) => {
+                limiter.penalize(Duration::from_nanos(nanos));
+                model.penalize(nanos);
+            }
             Step::SetRate(speed) => {
                 limiter.set_rate(rate(speed));
                 model.set_rate(speed);
             }
-            Step::Enter(_) | Step::Poll(_) | Step::Drop(_) => {}
+            Step::SetBurst(burst) => {
+                limiter.set_burst(burst);
+                model.set_burst(burst);
+            }
+            Step::Enter(..) | Step::Poll(_) | Step::Drop(_) => {}
         }
         let snapshot = limiter.snapshot();
         assert_eq!((snapshot.available, snapshot.waiting), (model.available(), model.waiting()));
         for waiter in &waiters {
-            assert_eq!(
-                waiter.future.wakes(),
-                usize::from(model.is_served(waiter.id)),
-                "one wake for each grant"
-            );
+            let decided = model.is_served(waiter.id) || model.refusal(waiter.id).is_some();
+            assert_eq!(waiter.future.wakes(), usize::from(decided), "one wake for each decision");
         }
     }
     let snapshot = limiter.snapshot();
@@ -142,10 +194,10 @@ async fn compare(speed: Speed, burst: u32, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn limiter_and_model_agree((speed, burst, steps) in history()) {
-        World::run(|_| compare(speed, burst, steps));
+    fn limiter_and_model_agree((speed, burst, debt, steps) in history()) {
+        World::run(|_| compare(speed, burst, debt, steps));
     }
 }

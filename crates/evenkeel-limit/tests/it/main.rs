@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod adaptive;
 mod api;
 mod cancel;
+mod concurrency;
 mod histories;
 mod instruments;
 mod model;
@@ -11,5 +13,6 @@ mod numbers;
 mod queue;
 mod rate_change;
 mod runtimes;
+mod steering;
 mod threads;
 mod windows;

@@ -2,6 +2,14 @@
 
 use std::collections::VecDeque;
 
+use evenkeel_limit::Reason;
+use proptest::prelude::*;
+
+/// As many small numbers as large ones.
+pub(crate) fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
+    (1..=bits, any::<u64>()).prop_map(|(bits, number)| (number >> (64 - bits)).max(1))
+}
+
 /// A rate that the model and the limiter both understand.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Speed {
@@ -15,96 +23,186 @@ pub(crate) struct Speed {
 /// at the real instant at which the parts are there, so that nothing overflows as long as anybody waits.
 #[derive(Debug)]
 pub(crate) struct Model {
-    parts: u128,
-    earned_per_nano: u128,
+    parts: i128,
+    earned_per_nano: i128,
     burst: u32,
-    level: u128,
-    waiting: VecDeque<(usize, u32)>,
+    debt: bool,
+    level: i128,
+    now: u64,
+    /// Nanoseconds that are still to pass and are counted already; nothing is granted until then.
+    pause: u64,
+    waiting: VecDeque<Waiting>,
     served: Vec<usize>,
+    refused: Vec<(usize, Refusal)>,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    id: usize,
+    permits: u32,
+    deadline: Option<u64>,
+}
+
+/// Why, and the nanoseconds to wait, which are none if it never fits.
+pub(crate) type Refusal = (Reason, Option<u64>);
 
 impl Model {
     /// `parts` must be a multiple of the nanoseconds of every rate used.
-    pub(crate) fn new(parts: u128, speed: Speed, burst: u32) -> Self {
+    pub(crate) fn new(parts: i128, speed: Speed, burst: u32, debt: bool) -> Self {
         let mut model = Self {
             parts,
             earned_per_nano: 0,
             burst,
-            level: u128::from(burst) * parts,
+            debt,
+            level: i128::from(burst) * parts,
+            now: 0,
+            pause: 0,
             waiting: VecDeque::new(),
             served: vec![],
+            refused: vec![],
         };
         model.set_rate(speed);
         model
     }
 
     pub(crate) fn set_rate(&mut self, speed: Speed) {
-        assert_eq!(self.parts % u128::from(speed.nanos), 0);
-        self.earned_per_nano = u128::from(speed.permits) * (self.parts / u128::from(speed.nanos));
+        assert_eq!(self.parts % i128::from(speed.nanos), 0);
+        self.earned_per_nano = i128::from(speed.permits) * (self.parts / i128::from(speed.nanos));
+        self.review();
     }
 
-    pub(crate) fn advance(&mut self, nanos: u64) {
-        self.level = self.level.saturating_add(self.earned_per_nano.saturating_mul(nanos.into()));
+    pub(crate) fn set_burst(&mut self, burst: u32) {
+        self.burst = burst;
+        self.level = self.level.min(self.of(burst));
+        self.review();
+    }
+
+    pub(crate) fn penalize(&mut self, nanos: u64) {
+        self.earn(nanos.saturating_sub(self.pause));
+        self.pause = self.pause.max(nanos);
+        self.level = self.level.min(self.parts);
+        self.review();
+    }
+
+    pub(crate) fn refund(&mut self, permits: u32) {
+        let brim = self.level.max(self.of(self.burst));
+        self.level = (self.level + self.of(permits)).min(brim);
         self.serve();
     }
 
-    /// `Err` with the nanoseconds to wait, which are none if it never fits.
-    pub(crate) fn try_acquire(&mut self, permits: u32) -> Result<(), Option<u64>> {
-        if permits > self.burst {
-            return Err(None);
-        }
-        let ahead: u128 = self.waiting.iter().map(|&(_, n)| u128::from(n)).sum();
-        let missing = ((ahead + u128::from(permits)) * self.parts).saturating_sub(self.level);
-        if self.waiting.is_empty() && missing == 0 {
-            self.level -= u128::from(permits) * self.parts;
-            return Ok(());
-        }
-        let nanos = missing.div_ceil(self.earned_per_nano).max(1);
-        Err(Some(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    pub(crate) fn charge(&mut self, permits: u32) {
+        self.level -= self.of(permits);
+        self.review();
     }
 
-    /// Takes permits, or queues up; false if it never fits.
-    pub(crate) fn enter(&mut self, id: usize, permits: u32) -> bool {
+    pub(crate) fn advance(&mut self, nanos: u64) {
+        self.now += nanos;
+        let counted = nanos.min(self.pause);
+        self.pause -= counted;
+        self.earn(nanos - counted);
+        self.serve();
+    }
+
+    fn earn(&mut self, nanos: u64) {
+        self.level = self.level.saturating_add(self.earned_per_nano.saturating_mul(nanos.into()));
+    }
+
+    fn of(&self, permits: u32) -> i128 {
+        i128::from(permits) * self.parts
+    }
+
+    /// The nanoseconds until `permits` fit behind those that others want before.
+    fn wait(&self, before: i128, permits: u32) -> u64 {
+        let wanted = before + i128::from(permits.min(self.burst));
+        let missing = (wanted * self.parts - self.level).max(0);
+        let nanos = missing / self.earned_per_nano + i128::from(missing % self.earned_per_nano > 0);
+        u64::try_from(nanos + i128::from(self.pause)).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn try_acquire(&mut self, permits: u32) -> Result<(), Refusal> {
+        if permits > self.burst && !self.debt {
+            return Err((Reason::NeverFits, None));
+        }
+        let ahead = self.waiting.iter().map(|waiting| i128::from(waiting.permits)).sum();
+        let wait = self.wait(ahead, permits);
+        if self.waiting.is_empty() && wait == 0 {
+            self.level -= self.of(permits);
+            return Ok(());
+        }
+        Err((Reason::Busy, Some(wait.max(1))))
+    }
+
+    /// Takes permits, or queues up unless the turn comes after so many nanoseconds.
+    pub(crate) fn enter(&mut self, id: usize, permits: u32, patience: Option<u64>) -> Result<(), Refusal> {
+        let deadline = patience.map(|patience| self.now + patience);
         match self.try_acquire(permits) {
             Ok(()) => self.served.push(id),
-            Err(Some(_)) => self.waiting.push_back((id, permits)),
-            Err(None) => return false,
+            Err((Reason::Busy, wait)) if patience.is_some_and(|patience| wait > Some(patience)) => {
+                return Err((Reason::Deadline, wait));
+            }
+            Err((Reason::Busy, _)) => self.waiting.push_back(Waiting { id, permits, deadline }),
+            Err(refusal) => return Err(refusal),
         }
-        true
+        Ok(())
     }
 
     pub(crate) fn is_served(&self, id: usize) -> bool {
         self.served.contains(&id)
     }
 
+    /// Why one who has waited was refused.
+    pub(crate) fn refusal(&self, id: usize) -> Option<Refusal> {
+        self.refused.iter().find(|refused| refused.0 == id).map(|refused| refused.1)
+    }
+
     /// Takes a future out again, which may have been served and not told so.
     pub(crate) fn cancel(&mut self, id: usize, permits: u32) {
         if self.is_served(id) {
-            let brim = self.level.max(u128::from(self.burst) * self.parts);
-            self.level = (self.level + u128::from(permits) * self.parts).min(brim);
+            self.refund(permits);
         }
-        self.waiting.retain(|&(other, _)| other != id);
+        self.waiting.retain(|waiting| waiting.id != id);
         self.serve();
     }
 
     pub(crate) fn available(&self) -> u32 {
-        u32::try_from(self.level / self.parts).unwrap_or(u32::MAX).min(self.burst)
+        let available = if self.pause > 0 { 0 } else { self.level.max(0) / self.parts };
+        u32::try_from(available).unwrap_or(u32::MAX).min(self.burst)
     }
 
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
+    /// Refuses those whose turn never comes, or comes too late.
+    fn review(&mut self) {
+        let mut before = 0;
+        for waiting in std::mem::take(&mut self.waiting) {
+            let wait = self.wait(before, waiting.permits);
+            let late = waiting.deadline.is_some_and(|deadline| wait > deadline.saturating_sub(self.now));
+            let refusal = if waiting.permits > self.burst && !self.debt {
+                (Reason::NeverFits, None)
+            } else if late {
+                (Reason::Deadline, Some(wait.max(1)))
+            } else {
+                before += i128::from(waiting.permits);
+                self.waiting.push_back(waiting);
+                continue;
+            };
+            self.refused.push((waiting.id, refusal));
+        }
+        self.serve();
+    }
+
     fn serve(&mut self) {
-        while let Some(&(id, permits)) = self.waiting.front()
-            && let Some(level) = self.level.checked_sub(u128::from(permits) * self.parts)
+        while let Some(&Waiting { id, permits, .. }) = self.waiting.front()
+            && self.wait(0, permits) == 0
         {
-            self.level = level;
+            self.level -= self.of(permits);
             self.served.push(id);
             self.waiting.pop_front();
         }
         if self.waiting.is_empty() {
-            self.level = self.level.min(u128::from(self.burst) * self.parts);
+            self.level = self.level.min(self.of(self.burst));
         }
     }
 }

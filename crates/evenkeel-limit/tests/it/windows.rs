@@ -7,6 +7,8 @@ use evenkeel_testkit::World;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
 
+use crate::model::magnitude;
+
 /// The times of the grants in nanoseconds, with their permits; in order.
 type Grants = Vec<(u128, u32)>;
 
@@ -19,10 +21,6 @@ fn assert_every_window(grants: &Grants, permits: u32, nanos: u64, burst: u32) {
             assert!(above_burst <= (to - from) * u128::from(permits), "{granted} in {} ns", to - from);
         }
     }
-}
-
-fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
-    (1..=bits, any::<u64>()).prop_map(|(bits, number)| (number >> (64 - bits)).max(1))
 }
 
 proptest! {
@@ -50,6 +48,35 @@ proptest! {
                 }
             }
             assert_every_window(&grants, permits, nanos, burst);
+        });
+    }
+
+    /// With credits, and no more than a sixteenth behind the exact one.
+    #[test]
+    fn of_what_is_tried_fast(
+        permits in 1..2000_u32,
+        burst in 1..2000_u32,
+        steps in prop::collection::vec((magnitude(31), 1..200_usize, 0..4_u32), 1..60),
+    ) {
+        World::run(async |_| {
+            let limiters = [RateLimiter::per_second(permits).burst(burst), RateLimiter::per_second(permits).burst(burst).fast()];
+            let (start, mut grants, mut totals) = (Instant::now(), vec![], [0; 2]);
+            for (step, tries, more) in steps {
+                advance(Duration::from_nanos(step)).await;
+                let mut granted = [0; 2];
+                for (limiter, granted) in limiters.iter().zip(&mut granted) {
+                    *granted += (0..tries).filter(|_| limiter.try_acquire().is_ok()).count() as u32;
+                    if limiter.try_acquire_many(more.min(burst)).is_ok() {
+                        *granted += more.min(burst);
+                    }
+                }
+                grants.push((start.elapsed().as_nanos(), granted[1]));
+                totals = [totals[0] + granted[0], totals[1] + granted[1]];
+            }
+            assert_every_window(&grants, permits, 1_000_000_000, burst);
+            // What is granted in one step more, of which the other has less.
+            let left = limiters.map(|limiter| limiter.snapshot().available);
+            assert!(totals[1] + left[1] + burst / 16 + 3 >= totals[0] + left[0], "{totals:?} {left:?}");
         });
     }
 

@@ -15,8 +15,8 @@ const NAMED: usize = 3;
 pub(super) struct Waiter<M: Manage> {
     pub(super) place: Place,
     pub(super) turn: Turn<M>,
-    /// The seat in which a task checks an object for it.
-    pub(super) check: Option<Key>,
+    /// How many objects that it took are checked by tasks.
+    pub(super) checks: usize,
 }
 
 pub(super) enum Turn<M: Manage> {
@@ -70,11 +70,6 @@ impl<M: Manage> State<M> {
         }
     }
 
-    /// Calls a waiter to an idle object, although a task may work for it: it takes what comes first.
-    pub(super) fn call_to_idle(&mut self) {
-        self.call(self.waiters.len().min(self.idle.len()));
-    }
-
     /// An idle object, for one who comes new: those in line come first.
     pub(crate) fn take_idle(&mut self, place: Place, now: Instant) -> Option<(M::Object, Key)> {
         if self.waiters.len() > 0 {
@@ -113,17 +108,23 @@ impl<M: Manage> State<M> {
             return Step::Check(object, seat);
         }
         self.join(ticket, place, now, waker);
-        // A creation that is due needs nobody to be called: its result goes to the first, whoever starts it. The
-        // called take what is idle, and room only where that does not suffice.
-        let claimed = self.called.checked_sub(self.idle.len());
-        let due = self.uncovered() > self.called && claimed.is_some_and(|claimed| self.free() > claimed);
-        if due { Step::Create(self.seat(place, now, Work::Creating)) } else { Step::Wait }
+        self.create_if_due(place, now)
+    }
+
+    /// A creation needs nobody to be called: its result goes to the first waiter, whoever starts it. What is idle is
+    /// for those who are called.
+    fn create_if_due(&mut self, place: Place, now: Instant) -> Step<M> {
+        if self.uncovered() > self.idle.len() && self.free() > 0 {
+            Step::Create(self.seat(place, now, Work::Creating))
+        } else {
+            Step::Wait
+        }
     }
 
     fn join(&mut self, ticket: &mut Option<Ticket>, place: Place, now: Instant, waker: &Waker) -> Key {
         let ahead = self.waiters.len();
         let turn = Turn::Waiting(waker.clone());
-        let key = self.waiters.push(Waiter { place, turn, check: None });
+        let key = self.waiters.push(Waiter { place, turn, checks: 0 });
         *ticket = Some(Ticket { key, ahead, since: now });
         key
     }
@@ -134,11 +135,7 @@ impl<M: Manage> State<M> {
             return Step::Check(object, self.seat(place, now, Work::Held));
         }
         self.uncall(key, waker);
-        if self.uncovered() > 0 && self.free() > 0 {
-            Step::Create(self.seat(place, now, Work::Creating))
-        } else {
-            Step::Wait
-        }
+        self.create_if_due(place, now)
     }
 
     fn uncall(&mut self, key: Key, waker: &Waker) {
@@ -175,13 +172,13 @@ impl<M: Manage> State<M> {
     /// was served is given to the caller.
     pub(crate) fn leave(&mut self, ticket: &mut Option<Ticket>) -> Option<Served<M>> {
         let key = ticket.take()?.key;
-        self.forsake_check(key);
+        self.forsake_checks(key);
         match self.waiters.remove(key).turn {
             Turn::Served(served) => return Some(served),
             Turn::Waiting(waker) => self.due.stale = Some(waker),
             Turn::Called => {
                 self.called -= 1;
-                self.call_to_idle();
+                self.call(self.waiters.len());
             }
         }
         None
@@ -206,7 +203,7 @@ impl<M: Manage> State<M> {
 
     /// Takes a waiter out of line, and gives its waker unless it was called, and so woken, already.
     pub(super) fn serve(&mut self, key: Key, served: Served<M>) -> Option<Waker> {
-        self.forsake_check(key);
+        self.forsake_checks(key);
         self.waiters.retire(key);
         match mem::replace(&mut self.waiters.get_mut(key).turn, Turn::Served(served)) {
             Turn::Waiting(waker) => return Some(waker),

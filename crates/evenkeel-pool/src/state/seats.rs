@@ -1,5 +1,7 @@
 //! The way of an object through its seats.
 
+use std::mem;
+
 use tokio::time::Instant;
 
 use super::{Place, State};
@@ -16,7 +18,7 @@ pub(super) struct Taken {
 #[derive(Clone, Copy)]
 pub(super) enum Work {
     Creating,
-    /// A task checks the object, at best for this waiter.
+    /// A task checks the object; the waiter that took it may have left.
     Checking(Option<Key>),
     Held,
 }
@@ -37,7 +39,7 @@ impl<M: Manage> State<M> {
                 self.checking -= 1;
                 if let Some(waiter) = waiter {
                     self.checked_for -= 1;
-                    self.waiters.get_mut(waiter).check = None;
+                    self.waiters.get_mut(waiter).checks -= 1;
                 }
             }
             Work::Held => {}
@@ -47,21 +49,24 @@ impl<M: Manage> State<M> {
 
     /// The check of the object in this seat is left to a task, for this waiter.
     pub(crate) fn check_goes_on(&mut self, seat: Key, waiter: Option<Key>) {
-        // One check is enough for a waiter.
-        let waiter = waiter.filter(|waiter| self.waiters.get_mut(*waiter).check.is_none());
         self.seats.get_mut(seat).work = Work::Checking(waiter);
         self.checking += 1;
         if let Some(waiter) = waiter {
             self.checked_for += 1;
-            self.waiters.get_mut(waiter).check = Some(seat);
+            self.waiters.get_mut(waiter).checks += 1;
         }
     }
 
-    /// The waiter leaves the line; a check for it goes on for nobody.
-    pub(super) fn forsake_check(&mut self, waiter: Key) {
-        if let Some(seat) = self.waiters.get_mut(waiter).check.take() {
-            self.seats.get_mut(seat).work = Work::Checking(None);
-            self.checked_for -= 1;
+    /// The waiter leaves the line; the checks for it go on for nobody.
+    pub(super) fn forsake_checks(&mut self, waiter: Key) {
+        let checks = mem::take(&mut self.waiters.get_mut(waiter).checks);
+        self.checked_for -= checks;
+        if checks > 0 {
+            for seat in self.seats.values_mut() {
+                if let Work::Checking(for_whom) = &mut seat.work {
+                    *for_whom = for_whom.filter(|key| *key != waiter);
+                }
+            }
         }
     }
 
@@ -97,7 +102,8 @@ impl<M: Manage> State<M> {
         }
         self.unseat(seat);
         self.idle.push(object);
-        self.call_to_idle();
+        // A waiter takes what comes first, also where a task works for it.
+        self.call(self.waiters.len());
         None
     }
 

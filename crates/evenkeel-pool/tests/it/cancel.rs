@@ -1,13 +1,17 @@
 //! Futures dropped at every await point.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
+use std::task::{Context, Wake, Waker};
 
-use evenkeel_pool::{Lease, Pool};
-use evenkeel_testkit::{World, cancel};
+use evenkeel_pool::{Get, GetError, Lease, Pool};
+use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::time::{sleep, timeout};
 
-use crate::scripted::{Gate, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take};
+use crate::scripted::{
+    Broken, Gate, Refused, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take,
+};
 
 type State = (Pool<Scripted>, Arc<Script>);
 
@@ -153,6 +157,155 @@ fn a_waiter_that_dies_passes_its_turn_on() {
                 assert_eq!(script.made.load(SeqCst), 1);
                 assert_whole(&pool, &script).await;
             });
+        }
+    }
+}
+
+/// The same where those who wait have creations of their own under way: the object is not left idle.
+#[test]
+fn a_returned_object_passes_the_dead_by() {
+    World::run(async |world| {
+        let (pool, script) = pool(3);
+        let held = pool.get().await.unwrap();
+        script.create.set(Gate::Slow(secs(5)));
+        let mut first = Box::pin(pool.get());
+        assert!(timeout(ms(0), &mut first).await.is_err());
+        let second = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.get().await.unwrap().id }
+        });
+        world.settle().await;
+        assert_eq!(pool.stats().creating, 2);
+        drop(held);
+        drop(first);
+        assert_eq!(assert_took!(second, ms(0)).unwrap(), 0);
+    });
+}
+
+/// What is woken or dropped by the pool may use the pool: a waker here holds a lease.
+#[test]
+fn a_waker_may_hold_a_lease() {
+    struct Holder(#[expect(dead_code, reason = "it is dropped")] Lease<Scripted>);
+
+    impl Wake for Holder {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    World::run(async |_| {
+        let (pool, script) = pool(2);
+        let poll = |get: &mut Pin<Box<Get<'_, Scripted>>>, waker: Waker| {
+            assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        };
+        for replaced in [false, true] {
+            let mut leases = take(&pool, 2).await;
+            let mut get = Box::pin(pool.get());
+            poll(&mut get, Waker::from(Arc::new(Holder(leases.remove(0)))));
+            if replaced {
+                poll(&mut get, Waker::noop().clone());
+                assert_eq!(pool.stats().idle, 1);
+            }
+            drop(get);
+            drop(leases);
+            assert_whole(&pool, &script).await;
+        }
+    });
+}
+
+/// What happens while a called waiter is busy with its check, which no lock protects.
+mod meanwhile {
+    use super::*;
+
+    /// The waiter is told an error, and has it; its object goes on being checked.
+    #[test]
+    fn an_error_comes() {
+        for gate in [Gate::Yield, Gate::FAIL, Gate::Shut] {
+            World::run(async |world| {
+                let (pool, script) = pool(2);
+                let mut leases = take(&pool, 2).await;
+                leases[0].broken = Broken::Panic;
+                let (bad, good) = (leases.remove(0), leases.remove(0));
+                script.meanwhile(|| drop(bad));
+                script.check.next(gate);
+                let (result, ()) = tokio::join!(pool.get(), async { drop(good) });
+                let error = assert_panic(result.map(|lease| lease.id));
+                assert_eq!(error, "broken for good");
+                world.settle().await;
+                let stats = pool.stats();
+                let is = |other| usize::from(gate == other);
+                assert_eq!((stats.idle, stats.checking, stats.in_use), (is(Gate::Yield), is(Gate::Shut), 0));
+                sleep(secs(5)).await;
+                assert_whole(&pool, &script).await;
+            });
+        }
+    }
+
+    /// The waiter gets what another one was served and did not take: its own object is for the next.
+    #[test]
+    fn an_object_comes() {
+        for gate in [Gate::Yield, Gate::Open, Gate::FAIL] {
+            World::run(async |world| {
+                let (pool, script) = pool(2);
+                let held = pool.get().await.unwrap();
+                script.create.next(Gate::Slow(ms(5)));
+                let (served, mut get) = (pool.clone(), None);
+                let served: &'static Pool<Scripted> = Box::leak(Box::new(served));
+                let mut dying = Box::pin(served.get());
+                assert!(timeout(ms(0), &mut dying).await.is_err());
+                let get = get.insert(Box::pin(pool.get()));
+                assert!(timeout(ms(0), &mut *get).await.is_err());
+                sleep(ms(5)).await;
+                world.settle().await;
+                assert_eq!(pool.stats().in_use, 2, "the first one is served");
+                script.meanwhile(|| drop(dying));
+                script.check.next(gate);
+                drop(held);
+                let id = assert_took!(get, ms(0)).unwrap().id;
+                assert_eq!(id, usize::from(gate != Gate::Open));
+                world.settle().await;
+                assert_eq!(pool.stats().idle, if gate == Gate::FAIL { 1 } else { 2 });
+                assert_whole(&pool, &script).await;
+            });
+        }
+    }
+
+    /// The pool is closed.
+    #[test]
+    fn the_pool_is_closed() {
+        for gate in [Gate::Yield, Gate::Shut, Gate::Open, Gate::FAIL] {
+            for waits in [false, true] {
+                World::run(async |world| {
+                    let (pool, script) = pool(1);
+                    let held = pool.get().await.unwrap();
+                    let closing = pool.clone();
+                    script.meanwhile(move || {
+                        let close = pin!(closing.close(secs(1)));
+                        let _ = close.poll(&mut Context::from_waker(Waker::noop()));
+                    });
+                    script.check.next(gate);
+                    let result = if waits {
+                        tokio::join!(pool.get(), async { drop(held) }).0
+                    } else {
+                        drop(held);
+                        assert_took!(pool.get(), ms(0))
+                    };
+                    match result {
+                        Ok(lease) => assert_eq!((gate, lease.id), (Gate::Open, 0)),
+                        Err(error) => assert!(matches!(error, GetError::Closed)),
+                    }
+                    world.settle().await;
+                    assert_eq!(
+                        (pool.stats().size, script.live.load(SeqCst), script.running.load(SeqCst)),
+                        (0, 0, 0)
+                    );
+                });
+            }
+        }
+    }
+
+    fn assert_panic(result: Result<usize, GetError<Refused>>) -> String {
+        match result {
+            Err(GetError::Panic(panic)) => panic.message().unwrap().to_owned(),
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use evenkeel_pool::{BuildError, GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, ms, pool, pool_with, secs, take};
 
@@ -170,6 +170,43 @@ fn one_caller_has_one_check() {
     });
 }
 
+/// Two callers have two, and nothing is created while there are idle objects for both.
+#[test]
+fn two_callers_have_two_checks() {
+    World::run(async |world| {
+        let (pool, script) = pool(3);
+        drop(take(&pool, 2).await);
+        script.check.set(Gate::Slow(ms(5)));
+        script.create.set(Gate::Slow(ms(9)));
+        let mut callers = [tokio::spawn(get_id(pool.clone())), tokio::spawn(get_id(pool.clone()))];
+        world.settle().await;
+        assert_eq!((pool.stats().checking, pool.stats().creating), (2, 0));
+        callers[0].abort();
+        world.settle().await;
+        // Both checks were begun by the first caller, and are nobody's now.
+        assert_eq!((pool.stats().waiting, pool.stats().creating), (1, 1));
+        assert_took!(&mut callers[1], ms(5)).unwrap();
+    });
+}
+
+/// A caller that gives up takes its own check out of the account, and no other.
+#[test]
+fn each_caller_answers_for_its_own_check() {
+    World::run(async |world| {
+        let (pool, script) = pool(2);
+        let held = take(&pool, 2).await;
+        let mut callers = [tokio::spawn(get_id(pool.clone())), tokio::spawn(get_id(pool.clone()))];
+        world.settle().await;
+        script.check.next(Gate::Shut);
+        script.check.next(Gate::Fail(ms(5)));
+        drop(held);
+        world.settle().await;
+        assert_eq!(pool.stats().checking, 2);
+        callers[0].abort();
+        assert_eq!(assert_took!(&mut callers[1], ms(5)).unwrap(), 2);
+    });
+}
+
 /// Creations are as many as there are waiters for them, not as many as there is room for.
 #[test]
 fn creations_are_counted() {
@@ -178,7 +215,7 @@ fn creations_are_counted() {
         script.create.set(Gate::Slow(ms(100)));
         let mut callers: Vec<_> = (0..2).map(|_| Box::pin(pool.get())).collect();
         for caller in &mut callers {
-            assert!(tokio::time::timeout(ms(10), caller).await.is_err());
+            assert!(timeout(ms(10), caller).await.is_err());
         }
         assert_eq!(pool.stats().creating, 2);
         drop(callers);
@@ -186,6 +223,22 @@ fn creations_are_counted() {
         let (a, b) = assert_took!(async { tokio::join!(pool.get(), pool.get()) }, ms(90));
         assert!(a.is_ok() && b.is_ok());
         world.settle().await;
+        assert_eq!(script.creations.load(SeqCst), 2);
+    });
+}
+
+/// One who comes while another one, with a creation of its own, is about to take an idle object needs no creation.
+#[test]
+fn an_idle_object_saves_a_creation() {
+    World::run(async |_| {
+        let (pool, script) = pool(3);
+        let held = pool.get().await.unwrap();
+        script.create.set(Gate::Slow(ms(5)));
+        let mut first = Box::pin(pool.get());
+        assert!(timeout(ms(0), &mut first).await.is_err());
+        drop(held);
+        let (second, first) = tokio::join!(biased; pool.get(), first);
+        assert_eq!((first.unwrap().id, second.unwrap().id), (0, 1));
         assert_eq!(script.creations.load(SeqCst), 2);
     });
 }
@@ -305,6 +358,58 @@ fn limits_may_be_endless() {
         script.check.set(Gate::Slow(secs(86400)));
         drop(assert_took!(pool.get(), secs(86400)).unwrap());
     });
+}
+
+/// A `get` that has ended and is kept does not stand in the line any more.
+#[test]
+fn a_finished_get_holds_no_place() {
+    World::run(async |_| {
+        let (pool, _) = pool(1);
+        let lease = pool.get().await.unwrap();
+        let mut kept = std::pin::pin!(pool.get());
+        let (got, ()) = tokio::join!(&mut kept, async { drop(lease) });
+        assert_eq!(pool.stats().waiting, 0);
+        drop(got);
+        assert_eq!(assert_took!(pool.get(), ms(0)).unwrap().id, 0);
+    });
+}
+
+/// A `get` may move to another task while it waits; the last one to poll it is woken.
+#[test]
+fn a_get_may_move_between_tasks() {
+    World::run(async |world| {
+        let (pool, _) = pool(1);
+        let lease = pool.get().await.unwrap();
+        let pool: &'static Pool<Scripted> = Box::leak(Box::new(pool));
+        let mut get = Box::pin(pool.get());
+        assert!(timeout(ms(1), &mut get).await.is_err());
+        let task = tokio::spawn(async move { get.await.unwrap().id });
+        world.settle().await;
+        drop(lease);
+        assert_eq!(assert_took!(task, ms(0)).unwrap(), 0);
+    });
+}
+
+/// A `get` that is served and not polled for a while keeps what it was served, and nothing else.
+#[test]
+fn who_sleeps_on_its_object_holds_up_nobody() {
+    World::run(async |world| {
+        let (pool, script) = pool(3);
+        drop(take(&pool, 1).await);
+        script.check.next(Gate::Shut);
+        script.create.next(Gate::Slow(ms(5)));
+        let mut sleeper = Box::pin(pool.get());
+        assert!(timeout(ms(0), &mut sleeper).await.is_err());
+        let mut second = tokio::spawn(get_id(pool.clone()));
+        // The creation that the second one began is for the first, and another one for the second.
+        assert_eq!(assert_took!(&mut second, ms(5)).unwrap(), 2);
+        world.settle().await;
+        assert_eq!(sleeper.await.unwrap().id, 1);
+    });
+}
+
+async fn get_id(pool: Pool<Scripted>) -> usize {
+    pool.get().await.unwrap().id
 }
 
 proptest! {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use evenkeel_pool::{GetError, Lease};
+use evenkeel_pool::{GetError, Lease, Stats};
 use evenkeel_testkit::{World, assert_took};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::scripted::{Gate, assert_sound, ms, pool, secs, take};
 
@@ -135,7 +135,7 @@ fn a_dropped_close_has_closed() {
     World::run(async |_| {
         let (pool, script) = pool(1);
         let lease = pool.get().await.unwrap();
-        assert!(tokio::time::timeout(ms(1), pool.close(secs(1))).await.is_err());
+        assert!(timeout(ms(1), pool.close(secs(1))).await.is_err());
         assert!(matches!(pool.get().await, Err(GetError::Closed)));
         drop(lease);
         assert_eq!(script.live.load(SeqCst), 0);
@@ -146,28 +146,28 @@ fn a_dropped_close_has_closed() {
 #[test]
 fn dropping_the_last_handle_ends_the_pool() {
     World::run(async |world| {
-        let (pool, script) = pool(4);
-        let mut leases = take(&pool, 3).await;
-        drop(leases.remove(0));
+        let (pool, script) = pool(5);
+        let mut leases = take(&pool, 4).await;
         script.check.set(Gate::Shut);
         script.create.set(Gate::Shut);
-        for _ in 0..2 {
-            assert!(tokio::time::timeout(ms(1), pool.get()).await.is_err());
-        }
-        assert_eq!((pool.stats().checking, pool.stats().creating), (1, 1));
+        assert!(timeout(ms(1), pool.get()).await.is_err());
+        leases.truncate(2);
+        assert!(timeout(ms(1), pool.get()).await.is_err());
+        let Stats { idle, checking, creating, .. } = pool.stats();
+        assert_eq!((idle, checking, creating), (1, 1, 1));
 
         drop(pool.clone());
         world.settle().await;
-        assert_eq!(script.running.load(SeqCst), 2, "one handle is left");
+        assert_eq!((script.running.load(SeqCst), script.live.load(SeqCst)), (2, 4), "one handle is left");
 
         drop(pool);
+        assert_eq!(script.live.load(SeqCst), 3, "the idle one is gone");
         world.settle().await;
-        assert_eq!(script.running.load(SeqCst), 0);
-        assert_eq!(script.live.load(SeqCst), 2);
-        let last = leases.pop().unwrap();
-        assert_eq!(leases[0].id + last.id, 3);
-        drop(leases);
-        drop(Lease::detach(last));
+        assert_eq!((script.running.load(SeqCst), script.live.load(SeqCst)), (0, 2));
+        assert_eq!(leases[0].id + leases[1].id, 1);
+        drop(leases.pop());
+        assert_eq!(script.live.load(SeqCst), 1, "it is not kept");
+        drop(leases.pop().map(Lease::detach));
         assert_eq!(script.live.load(SeqCst), 0);
         assert_eq!(Arc::strong_count(&script), 1, "nothing keeps the manager alive");
     });

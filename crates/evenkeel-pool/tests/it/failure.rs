@@ -245,8 +245,10 @@ fn outside_of_a_runtime_it_panics() {
 mod destructors {
     use std::convert::Infallible;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Arc, Mutex, OnceLock};
 
     use evenkeel_pool::{BoxError, Manage};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -291,6 +293,67 @@ mod destructors {
             }
             assert_eq!((pool.stats().size, pool.stats().discarded), (0, 2));
             std::mem::forget(Lease::detach(pool.get().await.unwrap()));
+        });
+    }
+
+    /// Sees at its end how many places of its pool are taken.
+    #[derive(Clone, Default)]
+    struct Witness {
+        pool: Arc<OnceLock<Pool<Witness>>>,
+        seen: Arc<Mutex<Vec<usize>>>,
+        check: Arc<Mutex<Option<Gate>>>,
+    }
+
+    struct Seen(Witness);
+
+    impl Drop for Seen {
+        fn drop(&mut self) {
+            self.0.seen.lock().unwrap().extend(self.0.pool.get().map(|pool| pool.stats().size));
+        }
+    }
+
+    impl Manage for Witness {
+        type Object = Seen;
+        type Error = Refused;
+
+        async fn create(&self) -> Result<Seen, Refused> {
+            Ok(Seen(self.clone()))
+        }
+
+        async fn check(&self, _: &mut Seen) -> Result<(), BoxError> {
+            let gate = self.check.lock().unwrap().take();
+            Ok(gate.unwrap_or(Gate::Open).pass().await?)
+        }
+
+        fn is_broken(&self, _: &mut Seen) -> bool {
+            self.check.lock().unwrap().is_none()
+        }
+    }
+
+    /// Room for another object is made when the destructor has run, not before, whatever the end of an object.
+    #[test]
+    fn run_before_there_is_room() {
+        World::builder().allow_panics(1).run(async |_| {
+            let witness = Witness::default();
+            let pool = Pool::builder(witness.clone()).max(1).check_timeout(secs(1)).build().unwrap();
+            witness.pool.set(pool.clone()).unwrap();
+            let next = |gate| *witness.check.lock().unwrap() = Some(gate);
+
+            Lease::discard(pool.get().await.unwrap());
+            drop(pool.get().await.unwrap());
+            for gate in [Gate::FAIL, Gate::Fail(ms(1)), Gate::Shut, Gate::PANIC, Gate::Panic(ms(1))] {
+                let lease = pool.get().await.unwrap();
+                next(gate);
+                drop(lease);
+                let _ = pool.get().await;
+            }
+            let lease = pool.get().await.unwrap();
+            next(Gate::Shut);
+            drop(lease);
+            let _ = timeout(ms(1), pool.get()).await;
+            let _ = pool.close(secs(1)).await;
+            let seen = std::mem::take(&mut *witness.seen.lock().unwrap());
+            assert_eq!(seen, [1; 11]);
         });
     }
 }

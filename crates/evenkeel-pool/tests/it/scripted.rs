@@ -93,10 +93,11 @@ impl Gates {
 }
 
 /// What the test tells, and what it sees.
-#[derive(Debug)]
 pub(crate) struct Script {
     pub(crate) create: Gates,
     pub(crate) check: Gates,
+    /// What happens while the next check is polled for the first time.
+    pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Calls of `create` and `check` under way.
     pub(crate) running: AtomicUsize,
     /// Objects that live, as an outside party would count them, and their peak.
@@ -108,6 +109,10 @@ pub(crate) struct Script {
 }
 
 impl Script {
+    pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(happens));
+    }
+
     fn run(&self) -> Running<'_> {
         self.running.fetch_add(1, SeqCst);
         Running(self)
@@ -122,7 +127,7 @@ impl Drop for Running<'_> {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Scripted(pub(crate) Arc<Script>);
 
 impl Scripted {
@@ -130,6 +135,7 @@ impl Scripted {
         Scripted(Arc::new(Script {
             create: Gates::new(),
             check: Gates::new(),
+            meanwhile: Mutex::new(None),
             running: AtomicUsize::new(0),
             live: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
@@ -140,7 +146,6 @@ impl Scripted {
 }
 
 /// An object, numbered in the order of creation.
-#[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) id: usize,
     /// Its next check fails.
@@ -167,6 +172,12 @@ pub(crate) enum Broken {
     Panic,
 }
 
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Item {}", self.id)
+    }
+}
+
 impl Drop for Item {
     fn drop(&mut self) {
         self.uncount();
@@ -189,6 +200,8 @@ impl Manage for Scripted {
 
     async fn check(&self, item: &mut Item) -> Result<(), BoxError> {
         let _running = self.0.run();
+        let meanwhile = self.0.meanwhile.lock().unwrap().take();
+        meanwhile.into_iter().for_each(|happens| happens());
         self.0.check.take().pass().await?;
         if item.unfit { Err("unfit".into()) } else { Ok(()) }
     }

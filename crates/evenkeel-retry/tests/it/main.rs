@@ -4,11 +4,21 @@
 mod backoff;
 mod budget;
 mod cancel;
+mod compat;
+mod fleet;
+mod hedge;
 
 #[cfg(feature = "http")]
 mod http;
 mod limits;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod report;
 mod run;
+#[cfg(feature = "serde")]
+mod serde;
+mod size;
+#[cfg(feature = "tower")]
+mod tower;
 mod tries;
 
 use std::{cell::RefCell, fmt, time::Duration};

@@ -6,8 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use super::ambient;
 use super::members::{Ended, Members};
 use super::slab::Key;
+use crate::observe::{self, Span};
 use crate::{CatchPanic, Cause, IntoResult, Panic, catch_panic};
 
 pin_project! {
@@ -17,6 +19,7 @@ pin_project! {
         #[pin]
         future: CatchPanic<F>,
         key: Key,
+        span: Span,
         // Taken by the report, so that there is one.
         members: Option<Arc<Members>>,
     }
@@ -24,12 +27,14 @@ pin_project! {
     impl<F> PinnedDrop for Child<F> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(members) = this.members.take() {
-                let ended = match this.future.cancel() {
+            if this.members.is_some() {
+                let ended = match this.span.within(|| ambient::within(this.members, || this.future.cancel())) {
                     Ok(()) => Ended::Cancelled,
                     Err(panic) => Ended::Failed(Cause::Panic(panic)),
                 };
-                members.leave(*this.key, ended);
+                if let Some(members) = this.members.take() {
+                    this.span.within(|| members.leave(*this.key, ended));
+                }
             }
         }
     }
@@ -37,7 +42,8 @@ pin_project! {
 
 impl<F: Future> Child<F> {
     pub(super) fn new(future: F, key: Key, members: Arc<Members>) -> Self {
-        Self { future: catch_panic(future), key, members: Some(members) }
+        observe::spawned();
+        Self { future: catch_panic(future), key, span: Span::current(), members: Some(members) }
     }
 }
 
@@ -46,16 +52,21 @@ impl<F: Future<Output: IntoResult>> Future for Child<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        let output = ready!(this.future.poll(cx));
-        // The conversion runs code of the user too: it drops a value and boxes an error.
-        let result = output.and_then(|output| Panic::catch(|| output.into_result()));
+        let poll = || {
+            // The conversion runs code of the user too: it drops a value and boxes an error.
+            let convert = |output: Result<F::Output, Panic>| {
+                output.and_then(|output| Panic::catch(|| output.into_result()))
+            };
+            this.future.poll(cx).map(convert)
+        };
+        let result = ready!(this.span.within(|| ambient::within(this.members, poll)));
         let ended = match result {
             Ok(Ok(())) => Ended::Finished,
-            Ok(Err(error)) => Ended::Failed(Cause::Error(error)),
+            Ok(Err(error)) => Ended::Failed(Cause::of(error)),
             Err(panic) => Ended::Failed(Cause::Panic(panic)),
         };
         if let Some(members) = this.members.take() {
-            members.leave(*this.key, ended);
+            this.span.within(|| members.leave(*this.key, ended));
         }
         Poll::Ready(())
     }

@@ -2,16 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests, and their helpers")]
 
+mod background;
+mod blocking;
+mod builder;
 mod closing;
 mod compiles;
 mod cut;
 mod error;
 mod fail_fast;
+mod first_ok;
+mod left_over;
 mod model;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod observed;
 mod panics;
 mod scale;
+mod split;
 mod stop;
+mod supervise;
 mod threads;
+mod using;
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -43,6 +53,8 @@ fn failures(error: &GroupError) -> Vec<String> {
             Cause::Error(error) => format!("{name}: {error}"),
             Cause::Panic(panic) => format!("{name}: {panic}"),
             Cause::Aborted(reason) => format!("{name}: aborted: {reason}"),
+            Cause::Nested(nested) => format!("{name}: [{}]", failures(nested).join(", ")),
+            Cause::Deadline => format!("{name}: deadline"),
             other => panic!("{other:?}"),
         }
     };

@@ -1,10 +1,12 @@
 //! The work of joining and aborting grows with the number of tasks, and is cut into pieces.
 
-use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 
-use evenkeel_task::{GroupError, group};
+use evenkeel_task::{Group, GroupError, Stop, Stopping, group};
 use evenkeel_testkit::World;
 use tokio::time::sleep;
 
@@ -15,12 +17,13 @@ const TASKS: usize = 20_000;
 /// How often a future is polled until it ends.
 async fn polls<F: Future>(future: F) -> (F::Output, usize) {
     let mut future = pin!(future);
-    let count = Cell::new(0);
+    let mut count = 0;
     let output = poll_fn(|cx| {
-        count.set(count.get() + 1);
+        count += 1;
         future.as_mut().poll(cx)
-    });
-    (output.await, count.get())
+    })
+    .await;
+    (output, count)
 }
 
 #[test]
@@ -59,6 +62,83 @@ fn aborting_lets_others_run_after_each_1024_tasks() {
         // One to begin with, one for the failure, one after each chunk but the last, one for the last task.
         assert_eq!(polls, 2 + TASKS / 1024 + 1);
     });
+}
+
+/// Counts the wakes that it passes on.
+struct Counter(Waker, Arc<AtomicUsize>);
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.wake_by_ref();
+    }
+}
+
+#[test]
+fn a_group_that_stops_wakes_at_most_1024_tasks_in_a_poll() {
+    World::run(async |_| {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let mut run = pin!(Group::builder().grace(ms(5)).run(async |g| {
+            for _ in 0..5000 {
+                let (stop, wakes) = (g.stop().clone(), wakes.clone());
+                g.spawn(async move {
+                    let mut draining = pin!(stop.draining());
+                    poll_fn(|cx| {
+                        let waker = Arc::new(Counter(cx.waker().clone(), wakes.clone())).into();
+                        draining.as_mut().poll(&mut Context::from_waker(&waker))
+                    })
+                    .await;
+                    assert!(stop.is_draining());
+                });
+            }
+            sleep(ms(1)).await;
+            err("enough")
+        }));
+        let mut most = 0;
+        let output = poll_fn(|cx| {
+            let before = wakes.load(Ordering::Relaxed);
+            let output = run.as_mut().poll(cx);
+            most = most.max(wakes.load(Ordering::Relaxed) - before);
+            output
+        })
+        .await;
+        assert_eq!(output.unwrap_err().finished(), 5000);
+        assert_eq!((wakes.load(Ordering::Relaxed), most), (5000, 1024));
+    });
+}
+
+#[test]
+fn room_of_those_who_gave_up_waiting_for_a_stop_is_used_again() {
+    let stop = Stop::new();
+    let kept: Vec<_> = (0..1500).map(|_| stop.draining()).collect();
+    (0..10_000).for_each(|_| drop(stop.draining()));
+    drop(kept);
+    let kept: Vec<_> = (0..3000).map(|_| stop.draining()).collect();
+    stop.drain("enough");
+    assert!(kept.into_iter().all(|waiter| waiter.now_or_never()));
+    assert!(stop.draining().now_or_never());
+}
+
+trait NowOrNever: Future<Output = ()> + Sized {
+    fn now_or_never(self) -> bool {
+        pin!(self).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+}
+
+impl NowOrNever for Stopping {}
+
+#[test]
+fn a_join_on_a_worker_is_one_wake_too() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    for tasks in [10_000, 40_000] {
+        let joined = polls(group(async move |g| {
+            (0..tasks).for_each(|_| g.spawn(async {}));
+            Ok(())
+        }));
+        let (joined, polls) = runtime.block_on(runtime.spawn(joined)).unwrap();
+        joined.unwrap();
+        assert_eq!(polls, 2);
+    }
 }
 
 #[test]

@@ -13,20 +13,66 @@ const PRINTED: usize = 60;
 /// # use evenkeel_testkit::cancel;
 /// let cuts = cancel::every_point(async || (), |()| tokio::task::yield_now(), async |()| ());
 /// assert_eq!(cuts.points(), 1);
-/// assert!(cuts.to_string().starts_with("0 of 5 runs failed, at 1 suspension point(s)"));
+/// assert!(cuts.to_string().starts_with("0 of 7 runs failed, at 1 suspension point(s)"));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "an operation without suspension points was never cut: assert how many there were"]
 pub struct Cuts {
     points: usize,
+    /// Whether the checks gave what they saw.
+    seen: bool,
     rows: Vec<Row>,
 }
 
 #[derive(Clone, Debug)]
-struct Row {
-    cut: Cut,
-    at: Duration,
-    verdict: Result<(), String>,
+pub(super) struct Row {
+    pub(super) cut: Cut,
+    pub(super) at: Duration,
+    /// How many tasks waited for the operation while it was frozen.
+    pub(super) held_up: usize,
+    pub(super) verdict: Result<Class, String>,
+}
+
+/// What it means to cut an operation short, from the worst to the best.
+///
+/// [`every_point`](super::every_point) knows it from what its check gives: a value that tells how the state
+/// looks from outside.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_testkit::cancel::{self, Class};
+/// use std::{cell::Cell, rc::Rc};
+/// use tokio::task::yield_now;
+///
+/// let set = |states: &'static [u32]| {
+///     cancel::every_point(
+///         async || Rc::new(Cell::new(0)),
+///         move |cell| async move {
+///             for state in states {
+///                 cell.set(*state);
+///                 yield_now().await;
+///             }
+///         },
+///         async |cell| cell.get(),
+///     )
+/// };
+/// assert_eq!(set(&[5]).class(), Class::Atomic); // 0 or 5
+/// assert_eq!(set(&[3, 5]).class(), Class::Resumable); // also 3, and it can be done again
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Class {
+    /// Something is left behind: the check fails, a task, a waker, a panic. Then `every_point` panics.
+    Unsafe,
+    /// Nothing is left behind, but a part of the effect may be: it is lost work, or half of the work.
+    ///
+    /// Also where the check gives `()`, and so shows nothing.
+    Releases,
+    /// To repeat the operation after the cut leads to where it leads without one.
+    Resumable,
+    /// A cut has no effect, or the whole.
+    Atomic,
 }
 
 /// What is done with the operation, at which of its points.
@@ -42,17 +88,21 @@ pub(super) enum Cut {
     Woken(usize),
     /// Its task is aborted at its point.
     Aborted(usize),
+    /// It is dropped at its point by the unwinding of a panic of its task.
+    Unwound(usize),
+    /// It is not polled any more from its point on, and dropped later.
+    Frozen(usize),
     /// It completes.
     Uncut,
 }
 
 impl Cuts {
-    pub(super) fn new(points: usize) -> Self {
-        Cuts { points, rows: Vec::new() }
+    pub(super) fn new(points: usize, seen: bool) -> Self {
+        Cuts { points, seen, rows: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, cut: Cut, at: Duration, verdict: Result<(), String>) {
-        self.rows.push(Row { cut, at, verdict });
+    pub(super) fn add(&mut self, row: Row) {
+        self.rows.push(row);
     }
 
     pub(super) fn sound(&self) -> bool {
@@ -64,6 +114,50 @@ impl Cuts {
     pub fn points(&self) -> usize {
         self.points
     }
+
+    /// The worst that a cut did.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        let classes = self.rows.iter().map(|row| row.verdict.as_ref().map_or(Class::Unsafe, |class| *class));
+        classes.min().unwrap_or(Class::Unsafe)
+    }
+
+    /// How many tasks of the setup the operation held up, at most, when it was suspended and no longer polled.
+    ///
+    /// They went on only when it was dropped. It held a lock, a permit, or its place in a queue, as a future
+    /// does that waits in a `select!` loop or in a buffered stream while another branch runs: a *futurelock*
+    /// ([RFD 609](https://rfd.shared.oxide.computer/rfd/0609)). Where the operation spawns tasks of its own, as
+    /// many of those that waited are taken for them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_testkit::cancel;
+    /// use std::{sync::Arc, time::Duration};
+    /// use tokio::{sync::Mutex, time::sleep};
+    ///
+    /// let cuts = cancel::every_point(
+    ///     async || {
+    ///         let lock = Arc::new(Mutex::new(()));
+    ///         let other = lock.clone();
+    ///         tokio::spawn(async move {
+    ///             sleep(Duration::from_millis(5)).await;
+    ///             let _guard = other.lock().await;
+    ///         });
+    ///         lock
+    ///     },
+    ///     async |lock| {
+    ///         let _guard = lock.lock().await;
+    ///         sleep(Duration::from_millis(10)).await;
+    ///     },
+    ///     async |_| (),
+    /// );
+    /// assert_eq!(cuts.held_up(), 1, "{cuts}");
+    /// ```
+    #[must_use]
+    pub fn held_up(&self) -> usize {
+        self.rows.iter().map(|row| row.held_up).max().unwrap_or(0)
+    }
 }
 
 impl fmt::Display for Cuts {
@@ -74,17 +168,23 @@ impl fmt::Display for Cuts {
         // Of a long table, only what failed.
         let all = self.rows.len() <= PRINTED;
         let shown = self.rows.iter().filter(|row| all || row.verdict.is_err());
-        for Row { cut, at, verdict } in shown.take(PRINTED) {
+        for Row { cut, at, held_up, verdict } in shown.take(PRINTED) {
             let (point, name) = match cut {
                 Cut::Unstarted => (0, "not started"),
                 Cut::Unpolled => (0, "never polled"),
                 Cut::Dropped(point) => (*point, "dropped"),
                 Cut::Woken(point) => (*point, "dropped on wake"),
                 Cut::Aborted(point) => (*point, "aborted"),
+                Cut::Unwound(point) => (*point, "panicked"),
+                Cut::Frozen(point) => (*point, "frozen"),
                 Cut::Uncut => (self.points, "completed"),
             };
-            let verdict = verdict.as_ref().map_or_else(String::as_str, |()| "ok");
-            let verdict = verdict.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+            let verdict = match verdict {
+                Ok(_) if *held_up > 0 => format!("held up {held_up} task(s) while it was not polled"),
+                Ok(_) if !self.seen => "ok".to_owned(),
+                Ok(class) => format!("{class:?}").to_lowercase(),
+                Err(why) => why.lines().map(str::trim).collect::<Vec<_>>().join("; "),
+            };
             writeln!(f, "{point:>5}  {name:<15}  {:>12}  {verdict}", format!("{at:?}"))?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, OnceCell, RefCell},
     future::{Future, poll_fn},
+    panic::resume_unwind,
     rc::Rc,
     sync::{Arc, Weak},
     task::{Context, Poll, Wake, Waker},
@@ -15,9 +16,14 @@ use tokio::{
 };
 
 use super::cuts::Cut;
+use crate::world::live_tasks;
 
 /// More points than this are taken for an operation that never completes.
 const MAX_POINTS: usize = 10_000;
+
+/// The payload of a panic that cuts an operation short.
+#[derive(Debug)]
+pub(super) struct CutByPanic;
 
 /// How far the operation of one run has come.
 #[derive(Debug, Default)]
@@ -27,6 +33,11 @@ pub(super) struct Progress {
     completed: Cell<bool>,
     task: OnceCell<AbortHandle>,
     waker: RefCell<Weak<OwnWaker>>,
+    /// The tasks that it spawned by itself.
+    spawned: Cell<usize>,
+    frozen: Cell<bool>,
+    /// Who waits for it to freeze.
+    watcher: RefCell<Option<Waker>>,
 }
 
 impl Progress {
@@ -41,6 +52,24 @@ impl Progress {
 
     pub(super) fn completed(&self) -> bool {
         self.completed.get()
+    }
+
+    /// At least the tasks that the operation itself has spawned.
+    pub(super) fn spawned(&self) -> usize {
+        self.spawned.get()
+    }
+
+    /// Whether the operation is suspended for ever; wakes the watcher when it is.
+    pub(super) fn is_frozen(&self, cx: &Context<'_>) -> bool {
+        self.watcher.replace(Some(cx.waker().clone()));
+        self.frozen.get()
+    }
+
+    fn freeze(&self) {
+        self.frozen.set(true);
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
     }
 
     /// How many clones of the operation's waker there are.
@@ -70,10 +99,16 @@ async fn probe<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
             progress.at.set(start.elapsed());
             Poll::Ready(output)
         };
+        if progress.frozen.get() {
+            return Poll::Pending;
+        }
         if cut == Cut::Woken(progress.points()) {
             return end(None);
         }
-        if let Poll::Ready(output) = operation.as_mut().poll(&mut Context::from_waker(&waker)) {
+        let tasks = live_tasks();
+        let polled = operation.as_mut().poll(&mut Context::from_waker(&waker));
+        progress.spawned.set(progress.spawned.get() + live_tasks().saturating_sub(tasks));
+        if let Poll::Ready(output) = polled {
             progress.completed.set(true);
             return end(Some(output));
         }
@@ -83,9 +118,16 @@ async fn probe<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
         if cut == Cut::Dropped(point) {
             return end(None);
         }
+        progress.at.set(start.elapsed());
         if let (true, Some(task)) = (cut == Cut::Aborted(point), progress.task.get()) {
             task.abort();
-            progress.at.set(start.elapsed());
+        }
+        if cut == Cut::Frozen(point) {
+            progress.freeze();
+        }
+        if cut == Cut::Unwound(point) {
+            // Drops the operation on its way; no hook is told, for nothing is wrong.
+            resume_unwind(Box::new(CutByPanic));
         }
         Poll::Pending
     })

@@ -2,11 +2,18 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use super::{World, runtime::execute, seed::Seed};
-use crate::{panics::Log, watchdog};
+use super::{
+    Clock, World, WorldReport,
+    runtime::{Ended, execute},
+    seed::Seed,
+};
+use crate::{panics::Log, wall, watchdog};
 
 /// The real time that a world may take, unless it says otherwise.
 pub(crate) const WALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// The time that the thread of a world may compute without a rest, unless the world says otherwise.
+const BLOCK_LIMIT: Duration = Duration::from_secs(2);
 
 /// A [`World`] to be, with limits of its own.
 ///
@@ -25,14 +32,23 @@ pub(crate) const WALL_LIMIT: Duration = Duration::from_secs(60);
 #[must_use = "a world does nothing until it is run"]
 pub struct Builder {
     seed: Option<u64>,
+    clock: Clock,
     wall_limit: Duration,
+    block_limit: Duration,
     leaks: usize,
     panics: usize,
 }
 
 impl Builder {
     pub(super) fn new() -> Self {
-        Builder { seed: None, wall_limit: WALL_LIMIT, leaks: 0, panics: 0 }
+        Builder {
+            seed: None,
+            clock: Clock::Exact,
+            wall_limit: WALL_LIMIT,
+            block_limit: BLOCK_LIMIT,
+            leaks: 0,
+            panics: 0,
+        }
     }
 
     /// Sets what [`World::seed`] gives, in place of a fresh number or that of `EVENKEEL_SEED`.
@@ -41,10 +57,22 @@ impl Builder {
         self
     }
 
+    /// Sets what moves the clock: [`Clock::Exact`] by default.
+    ///
+    /// # Panics
+    ///
+    /// If it is a [`Clock::Quiet`] of zero.
+    #[track_caller]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        assert!(clock != Clock::Quiet(Duration::ZERO), "a quiet of zero");
+        self.clock = clock;
+        self
+    }
+
     /// Sets how much real time the world may take: 60 s by default.
     ///
     /// A world that takes longer panics. If its thread is blocked and cannot panic, a message with the
-    /// name of the test is printed and the process is aborted, at the latest 5 s after the limit.
+    /// name of the test is printed and the process is aborted, 2 s after the limit.
     ///
     /// # Panics
     ///
@@ -53,6 +81,35 @@ impl Builder {
     pub fn wall_limit(mut self, limit: Duration) -> Self {
         assert!(!limit.is_zero(), "a wall limit of zero");
         self.wall_limit = limit;
+        self
+    }
+
+    /// Sets for how long the world's thread may compute without a rest: 2 s by default.
+    ///
+    /// It rests when nothing can run. A task that computes for long, without an await, keeps all others
+    /// waiting; so do many that are never all done. What counts is the time for which the thread computed,
+    /// so that a busy machine makes no difference; a thread that sleeps or waits computes nothing, and only
+    /// the wall limit finds it. The limit is checked at the end, on Linux, Android, FreeBSD and Apple's
+    /// systems; others do not tell what a thread computes.
+    ///
+    /// # Panics
+    ///
+    /// If `limit` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use evenkeel_testkit::World;
+    /// # use std::time::Duration;
+    /// // A test that computes much itself.
+    /// World::builder().block_limit(Duration::from_secs(30)).run(async |_| {
+    ///     assert_eq!((1..=1000_u64).sum::<u64>(), 500_500);
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn block_limit(mut self, limit: Duration) -> Self {
+        assert!(!limit.is_zero(), "a block limit of zero");
+        self.block_limit = limit;
         self
     }
 
@@ -82,11 +139,27 @@ impl Builder {
         F: FnOnce(World) -> Fut,
         Fut: Future,
     {
+        self.run_report(body).0
+    }
+
+    /// Runs `body` in a fresh world, as [`World::run`] does, and tells what the world did.
+    ///
+    /// # Panics
+    ///
+    /// Where [`World::run`] does.
+    #[track_caller]
+    pub fn run_report<F, Fut>(self, body: F) -> (Fut::Output, WorldReport)
+    where
+        F: FnOnce(World) -> Fut,
+        Fut: Future,
+    {
+        let begun = wall::now();
         let seed = Arc::new(self.seed.map_or_else(Seed::from_env, Seed::new));
         let _replay = seed.note();
         let watch = watchdog::arm(self.wall_limit);
         let log = Log::new(false);
-        let (output, left) = execute(seed.clone(), &watch, &log, body);
+        let Ended { output, elapsed, polls, max_busy, leaked, record } =
+            execute(self.clock, seed.clone(), &watch, &log, body);
         let panicked = log.in_tasks();
         if let Some(panic) = panicked.get(self.panics) {
             panic!(
@@ -97,11 +170,18 @@ impl Builder {
             );
         }
         assert!(
-            left <= self.leaks,
-            "{left} task(s) still alive 1 h of virtual time after the end of the test body, and {} may be: \
-             join them, or abort them",
+            leaked <= self.leaks,
+            "{leaked} task(s) still alive {} after the end of the test body, and {} may be: join them, or abort them",
+            if self.clock == Clock::Real { "a second" } else { "1 h of virtual time" },
             self.leaks,
         );
-        output
+        assert!(
+            max_busy <= self.block_limit,
+            "blocked: the thread computed for {max_busy:?} without a rest, and may for {:?}: a task computes without \
+             an await, or there is always one more that can run\n(if the test means it: World::builder().block_limit(..))",
+            self.block_limit,
+        );
+        let wall = wall::now() - begun;
+        (output, WorldReport { virtual_elapsed: elapsed, wall, polls, max_busy, leaked, record })
     }
 }

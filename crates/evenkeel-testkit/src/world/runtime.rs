@@ -2,8 +2,9 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
+    task::{Context, Poll, Waker},
     thread,
     time::Duration,
 };
@@ -13,27 +14,59 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{World, idle::Idle, seed::Seed};
-use crate::{panics::Log, watchdog::Watch};
+use super::{
+    Clock, World,
+    rest::{BodyWaker, Rest},
+    seed::Seed,
+};
+use crate::{Record, panics::Log, watchdog::Watch};
 
 /// A timer so far away that it fires only where there is no other, and nothing to run: a deadlock.
 /// Tokio's sleeps end after 30 years at the latest.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Runs `body` in a fresh runtime and drains it: the output, and how many tasks are left alive.
+/// A world that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended<T> {
+    pub(crate) output: T,
+    /// The virtual time that the body took.
+    pub(crate) elapsed: Duration,
+    pub(crate) polls: u64,
+    pub(crate) max_busy: Duration,
+    /// The tasks that are left alive.
+    pub(crate) leaked: usize,
+    pub(crate) record: Record,
+}
+
+/// Runs `body` in a fresh runtime and drains it.
 #[track_caller]
-pub(crate) fn execute<F, Fut>(seed: Arc<Seed>, watch: &Watch, log: &Arc<Log>, body: F) -> (Fut::Output, usize)
+pub(crate) fn execute<F, Fut>(
+    clock: Clock,
+    seed: Arc<Seed>,
+    watch: &Watch,
+    log: &Arc<Log>,
+    body: F,
+) -> Ended<Fut::Output>
 where
     F: FnOnce(World) -> Fut,
     Fut: Future,
 {
-    let idle = Arc::new(Idle::default());
-    let runtime = Builder::new_current_thread()
+    let rest = Arc::new(Rest::new(clock));
+    let mut builder = Builder::new_current_thread();
+    if let Clock::Quiet(_) = clock {
+        // Then the runtime tells after each task how long it was busy: see `Quiet`.
+        builder.event_interval(1);
+    }
+    let runtime = builder
         .enable_all()
-        .start_paused(true)
+        .start_paused(clock != Clock::Real)
         .on_thread_park({
-            let idle = idle.clone();
-            move || idle.reached()
+            let rest = rest.clone();
+            move || rest.parks()
+        })
+        .on_thread_unpark({
+            let rest = rest.clone();
+            move || rest.unparked()
         })
         .on_thread_start({
             let log = log.clone();
@@ -42,17 +75,20 @@ where
         .build_local(LocalOptions::default());
     let _attached = log.attach();
     let runtime = Running(Some(runtime.expect("the system can make a runtime")));
-    runtime.block_on(async {
-        let world = World { start: Instant::now(), seed, idle };
-        let run = async {
+    let (output, elapsed, leaked, polls, record) = runtime.block_on(async {
+        let record = Record::new();
+        let world = World { start: Instant::now(), clock, seed, rest: rest.clone(), record: record.clone() };
+        let run = pin!(async {
             let output = body(world.clone()).await;
+            let (elapsed, polls) = (world.elapsed(), world.rest.root_polls());
             if live_tasks() > 0 {
                 world.drain().await;
             }
-            (output, live_tasks())
-        };
+            (output, elapsed, live_tasks(), polls, record)
+        });
         supervise(watch, &world, run).await
-    })
+    });
+    Ended { output, elapsed, polls, max_busy: rest.max_busy(), leaked, record }
 }
 
 /// The tasks of the present runtime that have not ended.
@@ -61,32 +97,41 @@ pub(crate) fn live_tasks() -> usize {
 }
 
 /// Drives the root of a world, and fails it when it can or may go on no longer.
-async fn supervise<F: Future>(watch: &Watch, world: &World, run: F) -> F::Output {
-    let mut run = pin!(run);
+async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>) -> F::Output {
+    // Once is enough: the root of a runtime has the same waker all its life.
+    let root = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+    watch.attend(root.clone());
+    let _attended = world.rest.attend(root.clone());
+    let body = BodyWaker::new(root);
+    let waker = Waker::from(body.clone());
     let mut deadlock = pin!(sleep_until(world.start + CENTURY));
-    let mut begun = false;
-    poll_fn(|cx| {
-        if !begun {
-            begun = true;
-            watch.attend(cx.waker().clone());
-            // Once is enough: the root of a runtime has the same waker all its life.
-            let _ = deadlock.as_mut().poll(cx);
-        }
+    if world.clock != Clock::Real {
+        poll_fn(|cx| Poll::Ready(deadlock.as_mut().poll(cx).is_ready())).await;
+    }
+    poll_fn(|_| {
         if let Some(limit) = watch.expired() {
             panic!(
                 "not over after {limit:?} of real time, {:?} of virtual time, with {} task(s) alive beside the test \
-                 body: something runs again and again, or a blocking task holds the clock",
+                 body: something runs again and again, or a blocking task or a hold stops the clock",
                 world.elapsed(),
                 live_tasks(),
             );
         }
         assert!(
             !deadlock.is_elapsed(),
-            "deadlock: nothing can run, and no timer is set, with {} task(s) alive beside the test body (a world waits \
-             for another thread only if a blocking task does)",
+            "deadlock: nothing can run, and no timer is set, with {} task(s) alive beside the test body{}",
             live_tasks(),
+            match world.clock {
+                Clock::Quiet(quiet) => format!(" (and nothing has come from outside for {quiet:?} of real time)"),
+                _ => " (a world waits for another thread only if a blocking task does, if its clock is held, or \
+                      under `Clock::Quiet`)".to_owned(),
+            },
         );
-        run.as_mut().poll(cx)
+        if !body.was_woken() {
+            return Poll::Pending;
+        }
+        world.rest.root_polled();
+        run.as_mut().poll(&mut Context::from_waker(&waker))
     })
     .await
 }

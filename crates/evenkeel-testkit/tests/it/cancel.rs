@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+mod class;
 mod effects;
+mod frozen;
 mod leftovers;
 mod limits;
 
@@ -36,5 +38,15 @@ fn failed(table: &str) -> Vec<String> {
         .collect()
 }
 
-const ALL_OF_TWO_POINTS: [&str; 6] =
-    ["1 dropped", "1 dropped on wake", "1 aborted", "2 dropped", "2 dropped on wake", "2 aborted"];
+const ALL_OF_TWO_POINTS: [&str; 10] = [
+    "1 dropped",
+    "1 dropped on wake",
+    "1 aborted",
+    "1 panicked",
+    "1 frozen",
+    "2 dropped",
+    "2 dropped on wake",
+    "2 aborted",
+    "2 panicked",
+    "2 frozen",
+];

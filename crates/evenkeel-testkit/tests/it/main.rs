@@ -7,13 +7,30 @@ use std::{
     time::Duration,
 };
 
+mod block;
 mod cancel;
 mod clock;
 mod hang;
+mod hold;
+#[cfg(feature = "http")]
+mod http;
 mod leak;
+mod net;
 mod panic;
+#[cfg(feature = "pg")]
+mod pg;
+#[cfg(feature = "tokio-test")]
+mod polled_by_hand;
+mod probe;
+mod quiet;
+mod real;
+mod record;
+mod report;
 mod seed;
+mod seq;
 mod settle;
+#[cfg(feature = "proptest")]
+mod strategy;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,0 +1,52 @@
+//! The peers that are written in Python, if an interpreter with their packages was named.
+
+use std::{
+    env, io,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use crate::measure::Sample;
+
+/// Names an interpreter that has aiohttp and httpx; `cargo xtask bench --python` makes one.
+const VARIABLE: &str = "EVENKEEL_BENCH_PYTHON";
+
+pub(crate) fn interpreter() -> Option<String> {
+    env::var(VARIABLE).ok().filter(|path| !path.is_empty())
+}
+
+#[derive(Deserialize)]
+struct Calls {
+    wall: f64,
+    cpu: f64,
+}
+
+/// Runs the calls in a process of their own, which measures itself without its start.
+pub(crate) fn calls(python: &str, client: &str, url: &str, count: u64, limit: usize) -> io::Result<Sample> {
+    let output = script(
+        python,
+        include_str!("../python/calls.py"),
+        &[client, url, &count.to_string(), &limit.to_string()],
+    )?;
+    let calls: Calls = serde_json::from_str(&output)?;
+    let (wall, cpu) = (Duration::from_secs_f64(calls.wall), Duration::from_secs_f64(calls.cpu));
+    Ok(Sample { wall, cpu, ..Sample::default() })
+}
+
+/// Bytes of memory of a task that waits.
+pub(crate) fn pending(python: &str, count: u64) -> io::Result<Sample> {
+    let output = script(python, include_str!("../python/pending.py"), &[&count.to_string()])?;
+    let each: f64 = output.trim().parse().map_err(io::Error::other)?;
+    Ok(Sample { bytes: (each * count as f64) as i64, ..Sample::default() })
+}
+
+fn script(python: &str, text: &str, arguments: &[&str]) -> io::Result<String> {
+    let output =
+        Command::new(python).arg("-c").arg(text).args(arguments).stderr(Stdio::inherit()).output()?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(io::Error::other(format!("{python} ended with {}", output.status))),
+    }
+}

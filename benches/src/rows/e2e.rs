@@ -1,0 +1,128 @@
+//! The whole of it: calls over real sockets to a server in another process, in real time.
+
+use std::{future::pending, hint::black_box, rc::Rc, sync::Arc, time::Duration};
+
+use evenkeel::{limit::RateLimiter, retry::Policy, stream::prelude::*};
+use futures::StreamExt as _;
+
+use crate::{
+    measure::{Sample, measured},
+    python,
+    row::{FLOOR, Metric, OURS, Row},
+    server::Server,
+};
+
+const CALLS: u64 = 1000;
+const LATENCY: Duration = Duration::from_millis(200);
+/// Calls that wait at once, where memory is measured.
+const PENDING: u64 = 10_000;
+
+static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(5));
+
+pub(crate) fn rows() -> Vec<Row> {
+    vec![calls(100), calls(1000), memory()]
+}
+
+/// A fixed list of calls; ours with a retry policy and a rate limit around each of them.
+fn calls(limit: usize) -> Row {
+    let server = Rc::new(std::cell::OnceCell::new());
+    let url = move || -> Rc<Server> {
+        server.get_or_init(|| Rc::new(Server::start(LATENCY).expect("a server on loopback"))).clone()
+    };
+    let rounds = CALLS.div_ceil(limit as u64);
+    let floor = Sample { wall: LATENCY * u32::try_from(rounds).unwrap_or(u32::MAX), ..Sample::default() };
+    let (ours, bare) = (url.clone(), url.clone());
+    let mut row = Row::new(format!("e2e/1000x200ms/{limit}"), Metric::Wall)
+        .also(Metric::Cpu)
+        .target(1.2)
+        .rounds(5)
+        .with_round(OURS, Box::new(move |_| client(&ours().url, |client, url| evenkeel(client, url, limit))))
+        .with_round(
+            "reqwest, buffer_unordered",
+            Box::new(move |_| client(&bare().url, |client, url| futures(client, url, limit))),
+        )
+        .with_round(FLOOR, Box::new(move |_| floor));
+    for peer in ["aiohttp", "httpx"] {
+        if let Some(python) = python::interpreter() {
+            let url = url.clone();
+            let run = move |_| {
+                python::calls(&python, peer, &url().url, CALLS, limit).expect("a Python peer that works")
+            };
+            row = row.with_round(peer, Box::new(run));
+        }
+    }
+    row
+}
+
+/// A runtime and a client of its own for each round, as a program has them.
+fn client<F, Fut>(url: &str, work: F) -> Sample
+where
+    F: FnOnce(reqwest::Client, Arc<str>) -> Fut,
+    Fut: Future<Output = u64> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime for a benchmark");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client without surprises");
+    let done = work(client, url.into());
+    measured(|| {
+        let made = runtime.block_on(async { tokio::spawn(done).await }).expect("calls that do not panic");
+        assert_eq!(made, CALLS, "every call is answered");
+    })
+}
+
+async fn get(client: &reqwest::Client, url: &str) -> reqwest::Result<usize> {
+    Ok(client.get(url).send().await?.error_for_status()?.bytes().await?.len())
+}
+
+async fn evenkeel(client: reqwest::Client, url: Arc<str>, limit: usize) -> u64 {
+    let limiter = Arc::new(RateLimiter::per_second(1_000_000));
+    let answers = futures::stream::iter(0..CALLS).par_map(limit, async move |_| {
+        limiter.acquire().await;
+        POLICY.run(|| get(&client, &url)).when(reqwest::Error::is_connect).await
+    });
+    answers.filter(|answer| std::future::ready(answer.is_ok())).count().await as u64
+}
+
+async fn futures(client: reqwest::Client, url: Arc<str>, limit: usize) -> u64 {
+    let calls = futures::stream::iter(0..CALLS).map(|_| get(&client, &url));
+    calls.buffer_unordered(limit).filter(|answer| std::future::ready(answer.is_ok())).count().await as u64
+}
+
+/// What a call that waits takes beside the call itself: a retried, limited call on a task, and a bare task.
+fn memory() -> Row {
+    let mut row = Row::new("e2e/memory-per-pending-call", Metric::Bytes)
+        .rounds(5)
+        .fixed(PENDING)
+        .with_round(
+            OURS,
+            Box::new(|n| {
+                waiting(n, || async {
+                    black_box(POLICY.run(pending::<Result<(), ()>>).await).ok();
+                })
+            }),
+        )
+        .with_round("tokio::spawn", Box::new(|n| waiting(n, pending::<()>)));
+    if let Some(python) = python::interpreter() {
+        let run = move |n| python::pending(&python, n).expect("a Python peer that works");
+        row = row.with_round("asyncio", Box::new(run));
+    }
+    row
+}
+
+fn waiting<F, Fut>(count: u64, call: F) -> Sample
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime for a benchmark");
+    let mut tasks = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    let sample = measured(|| {
+        runtime.block_on(async {
+            (0..count).for_each(|_| tasks.push(tokio::spawn(call())));
+            tokio::task::yield_now().await;
+        });
+    });
+    drop(runtime);
+    sample
+}

@@ -1,0 +1,189 @@
+//! Waiting for a turn to run, and for the end of all that runs.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    limiter::ConcurrencyLimiter,
+    permit::{Handle, Permit},
+};
+use crate::{
+    denied::{Denied, Reason},
+    queue::Key,
+};
+
+/// The future of [`ConcurrencyLimiter::acquire`] and its kin.
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the limiter as if it had never come, as said [there](ConcurrencyLimiter::acquire).
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{AcquirePermit, ConcurrencyLimiter};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let limiter = ConcurrencyLimiter::new(3);
+/// let permit: AcquirePermit<'_> = limiter.acquire_many(2);
+/// assert_eq!(permit.await.unwrap().weight(), 2);
+/// # }
+/// ```
+#[must_use = "futures do nothing unless awaited"]
+pub struct AcquirePermit<'a> {
+    limiter: Handle<'a>,
+    weight: u32,
+    deadline: Option<Instant>,
+    /// Runs while it waits with a deadline.
+    sleep: Option<Pin<Box<Sleep>>>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Outside,
+    Queued(Key),
+    Done,
+}
+
+impl<'a> AcquirePermit<'a> {
+    pub(super) fn new(limiter: Handle<'a>, weight: u32) -> Self {
+        Self { limiter, weight, deadline: None, sleep: None, stage: Stage::Outside }
+    }
+
+    /// Waits until `deadline` and is refused then, with [`Deadline`](Reason::Deadline).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{ConcurrencyLimiter, Reason};
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+    /// let limiter = ConcurrencyLimiter::new(1);
+    /// let _permit = limiter.acquire().await?;
+    /// let deadline = Instant::now() + Duration::from_millis(20);
+    /// assert_eq!(limiter.acquire().by(deadline).await.unwrap_err().reason, Reason::Deadline);
+    /// assert_eq!(Instant::now(), deadline);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn by(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Whether the deadline has passed; if not, the task is woken when it does.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.deadline else { return false };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        sleep.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl<'a> Future for AcquirePermit<'a> {
+    type Output = Result<Permit<'a>, Denied>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let slots = self.limiter.slots();
+        let poll = match self.stage {
+            Stage::Outside => match slots.enter(self.weight, cx.waker()) {
+                Ok(Ok(grant)) => Poll::Ready(Ok(grant)),
+                Ok(Err(key)) => {
+                    self.stage = Stage::Queued(key);
+                    Poll::Pending
+                }
+                Err(denied) => Poll::Ready(Err(denied)),
+            },
+            Stage::Queued(key) => slots.poll(key, cx.waker()),
+            Stage::Done => panic!("polled after it was ready"),
+        };
+        if let (Poll::Pending, Stage::Queued(key)) = (&poll, &self.stage) {
+            let key = *key;
+            if self.is_late(cx) {
+                self.stage = Stage::Done;
+                self.limiter.slots().leave(key, true);
+                return Poll::Ready(Err(Denied::without_time(Reason::Deadline)));
+            }
+        } else {
+            self.stage = Stage::Done;
+        }
+        poll.map_ok(|grant| Permit::new(self.limiter.clone(), grant))
+    }
+}
+
+impl Drop for AcquirePermit<'_> {
+    fn drop(&mut self) {
+        if let Stage::Queued(key) = self.stage {
+            self.limiter.slots().leave(key, false);
+        }
+    }
+}
+
+impl fmt::Debug for AcquirePermit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { weight, deadline, stage, .. } = self;
+        let mut debug = f.debug_struct("AcquirePermit");
+        debug
+            .field("weight", weight)
+            .field("deadline", deadline)
+            .field("stage", stage)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The future of [`ConcurrencyLimiter::drained`].
+///
+/// # Cancel safety
+///
+/// It takes nothing; dropping it changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{ConcurrencyLimiter, Drained};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let limiter = ConcurrencyLimiter::new(3);
+/// let drained: Drained<'_> = limiter.drained();
+/// drained.await;
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Drained<'a> {
+    limiter: &'a ConcurrencyLimiter,
+    key: Option<Key>,
+}
+
+impl<'a> Drained<'a> {
+    pub(super) fn new(limiter: &'a ConcurrencyLimiter) -> Self {
+        Self { limiter, key: None }
+    }
+}
+
+impl Future for Drained<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let limiter = self.limiter;
+        limiter.slots().poll_drained(&mut self.key, cx.waker())
+    }
+}
+
+impl Drop for Drained<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.limiter.slots().leave_drained(key);
+        }
+    }
+}

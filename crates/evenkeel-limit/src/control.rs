@@ -1,0 +1,133 @@
+//! Steering a limiter that is in use.
+
+use std::time::Duration;
+
+use crate::{limiter::RateLimiter, rate::Rate, snapshot::Snapshot};
+
+impl RateLimiter {
+    /// Changes the rate, for those who wait, too.
+    ///
+    /// The permits there are and the burst stay what they are; from now on they are earned at the new rate. A
+    /// limiter without a limit gets one, as if it had been built with this rate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Rate, RateLimiter};
+    /// use tokio::time::{Duration, Instant, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(1).start_empty();
+    /// let start = Instant::now();
+    /// tokio::join!(limiter.acquire(), async {
+    ///     sleep(Duration::from_millis(500)).await;
+    ///     limiter.set_rate(Rate::per_second(10)); // half a permit is missing: 50 ms
+    /// });
+    /// assert_eq!(start.elapsed(), Duration::from_millis(550));
+    /// # }
+    /// ```
+    pub fn set_rate(&self, rate: Rate) {
+        self.turnstile().set_rate(rate);
+    }
+
+    /// Changes how many permits there can be at once, for those who wait, too.
+    ///
+    /// The permits there are stay, as far as they fit in: a larger burst fills up at the rate. Who waits for more
+    /// than the new burst is refused with [`NeverFits`](crate::Reason::NeverFits).
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    ///
+    /// let limiter = RateLimiter::per_second(1).burst(10);
+    /// limiter.set_burst(100);
+    /// assert_eq!(limiter.snapshot().available, 10);
+    /// limiter.set_burst(5);
+    /// assert_eq!(limiter.snapshot().available, 5);
+    /// ```
+    #[track_caller]
+    pub fn set_burst(&self, permits: u32) {
+        assert!(permits > 0, "a burst of zero permits");
+        self.turnstile().set_burst(permits);
+    }
+
+    /// Gives permits back that were not used, up to the burst; those who wait get them first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    ///
+    /// let limiter = RateLimiter::per_second(1).burst(10);
+    /// limiter.try_acquire_many(10)?;
+    /// limiter.refund(4);
+    /// assert_eq!(limiter.snapshot().available, 4);
+    /// limiter.refund(1000);
+    /// assert_eq!(limiter.snapshot().available, 10);
+    /// # Ok::<(), evenkeel_limit::Denied>(())
+    /// ```
+    pub fn refund(&self, permits: u32) {
+        self.turnstile().refund(permits);
+    }
+
+    /// Grants nothing for `pause`, and starts again with one permit at most: the other side has said
+    /// `Retry-After`.
+    ///
+    /// Of two pauses the one that ends later counts; [`set_rate`](Self::set_rate) does not shorten it. Who waits
+    /// goes on waiting, unless the turn is now after the deadline. A limiter without a limit does not pause.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(10);
+    /// let start = Instant::now();
+    /// limiter.penalize(Duration::from_secs(30));
+    /// limiter.acquire().await;
+    /// assert_eq!(start.elapsed(), Duration::from_secs(30));
+    /// limiter.acquire().await;
+    /// assert_eq!(start.elapsed(), Duration::from_millis(30_100));
+    /// # }
+    /// ```
+    pub fn penalize(&self, pause: Duration) {
+        self.turnstile().pause(pause);
+    }
+
+    /// Refuses all who wait and all who come with [`Closed`](crate::Reason::Closed), for good.
+    ///
+    /// [`acquire`](Self::acquire) panics instead, as it has no error. Turns that have come are kept. It takes time
+    /// in proportion to the number of those who wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{RateLimiter, Reason};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(1).start_empty();
+    /// let (waited, ()) = tokio::join!(limiter.acquire_many(1), async { limiter.close() });
+    /// assert_eq!(waited.unwrap_err().reason, Reason::Closed);
+    /// assert_eq!(limiter.try_acquire().unwrap_err().reason, Reason::Closed);
+    /// # }
+    /// ```
+    pub fn close(&self) {
+        self.turnstile().close();
+    }
+
+    /// What it has done, and what it can do now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.turnstile().snapshot()
+    }
+}

@@ -1,0 +1,128 @@
+//! Permits that can be given back.
+
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::time::Instant;
+
+use crate::{acquire::Turn, denied::Denied, limiter::RateLimiter, turnstile::Request};
+
+/// The future of [`RateLimiter::reserve`]: permits that can be given back.
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the limiter as if it had never come, as said [there](RateLimiter::acquire).
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{RateLimiter, Reserve};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+/// let limiter = RateLimiter::per_second(100);
+/// let permits: Reserve<'_> = limiter.reserve(30);
+/// permits.await?.commit();
+/// assert_eq!(limiter.snapshot().available, 70);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Reserve<'a>(Turn<'a>);
+
+impl<'a> Reserve<'a> {
+    pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
+        Self(Turn::new(limiter, Request { permits, deadline: None, bounded: true }))
+    }
+
+    /// Waits no longer than until `deadline`, as [`AcquireMany::by`](crate::AcquireMany::by) does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{RateLimiter, Reason};
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(10).start_empty();
+    /// let deadline = Instant::now() + Duration::from_millis(500);
+    /// assert_eq!(limiter.reserve(6).by(deadline).await.unwrap_err().reason, Reason::Deadline);
+    /// # }
+    /// ```
+    pub fn by(mut self, deadline: Instant) -> Self {
+        self.0.request.deadline = Some(deadline);
+        self
+    }
+}
+
+impl<'a> Future for Reserve<'a> {
+    type Output = Result<Reservation<'a>, Denied>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let turn = ready!(self.0.poll(cx));
+        let (limiter, permits) = (self.0.limiter, self.0.request.permits);
+        Poll::Ready(turn.map(|()| Reservation { limiter, permits }))
+    }
+}
+
+/// Permits that were taken, and go back when this is dropped: what they were for has not been done.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::RateLimiter;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+/// let limiter = RateLimiter::per_second(10);
+/// drop(limiter.reserve(4).await?);
+/// assert_eq!(limiter.snapshot().available, 10);
+/// limiter.reserve(4).await?.commit();
+/// assert_eq!(limiter.snapshot().available, 6);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "the permits go back when it is dropped"]
+pub struct Reservation<'a> {
+    limiter: &'a RateLimiter,
+    permits: u32,
+}
+
+impl Reservation<'_> {
+    /// How many were taken.
+    #[must_use]
+    pub fn permits(&self) -> u32 {
+        self.permits
+    }
+
+    /// Spends the permits.
+    pub fn commit(self) {
+        mem::forget(self);
+    }
+
+    /// Spends what was used, which may be less or more than was taken.
+    ///
+    /// What is left over goes back, up to the burst. What is missing is taken at once, and earned before anything
+    /// else is granted; who waits and now gets a turn after the deadline is refused.
+    pub fn settle(self, used: u32) {
+        if used > self.permits {
+            self.limiter.turnstile().charge(used - self.permits);
+        } else {
+            self.limiter.turnstile().refund(self.permits - used);
+        }
+        mem::forget(self);
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.limiter.refund(self.permits);
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod cleaner;
+mod connection;
+mod connector;
+mod database;
+mod error;
+mod options;
+mod params;
+mod recent;
+mod row;
+mod session;
+mod transaction;
+mod tx;
+
+pub use builder::Builder;
+pub use database::Database;
+pub use error::{ConnectError, Error};
+pub use evenkeel_pool::{BoxError, BuildError, Closed, GetError, Holder, Stats};
+pub use evenkeel_retry::{Policy, RetryError};
+pub use options::TxOptions;
+pub use params::Params;
+pub use row::FromRow;
+pub use tx::Tx;
+
+pub use deadpool_postgres;
+pub use tokio_postgres;

@@ -1,0 +1,86 @@
+//! The parameters of a statement.
+
+use tokio_postgres::types::ToSql;
+
+/// The parameters of a statement: a tuple, in the order of `$1`, `$2` and so on.
+///
+/// `()` is for none, `(id,)` for one, up to twelve of any types that are [`ToSql`]. A reference to a tuple serves as
+/// well, and a slice of `&(dyn ToSql + Sync)` where the number is not known before. The trait is sealed.
+///
+/// What a Rust type may stand for is decided by its [`ToSql`]: the number `1` is an `i32`, so it fits an `integer` and
+/// not a `bigint`.
+///
+/// # Examples
+///
+/// ```no_run
+/// use evenkeel_postgres::tokio_postgres::types::ToSql;
+/// # use evenkeel_postgres::{Database, Error};
+///
+/// # async fn example(db: Database, names: Vec<String>) -> Result<(), Error> {
+/// db.execute("delete from users where id = $1 and name = $2", (7_i64, "Ada")).await?;
+///
+/// let list: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
+/// let names: Vec<&(dyn ToSql + Sync)> = names.iter().map(|name| name as _).collect();
+/// db.execute(&format!("delete from users where name in ({})", list.join(", ")), &names[..]).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no parameters of a statement",
+    label = "not a tuple of types that are `ToSql`",
+    note = "a single parameter is written `(value,)`, and none is `()`"
+)]
+pub trait Params: sealed::Refs {}
+
+impl<P: sealed::Refs + ?Sized> Params for P {}
+
+pub(crate) mod sealed {
+    use tokio_postgres::types::ToSql;
+
+    pub trait Refs: Send + Sync {
+        fn refs(&self) -> Vec<&(dyn ToSql + Sync)>;
+    }
+}
+
+impl<P: sealed::Refs + ?Sized> sealed::Refs for &P {
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        (**self).refs()
+    }
+}
+
+impl sealed::Refs for [&(dyn ToSql + Sync)] {
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.to_vec()
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident)*) => {
+        impl<$($name: ToSql + Send + Sync),*> sealed::Refs for ($($name,)*) {
+            fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+                #[expect(non_snake_case, reason = "the variables have the names of the types")]
+                let ($($name,)*) = self;
+                vec![$($name),*]
+            }
+        }
+    };
+}
+
+impl sealed::Refs for () {
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        Vec::new()
+    }
+}
+
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);
+tuples!(A B C D E F G H I);
+tuples!(A B C D E F G H I J);
+tuples!(A B C D E F G H I J K);
+tuples!(A B C D E F G H I J K L);

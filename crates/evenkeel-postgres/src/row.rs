@@ -1,0 +1,81 @@
+//! What is made of a row.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSqlOwned;
+
+use crate::BoxError;
+
+/// A type that a row can be read as.
+///
+/// A tuple of up to twelve types reads a row of as many columns, in their order; [`Row`] takes it as it is. Implement
+/// it for types of your own.
+///
+/// # Examples
+///
+/// ```no_run
+/// use evenkeel_postgres::{BoxError, Database, FromRow, tokio_postgres::Row};
+///
+/// struct User {
+///     id: i64,
+///     name: Option<String>,
+/// }
+///
+/// impl FromRow for User {
+///     fn from_row(row: Row) -> Result<Self, BoxError> {
+///         Ok(Self { id: row.try_get("id")?, name: row.try_get("name")? })
+///     }
+/// }
+///
+/// # async fn example(db: Database) -> Result<(), evenkeel_postgres::Error> {
+/// let users: Vec<User> = db.fetch_all("select id, name from users", ()).await?;
+/// let (count,): (i64,) = db.fetch_one("select count(*) from users", ()).await?;
+/// assert_eq!(users.len() as i64, count);
+/// # Ok(())
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a row cannot be read as `{Self}`",
+    label = "not a tuple of types that are `FromSql`, and no `FromRow`",
+    note = "a single column is read as a tuple of one: `(T,)`"
+)]
+pub trait FromRow: Sized {
+    /// Reads the row.
+    ///
+    /// # Errors
+    ///
+    /// What makes the row unreadable; it arrives as [`Error::Decode`](crate::Error::Decode).
+    fn from_row(row: Row) -> Result<Self, BoxError>;
+}
+
+impl FromRow for Row {
+    fn from_row(row: Row) -> Result<Self, BoxError> {
+        Ok(row)
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident $at:literal)*) => {
+        impl<$($name: FromSqlOwned),*> FromRow for ($($name,)*) {
+            fn from_row(row: Row) -> Result<Self, BoxError> {
+                const COLUMNS: usize = [$($at),*].len();
+                if row.len() != COLUMNS {
+                    return Err(format!("the row has {} columns, and the tuple {COLUMNS}", row.len()).into());
+                }
+                Ok(($(row.try_get::<_, $name>($at)?,)*))
+            }
+        }
+    };
+}
+
+tuples!(A 0);
+tuples!(A 0 B 1);
+tuples!(A 0 B 1 C 2);
+tuples!(A 0 B 1 C 2 D 3);
+tuples!(A 0 B 1 C 2 D 3 E 4);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11);

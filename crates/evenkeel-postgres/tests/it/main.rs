@@ -1,0 +1,11 @@
+//! In virtual time, against a server that does as it is told.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod abandoned;
+mod cancel;
+mod connect;
+mod errors;
+mod pins;
+mod sessions;
+mod transactions;
+mod wire;

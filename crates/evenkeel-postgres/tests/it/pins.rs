@@ -1,0 +1,78 @@
+//! How it is written has to go on compiling: inside `tokio::spawn`, inside an `async_trait` method, with types of the
+//! user's own.
+
+use async_trait::async_trait;
+use evenkeel_postgres::{BoxError, Database, Error, FromRow, Policy, Tx, TxOptions, tokio_postgres::Row};
+use evenkeel_testkit::World;
+
+use crate::wire::Server;
+
+#[derive(Debug)]
+struct Count(i32);
+
+impl FromRow for Count {
+    fn from_row(row: Row) -> Result<Self, BoxError> {
+        Ok(Self(row.try_get("n")?))
+    }
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "read through Debug when an assertion fails")]
+enum StoreError {
+    Full,
+    Database(Error),
+}
+
+impl From<Error> for StoreError {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+#[async_trait]
+trait Store {
+    async fn save(&self, names: &[(i32, i32)]) -> Result<i32, StoreError>;
+}
+
+async fn cursor(tx: &Tx, cursor: i32) -> Result<(), Error> {
+    tx.execute("update cursor set at = $1", (cursor,)).await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Store for Database {
+    async fn save(&self, rows: &[(i32, i32)]) -> Result<i32, StoreError> {
+        let options = TxOptions::serializable().retry(Policy::fixed(std::time::Duration::ZERO));
+        self.transaction(options, async |tx| {
+            tx.execute_many("insert into t values ($1, $2)", rows).await?;
+            cursor(&tx, rows.len() as i32).await?;
+            let Count(count) = tx.fetch_one("select count(*) from t", ()).await?;
+            if count > 1000 { Err(StoreError::Full) } else { Ok(count) }
+        })
+        .await
+    }
+}
+
+async fn boxed(db: Database) -> Result<i32, BoxError> {
+    let sum = db
+        .transaction(TxOptions::new(), async |tx| {
+            let (n,): (i32,) = tx.fetch_one("select 1", ()).await?;
+            let more: i32 = "41".parse()?;
+            Ok::<_, BoxError>(n + more)
+        })
+        .await?;
+    let none: Option<Count> = db.fetch_opt("select 1", ()).await?;
+    let all = db.fetch_all::<(i32,)>("select 1 where $1 = $2", &(1, 2)).await?;
+    Ok(sum + none.map_or(0, |Count(n)| n) + all.len() as i32)
+}
+
+#[test]
+fn inside_spawn_and_inside_an_async_trait_method() {
+    World::run(async |_| {
+        let db = Server::new(|_| None).db();
+        let store: Box<dyn Store + Send + Sync> = Box::new(db.clone());
+        let saved = tokio::spawn(async move { store.save(&[(1, 2), (3, 4)]).await });
+        assert_eq!(saved.await.unwrap().unwrap(), 1);
+        assert_eq!(tokio::spawn(boxed(db)).await.unwrap().unwrap(), 44);
+    });
+}

@@ -1,0 +1,86 @@
+//! What one call leaves in the session, the next one does not see.
+
+use evenkeel_postgres::{Database, Error};
+
+use crate::harness::{code, number, pid, run};
+
+/// The connection is the same one, and this is true in it.
+async fn holds(db: &Database, pid_before: i32, sql: &str) {
+    let (pid, so): (i32, bool) = db.fetch_one(&format!("select pg_backend_pid(), {sql}"), ()).await.unwrap();
+    assert!(so, "not so: {sql}");
+    assert_eq!(pid, pid_before, "reset, and not made anew");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn an_open_transaction_is_rolled_back() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        db.batch_execute("create table t (n int)").await.unwrap();
+        let pid = pid(&db).await;
+        db.batch_execute("begin; insert into t values (1)").await.unwrap();
+        holds(&db, pid, "pg_current_xact_id_if_assigned() is null").await;
+        db.execute("begin", ()).await.unwrap();
+        db.execute("insert into t values (2)", ()).await.unwrap();
+        assert_eq!(number(&db, "select count(*) from t").await, 1, "the one that was not in the transaction");
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_failed_transaction_is_not_handed_on() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        assert_eq!(code(db.batch_execute("begin; select 1; select 1/0").await), "22012");
+        assert_eq!(number(&db, "select 1::int8").await, 1);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn settings_roles_and_what_else_a_session_keeps_are_reset() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        let pid = pid(&db).await;
+        for (sql, holds_after) in [
+            ("set statement_timeout = 12345", "current_setting('statement_timeout') <> '12345ms'"),
+            ("set role pg_read_all_data", "current_user = session_user"),
+            ("create temp table leak (n int)", "to_regclass('pg_temp.leak') is null"),
+            ("listen jobs", "not exists (select pg_listening_channels())"),
+            (
+                "declare c cursor with hold for select 1",
+                "not exists (select from pg_cursors where name = 'c')",
+            ),
+        ] {
+            db.execute(sql, ()).await.unwrap();
+            holds(&db, pid, holds_after).await;
+            db.batch_execute(sql).await.unwrap();
+            holds(&db, pid, holds_after).await;
+        }
+        db.batch_execute("select pg_advisory_lock(7)").await.unwrap();
+        holds(
+            &db,
+            pid,
+            "not exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())",
+        )
+        .await;
+        holds(&db, pid, &format!("current_schema = '{}'", place.name)).await;
+        assert_eq!(db.stats().created, 1);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn inside_a_transaction_it_is_so_as_well() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        let pid = pid(&db).await;
+        let opinion = db.transaction(evenkeel_postgres::TxOptions::new(), async |tx| {
+            tx.execute("set statement_timeout = 12345", ()).await?;
+            tx.fetch_one("select current_setting('statement_timeout')", ()).await
+        });
+        let opinion: Result<(String,), Error> = opinion.await;
+        assert_eq!(opinion.unwrap().0, "12345ms");
+        holds(&db, pid, "current_setting('statement_timeout') <> '12345ms'").await;
+    });
+}

@@ -1,0 +1,98 @@
+//! Choosing a policy, coming from other crates, and what wraps what. There is no code in this module.
+//!
+//! # Choosing
+//!
+//! | you have | take |
+//! |---|---|
+//! | a request to another service | [`Policy::exponential`] with full jitter, 3 or 4 attempts, a [`Budget`] |
+//! | a few clients of one server that restarts | the same with [`Jitter::Equal`]: never at once, still spread |
+//! | a poll every few seconds | [`Policy::fixed`] with [`Jitter::Percent`] |
+//! | a conflict in a database or a compare-and-swap | [`Backoff::none`] or a very short one, many attempts |
+//! | a request that must not take effect twice | [`Run::at_most_once`], or the key of [`Attempt::key`] sent along |
+//! | a user who waits | [`Policy::total_timeout`]: it bounds attempts and waits together |
+//! | a connection, a transaction, `&mut self` | [`Policy::start`], the loop |
+//! | rare slow answers, and a server with room | [`Hedge`] |
+//! | a `tower` service | feature `tower` |
+//! | a loop that lives as long as the program | a [`Policy::start`] of its own for each healthy period: drop the series after a success, and the delays begin anew |
+//!
+//! Jitter: full gives the least load and the best spread, at the price that a retry may come at once. Equal waits at
+//! least half the ceiling. A percentage keeps a rhythm. None is for tests, or for a single client.
+//!
+//! Retry at one layer only. Three layers of three attempts are 27 calls for one.
+//!
+//! # Amplification
+//!
+//! When a server is down, every call becomes as many as there are attempts, just when it can bear the least. With four
+//! attempts that is four times the load; a fleet of 10,000 clients that each call every ten seconds sends 3.8 times the
+//! calls that it would have sent (`cargo run -p cookbook --bin fleet` draws it, and shows why it is not four: some
+//! attempts come after the outage). With `Budget::percent(10)` it sends 1.1 times as many. Nothing is lost by
+//! it: in an outage the retries fail, too; and when a few calls fail, a tenth is enough for all of them.
+//!
+//! One budget for each server, not for each call: clones share it, and so do hedges.
+//!
+//! # Which wraps which
+//!
+//! From the outside in: the total time limit, the retry, the rate limiter, the concurrency limit, the time limit of one
+//! attempt. So every attempt takes its turn in the limiter, the queue of the limiter is not part of an attempt's time,
+//! a wait between attempts holds no permit, and everything ends when the total time is over.
+//!
+//! | order | what goes wrong |
+//! |---|---|
+//! | limiter around retry | retries go out unpaced, four calls within one permit |
+//! | attempt limit around limiter | an attempt times out in the queue, without having called anything |
+//! | concurrency limit around retry | a wait between attempts holds a permit, and the others queue |
+//! | `tokio::time::timeout` around all, instead of [`Policy::total_timeout`] | waits are begun that cannot end in time, and the last error is lost |
+//! | retry around a circuit breaker without a verdict | the breaker's refusals use up the attempts: make them [`Verdict::RetryAfter`] |
+//! | retry around retry | attempts multiply |
+//!
+//! # Coming from backon
+//!
+//! | backon | here |
+//! |---|---|
+//! | `fetch.retry(ExponentialBuilder::default())` | `fetch.retry(&POLICY)` with `use evenkeel_retry::prelude::*`, or `POLICY.run(fetch)` |
+//! | `with_max_times(3)`, retries | [`Policy::max_attempts`]`(4)`, the first included |
+//! | `with_min_delay`, `with_max_delay`, `with_factor` | [`Policy::exponential`]`(initial, cap)`, [`Backoff::ratio`] |
+//! | `with_jitter()`, up to twice the delay, above the maximum | full by default, never above the cap |
+//! | `with_total_delay`, a sum of delays | [`Policy::total_timeout`], the time that passed |
+//! | `.when(f)`, `.notify(f)` | [`Run::when`], [`Run::observe`] |
+//! | `.adjust(f)`, which goes past `max_times` | [`Run::classify`] and [`Verdict::RetryAfter`], within all limits |
+//! | `RetryableWithContext` | [`Policy::start`] |
+//! | the last error | [`RetryError`], with it in `last` |
+//!
+//! # Coming from backoff
+//!
+//! [`compat::backoff`](crate::compat::backoff) has its names: change the `use`. Then, at leisure:
+//!
+//! | backoff | here |
+//! |---|---|
+//! | `backoff::future::retry(ExponentialBackoff::default(), op)` | `POLICY.run(op)` |
+//! | `Error::permanent`, `Error::transient` inside the operation | your own errors; [`Run::when`] at the call |
+//! | `Error::retry_after` | [`Verdict::RetryAfter`] |
+//! | `max_elapsed_time` | [`Policy::total_timeout`] |
+//! | `retry_notify` | [`Run::observe`] |
+//!
+//! # Coming from tokio-retry
+//!
+//! | tokio-retry | here |
+//! |---|---|
+//! | `ExponentialBackoff::from_millis(2).factor(50)`, a base that is raised | [`Backoff::exponential`]`(100 ms, cap)` |
+//! | `.map(jitter)` | [`Jitter`], full by default |
+//! | `.take(3)`, retries | [`Policy::max_attempts`]`(4)` |
+//! | `Retry::start(strategy, action)` | `POLICY.run(action)` |
+//! | `RetryIf` | [`Run::when`] |
+//!
+//! # Coming from tenacity, stamina and other Python
+//!
+//! | Python | here |
+//! |---|---|
+//! | `@retry(stop=stop_after_attempt(4))` | [`Policy::max_attempts`]`(4)` |
+//! | `stop_after_delay(60)`, `stop_before_delay(60)` | [`Policy::total_timeout`], which is the second |
+//! | `wait_exponential_jitter(initial=0.1, max=10)` | [`Policy::exponential`]`(100 ms, 10 s)` |
+//! | `wait_fixed(1)`, `wait_chain(...)` | [`Policy::fixed`], [`Backoff::steps`] |
+//! | `retry_if_exception_type(OSError)` | [`Run::when`] |
+//! | `before_sleep=log` | [`Run::observe`], or feature `tracing` |
+//! | `for attempt in Retrying(...): with attempt: ...` | [`Policy::start`], a loop |
+//! | `RetryError.last_attempt` | [`RetryError`]`.last` |
+
+#[cfg(doc)]
+use crate::{Attempt, Backoff, Budget, Hedge, Jitter, Policy, RetryError, Run, Verdict};

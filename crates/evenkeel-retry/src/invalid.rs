@@ -1,0 +1,65 @@
+use std::{error::Error, fmt};
+
+/// Why a configuration that is read at run time is refused, by a `try_*` constructor or by serde.
+///
+/// The constructors without `try_` panic with the same words, at compile time in a `const` or `static`.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{Backoff, Invalid};
+/// use std::time::Duration;
+///
+/// let (a_minute, a_second) = (Duration::from_secs(60), Duration::from_secs(1));
+/// assert_eq!(Backoff::try_exponential(a_minute, a_second), Err(Invalid::InitialAboveCap));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// The initial delay is longer than the cap.
+    InitialAboveCap,
+    /// The ratio is not 1 and below 1.001, or its denominator is zero.
+    Ratio,
+    /// Only an exponential backoff has a ratio.
+    NoRatio,
+    /// Jitter of more than 100 percent.
+    Jitter,
+    /// A list without steps.
+    NoSteps,
+    /// Zero attempts.
+    NoAttempts,
+    /// A budget's reserve is not 1 to 4,194,302 tokens.
+    Reserve,
+}
+
+impl Invalid {
+    pub(crate) const fn message(self) -> &'static str {
+        match self {
+            Self::InitialAboveCap => "the initial delay is longer than the cap",
+            Self::Ratio => "a ratio is 1, or at least 1.001",
+            Self::NoRatio => "only an exponential backoff has a ratio",
+            Self::Jitter => "jitter of more than 100 percent",
+            Self::NoSteps => "a backoff needs at least one step",
+            Self::NoAttempts => "a policy of zero attempts would never try",
+            Self::Reserve => "a reserve is 1 to 4,194,302 tokens",
+        }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl Error for Invalid {}
+
+/// What the constructors that panic do with an error.
+macro_rules! valid {
+    ($built:expr) => {
+        match $built {
+            Ok(value) => value,
+            Err(invalid) => panic!("{}", invalid.message()),
+        }
+    };
+}
+pub(crate) use valid;

@@ -1,0 +1,240 @@
+//! Retry as a `tower` layer, over the same engine.
+//!
+//! ```
+//! use evenkeel_retry::{Policy, Verdict, tower::RetryLayer};
+//! use std::{io, time::Duration};
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(10));
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let retry = RetryLayer::new(
+//!     &POLICY,
+//!     |request: &String| Some(request.clone()),
+//!     |error: &io::Error| Verdict::from(error.kind() == io::ErrorKind::ConnectionReset),
+//! );
+//! let mut service =
+//!     ServiceBuilder::new().layer(retry).service_fn(async |request: String| io::Result::Ok(request.len()));
+//! let length = service.ready().await.unwrap().call(String::from("hello")).await;
+//! assert_eq!(length.unwrap(), 5);
+//! # }
+//! ```
+//!
+//! A response is a success, whatever it says: turn those that are worth a retry into errors in a layer below, with
+//! `ServiceBuilder::and_then` for example. Time limits and budget are the policy's. A policy from a configuration that
+//! is read at run time must live as long as the program: `Box::leak(Box::new(policy))`.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{GaveUp, Policy, RetryError, Tries, Verdict, tries::Repeat};
+
+/// Wraps services in a [`RetryService`]; see the [module](self) for an example.
+///
+/// # Why not just use `tower::retry`?
+/// Its policy is a trait that each user implements, delays, limits and classification included; here they are the
+/// data of a [`Policy`], and the error says why the call gave up.
+#[derive(Clone)]
+pub struct RetryLayer<K, C> {
+    policy: &'static Policy,
+    clone: K,
+    classify: C,
+}
+
+impl<K, C> RetryLayer<K, C> {
+    /// Retries, under this policy, the requests that `clone` can clone and the errors that `classify` says are worth it.
+    ///
+    /// `clone` is asked before every attempt whether there will be a request for the next one; where it gives none,
+    /// that attempt is the last, and its failure ends the call with [`GaveUp::Unrepeatable`].
+    pub const fn new<Request, E>(policy: &'static Policy, clone: K, classify: C) -> Self
+    where
+        K: Fn(&Request) -> Option<Request>,
+        C: Fn(&E) -> Verdict,
+    {
+        Self { policy, clone, classify }
+    }
+}
+
+impl<S, K: Clone, C: Clone> Layer<S> for RetryLayer<K, C> {
+    type Service = RetryService<S, K, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RetryService { inner, layer: self.clone() }
+    }
+}
+
+/// A service whose calls are repeated under a [`Policy`].
+///
+/// It is ready when the inner service is; the first attempt of a call uses that readiness, and every other attempt
+/// waits for a clone of the inner service to be ready, within the time limit of the attempt.
+#[derive(Clone)]
+pub struct RetryService<S, K, C> {
+    inner: S,
+    layer: RetryLayer<K, C>,
+}
+
+impl<S, K, C, Request> Service<Request> for RetryService<S, K, C>
+where
+    S: Service<Request> + Clone,
+    K: Fn(&Request) -> Option<Request> + Clone,
+    C: Fn(&S::Error) -> Verdict + Clone,
+{
+    type Response = S::Response;
+    type Error = RetryError<S::Error>;
+    type Future = ResponseFuture<S, Request, K, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        let failed = |error| RetryError {
+            reason: GaveUp::Permanent,
+            last: Some(error),
+            attempts: 0,
+            elapsed: std::time::Duration::ZERO,
+        };
+        self.inner.poll_ready(cx).map_err(failed)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone need not be ready.
+        let clone = self.inner.clone();
+        let mut service = mem::replace(&mut self.inner, clone);
+        let mut tries = self.layer.policy.start();
+        let spare = (self.layer.clone)(&request);
+        tries.repeat = if spare.is_some() { Repeat::Always } else { Repeat::Never };
+        let _ = tries.begin();
+        let state = State::Attempt { attempt: Call::Calling { future: service.call(request) } };
+        ResponseFuture { service, spare, tries, layer: self.layer.clone(), state }
+    }
+}
+
+pin_project! {
+    /// The future of a call of [`RetryService`].
+    ///
+    /// # Errors
+    /// [`RetryError`]: why the call gave up, and the last attempt's error by value.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the attempt in flight, if any, and makes no other.
+    ///
+    /// # Panics
+    /// When polled after it was ready.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct ResponseFuture<S, Request, K, C>
+    where
+        S: Service<Request>,
+    {
+        service: S,
+        spare: Option<Request>,
+        tries: Tries<'static>,
+        layer: RetryLayer<K, C>,
+        #[pin]
+        state: State<S, Request>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, Request>
+    where
+        S: Service<Request>,
+    {
+        Waiting,
+        Attempt { #[pin] attempt: Call<S, Request> },
+        Done,
+    }
+}
+
+impl<S, K, C, Request> Future for ResponseFuture<S, Request, K, C>
+where
+    S: Service<Request> + Clone,
+    K: Fn(&Request) -> Option<Request>,
+    C: Fn(&S::Error) -> Verdict,
+{
+    type Output = Result<S::Response, RetryError<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut me = self.project();
+        loop {
+            match me.state.as_mut().project() {
+                StateProjection::Waiting => {
+                    let in_time = ready!(me.tries.poll_begin(cx));
+                    let Some(request) = me.spare.take().filter(|_| in_time) else {
+                        me.state.set(State::Done);
+                        return Poll::Ready(Err(me.tries.gave_up(GaveUp::Deadline, None)));
+                    };
+                    *me.spare = (me.layer.clone)(&request);
+                    me.tries.repeat = if me.spare.is_some() { Repeat::Always } else { Repeat::Never };
+                    let attempt = Call::Ready { service: me.service.clone(), request: Some(request) };
+                    me.state.set(State::Attempt { attempt });
+                }
+                StateProjection::Attempt { attempt } => {
+                    let outcome = ready!(me.tries.poll_attempt(attempt, cx));
+                    me.state.set(State::Done);
+                    let failed = match outcome {
+                        Ok(response) => return Poll::Ready(Ok(response)),
+                        Err(failed) => failed.classify(|error| (me.layer.classify)(error)),
+                    };
+                    match me.tries.decide(&failed) {
+                        Ok(_) => me.state.set(State::Waiting),
+                        Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed.error))),
+                    }
+                }
+                StateProjection::Done => panic!("`ResponseFuture` was polled after it was ready"),
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// Waits until a service is ready, and calls it.
+    #[project = CallProjection]
+    enum Call<S, Request>
+    where
+        S: Service<Request>,
+    {
+        Ready { service: S, request: Option<Request> },
+        Calling { #[pin] future: S::Future },
+    }
+}
+
+impl<S: Service<Request>, Request> Future for Call<S, Request> {
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let future = match self.as_mut().project() {
+                CallProjection::Calling { future } => return future.poll(cx),
+                CallProjection::Ready { service, request } => {
+                    ready!(service.poll_ready(cx))?;
+                    service.call(request.take().expect("it is taken once, on the way to `Calling`"))
+                }
+            };
+            self.set(Self::Calling { future });
+        }
+    }
+}
+
+impl<K, C> fmt::Debug for RetryLayer<K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryLayer").field("policy", self.policy).finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug, K, C> fmt::Debug for RetryService<S, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryService").field("inner", &self.inner).field("layer", &self.layer).finish()
+    }
+}
+
+impl<S: Service<Request>, Request, K, C> fmt::Debug for ResponseFuture<S, Request, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").field("tries", &self.tries).finish_non_exhaustive()
+    }
+}

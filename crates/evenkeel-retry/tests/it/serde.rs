@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use evenkeel_retry::{Backoff, Budget, Invalid, Jitter, Policy};
+use evenkeel_testkit::World;
+use proptest::prelude::*;
+use serde_json::{from_str, to_string};
+
+use crate::ms;
+
+#[test]
+fn a_policy_is_read_from_a_configuration() {
+    World::run(async |_| {
+        let policy: Policy = from_str(
+            r#"{
+                "backoff": {"exponential": {"initial": "100ms", "cap": "10s", "ratio": [3, 2], "jitter": "equal"}},
+                "max_attempts": 5,
+                "attempt_timeout": "2s",
+                "total_timeout": "1m 30s",
+                "budget": {"permille": 100, "reserve": 20}
+            }"#,
+        )
+        .unwrap();
+        let backoff = Backoff::exponential(ms(100), ms(10_000)).ratio(3, 2).jitter(Jitter::Equal);
+        let expected = Policy::new(backoff)
+            .max_attempts(5)
+            .attempt_timeout(ms(2000))
+            .total_timeout(ms(90_000))
+            .budget(Budget::permille(100).reserve(20));
+        assert_eq!(format!("{policy:?}"), format!("{expected:?}"));
+    });
+}
+
+#[test]
+fn what_is_left_out_is_the_default() {
+    let policy: Policy = from_str(r#"{"backoff": {"fixed": {"delay": "1s"}}}"#).unwrap();
+    assert_eq!(format!("{policy:?}"), format!("{:?}", Policy::fixed(ms(1000))));
+    let unlimited: Policy =
+        from_str(r#"{"backoff": {"fixed": {"delay": "0s"}}, "attempt_timeout": "none"}"#).unwrap();
+    let expected = Policy::fixed(Duration::ZERO).attempt_timeout(Duration::MAX);
+    assert_eq!(format!("{unlimited:?}"), format!("{expected:?}"));
+}
+
+#[test]
+fn a_bad_configuration_is_an_error_that_says_why() {
+    let refused = |text: &str| from_str::<Policy>(text).unwrap_err().to_string();
+    for (backoff, why) in [
+        (r#"{"exponential": {"initial": "2s", "cap": "1s"}}"#, Invalid::InitialAboveCap),
+        (r#"{"linear": {"initial": "2s", "cap": "1s"}}"#, Invalid::InitialAboveCap),
+        (r#"{"fibonacci": {"initial": "2s", "cap": "1s"}}"#, Invalid::InitialAboveCap),
+        (r#"{"exponential": {"initial": "1s", "cap": "1s", "ratio": [1, 0]}}"#, Invalid::Ratio),
+        (r#"{"exponential": {"initial": "1s", "cap": "1s", "ratio": [1, 2]}}"#, Invalid::Ratio),
+        (r#"{"linear": {"initial": "1s", "cap": "1s", "ratio": [2, 1]}}"#, Invalid::NoRatio),
+        (r#"{"fixed": {"delay": "1s", "jitter": {"percent": 101}}}"#, Invalid::Jitter),
+    ] {
+        assert!(refused(&format!(r#"{{"backoff": {backoff}}}"#)).starts_with(&why.to_string()), "{backoff}");
+    }
+    let with = |rest: &str| refused(&format!(r#"{{"backoff": {{"fixed": {{"delay": "1s"}}}}, {rest}}}"#));
+    assert!(with(r#""max_attempts": 0"#).starts_with(&Invalid::NoAttempts.to_string()));
+    assert!(with(r#""budget": {"permille": 1, "reserve": 0}"#).starts_with(&Invalid::Reserve.to_string()));
+    assert!(with(r#""max_attempt": 3"#).contains("unknown field"));
+    assert!(with(r#""total_timeout": "soon""#).contains("expected number"));
+}
+
+#[test]
+fn own_steps_are_not_written() {
+    const STEPS: &[Duration] = &[ms(5)];
+    assert!(to_string(&Backoff::steps(STEPS)).unwrap_err().to_string().contains("own steps"));
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(
+        kind in 0..4_u8, a: u64, b: u64, percent in 0..=100_u8, attempts in 1..9_u32, limit: Option<u32>,
+        permille in 0..5000_u32, per_second: u32, reserve in 1..4_194_302_u32, seed: Option<u64>,
+    ) {
+        World::run(async |_| {
+            let (initial, cap) = (Duration::from_nanos(a.min(b)), Duration::from_nanos(a.max(b)));
+            let backoff = match kind {
+                0 => Backoff::fixed(initial),
+                1 => Backoff::linear(initial, cap),
+                2 => Backoff::exponential(initial, cap).ratio(7, 4),
+                _ => Backoff::fibonacci(initial, cap),
+            };
+            let limit = limit.map_or(Duration::MAX, |limit| ms(u64::from(limit)));
+            let budget = Budget::permille(permille).per_second(per_second).reserve(reserve);
+            let mut policy = Policy::new(backoff.jitter(Jitter::Percent(percent)))
+                .max_attempts(attempts).attempt_timeout(limit).total_timeout(limit).budget(budget);
+            if let Some(seed) = seed { policy = policy.seed(seed) }
+            let read: Policy = from_str(&to_string(&policy).unwrap()).unwrap();
+            assert_eq!(format!("{read:?}"), format!("{policy:?}"));
+        });
+    }
+}

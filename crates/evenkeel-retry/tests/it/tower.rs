@@ -1,0 +1,140 @@
+use std::{
+    cell::Cell,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use evenkeel_retry::{GaveUp, Policy, Verdict, tower::RetryLayer};
+use evenkeel_testkit::{World, assert_took, cancel};
+use tokio::time::Instant;
+use tower::{Service, ServiceExt, limit::ConcurrencyLimitLayer};
+use tower_layer::Layer;
+
+use crate::{Flaky, Refused, doubling, ms};
+
+static POLICY: Policy = doubling().max_attempts(4).attempt_timeout(ms(1000));
+
+fn verdict(error: &Refused) -> Verdict {
+    Verdict::from(error.0 != 7)
+}
+
+/// Refuses a number of calls, and refuses to be called without having been ready.
+struct Server {
+    flaky: Rc<Flaky>,
+    ready: bool,
+    polled: Rc<Cell<u32>>,
+}
+
+impl Clone for Server {
+    fn clone(&self) -> Self {
+        Self { flaky: self.flaky.clone(), ready: false, polled: self.polled.clone() }
+    }
+}
+
+impl Service<u32> for Server {
+    type Response = u32;
+    type Error = Refused;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<u32, Refused>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        self.polled.set(self.polled.get() + 1);
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without having been ready");
+        let flaky = self.flaky.clone();
+        Box::pin(async move { flaky.call().await.map(|attempts| request * 100 + attempts) })
+    }
+}
+
+fn server(failures: u32) -> Server {
+    Server { flaky: Rc::new(Flaky::failing(failures)), ready: false, polled: Rc::default() }
+}
+
+#[test]
+fn every_attempt_is_made_by_a_service_that_was_ready_and_at_its_exact_time() {
+    World::run(async |_| {
+        let inner = server(3);
+        let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+        let mut service = layer.layer(inner.clone());
+        let answer = assert_took!(async { service.ready().await.unwrap().call(5).await }, ms(700));
+        assert_eq!(answer, Ok(504));
+        assert_eq!((inner.flaky.times(), inner.polled.get()), (vec![0, 100, 300, 700], 4));
+        let mut cloned = service.clone();
+        assert_eq!(cloned.ready().await.unwrap().call(6).await, Ok(605));
+    });
+}
+
+#[test]
+fn the_error_says_why() {
+    World::run(async |_| {
+        let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+        let error = layer.layer(server(9)).oneshot(1).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, error.last), (GaveUp::Attempts, 4, Some(Refused(4))));
+        let inner = Server { flaky: Rc::new(Flaky::failing(9)), ..server(0) };
+        for _ in 0..6 {
+            inner.flaky.note();
+        }
+        let error = layer.layer(inner).oneshot(1).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::Permanent, 1));
+    });
+}
+
+#[test]
+fn a_request_that_cannot_be_cloned_is_sent_once() {
+    World::run(async |_| {
+        let layer = RetryLayer::new(&POLICY, |_: &u32| None, verdict);
+        assert_eq!(layer.layer(server(0)).oneshot(1).await, Ok(101));
+        let error = layer.layer(server(1)).oneshot(1).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, error.last), (GaveUp::Unrepeatable, 1, Some(Refused(1))));
+        // Copies run out.
+        let copies = Rc::new(Cell::new(2));
+        let clone = move |request: &u32| (copies.replace(copies.get() - 1) > 0).then_some(*request);
+        let error = RetryLayer::new(&POLICY, clone, verdict).layer(server(9)).oneshot(1).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::Unrepeatable, 3));
+    });
+}
+
+#[test]
+fn the_wait_for_readiness_is_within_the_attempts_time() {
+    World::run(async |_| {
+        let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+        let limited = ConcurrencyLimitLayer::new(1).layer(server(1));
+        let mut held = limited.clone();
+        let mut service = layer.layer(limited);
+        let call = service.ready().await.unwrap().call(1);
+        let taken = async {
+            tokio::time::sleep(ms(50)).await;
+            // Between the attempts another user takes the one place, and keeps it.
+            held.ready().await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let call = async {
+            tokio::select! { outcome = call => outcome, () = taken => unreachable!() }
+        };
+        let start = Instant::now();
+        let error = call.await.unwrap_err();
+        assert_eq!((error.reason, error.last), (GaveUp::Attempts, None));
+        assert_eq!(start.elapsed(), Duration::from_millis(100 + 1000 + 200 + 1000 + 400 + 1000));
+    });
+}
+
+#[test]
+fn dropped_at_any_await_it_makes_no_other_attempt() {
+    let cuts = cancel::every_point(
+        async || server(2),
+        async |inner: Server| {
+            let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+            assert_eq!(layer.layer(inner).oneshot(1).await, Ok(103));
+        },
+        async |inner: Server| {
+            let made = inner.flaky.times().len();
+            tokio::time::sleep(ms(5000)).await;
+            assert_eq!(inner.flaky.times().len(), made);
+        },
+    );
+    assert_eq!(cuts.points(), 2, "the two waits");
+}

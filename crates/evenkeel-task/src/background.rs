@@ -1,0 +1,178 @@
+//! Tasks that belong to a handle.
+
+use std::fmt;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::group::ambient::Orphan;
+use crate::{BoxError, Panic, Stop, catch_panic};
+
+/// Spawns a task that belongs to a handle and gets a [`Stop`].
+///
+/// It is for a part of a type of yours that works behind its back, where there is no group around: a
+/// refresher, a writer. The stop signal is the handle's own.
+///
+/// # Panics
+///
+/// Outside of a tokio runtime.
+///
+/// # Why not just use `tokio_util::task::AbortOnDropHandle`?
+///
+/// Use it where a task may be dropped at any await point. This one can be [stopped](Background::stop) in two
+/// steps and waited for; and when the handle is dropped in a group, the group waits until the task has
+/// ended and takes its panic.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::{Background, background};
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// struct Cache {
+///     refresher: Background<u32>,
+/// }
+///
+/// let refresher = background(async |stop| {
+///     let mut rounds = 0;
+///     while !stop.is_draining() {
+///         sleep(Duration::from_secs(1)).await;
+///         rounds += 1;
+///     }
+///     rounds
+/// });
+/// let cache = Cache { refresher };
+/// sleep(Duration::from_millis(2500)).await;
+/// let rounds = cache.refresher.stop(Duration::from_secs(5)).await;
+/// assert_eq!(rounds.unwrap().unwrap(), 3);
+/// # }
+/// ```
+#[track_caller]
+pub fn background<F, Fut>(work: F) -> Background<Fut::Output>
+where
+    F: FnOnce(Stop) -> Fut,
+    Fut: Future<Output: Send + 'static> + Send + 'static,
+{
+    let stop = Stop::new();
+    let task = tokio::spawn(catch_panic(work(stop.clone())));
+    Background { task: Some(task), stop, place: Location::caller() }
+}
+
+/// A task that belongs to this handle, see [`background`]; as a future it gives the task's output.
+///
+/// # Cancel safety
+///
+/// As long as the handle lives, dropping a future that awaits `&mut handle` changes nothing. Dropping the handle
+/// aborts the task at its next await point.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::background;
+///
+/// assert_eq!(background(async |_stop| 7).await.unwrap(), 7);
+/// # }
+/// ```
+#[must_use = "dropping it aborts the task"]
+pub struct Background<T: Send + 'static> {
+    task: Option<JoinHandle<Result<T, Panic>>>,
+    stop: Stop,
+    place: &'static Location<'static>,
+}
+
+impl<T: Send + 'static> Background<T> {
+    /// Asks the task to drain, and aborts it after the grace; gives its output, or `None` if it was aborted.
+    ///
+    /// The task has ended and its destructors have run when it returns.
+    ///
+    /// # Errors
+    ///
+    /// The panic of the task.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the handle, which aborts the task.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_task::background;
+    /// use std::time::Duration;
+    ///
+    /// let deaf = background(async |_stop| std::future::pending::<()>().await);
+    /// assert!(deaf.stop(Duration::from_secs(1)).await.is_none());
+    /// # }
+    /// ```
+    pub async fn stop(mut self, grace: Duration) -> Option<Result<T, Panic>> {
+        self.stop.drain("the handle of the task was told to stop");
+        if let Ok(output) = timeout(grace, &mut self).await {
+            return Some(output);
+        }
+        self.stop.abort("the grace is over");
+        let task = self.task.as_mut()?;
+        task.abort();
+        let output = task.await;
+        self.task = None;
+        match output {
+            Ok(output) => Some(output),
+            Err(error) => Panic::try_from(error).ok().map(Err),
+        }
+    }
+
+    /// Whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+/// Gives the panic of the task as an error.
+impl<T: Send + 'static> Future for Background<T> {
+    type Output = Result<T, Panic>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let task = self.task.as_mut().expect("polled after it gave its result");
+        let output = ready!(Pin::new(task).poll(cx));
+        self.task = None;
+        Poll::Ready(output.expect("only the handle aborts the task, unless the runtime shuts down"))
+    }
+}
+
+impl<T: Send + 'static> Drop for Background<T> {
+    fn drop(&mut self) {
+        let Some(task) = self.task.take() else { return };
+        self.stop.abort("the handle of the task was dropped");
+        task.abort();
+        if let (false, Ok(runtime)) = (task.is_finished(), Handle::try_current()) {
+            Orphan { name: "background", place: self.place, runtime }.adopt(async move {
+                match task.await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(panic)) => Err(BoxError::from(panic)),
+                    Err(error) => Panic::try_from(error).map_or(Ok(()), |panic| Err(panic.into())),
+                }
+            });
+        }
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for Background<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let finished = self.is_finished();
+        f.debug_struct("Background")
+            .field("finished", &finished)
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
+    }
+}

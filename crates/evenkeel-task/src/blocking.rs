@@ -1,0 +1,215 @@
+//! Calls that block a thread.
+
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::group::ambient::{self, Orphan};
+use crate::{BoxError, Panic, Stop};
+
+/// Runs a blocking call on a thread of the runtime's blocking pool, with a [`Stop`] that tells it when to end.
+///
+/// The signal drains with the group around it, and is aborted when the caller is dropped. Nothing can
+/// interrupt a thread: a call that does not look at the signal goes on, and the group around it waits
+/// until it has really ended, as [`Leaving`](crate::State::Leaving) in [`live`](crate::Group::live); its panic is a
+/// failure of that group then. Outside of groups nobody waits for it but the runtime, when it shuts down.
+///
+/// The pool is as large as the runtime's `max_blocking_threads`; to bound a kind of calls, use [`Blocking`].
+///
+/// # Cancel safety
+///
+/// Dropping it takes a call that has not begun out of the queue; it never runs. One that runs is told to
+/// abort, and its value is dropped.
+///
+/// # Panics
+///
+/// A panic of the call goes on here. Outside of a tokio runtime, and when the runtime shuts down.
+///
+/// # Why not just use `tokio::task::spawn_blocking`?
+///
+/// Use it for calls that are short. Its `abort` does nothing to a call that runs, and says "cancelled" of one
+/// that was never begun only; a dropped handle leaves a call that nobody knows of; and its bound is one for
+/// everything, up to 512 threads.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use evenkeel_task::blocking;
+///
+/// let sum = blocking(|stop| {
+///     let mut sum = 0_u64;
+///     for n in 0..1_000_000 {
+///         if n % 1000 == 0 && stop.is_draining() {
+///             break;
+///         }
+///         sum += n;
+///     }
+///     sum
+/// });
+/// assert_eq!(sum.await, 499_999_500_000);
+/// # }
+/// ```
+#[track_caller]
+pub fn blocking<T, F>(call: F) -> impl Future<Output = T> + Send
+where
+    F: FnOnce(&Stop) -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let place = Location::caller();
+    async move { Call::start(call, None, place).await }
+}
+
+/// A bound for blocking calls: at most so many of them run at a time.
+///
+/// It is a cheap handle: clones share the bound. The others wait in the order in which they came.
+///
+/// # Why not just use a `Semaphore` with `spawn_blocking`?
+///
+/// A permit that is held by the caller is free again when the caller is dropped, while the call still runs. Here
+/// it is free when the call has ended, so [`running`](Self::running) is the number of threads that it takes.
+///
+/// # Examples
+///
+/// One for the work of a program that keeps processors busy:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+/// use evenkeel_task::{Blocking, group};
+/// use std::thread::available_parallelism;
+///
+/// let cpu = Blocking::new(available_parallelism().map_or(1, usize::from));
+/// group(async |g| {
+///     for page in ["a", "b", "c"] {
+///         let cpu = cpu.clone();
+///         g.spawn(async move { println!("{}", cpu.run(move |_stop| page.repeat(3)).await) });
+///     }
+///     Ok(())
+/// })
+/// .await?;
+/// assert_eq!(cpu.running(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Blocking {
+    slots: Arc<Semaphore>,
+    limit: usize,
+}
+
+impl Blocking {
+    /// At most so many calls run at a time.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn new(limit: usize) -> Self {
+        assert!(limit > 0, "the limit of blocking calls must not be 0");
+        let limit = limit.min(Semaphore::MAX_PERMITS);
+        Self { slots: Arc::new(Semaphore::new(limit)), limit }
+    }
+
+    /// Runs a call like [`blocking`], when it is its turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`blocking`]; a call that waits for its turn loses its place and never runs.
+    ///
+    /// # Panics
+    ///
+    /// As for [`blocking`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use evenkeel_task::Blocking;
+    /// let files = Blocking::new(4);
+    /// assert!(files.run(|_stop| std::fs::read("/no/such/file")).await.is_err());
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn run<T, F>(&self, call: F) -> impl Future<Output = T> + Send + use<T, F>
+    where
+        F: FnOnce(&Stop) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let (place, slots) = (Location::caller(), Arc::clone(&self.slots));
+        async move {
+            // It is never closed.
+            let slot = slots.acquire_owned().await.ok();
+            Call::start(call, slot, place).await
+        }
+    }
+
+    /// How many calls run now, those whose callers are gone included.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.limit - self.slots.available_permits()
+    }
+}
+
+/// A call that is in the queue of the pool, or runs.
+struct Call<T: Send + 'static> {
+    call: Option<JoinHandle<Result<T, Panic>>>,
+    stop: Stop,
+    place: &'static Location<'static>,
+}
+
+impl<T: Send + 'static> Call<T> {
+    fn start(
+        call: impl FnOnce(&Stop) -> T + Send + 'static,
+        slot: Option<OwnedSemaphorePermit>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        let stop = ambient::stop().map_or_else(Stop::new, |outer| outer.drained_with());
+        let signal = stop.clone();
+        let call = spawn_blocking(move || {
+            let output = Panic::catch(|| call(&signal));
+            drop(slot);
+            output
+        });
+        Self { call: Some(call), stop, place }
+    }
+}
+
+impl<T: Send + 'static> Future for Call<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let call = self.call.as_mut().expect("polled after it gave its result");
+        let output = ready!(Pin::new(call).poll(cx));
+        self.call = None;
+        match output.expect("the runtime shut down before the call began") {
+            Ok(value) => Poll::Ready(value),
+            Err(panic) => panic.resume(),
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Call<T> {
+    fn drop(&mut self) {
+        let Some(call) = self.call.take() else { return };
+        self.stop.abort("the caller of the blocking call was dropped");
+        // Takes it out of the queue; what runs goes on.
+        call.abort();
+        if let (false, Ok(runtime)) = (call.is_finished(), Handle::try_current()) {
+            Orphan { name: "blocking", place: self.place, runtime }.adopt(async move {
+                match call.await {
+                    Ok(Err(panic)) => Err(BoxError::from(panic)),
+                    Ok(Ok(_)) | Err(_) => Ok(()),
+                }
+            });
+        }
+    }
+}

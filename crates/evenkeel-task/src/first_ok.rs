@@ -1,0 +1,160 @@
+//! The first success of several.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{BoxError, Cause, group};
+
+/// Runs futures as tasks until one of them succeeds, and gives its value.
+///
+/// The others are aborted then, and have ended when it returns, with all that they left over to a
+/// [`shield`](crate::shield) or to [`using`](crate::using()): the losers are cleaned up. Of two that succeed at
+/// the same time one is taken and the value of the other is dropped.
+///
+/// # Errors
+///
+/// [`NoneOk`] with the errors of all, in the order of the input, if none succeeds.
+///
+/// # Cancel safety
+///
+/// Dropping it tells all of them to abort; a group around it waits for them.
+///
+/// # Panics
+///
+/// A panic of any of them stops the others and goes on here when they have ended, whatever they gave.
+/// Outside of a tokio runtime.
+///
+/// # Why not just use `futures::future::select_ok`?
+///
+/// Use it where the futures borrow or are few and light. It runs them in one task, keeps the last error
+/// only, and drops the losers without waiting for what they have to clean up. To start the second only when
+/// the first is slow, use `hedge` of evenkeel-retry.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::first_ok;
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// async fn ask(mirror: &'static str, takes: u64) -> Result<&'static str, String> {
+///     sleep(Duration::from_millis(takes)).await;
+///     if takes < 50 { Err(format!("{mirror} is down")) } else { Ok(mirror) }
+/// }
+///
+/// assert_eq!(first_ok([ask("a", 20), ask("b", 70), ask("c", 90)]).await.unwrap(), "b");
+/// let error = first_ok([ask("a", 20), ask("b", 10)]).await.unwrap_err();
+/// assert_eq!(error.errors, ["a is down", "b is down"]);
+/// # }
+/// ```
+#[track_caller]
+pub fn first_ok<I, T, E>(futures: I) -> impl Future<Output = Result<T, NoneOk<E>>>
+where
+    I: IntoIterator<Item: Future<Output = Result<T, E>> + Send + 'static>,
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    let race = Arc::new(Mutex::new(Race { winner: None, errors: Vec::new() }));
+    let entrants = Arc::clone(&race);
+    let run = group(async move |g| {
+        for (index, future) in futures.into_iter().enumerate() {
+            let race = Arc::clone(&entrants);
+            lock(&race).errors.push(None);
+            g.spawn(async move {
+                let output = future.await;
+                let mut race = lock(&race);
+                match output {
+                    Ok(value) => {
+                        let loser = race.winner.replace(value);
+                        drop(race);
+                        drop(loser);
+                        // Stops the others.
+                        Err(BoxError::from(Won))
+                    }
+                    Err(error) => {
+                        race.errors[index] = Some(error);
+                        Ok(())
+                    }
+                }
+            });
+        }
+        Ok(())
+    });
+    async move {
+        let failures = run.await.err().into_iter().flat_map(|error| error.into_failures());
+        for failure in failures {
+            if let Cause::Panic(panic) = failure.cause {
+                panic.resume();
+            }
+        }
+        let mut race = lock(&race);
+        match race.winner.take() {
+            Some(winner) => Ok(winner),
+            None => Err(NoneOk { errors: race.errors.drain(..).flatten().collect() }),
+        }
+    }
+}
+
+struct Race<T, E> {
+    winner: Option<T>,
+    errors: Vec<Option<E>>,
+}
+
+fn lock<T, E>(race: &Mutex<Race<T, E>>) -> std::sync::MutexGuard<'_, Race<T, E>> {
+    race.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why the group of a race stops.
+#[derive(Debug)]
+struct Won;
+
+impl fmt::Display for Won {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another one was first")
+    }
+}
+
+impl Error for Won {}
+
+/// None of the futures of [`first_ok`] succeeded.
+///
+/// Its [`source`](Error::source) is the first of the errors; there is none if there were no futures.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use evenkeel_task::first_ok;
+/// use std::future::ready;
+///
+/// let error = first_ok(["x", "y"].map(|text| ready(text.parse::<u8>()))).await.unwrap_err();
+/// assert_eq!(error.to_string(), "none of 2 succeeded");
+/// assert_eq!(error.errors.len(), 2);
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoneOk<E> {
+    /// The errors of all, in the order of the input.
+    pub errors: Vec<E>,
+}
+
+impl<E> fmt::Display for NoneOk<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.errors.len() {
+            0 => f.write_str("there was nothing to try"),
+            1 => f.write_str("the only one did not succeed"),
+            more => write!(f, "none of {more} succeeded"),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for NoneOk<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.errors.first().map(|error| error as _)
+    }
+}

@@ -1,0 +1,156 @@
+//! Sections that outlive their caller.
+
+use std::fmt;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use crate::error::Overdue;
+use crate::group::ambient::Orphan;
+use crate::{BoxError, IntoResult, Panic};
+
+/// A critical section: once it has begun it goes on to its end, also when its caller is dropped.
+///
+/// While the caller is there it runs in the caller's task, without a limit. When the caller is dropped after
+/// the first poll, the rest runs as a task, for at most `max` from then on, and the group around it waits for
+/// that task: it is [`Leaving`](crate::State::Leaving) in [`live`](crate::Group::live). An error, a panic or the
+/// [limit](crate::Cause::Deadline) is a failure of that group then; the value is dropped. Outside of groups
+/// nobody waits, and what becomes of the rest is dropped. A runtime that shuts down does not finish it.
+///
+/// # Cancel safety
+///
+/// Dropping it before it was polled drops the future. After that the future is not dropped before it ends, or
+/// the time is over: then it is dropped at its last await point.
+///
+/// # Panics
+///
+/// When polled outside of a tokio runtime, or again after it gave its result. A panic of the future goes on here.
+///
+/// # Why not just use `tokio::spawn(future).await`?
+///
+/// When its caller is dropped such a task belongs to nobody: it has no limit, its errors and panics are lost,
+/// and nothing waits for it when the program stops.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::{group, shield};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// let paid = Arc::new(AtomicBool::new(false));
+/// let mark = paid.clone();
+/// let run = group(async |g| {
+///     g.spawn(shield(Duration::from_secs(5), async move {
+///         sleep(Duration::from_secs(2)).await; // both or none of them
+///         mark.store(true, Ordering::Relaxed);
+///     }));
+///     sleep(Duration::from_secs(1)).await;
+///     Err::<(), _>("the caller hung up".into())
+/// });
+/// run.await.unwrap_err();
+/// assert!(paid.load(Ordering::Relaxed));
+/// # }
+/// ```
+#[track_caller]
+pub fn shield<F>(max: Duration, future: F) -> Shield<F>
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    Shield { future: Some(Box::pin(future)), begun: None, max, name: "shield", place: Location::caller() }
+}
+
+/// The future of [`shield`].
+///
+/// # Cancel safety
+///
+/// See [`shield`]: dropping it does not drop what has begun.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::{Shield, shield};
+/// use std::{future::{Ready, ready}, time::Duration};
+///
+/// let section: Shield<Ready<Result<u8, std::io::Error>>> = shield(Duration::from_secs(1), ready(Ok(7)));
+/// assert_eq!(section.await.unwrap(), 7);
+/// # }
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct Shield<F>
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    future: Option<Pin<Box<F>>>,
+    begun: Option<Handle>,
+    max: Duration,
+    name: &'static str,
+    place: &'static Location<'static>,
+}
+
+impl<F> Shield<F>
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    pub(crate) fn at(mut self, name: &'static str, place: &'static Location<'static>) -> Self {
+        (self.name, self.place) = (name, place);
+        self
+    }
+}
+
+impl<F> Future for Shield<F>
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.begun.get_or_insert_with(Handle::current);
+        let future = self.future.as_mut().expect("polled after it gave its result");
+        let polled = Panic::catch(|| future.as_mut().poll(cx));
+        if !matches!(polled, Ok(Poll::Pending)) {
+            self.future = None;
+        }
+        polled.unwrap_or_else(|panic| panic.resume())
+    }
+}
+
+impl<F> Drop for Shield<F>
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    fn drop(&mut self) {
+        if let (Some(future), Some(runtime)) = (self.future.take(), self.begun.take()) {
+            let rest = within(self.max, async move { future.await.into_result() });
+            Orphan { name: self.name, place: self.place, runtime }.adopt(rest);
+        }
+    }
+}
+
+impl<F> fmt::Debug for Shield<F>
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let begun = self.begun.is_some();
+        f.debug_struct("Shield").field("begun", &begun).field("max", &self.max).finish_non_exhaustive()
+    }
+}
+
+/// Drops the work when the time is over.
+pub(crate) async fn within(
+    max: Duration,
+    work: impl Future<Output = Result<(), BoxError>>,
+) -> Result<(), BoxError> {
+    timeout(max, work).await.unwrap_or_else(|_| Err(Overdue.into()))
+}

@@ -1,0 +1,161 @@
+//! What the features `tracing` and `metrics` tell.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use evenkeel_task::{GroupError, group, shield};
+use evenkeel_testkit::World;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata as About, Recorder, SharedString, Unit};
+use tokio::time::{sleep, timeout};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_core::span::Current;
+
+use crate::{err, ms, throw};
+
+/// One of each kind: finished, failed, cancelled, panicked, and a section that is overdue.
+async fn one_of_each() -> GroupError {
+    struct Sore;
+    impl Drop for Sore {
+        fn drop(&mut self) {
+            throw("sore")
+        }
+    }
+    group(async |g| {
+        let _ = timeout(ms(1), shield(ms(5), pending::<()>())).await;
+        g.task("good").spawn(async {});
+        g.task("deaf").spawn(pending::<()>());
+        g.task("sore").spawn(async {
+            let _sore = Sore;
+            pending::<()>().await;
+        });
+        tracing::info_span!("outer").in_scope(|| {
+            g.task("bad").spawn(async {
+                tracing::info!("within");
+                sleep(ms(2)).await;
+                err("bad")
+            });
+        });
+        Ok(())
+    })
+    .await
+    .unwrap_err()
+}
+
+#[derive(Clone, Default)]
+struct Counts(Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>);
+
+impl Recorder for Counts {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, key: &Key, _: &About<'_>) -> Counter {
+        let labels: Vec<_> =
+            key.labels().map(|label| format!(" {}={}", label.key(), label.value())).collect();
+        let name = format!("{}{}", key.name(), labels.concat());
+        Counter::from_arc(self.0.lock().unwrap().entry(name).or_default().clone())
+    }
+    fn register_gauge(&self, _: &Key, _: &About<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &About<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn tasks_are_counted_by_their_outcome() {
+    let counts = Counts::default();
+    metrics::with_local_recorder(&counts, || World::run(async |_| drop(one_of_each().await)));
+    let counts = counts.0.lock().unwrap();
+    let lines: Vec<_> =
+        counts.iter().map(|(name, count)| format!("{name} {}", count.load(Ordering::Relaxed))).collect();
+    let expected = [
+        "evenkeel_task_ended_total outcome=cancelled 1",
+        "evenkeel_task_ended_total outcome=failed 1",
+        "evenkeel_task_ended_total outcome=finished 1",
+        "evenkeel_task_ended_total outcome=overdue 1",
+        "evenkeel_task_ended_total outcome=panicked 1",
+        "evenkeel_task_spawned_total 5",
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// Takes down events with the depth of spans in which they happen.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Taken>>);
+
+#[derive(Default)]
+struct Taken {
+    depth: i32,
+    span: Option<&'static Metadata<'static>>,
+    lines: Vec<String>,
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !matches!(field.name(), "place") {
+            self.0 += &format!(" {}={value:?}", field.name());
+        }
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, about: &Metadata<'_>) -> bool {
+        about.is_span() || about.target().starts_with("evenkeel_task") || about.target().starts_with("it")
+    }
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.0.lock().unwrap().span = Some(span.metadata());
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(event.metadata().level().to_string());
+        event.record(&mut text);
+        let mut taken = self.0.lock().unwrap();
+        let line = format!("{} {}", taken.depth, text.0);
+        taken.lines.push(line);
+    }
+    fn enter(&self, _: &Id) {
+        self.0.lock().unwrap().depth += 1;
+    }
+    fn exit(&self, _: &Id) {
+        self.0.lock().unwrap().depth -= 1;
+    }
+    fn current_span(&self) -> Current {
+        let taken = self.0.lock().unwrap();
+        match taken.span {
+            Some(span) if taken.depth > 0 => Current::new(Id::from_u64(1), span),
+            _ => Current::none(),
+        }
+    }
+}
+
+#[test]
+fn tasks_run_in_the_span_of_their_spawner_and_tell_their_end() {
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        World::run(async |_| drop(one_of_each().await));
+    });
+    let lines = lines.0.lock().unwrap().lines.clone();
+    let ended = |level, name, after, outcome| {
+        let depth = i32::from(name == "bad");
+        format!("{depth} {level} message=task ended name={name:?} after={after} outcome={outcome:?}")
+    };
+    let expected = [
+        ended("DEBUG", "good", "0ns", "finished"),
+        "1 INFO message=within".to_owned(),
+        ended("WARN", "bad", "2ms", "failed"),
+        ended("DEBUG", "deaf", "2ms", "cancelled"),
+        ended("WARN", "sore", "2ms", "panicked"),
+        ended("WARN", "shield", "5ms", "overdue"),
+    ];
+    assert_eq!(lines, expected);
+}

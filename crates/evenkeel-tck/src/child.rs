@@ -1,0 +1,176 @@
+//! Rules in a process of their own, for implementations that may abort it, hang or spin.
+//!
+//! The parent calls [`Suite::run_with_children`](crate::Suite::run_with_children), the child [`report`]s the verdict of
+//! [`Rule::check`](crate::Rule::check). What a child prints besides is of no matter.
+
+use std::{
+    io::{self, Read, Write},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use crate::Verdict;
+
+/// How long a child may take: far more than any rule needs.
+pub const LIMIT: Duration = Duration::from_secs(2);
+
+/// Begins the line of the verdict.
+const MARK: &str = "evenkeel-tck: ";
+
+/// Runs a program that [`report`]s a verdict, and gives it; or how the program ended instead.
+///
+/// # Examples
+/// ```no_run
+/// use evenkeel_tck::child;
+/// use std::process::Command;
+///
+/// let mut command = Command::new(std::env::current_exe()?);
+/// command.args(["child", "RETRY-08"]);
+/// println!("{}", child::run(command, child::LIMIT));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn run(mut command: Command, limit: Duration) -> Verdict {
+    let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    match started.and_then(|child| wait(child, limit)) {
+        Ok(verdict) => verdict,
+        Err(error) => Verdict::Untested(format!("no child process: {error}")),
+    }
+}
+
+fn wait(mut child: Child, limit: Duration) -> io::Result<Verdict> {
+    let (done, output) = mpsc::channel();
+    if let Some(mut stdout) = child.stdout.take() {
+        // Ends with the child, whose death closes the pipe.
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let read = stdout.read_to_end(&mut bytes);
+            let _ = done.send(read.map(|_| String::from_utf8_lossy(&bytes).into_owned()));
+        });
+    }
+    let Ok(output) = output.recv_timeout(limit) else {
+        child.kill()?;
+        child.wait()?;
+        return Ok(Verdict::Hung(limit));
+    };
+    let status = child.wait()?;
+    let verdict = output?.lines().find_map(|line| decode(line.strip_prefix(MARK)?));
+    Ok(verdict.unwrap_or_else(|| Verdict::Crashed(how_it_ended(status))))
+}
+
+#[cfg(unix)]
+fn how_it_ended(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(signal) => format!("ended by signal {signal}"),
+        None => format!("ended without a verdict: {status}"),
+    }
+}
+
+#[cfg(not(unix))]
+fn how_it_ended(status: ExitStatus) -> String {
+    format!("ended without a verdict: {status}")
+}
+
+/// Tells the parent process what came of its rule.
+///
+/// # Errors
+/// If the standard output is closed.
+///
+/// # Examples
+/// ```
+/// use evenkeel_tck::{Verdict, child};
+///
+/// child::report(&Verdict::Pass)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn report(verdict: &Verdict) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    // On a line of its own, whatever was printed before.
+    writeln!(stdout, "\n{MARK}{}", encode(verdict))?;
+    stdout.flush()
+}
+
+/// One line: the kind, and its parts, with tabs between them.
+fn encode(verdict: &Verdict) -> String {
+    let parts: Vec<String> = match verdict {
+        Verdict::Pass => Vec::new(),
+        Verdict::Fail { expected, got, timeline } => {
+            [expected, got].into_iter().chain(timeline).cloned().collect()
+        }
+        Verdict::NotExpressible(why)
+        | Verdict::Unsupported(why)
+        | Verdict::Untested(why)
+        | Verdict::Crashed(why) => vec![why.clone()],
+        Verdict::Nondeterministic { passed, of } => vec![passed.to_string(), of.to_string()],
+        Verdict::Hung(limit) => vec![limit.as_millis().to_string()],
+    };
+    let escaped = |part: String| part.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t");
+    [verdict.name().to_owned()]
+        .into_iter()
+        .chain(parts.into_iter().map(escaped))
+        .collect::<Vec<_>>()
+        .join("\t")
+}
+
+fn decode(line: &str) -> Option<Verdict> {
+    let mut parts = line.split('\t').map(unescaped);
+    let kind = parts.next()?;
+    Some(match kind.as_str() {
+        "pass" => Verdict::Pass,
+        "fail" => Verdict::Fail { expected: parts.next()?, got: parts.next()?, timeline: parts.collect() },
+        "not expressible" => Verdict::NotExpressible(parts.next()?),
+        "unsupported" => Verdict::Unsupported(parts.next()?),
+        "untested" => Verdict::Untested(parts.next()?),
+        "crashed" => Verdict::Crashed(parts.next()?),
+        "nondeterministic" => {
+            Verdict::Nondeterministic { passed: parts.next()?.parse().ok()?, of: parts.next()?.parse().ok()? }
+        }
+        "hung" => Verdict::Hung(Duration::from_millis(parts.next()?.parse().ok()?)),
+        _ => return None,
+    })
+}
+
+fn unescaped(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    let mut characters = part.chars();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => match characters.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                other => other.unwrap_or('\\'),
+            },
+            plain => plain,
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode};
+    use crate::Verdict;
+    use std::time::Duration;
+
+    #[test]
+    fn every_verdict_survives_the_pipe() {
+        let text = || "a\\n\t\"b\"\nc\\".to_owned();
+        for verdict in [
+            Verdict::Pass,
+            Verdict::Fail { expected: text(), got: String::new(), timeline: vec![text(), text()] },
+            Verdict::NotExpressible(text()),
+            Verdict::Unsupported(text()),
+            Verdict::Untested(text()),
+            Verdict::Nondeterministic { passed: 2, of: 3 },
+            Verdict::Crashed(text()),
+            Verdict::Hung(Duration::from_millis(1500)),
+        ] {
+            let line = encode(&verdict);
+            assert!(!line.contains('\n'), "{line}");
+            assert_eq!(decode(&line), Some(verdict));
+        }
+        assert_eq!(decode("sunny"), None);
+    }
+}

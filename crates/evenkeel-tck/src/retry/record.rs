@@ -1,0 +1,69 @@
+use std::{fmt, time::Duration};
+
+use crate::timeline::Timeline;
+
+/// What happened to an operation, and when.
+pub(crate) type Record = Timeline<Event>;
+
+/// What can happen to the attempt of this number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The operation was called: its future exists.
+    Called(u32),
+    /// The future was polled for the first time: the attempt begins.
+    Polled(u32),
+    /// The future was ready.
+    Ended(u32),
+    /// The future was dropped: what it held is free.
+    Freed(u32),
+    /// The observer was told of a retry after this delay.
+    Observed(Duration),
+}
+
+impl Record {
+    /// When each attempt was called.
+    pub(crate) fn called(&self) -> Vec<Duration> {
+        self.pick(|at, event| matches!(event, Event::Called(_)).then_some(at))
+    }
+
+    /// When each attempt began.
+    pub(crate) fn begun(&self) -> Vec<Duration> {
+        self.pick(|at, event| matches!(event, Event::Polled(_)).then_some(at))
+    }
+
+    /// When each attempt ended by itself.
+    pub(crate) fn ended(&self) -> Vec<Duration> {
+        self.pick(|at, event| matches!(event, Event::Ended(_)).then_some(at))
+    }
+
+    /// When each attempt was dropped.
+    pub(crate) fn freed(&self) -> Vec<Duration> {
+        self.pick(|at, event| matches!(event, Event::Freed(_)).then_some(at))
+    }
+
+    /// The delays that the observer was told.
+    pub(crate) fn observed(&self) -> Vec<Duration> {
+        self.pick(|_, event| match event {
+            Event::Observed(delay) => Some(*delay),
+            _ => None,
+        })
+    }
+
+    /// The time from the end of each attempt to the beginning of the next.
+    pub(crate) fn waits(&self) -> Vec<Duration> {
+        let waits = self.ended().into_iter().zip(self.begun().into_iter().skip(1));
+        waits.map(|(end, begin)| begin.saturating_sub(end)).collect()
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Called(number) => write!(f, "attempt {number} is called"),
+            Self::Polled(number) => write!(f, "attempt {number} begins"),
+            Self::Ended(number) => write!(f, "attempt {number} ends"),
+            Self::Freed(number) => write!(f, "attempt {number} is dropped"),
+            Self::Observed(delay) => write!(f, "the observer is told of {delay:?}"),
+        }
+    }
+}

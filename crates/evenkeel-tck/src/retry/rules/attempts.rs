@@ -1,0 +1,104 @@
+//! How many attempts, when the first, and what comes back.
+
+use tokio::time::sleep;
+
+use super::{ms, secs};
+use crate::{
+    Rule,
+    retry::{
+        Adapter, Hint, Operation, Record, Settings,
+        operation::Step,
+        trial::{Back, Trial, configure, failure, trial, unless_refused},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-01" retry_01 "The first attempt begins at once."),
+    rule!(Must "RETRY-02" retry_02 "The operation is not called before the call is polled."),
+    rule!(Must "RETRY-03" retry_03 "A success ends the call and is its value."),
+    rule!(Must "RETRY-04" retry_04 "A call that fails makes all its attempts, and no more."),
+    rule!(Must "RETRY-05" retry_05 "Zero attempts are refused or mean at most one, never no limit."),
+    rule!(Must "RETRY-06" retry_06 "Nothing is waited for after the last attempt."),
+    rule!(Must "RETRY-07" retry_07 "The error of the last attempt comes back."),
+    rule!(Must "RETRY-08" retry_08 "A permanent error ends the call at once."),
+    rule!(Must "RETRY-09" retry_09 "Each call of a policy has all its attempts, whatever other calls use."),
+];
+
+async fn retry_01(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &Settings::doubling(), |_| Step::OK).await?;
+    trial.equal("attempts at", trial.record.begun(), vec![ms(0)])
+}
+
+async fn retry_02(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &Settings::doubling())?;
+    let record = Record::start();
+    let call = policy.call(Operation::new(&record, |_| Step::OK));
+    sleep(ms(50)).await;
+    let called = record.called();
+    drop(call);
+    if called.is_empty() {
+        return Ok(());
+    }
+    Err(failure(&record, "no call of the operation in 50ms without a poll", format!("called at {called:?}")))
+}
+
+async fn retry_03(subject: &dyn Adapter) -> Checked {
+    let script = |attempt| if attempt < 3 { Step::TRANSIENT } else { Step::OK };
+    let trial = trial(subject, &Settings::doubling(), script).await?;
+    trial.comes_back(Back::ValueOf(3))
+}
+
+async fn retry_04(subject: &dyn Adapter) -> Checked {
+    for attempts in [1, 2, 7] {
+        let settings = Settings::doubling().attempts(attempts);
+        let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+        trial.equal("number of attempts", trial.attempts(), attempts as usize)?;
+    }
+    Ok(())
+}
+
+async fn retry_05(subject: &dyn Adapter) -> Checked {
+    let settings = Settings::fixed(secs(1)).attempts(0);
+    let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
+    let trial = Trial::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
+    trial.require(
+        trial.attempts() <= 1,
+        || "at most one attempt".to_owned(),
+        || format!("{}", trial.attempts()),
+    )
+}
+
+async fn retry_06(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
+    let last = trial.record.ended().last().copied().unwrap_or_default();
+    trial.equal("time after the last attempt", trial.elapsed.saturating_sub(last), ms(0))
+}
+
+async fn retry_07(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &Settings::doubling(), |_| Step::TRANSIENT).await?;
+    trial.comes_back(Back::ErrorOf(trial.attempts() as u32))
+}
+
+async fn retry_08(subject: &dyn Adapter) -> Checked {
+    let script = |attempt| if attempt < 2 { Step::TRANSIENT } else { Step::refusing(Hint::Permanent) };
+    let trial = trial(subject, &Settings::doubling(), script).await?;
+    trial.equal("number of attempts", trial.attempts(), 2)
+}
+
+async fn retry_09(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &Settings::doubling())?;
+    let call = || {
+        let policy = policy.clone();
+        tokio::task::spawn_local(async move { Trial::of(&policy, |_| Step::TRANSIENT).await })
+    };
+    let (first, beside) = (call(), call());
+    let mut trials = vec![joined(first).await?, joined(beside).await?];
+    trials.push(joined(call()).await?);
+    let made: Vec<usize> = trials.iter().map(Trial::attempts).collect();
+    trials[0].equal("attempts of two calls beside each other, and of one after them:", made, vec![4, 4, 4])
+}
+
+async fn joined(task: tokio::task::JoinHandle<Checked<Trial>>) -> Checked<Trial> {
+    task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}

@@ -1,0 +1,135 @@
+//! A share of all calls that may be retried.
+
+use std::{
+    panic::resume_unwind,
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering::SeqCst},
+    thread,
+};
+
+use tokio::time::{sleep, timeout};
+
+use super::{ms, secs};
+use crate::{
+    Rule, Verdict,
+    retry::{
+        Adapter, Budget, Operation, Policy, Record, Settings,
+        operation::Step,
+        trial::{Back, Trial, configure, failure},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-47" retry_47 "With an empty budget a call makes one attempt, and gives its error."),
+    rule!(Must "RETRY-48" retry_48 "A budget allows its share of retries, to within one percent of the calls."),
+    rule!(Must "RETRY-49" retry_49 "A call dropped during a wait gives its retry back to the budget."),
+    rule!(Must "RETRY-50" retry_50 "In an outage, many calls at once make no more retries than their budget has."),
+    rule!(Must "RETRY-51" retry_51 "A budget that fills by time does so on the runtime's clock."),
+    rule!(Must "RETRY-52" threads retry_52 "Two threads do not take one retry of a budget twice."),
+];
+
+const ONE: Budget = Budget { percent: 0, reserve: 1, per_second: 0 };
+
+fn with(budget: Budget, settings: Settings) -> Settings {
+    Settings { budget: Some(budget), ..settings }
+}
+
+async fn failing(policy: &Policy) -> Checked<Trial> {
+    Trial::of(policy, |_| Step::TRANSIENT).await
+}
+
+async fn retry_47(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
+    failing(&policy).await?;
+    let trial = failing(&policy).await?;
+    trial.equal("number of attempts", trial.attempts(), 1)?;
+    trial.comes_back(Back::ErrorOf(1))
+}
+
+async fn retry_48(subject: &dyn Adapter) -> Checked {
+    let calls = 200;
+    for percent in [10, 30, 60, 90] {
+        let budget = Budget { percent, reserve: 200, per_second: 0 };
+        let policy = configure(subject, &with(budget, Settings::fixed(ms(0)).attempts(1000)))?;
+        failing(&policy).await?;
+        for _ in 0..calls {
+            Trial::of(&policy, |_| Step::OK).await?;
+        }
+        let trial = failing(&policy).await?;
+        let (got, want) = (trial.attempts() - 1, percent as usize * calls / 100);
+        trial.require(
+            got.abs_diff(want) <= calls / 100,
+            || format!("{want} retries for {calls} calls, of {percent} %"),
+            || format!("{got}"),
+        )?;
+    }
+    Ok(())
+}
+
+async fn retry_49(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &with(ONE, Settings::doubling()))?;
+    let record = Record::start();
+    let _cut = timeout(ms(50), policy.call(Operation::new(&record, |_| Step::TRANSIENT))).await;
+    let trial = failing(&policy).await?;
+    trial.equal("number of attempts after a call that was dropped,", trial.attempts(), 2)
+}
+
+async fn retry_50(subject: &dyn Adapter) -> Checked {
+    let (calls, budget) = (300, Budget { percent: 10, reserve: 10, per_second: 0 });
+    let policy = configure(subject, &with(budget, Settings::doubling()))?;
+    let record = Record::start();
+    let tasks: Vec<_> = (0..calls)
+        .map(|_| tokio::task::spawn_local(policy.call(Operation::new(&record, |_| Step::TRANSIENT))))
+        .collect();
+    for task in tasks {
+        task.await.map(drop).unwrap_or_else(|error| resume_unwind(error.into_panic()));
+    }
+    let (made, most) = (record.begun().len(), calls + calls / 10 + 10);
+    if made <= most {
+        return Ok(());
+    }
+    Err(failure(&record, format!("at most {most} attempts for {calls} calls"), format!("{made}")))
+}
+
+async fn retry_51(subject: &dyn Adapter) -> Checked {
+    let budget = Budget { per_second: 1, ..ONE };
+    let policy = configure(subject, &with(budget, Settings::fixed(ms(0))))?;
+    failing(&policy).await?;
+    sleep(secs(3600)).await;
+    let trial = failing(&policy).await?;
+    trial.require(trial.attempts() > 1, || "a retry, an hour after the last".to_owned(), || "none".to_owned())
+}
+
+fn retry_52(subject: &dyn Adapter) -> Checked {
+    const ROUNDS: usize = 500;
+    let policies: Vec<Policy> = (0..ROUNDS)
+        .map(|_| configure(subject, &with(ONE, Settings::fixed(ms(0)))))
+        .collect::<Checked<_>>()?;
+    let attempts: Vec<AtomicU32> = policies.iter().map(|_| AtomicU32::new(0)).collect();
+    let arrived = AtomicUsize::new(0);
+    let race = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let Ok(runtime) = runtime else { return };
+        for (round, policy) in policies.iter().enumerate() {
+            let record = Record::start();
+            let operation = Operation::new(&record, |_| Step::TRANSIENT);
+            arrived.fetch_add(1, SeqCst);
+            while arrived.load(SeqCst) < 2 * (round + 1) {
+                thread::yield_now();
+            }
+            runtime.block_on(async { policy.call(operation).await }).map_or_else(drop, drop);
+            attempts[round].fetch_add(record.begun().len() as u32, SeqCst);
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(race);
+        scope.spawn(race);
+    });
+    match attempts.iter().filter(|made| made.load(SeqCst) > 3).count() {
+        0 => Ok(()),
+        twice => Err(Verdict::fail(
+            "one retry for two calls of a budget with one",
+            format!("two in {twice} of {ROUNDS} rounds"),
+        )),
+    }
+}

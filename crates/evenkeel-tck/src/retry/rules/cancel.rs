@@ -1,0 +1,83 @@
+//! Calls that are dropped or told to stop.
+
+use std::{
+    cell::Cell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
+
+use evenkeel_testkit::cancel;
+
+use super::{ms, secs};
+use crate::{
+    Rule, Verdict,
+    retry::{
+        Adapter, Operation, Policy, Record, Settings,
+        operation::Step,
+        trial::{Back, configure, trial},
+    },
+    rule::{Checked, panic_message, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-44" alone retry_44 "A call dropped at any await drops its attempt, makes no other, and leaves nothing."),
+    rule!(Should "RETRY-45" retry_45 "What an attempt held is free during the wait for the next."),
+    rule!(Must "RETRY-46" retry_46 "A signal to stop ends the wait at once, and the last error comes back."),
+];
+
+/// One call, wherever it is cut.
+struct Cut {
+    policy: Policy,
+    record: Record,
+    /// How many attempts had been called when the call was left.
+    left: Cell<Option<usize>>,
+}
+
+struct Leaving(Rc<Cut>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.left.set(Some(self.0.record.called().len()));
+    }
+}
+
+fn retry_44(subject: &dyn Adapter) -> Checked {
+    let settings = Settings::doubling().attempts(3);
+    configure(subject, &settings)?;
+    let setup = async || {
+        let policy = configure(subject, &settings).unwrap_or_else(|verdict| panic!("{verdict}"));
+        Rc::new(Cut { policy, record: Record::start(), left: Cell::default() })
+    };
+    let call = async |cut: Rc<Cut>| {
+        let _leaving = Leaving(cut.clone());
+        let operation = Operation::new(&cut.record, |_| Step::TRANSIENT.taking(ms(10)));
+        cut.policy.call(operation).await
+    };
+    let check = async |cut: Rc<Cut>| {
+        let (called, freed) = (cut.record.called().len(), cut.record.freed().len());
+        assert_eq!(called, freed, "an attempt outlived its call");
+        if let Some(left) = cut.left.get() {
+            assert_eq!(called, left, "an attempt was made after the call was left");
+        }
+    };
+    // Each cut has a world of its own; what panics is a table of them.
+    let explored = catch_unwind(AssertUnwindSafe(|| cancel::every_point(setup, call, check)));
+    explored.map(drop).map_err(|payload| {
+        let table = panic_message(&*payload);
+        let (head, rows) = table.split_once('\n').unwrap_or((&table, ""));
+        let timeline = rows.lines().map(str::to_owned).collect();
+        Verdict::Fail { expected: "nothing left behind".to_owned(), got: head.to_owned(), timeline }
+    })
+}
+
+async fn retry_45(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
+    trial.equal("attempts dropped when they end,", trial.record.freed(), trial.record.ended())
+}
+
+async fn retry_46(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { stop_after: Some(ms(1500)), ..Settings::fixed(secs(1)) };
+    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    trial.equal("stopped at", trial.elapsed, ms(1500))?;
+    trial.comes_back(Back::ErrorOf(2))
+}

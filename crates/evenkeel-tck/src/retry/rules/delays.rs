@@ -1,0 +1,134 @@
+//! The delays between attempts, without jitter.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{ms, secs};
+use crate::{
+    Rule,
+    retry::{
+        Adapter, Growth, Operation, Record, Settings,
+        operation::Step,
+        trial::{Trial, configure, failure, trial, unless_refused},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-10" retry_10 "The delays grow by the factor, to within one percent."),
+    rule!(Should "RETRY-11" retry_11 "The delays are exact.").after("RETRY-10"),
+    rule!(Must "RETRY-12" retry_12 "The operation is not called again before its delay is over."),
+    rule!(Must "RETRY-13" retry_13 "No delay is longer than the cap."),
+    rule!(Must "RETRY-14" retry_14 "An initial delay above the cap is refused, or the cap holds for it, too."),
+    rule!(Must "RETRY-15" retry_15 "However many the retries, no delay is shorter than the one before."),
+    rule!(Should "RETRY-16" retry_16 "From any initial delay, the delays reach the cap."),
+    rule!(Must "RETRY-17" retry_17 "An initial delay of zero stays zero."),
+    rule!(Must "RETRY-18" retry_18 "A factor below zero or not a number is refused, or makes no delay shorter."),
+    rule!(Must "RETRY-19" retry_19 "A delay beyond what the clock can express is waited for, without a panic."),
+];
+
+const YEAR: Duration = secs(365 * 24 * 60 * 60);
+
+/// The time that waking by milliseconds may add.
+const TICK: Duration = ms(1);
+
+/// The delays of six attempts, and what they are to be.
+async fn six(subject: &dyn Adapter) -> Checked<(Trial, Vec<Duration>)> {
+    let trial = trial(subject, &Settings::doubling().attempts(6), |_| Step::TRANSIENT).await?;
+    Ok((trial, [100, 200, 400, 800, 1600].map(ms).to_vec()))
+}
+
+async fn retry_10(subject: &dyn Adapter) -> Checked {
+    let (trial, expected) = six(subject).await?;
+    let waits = trial.record.waits();
+    let near = |(got, want): (&Duration, &Duration)| got.abs_diff(*want) <= *want / 100 + TICK;
+    trial.require(
+        waits.len() == expected.len() && waits.iter().zip(&expected).all(near),
+        || format!("about {expected:?}"),
+        || format!("{waits:?}"),
+    )
+}
+
+async fn retry_11(subject: &dyn Adapter) -> Checked {
+    let (trial, expected) = six(subject).await?;
+    trial.equal("delays of", trial.record.waits(), expected)
+}
+
+async fn retry_12(subject: &dyn Adapter) -> Checked {
+    let (trial, _) = six(subject).await?;
+    trial.equal("calls at the times of the attempts,", trial.record.called(), trial.record.begun())
+}
+
+async fn retry_13(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { cap: secs(1), ..Settings::doubling().attempts(8) };
+    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    capped(&trial, secs(1))
+}
+
+async fn retry_14(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { initial: secs(60), cap: secs(1), ..Settings::doubling() };
+    let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
+    capped(&Trial::of(&policy, |_| Step::TRANSIENT).await?, secs(1))
+}
+
+fn capped(trial: &Trial, cap: Duration) -> Checked {
+    let waits = trial.record.waits();
+    trial.require(
+        waits.iter().all(|wait| *wait <= cap),
+        || format!("no delay above {cap:?}"),
+        || format!("{waits:?}"),
+    )
+}
+
+async fn retry_15(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { cap: secs(1), ..Settings::doubling().attempts(1100) };
+    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    let waits = trial.record.waits();
+    let shorter = waits.windows(2).position(|pair| pair[1] < pair[0]);
+    let got = || shorter.map_or_else(String::new, |n| format!("{:?} before retry {}", waits[n + 1], n + 2));
+    trial.require(shorter.is_none(), || "no delay shorter than the one before".to_owned(), got)
+}
+
+async fn retry_16(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { initial: Duration::from_nanos(1), ..Settings::doubling().attempts(60) };
+    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    let last = trial.record.waits().last().copied().unwrap_or_default();
+    trial.equal("at last, from a nanosecond,", last, settings.cap)
+}
+
+async fn retry_17(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { initial: ms(0), ..Settings::doubling().attempts(20) };
+    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    trial.require(
+        trial.elapsed <= 20 * TICK,
+        || "no time for 20 attempts".to_owned(),
+        || format!("{:?}", trial.elapsed),
+    )
+}
+
+async fn retry_18(subject: &dyn Adapter) -> Checked {
+    for factor in [f64::NAN, -2.0] {
+        let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
+        let Some(policy) = unless_refused(subject, &settings)? else { continue };
+        let trial = Trial::of(&policy, |_| Step::TRANSIENT).await?;
+        let waits = trial.record.waits();
+        trial.require(
+            waits.iter().all(|wait| *wait >= settings.initial),
+            || format!("no delay below {:?} for the factor {factor}", settings.initial),
+            || format!("{waits:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+async fn retry_19(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &Settings::fixed(Duration::MAX))?;
+    let record = Record::start();
+    let call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
+    let ended = timeout(YEAR, call).await.is_ok();
+    if !ended && record.begun().len() == 1 {
+        return Ok(());
+    }
+    Err(failure(&record, "one attempt in a year", format!("{} attempts", record.begun().len())))
+}

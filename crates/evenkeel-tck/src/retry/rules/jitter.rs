@@ -1,0 +1,123 @@
+//! Chance in the delays.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{ms, secs};
+use crate::{
+    Rule, Verdict,
+    retry::{
+        Adapter, Jitter, Settings,
+        operation::Step,
+        trial::{Trial, configure, trial, unless_refused},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-25" retry_25 "With jitter, too, no delay is longer than the cap."),
+    rule!(Should "RETRY-26" retry_26 "At the cap, jitter still spreads the delays."),
+    rule!(Must "RETRY-27" retry_27 "Jitter does not compound from one retry to the next."),
+    rule!(Must "RETRY-28" retry_28 "Two calls of one policy draw different delays."),
+    rule!(Must "RETRY-29" retry_29 "The same seed gives the same delays, and another seed gives others."),
+    rule!(Must "RETRY-30" retry_30 "Jitter of more than 100 percent is refused, or makes no delay zero."),
+    rule!(Must "RETRY-31" retry_31 "Jitter spreads delays of whole seconds like any others."),
+];
+
+const HOUR: Duration = secs(3600);
+
+fn jittered(initial: Duration, cap: Duration, attempts: u32) -> Settings {
+    Settings { initial, cap, jitter: Some(Jitter::Usual), ..Settings::doubling().attempts(attempts) }
+}
+
+async fn retry_25(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
+    let above = trial.record.waits().iter().filter(|wait| **wait > secs(10)).count();
+    trial.require(
+        above == 0,
+        || "no delay above 10s".to_owned(),
+        || format!("{above} of {} above it", trial.attempts() - 1),
+    )
+}
+
+async fn retry_26(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
+    // The first four are below the cap.
+    let waits = trial.record.waits().split_off(4);
+    let at_cap = waits.iter().filter(|wait| **wait == secs(10)).count();
+    trial.require(
+        at_cap * 100 <= waits.len(),
+        || "at most 1 % of the delays at exactly 10s".to_owned(),
+        || format!("{at_cap} of {}", waits.len()),
+    )
+}
+
+async fn retry_27(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
+    // The first two are below the cap.
+    let waits = trial.record.waits().split_off(2);
+    let (early, late) = waits.split_at(waits.len() / 2);
+    let mean = |waits: &[Duration]| waits.iter().sum::<Duration>() / waits.len() as u32;
+    let (early, late) = (mean(early), mean(late));
+    trial.require(
+        early.abs_diff(late) <= early * 3 / 10,
+        || "the same mean delay over retries 3 to 252 and 253 to 502".to_owned(),
+        || format!("{early:?} and {late:?}"),
+    )
+}
+
+async fn retry_28(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &jittered(secs(1), HOUR, 6))?;
+    let first = Trial::of(&policy, |_| Step::TRANSIENT).await?;
+    let second = Trial::of(&policy, |_| Step::TRANSIENT).await?;
+    let (waits, again) = (first.record.waits(), second.record.waits());
+    second.require(
+        waits != again,
+        || "two calls with different delays".to_owned(),
+        || format!("{again:?} in both"),
+    )
+}
+
+async fn retry_29(subject: &dyn Adapter) -> Checked {
+    let seeded = |seed| Settings { seed: Some(seed), ..jittered(secs(1), HOUR, 6) };
+    let first = trial(subject, &seeded(7), |_| Step::TRANSIENT).await?;
+    let again = trial(subject, &seeded(7), |_| Step::TRANSIENT).await?;
+    let other = trial(subject, &seeded(8), |_| Step::TRANSIENT).await?;
+    again.equal("with the same seed", again.record.waits(), first.record.waits())?;
+    other.require(
+        other.record.waits() != first.record.waits(),
+        || "other delays with another seed".to_owned(),
+        || format!("{:?} with both", other.record.waits()),
+    )
+}
+
+async fn retry_30(subject: &dyn Adapter) -> Checked {
+    let settings = Settings {
+        initial: secs(1),
+        cap: secs(1),
+        jitter: Some(Jitter::Percent(200)),
+        ..Settings::doubling().attempts(100)
+    };
+    let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
+    let trial = Trial::of(&policy, |_| Step::TRANSIENT).await?;
+    let zero = trial.record.waits().iter().filter(|wait| **wait <= ms(1)).count();
+    trial.require(
+        zero == 0,
+        || "no delay of zero".to_owned(),
+        || format!("{zero} of {}", trial.attempts() - 1),
+    )
+}
+
+async fn retry_31(subject: &dyn Adapter) -> Checked {
+    let calls = 20;
+    let mut first_waits = BTreeSet::new();
+    for _ in 0..calls {
+        let trial = trial(subject, &jittered(secs(1), HOUR, 2), |_| Step::TRANSIENT).await?;
+        first_waits.extend(trial.record.waits());
+    }
+    // In milliseconds, two of them may meet.
+    if first_waits.len() >= calls / 2 {
+        return Ok(());
+    }
+    let got = format!("{first_waits:?} and no others");
+    Err(Verdict::fail(format!("{calls} delays spread around 1s"), got))
+}

@@ -1,0 +1,60 @@
+//! The time of a call, and of an attempt.
+
+use std::time::Duration;
+
+use super::{ms, secs};
+use crate::{
+    Rule,
+    retry::{
+        Adapter, Settings,
+        operation::Step,
+        trial::{Back, Trial, configure, trial},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-32" retry_32 "The total time is measured on the runtime's clock."),
+    rule!(Must "RETRY-33" retry_33 "No attempt begins after the total time.").after("RETRY-32"),
+    rule!(Must "RETRY-34" retry_34 "A wait that would outlast the total time is not begun.")
+        .after("RETRY-32"),
+    rule!(Should "RETRY-35" retry_35 "An attempt in flight is dropped when the total time is over.")
+        .after("RETRY-32"),
+    rule!(Must "RETRY-36" retry_36 "An attempt is dropped at its own limit, and another one made."),
+];
+
+/// Five seconds for as many attempts as go into them.
+pub(super) fn five_seconds(delay: Duration) -> Settings {
+    Settings { total_timeout: Some(secs(5)), ..Settings::fixed(delay).attempts(1_000_000) }
+}
+
+async fn retry_32(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &five_seconds(secs(1)))?;
+    // An end, early or late: RETRY-33 and RETRY-34 ask when.
+    Trial::within(secs(60), &policy, |_| Step::TRANSIENT).await.map(drop)
+}
+
+async fn retry_33(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
+    trial.equal("attempts of 2s each at", trial.record.begun(), vec![secs(0), secs(3)])
+}
+
+async fn retry_34(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
+    let last = trial.record.ended().last().copied().unwrap_or_default();
+    trial.equal("time after the last attempt", trial.elapsed.saturating_sub(last), ms(0))
+}
+
+async fn retry_35(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
+    trial.equal("the only attempt, of 60s, dropped at", trial.record.freed(), vec![secs(5)])
+}
+
+async fn retry_36(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
+    let script = |attempt| if attempt == 1 { Step::OK.taking(secs(60)) } else { Step::OK };
+    let trial = trial(subject, &settings, script).await?;
+    trial.equal("attempts, the first of 60s, at", trial.record.begun(), vec![secs(0), secs(3)])?;
+    trial.equal("attempts dropped at", trial.record.freed(), vec![secs(2), secs(3)])?;
+    trial.comes_back(Back::ValueOf(2))
+}

@@ -1,0 +1,37 @@
+//! What the observer is told.
+
+use super::ms;
+use crate::{
+    Rule,
+    retry::{
+        Adapter, Capability, Settings,
+        operation::Step,
+        trial::{Trial, needs, trial},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-42" retry_42 "The observer is told of each retry once, and of the last failure not at all."),
+    rule!(Must "RETRY-43" retry_43 "The delay that the observer is told is the one that is slept."),
+];
+
+async fn observed(subject: &dyn Adapter) -> Checked<Trial> {
+    needs(subject, Capability::Observer)?;
+    trial(subject, &Settings::doubling(), |_| Step::TRANSIENT).await
+}
+
+async fn retry_42(subject: &dyn Adapter) -> Checked {
+    let trial = observed(subject).await?;
+    trial.equal("for four attempts, retries observed:", trial.record.observed().len(), 3)
+}
+
+async fn retry_43(subject: &dyn Adapter) -> Checked {
+    let trial = observed(subject).await?;
+    // How often it is told is the matter of RETRY-42.
+    let (mut told, slept) = (trial.record.observed(), trial.record.waits());
+    told.truncate(slept.len());
+    // Timers wake by milliseconds.
+    let near = told.len() == slept.len() && told.iter().zip(&slept).all(|(a, b)| a.abs_diff(*b) <= ms(1));
+    trial.require(near, || format!("the delays slept, {slept:?}"), || format!("{told:?}"))
+}

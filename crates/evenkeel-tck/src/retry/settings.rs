@@ -1,0 +1,118 @@
+use std::time::Duration;
+
+use super::Capability;
+
+/// How an implementation is to be configured; an adapter says [`Unfit`](super::Unfit) where it cannot be.
+///
+/// It never has a setting whose [`Capability`] the adapter does not support.
+///
+/// # Examples
+/// As in [`Adapter`](super::Adapter).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The most attempts, the first included.
+    pub max_attempts: u32,
+    /// The delay before the second attempt.
+    pub initial: Duration,
+    /// How the delays after it grow.
+    pub growth: Growth,
+    /// The longest delay.
+    pub cap: Duration,
+    /// Chance in the delays; none if it is `None`.
+    pub jitter: Option<Jitter>,
+    /// Where jitter is drawn from.
+    pub seed: Option<u64>,
+    /// The longest time for all attempts and waits together.
+    pub total_timeout: Option<Duration>,
+    /// The longest time for one attempt.
+    pub attempt_timeout: Option<Duration>,
+    /// The longest wait that [`Hint::RetryAfter`](super::Hint::RetryAfter) may ask for.
+    pub max_retry_after: Option<Duration>,
+    /// The share of calls that may be retried, common to all calls of the policy.
+    pub budget: Option<Budget>,
+    /// The operation is not safe to repeat unless it was [not sent](super::Hint::NotSent).
+    pub at_most_once: bool,
+    /// A signal to give up comes so long after the call begins.
+    pub stop_after: Option<Duration>,
+}
+
+/// How delays grow from one to the next.
+///
+/// # Examples
+/// As in [`Adapter`](super::Adapter).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Growth {
+    /// Not at all.
+    Fixed,
+    /// By this factor. One rule uses factors that make no sense.
+    Exponential(f64),
+}
+
+/// Chance in the delays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Jitter {
+    /// The kind that the implementation's documentation shows first.
+    Usual,
+    /// So many percent of the delay, in whatever direction the implementation draws. One rule asks for more than 100.
+    Percent(u32),
+}
+
+/// A budget for retries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budget {
+    /// The share of calls that may be retried.
+    pub percent: u32,
+    /// Retries that are free before any share was earned.
+    pub reserve: u32,
+    /// Retries that come back by time alone, at least this many in a second; with 0, none is asked for.
+    pub per_second: u32,
+}
+
+impl Settings {
+    /// Four attempts, with delays of 100, 200 and 400 ms, and nothing else.
+    pub(crate) fn doubling() -> Self {
+        Self {
+            max_attempts: 4,
+            initial: Duration::from_millis(100),
+            growth: Growth::Exponential(2.0),
+            cap: Duration::from_secs(3600),
+            jitter: None,
+            seed: None,
+            total_timeout: None,
+            attempt_timeout: None,
+            max_retry_after: None,
+            budget: None,
+            at_most_once: false,
+            stop_after: None,
+        }
+    }
+
+    /// Four attempts, with the same delay between them, and nothing else.
+    pub(crate) fn fixed(delay: Duration) -> Self {
+        Self { initial: delay, growth: Growth::Fixed, ..Self::doubling() }
+    }
+
+    pub(crate) fn attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
+        self
+    }
+
+    /// What an implementation must have for these settings.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
+        let needed = [
+            (self.jitter.is_some(), Capability::Jitter),
+            (self.seed.is_some(), Capability::Seed),
+            (self.total_timeout.is_some(), Capability::TotalTimeout),
+            (self.attempt_timeout.is_some(), Capability::AttemptTimeout),
+            (self.max_retry_after.is_some(), Capability::MaxRetryAfter),
+            (self.budget.is_some(), Capability::Budget),
+            (self.at_most_once, Capability::AtMostOnce),
+            (self.stop_after.is_some(), Capability::StopSignal),
+        ];
+        needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))
+    }
+}

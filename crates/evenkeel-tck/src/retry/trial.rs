@@ -1,0 +1,135 @@
+use std::{
+    fmt::Debug,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use tokio::time::timeout;
+
+use super::{
+    Adapter, Capability, GaveUp, Operation, Outcome, Policy, Record, Settings, Unfit, adapter::Call,
+    operation::Step,
+};
+use crate::{Verdict, rule::Checked};
+
+/// No call of any rule takes longer by right.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A call that has ended.
+pub(crate) struct Trial {
+    pub(crate) outcome: Outcome,
+    pub(crate) record: Record,
+    pub(crate) elapsed: Duration,
+}
+
+/// What comes back from a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Back {
+    ValueOf(u32),
+    ErrorOf(u32),
+    NoError,
+}
+
+/// Makes one call with a new policy.
+pub(crate) async fn trial(
+    subject: &dyn Adapter,
+    settings: &Settings,
+    script: impl Fn(u32) -> Step + Send + Sync + 'static,
+) -> Checked<Trial> {
+    Trial::of(&configure(subject, settings)?, script).await
+}
+
+impl Trial {
+    /// Makes one call.
+    pub(crate) async fn of(
+        policy: &Policy,
+        script: impl Fn(u32) -> Step + Send + Sync + 'static,
+    ) -> Checked<Self> {
+        Self::within(WEEK, policy, script).await
+    }
+
+    /// Makes one call that must end within this time.
+    pub(crate) async fn within(
+        limit: Duration,
+        policy: &Policy,
+        script: impl Fn(u32) -> Step + Send + Sync + 'static,
+    ) -> Checked<Self> {
+        let record = Record::start();
+        Self::end(limit, policy.call(Operation::new(&record, script)), record).await
+    }
+
+    /// Waits for the end of a call.
+    pub(crate) async fn end(limit: Duration, call: Call, record: Record) -> Checked<Self> {
+        match timeout(limit, call).await {
+            Ok(outcome) => Ok(Self { outcome, elapsed: record.elapsed(), record }),
+            Err(_) => {
+                let got = format!("no end, with {} attempts so far", record.begun().len());
+                Err(failure(&record, format!("an end within {limit:?}"), got))
+            }
+        }
+    }
+
+    /// How many attempts were made.
+    pub(crate) fn attempts(&self) -> usize {
+        self.record.begun().len()
+    }
+
+    /// The rule asks that this comes back from the call.
+    pub(crate) fn comes_back(&self, expected: Back) -> Checked {
+        let told = |back| match back {
+            Back::ValueOf(attempt) => format!("the value of attempt {attempt}"),
+            Back::ErrorOf(attempt) => format!("the error of attempt {attempt}"),
+            Back::NoError => "no error of an attempt".to_owned(),
+        };
+        let got = match self.outcome {
+            Ok(attempt) => Back::ValueOf(attempt),
+            Err(GaveUp { last: Some(error), .. }) => Back::ErrorOf(error.attempt),
+            Err(_) => Back::NoError,
+        };
+        self.require(got == expected, || told(expected), || told(got))
+    }
+
+    /// The rule asks for equality.
+    pub(crate) fn equal<T: PartialEq + Debug>(&self, what: &str, got: T, want: T) -> Checked {
+        self.require(got == want, || format!("{what} {want:?}"), || format!("{got:?}"))
+    }
+
+    /// The rule asks for this.
+    pub(crate) fn require(
+        &self,
+        holds: bool,
+        expected: impl FnOnce() -> String,
+        got: impl FnOnce() -> String,
+    ) -> Checked {
+        if holds { Ok(()) } else { Err(failure(&self.record, expected(), got())) }
+    }
+}
+
+/// A failure, with the record as its timeline.
+pub(crate) fn failure(record: &Record, expected: impl Into<String>, got: impl Into<String>) -> Verdict {
+    Verdict::Fail { expected: expected.into(), got: got.into(), timeline: record.lines() }
+}
+
+/// Goes no further where the implementation does not have what the rule is about.
+pub(crate) fn needs(subject: &dyn Adapter, capability: Capability) -> Checked {
+    subject.supports(capability).map_err(|why| Verdict::Unsupported(format!("{capability}: {why}")))
+}
+
+pub(crate) fn configure(subject: &dyn Adapter, settings: &Settings) -> Checked<Policy> {
+    settings.needs().try_for_each(|capability| needs(subject, capability))?;
+    subject.policy(settings).map_err(|unfit| match unfit {
+        Unfit::NotExpressible(what) => Verdict::NotExpressible(what.to_owned()),
+        Unfit::Refused(why) => Verdict::fail("a policy with ordinary settings", format!("refused: {why}")),
+    })
+}
+
+/// For settings that make no sense: nothing if the implementation refuses them, which is all that can be asked.
+pub(crate) fn unless_refused(subject: &dyn Adapter, settings: &Settings) -> Checked<Option<Policy>> {
+    settings.needs().try_for_each(|capability| needs(subject, capability))?;
+    // A constructor that panics refuses.
+    match catch_unwind(AssertUnwindSafe(|| subject.policy(settings))) {
+        Ok(Ok(policy)) => Ok(Some(policy)),
+        Ok(Err(Unfit::NotExpressible(what))) => Err(Verdict::NotExpressible(what.to_owned())),
+        Ok(Err(Unfit::Refused(_))) | Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,186 @@
+use std::{
+    any::Any,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+};
+
+use evenkeel_testkit::World;
+
+use crate::Verdict;
+
+/// How often a paused rule is run.
+const RUNS: u32 = 3;
+
+/// What a check comes to: anything but a pass is an error, so that checks can be left with `?`.
+pub(crate) type Checked<T = ()> = Result<T, Verdict>;
+
+/// How much a rule matters, as in RFC 2119.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Level {
+    /// To break it is a bug.
+    Must,
+    /// To break it needs a reason.
+    Should,
+}
+
+/// What a rule needs to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tier {
+    /// Nothing: its time is virtual, and every run is the same.
+    Paused,
+    /// Several threads, and luck: a race that is there need not be found in each run.
+    Threads,
+    /// Real time, sockets or servers.
+    Real,
+}
+
+/// One rule of a specification, for implementations behind the adapter trait `A`.
+///
+/// # Examples
+/// ```
+/// use evenkeel_tck::{Level, Tier, retry};
+///
+/// let rule = retry::SUITE.rule("RETRY-10").unwrap();
+/// assert_eq!((rule.level, rule.tier), (Level::Must, Tier::Paused));
+/// assert_eq!(rule.text, "The delays grow by the factor, to within one percent.");
+/// ```
+#[non_exhaustive]
+pub struct Rule<A: ?Sized> {
+    /// Its number, never given to another rule: the heading in the specification, and the name of the test function.
+    pub id: &'static str,
+    /// How much it matters.
+    pub level: Level,
+    /// What it needs to be run.
+    pub tier: Tier,
+    /// The rule itself, in one sentence.
+    pub text: &'static str,
+    /// The rule that this one builds on: where that does not hold, this one is not put to the test.
+    pub after: Option<&'static str>,
+    check: Check<A>,
+}
+
+/// The test of a rule.
+pub(crate) enum Check<A: ?Sized> {
+    /// Run in a fresh world.
+    InWorld(for<'a> fn(&'a A) -> Pin<Box<dyn Future<Output = Checked> + 'a>>),
+    /// Makes its own worlds or runtimes.
+    Alone(fn(&A) -> Checked),
+}
+
+/// A rule whose id is the name of its function: `rule!(Must "RETRY-01" retry_01 "…")`.
+macro_rules! rule {
+    ($level:ident $id:literal $function:ident $text:literal) => {
+        rule!(@ $level Paused $id $function $text $crate::rule::Check::InWorld(|subject| Box::pin($function(subject))))
+    };
+    ($level:ident $id:literal alone $function:ident $text:literal) => {
+        rule!(@ $level Paused $id $function $text $crate::rule::Check::Alone($function))
+    };
+    ($level:ident $id:literal threads $function:ident $text:literal) => {
+        rule!(@ $level Threads $id $function $text $crate::rule::Check::Alone($function))
+    };
+    (@ $level:ident $tier:ident $id:literal $function:ident $text:literal $check:expr) => {{
+        const { assert!($crate::rule::is_named($id, stringify!($function))) };
+        $crate::Rule::new($id, $crate::Level::$level, $crate::Tier::$tier, $text, $check)
+    }};
+}
+pub(crate) use rule;
+
+/// Whether `RETRY-01` is the id for `retry_01`.
+pub(crate) const fn is_named(id: &str, function: &str) -> bool {
+    let (id, function) = (id.as_bytes(), function.as_bytes());
+    let mut at = 0;
+    while at < id.len() && at < function.len() {
+        let expected = if id[at] == b'-' { b'_' } else { id[at].to_ascii_lowercase() };
+        if function[at] != expected {
+            return false;
+        }
+        at += 1;
+    }
+    id.len() == function.len()
+}
+
+impl<A: ?Sized> Rule<A> {
+    pub(crate) const fn new(
+        id: &'static str,
+        level: Level,
+        tier: Tier,
+        text: &'static str,
+        check: Check<A>,
+    ) -> Self {
+        Self { id, level, tier, text, after: None, check }
+    }
+
+    pub(crate) const fn after(mut self, id: &'static str) -> Self {
+        self.after = Some(id);
+        self
+    }
+
+    /// Puts the rule to an implementation: a paused rule three times, each time in a fresh world.
+    ///
+    /// A panic, a task that is left alive and a deadlock are failures, too.
+    ///
+    /// # Panics
+    /// If called inside a runtime.
+    pub fn check(&self, subject: &A) -> Verdict {
+        let runs = if self.tier == Tier::Paused { RUNS } else { 1 };
+        let verdicts: Vec<Verdict> = (0..runs).map(|_| self.check_once(subject)).collect();
+        let passed = verdicts.iter().filter(|verdict| verdict.passed()).count();
+        match verdicts.into_iter().next() {
+            Some(verdict) if passed == 0 || verdict.passed() && passed == runs as usize => verdict,
+            _ => Verdict::Nondeterministic { passed: passed as u32, of: runs },
+        }
+    }
+
+    fn check_once(&self, subject: &A) -> Verdict {
+        // After a panic the world is gone, and the adapter is only asked to configure the implementation anew.
+        let outcome = catch_unwind(AssertUnwindSafe(|| match self.check {
+            Check::InWorld(check) => World::run(|_| check(subject)),
+            Check::Alone(check) => check(subject),
+        }));
+        match outcome {
+            Ok(Ok(())) => Verdict::Pass,
+            Ok(Err(verdict)) => verdict,
+            Err(payload) => Verdict::fail("no panic, no leak and no deadlock", panic_message(&*payload)),
+        }
+    }
+}
+
+/// The text of a panic.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic whose value is not text")
+        .to_owned()
+}
+
+impl<A: ?Sized> fmt::Debug for Rule<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rule")
+            .field("id", &self.id)
+            .field("level", &self.level)
+            .field("tier", &self.tier)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Must => "must",
+            Self::Should => "should",
+        })
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Paused => "paused",
+            Self::Threads => "threads",
+            Self::Real => "real",
+        })
+    }
+}

@@ -1,0 +1,82 @@
+use std::{fmt, process::Command};
+
+use crate::{Finding, Report, Rule, Verdict, child};
+
+/// The rules of one pattern, for implementations behind the adapter trait `A`.
+///
+/// # Examples
+/// Every rule is a heading of the specification:
+/// ```
+/// use evenkeel_tck::retry::SUITE;
+///
+/// assert!(SUITE.rules().all(|rule| SUITE.spec.contains(&format!("### {}\n", rule.id))));
+/// ```
+#[non_exhaustive]
+pub struct Suite<A: ?Sized + 'static> {
+    /// The prefix of the rules' ids.
+    pub pattern: &'static str,
+    /// The specification: each rule with its reason, and the bug that it comes from. Markdown.
+    pub spec: &'static str,
+    pub(crate) chapters: &'static [&'static [Rule<A>]],
+}
+
+impl<A: ?Sized> Suite<A> {
+    /// All rules, in the order of the specification.
+    pub fn rules(&self) -> impl Iterator<Item = &'static Rule<A>> + use<A> {
+        self.chapters.iter().copied().flatten()
+    }
+
+    /// The rule with this id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&'static Rule<A>> {
+        self.rules().find(|rule| rule.id == id)
+    }
+
+    /// Puts all rules to an implementation.
+    ///
+    /// # Panics
+    /// If called inside a runtime.
+    ///
+    /// # Examples
+    /// As in [the crate's documentation](crate).
+    pub fn run(&self, subject: &A) -> Report {
+        self.run_with_children(subject, |_| None)
+    }
+
+    /// As [`run`](Self::run), but rules for which `child` gives a command are run by that program, and may crash or
+    /// hang there: see [`child`](crate::child).
+    ///
+    /// # Panics
+    /// If called inside a runtime.
+    pub fn run_with_children(
+        &self,
+        subject: &A,
+        mut child: impl FnMut(&'static Rule<A>) -> Option<Command>,
+    ) -> Report {
+        let mut findings: Vec<Finding> = Vec::new();
+        for rule in self.rules() {
+            let broken = |finding: &&Finding| Some(finding.id) == rule.after && finding.verdict.failed();
+            let verdict = match (findings.iter().find(broken), child(rule)) {
+                (Some(Finding { id, .. }), _) => {
+                    Verdict::Untested(format!("it builds on {id}, which does not hold"))
+                }
+                (None, Some(command)) => child::run(command, child::LIMIT),
+                (None, None) => rule.check(subject),
+            };
+            findings.push(Finding {
+                id: rule.id,
+                level: rule.level,
+                tier: rule.tier,
+                text: rule.text,
+                verdict,
+            });
+        }
+        Report { findings }
+    }
+}
+
+impl<A: ?Sized> fmt::Debug for Suite<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suite").field("pattern", &self.pattern).finish_non_exhaustive()
+    }
+}

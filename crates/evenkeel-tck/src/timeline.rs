@@ -1,0 +1,61 @@
+use std::{
+    fmt::Display,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// A longer timeline is cut in the middle when it is printed.
+const PRINTED: usize = 24;
+
+/// What happened, and when: shared by all its clones.
+#[derive(Debug)]
+pub(crate) struct Timeline<E> {
+    start: Instant,
+    events: Arc<Mutex<Vec<(Duration, E)>>>,
+}
+
+impl<E> Clone for Timeline<E> {
+    fn clone(&self) -> Self {
+        Self { start: self.start, events: self.events.clone() }
+    }
+}
+
+impl<E: Clone + Display> Timeline<E> {
+    /// An empty one, which begins now.
+    pub(crate) fn start() -> Self {
+        Self { start: Instant::now(), events: Arc::default() }
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    pub(crate) fn note(&self, event: E) {
+        let at = self.elapsed();
+        self.events().push((at, event));
+    }
+
+    /// What `pick` takes of each event, in their order.
+    pub(crate) fn pick<T>(&self, pick: impl Fn(Duration, &E) -> Option<T>) -> Vec<T> {
+        self.events().iter().filter_map(|(at, event)| pick(*at, event)).collect()
+    }
+
+    /// A line for each event.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let events = self.events();
+        let line = |(at, event): &(Duration, E)| format!("{:>10} {event}", format!("{at:?}"));
+        if events.len() <= PRINTED {
+            return events.iter().map(line).collect();
+        }
+        let (head, rest) = events.split_at(PRINTED / 2);
+        let (cut, tail) = rest.split_at(rest.len() - PRINTED / 2);
+        let dots = format!("{:>10} {} more", "...", cut.len());
+        head.iter().map(line).chain([dots]).chain(tail.iter().map(line)).collect()
+    }
+
+    fn events(&self) -> MutexGuard<'_, Vec<(Duration, E)>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

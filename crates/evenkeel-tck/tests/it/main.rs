@@ -1,0 +1,4 @@
+//! The frame: verdicts, runs, dependence of rules; and the specification against the rules.
+
+mod frame;
+mod spec;

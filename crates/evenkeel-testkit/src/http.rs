@@ -1,0 +1,65 @@
+//! An HTTP server with a script, and a client for it in memory.
+//!
+//! | client | server | time |
+//! |---|---|---|
+//! | hyper-util's, by [`Server::client`] or a [`Connector`] | [`Server::mem`] | exact, on any machine |
+//! | any that takes a stream | [`Server::mem`] and [`MemNet::connect`](crate::net::MemNet::connect) | exact, on any machine |
+//! | reqwest and others that take a URL | [`Server::loopback`] | exact in the same runtime, on Linux |
+//!
+//! | the server | default | set by |
+//! |---|---|---|
+//! | gives a reply | once, and the last one for ever | [`Route::times`] |
+//! | answers what no route fits | 404, and fails the test at its end | [`Server::when`] for all the rest |
+//! | reads a body | up to 16 MiB; 413 beyond | |
+//! | faults below HTTP | none | [`Server::link`] |
+//!
+//! A flaky server is a script:
+//!
+//! ```
+//! use evenkeel_testkit::{World, http::{Method, Reply, Server}};
+//! use std::time::Duration;
+//!
+//! World::run(async |_| {
+//!     let server = Server::loopback().await.unwrap();
+//!     server
+//!         .on(Method::GET, "/report")
+//!         .reply(Reply::reset())
+//!         .then(Reply::new(503).retry_after(Duration::from_secs(1)))
+//!         .then(Reply::new(200).body("half of the report").cut_body(4))
+//!         .then(200)
+//!         .body("the report")
+//!         .expect(4);
+//!
+//!     // What is tested: it tries until it has a whole answer.
+//!     let fetch = async || reqwest::get(server.url("/report")).await?.error_for_status()?.text().await;
+//!     let report = loop {
+//!         match fetch().await {
+//!             Ok(report) => break report,
+//!             Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+//!         }
+//!     };
+//!     assert_eq!(report, "the report");
+//!     let at: Vec<u64> = server.calls().iter().map(|call| call.at.as_secs()).collect();
+//!     assert_eq!(at, [0, 1, 2, 3]);
+//! });
+//! ```
+
+pub use hyper::{HeaderMap, Method, Uri, body::Bytes};
+
+pub use self::{
+    call::Call,
+    client::{Client, Connector},
+    reply::Reply,
+    route::Route,
+    server::Server,
+};
+
+mod body;
+mod call;
+mod client;
+mod exchange;
+mod fault;
+mod path;
+mod reply;
+mod route;
+mod server;

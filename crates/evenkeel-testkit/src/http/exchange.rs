@@ -1,0 +1,168 @@
+//! From a call to its reply.
+
+use std::{
+    error::Error,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http_body_util::{BodyExt, Limited};
+use hyper::{Request, Response, body::Incoming};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    body::ReplyBody,
+    call::Call,
+    reply::{Fault, Reply},
+    route::Entry,
+};
+
+/// The largest body of a call that is read; larger ones get a 413.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// What a server answers, and what it was asked.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    start: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    routes: Arc<Vec<Arc<Entry>>>,
+    calls: Vec<Call>,
+    in_flight: usize,
+    peak_in_flight: usize,
+    panics: Vec<String>,
+}
+
+impl Exchange {
+    pub(super) fn new() -> Self {
+        Exchange { start: Instant::now(), state: Mutex::default() }
+    }
+
+    pub(super) fn add(&self, route: Arc<Entry>) {
+        Arc::make_mut(&mut self.state().routes).push(route);
+    }
+
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    pub(super) fn in_flight(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.in_flight, state.peak_in_flight)
+    }
+
+    /// What a test ought to know at its end.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let state = self.state();
+        let mut complaints: Vec<String> = state.routes.iter().filter_map(|route| route.missed()).collect();
+        let unmatched = state.calls.iter().filter(|call| !call.matched);
+        complaints.extend(
+            unmatched.map(|call| format!("no route for {} {} at {:?}", call.method, call.uri, call.at)),
+        );
+        complaints.extend_from_slice(&state.panics);
+        complaints
+    }
+
+    /// Records a call, and makes the reply to it.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<ReplyBody>, Broken> {
+        let at = self.start.elapsed();
+        let (call, in_flight) = self.clone().enter();
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, LARGEST_BODY).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                return reply(Reply::new(413), call);
+            }
+            // The client is gone.
+            Err(_) => return reply(Reply::eof(), call),
+        };
+        let mut recorded = Call {
+            at,
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+            body,
+            in_flight,
+            matched: false,
+            parameters: Vec::new(),
+        };
+        let answer = self.answer(&mut recorded);
+        recorded.matched = answer.is_some();
+        self.state().calls.push(recorded);
+        let answer = answer.unwrap_or_else(|| Reply::new(404).body("no route"));
+        if !answer.latency.is_zero() {
+            sleep(answer.latency).await;
+        }
+        reply(answer, call)
+    }
+
+    /// The reply of the first route that has one.
+    fn answer(&self, call: &mut Call) -> Option<Reply> {
+        let routes = self.state().routes.clone();
+        let found =
+            catch_unwind(AssertUnwindSafe(|| routes.iter().find_map(|route| route.answer(&mut *call))));
+        found.unwrap_or_else(|panic| {
+            // Whoever runs this task may not look at how it ends.
+            let complaint = format!("a route panicked at {} {} at {:?}", call.method, call.uri, call.at);
+            self.state().panics.push(complaint);
+            resume_unwind(panic)
+        })
+    }
+
+    /// A call is in flight: one of so many.
+    fn enter(self: Arc<Self>) -> (InFlight, usize) {
+        let mut state = self.state();
+        state.in_flight += 1;
+        state.peak_in_flight = state.peak_in_flight.max(state.in_flight);
+        let in_flight = state.in_flight;
+        drop(state);
+        (InFlight(self), in_flight)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reply(mut reply: Reply, call: InFlight) -> Result<Response<ReplyBody>, Broken> {
+    if let Some(fault) = reply.fault.take() {
+        return Err(Broken { reply: Box::new(reply), fault, _call: call });
+    }
+    let mut response = Response::new(ReplyBody::new(reply.body, reply.pace, call));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    Ok(response)
+}
+
+/// A call that is not over.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Exchange>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+    }
+}
+
+/// A reply that hyper cannot send: it becomes the error with which hyper gives the connection back.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) reply: Box<Reply>,
+    pub(super) fault: Fault,
+    _call: InFlight,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reply is a fault")
+    }
+}
+
+impl Error for Broken {}

@@ -1,0 +1,225 @@
+//! A server with a script.
+
+use std::{error::Error, io, panic::Location, sync::Arc, thread};
+
+use hyper::{Method, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::task::JoinSet;
+
+use super::{
+    call::Call,
+    client::{Client, Connector},
+    exchange::{Broken, Exchange},
+    fault::break_off,
+    path::Pattern,
+    route::{Entry, Matches, Route},
+};
+use crate::net::{
+    Link, MemListener, MemNet, MemStream,
+    owned::Owned,
+    tcp::{bind, carry_in},
+};
+
+/// An HTTP/1.1 server with scripted replies and faults, which records what it was asked.
+///
+/// It runs in the runtime of the test: in memory, for any client that takes a stream, or on loopback, for
+/// those that take only an address, as reqwest. Its latencies are tokio's, so exact under paused time; on
+/// loopback from tokio 1.53.3 on, on Linux.
+///
+/// Calls are answered by the first [`Route`] that fits and has a reply left; if there is none, with 404.
+/// Dropping the server ends its tasks and closes its connections. It then panics, unless the test does
+/// already, if a route was not called as [expected](Route::expect), a call matched none, or a closure of a
+/// route panicked.
+///
+/// # Why not just use wiremock?
+///
+/// It serves from a thread of its own, in real time: under paused time its clients time out before the
+/// answer can come. It has no faults below HTTP, and does not say when it was called.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_testkit::{World, assert_took, http::{Method, Server}, net::MemNet};
+/// use std::time::Duration;
+///
+/// World::run(async |_| {
+///     let net = MemNet::new();
+///     let server = Server::mem(&net, "api.test").unwrap();
+///     server.on(Method::GET, "/health").reply(200).latency(Duration::from_millis(200)).expect(2);
+///
+///     let client = server.client();
+///     for _ in 0..2 {
+///         let get = client.get("http://api.test/health".parse().unwrap());
+///         assert_eq!(assert_took!(get, Duration::from_millis(200)).unwrap().status(), 200);
+///     }
+///     let at: Vec<Duration> = server.calls().iter().map(|call| call.at).collect();
+///     assert_eq!(at, [Duration::ZERO, Duration::from_millis(200)]);
+///     assert_eq!(server.link().stats().opened, 1); // the client keeps its connection
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    net: MemNet,
+    address: String,
+    link: Link,
+    exchange: Arc<Exchange>,
+    _tasks: Vec<Owned>,
+}
+
+impl Server {
+    /// Starts a server in memory, on an address like `api.test:8080`; the port is 80 if it names none.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, if somebody listens there.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    pub fn mem(net: &MemNet, address: &str) -> io::Result<Self> {
+        let address = match address.contains(':') {
+            true => address.to_owned(),
+            false => format!("{address}:80"),
+        };
+        let exchange = Arc::new(Exchange::new());
+        let serving = Owned::spawn(serve(net.listen(&address)?, exchange.clone()));
+        Ok(Server { net: net.clone(), link: net.link(&address), address, exchange, _tasks: vec![serving] })
+    }
+
+    /// Starts a server on a free port of loopback.
+    ///
+    /// Behind the port there is a [`MemNet`] of its own, whose [`link`](Self::link) has all its faults.
+    ///
+    /// # Errors
+    ///
+    /// If there is no free port.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it has the server, it has started nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_testkit::{World, assert_took, http::{Method, Server}};
+    /// use std::time::Duration;
+    ///
+    /// World::run(async |_| {
+    ///     let server = Server::loopback().await.unwrap();
+    ///     server.on(Method::GET, "/users/{id}").reply(200).body("Ada").latency(Duration::from_secs(2));
+    ///     let get = async { reqwest::get(server.url("/users/1")).await?.text().await };
+    ///     assert_eq!(assert_took!(get, Duration::from_secs(2)).unwrap(), "Ada");
+    /// });
+    /// ```
+    pub async fn loopback() -> io::Result<Self> {
+        let listener = bind().await?;
+        let net = MemNet::new();
+        let mut server = Self::mem(&net, &listener.local_addr()?.to_string())?;
+        server._tasks.push(Owned::spawn(carry_in(listener, net, server.address.clone())));
+        Ok(server)
+    }
+
+    /// A route for this method and path; it answers as soon as it has a reply.
+    ///
+    /// The path is one without a query. `{name}` stands for any one segment of it, and `{*name}`, at the
+    /// end, for all the rest; [`Call::parameter`] gives what they stand for.
+    ///
+    /// # Panics
+    ///
+    /// If that is no path: if it does not begin with a slash, or a wildcard is not a whole segment.
+    #[must_use = "a route without a reply answers nothing"]
+    #[track_caller]
+    pub fn on(&self, method: Method, path: &str) -> Route {
+        let shown = format!("{method} {path}");
+        self.route(Some(method), Matches::Path(Pattern::new(path)), shown)
+    }
+
+    /// A route for the calls that `matches` holds for.
+    #[must_use = "a route without a reply answers nothing"]
+    #[track_caller]
+    pub fn when(&self, matches: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Route {
+        self.route(None, Matches::Call(Box::new(matches)), "a route of its own".to_owned())
+    }
+
+    /// The URL of a path: `http://api.test:80/users`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A client that reaches all servers of the network, and keeps its connections.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Connector::new(&self.net).client()
+    }
+
+    /// The link that clients come by, unless they are on a [host](MemNet::at) of their own: its faults, and
+    /// its counts.
+    #[must_use]
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// All calls so far, in the order in which they had arrived as a whole.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.exchange.calls()
+    }
+
+    /// How many calls are in flight: arrived, and their reply not yet sent.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.exchange.in_flight().0
+    }
+
+    /// The most calls that were in flight at once.
+    #[must_use]
+    pub fn peak_in_flight(&self) -> usize {
+        self.exchange.in_flight().1
+    }
+
+    #[track_caller]
+    fn route(&self, method: Option<Method>, matches: Matches, shown: String) -> Route {
+        let entry = Arc::new(Entry::new(method, matches, shown, Location::caller()));
+        self.exchange.add(entry.clone());
+        Route::new(entry)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The tasks end as soon as the runtime comes to them; another server may start at once.
+        self.net.free(&self.address);
+        let complaints = self.exchange.complaints();
+        if !complaints.is_empty() && !thread::panicking() {
+            panic!(
+                "the server {} was not called as it should be:\n  {}",
+                self.address,
+                complaints.join("\n  ")
+            );
+        }
+    }
+}
+
+async fn serve(mut listener: MemListener, exchange: Arc<Exchange>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = listener.accept().await;
+        while connections.try_join_next().is_some() {}
+        connections.spawn(converse(stream, exchange.clone()));
+    }
+}
+
+/// Serves a connection until it ends, or a fault ends it.
+async fn converse(stream: MemStream, exchange: Arc<Exchange>) {
+    let service = service_fn(move |request| exchange.clone().serve(request));
+    let mut connection =
+        http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service);
+    // What else ends a connection is the client's doing, and the client sees it.
+    let Err(error) = (&mut connection).await else { return };
+    if let Some(broken) = error.source().and_then(|source| source.downcast_ref::<Broken>()) {
+        let stream = connection.into_parts().io.into_inner();
+        // The client may be gone before it is over.
+        let _ = break_off(&broken.reply, &broken.fault, stream).await;
+    }
+}

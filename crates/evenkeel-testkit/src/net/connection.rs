@@ -1,0 +1,197 @@
+//! A connection: two pipes, and what happens to both.
+
+use std::{
+    io::{self, ErrorKind, IoSlice},
+    task::{Poll, Waker},
+};
+
+use tokio::{io::ReadBuf, time::Instant};
+
+use super::{
+    pipe::{End, Pipe},
+    schedule::later,
+    toxics::Toxics,
+    waiter::{Wait, Woken},
+    way::{Pair, Way},
+};
+
+/// A connection between two streams, each named after the direction that it writes to.
+#[derive(Debug)]
+pub(super) struct Connection {
+    opened: Instant,
+    pipes: Pair<Pipe>,
+    /// The streams that are dropped.
+    gone: Pair<bool>,
+    /// Ended by the link.
+    broken: bool,
+}
+
+/// The toxics of one direction, and since when they are in force.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    pub(super) toxics: Toxics,
+    pub(super) since: Instant,
+}
+
+/// The present: the time, and what the link does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now<'a> {
+    pub(super) at: Instant,
+    pub(super) rules: &'a Pair<Rule>,
+}
+
+impl Connection {
+    pub(super) fn new(opened: Instant, pipes: Pair<Pipe>) -> Self {
+        Connection { opened, pipes, gone: Pair::default(), broken: false }
+    }
+
+    /// Whether both streams are there, and the link has not ended it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.gone.up && !self.gone.down && !self.broken
+    }
+
+    /// Whether nobody can notice any more what happens to it.
+    pub(super) fn is_over(&self) -> bool {
+        self.gone.up && self.gone.down
+    }
+
+    /// How many bytes were sent.
+    pub(super) fn sent(&self, way: Way) -> u64 {
+        self.pipes.get(way).sent()
+    }
+
+    pub(super) fn read(
+        &mut self,
+        way: Way,
+        now: Now<'_>,
+        waker: &Waker,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let held_back = self.holds(way, now);
+        let pipe = self.pipes.get_mut(way);
+        let result = if held_back { Poll::Pending } else { pipe.read(now.at, buf) };
+        pipe.reader.attend(result.is_pending().then_some(waker));
+        result
+    }
+
+    pub(super) fn write(
+        &mut self,
+        way: Way,
+        now: Now<'_>,
+        waker: &Waker,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = self.try_write(way, now, slices);
+        self.pipes.get_mut(way).writer.attend(result.is_pending().then_some(waker));
+        result
+    }
+
+    fn try_write(&mut self, way: Way, now: Now<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let told = self.pipes.get(way.back()).broken(now.at).filter(|_| !self.holds(way.back(), now));
+        let pipe = self.pipes.get_mut(way);
+        let own = pipe.is_ended().then_some(ErrorKind::BrokenPipe);
+        if let Some(kind) = told.or(own) {
+            return Poll::Ready(Err(kind.into()));
+        }
+        if slices.iter().all(|slice| slice.is_empty()) {
+            return Poll::Ready(Ok(0));
+        }
+        match pipe.write(now.at, &now.rules.get(way).toxics, slices) {
+            0 => Poll::Pending,
+            taken => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    /// The stream writes no more.
+    pub(super) fn shut_down(&mut self, way: Way, now: Now<'_>) {
+        let pipe = self.pipes.get_mut(way);
+        if !pipe.is_ended() {
+            pipe.end(now.at, &now.rules.get(way).toxics, End::Shutdown);
+        }
+    }
+
+    /// The stream is gone.
+    pub(super) fn leave(&mut self, way: Way, now: Now<'_>, end: End) {
+        *self.gone.get_mut(way) = true;
+        let pipe = self.pipes.get_mut(way);
+        pipe.end(now.at, &now.rules.get(way).toxics, end);
+        pipe.writer.take();
+        let back = self.pipes.get_mut(way.back());
+        back.abandon();
+        back.reader.take();
+    }
+
+    /// Ends it from outside, for both streams.
+    pub(super) fn break_off(&mut self, at: Instant, end: End, now: Now<'_>) {
+        if self.broken {
+            return;
+        }
+        for way in Way::BOTH {
+            let held_back = self.holds(way, now);
+            let pipe = self.pipes.get_mut(way);
+            if held_back {
+                pipe.discard();
+            }
+            pipe.break_off(at, end);
+        }
+        self.broken = true;
+    }
+
+    /// Lets something happen, and what follows from it.
+    pub(super) fn act<T>(&mut self, now: Now<'_>, act: impl FnOnce(&mut Self, Now<'_>) -> T) -> (T, Woken) {
+        self.catch_up(now);
+        let result = act(self, now);
+        self.catch_up(now);
+        (result, self.rouse(now))
+    }
+
+    /// Lets happen what the link has in store until now.
+    pub(super) fn catch_up(&mut self, now: Now<'_>) {
+        if self.broken {
+            return;
+        }
+        let passed = |way: Way, limit: Option<u64>| limit.is_some_and(|limit| self.sent(way) >= limit);
+        let limited = |end: End, limit: fn(&Toxics) -> Option<u64>| {
+            let any = Way::BOTH.into_iter().any(|way| passed(way, limit(&now.rules.get(way).toxics)));
+            any.then_some((now.at, end))
+        };
+        let due = self.due(now.rules).filter(|(at, _)| *at <= now.at);
+        let due = due.or_else(|| limited(End::Reset, |toxics| toxics.reset_data));
+        let due = due.or_else(|| limited(End::Close, |toxics| toxics.limit_data));
+        if let Some((at, end)) = due {
+            self.break_off(at, end, now);
+        }
+    }
+
+    /// Wakes whoever waits no longer, and sets the alarms of the others.
+    fn rouse(&mut self, now: Now<'_>) -> Woken {
+        let mut woken = Woken::default();
+        let due = self.due(now.rules).map_or(Wait::Open, |(at, _)| Wait::until(at, now.at));
+        for way in Way::BOTH {
+            let held_back = self.holds(way, now);
+            let pipe = self.pipes.get_mut(way);
+            let readable = if held_back { Wait::Open } else { pipe.readable(now.at) };
+            let writable = if pipe.is_writable() { Wait::Over } else { Wait::Open };
+            woken.add(pipe.reader.set(readable.or(due)));
+            woken.add(pipe.writer.set(writable.or(due)));
+        }
+        woken
+    }
+
+    /// When the link ends it by the clock, and how.
+    fn due(&self, rules: &Pair<Rule>) -> Option<(Instant, End)> {
+        let ends = |way: Way| {
+            let Rule { toxics, since } = rules.get(way);
+            let since = self.opened.max(*since);
+            let timeout = toxics.timeout.map(|after| (later(since, after), End::Close));
+            let reset = toxics.reset_peer.map(|after| (later(since, after), End::Reset));
+            [timeout, reset]
+        };
+        Way::BOTH.into_iter().flat_map(ends).flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Whether what has arrived is held back.
+    fn holds(&self, way: Way, now: Now<'_>) -> bool {
+        !self.broken && now.rules.get(way).toxics.holds()
+    }
+}

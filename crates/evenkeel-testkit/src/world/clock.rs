@@ -1,0 +1,53 @@
+//! What moves the clock of a world.
+
+use std::time::Duration;
+
+/// What moves the clock of a [`World`](crate::World).
+///
+/// | clock | moves | for |
+/// |---|---|---|
+/// | [`Exact`](Clock::Exact) | when nothing can run, to the next timer | all that lives in the world: tasks, in-memory and same-runtime loopback connections |
+/// | [`Quiet`](Clock::Quiet) | when nothing has run for a while of real time, to the next timer | peers in other threads and processes |
+/// | [`Real`](Clock::Real) | as real time does | what is timed by others |
+///
+/// # Why not just use `Exact` everywhere?
+///
+/// A paused clock jumps to the next timer as soon as nothing can run. While a peer in another thread works
+/// on its answer, nothing can run: every timeout fires at once. For peers *in* the runtime there is no such
+/// moment; on a loopback connection since tokio 1.53.3 (an older one jumps while bytes are in the kernel), and
+/// with `TCP_NODELAY`: without it a kernel delays acknowledgements for which a sender waits, by 40 ms on Linux.
+///
+/// # Examples
+///
+/// A thread answers when it likes, and an hour passes all the same:
+///
+/// ```
+/// use evenkeel_testkit::{Clock, World, assert_took};
+/// use std::time::Duration;
+/// use tokio::{sync::oneshot, time::{sleep, timeout}};
+///
+/// World::builder().clock(Clock::Quiet(Duration::from_millis(20))).run(async |_| {
+///     let (answer, answered) = oneshot::channel();
+///     std::thread::spawn(move || answer.send(42));
+///     let answered = timeout(Duration::from_secs(5), answered);
+///     assert_eq!(assert_took!(answered, Duration::ZERO), Ok(Ok(42)));
+///     assert_took!(sleep(Duration::from_secs(3600)), Duration::from_secs(3600));
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Clock {
+    /// Stands still while anything can run, and then jumps to the next timer. The default.
+    #[default]
+    Exact,
+    /// Stands still until nothing has run for this much real time, and then jumps to the next timer.
+    ///
+    /// It is a guess, and a good one: a peer that is silent for longer is taken for one that says nothing
+    /// more. 20 ms are enough for peers on the same machine. They are counted in naps of the world's thread,
+    /// and so last longer where that thread has to wait for its turn. Each step of the clock at which
+    /// something runs costs the quiet once more, in real time. What peers do takes no virtual time, so their
+    /// own delays are not seen.
+    Quiet(Duration),
+    /// Moves by itself, as in production. What is left to run at the end of the body gets a second.
+    Real,
+}

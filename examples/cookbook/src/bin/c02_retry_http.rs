@@ -1,0 +1,65 @@
+//! Which HTTP answers are worth a retry, and when? Those that say so: the status is classified, `Retry-After` is
+//! obeyed in both of its forms, and a request that may have taken effect is not sent twice.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::{
+    cell::Cell,
+    error, fmt,
+    time::{Duration, SystemTime},
+};
+
+use evenkeel_retry::{Policy, Verdict, http::retry_after};
+
+static POLICY: Policy =
+    Policy::exponential(Duration::from_millis(50), Duration::from_secs(2)).max_attempts(4);
+
+/// An answer that is not a success, as `error_for_status` of an HTTP client gives it.
+#[derive(Debug)]
+struct Status {
+    code: u16,
+    retry_after: Option<&'static str>,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}", self.code)
+    }
+}
+
+impl error::Error for Status {}
+
+#[expect(clippy::disallowed_methods, reason = "an HTTP-date can only be compared with the wall clock")]
+fn classify(status: &Status) -> Verdict {
+    let asked = status.retry_after.and_then(|value| retry_after(value, SystemTime::now()));
+    match (status.code, asked) {
+        (429 | 503, Some(wait)) => Verdict::RetryAfter(wait),
+        (408 | 429 | 500 | 502..=504, _) => Verdict::Retry,
+        _ => Verdict::Permanent,
+    }
+}
+
+/// Is busy once, fails once, and answers.
+async fn get(calls: &Cell<usize>) -> Result<&'static str, Status> {
+    let answers = [Err((429, Some("1"))), Err((502, None)), Ok("hello")];
+    let answer = answers[calls.get()];
+    calls.set(calls.get() + 1);
+    answer.map_err(|(code, retry_after)| Status { code, retry_after })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn error::Error>> {
+    let calls = Cell::new(0);
+    let body = POLICY
+        .run(|| get(&calls))
+        .classify(classify)
+        .observe(|retry| println!("{:?}: again in {:?}", retry.error, retry.delay))
+        .await?;
+    println!("{body}");
+
+    // A payment is not safe to repeat: after a 502 nobody knows whether it was made.
+    calls.set(1);
+    if let Err(gave_up) = POLICY.run(|| get(&calls)).classify(classify).at_most_once().await {
+        println!("{gave_up}");
+    }
+    Ok(())
+}

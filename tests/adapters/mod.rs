@@ -1,0 +1,21 @@
+//! Implementations behind the adapter traits of evenkeel-tck: ours, and the peers of each pattern.
+//!
+//! An adapter follows its peer's documentation, and adds nothing. A rule that a peer fails is a claim about somebody
+//! else's work: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
+
+pub(crate) mod retry;
+
+/// An implementation, and what is known of it besides what the rules find.
+pub(crate) struct Peer<A: ?Sized + 'static> {
+    /// What it is called in the scoreboard.
+    pub(crate) name: &'static str,
+    /// Its package, whose version the scoreboard tells.
+    pub(crate) package: &'static str,
+    /// The documentation that the adapter follows.
+    pub(crate) docs: &'static str,
+    pub(crate) adapter: &'static A,
+    /// Rules in which it may crash, hang or spin: these run in a process of their own.
+    pub(crate) isolated: &'static [&'static str],
+    /// Rules that it fails, and why.
+    pub(crate) fails: &'static [(&'static str, &'static str)],
+}

@@ -1,0 +1,174 @@
+//! tower: `Retry` over a service, with a policy of one's own as in the documentation of `Policy` and of `budget`.
+
+use std::{
+    future::ready,
+    hash::{BuildHasher, DefaultHasher, Hasher, RandomState},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use evenkeel_tck::retry::{
+    Adapter, Budget as Wanted, Capability, GaveUp, Growth, Hint, Jitter, Operation, Policy, Refused,
+    Settings, Unfit,
+};
+use tower::{
+    BoxError, Service, ServiceExt,
+    retry::{
+        self, Retry,
+        backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff},
+        budget::{Budget, TpsBudget},
+    },
+    service_fn,
+    timeout::Timeout,
+    util::rng::HasherRng,
+};
+
+use super::NO_SUCH_SETTING;
+use crate::adapters::Peer;
+
+pub(super) const PEER: Peer<dyn Adapter> = Peer {
+    name: "tower",
+    package: "tower",
+    docs: "https://docs.rs/tower/0.5.3/tower/retry/trait.Policy.html",
+    adapter: &Tower,
+    isolated: &[],
+    fails: &[
+        ("RETRY-16", "the factor stops at 2^32 - 1 (`ExponentialBackoff::base`)"),
+        ("RETRY-20", "`ResponseFuture::poll` goes on while the service and the policy's future are ready"),
+        ("RETRY-26", "jitter is cut to what is left below the maximum (`ExponentialBackoff::jitter`)"),
+        (
+            "RETRY-28",
+            "calls draw from clones of one generator: `make_backoff` clones it, and `Retry` the policy for each request",
+        ),
+        (
+            "RETRY-31",
+            "seconds and nanoseconds are multiplied apart, and cut to integers (`ExponentialBackoff::jitter`)",
+        ),
+        (
+            "RETRY-48",
+            "a share is one in a whole number: 0.6 and 0.9 are 1 (`TpsBudget::new`; tower-rs/tower#857)",
+        ),
+        ("RETRY-49", "what was withdrawn cannot be given back (`Budget`)"),
+        ("RETRY-52", "the sum is read, and then the withdrawal written (`TpsBudget::try_get`)"),
+    ],
+};
+
+struct Tower;
+
+impl Adapter for Tower {
+    fn supports(&self, capability: Capability) -> Result<(), &'static str> {
+        match capability {
+            Capability::Jitter | Capability::Seed | Capability::AttemptTimeout | Capability::Budget => Ok(()),
+            Capability::RetryAfter | Capability::Observer => Err("the policy is the user's own code"),
+            _ => Err(NO_SUCH_SETTING),
+        }
+    }
+
+    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+        let retries = settings.max_attempts.checked_sub(1);
+        let retries = retries.ok_or(Unfit::NotExpressible("the policy counts attempts itself"))?;
+        let policy = Attempts { retries, backoff: backoff(settings)?, budget: settings.budget.map(budget) };
+        let limit = settings.attempt_timeout;
+        Ok(Policy::new(move |operation: Operation| {
+            let (policy, service) = (policy.clone(), service_fn(move |()| operation.call()));
+            async move {
+                let response = match limit {
+                    Some(limit) => call(policy, Timeout::new(service, limit)).await,
+                    None => call(policy, service.map_err(BoxError::from)).await,
+                };
+                // Anything else is the error of `Timeout`.
+                response.map_err(|error| GaveUp::new(error.downcast_ref().copied()))
+            }
+        }))
+    }
+}
+
+async fn call<S>(policy: Attempts, service: S) -> Result<u32, BoxError>
+where
+    S: Service<(), Response = u32, Error = BoxError> + Clone,
+{
+    Retry::new(policy, service).oneshot(()).await
+}
+
+#[derive(Clone)]
+struct Attempts {
+    retries: u32,
+    backoff: Option<ExponentialBackoff<HasherRng<Seed>>>,
+    budget: Option<Arc<TpsBudget>>,
+}
+
+impl retry::Policy<(), u32, BoxError> for Attempts {
+    type Future = Pin<Box<dyn Future<Output = ()>>>;
+
+    fn retry(&mut self, (): &mut (), result: &mut Result<u32, BoxError>) -> Option<Self::Future> {
+        let Err(error) = result else {
+            self.budget.iter().for_each(|budget| budget.deposit());
+            return None;
+        };
+        if error.downcast_ref().is_some_and(|error: &Refused| error.hint == Hint::Permanent) {
+            return None;
+        }
+        self.retries = self.retries.checked_sub(1)?;
+        if self.budget.as_ref().is_some_and(|budget| !budget.withdraw()) {
+            return None;
+        }
+        Some(match &mut self.backoff {
+            Some(backoff) => Box::pin(backoff.next_backoff()),
+            None => Box::pin(ready(())),
+        })
+    }
+
+    fn clone_request(&mut self, (): &()) -> Option<()> {
+        Some(())
+    }
+}
+
+/// No backoff where there is no delay: its longest must not be zero.
+fn backoff(settings: &Settings) -> Result<Option<ExponentialBackoff<HasherRng<Seed>>>, Unfit> {
+    let longest = match settings.growth {
+        Growth::Fixed if settings.initial.is_zero() => return Ok(None),
+        Growth::Fixed => settings.initial,
+        Growth::Exponential(2.0) => settings.cap,
+        _ => return Err(Unfit::NotExpressible("delays always double")),
+    };
+    let jitter = match settings.jitter {
+        None => 0.0,
+        Some(Jitter::Percent(percent)) => f64::from(percent) / 100.0,
+        // The default of `ExponentialBackoffMaker`.
+        Some(_) => 0.99,
+    };
+    let hasher = settings.seed.map_or_else(|| Seed::Random(RandomState::new()), Seed::Fixed);
+    let maker =
+        ExponentialBackoffMaker::new(settings.initial, longest, jitter, HasherRng::with_hasher(hasher));
+    Ok(Some(maker.map_err(|error| Unfit::Refused(error.to_string()))?.make_backoff()))
+}
+
+/// The reserve is what comes back in the time that deposits are kept.
+fn budget(wanted: Wanted) -> Arc<TpsBudget> {
+    let kept = if wanted.reserve.is_multiple_of(10) { 10 } else { 1 };
+    let per_second = wanted.reserve / kept;
+    Arc::new(TpsBudget::new(Duration::from_secs(kept.into()), per_second, wanted.percent as f32 / 100.0))
+}
+
+/// Where `HasherRng` takes its numbers from: by default a `RandomState`.
+#[derive(Clone)]
+enum Seed {
+    Random(RandomState),
+    Fixed(u64),
+}
+
+impl BuildHasher for Seed {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        match self {
+            Self::Random(state) => state.build_hasher(),
+            Self::Fixed(seed) => {
+                let mut hasher = DefaultHasher::new();
+                hasher.write_u64(*seed);
+                hasher
+            }
+        }
+    }
+}

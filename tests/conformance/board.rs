@@ -1,0 +1,234 @@
+//! The scoreboard: what came of all rules for all peers, as a table and as data.
+
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+
+use evenkeel_tck::{Finding, Score, Tier, Verdict};
+use serde_json::{Map, Value, json};
+
+use crate::pattern::{Column, Pattern};
+
+const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+
+const PREFACE: &str = "# Scoreboard
+
+What came of the rules of [evenkeel-tck](../crates/evenkeel-tck) for ours and for the peers, written by
+`cargo xtask conformance --save`; a test compares it. `cargo xtask conformance --peer NAME` shows how a rule is broken.
+
+✓ holds · ✗ broken · – the implementation does not have it · ○ the implementation has no words for it · ? not tested
+
+A score counts ✓ and ✗ alone. An adapter ([adapters/](adapters)) follows its peer's documentation, and each ✗ was read in
+the peer's source; where one is wrong nevertheless, it is our bug, and a correction is welcome.
+";
+
+pub(crate) struct Board {
+    patterns: Vec<(&'static str, Vec<Column>)>,
+}
+
+impl Board {
+    /// Runs the rules of all patterns, or of one, for all peers, or for one.
+    pub(crate) fn of(patterns: &[&dyn Pattern], name: Option<&str>, peer: Option<&str>) -> Self {
+        let wanted = patterns.iter().filter(|pattern| name.is_none_or(|name| pattern.name() == name));
+        let patterns = wanted.map(|pattern| (pattern.name(), pattern.columns(peer)));
+        Self { patterns: patterns.filter(|(_, columns)| !columns.is_empty()).collect() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.patterns.iter().flat_map(|(_, columns)| columns)
+    }
+
+    /// The reports in full.
+    pub(crate) fn reports(&self) -> String {
+        self.columns().map(|column| format!("{}: {}", column.name, column.report)).collect()
+    }
+
+    pub(crate) fn save(&self) -> Result<(), String> {
+        self.unexplained()?;
+        for (name, text) in self.files()? {
+            fs::write(Path::new(FOLDER).join(name), text).map_err(|error| format!("{name}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let ours = self.columns().filter(|column| column.name == "evenkeel");
+        if let Some(ours) = ours.into_iter().find(|column| !column.report.is_clean()) {
+            return Err(format!("evenkeel breaks a rule\n{}", ours.report));
+        }
+        self.unexplained()?;
+        for (name, text) in self.files()? {
+            let committed = fs::read_to_string(Path::new(FOLDER).join(name)).unwrap_or_default();
+            if let Some(difference) = difference(&committed, &text) {
+                return Err(format!(
+                    "tests/{name} is another one: run `cargo xtask conformance --save`, and read what has changed\n\
+                     {difference}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn files(&self) -> Result<[(&'static str, String); 2], String> {
+        Ok([("scoreboard.json", self.json()?), ("scoreboard.md", self.markdown()?)])
+    }
+
+    /// Every failure of a peer is explained in its adapter, and nothing else is.
+    fn unexplained(&self) -> Result<(), String> {
+        let mut wrong = String::new();
+        for Column { name, fails, report, .. } in self.columns() {
+            for finding in &report.findings {
+                let is_explained = fails.iter().any(|(rule, _)| *rule == finding.id);
+                if finding.verdict.failed() && !is_explained {
+                    let _ = writeln!(
+                        wrong,
+                        "{name} fails {}; say why in its adapter: {}",
+                        finding.id, finding.verdict
+                    );
+                }
+                if finding.tier == Tier::Paused && is_explained && !finding.verdict.failed() {
+                    let _ = writeln!(
+                        wrong,
+                        "{name}'s adapter says why it fails {}; it does not: {}",
+                        finding.id, finding.verdict
+                    );
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    fn json(&self) -> Result<String, String> {
+        let (mut rules, mut versions) = (BTreeMap::new(), BTreeMap::new());
+        for (_, columns) in &self.patterns {
+            for column in columns {
+                versions.insert(column.name, version(column.package)?);
+                for finding in &column.report.findings {
+                    let results: &mut BTreeMap<_, _> =
+                        &mut rules.entry(finding.id).or_insert_with(|| (finding, BTreeMap::new())).1;
+                    results.insert(column.name, verdict(column, finding).name());
+                }
+            }
+        }
+        let rules = rules.into_iter().map(|(id, (finding, results))| {
+            let Finding { level, tier, text, .. } = finding;
+            let (level, tier) = (level.to_string(), tier.to_string());
+            (id.to_owned(), json!({"level": level, "results": results, "text": text, "tier": tier}))
+        });
+        let board = json!({"rules": rules.collect::<Map<String, Value>>(), "versions": versions});
+        Ok(format!("{board:#}\n"))
+    }
+
+    pub(crate) fn markdown(&self) -> Result<String, String> {
+        let mut text = PREFACE.to_owned();
+        for (pattern, columns) in &self.patterns {
+            let names: Vec<String> = columns
+                .iter()
+                .map(|column| Ok(format!("{} {}", column.name, version(column.package)?)))
+                .collect::<Result<_, String>>()?;
+            let _ = writeln!(text, "\n## {pattern}\n\n| rule | level | | {} |", names.join(" | "));
+            let _ = writeln!(text, "|---|---|---|{}", ":-:|".repeat(columns.len()));
+            for (row, Finding { id, level, text: rule, .. }) in columns[0].report.findings.iter().enumerate()
+            {
+                let cells = columns.iter().map(|column| mark(&verdict(column, &column.report.findings[row])));
+                let cells = cells.collect::<Vec<_>>().join(" | ");
+                let _ = writeln!(text, "| [{id}] | {level} | {rule} | {cells} |");
+            }
+            let scores = columns.iter().map(|column| score(column).to_string()).collect::<Vec<_>>();
+            let _ = writeln!(text, "| **score** | | | {} |", scores.join(" | "));
+            for column in columns {
+                text.push_str(&remarks(column));
+            }
+            text.push('\n');
+            for Finding { id, .. } in &columns[0].report.findings {
+                let anchor = id.to_lowercase();
+                let _ = writeln!(text, "[{id}]: ../crates/evenkeel-tck/spec/{pattern}.md#{anchor}");
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// A race need not be found in each run: where its source shows it, the rule is broken all the same.
+fn verdict(column: &Column, finding: &Finding) -> Verdict {
+    let known = column.fails.iter().find(|(rule, _)| *rule == finding.id);
+    match known {
+        Some((_, why)) if finding.tier == Tier::Threads && finding.verdict.passed() => {
+            Verdict::Fail { expected: finding.text.to_owned(), got: (*why).to_owned(), timeline: Vec::new() }
+        }
+        _ => finding.verdict.clone(),
+    }
+}
+
+fn score(column: &Column) -> Score {
+    let verdicts: Vec<Verdict> =
+        column.report.findings.iter().map(|finding| verdict(column, finding)).collect();
+    Score::of(&verdicts)
+}
+
+fn mark(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "✓",
+        Verdict::Unsupported(_) => "–",
+        Verdict::NotExpressible(_) => "○",
+        failed if failed.failed() => "✗",
+        _ => "?",
+    }
+}
+
+/// Why a peer fails, and what could not be asked of it; nothing for one that keeps all rules.
+fn remarks(column: &Column) -> String {
+    let mut text = String::new();
+    for (rule, why) in column.fails {
+        let _ = writeln!(text, "- ✗ [{rule}]: {why}");
+    }
+    let mut unasked: Vec<(String, Vec<&str>)> = Vec::new();
+    for finding in &column.report.findings {
+        let why = match finding.verdict {
+            Verdict::Pass => continue,
+            ref failed if failed.failed() => continue,
+            ref other => other.to_string(),
+        };
+        match unasked.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, rules)) => rules.push(finding.id),
+            None => unasked.push((why, vec![finding.id])),
+        }
+    }
+    for (why, rules) in unasked {
+        let rules: Vec<String> = rules.iter().map(|rule| format!("[{rule}]")).collect();
+        let _ = writeln!(text, "- {}: {why}", rules.join(", "));
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n### {}\n\nBy [its documentation]({}).\n\n{text}", column.name, column.docs)
+    }
+}
+
+/// The version that is locked.
+fn version(package: &str) -> Result<String, String> {
+    let path = Path::new(FOLDER).join("../Cargo.lock");
+    let lock = fs::read_to_string(path).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let entry = format!("name = \"{package}\"\nversion = \"");
+    let found = lock.split_once(&entry).and_then(|(_, rest)| rest.split_once('"'));
+    found.map(|(version, _)| version.to_owned()).ok_or_else(|| format!("{package} is not in Cargo.lock"))
+}
+
+/// The first line that is not the same.
+fn difference(committed: &str, fresh: &str) -> Option<String> {
+    let (mut old, mut new) = (committed.lines(), fresh.lines());
+    let mut number = 0;
+    loop {
+        number += 1;
+        match (old.next(), new.next()) {
+            (None, None) => return None,
+            (old, new) if old == new => {}
+            (old, new) => {
+                let (old, new) = (old.unwrap_or("(the end)"), new.unwrap_or("(the end)"));
+                return Some(format!("line {number}\n- {old}\n+ {new}"));
+            }
+        }
+    }
+}

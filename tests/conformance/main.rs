@@ -1,0 +1,103 @@
+//! The reference suite, run against ours and the peers.
+//!
+//! ```text
+//! conformance [PATTERN] [--peer NAME] [--save]   prints the scoreboard, or one peer's report; --save writes it to tests/
+//! conformance check                              fails if ours breaks a rule, or if the scoreboard is another one
+//! conformance faults                             fails if a planted fault is not found, or a rule finds none
+//! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
+//! ```
+
+#![expect(clippy::print_stdout, reason = "a command: it prints")]
+
+#[path = "../adapters/mod.rs"]
+mod adapters;
+mod board;
+#[path = "../faulty/mod.rs"]
+mod faulty;
+mod pattern;
+
+use std::{env, io, process::ExitCode, thread};
+
+use evenkeel_tck::{child, retry};
+
+use self::{
+    board::Board,
+    pattern::{Entry, Pattern},
+};
+
+/// Each pattern with its rules, its peers, and the faults that its rules must find.
+const PATTERNS: &[&dyn Pattern] = &[&Entry {
+    suite: &retry::SUITE,
+    peers: &adapters::retry::PEERS,
+    sound: faulty::retry::SOUND,
+    planted: faulty::retry::PLANTED,
+}];
+
+fn main() -> ExitCode {
+    silence_panics_of_subjects();
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match *arguments {
+        ["check"] => check(),
+        ["faults"] => faults(),
+        ["child", subject, rule] => run_child(subject, rule),
+        _ => show(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A panic of a subject is a verdict, and printed as one.
+fn silence_panics_of_subjects() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() == Some("main") {
+            hook(panic);
+        }
+    }));
+}
+
+fn show(arguments: &[&str]) -> Result<(), String> {
+    let (mut name, mut peer, mut save) = (None, None, false);
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "--peer" => peer = Some(*words.next().ok_or("--peer of which name?")?),
+            "--save" => save = true,
+            word if word.starts_with('-') || name.is_some() => return Err(format!("what is `{word}`?")),
+            word => name = Some(word.to_uppercase()),
+        }
+    }
+    if save && (name.is_some() || peer.is_some()) {
+        return Err("--save is for the whole scoreboard".to_owned());
+    }
+    let board = Board::of(PATTERNS, name.as_deref(), peer);
+    if board.is_empty() {
+        return Err("there is no such pattern or peer".to_owned());
+    }
+    match peer {
+        Some(_) => print!("{}", board.reports()),
+        None => print!("{}", board.markdown()?),
+    }
+    if save { board.save() } else { Ok(()) }
+}
+
+fn check() -> Result<(), String> {
+    Board::of(PATTERNS, None, None).check()
+}
+
+fn faults() -> Result<(), String> {
+    let missed: Vec<String> = PATTERNS.iter().flat_map(|pattern| pattern.missed()).collect();
+    if missed.is_empty() { Ok(()) } else { Err(missed.join("\n")) }
+}
+
+fn run_child(subject: &str, rule: &str) -> Result<(), String> {
+    let verdict = PATTERNS.iter().find_map(|pattern| pattern.check(subject, rule));
+    let verdict = verdict.ok_or_else(|| format!("there is no {subject} or no {rule}"))?;
+    child::report(&verdict).map_err(|error: io::Error| error.to_string())
+}

@@ -1,0 +1,123 @@
+//! One pattern: its rules against its peers, and against what is known to be wrong.
+
+use std::{
+    env,
+    process::Command,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use evenkeel_tck::{Report, Suite, Verdict, child};
+
+use crate::{adapters::Peer, faulty::Planted};
+
+/// How many rules run beside each other.
+const WORKERS: usize = 2;
+
+/// A fault that hangs will not end however long one waits.
+const HANGS: Duration = Duration::from_millis(300);
+
+/// All patterns look alike from here, whatever their adapter traits.
+pub(crate) trait Pattern: Sync {
+    fn name(&self) -> &'static str;
+    /// The reports of all peers, or of the one with this name.
+    fn columns(&self, peer: Option<&str>) -> Vec<Column>;
+    /// What came of one rule for one peer or one planted fault.
+    fn check(&self, subject: &str, rule: &str) -> Option<Verdict>;
+    /// What the rules should find and do not.
+    fn missed(&self) -> Vec<String>;
+}
+
+/// What came of a peer.
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) docs: &'static str,
+    pub(crate) fails: &'static [(&'static str, &'static str)],
+    pub(crate) report: Report,
+}
+
+pub(crate) struct Entry<A: ?Sized + 'static> {
+    pub(crate) suite: &'static Suite<A>,
+    pub(crate) peers: &'static [Peer<A>],
+    pub(crate) sound: &'static A,
+    pub(crate) planted: &'static [Planted<A>],
+}
+
+impl<A: ?Sized + Sync> Pattern for Entry<A> {
+    fn name(&self) -> &'static str {
+        self.suite.pattern
+    }
+
+    fn columns(&self, peer: Option<&str>) -> Vec<Column> {
+        let wanted: Vec<&Peer<A>> =
+            self.peers.iter().filter(|candidate| peer.is_none_or(|name| candidate.name == name)).collect();
+        in_parallel(&wanted, |peer| {
+            let child = |rule: &str| peer.isolated.contains(&rule).then(|| child(peer.name, rule));
+            let report = self.suite.run_with_children(peer.adapter, |rule| child(rule.id));
+            let Peer { name, package, docs, fails, .. } = **peer;
+            Column { name, package, docs, fails, report }
+        })
+    }
+
+    fn check(&self, subject: &str, rule: &str) -> Option<Verdict> {
+        let peers = self.peers.iter().map(|peer| (peer.name, peer.adapter));
+        let faults = self.planted.iter().map(|planted| (planted.fault, planted.adapter));
+        let (_, adapter) = peers.chain(faults).find(|(name, _)| *name == subject)?;
+        let rule = self.suite.rule(rule)?;
+        // On a thread like those of the parent, with a stack of the same size.
+        in_parallel(&[()], |()| rule.check(adapter)).pop()
+    }
+
+    fn missed(&self) -> Vec<String> {
+        let unsound = self.suite.run(self.sound);
+        let unsound = unsound.findings.into_iter().filter(|finding| !finding.verdict.passed());
+        let mut missed: Vec<String> =
+            unsound.map(|finding| format!("without a fault, {}: {}", finding.id, finding.verdict)).collect();
+        let verdicts = in_parallel(self.planted, |planted| match self.suite.rule(planted.rule) {
+            Some(_) if planted.isolated => child::run(child(planted.fault, planted.rule), HANGS),
+            Some(rule) => rule.check(planted.adapter),
+            None => Verdict::Untested("there is no such rule".to_owned()),
+        });
+        let caught = self.planted.iter().zip(&verdicts).filter(|(_, verdict)| !verdict.failed());
+        missed.extend(caught.map(|(planted, verdict)| {
+            format!("{} does not find {}: {verdict}", planted.rule, planted.fault)
+        }));
+        let untried =
+            self.suite.rules().filter(|rule| !self.planted.iter().any(|planted| planted.rule == rule.id));
+        missed.extend(untried.map(|rule| format!("no fault is planted for {}", rule.id)));
+        missed
+    }
+}
+
+/// This program again, for one rule.
+fn child(subject: &str, rule: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap_or_else(|_| "conformance".into()));
+    command.args(["child", subject, rule]);
+    command
+}
+
+/// The results in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let worker = || {
+        while let Some((index, item)) =
+            Some(next.fetch_add(1, Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+        {
+            let result = work(item);
+            results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..WORKERS.min(items.len()) {
+            scope.spawn(worker);
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,18 @@
+//! `cargo xtask conformance`: the reference suite against ours and the peers.
+
+use crate::outcome::Outcome;
+use crate::project::{Project, run as execute};
+use crate::{Result, flags};
+
+pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outcome> {
+    let mut command = project.cargo("run").args(["--quiet", "-p", "evenkeel-tests", "--bin", "conformance"]);
+    command = command.arg("--").args(flags.pattern.as_deref());
+    if let Some(peer) = &flags.peer {
+        command = command.args(["--peer", peer]);
+    }
+    if flags.save {
+        command = command.arg("--save");
+    }
+    execute(command)?;
+    Ok(Outcome::Done)
+}
