@@ -1,19 +1,24 @@
 //! The client of the API: reads one document after another, each with its retries.
 
-use std::{sync::Arc, time::Duration, time::SystemTime};
+use std::{sync::Arc, task::Poll, time::Duration, time::SystemTime};
 
 use evenkeel::{
     limit::RateLimiter,
-    retry::{GaveUp, Policy, RetryError, http::retry_after},
+    retry::{Budget, GaveUp, Policy, RetryError, http::retry_after},
 };
+use futures::poll;
 use reqwest::{Client, Response, Url, header};
 use serde::de::DeserializeOwned;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
 
 use crate::{
     error::CallError,
-    model::{Order, OrdersDoc, PageDoc, Prefs, PrefsDoc, User},
+    model::{Call, Document, OrdersDoc, PageDoc, Part, PrefsDoc},
     stats::{Failure, Stats},
+    timeline::{Trace, Wait},
 };
 
 /// The largest document that is read.
@@ -25,6 +30,13 @@ pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100)
     .attempt_timeout(Duration::from_secs(5))
     .total_timeout(Duration::from_secs(60));
 
+/// How many retries all calls together may make: a quarter of the calls, and before that as many as it takes for an
+/// outage in which all that can be in flight or waiting fails at once, twice.
+pub(crate) fn budget(concurrency: usize) -> Budget {
+    let calls = concurrency as u32;
+    Budget::percent(25).per_second(calls.div_ceil(4)).reserve((6 * calls).max(50))
+}
+
 #[derive(Debug)]
 pub(crate) struct Api {
     client: Client,
@@ -32,8 +44,42 @@ pub(crate) struct Api {
     policy: Policy,
     limiter: RateLimiter,
     /// Calls in flight: a page and the documents of users count alike.
-    gate: Semaphore,
+    gate: Arc<Semaphore>,
     stats: Arc<Stats>,
+}
+
+/// What came of reading a document, after all its attempts.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) outcome: Result<T, Failure>,
+    pub(crate) held: Held,
+}
+
+/// What a document holds until it is in the store, so that at no moment more calls are in flight or not yet stored
+/// than `--concurrency`: a crash costs that many at most.
+#[derive(Debug)]
+pub(crate) struct Held {
+    _place: Option<OwnedSemaphorePermit>,
+    _trace: Trace,
+}
+
+/// A document of a user, on its way into the store.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) call: Call,
+    pub(crate) document: Document,
+    /// Why there is nothing in it.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) _held: Held,
+}
+
+#[cfg(test)]
+impl Fetched {
+    /// One that was read by a test.
+    pub(crate) fn new(call: Call, document: Document) -> Self {
+        let held = Held { _place: None, _trace: Trace::new(Arc::default()) };
+        Self { call, document, failure: None, _held: held }
+    }
 }
 
 impl Api {
@@ -45,55 +91,93 @@ impl Api {
         concurrency: usize,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { client, base, policy, limiter, gate: Semaphore::new(concurrency), stats }
+        Self { client, base, policy, limiter, gate: Arc::new(Semaphore::new(concurrency)), stats }
     }
 
     pub(crate) fn first_page(&self) -> Url {
         self.below(&["users.json"])
     }
 
-    pub(crate) async fn page(&self, url: &Url) -> Result<PageDoc, Failure> {
+    /// The URL of a page as it is remembered: the server may be elsewhere the next time.
+    pub(crate) fn relative(&self, page: &Url) -> String {
+        let first = self.first_page();
+        let relative = first.make_relative(page).filter(|text| first.join(text).as_ref() == Ok(page));
+        relative.unwrap_or_else(|| page.to_string())
+    }
+
+    pub(crate) async fn page(&self, url: &Url) -> Answer<PageDoc> {
         self.get(url).await
     }
 
-    pub(crate) async fn orders(&self, user: &User) -> Result<Vec<Order>, Failure> {
-        let url = self.below(&["users", &user.id.to_string(), "orders.json"]);
-        let doc: OrdersDoc = self.get(&url).await?;
-        of_user(doc.user, user, url).map(|()| doc.orders)
-    }
-
-    pub(crate) async fn prefs(&self, user: &User) -> Result<Prefs, Failure> {
-        let url = self.below(&["users", &user.id.to_string(), "prefs.json"]);
-        let doc: PrefsDoc = self.get(&url).await?;
-        of_user(doc.user, user, url).map(|()| doc.prefs)
+    /// Reads a document of a user.
+    pub(crate) async fn fetch(&self, call: Call) -> Fetched {
+        let user = call.user.to_string();
+        match call.part {
+            Part::Orders => {
+                let url = self.below(&["users", &user, "orders.json"]);
+                let Answer { outcome, held } = self.get::<OrdersDoc>(&url).await;
+                let orders = outcome.and_then(|doc| of_user(doc.user, call, &url).map(|()| doc.orders));
+                let (orders, failure) = parted(orders);
+                Fetched { call, document: Document::Orders(orders.unwrap_or_default()), failure, _held: held }
+            }
+            Part::Prefs => {
+                let url = self.below(&["users", &user, "prefs.json"]);
+                let Answer { outcome, held } = self.get::<PrefsDoc>(&url).await;
+                let prefs = outcome.and_then(|doc| of_user(doc.user, call, &url).map(|()| doc.prefs));
+                let (prefs, failure) = parted(prefs);
+                Fetched { call, document: Document::Prefs(prefs), failure, _held: held }
+            }
+        }
     }
 
     /// Reads a document. Which wraps which: the total time is around the retries, and they are around the rate
     /// limit, so that a retry counts as a call; that is around the limit of calls in flight, so that nobody holds
     /// a place while it waits for its turn; the time for one attempt is innermost, so that only the server uses it up.
-    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, Failure> {
+    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Answer<T> {
+        let mut trace = self.stats.trace();
         let mut tries = self.policy.start();
-        let outcome = loop {
-            self.limiter.acquire().await;
-            let place = self.gate.acquire().await.expect("the gate is never closed");
-            let failed = match tries.attempt(self.attempt(url)).await {
-                Ok(document) => break Ok(document),
+        let (outcome, place) = loop {
+            if self.limiter.try_acquire().is_err() {
+                trace.wait_for(Wait::RateLimit);
+                self.limiter.acquire().await;
+            }
+            trace.wait_for(Wait::Place);
+            let place = self.gate.clone().acquire_owned().await.expect("the gate is never closed");
+            let mut place = Some(place);
+            let failed = match tries.attempt(self.attempt(url, &mut trace)).await {
+                Ok(document) => break (Ok(document), place),
                 Err(failed) => failed.classify(CallError::verdict),
             };
-            // The backoff needs no place.
-            drop(place);
+            trace.wait_for(Wait::NextAttempt);
             let label = failed.error().map_or("timed out".into(), CallError::label);
-            match tries.backoff(failed).await {
+            let mut backoff = tries.backoff(failed);
+            let decided = match poll!(&mut backoff) {
+                Poll::Ready(decided) => decided,
+                // There will be another attempt, and the wait for it needs no place.
+                Poll::Pending => {
+                    place = None;
+                    backoff.await
+                }
+            };
+            match decided {
                 Ok(()) => self.stats.with(|counts| *counts.retries.entry(label).or_default() += 1),
-                Err(gave_up) => break Err(Failure { url: url.to_string(), reason: reason(&gave_up) }),
+                Err(gave_up) => break (Err(self.failure(url, &gave_up)), place),
             }
         };
+        trace.wait_for(Wait::Store);
         self.stats.with(|counts| counts.documents += 1);
-        outcome
+        Answer { outcome, held: Held { _place: place, _trace: trace } }
     }
 
-    async fn attempt<T: DeserializeOwned>(&self, url: &Url) -> Result<T, CallError> {
-        let _in_flight = self.stats.call();
+    fn failure(&self, url: &Url, gave_up: &RetryError<CallError>) -> Failure {
+        if gave_up.reason == GaveUp::Budget {
+            self.stats.with(|counts| counts.refused += 1);
+        }
+        Failure { url: url.to_string(), reason: reason(gave_up) }
+    }
+
+    async fn attempt<T: DeserializeOwned>(&self, url: &Url, trace: &mut Trace) -> Result<T, CallError> {
+        trace.wait_for(Wait::Answer);
         let sent = Instant::now();
         let request = self.client.get(url.clone()).header(header::ACCEPT, "application/json");
         let response = request.send().await.map_err(CallError::Transport)?;
@@ -113,11 +197,18 @@ impl Api {
     }
 }
 
-fn of_user(found: i64, user: &User, url: Url) -> Result<(), Failure> {
-    if found == user.id {
+fn of_user(found: i64, call: Call, url: &Url) -> Result<(), Failure> {
+    if found == call.user {
         return Ok(());
     }
-    Err(Failure { url: url.into(), reason: format!("it is of user {found}") })
+    Err(Failure { url: url.to_string(), reason: format!("it is of user {found}") })
+}
+
+fn parted<T>(outcome: Result<T, Failure>) -> (Option<T>, Option<Failure>) {
+    match outcome {
+        Ok(document) => (Some(document), None),
+        Err(failure) => (None, Some(failure)),
+    }
 }
 
 #[expect(
@@ -159,6 +250,7 @@ fn reason(gave_up: &RetryError<CallError>) -> String {
     let last = gave_up.last.as_ref().map_or("timed out".into(), CallError::to_string);
     match gave_up.reason {
         GaveUp::Permanent => last,
+        GaveUp::Budget => format!("{last}, and no retry was left in the budget"),
         GaveUp::RetryAfter(wait) => format!("{last}, come back in {} s", wait.as_secs()),
         _ => format!("{last}, at attempt {}", gave_up.attempts),
     }
@@ -182,6 +274,22 @@ mod tests {
             ("http://h/api/v1/?key=a%20b&x", "http://h/api/v1/users.json?key=a%20b&x"),
         ] {
             assert_eq!(api(base).first_page().as_str(), first);
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_page_leads_to_it_again() {
+        let api = api("http://h:81/api/?key=1");
+        for (page, remembered) in [
+            ("http://h:81/api/users.json?key=1", "?key=1"),
+            ("http://h:81/api/users-2.json", "users-2.json"),
+            ("http://h:81/api/users.json?page=2", "?page=2"),
+            ("http://h:81/v2/users", "../v2/users"),
+            ("https://other/users", "https://other/users"),
+        ] {
+            let url = Url::parse(page).unwrap();
+            assert_eq!(api.relative(&url), remembered, "{page}");
+            assert_eq!(api.first_page().join(remembered).unwrap(), url);
         }
     }
 

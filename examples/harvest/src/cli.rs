@@ -5,12 +5,12 @@ use std::{ffi::OsString, num::NonZeroU32, num::NonZeroU64, path::PathBuf, str::F
 use reqwest::Url;
 
 use crate::{
-    server::{Settings, Site},
+    server::{Plan, Settings, Site},
     store::Location,
 };
 
 mod flags {
-    use super::{Concurrency, Faults, Grace, Location};
+    use super::{Concurrency, Faults, Grace, Store};
     use std::{num::NonZeroU32, num::NonZeroU64, path::PathBuf};
 
     xflags::xflags! {
@@ -23,10 +23,13 @@ mod flags {
             optional --concurrency n: Concurrency
             /// HTTP calls started per second at most [no limit].
             optional --rate n: NonZeroU32
-            /// Where to store: sqlite:PATH [a file in the user's cache directory].
-            optional --store store: Location
+            /// Where to store: sqlite:PATH, postgres:URL, or auto, which is the PostgreSQL database that DATABASE_URL
+            /// names if it does, and else a file in the user's cache directory [auto].
+            optional --store store: Store
             /// Write the report to this file as JSON, too.
             optional --json file: PathBuf
+            /// Write a page to this file that shows the run: what was called when, what failed, what had to wait.
+            optional --report file: PathBuf
             /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
             optional --grace time: Grace
             /// Exit with 1 if any document failed.
@@ -39,6 +42,8 @@ mod flags {
             optional --latency ms: u64
             /// Embedded server: which faults it has, none or default [default].
             optional --faults plan: Faults
+            /// Embedded server: it, the store and the network between them misbehave.
+            optional --chaos
             /// Embedded server: where its data and faults are drawn from [1].
             optional --seed n: u64
         }
@@ -59,6 +64,7 @@ pub(crate) struct Options {
     /// None is the usual place.
     pub(crate) store: Option<Location>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
 }
@@ -75,14 +81,15 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
     let flags = flags::Harvest::from_vec(args)?;
     let (source, concurrency) = match &flags.url {
         Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_STRANGERS),
-        None => (Source::Embedded(settings(&flags)), CONCURRENCY),
+        None => (Source::Embedded(settings(&flags)?), CONCURRENCY),
     };
     Ok(Options {
         source,
         concurrency: flags.concurrency.map_or(concurrency, |Concurrency(n)| n),
         rate: flags.rate,
-        store: flags.store,
+        store: flags.store.and_then(|Store(location)| location),
         json: flags.json,
+        report: flags.report,
         grace: flags.grace.map_or(Duration::from_secs(10), |Grace(time)| time),
         strict: flags.strict,
     })
@@ -94,6 +101,7 @@ fn base_url(base: &str, flags: &flags::Harvest) -> xflags::Result<Url> {
         ("--page-size", flags.page_size.is_some()),
         ("--latency", flags.latency.is_some()),
         ("--faults", flags.faults.is_some()),
+        ("--chaos", flags.chaos),
         ("--seed", flags.seed.is_some()),
     ];
     if let Some((flag, _)) = of_the_embedded.into_iter().find(|(_, is_given)| *is_given) {
@@ -108,32 +116,45 @@ fn base_url(base: &str, flags: &flags::Harvest) -> xflags::Result<Url> {
     }
 }
 
-fn settings(flags: &flags::Harvest) -> Settings {
+fn settings(flags: &flags::Harvest) -> xflags::Result<Settings> {
     let users = flags.users.unwrap_or(1000);
     let page_size = flags.page_size.map_or(100, NonZeroU64::get);
     let latency = Duration::from_millis(flags.latency.unwrap_or(200));
     let concurrency = flags.concurrency.map_or(CONCURRENCY, |Concurrency(n)| n);
-    Settings {
-        site: Site { users, page_size, seed: flags.seed.unwrap_or(1) },
-        latency,
-        faults: (flags.faults != Some(Faults::None)).then_some(concurrency as u32),
+    let plan = match (flags.chaos, flags.faults) {
+        (true, None) => Plan::Chaos,
+        (true, Some(_)) => {
+            return Err(xflags::Error::new("--chaos has faults of its own, give it without --faults"));
+        }
+        (false, faults) => faults.map_or(Plan::Default, |Faults(plan)| plan),
+    };
+    let site = Site { users, page_size, seed: flags.seed.unwrap_or(1) };
+    Ok(Settings { site, latency, plan, calls: concurrency as u32 })
+}
+
+/// The value of `--store`: none for the usual place.
+#[derive(Clone, Debug)]
+struct Store(Option<Location>);
+
+impl FromStr for Store {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "auto" { Ok(Self(None)) } else { text.parse().map(|location| Self(Some(location))) }
     }
 }
 
 /// The value of `--faults`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Faults {
-    None,
-    Default,
-}
+#[derive(Clone, Copy, Debug)]
+struct Faults(Plan);
 
 impl FromStr for Faults {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "none" => Ok(Self::None),
-            "default" => Ok(Self::Default),
+            "none" => Ok(Self(Plan::None)),
+            "default" => Ok(Self(Plan::Default)),
             _ => Err("it is none or default"),
         }
     }
@@ -191,7 +212,8 @@ mod tests {
         let Source::Embedded(settings) = options.source else { panic!() };
         assert_eq!((settings.site.users, settings.site.page_size), (1000, 100));
         assert_eq!(settings.latency, Duration::from_millis(200));
-        assert_eq!(settings.faults, Some(100));
+        assert_eq!((settings.plan, settings.calls), (Plan::Default, 100));
+        assert_eq!(options.store, None);
         assert_eq!((options.concurrency, options.rate, options.strict), (100, None, false));
         assert_eq!(options.grace, Duration::from_secs(10));
     }
@@ -204,7 +226,7 @@ mod tests {
 
     #[test]
     fn flags_of_the_embedded_server_do_not_go_with_another() {
-        for flag in ["--users 5", "--page-size 5", "--latency 5", "--faults none", "--seed 5"] {
+        for flag in ["--users 5", "--page-size 5", "--latency 5", "--faults none", "--seed 5", "--chaos"] {
             let error = error(&format!("--url http://h/ {flag}"));
             assert!(error.starts_with(flag.split(' ').next().unwrap()), "{error}");
         }
@@ -220,6 +242,8 @@ mod tests {
             "--rate 0",
             "--page-size 0",
             "--store postgres:x",
+            "--store mysql://h/d",
+            "--chaos --faults none",
             "--grace soon",
             "--grace -1",
             "--faults some",
@@ -231,6 +255,12 @@ mod tests {
         ] {
             assert_eq!(error(line).lines().count(), 1, "{line}");
         }
+    }
+
+    #[test]
+    fn auto_is_the_usual_place() {
+        assert_eq!(options("--store auto").unwrap().store, None);
+        assert!(options("--store sqlite:x").unwrap().store.is_some());
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl Histogram {
         if self.total == 0 { Duration::ZERO } else { self.sum.div_f64(self.total as f64) }
     }
 
+    /// The values that there are, each with its number, in order.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        counts.map(|(bucket, count)| (Duration::from_micros(upper_bound(bucket)).min(self.max), *count))
+    }
+
     pub(crate) const fn max(&self) -> Duration {
         self.max
     }

@@ -7,8 +7,9 @@
 //! | `run.rs` | the job: pages, users, batches, and how it stops |
 //! | `api.rs` | the client: rate, calls in flight, retries, and which of them is around which |
 //! | `error.rs` | which failure is worth another attempt, which ends the run |
-//! | `store.rs` | the database and its pool |
+//! | `store/` | the database: the rows, and what has been read so far |
 //! | `stats.rs`, `progress.rs`, `report.rs`, `floor.rs`, `histogram.rs` | what has happened, on the way and at the end |
+//! | `timeline/`, `page/` | what has happened when, and the page that shows it |
 //! | `server/` | the API itself, with faults, for those who have no other |
 //! | `cli.rs`, `process.rs` | the flags, and what the system says of the process |
 #![expect(clippy::print_stderr, reason = "progress and errors of a command line program belong there")]
@@ -19,6 +20,7 @@ mod error;
 mod floor;
 mod histogram;
 mod model;
+mod page;
 mod process;
 mod progress;
 mod report;
@@ -26,11 +28,13 @@ mod run;
 mod server;
 mod stats;
 mod store;
+mod timeline;
 
 use std::{
     env,
     fs::File,
     io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -41,20 +45,26 @@ use evenkeel::{
     shutdown::Reason,
 };
 use reqwest::{Client, Url};
-use tokio::{runtime, time::Instant};
+use tokio::{
+    runtime,
+    time::{Instant, timeout},
+};
 
-use api::{Api, POLICY};
+use api::{Api, POLICY, budget};
 use cli::{Options, Source};
 use error::Fatal;
 use floor::Job;
 use report::{Ended, Report};
 use run::Harvest;
-use server::Server;
+use server::{Plan, Server, Site};
 use stats::{Counts, Stats};
-use store::{Location, Store};
+use store::{Left, Location, Store};
 
 /// Threads of the runtime; the job waits for others most of the time.
 const WORKERS: usize = 2;
+
+/// How long the end may take once all tasks have ended; two seconds after an abort a watchdog ends the process.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a run needs beside its calls: standard streams, runtimes, database, report.
 const DESCRIPTORS: usize = 64;
@@ -76,10 +86,9 @@ fn main() -> ExitCode {
 /// One run, from the flags to the report and the exit code.
 fn harvest(options: &Options) -> Result<u8, Fatal> {
     enough_descriptors(options)?;
-    let json = options.json.as_ref().map(|path| {
-        File::create(path).map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
-    });
-    let json = json.transpose()?;
+    let json = create(options.json.as_ref())?;
+    let page = create(options.report.as_ref())?;
+    let location = options.store.clone().map_or_else(Location::auto, Ok).map_err(Fatal::Input)?;
     // The server ends when this function does.
     let (base, _server) = match &options.source {
         Source::Url(base) => (base.clone(), None),
@@ -91,17 +100,24 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
 
     let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.map_err(broken("cannot start the runtime"))?;
-    let location = options.store.clone().unwrap_or_else(Location::default_of_user);
-    let stats = Arc::new(Stats::default());
+    let stats = Arc::new(if page.is_some() { Stats::recording() } else { Stats::default() });
     let started = Instant::now();
-    let end = runtime.block_on(async {
+    let (end, took) = runtime.block_on(async {
         let api = Arc::new(api(options, base, stats.clone())?);
-        let store = Store::open(&location, stats.clone()).await?;
-        Harvest { api, store, stats: stats.clone(), window: options.concurrency }.run(options.grace).await
-    });
-    let took = started.elapsed();
-    // A transaction that was not waited for any more ends here: the report has it.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+        let store = Store::open(&location, stats.clone(), chaos(options)).await?;
+        let left = store.begin(&source(options), &api.relative(&api.first_page())).await?;
+        announce(&location, &left);
+        stats.resume(&left);
+        let window = 2 * options.concurrency;
+        let harvest =
+            Harvest { api, store: store.clone(), stats: stats.clone(), left: Arc::new(left), window };
+        let end = harvest.run(options.grace).await;
+        let took = started.elapsed();
+        // What was cut off may have been stored all the same.
+        let _ = timeout(LAST_WORDS, store.recount()).await;
+        Ok::<_, Fatal>((end, took))
+    })?;
+    runtime.shutdown_timeout(LAST_WORDS / 2);
 
     let (ended, code) = match end {
         Ok((Ended::Aborted, Reason::Signal(number))) => (Ended::Aborted, 128 + number as u8),
@@ -113,13 +129,39 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
         }
         Err(input) => return Err(input),
     };
+    let latencies = stats.with(|counts| counts.latencies.clone());
     let report = report(options, ended, took, &stats, &location);
-    // Who does not read the report to its end does not want it.
-    let _ = writeln!(io::stdout(), "{report}");
+    say(&report.to_string());
     if let Some(mut file) = json {
         writeln!(file, "{}", report.json()).map_err(broken("cannot write the JSON"))?;
     }
+    if let (Some(mut file), Some(timeline)) = (page, stats.timeline()) {
+        let page = page::html(&report, &latencies, &timeline);
+        file.write_all(page.as_bytes()).map_err(broken("cannot write the page"))?;
+    }
     Ok(code.max(u8::from(options.strict && !report.failures.is_empty())))
+}
+
+/// A file that is to be written in the end: one that cannot be is found out before all the work.
+fn create(path: Option<&PathBuf>) -> Result<Option<File>, Fatal> {
+    let create = |path: &PathBuf| {
+        File::create(path).map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
+    };
+    path.map(create).transpose()
+}
+
+/// The first of what it says: where it stores, and what is there already.
+fn announce(location: &Location, left: &Left) {
+    say(&format!("storing in {location}"));
+    let (done, of) = (left.totals.users, left.totals.listed);
+    if of > 0 {
+        say(&format!("going on with a run that was not finished: {done} of {of} users so far are stored"));
+    }
+}
+
+fn say(text: &str) {
+    // Who does not read it to its end does not want it.
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 fn broken(what: &'static str) -> impl FnOnce(io::Error) -> Fatal {
@@ -135,12 +177,32 @@ fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
         }
         Source::Url(_) => (client, POLICY),
     };
+    let policy = policy.budget(budget(options.concurrency));
     let client =
         client.build().map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))?;
     let limiter = options
         .rate
         .map_or_else(RateLimiter::unlimited, |rate| RateLimiter::paced(Rate::per_second(rate.get())));
     Ok(Api::new(client, base, policy, limiter, options.concurrency, stats))
+}
+
+/// What is read, by a name that is the same the next time.
+fn source(options: &Options) -> String {
+    match &options.source {
+        Source::Embedded(settings) => {
+            let Site { users, page_size, seed } = settings.site;
+            format!("the embedded server: {users} users, {page_size} on a page, seed {seed}")
+        }
+        Source::Url(base) => base.to_string(),
+    }
+}
+
+/// The seed by which the store misbehaves.
+fn chaos(options: &Options) -> Option<u64> {
+    match &options.source {
+        Source::Embedded(settings) if settings.plan == Plan::Chaos => Some(settings.site.seed),
+        _ => None,
+    }
 }
 
 fn report(options: &Options, ended: Ended, took: Duration, stats: &Stats, store: &Location) -> Report {

@@ -48,12 +48,32 @@ pub(crate) struct Prefs {
     pub(crate) newsletter: bool,
 }
 
-/// A user with all that could be read of it: what failed is missing, and listed among the failures.
+/// One of the two documents that belong to a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) user: i64,
+    pub(crate) part: Part,
+}
+
+/// What a document is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Orders,
+    Prefs,
+}
+
+impl Call {
+    /// Both documents of a user.
+    pub(crate) const fn both(user: i64) -> [Self; 2] {
+        [Self { user, part: Part::Orders }, Self { user, part: Part::Prefs }]
+    }
+}
+
+/// What could be read of a document: nothing of one that failed.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) user: User,
-    pub(crate) orders: Vec<Order>,
-    pub(crate) prefs: Option<Prefs>,
+pub(crate) enum Document {
+    Orders(Vec<Order>),
+    Prefs(Option<Prefs>),
 }
 
 #[cfg(test)]

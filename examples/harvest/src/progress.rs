@@ -50,12 +50,12 @@ struct View {
 impl View {
     fn of(counts: &Counts, time: Duration) -> Self {
         Self {
-            pages: counts.pages,
-            listed: counts.listed,
-            users: counts.users,
+            pages: counts.totals.pages,
+            listed: counts.totals.listed,
+            users: counts.totals.users,
             in_flight: counts.in_flight,
             retries: counts.retries.values().sum(),
-            rate: counts.users as f64 / time.as_secs_f64().max(0.001),
+            rate: (counts.totals.users - counts.before.users) as f64 / time.as_secs_f64().max(0.001),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     floor::Job,
     stats::{Counts, Failure},
+    store::Leases,
 };
 
 /// Failures that are listed below the table; the JSON has them all.
@@ -25,19 +26,30 @@ pub(crate) enum Ended {
     Aborted,
 }
 
-/// The figures of a run, in the JSON by these names.
+/// The figures of a run, in the JSON by these names. Where it went on with what an earlier run had left, users, orders,
+/// pages and failures are those of both; calls and times are its own.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) ended: Ended,
     pub(crate) users: u64,
     pub(crate) orders: u64,
     pub(crate) pages: u64,
+    /// Of the users, those that an earlier run had stored.
+    pub(crate) users_before: u64,
     /// Users that were on a page and are not in the store, because the run ended before.
     pub(crate) unfinished: u64,
     pub(crate) failures: Vec<Failure>,
+    /// Documents read or given up.
+    pub(crate) documents: u64,
     pub(crate) calls: u64,
     pub(crate) retries: u64,
     pub(crate) retries_by_reason: BTreeMap<String, u64>,
+    pub(crate) refused_by_budget: u64,
+    pub(crate) limiter_waits: u64,
+    pub(crate) limiter_wait_seconds: f64,
+    pub(crate) store_retries: u64,
+    /// The moment at which most connections to the store were taken.
+    pub(crate) leases: Leases,
     pub(crate) p50_seconds: f64,
     pub(crate) p99_seconds: f64,
     pub(crate) max_seconds: f64,
@@ -51,17 +63,24 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(ended: Ended, counts: Counts, took: Duration, job: &Job, store: String) -> Self {
-        let Counts { pages, listed, users, orders, calls, retries, latencies, failures, .. } = counts;
+        let Counts { totals, latencies, .. } = counts;
         Self {
             ended,
-            users,
-            orders,
-            pages,
-            unfinished: listed - users,
-            failures,
-            calls,
-            retries: retries.values().sum(),
-            retries_by_reason: retries,
+            users: totals.users,
+            orders: totals.orders,
+            pages: totals.pages,
+            users_before: counts.before.users,
+            unfinished: totals.listed.saturating_sub(totals.users),
+            failures: counts.failures,
+            documents: counts.documents,
+            calls: counts.calls,
+            retries: counts.retries.values().sum(),
+            retries_by_reason: counts.retries,
+            refused_by_budget: counts.refused,
+            limiter_waits: counts.limiter_waits,
+            limiter_wait_seconds: counts.limiter_time.as_secs_f64(),
+            store_retries: counts.store_retries,
+            leases: counts.leases,
             p50_seconds: latencies.percentile(0.5).as_secs_f64(),
             p99_seconds: latencies.percentile(0.99).as_secs_f64(),
             max_seconds: latencies.max().as_secs_f64(),
@@ -85,12 +104,23 @@ impl Report {
         };
         row("users", self.users.to_string());
         row("orders", self.orders.to_string());
+        if self.users_before > 0 {
+            row(
+                "stored before",
+                format!("{} of the users, by a run that was not finished", self.users_before),
+            );
+        }
         if self.ended != Ended::Complete {
             row("not finished", format!("{} users of the {} pages read", self.unfinished, self.pages));
         }
         row("failures", self.failures.len().to_string());
         row("calls", self.calls.to_string());
         row("retries", self.retries_in_words());
+        row("refused by budget", format!("{} retries", self.refused_by_budget));
+        let waited = format!("{} calls, {:.1} s in all", self.limiter_waits, self.limiter_wait_seconds);
+        row("rate limit waited for", waited);
+        row("retries to store", self.store_retries.to_string());
+        row("pool at the worst", self.leases_in_words());
         let [p50, p99, max] = [self.p50_seconds, self.p99_seconds, self.max_seconds].map(milliseconds);
         row("latency", format!("p50 {p50}, p99 {p99}, max {max}"));
         row("time", format!("{:.2} s", self.seconds));
@@ -103,6 +133,13 @@ impl Report {
         table
     }
 
+    /// How many of how many, and a line for each holder.
+    pub(crate) fn leases_in_words(&self) -> String {
+        let Leases { max, waiting, holders } = &self.leases;
+        let held: String = holders.iter().map(|holder| format!("\n{holder}")).collect();
+        format!("{} of {max} leased, {waiting} waiting{held}", holders.len())
+    }
+
     /// The number of them, and a line for each reason.
     fn retries_in_words(&self) -> String {
         let reasons =
@@ -111,7 +148,7 @@ impl Report {
     }
 }
 
-fn milliseconds(seconds: f64) -> String {
+pub(crate) fn milliseconds(seconds: f64) -> String {
     format!("{:.0} ms", seconds * 1e3)
 }
 
@@ -131,12 +168,12 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Totals;
 
     fn report(failures: usize) -> Report {
         let failure = |n| Failure { url: format!("http://h/{n}"), reason: "404 Not Found".into() };
         let counts = Counts {
-            listed: 7,
-            users: 5,
+            totals: Totals { pages: 1, listed: 7, users: 5, orders: 9 },
             failures: (0..failures).map(failure).collect(),
             ..Counts::default()
         };
@@ -159,6 +196,14 @@ mod tests {
     }
 
     #[test]
+    fn the_holders_of_leases_are_told() {
+        let mut report = report(0);
+        report.leases =
+            Leases { max: 2, waiting: 1, holders: vec!["a.rs:1 for 2ms".into(), "b.rs:7 for 1ms".into()] };
+        assert_eq!(report.leases_in_words(), "2 of 2 leased, 1 waiting\na.rs:1 for 2ms\nb.rs:7 for 1ms");
+    }
+
+    #[test]
     fn retries_are_told_by_reason() {
         let mut report = report(0);
         assert_eq!(report.retries_in_words(), "0");
@@ -171,7 +216,8 @@ mod tests {
     fn the_json_has_the_promised_names() {
         let json: serde_json::Value = serde_json::from_str(&report(1).json()).unwrap();
         let names = ["users", "orders", "failures", "calls", "retries", "seconds", "floor_seconds", "store"];
-        for name in names.into_iter().chain(["peak_rss_bytes", "ended", "one_by_one_seconds"]) {
+        let more = ["peak_rss_bytes", "ended", "one_by_one_seconds", "refused_by_budget", "limiter_waits"];
+        for name in names.into_iter().chain(more).chain(["limiter_wait_seconds", "leases", "users_before"]) {
             assert!(json.get(name).is_some(), "{name}");
         }
         assert_eq!(json["failures"][0]["url"], "http://h/0");

@@ -4,30 +4,27 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use evenkeel::{
     shutdown::{Outcome, Reason, Shutdown},
-    stream::{Batch, ItemError, PageError, paginate, prelude::*},
+    stream::{ItemError, PageError, paginate, prelude::*},
     task::{Stop, group},
 };
 use futures::StreamExt as _;
 use reqwest::Url;
 
 use crate::{
-    api::Api,
+    api::{Answer, Api, Fetched},
     error::Fatal,
-    model::{Record, User},
+    model::Call,
     progress,
     report::Ended,
     stats::{Failure, Stats},
-    store::Store,
+    store::{Entry, Left, Page, Store},
 };
 
 /// Pages that are read ahead of the one whose users are worked on.
 const PAGES_AHEAD: usize = 2;
 
-/// What goes into the database at once.
-const BATCH: Batch = Batch::items(500).within(Duration::from_millis(200));
-
-/// Batches on their way into the database: one is stored while the next one waits for the connection.
-const BATCHES: usize = 2;
+/// What goes into the database at once, at most.
+const BATCH: usize = 256;
 
 /// What the parts of the job share.
 #[derive(Clone, Debug)]
@@ -35,9 +32,21 @@ pub(crate) struct Harvest {
     pub(crate) api: Arc<Api>,
     pub(crate) store: Store,
     pub(crate) stats: Arc<Stats>,
-    /// Users that are worked on at a time.
+    /// What is to be done.
+    pub(crate) left: Arc<Left>,
+    /// Documents that are worked on at a time: more than calls in flight, since some wait for their next attempt.
     pub(crate) window: usize,
 }
+
+/// Where the next calls come from.
+#[derive(Clone, Debug, PartialEq)]
+enum Cursor {
+    /// What an earlier run has left of the pages that it read.
+    Left,
+    Page(Url),
+}
+
+type Turned = (Vec<Call>, Option<Cursor>);
 
 impl Harvest {
     /// Does the job, or as much of it as the signals leave time for, and says how it ended and why.
@@ -56,10 +65,11 @@ impl Harvest {
         Ok((ended, report.reason))
     }
 
-    /// The pipeline and what watches it: neither outlives the other.
+    /// The pipeline and what goes on beside it: neither outlives the other.
     async fn work(self, stop: Stop) -> Result<(), Fatal> {
         let done = group(async |g| {
             g.task("progress").spawn(progress::show(self.stats.clone(), stop.clone(), g.stop().clone()));
+            g.task("chaos").spawn(self.store.clone().disturb(g.stop().clone()));
             self.pipeline(&stop).await?;
             g.stop().drain("all is stored");
             Ok(())
@@ -72,83 +82,108 @@ impl Harvest {
 
     /// From the API to the database. It ends when the pages do, or when a stop is asked for and what was begun is done.
     async fn pipeline(&self, stop: &Stop) -> Result<(), Fatal> {
-        let (reader, worker, keeper) = (self.clone(), self.clone(), self.clone());
+        let (reader, worker) = (self.clone(), self.clone());
         let (reading, working) = (stop.clone(), stop.clone());
 
-        let stored = paginate(self.api.first_page(), async move |url| reader.page(url, reading).await)
+        let fetched = paginate(self.first_cursor()?, async move |cursor| reader.turn(cursor, reading).await)
             .prefetch(PAGES_AHEAD)
-            .try_par_map(self.window, async move |user| {
+            .try_par_map(self.window, async move |call| {
                 // What was not begun when the stop came stays undone.
-                Ok::<_, PageError>(if working.is_draining() { None } else { Some(worker.enrich(user).await) })
+                Ok::<_, PageError>(if working.is_draining() {
+                    None
+                } else {
+                    Some(worker.api.fetch(call).await)
+                })
             })
             .settled()
-            .batch(BATCH)
-            .par_map(BATCHES, async move |outcomes| keeper.keep(outcomes).await);
+            // What has come while the last batch was stored is the next one: nothing waits longer than it must.
+            .ready_chunks(BATCH);
 
-        let mut stored = pin!(stored);
-        while let Some(outcome) = stored.next().await {
-            outcome?;
+        let mut fetched = pin!(fetched);
+        while let Some(outcomes) = fetched.next().await {
+            self.keep(outcomes).await?;
         }
         Ok(())
     }
 
-    /// Reads a page: its users, and where the next one is.
-    async fn page(&self, url: Url, stop: Stop) -> Result<(Vec<User>, Option<Url>), Fatal> {
-        let page = tokio::select! {
-            page = self.api.page(&url) => page,
+    fn first_cursor(&self) -> Result<Cursor, Fatal> {
+        match self.next_left()? {
+            Some(next) if self.left.calls.is_empty() => Ok(Cursor::Page(next)),
+            _ => Ok(Cursor::Left),
+        }
+    }
+
+    /// The page that an earlier run would have read next.
+    fn next_left(&self) -> Result<Option<Url>, Fatal> {
+        let next = self.left.next.as_deref().map(|next| self.api.first_page().join(next));
+        next.transpose()
+            .map_err(|error| Fatal::Broken(format!("the store names a page that is none: {error}")))
+    }
+
+    /// The calls that a cursor stands for, and the next cursor.
+    async fn turn(&self, cursor: Cursor, stop: Stop) -> Result<Turned, Fatal> {
+        match cursor {
+            Cursor::Left => Ok((self.left.calls.clone(), self.next_left()?.map(Cursor::Page))),
+            Cursor::Page(url) => self.page(url, stop).await,
+        }
+    }
+
+    /// Reads a page and stores what is on it: the calls for its users, and where the next one is.
+    async fn page(&self, url: Url, stop: Stop) -> Result<Turned, Fatal> {
+        let answer = tokio::select! {
+            answer = self.api.page(&url) => answer,
             () = stop.draining() => return Ok((Vec::new(), None)),
         };
-        let page = match page {
-            Ok(page) => page,
-            Err(failure) => return self.end_of_pages(&url, failure).map(|()| (Vec::new(), None)),
-        };
-        let next = match next_page(&url, page.next.as_deref()) {
-            Ok(next) => next,
-            Err(failure) => self.end_of_pages(&url, failure).map(|()| None)?,
+        // It is held until the page is stored.
+        let Answer { outcome, held: _held } = answer;
+        let outcome = outcome.map(|page| (next_page(&url, page.next.as_deref()), page.items));
+        // A page that fails is the last one, since it alone knows the next. If it is the first, there is nothing to
+        // do; a later one is a failure among others.
+        let (users, next, failure) = match outcome {
+            Ok((Ok(next), users)) => (users, next, None),
+            Ok((Err(failure), _)) | Err(failure) if url == self.api.first_page() => {
+                return Err(Fatal::Input(failure.to_string()));
+            }
+            Ok((Err(failure), users)) => (users, None, Some(failure)),
+            Err(failure) => return self.end(failure).await.map(|()| (Vec::new(), None)),
         };
         self.stats.with(|counts| {
             counts.pages += 1;
-            counts.listed += page.items.len() as u64;
+            counts.failures.extend(failure.clone());
         });
-        Ok((page.items, next))
+        let calls = users.iter().flat_map(|user| Call::both(user.id)).collect();
+        let (this, then) = (self.api.relative(&url), next.as_ref().map(|next| self.api.relative(next)));
+        self.store.write(Entry::Page(Page { this, users, next: then, failure })).await?;
+        Ok((calls, next.map(Cursor::Page)))
     }
 
-    /// A page that fails is the last one, since it alone knows the next. If it is the first, there is nothing to do;
-    /// a later one is a failure among others.
-    fn end_of_pages(&self, page: &Url, failure: Failure) -> Result<(), Fatal> {
-        if *page == self.api.first_page() {
-            return Err(Fatal::Input(failure.to_string()));
-        }
-        self.stats.list(failure);
-        Ok(())
+    /// Lists a failure after which there are no more pages.
+    async fn end(&self, failure: Failure) -> Result<(), Fatal> {
+        self.stats.list(failure.clone());
+        self.store.write(Entry::End(failure)).await
     }
 
-    /// Reads what belongs to a user, all at the same time. What fails is listed, and missing in the record.
-    async fn enrich(&self, user: User) -> Record {
-        let (orders, prefs) = tokio::join!(self.api.orders(&user), self.api.prefs(&user));
-        let orders = self.stats.or_list(orders).unwrap_or_default();
-        let prefs = self.stats.or_list(prefs);
-        Record { user, orders, prefs }
-    }
-
-    /// Stores a batch of what came out of the window.
-    async fn keep(&self, outcomes: Vec<Result<Option<Record>, ItemError<PageError>>>) -> Result<(), Fatal> {
-        let mut records = Vec::with_capacity(outcomes.len());
+    /// Stores what came out of the window.
+    async fn keep(&self, outcomes: Vec<Result<Option<Fetched>, ItemError<PageError>>>) -> Result<(), Fatal> {
+        let mut batch = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             match outcome {
-                Ok(record) => records.extend(record),
+                Ok(fetched) => batch.extend(fetched),
                 Err(ItemError::Error(PageError::Fetch { source, .. })) => {
                     return Err(Fatal::from_error(source));
                 }
                 Err(ItemError::Error(circle)) => {
                     let (url, reason) = (self.api.first_page().into(), circle.to_string());
-                    self.stats.list(Failure { url, reason });
+                    self.end(Failure { url, reason }).await?;
                 }
                 Err(ItemError::Panic(panic)) => panic.resume(),
                 Err(other) => return Err(Fatal::Broken(other.to_string())),
             }
         }
-        if records.is_empty() { Ok(()) } else { self.store.save(records).await }
+        for failure in batch.iter().filter_map(|fetched| fetched.failure.clone()) {
+            self.stats.list(failure);
+        }
+        if batch.is_empty() { Ok(()) } else { self.store.write(Entry::Batch(batch)).await }
     }
 }
 

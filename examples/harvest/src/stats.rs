@@ -3,12 +3,18 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde::Serialize;
+use tokio::time::Instant;
 
-use crate::histogram::Histogram;
+use crate::{
+    histogram::Histogram,
+    store::{Leases, Left, Totals},
+    timeline::{Timeline, Trace},
+};
 
 /// A document that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,32 +32,64 @@ impl fmt::Display for Failure {
 /// What has happened so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
+    /// Pages that this run has read.
     pub(crate) pages: u64,
-    /// Users on the pages that were read.
-    pub(crate) listed: u64,
-    /// Users in the store.
-    pub(crate) users: u64,
-    /// Orders in the store.
-    pub(crate) orders: u64,
+    /// What the store has, by what it says itself.
+    pub(crate) totals: Totals,
+    /// What it had when this run began.
+    pub(crate) before: Totals,
     /// Documents that were read or given up: what a client needs that never has to retry.
     pub(crate) documents: u64,
     /// HTTP calls made: every attempt counts.
     pub(crate) calls: u64,
     pub(crate) in_flight: u64,
     pub(crate) retries: BTreeMap<String, u64>,
+    /// Retries that the budget did not allow.
+    pub(crate) refused: u64,
+    /// Calls that had to wait for the rate limit, and for how long in all.
+    pub(crate) limiter_waits: u64,
+    pub(crate) limiter_time: Duration,
     /// Of the calls that brought a document.
     pub(crate) latencies: Histogram,
+    /// How often something had to be stored again.
+    pub(crate) store_retries: u64,
+    pub(crate) leases: Leases,
     pub(crate) failures: Vec<Failure>,
 }
 
 /// The counts, shared. One lock for all is enough: a call takes it a few times, and calls are slow.
 #[derive(Debug, Default)]
-pub(crate) struct Stats(Mutex<Counts>);
+pub(crate) struct Stats {
+    counts: Mutex<Counts>,
+    timeline: Option<Mutex<Timeline>>,
+}
 
 impl Stats {
+    /// With a recording of what happens when.
+    pub(crate) fn recording() -> Self {
+        Self { counts: Mutex::default(), timeline: Some(Mutex::new(Timeline::start())) }
+    }
+
     /// Reads or changes the counts.
     pub(crate) fn with<R>(&self, read_or_change: impl FnOnce(&mut Counts) -> R) -> R {
-        read_or_change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        read_or_change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds to the recording, if there is one.
+    pub(crate) fn record(&self, add: impl FnOnce(&mut Timeline)) {
+        if let Some(timeline) = &self.timeline {
+            add(&mut timeline.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    pub(crate) fn timeline(&self) -> Option<Timeline> {
+        let timeline = self.timeline.as_ref()?;
+        Some(timeline.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Follows a document that is about to be read.
+    pub(crate) fn trace(self: &Arc<Self>) -> Trace {
+        Trace::new(self.clone())
     }
 
     /// Lists a failure.
@@ -59,27 +97,25 @@ impl Stats {
         self.with(|counts| counts.failures.push(failure));
     }
 
-    /// The document, or none and its failure listed.
-    pub(crate) fn or_list<T>(&self, document: Result<T, Failure>) -> Option<T> {
-        document.map_err(|failure| self.list(failure)).ok()
-    }
-
-    /// A call begins; it ends when the guard is dropped, however that comes.
-    pub(crate) fn call(&self) -> InFlight<'_> {
+    /// An earlier run has left this.
+    pub(crate) fn resume(&self, left: &Left) {
         self.with(|counts| {
-            counts.calls += 1;
-            counts.in_flight += 1;
+            counts.before = left.totals;
+            counts.totals = left.totals;
+            counts.failures.extend_from_slice(&left.failures);
         });
-        InFlight(self)
     }
-}
 
-#[derive(Debug)]
-#[must_use = "the call ends when this is dropped"]
-pub(crate) struct InFlight<'a>(&'a Stats);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.with(|counts| counts.in_flight -= 1);
+    /// The store says what it has. Answers may come out of order, but it never has less than before.
+    pub(crate) fn stored(&self, totals: Totals) {
+        let users = self.with(|counts| {
+            let before = counts.totals.users;
+            counts.totals = counts.totals.max(totals);
+            counts.totals.users - before
+        });
+        self.record(|timeline| {
+            let now = timeline.time(Instant::now());
+            timeline.columns.at(now).stored += users as f64;
+        });
     }
 }

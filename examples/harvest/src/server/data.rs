@@ -92,7 +92,7 @@ fn pick(from: &'static [&'static str], draw: u64) -> &'static str {
 }
 
 /// One step of splitmix64: every bit of the output depends on every bit of the input.
-pub(super) const fn mix(input: u64) -> u64 {
+pub(crate) const fn mix(input: u64) -> u64 {
     let mut z = input.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

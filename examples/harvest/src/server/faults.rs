@@ -10,6 +10,16 @@ use super::data::mix;
 /// Requests for one path that may be faulty before it is served: fewer than a client's attempts.
 const FAULTY_ATTEMPTS: u32 = 2;
 
+/// How badly a server behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    None,
+    /// As services do.
+    Default,
+    /// Worse, with outages, and with a network to match.
+    Chaos,
+}
+
 /// What goes wrong with one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -21,86 +31,114 @@ pub(super) enum Fault {
     Reset,
     /// No answer ever comes.
     Stall,
+    /// The answer breaks off.
+    Cut,
+    /// The answer comes bit by bit.
+    Slow,
+}
+
+impl Plan {
+    /// Of a thousand requests so many meet this fault.
+    const fn faults(self) -> &'static [(u64, Fault)] {
+        match self {
+            Self::None => &[],
+            Self::Default => &[
+                (8, Fault::UnavailableForSeconds),
+                (8, Fault::UnavailableUntilDate),
+                (16, Fault::Reset),
+                (3, Fault::Stall),
+            ],
+            Self::Chaos => &[
+                (20, Fault::UnavailableForSeconds),
+                (20, Fault::UnavailableUntilDate),
+                (30, Fault::Reset),
+                (5, Fault::Stall),
+                (30, Fault::Cut),
+                (60, Fault::Slow),
+            ],
+        }
+    }
 }
 
 /// Decides the faults by the seed, the path and how often that path was asked for, and by nothing else: runs of
 /// one seed meet the same faults whatever their timing, and every document is served in the end.
 #[derive(Debug)]
 pub(super) struct Faults {
+    plan: Plan,
     seed: u64,
     asked: Mutex<HashMap<String, u32>>,
 }
 
 impl Faults {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { seed, asked: Mutex::default() }
+    pub(super) fn new(plan: Plan, seed: u64) -> Self {
+        Self { plan, seed, asked: Mutex::default() }
     }
 
-    /// The fault of the request for `path` that has just arrived.
-    pub(super) fn next(&self, path: &str) -> Option<Fault> {
+    /// The fault of the request for `path` that has just arrived, if this one may be faulty at all.
+    pub(super) fn next(&self, path: &str) -> Option<Option<Fault>> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let attempt = asked.entry(path.to_owned()).or_default();
         *attempt += 1;
-        fault(self.seed, path, *attempt)
+        (*attempt <= FAULTY_ATTEMPTS).then(|| fault(self.plan, self.seed, path, *attempt))
     }
 }
 
-fn fault(seed: u64, path: &str, attempt: u32) -> Option<Fault> {
-    if attempt > FAULTY_ATTEMPTS {
-        return None;
-    }
+fn fault(plan: Plan, seed: u64, path: &str, attempt: u32) -> Option<Fault> {
     let start = mix(seed ^ mix(u64::from(attempt)));
-    let draw = path.bytes().fold(start, |hash, byte| mix(hash ^ u64::from(byte)));
-    match draw % 1000 {
-        0..8 => Some(Fault::UnavailableForSeconds),
-        8..16 => Some(Fault::UnavailableUntilDate),
-        16..32 => Some(Fault::Reset),
-        32..35 => Some(Fault::Stall),
-        _ => None,
+    let mut draw = path.bytes().fold(start, |hash, byte| mix(hash ^ u64::from(byte))) % 1000;
+    for &(share, fault) in plan.faults() {
+        match draw.checked_sub(share) {
+            None => return Some(fault),
+            Some(rest) => draw = rest,
+        }
     }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plan(seed: u64) -> Vec<Option<Fault>> {
-        let faults = Faults::new(seed);
+    fn faults(plan: Plan, seed: u64) -> Vec<Option<Fault>> {
+        let faults = Faults::new(plan, seed);
         let paths = (1..=2000).map(|id| format!("/users/{id}/prefs.json"));
-        paths.map(|path| faults.next(&path)).collect()
+        paths.map(|path| faults.next(&path).flatten()).collect()
     }
 
     #[test]
     fn one_seed_is_one_plan_and_another_is_another() {
-        assert_eq!(plan(1), plan(1));
-        assert_ne!(plan(1), plan(2));
+        assert_eq!(faults(Plan::Default, 1), faults(Plan::Default, 1));
+        assert_ne!(faults(Plan::Default, 1), faults(Plan::Default, 2));
     }
 
     #[test]
     fn the_plan_does_not_depend_on_the_order_of_requests() {
-        let faults = Faults::new(1);
+        let plan = Faults::new(Plan::Chaos, 1);
+        let ids = (1..=2000).rev();
         let mut backwards: Vec<_> =
-            (1..=2000).rev().map(|id| faults.next(&format!("/users/{id}/prefs.json"))).collect();
+            ids.map(|id| plan.next(&format!("/users/{id}/prefs.json")).flatten()).collect();
         backwards.reverse();
-        assert_eq!(backwards, plan(1));
+        assert_eq!(backwards, faults(Plan::Chaos, 1));
     }
 
     #[test]
-    fn every_kind_of_fault_occurs_and_most_requests_have_none() {
-        let plan = plan(1);
-        for kind in [Fault::UnavailableForSeconds, Fault::UnavailableUntilDate, Fault::Reset, Fault::Stall] {
-            assert!(plan.contains(&Some(kind)), "{kind:?}");
+    fn every_kind_of_fault_occurs_as_often_as_it_should() {
+        assert!(faults(Plan::None, 1).iter().all(Option::is_none));
+        for (plan, most) in [(Plan::Default, 120), (Plan::Chaos, 400)] {
+            let met = faults(plan, 1);
+            for (_, kind) in plan.faults() {
+                assert!(met.contains(&Some(*kind)), "{kind:?}");
+            }
+            assert!(met.iter().flatten().count() < most);
         }
-        assert!(plan.iter().filter(|fault| fault.is_some()).count() < 120);
     }
 
     #[test]
     fn every_document_is_served_in_the_end() {
-        let faults = Faults::new(1);
+        let plan = Faults::new(Plan::Chaos, 1);
         for id in 1..=2000 {
             let path = format!("/users/{id}/orders.json");
-            let served = (0..=FAULTY_ATTEMPTS).any(|_| faults.next(&path).is_none());
-            assert!(served, "{path}");
+            assert_eq!([(); 3].map(|()| plan.next(&path).is_some()), [true, true, false]);
         }
     }
 }

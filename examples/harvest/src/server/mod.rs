@@ -1,29 +1,41 @@
 //! A server of the API, on loopback and on a thread of its own: the demo needs nothing else to be installed.
 
+mod body;
 mod data;
 mod faults;
+mod outages;
 
-pub(crate) use data::Site;
+pub(crate) use data::{Site, mix};
+pub(crate) use faults::Plan;
 
 use std::{convert::Infallible, fmt, io, net::Ipv4Addr, sync::Arc, thread, time::Duration, time::SystemTime};
 
 use evenkeel::limit::RateLimiter;
-use http_body_util::Full;
 use hyper::{
     Request, Response, StatusCode,
-    body::{Bytes, Incoming},
+    body::Incoming,
     header::{CONTENT_TYPE, HeaderName, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use reqwest::Url;
-use tokio::{net::TcpListener, net::TcpSocket, net::TcpStream, sync::oneshot, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::oneshot,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
+use body::Body;
 use faults::{Fault, Faults};
+use outages::Outage;
 
 /// Connections that may wait to be accepted: more than clients open at once.
 const BACKLOG: u32 = 1024;
+
+/// How long a slow body takes: less than a client waits.
+const SLOW: Duration = Duration::from_millis(400);
 
 /// What to serve, and how badly.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +43,9 @@ pub(crate) struct Settings {
     pub(crate) site: Site,
     /// The time that every answer takes.
     pub(crate) latency: Duration,
-    /// Whether it has faults. It then answers 429 to a client that has this many calls in flight all the time.
-    pub(crate) faults: Option<u32>,
+    pub(crate) plan: Plan,
+    /// A client that has this many calls in flight all the time is told that they are too many, if there are faults.
+    pub(crate) calls: u32,
 }
 
 /// The running server, which ends when this is dropped.
@@ -113,50 +126,55 @@ async fn connection(stream: TcpStream, service: Arc<Service>) {
 /// What answers the requests of all connections.
 #[derive(Debug)]
 struct Service {
-    site: Site,
-    latency: Duration,
-    trouble: Option<Trouble>,
-}
-
-#[derive(Debug)]
-struct Trouble {
+    settings: Settings,
     faults: Faults,
     rate: RateLimiter,
+    started: Instant,
 }
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 impl Service {
     fn new(settings: Settings) -> Self {
-        let Settings { site, latency, faults } = settings;
-        let trouble =
-            faults.map(|calls| Trouble { faults: Faults::new(site.seed), rate: busy_rate(calls, latency) });
-        Self { site, latency, trouble }
+        let Settings { site, latency, plan, calls } = settings;
+        let (faults, rate) = (Faults::new(plan, site.seed), busy_rate(calls, latency));
+        Self { settings, faults, rate, started: Instant::now() }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Result<Answer, Reset> {
+        let Settings { site, latency, plan, .. } = self.settings;
         let path = request.uri().path();
-        let fault = self.trouble.as_ref().and_then(|trouble| trouble.faults.next(path));
-        if fault == Some(Fault::Stall) {
-            // hyper drops this when the client gives up.
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(self.latency).await;
-        match fault {
-            Some(Fault::Reset) => return Err(Reset),
-            Some(Fault::UnavailableForSeconds) => return Ok(come_back("1".into())),
-            Some(Fault::UnavailableUntilDate) => return Ok(come_back(soon())),
-            Some(Fault::Stall) | None => {}
-        }
-        if self.trouble.as_ref().is_some_and(|trouble| trouble.rate.try_acquire().is_err()) {
-            return Ok(answer(StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1".into())], String::new()));
-        }
-        Ok(match self.site.document(path) {
-            Some(document) => {
-                answer(StatusCode::OK, [(CONTENT_TYPE, "application/json".into())], document.to_string())
+        let faults = self.faults.next(path);
+        let outage = (plan == Plan::Chaos).then(|| outages::at(site.seed, self.started.elapsed())).flatten();
+        match (outage, faults.flatten()) {
+            (Some(Outage::Frozen(time)), _) => {
+                sleep(time).await;
+                return Err(Reset);
             }
-            None => answer(StatusCode::NOT_FOUND, [], String::new()),
-        })
+            // hyper drops this when the client gives up.
+            (None, Some(Fault::Stall)) => std::future::pending().await,
+            _ => sleep(latency).await,
+        }
+        let busy = || plan != Plan::None && faults.is_some() && self.rate.try_acquire().is_err();
+        match (outage, faults.flatten()) {
+            (Some(_), _) | (None, Some(Fault::UnavailableForSeconds)) => return Ok(come_back("1".into())),
+            (None, Some(Fault::UnavailableUntilDate)) => return Ok(come_back(soon())),
+            (None, Some(Fault::Reset)) => return Err(Reset),
+            (None, _) if busy() => {
+                return Ok(answer(StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1".into())], Body::empty()));
+            }
+            (None, _) => {}
+        }
+        let Some(document) = site.document(path) else {
+            return Ok(answer(StatusCode::NOT_FOUND, [], Body::empty()));
+        };
+        let document = document.to_string().into_bytes();
+        let body = match faults.flatten() {
+            Some(Fault::Cut) => Body::cut(document),
+            Some(Fault::Slow) => Body::slow(document, SLOW),
+            _ => Body::whole(document),
+        };
+        Ok(answer(StatusCode::OK, [(CONTENT_TYPE, "application/json".into())], body))
     }
 }
 
@@ -167,7 +185,7 @@ fn busy_rate(calls: u32, latency: Duration) -> RateLimiter {
 }
 
 fn come_back(when: String) -> Answer {
-    answer(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, when)], String::new())
+    answer(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, when)], Body::empty())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a date in a header is one of the wall clock")]
@@ -176,12 +194,8 @@ fn soon() -> String {
     httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2))
 }
 
-fn answer(
-    status: StatusCode,
-    header: impl IntoIterator<Item = (HeaderName, String)>,
-    body: String,
-) -> Answer {
-    let mut answer = Response::new(Full::from(body));
+fn answer(status: StatusCode, header: impl IntoIterator<Item = (HeaderName, String)>, body: Body) -> Answer {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     for (name, value) in header {
         answer.headers_mut().insert(name, value.parse().expect("the value is plain ASCII"));

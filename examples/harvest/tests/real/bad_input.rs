@@ -4,7 +4,10 @@ use std::fs;
 
 use tokio::process::Command;
 
-use crate::harness::{Answer, PROGRAM, Place, Server, answer, page, quiet};
+use crate::{
+    place::{PROGRAM, Place, quiet},
+    server::{Answer, Server, answer, page},
+};
 
 /// Runs it, and gives the one line that it has to say on stderr.
 async fn refused(command: &mut Command) -> String {
@@ -12,7 +15,8 @@ async fn refused(command: &mut Command) -> String {
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
-    assert!(output.stdout.is_empty(), "{line}");
+    // It may have said where it would have stored.
+    assert!(output.stdout.is_empty() || output.stdout.starts_with(b"storing in "), "{line}");
     line
 }
 
@@ -74,10 +78,26 @@ async fn the_store_cannot_be_one() {
 
 #[tokio::test]
 #[ignore = "real tier"]
-async fn the_json_cannot_be_written() {
-    let path = Place::new().path("missing/report.json");
-    let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--json", &path])).await;
-    assert!(line.contains(&path), "{line}");
+async fn the_store_is_no_database_that_can_be_reached() {
+    let place = Place::new();
+    let missing = format!("postgres://u:secret@{}/d", place.path("missing").replace('/', "%2F"));
+    for (store, reason) in [(&*missing, "could not connect"), ("postgres://h:x/d", "invalid port")] {
+        let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", store])).await;
+        assert!(line.contains(reason) && !line.contains("secret"), "{line}");
+        let line =
+            refused(quiet(Command::new(PROGRAM)).args(["--users", "1"]).env("DATABASE_URL", store)).await;
+        assert!(line.contains(reason) && !line.contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_report_cannot_be_written() {
+    for flag in ["--json", "--report"] {
+        let path = Place::new().path("missing/report");
+        let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", flag, &path])).await;
+        assert!(line.contains(&path), "{line}");
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -93,9 +113,14 @@ async fn there_are_too_few_file_descriptors() {
 #[ignore = "real tier"]
 async fn flags_that_make_no_sense() {
     let place = Place::new();
-    for flags in
-        ["--concurrency 0", "--faults many", "--url ftp://h/", "--url http://h/ --users 5", "--no-such-flag"]
-    {
+    for flags in [
+        "--concurrency 0",
+        "--faults many",
+        "--url ftp://h/",
+        "--url http://h/ --users 5",
+        "--no-such-flag",
+        "--chaos --faults none",
+    ] {
         refused(&mut place.harvest(flags)).await;
     }
 }

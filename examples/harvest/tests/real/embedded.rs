@@ -1,6 +1,6 @@
 //! Runs against the embedded server.
 
-use crate::harness::{Place, text};
+use crate::place::{PROGRAM, Place, quiet, text};
 
 const SMALL: &str = "--users 60 --page-size 7 --latency 5 --concurrency 20 --seed 3";
 
@@ -19,23 +19,67 @@ async fn faults_cost_time_and_nothing_else() {
         assert_eq!(report["ended"], "complete");
         assert_eq!(report["failures"].as_array().unwrap().len(), 0, "{report}");
         assert_eq!(report["users"], 60);
-        assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders"));
-        assert_eq!(place.number("SELECT count(*) FROM users WHERE theme IS NOT NULL"), 60);
+        assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders").await);
+        assert_eq!(place.number("SELECT count(*) FROM users WHERE theme IS NOT NULL").await, 60);
     }
-    assert_eq!(calm.dump(), troubled.dump());
+    assert_eq!(calm.dump().await, troubled.dump().await);
 }
 
-#[tokio::test]
-#[ignore = "real tier"]
-async fn a_second_run_reads_all_again_and_changes_nothing() {
-    let place = Place::new();
+async fn a_second_run_changes_nothing(place: Place) {
     let first = place.run(&format!("{SMALL} --faults none"), 0).await;
-    let dump = place.dump();
+    let dump = place.dump().await;
     let second = place.run(&format!("{SMALL} --faults none"), 0).await;
     for name in ["users", "orders", "calls"] {
         assert_eq!(first[name], second[name], "{name}");
     }
-    assert_eq!(place.dump(), dump);
+    assert_eq!(place.dump().await, dump);
+    assert_eq!(second["users_before"], 0);
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_second_run_reads_all_again_and_changes_nothing_on_sqlite() {
+    a_second_run_changes_nothing(Place::new()).await;
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_second_run_reads_all_again_and_changes_nothing_on_postgres() {
+    let Some(place) = Place::postgres().await else { return };
+    a_second_run_changes_nothing(place).await;
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn both_stores_have_the_same_rows() {
+    let Some(postgres) = Place::postgres().await else { return };
+    let sqlite = Place::new();
+    for place in [&sqlite, &postgres] {
+        place.run(SMALL, 0).await;
+    }
+    assert_eq!(sqlite.dump().await, postgres.dump().await);
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_first_line_says_where_it_stores() {
+    let (sqlite, postgres) = (Place::new(), Place::postgres().await);
+    let cache = sqlite.path("cache");
+    let first_line = async |variable: &str, value: &str| {
+        let mut command = quiet(tokio::process::Command::new(PROGRAM));
+        command.args(["--users", "1", "--latency", "1"]).env("XDG_CACHE_HOME", &cache).env(variable, value);
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        String::from_utf8(output.stdout).unwrap().lines().next().unwrap().to_owned()
+    };
+    let file = format!("storing in sqlite:{cache}/evenkeel/harvest.sqlite");
+    assert_eq!(first_line("X", "").await, file);
+    assert_eq!(first_line("DATABASE_URL", "mysql://h/d").await, file);
+    if let Some(postgres) = postgres {
+        let url = postgres.store().replace("postgres:postgres", "postgres");
+        assert!(first_line("DATABASE_URL", &url).await.starts_with("storing in postgres"));
+        assert_eq!(postgres.number("SELECT count(*) FROM users").await, 1);
+    }
 }
 
 #[tokio::test]
@@ -45,8 +89,9 @@ async fn the_report_is_a_table_and_the_same_in_json() {
     let output = place.harvest(&format!("{SMALL} --faults none")).output().await.unwrap();
     let table = text(&output);
     let report = place.report();
-    for row in ["users", "orders", "failures", "calls", "retries", "latency", "time", "at best", "one by one"]
-    {
+    let rows =
+        ["users", "orders", "failures", "calls", "retries", "latency", "time", "at best", "one by one"];
+    for row in rows.into_iter().chain(["refused by budget", "rate limit waited for", "pool at the worst"]) {
         assert!(table.contains(&format!("│ {row}")), "{row}: {table}");
     }
     assert!(
@@ -81,4 +126,6 @@ async fn a_rate_bounds_the_calls() {
     let report = place.run("--users 20 --latency 1 --faults none --rate 100", 0).await;
     assert_eq!(report["calls"], 41);
     assert!(report["seconds"].as_f64().unwrap() >= 0.4, "41 calls at 100 per second: {report}");
+    assert!(report["limiter_waits"].as_u64().unwrap() > 30, "{report}");
+    assert!(report["limiter_wait_seconds"].as_f64().unwrap() > 0.4, "{report}");
 }

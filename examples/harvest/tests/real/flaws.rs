@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use crate::harness::{Answer, Place, Server, answer, document, json, page, text};
+use crate::{
+    place::{Place, text},
+    server::{Answer, Server, answer, document, json, page},
+};
 use serde_json::{Value, json};
 
 async fn flawed(path: String) -> Answer {
@@ -52,12 +55,15 @@ async fn flawed_documents_are_listed_and_the_rest_is_stored() {
         ]
     );
     assert_eq!((&report["users"], &report["orders"], &report["retries"]), (&6.into(), &4.into(), &0.into()));
-    assert_eq!(place.number("SELECT count(*) FROM users WHERE theme IS NULL AND newsletter IS NULL"), 2);
-    assert_eq!(place.number("SELECT count(*) FROM orders"), 4);
+    assert_eq!(
+        place.number("SELECT count(*) FROM users WHERE theme IS NULL AND newsletter IS NULL").await,
+        2
+    );
+    assert_eq!(place.number("SELECT count(*) FROM orders").await, 4);
 
-    let dump = place.dump();
+    let dump = place.dump().await;
     place.run(&format!("{flags} --strict"), 1).await;
-    assert_eq!(place.dump(), dump);
+    assert_eq!(place.dump().await, dump);
 }
 
 #[tokio::test]
@@ -72,9 +78,10 @@ async fn failures_are_named_below_the_table() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_later_page_that_fails_is_the_last() {
-    for (second, reason) in [
-        (answer(200, "text/html", "<html>"), "the content type is text/html, not JSON"),
-        (page([], Some("users-2.json")), "it is its own next page"),
+    for (second, reason, users) in [
+        (answer(200, "text/html", "<html>"), "the content type is text/html, not JSON", 5),
+        (page([], Some("users-2.json")), "it is its own next page", 5),
+        (page([6, 7], Some("users-2.json")), "it is its own next page", 7),
     ] {
         let place = Place::new();
         let server = Server::start(move |path| {
@@ -90,7 +97,8 @@ async fn a_later_page_that_fails_is_the_last() {
         let server = server.await;
         let report = place.run(&format!("--url {}", server.base), 0).await;
         assert_eq!(failures(&report), [(&*format!("{}/users-2.json", server.base), reason)]);
-        assert_eq!((&report["users"], &report["orders"]), (&5.into(), &5.into()));
+        assert_eq!((&report["users"], &report["orders"]), (&users.into(), &users.into()));
+        assert_eq!((&report["unfinished"], &report["ended"]), (&0.into(), &"complete".into()));
     }
 }
 
@@ -106,9 +114,28 @@ async fn pages_in_a_circle_end_and_are_listed() {
     });
     let server = server.await;
     let report = place.run(&format!("--url {}", server.base), 0).await;
-    assert_eq!(place.number("SELECT count(*) FROM users"), 6);
+    assert_eq!(place.number("SELECT count(*) FROM users").await, 6);
     assert_eq!(failures(&report).len(), 1);
     assert!(failures(&report)[0].1.contains("leads back"), "{report}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_server_that_is_down_is_not_overrun_with_retries() {
+    let place = Place::new();
+    let server = Server::start(async |path: String| match path.as_str() {
+        "/users.json" => page(1..=200, None),
+        _ => answer(503, "text/plain", "down"),
+    });
+    let server = server.await;
+    let report = place.run(&format!("--url {} --concurrency 4", server.base), 0).await;
+    let number = |name: &str| report[name].as_u64().unwrap();
+    // The reserve of 50, a quarter of the calls, and one each second; without a budget 1600.
+    let most = 50 + 401 / 4 + report["seconds"].as_f64().unwrap() as u64 + 1;
+    assert!(number("retries") <= most, "{report}");
+    assert_eq!(number("calls"), 401 + number("retries"));
+    assert!(number("refused_by_budget") > 200, "{report}");
+    assert_eq!((failures(&report).len(), number("users")), (400, 200));
 }
 
 #[tokio::test]

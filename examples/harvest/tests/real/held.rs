@@ -2,7 +2,10 @@
 
 use tokio::{process::Child, sync::watch};
 
-use crate::harness::{Place, Server, document, page};
+use crate::{
+    place::Place,
+    server::{Server, document, page},
+};
 
 /// An API of ten users whose next page never comes, and whose documents wait for the test's word.
 pub(crate) struct Held {

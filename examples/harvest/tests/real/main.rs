@@ -1,11 +1,26 @@
 //! The program as its users run it: a process, a server on loopback, a database file, real time.
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by a panic, and prints its figures"
+)]
 
 mod bad_input;
+mod chaos;
 mod embedded;
 mod flaws;
-mod harness;
 mod held;
 #[cfg(unix)]
+mod interrupted;
+mod page;
+mod place;
+mod random;
+#[cfg(unix)]
+mod resume;
+mod server;
+#[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod site;
 mod store;
+mod troubled;

@@ -3,19 +3,14 @@
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
+    process::Child,
 };
 
 use crate::{
-    harness::{Place, text},
     held::Held,
+    interrupted::signal,
+    place::{Place, text},
 };
-
-async fn signal(child: &Child, name: &str) {
-    let pid = child.id().unwrap().to_string();
-    let sent = Command::new("kill").args([name, &pid]).status().await.unwrap();
-    assert!(sent.success());
-}
 
 /// Waits until the program says that it is stopping.
 async fn is_stopping(child: &mut Child) {
@@ -32,8 +27,8 @@ async fn is_stopping(child: &mut Child) {
 async fn ended(child: Child, place: &Place) -> (Option<i32>, Value) {
     let output = child.wait_with_output().await.unwrap();
     let report = place.report();
-    assert_eq!(report["users"], place.number("SELECT count(*) FROM users"), "{}", text(&output));
-    assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders"), "{}", text(&output));
+    assert_eq!(report["users"], place.number("SELECT count(*) FROM users").await, "{}", text(&output));
+    assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders").await, "{}", text(&output));
     assert_eq!(report["users"].as_u64().unwrap() + report["unfinished"].as_u64().unwrap(), 10, "{report}");
     (output.status.code(), report)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use crate::{harness::Place, held::Held};
+use crate::{held::Held, place::Place};
 
 #[tokio::test]
 #[ignore = "real tier"]
@@ -13,7 +13,7 @@ async fn a_store_that_breaks_ends_the_run_with_a_report() {
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     api.released.send_replace(10);
 
-    // The program waits five seconds for the other writer.
+    // The program waits a second for the other writer, six times.
     let output = child.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();

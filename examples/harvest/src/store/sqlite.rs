@@ -1,0 +1,387 @@
+//! The store in a file.
+
+use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+
+use deadpool_sqlite::{Config, Manager, Runtime};
+use evenkeel::{
+    pool::{Deadpool, GetError, Pool},
+    task::Stop,
+};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Params, Transaction, TransactionBehavior, params,
+};
+use tokio::time::sleep;
+
+use super::{Entry, Left, Page, StoreError, Totals, Trouble, sql};
+use crate::{
+    api::Fetched,
+    model::Document,
+    stats::{Failure, Stats},
+};
+
+/// How long a statement waits for another program that writes; after that it is tried again.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// A handle: clones are the same database.
+#[derive(Clone, Debug)]
+pub(super) struct Sqlite {
+    path: PathBuf,
+    pool: Pool<Deadpool<Manager>>,
+    stats: Arc<Stats>,
+}
+
+impl Sqlite {
+    /// Opens the database, or makes it.
+    pub(super) async fn open(path: &Path, stats: Arc<Stats>) -> Result<Self, StoreError> {
+        let manager = Manager::from_config(&Config::new(path), Runtime::Tokio1);
+        // SQLite has one writer at a time: the pool is where the others wait in line.
+        let pool = Pool::builder(Deadpool::new(manager)).max(1).build();
+        let store = Self {
+            path: path.into(),
+            pool: pool.map_err(|error| StoreError::lasting(error.to_string()))?,
+            stats,
+        };
+        store.run(prepare).await?;
+        Ok(store)
+    }
+
+    pub(super) async fn begin(&self, source: String, first: String) -> Result<Left, StoreError> {
+        self.run(move |connection| begin(connection, &source, &first)).await
+    }
+
+    /// Stores an entry, all or nothing.
+    pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
+        self.run(move |connection| write(connection, &entry)).await
+    }
+
+    pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
+        self.run(|connection| totals(connection)).await
+    }
+
+    /// Locks the database now and then, as another program might.
+    pub(super) async fn disturb(&self, mut trouble: Trouble, end: &Stop) -> Result<(), StoreError> {
+        let other = Self::open(&self.path, Arc::default()).await?;
+        while trouble.pause(end).await {
+            // Where the lock cannot be had, there is trouble enough.
+            if other.run(|connection| connection.execute_batch("BEGIN IMMEDIATE")).await.is_ok() {
+                sleep(trouble.hold()).await;
+                other.run(|connection| connection.execute_batch("ROLLBACK")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on a thread for blocking work. The lease is told to be that of the caller.
+    #[track_caller]
+    fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let lease = self.pool.get();
+        async {
+            let lease = lease.await.map_err(|error| match error {
+                GetError::Create(error) => StoreError::from(error),
+                other => StoreError::lasting(other.to_string()),
+            })?;
+            self.stats.leased(&self.pool.stats(), &self.pool.holders());
+            match lease.interact(work).await {
+                Ok(done) => Ok(done?),
+                Err(error) => Err(StoreError::lasting(error.to_string())),
+            }
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let passes =
+            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
+        Self { reason: error.to_string(), passes }
+    }
+}
+
+/// Makes the tables, unless they are there, and finds out whether they can be written to.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    // In WAL mode other programs can read while this one writes. It is a property of the file.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // In that mode a crash of this program loses nothing; after a loss of power the store may be a few batches
+    // back, rows and memory alike.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    let transaction = immediate(connection)?;
+    transaction.execute_batch(sql::SCHEMA)?;
+    for check in sql::CHECKS {
+        transaction.prepare(check)?;
+    }
+    transaction.commit()
+}
+
+fn immediate(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
+fn begin(connection: &mut Connection, source: &str, first: &str) -> rusqlite::Result<Left> {
+    let transaction = immediate(connection)?;
+    let pass = transaction.query_row(sql::PASS, [], |row| {
+        let (source, next): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        let totals = Totals::new([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]);
+        Ok((source, next, totals, row.get::<_, i64>(6)?))
+    });
+    let left = match pass.optional()? {
+        Some((of, next, totals, open)) if of == source && (next.is_some() || open > 0) => {
+            let calls =
+                all(&transaction, sql::LEFT, |row| Ok(Left::of_user(row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let failure = |row: &rusqlite::Row<'_>| Ok(Failure { url: row.get(0)?, reason: row.get(1)? });
+            let failures = all(&transaction, sql::FAILURES, failure)?;
+            Left { next, calls: calls.into_iter().flatten().collect(), totals, failures }
+        }
+        _ => {
+            for statement in sql::FORGET {
+                transaction.execute(statement, [])?;
+            }
+            transaction.execute(sql::BEGIN_PASS, params![source, first])?;
+            Left::all(first)
+        }
+    };
+    transaction.commit()?;
+    Ok(left)
+}
+
+fn all<T>(
+    transaction: &Transaction<'_>,
+    query: &str,
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    transaction.prepare(query)?.query_map([], read)?.collect()
+}
+
+fn write(connection: &mut Connection, entry: &Entry) -> rusqlite::Result<Totals> {
+    let transaction = immediate(connection)?;
+    match entry {
+        Entry::Page(page) => turn(&transaction, page)?,
+        Entry::Batch(batch) => save(&transaction, batch)?,
+        Entry::End(failure) => {
+            failed(&transaction, failure)?;
+            execute(&transaction, sql::END, [])?;
+        }
+    }
+    let totals = totals(&transaction)?;
+    transaction.commit()?;
+    Ok(totals)
+}
+
+fn turn(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
+    let mut listed = 0;
+    for user in &page.users {
+        listed += execute(transaction, sql::LIST_USER, params![user.id, user.name, user.email, user.active])?;
+    }
+    if let Some(failure) = &page.failure {
+        failed(transaction, failure)?;
+    }
+    execute(transaction, sql::TURN, params![page.next, listed as i64, page.this]).map(drop)
+}
+
+fn failed(transaction: &Transaction<'_>, failure: &Failure) -> rusqlite::Result<()> {
+    execute(transaction, sql::FAILED, [&failure.url, &failure.reason]).map(drop)
+}
+
+fn save(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()> {
+    for Fetched { call, document, failure, .. } in batch {
+        match document {
+            Document::Orders(orders) => {
+                for order in orders {
+                    let row = params![order.id, call.user, order.cents, order.currency];
+                    execute(transaction, sql::READ_ORDER, row)?;
+                }
+                execute(transaction, sql::ORDERS_READ, [call.user])?;
+            }
+            Document::Prefs(prefs) => {
+                let prefs = prefs.as_ref();
+                let theme = prefs.map(|prefs| &prefs.theme);
+                let locale = prefs.map(|prefs| &prefs.locale);
+                let newsletter = prefs.map(|prefs| prefs.newsletter);
+                execute(transaction, sql::PREFS_READ, params![theme, locale, newsletter, call.user])?;
+            }
+        }
+        if let Some(failure) = failure {
+            failed(transaction, failure)?;
+        }
+    }
+    let users = execute(transaction, sql::COMPLETE_USERS, [])?;
+    let orders = execute(transaction, sql::COMPLETE_ORDERS, [])?;
+    for statement in sql::CLEAR {
+        execute(transaction, statement, [])?;
+    }
+    execute(transaction, sql::COUNT, [users as i64, orders as i64]).map(drop)
+}
+
+fn execute(transaction: &Transaction<'_>, statement: &str, row: impl Params) -> rusqlite::Result<usize> {
+    transaction.prepare_cached(statement)?.execute(row)
+}
+
+fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    connection.query_row(sql::TOTALS, [], |row| {
+        Ok(Totals::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Call, Order, Prefs, User};
+
+    fn user(id: i64, name: &str, active: bool) -> User {
+        User { id, name: name.into(), email: format!("user{id}@example.test"), active }
+    }
+
+    fn orders(user: i64, cents: &[i64]) -> Fetched {
+        let order = |(n, cents): (usize, &i64)| Order {
+            id: user * 100 + n as i64,
+            cents: *cents,
+            currency: "EUR".into(),
+        };
+        let orders = cents.iter().enumerate().map(order).collect();
+        Fetched::new(Call::both(user)[0], Document::Orders(orders))
+    }
+
+    fn prefs(user: i64, theme: Option<&str>) -> Fetched {
+        let prefs = |theme: &str| Prefs { theme: theme.into(), locale: "pl".into(), newsletter: false };
+        Fetched::new(Call::both(user)[1], Document::Prefs(theme.map(prefs)))
+    }
+
+    fn page(this: &str, users: Vec<User>, next: Option<&str>) -> Entry {
+        Entry::Page(Page { this: this.into(), users, next: next.map(str::to_owned), failure: None })
+    }
+
+    fn failure(url: &str) -> Failure {
+        Failure { url: url.into(), reason: "gone".into() }
+    }
+
+    fn database() -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        prepare(&mut connection).unwrap();
+        connection
+    }
+
+    fn one<T: rusqlite::types::FromSql>(connection: &Connection, query: &str) -> T {
+        connection.query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
+    fn totals_of(pages: u64, listed: u64, users: u64, orders: u64) -> Totals {
+        Totals { pages, listed, users, orders }
+    }
+
+    /// Stores each entry twice, as after a commit whose answer was lost, and gives the totals after each.
+    fn twice(connection: &mut Connection, entries: &[Entry]) -> Vec<Totals> {
+        let mut both = |entry| {
+            let first = write(connection, entry).unwrap();
+            assert_eq!(write(connection, entry).unwrap(), first, "{entry:?}");
+            first
+        };
+        entries.iter().map(&mut both).collect()
+    }
+
+    #[test]
+    fn a_user_is_stored_with_both_documents_and_once() {
+        let mut connection = database();
+        assert_eq!(begin(&mut connection, "api", "first").unwrap().next.as_deref(), Some("first"));
+        let steps = twice(
+            &mut connection,
+            &[
+                page("first", vec![user(1, "A", true), user(2, "B", false)], Some("second")),
+                Entry::Batch(vec![orders(1, &[5, -5]), prefs(2, None)]),
+                Entry::Batch(vec![prefs(1, Some("dark")), orders(2, &[i64::MAX])]),
+                page("second", vec![], None),
+            ],
+        );
+        let expected = [(1, 2, 0, 0), (1, 2, 0, 0), (1, 2, 2, 3), (2, 2, 2, 3)];
+        assert_eq!(
+            steps,
+            expected.map(|(pages, listed, users, orders)| totals_of(pages, listed, users, orders))
+        );
+        assert_eq!(one::<i64>(&connection, "SELECT count(*) FROM users"), 2);
+        assert_eq!(one::<i64>(&connection, "SELECT cents FROM orders WHERE user_id = 2"), i64::MAX);
+        assert_eq!(one::<Option<bool>>(&connection, "SELECT newsletter FROM users WHERE id = 2"), None);
+        for left_over in ["harvest_users", "harvest_orders"] {
+            assert_eq!(
+                one::<i64>(&connection, &format!("SELECT count(*) FROM {left_over}")),
+                0,
+                "{left_over}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_found_again() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first").unwrap();
+        let mut failed = prefs(2, None);
+        failed.failure = Some(failure("prefs of 2"));
+        let users = (1..=3).map(|id| user(id, "A", true)).collect();
+        let entries = [
+            page("first", users, Some("second")),
+            Entry::Batch(vec![orders(1, &[7]), prefs(1, None), failed]),
+        ];
+        twice(&mut connection, &entries);
+
+        let left = begin(&mut connection, "api", "first").unwrap();
+        assert_eq!(left.next.as_deref(), Some("second"));
+        assert_eq!(left.calls, [&Call::both(2)[..1], &Call::both(3)].concat());
+        assert_eq!((left.totals, left.failures), (totals_of(1, 3, 1, 1), vec![failure("prefs of 2")]));
+
+        // Another source begins anew, and so does the same one afterwards.
+        for source in ["other", "api"] {
+            let left = begin(&mut connection, source, "first").unwrap();
+            assert_eq!((left.next.as_deref(), left.calls.len()), (Some("first"), 0));
+            assert_eq!((left.totals, left.failures.len()), (Totals::default(), 0));
+        }
+    }
+
+    #[test]
+    fn a_pass_is_over_when_pages_and_documents_are() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first").unwrap();
+        write(&mut connection, &page("first", vec![user(1, "A", true)], Some("second"))).unwrap();
+        write(&mut connection, &Entry::End(failure("second"))).unwrap();
+        let left = begin(&mut connection, "api", "first").unwrap();
+        assert_eq!((left.next, left.calls), (None, Call::both(1).into()));
+        assert_eq!(left.failures, [failure("second")]);
+
+        write(&mut connection, &Entry::Batch(vec![orders(1, &[]), prefs(1, None)])).unwrap();
+        let left = begin(&mut connection, "api", "first").unwrap();
+        assert_eq!((left.next.as_deref(), left.totals), (Some("first"), Totals::default()));
+    }
+
+    #[test]
+    fn what_changed_is_updated_and_what_is_missing_this_time_stays() {
+        let mut connection = database();
+        for (name, active, theme) in [("A", true, Some("dark")), ("Zoë", false, None)] {
+            begin(&mut connection, "api", "first").unwrap();
+            let entries = [
+                page("first", vec![user(1, name, active)], None),
+                Entry::Batch(vec![orders(1, &[1]), prefs(1, theme)]),
+            ];
+            assert_eq!(twice(&mut connection, &entries)[1], totals_of(1, 1, 1, 1));
+        }
+        assert_eq!(one::<String>(&connection, "SELECT name FROM users"), "Zoë");
+        assert!(!one::<bool>(&connection, "SELECT active FROM users"));
+        assert_eq!(one::<String>(&connection, "SELECT theme FROM users"), "dark");
+    }
+
+    #[test]
+    fn a_user_that_is_listed_twice_is_one_user() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first").unwrap();
+        let users = vec![user(1, "A", true), user(1, "A", true)];
+        assert_eq!(write(&mut connection, &page("first", users, None)).unwrap(), totals_of(1, 1, 0, 0));
+    }
+
+    #[test]
+    fn tables_of_others_are_turned_down() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE users (login TEXT)").unwrap();
+        let error = prepare(&mut connection).unwrap_err();
+        assert!(error.to_string().contains("no such column"), "{error}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Runs that are ended at a random moment, and those after them.
+
+use std::time::Duration;
+
+use tokio::{process::Child, process::Command, time::sleep};
+
+use crate::{
+    place::{Place, text},
+    random::Random,
+    site::{DOCUMENTS, FLAWS, Site, USERS},
+};
+
+/// Calls in flight.
+const CONCURRENCY: u32 = 8;
+
+/// How a run is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Term,
+    Kill,
+}
+
+/// Sends a signal, unless the process has ended.
+pub(crate) async fn signal(child: &Child, name: &str) {
+    if let Some(pid) = child.id() {
+        Command::new("kill").args([name, &pid.to_string()]).output().await.unwrap();
+    }
+}
+
+/// Ends a run at a moment that the seed draws, and lets another one finish the work: its rows are those of a run
+/// that was not interrupted. Says whether the store was partly filled in between.
+pub(crate) async fn at_random(place: &Place, how: Signal, seed: u64) -> bool {
+    let (whole, site) = (Place::new(), Site::start().await);
+    let flags = format!("--url {} --concurrency {CONCURRENCY}", site.base());
+    whole.run(&flags, 0).await;
+    site.count_anew();
+
+    let stored = interrupt(place, &site, how, seed).await;
+    let report = place.run(&flags, 0).await;
+    let repeated = site.repeated();
+    println!("{how:?}, seed {seed}: {stored} users stored before, {repeated} calls repeated");
+
+    assert_eq!(place.dump().await, whole.dump().await, "seed {seed}");
+    assert_eq!((&report["users"], &report["ended"]), (&USERS.into(), &"complete".into()), "{report}");
+    assert_eq!(report["failures"].as_array().unwrap().len(), FLAWS, "{report}");
+    // After a complete run the next one reads all again.
+    if stored < USERS {
+        assert_eq!(report["users_before"], stored);
+        let most = if how == Signal::Kill { CONCURRENCY } else { 1 };
+        assert!(repeated <= most, "seed {seed}: {repeated} calls repeated");
+    }
+    (1..USERS).contains(&stored)
+}
+
+/// Runs it until the moment that the seed draws, and gives the number of users that are stored then.
+async fn interrupt(place: &Place, site: &Site, how: Signal, seed: u64) -> u64 {
+    let mut random = Random(seed);
+    let calls = 1 + random.below(DOCUMENTS);
+    let flags = format!("--url {} --concurrency {CONCURRENCY}", site.base());
+    let mut child = place.harvest(&flags).spawn().unwrap();
+    site.called(calls).await;
+    sleep(Duration::from_micros(random.below(10_000))).await;
+    match how {
+        Signal::Term => signal(&child, "-TERM").await,
+        Signal::Kill => child.start_kill().unwrap(),
+    }
+    let output = child.wait_with_output().await.unwrap();
+    let stored = place.number("SELECT count(*) FROM users").await as u64;
+    if how == Signal::Term {
+        assert_eq!(output.status.code(), Some(0), "seed {seed}: {}", text(&output));
+        assert_eq!(place.report()["users"], stored, "seed {seed}");
+    }
+    stored
+}
+
+/// Kills one run after the other, each after a few more calls, and lets a last one finish.
+pub(crate) async fn again_and_again(place: &Place, seed: u64) {
+    let (whole, site) = (Place::new(), Site::start().await);
+    let flags = format!("--url {} --concurrency {CONCURRENCY}", site.base());
+    whole.run(&flags, 0).await;
+    site.count_anew();
+    let mut random = Random(seed);
+    let (mut calls, mut kills) = (0, 0);
+    loop {
+        calls += 20 + random.below(60);
+        let mut child = place.harvest(&flags).spawn().unwrap();
+        tokio::select! {
+            () = site.called(calls) => child.start_kill().unwrap(),
+            _ = child.wait() => break,
+        }
+        child.wait().await.unwrap();
+        kills += 1;
+    }
+    println!("seed {seed}: {kills} runs killed, {} calls repeated", site.repeated());
+    assert!(kills > 3);
+    assert_eq!(place.dump().await, whole.dump().await, "seed {seed}");
+    let report = place.report();
+    assert_eq!((&report["users"], &report["ended"]), (&USERS.into(), &"complete".into()), "{report}");
+    assert!(site.repeated() <= kills * CONCURRENCY, "seed {seed}");
+}

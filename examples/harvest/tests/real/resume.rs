@@ -1,0 +1,48 @@
+//! What a run leaves behind, the next one goes on with.
+
+use crate::{
+    interrupted::{Signal, again_and_again, at_random},
+    place::Place,
+};
+
+const SEEDS: [u64; 3] = [101, 102, 103];
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn after_sigterm_on_sqlite() {
+    for seed in SEEDS {
+        at_random(&Place::new(), Signal::Term, seed).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn after_sigterm_on_postgres() {
+    for seed in SEEDS {
+        let Some(place) = Place::postgres().await else { return };
+        at_random(&place, Signal::Term, seed).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn after_a_crash_on_sqlite() {
+    for seed in SEEDS {
+        at_random(&Place::new(), Signal::Kill, seed).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn after_a_crash_on_postgres() {
+    for seed in SEEDS {
+        let Some(place) = Place::postgres().await else { return };
+        at_random(&place, Signal::Kill, seed).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn after_many_crashes() {
+    again_and_again(&Place::new(), 104).await;
+}

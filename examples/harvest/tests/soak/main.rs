@@ -1,0 +1,99 @@
+//! Many random moments and many seeds: what `tests/real` tries a few of.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by a panic, and prints its figures"
+)]
+#![allow(dead_code, reason = "a part of what the other tests use is used here")]
+
+#[cfg(unix)]
+#[path = "../real/interrupted.rs"]
+mod interrupted;
+#[path = "../real/place.rs"]
+mod place;
+#[path = "../real/random.rs"]
+mod random;
+#[path = "../real/server.rs"]
+mod server;
+#[path = "../real/site.rs"]
+mod site;
+#[path = "../real/troubled.rs"]
+mod troubled;
+
+use place::Place;
+
+const SEEDS: u64 = 20;
+const SIZE: &str = "--users 300 --page-size 40 --latency 20 --concurrency 50";
+
+#[cfg(unix)]
+mod moments {
+    use super::{Place, SEEDS};
+    use crate::interrupted::{Signal, at_random};
+
+    /// Most moments have to be in the middle of the work.
+    const HITS: usize = 15;
+
+    fn count(hits: &[bool], store: &str, how: Signal) {
+        let hits = hits.iter().filter(|hit| **hit).count();
+        println!("{how:?} on {store}: {hits} of {SEEDS} hit a store that was partly filled");
+        assert!(hits >= HITS);
+    }
+
+    async fn on_sqlite(how: Signal) {
+        let mut hits = Vec::new();
+        for seed in 0..SEEDS {
+            hits.push(at_random(&Place::new(), how, seed).await);
+        }
+        count(&hits, "SQLite", how);
+    }
+
+    async fn on_postgres(how: Signal) {
+        let mut hits = Vec::new();
+        for seed in 0..SEEDS {
+            let Some(place) = Place::postgres().await else { return };
+            hits.push(at_random(&place, how, seed).await);
+        }
+        count(&hits, "PostgreSQL", how);
+    }
+
+    #[tokio::test]
+    #[ignore = "soak"]
+    async fn sigterm_on_sqlite() {
+        on_sqlite(Signal::Term).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "soak"]
+    async fn sigterm_on_postgres() {
+        on_postgres(Signal::Term).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "soak"]
+    async fn kill_on_sqlite() {
+        on_sqlite(Signal::Kill).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "soak"]
+    async fn kill_on_postgres() {
+        on_postgres(Signal::Kill).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "soak"]
+async fn chaos_on_sqlite() {
+    for seed in 0..SEEDS {
+        troubled::by_plan(&Place::new(), seed, SIZE).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "soak"]
+async fn chaos_on_postgres() {
+    for seed in 0..SEEDS {
+        let Some(place) = Place::postgres().await else { return };
+        troubled::by_plan(&place, seed, SIZE).await;
+    }
+}
