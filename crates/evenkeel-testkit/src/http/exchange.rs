@@ -21,6 +21,9 @@ use super::{
 /// The largest body of a call that is read; larger ones get a 413.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
+/// So many calls without a route are told one by one.
+const MOST_TOLD: usize = 10;
+
 /// What a server answers, and what it was asked.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -59,10 +62,12 @@ impl Exchange {
     pub(super) fn complaints(&self) -> Vec<String> {
         let state = self.state();
         let mut complaints: Vec<String> = state.routes.iter().filter_map(|route| route.missed()).collect();
-        let unmatched = state.calls.iter().filter(|call| !call.matched);
-        complaints.extend(
-            unmatched.map(|call| format!("no route for {} {} at {:?}", call.method, call.uri, call.at)),
-        );
+        let mut unmatched = state.calls.iter().filter(|call| !call.matched);
+        let told = unmatched.by_ref().take(MOST_TOLD);
+        complaints
+            .extend(told.map(|call| format!("no route for {} {} at {:?}", call.method, call.uri, call.at)));
+        let untold = unmatched.count();
+        complaints.extend((untold > 0).then(|| format!("no route for {untold} more")));
         complaints.extend_from_slice(&state.panics);
         complaints
     }

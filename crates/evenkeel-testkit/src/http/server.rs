@@ -63,7 +63,7 @@ pub struct Server {
     address: String,
     link: Link,
     exchange: Arc<Exchange>,
-    _tasks: Vec<Owned>,
+    tasks: Vec<Owned>,
 }
 
 impl Server {
@@ -83,12 +83,13 @@ impl Server {
         };
         let exchange = Arc::new(Exchange::new());
         let serving = Owned::spawn(serve(net.listen(&address)?, exchange.clone()));
-        Ok(Server { net: net.clone(), link: net.link(&address), address, exchange, _tasks: vec![serving] })
+        Ok(Server { net: net.clone(), link: net.link(&address), address, exchange, tasks: vec![serving] })
     }
 
     /// Starts a server on a free port of loopback.
     ///
-    /// Behind the port there is a [`MemNet`] of its own, whose [`link`](Self::link) has all its faults.
+    /// Behind the port there is a [`MemNet`] of its own, whose [`link`](Self::link) has all its faults. But the
+    /// kernel accepts before the link is asked: a connect that it refuses succeeds, and is reset then.
     ///
     /// # Errors
     ///
@@ -115,7 +116,7 @@ impl Server {
         let listener = bind().await?;
         let net = MemNet::new();
         let mut server = Self::mem(&net, &listener.local_addr()?.to_string())?;
-        server._tasks.push(Owned::spawn(carry_in(listener, net, server.address.clone())));
+        server.tasks.push(Owned::spawn(carry_in(listener, net, server.address.clone())));
         Ok(server)
     }
 

@@ -180,14 +180,14 @@ impl Connection {
 
     /// When the link ends it by the clock, and how.
     fn due(&self, rules: &Pair<Rule>) -> Option<(Instant, End)> {
-        let ends = |way: Way| {
-            let Rule { toxics, since } = rules.get(way);
+        let ends = |Rule { toxics, since }: &Rule| {
             let since = self.opened.max(*since);
             let timeout = toxics.timeout.map(|after| (later(since, after), End::Close));
             let reset = toxics.reset_peer.map(|after| (later(since, after), End::Reset));
-            [timeout, reset]
+            timeout.into_iter().chain(reset)
         };
-        Way::BOTH.into_iter().flat_map(ends).flatten().min_by_key(|(at, _)| *at)
+        let timed = [&rules.up, &rules.down].into_iter().filter(|rule| rule.toxics.are_timed());
+        timed.flat_map(ends).min_by_key(|(at, _)| *at)
     }
 
     /// Whether what has arrived is held back.

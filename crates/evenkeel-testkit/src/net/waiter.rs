@@ -14,7 +14,8 @@ use tokio::{
 /// A task that waits to read, or to write.
 ///
 /// Its alarm belongs to the pipe, not to the task: so a write can set it for a byte that arrives later, and
-/// the reader is woken once, when there is something to read.
+/// the reader is woken once, when there is something to read. Each wait has an alarm of its own: the one
+/// before may have been set by another runtime, which is gone.
 #[derive(Debug, Default)]
 pub(super) struct Waiter {
     waker: Option<Waker>,
@@ -46,19 +47,16 @@ impl Wait {
 impl Waiter {
     /// The task that waits from now on, if any.
     pub(super) fn attend(&mut self, waker: Option<&Waker>) {
-        match waker {
-            None => drop(self.take()),
-            Some(waker) => match &mut self.waker {
-                Some(known) => known.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            },
+        self.alarm = None;
+        match (&mut self.waker, waker) {
+            (Some(known), Some(waker)) => known.clone_from(waker),
+            (known, waker) => *known = waker.cloned(),
         }
     }
 
     /// Ends the wait; gives the waker.
     pub(super) fn take(&mut self) -> Option<Waker> {
-        // An alarm that is still set would wake the task for nothing.
-        self.alarm = self.alarm.take().filter(|alarm| alarm.is_elapsed());
+        self.alarm = None;
         self.waker.take()
     }
 
@@ -69,7 +67,7 @@ impl Waiter {
             Wait::Over => return self.take(),
             Wait::Until(at) => at,
             Wait::Open => {
-                self.alarm = self.alarm.take().filter(|alarm| alarm.is_elapsed());
+                self.alarm = None;
                 return None;
             }
         };

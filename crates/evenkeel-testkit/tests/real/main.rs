@@ -20,6 +20,7 @@ use tokio::{
 mod foreign;
 #[cfg(feature = "proxy")]
 mod proxy;
+mod threads;
 #[cfg(feature = "wiremock")]
 mod wiremock;
 

@@ -61,6 +61,21 @@ fn calls_that_no_route_answers_get_a_404_and_fail_the_test() {
 }
 
 #[test]
+fn many_calls_without_a_route_are_summed_up() {
+    for (calls, last) in [(10, "  no route for GET /10 at 0ns"), (13, "  no route for 3 more")] {
+        let message = panic_of(|| {
+            World::run(async |_| {
+                let server = server();
+                for id in 1..=calls {
+                    get(&server.client(), &server.url(&format!("/{id}"))).await.unwrap();
+                }
+            });
+        });
+        assert_eq!(message.lines().last().unwrap(), last);
+    }
+}
+
+#[test]
 fn a_test_that_fails_anyway_says_why() {
     let message = panic_of(|| {
         World::run(async |_| {
