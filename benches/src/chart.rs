@@ -1,16 +1,16 @@
 //! Ratios to the best peer as bars: to the left of the line of 1 is cheaper.
 
 use crate::{
-    results::Line,
+    results::{Cost, Line},
     svg::{Anchor, Ink, Svg, Theme},
 };
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 860.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 34.0;
 /// Where the labels end and the bars may begin.
 const LEFT: f64 = 270.0;
-const RIGHT: f64 = WIDTH - 110.0;
+const RIGHT: f64 = WIDTH - 225.0;
 /// The axis reaches from a tenth to ten times; what lies beyond is drawn to its end, with its number beside it.
 const DECADES: f64 = 1.0;
 
@@ -50,6 +50,24 @@ pub(crate) fn ratios(rows: &[&Line], theme: Theme, title: &str) -> String {
     svg.finish(title)
 }
 
+/// How one entrant's rounds spread: from the least to the most, a box from quartile to quartile, the median in it.
+///
+/// The axis is logarithmic and reaches over `all`, which are the entrants of one row.
+pub(crate) fn spread<'a>(cost: &Cost, all: impl Iterator<Item = &'a Cost> + Clone) -> String {
+    const SIZE: (f64, f64) = (180.0, 14.0);
+    let least = all.clone().map(|cost| cost.min).fold(f64::MAX, f64::min).max(f64::MIN_POSITIVE);
+    let most = all.map(|cost| cost.max).fold(least, f64::max);
+    let decades = (most / least).log10().max(0.1);
+    let place = |value: f64| 2.0 + (value.max(least) / least).log10() / decades * (SIZE.0 - 4.0);
+    let mut svg = Svg::new(SIZE.0, SIZE.1, Theme::Page);
+    let tip = format!("{} – {}", cost.min, cost.max);
+    svg.line((place(cost.min), 7.0), (place(cost.max), 7.0), Ink::Faint);
+    let (from, to) = (place(cost.lower_quartile), place(cost.upper_quartile));
+    svg.bar((from, 2.0), ((to - from).max(1.5), 10.0), Ink::Same, &tip);
+    svg.bar((place(cost.median) - 0.75, 1.0), (1.5, 12.0), Ink::Text, &tip);
+    svg.finish("from the least to the most, logarithmic")
+}
+
 fn position(ratio: f64) -> f64 {
     let decades = ratio.log10().clamp(-DECADES, DECADES);
     f64::midpoint(LEFT, RIGHT) + decades / DECADES * (RIGHT - LEFT) / 2.0
@@ -72,6 +90,24 @@ mod tests {
         assert_eq!(position(1e-9), LEFT);
         assert_eq!(position(10.0), RIGHT);
         assert!((position(2.0) + position(0.5) - LEFT - RIGHT).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_spread_stays_in_its_picture() {
+        let cost = |value| Cost {
+            min: value,
+            lower_quartile: value * 2.0,
+            median: value * 3.0,
+            upper_quartile: value * 4.0,
+            max: value * 5.0,
+            wall: 0.0,
+            cpu: 0.0,
+            allocations: 0.0,
+        };
+        let all = [cost(1.0), cost(1000.0)];
+        assert!(spread(&all[0], all.iter()).contains("M2.0 7.0"));
+        assert!(spread(&all[1], all.iter()).contains("L178.0 7.0"));
+        assert!(!spread(&cost(0.0), [cost(0.0)].iter()).contains("NaN"));
     }
 
     #[test]

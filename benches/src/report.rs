@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     chart,
     results::{Line, Results},
+    row::FLOOR,
     svg::{Escaped, Ink, Theme},
 };
 
@@ -29,7 +30,7 @@ pub(crate) fn page(results: &Results) -> String {
     for (pattern, rows) in patterns(&results.rows) {
         let _ = write!(page, "<h2>{}</h2>", Escaped(pattern));
         page += &chart::ratios(&rows, Theme::Page, &format!("{pattern}: ratios to the best peer"));
-        page += "<div class=wide><table><tr><th>row<th>entrant<th>least<th>quartiles<th>median<th>unit<th>wall<th>cpu<th>allocations<th>ratio<th>target</tr>";
+        page += "<div class=wide><table><tr><th>row<th>entrant<th>median<th>spread of the rounds<th>ratio<th>target<th>least<th>quartiles<th>wall<th>cpu<th>allocations</tr>";
         rows.iter().for_each(|row| page += &cells(row));
         page += "</table></div>";
     }
@@ -46,8 +47,11 @@ fn patterns(rows: &[Line]) -> BTreeMap<&str, Vec<&Line>> {
 }
 
 fn cells(row: &Line) -> String {
-    let mut costs: Vec<_> = row.costs.iter().collect();
+    // A floor that is not known for this metric is 0.
+    let mut costs: Vec<_> =
+        row.costs.iter().filter(|(name, cost)| *name != FLOOR || cost.median > 0.0).collect();
     costs.sort_by(|a, b| a.1.median.total_cmp(&b.1.median));
+    let unit = row.unit.trim_end_matches("/op");
     let mut cells = String::new();
     for (index, (name, cost)) in costs.iter().enumerate() {
         let (id, verdict, target) = if index == 0 {
@@ -58,22 +62,23 @@ fn cells(row: &Line) -> String {
         } else {
             ("", String::new(), String::new())
         };
+        let time = |value| if unit == "ns" { humane(value, unit) } else { String::new() };
         let _ = write!(
             cells,
-            "<tr{}><td>{}<td>{}<td>{}<td>{} – {}<td><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            "<tr{}><td>{}<td>{}<td><b>{}</b><td>{}<td>{}<td>{}<td>{}<td>{} – {}<td>{}<td>{}<td>{:.2}</tr>",
             if index == 0 { " class=first" } else { "" },
             Escaped(id),
             Escaped(name),
-            cost.min,
-            cost.lower_quartile,
-            cost.upper_quartile,
-            cost.median,
-            Escaped(&row.unit),
-            cost.wall,
-            cost.cpu,
-            cost.allocations,
+            humane(cost.median, unit),
+            chart::spread(cost, costs.iter().map(|(_, cost)| *cost)),
             verdict,
-            target
+            target,
+            humane(cost.min, unit),
+            humane(cost.lower_quartile, unit),
+            humane(cost.upper_quartile, unit),
+            time(cost.wall),
+            time(cost.cpu),
+            cost.allocations,
         );
     }
     cells
@@ -83,8 +88,8 @@ fn style() -> String {
     let variables = |dark| Ink::ALL.map(|ink| format!("{}:{}", ink.variable(), ink.colour(dark))).join(";");
     format!(
         ":root{{color-scheme:light dark;--page:#fff;{}}}@media(prefers-color-scheme:dark){{:root{{--page:#0d1117;{}}}}}\
-         body{{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:1100px;margin:0 auto;padding:1rem}}\
-         svg{{width:100%;max-width:760px;height:auto}}.wide{{overflow-x:auto}}table{{border-collapse:collapse;font-size:13px;white-space:nowrap}}\
+         body{{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:1240px;margin:0 auto;padding:1rem}}\
+         svg{{width:100%;max-width:860px;height:auto}}td svg{{width:180px}}.wide{{overflow-x:auto}}table{{border-collapse:collapse;font-size:13px;white-space:nowrap}}\
          td,th{{text-align:left;padding:.1rem .6rem}}td:nth-child(n+3){{font-variant-numeric:tabular-nums}}\
          .first td{{border-top:1px solid var(--faint)}}small,th{{color:var(--faint);font-weight:normal}}",
         variables(false),
@@ -117,6 +122,7 @@ fn humane(value: f64, unit: &str) -> String {
         "ns" if value >= 1e9 => format!("{:.2} s", value / 1e9),
         "ns" if value >= 1e6 => format!("{:.1} ms", value / 1e6),
         "ns" if value >= 1e4 => format!("{:.1} µs", value / 1e3),
+        "ns" if value < 10.0 => format!("{value:.2} ns"),
         _ => format!("{value:.0} {unit}"),
     }
 }
@@ -170,6 +176,7 @@ mod tests {
         assert_eq!(humane(2.063e9, "ns"), "2.06 s");
         assert_eq!(humane(35_040_000.0, "ns"), "35.0 ms");
         assert_eq!(humane(44.2, "ns"), "44 ns");
+        assert_eq!(humane(1.17, "ns"), "1.17 ns");
         assert_eq!(humane(283.3, "B"), "283 B");
     }
 

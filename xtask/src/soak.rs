@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::outcome::Outcome;
 use crate::packages::{members, selection};
-use crate::project::{Project, run as execute};
-use crate::test::SOAK;
+use crate::project::{Project, run_with};
+use crate::test::{SOAK, Servers};
 
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<Outcome> {
     let packages = members(project)?;
@@ -15,6 +15,10 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<Outcome> {
     let command = project.cargo("test").args(["--release", "--all-features", "--test", SOAK]).args(soaked);
     let command =
         command.args(["--no-fail-fast", "--", "--include-ignored", "--nocapture", "--test-threads=1"]);
-    execute(command.args(filter))?;
-    Ok(Outcome::Done)
+    let servers = Servers::start(project, false);
+    let variables: Vec<_> = servers.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    run_with(&variables, command.args(filter))?;
+    let missing: Vec<_> =
+        servers.missing.iter().map(|(server, reason)| format!("{}: {reason}", server.name())).collect();
+    Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })
 }

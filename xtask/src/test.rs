@@ -8,7 +8,7 @@ mod suites;
 use std::time::Instant;
 
 use self::report::{Report, Suite, Tier};
-use self::servers::Servers;
+pub(crate) use self::servers::Servers;
 use self::suites::Binary;
 use crate::outcome::Outcome;
 use crate::packages::{Package, members, selection};

@@ -1,4 +1,4 @@
-//! The servers of the real tier, for as long as it runs.
+//! The servers of the real tier and of the long tests, for as long as they run.
 
 use std::path::PathBuf;
 
@@ -6,17 +6,17 @@ use crate::project::Project;
 use crate::servers::{self, Server};
 
 /// What could be had; the servers that were started here, not found, end with it.
-pub(super) struct Servers {
+pub(crate) struct Servers {
     root: PathBuf,
     started: Vec<Server>,
     /// The variables that tell the tests where the servers are.
-    pub(super) variables: Vec<(&'static str, String)>,
-    pub(super) missing: Vec<(Server, String)>,
+    pub(crate) variables: Vec<(&'static str, String)>,
+    pub(crate) missing: Vec<(Server, String)>,
 }
 
 impl Servers {
     /// Finds or starts all servers; downloads only what is required.
-    pub(super) fn start(project: &Project, required: bool) -> Servers {
+    pub(crate) fn start(project: &Project, required: bool) -> Servers {
         let root = project.root.clone();
         let mut all = Servers { root, started: Vec::new(), variables: Vec::new(), missing: Vec::new() };
         for started in servers::up(&project.root, &Server::ALL, required) {

@@ -12,6 +12,9 @@ pub(crate) enum Location {
     Postgres { url: Url, config: Box<Config> },
 }
 
+/// Where the tables are in a PostgreSQL database, unless its address sets a search path.
+pub(super) const SCHEMA: &str = "harvest";
+
 const POSTGRES: [&str; 2] = ["postgres://", "postgresql://"];
 
 impl Location {
@@ -54,6 +57,11 @@ fn postgres(text: &str) -> Result<Location, String> {
     Ok(Location::Postgres { url, config: Box::new(config) })
 }
 
+/// Whether the address says in which schema the tables are.
+pub(super) fn sets_search_path(config: &Config) -> bool {
+    config.get_options().is_some_and(|options| options.contains("search_path"))
+}
+
 /// An error with its causes, in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let errors = std::iter::successors(Some(error), |error| error.source());
@@ -79,13 +87,14 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres { url, .. } => {
+            Self::Postgres { url, config } => {
                 // Without what is secret: a password may be in the query, too.
                 let mut shown = url.clone();
                 // It can have none where it has no host.
                 let _ = shown.set_password(None);
                 shown.set_query(None);
-                f.write_str(shown.as_str())
+                f.write_str(shown.as_str())?;
+                if sets_search_path(config) { Ok(()) } else { write!(f, ", schema {SCHEMA}") }
             }
         }
     }
@@ -124,7 +133,8 @@ mod tests {
             assert!(!shown.contains("secret") && shown.contains("u@h"), "{shown}");
         }
         let socket = "postgresql://postgres@%2Ftmp%2Fpg/postgres";
-        assert_eq!(socket.parse::<Location>().unwrap().to_string(), socket);
+        let shown = format!("{socket}, schema harvest");
+        assert_eq!(socket.parse::<Location>().unwrap().to_string(), shown);
     }
 
     #[test]

@@ -8,15 +8,16 @@ use evenkeel::{
 };
 use tokio::time::sleep;
 
-use super::{Entry, Left, Page, StoreError, Totals, Trouble, location::chain, sql};
+use super::{
+    Entry, Left, Page, StoreError, Totals, Trouble,
+    location::{SCHEMA, chain, sets_search_path},
+    sql,
+};
 use crate::{
     api::Fetched,
     model::{Call, Document},
     stats::{Failure, Stats},
 };
-
-/// Where the tables are, unless the address sets a search path of its own.
-const SCHEMA: &str = "harvest";
 
 /// How long a connection may take: in this time it is tried again.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -44,7 +45,7 @@ impl Postgres {
         let name = format!("harvest {}", process::id());
         let db = connect(config, &name, CONNECTIONS).await?;
         let (schema,): (Option<String>,) = db.fetch_one("SELECT current_schema()", ()).await?;
-        if schema.is_none() {
+        if schema.is_none() && !sets_search_path(config) {
             db.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}")).await?;
         }
         db.batch_execute(sql::SCHEMA).await?;
@@ -152,8 +153,8 @@ impl Postgres {
 
 async fn connect(config: &Config, name: &str, connections: usize) -> Result<Database, Error> {
     let mut config = config.clone();
-    let options = config.get_options().unwrap_or_default().to_owned();
-    if !options.contains("search_path") {
+    if !sets_search_path(&config) {
+        let options = config.get_options().unwrap_or_default().to_owned();
         config.options(format!("{options} -c search_path={SCHEMA}"));
     }
     config.application_name(name);
