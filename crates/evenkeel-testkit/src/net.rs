@@ -13,6 +13,8 @@
 //! | breaks now | [`Link::cut`], [`Link::reset`], [`MemStream::reset`] |
 //! | cannot be reached | [`Link::refuse`], [`Link::connect_delay`], [`Toxics::partition`], a full [backlog](MemNet::backlog) |
 //!
+//! A [`Script`] is a sequence of such [`Fault`]s as data, for property tests.
+//!
 //! The feature `proxy` has `Proxy`, the same link in front of a real TCP server. It is for the tests that
 //! need one: everything else is exact in memory, on any machine.
 
@@ -26,6 +28,7 @@ pub use self::{
     link::{Link, LinkStats},
     listener::MemListener,
     mem_net::MemNet,
+    script::{Fault, Script},
     stream::MemStream,
     toxics::Toxics,
 };
@@ -41,6 +44,7 @@ mod pipe;
 mod proxy;
 mod random;
 mod schedule;
+mod script;
 mod stream;
 #[cfg(feature = "proxy")]
 pub(crate) mod tcp;

@@ -3,9 +3,12 @@
 use std::{iter::repeat_n, time::Duration};
 
 use proptest::{
+    collection::vec,
     prop_oneof,
     strategy::{Just, Strategy},
 };
+
+use crate::net::{Fault, Script, Toxics};
 
 /// Latencies in whole milliseconds, none among them, up to `most`.
 ///
@@ -67,5 +70,107 @@ pub fn interleaving(steps: &[usize]) -> impl Strategy<Value = Vec<Vec<usize>>> +
             own[task].push(step);
         }
         own
+    })
+}
+
+/// Toxics of one kind at a time, with times up to `most`; they shrink to a latency of none.
+///
+/// A partition and a time-out are not among them: nothing ends the first, and the second is
+/// [`Fault::Cut`] with a wait.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_testkit::{World, net::MemNet, strategy};
+/// use proptest::prelude::*;
+/// use std::time::Duration;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// proptest!(ProptestConfig::with_cases(16), |(toxics in strategy::toxics(Duration::from_secs(1)))| {
+///     World::run(async |_| {
+///         let net = MemNet::new();
+///         net.link("echo.test:7").both(toxics);
+///         let mut listener = net.listen("echo.test:7").unwrap();
+///         let mut client = net.connect("echo.test:7").await.unwrap();
+///         let mut server = listener.accept().await;
+///         // It arrives, or the connection ends: nothing hangs.
+///         if client.write_all(b"hello").await.is_ok() {
+///             let _ = server.read_exact(&mut [0; 5]).await;
+///         }
+///     });
+/// });
+/// ```
+pub fn toxics(most: Duration) -> impl Strategy<Value = Toxics> + Clone {
+    const BYTES: u64 = 4096;
+    prop_oneof![
+        latency(most).prop_map(|time| Toxics::new().latency(time)),
+        (latency(most), latency(most)).prop_map(|(time, jitter)| Toxics::new().latency(time).jitter(jitter)),
+        (1..=BYTES).prop_map(|bytes| Toxics::new().bandwidth(1024 * bytes)),
+        latency(most).prop_map(|time| Toxics::new().slow_close(time)),
+        (1..=16_usize, latency(most / 16)).prop_map(|(bytes, time)| Toxics::new().slicer(bytes, 0, time)),
+        (0..=BYTES, latency(most)).prop_map(|(bytes, time)| Toxics::new().stall(bytes, time)),
+        (0..=BYTES).prop_map(|bytes| Toxics::new().limit_data(bytes)),
+        (0..=BYTES).prop_map(|bytes| Toxics::new().reset_data(bytes)),
+        latency(most).prop_map(|time| Toxics::new().reset_peer(time)),
+    ]
+}
+
+/// Scripts of up to `faults` faults of a link, each at most `apart` after the one before it.
+///
+/// All kinds are among them, a partition too: [`Script::play`] ends it. They shrink to fewer faults.
+///
+/// # Examples
+///
+/// A client that repeats what fails gets its answer in the end, whatever happens on the way:
+///
+/// ```
+/// use evenkeel_testkit::{World, net::MemNet, strategy};
+/// use proptest::prelude::*;
+/// use std::time::Duration;
+/// use tokio::{io::{AsyncReadExt, AsyncWriteExt}, time::{sleep, timeout}};
+///
+/// const SECOND: Duration = Duration::from_secs(1);
+///
+/// proptest!(ProptestConfig::with_cases(16), |(script in strategy::script(8, SECOND))| {
+///     World::run(async |_| {
+///         let net = MemNet::new();
+///         let mut listener = net.listen("time.test:37").unwrap();
+///         let server = tokio::spawn(async move {
+///             loop {
+///                 let mut stream = listener.accept().await;
+///                 tokio::spawn(async move { stream.write_all(b"noon").await });
+///             }
+///         });
+///         let ask = async || {
+///             let mut answer = [0; 4];
+///             net.connect("time.test:37").await?.read_exact(&mut answer).await.map(|_| answer)
+///         };
+///         let client = async {
+///             loop {
+///                 match timeout(SECOND, ask()).await {
+///                     Ok(Ok(answer)) => break answer,
+///                     _ => sleep(SECOND / 10).await,
+///                 }
+///             }
+///         };
+///         let link = net.link("time.test:37");
+///         let (answer, ()) = tokio::join!(client, script.play(&link));
+///         assert_eq!(&answer, b"noon");
+///         server.abort();
+///     });
+/// });
+/// ```
+pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = Script> + Clone {
+    let fault = prop_oneof![
+        toxics(apart).prop_map(Fault::Toxics),
+        Just(Fault::Toxics(Toxics::new().partition())),
+        Just(Fault::Cut),
+        Just(Fault::Reset),
+        (0..=3_usize).prop_map(Fault::Refuse),
+        latency(apart).prop_map(Fault::ConnectDelay),
+        Just(Fault::Heal),
+    ];
+    vec((latency(apart), fault), 0..=faults).prop_map(|faults| {
+        faults.into_iter().fold(Script::new(), |script, (after, fault)| script.then(after, fault))
     })
 }

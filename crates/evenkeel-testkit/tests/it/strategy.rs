@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use evenkeel_testkit::strategy::{interleaving, latency};
+use evenkeel_testkit::{
+    World, assert_took,
+    net::{Fault, MemNet, Toxics},
+    strategy::{interleaving, latency, script, toxics},
+};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::{MS, SECOND};
@@ -21,6 +25,19 @@ proptest! {
         let mut all = order.concat();
         all.sort_unstable();
         prop_assert_eq!(all, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_script_takes_the_time_it_says_and_leaves_the_link_healed(script in script(5, SECOND)) {
+        prop_assert!(script.faults().len() <= 5);
+        prop_assert!(script.faults().all(|(after, _)| after <= SECOND));
+        let time = script.faults().map(|(after, _)| after).sum();
+        World::run(async |_| {
+            let net = MemNet::new();
+            let _listener = net.listen("a.test:1").unwrap();
+            assert_took!(script.play(&net.link("a.test:1")), time);
+            assert!(assert_took!(net.connect("a.test:1"), Duration::ZERO).is_ok());
+        });
     }
 }
 
@@ -46,4 +63,34 @@ fn interleavings_are_many_and_shrink_to_one_task_after_the_other() {
     let mut tree = strategy.new_tree(&mut TestRunner::deterministic()).unwrap();
     while tree.simplify() {}
     assert_eq!(tree.current(), [[0, 1], [2, 3]]);
+}
+
+#[test]
+fn toxics_are_of_many_kinds_and_shrink_to_none() {
+    let strategy = toxics(SECOND);
+    let (mut kinds, all) = (Vec::new(), some(&strategy));
+    for toxics in &all {
+        kinds.push(format!("{toxics:?}").replace(|char: char| char.is_ascii_digit() || char == '.', ""));
+    }
+    kinds.sort();
+    kinds.dedup();
+    assert!(kinds.len() >= 9, "{kinds:#?}");
+    let mut tree = strategy.new_tree(&mut TestRunner::deterministic()).unwrap();
+    while tree.simplify() {}
+    assert_eq!(tree.current(), Toxics::new());
+}
+
+#[test]
+fn scripts_have_every_fault_and_shrink_to_nothing() {
+    let strategy = script(8, SECOND);
+    let faults: Vec<_> =
+        some(&strategy).iter().flat_map(|script| script.faults().collect::<Vec<_>>()).collect();
+    let partition = Fault::Toxics(Toxics::new().partition());
+    for fault in [partition, Fault::Cut, Fault::Reset, Fault::Heal, Fault::Refuse(2)] {
+        assert!(faults.iter().any(|(_, drawn)| *drawn == fault), "{fault:?}");
+    }
+    assert!(faults.iter().any(|(_, fault)| matches!(fault, Fault::ConnectDelay(delay) if !delay.is_zero())));
+    let mut tree = strategy.new_tree(&mut TestRunner::deterministic()).unwrap();
+    while tree.simplify() {}
+    assert_eq!(tree.current().faults().len(), 0);
 }
