@@ -25,39 +25,40 @@ pub(crate) fn run(project: &Project) -> Result<Outcome> {
     Ok(Outcome::of_findings(&broken))
 }
 
-/// No feature, each, each two, all; sets that switch on the same things come once.
+/// No feature, each, all, all but each; sets that switch on the same things come once.
+///
+/// What needs another feature is found by itself, or where only that one is missing.
 fn sets(features: &Features) -> Vec<Vec<&str>> {
-    let names: Vec<&str> = features.iter().map(|(name, _)| name.as_str()).collect();
+    let names = features.iter().map(|(name, _)| name.as_str());
+    let own: Vec<&str> = names.clone().filter(|name| !gathers(features, name)).collect();
     let mut sets: Vec<Vec<&str>> = vec![Vec::new()];
-    sets.extend(names.iter().map(|&name| vec![name]));
-    for (at, &one) in names.iter().enumerate() {
-        sets.extend(names[at + 1..].iter().map(|&other| vec![one, other]));
-    }
-    sets.push(names);
+    sets.extend(names.map(|name| vec![name]));
+    sets.push(own.clone());
+    sets.extend(own.iter().map(|left_out| own.iter().copied().filter(|name| name != left_out).collect()));
     let mut seen = BTreeSet::new();
     sets.retain(|set| seen.insert(closure(features, set)));
     sets
 }
 
-/// All features that a set switches on, in the crate and elsewhere.
-///
-/// One that only gathers others is as good as those, and does not count itself.
+/// All features that a set switches on, in the crate and elsewhere; those that gather others do not count themselves.
 fn closure<'a>(features: &'a Features, set: &[&'a str]) -> BTreeSet<&'a str> {
     let mut open = set.to_vec();
     let mut seen: BTreeSet<&str> = open.iter().copied().collect();
-    let mut on = BTreeSet::new();
     while let Some(name) = open.pop() {
-        let implied =
-            features.iter().find(|(feature, _)| feature == name).map(|(_, implied)| implied.as_slice());
-        let gathers =
-            |implied: &[String]| implied.iter().all(|one| features.iter().any(|(name, _)| name == one));
-        if !implied.is_some_and(|implied| !implied.is_empty() && gathers(implied)) {
-            on.insert(name);
-        }
-        let new = implied.unwrap_or_default().iter().map(String::as_str).filter(|name| seen.insert(name));
-        open.extend(new);
+        open.extend(implied(features, name).iter().map(String::as_str).filter(|name| seen.insert(name)));
     }
-    on
+    seen.retain(|name| !gathers(features, name));
+    seen
+}
+
+/// Whether a feature is no more than some of the others.
+fn gathers(features: &Features, name: &str) -> bool {
+    let implied = implied(features, name);
+    !implied.is_empty() && implied.iter().all(|one| features.iter().any(|(name, _)| name == one))
+}
+
+fn implied<'a>(features: &'a Features, name: &str) -> &'a [String] {
+    features.iter().find(|(feature, _)| feature == name).map_or(&[], |(_, implied)| implied)
 }
 
 #[cfg(test)]
@@ -83,15 +84,25 @@ mod tests {
     fn a_feature_that_gathers_others_is_checked_once() {
         let list: [(&str, &[&str]); 4] =
             [("a", &["dep:a"]), ("b", &["dep:b"]), ("c", &["dep:c"]), ("full", &["a", "b", "c"])];
+        let one = [vec![], vec!["a"], vec!["b"], vec!["c"], vec!["full"]];
+        let but_one = [vec!["b", "c"], vec!["a", "c"], vec!["a", "b"]];
+        let expected = [&one[..], &but_one].concat();
+        assert_eq!(sets(&features(&list)), expected);
+    }
+
+    #[test]
+    fn of_many_features_each_is_taken_alone_and_left_out_alone() {
+        let list: [(&str, &[&str]); 4] = [("a", &[]), ("b", &[]), ("c", &[]), ("d", &["a", "dep:d"])];
         let expected: Vec<Vec<&str>> = vec![
             vec![],
             vec!["a"],
             vec!["b"],
             vec!["c"],
-            vec!["full"],
-            vec!["a", "b"],
-            vec!["a", "c"],
-            vec!["b", "c"],
+            vec!["d"],
+            vec!["a", "b", "c", "d"],
+            vec!["a", "c", "d"],
+            vec!["a", "b", "d"],
+            vec!["a", "b", "c"],
         ];
         assert_eq!(sets(&features(&list)), expected);
     }

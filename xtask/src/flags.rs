@@ -63,7 +63,7 @@ xflags::xflags! {
             /// Shows it in a browser.
             optional --open
         }
-        /// Checks every published crate with no feature, each, each two, and all.
+        /// Checks every published crate with no feature, each, all, and all but each.
         cmd features {}
         /// Packages the published crates and builds them from the packages.
         cmd package {}
