@@ -1,62 +1,94 @@
-//! One task: given, then running.
+//! One task or clean-up: given, then running.
 
-use std::borrow::Cow;
-use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use evenkeel_task::{BoxError, CatchPanic, IntoResult, Panic, Stop, catch_panic};
+use evenkeel_task::{BoxError, CatchPanic, IntoResult, Panic, Stop, Stopping, catch_panic};
 
 use crate::Outcome;
 use crate::run::Run;
 
 type Work = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// A task that has been given and not yet started.
-pub(crate) struct Job {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) place: &'static Location<'static>,
-    start: Box<dyn FnOnce(Stop) -> Work + Send>,
+/// Work that has not yet been started.
+pub(crate) type Start = Box<dyn FnOnce(Stop) -> Work + Send>;
+
+pub(crate) fn task<F, Fut>(task: F) -> Start
+where
+    F: FnOnce(Stop) -> Fut + Send + 'static,
+    Fut: Future<Output: IntoResult> + Send + 'static,
+{
+    // The closure is called in the block, so that its panic is one of the task.
+    Box::new(move |stop| Box::pin(async move { task(stop).await.into_result() }))
 }
 
-impl Job {
-    pub(crate) fn new<F, Fut>(name: Cow<'static, str>, place: &'static Location<'static>, task: F) -> Self
-    where
-        F: FnOnce(Stop) -> Fut + Send + 'static,
-        Fut: Future<Output: IntoResult> + Send + 'static,
-    {
-        // The closure is called in the block, so that its panic is one of the task.
-        let start = move |stop| -> Work { Box::pin(async move { task(stop).await.into_result() }) };
-        Self { name, place, start: Box::new(start) }
-    }
-
-    /// The task as a future that tells `run` how it ended, and never fails itself.
-    pub(crate) fn start(self, index: usize, run: Arc<Run>) -> Running {
-        let work = catch_panic((self.start)(run.stop().clone()));
-        Running { work: Some(work), index, run }
-    }
+pub(crate) fn clean_up<F, Fut>(clean_up: F) -> Start
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output: IntoResult> + Send + 'static,
+{
+    Box::new(move |_stop| Box::pin(async move { clean_up().await.into_result() }))
 }
 
-/// A task that runs.
+/// Work that runs. It tells the run how it ended, and never fails itself.
 pub(crate) struct Running {
-    // Gone when the task has ended and has been reported.
+    // Gone when the work has ended and has been reported.
     work: Option<CatchPanic<Work>>,
     index: usize,
     run: Arc<Run>,
+    stop: Stop,
+    // Gone when the signal has come.
+    draining: Option<Pin<Box<Stopping>>>,
+    aborting: Pin<Box<Stopping>>,
+}
+
+impl Running {
+    pub(crate) fn new(start: Start, stop: Stop, index: usize, run: Arc<Run>) -> Self {
+        let (draining, aborting) = (Some(Box::pin(stop.draining())), Box::pin(stop.aborting()));
+        Self { work: Some(catch_panic(start(stop.clone()))), index, run, stop, draining, aborting }
+    }
+
+    /// Listens to its own signal, which the work may have given itself, and says whether it is an abort.
+    fn hears_abort(&mut self, cx: &mut Context<'_>) -> bool {
+        let drains = self.draining.as_mut().is_some_and(|signal| signal.as_mut().poll(cx).is_ready());
+        let aborts = self.aborting.as_mut().poll(cx).is_ready();
+        if drains {
+            self.draining = None;
+        }
+        if drains || aborts {
+            self.run.heard(self.index);
+        }
+        aborts
+    }
+
+    fn cut(&mut self) {
+        if let Some(work) = self.work.take() {
+            let outcome = Panic::catch(|| drop(work)).map_or_else(Outcome::Panicked, |()| Outcome::Aborted);
+            self.run.ended(self.index, outcome);
+        }
+    }
 }
 
 impl Future for Running {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.hears_abort(cx) {
+            self.cut();
+            return Poll::Ready(());
+        }
         let Some(work) = &mut self.work else { return Poll::Ready(()) };
-        let outcome = match ready!(Pin::new(work).poll(cx)) {
+        let Poll::Ready(output) = Pin::new(work).poll(cx) else { return Poll::Pending };
+        let outcome = match output {
             Ok(Ok(())) => Outcome::Finished,
             Ok(Err(error)) => Outcome::Failed(error),
             Err(panic) => Outcome::Panicked(panic),
         };
         self.work = None;
+        if self.stop.is_draining() {
+            self.run.heard(self.index);
+        }
         self.run.ended(self.index, outcome);
         Poll::Ready(())
     }
@@ -64,9 +96,6 @@ impl Future for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            let outcome = Panic::catch(|| drop(work)).map_or_else(Outcome::Panicked, |()| Outcome::Aborted);
-            self.run.ended(self.index, outcome);
-        }
+        self.cut();
     }
 }

@@ -1,5 +1,6 @@
 //! What a run needs outside of its runtime: a thread that hears signals and can end the process.
 
+use std::future::pending;
 use std::process::exit;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -9,19 +10,21 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
-use crate::Reason;
 use crate::run::Run;
-use crate::signals::Signals;
+use crate::signals::Source;
+use crate::{Outcome, Reason};
 
 /// From the abort of the tasks to the end of the process.
 const MARGIN: Duration = Duration::from_secs(2);
 
 static PROCESS: Mutex<Process> =
-    Mutex::new(Process { listener: None, active: Vec::new(), armed: Vec::new() });
+    Mutex::new(Process { listener: None, heard: Vec::new(), active: Vec::new(), armed: Vec::new() });
 
 struct Process {
     // The runtime of the thread, which stays for the rest of the process, as the handlers do.
     listener: Option<Handle>,
+    // The signals that have a handler.
+    heard: Vec<i32>,
     active: Vec<Watched>,
     // The watchdogs of runs that were asked to stop and have ended.
     armed: Vec<AbortHandle>,
@@ -33,6 +36,9 @@ fn process() -> MutexGuard<'static, Process> {
 
 struct Watched {
     run: Arc<Run>,
+    // Those that it listens to.
+    numbers: Vec<i32>,
+    // How many have come.
     signals: u32,
 }
 
@@ -46,13 +52,19 @@ pub(crate) struct Watch {
 ///
 /// # Panics
 ///
-/// If the system refuses the thread or the handlers.
-pub(crate) fn watch(run: &Arc<Run>) -> Watch {
+/// If the system refuses the thread or a handler.
+pub(crate) fn watch(run: &Arc<Run>, numbers: Vec<i32>) -> Watch {
     let mut process = process();
-    let listener = process.listener.get_or_insert_with(listen);
+    let listener = process.listener.get_or_insert_with(listen).clone();
+    for number in &numbers {
+        if !process.heard.contains(number) {
+            hear(&listener, *number);
+            process.heard.push(*number);
+        }
+    }
     let watchdog = listener.spawn(watchdog(run.clone())).abort_handle();
     process.armed.drain(..).for_each(|earlier| earlier.abort());
-    process.active.push(Watched { run: run.clone(), signals: 0 });
+    process.active.push(Watched { run: run.clone(), numbers, signals: 0 });
     Watch { run: run.clone(), watchdog }
 }
 
@@ -60,7 +72,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         let mut process = process();
         process.active.retain(|watched| !Arc::ptr_eq(&watched.run, &self.run));
-        if self.run.stop().is_draining() {
+        if self.run.stop.is_draining() {
             process.armed.push(self.watchdog.clone());
         } else {
             self.watchdog.abort();
@@ -72,35 +84,41 @@ impl Drop for Watch {
 fn listen() -> Handle {
     let runtime =
         Builder::new_current_thread().enable_all().build().expect("a runtime for signals can be built");
-    let mut signals = {
-        let _inside = runtime.enter();
-        Signals::listen().expect("the system lets the process handle its signals")
-    };
     let handle = runtime.handle().clone();
-    let hear = async move {
-        loop {
-            heard(signals.next().await);
-        }
-    };
     thread::Builder::new()
         .name("evenkeel-shutdown".to_owned())
-        .spawn(move || runtime.block_on(hear))
+        .spawn(move || runtime.block_on(pending::<()>()))
         .expect("a thread for signals can be started");
     handle
 }
 
-/// The ladder: drain, abort, end. The handler stays installed for good, so between runs a signal ends the
-/// process.
+/// Takes a signal over from the system.
+fn hear(listener: &Handle, number: i32) {
+    let mut source = {
+        let _inside = listener.enter();
+        Source::listen(number)
+            .unwrap_or_else(|error| panic!("signal {number} cannot be listened to: {error}"))
+    };
+    listener.spawn(async move {
+        while source.next().await.is_some() {
+            heard(number);
+        }
+    });
+}
+
+/// The ladder: drain, abort, end. The handler stays installed for good, so a signal that no run listens to ends
+/// the process.
 fn heard(number: i32) {
     let mut process = process();
-    if process.active.is_empty() {
+    let mut listening = process.active.iter_mut().filter(|run| run.numbers.contains(&number)).peekable();
+    if listening.peek().is_none() {
         exit(128 + number);
     }
-    for Watched { run, signals } in &mut process.active {
+    for Watched { run, signals, .. } in listening {
         *signals += 1;
         match signals {
             1 => run.drain(Reason::Signal(number)),
-            2 => run.stop().abort("the second signal came"),
+            2 => run.stop.abort("the second signal came"),
             _ => exit(128 + number),
         }
     }
@@ -111,12 +129,13 @@ fn heard(number: i32) {
 async fn watchdog(run: Arc<Run>) {
     run.must_abort().await;
     sleep(MARGIN).await;
-    match run.unfinished() {
-        hangs if hangs.is_empty() => {
-            eprintln!("all tasks ended, but not the process: a blocking call is still running, or main is")
-        }
-        hangs => eprintln!("the tasks were aborted, but not all of them ended{hangs}"),
+    let live = run.state().live();
+    if live.iter().any(|task| matches!(task.outcome, Outcome::Running)) {
+        eprintln!("the tasks were aborted, but not all of them ended");
+    } else {
+        eprintln!("all tasks ended, but not the process: a blocking call is still running, or main is");
     }
+    live.iter().for_each(|task| eprintln!("  {task}"));
     exit(match run.reason() {
         Some(Reason::Signal(number)) => 128 + number,
         _ => 1,

@@ -13,7 +13,7 @@ use evenkeel_task::{BoxError, Panic};
 ///
 /// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is
 /// not clean is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for
-/// each task.
+/// each task, clean-up and guard that is left.
 ///
 /// # Examples
 ///
@@ -31,17 +31,19 @@ use evenkeel_task::{BoxError, Panic};
 pub struct Report {
     /// Why the run ended.
     pub reason: Reason,
-    /// All tasks, in the order in which they were given.
+    /// All tasks and clean-ups, in the order in which they were given, and then the guards that were left.
     pub tasks: Vec<TaskReport>,
 }
 
 impl Report {
-    /// The tasks that did not stop when they were asked to, and were aborted; `after` is their age.
+    /// What did not end in its time when its turn to stop had come; `after` is its age.
+    ///
+    /// What an abort has cut off before its turn is not among it: see [`Outcome::Unasked`].
     pub fn hung(&self) -> impl Iterator<Item = &TaskReport> {
-        self.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted))
+        self.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted | Outcome::Held))
     }
 
-    /// 0 if every task finished, whatever the reason to stop was; 1 if one failed, panicked or was aborted.
+    /// 0 if everything finished, whatever the reason to stop was; 1 if not.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(!self.tasks.iter().all(|task| matches!(task.outcome, Outcome::Finished)))
@@ -92,6 +94,8 @@ pub enum Reason {
     Signal(i32),
     /// The task of this name failed or panicked.
     Failed(Cow<'static, str>),
+    /// The [vital](crate::Shutdown::vital) task of this name ended.
+    Vital(Cow<'static, str>),
     /// [`drain`](evenkeel_task::Stop::drain) or [`abort`](evenkeel_task::Stop::abort) was called, for this
     /// reason.
     Stopped(Cow<'static, str>),
@@ -105,12 +109,13 @@ impl fmt::Display for Reason {
             Self::Signal(15) => f.write_str("stopped by SIGTERM"),
             Self::Signal(number) => write!(f, "stopped by signal {number}"),
             Self::Failed(name) => write!(f, "stopped because task '{name}' failed"),
+            Self::Vital(name) => write!(f, "stopped because the vital task '{name}' ended"),
             Self::Stopped(reason) => write!(f, "stopped: {reason}"),
         }
     }
 }
 
-/// What became of one task.
+/// What became of one task, one clean-up, or one guard that was left.
 ///
 /// # Examples
 ///
@@ -126,11 +131,15 @@ impl fmt::Display for Reason {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TaskReport {
+    /// What it is.
+    pub kind: Kind,
     /// Its name.
     pub name: Cow<'static, str>,
-    /// Where it was given to [`Shutdown::task`](crate::Shutdown::task).
+    /// The [phase](crate::Shutdown::phase) in which it stops, where that has a name.
+    pub phase: Option<Cow<'static, str>>,
+    /// Where it was given, or where the guard was taken.
     pub place: &'static Location<'static>,
-    /// How long it ran, by tokio's clock.
+    /// How long it ran, or was held, by tokio's clock.
     pub after: Duration,
     /// How it ended.
     pub outcome: Outcome,
@@ -138,12 +147,16 @@ pub struct TaskReport {
 
 impl fmt::Display for TaskReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, place, after, outcome } = self;
-        write!(f, "task '{name}' ({place}) {outcome} after {after:?}")?;
+        let Self { kind, name, phase, place, after, outcome } = self;
+        write!(f, "{kind} '{name}' ")?;
+        if let Some(phase) = phase {
+            write!(f, "of phase '{phase}' ")?;
+        }
+        write!(f, "({place}) {outcome} after {after:?}")?;
         let mut cause: Option<&dyn Error> = match outcome {
             Outcome::Failed(error) => Some(error.as_ref()),
             Outcome::Panicked(panic) => Some(panic),
-            Outcome::Finished | Outcome::Aborted => None,
+            _ => None,
         };
         while let Some(error) = cause {
             write!(f, ": {error}")?;
@@ -153,7 +166,42 @@ impl fmt::Display for TaskReport {
     }
 }
 
-/// How a task ended.
+/// What a [`TaskReport`] is about.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_shutdown::{Kind, Shutdown};
+///
+/// let (shutdown, _) = Shutdown::manual();
+/// let report = shutdown.task("http", async |_stop| {}).on_stop("pool", async || {}).run().await;
+/// assert!(report.tasks.iter().map(|task| task.kind).eq([Kind::Task, Kind::CleanUp]));
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Of [`Shutdown::task`](crate::Shutdown::task) or [`Handle::spawn`](crate::Handle::spawn).
+    Task,
+    /// Of [`Shutdown::on_stop`](crate::Shutdown::on_stop) or [`Handle::on_stop`](crate::Handle::on_stop).
+    CleanUp,
+    /// Of [`Handle::guard`](crate::Handle::guard).
+    Guard,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Task => "task",
+            Self::CleanUp => "clean-up",
+            Self::Guard => "guard",
+        })
+    }
+}
+
+/// How a task or a clean-up ended, or what became of a guard.
 ///
 /// # Examples
 ///
@@ -177,8 +225,14 @@ pub enum Outcome {
     Failed(BoxError),
     /// With this panic, of the task itself or of its destructor.
     Panicked(Panic),
-    /// It was dropped: the grace period was over, or the second signal came.
+    /// It was asked to stop, and was dropped: its time was over, or the second signal came.
     Aborted,
+    /// The guard was still held when its time was over, or the second signal came.
+    Held,
+    /// The second signal, or another abort, came before its turn to stop: it was dropped, or was never begun.
+    Unasked,
+    /// It has not ended yet; only [`Handle::live`](crate::Handle::live) says so.
+    Running,
 }
 
 impl fmt::Display for Outcome {
@@ -188,6 +242,9 @@ impl fmt::Display for Outcome {
             Self::Failed(_) => "failed",
             Self::Panicked(_) => "panicked",
             Self::Aborted => "was aborted",
+            Self::Held => "is still held",
+            Self::Unasked => "was cut off before its turn",
+            Self::Running => "is still running",
         })
     }
 }

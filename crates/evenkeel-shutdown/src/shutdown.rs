@@ -2,31 +2,35 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::poll_fn;
 use std::panic::Location;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_task::{IntoResult, Stop, group};
 
-use crate::Report;
-use crate::job::Job;
-use crate::process;
-use crate::run::Run;
+use crate::handle::Handle;
+use crate::job::{self, Start};
+use crate::plan::Plan;
+use crate::run::{Ending, Run};
+use crate::sequence::drive;
+use crate::state::{Given, Phase, State};
+use crate::{Kind, Report, process, signals, systemd};
 
 /// Runs the tasks of a program until they end, a signal comes or one fails, and stops them in good order.
 ///
 /// - **SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal,
 ///   or the end of the [grace period](Self::grace), aborts them. The third ends the process with 128 + its
 ///   number.
-/// - **A task that fails or panics** asks the others to drain. One that ends without an error does not.
-/// - **When all tasks have ended** [`run`](Self::run) gives the [`Report`]. A signal after that ends the
-///   process, with 128 + its number.
+/// - **A task that fails or panics** asks the others to drain. One that ends without an error does not,
+///   unless it is [vital](Self::vital).
+/// - **When all tasks have ended** the [clean-ups](Self::on_stop) run, and [`run`](Self::run) gives the
+///   [`Report`]. A signal after that ends the process, with 128 + its number.
 /// - **A watchdog thread** ends the process 2 seconds after the tasks were aborted, or would have been: a
 ///   runtime waits without end for a blocking call, and no timer inside of it can help. From the request to
 ///   stop on it stays armed, so that `main` has the rest of that time; another run disarms it.
+///
+/// Under systemd, which sets `NOTIFY_SOCKET` for a service of `Type=notify`, it sends `READY=1` when the tasks
+/// have been started and `STOPPING=1` when they are asked to stop.
 ///
 /// On Windows the signals are Ctrl-C (2) and Ctrl-Break (21); this has not been verified there.
 ///
@@ -62,16 +66,18 @@ use crate::run::Run;
 /// ```
 #[must_use = "nothing runs until `run` is awaited"]
 pub struct Shutdown {
-    jobs: Vec<Job>,
-    grace: Duration,
-    stop: Stop,
-    signals: bool,
+    ending: Ending,
+    plan: Plan,
+    signals: Vec<i32>,
+    // Whether there are signals, a watchdog and a service manager.
+    system: bool,
 }
 
 impl Shutdown {
     /// No tasks, signals on, a grace period of 10 seconds.
     pub fn new() -> Self {
-        Self { jobs: Vec::new(), grace: Duration::from_secs(10), stop: Stop::new(), signals: true }
+        let ending = Ending(Arc::new(Run::new()));
+        Self { ending, plan: Plan::default(), signals: signals::USUAL.to_vec(), system: true }
     }
 
     /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals:
@@ -93,23 +99,77 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn manual() -> (Self, Stop) {
-        let shutdown = Self { signals: false, ..Self::new() };
-        let stop = shutdown.stop.clone();
+        let shutdown = Self { system: false, ..Self::new() };
+        let stop = shutdown.ending.0.stop.clone();
         (shutdown, stop)
     }
 
-    /// How long the tasks may take to drain before they are aborted; 10 seconds by default.
+    /// The signals that ask the program to stop, by number; SIGINT (2) and SIGTERM (15) unless set.
     ///
-    /// Kubernetes sends SIGKILL after 30 seconds, Docker after 10. With zero the first signal aborts.
+    /// They count together: the second of any of them aborts. Others do what they do without this crate.
+    /// Without any there is the watchdog alone. It changes nothing for [`manual`](Self::manual).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// // SIGHUP too: a terminal that is closed stops the program in good order.
+    /// let report = Shutdown::new()
+    ///     .signals([1, 2, 15])
+    ///     .task("server", async |stop| stop.draining().await)
+    ///     .run()
+    ///     .await;
+    /// # drop(report);
+    /// # }
+    /// ```
+    pub fn signals(mut self, numbers: impl IntoIterator<Item = i32>) -> Self {
+        self.signals = numbers.into_iter().collect();
+        self
+    }
+
+    /// The time from the request to stop to the abort, with all that is in between; 10 seconds unless set.
+    ///
+    /// The process ends 2 seconds after it at the latest. Kubernetes sends SIGKILL after 30 seconds unless
+    /// told otherwise, and Docker after 10, so that 28 and 8 are the most to set. With zero the first signal
+    /// aborts.
     pub fn grace(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+        self.plan.grace = grace;
+        self
+    }
+
+    /// How long the tasks still go on as before when the program is asked to stop; not at all unless set.
+    ///
+    /// [`readiness`](Handle::readiness) becomes false at once, and no task is asked to stop yet. In that time
+    /// the load balancer is to notice: what it sends until then is still served. It is part of the grace
+    /// period, and ends early when all tasks have ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// # use std::time::Duration;
+    /// let (shutdown, stop) = Shutdown::manual();
+    /// let shutdown = shutdown
+    ///     .pre_stop(Duration::from_secs(5))
+    ///     .task("http", async |stop| stop.draining().await);
+    /// stop.drain("deploy");
+    /// assert_eq!(shutdown.run().await.tasks[0].after, Duration::from_secs(5));
+    /// # }
+    /// ```
+    pub fn pre_stop(mut self, delay: Duration) -> Self {
+        self.plan.pre_stop = delay;
         self
     }
 
     /// Adds a task. [`run`](Self::run) calls `task` and spawns its future.
     ///
-    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] is the one of the whole run: a
-    /// task may [drain](Stop::drain) it to end the program.
+    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] is the task's own: it drains when it
+    /// is the task's turn, is aborted when the time is over, or the run, and may be handed on to what the task
+    /// spawns. A task that [drains](Stop::drain) it ends the program.
     ///
     /// # Examples
     ///
@@ -134,13 +194,187 @@ impl Shutdown {
     /// # }
     /// ```
     #[track_caller]
-    pub fn task<F, Fut>(mut self, name: impl Into<Cow<'static, str>>, task: F) -> Self
+    pub fn task<F, Fut>(self, name: impl Into<Cow<'static, str>>, task: F) -> Self
     where
         F: FnOnce(Stop) -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.jobs.push(Job::new(name.into(), Location::caller(), task));
+        self.add(Kind::Task, name.into(), Location::caller(), task, job::task)
+    }
+
+    /// Makes the task that was given last a vital one: its end stops the program, also an end without an error.
+    ///
+    /// # Panics
+    ///
+    /// If no task was given last.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::{Reason, Shutdown};
+    /// let (shutdown, _) = Shutdown::manual();
+    /// let report = shutdown
+    ///     .task("http", async |_stop| println!("the socket was closed"))
+    ///     .vital()
+    ///     .task("cache", async |stop| stop.draining().await)
+    ///     .run()
+    ///     .await;
+    /// assert_eq!(report.reason, Reason::Vital("http".into()));
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn vital(self) -> Self {
+        let last = self.with(|state| {
+            let last = state.entries.last_mut().filter(|last| last.given.kind == Kind::Task);
+            last.map(|last| last.vital = true)
+        });
+        assert!(last.is_some(), "`vital` follows the task that it is about");
         self
+    }
+
+    /// Adds a clean-up, which runs when the tasks of its phase have ended and their guards are dropped: all of
+    /// them, unless there are [phases](Self::phase).
+    ///
+    /// It runs whatever the reason to stop was, at the same time as the others of its phase, but not after the
+    /// second signal. A tenth of the grace period is kept for it, even if a task hangs; see
+    /// [`reserve`](Self::reserve).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    ///
+    /// let (shutdown, stop) = Shutdown::manual();
+    /// let shutdown = shutdown
+    ///     .task("deaf", async |_stop| pending::<()>().await)
+    ///     .on_stop("pool", async || println!("closed"));
+    /// stop.drain("deploy");
+    /// let report = shutdown.run().await;
+    /// assert_eq!(report.tasks[0].after, Duration::from_secs(9));
+    /// assert_eq!(report.hung().count(), 1);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn on_stop<F, Fut>(self, name: impl Into<Cow<'static, str>>, clean_up: F) -> Self
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output: IntoResult> + Send + 'static,
+    {
+        self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, job::clean_up)
+    }
+
+    /// Begins a phase: what is given after this stops when all that was given before it has stopped.
+    ///
+    /// So the text says in which order the program stops. All tasks start at once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// use std::time::Duration;
+    /// use tokio::time::sleep;
+    ///
+    /// let (shutdown, stop) = Shutdown::manual();
+    /// let shutdown = shutdown
+    ///     .phase("accept")
+    ///     .task("http", async |stop| {
+    ///         stop.draining().await;
+    ///         sleep(Duration::from_secs(2)).await;
+    ///     })
+    ///     .phase("work")
+    ///     .task("jobs", async |stop| stop.draining().await)
+    ///     .phase("close")
+    ///     .on_stop("pool", async || println!("closed"));
+    /// stop.drain("deploy");
+    /// let report = shutdown.run().await;
+    /// assert_eq!(report.tasks[1].after, Duration::from_secs(2)); // asked when http had ended
+    /// assert_eq!(report.tasks[1].phase.as_deref(), Some("work"));
+    /// # }
+    /// ```
+    pub fn phase(self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = Some(name.into());
+        self.with(|state| match &mut state.phases[..] {
+            // Nothing was given for a phase without a name.
+            [first] if first.name.is_none() && first.tasks + first.clean_ups == 0 && !first.open => {
+                first.name = name;
+            }
+            _ => state.phases.push(Phase { name, ..Phase::default() }),
+        });
+        self
+    }
+
+    /// The time that is kept for the phase that was begun last, however long the ones before it take: so much
+    /// for its tasks, and so much again for its clean-ups. A tenth of the grace period unless set.
+    ///
+    /// A phase that overruns is aborted when the rest of the grace period is reserved for those that follow.
+    /// Time that a phase does not need is left to them.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero. [`run`](Self::run) panics if all of them do not fit into the grace period.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    ///
+    /// let (shutdown, stop) = Shutdown::manual();
+    /// let shutdown = shutdown
+    ///     .grace(Duration::from_secs(20))
+    ///     .task("deaf", async |_stop| pending::<()>().await)
+    ///     .phase("close")
+    ///     .reserve(Duration::from_secs(5))
+    ///     .on_stop("pool", async || println!("closed"));
+    /// stop.drain("deploy");
+    /// assert_eq!(shutdown.run().await.tasks[0].after, Duration::from_secs(15));
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn reserve(self, time: Duration) -> Self {
+        assert!(!time.is_zero(), "the reserve of a phase must not be 0");
+        self.with(|state| {
+            if let Some(phase) = state.phases.last_mut() {
+                phase.reserve = Some(time);
+            }
+        });
+        self
+    }
+
+    /// What the program needs of its run while it goes on: readiness, guards, tasks that come later.
+    ///
+    /// The handle belongs to the phase that was begun last, which counts as one with tasks when
+    /// [`run`](Self::run) checks what is reserved.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use evenkeel_shutdown::Shutdown;
+    /// let shutdown = Shutdown::new();
+    /// let handle = shutdown.handle();
+    /// let guard = handle.guard("upload");
+    /// assert_eq!(handle.in_flight(), 1);
+    /// # drop(guard);
+    /// ```
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        let phase = self.with(|state| {
+            let last = state.phases.len() - 1;
+            state.phases[last].open = true;
+            last
+        });
+        Handle { run: Arc::clone(&self.ending.0), phase }
     }
 
     /// Runs all tasks to their end and says what became of them.
@@ -149,12 +383,14 @@ impl Shutdown {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future tells every task to abort and does not wait for them. A signal ends the process
-    /// then, and if the tasks had been asked to stop, so does the watchdog.
+    /// Dropping the future tells every task to abort and does not wait for them; clean-ups are not run. A
+    /// signal ends the process then, and if the tasks had been asked to stop, so does the watchdog.
     ///
     /// # Panics
     ///
-    /// If the system refuses a thread or the handlers of the signals; outside of a tokio runtime.
+    /// When called, if the [pre-stop delay](Self::pre_stop) and what is [reserved](Self::reserve) do not fit
+    /// into the [grace period](Self::grace); the message has the sum. When polled, if the system refuses a
+    /// thread or the handler of a signal, and outside of a tokio runtime.
     ///
     /// # Examples
     ///
@@ -178,27 +414,49 @@ impl Shutdown {
     /// assert_eq!(report.hung().next().unwrap().after, Duration::from_secs(63));
     /// # }
     /// ```
-    pub async fn run(self) -> Report {
-        let run = Arc::new(Run::new(self.stop, self.grace, &self.jobs));
-        let _watched = self.signals.then(|| process::watch(&run));
-        let ended = group(async |g| {
-            for (index, job) in self.jobs.into_iter().enumerate() {
-                g.task(job.name.clone()).spawn(job.start(index, run.clone()));
-            }
-            let mut all_ended = pin!(run.all_ended());
-            let mut must_abort = pin!(run.must_abort());
-            poll_fn(|cx| match all_ended.as_mut().poll(cx) {
-                Poll::Ready(()) => Poll::Ready(Ok(())),
-                Poll::Pending => {
-                    must_abort.as_mut().poll(cx).map(|()| Err("the tasks have to be aborted".into()))
+    #[track_caller]
+    pub fn run(self) -> impl Future<Output = Report> {
+        let fits = self.with(|state| self.plan.check(&state.phases));
+        if let Err(sum) = fits {
+            panic!("the stop does not fit into the grace period of {:?}: {sum}", self.plan.grace);
+        }
+        let Self { ending, plan, signals, system } = self;
+        let run = Arc::clone(&ending.0);
+        run.set_plan(plan);
+        async move {
+            let _watched = system.then(|| process::watch(&run, signals));
+            let ended = group(async |g| {
+                let ending = ending;
+                run.begin(g);
+                if system {
+                    systemd::notify("READY=1");
                 }
-            })
-            .await
-        })
-        .await;
-        // The tasks tell the run how they end and do not fail in the group: its error is the one above.
-        drop(ended);
-        run.report()
+                drive(&run, system).await;
+                drop(ending);
+                Ok(())
+            });
+            // The tasks tell the run how they end and do not fail in the group.
+            drop(ended.await);
+            run.report()
+        }
+    }
+
+    fn add<F>(
+        self,
+        kind: Kind,
+        name: Cow<'static, str>,
+        place: &'static Location<'static>,
+        work: F,
+        start: fn(F) -> Start,
+    ) -> Self {
+        let phase = self.with(|state| state.phases.len() - 1);
+        let added = self.ending.0.add(Given { kind, name, place, phase }, work, start);
+        assert!(added.is_ok(), "nothing is over before it has begun");
+        self
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.ending.0.state())
     }
 }
 
@@ -210,7 +468,11 @@ impl Default for Shutdown {
 
 impl fmt::Debug for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tasks: Vec<_> = self.jobs.iter().map(|job| &job.name).collect();
-        f.debug_struct("Shutdown").field("tasks", &tasks).field("grace", &self.grace).finish_non_exhaustive()
+        let tasks: Vec<_> =
+            self.with(|state| state.entries.iter().map(|entry| entry.given.name.clone()).collect());
+        f.debug_struct("Shutdown")
+            .field("tasks", &tasks)
+            .field("grace", &self.plan.grace)
+            .finish_non_exhaustive()
     }
 }

@@ -1,60 +1,52 @@
 //! The signals that ask a program to stop.
 
-use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 #[cfg(windows)]
 use tokio::signal::windows::{CtrlBreak, CtrlC, ctrl_break, ctrl_c};
 
-pub(crate) struct Signals {
-    #[cfg(unix)]
-    sources: [(i32, Signal); 2],
-    #[cfg(windows)]
-    ctrl_c: CtrlC,
-    #[cfg(windows)]
-    ctrl_break: CtrlBreak,
-}
-
+/// Those of a program that names none: SIGINT and SIGTERM; on Windows Ctrl-C and Ctrl-Break, by the numbers
+/// that the C library of the system has for them.
 #[cfg(unix)]
-impl Signals {
-    /// Takes the signals over from the system, for the rest of the process.
-    pub(crate) fn listen() -> io::Result<Self> {
-        let listen = |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value(), signal(kind)?));
-        Ok(Self { sources: [listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?] })
-    }
+pub(crate) const USUAL: [i32; 2] = [2, 15];
+#[cfg(windows)]
+pub(crate) const USUAL: [i32; 2] = [2, 21];
 
-    /// The number of the next signal. Two of a kind in a very short time are one.
-    pub(crate) async fn next(&mut self) -> i32 {
-        poll_fn(|cx| {
-            for (number, source) in &mut self.sources {
-                if source.poll_recv(cx).is_ready() {
-                    return Poll::Ready(*number);
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
+/// One kind of signal, taken over from the system for the rest of the process.
+#[cfg(unix)]
+pub(crate) struct Source(Signal);
 
 #[cfg(windows)]
-impl Signals {
-    /// Takes the signals over from the system, for the rest of the process.
-    pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self { ctrl_c: ctrl_c()?, ctrl_break: ctrl_break()? })
+pub(crate) enum Source {
+    CtrlC(CtrlC),
+    CtrlBreak(CtrlBreak),
+}
+
+impl Source {
+    #[cfg(unix)]
+    pub(crate) fn listen(number: i32) -> io::Result<Self> {
+        signal(SignalKind::from_raw(number)).map(Self)
     }
 
-    /// The number of the next signal, as the C library of the system counts: 2 is SIGINT, 21 is SIGBREAK.
-    pub(crate) async fn next(&mut self) -> i32 {
-        poll_fn(|cx| {
-            if self.ctrl_c.poll_recv(cx).is_ready() {
-                return Poll::Ready(2);
-            }
-            self.ctrl_break.poll_recv(cx).map(|_| 21)
-        })
-        .await
+    #[cfg(windows)]
+    pub(crate) fn listen(number: i32) -> io::Result<Self> {
+        match number {
+            2 => ctrl_c().map(Self::CtrlC),
+            21 => ctrl_break().map(Self::CtrlBreak),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Ends when the signal comes; `None` when it cannot come any more. Two in a very short time are one.
+    pub(crate) async fn next(&mut self) -> Option<()> {
+        #[cfg(unix)]
+        return self.0.recv().await;
+        #[cfg(windows)]
+        match self {
+            Self::CtrlC(source) => source.recv().await,
+            Self::CtrlBreak(source) => source.recv().await,
+        }
     }
 }

@@ -1,12 +1,20 @@
 //! Behaviour of evenkeel-shutdown under virtual time, without signals.
 
+mod checks;
 mod compiles;
 mod cut;
+mod guards;
+mod guide;
+mod handle;
+mod hangs;
 mod manual;
 mod model;
+mod order;
+mod parts;
+mod phases;
 mod report;
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,4 +32,13 @@ type Alive = Arc<()>;
 
 fn alive(alive: &Alive) -> usize {
     Arc::strong_count(alive) - 1
+}
+
+/// The message of the panic of `f`, which has to be one.
+fn text(f: impl FnOnce()) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(f)).expect_err("it has to panic");
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(panic) => panic.downcast::<&str>().map_or_else(|_| String::new(), |text| (*text).to_owned()),
+    }
 }

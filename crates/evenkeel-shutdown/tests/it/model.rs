@@ -18,6 +18,8 @@ enum End {
     Failed,
     Panicked,
     Aborted,
+    /// Aborted by somebody who had not asked for a drain.
+    Unasked,
 }
 
 #[derive(Clone, Debug)]
@@ -81,7 +83,8 @@ fn model(program: &Program) -> Expected {
         if let Some(drains_in) = task.drains_in.filter(|drains_in| drain.0 + *drains_in < end.1) {
             end = (End::Finished, drain.0 + drains_in);
         }
-        if abort < end.1 { (End::Aborted, abort) } else { end }
+        let aborted = if abort == drain.0 { End::Unasked } else { End::Aborted };
+        if abort < end.1 { (aborted, abort) } else { end }
     };
     let tasks: Vec<_> = program.tasks.iter().map(ends).collect();
     let took = tasks.iter().map(|(_, at)| *at).max().unwrap_or_default();
@@ -140,6 +143,7 @@ async fn run(program: Program) -> Expected {
             Outcome::Failed(_) => End::Failed,
             Outcome::Panicked(_) => End::Panicked,
             Outcome::Aborted => End::Aborted,
+            Outcome::Unasked => End::Unasked,
             _ => unreachable!(),
         };
         (end, task.after)

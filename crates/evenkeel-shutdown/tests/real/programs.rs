@@ -9,19 +9,19 @@ use evenkeel_shutdown::{Report, Shutdown, Stop};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::sleep;
 
-use crate::STARTED;
+use crate::process::STARTED;
 
 /// Whether a test has started this program.
 fn started() -> bool {
     std::env::var_os(STARTED).is_some()
 }
 
-fn threads() -> Runtime {
+pub(crate) fn threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
 /// What returning the report from `main` does.
-fn end(report: Report) {
+pub(crate) fn end(report: Report) {
     println!("{}", report.reason);
     let code = i32::from(report.exit_code());
     report.report();
@@ -180,5 +180,52 @@ fn runs_two_at_once() {
         });
         println!("{}", reports.0.reason);
         end(reports.1);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn hears_its_own_signals() {
+    if started() {
+        let shutdown = Shutdown::new()
+            .signals([1])
+            .task("ready", ready)
+            .task("server", async |stop| stop.draining().await);
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn blocks_in_its_first_phase() {
+    if started() {
+        let shutdown = Shutdown::new()
+            .grace(Duration::from_secs(2))
+            .phase("accept")
+            .task("good", ready)
+            .task("stuck", async |_stop| block())
+            .phase("close")
+            .reserve(Duration::from_millis(500))
+            .on_stop("pool", async || println!("the pool is closed"));
+        let handle = shutdown.handle();
+        let _guard = handle.guard("upload");
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn is_interrupted_when_it_starts() {
+    if started() {
+        let shutdown = Shutdown::new();
+        let handle = shutdown.handle();
+        let shutdown = shutdown.task("start", async move |stop: Stop| {
+            let _ = handle.on_stop("database", async || println!("the database is closed"));
+            println!("connecting");
+            stop.draining().await;
+        });
+        let report = threads().block_on(shutdown.run());
+        println!("{} in the report", report.tasks.len());
+        end(report);
     }
 }

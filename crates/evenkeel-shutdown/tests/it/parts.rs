@@ -1,0 +1,60 @@
+//! The parts of programs that were made up: what needs a time when its turn has come, or hangs.
+
+use std::future::pending;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use evenkeel_shutdown::{Guard, Handle, Stop};
+use tokio::time::sleep;
+
+use crate::ms;
+
+/// A task that needs so much time to drain.
+pub(crate) fn drains_in(time: u64) -> impl FnOnce(Stop) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send {
+    move |stop| {
+        Box::pin(async move {
+            stop.draining().await;
+            sleep(ms(time)).await;
+        })
+    }
+}
+
+pub(crate) async fn deaf(_stop: Stop) {
+    pending().await
+}
+
+/// Goes on for a time, or hangs.
+pub(crate) async fn work(needs: Option<Duration>) {
+    match needs {
+        Some(time) => sleep(time).await,
+        None => pending().await,
+    }
+}
+
+/// Guards that nobody drops in time.
+pub(crate) type Stray = Arc<Mutex<Vec<Guard>>>;
+
+/// The line in `take` that takes a guard.
+pub(crate) const GUARD: u32 = line!() + 3;
+
+fn take(handle: &Handle, name: String) -> Guard {
+    handle.guard(name)
+}
+
+/// Takes guards, and leaves them behind when it is asked to drain.
+pub(crate) async fn carry(handle: Handle, stop: Stop, guards: Vec<(String, Option<Duration>)>, stray: Stray) {
+    let held: Vec<_> = guards.into_iter().map(|(name, needs)| (take(&handle, name), needs)).collect();
+    stop.draining().await;
+    for (guard, needs) in held {
+        match needs {
+            None => stray.lock().expect("nobody panics").push(guard),
+            Some(time) => {
+                tokio::spawn(async move {
+                    sleep(time).await;
+                    drop(guard);
+                });
+            }
+        }
+    }
+}

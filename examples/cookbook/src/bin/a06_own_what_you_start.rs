@@ -1,0 +1,47 @@
+//! Who keeps the task that my type starts? Its handle: dropped, it aborts the task; stopped, it lets it finish.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use evenkeel_task::{Background, background};
+use tokio::time::{sleep, timeout};
+
+/// A value that a task of its own keeps fresh.
+struct Fresh {
+    value: Arc<AtomicU32>,
+    refresher: Background<&'static str>,
+}
+
+impl Fresh {
+    fn new() -> Self {
+        let value = Arc::new(AtomicU32::new(0));
+        let shared = value.clone();
+        let refresher = background(async move |stop| {
+            while timeout(Duration::from_millis(10), stop.draining()).await.is_err() {
+                shared.fetch_add(1, Ordering::Relaxed);
+            }
+            "said goodbye"
+        });
+        Self { value, refresher }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let (kept, dropped) = (Fresh::new(), Fresh::new());
+    sleep(Duration::from_millis(55)).await;
+    println!("refreshed some times: {}", kept.value.load(Ordering::Relaxed) > 1);
+    if let Some(Ok(last)) = kept.refresher.stop(Duration::from_secs(1)).await {
+        println!("stopped: it {last}");
+    }
+    let value = dropped.value.clone();
+    drop(dropped.refresher);
+    sleep(Duration::from_millis(1)).await;
+    println!("dropped: nobody else holds its value: {}", Arc::strong_count(&value) == 2);
+}

@@ -1,0 +1,66 @@
+//! How does a program stop on SIGTERM, in order and in time? In phases: first what takes work in, then what works,
+//! then what is closed. Press Ctrl-C, once or twice, or wait: it stops by itself after three seconds, with a report
+//! of the task that does not listen.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::future::pending;
+use std::time::Duration;
+
+use evenkeel_shutdown::{Report, Shutdown, Stop};
+use tokio::sync::mpsc;
+use tokio::time::{interval, sleep};
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Takes an order every 300 ms, until it is asked to stop.
+async fn accept(orders: mpsc::Sender<u32>, stop: Stop) {
+    let mut ticks = interval(ms(300));
+    for order in 1.. {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.draining() => break,
+        }
+        println!("order {order} is taken");
+        if orders.send(order).await.is_err() {
+            break;
+        }
+    }
+    println!("no more orders are taken, because of {}", stop.reason().unwrap_or("nothing"));
+}
+
+/// Works until nothing can come any more: the end of the channel tells it, not the stop.
+async fn work(mut orders: mpsc::Receiver<u32>) {
+    while let Some(order) = orders.recv().await {
+        sleep(ms(400)).await;
+        println!("order {order} is done");
+    }
+}
+
+#[tokio::main]
+async fn main() -> Report {
+    let (orders, received) = mpsc::channel(10);
+    let shutdown = Shutdown::new().grace(ms(5_000));
+    let program = shutdown.handle().stop().clone();
+    shutdown
+        .phase("accept")
+        .task("orders", async move |stop| accept(orders, stop).await)
+        .vital()
+        .task("demo", async move |stop| {
+            tokio::select! {
+                () = sleep(ms(3_000)) => program.drain("the end of the demonstration"),
+                () = stop.draining() => {}
+            }
+        })
+        .phase("work")
+        .task("worker", async move |_stop| work(received).await)
+        .task("stubborn", async |_stop| pending::<()>().await)
+        .phase("close")
+        .on_stop("database", async || {
+            sleep(ms(100)).await;
+            println!("the database is closed");
+        })
+        .run()
+        .await
+}

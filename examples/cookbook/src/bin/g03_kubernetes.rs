@@ -1,0 +1,137 @@
+//! What does a web service for Kubernetes look like? A readiness probe that fails before anything is refused, requests
+//! and websockets that end in good order, and a pool that is closed last, all within 30 seconds. The sums are in
+//! `examples/kubernetes`; its manifest is checked against this program by a test.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{any, get};
+use evenkeel_shutdown::{Handle, Report, Shutdown, Stop};
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+
+const PORT: u16 = 8080;
+/// All of `terminationGracePeriodSeconds`, less the 2 seconds of the watchdog.
+const GRACE: Duration = Duration::from_secs(28);
+/// Until every proxy has heard that there are no more requests for this pod: a guess, and a generous one.
+const PRE_STOP: Duration = Duration::from_secs(5);
+/// No request takes longer.
+const REQUESTS: Duration = Duration::from_secs(12);
+const JOBS: Duration = Duration::from_secs(6);
+const CLOSE: Duration = Duration::from_secs(3);
+
+#[derive(Clone)]
+struct Service {
+    handle: Handle,
+    stop: Stop,
+}
+
+async fn ready(State(service): State<Service>) -> StatusCode {
+    if *service.handle.readiness().borrow() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+async fn work(Path(ms): Path<u64>) -> String {
+    let time = Duration::from_millis(ms).min(REQUESTS);
+    sleep(time).await;
+    format!("that took {time:?}\n")
+}
+
+/// axum does not wait for connections that were upgraded: a guard does.
+async fn socket(State(service): State<Service>, upgrade: WebSocketUpgrade) -> Response {
+    let guard = service.handle.guard("websocket");
+    upgrade.on_upgrade(async move |socket| {
+        // A client that has gone away is nobody's failure.
+        let _ = echo(socket, service.stop).await;
+        drop(guard);
+    })
+}
+
+async fn echo(mut socket: WebSocket, stop: Stop) -> Result<(), axum::Error> {
+    loop {
+        tokio::select! {
+            message = socket.recv() => match message.transpose()? {
+                Some(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message).await?,
+                Some(_) => {}
+                None => return Ok(()),
+            },
+            () = stop.draining() => return socket.send(Message::Close(None)).await,
+        }
+    }
+}
+
+async fn http(listener: TcpListener, handle: Handle, stop: Stop) -> io::Result<()> {
+    let app = Router::new()
+        .route("/live", get(async || "alive\n"))
+        .route("/ready", get(ready))
+        .route("/slow/{ms}", get(work))
+        .route("/ws", any(socket))
+        .with_state(Service { handle, stop: stop.clone() });
+    axum::serve(listener, app).with_graceful_shutdown(stop.draining()).await
+}
+
+async fn jobs(stop: Stop) {
+    while !stop.is_draining() {
+        tokio::select! {
+            () = sleep(Duration::from_secs(1)) => {}
+            () = stop.draining() => {}
+        }
+    }
+}
+
+fn program(listener: TcpListener) -> Shutdown {
+    let shutdown = Shutdown::new().grace(GRACE).pre_stop(PRE_STOP).phase("accept").reserve(REQUESTS);
+    let handle = shutdown.handle();
+    shutdown
+        .task("http", async move |stop| http(listener, handle, stop).await)
+        .vital()
+        .phase("work")
+        .reserve(JOBS)
+        .task("jobs", jobs)
+        .phase("close")
+        .reserve(CLOSE)
+        .on_stop("pool", async || println!("the pool is closed"))
+}
+
+#[tokio::main]
+async fn main() -> Report {
+    let listener = TcpListener::bind(("0.0.0.0", PORT)).await.expect("the port is free");
+    println!("serving at port {PORT}; Ctrl-C or SIGTERM stops it");
+    program(listener).run().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = include_str!("../../../kubernetes/deployment.yaml");
+
+    /// The number behind a key that stands once in the manifest.
+    fn number(key: &str) -> u64 {
+        let values =
+            |line: &'static str| line.trim_start_matches([' ', '-']).strip_prefix(key)?.strip_prefix(": ");
+        let mut found = MANIFEST.lines().filter_map(values);
+        let number = found.next().and_then(|number| number.parse().ok()).expect("it is in the manifest");
+        assert!(found.next().is_none(), "{key} stands there twice");
+        number
+    }
+
+    #[test]
+    fn the_manifest_leaves_the_time_that_the_program_needs() {
+        assert_eq!(GRACE.as_secs() + 2, number("terminationGracePeriodSeconds"));
+        let probe = number("periodSeconds") * number("failureThreshold");
+        assert!(probe < PRE_STOP.as_secs(), "it is not noticed in time");
+        assert_eq!(u64::from(PORT), number("containerPort"));
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_fits_into_the_grace_period() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
+        drop(program(listener).run());
+    }
+}
