@@ -4,6 +4,8 @@
 //! else's work: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
 
 pub(crate) mod retry;
+pub(crate) mod shutdown;
+pub(crate) mod task;
 
 /// An implementation, and what is known of it besides what the rules find.
 pub(crate) struct Peer<A: ?Sized + 'static> {

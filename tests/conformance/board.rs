@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 use evenkeel_tck::{Finding, Score, Tier, Verdict};
 use serde_json::{Map, Value, json};
 
-use crate::pattern::{Column, Pattern};
+use crate::{
+    parallel::in_parallel,
+    pattern::{Column, Pattern},
+};
 
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -27,9 +30,10 @@ pub(crate) struct Board {
 impl Board {
     /// Runs the rules of all patterns, or of one, for all peers, or for one.
     pub(crate) fn of(patterns: &[&dyn Pattern], name: Option<&str>, peer: Option<&str>) -> Self {
-        let wanted = patterns.iter().filter(|pattern| name.is_none_or(|name| pattern.name() == name));
-        let patterns = wanted.map(|pattern| (pattern.name(), pattern.columns(peer)));
-        Self { patterns: patterns.filter(|(_, columns)| !columns.is_empty()).collect() }
+        let wanted = |pattern: &&&dyn Pattern| name.is_none_or(|name| pattern.name() == name);
+        let wanted: Vec<_> = patterns.iter().filter(wanted).collect();
+        let patterns = in_parallel(&wanted, |pattern| (pattern.name(), pattern.columns(peer)));
+        Self { patterns: patterns.into_iter().filter(|(_, columns)| !columns.is_empty()).collect() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -14,24 +14,40 @@ mod adapters;
 mod board;
 #[path = "../faulty/mod.rs"]
 mod faulty;
+mod parallel;
 mod pattern;
 
 use std::{env, io, process::ExitCode, thread};
 
-use evenkeel_tck::{child, retry};
+use evenkeel_tck::{child, retry, shutdown, task};
 
 use self::{
     board::Board,
+    parallel::in_parallel,
     pattern::{Entry, Pattern},
 };
 
 /// Each pattern with its rules, its peers, and the faults that its rules must find.
-const PATTERNS: &[&dyn Pattern] = &[&Entry {
-    suite: &retry::SUITE,
-    peers: &adapters::retry::PEERS,
-    sound: faulty::retry::SOUND,
-    planted: faulty::retry::PLANTED,
-}];
+const PATTERNS: &[&dyn Pattern] = &[
+    &Entry {
+        suite: &retry::SUITE,
+        peers: &adapters::retry::PEERS,
+        sound: faulty::retry::SOUND,
+        planted: faulty::retry::PLANTED,
+    },
+    &Entry {
+        suite: &task::SUITE,
+        peers: &adapters::task::PEERS,
+        sound: faulty::task::SOUND,
+        planted: faulty::task::PLANTED,
+    },
+    &Entry {
+        suite: &shutdown::SUITE,
+        peers: &adapters::shutdown::PEERS,
+        sound: faulty::shutdown::SOUND,
+        planted: faulty::shutdown::PLANTED,
+    },
+];
 
 fn main() -> ExitCode {
     silence_panics_of_subjects();
@@ -92,7 +108,7 @@ fn check() -> Result<(), String> {
 }
 
 fn faults() -> Result<(), String> {
-    let missed: Vec<String> = PATTERNS.iter().flat_map(|pattern| pattern.missed()).collect();
+    let missed = in_parallel(PATTERNS, |pattern| pattern.missed()).concat();
     if missed.is_empty() { Ok(()) } else { Err(missed.join("\n")) }
 }
 

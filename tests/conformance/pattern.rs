@@ -1,25 +1,16 @@
 //! One pattern: its rules against its peers, and against what is known to be wrong.
 
-use std::{
-    env,
-    process::Command,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    thread,
-    time::Duration,
-};
+use std::{env, process::Command, time::Duration};
 
-use evenkeel_tck::{Report, Suite, Verdict, child};
+use evenkeel_tck::{Report, Suite, Tier, Verdict, child};
 
-use crate::{adapters::Peer, faulty::Planted};
-
-/// How many rules run beside each other.
-const WORKERS: usize = 2;
+use crate::{adapters::Peer, faulty::Planted, parallel::in_parallel};
 
 /// A fault that hangs will not end however long one waits.
-const HANGS: Duration = Duration::from_millis(300);
+const HANGS: Duration = Duration::from_millis(150);
+
+/// The name of the implementation without a fault.
+const SOUND: &str = "sound";
 
 /// All patterns look alike from here, whatever their adapter traits.
 pub(crate) trait Pattern: Sync {
@@ -67,17 +58,22 @@ impl<A: ?Sized + Sync> Pattern for Entry<A> {
     fn check(&self, subject: &str, rule: &str) -> Option<Verdict> {
         let peers = self.peers.iter().map(|peer| (peer.name, peer.adapter));
         let faults = self.planted.iter().map(|planted| (planted.fault, planted.adapter));
-        let (_, adapter) = peers.chain(faults).find(|(name, _)| *name == subject)?;
+        let (_, adapter) =
+            peers.chain(faults).chain([(SOUND, self.sound)]).find(|(name, _)| *name == subject)?;
         let rule = self.suite.rule(rule)?;
         // On a thread like those of the parent, with a stack of the same size.
         in_parallel(&[()], |()| rule.check(adapter)).pop()
     }
 
     fn missed(&self) -> Vec<String> {
-        let unsound = self.suite.run(self.sound);
-        let unsound = unsound.findings.into_iter().filter(|finding| !finding.verdict.passed());
+        let rules: Vec<_> = self.suite.rules().collect();
+        let unsound = in_parallel(&rules, |rule| match rule.tier {
+            Tier::Real => (rule.id, child::run(child(SOUND, rule.id), child::LIMIT)),
+            _ => (rule.id, rule.check(self.sound)),
+        });
+        let unsound = unsound.into_iter().filter(|(_, verdict)| !verdict.passed());
         let mut missed: Vec<String> =
-            unsound.map(|finding| format!("without a fault, {}: {}", finding.id, finding.verdict)).collect();
+            unsound.map(|(rule, verdict)| format!("without a fault, {rule}: {verdict}")).collect();
         let verdicts = in_parallel(self.planted, |planted| match self.suite.rule(planted.rule) {
             Some(_) if planted.isolated => child::run(child(planted.fault, planted.rule), HANGS),
             Some(rule) => rule.check(planted.adapter),
@@ -99,25 +95,4 @@ fn child(subject: &str, rule: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap_or_else(|_| "conformance".into()));
     command.args(["child", subject, rule]);
     command
-}
-
-/// The results in the order of the items.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let worker = || {
-        while let Some((index, item)) =
-            Some(next.fetch_add(1, Relaxed)).and_then(|at| Some((at, items.get(at)?)))
-        {
-            let result = work(item);
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..WORKERS.min(items.len()) {
-            scope.spawn(worker);
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }

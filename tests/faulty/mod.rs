@@ -1,6 +1,27 @@
 //! Small implementations with every fault that a rule is to find: what shows that the rules can fail.
 
+/// Each fault with the rule that must find it.
+macro_rules! faults {
+    ($($fault:ident $rule:literal $($isolated:ident)?,)+) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum Fault { None, $($fault,)+ }
+
+        /// The implementation without a fault.
+        pub(crate) const SOUND: &dyn Adapter = &Faulty(Fault::None);
+
+        pub(crate) const PLANTED: &[Planted<dyn Adapter>] = &[$(Planted {
+            fault: stringify!($fault),
+            rule: $rule,
+            isolated: !stringify!($($isolated)?).is_empty(),
+            adapter: &Faulty(Fault::$fault),
+        },)+];
+    };
+}
+
+mod member;
 pub(crate) mod retry;
+pub(crate) mod shutdown;
+pub(crate) mod task;
 
 /// An implementation with one fault, and the rule that must find it.
 pub(crate) struct Planted<A: ?Sized + 'static> {

@@ -13,32 +13,17 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::retry::{
-    Adapter, Attempt, Capability, GaveUp, Growth, Hint, Jitter, Operation, Outcome, Policy, Reason, Refused,
-    Settings, Unfit,
+use evenkeel_tck::{
+    Unfit,
+    retry::{
+        Adapter, Attempt, Capability, GaveUp, Growth, Hint, Jitter, Operation, Outcome, Policy, Reason,
+        Refused, Settings,
+    },
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use self::{delay::Delays, tokens::Tokens};
 use super::Planted;
-
-/// Each fault with the rule that must find it.
-macro_rules! faults {
-    ($($fault:ident $rule:literal $($isolated:ident)?,)+) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        enum Fault { None, $($fault,)+ }
-
-        /// The implementation without a fault.
-        pub(crate) const SOUND: &dyn Adapter = &Faulty(Fault::None);
-
-        pub(crate) const PLANTED: &[Planted<dyn Adapter>] = &[$(Planted {
-            fault: stringify!($fault),
-            rule: $rule,
-            isolated: !stringify!($($isolated)?).is_empty(),
-            adapter: &Faulty(Fault::$fault),
-        },)+];
-    };
-}
 
 faults! {
     WaitsFirst "RETRY-01",

@@ -8,7 +8,7 @@ mod rules;
 mod settings;
 mod trial;
 
-pub use adapter::{Adapter, Capability, Policy, Unfit};
+pub use adapter::{Adapter, Capability, Policy};
 pub use operation::{Attempt, Hint, Operation, Refused};
 pub use outcome::{GaveUp, Outcome, Reason};
 pub(crate) use record::Record;

@@ -33,7 +33,7 @@ pub enum Tier {
     Paused,
     /// Several threads, and luck: a race that is there need not be found in each run.
     Threads,
-    /// Real time, sockets or servers.
+    /// Real time, and a process of its own, to which it may send signals.
     Real,
 }
 
@@ -59,27 +59,38 @@ pub struct Rule<A: ?Sized> {
     pub text: &'static str,
     /// The rule that this one builds on: where that does not hold, this one is not put to the test.
     pub after: Option<&'static str>,
+    runs: u32,
     check: Check<A>,
 }
 
 /// The test of a rule.
 pub(crate) enum Check<A: ?Sized> {
     /// Run in a fresh world.
-    InWorld(for<'a> fn(&'a A) -> Pin<Box<dyn Future<Output = Checked> + 'a>>),
+    InWorld(InWorld<A>),
+    /// The same, and the rule means the panics of its tasks.
+    WithPanics(InWorld<A>),
     /// Makes its own worlds or runtimes.
     Alone(fn(&A) -> Checked),
 }
+
+type InWorld<A> = for<'a> fn(&'a A) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
 
 /// A rule whose id is the name of its function: `rule!(Must "RETRY-01" retry_01 "…")`.
 macro_rules! rule {
     ($level:ident $id:literal $function:ident $text:literal) => {
         rule!(@ $level Paused $id $function $text $crate::rule::Check::InWorld(|subject| Box::pin($function(subject))))
     };
+    ($level:ident $id:literal panics $function:ident $text:literal) => {
+        rule!(@ $level Paused $id $function $text $crate::rule::Check::WithPanics(|subject| Box::pin($function(subject))))
+    };
     ($level:ident $id:literal alone $function:ident $text:literal) => {
         rule!(@ $level Paused $id $function $text $crate::rule::Check::Alone($function))
     };
     ($level:ident $id:literal threads $function:ident $text:literal) => {
         rule!(@ $level Threads $id $function $text $crate::rule::Check::Alone($function))
+    };
+    ($level:ident $id:literal real $function:ident $text:literal) => {
+        rule!(@ $level Real $id $function $text $crate::rule::Check::Alone($function))
     };
     (@ $level:ident $tier:ident $id:literal $function:ident $text:literal $check:expr) => {{
         const { assert!($crate::rule::is_named($id, stringify!($function))) };
@@ -110,7 +121,8 @@ impl<A: ?Sized> Rule<A> {
         text: &'static str,
         check: Check<A>,
     ) -> Self {
-        Self { id, level, tier, text, after: None, check }
+        let runs = if matches!(tier, Tier::Paused) { RUNS } else { 1 };
+        Self { id, level, tier, text, after: None, runs, check }
     }
 
     pub(crate) const fn after(mut self, id: &'static str) -> Self {
@@ -118,14 +130,21 @@ impl<A: ?Sized> Rule<A> {
         self
     }
 
-    /// Puts the rule to an implementation: a paused rule three times, each time in a fresh world.
+    /// One run is enough: the rule takes long.
+    pub(crate) const fn once(mut self) -> Self {
+        self.runs = 1;
+        self
+    }
+
+    /// Puts the rule to an implementation: a paused rule three times, each time in a fresh world, unless it takes
+    /// long.
     ///
-    /// A panic, a task that is left alive and a deadlock are failures, too.
+    /// A task that is left alive, a deadlock, and a panic that the rule does not mean are failures, too.
     ///
     /// # Panics
     /// If called inside a runtime.
     pub fn check(&self, subject: &A) -> Verdict {
-        let runs = if self.tier == Tier::Paused { RUNS } else { 1 };
+        let runs = self.runs;
         let verdicts: Vec<Verdict> = (0..runs).map(|_| self.check_once(subject)).collect();
         let passed = verdicts.iter().filter(|verdict| verdict.passed()).count();
         match verdicts.into_iter().next() {
@@ -138,6 +157,7 @@ impl<A: ?Sized> Rule<A> {
         // After a panic the world is gone, and the adapter is only asked to configure the implementation anew.
         let outcome = catch_unwind(AssertUnwindSafe(|| match self.check {
             Check::InWorld(check) => World::run(|_| check(subject)),
+            Check::WithPanics(check) => World::builder().allow_panics(usize::MAX).run(|_| check(subject)),
             Check::Alone(check) => check(subject),
         }));
         match outcome {

@@ -1,6 +1,6 @@
 use std::{fmt, process::Command};
 
-use crate::{Finding, Report, Rule, Verdict, child};
+use crate::{Finding, Report, Rule, Tier, Verdict, child};
 
 /// The rules of one pattern, for implementations behind the adapter trait `A`.
 ///
@@ -32,7 +32,7 @@ impl<A: ?Sized> Suite<A> {
         self.rules().find(|rule| rule.id == id)
     }
 
-    /// Puts all rules to an implementation.
+    /// Puts all rules to an implementation, but those that need a process of their own.
     ///
     /// # Panics
     /// If called inside a runtime.
@@ -61,6 +61,9 @@ impl<A: ?Sized> Suite<A> {
                     Verdict::Untested(format!("it builds on {id}, which does not hold"))
                 }
                 (None, Some(command)) => child::run(command, child::LIMIT),
+                (None, None) if rule.tier == Tier::Real => {
+                    Verdict::Untested("it needs a process of its own".to_owned())
+                }
                 (None, None) => rule.check(subject),
             };
             findings.push(Finding {

@@ -1,10 +1,12 @@
 use std::{
-    fmt::Display,
+    fmt::{Debug, Display},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+
+use crate::{Verdict, rule::Checked};
 
 /// A longer timeline is cut in the middle when it is printed.
 const PRINTED: usize = 24;
@@ -53,6 +55,26 @@ impl<E: Clone + Display> Timeline<E> {
         let (cut, tail) = rest.split_at(rest.len() - PRINTED / 2);
         let dots = format!("{:>10} {} more", "...", cut.len());
         head.iter().map(line).chain([dots]).chain(tail.iter().map(line)).collect()
+    }
+
+    /// A failure, with all that happened.
+    pub(crate) fn failure(&self, expected: impl Into<String>, got: impl Into<String>) -> Verdict {
+        Verdict::Fail { expected: expected.into(), got: got.into(), timeline: self.lines() }
+    }
+
+    /// The rule asks for this.
+    pub(crate) fn require(
+        &self,
+        holds: bool,
+        expected: impl FnOnce() -> String,
+        got: impl FnOnce() -> String,
+    ) -> Checked {
+        if holds { Ok(()) } else { Err(self.failure(expected(), got())) }
+    }
+
+    /// The rule asks for equality.
+    pub(crate) fn equal<T: PartialEq + Debug>(&self, what: &str, got: T, want: T) -> Checked {
+        self.require(got == want, || format!("{what} {want:?}"), || format!("{got:?}"))
     }
 
     fn events(&self) -> MutexGuard<'_, Vec<(Duration, E)>> {

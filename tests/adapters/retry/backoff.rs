@@ -7,7 +7,10 @@ use backoff::{
     backoff::{Backoff, Constant},
     future::retry_notify,
 };
-use evenkeel_tck::retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings, Unfit};
+use evenkeel_tck::{
+    Unfit,
+    retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
+};
 
 use super::NO_SUCH_SETTING;
 use crate::adapters::Peer;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
-use evenkeel_tck::retry::{
-    Adapter, Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings, Unfit,
+use evenkeel_tck::{
+    Unfit,
+    retry::{Adapter, Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
 };
 
 use super::{COUNTS_RETRIES, NO_SUCH_SETTING};

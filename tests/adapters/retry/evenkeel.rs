@@ -3,8 +3,9 @@
 use std::{future::pending, time::Duration};
 
 use evenkeel::retry::{Backoff, Budget, GaveUp as Limit, Jitter, Policy as Ours, RetryError, Verdict};
-use evenkeel_tck::retry::{
-    Adapter, Capability, GaveUp, Growth, Hint, Jitter as Wanted, Policy, Reason, Refused, Settings, Unfit,
+use evenkeel_tck::{
+    Unfit,
+    retry::{Adapter, Capability, GaveUp, Growth, Hint, Jitter as Wanted, Policy, Reason, Refused, Settings},
 };
 
 use crate::adapters::Peer;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use evenkeel_tck::retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings, Unfit};
+use evenkeel_tck::{
+    Unfit,
+    retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
+};
 use tokio_retry::{
     RetryIf,
     strategy::{ExponentialBackoff, FixedInterval, jitter},

@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::retry::{
-    Adapter, Budget as Wanted, Capability, GaveUp, Growth, Hint, Jitter, Operation, Policy, Refused,
-    Settings, Unfit,
+use evenkeel_tck::{
+    Unfit,
+    retry::{
+        Adapter, Budget as Wanted, Capability, GaveUp, Growth, Hint, Jitter, Operation, Policy, Refused,
+        Settings,
+    },
 };
 use tower::{
     BoxError, Service, ServiceExt,

@@ -1,6 +1,7 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
 use super::{Operation, Outcome, Settings, outcome::GaveUp};
+use crate::Unfit;
 
 /// Puts an implementation of retry behind the form that the rules know.
 ///
@@ -10,7 +11,7 @@ use super::{Operation, Outcome, Settings, outcome::GaveUp};
 /// # Examples
 /// An implementation with a fixed delay, which knows permanent errors:
 /// ```
-/// use evenkeel_tck::retry::{Adapter, Capability, Growth, Hint, Policy, SUITE, Settings, Unfit};
+/// use evenkeel_tck::{Unfit, retry::{Adapter, Capability, Growth, Hint, Policy, SUITE, Settings}};
 ///
 /// struct FixedDelay;
 ///
@@ -93,19 +94,6 @@ pub enum Capability {
     StopSignal,
     /// An error that says which limit was reached.
     Reason,
-}
-
-/// Why an adapter cannot configure its implementation as asked.
-///
-/// # Examples
-/// As in [`Adapter`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unfit {
-    /// The implementation has no words for these settings, and which.
-    NotExpressible(&'static str),
-    /// The implementation looked at them and refused. A constructor that panics says the same.
-    Refused(String),
 }
 
 pub(crate) type Call = Pin<Box<dyn Future<Output = Outcome>>>;

@@ -11,8 +11,6 @@ mod limits;
 mod observer;
 mod retry_after;
 
-use std::time::Duration;
-
 use super::Adapter;
 use crate::Rule;
 
@@ -28,11 +26,3 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     budget::RULES,
     errors::RULES,
 ];
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::Capability;
 
-/// How an implementation is to be configured; an adapter says [`Unfit`](super::Unfit) where it cannot be.
+/// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///

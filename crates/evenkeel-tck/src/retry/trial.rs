@@ -1,19 +1,11 @@
-use std::{
-    fmt::Debug,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::{fmt::Debug, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{
-    Adapter, Capability, GaveUp, Operation, Outcome, Policy, Record, Settings, Unfit, adapter::Call,
-    operation::Step,
+    Adapter, Capability, GaveUp, Operation, Outcome, Policy, Record, Settings, adapter::Call, operation::Step,
 };
-use crate::{Verdict, rule::Checked};
-
-/// No call of any rule takes longer by right.
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+use crate::{Verdict, duration::WEEK, rule::Checked, unfit};
 
 /// A call that has ended.
 pub(crate) struct Trial {
@@ -64,7 +56,7 @@ impl Trial {
             Ok(outcome) => Ok(Self { outcome, elapsed: record.elapsed(), record }),
             Err(_) => {
                 let got = format!("no end, with {} attempts so far", record.begun().len());
-                Err(failure(&record, format!("an end within {limit:?}"), got))
+                Err(record.failure(format!("an end within {limit:?}"), got))
             }
         }
     }
@@ -91,7 +83,7 @@ impl Trial {
 
     /// The rule asks for equality.
     pub(crate) fn equal<T: PartialEq + Debug>(&self, what: &str, got: T, want: T) -> Checked {
-        self.require(got == want, || format!("{what} {want:?}"), || format!("{got:?}"))
+        self.record.equal(what, got, want)
     }
 
     /// The rule asks for this.
@@ -101,13 +93,8 @@ impl Trial {
         expected: impl FnOnce() -> String,
         got: impl FnOnce() -> String,
     ) -> Checked {
-        if holds { Ok(()) } else { Err(failure(&self.record, expected(), got())) }
+        self.record.require(holds, expected, got)
     }
-}
-
-/// A failure, with the record as its timeline.
-pub(crate) fn failure(record: &Record, expected: impl Into<String>, got: impl Into<String>) -> Verdict {
-    Verdict::Fail { expected: expected.into(), got: got.into(), timeline: record.lines() }
 }
 
 /// Goes no further where the implementation does not have what the rule is about.
@@ -117,19 +104,11 @@ pub(crate) fn needs(subject: &dyn Adapter, capability: Capability) -> Checked {
 
 pub(crate) fn configure(subject: &dyn Adapter, settings: &Settings) -> Checked<Policy> {
     settings.needs().try_for_each(|capability| needs(subject, capability))?;
-    subject.policy(settings).map_err(|unfit| match unfit {
-        Unfit::NotExpressible(what) => Verdict::NotExpressible(what.to_owned()),
-        Unfit::Refused(why) => Verdict::fail("a policy with ordinary settings", format!("refused: {why}")),
-    })
+    Ok(subject.policy(settings)?)
 }
 
 /// For settings that make no sense: nothing if the implementation refuses them, which is all that can be asked.
 pub(crate) fn unless_refused(subject: &dyn Adapter, settings: &Settings) -> Checked<Option<Policy>> {
     settings.needs().try_for_each(|capability| needs(subject, capability))?;
-    // A constructor that panics refuses.
-    match catch_unwind(AssertUnwindSafe(|| subject.policy(settings))) {
-        Ok(Ok(policy)) => Ok(Some(policy)),
-        Ok(Err(Unfit::NotExpressible(what))) => Err(Verdict::NotExpressible(what.to_owned())),
-        Ok(Err(Unfit::Refused(_))) | Err(_) => Ok(None),
-    }
+    unfit::unless_refused(|| subject.policy(settings))
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Report, Verdict,
-    retry::{Adapter, Capability, Operation, Outcome, Policy, SUITE, Settings, Unfit},
+    Report, Unfit, Verdict,
+    retry::{Adapter, Capability, Operation, Outcome, Policy, SUITE, Settings},
 };
 
 /// An implementation that is one function.

@@ -1,4 +1,13 @@
-use evenkeel_tck::{Level, Tier, retry};
+use evenkeel_tck::{Level, Suite, Tier, retry, shutdown, task};
+
+/// A test for every suite, whatever its adapter trait.
+macro_rules! for_every_suite {
+    ($test:ident) => {
+        $test(&retry::SUITE);
+        $test(&task::SUITE);
+        $test(&shutdown::SUITE);
+    };
+}
 
 /// The parts under each heading of a rule, in their order.
 fn headings(spec: &str) -> Vec<(&str, &str, &str)> {
@@ -13,33 +22,51 @@ fn headings(spec: &str) -> Vec<(&str, &str, &str)> {
 
 #[test]
 fn the_specification_and_the_rules_say_the_same_in_the_same_order() {
-    let rules: Vec<_> = retry::SUITE
-        .rules()
-        .map(|rule| {
-            (rule.id, format!("{} · {}", rule.level.to_string().to_uppercase(), rule.tier), rule.text)
-        })
-        .collect();
-    let rules: Vec<_> = rules.iter().map(|(id, kind, text)| (*id, kind.as_str(), *text)).collect();
-    assert_eq!(headings(retry::SUITE.spec), rules);
+    fn test<A: ?Sized>(suite: &Suite<A>) {
+        let kind = |level: Level, tier: Tier| format!("{} · {tier}", level.to_string().to_uppercase());
+        let rules: Vec<_> =
+            suite.rules().map(|rule| (rule.id, kind(rule.level, rule.tier), rule.text)).collect();
+        let rules: Vec<_> = rules.iter().map(|(id, kind, text)| (*id, kind.as_str(), *text)).collect();
+        assert_eq!(headings(suite.spec), rules);
+    }
+    for_every_suite!(test);
 }
 
 #[test]
 fn a_rule_builds_on_an_earlier_one_and_the_specification_says_so() {
-    let spec = retry::SUITE.spec;
-    let position = |id: &str| retry::SUITE.rules().position(|rule| rule.id == id);
-    for rule in retry::SUITE.rules() {
-        let text = spec.split(&format!("### {}\n", rule.id)).nth(1).unwrap().split("\n#").next().unwrap();
-        let said = text.split("Builds on ").nth(1).map(|rest| rest.trim().trim_end_matches('.'));
-        assert_eq!(said, rule.after, "{}", rule.id);
-        assert!(rule.after.is_none_or(|earlier| position(earlier) < position(rule.id)));
+    fn test<A: ?Sized>(suite: &Suite<A>) {
+        let position = |id: &str| suite.rules().position(|rule| rule.id == id);
+        for rule in suite.rules() {
+            let heading = format!("### {}\n", rule.id);
+            let text = suite.spec.split(&heading).nth(1).unwrap().split("\n#").next().unwrap();
+            let said = text.split("Builds on ").nth(1).map(|rest| rest.trim().trim_end_matches('.'));
+            assert_eq!(said, rule.after, "{}", rule.id);
+            assert!(rule.after.is_none_or(|earlier| position(earlier) < position(rule.id)));
+        }
     }
+    for_every_suite!(test);
+}
+
+#[test]
+fn rules_are_numbered_without_a_gap() {
+    fn test<A: ?Sized>(suite: &Suite<A>) {
+        for (index, rule) in suite.rules().enumerate() {
+            assert_eq!(rule.id, format!("{}-{:02}", suite.pattern, index + 1));
+        }
+    }
+    for_every_suite!(test);
 }
 
 #[test]
 fn the_readme_counts_right() {
-    let count =
-        |of: fn(Level, Tier) -> bool| retry::SUITE.rules().filter(|rule| of(rule.level, rule.tier)).count();
-    let (all, should) = (count(|_, _| true), count(|level, _| level == Level::Should));
-    let row = format!("| [`retry`] | {all} | {should} | {} |", count(|_, tier| tier == Tier::Threads));
-    assert!(include_str!("../../README.md").contains(&row), "{row}");
+    fn test<A: ?Sized>(suite: &Suite<A>) {
+        let count =
+            |of: fn(Level, Tier) -> bool| suite.rules().filter(|rule| of(rule.level, rule.tier)).count();
+        let (all, should) = (count(|_, _| true), count(|level, _| level == Level::Should));
+        let name = suite.pattern.to_lowercase();
+        let (threads, real) = (count(|_, tier| tier == Tier::Threads), count(|_, tier| tier == Tier::Real));
+        let row = format!("| [`{name}`] | {all} | {should} | {threads} | {real} |");
+        assert!(include_str!("../../README.md").contains(&row), "{row}");
+    }
+    for_every_suite!(test);
 }

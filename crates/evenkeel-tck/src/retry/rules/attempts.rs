@@ -2,13 +2,13 @@
 
 use tokio::time::sleep;
 
-use super::{ms, secs};
 use crate::{
     Rule,
+    duration::{ms, secs},
     retry::{
         Adapter, Hint, Operation, Record, Settings,
         operation::Step,
-        trial::{Back, Trial, configure, failure, trial, unless_refused},
+        trial::{Back, Trial, configure, trial, unless_refused},
     },
     rule::{Checked, rule},
 };
@@ -40,7 +40,7 @@ async fn retry_02(subject: &dyn Adapter) -> Checked {
     if called.is_empty() {
         return Ok(());
     }
-    Err(failure(&record, "no call of the operation in 50ms without a poll", format!("called at {called:?}")))
+    Err(record.failure("no call of the operation in 50ms without a poll", format!("called at {called:?}")))
 }
 
 async fn retry_03(subject: &dyn Adapter) -> Checked {

@@ -8,13 +8,13 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{ms, secs};
 use crate::{
     Rule, Verdict,
+    duration::{ms, secs},
     retry::{
         Adapter, Budget, Operation, Policy, Record, Settings,
         operation::Step,
-        trial::{Back, Trial, configure, failure},
+        trial::{Back, Trial, configure},
     },
     rule::{Checked, rule},
 };
@@ -88,7 +88,7 @@ async fn retry_50(subject: &dyn Adapter) -> Checked {
     if made <= most {
         return Ok(());
     }
-    Err(failure(&record, format!("at most {most} attempts for {calls} calls"), format!("{made}")))
+    Err(record.failure(format!("at most {most} attempts for {calls} calls"), format!("{made}")))
 }
 
 async fn retry_51(subject: &dyn Adapter) -> Checked {

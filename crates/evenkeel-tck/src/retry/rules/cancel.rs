@@ -1,22 +1,19 @@
 //! Calls that are dropped or told to stop.
 
-use std::{
-    cell::Cell,
-    panic::{AssertUnwindSafe, catch_unwind},
-    rc::Rc,
-};
+use std::{cell::Cell, rc::Rc};
 
 use evenkeel_testkit::cancel;
 
-use super::{ms, secs};
 use crate::{
-    Rule, Verdict,
+    Rule,
+    cuts::explored,
+    duration::{ms, secs},
     retry::{
         Adapter, Operation, Policy, Record, Settings,
         operation::Step,
         trial::{Back, configure, trial},
     },
-    rule::{Checked, panic_message, rule},
+    rule::{Checked, rule},
 };
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
@@ -60,14 +57,7 @@ fn retry_44(subject: &dyn Adapter) -> Checked {
             assert_eq!(called, left, "an attempt was made after the call was left");
         }
     };
-    // Each cut has a world of its own; what panics is a table of them.
-    let explored = catch_unwind(AssertUnwindSafe(|| cancel::every_point(setup, call, check)));
-    explored.map(drop).map_err(|payload| {
-        let table = panic_message(&*payload);
-        let (head, rows) = table.split_once('\n').unwrap_or((&table, ""));
-        let timeline = rows.lines().map(str::to_owned).collect();
-        Verdict::Fail { expected: "nothing left behind".to_owned(), got: head.to_owned(), timeline }
-    })
+    explored(|| cancel::every_point(setup, call, check))
 }
 
 async fn retry_45(subject: &dyn Adapter) -> Checked {

@@ -7,9 +7,9 @@ use std::{
     rc::Rc,
 };
 
-use super::ms;
 use crate::{
     Rule, Verdict,
+    duration::ms,
     retry::{
         Adapter, Operation, Policy, Record, Settings,
         operation::Step,
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Should "RETRY-21" alone retry_21 "A retry without delay needs no timer."),
     rule!(Should "RETRY-22" alone retry_22 "A call of one attempt needs no timer."),
     rule!(Should "RETRY-23" retry_23 "A wait costs at most two polls."),
-    rule!(Must "RETRY-24" retry_24 "The stack does not grow with the number of retries."),
+    rule!(Must "RETRY-24" retry_24 "The stack does not grow with the number of retries.").once(),
 ];
 
 async fn retry_20(subject: &dyn Adapter) -> Checked {

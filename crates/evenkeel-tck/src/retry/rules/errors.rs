@@ -1,8 +1,9 @@
 //! What the error tells, and what is not repeated because of it.
 
-use super::{limits::five_seconds, secs};
+use super::limits::five_seconds;
 use crate::{
     Rule,
+    duration::secs,
     retry::{
         Adapter, Capability, Hint, Reason, Settings,
         operation::Step,

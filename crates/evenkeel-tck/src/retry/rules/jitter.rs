@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{ms, secs};
 use crate::{
     Rule, Verdict,
+    duration::{ms, secs},
     retry::{
         Adapter, Jitter, Settings,
         operation::Step,

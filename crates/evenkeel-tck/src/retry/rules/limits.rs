@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{ms, secs};
 use crate::{
     Rule,
+    duration::{ms, secs},
     retry::{
         Adapter, Settings,
         operation::Step,

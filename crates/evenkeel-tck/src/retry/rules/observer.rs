@@ -1,8 +1,8 @@
 //! What the observer is told.
 
-use super::ms;
 use crate::{
     Rule,
+    duration::ms,
     retry::{
         Adapter, Capability, Settings,
         operation::Step,

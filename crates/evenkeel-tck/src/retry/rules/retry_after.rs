@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{limits::five_seconds, ms, secs};
+use super::limits::five_seconds;
 use crate::{
     Rule,
+    duration::{ms, secs},
     retry::{
         Adapter, Capability, Hint, Settings,
         operation::Step,

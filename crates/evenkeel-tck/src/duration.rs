@@ -1,0 +1,12 @@
+use std::time::Duration;
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Nothing that a rule waits for takes longer by right.
+pub(crate) const WEEK: Duration = secs(7 * 24 * 60 * 60);

@@ -1,0 +1,26 @@
+#![doc = include_str!("../spec/SHUTDOWN.md")]
+
+mod adapter;
+mod job;
+mod outcome;
+mod parts;
+mod rules;
+mod script;
+mod settings;
+mod trial;
+
+pub use adapter::{Adapter, Capability, Program};
+pub use job::Job;
+pub use outcome::{Kind, Outcome, Told};
+pub use parts::{Parts, Probe};
+pub use settings::Settings;
+
+use crate::Suite;
+pub use crate::life::Refused;
+
+/// The rules for programs that stop in good order.
+///
+/// # Examples
+/// As in [`Adapter`].
+pub static SUITE: Suite<dyn Adapter> =
+    Suite { pattern: "SHUTDOWN", spec: include_str!("../spec/SHUTDOWN.md"), chapters: rules::CHAPTERS };

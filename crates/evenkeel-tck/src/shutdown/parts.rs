@@ -1,0 +1,54 @@
+use std::fmt;
+
+use super::{Job, script::Scene};
+use crate::life::{Event, Record};
+
+/// What a program consists of.
+///
+/// # Examples
+/// As in [`Adapter`](super::Adapter).
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "they do nothing unless they are run"]
+pub struct Parts {
+    /// The tasks, in the order of their phases.
+    pub tasks: Vec<Job>,
+    /// What is to run when the tasks have ended; only where
+    /// [`Capability::CleanUps`](super::Capability::CleanUps) is supported.
+    pub clean_ups: Vec<Job>,
+    /// Work that is to run beside the program, each with a guard; only where
+    /// [`Capability::Guards`](super::Capability::Guards) is supported.
+    pub guards: Vec<Job>,
+    /// Is to be told that the program was asked to stop; only where
+    /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
+    pub probe: Probe,
+}
+
+/// Somebody outside who asks whether the program is ready.
+#[derive(Clone)]
+pub struct Probe(Record);
+
+impl Parts {
+    pub(crate) fn new(scene: Scene, record: &Record) -> Self {
+        let jobs = |scripts: Vec<_>| scripts.into_iter().map(|script| Job::new(script, record)).collect();
+        Self {
+            tasks: jobs(scene.tasks),
+            clean_ups: jobs(scene.clean_ups),
+            guards: jobs(scene.guards),
+            probe: Probe(record.clone()),
+        }
+    }
+}
+
+impl Probe {
+    /// The program is not ready any more.
+    pub fn is_turned_away(&self) {
+        self.0.note(Event::TurnedAway);
+    }
+}
+
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! What does not stop in its time.
+
+use crate::{
+    Rule,
+    duration::secs,
+    rule::{Checked, rule},
+    shutdown::{
+        Adapter, Capability, Settings,
+        script::{Scene, task},
+        trial::{needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "SHUTDOWN-07" shutdown_07 "The program ends when the grace is over, which counts from the stop."),
+    rule!(Must "SHUTDOWN-08" shutdown_08 "When the program has ended, no task is alive."),
+    rule!(Must "SHUTDOWN-09" shutdown_09 "A second stop ends the grace at once."),
+    rule!(Must "SHUTDOWN-10" shutdown_10 "When the program has ended by a second stop, no task is alive."),
+];
+
+/// A stop at 10 s, with five seconds of grace.
+fn graceful() -> Settings {
+    Settings::stopped(secs(10)).within(secs(5))
+}
+
+/// A stop at 10 s, and another one at 12 s.
+fn twice() -> Settings {
+    Settings { again_after: Some(secs(12)), ..graceful() }
+}
+
+async fn shutdown_07(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
+    trial.ends_at("with a stop at 10s and a grace of 5s", secs(15))
+}
+
+async fn shutdown_08(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Tasks)?;
+    let trial = trial(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
+    trial.leaves_nobody()
+}
+
+async fn shutdown_09(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
+    trial.ends_at("with stops at 10s and at 12s", secs(12))
+}
+
+async fn shutdown_10(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Tasks)?;
+    let trial = trial(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
+    trial.leaves_nobody()
+}

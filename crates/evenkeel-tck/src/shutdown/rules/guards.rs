@@ -1,0 +1,29 @@
+//! Work in flight that is not a task.
+
+use crate::{
+    Rule,
+    duration::secs,
+    rule::{Checked, rule},
+    shutdown::{
+        Adapter, Settings,
+        script::{Scene, task},
+        trial::trial,
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "SHUTDOWN-30" shutdown_30 "A guard keeps the program until it is dropped."),
+    rule!(Must "SHUTDOWN-31" shutdown_31 "A guard keeps the program no longer than the grace."),
+];
+
+async fn shutdown_30(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1)]).guarded_by([task(2).deaf().taking(secs(4))]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.ends_at("with a stop at 1s and a guard that is held until 4s", secs(4))
+}
+
+async fn shutdown_31(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1)]).guarded_by([task(2).deaf()]);
+    let trial = trial(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
+    trial.ends_at("with a stop at 1s and a grace of 5s", secs(6))
+}

@@ -1,0 +1,62 @@
+//! The order of a stop.
+
+use crate::{
+    Rule,
+    duration::{ms, secs},
+    life::{End, Event},
+    rule::{Checked, rule},
+    shutdown::{
+        Adapter, Kind, Settings,
+        script::{Scene, task},
+        trial::trial,
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "SHUTDOWN-23" shutdown_23 "A phase is asked to stop when the one before it has stopped."),
+    rule!(Must "SHUTDOWN-24" shutdown_24 "A phase that hangs does not take the time of the next one."),
+    rule!(Must "SHUTDOWN-25" shutdown_25 "A clean-up runs when the tasks have ended, and the program ends after it."),
+    rule!(Must "SHUTDOWN-26" shutdown_26 "A clean-up runs although a task hangs."),
+    rule!(Must "SHUTDOWN-27" panics shutdown_27 "A clean-up that panics is told, and does not cut the others short."),
+];
+
+async fn shutdown_23(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).draining(secs(2)), task(2).of_phase(1)]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    let asked = trial.record.drained();
+    trial.record.equal("phases, the first of which takes 2s, asked at", asked, [1, 3].map(secs).to_vec())?;
+    trial.ends_at("with a stop at 1s", secs(3))
+}
+
+async fn shutdown_24(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).deaf(), task(2).draining(ms(500)).of_phase(1)]);
+    let trial = trial(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
+    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![2])?;
+    trial.record.require(
+        trial.left() <= secs(11),
+        || "an end within the grace, at 11s".to_owned(),
+        || format!("{:?}", trial.left()),
+    )
+}
+
+async fn shutdown_25(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).draining(secs(2))]).cleaned_by([task(2).taking(secs(1))]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    let began = trial.record.first(&Event::Began(2));
+    trial.record.equal("after a task that ends at 3s, the clean-up at", began, Some(secs(3)))?;
+    trial.ends_at("with a clean-up of 1s", secs(4))
+}
+
+async fn shutdown_26(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).deaf()]).cleaned_by([task(2).taking(ms(500))]);
+    let trial = trial(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
+    trial.record.equal("clean-ups that ended well:", trial.record.ended(End::Ok), vec![2])
+}
+
+async fn shutdown_27(subject: &dyn Adapter) -> Checked {
+    let panics = task(2).taking(ms(100)).ending(End::Panic);
+    let scene = Scene::of([task(1)]).cleaned_by([panics, task(3).taking(ms(500))]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.record.equal("what ended well:", trial.record.ended(End::Ok), vec![1, 3])?;
+    trial.record.equal("told to have panicked:", trial.outcome.of(Kind::Panic), vec![2])
+}

@@ -1,0 +1,109 @@
+//! Signals of the process, in real time. The rules send them to their own process, so they need one for themselves.
+
+use std::{
+    process::{self, Command},
+    sync::mpsc::{self, Receiver},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    Rule, Verdict,
+    duration::{ms, secs},
+    life::{Event, Record},
+    rule::{Checked, rule},
+    shutdown::{
+        Adapter, Parts, Settings,
+        script::{Scene, task},
+        trial::{Trial, configure},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "SHUTDOWN-36" real shutdown_36 "A signal of the process stops the program."),
+    rule!(Must "SHUTDOWN-37" real shutdown_37 "A second signal ends the grace at once."),
+    rule!(Must "SHUTDOWN-38" real shutdown_38 "A second program in the same process hears signals like the first.")
+        .after("SHUTDOWN-36"),
+];
+
+/// How long a program may take to do what it does at once.
+const SOON: Duration = secs(1);
+
+/// A program that runs on a thread of its own.
+struct Running {
+    record: Record,
+    ended: Receiver<Checked<Trial>>,
+}
+
+impl Running {
+    /// Runs a program until its first task has begun.
+    fn start(subject: &dyn Adapter, settings: &Settings, scene: Scene) -> Checked<Self> {
+        if cfg!(not(unix)) {
+            return Err(Verdict::Untested("it sends signals of Unix".to_owned()));
+        }
+        let program = configure(subject, settings)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
+        let record = Record::start();
+        let (done, ended) = mpsc::channel();
+        let trial = {
+            let record = record.clone();
+            async move { Trial::end(program.call(Parts::new(scene, &record)), record).await }
+        };
+        // The receiver is gone if the rule has failed.
+        thread::spawn(move || drop(done.send(runtime.block_on(trial))));
+        let running = Self { record, ended };
+        running.shows("a task that begins", |record| record.first(&Event::Began(1)).is_some())?;
+        Ok(running)
+    }
+
+    /// Waits until this can be seen in the record.
+    fn shows(&self, what: &str, is_there: impl Fn(&Record) -> bool) -> Checked {
+        for _ in 0..SOON.as_millis() {
+            if is_there(&self.record) {
+                return Ok(());
+            }
+            thread::park_timeout(ms(1));
+        }
+        Err(self.record.failure(what, "none"))
+    }
+
+    /// Sends SIGINT to this process.
+    fn interrupt(&self) -> Checked {
+        let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", process::id())]).status();
+        if sent.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        Err(Verdict::Untested("there is no shell".to_owned()))
+    }
+
+    /// Waits for the end of the program.
+    fn end(&self, after: &str) -> Checked<Trial> {
+        let never = |_| self.record.failure(format!("the end of the program after {after}"), "none");
+        self.ended.recv_timeout(SOON).map_err(never)?
+    }
+}
+
+fn shutdown_36(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { signals: true, ..Settings::unstopped() };
+    let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
+    running.interrupt()?;
+    let trial = running.end("SIGINT")?;
+    trial.record.equal("tasks that were asked:", trial.record.drained().len(), 1)
+}
+
+fn shutdown_37(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
+    let scene = Scene::of([task(1).deaf(), task(2)]);
+    let running = Running::start(subject, &settings.within(secs(600)), scene)?;
+    running.interrupt()?;
+    // Two signals in too short a time are one.
+    running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
+    running.interrupt()?;
+    running.end("a second SIGINT").map(drop)
+}
+
+fn shutdown_38(subject: &dyn Adapter) -> Checked {
+    shutdown_36(subject)?;
+    shutdown_36(subject)
+}

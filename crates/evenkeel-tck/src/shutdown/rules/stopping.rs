@@ -1,0 +1,64 @@
+//! Who is asked to stop, and what is waited for.
+
+use crate::{
+    Rule,
+    duration::{ms, secs},
+    life::End,
+    rule::{Checked, rule},
+    shutdown::{
+        Adapter, Capability, Settings,
+        script::{Scene, task},
+        trial::{needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "SHUTDOWN-01" shutdown_01 "The stop reaches every task at once."),
+    rule!(Must "SHUTDOWN-02" shutdown_02 "The program ends when its last task has ended, and not before."),
+    rule!(Must "SHUTDOWN-03" shutdown_03 "A task that looks late whether it was asked to stop sees that it was."),
+    rule!(Must "SHUTDOWN-04" shutdown_04 "A program without tasks ends when it is asked to stop, or before."),
+    rule!(Must "SHUTDOWN-05" shutdown_05 "A program ends when all its tasks have, though nobody has asked it to stop."),
+    rule!(Must "SHUTDOWN-06" shutdown_06 "A task that ends well does not stop the others."),
+];
+
+async fn shutdown_01(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([1, 2, 3].map(|number| task(number).draining(secs(u64::from(number)))));
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.record.equal("with a stop at 1s, tasks asked at", trial.record.drained(), vec![secs(1); 3])
+}
+
+async fn shutdown_02(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([1, 3, 2].map(|number| task(number).draining(secs(u64::from(number)))));
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.record.equal("tasks that ended before the program:", trial.record.ended(End::Ok), vec![1, 2, 3])?;
+    trial.ends_at("with a stop at 1s and tasks that take up to 3s for it", secs(4))
+}
+
+async fn shutdown_03(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).looking_after(secs(3)), task(2).draining(secs(5))]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    let asked = trial.record.drained();
+    trial.record.equal("tasks that look from 3s on and from 0s on, asked at", asked, vec![secs(3), secs(1)])
+}
+
+async fn shutdown_04(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &Settings::stopped(secs(1)), Scene::of([])).await?;
+    trial.record.require(
+        trial.left() <= secs(1),
+        || "an end within 1s".to_owned(),
+        || format!("{:?}", trial.left()),
+    )
+}
+
+async fn shutdown_05(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::EndsByItself)?;
+    let scene = Scene::of([1, 2].map(|number| task(number).taking(secs(u64::from(number)))));
+    let trial = trial(subject, &Settings::unstopped(), scene).await?;
+    trial.ends_at("with tasks of 1s and 2s", secs(2))
+}
+
+async fn shutdown_06(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).taking(ms(500)), task(2)]);
+    let trial = trial(subject, &Settings::stopped(secs(5)), scene).await?;
+    trial.record.equal("with a stop at 5s, task 2 asked at", trial.record.drained(), vec![secs(5)])
+}

@@ -1,0 +1,26 @@
+#![doc = include_str!("../spec/TASK.md")]
+
+mod adapter;
+mod body;
+mod child;
+mod outcome;
+mod rules;
+mod script;
+mod settings;
+mod trial;
+
+pub use adapter::{Adapter, Capability, Group};
+pub use body::Body;
+pub use child::Child;
+pub use outcome::{Kind, Outcome, Told};
+pub use settings::{OnFailure, Settings};
+
+use crate::Suite;
+pub use crate::life::Refused;
+
+/// The rules for groups of tasks.
+///
+/// # Examples
+/// As in [`Adapter`].
+pub static SUITE: Suite<dyn Adapter> =
+    Suite { pattern: "TASK", spec: include_str!("../spec/TASK.md"), chapters: rules::CHAPTERS };

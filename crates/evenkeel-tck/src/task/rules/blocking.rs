@@ -1,0 +1,41 @@
+//! Calls that block a thread, in real time.
+
+use crate::{
+    Rule, Verdict,
+    duration::ms,
+    life::{Event, Record},
+    rule::{Checked, rule},
+    task::{
+        Adapter, Body, Capability, Settings,
+        script::{Scene, Script, task},
+        trial::{Trial, configure, needs},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-44" threads task_44 "When a group has ended because it was stopped, so have its blocking calls."),
+    rule!(Should "TASK-45" threads task_45 "A blocking call sees that its group is stopped."),
+];
+
+/// A group that is stopped while its only call runs.
+fn stopped(subject: &dyn Adapter, call: Script) -> Checked<Trial> {
+    needs(subject, Capability::Blocking)?;
+    let group = configure(subject, &Settings::stopped(ms(60)))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
+    runtime.block_on(async {
+        let record = Record::start();
+        Trial::end(group.call(Body::new(Scene::of([call.taking(ms(150))]), &record)), record).await
+    })
+}
+
+fn task_44(subject: &dyn Adapter) -> Checked {
+    stopped(subject, task(1).blocking(false))?.leaves_nobody()
+}
+
+fn task_45(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::BlockingSignal)?;
+    let trial = stopped(subject, task(1).blocking(true))?;
+    let seen = trial.record.first(&Event::Drained(1, None));
+    trial.record.require(seen.is_some(), || "a call that sees the signal".to_owned(), || "none".to_owned())
+}

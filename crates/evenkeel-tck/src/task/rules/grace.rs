@@ -1,0 +1,85 @@
+//! Tasks that are told to end before they are stopped.
+
+use tokio::time::sleep;
+
+use crate::{
+    Rule,
+    duration::secs,
+    life::{End, Event, Record},
+    rule::{Checked, rule},
+    task::{
+        Adapter, Body, Capability, Settings,
+        script::{Scene, task},
+        trial::{Trial, configure, needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-29" task_29 "A task that drains within the grace ends by itself, and the group with the last of them."),
+    rule!(Must "TASK-30" task_30 "What has not drained is stopped when the grace is over."),
+    rule!(Must "TASK-31" task_31 "An error that answers the stop does not replace the first failure."),
+    rule!(Must "TASK-32" task_32 "Nothing begins in a group that stops."),
+    rule!(Must "TASK-33" task_33 "Whoever sees the signal to drain sees the reason."),
+];
+
+/// A group whose first failure comes at 1 s, with five seconds of grace after it.
+fn graceful() -> Settings {
+    Settings { grace: Some(secs(5)), ..Settings::fail_fast() }
+}
+
+async fn task_29(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(2), End::Ok)]);
+    let trial = trial(subject, &graceful(), scene).await?;
+    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![2])?;
+    trial.record.equal("the end of the group at", trial.left(), secs(3))
+}
+
+async fn task_30(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2)]);
+    let trial = trial(subject, &graceful(), scene).await?;
+    trial.record.equal("task 2 dropped at", trial.record.first(&Event::Freed(2)), Some(secs(6)))?;
+    trial.record.equal("the end of the group at", trial.left(), secs(6))
+}
+
+async fn task_31(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Errors)?;
+    let scene = Scene::of([task(1).draining(secs(0), End::Error), task(2).taking(secs(1)).failing()]);
+    let trial = trial(subject, &graceful(), scene).await?;
+    trial.record.equal("tasks told to have failed, in this order:", trial.outcome.failed(), vec![2, 1])
+}
+
+async fn task_32(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Handle)?;
+    let group = configure(subject, &graceful())?;
+    let record = Record::start();
+    let body = Body::new(Scene::of([task(1).taking(secs(1)).failing(), task(2)]), &record);
+    let (outside, late) = (body.outside(), record.clone());
+    let outsider = tokio::task::spawn_local(async move {
+        sleep(secs(3)).await;
+        outside.spawn(task(3).taking(secs(1)), &late);
+    });
+    let trial = Trial::end(group.call(body), record).await?;
+    outsider.abort();
+    let began = trial.record.first(&Event::Began(3));
+    trial.record.require(
+        began.is_none(),
+        || "that task 3 never begins".to_owned(),
+        || "it does".to_owned(),
+    )?;
+    trial.leaves_nobody()
+}
+
+async fn task_33(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Reason)?;
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(0), End::Ok)]);
+    let trial = trial(subject, &graceful(), scene).await?;
+    let seen = trial.record.pick(|_, event| match event {
+        Event::Drained(_, reason) => Some(reason.clone()),
+        _ => None,
+    });
+    trial.record.require(
+        matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
+        || "one task that drains for a reason".to_owned(),
+        || format!("{seen:?}"),
+    )
+}

@@ -1,0 +1,126 @@
+//! What a group waits for, and what the waiting costs.
+
+use std::{cell::Cell, rc::Rc, sync::mpsc, thread, time::Duration};
+
+use crate::{
+    Rule, Verdict,
+    duration::{ms, secs},
+    life::{End, Event, Record},
+    rule::{Checked, rule},
+    task::{
+        Adapter, Body, Capability, Settings,
+        script::{Scene, task},
+        trial::{Trial, configure, needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-01" task_01 "A group ends when its last task has ended, and not before."),
+    rule!(Must "TASK-02" task_02 "Tasks run beside each other."),
+    rule!(Must "TASK-03" task_03 "A group without tasks ends with its body."),
+    rule!(Must "TASK-04" task_04 "A group that has no task for a while goes on as long as its body."),
+    rule!(Must "TASK-05" task_05 "What a task spawns is waited for, too."),
+    rule!(Should "TASK-06" task_06 "A task is polled only when it was woken."),
+    rule!(Must "TASK-07" task_07 "Many tasks that end at once let others run.").once(),
+    rule!(Must "TASK-08" threads task_08 "On several threads, no end of a task is missed."),
+];
+
+async fn task_01(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).taking(secs(1)), task(2).taking(secs(3)), task(3).taking(secs(2))]);
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    trial.record.equal("tasks that ended before the group,", trial.record.ended(End::Ok), vec![1, 3, 2])?;
+    trial.record.equal("the end of the group at", trial.left(), secs(3))
+}
+
+async fn task_02(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1))));
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    trial.record.equal("tasks of 1s begin at", trial.record.begun(), vec![secs(0); 3])
+}
+
+async fn task_03(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &Settings::usual(), Scene::of([])).await?;
+    trial.record.equal("the end of the group at", trial.left(), secs(0))
+}
+
+async fn task_04(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).taking(secs(1))]).later(secs(5), task(2).taking(secs(1)));
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    trial.record.equal(
+        "tasks of 1s, spawned at 0s and 5s, begin at",
+        trial.record.begun(),
+        vec![secs(0), secs(5)],
+    )?;
+    trial.record.equal("the end of the group at", trial.left(), secs(6))
+}
+
+async fn task_05(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::SpawnFromTasks)?;
+    let last = task(3).taking(secs(5));
+    let scene =
+        Scene::of([task(1).taking(secs(1)).spawning(vec![task(2).taking(secs(1)).spawning(vec![last])])]);
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    trial.record.equal("the end of the group at", trial.left(), secs(7))
+}
+
+async fn task_06(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of((1..=20).map(|number| task(number).taking(ms(100 * u64::from(number)))));
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    let in_vain = trial.record.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
+    trial.record.require(
+        in_vain.is_empty(),
+        || "two polls for each of 20 tasks that sleep".to_owned(),
+        || format!("{} more", in_vain.len()),
+    )
+}
+
+async fn task_07(subject: &dyn Adapter) -> Checked {
+    let turns = Rc::new(Cell::new(0_u32));
+    let other = turns.clone();
+    let other = tokio::task::spawn_local(async move {
+        loop {
+            other.set(other.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    });
+    let scene = Scene::of((1..=1000).map(|number| task(number).taking(ms(0))));
+    let trial = trial(subject, &Settings::usual(), scene).await;
+    other.abort();
+    let trial = trial?;
+    trial.record.require(
+        turns.get() > 0,
+        || "another task to run while 1000 tasks end".to_owned(),
+        || "none ran".to_owned(),
+    )
+}
+
+fn task_08(subject: &dyn Adapter) -> Checked {
+    const ROUNDS: usize = 20;
+    const TASKS: usize = 16;
+    let group = configure(subject, &Settings::usual())?;
+    let untested = |error: std::io::Error| Verdict::Untested(format!("no runtime: {error}"));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_time().build().map_err(untested)?;
+    let (done, ended) = mpsc::channel();
+    let rounds = async move {
+        for _ in 0..ROUNDS {
+            let record = Record::start();
+            let tasks = (1..=TASKS as u32).map(|number| task(number).taking(ms(u64::from(number % 2))));
+            let trial = Trial::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
+            let ended = trial.map(|trial| trial.record.ended(End::Ok).len());
+            if done.send(ended).is_err() {
+                return;
+            }
+        }
+    };
+    runtime.spawn(rounds);
+    let outcome = (0..ROUNDS).try_for_each(|_| match ended.recv_timeout(Duration::from_secs(1)) {
+        Ok(Ok(TASKS)) => Ok(()),
+        Ok(Ok(some)) => Err(Verdict::fail(format!("{TASKS} tasks that have ended"), format!("{some}"))),
+        Ok(Err(verdict)) => Err(verdict),
+        Err(_) => Err(Verdict::fail("the end of the group", "none: a wake was lost")),
+    });
+    // What hangs is not waited for.
+    thread::spawn(move || drop(runtime));
+    outcome
+}

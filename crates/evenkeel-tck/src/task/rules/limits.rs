@@ -1,0 +1,64 @@
+//! How many tasks run at a time, and for how long.
+
+use crate::{
+    Rule,
+    duration::secs,
+    life::{Event, Record},
+    rule::{Checked, rule},
+    task::{
+        Adapter, Body, Capability, Settings,
+        script::{Scene, task},
+        trial::{Trial, needs, trial},
+    },
+    unfit::unless_refused,
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-34" task_34 "No more tasks run at a time than the limit, and no fewer."),
+    rule!(Must "TASK-35" task_35 "A task that waits for its turn never begins in a group that has failed."),
+    rule!(Must "TASK-36" task_36 "A limit of zero is refused, or is no reason to wait for ever."),
+    rule!(Must "TASK-37" task_37 "A group ends at its deadline, and leaves no task."),
+    rule!(Should "TASK-38" task_38 "A group that ends before its deadline does not wait for it."),
+];
+
+fn limited(tasks: usize) -> Settings {
+    Settings { limit: Some(tasks), ..Settings::usual() }
+}
+
+async fn task_34(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of((1..=5).map(|number| task(number).taking(secs(1))));
+    let trial = trial(subject, &limited(2), scene).await?;
+    let begun = [0, 0, 1, 1, 2].map(secs).to_vec();
+    let mut got = trial.record.begun();
+    got.sort_unstable();
+    trial.record.equal("with a limit of 2, tasks of 1s begin at", got, begun)
+}
+
+async fn task_35(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { limit: Some(1), ..Settings::fail_fast() };
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2), task(3)]);
+    let trial = trial(subject, &settings, scene).await?;
+    trial.record.equal("with a limit of 1, tasks begin at", trial.record.begun(), vec![secs(0)])?;
+    trial.record.equal("after a failure at 1s, the end of the group at", trial.left(), secs(1))
+}
+
+async fn task_36(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Limit)?;
+    let Some(group) = unless_refused(|| subject.group(&limited(0)))? else { return Ok(()) };
+    let record = Record::start();
+    Trial::end(group.call(Body::new(Scene::of([task(1)]), &record)), record).await.map(drop)
+}
+
+async fn task_37(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
+    let trial = trial(subject, &settings, Scene::of([task(1), task(2)])).await?;
+    trial.record.equal("with a deadline of 5s, the end of the group at", trial.left(), secs(5))?;
+    trial.record.equal("task 1 dropped at", trial.record.first(&Event::Freed(1)), Some(secs(5)))?;
+    trial.leaves_nobody()
+}
+
+async fn task_38(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
+    let trial = trial(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
+    trial.record.equal("with a deadline of 5s, the end of the group at", trial.left(), secs(1))
+}

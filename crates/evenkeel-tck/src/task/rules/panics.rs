@@ -1,0 +1,65 @@
+//! Tasks that panic.
+
+use crate::{
+    Rule,
+    duration::secs,
+    rule::{Checked, rule},
+    task::{
+        Adapter, Capability, Kind, Settings,
+        script::{Scene, task},
+        trial::{Trial, needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-16" panics task_16 "The panic of a task is told, or goes on in the caller."),
+    rule!(Must "TASK-17" panics task_17 "A panic stops the others as an error does.").after("TASK-16"),
+    rule!(Must "TASK-18" panics task_18 "Every panic is told, also those of the same instant.")
+        .after("TASK-16"),
+    rule!(Must "TASK-19" panics task_19 "A panic in the destructor of a task that is stopped is told, or goes on."),
+    rule!(Must "TASK-20" panics task_20 "A panic after the first failure is told beside it.")
+        .after("TASK-09"),
+];
+
+/// Every panic that was thrown is told.
+fn tells_all(trial: &Trial) -> Checked {
+    let (mut told, mut threw) = (trial.outcome.of(Kind::Panic), trial.record.threw());
+    told.sort_unstable();
+    threw.sort_unstable();
+    trial.record.equal("tasks told to have panicked:", told, threw)
+}
+
+async fn task_16(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).taking(secs(1)).panicking(), task(2).taking(secs(2))]);
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    tells_all(&trial)
+}
+
+async fn task_17(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1), task(2).taking(secs(1)).panicking(), task(3)]);
+    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
+    trial.record.equal("after a panic at 1s, the end of the group at", trial.left(), secs(1))?;
+    trial.leaves_nobody()
+}
+
+async fn task_18(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).panicking()));
+    let trial = trial(subject, &Settings::usual(), scene).await?;
+    tells_all(&trial)
+}
+
+async fn task_19(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1).sore(), task(2)]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.record.equal("tasks that panicked:", trial.record.threw(), vec![1])?;
+    tells_all(&trial)
+}
+
+async fn task_20(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Errors)?;
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).sore()]);
+    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
+    let mut told = trial.outcome.failed();
+    told.sort_unstable();
+    trial.record.equal("tasks told to have failed:", told, vec![1, 2])
+}

@@ -1,0 +1,35 @@
+//! Tasks that must not be cut.
+
+use crate::{
+    Rule,
+    duration::secs,
+    life::{End, Event},
+    rule::{Checked, rule},
+    task::{
+        Adapter, Capability, Settings,
+        script::{Scene, task},
+        trial::{needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-42" task_42 "A shielded task goes on to its end in a group that is stopped, and the group waits for it."),
+    rule!(Must "TASK-43" task_43 "A shield has an end.").after("TASK-42"),
+];
+
+async fn task_42(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Shield)?;
+    let scene = Scene::of([task(1).taking(secs(3)).shielded(secs(5)), task(2)]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.record.equal("task 2 dropped at", trial.record.first(&Event::Freed(2)), Some(secs(1)))?;
+    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![1])?;
+    trial.record.equal("the end of the group at", trial.left(), secs(3))
+}
+
+async fn task_43(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Shield)?;
+    let scene = Scene::of([task(1).shielded(secs(5))]);
+    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
+    trial.record.equal("task 1 dropped at", trial.record.first(&Event::Freed(1)), Some(secs(6)))?;
+    trial.record.equal("the end of the group at", trial.left(), secs(6))
+}

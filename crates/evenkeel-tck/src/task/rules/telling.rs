@@ -1,0 +1,57 @@
+//! What the outcome tells.
+
+use super::failures::failing;
+use crate::{
+    Rule,
+    duration::secs,
+    life::End,
+    rule::{Checked, rule},
+    task::{
+        Adapter, Capability, Kind, Settings,
+        script::{Scene, task},
+        trial::{needs, trial},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-39" panics task_39 "Errors, panics and deadlines are told apart.").after("TASK-16"),
+    rule!(Should "TASK-40" task_40 "A failure is told with the name of its task."),
+    rule!(Must "TASK-41" task_41 "What was spawned is what finished, failed and was cancelled."),
+];
+
+async fn task_39(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Errors)?;
+    let ends = || task(1).taking(secs(1));
+    let mut cases = vec![
+        (failing(subject), ends().failing(), Kind::Error),
+        (failing(subject), ends().panicking(), Kind::Panic),
+    ];
+    if needs(subject, Capability::Deadline).is_ok() {
+        cases.push((Settings { deadline: Some(secs(1)), ..Settings::usual() }, task(1), Kind::Deadline));
+    }
+    for (settings, script, kind) in cases {
+        let trial = trial(subject, &settings, Scene::of([script])).await?;
+        let told: Vec<Kind> = trial.outcome.told.iter().map(|told| told.kind).collect();
+        trial.record.equal("told:", told, vec![kind])?;
+    }
+    Ok(())
+}
+
+async fn task_40(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Names)?;
+    let scene = Scene::of([task(1), task(2).taking(secs(1)).failing()]);
+    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
+    let name = trial.outcome.told.first().and_then(|told| told.name.clone());
+    trial.record.equal("told:", name.as_deref(), Some("task 2"))
+}
+
+async fn task_41(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Counts)?;
+    let done = [1, 2, 3].map(|number| task(number).taking(secs(u64::from(number))));
+    let rest = [task(4).taking(secs(4)).failing(), task(5), task(6)];
+    let trial = trial(subject, &Settings::fail_fast(), Scene::of(done.into_iter().chain(rest))).await?;
+    let finished = trial.record.ended(End::Ok).len();
+    let failed = trial.record.ended(End::Error).len();
+    let cancelled = trial.record.spawned() - finished - failed;
+    trial.record.equal("finished and cancelled:", trial.outcome.counts, Some((finished, cancelled)))
+}

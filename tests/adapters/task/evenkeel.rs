@@ -1,0 +1,103 @@
+//! Ours.
+
+use evenkeel::task::{Cause, Failure, Group as Ours, GroupError, Stop, blocking, shield};
+use evenkeel_tck::{
+    Unfit,
+    task::{Adapter, Body, Capability, Child, Group, Kind, OnFailure, Outcome, Refused, Settings, Told},
+};
+use tokio::{select, time::Instant};
+
+use crate::adapters::Peer;
+
+pub(super) const PEER: Peer<dyn Adapter> = Peer {
+    name: "evenkeel",
+    package: "evenkeel-task",
+    docs: "https://docs.rs/evenkeel-task",
+    adapter: &Evenkeel,
+    isolated: &[],
+    fails: &[],
+};
+
+struct Evenkeel;
+
+impl Adapter for Evenkeel {
+    fn supports(&self, _: Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+        let (settings, mut builder) = (settings.clone(), Ours::builder());
+        if let Some(limit) = settings.limit {
+            builder = builder.limit(limit);
+        }
+        if let Some(grace) = settings.grace {
+            builder = builder.grace(grace);
+        }
+        if settings.on_failure == OnFailure::GoOn {
+            builder = builder.collect_all();
+        }
+        Ok(Group::new(move |body: Body| {
+            let (stop, deadline) = (Stop::new(), settings.deadline);
+            let (stop_after, mut builder) = (settings.stop_after, builder.clone());
+            async move {
+                if let Some(deadline) = deadline {
+                    builder = builder.deadline(Instant::now() + deadline);
+                }
+                if stop_after.is_some() {
+                    builder = builder.stop(&stop);
+                }
+                let run = builder.run(async |g| {
+                    let handle = g.clone();
+                    body.hand_out(move |child| spawn(&handle, child));
+                    Ok(body.run(|child| spawn(&g, child)).await?)
+                });
+                let stopped = async {
+                    super::stop(stop_after).await;
+                    stop.abort("a stop from outside");
+                    std::future::pending::<()>().await;
+                };
+                select! {
+                    biased;
+                    ended = run => ended.map_or_else(told, |()| Outcome::default()),
+                    () = stopped => Outcome::default(),
+                }
+            }
+        }))
+    }
+}
+
+fn spawn(g: &Ours, child: Child) {
+    let (inner, stop) = (g.clone(), g.stop().clone());
+    if child.is_blocking() {
+        return g.task(child.name()).spawn(blocking(|stop| child.block(|| stop.is_draining())));
+    }
+    let child = child.watching(async move {
+        stop.draining().await;
+        stop.reason().map(str::to_owned)
+    });
+    let (task, longest) = (g.task(child.name()), child.shield());
+    let run = child.run(move |child| spawn(&inner, child));
+    match longest {
+        Some(longest) => task.spawn(shield(longest, run)),
+        None => task.spawn(run),
+    }
+}
+
+fn told(error: GroupError) -> Outcome {
+    let (finished, cancelled) = (error.finished(), error.cancelled());
+    Outcome::telling(error.into_failures().map(failure)).counting(finished, cancelled)
+}
+
+fn failure(failure: Failure) -> Told {
+    let told = match failure.cause {
+        Cause::Error(error) => match error.downcast::<Refused>() {
+            Ok(error) => Told::from(*error),
+            Err(_) => Told::new(Kind::Error),
+        },
+        Cause::Panic(panic) => Told::panic(panic.message().unwrap_or_default()),
+        Cause::Deadline => Told::new(Kind::Deadline),
+        Cause::Aborted(_) => Told::new(Kind::Stopped),
+        _ => Told::new(Kind::Error),
+    };
+    told.of(failure.name.as_deref())
+}
