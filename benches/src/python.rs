@@ -42,7 +42,7 @@ pub(crate) fn pending(python: &str, count: u64) -> io::Result<Sample> {
     Ok(Sample { bytes: (each * count as f64) as i64, ..Sample::default() })
 }
 
-fn script(python: &str, text: &str, arguments: &[&str]) -> io::Result<String> {
+pub(crate) fn script(python: &str, text: &str, arguments: &[&str]) -> io::Result<String> {
     let output =
         Command::new(python).arg("-c").arg(text).args(arguments).stderr(Stdio::inherit()).output()?;
     match output.status.success() {

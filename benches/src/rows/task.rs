@@ -1,14 +1,18 @@
 //! Task groups: spawning and joining tasks that do nothing, with their panics kept; ending tasks that wait; and what
 //! a task that sleeps keeps on the heap.
 
+mod asyncio;
+mod cancel;
+
 use std::{
     future::{pending, poll_fn, ready},
     hint::black_box,
+    pin::Pin,
     task::Poll,
     time::Duration,
 };
 
-use evenkeel::task::{BoxError, group};
+use evenkeel::task::{BoxError, GroupError, group};
 use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinSet, yield_now},
@@ -18,30 +22,38 @@ use tokio_util::task::TaskTracker;
 
 use crate::row::{AsyncRow, FLOOR, Metric, OURS, Row};
 
-/// Tasks that are alive together.
+/// Tasks that are alive together, unless the row says otherwise.
 const BATCH: u64 = 1000;
 
 /// An hour: nobody wakes up while we look.
 const LONG: Duration = Duration::from_secs(3600);
 
 pub(crate) fn rows() -> Vec<Row> {
-    spawn_join().everywhere().chain(spawn_cancel().everywhere()).chain([memory()]).collect()
+    let spawn_join = spawn_join("task/spawn-join", BATCH).target(0.75);
+    let mut rows: Vec<_> = spawn_join.everywhere().chain(spawn_cancel().everywhere()).collect();
+    rows.extend(self::spawn_join("task/spawn-join-4", 4).everywhere().take(1));
+    rows.extend(cancel::rows());
+    rows.push(memory());
+    rows.extend(asyncio::rows());
+    rows
 }
 
-fn spawn_join() -> AsyncRow {
-    AsyncRow::new("task/spawn-join", Metric::Cpu)
-        .target(0.75)
-        .with(OURS, |n| async move {
-            for batch in batches(n) {
-                let joined = group(async |g| {
-                    (0..batch).for_each(|_| g.spawn(ready(())));
-                    Ok(())
-                });
-                black_box(joined.await).ok();
-            }
-        })
-        .with("JoinSet", |n| async move {
-            for batch in batches(n) {
+async fn joined(n: u64, size: u64) {
+    for batch in batches(n, size) {
+        let joined = group(async |g| {
+            (0..batch).for_each(|_| g.spawn(ready(())));
+            Ok(())
+        });
+        black_box(joined.await).ok();
+    }
+}
+
+/// In batches of this size: the smaller they are, the more the making of a group weighs.
+fn spawn_join(id: &'static str, size: u64) -> AsyncRow {
+    AsyncRow::new(id, Metric::Cpu)
+        .with(OURS, move |n| joined(n, size))
+        .with("JoinSet", move |n| async move {
+            for batch in batches(n, size) {
                 let mut set = JoinSet::new();
                 (0..batch).for_each(|_| drop(set.spawn(ready(()))));
                 while let Some(joined) = set.join_next().await {
@@ -50,8 +62,8 @@ fn spawn_join() -> AsyncRow {
             }
         })
         // `TaskTracker`, which keeps neither results nor panics, and so is no substitute.
-        .with(FLOOR, |n| async move {
-            for batch in batches(n) {
+        .with(FLOOR, move |n| async move {
+            for batch in batches(n, size) {
                 let tracker = TaskTracker::new();
                 (0..batch).for_each(|_| drop(tracker.spawn(ready(()))));
                 tracker.close();
@@ -65,7 +77,7 @@ fn spawn_cancel() -> AsyncRow {
     AsyncRow::new("task/spawn-cancel-join", Metric::Cpu)
         .target(1.2)
         .with(OURS, |n| async move {
-            for batch in batches(n) {
+            for batch in batches(n, BATCH) {
                 let stopped = group(async |g| {
                     (0..batch).for_each(|_| g.spawn(pending::<()>()));
                     yield_now().await;
@@ -75,7 +87,7 @@ fn spawn_cancel() -> AsyncRow {
             }
         })
         .with("JoinSet", |n| async move {
-            for batch in batches(n) {
+            for batch in batches(n, BATCH) {
                 let mut set = JoinSet::new();
                 (0..batch).for_each(|_| drop(set.spawn(pending::<()>())));
                 yield_now().await;
@@ -92,35 +104,44 @@ fn memory() -> Row {
     Row::new("task/memory-per-sleeping-child", Metric::Bytes)
         .fixed(100_000)
         .target(1.1)
-        .with(OURS, |n| {
-            let runtime = runtime();
-            let mut run = Box::pin(group(async move |g| {
-                (0..n).for_each(|_| g.spawn(sleep(LONG)));
-                Ok(())
-            }));
-            runtime.block_on(async {
-                poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await;
-                yield_now().await;
-            });
-            (run, runtime)
-        })
+        .with(OURS, asleep)
         .with("JoinSet", |n| {
             let runtime = runtime();
-            let set = runtime.block_on(async {
-                let mut set = JoinSet::new();
+            let mut set = JoinSet::new();
+            runtime.block_on(async {
                 (0..n).for_each(|_| drop(set.spawn(sleep(LONG))));
-                yield_now().await;
-                set
+                polled().await;
             });
             (set, runtime)
         })
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<(), GroupError>>>>;
+
+/// A group whose tasks are all pending.
+fn asleep(n: u64) -> (Running, Runtime) {
+    let runtime = runtime();
+    let mut run: Running = Box::pin(group(async move |g| {
+        (0..n).for_each(|_| g.spawn(sleep(LONG)));
+        Ok(())
+    }));
+    runtime.block_on(async {
+        poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await;
+        polled().await;
+    });
+    (run, runtime)
+}
+
+/// Until everything that was spawned on this thread has been polled: it is first in, first out.
+async fn polled() {
+    tokio::spawn(async {}).await.ok();
 }
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
-fn batches(n: u64) -> impl Iterator<Item = u64> + Send {
-    std::iter::repeat_n(BATCH, usize::try_from(n / BATCH).unwrap_or(0))
-        .chain(Some(n % BATCH).filter(|rest| *rest > 0))
+fn batches(n: u64, size: u64) -> impl Iterator<Item = u64> + Send {
+    std::iter::repeat_n(size, usize::try_from(n / size).unwrap_or(0))
+        .chain(Some(n % size).filter(|rest| *rest > 0))
 }

@@ -4,20 +4,24 @@ pub(crate) mod ambient;
 mod builder;
 mod child;
 mod doom;
-mod limited;
+mod gate;
 mod live;
+mod member;
 mod members;
+mod presence;
 mod restart;
+mod roll;
 mod slab;
 mod task;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 pub use self::builder::GroupBuilder;
 pub use self::live::{State, TaskInfo};
 use self::members::Members;
+use self::presence::Presence;
 pub use self::restart::Restart;
 pub use self::task::{Closed, Task};
 use crate::{BoxError, GroupError, IntoResult, Stop};
@@ -126,6 +130,8 @@ where
 #[derive(Clone)]
 pub struct Group {
     members: Arc<Members>,
+    // A handle keeps no group from its end.
+    presence: Weak<Presence>,
 }
 
 impl Group {
@@ -237,9 +243,10 @@ impl Group {
         Task::new(self, Some(name.into()))
     }
 
-    /// Who is alive in this group: the tasks, and what was left over and is waited for.
+    /// Who is alive in this group, the oldest first: the tasks, and what was left over and is waited for.
     ///
-    /// It takes time in proportion to the number of tasks, and their group's lock.
+    /// A task is listed from its first poll on; before that it is in the queue of the runtime. It takes time in
+    /// proportion to the number of tasks, and their group's locks.
     ///
     /// # Examples
     ///
@@ -305,6 +312,6 @@ impl Group {
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("live", &self.members.len()).field("stop", self.stop()).finish()
+        f.debug_struct("Group").field("live", &self.members.live().len()).field("stop", self.stop()).finish()
     }
 }

@@ -7,7 +7,7 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::task::JoinError;
@@ -221,13 +221,24 @@ impl<F: Future> Future for CatchPanic<F> {
     type Output = Result<F::Output, Panic>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let future = self.as_mut().project().future.as_pin_mut().expect("polled after it gave its result");
-        let output = match Panic::catch(|| future.poll(cx)) {
-            Ok(poll) => Ok(ready!(poll)),
-            Err(panic) => Err(panic),
-        };
-        // Of two panics the first one tells more.
-        let dropped = self.cancel();
-        Poll::Ready(output.and_then(|output| dropped.map(|()| output)))
+        let mut future = self.as_mut().project().future;
+        assert!(future.is_some(), "polled after it gave its result");
+        let mut output = None;
+        let caught = Panic::catch(|| {
+            output = future.as_mut().as_pin_mut().map(|future| future.poll(cx)).filter(Poll::is_ready);
+            if output.is_some() {
+                future.set(None);
+            }
+        });
+        match (caught, output) {
+            (Ok(()), Some(output)) => output.map(Ok),
+            (Ok(()), None) => Poll::Pending,
+            (Err(panic), output) => {
+                // Of several panics the first one tells most.
+                drop(self.cancel());
+                drop(Panic::catch(|| drop(output)));
+                Poll::Ready(Err(panic))
+            }
+        }
     }
 }

@@ -190,6 +190,11 @@ impl Stop {
         Stopping::new(self.0.hard.wait())
     }
 
+    /// The hard stop for the owner of the signal, who is told last.
+    pub(crate) fn aborted(&self) -> WaitForCancellationFutureOwned {
+        self.0.hard.wait_last()
+    }
+
     /// Whether the soft stop, or the hard one, was asked for.
     #[must_use]
     pub fn is_draining(&self) -> bool {

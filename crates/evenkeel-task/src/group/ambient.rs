@@ -7,18 +7,21 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::child::Child;
-use super::members::{Member, Members};
+use super::gate::Guest;
+use super::live::State;
+use super::member::{Label, Member};
+use super::presence::Presence;
 use crate::{IntoResult, Stop, catch_panic};
 
 thread_local! {
-    static CURRENT: Cell<Option<Arc<Members>>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<Arc<Presence>>> = const { Cell::new(None) };
 }
 
 /// Runs `f`, a poll or a destructor, as work of the group in the slot.
 ///
 /// The slot and the thread swap their groups meanwhile, so it counts no references.
-pub(super) fn within<T>(slot: &mut Option<Arc<Members>>, f: impl FnOnce() -> T) -> T {
-    struct SwapBack<'s>(&'s mut Option<Arc<Members>>);
+pub(super) fn within<T>(slot: &mut Option<Arc<Presence>>, f: impl FnOnce() -> T) -> T {
+    struct SwapBack<'s>(&'s mut Option<Arc<Presence>>);
     impl Drop for SwapBack<'_> {
         fn drop(&mut self) {
             swap(self.0);
@@ -29,7 +32,7 @@ pub(super) fn within<T>(slot: &mut Option<Arc<Members>>, f: impl FnOnce() -> T) 
     f()
 }
 
-fn swap(slot: &mut Option<Arc<Members>>) {
+fn swap(slot: &mut Option<Arc<Presence>>) {
     // A thread that is going away has no group, and needs none.
     let _ = CURRENT.try_with(|current| {
         let theirs = current.take();
@@ -38,18 +41,18 @@ fn swap(slot: &mut Option<Arc<Members>>) {
     });
 }
 
-pub(super) fn current() -> Option<Arc<Members>> {
+pub(super) fn current() -> Option<Arc<Presence>> {
     let current = CURRENT.try_with(|current| {
-        let members = current.take();
-        current.set(members.clone());
-        members
+        let group = current.take();
+        current.set(group.clone());
+        group
     });
     current.ok().flatten()
 }
 
 /// The stop signal of the group that runs here.
 pub(crate) fn stop() -> Option<Stop> {
-    current().map(|members| members.stop.clone())
+    current().map(|group| group.stop.clone())
 }
 
 /// Work that is left over when its caller is gone, and that has to end by itself.
@@ -66,12 +69,12 @@ impl Orphan {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        let lodging = current().and_then(|members| {
-            let key = members.lodge(Member::guest(self.name, self.place))?;
-            Some((members, key))
-        });
-        match lodging {
-            Some((members, key)) => drop(self.runtime.spawn(Child::new(work, key, members))),
+        match current() {
+            Some(group) => {
+                let key =
+                    group.enter(Member::new(Label::new(self.name, self.place)).in_state(State::Leaving));
+                drop(self.runtime.spawn(Child::new(work, Guest, key.into(), group)));
+            }
             None => drop(self.runtime.spawn(catch_panic(async move { work.await.into_result() }))),
         }
     }

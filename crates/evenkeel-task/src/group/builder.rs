@@ -11,6 +11,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 use super::members::Members;
+use super::presence::Presence;
+use super::roll::Page;
 use super::{Group, State, ambient, doom::Doom};
 use crate::{BoxError, Cause, GroupError, Stop, catch_panic};
 
@@ -185,16 +187,15 @@ impl GroupBuilder {
     {
         let place = Location::caller();
         async move {
-            let mut owner = Owner { members: Arc::new(Members::new(place, &self)), ended: false };
-            let members = Arc::clone(&owner.members);
-            let group = Group { members: Arc::clone(&members) };
+            let members = Arc::new(Members::new(place, &self));
+            let presence = Arc::new(Presence(Arc::clone(&members)));
+            let group = Group { members: Arc::clone(&members), presence: Arc::downgrade(&presence) };
+            let mut owner = Owner { members: Arc::clone(&members), presence: Some(presence), ended: false };
             let mut doom = pin!(Doom::new(members.stop.clone(), self.deadline));
-            let mut scope = Some(Arc::clone(&members));
 
             let mut body = pin!(catch_panic(async move { body(group).await }));
-            let output = members
-                .unless_doomed(doom.as_mut(), |cx| ambient::within(&mut scope, || body.as_mut().poll(cx)))
-                .await;
+            let output =
+                members.unless_doomed(doom.as_mut(), |cx| owner.within(|| body.as_mut().poll(cx))).await;
             let (mut value, mut panic) = (None, None);
             // Whether its tasks may go on until they end.
             let joins = match output {
@@ -211,24 +212,25 @@ impl GroupBuilder {
                     false
                 }
                 None => {
-                    if let Err(panic) = ambient::within(&mut scope, || body.cancel()) {
+                    if let Err(panic) = owner.within(|| body.cancel()) {
                         members.fail("body", Cause::Panic(panic));
                     }
                     false
                 }
             };
 
+            owner.leave();
             let joined =
                 joins && members.unless_doomed(doom.as_mut(), |cx| members.poll_empty(cx)).await.is_some();
             doom.lift();
             if !joined {
                 members.close();
                 if !self.grace.is_zero() && !members.stop.is_aborting() {
-                    // What has not begun does not begin any more.
                     abort(&members, State::is_waiting).await;
                     members.stop.drain_in_parts(members.why()).await;
                     soften(&members, self.grace).await;
                 }
+                members.halt();
                 abort(&members, |_| true).await;
                 members.stop.abort_in_parts(members.why()).await;
                 poll_fn(|cx| members.poll_empty(cx)).await;
@@ -242,12 +244,12 @@ impl GroupBuilder {
     }
 }
 
-/// Tells tasks to abort, a page of them at a time, and lets others run in between.
+/// Wakes tasks to abort, 1024 of them at a time, and lets others run in between.
 async fn abort(members: &Members, which: fn(State) -> bool) {
-    let mut page = 0;
-    while members.abort(page, which) {
-        page += 1;
+    let mut page = members.abort(Page::default(), which);
+    while let Some(next) = page {
         yield_now().await;
+        page = members.abort(next, which);
     }
 }
 
@@ -267,13 +269,28 @@ async fn soften(members: &Members, grace: Duration) {
 /// Leaves no task behind when the future of the group is dropped early.
 struct Owner {
     members: Arc<Members>,
+    // Of the body, in whose name it is in the group.
+    presence: Option<Arc<Presence>>,
     ended: bool,
+}
+
+impl Owner {
+    fn within<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        ambient::within(&mut self.presence, f)
+    }
+
+    /// The body has ended.
+    fn leave(&mut self) {
+        self.members.unwatch();
+        self.presence = None;
+    }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         if !self.ended {
             self.members.abandon();
+            self.leave();
         }
     }
 }

@@ -5,15 +5,16 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::{Cause, Stop, Stopping};
+use crate::{Cause, Stop};
 
 pin_project! {
     /// The abort of the group's stop signal, or its deadline.
     pub(super) struct Doom {
         stop: Stop,
         #[pin]
-        aborting: Option<Stopping>,
+        aborting: Option<WaitForCancellationFutureOwned>,
         #[pin]
         deadline: Option<Sleep>,
     }
@@ -21,7 +22,7 @@ pin_project! {
 
 impl Doom {
     pub(super) fn new(stop: Stop, deadline: Option<Instant>) -> Self {
-        Self { aborting: Some(stop.aborting()), stop, deadline: deadline.map(sleep_until) }
+        Self { aborting: Some(stop.aborted()), stop, deadline: deadline.map(sleep_until) }
     }
 
     /// Waits for nothing any more, so that the group's own abort does not wake it.

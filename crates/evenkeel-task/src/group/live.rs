@@ -34,7 +34,7 @@ pub struct TaskInfo {
     pub name: Option<Cow<'static, str>>,
     /// Where it was spawned.
     pub place: &'static Location<'static>,
-    /// How long it has run, or waited for its turn, by tokio's clock.
+    /// How long it has run since its first poll, or waited for its turn, by tokio's clock.
     pub age: Duration,
     /// How often it was [started again](crate::Task::supervise).
     pub restarts: u32,

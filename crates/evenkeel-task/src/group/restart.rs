@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::members::Members;
-use super::slab::Key;
+use super::roll::Key;
 use crate::{BoxError, IntoResult, catch_panic};
 
 /// When a task that failed is started again, and when it is given up.

@@ -7,11 +7,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::child::Child;
-use super::limited::Limited;
-use super::members::{Member, Members};
-use super::slab::Key;
-use super::{Group, Restart};
+use super::child::{Child, Entry};
+use super::gate::{AtOnce, Turn};
+use super::member::{Label, Member};
+use super::presence::Presence;
+use super::{Group, Restart, State};
 use crate::IntoResult;
 
 /// A task with a name that is about to be spawned, see [`Group::task`].
@@ -90,12 +90,16 @@ impl<'g> Task<'g> {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        let members = &self.group.members;
-        let Some(key) = members.enter(Member::new(self.name, Location::caller())) else {
-            return Err(Closed(future));
-        };
-        launch(members, key, future);
+        let Some((group, label)) = self.enter() else { return Err(Closed(future)) };
+        launch(group, Entry::None(label), future);
         Ok(())
+    }
+
+    /// Lets it in, unless the group is closed.
+    #[track_caller]
+    fn enter(self) -> Option<(Arc<Presence>, Label)> {
+        let group = self.group.presence.upgrade().filter(|group| group.is_open())?;
+        Some((group, Label { name: self.name.map(Box::new), place: Location::caller() }))
     }
 
     /// Spawns work that is started again when it fails or panics, as `restart` says.
@@ -141,26 +145,27 @@ impl<'g> Task<'g> {
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
         let members = &self.group.members;
-        match members.enter(Member::new(self.name, Location::caller())) {
-            Some(key) => launch(members, key, restart.keep(work, Arc::clone(members), key)),
+        match self.enter() {
+            Some((group, label)) => {
+                // At once: it has to know its key.
+                let state = if group.turns.is_some() { State::Waiting } else { State::Running };
+                let key = group.enter(Member::new(label).in_state(state));
+                launch(group, key.into(), restart.keep(work, Arc::clone(members), key));
+            }
             None => members.refused(),
         }
     }
 }
 
 #[track_caller]
-fn launch<F>(members: &Arc<Members>, key: Key, future: F)
+fn launch<F>(group: Arc<Presence>, entry: Entry, future: F)
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    let group = Arc::clone(members);
-    let task = match members.turns() {
-        None => tokio::spawn(Child::new(future, key, group)),
-        Some(turns) => {
-            tokio::spawn(Child::new(Limited::new(future, turns, key, Arc::clone(members)), key, group))
-        }
-    };
-    members.spawned(key, task.abort_handle());
+    drop(match &group.turns {
+        None => tokio::spawn(Child::new(future, AtOnce, entry, group)),
+        Some(turns) => tokio::spawn(Child::new(future, Turn::new(turns), entry, group)),
+    });
 }
 
 /// The group takes no more tasks; here is the future that was to be spawned.

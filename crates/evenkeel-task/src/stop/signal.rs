@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 const CHUNK: usize = 1024;
 
 pub(super) struct Signal {
-    // Nobody waits for it but signals that follow it and, as its children, the parts.
+    // Nobody waits for it but the owner, signals that follow it and, as its children, the parts.
     token: CancellationToken,
     given: AtomicBool,
     parts: Mutex<Vec<Arc<Part>>>,
@@ -67,6 +67,11 @@ impl Signal {
         let part = &parts[parts.len() - 1];
         part.waiters.fetch_add(1, Ordering::Relaxed);
         (part.token.clone().cancelled_owned(), Place(Some(Arc::clone(part))))
+    }
+
+    /// For one waiter alone, who is told after the others and takes no place among them.
+    pub(super) fn wait_last(&self) -> WaitForCancellationFutureOwned {
+        self.token.clone().cancelled_owned()
     }
 
     /// Wakes all waiters now.

@@ -46,10 +46,13 @@ async fn a_call_whose_caller_is_gone_is_told_and_waited_for() {
         until(|| running.try_recv().is_ok()).await;
         let g = g.clone();
         std::thread::spawn(move || {
-            while g.live().iter().all(|task| task.state != State::Leaving) {
-                std::thread::yield_now();
-            }
-            state.send(g.live()[0].name.clone()).unwrap();
+            let leaving = loop {
+                match g.live().into_iter().find(|task| task.state == State::Leaving) {
+                    Some(task) => break task,
+                    None => std::thread::yield_now(),
+                }
+            };
+            state.send(leaving.name).unwrap();
             end.send(()).unwrap();
         });
         Err::<(), BoxError>("enough".into())

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake};
 
-use evenkeel_task::{BoxError, Group, Panic, group};
+use evenkeel_task::{BoxError, Group, Panic, Restart, State, group};
 use evenkeel_testkit::World;
+use tokio::time::sleep;
 
-use crate::{Alive, alive, err, failures};
+use crate::{Alive, alive, err, failures, ms, throw};
 
 async fn ended() -> Group {
     group(async |g| Ok(g)).await.unwrap()
@@ -40,7 +41,7 @@ fn while_the_group_fails_tasks_are_refused_and_counted() {
     struct Respawn(Group);
     impl Drop for Respawn {
         fn drop(&mut self) {
-            self.0.spawn(async { crate::throw("refused tasks do not run") });
+            self.0.spawn(async { throw("refused tasks do not run") });
             assert!(self.0.try_spawn(async {}).is_err());
         }
     }
@@ -164,5 +165,54 @@ fn a_task_of_a_runtime_that_is_gone_counts_as_cancelled() {
             Ok(g.clone())
         });
         assert!(format!("{:?}", g.await.unwrap()).starts_with("Group { live: 0, "));
+    });
+}
+
+/// Panics when it is dropped before it ran.
+struct Unused;
+
+impl Drop for Unused {
+    fn drop(&mut self) {
+        throw("dropped")
+    }
+}
+
+#[test]
+fn what_was_never_polled_is_dropped_where_it_is() {
+    World::run(async |_| {
+        let run = group(async |g| {
+            g.spawn(async { throw("it runs") });
+            let unused = Unused;
+            g.task("unused").spawn(async move { std::mem::forget(unused) });
+            assert_eq!(g.live().len(), 0);
+            Err::<(), BoxError>("enough".into())
+        });
+        let error = run.await.unwrap_err();
+        assert_eq!(failures(&error), ["body: enough", "unused: panicked: dropped"]);
+        assert_eq!((error.finished(), error.cancelled()), (0, 1));
+    });
+}
+
+#[test]
+fn live_lists_the_oldest_first() {
+    World::run(async |_| {
+        let run = Group::builder().limit(3).run(async |g| {
+            for name in ["a", "b", "c", "d"] {
+                g.task(name).spawn(pending::<()>());
+                sleep(ms(1)).await;
+            }
+            let delays = [ms(1)];
+            g.task("e").supervise(Restart::new(delays), async || {});
+            sleep(ms(1)).await;
+            let live = g.live();
+            let states: Vec<_> =
+                live.iter().map(|task| (task.name.as_deref().unwrap(), task.state)).collect();
+            let (runs, waits) = (State::Running, State::Waiting);
+            assert_eq!(states, [("a", runs), ("b", runs), ("c", runs), ("d", waits), ("e", waits)]);
+            assert_eq!(live[0].age, ms(5));
+            g.stop().abort("enough");
+            pending::<Result<(), BoxError>>().await
+        });
+        assert_eq!(run.await.unwrap_err().cancelled(), 5);
     });
 }

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use evenkeel_task::{BoxError, GroupError, catch_panic, group};
+use evenkeel_task::{BoxError, Group, GroupError, catch_panic, group};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{sleep, timeout};
 
@@ -194,7 +194,7 @@ fn failures_after_the_first_are_listed_in_order_and_do_not_replace_it() {
 
 #[test]
 fn a_task_that_spawns_without_end_is_stopped_by_a_failure() {
-    fn breed(g: evenkeel_task::Group, born: Arc<AtomicUsize>) {
+    fn breed(g: Group, born: Arc<AtomicUsize>) {
         born.fetch_add(1, Ordering::Relaxed);
         g.clone().spawn(async move {
             sleep(ms(1)).await;
@@ -263,5 +263,31 @@ fn an_outer_failure_takes_a_nested_group_with_it() {
         // The inner group was dropped, which cannot wait for its task.
         tokio::task::yield_now().await;
         assert_eq!(alive(&left), 0);
+    });
+}
+
+#[test]
+fn an_outer_drain_while_a_group_fails_is_seen_and_takes_no_place() {
+    World::run(async |_| {
+        let run = group(async |outer| {
+            let inner = Group::builder().grace(ms(20)).run(async |g| {
+                let stop = g.stop().clone();
+                g.spawn(async move {
+                    stop.draining().await;
+                    sleep(ms(10)).await;
+                });
+                sleep(ms(5)).await;
+                err("inner")
+            });
+            let stop = outer.stop().clone();
+            outer.spawn(async move {
+                sleep(ms(7)).await;
+                stop.drain("outer");
+            });
+            assert_eq!(failures(&assert_took!(inner, ms(15)).unwrap_err()), ["body: inner"]);
+            assert_eq!((outer.stop().is_draining(), outer.stop().reason()), (true, Some("outer")));
+            Ok(())
+        });
+        assert_took!(run, ms(15)).unwrap();
     });
 }

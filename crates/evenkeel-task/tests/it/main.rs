@@ -21,6 +21,7 @@ mod split;
 mod stop;
 mod supervise;
 mod threads;
+mod timeline;
 mod using;
 
 use std::panic::resume_unwind;

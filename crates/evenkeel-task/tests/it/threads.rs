@@ -3,9 +3,10 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
 use evenkeel_task::{Group, catch_panic, group};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::yield_now;
 
 use crate::{Alive, alive, err, throw};
@@ -51,6 +52,43 @@ fn the_counts_add_up_and_nothing_is_left() {
             assert_eq!(ended, spawned.load(Ordering::Relaxed));
         }
     });
+}
+
+/// Spawns from another thread until it is refused, and counts what was accepted.
+fn intrude(g: Group, runtime: Handle, left: Alive) -> JoinHandle<usize> {
+    std::thread::spawn(move || {
+        let _inside = runtime.enter();
+        let work = || {
+            let mine = left.clone();
+            g.try_spawn(async move {
+                yield_now().await;
+                drop(mine);
+            })
+        };
+        (0..100).take_while(|_| work().is_ok()).count()
+    })
+}
+
+#[test]
+fn who_comes_while_the_group_ends_is_waited_for_or_refused() {
+    let runtime = threads();
+    for round in 0..300 {
+        let left = Alive::default();
+        let mut intruders = Vec::new();
+        let ended = runtime.block_on(group(async |g| {
+            intruders.extend((0..2).map(|_| intrude(g.clone(), runtime.handle().clone(), left.clone())));
+            for _ in 0..round % 5 {
+                yield_now().await;
+            }
+            if round % 2 == 0 { err("enough") } else { Ok(()) }
+        }));
+        // A refused future is dropped by its thread, all others before the group returns.
+        let accepted: usize = intruders.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(alive(&left), 0);
+        if let Err(error) = ended {
+            assert_eq!((error.failures().len(), error.finished() + error.cancelled()), (1, accepted));
+        }
+    }
 }
 
 #[test]
