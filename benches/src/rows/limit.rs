@@ -1,38 +1,65 @@
-//! Rate limits: a check that is granted, one that is refused, and a permit that is there.
+//! Limits: a check that is granted, one that is refused, one of a key, a permit that is there, and ten thousand who wait.
 
-use std::{hint::black_box, num::NonZeroU32};
+use std::{hint::black_box, num::NonZeroU32, sync::Arc, time::Duration};
 
-use evenkeel::limit::{Rate, RateLimiter};
+use evenkeel::limit::{ConcurrencyLimiter, Keyed, Rate, RateLimiter};
 use governor::{DefaultDirectRateLimiter, Quota};
+use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::row::{AsyncRow, Metric, OURS, Row};
+use crate::{
+    measure::measured,
+    row::{AsyncRow, Metric, OURS, Round, Row},
+};
 
 /// So fast, and with so large a burst, that it never refuses.
 const FAST: u32 = 4_000_000_000;
+const DAY: Duration = Duration::from_secs(86_400);
+const KEYS: u64 = 10_000;
+const WAITERS: u64 = 10_000;
 
 pub(crate) fn rows() -> Vec<Row> {
-    [granted(), refused()].into_iter().chain(ready().everywhere()).collect()
+    let checks = [granted(), granted_fast(), refused(), on_two_threads(false), on_two_threads(true)];
+    let keys = [keyed(), bytes_of_a_key()];
+    let ready = ready().everywhere().chain(concurrency().everywhere());
+    checks.into_iter().chain(keys).chain(ready).chain([waiting()]).collect()
+}
+
+fn number(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN)
+}
+
+fn quota(rate: u32, burst: u32) -> Quota {
+    Quota::per_second(number(rate)).allow_burst(number(burst))
 }
 
 fn governor_of(rate: u32, burst: u32) -> DefaultDirectRateLimiter {
-    let number = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-    DefaultDirectRateLimiter::direct(Quota::per_second(number(rate)).allow_burst(number(burst)))
+    DefaultDirectRateLimiter::direct(quota(rate, burst))
+}
+
+fn ours_of(fast: bool) -> RateLimiter {
+    let limiter = RateLimiter::per_second(FAST).burst(FAST);
+    if fast { limiter.fast() } else { limiter }
 }
 
 fn granted() -> Row {
-    let ours = RateLimiter::per_second(FAST).burst(FAST);
-    let theirs = governor_of(FAST, FAST);
+    let (ours, theirs) = (ours_of(false), governor_of(FAST, FAST));
     Row::new("limit/try-acquire-granted", Metric::Cpu)
         .target(1.2)
         .with(OURS, move |n| (0..n).filter(|_| black_box(ours.try_acquire()).is_ok()).count())
         .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
 }
 
+fn granted_fast() -> Row {
+    let (ours, theirs) = (ours_of(true), governor_of(FAST, FAST));
+    Row::new("limit/try-acquire-fast", Metric::Cpu)
+        .target(0.6)
+        .with(OURS, move |n| (0..n).filter(|_| black_box(ours.try_acquire()).is_ok()).count())
+        .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
+}
+
 fn refused() -> Row {
-    let ours = RateLimiter::paced(Rate::every(std::time::Duration::from_secs(86_400)));
-    let theirs = DefaultDirectRateLimiter::direct(
-        Quota::with_period(std::time::Duration::from_secs(86_400)).expect("a period above zero"),
-    );
+    let ours = RateLimiter::paced(Rate::every(DAY));
+    let theirs = DefaultDirectRateLimiter::direct(Quota::with_period(DAY).expect("a period above zero"));
     ours.try_acquire().ok();
     theirs.check().ok();
     Row::new("limit/try-acquire-refused", Metric::Cpu)
@@ -41,10 +68,56 @@ fn refused() -> Row {
         .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
 }
 
+/// One limiter for both.
+fn on_two_threads(fast: bool) -> Row {
+    let (ours, theirs) = (ours_of(fast), governor_of(FAST, FAST));
+    let both = |operations: u64, work: &(dyn Fn() + Sync)| {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..operations / 2).for_each(|_| work()));
+            }
+        });
+    };
+    let id =
+        if fast { "limit/try-acquire-fast/two-threads" } else { "limit/try-acquire-granted/two-threads" };
+    // So many that starting the threads does not count.
+    let row = Row::new(id, Metric::Wall).fixed(1_000_000);
+    let row = if fast { row.target(0.95) } else { row };
+    row.with(OURS, move |n| both(n, &|| _ = black_box(ours.try_acquire())))
+        .with("governor", move |n| both(n, &|| _ = black_box(theirs.check())))
+}
+
+/// Ten thousand keys in no order.
+fn keyed() -> Row {
+    let ours = Keyed::<u64>::per_second(FAST).burst(FAST);
+    let theirs = governor::RateLimiter::keyed(quota(FAST, FAST));
+    let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
+    Row::new("limit/keyed", Metric::Cpu)
+        .target(0.9)
+        .with(OURS, move |n| (0..n).filter(|n| black_box(ours.try_acquire(&key(*n))).is_ok()).count())
+        .with("governor", move |n| (0..n).filter(|n| black_box(theirs.check_key(&key(*n))).is_ok()).count())
+}
+
+/// What stays allocated for each of so many keys.
+fn bytes_of_a_key() -> Row {
+    Row::new("limit/keyed-memory", Metric::Bytes)
+        .fixed(100_000)
+        .with(OURS, |n| {
+            let keyed = Keyed::<u64>::per_second(1).max_keys(n as usize);
+            (0..n).for_each(|key| _ = keyed.try_acquire(&key));
+            keyed
+        })
+        .with("governor", |n| {
+            let keyed = governor::RateLimiter::keyed(quota(1, 1));
+            (0..n).for_each(|key| _ = keyed.check_key(&key));
+            keyed
+        })
+}
+
 fn ready() -> AsyncRow {
     AsyncRow::new("limit/acquire-ready", Metric::Cpu)
         .with(OURS, |n| async move {
-            let limiter = RateLimiter::per_second(FAST).burst(FAST);
+            let limiter = ours_of(false);
             for _ in 0..n {
                 limiter.acquire().await;
             }
@@ -62,4 +135,63 @@ fn ready() -> AsyncRow {
                 limiter.acquire_one().await;
             }
         })
+}
+
+fn concurrency() -> AsyncRow {
+    AsyncRow::new("limit/concurrency-ready", Metric::Cpu)
+        .with(OURS, |n| async move {
+            let limiter = ConcurrencyLimiter::new(10);
+            for _ in 0..n {
+                drop(black_box(limiter.acquire().await));
+            }
+        })
+        .with("tokio", |n| async move {
+            let semaphore = Semaphore::new(10);
+            for _ in 0..n {
+                drop(black_box(semaphore.acquire().await));
+            }
+        })
+}
+
+/// All of them at once, at a thousand a second: ten seconds each.
+fn waiting() -> Row {
+    let mut row = Row::new("limit/ten-thousand-waiters", Metric::Cpu).target(1.0).also(Metric::Wall);
+    (row.rounds, row.operations) = (Some(1), Some(WAITERS));
+    let ours = crowd(
+        || RateLimiter::paced(Rate::per_second(1000)),
+        |limiter| async move { limiter.acquire().await },
+    );
+    row.with_round(OURS, ours)
+        .with_round(
+            "governor",
+            crowd(|| governor_of(1000, 1), |limiter| async move { limiter.until_ready().await }),
+        )
+        .with_round(
+            "leaky-bucket",
+            crowd(
+                || {
+                    let mut limiter = leaky_bucket::RateLimiter::builder();
+                    limiter.initial(1).max(10).refill(1).interval(Duration::from_millis(1)).build()
+                },
+                |limiter| async move { limiter.acquire_one().await },
+            ),
+        )
+}
+
+/// As many tasks as operations, each of which waits once.
+fn crowd<L, F>(limiter: fn() -> L, turn: fn(Arc<L>) -> F) -> Round
+where
+    L: 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime for a benchmark");
+    Box::new(move |waiters| {
+        let limiter = Arc::new(limiter());
+        measured(|| {
+            runtime.block_on(async {
+                (0..waiters).map(|_| turn(Arc::clone(&limiter))).collect::<JoinSet<()>>().join_all().await
+            })
+        })
+    })
 }

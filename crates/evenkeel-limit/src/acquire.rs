@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    ops::Deref,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -30,7 +31,7 @@ use crate::{denied::Denied, limiter::RateLimiter, queue::Key, turnstile::Request
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Acquire<'a>(Turn<'a>);
+pub struct Acquire<'a>(Turn<&'a RateLimiter>);
 
 /// The future of [`RateLimiter::acquire_many`]: several permits at once.
 ///
@@ -52,7 +53,7 @@ pub struct Acquire<'a>(Turn<'a>);
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct AcquireMany<'a>(Turn<'a>);
+pub struct AcquireMany<'a>(Turn<&'a RateLimiter>);
 
 impl<'a> Acquire<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter) -> Self {
@@ -113,8 +114,8 @@ impl Future for AcquireMany<'_> {
 
 /// One request, on its way through the turnstile.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
-    pub(crate) limiter: &'a RateLimiter,
+pub(crate) struct Turn<L: Deref<Target = RateLimiter>> {
+    pub(crate) limiter: L,
     pub(crate) request: Request,
     stage: Stage,
 }
@@ -126,8 +127,8 @@ enum Stage {
     Done,
 }
 
-impl<'a> Turn<'a> {
-    pub(crate) fn new(limiter: &'a RateLimiter, request: Request) -> Self {
+impl<L: Deref<Target = RateLimiter>> Turn<L> {
+    pub(crate) fn new(limiter: L, request: Request) -> Self {
         Self { limiter, request, stage: Stage::Outside }
     }
 
@@ -152,7 +153,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl<L: Deref<Target = RateLimiter>> Drop for Turn<L> {
     fn drop(&mut self) {
         if let Stage::Queued(key) = self.stage {
             self.limiter.turnstile().leave(key);

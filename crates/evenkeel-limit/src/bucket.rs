@@ -102,7 +102,11 @@ impl Bucket {
     }
 
     pub(crate) fn spend(&mut self, permits: u32) {
-        self.full_at = self.full_at.wrapping_add(tokens(permits.into()));
+        self.spend_tokens(tokens(permits.into()));
+    }
+
+    pub(crate) fn spend_tokens(&mut self, tokens: Tokens) {
+        self.full_at = self.full_at.wrapping_add(tokens);
     }
 
     /// Puts back what was spent, up to the brim.

@@ -39,27 +39,74 @@ pub(crate) struct TokenClock {
     base: Tokens,
     /// The part of a token earned on top of `base`, in 1/`nanos` of it.
     rest: u64,
-    last: Instant,
-    highest: Instant,
-    /// The runtime that was read last, if `last` is less than `highest`.
-    behind: Option<Id>,
+    watch: Watch,
     /// Nanoseconds that were counted before they passed.
     ahead: u64,
 }
 
+/// How much time has newly passed, by clocks that may disagree.
+///
+/// Instants go back where runtimes share a limiter of which one has a paused clock. That counts for nothing. From
+/// there on the clock that is behind counts by its own steps; of the others, only what lies beyond the highest
+/// instant is new.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    last: Instant,
+    behind: Option<Behind>,
+}
+
+/// A clock that was read last, and is behind another.
+#[derive(Debug)]
+struct Behind {
+    /// The highest instant of all.
+    highest: Instant,
+    runtime: Option<Id>,
+}
+
+impl Watch {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { last: now, behind: None }
+    }
+
+    /// Moves on to `now`, and gives the nanoseconds that are new.
+    #[inline]
+    pub(crate) fn move_to(&mut self, now: Instant) -> u64 {
+        match now.checked_duration_since(self.last) {
+            Some(time) if self.behind.is_none() => {
+                self.last = now;
+                nanos(time)
+            }
+            _ => self.change_clocks(now),
+        }
+    }
+
+    #[cold]
+    fn change_clocks(&mut self, now: Instant) -> u64 {
+        let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
+        let (highest, same) = match &self.behind {
+            Some(behind) => (behind.highest, now >= self.last && runtime == behind.runtime),
+            None => (self.last, false),
+        };
+        let from = if same { self.last } else { highest };
+        self.last = now;
+        self.behind = (now < highest).then_some(Behind { highest, runtime });
+        nanos(now.saturating_duration_since(from))
+    }
+
+    /// Whether instants have gone back.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.is_some()
+    }
+
+    /// The instant to which it was moved.
+    pub(crate) fn now(&self) -> Instant {
+        self.last
+    }
+}
+
 impl TokenClock {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        Self {
-            rate,
-            divisor: divisor(rate),
-            reading: 0,
-            base: 0,
-            rest: 0,
-            last: now,
-            highest: now,
-            behind: None,
-            ahead: 0,
-        }
+        Self { rate, divisor: divisor(rate), reading: 0, base: 0, rest: 0, watch: Watch::new(now), ahead: 0 }
     }
 
     pub(crate) fn rate(&self) -> Rate {
@@ -67,22 +114,8 @@ impl TokenClock {
     }
 
     /// Moves on to `now`.
-    ///
-    /// Instants go back where runtimes share a limiter of which one has a paused clock. That earns nothing.
-    /// From there on the clock that is behind counts by its own steps; to the others, only what lies beyond
-    /// the highest instant is new.
     pub(crate) fn advance(&mut self, now: Instant) {
-        let mut from = self.last;
-        if now < self.last || self.last < self.highest {
-            let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
-            if now < self.last || runtime != self.behind {
-                from = self.highest;
-            }
-            self.behind = runtime;
-        }
-        self.last = now;
-        self.highest = self.highest.max(now);
-        let nanos = nanos(now.saturating_duration_since(from));
+        let nanos = self.watch.move_to(now);
         let counted = nanos.min(self.ahead);
         self.ahead -= counted;
         self.earn(nanos - counted);
@@ -97,7 +130,7 @@ impl TokenClock {
 
     /// Whether instants have gone back.
     pub(crate) fn is_behind(&self) -> bool {
-        self.last < self.highest
+        self.watch.is_behind()
     }
 
     /// The parts of a token that each nanosecond earns, and of which a token has so many: the fewest that make
@@ -132,15 +165,23 @@ impl TokenClock {
 
     /// The instant to which it was moved.
     pub(crate) fn now(&self) -> Instant {
-        self.last
+        self.watch.now()
     }
 
     fn earn(&mut self, nanos: u64) {
-        let earned = u128::from(nanos) * u128::from(self.rate.permits()) + u128::from(self.rest);
-        let per = u128::from(self.rate.nanos());
-        let whole = (earned / per).min(STEP) as u64;
+        let (permits, per) = (u64::from(self.rate.permits()), self.rate.nanos());
+        // The same in 64 bits, where it fits: that is several times as fast.
+        let small = nanos.checked_mul(permits).and_then(|earned| earned.checked_add(self.rest));
+        let (whole, rest) = match small {
+            Some(earned) => ((earned / per).min(STEP as u64), earned % per),
+            None => {
+                let earned = u128::from(nanos) * u128::from(permits) + u128::from(self.rest);
+                let per = u128::from(per);
+                ((earned / per).min(STEP) as u64, (earned % per) as u64)
+            }
+        };
         self.base = self.base.wrapping_add(tokens(whole));
-        self.rest = (earned % per) as u64;
+        self.rest = rest;
         let part = fraction_of(self.rest, self.rate.nanos());
         self.reading = self.base.wrapping_add(part as Tokens);
     }
@@ -174,7 +215,7 @@ impl TokenClock {
 
 /// Whole nanoseconds, at most 584 years of them.
 fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
 }
 
 /// `part` of `whole`, rounded down to 2^-64.

@@ -58,6 +58,19 @@ pub enum Reason {
     Closed,
 }
 
+impl Reason {
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::NeverFits => "never_fits",
+            Self::QueueFull => "queue_full",
+            Self::Deadline => "deadline",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl Denied {
     pub(crate) fn busy(wait: Duration) -> Self {
         Self { reason: Reason::Busy, retry_after: Some(wait.max(Duration::from_nanos(1))) }

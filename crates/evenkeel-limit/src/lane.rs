@@ -1,13 +1,12 @@
 //! The way past the lock, while nobody waits.
 
-use std::sync::atomic::{
+use tokio::time::{Duration, Instant};
+
+use super::atomics::{
     AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
-
-use tokio::time::{Duration, Instant};
-
 use crate::{bucket::Bucket, denied::Denied};
 
 /// The low bit of the word: the lane is shut, and the bucket behind the lock counts.
@@ -20,7 +19,7 @@ const SHIFT: u32 = 11;
 
 /// The most parts that a burst or a debt may have: far from wrapping.
 const MOST: u64 = 1 << 50;
-/// The most parts in a nanosecond, so that the parts come round in hours and not between two steps of a thread.
+/// The most parts in a nanosecond, so that the parts come round in seconds and not between two steps of a thread.
 const FASTEST: u64 = 1 << 20;
 
 /// For how many nanoseconds it stays open, and how far a clock can go back without being noticed.
@@ -37,22 +36,48 @@ const HORIZON: u64 = 1_000_000;
 /// Numbers that do not fit, clocks that go back, and all else is left to the lock. So is the first request of each
 /// millisecond, by which it is known behind the lock how late it is.
 #[derive(Debug)]
-#[repr(align(64))]
 pub(crate) struct Lane {
-    word: AtomicU64,
+    busy: Busy,
     /// When it was opened, in nanoseconds since `anchor`.
     opened: AtomicU64,
-    /// Parts in a nanosecond, in a permit, and in the burst.
+    /// Parts in a nanosecond, in a permit, and in the burst; all of them shifted as they are in the word.
     speed: AtomicU64,
     cost: AtomicU64,
     depth: AtomicU64,
-    /// The parts that are earned when it is opened.
+    /// The parts that were earned at `anchor`, if it had been open since.
     origin: AtomicU64,
-    refused: AtomicU64,
     /// Single permits that are granted without a look at the clock, and reckoned as granted when they are settled:
     /// too late, and so never too many. There are none while it is open.
     credits: AtomicI64,
     anchor: Instant,
+}
+
+/// What every request writes, apart from what all only read: so the readers do not wait for each other's writes.
+/// Processors fetch lines of 64 bytes in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Busy {
+    word: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What becomes of a request.
+pub(crate) enum Passage {
+    Granted,
+    /// So many parts are lacking, of which each nanosecond earns some.
+    Refused {
+        lacking: u64,
+        speed: u64,
+    },
+    /// That is to be found out behind the lock.
+    Shut,
+}
+
+impl Passage {
+    pub(crate) fn denied(lacking: u64, speed: u64) -> Denied {
+        let nanos = if speed == 1 << SHIFT { lacking >> SHIFT } else { lacking.div_ceil(speed) };
+        Denied::busy(Duration::from_nanos(nanos))
+    }
 }
 
 /// What was done while it was open.
@@ -66,66 +91,81 @@ impl Lane {
     pub(crate) fn new() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
-            word: AtomicU64::new(SHUT),
+            busy: Busy { word: AtomicU64::new(SHUT), refused: zero() },
             opened: zero(),
             speed: zero(),
             cost: zero(),
             depth: zero(),
             origin: zero(),
-            refused: zero(),
             credits: AtomicI64::new(0),
             anchor: Instant::now(),
         }
     }
 
-    /// Takes permits, or says why not; None if that is to be found out behind the lock.
+    /// Takes permits, or says why not.
     #[inline]
-    pub(crate) fn take(&self, permits: u32) -> Option<Result<(), Denied>> {
-        if permits == 1 && self.credits.load(Relaxed) > 0 && self.credits.fetch_sub(1, Acquire) > 0 {
-            return Some(Ok(()));
+    pub(crate) fn take(&self, permits: u32) -> Passage {
+        if permits == 1 && self.take_credit() {
+            return Passage::Granted;
         }
-        let mut word = self.word.load(Acquire);
+        let word = self.word();
         if word & SHUT != 0 {
-            return None;
+            return Passage::Shut;
         }
-        let now = self.nanos(Instant::now())?;
+        match self.nanos(Instant::now()) {
+            Some(now) => self.take_at(now, word, permits),
+            None => Passage::Shut,
+        }
+    }
+
+    #[inline]
+    pub(super) fn take_credit(&self) -> bool {
+        self.credits.load(Relaxed) > 0 && self.credits.fetch_sub(1, Acquire) > 0
+    }
+
+    #[inline]
+    pub(super) fn word(&self) -> u64 {
+        self.busy.word.load(Acquire)
+    }
+
+    /// The same at an instant that is not before the one at which the word was read.
+    #[inline]
+    pub(super) fn take_at(&self, now: u64, mut word: u64, permits: u32) -> Passage {
         while word & SHUT == 0 && word & GRANTS != GRANTS {
-            let elapsed = now.wrapping_sub(self.opened.load(Relaxed));
-            let speed = self.speed.load(Relaxed);
-            let wanted = u64::from(permits).saturating_mul(self.cost.load(Relaxed));
+            let (speed, cost) = (self.speed.load(Relaxed), self.cost.load(Relaxed));
             let depth = self.depth.load(Relaxed);
-            if elapsed > HORIZON || wanted > depth {
-                return None;
+            let wanted = if permits == 1 { cost } else { u64::from(permits).saturating_mul(cost) };
+            if now.wrapping_sub(self.opened.load(Relaxed)) > HORIZON || wanted > depth {
+                break;
             }
-            let earned = self.origin.load(Relaxed).wrapping_add(elapsed.wrapping_mul(speed)) << SHIFT;
+            let earned = self.origin.load(Relaxed).wrapping_add(now.wrapping_mul(speed));
             // Parts that are missing now, none if it is full.
-            let missing = ((word & !(GRANTS | SHUT)).wrapping_sub(earned) as i64 >> SHIFT).max(0) as u64;
+            let missing = ((word & !(GRANTS | SHUT)).wrapping_sub(earned) as i64).max(0) as u64;
             fence(Acquire);
-            if let Some(lacking) = (missing + wanted).checked_sub(depth).filter(|&lacking| lacking > 0) {
-                if self.word.load(Relaxed) == word {
-                    let nanos = if speed == 1 { lacking } else { lacking.div_ceil(speed) };
-                    return Some(Err(Denied::busy(Duration::from_nanos(nanos))));
+            if missing + wanted > depth {
+                if self.busy.word.load(Relaxed) == word {
+                    return Passage::Refused { lacking: missing + wanted - depth, speed };
                 }
-                word = self.word.load(Acquire);
+                word = self.word();
                 continue;
             }
-            let full_at = earned.wrapping_add((missing + wanted) << SHIFT);
+            let full_at = earned.wrapping_add(missing + wanted);
             let next = full_at | ((word & GRANTS) + GRANT);
-            match self.word.compare_exchange_weak(word, next, Acquire, Acquire) {
-                Ok(_) => return Some(Ok(())),
+            match self.busy.word.compare_exchange_weak(word, next, Acquire, Acquire) {
+                Ok(_) => return Passage::Granted,
                 Err(changed) => word = changed,
             }
         }
-        None
+        Passage::Shut
     }
 
     pub(crate) fn count_refusal(&self) {
-        self.refused.fetch_add(1, Relaxed);
+        self.busy.refused.fetch_add(1, Relaxed);
     }
 
     /// How many were refused here.
     pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Relaxed)
+        self.busy.refused.load(Relaxed)
     }
 
     /// Gives credits. Only for whom has the lock, and if it is shut.
@@ -141,34 +181,39 @@ impl Lane {
     /// Opens it for a bucket, if its numbers fit. Only for whom has the lock.
     pub(crate) fn open(&self, bucket: &Bucket) {
         let Some(opened) = self.nanos(bucket.now()) else { return };
-        let Some(speed) = bucket.parts().filter(|parts| parts.speed <= FASTEST) else { return };
-        let depth = u128::from(speed.cost) * u128::from(bucket.burst());
-        if depth > u128::from(MOST) || speed.missing > MOST {
+        let Some(parts) = bucket.parts().filter(|parts| parts.speed <= FASTEST) else { return };
+        let depth = u128::from(parts.cost) * u128::from(bucket.burst());
+        if depth > u128::from(MOST) || parts.missing > MOST {
             return;
         }
         // One further than it ever was.
-        let origin = (self.word.load(Relaxed) >> SHIFT) + 1;
+        let earned = ((self.busy.word.load(Relaxed) >> SHIFT) + 1) << SHIFT;
+        let per_nano = parts.speed << SHIFT;
         self.opened.store(opened, Relaxed);
-        self.speed.store(speed.speed, Relaxed);
-        self.cost.store(speed.cost, Relaxed);
-        self.depth.store(depth as u64, Relaxed);
-        self.origin.store(origin, Relaxed);
-        self.word.store(origin.wrapping_add(speed.missing) << SHIFT, Release);
+        self.speed.store(per_nano, Relaxed);
+        self.cost.store(parts.cost << SHIFT, Relaxed);
+        self.depth.store((depth as u64) << SHIFT, Relaxed);
+        self.origin.store(earned.wrapping_sub(opened.wrapping_mul(per_nano)), Relaxed);
+        self.busy.word.store(earned.wrapping_add(parts.missing << SHIFT), Release);
     }
 
     /// Shuts it, and says what was done; None if it was not open. Only for whom has the lock.
     pub(crate) fn shut(&self) -> Option<Settlement> {
-        let word = self.word.fetch_or(SHUT, Acquire);
+        let word = self.busy.word.fetch_or(SHUT, Acquire);
         fence(Release);
-        (word & SHUT == 0).then(|| Settlement {
-            granted: (word & GRANTS) / GRANT,
-            missing: (word >> SHIFT).wrapping_sub(self.origin.load(Relaxed)) & (u64::MAX >> SHIFT),
+        (word & SHUT == 0).then(|| {
+            let opened = self.opened.load(Relaxed).wrapping_mul(self.speed.load(Relaxed));
+            let earned = self.origin.load(Relaxed).wrapping_add(opened);
+            Settlement {
+                granted: (word & GRANTS) / GRANT,
+                missing: (word & !(GRANTS | SHUT)).wrapping_sub(earned) >> SHIFT,
+            }
         })
     }
 
     /// None before the anchor.
-    fn nanos(&self, instant: Instant) -> Option<u64> {
+    pub(super) fn nanos(&self, instant: Instant) -> Option<u64> {
         let elapsed = instant.checked_duration_since(self.anchor)?;
-        elapsed.as_secs().checked_mul(1_000_000_000)?.checked_add(elapsed.subsec_nanos().into())
+        Some(elapsed.as_secs().wrapping_mul(1_000_000_000).wrapping_add(elapsed.subsec_nanos().into()))
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     acquire::{Acquire, AcquireMany},
+    clock::Tokens,
     denied::Denied,
     rate::Rate,
     reserve::Reserve,
@@ -101,6 +102,44 @@ impl RateLimiter {
         Self::new(rate).burst(1)
     }
 
+    /// A limiter that grants the number of the rate at most in any stretch of its time, wherever that begins.
+    ///
+    /// A bucket grants up to its burst more than that, see [`burst`](Self::burst). This is for a server that counts
+    /// what came lately and forgives nothing. Permits that were granted at once come back at once, a window later.
+    ///
+    /// The burst is the number: who sets one sets the other, and [`set_rate`](Self::set_rate) with it, unless a burst
+    /// was set. [`fast`](Self::fast) and [`oversize_as_debt`](Self::oversize_as_debt) change nothing. Each grant is
+    /// remembered as long as it counts, up to some 2000 of them; of more, those within 1/1000 of the time count as if
+    /// they were the last. Every request takes a lock. Behind requests of different sizes it takes time in proportion
+    /// to how many wait to say when a turn comes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Rate, RateLimiter};
+    /// use tokio::time::{Duration, Instant, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::sliding(Rate::per(10, Duration::from_secs(60)));
+    /// let start = Instant::now();
+    /// limiter.acquire().await;
+    /// sleep(Duration::from_secs(59)).await;
+    /// for _ in 0..10 {
+    ///     limiter.acquire().await;
+    /// }
+    /// assert_eq!(start.elapsed(), Duration::from_secs(60)); // 9, and the first one is a minute old
+    /// limiter.acquire().await;
+    /// assert_eq!(start.elapsed(), Duration::from_secs(119));
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn sliding(rate: Rate) -> Self {
+        let mut limiter = Self::new(rate);
+        limiter.terms.sliding = true;
+        limiter
+    }
+
     /// A limiter that grants everything at once.
     ///
     /// # Examples
@@ -118,8 +157,14 @@ impl RateLimiter {
     }
 
     const fn with_rate(rate: Option<Rate>) -> Self {
-        let terms =
-            Terms { burst: None, start_empty: false, fast: false, debt: false, max_waiters: usize::MAX };
+        let terms = Terms {
+            burst: None,
+            start_empty: false,
+            sliding: false,
+            fast: false,
+            debt: false,
+            max_waiters: usize::MAX,
+        };
         Self { rate, terms, turnstile: OnceLock::new() }
     }
 
@@ -429,6 +474,24 @@ impl RateLimiter {
     /// ```
     pub fn try_acquire_many(&self, permits: u32) -> Result<(), Denied> {
         self.turnstile().try_acquire(permits)
+    }
+
+    /// One that is full when it has earned so much.
+    pub(crate) fn missing(rate: Rate, burst: u32, missing: Tokens) -> Self {
+        let limiter = Self::new(rate).burst(burst);
+        limiter.turnstile().spend(missing);
+        limiter
+    }
+
+    /// How long one who asks for so many now waits.
+    pub(crate) fn wait(&self, permits: u32) -> std::time::Duration {
+        self.turnstile().wait(permits)
+    }
+
+    /// Whether it is as good as a new one.
+    pub(crate) fn is_full(&self) -> bool {
+        let snapshot = self.snapshot();
+        snapshot.waiting == 0 && snapshot.available == snapshot.burst
     }
 
     pub(crate) fn turnstile(&self) -> &Arc<Turnstile> {

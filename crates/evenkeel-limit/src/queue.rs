@@ -72,6 +72,12 @@ impl<N> Queue<N> {
         self.front.map(|key| &self.link(key).waiter)
     }
 
+    /// Those who wait, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter<N>> {
+        let behind = |key: &Key| self.link(*key).behind;
+        std::iter::successors(self.front, behind).map(|key| &self.link(key).waiter)
+    }
+
     pub(crate) fn push(&mut self, waiter: Waiter<N>) -> Key {
         self.len += 1;
         self.taken += 1;

@@ -33,7 +33,7 @@ use crate::{acquire::Turn, denied::Denied, limiter::RateLimiter, turnstile::Requ
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Reserve<'a>(Turn<'a>);
+pub struct Reserve<'a>(Turn<&'a RateLimiter>);
 
 impl<'a> Reserve<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
@@ -67,7 +67,7 @@ impl<'a> Future for Reserve<'a> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let turn = ready!(self.0.poll(cx));
         let (limiter, permits) = (self.0.limiter, self.0.request.permits);
-        Poll::Ready(turn.map(|()| Reservation { limiter, permits }))
+        Poll::Ready(turn.map(|()| Reservation::new(limiter, permits)))
     }
 }
 
@@ -95,7 +95,15 @@ pub struct Reservation<'a> {
     permits: u32,
 }
 
-impl Reservation<'_> {
+impl<'a> Reservation<'a> {
+    pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
+        Self { limiter, permits }
+    }
+
+    pub(crate) fn limiter(&self) -> &'a RateLimiter {
+        self.limiter
+    }
+
     /// How many were taken.
     #[must_use]
     pub fn permits(&self) -> u32 {

@@ -1,5 +1,7 @@
 //! The state of a limiter, as seen from outside.
 
+use std::time::Duration;
+
 use crate::rate::Rate;
 
 /// What a limiter has done, and what it can do now.
@@ -26,6 +28,8 @@ pub struct Snapshot {
     pub burst: u32,
     /// Permits there are now; those who wait come first. `u32::MAX` if there is no limit.
     pub available: u32,
+    /// The time until there are as many as the burst, if nobody comes meanwhile.
+    pub full_in: Duration,
     /// Futures that wait for their turn.
     pub waiting: usize,
     /// Requests that got their permits.

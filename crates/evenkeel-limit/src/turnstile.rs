@@ -12,11 +12,15 @@ use tokio::{runtime::Id, time::Instant};
 use crate::{
     alarms::{Alarm, Alarms},
     bucket::Bucket,
+    clock::Tokens,
     denied::{Denied, Reason},
-    lane::{Lane, Settlement},
+    lane::{Lane, Passage, Settlement},
+    meter::{Before, Meter},
     queue::{Key, Queue, Waiter},
     rate::Rate,
+    report::{self, Kind},
     snapshot::Snapshot,
+    window::Window,
 };
 
 /// The most waiters that one call serves; those who were served serve the next ones.
@@ -41,7 +45,7 @@ pub(crate) struct Turnstile {
 struct State {
     terms: Terms,
     /// None if there is no limit; then nobody waits.
-    bucket: Option<Bucket>,
+    meter: Option<Meter>,
     queue: Queue<Patience>,
     alarms: Alarms,
     /// Permits lent to the lane.
@@ -64,6 +68,8 @@ pub(crate) struct Terms {
     /// As many permits as the rate is written with, if not given.
     pub(crate) burst: Option<u32>,
     pub(crate) start_empty: bool,
+    /// Whether it is the burst that is granted in any stretch of the rate's time, at most.
+    pub(crate) sliding: bool,
     /// Whether credits are given to the lane.
     pub(crate) fast: bool,
     /// Whether more than the burst is granted when the bucket is full.
@@ -72,13 +78,21 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    fn bucket(self, rate: Rate) -> Bucket {
-        let burst = self.burst.unwrap_or(rate.permits());
-        let mut bucket = Bucket::full(rate, burst, Instant::now());
+    fn meter(self, rate: Rate) -> Meter {
+        let (burst, now) = (self.burst.unwrap_or(rate.permits()), Instant::now());
+        let mut meter = match self.sliding {
+            true => Meter::Window(Window::new(rate, burst, now)),
+            false => Meter::Bucket(Bucket::full(rate, burst, now)),
+        };
         if self.start_empty {
-            bucket.spend(burst);
+            meter.spend(burst);
         }
-        bucket
+        meter
+    }
+
+    /// Whether so many can never be granted at once.
+    fn never_fit(self, permits: u32, burst: u32) -> bool {
+        permits > burst && (self.sliding || !self.debt)
     }
 }
 
@@ -95,7 +109,7 @@ impl Turnstile {
     pub(crate) fn new(rate: Option<Rate>, terms: Terms) -> Arc<Self> {
         let state = State {
             terms,
-            bucket: rate.map(|rate| terms.bucket(rate)),
+            meter: rate.map(|rate| terms.meter(rate)),
             queue: Queue::new(),
             alarms: Alarms::default(),
             lent: 0,
@@ -110,28 +124,52 @@ impl Turnstile {
 
     /// Takes permits now or not at all.
     pub(crate) fn try_acquire(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
-        if let Some(result) = self.lane.take(permits) {
-            if result.is_err() {
+        match self.lane.take(permits) {
+            Passage::Granted => Ok(()),
+            Passage::Refused { lacking, speed } => {
                 self.lane.count_refusal();
+                let denied = Passage::denied(lacking, speed);
+                report::refused(Kind::Rate, &denied);
+                Err(denied)
             }
-            return result;
+            Passage::Shut => self.try_behind_the_lock(permits),
         }
-        self.with(|state, _| state.take(permits).inspect_err(|_| state.refused += 1))
+    }
+
+    #[inline(never)]
+    fn try_behind_the_lock(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
+        let taken = self.with(|state, _| state.take(permits).inspect_err(|_| state.refused += 1));
+        taken.inspect_err(|denied| report::refused(Kind::Rate, denied))
     }
 
     /// Takes permits now, or a place in the queue.
     pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        if let Some(Ok(())) = self.lane.take(request.permits) {
-            return Ok(None);
+        match self.lane.take(request.permits) {
+            Passage::Granted => Ok(None),
+            _ => self.enter_behind_the_lock(request, waker),
         }
-        self.with(|state, _| match state.take(request.permits) {
+    }
+
+    #[inline(never)]
+    fn enter_behind_the_lock(
+        self: &Arc<Self>,
+        request: Request,
+        waker: &Waker,
+    ) -> Result<Option<Key>, Denied> {
+        let entered = self.with(|state, _| match state.take(request.permits) {
             Ok(()) => Ok(None),
             Err(denied) => state.admit(request, denied).map(|()| {
                 let Request { permits, deadline, .. } = request;
                 let note = Patience { deadline, runtime: state.alarms.join() };
                 Some(state.queue.push(Waiter { permits, waker: waker.clone(), note }))
             }),
-        })
+        });
+        match &entered {
+            Ok(Some(_)) => report::waits(Kind::Rate),
+            Ok(None) => {}
+            Err(denied) => report::refused(Kind::Rate, denied),
+        }
+        entered
     }
 
     /// Gives up the place if its turn has come, or it was refused.
@@ -147,6 +185,9 @@ impl Turnstile {
             }
             None => (Poll::Pending, state.queue.set_waker(key, waker)),
         });
+        if let Poll::Ready(Err(denied)) = &poll {
+            report::refused(Kind::Rate, denied);
+        }
         poll
     }
 
@@ -154,8 +195,8 @@ impl Turnstile {
     pub(crate) fn leave(self: &Arc<Self>, key: Key) {
         drop(self.with(|state, _| match state.queue.claim(key) {
             Some(decision) => {
-                if let (Ok(permits), Some(bucket)) = (decision, &mut state.bucket) {
-                    bucket.refund(permits);
+                if let (Ok(permits), Some(meter)) = (decision, &mut state.meter) {
+                    meter.refund(permits);
                 }
                 None
             }
@@ -167,10 +208,15 @@ impl Turnstile {
         }));
     }
 
+    /// How long one who comes now waits.
+    pub(crate) fn wait(self: &Arc<Self>, permits: u32) -> Duration {
+        self.with(|state, _| state.wait(permits))
+    }
+
     pub(crate) fn refund(self: &Arc<Self>, permits: u32) {
         self.with(|state, _| {
-            if let Some(bucket) = &mut state.bucket {
-                bucket.refund(permits);
+            if let Some(meter) = &mut state.meter {
+                meter.refund(permits);
             }
         });
     }
@@ -178,32 +224,47 @@ impl Turnstile {
     /// Takes permits that have been used already.
     pub(crate) fn charge(self: &Arc<Self>, permits: u32) {
         self.change(|state| {
-            if let Some(bucket) = &mut state.bucket {
-                bucket.spend(permits);
+            if let Some(meter) = &mut state.meter {
+                meter.spend(permits);
+            }
+        });
+    }
+
+    /// Takes parts of permits.
+    pub(crate) fn spend(self: &Arc<Self>, tokens: Tokens) {
+        self.change(|state| {
+            if let Some(bucket) = state.meter.as_mut().and_then(Meter::bucket_mut) {
+                bucket.spend_tokens(tokens);
             }
         });
     }
 
     pub(crate) fn pause(self: &Arc<Self>, pause: Duration) {
         self.change(|state| {
-            if let Some(bucket) = &mut state.bucket {
-                bucket.pause(pause);
+            if let Some(meter) = &mut state.meter {
+                meter.pause(pause);
             }
         });
+        report::paused(pause);
     }
 
     pub(crate) fn set_rate(self: &Arc<Self>, rate: Rate) {
-        self.change(|state| match &mut state.bucket {
-            Some(bucket) => bucket.set_rate(rate),
-            None => state.bucket = Some(state.terms.bucket(rate)),
+        self.change(|state| match &mut state.meter {
+            Some(meter) => {
+                meter.set_rate(rate);
+                if state.terms.sliding && state.terms.burst.is_none() {
+                    meter.set_burst(rate.permits());
+                }
+            }
+            None => state.meter = Some(state.terms.meter(rate)),
         });
     }
 
     pub(crate) fn set_burst(self: &Arc<Self>, burst: u32) {
         self.change(|state| {
             state.terms.burst = Some(burst);
-            if let Some(bucket) = &mut state.bucket {
-                bucket.set_burst(burst);
+            if let Some(meter) = &mut state.meter {
+                meter.set_burst(burst);
             }
         });
     }
@@ -214,11 +275,12 @@ impl Turnstile {
 
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
         self.with(|state, _| {
-            let bucket = state.bucket.as_ref();
+            let meter = state.meter.as_ref();
             Snapshot {
-                rate: bucket.map(Bucket::rate),
-                burst: bucket.map_or(u32::MAX, Bucket::burst),
-                available: bucket.map_or(u32::MAX, Bucket::available),
+                rate: meter.map(Meter::rate),
+                burst: meter.map_or(u32::MAX, Meter::burst),
+                available: meter.map_or(u32::MAX, Meter::available),
+                full_in: state.wait(u32::MAX),
                 waiting: state.queue.len(),
                 granted: state.granted,
                 refused: state.refused + self.lane.refused(),
@@ -247,8 +309,8 @@ impl Turnstile {
         if let Some(settlement) = self.lane.shut() {
             state.settle(settlement);
         }
-        if let Some(bucket) = &mut state.bucket {
-            bucket.advance(Instant::now());
+        if let Some(meter) = &mut state.meter {
+            meter.advance(Instant::now());
         }
         if state.lent > 0 {
             let left = self.lane.recall();
@@ -276,9 +338,8 @@ impl Wake for Turnstile {
 impl State {
     /// Lets requests pass without the lock, if nobody has to be asked before.
     fn open(&mut self, lane: &Lane) {
-        let Some(bucket) = self.bucket.as_ref().filter(|_| self.queue.is_empty() && !self.closed) else {
-            return;
-        };
+        let meter = self.meter.as_ref().filter(|_| self.queue.is_empty() && !self.closed);
+        let Some(bucket) = meter.and_then(Meter::bucket) else { return };
         if self.terms.fast {
             self.lent = bucket.available().min(bucket.burst() / 16).min(MOST_CREDITS);
         }
@@ -292,33 +353,39 @@ impl State {
     fn settle_credits(&mut self, left: u32) {
         let used = mem::take(&mut self.lent) - left;
         self.granted += u64::from(used);
-        if let Some(bucket) = &mut self.bucket {
-            bucket.overflow();
-            bucket.spend(used);
+        if let Some(meter) = &mut self.meter {
+            meter.overflow();
+            meter.spend(used);
         }
     }
 
     /// Takes over what was done in the lane.
     fn settle(&mut self, settlement: Settlement) {
         self.granted += settlement.granted;
-        if let Some(bucket) = &mut self.bucket {
+        if let Some(bucket) = self.meter.as_mut().and_then(Meter::bucket_mut) {
             bucket.set_missing(settlement.missing);
         }
+    }
+
+    /// How long one who comes now waits, for no more than the burst.
+    fn wait(&self, permits: u32) -> Duration {
+        let each = &mut self.queue.iter().map(|waiter| waiter.permits);
+        let before = Before { permits: self.queue.permits(), waiters: self.queue.len(), each };
+        self.meter.as_ref().map_or(Duration::ZERO, |meter| meter.until(meter.due(before, permits)))
     }
 
     fn take(&mut self, permits: u32) -> Result<(), Denied> {
         if self.closed {
             return Err(Denied::CLOSED);
         }
-        if let Some(bucket) = &mut self.bucket {
-            if permits > bucket.burst() && !self.terms.debt {
+        if let Some(meter) = &mut self.meter {
+            if self.terms.never_fit(permits, meter.burst()) {
                 return Err(Denied::NEVER_FITS);
             }
-            if !self.queue.is_empty() || !bucket.fits(permits) {
-                let due = bucket.due(self.queue.permits(), permits);
-                return Err(Denied::busy(bucket.until(due)));
+            if !self.queue.is_empty() || !meter.fits(permits) {
+                return Err(Denied::busy(self.wait(permits)));
             }
-            bucket.spend(permits);
+            meter.spend(permits);
         }
         self.granted += 1;
         Ok(())
@@ -341,23 +408,31 @@ impl State {
 
     /// Whether a turn after `wait` comes after the deadline.
     fn is_late(&self, deadline: Option<Instant>, wait: Duration) -> bool {
-        let Some((deadline, bucket)) = deadline.zip(self.bucket.as_ref()) else { return false };
-        wait > deadline.saturating_duration_since(bucket.now())
+        let Some((deadline, meter)) = deadline.zip(self.meter.as_ref()) else { return false };
+        wait > deadline.saturating_duration_since(meter.now())
     }
 
     /// Refuses those whom nothing is left to wait for.
     fn review(&mut self, decided: &mut Decided) {
         let mut queue = mem::replace(&mut self.queue, Queue::new());
-        let verdict = |before, waiter: &Waiter<Patience>| {
-            let Some(bucket) = self.bucket.as_ref().filter(|_| !self.closed) else {
+        let mut before = vec![];
+        let verdict = |sum, waiter: &Waiter<Patience>| {
+            let Some(meter) = self.meter.as_ref().filter(|_| !self.closed) else {
                 return Err(Denied::CLOSED);
             };
-            if waiter.permits > bucket.burst() && !self.terms.debt {
+            if self.terms.never_fit(waiter.permits, meter.burst()) {
                 return Err(Denied::NEVER_FITS);
             }
-            let wait = bucket.until(bucket.due(before, waiter.permits));
-            let late = self.is_late(waiter.note.deadline, wait);
-            if late { Err(Denied::busy(wait).because(Reason::Deadline)) } else { Ok(()) }
+            if waiter.note.deadline.is_some() {
+                let each = &mut before.iter().copied();
+                let before = Before { permits: sum, waiters: before.len(), each };
+                let wait = meter.until(meter.due(before, waiter.permits));
+                if self.is_late(waiter.note.deadline, wait) {
+                    return Err(Denied::busy(wait).because(Reason::Deadline));
+                }
+            }
+            before.push(waiter.permits);
+            Ok(())
         };
         let refused = decided.0.len();
         queue.refuse(verdict, |waiter| decided.0.push(waiter));
@@ -370,28 +445,28 @@ impl State {
     /// While anybody waits the bucket does not overflow: the turn of each is reckoned from the one before
     /// it, and not from when that was served, which is later by the resolution of the timer.
     fn serve(&mut self, decided: &mut Decided) {
-        let Some(bucket) = &mut self.bucket else { return };
+        let Some(meter) = &mut self.meter else { return };
         while let Some(first) = self.queue.front()
-            && bucket.fits(first.permits)
+            && meter.fits(first.permits)
             && decided.0.len() < BATCH
         {
             let permits = first.permits;
-            bucket.spend(permits);
+            meter.spend(permits);
             self.alarms.leave(first.note.runtime);
             decided.0.extend(self.queue.serve(permits));
         }
         if self.queue.is_empty() {
-            bucket.overflow();
+            meter.overflow();
         }
     }
 
     /// Sets the alarms for the first of those who wait, and gives those that nobody needs.
     fn set_alarms(&mut self, turnstile: &Arc<Turnstile>) -> Vec<Alarm> {
         let retired = self.alarms.retire();
-        if let (Some(bucket), Some(first)) = (&self.bucket, self.queue.front()) {
-            let due = bucket.due(0, first.permits);
+        if let (Some(meter), Some(first)) = (&self.meter, self.queue.front()) {
+            let due = Before::nobody(|nobody| meter.due(nobody, first.permits));
             for alarm in self.alarms.late_for(due) {
-                alarm.set(due, bucket.until(due), &Waker::from(Arc::clone(turnstile)));
+                alarm.set(due, meter.until(due), &Waker::from(Arc::clone(turnstile)));
             }
         }
         retired

@@ -41,7 +41,11 @@ const OWN: [(&str, &[&str]); 2] = [
 ];
 
 /// What a crate may need beyond that, behind a feature.
-const OPTIONAL: [(&str, &[&str]); 4] = [
+const OPTIONAL: [(&str, &[&str]); 5] = [
+    (
+        "evenkeel-limit",
+        &["httpdate", "humantime", "metrics", "redis", "serde", "tower-layer", "tower-service", "tracing"],
+    ),
     ("evenkeel-pool", &["deadpool"]),
     (
         "evenkeel-retry",

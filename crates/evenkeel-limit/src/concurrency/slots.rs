@@ -12,6 +12,7 @@ use super::{
 use crate::{
     denied::{Denied, Reason},
     queue::{Key, Queue, Waiter},
+    report::{self, Kind},
 };
 
 /// All that the users of one limit share.
@@ -61,12 +62,13 @@ impl Slots {
     }
 
     pub(super) fn try_acquire(&self, weight: u32) -> Result<Grant, Denied> {
-        self.with(|state, _| state.take(weight).inspect_err(|_| state.refused += 1))
+        let taken = self.with(|state, _| state.take(weight).inspect_err(|_| state.refused += 1));
+        taken.inspect_err(|denied| report::refused(Kind::Concurrency, denied))
     }
 
     /// Takes a permit now, or a place in the queue.
     pub(super) fn enter(&self, weight: u32, waker: &Waker) -> Result<Result<Grant, Key>, Denied> {
-        self.with(|state, _| {
+        let entered = self.with(|state, _| {
             let verdict = match state.take(weight) {
                 Err(denied) if denied.reason != Reason::Busy => Err(denied),
                 Err(_) if state.queue.len() >= self.max_waiters => {
@@ -78,7 +80,13 @@ impl Slots {
                 Ok(grant) => Ok(Ok(grant)),
             };
             verdict.inspect_err(|_| state.refused += 1)
-        })
+        });
+        match &entered {
+            Ok(Err(_)) => report::waits(Kind::Concurrency),
+            Ok(Ok(_)) => {}
+            Err(denied) => report::refused(Kind::Concurrency, denied),
+        }
+        entered
     }
 
     /// Gives up the place if its turn has come, or it was refused.
@@ -91,6 +99,9 @@ impl Slots {
             }
             None => (Poll::Pending, state.queue.set_waker(key, waker)),
         });
+        if let Poll::Ready(Err(denied)) = &poll {
+            report::refused(Kind::Concurrency, denied);
+        }
         poll
     }
 
@@ -108,6 +119,9 @@ impl Slots {
             state.serve(wakers);
             waiter
         }));
+        if refused {
+            report::refused(Kind::Concurrency, &Denied::without_time(Reason::Deadline));
+        }
     }
 
     pub(super) fn release(&self, weight: u32, sample: Option<Sample>) {

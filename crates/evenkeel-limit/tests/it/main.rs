@@ -3,16 +3,37 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod adaptive;
+mod all_of;
 mod api;
 mod cancel;
 mod concurrency;
+mod distributed;
+mod distributed_api;
+mod distributed_faults;
+mod distributed_leases;
+mod distributed_policies;
+mod distributed_suite;
 mod histories;
+#[cfg(feature = "http")]
+mod http;
 mod instruments;
+mod keyed;
+mod many_windows;
 mod model;
 mod numbers;
 mod queue;
 mod rate_change;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod report;
 mod runtimes;
+#[cfg(feature = "serde")]
+mod serde;
+mod sliding;
 mod steering;
+#[cfg(feature = "stream")]
+mod stream;
 mod threads;
+mod timeline;
+#[cfg(feature = "tower")]
+mod tower;
 mod windows;

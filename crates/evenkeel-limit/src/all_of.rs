@@ -1,0 +1,224 @@
+//! Several limits at once.
+
+use std::{cmp::Reverse, fmt, ptr};
+
+use crate::{
+    concurrency::{ConcurrencyLimiter, Permit},
+    denied::Denied,
+    limiter::RateLimiter,
+    reserve::Reservation,
+};
+
+/// What is asked of one limiter, as a part of [`all_of`].
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{Part, RateLimiter, try_all_of};
+///
+/// let (requests, bytes) = (RateLimiter::per_second(10), RateLimiter::per_second(1000));
+/// let parts: [Part<'_>; 2] = [requests.part(1), bytes.part(640)];
+/// assert!(try_all_of(parts).is_ok());
+/// assert_eq!((requests.snapshot().available, bytes.snapshot().available), (9, 360));
+/// ```
+#[derive(Clone, Copy)]
+pub struct Part<'a>(Limit<'a>, u32);
+
+#[derive(Clone, Copy)]
+enum Limit<'a> {
+    Concurrency(&'a ConcurrencyLimiter),
+    Rate(&'a RateLimiter),
+}
+
+impl RateLimiter {
+    /// So many permits of this limiter, for [`all_of`].
+    #[must_use]
+    pub fn part(&self, permits: u32) -> Part<'_> {
+        Part(Limit::Rate(self), permits)
+    }
+}
+
+impl ConcurrencyLimiter {
+    /// A permit of this weight, for [`all_of`].
+    #[must_use]
+    pub fn part(&self, weight: u32) -> Part<'_> {
+        Part(Limit::Concurrency(self), weight)
+    }
+}
+
+/// Waits until all the limits let it through.
+///
+/// It waits in their queues one after the other, the same whatever the order of `parts` is: first for the concurrency
+/// limits, in an order that is the same for all who ask, so that nobody waits for one who waits for him; then for the
+/// rates, that with the longest wait first, so that permits are hardly held while it waits for others. What one of them
+/// refuses nobody gets: the others have their permits back, up to their burst.
+///
+/// For a limit of a key there is [`Keyed::limiter`](crate::Keyed::limiter).
+///
+/// # Errors
+///
+/// The first refusal, as by [`RateLimiter::acquire_many`] or [`ConcurrencyLimiter::acquire_many`].
+///
+/// # Panics
+///
+/// When polled, if it has to wait for a rate outside of a tokio runtime with timers. Nothing is taken then.
+///
+/// # Cancel safety
+///
+/// Dropping the future gives back all that it has, and its places in the queues: the limiters are left as if it had
+/// never come, but for what did not fit under a burst meanwhile.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{ConcurrencyLimiter, RateLimiter, all_of};
+///
+/// static PER_SECOND: RateLimiter = RateLimiter::per_second(10);
+/// static PER_DAY: RateLimiter = RateLimiter::new(evenkeel_limit::Rate::per(5000, std::time::Duration::from_secs(86_400)));
+/// static AT_ONCE: ConcurrencyLimiter = ConcurrencyLimiter::new(4);
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+/// let held = all_of([PER_SECOND.part(1), PER_DAY.part(1), AT_ONCE.part(1)]).await?;
+/// // the call
+/// drop(held); // gives back what is in use at once; what was spent is spent
+/// # Ok(())
+/// # }
+/// ```
+pub async fn all_of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Held<'a>, Denied> {
+    let mut taken = Taken::default();
+    for Part(limit, permits) in sorted(parts) {
+        match limit {
+            Limit::Concurrency(limiter) => taken.permits.push(limiter.acquire_many(permits).await?),
+            Limit::Rate(limiter) => taken.reservations.push(limiter.reserve(permits).await?),
+        }
+    }
+    Ok(taken.hold())
+}
+
+/// Takes what all the limits have now, or nothing at all.
+///
+/// # Errors
+///
+/// The first refusal, as by [`RateLimiter::try_acquire_many`] or [`ConcurrencyLimiter::try_acquire_many`].
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{RateLimiter, try_all_of};
+///
+/// let (small, large) = (RateLimiter::per_second(1), RateLimiter::per_second(100));
+/// assert!(try_all_of([large.part(1), small.part(1)]).is_ok());
+/// assert!(try_all_of([large.part(1), small.part(1)]).is_err());
+/// assert_eq!(large.snapshot().available, 99);
+/// ```
+pub fn try_all_of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Held<'a>, Denied> {
+    let mut taken = Taken::default();
+    for Part(limit, permits) in sorted(parts) {
+        match limit {
+            Limit::Concurrency(limiter) => taken.permits.push(limiter.try_acquire_many(permits)?),
+            Limit::Rate(limiter) => {
+                limiter.try_acquire_many(permits)?;
+                taken.reservations.push(Reservation::new(limiter, permits));
+            }
+        }
+    }
+    Ok(taken.hold())
+}
+
+/// In the order in which to wait, with one part for each limiter.
+fn sorted<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Vec<Part<'a>> {
+    let mut parts: Vec<Part<'a>> = parts.into_iter().collect();
+    parts.sort_by_key(|part| part.0.place());
+    parts.dedup_by(|more, part| {
+        let same = more.0.place() == part.0.place();
+        if same {
+            part.1 = part.1.saturating_add(more.1);
+        }
+        same
+    });
+    parts.sort_by_cached_key(|part| match part.0 {
+        Limit::Concurrency(_) => (0, Reverse(None)),
+        Limit::Rate(limiter) => (1, Reverse(Some(limiter.wait(part.1)))),
+    });
+    parts
+}
+
+impl Limit<'_> {
+    fn place(&self) -> (u8, usize) {
+        match *self {
+            Self::Concurrency(limiter) => (0, ptr::from_ref(limiter).addr()),
+            Self::Rate(limiter) => (1, ptr::from_ref(limiter).addr()),
+        }
+    }
+}
+
+/// What [`all_of`] has taken.
+///
+/// Permits of concurrency limits go back when it is dropped. Those of rates are spent, unless they are
+/// [given back](Self::refund).
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{ConcurrencyLimiter, Held, RateLimiter, try_all_of};
+///
+/// let (rate, at_once) = (RateLimiter::per_second(10), ConcurrencyLimiter::new(2));
+/// let held: Held<'_> = try_all_of([rate.part(1), at_once.part(1)])?;
+/// assert_eq!((rate.snapshot().available, at_once.snapshot().in_use), (9, 1));
+/// drop(held);
+/// assert_eq!((rate.snapshot().available, at_once.snapshot().in_use), (9, 0));
+/// # Ok::<(), evenkeel_limit::Denied>(())
+/// ```
+#[must_use = "permits of concurrency limits go back when it is dropped"]
+pub struct Held<'a> {
+    permits: Vec<Permit<'a>>,
+    spent: Vec<(&'a RateLimiter, u32)>,
+}
+
+impl<'a> Held<'a> {
+    /// Gives everything back, up to the bursts: what it was for has not been done.
+    pub fn refund(self) {
+        self.spent.iter().for_each(|(limiter, permits)| limiter.refund(*permits));
+    }
+
+    /// The permits of the concurrency limits, to report how the work [went](Permit::success).
+    #[must_use = "they go back when they are dropped"]
+    pub fn into_permits(self) -> Vec<Permit<'a>> {
+        self.permits
+    }
+}
+
+/// What goes back when it is dropped before all are there.
+#[derive(Default)]
+struct Taken<'a> {
+    permits: Vec<Permit<'a>>,
+    reservations: Vec<Reservation<'a>>,
+}
+
+impl<'a> Taken<'a> {
+    fn hold(self) -> Held<'a> {
+        let spend = |reservation: Reservation<'a>| {
+            let spent = (reservation.limiter(), reservation.permits());
+            reservation.commit();
+            spent
+        };
+        Held { permits: self.permits, spent: self.reservations.into_iter().map(spend).collect() }
+    }
+}
+
+impl fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Limit::Concurrency(limiter) => f.debug_tuple("Part").field(limiter).field(&self.1).finish(),
+            Limit::Rate(limiter) => f.debug_tuple("Part").field(limiter).field(&self.1).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Held<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spent: Vec<u32> = self.spent.iter().map(|(_, permits)| *permits).collect();
+        f.debug_struct("Held").field("permits", &self.permits).field("spent", &spent).finish()
+    }
+}

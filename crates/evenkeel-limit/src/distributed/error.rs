@@ -1,0 +1,102 @@
+//! Why nothing was granted.
+
+use std::{error, fmt, sync::Arc, time::Duration};
+
+use super::store::BoxError;
+use crate::denied::Denied;
+
+/// A request for permits of a [`Distributed`](super::Distributed) was refused.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{Rate, Reason, distributed::{Distributed, Error, MemoryStore}};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let quota = Distributed::new(MemoryStore::new(), "partner", Rate::per_second(10)).burst(5);
+/// match quota.acquire_many(6).await {
+///     Err(Error::Denied(denied)) => assert_eq!(denied.reason, Reason::NeverFits),
+///     other => panic!("{other:?}"),
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// By the limit.
+    Denied(Denied),
+    /// The store does not answer, and without it nothing is granted ([`OnFailure::Closed`](super::OnFailure::Closed)).
+    #[non_exhaustive]
+    Unavailable {
+        /// What the last call ended with.
+        cause: Arc<dyn error::Error + Send + Sync>,
+        /// How long from now the store is not going to be asked again.
+        retry_after: Duration,
+    },
+}
+
+impl Error {
+    /// How long from now the same request is refused, if that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Denied(denied) => denied.retry_after,
+            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+        }
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(denied) => denied.fmt(f),
+            Self::Unavailable { retry_after, .. } => {
+                write!(f, "the store of the limit does not answer: try again in {retry_after:?}")
+            }
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Denied(_) => None,
+            Self::Unavailable { cause, .. } => Some(&**cause),
+        }
+    }
+}
+
+/// How a call ended that brought nothing.
+#[derive(Debug)]
+pub(super) enum Failure {
+    TimedOut(Duration),
+    /// It contradicts the question.
+    Nonsense,
+    /// Its task has ended without it: it panicked, or its runtime was shut down.
+    CutOff,
+}
+
+impl Failure {
+    pub(super) fn boxed(self) -> BoxError {
+        Box::new(self)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TimedOut(after) => write!(f, "no answer within {after:?}"),
+            Self::Nonsense => f.write_str("an answer that does not fit the question"),
+            Self::CutOff => f.write_str("the call was cut off by a panic, or the end of its runtime"),
+        }
+    }
+}
+
+impl error::Error for Failure {}

@@ -1,0 +1,104 @@
+//! The arithmetic, against rational numbers.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{Level, MOST, Quota, Rate, Take, Taken};
+
+fn take(quota: Quota, returned: u32, least: u32, most: u32) -> Take<'static> {
+    let Quota { speed, cost, .. } = quota;
+    Take { key: "", speed, cost, depth: quota.depth(), returned, least, most }
+}
+
+fn micros(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
+#[test]
+fn usual_rates_are_exact() {
+    let parts = |rate, burst| {
+        let Quota { speed, cost, .. } = Quota::new(rate, burst);
+        (speed, cost)
+    };
+    let hour = Duration::from_secs(3600);
+    assert_eq!(parts(Rate::per_second(100), 100), (1, 10_000));
+    assert_eq!(parts(Rate::per_second(3), 3), (3, 1_000_000));
+    assert_eq!(parts(Rate::per(5000, hour), 5000), (1, 720_000));
+    assert_eq!(parts(Rate::per_second(3_000_000), 1_000_000), (3, 1));
+    assert_eq!(parts(Rate::per(1, Duration::from_nanos(1)), 1), (1000, 1));
+}
+
+#[test]
+#[should_panic = "a burst of 4000000000 at 1 per 3600s takes more than 70 years to fill"]
+fn a_bucket_for_centuries_is_refused() {
+    Quota::new(Rate::every(Duration::from_secs(3600)), 4_000_000_000);
+}
+
+#[test]
+fn a_clock_that_goes_back_locks_out_no_longer_than_it_takes_to_fill() {
+    let quota = Quota::new(Rate::per_second(10), 5);
+    let mut level = Level { full_at: 1 << 60, over: 0 };
+    let taken = level.take(&take(quota, 0, 1, 1), 7);
+    assert_eq!((taken, level.full_at), (Taken { granted: 0, full_in: micros(500_000) }, 500_007));
+}
+
+fn rate() -> impl Strategy<Value = Rate> {
+    (1..=u32::MAX, 0..32_u32, 0..40_u32, any::<u64>()).prop_map(|(permits, less, bits, nanos)| {
+        Rate::per((permits >> less).max(1), Duration::from_nanos((nanos >> (63 - bits)).max(1)))
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_rate_is_never_faster_and_at_most_3_ppm_slower(rate in rate(), burst in 1..=u32::MAX) {
+        let fill = u128::from(burst) * u128::from(rate.nanos()) / u128::from(rate.permits());
+        prop_assume!(fill < 70 * 365 * 86_400_000_000_000);
+        let Quota { speed, cost, .. } = Quota::new(rate, burst);
+        prop_assert!(u128::from(cost) * u128::from(burst) <= MOST);
+        // Microseconds for a permit are cost / speed; they should be nanos / (1000 permits).
+        let ours = u128::from(cost) * u128::from(rate.permits()) * 1000;
+        let exact = u128::from(rate.nanos()) * u128::from(speed);
+        prop_assert!(ours >= exact && (ours - exact) * 1_000_000 <= 3 * exact, "{speed} / {cost}");
+    }
+
+    /// The level is kept to the part, whenever it is looked at.
+    #[test]
+    fn no_part_is_lost(
+        permits in 1..2000_u32,
+        burst in 1..50_u32,
+        steps in prop::collection::vec((0..3000_u64, 0..3_u32, 0..20_u32, 0..60_u32), 1..50),
+    ) {
+        let quota = Quota::new(Rate::per(permits, Duration::from_millis(7)), burst);
+        let (mut level, mut now) = (Level::default(), 0);
+        let mut there = u128::from(quota.depth());
+        for (advance, returned, least, more) in steps {
+            now += advance;
+            let most = least + more;
+            let came = u128::from(advance * quota.speed + u64::from(returned) * quota.cost);
+            there = (there + came).min(quota.depth().into());
+            let fit = (there / u128::from(quota.cost)) as u32;
+            let granted = if fit < least { 0 } else { fit.min(most) };
+            there -= u128::from(granted) * u128::from(quota.cost);
+            let full_in = micros((u128::from(quota.depth()) - there).div_ceil(quota.speed.into()) as u64);
+            prop_assert_eq!(level.take(&take(quota, returned, least, most), now), Taken { granted, full_in });
+        }
+    }
+
+    /// Permits are there after the wait, and at most 2 µs of it are rounding.
+    #[test]
+    fn a_wait_is_exact(permits in 1..3_000_000_u32, burst in 1..50_u32, spent in 0..50_u32, want in 1..50_u32) {
+        let quota = Quota::new(Rate::per_second(permits), burst);
+        let (spent, want) = (spent.min(burst), want.min(burst));
+        let mut level = Level::default();
+        let Taken { full_in, .. } = level.take(&take(quota, 0, spent, spent), 0);
+        let wait = quota.wait(full_in, want.into());
+        let granted = |mut level: Level, at: Duration| {
+            level.take(&take(quota, 0, want, want), at.as_micros() as u64).granted
+        };
+        prop_assert_eq!(granted(level, wait), want);
+        if let Some(early) = wait.checked_sub(micros(2)) {
+            prop_assert_eq!(granted(level, early), 0);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Where the permits of all processes are counted.
+
+use std::{error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+pub(super) type BoxError = Box<dyn error::Error + Send + Sync>;
+
+/// Where the permits of all processes are counted: Redis, with the feature `redis`; memory; or a store of your own.
+///
+/// It keeps one bucket for each key, and has a clock that all processes share. To take is one step: of two processes
+/// that take at the same time, the second sees what the first one has left.
+///
+/// # Cancel safety
+///
+/// A future that is dropped, as on a time-out, may have taken permits or not. They are lost then: fewer are granted.
+///
+/// # Examples
+///
+/// A store that counts its calls:
+///
+/// ```
+/// use evenkeel_limit::distributed::{Distributed, MemoryStore, Store, Take, Taken};
+/// use evenkeel_limit::Rate;
+/// use std::convert::Infallible;
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
+///
+/// #[derive(Default)]
+/// struct Counted {
+///     calls: AtomicU64,
+///     store: MemoryStore,
+/// }
+///
+/// impl Store for Counted {
+///     type Error = Infallible;
+///
+///     async fn take(&self, take: Take<'_>) -> Result<Taken, Infallible> {
+///         self.calls.fetch_add(1, Relaxed);
+///         self.store.take(take).await
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_limit::distributed::Error> {
+/// let store = Arc::new(Counted::default());
+/// let quota = Distributed::new(Arc::clone(&store), "partner", Rate::per_second(1000)).lease(64);
+/// for _ in 0..640 {
+///     quota.acquire().await?;
+/// }
+/// assert_eq!(store.calls.load(Relaxed), 10);
+/// # Ok(())
+/// # }
+/// ```
+pub trait Store: Send + Sync + 'static {
+    /// Why there is no answer.
+    type Error: Into<Box<dyn error::Error + Send + Sync>>;
+
+    /// Gives permits back, and takes others.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known whether any were taken, or none were.
+    fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Taken, Self::Error>> + Send;
+}
+
+impl<S: Store> Store for Arc<S> {
+    type Error = S::Error;
+
+    fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Taken, Self::Error>> + Send {
+        S::take(self, take)
+    }
+}
+
+/// What a [`Store`] is asked for.
+///
+/// A bucket that it does not know is full. In a microsecond it earns `speed` parts, until it has `depth` of them; a
+/// permit costs `cost` parts. Whole numbers all, and below 2^53, so that they are exact in a `double`, too.
+///
+/// First the permits in `returned` are put back, up to the brim. Then up to `most` are granted, if there are at least
+/// `least`; or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Take<'a> {
+    /// Names the bucket.
+    pub key: &'a str,
+    /// The parts of a permit that are earned in a microsecond.
+    pub speed: u64,
+    /// The parts that a permit costs.
+    pub cost: u64,
+    /// The parts of a full bucket.
+    pub depth: u64,
+    /// Permits that come back.
+    pub returned: u32,
+    /// The fewest permits that are of any use.
+    pub least: u32,
+    /// The most permits that are asked for.
+    pub most: u32,
+}
+
+/// The answer of a [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The permits that are granted.
+    pub granted: u32,
+    /// How long it takes from now until the bucket is full, if nobody takes any: in whole microseconds, rounded up.
+    pub full_in: Duration,
+}
+
+/// A [`Store`] of which the type is not known.
+pub(super) trait AnyStore: Send + Sync {
+    fn take<'a>(
+        &'a self,
+        take: Take<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Taken, BoxError>> + Send + 'a>>;
+}
+
+impl<S: Store> AnyStore for S {
+    fn take<'a>(
+        &'a self,
+        take: Take<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Taken, BoxError>> + Send + 'a>> {
+        Box::pin(async move { Store::take(self, take).await.map_err(Into::into) })
+    }
+}
+
+impl fmt::Debug for dyn AnyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}

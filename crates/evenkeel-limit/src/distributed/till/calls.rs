@@ -1,0 +1,147 @@
+//! What the runner does: which calls there are, and what follows from them.
+
+use std::{mem, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Ask, BELIEVED, Patience, Step, TERM, Till};
+use crate::{
+    denied::Denied,
+    distributed::{
+        OnFailure,
+        error::Failure,
+        outage::{self, Outage},
+        store::{BoxError, Taken},
+    },
+    queue::{Queue, Waiter},
+};
+
+/// With leases, calls for permits that are still to be earned keep this distance, or half a lease's.
+const BREATH: Duration = Duration::from_millis(10);
+
+impl Till {
+    /// What the runner does next; nothing, if it ends.
+    pub(in crate::distributed) fn step(&mut self) -> Option<Step> {
+        let step = self.next_step(Instant::now());
+        self.running = step.is_some();
+        self.calling = matches!(step, Some(Step::Ask(_)));
+        step
+    }
+
+    fn next_step(&mut self, now: Instant) -> Option<Step> {
+        if self.closed {
+            return self.give_back();
+        }
+        if let Some(outage) = &self.outage {
+            if now >= outage.until {
+                return Some(Step::Ask(Ask { returned: 0, least: 1, most: 1 }));
+            }
+            if self.sharing > 0 || !self.queue.is_empty() {
+                return Some(Step::Pause(outage.until));
+            }
+        } else if let Some(first) = self.queue.front() {
+            if let Some(until) = self.pause_for(first, now) {
+                return Some(Step::Pause(until));
+            }
+            let lacking = first.permits - self.left;
+            let least = if first.note == Patience::None { lacking } else { 1 };
+            let wanted = (self.queue.permits() - u64::from(self.left)).max(self.terms.lease.into());
+            let most = wanted.min(self.quota.burst.into()) as u32;
+            return Some(Step::Ask(Ask { returned: 0, least, most }));
+        }
+        if self.left > 0 && now < self.term {
+            return Some(Step::Pause(self.term));
+        }
+        self.give_back()
+    }
+
+    fn give_back(&mut self) -> Option<Step> {
+        let returned = mem::take(&mut self.left);
+        // A store that is down cannot take them: they are lost.
+        let able = returned > 0 && self.outage.is_none();
+        able.then_some(Step::Ask(Ask { returned, least: 0, most: 0 }))
+    }
+
+    /// Until when it is of no use to ask for the first one who waits.
+    pub(super) fn pause_for(&self, first: &Waiter<Patience>, now: Instant) -> Option<Instant> {
+        let (at, full_in) = self.empty.filter(|_| first.note == Patience::Some)?;
+        // Half of what it lacks, and half of the rest: few calls, of which the last one comes in time.
+        let half = (first.permits - self.left).div_ceil(2);
+        let breath = BREATH.min(self.quota.wait(self.quota.fill(), (self.terms.lease / 2).into()));
+        let until = at + self.quota.wait(full_in, half.into()).max(breath).min(BELIEVED);
+        (now < until).then_some(until)
+    }
+
+    /// Takes the answer to a question.
+    pub(in crate::distributed) fn settle(&mut self, ask: Ask, answer: Result<Taken, BoxError>) {
+        self.calling = false;
+        self.calls += 1;
+        match answer.and_then(|taken| self.check(ask, taken)) {
+            Ok(taken) => self.receive(ask, taken),
+            Err(cause) => self.fail(cause),
+        }
+    }
+
+    fn check(&self, ask: Ask, taken: Taken) -> Result<Taken, BoxError> {
+        let Taken { granted, full_in } = taken;
+        let of_use = granted == 0 || (ask.least..=ask.most).contains(&granted);
+        // Who did not get all must have something to wait for.
+        let more = if granted == 0 { ask.least } else { 1 };
+        let all = granted == ask.most || !self.quota.wait(full_in, more.into()).is_zero();
+        let sound = of_use && all && full_in <= self.quota.fill();
+        if sound { Ok(taken) } else { Err(Failure::Nonsense.boxed()) }
+    }
+
+    fn receive(&mut self, ask: Ask, taken: Taken) {
+        let now = Instant::now();
+        self.after.close = self.outage.take().and_then(|outage| outage.share);
+        if taken.granted > 0 {
+            self.left = self.left.saturating_add(taken.granted);
+            self.term = now + TERM;
+        }
+        self.empty = (taken.granted < ask.most).then_some((now, taken.full_in));
+        self.serve();
+        if self.impatient > 0 {
+            self.refuse_the_impatient(now);
+        }
+    }
+
+    /// Refuses those who do not wait for what is not there.
+    fn refuse_the_impatient(&mut self, now: Instant) {
+        let mut queue = mem::replace(&mut self.queue, Queue::new());
+        let mut woken = vec![];
+        let verdict = |before, waiter: &Waiter<Patience>| {
+            let wait = self.wait(now, before + u64::from(waiter.permits));
+            let waits = waiter.note == Patience::Some || wait.is_zero();
+            if waits { Ok(()) } else { Err(Denied::busy(wait)) }
+        };
+        queue.refuse(verdict, |waiter| woken.push(waiter.waker));
+        self.queue = queue;
+        self.impatient -= woken.len();
+        self.after.wake.append(&mut woken);
+        self.serve();
+    }
+
+    fn fail(&mut self, cause: BoxError) {
+        self.failures += 1;
+        self.empty = None;
+        let outage = match (self.outage.take(), self.terms.on_failure) {
+            (Some(outage), _) => outage.goes_on(cause),
+            (None, OnFailure::LocalShare(processes)) => {
+                Outage::new(cause, Some(outage::share(self.rate, self.quota.burst, processes)))
+            }
+            (None, _) => Outage::new(cause, None),
+        };
+        self.outage = Some(outage);
+        self.dismiss();
+    }
+
+    /// The runner was dropped before its last step.
+    pub(in crate::distributed) fn cut_off(&mut self) {
+        self.running = false;
+        if mem::take(&mut self.calling) {
+            self.fail(Failure::CutOff.boxed());
+        }
+        self.dismiss();
+    }
+}

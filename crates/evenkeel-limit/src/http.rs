@@ -1,0 +1,182 @@
+//! The headers by which servers tell clients about a limit, in both directions.
+//!
+//! A server adds them to its responses:
+//!
+//! ```
+//! use evenkeel_limit::{Rate, RateLimiter, http};
+//! use std::time::Duration;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let limiter = RateLimiter::new(Rate::per(100, Duration::from_secs(60)));
+//! limiter.try_acquire_many(70).unwrap();
+//!
+//! let [policy, state] = http::headers("api", &limiter.snapshot()).unwrap();
+//! assert_eq!(policy, ("ratelimit-policy", String::from(r#""api";q=100;w=60"#)));
+//! assert_eq!(state, ("ratelimit", String::from(r#""api";r=30;t=42"#)));
+//!
+//! let denied = limiter.try_acquire_many(40).unwrap_err();
+//! assert_eq!(http::retry_after(&denied), Some(("retry-after", String::from("6"))));
+//! # }
+//! ```
+//!
+//! A client obeys them:
+//!
+//! ```
+//! use evenkeel_limit::{RateLimiter, http};
+//! use std::time::{Duration, SystemTime};
+//!
+//! let limiter = RateLimiter::per_second(10);
+//! let response = [("content-type", "text/plain"), ("RateLimit", r#""api";r=0;t=42"#)];
+//! # let now = SystemTime::UNIX_EPOCH;
+//! if let Some(pause) = http::pause(response, now) {
+//!     limiter.penalize(pause); // 42 s
+//! }
+//! # assert_eq!(http::pause(response, now), Some(Duration::from_secs(42)));
+//! ```
+//!
+//! The fields `RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-10; `Retry-After` is
+//! that of RFC 9110, section 10.2.3. There are no standard ones that begin with `X-`.
+
+use std::time::{Duration, SystemTime};
+
+use crate::{denied::Denied, snapshot::Snapshot};
+
+/// The name and the value of a header.
+type Header = (&'static str, String);
+
+/// The fields `RateLimit-Policy` and `RateLimit`; `None` if there is no limit.
+///
+/// The policy is the rate, as a quota `q` for a window of `w` whole seconds: its own time, rounded up, with as many
+/// permits as fit in. The state is `r`, the permits there are, and `t`, the seconds until the bucket is full, rounded up.
+/// In the name, what is not printable ASCII becomes a question mark.
+#[must_use]
+pub fn headers(name: &str, snapshot: &Snapshot) -> Option<[Header; 2]> {
+    let (quota, window) = policy(snapshot)?;
+    let printable = name.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' });
+    let name = printable.collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
+    let policy = format!("\"{name}\";q={quota};w={window}");
+    let state = format!("\"{name}\";r={};t={}", snapshot.available, whole_seconds(snapshot.full_in));
+    Some([("ratelimit-policy", policy), ("ratelimit", state)])
+}
+
+/// The older fields `X-RateLimit-Limit`, `-Remaining` and `-Reset`, the last in seconds from now; `None` if there is no
+/// limit.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{RateLimiter, http};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+/// let limiter = RateLimiter::per_second(10).burst(40);
+/// limiter.try_acquire_many(25)?;
+/// let values = http::legacy_headers(&limiter.snapshot()).unwrap().map(|(_, value)| value);
+/// assert_eq!(values, ["10", "15", "3"]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn legacy_headers(snapshot: &Snapshot) -> Option<[Header; 3]> {
+    let (quota, _) = policy(snapshot)?;
+    Some([
+        ("x-ratelimit-limit", quota.to_string()),
+        ("x-ratelimit-remaining", snapshot.available.to_string()),
+        ("x-ratelimit-reset", whole_seconds(snapshot.full_in).to_string()),
+    ])
+}
+
+/// The field `Retry-After` in seconds, rounded up, so that who obeys it is not too early; `None` if it makes no sense to
+/// come back.
+#[must_use]
+pub fn retry_after(denied: &Denied) -> Option<Header> {
+    denied.retry_after.map(|wait| ("retry-after", whole_seconds(wait).to_string()))
+}
+
+/// How long the headers of a response ask to pause, for [`penalize`](crate::RateLimiter::penalize); `None` if they do
+/// not.
+///
+/// That is what `Retry-After` says, as seconds or as a date; and, if no permits remain, until they are there again, by
+/// `RateLimit` in its present form and that of earlier drafts, or by fields such as `X-RateLimit-Remaining` and `-Reset`,
+/// where a reset beyond a thousand million seconds is a Unix time. Of several, the longest. What cannot be read is passed
+/// over. The clock is an argument because only the wall clock can be compared with a date.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::http::pause;
+/// use std::time::{Duration, SystemTime};
+///
+/// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+/// assert_eq!(pause([("retry-after", "120")], now), Some(Duration::from_secs(120)));
+/// assert_eq!(pause([("ratelimit", r#""day";r=7;t=9000, "minute";r=0;t=12"#)], now), Some(Duration::from_secs(12)));
+/// let github = [("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", "1700000060")];
+/// assert_eq!(pause(github, now), Some(Duration::from_secs(60)));
+/// assert_eq!(pause([("X-RateLimit-Remaining", "1"), ("X-RateLimit-Reset", "60")], now), None);
+/// ```
+#[must_use]
+pub fn pause<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, now: SystemTime) -> Option<Duration> {
+    let (mut remaining, mut reset, mut longest) = (None, None, None);
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        let field = name.strip_prefix("x-").unwrap_or(&name).replace("rate-limit", "ratelimit");
+        match field.as_str() {
+            "retry-after" => longest = longest.max(asked(value, now)),
+            "ratelimit-remaining" => remaining = number(value),
+            "ratelimit-reset" => reset = number(value),
+            "ratelimit" => {
+                for item in value.split(',') {
+                    let parameter = |long: &str, short: &str| {
+                        let mut parameters =
+                            item.split(';').filter_map(|parameter| parameter.split_once('='));
+                        let named = parameters.find(|(name, _)| [long, short].contains(&name.trim()));
+                        named.and_then(|(_, value)| number(value))
+                    };
+                    let (left, until) = (parameter("remaining", "r"), parameter("reset", "t"));
+                    if left.is_some() && until.is_some() {
+                        longest = longest.max(until.filter(|_| left == Some(0)).map(Duration::from_secs));
+                    } else {
+                        // Each in an item of its own, as in earlier drafts.
+                        (remaining, reset) = (remaining.or(left), reset.or(until));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let reset = reset.filter(|_| remaining == Some(0)).map(|reset| {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let reset = Duration::from_secs(reset);
+        if reset > Duration::from_secs(1_000_000_000) { reset.saturating_sub(since_epoch) } else { reset }
+    });
+    longest.max(reset)
+}
+
+/// Permits for a number of whole seconds.
+fn policy(snapshot: &Snapshot) -> Option<(u64, u64)> {
+    let rate = snapshot.rate?;
+    let window = rate.nanos().div_ceil(SECOND);
+    let quota =
+        u128::from(rate.permits()) * u128::from(window) * u128::from(SECOND) / u128::from(rate.nanos());
+    Some((u64::try_from(quota).unwrap_or(u64::MAX), window))
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs().saturating_add((time.subsec_nanos() > 0).into())
+}
+
+fn asked(value: &str, now: SystemTime) -> Option<Duration> {
+    let date = || httpdate::parse_http_date(value.trim()).ok();
+    let until = || date().map(|date| date.duration_since(now).unwrap_or_default());
+    number(value).map(Duration::from_secs).or_else(until)
+}
+
+/// A whole number; more digits than fit are more than anybody waits.
+fn number(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| value.parse().unwrap_or(u64::MAX))
+}

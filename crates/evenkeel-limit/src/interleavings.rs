@@ -1,0 +1,126 @@
+//! The lane, with the steps of its users in every order that the memory model allows.
+
+use std::time::Duration;
+
+use loom::{
+    sync::{Arc, Mutex},
+    thread,
+};
+use tokio::time::Instant;
+
+use self::lane::{Lane, Passage};
+use crate::{bucket::Bucket, rate::Rate};
+
+mod atomics {
+    pub(super) use loom::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+}
+
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
+#[path = "lane.rs"]
+mod lane;
+
+/// A lane, and the bucket behind the lock with the number of its grants.
+struct Limiter {
+    lane: Lane,
+    locked: Mutex<(Bucket, u64)>,
+}
+
+impl Limiter {
+    /// One that earns nothing while it is tested.
+    fn full(burst: u32) -> Arc<Self> {
+        let lane = Lane::new();
+        let bucket = Bucket::full(Rate::every(Duration::from_secs(3600)), burst, Instant::now());
+        lane.open(&bucket);
+        Arc::new(Self { lane, locked: Mutex::new((bucket, 0)) })
+    }
+
+    /// As the turnstile does.
+    fn behind_the_lock<R>(&self, change: impl FnOnce(&mut Bucket, &mut u64) -> R) -> R {
+        let mut locked = self.locked.lock().unwrap();
+        let (bucket, granted) = &mut *locked;
+        if let Some(settlement) = self.lane.shut() {
+            *granted += settlement.granted;
+            bucket.set_missing(settlement.missing);
+        }
+        let result = change(bucket, granted);
+        self.lane.open(bucket);
+        result
+    }
+
+    /// Whether a permit was granted.
+    fn take(&self, now: u64) -> bool {
+        match self.lane.take_at(now, self.lane.word(), 1) {
+            Passage::Granted => true,
+            Passage::Refused { .. } => false,
+            Passage::Shut => self.behind_the_lock(|bucket, granted| {
+                let fits = bucket.fits(1);
+                if fits {
+                    bucket.spend(1);
+                    *granted += 1;
+                }
+                fits
+            }),
+        }
+    }
+}
+
+/// All orders with so many switches from a thread that could go on; more of them find nothing more, and take hours.
+fn model(check: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(check);
+}
+
+/// One who takes, while another changes the burst behind the lock: nothing is granted by terms of before that nobody
+/// has any longer, and no grant is forgotten.
+#[test]
+fn grants_add_up_whatever_changes() {
+    for (before, after) in [(1, 1), (2, 1), (1, 2)] {
+        model(move || {
+            let limiter = Limiter::full(before);
+            let now = limiter.lane.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
+            let taker = thread::spawn({
+                let limiter = Arc::clone(&limiter);
+                move || limiter.take(now)
+            });
+            limiter.behind_the_lock(|bucket, _| bucket.set_burst(after));
+            let taken = taker.join().unwrap();
+            let (left, granted) = limiter.behind_the_lock(|bucket, granted| (bucket.available(), *granted));
+            assert!(taken && granted == 1, "there is one at any time");
+            assert!(left < before && left <= after, "a larger burst has to be earned");
+        });
+    }
+}
+
+/// Two who take the same permit.
+#[test]
+fn one_permit_goes_to_one() {
+    model(|| {
+        let limiter = Limiter::full(1);
+        let now = limiter.lane.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
+        let taker = thread::spawn({
+            let limiter = Arc::clone(&limiter);
+            move || limiter.take(now)
+        });
+        let taken = limiter.take(now);
+        assert!(taken != taker.join().unwrap());
+        limiter.behind_the_lock(|bucket, granted| assert_eq!((bucket.available(), *granted), (0, 1)));
+    });
+}
+
+/// Credits that are taken back while others take them are used or left, and never both.
+#[test]
+fn credits_are_used_or_left() {
+    model(|| {
+        let lane = Arc::new(Lane::new());
+        lane.lend(2);
+        let takers = [(); 2].map(|()| {
+            let lane = Arc::clone(&lane);
+            thread::spawn(move || u32::from(lane.take_credit()))
+        });
+        let left = lane.recall();
+        let taken: u32 = takers.map(|taker| taker.join().unwrap()).iter().sum();
+        assert_eq!(taken + left, 2);
+        assert_eq!(lane.recall(), 0);
+    });
+}

@@ -1,0 +1,458 @@
+//! A limit for each key.
+
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{BuildHasher, Hash, RandomState},
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread::available_parallelism,
+};
+
+use tokio::time::Instant;
+
+use self::shard::Shard;
+use crate::{
+    denied::Denied,
+    limiter::RateLimiter,
+    rate::Rate,
+    report::{self, Kind},
+};
+
+pub(crate) use self::shard::{Else, Verdict};
+
+mod pace;
+mod shard;
+mod table;
+
+/// The fewest keys for which it is worth to have one more lock, and the most that one lock is for.
+const KEYS_OF_A_SHARD: (usize, usize) = (1024, 8192);
+
+/// A rate limit for each key: each client, tenant, host.
+///
+/// Every key has a bucket like that of a [`RateLimiter`], and its own queue.
+///
+/// - **Memory is bounded.** What [`max_keys`](Self::max_keys) need is allocated at the first use: for keys of 8 bytes,
+///   22 bytes each. A key that somebody waits for has a limiter of its own beside that, until it is forgotten.
+/// - **Only what is full is forgotten.** Such a bucket cannot be told from one that was never used. Each new key looks
+///   at four others, so that no call takes longer than the rest, and there is no task that cleans up.
+/// - **An attack with many keys** gets one bucket more: when there are `max_keys` that are not full, further keys share
+///   the *overflow*, until there is room, and begin then with a bucket that is full. Nothing is taken from those who
+///   are known. Keys are hashed with the keyed function of the standard library, so that nobody can choose some that
+///   collide.
+/// - **A change of the rate** takes no longer for a million keys than for one.
+///
+/// The keys are spread over several tables, each with its own lock; one that is full overflows before the others are.
+/// A bucket counts in parts, at least 2^46 for a whole burst: to the nanosecond, if that is earned within a day. What
+/// is rounded does not add up.
+///
+/// Share it by reference, in an [`Arc`], or as a `static` in a [`LazyLock`](std::sync::LazyLock).
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::Keyed;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let limiter: Keyed<String> = Keyed::per_second(10).burst(2).max_keys(50_000);
+/// assert!(limiter.try_acquire("ann").is_ok());
+/// assert!(limiter.try_acquire("ann").is_ok());
+/// assert!(limiter.try_acquire("ann").is_err());
+/// assert!(limiter.try_acquire("bob").is_ok());
+/// limiter.acquire("ann").await; // in 100 ms
+/// # }
+/// ```
+pub struct Keyed<K> {
+    rate: Rate,
+    burst: Option<u32>,
+    max_keys: usize,
+    hasher: RandomState,
+    inner: OnceLock<Inner<K>>,
+}
+
+struct Inner<K> {
+    shards: Box<[Mutex<Shard<K>>]>,
+    overflow: Arc<RateLimiter>,
+}
+
+impl<K: Hash + Eq> Keyed<K> {
+    /// A limiter with this rate for each key, a burst of the number it is written with, and 100,000 keys.
+    #[must_use]
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, burst: None, max_keys: 100_000, hasher: RandomState::new(), inner: OnceLock::new() }
+    }
+
+    /// The same as `Keyed::new(Rate::per_second(permits))`.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn per_second(permits: u32) -> Self {
+        Self::new(Rate::per_second(permits))
+    }
+
+    /// Sets how many permits a key can have at once, and so the largest request. Counts until the first use.
+    ///
+    /// # Panics
+    ///
+    /// If `permits` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn burst(mut self, permits: u32) -> Self {
+        assert!(permits > 0, "a burst of zero permits");
+        self.burst = Some(permits);
+        self
+    }
+
+    /// Sets how many keys have a bucket of their own at most. Counts until the first use.
+    ///
+    /// # Panics
+    ///
+    /// If `keys` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        assert!(keys > 0, "room for zero keys");
+        self.max_keys = keys;
+        self
+    }
+
+    /// Takes one permit of a key now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter: Keyed<u64> = Keyed::per_second(4).burst(1);
+    /// assert!(limiter.try_acquire(&7).is_ok());
+    /// let denied = limiter.try_acquire(&7).unwrap_err();
+    /// assert_eq!(denied.retry_after, Some(Duration::from_millis(250)));
+    /// # }
+    /// ```
+    pub fn try_acquire<Q>(&self, key: &Q) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.try_acquire_many(key, 1)
+    }
+
+    /// Takes `permits` of a key now or none at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::Reason::Busy) if there are fewer or others wait for that key, with the time after which to
+    /// come back; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Keyed, Reason};
+    ///
+    /// let limiter: Keyed<u64> = Keyed::per_second(10);
+    /// assert!(limiter.try_acquire_many(&7, 10).is_ok());
+    /// assert_eq!(limiter.try_acquire_many(&7, 11).unwrap_err().reason, Reason::NeverFits);
+    /// ```
+    pub fn try_acquire_many<Q>(&self, key: &Q, permits: u32) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        match self.take(key, permits, Else::Refuse) {
+            Verdict::Granted => Ok(()),
+            Verdict::Denied(denied) => Err(denied),
+            Verdict::Ask(limiter) => limiter.try_acquire_many(permits),
+            Verdict::Overflow => self.overflow().try_acquire_many(permits),
+        }
+    }
+
+    /// Waits for one permit of a key; first come, first served.
+    ///
+    /// # Panics
+    ///
+    /// When polled, if it has to wait outside of a tokio runtime with timers, or if the key was
+    /// [given](Self::override_key) a limiter that is closed. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`RateLimiter::acquire`]: dropping the future leaves the limiter as if it had never come.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter: Keyed<u64> = Keyed::per_second(10).burst(1);
+    /// let start = Instant::now();
+    /// tokio::join!(limiter.acquire(&1), limiter.acquire(&2), limiter.acquire(&1));
+    /// assert_eq!(start.elapsed(), Duration::from_millis(100));
+    /// # }
+    /// ```
+    pub async fn acquire<Q>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        match self.take(key, 1, Else::Wait) {
+            Verdict::Granted => {}
+            Verdict::Ask(limiter) => limiter.acquire().await,
+            // One permit is never refused.
+            Verdict::Denied(_) | Verdict::Overflow => self.overflow().acquire().await,
+        }
+    }
+
+    /// Waits for `permits` of a key at once; first come, first served.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`](crate::Reason::NeverFits), at once, if `permits` is more than the burst; those of
+    /// [`RateLimiter::acquire_many`] if the key was [given](Self::override_key) a limiter.
+    ///
+    /// # Panics
+    ///
+    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`RateLimiter::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter: Keyed<u64> = Keyed::per_second(10);
+    /// assert!(limiter.acquire_many(&7, 10).await.is_ok());
+    /// assert!(limiter.acquire_many(&7, 11).await.is_err());
+    /// # }
+    /// ```
+    pub async fn acquire_many<Q>(&self, key: &Q, permits: u32) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        match self.take(key, permits, Else::Wait) {
+            Verdict::Granted => Ok(()),
+            Verdict::Denied(denied) => Err(denied),
+            Verdict::Ask(limiter) => limiter.acquire_many(permits).await,
+            Verdict::Overflow => self.overflow().acquire_many(permits).await,
+        }
+    }
+
+    /// Waits for one permit of a key, if its turn comes by `deadline`, and is refused at once if not.
+    ///
+    /// # Errors
+    ///
+    /// [`Deadline`](crate::Reason::Deadline) if the turn would come later, and those of
+    /// [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    ///
+    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`RateLimiter::acquire`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Keyed, Reason};
+    /// use tokio::time::Instant;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter: Keyed<u64> = Keyed::per_second(1);
+    /// assert!(limiter.acquire_by(&7, Instant::now()).await.is_ok());
+    /// assert_eq!(limiter.acquire_by(&7, Instant::now()).await.unwrap_err().reason, Reason::Deadline);
+    /// # }
+    /// ```
+    pub async fn acquire_by<Q>(&self, key: &Q, deadline: Instant) -> Result<(), Denied>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        match self.take(key, 1, Else::Wait) {
+            Verdict::Granted => Ok(()),
+            Verdict::Denied(denied) => Err(denied),
+            Verdict::Ask(limiter) => limiter.acquire_by(deadline).await,
+            Verdict::Overflow => self.overflow().acquire_by(deadline).await,
+        }
+    }
+
+    /// Changes the rate of all keys, for those who wait, too.
+    ///
+    /// The permits there are stay. It takes time in proportion to the number of keys that somebody waits for, and not
+    /// to that of all. A key that was [given](Self::override_key) a limiter keeps it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Keyed, Rate};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter: Keyed<u64> = Keyed::per_second(1);
+    /// limiter.try_acquire(&7).unwrap();
+    /// limiter.set_rate(Rate::per_second(10));
+    /// let denied = limiter.try_acquire(&7).unwrap_err();
+    /// assert_eq!(denied.retry_after, Some(Duration::from_millis(100)));
+    /// # }
+    /// ```
+    pub fn set_rate(&self, rate: Rate) {
+        let inner = self.inner();
+        for shard in &inner.shards {
+            let limiters = lock(shard).set_rate(rate);
+            limiters.iter().for_each(|limiter| limiter.set_rate(rate));
+        }
+        inner.overflow.set_rate(rate);
+    }
+
+    /// Gives a key a limiter of its own, or another one; not counted among the [keys](Self::max_keys).
+    ///
+    /// Who waits for the key goes on as before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Keyed, RateLimiter};
+    ///
+    /// let limiter: Keyed<String> = Keyed::per_second(1);
+    /// limiter.override_key("ann".to_owned(), RateLimiter::unlimited());
+    /// assert!((0..1000).all(|_| limiter.try_acquire("ann").is_ok()));
+    /// ```
+    pub fn override_key(&self, key: K, limiter: RateLimiter) {
+        let hash = self.hasher.hash_one(&key);
+        let _replaced = lock(self.shard(hash)).overrides.insert(key, Arc::new(limiter));
+    }
+
+    /// Takes the limiter back that a key was given; false if it has none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Keyed, RateLimiter};
+    ///
+    /// let limiter: Keyed<u64> = Keyed::per_second(1);
+    /// limiter.override_key(7, RateLimiter::unlimited());
+    /// assert!(limiter.remove_override(&7));
+    /// assert!(!limiter.remove_override(&7));
+    /// ```
+    pub fn remove_override<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let removed = lock(self.shard(self.hasher.hash_one(key))).overrides.remove(key);
+        removed.is_some()
+    }
+
+    /// How many keys have a bucket; those that are full again are still among them until they are forgotten.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner().shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Whether no key has a bucket.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The limiter of a key, with all that it can do: to reserve, to refund, to [pause](RateLimiter::penalize).
+    ///
+    /// It is the key's until it is full again and nobody has it any longer; then the key is forgotten, with all that
+    /// was changed. For what is to stay there is [`override_key`](Self::override_key). It takes several times the
+    /// memory of a bucket. If there is no room for the key it is the one that such keys share.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let hosts: Keyed<String> = Keyed::per_second(10);
+    /// hosts.limiter("slow.example").penalize(Duration::from_secs(30)); // it has said `Retry-After: 30`
+    /// assert!(hosts.try_acquire("slow.example").is_err());
+    /// assert!(hosts.try_acquire("fast.example").is_ok());
+    /// # }
+    /// ```
+    pub fn limiter<Q>(&self, key: &Q) -> Arc<RateLimiter>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        match lock(self.shard(hash)).limiter(key, hash, |key| self.hasher.hash_one(key)) {
+            Verdict::Ask(limiter) => limiter,
+            _ => Arc::clone(self.overflow()),
+        }
+    }
+
+    /// Decides, or gives the limiter to ask.
+    #[inline]
+    pub(crate) fn take<Q>(&self, key: &Q, permits: u32, or: Else) -> Verdict
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.hasher.hash_one(key);
+        let verdict = lock(self.shard(hash)).take(key, hash, permits, or, |key| self.hasher.hash_one(key));
+        if let Verdict::Denied(denied) = &verdict {
+            report::refused(Kind::Key, denied);
+        }
+        verdict
+    }
+
+    /// The limiter of all keys for which there is no room.
+    pub(crate) fn overflow(&self) -> &Arc<RateLimiter> {
+        &self.inner().overflow
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard<K>> {
+        let shards = &self.inner().shards;
+        &shards[hash as usize & (shards.len() - 1)]
+    }
+
+    fn inner(&self) -> &Inner<K> {
+        self.inner.get_or_init(|| {
+            let burst = self.burst.unwrap_or(self.rate.permits());
+            let cores = available_parallelism().map_or(1, NonZero::get);
+            let (fewest, most) = KEYS_OF_A_SHARD;
+            let worthwhile = (self.max_keys / fewest).clamp(1, 4 * cores);
+            let count = worthwhile.max(self.max_keys / most).next_power_of_two();
+            let shards = (0..count).map(|_| Mutex::new(Shard::new(self.rate, burst, self.max_keys / count)));
+            Inner { shards: shards.collect(), overflow: Arc::new(RateLimiter::new(self.rate).burst(burst)) }
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K> fmt::Debug for Keyed<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rate, max_keys, .. } = self;
+        f.debug_struct("Keyed").field("rate", rate).field("max_keys", max_keys).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! What a call looks at.
+
+use std::time::Duration;
+
+use evenkeel_testkit::World;
+use proptest::prelude::*;
+use tokio::time::advance;
+
+use super::*;
+
+/// The most keys that a shard is for.
+const KEYS: usize = 16_383;
+
+fn take(shard: &mut Shard<u64>, key: u64) -> Verdict {
+    shard.take(&key, hash(&key), 1, Else::Refuse, hash)
+}
+
+/// Spread over the table, as the upper half says.
+fn hash(key: &u64) -> u64 {
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// However long nothing was asked for, the hand passes over four slots at most.
+    #[test]
+    fn a_call_looks_at_four_slots(
+        permits in 1..=u32::MAX,
+        burst in 1..=u32::MAX,
+        steps in prop::collection::vec(0..50_u32, 1..60),
+    ) {
+        World::run(async |_| {
+            let mut shard = Shard::new(Rate::per_second(permits), burst, KEYS);
+            for (key, step) in steps.into_iter().enumerate() {
+                advance(Duration::from_nanos(1 << step)).await;
+                shard.pace.advance();
+                assert!(shard.keep_up(hash) <= SWEEP);
+                take(&mut shard, key as u64);
+            }
+        });
+    }
+}
+
+/// A key that was full long ago is not taken for one that is full in the future, though readings wrap around.
+#[test]
+fn an_old_key_is_full() {
+    World::run(async |_| {
+        let mut shard = Shard::new(Rate::per_second(1), 4, 2);
+        assert!(matches!(take(&mut shard, 7), Verdict::Granted));
+        // For more than half of the range, in steps of a whole bucket.
+        for _ in 0..40_000 {
+            advance(Duration::from_secs(4)).await;
+            assert!(matches!(take(&mut shard, 8), Verdict::Granted));
+        }
+        assert!((0..4).all(|_| matches!(take(&mut shard, 7), Verdict::Granted)));
+        assert!(matches!(take(&mut shard, 7), Verdict::Denied(_)));
+    });
+}

@@ -1,0 +1,133 @@
+//! Streams at the pace of a limiter.
+//!
+//! ```
+//! use evenkeel_limit::{RateLimiter, stream::throttle};
+//! use futures::StreamExt;
+//! use tokio::time::{Duration, Instant};
+//!
+//! static LIMITER: RateLimiter = RateLimiter::per_second(10).burst(1);
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let start = Instant::now();
+//! let numbers = throttle(futures::stream::iter(0..11), &LIMITER);
+//! assert_eq!(numbers.count().await, 11);
+//! assert_eq!(start.elapsed(), Duration::from_secs(1));
+//! # }
+//! ```
+
+use std::{
+    fmt,
+    ops::Deref,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use futures_core::{FusedStream, Stream};
+use pin_project_lite::pin_project;
+
+use crate::{acquire::Turn, limiter::RateLimiter, turnstile::Request};
+
+/// Lets the items of a stream pass one permit each.
+///
+/// The limiter is a reference or an [`Arc`](std::sync::Arc), and may be shared with others. See the [module](self) for
+/// an example.
+pub fn throttle<S, L>(stream: S, limiter: L) -> Throttled<S, L>
+where
+    S: Stream,
+    L: Deref<Target = RateLimiter> + Clone,
+{
+    throttle_by(stream, limiter, |_| 1)
+}
+
+/// Lets the items of a stream pass for as many permits as each costs: bytes, for example.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{RateLimiter, stream::throttle_by};
+/// use futures::StreamExt;
+/// use tokio::time::{Duration, Instant};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let limiter = RateLimiter::per_second(1000).burst(1).oversize_as_debt();
+/// let chunks = futures::stream::iter([vec![0; 1500], vec![0; 500], vec![0]]);
+/// let start = Instant::now();
+/// assert_eq!(throttle_by(chunks, &limiter, |chunk: &Vec<u8>| chunk.len() as u32).count().await, 3);
+/// assert_eq!(start.elapsed(), Duration::from_secs(2));
+/// # }
+/// ```
+pub fn throttle_by<S, L>(stream: S, limiter: L, cost: fn(&S::Item) -> u32) -> Throttled<S, L>
+where
+    S: Stream,
+    L: Deref<Target = RateLimiter> + Clone,
+{
+    Throttled { stream, limiter, cost, item: None, turn: None }
+}
+
+pin_project! {
+    /// The stream of [`throttle`] and [`throttle_by`].
+    ///
+    /// An item is asked for first and then waits for its permits: a stream that has none takes none. One item waits at
+    /// a time.
+    ///
+    /// # Panics
+    ///
+    /// When polled, if the limiter is closed; if an item costs more than the burst, and may not become
+    /// [debt](RateLimiter::oversize_as_debt); or if it has to wait outside of a tokio runtime with timers.
+    ///
+    /// # Cancel safety
+    ///
+    /// A `next` that is dropped loses nothing: the item goes on waiting where it was. Dropping the stream drops the
+    /// item that waits, and takes no permits for it.
+    #[must_use = "streams do nothing unless polled"]
+    pub struct Throttled<S: Stream, L: Deref<Target = RateLimiter>> {
+        #[pin]
+        stream: S,
+        limiter: L,
+        cost: fn(&S::Item) -> u32,
+        item: Option<S::Item>,
+        turn: Option<Turn<L>>,
+    }
+}
+
+impl<S: Stream, L: Deref<Target = RateLimiter> + Clone> Stream for Throttled<S, L> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let me = self.project();
+        if me.turn.is_none() {
+            let Some(item) = ready!(me.stream.poll_next(cx)) else { return Poll::Ready(None) };
+            let request = Request { permits: (me.cost)(&item), deadline: None, bounded: false };
+            *me.turn = Some(Turn::new(me.limiter.clone(), request));
+            *me.item = Some(item);
+        }
+        if let Some(turn) = me.turn {
+            let decided = ready!(turn.poll(cx));
+            *me.turn = None;
+            if let Err(denied) = decided {
+                panic!("an item of a throttled stream can never pass: {denied}");
+            }
+        }
+        Poll::Ready(me.item.take())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let held = usize::from(self.item.is_some());
+        let (least, most) = self.stream.size_hint();
+        (least.saturating_add(held), most.and_then(|most| most.checked_add(held)))
+    }
+}
+
+impl<S: FusedStream, L: Deref<Target = RateLimiter> + Clone> FusedStream for Throttled<S, L> {
+    fn is_terminated(&self) -> bool {
+        self.item.is_none() && self.stream.is_terminated()
+    }
+}
+
+impl<S: Stream, L: Deref<Target = RateLimiter>> fmt::Debug for Throttled<S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Throttled").field("limiter", &*self.limiter).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! Limits as `tower` layers.
+//!
+//! ```
+//! use evenkeel_limit::{
+//!     ConcurrencyLimiter, Keyed, RateLimiter,
+//!     tower::{ConcurrencyLimitLayer, RateLimitLayer},
+//! };
+//! use std::{io, sync::Arc};
+//! use tower::{Service, ServiceBuilder, ServiceExt};
+//!
+//! struct Request {
+//!     user: String,
+//!     bytes: u32,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let users = Arc::new(Keyed::<String>::per_second(100).burst(1000));
+//! let at_once = Arc::new(ConcurrencyLimiter::new(64));
+//! let mut service = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::keyed(users, |request: &Request| request.user.clone()).cost(|request: &Request| request.bytes).reject())
+//!     .layer(ConcurrencyLimitLayer::new(at_once))
+//!     .service_fn(async |request: Request| io::Result::Ok(request.bytes));
+//!
+//! let mut ask = async |user: &str, bytes| {
+//!     let request = Request { user: user.to_owned(), bytes };
+//!     service.ready().await.unwrap().call(request).await
+//! };
+//! assert_eq!(ask("ann", 800).await.unwrap(), 800);
+//! assert_eq!(ask("ann", 800).await.unwrap_err().to_string(), "limit reached: try again in 6s");
+//! assert_eq!(ask("bob", 800).await.unwrap(), 800);
+//! # }
+//! ```
+//!
+//! Layers, and the services they make, are clones of each other's limiter: make a layer once, and not for each
+//! connection. A request waits for its turn in the future of its call, unless it is to be rejected; it is called on the
+//! service that was ready for it.
+
+mod concurrency;
+mod rate;
+
+use std::{error::Error, fmt, sync::Arc};
+
+pub use self::{
+    concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, ConcurrencyLimited},
+    rate::{RateLimit, RateLimitLayer, RateLimited},
+};
+use crate::denied::Denied;
+
+/// What a request costs, if it is not 1.
+type Cost<Request> = Option<Arc<dyn Fn(&Request) -> u32 + Send + Sync>>;
+
+fn cost_of<Request>(cost: &Cost<Request>, request: &Request) -> u32 {
+    cost.as_ref().map_or(1, |cost| cost(request))
+}
+
+/// Why a call through a limit failed.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{RateLimiter, Reason, tower::LimitError};
+///
+/// let limiter = RateLimiter::per_second(1).start_empty();
+/// let denied = limiter.try_acquire().unwrap_err();
+/// let error: LimitError<std::io::Error> = LimitError::Denied(denied);
+/// assert_eq!(error.to_string(), denied.to_string());
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LimitError<E> {
+    /// The limit refused the request; the service was not called.
+    Denied(Denied),
+    /// The service failed.
+    Service(E),
+}
+
+impl<E: fmt::Display> fmt::Display for LimitError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(denied) => denied.fmt(f),
+            Self::Service(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for LimitError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Denied(_) => None,
+            Self::Service(error) => error.source(),
+        }
+    }
+}

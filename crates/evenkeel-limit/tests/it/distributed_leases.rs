@@ -1,0 +1,441 @@
+//! How many calls there are, who gets what is taken, and what becomes of what is left.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use evenkeel_limit::{
+    Rate, RateLimiter,
+    distributed::{Distributed, MemoryStore},
+};
+use evenkeel_testkit::{World, assert_took, cancel};
+use futures::future::join_all;
+use proptest::prelude::*;
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    distributed::{Fault, Faulty, ms, process, there},
+    distributed_suite::{Clock, suite},
+    instruments::ByHand,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[test]
+fn the_suite_holds_in_this_process() {
+    World::run(async |_| suite(Clock::Exact, |rate, burst| RateLimiter::new(rate).burst(burst)).await);
+}
+
+#[test]
+fn the_suite_holds_in_memory() {
+    World::run(async |_| {
+        suite(Clock::Exact, |rate, burst| Distributed::new(MemoryStore::new(), "", rate).burst(burst)).await;
+    });
+}
+
+#[test]
+fn the_suite_holds_with_leases() {
+    World::run(async |_| {
+        let limit = |rate, burst| Distributed::new(MemoryStore::new(), "", rate).burst(burst).lease(2);
+        suite(Clock::Real(Duration::ZERO), limit).await;
+    });
+}
+
+#[test]
+fn a_lease_is_one_call() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(1000)).lease(64);
+        for _ in 0..640 {
+            assert_took!(quota.acquire(), ms(0)).unwrap();
+        }
+        assert_eq!(store.calls(), [(ms(0), (0, 1, 64)); 10]);
+    });
+}
+
+#[test]
+fn those_who_wait_at_the_same_time_share_a_call() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        store.always(Some(Fault::Slow(ms(5))));
+        let quota = process(&store, Rate::per_second(1000));
+        let all = join_all((0..500).map(|_| quota.acquire()));
+        assert!(assert_took!(all, ms(5)).into_iter().all(|granted| granted.is_ok()));
+        assert_eq!(store.calls(), [(ms(0), (0, 1, 500))]);
+    });
+}
+
+/// One permit and one call for each, in order and on time, and two polls.
+#[test]
+fn a_long_queue_is_served_on_schedule() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(1000)).burst(10);
+        quota.acquire_many(10).await.unwrap();
+        let (start, order) = (Instant::now(), Mutex::new(vec![]));
+        join_all((0..3_000).map(async |who| {
+            quota.acquire().await.unwrap();
+            order.lock().unwrap().push((who, start.elapsed()));
+        }))
+        .await;
+        let expected: Vec<_> = (0..3_000).map(|who| (who, ms(who + 1))).collect();
+        assert_eq!(order.into_inner().unwrap(), expected);
+    });
+}
+
+#[test]
+fn what_is_left_of_a_lease_goes_back_after_a_second() {
+    World::run(async |_| {
+        let (store, rate) = (Faulty::new(), Rate::every(DAY));
+        let quota = process(&store, rate).burst(50).lease(10);
+        quota.acquire_many(3).await.unwrap();
+        sleep(ms(600)).await;
+        quota.acquire_many(2).await.unwrap();
+        assert_eq!(there(&store, rate, 50).await, 40);
+        sleep(ms(399)).await;
+        assert_eq!(quota.snapshot().leased, 5);
+        sleep(ms(2)).await;
+        assert_eq!(quota.snapshot().leased, 0);
+        assert_eq!(store.calls(), [(ms(0), (0, 1, 10)), (ms(1000), (5, 0, 0))]);
+        assert_eq!(there(&store, rate, 50).await, 5);
+    });
+}
+
+#[test]
+fn closing_gives_back_and_dropping_does_not() {
+    World::run(async |_| {
+        for close in [true, false] {
+            let (store, rate) = (Faulty::new(), Rate::every(DAY));
+            let quota = process(&store, rate).burst(50).lease(10);
+            quota.acquire().await.unwrap();
+            if close {
+                assert_took!(quota.close(), ms(0));
+            }
+            drop(quota);
+            sleep(2 * SECOND).await;
+            assert_eq!(there(&store, rate, 50).await, if close { 49 } else { 40 });
+        }
+    });
+}
+
+#[test]
+fn closing_waits_for_a_call_and_gives_back_what_it_brings() {
+    World::run(async |_| {
+        let (store, rate) = (Faulty::new(), Rate::every(DAY));
+        store.always(Some(Fault::Slow(ms(5))));
+        let quota = process(&store, rate).burst(50).lease(10);
+        let mut waiting = ByHand::queued(quota.acquire());
+        yield_now().await;
+        assert_took!(quota.close(), ms(10));
+        assert!(waiting.poll().is_ready());
+        assert_eq!(there(&store, rate, 50).await, 50);
+        // At a store that hangs it takes the time-out.
+        store.always(Some(Fault::Hang));
+        let quota = process(&store, rate).timeout(ms(30));
+        let waiting = ByHand::queued(quota.acquire());
+        yield_now().await;
+        drop(waiting);
+        assert_took!(quota.close(), ms(30));
+    });
+}
+
+/// Many who are refused cost one call, until a permit is due.
+#[test]
+fn an_empty_bucket_is_not_asked_in_vain() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(10)).burst(1);
+        let start = Instant::now();
+        let mut granted = vec![];
+        while start.elapsed() < ms(250) {
+            match quota.try_acquire().await {
+                Ok(()) => granted.push(start.elapsed()),
+                Err(error) => {
+                    let left = ms(100 * granted.len() as u64) - start.elapsed();
+                    assert_eq!(error.retry_after(), Some(left));
+                }
+            }
+            sleep(ms(1)).await;
+        }
+        assert_eq!(granted, [ms(0), ms(100), ms(200)]);
+        assert_eq!(store.times(), [0, 1, 100, 101, 200, 201]);
+    });
+}
+
+/// Another process gives permits back long before any would be earned.
+#[test]
+fn what_others_give_back_is_noticed_within_a_second() {
+    World::run(async |_| {
+        let (store, rate) = (Faulty::new(), Rate::every(DAY));
+        let (one, two) = (process(&store, rate).burst(5), process(&store, rate).burst(5));
+        one.acquire_many(5).await.unwrap();
+        let waits = async { timeout(10 * SECOND, two.acquire_many(2)).await };
+        let gives = async {
+            sleep(ms(1300)).await;
+            one.refund(4);
+            one.close().await;
+        };
+        let (got, ()) = assert_took!(async { tokio::join!(waits, gives) }, 2 * SECOND);
+        assert!(got.unwrap().is_ok());
+        assert_eq!(there(&store, rate, 5).await, 2);
+    });
+}
+
+/// Not more than a call in ten milliseconds for each process, though permits come each millisecond; and none is lost.
+#[test]
+fn with_leases_an_empty_bucket_is_asked_less_often() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(1000)).burst(100).lease(50);
+        quota.acquire_many(100).await.unwrap();
+        let work = async {
+            for _ in 0..2_000 {
+                quota.acquire().await.unwrap();
+            }
+        };
+        assert_took!(work, 2 * SECOND);
+        assert!(store.calls().len() <= 205, "{}", store.calls().len());
+    });
+}
+
+/// Those who do not wait are told at once if others wait, and else when there is an answer; each by its own size.
+#[test]
+fn tries_at_the_same_time_are_answered_by_one_call() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(10)).burst(8);
+        store.always(Some(Fault::Slow(ms(5))));
+        let tries = [5, 4, 2, 2].map(|permits| quota.try_acquire_many(permits));
+        let results = assert_took!(join_all(tries), ms(10));
+        let waits: Vec<_> =
+            results.into_iter().map(|got| got.err().and_then(|error| error.retry_after())).collect();
+        assert_eq!(waits, [None, Some(ms(95)), None, Some(ms(95))]);
+        let calls: Vec<_> = store.calls().into_iter().map(|call| call.1).collect();
+        assert_eq!(calls, [(0, 5, 8), (0, 1, 5)]);
+    });
+}
+
+#[test]
+fn a_try_behind_those_who_wait_is_refused_at_once() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(10)).burst(8);
+        quota.acquire_many(8).await.unwrap();
+        let mut waiting = Box::pin(quota.acquire_many(5));
+        assert!(timeout(ms(30), &mut waiting).await.is_err());
+        let calls = store.calls().len();
+        let error = assert_took!(quota.try_acquire_many(2), ms(0)).unwrap_err();
+        assert_eq!(error.retry_after(), Some(ms(670)));
+        assert_eq!(store.calls().len(), calls);
+        assert_took!(waiting, ms(470)).unwrap();
+    });
+}
+
+/// A hundred permits are collected in ten calls, and there at the very millisecond.
+#[test]
+fn a_large_request_is_collected_in_few_calls() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(100));
+        quota.acquire_many(100).await.unwrap();
+        assert_took!(quota.acquire_many(100), SECOND).unwrap();
+        assert!(store.calls().len() <= 10, "{:?}", store.calls());
+    });
+}
+
+/// When a large one leaves the next call comes sooner.
+#[test]
+fn those_behind_one_who_leaves_move_up() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::per_second(10)).burst(8);
+        quota.acquire_many(8).await.unwrap();
+        let large = async { timeout(ms(50), quota.acquire_many(8)).await.is_err() };
+        let (left, small) = assert_took!(async { tokio::join!(large, quota.acquire()) }, ms(100));
+        assert!(left && small.is_ok());
+    });
+}
+
+/// A large request collects what it needs against many small ones of another process, in few calls.
+#[test]
+fn a_large_request_is_not_starved() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        let (large, small) = (process(&store, Rate::per_second(100)), process(&store, Rate::per_second(100)));
+        small.acquire_many(100).await.unwrap();
+        let small = async {
+            loop {
+                small.acquire().await.unwrap();
+            }
+        };
+        let large = timeout(60 * SECOND, large.acquire_many(100));
+        tokio::select! { got = large => got.unwrap().unwrap(), () = small => {} }
+    });
+}
+
+/// Nothing is lost: what is there and what was granted are the burst, wherever it is cut.
+#[test]
+fn cuts_lose_nothing() {
+    let setup = async || {
+        let store = Faulty::new();
+        store.always(Some(Fault::Slow(ms(5))));
+        let quota = process(&store, Rate::every(DAY)).burst(10).lease(2);
+        let shared = Arc::new((quota, Arc::clone(&store)));
+        let other = Arc::clone(&shared);
+        // Another waits, too.
+        tokio::spawn(async move { other.0.acquire().await });
+        yield_now().await;
+        shared
+    };
+    let all_there = async |shared: Arc<(Distributed, Arc<Faulty>)>| {
+        let (quota, store) = &*shared;
+        sleep(2 * SECOND).await;
+        let snapshot = quota.snapshot();
+        assert_eq!((snapshot.waiting, snapshot.leased), (0, 0));
+        store.always(None);
+        // A permit is 1 day; less than a tenth of one was earned meanwhile.
+        assert_eq!(there(store, Rate::every(DAY), 10).await, 9 - (snapshot.granted as u32 - 1) * 3);
+    };
+    let many = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.acquire_many(3).await.unwrap();
+    assert_eq!(cancel::every_point(setup, many, all_there).points(), 1);
+    let tries = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.try_acquire_many(3).await.unwrap();
+    assert_eq!(cancel::every_point(setup, tries, all_there).points(), 1);
+}
+
+/// It is closed wherever that is cut, and nothing is kept.
+#[test]
+fn close_is_done_when_it_is_begun() {
+    let setup = async || {
+        let store = Faulty::new();
+        let quota = process(&store, Rate::every(DAY)).burst(10).lease(5);
+        quota.acquire().await.unwrap();
+        store.always(Some(Fault::Slow(ms(5))));
+        Arc::new((quota, store))
+    };
+    let close = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.close().await;
+    let cuts = cancel::every_point(setup, close, async |shared| {
+        sleep(SECOND).await;
+        let (quota, store) = &*shared;
+        assert_eq!(quota.snapshot().leased, 0);
+        store.always(None);
+        assert_eq!(there(store, Rate::every(DAY), 10).await, 9);
+    });
+    assert_eq!(cuts.points(), 1);
+}
+
+/// Waiting for permits, at a store that hangs, and for a share.
+#[test]
+fn cuts_leave_the_way_free() {
+    use evenkeel_limit::distributed::OnFailure;
+    for fault in [None, Some(Fault::Hang)] {
+        let setup = move || async move {
+            let store = Faulty::new();
+            let quota = process(&store, Rate::per_second(10)).burst(1).on_failure(OnFailure::LocalShare(2));
+            quota.acquire().await.unwrap();
+            store.always(fault);
+            Arc::new((quota, store))
+        };
+        let acquire = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.acquire().await.unwrap();
+        let cuts = cancel::every_point(setup, acquire, async |shared| {
+            shared.1.always(None);
+            sleep(2 * SECOND).await;
+            assert_eq!(shared.0.snapshot().waiting, 0);
+            // It may end the outage.
+            shared.0.acquire().await.unwrap();
+            sleep(2 * SECOND).await;
+            assert_took!(shared.0.acquire(), ms(0)).unwrap();
+            assert_took!(shared.0.acquire(), ms(100)).unwrap();
+        });
+        assert_eq!(cuts.points(), if fault.is_none() { 1 } else { 2 });
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Sleep(u64),
+    Acquire(usize, u32),
+    Try(usize, u32),
+    /// Waits so long, and leaves.
+    Leave(usize, u32, u64),
+    Refund(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (process, permits) = (0..3_usize, 1..6_u32);
+    prop_oneof![
+        2 => (1..80_u64).prop_map(Step::Sleep),
+        4 => (process.clone(), permits.clone()).prop_map(|(who, n)| Step::Acquire(who, n)),
+        3 => (process.clone(), permits.clone()).prop_map(|(who, n)| Step::Try(who, n)),
+        2 => (process.clone(), permits, 0..60_u64).prop_map(|(who, n, time)| Step::Leave(who, n, time)),
+        1 => process.prop_map(Step::Refund),
+    ]
+}
+
+/// In no stretch of time is more used than the burst, what the rate gives, and what was in hand before: a lease or what
+/// somebody collected.
+async fn windows(lease: u32, latency: Option<u64>, steps: Vec<Step>) {
+    let store = Faulty::new();
+    store.always(latency.map(|time| Fault::Slow(ms(time))));
+    let quota = || process(&store, Rate::per_second(100)).burst(8).lease(lease);
+    let quotas = [quota(), quota(), quota()];
+    let (start, used) = (Instant::now(), Mutex::new(vec![]));
+    let note = |permits| used.lock().unwrap().push((start.elapsed(), i64::from(permits)));
+    for step in steps {
+        match step {
+            Step::Sleep(time) => sleep(ms(time)).await,
+            Step::Acquire(who, permits) => {
+                quotas[who].acquire_many(permits).await.unwrap();
+                note(permits as i32);
+            }
+            Step::Try(who, permits) => {
+                if quotas[who].try_acquire_many(permits).await.is_ok() {
+                    note(permits as i32);
+                }
+            }
+            Step::Leave(who, permits, time) => {
+                if timeout(ms(time), quotas[who].acquire_many(permits)).await.is_ok() {
+                    note(permits as i32);
+                }
+            }
+            Step::Refund(who) => {
+                if quotas[who].acquire().await.is_ok() {
+                    quotas[who].refund(1);
+                }
+            }
+        }
+    }
+    let used = used.into_inner().unwrap();
+    let hands = 3 * i64::from(lease.max(5));
+    for (first, (from, _)) in used.iter().enumerate() {
+        let mut sum = 0;
+        for (until, permits) in &used[first..] {
+            sum += permits;
+            let rate = (*until - *from).as_millis() as i64 / 10;
+            assert!(sum <= 8 + rate + hands, "{sum} from {from:?} until {until:?}");
+        }
+    }
+    // From the beginning nothing was in hand.
+    let mut sum = 0;
+    for (until, permits) in used {
+        sum += permits;
+        assert!(sum <= 8 + until.as_millis() as i64 / 10, "{sum} until {until:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn three_processes_keep_to_one_quota(
+        lease in 1..10_u32,
+        latency in prop::option::of(1..20_u64),
+        steps in prop::collection::vec(step(), 1..40),
+    ) {
+        World::run(|_| windows(lease, latency, steps));
+    }
+}

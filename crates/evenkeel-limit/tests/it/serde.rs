@@ -1,0 +1,78 @@
+//! Limits from configuration files.
+
+use std::time::Duration;
+
+use evenkeel_limit::{Adaptive, ConcurrencyLimiter, InvalidRate, Keyed, Rate, RateLimiter};
+use proptest::prelude::*;
+use serde_json::{from_str, to_string};
+
+#[test]
+fn a_limiter_is_read_from_a_configuration() {
+    let limiter: RateLimiter = from_str(
+        r#"{
+            "rate": {"permits": 600, "per": "1m"}, "burst": 30, "start_empty": true, "fast": true,
+            "oversize_as_debt": true, "max_waiters": 7
+        }"#,
+    )
+    .unwrap();
+    let expected = RateLimiter::new(Rate::per(600, Duration::from_secs(60))).burst(30).start_empty();
+    let (got, expected) = (limiter.snapshot(), expected.snapshot());
+    assert_eq!((got.rate, got.burst, got.available), (expected.rate, 30, 0));
+
+    let limiter: RateLimiter = from_str(r#"{"rate": {"permits": 10, "per": "1s"}}"#).unwrap();
+    assert_eq!((limiter.snapshot().burst, limiter.snapshot().available), (10, 10), "the defaults");
+
+    let keyed: Keyed<u8> =
+        from_str(r#"{"rate": {"permits": 1, "per": "1h"}, "burst": 2, "max_keys": 1}"#).unwrap();
+    assert_eq!([1, 1, 1].map(|key| keyed.try_acquire(&key).is_ok()), [true, true, false]);
+}
+
+#[test]
+fn a_concurrency_limit_is_a_number_or_adapts() {
+    let limit = |text| from_str::<ConcurrencyLimiter>(text).unwrap().snapshot().limit;
+    assert_eq!(limit(r#"{"limit": 5, "max_waiters": 10}"#), 5);
+    assert_eq!(limit(r#"{"limit": {"gradient": {"min": 2, "max": 100, "initial": 20}}}"#), 20);
+    assert_eq!(limit(r#"{"limit": {"aimd": {"min": 2, "max": 100}}}"#), 2);
+}
+
+#[test]
+fn a_bad_configuration_is_an_error_that_says_why() {
+    let rate = |text| from_str::<Rate>(text).unwrap_err().to_string();
+    assert!(rate(r#"{"permits": 0, "per": "1s"}"#).starts_with(&InvalidRate::ZeroPermits.to_string()));
+    assert!(rate(r#"{"permits": 1, "per": "0s"}"#).starts_with(&InvalidRate::ZeroTime.to_string()));
+    assert!(rate(r#"{"permits": 1, "per": "1000years"}"#).starts_with(&InvalidRate::TimeTooLong.to_string()));
+    assert!(rate(r#"{"permits": 1, "per": "1s", "burst": 1}"#).contains("unknown field"));
+    assert!(rate(r#"{"permits": 1, "per": "now"}"#).contains("expected number"));
+
+    let limiter = |rest: &str| {
+        let text = format!(r#"{{"rate": {{"permits": 1, "per": "1s"}}, {rest}}}"#);
+        from_str::<RateLimiter>(&text).unwrap_err().to_string()
+    };
+    assert!(limiter(r#""burst": 0"#).starts_with("a burst of zero permits"));
+    assert!(limiter(r#""max_waiters": 0"#).starts_with("a queue for zero waiters"));
+    assert!(limiter(r#""bursts": 1"#).contains("unknown field"));
+    assert!(from_str::<RateLimiter>("{}").unwrap_err().to_string().contains("missing field `rate`"));
+
+    let keyed = |rest: &str| {
+        let text = format!(r#"{{"rate": {{"permits": 1, "per": "1s"}}, {rest}}}"#);
+        from_str::<Keyed<u8>>(&text).unwrap_err().to_string()
+    };
+    assert!(keyed(r#""burst": 0"#).starts_with("a burst of zero permits"));
+    assert!(keyed(r#""max_keys": 0"#).starts_with("room for zero keys"));
+
+    let concurrency = |text| from_str::<ConcurrencyLimiter>(text).unwrap_err().to_string();
+    assert!(concurrency(r#"{"limit": 0}"#).starts_with("a limit of zero permits"));
+    assert!(concurrency(r#"{"limit": 1, "max_waiters": 0}"#).starts_with("a queue for zero waiters"));
+    let adaptive = |text| from_str::<Adaptive>(text).unwrap_err().to_string();
+    assert!(adaptive(r#"{"aimd": {"min": 0, "max": 1}}"#).starts_with("a limit from zero"));
+    assert!(adaptive(r#"{"aimd": {"min": 3, "max": 2}}"#).starts_with("a limit from more than to"));
+    assert!(adaptive(r#"{"gradient": {"min": 1, "max": 2, "initial": 3}}"#).starts_with("an initial limit"));
+}
+
+proptest! {
+    #[test]
+    fn a_rate_is_read_back(permits in 1..=u32::MAX, nanos in 1..=u64::MAX) {
+        let rate = Rate::per(permits, Duration::from_nanos(nanos));
+        prop_assert_eq!(from_str::<Rate>(&to_string(&rate).unwrap()).unwrap(), rate);
+    }
+}

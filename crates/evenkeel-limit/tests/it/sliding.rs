@@ -1,0 +1,220 @@
+//! The sliding window: never more than its number in any stretch of its time, and never less than it could be.
+
+use std::{cell::RefCell, sync::Arc, task::Poll, time::Duration};
+
+use evenkeel_limit::{Rate, RateLimiter, Reason};
+use evenkeel_testkit::{World, assert_took, cancel};
+use proptest::prelude::*;
+use tokio::time::{Instant, advance, sleep};
+
+use crate::instruments::ByHand;
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// When permits were granted, one by one.
+#[derive(Default)]
+struct Log(RefCell<Vec<u128>>);
+
+impl Log {
+    fn add(&self, at: u128, permits: u32) {
+        self.0.borrow_mut().extend((0..permits).map(|_| at));
+    }
+
+    fn since(&self, at: u128) -> usize {
+        self.0.borrow().iter().filter(|&&granted| granted > at || at == 0).count()
+    }
+
+    fn assert_every_window(&self, permits: u32, time: u128) {
+        let log = self.0.borrow();
+        assert!(log.is_sorted());
+        for pair in log.windows(permits as usize + 1) {
+            assert!(pair[permits as usize] - pair[0] >= time, "{pair:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Up to so many grants it is exact.
+    #[test]
+    fn grants_what_a_log_would(
+        permits in 1..20_u32,
+        time in 1..2000_u64,
+        steps in prop::collection::vec((0..1000_u64, 0..8_u32), 1..80),
+    ) {
+        World::run(async |_| {
+            let limiter = RateLimiter::sliding(Rate::per(permits, ms(time)));
+            let (start, log, time) = (Instant::now() - ms(1), Log::default(), u128::from(time) * 1_000_000);
+            for (step, n) in steps {
+                advance(Duration::from_micros(step * step)).await;
+                let now = start.elapsed().as_nanos();
+                let used = log.since(now.saturating_sub(time)) as u32;
+                assert_eq!(limiter.snapshot().available, permits - used);
+                let granted = limiter.try_acquire_many(n);
+                assert_eq!(granted.is_ok(), used + n <= permits);
+                match granted {
+                    Ok(()) => log.add(now, n),
+                    Err(denied) if n <= permits => {
+                        let wait = denied.retry_after.unwrap();
+                        let then = now + wait.as_nanos();
+                        let fits = |at: u128| log.since(at.saturating_sub(time)) as u32 + n <= permits;
+                        assert!(fits(then) && !fits(then - 1));
+                    }
+                    Err(denied) => assert_eq!(denied.reason, Reason::NeverFits),
+                }
+            }
+            log.assert_every_window(permits, time);
+        });
+    }
+
+    /// When a turn comes is known beforehand, behind others of any size, and it comes then.
+    #[test]
+    fn turns_come_when_it_was_said(
+        permits in 1..8_u32,
+        requests in prop::collection::vec((1..8_u32, 0..120_u64), 1..30),
+    ) {
+        World::run(async |_| {
+            let limiter = Arc::new(RateLimiter::sliding(Rate::per(permits, ms(100))));
+            let (start, log, mut tasks) = (Instant::now(), Log::default(), vec![]);
+            for (n, pause) in requests {
+                let n = n.min(permits);
+                sleep(ms(pause)).await;
+                let Err(denied) = limiter.try_acquire_many(n) else {
+                    log.add(start.elapsed().as_nanos(), n);
+                    continue;
+                };
+                let wait = denied.retry_after.unwrap();
+                let early = Instant::now() + wait - Duration::from_nanos(1);
+                assert_eq!(limiter.acquire_many(n).by(early).await.unwrap_err().reason, Reason::Deadline);
+                let (expected, deadline) = (start.elapsed() + wait, Instant::now() + wait);
+                let limiter = Arc::clone(&limiter);
+                tasks.push((tokio::spawn(async move {
+                    limiter.acquire_many(n).by(deadline).await.unwrap();
+                    start.elapsed()
+                }), expected, n));
+                tokio::task::yield_now().await;
+            }
+            for (task, expected, n) in tasks {
+                let came = task.await.unwrap();
+                assert_eq!(came, expected);
+                log.add(came.as_nanos(), n);
+            }
+            log.0.borrow_mut().sort_unstable();
+            log.assert_every_window(permits, 100_000_000);
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// More grants than are remembered one by one.
+    #[test]
+    fn never_grants_more(
+        permits in 1100..2000_u32,
+        steps in prop::collection::vec((0..1000_u64, 0..200_u32), 30),
+    ) {
+        World::run(async |_| {
+            let limiter = RateLimiter::sliding(Rate::per(permits, ms(500)));
+            let (start, log) = (Instant::now(), Log::default());
+            for (step, n) in steps {
+                advance(Duration::from_micros(step * 10)).await;
+                for _ in 0..n {
+                    advance(Duration::from_micros(7)).await;
+                    let now = start.elapsed().as_nanos();
+                    match limiter.try_acquire() {
+                        Ok(()) => log.add(now, 1),
+                        // So much later than it could be.
+                        Err(_) => assert!(log.since(now.saturating_sub(500_000_000 + 500_000)) as u32 >= permits),
+                    }
+                }
+            }
+            log.assert_every_window(permits, 500_000_000);
+        });
+    }
+}
+
+#[test]
+fn a_burst_comes_back_a_window_later() {
+    World::run(async |_| {
+        let limiter = RateLimiter::sliding(Rate::per(3, ms(100)));
+        let start = Instant::now();
+        for turn in 0..9 {
+            limiter.acquire().await;
+            assert_eq!(start.elapsed(), ms(turn / 3 * 100));
+        }
+        assert_eq!(limiter.snapshot().full_in, ms(100));
+        assert_eq!(limiter.try_acquire_many(4).unwrap_err().reason, Reason::NeverFits);
+    });
+}
+
+#[test]
+fn it_can_start_empty_and_be_changed() {
+    World::run(async |_| {
+        let limiter = RateLimiter::sliding(Rate::per(3, ms(100))).start_empty();
+        assert_took!(limiter.acquire(), ms(100));
+        limiter.set_rate(Rate::per(5, ms(1000)));
+        assert_eq!((limiter.snapshot().burst, limiter.snapshot().available), (5, 4));
+        limiter.set_burst(1);
+        assert_took!(limiter.acquire(), ms(1000));
+        limiter.set_rate(Rate::per(5, ms(10)));
+        assert_eq!(limiter.snapshot().burst, 1, "it was set");
+    });
+}
+
+#[test]
+fn a_pause_lets_one_through_afterwards() {
+    World::run(async |_| {
+        let limiter = RateLimiter::sliding(Rate::per(3, ms(100)));
+        limiter.penalize(ms(200));
+        limiter.penalize(ms(300));
+        limiter.penalize(ms(50));
+        assert_eq!(limiter.snapshot().available, 0);
+        assert_took!(limiter.acquire(), ms(300));
+        assert_took!(limiter.acquire_many(2), ms(100)).unwrap();
+        assert_took!(limiter.acquire(), ms(0));
+    });
+}
+
+#[test]
+fn what_comes_back_are_the_earliest_permits() {
+    World::run(async |_| {
+        let limiter = RateLimiter::sliding(Rate::per(2, ms(100)));
+        limiter.try_acquire().unwrap();
+        advance(ms(60)).await;
+        limiter.try_acquire().unwrap();
+        limiter.refund(1);
+        assert_eq!(limiter.snapshot().available, 1);
+        limiter.try_acquire().unwrap();
+        assert_eq!(limiter.try_acquire().unwrap_err().retry_after, Some(ms(100)));
+        limiter.refund(u32::MAX);
+        assert_eq!(limiter.snapshot().available, 2);
+    });
+}
+
+#[test]
+fn dropping_a_waiter_lets_the_others_move_up() {
+    let contended = async || {
+        let limiter = Arc::new(RateLimiter::sliding(Rate::per(1, ms(100))));
+        limiter.acquire().await;
+        limiter
+    };
+    let acquire = async |limiter: Arc<RateLimiter>| limiter.acquire().await;
+    let as_if_new = async |limiter: Arc<RateLimiter>| {
+        assert_eq!((limiter.snapshot().available, limiter.snapshot().waiting), (1, 0));
+    };
+    assert_eq!(cancel::every_point(contended, acquire, as_if_new).points(), 1);
+    World::run(async |_| {
+        let limiter = RateLimiter::sliding(Rate::per(2, ms(100)));
+        limiter.try_acquire_many(2).unwrap();
+        let (big, mut small) = (ByHand::queued(limiter.acquire_many(2)), ByHand::queued(limiter.acquire()));
+        assert_eq!(limiter.try_acquire().unwrap_err().retry_after, Some(ms(200)));
+        drop(big);
+        sleep(ms(100)).await;
+        assert_eq!((small.wakes(), small.poll()), (1, Poll::Ready(())));
+        assert!(limiter.try_acquire().is_ok());
+    });
+}

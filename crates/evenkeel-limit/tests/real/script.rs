@@ -1,0 +1,91 @@
+//! The script, on a clock of the test's, against exact numbers.
+
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+use redis::{Script, aio::ConnectionManager};
+
+use crate::redis::{connect, key, run};
+
+/// A bucket in whole numbers that do not overflow.
+#[derive(Clone, Copy, Debug)]
+struct Model {
+    speed: i128,
+    cost: i128,
+    depth: i128,
+    missing: i128,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    micros: u64,
+    returned: u32,
+    least: u32,
+    most: u32,
+}
+
+impl Model {
+    fn take(&mut self, step: Step) -> (u32, u64) {
+        let Step { micros, returned, least, most } = step;
+        let came = i128::from(micros) * self.speed + i128::from(returned) * self.cost;
+        self.missing = (self.missing - came).max(0);
+        let there = (self.depth - self.missing) / self.cost;
+        let granted = if there < least.into() { 0 } else { there.min(most.into()) };
+        self.missing += granted * self.cost;
+        (granted as u32, ((self.missing + self.speed - 1) / self.speed) as u64)
+    }
+}
+
+/// Buckets up to the deepest that a `double` can count.
+fn bucket() -> impl Strategy<Value = Model> {
+    (0..42_u32, 0..42_u32, 0..33_u32, any::<[u64; 3]>()).prop_filter_map("too deep", |(a, b, c, random)| {
+        let [speed, cost, burst] = [(a, 0), (b, 1), (c, 2)]
+            .map(|(bits, which): (u32, usize)| i128::from((1 << bits) + random[which] % (1 << bits)));
+        let depth = cost * burst;
+        (depth <= 1 << 52 && burst <= u32::MAX.into()).then_some(Model { speed, cost, depth, missing: 0 })
+    })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let number = || (0..33_u32, any::<u32>()).prop_map(|(bits, n)| (u64::from(n) & ((1 << bits) - 1)) as u32);
+    let step = (0..48_u32, any::<u64>(), number(), number(), number(), 0..4_u32);
+    prop::collection::vec(
+        step.prop_map(|(bits, micros, returned, least, more, kind)| Step {
+            micros: micros & ((1 << bits) - 1),
+            returned: if kind == 0 { returned } else { 0 },
+            least: if kind == 1 { least } else { 1 },
+            most: least.saturating_add(more),
+        }),
+        1..20,
+    )
+}
+
+async fn compare(redis: &ConnectionManager, mut model: Model, steps: Vec<Step>) {
+    let text = include_str!("../../src/distributed/take.lua");
+    let clocked = text.replace("redis.call('TIME')", "{ ARGV[7], ARGV[8] }");
+    // The server lets go of a key by a clock of its own.
+    let kept = clocked.replace("/ 1000) + 1", "/ 1000) + 60000");
+    assert!(text != clocked && clocked != kept);
+    let (script, key) = (Script::new(&kept), key());
+    let mut now = 1_700_000_000_000_000_u64;
+    for step in steps {
+        now += step.micros;
+        let mut call = script.key(&key);
+        call.arg(model.speed as u64).arg(model.cost as u64).arg(model.depth as u64);
+        call.arg(step.returned).arg(step.least).arg(step.most);
+        call.arg(now / 1_000_000).arg(now % 1_000_000);
+        let got: (u32, u64) = call.invoke_async(&mut redis.clone()).await.unwrap();
+        assert_eq!(got, model.take(step), "{step:?} of {model:?}");
+    }
+}
+
+#[test]
+#[ignore = "real tier"]
+fn the_script_counts_exactly() {
+    run(async |url| {
+        let redis = connect(&url);
+        let mut runner = TestRunner::default();
+        for _ in 0..500 {
+            let draw = (bucket(), steps()).new_tree(&mut runner).unwrap().current();
+            compare(&redis, draw.0, draw.1).await;
+        }
+    });
+}

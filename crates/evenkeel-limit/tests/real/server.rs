@@ -1,0 +1,107 @@
+//! Servers of the tests' own, which may be killed and paused.
+
+use std::{
+    env, fs,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    time::Duration,
+};
+
+use redis::{Client, cmd};
+use tokio::time::sleep;
+
+/// A server that ends when this is dropped.
+pub(crate) struct Server {
+    program: PathBuf,
+    dir: PathBuf,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// None without the program of the server that there is.
+    pub(crate) async fn start(url: &str) -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("evenkeel-limit-{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
+        let program = program(url).await?;
+        let dir = env::temp_dir().join(name);
+        fs::create_dir(&dir).unwrap();
+        let mut server = Self { program, dir, child: None };
+        server.restart().await;
+        Some(server)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        let mut server = Command::new(&self.program);
+        server.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(self.socket());
+        server.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Ok(libraries) = env::join_paths(libraries(&self.program)) {
+            server.env("LD_LIBRARY_PATH", libraries);
+        }
+        self.child = Some(server.spawn().unwrap());
+        for _ in 0..500 {
+            if UnixStream::connect(self.socket()).is_ok() {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the server does not start");
+    }
+
+    /// With all that it knows.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// It takes connections and answers nothing.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id();
+        let kill = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
+        assert!(kill.unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        // What is left goes with the machine's temporary files.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The program that the server at this URL says it is, if it runs here.
+async fn program(url: &str) -> Option<PathBuf> {
+    let mut connection = Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let info: String = cmd("INFO").arg("server").query_async(&mut connection).await.unwrap();
+    let program = PathBuf::from(info.lines().find_map(|line| line.strip_prefix("executable:"))?.trim());
+    program.is_file().then_some(program)
+}
+
+/// Where the libraries are that were unpacked together with a program.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let below = |root: &Path| fs::read_dir(root.join("lib")).into_iter().flatten().flatten();
+    let roots = program.ancestors().skip(2).take(2);
+    let is_of_this_machine = |path: &PathBuf| path.to_string_lossy().contains("-linux-");
+    roots.flat_map(below).map(|entry| entry.path()).filter(is_of_this_machine).collect()
+}

@@ -1,0 +1,127 @@
+//! What holds for every limit, with Redis.
+
+#[path = "../it/distributed_suite.rs"]
+mod distributed_suite;
+
+use std::time::Duration;
+
+use evenkeel_limit::{
+    Rate, Reason,
+    distributed::{Distributed, Error},
+};
+use futures::future::join_all;
+use redis::{aio::ConnectionManager, cmd};
+
+use self::distributed_suite::{Clock, suite};
+use crate::redis::{connect, key, run, run_alone};
+
+/// A machine that is busy is not a server that is down.
+fn patient(redis: ConnectionManager, key: impl Into<String>, rate: Rate) -> Distributed {
+    Distributed::new(redis, key, rate).timeout(Duration::from_secs(5))
+}
+
+/// The server's clock and ours may run apart by so much in a test.
+const APART: Duration = Duration::from_millis(3);
+
+#[test]
+#[ignore = "real tier"]
+fn the_suite_holds_with_redis() {
+    run(async |url| {
+        let redis = connect(&url);
+        let limit = |rate, burst| patient(redis.clone(), key(), rate).burst(burst);
+        suite(Clock::Real(APART), limit).await;
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn the_suite_holds_with_redis_and_leases() {
+    run(async |url| {
+        let redis = connect(&url);
+        let limit = |rate, burst| patient(redis.clone(), key(), rate).burst(burst).lease(2);
+        suite(Clock::Real(APART), limit).await;
+    });
+}
+
+/// Eight that ask at the same time on connections of their own get what there is, to the permit.
+#[test]
+#[ignore = "real tier"]
+fn those_who_ask_at_the_same_time_share() {
+    run(async |url| {
+        let (key, rate) = (key(), Rate::every(Duration::from_secs(3600)));
+        let all = join_all((0..8).map(async |_| {
+            let quota = patient(connect(&url), &key, rate).burst(100);
+            let mut granted = 0;
+            while quota.try_acquire().await.is_ok() {
+                granted += 1;
+            }
+            granted
+        }));
+        assert_eq!(all.await.into_iter().sum::<u32>(), 100);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_script_that_the_server_has_forgotten_is_loaded_again() {
+    run_alone(async |server| {
+        let redis = connect(&server.url());
+        let quota = patient(redis.clone(), key(), Rate::per_second(1)).burst(3);
+        for _ in 0..3 {
+            assert!(quota.acquire().await.is_ok());
+            cmd("SCRIPT").arg("FLUSH").exec_async(&mut redis.clone()).await.unwrap();
+        }
+        assert_eq!(quota.snapshot().failures, 0);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_key_lives_until_its_bucket_is_full() {
+    run(async |url| {
+        let (redis, key) = (connect(&url), key());
+        let quota = patient(redis.clone(), &key, Rate::per_second(1)).burst(100);
+        let lives = async || -> i64 { cmd("PTTL").arg(&key).query_async(&mut redis.clone()).await.unwrap() };
+        assert_eq!(lives().await, -2);
+        quota.acquire_many(10).await.unwrap();
+        assert!((5_000..=10_002).contains(&lives().await));
+        quota.refund(10);
+        quota.close().await;
+        assert!((-2..=500).contains(&lives().await));
+    });
+}
+
+/// A key that holds something else is an error, and says so.
+#[test]
+#[ignore = "real tier"]
+fn what_redis_says_is_the_cause() {
+    run(async |url| {
+        let (redis, key) = (connect(&url), key());
+        cmd("LPUSH").arg(&key).arg("x").exec_async(&mut redis.clone()).await.unwrap();
+        let error = patient(redis.clone(), &key, Rate::per_second(1)).acquire().await.unwrap_err();
+        cmd("DEL").arg(&key).exec_async(&mut redis.clone()).await.unwrap();
+        let Error::Unavailable { cause, .. } = error else { panic!("{error:?}") };
+        assert!(cause.to_string().contains("WRONGTYPE"), "{cause}");
+    });
+}
+
+/// The program runs without the server, and finds it when it comes.
+#[test]
+#[ignore = "real tier"]
+fn a_server_that_comes_late_is_found() {
+    run_alone(async |mut server| {
+        server.kill();
+        let quota = Distributed::new(connect(&server.url()), key(), Rate::per_second(1000));
+        assert!(matches!(quota.acquire().await, Err(Error::Unavailable { .. })));
+        server.restart().await;
+        loop {
+            match quota.acquire().await {
+                Ok(()) => break,
+                Err(error) => tokio::time::sleep(error.retry_after().unwrap()).await,
+            }
+        }
+        assert!(
+            matches!(quota.acquire_many(1001).await, Err(Error::Denied(denied)) if denied.reason == Reason::NeverFits)
+        );
+    });
+}

@@ -1,0 +1,33 @@
+//! How do I keep too much from running at the same time? With a limit whose permits go back by themselves; heavy work
+//! takes a heavy permit, who waits has a place in line and a deadline, and nobody waits where too many do already.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::time::Duration;
+
+use evenkeel_limit::{ConcurrencyLimiter, Denied, Reason};
+use tokio::time::{Instant, sleep};
+
+/// Megabytes that may be in use at once.
+static MEMORY: ConcurrencyLimiter = ConcurrencyLimiter::new(100).max_waiters(50);
+
+async fn resize(image: u32, megabytes: u32) -> Result<(), Denied> {
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let _permit = MEMORY.acquire_many(megabytes).by(deadline).await?;
+    sleep(Duration::from_millis(200)).await;
+    println!("image {image} of {megabytes} MB is done");
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    // Two fit at once, then one after the other; the last two do not get a turn in time, or never would.
+    let all = [resize(1, 60), resize(2, 40), resize(3, 90), resize(4, 90), resize(5, 101)];
+    for (image, result) in (1..).zip(futures::future::join_all(all).await) {
+        match result {
+            Ok(()) => {}
+            Err(denied) if denied.reason == Reason::Deadline => println!("image {image} would be too late"),
+            Err(denied) => println!("image {image}: {denied}"),
+        }
+    }
+    println!("{:?}", MEMORY.snapshot());
+}

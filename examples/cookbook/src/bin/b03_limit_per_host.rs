@@ -1,0 +1,39 @@
+//! How do I give each host its own limit, and all of them together another? With a limit for each key, in bounded memory,
+//! and `all_of` for a request that needs a turn in several limits: it gets all of them, or gives back what it has.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::{sync::LazyLock, time::Duration};
+
+use evenkeel_limit::{ConcurrencyLimiter, Denied, Keyed, Rate, RateLimiter, all_of};
+use tokio::time::{Instant, sleep};
+
+static HOSTS: LazyLock<Keyed<String>> = LazyLock::new(|| {
+    let hosts = Keyed::per_second(10).burst(1).max_keys(10_000);
+    // One that asked for it.
+    hosts.override_key("slow.example".to_owned(), RateLimiter::paced(Rate::per_second(4)));
+    hosts
+});
+static ALL: RateLimiter = RateLimiter::per_second(100).burst(10);
+static AT_ONCE: ConcurrencyLimiter = ConcurrencyLimiter::new(4);
+
+async fn fetch(host: &str) -> Result<(), Denied> {
+    let own = HOSTS.limiter(host);
+    let _turn = all_of([own.part(1), ALL.part(1), AT_ONCE.part(1)]).await?;
+    sleep(Duration::from_millis(5)).await;
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let start = Instant::now();
+    let fetch = async |host| {
+        let fetched = fetch(host).await;
+        println!("{:>4} ms: {host}: {fetched:?}", start.elapsed().as_millis());
+    };
+    let hosts = ["a.example", "slow.example", "b.example", "a.example", "slow.example", "a.example"];
+    futures::future::join_all(hosts.map(fetch)).await;
+    println!("{} hosts are known", HOSTS.len());
+
+    // One key alone needs no parts.
+    HOSTS.acquire("c.example").await;
+}

@@ -1,0 +1,28 @@
+//! How do I do a million things without a million tasks? By limiting what is begun, and not what runs: a semaphore in each
+//! of a million tasks limits the work, and holds a million tasks in memory. `par_map` takes the next item when there
+//! is room for it.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use evenkeel_stream::prelude::*;
+use futures::{StreamExt as _, stream};
+use tokio::time::Instant;
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+async fn work(item: u64) -> u64 {
+    PEAK.fetch_max(RUNNING.fetch_add(1, Relaxed) + 1, Relaxed);
+    tokio::task::yield_now().await;
+    RUNNING.fetch_sub(1, Relaxed);
+    item % 7
+}
+
+#[tokio::main]
+async fn main() {
+    let start = Instant::now();
+    let items = stream::iter(0..1_000_000);
+    let sum = items.par_map(100, work).fold(0, async |sum, n| sum + n).await;
+    println!("{sum} after {:?}, at most {} at once", start.elapsed(), PEAK.load(Relaxed));
+}
