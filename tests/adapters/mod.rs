@@ -3,6 +3,7 @@
 //! An adapter follows its peer's documentation, and adds nothing. A rule that a peer fails is a claim about somebody
 //! else's work: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
 
+pub(crate) mod limit;
 pub(crate) mod retry;
 pub(crate) mod shutdown;
 pub(crate) mod task;

@@ -19,7 +19,7 @@ mod pattern;
 
 use std::{env, io, process::ExitCode, thread};
 
-use evenkeel_tck::{child, retry, shutdown, task};
+use evenkeel_tck::{child, limit, retry, shutdown, task};
 
 use self::{
     board::Board,
@@ -46,6 +46,12 @@ const PATTERNS: &[&dyn Pattern] = &[
         peers: &adapters::shutdown::PEERS,
         sound: faulty::shutdown::SOUND,
         planted: faulty::shutdown::PLANTED,
+    },
+    &Entry {
+        suite: &limit::SUITE,
+        peers: &adapters::limit::PEERS,
+        sound: faulty::limit::SOUND,
+        planted: faulty::limit::PLANTED,
     },
 ];
 

@@ -18,6 +18,7 @@ macro_rules! faults {
     };
 }
 
+pub(crate) mod limit;
 mod member;
 pub(crate) mod retry;
 pub(crate) mod shutdown;

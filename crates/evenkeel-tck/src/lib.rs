@@ -5,6 +5,7 @@ pub mod child;
 mod cuts;
 mod duration;
 mod life;
+pub mod limit;
 mod report;
 pub mod retry;
 mod rule;

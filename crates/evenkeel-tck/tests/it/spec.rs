@@ -1,4 +1,4 @@
-use evenkeel_tck::{Level, Suite, Tier, retry, shutdown, task};
+use evenkeel_tck::{Level, Suite, Tier, limit, retry, shutdown, task};
 
 /// A test for every suite, whatever its adapter trait.
 macro_rules! for_every_suite {
@@ -6,6 +6,7 @@ macro_rules! for_every_suite {
         $test(&retry::SUITE);
         $test(&task::SUITE);
         $test(&shutdown::SUITE);
+        $test(&limit::SUITE);
     };
 }
 

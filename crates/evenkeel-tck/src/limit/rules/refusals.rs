@@ -1,0 +1,75 @@
+//! What a refusal costs, and what it tells.
+
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use crate::{
+    Rule,
+    duration::{ms, secs},
+    limit::{
+        Adapter, Capability, Denied, Reason, Request, Settings,
+        trial::{Trial, needs},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "LIMIT-14" limit_14 "A request is granted whole, or takes nothing."),
+    rule!(Must "LIMIT-15" limit_15 "More than the burst is refused as what never fits, or granted when the limiter is full."),
+    rule!(Must "LIMIT-16" limit_16 "Who comes back when the refusal says is granted."),
+    rule!(Should "LIMIT-17" limit_17 "Who comes back before the refusal says is refused.").after("LIMIT-16"),
+];
+
+async fn limit_14(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Weights)?;
+    let trial = Trial::start(subject, &Settings::rate(10, secs(1)))?;
+    trial.gives("of 10", Request::of(7))?;
+    trial.refuses("of 3", Request::of(7))?;
+    trial.gives("of 3, after a refusal", Request::of(3))
+}
+
+async fn limit_15(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Weights)?;
+    needs(subject, Capability::NeverFits)?;
+    let trial = Trial::start(subject, &Settings::rate(10, secs(1)))?;
+    match trial.ask(Request::of(11)) {
+        Ok(_) | Err(Denied { reason: Reason::NeverFits, .. }) => Ok(()),
+        Err(denied) => Err(trial
+            .record
+            .failure("that 11 of a burst of 10 never fit, or are granted", denied.to_string())),
+    }
+}
+
+/// Thirds of a second, which are no whole nanoseconds, after a part of one: what is refused for how long.
+async fn refused(subject: &dyn Adapter, permits: u32) -> Checked<(Trial, Duration)> {
+    needs(subject, Capability::RetryAfter)?;
+    if permits > 1 {
+        needs(subject, Capability::Weights)?;
+    }
+    let trial = Trial::start(subject, &Settings::rate(3, secs(1)))?;
+    trial.take(3);
+    advance(ms(50)).await;
+    let denied = trial.refuses("after 50ms, at 3 per second", Request::of(permits))?;
+    let wait = denied.retry_after.ok_or_else(|| trial.record.failure("when to come back", "nothing"))?;
+    Ok((trial, wait))
+}
+
+async fn limit_16(subject: &dyn Adapter) -> Checked {
+    for permits in [1, 3] {
+        let (trial, wait) = refused(subject, permits).await?;
+        advance(wait).await;
+        trial.gives(&format!("after {wait:?}, as told"), Request::of(permits))?;
+    }
+    Ok(())
+}
+
+async fn limit_17(subject: &dyn Adapter) -> Checked {
+    for permits in [1, 3] {
+        let (trial, wait) = refused(subject, permits).await?;
+        let early = wait.saturating_sub(Duration::from_nanos(1));
+        advance(early).await;
+        trial.refuses(&format!("after {early:?}, and told {wait:?}"), Request::of(permits))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+use std::time::Duration;
+
+use super::Capability;
+
+/// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
+///
+/// It never has a setting whose [`Capability`] the adapter does not support.
+///
+/// # Examples
+/// As in [`Adapter`](super::Adapter).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// What is limited.
+    pub limit: Limit,
+    /// Another limit, of which each request needs as many permits.
+    pub also: Option<Limit>,
+    /// There are no permits at the beginning.
+    pub starts_empty: bool,
+    /// Requests wait; without it they are refused. Only where [`Capability::Mixed`] is supported some are refused
+    /// nevertheless.
+    pub waits: bool,
+    /// The most who may wait.
+    pub max_waiters: Option<usize>,
+    /// Each key has this limit for itself.
+    pub keyed: bool,
+    /// The most keys for which a state is kept.
+    pub max_keys: Option<usize>,
+}
+
+/// What a limiter limits.
+///
+/// # Examples
+/// As in [`Adapter`](super::Adapter).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// A bucket: permits are earned at a rate, up to a burst, which is there at the beginning.
+    Bucket {
+        /// How fast they are earned.
+        rate: Rate,
+        /// How many there are at most.
+        burst: u32,
+    },
+    /// The number of the rate, in any stretch of its time.
+    Sliding(Rate),
+    /// So much at the same time.
+    Concurrency(u32),
+}
+
+/// Permits per time; one rule asks for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rate {
+    /// So many,
+    pub permits: u32,
+    /// in this time.
+    pub per: Duration,
+}
+
+impl Settings {
+    /// A limit that refuses.
+    pub(crate) const fn of(limit: Limit) -> Self {
+        Self {
+            limit,
+            also: None,
+            starts_empty: false,
+            waits: false,
+            max_waiters: None,
+            keyed: false,
+            max_keys: None,
+        }
+    }
+
+    /// A bucket that refuses, with the burst that goes with its rate.
+    pub(crate) const fn rate(permits: u32, per: Duration) -> Self {
+        Self::of(Limit::Bucket { rate: Rate { permits, per }, burst: permits })
+    }
+
+    /// A window that refuses.
+    pub(crate) const fn sliding(permits: u32, per: Duration) -> Self {
+        Self::of(Limit::Sliding(Rate { permits, per }))
+    }
+
+    /// A limit for what runs at once, which lets wait.
+    pub(crate) const fn concurrency(limit: u32) -> Self {
+        Self { waits: true, ..Self::of(Limit::Concurrency(limit)) }
+    }
+
+    /// With another burst.
+    pub(crate) fn burst(self, burst: u32) -> Self {
+        match self.limit {
+            Limit::Bucket { rate, .. } => Self { limit: Limit::Bucket { rate, burst }, ..self },
+            _ => self,
+        }
+    }
+
+    pub(crate) fn waiting(self) -> Self {
+        Self { waits: true, ..self }
+    }
+
+    pub(crate) fn of_keys(self) -> Self {
+        Self { keyed: true, ..self }
+    }
+
+    /// What an implementation must have for these settings.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
+        let (what, has_burst) = match self.limit {
+            Limit::Bucket { rate, burst } => (Capability::Rate, burst != rate.permits),
+            Limit::Sliding(_) => (Capability::Sliding, false),
+            Limit::Concurrency(_) => (Capability::Concurrency, false),
+        };
+        let needed = [
+            (true, what),
+            (self.also.is_some(), Capability::AllOf),
+            (has_burst, Capability::Burst),
+            (self.waits, Capability::Wait),
+            (!self.waits, Capability::Try),
+            (self.starts_empty, Capability::StartEmpty),
+            (self.max_waiters.is_some(), Capability::MaxWaiters),
+            (self.keyed, Capability::Keys),
+            (self.max_keys.is_some(), Capability::MaxKeys),
+        ];
+        needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))
+    }
+}

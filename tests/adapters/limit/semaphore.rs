@@ -1,0 +1,74 @@
+//! tokio's `Semaphore`: `acquire_many_owned` and `try_acquire_many_owned`, as in its documentation.
+
+use std::sync::Arc;
+
+use evenkeel_tck::{
+    Unfit,
+    limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
+};
+use tokio::sync::{Semaphore, TryAcquireError};
+
+use super::NO_SUCH_THING;
+use crate::adapters::Peer;
+
+pub(super) const PEER: Peer<dyn Adapter> = Peer {
+    name: "Semaphore",
+    package: "tokio",
+    docs: "https://docs.rs/tokio/1.54.1/tokio/sync/struct.Semaphore.html",
+    adapter: &Tokio,
+    isolated: &[],
+    fails: &[("LIMIT-60", "it waits for permits that somebody may add (`Semaphore::acquire_many`)")],
+};
+
+struct Tokio;
+
+/// What it limits.
+const CONCURRENCY_ONLY: &str = "it limits what runs at once";
+
+impl Adapter for Tokio {
+    fn supports(&self, capability: Capability) -> Result<(), &'static str> {
+        match capability {
+            Capability::Concurrency
+            | Capability::Try
+            | Capability::Wait
+            | Capability::Mixed
+            | Capability::Weights
+            | Capability::Close => Ok(()),
+            Capability::Rate => Err(CONCURRENCY_ONLY),
+            Capability::SetLimit => Err("`forget_permits` takes only those that are free"),
+            Capability::Deadline => Err("wrap it in `tokio::time::timeout`"),
+            _ => Err(NO_SUCH_THING),
+        }
+    }
+
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+        let Limit::Concurrency(limit) = settings.limit else {
+            return Err(Unfit::NotExpressible(CONCURRENCY_ONLY));
+        };
+        Ok(Box::new(Slots(Arc::new(Semaphore::new(limit as usize)))))
+    }
+}
+
+struct Slots(Arc<Semaphore>);
+
+impl Limiter for Slots {
+    fn try_acquire(&self, request: Request) -> Result<Permit, Denied> {
+        let permit = self.0.clone().try_acquire_many_owned(request.permits);
+        permit.map(Permit::new).map_err(|error| match error {
+            TryAcquireError::Closed => Denied::new(Reason::Closed),
+            TryAcquireError::NoPermits => Denied::new(Reason::Busy),
+        })
+    }
+
+    fn acquire(&self, request: Request) -> Turn {
+        let turn = self.0.clone().acquire_many_owned(request.permits);
+        Box::pin(async move { turn.await.map(Permit::new).map_err(|_| Denied::new(Reason::Closed)) })
+    }
+
+    fn change(&self, change: Change) {
+        match change {
+            Change::Close => self.0.close(),
+            _ => unreachable!("it has no words for {change:?}"),
+        }
+    }
+}
