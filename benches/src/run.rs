@@ -104,7 +104,8 @@ fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<Strin
         peers: peers.map(|(name, cost)| (name.clone(), cost.median)).collect(),
         best_peer: best,
         ratio: ratios.as_deref().map(|ratios| round(median(ratios))),
-        noise: ratios.as_deref().map(|ratios| round(noise(ratios))),
+        // Of fewer rounds nobody knows.
+        noise: ratios.as_deref().filter(|ratios| ratios.len() > 2).map(|ratios| round(noise(ratios))),
         floor: costs.get(FLOOR).map(|cost| cost.median).filter(|cost| *cost > 0.0),
         target,
         costs,

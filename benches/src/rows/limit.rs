@@ -156,7 +156,7 @@ fn concurrency() -> AsyncRow {
 /// All of them at once, at a thousand a second: ten seconds each.
 fn waiting() -> Row {
     let mut row = Row::new("limit/ten-thousand-waiters", Metric::Cpu).target(1.0).also(Metric::Wall);
-    (row.rounds, row.operations) = (Some(1), Some(WAITERS));
+    (row.rounds, row.operations) = (Some(3), Some(WAITERS));
     let ours = crowd(
         || RateLimiter::paced(Rate::per_second(1000)),
         |limiter| async move { limiter.acquire().await },

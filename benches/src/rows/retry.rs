@@ -1,9 +1,11 @@
-//! Retry: what a call costs that needs none, one that needs two without delay, and what a budget adds to each.
+//! Retry: what a call costs that needs none, one that needs two without delay, one that needs one after a delay, and
+//! what a budget adds to each.
 
-use std::{future::ready, hint::black_box, sync::atomic::AtomicU32, time::Duration};
+use std::{cell::Cell, future::ready, hint::black_box, sync::atomic::AtomicU32, time::Duration};
 
 use backon::Retryable as _;
 use evenkeel::retry::{Backoff, Budget, Policy};
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use tower::{
     Service, ServiceExt,
     retry::{
@@ -18,6 +20,7 @@ const INITIAL: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(10);
 
 static POLICY: Policy = Policy::exponential(INITIAL, CAP).max_attempts(4);
+static SOON: Policy = Policy::fixed(Duration::from_millis(1));
 static AT_ONCE: Policy = Policy::new(Backoff::none()).max_attempts(3);
 
 #[derive(Debug)]
@@ -37,7 +40,7 @@ async fn third(calls: &AtomicU32) -> Result<u64, Refused> {
 
 pub(crate) fn rows() -> Vec<Row> {
     let calls = success().everywhere().chain(zero_delay().everywhere());
-    calls.chain([deposit(), deposit_on_two_threads()]).collect()
+    calls.chain([one_delay(), deposit(), deposit_on_two_threads()]).collect()
 }
 
 /// Peers are used as their documentation shows: a builder for each call, except where they keep one.
@@ -127,6 +130,47 @@ fn zero_delay() -> AsyncRow {
                 black_box(tokio_retry::Retry::start(delays, || third(&calls)).await).ok();
             }
         })
+}
+
+/// The work of a timer and around it; so many calls wait at once that waking up does not count.
+fn one_delay() -> Row {
+    Row::new("retry/one-delay", Metric::Cpu)
+        .fixed(10_000)
+        .target(1.1)
+        .with(OURS, at_once(async |calls| SOON.run(|| second(calls)).await.ok()))
+        .with("backon", {
+            let builder = backon::ConstantBuilder::default().with_delay(Duration::from_millis(1));
+            at_once(async move |calls| (|| second(calls)).retry(builder).await.ok())
+        })
+        .with(
+            "tokio-retry",
+            at_once(async |calls| {
+                let delays = tokio_retry::strategy::FixedInterval::from_millis(1).take(2);
+                tokio_retry::Retry::start(delays, || second(calls)).await.ok()
+            }),
+        )
+}
+
+/// Fails the first time.
+async fn second(calls: &Cell<u32>) -> Result<u64, Refused> {
+    match calls.replace(calls.get() + 1) {
+        0 => Err(Refused),
+        _ => Ok(black_box(1)),
+    }
+}
+
+fn at_once(call: impl AsyncFn(&Cell<u32>) -> Option<u64>) -> impl FnMut(u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime for a benchmark");
+    move |operations| {
+        let mut calls: FuturesUnordered<_> =
+            (0..operations).map(async |_| call(&Cell::new(0)).await).collect();
+        runtime.block_on(async {
+            while let Some(answer) = calls.next().await {
+                black_box(answer);
+            }
+        });
+    }
 }
 
 /// What every call pays for a budget, as long as all is well: the bucket is full.

@@ -58,6 +58,16 @@ impl Attempt {
 }
 
 /// 128 random bits that name a call; displayed as 32 hexadecimal digits.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{IdempotencyKey, Policy};
+/// use std::time::Duration;
+///
+/// let policy = Policy::fixed(Duration::from_millis(10));
+/// let key: IdempotencyKey = policy.start().next_attempt().key();
+/// assert_eq!(key.to_string().len(), 32);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(pub(crate) u128);
 

@@ -101,6 +101,14 @@ impl Backoff {
     ///
     /// # Errors
     /// [`Invalid`]: `initial` is longer than `cap`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use std::time::Duration;
+    /// let (initial, cap) = (Duration::from_secs(9), Duration::from_secs(1));
+    /// assert_eq!(Backoff::try_linear(initial, cap).unwrap_err(), Invalid::InitialAboveCap);
+    /// ```
     pub const fn try_linear(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
         let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
         if initial > cap {
@@ -123,6 +131,14 @@ impl Backoff {
     ///
     /// # Errors
     /// [`Invalid`]: `initial` is longer than `cap`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use std::time::Duration;
+    /// let (initial, cap) = (Duration::from_secs(9), Duration::from_secs(1));
+    /// assert_eq!(Backoff::try_exponential(initial, cap).unwrap_err(), Invalid::InitialAboveCap);
+    /// ```
     pub const fn try_exponential(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
         let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
         if initial > cap {
@@ -145,6 +161,14 @@ impl Backoff {
     ///
     /// # Errors
     /// [`Invalid`]: `initial` is longer than `cap`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use std::time::Duration;
+    /// let (initial, cap) = (Duration::from_secs(9), Duration::from_secs(1));
+    /// assert_eq!(Backoff::try_fibonacci(initial, cap).unwrap_err(), Invalid::InitialAboveCap);
+    /// ```
     pub const fn try_fibonacci(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
         let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
         if initial > cap {
@@ -192,6 +216,14 @@ impl Backoff {
     ///
     /// # Errors
     /// [`Invalid`]: the backoff is not exponential, or the ratio is not 1 and below 1.001.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use std::time::Duration;
+    /// let backoff = Backoff::exponential(Duration::from_millis(100), Duration::from_secs(10));
+    /// assert_eq!(backoff.try_ratio(1, 2).unwrap_err(), Invalid::Ratio);
+    /// ```
     pub const fn try_ratio(mut self, numerator: u32, denominator: u32) -> Result<Self, Invalid> {
         let grows = numerator as u64 * 1000 >= denominator as u64 * 1001;
         if denominator == 0 || (numerator != denominator && !grows) {
@@ -218,6 +250,14 @@ impl Backoff {
     ///
     /// # Errors
     /// [`Invalid`]: a percentage is above 100.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid, Jitter};
+    /// # use std::time::Duration;
+    /// let backoff = Backoff::fixed(Duration::from_secs(1));
+    /// assert_eq!(backoff.try_jitter(Jitter::Percent(101)).unwrap_err(), Invalid::Jitter);
+    /// ```
     pub const fn try_jitter(mut self, jitter: Jitter) -> Result<Self, Invalid> {
         match jitter {
             Jitter::Percent(percent) if percent > 100 => return Err(Invalid::Jitter),

@@ -1,22 +1,14 @@
 use std::{
     fmt,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use tokio::time::Instant;
 
-use crate::Invalid;
-
-/// Parts of a token: a deposit of one thousandth is exact to 0.02 %.
-const UNIT: u64 = 1 << 22;
-/// The word of a bucket: what it holds in units in the upper bits, the millisecond of its last refill in the lower.
-const TICK_BITS: u32 = 20;
-const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
-/// The most tokens that the upper bits can hold.
-const MOST: u64 = (1 << (64 - TICK_BITS)) / UNIT - 1;
+use crate::{
+    Invalid,
+    bucket::{Bucket, MOST, UNIT},
+};
 
 /// A share of all calls that may be retried: when everything fails, retries add this share to the load and no more.
 ///
@@ -58,12 +50,12 @@ pub struct Budget {
     per_second: u32,
     reserve: u64,
     // Made when first used, so that a budget can be part of a `static` and yet be shared by clones.
-    bucket: OnceLock<Arc<Bucket>>,
+    shared: OnceLock<Arc<Shared>>,
 }
 
 #[derive(Debug)]
-struct Bucket {
-    word: AtomicU64,
+struct Shared {
+    bucket: Bucket,
     start: Instant,
 }
 
@@ -81,7 +73,7 @@ impl Budget {
     }
 
     const fn new(deposit: u64) -> Self {
-        Self { deposit, per_second: 1, reserve: 10 * UNIT, bucket: OnceLock::new() }
+        Self { deposit, per_second: 1, reserve: 10 * UNIT, shared: OnceLock::new() }
     }
 
     /// Tokens that come by time alone.
@@ -108,6 +100,12 @@ impl Budget {
     ///
     /// # Errors
     /// [`Invalid`]: it is zero or above 4,194,302.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Budget, Invalid};
+    /// assert_eq!(Budget::percent(10).try_reserve(0).unwrap_err(), Invalid::Reserve);
+    /// ```
     pub fn try_reserve(mut self, tokens: u32) -> Result<Self, Invalid> {
         self.set_reserve(tokens)?;
         Ok(self)
@@ -130,74 +128,43 @@ impl Budget {
 
     /// Counts a call: adds its share of a token.
     pub fn deposit(&self) {
-        let bucket = self.bucket();
-        let mut word = bucket.word.load(Relaxed);
-        loop {
-            let held = word >> TICK_BITS;
-            if held >= self.reserve {
-                return;
-            }
-            let filled = (held + self.deposit).min(self.reserve);
-            let new = filled << TICK_BITS | word & TICK_MASK;
-            match bucket.word.compare_exchange_weak(word, new, Relaxed, Relaxed) {
-                Ok(_) => return,
-                Err(now) => word = now,
-            }
-        }
+        self.shared().bucket.deposit(self.deposit, self.reserve);
     }
 
     /// Takes a token for a retry, if there is one; the permit gives it back unless it is [spent](BudgetPermit::spend).
     #[must_use]
     pub fn try_withdraw(&self) -> Option<BudgetPermit> {
-        let bucket = self.bucket();
-        let mut word = bucket.word.load(Relaxed);
-        loop {
-            let (held, tick) = self.refilled(bucket, word);
-            let left = held.checked_sub(UNIT)?;
-            match bucket.word.compare_exchange_weak(word, left << TICK_BITS | tick, Relaxed, Relaxed) {
-                Ok(_) => return Some(BudgetPermit { bucket: bucket.clone(), reserve: self.reserve }),
-                Err(now) => word = now,
-            }
-        }
+        let shared = self.shared();
+        let taken = shared.bucket.try_take(shared.millis(), self.per_second, self.reserve);
+        taken.then(|| BudgetPermit { shared: shared.clone(), reserve: self.reserve })
     }
 
     /// How many retries it would allow right now.
     #[must_use]
     pub fn available(&self) -> u32 {
-        let bucket = self.bucket();
-        let (held, _) = self.refilled(bucket, bucket.word.load(Relaxed));
+        let shared = self.shared();
+        let held = shared.bucket.held(shared.millis(), self.per_second, self.reserve);
         u32::try_from(held / UNIT).unwrap_or(u32::MAX)
     }
 
-    /// What a word holds now, and its new tick.
-    ///
-    /// The tick wraps after 17 minutes, and half of its range is the past: a bucket that nobody asked for so long may
-    /// miss time, and a clock that goes back (another runtime's, paused) brings none.
-    fn refilled(&self, bucket: &Bucket, word: u64) -> (u64, u64) {
-        let (held, tick) = (word >> TICK_BITS, word & TICK_MASK);
-        let now = u64::try_from(bucket.start.elapsed().as_millis()).unwrap_or(u64::MAX) & TICK_MASK;
-        let passed = now.wrapping_sub(tick) & TICK_MASK;
-        let passed = if passed > TICK_MASK / 2 { 0 } else { passed };
-        let gained = u128::from(passed) * u128::from(self.per_second) * u128::from(UNIT) / 1000;
-        if gained == 0 {
-            return (held, tick);
-        }
-        let filled = u128::from(held).saturating_add(gained).min(u128::from(self.reserve));
-        (u64::try_from(filled).unwrap_or(self.reserve).max(held), now)
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared
+            .get_or_init(|| Arc::new(Shared { bucket: Bucket::full(self.reserve), start: Instant::now() }))
     }
+}
 
-    fn bucket(&self) -> &Arc<Bucket> {
-        self.bucket.get_or_init(|| {
-            Arc::new(Bucket { word: AtomicU64::new(self.reserve << TICK_BITS), start: Instant::now() })
-        })
+impl Shared {
+    /// How long it has existed.
+    fn millis(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Clone for Budget {
     /// A handle to the same bucket.
     fn clone(&self) -> Self {
-        let bucket = OnceLock::from(self.bucket().clone());
-        Self { deposit: self.deposit, per_second: self.per_second, reserve: self.reserve, bucket }
+        let shared = OnceLock::from(self.shared().clone());
+        Self { deposit: self.deposit, per_second: self.per_second, reserve: self.reserve, shared }
     }
 }
 
@@ -231,7 +198,7 @@ impl fmt::Debug for Budget {
 #[derive(Debug)]
 #[must_use = "a permit that is dropped goes back to the budget"]
 pub struct BudgetPermit {
-    bucket: Arc<Bucket>,
+    shared: Arc<Shared>,
     reserve: u64,
 }
 
@@ -244,12 +211,8 @@ impl BudgetPermit {
 
 impl Drop for BudgetPermit {
     fn drop(&mut self) {
-        let give_back = |word: u64| {
-            let filled = ((word >> TICK_BITS) + UNIT).min(self.reserve);
-            Some(filled << TICK_BITS | word & TICK_MASK)
-        };
         if self.reserve > 0 {
-            let _ = self.bucket.word.fetch_update(Relaxed, Relaxed, give_back);
+            self.shared.bucket.deposit(UNIT, self.reserve);
         }
     }
 }

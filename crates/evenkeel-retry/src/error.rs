@@ -1,6 +1,15 @@
 use std::{error::Error, fmt, time::Duration};
 
 /// Why a call gave up.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::GaveUp;
+///
+/// let is_their_load = |reason: GaveUp| matches!(reason, GaveUp::RetryAfter(_) | GaveUp::Budget);
+/// assert!(is_their_load(GaveUp::Budget) && !is_their_load(GaveUp::Permanent));
+/// assert_eq!(GaveUp::Deadline.to_string(), "no time left");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GaveUp {
@@ -80,7 +89,8 @@ pub struct RetryError<E> {
     pub reason: GaveUp,
     /// What the last attempt returned; none if it timed out.
     pub last: Option<E>,
-    /// How many attempts were made.
+    /// How many attempts were made, from the last healthy one on if
+    /// [`Policy::reset_after`](crate::Policy::reset_after) is set.
     pub attempts: u32,
     /// The time from the first failure until the call gave up.
     pub elapsed: Duration,

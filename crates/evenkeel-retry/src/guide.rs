@@ -13,7 +13,8 @@
 //! | a connection, a transaction, `&mut self` | [`Policy::start`], the loop |
 //! | rare slow answers, and a server with room | [`Hedge`] |
 //! | a `tower` service | feature `tower` |
-//! | a loop that lives as long as the program | a [`Policy::start`] of its own for each healthy period: drop the series after a success, and the delays begin anew |
+//! | a part of a request that has its own deadline | [`Run::deadline`], [`Tries::deadline`] |
+//! | a connection that is made again when it breaks | [`Policy::reset_after`]: after a healthy period the attempts and delays begin anew |
 //!
 //! Jitter: full gives the least load and the best spread, at the price that a retry may come at once. Equal waits at
 //! least half the ceiling. A percentage keeps a rhythm. None is for tests, or for a single client.
@@ -95,4 +96,4 @@
 //! | `RetryError.last_attempt` | [`RetryError`]`.last` |
 
 #[cfg(doc)]
-use crate::{Attempt, Backoff, Budget, Hedge, Jitter, Policy, RetryError, Run, Verdict};
+use crate::{Attempt, Backoff, Budget, Hedge, Jitter, Policy, RetryError, Run, Tries, Verdict};

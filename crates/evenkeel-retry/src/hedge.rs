@@ -170,6 +170,19 @@ pin_project! {
     ///
     /// # Panics
     /// When polled after it was ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use evenkeel_retry::Hedge;
+    /// use std::{io, time::Duration};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let hedge = Hedge::after(Duration::from_millis(50));
+    /// let answer = hedge.run(async || io::Result::Ok(42)); // nothing has begun
+    /// assert_eq!(answer.await.unwrap(), 42);
+    /// # }
+    /// ```
     #[must_use = "futures do nothing unless awaited"]
     pub struct Hedged<'h, Op, Fut, E> {
         hedge: &'h Hedge,

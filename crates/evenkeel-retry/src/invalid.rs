@@ -27,6 +27,8 @@ pub enum Invalid {
     NoSteps,
     /// Zero attempts.
     NoAttempts,
+    /// A healthy period of no time.
+    ResetAfter,
     /// A budget's reserve is not 1 to 4,194,302 tokens.
     Reserve,
 }
@@ -40,6 +42,7 @@ impl Invalid {
             Self::Jitter => "jitter of more than 100 percent",
             Self::NoSteps => "a backoff needs at least one step",
             Self::NoAttempts => "a policy of zero attempts would never try",
+            Self::ResetAfter => "after a healthy period of no time it would try for ever",
             Self::Reserve => "a reserve is 1 to 4,194,302 tokens",
         }
     }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod atomics;
 mod attempt;
 mod backoff;
+mod bucket;
 mod budget;
 pub mod compat;
 mod error;
@@ -11,6 +13,8 @@ pub mod guide;
 mod hedge;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(test)]
+mod interleavings;
 mod invalid;
 mod latencies;
 mod policy;

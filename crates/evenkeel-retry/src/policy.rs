@@ -16,6 +16,7 @@ use crate::{
 /// | [`attempt_timeout`](Self::attempt_timeout) | 30 s | one attempt |
 /// | [`total_timeout`](Self::total_timeout) | none | all attempts and the waits between them |
 /// | [`max_retry_after`](Self::max_retry_after) | 60 s | the longest wait that a server may ask for |
+/// | [`reset_after`](Self::reset_after) | never | how long an attempt lives before a failure counts as the first again |
 /// | [`budget`](Self::budget) | none | the share of calls that may be retried |
 /// | [`seed`](Self::seed) | a new one for each call | where jitter is drawn from |
 ///
@@ -46,6 +47,7 @@ pub struct Policy {
     pub(crate) attempt_timeout: Duration,
     pub(crate) total_timeout: Duration,
     pub(crate) max_retry_after: Duration,
+    pub(crate) reset_after: Duration,
     pub(crate) budget: Option<Budget>,
     pub(crate) seed: Option<u64>,
 }
@@ -60,6 +62,7 @@ impl Policy {
             attempt_timeout: Duration::from_secs(30),
             total_timeout: Duration::MAX,
             max_retry_after: Duration::from_secs(60),
+            reset_after: Duration::MAX,
             budget: None,
             seed: None,
         }
@@ -99,6 +102,13 @@ impl Policy {
     ///
     /// # Errors
     /// [`Invalid`]: `attempts` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid, Policy};
+    /// let policy = Policy::new(Backoff::none());
+    /// assert_eq!(policy.try_max_attempts(0).unwrap_err(), Invalid::NoAttempts);
+    /// ```
     pub fn try_max_attempts(self, attempts: u32) -> Result<Self, Invalid> {
         if attempts == 0 { Err(Invalid::NoAttempts) } else { Ok(self.max_attempts(attempts)) }
     }
@@ -130,21 +140,75 @@ impl Policy {
         self
     }
 
+    /// Begins anew after a healthy period, for operations that last: a connection that is made again when it breaks.
+    ///
+    /// When an attempt has lived this long, from when it was first pending, its failure counts as the first one: of the
+    /// attempts, of the delays, and of [`RetryError::elapsed`](crate::RetryError::elapsed). It counts as a call for the
+    /// [`budget`](Self::budget), too. The total time goes on. `Duration::MAX` is never.
+    ///
+    /// Such an operation needs an [`attempt_timeout`](Self::attempt_timeout) that lets it live, `Duration::MAX` mostly.
+    /// Running out of time is a failure like any other: with a limit above this period, an operation that hangs is
+    /// tried again for ever.
+    ///
+    /// # Panics
+    /// If it is zero, which would be to try for ever; at compile time in a `const` or `static`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Policy, RetryError};
+    /// # use std::{cell::Cell, io, time::Duration};
+    /// # use tokio::time::sleep;
+    /// static RECONNECT: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(10))
+    ///     .max_attempts(5)
+    ///     .attempt_timeout(Duration::MAX)
+    ///     .reset_after(Duration::from_secs(60));
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let days = Cell::new(0);
+    /// let gave_up = RECONNECT.run(async || {
+    ///     days.set(days.get() + 1);
+    ///     if days.get() <= 30 {
+    ///         sleep(Duration::from_secs(86_400)).await; // it serves for a day, and breaks
+    ///     }
+    ///     Err::<(), _>(io::Error::from(io::ErrorKind::ConnectionReset))
+    /// });
+    /// assert_eq!(gave_up.await.unwrap_err().attempts, 5, "since the last day that was served");
+    /// assert_eq!(days.get(), 30 + 4);
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub const fn reset_after(mut self, healthy: Duration) -> Self {
+        if healthy.is_zero() {
+            panic!("{}", Invalid::ResetAfter.message());
+        }
+        self.reset_after = healthy;
+        self
+    }
+
+    /// Like [`reset_after`](Self::reset_after), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: `healthy` is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid, Policy};
+    /// # use std::time::Duration;
+    /// let policy = Policy::new(Backoff::none());
+    /// assert_eq!(policy.try_reset_after(Duration::ZERO).unwrap_err(), Invalid::ResetAfter);
+    /// ```
+    pub fn try_reset_after(self, healthy: Duration) -> Result<Self, Invalid> {
+        if healthy.is_zero() { Err(Invalid::ResetAfter) } else { Ok(self.reset_after(healthy)) }
+    }
+
     /// Makes retries only while this budget has tokens; clones of the policy share it.
     #[must_use]
-    pub const fn budget(self, budget: Budget) -> Self {
-        let Self { backoff, max_attempts, attempt_timeout, total_timeout, max_retry_after, seed, .. } = self;
+    pub const fn budget(mut self, budget: Budget) -> Self {
         // A `const fn` cannot drop the old budget, if there was one.
-        std::mem::forget(self);
-        Self {
-            backoff,
-            max_attempts,
-            attempt_timeout,
-            total_timeout,
-            max_retry_after,
-            budget: Some(budget),
-            seed,
-        }
+        std::mem::forget(self.budget.replace(budget));
+        self
     }
 
     /// Draws the jitter of every call from this seed, so that a simulation or a test can be replayed.
@@ -210,6 +274,21 @@ impl Policy {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::{io, time::Duration};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_millis(10));
+    /// let answer = policy.run_with(async |attempt| match attempt.number() {
+    ///     3 => Ok("the third"),
+    ///     _ => Err(io::Error::other("busy")),
+    /// });
+    /// assert_eq!(answer.await.unwrap(), "the third");
+    /// # }
+    /// ```
     #[expect(
         clippy::type_complexity,
         reason = "the types of three closures, of no size unless they hold something"
@@ -237,8 +316,9 @@ impl Policy {
         )
     }
 
-    pub(crate) fn is_unbounded(&self) -> bool {
-        self.attempt_timeout == Duration::MAX && self.total_timeout == Duration::MAX
+    /// Whether time matters to an attempt that is under way.
+    pub(crate) fn is_untimed(&self) -> bool {
+        [self.attempt_timeout, self.total_timeout, self.reset_after] == [Duration::MAX; 3]
     }
 
     /// Starts a series of attempts that the caller's own loop drives: see [`Tries`].

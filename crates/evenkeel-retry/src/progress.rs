@@ -8,7 +8,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Attempt, BudgetPermit, GaveUp, IdempotencyKey, Policy, Verdict, backoff, tries::Repeat};
+use crate::{Attempt, BudgetPermit, GaveUp, IdempotencyKey, Jitter, Policy, Verdict, backoff, tries::Repeat};
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
 const ROUNDS_BEFORE_YIELD: u32 = 128;
@@ -18,9 +18,13 @@ pin_project! {
     pub(crate) struct Progress {
         seed: Option<u64>,
         // When the total time is over, if ever; known once it was asked for.
-        deadline: Option<Option<Instant>>,
-        // When the attempt's time is over, if ever; known once it was asked for.
+        total: Option<Option<Instant>>,
+        // When the caller's own deadline is, if there is one.
+        deadline: Option<Instant>,
+        // When the attempt's time is over, if ever; known if it was asked for before the attempt.
         limit: Option<Option<Instant>>,
+        // When the attempt was first pending.
+        pending: Option<Instant>,
         first_failure: Option<Instant>,
         // The next attempt's token, given back if it never begins.
         permit: Option<BudgetPermit>,
@@ -43,8 +47,10 @@ impl Progress {
     pub(crate) const fn new(seed: Option<u64>) -> Self {
         Self {
             seed,
+            total: None,
             deadline: None,
             limit: None,
+            pending: None,
             first_failure: None,
             permit: None,
             wait: Wait::Nothing,
@@ -52,49 +58,71 @@ impl Progress {
         }
     }
 
+    /// Sets the caller's own deadline: of several the earliest counts.
+    pub(crate) fn end_by(self: Pin<&mut Self>, at: Instant) {
+        let deadline = self.project().deadline;
+        *deadline = earlier(*deadline, Some(at));
+    }
+
+    /// An attempt is to begin; false if the time for all is over.
     #[cold]
     #[inline(never)]
-    /// An attempt is to begin; false if the total time is over.
     pub(crate) fn begin(self: Pin<&mut Self>) -> bool {
         let me = self.project();
-        if me.first_failure.is_some()
-            && me.deadline.flatten().is_some_and(|deadline| Instant::now() >= deadline)
-        {
+        if earlier(me.total.flatten(), *me.deadline).is_some_and(|end| Instant::now() >= end) {
             return false;
         }
         if let Some(permit) = me.permit.take() {
             permit.spend();
         }
+        // An attempt before may have been dropped.
+        *me.pending = None;
         *me.wait = Wait::Nothing;
         true
     }
 
+    /// Waits for the attempt's limit; an attempt lives from its first call on.
     pub(crate) fn poll_limit(mut self: Pin<&mut Self>, policy: &Policy, cx: &mut Context<'_>) -> Poll<()> {
-        if self.wait == Wait::Nothing {
-            let limit = match self.as_mut().project().limit.take() {
+        if self.pending.is_none() {
+            let now = Instant::now();
+            let me = self.as_mut().project();
+            *me.pending = Some(now);
+            let limit = match me.limit.take() {
                 Some(limit) => limit,
-                None => self.as_mut().limit(policy, Instant::now()),
+                None => self.as_mut().limit(policy, now),
             };
-            match limit {
-                Some(limit) => self.as_mut().wait_until(limit),
-                None => return Poll::Pending,
+            if let Some(limit) = limit {
+                self.as_mut().wait_until(limit);
             }
         }
-        self.poll_wait(cx)
+        match self.wait {
+            Wait::Timer => self.poll_wait(cx),
+            _ => Poll::Pending,
+        }
     }
 
+    /// An attempt has failed; true if it lived so long before that the series begins anew.
+    pub(crate) fn failed(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> bool {
+        let me = self.project();
+        *me.limit = None;
+        let since = me.pending.take();
+        let anew = since.is_some_and(|since| now.duration_since(since) >= policy.reset_after);
+        if anew || me.first_failure.is_none() {
+            *me.first_failure = Some(now);
+        }
+        anew
+    }
+
+    /// What comes after a failure: the delay, which the next wait is for, or the reason to give up.
     pub(crate) fn decide(
         mut self: Pin<&mut Self>,
         policy: &Policy,
         attempts: u32,
+        now: Instant,
         verdict: Verdict,
         repeat: Repeat,
     ) -> Result<Duration, GaveUp> {
-        let now = Instant::now();
-        let deadline = self.as_mut().deadline(policy, now);
-        let me = self.as_mut().project();
-        me.first_failure.get_or_insert(now);
-        *me.limit = None;
+        let deadline = self.as_mut().end(policy, now);
         match verdict {
             Verdict::Permanent => return Err(GaveUp::Permanent),
             #[cfg(feature = "tower")]
@@ -109,7 +137,12 @@ impl Progress {
             }
             _ => {}
         }
-        let mut delay = policy.backoff.delay(attempts, self.as_mut().seed());
+        let seed = match policy.backoff.jitter {
+            // Nothing is drawn.
+            Jitter::None => 0,
+            _ => self.as_mut().seed(),
+        };
+        let mut delay = policy.backoff.delay(attempts, seed);
         if let Verdict::RetryAfter(asked) = verdict {
             delay = delay.max(asked);
         }
@@ -165,14 +198,15 @@ impl Progress {
         *self.project().seed.get_or_insert_with(|| RandomState::new().build_hasher().finish())
     }
 
-    fn deadline(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
-        *self.project().deadline.get_or_insert_with(|| now.checked_add(policy.total_timeout))
+    /// When the time for all is over.
+    fn end(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
+        let me = self.project();
+        earlier(*me.total.get_or_insert_with(|| now.checked_add(policy.total_timeout)), *me.deadline)
     }
 
     /// When an attempt that begins now must end.
     fn limit(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
-        let deadline = self.deadline(policy, now);
-        now.checked_add(policy.attempt_timeout).into_iter().chain(deadline).min()
+        earlier(now.checked_add(policy.attempt_timeout), self.end(policy, now))
     }
 
     fn wait_until(self: Pin<&mut Self>, at: Instant) {
@@ -183,6 +217,11 @@ impl Progress {
         }
         *me.wait = Wait::Timer;
     }
+}
+
+/// The earlier of two moments, of which none is never.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 /// A delay beyond what `Instant` can express: as far away as makes no difference.

@@ -8,10 +8,27 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
 use crate::{GaveUp, RetryError, Tries, Verdict, tries::Repeat};
 
 /// A failure that is about to be retried, as an observer sees it.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{Policy, Retry};
+/// use std::{io, time::Duration};
+///
+/// fn log(retry: Retry<'_, io::Error>) {
+///     println!("attempt {} failed, again in {:?}", retry.attempt, retry.delay);
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let policy = Policy::fixed(Duration::from_secs(1));
+/// policy.run(async || io::Result::Ok(())).observe(log).await.unwrap();
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Retry<'a, E> {
@@ -178,6 +195,30 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
         Run { operation, classify, observe, until: cancel, tries, state }
     }
 
+    /// Ends the call at this time, unless the policy's total time ends it before; of several the earliest counts.
+    ///
+    /// As with [`Policy::total_timeout`](crate::Policy::total_timeout) an attempt in flight is dropped then, and a wait
+    /// that would not end before is not begun. At a deadline that has passed no attempt is made.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{GaveUp, Policy};
+    /// # use std::{io, time::Duration};
+    /// # use tokio::time::Instant;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let policy = Policy::fixed(Duration::from_secs(2));
+    /// let answer_by = Instant::now() + Duration::from_secs(1); // the request that this call is a part of
+    /// let gave_up =
+    ///     policy.run(async || Err::<(), _>(io::Error::other("busy"))).deadline(answer_by).await.unwrap_err();
+    /// assert_eq!((gave_up.reason, gave_up.elapsed), (GaveUp::Deadline, Duration::ZERO));
+    /// # }
+    /// ```
+    pub fn deadline(mut self, at: Instant) -> Self {
+        self.tries = self.tries.deadline(at);
+        self
+    }
+
     /// Says that the operation is not safe to repeat: only an error that is [`Verdict::NotSent`] is retried.
     ///
     /// Any other failure, a time-out too, may have taken effect, and ends the call with
@@ -209,8 +250,9 @@ where
                     return Poll::Ready(Err(cancelled));
                 }
                 if !ready!(me.tries.poll_begin(cx)) {
+                    let late = me.tries.gave_up(GaveUp::Deadline, last.take());
                     me.state.set(State::DONE);
-                    return Poll::Ready(Err(me.tries.gave_up(GaveUp::Deadline, None)));
+                    return Poll::Ready(Err(late));
                 }
                 let operation = (me.operation)(me.tries);
                 me.state.set(State::Attempt { operation });
@@ -226,7 +268,7 @@ where
                 Ok(value) => return Poll::Ready(Ok(value)),
                 Err(failed) => {
                     let failed = failed.classify(&mut *me.classify);
-                    match me.tries.decide(&failed) {
+                    match me.tries.decide(failed.verdict, failed.may_repeat) {
                         Ok(delay) => {
                             let attempt = me.tries.attempts();
                             (me.observe)(Retry { error: failed.error(), attempt, delay });

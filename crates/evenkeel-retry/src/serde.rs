@@ -59,6 +59,8 @@ struct PolicyData {
     total_timeout: Option<Duration>,
     #[serde(default, with = "limit")]
     max_retry_after: Option<Duration>,
+    #[serde(default, with = "limit")]
+    reset_after: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +161,9 @@ impl TryFrom<PolicyData> for Policy {
         if let Some(attempts) = data.max_attempts {
             policy = policy.try_max_attempts(attempts)?;
         }
+        if let Some(healthy) = data.reset_after {
+            policy = policy.try_reset_after(healthy)?;
+        }
         policy.attempt_timeout = data.attempt_timeout.unwrap_or(policy.attempt_timeout);
         policy.total_timeout = data.total_timeout.unwrap_or(policy.total_timeout);
         policy.max_retry_after = data.max_retry_after.unwrap_or(policy.max_retry_after);
@@ -217,6 +222,7 @@ impl Serialize for Policy {
             attempt_timeout: Some(self.attempt_timeout),
             total_timeout: Some(self.total_timeout),
             max_retry_after: Some(self.max_retry_after),
+            reset_after: Some(self.reset_after),
             budget: self.budget.clone(),
             seed: self.seed,
         };

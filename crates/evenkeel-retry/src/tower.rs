@@ -21,9 +21,11 @@
 //! # }
 //! ```
 //!
-//! A response is a success, whatever it says: turn those that are worth a retry into errors in a layer below, with
-//! `ServiceBuilder::and_then` for example. Time limits and budget are the policy's. A policy from a configuration that
-//! is read at run time must live as long as the program: `Box::leak(Box::new(policy))`.
+//! A response is a success, whatever it says, unless [`RetryLayer::classify_response`] knows better. Time limits and
+//! budget are the policy's. A policy from a configuration that is read at run time must live as long as the program:
+//! `Box::leak(Box::new(policy))`.
+
+mod judge;
 
 use std::{
     fmt, mem,
@@ -35,18 +37,36 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{GaveUp, Policy, RetryError, Tries, Verdict, tries::Repeat};
+use self::judge::{Judge, KeepAll};
+use crate::{GaveUp, Policy, RetryError, Tries, Verdict, report, tries::Repeat};
 
 /// Wraps services in a [`RetryService`]; see the [module](self) for an example.
 ///
 /// # Why not just use `tower::retry`?
 /// Its policy is a trait that each user implements, delays, limits and classification included; here they are the
 /// data of a [`Policy`], and the error says why the call gave up.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{Policy, Verdict, tower::RetryLayer};
+/// use std::{io, time::Duration};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// static POLICY: Policy = Policy::fixed(Duration::from_millis(100));
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let retry = RetryLayer::new(&POLICY, |request: &u32| Some(*request), |_: &io::Error| Verdict::Retry);
+/// let service = retry.layer(service_fn(async |request: u32| io::Result::Ok(request + 1)));
+/// assert_eq!(service.oneshot(41).await.unwrap(), 42);
+/// # }
+/// ```
 #[derive(Clone)]
-pub struct RetryLayer<K, C> {
+pub struct RetryLayer<K, C, R = KeepAll> {
     policy: &'static Policy,
     clone: K,
     classify: C,
+    classify_response: R,
 }
 
 impl<K, C> RetryLayer<K, C> {
@@ -59,12 +79,48 @@ impl<K, C> RetryLayer<K, C> {
         K: Fn(&Request) -> Option<Request>,
         C: Fn(&E) -> Verdict,
     {
-        Self { policy, clone, classify }
+        Self { policy, clone, classify, classify_response: KeepAll }
+    }
+
+    /// Asks `verdict` about every response, too: for what a service says without an error, a 503 of HTTP.
+    ///
+    /// [`Verdict::Permanent`] is an answer to keep. A response that was to be retried is dropped before the wait; when
+    /// the policy gives up, the last one is the answer of the call, and not an error.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Policy, Verdict, tower::RetryLayer};
+    /// # use std::{io, sync::atomic::{AtomicU16, Ordering::Relaxed}, time::Duration};
+    /// # use tower::{ServiceBuilder, ServiceExt};
+    /// # static POLICY: Policy = Policy::fixed(Duration::from_millis(100));
+    /// struct Response { status: u16, retry_after: Option<Duration> }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let retry = RetryLayer::new(&POLICY, |request: &String| Some(request.clone()), |_: &io::Error| Verdict::Retry)
+    ///     .classify_response(|response: &Response| match (response.status, response.retry_after) {
+    ///         (429 | 503, Some(wait)) => Verdict::RetryAfter(wait),
+    ///         (status, _) => Verdict::from(status >= 500),
+    ///     });
+    /// # let status = AtomicU16::new(503);
+    /// # let status = &status;
+    /// let service = ServiceBuilder::new().layer(retry).service_fn(async |_: String| {
+    ///     io::Result::Ok(Response { status: status.swap(200, Relaxed), retry_after: Some(Duration::from_secs(2)) })
+    /// });
+    /// assert_eq!(service.oneshot(String::from("hello")).await.unwrap().status, 200);
+    /// # }
+    /// ```
+    pub fn classify_response<Response, R>(self, verdict: R) -> RetryLayer<K, C, R>
+    where
+        R: Fn(&Response) -> Verdict,
+    {
+        let Self { policy, clone, classify, .. } = self;
+        RetryLayer { policy, clone, classify, classify_response: verdict }
     }
 }
 
-impl<S, K: Clone, C: Clone> Layer<S> for RetryLayer<K, C> {
-    type Service = RetryService<S, K, C>;
+impl<S, K: Clone, C: Clone, R: Clone> Layer<S> for RetryLayer<K, C, R> {
+    type Service = RetryService<S, K, C, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
         RetryService { inner, layer: self.clone() }
@@ -75,21 +131,39 @@ impl<S, K: Clone, C: Clone> Layer<S> for RetryLayer<K, C> {
 ///
 /// It is ready when the inner service is; the first attempt of a call uses that readiness, and every other attempt
 /// waits for a clone of the inner service to be ready, within the time limit of the attempt.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{Policy, Verdict, tower::{RetryLayer, RetryService}};
+/// use std::{io, time::Duration};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// static POLICY: Policy = Policy::fixed(Duration::from_millis(100));
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let retry = RetryLayer::new(&POLICY, |request: &u32| Some(*request), |_: &io::Error| Verdict::Retry);
+/// let service: RetryService<_, _, _> = retry.layer(service_fn(async |request: u32| io::Result::Ok(request + 1)));
+/// let other = service.clone();
+/// assert_eq!((service.oneshot(1).await.unwrap(), other.oneshot(2).await.unwrap()), (2, 3));
+/// # }
+/// ```
 #[derive(Clone)]
-pub struct RetryService<S, K, C> {
+pub struct RetryService<S, K, C, R = KeepAll> {
     inner: S,
-    layer: RetryLayer<K, C>,
+    layer: RetryLayer<K, C, R>,
 }
 
-impl<S, K, C, Request> Service<Request> for RetryService<S, K, C>
+impl<S, K, C, R, Request> Service<Request> for RetryService<S, K, C, R>
 where
     S: Service<Request> + Clone,
     K: Fn(&Request) -> Option<Request> + Clone,
     C: Fn(&S::Error) -> Verdict + Clone,
+    R: Judge<S::Response> + Clone,
 {
     type Response = S::Response;
     type Error = RetryError<S::Error>;
-    type Future = ResponseFuture<S, Request, K, C>;
+    type Future = ResponseFuture<S, Request, K, C, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let failed = |error| RetryError {
@@ -125,15 +199,32 @@ pin_project! {
     ///
     /// # Panics
     /// When polled after it was ready.
+    ///
+    /// # Examples
+    /// ```
+    /// use evenkeel_retry::{Policy, Verdict, tower::RetryLayer};
+    /// use std::{io, time::Duration};
+    /// use tower::{Layer, Service, ServiceExt, service_fn};
+    ///
+    /// static POLICY: Policy = Policy::fixed(Duration::from_millis(100));
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let retry = RetryLayer::new(&POLICY, |request: &u32| Some(*request), |_: &io::Error| Verdict::Retry);
+    /// let mut service = retry.layer(service_fn(async |request: u32| io::Result::Ok(request + 1)));
+    /// let response = service.ready().await.unwrap().call(41);
+    /// assert_eq!(response.await.unwrap(), 42);
+    /// # }
+    /// ```
     #[must_use = "futures do nothing unless awaited"]
-    pub struct ResponseFuture<S, Request, K, C>
+    pub struct ResponseFuture<S, Request, K, C, R = KeepAll>
     where
         S: Service<Request>,
     {
         service: S,
         spare: Option<Request>,
         tries: Tries<'static>,
-        layer: RetryLayer<K, C>,
+        layer: RetryLayer<K, C, R>,
         #[pin]
         state: State<S, Request>,
     }
@@ -151,11 +242,12 @@ pin_project! {
     }
 }
 
-impl<S, K, C, Request> Future for ResponseFuture<S, Request, K, C>
+impl<S, K, C, R, Request> Future for ResponseFuture<S, Request, K, C, R>
 where
     S: Service<Request> + Clone,
     K: Fn(&Request) -> Option<Request>,
     C: Fn(&S::Error) -> Verdict,
+    R: Judge<S::Response>,
 {
     type Output = Result<S::Response, RetryError<S::Error>>;
 
@@ -177,13 +269,25 @@ where
                 StateProjection::Attempt { attempt } => {
                     let outcome = ready!(me.tries.poll_attempt(attempt, cx));
                     me.state.set(State::Done);
-                    let failed = match outcome {
-                        Ok(response) => return Poll::Ready(Ok(response)),
-                        Err(failed) => failed.classify(|error| (me.layer.classify)(error)),
+                    let (last, verdict) = match outcome {
+                        Ok(response) => match me.layer.classify_response.verdict(&response) {
+                            Verdict::Permanent => return Poll::Ready(Ok(response)),
+                            verdict => (Ok(response), verdict),
+                        },
+                        Err(failed) => {
+                            let failed = failed.classify(|error| (me.layer.classify)(error));
+                            (Err(failed.error), failed.verdict)
+                        }
                     };
-                    match me.tries.decide(&failed) {
-                        Ok(_) => me.state.set(State::Waiting),
-                        Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed.error))),
+                    match (me.tries.decide(verdict, true), last) {
+                        (Ok(_), _) => me.state.set(State::Waiting),
+                        (Err(reason), Ok(response)) => {
+                            report::gave_up(reason, me.tries.attempts());
+                            return Poll::Ready(Ok(response));
+                        }
+                        (Err(reason), Err(error)) => {
+                            return Poll::Ready(Err(me.tries.gave_up(reason, error)));
+                        }
                     }
                 }
                 StateProjection::Done => panic!("`ResponseFuture` was polled after it was ready"),
@@ -221,19 +325,19 @@ impl<S: Service<Request>, Request> Future for Call<S, Request> {
     }
 }
 
-impl<K, C> fmt::Debug for RetryLayer<K, C> {
+impl<K, C, R> fmt::Debug for RetryLayer<K, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryLayer").field("policy", self.policy).finish_non_exhaustive()
     }
 }
 
-impl<S: fmt::Debug, K, C> fmt::Debug for RetryService<S, K, C> {
+impl<S: fmt::Debug, K, C, R> fmt::Debug for RetryService<S, K, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryService").field("inner", &self.inner).field("layer", &self.layer).finish()
     }
 }
 
-impl<S: Service<Request>, Request, K, C> fmt::Debug for ResponseFuture<S, Request, K, C> {
+impl<S: Service<Request>, Request, K, C, R> fmt::Debug for ResponseFuture<S, Request, K, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").field("tries", &self.tries).finish_non_exhaustive()
     }

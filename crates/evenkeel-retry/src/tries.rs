@@ -6,8 +6,9 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
+use tokio::time::Instant;
 
-use crate::{Attempt, Failed, GaveUp, Policy, RetryError, progress::Progress, report};
+use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, progress::Progress, report};
 
 /// A series of attempts under a [`Policy`], driven by the caller's own loop.
 ///
@@ -86,7 +87,30 @@ impl<'p> Tries<'p> {
         Self { policy, attempts: 0, repeat: Repeat::Always, progress: Later(None) }
     }
 
-    /// How many attempts were started.
+    /// Ends the series at this time, unless the policy's total time ends it before; of several the earliest counts.
+    ///
+    /// An attempt in flight is dropped then, a wait that would not end before is not begun, and neither is an
+    /// attempt after it, the first included.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{GaveUp, Policy};
+    /// # use std::{future::pending, io, time::Duration};
+    /// # use tokio::time::Instant;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_millis(10));
+    /// let mut tries = policy.start().deadline(Instant::now() + Duration::from_secs(2));
+    /// let failed = tries.attempt(pending::<Result<(), io::Error>>()).await.unwrap_err();
+    /// assert_eq!(tries.backoff(failed).await.unwrap_err().reason, GaveUp::Deadline);
+    /// # }
+    /// ```
+    pub fn deadline(mut self, at: Instant) -> Self {
+        self.progress().end_by(at);
+        self
+    }
+
+    /// How many attempts were started, from the last healthy one on if [`Policy::reset_after`] is set.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
@@ -105,6 +129,18 @@ impl<'p> Tries<'p> {
     ///
     /// # Cancel safety
     /// Dropping the future drops the operation. The attempt counts if it was polled.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::{io, time::Duration};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_secs(1));
+    /// let mut tries = policy.start();
+    /// assert_eq!(tries.attempt(async { io::Result::Ok(42) }).await.unwrap(), 42);
+    /// # }
+    /// ```
     pub fn attempt<F, T, E>(&mut self, operation: F) -> AttemptFuture<'_, 'p, F>
     where
         F: Future<Output = Result<T, E>>,
@@ -119,6 +155,20 @@ impl<'p> Tries<'p> {
     ///
     /// # Cancel safety
     /// Dropping the future ends the wait; the failure that was handed in is dropped with it.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::{io, time::Duration};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_secs(1));
+    /// let mut tries = policy.start();
+    /// let failed = tries.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
+    /// let gave_up = tries.backoff(failed.when(|e| e.kind() == io::ErrorKind::TimedOut)).await.unwrap_err();
+    /// assert_eq!(gave_up.attempts, 1);
+    /// # }
+    /// ```
     pub const fn backoff<E>(&mut self, failed: Failed<E>) -> BackoffFuture<'_, 'p, E> {
         BackoffFuture { tries: self, failed: Some(failed) }
     }
@@ -179,7 +229,7 @@ impl<'p> Tries<'p> {
     #[cold]
     #[inline(never)]
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.progress.0.is_none() && self.policy.is_unbounded() {
+        if self.progress.0.is_none() && self.policy.is_untimed() {
             return Poll::Pending;
         }
         let policy = self.policy;
@@ -189,10 +239,15 @@ impl<'p> Tries<'p> {
     /// What comes after a failure: the delay, or the reason to give up.
     #[cold]
     #[inline(never)]
-    pub(crate) fn decide<E>(&mut self, failed: &Failed<E>) -> Result<Duration, GaveUp> {
-        let (policy, attempts) = (self.policy, self.attempts);
-        let repeat = if failed.may_repeat { self.repeat } else { Repeat::IfNotSent };
-        let decided = self.progress().decide(policy, attempts, failed.verdict, repeat);
+    pub(crate) fn decide(&mut self, verdict: Verdict, may_repeat: bool) -> Result<Duration, GaveUp> {
+        let (policy, now) = (self.policy, Instant::now());
+        let repeat = if may_repeat { self.repeat } else { Repeat::IfNotSent };
+        if self.progress().failed(policy, now) {
+            self.attempts = 0;
+            self.count();
+        }
+        let attempts = self.attempts;
+        let decided = self.progress().decide(policy, attempts, now, verdict, repeat);
         if let Ok(delay) = decided {
             report::retry(attempts, delay);
         }
@@ -237,6 +292,20 @@ pin_project! {
     ///
     /// # Cancel safety
     /// Dropping it drops the operation. The attempt counts if it was polled.
+    ///
+    /// # Examples
+    /// ```
+    /// use evenkeel_retry::{AttemptFuture, Policy};
+    /// # use std::{io, time::Duration};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # let policy = Policy::fixed(Duration::from_secs(1));
+    /// let mut tries = policy.start();
+    /// let attempt: AttemptFuture<'_, '_, _> = tries.attempt(async { io::Result::Ok(42) });
+    /// assert_eq!(attempt.await.unwrap(), 42);
+    /// # }
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct AttemptFuture<'t, 'p, F> {
@@ -258,7 +327,7 @@ where
         if !*me.started {
             *me.started = true;
             if !me.tries.begin() {
-                return Poll::Ready(Err(Failed::new(None)));
+                return Poll::Ready(Err(Failed { verdict: Verdict::NotSent, ..Failed::new(None) }));
             }
         }
         me.tries.poll_attempt(me.operation, cx)
@@ -269,6 +338,21 @@ where
 ///
 /// # Cancel safety
 /// Dropping it ends the wait; the failure that was handed in is dropped with it.
+///
+/// # Examples
+/// ```
+/// use evenkeel_retry::{BackoffFuture, Policy};
+/// # use std::{io, time::Duration};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # let policy = Policy::fixed(Duration::from_secs(1));
+/// let mut tries = policy.start();
+/// let failed = tries.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
+/// let wait: BackoffFuture<'_, '_, io::Error> = tries.backoff(failed);
+/// wait.await.unwrap();
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct BackoffFuture<'t, 'p, E> {
@@ -284,7 +368,7 @@ impl<E> Future for BackoffFuture<'_, '_, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(failed) = self.failed.take()
-            && let Err(reason) = self.tries.decide(&failed)
+            && let Err(reason) = self.tries.decide(failed.verdict, failed.may_repeat)
         {
             return Poll::Ready(Err(self.tries.gave_up(reason, failed.error)));
         }

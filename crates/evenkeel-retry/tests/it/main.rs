@@ -5,14 +5,17 @@ mod backoff;
 mod budget;
 mod cancel;
 mod compat;
+mod deadline;
 mod fleet;
 mod hedge;
 
 #[cfg(feature = "http")]
 mod http;
 mod limits;
+mod nested;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod report;
+mod reset_after;
 mod run;
 #[cfg(feature = "serde")]
 mod serde;

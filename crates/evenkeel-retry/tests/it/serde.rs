@@ -16,6 +16,7 @@ fn a_policy_is_read_from_a_configuration() {
                 "max_attempts": 5,
                 "attempt_timeout": "2s",
                 "total_timeout": "1m 30s",
+                "reset_after": "1h",
                 "budget": {"permille": 100, "reserve": 20}
             }"#,
         )
@@ -25,6 +26,7 @@ fn a_policy_is_read_from_a_configuration() {
             .max_attempts(5)
             .attempt_timeout(ms(2000))
             .total_timeout(ms(90_000))
+            .reset_after(ms(3_600_000))
             .budget(Budget::permille(100).reserve(20));
         assert_eq!(format!("{policy:?}"), format!("{expected:?}"));
     });
@@ -57,6 +59,7 @@ fn a_bad_configuration_is_an_error_that_says_why() {
     let with = |rest: &str| refused(&format!(r#"{{"backoff": {{"fixed": {{"delay": "1s"}}}}, {rest}}}"#));
     assert!(with(r#""max_attempts": 0"#).starts_with(&Invalid::NoAttempts.to_string()));
     assert!(with(r#""budget": {"permille": 1, "reserve": 0}"#).starts_with(&Invalid::Reserve.to_string()));
+    assert!(with(r#""reset_after": "0s""#).starts_with(&Invalid::ResetAfter.to_string()));
     assert!(with(r#""max_attempt": 3"#).contains("unknown field"));
     assert!(with(r#""total_timeout": "soon""#).contains("expected number"));
 }
@@ -70,7 +73,7 @@ fn own_steps_are_not_written() {
 proptest! {
     #[test]
     fn what_is_written_is_read_back(
-        kind in 0..4_u8, a: u64, b: u64, percent in 0..=100_u8, attempts in 1..9_u32, limit: Option<u32>,
+        kind in 0..4_u8, a: u64, b: u64, percent in 0..=100_u8, attempts in 1..9_u32, limit in prop::option::of(1_u32..),
         permille in 0..5000_u32, per_second: u32, reserve in 1..4_194_302_u32, seed: Option<u64>,
     ) {
         World::run(async |_| {
@@ -84,7 +87,7 @@ proptest! {
             let limit = limit.map_or(Duration::MAX, |limit| ms(u64::from(limit)));
             let budget = Budget::permille(permille).per_second(per_second).reserve(reserve);
             let mut policy = Policy::new(backoff.jitter(Jitter::Percent(percent)))
-                .max_attempts(attempts).attempt_timeout(limit).total_timeout(limit).budget(budget);
+                .max_attempts(attempts).attempt_timeout(limit).total_timeout(limit).reset_after(limit).budget(budget);
             if let Some(seed) = seed { policy = policy.seed(seed) }
             let read: Policy = from_str(&to_string(&policy).unwrap()).unwrap();
             assert_eq!(format!("{read:?}"), format!("{policy:?}"));

@@ -1,11 +1,12 @@
 use std::{
     cell::Cell,
+    future::ready,
     rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use evenkeel_retry::{GaveUp, Policy, Verdict, tower::RetryLayer};
+use evenkeel_retry::{Budget, GaveUp, Policy, Verdict, tower::RetryLayer};
 use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::time::Instant;
 use tower::{Service, ServiceExt, limit::ConcurrencyLimitLayer};
@@ -119,6 +120,51 @@ fn the_wait_for_readiness_is_within_the_attempts_time() {
         let error = call.await.unwrap_err();
         assert_eq!((error.reason, error.last), (GaveUp::Attempts, None));
         assert_eq!(start.elapsed(), Duration::from_millis(100 + 1000 + 200 + 1000 + 400 + 1000));
+    });
+}
+
+/// A server whose answers say that it is busy, the first `busy` times, and what they hold while they live.
+struct Status {
+    busy: bool,
+    number: u32,
+    _held: Rc<()>,
+}
+
+#[test]
+fn a_response_can_be_worth_a_retry() {
+    World::run(async |_| {
+        for (busy, times, number) in [(2, vec![0, 700, 1400], 3), (9, vec![0, 700, 1400, 2100], 4)] {
+            let (flaky, held, most) = (Flaky::failing(0), Rc::new(()), Cell::new(0));
+            let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict).classify_response(
+                |status: &Status| match status.busy {
+                    true => Verdict::RetryAfter(ms(700)),
+                    false => Verdict::Permanent,
+                },
+            );
+            let service = layer.layer(tower::service_fn(|_: u32| {
+                most.set(most.get().max(Rc::strong_count(&held)));
+                let number = flaky.note();
+                ready(Ok::<_, Refused>(Status { busy: number <= busy, number, _held: held.clone() }))
+            }));
+            let answer = service.oneshot(1).await.unwrap();
+            assert_eq!((answer.number, answer.busy), (number, busy > 2), "the last one, whatever it is");
+            assert_eq!(flaky.times(), times);
+            assert_eq!(most.get(), 1, "a response that is retried is dropped before");
+        }
+    });
+}
+
+#[test]
+fn a_response_that_is_worth_no_retry_takes_no_token() {
+    static POLICY: Policy = doubling().max_attempts(9).budget(Budget::percent(0).per_second(0).reserve(2));
+    World::run(async |_| {
+        let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+        let service = layer.clone().classify_response(|number: &u32| Verdict::from(*number < 200));
+        let service = service.layer(server(0));
+        assert_eq!(service.clone().oneshot(7).await, Ok(701));
+        let never = layer.classify_response(|_: &u32| Verdict::Retry).layer(server(0));
+        assert_eq!(never.oneshot(1).await, Ok(103), "two retries were left");
+        assert_eq!(service.oneshot(1).await, Ok(102), "none is left");
     });
 }
 

@@ -1,0 +1,120 @@
+use std::future::{pending, ready};
+
+use evenkeel_retry::{Budget, GaveUp};
+use evenkeel_testkit::{World, assert_took};
+use tokio::time::{Instant, sleep};
+
+use crate::{Flaky, Refused, doubling, ms};
+
+#[test]
+fn the_earlier_of_the_deadline_and_the_total_time_counts() {
+    World::run(async |_| {
+        for (total, own, took) in [(250, 900, 250), (900, 250, 250), (250, 250, 250)] {
+            let policy = doubling().total_timeout(ms(total)).max_attempts(9);
+            let flaky = Flaky::failing(0);
+            let call = policy.run(async || match flaky.note() {
+                1 => Err::<(), _>(Refused(1)),
+                _ => pending().await,
+            });
+            let call = call.deadline(Instant::now() + ms(own));
+            let error = assert_took!(call, ms(took)).unwrap_err();
+            assert_eq!(flaky.times(), [0, 100]);
+            assert_eq!((error.reason, error.last, error.attempts), (GaveUp::Deadline, None, 2));
+        }
+    });
+}
+
+#[test]
+fn of_several_deadlines_the_earliest_counts() {
+    World::run(async |_| {
+        let policy = doubling();
+        for order in [[100, 200, 300], [300, 100, 200], [200, 300, 100]] {
+            let call = order.into_iter().fold(policy.run(pending::<Result<(), Refused>>), |call, at| {
+                call.deadline(Instant::now() + ms(at))
+            });
+            assert_eq!(assert_took!(call, ms(100)).unwrap_err().reason, GaveUp::Deadline);
+        }
+    });
+}
+
+#[test]
+fn a_wait_that_would_reach_the_deadline_is_not_begun() {
+    World::run(async |_| {
+        for (at, took, reason) in [(300, 100, GaveUp::Deadline), (301, 300, GaveUp::Attempts)] {
+            let flaky = Flaky::failing(u32::MAX);
+            let policy = doubling().max_attempts(3);
+            let call = policy.run(|| flaky.call()).deadline(Instant::now() + ms(at));
+            let error = assert_took!(call, ms(took)).unwrap_err();
+            assert_eq!((error.reason, error.last.is_some()), (reason, true));
+        }
+    });
+}
+
+#[test]
+fn at_a_deadline_that_has_passed_no_attempt_is_made() {
+    World::run(async |_| {
+        let budget = Budget::percent(100).per_second(0).reserve(2);
+        budget.try_withdraw().unwrap().spend();
+        let policy = doubling().budget(budget.clone());
+        let at = Instant::now();
+        let flaky = Flaky::failing(0);
+        let error = policy.run(|| flaky.call()).deadline(at).await.unwrap_err();
+        assert_eq!(flaky.times(), [0_u128; 0]);
+        assert_eq!(
+            (error.reason, error.last, error.attempts, error.elapsed),
+            (GaveUp::Deadline, None, 0, ms(0))
+        );
+        assert_eq!(budget.available(), 1, "it was no call");
+
+        let mut tries = policy.start().deadline(at);
+        let failed = tries.attempt(flaky.call()).await.unwrap_err();
+        assert!(failed.is_timeout());
+        let error = tries.backoff(failed.at_most_once()).await.unwrap_err();
+        assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 0), "nothing was sent");
+        assert_eq!(flaky.times(), [0_u128; 0]);
+    });
+}
+
+#[test]
+fn the_time_from_a_call_to_its_first_poll_counts() {
+    World::run(async |_| {
+        let policy = doubling();
+        let call = policy.run(pending::<Result<(), Refused>>).deadline(Instant::now() + ms(100));
+        sleep(ms(60)).await;
+        assert_took!(call, ms(40)).unwrap_err();
+    });
+}
+
+#[test]
+fn an_attempt_knows_the_deadline() {
+    World::run(async |_| {
+        let policy = doubling();
+        let at = Instant::now() + ms(100);
+        assert_eq!(policy.start().deadline(at).next_attempt().deadline(), Some(at));
+        let call = policy.run_with(|attempt| ready(Ok::<_, Refused>(attempt.deadline()))).deadline(at);
+        assert_eq!(call.await, Ok(Some(at)));
+    });
+}
+
+#[test]
+fn a_success_at_once_needs_no_timer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let policy = doubling();
+        let call = policy.run(|| ready(Ok::<_, Refused>(5))).deadline(Instant::now() + ms(1000));
+        assert_eq!(call.await, Ok(5));
+    });
+}
+
+#[test]
+fn an_attempt_after_one_that_was_dropped_has_its_time() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(ms(1000));
+        let mut tries = policy.start();
+        let hang = pending::<Result<(), Refused>>;
+        assert!(tokio::time::timeout(ms(300), tries.attempt(hang())).await.is_err());
+        let failed = assert_took!(tries.attempt(hang()), ms(1000)).unwrap_err();
+        assert!(failed.is_timeout());
+        assert_eq!(tries.attempts(), 2);
+    });
+}
