@@ -28,8 +28,12 @@ struct Limiter {
 impl Limiter {
     /// One that earns nothing while it is tested.
     fn full(burst: u32) -> Arc<Self> {
+        Self::new(Rate::every(Duration::from_secs(3600)), burst)
+    }
+
+    fn new(rate: Rate, burst: u32) -> Arc<Self> {
         let lane = Lane::new();
-        let bucket = Bucket::full(Rate::every(Duration::from_secs(3600)), burst, Instant::now());
+        let bucket = Bucket::full(rate, burst, Instant::now());
         lane.open(&bucket);
         Arc::new(Self { lane, locked: Mutex::new((bucket, 0)) })
     }
@@ -49,7 +53,11 @@ impl Limiter {
 
     /// Whether a permit was granted.
     fn take(&self, now: u64) -> bool {
-        match self.lane.take_at(now, self.lane.word(), 1) {
+        self.take_by(|| now)
+    }
+
+    fn take_by(&self, clock: impl Fn() -> u64) -> bool {
+        match self.lane.take_by(|| Some(clock()), 1) {
             Passage::Granted => true,
             Passage::Refused { .. } => false,
             Passage::Shut => self.behind_the_lock(|bucket, granted| {
@@ -105,6 +113,26 @@ fn one_permit_goes_to_one() {
         let taken = limiter.take(now);
         assert!(taken != taker.join().unwrap());
         limiter.behind_the_lock(|bucket, granted| assert_eq!((bucket.available(), *granted), (0, 1)));
+    });
+}
+
+/// One whose instant has passed by when he sees what others took, after it, of what there was not yet at it.
+#[test]
+fn nobody_is_refused_while_there_is_a_permit() {
+    model(|| {
+        let limiter = Limiter::new(Rate::every(Duration::from_micros(100)), 2);
+        let opened = limiter.lane.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
+        // No clock gives an instant from before the one that another has read, as an atomic may.
+        let clock = Arc::new(Mutex::new(opened));
+        let taker = thread::spawn({
+            let (limiter, clock) = (Arc::clone(&limiter), Arc::clone(&clock));
+            move || limiter.take_by(|| *clock.lock().unwrap())
+        });
+        assert!(limiter.take(opened));
+        let later = opened + 100_000;
+        *clock.lock().unwrap() = later;
+        assert!(limiter.take(later));
+        assert!(taker.join().unwrap());
     });
 }
 

@@ -416,7 +416,10 @@ impl<K: Hash + Eq> Keyed<K> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let verdict = lock(self.shard(hash)).take(key, hash, permits, or, |key| self.hasher.hash_one(key));
+        let shard = self.shard(hash);
+        // Not under the lock: the processor then waits for both at once.
+        let now = Instant::now();
+        let verdict = lock(shard).take(now, key, hash, permits, or, |key| self.hasher.hash_one(key));
         if let Verdict::Denied(denied) = &verdict {
             report::refused(Kind::Key, denied);
         }

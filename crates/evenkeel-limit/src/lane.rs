@@ -108,14 +108,7 @@ impl Lane {
         if permits == 1 && self.take_credit() {
             return Passage::Granted;
         }
-        let word = self.word();
-        if word & SHUT != 0 {
-            return Passage::Shut;
-        }
-        match self.nanos(Instant::now()) {
-            Some(now) => self.take_at(now, word, permits),
-            None => Passage::Shut,
-        }
+        self.take_by(|| self.nanos(Instant::now()), permits)
     }
 
     #[inline]
@@ -123,14 +116,28 @@ impl Lane {
         self.credits.load(Relaxed) > 0 && self.credits.fetch_sub(1, Acquire) > 0
     }
 
+    /// The same by a clock, which is read before the word is: so others have little time to change that.
+    ///
+    /// They may have done so since the clock was read. To grant by an instant that has passed is no more than the
+    /// limit allows; to refuse by one may be less, and so who is refused then looks again.
     #[inline]
-    pub(super) fn word(&self) -> u64 {
-        self.busy.word.load(Acquire)
+    pub(super) fn take_by(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> Passage {
+        loop {
+            let before = self.busy.word.load(Acquire);
+            if before & SHUT != 0 {
+                return Passage::Shut;
+            }
+            let Some(now) = clock() else { return Passage::Shut };
+            let passage = self.take_at(now, permits);
+            if !matches!(passage, Passage::Refused { .. }) || self.busy.word.load(Relaxed) == before {
+                return passage;
+            }
+        }
     }
 
-    /// The same at an instant that is not before the one at which the word was read.
     #[inline]
-    pub(super) fn take_at(&self, now: u64, mut word: u64, permits: u32) -> Passage {
+    fn take_at(&self, now: u64, permits: u32) -> Passage {
+        let mut word = self.busy.word.load(Acquire);
         while word & SHUT == 0 && word & GRANTS != GRANTS {
             let (speed, cost) = (self.speed.load(Relaxed), self.cost.load(Relaxed));
             let depth = self.depth.load(Relaxed);
@@ -143,11 +150,7 @@ impl Lane {
             let missing = ((word & !(GRANTS | SHUT)).wrapping_sub(earned) as i64).max(0) as u64;
             fence(Acquire);
             if missing + wanted > depth {
-                if self.busy.word.load(Relaxed) == word {
-                    return Passage::Refused { lacking: missing + wanted - depth, speed };
-                }
-                word = self.word();
-                continue;
+                return Passage::Refused { lacking: missing + wanted - depth, speed };
             }
             let full_at = earned.wrapping_add(missing + wanted);
             let next = full_at | ((word & GRANTS) + GRANT);

@@ -62,9 +62,13 @@ impl Pace {
         u64::from(permits) << (self.bits + 1)
     }
 
+    /// Moves on to `now`, which was read without the lock; to a later instant, if another was quicker to get it.
     #[inline]
-    pub(super) fn advance(&mut self) {
-        let nanos = self.watch.move_to(Instant::now());
+    pub(super) fn advance(&mut self, mut now: Instant) {
+        if now < self.watch.now() {
+            now = Instant::now();
+        }
+        let nanos = self.watch.move_to(now);
         let fraction = u128::from(nanos) * u128::from(self.step.1) + u128::from(self.rest);
         let earned = nanos.saturating_mul(self.step.0).saturating_add((fraction >> 64) as u64);
         let whole = u64::from(self.burst) << self.bits;
@@ -89,7 +93,7 @@ impl Pace {
     }
 
     pub(super) fn set_rate(&mut self, rate: Rate) {
-        self.advance();
+        self.advance(Instant::now());
         self.step = step(rate, self.bits);
         self.rate = rate;
     }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash, num::NonZeroU64, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{pace::Pace, table::Table};
 use crate::{denied::Denied, limiter::RateLimiter, rate::Rate};
 
@@ -77,6 +79,7 @@ impl<K: Hash + Eq> Shard<K> {
     #[inline]
     pub(super) fn take<Q>(
         &mut self,
+        now: Instant,
         key: &Q,
         hash: u64,
         permits: u32,
@@ -93,7 +96,7 @@ impl<K: Hash + Eq> Shard<K> {
         if permits > self.pace.burst() {
             return Verdict::Denied(Denied::NEVER_FITS);
         }
-        self.pace.advance();
+        self.pace.advance(now);
         let swept = self.keep_up(&hash_of);
         let (now, cost) = (self.pace.reading(), self.pace.of(permits));
         let Some(word) = self.table.find(hash, |other| other.borrow() == key) else {
@@ -124,7 +127,7 @@ impl<K: Hash + Eq> Shard<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.take(key, hash, 0, Else::Wait, hash_of) {
+        match self.take(Instant::now(), key, hash, 0, Else::Wait, hash_of) {
             Verdict::Granted => {
                 let now = self.pace.reading();
                 let word = self.table.find(hash, |other| other.borrow() == key).copied();

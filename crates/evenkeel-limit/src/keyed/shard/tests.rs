@@ -12,7 +12,7 @@ use super::*;
 const KEYS: usize = 16_383;
 
 fn take(shard: &mut Shard<u64>, key: u64) -> Verdict {
-    shard.take(&key, hash(&key), 1, Else::Refuse, hash)
+    shard.take(Instant::now(), &key, hash(&key), 1, Else::Refuse, hash)
 }
 
 /// Spread over the table, as the upper half says.
@@ -34,7 +34,7 @@ proptest! {
             let mut shard = Shard::new(Rate::per_second(permits), burst, KEYS);
             for (key, step) in steps.into_iter().enumerate() {
                 advance(Duration::from_nanos(1 << step)).await;
-                shard.pace.advance();
+                shard.pace.advance(Instant::now());
                 assert!(shard.keep_up(hash) <= SWEEP);
                 take(&mut shard, key as u64);
             }
