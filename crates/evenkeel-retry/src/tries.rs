@@ -43,16 +43,20 @@ use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, progress::Prog
 /// # async fn main() { assert_eq!(count(&mut Connection(0)).await.unwrap(), 3); }
 /// ```
 #[must_use = "a series does nothing until `attempt` is called"]
+// What is zero at first lies together, and so is written in one step: that can be seen in what a success costs.
+#[repr(C)]
 pub struct Tries<'p> {
     policy: &'p Policy,
-    attempts: u32,
-    pub(crate) repeat: Repeat,
     /// What a call needs that does not succeed at once.
     progress: Later,
+    attempts: u32,
+    pub(crate) repeat: Repeat,
 }
 
 /// Whether the operation may be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// It leaves no gap behind the number of attempts.
+#[repr(u32)]
 pub(crate) enum Repeat {
     Always,
     /// Not if it may have taken effect.
@@ -174,11 +178,15 @@ impl<'p> Tries<'p> {
     }
 
     /// Waits for the next attempt's time, and counts it; false if the total time is over.
+    ///
+    /// Not after an attempt that succeeded.
     #[inline]
     pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if let Some(progress) = &mut self.progress.0 {
-            ready!(progress.as_mut().poll_wait(cx));
-        }
+        let Some(progress) = &mut self.progress.0 else {
+            self.count_first();
+            return Poll::Ready(true);
+        };
+        ready!(progress.as_mut().poll_wait(cx));
         Poll::Ready(self.begin())
     }
 
@@ -194,17 +202,19 @@ impl<'p> Tries<'p> {
         true
     }
 
-    #[inline]
     fn count(&mut self) {
-        self.attempts = match self.attempts {
-            0 => {
-                if let Some(budget) = &self.policy.budget {
-                    budget.deposit();
-                }
-                1
-            }
-            attempts => attempts.saturating_add(1),
-        };
+        match self.attempts {
+            0 => self.count_first(),
+            attempts => self.attempts = attempts.saturating_add(1),
+        }
+    }
+
+    #[inline]
+    fn count_first(&mut self) {
+        if let Some(budget) = &self.policy.budget {
+            budget.deposit();
+        }
+        self.attempts = 1;
     }
 
     #[inline]
