@@ -1,14 +1,22 @@
 //! Limits: a check that is granted, one that is refused, one of a key, a permit that is there, and ten thousand who wait.
 
-use std::{hint::black_box, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    hint::black_box,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use evenkeel::limit::{ConcurrencyLimiter, Keyed, Rate, RateLimiter};
-use governor::{DefaultDirectRateLimiter, Quota};
-use tokio::{sync::Semaphore, task::JoinSet};
+use governor::{DefaultDirectRateLimiter, Quota, clock::MonotonicClock};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
     measure::measured,
-    row::{AsyncRow, Metric, OURS, Round, Row},
+    row::{AsyncRow, FLOOR, Metric, OURS, Round, Row},
 };
 
 /// So fast, and with so large a burst, that it never refuses.
@@ -16,6 +24,8 @@ const FAST: u32 = 4_000_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
 const KEYS: u64 = 10_000;
 const WAITERS: u64 = 10_000;
+/// governor with the clock that tokio has; by default it reads the processor's counter.
+const STD_CLOCK: &str = "governor, std's clock";
 
 pub(crate) fn rows() -> Vec<Row> {
     let checks = [granted(), granted_fast(), refused(), on_two_threads(false), on_two_threads(true)];
@@ -41,12 +51,23 @@ fn ours_of(fast: bool) -> RateLimiter {
     if fast { limiter.fast() } else { limiter }
 }
 
+/// Its floor is to read tokio's clock, and to write down a time by one atomic step.
 fn granted() -> Row {
     let (ours, theirs) = (ours_of(false), governor_of(FAST, FAST));
+    let like_ours = governor::RateLimiter::direct_with_clock(quota(FAST, FAST), MonotonicClock);
+    let (start, word) = (Instant::now(), AtomicU64::new(0));
     Row::new("limit/try-acquire-granted", Metric::Cpu)
         .target(1.2)
         .with(OURS, move |n| (0..n).filter(|_| black_box(ours.try_acquire()).is_ok()).count())
         .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
+        .with(STD_CLOCK, move |n| (0..n).filter(|_| black_box(like_ours.check()).is_ok()).count())
+        .with(FLOOR, move |n| {
+            let step = || {
+                let (last, now) = (word.load(Relaxed), start.elapsed().as_nanos() as u64);
+                word.compare_exchange(last, now, Relaxed, Relaxed)
+            };
+            (0..n).filter(|_| black_box(step()).is_ok()).count()
+        })
 }
 
 fn granted_fast() -> Row {
@@ -57,15 +78,22 @@ fn granted_fast() -> Row {
         .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
 }
 
+/// Its floor is to read tokio's clock.
 fn refused() -> Row {
     let ours = RateLimiter::paced(Rate::every(DAY));
-    let theirs = DefaultDirectRateLimiter::direct(Quota::with_period(DAY).expect("a period above zero"));
+    let period = Quota::with_period(DAY).expect("a period above zero");
+    let theirs = DefaultDirectRateLimiter::direct(period);
+    let like_ours = governor::RateLimiter::direct_with_clock(period, MonotonicClock);
     ours.try_acquire().ok();
     theirs.check().ok();
+    like_ours.check().ok();
+    let start = Instant::now();
     Row::new("limit/try-acquire-refused", Metric::Cpu)
         .target(2.0)
         .with(OURS, move |n| (0..n).filter(|_| black_box(ours.try_acquire()).is_ok()).count())
         .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
+        .with(STD_CLOCK, move |n| (0..n).filter(|_| black_box(like_ours.check()).is_ok()).count())
+        .with(FLOOR, move |n| (0..n).filter(|_| black_box(start.elapsed()).is_zero()).count())
 }
 
 /// One limiter for both.

@@ -32,7 +32,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The attempt's number, from 1.
+    /// The attempt's number, from 1; from the last healthy one on if
+    /// [`Policy::reset_after`](crate::Policy::reset_after) is set.
     #[must_use]
     pub const fn number(&self) -> u32 {
         self.number

@@ -186,10 +186,24 @@ impl Backoff {
     #[must_use]
     #[track_caller]
     pub const fn steps(steps: &'static [Duration]) -> Self {
+        valid!(Self::try_steps(steps))
+    }
+
+    /// Like [`steps`](Self::steps), for a list that is made at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: the list is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// assert_eq!(Backoff::try_steps(&[]).unwrap_err(), Invalid::NoSteps);
+    /// ```
+    pub const fn try_steps(steps: &'static [Duration]) -> Result<Self, Invalid> {
         if steps.is_empty() {
-            panic!("{}", Invalid::NoSteps.message());
+            return Err(Invalid::NoSteps);
         }
-        Self { growth: Growth::Steps(steps), cap: u64::MAX, jitter: Jitter::None }
+        Ok(Self { growth: Growth::Steps(steps), cap: u64::MAX, jitter: Jitter::None })
     }
 
     /// Sets the growth of an exponential backoff to `numerator / denominator` for each retry, each time rounded up
@@ -336,7 +350,7 @@ const fn saturating_nanos(duration: Duration) -> u64 {
 }
 
 /// The n-th output of the generator SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) for this seed.
-pub(crate) const fn random(seed: u64, n: u32) -> u64 {
+const fn random(seed: u64, n: u32) -> u64 {
     let mut z = seed.wrapping_add((n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

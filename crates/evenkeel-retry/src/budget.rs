@@ -1,13 +1,16 @@
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use tokio::time::Instant;
 
 use crate::{
-    Invalid,
-    bucket::{Bucket, MOST, UNIT},
+    BudgetSnapshot, Invalid,
+    bucket::{Bucket, UNIT},
 };
 
 /// A share of all calls that may be retried: when everything fails, retries add this share to the load and no more.
@@ -18,7 +21,8 @@ use crate::{
 /// so that a client with few calls can retry at all, and holds at most its reserve.
 ///
 /// So after `c` calls in `t` seconds there were at most `reserve + share * c + per_second * t` retries, whatever
-/// happened. Clones share one bucket, and one budget may serve many policies: those of one service, say.
+/// happened. Clones share one bucket, and one budget may serve many policies: those of one service, say. Put it in a
+/// `static`, or hand clones around: each use of a `const` would be a copy with a bucket of its own.
 ///
 /// | setting | default | meaning |
 /// |---|---|---|
@@ -26,7 +30,8 @@ use crate::{
 /// | [`per_second`](Self::per_second) | 1 | tokens that come by time alone |
 /// | [`reserve`](Self::reserve) | 10 | the most tokens it holds, and what it begins with |
 ///
-/// The scheme is that of Finagle's `RetryBudget`; the bucket is one atomic word.
+/// The scheme is that of Finagle's `RetryBudget`; the bucket counts in thousandths of a token, without a lock, and is
+/// exact.
 ///
 /// # Examples
 /// ```
@@ -57,6 +62,8 @@ pub struct Budget {
 struct Shared {
     bucket: Bucket,
     start: Instant,
+    granted: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Budget {
@@ -86,44 +93,36 @@ impl Budget {
     /// The most tokens that are kept, and what the budget begins with.
     ///
     /// # Panics
-    /// If it is zero or above 4,194,302; at compile time in a `const` or `static`.
+    /// If it is zero; at compile time in a `const` or `static`.
     #[must_use]
     #[track_caller]
     pub const fn reserve(mut self, tokens: u32) -> Self {
-        if let Err(invalid) = self.set_reserve(tokens) {
-            panic!("{}", invalid.message());
+        if tokens == 0 {
+            panic!("{}", Invalid::Reserve.message());
         }
+        self.reserve = tokens as u64 * UNIT;
         self
     }
 
     /// Like [`reserve`](Self::reserve), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: it is zero or above 4,194,302.
+    /// [`Invalid`]: it is zero.
     ///
     /// # Examples
     /// ```
     /// # use evenkeel_retry::{Budget, Invalid};
     /// assert_eq!(Budget::percent(10).try_reserve(0).unwrap_err(), Invalid::Reserve);
     /// ```
-    pub fn try_reserve(mut self, tokens: u32) -> Result<Self, Invalid> {
-        self.set_reserve(tokens)?;
-        Ok(self)
-    }
-
-    const fn set_reserve(&mut self, tokens: u32) -> Result<(), Invalid> {
-        if tokens == 0 || tokens as u64 > MOST {
-            return Err(Invalid::Reserve);
-        }
-        self.reserve = tokens as u64 * UNIT;
-        Ok(())
+    pub fn try_reserve(self, tokens: u32) -> Result<Self, Invalid> {
+        if tokens == 0 { Err(Invalid::Reserve) } else { Ok(self.reserve(tokens)) }
     }
 
     /// Its share in thousandths, its tokens per second, and its reserve.
     #[cfg(feature = "serde")]
     pub(crate) fn settings(&self) -> (u32, u32, u32) {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
-        (narrow((self.deposit * 1000).div_ceil(UNIT)), self.per_second, narrow(self.reserve / UNIT))
+        (narrow(self.deposit * 1000 / UNIT), self.per_second, narrow(self.reserve / UNIT))
     }
 
     /// Counts a call: adds its share of a token.
@@ -136,20 +135,28 @@ impl Budget {
     pub fn try_withdraw(&self) -> Option<BudgetPermit> {
         let shared = self.shared();
         let taken = shared.bucket.try_take(shared.millis(), self.per_second, self.reserve);
+        let count = if taken { &shared.granted } else { &shared.refused };
+        count.fetch_add(1, Relaxed);
         taken.then(|| BudgetPermit { shared: shared.clone(), reserve: self.reserve })
     }
 
-    /// How many retries it would allow right now.
+    /// What it would allow now, and what it has allowed and refused since it was first used.
     #[must_use]
-    pub fn available(&self) -> u32 {
+    pub fn snapshot(&self) -> BudgetSnapshot {
         let shared = self.shared();
         let held = shared.bucket.held(shared.millis(), self.per_second, self.reserve);
-        u32::try_from(held / UNIT).unwrap_or(u32::MAX)
+        BudgetSnapshot {
+            available: u32::try_from(held / UNIT).unwrap_or(u32::MAX),
+            granted: shared.granted.load(Relaxed),
+            refused: shared.refused.load(Relaxed),
+        }
     }
 
     fn shared(&self) -> &Arc<Shared> {
-        self.shared
-            .get_or_init(|| Arc::new(Shared { bucket: Bucket::full(self.reserve), start: Instant::now() }))
+        self.shared.get_or_init(|| {
+            let (bucket, start) = (Bucket::full(self.reserve), Instant::now());
+            Arc::new(Shared { bucket, start, granted: AtomicU64::new(0), refused: AtomicU64::new(0) })
+        })
     }
 }
 
@@ -174,7 +181,7 @@ impl fmt::Debug for Budget {
             .field("share", &(self.deposit as f64 / UNIT as f64))
             .field("per_second", &self.per_second)
             .field("reserve", &(self.reserve / UNIT))
-            .field("available", &self.available())
+            .field("available", &self.snapshot().available)
             .finish()
     }
 }
@@ -192,7 +199,7 @@ impl fmt::Debug for Budget {
 /// assert!(budget.try_withdraw().is_none());
 /// drop(permit); // the retry was cancelled before it began
 /// budget.try_withdraw().unwrap().spend();
-/// assert_eq!(budget.available(), 0);
+/// assert_eq!(budget.snapshot().available, 0);
 /// # }
 /// ```
 #[derive(Debug)]
@@ -213,6 +220,7 @@ impl Drop for BudgetPermit {
     fn drop(&mut self) {
         if self.reserve > 0 {
             self.shared.bucket.deposit(UNIT, self.reserve);
+            self.shared.granted.fetch_sub(1, Relaxed);
         }
     }
 }

@@ -65,7 +65,8 @@ impl fmt::Display for GaveUp {
 
 /// A call that gave up: why, after how much, and with which last error.
 ///
-/// The error that the last attempt returned is the `source()`, and is given back by value in `last`.
+/// The error that the last attempt returned is the `source()`, and is given back by value in `last`. It is an [`Error`]
+/// where that one is; where it is not (anyhow's, a box, a string), [`boxed`](Self::boxed) makes it one.
 ///
 /// # Examples
 /// ```
@@ -87,7 +88,7 @@ impl fmt::Display for GaveUp {
 pub struct RetryError<E> {
     /// Why there was no other attempt.
     pub reason: GaveUp,
-    /// What the last attempt returned; none if it timed out.
+    /// What the last attempt returned; none if it timed out, or if no time was left to begin it.
     pub last: Option<E>,
     /// How many attempts were made, from the last healthy one on if
     /// [`Policy::reset_after`](crate::Policy::reset_after) is set.
@@ -100,7 +101,8 @@ impl<E> fmt::Display for RetryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.attempts == 1 { "" } else { "s" };
         write!(f, "gave up after {} attempt{plural} and {:?}: {}", self.attempts, self.elapsed, self.reason)?;
-        let timed_out = self.last.is_none() && self.attempts > 0;
+        // Where no time was left, this one was cut, too, or was not even begun.
+        let timed_out = self.last.is_none() && self.attempts > 0 && self.reason != GaveUp::Deadline;
         if timed_out { f.write_str("; the last attempt timed out") } else { Ok(()) }
     }
 }

@@ -1,4 +1,4 @@
-//! Choosing a policy, coming from other crates, and what wraps what. There is no code in this module.
+//! Choosing a policy, coming from other crates, and what wraps what. There are no items in this module.
 //!
 //! # Choosing
 //!
@@ -11,6 +11,7 @@
 //! | a request that must not take effect twice | [`Run::at_most_once`], or the key of [`Attempt::key`] sent along |
 //! | a user who waits | [`Policy::total_timeout`]: it bounds attempts and waits together |
 //! | a connection, a transaction, `&mut self` | [`Policy::start`], the loop |
+//! | errors of anyhow, boxes or strings, and a `?` | `.await.map_err(RetryError::boxed)?`: [`RetryError::boxed`] |
 //! | rare slow answers, and a server with room | [`Hedge`] |
 //! | a `tower` service | feature `tower` |
 //! | a part of a request that has its own deadline | [`Run::deadline`], [`Tries::deadline`] |
@@ -21,6 +22,27 @@
 //!
 //! Retry at one layer only. Three layers of three attempts are 27 calls for one.
 //!
+//! # From a configuration
+//!
+//! With the feature `serde`. A backoff is `fixed`, with its `delay`, or `linear`, `exponential` or `fibonacci`, with
+//! `initial` and `cap`; a jitter is `"none"`, `"full"`, `"equal"` or `{"percent": 20}`; and a time limit of `"none"` is no
+//! limit. What is left out is the default, an unknown name is an error, and so is what [`Invalid`] lists.
+//!
+//! ```
+//! # #[cfg(feature = "serde")] {
+//! # use evenkeel_retry::Policy;
+//! let policy: Policy = serde_json::from_str(r#"{
+//!     "backoff": {"exponential": {"initial": "100ms", "cap": "10s", "ratio": [3, 2], "jitter": "equal"}},
+//!     "max_attempts": 4,
+//!     "attempt_timeout": "5s",
+//!     "total_timeout": "1m 30s",
+//!     "max_retry_after": "1m",
+//!     "reset_after": "none",
+//!     "budget": {"permille": 100, "per_second": 1, "reserve": 10}
+//! }"#).unwrap();
+//! # drop(policy) }
+//! ```
+//!
 //! # Amplification
 //!
 //! When a server is down, every call becomes as many as there are attempts, just when it can bear the least. With four
@@ -29,13 +51,46 @@
 //! attempts come after the outage). With `Budget::percent(10)` it sends 1.1 times as many. Nothing is lost by
 //! it: in an outage the retries fail, too; and when a few calls fail, a tenth is enough for all of them.
 //!
-//! One budget for each server, not for each call: clones share it, and so do hedges.
+//! One budget for each server, not for each call: clones share it, and so do hedges. [`Budget::snapshot`] says how many
+//! retries it allowed and refused: refusals are the outages that it kept from growing.
 //!
 //! # Which wraps which
 //!
 //! From the outside in: the total time limit, the retry, the rate limiter, the concurrency limit, the time limit of one
 //! attempt. So every attempt takes its turn in the limiter, the queue of the limiter is not part of an attempt's time,
-//! a wait between attempts holds no permit, and everything ends when the total time is over.
+//! a wait between attempts holds no permit, and no attempt begins when the total time is over. A loop says it in this
+//! order:
+//!
+//! ```
+//! # use evenkeel_retry::{Policy, RetryError};
+//! # use std::{io, time::Duration};
+//! use tokio::sync::Semaphore;
+//!
+//! static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(10))
+//!     .attempt_timeout(Duration::from_secs(2))
+//!     .total_timeout(Duration::from_secs(30));
+//! static AT_ONCE: Semaphore = Semaphore::const_new(10);
+//!
+//! # async fn fetch(_: &str) -> io::Result<u32> { Ok(42) }
+//! async fn get(url: &str) -> Result<u32, RetryError<io::Error>> {
+//!     let mut tries = POLICY.start();
+//!     loop {
+//!         let permit = AT_ONCE.acquire().await; // the queue: not a part of the attempt
+//!         let outcome = tries.attempt(fetch(url)).await;
+//!         drop(permit); // nobody holds one while he waits
+//!         match outcome {
+//!             Ok(answer) => break Ok(answer),
+//!             Err(failed) => tries.backoff(failed).await?,
+//!         }
+//!     }
+//! }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() { assert_eq!(get("https://example.test/").await.unwrap(), 42); }
+//! ```
+//!
+//! The wait in the queue is the queue's own: [`timeout_at`](tokio::time::timeout_at) the deadline of the call bounds it.
+//! In the closure of `run` the queue is a part of the attempt, and needs an
+//! [`attempt_timeout`](Policy::attempt_timeout) that has room for it.
 //!
 //! | order | what goes wrong |
 //! |---|---|
@@ -96,4 +151,4 @@
 //! | `RetryError.last_attempt` | [`RetryError`]`.last` |
 
 #[cfg(doc)]
-use crate::{Attempt, Backoff, Budget, Hedge, Jitter, Policy, RetryError, Run, Tries, Verdict};
+use crate::{Attempt, Backoff, Budget, Hedge, Invalid, Jitter, Policy, RetryError, Run, Tries, Verdict};

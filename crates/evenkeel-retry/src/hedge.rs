@@ -9,7 +9,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Budget, latencies::Latencies, report};
+use crate::{Budget, Invalid, latencies::Latencies, report, timer::poll_timer};
 
 /// A second attempt beside the first one when that is slow; the first success wins.
 ///
@@ -69,8 +69,28 @@ impl Hedge {
     #[must_use]
     #[track_caller]
     pub const fn quantile(percent: u8, until_known: Duration) -> Self {
-        assert!(percent >= 1 && percent <= 99, "a quantile is 1 to 99 percent");
+        if percent < 1 || percent > 99 {
+            panic!("{}", Invalid::Quantile.message());
+        }
         Self { delay: Delay::Quantile(Latencies::new(percent, until_known)), budget: None }
+    }
+
+    /// Like [`quantile`](Self::quantile), for a configuration that is read at run time.
+    ///
+    /// # Errors
+    /// [`Invalid`]: the percentage is not 1 to 99.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::{Hedge, Invalid};
+    /// # use std::time::Duration;
+    /// assert_eq!(Hedge::try_quantile(100, Duration::from_millis(50)).unwrap_err(), Invalid::Quantile);
+    /// ```
+    pub fn try_quantile(percent: u8, until_known: Duration) -> Result<Self, Invalid> {
+        if !(1..=99).contains(&percent) {
+            return Err(Invalid::Quantile);
+        }
+        Ok(Self::quantile(percent, until_known))
     }
 
     /// Makes second attempts only while this budget has tokens; each call deposits its share.
@@ -115,6 +135,10 @@ impl Hedge {
     ///
     /// # Cancel safety
     /// Dropping the future drops both attempts. Whether they took effect is the operation's own matter.
+    ///
+    /// # Panics
+    /// If the first attempt is not ready at once, and there is no tokio runtime or it has no timer (`enable_time`); and
+    /// where the operation does.
     ///
     /// # Examples
     /// ```
@@ -243,7 +267,7 @@ where
             if me.timer.is_none() {
                 me.timer.set(Some(tokio::time::sleep(me.hedge.delay())));
             }
-            if me.timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready()) {
+            if me.timer.as_mut().as_pin_mut().is_some_and(|timer| poll_timer(timer, cx).is_ready()) {
                 *me.stage = Stage::All;
                 if me.hedge.may_begin_second() {
                     let attempt = (me.operation)();

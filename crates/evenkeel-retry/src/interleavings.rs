@@ -8,7 +8,7 @@ mod atomics {
     pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
 }
 
-#[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
+#[expect(clippy::duplicate_mod, reason = "the same with other atomics")]
 #[path = "bucket.rs"]
 mod bucket;
 
@@ -68,7 +68,8 @@ fn deposits_add_up_to_the_reserve_and_no_more() {
     }
 }
 
-/// The second from 0 to 1 brings one token, whoever sees it first, and the one from 1 to 2 another.
+/// The second from 0 to 1 brings one token, whoever sees it first, and the one from 1 to 2 another. Who comes before it
+/// is deposited may go without, and it is not lost.
 #[test]
 fn time_is_counted_once() {
     let at = |millis| move |bucket: &Bucket| bucket.try_take(millis, 1, 2 * UNIT);
@@ -79,7 +80,7 @@ fn time_is_counted_once() {
     });
     loom::model(move || {
         let (one, other, left) = both(holding(0), at(1000), at(2000));
-        assert!(one && other);
-        assert_eq!(left, 0);
+        assert!(one || other);
+        assert_eq!((u64::from(one) + u64::from(other)) * UNIT + left, 2 * UNIT);
     });
 }

@@ -29,8 +29,10 @@ pub enum Invalid {
     NoAttempts,
     /// A healthy period of no time.
     ResetAfter,
-    /// A budget's reserve is not 1 to 4,194,302 tokens.
+    /// A budget without a reserve.
     Reserve,
+    /// A quantile that is not 1 to 99 percent.
+    Quantile,
 }
 
 impl Invalid {
@@ -43,7 +45,8 @@ impl Invalid {
             Self::NoSteps => "a backoff needs at least one step",
             Self::NoAttempts => "a policy of zero attempts would never try",
             Self::ResetAfter => "after a healthy period of no time it would try for ever",
-            Self::Reserve => "a reserve is 1 to 4,194,302 tokens",
+            Self::Reserve => "a budget of no reserve would never allow a retry",
+            Self::Quantile => "a quantile is 1 to 99 percent",
         }
     }
 }

@@ -4,6 +4,7 @@
 mod atomics;
 mod attempt;
 mod backoff;
+mod boxed;
 mod bucket;
 mod budget;
 pub mod compat;
@@ -23,6 +24,8 @@ mod report;
 mod run;
 #[cfg(feature = "serde")]
 mod serde;
+mod snapshot;
+mod timer;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod tries;
@@ -30,6 +33,7 @@ mod verdict;
 
 pub use attempt::{Attempt, IdempotencyKey};
 pub use backoff::{Backoff, Jitter};
+pub use boxed::BoxedError;
 pub use budget::{Budget, BudgetPermit};
 pub use error::{GaveUp, RetryError};
 pub use ext::RetryExt;
@@ -37,6 +41,7 @@ pub use hedge::{Hedge, HedgeError, Hedged};
 pub use invalid::Invalid;
 pub use policy::Policy;
 pub use run::{Retry, Run};
+pub use snapshot::BudgetSnapshot;
 pub use tries::{AttemptFuture, BackoffFuture, Tries};
 pub use verdict::{Failed, Verdict};
 

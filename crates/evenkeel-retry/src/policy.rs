@@ -40,6 +40,12 @@ use crate::{
 /// assert_eq!(answer.await.unwrap(), 42);
 /// # }
 /// ```
+/// A static policy that makes no sense does not compile:
+/// ```compile_fail,E0080
+/// # use evenkeel_retry::Policy;
+/// # use std::time::Duration;
+/// static POLICY: Policy = Policy::fixed(Duration::from_millis(100)).max_attempts(0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) backoff: Backoff,
@@ -115,7 +121,8 @@ impl Policy {
 
     /// The longest time for one attempt, which is dropped then and counts as failed; `Duration::MAX` sets no bound.
     ///
-    /// The timer is armed when an attempt is first pending: an operation that is ready at once reads no clock.
+    /// The timer is armed when an attempt is first pending: an operation that is ready at once reads no clock, and is all
+    /// that a limit of zero allows.
     #[must_use]
     pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
@@ -231,6 +238,10 @@ impl Policy {
     /// # Cancel safety
     /// Dropping the future drops the attempt in flight, if any, and makes no other. Whether that attempt took
     /// effect is the operation's own matter.
+    ///
+    /// # Panics
+    /// If a limit or a delay needs a timer, and there is no tokio runtime or it has none (`enable_time`); and where the
+    /// operation or a function of the call does.
     ///
     /// # Examples
     /// ```

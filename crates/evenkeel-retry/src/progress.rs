@@ -1,5 +1,5 @@
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -8,15 +8,20 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Attempt, BudgetPermit, GaveUp, IdempotencyKey, Jitter, Policy, Verdict, backoff, tries::Repeat};
+use crate::{
+    Attempt, BudgetPermit, GaveUp, IdempotencyKey, Jitter, Policy, Verdict, timer::poll_timer, tries::Repeat,
+};
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
 const ROUNDS_BEFORE_YIELD: u32 = 128;
+/// What tokio's timers count in.
+const TICK: Duration = Duration::from_millis(1);
 
 pin_project! {
     /// What a call needs that does not succeed at once: it is allocated when an attempt is first pending or failed.
     pub(crate) struct Progress {
-        seed: Option<u64>,
+        // What the call draws its seed and its key from, once it needs one of them.
+        random: Option<RandomState>,
         // When the total time is over, if ever; known once it was asked for.
         total: Option<Option<Instant>>,
         // When the caller's own deadline is, if there is one.
@@ -44,9 +49,9 @@ enum Wait {
 }
 
 impl Progress {
-    pub(crate) const fn new(seed: Option<u64>) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
-            seed,
+            random: None,
             total: None,
             deadline: None,
             limit: None,
@@ -69,10 +74,11 @@ impl Progress {
     #[inline(never)]
     pub(crate) fn begin(self: Pin<&mut Self>) -> bool {
         let me = self.project();
+        let permit = me.permit.take();
         if earlier(me.total.flatten(), *me.deadline).is_some_and(|end| Instant::now() >= end) {
             return false;
         }
-        if let Some(permit) = me.permit.take() {
+        if let Some(permit) = permit {
             permit.spend();
         }
         // An attempt before may have been dropped.
@@ -122,7 +128,7 @@ impl Progress {
         verdict: Verdict,
         repeat: Repeat,
     ) -> Result<Duration, GaveUp> {
-        let deadline = self.as_mut().end(policy, now);
+        let deadline = self.as_mut().end_of_all(policy, now);
         match verdict {
             Verdict::Permanent => return Err(GaveUp::Permanent),
             #[cfg(feature = "tower")]
@@ -140,7 +146,7 @@ impl Progress {
         let seed = match policy.backoff.jitter {
             // Nothing is drawn.
             Jitter::None => 0,
-            _ => self.as_mut().seed(),
+            _ => policy.seed.unwrap_or_else(|| self.as_mut().random(0)),
         };
         let mut delay = policy.backoff.delay(attempts, seed);
         if let Verdict::RetryAfter(asked) = verdict {
@@ -167,7 +173,7 @@ impl Progress {
     pub(crate) fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let me = self.project();
         match (*me.wait, me.timer.as_pin_mut()) {
-            (Wait::Timer, Some(timer)) => ready!(timer.poll(cx)),
+            (Wait::Timer, Some(timer)) => ready!(poll_timer(timer, cx)),
             (Wait::Others, _) => {
                 *me.wait = Wait::Nothing;
                 cx.waker().wake_by_ref();
@@ -180,36 +186,40 @@ impl Progress {
     }
 
     pub(crate) fn describe(mut self: Pin<&mut Self>, policy: &Policy, number: u32) -> Attempt {
-        let seed = self.as_mut().seed();
-        let key =
-            u128::from(backoff::random(seed, u32::MAX)) << 64 | u128::from(backoff::random(!seed, u32::MAX));
+        let key = [1, 2].map(|half| u128::from(self.as_mut().random(half)));
         let deadline = self.as_mut().limit(policy, Instant::now());
         *self.project().limit = Some(deadline);
-        Attempt { number, deadline, key: IdempotencyKey(key) }
+        Attempt { number, deadline, key: IdempotencyKey(key[0] << 64 | key[1]) }
     }
 
+    /// There is no other attempt: gives its token back, and the time since the first failure.
     #[cold]
     #[inline(never)]
-    pub(crate) fn since_first_failure(&self) -> Duration {
-        self.first_failure.map_or(Duration::ZERO, |first| first.elapsed())
+    pub(crate) fn end(self: Pin<&mut Self>) -> Duration {
+        let me = self.project();
+        *me.permit = None;
+        me.first_failure.map_or(Duration::ZERO, |first| first.elapsed())
     }
 
-    fn seed(self: Pin<&mut Self>) -> u64 {
-        *self.project().seed.get_or_insert_with(|| RandomState::new().build_hasher().finish())
+    /// Random numbers of this call: always the same for the same name.
+    fn random(self: Pin<&mut Self>, name: u8) -> u64 {
+        self.project().random.get_or_insert_with(RandomState::new).hash_one(name)
     }
 
     /// When the time for all is over.
-    fn end(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
+    fn end_of_all(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
         let me = self.project();
         earlier(*me.total.get_or_insert_with(|| now.checked_add(policy.total_timeout)), *me.deadline)
     }
 
     /// When an attempt that begins now must end.
     fn limit(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> Option<Instant> {
-        earlier(now.checked_add(policy.attempt_timeout), self.end(policy, now))
+        earlier(now.checked_add(policy.attempt_timeout), self.end_of_all(policy, now))
     }
 
     fn wait_until(self: Pin<&mut Self>, at: Instant) {
+        // Tokio rounds up to its next tick, which has to be a time, too.
+        let at = if at.checked_add(TICK).is_some() { at } else { at - TICK };
         let mut me = self.project();
         match me.timer.as_mut().as_pin_mut() {
             Some(timer) => timer.reset(at),

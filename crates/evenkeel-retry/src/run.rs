@@ -109,7 +109,8 @@ pub(crate) const fn retry_all<E>(_: &E) -> Verdict {
 pub(crate) const fn unobserved<E>(_: Retry<'_, E>) {}
 
 impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
-    /// Retries only errors for which `transient` is true; an attempt that timed out is retried.
+    /// Retries only errors for which `transient` is true; an attempt that timed out is retried. It takes the place of an
+    /// earlier `when` or [`classify`](Self::classify).
     pub fn when(
         self,
         mut transient: impl FnMut(&E) -> bool,
@@ -117,7 +118,8 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
         self.classify(move |error: &E| transient(error).into())
     }
 
-    /// Asks `verdict` about every error; an attempt that timed out is retried.
+    /// Asks `verdict` about every error; an attempt that timed out is retried. It takes the place of an earlier
+    /// [`when`](Self::when) or `classify`.
     ///
     /// # Examples
     /// ```

@@ -31,6 +31,7 @@ use std::{
     fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use pin_project_lite::pin_project;
@@ -85,7 +86,7 @@ impl<K, C> RetryLayer<K, C> {
     /// Asks `verdict` about every response, too: for what a service says without an error, a 503 of HTTP.
     ///
     /// [`Verdict::Permanent`] is an answer to keep. A response that was to be retried is dropped before the wait; when
-    /// the policy gives up, the last one is the answer of the call, and not an error.
+    /// the policy gives up instead of waiting, the last one is the answer of the call, and not an error.
     ///
     /// # Examples
     /// ```
@@ -130,7 +131,8 @@ impl<S, K: Clone, C: Clone, R: Clone> Layer<S> for RetryLayer<K, C, R> {
 /// A service whose calls are repeated under a [`Policy`].
 ///
 /// It is ready when the inner service is; the first attempt of a call uses that readiness, and every other attempt
-/// waits for a clone of the inner service to be ready, within the time limit of the attempt.
+/// waits for a clone of the inner service to be ready, within the time limit of the attempt. A service that cannot become
+/// ready fails without an attempt; for a later attempt of a call, that is an error like any other.
 ///
 /// # Examples
 /// ```
@@ -170,17 +172,17 @@ where
             reason: GaveUp::Permanent,
             last: Some(error),
             attempts: 0,
-            elapsed: std::time::Duration::ZERO,
+            elapsed: Duration::ZERO,
         };
         self.inner.poll_ready(cx).map_err(failed)
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        let spare = (self.layer.clone)(&request);
         // The service that was polled ready is the one to call; its clone need not be ready.
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
         let mut tries = self.layer.policy.start();
-        let spare = (self.layer.clone)(&request);
         tries.repeat = if spare.is_some() { Repeat::Always } else { Repeat::Never };
         let _ = tries.begin();
         let state = State::Attempt { attempt: Call::Calling { future: service.call(request) } };
@@ -236,7 +238,8 @@ pin_project! {
     where
         S: Service<Request>,
     {
-        Waiting,
+        // The wait before an attempt, with the error of the last one.
+        Waiting { last: Option<S::Error> },
         Attempt { #[pin] attempt: Call<S, Request> },
         Done,
     }
@@ -255,11 +258,12 @@ where
         let mut me = self.project();
         loop {
             match me.state.as_mut().project() {
-                StateProjection::Waiting => {
+                StateProjection::Waiting { last } => {
                     let in_time = ready!(me.tries.poll_begin(cx));
                     let Some(request) = me.spare.take().filter(|_| in_time) else {
+                        let late = me.tries.gave_up(GaveUp::Deadline, last.take());
                         me.state.set(State::Done);
-                        return Poll::Ready(Err(me.tries.gave_up(GaveUp::Deadline, None)));
+                        return Poll::Ready(Err(late));
                     };
                     *me.spare = (me.layer.clone)(&request);
                     me.tries.repeat = if me.spare.is_some() { Repeat::Always } else { Repeat::Never };
@@ -280,7 +284,7 @@ where
                         }
                     };
                     match (me.tries.decide(verdict, true), last) {
-                        (Ok(_), _) => me.state.set(State::Waiting),
+                        (Ok(_), last) => me.state.set(State::Waiting { last: last.err().flatten() }),
                         (Err(reason), Ok(response)) => {
                             report::gave_up(reason, me.tries.attempts());
                             return Poll::Ready(Ok(response));

@@ -174,7 +174,7 @@ impl<'p> Tries<'p> {
     /// # }
     /// ```
     pub const fn backoff<E>(&mut self, failed: Failed<E>) -> BackoffFuture<'_, 'p, E> {
-        BackoffFuture { tries: self, failed: Some(failed) }
+        BackoffFuture { tries: Some(self), failed: Some(failed) }
     }
 
     /// Waits for the next attempt's time, and counts it; false if the total time is over.
@@ -266,10 +266,9 @@ impl<'p> Tries<'p> {
 
     // Inlined, so that a result is made where it goes: copying it would be a good part of what a success costs.
     #[inline(always)]
-    pub(crate) fn gave_up<E>(&self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
+    pub(crate) fn gave_up<E>(&mut self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
         report::gave_up(reason, self.attempts);
-        let elapsed =
-            self.progress.0.as_ref().map_or(Duration::ZERO, |progress| progress.since_first_failure());
+        let elapsed = self.progress.0.as_mut().map_or(Duration::ZERO, |progress| progress.as_mut().end());
         RetryError { reason, last, attempts: self.attempts, elapsed }
     }
 
@@ -283,8 +282,7 @@ impl<'p> Tries<'p> {
     }
 
     fn progress(&mut self) -> Pin<&mut Progress> {
-        let seed = self.policy.seed;
-        self.progress.0.get_or_insert_with(|| Box::pin(Progress::new(seed))).as_mut()
+        self.progress.0.get_or_insert_with(|| Box::pin(Progress::new())).as_mut()
     }
 }
 
@@ -334,12 +332,10 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let me = self.project();
-        if !*me.started {
-            *me.started = true;
-            if !me.tries.begin() {
-                return Poll::Ready(Err(Failed { verdict: Verdict::NotSent, ..Failed::new(None) }));
-            }
+        if !*me.started && !me.tries.begin() {
+            return Poll::Ready(Err(Failed { verdict: Verdict::NotSent, ..Failed::new(None) }));
         }
+        *me.started = true;
         me.tries.poll_attempt(me.operation, cx)
     }
 }
@@ -348,6 +344,9 @@ where
 ///
 /// # Cancel safety
 /// Dropping it ends the wait; the failure that was handed in is dropped with it.
+///
+/// # Panics
+/// When polled after it was ready.
 ///
 /// # Examples
 /// ```
@@ -366,7 +365,8 @@ where
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct BackoffFuture<'t, 'p, E> {
-    tries: &'t mut Tries<'p>,
+    /// None when it is over.
+    tries: Option<&'t mut Tries<'p>>,
     failed: Option<Failed<E>>,
 }
 
@@ -377,11 +377,17 @@ impl<E> Future for BackoffFuture<'_, '_, E> {
     type Output = Result<(), RetryError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(failed) = self.failed.take()
-            && let Err(reason) = self.tries.decide(failed.verdict, failed.may_repeat)
+        let me = &mut *self;
+        let tries = me.tries.take().expect("`BackoffFuture` was polled after it was ready");
+        if let Some(failed) = me.failed.take()
+            && let Err(reason) = tries.decide(failed.verdict, failed.may_repeat)
         {
-            return Poll::Ready(Err(self.tries.gave_up(reason, failed.error)));
+            return Poll::Ready(Err(tries.gave_up(reason, failed.error)));
         }
-        self.tries.progress().poll_wait(cx).map(Ok)
+        let waited = tries.progress().poll_wait(cx).map(Ok);
+        if waited.is_pending() {
+            me.tries = Some(tries);
+        }
+        waited
     }
 }

@@ -12,6 +12,7 @@
 //! | `retry_after` | without end, past `max_elapsed_time` | while the backoff has another delay |
 //! | `max_elapsed_time` | std's clock | tokio's: paused time moves it |
 //! | a factor that is not a number, or a jitter above 1 | no delay at all | taken for 1 |
+//! | a factor below 1 | delays that shrink | taken for 1 |
 //!
 //! Not here: the blocking `retry`, clocks other than tokio's, and executors other than tokio.
 //!

@@ -1,4 +1,7 @@
-use std::future::{pending, ready};
+use std::{
+    future::{pending, ready},
+    time::Duration,
+};
 
 use evenkeel_retry::{Budget, GaveUp};
 use evenkeel_testkit::{World, assert_took};
@@ -64,7 +67,7 @@ fn at_a_deadline_that_has_passed_no_attempt_is_made() {
             (error.reason, error.last, error.attempts, error.elapsed),
             (GaveUp::Deadline, None, 0, ms(0))
         );
-        assert_eq!(budget.available(), 1, "it was no call");
+        assert_eq!(budget.snapshot().available, 1, "it was no call");
 
         let mut tries = policy.start().deadline(at);
         let failed = tries.attempt(flaky.call()).await.unwrap_err();
@@ -72,6 +75,39 @@ fn at_a_deadline_that_has_passed_no_attempt_is_made() {
         let error = tries.backoff(failed.at_most_once()).await.unwrap_err();
         assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 0), "nothing was sent");
         assert_eq!(flaky.times(), [0_u128; 0]);
+    });
+}
+
+#[test]
+fn the_last_moment_that_there_is_is_a_deadline_like_any_other() {
+    World::run(async |_| {
+        let (mut last, mut step) = (Instant::now(), Duration::MAX);
+        while !step.is_zero() {
+            match last.checked_add(step) {
+                Some(later) => last = later,
+                None => step /= 2,
+            }
+        }
+        let policy = doubling().attempt_timeout(Duration::MAX);
+        let call = policy.run(pending::<Result<(), Refused>>).deadline(last);
+        assert!(tokio::time::timeout(ms(1000), call).await.is_err());
+        let call = policy.run(|| ready(Err::<(), _>(Refused(1)))).deadline(last);
+        assert_eq!(assert_took!(call, ms(300)).unwrap_err().reason, GaveUp::Attempts);
+    });
+}
+
+#[test]
+fn a_wait_that_is_looked_at_too_late_keeps_the_error_and_gives_the_token_back() {
+    World::run(async |_| {
+        let budget = Budget::percent(0).per_second(0).reserve(1);
+        let policy = doubling().total_timeout(ms(1000)).budget(budget.clone());
+        let flaky = Flaky::failing(9);
+        let mut call = std::pin::pin!(policy.run(|| flaky.call()));
+        assert!(tokio::time::timeout(ms(0), call.as_mut()).await.is_err());
+        sleep(ms(2000)).await;
+        let error = call.as_mut().await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, &error.last), (GaveUp::Deadline, 1, &Some(Refused(1))));
+        assert_eq!((flaky.times(), budget.snapshot().available), (vec![0], 1));
     });
 }
 

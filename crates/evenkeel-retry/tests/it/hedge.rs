@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_retry::{Budget, GaveUp, Hedge, Policy};
+use evenkeel_retry::{Budget, GaveUp, Hedge, Invalid, Policy};
 use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -115,6 +115,41 @@ fn without_a_token_there_is_no_second_attempt_and_the_first_goes_on() {
     });
 }
 
+/// As with the limits of a policy: work that never waits leaves nothing for a timer.
+#[test]
+fn a_first_attempt_that_is_never_short_of_work_is_hedged() {
+    World::run(async |_| {
+        let (hedge, calls, rounds) = (Hedge::after(ms(100)), Cell::new(0), Cell::new(0_u32));
+        let busy_at_first = async || {
+            calls.set(calls.get() + 1);
+            while calls.get() == 1 {
+                rounds.set(rounds.get() + 1);
+                assert!(rounds.get() < 100_000, "there was no second attempt");
+                tokio::task::coop::consume_budget().await;
+            }
+            Ok::<_, Refused>(())
+        };
+        let clock = tokio::spawn(async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(ms(100)).await;
+        });
+        hedge.run(busy_at_first).await.unwrap();
+        assert_eq!(calls.get(), 2);
+        clock.await.unwrap();
+    });
+}
+
+#[test]
+fn without_a_delay_both_attempts_begin_at_once() {
+    World::run(async |_| {
+        let calls = Scripted::new(&[(1000, true), (10, true)]);
+        assert_took!(Hedge::after(ms(0)).run(|| calls.clone().call()), ms(10)).unwrap();
+        assert_eq!(calls.times(), [0, 0]);
+        let calls = Scripted::new(&[(1000, true)]);
+        assert_took!(Hedge::after(Duration::MAX).run(|| calls.clone().call()), ms(1000)).unwrap();
+    });
+}
+
 #[test]
 fn a_retry_around_it_shares_the_budget() {
     World::run(async |_| {
@@ -176,6 +211,10 @@ fn a_call_that_failed_says_nothing_about_latency() {
 fn a_quantile_is_a_percentage_between_the_ends() {
     for percent in [0, 100] {
         assert!(std::panic::catch_unwind(|| Hedge::quantile(percent, ms(1))).is_err());
+        assert_eq!(Hedge::try_quantile(percent, ms(1)).unwrap_err(), Invalid::Quantile);
+    }
+    for percent in [1, 99] {
+        assert_eq!(Hedge::try_quantile(percent, ms(5)).unwrap().delay(), ms(5));
     }
 }
 

@@ -32,7 +32,27 @@ fn odd_values_have_a_defined_reading() {
         "a date that has passed"
     );
     assert_eq!(retry_after("99999999999999999999999", now()), Some(Duration::from_secs(u64::MAX)));
-    for wrong in ["", "-1", "+1", "1.5", "1e3", "soon", "5 s"] {
+    let in_a_minute = now() + Duration::from_secs(60);
+    assert_eq!(httpdate::fmt_http_date(in_a_minute), "Fri, 15 Jan 2027 08:01:00 GMT");
+    for date in
+        ["Fri, 15 Jan 2027 08:01:00 GMT", "Friday, 15-Jan-27 08:01:00 GMT", "Fri Jan 15 08:01:00 2027"]
+    {
+        assert_eq!(retry_after(date, now()), Some(Duration::from_secs(60)), "{date}");
+    }
+    let far = retry_after("Fri, 31 Dec 9999 23:59:59 GMT", now()).unwrap();
+    assert_eq!(far, Duration::from_secs(253_402_300_799 - 1_800_000_000));
+    for wrong in [
+        "Fri, 15 Jan 2027 08:01:00 +0200",
+        "Fri, 15 Jan 2027 08:01:00 CET",
+        "Fri, 15 Jan 2027 24:01:00 GMT",
+        "Fri, 15 Jan 2027 08:01:60 GMT",
+        "Sat, 15 Jan 2027 08:01:00 GMT",
+        "Tue, 30 Feb 2027 08:01:00 GMT",
+        "Sun, 06 Nov 1569 08:49:37 GMT",
+    ] {
+        assert_eq!(retry_after(wrong, now()), None, "{wrong:?}");
+    }
+    for wrong in ["", "-1", "+1", "1.5", "1e3", "soon", "5 s", "\u{0665}", "0x10"] {
         assert_eq!(retry_after(wrong, now()), None, "{wrong:?}");
     }
 }

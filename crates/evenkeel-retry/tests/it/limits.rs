@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     future::{pending, ready},
     time::Duration,
 };
@@ -25,6 +26,40 @@ fn an_attempt_is_dropped_at_its_limit_and_retried() {
             error.to_string(),
             "gave up after 3 attempts and 2.3s: no attempts left; the last attempt timed out"
         );
+    });
+}
+
+/// Work that never waits uses up the budget of tokio's task at every poll, and leaves nothing for a timer.
+#[test]
+fn an_attempt_that_is_never_short_of_work_is_dropped_at_its_limit() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(ms(1000)).max_attempts(1);
+        let rounds = Cell::new(0_u32);
+        let busy = async || -> Result<(), Refused> {
+            loop {
+                rounds.set(rounds.get() + 1);
+                assert!(rounds.get() < 100_000, "it was not dropped");
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        let clock = tokio::spawn(async {
+            tokio::task::yield_now().await;
+            tokio::time::advance(ms(1000)).await;
+        });
+        let error = policy.run(busy).await.unwrap_err();
+        assert_eq!((error.reason, error.last), (GaveUp::Attempts, None));
+        clock.await.unwrap();
+    });
+}
+
+#[test]
+fn a_limit_of_zero_allows_what_is_ready_at_once() {
+    World::run(async |_| {
+        for policy in [doubling().attempt_timeout(ms(0)), doubling().total_timeout(ms(0))] {
+            let policy = policy.max_attempts(1);
+            assert_eq!(policy.run(|| ready(Ok::<_, Refused>(5))).await, Ok(5));
+            assert_took!(policy.run(pending::<Result<(), Refused>>), ms(0)).unwrap_err();
+        }
     });
 }
 
@@ -114,6 +149,7 @@ fn no_attempt_starts_after_the_total_limit() {
         assert!(failed.is_timeout() && !called);
         let error = tries.backoff(failed).await.unwrap_err();
         assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 1));
+        assert_eq!(error.to_string(), "gave up after 1 attempt and 1s: no time left", "it did not time out");
     });
 }
 

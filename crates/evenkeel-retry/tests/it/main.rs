@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backoff;
+mod boxed;
 mod budget;
 mod cancel;
 mod compat;
@@ -13,6 +14,7 @@ mod hedge;
 mod http;
 mod limits;
 mod nested;
+mod panics;
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 mod report;
 mod reset_after;

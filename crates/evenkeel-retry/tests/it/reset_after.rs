@@ -1,6 +1,6 @@
 use std::{cell::Cell, time::Duration};
 
-use evenkeel_retry::{Budget, GaveUp, Invalid, Policy};
+use evenkeel_retry::{Backoff, Budget, GaveUp, Invalid, Jitter, Policy};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -62,6 +62,29 @@ fn a_loop_begins_anew_too() {
         };
         assert_eq!(flaky.times(), [0, 100, 300, 1400, 1600]);
         assert_eq!((numbers, error.attempts), (vec![1, 2, 3, 2, 3], 3));
+    });
+}
+
+#[test]
+fn the_delays_of_every_kind_begin_anew() {
+    const STEPS: &[Duration] = &[ms(7), ms(70), ms(700)];
+    World::run(async |_| {
+        for backoff in [
+            Backoff::fixed(ms(50)),
+            Backoff::linear(ms(100), ms(900)),
+            Backoff::exponential(ms(100), ms(900)),
+            Backoff::exponential(ms(100), ms(900)).ratio(3, 1),
+            Backoff::fibonacci(ms(100), ms(900)),
+            Backoff::steps(STEPS),
+        ] {
+            let backoff = backoff.jitter(Jitter::None);
+            let policy =
+                Policy::new(backoff).max_attempts(4).attempt_timeout(Duration::MAX).reset_after(ms(1000));
+            let (flaky, mut delays) = (Flaky::failing(0), Vec::new());
+            let call = policy.run(|| connection(&flaky, &[0, 0, 0, 1000, 0, 0]));
+            call.observe(|retry| delays.push(retry.delay)).await.unwrap_err();
+            assert_eq!(delays, [1, 2, 3, 1, 2, 3].map(|n| backoff.ceiling(n)), "{backoff:?}");
+        }
     });
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_retry::{Backoff, GaveUp, Policy, Verdict};
+use evenkeel_retry::{Backoff, BoxedError, BudgetPermit, GaveUp, Hedge, Policy, RetryError, Tries, Verdict};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -199,7 +199,25 @@ fn an_operation_can_know_its_attempt() {
             keys.insert(call.await.unwrap());
         }
         assert_eq!(keys.len(), 100, "other calls have other keys");
-        assert!(keys.iter().all(|key| key.to_string().len() == 32));
+        for key in keys.iter().map(ToString::to_string) {
+            assert!(key.len() == 32 && key[..16] != key[16..], "{key}");
+        }
+    });
+}
+
+#[test]
+fn calls_that_wait_alike_have_keys_of_their_own() {
+    World::run(async |_| {
+        let policy = doubling().seed(7);
+        let mut keys = HashSet::new();
+        for _ in 0..100 {
+            let fail = |attempt: evenkeel_retry::Attempt| {
+                keys.insert(attempt.key());
+                ready(Err::<(), _>(Refused(1)))
+            };
+            policy.run_with(fail).await.unwrap_err();
+        }
+        assert_eq!(keys.len(), 100);
     });
 }
 
@@ -280,6 +298,16 @@ fn the_future_is_send_when_the_operation_is() {
     drop(send(policy.run(pending::<Result<(), Refused>>).when(|_| true).observe(|_| {})));
     let mut tries = policy.start();
     drop(send(tries.attempt(pending::<Result<(), Refused>>())));
+}
+
+#[test]
+fn what_is_shared_can_be() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Policy>();
+    shared::<Hedge>();
+    shared::<Tries<'_>>();
+    shared::<BudgetPermit>();
+    shared::<RetryError<BoxedError>>();
 }
 
 #[test]

@@ -123,6 +123,64 @@ fn the_wait_for_readiness_is_within_the_attempts_time() {
     });
 }
 
+#[test]
+fn an_error_is_kept_when_the_wait_is_looked_at_too_late() {
+    static POLICY: Policy = doubling().total_timeout(ms(1000));
+    World::run(async |_| {
+        let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+        let mut service = layer.layer(server(9));
+        let mut call = std::pin::pin!(service.ready().await.unwrap().call(1));
+        assert!(tokio::time::timeout(ms(0), call.as_mut()).await.is_err());
+        tokio::time::sleep(ms(2000)).await;
+        let error = call.await.unwrap_err();
+        assert_eq!((error.reason, error.attempts, &error.last), (GaveUp::Deadline, 1, &Some(Refused(1))));
+        assert_eq!(error.to_string(), "gave up after 1 attempt and 2s: no time left");
+    });
+}
+
+/// Is ready so many times, and then never again.
+#[derive(Clone)]
+struct Failing(Rc<Cell<u32>>);
+
+impl Service<u32> for Failing {
+    type Response = u32;
+    type Error = Refused;
+    type Future = std::future::Ready<Result<u32, Refused>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        match self.0.get().checked_sub(1) {
+            Some(left) => self.0.set(left),
+            None => return Poll::Ready(Err(Refused(0))),
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: u32) -> Self::Future {
+        ready(Err(Refused(1)))
+    }
+}
+
+#[test]
+fn a_service_that_cannot_become_ready_fails_at_once_before_a_call_and_is_an_error_like_any_other_in_one() {
+    World::run(async |_| {
+        let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+        let error = assert_took!(layer.layer(Failing(Rc::default())).oneshot(1), ms(0)).unwrap_err();
+        assert_eq!((error.reason, error.attempts, error.last), (GaveUp::Permanent, 0, Some(Refused(0))));
+        let error =
+            assert_took!(layer.layer(Failing(Rc::new(Cell::new(2)))).oneshot(1), ms(700)).unwrap_err();
+        assert_eq!((error.reason, error.attempts, error.last), (GaveUp::Attempts, 4, Some(Refused(0))));
+    });
+}
+
+#[test]
+fn the_future_is_send_when_the_service_is() {
+    fn send<T: Send + 'static>(_: T) {}
+    let layer = RetryLayer::new(&POLICY, |request: &u32| Some(*request), verdict);
+    let mut service = layer.layer(tower::service_fn(|_: u32| ready(Ok::<_, Refused>(1))));
+    send(service.call(1));
+    send(service);
+}
+
 /// A server whose answers say that it is busy, the first `busy` times, and what they hold while they live.
 struct Status {
     busy: bool,

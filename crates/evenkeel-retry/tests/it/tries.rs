@@ -1,4 +1,8 @@
-use std::{future::ready, time::Duration};
+use std::{
+    future::{pending, ready},
+    pin::pin,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use evenkeel_retry::{GaveUp, Policy, RetryError, Verdict};
@@ -97,11 +101,58 @@ fn a_verdict_is_the_callers() {
 }
 
 #[test]
+fn a_loop_knows_its_attempts_and_their_time_begins_when_it_asks() {
+    World::run(async |_| {
+        let policy = doubling().attempt_timeout(ms(1000));
+        let mut tries = policy.start();
+        let mut keys = Vec::new();
+        for number in 1..=3 {
+            let attempt = tries.next_attempt();
+            assert_eq!(attempt.number(), number);
+            keys.push(attempt.key());
+            tokio::time::sleep(ms(400)).await;
+            assert_eq!(attempt.remaining(), Some(ms(600)));
+            let hang = pending::<Result<(), Refused>>();
+            let failed = assert_took!(tries.attempt(hang), ms(600)).unwrap_err();
+            if number < 3 {
+                tries.backoff(failed).await.unwrap();
+            }
+        }
+        assert!(keys.iter().all(|key| *key == keys[0]), "one key for all attempts of a call");
+        assert_ne!(policy.start().next_attempt().key(), keys[0], "and for no other");
+    });
+}
+
+#[test]
 fn a_time_out_is_retried_whatever_the_verdict_on_errors() {
     World::run(async |_| {
         let policy = doubling().attempt_timeout(Duration::from_secs(1));
         let mut tries = policy.start();
-        let failed = tries.attempt(std::future::pending::<Result<(), Refused>>()).await.unwrap_err();
+        let failed = tries.attempt(pending::<Result<(), Refused>>()).await.unwrap_err();
         assert_took!(tries.backoff(failed.when(|_| false)), ms(100)).unwrap();
+    });
+}
+
+#[test]
+#[should_panic(expected = "after it was ready")]
+fn a_wait_that_has_ended_is_not_polled_again() {
+    World::run(async |_| {
+        let policy = Policy::fixed(ms(10));
+        let mut tries = policy.start();
+        let failed = tries.attempt(ready(Err::<(), _>(Refused(0)))).await.unwrap_err();
+        let mut wait = tries.backoff(failed);
+        assert!((&mut wait).await.is_ok());
+        let _ = wait.await;
+    });
+}
+
+#[test]
+fn an_attempt_that_was_too_late_stays_too_late() {
+    World::run(async |_| {
+        let policy = Policy::fixed(ms(10));
+        let mut tries = policy.start().deadline(tokio::time::Instant::now());
+        let mut attempt = pin!(tries.attempt(async { unreachable!("it began") as Result<(), Refused> }));
+        assert!(attempt.as_mut().await.is_err());
+        assert!(attempt.await.is_err());
     });
 }

@@ -4,7 +4,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, fmt::Write as _, time::Duration};
 
-use evenkeel_retry::{Backoff, Budget, Jitter};
+use evenkeel_retry::{Backoff, Budget, BudgetPermit, Jitter};
 
 const CLIENTS: u64 = 10_000;
 const OUTAGE: std::ops::Range<u64> = 5_000..35_000;
@@ -47,14 +47,8 @@ fn simulate(fleet: &Fleet) -> Outcome {
         if OUTAGE.contains(&at) {
             all += 1;
             first += u32::from(attempt == 1);
-            let allowed = fleet.budget.as_ref().is_none_or(|budget| match budget.try_withdraw() {
-                Some(permit) => {
-                    permit.spend();
-                    true
-                }
-                None => false,
-            });
-            if attempt < ATTEMPTS && allowed {
+            let allowed = |budget: &Budget| budget.try_withdraw().map(BudgetPermit::spend).is_some();
+            if attempt < ATTEMPTS && fleet.budget.as_ref().is_none_or(allowed) {
                 let delay = fleet.backoff.delay(attempt, client ^ at << 20).as_millis();
                 queue.push(Reverse((at + u64::try_from(delay).unwrap_or(END), client, attempt + 1)));
             }

@@ -6,10 +6,20 @@ use std::time::Duration;
 ///
 /// # Examples
 /// ```
-/// use evenkeel_retry::compat::backoff::{Backoff, backoff::Constant};
+/// use evenkeel_retry::compat::backoff::Backoff;
 /// use std::time::Duration;
 ///
-/// assert_eq!(Constant::new(Duration::from_secs(1)).next_backoff(), Some(Duration::from_secs(1)));
+/// /// So many retries, and no more.
+/// struct Times(u32);
+///
+/// impl Backoff for Times {
+///     fn next_backoff(&mut self) -> Option<Duration> {
+///         self.0 = self.0.checked_sub(1)?;
+///         Some(Duration::from_secs(1))
+///     }
+/// }
+/// let mut backoff = Times(2);
+/// assert_eq!(std::iter::from_fn(|| backoff.next_backoff()).count(), 2);
 /// ```
 pub trait Backoff {
     /// Begins anew.
@@ -61,7 +71,15 @@ impl Backoff for Stop {
     }
 }
 
-/// The same delay, for ever; see [`Backoff`] for an example.
+/// The same delay, for ever.
+///
+/// # Examples
+/// ```
+/// # use evenkeel_retry::compat::backoff::{Backoff, backoff::Constant};
+/// # use std::time::Duration;
+/// let a_second = Duration::from_secs(1);
+/// assert_eq!(Constant::new(a_second).next_backoff(), Some(a_second));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Constant {
     interval: Duration,
