@@ -6,7 +6,7 @@ use crate::{
     concurrency::{ConcurrencyLimiter, Permit},
     denied::Denied,
     limiter::RateLimiter,
-    reserve::Reservation,
+    reserve::{Reservation, Spent},
 };
 
 /// What is asked of one limiter, as a part of [`all_of`].
@@ -52,6 +52,10 @@ impl ConcurrencyLimiter {
 /// limits, in an order that is the same for all who ask, so that nobody waits for one who waits for him; then for the
 /// rates, that with the longest wait first, so that permits are hardly held while it waits for others. What one of them
 /// refuses nobody gets: the others have their permits back, up to their burst.
+///
+/// So permits to run are held while it waits for the rates. Where one of these is for some requests only, as that of a
+/// slow host, ask for the permit to run afterwards, or such requests hold what all the others need. Whoever holds one
+/// already, and waits for another of the same limiter, may wait for himself.
 ///
 /// For a limit of a key there is [`Keyed::limiter`](crate::Keyed::limiter).
 ///
@@ -173,13 +177,13 @@ impl Limit<'_> {
 #[must_use = "permits of concurrency limits go back when it is dropped"]
 pub struct Held<'a> {
     permits: Vec<Permit<'a>>,
-    spent: Vec<(&'a RateLimiter, u32)>,
+    spent: Vec<Spent<'a>>,
 }
 
 impl<'a> Held<'a> {
     /// Gives everything back, up to the bursts: what it was for has not been done.
     pub fn refund(self) {
-        self.spent.iter().for_each(|(limiter, permits)| limiter.refund(*permits));
+        self.spent.into_iter().for_each(Spent::refund);
     }
 
     /// The permits of the concurrency limits, to report how the work [went](Permit::success).
@@ -198,12 +202,7 @@ struct Taken<'a> {
 
 impl<'a> Taken<'a> {
     fn hold(self) -> Held<'a> {
-        let spend = |reservation: Reservation<'a>| {
-            let spent = (reservation.limiter(), reservation.permits());
-            reservation.commit();
-            spent
-        };
-        Held { permits: self.permits, spent: self.reservations.into_iter().map(spend).collect() }
+        Held { permits: self.permits, spent: self.reservations.into_iter().map(Reservation::spend).collect() }
     }
 }
 
@@ -218,7 +217,7 @@ impl fmt::Debug for Part<'_> {
 
 impl fmt::Debug for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spent: Vec<u32> = self.spent.iter().map(|(_, permits)| *permits).collect();
+        let spent: Vec<u32> = self.spent.iter().map(|spent| spent.permits).collect();
         f.debug_struct("Held").field("permits", &self.permits).field("spent", &spent).finish()
     }
 }

@@ -111,8 +111,27 @@ impl Bucket {
 
     /// Puts back what was spent, up to the brim.
     pub(crate) fn refund(&mut self, permits: u32) {
+        self.fill(tokens(permits.into()));
+    }
+
+    /// The reading at which it is full again.
+    pub(crate) fn mark(&self) -> Tokens {
+        self.full_at
+    }
+
+    /// Puts back what was spent before `mark`, as far as time alone has not made up for it: had it not been spent, so much
+    /// might have run over.
+    pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
+        let missing = mark.wrapping_sub(self.clock.reading());
+        if missing > 0 {
+            // Readings are rounded down. With two units more none of those in it makes a permit due a nanosecond late.
+            self.fill(missing.saturating_add(2).min(tokens(permits.into())));
+        }
+    }
+
+    fn fill(&mut self, tokens: Tokens) {
         let room = self.full_at.wrapping_sub(self.clock.reading()).max(0);
-        self.full_at = self.full_at.wrapping_sub(room.min(tokens(permits.into())));
+        self.full_at = self.full_at.wrapping_sub(room.min(tokens));
     }
 
     /// Lets nothing fit for `pause`, and one permit at most when it is over.

@@ -59,6 +59,9 @@ impl RateLimiter {
 
     /// Gives permits back that were not used, up to the burst; those who wait get them first.
     ///
+    /// It does not know when they were granted: what a [sliding](Self::sliding) window has forgotten already is no more
+    /// to be given back. A [`Reservation`](crate::Reservation) knows.
+    ///
     /// # Examples
     ///
     /// ```

@@ -17,10 +17,12 @@
 //!   that goes by its share while others reach the store adds that: in an outage that only some see, and at the end of
 //!   one for as long as it lasted, or a second. A call that timed out may have taken permits that nobody gets: fewer
 //!   are granted then, never more.
-//! - **First come, first served** in each process; between processes, whoever asks first when there are permits. Who
-//!   asks for many collects them.
+//! - **First come, first served** in each process, in an outage, too; between processes, whoever asks first when there
+//!   are permits. Who asks for many collects them.
 //! - **Dropping is safe.** The store is called by a task of the limit, not by who waits. Permits that were taken for a
 //!   future that is gone go to the next one here, or back.
+//! - **Clocks may jump.** When that of the store goes back the bucket is empty at worst, and fills from there; when it
+//!   goes forward it is full at best.
 //!
 //! # Defaults
 //!
@@ -34,7 +36,9 @@
 //! # What it does not do
 //!
 //! It does not wait in line across processes, and its rate does not change while it is in use: processes that disagree
-//! about rate or burst, as during a deployment, share a bucket that earns at the rate of whoever asks.
+//! about rate or burst, as during a deployment, share a bucket that earns at the rate of whoever asks, and one with a smaller
+//! burst gets nothing until it has been earned what the others took beyond that. A key with the numbers in it is a bucket of
+//! its own.
 //!
 //! A bucket that is full earns nothing, and calls are a few milliseconds apart: with a burst of less than what is earned
 //! in that time a part of the rate is lost.
@@ -77,7 +81,8 @@ use crate::rate::Rate;
 /// left of its lease is lost; [`close`](Self::close) gives it back. See [the module](self) for what it promises.
 ///
 /// It calls the store in a task of the runtime where that is first needed, as long as it is, and ends it when it is
-/// dropped. A panic of the store is a failure as any other.
+/// dropped. When that runtime ends those who wait in others go on with a task there; but they wait for one that is there
+/// and is not driven. A panic of the store is a failure as any other.
 ///
 /// # Why not just use a [`RateLimiter`](crate::RateLimiter) in each process, with its part of the rate?
 ///
@@ -397,7 +402,8 @@ impl Distributed {
 
     /// Gives permits back that were not used, up to the burst.
     ///
-    /// Those who wait in this process get them first. What nobody here uses goes back to the store a second later.
+    /// Those who wait in this process get them first. What nobody here uses goes back to the store a second later; in an
+    /// outage, to the share if there is one.
     ///
     /// # Examples
     ///

@@ -20,6 +20,8 @@
 //! # }
 //! ```
 //!
+//! Where a response has both, clients go by `Retry-After`: that is the time after which this request would have passed.
+//!
 //! A client obeys them:
 //!
 //! ```
@@ -35,7 +37,7 @@
 //! # assert_eq!(http::pause(response, now), Some(Duration::from_secs(42)));
 //! ```
 //!
-//! The fields `RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-10; `Retry-After` is
+//! The fields `RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is
 //! that of RFC 9110, section 10.2.3. There are no standard ones that begin with `X-`.
 
 use std::time::{Duration, SystemTime};
@@ -49,7 +51,8 @@ type Header = (&'static str, String);
 ///
 /// The policy is the rate, as a quota `q` for a window of `w` whole seconds: its own time, rounded up, with as many
 /// permits as fit in. The state is `r`, the permits there are, and `t`, the seconds until the bucket is full, rounded up.
-/// In the name, what is not printable ASCII becomes a question mark.
+/// In the name, what is not printable ASCII becomes a question mark. A number of more than fifteen digits, which no
+/// header can have, becomes the largest one of fifteen.
 #[must_use]
 pub fn headers(name: &str, snapshot: &Snapshot) -> Option<[Header; 2]> {
     let (quota, window) = policy(snapshot)?;
@@ -97,10 +100,14 @@ pub fn retry_after(denied: &Denied) -> Option<Header> {
 /// How long the headers of a response ask to pause, for [`penalize`](crate::RateLimiter::penalize); `None` if they do
 /// not.
 ///
-/// That is what `Retry-After` says, as seconds or as a date; and, if no permits remain, until they are there again, by
-/// `RateLimit` in its present form and that of earlier drafts, or by fields such as `X-RateLimit-Remaining` and `-Reset`,
-/// where a reset beyond a thousand million seconds is a Unix time. Of several, the longest. What cannot be read is passed
-/// over. The clock is an argument because only the wall clock can be compared with a date.
+/// That is what `Retry-After` says, as seconds or as a date. Where it is missing and no permits remain, it is the time
+/// until they are there again, by `RateLimit` in its present form and that of earlier drafts, or by fields such as
+/// `X-RateLimit-Remaining` and `-Reset`, where a reset beyond a thousand million seconds is a Unix time. Of several, the
+/// longest. What cannot be read is passed over. The clock is an argument because only the wall clock can be compared with
+/// a date.
+///
+/// Nothing is too long: a server may ask for a year. Who does not want to obey that sets a bound, with
+/// [`min`](Ord::min).
 ///
 /// # Examples
 ///
@@ -117,16 +124,16 @@ pub fn retry_after(denied: &Denied) -> Option<Header> {
 /// ```
 #[must_use]
 pub fn pause<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, now: SystemTime) -> Option<Duration> {
-    let (mut remaining, mut reset, mut longest) = (None, None, None);
+    let (mut told, mut remaining, mut reset, mut longest) = (None, None, None, None);
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         let field = name.strip_prefix("x-").unwrap_or(&name).replace("rate-limit", "ratelimit");
         match field.as_str() {
-            "retry-after" => longest = longest.max(asked(value, now)),
-            "ratelimit-remaining" => remaining = number(value),
-            "ratelimit-reset" => reset = number(value),
+            "retry-after" => told = told.max(asked(value, now)),
+            "ratelimit-remaining" => remaining = fewest(remaining, number(value)),
+            "ratelimit-reset" => reset = reset.max(number(value)),
             "ratelimit" => {
-                for item in value.split(',') {
+                for item in without_names(value).split(',') {
                     let parameter = |long: &str, short: &str| {
                         let mut parameters =
                             item.split(';').filter_map(|parameter| parameter.split_once('='));
@@ -138,7 +145,7 @@ pub fn pause<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, now: Sys
                         longest = longest.max(until.filter(|_| left == Some(0)).map(Duration::from_secs));
                     } else {
                         // Each in an item of its own, as in earlier drafts.
-                        (remaining, reset) = (remaining.or(left), reset.or(until));
+                        (remaining, reset) = (fewest(remaining, left), reset.max(until));
                     }
                 }
             }
@@ -150,7 +157,7 @@ pub fn pause<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, now: Sys
         let reset = Duration::from_secs(reset);
         if reset > Duration::from_secs(1_000_000_000) { reset.saturating_sub(since_epoch) } else { reset }
     });
-    longest.max(reset)
+    told.or(longest.max(reset))
 }
 
 /// Permits for a number of whole seconds.
@@ -159,10 +166,12 @@ fn policy(snapshot: &Snapshot) -> Option<(u64, u64)> {
     let window = rate.nanos().div_ceil(SECOND);
     let quota =
         u128::from(rate.permits()) * u128::from(window) * u128::from(SECOND) / u128::from(rate.nanos());
-    Some((u64::try_from(quota).unwrap_or(u64::MAX), window))
+    Some((quota.min(LARGEST) as u64, window))
 }
 
 const SECOND: u64 = 1_000_000_000;
+/// The largest integer that a header can have, by RFC 9651, section 3.3.1.
+const LARGEST: u128 = 999_999_999_999_999;
 
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add((time.subsec_nanos() > 0).into())
@@ -172,6 +181,22 @@ fn asked(value: &str, now: SystemTime) -> Option<Duration> {
     let date = || httpdate::parse_http_date(value.trim()).ok();
     let until = || date().map(|date| date.duration_since(now).unwrap_or_default());
     number(value).map(Duration::from_secs).or_else(until)
+}
+
+fn fewest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
+}
+
+/// Without what is in quotation marks: a name may contain all that separates parameters.
+fn without_names(value: &str) -> String {
+    let (mut quoted, mut escaped) = (false, false);
+    let outside = |c: &char| {
+        let mark = *c == '"' && !escaped;
+        escaped = quoted && *c == '\\' && !escaped;
+        quoted ^= mark;
+        !quoted && !mark
+    };
+    value.chars().filter(outside).collect()
 }
 
 /// A whole number; more digits than fit are more than anybody waits.

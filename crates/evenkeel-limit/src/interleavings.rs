@@ -1,4 +1,4 @@
-//! The lane, with the steps of its users in every order that the memory model allows.
+//! The lane, with the steps of its users in every order that the memory model allows; and the queues.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ mod atomics {
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
 #[path = "lane.rs"]
 mod lane;
+mod waiting;
 
 /// A lane, and the bucket behind the lock with the number of its grants.
 struct Limiter {

@@ -16,7 +16,8 @@ pub(crate) enum Meter {
 /// Those who wait in front of a request.
 pub(crate) struct Before<'a> {
     pub(crate) permits: u64,
-    pub(crate) waiters: usize,
+    /// Whether each of them asks for exactly one.
+    pub(crate) singles: bool,
     /// The permits of each.
     pub(crate) each: &'a mut dyn Iterator<Item = u32>,
 }
@@ -24,7 +25,7 @@ pub(crate) struct Before<'a> {
 impl Before<'_> {
     /// Gives nobody to `with`.
     pub(crate) fn nobody<T>(with: impl FnOnce(Before<'_>) -> T) -> T {
-        with(Before { permits: 0, waiters: 0, each: &mut std::iter::empty() })
+        with(Before { permits: 0, singles: true, each: &mut std::iter::empty() })
     }
 }
 
@@ -108,6 +109,16 @@ impl Meter {
     /// Puts back what was spent, up to the brim.
     pub(crate) fn refund(&mut self, permits: u32) {
         either!(self, meter => meter.refund(permits));
+    }
+
+    /// What [`take_back`](Self::take_back) is to know of what was just spent.
+    pub(crate) fn mark(&self) -> Tokens {
+        either!(self, meter => meter.mark())
+    }
+
+    /// Puts back what was spent for nobody: no more than there would be if it had not been spent.
+    pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
+        either!(self, meter => meter.take_back(permits, mark));
     }
 
     pub(crate) fn pause(&mut self, pause: Duration) {

@@ -20,26 +20,30 @@ pub(crate) struct Waiter<N> {
 }
 
 /// A doubly linked list in a slab: O(1) to join, to be served, and to leave from anywhere.
+///
+/// Who is served is told what it is granted, a `G`.
 #[derive(Debug)]
-pub(crate) struct Queue<N> {
-    places: Vec<Place<N>>,
+pub(crate) struct Queue<N, G = u32> {
+    places: Vec<Place<N, G>>,
     vacant: Option<Key>,
     front: Option<Key>,
     back: Option<Key>,
     len: usize,
+    /// How many of them have asked for exactly one.
+    singles: usize,
     permits: u64,
     /// Places that are not vacant.
     taken: usize,
 }
 
 #[derive(Debug)]
-enum Place<N> {
+enum Place<N, G> {
     Vacant {
         next: Option<Key>,
     },
     Waiting(Link<N>),
     /// Served with its permits or refused, and not yet told.
-    Decided(Result<u32, Denied>),
+    Decided(Result<G, Denied>),
 }
 
 #[derive(Debug)]
@@ -49,9 +53,18 @@ struct Link<N> {
     behind: Option<Key>,
 }
 
-impl<N> Queue<N> {
+impl<N, G: Copy> Queue<N, G> {
     pub(crate) const fn new() -> Self {
-        Self { places: Vec::new(), vacant: None, front: None, back: None, len: 0, permits: 0, taken: 0 }
+        Self {
+            places: Vec::new(),
+            vacant: None,
+            front: None,
+            back: None,
+            len: 0,
+            singles: 0,
+            permits: 0,
+            taken: 0,
+        }
     }
 
     /// How many wait.
@@ -68,6 +81,16 @@ impl<N> Queue<N> {
         self.permits
     }
 
+    /// Whether each of those who wait has asked for exactly one permit.
+    pub(crate) fn asks_for_singles(&self) -> bool {
+        self.singles == self.len
+    }
+
+    /// What else is to be known of one who waits.
+    pub(crate) fn note_mut(&mut self, key: Key) -> &mut N {
+        &mut self.link_mut(key).waiter.note
+    }
+
     pub(crate) fn front(&self) -> Option<&Waiter<N>> {
         self.front.map(|key| &self.link(key).waiter)
     }
@@ -82,6 +105,7 @@ impl<N> Queue<N> {
         self.len += 1;
         self.taken += 1;
         self.permits += u64::from(waiter.permits);
+        self.singles += usize::from(waiter.permits == 1);
         let place = Place::Waiting(Link { waiter, before: None, behind: None });
         let key = match self.vacant {
             Some(key) => {
@@ -102,7 +126,7 @@ impl<N> Queue<N> {
     }
 
     /// Takes the first one out of the line with what it is granted; its place is kept until it is claimed.
-    pub(crate) fn serve(&mut self, granted: u32) -> Option<Waiter<N>> {
+    pub(crate) fn serve(&mut self, granted: G) -> Option<Waiter<N>> {
         self.front.map(|key| {
             let waiter = self.unlink(key);
             self.places[key] = Place::Decided(Ok(granted));
@@ -138,7 +162,7 @@ impl<N> Queue<N> {
     }
 
     /// Vacates the place of one who was served or refused, and tells; nothing happens if it still waits.
-    pub(crate) fn claim(&mut self, key: Key) -> Option<Result<u32, Denied>> {
+    pub(crate) fn claim(&mut self, key: Key) -> Option<Result<G, Denied>> {
         let Place::Decided(decision) = self.places[key] else { return None };
         self.vacate(key);
         Some(decision)
@@ -170,6 +194,7 @@ impl<N> Queue<N> {
         self.join(link.before, link.behind);
         self.len -= 1;
         self.permits -= u64::from(link.waiter.permits);
+        self.singles -= usize::from(link.waiter.permits == 1);
         link.waiter
     }
 

@@ -1,6 +1,6 @@
 //! What is told to `tracing` and `metrics`; without these features nothing.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use crate::denied::Denied;
 
@@ -10,6 +10,7 @@ pub(crate) enum Kind {
     Rate,
     Key,
     Concurrency,
+    Distributed,
 }
 
 impl Kind {
@@ -19,6 +20,7 @@ impl Kind {
             Self::Rate => "rate",
             Self::Key => "key",
             Self::Concurrency => "concurrency",
+            Self::Distributed => "distributed",
         }
     }
 }
@@ -35,17 +37,29 @@ pub(crate) fn waits(_kind: Kind) {
 /// A request is refused; nothing is locked.
 #[inline]
 pub(crate) fn refused(_kind: Kind, _denied: &Denied) {
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    refused_as(_kind, _denied.reason.name(), _denied.retry_after);
+}
+
+/// A request is refused since the store of its limit does not answer; nothing is locked.
+#[inline]
+pub(crate) fn unavailable(_retry_after: Duration) {
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    refused_as(Kind::Distributed, "unavailable", Some(_retry_after));
+}
+
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+fn refused_as(kind: Kind, reason: &'static str, _retry_after: Option<Duration>) {
     #[cfg(feature = "tracing")]
     tracing::debug!(
         target: "evenkeel::limit",
-        kind = _kind.name(),
-        reason = _denied.reason.name(),
-        retry_after = ?_denied.retry_after,
+        kind = kind.name(),
+        reason,
+        retry_after = ?_retry_after,
         "refused"
     );
     #[cfg(feature = "metrics")]
-    metrics::counter!("evenkeel_limit_refused_total", "kind" => _kind.name(), "reason" => _denied.reason.name())
-        .increment(1);
+    metrics::counter!("evenkeel_limit_refused_total", "kind" => kind.name(), "reason" => reason).increment(1);
 }
 
 /// The other side asked for a pause; nothing is locked.
@@ -55,4 +69,40 @@ pub(crate) fn paused(_pause: Duration) {
     tracing::debug!(target: "evenkeel::limit", pause = ?_pause, "paused");
     #[cfg(feature = "metrics")]
     metrics::counter!("evenkeel_limit_pauses_total").increment(1);
+}
+
+/// A call of a store brought permits; nothing is locked.
+#[inline]
+pub(crate) fn leased(_key: &str, _permits: u32) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "evenkeel::limit", key = _key, permits = _permits, "leased");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("evenkeel_limit_leased_permits_total").increment(_permits.into());
+}
+
+/// A call of a store failed; nothing is locked.
+#[cold]
+pub(crate) fn store_failed(_key: &str, _cause: &(dyn Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "evenkeel::limit", key = _key, cause = _cause, "store failed");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("evenkeel_limit_store_failures_total").increment(1);
+}
+
+/// A store does not answer any more; nothing is locked.
+#[cold]
+pub(crate) fn outage_began(_key: &str, _cause: &(dyn Error + 'static)) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(target: "evenkeel::limit", key = _key, cause = _cause, "outage began");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("evenkeel_limit_outages_began_total").increment(1);
+}
+
+/// A store answers again; nothing is locked.
+#[cold]
+pub(crate) fn outage_ended(_key: &str, _lasted: Duration) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(target: "evenkeel::limit", key = _key, lasted = ?_lasted, "outage ended");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("evenkeel_limit_outages_ended_total").increment(1);
 }

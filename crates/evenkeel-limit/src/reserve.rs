@@ -5,6 +5,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -73,6 +74,9 @@ impl<'a> Future for Reserve<'a> {
 
 /// Permits that were taken, and go back when this is dropped: what they were for has not been done.
 ///
+/// They go back up to the burst; in a [sliding](RateLimiter::sliding) window, if they still count. It is best done soon:
+/// a bucket that has filled up meanwhile, and was used again, has them twice.
+///
 /// # Examples
 ///
 /// ```
@@ -90,29 +94,28 @@ impl<'a> Future for Reserve<'a> {
 /// ```
 #[derive(Debug)]
 #[must_use = "the permits go back when it is dropped"]
-pub struct Reservation<'a> {
-    limiter: &'a RateLimiter,
-    permits: u32,
-}
+pub struct Reservation<'a>(Spent<'a>);
 
 impl<'a> Reservation<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self { limiter, permits }
-    }
-
-    pub(crate) fn limiter(&self) -> &'a RateLimiter {
-        self.limiter
+        Self(Spent { limiter, permits, at: limiter.is_sliding().then(Instant::now) })
     }
 
     /// How many were taken.
     #[must_use]
     pub fn permits(&self) -> u32 {
-        self.permits
+        self.0.permits
     }
 
     /// Spends the permits.
     pub fn commit(self) {
+        self.spend();
+    }
+
+    pub(crate) fn spend(self) -> Spent<'a> {
+        let spent = self.0;
         mem::forget(self);
+        spent
     }
 
     /// Spends what was used, which may be less or more than was taken.
@@ -120,17 +123,40 @@ impl<'a> Reservation<'a> {
     /// What is left over goes back, up to the burst. What is missing is taken at once, and earned before anything
     /// else is granted; who waits and now gets a turn after the deadline is refused.
     pub fn settle(self, used: u32) {
-        if used > self.permits {
-            self.limiter.turnstile().charge(used - self.permits);
+        let spent = self.spend();
+        if used > spent.permits {
+            spent.limiter.turnstile().charge(used - spent.permits);
         } else {
-            self.limiter.turnstile().refund(self.permits - used);
+            spent.give_back(spent.permits - used);
         }
-        mem::forget(self);
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        self.limiter.refund(self.permits);
+        self.0.refund();
+    }
+}
+
+/// Permits of a limiter that were taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spent<'a> {
+    limiter: &'a RateLimiter,
+    pub(crate) permits: u32,
+    /// When, if it is a window that counts them for some time.
+    at: Option<Instant>,
+}
+
+impl Spent<'_> {
+    pub(crate) fn refund(self) {
+        self.give_back(self.permits);
+    }
+
+    /// Gives some back, if they still count: else others would be forgotten in their place.
+    fn give_back(self, permits: u32) {
+        let window = || self.limiter.snapshot().rate.map(|rate| Duration::from_nanos(rate.nanos()));
+        if self.at.is_none_or(|at| window().is_none_or(|window| at.elapsed() < window)) {
+            self.limiter.refund(permits);
+        }
     }
 }

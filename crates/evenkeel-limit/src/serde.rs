@@ -1,8 +1,11 @@
 //! Configuration files: what is read goes through the constructors that check it.
 
-use std::{hash::Hash, time::Duration};
+use std::{fmt, hash::Hash, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::{Adaptive, ConcurrencyLimiter, Keyed, Rate, RateLimiter};
 
@@ -19,6 +22,8 @@ struct RateData {
 struct RateLimiterData {
     rate: Rate,
     burst: Option<u32>,
+    #[serde(default)]
+    sliding: bool,
     #[serde(default)]
     start_empty: bool,
     #[serde(default)]
@@ -43,12 +48,7 @@ struct ConcurrencyLimiterData {
     max_waiters: Option<usize>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum LimitData {
-    Fixed(u32),
-    Adaptive(Box<Adaptive>),
-}
+struct LimitData(ConcurrencyLimiter);
 
 #[derive(Deserialize)]
 #[serde(rename = "Adaptive", rename_all = "snake_case")]
@@ -79,11 +79,12 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
-/// From its rate and, if they are not the defaults, `burst`, `start_empty`, `fast`, `oversize_as_debt` and `max_waiters`.
+/// From its rate and, if they are not the defaults, `burst`, `sliding`, `start_empty`, `fast`, `oversize_as_debt` and
+/// `max_waiters`.
 impl<'de> Deserialize<'de> for RateLimiter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = RateLimiterData::deserialize(deserializer)?;
-        let mut limiter = Self::new(data.rate);
+        let mut limiter = if data.sliding { Self::sliding(data.rate) } else { Self::new(data.rate) };
         if let Some(permits) = data.burst {
             limiter = limiter.burst(not_zero(permits, "a burst of zero permits")?);
         }
@@ -114,15 +115,43 @@ impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
 /// From its limit, a number or an [`Adaptive`] one, and `max_waiters` if it has that.
 impl<'de> Deserialize<'de> for ConcurrencyLimiter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let data = ConcurrencyLimiterData::deserialize(deserializer)?;
-        let limiter = match data.limit {
-            LimitData::Fixed(limit) => Self::new(not_zero(limit, "a limit of zero permits")?),
-            LimitData::Adaptive(adaptive) => Self::adaptive(*adaptive),
-        };
-        Ok(match data.max_waiters {
+        let ConcurrencyLimiterData { limit: LimitData(limiter), max_waiters } =
+            ConcurrencyLimiterData::deserialize(deserializer)?;
+        Ok(match max_waiters {
             Some(waiters) => limiter.max_waiters(not_zero(waiters, "a queue for zero waiters")?),
             None => limiter,
         })
+    }
+}
+
+/// By hand: an untagged enum would not say what is wrong with it.
+impl<'de> Deserialize<'de> for LimitData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrAdaptive).map(Self)
+    }
+}
+
+struct NumberOrAdaptive;
+
+impl<'de> Visitor<'de> for NumberOrAdaptive {
+    type Value = ConcurrencyLimiter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a limit of 32 bits, or one that adapts")
+    }
+
+    fn visit_u64<E: Error>(self, limit: u64) -> Result<Self::Value, E> {
+        let limit = u32::try_from(limit).map_err(|_| E::invalid_value(Unexpected::Unsigned(limit), &self))?;
+        Ok(ConcurrencyLimiter::new(not_zero(limit, "a limit of zero permits")?))
+    }
+
+    fn visit_i64<E: Error>(self, limit: i64) -> Result<Self::Value, E> {
+        let limit = u64::try_from(limit).map_err(|_| E::invalid_value(Unexpected::Signed(limit), &self))?;
+        self.visit_u64(limit)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Adaptive::deserialize(MapAccessDeserializer::new(map)).map(ConcurrencyLimiter::adaptive)
     }
 }
 

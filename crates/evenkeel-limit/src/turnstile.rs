@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::state::{Decided, Patience, State};
+use self::state::{Decided, Grant, Patience, State};
 use crate::{
     bucket::Bucket,
     clock::Tokens,
@@ -167,7 +167,10 @@ impl Turnstile {
                 state.refused += 1;
                 (Poll::Ready(Err(denied)), None)
             }
-            None => (Poll::Pending, state.queue.set_waker(key, waker)),
+            None => {
+                state.move_in(key);
+                (Poll::Pending, state.queue.set_waker(key, waker))
+            }
         });
         if let Poll::Ready(Err(denied)) = &poll {
             report::refused(Kind::Rate, denied);
@@ -179,8 +182,8 @@ impl Turnstile {
     pub(crate) fn leave(self: &Arc<Self>, key: Key) {
         drop(self.with(|state, _| match state.queue.claim(key) {
             Some(decision) => {
-                if let (Ok(permits), Some(meter)) = (decision, &mut state.meter) {
-                    meter.refund(permits);
+                if let (Ok(Grant { permits, mark }), Some(meter)) = (decision, &mut state.meter) {
+                    meter.take_back(permits, mark);
                 }
                 None
             }

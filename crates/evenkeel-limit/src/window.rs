@@ -77,7 +77,7 @@ impl Window {
     /// The reading from which on `permits` fit, behind those who wait.
     pub(crate) fn due(&self, before: Before<'_>, permits: u32) -> Tokens {
         let permits = permits.min(self.burst);
-        if before.permits == before.waiters as u64 {
+        if before.singles {
             return self.due_behind(before.permits, permits);
         }
         let (mut last, mut at) = (self.granted(), self.paused_until);
@@ -125,6 +125,18 @@ impl Window {
     /// Forgets permits, the earliest: what is left counts at least as long as it should.
     pub(crate) fn refund(&mut self, permits: u32) {
         self.gone = (self.gone + u64::from(permits)).min(self.granted());
+    }
+
+    /// The time.
+    pub(crate) fn mark(&self) -> Tokens {
+        self.now
+    }
+
+    /// Forgets permits that were granted at `mark`, if they still count: else others would be forgotten in their place.
+    pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
+        if self.now - mark < self.time() {
+            self.refund(permits);
+        }
     }
 
     /// Lets nothing fit for `pause`, and one permit at most when it is over.

@@ -29,8 +29,8 @@ pub(super) struct Sample {
 ///   once, each of which takes *t*, and *t0* if nobody waits on the other side, that can do *n t0 / t* at once (Little's
 ///   law). *t* is the median of ten successes, so that a single one moves nothing. While *t* is within 5 % of
 ///   *t0* the limit grows by up to a quarter; else it becomes what the other side can do, and half a square root of
-///   that, to have something to measure. *t0* is the shortest median; each 30 medians the limit is halved for one,
-///   which becomes the new *t0*.
+///   that, to have something to measure; but it does no more than halve at once. *t0* is the shortest median; each 30
+///   medians the limit is halved for one, which becomes the new *t0*. What took no time at all is not counted.
 ///
 /// # Examples
 ///
@@ -116,6 +116,7 @@ impl Adaptive {
     }
 
     pub(super) fn set(&mut self, limit: u32) -> u32 {
+        self.give_up_probe();
         self.go_to(limit.into())
     }
 
@@ -128,20 +129,30 @@ impl Adaptive {
         match (sample.outcome, &mut self.gradient) {
             (Outcome::Overload, _) => {
                 self.since = Some(sample.now);
+                self.give_up_probe();
                 self.go_to(self.limit * 0.9)
             }
             (Outcome::Success, Some(gradient)) => {
-                let time = sample.now.duration_since(sample.started);
+                let (time, probed) = (sample.now.duration_since(sample.started), gradient.probed.is_some());
                 let Some(next) = gradient.next(time, sample.in_use as f64, self.limit) else {
                     return self.limit();
                 };
                 if gradient.probed.is_some() {
                     self.since = Some(sample.now);
                 }
-                if next > self.limit && !half_used { self.limit() } else { self.go_to(next) }
+                // What a probe has taken comes back, whether it is used or not.
+                let grows = next > self.limit && !probed;
+                if grows && !half_used { self.limit() } else { self.go_to(next) }
             }
             (Outcome::Success, None) if half_used => self.go_to(self.limit + 1.0 / self.limit),
             (Outcome::Success, None) => self.limit(),
+        }
+    }
+
+    /// Stays where it is, instead of going back to where it came from.
+    fn give_up_probe(&mut self) {
+        if let Some(gradient) = &mut self.gradient {
+            gradient.probed = None;
         }
     }
 
@@ -154,6 +165,10 @@ impl Adaptive {
 impl Gradient {
     /// The next limit, once there are samples enough.
     fn next(&mut self, time: Duration, in_use: f64, limit: f64) -> Option<f64> {
+        // In paused time work may take none at all, and whatever came next would be infinitely slower.
+        if time.is_zero() {
+            return None;
+        }
         self.window[self.len] = (time.as_secs_f64(), in_use);
         self.len = (self.len + 1) % WINDOW;
         if self.len > 0 {
@@ -177,6 +192,6 @@ impl Gradient {
             return Some(limit.max(in_use * 1.25));
         }
         let capacity = in_use * unloaded / time;
-        Some(capacity + capacity.sqrt() / 2.0)
+        Some((capacity + capacity.sqrt() / 2.0).max(limit / 2.0))
     }
 }

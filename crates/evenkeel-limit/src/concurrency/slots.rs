@@ -107,7 +107,7 @@ impl Slots {
 
     /// Gives up the place, and what was granted; counts a refusal if it was for lack of time.
     pub(super) fn leave(&self, key: Key, refused: bool) {
-        drop(self.with(|state, wakers| {
+        drop(self.with(|state, called| {
             state.refused += u64::from(refused);
             let waiter = match state.queue.claim(key) {
                 Some(decision) => {
@@ -116,7 +116,7 @@ impl Slots {
                 }
                 None => Some(state.queue.cancel(key)),
             };
-            state.serve(wakers);
+            state.serve(called);
             waiter
         }));
         if refused {
@@ -125,17 +125,17 @@ impl Slots {
     }
 
     pub(super) fn release(&self, weight: u32, sample: Option<Sample>) {
-        self.with(|state, wakers| {
+        self.with(|state, called| {
             state.in_use -= u64::from(weight);
             if let (Some(adaptive), Some(sample)) = (&mut state.adaptive, sample) {
                 state.limit = adaptive.update(sample);
             }
-            state.serve(wakers);
+            state.serve(called);
         });
     }
 
     pub(super) fn set_limit(&self, limit: u32) {
-        self.with(|state, wakers| {
+        self.with(|state, called| {
             state.limit = match &mut state.adaptive {
                 Some(adaptive) => adaptive.set(limit),
                 None => limit,
@@ -144,16 +144,16 @@ impl Slots {
             let verdict = |_, waiter: &Waiter<()>| {
                 if waiter.permits > ceiling { Err(Denied::NEVER_FITS) } else { Ok(()) }
             };
-            state.queue.refuse(verdict, |waiter| wakers.push(waiter.waker));
-            state.serve(wakers);
+            state.queue.refuse(verdict, |waiter| called.push(Called(waiter.waker)));
+            state.serve(called);
         });
     }
 
     pub(super) fn close(&self) {
-        self.with(|state, wakers| {
+        self.with(|state, called| {
             state.closed = true;
-            state.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wakers.push(waiter.waker));
-            state.serve(wakers);
+            state.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| called.push(Called(waiter.waker)));
+            state.serve(called);
         });
     }
 
@@ -193,11 +193,20 @@ impl Slots {
     }
 
     /// Nothing of others is called or dropped under the lock.
-    fn with<R>(&self, change: impl FnOnce(&mut State, &mut Vec<Waker>) -> R) -> R {
-        let mut wakers = Vec::new();
-        let result = change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner), &mut wakers);
-        wakers.into_iter().for_each(Waker::wake);
-        result
+    fn with<R>(&self, change: impl FnOnce(&mut State, &mut Vec<Called>) -> R) -> R {
+        // Dropped in reverse order: the lock first.
+        let mut called = Vec::new();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut state, &mut called)
+    }
+}
+
+/// One who is woken when this is dropped, even if the waker of another panics.
+struct Called(Waker);
+
+impl Drop for Called {
+    fn drop(&mut self) {
+        self.0.wake_by_ref();
     }
 }
 
@@ -235,15 +244,15 @@ impl State {
         Grant { weight, measured: self.adaptive.as_ref().map(|_| self.in_use) }
     }
 
-    fn serve(&mut self, wakers: &mut Vec<Waker>) {
+    fn serve(&mut self, called: &mut Vec<Called>) {
         while let Some(first) = self.queue.front()
             && let Some(weight) = self.fitting(first.permits)
         {
             self.in_use += u64::from(weight);
-            wakers.extend(self.queue.serve(weight).map(|waiter| waiter.waker));
+            called.extend(self.queue.serve(weight).map(|waiter| Called(waiter.waker)));
         }
         if self.is_idle() {
-            wakers.extend(std::iter::from_fn(|| self.drained.serve(0)).map(|waiter| waiter.waker));
+            called.extend(std::iter::from_fn(|| self.drained.serve(0)).map(|waiter| Called(waiter.waker)));
         }
     }
 }

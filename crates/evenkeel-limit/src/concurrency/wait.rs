@@ -60,6 +60,10 @@ impl<'a> AcquirePermit<'a> {
 
     /// Waits until `deadline` and is refused then, with [`Deadline`](Reason::Deadline).
     ///
+    /// # Panics
+    ///
+    /// The future does when polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
+    ///
     /// # Examples
     ///
     /// ```

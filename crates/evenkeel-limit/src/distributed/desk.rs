@@ -1,9 +1,9 @@
 //! Where the requests of one process meet the store.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -15,17 +15,18 @@ use tokio::{
 };
 
 use super::{
+    OnFailure,
     error::{Error, Failure},
     quota::Quota,
     snapshot::Snapshot,
     store::{AnyStore, BoxError, Take, Taken},
-    till::{Aftermath, Ask, Entry, Patience, Step, Terms, Till},
+    till::{Aftermath, Ask, Entry, Patience, Step, Terms, Till, Upshot},
 };
 use crate::{
     denied::{Denied, Reason},
-    limiter::RateLimiter,
     queue::Key,
     rate::Rate,
+    report::{self, Kind},
 };
 
 /// All that the users of a limit share in one process.
@@ -68,41 +69,31 @@ impl Desk {
     }
 
     pub(super) async fn take(self: &Arc<Self>, permits: u32, patience: Patience) -> Result<(), Error> {
+        let mut waits = patience == Patience::Some;
         loop {
-            let granted = match self.with(|till| till.enter(permits, patience)) {
+            let decided = match self.with(|till| till.enter(permits, patience)) {
                 Entry::Granted => return Ok(()),
-                Entry::Refused(error) => return Err(error),
-                Entry::Queued(key) => Place { desk: self, key: Some(key) }.await,
-                Entry::Share(share) => self.take_share(&share, permits, patience).await,
+                Entry::Refused(error) => Err(error),
+                Entry::Queued(key) => {
+                    let place = Place { desk: self, key: Some(key) };
+                    if mem::take(&mut waits) {
+                        report::waits(Kind::Distributed);
+                    }
+                    match place.await {
+                        Err(denied) if denied.reason == Reason::Closed => continue,
+                        decided => decided.map_err(Error::from),
+                    }
+                }
             };
-            match granted {
-                Err(denied) if denied.reason == Reason::Closed => {}
-                decided => return decided.map_err(Error::from),
-            }
+            return decided.inspect_err(|error| match error {
+                Error::Denied(denied) => report::refused(Kind::Distributed, denied),
+                Error::Unavailable { retry_after, .. } => report::unavailable(*retry_after),
+            });
         }
-    }
-
-    async fn take_share(
-        self: &Arc<Self>,
-        share: &RateLimiter,
-        permits: u32,
-        patience: Patience,
-    ) -> Result<(), Denied> {
-        let mut sharing = Sharing { desk: self, granted: None };
-        let taken = match patience {
-            Patience::None => share.try_acquire_many(permits),
-            Patience::Some => share.acquire_many(permits).await,
-        };
-        if !matches!(taken, Err(denied) if denied.reason == Reason::Closed) {
-            sharing.granted = Some(taken.is_ok());
-        }
-        taken
     }
 
     pub(super) fn refund(self: &Arc<Self>, permits: u32) {
-        if let Some(share) = self.with(|till| till.refund(permits)) {
-            share.refund(permits);
-        }
+        self.with(|till| till.put_back(permits));
     }
 
     pub(super) async fn close(self: &Arc<Self>) {
@@ -122,6 +113,7 @@ impl Desk {
 
     /// Ends the runner wherever it is.
     pub(super) fn abort(&self) {
+        self.locked().abandon();
         if let Some(runner) = self.runner.lock().unwrap_or_else(PoisonError::into_inner).take() {
             runner.abort();
         }
@@ -135,20 +127,45 @@ impl Desk {
     fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut Till) -> R) -> R {
         let mut till = self.locked();
         let result = change(&mut till);
-        let Aftermath { wake, replaced: _replaced, close, poke, start } = mem::take(&mut till.after);
+        let Aftermath { wake, replaced: _replaced, poke, start } = mem::take(&mut till.after);
         drop(till);
         if let Some(runtime) = start {
-            let runner = runtime.spawn(run(Arc::clone(self)));
+            let shift = Shift { desk: Arc::clone(self), over: false };
+            let runner = runtime.spawn(run(shift));
+            self.locked().started();
             *self.runner.lock().unwrap_or_else(PoisonError::into_inner) = Some(runner.abort_handle());
         }
         if poke {
             self.news.notify_one();
         }
-        if let Some(share) = close {
-            share.close();
-        }
         wake.into_iter().for_each(Waker::wake);
         result
+    }
+
+    /// The answer of the store; meanwhile those who go by a share have their turns.
+    async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Taken, BoxError> {
+        let mut answer = pin!(self.ask(ask));
+        if !matches!(self.terms.on_failure, OnFailure::LocalShare(_)) {
+            return answer.await;
+        }
+        loop {
+            let mut turn = pin!(self.turn());
+            let first = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => turn.as_mut().poll(cx).map(|()| None),
+            });
+            if let Some(answer) = first.await {
+                return answer;
+            }
+        }
+    }
+
+    /// Serves those who go by a share, and waits until there is something to do again.
+    async fn turn(self: &Arc<Self>) {
+        match self.with(Till::turn) {
+            Some(until) => drop(timeout_at(until, self.news.notified()).await),
+            None => self.news.notified().await,
+        }
     }
 
     /// One call of the store.
@@ -159,17 +176,37 @@ impl Desk {
         let answer = timeout(self.terms.timeout, self.store.take(take)).await;
         answer.unwrap_or_else(|_| Err(Failure::TimedOut(self.terms.timeout).boxed()))
     }
+
+    /// Tells what became of a call.
+    fn tell(&self, upshot: Upshot) {
+        match upshot {
+            Upshot::Taken(permits, outage) => {
+                if permits > 0 {
+                    report::leased(&self.key, permits);
+                }
+                if let Some(lasted) = outage {
+                    report::outage_ended(&self.key, lasted);
+                }
+            }
+            Upshot::Failed { cause, first } => {
+                report::store_failed(&self.key, &*cause);
+                if first {
+                    report::outage_began(&self.key, &*cause);
+                }
+            }
+        }
+    }
 }
 
 /// The runner.
-async fn run(desk: Arc<Desk>) {
-    let mut shift = Shift { desk, over: false };
-    let desk = &shift.desk;
+async fn run(mut shift: Shift) {
+    let desk = Arc::clone(&shift.desk);
     while let Some(step) = desk.with(Till::step) {
         match step {
             Step::Ask(ask) => {
-                let answer = desk.ask(ask).await;
-                desk.with(|till| till.settle(ask, answer));
+                let answer = desk.answer(ask).await;
+                let upshot = desk.with(|till| till.settle(ask, answer));
+                desk.tell(upshot);
             }
             // Either way there is a next step.
             Step::Pause(until) => drop(timeout_at(until, desk.news.notified()).await),
@@ -187,8 +224,10 @@ struct Shift {
 
 impl Drop for Shift {
     fn drop(&mut self) {
-        if !self.over {
-            self.desk.with(Till::cut_off);
+        if !self.over
+            && let Some(upshot) = self.desk.with(Till::cut_off)
+        {
+            self.desk.tell(upshot);
         }
         self.desk.ended.notify_waiters();
     }
@@ -221,17 +260,5 @@ impl Drop for Place<'_> {
         if let Some(key) = self.key {
             self.desk.with(|till| till.leave(key));
         }
-    }
-}
-
-/// A request that is left to the limiter of the share.
-struct Sharing<'a> {
-    desk: &'a Arc<Desk>,
-    granted: Option<bool>,
-}
-
-impl Drop for Sharing<'_> {
-    fn drop(&mut self) {
-        self.desk.with(|till| till.shared(self.granted));
     }
 }

@@ -74,22 +74,27 @@ pub(super) struct Level {
     pub(super) full_at: u64,
     /// The parts by which it is more than full then.
     pub(super) over: u64,
+    /// Since when that is known.
+    pub(super) since: u64,
 }
 
 impl Level {
     /// What the script `take.lua` does.
     pub(super) fn take(&mut self, take: &Take<'_>, now: u64) -> Taken {
-        let Take { speed, cost, depth, returned, least, most, .. } = *take;
-        let ahead = u128::from(self.full_at.saturating_sub(now)) * u128::from(speed);
-        // No more than all of it: the clock has gone back, or the bucket was deeper.
-        let missing = ahead.saturating_sub(self.over.into()).min(depth.into()) as u64;
-        let missing = missing.saturating_sub(u64::from(returned).saturating_mul(cost));
-        let there = (depth - missing) / cost;
-        let granted = if there < u64::from(least) { 0 } else { there.min(most.into()) };
+        let [speed, cost, depth] = [take.speed, take.cost, take.depth].map(u128::from);
+        let [returned, least, most] = [take.returned, take.least, take.most].map(u128::from);
+        let missing = (u128::from(self.full_at.saturating_sub(now)) * speed).saturating_sub(self.over.into());
+        // If the clock has gone back, no more than all of it. If not, others have a deeper bucket: what they took from
+        // it is to be earned.
+        let missing = if now < self.since { missing.min(depth) } else { missing };
+        let missing = missing.saturating_sub(returned * cost);
+        let there = depth.saturating_sub(missing) / cost;
+        let granted = if there < least { 0 } else { there.min(most) };
         let missing = missing + granted * cost;
         let micros = missing.div_ceil(speed);
-        *self = Self { full_at: now + micros, over: micros * speed - missing };
-        Taken { granted: granted as u32, full_in: Duration::from_micros(micros) }
+        *self = Self { full_at: now + micros as u64, over: (micros * speed - missing) as u64, since: now };
+        let full_in = micros.min(depth.div_ceil(speed)) as u64;
+        Taken { granted: granted as u32, full_in: Duration::from_micros(full_in) }
     }
 }
 

@@ -10,7 +10,12 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.
 
 /// One script, called by its hash and loaded where it is not known; the clock is the server's.
 ///
-/// A bucket is a string under its key, which expires when the bucket is full. Redis 5 or later, or Valkey.
+/// A bucket is a string under its key, which expires when the bucket is full. A key that holds something else is an
+/// error, and stays as it is. Redis 5 or later, or Valkey.
+///
+/// The manager connects anew when a connection is closed, and not when calls time out: of a machine that is gone without a
+/// word only TCP learns, after a quarter of an hour. On Linux that is as long as `TcpSettings::set_user_timeout` says, in
+/// the `ConnectionInfo` that the client is opened with.
 impl Store for ConnectionManager {
     type Error = RedisError;
 

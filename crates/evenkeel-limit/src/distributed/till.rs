@@ -4,10 +4,15 @@ use std::{sync::Arc, task::Waker, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 
-use super::{OnFailure, error::Error, outage::Outage, quota::Quota, snapshot::Snapshot};
+use super::{
+    OnFailure,
+    error::Error,
+    outage::{Cause, Outage},
+    quota::Quota,
+    snapshot::Snapshot,
+};
 use crate::{
     denied::Denied,
-    limiter::RateLimiter,
     queue::{Key, Queue, Waiter},
     rate::Rate,
 };
@@ -42,10 +47,9 @@ pub(super) struct Till {
     /// When there were no more permits, and how long the bucket was to take to fill.
     empty: Option<(Instant, Duration)>,
     outage: Option<Outage>,
-    /// How many wait for their share.
-    sharing: usize,
-    /// Whether the runner is under way, and whether it waits for an answer.
+    /// Whether the runner is under way, is just being started, and waits for an answer.
     running: bool,
+    starting: bool,
     calling: bool,
     closed: bool,
     granted: u64,
@@ -74,8 +78,6 @@ pub(super) struct Aftermath {
     pub(super) wake: Vec<Waker>,
     /// To be dropped.
     pub(super) replaced: Option<Waker>,
-    /// Those who wait there are to enter again.
-    pub(super) close: Option<Arc<RateLimiter>>,
     /// There is news for the runner.
     pub(super) poke: bool,
     /// Where to start a runner.
@@ -88,8 +90,6 @@ pub(super) enum Entry {
     Granted,
     Refused(Error),
     Queued(Key),
-    /// It is for the limiter to say; until it has, and was told of it by [`Till::shared`], this counts.
-    Share(Arc<RateLimiter>),
 }
 
 /// What the runner does next.
@@ -107,6 +107,15 @@ pub(super) struct Ask {
     pub(super) most: u32,
 }
 
+/// What became of a call.
+#[derive(Debug)]
+pub(super) enum Upshot {
+    /// So many permits; and the end of an outage that lasted so long.
+    Taken(u32, Option<Duration>),
+    /// Nothing; and the beginning of an outage, if it is the first one.
+    Failed { cause: Cause, first: bool },
+}
+
 impl Till {
     pub(super) fn new(rate: Rate, quota: Quota, terms: Terms) -> Self {
         Self {
@@ -119,8 +128,8 @@ impl Till {
             impatient: 0,
             empty: None,
             outage: None,
-            sharing: 0,
             running: false,
+            starting: false,
             calling: false,
             closed: false,
             granted: 0,
@@ -141,7 +150,7 @@ impl Till {
         match entry {
             Entry::Granted => self.granted += 1,
             Entry::Refused(_) => self.refused += 1,
-            Entry::Queued(_) | Entry::Share(_) => {}
+            Entry::Queued(_) => {}
         }
         entry
     }
@@ -155,11 +164,11 @@ impl Till {
             return Entry::Refused(Denied::NEVER_FITS.into());
         }
         let now = Instant::now();
-        if let Some(entry) = self.by_policy(now) {
+        if let Some(entry) = self.by_policy(now, permits, patience) {
             return entry;
         }
         if patience == Patience::None && !self.calling {
-            let wait = self.wait(now, self.queue.permits() + u64::from(permits));
+            let wait = self.wait(now, self.queue.permits(), permits);
             let in_vain = match self.queue.front() {
                 Some(first) => self.pause_for(first, now).is_some(),
                 None => !wait.is_zero(),
@@ -168,30 +177,47 @@ impl Till {
                 return Entry::Refused(Denied::busy(wait).into());
             }
         }
+        self.join(permits, patience)
+    }
+
+    fn join(&mut self, permits: u32, patience: Patience) -> Entry {
         self.call_runner();
         self.impatient += patience.lack();
         Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), note: patience }))
     }
 
     /// What becomes of one in an outage, unless the store is asked again.
-    fn by_policy(&mut self, now: Instant) -> Option<Entry> {
+    fn by_policy(&mut self, now: Instant, permits: u32, patience: Patience) -> Option<Entry> {
         let outage = self.outage.as_ref()?;
-        let is_due = now >= outage.until;
-        let entry = match (self.terms.on_failure, &outage.share) {
-            (OnFailure::Open, _) => Entry::Granted,
-            (_, Some(share)) => Entry::Share(Arc::clone(share)),
-            (_, None) if is_due || self.calling => return None,
-            (_, None) => Entry::Refused(Error::Unavailable {
+        let (until, is_due) = (outage.until, now >= outage.until);
+        if self.terms.on_failure == OnFailure::Closed && (is_due || self.calling) {
+            return None;
+        }
+        let entry = match self.terms.on_failure {
+            OnFailure::Open => Entry::Granted,
+            OnFailure::Closed => Entry::Refused(Error::Unavailable {
                 cause: Arc::clone(&outage.cause),
-                retry_after: outage.until - now,
+                retry_after: until - now,
             }),
+            OnFailure::LocalShare(_) => self.by_share(now, permits, patience),
         };
-        let shares = matches!(entry, Entry::Share(_));
-        if is_due || shares {
+        if is_due {
             self.call_runner();
         }
-        self.sharing += usize::from(shares);
         Some(entry)
+    }
+
+    fn by_share(&mut self, now: Instant, permits: u32, patience: Patience) -> Entry {
+        self.serve();
+        if self.queue.is_empty() && self.hand_out(permits) {
+            return Entry::Granted;
+        }
+        match patience {
+            Patience::None => {
+                Entry::Refused(Denied::busy(self.wait(now, self.queue.permits(), permits)).into())
+            }
+            Patience::Some => self.join(permits, patience),
+        }
     }
 
     /// Gives up the place if it was decided. Refused as closed means to enter again.
@@ -218,33 +244,20 @@ impl Till {
                 self.impatient -= waiter.note.lack();
                 self.after.replaced = Some(waiter.waker);
                 self.serve();
-                self.after.poke = true;
+                self.poke();
             }
         }
     }
 
-    pub(super) fn refund(&mut self, permits: u32) -> Option<Arc<RateLimiter>> {
-        let share = self.outage.as_ref().and_then(|outage| outage.share.clone());
-        if share.is_none() {
-            self.put_back(permits);
+    /// Takes permits back, for the share if there is one.
+    pub(super) fn put_back(&mut self, permits: u32) {
+        match self.outage.as_mut().and_then(Outage::share) {
+            Some(share) => share.refund(permits),
+            None => {
+                self.left = self.left.saturating_add(permits).min(self.quota.burst);
+                self.term = Instant::now() + TERM;
+            }
         }
-        share
-    }
-
-    /// The limiter of the share has said whether it grants them; not if the outage is over.
-    pub(super) fn shared(&mut self, granted: Option<bool>) {
-        self.sharing -= 1;
-        match granted {
-            Some(true) => self.granted += 1,
-            Some(false) => self.refused += 1,
-            None => {}
-        }
-        self.after.poke = true;
-    }
-
-    fn put_back(&mut self, permits: u32) {
-        self.left = self.left.saturating_add(permits).min(self.quota.burst);
-        self.term = Instant::now() + TERM;
         self.serve();
         self.give_back_later();
     }
@@ -259,18 +272,25 @@ impl Till {
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.dismiss();
-        self.after.close = self.outage.as_ref().and_then(|outage| outage.share.clone());
         self.give_back_later();
-        self.after.poke = true;
+        self.poke();
+    }
+
+    /// Nobody is left: whatever happens to the runner is no failure any more.
+    pub(super) fn abandon(&mut self) {
+        self.closed = true;
     }
 
     pub(super) fn is_running(&self) -> bool {
         self.running
     }
 
-    /// The time until a bucket that is known to be empty has so many more than are in hand.
-    fn wait(&self, now: Instant, permits: u64) -> Duration {
-        let lacking = permits.saturating_sub(self.left.into());
+    /// The time until there are so many more than those before have asked for: in an empty bucket, or of the share.
+    fn wait(&mut self, now: Instant, before: u64, permits: u32) -> Duration {
+        if let Some(share) = self.outage.as_mut().and_then(Outage::share) {
+            return share.until(share.due(before, permits));
+        }
+        let lacking = (before + u64::from(permits)).saturating_sub(self.left.into());
         let known = self.empty.filter(|(at, _)| lacking > 0 && now < *at + BELIEVED);
         known.map_or(Duration::ZERO, |(at, full_in)| {
             self.quota.wait(full_in, lacking).saturating_sub(now - at)
@@ -278,14 +298,28 @@ impl Till {
     }
 
     fn serve(&mut self) {
-        while let Some(first) = self.queue.front()
-            && first.permits <= self.left
-        {
-            let permits = first.permits;
-            self.left -= permits;
-            self.impatient -= first.note.lack();
+        while let Some(first) = self.queue.front() {
+            let (permits, lack) = (first.permits, first.note.lack());
+            if !self.hand_out(permits) {
+                return;
+            }
+            self.impatient -= lack;
             self.after.wake.extend(self.queue.serve(permits).map(|waiter| waiter.waker));
         }
+        // As long as anybody waits turns are reckoned from those before, and not from when they were served.
+        if let Some(share) = self.outage.as_mut().and_then(Outage::share) {
+            share.overflow();
+        }
+    }
+
+    /// Takes permits from what is in hand, or else from the share.
+    fn hand_out(&mut self, permits: u32) -> bool {
+        if permits <= self.left {
+            self.left -= permits;
+            return true;
+        }
+        let share = self.outage.as_mut().and_then(Outage::share).filter(|share| share.fits(permits));
+        share.map(|share| share.spend(permits)).is_some()
     }
 
     /// Sends all who wait back to enter again.
@@ -297,11 +331,22 @@ impl Till {
 
     fn call_runner(&mut self) {
         if self.running {
-            self.after.poke = true;
+            self.poke();
         } else {
             self.after.start = Some(Handle::current());
             self.running = true;
+            self.starting = true;
         }
+    }
+
+    /// Its runtime has taken the runner over.
+    pub(super) fn started(&mut self) {
+        self.starting = false;
+    }
+
+    /// Lets the runner look at what there is to do; while it waits for an answer that concerns a share alone.
+    fn poke(&mut self) {
+        self.after.poke |= !self.calling || matches!(self.terms.on_failure, OnFailure::LocalShare(_));
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -309,7 +354,7 @@ impl Till {
             rate: self.rate,
             burst: self.quota.burst,
             leased: self.left,
-            waiting: self.queue.len() + self.sharing,
+            waiting: self.queue.len(),
             granted: self.granted,
             refused: self.refused,
             calls: self.calls,

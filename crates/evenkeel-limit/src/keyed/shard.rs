@@ -93,13 +93,14 @@ impl<K: Hash + Eq> Shard<K> {
         if let Some(limiter) = self.overrides.get(key) {
             return Verdict::Ask(Arc::clone(limiter));
         }
-        if permits > self.pace.burst() {
-            return Verdict::Denied(Denied::NEVER_FITS);
-        }
         self.pace.advance(now);
         let swept = self.keep_up(&hash_of);
         let (now, cost) = (self.pace.reading(), self.pace.of(permits));
+        let never_fits = permits > self.pace.burst();
         let Some(word) = self.table.find(hash, |other| other.borrow() == key) else {
+            if never_fits {
+                return Verdict::Denied(Denied::NEVER_FITS);
+            }
             self.sweep(SWEEP.saturating_sub(swept), &hash_of);
             if self.table.len() >= self.max_keys {
                 return Verdict::Overflow;
@@ -109,6 +110,9 @@ impl<K: Hash + Eq> Shard<K> {
         };
         if let Some(place) = place(*word) {
             return Verdict::Ask(Arc::clone(self.limiters[place].as_ref().expect("the limiter of a key")));
+        }
+        if never_fits {
+            return Verdict::Denied(Denied::NEVER_FITS);
         }
         let missing = missing(*word, now);
         match (missing + cost).checked_sub(self.pace.of(self.pace.burst())) {

@@ -17,12 +17,27 @@ use crate::{
     denied::Denied,
 };
 
-/// Wraps services in a [`ConcurrencyLimit`]; see the [module](super) for an example.
+/// Wraps services in a [`ConcurrencyLimit`].
 ///
 /// # Why not just use `tower::limit::ConcurrencyLimitLayer`?
 ///
 /// Do, if the limit is a number that stays. It does not refuse, knows no weights, cannot be resized or adapt, and holds
 /// its permit until the future of the response is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{ConcurrencyLimiter, tower::ConcurrencyLimitLayer};
+/// use std::{io, sync::Arc};
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let layer = ConcurrencyLimitLayer::new(Arc::new(ConcurrencyLimiter::new(64))).reject();
+/// let service = ServiceBuilder::new().layer(layer).service_fn(async |page: u32| io::Result::Ok(page));
+/// assert_eq!(service.oneshot(7).await.unwrap(), 7);
+/// # }
+/// ```
 pub struct ConcurrencyLimitLayer<Request> {
     limiter: Arc<ConcurrencyLimiter>,
     cost: Cost<Request>,
@@ -63,7 +78,8 @@ impl<S, Request> Layer<S> for ConcurrencyLimitLayer<Request> {
 ///
 /// It is ready when the inner service is. A permit goes back as soon as the response is ready, or the call is dropped;
 /// a limit that [adapts](ConcurrencyLimiter::adaptive) takes each response for a success, and learns nothing from
-/// errors. A clone has the same limiter.
+/// errors: by the [gradient](crate::Adaptive::gradient) it finds its place, by [`aimd`](crate::Adaptive::aimd) it only
+/// grows. A clone has the same limiter.
 pub struct ConcurrencyLimit<S, Request> {
     inner: S,
     layer: ConcurrencyLimitLayer<Request>,

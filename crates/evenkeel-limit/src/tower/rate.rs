@@ -22,12 +22,27 @@ use crate::{
     turnstile,
 };
 
-/// Wraps services in a [`RateLimit`]; see the [module](super) for an example.
+/// Wraps services in a [`RateLimit`].
 ///
 /// # Why not just use `tower::limit::RateLimitLayer`?
 ///
 /// It counts in fixed windows, so that twice the number passes around the end of one; its service is not `Clone`, so
 /// that each connection has a limit of its own or a buffer is needed; and it knows neither keys nor costs.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_limit::{RateLimiter, tower::RateLimitLayer};
+/// use std::{io, sync::Arc};
+/// use tower::{ServiceBuilder, ServiceExt};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// let layer = RateLimitLayer::new(Arc::new(RateLimiter::per_second(10)));
+/// let service = ServiceBuilder::new().layer(layer).service_fn(async |page: u32| io::Result::Ok(page));
+/// assert_eq!(service.oneshot(7).await.unwrap(), 7);
+/// # }
+/// ```
 pub struct RateLimitLayer<Request> {
     enter: Enter<Request>,
     cost: Cost<Request>,

@@ -2,15 +2,19 @@
 
 use std::{mem, sync::Arc, task::Waker, time::Duration};
 
-use tokio::{runtime::Id, time::Instant};
+use tokio::{
+    runtime::{Handle, Id},
+    time::Instant,
+};
 
 use super::{Request, Terms, Turnstile};
 use crate::{
     alarms::{Alarm, Alarms},
+    clock::Tokens,
     denied::{Denied, Reason},
     lane::{Lane, Settlement},
     meter::{Before, Meter},
-    queue::{Queue, Waiter},
+    queue::{Key, Queue, Waiter},
     rate::Rate,
 };
 
@@ -26,7 +30,7 @@ pub(super) struct State {
     pub(super) terms: Terms,
     /// None if there is no limit; then nobody waits.
     pub(super) meter: Option<Meter>,
-    pub(super) queue: Queue<Patience>,
+    pub(super) queue: Queue<Patience, Grant>,
     pub(super) alarms: Alarms,
     /// Permits lent to the lane.
     pub(super) lent: u32,
@@ -40,6 +44,13 @@ pub(super) struct State {
 pub(super) struct Patience {
     pub(super) deadline: Option<Instant>,
     pub(super) runtime: Id,
+}
+
+/// What one was granted who may not see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grant {
+    pub(super) permits: u32,
+    pub(super) mark: Tokens,
 }
 
 impl State {
@@ -90,7 +101,7 @@ impl State {
     /// How long one who comes now waits, for no more than the burst.
     pub(super) fn wait(&self, permits: u32) -> Duration {
         let each = &mut self.queue.iter().map(|waiter| waiter.permits);
-        let before = Before { permits: self.queue.permits(), waiters: self.queue.len(), each };
+        let before = Before { permits: self.queue.permits(), singles: self.queue.asks_for_singles(), each };
         self.meter.as_ref().map_or(Duration::ZERO, |meter| meter.until(meter.due(before, permits)))
     }
 
@@ -109,6 +120,16 @@ impl State {
         }
         self.granted += 1;
         Ok(())
+    }
+
+    /// Lets one who waits do so in the current runtime: that of before may be gone.
+    pub(super) fn move_in(&mut self, key: Key) {
+        let here = Handle::try_current().ok().map(|runtime| runtime.id());
+        let there = self.queue.note_mut(key).runtime;
+        if here.is_some_and(|here| here != there) {
+            self.queue.note_mut(key).runtime = self.alarms.join();
+            self.alarms.leave(there);
+        }
     }
 
     /// Whether one who was `denied` its permits now may wait for them.
@@ -135,7 +156,7 @@ impl State {
     /// Refuses those whom nothing is left to wait for.
     pub(super) fn review(&mut self, decided: &mut Decided) {
         let mut queue = mem::replace(&mut self.queue, Queue::new());
-        let mut before = vec![];
+        let (mut before, mut singles) = (vec![], true);
         let verdict = |sum, waiter: &Waiter<Patience>| {
             let Some(meter) = self.meter.as_ref().filter(|_| !self.closed) else {
                 return Err(Denied::CLOSED);
@@ -145,18 +166,19 @@ impl State {
             }
             if waiter.note.deadline.is_some() {
                 let each = &mut before.iter().copied();
-                let before = Before { permits: sum, waiters: before.len(), each };
+                let before = Before { permits: sum, singles, each };
                 let wait = meter.until(meter.due(before, waiter.permits));
                 if self.is_late(waiter.note.deadline, wait) {
                     return Err(Denied::busy(wait).because(Reason::Deadline));
                 }
             }
             before.push(waiter.permits);
+            singles &= waiter.permits == 1;
             Ok(())
         };
         let refused = decided.0.len();
-        queue.refuse(verdict, |waiter| decided.0.push(waiter));
-        decided.0[refused..].iter().for_each(|waiter| self.alarms.leave(waiter.note.runtime));
+        queue.refuse(verdict, |waiter| decided.0.push(Called(waiter)));
+        decided.0[refused..].iter().for_each(|Called(waiter)| self.alarms.leave(waiter.note.runtime));
         self.queue = queue;
     }
 
@@ -173,7 +195,7 @@ impl State {
             let permits = first.permits;
             meter.spend(permits);
             self.alarms.leave(first.note.runtime);
-            decided.0.extend(self.queue.serve(permits));
+            decided.0.extend(self.queue.serve(Grant { permits, mark: meter.mark() }).map(Called));
         }
         if self.queue.is_empty() {
             meter.overflow();
@@ -194,12 +216,13 @@ impl State {
 }
 
 /// Waiters who were served or refused, to be woken when this is dropped.
-pub(super) struct Decided(pub(super) Vec<Waiter<Patience>>);
+pub(super) struct Decided(pub(super) Vec<Called>);
 
-impl Drop for Decided {
+/// One who is woken when this is dropped, even if the waker of another panics.
+pub(super) struct Called(Waiter<Patience>);
+
+impl Drop for Called {
     fn drop(&mut self) {
-        for waiter in self.0.drain(..) {
-            waiter.waker.wake();
-        }
+        self.0.waker.wake_by_ref();
     }
 }

@@ -4,7 +4,11 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use evenkeel_limit::{Adaptive, ConcurrencyLimiter};
 use evenkeel_testkit::World;
-use tokio::{task::LocalSet, time::sleep};
+use proptest::prelude::*;
+use tokio::{
+    task::LocalSet,
+    time::{advance, sleep},
+};
 
 /// A server that does so much at once, each in 10 ms; above that all take longer, or are refused.
 struct Server {
@@ -159,6 +163,100 @@ fn heavier_than_the_limit_for_now_runs_alone() {
         limiter.set_limit(100);
         assert_eq!(limiter.snapshot().limit, 10);
     });
+}
+
+/// So many successes one after the other, each of which takes so long.
+async fn successes(limiter: &ConcurrencyLimiter, number: u32, time: Duration) -> u32 {
+    for _ in 0..number {
+        let permit = limiter.acquire().await.unwrap();
+        sleep(time).await;
+        permit.success();
+    }
+    limiter.snapshot().limit
+}
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_probe_takes_half_and_gives_it_back() {
+    World::run(async |_| {
+        let limiter = ConcurrencyLimiter::adaptive(Adaptive::gradient(1, 100).initial(100));
+        // The ten of the probe count, too.
+        for medians in [30, 29, 29] {
+            assert_eq!(successes(&limiter, 10 * medians - 1, MS).await, 100);
+            assert_eq!(
+                successes(&limiter, 1, MS).await,
+                50,
+                "the time of the next ten is the shortest there is"
+            );
+            assert_eq!(successes(&limiter, 10, MS).await, 100, "although hardly any of it is used");
+        }
+    });
+}
+
+#[test]
+fn what_is_said_while_it_probes_counts_afterwards() {
+    type Say = fn(&ConcurrencyLimiter);
+    let ways: [(Say, u32); 2] =
+        [(|limiter| limiter.try_acquire().unwrap().overload(), 45), (|limiter| limiter.set_limit(45), 45)];
+    for (say, limit) in ways {
+        World::run(async |_| {
+            let limiter = ConcurrencyLimiter::adaptive(Adaptive::gradient(1, 100).initial(100));
+            let _others = [(); 40].map(|()| limiter.try_acquire().unwrap());
+            assert_eq!(successes(&limiter, 300, MS).await, 50);
+            say(&limiter);
+            assert_eq!(limiter.snapshot().limit, limit);
+            assert_eq!(successes(&limiter, 10, MS).await, 51, "a quarter more than is used, and not 100");
+        });
+    }
+}
+
+#[test]
+fn no_time_at_all_is_no_measure() {
+    World::run(async |_| {
+        let limiter = ConcurrencyLimiter::adaptive(Adaptive::gradient(1, 100).initial(50));
+        assert_eq!(successes(&limiter, 100, Duration::ZERO).await, 50);
+        assert_eq!(successes(&limiter, 10, MS).await, 50);
+    });
+}
+
+#[test]
+fn a_slow_moment_halves_it_at_most() {
+    World::run(async |_| {
+        let limiter = ConcurrencyLimiter::adaptive(Adaptive::gradient(1, 100).initial(100));
+        successes(&limiter, 10, MS).await;
+        assert_eq!(successes(&limiter, 10, 1000 * MS).await, 50);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever work reports, and however long it takes: from no time to months.
+    #[test]
+    fn the_limit_stays_within_its_bounds(
+        min in 1..20_u32,
+        more in 0..1000_u32,
+        gradient: bool,
+        reports in prop::collection::vec((0..55_u32, 0..10_u32, 1..20_usize), 1..40),
+    ) {
+        World::run(async |_| {
+            let adaptive = if gradient { Adaptive::gradient } else { Adaptive::aimd };
+            let limiter = ConcurrencyLimiter::adaptive(adaptive(min, min + more));
+            for (bits, outcome, number) in reports {
+                let permits: Vec<_> = (0..number).map_while(|_| limiter.try_acquire().ok()).collect();
+                advance(Duration::from_nanos((1_u64 << bits) - 1)).await;
+                for permit in permits {
+                    match outcome {
+                        0 => permit.overload(),
+                        1 => permit.ignore(),
+                        _ => permit.success(),
+                    }
+                }
+                assert!((min..=min + more).contains(&limiter.snapshot().limit));
+            }
+        });
+    }
 }
 
 #[test]

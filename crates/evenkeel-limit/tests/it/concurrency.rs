@@ -1,13 +1,19 @@
 //! How much runs at the same time (P22): by weight, in order, resized, drained, and given back however work ends.
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use evenkeel_limit::{ConcurrencyLimiter, Reason};
 use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::instruments::ByHand;
+use crate::instruments::{ByHand, waker};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -152,6 +158,24 @@ fn closing_refuses_all_and_draining_waits_for_those_who_run() {
         assert!(timeout(ms(10), limiter.drained()).await.is_err());
         assert_took!(async { tokio::join!(limiter.drained(), limiter.drained()) }, ms(20));
         assert!(limiter.snapshot().closed);
+    });
+}
+
+#[test]
+fn a_waker_may_come_back_or_panic() {
+    World::run(async |_| {
+        let limiter = Arc::new(ConcurrencyLimiter::new(3));
+        let permit = limiter.try_acquire_many(3).unwrap();
+        let again = Arc::clone(&limiter);
+        let comes_back = waker(move || assert_eq!(again.try_acquire().unwrap_err().reason, Reason::Busy));
+        let mut first = pin!(limiter.acquire());
+        assert!(first.as_mut().poll(&mut Context::from_waker(&comes_back)).is_pending());
+        let mut second = pin!(limiter.acquire());
+        assert!(second.as_mut().poll(&mut Context::from_waker(&waker(|| panic!("a waker")))).is_pending());
+        let mut third = ByHand::queued(limiter.acquire());
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(permit))).is_err());
+        assert!(third.wakes() == 1 && third.poll().is_ready());
+        assert_eq!(limiter.snapshot().in_use, 2, "the first two, which have not looked");
     });
 }
 

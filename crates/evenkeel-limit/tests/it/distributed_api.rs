@@ -8,7 +8,10 @@ use evenkeel_limit::{
 };
 use evenkeel_testkit::World;
 
-use crate::instruments::ByHand;
+use crate::{
+    distributed::{Fault, Faulty, ms},
+    instruments::ByHand,
+};
 
 fn quota() -> Distributed {
     Distributed::new(MemoryStore::new(), "quota", Rate::per_second(10))
@@ -97,4 +100,35 @@ fn threads_share_to_the_permit() {
         granted + left
     });
     assert_eq!(granted, 3_000);
+}
+
+#[test]
+fn threads_come_through_outages() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    for policy in [OnFailure::Open, OnFailure::LocalShare(2)] {
+        runtime.block_on(async {
+            let store = Faulty::new();
+            for call in (0..100_000).step_by(3) {
+                store.at(call, if call % 2 == 0 { Fault::Error } else { Fault::Hang });
+            }
+            let quota = Distributed::new(store, "quota", Rate::per_second(200_000)).burst(500).lease(5);
+            let quota = Arc::new(quota.timeout(ms(2)).on_failure(policy));
+            let tasks = [(); 8].map(|()| {
+                let quota = Arc::clone(&quota);
+                tokio::spawn(async move {
+                    for _ in 0..300 {
+                        quota.acquire().await.unwrap();
+                        tokio::task::yield_now().await;
+                    }
+                })
+            });
+            for task in tasks {
+                tokio::time::timeout(Duration::from_secs(30), task).await.unwrap().unwrap();
+            }
+            let snapshot = quota.snapshot();
+            assert_eq!((snapshot.granted, snapshot.refused, snapshot.waiting), (2_400, 0, 0));
+            assert!(snapshot.failures > 0);
+        });
+    }
 }

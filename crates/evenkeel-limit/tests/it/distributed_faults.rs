@@ -1,17 +1,22 @@
 //! Each fault at each call, under each policy.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use evenkeel_limit::{
     Rate,
     distributed::{Distributed, MemoryStore, OnFailure},
 };
 use evenkeel_testkit::{World, took};
-use tokio::time::{Instant, sleep};
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    distributed::{Fault, Faulty, cause, ms},
+    distributed::{Fault, Faulty, cause, ms, process},
     distributed_suite::{Clock, suite},
+    instruments::ByHand,
 };
 
 const FAULTS: [Fault; 9] = [
@@ -168,4 +173,135 @@ fn a_runtime_that_ends_between_two_calls_holds_nobody_up() {
     second.block_on(waiting).unwrap().unwrap();
     let snapshot = quota.snapshot();
     assert_eq!((snapshot.waiting, snapshot.granted, snapshot.failures), (0, 2, 0));
+}
+
+/// The task that calls the store was spawned there, and never polled.
+#[test]
+fn a_runtime_that_ends_before_the_first_call_holds_nobody_up() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    let quota = Distributed::new(MemoryStore::new(), "quota", Rate::per_second(50)).burst(1);
+    let mut waiting = first.block_on(async { ByHand::queued(quota.acquire()) });
+    drop(first);
+    assert_eq!(waiting.wakes(), 1);
+    second.block_on(async {
+        timeout(ms(5_000), quota.acquire()).await.unwrap().unwrap();
+        assert!(waiting.poll().is_pending());
+        sleep(ms(50)).await;
+        assert!(waiting.poll().is_ready());
+    });
+    assert_eq!(quota.snapshot().failures, 0);
+}
+
+#[test]
+fn a_runtime_that_has_ended_is_a_failure() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let quota = |policy| {
+        let quota = Distributed::new(MemoryStore::new(), "quota", Rate::per_second(50));
+        quota.burst(1).on_failure(policy)
+    };
+    let [open, closed, share] = [OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(1)].map(quota);
+    let dead = runtime().handle().clone();
+    let waiting = {
+        let _entered = dead.enter();
+        assert!(ByHand::new(open.acquire()).poll().is_ready());
+        assert!(ByHand::new(closed.acquire()).poll().is_ready());
+        ByHand::queued(share.acquire())
+    };
+    assert!([&open, &closed, &share].iter().all(|quota| quota.snapshot().failures == 1));
+    runtime().block_on(async {
+        timeout(ms(5_000), share.acquire()).await.unwrap().unwrap();
+        assert_eq!(waiting.wakes(), 1);
+    });
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Sleep(u64),
+    /// One of two processes asks for so many, whether it waits or not, and goes away after a time.
+    Ask(usize, u32, bool, u64),
+    /// One takes a permit that is there, and gives it back.
+    Refund(usize),
+    Fault(Option<Fault>),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let faults: Vec<_> = FAULTS.into_iter().map(Some).chain([None; 4]).collect();
+    prop_oneof![
+        3 => (1..120_u64).prop_map(Event::Sleep),
+        8 => (0..2_usize, 1..=20_u32, any::<bool>(), 1..400_u64)
+            .prop_map(|(who, permits, waits, time)| Event::Ask(who, permits, waits, time)),
+        1 => (0..2_usize).prop_map(Event::Refund),
+        2 => prop::sample::select(faults).prop_map(Event::Fault),
+    ]
+}
+
+/// Everybody is answered, and counted once; and without a share no more is used than the store gives.
+async fn disorder(policy: OnFailure, lease: u32, events: Vec<Event>) {
+    let store = Faulty::new();
+    let quota = || {
+        let quota = process(&store, Rate::per_second(200)).burst(20).lease(lease);
+        Arc::new(quota.timeout(ms(20)).on_failure(policy))
+    };
+    let (quotas, used) = ([quota(), quota()], Arc::new(Mutex::new(0)));
+    let (start, mut tasks, mut answered) = (Instant::now(), vec![], 0);
+    for event in events {
+        match event {
+            Event::Sleep(time) => sleep(ms(time)).await,
+            Event::Ask(who, permits, waits, time) => {
+                let (quota, used) = (Arc::clone(&quotas[who]), Arc::clone(&used));
+                tasks.push(tokio::spawn(async move {
+                    let answer = async {
+                        match waits {
+                            true => quota.acquire_many(permits).await,
+                            false => quota.try_acquire_many(permits).await,
+                        }
+                    };
+                    let answer = timeout(ms(time), answer).await;
+                    if let Ok(Ok(())) = answer {
+                        *used.lock().unwrap() += u64::from(permits);
+                    }
+                    answer.is_ok()
+                }));
+            }
+            Event::Refund(who) => {
+                answered += 1;
+                if quotas[who].try_acquire().await.is_ok() {
+                    quotas[who].refund(1);
+                }
+            }
+            Event::Fault(fault) => store.always(fault),
+        }
+    }
+    store.always(None);
+    for task in tasks {
+        answered += u64::from(task.await.unwrap());
+    }
+    if policy == OnFailure::Closed {
+        let most = 20 + start.elapsed().as_millis() as u64 / 5;
+        assert!(*used.lock().unwrap() <= most, "{:?} of {most}", used.lock());
+    }
+    // The longest pause of an outage, and the time until all has gone back.
+    sleep(ms(1_100)).await;
+    for quota in &quotas {
+        timeout(ms(500), quota.acquire_many(20)).await.unwrap().unwrap();
+        sleep(ms(2_500)).await;
+        let snapshot = quota.snapshot();
+        assert_eq!((snapshot.waiting, snapshot.leased, snapshot.store_down), (0, 0, false));
+    }
+    let told: u64 = quotas.iter().map(|quota| quota.snapshot().granted + quota.snapshot().refused).sum();
+    assert_eq!(told, answered + 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn everybody_is_answered_whatever_happens(
+        policy in prop::sample::select(vec![OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(2)]),
+        lease in 1..10_u32,
+        events in prop::collection::vec(event(), 1..60),
+    ) {
+        World::builder().allow_panics(usize::MAX).run(move |_| disorder(policy, lease, events));
+    }
 }

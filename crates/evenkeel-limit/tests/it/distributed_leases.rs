@@ -351,7 +351,7 @@ fn cuts_leave_the_way_free() {
             assert_took!(shared.0.acquire(), ms(0)).unwrap();
             assert_took!(shared.0.acquire(), ms(100)).unwrap();
         });
-        assert_eq!(cuts.points(), if fault.is_none() { 1 } else { 2 });
+        assert_eq!(cuts.points(), 1);
     }
 }
 

@@ -9,7 +9,10 @@ use evenkeel_limit::{
 use evenkeel_testkit::{World, assert_took, took};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::distributed::{Fault, Faulty, cause, ms, process, there};
+use crate::{
+    distributed::{Fault, Faulty, cause, ms, process, there},
+    instruments::ByHand,
+};
 
 const RATE: Rate = Rate::per_second(100);
 
@@ -194,5 +197,66 @@ fn after_a_long_rest_the_first_one_finds_the_store_again() {
             sleep(ms(1)).await;
             assert!(!quota.snapshot().store_down);
         }
+    });
+}
+
+/// Those who wait keep their places when an outage begins and when it ends.
+#[test]
+fn nobody_overtakes_at_the_end_of_an_outage() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        store.always(Some(Fault::Error));
+        let quota = Distributed::new(Arc::clone(&store), "quota", Rate::every(Duration::from_secs(60)))
+            .burst(8)
+            .on_failure(OnFailure::LocalShare(2));
+        let mut waiting = ByHand::queued(quota.acquire());
+        sleep(ms(1)).await;
+        assert!(waiting.poll().is_pending());
+        store.always(None);
+        sleep(ms(50)).await;
+        assert!(!quota.snapshot().store_down);
+        assert!(ByHand::new(quota.acquire()).poll().is_pending());
+        assert!(waiting.poll().is_ready());
+    });
+}
+
+/// The turns of a share come while a call hangs, and by the clock: one that is served late costs no rate.
+#[test]
+fn a_share_keeps_its_rate_while_the_store_hangs() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        store.always(Some(Fault::Hang));
+        let quota = process(&store, Rate::per_second(3_000)).on_failure(OnFailure::LocalShare(2)).burst(2);
+        let all = futures::future::join_all((0..3_000).map(|_| quota.acquire()));
+        let granted = assert_took!(all, ms(100 + 2_000));
+        assert!(granted.iter().all(Result::is_ok));
+        // 15 were earned in the last 10 ms, and 1 fits in.
+        sleep(ms(10)).await;
+        assert!(quota.try_acquire().await.is_ok() && quota.try_acquire().await.is_err());
+    });
+}
+
+/// Whoever leaves takes nothing of the share along, and permits that come back are the share's.
+#[test]
+fn a_share_is_left_as_if_nobody_had_come() {
+    World::run(async |_| {
+        let store = Faulty::new();
+        store.always(Some(Fault::Error));
+        let quota = with_policy(&store, OnFailure::LocalShare(10)).burst(10);
+        // 10 per second, one at a time.
+        let mut large = ByHand::queued(quota.acquire_many(10));
+        let mut small = ByHand::queued(quota.acquire());
+        sleep(ms(99)).await;
+        assert!(large.poll().is_pending() && small.poll().is_pending());
+        drop(large);
+        sleep(ms(2)).await;
+        // Served, and dropped before it was seen.
+        assert_eq!(small.wakes(), 1);
+        drop(small);
+        assert_took!(quota.acquire(), ms(0)).unwrap();
+        quota.refund(5);
+        assert_took!(quota.acquire(), ms(0)).unwrap();
+        assert_took!(quota.acquire(), ms(100)).unwrap();
+        assert_eq!(quota.snapshot().leased, 0);
     });
 }

@@ -50,6 +50,12 @@ fn a_response_tells_the_policy_and_the_state() {
 }
 
 #[test]
+fn a_number_is_a_structured_integer() {
+    let limiter = RateLimiter::new(Rate::per(u32::MAX, Duration::from_nanos(1)));
+    assert_eq!(fields(&limiter.snapshot()).0, "\"a\";q=999999999999999;w=1");
+}
+
+#[test]
 fn a_name_is_a_structured_string() {
     let name = |name| http::headers(name, &RateLimiter::per_second(1).snapshot()).unwrap()[0].1.clone();
     assert_eq!(name(r#"a "b" \c"#), r#""a \"b\" \\c";q=1;w=1"#);
@@ -92,7 +98,17 @@ fn a_client_reads_all_the_forms() {
         (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1600000000")], Some(0)),
         (&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "60")], None),
         (&[("x-ratelimit-reset", "60")], None),
-        (&[("retry-after", "3"), ("ratelimit", r#""a";r=0;t=9"#)], Some(9)),
+        (&[("retry-after", "3"), ("ratelimit", r#""a";r=0;t=9"#)], Some(3)),
+        (&[("retry-after", "soon"), ("ratelimit", r#""a";r=0;t=9"#)], Some(9)),
+        (&[("retry-after", "3"), ("retry-after", "5"), ("retry-after", "4")], Some(5)),
+        (&[("ratelimit", r#""a, b;r=7;t=1";r=0;t=9"#)], Some(9)),
+        (&[("ratelimit", r#""a\";r=0;t=99";r=7;t=9"#)], None),
+        (&[("ratelimit", r#""a\\";r=0;t=9"#)], Some(9)),
+        (&[("ratelimit", r#""a;r=0;t=9"#)], None),
+        (&[("ratelimit", r#""a";r=0;t=3"#), ("ratelimit", r#""b";r=0;t=9"#)], Some(9)),
+        (&[("ratelimit-remaining", "0"), ("ratelimit-remaining", "?"), ("ratelimit-reset", "5")], Some(5)),
+        (&[("ratelimit-reset", "5"), ("ratelimit-reset", ""), ("ratelimit-remaining", "0")], Some(5)),
+        (&[("x-ratelimit-remaining", "9"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "5")], Some(5)),
         (&[("retry-after", "99999999999999999999999")], Some(u64::MAX)),
         (&[], None),
     ] {
@@ -105,12 +121,17 @@ proptest! {
 
     /// What one side says the other one understands: who pauses as told finds permits.
     #[test]
-    fn both_ends_agree(permits in 1..5000_u32, time in 1..7_200_000_u64, burst in 1..100_u32) {
+    fn both_ends_agree(
+        name in r#"[a-z;=, "\\]{0,8}"#,
+        permits in 1..5000_u32,
+        time in 1..7_200_000_u64,
+        burst in 1..100_u32,
+    ) {
         World::run(async |_| {
             let server = RateLimiter::new(Rate::per(permits, ms(time))).burst(burst);
             let client = RateLimiter::per_second(u32::MAX);
             while server.try_acquire().is_ok() {}
-            let headers = http::headers("a", &server.snapshot()).unwrap();
+            let headers = http::headers(&name, &server.snapshot()).unwrap();
             let pause = http::pause(headers.iter().map(|(name, value)| (*name, value.as_str())), at(0)).unwrap();
             client.penalize(pause);
             assert_took!(client.acquire(), pause);

@@ -74,6 +74,17 @@ impl<F: Future> ByHand<F> {
     }
 }
 
+/// A waker that does this.
+pub(crate) fn waker(wake: impl Fn() + Send + Sync + 'static) -> Waker {
+    struct Does<F>(F);
+    impl<F: Fn() + Send + Sync> Wake for Does<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
+    Arc::new(Does(wake)).into()
+}
+
 struct Counting {
     counts: Arc<Counts>,
     waker: Waker,

@@ -267,6 +267,20 @@ fn the_limiter_of_a_key_is_its_bucket() {
 }
 
 #[test]
+fn the_limiter_of_a_key_says_how_much_fits() {
+    World::run(async |_| {
+        let keyed: Keyed<u64> = Keyed::per_second(10).burst(3);
+        let own = keyed.limiter(&1);
+        own.set_burst(10);
+        own.refund(10);
+        assert_eq!(keyed.try_acquire_many(&1, 11).unwrap_err().reason, Reason::NeverFits);
+        assert_eq!(keyed.try_acquire_many(&1, 10), Ok(()));
+        assert_eq!(keyed.try_acquire_many(&2, 4).unwrap_err().reason, Reason::NeverFits);
+        assert_eq!(keyed.len(), 1);
+    });
+}
+
+#[test]
 fn a_long_idle_key_is_full_whatever_the_rate() {
     World::run(async |_| {
         let keyed: Keyed<u64> = Keyed::new(Rate::per_second(u32::MAX)).burst(3).max_keys(2);

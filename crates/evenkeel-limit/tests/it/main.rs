@@ -29,6 +29,7 @@ mod runtimes;
 #[cfg(feature = "serde")]
 mod serde;
 mod sliding;
+mod slots;
 mod steering;
 #[cfg(feature = "stream")]
 mod stream;

@@ -28,11 +28,13 @@ pub(crate) struct Model {
     burst: u32,
     debt: bool,
     level: i128,
+    /// All that was ever earned, also what did not fit in.
+    earned: i128,
     now: u64,
     /// Nanoseconds that are still to pass and are counted already; nothing is granted until then.
     pause: u64,
     waiting: VecDeque<Waiting>,
-    served: Vec<usize>,
+    served: Vec<Served>,
     refused: Vec<(usize, Refusal)>,
 }
 
@@ -41,6 +43,14 @@ struct Waiting {
     id: usize,
     permits: u32,
     deadline: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Served {
+    id: usize,
+    /// What was missing then, and what had been earned.
+    missing: i128,
+    earned: i128,
 }
 
 /// Why, and the nanoseconds to wait, which are none if it never fits.
@@ -55,6 +65,7 @@ impl Model {
             burst,
             debt,
             level: i128::from(burst) * parts,
+            earned: 0,
             now: 0,
             pause: 0,
             waiting: VecDeque::new(),
@@ -85,8 +96,12 @@ impl Model {
     }
 
     pub(crate) fn refund(&mut self, permits: u32) {
+        self.fill(self.of(permits));
+    }
+
+    fn fill(&mut self, parts: i128) {
         let brim = self.level.max(self.of(self.burst));
-        self.level = (self.level + self.of(permits)).min(brim);
+        self.level = (self.level + parts).min(brim);
         self.serve();
     }
 
@@ -104,7 +119,9 @@ impl Model {
     }
 
     fn earn(&mut self, nanos: u64) {
-        self.level = self.level.saturating_add(self.earned_per_nano.saturating_mul(nanos.into()));
+        let earned = self.earned_per_nano.saturating_mul(nanos.into());
+        self.level = self.level.saturating_add(earned);
+        self.earned = self.earned.saturating_add(earned);
     }
 
     fn of(&self, permits: u32) -> i128 {
@@ -136,7 +153,7 @@ impl Model {
     pub(crate) fn enter(&mut self, id: usize, permits: u32, patience: Option<u64>) -> Result<(), Refusal> {
         let deadline = patience.map(|patience| self.now + patience);
         match self.try_acquire(permits) {
-            Ok(()) => self.served.push(id),
+            Ok(()) => self.note(id),
             Err((Reason::Busy, wait)) if patience.is_some_and(|patience| wait > Some(patience)) => {
                 return Err((Reason::Deadline, wait));
             }
@@ -147,7 +164,7 @@ impl Model {
     }
 
     pub(crate) fn is_served(&self, id: usize) -> bool {
-        self.served.contains(&id)
+        self.served.iter().any(|served| served.id == id)
     }
 
     /// Why one who has waited was refused.
@@ -157,8 +174,10 @@ impl Model {
 
     /// Takes a future out again, which may have been served and not told so.
     pub(crate) fn cancel(&mut self, id: usize, permits: u32) {
-        if self.is_served(id) {
-            self.refund(permits);
+        if let Some(served) = self.served.iter().find(|served| served.id == id) {
+            // What would be missing if nothing else had been taken; the rest has been made up for by time.
+            let missing = served.missing - (self.earned - served.earned);
+            self.fill(missing.clamp(0, self.of(permits)));
         }
         self.waiting.retain(|waiting| waiting.id != id);
         self.serve();
@@ -193,12 +212,17 @@ impl Model {
         self.serve();
     }
 
+    fn note(&mut self, id: usize) {
+        let missing = self.of(self.burst) - self.level;
+        self.served.push(Served { id, missing, earned: self.earned });
+    }
+
     fn serve(&mut self) {
         while let Some(&Waiting { id, permits, .. }) = self.waiting.front()
             && self.wait(0, permits) == 0
         {
             self.level -= self.of(permits);
-            self.served.push(id);
+            self.note(id);
             self.waiting.pop_front();
         }
         if self.waiting.is_empty() {

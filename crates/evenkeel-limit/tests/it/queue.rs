@@ -236,6 +236,20 @@ fn a_permit_that_was_not_seen_fits_under_the_brim() {
 }
 
 #[test]
+fn a_permit_that_was_never_seen_is_not_there_beside_its_successor() {
+    World::run(async |_| {
+        let paced = RateLimiter::paced(Rate::per_second(100));
+        paced.try_acquire().unwrap();
+        let waiter = ByHand::queued(paced.acquire());
+        // Its own at 10 ms, and another at 20.
+        sleep(ms(25)).await;
+        paced.try_acquire().unwrap();
+        drop(waiter);
+        assert_eq!(paced.try_acquire().unwrap_err().retry_after, Some(ms(10)));
+    });
+}
+
+#[test]
 fn unpolled_futures_take_nothing() {
     World::run(async |_| {
         let limiter = busy();

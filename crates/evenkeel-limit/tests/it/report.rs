@@ -1,15 +1,38 @@
 //! What `tracing` and `metrics` are told, name by name.
 
 use std::{
+    cell::RefCell,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use evenkeel_limit::{ConcurrencyLimiter, Keyed, RateLimiter};
+use evenkeel_limit::{
+    ConcurrencyLimiter, Keyed, Rate, RateLimiter,
+    distributed::{Distributed, OnFailure},
+};
 use evenkeel_testkit::World;
-use tokio::time::Instant;
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    distributed::{Fault, Faulty, ms, process},
+    instruments::ByHand,
+};
 
 type Lines = Arc<Mutex<Vec<String>>>;
+
+thread_local! {
+    /// A limit at which everybody looks who is told of something.
+    static LOOKED_AT: RefCell<Option<Arc<Distributed>>> = const { RefCell::new(None) };
+}
+
+/// It would hang here if that were told under a lock.
+fn note(lines: &Lines, line: String) {
+    lines.lock().unwrap().push(line);
+    LOOKED_AT.with_borrow(|quota| quota.as_ref().map(|quota| quota.snapshot()));
+}
 
 /// A refusal, a wait and a pause; each kind of limit; and every reason.
 async fn requests() {
@@ -35,9 +58,53 @@ async fn requests() {
     drop(permit);
 }
 
+/// Leases, and nothing for what is granted from them; refusals; and an outage with three failures.
+async fn quotas() {
+    let store = Faulty::new();
+    let quota = Arc::new(process(&store, Rate::per_second(10)).burst(5).lease(4));
+    LOOKED_AT.set(Some(Arc::clone(&quota)));
+    for _ in 0..4 {
+        quota.acquire().await.unwrap();
+    }
+    quota.try_acquire_many(6).await.unwrap_err();
+    quota.try_acquire_many(2).await.unwrap_err();
+
+    store.always(Some(Fault::Error));
+    quota.acquire().await.unwrap_err();
+    quota.try_acquire().await.unwrap_err();
+    sleep(ms(50)).await;
+    quota.try_acquire().await.unwrap_err();
+    sleep(ms(100)).await;
+    quota.try_acquire().await.unwrap_err();
+    store.always(None);
+    sleep(ms(200)).await;
+    quota.acquire().await.unwrap();
+    yield_now().await;
+    quota.close().await;
+    quota.acquire().await.unwrap_err();
+    LOOKED_AT.take();
+}
+
+/// What goes by a share is of no other limiter; and a call that is cut off at the end is nothing to tell.
+async fn shares() {
+    let store = Faulty::new();
+    store.always(Some(Fault::Hang));
+    let quota = process(&store, Rate::per_second(10)).timeout(ms(30)).on_failure(OnFailure::LocalShare(2));
+    quota.acquire().await.unwrap();
+    quota.try_acquire().await.unwrap_err();
+    store.always(None);
+    sleep(ms(300)).await;
+    quota.acquire_many(7).await.unwrap();
+    store.always(Some(Fault::Hang));
+    let waiting = ByHand::queued(quota.acquire());
+    yield_now().await;
+    drop(waiting);
+    drop(quota);
+    yield_now().await;
+}
+
 #[cfg(feature = "metrics")]
-#[test]
-fn metrics_count_waits_refusals_and_pauses() {
+fn counted(scenario: impl AsyncFnOnce()) -> Vec<String> {
     use metrics::{
         Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
         with_local_recorder,
@@ -49,7 +116,7 @@ fn metrics_count_waits_refusals_and_pauses() {
 
     impl CounterFn for Named {
         fn increment(&self, value: u64) {
-            self.1.lock().unwrap().push(format!("{} {value}", self.0));
+            note(&self.1, format!("{} {value}", self.0));
         }
         fn absolute(&self, _: u64) {}
     }
@@ -71,7 +138,14 @@ fn metrics_count_waits_refusals_and_pauses() {
     }
 
     let lines = Lines::default();
-    with_local_recorder(&Log(lines.clone()), || World::run(async |_| requests().await));
+    with_local_recorder(&Log(lines.clone()), || World::run(async |_| scenario().await));
+    let lines = lines.lock().unwrap();
+    lines.clone()
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn metrics_count_waits_refusals_and_pauses() {
     let expected = [
         "evenkeel_limit_refused_total kind=rate reason=busy 1",
         "evenkeel_limit_refused_total kind=rate reason=never_fits 1",
@@ -86,12 +160,55 @@ fn metrics_count_waits_refusals_and_pauses() {
         "evenkeel_limit_waits_total kind=concurrency 1",
         "evenkeel_limit_refused_total kind=concurrency reason=deadline 1",
     ];
-    assert_eq!(*lines.lock().unwrap(), expected);
+    assert_eq!(counted(requests), expected);
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn metrics_count_leases_failures_and_outages() {
+    let expected = [
+        "evenkeel_limit_waits_total kind=distributed 1",
+        "evenkeel_limit_leased_permits_total  4",
+        "evenkeel_limit_refused_total kind=distributed reason=never_fits 1",
+        "evenkeel_limit_refused_total kind=distributed reason=busy 1",
+        "evenkeel_limit_waits_total kind=distributed 1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_outages_began_total  1",
+        "evenkeel_limit_refused_total kind=distributed reason=unavailable 1",
+        "evenkeel_limit_refused_total kind=distributed reason=unavailable 1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_refused_total kind=distributed reason=unavailable 1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_refused_total kind=distributed reason=unavailable 1",
+        "evenkeel_limit_waits_total kind=distributed 1",
+        "evenkeel_limit_leased_permits_total  1",
+        "evenkeel_limit_outages_ended_total  1",
+        "evenkeel_limit_refused_total kind=distributed reason=closed 1",
+    ];
+    assert_eq!(counted(quotas), expected);
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn a_share_is_counted_as_the_limit_that_it_is_a_part_of() {
+    let expected = [
+        "evenkeel_limit_waits_total kind=distributed 1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_outages_began_total  1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_refused_total kind=distributed reason=busy 1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_waits_total kind=distributed 1",
+        "evenkeel_limit_leased_permits_total  1",
+        "evenkeel_limit_outages_ended_total  1",
+        "evenkeel_limit_leased_permits_total  6",
+        "evenkeel_limit_waits_total kind=distributed 1",
+    ];
+    assert_eq!(counted(shares), expected);
 }
 
 #[cfg(feature = "tracing")]
-#[test]
-fn tracing_has_an_event_for_each() {
+fn traced(scenario: impl AsyncFnOnce()) -> Vec<String> {
     use tracing::{
         Event, Metadata, Subscriber,
         field::{Field, Visit},
@@ -118,9 +235,11 @@ fn tracing_has_an_event_for_each() {
         fn record(&self, _: &Id, _: &Record<'_>) {}
         fn record_follows_from(&self, _: &Id, _: &Id) {}
         fn event(&self, event: &Event<'_>) {
-            let mut fields = Fields(format!("{} {}", event.metadata().target(), event.metadata().level()));
+            let metadata = event.metadata();
+            assert_eq!(metadata.target(), "evenkeel::limit");
+            let mut fields = Fields(metadata.level().to_string());
             event.record(&mut fields);
-            self.0.lock().unwrap().push(fields.0);
+            note(&self.0, fields.0);
         }
         fn enter(&self, _: &Id) {}
         fn exit(&self, _: &Id) {}
@@ -129,7 +248,14 @@ fn tracing_has_an_event_for_each() {
     let lines = Lines::default();
     // With one subscriber alone, tracing asks that of the thread that comes to an event first, and there it has none.
     let _second = tracing::Dispatch::new(Log(Lines::default()));
-    with_default(Log(lines.clone()), || World::run(async |_| requests().await));
+    with_default(Log(lines.clone()), || World::run(async |_| scenario().await));
+    let lines = lines.lock().unwrap();
+    lines.clone()
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn tracing_has_an_event_for_each() {
     let expected = [
         r#"message=refused kind="rate" reason="busy" retry_after=Some(100ms)"#,
         r#"message=refused kind="rate" reason="never_fits" retry_after=None"#,
@@ -144,5 +270,49 @@ fn tracing_has_an_event_for_each() {
         r#"message=waits kind="concurrency""#,
         r#"message=refused kind="concurrency" reason="deadline" retry_after=None"#,
     ];
-    assert_eq!(*lines.lock().unwrap(), expected.map(|line| format!("evenkeel::limit DEBUG {line}")));
+    assert_eq!(traced(requests), expected.map(|line| format!("DEBUG {line}")));
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn tracing_has_an_event_for_each_lease_failure_and_outage() {
+    let expected = [
+        r#"DEBUG message=waits kind="distributed""#,
+        r#"DEBUG message=leased key="quota" permits=4"#,
+        r#"DEBUG message=refused kind="distributed" reason="never_fits" retry_after=None"#,
+        r#"DEBUG message=refused kind="distributed" reason="busy" retry_after=Some(100ms)"#,
+        r#"DEBUG message=waits kind="distributed""#,
+        r#"DEBUG message=store failed key="quota" cause=connection refused"#,
+        r#"WARN message=outage began key="quota" cause=connection refused"#,
+        r#"DEBUG message=refused kind="distributed" reason="unavailable" retry_after=Some(50ms)"#,
+        r#"DEBUG message=refused kind="distributed" reason="unavailable" retry_after=Some(50ms)"#,
+        r#"DEBUG message=store failed key="quota" cause=connection refused"#,
+        r#"DEBUG message=refused kind="distributed" reason="unavailable" retry_after=Some(100ms)"#,
+        r#"DEBUG message=store failed key="quota" cause=connection refused"#,
+        r#"DEBUG message=refused kind="distributed" reason="unavailable" retry_after=Some(200ms)"#,
+        r#"DEBUG message=waits kind="distributed""#,
+        r#"DEBUG message=leased key="quota" permits=1"#,
+        r#"INFO message=outage ended key="quota" lasted=350ms"#,
+        r#"DEBUG message=refused kind="distributed" reason="closed" retry_after=None"#,
+    ];
+    assert_eq!(traced(quotas), expected);
+}
+
+#[cfg(feature = "tracing")]
+#[test]
+fn a_share_is_told_of_as_the_limit_that_it_is_a_part_of() {
+    let expected = [
+        r#"DEBUG message=waits kind="distributed""#,
+        r#"DEBUG message=store failed key="quota" cause=no answer within 30ms"#,
+        r#"WARN message=outage began key="quota" cause=no answer within 30ms"#,
+        r#"DEBUG message=store failed key="quota" cause=no answer within 30ms"#,
+        r#"DEBUG message=refused kind="distributed" reason="busy" retry_after=Some(200ms)"#,
+        r#"DEBUG message=store failed key="quota" cause=no answer within 30ms"#,
+        r#"DEBUG message=waits kind="distributed""#,
+        r#"DEBUG message=leased key="quota" permits=1"#,
+        r#"INFO message=outage ended key="quota" lasted=500ms"#,
+        r#"DEBUG message=leased key="quota" permits=6"#,
+        r#"DEBUG message=waits kind="distributed""#,
+    ];
+    assert_eq!(traced(shares), expected);
 }

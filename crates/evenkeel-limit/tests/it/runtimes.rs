@@ -1,11 +1,13 @@
 //! One limiter in several runtimes: statics, clocks that disagree (P7), runtimes that go away.
 
 use std::{
+    future::{Future, poll_fn},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
+    task::Poll,
     thread,
     time::Duration,
 };
@@ -133,6 +135,22 @@ fn the_next_waiter_revives_a_queue_whose_runtime_went_away() {
         running().block_on(limiter.acquire());
         assert_eq!(waiter.wakes(), 1);
     }
+}
+
+#[test]
+fn who_moves_to_another_runtime_waits_there() {
+    let limiter = RateLimiter::per_second(100).burst(1).start_empty();
+    let gone = running();
+    let mut waiter = Box::pin(limiter.acquire());
+    assert!(gone.block_on(poll_fn(|cx| Poll::Ready(waiter.as_mut().poll(cx)))).is_pending());
+    drop(gone);
+    running().block_on(async {
+        tokio::select! {
+            biased;
+            () = sleep(Duration::from_secs(10)) => panic!("it was forgotten"),
+            () = waiter => {}
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_limit::{Adaptive, ConcurrencyLimiter, InvalidRate, Keyed, Rate, RateLimiter};
+use evenkeel_testkit::World;
 use proptest::prelude::*;
 use serde_json::{from_str, to_string};
 
@@ -25,6 +26,17 @@ fn a_limiter_is_read_from_a_configuration() {
     let keyed: Keyed<u8> =
         from_str(r#"{"rate": {"permits": 1, "per": "1h"}, "burst": 2, "max_keys": 1}"#).unwrap();
     assert_eq!([1, 1, 1].map(|key| keyed.try_acquire(&key).is_ok()), [true, true, false]);
+}
+
+#[test]
+fn a_window_that_slides_can_be_configured() {
+    World::run(async |_| {
+        let limiter: RateLimiter =
+            from_str(r#"{"rate": {"permits": 2, "per": "1m"}, "sliding": true}"#).unwrap();
+        limiter.try_acquire_many(2).unwrap();
+        let denied = limiter.try_acquire().unwrap_err();
+        assert_eq!(denied.retry_after, Some(Duration::from_secs(60)), "and not the half of it");
+    });
 }
 
 #[test]
@@ -60,9 +72,18 @@ fn a_bad_configuration_is_an_error_that_says_why() {
     assert!(keyed(r#""burst": 0"#).starts_with("a burst of zero permits"));
     assert!(keyed(r#""max_keys": 0"#).starts_with("room for zero keys"));
 
-    let concurrency = |text| from_str::<ConcurrencyLimiter>(text).unwrap_err().to_string();
+    let concurrency = |text: &str| from_str::<ConcurrencyLimiter>(text).unwrap_err().to_string();
     assert!(concurrency(r#"{"limit": 0}"#).starts_with("a limit of zero permits"));
     assert!(concurrency(r#"{"limit": 1, "max_waiters": 0}"#).starts_with("a queue for zero waiters"));
+    assert!(
+        concurrency(r#"{"limit": {"aimd": {"min": 3, "max": 2}}}"#).starts_with("a limit from more than to")
+    );
+    assert!(concurrency(r#"{"limit": {"vegas": {}}}"#).contains("expected `aimd` or `gradient`"));
+    assert!(concurrency(r#"{"limit": {"aimd": {"min": 1}}}"#).contains("missing field `max`"));
+    for number in ["-1", "4294967296", "1.5", "\"ten\""] {
+        let message = concurrency(&format!(r#"{{"limit": {number}}}"#));
+        assert!(message.contains("expected a limit of 32 bits, or one that adapts"), "{message}");
+    }
     let adaptive = |text| from_str::<Adaptive>(text).unwrap_err().to_string();
     assert!(adaptive(r#"{"aimd": {"min": 0, "max": 1}}"#).starts_with("a limit from zero"));
     assert!(adaptive(r#"{"aimd": {"min": 3, "max": 2}}"#).starts_with("a limit from more than to"));

@@ -1,12 +1,18 @@
 //! Limiters that are changed, paused, or closed while others wait, and what they refuse (P17, P18, P24).
 
-use std::{panic::AssertUnwindSafe, task::Poll, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use evenkeel_limit::{Denied, Rate, RateLimiter, Reason};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::instruments::ByHand;
+use crate::instruments::{ByHand, waker};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -244,6 +250,74 @@ fn an_unlimited_one_remembers_its_burst() {
         limiter.reserve(u32::MAX).await.unwrap().settle(0);
         limiter.set_rate(Rate::per_second(10));
         assert_eq!((limiter.snapshot().burst, limiter.snapshot().available), (3, 3));
+    });
+}
+
+#[test]
+fn a_waker_may_come_back() {
+    World::run(async |_| {
+        let limiter = Arc::new(empty());
+        let again = Arc::clone(&limiter);
+        let comes_back = waker(move || {
+            assert_eq!(why(again.try_acquire()), (Reason::Busy, Some(ms(200))));
+            again.set_rate(Rate::per_second(1000));
+            again.refund(1);
+        });
+        let mut first = pin!(limiter.acquire());
+        assert!(first.as_mut().poll(&mut Context::from_waker(&comes_back)).is_pending());
+        let second = ByHand::queued(limiter.acquire_many(1));
+        limiter.refund(1);
+        assert_eq!(second.wakes(), 1, "by the waker of the first");
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+    World::run(async |_| {
+        let limiter = empty();
+        let mut first = pin!(limiter.acquire());
+        assert!(first.as_mut().poll(&mut Context::from_waker(&waker(|| panic!("a waker")))).is_pending());
+        let mut second = ByHand::queued(limiter.acquire());
+        assert!(std::panic::catch_unwind(AssertUnwindSafe(|| limiter.refund(2))).is_err());
+        assert_eq!((second.wakes(), second.poll()), (1, Poll::Ready(())));
+    });
+}
+
+#[test]
+fn a_reservation_outlives_what_is_changed() {
+    World::run(async |_| {
+        let limiter = RateLimiter::per_second(10);
+        let (first, second) = (limiter.reserve(5).await.unwrap(), limiter.reserve(5).await.unwrap());
+        limiter.set_burst(3);
+        drop(first);
+        assert_eq!(limiter.snapshot().available, 3, "up to the burst");
+        limiter.set_burst(20);
+        limiter.close();
+        second.settle(7);
+        let snapshot = limiter.snapshot();
+        assert_eq!((snapshot.available, snapshot.closed), (1, true));
+        limiter.refund(u32::MAX);
+        assert_eq!(limiter.snapshot().available, 20);
+    });
+}
+
+#[test]
+fn deadlines_and_pauses_may_be_as_far_as_they_can_be() {
+    World::run(async |_| {
+        let (past, far) = (Instant::now(), Instant::now() + Duration::from_secs(u64::from(u32::MAX)));
+        sleep(ms(1)).await;
+        let limiter = empty();
+        assert_eq!(why(limiter.acquire_by(past).await), (Reason::Deadline, Some(ms(100))));
+        assert_eq!(assert_took!(limiter.acquire_by(far), ms(100)), Ok(()));
+        limiter.penalize(Duration::MAX);
+        limiter.penalize(Duration::MAX);
+        let (reason, wait) = why(limiter.try_acquire());
+        assert_eq!((reason, wait), (Reason::Busy, Some(Duration::from_nanos(u64::MAX))));
+        assert_eq!(why(limiter.acquire_by(far).await).0, Reason::Deadline);
+        let waiting = ByHand::queued(limiter.acquire());
+        limiter.set_rate(Rate::per(u32::MAX, Duration::from_nanos(1)));
+        limiter.set_burst(u32::MAX);
+        assert_eq!((waiting.wakes(), limiter.snapshot().available), (0, 0), "still paused");
     });
 }
 

@@ -3,11 +3,12 @@
 use std::{
     error::Error as _,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -208,6 +209,49 @@ fn an_adaptive_limit_learns_from_responses() {
         assert_eq!(limiter.snapshot().limit, 1, "nothing from errors");
         assert!(service.clone().oneshot(1).await.is_ok());
         assert_eq!(limiter.snapshot().limit, 2);
+    });
+}
+
+#[test]
+fn what_panics_takes_nothing() {
+    World::run(async |_| {
+        let panics = |call: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(call)).unwrap_err();
+        let (rate, slots) = (Arc::new(RateLimiter::per_second(10)), Arc::new(ConcurrencyLimiter::new(1)));
+        let cost = RateLimitLayer::new(Arc::clone(&rate)).cost(|_: &u64| panic!("a cost"));
+        let mut cost = cost.layer(Server::default());
+        cost.ready().await.unwrap();
+        panics(&mut || drop(cost.call(1)));
+        let keys = Arc::new(Keyed::<u64>::per_second(10));
+        let key = RateLimitLayer::keyed(Arc::clone(&keys), |_: &u64| panic!("a key"));
+        let mut key = key.layer(Server::default());
+        key.ready().await.unwrap();
+        panics(&mut || drop(key.call(1)));
+        assert_eq!((rate.snapshot().granted, keys.len()), (0, 0));
+
+        let server =
+            || tower::service_fn(|_: u64| -> std::future::Ready<io::Result<u64>> { panic!("a call") });
+        let mut rejects = ConcurrencyLimitLayer::new(Arc::clone(&slots)).reject().layer(server());
+        rejects.ready().await.unwrap();
+        panics(&mut || drop(rejects.call(1)));
+        let mut waits = ConcurrencyLimitLayer::new(Arc::clone(&slots)).layer(server());
+        let mut call = Box::pin(waits.ready().await.unwrap().call(1));
+        panics(&mut || _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        assert_eq!(slots.snapshot().in_use, 0, "before it is dropped");
+    });
+}
+
+#[test]
+fn what_costs_nothing_passes_with_the_others() {
+    World::run(async |_| {
+        let (rate, slots) =
+            (Arc::new(RateLimiter::per_second(10).burst(1)), Arc::new(ConcurrencyLimiter::new(1)));
+        let service = ServiceBuilder::new()
+            .layer(RateLimitLayer::new(Arc::clone(&rate)).cost(|_| 0))
+            .layer(ConcurrencyLimitLayer::new(Arc::clone(&slots)).cost(|_| 0))
+            .service(Server::default());
+        let calls = (0..5).map(|_| service.clone().oneshot(5));
+        assert_took!(futures::future::join_all(calls), ms(5));
+        assert_eq!((rate.snapshot().available, rate.snapshot().granted), (1, 5));
     });
 }
 

@@ -11,26 +11,31 @@ struct Model {
     speed: i128,
     cost: i128,
     depth: i128,
-    missing: i128,
+    /// When it is full, in parts that were earned since the clock began.
+    full_at: i128,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    micros: u64,
+    /// By how much the clock goes on, or back.
+    micros: i64,
     returned: u32,
     least: u32,
     most: u32,
 }
 
 impl Model {
-    fn take(&mut self, step: Step) -> (u32, u64) {
-        let Step { micros, returned, least, most } = step;
-        let came = i128::from(micros) * self.speed + i128::from(returned) * self.cost;
-        self.missing = (self.missing - came).max(0);
-        let there = (self.depth - self.missing) / self.cost;
+    fn take(&mut self, now: u64, step: Step) -> (u32, u64) {
+        let Step { returned, least, most, .. } = step;
+        let earned = i128::from(now) * self.speed;
+        let missing = (self.full_at - earned).clamp(0, self.depth);
+        let missing = (missing - i128::from(returned) * self.cost).max(0);
+        let there = (self.depth - missing) / self.cost;
         let granted = if there < least.into() { 0 } else { there.min(most.into()) };
-        self.missing += granted * self.cost;
-        (granted as u32, ((self.missing + self.speed - 1) / self.speed) as u64)
+        let missing = missing + granted * self.cost;
+        // A full one is forgotten.
+        self.full_at = if missing == 0 { 0 } else { earned + missing };
+        (granted as u32, ((missing + self.speed - 1) / self.speed) as u64)
     }
 }
 
@@ -40,16 +45,16 @@ fn bucket() -> impl Strategy<Value = Model> {
         let [speed, cost, burst] = [(a, 0), (b, 1), (c, 2)]
             .map(|(bits, which): (u32, usize)| i128::from((1 << bits) + random[which] % (1 << bits)));
         let depth = cost * burst;
-        (depth <= 1 << 52 && burst <= u32::MAX.into()).then_some(Model { speed, cost, depth, missing: 0 })
+        (depth <= 1 << 52 && burst <= u32::MAX.into()).then_some(Model { speed, cost, depth, full_at: 0 })
     })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let number = || (0..33_u32, any::<u32>()).prop_map(|(bits, n)| (u64::from(n) & ((1 << bits) - 1)) as u32);
-    let step = (0..48_u32, any::<u64>(), number(), number(), number(), 0..4_u32);
+    let step = (0..48_u32, any::<i64>(), number(), number(), number(), 0..8_u32);
     prop::collection::vec(
         step.prop_map(|(bits, micros, returned, least, more, kind)| Step {
-            micros: micros & ((1 << bits) - 1),
+            micros: (micros & ((1 << bits) - 1)) * if kind == 2 { -1 } else { 1 },
             returned: if kind == 0 { returned } else { 0 },
             least: if kind == 1 { least } else { 1 },
             most: least.saturating_add(more),
@@ -67,13 +72,13 @@ async fn compare(redis: &ConnectionManager, mut model: Model, steps: Vec<Step>) 
     let (script, key) = (Script::new(&kept), key());
     let mut now = 1_700_000_000_000_000_u64;
     for step in steps {
-        now += step.micros;
+        now = now.saturating_add_signed(step.micros);
         let mut call = script.key(&key);
         call.arg(model.speed as u64).arg(model.cost as u64).arg(model.depth as u64);
         call.arg(step.returned).arg(step.least).arg(step.most);
         call.arg(now / 1_000_000).arg(now % 1_000_000);
         let got: (u32, u64) = call.invoke_async(&mut redis.clone()).await.unwrap();
-        assert_eq!(got, model.take(step), "{step:?} of {model:?}");
+        assert_eq!(got, model.take(now, step), "{step:?} of {model:?}");
     }
 }
 

@@ -105,6 +105,36 @@ fn what_redis_says_is_the_cause() {
     });
 }
 
+#[test]
+#[ignore = "real tier"]
+fn a_text_of_others_is_not_written_over() {
+    run(async |url| {
+        let (redis, key) = (connect(&url), key());
+        cmd("SET").arg(&key).arg("not ours").exec_async(&mut redis.clone()).await.unwrap();
+        let error = patient(redis.clone(), &key, Rate::per_second(1)).acquire().await.unwrap_err();
+        let text: String = cmd("GETDEL").arg(&key).query_async(&mut redis.clone()).await.unwrap();
+        let Error::Unavailable { cause, .. } = error else { panic!("{error:?}") };
+        assert!(cause.to_string().contains("something else than a bucket"), "{cause}");
+        assert_eq!(text, "not ours");
+    });
+}
+
+/// As after a fail-over to a server whose clock is behind: the bucket fills by that.
+#[test]
+#[ignore = "real tier"]
+fn a_clock_that_was_ahead_locks_nobody_out() {
+    run(async |url| {
+        let (redis, key) = (connect(&url), key());
+        let (seconds, micros): (u64, u64) = cmd("TIME").query_async(&mut redis.clone()).await.unwrap();
+        let ahead = (seconds + 3_600) * 1_000_000 + micros;
+        let level = format!("{} 0 {ahead}", ahead + 1_000_000);
+        cmd("SET").arg(&key).arg(level).arg("EX").arg(7_200).exec_async(&mut redis.clone()).await.unwrap();
+        let quota = patient(redis.clone(), &key, Rate::per_second(20)).burst(20);
+        assert!(quota.try_acquire().await.is_err());
+        tokio::time::timeout(Duration::from_secs(5), quota.acquire()).await.unwrap().unwrap();
+    });
+}
+
 /// The program runs without the server, and finds it when it comes.
 #[test]
 #[ignore = "real tier"]

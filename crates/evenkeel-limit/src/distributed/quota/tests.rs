@@ -38,9 +38,35 @@ fn a_bucket_for_centuries_is_refused() {
 #[test]
 fn a_clock_that_goes_back_locks_out_no_longer_than_it_takes_to_fill() {
     let quota = Quota::new(Rate::per_second(10), 5);
-    let mut level = Level { full_at: 1 << 60, over: 0 };
+    let mut level = Level { full_at: 1 << 60, over: 0, since: (1 << 60) - 500_000 };
     let taken = level.take(&take(quota, 0, 1, 1), 7);
     assert_eq!((taken, level.full_at), (Taken { granted: 0, full_in: micros(500_000) }, 500_007));
+    assert_eq!(level.take(&take(quota, 0, 1, 1), 100_007).granted, 1);
+}
+
+#[test]
+fn a_clock_that_goes_back_earns_nothing_twice() {
+    let quota = Quota::new(Rate::per_second(10), 5);
+    let mut level = Level::default();
+    assert_eq!(level.take(&take(quota, 0, 5, 5), 1_000_000).granted, 5);
+    assert_eq!(level.take(&take(quota, 0, 1, 1), 1_200_000).granted, 1);
+    assert_eq!(level.take(&take(quota, 0, 1, 5), 1_100_000).granted, 0);
+    assert_eq!(level.take(&take(quota, 0, 1, 5), 1_300_000).granted, 2);
+}
+
+/// What others took beyond it is not forgotten.
+#[test]
+fn a_smaller_burst_waits_for_what_a_larger_one_took() {
+    let [large, small] = [20, 5].map(|burst| Quota::new(Rate::per_second(10), burst));
+    let mut level = Level::default();
+    assert_eq!(level.take(&take(large, 0, 1, 20), 0).granted, 20);
+    for returned in [0, 1] {
+        let taken = level.take(&take(small, returned, 1, 5), 100_000);
+        assert_eq!(taken, Taken { granted: 0, full_in: micros(500_000) });
+    }
+    assert_eq!(level.take(&take(large, 0, 1, 20), 100_000).granted, 2);
+    assert_eq!(level.take(&take(small, 0, 1, 5), 1_600_000).granted, 0);
+    assert_eq!(level.take(&take(small, 0, 1, 5), 1_700_000).granted, 1);
 }
 
 fn rate() -> impl Strategy<Value = Rate> {

@@ -1,10 +1,10 @@
 //! What the runner does: which calls there are, and what follows from them.
 
-use std::{mem, time::Duration};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Ask, BELIEVED, Patience, Step, TERM, Till};
+use super::{Ask, BELIEVED, Patience, Step, TERM, Till, Upshot};
 use crate::{
     denied::Denied,
     distributed::{
@@ -22,13 +22,23 @@ const BREATH: Duration = Duration::from_millis(10);
 impl Till {
     /// What the runner does next; nothing, if it ends.
     pub(in crate::distributed) fn step(&mut self) -> Option<Step> {
-        let step = self.next_step(Instant::now());
+        self.starting = false;
+        let turn = self.turn();
+        let step = self.next_step(Instant::now(), turn);
         self.running = step.is_some();
         self.calling = matches!(step, Some(Step::Ask(_)));
         step
     }
 
-    fn next_step(&mut self, now: Instant) -> Option<Step> {
+    /// Serves those who go by a share, and tells when the next one of them has its turn.
+    pub(in crate::distributed) fn turn(&mut self) -> Option<Instant> {
+        self.outage.as_mut()?.share()?;
+        self.serve();
+        let (share, first) = (self.outage.as_mut()?.share()?, self.queue.front()?);
+        Some(Instant::now() + share.until(share.due(0, first.permits)))
+    }
+
+    fn next_step(&mut self, now: Instant, turn: Option<Instant>) -> Option<Step> {
         if self.closed {
             return self.give_back();
         }
@@ -36,8 +46,8 @@ impl Till {
             if now >= outage.until {
                 return Some(Step::Ask(Ask { returned: 0, least: 1, most: 1 }));
             }
-            if self.sharing > 0 || !self.queue.is_empty() {
-                return Some(Step::Pause(outage.until));
+            if !self.queue.is_empty() {
+                return Some(Step::Pause(turn.map_or(outage.until, |turn| turn.min(outage.until))));
             }
         } else if let Some(first) = self.queue.front() {
             if let Some(until) = self.pause_for(first, now) {
@@ -73,7 +83,7 @@ impl Till {
     }
 
     /// Takes the answer to a question.
-    pub(in crate::distributed) fn settle(&mut self, ask: Ask, answer: Result<Taken, BoxError>) {
+    pub(in crate::distributed) fn settle(&mut self, ask: Ask, answer: Result<Taken, BoxError>) -> Upshot {
         self.calling = false;
         self.calls += 1;
         match answer.and_then(|taken| self.check(ask, taken)) {
@@ -92,26 +102,28 @@ impl Till {
         if sound { Ok(taken) } else { Err(Failure::Nonsense.boxed()) }
     }
 
-    fn receive(&mut self, ask: Ask, taken: Taken) {
+    fn receive(&mut self, ask: Ask, taken: Taken) -> Upshot {
         let now = Instant::now();
-        self.after.close = self.outage.take().and_then(|outage| outage.share);
+        let outage = self.outage.take().map(|outage| outage.lasted());
         if taken.granted > 0 {
             self.left = self.left.saturating_add(taken.granted);
             self.term = now + TERM;
         }
         self.empty = (taken.granted < ask.most).then_some((now, taken.full_in));
         self.serve();
-        if self.impatient > 0 {
-            self.refuse_the_impatient(now);
-        }
+        self.refuse_the_impatient(now);
+        Upshot::Taken(taken.granted, outage)
     }
 
     /// Refuses those who do not wait for what is not there.
     fn refuse_the_impatient(&mut self, now: Instant) {
+        if self.impatient == 0 {
+            return;
+        }
         let mut queue = mem::replace(&mut self.queue, Queue::new());
         let mut woken = vec![];
         let verdict = |before, waiter: &Waiter<Patience>| {
-            let wait = self.wait(now, before + u64::from(waiter.permits));
+            let wait = self.wait(now, before, waiter.permits);
             let waits = waiter.note == Patience::Some || wait.is_zero();
             if waits { Ok(()) } else { Err(Denied::busy(wait)) }
         };
@@ -122,9 +134,10 @@ impl Till {
         self.serve();
     }
 
-    fn fail(&mut self, cause: BoxError) {
+    fn fail(&mut self, cause: BoxError) -> Upshot {
         self.failures += 1;
         self.empty = None;
+        let first = self.outage.is_none();
         let outage = match (self.outage.take(), self.terms.on_failure) {
             (Some(outage), _) => outage.goes_on(cause),
             (None, OnFailure::LocalShare(processes)) => {
@@ -132,16 +145,25 @@ impl Till {
             }
             (None, _) => Outage::new(cause, None),
         };
+        let cause = Arc::clone(&outage.cause);
         self.outage = Some(outage);
-        self.dismiss();
+        match self.terms.on_failure {
+            OnFailure::LocalShare(_) => self.refuse_the_impatient(Instant::now()),
+            _ => self.dismiss(),
+        }
+        Upshot::Failed { cause, first }
     }
 
     /// The runner was dropped before its last step.
-    pub(in crate::distributed) fn cut_off(&mut self) {
+    pub(in crate::distributed) fn cut_off(&mut self) -> Option<Upshot> {
         self.running = false;
-        if mem::take(&mut self.calling) {
-            self.fail(Failure::CutOff.boxed());
+        // A runtime that did not take it over has ended: whoever waits is not to try that again.
+        let is_dead = mem::take(&mut self.starting);
+        let failed = (mem::take(&mut self.calling) || is_dead) && !self.closed;
+        let upshot = failed.then(|| self.fail(Failure::CutOff.boxed()));
+        if !is_dead {
+            self.dismiss();
         }
-        self.dismiss();
+        upshot
     }
 }
