@@ -83,6 +83,13 @@ faults! {
     TakesInTurn "LIMIT-67",
     ChecksThenTakes "LIMIT-68",
     ChecksThenRuns "LIMIT-69",
+    TakesWhenSettled "LIMIT-70",
+    SpendsWhatWasDropped "LIMIT-71",
+    KeepsWhatWasNotUsed "LIMIT-72",
+    SettlesBeyondTheBurst "LIMIT-73",
+    ForgivesWhatWasMissing "LIMIT-74",
+    SettlesForNewOnly "LIMIT-75",
+    SettlesForAnotherWindow "LIMIT-76",
 }
 
 struct Faulty(Fault);

@@ -11,7 +11,7 @@ mod trial;
 
 pub use adapter::{Adapter, Capability};
 pub use denied::{Denied, Reason};
-pub use limiter::{Change, Limiter, Permit, Request, Turn};
+pub use limiter::{Change, Limiter, Permit, Request, Reservation, Reserve, Turn};
 pub use settings::{Limit, Rate, Settings};
 
 use crate::Suite;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use evenkeel::limit::{
-    ConcurrencyLimiter, Denied as Refusal, Keyed, Rate as Speed, RateLimiter, Reason as Why, try_all_of,
+    ConcurrencyLimiter, Denied as Refusal, Keyed, Rate as Speed, RateLimiter, Reason as Why,
+    Reservation as Estimate, try_all_of,
 };
 use evenkeel_tck::{
     Unfit,
     limit::{
-        Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Settings, Turn,
+        Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Reservation,
+        Reserve, Settings, Turn,
     },
 };
 
@@ -109,6 +111,14 @@ impl Limiter for Ours {
         }
     }
 
+    fn reserve(&self, permits: u32) -> Reserve<'_> {
+        let Self::Rate(limiter) = self else { unreachable!("rates alone have reservations") };
+        Box::pin(async move {
+            let estimate = limiter.reserve(permits).await.map_err(denied)?;
+            Ok(Box::new(Reserved(estimate)) as Box<dyn Reservation>)
+        })
+    }
+
     fn change(&self, change: Change) {
         match (self, change) {
             (Self::Rate(limiter), Change::Rate(rate)) => limiter.set_rate(speed(rate)),
@@ -128,6 +138,14 @@ impl Limiter for Ours {
             Self::Keys(keyed) => keyed.len(),
             Self::Rate(_) | Self::Slots(_) => 0,
         }
+    }
+}
+
+struct Reserved<'a>(Estimate<'a>);
+
+impl Reservation for Reserved<'_> {
+    fn settle(self: Box<Self>, used: u32) {
+        self.0.settle(used);
     }
 }
 

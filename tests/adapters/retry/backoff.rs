@@ -12,7 +12,7 @@ use evenkeel_tck::{
     retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
 };
 
-use super::NO_SUCH_SETTING;
+use super::{NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
 pub(super) const PEER: Peer<dyn Adapter> = Peer {
@@ -52,6 +52,8 @@ impl Adapter for BackoffCrate {
             Capability::Jitter | Capability::TotalTimeout | Capability::RetryAfter | Capability::Observer => {
                 Ok(())
             }
+            Capability::ResetAfter => Err("`Backoff::reset` is called once, before the first attempt"),
+            Capability::Responses => Err(ONLY_ERRORS),
             _ => Err(NO_SUCH_SETTING),
         }
     }
@@ -75,7 +77,9 @@ impl Adapter for BackoffCrate {
 fn backoff(settings: &Settings) -> Box<dyn Backoff> {
     let (factor, cap) = match settings.growth {
         Growth::Exponential(factor) => (factor, settings.cap),
-        _ if settings.total_timeout.is_none() => return Box::new(Constant::new(settings.initial)),
+        _ if settings.total_timeout.is_none() && settings.jitter.is_none() => {
+            return Box::new(Constant::new(settings.initial));
+        }
         _ => (1.0, settings.initial),
     };
     let mut builder = ExponentialBackoffBuilder::new();

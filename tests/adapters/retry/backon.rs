@@ -8,7 +8,7 @@ use evenkeel_tck::{
     retry::{Adapter, Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
 };
 
-use super::{COUNTS_RETRIES, NO_SUCH_SETTING};
+use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
 pub(super) const PEER: Peer<dyn Adapter> = Peer {
@@ -29,6 +29,10 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
             "RETRY-38",
             "`adjust`, used as in its example, gives a delay where the backoff has none left (`Retry::poll`)",
         ),
+        (
+            "RETRY-71",
+            "what jitter adds to a constant delay overflows (`ConstantBackoff::next`, src/backoff/constant.rs)",
+        ),
     ],
 };
 
@@ -39,6 +43,7 @@ impl Adapter for Backon {
         match capability {
             Capability::Jitter | Capability::Seed | Capability::RetryAfter | Capability::Observer => Ok(()),
             Capability::TotalTimeout => Err("`with_total_delay` bounds the sum of the delays, not the time"),
+            Capability::Responses => Err(ONLY_ERRORS),
             _ => Err(NO_SUCH_SETTING),
         }
     }

@@ -1,12 +1,18 @@
-//! Ours.
+//! Ours: `Policy::run`, `run_with` where attempts have keys, and the tower layer where responses are judged.
 
 use std::{future::pending, time::Duration};
 
-use evenkeel::retry::{Backoff, Budget, GaveUp as Limit, Jitter, Policy as Ours, RetryError, Verdict};
+use evenkeel::retry::{
+    Attempt, Backoff, Budget, GaveUp as Limit, Jitter, Policy as Ours, RetryError, Verdict, tower::RetryLayer,
+};
 use evenkeel_tck::{
     Unfit,
-    retry::{Adapter, Capability, GaveUp, Growth, Hint, Jitter as Wanted, Policy, Reason, Refused, Settings},
+    retry::{
+        Adapter, Capability, GaveUp, Growth, Hint, Jitter as Wanted, Operation, Policy, Reason, Refused,
+        Settings,
+    },
 };
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::adapters::Peer;
 
@@ -33,6 +39,9 @@ impl Adapter for Evenkeel {
         if let Some(longest) = settings.total_timeout {
             policy = policy.total_timeout(longest);
         }
+        if let Some(healthy) = settings.reset_after {
+            policy = policy.reset_after(healthy);
+        }
         if let Some(longest) = settings.max_retry_after {
             policy = policy.max_retry_after(longest);
         }
@@ -43,9 +52,16 @@ impl Adapter for Evenkeel {
             let budget = Budget::percent(wanted.percent).reserve(wanted.reserve);
             policy = policy.budget(budget.per_second(wanted.per_second));
         }
-        let (stop_after, at_most_once) = (settings.stop_after, settings.at_most_once);
+        let Settings { stop_after, at_most_once, deadline, .. } = *settings;
         // A policy is usually a `static`, and its calls borrow it.
         let policy: &'static Ours = Box::leak(Box::new(policy));
+        let is_plain = stop_after.is_none() && !at_most_once && deadline.is_none();
+        match (settings.responses, settings.idempotency_keys) {
+            (false, false) => {}
+            (true, false) if is_plain => return Ok(layered(policy)),
+            (false, true) if is_plain => return Ok(keyed(policy)),
+            _ => return Err(Unfit::NotExpressible("this adapter asks for one of them at a time")),
+        }
         Ok(Policy::new(move |operation| {
             let observed = operation.clone();
             let run = policy
@@ -59,9 +75,31 @@ impl Adapter for Evenkeel {
                     }
                 });
             let run = if at_most_once { run.at_most_once() } else { run };
+            let run = if let Some(at) = deadline { run.deadline(at) } else { run };
             async move { run.await.map_err(gave_up) }
         }))
     }
+}
+
+fn keyed(policy: &'static Ours) -> Policy {
+    Policy::new(move |operation: Operation| {
+        let attempt = move |attempt: Attempt| {
+            operation.keyed(attempt.key());
+            operation.call()
+        };
+        let run = policy.run_with(attempt).classify(verdict);
+        async move { run.await.map_err(gave_up) }
+    })
+}
+
+fn layered(policy: &'static Ours) -> Policy {
+    Policy::new(move |operation: Operation| {
+        let judged = operation.clone();
+        let judge = move |response: &u32| judged.judge(*response).map_or(Verdict::Permanent, meant);
+        let retry = RetryLayer::new(policy, |(): &()| Some(()), verdict).classify_response(judge);
+        let service = retry.layer(service_fn(move |()| operation.call()));
+        async move { service.oneshot(()).await.map_err(gave_up) }
+    })
 }
 
 fn backoff(settings: &Settings) -> Result<Backoff, Unfit> {
@@ -78,7 +116,11 @@ fn backoff(settings: &Settings) -> Result<Backoff, Unfit> {
 }
 
 fn verdict(error: &Refused) -> Verdict {
-    match error.hint {
+    meant(error.hint)
+}
+
+fn meant(hint: Hint) -> Verdict {
+    match hint {
         Hint::Permanent => Verdict::Permanent,
         Hint::RetryAfter(wait) => Verdict::RetryAfter(wait),
         Hint::NotSent => Verdict::NotSent,

@@ -17,4 +17,7 @@ pub(crate) const PEERS: [Peer<dyn Adapter>; 6] =
 /// Why a limit of zero cannot be asked of a peer that counts retries.
 const COUNTS_RETRIES: &str = "it counts retries, so zero attempts cannot be said";
 
+/// Why a response that counts as a failure cannot be asked of a peer.
+const ONLY_ERRORS: &str = "only errors are retried";
+
 const NO_SUCH_SETTING: &str = "there is no such setting";

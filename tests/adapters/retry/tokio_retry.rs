@@ -11,7 +11,7 @@ use tokio_retry::{
     strategy::{ExponentialBackoff, FixedInterval, jitter},
 };
 
-use super::{COUNTS_RETRIES, NO_SUCH_SETTING};
+use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
 pub(super) const PEER: Peer<dyn Adapter> = Peer {
@@ -36,6 +36,7 @@ impl Adapter for TokioRetry {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Jitter => Ok(()),
+            Capability::Responses => Err(ONLY_ERRORS),
             _ => Err(NO_SUCH_SETTING),
         }
     }

@@ -11,7 +11,7 @@ use tokio_retry2::{
     strategy::{ExponentialFactorBackoff, FixedInterval, MaxInterval, jitter},
 };
 
-use super::{COUNTS_RETRIES, NO_SUCH_SETTING};
+use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
 pub(super) const PEER: Peer<dyn Adapter> = Peer {
@@ -40,6 +40,10 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
             "RETRY-43",
             "what is told is the sum of the delays so far, without the one to come (`RetryIf::poll`)",
         ),
+        (
+            "RETRY-73",
+            "the strategy's delay is added to what the error asks for, which overflows (`RetryIf::retry`)",
+        ),
     ],
 };
 
@@ -53,6 +57,7 @@ impl Adapter for TokioRetry2 {
             Capability::Jitter | Capability::TotalTimeout | Capability::RetryAfter | Capability::Observer => {
                 Ok(())
             }
+            Capability::Responses => Err(ONLY_ERRORS),
             _ => Err(NO_SUCH_SETTING),
         }
     }

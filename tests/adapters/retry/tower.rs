@@ -54,6 +54,10 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
         ),
         ("RETRY-49", "what was withdrawn cannot be given back (`Budget`)"),
         ("RETRY-52", "the sum is read, and then the withdrawal written (`TpsBudget::try_get`)"),
+        (
+            "RETRY-82",
+            "the timer is polled after the service, and has no budget left then (`Timeout`'s `ResponseFuture::poll`)",
+        ),
     ],
 };
 
@@ -62,8 +66,14 @@ struct Tower;
 impl Adapter for Tower {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Jitter | Capability::Seed | Capability::AttemptTimeout | Capability::Budget => Ok(()),
-            Capability::RetryAfter | Capability::Observer => Err("the policy is the user's own code"),
+            Capability::Jitter
+            | Capability::Seed
+            | Capability::AttemptTimeout
+            | Capability::Budget
+            | Capability::Responses => Ok(()),
+            Capability::RetryAfter | Capability::Observer | Capability::ResetAfter => {
+                Err("the policy is the user's own code")
+            }
             _ => Err(NO_SUCH_SETTING),
         }
     }
@@ -71,10 +81,12 @@ impl Adapter for Tower {
     fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
         let retries = settings.max_attempts.checked_sub(1);
         let retries = retries.ok_or(Unfit::NotExpressible("the policy counts attempts itself"))?;
-        let policy = Attempts { retries, backoff: backoff(settings)?, budget: settings.budget.map(budget) };
+        let (backoff, budget) = (backoff(settings)?, settings.budget.map(budget));
         let limit = settings.attempt_timeout;
         Ok(Policy::new(move |operation: Operation| {
-            let (policy, service) = (policy.clone(), service_fn(move |()| operation.call()));
+            let (backoff, budget) = (backoff.clone(), budget.clone());
+            let policy = Attempts { retries, backoff, budget, operation: operation.clone() };
+            let service = service_fn(move |()| operation.call());
             async move {
                 let response = match limit {
                     Some(limit) => call(policy, Timeout::new(service, limit)).await,
@@ -99,18 +111,25 @@ struct Attempts {
     retries: u32,
     backoff: Option<ExponentialBackoff<HasherRng<Seed>>>,
     budget: Option<Arc<TpsBudget>>,
+    /// It knows which responses count as failures.
+    operation: Operation,
 }
 
 impl retry::Policy<(), u32, BoxError> for Attempts {
     type Future = Pin<Box<dyn Future<Output = ()>>>;
 
     fn retry(&mut self, (): &mut (), result: &mut Result<u32, BoxError>) -> Option<Self::Future> {
-        let Err(error) = result else {
-            self.budget.iter().for_each(|budget| budget.deposit());
-            return None;
+        let hint = match result {
+            Ok(response) => self.operation.judge(*response),
+            Err(error) => Some(error.downcast_ref().map_or(Hint::Transient, |error: &Refused| error.hint)),
         };
-        if error.downcast_ref().is_some_and(|error: &Refused| error.hint == Hint::Permanent) {
-            return None;
+        match hint {
+            None => {
+                self.budget.iter().for_each(|budget| budget.deposit());
+                return None;
+            }
+            Some(Hint::Permanent) => return None,
+            Some(_) => {}
         }
         self.retries = self.retries.checked_sub(1)?;
         if self.budget.as_ref().is_some_and(|budget| !budget.withdraw()) {

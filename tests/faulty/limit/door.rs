@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::limit::{Change, Denied, Limiter, Permit, Reason, Request, Settings, Turn};
+use evenkeel_tck::limit::{
+    Change, Denied, Limiter, Permit, Reason, Request, Reservation, Reserve, Settings, Turn,
+};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{Fault, gate::Gate, stock::Stock};
@@ -86,8 +88,47 @@ impl Limiter for Door {
         })
     }
 
+    fn reserve(&self, permits: u32) -> Reserve<'_> {
+        Box::pin(async move {
+            if self.fault != Fault::TakesWhenSettled && self.take(permits, false)?.is_none() {
+                return Err(self.gate().refuse(Instant::now(), permits));
+            }
+            let at = Instant::now();
+            Ok(Box::new(Reserved { door: self, permits, at, is_settled: false }) as Box<dyn Reservation>)
+        })
+    }
+
     fn change(&self, change: Change) {
         self.gate().change(Instant::now(), change);
+    }
+}
+
+/// Permits whose cost is to come.
+struct Reserved<'a> {
+    door: &'a Door,
+    permits: u32,
+    at: Instant,
+    is_settled: bool,
+}
+
+impl Reserved<'_> {
+    fn use_up(&mut self, used: u32) {
+        self.is_settled = true;
+        self.door.gate().settle(Instant::now(), (self.at, self.permits), used);
+    }
+}
+
+impl Reservation for Reserved<'_> {
+    fn settle(mut self: Box<Self>, used: u32) {
+        self.use_up(used);
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if !self.is_settled && self.door.fault != Fault::SpendsWhatWasDropped {
+            self.use_up(0);
+        }
     }
 }
 

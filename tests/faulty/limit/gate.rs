@@ -254,6 +254,19 @@ impl Gate {
         }
     }
 
+    /// Of so many that were reserved then, this many were used.
+    pub(super) fn settle(&mut self, now: Instant, (at, reserved): (Instant, u32), used: u32) {
+        match &mut self.stock {
+            Stock::Bucket(bucket) => bucket.settle(now, reserved, used),
+            Stock::Window(window) => window.settle(at, reserved, used),
+            Stock::Slots(_) => {}
+        }
+        if !self.is(Fault::SettlesForNewOnly) {
+            self.serve(now);
+            self.wake_all();
+        }
+    }
+
     fn close(&mut self) {
         self.is_closed = true;
         while !matches!(self.fault, Fault::ClosesForNewOnly | Fault::ClosesForNewRunsOnly) {

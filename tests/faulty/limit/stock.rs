@@ -188,6 +188,22 @@ impl Bucket {
         self.level = self.level.min(self.of(self.burst));
     }
 
+    pub(super) fn settle(&mut self, now: Instant, reserved: u32, used: u32) {
+        self.count(now);
+        let taken = match self.fault {
+            Fault::TakesWhenSettled => 0,
+            Fault::KeepsWhatWasNotUsed => reserved.min(used),
+            _ => reserved,
+        };
+        self.level += self.of(taken) - self.of(used);
+        match self.fault {
+            Fault::SettlesBeyondTheBurst => self.burst = self.burst.max((self.level / self.of(1)) as u32),
+            Fault::ForgivesWhatWasMissing => self.level = self.level.max(0),
+            _ => {}
+        }
+        self.level = self.level.min(self.of(self.burst));
+    }
+
     pub(super) fn pause(&mut self, now: Instant, time: Duration) {
         self.count(now);
         self.counted = now + time;
@@ -230,6 +246,16 @@ impl Window {
         let length = self.length();
         self.taken.retain(|(at, _)| *at + length > now);
         self.taken.iter().map(|(_, permits)| permits).sum()
+    }
+
+    pub(super) fn settle(&mut self, at: Instant, reserved: u32, used: u32) {
+        let taken = match self.fault {
+            Fault::SettlesForAnotherWindow => self.taken.last_mut(),
+            _ => self.taken.iter_mut().find(|(taken, _)| *taken == at),
+        };
+        if let Some((_, permits)) = taken {
+            *permits = (*permits + used).saturating_sub(reserved);
+        }
     }
 
     fn wait(&mut self, now: Instant, permits: u32) -> Option<Duration> {

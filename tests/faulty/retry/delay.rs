@@ -6,6 +6,7 @@ use std::{
 };
 
 use evenkeel_tck::retry::{Growth, Jitter, Settings};
+use tokio::time::Instant;
 
 use super::Fault;
 
@@ -22,12 +23,15 @@ pub(super) struct Delays {
 }
 
 impl Delays {
-    pub(super) fn new(fault: Fault, settings: &Settings) -> Self {
-        let fresh = RandomState::new().hash_one(());
+    /// For this call of a policy.
+    pub(super) fn new(fault: Fault, settings: &Settings, nth: u32) -> Self {
         let random = match fault {
-            Fault::ForgetsTheSeed => fresh,
+            Fault::ForgetsTheSeed => fresh(),
             Fault::JitterIsShared => 42,
-            _ => settings.seed.unwrap_or(fresh),
+            Fault::JitterBeginsAtAConstant if settings.seed.is_none() => {
+                0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(u64::from(nth) + 1)
+            }
+            _ => settings.seed.unwrap_or_else(fresh),
         };
         let settings = settings.clone();
         Self { fault, settings, random: random << 1 | 1, slept: Duration::ZERO, asked: None, last: 1.0 }
@@ -48,6 +52,7 @@ impl Delays {
             return ceiling.mul_f64((1.0 + 2.0 * (2.0 * drawn - 1.0)).max(0.0));
         }
         match self.fault {
+            Fault::JitterOverflows => (ceiling + ceiling.mul_f64(drawn)) / 2,
             Fault::JitterExceedsTheCap => ceiling.mul_f64(1.0 + drawn),
             Fault::JitterIsClamped => ceiling.mul_f64(1.0 + drawn).min(cap),
             Fault::JitterCompounds => {
@@ -56,6 +61,15 @@ impl Delays {
             }
             Fault::JitterIsInSeconds => Duration::from_secs(ceiling.mul_f64(drawn).as_secs()),
             _ => ceiling.mul_f64(drawn),
+        }
+    }
+
+    /// What is waited for at least if an error asks for this.
+    pub(super) fn obeyed(&mut self, asked: Duration) -> Duration {
+        match self.fault {
+            Fault::JitterShortensWhatIsAsked if self.settings.jitter.is_some() => asked.mul_f64(self.draw()),
+            Fault::PanicsOnLongWaits => Instant::now() + asked - Instant::now(),
+            _ => asked,
         }
     }
 
@@ -72,6 +86,7 @@ impl Delays {
             Fault::RoundsToFloats => Duration::from_secs_f32(exact.as_secs_f32()),
             Fault::Overflows => Duration::from_nanos(nanos << (doublings % 32)),
             Fault::SticksBelowTheCap => Duration::from_nanos(nanos.saturating_mul(1 << doublings.min(31))),
+            Fault::PanicsOnLargeFactors if factor > 1e9 => initial.mul_f64(factor.powi(doublings as i32)),
             Fault::TakesZeroForTheCap if nanos == 0 => cap,
             Fault::TakesNanForZero => {
                 Duration::from_nanos((nanos as f64 * factor.powi(doublings as i32)) as u64)
@@ -87,4 +102,9 @@ impl Delays {
         }
         (self.random >> 11) as f64 / (1_u64 << 53) as f64
     }
+}
+
+/// Another number each time.
+pub(super) fn fresh() -> u64 {
+    RandomState::new().hash_one(())
 }

@@ -1,6 +1,9 @@
 //! The budget of one policy.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use evenkeel_tck::retry::{Budget, Settings};
 use tokio::time::Instant;
@@ -42,12 +45,15 @@ impl Tokens {
 
     /// Takes a token for a retry.
     pub(super) fn take(&self) -> Option<Token> {
-        let Some(budget) = self.budget else { return Some(Token(None)) };
+        let Some(budget) = self.budget else { return Some(Token::FREE) };
         let mut purse = self.purse();
         if self.fault != Fault::NeverRefills {
-            let time = std::mem::replace(&mut purse.filled, Instant::now()).elapsed();
+            let mut time = std::mem::replace(&mut purse.filled, Instant::now()).elapsed();
+            if self.fault == Fault::WrapsTheTime && time.as_millis() as u32 & 1 << 19 != 0 {
+                time = Duration::ZERO;
+            }
             let gained = time.as_secs_f64() * f64::from(budget.per_second);
-            purse.tokens = (purse.tokens + gained).min(f64::from(budget.reserve));
+            purse.tokens = (purse.tokens + gained).min(purse.tokens.max(f64::from(budget.reserve)));
         }
         if purse.tokens < 1.0 - ROUNDING {
             return None;
@@ -63,7 +69,10 @@ impl Tokens {
 
     fn add(&self, budget: &Budget, tokens: f64) {
         let mut purse = self.purse();
-        purse.tokens = (purse.tokens + tokens).min(f64::from(budget.reserve));
+        purse.tokens += tokens;
+        if self.fault != Fault::Hoards {
+            purse.tokens = purse.tokens.min(f64::from(budget.reserve));
+        }
     }
 
     fn purse(&self) -> MutexGuard<'_, Purse> {
@@ -72,6 +81,9 @@ impl Tokens {
 }
 
 impl Token {
+    /// Of no budget.
+    pub(super) const FREE: Self = Self(None);
+
     pub(super) fn spend(mut self) {
         self.0 = None;
     }

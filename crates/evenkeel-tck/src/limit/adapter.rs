@@ -101,6 +101,8 @@ pub enum Capability {
     SetLimit,
     /// Permits that were earned, and are given back.
     Refund,
+    /// Permits for what is settled when its cost is known.
+    Reserve,
     /// A time in which nothing is granted.
     Penalty,
     /// A limiter that can be closed.
@@ -135,6 +137,7 @@ impl fmt::Display for Capability {
             Self::SetBurst => "set burst",
             Self::SetLimit => "set limit",
             Self::Refund => "refund",
+            Self::Reserve => "reserve",
             Self::Penalty => "penalty",
             Self::Close => "close",
             Self::Keys => "keys",

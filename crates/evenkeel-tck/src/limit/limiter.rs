@@ -30,6 +30,15 @@ pub trait Limiter: Send + Sync {
         withheld(&request)
     }
 
+    /// Waits for permits for something whose cost is known afterwards only: the implementation's own future, not yet
+    /// polled.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn reserve(&self, permits: u32) -> Reserve<'_> {
+        withheld(&format_args!("a reservation of {permits}"))
+    }
+
     /// Changes the limiter while it is in use.
     ///
     /// # Panics
@@ -53,6 +62,34 @@ fn withheld(what: &dyn fmt::Debug) -> ! {
 
 /// The future of a request that waits.
 pub type Turn = Pin<Box<dyn Future<Output = Result<Permit, Denied>> + Send>>;
+
+/// The future of a request for permits that are settled afterwards.
+pub type Reserve<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reservation + 'a>, Denied>> + 'a>>;
+
+/// Permits that were granted for something whose cost is known afterwards only; those of one that is dropped instead of
+/// settled were not used.
+///
+/// # Examples
+/// ```
+/// use evenkeel_tck::limit::Reservation;
+/// use std::cell::Cell;
+///
+/// struct Reserved<'a>(&'a Cell<u32>);
+///
+/// impl Reservation for Reserved<'_> {
+///     fn settle(self: Box<Self>, used: u32) {
+///         self.0.set(used);
+///     }
+/// }
+///
+/// let used = Cell::new(0);
+/// Box::new(Reserved(&used)).settle(7);
+/// assert_eq!(used.get(), 7);
+/// ```
+pub trait Reservation {
+    /// Tells how many permits were used, which may be less or more than were granted.
+    fn settle(self: Box<Self>, used: u32);
+}
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,8 @@ pub(crate) enum Event {
     Refused(u32, Denied),
     /// What was granted is given back.
     Freed(u32),
+    /// Of so many permits that were reserved, this many were used.
+    Settled(u32, u32),
     Changed(Change),
 }
 
@@ -74,6 +76,7 @@ impl fmt::Display for Event {
             Self::Granted(number, permits) => write!(f, "{} is granted {permits}", who(*number)),
             Self::Refused(number, denied) => write!(f, "{} is refused: {denied}", who(*number)),
             Self::Freed(number) => write!(f, "{} gives back", who(*number)),
+            Self::Settled(reserved, used) => write!(f, "of {reserved} that were reserved {used} are used"),
             Self::Changed(change) => write!(f, "the limiter is changed: {change:?}"),
         }
     }

@@ -8,6 +8,7 @@ mod leaving;
 mod races;
 mod rate;
 mod refusals;
+mod reservations;
 mod several;
 mod sliding;
 mod waiting;
@@ -27,4 +28,5 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     concurrency::RULES,
     several::RULES,
     races::RULES,
+    reservations::RULES,
 ];

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::{
-    Adapter, Capability, Change, Denied, Limiter, Permit, Request, Settings, Turn,
+    Adapter, Capability, Change, Denied, Limiter, Permit, Request, Reservation, Settings, Turn,
     record::{Event, Record},
 };
 use crate::{Verdict, duration::WEEK, rule::Checked, unfit};
@@ -21,6 +21,20 @@ pub(crate) struct Trial {
 
 /// Somebody who waits, as a task; dropping it is giving up.
 pub(crate) struct Waiter(JoinHandle<Counts>);
+
+/// Permits that were reserved; dropping it gives them back.
+pub(crate) struct Reserved<'a> {
+    reservation: Box<dyn Reservation + 'a>,
+    permits: u32,
+    record: Record,
+}
+
+impl Reserved<'_> {
+    pub(crate) fn settle(self, used: u32) {
+        self.record.note(Event::Settled(self.permits, used));
+        self.reservation.settle(used);
+    }
+}
 
 impl Drop for Waiter {
     fn drop(&mut self) {
@@ -104,6 +118,16 @@ impl Trial {
             Err(denied) => Event::Refused(0, *denied),
         });
         turn.map_err(|denied| self.record.failure(format!("{permits} granted"), denied.to_string()))
+    }
+
+    /// Waits for permits that are settled later.
+    pub(crate) async fn reserve(&self, permits: u32) -> Checked<Reserved<'_>> {
+        let turn = timeout(WEEK, self.limiter.reserve(permits)).await;
+        let turn = turn.map_err(|_| self.record.failure(format!("a reservation within {WEEK:?}"), "none"))?;
+        let reservation =
+            turn.map_err(|denied| self.record.failure(format!("{permits} reserved"), denied.to_string()))?;
+        self.record.note(Event::Granted(0, permits));
+        Ok(Reserved { reservation, permits, record: self.record.clone() })
     }
 
     /// Somebody waits, who needs what is granted for no time.

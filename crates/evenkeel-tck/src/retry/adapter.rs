@@ -80,6 +80,12 @@ pub enum Capability {
     TotalTimeout,
     /// A limit for the time of one attempt.
     AttemptTimeout,
+    /// A moment at which a call must have ended.
+    Deadline,
+    /// A series of attempts that begins anew after one that lasted.
+    ResetAfter,
+    /// Responses that count as failures.
+    Responses,
     /// An error that says how long to wait.
     RetryAfter,
     /// A limit for how long an error may ask to wait.
@@ -90,6 +96,8 @@ pub enum Capability {
     Budget,
     /// Operations that are repeated only if they were not sent.
     AtMostOnce,
+    /// A key for each call, by which the other side knows a repetition.
+    IdempotencyKeys,
     /// Giving up on a signal.
     StopSignal,
     /// An error that says which limit was reached.
@@ -147,11 +155,15 @@ impl fmt::Display for Capability {
             Self::Seed => "seed",
             Self::TotalTimeout => "total timeout",
             Self::AttemptTimeout => "attempt timeout",
+            Self::Deadline => "deadline",
+            Self::ResetAfter => "reset after",
+            Self::Responses => "responses",
             Self::RetryAfter => "retry after",
             Self::MaxRetryAfter => "max retry after",
             Self::Observer => "observer",
             Self::Budget => "budget",
             Self::AtMostOnce => "at most once",
+            Self::IdempotencyKeys => "idempotency keys",
             Self::StopSignal => "stop signal",
             Self::Reason => "reason",
         })

@@ -1,7 +1,7 @@
 use std::{
     error::Error,
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -10,9 +10,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    task::coop::consume_budget,
+    time::{Sleep, advance, sleep},
+};
 
 use super::{Record, record::Event};
+
+/// How much work an attempt does that is never short of it: enough for hundreds of polls.
+const ROUNDS: u32 = 50_000;
 
 /// What an implementation is to call again and again: it does what a rule has written for it, and notes all of it.
 ///
@@ -33,20 +39,37 @@ struct Play {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     takes: Duration,
-    result: Result<(), Hint>,
+    is_busy: bool,
+    /// A response that counts as a failure has a hint, as an error has.
+    result: Result<Option<Hint>, Hint>,
 }
 
 impl Step {
-    pub(crate) const OK: Self = Self { takes: Duration::ZERO, result: Ok(()) };
+    pub(crate) const OK: Self = Self::giving(Ok(None));
     pub(crate) const TRANSIENT: Self = Self::refusing(Hint::Transient);
 
     pub(crate) const fn refusing(hint: Hint) -> Self {
-        Self { takes: Duration::ZERO, result: Err(hint) }
+        Self::giving(Err(hint))
+    }
+
+    /// A response that counts as a failure.
+    pub(crate) const fn responding(hint: Hint) -> Self {
+        Self::giving(Ok(Some(hint)))
     }
 
     pub(crate) const fn taking(mut self, time: Duration) -> Self {
         self.takes = time;
         self
+    }
+
+    /// Takes its time not asleep, but with work that uses up the budget of its task at every poll.
+    pub(crate) const fn busy(mut self) -> Self {
+        self.is_busy = true;
+        self
+    }
+
+    const fn giving(result: Result<Option<Hint>, Hint>) -> Self {
+        Self { takes: Duration::ZERO, is_busy: false, result }
     }
 }
 
@@ -60,7 +83,7 @@ pub struct Refused {
     pub hint: Hint,
 }
 
-/// What an error says about another attempt.
+/// What an error, or a response that counts as a failure, says about another attempt.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
@@ -91,7 +114,22 @@ impl Operation {
     pub fn call(&self) -> Attempt {
         let number = self.0.calls.fetch_add(1, Relaxed) + 1;
         self.0.record.note(Event::Called(number));
-        Attempt { number, play: self.0.clone(), timer: None, is_polled: false }
+        Attempt { number, play: self.0.clone(), timer: None, polls: 0, rounds: 0 }
+    }
+
+    /// What the response of an attempt says about another one, if it counts as a failure; none for an answer to keep.
+    ///
+    /// For implementations that judge responses: [`Capability::Responses`](super::Capability::Responses).
+    #[must_use]
+    pub fn judge(&self, response: u32) -> Option<Hint> {
+        (self.0.script)(response).result.ok().flatten()
+    }
+
+    /// Tells the idempotency key of the attempt that is called next.
+    ///
+    /// For implementations that have such keys: [`Capability::IdempotencyKeys`](super::Capability::IdempotencyKeys).
+    pub fn keyed(&self, key: impl fmt::Display) {
+        self.0.record.note(Event::Keyed(key.to_string()));
     }
 
     /// Tells of a retry: for the implementation's observer, with the delay that it was told.
@@ -109,7 +147,24 @@ pub struct Attempt {
     number: u32,
     play: Arc<Play>,
     timer: Option<Pin<Box<Sleep>>>,
-    is_polled: bool,
+    polls: u32,
+    rounds: u32,
+}
+
+impl Attempt {
+    /// Goes on until the budget of the task is used up; the time passes at the second poll, since it does so by itself
+    /// only where all are asleep.
+    fn poll_work(&mut self, takes: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        if self.polls == 2 {
+            // The rest of it would let others run.
+            let _moved = pin!(advance(takes)).poll(cx);
+        }
+        while self.rounds < ROUNDS {
+            ready!(pin!(consume_budget()).poll(cx));
+            self.rounds += 1;
+        }
+        Poll::Ready(())
+    }
 }
 
 impl Future for Attempt {
@@ -117,15 +172,17 @@ impl Future for Attempt {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (number, step) = (self.number, (self.play.script)(self.number));
-        if !self.is_polled {
-            self.is_polled = true;
+        self.polls += 1;
+        if self.polls == 1 {
             self.play.record.note(Event::Polled(number));
         }
-        if !step.takes.is_zero() {
+        if step.is_busy {
+            ready!(self.poll_work(step.takes, cx));
+        } else if !step.takes.is_zero() {
             ready!(self.timer.get_or_insert_with(|| Box::pin(sleep(step.takes))).as_mut().poll(cx));
         }
         self.play.record.note(Event::Ended(number));
-        Poll::Ready(step.result.map(|()| number).map_err(|hint| Refused { attempt: number, hint }))
+        Poll::Ready(step.result.map(|_| number).map_err(|hint| Refused { attempt: number, hint }))
     }
 }
 

@@ -31,7 +31,7 @@ pub enum Reason {
     Permanent,
     /// All attempts were made.
     Attempts,
-    /// The total time is over, or would be before another attempt.
+    /// The total time or the deadline is over, or would be before another attempt.
     TotalTimeout,
     /// The wait that was asked for is too long.
     RetryAfter,

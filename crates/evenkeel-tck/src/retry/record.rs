@@ -6,7 +6,7 @@ use crate::timeline::Timeline;
 pub(crate) type Record = Timeline<Event>;
 
 /// What can happen to the attempt of this number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The operation was called: its future exists.
     Called(u32),
@@ -18,6 +18,8 @@ pub(crate) enum Event {
     Freed(u32),
     /// The observer was told of a retry after this delay.
     Observed(Duration),
+    /// The next attempt is to have this idempotency key.
+    Keyed(String),
 }
 
 impl Record {
@@ -49,6 +51,14 @@ impl Record {
         })
     }
 
+    /// The idempotency key of each attempt.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.pick(|_, event| match event {
+            Event::Keyed(key) => Some(key.clone()),
+            _ => None,
+        })
+    }
+
     /// The time from the end of each attempt to the beginning of the next.
     pub(crate) fn waits(&self) -> Vec<Duration> {
         let waits = self.ended().into_iter().zip(self.begun().into_iter().skip(1));
@@ -64,6 +74,7 @@ impl fmt::Display for Event {
             Self::Ended(number) => write!(f, "attempt {number} ends"),
             Self::Freed(number) => write!(f, "attempt {number} is dropped"),
             Self::Observed(delay) => write!(f, "the observer is told of {delay:?}"),
+            Self::Keyed(key) => write!(f, "the next key is {key}"),
         }
     }
 }

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Capability;
 
 /// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
@@ -27,12 +29,20 @@ pub struct Settings {
     pub total_timeout: Option<Duration>,
     /// The longest time for one attempt.
     pub attempt_timeout: Option<Duration>,
+    /// When a call must have ended.
+    pub deadline: Option<Instant>,
+    /// The failure of an attempt that lasted so long counts as the first one, of the attempts and of the delays.
+    pub reset_after: Option<Duration>,
+    /// Some responses count as failures: [`Operation::judge`](super::Operation::judge) says which.
+    pub responses: bool,
     /// The longest wait that [`Hint::RetryAfter`](super::Hint::RetryAfter) may ask for.
     pub max_retry_after: Option<Duration>,
     /// The share of calls that may be retried, common to all calls of the policy.
     pub budget: Option<Budget>,
     /// The operation is not safe to repeat unless it was [not sent](super::Hint::NotSent).
     pub at_most_once: bool,
+    /// Each attempt has its key told: [`Operation::keyed`](super::Operation::keyed).
+    pub idempotency_keys: bool,
     /// A signal to give up comes so long after the call begins.
     pub stop_after: Option<Duration>,
 }
@@ -84,9 +94,13 @@ impl Settings {
             seed: None,
             total_timeout: None,
             attempt_timeout: None,
+            deadline: None,
+            reset_after: None,
+            responses: false,
             max_retry_after: None,
             budget: None,
             at_most_once: false,
+            idempotency_keys: false,
             stop_after: None,
         }
     }
@@ -108,9 +122,13 @@ impl Settings {
             (self.seed.is_some(), Capability::Seed),
             (self.total_timeout.is_some(), Capability::TotalTimeout),
             (self.attempt_timeout.is_some(), Capability::AttemptTimeout),
+            (self.deadline.is_some(), Capability::Deadline),
+            (self.reset_after.is_some(), Capability::ResetAfter),
+            (self.responses, Capability::Responses),
             (self.max_retry_after.is_some(), Capability::MaxRetryAfter),
             (self.budget.is_some(), Capability::Budget),
             (self.at_most_once, Capability::AtMostOnce),
+            (self.idempotency_keys, Capability::IdempotencyKeys),
             (self.stop_after.is_some(), Capability::StopSignal),
         ];
         needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))

@@ -102,6 +102,11 @@ pub(crate) fn needs(subject: &dyn Adapter, capability: Capability) -> Checked {
     subject.supports(capability).map_err(|why| Verdict::Unsupported(format!("{capability}: {why}")))
 }
 
+/// Whether the implementation has what these settings are about.
+pub(crate) fn has(subject: &dyn Adapter, settings: &Settings) -> bool {
+    settings.needs().all(|capability| needs(subject, capability).is_ok())
+}
+
 pub(crate) fn configure(subject: &dyn Adapter, settings: &Settings) -> Checked<Policy> {
     settings.needs().try_for_each(|capability| needs(subject, capability))?;
     Ok(subject.policy(settings)?)

@@ -8,13 +8,14 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
+use super::retry_after::asking;
 use crate::{
     Rule, Verdict,
     duration::{ms, secs},
     retry::{
-        Adapter, Budget, Operation, Policy, Record, Settings,
+        Adapter, Budget, Capability, Operation, Policy, Record, Settings,
         operation::Step,
-        trial::{Back, Trial, configure},
+        trial::{Back, Trial, configure, needs},
     },
     rule::{Checked, rule},
 };
@@ -28,13 +29,21 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-52" threads retry_52 "Two threads do not take one retry of a budget twice."),
 ];
 
-const ONE: Budget = Budget { percent: 0, reserve: 1, per_second: 0 };
+pub(super) const MORE: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-77" retry_77 "Retries after waits that errors ask for are taken from the budget."),
+    rule!(Must "RETRY-78" retry_78 "A call that is stopped during a wait gives its retry back to the budget.")
+        .after("RETRY-46"),
+    rule!(Must "RETRY-79" retry_79 "An hour after the last call, no more is left than the reserve of what calls have earned."),
+    rule!(Must "RETRY-80" retry_80 "A budget that fills by time does so however long nobody asks.").after("RETRY-51"),
+];
 
-fn with(budget: Budget, settings: Settings) -> Settings {
+pub(super) const ONE: Budget = Budget { percent: 0, reserve: 1, per_second: 0 };
+
+pub(super) fn with(budget: Budget, settings: Settings) -> Settings {
     Settings { budget: Some(budget), ..settings }
 }
 
-async fn failing(policy: &Policy) -> Checked<Trial> {
+pub(super) async fn failing(policy: &Policy) -> Checked<Trial> {
     Trial::of(policy, |_| Step::TRANSIENT).await
 }
 
@@ -132,4 +141,50 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
             format!("two in {twice} of {ROUNDS} rounds"),
         )),
     }
+}
+
+async fn retry_77(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::RetryAfter)?;
+    let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
+    let trial = Trial::of(&policy, |_| asking(secs(1))).await?;
+    trial.equal("number of attempts, of a budget with one retry,", trial.attempts(), 2)
+}
+
+async fn retry_78(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { stop_after: Some(ms(50)), ..Settings::fixed(ms(40)) };
+    let policy = configure(subject, &with(ONE, settings))?;
+    // The stop comes 20 ms after the first attempt of this call, and 10 ms after the second one of the next.
+    Trial::of(&policy, |_| Step::TRANSIENT.taking(ms(30))).await?;
+    let trial = failing(&policy).await?;
+    trial.equal("number of attempts after a call that was stopped,", trial.attempts(), 2)
+}
+
+async fn retry_79(subject: &dyn Adapter) -> Checked {
+    let budget = Budget { percent: 50, reserve: 10, per_second: 0 };
+    let policy = configure(subject, &with(budget, Settings::fixed(ms(0)).attempts(1000)))?;
+    for _ in 0..200 {
+        Trial::of(&policy, |_| Step::OK).await?;
+    }
+    sleep(secs(3600)).await;
+    let retries = failing(&policy).await?;
+    retries.require(
+        retries.attempts() <= 1 + 10,
+        || "at most 10 retries".to_owned(),
+        || format!("{}", retries.attempts() - 1),
+    )
+}
+
+async fn retry_80(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &with(Budget { per_second: 1, ..ONE }, Settings::fixed(ms(0))))?;
+    failing(&policy).await?;
+    for minutes in [1, 10, 15, 30, 45, 2000] {
+        sleep(secs(60 * minutes)).await;
+        let trial = failing(&policy).await?;
+        trial.require(
+            trial.attempts() > 1,
+            || format!("a retry, {minutes} minutes after the last"),
+            || "none".to_owned(),
+        )?;
+    }
+    Ok(())
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::{
-    Rule,
+    Rule, Verdict,
     duration::{ms, secs},
     retry::{
-        Adapter, Growth, Operation, Record, Settings,
+        Adapter, Growth, Operation, Policy, Record, Settings,
         operation::Step,
         trial::{Trial, configure, trial, unless_refused},
     },
@@ -35,7 +35,7 @@ const YEAR: Duration = secs(365 * 24 * 60 * 60);
 const TICK: Duration = ms(1);
 
 /// To within one percent.
-fn near(got: Duration, want: Duration) -> bool {
+pub(super) fn near(got: Duration, want: Duration) -> bool {
     got.abs_diff(want) <= want / 100 + TICK
 }
 
@@ -77,7 +77,7 @@ async fn retry_14(subject: &dyn Adapter) -> Checked {
     capped(&Trial::of(&policy, |_| Step::TRANSIENT).await?, secs(1))
 }
 
-fn capped(trial: &Trial, cap: Duration) -> Checked {
+pub(super) fn capped(trial: &Trial, cap: Duration) -> Checked {
     let waits = trial.record.waits();
     trial.require(
         waits.iter().all(|wait| *wait <= cap),
@@ -134,11 +134,15 @@ async fn retry_18(subject: &dyn Adapter) -> Checked {
 
 async fn retry_19(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &Settings::fixed(Duration::MAX))?;
+    let ended = one_attempt_in_a_year(&policy, Step::TRANSIENT).await?;
+    if ended { Err(Verdict::fail("a call that waits for a year", "its end")) } else { Ok(()) }
+}
+
+/// Gives whether the call has ended.
+pub(super) async fn one_attempt_in_a_year(policy: &Policy, step: Step) -> Checked<bool> {
     let record = Record::start();
-    let call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
+    let call = policy.call(Operation::new(&record, move |_| step));
     let ended = timeout(YEAR, call).await.is_ok();
-    if !ended && record.begun().len() == 1 {
-        return Ok(());
-    }
-    Err(record.failure("one attempt in a year", format!("{} attempts", record.begun().len())))
+    record.equal("attempts in a year:", record.begun().len(), 1)?;
+    Ok(ended)
 }

@@ -1,13 +1,17 @@
 //! What the error tells, and what is not repeated because of it.
 
-use super::limits::five_seconds;
+use super::{
+    budget::{ONE, with},
+    deadlines::until,
+    limits::five_seconds,
+};
 use crate::{
     Rule,
-    duration::secs,
+    duration::{ms, secs},
     retry::{
         Adapter, Capability, Hint, Reason, Settings,
         operation::Step,
-        trial::{needs, trial},
+        trial::{has, needs, trial},
     },
     rule::{Checked, rule},
 };
@@ -19,14 +23,17 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn retry_53(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Reason)?;
-    let mut cases = vec![
-        (Settings::doubling(), Hint::Transient, Reason::Attempts),
-        (Settings::doubling(), Hint::Permanent, Reason::Permanent),
+    let settings = Settings::doubling;
+    let cases = [
+        (settings(), Hint::Transient, Reason::Attempts),
+        (settings(), Hint::Permanent, Reason::Permanent),
+        (five_seconds(secs(3)), Hint::Transient, Reason::TotalTimeout),
+        (until(secs(5), secs(3)), Hint::Transient, Reason::TotalTimeout),
+        (with(ONE, settings()), Hint::Transient, Reason::Budget),
+        (Settings { at_most_once: true, ..settings() }, Hint::Transient, Reason::AtMostOnce),
+        (Settings { stop_after: Some(ms(50)), ..settings() }, Hint::Transient, Reason::Stopped),
     ];
-    if needs(subject, Capability::TotalTimeout).is_ok() {
-        cases.push((five_seconds(secs(3)), Hint::Transient, Reason::TotalTimeout));
-    }
-    for (settings, hint, reason) in cases {
+    for (settings, hint, reason) in cases.into_iter().filter(|(settings, ..)| has(subject, settings)) {
         let trial = trial(subject, &settings, move |_| Step::refusing(hint)).await?;
         let told = trial.outcome.err().and_then(|gave_up| gave_up.reason);
         trial.require(

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::retry_after::asking;
 use crate::{
     Rule, Verdict,
     duration::{ms, secs},
     retry::{
-        Adapter, Jitter, Settings,
+        Adapter, Capability, Jitter, Settings,
         operation::Step,
-        trial::{Trial, configure, trial, unless_refused},
+        trial::{Trial, configure, needs, trial, unless_refused},
     },
     rule::{Checked, rule},
 };
@@ -21,6 +22,12 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-29" retry_29 "The same seed gives the same delays, and another seed gives others."),
     rule!(Must "RETRY-30" retry_30 "Jitter of more than 100 percent is refused, or makes no delay zero."),
     rule!(Must "RETRY-31" retry_31 "Jitter spreads delays of whole seconds like any others."),
+];
+
+pub(super) const MORE: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-75" retry_75 "Two policies of the same settings draw different delays."),
+    rule!(Must "RETRY-76" retry_76 "With jitter, too, no wait is shorter than the error asks for.")
+        .after("RETRY-37"),
 ];
 
 const HOUR: Duration = secs(3600);
@@ -120,4 +127,25 @@ async fn retry_31(subject: &dyn Adapter) -> Checked {
     }
     let got = format!("{first_waits:?} and no others");
     Err(Verdict::fail(format!("{calls} delays spread around 1s"), got))
+}
+
+async fn retry_75(subject: &dyn Adapter) -> Checked {
+    let settings = jittered(secs(1), HOUR, 6);
+    let first = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    let second = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    let (waits, others) = (first.record.waits(), second.record.waits());
+    second.require(
+        waits != others,
+        || "two policies with different delays".to_owned(),
+        || format!("{others:?} with both"),
+    )
+}
+
+async fn retry_76(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::RetryAfter)?;
+    let attempts = 20;
+    let script = move |attempt| if attempt < attempts { asking(secs(5)) } else { Step::OK };
+    let trial = trial(subject, &jittered(ms(100), secs(1), attempts), script).await?;
+    let shortest = trial.record.waits().into_iter().min().unwrap_or_default();
+    trial.require(shortest >= secs(5), || "no wait below 5s".to_owned(), || format!("{shortest:?}"))
 }

@@ -23,6 +23,10 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-36" retry_36 "An attempt is dropped at its own limit, and another one made."),
 ];
 
+pub(super) const MORE: &[Rule<dyn Adapter>] =
+    &[rule!(Must "RETRY-81" retry_81 "Attempts that are dropped at their own limit use up attempts.")
+        .after("RETRY-36")];
+
 /// Five seconds for as many attempts as go into them.
 pub(super) fn five_seconds(delay: Duration) -> Settings {
     Settings { total_timeout: Some(secs(5)), ..Settings::fixed(delay).attempts(1_000_000) }
@@ -57,4 +61,11 @@ async fn retry_36(subject: &dyn Adapter) -> Checked {
     trial.equal("attempts, the first of 60s, at", trial.record.begun(), vec![secs(0), secs(3)])?;
     trial.equal("attempts dropped at", trial.record.freed(), vec![secs(2), secs(3)])?;
     trial.comes_back(Back::ValueOf(2))
+}
+
+async fn retry_81(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
+    let policy = configure(subject, &settings)?;
+    let trial = Trial::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;
+    trial.equal("attempts of 60s each at", trial.record.begun(), [0, 3, 6, 9].map(secs).to_vec())
 }

@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
         .after("RETRY-37"),
 ];
 
-const fn asking(wait: Duration) -> Step {
+pub(super) const fn asking(wait: Duration) -> Step {
     Step::refusing(Hint::RetryAfter(wait))
 }
 

@@ -1,0 +1,49 @@
+//! Attempts that are never short of work.
+
+use super::{deadlines::until, limits::five_seconds};
+use crate::{
+    Rule,
+    duration::{ms, secs},
+    retry::{
+        Adapter, Settings,
+        operation::Step,
+        trial::{Trial, trial},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-82" retry_82 "An attempt that is never short of work is dropped at its own limit, too.")
+        .after("RETRY-36"),
+    rule!(Should "RETRY-83" retry_83 "An attempt that is never short of work is dropped when the total time is over, too.")
+        .after("RETRY-32"),
+    rule!(Must "RETRY-84" retry_84 "An attempt that is never short of work is dropped at the deadline, too.")
+        .after("RETRY-56"),
+];
+
+async fn retry_82(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { attempt_timeout: Some(secs(5)), ..Settings::fixed(secs(1)) };
+    let trial = dropped(subject, &settings).await?;
+    trial.equal("attempts at", trial.record.begun(), vec![ms(0), secs(6)])
+}
+
+async fn retry_83(subject: &dyn Adapter) -> Checked {
+    dropped(subject, &five_seconds(secs(1))).await.map(drop)
+}
+
+async fn retry_84(subject: &dyn Adapter) -> Checked {
+    dropped(subject, &until(secs(5), secs(1))).await.map(drop)
+}
+
+/// The first attempt works on when its five seconds are over, and then no time passes.
+async fn dropped(subject: &dyn Adapter, settings: &Settings) -> Checked<Trial> {
+    let script = |attempt| if attempt == 1 { Step::OK.taking(secs(5)).busy() } else { Step::OK };
+    let trial = trial(subject, settings, script).await?;
+    let (freed, ended) = (trial.record.freed(), trial.record.ended());
+    trial.require(
+        freed.first() == Some(&secs(5)) && !ended.contains(&secs(5)),
+        || "the first attempt dropped at 5s, while it works".to_owned(),
+        || format!("drops at {freed:?}, and ends at {ended:?}"),
+    )?;
+    Ok(trial)
+}

@@ -1,0 +1,69 @@
+//! Responses that count as failures.
+
+use super::{
+    budget::{ONE, with},
+    delays::near,
+};
+use crate::{
+    Rule,
+    duration::{ms, secs},
+    retry::{
+        Adapter, Capability, Hint, Settings,
+        operation::Step,
+        trial::{Back, Trial, configure, needs, trial},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-66" retry_66 "A response that counts as a failure is retried, after the delay.")
+        .after("RETRY-10"),
+    rule!(Must "RETRY-67" retry_67 "Responses that count as failures use up attempts.").after("RETRY-66"),
+    rule!(Must "RETRY-68" retry_68 "When a call gives up, its last response comes back."),
+    rule!(Must "RETRY-69" retry_69 "A wait is never shorter than a response asks for.").after("RETRY-66"),
+    rule!(Must "RETRY-70" retry_70 "Retries of responses are taken from the budget.").after("RETRY-66"),
+];
+
+const BUSY: Step = Step::responding(Hint::Transient);
+
+pub(super) fn judging(settings: Settings) -> Settings {
+    Settings { responses: true, ..settings }
+}
+
+async fn retry_66(subject: &dyn Adapter) -> Checked {
+    let script = |attempt| if attempt < 3 { BUSY } else { Step::OK };
+    let trial = trial(subject, &judging(Settings::doubling()), script).await?;
+    trial.comes_back(Back::ValueOf(3))?;
+    let waits = trial.record.waits();
+    trial.require(
+        near(waits[0], ms(100)) && near(waits[1], ms(200)),
+        || "delays of about 100ms and 200ms".to_owned(),
+        || format!("{waits:?}"),
+    )
+}
+
+async fn retry_67(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &judging(Settings::fixed(secs(1))))?;
+    let trial = Trial::within(secs(60), &policy, |_| BUSY).await?;
+    trial.equal("number of attempts", trial.attempts(), 4)
+}
+
+async fn retry_68(subject: &dyn Adapter) -> Checked {
+    let trial = trial(subject, &judging(Settings::doubling()), |_| BUSY).await?;
+    trial.comes_back(Back::ValueOf(trial.attempts() as u32))
+}
+
+async fn retry_69(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::RetryAfter)?;
+    let asking = Step::responding(Hint::RetryAfter(secs(5)));
+    let script = move |attempt| if attempt == 1 { asking } else { Step::OK };
+    let trial = trial(subject, &judging(Settings::doubling()), script).await?;
+    let wait = trial.record.waits().first().copied().unwrap_or_default();
+    trial.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
+}
+
+async fn retry_70(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &judging(with(ONE, Settings::fixed(ms(0)))))?;
+    let trial = Trial::of(&policy, |_| BUSY).await?;
+    trial.equal("number of attempts, of a budget with one retry,", trial.attempts(), 2)
+}
