@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::time::Instant;
+use tokio::{task::coop::poll_proceed, time::Instant};
 
 use crate::{denied::Denied, limiter::RateLimiter, queue::Key, turnstile::Request};
 
@@ -135,14 +135,20 @@ impl<L: Deref<Target = RateLimiter>> Turn<L> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         let turnstile = self.limiter.turnstile();
         let poll = match self.stage {
-            Stage::Outside => match turnstile.enter(self.request, cx.waker()) {
-                Ok(None) => Poll::Ready(Ok(())),
-                Ok(Some(key)) => {
-                    self.stage = Stage::Queued(key);
-                    Poll::Pending
+            Stage::Outside => {
+                // A loop over permits that are there has to let other tasks run.
+                let proceed = ready!(poll_proceed(cx));
+                match turnstile.enter(self.request, cx.waker()) {
+                    Ok(Some(key)) => {
+                        self.stage = Stage::Queued(key);
+                        Poll::Pending
+                    }
+                    entered => {
+                        proceed.made_progress();
+                        Poll::Ready(entered.map(|_| ()))
+                    }
                 }
-                Err(denied) => Poll::Ready(Err(denied)),
-            },
+            }
             Stage::Queued(key) => turnstile.poll(key, cx.waker()),
             Stage::Done => panic!("polled after it was ready"),
         };

@@ -3,13 +3,15 @@
 use std::{
     borrow::Borrow,
     fmt,
+    future::poll_fn,
     hash::{BuildHasher, Hash, RandomState},
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Poll, ready},
     thread::available_parallelism,
 };
 
-use tokio::time::Instant;
+use tokio::{task::coop::poll_proceed, time::Instant};
 
 use self::shard::Shard;
 use crate::{
@@ -43,6 +45,7 @@ const KEYS_OF_A_SHARD: (usize, usize) = (1024, 8192);
 /// - **A change of the rate** takes no longer for a million keys than for one.
 ///
 /// The keys are spread over several tables, each with its own lock; one that is full overflows before the others are.
+/// `Hash`, `Eq`, `ToOwned` and `Drop` of a key are called under it, and must not use the same `Keyed`.
 /// A bucket counts in parts, at least 2^46 for a whole burst: to the nanosecond, if that is earned within a day. What
 /// is rounded does not add up.
 ///
@@ -207,7 +210,7 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.take(key, 1, Else::Wait) {
+        match self.ask(key, 1).await {
             Verdict::Granted => {}
             Verdict::Ask(limiter) => limiter.acquire().await,
             // One permit is never refused.
@@ -247,7 +250,7 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.take(key, permits, Else::Wait) {
+        match self.ask(key, permits).await {
             Verdict::Granted => Ok(()),
             Verdict::Denied(denied) => Err(denied),
             Verdict::Ask(limiter) => limiter.acquire_many(permits).await,
@@ -288,7 +291,7 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.take(key, 1, Else::Wait) {
+        match self.ask(key, 1).await {
             Verdict::Granted => Ok(()),
             Verdict::Denied(denied) => Err(denied),
             Verdict::Ask(limiter) => limiter.acquire_by(deadline).await,
@@ -380,7 +383,8 @@ impl<K: Hash + Eq> Keyed<K> {
     ///
     /// It is the key's until it is full again and nobody has it any longer; then the key is forgotten, with all that
     /// was changed. For what is to stay there is [`override_key`](Self::override_key). It takes several times the
-    /// memory of a bucket. If there is no room for the key it is the one that such keys share.
+    /// memory of a bucket. If there is no room for the key it is the one that such keys share. Once it is
+    /// [closed](RateLimiter::close), so is the key, and to [`acquire`](Self::acquire) it panics.
     ///
     /// # Examples
     ///
@@ -406,6 +410,24 @@ impl<K: Hash + Eq> Keyed<K> {
             Verdict::Ask(limiter) => limiter,
             _ => Arc::clone(self.overflow()),
         }
+    }
+
+    /// Grants permits that are there, or gives the limiter to wait in.
+    async fn ask<Q>(&self, key: &Q, permits: u32) -> Verdict
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        poll_fn(|cx| {
+            // A loop over permits that are there has to let other tasks run.
+            let proceed = ready!(poll_proceed(cx));
+            let verdict = self.take(key, permits, Else::Wait);
+            if matches!(verdict, Verdict::Granted) {
+                proceed.made_progress();
+            }
+            Poll::Ready(verdict)
+        })
+        .await
     }
 
     /// Decides, or gives the limiter to ask.

@@ -271,7 +271,8 @@ impl RateLimiter {
 
     /// Waits for one permit.
     ///
-    /// Turns are given in the order in which the futures were first polled.
+    /// Turns are given in the order in which the futures were first polled. A task that asks again and again while there
+    /// are permits lets others run now and then, as with tokio's own futures.
     ///
     /// # Panics
     ///

@@ -4,10 +4,13 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::poll_proceed,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::{
     limiter::ConcurrencyLimiter,
@@ -99,14 +102,24 @@ impl<'a> Future for AcquirePermit<'a> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let slots = self.limiter.slots();
         let poll = match self.stage {
-            Stage::Outside => match slots.enter(self.weight, cx.waker()) {
-                Ok(Ok(grant)) => Poll::Ready(Ok(grant)),
-                Ok(Err(key)) => {
-                    self.stage = Stage::Queued(key);
-                    Poll::Pending
+            Stage::Outside => {
+                // A loop over permits that are there has to let other tasks run.
+                let proceed = ready!(poll_proceed(cx));
+                match slots.enter(self.weight, cx.waker()) {
+                    Ok(Err(key)) => {
+                        self.stage = Stage::Queued(key);
+                        Poll::Pending
+                    }
+                    Ok(Ok(grant)) => {
+                        proceed.made_progress();
+                        Poll::Ready(Ok(grant))
+                    }
+                    Err(denied) => {
+                        proceed.made_progress();
+                        Poll::Ready(Err(denied))
+                    }
                 }
-                Err(denied) => Poll::Ready(Err(denied)),
-            },
+            }
             Stage::Queued(key) => slots.poll(key, cx.waker()),
             Stage::Done => panic!("polled after it was ready"),
         };

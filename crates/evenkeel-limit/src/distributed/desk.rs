@@ -5,12 +5,12 @@ use std::{
     mem,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::{
     sync::Notify,
-    task::AbortHandle,
+    task::{AbortHandle, coop::poll_proceed},
     time::{timeout, timeout_at},
 };
 
@@ -71,7 +71,7 @@ impl Desk {
     pub(super) async fn take(self: &Arc<Self>, permits: u32, patience: Patience) -> Result<(), Error> {
         let mut waits = patience == Patience::Some;
         loop {
-            let decided = match self.with(|till| till.enter(permits, patience)) {
+            let decided = match self.enter(permits, patience).await {
                 Entry::Granted => return Ok(()),
                 Entry::Refused(error) => Err(error),
                 Entry::Queued(key) => {
@@ -90,6 +90,19 @@ impl Desk {
                 Error::Unavailable { retry_after, .. } => report::unavailable(*retry_after),
             });
         }
+    }
+
+    async fn enter(self: &Arc<Self>, permits: u32, patience: Patience) -> Entry {
+        poll_fn(|cx| {
+            // A loop over permits that are there has to let other tasks run.
+            let proceed = ready!(poll_proceed(cx));
+            let entry = self.with(|till| till.enter(permits, patience));
+            if matches!(entry, Entry::Granted) {
+                proceed.made_progress();
+            }
+            Poll::Ready(entry)
+        })
+        .await
     }
 
     pub(super) fn refund(self: &Arc<Self>, permits: u32) {

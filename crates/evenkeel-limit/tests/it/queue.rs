@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_limit::{Rate, RateLimiter, Reason};
+use evenkeel_limit::{
+    ConcurrencyLimiter, Keyed, Rate, RateLimiter, Reason,
+    distributed::{Distributed, MemoryStore},
+};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::{
@@ -337,4 +340,30 @@ proptest! {
             }
         });
     }
+}
+
+/// As tokio's own do.
+#[test]
+fn permits_that_are_there_let_other_tasks_run() {
+    World::run(async |_| {
+        let (rate, running) = (RateLimiter::unlimited(), ConcurrencyLimiter::new(1));
+        let keyed = Keyed::<u64>::per_second(u32::MAX);
+        let leased = Distributed::new(MemoryStore::new(), "key", Rate::per_second(1000)).lease(1000);
+        for limiter in 0..4 {
+            let other = tokio::spawn(async {});
+            for asked in 0.. {
+                if other.is_finished() {
+                    break;
+                }
+                assert!(asked < 1000, "nobody else was let run");
+                match limiter {
+                    0 => rate.acquire().await,
+                    1 => drop(running.acquire().await),
+                    2 => keyed.acquire(&asked).await,
+                    _ => leased.acquire().await.unwrap(),
+                }
+            }
+            other.await.unwrap();
+        }
+    });
 }
