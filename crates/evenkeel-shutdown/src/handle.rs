@@ -108,7 +108,8 @@ impl Handle {
         self.run.ready.subscribe()
     }
 
-    /// Takes a guard: the phase does not end its drain before it is dropped, or the time is over.
+    /// Takes a guard: the phase does not end its drain before it is dropped, or the time is over. Nobody waits
+    /// for one that is taken after that.
     ///
     /// It is for work that no task of the run waits for: an upgraded connection, a request that was handed on.
     ///
@@ -267,7 +268,8 @@ impl Handle {
         if self.run.wait(pending(), left, ended).await == Waited::Done {
             return true;
         }
-        self.run.cut(|entry| entry.asked && entry.given.kind == Kind::Task && entry.given.name == name);
+        // Not those of this name that have come since.
+        self.run.cut(|index, _| tasks.contains(&index));
         self.run.wait(pending(), |_| None, ended).await;
         false
     }

@@ -1,7 +1,7 @@
 //! One task or clean-up: given, then running.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use evenkeel_task::{BoxError, CatchPanic, IntoResult, Panic, Stop, Stopping, catch_panic};
@@ -41,12 +41,20 @@ pub(crate) struct Running {
     // Gone when the signal has come.
     draining: Option<Pin<Box<Stopping>>>,
     aborting: Pin<Box<Stopping>>,
+    busy: Busy,
+}
+
+/// Locked while the work has its thread, so that others see which one does not give it back.
+pub(crate) type Busy = Arc<Mutex<()>>;
+
+fn lock(busy: &Busy) -> MutexGuard<'_, ()> {
+    busy.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {
-    pub(crate) fn new(start: Start, stop: Stop, index: usize, run: Arc<Run>) -> Self {
+    pub(crate) fn new(start: Start, stop: Stop, index: usize, run: Arc<Run>, busy: Busy) -> Self {
         let (draining, aborting) = (Some(Box::pin(stop.draining())), Box::pin(stop.aborting()));
-        Self { work: Some(catch_panic(start(stop.clone()))), index, run, stop, draining, aborting }
+        Self { work: Some(catch_panic(start(stop.clone()))), index, run, stop, draining, aborting, busy }
     }
 
     /// Listens to its own signal, which the work may have given itself, and says whether it is an abort.
@@ -64,7 +72,9 @@ impl Running {
 
     fn cut(&mut self) {
         if let Some(work) = self.work.take() {
+            let busy = lock(&self.busy);
             let outcome = Panic::catch(|| drop(work)).map_or_else(Outcome::Panicked, |()| Outcome::Aborted);
+            drop(busy);
             self.run.ended(self.index, outcome);
         }
     }
@@ -78,8 +88,11 @@ impl Future for Running {
             self.cut();
             return Poll::Ready(());
         }
-        let Some(work) = &mut self.work else { return Poll::Ready(()) };
+        let Self { work, busy, .. } = &mut *self;
+        let Some(work) = work else { return Poll::Ready(()) };
+        let busy = lock(busy);
         let Poll::Ready(output) = Pin::new(work).poll(cx) else { return Poll::Pending };
+        drop(busy);
         let outcome = match output {
             Ok(Ok(())) => Outcome::Finished,
             Ok(Err(error)) => Outcome::Failed(error),

@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use evenkeel_task::Panic;
 use tokio::runtime::{Builder, Handle};
-use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
 
 use crate::run::Run;
 use crate::signals::Source;
-use crate::{Outcome, Reason};
+use crate::{Reason, report};
 
 /// From the abort of the tasks to the end of the process.
 const MARGIN: Duration = Duration::from_secs(2);
+
+/// For the last words of the process.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 static PROCESS: Mutex<Process> =
     Mutex::new(Process { listener: None, heard: Vec::new(), active: Vec::new(), armed: Vec::new() });
@@ -71,8 +75,14 @@ pub(crate) fn watch(run: &Arc<Run>, numbers: Vec<i32>) -> Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let mut process = process();
-        process.active.retain(|watched| !Arc::ptr_eq(&watched.run, &self.run));
-        if self.run.stop.is_draining() {
+        let mut asked = self.run.stop.is_draining() && self.run.reason() != Some(&Reason::Ended);
+        process.active.retain(|watched| {
+            let mine = Arc::ptr_eq(&watched.run, &self.run);
+            asked |= mine && watched.signals > 0;
+            !mine
+        });
+        // The end of one run is not the end of the process while there is another.
+        if asked && process.active.is_empty() {
             process.armed.push(self.watchdog.clone());
         } else {
             self.watchdog.abort();
@@ -116,26 +126,23 @@ fn heard(number: i32) {
     }
     for Watched { run, signals, .. } in listening {
         *signals += 1;
-        match signals {
+        // It wakes those who wait for it. What panics there must not keep the next signal from being heard.
+        drop(Panic::catch(|| match signals {
             1 => run.drain(Reason::Signal(number)),
             2 => run.stop.abort("the second signal came"),
             _ => exit(128 + number),
-        }
+        }));
     }
 }
 
 /// Ends the process when it does not end by itself.
-#[expect(clippy::print_stderr, reason = "the process ends here; there is no other place for its last words")]
 async fn watchdog(run: Arc<Run>) {
     run.must_abort().await;
     sleep(MARGIN).await;
-    let live = run.state().live();
-    if live.iter().any(|task| matches!(task.outcome, Outcome::Running)) {
-        eprintln!("the tasks were aborted, but not all of them ended");
-    } else {
-        eprintln!("all tasks ended, but not the process: a blocking call is still running, or main is");
-    }
-    live.iter().for_each(|task| eprintln!("  {task}"));
+    let words = run.state().last_words();
+    // In a thread of its own: what hangs may have locked stderr, and who should read it may read no more.
+    let said = tokio::spawn(async { spawn_blocking(move || report::say(words)).await });
+    drop(timeout(PATIENCE, said).await);
     exit(match run.reason() {
         Some(Reason::Signal(number)) => 128 + number,
         _ => 1,

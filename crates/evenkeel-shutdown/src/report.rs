@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
 use std::panic::Location;
 use std::process::{ExitCode, Termination};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use evenkeel_task::{BoxError, Panic};
 ///
 /// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is
 /// not clean is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for
-/// each task, clean-up and guard that is left.
+/// each task, clean-up and guard that is left; line breaks within names and errors are escaped.
 ///
 /// # Examples
 ///
@@ -51,13 +52,30 @@ impl Report {
 }
 
 impl Termination for Report {
-    #[expect(clippy::print_stderr, reason = "there is no other place for it: main has returned")]
     fn report(self) -> ExitCode {
         let code = self.exit_code();
         if code != 0 {
-            eprintln!("{self}");
+            say(&self);
         }
         code.into()
+    }
+}
+
+/// Writes to stderr, which may be closed: that is no reason for a panic, or another exit code.
+pub(crate) fn say(words: impl fmt::Display) {
+    // In one go: stderr has no buffer.
+    let _ = io::stderr().write_all(format!("{words}\n").as_bytes());
+}
+
+/// Keeps what is written in one line: a name or an error may have more, or commands for the terminal.
+struct Line<'l, 'f>(&'l mut fmt::Formatter<'f>);
+
+impl fmt::Write for Line<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| match c.is_control() {
+            true => write!(self.0, "{}", c.escape_default()),
+            false => self.0.write_char(c),
+        })
     }
 }
 
@@ -103,6 +121,7 @@ pub enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = Line(f);
         match self {
             Self::Ended => f.write_str("all tasks ended"),
             Self::Signal(2) => f.write_str("stopped by SIGINT"),
@@ -148,6 +167,7 @@ pub struct TaskReport {
 impl fmt::Display for TaskReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, name, phase, place, after, outcome } = self;
+        let mut f = Line(f);
         write!(f, "{kind} '{name}' ")?;
         if let Some(phase) = phase {
             write!(f, "of phase '{phase}' ")?;

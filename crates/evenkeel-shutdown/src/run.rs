@@ -105,13 +105,14 @@ impl Run {
         let Some(start) = entry.start.take() else { return };
         entry.started = Instant::now();
         let (stop, name, asked) = (entry.stop.clone(), entry.given.name.clone(), entry.asked);
+        let busy = entry.busy.clone();
         // A clean-up begins when it is its turn.
         entry.asked |= entry.given.kind == Kind::CleanUp;
         drop(state);
         if asked {
             stop.drain(self.why());
         }
-        group.task(name).spawn(Running::new(start, stop, index, Arc::clone(self)));
+        group.task(name).spawn(Running::new(start, stop, index, Arc::clone(self), busy));
     }
 
     /// A signal has reached a task: if it has come from the task itself, it is meant for the program.
@@ -172,11 +173,11 @@ impl Run {
     }
 
     /// Aborts those that are wanted; what has not begun does not begin any more.
-    pub(crate) fn cut(&self, which: impl Fn(&Entry) -> bool) {
+    pub(crate) fn cut(&self, which: impl Fn(usize, &Entry) -> bool) {
         let mut state = self.state();
         let (mut stops, mut unbegun) = (Vec::new(), Vec::new());
         for (index, entry) in state.entries.iter_mut().enumerate() {
-            if which(entry) {
+            if which(index, entry) {
                 entry.cut = true;
                 stops.push(entry.stop.clone());
                 if let Some(start) = entry.start.take() {
@@ -212,7 +213,8 @@ impl Run {
     pub(crate) async fn must_abort(&self) {
         self.stop.draining().await;
         if timeout(self.plan().grace, self.stop.aborting()).await.is_err() {
-            self.stop.abort("the grace period is over");
+            // This wakes who waits for it: what panics there must not keep the process alive.
+            drop(Panic::catch(|| self.stop.abort("the grace period is over")));
         }
     }
 
@@ -232,7 +234,9 @@ impl Run {
             let (outcome, after) = entry.ended.unwrap_or_else(|| (Outcome::Aborted, entry.started.elapsed()));
             state.report(entry.given, outcome, after)
         });
-        let tasks = tasks.chain(left).collect();
+        let tasks: Vec<_> = tasks.chain(left).collect();
+        let aborted = tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted));
+        state.aborted = aborted.map(ToString::to_string).collect();
         Report { reason, tasks }
     }
 }
@@ -247,7 +251,7 @@ impl Drop for Ending {
         let group = state.group.take();
         drop(state);
         drop(group);
-        self.0.cut(|_| true);
+        self.0.cut(|_, _| true);
         self.0.ready.send_replace(false);
     }
 }

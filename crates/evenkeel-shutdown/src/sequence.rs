@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep};
 
 use crate::run::Run;
@@ -39,7 +40,7 @@ pub(crate) async fn drive(run: &Arc<Run>, system: bool) {
     let pre_stop = run.plan().pre_stop;
     if stopping.wait(|_| pre_stop, ended).await == Waited::Called || !stopping.phases().await {
         run.state().close_all();
-        run.cut(|_| true);
+        run.cut(|_, _| true);
     }
 }
 
@@ -56,7 +57,9 @@ impl Stopping<'_> {
         done: impl Fn(&mut State) -> bool,
     ) -> Waited {
         let left = |state: &State| Some(allowance(state).saturating_sub(self.since.elapsed()));
-        self.run.wait(self.run.stop.aborting(), left, done).await
+        let waited = self.run.wait(self.run.stop.aborting(), left, done).await;
+        // What ends in the same moment is no reason to begin anything more.
+        if self.run.stop.is_aborting() { Waited::Called } else { waited }
     }
 
     /// Stops the phases, and says whether all of them had their turn.
@@ -69,6 +72,11 @@ impl Stopping<'_> {
                 return false;
             }
             let clean_ups = self.run.state().clean_ups(phase);
+            // What has no time at all does not begin, and so does not hang.
+            if !clean_ups.is_empty() && self.since.elapsed() >= self.run.plan().grace {
+                self.run.stop.abort("the grace period is over");
+                return false;
+            }
             clean_ups.into_iter().for_each(|index| self.run.launch(index));
             if !self.step(phase, Step::Cleaning).await {
                 return false;
@@ -93,7 +101,7 @@ impl Stopping<'_> {
         };
         self.run.state().close(phase, step.next());
         let kind = if step == Step::Draining { Kind::Task } else { Kind::CleanUp };
-        self.run.cut(|entry| entry.given.kind == kind && entry.given.phase == phase);
+        self.run.cut(|_, entry| entry.given.kind == kind && entry.given.phase == phase);
         // They end as soon as they are polled, unless one blocks its thread: the others do not wait for that.
         let until = self.since.elapsed().saturating_add(next / 10);
         self.wait(|_| until, |state| state.phases[phase].alive(kind) == 0).await != Waited::Called
@@ -132,7 +140,8 @@ impl Run {
                     return Poll::Ready(None);
                 }
                 match over.as_mut().as_pin_mut() {
-                    Some(over) => over.poll(cx).map(|()| Some(Waited::Overdue)),
+                    // Not by the budget of the task: another future in it may use that up each time.
+                    Some(over) => pin!(unconstrained(over)).poll(cx).map(|()| Some(Waited::Overdue)),
                     None => Poll::Pending,
                 }
             })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_task::{IntoResult, Stop, group};
+use tokio::time::sleep;
 
 use crate::handle::Handle;
 use crate::job::{self, Start};
@@ -26,8 +27,10 @@ use crate::{Kind, Report, process, signals, systemd};
 /// - **When all tasks have ended** the [clean-ups](Self::on_stop) run, and [`run`](Self::run) gives the
 ///   [`Report`]. A signal after that ends the process, with 128 + its number.
 /// - **A watchdog thread** ends the process 2 seconds after the tasks were aborted, or would have been: a
-///   runtime waits without end for a blocking call, and no timer inside of it can help. From the request to
-///   stop on it stays armed, so that `main` has the rest of that time; another run disarms it.
+///   runtime waits without end for a blocking call, and no timer inside of it can help. Its last words name
+///   what is left, and which tasks keep their thread. From the request to stop on it stays armed, so that
+///   `main` has the rest of that time; another run disarms it, be it one that was there before. After a run that
+///   ended because all tasks had, it is gone.
 ///
 /// Under systemd, which sets `NOTIFY_SOCKET` for a service of `Type=notify`, it sends `READY=1` when the tasks
 /// have been started and `STOPPING=1` when they are asked to stop.
@@ -133,7 +136,7 @@ impl Shutdown {
     ///
     /// The process ends 2 seconds after it at the latest. Kubernetes sends SIGKILL after 30 seconds unless
     /// told otherwise, and Docker after 10, so that 28 and 8 are the most to set. With zero the first signal
-    /// aborts.
+    /// aborts, and no clean-up begins.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.plan.grace = grace;
         self
@@ -390,7 +393,7 @@ impl Shutdown {
     ///
     /// When called, if the [pre-stop delay](Self::pre_stop) and what is [reserved](Self::reserve) do not fit
     /// into the [grace period](Self::grace); the message has the sum. When polled, if the system refuses a
-    /// thread or the handler of a signal, and outside of a tokio runtime.
+    /// thread or the handler of a signal, and outside of a tokio runtime that has a timer.
     ///
     /// # Examples
     ///
@@ -424,6 +427,8 @@ impl Shutdown {
         let run = Arc::clone(&ending.0);
         run.set_plan(plan);
         async move {
+            // Without a timer a stop has no end: that shows here, and not at the first signal.
+            drop(sleep(Duration::ZERO));
             let _watched = system.then(|| process::watch(&run, signals));
             let ended = group(async |g| {
                 let ending = ending;

@@ -1,14 +1,16 @@
 //! The books of a run: who is in it, and how far its stop has come.
 
 use std::borrow::Cow;
+use std::iter::once;
 use std::panic::Location;
+use std::sync::TryLockError;
 use std::time::Duration;
 
 use evenkeel_task::{Group, Stop};
 use tokio::time::Instant;
 
 use crate::guard::Held;
-use crate::job::Start;
+use crate::job::{Busy, Start};
 use crate::{Kind, Outcome, TaskReport};
 
 /// All that a run knows. No code of the user runs while it is locked.
@@ -20,6 +22,8 @@ pub(crate) struct State {
     pub(crate) vacant: Vec<usize>,
     /// The guards that were held when nobody waited for them any more.
     pub(crate) left: Vec<TaskReport>,
+    /// What had to be aborted, in words, once it has been reported: `main` may never print the report.
+    pub(crate) aborted: Vec<String>,
     /// There while the run goes on.
     pub(crate) group: Option<Group>,
 }
@@ -35,6 +39,7 @@ pub(crate) struct Entry {
     pub(crate) cut: bool,
     /// There until it is started.
     pub(crate) start: Option<Start>,
+    pub(crate) busy: Busy,
     pub(crate) started: Instant,
     pub(crate) ended: Option<(Outcome, Duration)>,
 }
@@ -106,6 +111,7 @@ impl State {
             guards: Vec::new(),
             vacant: Vec::new(),
             left: Vec::new(),
+            aborted: Vec::new(),
             group: None,
         }
     }
@@ -162,6 +168,7 @@ impl State {
             asked,
             cut: false,
             start: None,
+            busy: Busy::default(),
             started,
             ended: None,
         });
@@ -218,12 +225,38 @@ impl State {
 
     /// What runs and what is held.
     pub(crate) fn live(&self) -> Vec<TaskReport> {
+        self.running().map(|(_, task)| task).chain(self.held()).collect()
+    }
+
+    fn running(&self) -> impl Iterator<Item = (&Entry, TaskReport)> {
         let running = self.entries.iter().filter(|entry| entry.ended.is_none() && entry.start.is_none());
-        let running =
-            running.map(|entry| self.report(entry.given.clone(), Outcome::Running, entry.started.elapsed()));
+        running.map(|entry| {
+            let task = self.report(entry.given.clone(), Outcome::Running, entry.started.elapsed());
+            (entry, task)
+        })
+    }
+
+    fn held(&self) -> impl Iterator<Item = TaskReport> {
         let held = self.guards.iter().flatten();
-        let held = held.map(|held| self.report(held.given.clone(), Outcome::Held, held.since.elapsed()));
-        running.chain(held).collect()
+        held.map(|held| self.report(held.given.clone(), Outcome::Held, held.since.elapsed()))
+    }
+
+    /// Why the process does not end: what runs, what is held, and what had to be aborted before.
+    pub(crate) fn last_words(&self) -> String {
+        let running: Vec<_> = self
+            .running()
+            .map(|(entry, task)| match entry.busy.try_lock() {
+                Err(TryLockError::WouldBlock) => format!("{task}, and keeps its thread"),
+                _ => task.to_string(),
+            })
+            .collect();
+        let why = match running[..] {
+            [] => "all tasks ended, but not the process: a blocking call is still running, or main is",
+            _ => "the tasks were aborted, but not all of them ended",
+        };
+        let held = self.held().map(|guard| guard.to_string());
+        let lines = running.into_iter().chain(held).chain(self.aborted.iter().cloned());
+        once(why.to_owned()).chain(lines).collect::<Vec<_>>().join("\n  ")
     }
 
     fn leave_guards(&mut self, phase: usize) {

@@ -5,7 +5,7 @@ use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 
 use crate::parts::{deaf, drains_in};
-use crate::{ms, text};
+use crate::{Alive, alive, ms, text};
 
 #[test]
 fn what_does_not_fit_into_the_grace_period_is_refused_with_the_sum() {
@@ -75,4 +75,15 @@ fn a_phase_without_time_and_a_vital_clean_up_are_refused() {
     assert_eq!(nothing, "`vital` follows the task that it is about");
     let clean_up = text(|| drop(Shutdown::manual().0.task("a", deaf).on_stop("b", async || {}).vital()));
     assert_eq!(clean_up, nothing);
+}
+
+#[test]
+fn a_runtime_without_a_timer_is_refused_before_anything_runs() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let ran = Alive::default();
+    let mine = ran.clone();
+    let shutdown = Shutdown::manual().0.task("short", async move |_stop| std::mem::forget(mine));
+    let panic = text(|| drop(runtime.block_on(shutdown.run())));
+    assert!(panic.contains("timers are disabled"), "{panic}");
+    assert_eq!(alive(&ran), 0, "a task has run");
 }

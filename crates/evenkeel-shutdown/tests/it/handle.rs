@@ -73,6 +73,29 @@ fn one_task_that_hangs_is_aborted_alone() {
 }
 
 #[test]
+fn one_that_takes_the_place_of_another_is_not_aborted_with_it() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let handle = shutdown.handle();
+        let shutdown = shutdown.task("part", async |_stop| pending::<()>().await);
+        let replace = async {
+            // In a drain the new one, too, has been asked to stop.
+            stop.drain("deploy");
+            sleep(ms(1)).await;
+            let spawn = async {
+                sleep(ms(5)).await;
+                handle.spawn("part", async |_stop| sleep(ms(100)).await).unwrap();
+            };
+            tokio::join!(handle.stop_task("part", ms(10)), spawn).0
+        };
+        let (report, in_time) = tokio::join!(shutdown.run(), replace);
+        assert!(!in_time);
+        assert!(report.hung().map(|task| task.after).eq([ms(11)]), "{report}");
+        assert!(matches!(report.tasks[1].outcome, Outcome::Finished), "{report}");
+    });
+}
+
+#[test]
 fn a_signal_during_the_start_up_rolls_back_what_had_started() {
     /// Opens one thing after the other, and says what was closed, and when.
     async fn start(handle: Handle, stop: Stop) {

@@ -1,11 +1,14 @@
 //! Draining, aborting and failing, in exact virtual time.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
+use std::task::Poll;
 
 use evenkeel_shutdown::{BoxError, Outcome, Reason, Shutdown};
 use evenkeel_testkit::{World, assert_took};
-use tokio::time::sleep;
+use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, advance, sleep};
 
+use crate::parts::deaf;
 use crate::{Alive, alive, ms, throw};
 
 #[test]
@@ -100,6 +103,43 @@ fn without_a_grace_period_a_drain_aborts() {
         let shutdown = shutdown.grace(ms(0)).task("deaf", async |_stop| pending::<()>().await);
         stop.drain("now");
         assert_eq!(assert_took!(shutdown.run(), ms(0)).hung().count(), 1);
+    });
+}
+
+#[test]
+fn what_is_never_short_of_work_beside_it_does_not_stop_its_clock() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let handle = shutdown.handle();
+        let shutdown = shutdown.task("deaf", deaf).task("old", deaf);
+        let beside = async {
+            let busy = async {
+                loop {
+                    consume_budget().await;
+                }
+            };
+            let clock = async {
+                loop {
+                    advance(ms(100)).await;
+                }
+            };
+            let stops = async {
+                let in_time = handle.stop_task("old", ms(1_000)).await;
+                stop.drain("deploy");
+                (in_time, shutdown.run().await)
+            };
+            let start = Instant::now();
+            tokio::select! {
+                biased;
+                () = busy => unreachable!(),
+                () = clock => unreachable!(),
+                ends = stops => Some(ends),
+                () = poll_fn(|_| if start.elapsed() < ms(60_000) { Poll::Pending } else { Poll::Ready(()) }) => None,
+            }
+        };
+        let (in_time, report) = beside.await.expect("the grace period is never over");
+        assert!(!in_time);
+        assert_eq!(report.hung().count(), 2, "{report}");
     });
 }
 

@@ -221,6 +221,44 @@ fn the_second_signal_cuts_everything_off() {
 }
 
 #[test]
+fn an_abort_begins_nothing_more_even_if_it_comes_with_the_end_of_the_last_task() {
+    World::run(async |_| {
+        let (shutdown, _) = Shutdown::manual();
+        let shutdown = shutdown
+            .task("judge", async |stop| stop.abort("at once"))
+            .on_stop("registry", async || {})
+            .phase("close")
+            .on_stop("pool", async || {});
+        let handle = shutdown.handle();
+        let _guard = handle.guard("upload");
+        let report = assert_took!(shutdown.run(), ms(0));
+        let ends = report.tasks.iter().map(|task| (&*task.name, task.outcome.to_string()));
+        let unasked = "was cut off before its turn".to_owned();
+        assert!(
+            ends.eq([
+                ("judge", "finished".to_owned()),
+                ("registry", unasked.clone()),
+                ("pool", unasked.clone()),
+                ("upload", unasked)
+            ]),
+            "{report}"
+        );
+    });
+}
+
+#[test]
+fn without_a_grace_period_no_clean_up_begins_or_hangs() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let shutdown = shutdown.grace(ms(0)).task("http", deaf).on_stop("pool", async || {});
+        stop.drain("deploy");
+        let report = assert_took!(shutdown.run(), ms(0));
+        assert!(report.hung().map(|hung| &*hung.name).eq(["http"]), "{report}");
+        assert!(matches!(report.tasks[1].outcome, Outcome::Unasked), "{report}");
+    });
+}
+
+#[test]
 fn an_abort_in_the_delay_finds_nobody_hanging() {
     World::run(async |_| {
         let (shutdown, stop) = Shutdown::manual();

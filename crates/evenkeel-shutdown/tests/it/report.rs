@@ -43,6 +43,28 @@ fn a_line_for_the_reason_and_one_for_each_task() {
 }
 
 #[test]
+fn what_it_says_of_a_task_is_one_line_whatever_that_has_to_say() {
+    World::run(async |_| {
+        let report = Shutdown::manual()
+            .0
+            .phase("the \"last\"\tphase")
+            .task("a\n  task 'b' (b.rs:1:1) finished after 0ns", async |_stop| throw("left: 1\n right: 2"))
+            .task("Ünï \u{1b}[31m'", async |_stop| Err::<(), _>("no\r\ndisk"))
+            .run()
+            .await;
+        let text = report.to_string();
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let ends = [
+            "stopped because task 'a\\n  task 'b' (b.rs:1:1) finished after 0ns' failed",
+            "panicked after 0ns: panicked: left: 1\\n right: 2",
+            "failed after 0ns: no\\r\\ndisk",
+        ];
+        text.lines().zip(ends).for_each(|(line, end)| assert!(line.ends_with(end), "{line}"));
+        assert!(text.contains("task 'Ünï \\u{1b}[31m'' of phase 'the \"last\"\\tphase' ("), "{text}");
+    });
+}
+
+#[test]
 fn reasons_in_words() {
     for (reason, words) in [
         (Reason::Ended, "all tasks ended"),

@@ -1,5 +1,9 @@
 //! What signals do to a process, and how it ends.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use crate::process::Program;
 
 #[tokio::test]
@@ -50,6 +54,8 @@ async fn the_watchdog_ends_a_process_whose_runtime_waits_for_a_blocking_call() {
     let (code, errors) = program.ends().await;
     assert_eq!(code, Some(143));
     assert!(errors.contains("a blocking call"), "{errors}");
+    assert!(errors.contains("\n  task 'lookup' (") && errors.contains(") was aborted after "), "{errors}");
+    assert!(!errors.contains("'server'"), "{errors}");
 }
 
 #[tokio::test]
@@ -59,8 +65,15 @@ async fn the_watchdog_ends_a_process_whose_task_blocks_and_names_it() {
     program.prints("ready").await.signal("INT").await;
     let (code, errors) = program.ends().await;
     assert_eq!(code, Some(130));
-    assert!(errors.contains("task 'stuck' (") && errors.contains(") is still running after "), "{errors}");
     assert!(!errors.contains("'good'"), "{errors}");
+    // On one thread nobody else can end.
+    let lines = ["server", "stuck"].map(|name| {
+        let name = format!("  task '{name}' (");
+        errors.lines().find(|line| line.starts_with(&name)).expect("it is still running")
+    });
+    assert!(lines.iter().all(|line| line.contains(") is still running after ")), "{errors}");
+    let keeps = lines.map(|line| line.ends_with(", and keeps its thread"));
+    assert_eq!(keeps, [false, true], "{errors}");
 }
 
 #[tokio::test]
@@ -138,4 +151,52 @@ async fn a_signal_that_cannot_be_heard_is_refused_when_it_runs() {
     let panic = run.await.expect_err("SIGKILL cannot be handled").into_panic();
     let text = panic.downcast_ref::<String>().expect("it has a text");
     assert!(text.starts_with("signal 9 cannot be listened to: "), "{text}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_end_of_one_run_does_not_end_another() {
+    let mut program = Program::start("programs::ends_one_of_two_runs");
+    program.prints("still here").await.signal("TERM").await.prints("stopped by SIGTERM").await;
+    assert_eq!(program.ends().await.0, Some(0));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_run_that_nobody_has_stopped_leaves_no_watchdog() {
+    let mut program = Program::start("programs::cleans_up_and_goes_on");
+    program.prints("all tasks ended").await;
+    assert_eq!(program.ends().await.0, Some(0));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_stderr_that_nobody_reads_changes_no_exit_code() {
+    let mut program = Program::start("programs::hangs");
+    program.nobody_reads_its_errors().prints("ready").await.signal("TERM").await;
+    assert_eq!(program.ends().await.0, Some(1));
+    let mut program = Program::start("programs::blocks_soon");
+    program.nobody_reads_its_errors().prints("ready").await.signal("TERM").await;
+    assert_eq!(program.ends().await.0, Some(143));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_watchdog_does_not_wait_for_a_stderr_that_is_locked() {
+    let mut program = Program::start("programs::locks_stderr");
+    program.prints("ready").await.signal("TERM").await;
+    assert_eq!(program.ends().await.0, Some(143));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn who_panics_when_a_signal_comes_does_not_keep_the_third_from_the_process() {
+    let mut program = Program::start("programs::panics_when_it_is_woken");
+    program.prints("ready").await;
+    for _ in 0..3 {
+        program.signal("TERM").await;
+        // Two in a very short time are one.
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(program.ends().await.0, Some(143));
 }

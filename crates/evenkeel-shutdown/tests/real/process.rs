@@ -41,6 +41,12 @@ impl Program {
         Self { child, lines }
     }
 
+    /// Closes the pipe of its stderr.
+    pub(crate) fn nobody_reads_its_errors(&mut self) -> &mut Self {
+        self.child.stderr = None;
+        self
+    }
+
     /// What stands behind the label in the next line that it prints with it.
     pub(crate) async fn tells(&mut self, label: &str) -> String {
         let found = async {
@@ -81,8 +87,9 @@ impl Program {
     pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
         let status: ExitStatus = soon("the end", self.child.wait()).await.expect("it can be waited for");
         let mut errors = String::new();
-        let stderr = self.child.stderr.as_mut().expect("it is piped");
-        stderr.read_to_string(&mut errors).await.expect("it writes text");
+        if let Some(stderr) = &mut self.child.stderr {
+            stderr.read_to_string(&mut errors).await.expect("it writes text");
+        }
         (status.code(), errors)
     }
 }

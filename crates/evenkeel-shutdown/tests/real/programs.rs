@@ -1,12 +1,17 @@
 //! The programs that the tests start.
 
 use std::future::pending;
+use std::io::stderr;
+use std::panic::resume_unwind;
+use std::pin::pin;
 use std::process::{Termination, exit};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use evenkeel_shutdown::{Report, Shutdown, Stop};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::sleep;
 
 use crate::process::STARTED;
@@ -108,7 +113,11 @@ fn blocks_soon() {
         let shutdown = Shutdown::new()
             .grace(Duration::from_millis(50))
             .task("good", ready)
-            .task("stuck", async |_stop| block());
+            .task("server", async |stop| stop.draining().await)
+            .task("stuck", async |_stop| {
+                yield_now().await;
+                block();
+            });
         end(runtime.block_on(shutdown.run()));
     }
 }
@@ -118,10 +127,10 @@ fn blocks_soon() {
 fn cannot_drop_its_runtime() {
     if started() {
         let runtime = threads();
-        runtime.spawn_blocking(block);
         let shutdown = Shutdown::new()
             .grace(Duration::from_millis(50))
             .task("ready", ready)
+            .task("lookup", async |_stop| spawn_blocking(block).await)
             .task("server", async |stop| stop.draining().await);
         let report = runtime.block_on(shutdown.run());
         println!("{}: returned", report.reason);
@@ -227,5 +236,73 @@ fn is_interrupted_when_it_starts() {
         let report = threads().block_on(shutdown.run());
         println!("{} in the report", report.tasks.len());
         end(report);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn ends_one_of_two_runs() {
+    if started() {
+        let server = async |stop: Stop| stop.draining().await;
+        let short = Shutdown::new().grace(Duration::ZERO).task("short", async |stop| stop.drain("done"));
+        let long = Shutdown::new().task("server", server).task("patient", async |_stop| {
+            // Longer than the watchdog of the short one would wait.
+            sleep(Duration::from_millis(2500)).await;
+            println!("still here");
+        });
+        let (_short, report) = threads().block_on(async { tokio::join!(short.run(), long.run()) });
+        end(report);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn locks_stderr() {
+    if started() {
+        let shutdown = Shutdown::new().grace(Duration::ZERO).task("stuck", async |_stop| {
+            let _locked = stderr().lock();
+            println!("ready");
+            block();
+        });
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn panics_when_it_is_woken() {
+    if started() {
+        struct Broken;
+        impl Wake for Broken {
+            fn wake(self: Arc<Self>) {
+                resume_unwind(Box::new("broken"));
+            }
+        }
+        let shutdown = Shutdown::new().task("ready", ready).task("stuck", async |_stop| block());
+        let handle = shutdown.handle();
+        let mut waits = [pin!(handle.stop().draining()), pin!(handle.stop().aborting())];
+        for wait in &mut waits {
+            assert!(
+                wait.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::new(Broken)))).is_pending()
+            );
+        }
+        end(threads().block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn cleans_up_and_goes_on() {
+    if started() {
+        let shutdown = Shutdown::new()
+            .grace(Duration::from_millis(100))
+            .task("short", async |_stop| {})
+            .on_stop("pool", async || {});
+        threads().block_on(async {
+            let report = shutdown.run().await;
+            // Longer than the watchdog would wait.
+            sleep(Duration::from_millis(2500)).await;
+            end(report);
+        });
     }
 }
