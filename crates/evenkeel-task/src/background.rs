@@ -73,6 +73,10 @@ where
 /// As long as the handle lives, dropping a future that awaits `&mut handle` changes nothing. Dropping the handle
 /// aborts the task at its next await point.
 ///
+/// # Panics
+///
+/// When polled after it gave the output, or when the runtime of the task shut down before it ended.
+///
 /// # Examples
 ///
 /// ```
@@ -91,7 +95,8 @@ pub struct Background<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Background<T> {
-    /// Asks the task to drain, and aborts it after the grace; gives its output, or `None` if it was aborted.
+    /// Asks the task to drain, and aborts it after the grace; gives its output, or `None` if it was aborted, its
+    /// runtime shut down, or the output was taken before.
     ///
     /// The task has ended and its destructors have run when it returns.
     ///
@@ -117,13 +122,15 @@ impl<T: Send + 'static> Background<T> {
     /// ```
     pub async fn stop(mut self, grace: Duration) -> Option<Result<T, Panic>> {
         self.stop.drain("the handle of the task was told to stop");
-        if let Ok(output) = timeout(grace, &mut self).await {
-            return Some(output);
-        }
-        self.stop.abort("the grace is over");
         let task = self.task.as_mut()?;
-        task.abort();
-        let output = task.await;
+        let output = match timeout(grace, &mut *task).await {
+            Ok(output) => output,
+            Err(_) => {
+                self.stop.abort("the grace is over");
+                task.abort();
+                task.await
+            }
+        };
         self.task = None;
         match output {
             Ok(output) => Some(output),
@@ -155,7 +162,8 @@ impl<T: Send + 'static> Drop for Background<T> {
         let Some(task) = self.task.take() else { return };
         self.stop.abort("the handle of the task was dropped");
         task.abort();
-        if let (false, Ok(runtime)) = (task.is_finished(), Handle::try_current()) {
+        // One that has ended may have panicked.
+        if let Ok(runtime) = Handle::try_current() {
             Orphan { name: "background", place: self.place, runtime }.adopt(async move {
                 match task.await {
                     Ok(Ok(_)) => Ok(()),

@@ -203,7 +203,8 @@ impl<T: Send + 'static> Drop for Call<T> {
         self.stop.abort("the caller of the blocking call was dropped");
         // Takes it out of the queue; what runs goes on.
         call.abort();
-        if let (false, Ok(runtime)) = (call.is_finished(), Handle::try_current()) {
+        // One that has ended may have panicked.
+        if let Ok(runtime) = Handle::try_current() {
             Orphan { name: "blocking", place: self.place, runtime }.adopt(async move {
                 match call.await {
                     Ok(Err(panic)) => Err(BoxError::from(panic)),

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::mem;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::first_ok::Won;
 use crate::{BoxError, Panic};
 
 /// A group failed: what failed first, what failed after it, and what became of the other tasks.
@@ -42,7 +44,7 @@ use crate::{BoxError, Panic};
 /// ```
 #[derive(Debug)]
 pub struct GroupError {
-    // Never empty.
+    // Never empty, until they are taken out of it.
     failures: Vec<Failure>,
     finished: usize,
     cancelled: usize,
@@ -68,8 +70,8 @@ impl GroupError {
 
     /// All failures by value in the order in which they came, to take errors and panics out of them.
     #[must_use]
-    pub fn into_failures(self) -> impl ExactSizeIterator<Item = Failure> {
-        self.failures.into_iter()
+    pub fn into_failures(mut self) -> impl ExactSizeIterator<Item = Failure> {
+        mem::take(&mut self.failures).into_iter()
     }
 
     /// How many tasks ended without a failure.
@@ -178,9 +180,9 @@ impl GroupError {
         self.part(&mut pick)
     }
 
-    fn part(self, pick: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
+    fn part(mut self, pick: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
         let (mut picked, mut rest) = (Vec::new(), Vec::new());
-        for failure in self.failures {
+        for failure in mem::take(&mut self.failures) {
             let Failure { name, place, after, restarts, cause } = failure;
             match cause {
                 Cause::Nested(nested) => {
@@ -235,6 +237,18 @@ impl GroupError {
     }
 }
 
+/// A loop and no recursion: groups within groups may be of any depth.
+impl Drop for GroupError {
+    fn drop(&mut self) {
+        let mut failures = mem::take(&mut self.failures);
+        while let Some(failure) = failures.pop() {
+            if let Cause::Nested(mut nested) = failure.cause {
+                failures.append(&mut nested.failures);
+            }
+        }
+    }
+}
+
 impl fmt::Display for GroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first())?;
@@ -251,7 +265,8 @@ impl Error for GroupError {
 
 /// One failure of a group: who, where it was spawned, how long it ran, and why.
 ///
-/// As text it has no cause, except in the alternate form `{:#}`, which has the whole chain of causes.
+/// As text it is one line, with control characters of the name escaped, and has no cause, except in the alternate form
+/// `{:#}`, which has the whole chain of causes.
 ///
 /// # Examples
 ///
@@ -281,6 +296,13 @@ pub struct Failure {
     pub cause: Cause,
 }
 
+impl Failure {
+    /// Whether it is no failure but the end of a race.
+    pub(crate) fn is_won(&self) -> bool {
+        self.source().is_some_and(|error| error.is::<Won>())
+    }
+}
+
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.error()
@@ -291,14 +313,16 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("task ")?;
         if let Some(name) = &self.name {
-            write!(f, "'{name}' ")?;
+            write!(f, "'{}' ", OneLine(name))?;
         }
         let (place, after) = (self.place, self.after);
         match &self.cause {
             Cause::Error(_) | Cause::Nested(_) => write!(f, "({place}) failed after {after:?}")?,
             Cause::Panic(_) => write!(f, "({place}) panicked after {after:?}")?,
             Cause::Deadline => write!(f, "({place}) passed its deadline after {after:?}")?,
-            Cause::Aborted(reason) => write!(f, "({place}) was aborted after {after:?}: {reason}")?,
+            Cause::Aborted(reason) => {
+                write!(f, "({place}) was aborted after {after:?}: {}", OneLine(reason))?;
+            }
         }
         match self.restarts {
             0 => {}
@@ -311,6 +335,19 @@ impl fmt::Display for Failure {
                 write!(f, ": {error}")?;
                 cause = error.source();
             }
+        }
+        Ok(())
+    }
+}
+
+/// A text that may come from anywhere, with its control characters escaped.
+pub(crate) struct OneLine<'t>(pub(crate) &'t str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            let text = part.trim_end_matches(char::is_control);
+            write!(f, "{text}{}", part[text.len()..].escape_default())?;
         }
         Ok(())
     }

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::panic::discard;
 use crate::{BoxError, Cause, group};
 
 /// Runs futures as tasks until one of them succeeds, and gives its value.
@@ -84,16 +86,24 @@ where
         Ok(())
     });
     async move {
-        let failures = run.await.err().into_iter().flat_map(|error| error.into_failures());
-        for failure in failures {
-            if let Cause::Panic(panic) = failure.cause {
-                panic.resume();
-            }
+        let mut failures = run.await.err().into_iter().flat_map(|error| error.into_failures());
+        let panic = failures.find_map(|failure| match failure.cause {
+            Cause::Panic(panic) => Some(panic),
+            _ => None,
+        });
+        let (winner, errors) = {
+            let mut race = lock(&race);
+            (race.winner.take(), mem::take(&mut race.errors))
+        };
+        if let Some(panic) = panic {
+            discard(failures);
+            discard(winner);
+            discard(errors);
+            panic.resume();
         }
-        let mut race = lock(&race);
-        match race.winner.take() {
+        match winner {
             Some(winner) => Ok(winner),
-            None => Err(NoneOk { errors: race.errors.drain(..).flatten().collect() }),
+            None => Err(NoneOk { errors: errors.into_iter().flatten().collect() }),
         }
     }
 }
@@ -109,7 +119,7 @@ fn lock<T, E>(race: &Mutex<Race<T, E>>) -> std::sync::MutexGuard<'_, Race<T, E>>
 
 /// Why the group of a race stops.
 #[derive(Debug)]
-struct Won;
+pub(crate) struct Won;
 
 impl fmt::Display for Won {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

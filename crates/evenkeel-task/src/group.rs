@@ -42,8 +42,8 @@ use crate::{BoxError, GroupError, IntoResult, Stop};
 ///
 /// Dropping the future drops the body and tells every task to abort. It cannot wait: a task in the middle
 /// of a poll on another thread ends at its next await point. A group around this one, in whose task or
-/// body the future was dropped, waits for the tasks and takes their failures; without one they have nobody
-/// to go to. It takes time in proportion to the number of tasks.
+/// body the future was dropped, waits for the tasks and takes their failures, also those that came before;
+/// without one they have nobody to go to. It takes time in proportion to the number of tasks.
 ///
 /// # Panics
 ///

@@ -12,6 +12,7 @@ mod panic;
 mod result;
 mod shield;
 mod stop;
+mod timer;
 mod using;
 
 pub use background::{Background, background};

@@ -128,6 +128,11 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
+/// Drops things one by one, whatever their destructors do: before a panic is resumed, as unwinding survives no other.
+pub(crate) fn discard<T>(things: impl IntoIterator<Item = T>) {
+    things.into_iter().for_each(|thing| drop(Panic::catch(|| drop(thing))));
+}
+
 /// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error
 /// back.
 ///

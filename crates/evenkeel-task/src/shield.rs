@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::error::Overdue;
 use crate::group::ambient::Orphan;
-use crate::{BoxError, IntoResult, Panic};
+use crate::{BoxError, CatchPanic, IntoResult, Panic, catch_panic};
 
 /// A critical section: once it has begun it goes on to its end, also when its caller is dropped.
 ///
@@ -65,7 +65,8 @@ pub fn shield<F>(max: Duration, future: F) -> Shield<F>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    Shield { future: Some(Box::pin(future)), begun: None, max, name: "shield", place: Location::caller() }
+    let future = Some(Box::pin(catch_panic(future)));
+    Shield { future, begun: None, max, name: "shield", place: Location::caller() }
 }
 
 /// The future of [`shield`].
@@ -91,7 +92,7 @@ pub struct Shield<F>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    future: Option<Pin<Box<F>>>,
+    future: Option<Pin<Box<CatchPanic<F>>>>,
     begun: Option<Handle>,
     max: Duration,
     name: &'static str,
@@ -117,11 +118,9 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         self.begun.get_or_insert_with(Handle::current);
         let future = self.future.as_mut().expect("polled after it gave its result");
-        let polled = Panic::catch(|| future.as_mut().poll(cx));
-        if !matches!(polled, Ok(Poll::Pending)) {
-            self.future = None;
-        }
-        polled.unwrap_or_else(|panic| panic.resume())
+        let output = ready!(future.as_mut().poll(cx));
+        self.future = None;
+        Poll::Ready(output.unwrap_or_else(|panic: Panic| panic.resume()))
     }
 }
 
@@ -131,7 +130,7 @@ where
 {
     fn drop(&mut self) {
         if let (Some(future), Some(runtime)) = (self.future.take(), self.begun.take()) {
-            let rest = within(self.max, async move { future.await.into_result() });
+            let rest = within(self.max, async move { future.await?.into_result() });
             Orphan { name: self.name, place: self.place, runtime }.adopt(rest);
         }
     }

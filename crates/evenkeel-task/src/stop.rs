@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use self::signal::{Place, Signal};
+use crate::Panic;
 
 /// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give
 /// up now).
@@ -116,8 +117,10 @@ impl Stop {
     /// ```
     pub fn abort(&self, reason: impl Into<Cow<'static, str>>) {
         self.because(reason);
-        self.0.soft.give();
+        // A waker that panics holds up nobody of the second step.
+        let soft = Panic::catch(|| self.0.soft.give());
         self.0.hard.give();
+        soft.unwrap_or_else(|panic| panic.resume());
     }
 
     /// A drain that wakes at most 1024 waiters before it lets others run.
@@ -212,9 +215,22 @@ impl Stop {
     /// `None` before the signal, and after a signal that came from a bare `CancellationToken`.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        match self.0.reason.get() {
-            Some(reason) => Some(reason),
-            None => self.0.parent.as_ref()?.reason(),
+        // Not a recursion, nor is the destructor: there may be any number of parents.
+        let mut stop = self;
+        loop {
+            match stop.0.reason.get() {
+                Some(reason) => return Some(reason),
+                None => stop = stop.0.parent.as_ref()?,
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(Stop(stop)) = parent {
+            parent = Arc::into_inner(stop).and_then(|mut inner| inner.parent.take());
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::group::ambient::Orphan;
+use crate::panic::discard;
 use crate::shield::within;
 use crate::{BoxError, Cause, IntoResult, catch_panic, shield};
 
@@ -95,7 +96,10 @@ where
         let output = catch_panic(async move { body(lent).await }).await;
         let released = exit.leave().await.map_err(Cause::of);
         match (output, released) {
-            (Err(panic), _) => panic.resume(),
+            (Err(panic), released) => {
+                discard(released.err());
+                panic.resume()
+            }
             (Ok(Ok(value)), Ok(())) => Ok(value),
             (Ok(Ok(_)), Err(cause)) => Err(UsingError::new(Step::Release, cause)),
             (Ok(Err(error)), released) => {

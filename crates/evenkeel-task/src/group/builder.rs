@@ -14,6 +14,8 @@ use super::members::Members;
 use super::presence::Presence;
 use super::roll::Page;
 use super::{Group, State, ambient, doom::Doom};
+use crate::panic::discard;
+use crate::timer::poll_timer;
 use crate::{BoxError, Cause, GroupError, Stop, catch_panic};
 
 /// A group with other rules than those of [`group`](super::group): see [`Group::builder`].
@@ -237,7 +239,10 @@ impl GroupBuilder {
             }
             owner.ended = true;
             match panic {
-                Some(panic) => panic.resume(),
+                Some(panic) => {
+                    discard(members.failures());
+                    panic.resume()
+                }
                 None => members.verdict(value),
             }
         }
@@ -258,7 +263,7 @@ async fn soften(members: &Members, grace: Duration) {
     let mut over = pin!(sleep(grace));
     let mut aborting = pin!(members.stop.aborting());
     poll_fn(|cx| {
-        if aborting.as_mut().poll(cx).is_ready() || over.as_mut().poll(cx).is_ready() {
+        if aborting.as_mut().poll(cx).is_ready() || poll_timer(over.as_mut(), cx).is_ready() {
             return Poll::Ready(());
         }
         members.poll_empty(cx)

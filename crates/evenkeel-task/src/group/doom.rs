@@ -4,9 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use crate::timer::{poll_timer, sleep_until};
 use crate::{Cause, Stop};
 
 pin_project! {
@@ -40,7 +41,7 @@ impl Doom {
             return Poll::Ready(Cause::Aborted(reason.into()));
         }
         match this.deadline.as_pin_mut() {
-            Some(deadline) => deadline.poll(cx).map(|()| Cause::Deadline),
+            Some(deadline) => poll_timer(deadline, cx).map(|()| Cause::Deadline),
             None => Poll::Pending,
         }
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::error::OneLine;
+
 /// A task that is alive in a group, see [`Group::live`](crate::Group::live).
 ///
 /// # Examples
@@ -89,7 +91,7 @@ impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("task ")?;
         if let Some(name) = &self.name {
-            write!(f, "'{name}' ")?;
+            write!(f, "'{}' ", OneLine(name))?;
         }
         let doing = match self.state {
             State::Waiting => "waits for its turn",

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -147,10 +148,19 @@ impl Members {
 
     /// Takes a failure down, of a task of this group or of one that it is the heir of.
     fn note(&self, failure: Failure) {
+        let mut passed_on = self.take_down(failure);
+        while let Some((heir, failure)) = passed_on {
+            passed_on = heir.take_down(failure);
+        }
+    }
+
+    /// Takes a failure down, unless there is an heir to whom it goes.
+    fn take_down(&self, failure: Failure) -> Option<(Arc<Presence>, Failure)> {
         let mut books = self.books();
         if let Some((heir, _)) = books.heir.clone() {
             drop(books);
-            return heir.note(failure);
+            // Nobody asks for the winner of a race whose future is gone.
+            return (!failure.is_won()).then_some((heir, failure));
         }
         if !self.collects {
             self.close();
@@ -162,10 +172,11 @@ impl Members {
         if let Some(waker) = waker {
             waker.wake();
         }
+        None
     }
 
-    /// The last one has left.
-    pub(super) fn emptied(&self) {
+    /// The last one has left: gives the group that waits for that.
+    pub(super) fn emptied(&self) -> Option<(Arc<Presence>, Key)> {
         let mut books = self.books();
         books.empty = true;
         let (waker, heir) = (books.waker.take(), books.heir.take());
@@ -173,26 +184,45 @@ impl Members {
         if let Some(waker) = waker {
             waker.wake();
         }
-        if let Some((heir, key)) = heir {
-            heir.leave(key, Ended::Finished);
-        }
+        heir
+    }
+
+    /// Waits no more for a group that it is the heir of. That is no task, so nobody is told of its end.
+    pub(super) fn release(&self, key: Key) {
+        drop(self.roll.remove(key, &Ended::Finished));
     }
 
     /// The future of the group goes away before its tasks have ended: tells them to abort, and lets an outer
-    /// group wait for them.
+    /// group wait for them and take what they have failed with.
     pub(super) fn abandon(&self) {
-        let heir = ambient::current().map(|outer| {
-            let key = outer.enter(Member::new(Label::new("group", self.place)).in_state(State::Leaving));
-            (outer, key)
-        });
         self.halt();
-        self.books().heir = heir;
+        // A task of its own that drops it is no outer group.
+        if let Some(outer) = ambient::current().filter(|outer| !ptr::eq(&*outer.0, self)) {
+            self.bequeath(outer);
+        }
         self.unwatch();
         let mut page = Some(Page::default());
         while let Some(next) = page {
             page = self.abort(next, |_| true);
         }
         self.stop.abort("the future of the group was dropped");
+    }
+
+    fn bequeath(&self, heir: Arc<Presence>) {
+        let key = heir.enter(Member::new(Label::new("group", self.place)).in_state(State::Leaving));
+        let mut books = self.books();
+        let (failures, empty) = (mem::take(&mut books.failures), books.empty);
+        // The last one has left before, or will release itself.
+        if !empty {
+            books.heir = Some((Arc::clone(&heir), key));
+        }
+        drop(books);
+        // What its body failed with, and what stopped the group itself, was for its caller.
+        let of_tasks = |failure: &Failure| failure.place != self.place && !failure.is_won();
+        failures.into_iter().filter(of_tasks).for_each(|failure| heir.note(failure));
+        if empty {
+            heir.release(key);
+        }
     }
 
     /// Adds a failure of the body or of the group itself.
@@ -225,15 +255,15 @@ impl Members {
     }
 
     fn poll_failed(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut books = self.books();
-        if books.failures.is_empty() || self.collects { books.wait(cx) } else { Poll::Ready(()) }
+        let books = self.books();
+        if books.failures.is_empty() || self.collects { Books::wait(books, cx) } else { Poll::Ready(()) }
     }
 
     /// Ready when nobody is in the group.
     pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut books = self.books();
+        let books = self.books();
         if !books.empty {
-            return books.wait(cx);
+            return Books::wait(books, cx);
         }
         drop(books);
         self.unwatch();
@@ -256,6 +286,11 @@ impl Members {
         self.books().failures.first().map_or_else(|| "the body panicked".to_owned(), ToString::to_string)
     }
 
+    /// Takes what failed.
+    pub(super) fn failures(&self) -> Vec<Failure> {
+        mem::take(&mut self.books().failures)
+    }
+
     /// What the group gives in the end: the value of its body if nothing failed.
     pub(super) fn verdict<R>(&self, value: Option<R>) -> Result<R, GroupError> {
         let mut books = self.books();
@@ -270,11 +305,12 @@ impl Members {
 }
 
 impl Books {
-    fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match &mut self.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
+    fn wait(mut this: MutexGuard<'_, Self>, cx: &Context<'_>) -> Poll<()> {
+        let same = this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        let old = if same { None } else { this.waker.replace(cx.waker().clone()) };
+        drop(this);
+        // Not under the lock: it may be the last one of a runtime with tasks of this group.
+        drop(old);
         Poll::Pending
     }
 }

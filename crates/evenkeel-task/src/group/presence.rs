@@ -20,6 +20,11 @@ impl Deref for Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.0.emptied();
+        // A loop and no recursion: groups within groups may be of any depth.
+        let mut heir = self.emptied();
+        while let Some((outer, key)) = heir {
+            outer.release(key);
+            heir = Arc::into_inner(outer).and_then(|outer| outer.emptied());
+        }
     }
 }

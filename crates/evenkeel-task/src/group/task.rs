@@ -56,8 +56,10 @@ impl<'g> Task<'g> {
         F: Future<Output: IntoResult> + Send + 'static,
     {
         let members = &self.group.members;
-        if self.try_spawn(future).is_err() {
+        if let Err(refused) = self.try_spawn(future) {
+            // First, as its destructor may panic.
             members.refused();
+            drop(refused);
         }
     }
 

@@ -104,3 +104,36 @@ fn stopping_leaves_nothing_wherever_it_is_cut() {
     );
     assert_eq!(cuts.points(), 2);
 }
+
+#[test]
+fn a_panic_before_the_handle_was_dropped_is_the_groups() {
+    World::run(async |_| {
+        let run = group(async |_g| {
+            let task = background(async |_stop| -> u8 { throw("bug") });
+            sleep(ms(1)).await;
+            assert!(task.is_finished());
+            drop(task);
+            Ok(())
+        });
+        assert_eq!(failures(&assert_took!(run, ms(1)).unwrap_err()), ["background: panicked: bug"]);
+    });
+}
+
+#[test]
+fn stopping_what_gave_its_output_gives_nothing() {
+    World::run(async |_| {
+        let mut task = background(async |_stop| 7);
+        assert_eq!((&mut task).await.unwrap(), 7);
+        assert!(task.stop(ms(5)).await.is_none());
+    });
+}
+
+#[test]
+fn stopping_what_went_away_with_its_runtime_gives_nothing() {
+    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let inside = gone.enter();
+    let task = background(async |_stop| pending::<()>().await);
+    drop(inside);
+    drop(gone);
+    World::run(async |_| assert!(task.stop(ms(5)).await.is_none()));
+}

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use evenkeel_task::{Blocking, BoxError, State, blocking, catch_panic, group};
 use tokio::task::yield_now;
 
-use crate::{failures, throw};
+use crate::{failures, poll, throw};
 
 /// A call that says that it runs, and ends when it is told to.
 fn held() -> (impl FnOnce() + Send + 'static, Receiver<()>, Sender<()>) {
@@ -82,6 +82,20 @@ async fn a_panic_after_the_caller_is_gone_is_the_groups() {
         Err::<(), BoxError>("enough".into())
     });
     assert_eq!(failures(&run.await.unwrap_err()), ["body: enough", "blocking: panicked: late"]);
+}
+
+#[test]
+fn a_panic_before_the_caller_is_gone_is_the_groups() {
+    let one_thread = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let run = group(async |_g| {
+        let mut call = Box::pin(blocking(|_stop| throw("early")));
+        assert!(poll(&mut call).is_pending());
+        // Its turn comes when the other one has ended.
+        blocking(|_stop| ()).await;
+        drop(call);
+        Ok(())
+    });
+    assert_eq!(failures(&one_thread.block_on(run).unwrap_err()), ["blocking: panicked: early"]);
 }
 
 #[tokio::test]

@@ -322,3 +322,42 @@ fn a_group_with_all_rules_is_dropped_anywhere() {
     );
     assert_eq!(cuts.points(), 4, "the body, the join, the grace, the abort");
 }
+
+#[test]
+fn a_deadline_may_be_at_the_ends_of_time() {
+    let mut last = Instant::now();
+    let steps = (0..64).rev().map(|power| Duration::from_secs(1 << power));
+    for step in steps.chain((0..30).rev().map(|power| Duration::from_nanos(1 << power))) {
+        last = last.checked_add(step).unwrap_or(last);
+    }
+    World::run(async |_| {
+        let run = Group::builder().deadline(last).grace(Duration::MAX).run(async |g| {
+            g.spawn(sleep(ms(5)));
+            Ok(7)
+        });
+        assert_eq!(assert_took!(run, ms(5)).unwrap(), 7);
+    });
+}
+
+#[test]
+fn a_deadline_holds_beside_what_is_never_short_of_work() {
+    World::run(async |_| {
+        tokio::spawn(async {
+            for _ in 0..50 {
+                tokio::time::advance(ms(1)).await;
+            }
+        });
+        let busy = async {
+            for _ in 0..100_000 {
+                tokio::task::consume_budget().await;
+            }
+        };
+        let late = Instant::now() + ms(5);
+        let run = Group::builder().deadline(late).run(async |_g| pending::<Result<(), BoxError>>().await);
+        tokio::select! {
+            biased;
+            () = busy => panic!("the deadline was not seen"),
+            output = run => assert_eq!(failures(&output.unwrap_err()), ["group: deadline"]),
+        }
+    });
+}

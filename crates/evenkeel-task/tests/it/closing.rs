@@ -1,15 +1,16 @@
 //! A group that has stopped takes nothing in, and says so.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake};
 
 use evenkeel_task::{BoxError, Group, Panic, Restart, State, group};
 use evenkeel_testkit::World;
+use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
-use crate::{Alive, alive, err, failures, ms, throw};
+use crate::{Alive, alive, err, failures, ms, poll, throw};
 
 async fn ended() -> Group {
     group(async |g| Ok(g)).await.unwrap()
@@ -215,4 +216,51 @@ fn live_lists_the_oldest_first() {
         });
         assert_eq!(run.await.unwrap_err().cancelled(), 5);
     });
+}
+
+#[test]
+fn what_is_refused_is_counted_also_if_it_panics_when_dropped() {
+    World::run(async |_| {
+        let run = Group::builder().grace(ms(5)).run(async |g| {
+            let again = g.clone();
+            g.spawn(async move {
+                again.stop().draining().await;
+                let unused = Unused;
+                let panic = Panic::catch(|| again.spawn(async move { std::mem::forget(unused) }));
+                assert!(panic.is_err());
+            });
+            sleep(ms(1)).await;
+            err("enough")
+        });
+        let error = run.await.unwrap_err();
+        assert_eq!((failures(&error), error.cancelled()), (vec!["body: enough".to_owned()], 1));
+    });
+}
+
+/// Holds a runtime, as the waker of an executor may, and is dropped with it.
+struct Executor(#[expect(dead_code, reason = "its destructor counts")] Mutex<Option<Runtime>>);
+
+impl Wake for Executor {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_may_be_the_last_to_hold_the_runtime_of_the_tasks() {
+    let (done, ended) = channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let handle = runtime.handle().clone();
+        let executor = Arc::new(Executor(Mutex::new(Some(runtime)))).into();
+        let mut run = Box::pin(group(async move |g| {
+            let _inside = handle.enter();
+            g.spawn(pending::<()>());
+            err("enough")
+        }));
+        assert!(run.as_mut().poll(&mut Context::from_waker(&executor)).is_pending());
+        drop(executor);
+        // Gives the group another waker, and so drops that one.
+        assert!(poll(&mut run).is_pending());
+        done.send(poll(&mut run).is_ready()).unwrap();
+    });
+    assert!(ended.recv_timeout(std::time::Duration::from_secs(10)).expect("no deadlock"));
 }

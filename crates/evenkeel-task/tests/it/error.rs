@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::pending;
 use std::num::ParseIntError;
+use std::pin::Pin;
 
 use evenkeel_task::{BoxError, GroupError, group};
 use evenkeel_testkit::World;
@@ -115,5 +116,52 @@ fn the_first_cause_is_the_source_and_can_be_had_by_value() {
             panic!()
         };
         assert_eq!(first.downcast::<Outer>().unwrap().0, outer().0);
+    });
+}
+
+#[test]
+fn an_error_may_be_nested_to_any_depth() {
+    fn fail(depth: u32) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>> {
+        Box::pin(async move {
+            if depth == 0 {
+                return err("the innermost");
+            }
+            let run = group(async move |g| {
+                g.spawn(fail(depth - 1));
+                Ok(())
+            });
+            Ok(run.await?)
+        })
+    }
+    World::run(async |_| {
+        let error = fail(2000).await.unwrap_err();
+        assert!(error.to_string().contains("failed after 0ns"));
+        let small = std::thread::Builder::new().stack_size(64 << 10);
+        small.spawn(move || drop(error)).unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn odd_names_stay_on_one_line() {
+    World::run(async |_| {
+        let name = r"task 'zwölf '12'\n\r\u{1b}[31m\u{0}' (";
+        let run = group(async |g| {
+            g.task("zwölf '12'\n\r\u{1b}[31m\0").spawn(async {
+                sleep(ms(5)).await;
+                err("no")
+            });
+            sleep(ms(1)).await;
+            let text = g.live()[0].to_string();
+            assert!(text.starts_with(name), "{text}");
+            Ok(())
+        });
+        let text = run.await.unwrap_err().to_string();
+        assert!(text.starts_with(name), "{text}");
+        let aborted = group(async |g| {
+            g.stop().abort("two\nlines");
+            Ok(())
+        });
+        let aborted = aborted.await.unwrap_err();
+        assert!(aborted.to_string().ends_with(r": two\nlines"), "{aborted}");
     });
 }

@@ -1,15 +1,16 @@
 //! What is left over when a caller is dropped belongs to the group around it.
 
 use std::future::pending;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenkeel_task::{BoxError, Cause, State, catch_panic, group, shield};
+use evenkeel_task::{BoxError, Cause, Group, State, catch_panic, group, shield};
 use evenkeel_testkit::{World, assert_took, cancel};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::{Alive, alive, err, failures, ms, throw};
+use crate::{Alive, alive, err, failures, ms, poll, throw};
 
 type Steps = Arc<AtomicU32>;
 
@@ -149,24 +150,22 @@ fn an_outer_group_waits_for_the_tasks_of_a_group_that_was_dropped() {
     });
 }
 
+fn nest(depth: u32, steps: Steps) -> std::pin::Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>> {
+    Box::pin(async move {
+        let run = group(async move |g| {
+            if depth == 0 {
+                g.spawn(shield(ms(100), section(steps)));
+            } else {
+                g.spawn(nest(depth - 1, steps));
+            }
+            pending::<Result<(), BoxError>>().await
+        });
+        Ok(run.await?)
+    })
+}
+
 #[test]
 fn groups_in_groups_in_groups_are_waited_for() {
-    fn nest(
-        depth: u32,
-        steps: Steps,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>> {
-        Box::pin(async move {
-            let run = group(async move |g| {
-                if depth == 0 {
-                    g.spawn(shield(ms(100), section(steps)));
-                } else {
-                    g.spawn(nest(depth - 1, steps));
-                }
-                pending::<Result<(), BoxError>>().await
-            });
-            Ok(run.await?)
-        })
-    }
     World::run(async |_| {
         for depth in 0..4 {
             let steps = Steps::default();
@@ -212,4 +211,99 @@ fn a_shield_is_dropped_at_no_point_of_its_section() {
         async |steps: Steps| assert!(matches!(steps.load(Ordering::Relaxed), 0 | 3)),
     );
     assert_eq!(cuts.points(), 3);
+}
+
+#[test]
+fn a_group_that_was_dropped_when_its_last_task_had_ended_holds_nobody_up() {
+    World::run(async |_| {
+        let mut kept = None;
+        let run = group(async |outer| {
+            let mut inner = Box::pin(group(async |g| {
+                kept = Some(g.clone());
+                g.spawn(async {});
+                Ok(())
+            }));
+            assert!(poll(&mut inner).is_pending());
+            sleep(ms(1)).await;
+            drop(inner);
+            assert_eq!(outer.live().len(), 0);
+            Ok(())
+        });
+        assert_took!(timeout(ms(100), run), ms(1)).expect("it waits for nobody").unwrap();
+        assert!(kept.is_some());
+    });
+}
+
+#[test]
+fn what_failed_before_a_group_was_dropped_is_the_outer_groups() {
+    World::run(async |_| {
+        let run = group(async |_outer| {
+            let inner = group(async |g| {
+                g.task("bug").spawn(async { throw("bug") });
+                g.spawn(shield(ms(100), sleep(ms(20))));
+                sleep(ms(1)).await;
+                Ok(())
+            });
+            assert!(timeout(ms(10), inner).await.is_err(), "it waits for the shield");
+            sleep(ms(100)).await;
+            Ok(())
+        });
+        assert_eq!(failures(&assert_took!(run, ms(20)).unwrap_err()), ["bug: panicked: bug"]);
+    });
+}
+
+#[test]
+fn why_a_dropped_group_stopped_by_itself_is_nobodys_failure() {
+    World::run(async |_| {
+        let run = group(async |_outer| {
+            for wrong in [true, false] {
+                let inner = Group::builder().deadline(Instant::now() + ms(5)).run(async move |g| {
+                    g.spawn(shield(ms(100), sleep(ms(20))));
+                    sleep(ms(1)).await;
+                    if wrong { err("body") } else { pending().await }
+                });
+                assert!(timeout(ms(10), inner).await.is_err());
+            }
+            Ok(())
+        });
+        run.await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_may_drop_the_group_that_it_belongs_to() {
+    type Slot = Arc<Mutex<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>>;
+    World::run(async |_| {
+        let (slot, left) = (Slot::default(), Alive::default());
+        let (mine, held) = (slot.clone(), left.clone());
+        let mut run: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let run = group(async move |g| {
+                g.spawn(async move {
+                    let own = mine.lock().unwrap().take();
+                    drop(own);
+                    throw("after all")
+                });
+                pending::<Result<(), BoxError>>().await.inspect(|()| drop(held))
+            });
+            let _ = run.await;
+        });
+        assert!(poll(&mut run).is_pending());
+        *slot.lock().unwrap() = Some(run);
+        sleep(ms(1)).await;
+        assert!(slot.lock().unwrap().is_none());
+        assert_eq!((alive(&left), Arc::strong_count(&slot)), (0, 1));
+    });
+}
+
+#[test]
+fn groups_may_be_left_at_any_depth() {
+    World::run(async |_| {
+        let steps = Steps::default();
+        let run = group(async |_g| {
+            let _ = timeout(ms(5), nest(5000, steps.clone())).await;
+            Ok(())
+        });
+        assert_took!(run, ms(30)).unwrap();
+        assert_eq!(steps.load(Ordering::Relaxed), 3);
+    });
 }

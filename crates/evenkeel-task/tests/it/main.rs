@@ -25,7 +25,9 @@ mod timeline;
 mod using;
 
 use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use evenkeel_task::{BoxError, Cause, Failure, GroupError};
@@ -64,4 +66,9 @@ fn failures(error: &GroupError) -> Vec<String> {
 
 fn err(message: &str) -> Result<(), BoxError> {
     Err(message.into())
+}
+
+/// Polls it once, for nobody.
+fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -4,7 +4,7 @@ use std::future::{pending, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use evenkeel_task::{BoxError, Cause, Panic, catch_panic, group};
+use evenkeel_task::{BoxError, Cause, Group, Panic, catch_panic, first_ok, group, shield, using};
 use evenkeel_testkit::World;
 use tokio::time::sleep;
 
@@ -211,5 +211,73 @@ fn panics_and_errors_are_different_causes() {
         };
         assert!(matches!(run(|| err("e")).await, Cause::Error(_)));
         assert!(matches!(run(|| throw("p")).await, Cause::Panic(_)));
+    });
+}
+
+/// Panics whenever it is dropped: as it unwinds that would end the process.
+#[derive(Debug)]
+struct Brutal;
+
+impl Drop for Brutal {
+    fn drop(&mut self) {
+        throw("brutal")
+    }
+}
+
+impl std::fmt::Display for Brutal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("brutal")
+    }
+}
+
+impl std::error::Error for Brutal {}
+
+#[test]
+fn a_panic_of_the_body_survives_errors_that_panic_when_dropped() {
+    World::run(async |_| {
+        let run = Group::builder().collect_all().run(async |g| -> Result<(), BoxError> {
+            g.spawn(async { Err::<(), _>(Brutal) });
+            g.spawn(async { Err::<(), _>(Brutal) });
+            sleep(ms(1)).await;
+            throw("body")
+        });
+        assert_eq!(catch_panic(run).await.unwrap_err().message(), Some("body"));
+        let run = using(
+            ready(Ok::<_, BoxError>(7)),
+            async |_| Err::<(), _>(Brutal),
+            async |_| throw("body of using"),
+        );
+        let panic = catch_panic(async { drop::<Result<(), _>>(run.await) }).await.unwrap_err();
+        assert_eq!(panic.message(), Some("body of using"));
+    });
+}
+
+#[test]
+fn a_panic_of_an_entrant_survives_results_that_panic_when_dropped() {
+    World::run(async |_| {
+        let race = (0..4).map(|n| async move {
+            match n {
+                0 | 1 => Err(Brutal),
+                2 => Ok(Brutal),
+                _ => throw("entrant"),
+            }
+        });
+        let panic = catch_panic(async { std::mem::forget(first_ok(race).await) }).await.unwrap_err();
+        assert_eq!(panic.message(), Some("entrant"));
+    });
+}
+
+#[test]
+fn of_the_panics_of_a_section_the_first_one_is_told() {
+    struct Section(#[expect(dead_code, reason = "its destructor counts")] Sore);
+    impl Future for Section {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            throw("section")
+        }
+    }
+    World::run(async |_| {
+        let panic = catch_panic(shield(ms(1), Section(Sore("destructor")))).await.unwrap_err();
+        assert_eq!(panic.message(), Some("section"));
     });
 }

@@ -10,7 +10,7 @@ use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{failures, ms};
+use crate::{failures, ms, poll, throw};
 
 fn seen(stop: &Stop) -> (bool, bool, Option<&str>) {
     (stop.is_draining(), stop.is_aborting(), stop.reason())
@@ -179,4 +179,35 @@ fn a_group_gives_its_own_signal_only_when_it_fails() {
         assert!(stop.is_aborting());
         assert!(stop.reason().unwrap().starts_with("task 'bad' ("), "{stop:?}");
     });
+}
+
+#[test]
+fn a_chain_of_signals_may_be_of_any_length() {
+    let root = Stop::new();
+    let mut last = root.clone();
+    for _ in 0..100_000 {
+        last = last.child();
+    }
+    assert_eq!(seen(&last), (false, false, None));
+    root.abort("root");
+    assert_eq!(seen(&last), (true, true, Some("root")));
+    drop((root, last));
+}
+
+#[test]
+fn a_waker_that_panics_does_not_keep_an_abort_from_being_given() {
+    struct Sore;
+    impl Wake for Sore {
+        fn wake(self: Arc<Self>) {
+            throw("sore")
+        }
+    }
+    let stop = Stop::new();
+    let (child, mut draining, mut aborting) =
+        (stop.child(), Box::pin(stop.draining()), Box::pin(stop.aborting()));
+    assert!(draining.as_mut().poll(&mut Context::from_waker(&Arc::new(Sore).into())).is_pending());
+    let panic = evenkeel_task::Panic::catch(|| stop.abort("enough")).unwrap_err();
+    assert_eq!(panic.message(), Some("sore"));
+    assert_eq!((seen(&stop), child.is_aborting()), ((true, true, Some("enough")), true));
+    assert!(poll(&mut aborting).is_ready());
 }

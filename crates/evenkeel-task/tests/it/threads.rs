@@ -3,13 +3,14 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
-use evenkeel_task::{Group, catch_panic, group};
+use evenkeel_task::{Group, catch_panic, first_ok, group};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::yield_now;
 
-use crate::{Alive, alive, err, throw};
+use crate::{Alive, alive, err, poll, throw};
 
 fn threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap()
@@ -157,4 +158,25 @@ fn a_runtime_that_shuts_down_takes_the_group_with_it() {
     }
     drop(runtime);
     assert_eq!(alive(&left), 0);
+}
+
+#[test]
+fn a_race_that_is_won_after_it_was_dropped_is_no_failure() {
+    let (begin, begun) = channel();
+    let (end, ending) = channel::<()>();
+    let run = group(async move |g| {
+        let mut race = Box::pin(first_ok([async move {
+            begin.send(()).unwrap();
+            let _: Result<(), _> = ending.recv();
+            Ok::<_, u8>(7)
+        }]));
+        assert!(poll(&mut race).is_pending());
+        begun.recv().unwrap();
+        drop(race);
+        assert_eq!(g.live().len(), 1);
+        end.send(()).unwrap();
+        Ok(())
+    });
+    // Not on a worker, as it blocks.
+    threads().block_on(run).unwrap();
 }
