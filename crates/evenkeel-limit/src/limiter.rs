@@ -484,10 +484,6 @@ impl RateLimiter {
         limiter
     }
 
-    pub(crate) fn is_sliding(&self) -> bool {
-        self.terms.sliding
-    }
-
     /// How long one who asks for so many now waits.
     pub(crate) fn wait(&self, permits: u32) -> std::time::Duration {
         self.turnstile().wait(permits)

@@ -111,7 +111,7 @@ impl Meter {
         either!(self, meter => meter.refund(permits));
     }
 
-    /// What [`take_back`](Self::take_back) is to know of what was just spent.
+    /// What is to be known of a grant, right after it, when it comes back.
     pub(crate) fn mark(&self) -> Tokens {
         either!(self, meter => meter.mark())
     }
@@ -119,6 +119,14 @@ impl Meter {
     /// Puts back what was spent for nobody: no more than there would be if it had not been spent.
     pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
         either!(self, meter => meter.take_back(permits, mark));
+    }
+
+    /// Puts back what was spent and not used, up to the brim, if it still counts.
+    pub(crate) fn give_back(&mut self, permits: u32, mark: Tokens) {
+        match self {
+            Self::Bucket(bucket) => bucket.refund(permits),
+            Self::Window(window) => window.take_back(permits, mark),
+        }
     }
 
     pub(crate) fn pause(&mut self, pause: Duration) {

@@ -5,12 +5,11 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::{acquire::Turn, denied::Denied, limiter::RateLimiter, turnstile::Request};
+use crate::{acquire::Turn, clock::Tokens, denied::Denied, limiter::RateLimiter, turnstile::Request};
 
 /// The future of [`RateLimiter::reserve`]: permits that can be given back.
 ///
@@ -98,7 +97,7 @@ pub struct Reservation<'a>(Spent<'a>);
 
 impl<'a> Reservation<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(Spent { limiter, permits, at: limiter.is_sliding().then(Instant::now) })
+        Self(Spent { limiter, permits, mark: limiter.turnstile().mark() })
     }
 
     /// How many were taken.
@@ -143,8 +142,8 @@ impl Drop for Reservation<'_> {
 pub(crate) struct Spent<'a> {
     limiter: &'a RateLimiter,
     pub(crate) permits: u32,
-    /// When, if it is a window that counts them for some time.
-    at: Option<Instant>,
+    /// Where its meter was then; none if there was no limit.
+    mark: Option<Tokens>,
 }
 
 impl Spent<'_> {
@@ -152,11 +151,10 @@ impl Spent<'_> {
         self.give_back(self.permits);
     }
 
-    /// Gives some back, if they still count: else others would be forgotten in their place.
+    /// Gives some back, if they were taken and still count.
     fn give_back(self, permits: u32) {
-        let window = || self.limiter.snapshot().rate.map(|rate| Duration::from_nanos(rate.nanos()));
-        if self.at.is_none_or(|at| window().is_none_or(|window| at.elapsed() < window)) {
-            self.limiter.refund(permits);
+        if let Some(mark) = self.mark {
+            self.limiter.turnstile().give_back(permits, mark);
         }
     }
 }

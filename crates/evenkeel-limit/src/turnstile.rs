@@ -208,6 +208,20 @@ impl Turnstile {
         });
     }
 
+    /// Where the meter is, right after a grant; none if there is no limit.
+    pub(crate) fn mark(self: &Arc<Self>) -> Option<Tokens> {
+        self.with(|state, _| state.meter.as_ref().map(Meter::mark))
+    }
+
+    /// The same as a refund of permits that were granted at this mark.
+    pub(crate) fn give_back(self: &Arc<Self>, permits: u32, mark: Tokens) {
+        self.with(|state, _| {
+            if let Some(meter) = &mut state.meter {
+                meter.give_back(permits, mark);
+            }
+        });
+    }
+
     /// Takes permits that have been used already.
     pub(crate) fn charge(self: &Arc<Self>, permits: u32) {
         self.change(|state| {

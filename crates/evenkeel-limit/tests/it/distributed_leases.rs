@@ -1,17 +1,13 @@
 //! How many calls there are, who gets what is taken, and what becomes of what is left.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
 use evenkeel_limit::{
     Rate, RateLimiter,
     distributed::{Distributed, MemoryStore},
 };
-use evenkeel_testkit::{World, assert_took, cancel};
+use evenkeel_testkit::{World, assert_took};
 use futures::future::join_all;
-use proptest::prelude::*;
 use tokio::{
     task::yield_now,
     time::{Instant, sleep, timeout},
@@ -276,166 +272,4 @@ fn a_large_request_is_not_starved() {
         let large = timeout(60 * SECOND, large.acquire_many(100));
         tokio::select! { got = large => got.unwrap().unwrap(), () = small => {} }
     });
-}
-
-/// Nothing is lost: what is there and what was granted are the burst, wherever it is cut.
-#[test]
-fn cuts_lose_nothing() {
-    let setup = async || {
-        let store = Faulty::new();
-        store.always(Some(Fault::Slow(ms(5))));
-        let quota = process(&store, Rate::every(DAY)).burst(10).lease(2);
-        let shared = Arc::new((quota, Arc::clone(&store)));
-        let other = Arc::clone(&shared);
-        // Another waits, too.
-        tokio::spawn(async move { other.0.acquire().await });
-        yield_now().await;
-        shared
-    };
-    let all_there = async |shared: Arc<(Distributed, Arc<Faulty>)>| {
-        let (quota, store) = &*shared;
-        sleep(2 * SECOND).await;
-        let snapshot = quota.snapshot();
-        assert_eq!((snapshot.waiting, snapshot.leased), (0, 0));
-        store.always(None);
-        // A permit is 1 day; less than a tenth of one was earned meanwhile.
-        assert_eq!(there(store, Rate::every(DAY), 10).await, 9 - (snapshot.granted as u32 - 1) * 3);
-    };
-    let many = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.acquire_many(3).await.unwrap();
-    assert_eq!(cancel::every_point(setup, many, all_there).points(), 1);
-    let tries = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.try_acquire_many(3).await.unwrap();
-    assert_eq!(cancel::every_point(setup, tries, all_there).points(), 1);
-}
-
-/// It is closed wherever that is cut, and nothing is kept.
-#[test]
-fn close_is_done_when_it_is_begun() {
-    let setup = async || {
-        let store = Faulty::new();
-        let quota = process(&store, Rate::every(DAY)).burst(10).lease(5);
-        quota.acquire().await.unwrap();
-        store.always(Some(Fault::Slow(ms(5))));
-        Arc::new((quota, store))
-    };
-    let close = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.close().await;
-    let cuts = cancel::every_point(setup, close, async |shared| {
-        sleep(SECOND).await;
-        let (quota, store) = &*shared;
-        assert_eq!(quota.snapshot().leased, 0);
-        store.always(None);
-        assert_eq!(there(store, Rate::every(DAY), 10).await, 9);
-    });
-    assert_eq!(cuts.points(), 1);
-}
-
-/// Waiting for permits, at a store that hangs, and for a share.
-#[test]
-fn cuts_leave_the_way_free() {
-    use evenkeel_limit::distributed::OnFailure;
-    for fault in [None, Some(Fault::Hang)] {
-        let setup = move || async move {
-            let store = Faulty::new();
-            let quota = process(&store, Rate::per_second(10)).burst(1).on_failure(OnFailure::LocalShare(2));
-            quota.acquire().await.unwrap();
-            store.always(fault);
-            Arc::new((quota, store))
-        };
-        let acquire = async |shared: Arc<(Distributed, Arc<Faulty>)>| shared.0.acquire().await.unwrap();
-        let cuts = cancel::every_point(setup, acquire, async |shared| {
-            shared.1.always(None);
-            sleep(2 * SECOND).await;
-            assert_eq!(shared.0.snapshot().waiting, 0);
-            // It may end the outage.
-            shared.0.acquire().await.unwrap();
-            sleep(2 * SECOND).await;
-            assert_took!(shared.0.acquire(), ms(0)).unwrap();
-            assert_took!(shared.0.acquire(), ms(100)).unwrap();
-        });
-        assert_eq!(cuts.points(), 1);
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Sleep(u64),
-    Acquire(usize, u32),
-    Try(usize, u32),
-    /// Waits so long, and leaves.
-    Leave(usize, u32, u64),
-    Refund(usize),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let (process, permits) = (0..3_usize, 1..6_u32);
-    prop_oneof![
-        2 => (1..80_u64).prop_map(Step::Sleep),
-        4 => (process.clone(), permits.clone()).prop_map(|(who, n)| Step::Acquire(who, n)),
-        3 => (process.clone(), permits.clone()).prop_map(|(who, n)| Step::Try(who, n)),
-        2 => (process.clone(), permits, 0..60_u64).prop_map(|(who, n, time)| Step::Leave(who, n, time)),
-        1 => process.prop_map(Step::Refund),
-    ]
-}
-
-/// In no stretch of time is more used than the burst, what the rate gives, and what was in hand before: a lease or what
-/// somebody collected.
-async fn windows(lease: u32, latency: Option<u64>, steps: Vec<Step>) {
-    let store = Faulty::new();
-    store.always(latency.map(|time| Fault::Slow(ms(time))));
-    let quota = || process(&store, Rate::per_second(100)).burst(8).lease(lease);
-    let quotas = [quota(), quota(), quota()];
-    let (start, used) = (Instant::now(), Mutex::new(vec![]));
-    let note = |permits| used.lock().unwrap().push((start.elapsed(), i64::from(permits)));
-    for step in steps {
-        match step {
-            Step::Sleep(time) => sleep(ms(time)).await,
-            Step::Acquire(who, permits) => {
-                quotas[who].acquire_many(permits).await.unwrap();
-                note(permits as i32);
-            }
-            Step::Try(who, permits) => {
-                if quotas[who].try_acquire_many(permits).await.is_ok() {
-                    note(permits as i32);
-                }
-            }
-            Step::Leave(who, permits, time) => {
-                if timeout(ms(time), quotas[who].acquire_many(permits)).await.is_ok() {
-                    note(permits as i32);
-                }
-            }
-            Step::Refund(who) => {
-                if quotas[who].acquire().await.is_ok() {
-                    quotas[who].refund(1);
-                }
-            }
-        }
-    }
-    let used = used.into_inner().unwrap();
-    let hands = 3 * i64::from(lease.max(5));
-    for (first, (from, _)) in used.iter().enumerate() {
-        let mut sum = 0;
-        for (until, permits) in &used[first..] {
-            sum += permits;
-            let rate = (*until - *from).as_millis() as i64 / 10;
-            assert!(sum <= 8 + rate + hands, "{sum} from {from:?} until {until:?}");
-        }
-    }
-    // From the beginning nothing was in hand.
-    let mut sum = 0;
-    for (until, permits) in used {
-        sum += permits;
-        assert!(sum <= 8 + until.as_millis() as i64 / 10, "{sum} until {until:?}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn three_processes_keep_to_one_quota(
-        lease in 1..10_u32,
-        latency in prop::option::of(1..20_u64),
-        steps in prop::collection::vec(step(), 1..40),
-    ) {
-        World::run(|_| windows(lease, latency, steps));
-    }
 }

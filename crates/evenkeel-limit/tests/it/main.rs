@@ -9,10 +9,12 @@ mod cancel;
 mod concurrency;
 mod distributed;
 mod distributed_api;
+mod distributed_cuts;
 mod distributed_faults;
 mod distributed_leases;
 mod distributed_policies;
 mod distributed_suite;
+mod distributed_windows;
 mod histories;
 #[cfg(feature = "http")]
 mod http;

@@ -284,6 +284,18 @@ fn a_waker_that_panics_keeps_no_other_from_being_woken() {
 }
 
 #[test]
+fn what_was_reserved_without_a_limit_is_not_given_back_to_one() {
+    World::run(async |_| {
+        let limiter = RateLimiter::unlimited().burst(10);
+        let reservation = limiter.reserve(5).await.unwrap();
+        limiter.set_rate(Rate::per_second(1));
+        limiter.try_acquire_many(10).unwrap();
+        drop(reservation);
+        assert_eq!(limiter.snapshot().available, 0);
+    });
+}
+
+#[test]
 fn a_reservation_outlives_what_is_changed() {
     World::run(async |_| {
         let limiter = RateLimiter::per_second(10);
