@@ -103,6 +103,7 @@ mod tests {
             wall: 0.0,
             cpu: 0.0,
             allocations: 0.0,
+            clock_reads: None,
         };
         let all = [cost(1.0), cost(1000.0)];
         assert!(spread(&all[0], all.iter()).contains("M2.0 7.0"));

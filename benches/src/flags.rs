@@ -11,6 +11,8 @@ xflags::xflags! {
             optional filter: String
             /// Fewer and shorter rounds: a look, not a figure to quote.
             optional --quick
+            /// Counts instructions and clock reads under callgrind, and no time.
+            optional --instructions
             /// Updates the committed results in this folder as well.
             optional --save folder: PathBuf
             /// Where the results are written.

@@ -1,15 +1,9 @@
 //! What a round costs: wall time, processor time, allocations.
 
-use std::{
-    alloc::System,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
-
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region};
 
 /// The cost of some operations done together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -17,6 +11,7 @@ pub(crate) struct Sample {
     pub(crate) wall: Duration,
     /// Of the whole process, all its threads.
     pub(crate) cpu: Duration,
+    /// None where the program has another allocator than the one that counts.
     pub(crate) allocations: u64,
     /// Bytes that are still allocated at the end.
     pub(crate) bytes: i64,
@@ -24,7 +19,7 @@ pub(crate) struct Sample {
 
 /// Runs `work` and measures it; what it gives back is dropped after the measurement.
 pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> Sample {
-    let region = Region::new(ALLOCATOR);
+    let region = Region::new(&INSTRUMENTED_SYSTEM);
     let (wall, cpu) = (Instant::now(), processor_time());
     let kept = work();
     let (cpu, wall) = (processor_time().saturating_sub(cpu), wall.elapsed());
@@ -45,7 +40,14 @@ fn processor_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::alloc::System;
+
+    use stats_alloc::StatsAlloc;
+
     use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
     #[test]
     fn work_costs_time_and_what_is_kept_costs_bytes() {

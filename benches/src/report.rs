@@ -149,6 +149,7 @@ mod tests {
             wall: 6.0,
             cpu: 7.0,
             allocations: 0.0,
+            clock_reads: None,
         };
         let row = Line {
             id: "retry/<b>".into(),

@@ -17,6 +17,9 @@ pub(crate) struct Cost {
     /// Nanoseconds of processor time, of all threads.
     pub(crate) cpu: f64,
     pub(crate) allocations: f64,
+    /// Reads of the operating system's clock; known where instructions are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) clock_reads: Option<f64>,
 }
 
 /// One row's outcome.

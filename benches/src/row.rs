@@ -1,6 +1,6 @@
 //! A row: one thing that we and our peers do, and what it may cost.
 
-use std::{pin::Pin, sync::Arc};
+use std::{cell::LazyCell, pin::Pin, sync::Arc};
 
 use crate::measure::{Sample, measured};
 
@@ -161,9 +161,12 @@ fn driven(place: &'static str, work: Work) -> Round {
         true => tokio::runtime::Builder::new_current_thread(),
         false => tokio::runtime::Builder::new_multi_thread(),
     };
-    let runtime = builder.worker_threads(2).enable_all().build().expect("a runtime for a benchmark");
+    // Only for a row that is measured: most runs want one of them.
+    let runtime = LazyCell::new(move || {
+        builder.worker_threads(2).enable_all().build().expect("a runtime for a benchmark")
+    });
     Box::new(move |operations| {
-        let work = work(operations);
+        let (runtime, work) = (&*runtime, work(operations));
         if place.ends_with("task") {
             measured(|| {
                 runtime.block_on(async { tokio::spawn(work).await.expect("a benchmark does not panic") })

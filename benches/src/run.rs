@@ -83,6 +83,7 @@ impl Measured {
             wall: round(median(&self.values(Metric::Wall))),
             cpu: round(median(&self.values(Metric::Cpu))),
             allocations: round(median(&allocations.collect::<Vec<_>>())),
+            clock_reads: None,
         }
     }
 }
@@ -113,7 +114,7 @@ fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<Strin
 }
 
 /// Four significant digits: more would be noise in a committed file.
-fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }

@@ -2,7 +2,10 @@
 
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
-use crate::results::Results;
+use crate::{
+    results::{Line, Results},
+    row::OURS,
+};
 
 pub(crate) fn render(results: &Results) -> String {
     let mut table = Table::new();
@@ -17,6 +20,7 @@ pub(crate) fn render(results: &Results) -> String {
         "noise",
         "target",
         "floor",
+        "clock reads",
         "verdict",
     ]);
     for row in &results.rows {
@@ -33,8 +37,15 @@ pub(crate) fn render(results: &Results) -> String {
             row.noise.map(|noise| format!("±{:.1} %", noise * 100.0)).unwrap_or_default(),
             number(row.target) + if missed { " missed" } else { "" },
             number(row.floor),
+            clock_reads(row).unwrap_or_default(),
             row.verdict().to_owned(),
         ]);
     }
     table.to_string()
+}
+
+/// Ours and the best peer's, where they were counted.
+fn clock_reads(row: &Line) -> Option<String> {
+    let reads = |name: &str| row.costs.get(name)?.clock_reads;
+    Some(format!("{}, {}", reads(OURS)?, reads(row.best_peer.as_deref()?)?))
 }

@@ -12,8 +12,16 @@ const PYTHON_PEERS: [&str; 2] = ["aiohttp", "httpx"];
 
 pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let python = if flags.python { interpreter(project)? } else { None };
+    if flags.instructions {
+        if project.tool("valgrind").is_none() {
+            return Ok(Outcome::Skipped("instructions: valgrind is not installed".to_owned()));
+        }
+        // The program that is counted is another one than that which counts.
+        execute(project.cargo("build").args(["--release", "--package", "evenkeel-bench"]))?;
+    }
     let command =
         project.cargo("run").args(["--release", "--package", "evenkeel-bench", "--"]).args(&flags.filter);
+    let command = if flags.instructions { command.arg("--instructions") } else { command };
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };
     match &python {

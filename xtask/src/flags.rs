@@ -39,6 +39,8 @@ xflags::xflags! {
             optional filter: String
             /// Fewer and shorter rounds: a look, not a figure to quote.
             optional --quick
+            /// Counts instructions and clock reads under valgrind, and no time.
+            optional --instructions
             /// Updates the committed results, benches/results, as well.
             optional --save
             /// Measures aiohttp and httpx beside it, in an environment below target/.

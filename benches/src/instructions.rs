@@ -1,0 +1,250 @@
+//! Instructions and clock reads of an operation, counted by callgrind.
+//!
+//! `evenkeel-count` does one entrant's operations twice under callgrind, which counts from the second time only: start-up
+//! and first-time work fall out. A count hardly differs between runs and machines, so it tells where times disagree.
+//!
+//! Two limits. Callgrind runs one thread at a time, so rows on several threads are left out. Its programs read the
+//! operating system's clock by a system call that runs outside of them, so the cost of a read is missing in the
+//! instructions: the reads are counted beside them. A program that reads the processor's counter itself has no such reads.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use crate::{
+    results::{Cost, Line},
+    row::{FLOOR, Metric, OURS, Round, Row},
+    rows,
+    run::round,
+};
+
+/// Operations of a run: enough that ten thousand keys are all known, and a batch of a thousand is whole.
+const OPERATIONS: u64 = 10_000;
+
+/// Rows that callgrind can count: time is their metric, they have a repeatable amount of work, and one thread.
+fn countable(row: &Row) -> bool {
+    let timed = row.metrics.iter().any(|(metric, _)| *metric != Metric::Bytes);
+    let one_thread = !["/multi", "two-threads"].iter().any(|part| row.id.contains(part));
+    timed && one_thread && row.rounds.is_none() && !row.id.starts_with("e2e/")
+}
+
+/// Counts all rows that can be counted, as many at a time as there are processors.
+///
+/// # Errors
+///
+/// If valgrind is not installed, or a run of it fails.
+pub(crate) fn count(rows: &[Row]) -> io::Result<Vec<Line>> {
+    let valgrind =
+        Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !valgrind.is_ok_and(|status| status.success()) {
+        return Err(io::Error::other("instructions need valgrind, which is not installed"));
+    }
+    let rows: Vec<_> = rows.iter().filter(|row| countable(row)).collect();
+    let runs: Vec<(&str, &str)> =
+        rows.iter().flat_map(|row| row.entrants.iter().map(|entrant| (&*row.id, &*entrant.name))).collect();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = |part: usize| {
+        let mine = runs.iter().skip(part).step_by(threads);
+        mine.map(|&(row, entrant)| Ok(((row, entrant), counted(row, entrant)?)))
+            .collect::<io::Result<Vec<_>>>()
+    };
+    let mut costs = BTreeMap::new();
+    thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads).map(|part| scope.spawn(move || share(part))).collect();
+        for part in parts {
+            costs.extend(part.join().map_err(|_| io::Error::other("a thread that counts panicked"))??);
+        }
+        io::Result::Ok(())
+    })?;
+    Ok(rows.iter().map(|row| line(row, &costs)).collect())
+}
+
+/// The work of the program that is counted.
+///
+/// # Errors
+///
+/// If the arguments do not name a row and one of its entrants.
+pub(crate) fn work(mut arguments: impl Iterator<Item = String>) -> io::Result<()> {
+    let missing = || io::Error::other("usage: evenkeel-count ROW ENTRANT");
+    let (Some(id), Some(name), None) = (arguments.next(), arguments.next(), arguments.next()) else {
+        return Err(missing());
+    };
+    let row = rows::all().into_iter().find(|row| row.id == id).ok_or_else(missing)?;
+    let mut entrant = row.entrants.into_iter().find(|entrant| entrant.name == name).ok_or_else(missing)?;
+    (entrant.round)(OPERATIONS);
+    counted_round(&mut entrant.round);
+    Ok(())
+}
+
+/// Callgrind counts between the entry and the end of this function, which it knows by name.
+#[inline(never)]
+fn counted_round(round: &mut Round) {
+    round(OPERATIONS);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Count {
+    instructions: f64,
+    clock_reads: f64,
+}
+
+/// The cost of one operation.
+fn counted(row: &str, entrant: &str) -> io::Result<Count> {
+    let file = profile_of(row, entrant);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let output = Command::new("valgrind")
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg("--zero-before=*instructions::counted_round")
+        .arg("--dump-after=*instructions::counted_round")
+        .arg(env::current_exe()?.with_file_name("evenkeel-count"))
+        .args([row, entrant])
+        .stdout(Stdio::null())
+        .output()?;
+    let failed = || {
+        let printed = String::from_utf8_lossy(&output.stderr);
+        io::Error::other(format!("{row}, {entrant}: callgrind failed: {}", printed.trim()))
+    };
+    if !output.status.success() {
+        return Err(failed());
+    }
+    // The first dump is that of the counted round; the file without a number is of the end of the program.
+    let dump = file.with_added_extension("1");
+    let total =
+        parse(&fs::read_to_string(&dump)?).filter(|total| total.instructions > 0.0).ok_or_else(failed)?;
+    fs::remove_file(&dump)?;
+    fs::remove_file(&file)?;
+    let each = |total: f64| total / OPERATIONS as f64;
+    Ok(Count { instructions: each(total.instructions), clock_reads: each(total.clock_reads) })
+}
+
+fn profile_of(row: &str, entrant: &str) -> PathBuf {
+    let name: String =
+        format!("{row} {entrant}").chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    Path::new("target/evenkeel/callgrind").join(name)
+}
+
+/// Reads the total and the calls of `clock_gettime` from callgrind's file.
+///
+/// A function is named where it is called, `cfn=(7) clock_gettime@@GLIBC_2.17` at first and `cfn=(7)` later; the line
+/// `calls=` below says how often. The format is described in "Callgrind Format Specification" of valgrind's manual.
+fn parse(profile: &str) -> Option<Count> {
+    let (mut total, mut reads, mut clocks, mut callee) = (None, 0_f64, Vec::new(), "");
+    for line in profile.lines() {
+        if let Some(number) = line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")) {
+            total = number.trim().parse().ok();
+        } else if let Some(rest) = line.strip_prefix("cfn=").or_else(|| line.strip_prefix("fn=")) {
+            let (id, name) = rest.split_once(' ').unwrap_or((rest, ""));
+            if name.starts_with("clock_gettime") {
+                clocks.push(id);
+            }
+            callee = id;
+        } else if let Some(calls) = line.strip_prefix("calls=").filter(|_| clocks.contains(&callee)) {
+            reads += calls.split(' ').next()?.parse::<f64>().ok()?;
+        }
+    }
+    Some(Count { instructions: total?, clock_reads: reads })
+}
+
+fn line(row: &Row, costs: &BTreeMap<(&str, &str), Count>) -> Line {
+    let cost = |entrant: &str| costs.get(&(&*row.id, entrant)).copied();
+    let names = row.entrants.iter().map(|entrant| entrant.name.as_str());
+    let value = |entrant: &str| cost(entrant).map(|count| round(count.instructions));
+    let peers: BTreeMap<String, f64> = names
+        .clone()
+        .filter(|name| ![OURS, FLOOR].contains(name))
+        .filter_map(|name| Some((name.to_owned(), value(name)?)))
+        .collect();
+    let best = peers.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(name, value)| (name.clone(), *value));
+    let ours = value(OURS);
+    let all = names.filter_map(|name| Some((name.to_owned(), spread(cost(name)?))));
+    Line {
+        id: format!("{}/instructions", row.id),
+        unit: "/op".to_owned(),
+        metric: "instructions".to_owned(),
+        ours,
+        ratio: ours.zip(best.as_ref()).map(|(ours, (_, best))| round(ours / best)),
+        best_peer: best.map(|(name, _)| name),
+        noise: None,
+        floor: value(FLOOR),
+        target: None,
+        costs: all.collect(),
+        peers,
+    }
+}
+
+/// A count has no spread: it is the same in every run.
+fn spread(count: Count) -> Cost {
+    let value = round(count.instructions);
+    Cost {
+        min: value,
+        lower_quartile: value,
+        median: value,
+        upper_quartile: value,
+        max: value,
+        wall: 0.0,
+        cpu: 0.0,
+        allocations: 0.0,
+        clock_reads: Some(round(count.clock_reads)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROFILE: &str = "\
+events: Ir
+fn=(1) main
+1 5
+cfn=(7) clock_gettime@@GLIBC_2.17
+calls=3 0
+1 30
+cfn=(8) malloc
+calls=100 0
+1 30
+fn=(9) other
+cfn=(7)
+calls=4 0
+1 40
+totals: 105
+";
+
+    #[test]
+    fn totals_and_clock_reads_are_read_from_a_profile() {
+        assert_eq!(parse(PROFILE), Some(Count { instructions: 105.0, clock_reads: 7.0 }));
+        assert_eq!(parse("events: Ir"), None);
+    }
+
+    #[test]
+    fn rows_on_several_threads_bytes_and_calls_are_not_counted() {
+        let row = |id: &str, metric| countable(&Row::new(id, metric));
+        assert!(row("limit/keyed", Metric::Cpu) && row("task/x/current/task", Metric::Wall));
+        assert!(!row("task/x/multi/task", Metric::Cpu) && !row("limit/x/two-threads", Metric::Wall));
+        assert!(!row("limit/keyed-memory", Metric::Bytes) && !row("e2e/x", Metric::Wall));
+        assert!(!countable(&Row::new("x", Metric::Cpu).rounds(3)));
+    }
+
+    #[test]
+    fn the_ratio_is_to_the_peer_with_the_fewest_instructions() {
+        let entrant = |row: Row, name: &str| row.with(name, |_| ());
+        let row = [OURS, "a", "b", FLOOR].into_iter().fold(Row::new("x/y", Metric::Cpu), entrant);
+        let count = |instructions| Count { instructions, clock_reads: 1.0 };
+        let costs = BTreeMap::from([
+            (("x/y", OURS), count(30.0)),
+            (("x/y", "a"), count(60.0)),
+            (("x/y", "b"), count(40.0)),
+            (("x/y", FLOOR), count(10.0)),
+        ]);
+        let line = line(&row, &costs);
+        assert_eq!((line.id.as_str(), line.best_peer.as_deref()), ("x/y/instructions", Some("b")));
+        assert_eq!((line.ours, line.ratio, line.floor), (Some(30.0), Some(0.75), Some(10.0)));
+        assert_eq!(line.costs["a"].clock_reads, Some(1.0));
+    }
+}
