@@ -98,16 +98,16 @@ pub fn retry_after(denied: &Denied) -> Option<Header> {
 }
 
 /// How long the headers of a response ask to pause, for [`penalize`](crate::RateLimiter::penalize); `None` if they do
-/// not.
+/// not, or ask for more than a day.
 ///
-/// That is what `Retry-After` says, as seconds or as a date. Where it is missing and no permits remain, it is the time
-/// until they are there again, by `RateLimit` in its present form and that of earlier drafts, or by fields such as
-/// `X-RateLimit-Remaining` and `-Reset`, where a reset beyond a thousand million seconds is a Unix time. Of several, the
-/// longest. What cannot be read is passed over. The clock is an argument because only the wall clock can be compared with
-/// a date.
+/// That is what `Retry-After` and its relatives say. Where they are missing or say nothing, it is the time until the
+/// limit is reset that has nothing left, by `RateLimit` in its present form and that of earlier drafts, or by fields such
+/// as `X-RateLimit-Remaining` and `-Reset`, each scope with its own; of several, the longest. All forms of numbers, spans
+/// and dates are listed in [`evenkeel_retry_after`]; evenkeel-retry's `http::retry_after` reads the same. What cannot be
+/// read is passed over.
 ///
-/// Nothing is too long: a server may ask for a year. Who does not want to obey that sets a bound, with
-/// [`min`](Ord::min).
+/// `headers` are all headers of the response, as a `&http::HeaderMap` has them. The clock is an argument because only the
+/// wall clock can be compared with a date; where the response has a `Date`, that is the clock.
 ///
 /// # Examples
 ///
@@ -123,41 +123,21 @@ pub fn retry_after(denied: &Denied) -> Option<Header> {
 /// assert_eq!(pause([("X-RateLimit-Remaining", "1"), ("X-RateLimit-Reset", "60")], now), None);
 /// ```
 #[must_use]
-pub fn pause<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, now: SystemTime) -> Option<Duration> {
-    let (mut told, mut remaining, mut reset, mut longest) = (None, None, None, None);
-    for (name, value) in headers {
-        let name = name.to_ascii_lowercase();
-        let field = name.strip_prefix("x-").unwrap_or(&name).replace("rate-limit", "ratelimit");
-        match field.as_str() {
-            "retry-after" => told = told.max(asked(value, now)),
-            "ratelimit-remaining" => remaining = fewest(remaining, number(value)),
-            "ratelimit-reset" => reset = reset.max(number(value)),
-            "ratelimit" => {
-                for item in without_names(value).split(',') {
-                    let parameter = |long: &str, short: &str| {
-                        let mut parameters =
-                            item.split(';').filter_map(|parameter| parameter.split_once('='));
-                        let named = parameters.find(|(name, _)| [long, short].contains(&name.trim()));
-                        named.and_then(|(_, value)| number(value))
-                    };
-                    let (left, until) = (parameter("remaining", "r"), parameter("reset", "t"));
-                    if left.is_some() && until.is_some() {
-                        longest = longest.max(until.filter(|_| left == Some(0)).map(Duration::from_secs));
-                    } else {
-                        // Each in an item of its own, as in earlier drafts.
-                        (remaining, reset) = (fewest(remaining, left), reset.max(until));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    let reset = reset.filter(|_| remaining == Some(0)).map(|reset| {
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let reset = Duration::from_secs(reset);
-        if reset > Duration::from_secs(1_000_000_000) { reset.saturating_sub(since_epoch) } else { reset }
-    });
-    told.or(longest.max(reset))
+pub fn pause<N: AsRef<str>, V: AsRef<[u8]>>(
+    headers: impl IntoIterator<Item = (N, V)>,
+    now: SystemTime,
+) -> Option<Duration> {
+    evenkeel_retry_after::retry_after(headers, now)
+}
+
+/// The same as [`pause`] with a bound of `longest` instead of a day: a longer pause counts as none.
+#[must_use]
+pub fn pause_within<N: AsRef<str>, V: AsRef<[u8]>>(
+    headers: impl IntoIterator<Item = (N, V)>,
+    now: SystemTime,
+    longest: Duration,
+) -> Option<Duration> {
+    evenkeel_retry_after::retry_after_within(headers, now, longest)
 }
 
 /// Permits for a number of whole seconds.
@@ -175,33 +155,4 @@ const LARGEST: u128 = 999_999_999_999_999;
 
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs().saturating_add((time.subsec_nanos() > 0).into())
-}
-
-fn asked(value: &str, now: SystemTime) -> Option<Duration> {
-    let date = || httpdate::parse_http_date(value.trim()).ok();
-    let until = || date().map(|date| date.duration_since(now).unwrap_or_default());
-    number(value).map(Duration::from_secs).or_else(until)
-}
-
-fn fewest(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    one.into_iter().chain(other).min()
-}
-
-/// Without what is in quotation marks: a name may contain all that separates parameters.
-fn without_names(value: &str) -> String {
-    let (mut quoted, mut escaped) = (false, false);
-    let outside = |c: &char| {
-        let mark = *c == '"' && !escaped;
-        escaped = quoted && *c == '\\' && !escaped;
-        quoted ^= mark;
-        !quoted && !mark
-    };
-    value.chars().filter(outside).collect()
-}
-
-/// A whole number; more digits than fit are more than anybody waits.
-fn number(value: &str) -> Option<u64> {
-    let value = value.trim();
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| value.parse().unwrap_or(u64::MAX))
 }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-/// How long a `Retry-After` field asks to wait, from `now` on; none if its value is neither of the two forms.
+/// How long the headers of a response ask to wait, from `now` on; none if they do not, or ask for more than a day.
 ///
-/// The forms are those of RFC 9110, section 10.2.3: a number of seconds, or an HTTP-date. A date that has passed
-/// asks for no wait. The clock is an argument because only the wall clock can be compared with a date.
+/// Reads `Retry-After` and its relatives, and the reset of each rate limit that has nothing left, in the forms that are
+/// listed in [`evenkeel_retry_after`]; evenkeel-limit's `http::pause` reads the same. `headers` are all headers of the
+/// response, as a `&http::HeaderMap` has them. The clock is an argument because only the wall clock can be compared
+/// with a date; where the response has a `Date`, that is the clock.
 ///
 /// # Examples
 /// ```
@@ -13,17 +15,27 @@ use std::time::{Duration, SystemTime};
 /// use std::time::{Duration, SystemTime};
 ///
 /// let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
-/// assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-/// assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:40 GMT", now), Some(Duration::from_secs(3)));
-/// assert_eq!(retry_after("soon", now), None);
+/// let wait = |value| retry_after([("Retry-After", value)], now);
+/// assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+/// assert_eq!(wait("Sun, 06 Nov 1994 08:49:40 GMT"), Some(Duration::from_secs(3)));
+/// assert_eq!(wait("soon"), None);
+/// let limited = [("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1m30s")];
+/// assert_eq!(retry_after(limited, now), Some(Duration::from_secs(90)));
 /// ```
 #[must_use]
-pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    let value = value.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit ask for longer than anybody waits.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
+pub fn retry_after<N: AsRef<str>, V: AsRef<[u8]>>(
+    headers: impl IntoIterator<Item = (N, V)>,
+    now: SystemTime,
+) -> Option<Duration> {
+    evenkeel_retry_after::retry_after(headers, now)
+}
+
+/// The same as [`retry_after`] with a bound of `longest` instead of a day: a longer wait counts as none.
+#[must_use]
+pub fn retry_after_within<N: AsRef<str>, V: AsRef<[u8]>>(
+    headers: impl IntoIterator<Item = (N, V)>,
+    now: SystemTime,
+    longest: Duration,
+) -> Option<Duration> {
+    evenkeel_retry_after::retry_after_within(headers, now, longest)
 }

@@ -219,7 +219,7 @@ fn checked(response: Response) -> Result<Response, CallError> {
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let status = response.status();
     if !status.is_success() {
-        let retry_after = text(header::RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
+        let retry_after = retry_after(response.headers(), SystemTime::now());
         return Err(CallError::Status { status, retry_after });
     }
     let content_type = text(header::CONTENT_TYPE);

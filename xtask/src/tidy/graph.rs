@@ -5,10 +5,11 @@ use super::tree::Tree;
 use std::process::Command;
 
 /// Each published crate and those of ours below it.
-const GRAPH: [(&str, &[&str]); 11] = [
+const GRAPH: [(&str, &[&str]); 12] = [
     ("evenkeel-task", &[]),
-    ("evenkeel-retry", &[]),
-    ("evenkeel-limit", &[]),
+    ("evenkeel-retry-after", &[]),
+    ("evenkeel-retry", &["evenkeel-retry-after"]),
+    ("evenkeel-limit", &["evenkeel-retry-after"]),
     ("evenkeel-shutdown", &["evenkeel-task"]),
     ("evenkeel-stream", &["evenkeel-task"]),
     ("evenkeel-pool", &["evenkeel-task"]),
@@ -34,8 +35,10 @@ const FACADE: [&str; 8] = [
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
 /// Those that are the vocabulary of one crate alone.
-const OWN: [(&str, &[&str]); 2] = [
+const OWN: [(&str, &[&str]); 3] = [
     ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
+    // Dates and spans.
+    ("evenkeel-retry-after", &["httpdate", "jiff"]),
     // The processor time of a thread.
     ("evenkeel-testkit", &["rustix"]),
 ];
@@ -44,13 +47,10 @@ const OWN: [(&str, &[&str]); 2] = [
 const OPTIONAL: [(&str, &[&str]); 5] = [
     (
         "evenkeel-limit",
-        &["httpdate", "humantime", "metrics", "redis", "serde", "tower-layer", "tower-service", "tracing"],
+        &["humantime", "metrics", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
     ("evenkeel-pool", &["deadpool"]),
-    (
-        "evenkeel-retry",
-        &["httpdate", "humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"],
-    ),
+    ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),
     ("evenkeel-task", &["metrics", "tracing"]),
     (
         "evenkeel-testkit",

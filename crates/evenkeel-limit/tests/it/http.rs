@@ -96,7 +96,7 @@ fn a_client_reads_all_the_forms() {
         (&[("X-Rate-Limit-Reset", "5"), ("X-Rate-Limit-Remaining", "0")], Some(5)),
         (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1700000060")], Some(60)),
         (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1600000000")], Some(0)),
-        (&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "60")], None),
+        (&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "60")], Some(60)),
         (&[("x-ratelimit-reset", "60")], None),
         (&[("retry-after", "3"), ("ratelimit", r#""a";r=0;t=9"#)], Some(3)),
         (&[("retry-after", "soon"), ("ratelimit", r#""a";r=0;t=9"#)], Some(9)),
@@ -109,7 +109,7 @@ fn a_client_reads_all_the_forms() {
         (&[("ratelimit-remaining", "0"), ("ratelimit-remaining", "?"), ("ratelimit-reset", "5")], Some(5)),
         (&[("ratelimit-reset", "5"), ("ratelimit-reset", ""), ("ratelimit-remaining", "0")], Some(5)),
         (&[("x-ratelimit-remaining", "9"), ("ratelimit-remaining", "0"), ("ratelimit-reset", "5")], Some(5)),
-        (&[("retry-after", "99999999999999999999999")], Some(u64::MAX)),
+        (&[("retry-after", "99999999999999999999999")], None),
         (&[], None),
     ] {
         assert_eq!(pause(headers), expected.map(secs), "{headers:?}");
@@ -142,7 +142,8 @@ proptest! {
     #[test]
     fn nothing_makes_it_panic(name in ".{0,12}", value in ".{0,40}", numbers in "[a-z=;,0-9\" ]{0,40}", now: u32) {
         for value in [&value, &numbers] {
-            let _ = http::pause([("ratelimit", value.as_str()), (&name, value), ("retry-after", value)], at(now.into()));
+            let headers = [("ratelimit", value.as_str()), (&name, value), ("retry-after", value)];
+            let _ = http::pause(headers, at(now.into()));
         }
     }
 }

@@ -24,8 +24,7 @@ async fn get(uri: String) -> Result<u16, ApiError> {
     if status < 400 {
         return Ok(status);
     }
-    let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Err(ApiError::Status { status, retry_after: asked.and_then(|value| retry_after(value, wall_clock())) })
+    Err(ApiError::Status { status, retry_after: retry_after(response.headers(), wall_clock()) })
 }
 
 fn verdict(error: &ApiError) -> Verdict {

@@ -1,5 +1,5 @@
 //! Which HTTP answers are worth a retry, and when? Those that say so: the status is classified, `Retry-After` is
-//! obeyed in both of its forms, and a request that may have taken effect is not sent twice.
+//! obeyed in all of its forms, and a request that may have taken effect is not sent twice.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{
@@ -17,7 +17,7 @@ static POLICY: Policy =
 #[derive(Debug)]
 struct Status {
     code: u16,
-    retry_after: Option<&'static str>,
+    headers: &'static [(&'static str, &'static str)],
 }
 
 impl fmt::Display for Status {
@@ -30,7 +30,7 @@ impl error::Error for Status {}
 
 #[expect(clippy::disallowed_methods, reason = "an HTTP-date can only be compared with the wall clock")]
 fn classify(status: &Status) -> Verdict {
-    let asked = status.retry_after.and_then(|value| retry_after(value, SystemTime::now()));
+    let asked = retry_after(status.headers.iter().copied(), SystemTime::now());
     match (status.code, asked) {
         (429 | 503, Some(wait)) => Verdict::RetryAfter(wait),
         (408 | 429 | 500 | 502..=504, _) => Verdict::Retry,
@@ -40,10 +40,10 @@ fn classify(status: &Status) -> Verdict {
 
 /// Is busy once, fails once, and answers.
 async fn get(calls: &Cell<usize>) -> Result<&'static str, Status> {
-    let answers = [Err((429, Some("1"))), Err((502, None)), Ok("hello")];
+    let answers = [Err((429, &[("retry-after", "1")][..])), Err((502, &[])), Ok("hello")];
     let answer = answers[calls.get()];
     calls.set(calls.get() + 1);
-    answer.map_err(|(code, retry_after)| Status { code, retry_after })
+    answer.map_err(|(code, headers)| Status { code, headers })
 }
 
 #[tokio::main(flavor = "current_thread")]

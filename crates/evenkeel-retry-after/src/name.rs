@@ -1,0 +1,119 @@
+//! Which part of a limit a header tells, by the words of its name.
+
+use crate::value::{MICROSECOND, MILLISECOND, NANOSECOND, SECOND};
+
+/// The words that a limit's remaining permits and its reset have in common, sorted: vendor, scope, `ratelimit`.
+pub(crate) type Scope = Vec<String>;
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Field {
+    /// The clock of the server.
+    Date,
+    /// When to come again, in units of so many nanoseconds where it is a plain number.
+    RetryAfter { unit: i128 },
+    /// The permits that remain.
+    Remaining(Scope),
+    /// When there are more; `relative` if its name says that it counts from now.
+    Reset { scope: Scope, unit: i128, relative: bool },
+    /// A limit as a whole: a structured field.
+    Limit(Scope),
+}
+
+impl Field {
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        let words = words(name);
+        if words == ["date"] {
+            return Some(Self::Date);
+        }
+        if let Some(after) = retry_after(&words) {
+            // The one name that has a unit of its own without telling it.
+            let implied = if words.iter().any(|word| word == "amz") { MILLISECOND } else { SECOND };
+            return Some(Self::RetryAfter {
+                unit: after.iter().find_map(|word| unit(word)).unwrap_or(implied),
+            });
+        }
+        if let Some((at, scope)) = position(&words, &["remaining", "remain", "left", "available"]) {
+            return Some(Self::Remaining(sorted(&words[..at], scope, &words[at + 1..])));
+        }
+        if let Some((at, rest)) = position(&words, &["resets", "reset"]) {
+            let qualifies = is_qualifier(&rest);
+            let mut qualifiers: Vec<&String> =
+                words[at + 1..].iter().filter(|word| is_qualifier(word)).collect();
+            qualifiers.extend(qualifies.then_some(&rest));
+            let before: Vec<String> = words[..at].iter().filter(|word| *word != "time").cloned().collect();
+            let after: Vec<String> =
+                words[at + 1..].iter().filter(|word| !is_qualifier(word)).cloned().collect();
+            let unit = qualifiers.iter().find_map(|word| unit(word)).unwrap_or(SECOND);
+            let relative = qualifiers.iter().any(|word| ["after", "in"].contains(&word.as_str()));
+            let scope = sorted(&before, if qualifies { String::new() } else { rest }, &after);
+            return Some(Self::Reset { scope, unit, relative });
+        }
+        words
+            .iter()
+            .any(|word| word.contains("ratelimit"))
+            .then(|| Self::Limit(sorted(&words, String::new(), &[])))
+    }
+}
+
+/// In small letters; `rate` and `limit` are one word, however they are written.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in name.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphanumeric()) {
+        match words.last_mut() {
+            Some(last) if last == "rate" && word.starts_with("limit") => last.push_str(word),
+            _ if word.is_empty() => {}
+            _ => words.push(word.to_owned()),
+        }
+    }
+    for word in &mut words {
+        if word == "ratelimits" {
+            word.pop();
+        }
+    }
+    words
+}
+
+/// The words behind `retry-after`, `retry-in` and `retry-at`.
+fn retry_after(words: &[String]) -> Option<&[String]> {
+    if let Some(at) = words.iter().position(|word| word == "retryafter") {
+        return Some(&words[at + 1..]);
+    }
+    let at =
+        words.windows(2).position(|two| two[0] == "retry" && ["after", "in", "at"].contains(&&*two[1]))?;
+    Some(&words[at + 2..])
+}
+
+/// The first word that begins or ends with one of the `marks`, and its rest: `userremaining`, `resettime`.
+fn position(words: &[String], marks: &[&str]) -> Option<(usize, String)> {
+    words.iter().enumerate().find_map(|(at, word)| {
+        let rest = marks.iter().find_map(|mark| word.strip_prefix(mark).or_else(|| word.strip_suffix(mark)));
+        rest.map(|rest| (at, rest.to_owned()))
+    })
+}
+
+fn sorted(before: &[String], rest: String, after: &[String]) -> Scope {
+    let mut scope = [before, &[rest], after].concat();
+    scope.retain(|word| !word.is_empty());
+    scope.sort_unstable();
+    scope
+}
+
+/// A word that says how a reset is written, not of what it is.
+fn is_qualifier(word: &str) -> bool {
+    const FORMS: [&str; 11] =
+        ["after", "at", "date", "epoch", "in", "iso", "on", "time", "timestamp", "unix", "utc"];
+    FORMS.contains(&word) || unit(word).is_some()
+}
+
+/// Units are in the plural or abbreviated: `-minute` is a scope.
+fn unit(word: &str) -> Option<i128> {
+    Some(match word {
+        "hours" => 3600 * SECOND,
+        "minutes" | "mins" => 60 * SECOND,
+        "seconds" | "secs" | "sec" | "s" => SECOND,
+        "milliseconds" | "millis" | "msec" | "msecs" | "ms" => MILLISECOND,
+        "microseconds" | "micros" | "us" => MICROSECOND,
+        "nanoseconds" | "nanos" | "ns" => NANOSECOND,
+        _ => return None,
+    })
+}

@@ -1,0 +1,122 @@
+//! All that one response says about when to come again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    name::{Field, Scope},
+    value::{SECOND, When, date, is_used_up, split},
+};
+
+#[derive(Default)]
+pub(crate) struct Response {
+    /// The server's clock, in nanoseconds since 1970.
+    date: Option<i128>,
+    told: Vec<When>,
+    limits: BTreeMap<Scope, Limit>,
+    /// When there are more permits, of items of structured fields that have none.
+    used_up: Vec<When>,
+}
+
+/// The fields of one scope.
+#[derive(Default)]
+struct Limit {
+    used_up: Vec<Option<bool>>,
+    reset: Vec<Option<When>>,
+    /// The same from now on, which needs no clock.
+    reset_after: Vec<Option<When>>,
+}
+
+impl Response {
+    pub(crate) fn add(&mut self, name: &str, value: &[u8]) {
+        let Some(field) = Field::of(name) else { return };
+        let value = &text(value);
+        match field {
+            Field::Date => self.date = self.date.or_else(|| date(value.trim())),
+            Field::RetryAfter { unit } => self.told.extend(When::read_all(value, unit).into_iter().flatten()),
+            Field::Remaining(scope) => {
+                let parts = split(value, ',').into_iter().map(is_used_up);
+                self.limits.entry(scope).or_default().used_up.extend(parts);
+            }
+            Field::Reset { scope, unit, relative } => {
+                let limit = self.limits.entry(scope).or_default();
+                let list = if relative { &mut limit.reset_after } else { &mut limit.reset };
+                list.extend(When::read_all(value, unit));
+            }
+            Field::Limit(scope) => self.add_structured(scope, value),
+        }
+    }
+
+    /// `"name";r=0;t=9` and, in earlier drafts, `limit=10, remaining=0, reset=9`.
+    fn add_structured(&mut self, scope: Scope, value: &str) {
+        for item in split(value, ',') {
+            let (mut left, mut reset) = (None, None);
+            for (name, value) in split(item, ';').into_iter().filter_map(|part| part.split_once('=')) {
+                match Field::of(name) {
+                    Some(Field::Remaining(_)) => left = is_used_up(value),
+                    Some(Field::Reset { unit, .. }) => reset = When::read(value, unit),
+                    _ if name.trim() == "r" => left = is_used_up(value),
+                    _ if name.trim() == "t" => reset = When::read(value, SECOND),
+                    _ => {}
+                }
+            }
+            match (left, reset) {
+                (Some(used_up), Some(reset)) => self.used_up.extend(used_up.then_some(reset)),
+                (None, None) => {}
+                // Each in an item of its own.
+                _ => {
+                    let limit = self.limits.entry(scope.clone()).or_default();
+                    limit.used_up.extend(left.map(Some));
+                    limit.reset.extend(reset.map(Some));
+                }
+            }
+        }
+    }
+
+    /// How long to wait; what is longer than `longest` counts as not said.
+    pub(crate) fn wait(&self, now: i128, longest: Duration) -> Option<Duration> {
+        let now = self.date.unwrap_or(now);
+        let wait = |when: When| Some(when.from(now)).filter(|wait| *wait <= longest);
+        let told = self.told.iter().copied().filter_map(wait).max();
+        if told.is_some_and(|told| !told.is_zero()) {
+            return told;
+        }
+        let structured = self.used_up.iter().copied().filter_map(wait);
+        let resets = self.limits.iter().filter_map(|(scope, limit)| {
+            let own = limit.wait(limit, wait);
+            own.or_else(|| self.shared(scope).filter_map(|shared| limit.wait(shared, wait)).max())
+        });
+        structured.chain(resets).chain(told).max()
+    }
+
+    /// The limits that tell a reset and no permits, for all scopes of a vendor together.
+    fn shared<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Limit> {
+        let covers = |shared: &Scope| {
+            let mut words = shared.iter().filter(|word| *word != "x").peekable();
+            words.peek().is_some() && words.all(|word| scope.contains(word))
+        };
+        let lonely = self.limits.iter().filter(|(_, limit)| limit.used_up.is_empty());
+        lonely.filter(move |(shared, _)| covers(shared)).map(|(_, limit)| limit)
+    }
+}
+
+impl Limit {
+    /// The wait for the permits of this limit, by the resets of `other`.
+    fn wait(&self, other: &Self, wait: impl Fn(When) -> Option<Duration>) -> Option<Duration> {
+        let longest = |resets: &[Option<When>]| {
+            // Lists of one length tell one limit after the other.
+            let paired = resets.len() == self.used_up.len();
+            let is_empty = |at: usize| {
+                if paired { self.used_up[at] == Some(true) } else { self.used_up.contains(&Some(true)) }
+            };
+            let resets = resets.iter().enumerate().filter(|(at, _)| is_empty(*at));
+            resets.filter_map(|(_, reset)| reset.and_then(&wait)).max()
+        };
+        longest(&other.reset_after).or_else(|| longest(&other.reset))
+    }
+}
+
+/// Where it is not UTF-8, each byte is a character, as in earlier versions of HTTP.
+fn text(value: &[u8]) -> String {
+    std::str::from_utf8(value)
+        .map_or_else(|_| value.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
+}

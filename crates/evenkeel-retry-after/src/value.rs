@@ -1,0 +1,184 @@
+//! Numbers, spans and dates, as the values of headers have them.
+//!
+//! All times are whole nanoseconds: a Unix time with a fraction does not fit into a float.
+
+use std::time::{Duration, SystemTime};
+
+use httpdate::parse_http_date;
+use jiff::{
+    Span, SpanRelativeTo, Timestamp,
+    civil::DateTime,
+    fmt::{rfc2822, strtime::BrokenDownTime},
+    tz::Offset,
+};
+
+pub(crate) const NANOSECOND: i128 = 1;
+pub(crate) const MICROSECOND: i128 = 1_000;
+pub(crate) const MILLISECOND: i128 = 1_000_000;
+pub(crate) const SECOND: i128 = 1_000_000_000;
+
+/// Dates that neither RFC 9110 nor RFC 3339 nor RFC 2822 know: of cookies, `date`, JavaScript, Ruby and Go.
+const OTHER_DATES: [&str; 5] = [
+    "%a, %d-%b-%Y %H:%M:%S GMT",
+    "%a %b %d %H:%M:%S UTC %Y",
+    "%a %b %d %Y %H:%M:%S GMT%z",
+    "%Y-%m-%d %H:%M:%S%.f %z",
+    "%Y/%m/%d %H:%M:%S",
+];
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    /// Nanoseconds from now, not negative.
+    In(i128),
+    /// Nanoseconds since 1970.
+    At(i128),
+}
+
+impl When {
+    /// Reads a value, where a plain number is in units of `unit` nanoseconds.
+    pub(crate) fn read(value: &str, unit: i128) -> Option<Self> {
+        let text = trimmed(value);
+        // As structured fields write a date.
+        let text = text.strip_prefix('@').unwrap_or(text);
+        if let Some(number) = decimal(text) {
+            return Self::of_number(number, unit);
+        }
+        span(text).map(Self::In).or_else(|| date(text).map(Self::At))
+    }
+
+    /// Reads a list of values, where `None` stands for one that cannot be read; dates have a comma of their own.
+    pub(crate) fn read_all(value: &str, unit: i128) -> Vec<Option<Self>> {
+        let mut all = Vec::new();
+        let mut parts = split(value, ',').into_iter().peekable();
+        while let Some(part) = parts.next() {
+            let next = parts.peek().filter(|_| !part.contains(';'));
+            let both = next.and_then(|next| Self::read(&format!("{part},{next}"), unit));
+            if both.is_some() {
+                parts.next();
+            }
+            all.push(both.or_else(|| Self::read(part, unit)));
+        }
+        all
+    }
+
+    /// A number from a thousand million seconds on is a Unix time in seconds, milliseconds, microseconds or nanoseconds.
+    fn of_number(number: i128, unit: i128) -> Option<Self> {
+        let from_now = number.checked_mul(unit)? / SECOND;
+        if number < 0 {
+            return None;
+        }
+        if from_now < 1_000_000_000 * SECOND {
+            return Some(Self::In(from_now));
+        }
+        // Whichever unit makes it a time before the year 5138.
+        let mut times =
+            [1, 1_000, 1_000_000, 1_000_000_000].into_iter().map(|per_second| number / per_second);
+        times.find(|at| *at < 100_000_000_000 * SECOND).map(Self::At)
+    }
+
+    /// How long it is until then; nothing if that has passed.
+    pub(crate) fn from(self, now: i128) -> Duration {
+        let nanos = match self {
+            Self::In(nanos) => nanos,
+            Self::At(at) => (at - now).max(0),
+        };
+        Duration::new((nanos / SECOND) as u64, (nanos % SECOND) as u32)
+    }
+}
+
+/// Whether less than one permit remains; `None` if the value is no number.
+pub(crate) fn is_used_up(value: &str) -> Option<bool> {
+    decimal(trimmed(value)).map(|number| number < SECOND)
+}
+
+pub(crate) fn since_epoch(time: SystemTime) -> i128 {
+    let nanos = |time: Duration| time.as_nanos() as i128;
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or_else(|before| -nanos(before.duration()), nanos)
+}
+
+/// A date, in nanoseconds since 1970; one before that is the zero of some clock.
+pub(crate) fn date(text: &str) -> Option<i128> {
+    let text = text.split_once(" (").map_or(text, |(date, _)| date);
+    let http = || parse_http_date(text).ok().map(since_epoch);
+    let found = http().or_else(|| instant(text).map(Timestamp::as_nanosecond));
+    found.filter(|nanos| *nanos >= 0)
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    let utc = |date: DateTime| Offset::UTC.to_timestamp(date).ok();
+    // A zone without an offset has no time that is known here.
+    let plain = || text.parse().ok().filter(|_| !text.contains('[')).and_then(utc);
+    let mail = || is_mail_date(text).then(|| rfc2822::DateTimeParser::new().parse_timestamp(text).ok())?;
+    let bare = text.strip_suffix(" UTC").or(text.strip_suffix(" GMT")).unwrap_or(text);
+    let other = |format: &&str| {
+        let parts =
+            BrokenDownTime::parse(format, bare).or_else(|_| BrokenDownTime::parse(format, text)).ok()?;
+        parts.to_timestamp().ok().or_else(|| parts.to_datetime().ok().and_then(utc))
+    };
+    text.parse()
+        .ok()
+        .or_else(plain)
+        .or_else(mail)
+        .or_else(|| bare.parse().ok().and_then(utc))
+        .or_else(|| OTHER_DATES.iter().find_map(other))
+}
+
+/// A parser of mail takes each zone that it does not know for UTC; and a day of the week that does not fit must not be
+/// taken for another value of a list.
+fn is_mail_date(text: &str) -> bool {
+    let zone = text.rsplit(' ').next().unwrap_or_default().to_ascii_uppercase();
+    text.contains(',') && (zone.starts_with(['+', '-']) || ["GMT", "UTC", "UT", "Z"].contains(&&*zone))
+}
+
+/// `6m0s`, `1h 2m`, `30 seconds`, `PT30S`, `00:01:00`: in nanoseconds, not negative.
+fn span(text: &str) -> Option<i128> {
+    // The Greek letter looks like the sign for a millionth.
+    let span: Span = text.to_lowercase().replace('μ', "µ").parse().ok()?;
+    let nanos = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?.as_nanos();
+    (nanos >= 0).then_some(nanos)
+}
+
+/// A decimal number, in thousand millionths; smaller parts are cut.
+fn decimal(text: &str) -> Option<i128> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i8>().ok()?),
+        None => (text, 0),
+    };
+    let digits = mantissa.strip_prefix(['+', '-']).unwrap_or(mantissa);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
+        return None;
+    }
+    // More would not fit, and say nothing.
+    let fraction = &fraction[..fraction.len().min(18)];
+    let number: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let shift = 9 + i32::from(exponent) - fraction.len() as i32;
+    let power = 10_i128.checked_pow(shift.unsigned_abs());
+    let scaled = match power {
+        Some(power) if shift < 0 => number / power,
+        Some(power) => number.checked_mul(power)?,
+        None if shift < 0 || number == 0 => 0,
+        None => return None,
+    };
+    Some(if mantissa.starts_with('-') { -scaled } else { scaled })
+}
+
+/// Without white space, quotation marks and parameters.
+fn trimmed(value: &str) -> &str {
+    let value = split(value, ';').first().copied().unwrap_or_default();
+    value.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
+}
+
+/// The parts between separators that are not in quotation marks.
+pub(crate) fn split(value: &str, separator: char) -> Vec<&str> {
+    let (mut quoted, mut escaped) = (false, false);
+    let separates = |c: char| {
+        let mark = c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+        quoted ^= mark;
+        c == separator && !quoted
+    };
+    value.split(separates).collect()
+}
