@@ -37,6 +37,10 @@
 //! # assert_eq!(http::pause(response, now), Some(Duration::from_secs(42)));
 //! ```
 //!
+//! Where a 429 has no pause that can be read, there is none to make: back off, and perhaps lower the rate with
+//! [`set_rate`](crate::RateLimiter::set_rate) for a while. Which other responses ask for a pause is on the front page of
+//! [`evenkeel_retry_after`].
+//!
 //! The fields `RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is
 //! that of RFC 9110, section 10.2.3. There are no standard ones that begin with `X-`.
 

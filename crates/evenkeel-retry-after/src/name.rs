@@ -9,8 +9,8 @@ pub(crate) type Scope = Vec<String>;
 pub(crate) enum Field {
     /// The clock of the server.
     Date,
-    /// When to come again, in units of so many nanoseconds where it is a plain number.
-    RetryAfter { unit: i128 },
+    /// When to come again; a plain number is in units of `unit` nanoseconds.
+    RetryAfter { scope: Scope, unit: i128 },
     /// The permits that remain.
     Remaining(Scope),
     /// When there are more; `relative` if its name says that it counts from now.
@@ -25,11 +25,13 @@ impl Field {
         if words == ["date"] {
             return Some(Self::Date);
         }
-        if let Some(after) = retry_after(&words) {
-            // The one name that has a unit of its own without telling it.
+        if let Some((before, after)) = retry_after(&words) {
+            // The one name that implies a unit.
             let implied = if words.iter().any(|word| word == "amz") { MILLISECOND } else { SECOND };
+            let unit = after.iter().find_map(|word| unit(word)).unwrap_or(implied);
             return Some(Self::RetryAfter {
-                unit: after.iter().find_map(|word| unit(word)).unwrap_or(implied),
+                scope: sorted(before, String::new(), &unqualified(after)),
+                unit,
             });
         }
         if let Some((at, scope)) = position(&words, &["remaining", "remain", "left", "available"]) {
@@ -41,8 +43,7 @@ impl Field {
                 words[at + 1..].iter().filter(|word| is_qualifier(word)).collect();
             qualifiers.extend(qualifies.then_some(&rest));
             let before: Vec<String> = words[..at].iter().filter(|word| *word != "time").cloned().collect();
-            let after: Vec<String> =
-                words[at + 1..].iter().filter(|word| !is_qualifier(word)).cloned().collect();
+            let after = unqualified(&words[at + 1..]);
             let unit = qualifiers.iter().find_map(|word| unit(word)).unwrap_or(SECOND);
             let relative = qualifiers.iter().any(|word| ["after", "in"].contains(&word.as_str()));
             let scope = sorted(&before, if qualifies { String::new() } else { rest }, &after);
@@ -73,14 +74,18 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// The words behind `retry-after`, `retry-in` and `retry-at`.
-fn retry_after(words: &[String]) -> Option<&[String]> {
+/// The words before and behind `retry-after`, `retry-in` or `retry-at`.
+fn retry_after(words: &[String]) -> Option<(&[String], &[String])> {
     if let Some(at) = words.iter().position(|word| word == "retryafter") {
-        return Some(&words[at + 1..]);
+        return Some((&words[..at], &words[at + 1..]));
     }
-    let at =
-        words.windows(2).position(|two| two[0] == "retry" && ["after", "in", "at"].contains(&&*two[1]))?;
-    Some(&words[at + 2..])
+    let is_it = |two: &[String]| two[0] == "retry" && ["after", "in", "at"].contains(&two[1].as_str());
+    let at = words.windows(2).position(is_it)?;
+    Some((&words[..at], &words[at + 2..]))
+}
+
+fn unqualified(words: &[String]) -> Vec<String> {
+    words.iter().filter(|word| !is_qualifier(word)).cloned().collect()
 }
 
 /// The first word that begins or ends with one of the `marks`, and its rest: `userremaining`, `resettime`.

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) struct Response {
     /// The server's clock, in nanoseconds since 1970.
     date: Option<i128>,
-    told: Vec<When>,
+    retry_after: Vec<(Scope, When)>,
     limits: BTreeMap<Scope, Limit>,
     /// When there are more permits, of items of structured fields that have none.
     used_up: Vec<When>,
@@ -32,7 +32,10 @@ impl Response {
         let value = &text(value);
         match field {
             Field::Date => self.date = self.date.or_else(|| date(value.trim())),
-            Field::RetryAfter { unit } => self.told.extend(When::read_all(value, unit).into_iter().flatten()),
+            Field::RetryAfter { scope, unit } => {
+                let times = When::read_all(value, unit).into_iter().flatten();
+                self.retry_after.extend(times.map(|when| (scope.clone(), when)));
+            }
             Field::Remaining(scope) => {
                 let parts = split(value, ',').into_iter().map(is_used_up);
                 self.limits.entry(scope).or_default().used_up.extend(parts);
@@ -76,7 +79,11 @@ impl Response {
     pub(crate) fn wait(&self, now: i128, longest: Duration) -> Option<Duration> {
         let now = self.date.unwrap_or(now);
         let wait = |when: When| Some(when.from(now)).filter(|wait| *wait <= longest);
-        let told = self.told.iter().copied().filter_map(wait).max();
+        // Some tell with each response when their limit is reset under this name, too.
+        let is_meant =
+            |scope: &Scope| self.limits.get(scope).is_none_or(|limit| !limit.used_up.contains(&Some(false)));
+        let told = self.retry_after.iter().filter(|(scope, _)| is_meant(scope));
+        let told = told.filter_map(|(_, when)| wait(*when)).max();
         if told.is_some_and(|told| !told.is_zero()) {
             return told;
         }

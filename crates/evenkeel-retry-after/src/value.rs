@@ -8,7 +8,7 @@ use httpdate::parse_http_date;
 use jiff::{
     Span, SpanRelativeTo, Timestamp,
     civil::DateTime,
-    fmt::{rfc2822, strtime::BrokenDownTime},
+    fmt::{rfc2822::DateTimeParser, strtime::BrokenDownTime},
     tz::Offset,
 };
 
@@ -107,21 +107,17 @@ pub(crate) fn date(text: &str) -> Option<i128> {
 
 fn instant(text: &str) -> Option<Timestamp> {
     let utc = |date: DateTime| Offset::UTC.to_timestamp(date).ok();
-    // A zone without an offset has no time that is known here.
-    let plain = || text.parse().ok().filter(|_| !text.contains('[')).and_then(utc);
-    let mail = || is_mail_date(text).then(|| rfc2822::DateTimeParser::new().parse_timestamp(text).ok())?;
     let bare = text.strip_suffix(" UTC").or(text.strip_suffix(" GMT")).unwrap_or(text);
+    // The offset of a named zone is not known here.
+    let plain = || bare.parse().ok().filter(|_| !bare.contains('[')).and_then(utc);
+    let mail = || is_mail_date(text).then(|| DateTimeParser::new().parse_timestamp(text).ok())?;
     let other = |format: &&str| {
         let parts =
-            BrokenDownTime::parse(format, bare).or_else(|_| BrokenDownTime::parse(format, text)).ok()?;
+            BrokenDownTime::parse(format, text).or_else(|_| BrokenDownTime::parse(format, bare)).ok()?;
         parts.to_timestamp().ok().or_else(|| parts.to_datetime().ok().and_then(utc))
     };
-    text.parse()
-        .ok()
-        .or_else(plain)
-        .or_else(mail)
-        .or_else(|| bare.parse().ok().and_then(utc))
-        .or_else(|| OTHER_DATES.iter().find_map(other))
+    let other = || OTHER_DATES.iter().find_map(other);
+    text.parse().ok().or_else(plain).or_else(mail).or_else(other)
 }
 
 /// A parser of mail takes each zone that it does not know for UTC; and a day of the week that does not fit must not be

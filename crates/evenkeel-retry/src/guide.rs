@@ -54,6 +54,39 @@
 //! One budget for each server, not for each call: clones share it, and so do hedges. [`Budget::snapshot`] says how many
 //! retries it allowed and refused: refusals are the outages that it kept from growing.
 //!
+//! # Asking when to come again
+//!
+//! With feature `http`, `http::retry_after` reads from all headers of a response how long to wait, in each form that services
+//! send; its bound is a day, and [`Policy::max_retry_after`] bounds what a call waits.
+//!
+//! ```
+//! # #[cfg(feature = "http")] {
+//! use evenkeel_retry::{Verdict, http::retry_after};
+//! use std::time::SystemTime;
+//!
+//! fn verdict(status: u16, headers: &[(&str, &str)]) -> Verdict {
+//!     let wait = retry_after(headers.iter().copied(), SystemTime::now());
+//!     match (status, wait) {
+//!         (403 | 408 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529, Some(wait)) => Verdict::RetryAfter(wait),
+//!         (408 | 425 | 429 | 500 | 502..=504 | 520..=524 | 529, None) => Verdict::Retry,
+//!         _ => Verdict::Permanent,
+//!     }
+//! }
+//! let limited = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1m30s")];
+//! assert_eq!(verdict(429, &limited), Verdict::RetryAfter(std::time::Duration::from_secs(90)));
+//! assert_eq!(verdict(429, &[("retry-after", "soon")]), Verdict::Retry);
+//! assert_eq!(verdict(403, &[]), Verdict::Permanent);
+//! # }
+//! ```
+//!
+//! | response | what to do |
+//! |---|---|
+//! | 429 without a wait that can be read | [`Verdict::Retry`]: the backoff of the policy, with its jitter |
+//! | 202 with `Retry-After` | no error and no retry: ask for the state of the work after that time, in a loop of your own |
+//! | 3xx with `Retry-After` | follow after that time |
+//! | 409 after an attempt that timed out | that attempt may have succeeded: read what is there, or send the same idempotency key ([`Attempt::key`]) |
+//! | `x-should-retry`, `stripe-should-retry` | `false` is [`Verdict::Permanent`], whatever the status; `true` is a retry, even of a status that is otherwise final |
+//!
 //! # Which wraps which
 //!
 //! From the outside in: the total time limit, the retry, the rate limiter, the concurrency limit, the time limit of one

@@ -86,7 +86,8 @@ impl<K, C> RetryLayer<K, C> {
     /// Asks `verdict` about every response, too: for what a service says without an error, a 503 of HTTP.
     ///
     /// [`Verdict::Permanent`] is an answer to keep. A response that was to be retried is dropped before the wait; when
-    /// the policy gives up instead of waiting, the last one is the answer of the call, and not an error.
+    /// the policy gives up instead of waiting, the last one is the answer of the call, and not an error. With feature `http`,
+    /// `http::retry_after(response.headers(), now)` is how long the response asks to wait.
     ///
     /// # Examples
     /// ```
