@@ -107,8 +107,8 @@ pub fn retry_after(denied: &Denied) -> Option<Header> {
 /// That is what `Retry-After` and its relatives say. Where they are missing or say nothing, it is the time until the
 /// limit is reset that has nothing left, by `RateLimit` in its present form and that of earlier drafts, or by fields such
 /// as `X-RateLimit-Remaining` and `-Reset`, each scope with its own; of several, the longest. All forms of numbers, spans
-/// and dates are listed in [`evenkeel_retry_after`]; evenkeel-retry's `http::retry_after` reads the same. What cannot be
-/// read is passed over.
+/// and dates are listed in [`evenkeel_retry_after`]; evenkeel-retry's `http::retry_after` reads the same. Unreadable values
+/// are passed over.
 ///
 /// `headers` are all headers of the response, as a `&http::HeaderMap` has them. The clock is an argument because only the
 /// wall clock can be compared with a date; where the response has a `Date`, that is the clock.

@@ -1,4 +1,4 @@
-//! Which part of a limit a header tells, by the words of its name.
+//! Tells the headers apart by the words of their names.
 
 use crate::value::{MICROSECOND, MILLISECOND, NANOSECOND, SECOND};
 
@@ -9,11 +9,11 @@ pub(crate) type Scope = Vec<String>;
 pub(crate) enum Field {
     /// The clock of the server.
     Date,
-    /// When to come again; a plain number is in units of `unit` nanoseconds.
+    /// The time of the next request; a plain number is in units of `unit` nanoseconds.
     RetryAfter { scope: Scope, unit: i128 },
     /// The permits that remain.
     Remaining(Scope),
-    /// When there are more; `relative` if its name says that it counts from now.
+    /// The time at which there are more; `relative` if its name says that it counts from now.
     Reset { scope: Scope, unit: i128, relative: bool },
     /// A limit as a whole: a structured field.
     Limit(Scope),

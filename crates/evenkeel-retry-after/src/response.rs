@@ -1,4 +1,4 @@
-//! All that one response says about when to come again.
+//! Collects everything that one response says about the next request.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,7 +13,7 @@ pub(crate) struct Response {
     date: Option<i128>,
     retry_after: Vec<(Scope, When)>,
     limits: BTreeMap<Scope, Limit>,
-    /// When there are more permits, of items of structured fields that have none.
+    /// The resets of items of structured fields that have nothing left.
     used_up: Vec<When>,
 }
 
@@ -75,13 +75,17 @@ impl Response {
         }
     }
 
-    /// How long to wait; what is longer than `longest` counts as not said.
+    /// Returns the time to wait; one above `longest` counts as not said.
     pub(crate) fn wait(&self, now: i128, longest: Duration) -> Option<Duration> {
         let now = self.date.unwrap_or(now);
         let wait = |when: When| Some(when.from(now)).filter(|wait| *wait <= longest);
-        // Some tell with each response when their limit is reset under this name, too.
-        let is_meant =
-            |scope: &Scope| self.limits.get(scope).is_none_or(|limit| !limit.used_up.contains(&Some(false)));
+        // `X-RateLimit-Retry-After` comes with each response of some servers, and is a reset then.
+        let is_meant = |scope: &Scope| {
+            let is_of_limit = scope.iter().any(|word| word.contains("limit"));
+            let has_permits =
+                |limit: &Limit| limit.used_up.contains(&Some(false)) && !limit.used_up.contains(&Some(true));
+            !is_of_limit || !self.limits.get(scope).is_some_and(has_permits)
+        };
         let told = self.retry_after.iter().filter(|(scope, _)| is_meant(scope));
         let told = told.filter_map(|(_, when)| wait(*when)).max();
         if told.is_some_and(|told| !told.is_zero()) {

@@ -41,6 +41,9 @@ impl When {
         let text = trimmed(value);
         // As structured fields write a date.
         let text = text.strip_prefix('@').unwrap_or(text);
+        if !text.contains(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         if let Some(number) = decimal(text) {
             return Self::of_number(number, unit);
         }
@@ -77,7 +80,7 @@ impl When {
         times.find(|at| *at < 100_000_000_000 * SECOND).map(Self::At)
     }
 
-    /// How long it is until then; nothing if that has passed.
+    /// The time until then; nothing if that has passed.
     pub(crate) fn from(self, now: i128) -> Duration {
         let nanos = match self {
             Self::In(nanos) => nanos,
@@ -87,7 +90,7 @@ impl When {
     }
 }
 
-/// Whether less than one permit remains; `None` if the value is no number.
+/// Returns whether less than one permit remains; `None` if the value is no number.
 pub(crate) fn is_used_up(value: &str) -> Option<bool> {
     decimal(trimmed(value)).map(|number| number < SECOND)
 }

@@ -98,5 +98,6 @@ pub(super) const RETRY_AFTER: &[Row] = &[
         &[("x-ratelimit-retry-after", "60"), ("x-ratelimit-remaining", "0")],
         sec(60),
     ),
+    ("of no limit, beside something that remains", &[("retry-after", "60"), ("remaining", "9")], sec(60)),
     ("whether, not when", &[("x-should-retry", "true"), ("x-retry-count", "5"), ("x-retry", "5")], None),
 ];
