@@ -17,7 +17,7 @@ use crate::guard::Guard;
 use crate::run::Run;
 use crate::sequence::Waited;
 use crate::state::{Given, State};
-use crate::{Kind, TaskReport, job};
+use crate::{Kind, TaskReport, job, process};
 
 /// A run from inside: readiness, guards for work in flight, and what is brought in or stopped while it goes on.
 ///
@@ -81,6 +81,46 @@ impl Handle {
         &self.run.stop
     }
 
+    /// Does to this run what this signal does when it comes to the process: drain, abort, and end the process.
+    ///
+    /// It is for what comes by other ways than the system's, such as a service manager of Windows, and for tests: a
+    /// [manual](crate::Shutdown::manual) run has no process to end, and the third does nothing there. The
+    /// [window](crate::Shutdown::signal_window) holds for it as well. The numbers need not be among the
+    /// [signals](crate::Shutdown::signals) of the run.
+    ///
+    /// # Examples
+    ///
+    /// Ctrl-C twice, in a test:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::{Reason, Shutdown};
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    /// use tokio::time::sleep;
+    ///
+    /// let (shutdown, _) = Shutdown::manual();
+    /// let handle = shutdown.handle();
+    /// let shutdown = shutdown.task("deaf", async |_stop| pending::<()>().await);
+    /// let (report, ()) = tokio::join!(shutdown.run(), async {
+    ///     handle.signal(2);
+    ///     sleep(Duration::from_millis(300)).await;
+    ///     handle.signal(2);
+    /// });
+    /// assert_eq!(report.reason, Reason::Signal(2));
+    /// assert_eq!(report.hung().next().unwrap().after, Duration::from_millis(300));
+    /// # }
+    /// ```
+    pub fn signal(&self, number: i32) {
+        let is_system = self.run.state().is_system;
+        if is_system {
+            return process::told(&self.run, number);
+        }
+        let (effect, _) = self.run.hear(number, Instant::now());
+        self.run.obey(number, effect);
+    }
+
     /// Whether the program should get new work: true from the begin of the run until it is asked to stop.
     ///
     /// It becomes false before the [pre-stop delay](crate::Shutdown::pre_stop), in which the program still
@@ -105,7 +145,7 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<bool> {
-        self.run.ready.subscribe()
+        self.run.state().readiness()
     }
 
     /// Takes a guard: the phase does not end its drain before it is dropped, or the time is over. Nobody waits

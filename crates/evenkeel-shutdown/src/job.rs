@@ -1,7 +1,8 @@
 //! One task or clean-up: given, then running.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use evenkeel_task::{BoxError, CatchPanic, IntoResult, Panic, Stop, Stopping, catch_panic};
@@ -44,11 +45,20 @@ pub(crate) struct Running {
     busy: Busy,
 }
 
-/// Locked while the work has its thread, so that others see which one does not give it back.
-pub(crate) type Busy = Arc<Mutex<()>>;
+/// Whether the work has its thread, so that others see which one does not give it back.
+///
+/// It guards nothing: who reads it wants to know about work that has had its thread for seconds.
+#[derive(Clone, Default)]
+pub(crate) struct Busy(Arc<AtomicBool>);
 
-fn lock(busy: &Busy) -> MutexGuard<'_, ()> {
-    busy.lock().unwrap_or_else(PoisonError::into_inner)
+impl Busy {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, busy: bool) {
+        self.0.store(busy, Ordering::Relaxed);
+    }
 }
 
 impl Running {
@@ -72,9 +82,9 @@ impl Running {
 
     fn cut(&mut self) {
         if let Some(work) = self.work.take() {
-            let busy = lock(&self.busy);
+            self.busy.set(true);
             let outcome = Panic::catch(|| drop(work)).map_or_else(Outcome::Panicked, |()| Outcome::Aborted);
-            drop(busy);
+            self.busy.set(false);
             self.run.ended(self.index, outcome);
         }
     }
@@ -90,9 +100,11 @@ impl Future for Running {
         }
         let Self { work, busy, .. } = &mut *self;
         let Some(work) = work else { return Poll::Ready(()) };
-        let busy = lock(busy);
-        let Poll::Ready(output) = Pin::new(work).poll(cx) else { return Poll::Pending };
-        drop(busy);
+        // A panic of the work does not come past `catch_panic`.
+        busy.set(true);
+        let polled = Pin::new(work).poll(cx);
+        busy.set(false);
+        let Poll::Ready(output) = polled else { return Poll::Pending };
         let outcome = match output {
             Ok(Ok(())) => Outcome::Finished,
             Ok(Err(error)) => Outcome::Failed(error),

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use evenkeel_task::{BoxError, Panic};
 
+use crate::ladder::{Name, SignalReport};
+
 /// Why a run ended, what became of every task, and the exit code that follows from it.
 ///
 /// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is
 /// not clean is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for
-/// each task, clean-up and guard that is left; line breaks within names and errors are escaped.
+/// each further signal, each task, clean-up and guard that is left; line breaks within names and errors are escaped.
 ///
 /// # Examples
 ///
@@ -34,6 +36,10 @@ pub struct Report {
     pub reason: Reason,
     /// All tasks and clean-ups, in the order in which they were given, and then the guards that were left.
     pub tasks: Vec<TaskReport>,
+    /// The signals that came, in order: the ones that did something, and the first 16 of those that did not.
+    ///
+    /// One that came after the run is not among them.
+    pub signals: Vec<SignalReport>,
 }
 
 impl Report {
@@ -82,6 +88,9 @@ impl fmt::Write for Line<'_, '_> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason)?;
+        for signal in self.signals.iter().skip(1) {
+            write!(f, "\n  {signal}")?;
+        }
         for task in &self.tasks {
             write!(f, "\n  {task}")?;
         }
@@ -124,9 +133,7 @@ impl fmt::Display for Reason {
         let mut f = Line(f);
         match self {
             Self::Ended => f.write_str("all tasks ended"),
-            Self::Signal(2) => f.write_str("stopped by SIGINT"),
-            Self::Signal(15) => f.write_str("stopped by SIGTERM"),
-            Self::Signal(number) => write!(f, "stopped by signal {number}"),
+            Self::Signal(number) => write!(f, "stopped by {}", Name(*number)),
             Self::Failed(name) => write!(f, "stopped because task '{name}' failed"),
             Self::Vital(name) => write!(f, "stopped because the vital task '{name}' ended"),
             Self::Stopped(reason) => write!(f, "stopped: {reason}"),

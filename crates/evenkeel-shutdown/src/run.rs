@@ -1,14 +1,19 @@
 //! One run, shared by its tasks, its handles and the listener for signals.
 
+use std::borrow::Cow;
 use std::mem;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
 
-use evenkeel_task::{Closed, Group, Panic, Stop};
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout};
+use evenkeel_task::{Closed, Group, Panic, Stop, Stopping};
+use tokio::time::Instant;
 
+use crate::changed::Changed;
 use crate::guard::Held;
 use crate::job::{Running, Start};
+use crate::ladder::Effect;
 use crate::plan::Plan;
 use crate::state::{Entry, Given, State};
 use crate::{Kind, Outcome, Reason, Report};
@@ -16,42 +21,78 @@ use crate::{Kind, Outcome, Reason, Report};
 pub(crate) struct Run {
     /// The signal of the whole program.
     pub(crate) stop: Stop,
-    pub(crate) ready: watch::Sender<bool>,
-    /// Told of every change of the state that somebody may wait for.
-    pub(crate) changed: Notify,
-    plan: OnceLock<Plan>,
+    /// Told of every change of the state that somebody may wait for, and of the signal.
+    pub(crate) changed: Arc<Changed>,
     reason: OnceLock<Reason>,
+    /// When the program was asked to stop.
+    asked: OnceLock<Instant>,
     state: Mutex<State>,
+    // They stand before all others who wait for the signal: nobody's waker keeps the run from hearing it.
+    _first: [Mutex<Pin<Box<Stopping>>>; 2],
 }
 
 impl Run {
     pub(crate) fn new() -> Self {
-        Self {
-            stop: Stop::new(),
-            ready: watch::Sender::new(false),
-            changed: Notify::new(),
-            plan: OnceLock::new(),
-            reason: OnceLock::new(),
-            state: Mutex::new(State::new()),
-        }
+        let (stop, changed) = (Stop::new(), Arc::new(Changed::default()));
+        let waker = Waker::from(changed.clone());
+        let first = [stop.draining(), stop.aborting()].map(|signal| {
+            let mut signal = Box::pin(signal);
+            // Nobody has given it yet.
+            let _ = signal.as_mut().poll(&mut Context::from_waker(&waker));
+            Mutex::new(signal)
+        });
+        let (reason, asked, state) = (OnceLock::new(), OnceLock::new(), Mutex::new(State::new()));
+        Self { stop, changed, reason, asked, state, _first: first }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What holds for the stop; the defaults before the run has begun.
+    /// What holds for the stop.
     pub(crate) fn plan(&self) -> Plan {
-        self.plan.get().copied().unwrap_or_default()
-    }
-
-    pub(crate) fn set_plan(&self, plan: Plan) {
-        // A run begins once.
-        let _ = self.plan.set(plan);
+        self.state().plan
     }
 
     pub(crate) fn reason(&self) -> Option<&Reason> {
         self.reason.get()
+    }
+
+    /// When the program was asked to stop; now, if nobody has noticed before.
+    pub(crate) fn asked_at(&self) -> Instant {
+        *self.asked.get_or_init(Instant::now)
+    }
+
+    pub(crate) fn has_ended_by_itself(&self) -> bool {
+        self.state().ended_by_itself
+    }
+
+    /// Whether the program should get new work.
+    pub(crate) fn ready(&self, is_ready: bool) {
+        let channels = self.state().ready(is_ready);
+        // Who panics when told keeps nobody else from it.
+        channels.iter().for_each(|channel| drop(Panic::catch(|| channel.send_replace(is_ready))));
+    }
+
+    /// Takes down that a signal came: what it does, and the window of this run. No waker is woken here.
+    pub(crate) fn hear(&self, number: i32, now: Instant) -> (Effect, Duration) {
+        let mut state = self.state();
+        let effect = state.ladder.hear(number, now);
+        if effect == Effect::Drain && !self.stop.is_draining() {
+            state.is_early = !state.has_begun;
+            let _ = self.reason.set(Reason::Signal(number));
+            let _ = self.asked.set(now);
+        }
+        (effect, state.ladder.window)
+    }
+
+    /// Does what a signal asks for that has been taken down.
+    pub(crate) fn obey(&self, number: i32, effect: Effect) {
+        match effect {
+            Effect::Drain => self.drain(Reason::Signal(number)),
+            Effect::Abort => self.abort("the second signal came"),
+            Effect::Nothing | Effect::End => {}
+        }
     }
 
     /// Why it stops, in words.
@@ -65,8 +106,14 @@ impl Run {
             let words = reason.to_string();
             // Of two at the same time one is first.
             let _ = self.reason.set(reason);
-            self.stop.drain(words);
+            self.asked_at();
+            give(|| self.stop.drain(words));
         }
+    }
+
+    pub(crate) fn abort(&self, why: impl Into<Cow<'static, str>>) {
+        let why = why.into();
+        give(|| self.stop.abort(why));
     }
 
     /// Takes a task or a clean-up in, and starts it if it is due; gives it back when its phase is too far.
@@ -84,7 +131,7 @@ impl Run {
         if due {
             self.launch(index);
         }
-        self.changed.notify_waiters();
+        self.changed.notify();
         Ok(())
     }
 
@@ -92,10 +139,11 @@ impl Run {
     pub(crate) fn begin(self: &Arc<Self>, group: Group) {
         let mut state = self.state();
         state.group = Some(group);
+        state.has_begun = true;
         let due: Vec<_> = (0..state.entries.len()).filter(|index| state.is_due(*index)).collect();
         drop(state);
         due.into_iter().for_each(|index| self.launch(index));
-        self.ready.send_replace(!self.stop.is_draining());
+        self.ready(!self.stop.is_draining());
     }
 
     pub(crate) fn launch(self: &Arc<Self>, index: usize) {
@@ -110,7 +158,7 @@ impl Run {
         entry.asked |= entry.given.kind == Kind::CleanUp;
         drop(state);
         if asked {
-            stop.drain(self.why());
+            give(|| stop.drain(self.why()));
         }
         group.task(name).spawn(Running::new(start, stop, index, Arc::clone(self), busy));
     }
@@ -128,10 +176,11 @@ impl Run {
         drop(state);
         let why = || stop.reason().unwrap_or_default().to_owned();
         if !asked {
-            self.stop.drain(why());
+            self.asked_at();
+            give(|| self.stop.drain(why()));
         }
         if stop.is_aborting() {
-            self.stop.abort(why());
+            self.abort(why());
         }
     }
 
@@ -150,7 +199,7 @@ impl Run {
         if let Some(reason) = reason {
             self.drain(reason);
         }
-        self.changed.notify_waiters();
+        self.changed.notify();
     }
 
     /// Asks the tasks that are wanted to drain, and gives those that are alive. What a task has left behind may
@@ -168,7 +217,7 @@ impl Run {
             }
         }
         drop(state);
-        stops.iter().for_each(|stop| stop.drain(self.why()));
+        stops.iter().for_each(|stop| give(|| stop.drain(self.why())));
         asked
     }
 
@@ -191,13 +240,13 @@ impl Run {
             let outcome = Panic::catch(|| drop(start)).map_or_else(Outcome::Panicked, |()| Outcome::Aborted);
             self.ended(index, outcome);
         }
-        stops.iter().for_each(|stop| stop.abort(self.why()));
+        stops.iter().for_each(|stop| give(|| stop.abort(self.why())));
     }
 
     pub(crate) fn hold(&self, held: Held) -> usize {
         let (key, first) = self.state().hold(held);
         if first {
-            self.changed.notify_waiters();
+            self.changed.notify();
         }
         key
     }
@@ -205,17 +254,16 @@ impl Run {
     pub(crate) fn release(&self, key: usize) {
         let last = self.state().release(key);
         if last {
-            self.changed.notify_waiters();
+            self.changed.notify();
         }
     }
 
-    /// Ends when the tasks have to be aborted, be it that the grace period is over.
+    /// Ends when the tasks are aborted, or the grace period is over.
     pub(crate) async fn must_abort(&self) {
-        self.stop.draining().await;
-        if timeout(self.plan().grace, self.stop.aborting()).await.is_err() {
-            // This wakes who waits for it: what panics there must not keep the process alive.
-            drop(Panic::catch(|| self.stop.abort("the grace period is over")));
-        }
+        self.wait(self.stop.draining(), |_| None, |_| false).await;
+        let since = self.asked_at();
+        let left = |state: &State| Some(state.plan.grace.saturating_sub(since.elapsed()));
+        self.wait(self.stop.aborting(), left, |_| false).await;
     }
 
     /// What became of everything, once all has ended.
@@ -228,17 +276,26 @@ impl Run {
             None => Reason::Ended,
         };
         let mut state = self.state();
-        let ended = mem::take(&mut state.entries);
-        let left = mem::take(&mut state.left);
+        let signals = state.ladder.report();
+        let (ended, left) = (mem::take(&mut state.entries), mem::take(&mut state.left));
+        let phases: Vec<_> = state.phases.iter().map(|phase| phase.name.clone()).collect();
+        drop(state);
         let tasks = ended.into_iter().map(|entry| {
             let (outcome, after) = entry.ended.unwrap_or_else(|| (Outcome::Aborted, entry.started.elapsed()));
-            state.report(entry.given, outcome, after)
+            let phase = phases[entry.given.phase].clone();
+            entry.given.report(phase, outcome, after)
         });
         let tasks: Vec<_> = tasks.chain(left).collect();
         let aborted = tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted));
-        state.aborted = aborted.map(ToString::to_string).collect();
-        Report { reason, tasks }
+        let aborted = aborted.map(ToString::to_string).collect();
+        self.state().aborted = aborted;
+        Report { reason, tasks, signals }
     }
+}
+
+/// Gives a signal. Who panics when woken by it has had its say by the panic hook, and holds nothing up here.
+fn give(signal: impl FnOnce()) {
+    drop(Panic::catch(signal));
 }
 
 /// Ends a run when it is dropped: nothing can be brought into it any more.
@@ -252,6 +309,6 @@ impl Drop for Ending {
         drop(state);
         drop(group);
         self.0.cut(|_, _| true);
-        self.0.ready.send_replace(false);
+        self.0.ready(false);
     }
 }

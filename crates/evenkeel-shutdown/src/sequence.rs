@@ -30,14 +30,15 @@ pub(crate) async fn drive(run: &Arc<Run>, system: bool) {
     if system {
         systemd::notify("STOPPING=1");
     }
-    run.ready.send_replace(false);
+    run.ready(false);
     if run.state().close_if_empty() {
         return;
     }
     run.drain(Reason::Ended);
 
-    let stopping = Stopping { run, since: Instant::now() };
-    let pre_stop = run.plan().pre_stop;
+    let stopping = Stopping { run, since: run.asked_at() };
+    // Nobody has seen a program ready that was stopped before it began.
+    let pre_stop = if run.state().is_early { Duration::ZERO } else { run.plan().pre_stop };
     if stopping.wait(|_| pre_stop, ended).await == Waited::Called || !stopping.phases().await {
         run.state().close_all();
         run.cut(|_, _| true);
@@ -74,7 +75,7 @@ impl Stopping<'_> {
             let clean_ups = self.run.state().clean_ups(phase);
             // What has no time at all does not begin, and so does not hang.
             if !clean_ups.is_empty() && self.since.elapsed() >= self.run.plan().grace {
-                self.run.stop.abort("the grace period is over");
+                self.run.abort("the grace period is over");
                 return false;
             }
             clean_ups.into_iter().for_each(|index| self.run.launch(index));
@@ -96,7 +97,7 @@ impl Stopping<'_> {
             Waited::Overdue => {}
         }
         let Some(next) = plan.next_reserve(&self.run.state().phases, phase, step) else {
-            self.run.stop.abort("the grace period is over");
+            self.run.abort("the grace period is over");
             return false;
         };
         self.run.state().close(phase, step.next());
@@ -118,9 +119,7 @@ impl Run {
     ) -> Waited {
         let mut signal = pin!(signal);
         loop {
-            let mut changed = pin!(self.changed.notified());
-            // From here on no change is missed.
-            changed.as_mut().enable();
+            let mut changed = self.changed.watch();
             let left = {
                 let mut state = self.state();
                 if done(&mut state) {
@@ -136,7 +135,7 @@ impl Run {
                 if left.is_some_and(|left| left.is_zero()) {
                     return Poll::Ready(Some(Waited::Overdue));
                 }
-                if changed.as_mut().poll(cx).is_ready() {
+                if changed.poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
                 match over.as_mut().as_pin_mut() {

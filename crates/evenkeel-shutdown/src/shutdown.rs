@@ -11,17 +11,22 @@ use tokio::time::sleep;
 
 use crate::handle::Handle;
 use crate::job::{self, Start};
-use crate::plan::Plan;
+use crate::process::{self, Watch};
 use crate::run::{Ending, Run};
 use crate::sequence::drive;
 use crate::state::{Given, Phase, State};
-use crate::{Kind, Report, process, signals, systemd};
+use crate::{Kind, Report, signals, systemd};
 
 /// Runs the tasks of a program until they end, a signal comes or one fails, and stops them in good order.
 ///
 /// - **SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal,
 ///   or the end of the [grace period](Self::grace), aborts them. The third ends the process with 128 + its
 ///   number.
+/// - **One request may arrive as several signals**, because a runner passes on what the terminal has sent already.
+///   Within 200 ms of a signal that counted, no other one counts: see [`signal_window`](Self::signal_window).
+/// - **Signals are heard from [`new`](Self::new) on**, outside of a runtime too. One that comes before
+///   [`run`](Self::run) stops the start-up, if that looks at the [stop signal](Handle::stop), and `run` then drains
+///   at once.
 /// - **A task that fails or panics** asks the others to drain. One that ends without an error does not,
 ///   unless it is [vital](Self::vital).
 /// - **When all tasks have ended** the [clean-ups](Self::on_stop) run, and [`run`](Self::run) gives the
@@ -29,8 +34,9 @@ use crate::{Kind, Report, process, signals, systemd};
 /// - **A watchdog thread** ends the process 2 seconds after the tasks were aborted, or would have been: a
 ///   runtime waits without end for a blocking call, and no timer inside of it can help. Its last words name
 ///   what is left, and which tasks keep their thread. From the request to stop on it stays armed, so that
-///   `main` has the rest of that time; another run disarms it, be it one that was there before. After a run that
-///   ended because all tasks had, it is gone.
+///   `main` has the rest of that time. After a run that ended because all tasks had, `main` has all the time that it
+///   wants; when its runtime is dropped, the process has to end within the grace period. A program that is to go on
+///   says so by [`disarm`](Self::disarm), or by another run, be it one that was there before.
 ///
 /// Under systemd, which sets `NOTIFY_SOCKET` for a service of `Type=notify`, it sends `READY=1` when the tasks
 /// have been started and `STOPPING=1` when they are asked to stop.
@@ -70,17 +76,71 @@ use crate::{Kind, Report, process, signals, systemd};
 #[must_use = "nothing runs until `run` is awaited"]
 pub struct Shutdown {
     ending: Ending,
-    plan: Plan,
-    signals: Vec<i32>,
-    // Whether there are signals, a watchdog and a service manager.
-    system: bool,
+    // Signals, a watchdog and a service manager, where there are any.
+    watch: Option<Watch>,
 }
 
 impl Shutdown {
-    /// No tasks, signals on, a grace period of 10 seconds.
+    /// No tasks, SIGINT and SIGTERM, a grace period of 10 seconds.
+    ///
+    /// From here on the signals are heard, by a thread of its own: no runtime is needed. What comes before that does
+    /// what it does without this crate, and for process 1 of a container that is nothing; so call it first. It takes
+    /// the two signals over for the rest of the process; [`with_signals`](Self::with_signals) does it with others.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses a thread.
+    ///
+    /// # Examples
+    ///
+    /// A start-up that may be interrupted:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_shutdown::Shutdown;
+    ///
+    /// let shutdown = Shutdown::new();
+    /// let stop = shutdown.handle().stop().clone();
+    /// # async fn connect() -> Option<()> { None }
+    /// let database = tokio::select! {
+    ///     database = connect() => database,
+    ///     () = stop.draining() => None,
+    /// };
+    /// // It drains at once if a signal has come.
+    /// let report = shutdown.task("server", async move |stop| {
+    ///     let Some(_database) = database else { return };
+    ///     stop.draining().await;
+    /// });
+    /// # drop(report.run().await);
+    /// # }
+    /// ```
     pub fn new() -> Self {
+        Self::with_signals(signals::USUAL)
+    }
+
+    /// [`new`](Self::new) with these signals in place of SIGINT (2) and SIGTERM (15), by number.
+    ///
+    /// No others are touched: a program may listen to SIGINT itself, and leave SIGTERM to this. Without any there is
+    /// the watchdog alone.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses a thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use evenkeel_shutdown::Shutdown;
+    /// // SIGHUP too: a terminal that is closed stops the program in good order.
+    /// let shutdown = Shutdown::with_signals([1, 2, 15]);
+    /// # drop(shutdown);
+    /// ```
+    pub fn with_signals(numbers: impl IntoIterator<Item = i32>) -> Self {
+        let numbers: Vec<_> = numbers.into_iter().collect();
         let ending = Ending(Arc::new(Run::new()));
-        Self { ending, plan: Plan::default(), signals: signals::USUAL.to_vec(), system: true }
+        let watch = Watch::new(&ending.0, &numbers);
+        Self { ending, watch: Some(watch) }
     }
 
     /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals:
@@ -102,15 +162,17 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn manual() -> (Self, Stop) {
-        let shutdown = Self { system: false, ..Self::new() };
+        let shutdown = Self { ending: Ending(Arc::new(Run::new())), watch: None };
         let stop = shutdown.ending.0.stop.clone();
         (shutdown, stop)
     }
 
     /// The signals that ask the program to stop, by number; SIGINT (2) and SIGTERM (15) unless set.
     ///
-    /// They count together: the second of any of them aborts. Others do what they do without this crate.
-    /// Without any there is the watchdog alone. It changes nothing for [`manual`](Self::manual).
+    /// They count together: the second of any of them aborts. Others do what they do without this crate, but
+    /// SIGINT and SIGTERM have been taken over by [`new`](Self::new): one of them that is left out here ends the
+    /// process, as it does by default. A program that listens to it itself begins with
+    /// [`with_signals`](Self::with_signals). It changes nothing for [`manual`](Self::manual).
     ///
     /// # Examples
     ///
@@ -128,8 +190,74 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn signals(mut self, numbers: impl IntoIterator<Item = i32>) -> Self {
-        self.signals = numbers.into_iter().collect();
+        let numbers = numbers.into_iter().collect();
+        if let Some(watch) = &mut self.watch {
+            watch.listen_to(numbers);
+        }
         self
+    }
+
+    /// How long after a signal that counted no other one does, of whatever kind; 200 milliseconds unless set.
+    ///
+    /// Ctrl-C goes to the program and to the runner that started it, and most runners pass it on, some as another
+    /// signal: npm, pnpm, `timeout`, nodemon, a shell whose terminal closes. All of that is one request. A signal
+    /// that does not count makes the window no longer, and is in the [report](Report::signals); the first one
+    /// after the window counts, and opens it again. The window also outlasts the run: a late copy does not end a
+    /// program that goes on.
+    ///
+    /// Copies come within 66 milliseconds, as far as they were measured. GNU parallel asks again after 222, and a
+    /// person who presses the key again takes longer. With zero every signal counts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// # use evenkeel_shutdown::Shutdown;
+    /// use std::future::pending;
+    /// use std::time::Duration;
+    /// use tokio::time::sleep;
+    ///
+    /// let (shutdown, _) = Shutdown::manual();
+    /// let handle = shutdown.handle();
+    /// let shutdown = shutdown
+    ///     .signal_window(Duration::from_millis(500))
+    ///     .task("deaf", async |_stop| pending::<()>().await);
+    /// let (report, ()) = tokio::join!(shutdown.run(), async {
+    ///     handle.signal(15);
+    ///     sleep(Duration::from_millis(499)).await;
+    ///     handle.signal(15);
+    ///     sleep(Duration::from_millis(1)).await;
+    ///     handle.signal(15);
+    /// });
+    /// assert_eq!(report.tasks[0].after, Duration::from_millis(500));
+    /// assert!(report.signals.iter().map(|signal| signal.counted).eq([true, false, true]));
+    /// # }
+    /// ```
+    pub fn signal_window(self, window: Duration) -> Self {
+        self.with(|state| state.ladder.window = window);
+        self
+    }
+
+    /// Calls off the watchdogs of all runs of this process that are over: it may go on as long as it wants.
+    ///
+    /// It does nothing to a run that goes on, nor to one that has not begun.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use evenkeel_shutdown::Shutdown;
+    /// use tokio::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::new().expect("a runtime can be built");
+    /// let report = runtime.block_on(Shutdown::new().task("job", async |_stop| {}).run());
+    /// drop(runtime);
+    /// Shutdown::disarm();
+    /// // Takes as long as it takes, without a runtime.
+    /// println!("{report}");
+    /// ```
+    pub fn disarm() {
+        process::disarm();
     }
 
     /// The time from the request to stop to the abort, with all that is in between; 10 seconds unless set.
@@ -137,8 +265,8 @@ impl Shutdown {
     /// The process ends 2 seconds after it at the latest. Kubernetes sends SIGKILL after 30 seconds unless
     /// told otherwise, and Docker after 10, so that 28 and 8 are the most to set. With zero the first signal
     /// aborts, and no clean-up begins.
-    pub fn grace(mut self, grace: Duration) -> Self {
-        self.plan.grace = grace;
+    pub fn grace(self, grace: Duration) -> Self {
+        self.with(|state| state.plan.grace = grace);
         self
     }
 
@@ -146,7 +274,7 @@ impl Shutdown {
     ///
     /// [`readiness`](Handle::readiness) becomes false at once, and no task is asked to stop yet. In that time
     /// the load balancer is to notice: what it sends until then is still served. It is part of the grace
-    /// period, and ends early when all tasks have ended.
+    /// period, and ends early when all tasks have ended. It is left out when a signal came before the run began.
     ///
     /// # Examples
     ///
@@ -163,8 +291,8 @@ impl Shutdown {
     /// assert_eq!(shutdown.run().await.tasks[0].after, Duration::from_secs(5));
     /// # }
     /// ```
-    pub fn pre_stop(mut self, delay: Duration) -> Self {
-        self.plan.pre_stop = delay;
+    pub fn pre_stop(self, delay: Duration) -> Self {
+        self.with(|state| state.plan.pre_stop = delay);
         self
     }
 
@@ -387,13 +515,15 @@ impl Shutdown {
     /// # Cancel safety
     ///
     /// Dropping the future tells every task to abort and does not wait for them; clean-ups are not run. A
-    /// signal ends the process then, and if the tasks had been asked to stop, so does the watchdog.
+    /// signal ends the process then, and so does the watchdog: at the end of the time if the tasks had been asked to
+    /// stop, and else when the runtime is gone and the grace period after that is over. See
+    /// [`disarm`](Self::disarm).
     ///
     /// # Panics
     ///
     /// When called, if the [pre-stop delay](Self::pre_stop) and what is [reserved](Self::reserve) do not fit
-    /// into the [grace period](Self::grace); the message has the sum. When polled, if the system refuses a
-    /// thread or the handler of a signal, and outside of a tokio runtime that has a timer.
+    /// into the [grace period](Self::grace); the message has the sum. When polled, if the system has refused
+    /// the handler of a signal, and outside of a tokio runtime that has a timer.
     ///
     /// # Examples
     ///
@@ -419,21 +549,20 @@ impl Shutdown {
     /// ```
     #[track_caller]
     pub fn run(self) -> impl Future<Output = Report> {
-        let fits = self.with(|state| self.plan.check(&state.phases));
+        let (plan, fits) = self.with(|state| (state.plan, state.plan.check(&state.phases)));
         if let Err(sum) = fits {
-            panic!("the stop does not fit into the grace period of {:?}: {sum}", self.plan.grace);
+            panic!("the stop does not fit into the grace period of {:?}: {sum}", plan.grace);
         }
-        let Self { ending, plan, signals, system } = self;
+        let Self { ending, mut watch } = self;
         let run = Arc::clone(&ending.0);
-        run.set_plan(plan);
         async move {
             // Without a timer a stop has no end: that shows here, and not at the first signal.
             drop(sleep(Duration::ZERO));
-            let _watched = system.then(|| process::watch(&run, signals));
+            let system = watch.as_mut().map(Watch::begin).is_some();
             let ended = group(async |g| {
                 let ending = ending;
                 run.begin(g);
-                if system {
+                if system && !run.stop.is_draining() {
                     systemd::notify("READY=1");
                 }
                 drive(&run, system).await;
@@ -442,7 +571,9 @@ impl Shutdown {
             });
             // The tasks tell the run how they end and do not fail in the group.
             drop(ended.await);
-            run.report()
+            let report = run.report();
+            drop(watch);
+            report
         }
     }
 
@@ -477,7 +608,7 @@ impl fmt::Debug for Shutdown {
             self.with(|state| state.entries.iter().map(|entry| entry.given.name.clone()).collect());
         f.debug_struct("Shutdown")
             .field("tasks", &tasks)
-            .field("grace", &self.plan.grace)
+            .field("grace", &self.ending.0.plan().grace)
             .finish_non_exhaustive()
     }
 }

@@ -50,3 +50,23 @@ impl Source {
         }
     }
 }
+
+/// Does what the system does when a signal comes that nobody has taken over: most of them end the process here.
+pub(crate) fn by_default(number: i32) {
+    // What it refuses, nobody could have taken over.
+    #[cfg(unix)]
+    let _ = signal_hook::low_level::emulate_default_handler(number);
+    #[cfg(windows)]
+    std::process::exit(128 + number);
+}
+
+/// Ends the process now, without the handlers that others have registered for its end.
+pub(crate) fn end_now(code: i32) -> ! {
+    #[cfg(unix)]
+    signal_hook::low_level::exit(code);
+    #[cfg(windows)]
+    {
+        let _ = code;
+        std::process::abort()
+    }
+}

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 use std::iter::once;
 use std::panic::Location;
-use std::sync::TryLockError;
 use std::time::Duration;
 
 use evenkeel_task::{Group, Stop};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::guard::Held;
 use crate::job::{Busy, Start};
+use crate::ladder::Ladder;
+use crate::plan::Plan;
 use crate::{Kind, Outcome, TaskReport};
 
-/// All that a run knows. No code of the user runs while it is locked.
+/// All that a run knows. No code that is not ours runs while it is locked: no waker, closure or destructor.
 pub(crate) struct State {
     pub(crate) entries: Vec<Entry>,
     pub(crate) phases: Vec<Phase>,
@@ -26,6 +28,18 @@ pub(crate) struct State {
     pub(crate) aborted: Vec<String>,
     /// There while the run goes on.
     pub(crate) group: Option<Group>,
+    pub(crate) plan: Plan,
+    pub(crate) ladder: Ladder,
+    /// Whether signals end the process in the end.
+    pub(crate) is_system: bool,
+    pub(crate) has_begun: bool,
+    /// Whether a signal came before it began.
+    pub(crate) is_early: bool,
+    /// Whether it is over, and nobody asked the program to stop.
+    pub(crate) ended_by_itself: bool,
+    is_ready: bool,
+    /// A channel for each who asked, so that they are not told by one another's wakers.
+    readiness: Vec<watch::Sender<bool>>,
 }
 
 /// A task or a clean-up.
@@ -51,6 +65,19 @@ pub(crate) struct Given {
     pub(crate) name: Cow<'static, str>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) phase: usize,
+}
+
+impl Given {
+    /// What it is, and became.
+    pub(crate) fn report(
+        self,
+        phase: Option<Cow<'static, str>>,
+        outcome: Outcome,
+        after: Duration,
+    ) -> TaskReport {
+        let Self { kind, name, place, phase: _ } = self;
+        TaskReport { kind, name, phase, place, after, outcome }
+    }
 }
 
 /// What stops at the same time.
@@ -113,7 +140,30 @@ impl State {
             left: Vec::new(),
             aborted: Vec::new(),
             group: None,
+            plan: Plan::default(),
+            ladder: Ladder::new(),
+            is_system: false,
+            has_begun: false,
+            is_early: false,
+            ended_by_itself: false,
+            is_ready: false,
+            readiness: Vec::new(),
         }
+    }
+
+    pub(crate) fn readiness(&mut self) -> watch::Receiver<bool> {
+        if self.readiness.len() == self.readiness.capacity() {
+            self.readiness.retain(|sender| !sender.is_closed());
+        }
+        let (sender, receiver) = watch::channel(self.is_ready);
+        self.readiness.push(sender);
+        receiver
+    }
+
+    /// Takes down whether it is ready, and gives the channels in which that is to be told.
+    pub(crate) fn ready(&mut self, is_ready: bool) -> Vec<watch::Sender<bool>> {
+        self.is_ready = is_ready;
+        self.readiness.clone()
     }
 
     /// How many tasks have not ended, in all phases.
@@ -195,10 +245,9 @@ impl State {
         }
     }
 
-    /// What `given` is, and became.
-    pub(crate) fn report(&self, given: Given, outcome: Outcome, after: Duration) -> TaskReport {
-        let Given { kind, name, place, phase } = given;
-        TaskReport { kind, name, phase: self.phases[phase].name.clone(), place, after, outcome }
+    fn report(&self, given: Given, outcome: Outcome, after: Duration) -> TaskReport {
+        let phase = self.phases[given.phase].name.clone();
+        given.report(phase, outcome, after)
     }
 
     /// Keeps a guard: its key, and whether it is the first one of its phase.
@@ -245,12 +294,15 @@ impl State {
     pub(crate) fn last_words(&self) -> String {
         let running: Vec<_> = self
             .running()
-            .map(|(entry, task)| match entry.busy.try_lock() {
-                Err(TryLockError::WouldBlock) => format!("{task}, and keeps its thread"),
-                _ => task.to_string(),
+            .map(|(entry, task)| match entry.busy.is_set() {
+                true => format!("{task}, and keeps its thread"),
+                false => task.to_string(),
             })
             .collect();
         let why = match running[..] {
+            [] if !self.has_begun => {
+                "asked to stop before the run, which has not begun: main is still starting up"
+            }
             [] => "all tasks ended, but not the process: a blocking call is still running, or main is",
             _ => "the tasks were aborted, but not all of them ended",
         };

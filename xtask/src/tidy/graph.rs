@@ -35,10 +35,12 @@ const FACADE: [&str; 8] = [
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
 /// Those that are the vocabulary of one crate alone.
-const OWN: [(&str, &[&str]); 3] = [
+const OWN: [(&str, &[&str]); 4] = [
     ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
     // Dates and spans.
     ("evenkeel-retry-after", &["httpdate", "jiff"]),
+    // The default action of a signal, and an end of the process that no atexit handler holds up.
+    ("evenkeel-shutdown", &["signal-hook"]),
     // The processor time of a thread.
     ("evenkeel-testkit", &["rustix"]),
 ];

@@ -13,6 +13,8 @@ mod order;
 mod parts;
 mod phases;
 mod report;
+mod signals;
+mod wakers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;

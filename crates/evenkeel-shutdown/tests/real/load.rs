@@ -113,7 +113,7 @@ impl Load {
         let over = Arc::new(AtomicBool::new(false));
         let probe = tokio::spawn(probe(server, over.clone()));
         sleep(Duration::from_millis(100)).await;
-        program.signal("TERM").await;
+        program.signal("TERM");
 
         let mut answered = 0;
         while let Some(answer) = soon("the answers", requests.join_next()).await {

@@ -6,13 +6,17 @@
 #![expect(clippy::print_stdout, reason = "the programs talk to the tests")]
 
 mod client;
+mod ends;
 mod ladder;
 mod load;
 mod process;
 mod programs;
 mod server;
 mod servers;
+mod starts;
 mod systemd;
 mod threads;
+mod trains;
+mod wakers;
 
 use process::soon;

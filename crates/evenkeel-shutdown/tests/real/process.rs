@@ -3,9 +3,10 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// Tells a program that it is meant.
 pub(crate) const STARTED: &str = "EVENKEEL_SHUTDOWN_PROGRAM";
@@ -32,6 +33,7 @@ impl Program {
             .args(["--exact", name, "--ignored", "--nocapture"])
             .env(STARTED, "1")
             .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -74,13 +76,41 @@ impl Program {
         self
     }
 
-    /// Sends a signal, INT or TERM.
-    pub(crate) async fn signal(&mut self, name: &str) -> &mut Self {
-        let id = self.child.id().expect("it runs");
-        let kill = format!("kill -{name} {id}");
-        let sent = Command::new("sh").args(["-c", &kill]).status().await.expect("there is a shell");
-        assert!(sent.success());
+    /// Sends a signal, without the end of its name.
+    pub(crate) fn signal(&mut self, name: &str) -> &mut Self {
+        let signal = match name {
+            "HUP" => Signal::HUP,
+            "INT" => Signal::INT,
+            "TERM" => Signal::TERM,
+            _ => panic!("{name} is not sent by any test"),
+        };
+        let id = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        kill_process(id.expect("it runs"), signal).expect("it is ours");
         self
+    }
+
+    /// Sends signals, each so many milliseconds after the first.
+    pub(crate) async fn train(&mut self, signals: &[(&str, u64)]) -> &mut Self {
+        let start = Instant::now();
+        for (name, after) in signals {
+            sleep_until(start + Duration::from_millis(*after)).await;
+            self.signal(name);
+        }
+        self
+    }
+
+    /// Writes to its stdin, which stays open.
+    pub(crate) async fn types(&mut self, text: &str) -> &mut Self {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(text.as_bytes()).await.expect("it is read");
+        self
+    }
+
+    /// As `ends`, and somebody could still write to its stdin.
+    pub(crate) async fn ends_with_open_stdin(mut self) -> (Option<i32>, String) {
+        // Waiting for a child closes it.
+        let _stdin = self.child.stdin.take();
+        self.ends().await
     }
 
     /// Waits for its end, and gives its exit code and what it wrote to stderr.

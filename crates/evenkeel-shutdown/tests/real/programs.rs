@@ -34,7 +34,7 @@ pub(crate) fn end(report: Report) {
 }
 
 /// Blocks its thread for ever, which no abort can end.
-fn block() {
+pub(crate) fn block() {
     let (_keep, never) = mpsc::channel::<()>();
     let _ = never.recv();
 }
@@ -48,12 +48,12 @@ impl Drop for Last {
     }
 }
 
-async fn ready(_stop: Stop) {
+pub(crate) async fn ready(_stop: Stop) {
     println!("ready");
 }
 
 /// Says when it is asked to drain, and does not.
-async fn deaf(stop: Stop) {
+pub(crate) async fn deaf(stop: Stop) {
     let _last = Last("aborted");
     stop.draining().await;
     println!("draining");

@@ -29,6 +29,9 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 /// How long a program may take to do what it does at once.
 const SOON: Duration = secs(1);
 
+/// How long a person waits before the key is pressed again: longer than a runner takes to pass a signal on.
+const AGAIN: Duration = ms(300);
+
 /// A program that runs on a thread of its own.
 struct Running {
     record: Record,
@@ -97,13 +100,14 @@ fn shutdown_37(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).deaf(), task(2)]);
     let running = Running::start(subject, &settings.within(secs(600)), scene)?;
     running.interrupt()?;
-    // Two signals in too short a time are one.
     running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
+    thread::park_timeout(AGAIN);
     running.interrupt()?;
     running.end("a second SIGINT").map(drop)
 }
 
 fn shutdown_38(subject: &dyn Adapter) -> Checked {
     shutdown_36(subject)?;
+    thread::park_timeout(AGAIN);
     shutdown_36(subject)
 }

@@ -1,0 +1,124 @@
+//! Which signals count, and what those do.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How many signals are kept for the report, besides those that did something.
+const KEPT: usize = 16;
+
+/// The signals that a run has heard.
+pub(crate) struct Ladder {
+    /// So long after a signal that counted, no other one does.
+    pub(crate) window: Duration,
+    /// When the last one counted, be it for a run before this one.
+    pub(crate) last: Option<Instant>,
+    first: Option<Instant>,
+    counted: u32,
+    heard: Vec<SignalReport>,
+}
+
+/// What a signal does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It belongs to the request that was made before it.
+    Nothing,
+    Drain,
+    Abort,
+    End,
+}
+
+impl Ladder {
+    pub(crate) fn new() -> Self {
+        // Runners pass a signal on within 66 ms as measured, and a person presses a key again after 250 ms or more.
+        let window = Duration::from_millis(200);
+        Self { window, last: None, first: None, counted: 0, heard: Vec::new() }
+    }
+
+    /// Takes a signal down, and says what it does.
+    pub(crate) fn hear(&mut self, number: i32, now: Instant) -> Effect {
+        let first = *self.first.get_or_insert(now);
+        let counted = !within(self.last, self.window, now);
+        if counted {
+            self.last = Some(now);
+            self.counted = self.counted.saturating_add(1);
+        }
+        let effect = match self.counted {
+            _ if !counted => Effect::Nothing,
+            1 => Effect::Drain,
+            2 => Effect::Abort,
+            _ => Effect::End,
+        };
+        if self.heard.len() < KEPT || matches!(effect, Effect::Drain | Effect::Abort) {
+            let after = now.saturating_duration_since(first);
+            self.heard.push(SignalReport { number, after, counted });
+        }
+        effect
+    }
+
+    /// Whether a signal has asked for anything.
+    pub(crate) fn has_counted(&self) -> bool {
+        self.counted > 0
+    }
+
+    pub(crate) fn report(&self) -> Vec<SignalReport> {
+        self.heard.clone()
+    }
+}
+
+/// Whether a signal at this time is a part of the request that was made last.
+pub(crate) fn within(last: Option<Instant>, window: Duration, now: Instant) -> bool {
+    last.is_some_and(|last| now.saturating_duration_since(last) < window)
+}
+
+/// A signal that came while the program ran, or before it did.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// # use evenkeel_shutdown::Shutdown;
+/// let (shutdown, _) = Shutdown::manual();
+/// let handle = shutdown.handle();
+/// handle.signal(2); // from the terminal
+/// handle.signal(15); // from the runner, because of the same key
+/// let report = shutdown.task("server", async |stop| stop.draining().await).run().await;
+/// assert_eq!(report.signals[1].to_string(), "SIGTERM came 0ns after the first signal, in its window: not counted");
+/// assert_eq!(report.exit_code(), 0);
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignalReport {
+    /// Its number: 2 is SIGINT, 15 is SIGTERM.
+    pub number: i32,
+    /// How long it came after the first one, by tokio's clock.
+    pub after: Duration,
+    /// Whether it counted: the first that does drains, the second aborts.
+    ///
+    /// One that did not count came within the [window](crate::Shutdown::signal_window) of one that did.
+    pub counted: bool,
+}
+
+impl fmt::Display for SignalReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, after, counted } = self;
+        let counts = if *counted { ": counted" } else { ", in its window: not counted" };
+        write!(f, "{} came {after:?} after the first signal{counts}", Name(*number))
+    }
+}
+
+/// The name of a signal.
+pub(crate) struct Name(pub(crate) i32);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            2 => f.write_str("SIGINT"),
+            15 => f.write_str("SIGTERM"),
+            number => write!(f, "signal {number}"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Ends the process when it does not end by itself.
+
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::oneshot::{Receiver, Sender};
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
+
+use crate::listener::{Lent, aside, end, listener};
+use crate::run::Run;
+use crate::{Reason, report};
+
+/// From the abort of the tasks to the end of the process.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// For the last words of the process.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Starts the watchdog of a run. It hears when the runtime of the run is gone by the end of the channel.
+pub(crate) fn start(run: &Arc<Run>, gone: Receiver<()>) -> AbortHandle {
+    let run = Lent::new(Arc::clone(run));
+    let watchdog = async move {
+        watch(&run, gone).await;
+        let words = run.run().state().last_words();
+        // In a thread of its own: what hangs may have locked stderr, and who should read it may read no more.
+        let said = tokio::spawn(async { spawn_blocking(move || report::say(words)).await });
+        drop(timeout(PATIENCE, said).await);
+        end(match run.run().reason() {
+            Some(Reason::Signal(number)) => 128 + number,
+            _ => 1,
+        });
+    };
+    listener().spawn(watchdog).abort_handle()
+}
+
+/// A task in the runtime of the run, which ends with that: from then on the process is to end.
+pub(crate) fn sentinel(runtime: Sender<()>) -> AbortHandle {
+    let sentinel = async move {
+        let _runtime = runtime;
+        pending::<()>().await;
+    };
+    tokio::spawn(sentinel).abort_handle()
+}
+
+/// Ends when the process has to end.
+async fn watch(run: &Lent, gone: Receiver<()>) {
+    let run = run.run();
+    let mut asked = pin!(async {
+        run.must_abort().await;
+        if run.has_ended_by_itself() {
+            // The time counts from the end of the runtime then.
+            pending::<()>().await;
+        }
+        aside(Arc::clone(run), |run| run.abort("the grace period is over"));
+        sleep(MARGIN).await;
+    });
+    let mut left = pin!(async {
+        let _ = gone.await;
+        sleep(run.plan().grace).await;
+        if !run.has_ended_by_itself() {
+            pending::<()>().await;
+        }
+    });
+    poll_fn(|cx| match asked.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(()),
+        Poll::Pending => left.as_mut().poll(cx),
+    })
+    .await;
+}

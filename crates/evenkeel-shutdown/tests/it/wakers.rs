@@ -1,0 +1,204 @@
+//! Wakers that panic, and wakers that call back, with every wait of the crate.
+
+use std::future::pending;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+
+use evenkeel_shutdown::{Handle, Report, Shutdown};
+use evenkeel_testkit::{World, assert_took};
+use tokio::time::{sleep, timeout};
+
+use crate::{ms, throw};
+
+/// Does something each time that it is woken, and when it is dropped.
+struct Hostile<F: Fn() + Send + Sync>(F);
+
+impl<F: Fn() + Send + Sync> Wake for Hostile<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+impl<F: Fn() + Send + Sync> Drop for Hostile<F> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (self.0)()));
+        }
+    }
+}
+
+fn hostile(does: impl Fn() + Send + Sync + 'static) -> Waker {
+    Waker::from(Arc::new(Hostile(does)))
+}
+
+fn poll(future: &mut Pin<Box<impl Future + ?Sized>>, waker: &Waker) {
+    assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_other_from_hearing_the_stop() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let handle = shutdown.handle();
+        let broken = hostile(|| throw("broken"));
+        // Before the run, and so before all that the run waits with.
+        let mut waits = [Box::pin(handle.stop().draining()), Box::pin(handle.stop().aborting())];
+        waits.iter_mut().for_each(|wait| poll(wait, &broken));
+        let shutdown = shutdown.grace(ms(500)).task("deaf", async |_stop| pending::<()>().await);
+        let trigger = async {
+            sleep(ms(10)).await;
+            handle.signal(2);
+        };
+        let (report, ()) = assert_took!(async { tokio::join!(shutdown.run(), trigger) }, ms(510));
+        assert_eq!(report.hung().count(), 1, "{report}");
+        assert!(stop.is_aborting());
+    });
+}
+
+#[test]
+fn nor_is_a_stop_by_hand_lost() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let mut wait = Box::pin(stop.draining());
+        poll(&mut wait, &hostile(|| throw("broken")));
+        let shutdown = shutdown.task("server", async |stop| stop.draining().await);
+        let trigger = async {
+            sleep(ms(10)).await;
+            // It is the caller's panic; the run hears the stop all the same.
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stop.drain("deploy")));
+        };
+        let (report, ()) = assert_took!(async { tokio::join!(shutdown.run(), trigger) }, ms(10));
+        assert_eq!(report.exit_code(), 0);
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_the_end_of_a_task() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let handle = shutdown.handle();
+        let shutdown = shutdown.task("slow", async |_stop| sleep(ms(20)).await);
+        let run = async {
+            let report = shutdown.run().await;
+            assert_eq!(report.exit_code(), 0);
+        };
+        let beside = async {
+            let mut broken = Box::pin(handle.stop_task("slow", ms(1_000)));
+            poll(&mut broken, &hostile(|| throw("broken")));
+            assert!(handle.stop_task("slow", ms(1_000)).await);
+            drop(broken);
+        };
+        assert_took!(async { tokio::join!(biased; async { sleep(ms(1)).await; beside.await }, run) }, ms(20));
+        assert!(!stop.is_draining());
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_from_the_readiness() {
+    World::run(async |_| {
+        for _ in 0..20 {
+            let (shutdown, stop) = Shutdown::manual();
+            let handle = shutdown.handle();
+            let broken = hostile(|| throw("broken"));
+            let mut receivers: Vec<_> = (0..10).map(|_| handle.readiness()).collect();
+            let mut waits: Vec<_> = receivers.iter_mut().map(|ready| Box::pin(ready.changed())).collect();
+            waits.iter_mut().for_each(|wait| poll(wait, &broken));
+            let shutdown = shutdown.task("server", async |stop| stop.draining().await);
+            let mut ready = handle.readiness();
+            let beside = async {
+                timeout(ms(10), ready.wait_for(|ready| *ready))
+                    .await
+                    .expect("it hears")
+                    .expect("it is there");
+                stop.drain("deploy");
+                timeout(ms(10), ready.wait_for(|ready| !*ready))
+                    .await
+                    .expect("it hears")
+                    .expect("it is there");
+            };
+            let (report, ()) = tokio::join!(shutdown.run(), beside);
+            assert_eq!(report.exit_code(), 0);
+        }
+    });
+}
+
+#[test]
+fn readiness_that_nobody_reads_is_not_kept() {
+    let (shutdown, _) = Shutdown::manual();
+    let handle = shutdown.handle();
+    let kept = handle.readiness();
+    for _ in 0..10_000 {
+        drop(handle.readiness());
+    }
+    assert!(kept.has_changed().is_ok());
+    drop((shutdown, handle));
+    assert!(kept.has_changed().is_err(), "the run is gone");
+}
+
+#[test]
+fn a_waker_may_call_back_wherever_it_is_cloned_woken_or_dropped() {
+    World::run(async |_| {
+        let (shutdown, stop) = Shutdown::manual();
+        let handle = shutdown.handle();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let (mine, back) = (calls.clone(), handle.clone());
+        let nosy = hostile(move || {
+            mine.fetch_add(1, Ordering::Relaxed);
+            let _ = back.live();
+            drop(back.guard("brief"));
+            drop(back.readiness());
+            let _ = back.on_stop("late", async || {});
+            let _ = back.spawn("late", async |_stop| {});
+        });
+        let shutdown = shutdown.grace(ms(100)).task("deaf", async |_stop| pending::<()>().await);
+        let nosy_too = nosy.clone();
+        let beside = async {
+            sleep(ms(1)).await;
+            let mut waits: [Pin<Box<dyn Future<Output = ()>>>; 3] = [
+                Box::pin(async {
+                    let _ = handle.stop_task("none", ms(5)).await;
+                }),
+                Box::pin(async {
+                    let _ = handle.stop_task("deaf", ms(50)).await;
+                }),
+                Box::pin(handle.stop().draining()),
+            ];
+            for wait in &mut waits[1..] {
+                poll(wait, &nosy);
+                poll(wait, &nosy_too);
+            }
+            stop.drain("deploy");
+            sleep(ms(1)).await;
+        };
+        let (report, ()) = tokio::join!(shutdown.run(), beside);
+        assert!(calls.load(Ordering::Relaxed) > 0);
+        assert!(report.tasks.iter().any(|task| task.name == "deaf"), "{report}");
+    });
+}
+
+#[test]
+fn a_waker_may_drop_another_run() {
+    World::run(async |_| {
+        type Run = Pin<Box<dyn Future<Output = Report> + Send>>;
+        let other: Arc<Mutex<Option<Run>>> = Arc::default();
+        let (inner, _) = Shutdown::manual();
+        let mut run: Run = Box::pin(inner.task("inner", async |_stop| pending::<()>().await).run());
+        poll(&mut run, Waker::noop());
+        *other.lock().unwrap() = Some(run);
+        let (shutdown, _) = Shutdown::manual();
+        let handle: Handle = shutdown.handle();
+        let mine = other.clone();
+        let drops = hostile(move || {
+            let run = mine.lock().unwrap().take();
+            drop(run);
+        });
+        let mut wait = pin!(handle.stop().draining());
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&drops)).is_pending());
+        let shutdown = shutdown.task("server", async |stop| stop.draining().await);
+        let (report, ()) = tokio::join!(shutdown.run(), async { handle.signal(15) });
+        assert_eq!(report.exit_code(), 0);
+        assert!(other.lock().unwrap().is_none());
+    });
+}
