@@ -53,6 +53,9 @@ faults! {
     IsKilledByASignal "SHUTDOWN-36" isolated,
     HearsOneSignal "SHUTDOWN-37" isolated,
     ListensOnce "SHUTDOWN-38" isolated,
+    TakesACopyForASecond "SHUTDOWN-39" isolated,
+    IsDeafUntilItRuns "SHUTDOWN-40" isolated,
+    EndsTheProcessWithACopy "SHUTDOWN-41" isolated,
 }
 
 struct Faulty(Fault);

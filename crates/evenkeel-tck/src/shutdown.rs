@@ -12,7 +12,7 @@ mod trial;
 pub use adapter::{Adapter, Capability, Program};
 pub use job::Job;
 pub use outcome::{Kind, Outcome, Told};
-pub use parts::{Parts, Probe};
+pub use parts::{Parts, Probe, StartUp};
 pub use settings::Settings;
 
 use crate::Suite;

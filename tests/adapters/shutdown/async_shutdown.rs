@@ -47,6 +47,7 @@ impl Adapter for Async {
 
 async fn run(settings: Settings, parts: Parts) -> Outcome {
     let manager = Manager::new();
+    parts.start_up.run().await;
     for job in parts.tasks {
         spawn(&manager, job);
     }

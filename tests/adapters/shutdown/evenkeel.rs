@@ -36,6 +36,7 @@ impl Adapter for Evenkeel {
 
 async fn run(settings: Settings, parts: Parts) -> Outcome {
     let (shutdown, stop) = if settings.signals { (Shutdown::new(), Stop::new()) } else { Shutdown::manual() };
+    parts.start_up.run().await;
     let mut shutdown = shutdown.grace(settings.grace.unwrap_or(USUAL_GRACE));
     if let Some(delay) = settings.pre_stop {
         shutdown = shutdown.pre_stop(delay);

@@ -18,7 +18,8 @@ pub(crate) const PEERS: [Peer<dyn Adapter>; 4] =
 const NO_SUCH_THING: &str = "there is no such thing";
 
 /// The rules that send signals to their process.
-const SIGNALS: &[&str] = &["SHUTDOWN-36", "SHUTDOWN-37", "SHUTDOWN-38"];
+const SIGNALS: &[&str] =
+    &["SHUTDOWN-36", "SHUTDOWN-37", "SHUTDOWN-38", "SHUTDOWN-39", "SHUTDOWN-40", "SHUTDOWN-41"];
 
 /// What peers that want a grace get where a rule asks for none.
 const USUAL_GRACE: Duration = Duration::from_secs(10);

@@ -22,6 +22,10 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
         ("SHUTDOWN-10", "as SHUTDOWN-08, after the overwrite signal"),
         ("SHUTDOWN-13", "a panic is dropped with the handle of its task (`ShutdownGuard::spawn_task_fn`)"),
         ("SHUTDOWN-35", "tasks are spawned, and nothing aborts them when the `Shutdown` is dropped"),
+        (
+            "SHUTDOWN-39",
+            "the next signal overwrites, however soon it comes (`ShutdownBuilder::with_overwrite_fn`)",
+        ),
     ],
 };
 
@@ -67,6 +71,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
             }
         }
     };
+    parts.start_up.run().await;
     for job in parts.tasks {
         shutdown.spawn_task_fn(move |guard| work(job, guard));
     }

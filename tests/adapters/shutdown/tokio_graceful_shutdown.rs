@@ -81,6 +81,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
         token.clone(),
     );
     let toplevel = if settings.signals { toplevel.catch_signals() } else { toplevel };
+    parts.start_up.run().await;
     let asked = async {
         super::stop(settings.stop_after).await;
         token.cancel();

@@ -4,14 +4,16 @@ use std::{
     future::poll_fn,
     io,
     pin::Pin,
-    process::abort,
+    process::{abort, exit},
     sync::atomic::{AtomicBool, Ordering::SeqCst},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
+    thread,
     time::Duration,
 };
 
 use evenkeel_tck::shutdown::{Job, Kind, Outcome, Parts, Probe, Settings, Told};
 use tokio::{
+    runtime::Builder,
     signal::ctrl_c,
     time::{Instant, timeout_at},
 };
@@ -35,9 +37,16 @@ pub(super) struct Stage {
     outcome: Outcome,
     ended: usize,
     /// The next signal of the process, and how many have come.
-    signal: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
+    signal: Option<Signal>,
     signals: u32,
+    /// When the last one counted.
+    counted: Option<Instant>,
 }
+
+type Signal = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// How long after a signal another one is a copy of it.
+const WINDOW: Duration = Duration::from_millis(200);
 
 /// Why a wait has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,12 +71,22 @@ impl Stage {
             ended: 0,
             signal: None,
             signals: 0,
+            counted: None,
         };
-        stage.listen();
+        if fault != Fault::IsDeafUntilItRuns {
+            stage.listen();
+        }
+        parts.start_up.run().await;
+        if fault == Fault::IsDeafUntilItRuns {
+            stage.listen();
+        }
         parts.tasks.into_iter().for_each(|job| stage.enter(job, What::Task, 0));
         stage.entries.extend(parts.guards.into_iter().map(Entry::guard));
         stage.up().await;
         stage.down().await;
+        if fault == Fault::EndsTheProcessWithACopy {
+            end_with_a_signal();
+        }
         let is_clean = stage.outcome.told.is_empty() || fault == Fault::ExitsWithZero;
         std::mem::take(&mut stage.outcome).exiting(u8::from(!is_clean))
     }
@@ -80,7 +99,10 @@ impl Stage {
         static LISTENED: AtomicBool = AtomicBool::new(false);
         let is_late = LISTENED.swap(true, SeqCst) && self.is(Fault::ListensOnce);
         if self.settings.signals && !is_late && !self.is(Fault::IsKilledByASignal) {
-            self.signal = Some(Box::pin(ctrl_c()));
+            let mut signal: Signal = Box::pin(ctrl_c());
+            // From here on it is heard.
+            let _ = signal.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            self.signal = Some(signal);
         }
     }
 
@@ -219,7 +241,11 @@ impl Stage {
         loop {
             let mut moved = false;
             if self.signal.as_mut().is_some_and(|signal| signal.as_mut().poll(cx).is_ready()) {
-                self.signals += 1;
+                let is_copy = self.counted.is_some_and(|counted| counted.elapsed() < WINDOW);
+                if !is_copy || self.is(Fault::TakesACopyForASecond) {
+                    self.counted = Some(Instant::now());
+                    self.signals += 1;
+                }
                 self.signal = None;
                 self.stop.get_or_insert("a signal came");
                 self.listen();
@@ -309,6 +335,14 @@ impl Stage {
             }
         }
     }
+}
+
+fn end_with_a_signal() {
+    thread::spawn(|| {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("there is a thread, too");
+        let _ = runtime.block_on(ctrl_c());
+        exit(130);
+    });
 }
 
 impl Drop for Stage {

@@ -23,6 +23,8 @@ pub(crate) enum Event {
     Threw(u32),
     /// The future was dropped: all that it held is free.
     Freed(u32),
+    /// The program was made, and does not run yet.
+    StartsUp,
     /// The program tells that it is not ready any more.
     TurnedAway,
     /// The group or the program has ended: its future gave its result, or panicked.
@@ -116,6 +118,7 @@ impl fmt::Display for Event {
             Self::Ended(number, End::Panic) | Self::Threw(number) => write!(f, "{} panics", who(*number)),
             Self::Freed(number) => write!(f, "{} is dropped", who(*number)),
             Self::TurnedAway => write!(f, "the program is not ready any more"),
+            Self::StartsUp => write!(f, "it starts up"),
             Self::Left => write!(f, "it has ended"),
         }
     }

@@ -1,4 +1,6 @@
-use std::fmt;
+use std::{fmt, time::Duration};
+
+use tokio::time::sleep;
 
 use super::{Job, script::Scene};
 use crate::life::{Event, Record};
@@ -19,9 +21,18 @@ pub struct Parts {
     /// Work that is to run beside the program, each with a guard; only where
     /// [`Capability::Guards`](super::Capability::Guards) is supported.
     pub guards: Vec<Job>,
+    /// What is to be done when the program has been made, and before it runs.
+    pub start_up: StartUp,
     /// Is to be told that the program was asked to stop; only where
     /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
     pub probe: Probe,
+}
+
+/// What a program does before it runs, such as connecting to a database.
+#[must_use = "it does nothing unless it is run"]
+pub struct StartUp {
+    takes: Duration,
+    record: Record,
 }
 
 /// Somebody outside who asks whether the program is ready.
@@ -35,6 +46,7 @@ impl Parts {
             tasks: jobs(scene.tasks),
             clean_ups: jobs(scene.clean_ups),
             guards: jobs(scene.guards),
+            start_up: StartUp { takes: scene.start_up, record: record.clone() },
             probe: Probe(record.clone()),
         }
     }
@@ -44,6 +56,25 @@ impl Probe {
     /// The program is not ready any more.
     pub fn is_turned_away(&self) {
         self.0.note(Event::TurnedAway);
+    }
+}
+
+impl StartUp {
+    /// Takes its time, where the rule is about that.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the start-up.
+    pub async fn run(self) {
+        if !self.takes.is_zero() {
+            self.record.note(Event::StartsUp);
+            sleep(self.takes).await;
+        }
+    }
+}
+
+impl fmt::Debug for StartUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartUp").field("takes", &self.takes).finish_non_exhaustive()
     }
 }
 

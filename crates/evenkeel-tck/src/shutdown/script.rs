@@ -87,11 +87,17 @@ pub(crate) struct Scene {
     pub(crate) tasks: Vec<Script>,
     pub(crate) clean_ups: Vec<Script>,
     pub(crate) guards: Vec<Script>,
+    /// How long it takes between being made and being run.
+    pub(crate) start_up: Duration,
 }
 
 impl Scene {
     pub(crate) fn of(tasks: impl IntoIterator<Item = Script>) -> Self {
         Self { tasks: tasks.into_iter().collect(), ..Self::default() }
+    }
+
+    pub(crate) fn starting_up(self, start_up: Duration) -> Self {
+        Self { start_up, ..self }
     }
 
     pub(crate) fn cleaned_by(self, clean_ups: impl IntoIterator<Item = Script>) -> Self {

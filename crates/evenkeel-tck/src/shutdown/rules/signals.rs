@@ -10,7 +10,7 @@ use std::{
 use crate::{
     Rule, Verdict,
     duration::{ms, secs},
-    life::{Event, Record},
+    life::{End, Event, Record},
     rule::{Checked, rule},
     shutdown::{
         Adapter, Parts, Settings,
@@ -24,6 +24,9 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-37" real shutdown_37 "A second signal ends the grace at once."),
     rule!(Must "SHUTDOWN-38" real shutdown_38 "A second program in the same process hears signals like the first.")
         .after("SHUTDOWN-36"),
+    rule!(Must "SHUTDOWN-39" real shutdown_39 "A copy of a signal is not a second one."),
+    rule!(Must "SHUTDOWN-40" real shutdown_40 "A signal before the program runs stops it."),
+    rule!(Must "SHUTDOWN-41" real shutdown_41 "A copy of a signal does not end a process whose program has ended."),
 ];
 
 /// How long a program may take to do what it does at once.
@@ -31,6 +34,9 @@ const SOON: Duration = secs(1);
 
 /// How long a person waits before the key is pressed again: longer than a runner takes to pass a signal on.
 const AGAIN: Duration = ms(300);
+
+/// How long a runner takes to pass a signal on that the terminal has sent as well.
+const COPY: Duration = ms(40);
 
 /// A program that runs on a thread of its own.
 struct Running {
@@ -41,6 +47,12 @@ struct Running {
 impl Running {
     /// Runs a program until its first task has begun.
     fn start(subject: &dyn Adapter, settings: &Settings, scene: Scene) -> Checked<Self> {
+        let running = Self::make(subject, settings, scene)?;
+        running.shows("a task that begins", |record| record.first(&Event::Began(1)).is_some())?;
+        Ok(running)
+    }
+
+    fn make(subject: &dyn Adapter, settings: &Settings, scene: Scene) -> Checked<Self> {
         if cfg!(not(unix)) {
             return Err(Verdict::Untested("it sends signals of Unix".to_owned()));
         }
@@ -55,9 +67,7 @@ impl Running {
         };
         // The receiver is gone if the rule has failed.
         thread::spawn(move || drop(done.send(runtime.block_on(trial))));
-        let running = Self { record, ended };
-        running.shows("a task that begins", |record| record.first(&Event::Began(1)).is_some())?;
-        Ok(running)
+        Ok(Self { record, ended })
     }
 
     /// Waits until this can be seen in the record.
@@ -110,4 +120,38 @@ fn shutdown_38(subject: &dyn Adapter) -> Checked {
     shutdown_36(subject)?;
     thread::park_timeout(AGAIN);
     shutdown_36(subject)
+}
+
+fn shutdown_39(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
+    let running =
+        Running::start(subject, &settings.within(secs(600)), Scene::of([task(1).draining(ms(100))]))?;
+    running.interrupt()?;
+    running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
+    thread::park_timeout(COPY);
+    running.interrupt()?;
+    let trial = running.end("SIGINT and a copy of it")?;
+    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![1])
+}
+
+fn shutdown_40(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { signals: true, ..Settings::unstopped() };
+    let running = Running::make(subject, &settings, Scene::of([task(1)]).starting_up(ms(200)))?;
+    running.shows("a program that starts up", |record| record.first(&Event::StartsUp).is_some())?;
+    thread::park_timeout(COPY);
+    running.interrupt()?;
+    let trial = running.end("SIGINT during its start-up")?;
+    trial.record.equal("tasks that were left alive:", trial.record.alive_at_the_end(), Vec::new())
+}
+
+fn shutdown_41(subject: &dyn Adapter) -> Checked {
+    let settings = Settings { signals: true, ..Settings::unstopped() };
+    let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
+    running.interrupt()?;
+    running.end("SIGINT")?;
+    thread::park_timeout(COPY);
+    running.interrupt()?;
+    // Who ends the process has done so by then.
+    thread::park_timeout(COPY);
+    Ok(())
 }
