@@ -85,7 +85,7 @@ pub(crate) fn within(last: Option<Instant>, window: Duration, now: Instant) -> b
 /// handle.signal(2); // from the terminal
 /// handle.signal(15); // from the runner, because of the same key
 /// let report = shutdown.task("server", async |stop| stop.draining().await).run().await;
-/// assert_eq!(report.signals[1].to_string(), "SIGTERM came 0ns after the first signal, in its window: not counted");
+/// assert_eq!(report.signals[1].to_string(), "SIGTERM came 0ns after the first signal: the same request");
 /// assert_eq!(report.exit_code(), 0);
 /// # }
 /// ```
@@ -105,8 +105,8 @@ pub struct SignalReport {
 impl fmt::Display for SignalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { number, after, counted } = self;
-        let counts = if *counted { ": counted" } else { ", in its window: not counted" };
-        write!(f, "{} came {after:?} after the first signal{counts}", Name(*number))
+        let request = if *counted { "another request" } else { "the same request" };
+        write!(f, "{} came {after:?} after the first signal: {request}", Name(*number))
     }
 }
 

@@ -88,9 +88,15 @@ impl fmt::Write for Line<'_, '_> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.reason)?;
-        for signal in self.signals.iter().skip(1) {
-            write!(f, "\n  {signal}")?;
+        // The first one is the reason, unless the program stopped already.
+        let mut signals = self.signals.iter();
+        match signals.next() {
+            Some(first) if self.reason != Reason::Signal(first.number) => {
+                write!(f, "\n  {} came", Name(first.number))?;
+            }
+            _ => {}
         }
+        signals.try_for_each(|signal| write!(f, "\n  {signal}"))?;
         for task in &self.tasks {
             write!(f, "\n  {task}")?;
         }

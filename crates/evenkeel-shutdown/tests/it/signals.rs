@@ -140,8 +140,8 @@ fn the_report_tells_every_further_signal() {
             lines,
             [
                 "stopped by SIGTERM",
-                "  SIGINT came 18ms after the first signal, in its window: not counted",
-                "  signal 1 came 222ms after the first signal: counted",
+                "  SIGINT came 18ms after the first signal: the same request",
+                "  signal 1 came 222ms after the first signal: another request",
             ]
         );
         let one = train(slow(), &[(15, 0)]).await;
@@ -150,6 +150,20 @@ fn the_report_tells_every_further_signal() {
             2,
             "one signal is the first line, and the task the second"
         );
+    });
+}
+
+#[test]
+fn the_report_of_a_failure_tells_the_signal_that_came_after_it() {
+    World::run(async |_| {
+        let (shutdown, _) = Shutdown::manual();
+        let shutdown = shutdown.task("import", async |_stop| Err::<(), _>("no such file"));
+        let shutdown = shutdown.task("slow", async |_stop| sleep(ms(500)).await);
+        let report = train(shutdown, &[(2, 100), (2, 150)]).await;
+        let text = report.to_string();
+        let lines: Vec<_> = text.lines().take(3).collect();
+        let came = ["  SIGINT came", "  SIGINT came 50ms after the first signal: the same request"];
+        assert_eq!(lines, ["stopped because task 'import' failed", came[0], came[1]]);
     });
 }
 

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![expect(clippy::print_stdout, reason = "the programs talk to the tests")]
 
+mod churn;
 mod client;
 mod ends;
 mod ladder;

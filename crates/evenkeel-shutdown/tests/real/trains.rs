@@ -128,7 +128,8 @@ async fn the_second_request_of_a_runner_that_kills_next_gives_a_report() {
     assert_eq!(code, Some(1));
     assert!(errors.contains("task 'server' (") && errors.contains(") was aborted after "), "{errors}");
     assert!(
-        errors.contains("\n  SIGTERM came 2") && errors.contains("ms after the first signal: counted\n"),
+        errors.contains("\n  SIGTERM came 2")
+            && errors.contains("ms after the first signal: another request\n"),
         "{errors}"
     );
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, reason = "the program talks to the test")]
 #![expect(dead_code, reason = "it uses a part of what the real tier has")]
 
+#[path = "../real/churn.rs"]
+mod churn;
 #[path = "../real/client.rs"]
 mod client;
 #[path = "../real/load.rs"]
@@ -24,5 +26,13 @@ async fn a_thousand_requests_and_websockets_in_flight() {
     let secs = Duration::from_secs;
     for _ in 0..5 {
         Load { requests: 1_000, sockets: 200, work: secs(5), pre_stop: secs(3), grace: secs(10) }.run().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "soak"]
+async fn many_runs_that_come_and_go() {
+    for _ in 0..20 {
+        churn::churn(10_000).await;
     }
 }
