@@ -86,7 +86,7 @@ impl Handle {
     /// It is for what comes by other ways than the system's, such as a service manager of Windows, and for tests: a
     /// [manual](crate::Shutdown::manual) run has no process to end, and the third does nothing there. The
     /// [window](crate::Shutdown::signal_window) holds for it as well. The numbers need not be among the
-    /// [signals](crate::Shutdown::signals) of the run.
+    /// [signals](crate::Shutdown::signals) of the run. After the run it does nothing.
     ///
     /// # Examples
     ///
@@ -113,7 +113,13 @@ impl Handle {
     /// # }
     /// ```
     pub fn signal(&self, number: i32) {
-        let is_system = self.run.state().is_system;
+        let (is_system, is_over) = {
+            let state = self.run.state();
+            (state.is_system, state.is_over)
+        };
+        if is_over {
+            return;
+        }
         if is_system {
             return process::told(&self.run, number);
         }

@@ -305,6 +305,7 @@ impl Drop for Ending {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.close_all();
+        state.is_over = true;
         let group = state.group.take();
         drop(state);
         drop(group);

@@ -53,6 +53,10 @@ impl Source {
 
 /// Does what the system does when a signal comes that nobody has taken over: most of them end the process here.
 pub(crate) fn by_default(number: i32) {
+    // For the first process of a container it does nothing.
+    if std::process::id() == 1 {
+        return;
+    }
     // What it refuses, nobody could have taken over.
     #[cfg(unix)]
     let _ = signal_hook::low_level::emulate_default_handler(number);

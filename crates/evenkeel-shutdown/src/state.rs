@@ -35,6 +35,7 @@ pub(crate) struct State {
     pub(crate) has_begun: bool,
     /// Whether a signal came before it began.
     pub(crate) is_early: bool,
+    pub(crate) is_over: bool,
     /// Whether it is over, and nobody asked the program to stop.
     pub(crate) ended_by_itself: bool,
     is_ready: bool,
@@ -145,6 +146,7 @@ impl State {
             is_system: false,
             has_begun: false,
             is_early: false,
+            is_over: false,
             ended_by_itself: false,
             is_ready: false,
             readiness: Vec::new(),

@@ -188,6 +188,15 @@ fn a_manual_run_is_not_the_end_of_the_process() {
             handle.signal(2);
             sleep(ms(300)).await;
         }
+        assert!(!handle.stop().is_draining());
+        // Nor is the third one during the run.
+        let (shutdown, _) = Shutdown::manual();
+        let handle = shutdown.handle();
+        for _ in 0..5 {
+            handle.signal(2);
+            sleep(ms(300)).await;
+        }
+        assert_eq!(shutdown.run().await.signals.len(), 5);
     });
 }
 

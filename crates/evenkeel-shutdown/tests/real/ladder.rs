@@ -127,9 +127,11 @@ async fn a_program_may_choose_its_signals() {
     program.prints("ready").await.signal("HUP").prints("stopped by signal 1").await;
     assert_eq!(program.ends().await.0, Some(0));
     // The others do what the system does with them.
-    let mut program = Program::start("programs::hears_its_own_signals");
-    program.prints("ready").await.signal("TERM");
-    assert_eq!(program.ends().await, (None, String::new()));
+    for signal in ["TERM", "INT"] {
+        let mut program = Program::start("programs::hears_its_own_signals");
+        program.prints("ready").await.signal(signal);
+        assert_eq!(program.ends().await, (None, String::new()));
+    }
 }
 
 #[tokio::test]
