@@ -144,7 +144,8 @@ impl Shutdown {
     }
 
     /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals:
-    /// for tests, under paused time too, and for programs that have their own.
+    /// for tests, under paused time too, and for programs that have their own. [`Handle::signal`] does what
+    /// a signal would.
     ///
     /// # Examples
     ///

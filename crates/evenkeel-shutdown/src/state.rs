@@ -321,3 +321,18 @@ impl State {
         self.left.extend(left);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    #[test]
+    fn channels_that_nobody_reads_are_not_kept() {
+        let mut state = State::new();
+        let kept: Vec<_> = (0..10).map(|_| state.readiness()).collect();
+        (0..10_000).for_each(|_| drop(state.readiness()));
+        assert!(state.readiness.len() < 100);
+        assert!(state.ready(true).len() >= kept.len());
+        assert!(kept.iter().all(|ready| ready.has_changed().is_ok()));
+    }
+}
