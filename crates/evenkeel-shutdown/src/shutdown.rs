@@ -268,6 +268,8 @@ impl Shutdown {
     /// aborts, and no clean-up begins.
     pub fn grace(self, grace: Duration) -> Self {
         self.with(|state| state.plan.grace = grace);
+        // A signal may have come already, and the watchdog counts.
+        self.ending.0.changed.notify();
         self
     }
 

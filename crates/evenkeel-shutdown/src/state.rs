@@ -305,7 +305,10 @@ impl State {
             [] if !self.has_begun => {
                 "asked to stop before the run, which has not begun: main is still starting up"
             }
-            [] => "all tasks ended, but not the process: a blocking call is still running, or main is",
+            [] => {
+                "all tasks ended, but not the process: a blocking call is still running, or main is \
+                 (Shutdown::disarm lets it go on)"
+            }
             _ => "the tasks were aborted, but not all of them ended",
         };
         let held = self.held().map(|guard| guard.to_string());

@@ -60,6 +60,23 @@ fn never_starts() {
 
 #[test]
 #[ignore = "a program"]
+fn takes_more_time_later() {
+    if std::env::var_os(STARTED).is_some() {
+        let shutdown = Shutdown::new().grace(Duration::from_secs(1));
+        let stop = shutdown.handle().stop().clone();
+        println!("new");
+        let runtime = threads();
+        runtime.block_on(stop.draining());
+        let shutdown = shutdown.grace(Duration::from_secs(3600)).task("slow", async |_stop| {
+            sleep(Duration::from_millis(1_500)).await;
+            println!("slow");
+        });
+        end(runtime.block_on(shutdown.run()));
+    }
+}
+
+#[test]
+#[ignore = "a program"]
 fn gives_up_its_start() {
     if std::env::var_os(STARTED).is_some() {
         let shutdown = Shutdown::new();
@@ -121,6 +138,14 @@ async fn the_watchdog_ends_a_start_up_that_does_not_end() {
     let mut program = Program::start("starts::never_starts");
     program.prints("new").await.train(&[("TERM", 0), ("TERM", 300), ("INT", 600)]).await;
     assert_eq!(program.ends().await, (Some(130), String::new()));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_grace_period_may_be_set_when_the_signal_has_come() {
+    let mut program = Program::start("starts::takes_more_time_later");
+    program.prints("new").await.signal("TERM").prints("slow").await;
+    assert_eq!(program.ends().await.0, Some(0));
 }
 
 #[tokio::test]
