@@ -91,12 +91,12 @@ xflags::xflags! {
         cmd servers {
             /// Starts them, downloads them where needed, and prints their addresses.
             cmd up {
-                /// postgres, redis, nats; all if none is named.
+                /// postgres, postgres18, redis, nats, pgbouncer; all if none is named.
                 repeated servers: Server
             }
             /// Stops them.
             cmd down {
-                /// postgres, redis, nats; all if none is named.
+                /// postgres, postgres18, redis, nats, pgbouncer; all if none is named.
                 repeated servers: Server
             }
             /// Prints how they are.

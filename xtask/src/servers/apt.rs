@@ -59,7 +59,8 @@ impl Apt {
         let package = match server {
             // It has the version in its name.
             Server::Postgres => self.dependency_of("postgresql")?,
-            Server::Redis | Server::Nats => server.program().to_owned(),
+            Server::Postgres18 => return Err("it comes in a Python package".to_owned()),
+            Server::Redis | Server::Nats | Server::Pgbouncer => server.program().to_owned(),
         };
         let install = ["install", "--simulate", "--reinstall", "--no-install-recommends", &package];
         let packages = planned(&process::read(self.command("apt-get").args(install))?);

