@@ -11,7 +11,11 @@
 //!   nobody uses goes back after a second.
 //! - **Nothing waits for a dead store** longer than the [time-out](Distributed::timeout), once: then all requests go by
 //!   [`OnFailure`] at once, and the store is asked again after 50 ms, and twice that each time, up to a second. Requests
-//!   under [`Closed`](OnFailure::Closed) that come at that time wait for the answer.
+//!   under [`Closed`](OnFailure::Closed) that come at that time wait for the answer. The first call of a limit may take
+//!   longer, if the store [has to connect](Store::first_timeout).
+//! - **A mistake in the configuration is told at once**, under every policy: a right, a user or a password that is missing,
+//!   a key that holds something else ([`Error::Misconfigured`]). The store is asked again as in an outage, so that a mistake
+//!   that is mended needs no restart.
 //! - **What an outage costs.** A store that has forgotten its buckets has full ones: that adds at most one burst. Under
 //!   [`LocalShare`](OnFailure::LocalShare) any outage does, for the bucket fills while the shares are used; and a process
 //!   that goes by its share while others reach the store adds that: in an outage that only some see, and at the end of
@@ -36,9 +40,9 @@
 //! # What it does not do
 //!
 //! It does not wait in line across processes, and its rate does not change while it is in use: processes that disagree
-//! about rate or burst, as during a deployment, share a bucket that earns at the rate of whoever asks, and one with a smaller
-//! burst gets nothing until it has been earned what the others took beyond that. A key with the numbers in it is a bucket of
-//! its own.
+//! about rate or burst, as during a deployment, share a bucket that earns at the rate of whoever asks: the time since it was
+//! last used counts at the rate of the caller. One with a smaller burst gets nothing until it has been earned what the
+//! others took beyond that. A key with the numbers in it is a bucket of its own.
 //!
 //! A bucket that is full earns nothing, and calls are a few milliseconds apart: with a burst of less than what is earned
 //! in that time a part of the rate is lost.
@@ -60,6 +64,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 use self::{
     desk::Desk,
     quota::Quota,
@@ -81,8 +87,9 @@ use crate::rate::Rate;
 /// left of its lease is lost; [`close`](Self::close) gives it back. See [the module](self) for what it promises.
 ///
 /// It calls the store in a task of the runtime where that is first needed, as long as it is, and ends it when it is
-/// dropped. When that runtime ends those who wait in others go on with a task there; but they wait for one that is there
-/// and is not driven. A panic of the store is a failure as any other.
+/// dropped. When that runtime ends those who wait in others go on with a task there, and one whose call was under way hears
+/// that it was cut off; but they wait for one that is there and is not driven. A panic of the store is a failure as any
+/// other. The task serves all callers, and so it carries the `tracing` span of none.
 ///
 /// # Why not just use a [`RateLimiter`](crate::RateLimiter) in each process, with its part of the rate?
 ///
@@ -93,16 +100,13 @@ use crate::rate::Rate;
 ///
 #[cfg_attr(feature = "redis", doc = "```no_run")]
 #[cfg_attr(not(feature = "redis"), doc = "```ignore")]
-/// use evenkeel_limit::{Rate, distributed::{Distributed, OnFailure}};
-/// use redis::{Client, aio::{ConnectionManager, ConnectionManagerConfig}};
-/// use std::time::Duration;
+/// use evenkeel_limit::{Rate, distributed::{Distributed, OnFailure, RedisStore}};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // Connects when it is first used, so that the program starts without Redis, too.
-/// let config = ConnectionManagerConfig::new().set_max_delay(Duration::from_secs(1));
-/// let redis = ConnectionManager::new_lazy_with_config(Client::open("redis://127.0.0.1/")?, config)?;
-/// let quota = Distributed::new(redis, "limit:partner-api", Rate::per_second(1000))
+/// let store = RedisStore::new(redis::Client::open("redis://127.0.0.1/")?);
+/// let quota = Distributed::new(store, "limit:partner-api", Rate::per_second(1000))
 ///     .burst(200)
 ///     .lease(20)
 ///     .on_failure(OnFailure::LocalShare(4)); // of four processes
@@ -141,7 +145,8 @@ pub struct Distributed {
 
 /// What to do when the store does not answer.
 ///
-/// Permits that are in hand are handed out first, in any case.
+/// Permits that are in hand are handed out first, in any case. A mistake in the configuration is no outage: it is
+/// [told](Error::Misconfigured) under every policy.
 ///
 /// # Examples
 ///
@@ -231,7 +236,8 @@ impl Distributed {
         self
     }
 
-    /// Sets how long a call of the store may take. Counts until the first use.
+    /// Sets how long a call of the store may take, but for the [first one](Store::first_timeout). Counts until the first
+    /// use.
     ///
     /// # Panics
     ///
@@ -262,7 +268,7 @@ impl Distributed {
     /// # Errors
     ///
     /// [`Error::Unavailable`] if the store does not answer and nothing is granted without it;
-    /// [`Closed`](crate::Reason::Closed).
+    /// [`Error::Misconfigured`]; [`Closed`](crate::Reason::Closed).
     ///
     /// # Panics
     ///

@@ -161,6 +161,16 @@ impl<N, G: Copy> Queue<N, G> {
         (!current.will_wake(waker)).then(|| mem::replace(current, waker.clone()))
     }
 
+    /// One who waits.
+    pub(crate) fn waiter(&self, key: Key) -> &Waiter<N> {
+        &self.link(key).waiter
+    }
+
+    /// Replaces the waker of one who waits, and gives the old one.
+    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Waker {
+        mem::replace(&mut self.link_mut(key).waiter.waker, waker)
+    }
+
     /// Vacates the place of one who was served or refused, and tells; nothing happens if it still waits.
     pub(crate) fn claim(&mut self, key: Key) -> Option<Result<G, Denied>> {
         let Place::Decided(decision) = self.places[key] else { return None };

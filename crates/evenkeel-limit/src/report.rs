@@ -41,11 +41,11 @@ pub(crate) fn refused(_kind: Kind, _denied: &Denied) {
     refused_as(_kind, _denied.reason.name(), _denied.retry_after);
 }
 
-/// A request is refused since the store of its limit does not answer; nothing is locked.
+/// A request is refused since the store of its limit does not answer or refuses it; nothing is locked.
 #[inline]
-pub(crate) fn unavailable(_retry_after: Duration) {
+pub(crate) fn store_refused(_reason: &'static str, _retry_after: Duration) {
     #[cfg(any(feature = "metrics", feature = "tracing"))]
-    refused_as(Kind::Distributed, "unavailable", Some(_retry_after));
+    refused_as(Kind::Distributed, _reason, Some(_retry_after));
 }
 
 #[cfg(any(feature = "metrics", feature = "tracing"))]

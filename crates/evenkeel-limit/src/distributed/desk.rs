@@ -1,14 +1,19 @@
 //! Where the requests of one process meet the store.
 
 use std::{
+    any::Any,
     future::{Future, poll_fn},
     mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
+    thread,
+    time::Duration,
 };
 
 use tokio::{
+    runtime::Handle,
     sync::Notify,
     task::{AbortHandle, coop::poll_proceed},
     time::{timeout, timeout_at},
@@ -19,7 +24,7 @@ use super::{
     error::{Error, Failure},
     quota::Quota,
     snapshot::Snapshot,
-    store::{AnyStore, BoxError, Take, Taken},
+    store::{Answer, AnyStore, CallError, Take},
     till::{Aftermath, Ask, Entry, Patience, Step, Terms, Till, Upshot},
 };
 use crate::{
@@ -74,6 +79,11 @@ impl Desk {
             let decided = match self.enter(permits, patience).await {
                 Entry::Granted => return Ok(()),
                 Entry::Refused(error) => Err(error),
+                Entry::NoRuntime => {
+                    // This panics, and is not to happen under the lock: a panic hook is not ours.
+                    drop(Handle::current());
+                    continue;
+                }
                 Entry::Queued(key) => {
                     let place = Place { desk: self, key: Some(key) };
                     if mem::take(&mut waits) {
@@ -87,7 +97,10 @@ impl Desk {
             };
             return decided.inspect_err(|error| match error {
                 Error::Denied(denied) => report::refused(Kind::Distributed, denied),
-                Error::Unavailable { retry_after, .. } => report::unavailable(*retry_after),
+                Error::Unavailable { retry_after, .. } => report::store_refused("unavailable", *retry_after),
+                Error::Misconfigured { retry_after, .. } => {
+                    report::store_refused("misconfigured", *retry_after);
+                }
             });
         }
     }
@@ -127,36 +140,57 @@ impl Desk {
     /// Ends the runner wherever it is.
     pub(super) fn abort(&self) {
         self.locked().abandon();
-        if let Some(runner) = self.runner.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(runner) = self.set_runner(None) {
             runner.abort();
         }
+    }
+
+    /// Returns the one before, to be dropped by the caller: not under the lock.
+    fn set_runner(&self, runner: Option<AbortHandle>) -> Option<AbortHandle> {
+        mem::replace(&mut *self.runner.lock().unwrap_or_else(PoisonError::into_inner), runner)
     }
 
     fn locked(&self) -> MutexGuard<'_, Till> {
         self.till.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the till, and does what follows from that when it is not locked.
+    /// Changes the till, and does what follows from that when it is not locked. A waker that panics does so here.
     fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut Till) -> R) -> R {
+        let (result, panic) = self.change(change);
+        if let Some(panic) = panic.filter(|_| !thread::panicking()) {
+            resume_unwind(panic);
+        }
+        result
+    }
+
+    /// Does the same, and returns the first panic of a waker.
+    ///
+    /// Nothing runs under the lock that is not ours: wakers are cloned before, and woken and dropped after it, as errors
+    /// of the store are.
+    fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut Till) -> R) -> (R, Option<Panic>) {
         let mut till = self.locked();
         let result = change(&mut till);
-        let Aftermath { wake, replaced: _replaced, poke, start } = mem::take(&mut till.after);
+        let Aftermath { wake, wakers, causes, poke, start } = mem::take(&mut till.after);
         drop(till);
         if let Some(runtime) = start {
             let shift = Shift { desk: Arc::clone(self), over: false };
             let runner = runtime.spawn(run(shift));
             self.locked().started();
-            *self.runner.lock().unwrap_or_else(PoisonError::into_inner) = Some(runner.abort_handle());
+            drop(self.set_runner(Some(runner.abort_handle())));
         }
         if poke {
             self.news.notify_one();
         }
-        wake.into_iter().for_each(Waker::wake);
-        result
+        let woken = wake.into_iter().map(|waker| catch(|| waker.wake()));
+        let dropped = wakers.into_iter().map(|waker| catch(|| drop(waker)));
+        let forgotten = causes.into_iter().map(|cause| catch(|| drop(cause)));
+        // Each of them has its turn although one before it panics.
+        let panic = woken.chain(dropped).chain(forgotten).fold(None, |first, next| first.or(next));
+        (result, panic)
     }
 
     /// The answer of the store; meanwhile those who go by a share have their turns.
-    async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Taken, BoxError> {
+    async fn answer(self: &Arc<Self>, ask: Ask) -> Answer {
         let mut answer = pin!(self.ask(ask));
         if !matches!(self.terms.on_failure, OnFailure::LocalShare(_)) {
             return answer.await;
@@ -175,19 +209,21 @@ impl Desk {
 
     /// Serves those who go by a share, and waits until there is something to do again.
     async fn turn(self: &Arc<Self>) {
-        match self.with(Till::turn) {
+        match self.change(Till::turn).0 {
             Some(until) => drop(timeout_at(until, self.news.notified()).await),
             None => self.news.notified().await,
         }
     }
 
     /// One call of the store.
-    async fn ask(&self, ask: Ask) -> Result<Taken, BoxError> {
-        let Ask { returned, least, most } = ask;
+    async fn ask(&self, ask: Ask) -> Answer {
+        let Ask { first, returned, least, most } = ask;
         let Quota { speed, cost, .. } = self.quota;
         let take = Take { key: &self.key, speed, cost, depth: self.quota.depth(), returned, least, most };
-        let answer = timeout(self.terms.timeout, self.store.take(take)).await;
-        answer.unwrap_or_else(|_| Err(Failure::TimedOut(self.terms.timeout).boxed()))
+        let at_least = if first { self.store.first_timeout() } else { Duration::ZERO };
+        let limit = self.terms.timeout.max(at_least);
+        let answer = timeout(limit, self.store.take(take)).await;
+        answer.unwrap_or_else(|_| Err(CallError::of(Failure::TimedOut(limit))))
     }
 
     /// Tells what became of a call.
@@ -211,14 +247,14 @@ impl Desk {
     }
 }
 
-/// The runner.
+/// The runner. It goes on when the waker of one whom it serves panics: the panic hook has told of that.
 async fn run(mut shift: Shift) {
     let desk = Arc::clone(&shift.desk);
-    while let Some(step) = desk.with(Till::step) {
+    while let (Some(step), _) = desk.change(Till::step) {
         match step {
             Step::Ask(ask) => {
                 let answer = desk.answer(ask).await;
-                let upshot = desk.with(|till| till.settle(ask, answer));
+                let (upshot, _) = desk.change(|till| till.settle(ask, answer));
                 desk.tell(upshot);
             }
             // Either way there is a next step.
@@ -238,12 +274,19 @@ struct Shift {
 impl Drop for Shift {
     fn drop(&mut self) {
         if !self.over
-            && let Some(upshot) = self.desk.with(Till::cut_off)
+            && let (Some(upshot), _) = self.desk.change(Till::cut_off)
         {
             self.desk.tell(upshot);
         }
         self.desk.ended.notify_waiters();
     }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// Does what may panic.
+fn catch(foreign: impl FnOnce()) -> Option<Panic> {
+    catch_unwind(AssertUnwindSafe(foreign)).err()
 }
 
 /// A place in the queue. Refused as closed means to enter again.
@@ -258,12 +301,28 @@ impl Future for Place<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let key = self.key.expect("not polled after it was ready");
-        match self.desk.with(|till| till.claim(key, cx.waker())) {
-            Some(decision) => {
+        let mut decision = self.desk.with(|till| match till.claim(key) {
+            None if till.lacks_waker(key, cx.waker()) => Err(()),
+            decision => Ok(decision),
+        });
+        if decision.is_err() {
+            let waker = cx.waker().clone();
+            // It may have been decided meanwhile.
+            decision = Ok(self.desk.with(|till| {
+                let decision = till.claim(key);
+                match decision {
+                    None => till.set_waker(key, waker),
+                    Some(_) => till.after.wakers.push(waker),
+                }
+                decision
+            }));
+        }
+        match decision {
+            Ok(Some(decision)) => {
                 self.key = None;
                 Poll::Ready(decision)
             }
-            None => Poll::Pending,
+            _ => Poll::Pending,
         }
     }
 }

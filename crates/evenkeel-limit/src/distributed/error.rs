@@ -2,7 +2,6 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
-use super::store::BoxError;
 use crate::denied::Denied;
 
 /// A request for permits of a [`Distributed`](super::Distributed) was refused.
@@ -34,6 +33,15 @@ pub enum Error {
         /// How long from now the store is not going to be asked again.
         retry_after: Duration,
     },
+    /// The store refuses the limit because of a mistake in the configuration: a right, a user or a password that is
+    /// missing, a key that holds something else. Under every [`OnFailure`](super::OnFailure), until it is mended.
+    #[non_exhaustive]
+    Misconfigured {
+        /// What the store said.
+        cause: Arc<dyn error::Error + Send + Sync>,
+        /// How long from now the store is not going to be asked again.
+        retry_after: Duration,
+    },
 }
 
 impl Error {
@@ -42,7 +50,9 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied(denied) => denied.retry_after,
-            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Unavailable { retry_after, .. } | Self::Misconfigured { retry_after, .. } => {
+                Some(*retry_after)
+            }
         }
     }
 }
@@ -60,6 +70,9 @@ impl fmt::Display for Error {
             Self::Unavailable { retry_after, .. } => {
                 write!(f, "the store of the limit does not answer: try again in {retry_after:?}")
             }
+            Self::Misconfigured { cause, .. } => {
+                write!(f, "the store of the limit refuses it until the configuration is mended: {cause}")
+            }
         }
     }
 }
@@ -68,7 +81,7 @@ impl error::Error for Error {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Denied(_) => None,
-            Self::Unavailable { cause, .. } => Some(&**cause),
+            Self::Unavailable { cause, .. } | Self::Misconfigured { cause, .. } => Some(&**cause),
         }
     }
 }
@@ -81,12 +94,6 @@ pub(super) enum Failure {
     Nonsense,
     /// Its task has ended without it: it panicked, or its runtime was shut down.
     CutOff,
-}
-
-impl Failure {
-    pub(super) fn boxed(self) -> BoxError {
-        Box::new(self)
-    }
 }
 
 impl fmt::Display for Failure {

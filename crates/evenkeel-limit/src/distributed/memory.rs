@@ -64,6 +64,9 @@ impl Store for MemoryStore {
         let now = Instant::now().saturating_duration_since(self.start).as_micros() as u64;
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(level) = levels.get_mut(take.key) {
+            if level.full_at <= now {
+                *level = Level::default();
+            }
             return Ok(level.take(&take, now));
         }
         levels.retain(|_, level| level.full_at > now);

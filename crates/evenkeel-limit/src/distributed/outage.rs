@@ -1,10 +1,9 @@
 //! The time in which the store does not answer.
 
-use std::{error, sync::Arc, time::Duration};
+use std::{error, mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::store::BoxError;
 use crate::{bucket::Bucket, rate::Rate};
 
 /// How long a store that has failed is left alone: at first, and at most.
@@ -17,6 +16,8 @@ pub(super) type Cause = Arc<dyn error::Error + Send + Sync>;
 #[derive(Debug)]
 pub(super) struct Outage {
     pub(super) cause: Cause,
+    /// Whether it is told under every policy, since it does not pass by itself.
+    pub(super) misconfigured: bool,
     since: Instant,
     /// The next call, and how long it was to wait for that.
     pub(super) until: Instant,
@@ -26,15 +27,22 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn new(cause: BoxError, share: Option<Bucket>) -> Self {
+    pub(super) fn new(cause: Cause, misconfigured: bool) -> Self {
         let (since, pause) = (Instant::now(), PAUSES[0]);
-        Self { cause: cause.into(), since, until: since + pause, pause, share }
+        Self { cause, misconfigured, since, until: since + pause, pause, share: None }
     }
 
-    /// Another call has failed.
-    pub(super) fn goes_on(self, cause: BoxError) -> Self {
-        let pause = (self.pause * 2).min(PAUSES[1]);
-        Self { cause: cause.into(), until: Instant::now() + pause, pause, ..self }
+    /// Another call has failed; returns the cause before.
+    pub(super) fn continue_with(&mut self, cause: Cause, misconfigured: bool) -> Cause {
+        self.pause = (self.pause * 2).min(PAUSES[1]);
+        self.until = Instant::now() + self.pause;
+        self.misconfigured = misconfigured;
+        mem::replace(&mut self.cause, cause)
+    }
+
+    /// Sets what this process goes by, unless it has it already.
+    pub(super) fn set_share(&mut self, share: Option<impl FnOnce() -> Bucket>) {
+        self.share = share.map(|share| self.share.take().unwrap_or_else(share));
     }
 
     pub(super) fn lasted(&self) -> Duration {

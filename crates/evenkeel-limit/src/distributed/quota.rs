@@ -67,34 +67,66 @@ fn gcd(mut a: u128, mut b: u128) -> u128 {
     a
 }
 
-/// What a store remembers of a bucket: nothing, if it is full.
+/// More parts than this are never missing: the largest number up to which all are exact in a `double`.
+const MOST_MISSING: u128 = 1 << 53;
+
+/// The state of a bucket in a store: by how much it was not full, and when. A full bucket is not stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Level {
-    /// When it is full, in microseconds of the store's clock, rounded up.
-    pub(super) full_at: u64,
-    /// The parts by which it is more than full then.
-    pub(super) over: u64,
-    /// Since when that is known.
+    /// The parts that were missing at `since`, of which `cost` are a permit.
+    pub(super) missing: u64,
+    pub(super) cost: u64,
+    /// Microseconds of the store's clock.
     pub(super) since: u64,
+    /// When the level may be forgotten: the bucket is full, at the rate of the last caller.
+    pub(super) full_at: u64,
 }
 
 impl Level {
-    /// What the script `take.lua` does.
+    /// Does what the script `take.lua` does.
     pub(super) fn take(&mut self, take: &Take<'_>, now: u64) -> Taken {
         let [speed, cost, depth] = [take.speed, take.cost, take.depth].map(u128::from);
         let [returned, least, most] = [take.returned, take.least, take.most].map(u128::from);
-        let missing = (u128::from(self.full_at.saturating_sub(now)) * speed).saturating_sub(self.over.into());
-        // If the clock has gone back, no more than all of it. If not, others have a deeper bucket: what they took from
-        // it is to be earned.
-        let missing = if now < self.since { missing.min(depth) } else { missing };
+        let missing = self.missing_at(now, take);
         let missing = missing.saturating_sub(returned * cost);
         let there = depth.saturating_sub(missing) / cost;
         let granted = if there < least { 0 } else { there.min(most) };
         let missing = missing + granted * cost;
         let micros = missing.div_ceil(speed);
-        *self = Self { full_at: now + micros as u64, over: (micros * speed - missing) as u64, since: now };
+        let full_at = now.saturating_add(micros as u64);
+        *self = match missing {
+            0 => Self::default(),
+            _ => Self { missing: missing as u64, cost: take.cost, since: now, full_at },
+        };
         let full_in = micros.min(depth.div_ceil(speed)) as u64;
         Taken { granted: granted as u32, full_in: Duration::from_micros(full_in) }
+    }
+
+    /// The parts that are missing now, of which the caller's permits cost `take.cost`.
+    ///
+    /// The time since the level was stored earns at the caller's rate, whatever the rate was then.
+    fn missing_at(&self, now: u64, take: &Take<'_>) -> u128 {
+        let missing = self.missing_in(take.cost.into());
+        let passed = u128::from(now.abs_diff(self.since)) * u128::from(take.speed);
+        if now >= self.since {
+            // More than all of it may be missing: others have a deeper bucket, and what they took is to be earned.
+            missing.saturating_sub(passed)
+        } else {
+            // The clock has gone back: nothing is earned twice, and no more than all of it is missing.
+            (missing + passed).min(take.depth.into())
+        }
+    }
+
+    /// The missing permits in parts of a caller whose permits cost `cost` parts, rounded up.
+    fn missing_in(&self, cost: u128) -> u128 {
+        let (missing, per) = (u128::from(self.missing), u128::from(self.cost));
+        if per == cost || per == 0 {
+            return missing;
+        }
+        let part = missing % per * cost;
+        // The script cannot divide a larger product exactly.
+        let inexact = u128::from(part >= MOST_MISSING);
+        (missing / per * cost + part.div_ceil(per) + inexact).min(MOST_MISSING)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use super::error::Failure;
+
 pub(super) type BoxError = Box<dyn error::Error + Send + Sync>;
 
 /// Where the permits of all processes are counted: Redis, with the feature `redis`; memory; or a store of your own.
@@ -59,6 +61,22 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// If it is not known whether any were taken, or none were.
     fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Taken, Self::Error>> + Send;
+
+    /// Whether an error comes from a mistake in the configuration, such as a missing right or a wrong password, rather
+    /// than from an outage.
+    ///
+    /// Such an error is told to the caller under every [`OnFailure`](super::OnFailure), as
+    /// [`Error::Misconfigured`](super::Error::Misconfigured): a policy for outages would hide it. None is, by default.
+    fn is_misconfigured(&self, error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
+
+    /// How long the first call of a limit may take at least, where its [time-out](super::Distributed::timeout) is
+    /// shorter: the store may have to connect, and other limits begin at the same time. Zero by default.
+    fn first_timeout(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl<S: Store> Store for Arc<S> {
@@ -67,12 +85,23 @@ impl<S: Store> Store for Arc<S> {
     fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Taken, Self::Error>> + Send {
         S::take(self, take)
     }
+
+    fn is_misconfigured(&self, error: &Self::Error) -> bool {
+        S::is_misconfigured(self, error)
+    }
+
+    fn first_timeout(&self) -> Duration {
+        S::first_timeout(self)
+    }
 }
 
 /// What a [`Store`] is asked for.
 ///
 /// A bucket that it does not know is full. In a microsecond it earns `speed` parts, until it has `depth` of them; a
 /// permit costs `cost` parts. Whole numbers all, and below 2^53, so that they are exact in a `double`, too.
+///
+/// Callers of one bucket may disagree about its rate, as during a deployment. So a store keeps the number of permits that
+/// were missing, and when: since then the bucket has earned at the rate of the caller.
 ///
 /// First the permits in `returned` are put back, up to the brim. Then up to `most` are granted, if there are at least
 /// `least`; or none.
@@ -104,20 +133,42 @@ pub struct Taken {
     pub full_in: Duration,
 }
 
+/// The answer of a store of any type.
+pub(super) type Answer = Result<Taken, CallError>;
+
+/// A call that brought nothing.
+#[derive(Debug)]
+pub(super) struct CallError {
+    pub(super) cause: BoxError,
+    pub(super) misconfigured: bool,
+}
+
+impl CallError {
+    /// An error that no store has reported.
+    pub(super) fn of(failure: Failure) -> Self {
+        Self { cause: Box::new(failure), misconfigured: false }
+    }
+}
+
 /// A [`Store`] of which the type is not known.
 pub(super) trait AnyStore: Send + Sync {
-    fn take<'a>(
-        &'a self,
-        take: Take<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Taken, BoxError>> + Send + 'a>>;
+    fn take<'a>(&'a self, take: Take<'a>) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+    fn first_timeout(&self) -> Duration;
 }
 
 impl<S: Store> AnyStore for S {
-    fn take<'a>(
-        &'a self,
-        take: Take<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Taken, BoxError>> + Send + 'a>> {
-        Box::pin(async move { Store::take(self, take).await.map_err(Into::into) })
+    fn take<'a>(&'a self, take: Take<'a>) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
+        Box::pin(async move {
+            Store::take(self, take).await.map_err(|error| {
+                let misconfigured = self.is_misconfigured(&error);
+                CallError { cause: error.into(), misconfigured }
+            })
+        })
+    }
+
+    fn first_timeout(&self) -> Duration {
+        Store::first_timeout(self)
     }
 }
 

@@ -76,8 +76,9 @@ impl Patience {
 #[derive(Debug, Default)]
 pub(super) struct Aftermath {
     pub(super) wake: Vec<Waker>,
-    /// To be dropped.
-    pub(super) replaced: Option<Waker>,
+    /// To be dropped: wakers, and errors of the store.
+    pub(super) wakers: Vec<Waker>,
+    pub(super) causes: Vec<Cause>,
     /// There is news for the runner.
     pub(super) poke: bool,
     /// Where to start a runner.
@@ -90,6 +91,8 @@ pub(super) enum Entry {
     Granted,
     Refused(Error),
     Queued(Key),
+    /// It needs a runtime, and there is none.
+    NoRuntime,
 }
 
 /// What the runner does next.
@@ -102,6 +105,8 @@ pub(super) enum Step {
 /// The numbers of a [`Take`](super::store::Take).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
+    /// Whether the store has never been asked before.
+    pub(super) first: bool,
     pub(super) returned: u32,
     pub(super) least: u32,
     pub(super) most: u32,
@@ -150,7 +155,7 @@ impl Till {
         match entry {
             Entry::Granted => self.granted += 1,
             Entry::Refused(_) => self.refused += 1,
-            Entry::Queued(_) => {}
+            Entry::Queued(_) | Entry::NoRuntime => {}
         }
         entry
     }
@@ -181,7 +186,9 @@ impl Till {
     }
 
     fn join(&mut self, permits: u32, patience: Patience) -> Entry {
-        self.call_runner();
+        if !self.call_runner() {
+            return Entry::NoRuntime;
+        }
         self.impatient += patience.lack();
         Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), note: patience }))
     }
@@ -190,21 +197,22 @@ impl Till {
     fn by_policy(&mut self, now: Instant, permits: u32, patience: Patience) -> Option<Entry> {
         let outage = self.outage.as_ref()?;
         let (until, is_due) = (outage.until, now >= outage.until);
-        if self.terms.on_failure == OnFailure::Closed && (is_due || self.calling) {
-            return None;
+        let policy = if outage.misconfigured { OnFailure::Closed } else { self.terms.on_failure };
+        if policy == OnFailure::Closed {
+            let (cause, retry_after) = (Arc::clone(&outage.cause), until.saturating_duration_since(now));
+            let error = match outage.misconfigured {
+                true => Error::Misconfigured { cause, retry_after },
+                false => Error::Unavailable { cause, retry_after },
+            };
+            return (!is_due && !self.calling).then_some(Entry::Refused(error));
         }
-        let entry = match self.terms.on_failure {
-            OnFailure::Open => Entry::Granted,
-            OnFailure::Closed => Entry::Refused(Error::Unavailable {
-                cause: Arc::clone(&outage.cause),
-                retry_after: until - now,
-            }),
+        if is_due && !self.call_runner() {
+            return Some(Entry::NoRuntime);
+        }
+        Some(match policy {
             OnFailure::LocalShare(_) => self.by_share(now, permits, patience),
-        };
-        if is_due {
-            self.call_runner();
-        }
-        Some(entry)
+            _ => Entry::Granted,
+        })
     }
 
     fn by_share(&mut self, now: Instant, permits: u32, patience: Patience) -> Entry {
@@ -221,17 +229,23 @@ impl Till {
     }
 
     /// Gives up the place if it was decided. Refused as closed means to enter again.
-    pub(super) fn claim(&mut self, key: Key, waker: &Waker) -> Option<Result<(), Denied>> {
-        let Some(decision) = self.queue.claim(key) else {
-            self.after.replaced = self.queue.set_waker(key, waker);
-            return None;
-        };
+    pub(super) fn claim(&mut self, key: Key) -> Option<Result<(), Denied>> {
+        let decision = self.queue.claim(key)?;
         match decision {
             Ok(_) => self.granted += 1,
             Err(denied) if denied != Denied::CLOSED => self.refused += 1,
             Err(_) => {}
         }
         Some(decision.map(|_| ()))
+    }
+
+    /// Whether one who waits is woken by another waker than this.
+    pub(super) fn lacks_waker(&self, key: Key, waker: &Waker) -> bool {
+        !self.queue.waiter(key).waker.will_wake(waker)
+    }
+
+    pub(super) fn set_waker(&mut self, key: Key, waker: Waker) {
+        self.after.wakers.push(self.queue.replace_waker(key, waker));
     }
 
     /// Gives up the place, and the permits if it has got them.
@@ -242,7 +256,7 @@ impl Till {
             None => {
                 let waiter = self.queue.cancel(key);
                 self.impatient -= waiter.note.lack();
-                self.after.replaced = Some(waiter.waker);
+                self.after.wakers.push(waiter.waker);
                 self.serve();
                 self.poke();
             }
@@ -263,9 +277,9 @@ impl Till {
     }
 
     fn give_back_later(&mut self) {
-        // Outside of a runtime they stay until there is a runner.
-        if self.left > 0 && (self.running || Handle::try_current().is_ok()) {
-            self.call_runner();
+        if self.left > 0 {
+            // Outside of a runtime they stay until there is a runner.
+            let _ = self.call_runner();
         }
     }
 
@@ -329,14 +343,18 @@ impl Till {
         self.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wake.push(waiter.waker));
     }
 
-    fn call_runner(&mut self) {
+    /// Fails outside of a runtime, where no runner can be started.
+    #[must_use]
+    fn call_runner(&mut self) -> bool {
         if self.running {
             self.poke();
         } else {
-            self.after.start = Some(Handle::current());
+            let Ok(runtime) = Handle::try_current() else { return false };
+            self.after.start = Some(runtime);
             self.running = true;
             self.starting = true;
         }
+        true
     }
 
     /// Its runtime has taken the runner over.

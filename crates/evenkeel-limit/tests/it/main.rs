@@ -12,8 +12,10 @@ mod distributed_api;
 mod distributed_cuts;
 mod distributed_faults;
 mod distributed_leases;
+mod distributed_mistakes;
 mod distributed_policies;
 mod distributed_suite;
+mod distributed_wakers;
 mod distributed_windows;
 mod histories;
 #[cfg(feature = "http")]

@@ -8,32 +8,50 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_limit::distributed::{Distributed, RedisStore};
 use redis::{
     Client,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
+use tokio::time::{sleep, timeout};
+
 use crate::server::Server;
 
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// Runs a test with the URL of the server, if there is one.
-pub(crate) fn run<Fut: Future<Output = ()>>(test: impl FnOnce(String) -> Fut) {
-    let Ok(url) = env::var("EVENKEEL_TEST_REDIS") else {
-        return skip("no Redis server (cargo xtask servers up)");
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(test(url));
+const SERVERS: [(&str, &str); 2] = [("Redis", "EVENKEEL_TEST_REDIS"), ("Valkey", "EVENKEEL_TEST_VALKEY")];
+
+/// Runs a test with the URL of each server that there is, one after the other.
+pub(crate) fn run<Fut: Future<Output = ()>>(test: impl Fn(String) -> Fut) {
+    for (name, variable) in SERVERS {
+        let Ok(url) = env::var(variable) else {
+            skip(&format!("no {name} server (cargo xtask servers up)"));
+            continue;
+        };
+        let _ = writeln!(std::io::stderr(), "with {name}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(url));
+    }
 }
 
-/// Runs a test with a server of its own, if it can be started.
-pub(crate) fn run_alone<Fut: Future<Output = ()>>(test: impl FnOnce(Server) -> Fut) {
-    run(async |url| match Server::start(&url).await {
+/// Runs a test with a server of its own of each kind that can be started.
+pub(crate) fn run_alone<Fut: Future<Output = ()>>(test: impl Fn(Server) -> Fut) {
+    run_alone_with(&[], test);
+}
+
+/// The same, with settings as in the server's configuration file: `["--timeout", "1"]`.
+pub(crate) fn run_alone_with<Fut: Future<Output = ()>>(settings: &[&str], test: impl Fn(Server) -> Fut) {
+    run(async |url| match Server::start(&url, settings).await {
         Some(server) => test(server).await,
-        None => skip("no redis-server that can be started here"),
+        None => skip("its program cannot be started here"),
     });
+}
+
+pub(crate) fn store(url: &str) -> RedisStore {
+    RedisStore::new(Client::open(url).unwrap())
 }
 
 pub(crate) fn connect(url: &str) -> ConnectionManager {
@@ -47,4 +65,18 @@ pub(crate) fn connect(url: &str) -> ConnectionManager {
 pub(crate) fn key() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("evenkeel:test:{}:{}", process::id(), COUNT.fetch_add(1, Relaxed))
+}
+
+/// Within five seconds permits come from the server again.
+pub(crate) async fn comes_back(quota: &Distributed) {
+    let comes = async {
+        loop {
+            let granted = quota.acquire().await;
+            if granted.is_ok() && !quota.snapshot().store_down {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), comes).await.unwrap_or_else(|_| panic!("{:?}", quota.snapshot()));
 }

@@ -9,25 +9,27 @@ use std::{
     time::Duration,
 };
 
-use redis::{Client, cmd};
+use redis::{Client, Value, cmd};
 use tokio::time::sleep;
 
 /// A server that ends when this is dropped.
 pub(crate) struct Server {
     program: PathBuf,
+    settings: Vec<String>,
     dir: PathBuf,
     child: Option<Child>,
 }
 
 impl Server {
     /// None without the program of the server that there is.
-    pub(crate) async fn start(url: &str) -> Option<Self> {
+    pub(crate) async fn start(url: &str, settings: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("evenkeel-limit-{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
         let program = program(url).await?;
         let dir = env::temp_dir().join(name);
         fs::create_dir(&dir).unwrap();
-        let mut server = Self { program, dir, child: None };
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut server = Self { program, settings, dir, child: None };
         server.restart().await;
         Some(server)
     }
@@ -36,7 +38,22 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    fn socket(&self) -> PathBuf {
+    /// As a user of its own, with one of the protocols.
+    pub(crate) fn url_of(&self, user: &str, password: &str, protocol: &str) -> String {
+        format!("{}?user={user}&pass={password}&protocol={protocol}", self.url())
+    }
+
+    /// A command that an administrator gives, on a connection of its own.
+    pub(crate) async fn admin(&self, command: &str) -> Value {
+        let (name, arguments) = command.split_once(' ').unwrap_or((command, ""));
+        let mut command = cmd(name);
+        command.arg(arguments.split(' ').collect::<Vec<_>>());
+        let client = Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        command.query_async(&mut connection).await.unwrap()
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("socket")
     }
 
@@ -44,6 +61,7 @@ impl Server {
         self.kill();
         let mut server = Command::new(&self.program);
         server.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(self.socket());
+        server.args(&self.settings);
         server.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if let Ok(libraries) = env::join_paths(libraries(&self.program)) {
             server.env("LD_LIBRARY_PATH", libraries);

@@ -12,7 +12,7 @@ use evenkeel_limit::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::redis::connect;
+use crate::redis::store;
 
 /// Tells the program what to do.
 const ORDERS: &str = "EVENKEEL_LIMIT_WORKER";
@@ -90,7 +90,7 @@ fn works() {
     let (time, pause) = (Duration::from_millis(number(6).into()), Duration::from_micros(number(7).into()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let Report { granted, refused, longest, from, until } = runtime.block_on(async {
-        let quota = Distributed::new(connect(orders[0]), orders[1], Rate::per_second(number(2)))
+        let quota = Distributed::new(store(orders[0]), orders[1], Rate::per_second(number(2)))
             .burst(number(3))
             .lease(number(4))
             .on_failure(policy);

@@ -38,7 +38,7 @@ fn a_bucket_for_centuries_is_refused() {
 #[test]
 fn a_clock_that_goes_back_locks_out_no_longer_than_it_takes_to_fill() {
     let quota = Quota::new(Rate::per_second(10), 5);
-    let mut level = Level { full_at: 1 << 60, over: 0, since: (1 << 60) - 500_000 };
+    let mut level = Level { missing: quota.depth(), cost: quota.cost, since: 1 << 60, full_at: 1 << 61 };
     let taken = level.take(&take(quota, 0, 1, 1), 7);
     assert_eq!((taken, level.full_at), (Taken { granted: 0, full_in: micros(500_000) }, 500_007));
     assert_eq!(level.take(&take(quota, 0, 1, 1), 100_007).granted, 1);
@@ -67,6 +67,20 @@ fn a_smaller_burst_waits_for_what_a_larger_one_took() {
     assert_eq!(level.take(&take(large, 0, 1, 20), 100_000).granted, 2);
     assert_eq!(level.take(&take(small, 0, 1, 5), 1_600_000).granted, 0);
     assert_eq!(level.take(&take(small, 0, 1, 5), 1_700_000).granted, 1);
+}
+
+/// One per second up to 60, used up; then a hundred times as many.
+#[test]
+fn a_faster_rate_earns_faster_what_a_slower_one_lacks() {
+    let [slow, fast] = [1, 100].map(|permits| Quota::new(Rate::per_second(permits), 60));
+    let mut level = Level::default();
+    assert_eq!(level.take(&take(slow, 0, 1, 60), 0).granted, 60);
+    let taken = level.take(&take(fast, 0, 1, 1), 3_000);
+    assert_eq!(taken, Taken { granted: 0, full_in: micros(597_000) });
+    assert_eq!(level.take(&take(fast, 0, 60, 60), 599_999).granted, 0);
+    assert_eq!(level.take(&take(fast, 0, 60, 60), 600_000).granted, 60);
+    // And slower again: the 10 ms that pass earn a hundredth of a permit.
+    assert_eq!(level.take(&take(slow, 0, 1, 1), 610_000), Taken { granted: 0, full_in: micros(59_990_000) });
 }
 
 fn rate() -> impl Strategy<Value = Rate> {
@@ -109,6 +123,27 @@ proptest! {
             let full_in = micros((u128::from(quota.depth()) - there).div_ceil(quota.speed.into()) as u64);
             prop_assert_eq!(level.take(&take(quota, returned, least, most), now), Taken { granted, full_in });
         }
+    }
+
+    /// Nothing is made up when callers disagree, however their numbers fit together.
+    #[test]
+    fn another_rate_sees_no_more_permits(
+        one in rate(), two in rate(), bursts in any::<[u16; 2]>(), spent in any::<u16>(), passed in 0..1_000_000_u64,
+    ) {
+        let [one_burst, two_burst] = bursts.map(|burst| u32::from(burst).max(1));
+        let longest = Rate::every(Duration::from_secs(3600)).nanos();
+        prop_assume!([one, two].iter().all(|rate| rate.nanos() <= longest));
+        let (one, two) = (Quota::new(one, one_burst), Quota::new(two, two_burst));
+        let spent = u32::from(spent).min(one_burst);
+        let mut level = Level::default();
+        level.take(&take(one, 0, spent, spent), 0);
+        let granted = level.take(&take(two, 0, 1, two_burst), passed).granted;
+        // All that two's rate has earned meanwhile, in whole permits and a part of one.
+        let earned = u128::from(passed) * u128::from(two.speed) / u128::from(two.cost);
+        let most = (u128::from(two_burst) + earned).saturating_sub(spent.into()) ;
+        prop_assert!(u128::from(granted) <= most.min(two_burst.into()), "{granted} of {most}");
+        let exact = most.min(two_burst.into());
+        prop_assert!(u128::from(granted) + 1 >= exact, "{granted} of {exact}");
     }
 
     /// Permits are there after the wait, and at most 2 µs of it are rounding.

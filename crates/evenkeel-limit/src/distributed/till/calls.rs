@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use super::{Ask, BELIEVED, Patience, Step, TERM, Till, Upshot};
 use crate::{
+    bucket::Bucket,
     denied::Denied,
     distributed::{
         OnFailure,
         error::Failure,
-        outage::{self, Outage},
-        store::{BoxError, Taken},
+        outage::{self, Cause, Outage},
+        store::{Answer, CallError, Taken},
     },
     queue::{Queue, Waiter},
 };
@@ -44,7 +45,7 @@ impl Till {
         }
         if let Some(outage) = &self.outage {
             if now >= outage.until {
-                return Some(Step::Ask(Ask { returned: 0, least: 1, most: 1 }));
+                return Some(self.ask(0, 1, 1));
             }
             if !self.queue.is_empty() {
                 return Some(Step::Pause(turn.map_or(outage.until, |turn| turn.min(outage.until))));
@@ -57,7 +58,7 @@ impl Till {
             let least = if first.note == Patience::None { lacking } else { 1 };
             let wanted = (self.queue.permits() - u64::from(self.left)).max(self.terms.lease.into());
             let most = wanted.min(self.quota.burst.into()) as u32;
-            return Some(Step::Ask(Ask { returned: 0, least, most }));
+            return Some(self.ask(0, least, most));
         }
         if self.left > 0 && now < self.term {
             return Some(Step::Pause(self.term));
@@ -69,7 +70,11 @@ impl Till {
         let returned = mem::take(&mut self.left);
         // A store that is down cannot take them: they are lost.
         let able = returned > 0 && self.outage.is_none();
-        able.then_some(Step::Ask(Ask { returned, least: 0, most: 0 }))
+        able.then(|| self.ask(returned, 0, 0))
+    }
+
+    fn ask(&self, returned: u32, least: u32, most: u32) -> Step {
+        Step::Ask(Ask { first: self.calls == 0, returned, least, most })
     }
 
     /// Until when it is of no use to ask for the first one who waits.
@@ -83,28 +88,32 @@ impl Till {
     }
 
     /// Takes the answer to a question.
-    pub(in crate::distributed) fn settle(&mut self, ask: Ask, answer: Result<Taken, BoxError>) -> Upshot {
+    pub(in crate::distributed) fn settle(&mut self, ask: Ask, answer: Answer) -> Upshot {
         self.calling = false;
         self.calls += 1;
         match answer.and_then(|taken| self.check(ask, taken)) {
             Ok(taken) => self.receive(ask, taken),
-            Err(cause) => self.fail(cause),
+            Err(error) => self.fail(error),
         }
     }
 
-    fn check(&self, ask: Ask, taken: Taken) -> Result<Taken, BoxError> {
+    fn check(&self, ask: Ask, taken: Taken) -> Answer {
         let Taken { granted, full_in } = taken;
         let of_use = granted == 0 || (ask.least..=ask.most).contains(&granted);
         // Who did not get all must have something to wait for.
         let more = if granted == 0 { ask.least } else { 1 };
         let all = granted == ask.most || !self.quota.wait(full_in, more.into()).is_zero();
         let sound = of_use && all && full_in <= self.quota.fill();
-        if sound { Ok(taken) } else { Err(Failure::Nonsense.boxed()) }
+        if sound { Ok(taken) } else { Err(CallError::of(Failure::Nonsense)) }
     }
 
     fn receive(&mut self, ask: Ask, taken: Taken) -> Upshot {
         let now = Instant::now();
-        let outage = self.outage.take().map(|outage| outage.lasted());
+        let outage = self.outage.take().map(|outage| {
+            let lasted = outage.lasted();
+            self.after.causes.push(outage.cause);
+            lasted
+        });
         if taken.granted > 0 {
             self.left = self.left.saturating_add(taken.granted);
             self.term = now + TERM;
@@ -134,22 +143,28 @@ impl Till {
         self.serve();
     }
 
-    fn fail(&mut self, cause: BoxError) -> Upshot {
+    fn fail(&mut self, error: CallError) -> Upshot {
         self.failures += 1;
         self.empty = None;
+        let (cause, misconfigured) = (Cause::from(error.cause), error.misconfigured);
         let first = self.outage.is_none();
-        let outage = match (self.outage.take(), self.terms.on_failure) {
-            (Some(outage), _) => outage.goes_on(cause),
-            (None, OnFailure::LocalShare(processes)) => {
-                Outage::new(cause, Some(outage::share(self.rate, self.quota.burst, processes)))
+        let (rate, burst) = (self.rate, self.quota.burst);
+        let outage = match &mut self.outage {
+            Some(outage) => {
+                self.after.causes.push(outage.continue_with(Arc::clone(&cause), misconfigured));
+                outage
             }
-            (None, _) => Outage::new(cause, None),
+            none => none.insert(Outage::new(Arc::clone(&cause), misconfigured)),
         };
-        let cause = Arc::clone(&outage.cause);
-        self.outage = Some(outage);
         match self.terms.on_failure {
-            OnFailure::LocalShare(_) => self.refuse_the_impatient(Instant::now()),
-            _ => self.dismiss(),
+            OnFailure::LocalShare(processes) if !misconfigured => {
+                outage.set_share(Some(|| outage::share(rate, burst, processes)));
+                self.refuse_the_impatient(Instant::now());
+            }
+            _ => {
+                outage.set_share(None::<fn() -> Bucket>);
+                self.dismiss();
+            }
         }
         Upshot::Failed { cause, first }
     }
@@ -160,7 +175,7 @@ impl Till {
         // A runtime that did not take it over has ended: whoever waits is not to try that again.
         let is_dead = mem::take(&mut self.starting);
         let failed = (mem::take(&mut self.calling) || is_dead) && !self.closed;
-        let upshot = failed.then(|| self.fail(Failure::CutOff.boxed()));
+        let upshot = failed.then(|| self.fail(CallError::of(Failure::CutOff)));
         if !is_dead {
             self.dismiss();
         }

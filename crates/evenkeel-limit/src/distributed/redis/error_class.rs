@@ -1,0 +1,107 @@
+//! Classes of errors of Redis: what they say about the connection, the call and the configuration.
+
+use redis::{ErrorKind, RedisError, RetryMethod};
+
+use super::Take;
+
+/// The consequence of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorClass {
+    /// The connection is gone, or not to be trusted; whether the server ran the call is not known.
+    ConnectionLost,
+    /// The server ran nothing, since it is a replica: another connection may lead to one that does.
+    WrongServer,
+    /// The key is on another server of a cluster: a mistake, unless that has changed and the name leads to it by now.
+    Redirected,
+    /// The server does not serve this user, or is the wrong one: a mistake, unless it has worked before.
+    Refused,
+    /// A mistake that does not pass by itself.
+    Configuration,
+    /// It may pass, and the connection is sound.
+    Passing,
+}
+
+/// Texts, in lower case, of errors that have no other code than `ERR`: those inside of a script, and of older servers.
+const MISTAKES: [&str; 12] = [
+    "acl failure in script",
+    "the user executing the script can't",
+    "no permissions",
+    "unknown command",
+    "unknown subcommand",
+    "wrong number of arguments",
+    "refused to switch database",
+    "db index is out of range",
+    "select is not allowed",
+    "error compiling script",
+    "wrongtype",
+    "something else than a bucket",
+];
+
+impl ErrorClass {
+    pub(super) fn of(error: &RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Io => Self::of_io(error),
+            ErrorKind::Parse | ErrorKind::AuthenticationFailed => Self::Refused,
+            ErrorKind::InvalidClientConfig
+            | ErrorKind::Client
+            | ErrorKind::UnexpectedReturnType
+            | ErrorKind::RESP3NotSupported => Self::Configuration,
+            _ => Self::of_code(error.code().unwrap_or("ERR"), error),
+        }
+    }
+
+    fn of_io(error: &RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::Passing;
+        }
+        match error.retry_method() {
+            // A socket that this process may not open.
+            RetryMethod::NoRetry => Self::Refused,
+            _ => Self::ConnectionLost,
+        }
+    }
+
+    fn of_code(code: &str, error: &RedisError) -> Self {
+        match code {
+            "READONLY" | "MASTERDOWN" => Self::WrongServer,
+            "MOVED" => Self::Redirected,
+            "NOAUTH" | "WRONGPASS" | "DENIED" => Self::Refused,
+            "NOPERM" | "WRONGTYPE" | "NOPROTO" | "CROSSSLOT" => Self::Configuration,
+            "ERR" => Self::of_text(&error.to_string().to_ascii_lowercase()),
+            _ => Self::Passing,
+        }
+    }
+
+    /// Redis up to 6.2 reports what went wrong inside of a script as `ERR Error running script …`.
+    fn of_text(text: &str) -> Self {
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
+        if says(&MISTAKES) {
+            Self::Configuration
+        } else if says(&["read only replica", "read only slave", "link with master is down"]) {
+            Self::WrongServer
+        } else if says(&["invalid password", "without any password configured", "no password is set"]) {
+            Self::Refused
+        } else {
+            Self::Passing
+        }
+    }
+
+    /// Whether another call on the same connection is of no use.
+    pub(super) fn ends_connection(self) -> bool {
+        matches!(self, Self::ConnectionLost | Self::WrongServer | Self::Redirected | Self::Refused)
+    }
+
+    /// Whether the call may run again, on another connection.
+    pub(super) fn is_repeated(self) -> bool {
+        matches!(self, Self::ConnectionLost | Self::WrongServer | Self::Redirected)
+    }
+
+    /// The call that is repeated. Permits that may have come back already are lost: they must not come back twice.
+    pub(super) fn repetition(self, take: Take<'_>) -> Take<'_> {
+        let returned = if self == Self::ConnectionLost { 0 } else { take.returned };
+        Take { returned, ..take }
+    }
+}
+
+#[cfg(test)]
+mod tests;
