@@ -18,7 +18,7 @@ use crate::{distributed::ms, instruments::ByHand};
 const POLICIES: [OnFailure; 3] = [OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(1)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(crate) enum Refusal {
     NoRight,
     Down,
 }
@@ -33,7 +33,7 @@ impl std::error::Error for Refusal {}
 
 /// A store that refuses as it is told, and takes a while.
 #[derive(Debug)]
-struct Scripted {
+pub(crate) struct Scripted {
     store: MemoryStore,
     refusal: Mutex<Option<Refusal>>,
     takes: Mutex<Duration>,
@@ -43,7 +43,7 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn new(refusal: Option<Refusal>, takes: Duration) -> Arc<Self> {
+    pub(crate) fn new(refusal: Option<Refusal>, takes: Duration) -> Arc<Self> {
         Arc::new(Self {
             store: MemoryStore::new(),
             refusal: Mutex::new(refusal),
@@ -84,7 +84,7 @@ impl Store for Scripted {
     }
 }
 
-fn quota(store: &Arc<Scripted>, policy: OnFailure) -> Distributed {
+pub(crate) fn quota(store: &Arc<Scripted>, policy: OnFailure) -> Distributed {
     Distributed::new(Arc::clone(store), "quota", Rate::per_second(100)).burst(10).on_failure(policy)
 }
 

@@ -16,6 +16,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+#[cfg(feature = "metrics")]
+use crate::distributed_mistakes::{Refusal, Scripted, quota};
 use crate::{
     distributed::{Fault, Faulty, ms, process},
     instruments::ByHand,
@@ -271,6 +273,23 @@ fn tracing_has_an_event_for_each() {
         r#"message=refused kind="concurrency" reason="deadline" retry_after=None"#,
     ];
     assert_eq!(traced(requests), expected.map(|line| format!("DEBUG {line}")));
+}
+
+/// A right that is missing, under a policy that grants everything in an outage.
+#[cfg(feature = "metrics")]
+#[test]
+fn metrics_name_a_mistake() {
+    let scenario = async || {
+        let store = Scripted::new(Some(Refusal::NoRight), Duration::ZERO);
+        quota(&store, OnFailure::Open).acquire().await.unwrap_err();
+    };
+    let expected = [
+        "evenkeel_limit_waits_total kind=distributed 1",
+        "evenkeel_limit_store_failures_total  1",
+        "evenkeel_limit_outages_began_total  1",
+        "evenkeel_limit_refused_total kind=distributed reason=misconfigured 1",
+    ];
+    assert_eq!(counted(scenario), expected);
 }
 
 #[cfg(feature = "tracing")]

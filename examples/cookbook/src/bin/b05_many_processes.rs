@@ -7,11 +7,7 @@ use std::{env, error, process::Command, time::Duration};
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, MemoryStore, OnFailure, Store},
-};
-use redis::{
-    Client,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    distributed::{Distributed, MemoryStore, OnFailure, RedisStore, Store},
 };
 use tokio::time::{Instant, sleep};
 
@@ -46,9 +42,8 @@ async fn work(name: &str, quota: Distributed) {
 #[tokio::main(flavor = "current_thread")]
 async fn process(name: &str, url: &str) -> Result<(), Box<dyn error::Error>> {
     // It connects when it is first used, and again when it has to: a program can start without Redis.
-    let config = ConnectionManagerConfig::new().set_max_delay(Duration::from_secs(1));
-    let redis = ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?;
-    work(name, quota(redis)).await;
+    let store = RedisStore::new(redis::Client::open(url)?);
+    work(name, quota(store)).await;
     Ok(())
 }
 
