@@ -79,6 +79,20 @@ impl Drop for Connection {
     }
 }
 
+impl Connection {
+    /// The outcome; none if the runtime in which it is made has ended, or is not driven.
+    async fn made(&self) -> Outcome {
+        let ready = self.outcome.borrow().clone();
+        if ready.is_some() {
+            return ready;
+        }
+        let mut outcome = self.outcome.clone();
+        let stalled = self.started + 2 * CONNECT_TIMEOUT;
+        let made = timeout_at(stalled, outcome.wait_for(Option::is_some)).await;
+        made.ok().and_then(Result::ok).and_then(|outcome| outcome.clone())
+    }
+}
+
 enum Next {
     Wait(Arc<Connection>),
     Make(Arc<Connection>, watch::Sender<Outcome>),
@@ -106,12 +120,7 @@ impl Connector {
                     current
                 }
             };
-            let mut outcome = current.outcome.clone();
-            // Its runtime may not be driven: then another one makes it.
-            let stalled = current.started + 2 * CONNECT_TIMEOUT;
-            let made = timeout_at(stalled, outcome.wait_for(Option::is_some)).await;
-            let made = made.ok().and_then(Result::ok).and_then(|outcome| outcome.clone());
-            match made {
+            match current.made().await {
                 Some(Ok(connection)) => {
                     let (connector, started) = (Arc::clone(self), Instant::now());
                     return Ok(Call { connector, current, connection, started, is_answered: false });
