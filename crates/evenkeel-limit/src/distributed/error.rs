@@ -37,7 +37,7 @@ pub enum Error {
     /// missing, a key that holds something else. Under every [`OnFailure`](super::OnFailure), until it is mended.
     #[non_exhaustive]
     Misconfigured {
-        /// What the store said.
+        /// The error of the store.
         cause: Arc<dyn error::Error + Send + Sync>,
         /// How long from now the store is not going to be asked again.
         retry_after: Duration,

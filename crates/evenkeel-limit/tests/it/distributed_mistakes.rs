@@ -163,7 +163,7 @@ fn a_mistake_may_begin_and_end_in_the_middle_of_an_outage() {
     });
 }
 
-/// Who waits for a share is told when the store says that it will not come back.
+/// A request that waits for a share is refused when the store says that it will not come back.
 #[test]
 fn a_mistake_ends_the_waits_for_a_share() {
     World::run(async |_| {

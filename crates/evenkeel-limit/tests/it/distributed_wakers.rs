@@ -119,7 +119,7 @@ fn a_waker_that_panics_wakes_those_behind_it_all_the_same() {
             sleep(ms(100)).await;
             assert!(behind.iter_mut().all(|waiting| waiting.wakes() == 1 && waiting.poll().is_ready()));
             assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
-            // What calls the store is still there.
+            // The task that calls the store is still there.
             quota.acquire().await.unwrap();
             assert_eq!((quota.snapshot().failures, quota.snapshot().granted), (0, 5));
 

@@ -23,7 +23,7 @@ fn limit(store: impl Store, key: &str, policy: OnFailure) -> Distributed {
     quota.timeout(Duration::from_secs(5)).on_failure(policy)
 }
 
-/// What the first use of a limit says.
+/// The error of the first use of a limit.
 async fn mistake(store: impl Store, key: &str, policy: OnFailure) -> String {
     let quota = limit(store, key, policy);
     let error = quota.acquire().await.unwrap_err();

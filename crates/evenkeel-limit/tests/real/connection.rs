@@ -162,7 +162,7 @@ fn a_server_that_is_paused_is_an_outage_that_ends() {
     });
 }
 
-/// What the server says of its own state is an outage, not a mistake.
+/// Trouble of the server itself is an outage, not a mistake.
 #[test]
 #[ignore = "real tier"]
 fn what_passes_is_an_outage_under_every_policy() {
