@@ -1,22 +1,31 @@
 //! The client of the API: reads one document after another, each with its retries.
 
-use std::{sync::Arc, task::Poll, time::Duration, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+    time::Duration,
+    time::SystemTime,
+};
 
 use evenkeel::{
-    limit::RateLimiter,
-    retry::{Budget, GaveUp, Policy, RetryError, http::retry_after},
+    limit::{RateLimiter, http},
+    retry::{Budget, GaveUp, Policy, RetryError},
 };
 use futures::poll;
-use reqwest::{Client, Response, Url, header};
+use reqwest::{Client, Response, Url, header, header::HeaderMap};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use crate::{
-    error::CallError,
-    model::{Call, Document, OrdersDoc, PageDoc, Part, PrefsDoc},
+    error::{CallError, Limit},
+    link,
+    model::{Call, Document, Flaw, NOT_UTF8, OrdersDoc, PageDoc, Part, PrefsDoc},
     stats::{Failure, Stats},
     timeline::{Trace, Wait},
 };
@@ -29,6 +38,12 @@ pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100)
     .max_attempts(5)
     .attempt_timeout(Duration::from_secs(5))
     .total_timeout(Duration::from_secs(60));
+
+/// The longest pause that a limit of the API may ask for: that of one which counts by the hour.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600 + 60);
+
+/// How often a document waits for a limit under which nothing gets through.
+const FRUITLESS_PAUSES: u32 = 4;
 
 /// How many retries all calls together may make: a quarter of the calls, and before that as many as it takes for an
 /// outage in which all that can be in flight or waiting fails at once, twice.
@@ -45,6 +60,8 @@ pub(crate) struct Api {
     limiter: RateLimiter,
     /// Calls in flight: a page and the documents of users count alike.
     gate: Arc<Semaphore>,
+    /// Documents that were answered.
+    answered: AtomicU64,
     stats: Arc<Stats>,
 }
 
@@ -68,8 +85,8 @@ pub(crate) struct Held {
 pub(crate) struct Fetched {
     pub(crate) call: Call,
     pub(crate) document: Document,
-    /// Why there is nothing in it.
-    pub(crate) failure: Option<Failure>,
+    /// Why there is nothing in it, or not all.
+    pub(crate) failures: Vec<Failure>,
     pub(crate) _held: Held,
 }
 
@@ -78,7 +95,7 @@ impl Fetched {
     /// One that was read by a test.
     pub(crate) fn new(call: Call, document: Document) -> Self {
         let held = Held { _place: None, _trace: Trace::new(Arc::default()) };
-        Self { call, document, failure: None, _held: held }
+        Self { call, document, failures: Vec::new(), _held: held }
     }
 }
 
@@ -91,7 +108,8 @@ impl Api {
         concurrency: usize,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { client, base, policy, limiter, gate: Arc::new(Semaphore::new(concurrency)), stats }
+        let gate = Arc::new(Semaphore::new(concurrency));
+        Self { client, base, policy, limiter, gate, answered: AtomicU64::new(0), stats }
     }
 
     pub(crate) fn first_page(&self) -> Url {
@@ -102,7 +120,13 @@ impl Api {
     pub(crate) fn relative(&self, page: &Url) -> String {
         let first = self.first_page();
         let relative = first.make_relative(page).filter(|text| first.join(text).as_ref() == Ok(page));
-        relative.unwrap_or_else(|| page.to_string())
+        relative.unwrap_or_else(|| {
+            // Who asked with a name and a password will do so again.
+            let mut page = page.clone();
+            let _ = page.set_username("");
+            let _ = page.set_password(None);
+            page.into()
+        })
     }
 
     pub(crate) async fn page(&self, url: &Url) -> Answer<PageDoc> {
@@ -112,30 +136,41 @@ impl Api {
     /// Reads a document of a user.
     pub(crate) async fn fetch(&self, call: Call) -> Fetched {
         let user = call.user.to_string();
-        match call.part {
+        let (document, failures, held) = match call.part {
             Part::Orders => {
                 let url = self.below(&["users", &user, "orders.json"]);
                 let Answer { outcome, held } = self.get::<OrdersDoc>(&url).await;
-                let orders = outcome.and_then(|doc| of_user(doc.user, call, &url).map(|()| doc.orders));
-                let (orders, failure) = parted(orders);
-                Fetched { call, document: Document::Orders(orders.unwrap_or_default()), failure, _held: held }
+                let orders = outcome.and_then(|doc| of_user(doc.user, call, &url).map(|()| doc.orders()));
+                let (orders, failures) = match orders {
+                    Ok((orders, flaws)) => (orders, flaws.into_iter().map(|flaw| at(&url, flaw)).collect()),
+                    Err(failure) => (Vec::new(), vec![failure]),
+                };
+                (Document::Orders(orders), failures, held)
             }
             Part::Prefs => {
                 let url = self.below(&["users", &user, "prefs.json"]);
                 let Answer { outcome, held } = self.get::<PrefsDoc>(&url).await;
-                let prefs = outcome.and_then(|doc| of_user(doc.user, call, &url).map(|()| doc.prefs));
-                let (prefs, failure) = parted(prefs);
-                Fetched { call, document: Document::Prefs(prefs), failure, _held: held }
+                let prefs = outcome.and_then(|doc| {
+                    of_user(doc.user, call, &url)?;
+                    doc.prefs().map_err(|reason| failure(&url, reason))
+                });
+                match prefs {
+                    Ok(prefs) => (Document::Prefs(Some(prefs)), Vec::new(), held),
+                    Err(failure) => (Document::Prefs(None), vec![failure], held),
+                }
             }
-        }
+        };
+        Fetched { call, document, failures, _held: held }
     }
 
     /// Reads a document. Which wraps which: the total time is around the retries, and they are around the rate
     /// limit, so that a retry counts as a call; that is around the limit of calls in flight, so that nobody holds
     /// a place while it waits for its turn; the time for one attempt is innermost, so that only the server uses it up.
+    /// To be turned away by a limit of the API is no failed attempt: after the pause, all begins again.
     async fn get<T: DeserializeOwned>(&self, url: &Url) -> Answer<T> {
         let mut trace = self.stats.trace();
         let mut tries = self.policy.start();
+        let mut pauses = Pauses::default();
         let (outcome, place) = loop {
             if self.limiter.try_acquire().is_err() {
                 trace.wait_for(Wait::RateLimit);
@@ -150,6 +185,19 @@ impl Api {
             };
             trace.wait_for(Wait::NextAttempt);
             let label = failed.error().map_or("timed out".into(), CallError::label);
+            if let Some(pause) = failed.error().and_then(CallError::pause)
+                && pauses.another(pause, self.answered.load(Relaxed))
+            {
+                drop(place);
+                self.stats.with(|counts| counts.paused += 1);
+                sleep(pause).await;
+                self.stats.with(|counts| {
+                    counts.paused -= 1;
+                    *counts.retries.entry(label).or_default() += 1;
+                });
+                tries = self.policy.start();
+                continue;
+            }
             let mut backoff = tries.backoff(failed);
             let decided = match poll!(&mut backoff) {
                 Poll::Ready(decided) => decided,
@@ -173,7 +221,7 @@ impl Api {
         if gave_up.reason == GaveUp::Budget {
             self.stats.with(|counts| counts.refused += 1);
         }
-        Failure { url: url.to_string(), reason: reason(gave_up) }
+        failure(url, reason(gave_up))
     }
 
     async fn attempt<T: DeserializeOwned>(&self, url: &Url, trace: &mut Trace) -> Result<T, CallError> {
@@ -183,7 +231,8 @@ impl Api {
         let response = request.send().await.map_err(CallError::Transport)?;
         let body = body(checked(response)?).await?;
         self.stats.with(|counts| counts.latencies.record(sent.elapsed()));
-        serde_json::from_slice(&body).map_err(CallError::Json)
+        self.answered.fetch_add(1, Relaxed);
+        parsed(&body)
     }
 
     /// A URL below the base, with the base's query.
@@ -197,36 +246,74 @@ impl Api {
     }
 }
 
+/// The pauses of one document.
+#[derive(Debug, Default)]
+struct Pauses {
+    fruitless: u32,
+    answered: u64,
+}
+
+impl Pauses {
+    /// Whether to wait for a limit, when so many documents were answered. Under one that lets others through there is
+    /// a turn for each; one that lets nobody through is given up.
+    fn another(&mut self, pause: Duration, answered: u64) -> bool {
+        if self.answered != answered {
+            *self = Self { fruitless: 0, answered };
+        }
+        self.fruitless += 1;
+        self.fruitless <= FRUITLESS_PAUSES && pause <= LONGEST_PAUSE
+    }
+}
+
+/// A document that could not be read.
+pub(crate) fn failure(url: &Url, reason: String) -> Failure {
+    Failure::new(link::without_password(url), reason)
+}
+
+/// A record of a document that could not be read.
+pub(crate) fn at(url: &Url, flaw: Flaw) -> Failure {
+    let mut url = url.clone();
+    url.set_fragment(Some(&flaw.pointer));
+    failure(&url, flaw.reason)
+}
+
 fn of_user(found: i64, call: Call, url: &Url) -> Result<(), Failure> {
-    if found == call.user {
-        return Ok(());
-    }
-    Err(Failure { url: url.to_string(), reason: format!("it is of user {found}") })
+    if found == call.user { Ok(()) } else { Err(failure(url, format!("it is of user {found}"))) }
 }
 
-fn parted<T>(outcome: Result<T, Failure>) -> (Option<T>, Option<Failure>) {
-    match outcome {
-        Ok(document) => (Some(document), None),
-        Err(failure) => (None, Some(failure)),
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "Retry-After may be a date, which only the wall clock can tell"
-)]
 fn checked(response: Response) -> Result<Response, CallError> {
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     let status = response.status();
     if !status.is_success() {
-        let retry_after = retry_after(response.headers(), SystemTime::now());
-        return Err(CallError::Status { status, retry_after });
+        return Err(CallError::Status { status, limit: limit(response.headers()) });
     }
-    let content_type = text(header::CONTENT_TYPE);
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type.is_some_and(is_json) {
         return Ok(response);
     }
     Err(CallError::ContentType(content_type.map(str::to_owned)))
+}
+
+/// What the headers say about a limit. All that is known of their forms is known to `evenkeel-limit`.
+#[expect(clippy::disallowed_methods, reason = "a header may have a date, which only the wall clock can tell")]
+fn limit(headers: &HeaderMap) -> Limit {
+    let texts = || headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let exhausted = texts().any(|(name, value)| name.contains("remaining") && is_none_left(value));
+    Limit { pause: http::pause(texts(), SystemTime::now()), exhausted }
+}
+
+/// `0`, `0.0`, `-1`, `0;w=60`
+fn is_none_left(remaining: &str) -> bool {
+    let number = remaining.split([';', ',']).next().unwrap_or_default().trim();
+    number.parse().is_ok_and(|left: f64| left <= 0.0)
+}
+
+/// Reads a document. JSON is UTF-8; bytes that are not cost the record that they are in, and no other.
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let chunks = body.utf8_chunks();
+    let parts =
+        chunks.flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { NOT_UTF8 }]);
+    serde_json::from_str(&parts.collect::<String>()).map_err(CallError::Json)
 }
 
 /// `application/json`, `application/problem+json; charset=utf-8`, ...
@@ -291,6 +378,44 @@ mod tests {
             assert_eq!(api.relative(&url), remembered, "{page}");
             assert_eq!(api.first_page().join(remembered).unwrap(), url);
         }
+    }
+
+    #[test]
+    fn what_a_response_says_about_a_limit() {
+        let limit = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            super::limit(&headers.collect::<HeaderMap>())
+        };
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(limit(&[]), Limit::default());
+        assert_eq!(limit(&[("retry-after", "7")]), Limit { pause: seconds(7), exhausted: false });
+        let counted = |remaining| limit(&[("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", "9")]);
+        assert_eq!(counted("0"), Limit { pause: seconds(9), exhausted: true });
+        assert_eq!(counted("1"), Limit::default());
+        for none_left in ["0.0", "-1", "0;w=60", " 0 "] {
+            assert!(limit(&[("ratelimit-remaining", none_left)]).exhausted, "{none_left:?}");
+        }
+        for other in ["3", "", "zero", "0x"] {
+            assert!(!limit(&[("x-ratelimit-remaining", other)]).exhausted, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_waited_for_as_long_as_others_get_through() {
+        let (mut pauses, second) = (Pauses::default(), Duration::from_secs(1));
+        assert!((0..100).all(|answered| pauses.another(second, answered)));
+        assert_eq!([(); 5].map(|()| pauses.another(second, 99)), [true, true, true, false, false]);
+        assert!(!Pauses::default().another(2 * LONGEST_PAUSE, 0));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_cost_one_record() {
+        let body = b"\xef\xbb\xbf{\"items\": [{\"id\": 1, \"name\": \"Zo\xeb\", \"email\": \"\", \"active\": true}, \
+            {\"id\": 2, \"name\": \"\xef\xbf\xbd\", \"email\": \"\", \"active\": true, \"more\": \"\xff\"}]}";
+        let (users, flaws) = parsed::<PageDoc>(body).unwrap().users();
+        assert_eq!(users.iter().map(|user| user.id).collect::<Vec<_>>(), [2]);
+        assert_eq!(users[0].name, "\u{fffd}");
+        assert_eq!(flaws[0].reason, "user 1: its name is not UTF-8");
     }
 
     #[test]

@@ -6,11 +6,11 @@ use reqwest::Url;
 
 use crate::{
     server::{Plan, Settings, Site},
-    store::Location,
+    store::Choice,
 };
 
 mod flags {
-    use super::{Concurrency, Faults, Grace, Store};
+    use super::{Choice, Concurrency, Faults, Grace};
     use std::{num::NonZeroU32, num::NonZeroU64, path::PathBuf};
 
     xflags::xflags! {
@@ -23,9 +23,11 @@ mod flags {
             optional --concurrency n: Concurrency
             /// HTTP calls started per second at most [no limit].
             optional --rate n: NonZeroU32
-            /// Where to store: sqlite:PATH, postgres:URL, or auto, which is the PostgreSQL database that DATABASE_URL
-            /// names if it does, and else a file in the user's cache directory [auto].
-            optional --store store: Store
+            /// Where to store: sqlite:PATH, postgres:URL, env, which is the PostgreSQL database that DATABASE_URL names,
+            /// or auto, which is a SQLite file in the user's cache directory [auto].
+            optional --store store: Choice
+            /// Say that the store goes away after this run, and not how to look at it.
+            optional --temporary-store
             /// Write the report to this file as JSON, too.
             optional --json file: PathBuf
             /// Write a page to this file that shows the run: what was called when, what failed, what had to wait.
@@ -61,8 +63,8 @@ pub(crate) struct Options {
     pub(crate) source: Source,
     pub(crate) concurrency: usize,
     pub(crate) rate: Option<NonZeroU32>,
-    /// None is the usual place.
-    pub(crate) store: Option<Location>,
+    pub(crate) store: Choice,
+    pub(crate) temporary_store: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
     pub(crate) grace: Duration,
@@ -87,7 +89,8 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
         source,
         concurrency: flags.concurrency.map_or(concurrency, |Concurrency(n)| n),
         rate: flags.rate,
-        store: flags.store.and_then(|Store(location)| location),
+        store: flags.store.unwrap_or(Choice::Auto),
+        temporary_store: flags.temporary_store,
         json: flags.json,
         report: flags.report,
         grace: flags.grace.map_or(Duration::from_secs(10), |Grace(time)| time),
@@ -130,18 +133,6 @@ fn settings(flags: &flags::Harvest) -> xflags::Result<Settings> {
     };
     let site = Site { users, page_size, seed: flags.seed.unwrap_or(1) };
     Ok(Settings { site, latency, plan, calls: concurrency as u32 })
-}
-
-/// The value of `--store`: none for the usual place.
-#[derive(Clone, Debug)]
-struct Store(Option<Location>);
-
-impl FromStr for Store {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "auto" { Ok(Self(None)) } else { text.parse().map(|location| Self(Some(location))) }
-    }
 }
 
 /// The value of `--faults`.
@@ -213,7 +204,7 @@ mod tests {
         assert_eq!((settings.site.users, settings.site.page_size), (1000, 100));
         assert_eq!(settings.latency, Duration::from_millis(200));
         assert_eq!((settings.plan, settings.calls), (Plan::Default, 100));
-        assert_eq!(options.store, None);
+        assert_eq!(options.store, Choice::Auto);
         assert_eq!((options.concurrency, options.rate, options.strict), (100, None, false));
         assert_eq!(options.grace, Duration::from_secs(10));
     }
@@ -243,6 +234,7 @@ mod tests {
             "--page-size 0",
             "--store postgres:x",
             "--store mysql://h/d",
+            "--store postgres",
             "--chaos --faults none",
             "--grace soon",
             "--grace -1",
@@ -259,8 +251,9 @@ mod tests {
 
     #[test]
     fn auto_is_the_usual_place() {
-        assert_eq!(options("--store auto").unwrap().store, None);
-        assert!(options("--store sqlite:x").unwrap().store.is_some());
+        assert_eq!(options("--store auto").unwrap().store, Choice::Auto);
+        assert_eq!(options("--store env").unwrap().store, Choice::Environment);
+        assert!(matches!(options("--store sqlite:x").unwrap().store, Choice::Named(_)));
     }
 
     #[test]

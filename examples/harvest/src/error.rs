@@ -11,7 +11,7 @@ pub(crate) enum CallError {
     /// No complete answer came.
     Transport(reqwest::Error),
     /// The server says no.
-    Status { status: StatusCode, retry_after: Option<Duration> },
+    Status { status: StatusCode, limit: Limit },
     /// The answer is not JSON by its own account.
     ContentType(Option<String>),
     /// The answer is not the JSON that it should be.
@@ -20,25 +20,46 @@ pub(crate) enum CallError {
     TooLarge { limit: usize },
 }
 
+/// What the headers of a response say about a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// How long to wait.
+    pub(crate) pause: Option<Duration>,
+    /// Nothing remains until then, whenever that is.
+    pub(crate) exhausted: bool,
+}
+
 impl CallError {
     /// What this error says about another attempt.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            // The request cannot be sent, now or later: a scheme that is not HTTP, a redirect in a circle.
+            // The request cannot be sent, now or later: a scheme that is not HTTP, a redirect to elsewhere.
             Self::Transport(error) if error.is_builder() || error.is_redirect() => Verdict::Permanent,
             Self::Transport(_) => Verdict::Retry,
-            Self::Status { retry_after: Some(wait), status } if is_transient(*status) => {
-                Verdict::RetryAfter(*wait)
+            // All pauses were made that are worth it.
+            Self::Status { .. } if self.pause().is_some() => Verdict::Permanent,
+            Self::Status { status, limit: Limit { pause: Some(pause), .. } } if is_transient(*status) => {
+                Verdict::RetryAfter(*pause)
             }
-            Self::Status { status, .. } => is_transient(*status).into(),
+            Self::Status { status, limit } => (is_transient(*status) || is_limit(*status, limit)).into(),
             // A complete answer will be the same again.
             Self::ContentType(_) | Self::Json(_) | Self::TooLarge { .. } => Verdict::Permanent,
+        }
+    }
+
+    /// How long a limit of the API asks to wait. To be told so is not to fail.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Status { status, limit } if is_limit(*status, limit) => limit.pause,
+            _ => None,
         }
     }
 
     /// The few words under which retries are counted.
     pub(crate) fn label(&self) -> String {
         match self {
+            Self::Transport(error) if error.is_redirect() => "redirected".into(),
+            Self::Transport(error) if error.is_builder() => "no request".into(),
             Self::Transport(error) if error.is_connect() => "no connection".into(),
             Self::Transport(error) if error.is_timeout() => "timed out".into(),
             Self::Transport(_) => "connection lost".into(),
@@ -48,9 +69,16 @@ impl CallError {
     }
 }
 
-/// RFC 9110 and RFC 6585: too early, too many, or a fault of the server that may pass.
+/// RFC 9110 and RFC 6585: too early, too many, or a fault of the server that may pass. Beyond 504, what proxies say of
+/// a server behind them that they do not reach, and 529, which is an overloaded one.
 fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=524 | 529)
+}
+
+/// Too many calls. Some APIs say that by 403, and tell it by their headers from what is forbidden.
+fn is_limit(status: StatusCode, limit: &Limit) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status == StatusCode::FORBIDDEN && (limit.pause.is_some() || limit.exhausted)
 }
 
 impl fmt::Display for CallError {
@@ -58,7 +86,10 @@ impl fmt::Display for CallError {
         match self {
             // What reqwest itself says names layers of its own; the reason is at the root.
             Self::Transport(error) => write!(f, "{}: {}", self.label(), root(error)),
-            Self::Status { status, .. } => write!(f, "{status}"),
+            Self::Status { status, .. } => match self.pause() {
+                Some(pause) => write!(f, "{status}, come back in {:.0} s", pause.as_secs_f64()),
+                None => write!(f, "{status}"),
+            },
             Self::ContentType(Some(found)) => write!(f, "the content type is {found}, not JSON"),
             Self::ContentType(None) => f.write_str("it has no content type"),
             Self::Json(error) => write!(f, "not valid JSON: {error}"),
@@ -114,26 +145,42 @@ impl Error for Fatal {}
 mod tests {
     use super::*;
 
-    fn status(code: u16, retry_after: Option<Duration>) -> Verdict {
-        CallError::Status { status: StatusCode::from_u16(code).unwrap(), retry_after }.verdict()
+    const PAUSE: Duration = Duration::from_secs(3);
+
+    fn status(code: u16, pause: Option<Duration>, exhausted: bool) -> CallError {
+        CallError::Status { status: StatusCode::from_u16(code).unwrap(), limit: Limit { pause, exhausted } }
     }
 
     #[test]
     fn busy_and_broken_servers_are_asked_again() {
-        for code in [408, 425, 429, 500, 502, 503, 504] {
-            assert_eq!(status(code, None), Verdict::Retry, "{code}");
+        for code in [408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529] {
+            assert_eq!(status(code, None, false).verdict(), Verdict::Retry, "{code}");
         }
-        for code in [301, 400, 401, 403, 404, 410, 501, 505] {
-            assert_eq!(status(code, None), Verdict::Permanent, "{code}");
+        for code in [301, 400, 401, 403, 404, 409, 410, 501, 505, 519, 525, 526, 530] {
+            assert_eq!(status(code, None, false).verdict(), Verdict::Permanent, "{code}");
         }
     }
 
     #[test]
     fn a_wait_is_for_those_that_are_asked_again() {
-        let wait = Duration::from_secs(3);
-        assert_eq!(status(503, Some(wait)), Verdict::RetryAfter(wait));
-        assert_eq!(status(429, Some(wait)), Verdict::RetryAfter(wait));
-        assert_eq!(status(404, Some(wait)), Verdict::Permanent);
+        for code in [408, 425, 503, 520, 529] {
+            assert_eq!(status(code, Some(PAUSE), false).verdict(), Verdict::RetryAfter(PAUSE));
+        }
+        assert_eq!(status(404, Some(PAUSE), true).verdict(), Verdict::Permanent);
+    }
+
+    #[test]
+    fn a_limit_is_waited_for_and_what_is_forbidden_is_not() {
+        for code in [403, 429] {
+            assert_eq!(status(code, Some(PAUSE), false).pause(), Some(PAUSE), "{code}");
+            assert_eq!(status(code, Some(PAUSE), true).pause(), Some(PAUSE), "{code}");
+            let unknown = status(code, None, true);
+            assert_eq!((unknown.pause(), unknown.verdict()), (None, Verdict::Retry), "{code}");
+        }
+        for code in [404, 503] {
+            assert_eq!(status(code, Some(PAUSE), true).pause(), None, "{code}");
+        }
+        assert_eq!(status(403, Some(PAUSE), true).to_string(), "403 Forbidden, come back in 3 s");
     }
 
     #[test]

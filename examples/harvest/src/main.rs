@@ -11,15 +11,17 @@
 //! | `stats.rs`, `progress.rs`, `report.rs`, `floor.rs`, `histogram.rs` | what has happened, on the way and at the end |
 //! | `timeline/`, `page/` | what has happened when, and the page that shows it |
 //! | `server/` | the API itself, with faults, for those who have no other |
-//! | `cli.rs`, `process.rs` | the flags, and what the system says of the process |
-#![expect(clippy::print_stderr, reason = "progress and errors of a command line program belong there")]
+//! | `link.rs` | which links and redirects are followed |
+//! | `cli.rs`, `out.rs`, `process.rs` | the flags, the lines that are printed, what the system says of the process |
 
 mod api;
 mod cli;
 mod error;
 mod floor;
 mod histogram;
+mod link;
 mod model;
+mod out;
 mod page;
 mod process;
 mod progress;
@@ -45,6 +47,8 @@ use evenkeel::{
     shutdown::Reason,
 };
 use reqwest::{Client, Url};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::{
     runtime,
     time::{Instant, timeout},
@@ -72,12 +76,19 @@ const DESCRIPTORS: usize = 64;
 fn main() -> ExitCode {
     let options = match cli::parse(env::args_os().skip(1).collect()) {
         Ok(options) => options,
-        Err(error) => error.exit(),
+        Err(help) if help.is_help() => {
+            out::say(&help.to_string());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            out::tell(&error.to_string());
+            return ExitCode::from(2);
+        }
     };
     match harvest(&options) {
         Ok(code) => code.into(),
         Err(fatal) => {
-            eprintln!("harvest: {fatal}");
+            out::tell(&format!("harvest: {fatal}"));
             fatal.exit_code().into()
         }
     }
@@ -88,7 +99,7 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     enough_descriptors(options)?;
     let json = create(options.json.as_ref())?;
     let page = create(options.report.as_ref())?;
-    let location = options.store.clone().map_or_else(Location::auto, Ok).map_err(Fatal::Input)?;
+    let location = options.store.locate().map_err(Fatal::Input)?;
     // The server ends when this function does.
     let (base, _server) = match &options.source {
         Source::Url(base) => (base.clone(), None),
@@ -103,10 +114,11 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     let stats = Arc::new(if page.is_some() { Stats::recording() } else { Stats::default() });
     let started = Instant::now();
     let (end, took) = runtime.block_on(async {
+        let _heard = hear_of_large_files()?;
         let api = Arc::new(api(options, base, stats.clone())?);
         let store = Store::open(&location, stats.clone(), chaos(options)).await?;
         let left = store.begin(&source(options), &api.relative(&api.first_page())).await?;
-        announce(&location, &left);
+        announce(options, &location, &left);
         stats.resume(&left);
         let window = 2 * options.concurrency;
         let harvest =
@@ -124,14 +136,17 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
         Ok((ended, _)) => (ended, u8::from(ended == Ended::Aborted)),
         // What was stored before is worth a report.
         Err(Fatal::Broken(line)) => {
-            eprintln!("harvest: {line}");
+            out::tell(&format!("harvest: {line}"));
             (Ended::Aborted, 1)
         }
         Err(input) => return Err(input),
     };
     let latencies = stats.with(|counts| counts.latencies.clone());
     let report = report(options, ended, took, &stats, &location);
-    say(&report.to_string());
+    out::say(&report.to_string());
+    if !options.temporary_store {
+        out::say(&afterwards(&location, ended));
+    }
     if let Some(mut file) = json {
         writeln!(file, "{}", report.json()).map_err(broken("cannot write the JSON"))?;
     }
@@ -151,17 +166,39 @@ fn create(path: Option<&PathBuf>) -> Result<Option<File>, Fatal> {
 }
 
 /// The first of what it says: where it stores, and what is there already.
-fn announce(location: &Location, left: &Left) {
-    say(&format!("storing in {location}"));
+fn announce(options: &Options, location: &Location, left: &Left) {
+    let lasts =
+        if options.temporary_store { ", which is temporary: it goes away after this run" } else { "" };
+    out::say(&format!("storing in {location}{lasts}"));
     let (done, of) = (left.totals.users, left.totals.listed);
     if of > 0 {
-        say(&format!("going on with a run that was not finished: {done} of {of} users so far are stored"));
+        out::say(&format!(
+            "going on with a run that was not finished: {done} of {of} users so far are stored"
+        ));
     }
 }
 
-fn say(text: &str) {
-    // Who does not read it to its end does not want it.
-    let _ = writeln!(io::stdout(), "{text}");
+/// The last of what it says: what to do with the store.
+fn afterwards(location: &Location, ended: Ended) -> String {
+    let again = match ended {
+        Ended::Complete => "to update it: the same command again reads all once more",
+        Ended::Drained | Ended::Aborted => "to go on: the same command again begins where this run ended",
+    };
+    format!("to look at it: {}\n{again}", location.look())
+}
+
+/// A file that grows beyond the limit of the process (`ulimit -f`) is an error where it is written, and not the end of
+/// the process without a word: that is what the system does to those who do not listen.
+#[cfg(unix)]
+fn hear_of_large_files() -> Result<Signal, Fatal> {
+    /// SIGXFSZ.
+    const TOO_LARGE: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 31 } else { 25 };
+    signal(SignalKind::from_raw(TOO_LARGE)).map_err(broken("cannot listen to a signal"))
+}
+
+#[cfg(not(unix))]
+const fn hear_of_large_files() -> Result<(), Fatal> {
+    Ok(())
 }
 
 fn broken(what: &'static str) -> impl FnOnce(io::Error) -> Fatal {
@@ -170,6 +207,7 @@ fn broken(what: &'static str) -> impl FnOnce(io::Error) -> Fatal {
 
 fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
     let client = Client::builder().user_agent("evenkeel-harvest").pool_max_idle_per_host(options.concurrency);
+    let client = client.redirect(link::redirects()).referer(false);
     let (client, policy) = match &options.source {
         // No proxy is between the two ends of one process, and what it answers comes in time or never.
         Source::Embedded(settings) => {
@@ -193,7 +231,7 @@ fn source(options: &Options) -> String {
             let Site { users, page_size, seed } = settings.site;
             format!("the embedded server: {users} users, {page_size} on a page, seed {seed}")
         }
-        Source::Url(base) => base.to_string(),
+        Source::Url(base) => link::without_password(base),
     }
 }
 

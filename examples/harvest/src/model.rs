@@ -1,13 +1,18 @@
 //! The documents of the API, and what is made of them.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+/// A record as it came. Each is read by itself, so that one that makes no sense costs no other.
+type Raw = Box<RawValue>;
 
 /// `users.json`, `users-2.json`, ...
 #[derive(Debug, Deserialize)]
 pub(crate) struct PageDoc {
-    pub(crate) items: Vec<User>,
-    /// Relative to the page's own URL.
-    pub(crate) next: Option<String>,
+    items: Vec<Raw>,
+    next: Option<Raw>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -22,7 +27,7 @@ pub(crate) struct User {
 #[derive(Debug, Deserialize)]
 pub(crate) struct OrdersDoc {
     pub(crate) user: i64,
-    pub(crate) orders: Vec<Order>,
+    orders: Vec<Raw>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,15 +42,129 @@ pub(crate) struct Order {
 #[derive(Debug, Deserialize)]
 pub(crate) struct PrefsDoc {
     pub(crate) user: i64,
-    #[serde(flatten)]
-    pub(crate) prefs: Prefs,
+    theme: String,
+    locale: String,
+    newsletter: bool,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Prefs {
     pub(crate) theme: String,
     pub(crate) locale: String,
     pub(crate) newsletter: bool,
+}
+
+/// A record that cannot be stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    /// Where it is in its document, as a JSON pointer.
+    pub(crate) pointer: String,
+    pub(crate) reason: String,
+}
+
+impl PageDoc {
+    /// The users, and what is on the page and is none.
+    pub(crate) fn users(&self) -> (Vec<User>, Vec<Flaw>) {
+        records("items", &self.items)
+    }
+
+    /// Where the next page is, relative to this page's own URL; none on the last one. APIs say "none" in all the ways
+    /// that JSON has for it.
+    pub(crate) fn next(&self) -> Result<Option<String>, String> {
+        let Some(next) = &self.next else { return Ok(None) };
+        match next.get() {
+            "null" | "false" => Ok(None),
+            text => match serde_json::from_str::<String>(text) {
+                Ok(link) => Ok(Some(link).filter(|link| !link.trim().is_empty())),
+                Err(error) => Err(format!("its next page is no link: {error}")),
+            },
+        }
+    }
+}
+
+impl OrdersDoc {
+    /// The orders, and what is among them and is none.
+    pub(crate) fn orders(&self) -> (Vec<Order>, Vec<Flaw>) {
+        records("orders", &self.orders)
+    }
+}
+
+impl PrefsDoc {
+    /// The preferences; a reason why they cannot be stored.
+    pub(crate) fn prefs(self) -> Result<Prefs, String> {
+        let Self { theme, locale, newsletter, .. } = self;
+        storable(&[("theme", &theme), ("locale", &locale)])?;
+        Ok(Prefs { theme, locale, newsletter })
+    }
+}
+
+/// What a list is made of.
+trait Record: DeserializeOwned {
+    /// What it is called, and the field with its number.
+    const NAME: (&str, &str);
+
+    fn texts(&self) -> Vec<(&'static str, &str)>;
+}
+
+impl Record for User {
+    const NAME: (&str, &str) = ("user", "id");
+
+    fn texts(&self) -> Vec<(&'static str, &str)> {
+        vec![("name", &self.name), ("email", &self.email)]
+    }
+}
+
+impl Record for Order {
+    const NAME: (&str, &str) = ("order", "order");
+
+    fn texts(&self) -> Vec<(&'static str, &str)> {
+        vec![("currency", &self.currency)]
+    }
+}
+
+fn records<T: Record>(list: &str, raw: &[Raw]) -> (Vec<T>, Vec<Flaw>) {
+    let (mut records, mut flaws) = (Vec::with_capacity(raw.len()), Vec::new());
+    for (index, raw) in raw.iter().enumerate() {
+        match record(raw.get()) {
+            Ok(record) => records.push(record),
+            Err(reason) => {
+                flaws.push(Flaw { pointer: format!("/{list}/{index}"), reason: of_whom::<T>(raw, &reason) });
+            }
+        }
+    }
+    (records, flaws)
+}
+
+fn record<T: Record>(raw: &str) -> Result<T, String> {
+    let record: T = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+    storable(&record.texts())?;
+    Ok(record)
+}
+
+/// Stands for bytes that are no text: a character that Unicode reserves for such uses.
+pub(crate) const NOT_UTF8: &str = "\u{fdd0}";
+
+/// A text with a NUL character is none for PostgreSQL: no store takes it, so that all have the same rows.
+fn storable(texts: &[(&str, &str)]) -> Result<(), String> {
+    for (field, text) in texts {
+        if text.contains('\0') {
+            return Err(format!("its {field} has a NUL character"));
+        }
+        if text.contains(NOT_UTF8) {
+            return Err(format!("its {field} is not UTF-8"));
+        }
+    }
+    Ok(())
+}
+
+/// The reason with the record's number, where it has one.
+fn of_whom<T: Record>(raw: &RawValue, reason: &str) -> String {
+    let (name, key) = T::NAME;
+    let fields: Option<BTreeMap<String, Raw>> = serde_json::from_str(raw.get()).ok();
+    match fields.and_then(|fields| fields.get(key)?.get().parse::<i64>().ok()) {
+        Some(number) => format!("{name} {number}: {reason}"),
+        None => format!("{name}: {reason}"),
+    }
 }
 
 /// One of the two documents that belong to a user.
@@ -80,20 +199,66 @@ pub(crate) enum Document {
 mod tests {
     use super::*;
 
+    fn page(items: &str) -> (Vec<User>, Vec<Flaw>) {
+        let text = format!(r#"{{"items": [{items}], "next": null}}"#);
+        serde_json::from_str::<PageDoc>(&text).unwrap().users()
+    }
+
     #[test]
     fn amounts_are_exact_to_the_last_of_64_bits() {
         for cents in [i64::MIN, -5, 0, 9_007_199_254_740_993, i64::MAX] {
             let text =
                 format!(r#"{{"user": 1, "orders": [{{"order": 7, "cents": {cents}, "currency": "EUR"}}]}}"#);
             let doc: OrdersDoc = serde_json::from_str(&text).unwrap();
-            assert_eq!(doc.orders[0].cents, cents);
+            assert_eq!(doc.orders().0[0].cents, cents);
         }
     }
 
     #[test]
-    fn a_last_page_says_null_or_nothing() {
-        for text in [r#"{"items": [], "next": null}"#, r#"{"items": []}"#] {
-            assert_eq!(serde_json::from_str::<PageDoc>(text).unwrap().next, None);
+    fn a_last_page_says_so_in_many_ways() {
+        for next in ["", r#", "next": null"#, r#", "next": "" "#, r#", "next": " ""#, r#", "next": false"#] {
+            let text = format!(r#"{{"items": []{next}}}"#);
+            assert_eq!(serde_json::from_str::<PageDoc>(&text).unwrap().next(), Ok(None), "{next}");
         }
+        for next in ["7", "{}", "true", r#""\ud800""#] {
+            let text = format!(r#"{{"items": [], "next": {next}}}"#);
+            assert!(serde_json::from_str::<PageDoc>(&text).unwrap().next().is_err(), "{next}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_makes_no_sense_costs_no_other() {
+        const SOUND: &str =
+            r#"{"id": 1, "name": "A", "email": "e", "active": true, "more": [1e999, "\ud800"]}"#;
+        for (bad, reason) in [
+            (r#"{"id": 2, "name": "A\u0000", "email": "e", "active": true}"#, "user 2: its name has a NUL"),
+            (r#"{"id": 2, "name": "A", "email": "\u0000", "active": true}"#, "user 2: its email has a NUL"),
+            (r#"{"id": 2, "name": "\ud800", "email": "e", "active": true}"#, "user 2: "),
+            (r#"{"id": 2, "name": "A", "email": "e"}"#, "user 2: missing field `active`"),
+            (r#"{"id": 2, "name": null, "email": "e", "active": true}"#, "user 2: invalid type: null"),
+            (r#"{"id": 2, "name": "A", "email": "e", "active": "yes"}"#, "user 2: invalid type: string"),
+            (r#"{"id": 9223372036854775808, "name": "A", "email": "e", "active": true}"#, "user: invalid"),
+            (r#"{"id": 1e400, "name": "A", "email": "e", "active": true}"#, "user: number out of range"),
+            (r#"{"id": "2", "name": "A", "email": "e", "active": true}"#, "user: invalid type: string"),
+            (r#"{"id": 2, "id": 3, "name": "A", "email": "e", "active": true}"#, "user 3: duplicate field"),
+            (r#"{"name": "A", "email": "e", "active": true}"#, "user: missing field `id`"),
+            ("null", "user: invalid type: null"),
+            ("7", "user: invalid type: integer"),
+            ("[]", "user: invalid length 0"),
+        ] {
+            let (users, flaws) = page(&format!("{SOUND}, {bad}, {SOUND}"));
+            assert_eq!(users.len(), 2, "{bad}");
+            let [Flaw { pointer, reason: told }] = &flaws[..] else { panic!("{bad}: {flaws:?}") };
+            assert!(pointer == "/items/1" && told.starts_with(reason), "{bad}: {told}");
+        }
+    }
+
+    #[test]
+    fn preferences_are_stored_as_they_are_or_not_at_all() {
+        let prefs = |text: &str| serde_json::from_str::<PrefsDoc>(text).unwrap().prefs();
+        let sound = r#"{"user": 1, "theme": "dark", "locale": "pl", "newsletter": true, "x": 1e999}"#;
+        assert_eq!(prefs(sound).unwrap().theme, "dark");
+        let nul = r#"{"user": 1, "theme": "dark", "locale": "\u0000", "newsletter": true}"#;
+        assert_eq!(prefs(nul).unwrap_err(), "its locale has a NUL character");
     }
 }

@@ -4,7 +4,12 @@ use std::fs;
 
 /// How many file descriptors it may have open.
 pub(crate) fn descriptor_limit() -> Option<usize> {
-    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
+    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")
+}
+
+/// How many bytes a file may have that it writes.
+pub(crate) fn file_size_limit() -> Option<usize> {
+    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?, "Max file size")
 }
 
 /// The most memory that it ever had resident, in bytes.
@@ -13,8 +18,8 @@ pub(crate) fn peak_rss() -> Option<u64> {
 }
 
 /// None also for "unlimited".
-fn soft_limit(limits: &str) -> Option<usize> {
-    let rest = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+fn soft_limit(limits: &str, name: &str) -> Option<usize> {
+    let rest = limits.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()
 }
 
@@ -33,12 +38,10 @@ mod tests {
         let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
                       Max processes             94971                94971                processes \n\
                       Max open files            1024                 524288               files     \n";
-        assert_eq!(soft_limit(limits), Some(1024));
-        assert_eq!(
-            soft_limit("Max open files            unlimited            unlimited            files\n"),
-            None
-        );
-        assert_eq!(soft_limit(""), None);
+        assert_eq!(soft_limit(limits, "Max open files"), Some(1024));
+        let unlimited = "Max file size             unlimited            unlimited            bytes\n";
+        assert_eq!(soft_limit(unlimited, "Max file size"), None);
+        assert_eq!(soft_limit("", "Max file size"), None);
     }
 
     #[test]

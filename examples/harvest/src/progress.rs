@@ -6,7 +6,10 @@ use evenkeel::task::Stop;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::stats::{Counts, Stats};
+use crate::{
+    out,
+    stats::{Counts, Stats},
+};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const LINE: Duration = Duration::from_secs(2);
@@ -31,7 +34,7 @@ pub(crate) async fn show(stats: Arc<Stats>, stop: Stop, end: Stop) {
         if bars.are_seen() {
             bars.draw(&view);
         } else if view.pages > 0 {
-            eprintln!("{}", view.line());
+            out::tell(&view.line());
         }
     }
 }
@@ -42,6 +45,7 @@ struct View {
     listed: u64,
     users: u64,
     in_flight: u64,
+    paused: u64,
     retries: u64,
     /// Users stored per second.
     rate: f64,
@@ -54,6 +58,7 @@ impl View {
             listed: counts.totals.listed,
             users: counts.totals.users,
             in_flight: counts.in_flight,
+            paused: counts.paused,
             retries: counts.retries.values().sum(),
             rate: (counts.totals.users - counts.before.users) as f64 / time.as_secs_f64().max(0.001),
         }
@@ -65,7 +70,9 @@ impl View {
     }
 
     fn pace(&self) -> String {
-        format!("{} calls in flight, {} retries, {:.0} users/s", self.in_flight, self.retries, self.rate)
+        let Self { in_flight, paused, retries, rate, .. } = self;
+        let paused = if *paused > 0 { format!("{paused} told to wait, ") } else { String::new() };
+        format!("{in_flight} calls in flight, {paused}{retries} retries, {rate:.0} users/s")
     }
 }
 
@@ -104,7 +111,7 @@ impl Bars {
             // A terminal that has gone away need not be told.
             let _ = self.all.println(line);
         } else {
-            eprintln!("{line}");
+            out::tell(line);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The job: pages are read one after another, the users on them enriched many at a time, and stored in batches.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
 use evenkeel::{
     shutdown::{Outcome, Reason, Shutdown},
@@ -11,8 +11,9 @@ use futures::StreamExt as _;
 use reqwest::Url;
 
 use crate::{
-    api::{Answer, Api, Fetched},
+    api::{self, Answer, Api, Fetched},
     error::Fatal,
+    link,
     model::Call,
     progress,
     report::Ended,
@@ -85,7 +86,7 @@ impl Harvest {
         let (reader, worker) = (self.clone(), self.clone());
         let (reading, working) = (stop.clone(), stop.clone());
 
-        let fetched = paginate(self.first_cursor()?, async move |cursor| reader.turn(cursor, reading).await)
+        let fetched = paginate(self.first_cursor(), async move |cursor| reader.turn(cursor, reading).await)
             .prefetch(PAGES_AHEAD)
             .try_par_map(self.window, async move |call| {
                 // What was not begun when the stop came stays undone.
@@ -106,24 +107,31 @@ impl Harvest {
         Ok(())
     }
 
-    fn first_cursor(&self) -> Result<Cursor, Fatal> {
-        match self.next_left()? {
-            Some(next) if self.left.calls.is_empty() => Ok(Cursor::Page(next)),
-            _ => Ok(Cursor::Left),
+    fn first_cursor(&self) -> Cursor {
+        match self.next_left() {
+            Ok(Some(next)) if self.left.calls.is_empty() => Cursor::Page(next),
+            _ => Cursor::Left,
         }
     }
 
     /// The page that an earlier run would have read next.
-    fn next_left(&self) -> Result<Option<Url>, Fatal> {
-        let next = self.left.next.as_deref().map(|next| self.api.first_page().join(next));
-        next.transpose()
-            .map_err(|error| Fatal::Broken(format!("the store names a page that is none: {error}")))
+    fn next_left(&self) -> Result<Option<Url>, Failure> {
+        let (first, Some(next)) = (self.api.first_page(), self.left.next.as_deref()) else { return Ok(None) };
+        // It may be the first page: then that is the next one, and no end.
+        let next = link::next(&first, next).map_err(|reason| api::failure(&first, reason))?;
+        Ok(Some(next.unwrap_or(first)))
     }
 
     /// The calls that a cursor stands for, and the next cursor.
     async fn turn(&self, cursor: Cursor, stop: Stop) -> Result<Turned, Fatal> {
         match cursor {
-            Cursor::Left => Ok((self.left.calls.clone(), self.next_left()?.map(Cursor::Page))),
+            Cursor::Left => {
+                let next = match self.next_left() {
+                    Ok(next) => next,
+                    Err(failure) => self.end(failure).await.map(|()| None)?,
+                };
+                Ok((self.left.calls.clone(), next.map(Cursor::Page)))
+            }
             Cursor::Page(url) => self.page(url, stop).await,
         }
     }
@@ -136,24 +144,27 @@ impl Harvest {
         };
         // It is held until the page is stored.
         let Answer { outcome, held: _held } = answer;
-        let outcome = outcome.map(|page| (next_page(&url, page.next.as_deref()), page.items));
         // A page that fails is the last one, since it alone knows the next. If it is the first, there is nothing to
         // do; a later one is a failure among others.
-        let (users, next, failure) = match outcome {
-            Ok((Ok(next), users)) => (users, next, None),
-            Ok((Err(failure), _)) | Err(failure) if url == self.api.first_page() => {
-                return Err(Fatal::Input(failure.to_string()));
-            }
-            Ok((Err(failure), users)) => (users, None, Some(failure)),
+        let page = match outcome {
+            Ok(page) => page,
+            Err(failure) if url == self.api.first_page() => return Err(Fatal::Input(failure.to_string())),
             Err(failure) => return self.end(failure).await.map(|()| (Vec::new(), None)),
         };
-        self.stats.with(|counts| {
-            counts.pages += 1;
-            counts.failures.extend(failure.clone());
+        let next = page.next().and_then(|next| next.map_or(Ok(None), |next| link::next(&url, &next)));
+        let (users, flaws) = page.users();
+        let mut failures: Vec<_> = flaws.into_iter().map(|flaw| api::at(&url, flaw)).collect();
+        let next = next.unwrap_or_else(|reason| {
+            failures.push(api::failure(&url, reason));
+            None
         });
-        let calls = users.iter().flat_map(|user| Call::both(user.id)).collect();
+        self.stats.with(|counts| counts.pages += 1);
+        failures.iter().for_each(|failure| self.stats.list(failure.clone()));
+        // A user may be on the page twice, and is read once.
+        let ids: BTreeSet<_> = users.iter().map(|user| user.id).collect();
+        let calls = ids.into_iter().flat_map(Call::both).collect();
         let (this, then) = (self.api.relative(&url), next.as_ref().map(|next| self.api.relative(next)));
-        self.store.write(Entry::Page(Page { this, users, next: then, failure })).await?;
+        self.store.write(Entry::Page(Page { this, users, next: then, failures })).await?;
         Ok((calls, next.map(Cursor::Page)))
     }
 
@@ -173,51 +184,15 @@ impl Harvest {
                     return Err(Fatal::from_error(source));
                 }
                 Err(ItemError::Error(circle)) => {
-                    let (url, reason) = (self.api.first_page().into(), circle.to_string());
-                    self.end(Failure { url, reason }).await?;
+                    self.end(api::failure(&self.api.first_page(), circle.to_string())).await?;
                 }
                 Err(ItemError::Panic(panic)) => panic.resume(),
                 Err(other) => return Err(Fatal::Broken(other.to_string())),
             }
         }
-        for failure in batch.iter().filter_map(|fetched| fetched.failure.clone()) {
+        for failure in batch.iter().flat_map(|fetched| fetched.failures.clone()) {
             self.stats.list(failure);
         }
         if batch.is_empty() { Ok(()) } else { self.store.write(Entry::Batch(batch)).await }
-    }
-}
-
-/// Where a page says that the next one is.
-fn next_page(page: &Url, next: Option<&str>) -> Result<Option<Url>, Failure> {
-    let Some(next) = next else { return Ok(None) };
-    let failure = |reason| Failure { url: page.to_string(), reason };
-    match page.join(next) {
-        Err(error) => Err(failure(format!("its next page is {next:?}: {error}"))),
-        Ok(next) if next == *page => Err(failure("it is its own next page".into())),
-        Ok(next) => Ok(Some(next)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_page_is_relative_to_the_page() {
-        let page = Url::parse("http://h/api/users.json?key=1").unwrap();
-        let next = |next: &str| next_page(&page, Some(next)).map(|url| url.unwrap().to_string());
-        assert_eq!(next("users-2.json").unwrap(), "http://h/api/users-2.json");
-        assert_eq!(next("?page=2").unwrap(), "http://h/api/users.json?page=2");
-        assert_eq!(next("/v2/users").unwrap(), "http://h/v2/users");
-        assert_eq!(next("https://other/users").unwrap(), "https://other/users");
-        assert_eq!(next_page(&page, None).unwrap(), None);
-    }
-
-    #[test]
-    fn a_page_that_leads_nowhere_is_a_failure_with_its_url() {
-        let page = Url::parse("http://h/users.json").unwrap();
-        for next in ["users.json", "http://h:x/", ""] {
-            assert_eq!(next_page(&page, Some(next)).unwrap_err().url, "http://h/users.json", "{next:?}");
-        }
     }
 }

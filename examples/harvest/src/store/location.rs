@@ -1,9 +1,55 @@
 //! Where the store is: the `--store` of the command line.
 
-use std::{env, fmt, fs, path::PathBuf, str::FromStr};
+use std::{env, ffi::OsString, fmt, fs, path, path::PathBuf, str::FromStr};
 
 use evenkeel::postgres::tokio_postgres::Config;
 use reqwest::Url;
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Choice {
+    /// A file in the usual place.
+    Auto,
+    /// The database that `DATABASE_URL` names. It may be anybody's: nobody gets rows into it who has not asked for it.
+    Environment,
+    Named(Location),
+}
+
+impl Choice {
+    /// # Errors
+    ///
+    /// A line that says what is wrong with the address.
+    pub(crate) fn locate(&self) -> Result<Location, String> {
+        match self {
+            Self::Auto => Ok(Location::default_of_user()),
+            Self::Environment => from_variable(env::var_os("DATABASE_URL")),
+            Self::Named(location) => Ok(location.clone()),
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "env" => Ok(Self::Environment),
+            "postgres" => {
+                Err("a private server is started by `cargo xtask demo --store postgres`; here it is \
+                               postgres:URL, or env for the one that DATABASE_URL names"
+                    .into())
+            }
+            text => text.parse().map(Self::Named),
+        }
+    }
+}
+
+fn from_variable(value: Option<OsString>) -> Result<Location, String> {
+    let value = value.ok_or("DATABASE_URL is not set, and --store env asks for it")?;
+    let url = value.to_str().ok_or("DATABASE_URL is not UTF-8")?;
+    postgres(url).map_err(|reason| format!("DATABASE_URL: {reason}"))
+}
 
 /// A place to store in.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,21 +64,22 @@ pub(super) const SCHEMA: &str = "harvest";
 const POSTGRES: [&str; 2] = ["postgres://", "postgresql://"];
 
 impl Location {
-    /// The database that `DATABASE_URL` names, if it is a PostgreSQL one; else a file in the first of the usual
-    /// directories that can be made.
-    ///
-    /// # Errors
-    ///
-    /// A line that says what is wrong with the address.
-    pub(crate) fn auto() -> Result<Self, String> {
-        match env::var("DATABASE_URL") {
-            Ok(url) if POSTGRES.iter().any(|scheme| url.starts_with(scheme)) => {
-                postgres(&url).map_err(|reason| format!("DATABASE_URL: {reason}"))
+    /// The command that shows what is in the store.
+    pub(crate) fn look(&self) -> String {
+        match self {
+            Self::Sqlite(path) => {
+                // From wherever it is typed.
+                let path = path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("sqlite3 {} 'SELECT * FROM users LIMIT 5'", quoted(&path.display().to_string()))
             }
-            _ => Ok(Self::default_of_user()),
+            Self::Postgres { url, config } => {
+                let schema = if sets_search_path(config) { String::new() } else { format!("{SCHEMA}.") };
+                format!("psql {} -c 'SELECT * FROM {schema}users LIMIT 5'", quoted(&without_secrets(url)))
+            }
         }
     }
 
+    /// A file in the first of the usual directories that can be made.
     fn default_of_user() -> Self {
         let dirs = usual_dirs(env::var_os("XDG_CACHE_HOME").map(Into::into), env::home_dir());
         let dir = dirs.into_iter().find(|dir| fs::create_dir_all(dir).is_ok()).unwrap_or_default();
@@ -57,6 +104,31 @@ fn postgres(text: &str) -> Result<Location, String> {
     Ok(Location::Postgres { url, config: Box::new(config) })
 }
 
+/// For the people who see it, and as far as it may be seen by others.
+fn without_secrets(url: &Url) -> String {
+    let mut shown = url.clone();
+    // It can have none where it has no host.
+    let _ = shown.set_password(None);
+    let parameters = url.query().unwrap_or_default().split('&');
+    let open = parameters.filter(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        !name.is_empty() && !name.contains("password") && !name.contains('%')
+    });
+    let open = open.collect::<Vec<_>>().join("&");
+    shown.set_query(Some(&*open).filter(|open| !open.is_empty()));
+    shown.into()
+}
+
+/// A word of a command for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%=+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// Whether the address says in which schema the tables are.
 pub(super) fn sets_search_path(config: &Config) -> bool {
     config.get_options().is_some_and(|options| options.contains("search_path"))
@@ -78,7 +150,7 @@ impl FromStr for Location {
         match text.split_once(':') {
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("postgres", url)) => postgres(url),
-            _ => Err("a store is given as auto, sqlite:PATH or postgres:URL".into()),
+            _ => Err("a store is given as auto, env, sqlite:PATH or postgres:URL".into()),
         }
     }
 }
@@ -135,6 +207,35 @@ mod tests {
         let socket = "postgresql://postgres@%2Ftmp%2Fpg/postgres";
         let shown = format!("{socket}, schema harvest");
         assert_eq!(socket.parse::<Location>().unwrap().to_string(), shown);
+    }
+
+    #[test]
+    fn the_variable_counts_where_it_is_asked_for_and_has_to_make_sense() {
+        let located = |url: &str| from_variable(Some(url.into()));
+        assert!(matches!(located("postgres://u@h/d"), Ok(Location::Postgres { .. })));
+        for bad in ["", "mysql://h/d", "sqlite:x", "h", "postgres://h:x/d"] {
+            let error = located(bad).unwrap_err();
+            assert!(
+                error.starts_with("DATABASE_URL: it is no address of a PostgreSQL database"),
+                "{bad}: {error}"
+            );
+        }
+        assert!(from_variable(None).unwrap_err().contains("not set"));
+    }
+
+    #[test]
+    fn a_command_shows_what_is_in_a_store() {
+        for (store, command) in [
+            ("sqlite:/a/b.db", "sqlite3 /a/b.db 'SELECT * FROM users LIMIT 5'"),
+            ("sqlite:/it's a.db", r"sqlite3 '/it'\''s a.db' 'SELECT * FROM users LIMIT 5'"),
+            ("postgres://u:secret@h/d", "psql postgres://u@h/d -c 'SELECT * FROM harvest.users LIMIT 5'"),
+            (
+                "postgres://u@h/d?password=secret&options=-csearch_path%3Dx",
+                "psql 'postgres://u@h/d?options=-csearch_path%3Dx' -c 'SELECT * FROM users LIMIT 5'",
+            ),
+        ] {
+            assert_eq!(store.parse::<Location>().unwrap().look(), command);
+        }
     }
 
     #[test]

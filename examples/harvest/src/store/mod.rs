@@ -1,12 +1,13 @@
 //! The database: its rows, and the memory of what was read, written together.
 
 mod chaos;
+mod lease;
 mod location;
 mod postgres;
 mod sql;
 mod sqlite;
 
-pub(crate) use location::Location;
+pub(crate) use location::{Choice, Location};
 
 use std::{
     fmt,
@@ -57,8 +58,8 @@ pub(crate) struct Page {
     pub(crate) users: Vec<User>,
     /// None if it is the last.
     pub(crate) next: Option<String>,
-    /// Why it is the last although it names another.
-    pub(crate) failure: Option<Failure>,
+    /// What on it is no user, and why it is the last although it names another.
+    pub(crate) failures: Vec<Failure>,
 }
 
 /// What of a pass is still to be done: all, or what an earlier run has left.
@@ -164,6 +165,7 @@ impl std::error::Error for StoreError {}
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     backend: Backend,
+    location: Location,
     stats: Arc<Stats>,
     chaos: Option<u64>,
     entries: Arc<AtomicU64>,
@@ -190,17 +192,17 @@ impl Store {
         };
         let backend =
             backend.map_err(|error| Fatal::Input(format!("cannot use the store {location}: {error}")))?;
-        Ok(Self { backend, stats, chaos, entries: Arc::default() })
+        Ok(Self { backend, location: location.clone(), stats, chaos, entries: Arc::default() })
     }
 
-    /// Begins a pass over this source, or goes on with the one that was not finished.
+    /// Takes the store for this run, and begins a pass over this source or goes on with the one that was not finished.
     pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Left, Fatal> {
         let (source, first) = (source.to_owned(), first.to_owned());
         let left = match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.begin(source, first).await,
             Backend::Postgres(postgres) => postgres.begin(source, first).await,
         };
-        left.map_err(|error| Fatal::Broken(format!("cannot read what is in the store: {error}")))
+        left.map_err(|error| Fatal::Input(format!("cannot use the store {}: {error}", self.location)))
     }
 
     /// Stores an entry, and drops it then.

@@ -10,7 +10,9 @@
 //! | `harvest_pass` | the source, the page to be read next (null after the last), what was counted |
 //! | `harvest_users` | users that were listed and are not yet complete, and which of their documents were read |
 //! | `harvest_orders` | the orders of those |
-//! | `harvest_failures` | the documents that could not be read |
+//! | `harvest_done` | users that were listed and are complete: a page that lists one again lists nobody |
+//! | `harvest_failures` | the documents and records that could not be read |
+//! | `harvest_lease` | the run that may write, and since when |
 
 /// Made if they are not there.
 pub(super) const SCHEMA: &str = "
@@ -34,7 +36,20 @@ pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS harvest_orders (
         id BIGINT PRIMARY KEY, user_id BIGINT NOT NULL, cents BIGINT NOT NULL, currency TEXT NOT NULL
     );
-    CREATE TABLE IF NOT EXISTS harvest_failures (url TEXT PRIMARY KEY, reason TEXT NOT NULL);";
+    CREATE TABLE IF NOT EXISTS harvest_done (id BIGINT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS harvest_failures (url TEXT PRIMARY KEY, reason TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS harvest_lease (
+        id INTEGER PRIMARY KEY, token TEXT NOT NULL, holder TEXT NOT NULL, since BIGINT NOT NULL
+    );";
+
+/// Whatever run had the lease, this one has it now.
+pub(super) const TAKE_LEASE: &str = "
+    INSERT INTO harvest_lease (id, token, holder, since) VALUES (1, $1, $2, {now})
+    ON CONFLICT (id) DO UPDATE SET token = excluded.token, holder = excluded.holder, since = excluded.since";
+/// Who has the lease, and for how many seconds.
+pub(super) const HOLDER: &str = "SELECT holder, {now} - since FROM harvest_lease";
+/// Asked for at the beginning of each transaction that writes.
+pub(super) const LEASE: &str = "SELECT token, holder FROM harvest_lease";
 
 /// Other tables of these names are turned down at once.
 pub(super) const CHECKS: [&str; 2] = [
@@ -49,9 +64,10 @@ pub(super) const LEFT: &str = "SELECT id, orders_read, prefs_read FROM harvest_u
 pub(super) const FAILURES: &str = "SELECT url, reason FROM harvest_failures";
 
 /// Forgets the last pass; then [`BEGIN_PASS`] begins another one.
-pub(super) const FORGET: [&str; 4] = [
+pub(super) const FORGET: [&str; 5] = [
     "DELETE FROM harvest_orders",
     "DELETE FROM harvest_users",
+    "DELETE FROM harvest_done",
     "DELETE FROM harvest_failures",
     "DELETE FROM harvest_pass",
 ];
@@ -59,7 +75,9 @@ pub(super) const BEGIN_PASS: &str = "
     INSERT INTO harvest_pass (source, next, pages, listed, users, orders) VALUES ($1, $2, 0, 0, 0, 0)";
 
 pub(super) const LIST_USER: &str = "
-    INSERT INTO harvest_users (id, name, email, active) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING";
+    INSERT INTO harvest_users (id, name, email, active)
+    SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BOOLEAN)
+    WHERE NOT EXISTS (SELECT 1 FROM harvest_done WHERE id = $1) ON CONFLICT (id) DO NOTHING";
 /// Goes from one page to the next, and counts what was on it; does nothing the second time.
 pub(super) const TURN: &str = "
     UPDATE harvest_pass SET next = $1, pages = pages + 1, listed = listed + $2 WHERE next = $3";
@@ -90,8 +108,10 @@ pub(super) const COMPLETE_ORDERS: &str = "
     FROM harvest_orders o JOIN harvest_users u ON u.id = o.user_id WHERE u.orders_read AND u.prefs_read
     ON CONFLICT (id) DO UPDATE SET
         user_id = excluded.user_id, cents = excluded.cents, currency = excluded.currency";
-/// A batch that is stored a second time brings orders of users who are complete already: these go, too.
-pub(super) const CLEAR: [&str; 2] = [
+/// Remembers who is complete. A batch that is stored a second time brings orders of users who are complete already: these go, too.
+pub(super) const CLEAR: [&str; 3] = [
+    "INSERT INTO harvest_done (id) SELECT id FROM harvest_users WHERE orders_read AND prefs_read
+     ON CONFLICT (id) DO NOTHING",
     "DELETE FROM harvest_users WHERE orders_read AND prefs_read",
     "DELETE FROM harvest_orders WHERE user_id NOT IN (SELECT id FROM harvest_users)",
 ];

@@ -1,6 +1,12 @@
 //! The store in a file.
 
-use std::{path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    path::Path,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use deadpool_sqlite::{Config, Manager, Runtime};
 use evenkeel::{
@@ -10,17 +16,25 @@ use evenkeel::{
 use rusqlite::{
     Connection, ErrorCode, OptionalExtension as _, Params, Transaction, TransactionBehavior, params,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::{Entry, Left, Page, StoreError, Totals, Trouble, sql};
+use super::{
+    Entry, Left, Page, StoreError, Totals, Trouble,
+    lease::{self, Run},
+    sql,
+};
 use crate::{
     api::Fetched,
     model::Document,
+    process,
     stats::{Failure, Stats},
 };
 
 /// How long a statement waits for another program that writes; after that it is tried again.
 const BUSY: Duration = Duration::from_secs(1);
+
+/// The time by the clock of the machine, in seconds.
+const NOW: &str = "CAST(strftime('%s', 'now') AS INTEGER)";
 
 /// A handle: clones are the same database.
 #[derive(Clone, Debug)]
@@ -28,6 +42,9 @@ pub(super) struct Sqlite {
     path: PathBuf,
     pool: Pool<Deadpool<Manager>>,
     stats: Arc<Stats>,
+    run: Run,
+    /// The file whose lock is this run's.
+    lock: Arc<OnceLock<File>>,
 }
 
 impl Sqlite {
@@ -40,22 +57,50 @@ impl Sqlite {
             path: path.into(),
             pool: pool.map_err(|error| StoreError::lasting(error.to_string()))?,
             stats,
+            run: Run::this(),
+            lock: Arc::default(),
         };
-        store.run(prepare).await?;
+        store.with(prepare).await?;
         Ok(store)
     }
 
     pub(super) async fn begin(&self, source: String, first: String) -> Result<Left, StoreError> {
-        self.run(move |connection| begin(connection, &source, &first)).await
+        self.lock().await?;
+        let run = self.run.clone();
+        self.with(move |connection| begin(connection, &run, &source, &first)).await
+    }
+
+    /// Takes the lock, for as long as this process lives.
+    async fn lock(&self) -> Result<(), StoreError> {
+        // Through links and whatever else a path may be; none of a database in memory.
+        let path = self.with(|connection| Ok(connection.path().map(|path| format!("{path}-lease")))).await?;
+        let Some(path) = path.filter(|path| path != "-lease") else { return Ok(()) };
+        let deadline = Instant::now() + lease::PATIENCE;
+        loop {
+            if let Some(file) = lease::lock(path.as_ref())? {
+                let _ = self.lock.set(file);
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let holder = self.with(|connection| {
+                    let sql = lease::with_clock(sql::HOLDER, NOW);
+                    connection.query_row(&sql, [], |row| row.try_into()).optional()
+                });
+                return Err(lease::in_use(holder.await?));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Stores an entry, all or nothing.
     pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
-        self.run(move |connection| write(connection, &entry)).await
+        let token = self.run.token.clone();
+        let written = self.with(move |connection| write(connection, &token, &entry)).await?;
+        written.map_err(|holder| lease::taken(&holder))
     }
 
     pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
-        self.run(|connection| totals(connection)).await
+        self.with(|connection| totals(connection)).await
     }
 
     /// Locks the database now and then, as another program might.
@@ -63,9 +108,9 @@ impl Sqlite {
         let other = Self::open(&self.path, Arc::default()).await?;
         while trouble.pause(end).await {
             // Where the lock cannot be had, there is trouble enough.
-            if other.run(|connection| connection.execute_batch("BEGIN IMMEDIATE")).await.is_ok() {
+            if other.with(|connection| connection.execute_batch("BEGIN IMMEDIATE")).await.is_ok() {
                 sleep(trouble.hold()).await;
-                other.run(|connection| connection.execute_batch("ROLLBACK")).await?;
+                other.with(|connection| connection.execute_batch("ROLLBACK")).await?;
             }
         }
         Ok(())
@@ -73,7 +118,7 @@ impl Sqlite {
 
     /// Runs `work` on a thread for blocking work. The lease is told to be that of the caller.
     #[track_caller]
-    fn run<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
+    fn with<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -97,13 +142,23 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let passes =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
-        Self { reason: error.to_string(), passes }
+        let mut reason = error.to_string();
+        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+            && let Some(bytes) = process::file_size_limit()
+        {
+            reason += &format!("; no file of this process may have more than {bytes} bytes (ulimit -f)");
+        }
+        Self { reason, passes }
     }
 }
 
 /// Makes the tables, unless they are there, and finds out whether they can be written to.
 fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
+    if connection.is_readonly("main")? {
+        let readonly = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
+        return Err(rusqlite::Error::SqliteFailure(readonly, Some("the file is read-only".into())));
+    }
     // In WAL mode other programs can read while this one writes. It is a property of the file.
     connection.pragma_update(None, "journal_mode", "wal")?;
     // In that mode a crash of this program loses nothing; after a loss of power the store may be a few batches
@@ -121,8 +176,9 @@ fn immediate(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-fn begin(connection: &mut Connection, source: &str, first: &str) -> rusqlite::Result<Left> {
+fn begin(connection: &mut Connection, run: &Run, source: &str, first: &str) -> rusqlite::Result<Left> {
     let transaction = immediate(connection)?;
+    transaction.execute(&lease::with_clock(sql::TAKE_LEASE, NOW), [&run.token, &run.name])?;
     let pass = transaction.query_row(sql::PASS, [], |row| {
         let (source, next): (String, Option<String>) = (row.get(0)?, row.get(1)?);
         let totals = Totals::new([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]);
@@ -156,8 +212,15 @@ fn all<T>(
     transaction.prepare(query)?.query_map([], read)?.collect()
 }
 
-fn write(connection: &mut Connection, entry: &Entry) -> rusqlite::Result<Totals> {
+/// The name of the run that has the store now, if that is another one than the token's.
+type Written = Result<Totals, String>;
+
+fn write(connection: &mut Connection, token: &str, entry: &Entry) -> rusqlite::Result<Written> {
     let transaction = immediate(connection)?;
+    let (of, holder): (String, String) = transaction.query_row(sql::LEASE, [], |row| row.try_into())?;
+    if of != token {
+        return Ok(Err(holder));
+    }
     match entry {
         Entry::Page(page) => turn(&transaction, page)?,
         Entry::Batch(batch) => save(&transaction, batch)?,
@@ -168,7 +231,7 @@ fn write(connection: &mut Connection, entry: &Entry) -> rusqlite::Result<Totals>
     }
     let totals = totals(&transaction)?;
     transaction.commit()?;
-    Ok(totals)
+    Ok(Ok(totals))
 }
 
 fn turn(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
@@ -176,7 +239,7 @@ fn turn(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
     for user in &page.users {
         listed += execute(transaction, sql::LIST_USER, params![user.id, user.name, user.email, user.active])?;
     }
-    if let Some(failure) = &page.failure {
+    for failure in &page.failures {
         failed(transaction, failure)?;
     }
     execute(transaction, sql::TURN, params![page.next, listed as i64, page.this]).map(drop)
@@ -187,7 +250,7 @@ fn failed(transaction: &Transaction<'_>, failure: &Failure) -> rusqlite::Result<
 }
 
 fn save(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()> {
-    for Fetched { call, document, failure, .. } in batch {
+    for Fetched { call, document, failures, .. } in batch {
         match document {
             Document::Orders(orders) => {
                 for order in orders {
@@ -204,7 +267,7 @@ fn save(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()
                 execute(transaction, sql::PREFS_READ, params![theme, locale, newsletter, call.user])?;
             }
         }
-        if let Some(failure) = failure {
+        for failure in failures {
             failed(transaction, failure)?;
         }
     }
@@ -251,7 +314,7 @@ mod tests {
     }
 
     fn page(this: &str, users: Vec<User>, next: Option<&str>) -> Entry {
-        Entry::Page(Page { this: this.into(), users, next: next.map(str::to_owned), failure: None })
+        Entry::Page(Page { this: this.into(), users, next: next.map(str::to_owned), failures: Vec::new() })
     }
 
     fn failure(url: &str) -> Failure {
@@ -262,6 +325,18 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         prepare(&mut connection).unwrap();
         connection
+    }
+
+    fn run() -> Run {
+        Run { name: "this".into(), token: "1".into() }
+    }
+
+    fn begin(connection: &mut Connection, source: &str, first: &str) -> Left {
+        super::begin(connection, &run(), source, first).unwrap()
+    }
+
+    fn write(connection: &mut Connection, entry: &Entry) -> Totals {
+        super::write(connection, &run().token, entry).unwrap().unwrap()
     }
 
     fn one<T: rusqlite::types::FromSql>(connection: &Connection, query: &str) -> T {
@@ -275,8 +350,8 @@ mod tests {
     /// Stores each entry twice, as after a commit whose answer was lost, and gives the totals after each.
     fn twice(connection: &mut Connection, entries: &[Entry]) -> Vec<Totals> {
         let mut both = |entry| {
-            let first = write(connection, entry).unwrap();
-            assert_eq!(write(connection, entry).unwrap(), first, "{entry:?}");
+            let first = write(connection, entry);
+            assert_eq!(write(connection, entry), first, "{entry:?}");
             first
         };
         entries.iter().map(&mut both).collect()
@@ -285,7 +360,7 @@ mod tests {
     #[test]
     fn a_user_is_stored_with_both_documents_and_once() {
         let mut connection = database();
-        assert_eq!(begin(&mut connection, "api", "first").unwrap().next.as_deref(), Some("first"));
+        assert_eq!(begin(&mut connection, "api", "first").next.as_deref(), Some("first"));
         let steps = twice(
             &mut connection,
             &[
@@ -315,9 +390,9 @@ mod tests {
     #[test]
     fn what_is_left_is_found_again() {
         let mut connection = database();
-        begin(&mut connection, "api", "first").unwrap();
+        begin(&mut connection, "api", "first");
         let mut failed = prefs(2, None);
-        failed.failure = Some(failure("prefs of 2"));
+        failed.failures = vec![failure("prefs of 2")];
         let users = (1..=3).map(|id| user(id, "A", true)).collect();
         let entries = [
             page("first", users, Some("second")),
@@ -325,14 +400,14 @@ mod tests {
         ];
         twice(&mut connection, &entries);
 
-        let left = begin(&mut connection, "api", "first").unwrap();
+        let left = begin(&mut connection, "api", "first");
         assert_eq!(left.next.as_deref(), Some("second"));
         assert_eq!(left.calls, [&Call::both(2)[..1], &Call::both(3)].concat());
         assert_eq!((left.totals, left.failures), (totals_of(1, 3, 1, 1), vec![failure("prefs of 2")]));
 
         // Another source begins anew, and so does the same one afterwards.
         for source in ["other", "api"] {
-            let left = begin(&mut connection, source, "first").unwrap();
+            let left = begin(&mut connection, source, "first");
             assert_eq!((left.next.as_deref(), left.calls.len()), (Some("first"), 0));
             assert_eq!((left.totals, left.failures.len()), (Totals::default(), 0));
         }
@@ -341,15 +416,15 @@ mod tests {
     #[test]
     fn a_pass_is_over_when_pages_and_documents_are() {
         let mut connection = database();
-        begin(&mut connection, "api", "first").unwrap();
-        write(&mut connection, &page("first", vec![user(1, "A", true)], Some("second"))).unwrap();
-        write(&mut connection, &Entry::End(failure("second"))).unwrap();
-        let left = begin(&mut connection, "api", "first").unwrap();
+        begin(&mut connection, "api", "first");
+        write(&mut connection, &page("first", vec![user(1, "A", true)], Some("second")));
+        write(&mut connection, &Entry::End(failure("second")));
+        let left = begin(&mut connection, "api", "first");
         assert_eq!((left.next, left.calls), (None, Call::both(1).into()));
         assert_eq!(left.failures, [failure("second")]);
 
-        write(&mut connection, &Entry::Batch(vec![orders(1, &[]), prefs(1, None)])).unwrap();
-        let left = begin(&mut connection, "api", "first").unwrap();
+        write(&mut connection, &Entry::Batch(vec![orders(1, &[]), prefs(1, None)]));
+        let left = begin(&mut connection, "api", "first");
         assert_eq!((left.next.as_deref(), left.totals), (Some("first"), Totals::default()));
     }
 
@@ -357,7 +432,7 @@ mod tests {
     fn what_changed_is_updated_and_what_is_missing_this_time_stays() {
         let mut connection = database();
         for (name, active, theme) in [("A", true, Some("dark")), ("Zoë", false, None)] {
-            begin(&mut connection, "api", "first").unwrap();
+            begin(&mut connection, "api", "first");
             let entries = [
                 page("first", vec![user(1, name, active)], None),
                 Entry::Batch(vec![orders(1, &[1]), prefs(1, theme)]),
@@ -372,9 +447,36 @@ mod tests {
     #[test]
     fn a_user_that_is_listed_twice_is_one_user() {
         let mut connection = database();
-        begin(&mut connection, "api", "first").unwrap();
+        begin(&mut connection, "api", "first");
         let users = vec![user(1, "A", true), user(1, "A", true)];
-        assert_eq!(write(&mut connection, &page("first", users, None)).unwrap(), totals_of(1, 1, 0, 0));
+        assert_eq!(write(&mut connection, &page("first", users, None)), totals_of(1, 1, 0, 0));
+    }
+
+    #[test]
+    fn a_user_on_two_pages_is_one_user_also_when_complete() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first");
+        let both = || Entry::Batch(vec![orders(1, &[5]), prefs(1, Some("dark"))]);
+        let entries = [
+            page("first", vec![user(1, "A", true)], Some("second")),
+            both(),
+            page("second", vec![user(1, "A", true), user(2, "B", true)], None),
+            both(),
+        ];
+        assert_eq!(twice(&mut connection, &entries)[3], totals_of(2, 2, 1, 1));
+    }
+
+    #[test]
+    fn a_run_that_has_lost_the_store_writes_no_more() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first");
+        let other = Run { name: "that".into(), token: "2".into() };
+        super::begin(&mut connection, &other, "api", "first").unwrap();
+        let entry = page("first", vec![user(1, "A", true)], None);
+        assert_eq!(super::write(&mut connection, &run().token, &entry).unwrap(), Err("that".into()));
+        assert_eq!(totals(&connection).unwrap(), Totals::default());
+        let written = super::write(&mut connection, &other.token, &entry).unwrap();
+        assert_eq!(written, Ok(totals_of(1, 1, 0, 0)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use crate::{
     place::{PROGRAM, Place, quiet},
-    server::{Answer, Server, answer, page},
+    server::{Answer, Server, answer},
 };
 
 /// Runs it, and gives the one line that it has to say on stderr.
@@ -55,13 +55,6 @@ async fn the_first_page_is_no_page() {
 
 #[tokio::test]
 #[ignore = "real tier"]
-async fn the_first_page_is_its_own_next_page() {
-    let line = refused_first_page(page(1..=3, Some("users.json"))).await;
-    assert!(line.contains("it is its own next page"), "{line}");
-}
-
-#[tokio::test]
-#[ignore = "real tier"]
 async fn the_store_cannot_be_one() {
     let place = Place::new();
     fs::write(place.path("notes.txt"), "this is no database ".repeat(100)).unwrap();
@@ -84,10 +77,36 @@ async fn the_store_is_no_database_that_can_be_reached() {
     for (store, reason) in [(&*missing, "could not connect"), ("postgres://h:x/d", "invalid port")] {
         let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", store])).await;
         assert!(line.contains(reason) && !line.contains("secret"), "{line}");
-        let line =
-            refused(quiet(Command::new(PROGRAM)).args(["--users", "1"]).env("DATABASE_URL", store)).await;
+        let line = refused(&mut asked_of_the_environment(Some(store))).await;
         assert!(line.contains(reason) && !line.contains("secret"), "{line}");
     }
+}
+
+fn asked_of_the_environment(value: Option<&str>) -> Command {
+    let mut command = quiet(Command::new(PROGRAM));
+    command.args(["--users", "1", "--store", "env"]).envs(value.map(|value| ("DATABASE_URL", value)));
+    command
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_variable_names_no_postgres_database() {
+    for value in ["mysql://h/d", "sqlite:x.db", "", "localhost"] {
+        let line = refused(&mut asked_of_the_environment(Some(value))).await;
+        assert!(line.contains("DATABASE_URL: it is no address of a PostgreSQL database"), "{line}");
+    }
+    let line = refused(&mut asked_of_the_environment(None)).await;
+    assert!(line.contains("DATABASE_URL is not set"), "{line}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_store_is_read_only() {
+    let place = Place::new();
+    place.run("--users 1 --latency 1 --faults none", 0).await;
+    let store = format!("sqlite:file:{}?mode=ro", place.path("store.db"));
+    let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", &store])).await;
+    assert!(line.contains("cannot use the store") && line.contains("the file is read-only"), "{line}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Runs against the embedded server.
 
+use tokio::process::Command;
+
 use crate::place::{PROGRAM, Place, quiet, text};
 
 const SMALL: &str = "--users 60 --page-size 7 --latency 5 --concurrency 20 --seed 3";
@@ -60,26 +62,59 @@ async fn both_stores_have_the_same_rows() {
     assert_eq!(sqlite.dump().await, postgres.dump().await);
 }
 
+/// What it says on stdout without `--store`.
+async fn unasked(cache: &str, flags: &[&str], variable: &str) -> String {
+    let mut command = quiet(Command::new(PROGRAM));
+    command.args(["--users", "1", "--latency", "1", "--faults", "none"]).args(flags);
+    let output = command.env("XDG_CACHE_HOME", cache).env("DATABASE_URL", variable).output().await.unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[tokio::test]
 #[ignore = "real tier"]
-async fn the_first_line_says_where_it_stores() {
-    let (sqlite, postgres) = (Place::new(), Place::postgres().await);
-    let cache = sqlite.path("cache");
-    let first_line = async |variable: &str, value: &str| {
-        let mut command = quiet(tokio::process::Command::new(PROGRAM));
-        command.args(["--users", "1", "--latency", "1"]).env("XDG_CACHE_HOME", &cache).env(variable, value);
-        let output = command.output().await.unwrap();
-        assert!(output.status.success(), "{}", text(&output));
-        String::from_utf8(output.stdout).unwrap().lines().next().unwrap().to_owned()
-    };
-    let file = format!("storing in sqlite:{cache}/evenkeel/harvest.sqlite");
-    assert_eq!(first_line("X", "").await, file);
-    assert_eq!(first_line("DATABASE_URL", "mysql://h/d").await, file);
-    if let Some(postgres) = postgres {
-        let url = postgres.store().replace("postgres:postgres", "postgres");
-        assert!(first_line("DATABASE_URL", &url).await.starts_with("storing in postgres"));
-        assert_eq!(postgres.number("SELECT count(*) FROM users").await, 1);
+async fn it_stores_in_a_file_that_stays_and_says_what_to_do_with_it() {
+    let (place, postgres) = (Place::new(), Place::postgres().await);
+    let cache = place.path("cache");
+    let file = format!("{cache}/evenkeel/harvest.sqlite");
+    let address = postgres.as_ref().map(|postgres| postgres.store().replace("postgres:postgres", "postgres"));
+    for variable in ["", "mysql://h/d"].into_iter().chain(address.as_deref()) {
+        let said = unasked(&cache, &[], variable).await;
+        assert_eq!(said.lines().next(), Some(&*format!("storing in sqlite:{file}")));
+        assert!(
+            said.contains(&format!("\nto look at it: sqlite3 {file} 'SELECT * FROM users LIMIT 5'\n")),
+            "{said}"
+        );
+        assert!(said.ends_with("\nto update it: the same command again reads all once more\n"), "{said}");
     }
+    let database = rusqlite::Connection::open(&file).unwrap();
+    assert_eq!(database.query_row("SELECT count(*) FROM users", [], |row| row.get(0)), Ok(1));
+    if let Some(postgres) = postgres {
+        let admin = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()";
+        assert_eq!(postgres.number(admin).await, 0, "nothing was made where nobody asked for it");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_variable_is_used_where_it_is_asked_for() {
+    let Some(postgres) = Place::postgres().await else { return };
+    let url = postgres.store().replace("postgres:postgres", "postgres");
+    let said = unasked("/nowhere", &["--store", "env"], &url).await;
+    assert!(said.starts_with("storing in postgres"), "{said}");
+    assert!(said.contains("\nto look at it: psql 'postgres"), "{said}");
+    assert_eq!(postgres.number("SELECT count(*) FROM users").await, 1);
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_temporary_store_is_said_to_be_one() {
+    let said = unasked(&Place::new().path("cache"), &["--temporary-store"], "").await;
+    assert!(
+        said.lines().next().unwrap().ends_with(", which is temporary: it goes away after this run"),
+        "{said}"
+    );
+    assert!(!said.contains("to look at it"), "{said}");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn flawed(path: String) -> Answer {
     }
 }
 
-fn failures(report: &Value) -> Vec<(&str, &str)> {
+pub(crate) fn failures(report: &Value) -> Vec<(&str, &str)> {
     let failures = report["failures"].as_array().unwrap().iter();
     let mut failures: Vec<_> = failures
         .map(|failure| (failure["url"].as_str().unwrap(), failure["reason"].as_str().unwrap()))
@@ -80,8 +80,7 @@ async fn failures_are_named_below_the_table() {
 async fn a_later_page_that_fails_is_the_last() {
     for (second, reason, users) in [
         (answer(200, "text/html", "<html>"), "the content type is text/html, not JSON", 5),
-        (page([], Some("users-2.json")), "it is its own next page", 5),
-        (page([6, 7], Some("users-2.json")), "it is its own next page", 7),
+        (answer(200, "application/json", r#"{"items": 7}"#), "not valid JSON: invalid type: integer", 5),
     ] {
         let place = Place::new();
         let server = Server::start(move |path| {
@@ -96,7 +95,8 @@ async fn a_later_page_that_fails_is_the_last() {
         });
         let server = server.await;
         let report = place.run(&format!("--url {}", server.base), 0).await;
-        assert_eq!(failures(&report), [(&*format!("{}/users-2.json", server.base), reason)]);
+        let [(url, told)] = failures(&report)[..] else { panic!("{report}") };
+        assert!(url == format!("{}/users-2.json", server.base) && told.starts_with(reason), "{told}");
         assert_eq!((&report["users"], &report["orders"]), (&users.into(), &users.into()));
         assert_eq!((&report["unfinished"], &report["ended"]), (&0.into(), &"complete".into()));
     }

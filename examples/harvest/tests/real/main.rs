@@ -12,9 +12,16 @@ mod flaws;
 mod held;
 #[cfg(unix)]
 mod interrupted;
+#[cfg(unix)]
+mod lease;
+mod limits;
+mod links;
+#[cfg(unix)]
+mod output;
 mod page;
 mod place;
 mod random;
+mod records;
 #[cfg(unix)]
 mod resume;
 mod server;

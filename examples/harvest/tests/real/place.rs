@@ -83,9 +83,14 @@ impl Place {
 
     /// The program with these flags, and its store and JSON in this place.
     pub(crate) fn harvest(&self, flags: &str) -> Command {
+        self.harvest_into(flags, &self.store())
+    }
+
+    /// The same with another store.
+    pub(crate) fn harvest_into(&self, flags: &str, store: &str) -> Command {
         let mut command = quiet(Command::new(PROGRAM));
         command.args(flags.split_whitespace());
-        command.args(["--store", &self.store(), "--json", &self.path("report.json")]);
+        command.args(["--store", store, "--json", &self.path("report.json")]);
         command
     }
 

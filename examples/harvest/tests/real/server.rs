@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 
 use http_body_util::Full;
-use hyper::{Request, Response, body::Bytes, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response, body::Bytes, body::Incoming, http::request::Parts, server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
@@ -23,6 +26,15 @@ impl Server {
         F: Fn(String) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Answer> + Send + 'static,
     {
+        Self::heard(move |request| answer(request.uri.to_string())).await
+    }
+
+    /// Answers every request, of which it has the headers, too.
+    pub(crate) async fn heard<F, Fut>(answer: F) -> Self
+    where
+        F: Fn(Parts) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Answer> + Send + 'static,
+    {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let mut tasks = JoinSet::new();
@@ -33,7 +45,7 @@ impl Server {
                 let answer = answer.clone();
                 connections.spawn(async move {
                     let service = service_fn(move |request: Request<Incoming>| {
-                        let answer = answer(request.uri().to_string());
+                        let answer = answer(request.into_parts().0);
                         async { Ok::<_, std::convert::Infallible>(answer.await) }
                     });
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
@@ -44,9 +56,16 @@ impl Server {
     }
 }
 
-pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<String>) -> Answer {
+pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
     let answer = Response::builder().status(status).header("content-type", content_type);
     answer.body(Full::from(body.into())).unwrap()
+}
+
+/// Without a body, with these headers.
+pub(crate) fn bare(status: u16, headers: &[(&str, &str)]) -> Answer {
+    let answer = Response::builder().status(status);
+    let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
+    answer.body(Full::default()).unwrap()
 }
 
 pub(crate) fn json(body: &Value) -> Answer {

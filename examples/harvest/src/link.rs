@@ -1,0 +1,135 @@
+//! Which links and redirects of an API are followed: those that stay with it. What the API gets to know of its client,
+//! credentials and a query with a key, no other host does.
+
+use reqwest::{Url, redirect::Policy};
+
+/// Redirects of one call.
+const MOST_REDIRECTS: usize = 10;
+
+/// Where a page says that the next one is; none if it is itself, as on the last page of some APIs.
+///
+/// # Errors
+///
+/// Why the link is not followed; it is named.
+pub(crate) fn next(page: &Url, link: &str) -> Result<Option<Url>, String> {
+    let mut next = page.join(link).map_err(|error| format!("its next page is {link:?}: {error}"))?;
+    next.set_fragment(None);
+    stays(page, &next).map_err(|reason| format!("its next page is not read: {reason}"))?;
+    // Who asked with a name and a password asks for all pages with them. Only a URL without a host can have none.
+    let _ = next.set_username(page.username());
+    let _ = next.set_password(page.password());
+    let mut page = page.clone();
+    page.set_fragment(None);
+    Ok(Some(next).filter(|next| *next != page))
+}
+
+/// Follows redirects that stay where they came from, and refuses the others by name.
+pub(crate) fn redirects() -> Policy {
+    Policy::custom(|attempt| {
+        let stays = match attempt.previous() {
+            previous if previous.len() > MOST_REDIRECTS => Err(format!("more than {MOST_REDIRECTS} times")),
+            [.., from] => stays(from, attempt.url()),
+            [] => Ok(()),
+        };
+        match stays {
+            Ok(()) => attempt.follow(),
+            Err(reason) => attempt.error(reason),
+        }
+    })
+}
+
+/// A URL as it may be shown and stored.
+pub(crate) fn without_password(url: &Url) -> String {
+    let mut shown = url.clone();
+    // It can have none where it has no host.
+    let _ = shown.set_password(None);
+    shown.into()
+}
+
+/// Whether this is the same host by the same way, or a safer way to it.
+fn stays(from: &Url, to: &Url) -> Result<(), String> {
+    let shown = without_password(to);
+    if !matches!(to.scheme(), "http" | "https") {
+        return Err(format!("it is not HTTP: {shown}"));
+    }
+    if from.host() != to.host() {
+        return Err(format!("it is on another host: {shown}"));
+    }
+    let ways = [from, to].map(|url| (url.scheme(), url.port_or_known_default()));
+    match ways {
+        [from, to] if from == to => {}
+        [("http", Some(80)), ("https", Some(443))] => {}
+        [("https", _), ("http", _)] => return Err(format!("it goes from https to http: {shown}")),
+        _ => return Err(format!("it is on another port: {shown}")),
+    }
+    let users = [from, to].map(|url| (url.username(), url.password()));
+    if users[1] != ("", None) && users[0] != users[1] {
+        return Err(format!("it names a user of its own: {shown}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn followed(page: &str, link: &str) -> Result<Option<String>, String> {
+        next(&Url::parse(page).unwrap(), link).map(|next| next.map(String::from))
+    }
+
+    #[test]
+    fn the_next_page_is_relative_to_the_page() {
+        let page = "http://h/api/users.json?key=1";
+        for (link, url) in [
+            ("users-2.json", "http://h/api/users-2.json"),
+            ("?page=2", "http://h/api/users.json?page=2"),
+            ("/v2/users#top", "http://h/v2/users"),
+            ("//H:80/v2/users", "http://h/v2/users"),
+            ("http://h/v2/users", "http://h/v2/users"),
+            ("https://h/v2/users", "https://h/v2/users"),
+        ] {
+            assert_eq!(followed(page, link), Ok(Some(url.into())), "{link}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_names_itself_is_the_last() {
+        for link in ["", "#", "#2", "users.json", "/users.json", "//h/users.json", "./users.json"] {
+            assert_eq!(followed("http://h/users.json", link), Ok(None), "{link}");
+        }
+        assert_eq!(followed("http://h/users?page=9", "?page=9"), Ok(None));
+        assert_eq!(followed("http://u:p@h/users?page=9", "http://h/users?page=9"), Ok(None));
+    }
+
+    #[test]
+    fn a_link_that_leaves_is_refused_by_name() {
+        for (link, reason) in [
+            ("http://evil/users", "on another host: http://evil/users"),
+            ("//evil/users", "on another host: http://evil/users"),
+            (r"\\evil\users", "on another host: http://evil/users"),
+            (r"/\evil/users", "on another host: http://evil/users"),
+            ("http://h@evil/users", "on another host: http://h@evil/users"),
+            ("http://h.evil/users", "on another host: http://h.evil/users"),
+            ("https://evil/users", "on another host: https://evil/users"),
+            ("http://h:81/users", "on another port: http://h:81/users"),
+            ("https://h:81/users", "on another port: https://h:81/users"),
+            ("http://x:secret@h/users", "a user of its own: http://x@h/users"),
+            ("ftp://h/users", "not HTTP: ftp://h/users"),
+            ("file:///etc/passwd", "not HTTP: file:///etc/passwd"),
+            ("javascript:alert(1)", "not HTTP: javascript:alert(1)"),
+        ] {
+            let error = followed("http://h/users?key=1", link).unwrap_err();
+            assert!(error.ends_with(reason), "{link}: {error}");
+        }
+        let error = followed("https://h/users", "http://h/users-2").unwrap_err();
+        assert!(error.ends_with("from https to http: http://h/users-2"), "{error}");
+        assert!(followed("http://h/users", "http://h:x/").unwrap_err().contains(r#""http://h:x/""#));
+    }
+
+    #[test]
+    fn credentials_go_on_with_the_pages() {
+        let next = followed("http://u:p@h/users", "http://h/users-2");
+        assert_eq!(next, Ok(Some("http://u:p@h/users-2".into())));
+        assert_eq!(followed("http://u:p@h/users", "//u:p@h/users-2"), next);
+    }
+}

@@ -1,0 +1,97 @@
+//! Two runs on one store.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::{
+    held::Held,
+    interrupted::signal,
+    place::{Place, text},
+};
+
+const SECOND: &str = "--users 3 --latency 1 --faults none";
+
+async fn the_second_is_refused(place: Place) {
+    let api = Held::start().await;
+    let mut first = api.harvest(&place, "--concurrency 30", 20).await;
+    sleep(Duration::from_millis(1100)).await;
+    let pid = first.id().unwrap();
+    let output = place.harvest(SECOND).output().await.unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let (_, told) = said.split_once(&format!("it is in use by another run, process {pid} on ")).expect(&said);
+    let age: u32 = told.split_once(", for ").unwrap().1.split_once(" s;").unwrap().0.parse().unwrap();
+    assert!((1..60).contains(&age), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+
+    // A crash frees it at once, and nothing is lost.
+    first.start_kill().unwrap();
+    first.wait().await.unwrap();
+    let report = place.run(SECOND, 0).await;
+    assert_eq!((&report["users"], &report["ended"]), (&3.into(), &"complete".into()));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_second_is_refused_on_sqlite() {
+    the_second_is_refused(Place::new()).await;
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_second_is_refused_on_postgres() {
+    let Some(place) = Place::postgres().await else { return };
+    the_second_is_refused(place).await;
+}
+
+/// By whatever path it is named.
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_link_to_a_store_is_that_store() {
+    let (place, api) = (Place::new(), Held::start().await);
+    let first = api.harvest(&place, "--concurrency 30", 20).await;
+    std::os::unix::fs::symlink(place.path("store.db"), place.path("link.db")).unwrap();
+    let output =
+        place.harvest_into(SECOND, &format!("sqlite:{}", place.path("link.db"))).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    drop(first);
+}
+
+/// The session that holds the lock is ended by an administrator: a second run takes the store over, and the first
+/// one stops before it writes beside it.
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_run_that_lost_its_session_does_not_write_beside_the_next() {
+    let (Some(place), api) = (Place::postgres().await, Held::start().await) else { return };
+    let first = api.harvest(&place, "--concurrency 30", 20).await;
+    let pid = first.id().unwrap();
+    let kill = format!(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'harvest {pid} lease'"
+    );
+    assert_eq!(place.number(&kill).await, 1);
+    let report = place.run(SECOND, 0).await;
+    assert_eq!((&report["users"], &report["users_before"]), (&3.into(), &0.into()));
+    let rows = place.dump().await;
+
+    api.released.send_replace(10);
+    let output = first.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("another run has taken the store over: process "), "{}", text(&output));
+    assert_eq!(place.dump().await, rows);
+}
+
+/// Who has been stopped, and not ended, goes on with its work.
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_run_that_sleeps_keeps_the_store() {
+    let (place, api) = (Place::new(), Held::start().await);
+    let child = api.harvest(&place, "--concurrency 30", 20).await;
+    signal(&child, "-STOP").await;
+    let output = place.harvest(SECOND).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    signal(&child, "-CONT").await;
+    signal(&child, "-TERM").await;
+    api.released.send_replace(10);
+    assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(0));
+}

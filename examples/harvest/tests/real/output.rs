@@ -1,0 +1,71 @@
+//! What cannot be printed is no reason to stop.
+
+use tokio::process::Command;
+
+use crate::place::{PROGRAM, Place, quiet, text};
+
+const FLAGS: &str = "--users 40 --page-size 7 --latency 50 --concurrency 4 --faults none";
+
+/// Runs it in a shell that does this with its output, and gives what is said then: at its end the exit code.
+async fn in_a_shell(place: &Place, script: &str) -> String {
+    let harvest = format!("{PROGRAM} {FLAGS} --store {} --json {}", place.store(), place.path("report.json"));
+    let script = script.replace("HARVEST", &harvest);
+    let output = quiet(Command::new("bash")).args(["-c", &script]).output().await.unwrap();
+    text(&output)
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_reader_that_leaves_costs_nothing() {
+    for script in [
+        "HARVEST 2>&1 | head -1; echo code ${PIPESTATUS[0]}",
+        "HARVEST 2>&1 | true; echo code ${PIPESTATUS[0]}",
+        "{ HARVEST 2>&1 >&3 | head -c 1; echo code ${PIPESTATUS[0]}; } 3>&1",
+        "HARVEST 2>/dev/full; echo code $?",
+        "HARVEST >/dev/full 2>/dev/full; echo code $?",
+        "HARVEST 2>&-; echo code $?",
+        "HARVEST >&- 2>&-; echo code $?",
+    ] {
+        let place = Place::new();
+        let said = in_a_shell(&place, script).await;
+        assert!(said.ends_with("code 0\n") && !said.contains("panicked"), "{script}: {said}");
+        let report = place.report();
+        assert_eq!((&report["users"], &report["ended"]), (&40.into(), &"complete".into()), "{script}");
+        assert_eq!(place.number("SELECT count(*) FROM users").await, 40, "{script}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_full_disk_behind_stdout_is_told() {
+    let said = in_a_shell(&Place::new(), "HARVEST >/dev/full; echo code $?").await;
+    assert!(said.contains("harvest: cannot write to stdout: No space left on device"), "{said}");
+    assert!(said.starts_with("code 0\n"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn other_ends_have_their_exit_codes_too() {
+    for (flags, code) in [("--help", 0), ("--no-such-flag", 2), ("--users 1 --store sqlite:/missing/x.db", 2)]
+    {
+        for to in [">/dev/full 2>/dev/full", "2>&1 | true; exit ${PIPESTATUS[0]}", ">&- 2>&-"] {
+            let script = format!("{PROGRAM} {flags} {to}");
+            let output = quiet(Command::new("bash")).args(["-c", &script]).output().await.unwrap();
+            assert_eq!(output.status.code(), Some(code), "{script}: {}", text(&output));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_file_that_may_not_grow_is_told() {
+    let place = Place::new();
+    let flags = "--users 2000 --page-size 500 --latency 1 --faults none --concurrency 50";
+    let script = format!("ulimit -f 256; exec {PROGRAM} {flags} --store {}", place.store());
+    let output = quiet(Command::new("bash")).args(["-c", &script]).output().await.unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("harvest: cannot store a ") && said.contains("bytes (ulimit -f)"), "{said}");
+    assert!(said.contains("│ users "), "there is a report: {said}");
+}
