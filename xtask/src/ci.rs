@@ -35,18 +35,18 @@ pub(crate) fn run(project: &Project, flags: &flags::Ci) -> Result<Outcome> {
         let outcome = if flags.skip.iter().any(|skip| skip == name) {
             Ok(Outcome::Skipped("--skip".to_owned()))
         } else {
-            eprintln!("\n=== {name}");
+            tell!("\n=== {name}");
             step(project, flags)
         };
         let (result, why) = cells(&outcome);
         if result == FAILED {
-            eprintln!("=== {name} failed: {why}");
+            tell!("=== {name} failed: {why}");
             failed.push(name);
         }
         let seconds = format!("{:.1}", start.elapsed().as_secs_f64());
         table.row([name.to_owned(), result.to_owned(), seconds, why]);
     }
-    println!("\n{}", table.render());
+    say!("\n{}", table.render());
     Ok(if failed.is_empty() { Outcome::Done } else { Outcome::Failed(failed.join(", ")) })
 }
 

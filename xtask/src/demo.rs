@@ -12,8 +12,8 @@ use crate::servers::{self, Server};
 
 const APPLICATION: &str = "harvest";
 
-/// Where the application stores, unless a flag says otherwise.
-const STORE: &str = "DATABASE_URL";
+/// The value of `--store` that stands for a server of its own.
+const PRIVATE: &str = "postgres";
 
 /// Waits for the end of the process that is its first argument, then runs the others.
 #[cfg(unix)]
@@ -33,40 +33,43 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
     let messages = read(build.arg("--message-format=json-render-diagnostics"))?;
     let program = messages.lines().filter_map(|line| executable(line).transpose()).next_back();
     let mut command = cleaned(Command::new(program.ok_or("cargo built no program")??));
-    command.args(arguments);
-    let mut shown = OsString::new();
-    if let Some(url) = private_store(project, arguments)? {
-        shown.push(format!("{STORE}={url} "));
-        command.env(STORE, url);
-    }
+    match private_store(arguments) {
+        None => command.args(arguments),
+        Some(at) => {
+            let (url, ends) = private_server(project)?;
+            command.args(&arguments[..at]).arg(&url).args(&arguments[at + 1..]);
+            command.args(ends.then_some("--temporary-store"))
+        }
+    };
     let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
-    shown.push(words.join(" ".as_ref()));
-    eprintln!("$ {}", shown.display());
+    tell!("$ {}", words.join(" ".as_ref()).display());
     become_it(command)
 }
 
-/// A PostgreSQL server to store in, if its programs are found; one that is started here ends with this process, also
-/// when this has become the application. Who names a store gets that and no server.
-fn private_store(project: &Project, arguments: &[OsString]) -> Result<Option<String>> {
-    if env::var_os(STORE).is_some() || !needs_store(arguments) {
-        return Ok(None);
+/// Where in the arguments a private server is asked for.
+fn private_store(arguments: &[OsString]) -> Option<usize> {
+    let flag = arguments.iter().position(|word| word == "--store")?;
+    arguments.get(flag + 1).is_some_and(|store| store == PRIVATE).then_some(flag + 1)
+}
+
+/// A PostgreSQL server to store in, and whether it ends with this process, also when this has become the application:
+/// one that runs already stays.
+fn private_server(project: &Project) -> Result<(String, bool)> {
+    let postgres = servers::up(&project.root, &[Server::Postgres], false).into_iter().next();
+    let postgres = postgres.ok_or("no PostgreSQL server")?;
+    let url = postgres.result?;
+    if !postgres.fresh {
+        tell!(
+            "a PostgreSQL server that runs already (cargo xtask servers status): it stays, and so do the rows"
+        );
+        return Ok((url, false));
     }
-    let found = servers::up(&project.root, &[Server::Postgres], false).into_iter().next();
-    let Some(Ok(url)) = found.as_ref().map(|postgres| postgres.result.clone()) else { return Ok(None) };
-    if found.is_some_and(|postgres| postgres.fresh)
-        && let Err(error) = end_with_this_process()
-    {
+    tell!("a private PostgreSQL server, started for this run: it ends with it, and its data are gone then");
+    if let Err(error) = end_with_this_process() {
         servers::down(&project.root, &[Server::Postgres]);
         return Err(error);
     }
-    Ok(Some(url))
-}
-
-fn needs_store(arguments: &[OsString]) -> bool {
-    !arguments.iter().any(|word| {
-        let word = word.to_string_lossy();
-        word.starts_with("--store") || word == "--help" || word == "-h"
-    })
+    Ok((url, true))
 }
 
 /// Leaves a watcher behind. It is out of reach of the terminal's Ctrl-C, which is meant for the application.
@@ -114,7 +117,7 @@ fn become_it(mut command: Command) -> Result<Outcome> {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{executable, guarded, needs_store};
+    use super::{executable, guarded, private_store};
 
     #[test]
     fn only_demo_keeps_its_arguments_from_the_parser() {
@@ -127,11 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_named_is_taken() {
-        let needs = |words: &[&str]| needs_store(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        assert!(needs(&[]) && needs(&["--users", "5"]));
-        for words in [["--store", "auto"], ["--store", "sqlite:x"], ["--users", "-h"]] {
-            assert!(!needs(&words), "{words:?}");
+    fn a_server_is_started_for_those_who_ask_for_it() {
+        let asked = |words: &[&str]| private_store(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(asked(&["--store", "postgres"]), Some(1));
+        assert_eq!(asked(&["--users", "5", "--store", "postgres", "--strict"]), Some(3));
+        for words in
+            [&[][..], &["--users", "5"], &["--store", "sqlite:postgres"], &["--store"], &["postgres"]]
+        {
+            assert_eq!(asked(words), None, "{words:?}");
         }
     }
 

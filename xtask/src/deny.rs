@@ -26,7 +26,7 @@ pub(crate) fn run(project: &Project) -> Result<Outcome> {
     if !findings.is_empty() {
         return Ok(Outcome::of_findings(&findings));
     }
-    println!("licences, sources, bans and {} advisories: ok", ADVISORIES.len());
+    say!("licences, sources, bans and {} advisories: ok", ADVISORIES.len());
     let Some(tool) = project.tool("cargo-deny") else {
         let install = not_installed("cargo-deny", "cargo-deny", "0.20.2");
         return Ok(Outcome::Partly(format!("the whole list of advisories: {install}")));

@@ -1,11 +1,9 @@
 //! The project's commands: `cargo xtask --help` lists them.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    clippy::disallowed_methods,
-    reason = "a command line tool: it prints, and it waits for other programs in real time"
-)]
+#![expect(clippy::disallowed_methods, reason = "a command line tool waits for other programs in real time")]
+
+#[macro_use]
+mod out;
 
 mod bench;
 mod ci;
@@ -43,16 +41,26 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let arguments = demo::guarded(env::args_os().skip(1).collect());
-    let flags = Xtask::from_vec(arguments).unwrap_or_else(|error| error.exit());
+    let flags = match Xtask::from_vec(arguments) {
+        Ok(flags) => flags,
+        Err(help) if help.is_help() => {
+            say!("{help}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            tell!("{error}");
+            return ExitCode::from(2);
+        }
+    };
     match Project::open().and_then(|project| run(&project, flags.subcommand)) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed(_)) => ExitCode::FAILURE,
         Ok(Outcome::Skipped(reason) | Outcome::Partly(reason)) => {
-            println!("SKIPPED: {reason}");
+            say!("SKIPPED: {reason}");
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            tell!("error: {error}");
             ExitCode::FAILURE
         }
     }
@@ -87,10 +95,10 @@ fn run_servers(project: &Project, command: ServersCmd) -> Outcome {
             let mut failed = 0;
             for started in servers::up(&project.root, &all_if_none(flags.servers), true) {
                 match started.result {
-                    Ok(url) => println!("{}={url}", started.server.env()),
+                    Ok(url) => say!("{}={url}", started.server.env()),
                     Err(reason) => {
                         failed += 1;
-                        println!("no {}: {reason}", started.server.name());
+                        say!("no {}: {reason}", started.server.name());
                     }
                 }
             }
@@ -102,7 +110,7 @@ fn run_servers(project: &Project, command: ServersCmd) -> Outcome {
         }
         ServersCmd::Status(_) => {
             for (server, state) in servers::status(&project.root) {
-                println!("{}: {state}", server.name());
+                say!("{}: {state}", server.name());
             }
             Outcome::Done
         }

@@ -11,7 +11,7 @@ pub(crate) fn run(project: &Project) -> Result<Outcome> {
     let oldest = declared.min_by_key(|version| release(version)).ok_or("no crate declares a rust-version")?;
     let graph = Graph::read(project)?;
     let shipped = graph.shipped(|package| package.source.is_none() && package.public);
-    println!("{} packages are shipped with the published crates, for Rust {oldest}", shipped.len());
+    say!("{} packages are shipped with the published crates, for Rust {oldest}", shipped.len());
     let findings: Vec<String> = shipped.into_iter().filter_map(|package| too_new(package, oldest)).collect();
     if !findings.is_empty() {
         return Ok(Outcome::of_findings(&findings));

@@ -16,7 +16,7 @@ impl Outcome {
     /// Prints the findings; failed if there are some.
     pub(crate) fn of_findings(findings: &[String]) -> Outcome {
         for finding in findings {
-            println!("{finding}");
+            say!("{finding}");
         }
         match findings.len() {
             0 => Outcome::Done,

@@ -80,13 +80,13 @@ pub(crate) fn run(command: Cmd<'_>) -> Result {
 /// As [`run`], with variables that belong to what the reader would type.
 pub(crate) fn run_with(variables: &[(&str, &str)], command: Cmd<'_>) -> Result {
     let typed: String = variables.iter().map(|(name, value)| format!("{name}={value:?} ")).collect();
-    eprintln!("$ {typed}{command}");
+    tell!("$ {typed}{command}");
     Ok(command.envs(variables.iter().copied()).run()?)
 }
 
 /// Prints the command line and gives the command's standard output; its diagnostics go to the terminal.
 pub(crate) fn read(command: Cmd<'_>) -> Result<String> {
-    eprintln!("$ {command}");
+    tell!("$ {command}");
     Ok(command.read()?)
 }
 

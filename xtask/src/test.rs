@@ -34,7 +34,7 @@ pub(crate) fn run(project: &Project, flags: &flags::Test) -> Result<Outcome> {
         Ok(binaries) => tiers(project, flags, &selected, &binaries, &mut report)?,
         Err(error) => report.suites.push(Suite::broken("build".to_owned(), Tier::Virtual, error.to_string())),
     }
-    print!("{}", report.render());
+    say!("{}", report.render().trim_end());
     Ok(match report.failed() {
         0 => Outcome::Done,
         failed => Outcome::Failed(format!("{failed} failed")),

@@ -42,6 +42,9 @@ pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100)
 /// The longest pause that a limit of the API may ask for: that of one which counts by the hour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600 + 60);
 
+/// The shortest: a server that says "now" while it turns calls away is not to be asked in a loop.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// How often a document waits for a limit under which nothing gets through.
 const FRUITLESS_PAUSES: u32 = 4;
 
@@ -190,7 +193,7 @@ impl Api {
             {
                 drop(place);
                 self.stats.with(|counts| counts.paused += 1);
-                sleep(pause).await;
+                sleep(pause.max(SHORTEST_PAUSE)).await;
                 self.stats.with(|counts| {
                     counts.paused -= 1;
                     *counts.retries.entry(label).or_default() += 1;

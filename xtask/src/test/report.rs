@@ -59,8 +59,10 @@ impl Suite {
     /// Prints how it ended.
     pub(crate) fn tell(&self) {
         let Counts { passed, failed, skipped, seconds } = &self.counts;
-        eprint!("{}", self.failures);
-        eprintln!(
+        if !self.failures.is_empty() {
+            tell!("{}", self.failures.trim_end());
+        }
+        tell!(
             "  {}: {passed} passed, {failed} failed, {} skipped in {seconds:.2} s",
             self.name,
             skipped.len()

@@ -71,7 +71,7 @@ impl Binary {
         variables: &[(&str, String)],
     ) -> Result<Suite> {
         let shown = self.path.strip_prefix(&project.root).unwrap_or(&self.path);
-        eprintln!("$ {} {}", shown.display(), arguments.join(" "));
+        tell!("$ {} {}", shown.display(), arguments.join(" "));
         let mut command = cleaned(Command::new(&self.path));
         command
             .args(arguments)
@@ -99,7 +99,7 @@ impl Binary {
 pub(crate) fn doctests(project: &Project, selection: &[&str]) -> Result<(Vec<Suite>, f64)> {
     let command = project.cargo("test").args(["--doc", "--all-features", "--no-fail-fast"]).args(selection);
     let command = command.env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);
-    eprintln!("$ {command}");
+    tell!("$ {command}");
     let start = Instant::now();
     let (output, status) = capture(command.into(), &log(project, "doctests"))?;
     let all = start.elapsed().as_secs_f64();
@@ -137,7 +137,7 @@ fn capture(mut command: Command, log: &Path) -> Result<(String, ExitStatus)> {
             break status;
         }
         if start.elapsed() > LIMIT {
-            eprintln!("hangs: {} s are over", LIMIT.as_secs());
+            tell!("hangs: {} s are over", LIMIT.as_secs());
             child.kill()?;
             break child.wait()?;
         }

@@ -197,12 +197,14 @@ impl Store {
 
     /// Takes the store for this run, and begins a pass over this source or goes on with the one that was not finished.
     pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Left, Fatal> {
-        let (source, first) = (source.to_owned(), first.to_owned());
-        let left = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.begin(source, first).await,
+        let begun = POLICY.run(async || match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.begin(source.to_owned(), first.to_owned()).await,
             Backend::Postgres(postgres) => postgres.begin(source, first).await,
-        };
-        left.map_err(|error| Fatal::Input(format!("cannot use the store {}: {error}", self.location)))
+        });
+        let begun = begun.when(|error| error.passes).await;
+        begun.map_err(|gave_up| {
+            Fatal::Input(format!("cannot use the store {}: {}", self.location, reason(&gave_up)))
+        })
     }
 
     /// Stores an entry, and drops it then.

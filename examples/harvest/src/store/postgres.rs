@@ -92,15 +92,18 @@ impl Postgres {
         Ok(Self { config, db, stats, name, run: Run::this(), lock: Arc::default() })
     }
 
-    pub(super) async fn begin(&self, source: String, first: String) -> Result<Left, StoreError> {
+    pub(super) async fn begin(&self, source: &str, first: &str) -> Result<Left, StoreError> {
         self.lock().await?;
         let run = &self.run;
-        let left = self.db.transaction(TxOptions::new(), async |tx| begin(&tx, run, &source, &first).await);
+        let left = self.db.transaction(TxOptions::new(), async |tx| begin(&tx, run, source, first).await);
         Ok(left.await?)
     }
 
     /// Takes the lock, for as long as this process lives.
     async fn lock(&self) -> Result<(), StoreError> {
+        if self.lock.get().is_some() {
+            return Ok(());
+        }
         let config = configured(&self.config, &format!("{} lease", self.name));
         let connected = POLICY.run(|| Lock::connect(&config)).when(|error| error.passes).await;
         let lock = connected.map_err(|gave_up| StoreError::lasting(reason(&gave_up)))?;

@@ -1,159 +1,21 @@
-//! The store in a file.
+//! The rows of a database in a file, and the memory of what was read.
 
-use std::{
-    fs::File,
-    path::Path,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use rusqlite::{Connection, OptionalExtension as _, Params, Transaction, TransactionBehavior, params};
 
-use deadpool_sqlite::{Config, Manager, Runtime};
-use evenkeel::{
-    pool::{Deadpool, GetError, Pool},
-    task::Stop,
-};
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension as _, Params, Transaction, TransactionBehavior, params,
-};
-use tokio::time::{Instant, sleep};
-
-use super::{
-    Entry, Left, Page, StoreError, Totals, Trouble,
-    lease::{self, Run},
-    sql,
-};
+use super::{BUSY, NOW};
 use crate::{
     api::Fetched,
     model::Document,
-    process,
-    stats::{Failure, Stats},
+    stats::Failure,
+    store::{
+        Entry, Left, Page, Totals,
+        lease::{self, Run},
+        sql,
+    },
 };
 
-/// How long a statement waits for another program that writes; after that it is tried again.
-const BUSY: Duration = Duration::from_secs(1);
-
-/// The time by the clock of the machine, in seconds.
-const NOW: &str = "CAST(strftime('%s', 'now') AS INTEGER)";
-
-/// A handle: clones are the same database.
-#[derive(Clone, Debug)]
-pub(super) struct Sqlite {
-    path: PathBuf,
-    pool: Pool<Deadpool<Manager>>,
-    stats: Arc<Stats>,
-    run: Run,
-    /// The file whose lock is this run's.
-    lock: Arc<OnceLock<File>>,
-}
-
-impl Sqlite {
-    /// Opens the database, or makes it.
-    pub(super) async fn open(path: &Path, stats: Arc<Stats>) -> Result<Self, StoreError> {
-        let manager = Manager::from_config(&Config::new(path), Runtime::Tokio1);
-        // SQLite has one writer at a time: the pool is where the others wait in line.
-        let pool = Pool::builder(Deadpool::new(manager)).max(1).build();
-        let store = Self {
-            path: path.into(),
-            pool: pool.map_err(|error| StoreError::lasting(error.to_string()))?,
-            stats,
-            run: Run::this(),
-            lock: Arc::default(),
-        };
-        store.with(prepare).await?;
-        Ok(store)
-    }
-
-    pub(super) async fn begin(&self, source: String, first: String) -> Result<Left, StoreError> {
-        self.lock().await?;
-        let run = self.run.clone();
-        self.with(move |connection| begin(connection, &run, &source, &first)).await
-    }
-
-    /// Takes the lock, for as long as this process lives.
-    async fn lock(&self) -> Result<(), StoreError> {
-        // Through links and whatever else a path may be; none of a database in memory.
-        let path = self.with(|connection| Ok(connection.path().map(|path| format!("{path}-lease")))).await?;
-        let Some(path) = path.filter(|path| path != "-lease") else { return Ok(()) };
-        let deadline = Instant::now() + lease::PATIENCE;
-        loop {
-            if let Some(file) = lease::lock(path.as_ref())? {
-                let _ = self.lock.set(file);
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let holder = self.with(|connection| {
-                    let sql = lease::with_clock(sql::HOLDER, NOW);
-                    connection.query_row(&sql, [], |row| row.try_into()).optional()
-                });
-                return Err(lease::in_use(holder.await?));
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Stores an entry, all or nothing.
-    pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
-        let token = self.run.token.clone();
-        let written = self.with(move |connection| write(connection, &token, &entry)).await?;
-        written.map_err(|holder| lease::taken(&holder))
-    }
-
-    pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
-        self.with(|connection| totals(connection)).await
-    }
-
-    /// Locks the database now and then, as another program might.
-    pub(super) async fn disturb(&self, mut trouble: Trouble, end: &Stop) -> Result<(), StoreError> {
-        let other = Self::open(&self.path, Arc::default()).await?;
-        while trouble.pause(end).await {
-            // Where the lock cannot be had, there is trouble enough.
-            if other.with(|connection| connection.execute_batch("BEGIN IMMEDIATE")).await.is_ok() {
-                sleep(trouble.hold()).await;
-                other.with(|connection| connection.execute_batch("ROLLBACK")).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs `work` on a thread for blocking work. The lease is told to be that of the caller.
-    #[track_caller]
-    fn with<T, F>(&self, work: F) -> impl Future<Output = Result<T, StoreError>> + Send
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let lease = self.pool.get();
-        async {
-            let lease = lease.await.map_err(|error| match error {
-                GetError::Create(error) => StoreError::from(error),
-                other => StoreError::lasting(other.to_string()),
-            })?;
-            self.stats.leased(&self.pool.stats(), &self.pool.holders());
-            match lease.interact(work).await {
-                Ok(done) => Ok(done?),
-                Err(error) => Err(StoreError::lasting(error.to_string())),
-            }
-        }
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        let passes =
-            matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
-        let mut reason = error.to_string();
-        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
-            && let Some(bytes) = process::file_size_limit()
-        {
-            reason += &format!("; no file of this process may have more than {bytes} bytes (ulimit -f)");
-        }
-        Self { reason, passes }
-    }
-}
-
 /// Makes the tables, unless they are there, and finds out whether they can be written to.
-fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     if connection.is_readonly("main")? {
         let readonly = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
@@ -176,7 +38,12 @@ fn immediate(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-fn begin(connection: &mut Connection, run: &Run, source: &str, first: &str) -> rusqlite::Result<Left> {
+pub(super) fn begin(
+    connection: &mut Connection,
+    run: &Run,
+    source: &str,
+    first: &str,
+) -> rusqlite::Result<Left> {
     let transaction = immediate(connection)?;
     transaction.execute(&lease::with_clock(sql::TAKE_LEASE, NOW), [&run.token, &run.name])?;
     let pass = transaction.query_row(sql::PASS, [], |row| {
@@ -213,9 +80,9 @@ fn all<T>(
 }
 
 /// The name of the run that has the store now, if that is another one than the token's.
-type Written = Result<Totals, String>;
+pub(super) type Written = Result<Totals, String>;
 
-fn write(connection: &mut Connection, token: &str, entry: &Entry) -> rusqlite::Result<Written> {
+pub(super) fn write(connection: &mut Connection, token: &str, entry: &Entry) -> rusqlite::Result<Written> {
     let transaction = immediate(connection)?;
     let (of, holder): (String, String) = transaction.query_row(sql::LEASE, [], |row| row.try_into())?;
     if of != token {
@@ -283,7 +150,7 @@ fn execute(transaction: &Transaction<'_>, statement: &str, row: impl Params) -> 
     transaction.prepare_cached(statement)?.execute(row)
 }
 
-fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
     connection.query_row(sql::TOTALS, [], |row| {
         Ok(Totals::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))
     })
