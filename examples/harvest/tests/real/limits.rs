@@ -43,6 +43,8 @@ async fn a_limit_is_waited_for() {
             &[("retry-after", "1")][..],
             &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1")],
             &[("ratelimit", r#""minute";r=0;t=1"#)],
+            &[("anthropic-ratelimit-tokens-remaining", "0"), ("anthropic-ratelimit-tokens-reset", "1s")],
+            &[("retry-after-ms", "1000")],
         ] {
             let report = at_first(3, move || bare(status, headers)).await;
             assert_eq!(failures(&report), [], "{status} {headers:?}");

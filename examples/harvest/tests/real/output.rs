@@ -4,7 +4,8 @@ use tokio::process::Command;
 
 use crate::place::{PROGRAM, Place, quiet, text};
 
-const FLAGS: &str = "--users 40 --page-size 7 --latency 50 --concurrency 4 --faults none";
+/// It takes five seconds, and says every two how far it is.
+const FLAGS: &str = "--users 40 --page-size 7 --latency 250 --concurrency 4 --faults none";
 
 /// Runs it in a shell that does this with its output, and gives what is said then: at its end the exit code.
 async fn in_a_shell(place: &Place, script: &str) -> String {
@@ -17,7 +18,7 @@ async fn in_a_shell(place: &Place, script: &str) -> String {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_reader_that_leaves_costs_nothing() {
-    for script in [
+    let runs = [
         "HARVEST 2>&1 | head -1; echo code ${PIPESTATUS[0]}",
         "HARVEST 2>&1 | true; echo code ${PIPESTATUS[0]}",
         "{ HARVEST 2>&1 >&3 | head -c 1; echo code ${PIPESTATUS[0]}; } 3>&1",
@@ -25,14 +26,17 @@ async fn a_reader_that_leaves_costs_nothing() {
         "HARVEST >/dev/full 2>/dev/full; echo code $?",
         "HARVEST 2>&-; echo code $?",
         "HARVEST >&- 2>&-; echo code $?",
-    ] {
+    ]
+    .map(|script| async move {
         let place = Place::new();
         let said = in_a_shell(&place, script).await;
         assert!(said.ends_with("code 0\n") && !said.contains("panicked"), "{script}: {said}");
         let report = place.report();
         assert_eq!((&report["users"], &report["ended"]), (&40.into(), &"complete".into()), "{script}");
+        assert!(report["seconds"].as_f64().unwrap() > 4.0, "long enough for lines of progress: {report}");
         assert_eq!(place.number("SELECT count(*) FROM users").await, 40, "{script}");
-    }
+    });
+    futures::future::join_all(runs).await;
 }
 
 #[tokio::test]
