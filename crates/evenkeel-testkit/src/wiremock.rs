@@ -12,6 +12,9 @@
 //!   and the client's timeout fires. No timeout, and no retry after one, can be tested with it.
 //! - It has no faults below HTTP: no reset, no half body, no slow connect.
 //! - It records what it was asked, and not when.
+//! - A server of `MockServer::start()` comes from a pool: after its drop its port still answers, 404 to all, until
+//!   another test gets it. One of `MockServer::builder().start()` is closed when it is dropped, as [`run`]'s is; its
+//!   thread takes a moment for that, in which a new connection may be accepted and is then reset.
 //! - It needs sockets, and each step of the clock at which something runs costs [`QUIET`] of real time.
 //! - "Nothing happens for a while" is a guess: on a machine that stands still for so long it is wrong.
 //!
@@ -28,6 +31,8 @@ use crate::{Clock, World};
 pub const QUIET: Duration = Duration::from_millis(20);
 
 /// Runs `body` in a world whose clock waits for wiremock, with a fresh server.
+///
+/// The server is no pooled one: who drops it sees what a service that is gone looks like, and not 404.
 ///
 /// The server checks its expectations when it is dropped, as always. For a world with other limits, build
 /// it: `World::builder().clock(Clock::Quiet(QUIET))`.
@@ -61,5 +66,5 @@ where
 {
     World::builder()
         .clock(Clock::Quiet(QUIET))
-        .run(async |world| body(world, MockServer::start().await).await)
+        .run(async |world| body(world, MockServer::builder().start().await).await)
 }

@@ -13,6 +13,7 @@ pub(crate) use self::{
 };
 use crate::Record;
 
+mod beside;
 mod builder;
 mod busy;
 mod clock;
@@ -43,6 +44,16 @@ const REAL_DRAIN: Duration = Duration::from_secs(1);
 /// There is no step to the next timer. Tokio's clock also stops where its timer wheel only sorts timers, at
 /// 64 ms on the way to 100 ms, and nothing public tells such a stop from the next timer. What steps exactly
 /// is a `sleep` to a time that the test knows, and [`settle`](World::settle) then.
+///
+/// # What it does not see, and does not order
+///
+/// - Threads with a runtime of their own, and what they run, are no part of the world: their tasks are not counted, their
+///   panics not noted, their timers run in real time. [`Clock::Quiet`] waits for their answers.
+/// - Child processes neither. Where a world fails at a deadlock or at its limit of real time while the test has some, the
+///   message says how many, on Linux.
+/// - `tokio::select!` without `biased;` takes a branch by chance, and the order of a `HashMap` is another one in each
+///   run: no [`seed`](World::seed) reaches them. A test that is to be replayed says `biased;`, and keeps a `BTreeMap` or a
+///   hasher with a seed. What was printed with the seed of a failed test says so, too.
 ///
 /// # Why not just use `#[tokio::test(start_paused = true)]`?
 ///

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    Clock, World,
+    Clock, World, beside,
     rest::{BodyWaker, Rest},
     seed::Seed,
 };
@@ -112,20 +112,22 @@ async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>
         if let Some(limit) = watch.expired() {
             panic!(
                 "not over after {limit:?} of real time, {:?} of virtual time, with {} task(s) alive beside the test \
-                 body: something runs again and again, or a blocking task or a hold stops the clock",
+                 body: something runs again and again, or a blocking task or a hold stops the clock{}",
                 world.elapsed(),
                 live_tasks(),
+                beside::children(),
             );
         }
         assert!(
             !deadlock.is_elapsed(),
-            "deadlock: nothing can run, and no timer is set, with {} task(s) alive beside the test body{}",
+            "deadlock: nothing can run, and no timer is set, with {} task(s) alive beside the test body{}{}",
             live_tasks(),
             match world.clock {
                 Clock::Quiet(quiet) => format!(" (and nothing has come from outside for {quiet:?} of real time)"),
                 _ => " (a world waits for another thread only if a blocking task does, if its clock is held, or \
                       under `Clock::Quiet`)".to_owned(),
             },
+            beside::children(),
         );
         if !body.was_woken() {
             return Poll::Pending;

@@ -52,7 +52,11 @@ impl Drop for Note<'_> {
     #[expect(clippy::print_stderr, reason = "the test harness shows it beside the panic")]
     fn drop(&mut self) {
         if thread::panicking() && self.0.used.load(Ordering::Relaxed) {
-            eprintln!("replay with {VARIABLE}={}", self.0.value);
+            eprintln!(
+                "replay with {VARIABLE}={} (it does not reach `select!` without `biased;`, the order of a HashMap, other \
+                 threads and processes)",
+                self.0.value
+            );
         }
     }
 }

@@ -28,6 +28,7 @@ fn a_test_that_fails_prints_its_seed_and_the_environment_replays_it() {
     assert!(run("0").0);
     let (passed, printed) = run("18446744073709551615");
     assert!(!passed && printed.contains("replay with EVENKEEL_SEED=18446744073709551615"), "{printed}");
+    assert!(printed.contains("it does not reach `select!` without `biased;`"), "{printed}");
     let (passed, printed) = run("five");
     assert!(!passed && printed.contains("EVENKEEL_SEED is not a number below 2^64: \"five\""), "{printed}");
 }

@@ -16,6 +16,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+#[cfg(target_os = "linux")]
+mod beside;
 #[cfg(feature = "http")]
 mod foreign;
 #[cfg(feature = "proxy")]

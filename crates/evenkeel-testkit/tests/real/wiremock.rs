@@ -46,3 +46,21 @@ fn expectations_are_checked_at_the_end() {
         Mock::given(method("GET")).respond_with(ResponseTemplate::new(200)).expect(1).mount(&server).await;
     });
 }
+
+#[test]
+#[ignore = "real tier"]
+fn a_server_that_was_dropped_answers_nobody() {
+    for _ in 0..20 {
+        evenkeel_testkit::wiremock::run(async |_, server| {
+            Mock::given(method("GET")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+            // One client has a connection already, the other has none.
+            let (known, new, uri) = (reqwest::Client::new(), reqwest::Client::new(), server.uri());
+            assert_eq!(known.get(&uri).send().await.expect("an answer").status(), 200);
+            drop(server);
+            for client in [known, new] {
+                let answer = client.get(&uri).send().await;
+                assert!(answer.is_err(), "{answer:?}");
+            }
+        });
+    }
+}
