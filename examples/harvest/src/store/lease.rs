@@ -45,7 +45,9 @@ pub(super) fn with_clock(sql: &str, now: &str) -> String {
 /// The lock on this file, which is made if need be; none if another run has it.
 pub(super) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
     let told = |error| StoreError::lasting(format!("{}: {error}", path.display()));
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(told)?;
+    // One of another user need not be writable for a lock.
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.or_else(|error| File::open(path).map_err(|_| error)).map_err(told)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Ok(None),
         // Where there are no locks, each write still looks whether the store is this run's.

@@ -198,7 +198,8 @@ impl Postgres {
         tx.execute_many(sql::PREFS_READ, &prefs_read).await?;
         failed(tx, batch.iter().flat_map(|fetched| &fetched.failures)).await?;
         let users = tx.execute(sql::COMPLETE_USERS, ()).await? as i64;
-        let orders = tx.execute(sql::COMPLETE_ORDERS, ()).await? as i64;
+        let (counted,): (i64,) = tx.fetch_one(sql::COUNTED_ORDERS, ()).await?;
+        let orders = tx.execute(sql::COMPLETE_ORDERS, ()).await? as i64 - counted;
         for statement in sql::CLEAR {
             tx.execute(statement, ()).await?;
         }

@@ -84,10 +84,12 @@ pub(super) const TURN: &str = "
 /// There is no next page.
 pub(super) const END: &str = "UPDATE harvest_pass SET next = NULL";
 
+/// An order that two users have is that of the one with the lower number, whoever comes first.
 pub(super) const READ_ORDER: &str = "
     INSERT INTO harvest_orders (id, user_id, cents, currency) VALUES ($1, $2, $3, $4)
     ON CONFLICT (id) DO UPDATE SET
-        user_id = excluded.user_id, cents = excluded.cents, currency = excluded.currency";
+        user_id = excluded.user_id, cents = excluded.cents, currency = excluded.currency
+    WHERE excluded.user_id <= harvest_orders.user_id";
 pub(super) const ORDERS_READ: &str = "UPDATE harvest_users SET orders_read = TRUE WHERE id = $1";
 pub(super) const PREFS_READ: &str = "
     UPDATE harvest_users SET theme = $1, locale = $2, newsletter = $3, prefs_read = TRUE WHERE id = $4";
@@ -102,12 +104,20 @@ pub(super) const COMPLETE_USERS: &str = "
         name = excluded.name, email = excluded.email, active = excluded.active,
         theme = coalesce(excluded.theme, users.theme), locale = coalesce(excluded.locale, users.locale),
         newsletter = coalesce(excluded.newsletter, users.newsletter)";
+/// Of the orders that are about to be stored, those that this pass has counted already, as another user's.
+pub(super) const COUNTED_ORDERS: &str = "
+    SELECT count(*) FROM harvest_orders o JOIN harvest_users u ON u.id = o.user_id
+    JOIN orders e ON e.id = o.id JOIN harvest_done d ON d.id = e.user_id
+    WHERE u.orders_read AND u.prefs_read AND o.user_id <= e.user_id";
+/// What an earlier pass has stored gives way; of this pass the user with the lower number keeps an order.
 pub(super) const COMPLETE_ORDERS: &str = "
     INSERT INTO orders (id, user_id, cents, currency)
     SELECT o.id, o.user_id, o.cents, o.currency
     FROM harvest_orders o JOIN harvest_users u ON u.id = o.user_id WHERE u.orders_read AND u.prefs_read
     ON CONFLICT (id) DO UPDATE SET
-        user_id = excluded.user_id, cents = excluded.cents, currency = excluded.currency";
+        user_id = excluded.user_id, cents = excluded.cents, currency = excluded.currency
+    WHERE excluded.user_id <= orders.user_id
+        OR NOT EXISTS (SELECT 1 FROM harvest_done WHERE harvest_done.id = orders.user_id)";
 /// Remembers who is complete. A batch that is stored a second time brings orders of users who are complete already: these go, too.
 pub(super) const CLEAR: [&str; 3] = [
     "INSERT INTO harvest_done (id) SELECT id FROM harvest_users WHERE orders_read AND prefs_read

@@ -139,11 +139,12 @@ fn save(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()
         }
     }
     let users = execute(transaction, sql::COMPLETE_USERS, [])?;
-    let orders = execute(transaction, sql::COMPLETE_ORDERS, [])?;
+    let counted: i64 = transaction.query_row(sql::COUNTED_ORDERS, [], |row| row.get(0))?;
+    let orders = execute(transaction, sql::COMPLETE_ORDERS, [])? as i64 - counted;
     for statement in sql::CLEAR {
         execute(transaction, statement, [])?;
     }
-    execute(transaction, sql::COUNT, [users as i64, orders as i64]).map(drop)
+    execute(transaction, sql::COUNT, [users as i64, orders]).map(drop)
 }
 
 fn execute(transaction: &Transaction<'_>, statement: &str, row: impl Params) -> rusqlite::Result<usize> {
@@ -331,6 +332,33 @@ mod tests {
             both(),
         ];
         assert_eq!(twice(&mut connection, &entries)[3], totals_of(2, 2, 1, 1));
+    }
+
+    #[test]
+    fn an_order_of_two_users_is_one_order_and_always_the_same_ones() {
+        let with_order = |user: i64| {
+            let order = Order { id: 5, cents: user, currency: "EUR".into() };
+            Fetched::new(Call::both(user)[0], Document::Orders(vec![order]))
+        };
+        let complete = |user: i64| Entry::Batch(vec![with_order(user), prefs(user, None)]);
+        let apart = |first: i64, then: i64| vec![complete(first), complete(then)];
+        let at_once = |first: i64, then: i64| {
+            let orders = Entry::Batch(vec![with_order(first), with_order(then)]);
+            vec![orders, Entry::Batch(vec![prefs(first, None), prefs(then, None)])]
+        };
+        let mut connection = database();
+        // Each pass finds the rows of the one before.
+        for entries in [apart(1, 2), apart(2, 1), at_once(1, 2), at_once(2, 1), apart(1, 2)] {
+            begin(&mut connection, "api", "first");
+            write(&mut connection, &page("first", vec![user(1, "A", true), user(2, "B", true)], None));
+            assert_eq!(twice(&mut connection, &entries)[1], totals_of(1, 2, 2, 1));
+            assert_eq!(one::<i64>(&connection, "SELECT user_id * 10 + cents FROM orders"), 11);
+        }
+        // It has come to be the other one's.
+        begin(&mut connection, "api", "first");
+        write(&mut connection, &page("first", vec![user(1, "A", true), user(2, "B", true)], None));
+        let entries = [Entry::Batch(vec![orders(1, &[]), prefs(1, None)]), complete(2)];
+        assert_eq!(twice(&mut connection, &entries)[1].users, 2);
     }
 
     #[test]
