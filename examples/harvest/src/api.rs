@@ -132,7 +132,8 @@ impl Api {
         })
     }
 
-    pub(crate) async fn page(&self, url: &Url) -> Answer<PageDoc> {
+    /// Reads a page, and says where it was: the links on it are relative to that, also behind a redirect.
+    pub(crate) async fn page(&self, url: &Url) -> Answer<(PageDoc, Url)> {
         self.get(url).await
     }
 
@@ -143,7 +144,8 @@ impl Api {
             Part::Orders => {
                 let url = self.below(&["users", &user, "orders.json"]);
                 let Answer { outcome, held } = self.get::<OrdersDoc>(&url).await;
-                let orders = outcome.and_then(|doc| of_user(doc.user, call, &url).map(|()| doc.orders()));
+                let orders =
+                    outcome.and_then(|(doc, _)| of_user(doc.user, call, &url).map(|()| doc.orders()));
                 let (orders, failures) = match orders {
                     Ok((orders, flaws)) => (orders, flaws.into_iter().map(|flaw| at(&url, flaw)).collect()),
                     Err(failure) => (Vec::new(), vec![failure]),
@@ -153,7 +155,7 @@ impl Api {
             Part::Prefs => {
                 let url = self.below(&["users", &user, "prefs.json"]);
                 let Answer { outcome, held } = self.get::<PrefsDoc>(&url).await;
-                let prefs = outcome.and_then(|doc| {
+                let prefs = outcome.and_then(|(doc, _)| {
                     of_user(doc.user, call, &url)?;
                     doc.prefs().map_err(|reason| failure(&url, reason))
                 });
@@ -170,7 +172,7 @@ impl Api {
     /// limit, so that a retry counts as a call; that is around the limit of calls in flight, so that nobody holds
     /// a place while it waits for its turn; the time for one attempt is innermost, so that only the server uses it up.
     /// To be turned away by a limit of the API is no failed attempt: after the pause, all begins again.
-    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Answer<T> {
+    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Answer<(T, Url)> {
         let mut trace = self.stats.trace();
         let mut tries = self.policy.start();
         let mut pauses = Pauses::default();
@@ -227,15 +229,20 @@ impl Api {
         failure(url, reason(gave_up))
     }
 
-    async fn attempt<T: DeserializeOwned>(&self, url: &Url, trace: &mut Trace) -> Result<T, CallError> {
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        trace: &mut Trace,
+    ) -> Result<(T, Url), CallError> {
         trace.wait_for(Wait::Answer);
         let sent = Instant::now();
         let request = self.client.get(url.clone()).header(header::ACCEPT, "application/json");
         let response = request.send().await.map_err(CallError::Transport)?;
+        let at = response.url().clone();
         let body = body(checked(response)?).await?;
         self.stats.with(|counts| counts.latencies.record(sent.elapsed()));
         self.answered.fetch_add(1, Relaxed);
-        parsed(&body)
+        Ok((parsed(&body)?, at))
     }
 
     /// A URL below the base, with the base's query.

@@ -6,21 +6,26 @@ use reqwest::{Url, redirect::Policy};
 /// Redirects of one call.
 const MOST_REDIRECTS: usize = 10;
 
-/// Where a page says that the next one is; none if it is itself, as on the last page of some APIs.
+/// Where a page says that the next one is; none if it is itself, as on the last page of some APIs. It was asked for as
+/// `page`, and found at `at`.
 ///
 /// # Errors
 ///
 /// Why the link is not followed; it is named.
-pub(crate) fn next(page: &Url, link: &str) -> Result<Option<Url>, String> {
-    let mut next = page.join(link).map_err(|error| format!("its next page is {link:?}: {error}"))?;
+pub(crate) fn next(page: &Url, at: &Url, link: &str) -> Result<Option<Url>, String> {
+    let mut next = at.join(link).map_err(|error| format!("its next page is {link:?}: {error}"))?;
     next.set_fragment(None);
-    stays(page, &next).map_err(|reason| format!("its next page is not read: {reason}"))?;
+    let mut from = at.clone();
+    let _ = from.set_username(page.username());
+    let _ = from.set_password(page.password());
+    from.set_fragment(None);
+    stays(&from, &next).map_err(|reason| format!("its next page is not read: {reason}"))?;
     // Who asked with a name and a password asks for all pages with them. Only a URL without a host can have none.
     let _ = next.set_username(page.username());
     let _ = next.set_password(page.password());
     let mut page = page.clone();
     page.set_fragment(None);
-    Ok(Some(next).filter(|next| *next != page))
+    Ok(Some(next).filter(|next| ![&page, &from].contains(&next)))
 }
 
 /// Follows redirects that stay where they came from, and refuses the others by name.
@@ -74,7 +79,8 @@ mod tests {
     use super::*;
 
     fn followed(page: &str, link: &str) -> Result<Option<String>, String> {
-        next(&Url::parse(page).unwrap(), link).map(|next| next.map(String::from))
+        let page = Url::parse(page).unwrap();
+        next(&page, &page, link).map(|next| next.map(String::from))
     }
 
     #[test]
@@ -124,6 +130,16 @@ mod tests {
         let error = followed("https://h/users", "http://h/users-2").unwrap_err();
         assert!(error.ends_with("from https to http: http://h/users-2"), "{error}");
         assert!(followed("http://h/users", "http://h:x/").unwrap_err().contains(r#""http://h:x/""#));
+    }
+
+    #[test]
+    fn behind_a_redirect_links_are_relative_to_its_end() {
+        let [page, at] =
+            ["http://u:p@h/users", "https://h/v2/users.json"].map(|url| Url::parse(url).unwrap());
+        let next = |link| next(&page, &at, link).map(|next| next.map(String::from));
+        assert_eq!(next("users-2.json"), Ok(Some("https://u:p@h/v2/users-2.json".into())));
+        assert_eq!(next("users.json"), Ok(None));
+        assert!(next("http://h/v2/users-2.json").unwrap_err().contains("from https to http"));
     }
 
     #[test]

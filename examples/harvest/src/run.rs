@@ -118,7 +118,7 @@ impl Harvest {
     fn next_left(&self) -> Result<Option<Url>, Failure> {
         let (first, Some(next)) = (self.api.first_page(), self.left.next.as_deref()) else { return Ok(None) };
         // It may be the first page: then that is the next one, and no end.
-        let next = link::next(&first, next).map_err(|reason| api::failure(&first, reason))?;
+        let next = link::next(&first, &first, next).map_err(|reason| api::failure(&first, reason))?;
         Ok(Some(next.unwrap_or(first)))
     }
 
@@ -146,12 +146,12 @@ impl Harvest {
         let Answer { outcome, held: _held } = answer;
         // A page that fails is the last one, since it alone knows the next. If it is the first, there is nothing to
         // do; a later one is a failure among others.
-        let page = match outcome {
+        let (page, at) = match outcome {
             Ok(page) => page,
             Err(failure) if url == self.api.first_page() => return Err(Fatal::Input(failure.to_string())),
             Err(failure) => return self.end(failure).await.map(|()| (Vec::new(), None)),
         };
-        let next = page.next().and_then(|next| next.map_or(Ok(None), |next| link::next(&url, &next)));
+        let next = page.next().and_then(|next| next.map_or(Ok(None), |next| link::next(&url, &at, &next)));
         let (users, flaws) = page.users();
         let mut failures: Vec<_> = flaws.into_iter().map(|flaw| api::at(&url, flaw)).collect();
         let next = next.unwrap_or_else(|reason| {
