@@ -51,6 +51,9 @@ const BEGIN_LOCK: &str = "
 /// The table stands for the store: there may be others in the database. The number is that of this program.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(1751216758, 'harvest_lease'::regclass::oid::int4)";
 
+/// `IF NOT EXISTS` does not wait for somebody else who is making the same table, and fails.
+const PREPARE_LOCK: &str = "SELECT pg_advisory_xact_lock(1751216758, 0)";
+
 /// A handle: clones are the same database.
 #[derive(Clone, Debug)]
 pub(super) struct Postgres {
@@ -80,14 +83,8 @@ impl Postgres {
             let reason = format!("its encoding is {encoding}, which has not every character; it takes UTF8");
             return Err(StoreError::lasting(reason));
         }
-        let (schema,): (Option<String>,) = db.fetch_one("SELECT current_schema()", ()).await?;
-        if schema.is_none() && !sets_search_path(config) {
-            db.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}")).await?;
-        }
-        db.batch_execute(sql::SCHEMA).await?;
-        for check in sql::CHECKS {
-            db.execute(check, ()).await?;
-        }
+        let make_schema = !sets_search_path(config);
+        db.transaction(TxOptions::new(), async |tx| prepare(&tx, make_schema).await).await?;
         let config = Box::new(config.clone());
         Ok(Self { config, db, stats, name, run: Run::this(), lock: Arc::default() })
     }
@@ -223,6 +220,20 @@ impl Lock {
         client.batch_execute(BEGIN_LOCK).await.map_err(Error::Statement)?;
         Ok(Self { client, _connection: task })
     }
+}
+
+/// Makes the tables, unless they are there. Of two that find none at the same moment, one makes them.
+async fn prepare(tx: &Tx, make_schema: bool) -> Result<(), Error> {
+    tx.execute(PREPARE_LOCK, ()).await?;
+    let (schema,): (Option<String>,) = tx.fetch_one("SELECT current_schema()", ()).await?;
+    if schema.is_none() && make_schema {
+        tx.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}")).await?;
+    }
+    tx.batch_execute(sql::SCHEMA).await?;
+    for check in sql::CHECKS {
+        tx.execute(check, ()).await?;
+    }
+    Ok(())
 }
 
 /// The address with the tables' schema and the connection's name.

@@ -38,9 +38,13 @@ impl Held {
         Self { server: server.await, asked, released }
     }
 
+    pub(crate) fn base(&self) -> &str {
+        &self.server.base
+    }
+
     /// Starts a run, and waits until it has asked for this many documents.
     pub(crate) async fn harvest(&self, place: &Place, flags: &str, asked: usize) -> Child {
-        let child = place.harvest(&format!("--url {} {flags}", self.server.base)).spawn().unwrap();
+        let child = place.harvest(&format!("--url {} {flags}", self.base())).spawn().unwrap();
         self.asked.subscribe().wait_for(|so_far| *so_far >= asked).await.unwrap();
         child
     }

@@ -45,6 +45,39 @@ async fn the_second_is_refused_on_postgres() {
     the_second_is_refused(place).await;
 }
 
+/// Starts both on a store that neither finds made.
+async fn of_two_at_once_one_is_refused(place: Place) {
+    let api = Held::start().await;
+    let flags = format!("--url {} --concurrency 30", api.base());
+    let [mut one, mut other] = [(); 2].map(|()| place.harvest(&flags).spawn().unwrap());
+    let pids = [&one, &other].map(|child| child.id().unwrap());
+    let (refused, winner) = tokio::select! {
+        _ = one.wait() => (one, pids[1]),
+        _ = other.wait() => (other, pids[0]),
+    };
+    let output = refused.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    let told = format!("it is in use by another run, process {winner} on ");
+    assert!(text(&output).contains(&told), "{}", text(&output));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn of_two_at_once_one_is_refused_on_sqlite() {
+    for _ in 0..3 {
+        of_two_at_once_one_is_refused(Place::new()).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn of_two_at_once_one_is_refused_on_postgres() {
+    for _ in 0..3 {
+        let Some(place) = Place::postgres().await else { return };
+        of_two_at_once_one_is_refused(place).await;
+    }
+}
+
 /// By whatever path it is named.
 #[tokio::test]
 #[ignore = "real tier"]

@@ -19,9 +19,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Entry, Left, StoreError, Totals, Trouble,
+    Entry, Left, POLICY, StoreError, Totals, Trouble,
     lease::{self, Run},
-    sql,
+    reason, sql,
 };
 use crate::{process, stats::Stats};
 
@@ -55,7 +55,9 @@ impl Sqlite {
             run: Run::this(),
             lock: Arc::default(),
         };
-        store.with(rows::prepare).await?;
+        // Another run may be making it at this moment, or a program that looks at it may keep it for a second.
+        let prepared = POLICY.run(|| store.with(rows::prepare)).when(|error| error.passes).await;
+        prepared.map_err(|gave_up| StoreError::lasting(reason(&gave_up)))?;
         Ok(store)
     }
 
