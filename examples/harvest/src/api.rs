@@ -13,6 +13,7 @@ use std::{
 use evenkeel::{
     limit::{RateLimiter, http},
     retry::{Budget, GaveUp, Policy, RetryError},
+    task::Stop,
 };
 use futures::poll;
 use reqwest::{Client, Response, Url, header, header::HeaderMap};
@@ -47,6 +48,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a document waits for a limit under which nothing gets through.
 const FRUITLESS_PAUSES: u32 = 4;
+
+/// How often it waits in all: who is turned away for ever while others get through meets no limit.
+const PAUSES: u32 = 1000;
 
 /// How many retries all calls together may make: a quarter of the calls, and before that as many as it takes for an
 /// outage in which all that can be in flight or waiting fails at once, twice.
@@ -133,17 +137,17 @@ impl Api {
     }
 
     /// Reads a page, and says where it was: the links on it are relative to that, also behind a redirect.
-    pub(crate) async fn page(&self, url: &Url) -> Answer<(PageDoc, Url)> {
-        self.get(url).await
+    pub(crate) async fn page(&self, url: &Url, stop: &Stop) -> Option<Answer<(PageDoc, Url)>> {
+        self.get(url, stop).await
     }
 
-    /// Reads a document of a user.
-    pub(crate) async fn fetch(&self, call: Call) -> Fetched {
+    /// Reads a document of a user; none if a stop came while it waited for a limit.
+    pub(crate) async fn fetch(&self, call: Call, stop: &Stop) -> Option<Fetched> {
         let user = call.user.to_string();
         let (document, failures, held) = match call.part {
             Part::Orders => {
                 let url = self.below(&["users", &user, "orders.json"]);
-                let Answer { outcome, held } = self.get::<OrdersDoc>(&url).await;
+                let Answer { outcome, held } = self.get::<OrdersDoc>(&url, stop).await?;
                 let orders =
                     outcome.and_then(|(doc, _)| of_user(doc.user, call, &url).map(|()| doc.orders()));
                 let (orders, failures) = match orders {
@@ -154,7 +158,7 @@ impl Api {
             }
             Part::Prefs => {
                 let url = self.below(&["users", &user, "prefs.json"]);
-                let Answer { outcome, held } = self.get::<PrefsDoc>(&url).await;
+                let Answer { outcome, held } = self.get::<PrefsDoc>(&url, stop).await?;
                 let prefs = outcome.and_then(|(doc, _)| {
                     of_user(doc.user, call, &url)?;
                     doc.prefs().map_err(|reason| failure(&url, reason))
@@ -165,14 +169,15 @@ impl Api {
                 }
             }
         };
-        Fetched { call, document, failures, _held: held }
+        Some(Fetched { call, document, failures, _held: held })
     }
 
     /// Reads a document. Which wraps which: the total time is around the retries, and they are around the rate
     /// limit, so that a retry counts as a call; that is around the limit of calls in flight, so that nobody holds
     /// a place while it waits for its turn; the time for one attempt is innermost, so that only the server uses it up.
     /// To be turned away by a limit of the API is no failed attempt: after the pause, all begins again.
-    async fn get<T: DeserializeOwned>(&self, url: &Url) -> Answer<(T, Url)> {
+    /// None if a stop came meanwhile: what waits like that has not begun.
+    async fn get<T: DeserializeOwned>(&self, url: &Url, stop: &Stop) -> Option<Answer<(T, Url)>> {
         let mut trace = self.stats.trace();
         let mut tries = self.policy.start();
         let mut pauses = Pauses::default();
@@ -195,11 +200,15 @@ impl Api {
             {
                 drop(place);
                 self.stats.with(|counts| counts.paused += 1);
-                sleep(pause.max(SHORTEST_PAUSE)).await;
-                self.stats.with(|counts| {
-                    counts.paused -= 1;
-                    *counts.retries.entry(label).or_default() += 1;
-                });
+                let over = tokio::select! {
+                    () = sleep(pause.max(SHORTEST_PAUSE)) => true,
+                    () = stop.draining() => false,
+                };
+                self.stats.with(|counts| counts.paused -= 1);
+                if !over {
+                    return None;
+                }
+                self.stats.with(|counts| *counts.retries.entry(label).or_default() += 1);
                 tries = self.policy.start();
                 continue;
             }
@@ -219,7 +228,7 @@ impl Api {
         };
         trace.wait_for(Wait::Store);
         self.stats.with(|counts| counts.documents += 1);
-        Answer { outcome, held: Held { _place: place, _trace: trace } }
+        Some(Answer { outcome, held: Held { _place: place, _trace: trace } })
     }
 
     fn failure(&self, url: &Url, gave_up: &RetryError<CallError>) -> Failure {
@@ -259,6 +268,7 @@ impl Api {
 /// The pauses of one document.
 #[derive(Debug, Default)]
 struct Pauses {
+    all: u32,
     fruitless: u32,
     answered: u64,
 }
@@ -268,10 +278,11 @@ impl Pauses {
     /// a turn for each; one that lets nobody through is given up.
     fn another(&mut self, pause: Duration, answered: u64) -> bool {
         if self.answered != answered {
-            *self = Self { fruitless: 0, answered };
+            (self.fruitless, self.answered) = (0, answered);
         }
+        self.all += 1;
         self.fruitless += 1;
-        self.fruitless <= FRUITLESS_PAUSES && pause <= LONGEST_PAUSE
+        self.all <= PAUSES && self.fruitless <= FRUITLESS_PAUSES && pause <= LONGEST_PAUSE
     }
 }
 
@@ -416,6 +427,8 @@ mod tests {
         assert!((0..100).all(|answered| pauses.another(second, answered)));
         assert_eq!([(); 5].map(|()| pauses.another(second, 99)), [true, true, true, false, false]);
         assert!(!Pauses::default().another(2 * LONGEST_PAUSE, 0));
+        let (mut pauses, most) = (Pauses::default(), u64::from(PAUSES));
+        assert_eq!((0..2 * most).filter(|answered| pauses.another(second, *answered)).count() as u64, most);
     }
 
     #[test]

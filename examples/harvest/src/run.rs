@@ -93,7 +93,7 @@ impl Harvest {
                 Ok::<_, PageError>(if working.is_draining() {
                     None
                 } else {
-                    Some(worker.api.fetch(call).await)
+                    worker.api.fetch(call, &working).await
                 })
             })
             .settled()
@@ -139,11 +139,11 @@ impl Harvest {
     /// Reads a page and stores what is on it: the calls for its users, and where the next one is.
     async fn page(&self, url: Url, stop: Stop) -> Result<Turned, Fatal> {
         let answer = tokio::select! {
-            answer = self.api.page(&url) => answer,
-            () = stop.draining() => return Ok((Vec::new(), None)),
+            answer = self.api.page(&url, &stop) => answer,
+            () = stop.draining() => None,
         };
         // It is held until the page is stored.
-        let Answer { outcome, held: _held } = answer;
+        let Some(Answer { outcome, held: _held }) = answer else { return Ok((Vec::new(), None)) };
         // A page that fails is the last one, since it alone knows the next. If it is the first, there is nothing to
         // do; a later one is a failure among others.
         let (page, at) = match outcome {

@@ -127,3 +127,36 @@ async fn a_limit_under_which_nothing_gets_through_is_given_up() {
     let report = place.run(&format!("--url {}", server.base), 0).await;
     assert_eq!((asked.load(Relaxed), failures(&report).len()), (10, 2), "{report}");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_stop_does_not_wait_for_a_limit() {
+    let (place, asked) = (Place::new(), Arc::new(tokio::sync::Notify::new()));
+    let told = asked.clone();
+    let server = Server::start(move |path: String| {
+        let answer = match path.as_str() {
+            "/users.json" => page(1..=2, None),
+            "/users/1/prefs.json" => {
+                told.notify_one();
+                bare(429, &[("retry-after", "600")])
+            }
+            path => document(path),
+        };
+        async { answer }
+    });
+    let server = server.await;
+    let flags = format!("--url {} --grace 2m", server.base);
+    let child = place.harvest(&flags).spawn().unwrap();
+    asked.notified().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    crate::interrupted::signal(&child, "-TERM").await;
+    let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await;
+    assert_eq!(output.expect("not after 600 s").unwrap().status.code(), Some(0));
+    let report = place.report();
+    assert_eq!(
+        (&report["ended"], &report["users"], &report["unfinished"]),
+        (&"drained".into(), &1.into(), &1.into())
+    );
+    assert_eq!(failures(&report), []);
+}
