@@ -125,12 +125,28 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
             Harvest { api, store: store.clone(), stats: stats.clone(), left: Arc::new(left), window };
         let end = harvest.run(options.grace).await;
         let took = started.elapsed();
-        // What was cut off may have been stored all the same.
-        let _ = timeout(LAST_WORDS, store.recount()).await;
+        if !matches!(end, Ok((Ended::Complete | Ended::Drained, _))) {
+            // What was cut off may have been stored all the same.
+            let _ = timeout(LAST_WORDS, store.recount()).await;
+        }
         Ok::<_, Fatal>((end, took))
     })?;
+    let code = conclude(options, end, took, &stats, &location, json, page);
+    // Connections take their time to close. Whoever sends a signal meanwhile has the report.
     runtime.shutdown_timeout(LAST_WORDS / 2);
+    code
+}
 
+/// Says how the run ended, wherever that is asked for, and gives the exit code.
+fn conclude(
+    options: &Options,
+    end: Result<(Ended, Reason), Fatal>,
+    took: Duration,
+    stats: &Stats,
+    location: &Location,
+    json: Option<File>,
+    page: Option<File>,
+) -> Result<u8, Fatal> {
     let (ended, code) = match end {
         Ok((Ended::Aborted, Reason::Signal(number))) => (Ended::Aborted, 128 + number as u8),
         Ok((ended, _)) => (ended, u8::from(ended == Ended::Aborted)),
@@ -142,10 +158,10 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
         Err(input) => return Err(input),
     };
     let latencies = stats.with(|counts| counts.latencies.clone());
-    let report = report(options, ended, took, &stats, &location);
+    let report = report(options, ended, took, stats, location);
     out::say(&report.to_string());
     if !options.temporary_store {
-        out::say(&afterwards(&location, ended));
+        out::say(&afterwards(location, ended));
     }
     if let Some(mut file) = json {
         writeln!(file, "{}", report.json()).map_err(broken("cannot write the JSON"))?;
