@@ -1,9 +1,12 @@
 //! Ctrl-C and SIGTERM in the middle of the work.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::Child,
+    time::sleep,
 };
 
 use crate::{
@@ -57,6 +60,8 @@ async fn the_second_signal_aborts_and_says_what_was_left() {
     let mut child = api.harvest(&place, "--concurrency 4 --grace 2m", 3).await;
     signal(&child, "-TERM").await;
     is_stopping(&mut child).await;
+    // One that comes within 200 ms is a copy of the first.
+    sleep(Duration::from_millis(500)).await;
     signal(&child, "-TERM").await;
     let (code, report) = ended(child, &place).await;
     assert_eq!((code, &report["ended"]), (Some(128 + 15), &"aborted".into()));
