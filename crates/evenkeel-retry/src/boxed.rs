@@ -69,8 +69,8 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> RetryError<E> {
     /// ```
     #[must_use]
     pub fn boxed(self) -> RetryError<BoxedError> {
-        let Self { reason, last, attempts, elapsed } = self;
-        RetryError { reason, last: last.map(|error| BoxedError(error.into())), attempts, elapsed }
+        let Self { reason, last, attempts, elapsed, total } = self;
+        RetryError { reason, last: last.map(|error| BoxedError(error.into())), attempts, elapsed, total }
     }
 }
 

@@ -1,5 +1,7 @@
 use std::{error::Error, fmt, time::Duration};
 
+use tokio::time::Instant;
+
 /// Why a call gave up.
 ///
 /// # Examples
@@ -95,12 +97,57 @@ pub struct RetryError<E> {
     pub attempts: u32,
     /// The time from the first failure until the call gave up.
     pub elapsed: Duration,
+    // In nanoseconds, and so in half the space of a `Duration`: a success is moved in the place of an error.
+    pub(crate) total: u64,
+}
+
+impl<E> RetryError<E> {
+    /// The time that the call took in all.
+    ///
+    /// It begins when an attempt first has to wait, which is when the clock is first read: under a policy without any
+    /// time limit that is after the first failure.
+    #[must_use]
+    pub const fn total(&self) -> Duration {
+        Duration::from_nanos(self.total)
+    }
+
+    /// The same, with a total time that began at this moment: for a loop of one's own that knows it better.
+    ///
+    /// # Examples
+    /// ```
+    /// # use evenkeel_retry::Policy;
+    /// # use std::{io, time::Duration};
+    /// # use tokio::time::{Instant, sleep};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let start = Instant::now();
+    /// sleep(Duration::from_secs(5)).await; // for a place to work at
+    /// let policy = Policy::fixed(Duration::from_secs(1)).max_attempts(3);
+    /// let gave_up = policy.run(async || Err::<(), _>(io::Error::other("busy"))).await.unwrap_err();
+    /// assert_eq!(gave_up.total(), Duration::from_secs(2));
+    /// assert_eq!(gave_up.began_at(start).total(), Duration::from_secs(7));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn began_at(mut self, start: Instant) -> Self {
+        self.total = nanos(start.elapsed());
+        self
+    }
+}
+
+/// So many nanoseconds; 584 years are the most.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<E> fmt::Display for RetryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.attempts == 1 { "" } else { "s" };
-        write!(f, "gave up after {} attempt{plural} and {:?}: {}", self.attempts, self.elapsed, self.reason)?;
+        write!(f, "gave up after {} attempt{plural} and {:?}", self.attempts, self.total())?;
+        if !self.elapsed.is_zero() && self.elapsed != self.total() {
+            write!(f, ", {:?} after the first failure", self.elapsed)?;
+        }
+        write!(f, ": {}", self.reason)?;
         // Where no time was left, this one was cut, too, or was not even begun.
         let timed_out = self.last.is_none() && self.attempts > 0 && self.reason != GaveUp::Deadline;
         if timed_out { f.write_str("; the last attempt timed out") } else { Ok(()) }

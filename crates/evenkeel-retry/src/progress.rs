@@ -31,6 +31,8 @@ pin_project! {
         // When the attempt was first pending.
         pending: Option<Instant>,
         first_failure: Option<Instant>,
+        // When the clock was first read.
+        began: Option<Instant>,
         // The next attempt's token, given back if it never begins.
         permit: Option<BudgetPermit>,
         wait: Wait,
@@ -57,6 +59,7 @@ impl Progress {
             limit: None,
             pending: None,
             first_failure: None,
+            began: None,
             permit: None,
             wait: Wait::Nothing,
             timer: None,
@@ -93,6 +96,7 @@ impl Progress {
             let now = Instant::now();
             let me = self.as_mut().project();
             *me.pending = Some(now);
+            me.began.get_or_insert(now);
             let limit = match me.limit.take() {
                 Some(limit) => limit,
                 None => self.as_mut().limit(policy, now),
@@ -111,6 +115,7 @@ impl Progress {
     pub(crate) fn failed(self: Pin<&mut Self>, policy: &Policy, now: Instant) -> bool {
         let me = self.project();
         *me.limit = None;
+        me.began.get_or_insert(now);
         let since = me.pending.take();
         let anew = since.is_some_and(|since| now.duration_since(since) >= policy.reset_after);
         if anew || me.first_failure.is_none() {
@@ -192,13 +197,15 @@ impl Progress {
         Attempt { number, deadline, key: IdempotencyKey(key[0] << 64 | key[1]) }
     }
 
-    /// There is no other attempt: gives its token back, and the time since the first failure.
+    /// There is no other attempt: gives its token back, the time since the first failure, and that of all.
     #[cold]
     #[inline(never)]
-    pub(crate) fn end(self: Pin<&mut Self>) -> Duration {
+    pub(crate) fn end(self: Pin<&mut Self>) -> (Duration, Duration) {
         let me = self.project();
         *me.permit = None;
-        me.first_failure.map_or(Duration::ZERO, |first| first.elapsed())
+        let now = Instant::now();
+        let since = |then: &Option<Instant>| then.map_or(Duration::ZERO, |then| now.duration_since(then));
+        (since(me.first_failure), since(me.began))
     }
 
     /// Random numbers of this call: always the same for the same name.

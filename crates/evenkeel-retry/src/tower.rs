@@ -174,6 +174,7 @@ where
             last: Some(error),
             attempts: 0,
             elapsed: Duration::ZERO,
+            total: 0,
         };
         self.inner.poll_ready(cx).map_err(failed)
     }

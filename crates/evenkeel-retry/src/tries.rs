@@ -8,7 +8,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, progress::Progress, report};
+use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, error::nanos, progress::Progress, report};
 
 /// A series of attempts under a [`Policy`], driven by the caller's own loop.
 ///
@@ -268,8 +268,9 @@ impl<'p> Tries<'p> {
     #[inline(always)]
     pub(crate) fn gave_up<E>(&mut self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
         report::gave_up(reason, self.attempts);
-        let elapsed = self.progress.0.as_mut().map_or(Duration::ZERO, |progress| progress.as_mut().end());
-        RetryError { reason, last, attempts: self.attempts, elapsed }
+        let times = self.progress.0.as_mut().map(|progress| progress.as_mut().end());
+        let (elapsed, total) = times.unwrap_or_default();
+        RetryError { reason, last, attempts: self.attempts, elapsed, total: nanos(total) }
     }
 
     pub(crate) fn this_attempt(&mut self) -> Attempt {

@@ -22,10 +22,36 @@ fn an_attempt_is_dropped_at_its_limit_and_retried() {
         let error = assert_took!(policy.run(hang), ms(3300)).unwrap_err();
         assert_eq!(flaky.times(), [0, 1100, 2300]);
         assert_eq!((error.reason, error.last.clone(), error.attempts), (GaveUp::Attempts, None, 3));
+        assert_eq!((error.elapsed, error.total()), (ms(2300), ms(3300)));
         assert_eq!(
             error.to_string(),
-            "gave up after 3 attempts and 2.3s: no attempts left; the last attempt timed out"
+            "gave up after 3 attempts and 3.3s, 2.3s after the first failure: no attempts left; the last attempt timed out"
         );
+    });
+}
+
+/// One slow attempt that fails for good is not over in no time.
+#[test]
+fn the_time_in_all_begins_with_the_first_attempt() {
+    World::run(async |_| {
+        let slow = async || {
+            tokio::time::sleep(ms(700)).await;
+            Err::<(), _>(Refused(1))
+        };
+        let error = assert_took!(doubling().run(slow).when(|_| false), ms(700)).unwrap_err();
+        assert_eq!((error.elapsed, error.total()), (ms(0), ms(700)));
+        assert_eq!(error.to_string(), "gave up after 1 attempt and 700ms: the error is permanent");
+
+        // Cancelled in the wait after it.
+        let error = doubling().run(slow).until(tokio::time::sleep(ms(750))).await.unwrap_err();
+        assert_eq!((error.elapsed, error.total()), (ms(50), ms(750)));
+        let text = "gave up after 1 attempt and 750ms, 50ms after the first failure: cancelled";
+        assert_eq!(error.to_string(), text);
+
+        // Without any limit the clock is first read when one has failed.
+        let untimed = doubling().attempt_timeout(Duration::MAX).total_timeout(Duration::MAX).max_attempts(2);
+        let error = assert_took!(untimed.run(slow), ms(1500)).unwrap_err();
+        assert_eq!((error.elapsed, error.total()), (ms(800), ms(800)));
     });
 }
 
