@@ -20,6 +20,7 @@ use crate::{Database, Error};
 /// | [`acquire_timeout`](Self::acquire_timeout) | 30 s |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`cleanup_timeout`](Self::cleanup_timeout) | 5 s |
+/// | [`reset_always`](Self::reset_always) | where something may have stayed in the session |
 /// | [`cancel_with`](Self::cancel_with) | a connection without TLS |
 ///
 /// # Examples
@@ -43,6 +44,7 @@ pub struct Builder {
     acquire_timeout: Duration,
     connect_timeout: Duration,
     cleanup_timeout: Duration,
+    reset_always: bool,
 }
 
 impl Builder {
@@ -54,6 +56,7 @@ impl Builder {
             acquire_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             cleanup_timeout: Duration::from_secs(5),
+            reset_always: false,
         }
     }
 
@@ -81,6 +84,26 @@ impl Builder {
     /// 5 s. After that the connection is closed, whatever the server still does.
     pub const fn cleanup_timeout(mut self, limit: Duration) -> Self {
         self.cleanup_timeout = limit;
+        self
+    }
+
+    /// Resets a session after every use. By default that is left out after statements which work on tables only and
+    /// call no function but PostgreSQL's own, as far as their text tells. It does not tell what triggers, views, rules,
+    /// policies, defaults and operators of the database do, nor functions of its own with the name of one of
+    /// PostgreSQL's: where those change settings, make temporary tables or take locks that outlast the transaction, this
+    /// keeps them from the next user, for a round trip after each use.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::{Database, Error, tokio_postgres::Config};
+    /// # async fn example(config: Config) -> Result<(), Error> {
+    /// let db = Database::builder(config).reset_always().connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn reset_always(mut self) -> Self {
+        self.reset_always = true;
         self
     }
 
@@ -143,12 +166,13 @@ impl Builder {
     /// # }
     /// ```
     pub fn build(self) -> Result<Database, BuildError> {
-        let Self { manager, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout } = self;
+        let Self { manager, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, reset_always } =
+            self;
         let retry = Policy::exponential(Duration::from_millis(100), Duration::from_secs(2))
             .max_attempts(u32::MAX)
             .attempt_timeout(connect_timeout)
             .total_timeout(acquire_timeout.max(connect_timeout));
-        let pool = Pool::builder(Connector::new(manager, retry))
+        let pool = Pool::builder(Connector::new(manager, retry, reset_always))
             .max(max)
             .acquire_timeout(acquire_timeout)
             // The policy ends it.
@@ -192,6 +216,7 @@ impl std::fmt::Debug for Builder {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("cleanup_timeout", &self.cleanup_timeout)
+            .field("reset_always", &self.reset_always)
             .finish_non_exhaustive()
     }
 }

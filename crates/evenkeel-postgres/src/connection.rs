@@ -3,21 +3,24 @@
 use std::future::poll_fn;
 use std::mem;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use deadpool_postgres::Manager;
 use evenkeel_pool::Adopted;
 use futures_core::Stream;
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{CancelToken, Row, Statement};
+use tokio_postgres::{CancelToken, Row, SimpleQueryMessage, Statement};
 
+use crate::Error;
+use crate::effect::Effect;
+use crate::ending::Ends;
 use crate::error::is_lost;
-use crate::recent::Recent;
-
-/// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 100;
+use crate::failure::{Failure, Failures};
+use crate::statements::{Failed, Generation, OutOfDate, Prepared, Statements, are_alike};
+use crate::watch::{IDENTITY, Watch};
 
 /// A connection of the pool.
 ///
@@ -25,11 +28,17 @@ const STATEMENTS: usize = 100;
 /// is used again.
 pub(crate) struct Connection {
     client: Adopted<Manager>,
-    statements: Mutex<Recent<Statement>>,
+    statements: Statements,
     condition: AtomicU8,
+    reset_always: bool,
     pub(crate) stage: Stage,
-    // What last went wrong in the transaction, apart from what follows from it.
-    failure: Mutex<Option<Box<DbError>>>,
+    // How many statements were sent.
+    sent: AtomicU64,
+    // Whether this user, and those before, may have drawn from sequences, of which the session keeps the last values.
+    draws: AtomicBool,
+    drew: AtomicBool,
+    failures: Failures,
+    watch: Watch,
 }
 
 /// In what condition the last users have left a connection; it only gets worse.
@@ -53,14 +62,24 @@ pub(crate) enum Stage {
 }
 
 impl Connection {
-    pub(crate) fn new(client: Adopted<Manager>) -> Self {
+    pub(crate) fn new(client: Adopted<Manager>, generation: Generation, reset_always: bool) -> Self {
         Self {
             client,
-            statements: Mutex::new(Recent::new(STATEMENTS)),
+            statements: Statements::new(generation),
             condition: AtomicU8::new(Condition::Clean as u8),
+            reset_always,
             stage: Stage::Outside,
-            failure: Mutex::new(None),
+            sent: AtomicU64::new(0),
+            draws: AtomicBool::new(false),
+            drew: AtomicBool::new(false),
+            failures: Failures::default(),
+            watch: Watch::default(),
         }
+    }
+
+    /// Comes into other hands.
+    pub(crate) fn hand_over(&mut self) {
+        *self.drew.get_mut() |= mem::take(self.draws.get_mut());
     }
 
     pub(crate) fn client_mut(&mut self) -> &mut Adopted<Manager> {
@@ -97,7 +116,14 @@ impl Connection {
             (_, Stage::Outside) => format!("BEGIN; ROLLBACK; {RESET}"),
             (_, Stage::Inside | Stage::Committing) => format!("ROLLBACK; {RESET}"),
         };
-        self.client.batch_execute(&sql).await?;
+        let answers = self.client.simple_query(&sql).await?;
+        if self.condition() != Condition::Clean {
+            let left: String = answers.iter().filter_map(deallocation).collect();
+            if !left.is_empty() {
+                self.client.batch_execute(&left).await?;
+            }
+            (*self.draws.get_mut(), *self.drew.get_mut()) = (false, false);
+        }
         self.condition = AtomicU8::new(Condition::Clean as u8);
         self.stage = Stage::Outside;
         Ok(())
@@ -110,12 +136,20 @@ impl Connection {
     }
 
     /// What has gone wrong in the transaction so far.
-    pub(crate) fn failure(&self) -> Option<Box<DbError>> {
-        lock(&self.failure).clone()
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.failures.last()
     }
 
-    pub(crate) fn forget_failure(&self) {
-        *lock(&self.failure) = None;
+    /// The session begins a transaction.
+    pub(crate) fn begin(&mut self) {
+        self.stage = Stage::Inside;
+        self.failures.forget();
+        self.watch.begin();
+    }
+
+    /// Whether a statement in the transaction has ended it, or was to.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.watch.has_ended()
     }
 
     /// Runs one statement, and hands out each row; gives the number of rows that it concerned.
@@ -124,95 +158,264 @@ impl Connection {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
         mut each: impl FnMut(Row),
+    ) -> Result<u64, Error> {
+        let known = self.statements.get(&self.client, sql);
+        let effect = known.as_ref().map_or_else(|| Effect::of(sql), |known| known.effect);
+        self.refuse(effect.ends)?;
+        let running = self.running(effect);
+        let result = self.run_known_or_new(sql, known, effect, parameters, &mut each).await;
+        running.end();
+        Ok(result?)
+    }
+
+    async fn run_known_or_new(
+        &self,
+        sql: &str,
+        known: Option<Prepared>,
+        effect: Effect,
+        parameters: &[&(dyn ToSql + Sync)],
+        each: &mut impl FnMut(Row),
     ) -> Result<u64, tokio_postgres::Error> {
-        let running = self.running(sql);
-        let mut result = self.run_once(sql, parameters, &mut each).await;
-        // Such a failure comes before the statement does anything, but it ends a transaction.
-        if self.settle(sql, &result) && self.stage == Stage::Outside {
-            result = self.run_once(sql, parameters, &mut each).await;
-            self.settle(sql, &result);
+        let was_known = known.is_some();
+        let statement = match known {
+            Some(known) => known.statement,
+            None => self.prepare(sql, effect).await?,
+        };
+        match self.run_once(&statement, parameters, each).await {
+            Ok(count) => Ok(count),
+            Err(failed) => {
+                let again = self.again(sql, effect, &statement, was_known, failed).await?;
+                self.run_once(&again, parameters, each)
+                    .await
+                    .map_err(|failed| self.fail(failed, sql, false).0)
+            }
+        }
+    }
+
+    /// The statement to go on with after this failure, if it is one of what was prepared, and nothing was done yet.
+    pub(crate) async fn again(
+        &self,
+        sql: &str,
+        effect: Effect,
+        statement: &Statement,
+        was_known: bool,
+        failed: Failed,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        if failed.out_of_date() == Some(OutOfDate::Unfit) {
+            let renewed = self.renew(sql, effect, statement).await?;
+            return renewed.ok_or_else(|| self.fail(failed, sql, was_known).0);
+        }
+        // What a failure ends has had no effect, unless it ends transactions of its own.
+        let is_undone = !failed.has_begun || !(effect.taints || failed.has_rows);
+        match self.fail(failed, sql, was_known) {
+            // It has ended a transaction.
+            (_, true) if is_undone && self.stage == Stage::Outside => self.prepare(sql, effect).await,
+            (error, _) => Err(error),
+        }
+    }
+
+    /// Keeps account of a statement that has failed; true if it was out of date.
+    pub(crate) fn fail(&self, failed: Failed, sql: &str, was_known: bool) -> (tokio_postgres::Error, bool) {
+        let is_out_of_date = match failed.out_of_date() {
+            Some(OutOfDate::Gone) => {
+                self.statements.forget_all();
+                true
+            }
+            Some(OutOfDate::Changed) if was_known => {
+                self.statements.outdate(&self.client);
+                true
+            }
+            // It was prepared a moment ago.
+            Some(OutOfDate::Changed) => {
+                self.statements.forget(sql);
+                false
+            }
+            Some(OutOfDate::Unfit) | None => false,
+        };
+        self.conclude(failed.number, Err::<(), _>(&failed.error), is_out_of_date);
+        (failed.error, is_out_of_date)
+    }
+
+    /// Prepares a statement again, with the types as they are now; none if they are what they were.
+    pub(crate) async fn renew(
+        &self,
+        sql: &str,
+        effect: Effect,
+        before: &Statement,
+    ) -> Result<Option<Statement>, tokio_postgres::Error> {
+        self.client.clear_type_cache();
+        let statement = self.prepare(sql, effect).await?;
+        if are_alike(before, &statement) {
+            return Ok(None);
+        }
+        self.statements.outdate(&self.client);
+        self.statements.keep(sql, Prepared { statement: statement.clone(), effect });
+        Ok(Some(statement))
+    }
+
+    /// The statement as it is prepared, or else prepared now.
+    pub(crate) async fn prepared(&self, sql: &str) -> Result<(Prepared, bool), tokio_postgres::Error> {
+        if let Some(known) = self.statements.get(&self.client, sql) {
+            return Ok((known, true));
+        }
+        let effect = Effect::of(sql);
+        Ok((Prepared { statement: self.prepare(sql, effect).await?, effect }, false))
+    }
+
+    pub(crate) async fn prepare(
+        &self,
+        sql: &str,
+        effect: Effect,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        let running = Running { connection: self };
+        let number = self.next();
+        let result = self.client.prepare(sql).await;
+        match &result {
+            Ok(statement) => self.statements.keep(sql, Prepared { statement: statement.clone(), effect }),
+            Err(error) => {
+                // The client's own statements, by which it looks at types, are gone, and it does not make others.
+                let is_gone = error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME);
+                if is_gone {
+                    self.worsen(Condition::Lost);
+                }
+                self.conclude(number, Err::<(), _>(error), is_gone);
+            }
         }
         running.end();
         result
     }
 
-    async fn run_once(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-        each: &mut impl FnMut(Row),
-    ) -> Result<u64, tokio_postgres::Error> {
-        let statement = self.prepare(sql).await?;
-        let mut rows = pin!(self.client.query_raw(&statement, parameters.iter().copied()).await?);
-        while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
-            each(row?);
-        }
-        Ok(rows.rows_affected().unwrap_or(0))
-    }
-
-    /// Prepares a statement, unless it is prepared already.
-    pub(crate) async fn prepare(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
-        if let Some(statement) = lock(&self.statements).get(sql) {
-            return Ok(statement);
-        }
-        let statement = self.client.prepare(sql).await?;
-        let old = lock(&self.statements).keep(sql, statement.clone());
-        drop(old);
-        Ok(statement)
-    }
-
-    /// Runs a prepared statement without a look at its rows. It is sent when the future is first polled.
-    pub(crate) async fn run_prepared(
+    /// Runs a prepared statement. It is sent when the future is first polled.
+    pub(crate) async fn run_once(
         &self,
         statement: &Statement,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, tokio_postgres::Error> {
-        self.client.execute_raw(statement, parameters.iter().copied()).await
+        each: &mut impl FnMut(Row),
+    ) -> Result<u64, Failed> {
+        let number = self.next();
+        let rows = self.client.query_raw(statement, parameters.iter().copied()).await;
+        let mut rows =
+            pin!(rows.map_err(|error| Failed { error, number, has_begun: false, has_rows: false })?);
+        let mut has_rows = false;
+        while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
+            each(row.map_err(|error| Failed { error, number, has_begun: true, has_rows })?);
+            has_rows = true;
+        }
+        self.failures.went_well(number);
+        Ok(rows.rows_affected().unwrap_or(0))
     }
 
     /// Runs any number of statements, of which nobody knows what they do to the session.
-    pub(crate) async fn run_batch(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
-        self.worsen(Condition::Tainted);
-        self.control(sql).await
+    pub(crate) async fn run_batch(&self, sql: &str) -> Result<(), Error> {
+        let ends = if self.stage == Stage::Inside { Ends::of(sql) } else { Ends::Never };
+        self.refuse(ends == Ends::Surely)?;
+        let is_watched = ends == Ends::Perhaps;
+        if is_watched {
+            self.watch().await?;
+        }
+        self.running(Effect { taints: true, draws: true, writes: true, ends: false }).end();
+        let result = self.control(sql).await.map_err(Error::from);
+        if is_watched { self.watched(result).await } else { result }
     }
 
     /// Runs a statement that begins or ends a transaction, or asks about it.
     pub(crate) async fn control(&self, sql: &str) -> Result<(), tokio_postgres::Error> {
         let running = Running { connection: self };
+        let number = self.next();
         let result = self.client.batch_execute(sql).await;
-        self.settle(sql, &result);
+        self.conclude(number, result.as_ref(), false);
         running.end();
         result
     }
 
+    /// Refuses a statement that would end the transaction: what it has done so far would be neither whole nor undone.
+    pub(crate) fn refuse(&self, ends: bool) -> Result<(), Error> {
+        if !ends || self.stage != Stage::Inside {
+            return Ok(());
+        }
+        self.watch.end();
+        Err(Error::Ended)
+    }
+
+    /// Looks ahead of statements that may end the transaction.
+    async fn watch(&self) -> Result<(), Error> {
+        if !self.watch.is_known() {
+            match self.identity().await {
+                Ok(identity) => self.watch.know(identity),
+                // It has failed, and after that a statement that saves it must not be taken for another one.
+                Err(error) if has_failed(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again, and says if the transaction is another one, or none.
+    async fn watched<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match self.identity().await {
+            Ok(identity) if self.watch.is_same(&identity) => result,
+            Ok(_) => Err(Error::Ended),
+            Err(error) if has_failed(&error) => {
+                self.watch.doubt();
+                result
+            }
+            Err(error) => result.and(Err(error.into())),
+        }
+    }
+
+    /// Looks once more ahead of a commit, if it could not be told before.
+    pub(crate) async fn is_sure(&self) -> Result<(), Error> {
+        if self.watch.is_unsure() { self.watched(Ok(())).await } else { Ok(()) }
+    }
+
+    async fn identity(&self) -> Result<Option<String>, tokio_postgres::Error> {
+        let running = Running { connection: self };
+        let number = self.next();
+        let result = self.client.simple_query(IDENTITY).await;
+        self.conclude(number, result.as_ref(), false);
+        running.end();
+        let first = |answer: &SimpleQueryMessage| match answer {
+            SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
+            _ => None,
+        };
+        Ok(result?.iter().find_map(first))
+    }
+
     /// Says that a statement is about to be sent.
-    pub(crate) fn running(&self, sql: &str) -> Running<'_> {
-        if !leaves_no_trace(sql) {
+    pub(crate) fn running(&self, effect: Effect) -> Running<'_> {
+        if effect.taints || self.reset_always {
             self.worsen(Condition::Tainted);
+        }
+        // `lastval()` is to be that of this user, or none: before it is asked for, and before a transaction has one.
+        if (effect.taints || self.stage == Stage::Inside) && self.drew.swap(false, Relaxed) {
+            self.send("DISCARD SEQUENCES");
+        }
+        if effect.draws {
+            self.draws.store(true, Relaxed);
         }
         Running { connection: self }
     }
 
-    /// Keeps account of how a statement has ended; true if it failed because what was prepared is out of date.
-    pub(crate) fn settle<T>(&self, sql: &str, result: &Result<T, tokio_postgres::Error>) -> bool {
-        let Err(error) = result else { return false };
+    /// Sends a statement ahead of the next one, and waits for no answer.
+    fn send(&self, sql: &str) {
+        let _: Poll<_> = pin!(self.client.batch_execute(sql)).poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    fn next(&self) -> u64 {
+        self.sent.fetch_add(1, Relaxed)
+    }
+
+    /// Keeps account of how a statement has ended.
+    fn conclude<T>(&self, number: u64, result: Result<T, &tokio_postgres::Error>, is_out_of_date: bool) {
+        let Err(error) = result else { return self.failures.went_well(number) };
         if is_lost(error) {
             self.worsen(Condition::Lost);
         }
-        let Some(error) = error.as_db_error() else {
+        match error.as_db_error() {
+            Some(error) => self.failures.went_wrong(number, error, is_out_of_date),
             // A parameter that does not fit, as a rule; or a server that is out of step.
-            self.worsen(Condition::Tainted);
-            return false;
-        };
-        if *error.code() != SqlState::IN_FAILED_SQL_TRANSACTION {
-            *lock(&self.failure) = Some(Box::new(error.clone()));
+            None => self.worsen(Condition::Tainted),
         }
-        let out_of_date = is_out_of_date(error);
-        if out_of_date {
-            let old = lock(&self.statements).forget(sql);
-            drop(old);
-        }
-        out_of_date
     }
 }
 
@@ -233,60 +436,25 @@ impl Drop for Running<'_> {
     }
 }
 
-/// What `DISCARD ALL` does but for the prepared statements, which tokio-postgres goes on to use.
+/// What `DISCARD ALL` does but for the prepared statements: those of tokio-postgres are used again, and of those that
+/// were made by `PREPARE` the names are asked for.
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-    SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+    SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+    SELECT pg_catalog.quote_ident(name) AS deallocate FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 
-/// Whether a statement, by its first word, can change tables only.
-///
-/// What the functions do that are called in it cannot be seen here.
-fn leaves_no_trace(sql: &str) -> bool {
-    let sql = sql.trim_start();
-    let word = &sql[..sql.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(sql.len())];
-    ["select", "insert", "update", "delete", "merge", "with", "values", "table"]
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
+/// The statement that takes back a `PREPARE` of which this row is.
+fn deallocation(answer: &SimpleQueryMessage) -> Option<String> {
+    let SimpleQueryMessage::Row(row) = answer else { return None };
+    let name = row.try_get("deallocate").ok()??;
+    Some(format!("DEALLOCATE {name}; "))
 }
 
-/// Whether a prepared statement is gone, or gives other columns since a table was altered.
-fn is_out_of_date(error: &DbError) -> bool {
-    *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME
-        // The text is translated, the name of the server's function is not.
-        || (*error.code() == SqlState::FEATURE_NOT_SUPPORTED && error.routine() == Some("RevalidateCachedQuery"))
+/// Whether it says that the transaction has failed before.
+fn has_failed(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
 }
 
 /// Locks; a panic cannot leave anything half done, since no code of others runs under the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::leaves_no_trace;
-
-    #[test]
-    fn the_first_word_tells_statements_on_tables_from_those_on_the_session() {
-        for sql in [
-            "select 1",
-            "  SELECT 1",
-            "\nWith a as (select 1) table a",
-            "values(1)",
-            "Table t",
-            "merge into t",
-        ] {
-            assert!(leaves_no_trace(sql), "{sql}");
-        }
-        for sql in [
-            "",
-            "set x = 1",
-            "selection",
-            "begin",
-            "listen c",
-            "-- select\nset x = 1",
-            "(select 1)",
-            "select_",
-        ] {
-            assert!(!leaves_no_trace(sql), "{sql}");
-        }
-    }
 }

@@ -5,6 +5,8 @@ use std::io::ErrorKind::{
     TimedOut, UnexpectedEof,
 };
 
+use std::sync::Arc;
+
 use deadpool_postgres::Manager;
 use evenkeel_pool::{BoxError, Deadpool, Manage};
 use evenkeel_retry::Policy;
@@ -13,16 +15,19 @@ use tokio_postgres::error::SqlState;
 use crate::ConnectError;
 use crate::connection::Connection;
 use crate::error::io_error;
+use crate::statements::Generation;
 
 /// Makes the connections of the pool, and tries again while the server is not ready.
 pub(crate) struct Connector {
     manager: Deadpool<Manager>,
     retry: Policy,
+    generation: Generation,
+    reset_always: bool,
 }
 
 impl Connector {
-    pub(crate) fn new(manager: Manager, retry: Policy) -> Self {
-        Self { manager: Deadpool::new(manager), retry }
+    pub(crate) fn new(manager: Manager, retry: Policy, reset_always: bool) -> Self {
+        Self { manager: Deadpool::new(manager), retry, generation: Generation::default(), reset_always }
     }
 }
 
@@ -31,7 +36,11 @@ impl Manage for Connector {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        self.retry.run(|| self.manager.create()).when(is_passing).await.map(Connection::new)
+        self.retry
+            .run(|| self.manager.create())
+            .when(is_passing)
+            .await
+            .map(|client| Connection::new(client, Arc::clone(&self.generation), self.reset_always))
     }
 
     async fn check(&self, connection: &mut Connection) -> Result<(), BoxError> {

@@ -253,8 +253,11 @@ impl Database {
         let session = self.session();
         async move {
             let mut session = session.await?;
-            session.begin(&TxOptions::new().begin()).await?;
-            match session.execute_many(sql, rows).await {
+            let many = match session.begin_with(&TxOptions::new().begin(), sql).await {
+                Ok(()) => session.execute_many(sql, rows).await,
+                Err(error) => Err(error),
+            };
+            match many {
                 Ok(count) => session.commit(&mut false).await.map(|()| count),
                 Err(error) => {
                     session.roll_back().await;

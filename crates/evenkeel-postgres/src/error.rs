@@ -52,6 +52,10 @@ pub enum Error {
     /// A statement of the transaction was dropped before it had ended, so that nothing is known of it; the transaction
     /// is rolled back.
     Abandoned,
+    /// A statement was to end the transaction, or has ended it: `COMMIT`, `ROLLBACK`, `END`, `ABORT`, `PREPARE
+    /// TRANSACTION`. As a rule it was refused before it was sent, and all is rolled back. Where the server has told
+    /// that it runs another transaction than before, or none, what was done before may be stored.
+    Ended,
     /// The [`Tx`](crate::Tx) was kept beyond the end of its transaction, which is rolled back when it is dropped.
     Kept,
     /// The transaction may have been committed, or not: the connection was lost meanwhile, or the attempt ran out of
@@ -150,6 +154,7 @@ impl fmt::Display for Error {
                 f.write_str("the transaction could not be committed, a statement in it had failed")
             }
             Self::Abandoned => f.write_str("a statement of the transaction was dropped before it had ended"),
+            Self::Ended => f.write_str("a statement in the transaction was to end it, or has ended it"),
             Self::Kept => f.write_str("the transaction was kept beyond its end"),
             Self::CommitUnknown(Some(_)) => f.write_str("the connection was lost during the commit"),
             Self::CommitUnknown(None) => f.write_str("the time was over during the commit"),
@@ -167,7 +172,7 @@ impl StdError for Error {
             Self::GaveUp(error) => error.last.as_deref().map(|error| error as _),
             Self::Aborted(error) => Some(&**error),
             Self::CommitUnknown(error) => error.as_ref().map(|error| error as _),
-            Self::RowCount(_) | Self::Abandoned | Self::Kept => None,
+            Self::RowCount(_) | Self::Abandoned | Self::Ended | Self::Kept => None,
         }
     }
 }

@@ -27,6 +27,11 @@ impl<T: Clone> Recent<T> {
         before.or_else(|| (self.entries.len() > self.most).then(|| self.entries.remove(0).1))
     }
 
+    /// Keeps nothing any more, and gives all that there was.
+    pub(crate) fn clear(&mut self) -> Vec<T> {
+        self.entries.drain(..).map(|(_, value)| value).collect()
+    }
+
     pub(crate) fn forget(&mut self, text: &str) -> Option<T> {
         self.remove(text).map(|(_, value)| value)
     }
@@ -50,6 +55,7 @@ mod tests {
         Get(u8),
         Keep(u8),
         Forget(u8),
+        Clear,
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -57,6 +63,7 @@ mod tests {
             2 => (0..6_u8).prop_map(Op::Get),
             3 => (0..6_u8).prop_map(Op::Keep),
             1 => (0..6_u8).prop_map(Op::Forget),
+            1 => Just(Op::Clear),
         ]
     }
 
@@ -69,7 +76,14 @@ mod tests {
             let mut recent = Recent::new(MOST);
             let mut model: Vec<(u8, usize)> = Vec::new();
             for (now, op) in ops.into_iter().enumerate() {
-                let (Op::Get(name) | Op::Keep(name) | Op::Forget(name)) = op;
+                let (Op::Get(name) | Op::Keep(name) | Op::Forget(name)) = op else {
+                    let mut kept: Vec<usize> = model.drain(..).map(|(_, value)| value).collect();
+                    kept.sort_unstable();
+                    let mut gone = recent.clear();
+                    gone.sort_unstable();
+                    prop_assert_eq!(gone, kept);
+                    continue;
+                };
                 let known = model.iter().position(|(known, _)| *known == name).map(|at| model.remove(at));
                 let text = name.to_string();
                 match op {
@@ -82,7 +96,7 @@ mod tests {
                         let gone = known.or_else(|| (model.len() > MOST).then(|| model.remove(0)));
                         prop_assert_eq!(recent.keep(&text, now), gone.map(|(_, value)| value));
                     }
-                    Op::Forget(_) => prop_assert_eq!(recent.forget(&text), known.map(|(_, value)| value)),
+                    Op::Forget(_) | Op::Clear => prop_assert_eq!(recent.forget(&text), known.map(|(_, value)| value)),
                 }
             }
         }

@@ -1,7 +1,11 @@
 //! The way of a transaction: begin, the body, commit or roll back, and again after a conflict.
 
+use std::mem;
+
+use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
+use crate::error::is_conflict;
 use crate::session::Session;
 use crate::{Database, Error, Tx, TxOptions};
 
@@ -10,8 +14,10 @@ impl Database {
     ///
     /// When the transaction loses against another one, by a serialization failure or as the victim of a deadlock, it
     /// is rolled back and `body` is run again from the start, as the [`TxOptions`] say; what `body` made of the
-    /// failure does not matter. The connection is free for others during the wait. Nothing else is repeated: when the
-    /// connection is lost during the commit, nobody knows whether it came about, and the error says so.
+    /// failure does not matter, unless it went back to a savepoint: then the transaction goes on. The connection is
+    /// free for others during the wait. When what was prepared before has become out of date, because a table or a type
+    /// was altered, `body` is run again once. Nothing else is repeated: when the connection is lost during the commit,
+    /// nobody knows whether it came about, and the error says so.
     ///
     /// The [`Tx`] must be dropped when `body` ends. `E` is any error type that an [`Error`] converts into. Where Rust
     /// cannot see it, as with a `?` behind the call, end the body with `Ok::<_, Error>(…)`.
@@ -21,7 +27,7 @@ impl Database {
     /// The error of `body`, or one of these as `E`:
     ///
     /// - [`Error::Get`], [`Error::Statement`]: it could not begin, or the server refused to commit.
-    /// - [`Error::Aborted`], [`Error::Abandoned`], [`Error::Kept`]: `body` gave `Ok`, and the transaction could not be
+    /// - [`Error::Aborted`], [`Error::Abandoned`], [`Error::Ended`], [`Error::Kept`]: `body` gave `Ok`, and the transaction could not be
     ///   committed all the same.
     /// - [`Error::GaveUp`]: one conflict after another, until the policy ended it.
     /// - [`Error::CommitUnknown`]: it may have been committed, or not.
@@ -71,37 +77,59 @@ impl Database {
     {
         let first = self.session();
         async move {
-            let begin = options.begin();
+            let (start, begin) = (Instant::now(), options.begin());
             let mut tries = options.retry.start();
             let mut session = Some(first);
+            let mut has_repeated = false;
             loop {
                 let mut committing = false;
                 let attempt = async {
-                    let session = match session.take() {
-                        Some(first) => first.await,
-                        None => self.session().await,
-                    };
-                    attempt(session, &begin, &mut body, &mut committing).await
+                    loop {
+                        let session = match session.take() {
+                            Some(first) => first.await,
+                            None => self.session().await,
+                        };
+                        match attempt(session, &begin, &mut body, &mut committing).await {
+                            End::Done(output) => break Ok(output),
+                            End::Conflict(conflict) => break Err(conflict),
+                            // All has been forgotten that was prepared: once is enough.
+                            End::OutOfDate(error) if mem::replace(&mut has_repeated, true) => {
+                                break Ok(Err(error));
+                            }
+                            End::OutOfDate(_) => {}
+                        }
+                    }
                 };
                 match tries.attempt(attempt).await {
                     Ok(output) => break output,
                     Err(failed) if committing && failed.is_timeout() => {
                         break Err(Error::CommitUnknown(None).into());
                     }
-                    Err(failed) => tries.backoff(failed).await.map_err(Error::GaveUp)?,
+                    Err(failed) => {
+                        tries.backoff(failed).await.map_err(|error| Error::GaveUp(error.began_at(start)))?;
+                    }
                 }
             }
         }
     }
 }
 
-/// One attempt: the outcome, or the conflict for which another one is worth it.
+/// How an attempt ends.
+enum End<T, E> {
+    Done(Result<T, E>),
+    /// Another one has won.
+    Conflict(Box<DbError>),
+    /// A statement that was prepared before did not fit any more.
+    OutOfDate(E),
+}
+
+/// One attempt.
 async fn attempt<T, E, Fut>(
     session: Result<Session, Error>,
     begin: &str,
     body: &mut impl FnMut(Tx) -> Fut,
     committing: &mut bool,
-) -> Result<Result<T, E>, Box<DbError>>
+) -> End<T, E>
 where
     E: From<Error>,
     Fut: Future<Output = Result<T, E>>,
@@ -113,23 +141,31 @@ where
     };
     let (tx, home) = match begun.await {
         Ok(session) => Tx::lend(session),
-        Err(error) => return Ok(Err(Error::into(error))),
+        Err(error) => return End::Done(Err(Error::into(error))),
     };
     let output = body(tx).await;
-    match (output, home.take()) {
-        (Ok(value), Some(session)) => match session.commit(committing).await {
-            Ok(()) => Ok(Ok(value)),
+    let Some(session) = home.take() else {
+        return End::Done(output.and_then(|_| Err(Error::Kept.into())));
+    };
+    // One that was cured by a return to a savepoint has ended nothing.
+    let failure = session.failure().filter(|failure| !failure.is_cured);
+    let is_out_of_date = failure.as_ref().is_some_and(|failure| failure.is_out_of_date);
+    match output {
+        Ok(value) => match session.commit(committing).await {
+            Ok(()) => End::Done(Ok(value)),
             Err(error) => match error.db() {
-                Some(conflict) if error.is_conflict() => Err(Box::new(conflict.clone())),
-                _ => Ok(Err(error.into())),
+                Some(conflict) if error.is_conflict() => End::Conflict(Box::new(conflict.clone())),
+                Some(_) if is_out_of_date => End::OutOfDate(error.into()),
+                _ => End::Done(Err(error.into())),
             },
         },
-        (Ok(_), None) => Ok(Err(Error::Kept.into())),
-        (Err(error), None) => Ok(Err(error)),
-        (Err(error), Some(session)) => {
-            let conflict = session.failure().filter(|failure| crate::error::is_conflict(failure));
+        Err(error) => {
             session.roll_back().await;
-            conflict.map_or(Ok(Err(error)), Err)
+            match failure {
+                Some(failure) if is_conflict(&failure.error) => End::Conflict(failure.error),
+                Some(_) if is_out_of_date => End::OutOfDate(error),
+                _ => End::Done(Err(error)),
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::{Error, FromRow, Params};
 /// A statement that fails ends the transaction; then only a return to a savepoint, by
 /// [`batch_execute`](Self::batch_execute), saves what was done before. A statement whose future is dropped before its
 /// end, by a timeout for example, ends it in any case: it is cancelled on the server, those after it fail with
-/// [`Error::Abandoned`].
+/// [`Error::Abandoned`]. Ending the transaction is up to its closure: a statement that would do it, `COMMIT` or
+/// `ROLLBACK`, is refused with [`Error::Ended`], as is every one after it.
 ///
 /// # Examples
 ///
@@ -63,7 +64,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, and [`Error::Abandoned`].
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
     ///
     /// # Cancel safety
     ///
@@ -85,7 +86,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, and [`Error::Abandoned`].
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
     ///
     /// # Cancel safety
     ///
@@ -107,7 +108,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, and [`Error::Abandoned`].
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
     ///
     /// # Cancel safety
     ///
@@ -129,7 +130,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, and [`Error::Abandoned`].
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
     ///
     /// # Cancel safety
     ///
@@ -151,7 +152,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, and [`Error::Abandoned`]. A row that the server refuses ends the transaction; one whose parameters do
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A row that the server refuses ends the transaction; one whose parameters do
     /// not fit does not, and those before it are in.
     ///
     /// # Cancel safety
@@ -179,7 +180,7 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, and [`Error::Abandoned`].
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
     ///
     /// # Cancel safety
     ///
@@ -202,7 +203,13 @@ impl Tx {
 
     fn session(&self) -> Result<&Session, Error> {
         let session = self.session.as_ref().expect("a transaction has its session until it is dropped");
-        if session.condition() == Condition::Abandoned { Err(Error::Abandoned) } else { Ok(session) }
+        if session.condition() == Condition::Abandoned {
+            Err(Error::Abandoned)
+        } else if session.has_ended() {
+            Err(Error::Ended)
+        } else {
+            Ok(session)
+        }
     }
 }
 

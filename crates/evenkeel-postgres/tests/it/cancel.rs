@@ -83,6 +83,40 @@ at_every_point!(a_transaction_that_fails, |db| async {
 });
 
 #[test]
+fn what_is_prepared_again() {
+    let cuts = cancel::every_point(
+        async || {
+            let mut fails = [false, true, false, true].into_iter();
+            let server = Server::new(move |sql| match sql {
+                "select 1" if fails.next() == Some(true) => Some(Answer::Refuse("26000")),
+                sql => slow(sql),
+            });
+            Both { db: server.db(), server }
+        },
+        async |Both { db, .. }| {
+            for _ in 0..2 {
+                db.fetch_one::<(i32,)>("select 1", ()).await.unwrap();
+            }
+            let again =
+                db.transaction(TxOptions::new(), async |tx| tx.fetch_one::<(i32,)>("select 1", ()).await);
+            again.await.unwrap() as (i32,);
+        },
+        async |both| {
+            both.server.told(slow);
+            in_order(both).await;
+        },
+    );
+    assert!(cuts.points() > 0);
+}
+
+// It may end the transaction, as far as its text tells.
+at_every_point!(a_statement_that_is_watched, |db| async {
+    let watched =
+        db.transaction(TxOptions::new(), async |tx| tx.batch_execute("insert '\\'; commit; --'").await);
+    watched.await
+});
+
+#[test]
 fn connect() {
     let cuts = cancel::every_point(
         async || Server::new(slow),

@@ -4,6 +4,7 @@
 mod abandoned;
 mod cancel;
 mod connect;
+mod endings;
 mod errors;
 mod pins;
 mod sessions;

@@ -6,7 +6,8 @@ use evenkeel_testkit::World;
 use crate::wire::{Answer, Server};
 
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-    SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+    SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+    SELECT pg_catalog.quote_ident(name) AS deallocate FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 
 #[test]
 fn after_orderly_use_it_takes_nothing() {
@@ -105,21 +106,123 @@ fn what_cannot_be_reset_is_not_handed_on() {
 }
 
 #[test]
+fn what_only_looks_like_a_read_takes_one_round_trip_too() {
+    World::run(async |world| {
+        let server = Server::new(|_| None);
+        let db = server.builder().connect().await.unwrap();
+        server.log();
+        let reset = format!("1 BEGIN; ROLLBACK; {RESET}");
+        for sql in [
+            "select 1 into temp t",
+            "with x as (select 1) select * into temp t from x",
+            "select set_config('a.b', 'c', false)",
+            "select pg_advisory_lock(1)",
+            "select my_function()",
+            "insert into t values (my_function())",
+            "explain analyze create temp table t ()",
+        ] {
+            let log = logged(&world, &server, &db, db.fetch_all::<(i32,)>(sql, ())).await;
+            assert_eq!(log, [format!("1 {sql}"), reset.clone()]);
+        }
+        let plain = "select lower(n) from t";
+        assert_eq!(logged(&world, &server, &db, db.execute(plain, ())).await, [format!("1 {plain}")]);
+        assert_eq!(db.stats().created, 1);
+    });
+}
+
+#[test]
+fn where_it_is_asked_for_every_session_is_reset() {
+    World::run(async |world| {
+        let server = Server::new(|_| None);
+        let db = server.builder().reset_always().connect().await.unwrap();
+        server.log();
+        let reset = format!("1 BEGIN; ROLLBACK; {RESET}");
+        assert_eq!(logged(&world, &server, &db, db.execute("update", ())).await, ["1 update", &reset]);
+        let many = logged(&world, &server, &db, db.execute_many("insert", [()])).await;
+        assert_eq!(many, ["1 BEGIN", "1 insert", "1 COMMIT", &reset]);
+    });
+}
+
+#[test]
+fn the_last_value_of_a_sequence_is_no_other_users() {
+    World::run(async |_| {
+        let server = Server::new(|_| None);
+        let db = server.db();
+        let insert = "insert into t values (1)";
+        for _ in 0..2 {
+            db.execute(insert, ()).await.unwrap();
+        }
+        db.fetch_one::<(i32,)>("select lastval()", ()).await.unwrap();
+        let log = server.log();
+        assert_eq!(
+            log[1..5],
+            [&format!("1 {insert}"), &format!("1 {insert}"), "1 DISCARD SEQUENCES", "1 select lastval()"]
+        );
+
+        // In a transaction it is its own one.
+        let last = async |tx: evenkeel_postgres::Tx| {
+            tx.execute("update", ()).await?;
+            tx.execute(insert, ()).await?;
+            tx.fetch_one::<(i32,)>("select lastval()", ()).await
+        };
+        db.execute(insert, ()).await.unwrap();
+        server.log();
+        db.transaction(TxOptions::new(), last).await.unwrap();
+        assert_eq!(
+            server.log(),
+            [
+                "1 BEGIN",
+                "1 DISCARD SEQUENCES",
+                "1 update",
+                &format!("1 {insert}"),
+                "1 select lastval()",
+                "1 COMMIT"
+            ]
+        );
+        db.transaction(TxOptions::new(), last).await.unwrap();
+        assert!(!server.log().contains(&"1 DISCARD SEQUENCES".into()), "it was reset before");
+    });
+}
+
+#[test]
+fn names_that_were_given_by_prepare_are_taken_back() {
+    World::run(async |world| {
+        let server = Server::new(|sql| {
+            sql.contains("RESET ALL").then(|| Answer::Texts("deallocate", vec!["p", "\"Q q\""]))
+        });
+        let db = server.builder().connect().await.unwrap();
+        server.log();
+        let log = logged(&world, &server, &db, db.execute("prepare p as select 1", ())).await;
+        assert_eq!(log[2..], ["1 DEALLOCATE p; DEALLOCATE \"Q q\"; "]);
+        assert_eq!(db.stats().created, 1);
+    });
+}
+
+#[test]
 fn a_statement_that_is_out_of_date_is_prepared_again() {
     World::run(async |_| {
-        let mut stale = false;
+        let mut fails = [true, false, true, false, true, true].into_iter();
         let server = Server::new(move |sql| {
-            stale = sql == "select 1" && !stale;
-            stale.then_some(Answer::Refuse("26000"))
+            (sql == "select 1" && fails.next() == Some(true)).then_some(Answer::Refuse("26000"))
         });
         let db = server.db();
         assert_eq!(db.fetch_one::<(i32,)>("select 1", ()).await.unwrap(), (1,));
         assert_eq!(server.log(), ["1 begins", "1 select 1", "1 select 1"]);
 
-        // In a transaction it is too late for that, but the next one is in order.
-        let call = async |tx: evenkeel_postgres::Tx| tx.fetch_one::<(i32,)>("select 1", ()).await;
+        // In a transaction all of it is repeated, once.
+        let call = async |tx: evenkeel_postgres::Tx| {
+            tx.execute("update", ()).await?;
+            tx.fetch_one::<(i32,)>("select 1", ()).await
+        };
+        assert_eq!(db.transaction(TxOptions::new(), call).await.unwrap(), (1,));
+        let attempt = ["1 BEGIN", "1 update", "1 select 1", "1 ROLLBACK"];
+        let log = server.log();
+        assert_eq!(log[..4], attempt);
+        assert_eq!(log[4..], ["1 BEGIN", "1 update", "1 select 1", "1 COMMIT"]);
+
         let failed = db.transaction(TxOptions::new(), call).await.unwrap_err();
         assert_eq!(failed.code().map(|code| code.code()), Some("26000"));
-        assert_eq!(server.log(), ["1 BEGIN", "1 select 1", "1 ROLLBACK"]);
+        let log = server.log();
+        assert_eq!((&log[..4], &log[4..]), (&attempt.map(String::from)[..], &attempt.map(String::from)[..]));
     });
 }

@@ -14,12 +14,12 @@ use crate::wire::{Answer, Server};
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
 /// Gives these answers to the first statements that read so.
-fn told(text: &'static str, answers: impl IntoIterator<Item = Answer>) -> Server {
+pub(crate) fn told(text: &'static str, answers: impl IntoIterator<Item = Answer>) -> Server {
     let mut answers = answers.into_iter().collect::<Vec<_>>().into_iter();
     Server::new(move |sql| if sql == text { answers.next() } else { None })
 }
 
-fn options() -> TxOptions {
+pub(crate) fn options() -> TxOptions {
     TxOptions::new().retry(Policy::fixed(MS(50)).max_attempts(3))
 }
 
@@ -148,7 +148,8 @@ fn the_time_of_an_attempt_does_not_end_a_commit_but_the_wait_for_it() {
 
         let server = told("update", [slow.clone(), slow.clone(), slow]);
         let error = assert_took!(server.db().transaction(options, update), MS(700)).unwrap_err();
-        let text = "the transaction gave up after 3 attempts and 500ms: no attempts left; the last attempt timed out";
+        let text = "the transaction gave up after 3 attempts and 700ms, 500ms after the first failure: no attempts left; \
+            the last attempt timed out";
         assert_eq!(error.to_string(), text);
         assert!(!error.is_conflict());
     });
@@ -345,5 +346,17 @@ fn of_two_rows_that_fail_the_first_is_named() {
         let error = server.db().execute_many("insert $1", rows.iter().map(|row| &row[..])).await.unwrap_err();
         assert!(matches!(error, Error::Row(1, _)), "{error:?}");
         assert_eq!(error.code().map(|code| code.code()), Some("23505"));
+    });
+}
+
+#[test]
+fn the_time_of_one_attempt_counts() {
+    World::run(async |_| {
+        let slow = Answer::After(MS(300), Box::new(Answer::Refuse("40001")));
+        let server = told("update", [slow]);
+        let options =
+            TxOptions::new().retry(Policy::fixed(MS(50)).max_attempts(1).attempt_timeout(Duration::MAX));
+        let error = server.db().transaction(options, update).await.unwrap_err();
+        assert_eq!(error.to_string(), "the transaction gave up after 1 attempt and 300ms: no attempts left");
     });
 }

@@ -20,6 +20,8 @@ use tokio::time::sleep;
 pub(crate) enum Answer {
     /// Rows of one column.
     Rows(Vec<i32>),
+    /// Texts of one column with this name.
+    Texts(&'static str, Vec<&'static str>),
     /// So many rows were changed.
     Count(u64),
     /// An error with this code.
@@ -72,6 +74,11 @@ impl Server {
         let script: Script = Box::new(script);
         let (greetings, log, cancels) = (VecDeque::new(), Vec::new(), HashMap::new());
         Self { state: Arc::new(Mutex::new(State { script, greetings, log, cancels, last: 0 })) }
+    }
+
+    /// From now on it is this script that is asked.
+    pub(crate) fn told(&self, script: impl FnMut(&str) -> Option<Answer> + Send + 'static) {
+        self.lock().script = Box::new(script);
     }
 
     /// A database of one connection at most.
@@ -205,7 +212,7 @@ impl Backend<'_> {
             let mut text = || texts.next().unwrap();
             match kind {
                 b'Q' => {
-                    self.answer(&text()).await?;
+                    self.answer(&text(), true).await?;
                     self.ready().await?;
                 }
                 b'S' => {
@@ -227,7 +234,7 @@ impl Backend<'_> {
                     let rows = sql.starts_with("select");
                     self.link.message(b't', &body);
                     if rows {
-                        self.link.message(b'T', &column());
+                        self.link.message(b'T', &column("n"));
                     } else {
                         self.link.message(b'n', &[]);
                     }
@@ -237,7 +244,7 @@ impl Backend<'_> {
                     bound = self.statements[&text()].clone();
                     self.link.message(b'2', &[]);
                 }
-                b'E' => failed = !self.answer(&bound).await?,
+                b'E' => failed = !self.answer(&bound, false).await?,
                 b'C' => self.link.message(b'3', &[]),
                 other => panic!("a message that was not expected: {}", char::from(other)),
             }
@@ -250,8 +257,18 @@ impl Backend<'_> {
         if self.is_last { Err(ErrorKind::Other.into()) } else { Ok(()) }
     }
 
+    fn rows(&mut self, values: impl ExactSizeIterator<Item = Vec<u8>>) {
+        let tag = format!("SELECT {}\0", values.len());
+        for value in values {
+            let length = i32::try_from(value.len()).unwrap();
+            let body = [&1_i16.to_be_bytes()[..], &length.to_be_bytes(), &value].concat();
+            self.link.message(b'D', &body);
+        }
+        self.link.message(b'C', tag.as_bytes());
+    }
+
     /// Does as the script says; false after an error.
-    async fn answer(&mut self, sql: &str) -> io::Result<bool> {
+    async fn answer(&mut self, sql: &str, is_simple: bool) -> io::Result<bool> {
         let told = {
             let mut state = self.server.lock();
             state.log.push(format!("{} {sql}", self.pid));
@@ -278,13 +295,16 @@ impl Backend<'_> {
                     answer = *last;
                     continue;
                 }
+                Answer::Rows(rows) if !is_simple => {
+                    self.rows(rows.iter().map(|row| row.to_be_bytes().to_vec()));
+                }
                 Answer::Rows(rows) => {
-                    for row in &rows {
-                        let body =
-                            [&1_i16.to_be_bytes()[..], &4_i32.to_be_bytes(), &row.to_be_bytes()].concat();
-                        self.link.message(b'D', &body);
-                    }
-                    self.link.message(b'C', format!("SELECT {}\0", rows.len()).as_bytes());
+                    self.link.message(b'T', &column("n"));
+                    self.rows(rows.iter().map(|row| row.to_string().into_bytes()));
+                }
+                Answer::Texts(name, texts) => {
+                    self.link.message(b'T', &column(name));
+                    self.rows(texts.iter().map(|text| text.as_bytes().to_vec()));
                 }
                 Answer::Count(count) => self.link.message(b'C', format!("INSERT 0 {count}\0").as_bytes()),
                 Answer::Refuse(code) => {
@@ -311,9 +331,10 @@ impl Backend<'_> {
 }
 
 /// The description of one column of integers.
-fn column() -> Vec<u8> {
+fn column(name: &str) -> Vec<u8> {
     let mut body = 1_i16.to_be_bytes().to_vec();
-    body.extend(b"n\0");
+    body.extend(name.as_bytes());
+    body.push(0);
     body.extend([0; 6]);
     body.extend(INT4.to_be_bytes());
     body.extend(4_i16.to_be_bytes());

@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abandoned;
+mod endings;
 mod failures;
 mod harness;
+mod leaks;
+mod out_of_date;
 mod queries;
 mod sessions;
 mod transactions;

@@ -11,7 +11,7 @@ use crate::harness::{Place, chain, code, number, pid, run};
 use crate::tunnel::{Cut, Tunnel};
 
 #[derive(Debug)]
-enum Failed {
+pub(crate) enum Failed {
     Own(u32),
     Database(Error),
 }
@@ -22,17 +22,17 @@ impl From<Error> for Failed {
     }
 }
 
-async fn with_table(place: &Place, max: usize) -> Database {
+pub(crate) async fn with_table(place: &Place, max: usize) -> Database {
     let db = place.db(max).await;
     db.batch_execute("create table t (id int primary key, n int8 not null)").await.unwrap();
     db
 }
 
-async fn insert(tx: &Tx, id: i32) -> Result<u64, Error> {
+pub(crate) async fn insert(tx: &Tx, id: i32) -> Result<u64, Error> {
     tx.execute("insert into t values ($1, 1)", (id,)).await
 }
 
-async fn count(db: &Database) -> i64 {
+pub(crate) async fn count(db: &Database) -> i64 {
     number(db, "select count(*) from t").await
 }
 
@@ -257,7 +257,7 @@ fn a_deadlock_is_repeated() {
     });
 }
 
-const CONFLICT: &str = "do $$ begin raise 'too bad' using errcode = '40001'; end $$";
+pub(crate) const CONFLICT: &str = "do $$ begin raise 'too bad' using errcode = '40001'; end $$";
 
 #[test]
 #[ignore = "real tier"]

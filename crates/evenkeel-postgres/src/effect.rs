@@ -1,0 +1,384 @@
+//! Reading off a statement's text that it works on tables and leaves nothing else behind.
+//!
+//! What is not known to be harmless counts as harmful: a list of what is allowed cannot forget anything.
+
+use crate::ending::{Ending, Ends};
+use crate::sql::{Token, Tokens};
+
+/// What a statement may do beside its work on tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    /// It may leave something in the session.
+    pub(crate) taints: bool,
+    /// It may draw from a sequence, which the session remembers.
+    pub(crate) draws: bool,
+    /// It may change something at all.
+    pub(crate) writes: bool,
+    /// It ends the transaction that it runs in.
+    pub(crate) ends: bool,
+}
+
+impl Effect {
+    /// The effect of a single statement, whichever way the server reads its strings.
+    pub(crate) fn of(sql: &str) -> Self {
+        let (one, has_backslashes) = Self::read(sql, false);
+        if !has_backslashes {
+            return one;
+        }
+        let (other, _) = Self::read(sql, true);
+        Self {
+            taints: one.taints || other.taints,
+            draws: one.draws || other.draws,
+            writes: one.writes || other.writes,
+            ends: one.ends || other.ends,
+        }
+    }
+
+    fn read(sql: &str, escapes: bool) -> (Self, bool) {
+        let (mut scan, mut ending) = (Scan::default(), Ending::default());
+        let mut tokens = Tokens::new(sql, escapes);
+        for token in tokens.by_ref() {
+            ending.see(token);
+            scan.see(token);
+        }
+        let effect = Self {
+            taints: scan.taints || !scan.began || tokens.is_doubtful(),
+            draws: scan.draws,
+            writes: scan.writes,
+            ends: ending.ends() == Ends::Surely,
+        };
+        (effect, tokens.has_backslashes())
+    }
+}
+
+/// The first words of statements that work on tables.
+const PLAIN: &str = "delete insert merge select table update values with";
+
+/// What may stand in front of a parenthesis and is no function: keywords that no function can have for a name.
+const GROUPING: &str = "all and any array as between bit case char character dec decimal distinct else except exists \
+    float from group grouping having in int integer intersect interval lateral limit nchar not numeric offset on or \
+    real returning row select smallint some then time timestamp to union using values varchar when where";
+
+/// Functions of PostgreSQL that leave nothing in the session; locks end with the transaction.
+const FUNCTIONS: &str = "abs age array_agg array_append array_cat array_fill array_length array_lower array_ndims \
+    array_position array_positions array_prepend array_remove array_replace array_to_json array_to_string array_upper \
+    ascii avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast cbrt ceil ceiling char_length \
+    character_length chr clock_timestamp coalesce col_description concat concat_ws convert_from convert_to corr count \
+    cume_dist current_database current_schemas current_setting date date_bin date_part date_trunc decode degrees \
+    dense_rank div encode every exp extract first_value float4 float8 floor format format_type gcd gen_random_uuid \
+    generate_series generate_subscripts greatest has_schema_privilege has_table_privilege hashtext hashtextextended \
+    initcap int2 int4 int8 isfinite json_agg json_array_elements json_array_elements_text json_array_length \
+    json_build_array json_build_object json_each json_each_text json_extract_path json_extract_path_text \
+    json_object_agg json_object_keys json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text \
+    jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path \
+    jsonb_extract_path_text jsonb_insert jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query \
+    jsonb_path_query_array jsonb_path_query_first jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof justify_days \
+    justify_hours lag last_value lcm lead least left length ln log lower lpad ltrim make_date make_interval make_time \
+    make_timestamp make_timestamptz max md5 min mod mode nextval now nth_value ntile nullif num_nonnulls num_nulls \
+    obj_description octet_length overlay percent_rank percentile_cont percentile_disc pg_advisory_xact_lock \
+    pg_advisory_xact_lock_shared pg_backend_pid pg_column_size pg_get_serial_sequence pg_is_in_recovery pg_relation_size \
+    pg_size_pretty pg_sleep pg_table_size pg_total_relation_size pg_try_advisory_xact_lock \
+    pg_try_advisory_xact_lock_shared pg_typeof pi plainto_tsquery position power quote_ident quote_literal \
+    quote_nullable radians random rank regexp_match regexp_matches regexp_replace regexp_split_to_array \
+    regexp_split_to_table repeat replace reverse right round row_number row_to_json rpad rtrim sha256 sign split_part \
+    sqrt statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array strpos substr substring sum text \
+    timestamptz timezone to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector \
+    transaction_timestamp translate trim trunc ts_rank unnest upper var_pop var_samp variance version \
+    websearch_to_tsquery width_bucket";
+
+/// Whether a word is in a list.
+pub(crate) fn has(list: &str, word: &str) -> bool {
+    list.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(word))
+}
+
+/// Looks for whatever is more than work on tables.
+#[derive(Default)]
+struct Scan<'a> {
+    began: bool,
+    taints: bool,
+    draws: bool,
+    writes: bool,
+    // The last tokens, the latest first.
+    last: [Option<Token<'a>>; 4],
+    // For each open parenthesis, whether it is that of a call.
+    open: Vec<bool>,
+    closed_a_call: bool,
+    has_with: bool,
+    has_case: bool,
+    has_join: bool,
+    // The first word after `with` and its tables that says what the statement does.
+    verb: Option<&'a str>,
+    target: Target,
+}
+
+/// Where in the name of the table that is inserted into.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Target {
+    #[default]
+    Elsewhere,
+    Before,
+    Behind,
+}
+
+impl<'a> Scan<'a> {
+    fn see(&mut self, token: Token<'a>) {
+        if self.last[0] == Some(Token::Sign(b';')) {
+            self.taints = true;
+        }
+        match token {
+            Token::Word(word) => self.word(word),
+            Token::Quoted(name) => self.taints |= name.eq_ignore_ascii_case("pg_settings"),
+            Token::Sign(b'(') => {
+                let calls = self.opens();
+                self.taints |= calls.is_none();
+                self.open.push(calls.unwrap_or(false));
+            }
+            Token::Sign(b')') => self.closed_a_call = self.open.pop().unwrap_or(false),
+            Token::Sign(_) | Token::Literal => {}
+        }
+        self.target = match (self.target, token) {
+            (Target::Before, Token::Word(_) | Token::Quoted(_)) => Target::Behind,
+            (Target::Behind, Token::Sign(b'.')) => Target::Before,
+            (Target::Behind, token) if token.is("as") => Target::Before,
+            _ if token.is("into") => Target::Before,
+            _ => Target::Elsewhere,
+        };
+        self.last.rotate_right(1);
+        self.last[0] = Some(token);
+    }
+
+    fn word(&mut self, word: &'a str) {
+        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
+        if !self.began {
+            self.began = true;
+            self.taints |= !has(PLAIN, word);
+            self.has_with = is("with");
+        }
+        if is("into") && !self.has_insert_into() {
+            self.taints = true;
+        }
+        // Its rule makes settings of updates.
+        self.taints |= is("pg_settings");
+        self.writes |= ["insert", "update", "delete", "merge", "nextval"].iter().any(|known| is(known));
+        self.draws |= ["insert", "merge", "default", "nextval"].iter().any(|known| is(known));
+        self.has_case |= is("case");
+        self.has_join |= is("join") || is("merge");
+        if self.open.is_empty() && self.verb.is_none() && !is("with") && has(PLAIN, word) {
+            self.verb = Some(word);
+        }
+    }
+
+    /// Whether the word before begins an `INSERT` or a `MERGE`: the same words may be names of columns, and `INTO`
+    /// then makes a table.
+    fn has_insert_into(&self) -> bool {
+        let [Some(Token::Word(verb)), before, ..] = self.last else { return false };
+        has("insert merge", verb)
+            && match before {
+                None | Some(Token::Sign(b'(')) => true,
+                // The very word, and not one that reads the same.
+                Some(_) => self.open.is_empty() && self.verb.is_some_and(|first| std::ptr::eq(first, verb)),
+            }
+    }
+
+    /// Whether a parenthesis is that of a call; none if it may be that of any function.
+    fn opens(&self) -> Option<bool> {
+        let [name, before, schema, ..] = self.last;
+        let follows = |keywords: &str| matches!(before, Some(Token::Word(word)) if has(keywords, word));
+        let among_with = self.open.is_empty() && self.has_with && self.verb.is_none();
+        let word = match name {
+            None | Some(Token::Sign(_)) => return Some(false),
+            Some(Token::Literal) => return None,
+            // A list of columns.
+            Some(_) if self.target == Target::Behind || follows("as") || among_with => return Some(false),
+            Some(Token::Quoted(_)) => return None,
+            Some(Token::Word(word)) => word,
+        };
+        if before == Some(Token::Sign(b'.')) {
+            let is_of_server =
+                schema.is_some_and(|schema| schema.is("pg_catalog") || schema == Token::Quoted("pg_catalog"));
+            return (is_of_server && has(FUNCTIONS, word)).then_some(true);
+        }
+        if has(FUNCTIONS, word) {
+            return Some(true);
+        }
+        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
+        // Functions may have these for a name, but not here.
+        let is_keyword = has(GROUPING, word)
+            || (is("by") && follows("group order partition"))
+            || (is("join") && follows("left right full inner outer cross"))
+            || (is("varying") && follows("bit char character nchar"))
+            || (is("sets") && follows("grouping"))
+            || (is("conflict") && follows("on") && !self.has_join && self.draws)
+            || (is("insert")
+                && follows("then")
+                && self.verb.is_some_and(|verb| has("merge", verb))
+                && !self.has_case);
+        if (is("over") || is("filter")) && before == Some(Token::Sign(b')')) && self.closed_a_call {
+            return Some(true);
+        }
+        // `WITHIN GROUP (…)` belongs to a call.
+        is_keyword.then(|| is("group"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Effect;
+
+    #[test]
+    fn what_works_on_tables_only_is_told_from_all_else() {
+        for sql in [
+            "select 1",
+            "  SELECT 1;",
+            "(select 1) union (select 2)",
+            "\nWith a as (select 1) table a",
+            "values(1)",
+            "Table t",
+            "-- set\nselect /* /* a */ into b */ 'select x into temp t' || $$into temp$$",
+            "insert",
+            "insert into t select 1",
+            "insert into s.t (a, b) values ($1, lower($2)) on conflict (a) do update set b = excluded.b returning *",
+            "insert into t as x (a) select count(*) from u group by (b) having (count (*) > 1)",
+            "insert into \"T\" (a) values (nextval('s'))",
+            "with a (n) as (insert into t values (1) returning n), b as materialized (select 1) \
+             insert into u select n from a, b",
+            "with x as (delete from t returning *) insert into log select * from x",
+            "merge into t using u on t.id = u.id when matched then update set n = u.n \
+             when not matched then insert (id, n) values (u.id, u.n)",
+            "update t set n = n + 1, b = coalesce(b, '') where id in (select id from u for update)",
+            "delete from t using u where (t.id = u.id) and exists (select 1)",
+            "select distinct on (a) a, sum(n) filter (where n > 0) over (partition by (b)) from t",
+            "select percentile_cont(0.5) within group (order by x) filter (where y) from t",
+            "select a.* from t as a (x, y) left join (select 1) as b(z) on (a.x = b.z)",
+            "select $1::numeric(10, 2), cast(x as varchar(5)), character varying(3) 'abc'",
+            "select pg_catalog.lower(x), pg_advisory_xact_lock(1) from t",
+            "select case when (a) then (b) else (c) end from t where not (a) order by lower(b) limit (1)",
+            r"select 1 where 'a' ~ '^\w+ (f(1)|\d\(\))\.$'",
+            "select pg_backend_pid(), current_user, array[1, 2], array(select 1)",
+        ] {
+            let effect = Effect::of(sql);
+            assert!(!effect.taints, "{sql}");
+            assert!(!effect.ends, "{sql}");
+        }
+        for sql in [
+            "",
+            "-- nothing",
+            "set x = 1",
+            "selection",
+            "select_",
+            "begin",
+            "listen c",
+            "-- select\nset x = 1",
+            "select 1; set x = 1",
+            "select 1 into t",
+            "select 1 into temp t",
+            "select 1into temp t",
+            "with x as (select 1) select * into temporary t from x",
+            "(select 1 as a into temp t)",
+            "select/**/1--\ninto/**/temp t",
+            // Columns that are called as the statements whose INTO is harmless.
+            "select 1 insert into temp t",
+            "select 1 as merge into t",
+            "select f insert into pg_temp.t from x",
+            "with insert as (select 1) select 1 insert into t",
+            "with insert as (select 1) insert into t select 1",
+            "select set_config('a.b', 'c', false)",
+            "SELECT SET_CONFIG ('a.b', 'c', false)",
+            "select pg_catalog.set_config('a.b', 'c', false)",
+            "select pg_catalog . \"set_config\" /* */ ('a.b', 'c', false)",
+            "select \"set_config\"('a.b', 'c', false)",
+            "select u&\"set\\005fconfig\"('a.b', 'c', false)",
+            "select * from set_config('a.b', 'c', false)",
+            "select 1 from t where pg_try_advisory_lock(1)",
+            "values (set_config('a.b', 'c', false))",
+            "insert into t select set_config('a.b', 'c', false)",
+            "insert into t values (set_config('a.b', 'c', false))",
+            "insert into t as select set_config('a.b', 'c', false)",
+            "insert into t (a) values (1) returning set_config('a.b', 'c', false)",
+            "update t set n = f(n)",
+            "delete from t where f(n)",
+            "with a as (select f()) select 1",
+            "with a as (select 1) select f()",
+            "select public.lower(1)",
+            "select x.pg_catalog.f(1)",
+            "select \"lower\"('X')",
+            "select my.lower(1), lower(2)",
+            "select lastval()",
+            "select over(1), filter(1)",
+            "select distinct on (a) filter(1)",
+            "select (1), over (1)",
+            "select by(1)",
+            "select join(1)",
+            "select conflict(1)",
+            "insert into t select 1 from a join b on conflict(1)",
+            "select case when true then insert(1) end",
+            "merge into t using u on true when matched then update set n = case when true then insert(1) end",
+            "select within(1)",
+            "select sets(1)",
+            "update pg_settings set setting = 'off' where name = 'x'",
+            "update pg_catalog.\"pg_settings\" set setting = 'off'",
+            "select 'a\\'; set x = 1; --'",
+            "select '\\' || f(1) || '\\'",
+            "select '\\'' || f(1) || '",
+            "select 'never ends",
+            "explain analyze select 1",
+            "execute s",
+            "copy t to stdout",
+            "call p()",
+            "do $$ begin end $$",
+        ] {
+            assert!(Effect::of(sql).taints, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_draws_from_sequences_and_what_writes() {
+        for (sql, draws, writes) in [
+            ("select 1", false, false),
+            ("select nextval('s')", true, true),
+            ("insert into t values (1)", true, true),
+            ("with a as (insert into t values (1)) select 1", true, true),
+            ("update t set n = 1", false, true),
+            ("update t set n = default", true, true),
+            ("delete from t", false, true),
+            ("merge into t using u on true when not matched then insert values (1)", true, true),
+        ] {
+            let effect = Effect::of(sql);
+            assert_eq!((effect.draws, effect.writes), (draws, writes), "{sql}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn any_text_has_an_effect(sql in "([-'\"$/*;()&.e1,]|select|into|with|insert|as| |\\PC){0,60}") {
+            Effect::of(&sql);
+        }
+
+        /// More white space and comments change nothing, nor does the case of the letters.
+        #[test]
+        fn layout_does_not_matter(words in prop::collection::vec(
+            prop::sample::select(vec![
+                "select", "insert", "into", "with", "as", "t", "(", ")", ",", ".", "lower", "f", "set_config", "'x'",
+                "\"q\"", "over", "on", "conflict", "join", "values", "commit", "rollback", "to", ";", "case", "by",
+            ]),
+            0..12,
+        )) {
+            let plain = Effect::of(&words.join(" "));
+            prop_assert_eq!(plain, Effect::of(&words.join("/* ' */\n-- \" ; commit\n").to_uppercase()));
+        }
+
+        /// A call of an unknown function is found wherever it stands.
+        #[test]
+        fn a_call_is_never_overlooked(
+            before in "(select|values|with|insert into t|update t set n =|delete from t where|[(),.=1]|lower| |as x|,){0,12}",
+            name in "f|set_config|\"lower\"|public\\.lower",
+        ) {
+            let sql = format!("select 1 {before} and {name}(1)");
+            prop_assert!(Effect::of(&sql).taints, "{}", sql);
+        }
+    }
+}
