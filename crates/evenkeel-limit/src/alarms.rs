@@ -1,114 +1,146 @@
 //! The timers of a limiter.
+//!
+//! There is one for each runtime in which anybody waits. To start one, the timer is polled, which may call its waker on
+//! the same thread; the waker is the limiter, and takes its lock. So timers are started and dropped without the lock,
+//! by a protocol:
+//!
+//! 1. Under the lock, [`Alarms::claim`] finds an alarm that would ring too late, marks it as `starting`, and gives what
+//!    is needed to start a timer for it. While it is marked nobody else starts one: neither other threads nor the waker,
+//!    if it is called meanwhile. So nothing is started twice, and nothing recurs.
+//! 2. Without the lock, the timer is started. The one of before is still running: a paused clock that saw no timer
+//!    would leap ahead.
+//! 3. Under the lock again, [`Alarms::started`] takes over the new timer, and gives the one of before to be dropped. If
+//!    the new one has fired already, or an earlier one is needed by now, the limiter goes back to step 1.
+//!
+//! Whatever happens between 1 and 3 is seen at 3: no wake is lost.
 
-use std::{
-    future::Future,
-    pin::{Pin, pin},
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::{mem, time::Duration};
 
-use tokio::{
-    runtime::{Handle, Id},
-    task::unconstrained,
-    time::{Sleep, sleep},
-};
+use tokio::runtime::{Handle, Id};
 
+use super::timer::Timer;
 use crate::clock::Tokens;
-
-/// The resolution of tokio's timers.
-const TICK: Duration = Duration::from_millis(1);
 
 /// One timer for each runtime in which anybody waits: one in most programs.
 ///
 /// All of them ring for the first in the queue. No runtime depends on another being driven, or on having the
 /// same clock.
 #[derive(Debug, Default)]
-pub(crate) struct Alarms(Vec<Alarm>);
+pub(crate) struct Alarms {
+    alarms: Vec<Alarm>,
+    /// How often readings were given other times.
+    resets: u64,
+}
 
 #[derive(Debug)]
 pub(crate) struct Alarm {
     runtime: Handle,
     /// How many wait in this runtime.
     waiting: usize,
-    /// The reading that it rings for, or earlier; None if it must be set anew.
+    /// The reading that it rings for, or earlier; `None` if it must be set again.
     due: Option<Tokens>,
-    /// None if it was never set, or the runtime has been shut down.
-    sleep: Option<Pin<Box<Sleep>>>,
+    /// `None` if it was never started.
+    timer: Option<Timer>,
+    /// Whether a thread is starting a timer for it.
+    starting: bool,
+    /// Whether the runtime has been shut down.
+    is_gone: bool,
+}
+
+/// A timer that is to be started, by whoever has this.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) runtime: Handle,
+    pub(crate) wait: Duration,
+    due: Tokens,
+    resets: u64,
+}
+
+/// The end of an attempt to start a timer.
+#[derive(Debug)]
+pub(crate) enum Started {
+    Timer(Timer),
+    /// The runtime has been shut down.
+    Gone,
+    /// A waker that was called meanwhile panicked.
+    Failed,
 }
 
 impl Alarms {
-    /// One more waits in the current runtime.
-    ///
-    /// # Panics
-    ///
-    /// If there is none, or it has no timers.
-    pub(crate) fn join(&mut self) -> Id {
-        drop(sleep(TICK));
-        let runtime = Handle::current();
+    /// One more waits in a runtime.
+    pub(crate) fn join(&mut self, runtime: &Handle) -> Id {
         let id = runtime.id();
-        match self.0.iter_mut().find(|alarm| alarm.runtime.id() == id) {
+        match self.alarms.iter_mut().find(|alarm| alarm.runtime.id() == id) {
             Some(alarm) => alarm.waiting += 1,
-            None => self.0.push(Alarm { runtime, waiting: 1, due: None, sleep: None }),
+            None => self.alarms.push(Alarm {
+                runtime: runtime.clone(),
+                waiting: 1,
+                due: None,
+                timer: None,
+                starting: false,
+                is_gone: false,
+            }),
         }
         id
     }
 
     /// One less waits in a runtime.
     pub(crate) fn leave(&mut self, runtime: Id) {
-        let alarm = self.0.iter_mut().find(|alarm| alarm.runtime.id() == runtime);
+        let alarm = self.alarms.iter_mut().find(|alarm| alarm.runtime.id() == runtime);
         alarm.expect("somebody waits there").waiting -= 1;
     }
 
-    /// Takes out those that nobody waits for.
-    pub(crate) fn retire(&mut self) -> Vec<Alarm> {
-        self.0.extract_if(.., |alarm| alarm.waiting == 0).collect()
+    /// Takes out those that nobody waits for, to be dropped without the lock.
+    #[inline]
+    pub(crate) fn retire(&mut self, unused: &mut Vec<Alarm>) {
+        if self.alarms.iter().any(Alarm::is_unused) {
+            unused.extend(self.alarms.extract_if(.., |alarm| alarm.is_unused()));
+        }
     }
 
-    /// Those that would ring too late.
-    pub(crate) fn late_for(&mut self, due: Tokens) -> impl Iterator<Item = &mut Alarm> {
-        self.0.iter_mut().filter(move |alarm| {
-            let rings = alarm.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed());
-            let in_time = alarm.due.is_some_and(|set| set.wrapping_sub(due) <= 0);
-            !(rings && in_time)
-        })
+    /// Whether one would ring too late, or nobody waits for it.
+    pub(crate) fn need_care(&self, due: Option<Tokens>) -> bool {
+        self.alarms.iter().any(|alarm| alarm.is_unused() || due.is_some_and(|due| alarm.is_late(due)))
+    }
+
+    /// Takes the start of one that would ring too late for `due`, in `wait` from now.
+    pub(crate) fn claim(&mut self, due: Tokens, wait: impl FnOnce() -> Duration) -> Option<Start> {
+        let late = self.alarms.iter_mut().find(|alarm| alarm.is_late(due))?;
+        late.starting = true;
+        Some(Start { runtime: late.runtime.clone(), wait: wait(), due, resets: self.resets })
+    }
+
+    /// Ends a start, and gives the timer of before, to be dropped without the lock.
+    pub(crate) fn started(&mut self, start: &Start, started: Started) -> Option<Timer> {
+        let id = start.runtime.id();
+        let alarm = self.alarms.iter_mut().find(|alarm| alarm.runtime.id() == id);
+        let alarm = alarm.expect("it is kept while a timer is started");
+        alarm.starting = false;
+        alarm.due = (start.resets == self.resets).then_some(start.due);
+        alarm.is_gone = matches!(started, Started::Gone);
+        let timer = match started {
+            Started::Timer(timer) => Some(timer),
+            Started::Gone | Started::Failed => None,
+        };
+        mem::replace(&mut alarm.timer, timer)
     }
 
     /// Makes all of them late: readings come at other times now.
     pub(crate) fn reset(&mut self) {
-        self.0.iter_mut().for_each(|alarm| alarm.due = None);
+        self.resets += 1;
+        self.alarms.iter_mut().for_each(|alarm| alarm.due = None);
     }
 }
 
 impl Alarm {
-    /// Calls `waker` when `due` is reached, in `wait` from now.
-    ///
-    /// It is not called before this returns, so that a lock may be held meanwhile: the timer is a new one
-    /// each time (resetting one can call its waker), and is polled without regard to the task's budget (which
-    /// can call it, too).
-    pub(crate) fn set(&mut self, due: Tokens, mut wait: Duration, waker: &Waker) {
-        let _entered = self.runtime.enter();
-        let set = loop {
-            let mut sleep = started(wait);
-            // Once a runtime has been shut down its timers elapse at once, and panic if polled.
-            if sleep.is_elapsed() && started(Duration::MAX).is_elapsed() {
-                break None;
-            }
-            let poll = pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker));
-            if poll.is_pending() {
-                break Some(sleep);
-            }
-            wait = TICK;
-        };
-        // Only now goes the old one: a paused clock that saw no timer would leap ahead.
-        self.sleep = set;
-        self.due = Some(due);
+    fn is_unused(&self) -> bool {
+        self.waiting == 0 && !self.starting
     }
-}
 
-/// A timer of the current runtime that is running before it is polled.
-fn started(wait: Duration) -> Pin<Box<Sleep>> {
-    let mut sleep = Box::pin(sleep(wait));
-    let deadline = sleep.deadline();
-    sleep.as_mut().reset(deadline);
-    sleep
+    /// Whether a timer has to be started for it, and nobody does so.
+    fn is_late(&self, due: Tokens) -> bool {
+        let rings = self.timer.as_ref().is_some_and(|timer| !timer.has_fired());
+        let in_time = self.due.is_some_and(|set| set.wrapping_sub(due) <= 0);
+        !(self.starting || self.is_gone || rings && in_time)
+    }
 }

@@ -1,3 +1,3 @@
 //! What [`lane`](crate::lane) is made of; its test in every order of steps replaces this.
 
-pub(crate) use std::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};

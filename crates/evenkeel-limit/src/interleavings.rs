@@ -12,7 +12,7 @@ use self::lane::{Lane, Passage};
 use crate::{bucket::Bucket, rate::Rate};
 
 mod atomics {
-    pub(super) use loom::sync::atomic::{AtomicI64, AtomicU64, Ordering, fence};
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
 }
 
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]

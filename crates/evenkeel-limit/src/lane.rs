@@ -3,7 +3,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::atomics::{
-    AtomicI64, AtomicU64,
+    AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
@@ -49,6 +49,8 @@ pub(crate) struct Lane {
     /// Single permits that are granted without a look at the clock, and reckoned as granted when they are settled:
     /// too late, and so never too many. There are none while it is open.
     credits: AtomicI64,
+    /// Whether others wait, as of the last time that the lock was held.
+    crowded: AtomicBool,
     anchor: Instant,
 }
 
@@ -98,6 +100,7 @@ impl Lane {
             depth: zero(),
             origin: zero(),
             credits: AtomicI64::new(0),
+            crowded: AtomicBool::new(false),
             anchor: Instant::now(),
         }
     }
@@ -169,6 +172,16 @@ impl Lane {
     /// How many were refused here.
     pub(crate) fn refused(&self) -> u64 {
         self.busy.refused.load(Relaxed)
+    }
+
+    /// Whether one who comes now is likely to have to wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.crowded.load(Relaxed)
+    }
+
+    /// Only for whom has the lock.
+    pub(crate) fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Relaxed);
     }
 
     /// Gives credits. Only for whom has the lock, and if it is shut.

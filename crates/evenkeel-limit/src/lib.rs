@@ -29,9 +29,12 @@ mod serde;
 mod snapshot;
 #[cfg(feature = "stream")]
 pub mod stream;
+mod sync;
+mod timer;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod turnstile;
+mod wake_list;
 mod window;
 
 pub use acquire::{Acquire, AcquireMany};

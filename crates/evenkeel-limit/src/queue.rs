@@ -86,9 +86,14 @@ impl<N, G: Copy> Queue<N, G> {
         self.singles == self.len
     }
 
-    /// What else is to be known of one who waits.
-    pub(crate) fn note_mut(&mut self, key: Key) -> &mut N {
-        &mut self.link_mut(key).waiter.note
+    /// One who waits.
+    pub(crate) fn waiter(&self, key: Key) -> &Waiter<N> {
+        &self.link(key).waiter
+    }
+
+    /// One who waits; not to be given other permits.
+    pub(crate) fn waiter_mut(&mut self, key: Key) -> &mut Waiter<N> {
+        &mut self.link_mut(key).waiter
     }
 
     pub(crate) fn front(&self) -> Option<&Waiter<N>> {
@@ -153,17 +158,6 @@ impl<N, G: Copy> Queue<N, G> {
                 }
             }
         }
-    }
-
-    /// Replaces the waker of one who waits, and gives the old one.
-    pub(crate) fn set_waker(&mut self, key: Key, waker: &Waker) -> Option<Waker> {
-        let current = &mut self.link_mut(key).waiter.waker;
-        (!current.will_wake(waker)).then(|| mem::replace(current, waker.clone()))
-    }
-
-    /// One who waits.
-    pub(crate) fn waiter(&self, key: Key) -> &Waiter<N> {
-        &self.link(key).waiter
     }
 
     /// Replaces the waker of one who waits, and gives the old one.

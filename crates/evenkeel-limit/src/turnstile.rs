@@ -1,28 +1,39 @@
 //! Where requests for permits pass, one after the other.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{Arc, PoisonError},
     task::{Poll, Wake, Waker},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use self::state::{Decided, Grant, Patience, State};
+use self::state::{Entered, Place, State};
+use super::{
+    alarms::{Alarm, Start, Started},
+    sync::{Mutex, MutexGuard},
+    timer::Timer,
+};
 use crate::{
     bucket::Bucket,
     clock::Tokens,
     denied::Denied,
     lane::{Lane, Passage},
     meter::Meter,
-    queue::{Key, Waiter},
+    queue::Key,
     rate::Rate,
     report::{self, Kind},
     snapshot::Snapshot,
+    wake_list::WakeList,
     window::Window,
 };
 
+#[path = "turnstile/state.rs"]
 mod state;
+
+/// The resolution of tokio's timers.
+const TICK: Duration = Duration::from_millis(1);
 
 /// All that the users of one limiter share.
 ///
@@ -124,12 +135,20 @@ impl Turnstile {
 
     /// Takes permits now, or a place in the queue.
     pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        match self.lane.take(request.permits) {
-            Passage::Granted => Ok(None),
-            _ => self.enter_behind_the_lock(request, waker),
+        let entered = match self.lane.take(request.permits) {
+            Passage::Granted => return Ok(None),
+            Passage::Shut if !self.lane.is_crowded() => self.enter_behind_the_lock(request, waker),
+            _ => self.queue_up(request, waker),
+        };
+        match &entered {
+            Ok(Some(_)) => report::waits(Kind::Rate),
+            Ok(None) => {}
+            Err(denied) => report::refused(Kind::Rate, denied),
         }
+        entered
     }
 
+    /// The same for one who is not likely to have to wait.
     #[inline(never)]
     fn enter_behind_the_lock(
         self: &Arc<Self>,
@@ -140,59 +159,53 @@ impl Turnstile {
         if matches!(self.lane.take(request.permits), Passage::Granted) {
             return Ok(None);
         }
-        let entered = self.with_locked(state, |state, _| match state.take(request.permits) {
-            Ok(()) => Ok(None),
-            Err(denied) => state.admit(request, denied).map(|()| {
-                let Request { permits, deadline, .. } = request;
-                let note = Patience { deadline, runtime: state.alarms.join() };
-                Some(state.queue.push(Waiter { permits, waker: waker.clone(), note }))
-            }),
-        });
-        match &entered {
-            Ok(Some(_)) => report::waits(Kind::Rate),
-            Ok(None) => {}
-            Err(denied) => report::refused(Kind::Rate, denied),
+        match self.with_locked(state, |state, _| state.take_or_wait(request))? {
+            Entered::Granted => Ok(None),
+            Entered::Waits => self.queue_up(request, waker),
         }
-        entered
+    }
+
+    /// The same for one who is likely to have to wait: the waker is cloned before the lock is taken.
+    #[inline(never)]
+    fn queue_up(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
+        let mut place = Some(Place::here(waker));
+        let state = self.lock();
+        if matches!(self.lane.take(request.permits), Passage::Granted) {
+            return Ok(None);
+        }
+        self.with_locked(state, |state, _| match state.take_or_wait(request)? {
+            Entered::Granted => Ok(None),
+            Entered::Waits => Ok(place.take().map(|place| state.join(request, place))),
+        })
     }
 
     /// Gives up the place if its turn has come, or it was refused.
     pub(crate) fn poll(self: &Arc<Self>, key: Key, waker: &Waker) -> Poll<Result<(), Denied>> {
-        let (poll, _replaced) = self.with(|state, _| match state.queue.claim(key) {
-            Some(Ok(_)) => {
-                state.granted += 1;
-                (Poll::Ready(Ok(())), None)
-            }
-            Some(Err(denied)) => {
-                state.refused += 1;
-                (Poll::Ready(Err(denied)), None)
-            }
-            None => {
-                state.move_in(key);
-                (Poll::Pending, state.queue.set_waker(key, waker))
-            }
-        });
-        if let Poll::Ready(Err(denied)) = &poll {
+        let decided =
+            match self.with(|state, _| state.decided(key).ok_or_else(|| state.is_in_place(key, waker))) {
+                Ok(decided) => decided,
+                Err(true) => return Poll::Pending,
+                Err(false) => {
+                    let mut place = Place::anywhere(waker);
+                    let moved = self.with(|state, _| {
+                        state.decided(key).or_else(|| {
+                            state.move_in(key, &mut place);
+                            None
+                        })
+                    });
+                    let Some(decided) = moved else { return Poll::Pending };
+                    decided
+                }
+            };
+        if let Err(denied) = &decided {
             report::refused(Kind::Rate, denied);
         }
-        poll
+        Poll::Ready(decided)
     }
 
     /// Gives up the place, and the permits if its turn has come.
     pub(crate) fn leave(self: &Arc<Self>, key: Key) {
-        drop(self.with(|state, _| match state.queue.claim(key) {
-            Some(decision) => {
-                if let (Ok(Grant { permits, mark }), Some(meter)) = (decision, &mut state.meter) {
-                    meter.take_back(permits, mark);
-                }
-                None
-            }
-            None => {
-                let waiter = state.queue.cancel(key);
-                state.alarms.leave(waiter.note.runtime);
-                Some(waiter)
-            }
-        }));
+        drop(self.with(|state, _| state.leave(key)));
     }
 
     /// How long one who comes now waits.
@@ -296,29 +309,58 @@ impl Turnstile {
 
     /// Makes a change after which turns come at other times, and refuses those who cannot wait for theirs.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
-        self.with(|state, decided| {
+        self.with(|state, wakes| {
             change(state);
             state.alarms.reset();
-            state.review(decided);
+            state.review(wakes);
         });
     }
 
     /// Changes the state, and does what follows from that.
     ///
     /// Nothing of others is called or dropped under the lock: neither here nor by `change`, which gives it back.
-    fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut Decided) -> R) -> R {
+    fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
         self.with_locked(self.lock(), change)
     }
 
     fn with_locked<R>(
         self: &Arc<Self>,
         locked: MutexGuard<'_, State>,
-        change: impl FnOnce(&mut State, &mut Decided) -> R,
+        change: impl FnOnce(&mut State, &mut WakeList) -> R,
     ) -> R {
-        // Dropped in reverse order: the lock first, and the timers of those who were served when they are awake.
-        let _retired;
-        let mut decided = Decided(Vec::new());
+        // Dropped in reverse order: the old timers when those who were served are awake.
+        let mut unused = Vec::new();
+        let mut wakes = WakeList::new();
+        let (result, start) = self.pass(locked, &mut wakes, &mut unused, change);
+        if let Some(start) = start {
+            self.start_timers(start, &mut wakes, &mut unused);
+        }
+        result
+    }
+
+    /// One time through the lock, at the end of which a timer may have to be started.
+    #[inline]
+    fn pass<R>(
+        &self,
+        locked: MutexGuard<'_, State>,
+        wakes: &mut WakeList,
+        unused: &mut Vec<Alarm>,
+        change: impl FnOnce(&mut State, &mut WakeList) -> R,
+    ) -> (R, Option<Start>) {
         let mut state = locked;
+        self.catch_up(&mut state);
+        state.serve(wakes);
+        let result = change(&mut state, wakes);
+        state.serve(wakes);
+        state.alarms.retire(unused);
+        let start = state.claim_start();
+        state.open(&self.lane);
+        (result, start)
+    }
+
+    /// Takes over what happened without the lock, up to now.
+    #[inline]
+    fn catch_up(&self, state: &mut State) {
         if let Some(settlement) = self.lane.shut() {
             state.settle(settlement);
         }
@@ -329,12 +371,36 @@ impl Turnstile {
             let left = self.lane.recall();
             state.settle_credits(left);
         }
-        state.serve(&mut decided);
-        let result = change(&mut state, &mut decided);
-        state.serve(&mut decided);
-        _retired = state.set_alarms(self);
-        state.open(&self.lane);
-        result
+    }
+
+    /// Starts timers without the lock, as said in [`alarms`](super::alarms), until none is missing.
+    #[inline(never)]
+    fn start_timers(self: &Arc<Self>, first: Start, wakes: &mut WakeList, unused: &mut Vec<Alarm>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut panicked = None;
+        let mut next = Some(first);
+        while let Some(start) = next {
+            let timer = AssertUnwindSafe(|| Timer::start(&start.runtime, start.wait, &waker));
+            let started = match catch_unwind(timer) {
+                Ok(timer) => timer.map_or(Started::Gone, Started::Timer),
+                Err(panic) => {
+                    panicked.get_or_insert(panic);
+                    Started::Failed
+                }
+            };
+            let has_fired = matches!(&started, Started::Timer(timer) if timer.has_fired());
+            let _replaced;
+            let mut state = self.lock();
+            _replaced = state.alarms.started(&start, started);
+            next = if state.needs_care() { self.pass(state, wakes, unused, |_, _| ()).1 } else { None };
+            if let Some(start) = next.as_mut().filter(|_| has_fired) {
+                // The turn of the next one may have come already, if enough others are to be woken.
+                start.wait = start.wait.max(TICK);
+            }
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
+        }
     }
 }
 

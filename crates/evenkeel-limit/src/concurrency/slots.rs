@@ -1,6 +1,7 @@
 //! What is in use, and who waits for it.
 
 use std::{
+    mem,
     sync::{Mutex, PoisonError},
     task::{Poll, Waker},
 };
@@ -13,6 +14,7 @@ use crate::{
     denied::{Denied, Reason},
     queue::{Key, Queue, Waiter},
     report::{self, Kind},
+    wake_list::WakeList,
 };
 
 /// All that the users of one limit share.
@@ -67,17 +69,26 @@ impl Slots {
     }
 
     /// Takes a permit now, or a place in the queue.
+    #[inline]
     pub(super) fn enter(&self, weight: u32, waker: &Waker) -> Result<Result<Grant, Key>, Denied> {
+        match self.with(|state, _| state.take(weight)) {
+            Ok(grant) => Ok(Ok(grant)),
+            Err(_) => self.queue_up(weight, waker),
+        }
+    }
+
+    /// The same for one who is likely to have to wait: the waker is cloned before the lock is taken.
+    #[inline(never)]
+    fn queue_up(&self, weight: u32, waker: &Waker) -> Result<Result<Grant, Key>, Denied> {
+        let mut waker = Some(waker.clone());
         let entered = self.with(|state, _| {
             let verdict = match state.take(weight) {
+                Ok(grant) => Ok(Ok(grant)),
                 Err(denied) if denied.reason != Reason::Busy => Err(denied),
                 Err(_) if state.queue.len() >= self.max_waiters => {
                     Err(Denied::without_time(Reason::QueueFull))
                 }
-                Err(_) => {
-                    Ok(Err(state.queue.push(Waiter { permits: weight, waker: waker.clone(), note: () })))
-                }
-                Ok(grant) => Ok(Ok(grant)),
+                Err(denied) => waker.take().map(|waker| Err(state.wait(weight, waker))).ok_or(denied),
             };
             verdict.inspect_err(|_| state.refused += 1)
         });
@@ -91,23 +102,35 @@ impl Slots {
 
     /// Gives up the place if its turn has come, or it was refused.
     pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<Result<Grant, Denied>> {
-        let (poll, _replaced) = self.with(|state, _| match state.queue.claim(key) {
-            Some(Ok(weight)) => (Poll::Ready(Ok(state.grant(weight))), None),
-            Some(Err(denied)) => {
-                state.refused += 1;
-                (Poll::Ready(Err(denied)), None)
+        let decided = |state: &mut State| {
+            let same_waker = |state: &State| state.queue.waiter(key).waker.will_wake(waker);
+            state.decided(key).ok_or_else(|| same_waker(state))
+        };
+        let decided = match self.with(|state, _| decided(state)) {
+            Err(true) => return Poll::Pending,
+            Err(false) => {
+                let mut waker = waker.clone();
+                let decided = self.with(|state, _| {
+                    let decided = state.decided(key);
+                    if decided.is_none() {
+                        mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
+                    }
+                    decided
+                });
+                let Some(decided) = decided else { return Poll::Pending };
+                decided
             }
-            None => (Poll::Pending, state.queue.set_waker(key, waker)),
-        });
-        if let Poll::Ready(Err(denied)) = &poll {
+            Ok(decided) => decided,
+        };
+        if let Err(denied) = &decided {
             report::refused(Kind::Concurrency, denied);
         }
-        poll
+        Poll::Ready(decided)
     }
 
     /// Gives up the place, and what was granted; counts a refusal if it was for lack of time.
     pub(super) fn leave(&self, key: Key, refused: bool) {
-        drop(self.with(|state, called| {
+        drop(self.with(|state, wakes| {
             state.refused += u64::from(refused);
             let waiter = match state.queue.claim(key) {
                 Some(decision) => {
@@ -116,7 +139,7 @@ impl Slots {
                 }
                 None => Some(state.queue.cancel(key)),
             };
-            state.serve(called);
+            state.serve(wakes);
             waiter
         }));
         if refused {
@@ -125,17 +148,17 @@ impl Slots {
     }
 
     pub(super) fn release(&self, weight: u32, sample: Option<Sample>) {
-        self.with(|state, called| {
+        self.with(|state, wakes| {
             state.in_use -= u64::from(weight);
             if let (Some(adaptive), Some(sample)) = (&mut state.adaptive, sample) {
                 state.limit = adaptive.update(sample);
             }
-            state.serve(called);
+            state.serve(wakes);
         });
     }
 
     pub(super) fn set_limit(&self, limit: u32) {
-        self.with(|state, called| {
+        self.with(|state, wakes| {
             state.limit = match &mut state.adaptive {
                 Some(adaptive) => adaptive.set(limit),
                 None => limit,
@@ -144,34 +167,36 @@ impl Slots {
             let verdict = |_, waiter: &Waiter<()>| {
                 if waiter.permits > ceiling { Err(Denied::NEVER_FITS) } else { Ok(()) }
             };
-            state.queue.refuse(verdict, |waiter| called.push(Called(waiter.waker)));
-            state.serve(called);
+            state.queue.refuse(verdict, |waiter| wakes.push(waiter.waker));
+            state.serve(wakes);
         });
     }
 
     pub(super) fn close(&self) {
-        self.with(|state, called| {
+        self.with(|state, wakes| {
             state.closed = true;
-            state.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| called.push(Called(waiter.waker)));
-            state.serve(called);
+            state.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wakes.push(waiter.waker));
+            state.serve(wakes);
         });
     }
 
     /// Ready if nothing is in use and nobody waits.
     pub(super) fn poll_drained(&self, key: &mut Option<Key>, waker: &Waker) -> Poll<()> {
-        let (poll, _replaced) = self.with(|state, _| {
-            let mut replaced = None;
-            match *key {
-                Some(place) if state.drained.claim(place).is_some() => *key = None,
-                Some(place) => replaced = state.drained.set_waker(place, waker),
-                None if state.is_idle() => {}
-                None => {
-                    *key = Some(state.drained.push(Waiter { permits: 0, waker: waker.clone(), note: () }))
-                }
-            }
-            (if key.is_some() { Poll::Pending } else { Poll::Ready(()) }, replaced)
+        let waits = self.with(|state, _| match *key {
+            Some(place) if state.drained.claim(place).is_some() => None,
+            Some(place) => Some(state.drained.waiter(place).waker.will_wake(waker)),
+            None => (!state.is_idle()).then_some(false),
         });
-        poll
+        match waits {
+            Some(true) => return Poll::Pending,
+            // The waker is cloned without the lock; meanwhile the end may have come.
+            Some(false) => {
+                let mut place = Some(waker.clone());
+                let _replaced = self.with(|state, _| state.enter_drained(key, &mut place));
+            }
+            None => *key = None,
+        }
+        if key.is_some() { Poll::Pending } else { Poll::Ready(()) }
     }
 
     pub(super) fn leave_drained(&self, key: Key) {
@@ -193,20 +218,11 @@ impl Slots {
     }
 
     /// Nothing of others is called or dropped under the lock.
-    fn with<R>(&self, change: impl FnOnce(&mut State, &mut Vec<Called>) -> R) -> R {
+    fn with<R>(&self, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
         // Dropped in reverse order: the lock first.
-        let mut called = Vec::new();
+        let mut wakes = WakeList::new();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state, &mut called)
-    }
-}
-
-/// One who is woken when this is dropped, even if the waker of another panics.
-struct Called(Waker);
-
-impl Drop for Called {
-    fn drop(&mut self) {
-        self.0.wake_by_ref();
+        change(&mut state, &mut wakes)
     }
 }
 
@@ -239,20 +255,56 @@ impl State {
         Ok(self.grant(weight))
     }
 
+    fn wait(&mut self, weight: u32, waker: Waker) -> Key {
+        self.queue.push(Waiter { permits: weight, waker, note: () })
+    }
+
+    /// Takes what was decided about one who waited.
+    fn decided(&mut self, key: Key) -> Option<Result<Grant, Denied>> {
+        Some(match self.queue.claim(key)? {
+            Ok(weight) => Ok(self.grant(weight)),
+            Err(denied) => {
+                self.refused += 1;
+                Err(denied)
+            }
+        })
+    }
+
+    /// Waits for the end with this waker, unless it has come; gives the waker that is not needed in its place.
+    fn enter_drained(&mut self, key: &mut Option<Key>, waker: &mut Option<Waker>) {
+        match *key {
+            Some(place) if self.drained.claim(place).is_some() => *key = None,
+            Some(place) => {
+                if let Some(waker) = waker {
+                    mem::swap(&mut self.drained.waiter_mut(place).waker, waker);
+                }
+            }
+            None if self.is_idle() => {}
+            None => {
+                let waiter = waker.take().map(|waker| Waiter { permits: 0, waker, note: () });
+                *key = waiter.map(|waiter| self.drained.push(waiter));
+            }
+        }
+    }
+
     fn grant(&mut self, weight: u32) -> Grant {
         self.granted += 1;
         Grant { weight, measured: self.adaptive.as_ref().map(|_| self.in_use) }
     }
 
-    fn serve(&mut self, called: &mut Vec<Called>) {
+    fn serve(&mut self, wakes: &mut WakeList) {
         while let Some(first) = self.queue.front()
             && let Some(weight) = self.fitting(first.permits)
         {
             self.in_use += u64::from(weight);
-            called.extend(self.queue.serve(weight).map(|waiter| Called(waiter.waker)));
+            if let Some(waiter) = self.queue.serve(weight) {
+                wakes.push(waiter.waker);
+            }
         }
         if self.is_idle() {
-            called.extend(std::iter::from_fn(|| self.drained.serve(0)).map(|waiter| Called(waiter.waker)));
+            while let Some(waiter) = self.drained.serve(0) {
+                wakes.push(waiter.waker);
+            }
         }
     }
 }

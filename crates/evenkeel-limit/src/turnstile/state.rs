@@ -1,21 +1,24 @@
 //! What is behind the lock of a turnstile.
 
-use std::{mem, sync::Arc, task::Waker, time::Duration};
+use std::{mem, task::Waker, time::Duration};
 
 use tokio::{
     runtime::{Handle, Id},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
-use super::{Request, Terms, Turnstile};
+use super::{
+    super::alarms::{Alarms, Start},
+    Request, Terms,
+};
 use crate::{
-    alarms::{Alarm, Alarms},
     clock::Tokens,
     denied::{Denied, Reason},
     lane::{Lane, Settlement},
     meter::{Before, Meter},
     queue::{Key, Queue, Waiter},
     rate::Rate,
+    wake_list::WakeList,
 };
 
 /// The most waiters that one call serves; those who were served serve the next ones.
@@ -53,6 +56,41 @@ pub(super) struct Grant {
     pub(super) mark: Tokens,
 }
 
+/// All that one needs to wait, made without the lock.
+#[derive(Debug)]
+pub(super) struct Place {
+    waker: Waker,
+    /// `None` outside of any.
+    runtime: Option<Handle>,
+}
+
+impl Place {
+    /// In the current runtime.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or it has no timers.
+    pub(super) fn here(waker: &Waker) -> Self {
+        drop(sleep(Duration::ZERO));
+        Self { waker: waker.clone(), runtime: Some(Handle::current()) }
+    }
+
+    /// In the current runtime, if there is one.
+    pub(super) fn anywhere(waker: &Waker) -> Self {
+        if Handle::try_current().is_ok() {
+            Self::here(waker)
+        } else {
+            Self { waker: waker.clone(), runtime: None }
+        }
+    }
+}
+
+/// What becomes of a request.
+pub(super) enum Entered {
+    Granted,
+    Waits,
+}
+
 impl State {
     pub(super) fn new(rate: Option<Rate>, terms: Terms) -> Self {
         Self {
@@ -69,6 +107,7 @@ impl State {
 
     /// Lets requests pass without the lock, if nobody has to be asked before.
     pub(super) fn open(&mut self, lane: &Lane) {
+        lane.set_crowded(!self.queue.is_empty());
         let meter = self.meter.as_ref().filter(|_| self.queue.is_empty() && !self.closed);
         let Some(bucket) = meter.and_then(Meter::bucket) else { return };
         if self.terms.fast {
@@ -122,18 +161,64 @@ impl State {
         Ok(())
     }
 
-    /// Lets one who waits do so in the current runtime: that of before may be gone.
-    pub(super) fn move_in(&mut self, key: Key) {
+    /// Takes permits, or tells that they may be waited for.
+    pub(super) fn take_or_wait(&mut self, request: Request) -> Result<Entered, Denied> {
+        match self.take(request.permits) {
+            Ok(()) => Ok(Entered::Granted),
+            Err(denied) => self.admit(request, denied).map(|()| Entered::Waits),
+        }
+    }
+
+    /// Lets one wait in a place.
+    pub(super) fn join(&mut self, request: Request, place: Place) -> Key {
+        let runtime = self.alarms.join(place.runtime.as_ref().expect("there is one where it is to wait"));
+        let Request { permits, deadline, .. } = request;
+        self.queue.push(Waiter { permits, waker: place.waker, note: Patience { deadline, runtime } })
+    }
+
+    /// Takes what was decided about one who waited.
+    pub(super) fn decided(&mut self, key: Key) -> Option<Result<(), Denied>> {
+        let decision = self.queue.claim(key)?;
+        match decision {
+            Ok(_) => self.granted += 1,
+            Err(_) => self.refused += 1,
+        }
+        Some(decision.map(|_| ()))
+    }
+
+    /// Whether one who waits is woken by this waker, and in the current runtime.
+    pub(super) fn is_in_place(&self, key: Key, waker: &Waker) -> bool {
+        let waiter = self.queue.waiter(key);
         let here = Handle::try_current().ok().map(|runtime| runtime.id());
-        let there = self.queue.note_mut(key).runtime;
-        if here.is_some_and(|here| here != there) {
-            self.queue.note_mut(key).runtime = self.alarms.join();
+        waiter.waker.will_wake(waker) && here.is_none_or(|here| here == waiter.note.runtime)
+    }
+
+    /// Lets one who waits do so in another place, and gives back the waker of before: that runtime may be gone.
+    pub(super) fn move_in(&mut self, key: Key, place: &mut Place) {
+        let waiter = self.queue.waiter_mut(key);
+        mem::swap(&mut waiter.waker, &mut place.waker);
+        if let Some(runtime) = &place.runtime {
+            let there = mem::replace(&mut waiter.note.runtime, runtime.id());
+            self.alarms.join(runtime);
             self.alarms.leave(there);
         }
     }
 
+    /// Gives up a place, and the permits if its turn has come; gives what is to be dropped without the lock.
+    pub(super) fn leave(&mut self, key: Key) -> Option<Waiter<Patience>> {
+        let Some(decision) = self.queue.claim(key) else {
+            let waiter = self.queue.cancel(key);
+            self.alarms.leave(waiter.note.runtime);
+            return Some(waiter);
+        };
+        if let (Ok(Grant { permits, mark }), Some(meter)) = (decision, &mut self.meter) {
+            meter.take_back(permits, mark);
+        }
+        None
+    }
+
     /// Whether one who was `denied` its permits now may wait for them.
-    pub(super) fn admit(&mut self, request: Request, denied: Denied) -> Result<(), Denied> {
+    fn admit(&mut self, request: Request, denied: Denied) -> Result<(), Denied> {
         let verdict = match denied.reason {
             Reason::Busy if self.is_late(request.deadline, denied.retry_after.unwrap_or_default()) => {
                 Err(denied.because(Reason::Deadline))
@@ -154,7 +239,7 @@ impl State {
     }
 
     /// Refuses those whom nothing is left to wait for.
-    pub(super) fn review(&mut self, decided: &mut Decided) {
+    pub(super) fn review(&mut self, wakes: &mut WakeList) {
         let mut queue = mem::replace(&mut self.queue, Queue::new());
         let (mut before, mut singles) = (vec![], true);
         let verdict = |sum, waiter: &Waiter<Patience>| {
@@ -176,9 +261,12 @@ impl State {
             singles &= waiter.permits == 1;
             Ok(())
         };
-        let refused = decided.0.len();
-        queue.refuse(verdict, |waiter| decided.0.push(Called(waiter)));
-        decided.0[refused..].iter().for_each(|Called(waiter)| self.alarms.leave(waiter.note.runtime));
+        let mut left = vec![];
+        queue.refuse(verdict, |waiter| {
+            left.push(waiter.note.runtime);
+            wakes.push(waiter.waker);
+        });
+        left.into_iter().for_each(|runtime| self.alarms.leave(runtime));
         self.queue = queue;
     }
 
@@ -186,43 +274,39 @@ impl State {
     ///
     /// While anybody waits the bucket does not overflow: the turn of each is reckoned from the one before
     /// it, and not from when that was served, which is later by the resolution of the timer.
-    pub(super) fn serve(&mut self, decided: &mut Decided) {
+    pub(super) fn serve(&mut self, wakes: &mut WakeList) {
         let Some(meter) = &mut self.meter else { return };
         while let Some(first) = self.queue.front()
             && meter.fits(first.permits)
-            && decided.0.len() < BATCH
+            && wakes.len() < BATCH
         {
             let permits = first.permits;
             meter.spend(permits);
             self.alarms.leave(first.note.runtime);
-            decided.0.extend(self.queue.serve(Grant { permits, mark: meter.mark() }).map(Called));
+            if let Some(waiter) = self.queue.serve(Grant { permits, mark: meter.mark() }) {
+                wakes.push(waiter.waker);
+            }
         }
         if self.queue.is_empty() {
             meter.overflow();
         }
     }
 
-    /// Sets the alarms for the first of those who wait, and gives those that nobody needs.
-    pub(super) fn set_alarms(&mut self, turnstile: &Arc<Turnstile>) -> Vec<Alarm> {
-        let retired = self.alarms.retire();
-        if let (Some(meter), Some(first)) = (&self.meter, self.queue.front()) {
-            let due = Before::nobody(|nobody| meter.due(nobody, first.permits));
-            for alarm in self.alarms.late_for(due) {
-                alarm.set(due, meter.until(due), &Waker::from(Arc::clone(turnstile)));
-            }
-        }
-        retired
+    /// When the turn of the first of those who wait comes.
+    fn next_due(&self) -> Option<Tokens> {
+        let (meter, first) = (self.meter.as_ref()?, self.queue.front()?);
+        Some(Before::nobody(|nobody| meter.due(nobody, first.permits)))
     }
-}
 
-/// Waiters who were served or refused, to be woken when this is dropped.
-pub(super) struct Decided(pub(super) Vec<Called>);
+    /// A timer that has to be started for the first of those who wait.
+    pub(super) fn claim_start(&mut self) -> Option<Start> {
+        let due = self.next_due()?;
+        let meter = self.meter.as_ref()?;
+        self.alarms.claim(due, || meter.until(due))
+    }
 
-/// One who is woken when this is dropped, even if the waker of another panics.
-pub(super) struct Called(Waiter<Patience>);
-
-impl Drop for Called {
-    fn drop(&mut self) {
-        self.0.waker.wake_by_ref();
+    /// Whether timers are to be started or dropped.
+    pub(super) fn needs_care(&self) -> bool {
+        self.alarms.need_care(self.next_due())
     }
 }
