@@ -71,13 +71,15 @@ impl Watch {
     /// Moves on to `now`, and gives the nanoseconds that are new.
     #[inline]
     pub(crate) fn move_to(&mut self, now: Instant) -> u64 {
-        match now.checked_duration_since(self.last) {
-            Some(time) if self.behind.is_none() => {
-                self.last = now;
-                nanos(time)
-            }
-            _ => self.change_clocks(now),
-        }
+        self.move_on(now).unwrap_or_else(|| self.change_clocks(now))
+    }
+
+    /// The same for a clock that goes on; `None` if it does not, or another is ahead.
+    #[inline]
+    pub(crate) fn move_on(&mut self, now: Instant) -> Option<u64> {
+        let time = now.checked_duration_since(self.last).filter(|_| self.behind.is_none())?;
+        self.last = now;
+        Some(nanos(time))
     }
 
     #[cold]

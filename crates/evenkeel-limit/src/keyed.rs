@@ -6,14 +6,21 @@ use std::{
     future::poll_fn,
     hash::{BuildHasher, Hash, RandomState},
     num::NonZero,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Poll, ready},
     thread::available_parallelism,
 };
 
 use tokio::{task::coop::poll_proceed, time::Instant};
 
-use self::shard::Shard;
+use self::{
+    key::{Given, Key, Missing, Plain, Shared, is_plain},
+    room::Room,
+    shard::{Call, Shard},
+};
 use crate::{
     denied::Denied,
     limiter::RateLimiter,
@@ -23,12 +30,20 @@ use crate::{
 
 pub(crate) use self::shard::{Else, Verdict};
 
+mod key;
 mod pace;
+mod room;
 mod shard;
 mod table;
 
 /// The fewest keys for which it is worth to have one more lock, and the most that one lock is for.
 const KEYS_OF_A_SHARD: (usize, usize) = (1024, 8192);
+/// The most locks.
+const SHARDS: usize = 1024;
+/// The most keys for which memory is allocated at the first use; for more of them it grows.
+const AT_ONCE: usize = 1 << 20;
+/// The most keys: a table counts in 32 bits.
+const MOST: usize = u32::MAX as usize - 1;
 
 /// A rate limit for each key: each client, tenant, host.
 ///
@@ -75,9 +90,20 @@ pub struct Keyed<K> {
 }
 
 struct Inner<K> {
-    shards: Box<[Mutex<Shard<K>>]>,
+    tables: Tables<K>,
+    room: Room,
+    /// The table in which room was made last.
+    swept: AtomicUsize,
     overflow: Arc<RateLimiter>,
 }
+
+/// Keys as they are stored; see [`key`].
+enum Tables<K> {
+    Plain(Shards<K>),
+    Shared(Shards<Arc<K>>),
+}
+
+struct Shards<S>(Box<[Mutex<Shard<S>>]>);
 
 impl<K: Hash + Eq> Keyed<K> {
     /// A limiter with this rate for each key, a burst of the number it is written with, and 100,000 keys.
@@ -321,9 +347,9 @@ impl<K: Hash + Eq> Keyed<K> {
     /// ```
     pub fn set_rate(&self, rate: Rate) {
         let inner = self.inner();
-        for shard in &inner.shards {
-            let limiters = lock(shard).set_rate(rate);
-            limiters.iter().for_each(|limiter| limiter.set_rate(rate));
+        match &inner.tables {
+            Tables::Plain(shards) => shards.set_rate(rate),
+            Tables::Shared(shards) => shards.set_rate(rate),
         }
         inner.overflow.set_rate(rate);
     }
@@ -342,8 +368,14 @@ impl<K: Hash + Eq> Keyed<K> {
     /// assert!((0..1000).all(|_| limiter.try_acquire("ann").is_ok()));
     /// ```
     pub fn override_key(&self, key: K, limiter: RateLimiter) {
-        let hash = self.hasher.hash_one(&key);
-        let _replaced = lock(self.shard(hash)).overrides.insert(key, Arc::new(limiter));
+        let (hash, limiter) = (self.hasher.hash_one(&key), Arc::new(limiter));
+        let _replaced = match &self.inner().tables {
+            Tables::Plain(shards) => shards.set_override(hash, &mut Given(Some(key)), &limiter),
+            Tables::Shared(shards) => {
+                let key = Arc::new(key);
+                shards.set_override(hash, &mut Shared::given(&*key, Arc::clone(&key)), &limiter)
+            }
+        };
     }
 
     /// Takes the limiter back that a key was given; false if it has none.
@@ -361,16 +393,21 @@ impl<K: Hash + Eq> Keyed<K> {
     pub fn remove_override<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let removed = lock(self.shard(self.hasher.hash_one(key))).overrides.remove(key);
+        let hash = self.hasher.hash_one(key);
+        let removed = match &self.inner().tables {
+            Tables::Plain(shards) if is_plain::<Q>() => shards.remove_override(hash, &mut Plain(key)),
+            Tables::Plain(shards) => shards.remove_override(hash, &mut Given(Some(key.to_owned()))),
+            Tables::Shared(shards) => shards.remove_override(hash, &mut Shared::sought(key)),
+        };
         removed.is_some()
     }
 
     /// How many keys have a bucket; those that are full again are still among them until they are forgotten.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner().shards.iter().map(|shard| lock(shard).len()).sum()
+        self.inner().room.keys()
     }
 
     /// Whether no key has a bucket.
@@ -405,8 +442,7 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        match lock(self.shard(hash)).limiter(key, hash, |key| self.hasher.hash_one(key)) {
+        match self.take(key, 0, Else::Own) {
             Verdict::Ask(limiter) => limiter,
             _ => Arc::clone(self.overflow()),
         }
@@ -438,10 +474,14 @@ impl<K: Hash + Eq> Keyed<K> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        let shard = self.shard(hash);
         // Not under the lock: the processor then waits for both at once.
-        let now = Instant::now();
-        let verdict = lock(shard).take(now, key, hash, permits, or, |key| self.hasher.hash_one(key));
+        let call = Call { now: Instant::now(), tag: tag(hash), permits, or };
+        let inner = self.inner();
+        let verdict = match &inner.tables {
+            Tables::Plain(shards) if is_plain::<Q>() => inner.take(shards, hash, call, &mut Plain(key)),
+            Tables::Plain(shards) => inner.take(shards, hash, call, &mut Given(Some(key.to_owned()))),
+            Tables::Shared(shards) => inner.take(shards, hash, call, &mut Shared::new(key, Q::to_owned)),
+        };
         if let Verdict::Denied(denied) = &verdict {
             report::refused(Kind::Key, denied);
         }
@@ -453,22 +493,96 @@ impl<K: Hash + Eq> Keyed<K> {
         &self.inner().overflow
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<Shard<K>> {
-        let shards = &self.inner().shards;
-        &shards[hash as usize & (shards.len() - 1)]
-    }
-
     fn inner(&self) -> &Inner<K> {
         self.inner.get_or_init(|| {
             let burst = self.burst.unwrap_or(self.rate.permits());
-            let cores = available_parallelism().map_or(1, NonZero::get);
-            let (fewest, most) = KEYS_OF_A_SHARD;
-            let worthwhile = (self.max_keys / fewest).clamp(1, 4 * cores);
-            let count = worthwhile.max(self.max_keys / most).next_power_of_two();
-            let shards = (0..count).map(|_| Mutex::new(Shard::new(self.rate, burst, self.max_keys / count)));
-            Inner { shards: shards.collect(), overflow: Arc::new(RateLimiter::new(self.rate).burst(burst)) }
+            let tables = if is_plain::<K>() {
+                Tables::Plain(Shards::new(self.rate, burst, self.max_keys))
+            } else {
+                Tables::Shared(Shards::new(self.rate, burst, self.max_keys))
+            };
+            Inner {
+                tables,
+                room: Room::new(self.max_keys.min(MOST)),
+                swept: AtomicUsize::new(0),
+                overflow: Arc::new(RateLimiter::new(self.rate).burst(burst)),
+            }
         })
     }
+}
+
+impl<K> Inner<K> {
+    #[inline(always)]
+    fn take<S>(&self, shards: &Shards<S>, hash: u64, call: Call, key: &mut impl Key<S>) -> Verdict {
+        let shard = shards.of(hash);
+        let verdict = until_known(key, |key| lock(shard).take(call, key, &self.room));
+        if matches!(verdict, Verdict::Overflow) { self.make_room(shards, hash, call, key) } else { verdict }
+    }
+
+    /// Takes permits for a key for which there is no room, if there is some for one that is full in another table.
+    #[inline(never)]
+    fn make_room<S>(&self, shards: &Shards<S>, hash: u64, call: Call, key: &mut impl Key<S>) -> Verdict {
+        let next = self.swept.fetch_add(1, Relaxed) & (shards.0.len() - 1);
+        let made = lock(&shards.0[next]).make_room(call.now, key, &self.room);
+        match made {
+            true => until_known(key, |key| lock(shards.of(hash)).take(call, key, &self.room)),
+            false => Verdict::Overflow,
+        }
+    }
+}
+
+impl<S> Shards<S> {
+    fn new(rate: Rate, burst: u32, max_keys: usize) -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let (fewest, most) = KEYS_OF_A_SHARD;
+        let worthwhile = (max_keys / fewest).clamp(1, 4 * cores);
+        let count = worthwhile.max(max_keys / most).min(SHARDS).next_power_of_two();
+        let share = if max_keys > AT_ONCE { 0 } else { max_keys / count };
+        // As many more as there may be by chance.
+        let keys = if count == 1 { share } else { share + 4 * share.isqrt() };
+        Self((0..count).map(|_| Mutex::new(Shard::new(rate, burst, keys))).collect())
+    }
+
+    /// By the lower half of the hash, of which the upper half is the tag.
+    #[inline]
+    fn of(&self, hash: u64) -> &Mutex<Shard<S>> {
+        &self.0[hash as usize & (self.0.len() - 1)]
+    }
+
+    fn set_rate(&self, rate: Rate) {
+        for shard in &self.0 {
+            let limiters = lock(shard).set_rate(rate);
+            limiters.iter().for_each(|limiter| limiter.set_rate(rate));
+        }
+    }
+
+    fn set_override(
+        &self,
+        hash: u64,
+        key: &mut impl Key<S>,
+        limiter: &Arc<RateLimiter>,
+    ) -> Option<Arc<RateLimiter>> {
+        until_known(key, |key| lock(self.of(hash)).set_override(tag(hash), key, limiter))
+    }
+
+    fn remove_override(&self, hash: u64, key: &mut impl Key<S>) -> Option<Arc<RateLimiter>> {
+        until_known(key, |key| lock(self.of(hash)).remove_override(tag(hash), key))
+    }
+}
+
+/// Tries under a lock, and does without it what was missing, until nothing is.
+#[inline(always)]
+fn until_known<S, K: Key<S>, T>(key: &mut K, mut attempt: impl FnMut(&mut K) -> Result<T, Missing>) -> T {
+    loop {
+        match attempt(key) {
+            Ok(result) => return result,
+            Err(missing) => key.provide(missing),
+        }
+    }
+}
+
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

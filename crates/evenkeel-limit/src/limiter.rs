@@ -489,10 +489,9 @@ impl RateLimiter {
         self.turnstile().wait(permits)
     }
 
-    /// Whether it is as good as a new one.
-    pub(crate) fn is_full(&self) -> bool {
-        let snapshot = self.snapshot();
-        snapshot.waiting == 0 && snapshot.available == snapshot.burst
+    /// Whether nobody waits, and it is as good as a new one. Nobody is served, so that a lock may be held.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.turnstile().is_unused()
     }
 
     pub(crate) fn turnstile(&self) -> &Arc<Turnstile> {

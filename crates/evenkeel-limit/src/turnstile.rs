@@ -303,6 +303,17 @@ impl Turnstile {
         })
     }
 
+    /// Whether nobody waits, and it is as good as a new one. Nobody is served, and nothing of others is called.
+    pub(crate) fn is_unused(&self) -> bool {
+        let mut state = self.lock();
+        let unused = state.queue.is_empty() && {
+            self.catch_up(&mut state);
+            state.is_full()
+        };
+        state.open(&self.lane);
+        unused
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -23,6 +23,8 @@ pub(super) struct Pace {
     burst: u32,
     /// Two to this power are the parts of a permit.
     bits: u32,
+    /// The parts of a whole bucket.
+    whole: u64,
     /// What a nanosecond earns: whole parts, and 2^-64 of a part.
     step: (u64, u64),
     watch: Watch,
@@ -38,6 +40,7 @@ impl Pace {
             rate,
             burst,
             bits,
+            whole: u64::from(burst) << bits,
             step: step(rate, bits),
             watch: Watch::new(Instant::now()),
             reading: 0,
@@ -57,6 +60,12 @@ impl Pace {
         self.reading
     }
 
+    /// As much of a reading as the burst is.
+    #[inline]
+    pub(super) fn depth(&self) -> u64 {
+        2 * self.whole
+    }
+
     /// As much of a reading as `permits` are.
     pub(super) fn of(&self, permits: u32) -> u64 {
         u64::from(permits) << (self.bits + 1)
@@ -64,19 +73,20 @@ impl Pace {
 
     /// Moves on to `now`, which was read without the lock; to a later instant, if another was quicker to get it.
     #[inline]
-    pub(super) fn advance(&mut self, mut now: Instant) {
-        if now < self.watch.now() {
-            now = Instant::now();
-        }
-        let nanos = self.watch.move_to(now);
+    pub(super) fn advance(&mut self, now: Instant) {
+        let nanos = self.watch.move_on(now).unwrap_or_else(|| self.move_from(now));
         let fraction = u128::from(nanos) * u128::from(self.step.1) + u128::from(self.rest);
         let earned = nanos.saturating_mul(self.step.0).saturating_add((fraction >> 64) as u64);
-        let whole = u64::from(self.burst) << self.bits;
-        (self.reading, self.rest) = if earned < whole {
+        (self.reading, self.rest) = if earned < self.whole {
             (self.reading.wrapping_add(2 * earned), fraction as u64)
         } else {
-            (self.reading.wrapping_add(2 * whole), 0)
+            (self.reading.wrapping_add(self.depth()), 0)
         };
+    }
+
+    #[cold]
+    fn move_from(&mut self, now: Instant) -> u64 {
+        self.watch.move_to(if now < self.watch.now() { Instant::now() } else { now })
     }
 
     /// The time in which so much of a reading is earned.

@@ -1,15 +1,22 @@
 //! Some of the keys.
 
-use std::{borrow::Borrow, collections::HashMap, hash::Hash, num::NonZeroU64, sync::Arc};
+use std::{num::NonZeroU64, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{pace::Pace, table::Table};
+use super::{
+    key::{Key, Missing},
+    pace::Pace,
+    room::Room,
+    table::Table,
+};
 use crate::{denied::Denied, limiter::RateLimiter, rate::Rate};
 
-/// The most slots that the hand passes over in one call.
-const SWEEP: usize = 4;
-/// While the reading grows by this much the hand passes over as many slots as there are, so that no bucket that was
+/// The most chains that the hand passes over in one call.
+pub(super) const SWEEP: usize = 4;
+/// The same for a key of another table.
+const SWEEP_FOR_OTHERS: usize = 8;
+/// While the reading grows by this much the hand passes over as many chains as there are, so that no bucket that was
 /// full long ago seems to be full in the future.
 const ROUND: u64 = 1 << 61;
 
@@ -18,17 +25,31 @@ const ROUND: u64 = 1 << 61;
 /// A bucket is the reading at which it is full, as long as nobody waits for it: an odd word. Else it is a limiter of
 /// its own: an even word, which tells the place of it.
 #[derive(Debug)]
-pub(super) struct Shard<K> {
+pub(super) struct Shard<S> {
     pace: Pace,
-    max_keys: usize,
-    table: Table<K>,
-    /// Those that somebody waits for, or has waited for.
-    limiters: Vec<Option<Arc<RateLimiter>>>,
+    table: Table<S>,
+    limiters: Vec<Option<Own>>,
     vacant: Vec<usize>,
-    pub(super) overrides: HashMap<K, Arc<RateLimiter>>,
-    /// The reading up to which the hand has kept up, and what it grows by for each slot.
+    /// The reading up to which the hand has kept up.
     swept: u64,
-    each: u64,
+}
+
+/// The limiter of one key.
+#[derive(Debug)]
+struct Own {
+    limiter: Arc<RateLimiter>,
+    over: Over,
+}
+
+/// Why a key has a limiter of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Over {
+    /// Somebody waits for it, or has waited.
+    Waiters,
+    /// It was given one; the key is not counted.
+    Nothing,
+    /// It was given one, over the bucket with this word.
+    Bucket(NonZeroU64),
 }
 
 /// Who decides about a request.
@@ -47,155 +68,227 @@ pub(crate) enum Else {
     Refuse,
     /// Give it a limiter to wait in.
     Wait,
+    /// Give it a limiter, even if they are.
+    Own,
 }
 
-impl<K: Hash + Eq> Shard<K> {
-    pub(super) fn new(rate: Rate, burst: u32, max_keys: usize) -> Self {
-        let table = Table::new(max_keys);
-        let each = ROUND / table.slots() as u64;
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub(super) now: Instant,
+    pub(super) tag: u32,
+    pub(super) permits: u32,
+    pub(super) or: Else,
+}
+
+impl<S> Shard<S> {
+    /// With room for so many keys, before it has to grow.
+    pub(super) fn new(rate: Rate, burst: u32, keys: usize) -> Self {
         Self {
             pace: Pace::new(rate, burst),
-            max_keys,
-            table,
+            table: Table::new(keys),
             limiters: vec![],
             vacant: vec![],
-            overrides: HashMap::new(),
             swept: 0,
-            each,
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.table.len()
     }
 
     /// Gives the limiters of which the rate is still to be set, when nothing is locked: that wakes others.
     pub(super) fn set_rate(&mut self, rate: Rate) -> Vec<Arc<RateLimiter>> {
         self.pace.set_rate(rate);
-        self.limiters.iter().flatten().cloned().collect()
+        // One over which another was given has it as well.
+        let own = self.limiters.iter().flatten().filter(|own| own.over == Over::Waiters);
+        own.map(|own| Arc::clone(&own.limiter)).collect()
     }
 
-    /// Takes permits for a key, of which the hash is given and that of others can be asked for.
-    #[inline]
-    pub(super) fn take<Q>(
+    /// Takes permits for a key.
+    #[inline(always)]
+    pub(super) fn take(
         &mut self,
-        now: Instant,
-        key: &Q,
-        hash: u64,
-        permits: u32,
-        or: Else,
-        hash_of: impl Fn(&Q) -> u64,
-    ) -> Verdict
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        if let Some(limiter) = self.overrides.get(key) {
-            return Verdict::Ask(Arc::clone(limiter));
-        }
+        call: Call,
+        key: &mut impl Key<S>,
+        room: &Room,
+    ) -> Result<Verdict, Missing> {
+        let Call { now, tag, permits, or } = call;
         self.pace.advance(now);
-        let swept = self.keep_up(&hash_of);
+        self.keep_up(key, room);
         let (now, cost) = (self.pace.reading(), self.pace.of(permits));
         let never_fits = permits > self.pace.burst();
-        let Some(word) = self.table.find(hash, |other| other.borrow() == key) else {
-            if never_fits {
-                return Verdict::Denied(Denied::NEVER_FITS);
-            }
-            self.sweep(SWEEP.saturating_sub(swept), &hash_of);
-            if self.table.len() >= self.max_keys {
-                return Verdict::Overflow;
-            }
-            self.table.insert(hash, key.to_owned(), full_at(now.wrapping_add(cost)));
-            return Verdict::Granted;
+        let Some(slot) = self.table.find(tag, key)? else {
+            return if never_fits {
+                Ok(Verdict::Denied(Denied::NEVER_FITS))
+            } else {
+                self.add(call, key, room)
+            };
         };
+        let word = self.table.word(slot);
         if let Some(place) = place(*word) {
-            return Verdict::Ask(Arc::clone(self.limiters[place].as_ref().expect("the limiter of a key")));
+            return Ok(Verdict::Ask(self.limiter(place)));
         }
         if never_fits {
-            return Verdict::Denied(Denied::NEVER_FITS);
+            return Ok(Verdict::Denied(Denied::NEVER_FITS));
         }
         let missing = missing(*word, now);
-        match (missing + cost).checked_sub(self.pace.of(self.pace.burst())) {
-            None | Some(0) => {
-                *word = full_at(now.wrapping_add(missing + cost));
-                Verdict::Granted
-            }
-            Some(lacking) if or == Else::Refuse => Verdict::Denied(Denied::busy(self.pace.until(lacking))),
-            Some(_) => self.promote(key, hash, missing),
+        let wanted = missing + cost;
+        if wanted <= self.pace.depth() && or != Else::Own {
+            *word = full_at(now.wrapping_add(wanted));
+            return Ok(Verdict::Granted);
         }
+        Ok(match or {
+            Else::Refuse => Verdict::Denied(Denied::busy(self.pace.until(wanted - self.pace.depth()))),
+            Else::Wait | Else::Own => self.promote(slot, missing),
+        })
     }
 
-    /// Gives a key a limiter of its own, if it has none and there is room for another key.
-    pub(super) fn limiter<Q>(&mut self, key: &Q, hash: u64, hash_of: impl Fn(&Q) -> u64) -> Verdict
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        match self.take(Instant::now(), key, hash, 0, Else::Wait, hash_of) {
-            Verdict::Granted => {
-                let now = self.pace.reading();
-                let word = self.table.find(hash, |other| other.borrow() == key).copied();
-                self.promote(key, hash, word.map_or(0, |word| missing(word, now)))
-            }
-            elsewhere => elsewhere,
+    /// Takes permits for a key that is not there.
+    #[inline(never)]
+    fn add(&mut self, call: Call, key: &mut impl Key<S>, room: &Room) -> Result<Verdict, Missing> {
+        let Call { tag, permits, or, .. } = call;
+        self.sweep(SWEEP, Some(tag), key, room);
+        if !room.enter() {
+            return Ok(Verdict::Overflow);
         }
+        let Some(own) = key.own() else {
+            room.leave(1);
+            return Err(Missing::Key);
+        };
+        let word = full_at(self.pace.reading().wrapping_add(self.pace.of(permits)));
+        let slot = self.table.insert(tag, own, word);
+        Ok(if or == Else::Own { self.promote(slot, 0) } else { Verdict::Granted })
+    }
+
+    /// Removes some of those that are full, for a key of another table; whether there were any.
+    pub(super) fn make_room(&mut self, now: Instant, key: &mut impl Key<S>, room: &Room) -> bool {
+        self.pace.advance(now);
+        self.keep_up(key, room);
+        self.sweep(SWEEP_FOR_OTHERS, None, key, room) > 0
+    }
+
+    /// Gives a key a limiter, and gives back the one that it was given before.
+    pub(super) fn set_override(
+        &mut self,
+        tag: u32,
+        key: &mut impl Key<S>,
+        limiter: &Arc<RateLimiter>,
+    ) -> Result<Option<Arc<RateLimiter>>, Missing> {
+        let limiter = Arc::clone(limiter);
+        let Some(slot) = self.table.find(tag, key)? else {
+            let own = key.own().ok_or(Missing::Key)?;
+            let word = self.settle(Own { limiter, over: Over::Nothing });
+            self.table.insert(tag, own, word);
+            return Ok(None);
+        };
+        let word = *self.table.word(slot);
+        let given = place(word).and_then(|place| self.limiters[place].as_mut());
+        if let Some(own) = given.filter(|own| own.over != Over::Waiters) {
+            return Ok(Some(std::mem::replace(&mut own.limiter, limiter)));
+        }
+        *self.table.word(slot) = self.settle(Own { limiter, over: Over::Bucket(word) });
+        Ok(None)
+    }
+
+    /// Takes the limiter back that a key was given.
+    pub(super) fn remove_override(
+        &mut self,
+        tag: u32,
+        key: &mut impl Key<S>,
+    ) -> Result<Option<Arc<RateLimiter>>, Missing> {
+        let Some(slot) = self.table.find(tag, key)? else { return Ok(None) };
+        let Some(place) = place(*self.table.word(slot)) else { return Ok(None) };
+        let given = self.limiters[place].take_if(|own| own.over != Over::Waiters);
+        let Some(Own { limiter, over }) = given else { return Ok(None) };
+        self.vacant.push(place);
+        match over {
+            Over::Bucket(word) => *self.table.word(slot) = word,
+            Over::Waiters | Over::Nothing => self.table.remove(tag, slot, key),
+        }
+        Ok(Some(limiter))
+    }
+
+    fn limiter(&self, place: usize) -> Arc<RateLimiter> {
+        Arc::clone(&self.limiters[place].as_ref().expect("the limiter of a key").limiter)
     }
 
     /// Gives a key that is there a limiter of its own, in which the same permits are due at the same time.
-    fn promote<Q>(&mut self, key: &Q, hash: u64, missing: u64) -> Verdict
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
+    fn promote(&mut self, slot: usize, missing: u64) -> Verdict {
         let tokens = self.pace.tokens(missing);
         let limiter = Arc::new(RateLimiter::missing(self.pace.rate(), self.pace.burst(), tokens));
+        *self.table.word(slot) = self.settle(Own { limiter: Arc::clone(&limiter), over: Over::Waiters });
+        Verdict::Ask(limiter)
+    }
+
+    /// Gives the word that tells the place of a limiter.
+    fn settle(&mut self, own: Own) -> NonZeroU64 {
         let place = self.vacant.pop().unwrap_or(self.limiters.len());
         if place == self.limiters.len() {
             self.limiters.push(None);
         }
-        self.limiters[place] = Some(Arc::clone(&limiter));
-        if let Some(word) = self.table.find(hash, |other| other.borrow() == key) {
-            *word = NonZeroU64::MIN.saturating_add(2 * place as u64 + 1);
-        }
-        Verdict::Ask(limiter)
+        self.limiters[place] = Some(own);
+        NonZeroU64::MIN.saturating_add(2 * place as u64 + 1)
     }
 
-    /// Lets the hand go round as the reading grows, and gives the number of slots that it has passed over.
-    fn keep_up<Q>(&mut self, hash_of: impl Fn(&Q) -> u64) -> usize
-    where
-        K: Borrow<Q>,
-        Q: ?Sized,
-    {
-        let mut slots = 0;
-        while self.pace.reading().wrapping_sub(self.swept) >= self.each {
-            self.swept = self.swept.wrapping_add(self.each);
-            slots += 1;
-        }
-        if slots > 0 {
-            self.sweep(slots, hash_of);
-        }
-        slots
+    /// Lets the hand go round as the reading grows.
+    #[inline]
+    fn keep_up(&mut self, key: &mut impl Key<S>, room: &Room) -> usize {
+        let grown = self.pace.reading().wrapping_sub(self.swept);
+        // More than is needed for one chain, whatever their number is.
+        if grown < ROUND >> u32::BITS { 0 } else { self.catch_up(grown, key, room) }
     }
 
-    /// Looks at some slots, and removes the buckets that are full: they are as good as new ones.
-    fn sweep<Q>(&mut self, slots: usize, hash_of: impl Fn(&Q) -> u64)
-    where
-        K: Borrow<Q>,
-        Q: ?Sized,
-    {
+    #[inline(never)]
+    fn catch_up(&mut self, grown: u64, key: &mut impl Key<S>, room: &Room) -> usize {
+        let each = ROUND / self.table.chains() as u64;
+        let chains = grown / each;
+        self.swept = self.swept.wrapping_add(chains * each);
+        self.sweep(chains as usize, None, key, room);
+        chains as usize
+    }
+
+    /// Looks at some chains, and at that of a tag, and removes the buckets that are full: they are as good as new ones.
+    fn sweep(&mut self, chains: usize, tag: Option<u32>, key: &mut impl Key<S>, room: &Room) -> usize {
         let now = self.pace.reading();
-        let (limiters, vacant) = (&mut self.limiters, &mut self.vacant);
-        self.table.sweep(
-            slots,
-            |key| hash_of(key.borrow()),
-            |word| {
-                let Some(place) = place(word) else { return missing(word, now) == 0 };
-                let unused =
-                    limiters[place].take_if(|limiter| Arc::strong_count(limiter) == 1 && limiter.is_full());
-                vacant.extend(unused.as_ref().map(|_| place));
-                unused.is_some()
-            },
-        );
+        let Self { table, limiters, vacant, .. } = self;
+        let mut uncounted = 0;
+        let mut stale = |word: NonZeroU64| is_stale(word, now, limiters, vacant, &mut uncounted);
+        let mut removed = table.sweep(chains, key, &mut stale);
+        if let Some(tag) = tag {
+            removed += table.sweep_chain(tag, key, &mut stale);
+        }
+        room.leave(removed + uncounted);
+        removed + uncounted
+    }
+}
+
+/// Whether a bucket is full; if so, its limiter is removed. One over which a limiter was given is not there any longer,
+/// and that of the key stays.
+fn is_stale(
+    word: NonZeroU64,
+    now: u64,
+    limiters: &mut [Option<Own>],
+    vacant: &mut Vec<usize>,
+    uncounted: &mut usize,
+) -> bool {
+    let Some(place) = place(word) else { return missing(word, now) == 0 };
+    let Some(own) = &mut limiters[place] else { return false };
+    match own.over {
+        Over::Nothing => false,
+        Over::Waiters => {
+            let unused = Arc::strong_count(&own.limiter) == 1 && own.limiter.is_unused();
+            if unused {
+                limiters[place] = None;
+                vacant.push(place);
+            }
+            unused
+        }
+        Over::Bucket(word) => {
+            if is_stale(word, now, limiters, vacant, uncounted)
+                && let Some(own) = &mut limiters[place]
+            {
+                own.over = Over::Nothing;
+                *uncounted += 1;
+            }
+            false
+        }
     }
 }
 

@@ -2,94 +2,191 @@
 
 use std::num::NonZeroU64;
 
-/// A hash table of a fixed size, with linear probing, in which a hand goes round.
+use super::key::{Is, Key, Missing};
+
+/// The end of a chain.
+const END: u32 = u32::MAX;
+/// The fewest chains.
+const FEWEST: usize = 4;
+
+/// A hash table with chains, over which a hand goes round.
 ///
-/// It is allocated once. A slot takes no more than the key and the word.
+/// A slot has a part of the hash of its key, its *tag*, which says the chain and tells most keys apart. So to find, move
+/// and remove entries takes no hash, and mostly no comparison either: no code of a key's type runs but what
+/// [`Key::is`] allows.
 #[derive(Debug)]
-pub(super) struct Table<K> {
-    slots: Box<[Option<(K, NonZeroU64)>]>,
-    len: usize,
+pub(super) struct Table<S> {
+    /// The first slot of each chain.
+    chains: Box<[u32]>,
+    slots: Vec<Slot<S>>,
+    /// The first of the vacant slots, which are a chain as well.
+    vacant: u32,
+    /// The chain to look at next.
     hand: usize,
 }
 
-impl<K: Eq> Table<K> {
-    /// For so many keys, and a third more slots.
+#[derive(Debug)]
+struct Slot<S> {
+    entry: Option<(S, NonZeroU64)>,
+    tag: u32,
+    next: u32,
+}
+
+impl<S> Table<S> {
+    /// With room for so many keys, before it has to grow.
     pub(super) fn new(keys: usize) -> Self {
-        let slots = keys + keys / 3 + 1;
-        Self { slots: (0..slots).map(|_| None).collect(), len: 0, hand: 0 }
+        let chains = (keys / 2).max(FEWEST);
+        Self { chains: vec![END; chains].into(), slots: Vec::with_capacity(keys), vacant: END, hand: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.len
+    /// The number of chains.
+    pub(super) fn chains(&self) -> usize {
+        self.chains.len()
     }
 
-    /// The word of the key that has this hash, if `is` says that it is this one.
-    pub(super) fn find(&mut self, hash: u64, is: impl Fn(&K) -> bool) -> Option<&mut NonZeroU64> {
-        let mut place = self.home(hash);
-        while let Some((key, _)) = &self.slots[place] {
-            if is(key) {
-                return self.slots[place].as_mut().map(|(_, word)| word);
+    /// The slot of a key, if it is there.
+    #[inline]
+    pub(super) fn find(&self, tag: u32, key: &mut impl Key<S>) -> Result<Option<usize>, Missing> {
+        key.begin();
+        let (mut at, mut unknown) = (self.chains[self.chain(tag)], false);
+        while let Some(Slot { entry: Some((stored, _)), tag: other, next }) = self.slots.get(at as usize) {
+            if *other == tag {
+                match key.is(stored) {
+                    Is::Same => return Ok(Some(at as usize)),
+                    Is::Other => {}
+                    Is::Unknown => unknown = true,
+                }
             }
-            place = self.behind(place);
+            at = *next;
         }
-        None
+        if unknown { Err(Missing::Comparison) } else { Ok(None) }
     }
 
-    /// Adds a key that is not there. There must be room.
-    pub(super) fn insert(&mut self, hash: u64, key: K, word: NonZeroU64) {
-        let mut place = self.home(hash);
-        while self.slots[place].is_some() {
-            place = self.behind(place);
+    /// The word in a slot that has been found.
+    #[inline]
+    pub(super) fn word(&mut self, slot: usize) -> &mut NonZeroU64 {
+        match &mut self.slots[slot].entry {
+            Some((_, word)) => word,
+            None => unreachable!("the slot of a key"),
         }
-        self.slots[place] = Some((key, word));
-        self.len += 1;
     }
 
-    /// Lets the hand pass over so many slots, and removes those that are `stale`.
+    /// Adds a key that is not there.
+    pub(super) fn insert(&mut self, tag: u32, key: S, word: NonZeroU64) -> usize {
+        let entry = Some((key, word));
+        let slot = match self.vacant {
+            END => {
+                if self.slots.len() == self.slots.capacity() {
+                    // By an eighth, and not by as much again: that is what a key costs at most more than it needs.
+                    self.slots.reserve_exact(self.slots.len() / 8 + 4);
+                }
+                self.slots.push(Slot { entry, tag, next: END });
+                self.slots.len() - 1
+            }
+            vacant => {
+                let slot = &mut self.slots[vacant as usize];
+                self.vacant = slot.next;
+                (slot.entry, slot.tag) = (entry, tag);
+                vacant as usize
+            }
+        };
+        if self.slots.len() > 4 * self.chains.len() {
+            self.lengthen();
+        } else {
+            self.link(slot);
+        }
+        slot
+    }
+
+    /// Lets the hand pass over so many chains, and takes out those that are `stale`, for `key` to drop.
     pub(super) fn sweep(
         &mut self,
-        slots: usize,
-        hash: impl Fn(&K) -> u64,
+        chains: usize,
+        key: &mut impl Key<S>,
         mut stale: impl FnMut(NonZeroU64) -> bool,
-    ) {
-        for _ in 0..slots {
-            match &self.slots[self.hand] {
-                // Another may have moved here.
-                Some((_, word)) if stale(*word) => self.remove(self.hand, &hash),
-                _ => self.hand = self.behind(self.hand),
+    ) -> usize {
+        let mut removed = 0;
+        for _ in 0..chains.min(self.chains.len()) {
+            removed += self.clean(self.hand, key, &mut stale);
+            self.hand = if self.hand + 1 == self.chains.len() { 0 } else { self.hand + 1 };
+        }
+        removed
+    }
+
+    /// The same for the chain of a tag.
+    pub(super) fn sweep_chain(
+        &mut self,
+        tag: u32,
+        key: &mut impl Key<S>,
+        mut stale: impl FnMut(NonZeroU64) -> bool,
+    ) -> usize {
+        self.clean(self.chain(tag), key, &mut stale)
+    }
+
+    /// Takes out a key.
+    pub(super) fn remove(&mut self, tag: u32, slot: usize, key: &mut impl Key<S>) {
+        let (chain, mut before, mut at) = (self.chain(tag), END, self.chains[self.chain(tag)]);
+        while at as usize != slot {
+            (before, at) = (at, self.slots[at as usize].next);
+        }
+        self.unlink(chain, before, at, key);
+    }
+
+    fn clean(
+        &mut self,
+        chain: usize,
+        key: &mut impl Key<S>,
+        stale: &mut impl FnMut(NonZeroU64) -> bool,
+    ) -> usize {
+        let (mut before, mut at, mut removed) = (END, self.chains[chain], 0);
+        while let Some(Slot { entry: Some((_, word)), next, .. }) = self.slots.get(at as usize) {
+            let next = *next;
+            if stale(*word) {
+                self.unlink(chain, before, at, key);
+                removed += 1;
+            } else {
+                before = at;
+            }
+            at = next;
+        }
+        removed
+    }
+
+    /// Takes the slot that comes after `before` out of a chain.
+    fn unlink(&mut self, chain: usize, before: u32, at: u32, key: &mut impl Key<S>) {
+        let slot = &mut self.slots[at as usize];
+        let (entry, next) = (slot.entry.take(), slot.next);
+        slot.next = self.vacant;
+        self.vacant = at;
+        match before {
+            END => self.chains[chain] = next,
+            before => self.slots[before as usize].next = next,
+        }
+        if let Some((stored, _)) = entry {
+            key.discard(stored);
+        }
+    }
+
+    fn link(&mut self, slot: usize) {
+        let chain = self.chain(self.slots[slot].tag);
+        self.slots[slot].next = self.chains[chain];
+        self.chains[chain] = slot as u32;
+    }
+
+    /// Makes more chains, so that they stay short.
+    #[cold]
+    fn lengthen(&mut self) {
+        self.chains = vec![END; 2 * self.chains.len()].into();
+        self.hand = 0;
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].entry.is_some() {
+                self.link(slot);
             }
         }
     }
 
-    pub(super) fn slots(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Empties a slot, and moves those up that would not be found any longer.
-    fn remove(&mut self, place: usize, hash: impl Fn(&K) -> u64) {
-        let mut gap = place;
-        self.slots[gap] = None;
-        self.len -= 1;
-        let mut next = self.behind(gap);
-        while let Some((key, _)) = &self.slots[next] {
-            let home = self.home(hash(key));
-            // Whether the gap lies between its home and its place.
-            let size = self.slots.len();
-            if (next + size - home) % size >= (next + size - gap) % size {
-                self.slots.swap(gap, next);
-                gap = next;
-            }
-            next = self.behind(next);
-        }
-    }
-
-    /// By the upper half of the hash, of which the lower half chooses the shard.
-    fn home(&self, hash: u64) -> usize {
-        (((hash >> 32) * self.slots.len() as u64) >> 32) as usize
-    }
-
-    fn behind(&self, place: usize) -> usize {
-        if place + 1 == self.slots.len() { 0 } else { place + 1 }
+    fn chain(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.chains.len() as u64) >> 32) as usize
     }
 }
 

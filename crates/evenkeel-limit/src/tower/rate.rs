@@ -94,7 +94,7 @@ impl<Request> RateLimitLayer<Request> {
 fn enter(limiter: Arc<RateLimiter>, permits: u32, or: Else) -> Entry {
     match or {
         Else::Refuse => limiter.try_acquire_many(permits).map(|()| None),
-        Else::Wait => {
+        Else::Wait | Else::Own => {
             let request = turnstile::Request { permits, deadline: None, bounded: true };
             Ok(Some(Turn::new(limiter, request)))
         }

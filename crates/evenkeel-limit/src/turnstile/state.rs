@@ -176,6 +176,10 @@ impl State {
         self.queue.push(Waiter { permits, waker: place.waker, note: Patience { deadline, runtime } })
     }
 
+    pub(super) fn is_full(&self) -> bool {
+        self.meter.as_ref().is_none_or(|meter| meter.available() == meter.burst())
+    }
+
     /// Takes what was decided about one who waited.
     pub(super) fn decided(&mut self, key: Key) -> Option<Result<(), Denied>> {
         let decision = self.queue.claim(key)?;

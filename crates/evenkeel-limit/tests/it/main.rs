@@ -17,6 +17,7 @@ mod distributed_policies;
 mod distributed_suite;
 mod distributed_wakers;
 mod distributed_windows;
+mod foreign_keys;
 mod histories;
 #[cfg(feature = "http")]
 mod http;

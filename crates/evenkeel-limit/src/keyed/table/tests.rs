@@ -4,39 +4,61 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::key::Plain, *};
 
-/// Few homes, so that many meet.
-fn hash(key: u8) -> u64 {
-    u64::from(key / 16) << 60
+/// Few chains, in which many meet that cannot be told apart by their tags.
+fn tag(key: u8) -> u32 {
+    u32::from(key / 16) << 28
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn is_a_map(steps in prop::collection::vec((any::<u8>(), 0..6_usize, 0..8_u64), 1..300)) {
-        let (mut table, mut map) = (Table::new(40), BTreeMap::new());
-        for (key, sweep, stale) in steps {
-            let found = table.find(hash(key), |other| *other == key).map(|word| word.get());
-            prop_assert_eq!(found, map.get(&key).copied());
-            if found.is_none() && table.len() < 40 {
-                let word = u64::from(key % 8) + 1;
-                table.insert(hash(key), key, NonZeroU64::new(word).unwrap());
-                map.insert(key, word);
+    fn is_a_map(
+        room in 0..50_usize,
+        steps in prop::collection::vec((any::<u8>(), 0..6_usize, 0..8_u64, any::<bool>()), 1..300),
+    ) {
+        let (mut table, mut map) = (Table::new(room), BTreeMap::new());
+        let find = |table: &mut Table<u8>, key: u8| {
+            let slot = table.find(tag(key), &mut Plain(&key)).expect("a plain key");
+            slot.map(|slot| (slot, table.word(slot).get()))
+        };
+        for (key, sweep, stale, removes) in steps {
+            let found = find(&mut table, key);
+            prop_assert_eq!(found.map(|(_, word)| word), map.get(&key).copied());
+            match found {
+                None => {
+                    let word = u64::from(key % 8) + 1;
+                    table.insert(tag(key), key, NonZeroU64::new(word).unwrap());
+                    map.insert(key, word);
+                }
+                Some((slot, _)) if removes => {
+                    table.remove(tag(key), slot, &mut Plain(&key));
+                    map.remove(&key);
+                }
+                Some(_) => {}
             }
-            let mut removed = 0;
-            table.sweep(sweep, |&key| hash(key), |word| {
-                let is_stale = word.get() == stale;
-                removed += usize::from(is_stale);
-                is_stale
-            });
+            let is_stale = |word: NonZeroU64| word.get() == stale;
+            let mut removed = table.sweep(sweep, &mut Plain(&key), is_stale);
+            removed += table.sweep_chain(tag(key), &mut Plain(&key), is_stale);
             let before = map.len();
-            map.retain(|&key, _| table.find(hash(key), |other| *other == key).is_some());
-            prop_assert_eq!((table.len(), map.len()), (map.len(), before - removed));
+            map.retain(|&key, _| find(&mut table, key).is_some());
+            prop_assert_eq!(map.len(), before - removed);
         }
         // The hand comes to all of them.
-        table.sweep(2 * table.slots(), |&key| hash(key), |_| true);
-        prop_assert_eq!(table.len(), 0);
+        prop_assert_eq!(table.sweep(table.chains(), &mut Plain(&0_u8), |_| true), map.len());
+    }
+}
+
+/// However many there are, a key is found by looking at few others.
+#[test]
+fn chains_stay_short() {
+    let mut table = Table::new(0);
+    for key in 0..10_000_u32 {
+        let tag = key.wrapping_mul(0x9e37_79b9);
+        table.insert(tag, key, NonZeroU64::MIN);
+        assert!(table.slots.len() <= 4 * table.chains.len());
+        assert!(table.slots.capacity() <= key as usize * 9 / 8 + 5);
     }
 }
