@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A token bucket in the form of GCRA: its only state is the reading at which it is full again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     clock: TokenClock,
     burst: u32,
@@ -132,6 +132,11 @@ impl Bucket {
     fn fill(&mut self, tokens: Tokens) {
         let room = self.full_at.wrapping_sub(self.clock.reading()).max(0);
         self.full_at = self.full_at.wrapping_sub(room.min(tokens));
+    }
+
+    /// How long a pause is still in force.
+    pub(crate) fn paused_for(&self) -> Duration {
+        self.clock.ahead()
     }
 
     /// Lets nothing fit for `pause`, and one permit at most when it is over.

@@ -29,7 +29,7 @@ pub(crate) const fn tokens(permits: u64) -> Tokens {
 /// Under one rate the reading is the exact one rounded down: the rest of each division is kept. A token is
 /// then due at the very nanosecond at which the exact clock has it, because distances between exact readings
 /// are multiples of 1/`nanos` token, and `nanos` is less than 2^64.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TokenClock {
     rate: Rate,
     /// What permits and nanoseconds of the rate can both be divided by.
@@ -49,14 +49,14 @@ pub(crate) struct TokenClock {
 /// Instants go back where runtimes share a limiter of which one has a paused clock. That counts for nothing. From
 /// there on the clock that is behind counts by its own steps; of the others, only what lies beyond the highest
 /// instant is new.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Watch {
     last: Instant,
     behind: Option<Behind>,
 }
 
 /// A clock that was read last, and is behind another.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Behind {
     /// The highest instant of all.
     highest: Instant,
@@ -163,6 +163,11 @@ impl TokenClock {
     /// Whether it has counted time that has not passed.
     pub(crate) fn is_ahead(&self) -> bool {
         self.ahead > 0
+    }
+
+    /// The time that it has counted and that has not passed.
+    pub(crate) fn ahead(&self) -> Duration {
+        Duration::from_nanos(self.ahead)
     }
 
     /// The instant to which it was moved.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{limiter::RateLimiter, rate::Rate, snapshot::Snapshot};
+use crate::{limiter::RateLimiter, rate::Rate, snapshot::Snapshot, turnstile::Pause};
 
 impl RateLimiter {
     /// Changes the rate, for those who wait, too.
@@ -82,8 +82,11 @@ impl RateLimiter {
     /// Grants nothing for `pause`, and starts again with one permit at most: the other side has said
     /// `Retry-After`.
     ///
-    /// Of two pauses the one that ends later counts; [`set_rate`](Self::set_rate) does not shorten it. Who waits
-    /// goes on waiting, unless the turn is now after the deadline. A limiter without a limit does not pause.
+    /// Of two pauses the one that ends later counts, so that an answer which comes late does not shorten the pause of
+    /// another; [`set_pause`](Self::set_pause) replaces it, and [`resume`](Self::resume) lifts it.
+    /// [`set_rate`](Self::set_rate) does not shorten it. It lasts no longer than [`max_pause`](Self::max_pause), a day
+    /// unless set. Waiters go on waiting, unless the turn is now after the deadline. A limiter without a limit does not
+    /// pause.
     ///
     /// # Examples
     ///
@@ -103,7 +106,60 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn penalize(&self, pause: Duration) {
-        self.turnstile().pause(pause);
+        self.turnstile().pause(pause, Pause::Beside);
+    }
+
+    /// Grants nothing for `pause` from now on, whatever pause was in force: the other side has said anew how long.
+    ///
+    /// It does what [`penalize`](Self::penalize) does, but that a shorter pause replaces a longer one. It is for a single
+    /// source that knows: one server, whose last word counts. A pause of zero [lifts](Self::resume) the one in force.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(10);
+    /// let start = Instant::now();
+    /// limiter.set_pause(Duration::from_secs(3600));
+    /// limiter.set_pause(Duration::from_secs(5));
+    /// assert_eq!(limiter.snapshot().paused_for, Duration::from_secs(5));
+    /// limiter.acquire().await;
+    /// assert_eq!(start.elapsed(), Duration::from_secs(5));
+    /// # }
+    /// ```
+    pub fn set_pause(&self, pause: Duration) {
+        match pause {
+            Duration::ZERO => _ = self.resume(),
+            pause => self.turnstile().pause(pause, Pause::InPlace),
+        }
+    }
+
+    /// Lifts a pause, for those who wait, too; returns whether there was one.
+    ///
+    /// The limiter goes on as if the pause had been meant to end now: with one permit at most.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(10);
+    /// limiter.penalize(Duration::from_secs(3600));
+    /// assert!(limiter.try_acquire().is_err());
+    /// assert!(limiter.resume());
+    /// assert!(limiter.try_acquire().is_ok());
+    /// assert!(!limiter.resume(), "there is none");
+    /// # }
+    /// ```
+    pub fn resume(&self) -> bool {
+        self.turnstile().resume()
     }
 
     /// Refuses all who wait and all who come with [`Closed`](crate::Reason::Closed), for good.

@@ -12,6 +12,7 @@ use std::{
     },
     task::{Poll, ready},
     thread::available_parallelism,
+    time::Duration,
 };
 
 use tokio::{task::coop::poll_proceed, time::Instant};
@@ -19,7 +20,7 @@ use tokio::{task::coop::poll_proceed, time::Instant};
 use self::{
     key::{Given, Key, Missing, Plain, Shared, is_plain},
     room::Room,
-    shard::{Call, Shard},
+    shard::{Call, Shard, Terms},
 };
 use crate::{
     denied::Denied,
@@ -49,18 +50,22 @@ const MOST: usize = u32::MAX as usize - 1;
 ///
 /// Every key has a bucket like that of a [`RateLimiter`], and its own queue.
 ///
-/// - **Memory is bounded.** What [`max_keys`](Self::max_keys) need is allocated at the first use: for keys of 8 bytes,
-///   22 bytes each. A key that somebody waits for has a limiter of its own beside that, until it is forgotten.
+/// - **Memory is bounded.** [`max_keys`](Self::max_keys) of 8 bytes need some 26 bytes each, which are allocated at the
+///   first use; beyond a million keys, as they come. A key that somebody waits for has a limiter of its own beside that,
+///   until it is forgotten. Keys of types that are not the standard library's are stored in an [`Arc`] each.
+/// - **No key is refused while there is room**, however keys are spread, and on any number of threads.
 /// - **Only what is full is forgotten.** Such a bucket cannot be told from one that was never used. Each new key looks
-///   at four others, so that no call takes longer than the rest, and there is no task that cleans up.
-/// - **An attack with many keys** gets one bucket more: when there are `max_keys` that are not full, further keys share
-///   the *overflow*, until there is room, and begin then with a bucket that is full. Nothing is taken from those who
-///   are known. Keys are hashed with the keyed function of the standard library, so that nobody can choose some that
-///   collide.
+///   at a few others, so that no call takes longer than the rest, and there is no task that cleans up.
+/// - **An attack with many keys** gets one bucket more: when there are `max_keys`, and none of those that a new key looks
+///   at is full, it shares the *overflow* with others like it, until there is room, and begins then with a bucket that is
+///   full. Nothing is taken from those who are known. Keys are hashed with the keyed function of the standard library, so
+///   that nobody can choose some that collide. Clients on IPv6 have as many addresses as they like: use
+///   [`client_ip`](crate::client_ip()) as their key.
 /// - **A change of the rate** takes no longer for a million keys than for one.
 ///
-/// The keys are spread over several tables, each with its own lock; one that is full overflows before the others are.
-/// `Hash`, `Eq`, `ToOwned` and `Drop` of a key are called under it, and must not use the same `Keyed`.
+/// The keys are spread over several tables, each with its own lock. `Hash`, `Eq`, `ToOwned` and `Drop` of a key run
+/// without it, and may do anything: log through a subscriber that uses the same `Keyed`, or panic, which takes nothing.
+/// Types of the standard library are compared under it, as that is quicker: numbers, strings, addresses, bytes.
 /// A bucket counts in parts, at least 2^46 for a whole burst: to the nanosecond, if that is earned within a day. What
 /// is rounded does not add up.
 ///
@@ -85,6 +90,7 @@ pub struct Keyed<K> {
     rate: Rate,
     burst: Option<u32>,
     max_keys: usize,
+    max_pause: Duration,
     hasher: RandomState,
     inner: OnceLock<Inner<K>>,
 }
@@ -109,7 +115,14 @@ impl<K: Hash + Eq> Keyed<K> {
     /// A limiter with this rate for each key, a burst of the number it is written with, and 100,000 keys.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        Self { rate, burst: None, max_keys: 100_000, hasher: RandomState::new(), inner: OnceLock::new() }
+        Self {
+            rate,
+            burst: None,
+            max_keys: 100_000,
+            max_pause: Duration::from_secs(24 * 60 * 60),
+            hasher: RandomState::new(),
+            inner: OnceLock::new(),
+        }
     }
 
     /// The same as `Keyed::new(Rate::per_second(permits))`.
@@ -146,6 +159,19 @@ impl<K: Hash + Eq> Keyed<K> {
     pub fn max_keys(mut self, keys: usize) -> Self {
         assert!(keys > 0, "room for zero keys");
         self.max_keys = keys;
+        self
+    }
+
+    /// Sets the longest [pause](Self::penalize) of a key: a day unless set. Counts until the first use.
+    ///
+    /// # Panics
+    ///
+    /// If `pause` is zero.
+    #[must_use]
+    #[track_caller]
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        assert!(!pause.is_zero(), "pauses of no time");
+        self.max_pause = pause;
         self
     }
 
@@ -448,6 +474,53 @@ impl<K: Hash + Eq> Keyed<K> {
         }
     }
 
+    /// Grants a key nothing for `pause`, as [`RateLimiter::penalize`] does: its server has said `Retry-After`.
+    ///
+    /// The key is not forgotten meanwhile. If there is no room for it, the pause is one of all the keys that share the
+    /// overflow.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let hosts: Keyed<String> = Keyed::per_second(10);
+    /// hosts.penalize("slow.example", Duration::from_secs(30));
+    /// assert!(hosts.try_acquire("slow.example").is_err());
+    /// assert!(hosts.try_acquire("fast.example").is_ok());
+    /// assert!(hosts.resume("slow.example"));
+    /// assert!(hosts.try_acquire("slow.example").is_ok());
+    /// # }
+    /// ```
+    pub fn penalize<Q>(&self, key: &Q, pause: Duration)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.limiter(key).penalize(pause);
+    }
+
+    /// Grants a key nothing for `pause` from now on, whatever pause was in force, as [`RateLimiter::set_pause`] does.
+    pub fn set_pause<Q>(&self, key: &Q, pause: Duration)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.limiter(key).set_pause(pause);
+    }
+
+    /// Lifts the pause of a key, as [`RateLimiter::resume`] does; returns whether there was one.
+    pub fn resume<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.limiter(key).resume()
+    }
+
     /// Grants permits that are there, or gives the limiter to wait in.
     async fn ask<Q>(&self, key: &Q, permits: u32) -> Verdict
     where
@@ -496,16 +569,17 @@ impl<K: Hash + Eq> Keyed<K> {
     fn inner(&self) -> &Inner<K> {
         self.inner.get_or_init(|| {
             let burst = self.burst.unwrap_or(self.rate.permits());
+            let terms = Terms { rate: self.rate, burst, max_pause: self.max_pause };
             let tables = if is_plain::<K>() {
-                Tables::Plain(Shards::new(self.rate, burst, self.max_keys))
+                Tables::Plain(Shards::new(terms, self.max_keys))
             } else {
-                Tables::Shared(Shards::new(self.rate, burst, self.max_keys))
+                Tables::Shared(Shards::new(terms, self.max_keys))
             };
             Inner {
                 tables,
                 room: Room::new(self.max_keys.min(MOST)),
                 swept: AtomicUsize::new(0),
-                overflow: Arc::new(RateLimiter::new(self.rate).burst(burst)),
+                overflow: Arc::new(terms.limiter(self.rate)),
             }
         })
     }
@@ -532,7 +606,7 @@ impl<K> Inner<K> {
 }
 
 impl<S> Shards<S> {
-    fn new(rate: Rate, burst: u32, max_keys: usize) -> Self {
+    fn new(terms: Terms, max_keys: usize) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let (fewest, most) = KEYS_OF_A_SHARD;
         let worthwhile = (max_keys / fewest).clamp(1, 4 * cores);
@@ -540,7 +614,7 @@ impl<S> Shards<S> {
         let share = if max_keys > AT_ONCE { 0 } else { max_keys / count };
         // As many more as there may be by chance.
         let keys = if count == 1 { share } else { share + 4 * share.isqrt() };
-        Self((0..count).map(|_| Mutex::new(Shard::new(rate, burst, keys))).collect())
+        Self((0..count).map(|_| Mutex::new(Shard::new(terms, keys))).collect())
     }
 
     /// By the lower half of the hash, of which the upper half is the tag.

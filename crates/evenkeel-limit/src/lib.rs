@@ -6,6 +6,7 @@ mod alarms;
 mod all_of;
 mod atomics;
 mod bucket;
+mod client_ip;
 mod clock;
 mod concurrency;
 mod control;
@@ -39,6 +40,7 @@ mod window;
 
 pub use acquire::{Acquire, AcquireMany};
 pub use all_of::{Held, Part, all_of, try_all_of};
+pub use client_ip::client_ip;
 pub use concurrency::{AcquirePermit, Adaptive, ConcurrencyLimiter, ConcurrencySnapshot, Drained, Permit};
 pub use denied::{Denied, Reason};
 pub use distributed::Distributed;

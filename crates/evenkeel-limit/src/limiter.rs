@@ -3,6 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -104,8 +105,14 @@ impl RateLimiter {
 
     /// A limiter that grants the number of the rate at most in any stretch of its time, wherever that begins.
     ///
-    /// A bucket grants up to its burst more than that, see [`burst`](Self::burst). This is for a server that counts
-    /// what came lately and forgives nothing. Permits that were granted at once come back at once, a window later.
+    /// A bucket grants up to its burst more than that, see [`burst`](Self::burst): `per(10, minute)` with its burst of 10
+    /// may grant 20 in a minute, which a strict window does not allow. This is for a server that counts what came lately
+    /// and forgives nothing. Permits that were granted at once come back at once, a window later.
+    ///
+    /// It counts when requests are *granted*, and the server when they *arrive*. If one takes longer on its way than the
+    /// next ones do, more than the number arrive within the time. So make the time as much longer as the way differs: the
+    /// server's window and the jitter, for example `Rate::per(10, Duration::from_millis(60_250))` for ten a minute and
+    /// a way of 50 to 300 ms.
     ///
     /// The burst is the number: who sets one sets the other, and [`set_rate`](Self::set_rate) with it, unless a burst
     /// was set. [`fast`](Self::fast) and [`oversize_as_debt`](Self::oversize_as_debt) change nothing. Each grant is
@@ -164,6 +171,7 @@ impl RateLimiter {
             fast: false,
             debt: false,
             max_waiters: usize::MAX,
+            max_pause: Duration::from_secs(24 * 60 * 60),
         };
         Self { rate, terms, turnstile: OnceLock::new() }
     }
@@ -266,6 +274,33 @@ impl RateLimiter {
     pub const fn max_waiters(mut self, waiters: usize) -> Self {
         assert!(waiters > 0, "a queue for zero waiters");
         self.terms.max_waiters = waiters;
+        self
+    }
+
+    /// Sets the longest pause that [`penalize`](Self::penalize) and [`set_pause`](Self::set_pause) make: a day unless
+    /// set. Counts until the first use.
+    ///
+    /// A pause comes from outside, and a server that errs would stop its clients for as long as it says.
+    ///
+    /// # Panics
+    ///
+    /// If `pause` is zero; in a `static` that is an error of the compiler.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    /// use std::time::Duration;
+    ///
+    /// let limiter = RateLimiter::per_second(10).max_pause(Duration::from_secs(600));
+    /// limiter.penalize(Duration::from_secs(86_400 * 365));
+    /// assert!(limiter.snapshot().paused_for <= Duration::from_secs(600));
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub const fn max_pause(mut self, pause: Duration) -> Self {
+        assert!(!pause.is_zero(), "pauses of no time");
+        self.terms.max_pause = pause;
         self
     }
 
@@ -477,15 +512,14 @@ impl RateLimiter {
         self.turnstile().try_acquire(permits)
     }
 
-    /// One that is full when it has earned so much.
-    pub(crate) fn missing(rate: Rate, burst: u32, missing: Tokens) -> Self {
-        let limiter = Self::new(rate).burst(burst);
-        limiter.turnstile().spend(missing);
-        limiter
+    /// The same, full when it has earned so much.
+    pub(crate) fn missing(self, missing: Tokens) -> Self {
+        self.turnstile().spend(missing);
+        self
     }
 
     /// How long one who asks for so many now waits.
-    pub(crate) fn wait(&self, permits: u32) -> std::time::Duration {
+    pub(crate) fn wait(&self, permits: u32) -> Duration {
         self.turnstile().wait(permits)
     }
 

@@ -8,7 +8,14 @@ use crate::{bucket::Bucket, clock::Tokens, rate::Rate, window::Window};
 
 /// The policy of a limiter. Its readings grow with time, and turns are due at them.
 #[derive(Debug)]
-pub(crate) enum Meter {
+pub(crate) struct Meter {
+    policy: Policy,
+    /// While it is paused, what it would be if it were not: to that it goes back if the pause is lifted.
+    unpaused: Option<Box<Policy>>,
+}
+
+#[derive(Clone, Debug)]
+enum Policy {
     Bucket(Bucket),
     Window(Window),
 }
@@ -30,114 +37,169 @@ impl Before<'_> {
 }
 
 macro_rules! either {
-    ($self:expr, $meter:ident => $result:expr) => {
-        match $self {
-            Meter::Bucket($meter) => $result,
-            Meter::Window($meter) => $result,
+    ($policy:expr, $either:ident => $result:expr) => {
+        match $policy {
+            Policy::Bucket($either) => $result,
+            Policy::Window($either) => $result,
         }
     };
 }
 
+impl From<Bucket> for Meter {
+    fn from(bucket: Bucket) -> Self {
+        Self { policy: Policy::Bucket(bucket), unpaused: None }
+    }
+}
+
+impl From<Window> for Meter {
+    fn from(window: Window) -> Self {
+        Self { policy: Policy::Window(window), unpaused: None }
+    }
+}
+
 impl Meter {
     pub(crate) fn bucket(&self) -> Option<&Bucket> {
-        match self {
-            Self::Bucket(bucket) => Some(bucket),
-            Self::Window(_) => None,
+        match &self.policy {
+            Policy::Bucket(bucket) => Some(bucket),
+            Policy::Window(_) => None,
         }
     }
 
+    /// The bucket of one that is not paused.
     pub(crate) fn bucket_mut(&mut self) -> Option<&mut Bucket> {
-        match self {
-            Self::Bucket(bucket) => Some(bucket),
-            Self::Window(_) => None,
+        match &mut self.policy {
+            Policy::Bucket(bucket) => Some(bucket),
+            Policy::Window(_) => None,
         }
     }
 
     pub(crate) fn rate(&self) -> Rate {
-        either!(self, meter => meter.rate())
+        either!(&self.policy, policy => policy.rate())
     }
 
     pub(crate) fn burst(&self) -> u32 {
-        either!(self, meter => meter.burst())
+        either!(&self.policy, policy => policy.burst())
     }
 
     /// The instant to which it was moved.
     pub(crate) fn now(&self) -> Instant {
-        either!(self, meter => meter.now())
+        either!(&self.policy, policy => policy.now())
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, now: Instant) {
-        either!(self, meter => meter.advance(now));
-    }
-
-    /// Forgets what has been earned since it was full, when nobody waits.
-    pub(crate) fn overflow(&mut self) {
-        if let Self::Bucket(bucket) = self {
-            bucket.overflow();
+        self.each(|policy| either!(policy, policy => policy.advance(now)));
+        if self.unpaused.is_some() && self.paused_for().is_zero() {
+            self.unpaused = None;
         }
     }
 
+    /// Forgets what has been earned since it was full, when nobody waits.
+    #[inline]
+    pub(crate) fn overflow(&mut self) {
+        self.each(|policy| {
+            if let Policy::Bucket(bucket) = policy {
+                bucket.overflow();
+            }
+        });
+    }
+
     pub(crate) fn available(&self) -> u32 {
-        either!(self, meter => meter.available())
+        either!(&self.policy, policy => policy.available())
     }
 
     /// The reading from which on `permits` fit, behind those who wait. More than the burst fit when it is full.
     pub(crate) fn due(&self, before: Before<'_>, permits: u32) -> Tokens {
-        match self {
-            Self::Bucket(bucket) => bucket.due(before.permits, permits),
-            Self::Window(window) => window.due(before, permits),
+        match &self.policy {
+            Policy::Bucket(bucket) => bucket.due(before.permits, permits),
+            Policy::Window(window) => window.due(before, permits),
         }
     }
 
     /// Whether it grants so many now.
     pub(crate) fn fits(&self, permits: u32) -> bool {
-        match self {
-            Self::Bucket(bucket) => bucket.fits(permits),
-            Self::Window(window) => permits <= window.available(),
+        match &self.policy {
+            Policy::Bucket(bucket) => bucket.fits(permits),
+            Policy::Window(window) => permits <= window.available(),
         }
     }
 
     /// The time until a reading is due, and no pause is in force.
     pub(crate) fn until(&self, reading: Tokens) -> Duration {
-        either!(self, meter => meter.until(reading))
+        either!(&self.policy, policy => policy.until(reading))
     }
 
+    #[inline]
     pub(crate) fn spend(&mut self, permits: u32) {
-        either!(self, meter => meter.spend(permits));
+        self.each(|policy| either!(policy, policy => policy.spend(permits)));
+    }
+
+    /// Spends parts of permits, if it is a bucket.
+    pub(crate) fn spend_tokens(&mut self, tokens: Tokens) {
+        self.each(|policy| {
+            if let Policy::Bucket(bucket) = policy {
+                bucket.spend_tokens(tokens);
+            }
+        });
     }
 
     /// Puts back what was spent, up to the brim.
     pub(crate) fn refund(&mut self, permits: u32) {
-        either!(self, meter => meter.refund(permits));
+        self.each(|policy| either!(policy, policy => policy.refund(permits)));
     }
 
     /// What is to be known of a grant, right after it, when it comes back.
     pub(crate) fn mark(&self) -> Tokens {
-        either!(self, meter => meter.mark())
+        either!(&self.policy, policy => policy.mark())
     }
 
     /// Puts back what was spent for nobody: no more than there would be if it had not been spent.
     pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
-        either!(self, meter => meter.take_back(permits, mark));
+        self.each(|policy| either!(policy, policy => policy.take_back(permits, mark)));
     }
 
     /// Puts back what was spent and not used, up to the brim, if it still counts.
     pub(crate) fn give_back(&mut self, permits: u32, mark: Tokens) {
-        match self {
-            Self::Bucket(bucket) => bucket.refund(permits),
-            Self::Window(window) => window.take_back(permits, mark),
+        self.each(|policy| match policy {
+            Policy::Bucket(bucket) => bucket.refund(permits),
+            Policy::Window(window) => window.take_back(permits, mark),
+        });
+    }
+
+    /// How long a pause is still in force.
+    pub(crate) fn paused_for(&self) -> Duration {
+        either!(&self.policy, policy => policy.paused_for())
+    }
+
+    /// Lets nothing fit for `pause`, and one permit at most when it is over. The later of two ends counts.
+    pub(crate) fn pause(&mut self, pause: Duration) {
+        if self.unpaused.is_none() {
+            self.unpaused = Some(Box::new(self.policy.clone()));
+        }
+        either!(&mut self.policy, policy => policy.pause(pause));
+    }
+
+    /// Ends a pause, as if it had been meant to last until now.
+    pub(crate) fn resume(&mut self) {
+        if let Some(unpaused) = self.unpaused.take() {
+            self.policy = *unpaused;
+            either!(&mut self.policy, policy => policy.pause(Duration::ZERO));
         }
     }
 
-    pub(crate) fn pause(&mut self, pause: Duration) {
-        either!(self, meter => meter.pause(pause));
-    }
-
     pub(crate) fn set_rate(&mut self, rate: Rate) {
-        either!(self, meter => meter.set_rate(rate));
+        self.each(|policy| either!(policy, policy => policy.set_rate(rate)));
     }
 
     pub(crate) fn set_burst(&mut self, burst: u32) {
-        either!(self, meter => meter.set_burst(burst));
+        self.each(|policy| either!(policy, policy => policy.set_burst(burst)));
+    }
+
+    #[inline]
+    fn each(&mut self, change: impl Fn(&mut Policy)) {
+        change(&mut self.policy);
+        if let Some(unpaused) = &mut self.unpaused {
+            change(unpaused);
+        }
     }
 }

@@ -71,6 +71,15 @@ pub(crate) fn paused(_pause: Duration) {
     metrics::counter!("evenkeel_limit_pauses_total").increment(1);
 }
 
+/// A pause was lifted; nothing is locked.
+#[inline]
+pub(crate) fn resumed() {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(target: "evenkeel::limit", "resumed");
+    #[cfg(feature = "metrics")]
+    metrics::counter!("evenkeel_limit_resumes_total").increment(1);
+}
+
 /// A call of a store brought permits; nothing is locked.
 #[inline]
 pub(crate) fn leased(_key: &str, _permits: u32) {

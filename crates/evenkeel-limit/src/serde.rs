@@ -31,6 +31,8 @@ struct RateLimiterData {
     #[serde(default)]
     oversize_as_debt: bool,
     max_waiters: Option<usize>,
+    #[serde(default, with = "humane::option")]
+    max_pause: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -79,8 +81,8 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
-/// From its rate and, if they are not the defaults, `burst`, `sliding`, `start_empty`, `fast`, `oversize_as_debt` and
-/// `max_waiters`.
+/// From its rate and, if they are not the defaults, `burst`, `sliding`, `start_empty`, `fast`, `oversize_as_debt`,
+/// `max_waiters` and `max_pause`.
 impl<'de> Deserialize<'de> for RateLimiter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = RateLimiterData::deserialize(deserializer)?;
@@ -90,6 +92,9 @@ impl<'de> Deserialize<'de> for RateLimiter {
         }
         if let Some(waiters) = data.max_waiters {
             limiter = limiter.max_waiters(not_zero(waiters, "a queue for zero waiters")?);
+        }
+        if let Some(pause) = data.max_pause {
+            limiter = limiter.max_pause(not_zero(pause, "pauses of no time")?);
         }
         limiter = if data.start_empty { limiter.start_empty() } else { limiter };
         limiter = if data.fast { limiter.fast() } else { limiter };
@@ -188,5 +193,15 @@ mod humane {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         humantime::parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+
+    pub(super) mod option {
+        use super::{Deserializer, Duration};
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            super::deserialize(deserializer).map(Some)
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub available: u32,
     /// The time until there are as many as the burst, if nobody comes meanwhile.
     pub full_in: Duration,
+    /// The time until a [pause](crate::RateLimiter::penalize) ends; zero if there is none.
+    pub paused_for: Duration,
     /// Futures that wait for their turn.
     pub waiting: usize,
     /// Requests that got their permits.

@@ -60,14 +60,24 @@ pub(crate) struct Terms {
     /// Whether more than the burst is granted when the bucket is full.
     pub(crate) debt: bool,
     pub(crate) max_waiters: usize,
+    pub(crate) max_pause: Duration,
+}
+
+/// What becomes of a pause that is in force when another comes.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Pause {
+    /// The one that ends later counts.
+    Beside,
+    /// The new one counts.
+    InPlace,
 }
 
 impl Terms {
     fn meter(self, rate: Rate) -> Meter {
         let (burst, now) = (self.burst.unwrap_or(rate.permits()), Instant::now());
         let mut meter = match self.sliding {
-            true => Meter::Window(Window::new(rate, burst, now)),
-            false => Meter::Bucket(Bucket::full(rate, burst, now)),
+            true => Meter::from(Window::new(rate, burst, now)),
+            false => Meter::from(Bucket::full(rate, burst, now)),
         };
         if self.start_empty {
             meter.spend(burst);
@@ -247,19 +257,36 @@ impl Turnstile {
     /// Takes parts of permits.
     pub(crate) fn spend(self: &Arc<Self>, tokens: Tokens) {
         self.change(|state| {
-            if let Some(bucket) = state.meter.as_mut().and_then(Meter::bucket_mut) {
-                bucket.spend_tokens(tokens);
+            if let Some(meter) = &mut state.meter {
+                meter.spend_tokens(tokens);
             }
         });
     }
 
-    pub(crate) fn pause(self: &Arc<Self>, pause: Duration) {
-        self.change(|state| {
+    pub(crate) fn pause(self: &Arc<Self>, pause: Duration, how: Pause) {
+        let pause = self.change(|state| {
+            let pause = pause.min(state.terms.max_pause);
             if let Some(meter) = &mut state.meter {
+                if how == Pause::InPlace {
+                    meter.resume();
+                }
                 meter.pause(pause);
             }
+            pause
         });
         report::paused(pause);
+    }
+
+    /// Whether there was a pause.
+    pub(crate) fn resume(self: &Arc<Self>) -> bool {
+        let paused = self.change(|state| {
+            let meter = state.meter.as_mut().filter(|meter| !meter.paused_for().is_zero());
+            meter.map(Meter::resume).is_some()
+        });
+        if paused {
+            report::resumed();
+        }
+        paused
     }
 
     pub(crate) fn set_rate(self: &Arc<Self>, rate: Rate) {
@@ -295,6 +322,7 @@ impl Turnstile {
                 burst: meter.map_or(u32::MAX, Meter::burst),
                 available: meter.map_or(u32::MAX, Meter::available),
                 full_in: state.wait(u32::MAX),
+                paused_for: meter.map_or(Duration::ZERO, Meter::paused_for),
                 waiting: state.queue.len(),
                 granted: state.granted,
                 refused: state.refused + self.lane.refused(),
@@ -319,12 +347,13 @@ impl Turnstile {
     }
 
     /// Makes a change after which turns come at other times, and refuses those who cannot wait for theirs.
-    fn change(self: &Arc<Self>, change: impl FnOnce(&mut State)) {
+    fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
         self.with(|state, wakes| {
-            change(state);
+            let result = change(state);
             state.alarms.reset();
             state.review(wakes);
-        });
+            result
+        })
     }
 
     /// Changes the state, and does what follows from that.

@@ -16,7 +16,7 @@ const REMEMBERED: usize = 1024;
 /// A sliding window: in no stretch of the rate's time are more permits granted than its number.
 ///
 /// Its readings are nanoseconds, and its permits have numbers, in the order in which they were granted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
     rate: Rate,
     burst: u32,
@@ -137,6 +137,11 @@ impl Window {
         if self.now - mark < self.time() {
             self.refund(permits);
         }
+    }
+
+    /// How long a pause is still in force.
+    pub(crate) fn paused_for(&self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.paused_until - self.now).unwrap_or(0))
     }
 
     /// Lets nothing fit for `pause`, and one permit at most when it is over.

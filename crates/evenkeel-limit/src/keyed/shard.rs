@@ -1,6 +1,6 @@
 //! Some of the keys.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -26,12 +26,28 @@ const ROUND: u64 = 1 << 61;
 /// its own: an even word, which tells the place of it.
 #[derive(Debug)]
 pub(super) struct Shard<S> {
+    terms: Terms,
     pace: Pace,
     table: Table<S>,
     limiters: Vec<Option<Own>>,
     vacant: Vec<usize>,
     /// The reading up to which the hand has kept up.
     swept: u64,
+}
+
+/// The terms of every key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// That at the first use.
+    pub(super) rate: Rate,
+    pub(super) burst: u32,
+    pub(super) max_pause: Duration,
+}
+
+impl Terms {
+    pub(super) fn limiter(self, rate: Rate) -> RateLimiter {
+        RateLimiter::new(rate).burst(self.burst).max_pause(self.max_pause)
+    }
 }
 
 /// The limiter of one key.
@@ -83,9 +99,10 @@ pub(super) struct Call {
 
 impl<S> Shard<S> {
     /// With room for so many keys, before it has to grow.
-    pub(super) fn new(rate: Rate, burst: u32, keys: usize) -> Self {
+    pub(super) fn new(terms: Terms, keys: usize) -> Self {
         Self {
-            pace: Pace::new(rate, burst),
+            terms,
+            pace: Pace::new(terms.rate, terms.burst),
             table: Table::new(keys),
             limiters: vec![],
             vacant: vec![],
@@ -212,7 +229,7 @@ impl<S> Shard<S> {
     /// Gives a key that is there a limiter of its own, in which the same permits are due at the same time.
     fn promote(&mut self, slot: usize, missing: u64) -> Verdict {
         let tokens = self.pace.tokens(missing);
-        let limiter = Arc::new(RateLimiter::missing(self.pace.rate(), self.pace.burst(), tokens));
+        let limiter = Arc::new(self.terms.limiter(self.pace.rate()).missing(tokens));
         *self.table.word(slot) = self.settle(Own { limiter: Arc::clone(&limiter), over: Over::Waiters });
         Verdict::Ask(limiter)
     }

@@ -26,6 +26,7 @@ mod keyed;
 mod many_windows;
 mod model;
 mod numbers;
+mod pauses;
 mod queue;
 mod rate_change;
 #[cfg(any(feature = "metrics", feature = "tracing"))]

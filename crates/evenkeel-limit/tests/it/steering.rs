@@ -321,6 +321,7 @@ fn deadlines_and_pauses_may_be_as_far_as_they_can_be() {
         let limiter = empty();
         assert_eq!(why(limiter.acquire_by(past).await), (Reason::Deadline, Some(ms(100))));
         assert_eq!(assert_took!(limiter.acquire_by(far), ms(100)), Ok(()));
+        let limiter = RateLimiter::per_second(10).burst(20).start_empty().max_pause(Duration::MAX);
         limiter.penalize(Duration::MAX);
         limiter.penalize(Duration::MAX);
         let (reason, wait) = why(limiter.try_acquire());

@@ -11,6 +11,10 @@ use super::{super::key::Plain, *};
 /// The most keys that a shard is for.
 const KEYS: usize = 16_383;
 
+fn terms(permits: u32, burst: u32) -> Terms {
+    Terms { rate: Rate::per_second(permits), burst, max_pause: Duration::MAX }
+}
+
 fn take(shard: &mut Shard<u64>, room: &Room, key: u64) -> Verdict {
     // Spread over the table.
     let tag = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
@@ -29,7 +33,7 @@ proptest! {
         steps in prop::collection::vec(0..50_u32, 1..60),
     ) {
         World::run(async |_| {
-            let mut shard = Shard::new(Rate::per_second(permits), burst, KEYS);
+            let mut shard = Shard::new(terms(permits, burst), KEYS);
             let room = Room::new(KEYS);
             for (key, step) in steps.into_iter().enumerate() {
                 advance(Duration::from_nanos(1 << step)).await;
@@ -45,7 +49,7 @@ proptest! {
 #[test]
 fn an_old_key_is_full() {
     World::run(async |_| {
-        let mut shard = Shard::new(Rate::per_second(1), 4, 2);
+        let mut shard = Shard::new(terms(1, 4), 2);
         let room = Room::new(2);
         assert!(matches!(take(&mut shard, &room, 7), Verdict::Granted));
         // For more than half of the range, in steps of a whole bucket.
