@@ -18,6 +18,7 @@ mod distributed_suite;
 mod distributed_wakers;
 mod distributed_windows;
 mod foreign_keys;
+mod foreign_wakers;
 mod histories;
 #[cfg(feature = "http")]
 mod http;

@@ -1,15 +1,13 @@
 //! What the suite does ten thousand times, a million times; and processes that share a quota.
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 #![cfg_attr(
     all(feature = "redis", unix),
-    expect(
-        clippy::unwrap_used,
-        dead_code,
-        reason = "it uses a part of what the real tier has, and fails by panicking"
-    )
+    expect(dead_code, reason = "it uses a part of what the real tier has")
 )]
 
 #[cfg(all(feature = "redis", unix))]
 mod distributed;
+mod hang;
 #[path = "../it/many_windows.rs"]
 mod many_windows;
 #[cfg(all(feature = "redis", unix))]
@@ -26,4 +24,10 @@ mod worker;
 #[ignore = "soak"]
 fn a_million_histories_keep_to_their_limits() {
     many_windows::run(1_000_000);
+}
+
+#[test]
+#[ignore = "soak"]
+fn no_worker_hangs_in_a_minute() {
+    hang::run(60);
 }
