@@ -114,6 +114,11 @@ impl Bucket {
         self.fill(tokens(permits.into()));
     }
 
+    /// The same of those that were granted and not used.
+    pub(crate) fn give_back(&mut self, permits: u32, _mark: Tokens) {
+        self.refund(permits);
+    }
+
     /// The reading at which it is full again.
     pub(crate) fn mark(&self) -> Tokens {
         self.full_at

@@ -18,6 +18,19 @@ mod atomics {
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
 #[path = "lane.rs"]
 mod lane;
+/// The lock of the limiters that are tried in [`timers`].
+mod sync {
+    pub(super) use loom::sync::{Mutex, MutexGuard};
+}
+
+#[expect(clippy::duplicate_mod, reason = "the same with another timer")]
+#[path = "alarms.rs"]
+mod alarms;
+mod timer;
+mod timers;
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same with another lock, and not all of it is used")]
+#[path = "turnstile.rs"]
+mod turnstile;
 mod waiting;
 
 /// A lane, and the bucket behind the lock with the number of its grants.

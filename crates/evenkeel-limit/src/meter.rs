@@ -45,6 +45,16 @@ macro_rules! either {
     };
 }
 
+/// The same for the one that is not paused, too.
+macro_rules! each {
+    ($meter:expr, $either:ident => $result:expr) => {{
+        either!(&mut $meter.policy, $either => $result);
+        if let Some(unpaused) = &mut $meter.unpaused {
+            either!(&mut **unpaused, $either => $result);
+        }
+    }};
+}
+
 impl From<Bucket> for Meter {
     fn from(bucket: Bucket) -> Self {
         Self { policy: Policy::Bucket(bucket), unpaused: None }
@@ -88,7 +98,7 @@ impl Meter {
 
     #[inline]
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.each(|policy| either!(policy, policy => policy.advance(now)));
+        each!(self, policy => policy.advance(now));
         if self.unpaused.is_some() && self.paused_for().is_zero() {
             self.unpaused = None;
         }
@@ -97,11 +107,7 @@ impl Meter {
     /// Forgets what has been earned since it was full, when nobody waits.
     #[inline]
     pub(crate) fn overflow(&mut self) {
-        self.each(|policy| {
-            if let Policy::Bucket(bucket) = policy {
-                bucket.overflow();
-            }
-        });
+        each!(self, policy => policy.overflow());
     }
 
     pub(crate) fn available(&self) -> u32 {
@@ -131,21 +137,17 @@ impl Meter {
 
     #[inline]
     pub(crate) fn spend(&mut self, permits: u32) {
-        self.each(|policy| either!(policy, policy => policy.spend(permits)));
+        each!(self, policy => policy.spend(permits));
     }
 
-    /// Spends parts of permits, if it is a bucket.
+    /// Spends parts of permits; none of a window.
     pub(crate) fn spend_tokens(&mut self, tokens: Tokens) {
-        self.each(|policy| {
-            if let Policy::Bucket(bucket) = policy {
-                bucket.spend_tokens(tokens);
-            }
-        });
+        each!(self, policy => policy.spend_tokens(tokens));
     }
 
     /// Puts back what was spent, up to the brim.
     pub(crate) fn refund(&mut self, permits: u32) {
-        self.each(|policy| either!(policy, policy => policy.refund(permits)));
+        each!(self, policy => policy.refund(permits));
     }
 
     /// What is to be known of a grant, right after it, when it comes back.
@@ -155,15 +157,12 @@ impl Meter {
 
     /// Puts back what was spent for nobody: no more than there would be if it had not been spent.
     pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
-        self.each(|policy| either!(policy, policy => policy.take_back(permits, mark)));
+        each!(self, policy => policy.take_back(permits, mark));
     }
 
     /// Puts back what was spent and not used, up to the brim, if it still counts.
     pub(crate) fn give_back(&mut self, permits: u32, mark: Tokens) {
-        self.each(|policy| match policy {
-            Policy::Bucket(bucket) => bucket.refund(permits),
-            Policy::Window(window) => window.take_back(permits, mark),
-        });
+        each!(self, policy => policy.give_back(permits, mark));
     }
 
     /// How long a pause is still in force.
@@ -188,18 +187,10 @@ impl Meter {
     }
 
     pub(crate) fn set_rate(&mut self, rate: Rate) {
-        self.each(|policy| either!(policy, policy => policy.set_rate(rate)));
+        each!(self, policy => policy.set_rate(rate));
     }
 
     pub(crate) fn set_burst(&mut self, burst: u32) {
-        self.each(|policy| either!(policy, policy => policy.set_burst(burst)));
-    }
-
-    #[inline]
-    fn each(&mut self, change: impl Fn(&mut Policy)) {
-        change(&mut self.policy);
-        if let Some(unpaused) = &mut self.unpaused {
-            change(unpaused);
-        }
+        each!(self, policy => policy.set_burst(burst));
     }
 }

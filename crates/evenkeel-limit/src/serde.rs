@@ -41,6 +41,8 @@ struct KeyedData {
     rate: Rate,
     burst: Option<u32>,
     max_keys: Option<usize>,
+    #[serde(default, with = "humane::option")]
+    max_pause: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +104,7 @@ impl<'de> Deserialize<'de> for RateLimiter {
     }
 }
 
-/// From its rate and, if they are not the defaults, `burst` and `max_keys`.
+/// From its rate and, if they are not the defaults, `burst`, `max_keys` and `max_pause`.
 impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = KeyedData::deserialize(deserializer)?;
@@ -112,6 +114,9 @@ impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
         }
         if let Some(keys) = data.max_keys {
             keyed = keyed.max_keys(not_zero(keys, "room for zero keys")?);
+        }
+        if let Some(pause) = data.max_pause {
+            keyed = keyed.max_pause(not_zero(pause, "pauses of no time")?);
         }
         Ok(keyed)
     }

@@ -399,7 +399,7 @@ impl Turnstile {
     }
 
     /// Takes over what happened without the lock, up to now.
-    #[inline]
+    #[inline(always)]
     fn catch_up(&self, state: &mut State) {
         if let Some(settlement) = self.lane.shut() {
             state.settle(settlement);

@@ -139,6 +139,17 @@ impl Window {
         }
     }
 
+    /// The same of those that were not used.
+    pub(crate) fn give_back(&mut self, permits: u32, mark: Tokens) {
+        self.take_back(permits, mark);
+    }
+
+    /// It does not fill up: nothing runs over.
+    pub(crate) fn overflow(&mut self) {}
+
+    /// It has whole permits alone.
+    pub(crate) fn spend_tokens(&mut self, _tokens: Tokens) {}
+
     /// How long a pause is still in force.
     pub(crate) fn paused_for(&self) -> Duration {
         Duration::from_nanos(u64::try_from(self.paused_until - self.now).unwrap_or(0))

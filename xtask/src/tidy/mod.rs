@@ -8,6 +8,7 @@ mod deps;
 mod figures;
 mod futures;
 mod graph;
+mod locks;
 mod manifest;
 mod reach;
 mod rust;
@@ -19,7 +20,7 @@ use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [Rule; 22] = [
+const RULES: [Rule; 23] = [
     clock::tests_do_not_wait_for_the_wall_clock,
     clock::time_is_paused_from_the_start,
     crates::manifests_are_complete,
@@ -37,6 +38,7 @@ const RULES: [Rule; 22] = [
     graph::backoff_is_below_no_crate,
     graph::foreign_crates_are_allowed_ones,
     graph::our_crates_stand_where_they_should,
+    locks::no_foreign_code_runs_under_a_lock,
     reach::every_rust_file_is_compiled,
     text::files_stay_short,
     text::lines_end_cleanly,

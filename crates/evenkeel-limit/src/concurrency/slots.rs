@@ -192,7 +192,7 @@ impl Slots {
             // The waker is cloned without the lock; meanwhile the end may have come.
             Some(false) => {
                 let mut place = Some(waker.clone());
-                let _replaced = self.with(|state, _| state.enter_drained(key, &mut place));
+                self.with(|state, _| state.enter_drained(key, &mut place));
             }
             None => *key = None,
         }

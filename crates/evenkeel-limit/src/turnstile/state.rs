@@ -1,6 +1,6 @@
 //! What is behind the lock of a turnstile.
 
-use std::{mem, task::Waker, time::Duration};
+use std::{cell::Cell, mem, task::Waker, time::Duration};
 
 use tokio::{
     runtime::{Handle, Id},
@@ -56,6 +56,11 @@ pub(super) struct Grant {
     pub(super) mark: Tokens,
 }
 
+thread_local! {
+    /// A runtime that is known to have timers.
+    static CHECKED: Cell<Option<Id>> = const { Cell::new(None) };
+}
+
 /// All that one needs to wait, made without the lock.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -71,8 +76,13 @@ impl Place {
     ///
     /// If there is none, or it has no timers.
     pub(super) fn here(waker: &Waker) -> Self {
-        drop(sleep(Duration::ZERO));
-        Self { waker: waker.clone(), runtime: Some(Handle::current()) }
+        let runtime = Handle::current();
+        // A timer of which nothing becomes: one that has no timers panics here.
+        if CHECKED.get() != Some(runtime.id()) {
+            drop(sleep(Duration::ZERO));
+            CHECKED.set(Some(runtime.id()));
+        }
+        Self { waker: waker.clone(), runtime: Some(runtime) }
     }
 
     /// In the current runtime, if there is one.

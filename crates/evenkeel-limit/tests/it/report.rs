@@ -58,6 +58,10 @@ async fn requests() {
     concurrency.try_acquire().unwrap_err();
     concurrency.acquire().by(Instant::now() + Duration::from_millis(1)).await.unwrap_err();
     drop(permit);
+
+    let lifted = RateLimiter::per_second(1);
+    lifted.set_pause(Duration::from_secs(2));
+    assert!(lifted.resume() && !lifted.resume());
 }
 
 /// Leases, and nothing for what is granted from them; refusals; and an outage with three failures.
@@ -161,6 +165,8 @@ fn metrics_count_waits_refusals_and_pauses() {
         "evenkeel_limit_refused_total kind=concurrency reason=busy 1",
         "evenkeel_limit_waits_total kind=concurrency 1",
         "evenkeel_limit_refused_total kind=concurrency reason=deadline 1",
+        "evenkeel_limit_pauses_total  1",
+        "evenkeel_limit_resumes_total  1",
     ];
     assert_eq!(counted(requests), expected);
 }
@@ -271,6 +277,8 @@ fn tracing_has_an_event_for_each() {
         r#"message=refused kind="concurrency" reason="busy" retry_after=None"#,
         r#"message=waits kind="concurrency""#,
         r#"message=refused kind="concurrency" reason="deadline" retry_after=None"#,
+        "message=paused pause=2s",
+        "message=resumed",
     ];
     assert_eq!(traced(requests), expected.map(|line| format!("DEBUG {line}")));
 }

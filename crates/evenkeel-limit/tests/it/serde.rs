@@ -12,19 +12,26 @@ fn a_limiter_is_read_from_a_configuration() {
     let limiter: RateLimiter = from_str(
         r#"{
             "rate": {"permits": 600, "per": "1m"}, "burst": 30, "start_empty": true, "fast": true,
-            "oversize_as_debt": true, "max_waiters": 7
+            "oversize_as_debt": true, "max_waiters": 7, "max_pause": "10m"
         }"#,
     )
     .unwrap();
     let expected = RateLimiter::new(Rate::per(600, Duration::from_secs(60))).burst(30).start_empty();
     let (got, expected) = (limiter.snapshot(), expected.snapshot());
     assert_eq!((got.rate, got.burst, got.available), (expected.rate, 30, 0));
+    limiter.penalize(Duration::MAX);
+    assert!(limiter.snapshot().paused_for <= Duration::from_secs(600));
 
     let limiter: RateLimiter = from_str(r#"{"rate": {"permits": 10, "per": "1s"}}"#).unwrap();
     assert_eq!((limiter.snapshot().burst, limiter.snapshot().available), (10, 10), "the defaults");
 
     let keyed: Keyed<u8> =
-        from_str(r#"{"rate": {"permits": 1, "per": "1h"}, "burst": 2, "max_keys": 1}"#).unwrap();
+        from_str(r#"{"rate": {"permits": 1, "per": "1h"}, "burst": 2, "max_keys": 1, "max_pause": "5s"}"#)
+            .unwrap();
+    keyed.penalize(&1, Duration::MAX);
+    assert!(keyed.limiter(&1).snapshot().paused_for <= Duration::from_secs(5));
+    assert!(keyed.resume(&1));
+    keyed.limiter(&1).refund(2);
     assert_eq!([1, 1, 1].map(|key| keyed.try_acquire(&key).is_ok()), [true, true, false]);
 }
 
@@ -62,6 +69,7 @@ fn a_bad_configuration_is_an_error_that_says_why() {
     };
     assert!(limiter(r#""burst": 0"#).starts_with("a burst of zero permits"));
     assert!(limiter(r#""max_waiters": 0"#).starts_with("a queue for zero waiters"));
+    assert!(limiter(r#""max_pause": "0s""#).starts_with("pauses of no time"));
     assert!(limiter(r#""bursts": 1"#).contains("unknown field"));
     assert!(from_str::<RateLimiter>("{}").unwrap_err().to_string().contains("missing field `rate`"));
 
