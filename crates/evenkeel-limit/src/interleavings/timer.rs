@@ -40,7 +40,8 @@ impl Timer {
             clock.running.push(Arc::downgrade(&running));
             std::mem::take(&mut clock.is_due)
         };
-        *running.waker.lock().unwrap() = Some(waker.clone());
+        let waker = waker.clone();
+        *running.waker.lock().unwrap() = Some(waker);
         if is_due || running.has_fired.load(std::sync::atomic::Ordering::Acquire) {
             running.fire();
         }
