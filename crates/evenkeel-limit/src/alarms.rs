@@ -47,7 +47,7 @@ pub(crate) struct Alarm {
     is_gone: bool,
 }
 
-/// A timer that is to be started, by whoever has this.
+/// A timer that the holder of this has to start.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) runtime: Handle,

@@ -109,7 +109,7 @@ impl RateLimiter {
         self.turnstile().pause(pause, Pause::Beside);
     }
 
-    /// Grants nothing for `pause` from now on, whatever pause was in force: the other side has said anew how long.
+    /// Grants nothing for `pause` from now on, whatever pause was in force: the other side has corrected itself.
     ///
     /// It does what [`penalize`](Self::penalize) does, but that a shorter pause replaces a longer one. It is for a single
     /// source that knows: one server, whose last word counts. A pause of zero [lifts](Self::resume) the one in force.

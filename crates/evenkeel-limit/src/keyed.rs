@@ -50,7 +50,7 @@ const MOST: usize = u32::MAX as usize - 1;
 ///
 /// Every key has a bucket like that of a [`RateLimiter`], and its own queue.
 ///
-/// - **Memory is bounded.** [`max_keys`](Self::max_keys) of 8 bytes need some 26 bytes each, which are allocated at the
+/// - **Memory is bounded.** [`max_keys`](Self::max_keys) of 8 bytes need some 27 bytes each, which are allocated at the
 ///   first use; beyond a million keys, as they come. A key that somebody waits for has a limiter of its own beside that,
 ///   until it is forgotten. Keys of types that are not the standard library's are stored in an [`Arc`] each.
 /// - **No key is refused while there is room**, however keys are spread, and on any number of threads.
@@ -167,6 +167,17 @@ impl<K: Hash + Eq> Keyed<K> {
     /// # Panics
     ///
     /// If `pause` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::time::Duration;
+    ///
+    /// let hosts: Keyed<u64> = Keyed::per_second(10).max_pause(Duration::from_secs(60));
+    /// hosts.penalize(&7, Duration::from_secs(86_400 * 365));
+    /// assert!(hosts.limiter(&7).snapshot().paused_for <= Duration::from_secs(60));
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn max_pause(mut self, pause: Duration) -> Self {
@@ -504,6 +515,22 @@ impl<K: Hash + Eq> Keyed<K> {
     }
 
     /// Grants a key nothing for `pause` from now on, whatever pause was in force, as [`RateLimiter::set_pause`] does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let hosts: Keyed<String> = Keyed::per_second(10);
+    /// hosts.penalize("slow.example", Duration::from_secs(3600));
+    /// hosts.set_pause("slow.example", Duration::from_secs(5)); // it has another opinion now
+    /// let denied = hosts.try_acquire("slow.example").unwrap_err();
+    /// assert_eq!(denied.retry_after, Some(Duration::from_secs(5)));
+    /// # }
+    /// ```
     pub fn set_pause<Q>(&self, key: &Q, pause: Duration)
     where
         K: Borrow<Q>,
@@ -513,6 +540,17 @@ impl<K: Hash + Eq> Keyed<K> {
     }
 
     /// Lifts the pause of a key, as [`RateLimiter::resume`] does; returns whether there was one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::Keyed;
+    /// use std::time::Duration;
+    ///
+    /// let hosts: Keyed<u64> = Keyed::per_second(10);
+    /// hosts.penalize(&7, Duration::from_secs(3600));
+    /// assert!(hosts.resume(&7) && hosts.try_acquire(&7).is_ok());
+    /// ```
     pub fn resume<Q>(&self, key: &Q) -> bool
     where
         K: Borrow<Q>,

@@ -63,7 +63,7 @@ pub(crate) struct Terms {
     pub(crate) max_pause: Duration,
 }
 
-/// What becomes of a pause that is in force when another comes.
+/// How a pause combines with one that is in force.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Pause {
     /// The one that ends later counts.

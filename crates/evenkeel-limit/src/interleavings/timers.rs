@@ -1,7 +1,7 @@
 //! Timers that fire while they are started, and wakers that take the lock.
 //!
-//! What is tried is the turnstile itself, with a lock whose users are switched, and timers that fire in every order with
-//! what starts them.
+//! The model runs the turnstile itself, with a lock whose users are switched, and timers that fire in every order with
+//! the threads that start them.
 
 use std::{
     sync::{Arc, Weak},

@@ -15,7 +15,7 @@ pub(super) enum Is {
     Unknown,
 }
 
-/// What has to be done without the lock.
+/// Work that has to be done without the lock.
 #[derive(Debug)]
 pub(super) enum Missing {
     /// To compare with keys that were met.

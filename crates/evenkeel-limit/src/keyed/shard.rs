@@ -88,7 +88,7 @@ pub(crate) enum Else {
     Own,
 }
 
-/// What is asked for.
+/// A request for permits of a key.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     pub(super) now: Instant,
@@ -98,7 +98,7 @@ pub(super) struct Call {
 }
 
 impl<S> Shard<S> {
-    /// With room for so many keys, before it has to grow.
+    /// Allocates room for `keys`; with more, the table grows.
     pub(super) fn new(terms: Terms, keys: usize) -> Self {
         Self {
             terms,

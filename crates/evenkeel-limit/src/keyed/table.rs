@@ -33,7 +33,7 @@ struct Slot<S> {
 }
 
 impl<S> Table<S> {
-    /// With room for so many keys, before it has to grow.
+    /// Allocates room for `keys`; with more, it grows.
     pub(super) fn new(keys: usize) -> Self {
         let chains = (keys / 2).max(FEWEST);
         Self { chains: vec![END; chains].into(), slots: Vec::with_capacity(keys), vacant: END, hand: 0 }
@@ -98,7 +98,7 @@ impl<S> Table<S> {
         slot
     }
 
-    /// Lets the hand pass over so many chains, and takes out those that are `stale`, for `key` to drop.
+    /// Moves the hand over `chains`, and removes the entries that are `stale`; `key` drops them.
     pub(super) fn sweep(
         &mut self,
         chains: usize,

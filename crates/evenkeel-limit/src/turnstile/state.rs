@@ -95,7 +95,7 @@ impl Place {
     }
 }
 
-/// What becomes of a request.
+/// The outcome of a request that may wait.
 pub(super) enum Entered {
     Granted,
     Waits,
