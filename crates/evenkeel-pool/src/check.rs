@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use evenkeel_task::catch_panic;
 use tokio::time::timeout;
 
-use crate::queue::Key;
 use crate::seat::Seated;
 use crate::shared::{Shared, chain};
 use crate::{BoxError, GetError, Manage, Panic};
@@ -25,12 +24,7 @@ pub(crate) enum Checked<M: Manage> {
 }
 
 /// Begins to check an object in the caller's task.
-pub(crate) fn begin<M: Manage>(
-    shared: &Arc<Shared<M>>,
-    taken: (M::Object, Key),
-    cx: &mut Context<'_>,
-) -> Checked<M> {
-    let mut seated = Seated::new(shared, taken);
+pub(crate) fn begin<M: Manage>(mut seated: Seated<M>, cx: &mut Context<'_>) -> Checked<M> {
     let mut check: Check<M> = Box::pin(catch_panic(async move {
         let verdict = seated.seat.shared().manager.check(&mut seated.object).await;
         (seated, verdict)

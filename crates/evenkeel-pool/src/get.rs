@@ -10,8 +10,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::check::{self, Checked};
 use crate::create::create;
-use crate::seat::{Seat, Seated};
-use crate::state::{Place, Step, Ticket};
+use crate::seat::Seated;
+use crate::state::{Asker, Place, State, Step, Ticket};
 use crate::{GetError, Lease, Manage, Pool};
 
 /// The future of [`Pool::get`].
@@ -57,43 +57,60 @@ impl<'a, M: Manage> Get<'a, M> {
     fn poll_served(&mut self, cx: &mut Context<'_>) -> Poll<Result<Seated<M>, GetError<M::Error>>> {
         let Self { pool, place, ticket, deadline } = self;
         let shared = pool.shared();
-        let waker = cx.waker();
+        let mut asker = Asker::new(shared, cx.waker());
+        if ticket.is_none() && shared.will_wait() {
+            asker.clone_waker();
+        }
         let now = Instant::now();
-        let mut step = shared.update(|state| state.step(ticket, place, now, waker));
+        let mut step = shared.update(|state| state.step(ticket, place, now, &mut asker));
         let served = loop {
             step = match step {
-                Step::Check(object, seat) => match check::begin(shared, (object, seat), cx) {
-                    Checked::Fit(seated) => return Poll::Ready(Ok(seated)),
-                    Checked::Panicked(panic) => return Poll::Ready(Err(GetError::Panic(panic))),
-                    Checked::Unfit => shared.update(|state| state.step(ticket, place, now, waker)),
-                    Checked::Unready(check) => {
-                        let step =
-                            shared.update(|state| state.wait_for_check(seat, ticket, place, now, waker));
-                        pool.spawn(check::end(Arc::clone(shared), check));
-                        step
+                Step::Clone => {
+                    asker.clone_waker();
+                    shared.update(|state| state.step(ticket, place, now, &mut asker))
+                }
+                Step::Check(seated) => {
+                    let seat = seated.seat.key();
+                    match check::begin(seated, cx) {
+                        Checked::Fit(seated) => return Poll::Ready(Ok(seated)),
+                        Checked::Panicked(panic) => return Poll::Ready(Err(GetError::Panic(panic))),
+                        Checked::Unfit => shared.update(|state| state.step(ticket, place, now, &mut asker)),
+                        Checked::Unready(check) => {
+                            asker.clone_waker();
+                            let step = shared
+                                .update(|state| state.wait_for_check(seat, ticket, place, now, &mut asker));
+                            pool.spawn("a check", check::end(Arc::clone(shared), check));
+                            step
+                        }
                     }
-                },
+                }
                 Step::Create(seat) => {
-                    pool.spawn(create(Seat::new(shared, seat)));
+                    pool.spawn("a creation", create(seat));
                     Step::Wait
                 }
                 Step::Wait => {
                     let limit = shared.limits.acquire_timeout;
                     ready!(deadline.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
-                    break shared.update(|state| state.expire(ticket, now));
+                    let expire = |state: &mut State<M>| {
+                        state.expire(ticket, now).map(|taken| Seated::new(shared, taken))
+                    };
+                    break shared.update(expire);
                 }
                 Step::Done(served) => break served,
             }
         };
-        Poll::Ready(served.map(|taken| Seated::new(shared, taken)))
+        Poll::Ready(served)
     }
 
     /// Ends the wait; an object that came meanwhile goes to the next.
     fn leave(&mut self) {
         if self.ticket.is_some() {
             let shared = self.pool.shared();
-            if let Some(Ok(taken)) = shared.update(|state| state.leave(&mut self.ticket)) {
-                Seated::new(shared, taken).offer();
+            let leave = |state: &mut State<M>| {
+                state.leave(&mut self.ticket).map(|served| served.map(|taken| Seated::new(shared, taken)))
+            };
+            if let Some(Ok(seated)) = shared.update(leave) {
+                seated.offer();
             }
         }
     }

@@ -1,17 +1,19 @@
 //! The handle of a pool.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::panic::Location;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::builder::Limits;
 use crate::check::{self, Checked};
-use crate::shared::{Shared, lock};
+use crate::seat::Seated;
+use crate::shared::Shared;
 use crate::state::State;
 use crate::{Builder, Closed, Get, Holder, Lease, Manage, Stats};
 
@@ -67,22 +69,33 @@ pub struct Pool<M: Manage> {
 /// What ends with the last handle: leases and tasks keep the shared part alone.
 struct Owner<M: Manage> {
     shared: Arc<Shared<M>>,
-    tasks: Mutex<JoinSet<()>>,
-}
-
-impl<M: Manage> Owner<M> {
-    /// Ends all that nobody holds.
-    fn close(&self) {
-        let (idle, waiters) = self.shared.update(State::close);
-        lock(&self.tasks).abort_all();
-        waiters.into_iter().for_each(Waker::wake);
-        drop(idle);
-    }
 }
 
 impl<M: Manage> Drop for Owner<M> {
     fn drop(&mut self) {
-        self.close();
+        self.shared.close();
+    }
+}
+
+/// Notes that a task of the pool was dropped with its runtime.
+struct TaskEnd<M: Manage> {
+    shared: Arc<Shared<M>>,
+    what: &'static str,
+    is_cut: bool,
+}
+
+impl<M: Manage> TaskEnd<M> {
+    fn reached(mut self) {
+        self.is_cut = false;
+    }
+}
+
+impl<M: Manage> Drop for TaskEnd<M> {
+    fn drop(&mut self) {
+        if self.is_cut && !self.shared.closing.is_draining() {
+            let text = format!("{} was cut: its runtime was shut down", self.what);
+            self.shared.update(|state| state.note(text));
+        }
     }
 }
 
@@ -93,22 +106,31 @@ impl<M: Manage> Pool<M> {
     }
 
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
-        let shared = Arc::new(Shared::new(manager, max, limits));
-        Self { owner: Arc::new(Owner { shared, tasks: Mutex::new(JoinSet::new()) }) }
+        Self { owner: Arc::new(Owner { shared: Arc::new(Shared::new(manager, max, limits)) }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
         &self.owner.shared
     }
 
-    /// Runs a task that ends with the pool.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = lock(&self.owner.tasks);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
-        if self.shared().read(State::is_closed) {
-            tasks.abort_all();
-        }
+    /// Runs a task that ends with the pool, in the span of the caller.
+    ///
+    /// Under no lock: a runtime that is gone drops it here and now.
+    pub(crate) fn spawn(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let end = TaskEnd { shared: Arc::clone(self.shared()), what, is_cut: true };
+        let mut closing = self.shared().closing.draining();
+        let task = async move {
+            let mut task = pin!(task);
+            poll_fn(|cx| match Pin::new(&mut closing).poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => task.as_mut().poll(cx),
+            })
+            .await;
+            end.reached();
+        };
+        #[cfg(feature = "tracing")]
+        let task = tracing::Instrument::in_current_span(task);
+        drop(tokio::spawn(task));
     }
 
     /// Waits for an object, and takes it.
@@ -194,14 +216,16 @@ impl<M: Manage> Pool<M> {
         let shared = self.shared();
         loop {
             let now = Instant::now();
-            let (object, seat) = shared.update(|state| state.take_idle(place, now))?;
-            match check::begin(shared, (object, seat), &mut Context::from_waker(Waker::noop())) {
+            let take = |state: &mut State<M>| Some(Seated::new(shared, state.take_idle(place, now)?));
+            let seated = shared.update(take)?;
+            let seat = seated.seat.key();
+            match check::begin(seated, &mut Context::from_waker(Waker::noop())) {
                 Checked::Fit(seated) => return Some(Lease::new(seated)),
                 Checked::Unfit => {}
                 Checked::Panicked(panic) => panic.resume(),
                 Checked::Unready(check) => {
                     shared.update(|state| state.check_goes_on(seat, None));
-                    self.spawn(check::end(Arc::clone(shared), check));
+                    self.spawn("a check", check::end(Arc::clone(shared), check));
                     return None;
                 }
             }
@@ -258,18 +282,9 @@ impl<M: Manage> Pool<M> {
     /// ```
     pub async fn close(&self, within: Duration) -> Closed {
         let shared = self.shared();
-        self.owner.close();
-        let ended = async {
-            loop {
-                let told = shared.ended.notified();
-                if shared.read(State::is_ended) {
-                    break;
-                }
-                told.await;
-            }
-        };
+        shared.close();
         // Who is late is listed below.
-        let _ = timeout(within, ended).await;
+        let _ = timeout(within, shared.ended.draining()).await;
         Closed { stragglers: self.holders() }
     }
 }
@@ -283,34 +298,5 @@ impl<M: Manage> Clone for Pool<M> {
 impl<M: Manage> fmt::Debug for Pool<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use super::{Manage, Pool, lock};
-
-    struct Units;
-
-    impl Manage for Units {
-        type Object = ();
-        type Error = Infallible;
-
-        async fn create(&self) -> Result<(), Infallible> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn ended_tasks_are_forgotten() {
-        evenkeel_testkit::World::run(async |_| {
-            let pool = Pool::builder(Units).max(1).build().unwrap();
-            for _ in 0..10 {
-                crate::Lease::discard(pool.get().await.unwrap());
-            }
-            assert_eq!(lock(&pool.owner.tasks).len(), 1);
-        });
     }
 }

@@ -25,6 +25,10 @@ impl<M: Manage> Seat<M> {
         &self.shared
     }
 
+    pub(crate) fn key(&self) -> Key {
+        self.key.expect("a seat is given up once")
+    }
+
     /// What was done in this seat failed; the error goes to the first waiter.
     pub(crate) fn fail(mut self, error: GetError<M::Error>) {
         let text = chain(&error);

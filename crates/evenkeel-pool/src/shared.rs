@@ -2,26 +2,34 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread;
 
-use evenkeel_task::catch_panic;
-use tokio::sync::Notify;
+use evenkeel_task::{Stop, catch_panic};
 
 use crate::builder::Limits;
-use crate::state::State;
-use crate::{GetError, Manage};
+use crate::state::{Due, Rest, State};
+use crate::{GetError, Manage, Panic};
 
 pub(crate) struct Shared<M: Manage> {
     pub(crate) manager: M,
     pub(crate) limits: Limits,
     state: Mutex<State<M>>,
-    // Told when a closed pool is empty.
-    pub(crate) ended: Notify,
+    // Whether one who came after the last change had to wait.
+    waits: AtomicBool,
+    // Given when the pool is closed, for its tasks.
+    pub(crate) closing: Stop,
+    // Given when it is closed and empty.
+    pub(crate) ended: Stop,
 }
 
 impl<M: Manage> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
-        Self { manager, limits, state: Mutex::new(State::new(max)), ended: Notify::new() }
+        let state = Mutex::new(State::new(max));
+        let waits = AtomicBool::new(true);
+        Self { manager, limits, state, waits, closing: Stop::new(), ended: Stop::new() }
     }
 
     /// Looks at the state.
@@ -30,17 +38,52 @@ impl<M: Manage> Shared<M> {
     }
 
     /// Changes the state, and wakes those whom the change concerns.
+    ///
+    /// A panic of a waker goes on here when all are awake and all is done; the output is dropped then.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> T {
+        let (output, due) = self.change(change);
+        match due {
+            Due { waker: None, rest: None } => {}
+            Due { waker: Some(waker), rest: None } if !thread::panicking() => waker.wake(),
+            due => self.tell(due),
+        }
+        output
+    }
+
+    /// Changes the state, and gives what is left to do.
+    fn change<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> (T, Due) {
         let mut state = lock(&self.state);
         let output = change(&mut state);
         let due = state.settle();
-        let ended = state.is_ended();
-        drop(state);
-        due.wake();
+        self.waits.store(state.waits(), Relaxed);
+        (output, due)
+    }
+
+    /// Whether a getter that comes now will wait, as far as can be seen without the lock.
+    pub(crate) fn will_wait(&self) -> bool {
+        self.waits.load(Relaxed)
+    }
+
+    fn tell(&self, due: Due) {
+        go_on(self.all_told(due));
+    }
+
+    fn all_told(&self, Due { waker, rest }: Due) -> Result<(), Panic> {
+        let Rest { second, stale, ended } = rest.unwrap_or_default();
+        let mut outcome = wake_all([waker, second].into_iter().flatten());
         if ended {
-            self.ended.notify_waiters();
+            outcome = outcome.and(Panic::catch(|| self.ended.drain(CLOSED)));
         }
-        output
+        outcome.and(Panic::catch(|| drop(stale)))
+    }
+
+    /// Closes the pool, and ends all that nobody holds.
+    pub(crate) fn close(&self) {
+        let ((idle, waiters), due) = self.change(State::close);
+        let mut outcome = Panic::catch(|| self.closing.drain(CLOSED));
+        outcome = outcome.and(wake_all(waiters));
+        outcome = idle.into_iter().map(|object| Panic::catch(|| drop(object))).fold(outcome, Result::and);
+        go_on(outcome.and(self.all_told(due)));
     }
 
     /// Gives an error to the first waiter; its text stays with the pool.
@@ -61,8 +104,27 @@ impl<M: Manage> Shared<M> {
     }
 }
 
+const CLOSED: &str = "the pool is closed";
+
+/// Wakes all of them, and gives the first panic.
+fn wake_all(wakers: impl IntoIterator<Item = Waker>) -> Result<(), Panic> {
+    let mut wakers = wakers.into_iter();
+    let woken = Panic::catch(|| wakers.by_ref().for_each(Waker::wake));
+    // Those behind one that panicked.
+    if woken.is_err() { woken.and(wake_all(wakers)) } else { woken }
+}
+
+/// Goes on with a panic, unless the thread is unwinding already: it survives no other.
+fn go_on(outcome: Result<(), Panic>) {
+    if let Err(panic) = outcome
+        && !thread::panicking()
+    {
+        panic.resume();
+    }
+}
+
 /// Locks; a panic cannot leave anything half done, since no code of others runs under the lock.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -10,7 +10,7 @@ use std::task::Waker;
 use tokio::time::Instant;
 
 use self::line::Waiter;
-pub(crate) use self::line::{Step, Ticket};
+pub(crate) use self::line::{Asker, Step, Ticket};
 use self::seats::{Taken, Work};
 use crate::queue::Queue;
 use crate::{GetError, Holder, Manage, Stats};
@@ -22,8 +22,8 @@ pub(crate) type Place = &'static Location<'static>;
 ///
 /// An object is idle, or it has a seat; seats are also taken for the objects that are being created. Whoever cannot
 /// be given an idle object at once waits in line. A waiter is *called* when there is something for it to take, an
-/// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. Apart
-/// from the clone of a waker no code of others runs in here: what has to be woken or dropped is handed out.
+/// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. No code
+/// of others runs in here: what has to be woken or dropped is handed out, and wakers come in as clones.
 pub(crate) struct State<M: Manage> {
     max: usize,
     closed: bool,
@@ -43,23 +43,32 @@ pub(crate) struct State<M: Manage> {
     due: Due,
 }
 
-/// What is left to do when the lock is free again.
+/// What is left to do when the lock is free again: mostly nothing, or a waiter to wake.
 #[derive(Default)]
 pub(crate) struct Due {
+    pub(crate) waker: Option<Waker>,
+    pub(crate) rest: Option<Rest>,
+}
+
+#[derive(Default)]
+pub(crate) struct Rest {
     // A change wakes at most the waiter that it serves, and the one that comes next.
-    wake: [Option<Waker>; 2],
-    stale: Option<Waker>,
+    pub(crate) second: Option<Waker>,
+    pub(crate) stale: Option<Waker>,
+    // All is over: closed, and nothing is left.
+    pub(crate) ended: bool,
 }
 
 impl Due {
     fn add(&mut self, waker: Waker) {
-        let free = self.wake.iter_mut().find(|slot| slot.is_none());
-        *free.expect("a change wakes at most two") = Some(waker);
+        match &self.waker {
+            None => self.waker = Some(waker),
+            Some(_) => self.rest().second = Some(waker),
+        }
     }
 
-    pub(crate) fn wake(self) {
-        self.wake.into_iter().flatten().for_each(Waker::wake);
-        drop(self.stale);
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
     }
 }
 
@@ -90,10 +99,18 @@ impl<M: Manage> State<M> {
         }
     }
 
-    /// Ends a change: calls who is next, and gives those to wake.
+    /// Ends a change: calls who is next, and gives what is left to do.
     pub(crate) fn settle(&mut self) -> Due {
         self.call(self.uncovered());
-        mem::take(&mut self.due)
+        if self.closed && self.size() == 0 {
+            self.due.rest().ended = true;
+        }
+        Due { waker: self.due.waker.take(), rest: self.due.rest.take() }
+    }
+
+    /// Whether one who comes new has to wait.
+    pub(crate) fn waits(&self) -> bool {
+        self.idle.is_empty() | (self.waiters.len() > 0)
     }
 
     fn size(&self) -> usize {
@@ -107,15 +124,6 @@ impl<M: Manage> State<M> {
     /// Remembers a failure, for the error of the next timeout.
     pub(crate) fn note(&mut self, text: String) {
         self.last_failure = Some(text);
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
-    /// Whether all is over: closed, and nothing is left.
-    pub(crate) fn is_ended(&self) -> bool {
-        self.closed && self.size() == 0
     }
 
     /// Tells the waiters, and gives the idle objects and the wakers.

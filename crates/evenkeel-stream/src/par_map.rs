@@ -31,8 +31,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// With the panic of an item; if polled outside a tokio runtime; if polled after the runtime on which its items
-    /// were started was shut down.
+    /// With the panic of an item, or one that says that the runtime on which an item was started was shut down before
+    /// it ended; if polled outside a tokio runtime.
     ///
     /// # Why not just use `buffer_unordered`?
     ///

@@ -28,8 +28,8 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// With the panic of an item; if polled outside a tokio runtime; if polled after the runtime on which its items
-    /// were started was shut down.
+    /// With the panic of an item, or one that says that the runtime on which an item was started was shut down before
+    /// it ended; if polled outside a tokio runtime.
     ///
     /// # Why not just use `try_buffered`?
     ///
@@ -129,7 +129,8 @@ pin_project! {
     /// The stream of [`TryParMap::settled`]: an outcome for every item, errors and panics included.
     ///
     /// Errors of the source pass through as outcomes. The outcomes come in the order of completion, or of the input
-    /// if it is [`ordered`](Self::ordered). As many outcomes come out as items went in.
+    /// if it is [`ordered`](Self::ordered). As many outcomes come out as items went in: for an item that was dropped with
+    /// its runtime it is a [`Panic`](ItemError::Panic) that says so.
     ///
     /// # Cancel safety
     ///
@@ -138,7 +139,7 @@ pin_project! {
     ///
     /// # Panics
     ///
-    /// If polled outside a tokio runtime, or after the runtime on which its items were started was shut down.
+    /// If polled outside a tokio runtime.
     ///
     /// # Examples
     ///

@@ -1,11 +1,13 @@
 //! The items in flight: a task for each of them, bounded, owned, aborted on drop.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::task::{Context, Poll};
 
 use evenkeel_task::{Panic, catch_panic};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::ItemError;
 
@@ -16,12 +18,19 @@ pub(crate) struct Window<T, E> {
     ordered: bool,
     settled: bool,
     tasks: JoinSet<(u64, Outcome<T, E>)>,
-    /// Ordered: a place for each item in the window, in the order of the input, empty until the item has finished.
-    /// Unordered: the items that have finished, in that order.
-    done: VecDeque<Option<Outcome<T, E>>>,
+    /// Ordered: a place for each item in the window, in the order of the input. Unordered: the items that have
+    /// finished, in that order.
+    done: VecDeque<Place<T, E>>,
     admitted: u64,
     /// What ends the stream, as soon as no task is left.
     failure: Option<ItemError<E>>,
+}
+
+/// The place of an item.
+enum Place<T, E> {
+    /// In flight, as this task.
+    Running(Id),
+    Done(Outcome<T, E>),
 }
 
 impl<T, E> Window<T, E> {
@@ -67,18 +76,13 @@ impl<T, E> Window<T, E> {
         self.failure.is_none() && self.len() < self.limit
     }
 
-    fn place(&mut self) -> u64 {
-        if self.ordered {
-            self.done.push_back(None);
-        }
-        self.admitted += 1;
-        self.admitted - 1
-    }
-
     pub(crate) fn take_done(&mut self) -> Option<Outcome<T, E>> {
-        match self.done.front() {
-            Some(Some(_)) => self.done.pop_front().flatten(),
-            _ => None,
+        match self.done.pop_front()? {
+            Place::Done(outcome) => Some(outcome),
+            running => {
+                self.done.push_front(running);
+                None
+            }
         }
     }
 
@@ -98,20 +102,28 @@ impl<T: 'static, E: 'static> Window<T, E> {
         T: Send,
         E: Send,
     {
-        let index = self.place();
-        self.tasks.spawn(async move {
+        let index = self.admitted;
+        let task = async move {
             let outcome = match catch_panic(work).await {
                 Ok(result) => result.map_err(ItemError::Error),
                 Err(panic) => Err(ItemError::Panic(panic)),
             };
             (index, outcome)
-        });
+        };
+        let task = self.tasks.spawn(in_current_span(task));
+        self.admitted += 1;
+        if self.ordered {
+            self.done.push_back(Place::Running(task.id()));
+        }
     }
 
     /// Admits an item that has failed already: an error of the source.
     pub(crate) fn admit_error(&mut self, error: E) {
-        let index = self.place();
-        self.finish(index, Err(ItemError::Error(error)));
+        self.admitted += 1;
+        match Err(ItemError::Error(error)) {
+            Err(failed) if !self.settled => self.fail(failed),
+            outcome => self.done.push_back(Place::Done(outcome)),
+        }
     }
 
     fn finish(&mut self, index: u64, outcome: Outcome<T, E>) {
@@ -120,9 +132,9 @@ impl<T: 'static, E: 'static> Window<T, E> {
             outcome if self.ordered => {
                 let behind = usize::try_from(self.admitted - index).expect("the item is in the window");
                 let place = self.done.len() - behind;
-                self.done[place] = Some(outcome);
+                self.done[place] = Place::Done(outcome);
             }
-            outcome => self.done.push_back(Some(outcome)),
+            outcome => self.done.push_back(Place::Done(outcome)),
         }
     }
 
@@ -145,14 +157,44 @@ impl<T: 'static, E: 'static> Window<T, E> {
         }
     }
 
-    /// A task that did not end by itself: aborted after a failure, or with its runtime.
+    /// A task that did not end by itself: aborted after a failure, or dropped with its runtime.
     fn join_failed(&mut self, error: JoinError) {
+        let id = error.id();
         match Panic::try_from(error) {
             // The destructor of an item that was aborted.
             Ok(panic) => self.fail(ItemError::Panic(panic)),
-            Err(_) => assert!(self.failure.is_some(), "the runtime of the items was shut down"),
+            Err(_) if self.failure.is_some() => {}
+            Err(_) => self.cut(id),
         }
     }
+
+    fn cut(&mut self, id: Id) {
+        let failed = ItemError::Panic(runtime_shutdown());
+        if !self.settled {
+            return self.fail(failed);
+        }
+        let is_it = |place: &&mut Place<T, E>| matches!(place, Place::Running(running) if *running == id);
+        let done = Place::Done(Err(failed));
+        match self.done.iter_mut().find(is_it) {
+            Some(place) => *place = done,
+            None => self.done.push_back(done),
+        }
+    }
+}
+
+fn runtime_shutdown() -> Panic {
+    const SAYS: &str = "the runtime of the item was shut down before the item ended";
+    Panic::catch(|| -> Infallible { resume_unwind(Box::new(SAYS)) }).expect_err("it panics")
+}
+
+#[cfg(feature = "tracing")]
+pub(crate) fn in_current_span<F: Future>(task: F) -> impl Future<Output = F::Output> {
+    tracing::Instrument::in_current_span(task)
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn in_current_span<F: Future>(task: F) -> F {
+    task
 }
 
 impl<T, E> fmt::Debug for Window<T, E> {

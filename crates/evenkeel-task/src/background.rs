@@ -7,10 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use crate::group::ambient::Orphan;
+use crate::observe::in_current_span;
 use crate::{BoxError, Panic, Stop, catch_panic};
 
 /// Spawns a task that belongs to a handle and gets a [`Stop`].
@@ -62,7 +63,7 @@ where
     Fut: Future<Output: Send + 'static> + Send + 'static,
 {
     let stop = Stop::new();
-    let task = tokio::spawn(catch_panic(work(stop.clone())));
+    let task = tokio::spawn(in_current_span(catch_panic(work(stop.clone()))));
     Background { task: Some(task), stop, place: Location::caller() }
 }
 
@@ -75,7 +76,7 @@ where
 ///
 /// # Panics
 ///
-/// When polled after it gave the output, or when the runtime of the task shut down before it ended.
+/// When polled after it gave the output.
 ///
 /// # Examples
 ///
@@ -95,14 +96,14 @@ pub struct Background<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Background<T> {
-    /// Asks the task to drain, and aborts it after the grace; gives its output, or `None` if it was aborted, its
-    /// runtime shut down, or the output was taken before.
+    /// Asks the task to drain, and aborts it after the grace; gives its output, or `None` if it was aborted or the
+    /// output was taken before.
     ///
     /// The task has ended and its destructors have run when it returns.
     ///
     /// # Errors
     ///
-    /// The panic of the task.
+    /// The panic of the task, or one that says that its runtime was shut down before it ended.
     ///
     /// # Cancel safety
     ///
@@ -124,18 +125,20 @@ impl<T: Send + 'static> Background<T> {
         self.stop.drain("the handle of the task was told to stop");
         let task = self.task.as_mut()?;
         let output = match timeout(grace, &mut *task).await {
-            Ok(output) => output,
+            Ok(output) => Some(output.unwrap_or_else(|error| Err(cut(error)))),
             Err(_) => {
                 self.stop.abort("the grace is over");
+                let ended = task.is_finished();
                 task.abort();
-                task.await
+                match task.await {
+                    Ok(output) => Some(output),
+                    Err(error) if ended || error.is_panic() => Some(Err(cut(error))),
+                    Err(_) => None,
+                }
             }
         };
         self.task = None;
-        match output {
-            Ok(output) => Some(output),
-            Err(error) => Panic::try_from(error).ok().map(Err),
-        }
+        output
     }
 
     /// Whether the task has ended.
@@ -145,7 +148,7 @@ impl<T: Send + 'static> Background<T> {
     }
 }
 
-/// Gives the panic of the task as an error.
+/// Gives the panic of the task as an error, and so the shutdown of its runtime before it ended.
 impl<T: Send + 'static> Future for Background<T> {
     type Output = Result<T, Panic>;
 
@@ -153,7 +156,7 @@ impl<T: Send + 'static> Future for Background<T> {
         let task = self.task.as_mut().expect("polled after it gave its result");
         let output = ready!(Pin::new(task).poll(cx));
         self.task = None;
-        Poll::Ready(output.expect("only the handle aborts the task, unless the runtime shuts down"))
+        Poll::Ready(output.unwrap_or_else(|error| Err(cut(error))))
     }
 }
 
@@ -161,6 +164,7 @@ impl<T: Send + 'static> Drop for Background<T> {
     fn drop(&mut self) {
         let Some(task) = self.task.take() else { return };
         self.stop.abort("the handle of the task was dropped");
+        let ended = task.is_finished();
         task.abort();
         // One that has ended may have panicked.
         if let Ok(runtime) = Handle::try_current() {
@@ -168,11 +172,17 @@ impl<T: Send + 'static> Drop for Background<T> {
                 match task.await {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err(panic)) => Err(BoxError::from(panic)),
-                    Err(error) => Panic::try_from(error).map_or(Ok(()), |panic| Err(panic.into())),
+                    Err(error) if ended || error.is_panic() => Err(cut(error).into()),
+                    Err(_) => Ok(()),
                 }
             });
         }
     }
+}
+
+/// The panic of a task that nobody has aborted: of its destructor, or that it was dropped with its runtime.
+fn cut(error: JoinError) -> Panic {
+    Panic::try_from(error).unwrap_or_else(|_| Panic::runtime_shutdown())
 }
 
 impl<T: Send + 'static> fmt::Debug for Background<T> {

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::group::ambient::{self, Orphan};
+use crate::observe::Span;
 use crate::{BoxError, Panic, Stop};
 
 /// Runs a blocking call on a thread of the runtime's blocking pool, with a [`Stop`] that tells it when to end.
@@ -174,8 +175,9 @@ impl<T: Send + 'static> Call<T> {
     ) -> Self {
         let stop = ambient::stop().map_or_else(Stop::new, |outer| outer.drained_with());
         let signal = stop.clone();
+        let span = Span::current();
         let call = spawn_blocking(move || {
-            let output = Panic::catch(|| call(&signal));
+            let output = Panic::catch(|| span.within(|| call(&signal)));
             drop(slot);
             output
         });

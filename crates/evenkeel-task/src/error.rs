@@ -320,6 +320,9 @@ impl fmt::Display for Failure {
             Cause::Error(_) | Cause::Nested(_) => write!(f, "({place}) failed after {after:?}")?,
             Cause::Panic(_) => write!(f, "({place}) panicked after {after:?}")?,
             Cause::Deadline => write!(f, "({place}) passed its deadline after {after:?}")?,
+            Cause::RuntimeShutdown => {
+                write!(f, "({place}) was cut after {after:?}: its runtime was shut down")?
+            }
             Cause::Aborted(reason) => {
                 write!(f, "({place}) was aborted after {after:?}: {}", OneLine(reason))?;
             }
@@ -391,6 +394,8 @@ pub enum Cause {
     /// [`Stop::abort`](crate::Stop::abort) was called on the group's own [`Stop`](crate::Stop), for this
     /// reason.
     Aborted(Cow<'static, str>),
+    /// Its runtime was shut down, which dropped the task before it ended.
+    RuntimeShutdown,
 }
 
 /// The error of work that ran out of time; as the error of a task it is [`Cause::Deadline`].
@@ -426,7 +431,7 @@ impl Cause {
             Self::Error(error) => Some(error.as_ref()),
             Self::Nested(error) => Some(error.as_ref()),
             Self::Panic(panic) => Some(panic),
-            Self::Deadline | Self::Aborted(_) => None,
+            Self::Deadline | Self::Aborted(_) | Self::RuntimeShutdown => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::panic::discard;
-use crate::{BoxError, Cause, group};
+use crate::{BoxError, Cause, Panic, group};
 
 /// Runs futures as tasks until one of them succeeds, and gives its value.
 ///
@@ -25,7 +25,7 @@ use crate::{BoxError, Cause, group};
 /// # Panics
 ///
 /// A panic of any of them stops the others and goes on here when they have ended, whatever they gave.
-/// Outside of a tokio runtime.
+/// If their runtime was shut down before one of them succeeded. Outside of a tokio runtime.
 ///
 /// # Why not just use `futures::future::select_ok`?
 ///
@@ -86,15 +86,20 @@ where
         Ok(())
     });
     async move {
+        let mut cut = false;
         let mut failures = run.await.err().into_iter().flat_map(|error| error.into_failures());
         let panic = failures.find_map(|failure| match failure.cause {
             Cause::Panic(panic) => Some(panic),
-            _ => None,
+            cause => {
+                cut |= matches!(cause, Cause::RuntimeShutdown);
+                None
+            }
         });
         let (winner, errors) = {
             let mut race = lock(&race);
             (race.winner.take(), mem::take(&mut race.errors))
         };
+        let panic = panic.or_else(|| (cut && winner.is_none()).then(Panic::runtime_shutdown));
         if let Some(panic) = panic {
             discard(failures);
             discard(winner);

@@ -11,7 +11,6 @@ mod members;
 mod presence;
 mod restart;
 mod roll;
-mod slab;
 mod task;
 
 use std::borrow::Cow;

@@ -11,6 +11,7 @@ mod observe;
 mod panic;
 mod result;
 mod shield;
+mod slab;
 mod stop;
 mod timer;
 mod using;

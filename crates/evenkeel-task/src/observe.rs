@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::time::Duration;
 
-/// The span in which a task was spawned; it runs, and is dropped, within it.
+/// The span in which work was begun; it runs within it.
 #[derive(Debug)]
 pub(crate) struct Span {
     #[cfg(feature = "tracing")]
@@ -24,6 +24,17 @@ impl Span {
         let _entered = self.span.enter();
         f()
     }
+}
+
+/// The work of a task that belongs to no group, in the span of its spawner.
+#[cfg(feature = "tracing")]
+pub(crate) fn in_current_span<F: Future>(work: F) -> impl Future<Output = F::Output> + use<F> {
+    tracing::Instrument::in_current_span(work)
+}
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) fn in_current_span<F: Future>(work: F) -> F {
+    work
 }
 
 /// A task begins to belong to a group.

@@ -7,7 +7,8 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use pin_project_lite::pin_project;
 use tokio::task::JoinError;
@@ -91,6 +92,11 @@ impl Panic {
         catch_unwind(AssertUnwindSafe(f)).map_err(Self::new)
     }
 
+    /// Tells of a task whose runtime dropped it.
+    pub(crate) fn runtime_shutdown() -> Self {
+        Self::new(Box::new("the runtime of the task was shut down before the task ended"))
+    }
+
     fn new(payload: Payload) -> Self {
         let message = match payload.downcast_ref::<&'static str>() {
             Some(text) => Some(*text),
@@ -128,9 +134,48 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
+/// The first panic of several calls, each of which is made whatever the others do.
+#[derive(Debug, Default)]
+pub(crate) struct FirstPanic(Option<Panic>);
+
+impl FirstPanic {
+    /// Makes a call; a panic after the first one is dropped.
+    pub(crate) fn catch(&mut self, call: impl FnOnce()) {
+        if let Err(panic) = Panic::catch(call) {
+            self.0.get_or_insert(panic);
+        }
+    }
+
+    /// Wakes all of them.
+    pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
+        let mut wakers = wakers.into_iter();
+        let mut left = true;
+        while left {
+            self.catch(|| {
+                wakers.by_ref().for_each(Waker::wake);
+                left = false;
+            });
+        }
+    }
+
+    pub(crate) fn take(self) -> Option<Panic> {
+        self.0
+    }
+
+    /// Goes on with the panic here, unless the thread is unwinding already: it survives no other.
+    pub(crate) fn resume(self) {
+        if let Some(panic) = self.0
+            && !thread::panicking()
+        {
+            panic.resume();
+        }
+    }
+}
+
 /// Drops things one by one, whatever their destructors do: before a panic is resumed, as unwinding survives no other.
 pub(crate) fn discard<T>(things: impl IntoIterator<Item = T>) {
-    things.into_iter().for_each(|thing| drop(Panic::catch(|| drop(thing))));
+    let mut panics = FirstPanic::default();
+    things.into_iter().for_each(|thing| panics.catch(|| drop(thing)));
 }
 
 /// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error

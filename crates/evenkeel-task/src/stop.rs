@@ -8,11 +8,10 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use pin_project_lite::pin_project;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
-use self::signal::{Place, Signal};
-use crate::Panic;
+use self::signal::{Place, Relay, Signal, Which};
+use crate::panic::FirstPanic;
 
 /// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give
 /// up now).
@@ -61,11 +60,10 @@ impl Stop {
     /// A signal that has not been given.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(CancellationToken::new(), CancellationToken::new(), None)
+        Self::of(Signal::new(), Signal::new(), None)
     }
 
-    fn of(soft: CancellationToken, hard: CancellationToken, parent: Option<Self>) -> Self {
-        let (soft, hard) = (Signal::new(soft), Signal::new(hard));
+    fn of(soft: Signal, hard: Signal, parent: Option<Self>) -> Self {
         Self(Arc::new(Inner { soft, hard, reason: OnceLock::new(), parent }))
     }
 
@@ -90,22 +88,33 @@ impl Stop {
 
     /// A signal that follows the soft stop of this one alone.
     pub(crate) fn drained_with(&self) -> Self {
-        Self::of(self.0.soft.child(), CancellationToken::new(), Some(self.clone()))
+        Self::of(self.0.soft.child(), Signal::new(), Some(self.clone()))
     }
 
     /// Asks for the soft stop; after the first time it does nothing.
     ///
-    /// It wakes every waiter before it returns. A group that stops by itself wakes those of its own signal in
-    /// parts.
+    /// It wakes every waiter before it returns, also behind one whose waker panics. A group that stops by itself wakes
+    /// those of its own signal in parts.
+    ///
+    /// # Panics
+    ///
+    /// With the first panic of the waker of one of its waiters, after all of them were woken. Those of signals that
+    /// follow it stay there.
     pub fn drain(&self, reason: impl Into<Cow<'static, str>>) {
         // The reason comes first: whoever sees the signal sees the reason.
         self.because(reason);
-        self.0.soft.give();
+        let mut panics = FirstPanic::default();
+        self.0.soft.give(&mut panics);
+        panics.resume();
     }
 
     /// Asks for the hard stop, and with it for the soft one; after the first time it does nothing.
     ///
-    /// It wakes every waiter before it returns.
+    /// It wakes every waiter before it returns, also behind one whose waker panics.
+    ///
+    /// # Panics
+    ///
+    /// As [`drain`](Self::drain).
     ///
     /// # Examples
     ///
@@ -117,22 +126,22 @@ impl Stop {
     /// ```
     pub fn abort(&self, reason: impl Into<Cow<'static, str>>) {
         self.because(reason);
-        // A waker that panics holds up nobody of the second step.
-        let soft = Panic::catch(|| self.0.soft.give());
-        self.0.hard.give();
-        soft.unwrap_or_else(|panic| panic.resume());
+        let mut panics = FirstPanic::default();
+        self.0.soft.give(&mut panics);
+        self.0.hard.give(&mut panics);
+        panics.resume();
     }
 
     /// A drain that wakes at most 1024 waiters before it lets others run.
-    pub(crate) async fn drain_in_parts(&self, reason: String) {
+    pub(crate) async fn drain_in_parts(&self, reason: String, panics: &mut FirstPanic) {
         self.because(reason);
-        self.0.soft.give_in_parts().await;
+        self.0.soft.give_in_parts(panics).await;
     }
 
     /// An abort that wakes at most 1024 waiters before it lets others run.
-    pub(crate) async fn abort_in_parts(&self, reason: String) {
-        self.drain_in_parts(reason).await;
-        self.0.hard.give_in_parts().await;
+    pub(crate) async fn abort_in_parts(&self, reason: String, panics: &mut FirstPanic) {
+        self.drain_in_parts(reason, panics).await;
+        self.0.hard.give_in_parts(panics).await;
     }
 
     fn because(&self, reason: impl Into<Cow<'static, str>>) {
@@ -164,7 +173,7 @@ impl Stop {
     /// # }
     /// ```
     pub fn draining(&self) -> Stopping {
-        Stopping::new(self.0.soft.wait())
+        Stopping::new(self, Inner::soft, false)
     }
 
     /// Ends when the hard stop is asked for, at once if it has been.
@@ -190,12 +199,12 @@ impl Stop {
     /// # }
     /// ```
     pub fn aborting(&self) -> Stopping {
-        Stopping::new(self.0.hard.wait())
+        Stopping::new(self, Inner::hard, false)
     }
 
-    /// The hard stop for the owner of the signal, who is told last.
-    pub(crate) fn aborted(&self) -> WaitForCancellationFutureOwned {
-        self.0.hard.wait_last()
+    /// The hard stop for the owner of the signal, the only one who is told after the others.
+    pub(crate) fn aborted(&self) -> Stopping {
+        Stopping::new(self, Inner::hard, true)
     }
 
     /// Whether the soft stop, or the hard one, was asked for.
@@ -223,6 +232,16 @@ impl Stop {
                 None => stop = stop.0.parent.as_ref()?,
             }
         }
+    }
+}
+
+impl Inner {
+    fn soft(&self) -> &Signal {
+        &self.soft
+    }
+
+    fn hard(&self) -> &Signal {
+        &self.hard
     }
 }
 
@@ -256,7 +275,7 @@ impl Default for Stop {
 /// ```
 impl From<CancellationToken> for Stop {
     fn from(token: CancellationToken) -> Self {
-        Self::of(token.child_token(), CancellationToken::new(), None)
+        Self::of(Signal::following(token.child_token()), Signal::new(), None)
     }
 }
 
@@ -270,37 +289,36 @@ impl fmt::Debug for Stop {
     }
 }
 
-pin_project! {
-    /// The future of [`Stop::draining`] and [`Stop::aborting`].
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it changes nothing: the signal is given to the others all the same.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_task::{Stop, Stopping};
-    ///
-    /// /// It can be kept, boxed and sent: it borrows nothing.
-    /// struct Connection {
-    ///     until: Stopping,
-    /// }
-    ///
-    /// let connection = Connection { until: Stop::new().draining() };
-    /// # drop(connection.until);
-    /// ```
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Stopping {
-        #[pin]
-        signal: WaitForCancellationFutureOwned,
-        place: Place,
-    }
+/// The future of [`Stop::draining`] and [`Stop::aborting`].
+///
+/// # Cancel safety
+///
+/// Dropping it changes nothing: the signal is given to the others all the same.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_task::{Stop, Stopping};
+///
+/// /// It can be kept, boxed and sent: it borrows nothing.
+/// struct Connection {
+///     until: Stopping,
+/// }
+///
+/// let connection = Connection { until: Stop::new().draining() };
+/// # drop(connection.until);
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct Stopping {
+    stop: Stop,
+    which: Which,
+    place: Place,
+    last: bool,
 }
 
 impl Stopping {
-    fn new((signal, place): (WaitForCancellationFutureOwned, Place)) -> Self {
-        Self { signal, place }
+    fn new(stop: &Stop, which: Which, last: bool) -> Self {
+        Self { stop: stop.clone(), which, place: Place::Nowhere, last }
     }
 }
 
@@ -308,7 +326,15 @@ impl Future for Stopping {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.project().signal.poll(cx)
+        let Self { stop: Stop(stop), which, place, last } = self.get_mut();
+        let relay = || Arc::new(Relay { stop: Arc::downgrade(stop), which: *which }).into();
+        which(stop).poll(place, *last, cx, relay)
+    }
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        (self.which)(&self.stop.0).leave(self.place);
     }
 }
 

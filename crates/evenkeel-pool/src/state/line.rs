@@ -1,12 +1,15 @@
 //! The line of those who wait.
 
 use std::mem;
+use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::time::Instant;
 
 use super::{Place, State, Work};
 use crate::queue::Key;
+use crate::seat::{Seat, Seated};
+use crate::shared::Shared;
 use crate::{GetError, Manage, Timeout};
 
 /// How many holders a [`Timeout`] names.
@@ -38,14 +41,41 @@ pub(crate) struct Ticket {
     since: Instant,
 }
 
-/// What a getter does next.
+/// What a getter brings along: its waker and, for the line, a clone of it, which is made and dropped outside of the
+/// lock.
+pub(crate) struct Asker<'a, M: Manage> {
+    pub(crate) shared: &'a Arc<Shared<M>>,
+    pub(crate) waker: &'a Waker,
+    clone: Option<Waker>,
+}
+
+impl<'a, M: Manage> Asker<'a, M> {
+    pub(crate) fn new(shared: &'a Arc<Shared<M>>, waker: &'a Waker) -> Self {
+        Self { shared, waker, clone: None }
+    }
+
+    /// Makes a clone for the next step.
+    pub(crate) fn clone_waker(&mut self) {
+        self.clone = Some(self.waker.clone());
+    }
+}
+
+/// What a getter does next. It owns objects and seats, so that nothing is lost if a waker panics.
 pub(crate) enum Step<M: Manage> {
-    /// It checks this idle object, which has this seat.
-    Check(M::Object, Key),
+    /// It clones its waker, and asks again.
+    Clone,
+    /// It checks this idle object.
+    Check(Seated<M>),
     /// It starts a creation in this seat, and waits.
-    Create(Key),
+    Create(Seat<M>),
     Wait,
-    Done(Served<M>),
+    Done(Result<Seated<M>, GetError<M::Error>>),
+}
+
+impl<M: Manage> Step<M> {
+    fn done(shared: &Arc<Shared<M>>, served: Served<M>) -> Self {
+        Step::Done(served.map(|taken| Seated::new(shared, taken)))
+    }
 }
 
 impl<M: Manage> State<M> {
@@ -58,9 +88,13 @@ impl<M: Manage> State<M> {
     ///
     /// It calls one; should more be due, then that one calls the next when it comes or goes.
     pub(super) fn call(&mut self, wanted: usize) {
-        if self.called >= wanted.min(self.idle.len() + self.free()) {
-            return;
+        if self.called < wanted.min(self.idle.len() + self.free()) {
+            self.call_next();
         }
+    }
+
+    #[inline(never)]
+    fn call_next(&mut self) {
         let next = self.waiters.iter().find(|(_, waiter)| matches!(waiter.turn, Turn::Waiting(_)));
         if let Some((key, _)) = next
             && let Turn::Waiting(waker) = mem::replace(&mut self.waiters.get_mut(key).turn, Turn::Called)
@@ -85,84 +119,101 @@ impl<M: Manage> State<M> {
         ticket: &mut Option<Ticket>,
         place: Place,
         now: Instant,
-        waker: &Waker,
+        asker: &mut Asker<'_, M>,
     ) -> Step<M> {
         match ticket {
             Some(Ticket { key, .. }) => match &mut self.waiters.get_mut(*key).turn {
+                Turn::Waiting(last) if last.will_wake(asker.waker) => Step::Wait,
                 Turn::Waiting(last) => {
-                    if !last.will_wake(waker) {
-                        self.due.stale = Some(mem::replace(last, waker.clone()));
-                    }
+                    let Some(waker) = asker.clone.take() else { return Step::Clone };
+                    self.due.rest().stale = Some(mem::replace(last, waker));
                     Step::Wait
                 }
-                Turn::Called => self.come(*key, place, now, waker),
-                Turn::Served(_) => self.leave(ticket).map_or(Step::Wait, Step::Done),
+                Turn::Called => self.come(*key, place, now, asker),
+                Turn::Served(_) => {
+                    self.leave(ticket).map_or(Step::Wait, |served| Step::done(asker.shared, served))
+                }
             },
             None if self.closed => Step::Done(Err(GetError::Closed)),
-            None => self.arrive(ticket, place, now, waker),
+            None => self.arrive(ticket, place, now, asker),
         }
     }
 
-    fn arrive(&mut self, ticket: &mut Option<Ticket>, place: Place, now: Instant, waker: &Waker) -> Step<M> {
-        if let Some((object, seat)) = self.take_idle(place, now) {
-            return Step::Check(object, seat);
+    fn arrive(
+        &mut self,
+        ticket: &mut Option<Ticket>,
+        place: Place,
+        now: Instant,
+        asker: &mut Asker<'_, M>,
+    ) -> Step<M> {
+        if let Some(taken) = self.take_idle(place, now) {
+            return Step::Check(Seated::new(asker.shared, taken));
         }
+        let Some(waker) = asker.clone.take() else { return Step::Clone };
         self.join(ticket, place, now, waker);
-        self.create_if_due(place, now)
+        self.create_if_due(place, now, asker.shared)
     }
 
     /// A creation needs nobody to be called: its result goes to the first waiter, whoever starts it. What is idle is
     /// for those who are called.
-    fn create_if_due(&mut self, place: Place, now: Instant) -> Step<M> {
+    fn create_if_due(&mut self, place: Place, now: Instant, shared: &Arc<Shared<M>>) -> Step<M> {
         if self.uncovered() > self.idle.len() && self.free() > 0 {
-            Step::Create(self.seat(place, now, Work::Creating))
+            Step::Create(Seat::new(shared, self.seat(place, now, Work::Creating)))
         } else {
             Step::Wait
         }
     }
 
-    fn join(&mut self, ticket: &mut Option<Ticket>, place: Place, now: Instant, waker: &Waker) -> Key {
+    fn join(&mut self, ticket: &mut Option<Ticket>, place: Place, now: Instant, waker: Waker) -> Key {
         let ahead = self.waiters.len();
-        let turn = Turn::Waiting(waker.clone());
-        let key = self.waiters.push(Waiter { place, turn, checks: 0 });
+        let key = self.waiters.push(Waiter { place, turn: Turn::Waiting(waker), checks: 0 });
         *ticket = Some(Ticket { key, ahead, since: now });
         key
     }
 
     /// A waiter that was called has come. It stays called until its object has passed its check.
-    fn come(&mut self, key: Key, place: Place, now: Instant, waker: &Waker) -> Step<M> {
+    fn come(&mut self, key: Key, place: Place, now: Instant, asker: &mut Asker<'_, M>) -> Step<M> {
         if let Some(object) = self.idle.pop() {
-            return Step::Check(object, self.seat(place, now, Work::Held));
+            let seat = self.seat(place, now, Work::Held);
+            return Step::Check(Seated::new(asker.shared, (object, seat)));
         }
+        let Some(waker) = asker.clone.take() else { return Step::Clone };
         self.uncall(key, waker);
-        self.create_if_due(place, now)
+        self.create_if_due(place, now, asker.shared)
     }
 
-    fn uncall(&mut self, key: Key, waker: &Waker) {
-        self.waiters.get_mut(key).turn = Turn::Waiting(waker.clone());
+    fn uncall(&mut self, key: Key, waker: Waker) {
+        self.waiters.get_mut(key).turn = Turn::Waiting(waker);
         self.called -= 1;
     }
 
-    /// A getter, in line or new, leaves the check of the object that it took to a task.
+    /// A getter, in line or new, leaves the check of the object that it took to a task. It has cloned its waker.
     pub(crate) fn wait_for_check(
         &mut self,
         seat: Key,
         ticket: &mut Option<Ticket>,
         place: Place,
         now: Instant,
-        waker: &Waker,
+        asker: &mut Asker<'_, M>,
     ) -> Step<M> {
-        let key = match ticket {
-            Some(Ticket { key, .. }) if matches!(self.waiters.get_mut(*key).turn, Turn::Called) => {
-                self.uncall(*key, waker);
-                *key
-            }
-            None if !self.closed => self.join(ticket, place, now, waker),
+        let called = |turn: &Turn<M>| matches!(turn, Turn::Called);
+        let in_line = ticket.as_ref().map(|ticket| ticket.key);
+        let waits = match in_line {
+            Some(key) => called(&self.waiters.get_mut(key).turn),
+            None => !self.closed,
+        };
+        if !waits {
             // It was served while it was busy, or told that all is over.
-            _ => {
-                self.check_goes_on(seat, None);
-                return self.step(ticket, place, now, waker);
+            self.check_goes_on(seat, None);
+            return self.step(ticket, place, now, asker);
+        }
+        let waker = asker.clone.take().expect("the clone of the waker is made before");
+        let key = match in_line {
+            Some(key) => {
+                self.uncall(key, waker);
+                key
             }
+            None => self.join(ticket, place, now, waker),
         };
         self.check_goes_on(seat, Some(key));
         Step::Wait
@@ -175,7 +226,7 @@ impl<M: Manage> State<M> {
         self.forsake_checks(key);
         match self.waiters.remove(key).turn {
             Turn::Served(served) => return Some(served),
-            Turn::Waiting(waker) => self.due.stale = Some(waker),
+            Turn::Waiting(waker) => self.due.rest().stale = Some(waker),
             Turn::Called => {
                 self.called -= 1;
                 self.call(self.waiters.len());

@@ -9,7 +9,10 @@ mod close;
 mod failure;
 mod gates;
 mod history;
+mod hostile;
 mod pins;
 mod report;
 mod scripted;
+#[cfg(feature = "tracing")]
+mod spans;
 mod threads;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::JoinSet;
 
 use super::{Fetch, Page, PageError, Trail};
+use crate::window::in_current_span;
 
 /// The stream of [`Paginate::prefetch`](crate::Paginate::prefetch): as [`Paginate`](crate::Paginate), with pages
 /// fetched ahead by a task of its own.
@@ -16,7 +17,8 @@ use super::{Fetch, Page, PageError, Trail};
 /// - **At most `pages` pages are ahead**, fetched or being fetched, of the page whose items the consumer takes.
 ///   They are fetched one after the other: each cursor comes with the page before.
 /// - It is lazy: the task starts, on the current runtime, when the stream is first polled.
-/// - A panic of the fetch resumes at the consumer, after all items of the pages before.
+/// - A panic of the fetch resumes at the consumer, after all items of the pages before. If the runtime on which the
+///   fetch runs is shut down, [`PageError::Fetch`] says so in its place.
 ///
 /// # Cancel safety
 ///
@@ -25,8 +27,7 @@ use super::{Fetch, Page, PageError, Trail};
 ///
 /// # Panics
 ///
-/// With the panic of the fetch; if first polled outside a tokio runtime; if polled after the runtime on which the
-/// fetch was started was shut down.
+/// With the panic of the fetch; if first polled outside a tokio runtime.
 ///
 /// # Examples
 ///
@@ -49,6 +50,8 @@ pub struct Prefetch<T> {
     task: JoinSet<()>,
     ahead: Receiver<Page<T>>,
     page: Page<T>,
+    // How many pages have come.
+    pages: u64,
 }
 
 impl<T: Send + 'static> Prefetch<T> {
@@ -60,7 +63,7 @@ impl<T: Send + 'static> Prefetch<T> {
         assert!(pages > 0, "the number of pages ahead must not be zero");
         let (fetched, ahead) = mpsc::channel(pages.min(Semaphore::MAX_PERMITS));
         let fetch = Box::pin(fetch_ahead(fetch, trail, fetched));
-        Self { fetch: Some(fetch), task: JoinSet::new(), ahead, page: Page::default() }
+        Self { fetch: Some(fetch), task: JoinSet::new(), ahead, page: Page::default(), pages: 0 }
     }
 }
 
@@ -83,7 +86,7 @@ impl<T> Stream for Prefetch<T> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some(fetch) = this.fetch.take() {
-            this.task.spawn(fetch);
+            this.task.spawn(in_current_span(fetch));
         }
         loop {
             if let Some(item) = this.page.next() {
@@ -91,13 +94,18 @@ impl<T> Stream for Prefetch<T> {
             }
             if let Some(page) = ready!(this.ahead.poll_recv(cx)) {
                 this.page = page;
+                this.pages += 1;
                 continue;
             }
             return match ready!(this.task.poll_join_next(cx)).transpose() {
                 Ok(_) => Poll::Ready(None),
-                Err(error) => {
-                    Panic::try_from(error).expect("the runtime of the fetch was shut down").resume()
-                }
+                Err(error) => match Panic::try_from(error) {
+                    Ok(panic) => panic.resume(),
+                    Err(_) => {
+                        let source = "the runtime of the fetch was shut down".into();
+                        Poll::Ready(Some(Err(PageError::Fetch { page: this.pages + 1, source })))
+                    }
+                },
             };
         }
     }

@@ -12,5 +12,7 @@ mod panics;
 mod pin;
 mod prefetch;
 mod settled;
+#[cfg(feature = "tracing")]
+mod spans;
 mod support;
 mod threads;

@@ -1,9 +1,12 @@
 //! The same on several threads, without a clock.
 
+use std::error::Error as _;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use evenkeel_stream::{ItemError, paginate, prelude::*};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use evenkeel_task::{Panic, catch_panic};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Barrier;
 use tokio::task::yield_now;
 
@@ -69,4 +72,96 @@ async fn pages_panics_and_errors_all_arrive() {
     assert_eq!(count(|outcome| matches!(outcome, Err(ItemError::Panic(_)))), 100);
     assert_eq!(count(|outcome| matches!(outcome, Err(ItemError::Error(_)))), 100);
     assert_eq!(count(Result::is_ok), 800);
+}
+
+/// A runtime in which nothing is driven, and then nothing any more.
+fn one() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+/// Takes all that a stream gives when the runtime of its items goes after some have ended.
+async fn after_the_runtime<S: Stream + Unpin>(mut stream: S) -> (S, Option<Panic>, Vec<S::Item>) {
+    let gone = one();
+    let inside = gone.enter();
+    assert!(poll_next(&mut stream).is_pending());
+    drop(inside);
+    std::thread::spawn(move || gone.block_on(tokio::task::yield_now())).join().expect("no panic");
+    let mut items = Vec::new();
+    loop {
+        match catch_panic(stream.next()).await {
+            Ok(Some(item)) => items.push(item),
+            Ok(None) => return (stream, None, items),
+            Err(panic) => return (stream, Some(panic), items),
+        }
+    }
+}
+
+fn poll_next<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
+    stream.poll_next_unpin(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Some of the items end, the others are cut: none is lost, and none is taken for the end of the stream.
+#[test]
+fn items_that_are_cut_with_their_runtime_say_so() {
+    const SAYS: &str = "the runtime of the item was shut down before the item ended";
+    async fn ends_if_even(n: u32) -> u32 {
+        if n % 2 == 1 {
+            std::future::pending::<()>().await;
+        }
+        n
+    }
+    let source = || futures::stream::iter(0..3);
+    let tried = || source().map(Ok::<_, ()>).try_par_map(3, async |n| Ok(ends_if_even(n).await));
+    let told = |panic: Option<Panic>| panic.unwrap().message().map(str::to_owned);
+    one().block_on(async {
+        let (mut stream, panic, items) = after_the_runtime(source().par_map(3, ends_if_even)).await;
+        assert_eq!((told(panic).as_deref(), items), (Some(SAYS), vec![0, 2]));
+        assert!(stream.next().await.is_none());
+        let (_, panic, items) = after_the_runtime(source().par_map(3, ends_if_even).ordered()).await;
+        assert_eq!((told(panic).as_deref(), items), (Some(SAYS), vec![0]));
+        let (_, panic, items) = after_the_runtime(tried()).await;
+        assert_eq!((told(panic).as_deref(), items), (Some(SAYS), vec![Ok(0), Ok(2)]));
+
+        let shown = |outcome: Result<u32, ItemError<()>>| match outcome {
+            Ok(n) => n.to_string(),
+            Err(ItemError::Panic(panic)) => panic.message().unwrap().to_owned(),
+            Err(other) => panic!("{other:?}"),
+        };
+        let (_, panic, items) = after_the_runtime(tried().settled()).await;
+        assert!(panic.is_none());
+        assert_eq!(items.into_iter().map(shown).collect::<Vec<_>>(), ["0", "2", SAYS]);
+        let (_, panic, items) = after_the_runtime(tried().ordered().settled()).await;
+        assert!(panic.is_none());
+        assert_eq!(items.into_iter().map(shown).collect::<Vec<_>>(), ["0", SAYS, "2"]);
+
+        // A page is asked for and does not come.
+        let pages = paginate(1, async |page: u32| {
+            if page == 3 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, std::io::Error>((vec![page], Some(page + 1)))
+        });
+        let (mut stream, panic, items) = after_the_runtime(pages.prefetch(5)).await;
+        assert!(panic.is_none());
+        let items: Vec<_> = items
+            .into_iter()
+            .map(|item| item.map_err(|error| format!("{error}: {}", error.source().unwrap())))
+            .collect();
+        let error = "page 3 could not be fetched: the runtime of the fetch was shut down".to_owned();
+        assert_eq!(items, [Ok(1), Ok(2), Err(error)]);
+        assert!(stream.next().await.is_none());
+    });
+}
+
+/// A runtime that is gone drops at once what it is given.
+#[test]
+fn items_that_begin_on_a_runtime_that_is_gone_say_so() {
+    let gone = one();
+    let handle = gone.handle().clone();
+    drop(gone);
+    let _inside = handle.enter();
+    let items = futures::stream::iter(0..10).map(Ok::<_, ()>).try_par_map(3, async |n: u32| Ok::<_, ()>(n));
+    let outcomes: Vec<_> = futures::executor::block_on(items.ordered().settled().collect());
+    assert_eq!(outcomes.len(), 10);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(ItemError::Panic(_)))));
 }

@@ -11,6 +11,7 @@ use super::gate::Guest;
 use super::live::State;
 use super::member::{Label, Member};
 use super::presence::Presence;
+use crate::observe::in_current_span;
 use crate::{IntoResult, Stop, catch_panic};
 
 thread_local! {
@@ -75,7 +76,10 @@ impl Orphan {
                     group.enter(Member::new(Label::new(self.name, self.place)).in_state(State::Leaving));
                 drop(self.runtime.spawn(Child::new(work, Guest, key.into(), group)));
             }
-            None => drop(self.runtime.spawn(catch_panic(async move { work.await.into_result() }))),
+            None => {
+                let work = catch_panic(async move { work.await.into_result() });
+                drop(self.runtime.spawn(in_current_span(work)));
+            }
         }
     }
 }

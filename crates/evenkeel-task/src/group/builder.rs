@@ -14,7 +14,7 @@ use super::members::Members;
 use super::presence::Presence;
 use super::roll::Page;
 use super::{Group, State, ambient, doom::Doom};
-use crate::panic::discard;
+use crate::panic::{FirstPanic, discard};
 use crate::timer::poll_timer;
 use crate::{BoxError, Cause, GroupError, Stop, catch_panic};
 
@@ -180,7 +180,8 @@ impl GroupBuilder {
     ///
     /// # Panics
     ///
-    /// A panic of the body goes on after all tasks have ended.
+    /// A panic of the body goes on after all tasks have ended, and so does one of the waker of somebody who waits for the
+    /// group's own stop signal.
     #[track_caller]
     pub fn run<R, F, Fut>(self, body: F) -> impl Future<Output = Result<R, GroupError>>
     where
@@ -225,20 +226,22 @@ impl GroupBuilder {
             let joined =
                 joins && members.unless_doomed(doom.as_mut(), |cx| members.poll_empty(cx)).await.is_some();
             doom.lift();
+            // Of wakers: it goes on when all tasks have ended.
+            let mut panics = FirstPanic::default();
             if !joined {
                 members.close();
                 if !self.grace.is_zero() && !members.stop.is_aborting() {
-                    abort(&members, State::is_waiting).await;
-                    members.stop.drain_in_parts(members.why()).await;
+                    abort(&members, State::is_waiting, &mut panics).await;
+                    members.stop.drain_in_parts(members.why(), &mut panics).await;
                     soften(&members, self.grace).await;
                 }
                 members.halt();
-                abort(&members, |_| true).await;
-                members.stop.abort_in_parts(members.why()).await;
+                abort(&members, |_| true, &mut panics).await;
+                members.stop.abort_in_parts(members.why(), &mut panics).await;
                 poll_fn(|cx| members.poll_empty(cx)).await;
             }
             owner.ended = true;
-            match panic {
+            match panic.or(panics.take()) {
                 Some(panic) => {
                     discard(members.failures());
                     panic.resume()
@@ -250,11 +253,11 @@ impl GroupBuilder {
 }
 
 /// Wakes tasks to abort, 1024 of them at a time, and lets others run in between.
-async fn abort(members: &Members, which: fn(State) -> bool) {
-    let mut page = members.abort(Page::default(), which);
+async fn abort(members: &Members, which: fn(State) -> bool, panics: &mut FirstPanic) {
+    let mut page = members.abort(Page::default(), which, panics);
     while let Some(next) = page {
         yield_now().await;
-        page = members.abort(next, which);
+        page = members.abort(next, which, panics);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
 
 use super::ambient;
 use super::gate::Gate;
@@ -18,7 +19,7 @@ pin_project! {
     /// Runs a task and tells its group how it ended, after its future has been dropped. Nobody needs a
     /// `JoinHandle`: the group aborts a task by waking it to find its gate shut.
     #[project = ChildProjection]
-    pub(super) struct Child<F, G> {
+    pub(super) struct Child<F, G: Gate> {
         #[pin]
         future: CatchPanic<F>,
         // After the future: it goes first.
@@ -29,9 +30,9 @@ pin_project! {
         group: Option<Arc<Presence>>,
     }
 
-    impl<F, G> PinnedDrop for Child<F, G> {
+    impl<F, G: Gate> PinnedDrop for Child<F, G> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().cancel();
+            this.project().cut();
         }
     }
 }
@@ -60,7 +61,7 @@ impl<F: Future, G: Gate> Child<F, G> {
     }
 }
 
-impl<F, G> ChildProjection<'_, F, G> {
+impl<F, G: Gate> ChildProjection<'_, F, G> {
     fn end(&mut self, ended: Ended) {
         let Some(group) = self.group.take() else { return };
         self.span.within(|| {
@@ -82,14 +83,30 @@ impl<F, G> ChildProjection<'_, F, G> {
     }
 
     /// Drops the future where it is, unless it has ended.
-    fn cancel(&mut self) {
+    fn cancel(&mut self, is_cut: bool) {
         if self.group.is_some() {
             let drop = || ambient::within(self.group, || self.future.as_mut().cancel());
             let ended = match self.span.within(drop) {
+                Ok(()) if is_cut => Ended::Failed(Cause::RuntimeShutdown),
                 Ok(()) => Ended::Cancelled,
                 Err(panic) => Ended::Failed(Cause::Panic(panic)),
             };
             self.end(ended);
+        }
+    }
+}
+
+impl<F, G: Gate> ChildProjection<'_, F, G> {
+    fn is_shut(&self) -> bool {
+        self.group.as_ref().is_none_or(|group| self.gate.is_shut(group))
+    }
+
+    /// The runtime drops the task: with its own end, unless the group has told it to end.
+    fn cut(&mut self) {
+        if self.group.is_some() {
+            // Without a current runtime it was not spawned, and its spawner panics.
+            let was_spawned = !G::ON_CURRENT || Handle::try_current().is_ok();
+            self.cancel(was_spawned && !self.is_shut());
         }
     }
 }
@@ -101,10 +118,6 @@ impl<F: Future<Output: IntoResult>, G: Gate> ChildProjection<'_, F, G> {
             let key = group.enter(Member::new(label.take()).in_state(G::STATE));
             *self.entry = key.into();
         }
-    }
-
-    fn is_shut(&self) -> bool {
-        self.group.as_ref().is_none_or(|group| self.gate.is_shut(group))
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -149,7 +162,7 @@ impl<F: Future<Output: IntoResult>, G: Gate> Future for Child<F, G> {
                 return Poll::Pending;
             }
         }
-        this.cancel();
+        this.cancel(false);
         Poll::Ready(())
     }
 }

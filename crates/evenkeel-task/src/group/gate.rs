@@ -14,6 +14,9 @@ pub(super) trait Gate {
     /// What a task is doing before it has passed.
     const STATE: State;
 
+    /// Whether it is spawned on the current runtime: there may be none.
+    const ON_CURRENT: bool = true;
+
     /// Whether the task has to end here.
     fn is_shut(&self, group: &Members) -> bool;
 
@@ -43,6 +46,7 @@ pub(super) struct Guest;
 
 impl Gate for Guest {
     const STATE: State = State::Leaving;
+    const ON_CURRENT: bool = false;
 
     fn is_shut(&self, _: &Members) -> bool {
         false

@@ -62,8 +62,8 @@ impl Member {
         self.restarts = self.restarts.saturating_add(1);
     }
 
-    pub(super) fn park(&mut self, waker: Waker) {
-        self.waker = Some(waker);
+    pub(super) fn park(&mut self, waker: Waker) -> Option<Waker> {
+        self.waker.replace(waker)
     }
 
     /// Takes down that it has to end, and gives what wakes it for that.
@@ -83,6 +83,7 @@ impl Member {
             Ended::Cancelled => "cancelled",
             Ended::Failed(Cause::Panic(_)) => "panicked",
             Ended::Failed(Cause::Deadline) => "overdue",
+            Ended::Failed(Cause::RuntimeShutdown) => "runtime_shutdown",
             Ended::Failed(_) => "failed",
         };
         End::new(self.label.name.as_deref(), self.label.place, || self.started.elapsed(), outcome)

@@ -19,6 +19,7 @@ use super::live::{State, TaskInfo};
 use super::member::{Ended, Label, Member};
 use super::presence::Presence;
 use super::roll::{Key, Page, Roll};
+use crate::panic::FirstPanic;
 use crate::{Cause, Failure, GroupError, Stop};
 
 /// The members of one group, and its stop signal.
@@ -118,7 +119,7 @@ impl Members {
 
     /// Keeps what wakes a task that is told to abort.
     pub(super) fn park(&self, key: Key, waker: Waker) {
-        self.roll.with(key, |member| member.park(waker));
+        drop(self.roll.park(key, waker));
     }
 
     /// Counts a task that was not let in.
@@ -176,13 +177,13 @@ impl Members {
     }
 
     /// The last one has left: gives the group that waits for that.
-    pub(super) fn emptied(&self) -> Option<(Arc<Presence>, Key)> {
+    pub(super) fn emptied(&self, panics: &mut FirstPanic) -> Option<(Arc<Presence>, Key)> {
         let mut books = self.books();
         books.empty = true;
         let (waker, heir) = (books.waker.take(), books.heir.take());
         drop(books);
-        if let Some(waker) = waker {
-            waker.wake();
+        if waker.is_some() {
+            panics.wake(waker);
         }
         heir
     }
@@ -196,19 +197,21 @@ impl Members {
     /// group wait for them and take what they have failed with.
     pub(super) fn abandon(&self) {
         self.halt();
+        let mut panics = FirstPanic::default();
         // A task of its own that drops it is no outer group.
         if let Some(outer) = ambient::current().filter(|outer| !ptr::eq(&*outer.0, self)) {
-            self.bequeath(outer);
+            self.bequeath(outer, &mut panics);
         }
-        self.unwatch();
+        panics.catch(|| self.unwatch());
         let mut page = Some(Page::default());
         while let Some(next) = page {
-            page = self.abort(next, |_| true);
+            page = self.abort(next, |_| true, &mut panics);
         }
-        self.stop.abort("the future of the group was dropped");
+        panics.catch(|| self.stop.abort("the future of the group was dropped"));
+        panics.resume();
     }
 
-    fn bequeath(&self, heir: Arc<Presence>) {
+    fn bequeath(&self, heir: Arc<Presence>, panics: &mut FirstPanic) {
         let key = heir.enter(Member::new(Label::new("group", self.place)).in_state(State::Leaving));
         let mut books = self.books();
         let (failures, empty) = (mem::take(&mut books.failures), books.empty);
@@ -219,7 +222,7 @@ impl Members {
         drop(books);
         // What its body failed with, and what stopped the group itself, was for its caller.
         let of_tasks = |failure: &Failure| failure.place != self.place && !failure.is_won();
-        failures.into_iter().filter(of_tasks).for_each(|failure| heir.note(failure));
+        failures.into_iter().filter(of_tasks).for_each(|failure| panics.catch(|| heir.note(failure)));
         if empty {
             heir.release(key);
         }
@@ -255,19 +258,41 @@ impl Members {
     }
 
     fn poll_failed(&self, cx: &Context<'_>) -> Poll<()> {
-        let books = self.books();
-        if books.failures.is_empty() || self.collects { Books::wait(books, cx) } else { Poll::Ready(()) }
+        self.poll_books(cx, |books| !books.failures.is_empty() && !self.collects)
     }
 
     /// Ready when nobody is in the group.
     pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        let books = self.books();
-        if !books.empty {
-            return Books::wait(books, cx);
+        let empty = self.poll_books(cx, |books| books.empty);
+        if empty.is_ready() {
+            self.unwatch();
         }
-        drop(books);
-        self.unwatch();
-        Poll::Ready(())
+        empty
+    }
+
+    /// Ready when it is so; until then the waker is kept.
+    fn poll_books(&self, cx: &Context<'_>, is_ready: impl Fn(&Books) -> bool) -> Poll<()> {
+        let mut clone = None;
+        loop {
+            let mut books = self.books();
+            if is_ready(&books) {
+                return Poll::Ready(());
+            }
+            if books.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            let Some(waker) = clone.take() else {
+                // Not under the lock: it may run code of others.
+                drop(books);
+                clone = Some(cx.waker().clone());
+                continue;
+            };
+            let old = books.waker.replace(waker);
+            drop(books);
+            // It may be the last one of a runtime with tasks of this group.
+            drop(old);
+            return Poll::Pending;
+        }
     }
 
     /// Wakes the future of the group for nothing any more, until it asks for it.
@@ -277,8 +302,13 @@ impl Members {
     }
 
     /// Wakes tasks on a page of the roll to abort, and gives the page after it.
-    pub(super) fn abort(&self, page: Page, which: fn(State) -> bool) -> Option<Page> {
-        self.roll.abort(page, which)
+    pub(super) fn abort(
+        &self,
+        page: Page,
+        which: fn(State) -> bool,
+        panics: &mut FirstPanic,
+    ) -> Option<Page> {
+        self.roll.abort(page, which, panics)
     }
 
     /// Why the group stops, in words.
@@ -293,24 +323,13 @@ impl Members {
 
     /// What the group gives in the end: the value of its body if nothing failed.
     pub(super) fn verdict<R>(&self, value: Option<R>) -> Result<R, GroupError> {
-        let mut books = self.books();
+        let failures = self.failures();
         match value {
-            Some(value) if books.failures.is_empty() => Ok(value),
+            Some(value) if failures.is_empty() => Ok(value),
             _ => {
                 let (finished, cancelled) = self.roll.counts();
-                Err(GroupError::new(mem::take(&mut books.failures), finished, cancelled))
+                Err(GroupError::new(failures, finished, cancelled))
             }
         }
-    }
-}
-
-impl Books {
-    fn wait(mut this: MutexGuard<'_, Self>, cx: &Context<'_>) -> Poll<()> {
-        let same = this.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        let old = if same { None } else { this.waker.replace(cx.waker().clone()) };
-        drop(this);
-        // Not under the lock: it may be the last one of a runtime with tasks of this group.
-        drop(old);
-        Poll::Pending
     }
 }

@@ -6,7 +6,8 @@ use std::task::Waker;
 
 use super::live::{State, TaskInfo};
 use super::member::{Ended, Member};
-use super::slab::Slab;
+use crate::panic::FirstPanic;
+use crate::slab::Slab;
 
 const SHEETS: usize = 8;
 
@@ -61,8 +62,17 @@ impl Roll {
         Key { sheet, index }
     }
 
+    /// Changes a member under the lock, with what is its own: nothing of others may be called or dropped by `f`.
     pub(super) fn with<T>(&self, key: Key, f: impl FnOnce(&mut Member) -> T) -> Option<T> {
         self.sheet(key.sheet).members.get_mut(key.index).map(f)
+    }
+
+    /// Keeps what wakes a member, and gives back what is not needed any more.
+    pub(super) fn park(&self, key: Key, waker: Waker) -> Option<Waker> {
+        match self.sheet(key.sheet).members.get_mut(key.index) {
+            Some(member) => member.park(waker),
+            None => Some(waker),
+        }
     }
 
     /// Takes out a member that has ended, and counts it.
@@ -101,7 +111,12 @@ impl Roll {
     }
 
     /// Tells tasks on a page to abort, 1024 at most, and gives the page after it, if there is one.
-    pub(super) fn abort(&self, page: Page, which: fn(State) -> bool) -> Option<Page> {
+    pub(super) fn abort(
+        &self,
+        page: Page,
+        which: fn(State) -> bool,
+        panics: &mut FirstPanic,
+    ) -> Option<Page> {
         let page = self.from(page)?;
         let mut sheet = self.sheet(page.sheet);
         let which = |member: &&mut Member| !member.is_guest() && which(member.state());
@@ -109,7 +124,7 @@ impl Roll {
         let wakers: Vec<_> = members.filter_map(Member::abort).collect();
         drop(sheet);
         // Not under the lock, which a task takes to leave: the runtime may drop one here and now.
-        wakers.into_iter().for_each(Waker::wake);
+        panics.wake(wakers);
         self.from(Page { page: page.page + 1, ..page })
     }
 

@@ -129,11 +129,20 @@ fn stopping_what_gave_its_output_gives_nothing() {
 }
 
 #[test]
-fn stopping_what_went_away_with_its_runtime_gives_nothing() {
+fn what_went_away_with_its_runtime_is_a_panic_that_says_so() {
+    const SAYS: &str = "the runtime of the task was shut down before the task ended";
     let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let inside = gone.enter();
-    let task = background(async |_stop| pending::<()>().await);
+    let [stopped, awaited, dropped] = [(); 3].map(|()| background(async |_stop| pending::<()>().await));
     drop(inside);
     drop(gone);
-    World::run(async |_| assert!(task.stop(ms(5)).await.is_none()));
+    World::run(async |_| {
+        assert_eq!(stopped.stop(ms(5)).await.unwrap().unwrap_err().message(), Some(SAYS));
+        assert_eq!(awaited.await.unwrap_err().message(), Some(SAYS));
+        let run = group(async |_g| {
+            drop(dropped);
+            Ok(())
+        });
+        assert_eq!(failures(&run.await.unwrap_err()), [format!("background: panicked: {SAYS}")]);
+    });
 }

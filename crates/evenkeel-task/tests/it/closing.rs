@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake};
 
 use evenkeel_task::{BoxError, Group, Panic, Restart, State, group};
-use evenkeel_testkit::World;
+use evenkeel_testkit::{World, assert_took};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
@@ -142,6 +142,11 @@ fn spawning_outside_of_a_runtime_panics_and_leaves_the_group_whole() {
             let there = g.clone();
             let panic = std::thread::spawn(move || Panic::catch(|| there.spawn(async {}))).join().unwrap();
             assert!(panic.unwrap_err().message().unwrap().contains("no reactor running"));
+            let there = g.clone();
+            let supervised =
+                move || Panic::catch(|| there.task("x").supervise(Restart::new([]), async || {}));
+            assert!(std::thread::spawn(supervised).join().unwrap().is_err());
+            assert_eq!(g.live().len(), 0);
             g.spawn(async {});
             Ok(())
         });
@@ -150,22 +155,69 @@ fn spawning_outside_of_a_runtime_panics_and_leaves_the_group_whole() {
 }
 
 #[test]
-fn a_task_of_a_runtime_that_is_gone_counts_as_cancelled() {
+fn a_task_that_is_cut_with_its_runtime_is_a_failure_that_says_so() {
     let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = gone.handle().clone();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
-        let g = group(async |g| {
-            let _inside = handle.enter();
-            g.spawn(pending::<()>());
-            drop(_inside);
+        let mut kept = None;
+        let run = Group::builder().collect_all().run(async |g| {
+            kept = Some(g.clone());
+            let inside = handle.enter();
+            g.task("queued").spawn(pending::<()>());
+            drop(inside);
             gone.shutdown_background();
             // A runtime that has shut down drops what it is given at once.
             let _inside = handle.enter();
-            g.spawn(pending::<()>());
-            Ok(g.clone())
+            g.task("late").spawn(pending::<()>());
+            Ok(())
         });
-        assert!(format!("{:?}", g.await.unwrap()).starts_with("Group { live: 0, "));
+        let error = run.await.unwrap_err();
+        assert_eq!(failures(&error), ["queued: runtime shut down", "late: runtime shut down"]);
+        assert!(error.first().to_string().ends_with(": its runtime was shut down"), "{error}");
+        assert_eq!((error.finished(), error.cancelled()), (0, 0));
+        assert_eq!(kept.unwrap().live().len(), 0);
+    });
+}
+
+#[test]
+fn a_task_of_another_runtime_that_ends_stops_the_group() {
+    World::run(async |_| {
+        let other = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let handle = other.handle().clone();
+        let failed = group(async |g| {
+            g.task("here").spawn(sleep(ms(1000)));
+            let inside = handle.enter();
+            g.task("there").spawn(pending::<()>());
+            drop(inside);
+            // It is polled once, and its runtime goes.
+            std::thread::spawn(move || other.block_on(tokio::task::yield_now())).join().unwrap();
+            sleep(ms(1)).await;
+            Ok(())
+        });
+        let error = assert_took!(failed, ms(0)).unwrap_err();
+        assert_eq!(failures(&error), ["there: runtime shut down"]);
+        assert_eq!((error.finished(), error.cancelled()), (0, 1));
+    });
+}
+
+#[test]
+fn a_group_that_stops_already_has_told_those_of_a_runtime_that_ends() {
+    let other = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let handle = other.handle().clone();
+    World::run(async move |_| {
+        let failed = group(async |g| {
+            let inside = handle.enter();
+            g.task("there").spawn(pending::<()>());
+            drop(inside);
+            g.spawn(async move {
+                std::thread::spawn(move || drop(other)).join().unwrap();
+                err("bad")
+            });
+            Ok(())
+        });
+        let error = failed.await.unwrap_err();
+        assert_eq!(failures(&error), ["there: runtime shut down", "-: bad"]);
     });
 }
 

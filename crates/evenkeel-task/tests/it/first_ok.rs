@@ -102,6 +102,27 @@ fn dropping_it_leaves_nothing() {
     assert_eq!(cuts.points(), 1);
 }
 
+/// Runs something in a runtime that is shut down while it waits.
+fn in_a_runtime_that_goes<F: Future>(work: impl FnOnce() -> F) -> F::Output {
+    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = gone.handle().clone();
+    World::run(async |_| {
+        let mut run = Box::pin(work());
+        let inside = handle.enter();
+        assert!(crate::poll(&mut run).is_pending());
+        drop(inside);
+        gone.shutdown_background();
+        run.await
+    })
+}
+
+#[test]
+fn a_runtime_that_goes_is_no_lack_of_success() {
+    let none = || in_a_runtime_that_goes(|| first_ok([pending::<Result<u8, u8>>(), pending()]));
+    let panic = evenkeel_task::Panic::catch(none).unwrap_err();
+    assert!(panic.message().unwrap().contains("runtime of the task was shut down"), "{panic}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -307,3 +307,30 @@ fn groups_may_be_left_at_any_depth() {
         assert_eq!(steps.load(Ordering::Relaxed), 3);
     });
 }
+
+/// Of a shield and of a clean-up whose callers go: the rest is cut with the runtime on which they began.
+#[test]
+fn what_is_cut_with_its_runtime_is_a_failure_of_the_group() {
+    let gone = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let handle = gone.handle().clone();
+    World::run(async |_| {
+        let run = group(async |_g| {
+            let inside = handle.enter();
+            let mut section = Box::pin(shield(ms(5), pending::<()>()));
+            let mut used = Box::pin(evenkeel_task::using(
+                std::future::ready(Ok::<_, BoxError>(7)),
+                async |_seven| pending::<()>().await,
+                async |_seven| pending::<Result<(), BoxError>>().await,
+            ));
+            assert!(poll(&mut section).is_pending());
+            assert!(poll(&mut used).is_pending());
+            drop((section, used));
+            drop(inside);
+            gone.shutdown_background();
+            Ok(())
+        });
+        let mut failed = failures(&run.await.unwrap_err());
+        failed.sort();
+        assert_eq!(failed, ["release: runtime shut down", "shield: runtime shut down"]);
+    });
+}

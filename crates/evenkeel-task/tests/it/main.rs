@@ -11,6 +11,7 @@ mod cut;
 mod error;
 mod fail_fast;
 mod first_ok;
+mod hostile;
 mod left_over;
 mod model;
 #[cfg(all(feature = "metrics", feature = "tracing"))]
@@ -58,6 +59,7 @@ fn failures(error: &GroupError) -> Vec<String> {
             Cause::Aborted(reason) => format!("{name}: aborted: {reason}"),
             Cause::Nested(nested) => format!("{name}: [{}]", failures(nested).join(", ")),
             Cause::Deadline => format!("{name}: deadline"),
+            Cause::RuntimeShutdown => format!("{name}: runtime shut down"),
             other => panic!("{other:?}"),
         }
     };

@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use evenkeel_task::{BoxError, GroupError, group, shield};
+use evenkeel_task::{Blocking, BoxError, GroupError, background, blocking, group, shield};
 use evenkeel_testkit::World;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata as About, Recorder, SharedString, Unit};
 use tokio::time::{sleep, timeout};
@@ -180,4 +180,45 @@ fn tasks_run_in_the_span_of_their_spawner_and_tell_their_end() {
         ended("WARN", "shield", "5ms", "overdue"),
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn what_is_begun_for_a_caller_runs_in_its_span() {
+    async fn within(n: u32) {
+        tracing::info!(n, "begins");
+        tokio::task::yield_now().await;
+        tracing::info!(n, "ends");
+    }
+    async fn all_of_them() {
+        background(async |_stop| within(1).await).await.unwrap();
+        blocking(|_stop| tracing::info!(n = 2, "called")).await;
+        Blocking::new(1).run(|_stop| tracing::info!(n = 3, "called")).await;
+        // Its caller goes, and there is no group.
+        let mut rest = Box::pin(shield(ms(5), within(4)));
+        assert!(crate::poll(&mut rest).is_pending());
+        drop(rest);
+        sleep(ms(1)).await;
+    }
+    // A blocking call takes real time, and another thread: the subscriber has to be there, too.
+    let runtime = |lines: Option<Lines>| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        if let Some(lines) = lines {
+            builder.on_thread_start(move || {
+                std::mem::forget(tracing::subscriber::set_default(lines.clone()));
+            });
+        }
+        builder.enable_time().build().unwrap()
+    };
+    runtime(None).block_on(all_of_them());
+    let lines = Lines::default();
+    tracing::subscriber::with_default(lines.clone(), || {
+        runtime(Some(lines.clone())).block_on(async {
+            let span = tracing::info_span!("caller");
+            tracing::Instrument::instrument(all_of_them(), span).await;
+        });
+    });
+    let lines = lines.0.lock().unwrap().lines.clone();
+    let numbers: Vec<_> = lines.iter().filter_map(|line| line.split_once(" n=").map(|(_, n)| n)).collect();
+    assert_eq!(numbers, ["1", "1", "2", "3", "4", "4"], "{lines:?}");
+    assert!(lines.iter().all(|line| !line.starts_with('0')), "{lines:?}");
 }

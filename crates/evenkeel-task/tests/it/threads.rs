@@ -180,3 +180,26 @@ fn a_race_that_is_won_after_it_was_dropped_is_no_failure() {
     // Not on a worker, as it blocks.
     threads().block_on(run).unwrap();
 }
+
+/// Its workers drop the tasks, wherever they are: waiting, in the queue, or given to it later.
+#[test]
+fn a_group_whose_tasks_run_on_several_threads_that_go_says_so() {
+    for _ in 0..20 {
+        let (gone, here) = (threads(), Builder::new_current_thread().enable_time().build().unwrap());
+        let handle = gone.handle().clone();
+        let error = here
+            .block_on(evenkeel_task::Group::builder().collect_all().run(async |g| {
+                let inside = handle.enter();
+                (0..100).for_each(|_| g.spawn(std::future::pending::<()>()));
+                drop(inside);
+                gone.shutdown_background();
+                let _inside = handle.enter();
+                g.spawn(std::future::pending::<()>());
+                Ok(())
+            }))
+            .unwrap_err();
+        let is_cut =
+            |failure: &evenkeel_task::Failure| matches!(failure.cause, evenkeel_task::Cause::RuntimeShutdown);
+        assert_eq!((error.failures().len(), error.failures().all(is_cut)), (101, true), "{error:#}");
+    }
+}

@@ -8,11 +8,11 @@ enum Slot<T> {
 }
 
 /// How many slots are on a page.
-pub(super) const PAGE: usize = 1024;
+pub(crate) const PAGE: usize = 1024;
 
 /// Slots on pages: a large one has no half of its room in reserve, and never moves.
 #[derive(Debug)]
-pub(super) struct Slab<T> {
+pub(crate) struct Slab<T> {
     // All of them full but the last.
     pages: Vec<Vec<Slot<T>>>,
     free: Option<u32>,
@@ -25,7 +25,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    pub(super) fn insert(&mut self, value: T) -> u32 {
+    pub(crate) fn insert(&mut self, value: T) -> u32 {
         let Some(index) = self.free else { return self.push(value) };
         let slot = &mut self.pages[index as usize / PAGE][index as usize % PAGE];
         if let Slot::Free(next) = *slot {
@@ -52,14 +52,14 @@ impl<T> Slab<T> {
         self.pages.get_mut(index as usize / PAGE)?.get_mut(index as usize % PAGE)
     }
 
-    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         match self.slot(index)? {
             Slot::Value(value) => Some(value),
             Slot::Free(_) => None,
         }
     }
 
-    pub(super) fn remove(&mut self, index: u32) -> Option<T> {
+    pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
         let free = self.free;
         let slot = self.slot(index)?;
         if let Slot::Free(_) = slot {
@@ -73,18 +73,30 @@ impl<T> Slab<T> {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    /// Takes out the last page with all that is on it; what is on the others stays where it is.
+    ///
+    /// Nothing may be put in after that.
+    pub(crate) fn take_page(&mut self) -> Option<impl Iterator<Item = T> + use<T>> {
+        self.free = None;
+        let page = self.pages.pop()?;
+        Some(page.into_iter().filter_map(|slot| match slot {
+            Slot::Value(value) => Some(value),
+            Slot::Free(_) => None,
+        }))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.pages.iter().flatten().filter_map(|slot| match slot {
             Slot::Value(value) => Some(value),
             Slot::Free(_) => None,
         })
     }
 
-    pub(super) fn pages(&self) -> usize {
+    pub(crate) fn pages(&self) -> usize {
         self.pages.len()
     }
 
-    pub(super) fn page_mut(&mut self, page: usize) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn page_mut(&mut self, page: usize) -> impl Iterator<Item = &mut T> {
         self.pages.get_mut(page).into_iter().flatten().filter_map(|slot| match slot {
             Slot::Value(value) => Some(value),
             Slot::Free(_) => None,
@@ -145,5 +157,11 @@ mod tests {
         assert_eq!((slab.pages(), slab.page_mut(3).count()), (3, 0));
         assert_eq!(slab.remove(keys[PAGE + 1]), Some(PAGE + 1));
         assert_eq!(slab.insert(5), keys[PAGE + 1]);
+
+        assert!(slab.take_page().unwrap().eq(2 * PAGE..2 * PAGE + 7));
+        assert_eq!((slab.remove(keys[2 * PAGE]), slab.remove(keys[1])), (None, Some(1)));
+        assert_eq!(slab.take_page().unwrap().count(), PAGE);
+        assert!(slab.take_page().unwrap().eq((0..PAGE).filter(|value| *value != 1)));
+        assert!(slab.take_page().is_none());
     }
 }

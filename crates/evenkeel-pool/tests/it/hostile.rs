@@ -1,0 +1,269 @@
+//! Wakers and objects that call back, or panic, while they are called.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use cooked_waker::{IntoWaker, Wake, WakeRef};
+use evenkeel_pool::{Get, GetError, Lease, Manage, Panic, Pool};
+use evenkeel_testkit::World;
+use tokio::task::yield_now;
+
+use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
+
+type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
+
+/// A waker that calls this with the name of what is done to it.
+struct Hooked(Hook);
+
+impl Clone for Hooked {
+    fn clone(&self) -> Self {
+        (self.0)("clone");
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl WakeRef for Hooked {
+    fn wake_by_ref(&self) {
+        (self.0)("wake");
+    }
+}
+
+impl Wake for Hooked {}
+
+impl Drop for Hooked {
+    fn drop(&mut self) {
+        (self.0)("drop");
+    }
+}
+
+fn hooked(hook: impl Fn(&'static str) + Send + Sync + 'static) -> Waker {
+    Box::new(Hooked(Arc::new(hook))).into_waker()
+}
+
+/// Panics when it is woken.
+fn sore() -> Waker {
+    hooked(|what| {
+        if what == "wake" {
+            std::panic::resume_unwind(Box::new("sore"));
+        }
+    })
+}
+
+/// Counts its wakes.
+fn counting() -> (Waker, Arc<AtomicUsize>) {
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&wakes);
+    let waker = hooked(move |what| {
+        count.fetch_add(usize::from(what == "wake"), SeqCst);
+    });
+    (waker, wakes)
+}
+
+fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(waker))
+}
+
+/// All that a callback may do with a pool.
+fn use_all_of(pool: &Pool<Scripted>) {
+    let _ = (pool.stats(), pool.holders(), format!("{pool:?}"));
+    drop(pool.try_get());
+    let _ = poll(&mut Box::pin(pool.get()), Waker::noop());
+}
+
+#[test]
+fn a_waker_may_use_the_pool_that_it_waits_for() {
+    World::run(async |_| {
+        let (pool, script) = pool(2);
+        let mut leases = take(&pool, 2).await;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let waker = hooked({
+            let (pool, seen) = (pool.clone(), Arc::clone(&seen));
+            move |what| {
+                use_all_of(&pool);
+                seen.lock().unwrap().push(what);
+            }
+        });
+        let mut gets: Vec<Pin<Box<Get<'_, Scripted>>>> = (0..3).map(|_| Box::pin(pool.get())).collect();
+        for get in &mut gets {
+            assert!(poll(get, &waker).is_pending());
+            // Another one in its place, and again.
+            assert!(poll(get, &hooked(|_| ())).is_pending());
+            assert!(poll(get, &waker).is_pending());
+        }
+        // One leaves, one is called, and comes with a check that is not ready, and so is served.
+        drop(gets.pop());
+        script.check.next(Gate::Yield);
+        drop(leases.pop());
+        let mut first = loop {
+            let ready = gets.iter_mut().find_map(|get| match poll(get, &waker) {
+                Poll::Ready(lease) => Some(lease.unwrap()),
+                Poll::Pending => None,
+            });
+            match ready {
+                Some(lease) => break lease,
+                None => yield_now().await,
+            }
+        };
+        first.unfit = true;
+        drop((gets, waker, first, leases));
+        let seen = std::mem::take(&mut *seen.lock().unwrap());
+        for what in ["clone", "wake", "drop"] {
+            assert!(seen.contains(&what), "{what} of {seen:?}");
+        }
+        yield_now().await;
+        assert_whole(&pool, &script).await;
+    });
+}
+
+#[test]
+fn a_closing_pool_tells_all_though_wakers_panic() {
+    World::run(async |_| {
+        let (pool, script) = pool(1);
+        let lease = take(&pool, 1).await;
+        let (good, wakes) = counting();
+        let mut gets: Vec<_> = (0..5).map(|_| Box::pin(pool.get())).collect();
+        for (get, waker) in gets.iter_mut().zip([&sore(), &good, &sore(), &sore(), &good]) {
+            assert!(poll(get, waker).is_pending());
+        }
+        let mut close = Box::pin(pool.close(secs(1)));
+        let panic = Panic::catch(|| poll(&mut close, Waker::noop())).unwrap_err();
+        assert_eq!(panic.message(), Some("sore"));
+        assert_eq!(wakes.load(SeqCst), 2);
+        for get in &mut gets {
+            assert!(matches!(poll(get, Waker::noop()), Poll::Ready(Err(GetError::Closed))));
+        }
+        // Those who wait for its end, too.
+        let mut ends: Vec<_> = (0..3).map(|_| Box::pin(pool.close(secs(1)))).collect();
+        for (end, waker) in ends.iter_mut().zip([&good, &sore(), &good]) {
+            assert!(poll(end, waker).is_pending());
+        }
+        assert_eq!(Panic::catch(|| drop(lease)).unwrap_err().message(), Some("sore"));
+        assert_eq!((wakes.load(SeqCst), script.live.load(SeqCst)), (4, 0));
+    });
+}
+
+#[test]
+fn a_waker_that_panics_costs_neither_an_object_nor_a_wake() {
+    World::run(async |_| {
+        let (pool, script) = pool(3);
+        let mut leases = take(&pool, 3).await;
+        let (good, wakes) = counting();
+        let mut gets: Vec<_> = (0..3).map(|_| Box::pin(pool.get())).collect();
+        for (get, waker) in gets.iter_mut().zip([&good, &sore(), &good]) {
+            assert!(poll(get, waker).is_pending());
+        }
+        drop(leases.pop());
+        let panic = Panic::catch(|| drop(leases.pop())).unwrap_err();
+        assert_eq!(panic.message(), Some("sore"));
+        assert_eq!((wakes.load(SeqCst), pool.stats().idle), (1, 2), "both are back");
+        assert!(poll(&mut gets[1], Waker::noop()).is_ready());
+        drop(gets.remove(0));
+        assert_eq!((wakes.load(SeqCst), pool.stats().idle), (2, 2));
+        // One that joins is called at once, and that panics in its own poll: it has its place, and its object.
+        let mut behind = Box::pin(pool.get());
+        let panic = Panic::catch(|| drop(poll(&mut behind, &sore()))).unwrap_err();
+        assert_eq!(panic.message(), Some("sore"));
+        assert_eq!(pool.stats().waiting, 2);
+        assert!(poll(&mut behind, Waker::noop()).is_ready());
+        drop(behind);
+        drop((gets, leases));
+        assert_sound(&pool, &script);
+        assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+        assert_whole(&pool, &script).await;
+    });
+}
+
+/// A manager whose objects use its pool when they are dropped.
+struct Clinging(Arc<OnceLock<Pool<Clinging>>>, Arc<AtomicBool>);
+
+struct Object(Arc<OnceLock<Pool<Clinging>>>);
+
+impl Manage for Clinging {
+    type Object = Object;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<Object, Infallible> {
+        let object = Object(Arc::clone(&self.0));
+        if self.1.load(SeqCst) {
+            yield_now().await;
+        }
+        Ok(object)
+    }
+
+    async fn check(&self, _: &mut Object) -> Result<(), evenkeel_pool::BoxError> {
+        if self.1.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.get() {
+            let _ = (pool.stats(), pool.holders());
+            // A check begins on a runtime that may be gone, and begins no other.
+            if tokio::runtime::Handle::try_current().is_ok() {
+                drop(pool.try_get());
+            }
+        }
+    }
+}
+
+/// The task that checks or creates is dropped inside the call that spawns it, with its object.
+#[test]
+fn an_object_may_use_the_pool_when_its_runtime_is_gone() {
+    let (home, slow) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
+    let pool = Pool::builder(Clinging(Arc::clone(&home), Arc::clone(&slow))).max(3).build().unwrap();
+    assert!(home.set(pool.clone()).is_ok());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime().block_on(async {
+        let leases = (pool.get().await.unwrap(), pool.get().await.unwrap());
+        drop(leases);
+    });
+    slow.store(true, SeqCst);
+    let gone = runtime();
+    let handle = gone.handle().clone();
+    drop(gone);
+    let inside = handle.enter();
+    assert!(pool.try_get().is_none());
+    assert_eq!((pool.stats().size, pool.stats().discarded), (0, 2));
+    // It cannot wait there, and says so.
+    let panic = Panic::catch(|| drop(poll(&mut Box::pin(pool.get()), Waker::noop()))).unwrap_err();
+    assert!(panic.message().unwrap().contains("shutdown"), "{panic}");
+    drop(inside);
+    assert_eq!((pool.stats().size, pool.stats().waiting), (0, 0));
+    slow.store(false, SeqCst);
+    runtime().block_on(async {
+        Lease::discard(pool.get().await.unwrap());
+        assert!(pool.close(secs(1)).await.stragglers.is_empty());
+    });
+}
+
+/// One runtime ends in the middle of a creation; who waits on another is told to begin its own, and by what it was
+/// held up if that fails.
+#[test]
+fn a_creation_that_is_cut_with_its_runtime_is_made_again_and_told() {
+    let (pool, script) = pool_with(1, |builder| builder.create_timeout(secs(60)));
+    script.create.set(Gate::Shut);
+    let gone = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    gone.block_on(async {
+        assert!(poll(&mut Box::pin(pool.get()), Waker::noop()).is_pending());
+        yield_now().await;
+    });
+    World::run(async |_| {
+        let mut here = Box::pin(pool.get());
+        let (waker, wakes) = counting();
+        assert!(poll(&mut here, &waker).is_pending());
+        assert_eq!(pool.stats().creating, 1, "it counts on the creation there");
+        gone.shutdown_background();
+        assert_eq!((wakes.load(SeqCst), pool.stats().creating), (1, 0));
+        assert!(poll(&mut here, &waker).is_pending());
+        assert_eq!(pool.stats().creating, 1);
+        let Err(GetError::Timeout(why)) = here.await else { unreachable!("the creation never ends") };
+        assert_eq!(why.last_failure.as_deref(), Some("a creation was cut: its runtime was shut down"));
+    });
+}
