@@ -2,14 +2,15 @@
 
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use evenkeel_pool::Lease;
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{CancelToken, NoTls};
 
@@ -34,12 +35,12 @@ pub(crate) fn cancel_without_tls() -> Cancel {
 pub(crate) struct Cleaner {
     cancel: Cancel,
     pub(crate) limit: Duration,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Cleaner {
     pub(crate) fn new(cancel: Cancel, limit: Duration) -> Self {
-        Self { cancel, limit, tasks: Mutex::new(JoinSet::new()) }
+        Self { cancel, limit, tasks: Mutex::default() }
     }
 
     /// Takes a connection back.
@@ -49,9 +50,20 @@ impl Cleaner {
             return;
         }
         let (limit, cancel) = (self.limit, Arc::clone(&self.cancel));
+        // Not under the lock: a runtime that is gone drops it here and now.
+        let task = runtime.spawn(async move { drop(timeout(limit, clean(lease, cancel)).await) });
         let mut tasks = lock(&self.tasks);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(async move { drop(timeout(limit, clean(lease, cancel)).await) }, runtime);
+        let ended: Vec<_> = tasks.extract_if(.., |task| task.is_finished()).collect();
+        tasks.push(task.abort_handle());
+        drop(tasks);
+        drop(ended);
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        let tasks = mem::take(self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(AbortHandle::abort);
     }
 }
 

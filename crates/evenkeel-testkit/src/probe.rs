@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -140,7 +141,8 @@ impl<F: Future> fmt::Debug for Metered<F> {
 /// Passes wakes on, and counts them.
 #[derive(Debug)]
 struct CountingWaker {
-    outer: Mutex<Waker>,
+    // Woken and replaced outside of the lock: it may run anything.
+    outer: Mutex<Arc<Waker>>,
     woken: AtomicBool,
     wakes: AtomicU64,
     spurious: AtomicU64,
@@ -149,7 +151,7 @@ struct CountingWaker {
 impl CountingWaker {
     fn new(outer: &Waker) -> Arc<Self> {
         Arc::new(CountingWaker {
-            outer: Mutex::new(outer.clone()),
+            outer: Mutex::new(Arc::new(outer.clone())),
             woken: AtomicBool::new(false),
             wakes: AtomicU64::new(0),
             spurious: AtomicU64::new(0),
@@ -158,8 +160,15 @@ impl CountingWaker {
 
     /// The future is about to be polled: whether it was woken since the last time.
     fn polled_by(&self, outer: &Waker) -> bool {
-        self.outer.lock().unwrap_or_else(PoisonError::into_inner).clone_from(outer);
+        if !self.outer().will_wake(outer) {
+            let mut waker = Arc::new(outer.clone());
+            mem::swap(&mut *self.outer.lock().unwrap_or_else(PoisonError::into_inner), &mut waker);
+        }
         self.woken.swap(false, Ordering::AcqRel)
+    }
+
+    fn outer(&self) -> Arc<Waker> {
+        Arc::clone(&self.outer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn counts(&self) -> (u64, u64) {
@@ -177,8 +186,7 @@ impl Wake for CountingWaker {
         if self.woken.swap(true, Ordering::AcqRel) {
             self.spurious.fetch_add(1, Ordering::Relaxed);
         }
-        let outer = self.outer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        outer.wake();
+        self.outer().wake_by_ref();
     }
 }
 

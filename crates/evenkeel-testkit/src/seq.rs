@@ -54,7 +54,7 @@ struct Steps {
     present: usize,
     /// Whether somebody has that turn.
     taken: bool,
-    waiting: BTreeMap<usize, Waker>,
+    waiting: BTreeMap<usize, Arc<Waker>>,
 }
 
 impl Seq {
@@ -112,6 +112,8 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let step = self.step;
+        // Wakers are cloned, woken and dropped outside of the lock: they may run anything.
+        let waker = Arc::new(cx.waker().clone());
         let mut steps = self.seq.steps();
         let another = !self.registered && steps.waiting.contains_key(&step);
         let free = step > steps.present || (step == steps.present && !steps.taken);
@@ -121,11 +123,15 @@ impl Waiting<'_> {
         }
         if step == steps.present {
             steps.taken = true;
-            steps.waiting.remove(&step);
+            let old = steps.waiting.remove(&step);
+            drop(steps);
+            drop(old);
             self.registered = false;
             return Poll::Ready(Turn(self.seq.clone()));
         }
-        steps.waiting.insert(step, cx.waker().clone());
+        let old = steps.waiting.insert(step, waker);
+        drop(steps);
+        drop(old);
         self.registered = true;
         Poll::Pending
     }
@@ -134,7 +140,8 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if self.registered {
-            self.seq.steps().waiting.remove(&self.step);
+            let waker = self.seq.steps().waiting.remove(&self.step);
+            drop(waker);
         }
     }
 }
@@ -165,7 +172,7 @@ impl Drop for Turn {
         let next = steps.waiting.get(&present).cloned();
         drop(steps);
         if let Some(next) = next {
-            next.wake();
+            next.wake_by_ref();
         }
     }
 }

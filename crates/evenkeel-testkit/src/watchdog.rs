@@ -57,7 +57,8 @@ pub(crate) struct Watch(Arc<Watched>);
 impl Watch {
     /// Says whom to wake when the time is up: the root future of the present world.
     pub(crate) fn attend(&self, root: Waker) {
-        *self.0.root() = Some(root);
+        let old = self.0.root().replace(Arc::new(root));
+        drop(old);
     }
 
     /// The limit, if it is past.
@@ -77,11 +78,11 @@ struct Watched {
     limit: Duration,
     thread: String,
     expired: AtomicBool,
-    root: Mutex<Option<Waker>>,
+    root: Mutex<Option<Arc<Waker>>>,
 }
 
 impl Watched {
-    fn root(&self) -> MutexGuard<'_, Option<Waker>> {
+    fn root(&self) -> MutexGuard<'_, Option<Arc<Waker>>> {
         self.root.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +99,8 @@ impl Watched {
             );
             std::process::abort();
         }
-        if let Some(root) = &*self.root() {
+        let root = self.root().clone();
+        if let Some(root) = root {
             root.wake_by_ref();
         }
     }
@@ -125,9 +127,16 @@ impl Watchdog {
         let mut state = self.state();
         loop {
             let now = wall::now();
+            let mut over = Vec::new();
             for (due, world) in state.watched.iter_mut().filter(|(due, _)| *due <= now) {
-                world.bark();
+                over.push(world.clone());
                 *due = now + GRACE;
+            }
+            if !over.is_empty() {
+                // Not under the lock: it wakes them.
+                drop(state);
+                over.iter().for_each(|world| world.bark());
+                state = self.state();
             }
             state.wakes_at = state.watched.iter().map(|(due, _)| *due).min();
             state = match state.wakes_at {

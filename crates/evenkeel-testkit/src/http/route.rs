@@ -1,7 +1,7 @@
 //! Which calls are answered, and how.
 
 use std::{
-    fmt,
+    fmt, mem,
     panic::Location,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -93,8 +93,11 @@ impl Route {
     /// A panic in it fails the test.
     pub fn reply_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
         let mut script = self.0.script();
-        (script.steps, script.at, script.taken) = (vec![], 0, 0);
+        (script.at, script.taken) = (0, 0);
+        let old = mem::take(&mut script.steps);
         drop(script);
+        // Not under the lock: what made the replies is the user's.
+        drop(old);
         self.then_with(make)
     }
 

@@ -151,7 +151,10 @@ impl MemNet {
             ));
         }
         let (send, receive) = mpsc::channel(state.backlog);
-        state.listeners.insert(address.to_owned(), send);
+        let gone = state.listeners.insert(address.to_owned(), send);
+        drop(state);
+        // Not under the lock: it may have streams whose ends wake others.
+        drop(gone);
         Ok(MemListener::new(address, receive))
     }
 
@@ -203,7 +206,9 @@ impl MemNet {
     /// Frees an address before its listener is dropped: it refuses from now on.
     #[cfg(feature = "http")]
     pub(crate) fn free(&self, address: &str) {
-        self.state().listeners.remove(address);
+        let listener = self.state().listeners.remove(address);
+        // Not under the lock: it wakes who accepts.
+        drop(listener);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

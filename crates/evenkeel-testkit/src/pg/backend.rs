@@ -154,14 +154,14 @@ impl Backend {
     }
 
     pub(super) fn terminate_all(&self) {
-        for signals in self.state().sessions.values() {
+        for signals in self.signals() {
             signals.tell(|pending| pending.terminate = true);
         }
     }
 
     /// Tells all sessions that listen.
     pub(super) fn notify(&self, notification: &Notification) {
-        for signals in self.state().sessions.values() {
+        for signals in self.signals() {
             signals.tell(|pending| {
                 if pending.channels.contains(&notification.channel) {
                     pending.notifications.push(notification.clone());
@@ -177,6 +177,11 @@ impl Backend {
             let pending = signals.pending();
             pending.channels.contains(channel) && pending.notifications.len() >= NOTIFICATIONS
         })
+    }
+
+    /// Of all sessions, to be told when the lock is free: it wakes them.
+    fn signals(&self) -> Vec<Arc<Signals>> {
+        self.state().sessions.values().cloned().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

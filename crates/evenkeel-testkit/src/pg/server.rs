@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_postgres::{Client, Config, Connection, Error, tls::NoTlsStream};
 
 use super::{
@@ -91,7 +91,17 @@ pub struct Server {
     connector: Connector,
     link: Link,
     backend: Arc<Backend>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Mutex<Vec<Owned>>,
+}
+
+/// A task that ends with the server.
+#[derive(Debug)]
+struct Owned(AbortHandle);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Server {
@@ -108,10 +118,9 @@ impl Server {
         let connector = Connector::new(net, address);
         let listener = net.listen(connector.address())?;
         let backend = Arc::new(Backend::new());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, backend.clone()));
+        let accepts = Owned(tokio::spawn(serve(listener, backend.clone())).abort_handle());
         let link = net.link(connector.address());
-        Ok(Server { connector, link, backend, tasks: Mutex::new(tasks) })
+        Ok(Server { connector, link, backend, tasks: Mutex::new(vec![accepts]) })
     }
 
     /// Runs SQL on the tables, at once and unrecorded: to make them, and to fill them.
@@ -239,10 +248,13 @@ impl Server {
     /// ```
     pub async fn client(&self) -> Result<Client, Error> {
         let (client, connection) = self.connect(Config::new().user("test")).await?;
+        // Not under the lock: a runtime that is gone drops it here and now. What ends it, the client sees.
+        let task = Owned(tokio::spawn(async { drop(connection.await) }).abort_handle());
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        // What ends the connection, the client sees.
-        tasks.spawn(async { drop(connection.await) });
+        let ended: Vec<_> = tasks.extract_if(.., |task| task.0.is_finished()).collect();
+        tasks.push(task);
+        drop(tasks);
+        drop(ended);
         Ok(client)
     }
 

@@ -32,11 +32,13 @@ impl Idle {
     pub(super) async fn settle(&self) {
         let begun = self.state().times;
         poll_fn(|cx| {
+            // Not under the lock: it may run anything.
+            let waker = cx.waker().clone();
             let mut state = self.state();
             if state.times > begun {
                 return Poll::Ready(());
             }
-            state.settling.push(cx.waker().clone());
+            state.settling.push(waker);
             Poll::Pending
         })
         .await;

@@ -25,7 +25,7 @@ pub(super) struct Rest {
     busy: Busy,
     quiet: Option<Quiet>,
     holds: AtomicUsize,
-    root: Mutex<Option<Waker>>,
+    root: Mutex<Option<Arc<Waker>>>,
     root_polls: AtomicU64,
 }
 
@@ -67,7 +67,8 @@ impl Rest {
 
     /// Waits a little, and then asks for news without moving the clock.
     fn stay(&self, nap: Duration) {
-        if let Some(root) = &*self.root() {
+        let root = self.root().clone();
+        if let Some(root) = root {
             wall::nap(nap);
             root.wake_by_ref();
         }
@@ -84,7 +85,8 @@ impl Rest {
 
     /// The root runs from now on until the guard is dropped.
     pub(super) fn attend(self: &Arc<Self>, root: Waker) -> Attended {
-        *self.root() = Some(root);
+        let old = self.root().replace(Arc::new(root));
+        drop(old);
         self.busy.begins();
         Attended(self.clone())
     }
@@ -101,7 +103,7 @@ impl Rest {
         self.busy.longest()
     }
 
-    fn root(&self) -> MutexGuard<'_, Option<Waker>> {
+    fn root(&self) -> MutexGuard<'_, Option<Arc<Waker>>> {
         self.root.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -115,7 +117,8 @@ pub(super) struct Attended(Arc<Rest>);
 impl Drop for Attended {
     fn drop(&mut self) {
         self.0.busy.ends();
-        self.0.root().take();
+        let root = self.0.root().take();
+        drop(root);
         self.0.idle.reached();
     }
 }

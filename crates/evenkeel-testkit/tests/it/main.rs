@@ -12,6 +12,7 @@ mod cancel;
 mod clock;
 mod hang;
 mod hold;
+mod hostile;
 #[cfg(feature = "http")]
 mod http;
 mod leak;
