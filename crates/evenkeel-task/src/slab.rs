@@ -73,13 +73,13 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes out the last page with all that is on it; what is on the others stays where it is.
+    /// Takes out all that is on the first page that has anything; what is on the others stays where it is.
     ///
     /// Nothing may be put in after that.
     pub(crate) fn take_page(&mut self) -> Option<impl Iterator<Item = T> + use<T>> {
         self.free = None;
-        let page = self.pages.pop()?;
-        Some(page.into_iter().filter_map(|slot| match slot {
+        let page = self.pages.iter_mut().find(|page| !page.is_empty())?;
+        Some(std::mem::take(page).into_iter().filter_map(|slot| match slot {
             Slot::Value(value) => Some(value),
             Slot::Free(_) => None,
         }))
@@ -158,10 +158,10 @@ mod tests {
         assert_eq!(slab.remove(keys[PAGE + 1]), Some(PAGE + 1));
         assert_eq!(slab.insert(5), keys[PAGE + 1]);
 
-        assert!(slab.take_page().unwrap().eq(2 * PAGE..2 * PAGE + 7));
-        assert_eq!((slab.remove(keys[2 * PAGE]), slab.remove(keys[1])), (None, Some(1)));
+        assert!(slab.take_page().unwrap().eq(0..PAGE));
+        assert_eq!((slab.remove(keys[1]), slab.remove(keys[2 * PAGE])), (None, Some(2 * PAGE)));
         assert_eq!(slab.take_page().unwrap().count(), PAGE);
-        assert!(slab.take_page().unwrap().eq((0..PAGE).filter(|value| *value != 1)));
+        assert!(slab.take_page().unwrap().eq(2 * PAGE + 1..2 * PAGE + 7));
         assert!(slab.take_page().is_none());
     }
 }

@@ -46,13 +46,14 @@ const OWN: [(&str, &[&str]); 4] = [
 ];
 
 /// What a crate may need beyond that, behind a feature.
-const OPTIONAL: [(&str, &[&str]); 5] = [
+const OPTIONAL: [(&str, &[&str]); 6] = [
     (
         "evenkeel-limit",
         &["humantime", "metrics", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
-    ("evenkeel-pool", &["deadpool"]),
+    ("evenkeel-pool", &["deadpool", "tracing"]),
     ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),
+    ("evenkeel-stream", &["tracing"]),
     ("evenkeel-task", &["metrics", "tracing"]),
     (
         "evenkeel-testkit",
