@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use evenkeel_task::{Group, catch_panic, first_ok, group};
+use evenkeel_task::{Cause, Failure, Group, Stop, catch_panic, first_ok, group};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::yield_now;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::{Alive, alive, err, poll, throw};
 
@@ -188,18 +191,59 @@ fn a_group_whose_tasks_run_on_several_threads_that_go_says_so() {
         let (gone, here) = (threads(), Builder::new_current_thread().enable_time().build().unwrap());
         let handle = gone.handle().clone();
         let error = here
-            .block_on(evenkeel_task::Group::builder().collect_all().run(async |g| {
+            .block_on(Group::builder().collect_all().run(async |g| {
                 let inside = handle.enter();
-                (0..100).for_each(|_| g.spawn(std::future::pending::<()>()));
+                (0..100).for_each(|_| g.spawn(pending::<()>()));
                 drop(inside);
                 gone.shutdown_background();
                 let _inside = handle.enter();
-                g.spawn(std::future::pending::<()>());
+                g.spawn(pending::<()>());
                 Ok(())
             }))
             .unwrap_err();
-        let is_cut =
-            |failure: &evenkeel_task::Failure| matches!(failure.cause, evenkeel_task::Cause::RuntimeShutdown);
+        let is_cut = |failure: &Failure| matches!(failure.cause, Cause::RuntimeShutdown);
         assert_eq!((error.failures().len(), error.failures().all(is_cut)), (101, true), "{error:#}");
     }
+}
+
+/// Signals are given while waiters come, change their wakers, and go, on more threads than there are processors; each
+/// who stays hears of it, of the signal itself and of those that follow.
+#[test]
+fn every_waiter_hears_a_signal_that_is_given_meanwhile() {
+    let runtime = Builder::new_multi_thread().worker_threads(8).enable_time().build().unwrap();
+    runtime.block_on(async {
+        for round in 0..200 {
+            let stop = Stop::new();
+            let follows = (stop.child(), Stop::from(CancellationToken::new()));
+            let grandchild = follows.0.child();
+            let waiters: Vec<_> = (0..32)
+                .map(|n| {
+                    let signal = [&stop, &follows.0, &grandchild][n % 3].clone();
+                    tokio::spawn(async move {
+                        for _ in 0..n % 4 {
+                            // It gives up after a poll, and comes again.
+                            tokio::select! {
+                                biased;
+                                () = signal.aborting() => {}
+                                () = yield_now() => {}
+                            }
+                        }
+                        signal.aborting().await;
+                        signal.draining().await;
+                    })
+                })
+                .collect();
+            let giver = std::thread::spawn(move || {
+                if round % 2 == 0 {
+                    std::thread::yield_now();
+                }
+                stop.abort("enough");
+            });
+            for waiter in waiters {
+                timeout(Duration::from_secs(60), waiter).await.expect("it is told").unwrap();
+            }
+            giver.join().unwrap();
+            assert!(grandchild.is_aborting() && !follows.1.is_draining());
+        }
+    });
 }
