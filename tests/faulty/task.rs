@@ -58,6 +58,7 @@ faults! {
     ShieldsForEver "TASK-43",
     LeavesBlockingCalls "TASK-44",
     TellsNothingToBlockingCalls "TASK-45",
+    SwallowsTheEndOfARuntime "TASK-46",
 }
 
 struct Faulty(Fault);

@@ -96,7 +96,7 @@ fn failure(failure: Failure) -> Told {
         },
         Cause::Panic(panic) => Told::panic(panic.message().unwrap_or_default()),
         Cause::Deadline => Told::new(Kind::Deadline),
-        Cause::Aborted(_) => Told::new(Kind::Stopped),
+        Cause::Aborted(_) | Cause::RuntimeShutdown => Told::new(Kind::Stopped),
         _ => Told::new(Kind::Error),
     };
     told.of(failure.name.as_deref())

@@ -17,7 +17,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
     docs: "https://docs.rs/moro/0.4.0/moro/struct.Scope.html",
     adapter: &Moro,
     // A panic while its lock is held ends the process.
-    isolated: &["TASK-15", "TASK-16", "TASK-19", "TASK-20"],
+    isolated: &["TASK-15", "TASK-16", "TASK-19", "TASK-20", "TASK-46"],
     fails: &[
         (
             "TASK-10",
@@ -33,6 +33,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
             "jobs are dropped with the scope, and a panic there takes the place of its value (`Body::drop`)",
         ),
         ("TASK-22", "as TASK-10"),
+        ("TASK-46", "as TASK-16: the timers of a job panic when their runtime is gone"),
     ],
 };
 

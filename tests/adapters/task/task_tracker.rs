@@ -23,6 +23,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
         ("TASK-25", "as TASK-15"),
         ("TASK-27", "closing \"does not prevent you from spawning new tasks\" (`TaskTracker::close`)"),
         ("TASK-28", "as TASK-15"),
+        ("TASK-46", "as TASK-16"),
     ],
 };
 

@@ -234,6 +234,12 @@ impl Nest {
                 self.failed |= !self.is(Fault::GoesOnAfterAFailure);
                 self.tell(name, Told::from(error));
             }
+            // What tokio's timers say when their runtime is gone.
+            Err(Failed::Panic(message))
+                if self.is(Fault::SwallowsTheEndOfARuntime) && message.contains("being shutdown") =>
+            {
+                self.finished += 1;
+            }
             Err(Failed::Panic(message)) => {
                 if self.is(Fault::AbortsOnPanics) {
                     abort();

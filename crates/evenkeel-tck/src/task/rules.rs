@@ -7,6 +7,7 @@ mod grace;
 mod joining;
 mod limits;
 mod panics;
+mod runtimes;
 mod shield;
 mod telling;
 
@@ -23,4 +24,5 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     telling::RULES,
     shield::RULES,
     blocking::RULES,
+    runtimes::RULES,
 ];
