@@ -8,7 +8,7 @@ use evenkeel_task::catch_panic;
 use tokio::time::timeout;
 
 use crate::seat::Seated;
-use crate::shared::{Shared, chain};
+use crate::shared::{Shared, chain, told};
 use crate::{BoxError, GetError, Manage, Panic};
 
 /// A check under way. It owns the object, so it can move from the getter to a task of the pool.
@@ -48,13 +48,16 @@ pub(crate) async fn end<M: Manage>(shared: Arc<Shared<M>>, check: Check<M>) {
             Ok(Ok((seated, Ok(())))) => seated.offer(),
             Ok(Ok((seated, Err(error)))) => reject(seated, &error),
             Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
-            Err(_) => shared.update(|state| state.note(format!("a check took longer than {limit:?}"))),
+            Err(_) => {
+                let failure = told(format!("a check took longer than {limit:?}"));
+                shared.update(|state| state.note(failure));
+            }
         }
     };
     shared.own(work).await;
 }
 
 fn reject<M: Manage>(seated: Seated<M>, error: &BoxError) {
-    let text = format!("a check failed: {}", chain(error.as_ref()));
-    seated.seat.shared().update(|state| state.note(text));
+    let failure = told(format!("a check failed: {}", chain(error.as_ref())));
+    seated.seat.shared().update(|state| state.note(failure));
 }

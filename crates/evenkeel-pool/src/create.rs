@@ -2,20 +2,32 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout;
+use evenkeel_task::catch_panic;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::seat::{Seat, Seated};
+use crate::state::State;
 use crate::{GetError, Manage};
 
-/// Creates an object, as a task of the pool.
-pub(crate) async fn create<M: Manage>(seat: Seat<M>) {
+/// Creates an object, as a task of the pool, from this time on if not at once.
+pub(crate) async fn create<M: Manage>(seat: Seat<M>, from: Option<Instant>) {
     let shared = Arc::clone(seat.shared());
     let limit = shared.limits.create_timeout;
     let work = async {
-        match timeout(limit, shared.manager.create()).await {
-            Ok(Ok(object)) => Seated { object, seat }.created(),
-            Ok(Err(error)) => seat.fail(GetError::Create(error)),
-            Err(_) => seat.fail(GetError::CreateTimeout(limit)),
+        if let Some(from) = from {
+            let recovered = shared.recovered.notified();
+            if shared.read(State::is_failing) {
+                // Either will do.
+                let _ = timeout_at(from, recovered).await;
+            }
+            seat.begin();
+        }
+        match catch_panic(timeout(limit, shared.manager.create())).await {
+            Ok(Ok(Ok(object))) => Seated { object, seat }.created(),
+            Ok(Ok(Err(error))) if shared.manager.is_transient(&error) => seat.retry(error),
+            Ok(Ok(Err(error))) => seat.fail(GetError::Create(error)),
+            Ok(Err(_)) => seat.fail(GetError::CreateTimeout(limit)),
+            Err(panic) => seat.fail(GetError::Panic(panic)),
         }
     };
     shared.own(work).await;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Holder, Panic, Stats};
@@ -68,7 +69,8 @@ impl<E: Error + 'static> Error for GetError<E> {
         match self {
             Self::Create(error) => Some(error),
             Self::Panic(panic) => Some(panic),
-            Self::Timeout(_) | Self::Closed | Self::CreateTimeout(_) => None,
+            Self::Timeout(why) => why.source(),
+            Self::Closed | Self::CreateTimeout(_) => None,
         }
     }
 }
@@ -101,7 +103,7 @@ impl<E: Error + 'static> Error for GetError<E> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Timeout {
     /// How long it waited.
@@ -114,11 +116,20 @@ pub struct Timeout {
     pub holders: Vec<Holder>,
     /// The newest failure of a creation, or of a check, since the last object was created.
     pub last_failure: Option<String>,
+    /// That failure as an error, which is the [`source`](Error::source): a [`GetError::Create`], where the manager says
+    /// that it is [transient](crate::Manage::is_transient); of others, which are those of other callers, the text.
+    pub cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Error for Timeout {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
 }
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waited, ahead, stats, holders, last_failure } = self;
+        let Self { waited, ahead, stats, holders, last_failure, cause: _ } = self;
         write!(f, "no object within {waited:?}: {} of {} in use", stats.in_use, stats.max)?;
         for (count, what) in [
             (stats.idle, "idle"),

@@ -84,8 +84,8 @@ impl<'a, M: Manage> Get<'a, M> {
                         }
                     }
                 }
-                Step::Create(seat) => {
-                    pool.spawn("a creation", create(seat));
+                Step::Create(seat, from) => {
+                    pool.spawn("a creation", create(seat, from));
                     Step::Wait
                 }
                 Step::Wait => {

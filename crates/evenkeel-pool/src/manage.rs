@@ -62,7 +62,8 @@ pub trait Manage: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// They reach the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create).
+    /// They reach the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create); those that are
+    /// [transient](Self::is_transient) reach nobody before their time is up.
     fn create(&self) -> impl Future<Output = Result<Self::Object, Self::Error>> + Send;
 
     /// Makes sure that a returned object may be handed out again: the place to ping it, and to reset its state.
@@ -77,6 +78,15 @@ pub trait Manage: Send + Sync + 'static {
     /// [`Timeout::last_failure`](crate::Timeout::last_failure).
     fn check(&self, _object: &mut Self::Object) -> impl Future<Output = Result<(), BoxError>> + Send {
         ready(Ok(()))
+    }
+
+    /// Says whether a creation that failed so is worth another attempt.
+    ///
+    /// If it is, nobody's wait ends by it: the pool creates again, after a [backoff](crate::Pool#backoff), as long as somebody
+    /// waits, and whoever runs out of time has the newest of these errors as the
+    /// [`cause`](crate::Timeout::cause). By default no error is.
+    fn is_transient(&self, _error: &Self::Error) -> bool {
+        false
     }
 
     /// Says whether a returned object is beyond use, so that it is dropped at once.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::builder::Limits;
 use crate::check::{self, Checked};
 use crate::seat::Seated;
-use crate::shared::Shared;
+use crate::shared::{Shared, told};
 use crate::state::State;
 use crate::{Builder, Closed, Get, Holder, Lease, Manage, Stats};
 
@@ -26,6 +26,14 @@ use crate::{Builder, Closed, Get, Holder, Lease, Manage, Stats};
 /// waited longest, so nothing is lost when the caller that began them gives up. When the last handle is dropped, the
 /// idle objects are dropped and the tasks aborted; leases stay usable, and their objects are dropped when they are
 /// given back.
+///
+/// # Backoff
+///
+/// While creations fail, they are paced, however many wait: after a failure the next one begins after a pause of 50 ms
+/// at first and 1 s in the end, of which up to a half is left out at random. Until one has succeeded, one begins per
+/// pause; then all begin at once that are needed. The first creations of a pool are not delayed.
+///
+/// # Runtimes
 ///
 /// A task runs on the runtime of the caller that began it. A pool may be used from several runtimes: when one of them
 /// ends, its tasks end, and callers elsewhere begin others.
@@ -94,7 +102,8 @@ impl<M: Manage> Drop for TaskEnd<M> {
     fn drop(&mut self) {
         if self.is_cut && !self.shared.closing.is_draining() {
             let text = format!("{} was cut: its runtime was shut down", self.what);
-            self.shared.update(|state| state.note(text));
+            let failure = told(text);
+            self.shared.update(|state| state.note(failure));
         }
     }
 }
@@ -145,7 +154,7 @@ impl<M: Manage> Pool<M> {
     ///
     /// A [`GetError`](crate::GetError): nothing came in time, the pool is or was closed, or it was this caller's turn
     /// when a creation failed. A failed creation is the error of one caller, the one that has waited longest; for
-    /// those behind it others are started.
+    /// those behind it others are started, after a [backoff](Self#backoff).
     ///
     /// # Cancel safety
     ///
@@ -179,6 +188,47 @@ impl<M: Manage> Pool<M> {
     #[track_caller]
     pub fn get(&self) -> Get<'_, M> {
         Get::new(self, Location::caller())
+    }
+
+    /// As [`get`](Self::get), for a caller at another place: for libraries that take objects for their own callers.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`get`](Self::get).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use evenkeel_pool::{Lease, Manage, Pool};
+    /// # struct Counters;
+    /// # impl Manage for Counters {
+    /// #     type Object = u32;
+    /// #     type Error = std::convert::Infallible;
+    /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
+    /// # }
+    /// use std::panic::Location;
+    ///
+    /// #[track_caller]
+    /// fn connect(pool: &Pool<Counters>) -> impl Future<Output = Option<Lease<Counters>>> {
+    ///     let place = Location::caller();
+    ///     async move { pool.get_at(place).await.ok() }
+    /// }
+    ///
+    /// let pool = Pool::builder(Counters).build()?;
+    /// let lease = connect(&pool).await;
+    /// assert_eq!(pool.holders()[0].place.line(), line!() - 1);
+    /// # drop(lease);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_at(&self, place: &'static Location<'static>) -> Get<'_, M> {
+        Get::new(self, place)
     }
 
     /// Takes an idle object whose check is ready at once, if there is one and nobody waits.

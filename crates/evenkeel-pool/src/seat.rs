@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::queue::Key;
-use crate::shared::{Shared, chain};
-use crate::state::State;
+use crate::shared::{Shared, chain, told};
+use crate::state::{Failure, State};
 use crate::{GetError, Manage};
 
 /// A seat that is taken; dropping it makes room for another object.
@@ -29,16 +29,34 @@ impl<M: Manage> Seat<M> {
         self.key.expect("a seat is given up once")
     }
 
-    /// What was done in this seat failed; the error goes to the first waiter.
+    /// The creation in this seat begins after its pause.
+    pub(crate) fn begin(&self) {
+        let now = Instant::now();
+        self.shared.update(|state| state.begin(self.key(), now));
+    }
+
+    /// The creation in this seat failed; the error goes to the first waiter.
     pub(crate) fn fail(mut self, error: GetError<M::Error>) {
-        let text = chain(&error);
+        let (failure, now) = (told(chain(&error)), Instant::now());
         let key = self.give_up();
         let unheard = self.shared.update(|state| {
-            state.vacate(key);
-            state.note(text);
+            state.create_failed(key, now);
+            state.note(failure);
             state.fail(error)
         });
         drop(unheard);
+    }
+
+    /// The creation in this seat failed, and is worth another attempt: nobody's wait ends by it.
+    pub(crate) fn retry(mut self, error: M::Error) {
+        let error = GetError::Create(error);
+        let failure = Failure { text: chain(&error), error: Arc::new(error) };
+        let now = Instant::now();
+        let key = self.give_up();
+        self.shared.update(|state| {
+            state.create_failed(key, now);
+            state.note(failure);
+        });
     }
 
     fn give_up(&mut self) -> Key {
@@ -68,10 +86,12 @@ impl<M: Manage> Seated<M> {
     /// Hands in an object that was just created.
     pub(crate) fn created(self) {
         let now = Instant::now();
+        let shared = Arc::clone(&self.seat.shared);
         self.hand_in(|state, object, key| {
             state.created(key);
             state.offer(object, key, now)
         });
+        shared.recovered.notify_waiters();
     }
 
     /// Hands in an object that is fit for use.

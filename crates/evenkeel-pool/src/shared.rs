@@ -8,10 +8,11 @@ use std::task::Waker;
 use std::thread;
 
 use evenkeel_task::{Stop, catch_panic};
+use tokio::sync::Notify;
 
 use crate::builder::Limits;
-use crate::state::{Due, Rest, State};
-use crate::{GetError, Manage, Panic};
+use crate::state::{Due, Failure, Rest, State};
+use crate::{BoxError, GetError, Manage, Panic};
 
 pub(crate) struct Shared<M: Manage> {
     pub(crate) manager: M,
@@ -23,13 +24,15 @@ pub(crate) struct Shared<M: Manage> {
     pub(crate) closing: Stop,
     // Given when it is closed and empty.
     pub(crate) ended: Stop,
+    // Told when a creation has succeeded, for those tasks that wait to create.
+    pub(crate) recovered: Notify,
 }
 
 impl<M: Manage> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
         let state = Mutex::new(State::new(max));
-        let waits = AtomicBool::new(true);
-        Self { manager, limits, state, waits, closing: Stop::new(), ended: Stop::new() }
+        let (waits, recovered) = (AtomicBool::new(true), Notify::new());
+        Self { manager, limits, state, waits, closing: Stop::new(), ended: Stop::new(), recovered }
     }
 
     /// Looks at the state.
@@ -69,12 +72,12 @@ impl<M: Manage> Shared<M> {
     }
 
     fn all_told(&self, Due { waker, rest }: Due) -> Result<(), Panic> {
-        let Rest { second, stale, ended } = rest.unwrap_or_default();
+        let Rest { second, stale, outdated, ended } = rest.unwrap_or_default();
         let mut outcome = wake_all([waker, second].into_iter().flatten());
         if ended {
             outcome = outcome.and(Panic::catch(|| self.ended.drain(CLOSED)));
         }
-        outcome.and(Panic::catch(|| drop(stale)))
+        outcome.and(Panic::catch(|| drop(stale))).and(Panic::catch(|| drop(outdated)))
     }
 
     /// Closes the pool, and ends all that nobody holds.
@@ -88,9 +91,9 @@ impl<M: Manage> Shared<M> {
 
     /// Gives an error to the first waiter; its text stays with the pool.
     pub(crate) fn fail(&self, error: GetError<M::Error>) {
-        let text = chain(&error);
+        let failure = told(chain(&error));
         let unheard = self.update(|state| {
-            state.note(text);
+            state.note(failure);
             state.fail(error)
         });
         drop(unheard);
@@ -126,6 +129,11 @@ fn go_on(outcome: Result<(), Panic>) {
 /// Locks; a panic cannot leave anything half done, since no code of others runs under the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A failure of which there is the text alone.
+pub(crate) fn told(text: String) -> Failure {
+    Failure { error: BoxError::from(text.clone()).into(), text }
 }
 
 /// An error and its causes, on one line.

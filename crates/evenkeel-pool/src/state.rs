@@ -1,14 +1,18 @@
 //! What the pool knows, and who is next: everything under its lock.
 
+mod backoff;
 mod line;
 mod seats;
 
+use std::error::Error;
 use std::mem;
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::Waker;
 
 use tokio::time::Instant;
 
+use self::backoff::Backoff;
 use self::line::Waiter;
 pub(crate) use self::line::{Asker, Step, Ticket};
 use self::seats::{Taken, Work};
@@ -39,8 +43,16 @@ pub(crate) struct State<M: Manage> {
     called: usize,
     checked_for: usize,
     counts: Counts,
-    last_failure: Option<String>,
+    backoff: Backoff,
+    last_failure: Option<Failure>,
     due: Due,
+}
+
+/// What went wrong, and how that reads with all its causes.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) error: Arc<dyn Error + Send + Sync>,
+    pub(crate) text: String,
 }
 
 /// What is left to do when the lock is free again: mostly nothing, or a waiter to wake.
@@ -55,6 +67,7 @@ pub(crate) struct Rest {
     // A change wakes at most the waiter that it serves, and the one that comes next.
     pub(crate) second: Option<Waker>,
     pub(crate) stale: Option<Waker>,
+    pub(crate) outdated: Option<Failure>,
     // All is over: closed, and nothing is left.
     pub(crate) ended: bool,
 }
@@ -94,6 +107,7 @@ impl<M: Manage> State<M> {
             called: 0,
             checked_for: 0,
             counts: Counts::default(),
+            backoff: Backoff::default(),
             last_failure: None,
             due: Due::default(),
         }
@@ -122,8 +136,10 @@ impl<M: Manage> State<M> {
     }
 
     /// Remembers a failure, for the error of the next timeout.
-    pub(crate) fn note(&mut self, text: String) {
-        self.last_failure = Some(text);
+    pub(crate) fn note(&mut self, failure: Failure) {
+        if let Some(outdated) = self.last_failure.replace(failure) {
+            self.due.rest().outdated = Some(outdated);
+        }
     }
 
     /// Tells the waiters, and gives the idle objects and the wakers.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Manager;
 use evenkeel_pool::{BuildError, Pool};
-use evenkeel_retry::Policy;
 use tokio_postgres::CancelToken;
 
-use crate::cleaner::{Cancel, Cleaner, cancel_without_tls};
-use crate::connector::Connector;
+use crate::attempts::Attempts;
+use crate::cancel::{Cancel, cancel_with};
+use crate::cleaner::Cleaner;
+use crate::connector::{Connector, Source};
+use crate::statements::Generation;
 use crate::{Database, Error};
 
 /// Makes a [`Database`]; begun by [`Database::builder`] or [`Database::over`].
@@ -21,7 +22,7 @@ use crate::{Database, Error};
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`cleanup_timeout`](Self::cleanup_timeout) | 5 s |
 /// | [`reset_always`](Self::reset_always) | where something may have stayed in the session |
-/// | [`cancel_with`](Self::cancel_with) | a connection without TLS |
+/// | [`cancel_with`](Self::cancel_with) | the address and the TLS of the connection itself |
 ///
 /// # Examples
 ///
@@ -38,7 +39,7 @@ use crate::{Database, Error};
 /// ```
 #[must_use = "nothing is connected before `connect` or `build`"]
 pub struct Builder {
-    manager: Manager,
+    source: Source,
     cancel: Cancel,
     max: usize,
     acquire_timeout: Duration,
@@ -48,10 +49,10 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(manager: Manager) -> Self {
+    pub(crate) fn new(source: Source, cancel: Cancel) -> Self {
         Self {
-            manager,
-            cancel: cancel_without_tls(),
+            source,
+            cancel,
             max: 10,
             acquire_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
@@ -68,13 +69,18 @@ impl Builder {
 
     /// How long a call may wait for a connection. The default is 30 s.
     ///
-    /// While the server starts, stops, or has no place left, connecting is tried again within this time.
+    /// While the server starts, stops, is no primary yet, or has no place left, connecting is tried again within this
+    /// time, after the [backoff](evenkeel_pool::Pool#backoff) of the pool; the last failure is the source of the error.
     pub const fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = limit;
         self
     }
 
-    /// How long one attempt to connect may take. The default is 10 s.
+    /// How long one attempt to connect may take, with all hosts. The default is 10 s.
+    ///
+    /// Several hosts, and the several addresses of one, are tried in their order, the one that answered last first. Each
+    /// has an equal share of this time, or of [`acquire_timeout`](Self::acquire_timeout) if that is less, for itself;
+    /// one that has not answered by then is waited for beside the next one.
     pub const fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
@@ -108,7 +114,12 @@ impl Builder {
     }
 
     /// How a request to cancel reaches the server: over another connection, for which a manager with TLS, or with a
-    /// `Connect` of its own, has to say how it is made. The default uses the address of the connection, without TLS.
+    /// `Connect` of its own, has to say how it is made. Without it, a database of [`Database::over`] uses the address
+    /// of the connection, without TLS; one of [`Database::builder`] or [`Database::builder_with_tls`] knows the way.
+    ///
+    /// Behind a pooler the link of a request has to stay open until the pooler closes it: PgBouncer drops a request
+    /// whose link is closed before, as `CancelToken::cancel_query` does. What [`Database::builder`] and
+    /// [`Database::builder_with_tls`] do by themselves waits.
     ///
     /// Where it cannot be sent, an abandoned statement is waited for until
     /// [`cleanup_timeout`](Self::cleanup_timeout). A panic of `cancel` costs the connection.
@@ -141,7 +152,7 @@ impl Builder {
         F: Fn(CancelToken) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
     {
-        self.cancel = Arc::new(move |token| Box::pin(cancel(token)));
+        self.cancel = cancel_with(cancel);
         self
     }
 
@@ -166,19 +177,30 @@ impl Builder {
     /// # }
     /// ```
     pub fn build(self) -> Result<Database, BuildError> {
-        let Self { manager, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, reset_always } =
+        let Self { source, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, reset_always } =
             self;
-        let retry = Policy::exponential(Duration::from_millis(100), Duration::from_secs(2))
-            .max_attempts(u32::MAX)
-            .attempt_timeout(connect_timeout)
-            .total_timeout(acquire_timeout.max(connect_timeout));
-        let pool = Pool::builder(Connector::new(manager, retry, reset_always))
+        let attempts = Arc::new(Attempts::default());
+        let connector = Connector {
+            source,
+            // A caller without patience has no time to share; its connection is for others.
+            turns: if acquire_timeout.is_zero() {
+                connect_timeout
+            } else {
+                acquire_timeout.min(connect_timeout)
+            },
+            limit: connect_timeout,
+            attempts: Arc::clone(&attempts),
+            serials: Arc::default(),
+            generation: Generation::default(),
+            reset_always,
+        };
+        let pool = Pool::builder(connector)
             .max(max)
             .acquire_timeout(acquire_timeout)
-            // The policy ends it.
+            // The connector ends it.
             .create_timeout(Duration::MAX)
             .build()?;
-        Ok(Database::new(pool, Cleaner::new(cancel, cleanup_timeout)))
+        Ok(Database::new(pool, Cleaner::new(cancel, cleanup_timeout), attempts, acquire_timeout))
     }
 
     /// Makes the database and a first connection, so that a wrong address or password is found at once.
@@ -211,7 +233,7 @@ impl Builder {
 impl std::fmt::Debug for Builder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Builder")
-            .field("manager", &self.manager)
+            .field("source", &self.source)
             .field("max", &self.max)
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)

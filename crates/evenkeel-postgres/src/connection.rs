@@ -10,15 +10,17 @@ use std::task::{Context, Poll, Waker};
 use deadpool_postgres::Manager;
 use evenkeel_pool::Adopted;
 use futures_core::Stream;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{CancelToken, Row, SimpleQueryMessage, Statement};
 
 use crate::Error;
+use crate::ahead::Ahead;
 use crate::effect::Effect;
 use crate::ending::Ends;
 use crate::error::is_lost;
 use crate::failure::{Failure, Failures};
+use crate::origin::Origin;
 use crate::statements::{Failed, Generation, OutOfDate, Prepared, Statements, are_alike};
 use crate::watch::{IDENTITY, Watch};
 
@@ -28,6 +30,10 @@ use crate::watch::{IDENTITY, Watch};
 /// is used again.
 pub(crate) struct Connection {
     client: Adopted<Manager>,
+    pub(crate) origin: Origin,
+    ahead: Ahead,
+    /// Whether its transaction is to write nothing.
+    pub(crate) read_only: bool,
     statements: Statements,
     condition: AtomicU8,
     reset_always: bool,
@@ -62,9 +68,17 @@ pub(crate) enum Stage {
 }
 
 impl Connection {
-    pub(crate) fn new(client: Adopted<Manager>, generation: Generation, reset_always: bool) -> Self {
+    pub(crate) fn new(
+        client: Adopted<Manager>,
+        origin: Origin,
+        generation: Generation,
+        reset_always: bool,
+    ) -> Self {
         Self {
             client,
+            origin,
+            ahead: Ahead::default(),
+            read_only: false,
             statements: Statements::new(generation),
             condition: AtomicU8::new(Condition::Clean as u8),
             reset_always,
@@ -142,7 +156,7 @@ impl Connection {
 
     /// The session begins a transaction.
     pub(crate) fn begin(&mut self) {
-        self.stage = Stage::Inside;
+        (self.stage, self.read_only) = (Stage::Inside, false);
         self.failures.forget();
         self.watch.begin();
     }
@@ -398,7 +412,22 @@ impl Connection {
 
     /// Sends a statement ahead of the next one, and waits for no answer.
     fn send(&self, sql: &str) {
-        let _: Poll<_> = pin!(self.client.batch_execute(sql)).poll(&mut Context::from_waker(Waker::noop()));
+        let sent = pin!(self.client.simple_query_raw(sql)).poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(Ok(answers)) = sent {
+            self.ahead.keep(answers);
+        }
+    }
+
+    /// Why it is certain that what ended so was not begun: the server had ended the connection before.
+    ///
+    /// A transaction that was open is rolled back then.
+    pub(crate) fn unbegun(&self, error: &tokio_postgres::Error) -> Option<Box<DbError>> {
+        self.origin.unbegun(error).or_else(|| self.ahead.idle_end().filter(|_| error.is_closed()))
+    }
+
+    /// Why the server has ended the connection, if that was for its idleness.
+    pub(crate) fn idle_end(&self) -> Option<Box<DbError>> {
+        self.origin.idle_end().or_else(|| self.ahead.idle_end())
     }
 
     fn next(&self) -> u64 {
@@ -408,11 +437,19 @@ impl Connection {
     /// Keeps account of how a statement has ended.
     fn conclude<T>(&self, number: u64, result: Result<T, &tokio_postgres::Error>, is_out_of_date: bool) {
         let Err(error) = result else { return self.failures.went_well(number) };
-        if is_lost(error) {
+        if is_lost(error) || self.is_closed() {
             self.worsen(Condition::Lost);
         }
         match error.as_db_error() {
-            Some(error) => self.failures.went_wrong(number, error, is_out_of_date),
+            Some(error) => {
+                // The server has become a standby; others there are as old, and only a new connection finds its successor.
+                if *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION
+                    && !(self.read_only && self.stage == Stage::Inside)
+                {
+                    self.origin.serial.retire_all();
+                }
+                self.failures.went_wrong(number, error, is_out_of_date);
+            }
             // A parameter that does not fit, as a rule; or a server that is out of step.
             None => self.worsen(Condition::Tainted),
         }

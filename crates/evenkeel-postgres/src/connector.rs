@@ -1,33 +1,71 @@
-//! How connections come about.
-
-use std::io::ErrorKind::{
-    BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
-    TimedOut, UnexpectedEof,
-};
+//! How connections come about, and which are not used again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use deadpool_postgres::Manager;
 use evenkeel_pool::{BoxError, Deadpool, Manage};
-use evenkeel_retry::Policy;
-use tokio_postgres::error::SqlState;
+use tokio::time::timeout;
 
 use crate::ConnectError;
+use crate::attempts::Attempts;
+use crate::connect_error::{HostError, Reason};
 use crate::connection::Connection;
-use crate::error::io_error;
+use crate::dial::Link;
+use crate::hosts::{Connected, Hosts};
+use crate::origin::Origin;
 use crate::statements::Generation;
 
-/// Makes the connections of the pool, and tries again while the server is not ready.
+/// Makes the connections of the pool.
 pub(crate) struct Connector {
-    manager: Deadpool<Manager>,
-    retry: Policy,
-    generation: Generation,
-    reset_always: bool,
+    pub(crate) source: Source,
+    /// The time that the hosts share before they are tried side by side.
+    pub(crate) turns: Duration,
+    /// The time of one attempt.
+    pub(crate) limit: Duration,
+    pub(crate) attempts: Arc<Attempts>,
+    pub(crate) serials: Arc<Serials>,
+    pub(crate) generation: Generation,
+    pub(crate) reset_always: bool,
 }
 
-impl Connector {
-    pub(crate) fn new(manager: Manager, retry: Policy, reset_always: bool) -> Self {
-        Self { manager: Deadpool::new(manager), retry, generation: Generation::default(), reset_always }
+/// Where connections come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Hosts(Box<Hosts>),
+    Manager(Deadpool<Manager>),
+}
+
+/// The order of the connections of a pool, and which of them are retired.
+#[derive(Debug, Default)]
+pub(crate) struct Serials {
+    count: AtomicU64,
+    retired: AtomicU64,
+}
+
+/// The number of a connection.
+#[derive(Debug)]
+pub(crate) struct Serial {
+    serials: Arc<Serials>,
+    number: u64,
+}
+
+impl Serials {
+    fn next(self: &Arc<Self>) -> Serial {
+        Serial { serials: Arc::clone(self), number: self.count.fetch_add(1, Relaxed) }
+    }
+}
+
+impl Serial {
+    /// Has all connections closed that there are so far, each when it comes back or before it is used again.
+    pub(crate) fn retire_all(&self) {
+        let serials = self.serials.count.load(Relaxed);
+        self.serials.retired.fetch_max(serials, Relaxed);
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.number < self.serials.retired.load(Relaxed)
     }
 }
 
@@ -36,45 +74,46 @@ impl Manage for Connector {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        self.retry
-            .run(|| self.manager.create())
-            .when(is_passing)
-            .await
-            .map(|client| Connection::new(client, Arc::clone(&self.generation), self.reset_always))
+        let open = self.attempts.begin();
+        let connected = match &self.source {
+            Source::Hosts(hosts) => hosts.connect(self.turns, self.limit, &open.attempt).await,
+            Source::Manager(manager) => {
+                let host = || "the server".to_owned();
+                let failed = |reason| vec![HostError { host: host(), reason }];
+                open.attempt.ask(host());
+                match timeout(self.limit, manager.create()).await {
+                    Ok(Ok(client)) => Ok(Connected { client, address: None, link: Link::default() }),
+                    Ok(Err(error)) => Err(failed(Reason::Client(error))),
+                    Err(_) => Err(failed(Reason::NoAnswer(self.limit))),
+                }
+            }
+        };
+        match connected {
+            Ok(connected) => {
+                let Connected { client, address, link } = connected;
+                let origin = Origin { address, link, serial: self.serials.next() };
+                Ok(Connection::new(client, origin, Arc::clone(&self.generation), self.reset_always))
+            }
+            Err(hosts) => Err(ConnectError { hosts }),
+        }
     }
 
     async fn check(&self, connection: &mut Connection) -> Result<(), BoxError> {
-        self.manager.check(connection.client_mut()).await
+        if connection.origin.is_retired() {
+            return Err("the server of the connections made before allows no writes".into());
+        }
+        match &self.source {
+            Source::Manager(manager) => manager.check(connection.client_mut()).await,
+            Source::Hosts(_) if connection.is_closed() => Err("the connection is closed".into()),
+            Source::Hosts(_) => Ok(()),
+        }
+    }
+
+    fn is_transient(&self, error: &ConnectError) -> bool {
+        error.is_transient()
     }
 
     fn is_broken(&self, connection: &mut Connection) -> bool {
-        !connection.is_clean()
-    }
-}
-
-/// Whether it may be otherwise in a moment: the server starts or stops, has no place left, or is not there yet.
-fn is_passing(error: &tokio_postgres::Error) -> bool {
-    match error.as_db_error() {
-        Some(error) => [
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::TOO_MANY_CONNECTIONS,
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-        ]
-        .contains(error.code()),
-        None => match io_error(error).map(std::io::Error::kind) {
-            Some(kind) => [
-                BrokenPipe,
-                ConnectionAborted,
-                ConnectionRefused,
-                ConnectionReset,
-                HostUnreachable,
-                NetworkUnreachable,
-                TimedOut,
-                UnexpectedEof,
-            ]
-            .contains(&kind),
-            None => error.is_closed(),
-        },
+        !connection.is_clean() || connection.origin.is_retired()
     }
 }

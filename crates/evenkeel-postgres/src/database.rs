@@ -1,15 +1,23 @@
 //! The handle of a database.
 
+use std::any::TypeId;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod};
-use evenkeel_pool::{Closed, Holder, Pool, Stats};
-use tokio_postgres::{Config, NoTls};
+use deadpool_postgres::Manager;
+use evenkeel_pool::{BoxError, Closed, Deadpool, GetError, Holder, Pool, Stats};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Config, NoTls, Socket};
 
+use crate::attempts::Attempts;
+use crate::calls::Calls;
+use crate::cancel::{cancel_over, cancel_without_tls};
 use crate::cleaner::Cleaner;
-use crate::connector::Connector;
+use crate::connector::{Connector, Source};
+use crate::dial::{dial_over, dial_without_tls};
+use crate::hosts::Hosts;
 use crate::session::Session;
 use crate::{Builder, Error, FromRow, Params, TxOptions};
 
@@ -28,7 +36,7 @@ use crate::{Builder, Error, FromRow, Params, TxOptions};
 /// `UPDATE`, `DELETE`, `MERGE`, `WITH`, `VALUES` or `TABLE`; after these nothing is asked of the server. So a function
 /// that changes the session, called in one of them, is not noticed: `set_config(…, false)`, `pg_advisory_lock`.
 ///
-/// Connections are not encrypted; for TLS see [`over`](Self::over).
+/// Connections are not encrypted; for TLS see [`builder_with_tls`](Self::builder_with_tls).
 ///
 /// # Panics
 ///
@@ -56,11 +64,18 @@ use crate::{Builder, Error, FromRow, Params, TxOptions};
 pub struct Database {
     pool: Pool<Connector>,
     cleaner: Arc<Cleaner>,
+    attempts: Arc<Attempts>,
+    acquire_timeout: Duration,
 }
 
 impl Database {
-    pub(crate) fn new(pool: Pool<Connector>, cleaner: Cleaner) -> Self {
-        Self { pool, cleaner: Arc::new(cleaner) }
+    pub(crate) fn new(
+        pool: Pool<Connector>,
+        cleaner: Cleaner,
+        attempts: Arc<Attempts>,
+        acquire_timeout: Duration,
+    ) -> Self {
+        Self { pool, cleaner: Arc::new(cleaner), attempts, acquire_timeout }
     }
 
     /// Connects to the database at this address, with the defaults of [`Builder`].
@@ -91,23 +106,79 @@ impl Database {
 
     /// Begins to configure a database at this address, without TLS.
     pub fn builder(config: Config) -> Builder {
-        let recycling_method = RecyclingMethod::Fast;
-        Self::over(Manager::from_config(config, NoTls, ManagerConfig { recycling_method }))
+        let hosts = Box::new(Hosts::new(config, dial_without_tls()));
+        Builder::new(Source::Hosts(hosts), cancel_without_tls())
     }
 
-    /// Begins to configure a database over a manager of connections: one with TLS, or one whose
+    /// Begins to configure a database at this address, with TLS as the configuration asks for it: `sslmode`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::tokio_postgres::{self, Socket, tls::{MakeTlsConnect, TlsConnect}};
+    /// # use evenkeel_postgres::{Database, Error};
+    /// # async fn example<T>(tls: T) -> Result<(), Error>
+    /// # where
+    /// #     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    /// #     T::Stream: Send,
+    /// #     T::TlsConnect: Send,
+    /// #     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    /// # {
+    /// let config = "postgres://app@db1,db2/app?sslmode=require&target_session_attrs=read-write";
+    /// let db = Database::builder_with_tls(config.parse().map_err(Error::Config)?, tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_with_tls<T>(config: Config, tls: T) -> Builder
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        // It says that it has no TLS to the client alone.
+        if TypeId::of::<T>() == TypeId::of::<NoTls>() {
+            return Self::builder(config);
+        }
+        let hosts = Box::new(Hosts::new(config, dial_over(tls.clone())));
+        Builder::new(Source::Hosts(hosts), cancel_over(tls))
+    }
+
+    /// Begins to configure a database over a manager of connections, whose
     /// [`Connect`](deadpool_postgres::Connect) reaches the server in a way of its own.
     ///
     /// Its recycling method runs before each reuse, beside what a `Database` does by itself;
-    /// [`RecyclingMethod::Fast`], the default, is enough. A way to cancel is given by [`Builder::cancel_with`].
+    /// [`RecyclingMethod::Fast`](deadpool_postgres::RecyclingMethod::Fast), the default, is enough. A way to cancel is
+    /// given by [`Builder::cancel_with`]. Several hosts are tried as its `Connect` does; that of deadpool-postgres waits
+    /// for each one in turn, for as long as the `connect_timeout` of its configuration says.
     pub fn over(manager: Manager) -> Builder {
-        Builder::new(manager)
+        Builder::new(Source::Manager(Deadpool::new(manager)), cancel_without_tls())
+    }
+
+    pub(crate) async fn session_at(&self, place: &'static Location<'static>) -> Result<Session, Error> {
+        match self.pool.get_at(place).await {
+            Ok(lease) => Ok(Session::new(lease, Arc::clone(&self.cleaner))),
+            Err(mut error) => {
+                if let GetError::Timeout(why) = &mut error
+                    && why.stats.creating > 0
+                    && why.cause.is_none()
+                    && let Some(text) = self.attempts.so_far()
+                {
+                    why.cause = Some(BoxError::from(text.as_str()).into());
+                    why.last_failure = Some(text);
+                }
+                Err(Error::Get(error))
+            }
+        }
     }
 
     #[track_caller]
     pub(crate) fn session(&self) -> impl Future<Output = Result<Session, Error>> + Send {
-        let lease = self.pool.get();
-        async { Ok(Session::new(lease.await.map_err(Error::Get)?, Arc::clone(&self.cleaner))) }
+        self.session_at(Location::caller())
+    }
+
+    pub(crate) const fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout
     }
 
     /// Fetches the one row that the statement gives.
@@ -136,8 +207,16 @@ impl Database {
         sql: &str,
         params: impl Params,
     ) -> impl Future<Output = Result<R, Error>> + Send {
-        let session = self.session();
-        async move { session.await?.fetch_one(sql, params).await }
+        let mut calls = Calls::new(self);
+        async move {
+            loop {
+                let session = calls.session().await?;
+                let result = session.fetch_one(sql, &params).await;
+                if !calls.again(&session, &result) {
+                    return result;
+                }
+            }
+        }
     }
 
     /// Fetches the one row that the statement gives, if it gives one.
@@ -165,8 +244,16 @@ impl Database {
         sql: &str,
         params: impl Params,
     ) -> impl Future<Output = Result<Option<R>, Error>> + Send {
-        let session = self.session();
-        async move { session.await?.fetch_opt(sql, params).await }
+        let mut calls = Calls::new(self);
+        async move {
+            loop {
+                let session = calls.session().await?;
+                let result = session.fetch_opt(sql, &params).await;
+                if !calls.again(&session, &result) {
+                    return result;
+                }
+            }
+        }
     }
 
     /// Fetches all rows that the statement gives, into memory.
@@ -193,8 +280,16 @@ impl Database {
         sql: &str,
         params: impl Params,
     ) -> impl Future<Output = Result<Vec<R>, Error>> + Send {
-        let session = self.session();
-        async move { session.await?.fetch_all(sql, params).await }
+        let mut calls = Calls::new(self);
+        async move {
+            loop {
+                let session = calls.session().await?;
+                let result = session.fetch_all(sql, &params).await;
+                if !calls.again(&session, &result) {
+                    return result;
+                }
+            }
+        }
     }
 
     /// Runs a statement, and gives the number of rows that it concerned.
@@ -217,8 +312,16 @@ impl Database {
     /// ```
     #[track_caller]
     pub fn execute(&self, sql: &str, params: impl Params) -> impl Future<Output = Result<u64, Error>> + Send {
-        let session = self.session();
-        async move { session.await?.execute(sql, params).await }
+        let mut calls = Calls::new(self);
+        async move {
+            loop {
+                let session = calls.session().await?;
+                let result = session.execute(sql, &params).await;
+                if !calls.again(&session, &result) {
+                    return result;
+                }
+            }
+        }
     }
 
     /// Runs a statement once for each row of parameters, all or none, and gives the number of rows that it concerned
@@ -250,10 +353,17 @@ impl Database {
     where
         I: IntoIterator<Item: Params, IntoIter: Send> + Send,
     {
-        let session = self.session();
+        let mut calls = Calls::new(self);
         async move {
-            let mut session = session.await?;
-            let many = match session.begin_with(&TxOptions::new().begin(), sql).await {
+            let begin = TxOptions::new().begin();
+            let (mut session, begun) = loop {
+                let mut session = calls.session().await?;
+                let begun = session.begin_with(&begin, sql).await;
+                if !calls.again(&session, &begun) {
+                    break (session, begun);
+                }
+            };
+            let many = match begun {
                 Ok(()) => session.execute_many(sql, rows).await,
                 Err(error) => Err(error),
             };
@@ -293,8 +403,16 @@ impl Database {
     /// ```
     #[track_caller]
     pub fn batch_execute(&self, sql: &str) -> impl Future<Output = Result<(), Error>> + Send {
-        let session = self.session();
-        async move { session.await?.batch_execute(sql).await }
+        let mut calls = Calls::new(self);
+        async move {
+            loop {
+                let session = calls.session().await?;
+                let result = session.batch_execute(sql).await;
+                if !calls.again(&session, &result) {
+                    return result;
+                }
+            }
+        }
     }
 
     /// The pool in numbers. A connection that is being cleaned counts as in use.

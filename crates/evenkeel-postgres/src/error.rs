@@ -7,8 +7,7 @@ use evenkeel_pool::{BoxError, BuildError, GetError};
 use evenkeel_retry::RetryError;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-/// Why a connection could not be made: the last error of the server or of the network, and how often it was tried.
-pub type ConnectError = RetryError<tokio_postgres::Error>;
+use crate::ConnectError;
 
 /// What a [`Database`](crate::Database) answers if not with a result.
 ///
@@ -68,7 +67,13 @@ impl Error {
     #[must_use]
     pub fn db(&self) -> Option<&DbError> {
         match self {
-            Self::Get(GetError::Create(error)) => error.last.as_ref()?.as_db_error(),
+            Self::Get(GetError::Create(error)) => error.db(),
+            Self::Get(GetError::Timeout(why)) => {
+                match why.cause.as_ref()?.downcast_ref::<GetError<ConnectError>>()? {
+                    GetError::Create(error) => error.db(),
+                    _ => None,
+                }
+            }
             Self::Config(error) | Self::Statement(error) | Self::Row(_, error) => error.as_db_error(),
             Self::CommitUnknown(error) => error.as_ref()?.as_db_error(),
             Self::GaveUp(error) => error.last.as_deref(),
@@ -124,12 +129,41 @@ pub(crate) fn is_conflict(error: &DbError) -> bool {
     [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(error.code())
 }
 
+/// Whether nothing is left of the transaction that failed so, and the same one may well succeed the next time.
+pub(crate) fn is_undone(error: &DbError) -> bool {
+    is_conflict(error) || is_idle_end(error.code())
+}
+
 /// Whether the connection ended with this error.
 pub(crate) fn is_lost(error: &tokio_postgres::Error) -> bool {
     match error.as_db_error() {
-        Some(error) => matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
+        Some(error) => match error.parsed_severity() {
+            Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
+            // The server has sent it since 9.6; a pooler may not, and means its own connection to us.
+            None => ["FATAL", "PANIC"].contains(&error.severity()) || is_end(error.code()),
+        },
         None => error.is_closed() || io_error(error).is_some(),
     }
+}
+
+/// Whether this code tells of the end of a connection.
+fn is_end(code: &SqlState) -> bool {
+    const CONNECTION_EXCEPTION: &str = "08";
+    code.code().starts_with(CONNECTION_EXCEPTION)
+        || [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::TOO_MANY_CONNECTIONS,
+        ]
+        .contains(code)
+        || is_idle_end(code)
+}
+
+/// Whether the server ended the connection because nothing was asked of it for too long. It says so between two
+/// statements alone: what was sent meanwhile has not run, and a transaction that was open is rolled back.
+pub(crate) fn is_idle_end(code: &SqlState) -> bool {
+    [SqlState::IDLE_SESSION_TIMEOUT, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT].contains(code)
 }
 
 /// The failure of the network below this error.

@@ -1,16 +1,24 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod ahead;
+mod attempts;
 mod builder;
+mod calls;
+mod cancel;
 mod cleaner;
+mod connect_error;
 mod connection;
 mod connector;
 mod database;
+mod dial;
 mod effect;
 mod ending;
 mod error;
 mod failure;
+mod hosts;
 mod options;
+mod origin;
 mod params;
 mod recent;
 mod row;
@@ -22,8 +30,9 @@ mod tx;
 mod watch;
 
 pub use builder::Builder;
+pub use connect_error::{ConnectError, HostError};
 pub use database::Database;
-pub use error::{ConnectError, Error};
+pub use error::Error;
 pub use evenkeel_pool::{BoxError, BuildError, Closed, GetError, Holder, Stats};
 pub use evenkeel_retry::{Policy, RetryError};
 pub use options::TxOptions;

@@ -176,6 +176,7 @@ impl Session {
     /// Begins a transaction.
     pub(crate) async fn begin(&mut self, sql: &str) -> Result<(), Error> {
         self.lease_mut().begin();
+        self.lease_mut().read_only = sql.ends_with(" READ ONLY");
         Ok(self.control(sql).await?)
     }
 
@@ -200,7 +201,7 @@ impl Session {
     }
 
     /// Ends the transaction well, or says why it cannot; says in `committing` when that is under way.
-    pub(crate) async fn commit(mut self, committing: &mut bool) -> Result<(), Error> {
+    pub(crate) async fn commit(&mut self, committing: &mut bool) -> Result<(), Error> {
         if self.condition() == Condition::Abandoned {
             return Err(Error::Abandoned);
         }
@@ -216,7 +217,11 @@ impl Session {
         let severity = |error: &tokio_postgres::Error| error.as_db_error().and_then(DbError::parsed_severity);
         match result {
             // The transaction is over after an error, and the server is in order.
-            Err(error) if can_arrive && severity(&error) != Some(Severity::Error) => {
+            Err(error)
+                if can_arrive
+                    && severity(&error) != Some(Severity::Error)
+                    && self.unbegun(&error).is_none() =>
+            {
                 Err(Error::CommitUnknown(Some(error)))
             }
             result => {
@@ -240,7 +245,7 @@ impl Session {
     }
 
     /// Ends the transaction without effect, in the background if the server is busy or slow.
-    pub(crate) async fn roll_back(mut self) {
+    pub(crate) async fn roll_back(&mut self) {
         if self.condition() >= Condition::Abandoned {
             return;
         }

@@ -5,7 +5,8 @@ use std::mem;
 use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
-use crate::error::is_conflict;
+use crate::calls::Calls;
+use crate::error::is_undone;
 use crate::session::Session;
 use crate::{Database, Error, Tx, TxOptions};
 
@@ -14,9 +15,10 @@ impl Database {
     ///
     /// When the transaction loses against another one, by a serialization failure or as the victim of a deadlock, it
     /// is rolled back and `body` is run again from the start, as the [`TxOptions`] say; what `body` made of the
-    /// failure does not matter, unless it went back to a savepoint: then the transaction goes on. The connection is
-    /// free for others during the wait. When what was prepared before has become out of date, because a table or a type
-    /// was altered, `body` is run again once. Nothing else is repeated: when the connection is lost during the commit,
+    /// failure does not matter, unless it went back to a savepoint: then the transaction goes on. The same is done when
+    /// the server ends the connection for its idleness (`idle_in_transaction_session_timeout`). The connection is free
+    /// for others during the wait. When what was prepared before has become out of date, because a table or a type was
+    /// altered, `body` is run again once. Nothing else is repeated: when the connection is lost during the commit,
     /// nobody knows whether it came about, and the error says so.
     ///
     /// The [`Tx`] must be dropped when `body` ends. `E` is any error type that an [`Error`] converts into. Where Rust
@@ -75,21 +77,16 @@ impl Database {
         F: FnMut(Tx) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let first = self.session();
+        let mut calls = Calls::new(self);
         async move {
             let (start, begin) = (Instant::now(), options.begin());
             let mut tries = options.retry.start();
-            let mut session = Some(first);
             let mut has_repeated = false;
             loop {
                 let mut committing = false;
                 let attempt = async {
                     loop {
-                        let session = match session.take() {
-                            Some(first) => first.await,
-                            None => self.session().await,
-                        };
-                        match attempt(session, &begin, &mut body, &mut committing).await {
+                        match attempt(calls.begin(&begin).await, &mut body, &mut committing).await {
                             End::Done(output) => break Ok(output),
                             End::Conflict(conflict) => break Err(conflict),
                             // All has been forgotten that was prepared: once is enough.
@@ -125,8 +122,7 @@ enum End<T, E> {
 
 /// One attempt.
 async fn attempt<T, E, Fut>(
-    session: Result<Session, Error>,
-    begin: &str,
+    begun: Result<Session, Error>,
     body: &mut impl FnMut(Tx) -> Fut,
     committing: &mut bool,
 ) -> End<T, E>
@@ -134,17 +130,12 @@ where
     E: From<Error>,
     Fut: Future<Output = Result<T, E>>,
 {
-    let begun = async {
-        let mut session = session?;
-        session.begin(begin).await?;
-        Ok(session)
-    };
-    let (tx, home) = match begun.await {
+    let (tx, home) = match begun {
         Ok(session) => Tx::lend(session),
         Err(error) => return End::Done(Err(Error::into(error))),
     };
     let output = body(tx).await;
-    let Some(session) = home.take() else {
+    let Some(mut session) = home.take() else {
         return End::Done(output.and_then(|_| Err(Error::Kept.into())));
     };
     // One that was cured by a return to a savepoint has ended nothing.
@@ -153,17 +144,26 @@ where
     match output {
         Ok(value) => match session.commit(committing).await {
             Ok(()) => End::Done(Ok(value)),
-            Err(error) => match error.db() {
-                Some(conflict) if error.is_conflict() => End::Conflict(Box::new(conflict.clone())),
-                Some(_) if is_out_of_date => End::OutOfDate(error.into()),
-                _ => End::Done(Err(error.into())),
-            },
+            Err(error) => {
+                let unbegun = match &error {
+                    Error::Statement(error) => session.unbegun(error),
+                    _ => None,
+                };
+                match (error.db(), unbegun) {
+                    (Some(conflict), _) if error.is_conflict() => End::Conflict(Box::new(conflict.clone())),
+                    (_, Some(unbegun)) => End::Conflict(unbegun),
+                    (Some(_), None) if is_out_of_date => End::OutOfDate(error.into()),
+                    _ => End::Done(Err(error.into())),
+                }
+            }
         },
         Err(error) => {
+            let idle_end = session.idle_end();
             session.roll_back().await;
-            match failure {
-                Some(failure) if is_conflict(&failure.error) => End::Conflict(failure.error),
-                Some(_) if is_out_of_date => End::OutOfDate(error),
+            match (failure, idle_end) {
+                (Some(failure), _) if is_undone(&failure.error) => End::Conflict(failure.error),
+                (Some(_), _) if is_out_of_date => End::OutOfDate(error),
+                (_, Some(idle_end)) => End::Conflict(idle_end),
                 _ => End::Done(Err(error)),
             }
         }

@@ -66,8 +66,8 @@ pub(crate) enum Step<M: Manage> {
     Clone,
     /// It checks this idle object.
     Check(Seated<M>),
-    /// It starts a creation in this seat, and waits.
-    Create(Seat<M>),
+    /// It starts a creation in this seat, which begins at this time if not at once, and waits.
+    Create(Seat<M>, Option<Instant>),
     Wait,
     Done(Result<Seated<M>, GetError<M::Error>>),
 }
@@ -88,7 +88,7 @@ impl<M: Manage> State<M> {
     ///
     /// It calls one; should more be due, then that one calls the next when it comes or goes.
     pub(super) fn call(&mut self, wanted: usize) {
-        if self.called < wanted.min(self.idle.len() + self.free()) {
+        if self.called < wanted.min(self.idle.len() + self.room()) {
             self.call_next();
         }
     }
@@ -157,8 +157,9 @@ impl<M: Manage> State<M> {
     /// A creation needs nobody to be called: its result goes to the first waiter, whoever starts it. What is idle is
     /// for those who are called.
     fn create_if_due(&mut self, place: Place, now: Instant, shared: &Arc<Shared<M>>) -> Step<M> {
-        if self.uncovered() > self.idle.len() && self.free() > 0 {
-            Step::Create(Seat::new(shared, self.seat(place, now, Work::Creating)))
+        if self.uncovered() > self.idle.len() && self.room() > 0 {
+            let (seat, next) = self.seat_creation(place, now);
+            Step::Create(Seat::new(shared, seat), next)
         } else {
             Step::Wait
         }
@@ -247,7 +248,8 @@ impl<M: Manage> State<M> {
                 ahead,
                 stats: self.stats(),
                 holders: self.holders(now).take(NAMED).collect(),
-                last_failure: self.last_failure.clone(),
+                last_failure: self.last_failure.as_ref().map(|failure| failure.text.clone()),
+                cause: self.last_failure.as_ref().map(|failure| Arc::clone(&failure.error)),
             })))
         })
     }

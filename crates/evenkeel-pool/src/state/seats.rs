@@ -17,7 +17,10 @@ pub(super) struct Taken {
 
 #[derive(Clone, Copy)]
 pub(super) enum Work {
-    Creating,
+    /// A creation that waits until it may begin.
+    Paused,
+    /// A creation that began after so many failures.
+    Creating(u32),
     /// A task checks the object; the waiter that took it may have left.
     Checking(Option<Key>),
     Held,
@@ -25,7 +28,7 @@ pub(super) enum Work {
 
 impl<M: Manage> State<M> {
     pub(super) fn seat(&mut self, place: Place, since: Instant, work: Work) -> Key {
-        if let Work::Creating = work {
+        if let Work::Paused | Work::Creating(_) = work {
             self.creating += 1;
         }
         self.seats.push(Taken { place, since, work })
@@ -34,7 +37,11 @@ impl<M: Manage> State<M> {
     fn unseat(&mut self, seat: Key) -> Work {
         let work = self.seats.remove(seat).work;
         match work {
-            Work::Creating => self.creating -= 1,
+            Work::Paused => {
+                self.creating -= 1;
+                self.forgo();
+            }
+            Work::Creating(_) => self.creating -= 1,
             Work::Checking(waiter) => {
                 self.checking -= 1;
                 if let Some(waiter) = waiter {
@@ -76,7 +83,10 @@ impl<M: Manage> State<M> {
         self.creating -= 1;
         self.checking += 1;
         self.counts.created += 1;
-        self.last_failure = None;
+        if let Some(outdated) = self.last_failure.take() {
+            self.due.rest().outdated = Some(outdated);
+        }
+        self.reset_backoff();
     }
 
     /// Gives an object that is fit for use to the first waiter, or keeps it; a closed pool refuses it.
@@ -113,10 +123,19 @@ impl<M: Manage> State<M> {
         self.counts.detached += 1;
     }
 
+    /// The creation in this seat has failed.
+    pub(crate) fn create_failed(&mut self, seat: Key, now: Instant) {
+        if let Work::Creating(failures) = self.seats.get_mut(seat).work {
+            self.back_off(failures, now);
+        }
+        self.vacate(seat);
+    }
+
     /// The object is gone, or it never came.
     pub(crate) fn vacate(&mut self, seat: Key) {
         match self.unseat(seat) {
-            Work::Creating => self.counts.create_failures += 1,
+            Work::Paused => {}
+            Work::Creating(_) => self.counts.create_failures += 1,
             Work::Checking(_) | Work::Held => self.counts.discarded += 1,
         }
     }

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "deadpool")]
 mod adopt;
+mod backoff;
 mod cancel;
 mod checkout;
 mod close;

@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Pause(Duration, Box<Answer>),
     /// This answer, and then the end of the connection.
     Last(Box<Answer>),
+    /// An error as a pooler sends it, with this code and text, and then nothing: the link is cut on its side alone.
+    Pooler(&'static str, &'static str),
     /// Nothing, whatever comes.
     Never,
     /// The end of the connection.
@@ -45,8 +47,12 @@ pub(crate) enum Answer {
 pub(crate) enum Greeting {
     /// An error with this code.
     Refuse(&'static str),
+    /// An error as a pooler sends it, with this code and text.
+    Pooler(&'static str, &'static str),
     /// Nobody listens.
     Nobody,
+    /// The attempt fails on this side, with this text.
+    Fails(ErrorKind, &'static str),
     /// Nothing.
     Silence,
 }
@@ -140,7 +146,11 @@ impl Server {
                 link.error("FATAL", code);
                 return drop(link.flush().await);
             }
-            Some(Greeting::Nobody) => unreachable!("nobody serves"),
+            Some(Greeting::Pooler(code, text)) => {
+                link.pooler_error(code, text);
+                return drop(link.flush().await);
+            }
+            Some(Greeting::Nobody | Greeting::Fails(..)) => unreachable!("nobody serves"),
         }
         let (pid, cancel) = {
             let mut state = self.lock();
@@ -184,6 +194,11 @@ impl Link {
 
     fn error(&mut self, severity: &str, code: &str) {
         self.message(b'E', format!("S{severity}\0V{severity}\0C{code}\0Mas told\0\0").as_bytes());
+    }
+
+    /// Without the field for the severity that is not translated.
+    fn pooler_error(&mut self, code: &str, text: &str) {
+        self.message(b'E', format!("SFATAL\0C{code}\0M{text}\0\0").as_bytes());
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -318,6 +333,12 @@ impl Backend<'_> {
                     sleep(Duration::from_millis(10)).await;
                     return Err(ErrorKind::Other.into());
                 }
+                Answer::Pooler(code, text) => {
+                    self.link.pooler_error(code, text);
+                    self.link.flush().await?;
+                    answer = Answer::Never;
+                    continue;
+                }
                 Answer::Never => {
                     // Until the other side is gone.
                     self.link.stream.read_to_end(&mut Vec::new()).await?;
@@ -349,13 +370,21 @@ impl Connect for Server {
     fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
         let config = config.clone();
         Box::pin(async move {
-            let nobody = {
+            let failure = {
                 let greetings = &mut self.lock().greetings;
-                matches!(greetings.front(), Some(Greeting::Nobody)) && greetings.pop_front().is_some()
+                let failure = match greetings.front() {
+                    Some(Greeting::Nobody) => Some((ErrorKind::ConnectionRefused, "nobody listens")),
+                    Some(Greeting::Fails(kind, text)) => Some((*kind, *text)),
+                    _ => None,
+                };
+                if failure.is_some() {
+                    greetings.pop_front();
+                }
+                failure
             };
-            if nobody {
+            if let Some((kind, text)) = failure {
                 self.note("nobody".to_owned());
-                return match config.connect_raw(Nobody, NoTls).await {
+                return match config.connect_raw(Nobody(kind, text), NoTls).await {
                     Err(error) => Err(error),
                     Ok(_) => unreachable!("nobody is there"),
                 };
@@ -369,17 +398,23 @@ impl Connect for Server {
 }
 
 /// A stream to a place where nobody listens.
-struct Nobody;
+struct Nobody(ErrorKind, &'static str);
+
+impl Nobody {
+    fn fail<T>(&self) -> Poll<io::Result<T>> {
+        Poll::Ready(Err(io::Error::new(self.0, self.1)))
+    }
+}
 
 impl AsyncRead for Nobody {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Err(ErrorKind::ConnectionRefused.into()))
+        self.fail()
     }
 }
 
 impl AsyncWrite for Nobody {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Err(ErrorKind::ConnectionRefused.into()))
+        self.fail()
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -72,10 +72,10 @@ fn what_cannot_succeed_is_not_tried_again() {
         wrong_user.user("nobody_has_this_name");
         for (config, expected) in [(wrong_name, "3D000"), (wrong_user, "28000")] {
             let error = Database::builder(config).connect().await.unwrap_err();
-            assert!(matches!(&error, Error::Get(GetError::Create(why)) if why.attempts == 1), "{error:?}");
+            assert!(matches!(&error, Error::Get(GetError::Create(why)) if why.hosts.len() == 1), "{error:?}");
             assert_eq!(error.code().map(|code| code.code()), Some(expected));
             assert_eq!(chain(&error)[0], "could not connect to the database");
-            assert!(chain(&error)[1].ends_with(": the error is permanent"));
+            assert!(chain(&error)[1].starts_with("no connection to "), "{error:?}");
         }
         let url = Database::connect("postgres://a:b:c").await.unwrap_err();
         assert!(matches!(url, Error::Config(_)), "{url:?}");
@@ -114,7 +114,8 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
             one = number(&db, "select 1::int8") => assert_eq!(one, 1),
             () = server => panic!("the connection has ended"),
         }
-        assert_eq!((db.stats().created, db.stats().create_failures), (1, 0));
+        assert_eq!(db.stats().created, 1);
+        assert!(db.stats().create_failures > 0);
     });
 }
 

@@ -18,20 +18,38 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) config: Config,
-    admin: Database,
+    pub(crate) admin: Database,
 }
 
-/// Runs a test in a place of its own, if there is a server.
+/// Runs a test in a place of its own on each server that there is.
 pub(crate) fn run<F, Fut>(test: F)
 where
-    F: FnOnce(Arc<Place>) -> Fut,
+    F: Fn(Arc<Place>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
+        match server(name) {
+            Some(url) => run_at(&url, &test),
+            None => skip("PostgreSQL server", name),
+        }
+    }
+}
+
+/// What the environment names, if it does.
+pub(crate) fn server(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+pub(crate) fn skip(what: &str, name: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: no {what} at {name} (cargo xtask servers up)");
+}
+
+fn run_at<F, Fut>(url: &str, test: &F)
+where
+    F: Fn(Arc<Place>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let Ok(url) = env::var("EVENKEEL_TEST_POSTGRES") else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no PostgreSQL server (cargo xtask servers up)");
-        return;
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let name = format!("test_{}_{}", process::id(), COUNT.fetch_add(1, Relaxed));

@@ -1,12 +1,14 @@
-//! A real server, in real time: the one at `EVENKEEL_TEST_POSTGRES`.
+//! Real servers, in real time: those at `EVENKEEL_TEST_POSTGRES` and `EVENKEEL_TEST_POSTGRES18`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abandoned;
 mod endings;
 mod failures;
 mod harness;
+mod hosts;
 mod leaks;
 mod out_of_date;
+mod pooler;
 mod queries;
 mod sessions;
 mod transactions;

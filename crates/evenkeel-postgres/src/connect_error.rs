@@ -1,0 +1,257 @@
+//! Why there is no connection.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::io::ErrorKind::{
+    BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+    PermissionDenied, TimedOut, UnexpectedEof,
+};
+use std::time::Duration;
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::error::{io_error, is_idle_end};
+
+/// Why a connection could not be made: the failure of each host that was tried.
+///
+/// The text names every host; the [`source`](StdError::source) is what the server said, if one said something, and else
+/// the failure of the last host.
+///
+/// # Examples
+///
+/// ```no_run
+/// use evenkeel_postgres::{Database, Error, GetError};
+///
+/// # async fn example() {
+/// match Database::connect("postgres://app@db1,db2/app").await {
+///     Err(Error::Get(GetError::Create(error))) => {
+///         for failure in &error.hosts {
+///             println!("{}: {failure}", failure.host);
+///         }
+///     }
+///     other => drop(other),
+/// }
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectError {
+    /// One for each address that was tried, in the order of the configuration; there is at least one.
+    pub hosts: Vec<HostError>,
+}
+
+/// Why there is no connection to one address of a host.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn example(error: evenkeel_postgres::HostError) {
+/// println!("{}: {error}", error.host); // db1 (10.0.0.7:5432): no answer within 5s
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HostError {
+    /// The name of the host, and its address where it is known.
+    pub host: String,
+    pub(crate) reason: Reason,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reason {
+    /// The name has no address.
+    Lookup(io::Error),
+    /// What the client says.
+    Client(tokio_postgres::Error),
+    /// Nothing within this time.
+    NoAnswer(Duration),
+}
+
+impl ConnectError {
+    /// What the server said, if it was reached.
+    #[must_use]
+    pub fn db(&self) -> Option<&DbError> {
+        self.hosts.iter().find_map(HostError::db)
+    }
+
+    /// Whether it may be otherwise in a moment: at one of the hosts at least.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.hosts.iter().any(HostError::is_transient)
+    }
+}
+
+impl HostError {
+    fn db(&self) -> Option<&DbError> {
+        match &self.reason {
+            Reason::Client(error) => error.as_db_error(),
+            Reason::Lookup(_) | Reason::NoAnswer(_) => None,
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        match &self.reason {
+            Reason::Lookup(error) => is_network(error),
+            Reason::Client(error) => is_transient(error),
+            Reason::NoAnswer(_) => true,
+        }
+    }
+}
+
+/// Whether it may be otherwise in a moment: the server starts or stops, has no place left, or is not there yet.
+fn is_transient(error: &tokio_postgres::Error) -> bool {
+    match (error.as_db_error(), io_error(error)) {
+        (Some(error), _) => {
+            [
+                SqlState::CANNOT_CONNECT_NOW,
+                SqlState::TOO_MANY_CONNECTIONS,
+                SqlState::ADMIN_SHUTDOWN,
+                SqlState::CRASH_SHUTDOWN,
+                SqlState::CONNECTION_EXCEPTION,
+                SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+                SqlState::CONNECTION_DOES_NOT_EXIST,
+                SqlState::CONNECTION_FAILURE,
+            ]
+            .contains(error.code())
+                || is_idle_end(error.code())
+                || is_pooler_busy(error)
+        }
+        (None, Some(error)) => is_network(error),
+        (None, None) => error.is_closed(),
+    }
+}
+
+/// Whether a pooler has no place, or no server, at this moment.
+///
+/// PgBouncer has one code for nearly all that it says, and says it untranslated and without the field for the severity
+/// that PostgreSQL sends since 9.6. What of it is for good is about names, rights and settings.
+fn is_pooler_busy(error: &DbError) -> bool {
+    let for_good = [
+        "no such",
+        "auth",
+        "password",
+        "not allowed",
+        "unsupported",
+        "invalid",
+        "rejected",
+        "config",
+        "SSL",
+        "TLS",
+    ];
+    *error.code() == SqlState::PROTOCOL_VIOLATION
+        && error.parsed_severity().is_none()
+        && !for_good.iter().any(|words| error.message().contains(words))
+}
+
+/// Whether the network, the resolver or the role of the server may be otherwise in a moment.
+fn is_network(error: &io::Error) -> bool {
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable
+        | NetworkUnreachable | TimedOut | UnexpectedEof => true,
+        // The role of the server is not the one that `target_session_attrs` asks for; a file that must not be
+        // opened has a number.
+        PermissionDenied => error.raw_os_error().is_none(),
+        // `EAI_AGAIN` has no number and no kind in the standard library, but the text of the C library.
+        _ => {
+            let text = error.to_string().to_lowercase();
+            TRY_AGAIN.iter().any(|again| text.ends_with(again))
+                || (cfg!(windows) && error.raw_os_error() == Some(WSATRY_AGAIN))
+        }
+    }
+}
+
+const TRY_AGAIN: [&str; 3] =
+    ["temporary failure in name resolution", "try again", "could not be resolved at this time"];
+
+/// The same on Windows.
+const WSATRY_AGAIN: i32 = 11_002;
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [one] = &self.hosts[..] {
+            return match one.source() {
+                Some(_) => write!(f, "no connection to {}", one.host),
+                None => write!(f, "no connection to {}: {one}", one.host),
+            };
+        }
+        for (n, one) in self.hosts.iter().enumerate() {
+            write!(f, "{}{}: {one}", if n == 0 { "no connection to " } else { "; nor to " }, one.host)?;
+            let mut cause = one.source().and_then(StdError::source);
+            while let Some(error) = cause {
+                write!(f, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StdError for ConnectError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let telling = self.hosts.iter().find(|host| host.db().is_some()).or(self.hosts.last())?;
+        telling.source()
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Reason::Lookup(error) => error.fmt(f),
+            Reason::Client(error) => error.fmt(f),
+            Reason::NoAnswer(time) => write!(f, "no answer within {time:?}"),
+        }
+    }
+}
+
+/// The failure itself, which the text is that of.
+impl StdError for HostError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.reason {
+            Reason::Lookup(error) => Some(error),
+            Reason::Client(error) => Some(error),
+            Reason::NoAnswer(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(text: &str) -> HostError {
+        let error = io::Error::other(format!("failed to lookup address information: {text}"));
+        HostError { host: "db1:5432".to_owned(), reason: Reason::Lookup(error) }
+    }
+
+    fn silence(host: &str) -> HostError {
+        HostError { host: host.to_owned(), reason: Reason::NoAnswer(Duration::from_secs(5)) }
+    }
+
+    #[test]
+    fn a_resolver_may_have_an_answer_later() {
+        for text in
+            ["Temporary failure in name resolution", "Try again", "Name could not be resolved at this time"]
+        {
+            assert!(lookup(text).is_transient(), "{text}");
+        }
+        for text in ["Name or service not known", "No address associated with hostname"] {
+            assert!(!lookup(text).is_transient(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_text_has_all_hosts_and_what_passes_at_one_of_them_passes() {
+        let one = ConnectError { hosts: vec![silence("db1 (10.0.0.1:5432)")] };
+        assert_eq!(one.to_string(), "no connection to db1 (10.0.0.1:5432): no answer within 5s");
+        assert!(one.source().is_none() && one.is_transient());
+
+        let both = ConnectError { hosts: vec![silence("db1"), lookup("Name or service not known")] };
+        assert_eq!(
+            both.to_string(),
+            "no connection to db1: no answer within 5s; nor to db1:5432: failed to lookup address information: \
+             Name or service not known"
+        );
+        assert!(both.source().is_some() && both.is_transient() && both.db().is_none());
+        assert!(!ConnectError { hosts: vec![lookup("Name or service not known")] }.is_transient());
+    }
+}

@@ -1,0 +1,344 @@
+//! Several hosts, of which not all are as they should be.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use evenkeel_postgres::tokio_postgres::Config;
+use evenkeel_postgres::tokio_postgres::config::TargetSessionAttrs;
+use evenkeel_postgres::{Database, Error, TxOptions};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use crate::harness::{Place, chain, code, number, run, server, skip};
+use crate::tunnel::dial;
+
+const SECS: fn(u64) -> Duration = Duration::from_secs;
+
+/// A host of a test: its port, and how many connections it has seen.
+pub(crate) struct TestHost {
+    pub(crate) port: u16,
+    pub(crate) seen: Arc<AtomicUsize>,
+}
+
+/// One that leads to the server.
+pub(crate) async fn good(config: &Config) -> TestHost {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, seen) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
+    let (config, count) = (config.clone(), Arc::clone(&seen));
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            count.fetch_add(1, SeqCst);
+            let mut server = dial(&config).await.unwrap();
+            tokio::spawn(async move { drop(copy_bidirectional(&mut client, &mut server).await) });
+        }
+    });
+    TestHost { port, seen }
+}
+
+/// One that accepts and says nothing.
+async fn silent() -> TestHost {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, seen) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&seen);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await.unwrap());
+            count.fetch_add(1, SeqCst);
+        }
+    });
+    TestHost { port, seen }
+}
+
+/// One that answers to no SYN: its backlog is full.
+async fn dropping() -> (TestHost, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut held = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(("127.0.0.1", port))).await
+    {
+        held.push(stream.unwrap());
+        assert!(held.len() < 1000, "a backlog has an end");
+    }
+    // It lives on as a file that nobody reads.
+    std::mem::forget(listener);
+    (TestHost { port, seen: Arc::default() }, held)
+}
+
+/// One where nobody listens.
+async fn closed() -> TestHost {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    TestHost { port, seen: Arc::default() }
+}
+
+pub(crate) fn at(place: &Config, hosts: &[&TestHost]) -> Config {
+    let mut config = Config::new();
+    config.user(place.get_user().unwrap()).dbname(place.get_dbname().unwrap());
+    place.get_password().map(|password| config.password(password));
+    place.get_options().map(|options| config.options(options));
+    place.get_application_name().map(|name| config.application_name(name));
+    for host in hosts {
+        config.host("127.0.0.1").port(host.port);
+    }
+    config
+}
+
+/// The good one is reached within the time of a caller, and asked first from then on.
+async fn the_good_one_is_found(place: &Place, bad: &TestHost, acquire: Duration) {
+    let good = good(&place.config).await;
+    let config = at(&place.config, &[bad, &good]);
+    let db = Database::builder(config).max(3).acquire_timeout(acquire).connect().await.unwrap();
+    let before = bad.seen.load(SeqCst);
+    for _ in 0..3 {
+        let calls = || db.fetch_one::<(i32,)>("select 1 from pg_sleep(0.05)", ());
+        let (a, b, c) = tokio::join!(calls(), calls(), calls());
+        assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    }
+    assert_eq!((db.stats().created, db.stats().timeouts), (3, 0));
+    assert_eq!(good.seen.load(SeqCst), 3);
+    assert_eq!(bad.seen.load(SeqCst), before, "the one that answered is asked first");
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_host_that_says_nothing_takes_its_share_alone() {
+    run(|place| async move { the_good_one_is_found(&place, &silent().await, SECS(2)).await });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_host_that_drops_packets_takes_its_share_alone() {
+    run(|place| async move {
+        let (bad, held) = dropping().await;
+        the_good_one_is_found(&place, &bad, SECS(2)).await;
+        drop(held);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_host_that_refuses_is_passed_over() {
+    run(|place| async move { the_good_one_is_found(&place, &closed().await, SECS(2)).await });
+}
+
+/// When the one that answered last is gone, the others are tried again.
+#[test]
+#[ignore = "real tier"]
+fn the_next_one_is_found_when_the_good_one_is_gone() {
+    run(|place| async move {
+        let (first, second) = (silent().await, good(&place.config).await);
+        let mut config = at(&place.config, &[&second, &first]);
+        let db = Database::builder(config.clone()).max(1).acquire_timeout(SECS(2)).connect().await.unwrap();
+        assert_eq!((first.seen.load(SeqCst), second.seen.load(SeqCst)), (0, 1));
+        drop(db);
+        // By name, in another order, by another database: it remembers nothing.
+        config = Config::new();
+        config.user(place.config.get_user().unwrap()).dbname(place.config.get_dbname().unwrap());
+        config.host("localhost").port(first.port).host("localhost").port(second.port);
+        let db = Database::builder(config).max(1).acquire_timeout(SECS(2)).connect().await.unwrap();
+        assert_eq!(number(&db, "select 1::int8").await, 1);
+        assert_eq!((first.seen.load(SeqCst), second.seen.load(SeqCst)), (1, 2));
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn all_causes_are_told() {
+    run(|place| async move {
+        let (silent, closed) = (silent().await, closed().await);
+        let config = at(&place.config, &[&silent, &closed]);
+        let (a, b) = (format!("127.0.0.1:{}", silent.port), format!("127.0.0.1:{}", closed.port));
+        // All attempts have ended, or the first one goes on: both are told in any case.
+        for connect_timeout in [Duration::from_millis(400), SECS(10)] {
+            let builder = Database::builder(config.clone()).connect_timeout(connect_timeout);
+            let error = builder.acquire_timeout(SECS(1)).connect().await.unwrap_err();
+            assert!(error.is_timeout(), "{error:?}");
+            let chain = chain(&error).join(": ");
+            let silence = format!("no connection to {a}: no answer within ");
+            assert!(chain.contains(&silence), "{chain}");
+            assert!(chain.contains(&format!("; nor to {b}: error connecting to server: ")), "{chain}");
+            assert!(chain.contains("refused"), "{chain}");
+        }
+    });
+}
+
+/// A database that exists on the server of each version, writable on one of them alone.
+async fn two_roles(name: &str) -> Option<[(Database, Config); 2]> {
+    let mut both = Vec::new();
+    for variable in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
+        let Some(url) = server(variable) else {
+            skip("PostgreSQL server", variable);
+            return None;
+        };
+        let mut config: Config = url.parse().unwrap();
+        let admin = Database::builder(config.clone()).max(1).connect().await.unwrap();
+        admin.batch_execute(&format!("create database {name}")).await.unwrap();
+        config.dbname(name);
+        both.push((admin, config));
+    }
+    both.try_into().ok()
+}
+
+async fn allow_writes(admin: &Database, name: &str, allow: bool) {
+    let sql = format!("alter database {name} set default_transaction_read_only = {}", !allow);
+    admin.batch_execute(&sql).await.unwrap();
+}
+
+fn on_two_roles<Fut: Future<Output = ()>>(name: &str, test: impl FnOnce([(Database, Config); 2]) -> Fut) {
+    let name = format!("{name}_{}", std::process::id());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let Some(both) = two_roles(&name).await else { return };
+        let admins = [both[0].0.clone(), both[1].0.clone()];
+        timeout(SECS(60), test(both)).await.expect("the test hangs");
+        for admin in admins {
+            admin.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+        }
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn the_primary_is_found_and_waited_for_while_there_is_none() {
+    on_two_roles("roles", |[(old, one), (new, two)]| async move {
+        let name = one.get_dbname().unwrap().to_owned();
+        let hosts = [good(&one).await, good(&two).await];
+        let mut config = at(&one, &[&hosts[0], &hosts[1]]);
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        allow_writes(&old, &name, false).await;
+        let db = Database::builder(config.clone()).max(4).connect().await.unwrap();
+        assert!(number(&db, "select current_setting('server_version_num')::int8").await >= 180_000);
+
+        allow_writes(&new, &name, false).await;
+        let db = Database::builder(config).max(4).acquire_timeout(SECS(20)).build().unwrap();
+        let error = timeout(SECS(1), db.execute("select 1", ())).await;
+        assert!(error.is_err(), "no host is the primary: {error:?}");
+        let (written, ()) = tokio::join!(db.batch_execute("create table t ()"), async {
+            sleep(Duration::from_millis(300)).await;
+            allow_writes(&old, &name, true).await;
+        });
+        written.unwrap();
+        assert!(number(&db, "select current_setting('server_version_num')::int8").await < 180_000);
+    });
+}
+
+/// Connections to a server that was a standby when they were made, and is one no more, are all replaced after one write.
+#[test]
+#[ignore = "real tier"]
+fn one_refused_write_is_enough() {
+    run(|place| async move {
+        let role = format!("{}_switching", place.name);
+        let standby = format!(
+            "create role {role} superuser login; alter role {role} set default_transaction_read_only = on"
+        );
+        place
+            .admin
+            .batch_execute(&format!("{standby}; create table {}.t (n int8)", place.name))
+            .await
+            .unwrap();
+        let mut config = place.config.clone();
+        config.user(&role);
+        let db = Database::builder(config).max(10).connect().await.unwrap();
+        let calls: Vec<_> = (0..10).map(|_| db.clone()).collect();
+        let calls = calls
+            .into_iter()
+            .map(|db| tokio::spawn(async move { db.execute("select pg_sleep(0.2)", ()).await }));
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap().unwrap();
+        }
+        assert_eq!(db.stats().idle, 10);
+
+        place.admin.batch_execute(&format!("alter role {role} reset all")).await.unwrap();
+        let mut refused = 0;
+        for n in 0..30_i64 {
+            match db.execute("insert into t values ($1)", (n,)).await {
+                Ok(written) => assert_eq!(written, 1),
+                failed => {
+                    assert_eq!(code(failed), "25006");
+                    refused += 1;
+                }
+            }
+        }
+        assert_eq!((refused, db.stats().created), (1, 11));
+        assert!(db.close(SECS(10)).await.stragglers.is_empty());
+        place.admin.batch_execute(&format!("drop role {role}")).await.unwrap();
+    });
+}
+
+/// How calls have ended that met the end of their connection.
+#[derive(Default)]
+struct Ends {
+    done: i64,
+    // The system has thrown the server's last word away with the connection: then nothing is certain.
+    lost: i64,
+}
+
+impl Ends {
+    fn count(&mut self, n: u64, result: Result<u64, Error>) {
+        match result {
+            Ok(count) => {
+                assert_eq!(count, 1);
+                self.done += 1;
+            }
+            Err(error) => {
+                assert!(error.is_connection_lost() && error.code().is_none(), "call {n}: {error:?}");
+                self.lost += 1;
+            }
+        }
+    }
+}
+
+/// The server ends connections that were idle for too long, some of them when they are about to be used.
+#[test]
+#[ignore = "real tier"]
+fn no_call_fails_because_its_connection_was_idle_for_too_long() {
+    run(|place| async move {
+        let db = place.db_with(1, "-c idle_session_timeout=60ms").await;
+        place.admin.batch_execute(&format!("create table {}.t (n int8)", place.name)).await.unwrap();
+        let mut ends = Ends::default();
+        for n in 0..100_u64 {
+            sleep(Duration::from_micros(58_500 + 30 * n)).await;
+            let result = match n % 3 {
+                0 => db.execute("insert into t values (1)", ()).await,
+                1 => db.execute_many("insert into t values ($1)", [(1_i64,)]).await,
+                _ => db.batch_execute("insert into t values (1)").await.map(|()| 1),
+            };
+            ends.count(n, result);
+        }
+        assert!(ends.lost <= 10, "{}", ends.lost);
+        let rows = number(&place.admin, &format!("select count(*) from {}.t", place.name)).await;
+        assert!((ends.done..=100).contains(&rows), "none was run twice: {rows} of {}", ends.done);
+        assert!(db.stats().created > 1, "{:?}", db.stats());
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_transaction_that_was_idle_for_too_long_is_run_again() {
+    run(|place| async move {
+        let db = place.db_with(1, "-c idle_in_transaction_session_timeout=60ms").await;
+        place.admin.batch_execute(&format!("create table {}.t (n int8)", place.name)).await.unwrap();
+        let mut ends = Ends::default();
+        for n in 0..20_u64 {
+            let mut pause = Duration::from_micros(58_000 + 250 * n);
+            let done = db.transaction(TxOptions::new(), |tx| {
+                let idle = std::mem::take(&mut pause);
+                async move {
+                    tx.execute("insert into t values (1)", ()).await?;
+                    sleep(idle).await;
+                    tx.execute("insert into t values (1)", ()).await
+                }
+            });
+            ends.count(n, done.await);
+        }
+        assert!(ends.lost <= 5, "{}", ends.lost);
+        let rows = number(&place.admin, &format!("select count(*) from {}.t", place.name)).await;
+        assert_eq!(rows, 2 * ends.done, "all or nothing");
+        assert!(db.stats().created > 1, "{:?}", db.stats());
+    });
+}

@@ -1,0 +1,273 @@
+//! Behind PgBouncer, in its mode of transactions.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use evenkeel_postgres::tokio_postgres::Socket;
+use evenkeel_postgres::tokio_postgres::config::{Host, SslMode};
+use evenkeel_postgres::tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use evenkeel_postgres::{Builder, Database, Error};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::sleep;
+
+use crate::harness::{Place, chain, number, run, server, skip, until};
+use crate::hosts::{TestHost, at};
+
+const SECS: fn(u64) -> Duration = Duration::from_secs;
+
+/// PgBouncer in front of the server of a test, with settings of the test.
+struct Pooler {
+    host: TestHost,
+    child: Child,
+    dir: PathBuf,
+}
+
+impl Pooler {
+    /// None where there is no PgBouncer.
+    async fn start(place: &Place, settings: &str) -> Option<Pooler> {
+        let Some(program) = server("EVENKEEL_TEST_PGBOUNCER") else {
+            skip("PgBouncer", "EVENKEEL_TEST_PGBOUNCER");
+            return None;
+        };
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let host = match &place.config.get_hosts()[0] {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(dir) => dir.display().to_string(),
+        };
+        let to = place.config.get_ports().first().copied().unwrap_or(5432);
+        // It refuses to be root; the folder of a socket is open to its owner alone.
+        let read = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let owner =
+            if host.starts_with('/') { read("stat", &["-c", "%U", &host]) } else { "nobody".to_owned() };
+        let user = if read("id", &["-u"]) == "0" { format!("user = {owner}") } else { String::new() };
+        let dir = std::env::temp_dir().join(format!("evenkeel-pooler-{port}"));
+        std::fs::create_dir(&dir).unwrap();
+        let file = dir.join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n* = host={host} port={to} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
+             ignore_startup_parameters = options\n{user}\n{settings}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let child = Command::new(program)
+            .arg("-q")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the pooler listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
+        Some(Pooler { host: TestHost { port, seen: Arc::default() }, child, dir })
+    }
+
+    /// A database behind it. What runs there has no search path and no prepared statements of others: the tables have
+    /// the name of the schema.
+    fn builder(&self, place: &Place) -> Builder {
+        Database::builder(at(&place.config, &[&self.host]))
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Drops statements that would store a row, and says how many rows there are in the end.
+async fn rows_of_dropped(place: &Place, db: &Database, times: u32) -> i64 {
+    let table = format!("{}.t", place.name);
+    place.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
+    // Sent as text, for PgBouncer gives each transaction another connection.
+    let sql = format!("insert into {table} select 1 from pg_sleep(1.5)");
+    let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and query like $1";
+    let like = format!("insert into {table}%");
+    for _ in 0..times {
+        tokio::select! {
+            biased;
+            ended = db.batch_execute(&sql) => panic!("it has ended: {ended:?}"),
+            () = until("it sleeps", async || place.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 > 0) => {}
+        }
+        until("it ends", async || place.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 == 0)
+            .await;
+    }
+    until("all are back", async || db.stats().in_use == 0).await;
+    number(&place.admin, &format!("select count(*) from {table}")).await
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_dropped_statement_is_cancelled() {
+    run(|place| async move {
+        let Some(pooler) = Pooler::start(&place, "default_pool_size = 5").await else { return };
+        let db = pooler.builder(&place).max(2).connect().await.unwrap();
+        assert_eq!(rows_of_dropped(&place, &db, 20).await, 0);
+    });
+}
+
+/// Something that stands for TLS: it changes nothing.
+#[derive(Clone)]
+struct Plain;
+
+struct PlainStream(Socket);
+
+impl MakeTlsConnect<Socket> for Plain {
+    type Stream = PlainStream;
+    type TlsConnect = Plain;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, _: &str) -> io::Result<Plain> {
+        Ok(Plain)
+    }
+}
+
+impl TlsConnect<Socket> for Plain {
+    type Stream = PlainStream;
+    type Error = io::Error;
+    type Future = std::future::Ready<io::Result<PlainStream>>;
+
+    fn connect(self, stream: Socket) -> Self::Future {
+        std::future::ready(Ok(PlainStream(stream)))
+    }
+}
+
+impl TlsStream for PlainStream {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
+
+impl AsyncRead for PlainStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for PlainStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A host that says yes to TLS, and leads on to another one.
+async fn encrypted(to: u16) -> TestHost {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, seen) = (listener.local_addr().unwrap().port(), Arc::default());
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = [0; 8];
+                client.read_exact(&mut request).await?;
+                assert_eq!(request[4..], 80_877_103_i32.to_be_bytes(), "it asks for TLS first");
+                client.write_all(b"S").await?;
+                let mut server = TcpStream::connect(("127.0.0.1", to)).await?;
+                copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    TestHost { port, seen }
+}
+
+/// With TLS, which the server has, or has not.
+#[test]
+#[ignore = "real tier"]
+fn a_dropped_statement_is_cancelled_with_tls_as_well() {
+    run(|place| async move {
+        for has_tls in [true, false] {
+            let Some(pooler) = Pooler::start(&place, "default_pool_size = 5").await else { return };
+            let tls = encrypted(pooler.host.port).await;
+            let mut config = at(&place.config, &[if has_tls { &tls } else { &pooler.host }]);
+            config.ssl_mode(if has_tls { SslMode::Require } else { SslMode::Prefer });
+            let db = Database::builder_with_tls(config, Plain).max(2).connect().await.unwrap();
+            assert_eq!(rows_of_dropped(&place, &db, 5).await, 0, "{has_tls}");
+            place.admin.batch_execute(&format!("drop table {}.t", place.name)).await.unwrap();
+        }
+    });
+}
+
+/// A statement that the pooler has not passed on cannot be cancelled: its place is taken until it has ended.
+#[test]
+#[ignore = "real tier"]
+fn a_statement_in_the_queue_of_the_pooler_keeps_its_place() {
+    run(|place| async move {
+        let Some(pooler) = Pooler::start(&place, "default_pool_size = 1").await else { return };
+        let table = format!("{}.t", place.name);
+        place.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
+        let other = pooler.builder(&place).max(1).connect().await.unwrap();
+        let db = pooler.builder(&place).max(1).cleanup_timeout(SECS(20)).connect().await.unwrap();
+        let holding = tokio::spawn(async move { other.batch_execute("select pg_sleep(2)").await });
+        sleep(Duration::from_millis(300)).await;
+        let insert = format!("insert into {table} values (1)");
+        let dropped = tokio::time::timeout(Duration::from_millis(300), db.batch_execute(&insert)).await;
+        assert!(dropped.is_err(), "it waits in the queue: {dropped:?}");
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!((db.stats().in_use, db.stats().size), (1, 1));
+        holding.await.unwrap().unwrap();
+        until("it is back", async || db.stats().in_use == 0).await;
+        assert!(number(&place.admin, &format!("select count(*) from {table}")).await <= 1);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_pooler_without_room_is_waited_for() {
+    run(|place| async move {
+        let Some(pooler) = Pooler::start(&place, "max_client_conn = 1").await else { return };
+        let first = pooler.builder(&place).max(1).connect().await.unwrap();
+        let error = pooler.builder(&place).max(1).acquire_timeout(SECS(1)).connect().await.unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        assert!(chain(&error).last().unwrap().contains("no more connections allowed"), "{error:?}");
+
+        let waiting = tokio::spawn(pooler.builder(&place).max(1).connect());
+        sleep(Duration::from_millis(300)).await;
+        assert!(!waiting.is_finished());
+        assert!(first.close(SECS(10)).await.stragglers.is_empty());
+        waiting.await.unwrap().unwrap();
+    });
+}
+
+/// PgBouncer ends its link to us with an error that is not marked as the end: the link is not used again.
+#[test]
+#[ignore = "real tier"]
+fn a_link_that_the_pooler_ends_is_not_used_again() {
+    run(|place| async move {
+        let settings = "default_pool_size = 1\nquery_wait_timeout = 1";
+        let Some(pooler) = Pooler::start(&place, settings).await else { return };
+        let other = pooler.builder(&place).max(1).connect().await.unwrap();
+        let db = pooler.builder(&place).max(1).connect().await.unwrap();
+        for _ in 0..2 {
+            let holder = other.clone();
+            let holding = tokio::spawn(async move { holder.batch_execute("select pg_sleep(3)").await });
+            sleep(Duration::from_millis(200)).await;
+            let refused: Error = db.batch_execute("select 1").await.unwrap_err();
+            assert!(refused.is_connection_lost(), "{refused:?}");
+            assert_eq!(refused.code().map(|code| code.code()), Some("08P01"), "{refused:?}");
+            assert_eq!((db.stats().size, db.stats().discarded), (0, db.stats().created));
+            holding.await.unwrap().unwrap();
+            db.batch_execute("select 1").await.unwrap();
+        }
+    });
+}
