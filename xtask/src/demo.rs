@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use crate::Result;
-use crate::json::Json;
 use crate::outcome::Outcome;
 use crate::project::{Project, cleaned, read};
 use crate::servers::{self, Server};
@@ -97,9 +96,9 @@ fn end_with_this_process() -> Result {
 
 /// The application's program, if this message of cargo tells of it.
 fn executable(message: &str) -> Result<Option<String>> {
-    let message = Json::parse(message)?;
-    let ours = message.get("target").and_then(|target| target.text("name")) == Some(APPLICATION);
-    Ok(message.text("executable").filter(|_| ours).map(str::to_owned))
+    let message: serde_json::Value = serde_json::from_str(message)?;
+    let ours = message["target"]["name"] == APPLICATION;
+    Ok(message["executable"].as_str().filter(|_| ours).map(str::to_owned))
 }
 
 /// Replaces this process: signals, the terminal and the exit code are the application's alone.

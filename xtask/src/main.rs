@@ -14,7 +14,6 @@ mod deny;
 mod docs;
 mod features;
 mod flags;
-mod json;
 mod lint;
 mod msrv;
 mod outcome;

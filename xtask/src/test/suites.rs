@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::libtest::{self, Counts};
 use super::report::{Suite, Tier};
 use crate::Result;
-use crate::json::Json;
 use crate::packages::Package;
 use crate::project::{Project, cleaned, read};
 
@@ -39,20 +38,16 @@ pub(crate) fn build(project: &Project, selection: &[&str], packages: &[Package])
 
 /// The test binary that one message of cargo tells of.
 fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
-    let message = Json::parse(message)?;
-    let (Some(path), Some(target), Some(profile)) =
-        (message.text("executable"), message.get("target"), message.get("profile"))
-    else {
+    let message: serde_json::Value = serde_json::from_str(message)?;
+    let (Some(path), true) = (message["executable"].as_str(), message["profile"]["test"] == true) else {
         return Ok(None);
     };
-    if !profile.is_true("test") {
-        return Ok(None);
-    }
-    let folder = message.text("manifest_path").and_then(|manifest| Path::new(manifest).parent());
+    let folder = message["manifest_path"].as_str().and_then(|manifest| Path::new(manifest).parent());
     let package = packages.iter().find(|package| Some(package.folder.as_path()) == folder);
     let package = package.ok_or("cargo built a test of a package that is not ours")?;
-    let integration = target.list("kind").iter().any(|kind| kind.as_text() == Some("test"));
-    let name = target.text("name").filter(|_| integration).unwrap_or("unit");
+    let target = &message["target"];
+    let integration = target["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "test"));
+    let name = target["name"].as_str().filter(|_| integration).unwrap_or("unit");
     Ok(Some(Binary {
         package: package.name.clone(),
         folder: package.folder.clone(),
