@@ -5,6 +5,9 @@ use crate::value::{MICROSECOND, MILLISECOND, NANOSECOND, SECOND};
 /// The words that a limit's remaining permits and its reset have in common, sorted: vendor, scope, `ratelimit`.
 pub(crate) type Scope = Vec<String>;
 
+/// Bytes of a name that is looked at; the longest known ones have half of it.
+const LONGEST: usize = 128;
+
 #[derive(Debug, PartialEq)]
 pub(crate) enum Field {
     /// The clock of the server.
@@ -21,6 +24,9 @@ pub(crate) enum Field {
 
 impl Field {
     pub(crate) fn of(name: &str) -> Option<Self> {
+        if name.len() > LONGEST {
+            return None;
+        }
         let words = words(name);
         if words == ["date"] {
             return Some(Self::Date);
@@ -45,7 +51,7 @@ impl Field {
             let before: Vec<String> = words[..at].iter().filter(|word| *word != "time").cloned().collect();
             let after = unqualified(&words[at + 1..]);
             let unit = qualifiers.iter().find_map(|word| unit(word)).unwrap_or(SECOND);
-            let relative = qualifiers.iter().any(|word| ["after", "in"].contains(&word.as_str()));
+            let relative = qualifiers.iter().any(|word| ["after", "in", "ttl"].contains(&word.as_str()));
             let scope = sorted(&before, if qualifies { String::new() } else { rest }, &after);
             return Some(Self::Reset { scope, unit, relative });
         }
@@ -105,8 +111,8 @@ fn sorted(before: &[String], rest: String, after: &[String]) -> Scope {
 
 /// A word that says how a reset is written, not of what it is.
 fn is_qualifier(word: &str) -> bool {
-    const FORMS: [&str; 11] =
-        ["after", "at", "date", "epoch", "in", "iso", "on", "time", "timestamp", "unix", "utc"];
+    const FORMS: [&str; 12] =
+        ["after", "at", "date", "epoch", "in", "iso", "on", "time", "timestamp", "ttl", "unix", "utc"];
     FORMS.contains(&word) || unit(word).is_some()
 }
 

@@ -7,11 +7,19 @@ use crate::{
     value::{SECOND, When, date, is_used_up, split},
 };
 
+/// The values that are read of one response; more say nothing that these do not, and would take long.
+const MOST_VALUES: usize = 256;
+
+/// The same for the parameters of an item.
+const MOST_PARAMETERS: usize = 16;
+
 #[derive(Default)]
 pub(crate) struct Response {
+    /// Values that were read.
+    values: usize,
     /// The server's clock, in nanoseconds since 1970.
     date: Option<i128>,
-    retry_after: Vec<(Scope, When)>,
+    retry_after: Vec<(Scope, Option<When>)>,
     limits: BTreeMap<Scope, Limit>,
     /// The resets of items of structured fields that have nothing left.
     used_up: Vec<When>,
@@ -30,47 +38,52 @@ impl Response {
     pub(crate) fn add(&mut self, name: &str, value: &[u8]) {
         let Some(field) = Field::of(name) else { return };
         let value = &text(value);
-        match field {
-            Field::Date => self.date = self.date.or_else(|| date(value.trim())),
+        let room = MOST_VALUES - self.values;
+        self.values += match field {
+            Field::Date => {
+                self.date = self.date.or_else(|| date(value.trim()));
+                0
+            }
             Field::RetryAfter { scope, unit } => {
-                let times = When::read_all(value, unit).into_iter().flatten();
-                self.retry_after.extend(times.map(|when| (scope.clone(), when)));
+                let times = When::read_all(value, unit).take(room);
+                push(&mut self.retry_after, times.map(|when| (scope.clone(), when)))
             }
-            Field::Remaining(scope) => {
-                let parts = split(value, ',').into_iter().map(is_used_up);
-                self.limits.entry(scope).or_default().used_up.extend(parts);
+            Field::Remaining(scope) if room > 0 => {
+                let limit = self.limits.entry(scope).or_default();
+                push(&mut limit.used_up, split(value, ',').take(room).map(is_used_up))
             }
-            Field::Reset { scope, unit, relative } => {
+            Field::Reset { scope, unit, relative } if room > 0 => {
                 let limit = self.limits.entry(scope).or_default();
                 let list = if relative { &mut limit.reset_after } else { &mut limit.reset };
-                list.extend(When::read_all(value, unit));
+                push(list, When::read_all(value, unit).take(room))
             }
-            Field::Limit(scope) => self.add_structured(scope, value),
-        }
+            Field::Limit(scope) => {
+                split(value, ',').take(room).map(|item| self.add_structured(&scope, item)).count()
+            }
+            _ => 0,
+        };
     }
 
-    /// `"name";r=0;t=9` and, in earlier drafts, `limit=10, remaining=0, reset=9`.
-    fn add_structured(&mut self, scope: Scope, value: &str) {
-        for item in split(value, ',') {
-            let (mut left, mut reset) = (None, None);
-            for (name, value) in split(item, ';').into_iter().filter_map(|part| part.split_once('=')) {
-                match Field::of(name) {
-                    Some(Field::Remaining(_)) => left = is_used_up(value),
-                    Some(Field::Reset { unit, .. }) => reset = When::read(value, unit),
-                    _ if name.trim() == "r" => left = is_used_up(value),
-                    _ if name.trim() == "t" => reset = When::read(value, SECOND),
-                    _ => {}
-                }
+    /// `"name";r=0;t=9` or, in earlier drafts, one of `limit=10, remaining=0, reset=9`.
+    fn add_structured(&mut self, scope: &Scope, item: &str) {
+        let (mut left, mut reset) = (None, None);
+        for (name, value) in split(item, ';').take(MOST_PARAMETERS).filter_map(|part| part.split_once('=')) {
+            match Field::of(name) {
+                Some(Field::Remaining(_)) => left = is_used_up(value),
+                Some(Field::Reset { unit, .. }) => reset = When::read(value, unit),
+                _ if name.trim().eq_ignore_ascii_case("r") => left = is_used_up(value),
+                _ if name.trim().eq_ignore_ascii_case("t") => reset = When::read(value, SECOND),
+                _ => {}
             }
-            match (left, reset) {
-                (Some(used_up), Some(reset)) => self.used_up.extend(used_up.then_some(reset)),
-                (None, None) => {}
-                // Each in an item of its own.
-                _ => {
-                    let limit = self.limits.entry(scope.clone()).or_default();
-                    limit.used_up.extend(left.map(Some));
-                    limit.reset.extend(reset.map(Some));
-                }
+        }
+        match (left, reset) {
+            (Some(used_up), Some(reset)) => self.used_up.extend(used_up.then_some(reset)),
+            (None, None) => {}
+            // Each in an item of its own.
+            _ => {
+                let limit = self.limits.entry(scope.clone()).or_default();
+                limit.used_up.extend(left.map(Some));
+                limit.reset.extend(reset.map(Some));
             }
         }
     }
@@ -87,7 +100,7 @@ impl Response {
             !is_of_limit || !self.limits.get(scope).is_some_and(has_permits)
         };
         let told = self.retry_after.iter().filter(|(scope, _)| is_meant(scope));
-        let told = told.filter_map(|(_, when)| wait(*when)).max();
+        let told = told.filter_map(|(_, when)| when.and_then(wait)).max();
         if told.is_some_and(|told| !told.is_zero()) {
             return told;
         }
@@ -103,7 +116,7 @@ impl Response {
     fn shared<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Limit> {
         let covers = |shared: &Scope| {
             let mut words = shared.iter().filter(|word| *word != "x").peekable();
-            words.peek().is_some() && words.all(|word| scope.contains(word))
+            words.peek().is_some() && words.all(|word| scope.binary_search(word).is_ok())
         };
         let lonely = self.limits.iter().filter(|(_, limit)| limit.used_up.is_empty());
         lonely.filter(move |(shared, _)| covers(shared)).map(|(_, limit)| limit)
@@ -124,6 +137,13 @@ impl Limit {
         };
         longest(&other.reset_after).or_else(|| longest(&other.reset))
     }
+}
+
+/// Returns how many there were.
+fn push<T>(list: &mut Vec<T>, values: impl Iterator<Item = T>) -> usize {
+    let before = list.len();
+    list.extend(values);
+    list.len() - before
 }
 
 /// Where it is not UTF-8, each byte is a character, as in earlier versions of HTTP.

@@ -2,7 +2,10 @@
 //!
 //! All times are whole nanoseconds: a Unix time with a fraction does not fit into a float.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    iter,
+    time::{Duration, SystemTime},
+};
 
 use httpdate::parse_http_date;
 use jiff::{
@@ -18,9 +21,15 @@ pub(crate) const MILLISECOND: i128 = 1_000_000;
 pub(crate) const SECOND: i128 = 1_000_000_000;
 
 /// Dates that neither RFC 9110 nor RFC 3339 nor RFC 2822 know: of cookies, `date`, JavaScript, Ruby and Go.
-const OTHER_DATES: [&str; 5] = [
+const OTHER_DATES: [&str; 10] = [
+    "%a, %d %b %Y %H:%M:%S",
+    // A year of two digits first: otherwise it is one of the Romans.
+    "%a, %d-%b-%y %H:%M:%S GMT",
     "%a, %d-%b-%Y %H:%M:%S GMT",
+    "%A, %d-%b-%Y %H:%M:%S GMT",
     "%a %b %d %H:%M:%S UTC %Y",
+    "%a %b %d %H:%M:%S GMT %Y",
+    "%a %b %d %H:%M:%S %z %Y",
     "%a %b %d %Y %H:%M:%S GMT%z",
     "%Y-%m-%d %H:%M:%S%.f %z",
     "%Y/%m/%d %H:%M:%S",
@@ -51,18 +60,20 @@ impl When {
     }
 
     /// Reads a list of values, where `None` stands for one that cannot be read; dates have a comma of their own.
-    pub(crate) fn read_all(value: &str, unit: i128) -> Vec<Option<Self>> {
-        let mut all = Vec::new();
-        let mut parts = split(value, ',').into_iter().peekable();
-        while let Some(part) = parts.next() {
-            let next = parts.peek().filter(|_| !part.contains(';'));
+    pub(crate) fn read_all(value: &str, unit: i128) -> impl Iterator<Item = Option<Self>> {
+        let mut parts = split(value, ',').peekable();
+        iter::from_fn(move || {
+            let part = parts.next()?;
+            // Only what begins with words goes on behind a comma.
+            let may_go_on = part.contains(|c: char| c.is_ascii_alphabetic()) && !part.contains(';');
+            let next = parts.peek().filter(|_| may_go_on);
             let both = next.and_then(|next| Self::read(&format!("{part},{next}"), unit));
-            if both.is_some() {
+            if both.is_some() || next.is_some() && is_weekday(part) {
                 parts.next();
+                return Some(both);
             }
-            all.push(both.or_else(|| Self::read(part, unit)));
-        }
-        all
+            Some(Self::read(part, unit))
+        })
     }
 
     /// A number from a thousand million seconds on is a Unix time in seconds, milliseconds, microseconds or nanoseconds.
@@ -123,11 +134,18 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(plain).or_else(mail).or_else(other)
 }
 
-/// A parser of mail takes each zone that it does not know for UTC; and a day of the week that does not fit must not be
-/// taken for another value of a list.
+/// A parser of mail takes each zone that it does not know for UTC.
 fn is_mail_date(text: &str) -> bool {
     let zone = text.rsplit(' ').next().unwrap_or_default().to_ascii_uppercase();
-    text.contains(',') && (zone.starts_with(['+', '-']) || ["GMT", "UTC", "UT", "Z"].contains(&&*zone))
+    zone.starts_with(['+', '-']) || ["GMT", "UTC", "UT", "Z"].contains(&&*zone)
+}
+
+/// The day of the week belongs to the date behind it, also where they contradict each other.
+fn is_weekday(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '"').to_ascii_lowercase();
+    text.len() <= 9
+        && ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().any(|day| text.starts_with(day))
+        && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
 /// `6m0s`, `1h 2m`, `30 seconds`, `PT30S`, `00:01:00`: in nanoseconds, not negative.
@@ -166,18 +184,18 @@ fn decimal(text: &str) -> Option<i128> {
 
 /// Without white space, quotation marks and parameters.
 fn trimmed(value: &str) -> &str {
-    let value = split(value, ';').first().copied().unwrap_or_default();
+    let value = split(value, ';').next().unwrap_or_default();
     value.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
 }
 
 /// The parts between separators that are not in quotation marks.
-pub(crate) fn split(value: &str, separator: char) -> Vec<&str> {
+pub(crate) fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    let separates = |c: char| {
+    let separates = move |c: char| {
         let mark = c == '"' && !escaped;
         escaped = quoted && c == '\\' && !escaped;
         quoted ^= mark;
         c == separator && !quoted
     };
-    value.split(separates).collect()
+    value.split(separates)
 }

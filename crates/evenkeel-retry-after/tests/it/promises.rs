@@ -111,3 +111,34 @@ fn a_bound_of_any_length_can_be_set() {
     let far = within("Fri, 31 Dec 9999 23:59:59 GMT", Duration::MAX).unwrap();
     assert_eq!(far, Duration::from_secs(253_402_300_799 - crate::NOW));
 }
+
+/// Whatever a server sends, the work is bounded: 256 values, names of 128 bytes, 16 parameters of an item.
+#[test]
+fn what_is_read_is_bounded() {
+    let wait = |headers: &[(String, String)]| {
+        evenkeel_retry_after::retry_after(headers.iter().map(|(name, value)| (name, value)), now())
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let behind = |count: usize| header("retry-after", &format!("{}5", "?, ".repeat(count)));
+    assert_eq!((wait(&[behind(255)]), wait(&[behind(256)])), (seconds(5), None));
+
+    let lines = |count: usize| {
+        let mut lines = vec![header("retry-after", "?"); count];
+        lines.extend([header("x-ratelimit-remaining", "0"), header("x-ratelimit-reset", "60")]);
+        lines
+    };
+    assert_eq!((wait(&lines(254)), wait(&lines(255))), (seconds(60), None));
+
+    // The server's clock is no value of a limit.
+    let mut late = lines(254);
+    late.insert(0, header("date", "Tue, 14 Nov 2023 21:13:20 GMT"));
+    late.last_mut().unwrap().1 = String::from("1699996460");
+    assert_eq!(wait(&late), seconds(60));
+
+    let named = |length: usize| header(&format!("{}-retry-after", "x".repeat(length - 12)), "5");
+    assert_eq!((wait(&[named(128)]), wait(&[named(129)])), (seconds(5), None));
+
+    let item = |count: usize| header("ratelimit", &format!("{}r=0;t=5", "a=1;".repeat(count)));
+    assert_eq!((wait(&[item(14)]), wait(&[item(15)])), (seconds(5), None));
+}

@@ -208,6 +208,11 @@ pub(super) const LIMITS: &[Row] = &[
     ),
     ("reset-in", &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-in", "1m")], sec(60)),
     (
+        "reset-ttl before reset",
+        &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "7"), ("x-ratelimit-reset-ttl", "60")],
+        sec(60),
+    ),
+    (
         "reset-at",
         &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset-at", "2023-11-14T22:14:20Z")],
         sec(60),

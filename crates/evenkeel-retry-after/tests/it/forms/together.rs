@@ -9,6 +9,7 @@ pub(super) const STRUCTURED: &[Row] = &[
         &[("ratelimit-policy", r#""default";q=100;w=60"#), ("ratelimit", r#""default";r=0;t=42"#)],
         sec(42),
     ),
+    ("RateLimit in capitals", &[("RATELIMIT", r#""default"; R=0; T=42"#)], sec(42)),
     ("RateLimit, several", &[("RateLimit", r#""a"; t=42; r=0, "b";r=0;t=7, "c";r=1;t=99"#)], sec(42)),
     ("RateLimit, some left", &[("ratelimit", r#""default";r=1;t=42"#)], None),
     ("RateLimit without a time", &[("ratelimit", r#""default";r=0"#)], None),
