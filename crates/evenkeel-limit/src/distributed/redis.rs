@@ -43,7 +43,7 @@ const FIRST_TIMEOUT_OF_MANAGER: Duration = Duration::from_secs(2);
 /// | forgot the script: `NOSCRIPT` | loads it, and is repeated |
 /// | lacks a right, holds something else under the key, has no such command: `NOPERM`, `WRONGTYPE` and the like, also inside of the script | [`Error::Misconfigured`](super::Error::Misconfigured), under every policy |
 /// | says `MOVED`, since the key is on another server of a cluster | is repeated once on a new connection, and then `Misconfigured` |
-/// | refuses the user or the password (`NOAUTH`, `WRONGPASS`, `DENIED`), or is no Redis | `Misconfigured`, if this store has had no answer yet; afterwards an outage, in which it connects again |
+/// | refuses the user or the password (`NOAUTH`, `WRONGPASS`), is in protected mode (`DENIED`), is no Redis, or has a certificate that is not trusted | `Misconfigured`, if this store has had no answer yet; afterwards an outage, in which it connects again |
 /// | says `LOADING`, `BUSY`, `CLUSTERDOWN`, `TRYAGAIN`, `OOM`, `MISCONF`, `NOREPLICAS` or another error | is a failure: [`OnFailure`](super::OnFailure) says what to do |
 /// | does not answer in time | is a failure, as others are. A connection on which nothing was heard for a second, while calls waited, is replaced, that of a machine that is gone, too; a time-out of more than 3 s is of no use |
 ///
@@ -53,6 +53,13 @@ const FIRST_TIMEOUT_OF_MANAGER: Duration = Duration::from_secs(2);
 ///
 /// The first call of a limit may take up to 5 s, or its time-out if that is longer: the store may have to connect, and
 /// thousands of limits may begin at the same time.
+///
+/// # Addresses
+///
+/// All URLs of the crate `redis`: `redis://host:6379/`, `redis+unix:///path`, and `rediss://host:6379/` for TLS, which needs
+/// one of its features in the manifest of the program, such as `tokio-rustls-comp`; without it `Client::open` fails. The name
+/// of the library is sent to the server (`CLIENT SETINFO`) only with a password over RESP2, or if the settings of the client
+/// have one.
 ///
 /// # The rights of its user
 ///

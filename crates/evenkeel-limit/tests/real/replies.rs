@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -199,4 +199,43 @@ fn mistakes_are_told_under_every_policy() {
             }
         });
     }
+}
+
+/// A server that says this to each connection, and hangs up; it has read nothing.
+fn hangs_up(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.shutdown(Shutdown::Write);
+            // As long as the client is there: a reset could overtake the answer.
+            thread::spawn(move || stream.read_to_end(&mut vec![]));
+        }
+    });
+    address
+}
+
+/// What a server says in place of the greeting is the cause, and no lost connection.
+#[test]
+#[ignore = "real tier"]
+fn a_server_that_refuses_connections_is_told_in_its_words() {
+    let denied = "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set\r\n";
+    let (denied, full) = (hangs_up(denied), hangs_up("-ERR max number of clients reached\r\n"));
+    run(async {
+        for (login, protocol) in [("", "resp2"), ("", "resp3"), ("u:secret@", "resp3")] {
+            let url = |server| format!("redis://{login}{server}/?protocol={protocol}");
+            for policy in [OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(1)] {
+                let quota = limit(store(&url(&denied)), policy);
+                let error = quota.acquire().await.unwrap_err();
+                let Error::Misconfigured { cause, .. } = error else { panic!("{protocol}: {error:?}") };
+                assert!(cause.to_string().contains("protected mode"), "{cause}");
+            }
+            limit(store(&url(&full)), OnFailure::Open).acquire().await.unwrap();
+            let error = limit(store(&url(&full)), OnFailure::Closed).acquire().await.unwrap_err();
+            let Error::Unavailable { cause, .. } = error else { panic!("{protocol}: {error:?}") };
+            assert!(cause.to_string().contains("max number of clients"), "{cause}");
+        }
+    });
 }

@@ -15,12 +15,14 @@ use std::{
     time::Duration,
 };
 
-use redis::{AsyncConnectionConfig, Client, RedisError, Script, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, Client, ProtocolVersion, RedisError, Script, aio::MultiplexedConnection};
 use tokio::{
     sync::watch,
     task::AbortHandle,
     time::{Instant, sleep_until, timeout_at},
 };
+
+use super::error_class::ErrorClass;
 
 /// Connecting takes no longer than this, with the handshake and the script.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -102,7 +104,7 @@ enum Next {
 impl Connector {
     pub(super) fn new(client: Client, script: &'static Script) -> Self {
         let state = State { current: None, failures: 0, not_before: Instant::now(), error: None };
-        Self { client, script, state: Mutex::new(state) }
+        Self { client: quiet(client), script, state: Mutex::new(state) }
     }
 
     /// A call on the connection, when there is one.
@@ -182,6 +184,22 @@ impl Connector {
     }
 }
 
+/// Sends nothing at first of which the answer is not read: a server that refuses a connection says so in its only answer.
+/// `CLIENT SETINFO` is also more than the rights of the user that the documentation names.
+///
+/// Where `AUTH` comes first its answer would not tell a wrong password from a server that has too many clients.
+fn quiet(client: Client) -> Client {
+    let settings = client.get_connection_info().redis_settings();
+    let is_named = settings.lib_name().is_some();
+    let begins_with_auth = settings.protocol() == ProtocolVersion::RESP2 && settings.password().is_some();
+    if is_named || begins_with_auth {
+        return client;
+    }
+    let settings = settings.clone().set_skip_set_lib_name();
+    let info = client.get_connection_info().clone().set_redis_settings(settings);
+    Client::open(info).unwrap_or(client)
+}
+
 /// Connects, and loads the script: once, rather than for each limit that finds it missing.
 async fn connect(client: Client, script: &'static Script, sender: watch::Sender<Outcome>) {
     // The limit has a time-out for each call.
@@ -193,7 +211,7 @@ async fn connect(client: Client, script: &'static Script, sender: watch::Sender<
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         match script.load_async(&mut connection).await {
             // A server that does not load it may know it already: the calls tell.
-            Err(error) if error.is_io_error() => Err(error),
+            Err(error) if ErrorClass::of(&error).ends_connection() => Err(error),
             _ => Ok(connection),
         }
     };

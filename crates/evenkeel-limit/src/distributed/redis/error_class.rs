@@ -1,5 +1,7 @@
 //! Classes of errors of Redis: what they say about the connection, the call and the configuration.
 
+use std::{error::Error, io, sync::Arc};
+
 use redis::{ErrorKind, RedisError, RetryMethod};
 
 use super::Take;
@@ -41,9 +43,9 @@ impl ErrorClass {
     pub(super) fn of(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io => Self::of_io(error),
-            ErrorKind::Parse | ErrorKind::AuthenticationFailed => Self::Refused,
+            // That of the client is also a TLS handshake of native-tls.
+            ErrorKind::Parse | ErrorKind::AuthenticationFailed | ErrorKind::Client => Self::Refused,
             ErrorKind::InvalidClientConfig
-            | ErrorKind::Client
             | ErrorKind::UnexpectedReturnType
             | ErrorKind::RESP3NotSupported => Self::Configuration,
             _ => Self::of_code(error.code().unwrap_or("ERR"), error),
@@ -57,6 +59,8 @@ impl ErrorClass {
         match error.retry_method() {
             // A socket that this process may not open.
             RetryMethod::NoRetry => Self::Refused,
+            // A certificate that is not trusted, or no TLS at all.
+            _ if is_invalid_data(error) => Self::Refused,
             _ => Self::ConnectionLost,
         }
     }
@@ -81,6 +85,9 @@ impl ErrorClass {
             Self::WrongServer
         } else if says(&["invalid password", "without any password configured", "no password is set"]) {
             Self::Refused
+        } else if says(&["max number of clients"]) {
+            // It hangs up after that.
+            Self::ConnectionLost
         } else {
             Self::Passing
         }
@@ -101,6 +108,12 @@ impl ErrorClass {
         let returned = if self == Self::ConnectionLost { 0 } else { take.returned };
         Take { returned, ..take }
     }
+}
+
+fn is_invalid_data(error: &RedisError) -> bool {
+    let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let io = shared.and_then(|shared| shared.downcast_ref::<io::Error>());
+    io.is_some_and(|io| io.kind() == io::ErrorKind::InvalidData)
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn replies_of_servers() {
         ),
         ("NOREPLICAS Not enough good replicas to write.", Passing),
         ("NOSCRIPT No matching script. Please use EVAL.", Passing),
-        ("ERR max number of clients reached", Passing),
+        ("ERR max number of clients reached", ConnectionLost),
         ("ERR upstream failure", Passing),
     ];
     for (text, class) in replies {
@@ -115,9 +115,12 @@ fn errors_of_the_client() {
     }
     assert_eq!(io(io::ErrorKind::TimedOut), Passing);
     assert_eq!(io(io::ErrorKind::PermissionDenied), Refused);
+    // What rustls says about a certificate, and about a server that does not speak TLS.
+    assert_eq!(io(io::ErrorKind::InvalidData), Refused);
     let client = |kind| ErrorClass::of(&RedisError::from((kind, "text")));
     assert_eq!(client(ErrorKind::AuthenticationFailed), Refused);
     assert_eq!(client(ErrorKind::Parse), Refused);
+    assert_eq!(client(ErrorKind::Client), Refused);
     assert_eq!(client(ErrorKind::InvalidClientConfig), Configuration);
     assert_eq!(client(ErrorKind::RESP3NotSupported), Configuration);
 }
