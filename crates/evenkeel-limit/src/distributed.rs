@@ -34,7 +34,7 @@
 //! |---|---|
 //! | burst | the number of the rate |
 //! | lease | 1: nothing is taken that nobody waits for. Those who wait at the same time share a call all the same |
-//! | time-out | 100 ms for each call |
+//! | time-out | 100 ms for each call; for the first one of a limit 5 s with `RedisStore`, 2 s with a `ConnectionManager` |
 //! | on failure | `Closed` |
 //!
 //! # What it does not do

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     name::{Field, Scope},
-    value::{SECOND, When, date, is_used_up, split},
+    value::{SECOND, When, date, is_used_up, split, trimmed},
 };
 
 /// The values that are read of one response; more say nothing that these do not, and would take long.
@@ -41,7 +41,7 @@ impl Response {
         let room = MOST_VALUES - self.values;
         self.values += match field {
             Field::Date => {
-                self.date = self.date.or_else(|| date(value.trim()));
+                self.date = self.date.or_else(|| date(trimmed(value)));
                 0
             }
             Field::RetryAfter { scope, unit } => {

@@ -35,6 +35,9 @@ const OTHER_DATES: [&str; 10] = [
     "%Y/%m/%d %H:%M:%S",
 ];
 
+/// Bytes of a value, with its parameters; the longest known forms have a third of it.
+const LONGEST: usize = 256;
+
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum When {
@@ -64,8 +67,8 @@ impl When {
         let mut parts = split(value, ',').peekable();
         iter::from_fn(move || {
             let part = parts.next()?;
-            // Only what begins with words goes on behind a comma.
-            let may_go_on = part.contains(|c: char| c.is_ascii_alphabetic()) && !part.contains(';');
+            // A number does not go on behind a comma, and a parameter ends a value.
+            let may_go_on = decimal(trimmed(part)).is_none() && !part.contains(';');
             let next = parts.peek().filter(|_| may_go_on);
             let both = next.and_then(|next| Self::read(&format!("{part},{next}"), unit));
             if both.is_some() || next.is_some() && is_weekday(part) {
@@ -182,8 +185,11 @@ fn decimal(text: &str) -> Option<i128> {
     Some(if mantissa.starts_with('-') { -scaled } else { scaled })
 }
 
-/// Without white space, quotation marks and parameters.
-fn trimmed(value: &str) -> &str {
+/// Without white space, quotation marks and parameters; nothing of one that is too long.
+pub(crate) fn trimmed(value: &str) -> &str {
+    if value.len() > LONGEST {
+        return "";
+    }
     let value = split(value, ';').next().unwrap_or_default();
     value.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
 }

@@ -112,7 +112,7 @@ fn a_bound_of_any_length_can_be_set() {
     assert_eq!(far, Duration::from_secs(253_402_300_799 - crate::NOW));
 }
 
-/// Whatever a server sends, the work is bounded: 256 values, names of 128 bytes, 16 parameters of an item.
+/// Whatever a server sends, the work is bounded: 256 values of 256 bytes, names of 128 bytes, 16 parameters of an item.
 #[test]
 fn what_is_read_is_bounded() {
     let wait = |headers: &[(String, String)]| {
@@ -138,6 +138,9 @@ fn what_is_read_is_bounded() {
 
     let named = |length: usize| header(&format!("{}-retry-after", "x".repeat(length - 12)), "5");
     assert_eq!((wait(&[named(128)]), wait(&[named(129)])), (seconds(5), None));
+
+    let long = |length: usize| header("retry-after", &format!("{:0length$}", 5));
+    assert_eq!((wait(&[long(256)]), wait(&[long(257)])), (seconds(5), None));
 
     let item = |count: usize| header("ratelimit", &format!("{}r=0;t=5", "a=1;".repeat(count)));
     assert_eq!((wait(&[item(14)]), wait(&[item(15)])), (seconds(5), None));

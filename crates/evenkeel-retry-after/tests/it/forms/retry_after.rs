@@ -85,6 +85,8 @@ pub(super) const RETRY_AFTER: &[Row] = &[
         &[("retry-after", "Tue, 14 Nov 2023 22:14:20, Tue, 14 Nov 2023 22:13:30")],
         sec(60),
     ),
+    ("a fraction behind a comma", &[("retry-after", "2023-11-14T22:14:20,250Z")], ms(60_250)),
+    ("the same without a zone", &[("retry-after", "2023-11-14 22:14:20,250")], ms(60_250)),
     ("a list of words", &[("retry-after", "1 hour, 2 minutes, 5")], sec(3720)),
     ("a list behind a word", &[("retry-after", "soon, 5")], sec(5)),
     ("a list with parameters", &[("retry-after", "3;a=1, 5;a=1")], sec(5)),
