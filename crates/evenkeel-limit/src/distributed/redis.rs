@@ -57,9 +57,11 @@ const FIRST_TIMEOUT_OF_MANAGER: Duration = Duration::from_secs(2);
 /// # Addresses
 ///
 /// All URLs of the crate `redis`: `redis://host:6379/`, `redis+unix:///path`, and `rediss://host:6379/` for TLS, which needs
-/// one of its features in the manifest of the program, such as `tokio-rustls-comp`; without it `Client::open` fails. The name
-/// of the library is sent to the server (`CLIENT SETINFO`) only with a password over RESP2, or if the settings of the client
-/// have one.
+/// one of its features in the manifest of the program, such as `tokio-rustls-comp`; without it `Client::open` fails. TLS with
+/// a server that has none, or none with one that has it, is an outage: that server hangs up or keeps silent.
+///
+/// The name of the library is sent to the server (`CLIENT SETINFO`) only with a password over RESP2, or if the settings of
+/// the client have one.
 ///
 /// # The rights of its user
 ///
