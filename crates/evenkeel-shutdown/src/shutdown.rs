@@ -35,8 +35,9 @@ use crate::{Kind, Report, signals, systemd};
 ///   runtime waits without end for a blocking call, and no timer inside of it can help. Its last words name
 ///   what is left, and which tasks keep their thread. From the request to stop on it stays armed, so that
 ///   `main` has the rest of that time. After a run that ended because all tasks had, `main` has all the time that it
-///   wants; when its runtime is dropped, the process has to end within the grace period. A program that is to go on
-///   says so by [`disarm`](Self::disarm), or by another run, be it one that was there before.
+///   wants; when its runtime is dropped, the process has to end within the grace period, or a second if that is
+///   longer. A program that is to go on says so by [`disarm`](Self::disarm), or by another run, be it one that was
+///   there before.
 ///
 /// Under systemd, which sets `NOTIFY_SOCKET` for a service of `Type=notify`, it sends `READY=1` when the tasks
 /// have been started and `STOPPING=1` when they are asked to stop.

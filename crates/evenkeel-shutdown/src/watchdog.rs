@@ -17,6 +17,9 @@ use crate::{Reason, report};
 /// From the abort of the tasks to the end of the process.
 const MARGIN: Duration = Duration::from_secs(2);
 
+/// From the end of the runtime to the end of the process, however short the grace period is.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
 /// For the last words of the process.
 const PATIENCE: Duration = Duration::from_millis(200);
 
@@ -51,16 +54,19 @@ async fn watch(run: &Lent, gone: Receiver<()>) {
     let run = run.run();
     let mut asked = pin!(async {
         run.must_abort().await;
+        if !run.has_ended_by_itself() {
+            aside(Arc::clone(run), |run| run.abort("the grace period is over"));
+            sleep(MARGIN).await;
+        }
+        // It may have ended since, by the abort of a clean-up. The time counts from the end of the runtime then.
         if run.has_ended_by_itself() {
-            // The time counts from the end of the runtime then.
             pending::<()>().await;
         }
-        aside(Arc::clone(run), |run| run.abort("the grace period is over"));
-        sleep(MARGIN).await;
     });
     let mut left = pin!(async {
         let _ = gone.await;
-        sleep(run.plan().grace).await;
+        // A short grace period is about the tasks: main has yet to return.
+        sleep(run.plan().grace.max(AT_LEAST)).await;
         if !run.has_ended_by_itself() {
             pending::<()>().await;
         }

@@ -1,5 +1,6 @@
 //! Processes whose tasks have ended by themselves, and that do not end, or are not to end.
 
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use evenkeel_shutdown::Shutdown;
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -89,6 +91,25 @@ fn ends_with_its_runtime() {
 
 #[test]
 #[ignore = "a program"]
+fn blocks_one_of_its_workers() {
+    if std::env::var_os(STARTED).is_some() {
+        let runtime = threads();
+        runtime.block_on(async {
+            drop(Shutdown::new().grace(ms(300)).task("job", async |_stop| {}).run().await);
+            let (blocking, blocked) = oneshot::channel();
+            tokio::spawn(async {
+                let _ = blocking.send(());
+                block();
+            });
+            blocked.await.expect("it is polled");
+        });
+        drop(runtime);
+        println!("not blocked");
+    }
+}
+
+#[test]
+#[ignore = "a program"]
 fn goes_on_and_says_so() {
     if std::env::var_os(STARTED).is_some() {
         let runtime = threads();
@@ -111,6 +132,33 @@ fn goes_on_after_a_stop_and_says_so() {
         threads().block_on(async { sleep(ms(2_700)).await });
         println!("went on");
         end(report);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn has_no_grace_period() {
+    if std::env::var_os(STARTED).is_some() {
+        let runtime = threads();
+        let report = runtime.block_on(Shutdown::new().grace(ms(0)).task("job", async |_stop| {}).run());
+        drop(runtime);
+        threads().block_on(async { sleep(ms(100)).await });
+        end(report);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn goes_on_after_a_clean_up_that_was_cut() {
+    if std::env::var_os(STARTED).is_some() {
+        threads().block_on(async {
+            let shutdown = Shutdown::new().grace(ms(100)).task("job", async |_stop| {});
+            let report = shutdown.on_stop("pool", async || pending::<()>().await).run().await;
+            // Longer than from the abort to the end of the process.
+            sleep(ms(2_700)).await;
+            println!("went on");
+            end(report);
+        });
     }
 }
 
@@ -165,6 +213,7 @@ async fn a_process_that_hangs_at_its_end_is_ended_with_the_reason() {
         "ends::parks_its_stdin_on_one_thread",
         "ends::parks_its_stdin_and_drops_the_run",
         "ends::ends_with_its_runtime",
+        "ends::blocks_one_of_its_workers",
         "ends::waits_for_its_second_run",
     ];
     for name in names {
@@ -202,6 +251,24 @@ async fn a_program_that_goes_on_on_purpose_is_left_alone() {
     let mut program = Program::start("ends::runs_again_for_long");
     program.prints("all tasks ended").await;
     assert_eq!(program.ends().await, (Some(0), String::new()));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_grace_period_of_nothing_leaves_main_the_time_to_return() {
+    let mut program = Program::start("ends::has_no_grace_period");
+    program.prints("all tasks ended").await;
+    assert_eq!(program.ends().await, (Some(0), String::new()));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_clean_up_that_is_cut_leaves_main_all_the_time_it_wants() {
+    let mut program = Program::start("ends::goes_on_after_a_clean_up_that_was_cut");
+    program.prints("went on").await;
+    let (code, errors) = program.ends().await;
+    assert_eq!(code, Some(1));
+    assert!(errors.starts_with("all tasks ended\n") && errors.contains("clean-up 'pool'"), "{errors}");
 }
 
 #[tokio::test]
