@@ -1,9 +1,8 @@
-//! The thread that hears signals and can end the process. No code that is not ours runs on it.
+//! The thread of the watchdogs, which can end the process. No code that is not ours runs on it.
 
 use std::future::pending;
-use std::io;
 use std::process::exit;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -11,15 +10,11 @@ use evenkeel_task::Panic;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::sleep;
 
-use crate::process;
 use crate::run::Run;
-use crate::signals::{self, Source};
+use crate::signals;
 
 /// For the handlers that others have registered for the end of the process.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The signals that have a handler.
-static HANDLED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 /// The runtime of the thread, which stays for the rest of the process, as the handlers do.
 ///
@@ -31,46 +26,17 @@ pub(crate) fn listener() -> &'static Handle {
     LISTENER.get_or_init(|| {
         // One of its own, because the one of the program may be stuck, gone, or not there yet.
         let runtime = Builder::new_current_thread()
-            .enable_all()
+            .enable_time()
             .thread_name("evenkeel-shutdown")
             .build()
-            .expect("a runtime for signals can be built");
+            .expect("a runtime for the watchdogs can be built");
         let handle = runtime.handle().clone();
         thread::Builder::new()
             .name("evenkeel-shutdown".to_owned())
             .spawn(move || runtime.block_on(pending::<()>()))
-            .expect("a thread for signals can be started");
+            .expect("a thread for the watchdogs can be started");
         handle
     })
-}
-
-/// Takes signals over from the system.
-///
-/// # Errors
-///
-/// If it refuses, in words.
-pub(crate) fn take_over(numbers: &[i32]) -> Result<(), String> {
-    numbers.iter().try_for_each(|&number| {
-        let taken = handle(listener(), number);
-        taken.map_err(|error| format!("signal {number} cannot be listened to: {error}"))
-    })
-}
-
-fn handle(listener: &Handle, number: i32) -> io::Result<()> {
-    let mut handled = HANDLED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !handled.contains(&number) {
-        let mut source = {
-            let _inside = listener.enter();
-            Source::listen(number)?
-        };
-        handled.push(number);
-        listener.spawn(async move {
-            while source.next().await.is_some() {
-                process::heard(number);
-            }
-        });
-    }
-    Ok(())
 }
 
 /// Does something with a run on a thread that nothing depends on: it wakes who waits for it.

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::ladder::{self, Effect};
-use crate::listener::{Lent, aside, end, take_over};
+use crate::listener::{Lent, aside, end};
 use crate::run::Run;
 use crate::{Reason, signals, watchdog};
 
@@ -151,6 +151,14 @@ impl Drop for Watch {
             self.armed.clone().call_off();
         }
     }
+}
+
+/// Takes signals over from the system; an error is in words.
+fn take_over(numbers: &[i32]) -> Result<(), String> {
+    numbers.iter().try_for_each(|&number| {
+        let taken = signals::take_over(number, heard);
+        taken.map_err(|error| format!("signal {number} cannot be listened to: {error}"))
+    })
 }
 
 /// Calls the watchdogs of all runs off that are over.

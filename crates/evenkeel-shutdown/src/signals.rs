@@ -1,11 +1,17 @@
 //! The signals that ask a program to stop.
 
 use std::io;
+#[cfg(unix)]
+use std::{
+    sync::{Mutex, PoisonError},
+    thread,
+};
 
 #[cfg(unix)]
-use tokio::signal::unix::{Signal, SignalKind, signal};
-#[cfg(windows)]
-use tokio::signal::windows::{CtrlBreak, CtrlC, ctrl_break, ctrl_c};
+use signal_hook::{
+    consts::FORBIDDEN,
+    iterator::{Handle, Signals},
+};
 
 /// Those of a program that names none: SIGINT and SIGTERM; on Windows Ctrl-C and Ctrl-Break, by the numbers
 /// that the C library of the system has for them.
@@ -14,41 +20,66 @@ pub(crate) const USUAL: [i32; 2] = [2, 15];
 #[cfg(windows)]
 pub(crate) const USUAL: [i32; 2] = [2, 21];
 
-/// One kind of signal, taken over from the system for the rest of the process.
+/// Takes a signal over from the system for the rest of the process, and calls `heard` each time that it comes. Two in a
+/// very short time are one.
+///
+/// They have a thread of their own. Tokio would hand them on in any runtime that has its signals switched on, on whose
+/// thread it wakes the wakers of all who listen to the same signal.
 #[cfg(unix)]
-pub(crate) struct Source(Signal);
-
-#[cfg(windows)]
-pub(crate) enum Source {
-    CtrlC(CtrlC),
-    CtrlBreak(CtrlBreak),
+pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
+    static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);
+    // It would panic.
+    if !(1..128).contains(&number) || FORBIDDEN.contains(&number) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let handle = match &mut *handle {
+        Some(handle) => handle,
+        none => {
+            let mut signals = Signals::new([0; 0])?;
+            let handle = signals.handle();
+            thread::Builder::new()
+                .name("evenkeel-signal".to_owned())
+                .spawn(move || signals.forever().for_each(heard))?;
+            none.insert(handle)
+        }
+    };
+    handle.add_signal(number)
 }
 
-impl Source {
-    #[cfg(unix)]
-    pub(crate) fn listen(number: i32) -> io::Result<Self> {
-        signal(SignalKind::from_raw(number)).map(Self)
-    }
+#[cfg(windows)]
+pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
+    use std::sync::{Mutex, PoisonError};
 
-    #[cfg(windows)]
-    pub(crate) fn listen(number: i32) -> io::Result<Self> {
-        match number {
-            2 => ctrl_c().map(Self::CtrlC),
-            21 => ctrl_break().map(Self::CtrlBreak),
-            _ => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
+    use tokio::signal::windows::{ctrl_break, ctrl_c};
 
-    /// Ends when the signal comes; `None` when it cannot come any more. Two in a very short time are one.
-    pub(crate) async fn next(&mut self) -> Option<()> {
-        #[cfg(unix)]
-        return self.0.recv().await;
-        #[cfg(windows)]
-        match self {
-            Self::CtrlC(source) => source.recv().await,
-            Self::CtrlBreak(source) => source.recv().await,
-        }
+    static TAKEN: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if taken.contains(&number) {
+        return Ok(());
     }
+    let listener = crate::listener::listener();
+    match number {
+        2 => {
+            let mut source = ctrl_c()?;
+            listener.spawn(async move {
+                while source.recv().await.is_some() {
+                    heard(number)
+                }
+            });
+        }
+        21 => {
+            let mut source = ctrl_break()?;
+            listener.spawn(async move {
+                while source.recv().await.is_some() {
+                    heard(number)
+                }
+            });
+        }
+        _ => return Err(io::ErrorKind::Unsupported.into()),
+    }
+    taken.push(number);
+    Ok(())
 }
 
 /// Does what the system does when a signal comes that nobody has taken over: most of them end the process here.

@@ -1,11 +1,14 @@
 //! Wakers that do what nobody should do on the thread of the signals.
 
+use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use evenkeel_shutdown::{Report, Shutdown};
+use tokio::runtime::Builder;
+use tokio::signal::ctrl_c;
 
 use crate::process::{Program, STARTED};
 use crate::programs::{block, deaf, end, ready, threads};
@@ -76,6 +79,34 @@ fn blocks_when_woken_by_the_watchdog() {
     }
 }
 
+/// Listens to a signal by tokio as well, in a runtime that nobody drives.
+fn hears_by_tokio(does: impl Fn() + Send + Sync + 'static) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let _shutdown = Shutdown::new();
+    let mut wait = pin!(ctrl_c());
+    let waker = Waker::from(Arc::new(Hostile(does)));
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    println!("ready");
+    block();
+}
+
+#[test]
+#[ignore = "a program"]
+fn blocks_when_woken_by_tokio() {
+    if std::env::var_os(STARTED).is_some() {
+        hears_by_tokio(block);
+    }
+}
+
+#[test]
+#[ignore = "a program"]
+fn panics_when_woken_by_tokio() {
+    if std::env::var_os(STARTED).is_some() {
+        hears_by_tokio(|| resume_unwind(Box::new("broken")));
+    }
+}
+
 #[test]
 #[ignore = "a program"]
 fn signals_itself_when_woken() {
@@ -121,6 +152,16 @@ async fn a_waker_that_blocks_does_not_keep_the_process_up() {
     let (code, errors) = program.ends().await;
     assert_eq!(code, Some(143));
     assert!(errors.contains("task 'stuck' ("), "{errors}");
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn who_else_listens_to_a_signal_keeps_none_from_being_heard() {
+    for name in ["wakers::blocks_when_woken_by_tokio", "wakers::panics_when_woken_by_tokio"] {
+        let mut program = Program::start(name);
+        program.prints("ready").await.train(&[("INT", 0), ("TERM", 300), ("TERM", 600)]).await;
+        assert_eq!(program.ends().await, (Some(143), String::new()), "{name}");
+    }
 }
 
 #[tokio::test]
