@@ -161,6 +161,11 @@ fn take_over(numbers: &[i32]) -> Result<(), String> {
     })
 }
 
+/// Whether another run has begun and goes on.
+pub(crate) fn another_runs(run: &Arc<Run>) -> bool {
+    process().runs.iter().any(|other| other.running && !Arc::ptr_eq(&other.run, run))
+}
+
 /// Calls the watchdogs of all runs off that are over.
 pub(crate) fn disarm() {
     let armed = mem::take(&mut process().armed);

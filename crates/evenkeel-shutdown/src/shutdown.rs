@@ -87,6 +87,7 @@ impl Shutdown {
     /// From here on the signals are heard, by a thread of its own: no runtime is needed. What comes before that does
     /// what it does without this crate, and for process 1 of a container that is nothing; so call it first. It takes
     /// the two signals over for the rest of the process; [`with_signals`](Self::with_signals) does it with others.
+    /// Tests take [`manual`](Self::manual): the watchdog of this one would end the other tests of the process, too.
     ///
     /// # Panics
     ///

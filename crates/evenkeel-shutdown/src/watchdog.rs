@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::listener::{Lent, aside, end, listener};
 use crate::run::Run;
-use crate::{Reason, report};
+use crate::{Reason, process, report};
 
 /// From the abort of the tasks to the end of the process.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -56,7 +56,14 @@ async fn watch(run: &Lent, gone: Receiver<()>) {
         run.must_abort().await;
         if !run.has_ended_by_itself() {
             aside(Arc::clone(run), |run| run.abort("the grace period is over"));
-            sleep(MARGIN).await;
+            loop {
+                // One that has not begun holds nothing up while another goes on, which has a watchdog of its own.
+                let waits = !run.state().has_begun && process::another_runs(run);
+                sleep(MARGIN).await;
+                if !waits {
+                    break;
+                }
+            }
         }
         // It may have ended since, by the abort of a clean-up. The time counts from the end of the runtime then.
         if run.has_ended_by_itself() {

@@ -6,7 +6,7 @@ use evenkeel_shutdown::{Shutdown, Stop};
 use tokio::time::sleep;
 
 use crate::process::{Program, STARTED};
-use crate::programs::{block, end, threads};
+use crate::programs::{block, end, ready, threads};
 
 async fn server(stop: Stop) {
     stop.draining().await;
@@ -86,6 +86,22 @@ fn gives_up_its_start() {
     }
 }
 
+/// Has another one for later, which is short of time.
+#[test]
+#[ignore = "a program"]
+fn has_a_second_one_for_later() {
+    if std::env::var_os(STARTED).is_some() {
+        let later = Shutdown::new().grace(Duration::from_millis(50)).task("later", server);
+        let first = Shutdown::new().task("ready", ready).task("server", async |stop| {
+            stop.draining().await;
+            sleep(Duration::from_millis(2_700)).await;
+            println!("drained");
+        });
+        end(threads().block_on(first.run()));
+        drop(later);
+    }
+}
+
 #[test]
 #[ignore = "a program"]
 fn listens_itself() {
@@ -138,6 +154,14 @@ async fn the_watchdog_ends_a_start_up_that_does_not_end() {
     let mut program = Program::start("starts::never_starts");
     program.prints("new").await.train(&[("TERM", 0), ("TERM", 300), ("INT", 600)]).await;
     assert_eq!(program.ends().await, (Some(130), String::new()));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_run_that_has_not_begun_leaves_another_its_time() {
+    let mut program = Program::start("starts::has_a_second_one_for_later");
+    program.prints("ready").await.signal("TERM").prints("drained").await;
+    assert_eq!(program.ends().await, (Some(0), String::new()));
 }
 
 #[tokio::test]
