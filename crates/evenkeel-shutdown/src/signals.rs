@@ -28,9 +28,9 @@ pub(crate) const USUAL: [i32; 2] = [2, 21];
 #[cfg(unix)]
 pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
     static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);
-    // It would panic.
+    // signal-hook would panic.
     if !(1..128).contains(&number) || FORBIDDEN.contains(&number) {
-        return Err(io::ErrorKind::Unsupported.into());
+        return Err(io::Error::other("no program can take it over"));
     }
     let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
     let handle = match &mut *handle {

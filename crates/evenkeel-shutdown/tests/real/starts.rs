@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_shutdown::{Shutdown, Stop};
+use evenkeel_task::catch_panic;
 use tokio::time::sleep;
 
 use crate::process::{Program, STARTED};
@@ -178,6 +179,16 @@ async fn a_start_that_was_given_up_leaves_signals_that_end() {
     let mut program = Program::start("starts::gives_up_its_start");
     program.prints("given up").await.signal("TERM");
     assert_eq!(program.ends().await, (Some(143), String::new()));
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_signal_that_cannot_be_heard_shows_when_the_run_begins() {
+    for number in [i32::MIN, -1, 0, 9, 11, 19, 100, 127, 128, i32::MAX] {
+        let run = Shutdown::with_signals([15, number]).task("server", server).run();
+        let panic = catch_panic(run).await.expect_err("it cannot be heard").to_string();
+        assert!(panic.contains(&format!("signal {number} cannot be listened to: ")), "{panic}");
+    }
 }
 
 #[tokio::test]
