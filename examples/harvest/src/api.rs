@@ -1,6 +1,7 @@
 //! The client of the API: reads one document after another, each with its retries.
 
 use std::{
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,7 +18,6 @@ use evenkeel::{
 };
 use futures::poll;
 use reqwest::{Client, Response, Url, header, header::HeaderMap};
-use serde::de::DeserializeOwned;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
@@ -177,7 +177,7 @@ impl Api {
     /// a place while it waits for its turn; the time for one attempt is innermost, so that only the server uses it up.
     /// To be turned away by a limit of the API is no failed attempt: after the pause, all begins again.
     /// None if a stop came meanwhile: what waits like that has not begun.
-    async fn get<T: DeserializeOwned>(&self, url: &Url, stop: &Stop) -> Option<Answer<(T, Url)>> {
+    async fn get<T: FromStr<Err = String>>(&self, url: &Url, stop: &Stop) -> Option<Answer<(T, Url)>> {
         let mut trace = self.stats.trace();
         let mut tries = self.policy.start();
         let mut pauses = Pauses::default();
@@ -238,7 +238,7 @@ impl Api {
         failure(url, reason(gave_up))
     }
 
-    async fn attempt<T: DeserializeOwned>(
+    async fn attempt<T: FromStr<Err = String>>(
         &self,
         url: &Url,
         trace: &mut Trace,
@@ -303,9 +303,13 @@ fn of_user(found: i64, call: Call, url: &Url) -> Result<(), Failure> {
 }
 
 fn checked(response: Response) -> Result<Response, CallError> {
-    let status = response.status();
-    if !status.is_success() {
-        return Err(CallError::Status { status, limit: limit(response.headers()) });
+    let (status, headers) = (response.status(), response.headers());
+    // No content, and a part of it that nobody has asked for, are no document.
+    if !status.is_success() || matches!(status.as_u16(), 204..=206) {
+        return Err(CallError::Status { status, limit: limit(headers) });
+    }
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        return Err(CallError::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into()));
     }
     let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type.is_some_and(is_json) {
@@ -329,12 +333,12 @@ fn is_none_left(remaining: &str) -> bool {
 }
 
 /// Reads a document. JSON is UTF-8; bytes that are not cost the record that they are in, and no other.
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, CallError> {
+fn parsed<T: FromStr<Err = String>>(body: &[u8]) -> Result<T, CallError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let chunks = body.utf8_chunks();
     let parts =
         chunks.flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { NOT_UTF8 }]);
-    serde_json::from_str(&parts.collect::<String>()).map_err(CallError::Json)
+    parts.collect::<String>().parse().map_err(CallError::Document)
 }
 
 /// `application/json`, `application/problem+json; charset=utf-8`, ...

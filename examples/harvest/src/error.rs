@@ -14,8 +14,10 @@ pub(crate) enum CallError {
     Status { status: StatusCode, limit: Limit },
     /// The answer is not JSON by its own account.
     ContentType(Option<String>),
-    /// The answer is not the JSON that it should be.
-    Json(serde_json::Error),
+    /// It is compressed, although nobody has asked for that.
+    Encoding(String),
+    /// The answer is not the document that it should be.
+    Document(String),
     /// The answer is larger than any document of such an API.
     TooLarge { limit: usize },
 }
@@ -43,7 +45,9 @@ impl CallError {
             }
             Self::Status { status, limit } => (is_transient(*status) || is_limit(*status, limit)).into(),
             // A complete answer will be the same again.
-            Self::ContentType(_) | Self::Json(_) | Self::TooLarge { .. } => Verdict::Permanent,
+            Self::ContentType(_) | Self::Encoding(_) | Self::Document(_) | Self::TooLarge { .. } => {
+                Verdict::Permanent
+            }
         }
     }
 
@@ -64,7 +68,9 @@ impl CallError {
             Self::Transport(error) if error.is_timeout() => "timed out".into(),
             Self::Transport(_) => "connection lost".into(),
             Self::Status { status, .. } => status.to_string(),
-            Self::ContentType(_) | Self::Json(_) | Self::TooLarge { .. } => "not JSON".into(),
+            Self::ContentType(_) | Self::Encoding(_) | Self::Document(_) | Self::TooLarge { .. } => {
+                "not the document".into()
+            }
         }
     }
 }
@@ -92,7 +98,8 @@ impl fmt::Display for CallError {
             },
             Self::ContentType(Some(found)) => write!(f, "the content type is {found}, not JSON"),
             Self::ContentType(None) => f.write_str("it has no content type"),
-            Self::Json(error) => write!(f, "not valid JSON: {error}"),
+            Self::Encoding(found) => write!(f, "the content encoding is {found}, which was not asked for"),
+            Self::Document(reason) => f.write_str(reason),
             Self::TooLarge { limit } => write!(f, "larger than {} MiB", limit >> 20),
         }
     }
@@ -185,10 +192,12 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_complete_and_wrong_stays_wrong() {
-        let json = serde_json::from_str::<u8>("<html>").unwrap_err();
-        for error in
-            [CallError::Json(json), CallError::ContentType(None), CallError::TooLarge { limit: 1 << 20 }]
-        {
+        for error in [
+            CallError::Document("it has no `items`".into()),
+            CallError::Encoding("gzip".into()),
+            CallError::ContentType(None),
+            CallError::TooLarge { limit: 1 << 20 },
+        ] {
             assert_eq!(error.verdict(), Verdict::Permanent, "{error}");
         }
     }

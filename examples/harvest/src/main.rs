@@ -11,6 +11,7 @@
 //! | `stats.rs`, `progress.rs`, `report.rs`, `floor.rs`, `histogram.rs` | what has happened, on the way and at the end |
 //! | `timeline/`, `page/` | what has happened when, and the page that shows it |
 //! | `server/` | the API itself, with faults, for those who have no other |
+//! | `json.rs`, `model.rs` | the documents, taken apart into records |
 //! | `link.rs` | which links and redirects are followed |
 //! | `cli.rs`, `out.rs`, `process.rs` | the flags, the lines that are printed, what the system says of the process |
 
@@ -19,6 +20,7 @@ mod cli;
 mod error;
 mod floor;
 mod histogram;
+mod json;
 mod link;
 mod model;
 mod out;

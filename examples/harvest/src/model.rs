@@ -1,21 +1,22 @@
 //! The documents of the API, and what is made of them.
 
-use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 
-/// A record as it came. Each is read by itself, so that one that makes no sense costs no other.
-type Raw = Box<RawValue>;
+use crate::json;
 
 /// `users.json`, `users-2.json`, ...
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct PageDoc {
     items: Vec<Raw>,
     next: Option<Raw>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A record as it came. Each is read by itself, so that one that makes no sense costs no other.
+type Raw = Box<str>;
+
+#[derive(Debug, PartialEq, Deserialize)]
 pub(crate) struct User {
     pub(crate) id: i64,
     pub(crate) name: String,
@@ -24,7 +25,7 @@ pub(crate) struct User {
 }
 
 /// `users/{id}/orders.json`
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct OrdersDoc {
     pub(crate) user: i64,
     orders: Vec<Raw>,
@@ -54,6 +55,57 @@ pub(crate) struct Prefs {
     pub(crate) newsletter: bool,
 }
 
+/// A document, field by field.
+struct Fields<'a>(Vec<(String, &'a str)>);
+
+impl<'a> Fields<'a> {
+    fn of(text: &'a str) -> Result<Self, String> {
+        json::fields(text).map(Self)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<&'a str>, String> {
+        let mut found = self.0.iter().filter(|(of, _)| of == name).map(|(_, value)| *value);
+        let value = found.next();
+        if found.next().is_none() { Ok(value) } else { Err(format!("it has `{name}` twice")) }
+    }
+
+    fn records(&self, name: &str) -> Result<Vec<Raw>, String> {
+        let list = self.get(name)?.ok_or_else(|| format!("it has no `{name}`"))?;
+        let records = json::elements(list).map_err(|reason| format!("its `{name}`: {reason}"))?;
+        Ok(records.into_iter().map(Raw::from).collect())
+    }
+}
+
+impl FromStr for PageDoc {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fields = Fields::of(text)?;
+        Ok(Self { items: fields.records("items")?, next: fields.get("next")?.map(Raw::from) })
+    }
+}
+
+impl FromStr for OrdersDoc {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fields = Fields::of(text)?;
+        let user = fields.get("user")?.ok_or("it has no `user`")?;
+        let user = serde_json::from_str(user).map_err(|error| format!("its `user`: {error}"))?;
+        Ok(Self { user, orders: fields.records("orders")? })
+    }
+}
+
+impl FromStr for PrefsDoc {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // It is one record.
+        json::fields(text)?;
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
 /// A record that cannot be stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
@@ -72,7 +124,7 @@ impl PageDoc {
     /// that JSON has for it.
     pub(crate) fn next(&self) -> Result<Option<String>, String> {
         let Some(next) = &self.next else { return Ok(None) };
-        match next.get() {
+        match &**next {
             "null" | "false" => Ok(None),
             text => match serde_json::from_str::<String>(text) {
                 Ok(link) => Ok(Some(link).filter(|link| !link.trim().is_empty())),
@@ -125,7 +177,7 @@ impl Record for Order {
 fn records<T: Record>(list: &str, raw: &[Raw]) -> (Vec<T>, Vec<Flaw>) {
     let (mut records, mut flaws) = (Vec::with_capacity(raw.len()), Vec::new());
     for (index, raw) in raw.iter().enumerate() {
-        match record(raw.get()) {
+        match record(raw) {
             Ok(record) => records.push(record),
             Err(reason) => {
                 flaws.push(Flaw { pointer: format!("/{list}/{index}"), reason: of_whom::<T>(raw, &reason) });
@@ -136,6 +188,7 @@ fn records<T: Record>(list: &str, raw: &[Raw]) -> (Vec<T>, Vec<Flaw>) {
 }
 
 fn record<T: Record>(raw: &str) -> Result<T, String> {
+    json::fields(raw)?;
     let record: T = serde_json::from_str(raw).map_err(|error| error.to_string())?;
     storable(&record.texts())?;
     Ok(record)
@@ -158,10 +211,10 @@ fn storable(texts: &[(&str, &str)]) -> Result<(), String> {
 }
 
 /// The reason with the record's number, where it has one.
-fn of_whom<T: Record>(raw: &RawValue, reason: &str) -> String {
+fn of_whom<T: Record>(raw: &str, reason: &str) -> String {
     let (name, key) = T::NAME;
-    let fields: Option<BTreeMap<String, Raw>> = serde_json::from_str(raw.get()).ok();
-    match fields.and_then(|fields| fields.get(key)?.get().parse::<i64>().ok()) {
+    let fields = json::fields(raw).unwrap_or_default();
+    match fields.iter().rfind(|(of, _)| of == key).and_then(|(_, value)| value.parse::<i64>().ok()) {
         Some(number) => format!("{name} {number}: {reason}"),
         None => format!("{name}: {reason}"),
     }
@@ -201,7 +254,7 @@ mod tests {
 
     fn page(items: &str) -> (Vec<User>, Vec<Flaw>) {
         let text = format!(r#"{{"items": [{items}], "next": null}}"#);
-        serde_json::from_str::<PageDoc>(&text).unwrap().users()
+        text.parse::<PageDoc>().unwrap().users()
     }
 
     #[test]
@@ -209,7 +262,7 @@ mod tests {
         for cents in [i64::MIN, -5, 0, 9_007_199_254_740_993, i64::MAX] {
             let text =
                 format!(r#"{{"user": 1, "orders": [{{"order": 7, "cents": {cents}, "currency": "EUR"}}]}}"#);
-            let doc: OrdersDoc = serde_json::from_str(&text).unwrap();
+            let doc: OrdersDoc = text.parse().unwrap();
             assert_eq!(doc.orders().0[0].cents, cents);
         }
     }
@@ -218,11 +271,11 @@ mod tests {
     fn a_last_page_says_so_in_many_ways() {
         for next in ["", r#", "next": null"#, r#", "next": "" "#, r#", "next": " ""#, r#", "next": false"#] {
             let text = format!(r#"{{"items": []{next}}}"#);
-            assert_eq!(serde_json::from_str::<PageDoc>(&text).unwrap().next(), Ok(None), "{next}");
+            assert_eq!(text.parse::<PageDoc>().unwrap().next(), Ok(None), "{next}");
         }
         for next in ["7", "{}", "true", r#""\ud800""#] {
             let text = format!(r#"{{"items": [], "next": {next}}}"#);
-            assert!(serde_json::from_str::<PageDoc>(&text).unwrap().next().is_err(), "{next}");
+            assert!(text.parse::<PageDoc>().unwrap().next().is_err(), "{next}");
         }
     }
 
@@ -242,9 +295,29 @@ mod tests {
             (r#"{"id": "2", "name": "A", "email": "e", "active": true}"#, "user: invalid type: string"),
             (r#"{"id": 2, "id": 3, "name": "A", "email": "e", "active": true}"#, "user 3: duplicate field"),
             (r#"{"name": "A", "email": "e", "active": true}"#, "user: missing field `id`"),
-            ("null", "user: invalid type: null"),
-            ("7", "user: invalid type: integer"),
-            ("[]", "user: invalid length 0"),
+            (
+                "{\"id\": 2, \"name\": \"A\0\", \"email\": \"e\", \"active\": true}",
+                "user 2: control character",
+            ),
+            (
+                "{\"id\": 2, \"name\": \"A\nB\", \"email\": \"e\", \"active\": true}",
+                "user 2: control character",
+            ),
+            (r#"{"id": 2, "name": "\x41", "email": "e", "active": true}"#, "user 2: invalid escape"),
+            (r#"{"id": 2, "name": "A", "email": "e", "active": True}"#, "user 2: expected value"),
+            (
+                r#"{"id": 2, "name": "A", "email": "e", "active": true, "score": NaN}"#,
+                "user 2: expected value",
+            ),
+            (r#"{"id": NaN, "name": "A", "email": "e", "active": true}"#, "user: expected value"),
+            (r#"{"id": 2, "name": "A", "email": "e", "active": true,}"#, "user 2: trailing comma"),
+            (r#"{"id": 2, "name" "A", "email": "e", "active": true}"#, "user: not valid JSON: expected `:`"),
+            (r#"[2, "A", "e", true]"#, "user: not an object"),
+            ("undefined", "user: not valid JSON: expected value"),
+            ("", "user: not valid JSON: EOF"),
+            ("null", "user: not an object"),
+            ("7", "user: not an object"),
+            ("[]", "user: not an object"),
         ] {
             let (users, flaws) = page(&format!("{SOUND}, {bad}, {SOUND}"));
             assert_eq!(users.len(), 2, "{bad}");
@@ -254,8 +327,31 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_nothing_is_empty_and_none_is_no_document() {
+        assert_eq!(r#"{"items": null, "next": null}"#.parse::<PageDoc>().unwrap().users(), (vec![], vec![]));
+        assert!(r#"{"user": 1, "orders": null}"#.parse::<OrdersDoc>().unwrap().orders().0.is_empty());
+        for (text, reason) in [
+            (r#"{"error": "boom"}"#, "it has no `items`"),
+            (r#"{"items": {}}"#, "its `items`: not a list"),
+            (r#"{"items": [], "items": []}"#, "it has `items` twice"),
+            ("[[], null]", "not an object"),
+            ("<html>", "not valid JSON: expected value at line 1 column 1"),
+        ] {
+            assert_eq!(text.parse::<PageDoc>().unwrap_err(), reason);
+        }
+        for (text, reason) in [
+            ("{}", "it has no `user`"),
+            (r#"{"user": "1", "orders": []}"#, "its `user`: invalid type: string"),
+            (r#"{"user": 1}"#, "it has no `orders`"),
+        ] {
+            let told = text.parse::<OrdersDoc>().unwrap_err();
+            assert!(told.starts_with(reason), "{told}");
+        }
+    }
+
+    #[test]
     fn preferences_are_stored_as_they_are_or_not_at_all() {
-        let prefs = |text: &str| serde_json::from_str::<PrefsDoc>(text).unwrap().prefs();
+        let prefs = |text: &str| text.parse::<PrefsDoc>().unwrap().prefs();
         let sound = r#"{"user": 1, "theme": "dark", "locale": "pl", "newsletter": true, "x": 1e999}"#;
         assert_eq!(prefs(sound).unwrap().theme, "dark");
         let nul = r#"{"user": 1, "theme": "dark", "locale": "\u0000", "newsletter": true}"#;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use crate::{
     place::{Place, text},
-    server::{Answer, Server, answer, document, json, page},
+    server::{Answer, Server, answer, bare, document, json, page},
 };
 use serde_json::{Value, json};
 
@@ -80,7 +80,15 @@ async fn failures_are_named_below_the_table() {
 async fn a_later_page_that_fails_is_the_last() {
     for (second, reason, users) in [
         (answer(200, "text/html", "<html>"), "the content type is text/html, not JSON", 5),
-        (answer(200, "application/json", r#"{"items": 7}"#), "not valid JSON: invalid type: integer", 5),
+        (answer(200, "application/json", r#"{"items": 7}"#), "its `items`: not a list", 5),
+        (answer(200, "application/json", r#"{"error": {"code": 500}}"#), "it has no `items`", 5),
+        (answer(206, "application/json", r#"{"items": []}"#), "206 Partial Content", 5),
+        (bare(204, &[]), "204 No Content", 5),
+        (
+            bare(200, &[("content-type", "application/json"), ("content-encoding", "gzip")]),
+            "the content encoding is gzip, which was not asked for",
+            5,
+        ),
     ] {
         let place = Place::new();
         let server = Server::start(move |path| {

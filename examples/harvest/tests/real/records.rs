@@ -24,6 +24,9 @@ fn serve(path: &str) -> Answer {
             format!(r#"{{"id": 106, "name": "A", "email": "a@b.test", "active": "{huge}"}}"#),
             r#"{"id": 107, "name": "A", "active": true}"#.into(),
             "null".into(),
+            "{\"id\": 109, \"name\": \"A\0\", \"email\": \"a@b.test\", \"active\": true}".into(),
+            r#"{"id": 110, "name": "A", "email": "\'", "active": true}"#.into(),
+            r#"{"id": 111, "name": "A", "email": "a@b.test", "active": true, "score": NaN}"#.into(),
             sound(1),
             sound(3),
         ]
@@ -48,6 +51,7 @@ fn serve(path: &str) -> Answer {
                 order("13", "5", r"\u0000"),
                 order("14", "-9223372036854775808", "EUR"),
                 order("10", "6", "EUR"),
+                order("15", "Infinity", "EUR"),
             ];
             return answer(
                 200,
@@ -92,15 +96,19 @@ async fn a_bad_record_is_reported_and_all_others_are_stored() {
     let (report, told) = harvested(&place).await;
     let expected = [
         ("/users.json#/items/1", "user 101: its name has a NUL character"),
+        ("/users.json#/items/10", "user 110: invalid escape"),
+        ("/users.json#/items/11", "user 111: expected value"),
         ("/users.json#/items/2", "user 102: "),
         ("/users.json#/items/3", "user: invalid value: integer `9223372036854775808`, expected i64"),
         ("/users.json#/items/5", "user: invalid type: string \"105\", expected i64"),
         ("/users.json#/items/6", "user 106: invalid type: string \"éé"),
         ("/users.json#/items/7", "user 107: missing field `email`"),
-        ("/users.json#/items/8", "user: invalid type: null"),
+        ("/users.json#/items/8", "user: not an object"),
+        ("/users.json#/items/9", "user 109: control character"),
         ("/users/1/orders.json#/orders/1", "order 11: "),
         ("/users/1/orders.json#/orders/2", "order 12: invalid type: floating point `5.5`, expected i64"),
         ("/users/1/orders.json#/orders/3", "order 13: its currency has a NUL character"),
+        ("/users/1/orders.json#/orders/6", "order 15: expected value"),
         ("/users/3/prefs.json", "its theme has a NUL character"),
         ("/users/4/prefs.json", "its theme is not UTF-8"),
     ];
