@@ -85,12 +85,13 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
         Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_STRANGERS),
         None => (Source::Embedded(settings(&flags)?), CONCURRENCY),
     };
+    let store = flags.store.unwrap_or(Choice::Auto);
     Ok(Options {
         source,
         concurrency: flags.concurrency.map_or(concurrency, |Concurrency(n)| n),
         rate: flags.rate,
-        store: flags.store.unwrap_or(Choice::Auto),
-        temporary_store: flags.temporary_store,
+        temporary_store: flags.temporary_store || store.is_in_memory(),
+        store,
         json: flags.json,
         report: flags.report,
         grace: flags.grace.map_or(Duration::from_secs(10), |Grace(time)| time),
@@ -254,6 +255,13 @@ mod tests {
         assert_eq!(options("--store auto").unwrap().store, Choice::Auto);
         assert_eq!(options("--store env").unwrap().store, Choice::Environment);
         assert!(matches!(options("--store sqlite:x").unwrap().store, Choice::Named(_)));
+    }
+
+    #[test]
+    fn a_database_in_memory_is_temporary() {
+        for (line, is) in [("", false), ("--store sqlite:x", false), ("--store sqlite::memory:", true)] {
+            assert_eq!(options(line).unwrap().temporary_store, is, "{line}");
+        }
     }
 
     #[test]

@@ -26,6 +26,11 @@ impl Choice {
             Self::Named(location) => Ok(location.clone()),
         }
     }
+
+    /// Whether it goes away with the run.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self, Self::Named(Location::Sqlite(path)) if path.as_os_str() == ":memory:")
+    }
 }
 
 impl FromStr for Choice {
@@ -68,8 +73,10 @@ impl Location {
     pub(crate) fn look(&self) -> String {
         match self {
             Self::Sqlite(path) => {
-                // From wherever it is typed.
-                let path = path::absolute(path).unwrap_or_else(|_| path.clone());
+                // From wherever it is typed; what SQLite itself takes for a URI stays one.
+                let absolute =
+                    path::absolute(path).ok().filter(|_| !path.to_string_lossy().starts_with("file:"));
+                let path = absolute.as_ref().unwrap_or(path);
                 format!("sqlite3 {} 'SELECT * FROM users LIMIT 5'", quoted(&path.display().to_string()))
             }
             Self::Postgres { url, config } => {
@@ -96,6 +103,9 @@ fn usual_dirs(cache: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
 
 fn postgres(text: &str) -> Result<Location, String> {
     let bad = |reason: String| format!("it is no address of a PostgreSQL database: {reason}");
+    if text.is_empty() {
+        return Err(bad("it is empty".into()));
+    }
     let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
     if !POSTGRES.iter().any(|scheme| text.starts_with(scheme)) {
         return Err(bad(format!("it begins with {}:", url.scheme())));
@@ -220,6 +230,7 @@ mod tests {
                 "{bad}: {error}"
             );
         }
+        assert!(located("").unwrap_err().ends_with("database: it is empty"));
         assert!(from_variable(None).unwrap_err().contains("not set"));
     }
 
@@ -228,6 +239,7 @@ mod tests {
         for (store, command) in [
             ("sqlite:/a/b.db", "sqlite3 /a/b.db 'SELECT * FROM users LIMIT 5'"),
             ("sqlite:/it's a.db", r"sqlite3 '/it'\''s a.db' 'SELECT * FROM users LIMIT 5'"),
+            ("sqlite:file:a.db?mode=ro", "sqlite3 'file:a.db?mode=ro' 'SELECT * FROM users LIMIT 5'"),
             ("postgres://u:secret@h/d", "psql postgres://u@h/d -c 'SELECT * FROM harvest.users LIMIT 5'"),
             (
                 "postgres://u@h/d?password=secret&options=-csearch_path%3Dx",

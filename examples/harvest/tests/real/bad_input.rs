@@ -1,6 +1,8 @@
 //! What cannot be done is said in one line, with exit code 2.
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
 use tokio::process::Command;
 
@@ -59,8 +61,8 @@ async fn the_store_cannot_be_one() {
     let place = Place::new();
     fs::write(place.path("notes.txt"), "this is no database ".repeat(100)).unwrap();
     for (store, reason) in [
-        (place.path("missing/store.db"), "unable to open database file"),
-        (place.path(""), "unable to open database file"),
+        (place.path("missing/store.db"), "No such file or directory"),
+        (place.path(""), "Is a directory"),
         (place.path("notes.txt"), "file is not a database"),
     ] {
         let flag = format!("sqlite:{store}");
@@ -107,6 +109,33 @@ async fn the_store_is_read_only() {
     let store = format!("sqlite:file:{}?mode=ro", place.path("store.db"));
     let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", &store])).await;
     assert!(line.contains("cannot use the store") && line.contains("the file is read-only"), "{line}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_directory_of_the_store_is_read_only() {
+    let place = Place::new();
+    place.run("--users 1 --latency 1 --faults none", 0).await;
+    fs::set_permissions(place.path("store.db"), Permissions::from_mode(0o666)).unwrap();
+    // Another user need not get to where the program is.
+    fs::copy(PROGRAM, place.path("harvest")).unwrap();
+    fs::set_permissions(place.path(""), Permissions::from_mode(0o555)).unwrap();
+    for (store, reason) in [
+        ("store.db", "its directory and the files beside it have to be writable, too"),
+        ("other.db", "Permission denied"),
+    ] {
+        let flag = format!("sqlite:{}", place.path(store));
+        let mut command = quiet(Command::new(place.path("harvest")));
+        command.args(["--users", "1", "--store", &flag]);
+        // Root may write everywhere.
+        if fs::File::create(place.path("probe")).is_ok() {
+            command.uid(65_534);
+        }
+        let line = refused(&mut command).await;
+        assert!(line.contains(reason), "{line}");
+    }
+    fs::set_permissions(place.path(""), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[tokio::test]

@@ -4,8 +4,7 @@ mod rows;
 
 use std::{
     fs::File,
-    path::Path,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -126,7 +125,7 @@ impl Sqlite {
         let lease = self.pool.get();
         async {
             let lease = lease.await.map_err(|error| match error {
-                GetError::Create(error) => StoreError::from(error),
+                GetError::Create(error) => unopened(error, &self.path),
                 other => StoreError::lasting(other.to_string()),
             })?;
             self.stats.leased(&self.pool.stats(), &self.pool.holders());
@@ -138,11 +137,24 @@ impl Sqlite {
     }
 }
 
+/// SQLite does not say why it cannot open a file; the system does.
+fn unopened(error: rusqlite::Error, path: &Path) -> StoreError {
+    let mut told = StoreError::from(error);
+    if let Err(reason) = File::options().read(true).write(true).create(true).truncate(false).open(path) {
+        told.reason += &format!(": {reason}");
+    }
+    told
+}
+
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         let passes =
             matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked));
         let mut reason = error.to_string();
+        // The file itself was looked at before.
+        if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) && reason != rows::READ_ONLY {
+            reason += "; its directory and the files beside it have to be writable, too";
+        }
         if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
             && let Some(bytes) = process::file_size_limit()
         {

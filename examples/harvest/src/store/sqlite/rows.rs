@@ -14,12 +14,15 @@ use crate::{
     },
 };
 
+/// The reason why such a file is no store.
+pub(super) const READ_ONLY: &str = "the file is read-only";
+
 /// Makes the tables, unless they are there, and finds out whether they can be written to.
 pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     if connection.is_readonly("main")? {
         let readonly = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
-        return Err(rusqlite::Error::SqliteFailure(readonly, Some("the file is read-only".into())));
+        return Err(rusqlite::Error::SqliteFailure(readonly, Some(READ_ONLY.into())));
     }
     // In WAL mode other programs can read while this one writes. It is a property of the file.
     connection.pragma_update(None, "journal_mode", "wal")?;
