@@ -95,8 +95,8 @@ impl Builder {
 
     /// Resets a session after every use. By default that is left out after statements which work on tables only and
     /// call no function but PostgreSQL's own, as far as their text tells. It does not tell what triggers, views, rules,
-    /// policies, defaults and operators of the database do, nor functions of its own with the name of one of
-    /// PostgreSQL's: where those change settings, make temporary tables or take locks that outlast the transaction, this
+    /// policies, defaults, casts and operators of the database do, nor functions of its own with the name of one of
+    /// PostgreSQL's, or called without parentheses, as a column of their row (`row.name`): where those change settings, make temporary tables or take locks that outlast the transaction, this
     /// keeps them from the next user, for a round trip after each use.
     ///
     /// # Examples

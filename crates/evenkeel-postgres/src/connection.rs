@@ -159,6 +159,8 @@ impl Connection {
         (self.stage, self.read_only) = (Stage::Inside, false);
         self.failures.forget();
         self.watch.begin();
+        // Ahead of it: inside it would fix the snapshot, and the isolation level.
+        self.discard_sequences();
     }
 
     /// Whether a statement in the transaction has ended it, or was to.
@@ -400,14 +402,20 @@ impl Connection {
         if effect.taints || self.reset_always {
             self.worsen(Condition::Tainted);
         }
-        // `lastval()` is to be that of this user, or none: before it is asked for, and before a transaction has one.
-        if (effect.taints || self.stage == Stage::Inside) && self.drew.swap(false, Relaxed) {
-            self.send("DISCARD SEQUENCES");
+        if effect.taints {
+            self.discard_sequences();
         }
         if effect.draws {
             self.draws.store(true, Relaxed);
         }
         Running { connection: self }
+    }
+
+    /// `lastval()` is to be that of this user, or none: before it is asked for, and before a transaction has one.
+    fn discard_sequences(&self) {
+        if self.drew.swap(false, Relaxed) {
+            self.send("DISCARD SEQUENCES");
+        }
     }
 
     /// Sends a statement ahead of the next one, and waits for no answer.

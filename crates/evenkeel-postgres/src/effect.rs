@@ -55,36 +55,43 @@ impl Effect {
 const PLAIN: &str = "delete insert merge select table update values with";
 
 /// What may stand in front of a parenthesis and is no function: keywords that no function can have for a name.
-const GROUPING: &str = "all and any array as between bit case char character dec decimal distinct else except exists \
-    float from group grouping having in int integer intersect interval lateral limit nchar not numeric offset on or \
-    real returning row select smallint some then time timestamp to union using values varchar when where";
+const GROUPING: &str = "all and any array as between bit case char character current_time current_timestamp dec \
+    decimal distinct else except exists float from group grouping having in int integer intersect interval lateral limit \
+    localtime localtimestamp nchar not numeric offset on or real returning row select smallint some then time timestamp to \
+    union using values varchar when where";
 
 /// Functions of PostgreSQL that leave nothing in the session; locks end with the transaction.
-const FUNCTIONS: &str = "abs age array_agg array_append array_cat array_fill array_length array_lower array_ndims \
-    array_position array_positions array_prepend array_remove array_replace array_to_json array_to_string array_upper \
-    ascii avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast cbrt ceil ceiling char_length \
-    character_length chr clock_timestamp coalesce col_description concat concat_ws convert_from convert_to corr count \
-    cume_dist current_database current_schemas current_setting date date_bin date_part date_trunc decode degrees \
-    dense_rank div encode every exp extract first_value float4 float8 floor format format_type gcd gen_random_uuid \
-    generate_series generate_subscripts greatest has_schema_privilege has_table_privilege hashtext hashtextextended \
-    initcap int2 int4 int8 isfinite json_agg json_array_elements json_array_elements_text json_array_length \
-    json_build_array json_build_object json_each json_each_text json_extract_path json_extract_path_text \
-    json_object_agg json_object_keys json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text \
-    jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path \
-    jsonb_extract_path_text jsonb_insert jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query \
-    jsonb_path_query_array jsonb_path_query_first jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof justify_days \
-    justify_hours lag last_value lcm lead least left length ln log lower lpad ltrim make_date make_interval make_time \
-    make_timestamp make_timestamptz max md5 min mod mode nextval now nth_value ntile nullif num_nonnulls num_nulls \
-    obj_description octet_length overlay percent_rank percentile_cont percentile_disc pg_advisory_xact_lock \
-    pg_advisory_xact_lock_shared pg_backend_pid pg_column_size pg_get_serial_sequence pg_is_in_recovery pg_relation_size \
+const FUNCTIONS: &str = "abs acos age array_agg array_append array_cat array_dims array_fill array_length \
+    array_lower array_ndims array_position array_positions array_prepend array_remove array_replace array_to_json \
+    array_to_string array_upper ascii asin atan atan2 avg bit_and bit_length bit_or bool_and bool_or btrim \
+    cardinality cast cbrt ceil ceiling char_length character_length chr clock_timestamp coalesce col_description \
+    concat concat_ws convert_from convert_to corr cos cot count cume_dist current_database current_schema \
+    current_schemas current_setting date date_bin date_part date_trunc daterange decode degrees dense_rank div \
+    encode every exp extract first_value float4 float8 floor format format_type gcd gen_random_uuid generate_series \
+    generate_subscripts get_bit get_byte greatest has_schema_privilege has_table_privilege hashtext hashtextextended \
+    inet_client_addr initcap int2 int4 int4range int8 int8range isempty isfinite json_agg json_array_elements \
+    json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text \
+    json_extract_path json_extract_path_text json_object_agg json_object_keys json_populate_record \
+    json_populate_recordset json_to_record json_to_recordset json_typeof jsonb_agg jsonb_array_elements \
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text \
+    jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object_agg jsonb_object_keys jsonb_path_exists \
+    jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_populate_record jsonb_populate_recordset \
+    jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_typeof justify_days \
+    justify_hours lag last_value lcm lead least left length ln log log10 lower lower_inc lower_inf lpad ltrim \
+    make_date make_interval make_time make_timestamp make_timestamptz max md5 min mod mode nextval now nth_value \
+    ntile nullif num_nonnulls num_nulls numrange obj_description octet_length overlay percent_rank percentile_cont \
+    percentile_disc pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_backend_pid pg_column_size \
+    pg_current_xact_id pg_current_xact_id_if_assigned pg_get_serial_sequence pg_is_in_recovery pg_relation_size \
     pg_size_pretty pg_sleep pg_table_size pg_total_relation_size pg_try_advisory_xact_lock \
     pg_try_advisory_xact_lock_shared pg_typeof pi plainto_tsquery position power quote_ident quote_literal \
-    quote_nullable radians random rank regexp_match regexp_matches regexp_replace regexp_split_to_array \
-    regexp_split_to_table repeat replace reverse right round row_number row_to_json rpad rtrim sha256 sign split_part \
-    sqrt statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array strpos substr substring sum text \
-    timestamptz timezone to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector \
-    transaction_timestamp translate trim trunc ts_rank unnest upper var_pop var_samp variance version \
-    websearch_to_tsquery width_bucket";
+    quote_nullable radians random rank regexp_count regexp_instr regexp_like regexp_match regexp_matches \
+    regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr repeat replace reverse right round \
+    row_number row_to_json rpad rtrim set_bit set_byte sha256 sign sin split_part sqrt starts_with \
+    statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strpos substr \
+    substring sum tan text timestamptz timezone to_char to_date to_hex to_json to_jsonb to_number to_regclass \
+    to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim trunc ts_headline ts_rank tsrange \
+    tstzrange txid_current unnest upper upper_inc upper_inf var_pop var_samp variance version websearch_to_tsquery \
+    width_bucket";
 
 /// Whether a word is in a list.
 pub(crate) fn has(list: &str, word: &str) -> bool {
@@ -100,12 +107,14 @@ struct Scan<'a> {
     writes: bool,
     // The last tokens, the latest first.
     last: [Option<Token<'a>>; 4],
-    // For each open parenthesis, whether it is that of a call.
+    // For each open parenthesis, whether it is that of `DISTINCT ON`: behind it a call may follow at once.
     open: Vec<bool>,
-    closed_a_call: bool,
+    closed_distinct_on: bool,
     has_with: bool,
     has_case: bool,
     has_join: bool,
+    // How often the verb of an `UPDATE` is followed by `SET`; its first one is the keyword.
+    sets: usize,
     // The first word after `with` and its tables that says what the statement does.
     verb: Option<&'a str>,
     target: Target,
@@ -129,11 +138,12 @@ impl<'a> Scan<'a> {
             Token::Word(word) => self.word(word),
             Token::Quoted(name) => self.taints |= name.eq_ignore_ascii_case("pg_settings"),
             Token::Sign(b'(') => {
-                let calls = self.opens();
-                self.taints |= calls.is_none();
-                self.open.push(calls.unwrap_or(false));
+                self.taints |= self.may_call();
+                let is_distinct_on = matches!(self.last, [Some(on), Some(distinct), ..]
+                    if on.is("on") && distinct.is("distinct"));
+                self.open.push(is_distinct_on);
             }
-            Token::Sign(b')') => self.closed_a_call = self.open.pop().unwrap_or(false),
+            Token::Sign(b')') => self.closed_distinct_on = self.open.pop().unwrap_or(true),
             Token::Sign(_) | Token::Literal => {}
         }
         self.target = match (self.target, token) {
@@ -163,6 +173,8 @@ impl<'a> Scan<'a> {
         self.draws |= ["insert", "merge", "default", "nextval"].iter().any(|known| is(known));
         self.has_case |= is("case");
         self.has_join |= is("join") || is("merge");
+        let updates = self.open.is_empty() && self.verb.is_some_and(|verb| has("update", verb));
+        self.sets += usize::from(updates && is("set"));
         if self.open.is_empty() && self.verb.is_none() && !is("with") && has(PLAIN, word) {
             self.verb = Some(word);
         }
@@ -180,44 +192,47 @@ impl<'a> Scan<'a> {
             }
     }
 
-    /// Whether a parenthesis is that of a call; none if it may be that of any function.
-    fn opens(&self) -> Option<bool> {
-        let [name, before, schema, ..] = self.last;
-        let follows = |keywords: &str| matches!(before, Some(Token::Word(word)) if has(keywords, word));
+    /// Whether a parenthesis may be that of a call of a function that is not known.
+    fn may_call(&self) -> bool {
+        let [name, before, third, ..] = self.last;
+        let is_word = |token: Option<Token<'_>>, keywords: &str| matches!(token, Some(Token::Word(word)) if has(keywords, word));
+        let follows = |keywords: &str| is_word(before, keywords);
         let among_with = self.open.is_empty() && self.has_with && self.verb.is_none();
         let word = match name {
-            None | Some(Token::Sign(_)) => return Some(false),
-            Some(Token::Literal) => return None,
+            None | Some(Token::Sign(_)) => return false,
+            Some(Token::Literal) => return true,
             // A list of columns.
-            Some(_) if self.target == Target::Behind || follows("as") || among_with => return Some(false),
-            Some(Token::Quoted(_)) => return None,
+            Some(_) if self.target == Target::Behind || follows("as") || among_with => return false,
+            // One behind the alias of what is in parentheses, or `OVER` and its like.
+            Some(name)
+                if before == Some(Token::Sign(b')')) && !self.closed_distinct_on && !name.is("operator") =>
+            {
+                return false;
+            }
+            Some(Token::Quoted(_)) => return true,
             Some(Token::Word(word)) => word,
         };
         if before == Some(Token::Sign(b'.')) {
             let is_of_server =
-                schema.is_some_and(|schema| schema.is("pg_catalog") || schema == Token::Quoted("pg_catalog"));
-            return (is_of_server && has(FUNCTIONS, word)).then_some(true);
-        }
-        if has(FUNCTIONS, word) {
-            return Some(true);
+                third.is_some_and(|schema| schema.is("pg_catalog") || schema == Token::Quoted("pg_catalog"));
+            return !(is_of_server && has(FUNCTIONS, word));
         }
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-        // Functions may have these for a name, but not here.
-        let is_keyword = has(GROUPING, word)
+        // Functions may have the latter for a name, but not here.
+        let is_known = has(FUNCTIONS, word)
+            || has(GROUPING, word)
             || (is("by") && follows("group order partition"))
+            || (has("cube rollup", word) && follows("by") && is_word(third, "group"))
             || (is("join") && follows("left right full inner outer cross"))
             || (is("varying") && follows("bit char character nchar"))
             || (is("sets") && follows("grouping"))
+            || (is("set") && (follows("update") || (self.open.is_empty() && self.sets == 1)))
             || (is("conflict") && follows("on") && !self.has_join && self.draws)
             || (is("insert")
                 && follows("then")
                 && self.verb.is_some_and(|verb| has("merge", verb))
                 && !self.has_case);
-        if (is("over") || is("filter")) && before == Some(Token::Sign(b')')) && self.closed_a_call {
-            return Some(true);
-        }
-        // `WITHIN GROUP (…)` belongs to a call.
-        is_keyword.then(|| is("group"))
+        !is_known
     }
 }
 
@@ -255,6 +270,11 @@ mod tests {
             "select $1::numeric(10, 2), cast(x as varchar(5)), character varying(3) 'abc'",
             "select pg_catalog.lower(x), pg_advisory_xact_lock(1) from t",
             "select case when (a) then (b) else (c) end from t where not (a) order by lower(b) limit (1)",
+            "update only s.t as x set (a, b) = (select 1, 2) where x.id = 1",
+            "insert into t values (1) on conflict (id) do update set (a, b) = (1, 2)",
+            "select * from unnest(array[1]) x(a), (values (1)) \"v\"(b) join (select 1) w (c) on (true)",
+            "select a, grouping(a), current_timestamp(3), localtimestamp(0) from t group by rollup (a)",
+            "select lower(a) like ('x') and (b) in (1) from t group by cube (a)",
             r"select 1 where 'a' ~ '^\w+ (f(1)|\d\(\))\.$'",
             "select pg_backend_pid(), current_user, array[1, 2], array(select 1)",
         ] {
@@ -317,6 +337,16 @@ mod tests {
             "merge into t using u on true when matched then update set n = case when true then insert(1) end",
             "select within(1)",
             "select sets(1)",
+            "select set(1)",
+            "update t set a = set(1)",
+            "update t set a = (select set(1))",
+            "with x as (update t set a = 1 returning a) select set(1)",
+            "select rollup(1) from t order by cube(1)",
+            "select distinct on (a) \"filter\"(1)",
+            "select distinct on (lower(a)) f(1)",
+            "select (1) operator(pg_catalog.+) f(1)",
+            "select 1 operator(pg_catalog.+) f(1)",
+            "select (x).f(1)",
             "update pg_settings set setting = 'off' where name = 'x'",
             "update pg_catalog.\"pg_settings\" set setting = 'off'",
             "select 'a\\'; set x = 1; --'",

@@ -171,8 +171,8 @@ fn the_last_value_of_a_sequence_is_no_other_users() {
         assert_eq!(
             server.log(),
             [
-                "1 BEGIN",
                 "1 DISCARD SEQUENCES",
+                "1 BEGIN",
                 "1 update",
                 &format!("1 {insert}"),
                 "1 select lastval()",

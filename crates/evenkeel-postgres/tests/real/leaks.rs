@@ -174,6 +174,10 @@ fn whatever_is_trusted_leaves_nothing() {
             "cast(f(1) as numeric(3))",
             "f",
             "distinct on (n) filter(1)",
+            "distinct on (lower('x')) f(1)",
+            "(1) operator(pg_catalog.+) f(1)",
+            "lower('x')::text operator(pg_catalog.||) over(1)",
+            "(n) in (1) and f(1) = 1",
         ]);
         let into = one_of(&[
             "",
@@ -199,6 +203,8 @@ fn whatever_is_trusted_leaves_nothing() {
             " from rows from (f(1)) as r(n)",
             " from t a join t b on conflict(1) = 1",
             " from t where exists (select f(1))",
+            " from (select 1) x(n), f(1) y(m)",
+            " from unnest(array[1]) \"n\"(n) join f(1) f(m) on (m = 1)",
         ]);
         let around = one_of(&[
             "@",
@@ -215,6 +221,8 @@ fn whatever_is_trusted_leaves_nothing() {
             "select exists (@)",
             "values ((@))",
             "update u set n = (@)",
+            "update u set (n) = row((@))",
+            "update u set n = \"set\"((@))",
             "delete from u where n in (@)",
             "@ union all @",
             "explain @",
@@ -262,6 +270,10 @@ fn whatever_is_trusted_leaves_nothing() {
             "materialized",
             "not",
             "over (",
+            "distinct on (n)",
+            "operator(pg_catalog.+)",
+            "(1)",
+            "x(n)",
         ]);
         let noise = prop::collection::vec(part, 1..9).prop_map(|parts| parts.join(" "));
         let any = prop_oneof![4 => sentence, 1 => noise];
@@ -315,6 +327,34 @@ fn the_last_value_of_a_sequence_is_that_of_its_user() {
             assert!(matches!(others, Err(Error::RowCount(0))));
         }
         assert_eq!(crate::harness::pid(&db).await, pid);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn what_is_cleared_of_others_does_not_fix_the_snapshot_of_a_transaction() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        db.batch_execute("create table t (id serial)").await.unwrap();
+        db.execute("insert into t default values", ()).await.unwrap();
+        let seen: Result<(i64,), Error> = db
+            .transaction(TxOptions::new(), async |tx: Tx| {
+                tx.batch_execute("set transaction isolation level serializable").await?;
+                tx.fetch_one("select count(*) from t", ()).await
+            })
+            .await;
+        assert_eq!(seen.unwrap(), (1,));
+
+        // The lock first, and then the snapshot: it holds all that was committed before.
+        db.execute("insert into t default values", ()).await.unwrap();
+        let seen: Result<(i64,), Error> = db
+            .transaction(TxOptions::repeatable_read(), async |tx: Tx| {
+                place.admin.batch_execute(&format!("insert into {}.t default values", place.name)).await?;
+                tx.batch_execute("lock table t").await?;
+                tx.fetch_one("select count(*) from t", ()).await
+            })
+            .await;
+        assert_eq!(seen.unwrap(), (3,));
     });
 }
 
