@@ -426,11 +426,17 @@ impl Connection {
         }
     }
 
-    /// Why it is certain that what ended so was not begun: the server had ended the connection before.
+    /// Why it is certain that what ended so was not begun: the server had ended the connection before, or the
+    /// connection can prepare nothing any more.
     ///
     /// A transaction that was open is rolled back then.
     pub(crate) fn unbegun(&self, error: &tokio_postgres::Error) -> Option<Box<DbError>> {
-        self.origin.unbegun(error).or_else(|| self.ahead.idle_end().filter(|_| error.is_closed()))
+        // It was not prepared, where the client's own statements for it are gone.
+        let is_unprepared = self.condition() == Condition::Lost
+            && error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME);
+        let unprepared = error.as_db_error().filter(|_| is_unprepared).cloned().map(Box::new);
+        let idle_end = || self.ahead.idle_end().filter(|_| error.is_closed());
+        unprepared.or_else(|| self.origin.unbegun(error)).or_else(idle_end)
     }
 
     /// Why the server has ended the connection, if that was for its idleness.

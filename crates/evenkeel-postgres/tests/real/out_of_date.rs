@@ -351,6 +351,20 @@ fn a_session_that_has_lost_all_its_statements() {
             });
             assert_eq!(twice.await, 2, "{discard}");
             assert_eq!(db.stats().created, 2, "only another connection can tell of a type that is not known");
+
+            // A call outside of a transaction goes there, too.
+            let insert = "insert into t (n) select 1 where $1::two is not null";
+            for many in [false, true] {
+                let db = place.db(1).await;
+                db.fetch_one::<(i64,)>(one, glad()).await.unwrap();
+                db.batch_execute(discard).await.unwrap();
+                if many {
+                    assert_eq!(db.execute_many(insert, [glad(), glad()]).await.unwrap(), 2, "{discard}");
+                } else {
+                    assert_eq!(db.execute(insert, glad()).await.unwrap(), 1, "{discard}");
+                }
+                assert_eq!(db.stats().created, 2, "{discard}");
+            }
         }
     });
 }
