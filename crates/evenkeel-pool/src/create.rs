@@ -25,7 +25,7 @@ pub(crate) async fn create<M: Manage>(seat: Seat<M>, from: Option<Instant>) {
         match catch_panic(timeout(limit, shared.manager.create())).await {
             Ok(Ok(Ok(object))) => Seated { object, seat }.created(),
             Ok(Ok(Err(error))) if shared.manager.is_transient(&error) => seat.retry(error),
-            Ok(Ok(Err(error))) => seat.fail(GetError::Create(error)),
+            Ok(Ok(Err(error))) => seat.refuse(error),
             Ok(Err(_)) => seat.fail(GetError::CreateTimeout(limit)),
             Err(panic) => seat.fail(GetError::Panic(panic)),
         }

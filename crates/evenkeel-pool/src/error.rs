@@ -117,7 +117,8 @@ pub struct Timeout {
     /// The newest failure of a creation, or of a check, since the last object was created.
     pub last_failure: Option<String>,
     /// That failure as an error, which is the [`source`](Error::source): a [`GetError::Create`], where the manager says
-    /// that it is [transient](crate::Manage::is_transient); of others, which are those of other callers, the text.
+    /// that it is [transient](crate::Manage::is_transient) or gives a [copy](crate::Manage::copy_error); of others, which
+    /// are those of other callers, the text.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 

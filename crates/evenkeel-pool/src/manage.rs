@@ -62,8 +62,9 @@ pub trait Manage: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// They reach the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create); those that are
-    /// [transient](Self::is_transient) reach nobody before their time is up.
+    /// They reach the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create), or
+    /// [all who wait](Self::copy_error); those that are [transient](Self::is_transient) reach nobody before their time
+    /// is up.
     fn create(&self) -> impl Future<Output = Result<Self::Object, Self::Error>> + Send;
 
     /// Makes sure that a returned object may be handed out again: the place to ping it, and to reset its state.
@@ -87,6 +88,14 @@ pub trait Manage: Send + Sync + 'static {
     /// [`cause`](crate::Timeout::cause). By default no error is.
     fn is_transient(&self, _error: &Self::Error) -> bool {
         false
+    }
+
+    /// Copies an error that is not transient, if it is that of every caller, as a wrong password is.
+    ///
+    /// While there is no object that could still come back, all who wait then get a copy at once. By default, and if this
+    /// gives none, the error reaches one caller, and the others get their own attempts.
+    fn copy_error(&self, _error: &Self::Error) -> Option<Self::Error> {
+        None
     }
 
     /// Says whether a returned object is beyond use, so that it is dropped at once.

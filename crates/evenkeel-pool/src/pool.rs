@@ -154,7 +154,8 @@ impl<M: Manage> Pool<M> {
     ///
     /// A [`GetError`](crate::GetError): nothing came in time, the pool is or was closed, or it was this caller's turn
     /// when a creation failed. A failed creation is the error of one caller, the one that has waited longest; for
-    /// those behind it others are started, after a [backoff](Self#backoff).
+    /// those behind it others are started, after a [backoff](Self#backoff), unless they have
+    /// [copies](Manage::copy_error) of it.
     ///
     /// # Cancel safety
     ///

@@ -1,5 +1,6 @@
 //! The right to one of the places in a pool.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -35,9 +36,32 @@ impl<M: Manage> Seat<M> {
         self.shared.update(|state| state.begin(self.key(), now));
     }
 
+    /// The creation in this seat failed for good; the error goes to the first waiter, copies of it to the others if
+    /// nothing else can come for them.
+    pub(crate) fn refuse(self, error: M::Error) {
+        let shared = Arc::clone(&self.shared);
+        let copy = || shared.manager.copy_error(&error).map(GetError::Create);
+        // Only for those who wait now: others may come back at once, and get their own attempt.
+        for _ in 1..shared.read(State::waiting_in_vain) {
+            let Some(copy) = copy() else { break };
+            let unheard = shared.update(|state| match state.waiting_in_vain() {
+                0 => Some(copy),
+                _ => state.fail(copy),
+            });
+            drop(unheard);
+        }
+        let failure = copy().map(failure);
+        self.fail_as(GetError::Create(error), failure);
+    }
+
     /// The creation in this seat failed; the error goes to the first waiter.
-    pub(crate) fn fail(mut self, error: GetError<M::Error>) {
-        let (failure, now) = (told(chain(&error)), Instant::now());
+    pub(crate) fn fail(self, error: GetError<M::Error>) {
+        self.fail_as(error, None);
+    }
+
+    fn fail_as(mut self, error: GetError<M::Error>, failure: Option<Failure>) {
+        let failure = failure.unwrap_or_else(|| told(chain(&error)));
+        let now = Instant::now();
         let key = self.give_up();
         let unheard = self.shared.update(|state| {
             state.create_failed(key, now);
@@ -49,8 +73,7 @@ impl<M: Manage> Seat<M> {
 
     /// The creation in this seat failed, and is worth another attempt: nobody's wait ends by it.
     pub(crate) fn retry(mut self, error: M::Error) {
-        let error = GetError::Create(error);
-        let failure = Failure { text: chain(&error), error: Arc::new(error) };
+        let failure = failure(GetError::Create(error));
         let now = Instant::now();
         let key = self.give_up();
         self.shared.update(|state| {
@@ -62,6 +85,11 @@ impl<M: Manage> Seat<M> {
     fn give_up(&mut self) -> Key {
         self.key.take().expect("a seat is given up once")
     }
+}
+
+/// A failure with its error.
+fn failure<E: Error + Send + Sync + 'static>(error: GetError<E>) -> Failure {
+    Failure { text: chain(&error), error: Arc::new(error) }
 }
 
 impl<M: Manage> Drop for Seat<M> {

@@ -7,6 +7,7 @@ use std::io::ErrorKind::{
     BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
     PermissionDenied, TimedOut, UnexpectedEof,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::error::{DbError, SqlState};
@@ -34,7 +35,7 @@ use crate::error::{io_error, is_idle_end};
 /// }
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectError {
     /// One for each address that was tried, in the order of the configuration; there is at least one.
@@ -50,12 +51,12 @@ pub struct ConnectError {
 /// println!("{}: {error}", error.host); // db1 (10.0.0.7:5432): no answer within 5s
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostError {
     /// The name of the host, and its address where it is known.
     pub host: String,
-    pub(crate) reason: Reason,
+    reason: Arc<Reason>,
 }
 
 #[derive(Debug)]
@@ -82,15 +83,19 @@ impl ConnectError {
 }
 
 impl HostError {
+    pub(crate) fn new(host: String, reason: Reason) -> Self {
+        Self { host, reason: Arc::new(reason) }
+    }
+
     fn db(&self) -> Option<&DbError> {
-        match &self.reason {
+        match &*self.reason {
             Reason::Client(error) => error.as_db_error(),
             Reason::Lookup(_) | Reason::NoAnswer(_) => None,
         }
     }
 
     fn is_transient(&self) -> bool {
-        match &self.reason {
+        match &*self.reason {
             Reason::Lookup(error) => is_network(error),
             Reason::Client(error) => is_transient(error),
             Reason::NoAnswer(_) => true,
@@ -195,7 +200,7 @@ impl StdError for ConnectError {
 
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.reason {
+        match &*self.reason {
             Reason::Lookup(error) => error.fmt(f),
             Reason::Client(error) => error.fmt(f),
             Reason::NoAnswer(time) => write!(f, "no answer within {time:?}"),
@@ -206,7 +211,7 @@ impl fmt::Display for HostError {
 /// The failure itself, which the text is that of.
 impl StdError for HostError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match &self.reason {
+        match &*self.reason {
             Reason::Lookup(error) => Some(error),
             Reason::Client(error) => Some(error),
             Reason::NoAnswer(_) => None,
@@ -220,11 +225,11 @@ mod tests {
 
     fn lookup(text: &str) -> HostError {
         let error = io::Error::other(format!("failed to lookup address information: {text}"));
-        HostError { host: "db1:5432".to_owned(), reason: Reason::Lookup(error) }
+        HostError::new("db1:5432".to_owned(), Reason::Lookup(error))
     }
 
     fn silence(host: &str) -> HostError {
-        HostError { host: host.to_owned(), reason: Reason::NoAnswer(Duration::from_secs(5)) }
+        HostError::new(host.to_owned(), Reason::NoAnswer(Duration::from_secs(5)))
     }
 
     #[test]

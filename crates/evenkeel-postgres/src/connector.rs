@@ -79,7 +79,7 @@ impl Manage for Connector {
             Source::Hosts(hosts) => hosts.connect(self.turns, self.limit, &open.attempt).await,
             Source::Manager(manager) => {
                 let host = || "the server".to_owned();
-                let failed = |reason| vec![HostError { host: host(), reason }];
+                let failed = |reason| vec![HostError::new(host(), reason)];
                 open.attempt.ask(host());
                 match timeout(self.limit, manager.create()).await {
                     Ok(Ok(client)) => Ok(Connected { client, address: None, link: Link::default() }),
@@ -111,6 +111,10 @@ impl Manage for Connector {
 
     fn is_transient(&self, error: &ConnectError) -> bool {
         error.is_transient()
+    }
+
+    fn copy_error(&self, error: &ConnectError) -> Option<ConnectError> {
+        Some(error.clone())
     }
 
     fn is_broken(&self, connection: &mut Connection) -> bool {

@@ -96,9 +96,10 @@ impl Hosts {
     ) -> Result<Connected, Vec<HostError>> {
         let Some(places) = self.places() else {
             // It says what is wrong with the configuration.
-            return self.adopt(self.config.clone(), None).await.map_err(|error| {
-                vec![HostError { host: "the host".to_owned(), reason: Reason::Client(error) }]
-            });
+            return self
+                .adopt(self.config.clone(), None)
+                .await
+                .map_err(|error| vec![HostError::new("the host".to_owned(), Reason::Client(error))]);
         };
         let turn = share(turns, places.len());
         let time = Time { begin: Instant::now(), limit };
@@ -276,7 +277,7 @@ impl fmt::Display for Address {
 
 /// The failure of one host, which those who run out of time before the others have ended are told as well.
 fn told(attempt: &Attempt, asked: usize, host: String, reason: Reason) -> Vec<HostError> {
-    let error = HostError { host, reason };
+    let error = HostError::new(host, reason);
     attempt.failed(asked, &error);
     vec![error]
 }

@@ -272,6 +272,11 @@ impl<M: Manage> State<M> {
         }
     }
 
+    /// How many wait while there is no object that could come to them.
+    pub(crate) fn waiting_in_vain(&self) -> usize {
+        if self.size() == self.creating { self.waiters.len() } else { 0 }
+    }
+
     /// Gives an error to the first waiter, or back.
     pub(crate) fn fail(&mut self, error: GetError<M::Error>) -> Option<GetError<M::Error>> {
         let Some(key) = self.waiters.first() else { return Some(error) };

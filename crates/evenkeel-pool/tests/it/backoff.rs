@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 
 use evenkeel_pool::{BoxError, GetError, Lease, Manage, Pool};
 use evenkeel_testkit::{World, assert_took};
@@ -159,7 +159,7 @@ fn an_object_that_comes_back_is_taken_during_a_pause() {
 /// A manager that knows which of its failures may be otherwise in a moment.
 #[derive(Clone)]
 struct Knowing {
-    refusals: Arc<AtomicUsize>,
+    refusals: Arc<AtomicIsize>,
     scripted: Scripted,
 }
 
@@ -179,10 +179,14 @@ impl Manage for Knowing {
     fn is_transient(&self, _: &Refused) -> bool {
         self.refusals.load(SeqCst) > 0
     }
+
+    fn copy_error(&self, _: &Refused) -> Option<Refused> {
+        Some(Refused)
+    }
 }
 
-fn knowing(refusals: usize) -> (Pool<Knowing>, Knowing) {
-    let knowing = Knowing { refusals: Arc::new(AtomicUsize::new(refusals)), scripted: Scripted::new() };
+fn knowing(refusals: isize) -> (Pool<Knowing>, Knowing) {
+    let knowing = Knowing { refusals: Arc::new(AtomicIsize::new(refusals)), scripted: Scripted::new() };
     knowing.scripted.0.create.set(Gate::FAIL);
     let pool = Pool::builder(knowing.clone()).max(2).acquire_timeout(secs(5)).build().unwrap();
     (pool, knowing)
@@ -209,7 +213,7 @@ fn a_transient_failure_is_tried_again_within_the_time_of_the_caller() {
 #[test]
 fn who_runs_out_of_time_has_the_very_error_as_the_cause() {
     World::run(async |_| {
-        let (pool, manager) = knowing(usize::MAX);
+        let (pool, manager) = knowing(isize::MAX);
         let (a, b) = assert_took!(async { tokio::join!(pool.get(), pool.get()) }, secs(5));
         for error in [a, b].map(Result::unwrap_err) {
             let GetError::Timeout(why) = &error else { panic!("{error:?}") };
@@ -224,5 +228,38 @@ fn who_runs_out_of_time_has_the_very_error_as_the_cause() {
         let Err(GetError::Timeout(why)) = pool.get().await else { panic!("there is room for two") };
         assert!(why.last_failure.is_none() && why.cause.is_none());
         drop(held);
+    });
+}
+
+/// One that is not transient, and everybody's, reaches all who wait.
+#[test]
+fn an_error_of_every_caller_is_told_to_all_at_once() {
+    World::run(async |world| {
+        let (pool, manager) = knowing(0);
+        let script = &manager.scripted.0;
+        let callers = |n: usize| {
+            let caller = |pool: Pool<Knowing>| async move { pool.get().await.map(drop) };
+            (0..n).map(|_| tokio::spawn(caller(pool.clone()))).collect::<Vec<_>>()
+        };
+        for wave in 0..3 {
+            for caller in callers(1000) {
+                assert!(matches!(caller.await.unwrap(), Err(GetError::Create(Refused))));
+            }
+            let (_, latest) = begins(3 * wave + 1);
+            assert!(world.elapsed() <= ms(latest + 9), "{wave}: {:?}", world.elapsed());
+        }
+        assert!(script.creations.load(SeqCst) <= 8, "{:?}", script.creations);
+
+        // Those to whom an object may come back wait for it.
+        script.create.set(Gate::Open);
+        let held = pool.get().await.unwrap();
+        script.create.set(Gate::FAIL);
+        let mut waiting = callers(3);
+        sleep(ms(1)).await;
+        assert!(matches!(waiting.remove(0).await.unwrap(), Err(GetError::Create(Refused))));
+        drop(held);
+        for caller in waiting {
+            assert!(caller.await.unwrap().is_ok());
+        }
     });
 }

@@ -197,6 +197,17 @@ fn what_does_not_pass_is_told_at_once() {
             assert_eq!(time, Duration::ZERO, "{greeting:?}");
             let error = error.unwrap_err();
             assert!(matches!(error, Error::Get(GetError::Create(_))), "{greeting:?}: {error:?}");
+
+            // However many wait.
+            server.greet([greeting; 10]);
+            let db = server.db();
+            let call = |db: evenkeel_postgres::Database| async move { took(db.execute("update", ())).await };
+            for caller in (0..100).map(|_| tokio::spawn(call(db.clone()))).collect::<Vec<_>>() {
+                let (result, time) = caller.await.unwrap();
+                let error = result.unwrap_err();
+                assert_eq!(time, Duration::ZERO, "{greeting:?}");
+                assert!(matches!(error, Error::Get(GetError::Create(_))), "{greeting:?}: {error:?}");
+            }
         });
     }
 }
