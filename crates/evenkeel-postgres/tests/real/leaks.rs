@@ -1,11 +1,11 @@
 //! Statements that look like work on tables, and what they leave in the session.
 
-use evenkeel_postgres::{Database, Error, Tx, TxOptions};
+use evenkeel_postgres::{Database, Error, TxOptions};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-use crate::harness::{Place, code, pid, run};
+use crate::harness::{Place, pid, run};
 
 /// A function that leaves behind whatever it can, and others of the same kind with the names of keywords.
 async fn with_functions(place: &Place) -> Database {
@@ -285,76 +285,6 @@ fn whatever_is_trusted_leaves_nothing() {
             assert_eq!(left(&db).await, "", "{sql}");
         }
         assert!(ran > total / 5, "{ran} of {total} were right");
-    });
-}
-
-#[test]
-#[ignore = "real tier"]
-fn the_last_value_of_a_sequence_is_that_of_its_user() {
-    run(|place| async move {
-        let db = place.db(1).await;
-        db.batch_execute("create table t (id serial, n int default 0)").await.unwrap();
-        let pid = pid(&db).await;
-        let last = "select lastval()";
-        for sql in
-            ["insert into t values (default)", "insert into t (n) values (1)", "select nextval('t_id_seq')"]
-        {
-            db.execute(sql, ()).await.unwrap();
-            assert_eq!(code(db.fetch_one::<(i64,)>(last, ()).await), "55000", "{sql}");
-            db.execute(sql, ()).await.unwrap();
-            assert_eq!(
-                code(db.batch_execute("select 1; select currval('t_id_seq')").await),
-                "55000",
-                "{sql}"
-            );
-            db.execute(sql, ()).await.unwrap();
-            let own: Result<(i64, i64), Error> = db
-                .transaction(TxOptions::new(), async |tx: Tx| {
-                    tx.execute("update t set n = 1", ()).await?;
-                    let (id,): (i32,) = tx.fetch_one("insert into t (n) values (1) returning id", ()).await?;
-                    Ok((i64::from(id), tx.fetch_one::<(i64,)>(last, ()).await?.0))
-                })
-                .await;
-            let (id, last_value) = own.unwrap();
-            assert_eq!(id, last_value);
-            let others: Result<(), Error> = db
-                .transaction(TxOptions::new().read_only(), async |tx: Tx| {
-                    tx.fetch_one::<(i64,)>("select count(*) from t", ()).await?;
-                    assert_eq!(code(tx.fetch_one::<(i64,)>(last, ()).await), "55000");
-                    Err(Error::RowCount(0))
-                })
-                .await;
-            assert!(matches!(others, Err(Error::RowCount(0))));
-        }
-        assert_eq!(crate::harness::pid(&db).await, pid);
-    });
-}
-
-#[test]
-#[ignore = "real tier"]
-fn what_is_cleared_of_others_does_not_fix_the_snapshot_of_a_transaction() {
-    run(|place| async move {
-        let db = place.db(1).await;
-        db.batch_execute("create table t (id serial)").await.unwrap();
-        db.execute("insert into t default values", ()).await.unwrap();
-        let seen: Result<(i64,), Error> = db
-            .transaction(TxOptions::new(), async |tx: Tx| {
-                tx.batch_execute("set transaction isolation level serializable").await?;
-                tx.fetch_one("select count(*) from t", ()).await
-            })
-            .await;
-        assert_eq!(seen.unwrap(), (1,));
-
-        // The lock first, and then the snapshot: it holds all that was committed before.
-        db.execute("insert into t default values", ()).await.unwrap();
-        let seen: Result<(i64,), Error> = db
-            .transaction(TxOptions::repeatable_read(), async |tx: Tx| {
-                place.admin.batch_execute(&format!("insert into {}.t default values", place.name)).await?;
-                tx.batch_execute("lock table t").await?;
-                tx.fetch_one("select count(*) from t", ()).await
-            })
-            .await;
-        assert_eq!(seen.unwrap(), (3,));
     });
 }
 

@@ -1,6 +1,6 @@
 //! What one call leaves in the session, the next one does not see.
 
-use evenkeel_postgres::{Database, Error};
+use evenkeel_postgres::{Database, Error, Tx, TxOptions};
 
 use crate::harness::{code, number, pid, run};
 
@@ -75,12 +75,82 @@ fn inside_a_transaction_it_is_so_as_well() {
     run(|place| async move {
         let db = place.db(1).await;
         let pid = pid(&db).await;
-        let opinion = db.transaction(evenkeel_postgres::TxOptions::new(), async |tx| {
+        let opinion = db.transaction(TxOptions::new(), async |tx| {
             tx.execute("set statement_timeout = 12345", ()).await?;
             tx.fetch_one("select current_setting('statement_timeout')", ()).await
         });
         let opinion: Result<(String,), Error> = opinion.await;
         assert_eq!(opinion.unwrap().0, "12345ms");
         holds(&db, pid, "current_setting('statement_timeout') <> '12345ms'").await;
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn the_last_value_of_a_sequence_is_that_of_its_user() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        db.batch_execute("create table t (id serial, n int default 0)").await.unwrap();
+        let pid = pid(&db).await;
+        let last = "select lastval()";
+        for sql in
+            ["insert into t values (default)", "insert into t (n) values (1)", "select nextval('t_id_seq')"]
+        {
+            db.execute(sql, ()).await.unwrap();
+            assert_eq!(code(db.fetch_one::<(i64,)>(last, ()).await), "55000", "{sql}");
+            db.execute(sql, ()).await.unwrap();
+            assert_eq!(
+                code(db.batch_execute("select 1; select currval('t_id_seq')").await),
+                "55000",
+                "{sql}"
+            );
+            db.execute(sql, ()).await.unwrap();
+            let own: Result<(i64, i64), Error> = db
+                .transaction(TxOptions::new(), async |tx: Tx| {
+                    tx.execute("update t set n = 1", ()).await?;
+                    let (id,): (i32,) = tx.fetch_one("insert into t (n) values (1) returning id", ()).await?;
+                    Ok((i64::from(id), tx.fetch_one::<(i64,)>(last, ()).await?.0))
+                })
+                .await;
+            let (id, last_value) = own.unwrap();
+            assert_eq!(id, last_value);
+            let others: Result<(), Error> = db
+                .transaction(TxOptions::new().read_only(), async |tx: Tx| {
+                    tx.fetch_one::<(i64,)>("select count(*) from t", ()).await?;
+                    assert_eq!(code(tx.fetch_one::<(i64,)>(last, ()).await), "55000");
+                    Err(Error::RowCount(0))
+                })
+                .await;
+            assert!(matches!(others, Err(Error::RowCount(0))));
+        }
+        assert_eq!(crate::harness::pid(&db).await, pid);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn what_is_cleared_of_others_does_not_fix_the_snapshot_of_a_transaction() {
+    run(|place| async move {
+        let db = place.db(1).await;
+        db.batch_execute("create table t (id serial)").await.unwrap();
+        db.execute("insert into t default values", ()).await.unwrap();
+        let seen: Result<(i64,), Error> = db
+            .transaction(TxOptions::new(), async |tx: Tx| {
+                tx.batch_execute("set transaction isolation level serializable").await?;
+                tx.fetch_one("select count(*) from t", ()).await
+            })
+            .await;
+        assert_eq!(seen.unwrap(), (1,));
+
+        // The lock first, and then the snapshot: it holds all that was committed before.
+        db.execute("insert into t default values", ()).await.unwrap();
+        let seen: Result<(i64,), Error> = db
+            .transaction(TxOptions::repeatable_read(), async |tx: Tx| {
+                place.admin.batch_execute(&format!("insert into {}.t default values", place.name)).await?;
+                tx.batch_execute("lock table t").await?;
+                tx.fetch_one("select count(*) from t", ()).await
+            })
+            .await;
+        assert_eq!(seen.unwrap(), (3,));
     });
 }
