@@ -173,7 +173,9 @@ impl<'a> Scan<'a> {
         self.draws |= ["insert", "merge", "default", "nextval"].iter().any(|known| is(known));
         self.has_case |= is("case");
         self.has_join |= is("join") || is("merge");
-        let updates = self.open.is_empty() && self.verb.is_some_and(|verb| has("update", verb));
+        // Behind `WITH` the verb may be the name of a table.
+        let updates =
+            self.open.is_empty() && !self.has_with && self.verb.is_some_and(|verb| has("update", verb));
         self.sets += usize::from(updates && is("set"));
         if self.open.is_empty() && self.verb.is_none() && !is("with") && has(PLAIN, word) {
             self.verb = Some(word);
@@ -339,6 +341,8 @@ mod tests {
             "select sets(1)",
             "select set(1)",
             "update t set a = set(1)",
+            "with update as (select 1) select set(1)",
+            "with update as (select 1) select 1, set(1)",
             "update t set a = (select set(1))",
             "with x as (update t set a = 1 returning a) select set(1)",
             "select rollup(1) from t order by cube(1)",
