@@ -150,7 +150,9 @@ impl Database {
     /// Its recycling method runs before each reuse, beside what a `Database` does by itself;
     /// [`RecyclingMethod::Fast`](deadpool_postgres::RecyclingMethod::Fast), the default, is enough. A way to cancel is
     /// given by [`Builder::cancel_with`]. Several hosts are tried as its `Connect` does; that of deadpool-postgres waits
-    /// for each one in turn, for as long as the `connect_timeout` of its configuration says.
+    /// for each one in turn, for as long as the `connect_timeout` of its configuration says. The last word of the server
+    /// on an idle connection (57P05, 25P03) is not always seen: then the error of the lost connection is told, and nothing
+    /// is run again.
     pub fn over(manager: Manager) -> Builder {
         Builder::new(Source::Manager(Deadpool::new(manager)), cancel_without_tls())
     }
