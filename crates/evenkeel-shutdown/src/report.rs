@@ -45,7 +45,7 @@ pub struct Report {
 impl Report {
     /// What did not end in its time when its turn to stop had come; `after` is its age.
     ///
-    /// What an abort has cut off before its turn is not among it: see [`Outcome::Unasked`].
+    /// What an abort has cut off before its turn is not among it: see [`Outcome::NotReached`].
     pub fn hung(&self) -> impl Iterator<Item = &TaskReport> {
         self.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted | Outcome::Held))
     }
@@ -128,7 +128,7 @@ pub enum Reason {
     /// The task of this name failed or panicked.
     Failed(Cow<'static, str>),
     /// The [vital](crate::Shutdown::vital) task of this name ended.
-    Vital(Cow<'static, str>),
+    VitalTaskEnded(Cow<'static, str>),
     /// [`drain`](evenkeel_task::Stop::drain) or [`abort`](evenkeel_task::Stop::abort) was called, for this
     /// reason.
     Stopped(Cow<'static, str>),
@@ -141,7 +141,7 @@ impl fmt::Display for Reason {
             Self::Ended => f.write_str("all tasks ended"),
             Self::Signal(number) => write!(f, "stopped by {}", Name(*number)),
             Self::Failed(name) => write!(f, "stopped because task '{name}' failed"),
-            Self::Vital(name) => write!(f, "stopped because the vital task '{name}' ended"),
+            Self::VitalTaskEnded(name) => write!(f, "stopped because the vital task '{name}' ended"),
             Self::Stopped(reason) => write!(f, "stopped: {reason}"),
         }
     }
@@ -263,7 +263,7 @@ pub enum Outcome {
     /// The guard was still held when its time was over, or the second signal came.
     Held,
     /// The second signal, or another abort, came before its turn to stop: it was dropped, or was never begun.
-    Unasked,
+    NotReached,
     /// It has not ended yet; only [`Handle::live`](crate::Handle::live) says so.
     Running,
 }
@@ -276,7 +276,7 @@ impl fmt::Display for Outcome {
             Self::Panicked(_) => "panicked",
             Self::Aborted => "was aborted",
             Self::Held => "is still held",
-            Self::Unasked => "was cut off before its turn",
+            Self::NotReached => "was cut off before its turn",
             Self::Running => "is still running",
         })
     }

@@ -190,10 +190,11 @@ impl Run {
         let Entry { given, vital, asked, .. } = &state.entries[index];
         let reason = match &outcome {
             Outcome::Failed(_) | Outcome::Panicked(_) => Some(Reason::Failed(given.name.clone())),
-            Outcome::Finished if *vital && !asked => Some(Reason::Vital(given.name.clone())),
+            Outcome::Finished if *vital && !asked => Some(Reason::VitalTaskEnded(given.name.clone())),
             _ => None,
         };
-        let outcome = if *asked || !matches!(outcome, Outcome::Aborted) { outcome } else { Outcome::Unasked };
+        let outcome =
+            if *asked || !matches!(outcome, Outcome::Aborted) { outcome } else { Outcome::NotReached };
         state.ended(index, outcome);
         drop(state);
         if let Some(reason) = reason {

@@ -357,7 +357,7 @@ impl Shutdown {
     ///     .task("cache", async |stop| stop.draining().await)
     ///     .run()
     ///     .await;
-    /// assert_eq!(report.reason, Reason::Vital("http".into()));
+    /// assert_eq!(report.reason, Reason::VitalTaskEnded("http".into()));
     /// # }
     /// ```
     #[track_caller]

@@ -317,7 +317,7 @@ impl State {
     }
 
     fn leave_guards(&mut self, phase: usize) {
-        let outcome = || if self.phases[phase].step > Step::Up { Outcome::Held } else { Outcome::Unasked };
+        let outcome = || if self.phases[phase].step > Step::Up { Outcome::Held } else { Outcome::NotReached };
         let of_phase = self.guards.iter().flatten().filter(|held| held.given.phase == phase);
         let left: Vec<_> =
             of_phase.map(|held| self.report(held.given.clone(), outcome(), held.since.elapsed())).collect();

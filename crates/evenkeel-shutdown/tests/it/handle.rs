@@ -240,7 +240,7 @@ fn a_task_may_abort_the_program_by_its_own_signal() {
         let report = assert_took!(shutdown.run(), ms(10));
         assert_eq!((report.reason.clone(), stop.is_aborting()), (Reason::Stopped("slowly".into()), true));
         assert!(matches!(report.tasks[0].outcome, Outcome::Aborted), "{report}");
-        assert!(matches!(report.tasks[1].outcome, Outcome::Unasked), "{report}");
+        assert!(matches!(report.tasks[1].outcome, Outcome::NotReached), "{report}");
     });
 }
 

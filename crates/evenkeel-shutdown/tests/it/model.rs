@@ -19,7 +19,7 @@ enum End {
     Panicked,
     Aborted,
     /// Aborted by somebody who had not asked for a drain.
-    Unasked,
+    NotReached,
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ fn model(program: &Program) -> Expected {
         if let Some(drains_in) = task.drains_in.filter(|drains_in| drain.0 + *drains_in < end.1) {
             end = (End::Finished, drain.0 + drains_in);
         }
-        let aborted = if abort == drain.0 { End::Unasked } else { End::Aborted };
+        let aborted = if abort == drain.0 { End::NotReached } else { End::Aborted };
         if abort < end.1 { (aborted, abort) } else { end }
     };
     let tasks: Vec<_> = program.tasks.iter().map(ends).collect();
@@ -143,7 +143,7 @@ async fn run(program: Program) -> Expected {
             Outcome::Failed(_) => End::Failed,
             Outcome::Panicked(_) => End::Panicked,
             Outcome::Aborted => End::Aborted,
-            Outcome::Unasked => End::Unasked,
+            Outcome::NotReached => End::NotReached,
             _ => unreachable!(),
         };
         (end, task.after)

@@ -67,7 +67,7 @@ enum End {
     Finished,
     Aborted,
     Held,
-    Unasked,
+    NotReached,
 }
 
 /// How everything ended, and after which time; and the time of the end.
@@ -103,7 +103,7 @@ fn model(program: &Program) -> Stopped {
         for (kind, name, needs) in parts {
             let end = needs.map_or(Duration::MAX, |needs| begun.saturating_add(needs));
             let (how, at) = match *kind {
-                _ if begun == abort => (End::Unasked, begun),
+                _ if begun == abort => (End::NotReached, begun),
                 "guard" if end > until => (End::Held, until),
                 _ if end > until => (End::Aborted, until),
                 _ => (End::Finished, end),
@@ -165,7 +165,7 @@ async fn run(program: Program, world: World) -> Stopped {
                 Outcome::Finished => End::Finished,
                 Outcome::Aborted => End::Aborted,
                 Outcome::Held => End::Held,
-                Outcome::Unasked => End::Unasked,
+                Outcome::NotReached => End::NotReached,
                 outcome => panic!("{outcome}"),
             };
             (task.name.into_owned(), (end, task.after))

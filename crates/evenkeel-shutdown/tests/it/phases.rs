@@ -211,8 +211,8 @@ fn the_second_signal_cuts_everything_off() {
         let (report, ()) = assert_took!(async { tokio::join!(shutdown.run(), trigger) }, ms(3));
         drop(guard);
         assert!(report.hung().map(|hung| &*hung.name).eq(["http", "upload"]));
-        let unasked = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Unasked));
-        assert!(unasked.map(|task| (&*task.name, task.after)).eq([
+        let not_reached = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::NotReached));
+        assert!(not_reached.map(|task| (&*task.name, task.after)).eq([
             ("registry", ms(0)),
             ("jobs", ms(3)),
             ("pool", ms(0))
@@ -233,13 +233,13 @@ fn an_abort_begins_nothing_more_even_if_it_comes_with_the_end_of_the_last_task()
         let _guard = handle.guard("upload");
         let report = assert_took!(shutdown.run(), ms(0));
         let ends = report.tasks.iter().map(|task| (&*task.name, task.outcome.to_string()));
-        let unasked = "was cut off before its turn".to_owned();
+        let not_reached = "was cut off before its turn".to_owned();
         assert!(
             ends.eq([
                 ("judge", "finished".to_owned()),
-                ("registry", unasked.clone()),
-                ("pool", unasked.clone()),
-                ("upload", unasked)
+                ("registry", not_reached.clone()),
+                ("pool", not_reached.clone()),
+                ("upload", not_reached)
             ]),
             "{report}"
         );
@@ -254,7 +254,7 @@ fn without_a_grace_period_no_clean_up_begins_or_hangs() {
         stop.drain("deploy");
         let report = assert_took!(shutdown.run(), ms(0));
         assert!(report.hung().map(|hung| &*hung.name).eq(["http"]), "{report}");
-        assert!(matches!(report.tasks[1].outcome, Outcome::Unasked), "{report}");
+        assert!(matches!(report.tasks[1].outcome, Outcome::NotReached), "{report}");
     });
 }
 
@@ -273,7 +273,7 @@ fn an_abort_in_the_delay_finds_nobody_hanging() {
         let (report, ()) = assert_took!(async { tokio::join!(shutdown.run(), trigger) }, ms(499));
         drop(guard);
         assert_eq!(report.hung().count(), 0);
-        assert!(report.tasks.iter().all(|task| matches!(task.outcome, Outcome::Unasked)), "{report}");
+        assert!(report.tasks.iter().all(|task| matches!(task.outcome, Outcome::NotReached)), "{report}");
         assert_eq!((report.tasks.len(), report.exit_code()), (2, 1));
     });
 }
@@ -365,7 +365,7 @@ fn the_end_of_a_vital_task_stops_the_program() {
             .vital()
             .task("cache", drains_in(3));
         let report = assert_took!(shutdown.run(), ms(5));
-        assert_eq!((report.reason.clone(), report.exit_code()), (Reason::Vital("http".into()), 0));
+        assert_eq!((report.reason.clone(), report.exit_code()), (Reason::VitalTaskEnded("http".into()), 0));
         assert_eq!(stop.reason(), Some("stopped because the vital task 'http' ended"));
     });
 }
