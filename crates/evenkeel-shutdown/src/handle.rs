@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use crate::Outcome;
 use crate::guard::Guard;
 use crate::run::Run;
-use crate::sequence::Waited;
 use crate::state::{Given, State};
-use crate::{Kind, TaskReport, job, process};
+use crate::stop_phases::Waited;
+use crate::{Kind, TaskReport, registry, task};
 
 /// A run from inside: readiness, guards for work in flight, and what is brought in or stopped while it goes on.
 ///
@@ -121,7 +121,7 @@ impl Handle {
             return;
         }
         if is_system {
-            return process::told(&self.run, number);
+            return registry::told(&self.run, number);
         }
         let (effect, _) = self.run.hear(number, Instant::now());
         self.run.obey(number, effect);
@@ -244,7 +244,7 @@ impl Handle {
         F: FnOnce(Stop) -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.run.add(self.given(Kind::Task, name, Location::caller()), task, job::task)
+        self.run.add(self.given(Kind::Task, name, Location::caller()), task, task::task)
     }
 
     /// Adds a clean-up to the run, like [`Shutdown::on_stop`](crate::Shutdown::on_stop).
@@ -270,7 +270,7 @@ impl Handle {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.run.add(self.given(Kind::CleanUp, name, Location::caller()), clean_up, job::clean_up)
+        self.run.add(self.given(Kind::CleanUp, name, Location::caller()), clean_up, task::clean_up)
     }
 
     /// Stops the tasks of this name alone, and ends when they have ended: asks them to drain, and aborts them

@@ -1,28 +1,28 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod changed;
+mod change_notify;
+mod deadlines;
+mod escalation;
 mod guard;
 pub mod guide;
 mod handle;
-mod job;
-mod ladder;
-mod listener;
-mod plan;
-mod process;
+mod registry;
 mod report;
 mod run;
-mod sequence;
 mod shutdown;
 mod signals;
 mod state;
+mod stop_phases;
 mod systemd;
+mod task;
 mod watchdog;
+mod watchdog_thread;
 
+pub use escalation::SignalReport;
 pub use evenkeel_task::{BoxError, Closed, IntoResult, Panic, Stop};
 pub use guard::Guard;
 pub use handle::Handle;
-pub use ladder::SignalReport;
 pub use report::{Kind, Outcome, Reason, Report, TaskReport};
 pub use shutdown::Shutdown;
 pub use systemd::without_notify_socket;

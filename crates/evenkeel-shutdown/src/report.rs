@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use evenkeel_task::{BoxError, Panic};
 
-use crate::ladder::{Name, SignalReport};
+use crate::escalation::{Name, SignalReport};
 
 /// Why a run ended, what became of every task, and the exit code that follows from it.
 ///

@@ -10,12 +10,12 @@ use std::time::Duration;
 use evenkeel_task::{Closed, Group, Panic, Stop, Stopping};
 use tokio::time::Instant;
 
-use crate::changed::Changed;
+use crate::change_notify::Changed;
+use crate::deadlines::Plan;
+use crate::escalation::Effect;
 use crate::guard::Held;
-use crate::job::{Running, Start};
-use crate::ladder::Effect;
-use crate::plan::Plan;
 use crate::state::{Entry, Given, State};
+use crate::task::{Running, Start};
 use crate::{Kind, Outcome, Reason, Report};
 
 pub(crate) struct Run {

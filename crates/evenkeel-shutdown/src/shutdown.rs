@@ -10,11 +10,11 @@ use evenkeel_task::{IntoResult, Stop, group};
 use tokio::time::sleep;
 
 use crate::handle::Handle;
-use crate::job::{self, Start};
-use crate::process::{self, Watch};
+use crate::registry::{self, Watch};
 use crate::run::{Ending, Run};
-use crate::sequence::drive;
 use crate::state::{Given, Phase, State};
+use crate::stop_phases::drive;
+use crate::task::{self, Start};
 use crate::{Kind, Report, signals, systemd};
 
 /// Runs the tasks of a program until they end, a signal comes or one fails, and stops them in good order.
@@ -260,7 +260,7 @@ impl Shutdown {
     /// println!("{report}");
     /// ```
     pub fn disarm() {
-        process::disarm();
+        registry::disarm();
     }
 
     /// The time from the request to stop to the abort, with all that is in between; 10 seconds unless set.
@@ -335,7 +335,7 @@ impl Shutdown {
         F: FnOnce(Stop) -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.add(Kind::Task, name.into(), Location::caller(), task, job::task)
+        self.add(Kind::Task, name.into(), Location::caller(), task, task::task)
     }
 
     /// Makes the task that was given last a vital one: its end stops the program, also an end without an error.
@@ -402,7 +402,7 @@ impl Shutdown {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, job::clean_up)
+        self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, task::clean_up)
     }
 
     /// Begins a phase: what is given after this stops when all that was given before it has stopped.

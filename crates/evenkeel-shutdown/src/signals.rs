@@ -58,7 +58,7 @@ pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
     if taken.contains(&number) {
         return Ok(());
     }
-    let listener = crate::listener::listener();
+    let listener = crate::watchdog_thread::listener();
     match number {
         2 => {
             let mut source = ctrl_c()?;

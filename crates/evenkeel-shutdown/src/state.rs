@@ -9,10 +9,10 @@ use evenkeel_task::{Group, Stop};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::deadlines::Plan;
+use crate::escalation::Ladder;
 use crate::guard::Held;
-use crate::job::{Busy, Start};
-use crate::ladder::Ladder;
-use crate::plan::Plan;
+use crate::task::{Busy, Start};
 use crate::{Kind, Outcome, TaskReport};
 
 /// All that a run knows. No code that is not ours runs while it is locked: no waker, closure or destructor.

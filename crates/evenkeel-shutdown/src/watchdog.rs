@@ -10,9 +10,9 @@ use tokio::sync::oneshot::{Receiver, Sender};
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use crate::listener::{Lent, aside, end, listener};
 use crate::run::Run;
-use crate::{Reason, process, report};
+use crate::watchdog_thread::{Lent, aside, end, listener};
+use crate::{Reason, registry, report};
 
 /// From the abort of the tasks to the end of the process.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -58,7 +58,7 @@ async fn watch(run: &Lent, gone: Receiver<()>) {
             aside(Arc::clone(run), |run| run.abort("the grace period is over"));
             loop {
                 // One that has not begun holds nothing up while another goes on, which has a watchdog of its own.
-                let waits = !run.state().has_begun && process::another_runs(run);
+                let waits = !run.state().has_begun && registry::another_runs(run);
                 sleep(MARGIN).await;
                 if !waits {
                     break;

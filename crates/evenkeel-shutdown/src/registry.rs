@@ -8,9 +8,9 @@ use tokio::sync::oneshot::{self, Sender};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::ladder::{self, Effect};
-use crate::listener::{Lent, aside, end};
+use crate::escalation::{self, Effect};
 use crate::run::Run;
+use crate::watchdog_thread::{Lent, aside, end};
 use crate::{Reason, signals, watchdog};
 
 static PROCESS: Mutex<Process> =
@@ -178,7 +178,7 @@ pub(crate) fn heard(number: i32) {
     let (effects, is_wanted, is_given_back) = {
         let mut process = process();
         let now = Instant::now();
-        let is_copy = process.last.is_some_and(|(last, window)| ladder::within(Some(last), window, now));
+        let is_copy = process.last.is_some_and(|(last, window)| escalation::within(Some(last), window, now));
         let listening: Vec<_> = process
             .runs
             .iter()
