@@ -1,39 +1,44 @@
-//! Tells all who wait that something has changed.
+//! Notifies all waiters that the state of a run has changed.
 
-use std::collections::BTreeMap;
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Wake, Waker},
+};
 
 use evenkeel_task::Panic;
 
-/// A count of changes, and the wakers of all who wait for the next one.
+/// A counter of changes, and the wakers of all who wait for the next one.
 ///
-/// Unlike `Notify` it wakes all of them though one panics.
+/// Unlike tokio's `Notify` it wakes every waiter even if a waker panics.
+///
+/// No change is lost: a waiter subscribes first and reads the state then, so that a change is either in what it read
+/// or makes the counter differ from the one it subscribed at.
 #[derive(Default)]
-pub(crate) struct Changed(Mutex<Waiters>);
+pub(crate) struct ChangeNotify(Mutex<Waiters>);
 
 #[derive(Default)]
 struct Waiters {
     changes: u64,
-    next: u64,
+    last_key: u64,
     wakers: BTreeMap<u64, Waker>,
 }
 
-/// One who waits.
-pub(crate) struct Watching<'c> {
-    changed: &'c Changed,
+/// One waiter; it deregisters on drop.
+pub(crate) struct Subscription<'c> {
+    notify: &'c ChangeNotify,
     key: u64,
     seen: u64,
 }
 
-impl Changed {
-    /// No wakers are cloned, dropped or woken while this is locked.
+impl ChangeNotify {
+    /// Locks the waiters. No waker is cloned, dropped or woken under this lock.
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes everybody. A waker that panics has had its say by the panic hook, and is none of the caller's.
+    /// Wakes all waiters. The panic hook reports a waker that panics; the caller does not see the panic.
     pub(crate) fn notify(&self) {
         let wakers = {
             let mut waiters = self.waiters();
@@ -43,26 +48,27 @@ impl Changed {
         wakers.into_values().for_each(|waker| drop(Panic::catch(|| waker.wake())));
     }
 
-    /// From here on no change is missed.
-    pub(crate) fn watch(&self) -> Watching<'_> {
+    /// Subscribes to every change from now on.
+    pub(crate) fn subscribe(&self) -> Subscription<'_> {
         let mut waiters = self.waiters();
-        waiters.next += 1;
-        Watching { changed: self, key: waiters.next, seen: waiters.changes }
+        waiters.last_key += 1;
+        Subscription { notify: self, key: waiters.last_key, seen: waiters.changes }
     }
 }
 
-/// As the waker of something else it passes the change on.
-impl Wake for Changed {
+/// As the waker of another future it passes that wake on to all waiters.
+impl Wake for ChangeNotify {
     fn wake(self: Arc<Self>) {
         self.notify();
     }
 }
 
-impl Watching<'_> {
-    /// Whether there was a change since the last time that this said so.
+impl Subscription<'_> {
+    /// Returns ready if there was a change since it was last ready, or since it subscribed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Cloned before the lock, because the clone of a waker is foreign code; dropped after it if not needed.
         let waker = cx.waker().clone();
-        let mut waiters = self.changed.waiters();
+        let mut waiters = self.notify.waiters();
         let changes = mem::replace(&mut self.seen, waiters.changes);
         let (poll, spare) = match changes == self.seen {
             true => (Poll::Pending, waiters.wakers.insert(self.key, waker)),
@@ -74,9 +80,9 @@ impl Watching<'_> {
     }
 }
 
-impl Drop for Watching<'_> {
+impl Drop for Subscription<'_> {
     fn drop(&mut self) {
-        let waker = self.changed.waiters().wakers.remove(&self.key);
+        let waker = self.notify.waiters().wakers.remove(&self.key);
         drop(waker);
     }
 }

@@ -1,45 +1,44 @@
-//! Which signals count, and what those do.
+//! The escalation of signals: the first that counts drains, the second aborts, the third ends the process.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-/// How many signals are kept for the report, besides those that did something.
-const KEPT: usize = 16;
+/// The maximum number of signals in the report, not counting those that drained or aborted.
+const MAX_REPORTED: usize = 16;
 
-/// The signals that a run has heard.
-pub(crate) struct Ladder {
-    /// So long after a signal that counted, no other one does.
+/// The signals that came to a run.
+pub(crate) struct Escalation {
+    /// For this time after a signal that counted, no other one counts.
     pub(crate) window: Duration,
-    /// When the last one counted, be it for a run before this one.
+    /// The instant of the last signal that counted, in this run or an earlier one.
     pub(crate) last: Option<Instant>,
     first: Option<Instant>,
     counted: u32,
-    heard: Vec<SignalReport>,
+    reports: Vec<SignalReport>,
 }
 
-/// What a signal does.
+/// The effect of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It belongs to the request that was made before it.
+    /// It is a copy of the request before it.
     Nothing,
     Drain,
     Abort,
-    End,
+    Exit,
 }
 
-impl Ladder {
+impl Escalation {
     pub(crate) fn new() -> Self {
         // Runners pass a signal on within 66 ms as measured, and a person presses a key again after 250 ms or more.
         let window = Duration::from_millis(200);
-        Self { window, last: None, first: None, counted: 0, heard: Vec::new() }
+        Self { window, last: None, first: None, counted: 0, reports: Vec::new() }
     }
 
-    /// Takes a signal down, and says what it does.
-    pub(crate) fn hear(&mut self, number: i32, now: Instant) -> Effect {
+    /// Records a signal, and returns its effect.
+    pub(crate) fn record(&mut self, number: i32, now: Instant) -> Effect {
         let first = *self.first.get_or_insert(now);
-        let counted = !within(self.last, self.window, now);
+        let counted = !is_within(self.last, self.window, now);
         if counted {
             self.last = Some(now);
             self.counted = self.counted.saturating_add(1);
@@ -48,31 +47,31 @@ impl Ladder {
             _ if !counted => Effect::Nothing,
             1 => Effect::Drain,
             2 => Effect::Abort,
-            _ => Effect::End,
+            _ => Effect::Exit,
         };
-        if self.heard.len() < KEPT || matches!(effect, Effect::Drain | Effect::Abort) {
+        if self.reports.len() < MAX_REPORTED || matches!(effect, Effect::Drain | Effect::Abort) {
             let after = now.saturating_duration_since(first);
-            self.heard.push(SignalReport { number, after, counted });
+            self.reports.push(SignalReport { number, after, counted });
         }
         effect
     }
 
-    /// Whether a signal has asked for anything.
+    /// Returns whether any signal has counted.
     pub(crate) fn has_counted(&self) -> bool {
         self.counted > 0
     }
 
     pub(crate) fn report(&self) -> Vec<SignalReport> {
-        self.heard.clone()
+        self.reports.clone()
     }
 }
 
-/// Whether a signal at this time is a part of the request that was made last.
-pub(crate) fn within(last: Option<Instant>, window: Duration, now: Instant) -> bool {
+/// Returns whether a signal at this instant is a copy of the last request.
+pub(crate) fn is_within(last: Option<Instant>, window: Duration, now: Instant) -> bool {
     last.is_some_and(|last| now.saturating_duration_since(last) < window)
 }
 
-/// A signal that came while the program ran, or before it did.
+/// A signal that came before or during the run.
 ///
 /// # Examples
 ///
@@ -94,11 +93,11 @@ pub(crate) fn within(last: Option<Instant>, window: Duration, now: Instant) -> b
 pub struct SignalReport {
     /// Its number: 2 is SIGINT, 15 is SIGTERM.
     pub number: i32,
-    /// How long it came after the first one, by tokio's clock.
+    /// The time since the first one, by tokio's clock.
     pub after: Duration,
-    /// Whether it counted: the first that does drains, the second aborts.
+    /// Whether it counted: the first that counts drains, the second aborts.
     ///
-    /// One that did not count came within the [window](crate::Shutdown::signal_window) of one that did.
+    /// A signal that did not count came within the [window](crate::Shutdown::signal_window) of one that did.
     pub counted: bool,
 }
 

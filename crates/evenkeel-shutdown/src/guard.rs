@@ -1,26 +1,27 @@
-//! Work in flight that is not a task of the run.
+//! Guards for work in flight that is not a task of the run.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::run::Run;
-use crate::state::Given;
+use crate::{
+    run::Run,
+    state::{HeldGuard, Registration},
+};
 
-/// Keeps the stop of its phase waiting until it is dropped, see [`Handle::guard`](crate::Handle::guard).
+/// Makes the stop of its phase wait until it is dropped, see [`Handle::guard`](crate::Handle::guard).
 ///
-/// It does not keep the program up, and it does not outlast the grace period: a guard that is still held then
+/// It neither keeps the program running nor extends the grace period: a guard that is still held at its end
 /// is in the [report](crate::Report::hung), with its name, place and age.
 ///
 /// # Why not just use `TaskTracker`?
 ///
-/// Its tokens count, too, and know neither a name nor a place, so that a drain that hangs says nothing; and
-/// nobody closes it, waits and gives up within the phases of the program.
+/// Its tokens are counted, too, but have neither a name nor a place, so a drain that hangs says nothing. Nor does
+/// anything close the tracker, wait for it and give up within the phases of the program.
 ///
 /// # Examples
 ///
-/// A connection that is upgraded leaves its server's care; the guard goes along with it:
+/// A server does not wait for a connection that was upgraded; a guard that the connection holds does it:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -54,21 +55,16 @@ pub struct Guard {
     key: usize,
 }
 
-/// A guard that is held.
-pub(crate) struct Held {
-    pub(crate) given: Given,
-    pub(crate) since: Instant,
-}
-
 impl Guard {
-    pub(crate) fn new(run: &Arc<Run>, given: Given) -> Self {
-        Self { key: run.hold(Held { given, since: Instant::now() }), run: Arc::clone(run) }
+    pub(crate) fn new(run: &Arc<Run>, registration: Registration) -> Self {
+        let key = run.add_guard(HeldGuard { registration, since: Instant::now() });
+        Self { run: Arc::clone(run), key }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.run.release(self.key);
+        self.run.remove_guard(self.key);
     }
 }
 

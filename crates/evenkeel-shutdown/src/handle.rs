@@ -1,23 +1,20 @@
 //! What a program holds of its run while it goes on.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::future::pending;
-use std::panic::Location;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{borrow::Cow, fmt, future::pending, panic::Location, sync::Arc, time::Duration};
 
 use evenkeel_task::{Closed, IntoResult, Stop};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 #[cfg(doc)]
 use crate::Outcome;
-use crate::guard::Guard;
-use crate::run::Run;
-use crate::state::{Given, State};
-use crate::stop_phases::Waited;
-use crate::{Kind, TaskReport, registry, task};
+use crate::{
+    Kind, TaskReport,
+    guard::Guard,
+    registry,
+    run::{Run, WaitEnd},
+    state::{Registration, State},
+    work,
+};
 
 /// A run from inside: readiness, guards for work in flight, and what is brought in or stopped while it goes on.
 ///
@@ -63,13 +60,13 @@ pub struct Handle {
 }
 
 impl Handle {
-    fn given(
+    fn registration(
         &self,
         kind: Kind,
         name: impl Into<Cow<'static, str>>,
         place: &'static Location<'static>,
-    ) -> Given {
-        Given { kind, name: name.into(), place, phase: self.phase }
+    ) -> Registration {
+        Registration { kind, name: name.into(), place, phase: self.phase }
     }
 
     /// The stop signal of the program: a drain is what the first signal does, an abort what the second does.
@@ -113,18 +110,18 @@ impl Handle {
     /// # }
     /// ```
     pub fn signal(&self, number: i32) {
-        let (is_system, is_over) = {
+        let (ends_process, is_over) = {
             let state = self.run.state();
-            (state.is_system, state.is_over)
+            (state.ends_process, state.is_over)
         };
         if is_over {
             return;
         }
-        if is_system {
-            return registry::told(&self.run, number);
+        if ends_process {
+            return registry::on_program_signal(&self.run, number);
         }
-        let (effect, _) = self.run.hear(number, Instant::now());
-        self.run.obey(number, effect);
+        let (effect, _) = self.run.record_signal(number, Instant::now());
+        self.run.apply_signal(number, effect);
     }
 
     /// Whether the program should get new work: true from the begin of the run until it is asked to stop.
@@ -164,7 +161,7 @@ impl Handle {
     /// See [`Guard`].
     #[track_caller]
     pub fn guard(&self, name: impl Into<Cow<'static, str>>) -> Guard {
-        Guard::new(&self.run, self.given(Kind::Guard, name, Location::caller()))
+        Guard::new(&self.run, self.registration(Kind::Guard, name, Location::caller()))
     }
 
     /// How many guards are held, in all phases.
@@ -244,7 +241,7 @@ impl Handle {
         F: FnOnce(Stop) -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.run.add(self.given(Kind::Task, name, Location::caller()), task, task::task)
+        self.run.add(self.registration(Kind::Task, name, Location::caller()), task, work::task)
     }
 
     /// Adds a clean-up to the run, like [`Shutdown::on_stop`](crate::Shutdown::on_stop).
@@ -270,7 +267,7 @@ impl Handle {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.run.add(self.given(Kind::CleanUp, name, Location::caller()), clean_up, task::clean_up)
+        self.run.add(self.registration(Kind::CleanUp, name, Location::caller()), clean_up, work::clean_up)
     }
 
     /// Stops the tasks of this name alone, and ends when they have ended: asks them to drain, and aborts them
@@ -306,16 +303,16 @@ impl Handle {
     /// ```
     pub async fn stop_task(&self, name: &str, grace: Duration) -> bool {
         let since = Instant::now();
-        let tasks = self.run.ask(|entry| entry.given.name == name);
+        let tasks = self.run.drain_tasks(|task| task.registration.name == name);
         let ended = |state: &mut State| {
-            tasks.iter().all(|index| state.entries.get(*index).is_none_or(|entry| entry.ended.is_some()))
+            tasks.iter().all(|index| state.tasks.get(*index).is_none_or(|task| task.ended.is_some()))
         };
         let left = |_: &State| Some(grace.saturating_sub(since.elapsed()));
-        if self.run.wait(pending(), left, ended).await == Waited::Done {
+        if self.run.wait(pending(), left, ended).await == WaitEnd::Done {
             return true;
         }
-        // Not those of this name that have come since.
-        self.run.cut(|index, _| tasks.contains(&index));
+        // By index: tasks of this name that were added since are not concerned.
+        self.run.abort_tasks(|index, _| tasks.contains(&index));
         self.run.wait(pending(), |_| None, ended).await;
         false
     }

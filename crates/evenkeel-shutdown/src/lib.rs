@@ -4,9 +4,11 @@
 mod change_notify;
 mod deadlines;
 mod escalation;
+mod exit;
 mod guard;
 pub mod guide;
 mod handle;
+mod phase;
 mod registry;
 mod report;
 mod run;
@@ -18,6 +20,7 @@ mod systemd;
 mod task;
 mod watchdog;
 mod watchdog_thread;
+mod work;
 
 pub use escalation::SignalReport;
 pub use evenkeel_task::{BoxError, Closed, IntoResult, Panic, Stop};

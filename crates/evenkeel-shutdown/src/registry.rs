@@ -1,68 +1,90 @@
-//! The runs of this process: which signals they listen to, and which watchdogs are left of those that are over.
+//! The runs of this process: it passes signals on to them, and keeps the watchdogs of runs that are over.
+//!
+//! # How it works
+//!
+//! One static [`Registry`] lists the runs that have not ended, with the signals that each listens to, and the watchdogs
+//! that stay armed after their run. A [`ProcessLink`] connects a run with it. The signal thread calls [`on_signal`],
+//! which records the signal in all runs that listen to it under the lock of the registry, and applies it after that on
+//! other threads, because a drain wakes foreign wakers.
+//!
+//! Lock order: the registry, then the state of a run, never the other way round.
+//!
+//! - **No signal is lost at the start**: a run is registered before its signals are taken over.
+//! - **Copies are recognized over the end of a run**: the registry keeps the last signal that counted and its window,
+//!   and hands the instant to the next run.
+//! - **The end of one run does not end a process with another one**: a link that is dropped looks for other runs and
+//!   decides on its own watchdog in one critical section.
 
-use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tokio::sync::oneshot::{self, Sender};
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::{
+    sync::oneshot::{self, Sender},
+    task::AbortHandle,
+    time::Instant,
+};
 
-use crate::escalation::{self, Effect};
-use crate::run::Run;
-use crate::watchdog_thread::{Lent, aside, end};
-use crate::{Reason, signals, watchdog};
+use crate::{
+    Reason,
+    escalation::{self, Effect},
+    exit::exit,
+    run::Run,
+    signals, watchdog,
+    watchdog_thread::{RunRef, on_blocking_thread},
+};
 
-static PROCESS: Mutex<Process> =
-    Mutex::new(Process { runs: Vec::new(), armed: Vec::new(), given_back: Vec::new(), last: None });
+static REGISTRY: Mutex<Registry> =
+    Mutex::new(Registry { runs: Vec::new(), armed: Vec::new(), released: Vec::new(), last: None });
 
-struct Process {
-    runs: Vec<Listening>,
-    // Of the runs that are over.
-    armed: Vec<Armed>,
-    // The signals that were taken over and that nobody wanted in the end.
-    given_back: Vec<i32>,
-    // When a signal counted last, and the window that it opened.
+struct Registry {
+    runs: Vec<RegisteredRun>,
+    // The watchdogs of runs that are over.
+    armed: Vec<ArmedWatchdog>,
+    // Signals that were taken over and that no run listens to any more: they get the default action.
+    released: Vec<i32>,
+    // The last signal that counted, and the window that it opened.
     last: Option<(Instant, Duration)>,
 }
 
-/// No code that is not ours runs while it is locked. The state of a run may be locked within, never the other way.
-fn process() -> MutexGuard<'static, Process> {
-    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the registry. No foreign code runs under this lock; the state of a run may be locked within it.
+fn registry() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Listening {
+struct RegisteredRun {
     run: Arc<Run>,
-    numbers: Vec<i32>,
-    // Whether it has begun.
-    running: bool,
+    signals: Vec<i32>,
+    has_begun: bool,
 }
 
-/// A watchdog, and what tells it that the runtime is gone.
+/// A watchdog, and the task that tells it that the runtime is gone.
 #[derive(Clone)]
-struct Armed {
+struct ArmedWatchdog {
     watchdog: AbortHandle,
     sentinel: Option<AbortHandle>,
 }
 
-impl Armed {
-    fn call_off(self) {
-        // The sentinel would be heard.
+impl ArmedWatchdog {
+    fn disarm(self) {
+        // The watchdog first: it would take the end of the sentinel for the end of the runtime.
         self.watchdog.abort();
         self.sentinel.inspect(AbortHandle::abort);
     }
 }
 
-/// Keeps a run connected with the signals and its watchdog until it is dropped.
-pub(crate) struct Watch {
+/// Connects a run with the signals and its watchdog until it is dropped.
+pub(crate) struct ProcessLink {
     run: Arc<Run>,
-    armed: Armed,
+    armed: ArmedWatchdog,
     runtime: Option<Sender<()>>,
-    /// Why a signal cannot be heard: that shows when the run begins.
+    // The error of a signal that cannot be taken over; `begin` panics with it.
     refused: Option<String>,
 }
 
-impl Watch {
+impl ProcessLink {
     /// Connects a run that has not begun.
     ///
     /// # Panics
@@ -70,37 +92,41 @@ impl Watch {
     /// If the system refuses the thread.
     pub(crate) fn new(run: &Arc<Run>, numbers: &[i32]) -> Self {
         let (runtime, gone) = oneshot::channel();
-        let watchdog = watchdog::start(run, gone);
-        let mut process = process();
+        let watchdog = watchdog::start(run, gone, is_another_running);
+        let mut registry = registry();
         let mut state = run.state();
-        state.is_system = true;
-        state.ladder.last = process.last.map(|(at, _)| at);
+        state.ends_process = true;
+        state.escalation.last = registry.last.map(|(at, _)| at);
         drop(state);
-        process.given_back.retain(|number| !numbers.contains(number));
-        process.runs.push(Listening { run: Arc::clone(run), numbers: numbers.to_vec(), running: false });
-        drop(process);
-        let armed = Armed { watchdog, sentinel: None };
-        // What comes from here on finds the run.
+        registry.released.retain(|number| !numbers.contains(number));
+        registry.runs.push(RegisteredRun {
+            run: Arc::clone(run),
+            signals: numbers.to_vec(),
+            has_begun: false,
+        });
+        drop(registry);
+        let armed = ArmedWatchdog { watchdog, sentinel: None };
+        // A signal that comes from here on finds the run.
         let refused = take_over(numbers).err();
         Self { run: Arc::clone(run), armed, runtime: Some(runtime), refused }
     }
 
     /// Listens to these signals and no others.
     pub(crate) fn listen_to(&mut self, numbers: Vec<i32>) {
-        let mut process = process();
-        process.given_back.retain(|number| !numbers.contains(number));
-        let Some(index) = process.index(&self.run) else { return };
-        let before = mem::replace(&mut process.runs[index].numbers, numbers.clone());
+        let mut registry = registry();
+        registry.released.retain(|number| !numbers.contains(number));
+        let Some(index) = registry.index(&self.run) else { return };
+        let before = mem::replace(&mut registry.runs[index].signals, numbers.clone());
         let unwanted: Vec<_> = before
             .into_iter()
-            .filter(|number| process.runs.iter().all(|run| !run.numbers.contains(number)))
+            .filter(|number| registry.runs.iter().all(|run| !run.signals.contains(number)))
             .collect();
-        process.given_back.extend(unwanted);
-        drop(process);
+        registry.released.extend(unwanted);
+        drop(registry);
         self.refused = take_over(&numbers).err();
     }
 
-    /// Ties the watchdog to the runtime that this is called in, and calls those of earlier runs off.
+    /// Ties the watchdog to the current runtime, and disarms the watchdogs of earlier runs.
     ///
     /// # Panics
     ///
@@ -111,44 +137,59 @@ impl Watch {
         }
         self.armed.sentinel = self.runtime.take().map(watchdog::sentinel);
         let earlier = {
-            let mut process = process();
-            if let Some(index) = process.index(&self.run) {
-                process.runs[index].running = true;
+            let mut registry = registry();
+            if let Some(index) = registry.index(&self.run) {
+                registry.runs[index].has_begun = true;
             }
-            mem::take(&mut process.armed)
+            mem::take(&mut registry.armed)
         };
-        earlier.into_iter().for_each(Armed::call_off);
+        earlier.into_iter().for_each(ArmedWatchdog::disarm);
     }
 }
 
-impl Process {
+impl Registry {
     fn index(&self, run: &Arc<Run>) -> Option<usize> {
-        self.runs.iter().position(|listening| Arc::ptr_eq(&listening.run, run))
+        self.runs.iter().position(|registered| Arc::ptr_eq(&registered.run, run))
+    }
+
+    /// Records a signal in these runs, and returns its effect on each; the caller applies them without the lock.
+    fn record_signal(&mut self, runs: Vec<RunRef>, number: i32, now: Instant) -> Vec<(RunRef, Effect)> {
+        let effects = runs.into_iter().map(|run| {
+            let (effect, window) = run.run().record_signal(number, now);
+            if effect != Effect::Nothing {
+                // If the signal counts in several runs, the longest window holds.
+                let longest =
+                    self.last.filter(|(last, _)| *last == now).map_or(window, |(_, other)| other.max(window));
+                self.last = Some((now, longest));
+            }
+            (run, effect)
+        });
+        effects.collect()
     }
 }
 
-impl Drop for Watch {
+impl Drop for ProcessLink {
     fn drop(&mut self) {
         let is_armed = {
-            let mut process = process();
-            if let Some(index) = process.index(&self.run) {
-                // Not the last one: this has it, too.
-                process.runs.remove(index);
+            let mut registry = registry();
+            if let Some(index) = registry.index(&self.run) {
+                // Never the last reference, which would drop the run under the lock: this link has one, too.
+                registry.runs.remove(index);
             }
             let mut state = self.run.state();
             let by_itself = !self.run.stop.is_draining() || self.run.reason() == Some(&Reason::Ended);
-            state.ended_by_itself = by_itself && !state.ladder.has_counted();
-            // The end of one run is not the end of the process while there is another, nor is that of one that
-            // nobody has begun and nobody wanted to stop.
-            let is_armed = !process.runs.iter().any(|other| other.running)
+            state.ended_by_itself = by_itself && !state.escalation.has_counted();
+            // The process need not end while another run goes on, nor after a run that never began and that nobody
+            // asked to stop.
+            let is_armed = !registry.runs.iter().any(|other| other.has_begun)
                 && (self.armed.sentinel.is_some() || !state.ended_by_itself);
             if is_armed {
-                process.armed.push(self.armed.clone());
+                registry.armed.push(self.armed.clone());
             }
             is_armed
         };
         if !is_armed {
-            self.armed.clone().call_off();
+            self.armed.clone().disarm();
         }
     }
 }
@@ -156,77 +197,65 @@ impl Drop for Watch {
 /// Takes signals over from the system; an error is in words.
 fn take_over(numbers: &[i32]) -> Result<(), String> {
     numbers.iter().try_for_each(|&number| {
-        let taken = signals::take_over(number, heard);
+        let taken = signals::take_over(number, on_signal);
         taken.map_err(|error| format!("signal {number} cannot be listened to: {error}"))
     })
 }
 
-/// Whether another run has begun and goes on.
-pub(crate) fn another_runs(run: &Arc<Run>) -> bool {
-    process().runs.iter().any(|other| other.running && !Arc::ptr_eq(&other.run, run))
+/// Returns whether another run has begun and goes on.
+fn is_another_running(run: &Arc<Run>) -> bool {
+    registry().runs.iter().any(|other| other.has_begun && !Arc::ptr_eq(&other.run, run))
 }
 
-/// Calls the watchdogs of all runs off that are over.
+/// Disarms the watchdogs of all runs that are over.
 pub(crate) fn disarm() {
-    let armed = mem::take(&mut process().armed);
-    armed.into_iter().for_each(Armed::call_off);
+    let armed = mem::take(&mut registry().armed);
+    armed.into_iter().for_each(ArmedWatchdog::disarm);
 }
 
-/// The ladder: drain, abort, end. The handler stays installed for good, so a signal that no run listens to ends
-/// the process.
-pub(crate) fn heard(number: i32) {
-    let (effects, is_wanted, is_given_back) = {
-        let mut process = process();
+/// Handles a signal of the process: drain, abort, exit.
+///
+/// Handlers are never removed, so a signal that no run listens to ends the process.
+fn on_signal(number: i32) {
+    let (effects, is_wanted, is_released) = {
+        let mut registry = registry();
         let now = Instant::now();
-        let is_copy = process.last.is_some_and(|(last, window)| escalation::within(Some(last), window, now));
-        let listening: Vec<_> = process
+        let is_copy =
+            registry.last.is_some_and(|(last, window)| escalation::is_within(Some(last), window, now));
+        let listening: Vec<_> = registry
             .runs
             .iter()
-            .filter(|listening| listening.numbers.contains(&number))
-            .map(|listening| Lent::new(Arc::clone(&listening.run)))
+            .filter(|registered| registered.signals.contains(&number))
+            .map(|registered| RunRef::new(Arc::clone(&registered.run)))
             .collect();
-        let effects = count(&mut process, listening, number, now);
+        let effects = registry.record_signal(listening, number, now);
         let is_wanted = is_copy || !effects.is_empty();
-        (effects, is_wanted, process.given_back.contains(&number))
+        (effects, is_wanted, registry.released.contains(&number))
     };
-    match (is_wanted, is_given_back) {
+    match (is_wanted, is_released) {
         (true, _) => {}
-        (false, true) => signals::by_default(number),
-        (false, false) => end(128 + number),
+        (false, true) => signals::default_action(number),
+        (false, false) => exit(128 + number),
     }
     for (run, effect) in effects {
         match effect {
             Effect::Nothing => {}
-            Effect::End => end(128 + number),
-            effect => aside(Arc::clone(run.run()), move |run| run.obey(number, effect)),
+            Effect::Exit => exit(128 + number),
+            effect => on_blocking_thread(Arc::clone(run.run()), move |run| run.apply_signal(number, effect)),
         }
     }
 }
 
-/// Does for one run what `heard` does for all, on the thread of the caller.
-pub(crate) fn told(run: &Arc<Run>, number: i32) {
+/// Handles a signal that the program itself sends to one run, on the thread of the caller.
+pub(crate) fn on_program_signal(run: &Arc<Run>, number: i32) {
     let effects = {
-        let mut process = process();
-        count(&mut process, vec![Lent::new(Arc::clone(run))], number, Instant::now())
+        let runs = vec![RunRef::new(Arc::clone(run))];
+        registry().record_signal(runs, number, Instant::now())
     };
     for (run, effect) in effects {
         match effect {
-            Effect::End => end(128 + number),
-            effect => run.run().obey(number, effect),
+            Effect::Exit => exit(128 + number),
+            effect => run.run().apply_signal(number, effect),
         }
     }
-}
-
-fn count(process: &mut Process, runs: Vec<Lent>, number: i32, now: Instant) -> Vec<(Lent, Effect)> {
-    let effects = runs.into_iter().map(|run| {
-        let (effect, window) = run.run().hear(number, now);
-        if effect != Effect::Nothing {
-            // Of several runs the one that waits longest.
-            let longer =
-                process.last.filter(|(last, _)| *last == now).map_or(window, |(_, other)| other.max(window));
-            process.last = Some((now, longer));
-        }
-        (run, effect)
-    });
-    effects.collect()
 }

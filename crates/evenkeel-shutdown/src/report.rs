@@ -1,12 +1,14 @@
 //! What became of every task.
 
-use std::borrow::Cow;
-use std::error::Error;
-use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
-use std::panic::Location;
-use std::process::{ExitCode, Termination};
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+    panic::Location,
+    process::{ExitCode, Termination},
+    time::Duration,
+};
 
 use evenkeel_task::{BoxError, Panic};
 
@@ -61,19 +63,19 @@ impl Termination for Report {
     fn report(self) -> ExitCode {
         let code = self.exit_code();
         if code != 0 {
-            say(&self);
+            print(&self);
         }
         code.into()
     }
 }
 
-/// Writes to stderr, which may be closed: that is no reason for a panic, or another exit code.
-pub(crate) fn say(words: impl fmt::Display) {
-    // In one go: stderr has no buffer.
-    let _ = io::stderr().write_all(format!("{words}\n").as_bytes());
+/// Writes a line to stderr; a stderr that is closed causes neither a panic nor another exit code.
+pub(crate) fn print(text: impl fmt::Display) {
+    // In one write: stderr has no buffer, and other output could come in between.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Keeps what is written in one line: a name or an error may have more, or commands for the terminal.
+/// Escapes control characters: a name or an error may have line breaks, or commands for the terminal.
 struct Line<'l, 'f>(&'l mut fmt::Formatter<'f>);
 
 impl fmt::Write for Line<'_, '_> {

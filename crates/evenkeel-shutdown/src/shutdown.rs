@@ -1,21 +1,22 @@
 //! A program of tasks that stops in good order.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::panic::Location;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Duration};
 
 use evenkeel_task::{IntoResult, Stop, group};
 use tokio::time::sleep;
 
-use crate::handle::Handle;
-use crate::registry::{self, Watch};
-use crate::run::{Ending, Run};
-use crate::state::{Given, Phase, State};
-use crate::stop_phases::drive;
-use crate::task::{self, Start};
-use crate::{Kind, Report, signals, systemd};
+use crate::{
+    Kind, Report,
+    handle::Handle,
+    phase::Phase,
+    registry::{self, ProcessLink},
+    run::{CloseOnDrop, Run},
+    signals,
+    state::{Registration, State},
+    stop_phases::run_to_stop,
+    systemd,
+    work::{self, Start},
+};
 
 /// Runs the tasks of a program until they end, a signal comes or one fails, and stops them in good order.
 ///
@@ -76,9 +77,9 @@ use crate::{Kind, Report, signals, systemd};
 /// ```
 #[must_use = "nothing runs until `run` is awaited"]
 pub struct Shutdown {
-    ending: Ending,
-    // Signals, a watchdog and a service manager, where there are any.
-    watch: Option<Watch>,
+    run: CloseOnDrop,
+    // The signals and the watchdog; `None` for a manual one.
+    link: Option<ProcessLink>,
 }
 
 impl Shutdown {
@@ -118,7 +119,7 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn new() -> Self {
-        Self::with_signals(signals::USUAL)
+        Self::with_signals(signals::DEFAULT)
     }
 
     /// [`new`](Self::new) with these signals in place of SIGINT (2) and SIGTERM (15), by number.
@@ -140,9 +141,9 @@ impl Shutdown {
     /// ```
     pub fn with_signals(numbers: impl IntoIterator<Item = i32>) -> Self {
         let numbers: Vec<_> = numbers.into_iter().collect();
-        let ending = Ending(Arc::new(Run::new()));
-        let watch = Watch::new(&ending.0, &numbers);
-        Self { ending, watch: Some(watch) }
+        let run = CloseOnDrop(Arc::new(Run::new()));
+        let link = ProcessLink::new(&run.0, &numbers);
+        Self { run, link: Some(link) }
     }
 
     /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals:
@@ -165,8 +166,8 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn manual() -> (Self, Stop) {
-        let shutdown = Self { ending: Ending(Arc::new(Run::new())), watch: None };
-        let stop = shutdown.ending.0.stop.clone();
+        let shutdown = Self { run: CloseOnDrop(Arc::new(Run::new())), link: None };
+        let stop = shutdown.run.0.stop.clone();
         (shutdown, stop)
     }
 
@@ -194,8 +195,8 @@ impl Shutdown {
     /// ```
     pub fn signals(mut self, numbers: impl IntoIterator<Item = i32>) -> Self {
         let numbers = numbers.into_iter().collect();
-        if let Some(watch) = &mut self.watch {
-            watch.listen_to(numbers);
+        if let Some(link) = &mut self.link {
+            link.listen_to(numbers);
         }
         self
     }
@@ -238,7 +239,7 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn signal_window(self, window: Duration) -> Self {
-        self.with(|state| state.ladder.window = window);
+        self.with(|state| state.escalation.window = window);
         self
     }
 
@@ -269,9 +270,9 @@ impl Shutdown {
     /// told otherwise, and Docker after 10, so that 28 and 8 are the most to set. With zero the first signal
     /// aborts, and no clean-up begins.
     pub fn grace(self, grace: Duration) -> Self {
-        self.with(|state| state.plan.grace = grace);
-        // A signal may have come already, and the watchdog counts.
-        self.ending.0.changed.notify();
+        self.with(|state| state.deadlines.grace = grace);
+        // If a signal has come already, the watchdog is waiting for the end of the grace period.
+        self.run.0.changes.notify();
         self
     }
 
@@ -297,7 +298,7 @@ impl Shutdown {
     /// # }
     /// ```
     pub fn pre_stop(self, delay: Duration) -> Self {
-        self.with(|state| state.plan.pre_stop = delay);
+        self.with(|state| state.deadlines.pre_stop = delay);
         self
     }
 
@@ -335,7 +336,7 @@ impl Shutdown {
         F: FnOnce(Stop) -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.add(Kind::Task, name.into(), Location::caller(), task, task::task)
+        self.add(Kind::Task, name.into(), Location::caller(), task, work::task)
     }
 
     /// Makes the task that was given last a vital one: its end stops the program, also an end without an error.
@@ -363,7 +364,7 @@ impl Shutdown {
     #[track_caller]
     pub fn vital(self) -> Self {
         let last = self.with(|state| {
-            let last = state.entries.last_mut().filter(|last| last.given.kind == Kind::Task);
+            let last = state.tasks.last_mut().filter(|last| last.registration.kind == Kind::Task);
             last.map(|last| last.vital = true)
         });
         assert!(last.is_some(), "`vital` follows the task that it is about");
@@ -402,7 +403,7 @@ impl Shutdown {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, task::clean_up)
+        self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, work::clean_up)
     }
 
     /// Begins a phase: what is given after this stops when all that was given before it has stopped.
@@ -438,8 +439,8 @@ impl Shutdown {
     pub fn phase(self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = Some(name.into());
         self.with(|state| match &mut state.phases[..] {
-            // Nothing was given for a phase without a name.
-            [first] if first.name.is_none() && first.tasks + first.clean_ups == 0 && !first.open => {
+            // Nothing was added before the first phase, so that one gets the name.
+            [first] if first.name.is_none() && first.tasks + first.clean_ups == 0 && !first.has_handle => {
                 first.name = name;
             }
             _ => state.phases.push(Phase { name, ..Phase::default() }),
@@ -507,10 +508,10 @@ impl Shutdown {
     pub fn handle(&self) -> Handle {
         let phase = self.with(|state| {
             let last = state.phases.len() - 1;
-            state.phases[last].open = true;
+            state.phases[last].has_handle = true;
             last
         });
-        Handle { run: Arc::clone(&self.ending.0), phase }
+        Handle { run: Arc::clone(&self.run.0), phase }
     }
 
     /// Runs all tasks to their end and says what became of them.
@@ -554,30 +555,31 @@ impl Shutdown {
     /// ```
     #[track_caller]
     pub fn run(self) -> impl Future<Output = Report> {
-        let (plan, fits) = self.with(|state| (state.plan, state.plan.check(&state.phases)));
+        let (deadlines, fits) = self.with(|state| (state.deadlines, state.deadlines.check(&state.phases)));
         if let Err(sum) = fits {
-            panic!("the stop does not fit into the grace period of {:?}: {sum}", plan.grace);
+            panic!("the stop does not fit into the grace period of {:?}: {sum}", deadlines.grace);
         }
-        let Self { ending, mut watch } = self;
-        let run = Arc::clone(&ending.0);
+        let Self { run: close, mut link } = self;
+        let run = Arc::clone(&close.0);
         async move {
-            // Without a timer a stop has no end: that shows here, and not at the first signal.
+            // Panics here, and not at the first signal, if the runtime has no timer to end a stop with.
             drop(sleep(Duration::ZERO));
-            let system = watch.as_mut().map(Watch::begin).is_some();
+            let notifies_systemd = link.as_mut().map(ProcessLink::begin).is_some();
             let ended = group(async |g| {
-                let ending = ending;
+                // Closes the run before the group waits for its tasks, also if this future is dropped.
+                let close = close;
                 run.begin(g);
-                if system && !run.stop.is_draining() {
+                if notifies_systemd && !run.stop.is_draining() {
                     systemd::notify("READY=1");
                 }
-                drive(&run, system).await;
-                drop(ending);
+                run_to_stop(&run, notifies_systemd).await;
+                drop(close);
                 Ok(())
             });
-            // The tasks tell the run how they end and do not fail in the group.
+            // Tasks record their ends in the run and never fail in the group.
             drop(ended.await);
             let report = run.report();
-            drop(watch);
+            drop(link);
             report
         }
     }
@@ -591,13 +593,13 @@ impl Shutdown {
         start: fn(F) -> Start,
     ) -> Self {
         let phase = self.with(|state| state.phases.len() - 1);
-        let added = self.ending.0.add(Given { kind, name, place, phase }, work, start);
+        let added = self.run.0.add(Registration { kind, name, place, phase }, work, start);
         assert!(added.is_ok(), "nothing is over before it has begun");
         self
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.ending.0.state())
+        f(&mut self.run.0.state())
     }
 }
 
@@ -610,10 +612,10 @@ impl Default for Shutdown {
 impl fmt::Debug for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tasks: Vec<_> =
-            self.with(|state| state.entries.iter().map(|entry| entry.given.name.clone()).collect());
+            self.with(|state| state.tasks.iter().map(|task| task.registration.name.clone()).collect());
         f.debug_struct("Shutdown")
             .field("tasks", &tasks)
-            .field("grace", &self.ending.0.plan().grace)
+            .field("grace", &self.run.0.deadlines().grace)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The signals that ask a program to stop.
+//! Taking over the signals that ask a program to stop, on a thread of their own.
 
 use std::io;
 #[cfg(unix)]
@@ -13,22 +13,22 @@ use signal_hook::{
     iterator::{Handle, Signals},
 };
 
-/// Those of a program that names none: SIGINT and SIGTERM; on Windows Ctrl-C and Ctrl-Break, by the numbers
-/// that the C library of the system has for them.
+/// The default signals: SIGINT and SIGTERM; on Windows Ctrl-C and Ctrl-Break, by the numbers of its C library.
 #[cfg(unix)]
-pub(crate) const USUAL: [i32; 2] = [2, 15];
+pub(crate) const DEFAULT: [i32; 2] = [2, 15];
 #[cfg(windows)]
-pub(crate) const USUAL: [i32; 2] = [2, 21];
+pub(crate) const DEFAULT: [i32; 2] = [2, 21];
 
-/// Takes a signal over from the system for the rest of the process, and calls `heard` each time that it comes. Two in a
-/// very short time are one.
+/// Takes a signal over from the system for the rest of the process, and calls `on_signal` each time it comes.
 ///
-/// They have a thread of their own. Tokio would hand them on in any runtime that has its signals switched on, on whose
-/// thread it wakes the wakers of all who listen to the same signal.
+/// Signals of one number that come in a very short time may be merged into one.
+///
+/// The thread is not one of tokio: tokio passes signals on in any runtime with signals enabled, whose thread wakes the
+/// wakers of all listeners of that signal, and a waker that blocks there would stop the signals.
 #[cfg(unix)]
-pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
+pub(crate) fn take_over(number: i32, on_signal: fn(i32)) -> io::Result<()> {
     static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);
-    // signal-hook would panic.
+    // signal-hook panics at these.
     if !(1..128).contains(&number) || FORBIDDEN.contains(&number) {
         return Err(io::Error::other("no program can take it over"));
     }
@@ -40,7 +40,7 @@ pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
             let handle = signals.handle();
             thread::Builder::new()
                 .name("evenkeel-signal".to_owned())
-                .spawn(move || signals.forever().for_each(heard))?;
+                .spawn(move || signals.forever().for_each(on_signal))?;
             none.insert(handle)
         }
     };
@@ -48,7 +48,7 @@ pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
 }
 
 #[cfg(windows)]
-pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
+pub(crate) fn take_over(number: i32, on_signal: fn(i32)) -> io::Result<()> {
     use std::sync::{Mutex, PoisonError};
 
     use tokio::signal::windows::{ctrl_break, ctrl_c};
@@ -58,21 +58,21 @@ pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
     if taken.contains(&number) {
         return Ok(());
     }
-    let listener = crate::watchdog_thread::listener();
+    let runtime = crate::watchdog_thread::runtime();
     match number {
         2 => {
             let mut source = ctrl_c()?;
-            listener.spawn(async move {
+            runtime.spawn(async move {
                 while source.recv().await.is_some() {
-                    heard(number)
+                    on_signal(number)
                 }
             });
         }
         21 => {
             let mut source = ctrl_break()?;
-            listener.spawn(async move {
+            runtime.spawn(async move {
                 while source.recv().await.is_some() {
-                    heard(number)
+                    on_signal(number)
                 }
             });
         }
@@ -82,26 +82,15 @@ pub(crate) fn take_over(number: i32, heard: fn(i32)) -> io::Result<()> {
     Ok(())
 }
 
-/// Does what the system does when a signal comes that nobody has taken over: most of them end the process here.
-pub(crate) fn by_default(number: i32) {
-    // For the first process of a container it does nothing.
+/// Performs the action that the system has for a signal without a handler; for most signals it ends the process.
+pub(crate) fn default_action(number: i32) {
+    // The kernel ignores signals without a handler for process 1 of a container.
     if std::process::id() == 1 {
         return;
     }
-    // What it refuses, nobody could have taken over.
+    // It fails only for signals that cannot have been taken over.
     #[cfg(unix)]
     let _ = signal_hook::low_level::emulate_default_handler(number);
     #[cfg(windows)]
     std::process::exit(128 + number);
-}
-
-/// Ends the process now, without the handlers that others have registered for its end.
-pub(crate) fn end_now(code: i32) -> ! {
-    #[cfg(unix)]
-    signal_hook::low_level::exit(code);
-    #[cfg(windows)]
-    {
-        let _ = code;
-        std::process::abort()
-    }
 }

@@ -1,75 +1,82 @@
-//! The books of a run: who is in it, and how far its stop has come.
+//! The state of a run: its tasks, phases and guards, and the progress of its stop.
 
-use std::borrow::Cow;
-use std::iter::once;
-use std::panic::Location;
-use std::time::Duration;
+use std::{borrow::Cow, iter::once, panic::Location, time::Duration};
 
 use evenkeel_task::{Group, Stop};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use crate::deadlines::Plan;
-use crate::escalation::Ladder;
-use crate::guard::Held;
-use crate::task::{Busy, Start};
-use crate::{Kind, Outcome, TaskReport};
+use crate::{
+    Kind, Outcome, TaskReport,
+    deadlines::Deadlines,
+    escalation::Escalation,
+    phase::{Phase, PhaseStep},
+    work::{PollFlag, Start},
+};
 
-/// All that a run knows. No code that is not ours runs while it is locked: no waker, closure or destructor.
+/// The data of a run behind its lock. No foreign code runs under that lock: no waker, closure or destructor.
+///
+/// The counts of a phase always equal the number of its tasks and clean-ups without an end, and of its guards that
+/// are held: both change in the same critical section.
 pub(crate) struct State {
-    pub(crate) entries: Vec<Entry>,
+    /// Tasks and clean-ups; an index stays valid until the report takes them.
+    pub(crate) tasks: Vec<Task>,
     pub(crate) phases: Vec<Phase>,
-    pub(crate) guards: Vec<Option<Held>>,
-    /// The places in `guards` that are free.
-    pub(crate) vacant: Vec<usize>,
-    /// The guards that were held when nobody waited for them any more.
-    pub(crate) left: Vec<TaskReport>,
-    /// What had to be aborted, in words, once it has been reported: `main` may never print the report.
+    pub(crate) guards: Vec<Option<HeldGuard>>,
+    /// The free slots of `guards`.
+    pub(crate) free_guards: Vec<usize>,
+    /// Guards that were still held when their phase stopped waiting for them.
+    pub(crate) left_guards: Vec<TaskReport>,
+    /// Aborted tasks in words, kept after the report for the watchdog: `main` may never print the report.
     pub(crate) aborted: Vec<String>,
-    /// There while the run goes on.
+    /// `Some` while the run goes on.
     pub(crate) group: Option<Group>,
-    pub(crate) plan: Plan,
-    pub(crate) ladder: Ladder,
-    /// Whether signals end the process in the end.
-    pub(crate) is_system: bool,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) escalation: Escalation,
+    /// Whether the run is connected with the signals and a watchdog of the process, and may end it.
+    pub(crate) ends_process: bool,
     pub(crate) has_begun: bool,
-    /// Whether a signal came before it began.
-    pub(crate) is_early: bool,
+    /// Whether a signal came before the run began.
+    pub(crate) stopped_before_begin: bool,
     pub(crate) is_over: bool,
-    /// Whether it is over, and nobody asked the program to stop.
+    /// Whether the run is over and nobody had asked the program to stop.
     pub(crate) ended_by_itself: bool,
     is_ready: bool,
-    /// A channel for each who asked, so that they are not told by one another's wakers.
+    /// One channel for each receiver: within one channel a waker that panics keeps the others from being woken.
     readiness: Vec<watch::Sender<bool>>,
 }
 
 /// A task or a clean-up.
-pub(crate) struct Entry {
-    pub(crate) given: Given,
+pub(crate) struct Task {
+    pub(crate) registration: Registration,
     pub(crate) vital: bool,
     pub(crate) stop: Stop,
-    /// Whether it is its turn to stop.
-    pub(crate) asked: bool,
-    /// Whether the run has aborted it, or knows that it did so itself.
-    pub(crate) cut: bool,
-    /// There until it is started.
+    /// Whether its turn to stop has come: the drain was sent to it or, for a clean-up, it was started.
+    pub(crate) drain_sent: bool,
+    /// Whether the run has aborted it, or knows that it aborted itself.
+    pub(crate) abort_sent: bool,
+    /// `Some` until it is started. The one that takes it, under the lock, either starts or drops it.
     pub(crate) start: Option<Start>,
-    pub(crate) busy: Busy,
+    pub(crate) polling: PollFlag,
     pub(crate) started: Instant,
     pub(crate) ended: Option<(Outcome, Duration)>,
 }
 
-/// What something is called, and where and for which phase it was given.
+/// A guard that is held.
+pub(crate) struct HeldGuard {
+    pub(crate) registration: Registration,
+    pub(crate) since: Instant,
+}
+
+/// The name of a task, clean-up or guard, its place in the source, and its phase.
 #[derive(Clone)]
-pub(crate) struct Given {
+pub(crate) struct Registration {
     pub(crate) kind: Kind,
     pub(crate) name: Cow<'static, str>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) phase: usize,
 }
 
-impl Given {
-    /// What it is, and became.
+impl Registration {
     pub(crate) fn report(
         self,
         phase: Option<Cow<'static, str>>,
@@ -81,71 +88,21 @@ impl Given {
     }
 }
 
-/// What stops at the same time.
-#[derive(Default)]
-pub(crate) struct Phase {
-    pub(crate) name: Option<Cow<'static, str>>,
-    pub(crate) reserve: Option<Duration>,
-    /// Whether there is a handle that may bring tasks and guards into it.
-    pub(crate) open: bool,
-    pub(crate) step: Step,
-    /// Those that have not ended.
-    pub(crate) tasks: usize,
-    pub(crate) clean_ups: usize,
-    pub(crate) guards: usize,
-}
-
-/// How far the stop of a phase has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Step {
-    #[default]
-    Up,
-    Draining,
-    Cleaning,
-    Over,
-}
-
-impl Step {
-    pub(crate) fn next(self) -> Self {
-        match self {
-            Self::Up => Self::Draining,
-            Self::Draining => Self::Cleaning,
-            Self::Cleaning | Self::Over => Self::Over,
-        }
-    }
-}
-
-impl Phase {
-    /// How many tasks or clean-ups have not ended.
-    pub(crate) fn alive(&self, kind: Kind) -> usize {
-        if kind == Kind::CleanUp { self.clean_ups } else { self.tasks }
-    }
-
-    /// Goes on to the next step if nothing is left for this one, so that nothing comes in between.
-    pub(crate) fn pass(&mut self, step: Step) -> bool {
-        let left = if step == Step::Draining { self.tasks + self.guards } else { self.clean_ups };
-        if left == 0 {
-            self.step = step.next();
-        }
-        left == 0
-    }
-}
-
 impl State {
     pub(crate) fn new() -> Self {
         Self {
-            entries: Vec::new(),
+            tasks: Vec::new(),
             phases: vec![Phase::default()],
             guards: Vec::new(),
-            vacant: Vec::new(),
-            left: Vec::new(),
+            free_guards: Vec::new(),
+            left_guards: Vec::new(),
             aborted: Vec::new(),
             group: None,
-            plan: Plan::default(),
-            ladder: Ladder::new(),
-            is_system: false,
+            deadlines: Deadlines::default(),
+            escalation: Escalation::new(),
+            ends_process: false,
             has_begun: false,
-            is_early: false,
+            stopped_before_begin: false,
             is_over: false,
             ended_by_itself: false,
             is_ready: false,
@@ -154,6 +111,7 @@ impl State {
     }
 
     pub(crate) fn readiness(&mut self) -> watch::Receiver<bool> {
+        // Before the list grows, the channels without a receiver make room.
         if self.readiness.len() == self.readiness.capacity() {
             self.readiness.retain(|sender| !sender.is_closed());
         }
@@ -162,24 +120,24 @@ impl State {
         receiver
     }
 
-    /// Takes down whether it is ready, and gives the channels in which that is to be told.
-    pub(crate) fn ready(&mut self, is_ready: bool) -> Vec<watch::Sender<bool>> {
+    /// Records the readiness, and returns the channels to send it to once the lock is released.
+    pub(crate) fn set_ready(&mut self, is_ready: bool) -> Vec<watch::Sender<bool>> {
         self.is_ready = is_ready;
         self.readiness.clone()
     }
 
-    /// How many tasks have not ended, in all phases.
-    pub(crate) fn tasks(&self) -> usize {
+    /// Counts the tasks of all phases that have not ended.
+    pub(crate) fn unfinished_tasks(&self) -> usize {
         self.phases.iter().map(|phase| phase.tasks).sum()
     }
 
-    /// The clean-ups of a phase.
+    /// Returns the indices of the clean-ups of a phase.
     pub(crate) fn clean_ups(&self, phase: usize) -> Vec<usize> {
-        let of_phase = |given: &Given| given.kind == Kind::CleanUp && given.phase == phase;
-        (0..self.entries.len()).filter(|index| of_phase(&self.entries[*index].given)).collect()
+        let of_phase = |of: &Registration| of.kind == Kind::CleanUp && of.phase == phase;
+        (0..self.tasks.len()).filter(|index| of_phase(&self.tasks[*index].registration)).collect()
     }
 
-    /// Lets nothing more in if nothing is left.
+    /// Ends all phases if nothing is left in any of them, and returns whether it did.
     pub(crate) fn close_if_empty(&mut self) -> bool {
         let empty = self.phases.iter().all(|phase| phase.tasks + phase.guards + phase.clean_ups == 0);
         if empty {
@@ -189,116 +147,117 @@ impl State {
     }
 
     pub(crate) fn close_all(&mut self) {
-        (0..self.phases.len()).for_each(|phase| self.close(phase, Step::Over));
+        (0..self.phases.len()).for_each(|phase| self.close(phase, PhaseStep::Ended));
     }
 
-    /// Takes a phase to a step at which nobody waits for its guards any more, and takes down those that are held.
-    pub(crate) fn close(&mut self, phase: usize, step: Step) {
-        if self.phases[phase].step < Step::Cleaning {
+    /// Moves a phase to a step that waits for no guards, and reports the guards that are still held.
+    pub(crate) fn close(&mut self, phase: usize, step: PhaseStep) {
+        if self.phases[phase].step < PhaseStep::CleaningUp {
             self.leave_guards(phase);
         }
         self.phases[phase].step = step;
     }
 
-    /// Takes something in, and gives its index; no clean-up when its phase is over, no task after its drain.
-    pub(crate) fn enter(&mut self, given: Given) -> Option<usize> {
-        let phase = &mut self.phases[given.phase];
-        let (closes, count) = match given.kind {
-            Kind::CleanUp => (Step::Over, &mut phase.clean_ups),
-            _ => (Step::Cleaning, &mut phase.tasks),
+    /// Registers a task or clean-up and returns its index, or `None` if its phase no longer accepts it.
+    ///
+    /// A phase accepts tasks until its drain is over, and clean-ups until it has ended.
+    pub(crate) fn register(&mut self, registration: Registration) -> Option<usize> {
+        let phase = &mut self.phases[registration.phase];
+        let (closes, count) = match registration.kind {
+            Kind::CleanUp => (PhaseStep::Ended, &mut phase.clean_ups),
+            _ => (PhaseStep::CleaningUp, &mut phase.tasks),
         };
         if phase.step >= closes {
             return None;
         }
         *count += 1;
         let (stop, started) = (Stop::new(), Instant::now());
-        let asked = phase.step > Step::Up && given.kind == Kind::Task;
-        self.entries.push(Entry {
-            given,
+        let drain_sent = phase.step > PhaseStep::Running && registration.kind == Kind::Task;
+        self.tasks.push(Task {
+            registration,
             vital: false,
             stop,
-            asked,
-            cut: false,
+            drain_sent,
+            abort_sent: false,
             start: None,
-            busy: Busy::default(),
+            polling: PollFlag::default(),
             started,
             ended: None,
         });
-        Some(self.entries.len() - 1)
+        Some(self.tasks.len() - 1)
     }
 
-    /// Whether it is time to start this one.
+    /// Returns whether a task or clean-up may be started now.
     pub(crate) fn is_due(&self, index: usize) -> bool {
-        let given = &self.entries[index].given;
-        match given.kind {
-            Kind::CleanUp => self.phases[given.phase].step == Step::Cleaning,
+        let registration = &self.tasks[index].registration;
+        match registration.kind {
+            Kind::CleanUp => self.phases[registration.phase].step == PhaseStep::CleaningUp,
             _ => self.group.is_some(),
         }
     }
 
-    /// Takes down how something ended.
-    pub(crate) fn ended(&mut self, index: usize, outcome: Outcome) {
-        let entry = &mut self.entries[index];
-        entry.ended = Some((outcome, entry.started.elapsed()));
-        let phase = &mut self.phases[entry.given.phase];
-        match entry.given.kind {
+    pub(crate) fn record_end(&mut self, index: usize, outcome: Outcome) {
+        let task = &mut self.tasks[index];
+        task.ended = Some((outcome, task.started.elapsed()));
+        let phase = &mut self.phases[task.registration.phase];
+        match task.registration.kind {
             Kind::CleanUp => phase.clean_ups -= 1,
             _ => phase.tasks -= 1,
         }
     }
 
-    fn report(&self, given: Given, outcome: Outcome, after: Duration) -> TaskReport {
-        let phase = self.phases[given.phase].name.clone();
-        given.report(phase, outcome, after)
+    fn report(&self, registration: Registration, outcome: Outcome, after: Duration) -> TaskReport {
+        let phase = self.phases[registration.phase].name.clone();
+        registration.report(phase, outcome, after)
     }
 
-    /// Keeps a guard: its key, and whether it is the first one of its phase.
-    pub(crate) fn hold(&mut self, held: Held) -> (usize, bool) {
-        let guards = &mut self.phases[held.given.phase].guards;
+    /// Adds a guard; returns its key, and whether it is the first one of its phase.
+    pub(crate) fn add_guard(&mut self, guard: HeldGuard) -> (usize, bool) {
+        let guards = &mut self.phases[guard.registration.phase].guards;
         *guards += 1;
         let first = *guards == 1;
-        let key = self.vacant.pop().unwrap_or_else(|| {
+        let key = self.free_guards.pop().unwrap_or_else(|| {
             self.guards.push(None);
             self.guards.len() - 1
         });
-        self.guards[key] = Some(held);
+        self.guards[key] = Some(guard);
         (key, first)
     }
 
-    /// Lets a guard go, and says whether it was the last one of its phase.
-    pub(crate) fn release(&mut self, key: usize) -> bool {
-        let Some(held) = self.guards[key].take() else { return false };
-        self.vacant.push(key);
-        let guards = &mut self.phases[held.given.phase].guards;
+    /// Removes a guard, and returns whether it was the last one of its phase.
+    pub(crate) fn remove_guard(&mut self, key: usize) -> bool {
+        let Some(guard) = self.guards[key].take() else { return false };
+        self.free_guards.push(key);
+        let guards = &mut self.phases[guard.registration.phase].guards;
         *guards -= 1;
         *guards == 0
     }
 
-    /// What runs and what is held.
+    /// Reports everything that runs or is held.
     pub(crate) fn live(&self) -> Vec<TaskReport> {
         self.running().map(|(_, task)| task).chain(self.held()).collect()
     }
 
-    fn running(&self) -> impl Iterator<Item = (&Entry, TaskReport)> {
-        let running = self.entries.iter().filter(|entry| entry.ended.is_none() && entry.start.is_none());
-        running.map(|entry| {
-            let task = self.report(entry.given.clone(), Outcome::Running, entry.started.elapsed());
-            (entry, task)
+    fn running(&self) -> impl Iterator<Item = (&Task, TaskReport)> {
+        let running = self.tasks.iter().filter(|task| task.ended.is_none() && task.start.is_none());
+        running.map(|task| {
+            let report = self.report(task.registration.clone(), Outcome::Running, task.started.elapsed());
+            (task, report)
         })
     }
 
     fn held(&self) -> impl Iterator<Item = TaskReport> {
         let held = self.guards.iter().flatten();
-        held.map(|held| self.report(held.given.clone(), Outcome::Held, held.since.elapsed()))
+        held.map(|guard| self.report(guard.registration.clone(), Outcome::Held, guard.since.elapsed()))
     }
 
-    /// Why the process does not end: what runs, what is held, and what had to be aborted before.
-    pub(crate) fn last_words(&self) -> String {
+    /// Says why the process does not end: what runs, what is held, and what had to be aborted before.
+    pub(crate) fn final_report(&self) -> String {
         let running: Vec<_> = self
             .running()
-            .map(|(entry, task)| match entry.busy.is_set() {
-                true => format!("{task}, and keeps its thread"),
-                false => task.to_string(),
+            .map(|(task, report)| match task.polling.is_set() {
+                true => format!("{report}, and keeps its thread"),
+                false => report.to_string(),
             })
             .collect();
         let why = match running[..] {
@@ -317,11 +276,13 @@ impl State {
     }
 
     fn leave_guards(&mut self, phase: usize) {
-        let outcome = || if self.phases[phase].step > Step::Up { Outcome::Held } else { Outcome::NotReached };
-        let of_phase = self.guards.iter().flatten().filter(|held| held.given.phase == phase);
-        let left: Vec<_> =
-            of_phase.map(|held| self.report(held.given.clone(), outcome(), held.since.elapsed())).collect();
-        self.left.extend(left);
+        let is_reached = self.phases[phase].step > PhaseStep::Running;
+        let outcome = || if is_reached { Outcome::Held } else { Outcome::NotReached };
+        let of_phase = self.guards.iter().flatten().filter(|guard| guard.registration.phase == phase);
+        let left: Vec<_> = of_phase
+            .map(|guard| self.report(guard.registration.clone(), outcome(), guard.since.elapsed()))
+            .collect();
+        self.left_guards.extend(left);
     }
 }
 
@@ -335,7 +296,7 @@ mod tests {
         let kept: Vec<_> = (0..10).map(|_| state.readiness()).collect();
         (0..10_000).for_each(|_| drop(state.readiness()));
         assert!(state.readiness.len() < 100);
-        assert!(state.ready(true).len() >= kept.len());
+        assert!(state.set_ready(true).len() >= kept.len());
         assert!(kept.iter().all(|ready| ready.has_changed().is_ok()));
     }
 }

@@ -1,153 +1,121 @@
 //! The stop of a run, one phase after the other.
+//!
+//! # How it works
+//!
+//! [`run_to_stop`] is the body of the run's group. It waits until the program is asked to stop or all tasks have ended,
+//! sets readiness to false, lets the pre-stop delay pass, and stops the phases in order. A phase goes through two steps:
+//! `Draining` (its tasks have been asked to drain, its guards are waited for) and `CleaningUp` (its clean-ups run).
+//! [`Deadlines`](crate::deadlines::Deadlines) says how long a step may last, counted from the request to stop. A step
+//! that is over its time is aborted, and the next one starts, unless no step is left: then the whole run is aborted.
+//!
+//! **Invariant**: every step gets at least its reserve, however long the steps before it take, and at the end of the
+//! grace period all is aborted.
+//!
+//! - **A phase moves on under the lock in which it was found empty**, so nothing can be registered in between. Work
+//!   that comes later is rejected, or belongs to the next step.
+//! - **An abort that comes at the instant at which a wait is done wins**, so that no clean-up starts after an abort.
+//! - **Aborted tasks end at their next poll.** One that blocks its thread has none, so the next phase waits only for a
+//!   tenth of its own reserve.
+//! - **The deadline of a step moves** while it waits, as work that is registered for later steps adds reserves. So the
+//!   allowance is computed again after every change.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::run::Run;
-use crate::state::{State, Step};
-use crate::{Kind, Reason, systemd};
+use crate::{
+    Kind, Reason,
+    phase::PhaseStep,
+    run::{Run, WaitEnd},
+    state::State,
+    systemd,
+};
 
-/// How a wait ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waited {
-    Done,
-    /// The time was over.
-    Overdue,
-    /// The signal came.
-    Called,
-}
-
-/// Waits until the run is asked to stop or its tasks have ended, and brings everything in it to an end.
-pub(crate) async fn drive(run: &Arc<Run>, system: bool) {
-    let ended = |state: &mut State| state.tasks() == 0;
+/// Waits until the run is asked to stop or its tasks have ended, and stops everything in it.
+pub(crate) async fn run_to_stop(run: &Arc<Run>, notifies_systemd: bool) {
+    let ended = |state: &mut State| state.unfinished_tasks() == 0;
     run.wait(run.stop.draining(), |_| None, ended).await;
-    if system {
+    if notifies_systemd {
         systemd::notify("STOPPING=1");
     }
-    run.ready(false);
+    run.set_ready(false);
     if run.state().close_if_empty() {
         return;
     }
     run.drain(Reason::Ended);
 
-    let stopping = Stopping { run, since: run.asked_at() };
-    // Nobody has seen a program ready that was stopped before it began.
-    let pre_stop = if run.state().is_early { Duration::ZERO } else { run.plan().pre_stop };
-    if stopping.wait(|_| pre_stop, ended).await == Waited::Called || !stopping.phases().await {
+    let phases = StopPhases { run, since: run.stop_requested_at() };
+    // A program that was stopped before it began has never been ready: no load balancer has to notice.
+    let pre_stop = if run.state().stopped_before_begin { Duration::ZERO } else { run.deadlines().pre_stop };
+    if phases.wait(|_| pre_stop, ended).await == WaitEnd::Aborted || !phases.stop_all().await {
         run.state().close_all();
-        run.cut(|_, _| true);
+        run.abort_tasks(|_, _| true);
     }
 }
 
-struct Stopping<'r> {
+struct StopPhases<'r> {
     run: &'r Arc<Run>,
     since: Instant,
 }
 
-impl Stopping<'_> {
-    /// Waits, as long as an allowance lasts that counts from the request to stop, or until the abort.
+impl StopPhases<'_> {
+    /// Waits until `done`, until the allowance is over, counted from the request to stop, or until the abort.
     async fn wait(
         &self,
         allowance: impl Fn(&State) -> Duration,
         done: impl Fn(&mut State) -> bool,
-    ) -> Waited {
+    ) -> WaitEnd {
         let left = |state: &State| Some(allowance(state).saturating_sub(self.since.elapsed()));
-        let waited = self.run.wait(self.run.stop.aborting(), left, done).await;
-        // What ends in the same moment is no reason to begin anything more.
-        if self.run.stop.is_aborting() { Waited::Called } else { waited }
+        let end = self.run.wait(self.run.stop.aborting(), left, done).await;
+        // `done` may be true at the instant of the abort: nothing more is to start then.
+        if self.run.stop.is_aborting() { WaitEnd::Aborted } else { end }
     }
 
-    /// Stops the phases, and says whether all of them had their turn.
-    async fn phases(&self) -> bool {
+    /// Stops the phases in order, and returns whether none was left out because of an abort.
+    async fn stop_all(&self) -> bool {
         let phases = self.run.state().phases.len();
         for phase in 0..phases {
-            self.run.state().phases[phase].step = Step::Draining;
-            self.run.ask(|entry| entry.given.phase == phase);
-            if !self.step(phase, Step::Draining).await {
+            self.run.state().phases[phase].step = PhaseStep::Draining;
+            self.run.drain_tasks(|task| task.registration.phase == phase);
+            if !self.finish_step(phase, PhaseStep::Draining).await {
                 return false;
             }
             let clean_ups = self.run.state().clean_ups(phase);
-            // What has no time at all does not begin, and so does not hang.
-            if !clean_ups.is_empty() && self.since.elapsed() >= self.run.plan().grace {
+            // A clean-up without any time left is not started, so that it is not reported as hanging.
+            if !clean_ups.is_empty() && self.since.elapsed() >= self.run.deadlines().grace {
                 self.run.abort("the grace period is over");
                 return false;
             }
-            clean_ups.into_iter().for_each(|index| self.run.launch(index));
-            if !self.step(phase, Step::Cleaning).await {
+            clean_ups.into_iter().for_each(|index| self.run.start(index));
+            if !self.finish_step(phase, PhaseStep::CleaningUp).await {
                 return false;
             }
         }
         true
     }
 
-    /// Takes a phase to the end of a step, and cuts that short when what is left is reserved for the others.
-    async fn step(&self, phase: usize, step: Step) -> bool {
-        let plan = self.run.plan();
-        let allowance =
-            |state: &State| plan.grace.saturating_sub(plan.reserved_after(&state.phases, phase, step));
-        match self.wait(allowance, |state| state.phases[phase].pass(step)).await {
-            Waited::Done => return true,
-            Waited::Called => return false,
-            Waited::Overdue => {}
+    /// Waits for the end of a step, and aborts it when the rest of the grace period is reserved for later steps.
+    ///
+    /// Returns false if the whole run is aborted.
+    async fn finish_step(&self, phase: usize, step: PhaseStep) -> bool {
+        let deadlines = self.run.deadlines();
+        let allowance = |state: &State| {
+            deadlines.grace.saturating_sub(deadlines.reserved_after(&state.phases, phase, step))
+        };
+        match self.wait(allowance, |state| state.phases[phase].advance_if_empty(step)).await {
+            WaitEnd::Done => return true,
+            WaitEnd::Aborted => return false,
+            WaitEnd::TimedOut => {}
         }
-        let Some(next) = plan.next_reserve(&self.run.state().phases, phase, step) else {
+        let Some(next) = deadlines.next_reserve(&self.run.state().phases, phase, step) else {
             self.run.abort("the grace period is over");
             return false;
         };
         self.run.state().close(phase, step.next());
-        let kind = if step == Step::Draining { Kind::Task } else { Kind::CleanUp };
-        self.run.cut(|_, entry| entry.given.kind == kind && entry.given.phase == phase);
-        // They end as soon as they are polled, unless one blocks its thread: the others do not wait for that.
+        let kind = if step == PhaseStep::Draining { Kind::Task } else { Kind::CleanUp };
+        self.run.abort_tasks(|_, task| task.registration.kind == kind && task.registration.phase == phase);
+        // An aborted task ends when it is polled, unless it blocks its thread: the others do not wait for that.
         let until = self.since.elapsed().saturating_add(next / 10);
-        self.wait(|_| until, |state| state.phases[phase].alive(kind) == 0).await != Waited::Called
-    }
-}
-
-impl Run {
-    /// Waits until the state is as wanted, the time is over that is left (none for ever), or the signal comes.
-    pub(crate) async fn wait(
-        &self,
-        signal: impl Future<Output = ()>,
-        left: impl Fn(&State) -> Option<Duration>,
-        done: impl Fn(&mut State) -> bool,
-    ) -> Waited {
-        let mut signal = pin!(signal);
-        loop {
-            let mut changed = self.changed.watch();
-            let left = {
-                let mut state = self.state();
-                if done(&mut state) {
-                    return Waited::Done;
-                }
-                left(&state)
-            };
-            let mut over = pin!(left.filter(|left| !left.is_zero()).map(sleep));
-            let waited = poll_fn(|cx| {
-                if signal.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(Some(Waited::Called));
-                }
-                if left.is_some_and(|left| left.is_zero()) {
-                    return Poll::Ready(Some(Waited::Overdue));
-                }
-                if changed.poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                match over.as_mut().as_pin_mut() {
-                    // Not by the budget of the task: another future in it may use that up each time.
-                    Some(over) => pin!(unconstrained(over)).poll(cx).map(|()| Some(Waited::Overdue)),
-                    None => Poll::Pending,
-                }
-            })
-            .await;
-            if let Some(waited) = waited {
-                return waited;
-            }
-        }
+        self.wait(|_| until, |state| state.phases[phase].unfinished(kind) == 0).await != WaitEnd::Aborted
     }
 }

@@ -1,12 +1,12 @@
-//! What systemd is told of a service of `Type=notify`.
+//! Notifications to systemd, for a service of `Type=notify`.
 
 use std::process::Command;
 
-/// Hides `NOTIFY_SOCKET` from a child process, so that what it tells does not reach the service manager of this one.
+/// Removes `NOTIFY_SOCKET` from the environment of a child process, so that it cannot notify this process's manager.
 ///
-/// Children inherit the environment. One that uses sd_notify(3), as a program of this crate does, would send its own
-/// `READY=1` and `STOPPING=1` in the name of the service: systemd takes them with `NotifyAccess=all` or `exec`, and
-/// then counts a service as started, or as stopping, that is not. Commands of tokio have `as_std_mut` for it.
+/// Children inherit the environment. A child that uses sd_notify(3), as every program with this crate does, would send
+/// its own `READY=1` and `STOPPING=1` in the name of the service. With `NotifyAccess=all` or `exec` systemd accepts
+/// them, and takes the service for started or stopping when it is not. A command of tokio is passed by `as_std_mut`.
 ///
 /// # Examples
 ///
@@ -26,8 +26,9 @@ pub fn without_notify_socket(command: &mut Command) -> &mut Command {
     command.env_remove("NOTIFY_SOCKET")
 }
 
-/// Sends a datagram as sd_notify(3) does. Without `NOTIFY_SOCKET` nothing happens; nor does a failure matter
-/// to a program that stops anyway.
+/// Sends a datagram as sd_notify(3) does; without `NOTIFY_SOCKET` it does nothing.
+///
+/// Failures are ignored: they are no reason to change how a program runs or stops.
 #[cfg(unix)]
 pub(crate) fn notify(state: &str) {
     use std::os::unix::ffi::OsStrExt;
@@ -35,7 +36,7 @@ pub(crate) fn notify(state: &str) {
 
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let Ok(socket) = UnixDatagram::unbound() else { return };
-    // Nobody waits here for a reader that does not read.
+    // A manager that does not read must not block the program.
     let _ = socket.set_nonblocking(true);
     let _ = match address.as_bytes().strip_prefix(b"@") {
         None => socket.send_to(state.as_bytes(), &address),

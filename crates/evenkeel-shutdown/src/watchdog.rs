@@ -1,46 +1,73 @@
 //! Ends the process when it does not end by itself.
+//!
+//! # How it works
+//!
+//! A watchdog is a task on the [watchdog thread](crate::watchdog_thread), one for each run. It waits for the earlier
+//! of two instants, and then prints the final report and ends the process:
+//!
+//! 1. the abort of the run, or the end of its grace period, and 2 seconds after that; not if the run has ended by
+//!    itself meanwhile;
+//! 2. if the run has ended by itself: the end of its runtime, and the grace period (at least a second) after that.
+//!
+//! The second one needs a sign of the runtime's end that a blocked runtime gives, too. It is the drop of a channel's
+//! sender, held by a task that never ends: a runtime drops its tasks before it waits for blocking calls.
+//!
+//! A watchdog outlives its run, so that `main` has a deadline after it; the registry disarms it.
 
-use std::future::{pending, poll_fn};
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use tokio::sync::oneshot::{Receiver, Sender};
-use tokio::task::{AbortHandle, spawn_blocking};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::oneshot::{Receiver, Sender},
+    task::{AbortHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
 
-use crate::run::Run;
-use crate::watchdog_thread::{Lent, aside, end, listener};
-use crate::{Reason, registry, report};
+use crate::{
+    Reason,
+    exit::exit,
+    report,
+    run::Run,
+    watchdog_thread::{RunRef, on_blocking_thread, runtime},
+};
 
 /// From the abort of the tasks to the end of the process.
-const MARGIN: Duration = Duration::from_secs(2);
+const ABORT_MARGIN: Duration = Duration::from_secs(2);
 
 /// From the end of the runtime to the end of the process, however short the grace period is.
-const AT_LEAST: Duration = Duration::from_secs(1);
+const MIN_AFTER_RUNTIME: Duration = Duration::from_secs(1);
 
-/// For the last words of the process.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Limits the write of the final report.
+const REPORT_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Starts the watchdog of a run. It hears when the runtime of the run is gone by the end of the channel.
-pub(crate) fn start(run: &Arc<Run>, gone: Receiver<()>) -> AbortHandle {
-    let run = Lent::new(Arc::clone(run));
+/// Starts the watchdog of a run. The end of the channel tells it that the runtime of the run is gone.
+pub(crate) fn start(
+    run: &Arc<Run>,
+    gone: Receiver<()>,
+    is_another_running: fn(&Arc<Run>) -> bool,
+) -> AbortHandle {
+    let run = RunRef::new(Arc::clone(run));
     let watchdog = async move {
-        watch(&run, gone).await;
-        let words = run.run().state().last_words();
-        // In a thread of its own: what hangs may have locked stderr, and who should read it may read no more.
-        let said = tokio::spawn(async { spawn_blocking(move || report::say(words)).await });
-        drop(timeout(PATIENCE, said).await);
-        end(match run.run().reason() {
+        exit_due(&run, gone, is_another_running).await;
+        let text = run.run().state().final_report();
+        // On a thread of its own, and for a limited time: a hanging task may hold the lock of stderr, or its reader
+        // may have stopped reading.
+        let printed = tokio::spawn(async { spawn_blocking(move || report::print(text)).await });
+        drop(timeout(REPORT_TIMEOUT, printed).await);
+        exit(match run.run().reason() {
             Some(Reason::Signal(number)) => 128 + number,
             _ => 1,
         });
     };
-    listener().spawn(watchdog).abort_handle()
+    runtime().spawn(watchdog).abort_handle()
 }
 
-/// A task in the runtime of the run, which ends with that: from then on the process is to end.
+/// Spawns a task in the runtime of the run that holds the sender until that runtime ends.
 pub(crate) fn sentinel(runtime: Sender<()>) -> AbortHandle {
     let sentinel = async move {
         let _runtime = runtime;
@@ -49,38 +76,38 @@ pub(crate) fn sentinel(runtime: Sender<()>) -> AbortHandle {
     tokio::spawn(sentinel).abort_handle()
 }
 
-/// Ends when the process has to end.
-async fn watch(run: &Lent, gone: Receiver<()>) {
+/// Waits until the process has to end.
+async fn exit_due(run: &RunRef, gone: Receiver<()>, is_another_running: fn(&Arc<Run>) -> bool) {
     let run = run.run();
-    let mut asked = pin!(async {
-        run.must_abort().await;
+    let mut after_abort = pin!(async {
+        run.abort_due().await;
         if !run.has_ended_by_itself() {
-            aside(Arc::clone(run), |run| run.abort("the grace period is over"));
+            on_blocking_thread(Arc::clone(run), |run| run.abort("the grace period is over"));
             loop {
-                // One that has not begun holds nothing up while another goes on, which has a watchdog of its own.
-                let waits = !run.state().has_begun && registry::another_runs(run);
-                sleep(MARGIN).await;
+                // A run that has not begun does not end the process while another one runs: that has a watchdog, too.
+                let waits = !run.state().has_begun && is_another_running(run);
+                sleep(ABORT_MARGIN).await;
                 if !waits {
                     break;
                 }
             }
         }
-        // It may have ended since, by the abort of a clean-up. The time counts from the end of the runtime then.
+        // It may have ended by itself during the margin, if the abort hit a clean-up; `after_runtime` counts then.
         if run.has_ended_by_itself() {
             pending::<()>().await;
         }
     });
-    let mut left = pin!(async {
+    let mut after_runtime = pin!(async {
         let _ = gone.await;
-        // A short grace period is about the tasks: main has yet to return.
-        sleep(run.plan().grace.max(AT_LEAST)).await;
+        // A short grace period is meant for the tasks, and main has yet to return.
+        sleep(run.deadlines().grace.max(MIN_AFTER_RUNTIME)).await;
         if !run.has_ended_by_itself() {
             pending::<()>().await;
         }
     });
-    poll_fn(|cx| match asked.as_mut().poll(cx) {
+    poll_fn(|cx| match after_abort.as_mut().poll(cx) {
         Poll::Ready(()) => Poll::Ready(()),
-        Poll::Pending => left.as_mut().poll(cx),
+        Poll::Pending => after_runtime.as_mut().poll(cx),
     })
     .await;
 }

@@ -1,30 +1,25 @@
-//! The thread of the watchdogs, which can end the process. No code that is not ours runs on it.
+//! The thread that the watchdogs run on. No foreign code runs on it, so that nothing can block it.
 
-use std::future::pending;
-use std::process::exit;
-use std::sync::{Arc, OnceLock};
-use std::thread;
-use std::time::Duration;
+use std::{
+    future::pending,
+    sync::{Arc, OnceLock},
+    thread,
+};
 
 use evenkeel_task::Panic;
 use tokio::runtime::{Builder, Handle};
-use tokio::time::sleep;
 
 use crate::run::Run;
-use crate::signals;
 
-/// For the handlers that others have registered for the end of the process.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The runtime of the thread, which stays for the rest of the process, as the handlers do.
+/// Returns the runtime of the thread, which lives for the rest of the process, as the signal handlers do.
 ///
 /// # Panics
 ///
 /// If the system refuses the thread.
-pub(crate) fn listener() -> &'static Handle {
-    static LISTENER: OnceLock<Handle> = OnceLock::new();
-    LISTENER.get_or_init(|| {
-        // One of its own, because the one of the program may be stuck, gone, or not there yet.
+pub(crate) fn runtime() -> &'static Handle {
+    static RUNTIME: OnceLock<Handle> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        // The program's own runtime will not do: it may be blocked, gone, or not there yet.
         let runtime = Builder::new_current_thread()
             .enable_time()
             .thread_name("evenkeel-shutdown")
@@ -39,32 +34,23 @@ pub(crate) fn listener() -> &'static Handle {
     })
 }
 
-/// Does something with a run on a thread that nothing depends on: it wakes who waits for it.
-pub(crate) fn aside(run: Arc<Run>, work: impl Fn(&Arc<Run>) + Send + Sync + 'static) {
-    let job = Arc::new((Lent::new(run), work));
-    let again = job.clone();
-    let aside = move || drop(Panic::catch(|| (job.1)(job.0.run())));
-    // Without another thread it is better done here than not at all.
-    if Panic::catch(|| listener().spawn_blocking(aside)).is_err() {
-        drop(Panic::catch(|| (again.1)(again.0.run())));
+/// Calls `work` with the run on a blocking thread that nothing depends on, because it may wake foreign wakers.
+pub(crate) fn on_blocking_thread(run: Arc<Run>, work: impl Fn(&Arc<Run>) + Send + Sync + 'static) {
+    let call = Arc::new((RunRef::new(run), work));
+    let fallback = call.clone();
+    let blocking = move || drop(Panic::catch(|| (call.1)(call.0.run())));
+    // If the system refuses another thread, this one is better than no call at all.
+    if Panic::catch(|| runtime().spawn_blocking(blocking)).is_err() {
+        drop(Panic::catch(|| (fallback.1)(fallback.0.run())));
     }
 }
 
-/// Ends the process. Its atexit handlers are not ours: they run on another thread, and not for ever.
-pub(crate) fn end(code: i32) {
-    if thread::Builder::new().name("evenkeel-exit".to_owned()).spawn(move || exit(code)).is_err() {
-        signals::end_now(code);
-    }
-    listener().spawn(async move {
-        sleep(PATIENCE).await;
-        signals::end_now(code);
-    });
-}
+/// A reference to a run that never drops the run on the thread of the signals or the watchdogs.
+///
+/// If it is the last reference, the run is dropped on a blocking thread: closures of the user may be left in it.
+pub(crate) struct RunRef(Option<Arc<Run>>);
 
-/// A run in the hands of the listener, which does not drop what is left in it.
-pub(crate) struct Lent(Option<Arc<Run>>);
-
-impl Lent {
+impl RunRef {
     pub(crate) fn new(run: Arc<Run>) -> Self {
         Self(Some(run))
     }
@@ -74,10 +60,10 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for RunRef {
     fn drop(&mut self) {
         if let Some(last) = self.0.take().and_then(Arc::into_inner) {
-            let _ = Panic::catch(|| listener().spawn_blocking(move || drop(Panic::catch(|| drop(last)))));
+            let _ = Panic::catch(|| runtime().spawn_blocking(move || drop(Panic::catch(|| drop(last)))));
         }
     }
 }
