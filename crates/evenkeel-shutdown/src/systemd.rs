@@ -31,8 +31,7 @@ pub fn without_notify_socket(command: &mut Command) -> &mut Command {
 /// Failures are ignored: they are no reason to change how a program runs or stops.
 #[cfg(unix)]
 pub(crate) fn notify(state: &str) {
-    use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::net::UnixDatagram;
+    use std::os::unix::{ffi::OsStrExt, net::UnixDatagram};
 
     let Some(address) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let Ok(socket) = UnixDatagram::unbound() else { return };
@@ -42,8 +41,7 @@ pub(crate) fn notify(state: &str) {
         None => socket.send_to(state.as_bytes(), &address),
         #[cfg(target_os = "linux")]
         Some(name) => {
-            use std::os::linux::net::SocketAddrExt;
-            use std::os::unix::net::SocketAddr;
+            use std::os::{linux::net::SocketAddrExt, unix::net::SocketAddr};
             SocketAddr::from_abstract_name(name).and_then(|to| socket.send_to_addr(state.as_bytes(), &to))
         }
         #[cfg(not(target_os = "linux"))]

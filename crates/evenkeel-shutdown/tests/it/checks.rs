@@ -4,8 +4,11 @@ use evenkeel_shutdown::Shutdown;
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 
-use crate::parts::{deaf, drains_in};
-use crate::{Alive, alive, ms, text};
+use crate::{
+    Alive, alive,
+    fixtures::{deaf, drains_in},
+    ms, text,
+};
 
 #[test]
 fn what_does_not_fit_into_the_grace_period_is_refused_with_the_sum() {

@@ -1,8 +1,6 @@
 //! The call shapes that have to compile without annotations, wherever they are used.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use evenkeel_shutdown::{BoxError, Guard, Handle, Report, Shutdown, Stop};
 use evenkeel_testkit::World;

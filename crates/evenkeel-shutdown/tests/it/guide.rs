@@ -1,7 +1,6 @@
 //! The timeline in the guide is what happens.
 
-use std::fmt::Write;
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use evenkeel_shutdown::{Shutdown, Stop};
 use evenkeel_testkit::World;

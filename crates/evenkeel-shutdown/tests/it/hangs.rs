@@ -1,14 +1,15 @@
 //! The report names every hang that was planted, and nothing else.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use evenkeel_shutdown::{Kind, Shutdown};
 use evenkeel_testkit::World;
 use tokio::time::sleep;
 
-use crate::ms;
-use crate::parts::{GUARD, Stray, carry, work};
+use crate::{
+    fixtures::{GUARD, Stray, carry, work},
+    ms,
+};
 
 /// Numbers from a seed: splitmix64, of Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
 struct Dice(u64);

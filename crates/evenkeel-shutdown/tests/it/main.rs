@@ -1,8 +1,9 @@
 //! Behaviour of evenkeel-shutdown under virtual time, without signals.
 
+mod cancel;
 mod checks;
 mod compiles;
-mod cut;
+mod fixtures;
 mod guards;
 mod guide;
 mod handle;
@@ -10,15 +11,16 @@ mod hangs;
 mod manual;
 mod model;
 mod order;
-mod parts;
 mod phases;
 mod report;
 mod signals;
 mod wakers;
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

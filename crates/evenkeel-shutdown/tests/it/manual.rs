@@ -1,15 +1,18 @@
 //! Draining, aborting and failing, in exact virtual time.
 
-use std::future::{pending, poll_fn};
-use std::task::Poll;
+use std::{
+    future::{pending, poll_fn},
+    task::Poll,
+};
 
 use evenkeel_shutdown::{BoxError, Outcome, Reason, Shutdown};
 use evenkeel_testkit::{World, assert_took};
-use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, advance, sleep};
+use tokio::{
+    task::coop::consume_budget,
+    time::{Instant, advance, sleep},
+};
 
-use crate::parts::deaf;
-use crate::{Alive, alive, ms, throw};
+use crate::{Alive, alive, fixtures::deaf, ms, throw};
 
 #[test]
 fn it_ends_when_all_tasks_have_ended() {

@@ -1,15 +1,16 @@
 //! Stops in phases against an exact model of whose time is whose.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use evenkeel_shutdown::{Outcome, Shutdown};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
 use tokio::time::sleep;
 
-use crate::ms;
-use crate::parts::{Stray, carry, work};
+use crate::{
+    fixtures::{Stray, carry, work},
+    ms,
+};
 
 // Work takes 3 ms more than a multiple of 10, what is reserved are multiples of 10, and the abort comes at 7: with at
 // most eight steps no two of these ever come at the same instant.

@@ -6,8 +6,11 @@ use evenkeel_shutdown::{Outcome, Reason, Shutdown, Stop};
 use evenkeel_testkit::{Record, World, assert_timeline, assert_took};
 use tokio::time::sleep;
 
-use crate::parts::{deaf, drains_in};
-use crate::{Alive, alive, ms, throw};
+use crate::{
+    Alive, alive,
+    fixtures::{deaf, drains_in},
+    ms, throw,
+};
 
 #[test]
 fn readiness_then_the_delay_then_phase_after_phase() {

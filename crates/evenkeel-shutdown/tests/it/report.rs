@@ -1,7 +1,9 @@
 //! What the report says.
 
-use std::future::pending;
-use std::process::{ExitCode, Termination};
+use std::{
+    future::pending,
+    process::{ExitCode, Termination},
+};
 
 use evenkeel_shutdown::{BoxError, Reason, Report, Shutdown};
 use evenkeel_testkit::World;

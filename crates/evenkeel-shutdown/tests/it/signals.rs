@@ -1,7 +1,6 @@
 //! Which signals count, in exact virtual time.
 
-use std::future::pending;
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use evenkeel_shutdown::{Outcome, Reason, Report, Shutdown};
 use evenkeel_testkit::{World, assert_took};

@@ -1,10 +1,14 @@
 //! Wakers that panic, and wakers that call back, with every wait of the crate.
 
-use std::future::pending;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::{
+    future::pending,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+};
 
 use evenkeel_shutdown::{Handle, Report, Shutdown};
 use evenkeel_testkit::{World, assert_took};

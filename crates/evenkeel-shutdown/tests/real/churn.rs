@@ -1,14 +1,17 @@
 //! Runs that come and go while signals come, with wakers that do what they like.
 
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use evenkeel_shutdown::{Report, Shutdown};
-use tokio::runtime::Builder;
-use tokio::task::yield_now;
+use tokio::{runtime::Builder, task::yield_now};
 
 use crate::process::{Program, STARTED};
 

@@ -1,15 +1,18 @@
 //! A client on bare sockets, which sees what a server does to its connections.
 
-use std::io;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
-use hyper::Request;
-use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper::{
+    Request,
+    client::conn::http2::{SendRequest, handshake},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 
 /// A connection of HTTP/1.1 that is kept alive.
 pub(crate) struct Http1(BufReader<TcpStream>);

@@ -1,19 +1,20 @@
 //! Processes whose tasks have ended by themselves, and that do not end, or are not to end.
 
-use std::future::pending;
-use std::io;
-use std::pin::pin;
-use std::task::{Context, Waker};
-use std::time::Duration;
+use std::{
+    future::pending,
+    io,
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use evenkeel_shutdown::Shutdown;
-use tokio::runtime::Builder;
-use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::{runtime::Builder, sync::oneshot, task::spawn_blocking, time::sleep};
 
-use crate::process::{Program, STARTED};
-use crate::programs::{block, end, ready, threads};
+use crate::{
+    process::{Program, STARTED},
+    programs::{block, end, ready, threads},
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

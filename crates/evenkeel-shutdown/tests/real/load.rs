@@ -1,19 +1,27 @@
 //! A server with much in flight gets SIGTERM.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use evenkeel_shutdown::Shutdown;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
-use crate::client::{Http1, Http2, Socket, get};
-use crate::process::{Program, STARTED, soon};
-use crate::programs::{end, threads};
-use crate::server::{DEAF, serve};
+use crate::{
+    client::{Http1, Http2, Socket, get},
+    process::{Program, STARTED, soon},
+    programs::{end, threads},
+    server::{DEAF, serve},
+};
 
 /// How much of what is in flight, and when.
 pub(crate) struct Load {

@@ -8,16 +8,16 @@
 mod churn;
 mod client;
 mod ends;
-mod ladder;
+mod escalation;
 mod load;
 mod process;
 mod programs;
 mod server;
 mod servers;
+mod signal_copies;
 mod starts;
 mod systemd;
 mod threads;
-mod trains;
 mod wakers;
 
 use process::soon;

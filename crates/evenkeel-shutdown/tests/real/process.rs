@@ -1,12 +1,16 @@
 //! Programs of this test binary as processes of their own.
 
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::{
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::{Instant, sleep_until, timeout},
+};
 
 /// Tells a program that it is meant.
 pub(crate) const STARTED: &str = "EVENKEEL_SHUTDOWN_PROGRAM";

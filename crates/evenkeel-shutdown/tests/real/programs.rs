@@ -1,18 +1,22 @@
 //! The programs that the tests start.
 
-use std::future::pending;
-use std::io::stderr;
-use std::panic::resume_unwind;
-use std::pin::pin;
-use std::process::{Termination, exit};
-use std::sync::{Arc, mpsc};
-use std::task::{Context, Wake, Waker};
-use std::time::Duration;
+use std::{
+    future::pending,
+    io::stderr,
+    panic::resume_unwind,
+    pin::pin,
+    process::{Termination, exit},
+    sync::{Arc, mpsc},
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use evenkeel_shutdown::{Report, Shutdown, Stop};
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::{spawn_blocking, yield_now};
-use tokio::time::sleep;
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{spawn_blocking, yield_now},
+    time::sleep,
+};
 
 use crate::process::STARTED;
 

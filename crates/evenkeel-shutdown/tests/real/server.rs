@@ -1,18 +1,25 @@
 //! A service as people write it: axum, a readiness probe, slow requests, websockets.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::routing::{any, get};
+use axum::{
+    Router,
+    extract::{
+        Path, State,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::StatusCode,
+    routing::{any, get},
+};
 use evenkeel_shutdown::{BoxError, Handle, Shutdown, Stop};
-use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::{net::TcpListener, time::sleep};
 
 #[derive(Clone)]
 struct Service {

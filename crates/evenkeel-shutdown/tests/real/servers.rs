@@ -1,25 +1,22 @@
 //! Servers of axum and hyper-util on real sockets, with `Shutdown::manual` in place of signals.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use evenkeel_shutdown::{BoxError, Handle, Report, Shutdown, Stop};
 use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper::{Request, Response, body::Incoming};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinHandle, time::sleep};
 
-use crate::client::{Http1, Http2, Socket, get};
-use crate::server::{DEAF, serve};
-use crate::soon;
+use crate::{
+    client::{Http1, Http2, Socket, get},
+    server::{DEAF, serve},
+    soon,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -6,8 +6,10 @@ use evenkeel_shutdown::{Shutdown, Stop};
 use evenkeel_task::catch_panic;
 use tokio::time::sleep;
 
-use crate::process::{Program, STARTED};
-use crate::programs::{block, end, ready, threads};
+use crate::{
+    process::{Program, STARTED},
+    programs::{block, end, ready, threads},
+};
 
 async fn server(stop: Stop) {
     stop.draining().await;

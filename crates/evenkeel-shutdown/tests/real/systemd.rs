@@ -1,14 +1,14 @@
 //! What a service manager is told.
 
-use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
-use std::time::Duration;
+use std::{os::unix::net::UnixDatagram, process::Stdio, time::Duration};
 
 use evenkeel_shutdown::{BoxError, Shutdown, Stop, without_notify_socket};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::process::{Program, STARTED};
-use crate::programs::{end, threads};
+use crate::{
+    process::{Program, STARTED},
+    programs::{end, threads},
+};
 
 /// A service with two children that use sd_notify themselves, of std and of tokio.
 #[test]

@@ -1,12 +1,9 @@
 //! Stops that race with ends, panics, guards and other stops, on real threads.
 
-use std::panic::resume_unwind;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use evenkeel_shutdown::{Outcome, Shutdown};
-use tokio::runtime::Builder;
-use tokio::task::yield_now;
+use tokio::{runtime::Builder, task::yield_now};
 
 const ROUNDS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(60);

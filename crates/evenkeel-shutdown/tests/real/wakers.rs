@@ -1,17 +1,20 @@
 //! Wakers that do what nobody should do on the thread of the signals.
 
-use std::panic::resume_unwind;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
-use std::time::Duration;
+use std::{
+    panic::resume_unwind,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use evenkeel_shutdown::{Report, Shutdown};
-use tokio::runtime::Builder;
-use tokio::signal::ctrl_c;
+use tokio::{runtime::Builder, signal::ctrl_c};
 
-use crate::process::{Program, STARTED};
-use crate::programs::{block, deaf, end, ready, threads};
+use crate::{
+    process::{Program, STARTED},
+    programs::{block, deaf, end, ready, threads},
+};
 
 struct Hostile<F: Fn() + Send + Sync>(F);
 

@@ -1,13 +1,14 @@
 //! One request that arrives as several signals, as runners, stop commands and closing terminals send it.
 
-use std::future::pending;
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use evenkeel_shutdown::Shutdown;
 use tokio::time::sleep;
 
-use crate::process::{Program, STARTED};
-use crate::programs::{deaf, end, ready, threads};
+use crate::{
+    process::{Program, STARTED},
+    programs::{deaf, end, ready, threads},
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -107,7 +108,7 @@ async fn one_request_in_several_signals_cuts_nothing() {
         &[("INT", 0), ("INT", 64)],
     ];
     for signals in trains {
-        let mut program = Program::start("trains::takes_its_time");
+        let mut program = Program::start("signal_copies::takes_its_time");
         program.prints("ready").await.train(signals).await.prints("drained").await;
         // The kernel makes one of two of a kind that are pending; another kind is another one.
         let heard = program.tells("1 of ").await;
@@ -121,7 +122,7 @@ async fn one_request_in_several_signals_cuts_nothing() {
 #[ignore = "real tier"]
 async fn the_second_request_of_a_runner_that_kills_next_gives_a_report() {
     // GNU parallel: TERM, TERM after 222 ms, TERM after 336, and KILL after 400.
-    let mut program = Program::start("trains::takes_its_time");
+    let mut program = Program::start("signal_copies::takes_its_time");
     program.prints("ready").await.signal("TERM").prints("draining").await;
     program.train(&[("TERM", 222)]).await;
     let (code, errors) = program.ends().await;
@@ -138,7 +139,7 @@ async fn the_second_request_of_a_runner_that_kills_next_gives_a_report() {
 #[ignore = "real tier"]
 async fn two_presses_below_a_runner_abort_and_are_no_third_signal() {
     for _ in 0..3 {
-        let mut program = Program::start("trains::hangs_in_two_tasks");
+        let mut program = Program::start("signal_copies::hangs_in_two_tasks");
         program.prints("ready").await.train(&[("INT", 0), ("INT", 1)]).await.prints("draining").await;
         program.train(&[("INT", 300), ("INT", 300), ("TERM", 301)]).await.prints("aborted").await;
         let (code, errors) = program.ends().await;
@@ -151,12 +152,12 @@ async fn two_presses_below_a_runner_abort_and_are_no_third_signal() {
 #[ignore = "real tier"]
 async fn a_copy_after_the_run_does_not_end_a_program_that_goes_on() {
     for copies in [&[("INT", 0), ("INT", 20)][..], &[("INT", 0), ("TERM", 60), ("INT", 140)]] {
-        let mut program = Program::start("trains::goes_on_after_the_run");
+        let mut program = Program::start("signal_copies::goes_on_after_the_run");
         program.prints("ready").await.train(copies).await.prints("over").await.prints("done").await;
         assert_eq!(program.ends().await, (Some(0), String::new()));
     }
     // What is no copy does.
-    let mut program = Program::start("trains::goes_on_after_the_run");
+    let mut program = Program::start("signal_copies::goes_on_after_the_run");
     program.prints("ready").await.signal("INT").prints("over").await.train(&[("INT", 250)]).await;
     assert_eq!(program.ends().await.0, Some(130));
 }
@@ -164,7 +165,7 @@ async fn a_copy_after_the_run_does_not_end_a_program_that_goes_on() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_copy_does_not_stop_the_next_run() {
-    let mut program = Program::start("trains::runs_again_at_once");
+    let mut program = Program::start("signal_copies::runs_again_at_once");
     program.prints("ready").await.signal("INT").prints("again").await.signal("INT").signal("TERM");
     sleep(ms(300)).await;
     program.signal("TERM").prints("stopped by SIGTERM").await;
@@ -174,7 +175,7 @@ async fn a_copy_does_not_stop_the_next_run() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn without_a_window_every_signal_counts() {
-    let mut program = Program::start("trains::hears_every_signal");
+    let mut program = Program::start("signal_copies::hears_every_signal");
     program.prints("ready").await.signal("INT").prints("draining").await;
     program.signal("TERM").prints("aborted").await;
     assert_eq!(program.ends().await.0, Some(1));

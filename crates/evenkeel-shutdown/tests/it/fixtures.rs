@@ -1,9 +1,11 @@
 //! The parts of programs that were made up: what needs a time when its turn has come, or hangs.
 
-use std::future::pending;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    future::pending,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use evenkeel_shutdown::{Guard, Handle, Stop};
 use tokio::time::sleep;
