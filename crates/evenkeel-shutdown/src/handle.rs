@@ -1,4 +1,4 @@
-//! What a program holds of its run while it goes on.
+//! The handle: access to a run while it goes on.
 
 use std::{borrow::Cow, fmt, future::pending, panic::Location, sync::Arc, time::Duration};
 
@@ -16,16 +16,16 @@ use crate::{
     work,
 };
 
-/// A run from inside: readiness, guards for work in flight, and what is brought in or stopped while it goes on.
+/// Access to a run while it goes on: readiness, guards for work in flight, and adding or stopping tasks.
 ///
-/// It is a cheap handle of one phase: the one that was begun last when [`Shutdown::handle`] was called. Who
-/// does not use phases has one.
+/// It is cheap to clone and belongs to one phase: the last one at the call of [`Shutdown::handle`]. A program without
+/// phases has one.
 ///
 /// [`Shutdown::handle`]: crate::Shutdown::handle
 ///
 /// # Examples
 ///
-/// A start-up that may be interrupted: what has been opened is closed, what has not is not.
+/// A start-up that may be interrupted, and then closes only the parts that have been opened:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -69,21 +69,20 @@ impl Handle {
         Registration { kind, name: name.into(), place, phase: self.phase }
     }
 
-    /// The stop signal of the program: a drain is what the first signal does, an abort what the second does.
+    /// Returns the stop signal of the program: the first signal drains it, the second aborts it.
     ///
-    /// The one that a task gets is the task's own: it comes when the turn is the task's, after the pre-stop
-    /// delay and the phases before.
+    /// The [`Stop`] of a task is another one: it drains later, after the pre-stop delay and the phases before.
     #[must_use]
     pub fn stop(&self) -> &Stop {
         &self.run.stop
     }
 
-    /// Does to this run what this signal does when it comes to the process: drain, abort, and end the process.
+    /// Has the effect that this signal has on the run when it comes to the process: drain, abort, or end the process.
     ///
-    /// It is for what comes by other ways than the system's, such as a service manager of Windows, and for tests: a
-    /// [manual](crate::Shutdown::manual) run has no process to end, and the third does nothing there. The
-    /// [window](crate::Shutdown::signal_window) holds for it as well. The numbers need not be among the
-    /// [signals](crate::Shutdown::signals) of the run. After the run it does nothing.
+    /// It is for requests that do not arrive as signals, such as those of the service manager of Windows, and for
+    /// tests. A [manual](crate::Shutdown::manual) run has no process to end, so a third signal has no effect
+    /// there. The [window](crate::Shutdown::signal_window) applies as well. The numbers need not be among the
+    /// [signals](crate::Shutdown::signals) of the run. After the run it has no effect.
     ///
     /// # Examples
     ///
@@ -124,10 +123,10 @@ impl Handle {
         self.run.apply_signal(number, effect);
     }
 
-    /// Whether the program should get new work: true from the begin of the run until it is asked to stop.
+    /// Tells whether the program should get new work: true from the start of the run until it is asked to stop.
     ///
-    /// It becomes false before the [pre-stop delay](crate::Shutdown::pre_stop), in which the program still
-    /// takes what comes. Answer the readiness probe with it.
+    /// It becomes false before the [pre-stop delay](crate::Shutdown::pre_stop), in which the program still serves
+    /// requests. Answer the readiness probe with it.
     ///
     /// # Examples
     ///
@@ -151,8 +150,8 @@ impl Handle {
         self.run.state().readiness()
     }
 
-    /// Takes a guard: the phase does not end its drain before it is dropped, or the time is over. Nobody waits
-    /// for one that is taken after that.
+    /// Takes a guard: the drain of the phase lasts until the guard is dropped, or its time is over. A guard that is
+    /// taken after the drain is not waited for.
     ///
     /// It is for work that no task of the run waits for: an upgraded connection, a request that was handed on.
     ///
@@ -164,20 +163,20 @@ impl Handle {
         Guard::new(&self.run, self.registration(Kind::Guard, name, Location::caller()))
     }
 
-    /// How many guards are held, in all phases.
+    /// Returns the number of guards that are held, in all phases.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.run.state().phases.iter().map(|phase| phase.guards).sum()
     }
 
-    /// Who is there, in all phases: tasks and clean-ups that [run](Outcome::Running), guards that are
-    /// [held](Outcome::Held), each with its age.
+    /// Lists everything that is alive, in all phases: tasks and clean-ups that [run](Outcome::Running), and guards
+    /// that are [held](Outcome::Held), each with its age.
     ///
-    /// It takes time in proportion to their number, and the lock of the run.
+    /// It takes time in proportion to their number, and holds the lock of the run for that time.
     ///
     /// # Examples
     ///
-    /// Whom do we wait for?
+    /// Printing the tasks that delay a stop:
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -209,13 +208,13 @@ impl Handle {
 
     /// Adds a task to the run, like [`Shutdown::task`](crate::Shutdown::task).
     ///
-    /// During the drain of its phase it begins with a [`Stop`] that is draining, and no time of its own. It is
-    /// for the parts of a program, each of which is in the report; for what comes by the thousand a task
-    /// has a [`group`](evenkeel_task::group()), or takes guards.
+    /// During the drain of its phase the task starts with a [`Stop`] that is draining, and gets no extra time. Use it
+    /// for the parts of a program, as each one is in the report. For work in large numbers use a
+    /// [`group`](evenkeel_task::group()) in a task, or guards.
     ///
     /// # Errors
     ///
-    /// [`Closed`] gives `task` back when the drain of its phase is over.
+    /// [`Closed`] returns `task` when the drain of its phase is over.
     ///
     /// # Panics
     ///
@@ -246,13 +245,13 @@ impl Handle {
 
     /// Adds a clean-up to the run, like [`Shutdown::on_stop`](crate::Shutdown::on_stop).
     ///
-    /// When the clean-ups of its phase are running it begins at once, and has what is left of their time. If
-    /// there were none when the run began, what is [reserved](crate::Shutdown::reserve) for it is taken from
-    /// the phases before and the tasks of this one.
+    /// While the clean-ups of its phase are running it starts at once, and has the rest of their time. If the
+    /// phase had no clean-ups when the run began, its [reserve](crate::Shutdown::reserve) is taken from the phases
+    /// before and the tasks of this one.
     ///
     /// # Errors
     ///
-    /// [`Closed`] gives `clean_up` back when its phase is over: then it is for the caller to run.
+    /// [`Closed`] returns `clean_up` when its phase is over: then the caller has to run it.
     ///
     /// # Panics
     ///
@@ -270,14 +269,14 @@ impl Handle {
         self.run.add(self.registration(Kind::CleanUp, name, Location::caller()), clean_up, work::clean_up)
     }
 
-    /// Stops the tasks of this name alone, and ends when they have ended: asks them to drain, and aborts them
-    /// after the grace. False if it had to abort one.
+    /// Stops only the tasks of this name, and waits until they have ended: asks them to drain, and aborts them
+    /// after the grace. Returns false if it had to abort one.
     ///
     /// The program goes on, also when such a task is vital, unless it fails.
     ///
     /// # Cancel safety
     ///
-    /// When it is dropped the tasks have been asked to drain, and nobody aborts them before the program stops.
+    /// When it is dropped, the tasks have been asked to drain, and are not aborted before the program stops.
     ///
     /// # Examples
     ///

@@ -2,10 +2,10 @@
 //!
 //! # How it works
 //!
-//! One static [`Registry`] lists the runs that have not ended, with the signals that each listens to, and the watchdogs
-//! that stay armed after their run. A [`ProcessLink`] connects a run with it. The signal thread calls [`on_signal`],
-//! which records the signal in all runs that listen to it under the lock of the registry, and applies it after that on
-//! other threads, because a drain wakes foreign wakers.
+//! One static [`Registry`] lists the runs that have not ended, with the signals that each listens to, and the
+//! watchdogs that stay armed after their run. A [`ProcessLink`] connects a run with it. The signal thread calls
+//! [`on_signal`], which records the signal in all runs that listen to it under the lock of the registry, and
+//! applies it after that on other threads, because a drain wakes foreign wakers.
 //!
 //! Lock order: the registry, then the state of a run, never the other way round.
 //!

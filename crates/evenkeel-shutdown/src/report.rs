@@ -1,4 +1,4 @@
-//! What became of every task.
+//! The report of a run: its reason, the outcome of each task, and the exit code.
 
 use std::{
     borrow::Cow,
@@ -14,11 +14,11 @@ use evenkeel_task::{BoxError, Panic};
 
 use crate::escalation::{Name, SignalReport};
 
-/// Why a run ended, what became of every task, and the exit code that follows from it.
+/// The reason why a run ended, the outcome of every task, and the exit code that follows.
 ///
 /// `main` can return it: the process then exits with [`exit_code`](Self::exit_code), and a report that is
-/// not clean is printed to stderr, as an `Err` from `main` is. As text it is one line, and one more for
-/// each further signal, each task, clean-up and guard that is left; line breaks within names and errors are escaped.
+/// not clean is printed to stderr, as an `Err` from `main` is. As text it has one line for the reason, and one for
+/// each further signal, task, clean-up, and guard that is left; line breaks within names and errors are escaped.
 ///
 /// # Examples
 ///
@@ -34,25 +34,26 @@ use crate::escalation::{Name, SignalReport};
 #[non_exhaustive]
 #[must_use = "it says what failed and what hung, and has the exit code"]
 pub struct Report {
-    /// Why the run ended.
+    /// The reason why the run ended.
     pub reason: Reason,
-    /// All tasks and clean-ups, in the order in which they were given, and then the guards that were left.
+    /// All tasks and clean-ups, in the order in which they were added, and then the guards that were left.
     pub tasks: Vec<TaskReport>,
-    /// The signals that came, in order: the ones that did something, and the first 16 of those that did not.
+    /// The signals that came, in order: all that drained or aborted, and the first 16 others.
     ///
-    /// One that came after the run is not among them.
+    /// Signals that came after the run are not included.
     pub signals: Vec<SignalReport>,
 }
 
 impl Report {
-    /// What did not end in its time when its turn to stop had come; `after` is its age.
+    /// Returns the tasks, clean-ups and guards that did not end in time once their phase was stopped; `after` is
+    /// their age.
     ///
-    /// What an abort has cut off before its turn is not among it: see [`Outcome::NotReached`].
+    /// Tasks that an abort dropped before their phase was stopped are not included: see [`Outcome::NotReached`].
     pub fn hung(&self) -> impl Iterator<Item = &TaskReport> {
         self.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Aborted | Outcome::Held))
     }
 
-    /// 0 if everything finished, whatever the reason to stop was; 1 if not.
+    /// Returns 0 if everything finished, for any reason to stop; 1 if not.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         u8::from(!self.tasks.iter().all(|task| matches!(task.outcome, Outcome::Finished)))
@@ -106,7 +107,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What ended a run.
+/// The reason why a run ended.
 ///
 /// # Examples
 ///
@@ -123,7 +124,7 @@ impl fmt::Display for Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// All tasks ended; nobody had asked them to.
+    /// All tasks ended without a request to stop.
     Ended,
     /// This signal came: 2 is SIGINT, 15 is SIGTERM.
     Signal(i32),
@@ -149,7 +150,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What became of one task, one clean-up, or one guard that was left.
+/// The outcome of one task, one clean-up, or one guard that was left.
 ///
 /// # Examples
 ///
@@ -165,17 +166,17 @@ impl fmt::Display for Reason {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TaskReport {
-    /// What it is.
+    /// The kind: task, clean-up or guard.
     pub kind: Kind,
-    /// Its name.
+    /// The name.
     pub name: Cow<'static, str>,
-    /// The [phase](crate::Shutdown::phase) in which it stops, where that has a name.
+    /// The [phase](crate::Shutdown::phase) in which it stops, if that has a name.
     pub phase: Option<Cow<'static, str>>,
-    /// Where it was given, or where the guard was taken.
+    /// The place in the source where it was added, or where the guard was taken.
     pub place: &'static Location<'static>,
-    /// How long it ran, or was held, by tokio's clock.
+    /// The time that it ran, or was held, by tokio's clock.
     pub after: Duration,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
@@ -201,7 +202,7 @@ impl fmt::Display for TaskReport {
     }
 }
 
-/// What a [`TaskReport`] is about.
+/// The kind of work that a [`TaskReport`] describes.
 ///
 /// # Examples
 ///
@@ -218,11 +219,11 @@ impl fmt::Display for TaskReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Of [`Shutdown::task`](crate::Shutdown::task) or [`Handle::spawn`](crate::Handle::spawn).
+    /// Added by [`Shutdown::task`](crate::Shutdown::task) or [`Handle::spawn`](crate::Handle::spawn).
     Task,
-    /// Of [`Shutdown::on_stop`](crate::Shutdown::on_stop) or [`Handle::on_stop`](crate::Handle::on_stop).
+    /// Added by [`Shutdown::on_stop`](crate::Shutdown::on_stop) or [`Handle::on_stop`](crate::Handle::on_stop).
     CleanUp,
-    /// Of [`Handle::guard`](crate::Handle::guard).
+    /// Taken by [`Handle::guard`](crate::Handle::guard).
     Guard,
 }
 
@@ -236,7 +237,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How a task or a clean-up ended, or what became of a guard.
+/// The end of a task or a clean-up, or the state of a guard.
 ///
 /// # Examples
 ///
@@ -254,19 +255,19 @@ impl fmt::Display for Kind {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// By itself, without an error.
+    /// It ended by itself, without an error.
     Finished,
-    /// With this error.
+    /// It ended with this error.
     Failed(BoxError),
-    /// With this panic, of the task itself or of its destructor.
+    /// It ended with this panic, of the task itself or of its destructor.
     Panicked(Panic),
     /// It was asked to stop, and was dropped: its time was over, or the second signal came.
     Aborted,
     /// The guard was still held when its time was over, or the second signal came.
     Held,
-    /// The second signal, or another abort, came before its turn to stop: it was dropped, or was never begun.
+    /// An abort came before its phase was stopped: it was dropped, or never started.
     NotReached,
-    /// It has not ended yet; only [`Handle::live`](crate::Handle::live) says so.
+    /// It has not ended yet; only [`Handle::live`](crate::Handle::live) returns this.
     Running,
 }
 

@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! A [`Run`] is a state behind a mutex, the [`Stop`] of the whole program, and a [`ChangeNotify`] that tells waiters of
-//! every change. Each task has a `Stop` of its own besides: the run drains it when the phase of the task stops, and
-//! takes a drain that the task gave itself for a request to stop the program.
+//! A [`Run`] is a state behind a mutex, the [`Stop`] of the whole program, and a [`ChangeNotify`] that tells
+//! waiters of every change. Each task has a `Stop` of its own besides: the run drains it when the phase of the
+//! task stops, and takes a drain that the task gave itself for a request to stop the program.
 //!
 //! Every method works in two steps. Under the lock it changes the state and collects what has to be woken, spawned or
 //! dropped; after it has released the lock it does that, with panics caught. So no foreign code runs under the lock,

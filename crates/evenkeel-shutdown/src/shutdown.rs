@@ -1,4 +1,4 @@
-//! A program of tasks that stops in good order.
+//! The program of tasks that stops in order: its settings, and `run`.
 
 use std::{borrow::Cow, fmt, panic::Location, sync::Arc, time::Duration};
 
@@ -18,27 +18,28 @@ use crate::{
     work::{self, Start},
 };
 
-/// Runs the tasks of a program until they end, a signal comes or one fails, and stops them in good order.
+/// Runs the tasks of a program until they end, a signal comes or one fails, and then stops them in order.
 ///
-/// - **SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal,
+/// - **The first SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal,
 ///   or the end of the [grace period](Self::grace), aborts them. The third ends the process with 128 + its
 ///   number.
-/// - **One request may arrive as several signals**, because a runner passes on what the terminal has sent already.
-///   Within 200 ms of a signal that counted, no other one counts: see [`signal_window`](Self::signal_window).
-/// - **Signals are heard from [`new`](Self::new) on**, outside of a runtime too. One that comes before
-///   [`run`](Self::run) stops the start-up, if that looks at the [stop signal](Handle::stop), and `run` then drains
+/// - **One request may arrive as several signals**, because a runner passes on a signal that the terminal has sent to
+///   the program already. Within 200 ms of a signal that counted, no other one counts: see
+///   [`signal_window`](Self::signal_window).
+/// - **Signals are handled from [`new`](Self::new) on**, outside of a runtime too. One that comes before
+///   [`run`](Self::run) stops the start-up, if that waits for the [stop signal](Handle::stop), and `run` then drains
 ///   at once.
-/// - **A task that fails or panics** asks the others to drain. One that ends without an error does not,
+/// - **A task that fails or panics** asks the others to drain. A task that ends without an error does not,
 ///   unless it is [vital](Self::vital).
-/// - **When all tasks have ended** the [clean-ups](Self::on_stop) run, and [`run`](Self::run) gives the
+/// - **When all tasks have ended** the [clean-ups](Self::on_stop) run, and [`run`](Self::run) returns the
 ///   [`Report`]. A signal after that ends the process, with 128 + its number.
 /// - **A watchdog thread** ends the process 2 seconds after the tasks were aborted, or would have been: a
-///   runtime waits without end for a blocking call, and no timer inside of it can help. Its last words name
-///   what is left, and which tasks keep their thread. From the request to stop on it stays armed, so that
-///   `main` has the rest of that time. After a run that ended because all tasks had, `main` has all the time that it
-///   wants; when its runtime is dropped, the process has to end within the grace period, or a second if that is
-///   longer. A program that is to go on says so by [`disarm`](Self::disarm), or by another run, be it one that was
-///   there before.
+///   runtime waits without limit for a blocking call, and no timer inside of it can help. Its final report names
+///   everything that is left, and the tasks that keep their thread.
+/// - **The watchdog stays armed after the run**. Once the program was asked to stop, `main` has the rest of that
+///   time. If the run ended because all tasks had, `main` may take as long as it wants; when its runtime is
+///   dropped, the process has to end within the grace period, or a second if that is longer.
+///   [`disarm`](Self::disarm) lets a program go on, and so does another run, also one that existed before.
 ///
 /// Under systemd, which sets `NOTIFY_SOCKET` for a service of `Type=notify`, it sends `READY=1` when the tasks
 /// have been started and `STOPPING=1` when they are asked to stop.
@@ -48,7 +49,7 @@ use crate::{
 /// # Why not just use `tokio::signal` with a `CancellationToken`?
 ///
 /// Use them where the program has one task. They have no second signal, no deadline, and no report: a task
-/// that ignores the token keeps the process alive, and nothing says which one it is.
+/// that ignores the token keeps the process alive, and nothing tells its name.
 ///
 /// # Examples
 ///
@@ -83,12 +84,13 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// No tasks, SIGINT and SIGTERM, a grace period of 10 seconds.
+    /// Creates a program without tasks that stops at SIGINT and SIGTERM, with a grace period of 10 seconds.
     ///
-    /// From here on the signals are heard, by a thread of its own: no runtime is needed. What comes before that does
-    /// what it does without this crate, and for process 1 of a container that is nothing; so call it first. It takes
-    /// the two signals over for the rest of the process; [`with_signals`](Self::with_signals) does it with others.
-    /// Tests take [`manual`](Self::manual): the watchdog of this one would end the other tests of the process, too.
+    /// From here on the signals are handled, by a thread of its own that needs no runtime. Call it first in
+    /// `main`: an earlier signal has the effect that it has without this crate, which for process 1 of a container
+    /// is none. It takes the two signals over for the rest of the process; [`with_signals`](Self::with_signals)
+    /// takes others. Tests use [`manual`](Self::manual), because the watchdog of this one would end the other
+    /// tests of the process, too.
     ///
     /// # Panics
     ///
@@ -122,10 +124,10 @@ impl Shutdown {
         Self::with_signals(signals::DEFAULT)
     }
 
-    /// [`new`](Self::new) with these signals in place of SIGINT (2) and SIGTERM (15), by number.
+    /// Does the same as [`new`](Self::new) with these signals in place of SIGINT (2) and SIGTERM (15), by number.
     ///
-    /// No others are touched: a program may listen to SIGINT itself, and leave SIGTERM to this. Without any there is
-    /// the watchdog alone.
+    /// It touches no other signals: a program may listen to SIGINT itself, and leave SIGTERM to this crate.
+    /// Without any signal there is only the watchdog.
     ///
     /// # Panics
     ///
@@ -146,9 +148,11 @@ impl Shutdown {
         Self { run, link: Some(link) }
     }
 
-    /// One without signals, threads and wall clock, and the [`Stop`] that takes the place of the signals:
-    /// for tests, under paused time too, and for programs that have their own. [`Handle::signal`] does what
-    /// a signal would.
+    /// Creates a program without signals, threads and wall clock, and the [`Stop`] that takes the place of the
+    /// signals.
+    ///
+    /// It is for tests, under paused time too, and for programs that handle signals themselves. [`Handle::signal`]
+    /// has the effect of a signal.
     ///
     /// # Examples
     ///
@@ -171,12 +175,12 @@ impl Shutdown {
         (shutdown, stop)
     }
 
-    /// The signals that ask the program to stop, by number; SIGINT (2) and SIGTERM (15) unless set.
+    /// Sets the signals that ask the program to stop, by number; SIGINT (2) and SIGTERM (15) unless set.
     ///
-    /// They count together: the second of any of them aborts. Others do what they do without this crate, but
-    /// SIGINT and SIGTERM have been taken over by [`new`](Self::new): one of them that is left out here ends the
-    /// process, as it does by default. A program that listens to it itself begins with
-    /// [`with_signals`](Self::with_signals). It changes nothing for [`manual`](Self::manual).
+    /// They count together: the second of any of them aborts. Other signals are not touched, except that
+    /// [`new`](Self::new) has taken SIGINT and SIGTERM over: one of them that is left out here ends the process. A
+    /// program that listens to one of them itself starts with [`with_signals`](Self::with_signals). A
+    /// [`manual`](Self::manual) program ignores this setting.
     ///
     /// # Examples
     ///
@@ -201,13 +205,14 @@ impl Shutdown {
         self
     }
 
-    /// How long after a signal that counted no other one does, of whatever kind; 200 milliseconds unless set.
+    /// Sets the time after a signal that counted in which no other one counts, of any kind; 200 milliseconds
+    /// unless set.
     ///
-    /// Ctrl-C goes to the program and to the runner that started it, and most runners pass it on, some as another
-    /// signal: npm, pnpm, `timeout`, nodemon, a shell whose terminal closes. All of that is one request. A signal
-    /// that does not count makes the window no longer, and is in the [report](Report::signals); the first one
-    /// after the window counts, and opens it again. The window also outlasts the run: a late copy does not end a
-    /// program that goes on.
+    /// The terminal sends Ctrl-C to the program and to the runner that started it, and most runners pass it on,
+    /// some as another signal: npm, pnpm, `timeout`, nodemon, a shell whose terminal closes. All these signals are
+    /// one request. A signal that does not count is in the [report](Report::signals) and does not extend the
+    /// window; the first one after the window counts, and opens it again. The window also outlasts the run: a late
+    /// copy does not end a program that goes on.
     ///
     /// Copies come within 66 milliseconds, as far as they were measured. GNU parallel asks again after 222, and a
     /// person who presses the key again takes longer. With zero every signal counts.
@@ -243,9 +248,9 @@ impl Shutdown {
         self
     }
 
-    /// Calls off the watchdogs of all runs of this process that are over: it may go on as long as it wants.
+    /// Disarms the watchdogs of all runs of this process that are over, so that it may go on as long as it wants.
     ///
-    /// It does nothing to a run that goes on, nor to one that has not begun.
+    /// It has no effect on a run that goes on, or on one that has not begun.
     ///
     /// # Examples
     ///
@@ -257,18 +262,18 @@ impl Shutdown {
     /// let report = runtime.block_on(Shutdown::new().task("job", async |_stop| {}).run());
     /// drop(runtime);
     /// Shutdown::disarm();
-    /// // Takes as long as it takes, without a runtime.
+    /// // This may take any time, without a runtime.
     /// println!("{report}");
     /// ```
     pub fn disarm() {
         registry::disarm();
     }
 
-    /// The time from the request to stop to the abort, with all that is in between; 10 seconds unless set.
+    /// Sets the time from the request to stop to the abort, for the whole stop; 10 seconds unless set.
     ///
-    /// The process ends 2 seconds after it at the latest. Kubernetes sends SIGKILL after 30 seconds unless
-    /// told otherwise, and Docker after 10, so that 28 and 8 are the most to set. With zero the first signal
-    /// aborts, and no clean-up begins.
+    /// The process ends at most 2 seconds after it. Kubernetes sends SIGKILL after 30 seconds unless configured
+    /// otherwise, and Docker after 10, so 28 and 8 are the maximum there. With zero the first signal aborts, and no
+    /// clean-up starts.
     pub fn grace(self, grace: Duration) -> Self {
         self.with(|state| state.deadlines.grace = grace);
         // If a signal has come already, the watchdog is waiting for the end of the grace period.
@@ -276,11 +281,12 @@ impl Shutdown {
         self
     }
 
-    /// How long the tasks still go on as before when the program is asked to stop; not at all unless set.
+    /// Sets how long the tasks go on working after the request to stop, before they are asked to drain; zero
+    /// unless set.
     ///
-    /// [`readiness`](Handle::readiness) becomes false at once, and no task is asked to stop yet. In that time
-    /// the load balancer is to notice: what it sends until then is still served. It is part of the grace
-    /// period, and ends early when all tasks have ended. It is left out when a signal came before the run began.
+    /// [`readiness`](Handle::readiness) becomes false at once, so that the load balancer can notice during this
+    /// time; requests that it sends until then are still served. The delay is part of the grace period, and ends
+    /// early when all tasks have ended. It is left out if a signal came before the run began.
     ///
     /// # Examples
     ///
@@ -304,9 +310,9 @@ impl Shutdown {
 
     /// Adds a task. [`run`](Self::run) calls `task` and spawns its future.
     ///
-    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] is the task's own: it drains when it
-    /// is the task's turn, is aborted when the time is over, or the run, and may be handed on to what the task
-    /// spawns. A task that [drains](Stop::drain) it ends the program.
+    /// The output is `()` or a `Result`, see [`IntoResult`]. The [`Stop`] belongs to this task: it drains when the
+    /// phase of the task is stopped, is aborted when its time is over or when the run ends, and may be passed on
+    /// to subtasks. A task that [drains](Stop::drain) its own `Stop` ends the program.
     ///
     /// # Examples
     ///
@@ -339,11 +345,11 @@ impl Shutdown {
         self.add(Kind::Task, name.into(), Location::caller(), task, work::task)
     }
 
-    /// Makes the task that was given last a vital one: its end stops the program, also an end without an error.
+    /// Makes the last task vital: its end stops the program, also an end without an error.
     ///
     /// # Panics
     ///
-    /// If no task was given last.
+    /// If the last addition was not a task.
     ///
     /// # Examples
     ///
@@ -371,12 +377,11 @@ impl Shutdown {
         self
     }
 
-    /// Adds a clean-up, which runs when the tasks of its phase have ended and their guards are dropped: all of
-    /// them, unless there are [phases](Self::phase).
+    /// Adds a clean-up, which runs when the tasks of its phase have ended and their guards are dropped. Without
+    /// [phases](Self::phase) that means all tasks.
     ///
-    /// It runs whatever the reason to stop was, at the same time as the others of its phase, but not after the
-    /// second signal. A tenth of the grace period is kept for it, even if a task hangs; see
-    /// [`reserve`](Self::reserve).
+    /// It runs for every reason to stop, concurrently with the other clean-ups of its phase, but not after the second
+    /// signal. A tenth of the grace period is kept for it, even if a task hangs; see [`reserve`](Self::reserve).
     ///
     /// # Examples
     ///
@@ -406,9 +411,9 @@ impl Shutdown {
         self.add(Kind::CleanUp, name.into(), Location::caller(), clean_up, work::clean_up)
     }
 
-    /// Begins a phase: what is given after this stops when all that was given before it has stopped.
+    /// Begins a phase: tasks that are added after this stop when everything that was added before has stopped.
     ///
-    /// So the text says in which order the program stops. All tasks start at once.
+    /// The order of the calls is the order of the stop. All tasks start at once.
     ///
     /// # Examples
     ///
@@ -448,15 +453,15 @@ impl Shutdown {
         self
     }
 
-    /// The time that is kept for the phase that was begun last, however long the ones before it take: so much
-    /// for its tasks, and so much again for its clean-ups. A tenth of the grace period unless set.
+    /// Sets the time that is kept for the tasks of the last phase, and again for its clean-ups, however long the
+    /// phases before it take. It is a tenth of the grace period unless set.
     ///
-    /// A phase that overruns is aborted when the rest of the grace period is reserved for those that follow.
-    /// Time that a phase does not need is left to them.
+    /// A phase that overruns is aborted when the rest of the grace period is reserved for later phases. Time that
+    /// a phase does not need is left to them.
     ///
     /// # Panics
     ///
-    /// If it is zero. [`run`](Self::run) panics if all of them do not fit into the grace period.
+    /// If it is zero. [`run`](Self::run) panics if all reserves do not fit into the grace period.
     ///
     /// # Examples
     ///
@@ -489,10 +494,10 @@ impl Shutdown {
         self
     }
 
-    /// What the program needs of its run while it goes on: readiness, guards, tasks that come later.
+    /// Returns a handle for use while the program runs: readiness, guards, tasks that are added later.
     ///
-    /// The handle belongs to the phase that was begun last, which counts as one with tasks when
-    /// [`run`](Self::run) checks what is reserved.
+    /// It belongs to the last phase. [`run`](Self::run) counts that phase as one with tasks when it checks the
+    /// reserves.
     ///
     /// # Examples
     ///
@@ -514,22 +519,21 @@ impl Shutdown {
         Handle { run: Arc::clone(&self.run.0), phase }
     }
 
-    /// Runs all tasks to their end and says what became of them.
+    /// Runs all tasks until they have ended, and returns the report.
     ///
-    /// When it returns no task lives and all their destructors have run.
+    /// When it returns, no task is alive and all their destructors have run.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future tells every task to abort and does not wait for them; clean-ups are not run. A
-    /// signal ends the process then, and so does the watchdog: at the end of the time if the tasks had been asked to
-    /// stop, and else when the runtime is gone and the grace period after that is over. See
-    /// [`disarm`](Self::disarm).
+    /// Dropping the future aborts every task without waiting for them, and runs no clean-ups. After that a signal
+    /// ends the process, and so does the watchdog: at the end of the grace period and 2 seconds if the tasks had
+    /// been asked to stop, otherwise the grace period after the end of the runtime. See [`disarm`](Self::disarm).
     ///
     /// # Panics
     ///
-    /// When called, if the [pre-stop delay](Self::pre_stop) and what is [reserved](Self::reserve) do not fit
-    /// into the [grace period](Self::grace); the message has the sum. When polled, if the system has refused
-    /// the handler of a signal, and outside of a tokio runtime that has a timer.
+    /// When called, if the [pre-stop delay](Self::pre_stop) and all [reserves](Self::reserve) do not fit into the
+    /// [grace period](Self::grace); the message has the sum. When polled, if the system has refused the handler of a
+    /// signal, and outside of a tokio runtime that has a timer.
     ///
     /// # Examples
     ///

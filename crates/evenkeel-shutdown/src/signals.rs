@@ -23,8 +23,8 @@ pub(crate) const DEFAULT: [i32; 2] = [2, 21];
 ///
 /// Signals of one number that come in a very short time may be merged into one.
 ///
-/// The thread is not one of tokio: tokio passes signals on in any runtime with signals enabled, whose thread wakes the
-/// wakers of all listeners of that signal, and a waker that blocks there would stop the signals.
+/// The thread is not one of tokio: tokio passes signals on in any runtime with signals enabled, whose thread wakes
+/// the wakers of all listeners of that signal, and a waker that blocks there would stop the signals.
 #[cfg(unix)]
 pub(crate) fn take_over(number: i32, on_signal: fn(i32)) -> io::Result<()> {
     static HANDLE: Mutex<Option<Handle>> = Mutex::new(None);

@@ -2,11 +2,12 @@
 //!
 //! # How it works
 //!
-//! [`run_to_stop`] is the body of the run's group. It waits until the program is asked to stop or all tasks have ended,
-//! sets readiness to false, lets the pre-stop delay pass, and stops the phases in order. A phase goes through two steps:
-//! `Draining` (its tasks have been asked to drain, its guards are waited for) and `CleaningUp` (its clean-ups run).
-//! [`Deadlines`](crate::deadlines::Deadlines) says how long a step may last, counted from the request to stop. A step
-//! that is over its time is aborted, and the next one starts, unless no step is left: then the whole run is aborted.
+//! [`run_to_stop`] is the body of the run's group. It waits until the program is asked to stop or all tasks have
+//! ended, sets readiness to false, lets the pre-stop delay pass, and stops the phases in order. A phase goes
+//! through two steps: `Draining` (its tasks have been asked to drain, its guards are waited for) and `CleaningUp`
+//! (its clean-ups run). [`Deadlines`](crate::deadlines::Deadlines) says how long a step may last, counted from the
+//! request to stop. A step that is over its time is aborted, and the next one starts, unless no step is left: then
+//! the whole run is aborted.
 //!
 //! **Invariant**: every step gets at least its reserve, however long the steps before it take, and at the end of the
 //! grace period all is aborted.
@@ -14,10 +15,10 @@
 //! - **A phase moves on under the lock in which it was found empty**, so nothing can be registered in between. Work
 //!   that comes later is rejected, or belongs to the next step.
 //! - **An abort that comes at the instant at which a wait is done wins**, so that no clean-up starts after an abort.
-//! - **Aborted tasks end at their next poll.** One that blocks its thread has none, so the next phase waits only for a
-//!   tenth of its own reserve.
-//! - **The deadline of a step moves** while it waits, as work that is registered for later steps adds reserves. So the
-//!   allowance is computed again after every change.
+//! - **Aborted tasks end at their next poll.** One that blocks its thread has none, so the next phase waits only
+//!   for a tenth of its own reserve.
+//! - **The deadline of a step moves** while it waits, as work that is registered for later steps adds reserves. So
+//!   the allowance is computed again after every change.
 
 use std::{sync::Arc, time::Duration};
 

@@ -4,9 +4,10 @@ use std::process::Command;
 
 /// Removes `NOTIFY_SOCKET` from the environment of a child process, so that it cannot notify this process's manager.
 ///
-/// Children inherit the environment. A child that uses sd_notify(3), as every program with this crate does, would send
-/// its own `READY=1` and `STOPPING=1` in the name of the service. With `NotifyAccess=all` or `exec` systemd accepts
-/// them, and takes the service for started or stopping when it is not. A command of tokio is passed by `as_std_mut`.
+/// Children inherit the environment. A child that uses sd_notify(3), as every program with this crate does, would
+/// send its own `READY=1` and `STOPPING=1` in the name of the service. With `NotifyAccess=all` or `exec` systemd
+/// accepts them, and takes the service for started or stopping when it is not. A command of tokio is passed by
+/// `as_std_mut`.
 ///
 /// # Examples
 ///
