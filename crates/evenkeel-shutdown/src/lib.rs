@@ -1,6 +1,21 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// The files in reading order:
+//
+// | file | contents |
+// |---|---|
+// | `shutdown`, `handle`, `guard`, `report` | the public types |
+// | `run` | one run: every change of its state, and the signals that follow from it |
+// | `state`, `phase`, `work` | the data of a run: tasks and guards, phases, work before it is spawned |
+// | `task` | the future of one task or clean-up |
+// | `stop_phases`, `deadlines` | the stop of a run, phase by phase, and the time of each step |
+// | `change_notify` | wakes those who wait for a change of the state |
+// | `escalation`, `signals` | the effect of a signal; taking signals over, on a thread of their own |
+// | `registry` | the runs of this process, which get its signals, and their watchdogs |
+// | `watchdog`, `watchdog_thread`, `exit` | ends the process if it does not end by itself |
+// | `systemd` | notifications to a service manager |
+
 mod change_notify;
 mod deadlines;
 mod escalation;

@@ -137,7 +137,7 @@ fn to_stop_one_task_may_be_given_up() {
             assert!(!handle.stop_task("deaf", ms(60)).await);
         },
         async |(run, handle, stop): (Rc<RefCell<Option<JoinHandle<Report>>>>, Handle, Stop)| {
-            // Whatever was begun, it can be done again, and the program goes on.
+            // The dropped step can be repeated, and the program goes on.
             assert!(handle.stop_task("slow", ms(60)).await);
             handle.stop_task("deaf", ms(60)).await;
             assert!(!stop.is_draining());

@@ -1,4 +1,4 @@
-//! What is refused when a program is put together, and what is not.
+//! Programs that are rejected when they are put together, and programs that are not.
 
 use evenkeel_shutdown::Shutdown;
 use evenkeel_testkit::{World, assert_took};

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use evenkeel_shutdown::{BoxError, Guard, Handle, Report, Shutdown, Stop};
 use evenkeel_testkit::World;
 
-/// A server as axum's, which takes a future to stop by.
+/// A server like axum's, which takes a future that stops it.
 async fn serve(stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
     stop.await;
     Ok(())

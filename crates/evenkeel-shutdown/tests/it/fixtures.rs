@@ -1,4 +1,4 @@
-//! The parts of programs that were made up: what needs a time when its turn has come, or hangs.
+//! Tasks, clean-ups and guards for made-up programs, which need a time to stop, or hang.
 
 use std::{
     future::pending,
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::ms;
 
-/// A task that needs so much time to drain.
+/// A task that needs this time, in milliseconds, to drain.
 pub(crate) fn drains_in(time: u64) -> impl FnOnce(Stop) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send {
     move |stop| {
         Box::pin(async move {
@@ -34,7 +34,7 @@ pub(crate) async fn work(needs: Option<Duration>) {
     }
 }
 
-/// Guards that nobody drops in time.
+/// Guards that are not dropped in time.
 pub(crate) type Stray = Arc<Mutex<Vec<Guard>>>;
 
 /// The line in `take` that takes a guard.

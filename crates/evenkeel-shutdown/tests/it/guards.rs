@@ -1,4 +1,4 @@
-//! Work in flight.
+//! Guards for work in flight.
 
 use std::future::pending;
 
@@ -44,7 +44,7 @@ fn a_guard_that_is_left_is_named_with_place_and_age() {
         let left = handle.guard("upload");
         drop(done);
         stop.drain("deploy");
-        // The last second is for the pool.
+        // The last second is kept for the pool.
         let report = assert_took!(shutdown.run(), ms(9_000));
         drop(left);
         let hung: Vec<_> = report.hung().collect();
@@ -84,7 +84,7 @@ fn without_guards_nothing_ends_early_and_nothing_hangs() {
         let shutdown = shutdown.task("http", async |stop| stop.draining().await);
         let trigger = async {
             ready.wait_for(|ready| *ready).await.unwrap();
-            // Taken and dropped before anybody has asked to stop.
+            // Taken and dropped before the request to stop.
             drop(handle.guard("request"));
             sleep(ms(100)).await;
             stop.drain("deploy");
@@ -146,7 +146,7 @@ fn a_guard_that_is_taken_late_still_keeps_the_time_of_its_phase() {
         let shutdown = shutdown.reserve(ms(4_000));
         let work = async {
             stop.drain("deploy");
-            // Until now nothing came after the deaf one, which had all the time.
+            // Until now nothing came after the deaf task, which had the whole grace period.
             sleep(ms(1_000)).await;
             let guard = handle.guard("job");
             sleep(ms(8_000)).await;

@@ -1,4 +1,4 @@
-//! The timeline in the guide is what happens.
+//! The timeline in the guide equals the real one.
 
 use std::{fmt::Write, time::Duration};
 
@@ -55,7 +55,7 @@ fn the_timeline_of_a_stop() {
         let mut lines = Vec::<(u64, String)>::new();
         for (at, what) in record.timeline() {
             match lines.last_mut() {
-                // What one thing leads to at once is told in one line.
+                // Two events of one instant that follow from one cause share a line.
                 Some((last, line)) if *last == at.as_secs() && what.ends_with("jobs is asked to drain") => {
                     let _ = write!(line, "; {what}");
                 }

@@ -1,4 +1,4 @@
-//! What is brought in and stopped while a run goes on.
+//! Adding and stopping tasks and clean-ups while a run goes on.
 
 use std::future::pending;
 
@@ -79,7 +79,7 @@ fn one_that_takes_the_place_of_another_is_not_aborted_with_it() {
         let handle = shutdown.handle();
         let shutdown = shutdown.task("part", async |_stop| pending::<()>().await);
         let replace = async {
-            // In a drain the new one, too, has been asked to stop.
+            // During a drain the new task, too, has been asked to stop.
             stop.drain("deploy");
             sleep(ms(1)).await;
             let spawn = async {
@@ -97,7 +97,7 @@ fn one_that_takes_the_place_of_another_is_not_aborted_with_it() {
 
 #[test]
 fn a_signal_during_the_start_up_rolls_back_what_had_started() {
-    /// Opens one thing after the other, and says what was closed, and when.
+    /// Opens one thing after the other, and reports the things that were closed, and when.
     async fn start(handle: Handle, stop: Stop) {
         for name in ["a", "b", "c"] {
             tokio::select! {
@@ -135,7 +135,7 @@ fn what_comes_during_the_stop_stops_at_once_and_with_the_first_deadline() {
             .task("http", async move |stop| {
                 stop.draining().await;
                 sleep(ms(4_000)).await;
-                // It sees that it is late, and another one does not care.
+                // This task sees that it is late; another one does not look.
                 late.spawn("good", async |stop| assert!(stop.is_draining())).unwrap();
                 late.spawn("deaf", async |_stop| pending::<()>().await).unwrap();
             })
@@ -188,7 +188,7 @@ fn what_comes_before_the_run_is_started_with_it() {
 #[test]
 fn the_error_of_another_is_a_failure_like_any_other() {
     World::run(async |_| {
-        // A task that was not asked to stop, and returns a "cancelled" that it has got from somewhere.
+        // A task that was not asked to stop, and returns a "cancelled" of another origin.
         let (shutdown, stop) = Shutdown::manual();
         let handle = shutdown.handle();
         let shutdown = shutdown

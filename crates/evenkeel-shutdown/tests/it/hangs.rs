@@ -23,7 +23,7 @@ impl Dice {
         (z ^ (z >> 31)) % n
     }
 
-    /// One in four hangs; the others end within the time that their phase has for sure.
+    /// One in four hangs; the others end within the time that their phase has in any case.
     fn needs(&mut self) -> Option<Duration> {
         (self.below(4) > 0).then(|| ms(self.below(900)))
     }

@@ -1,4 +1,4 @@
-//! Runs against an exact model of what they promise.
+//! Runs against an exact model of their promises.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Alive, alive, ms, throw};
 
-// Times are chosen so that no two events of different kinds ever come at the same instant: tasks end at whole
+// The times exclude that two events of different kinds ever come at the same instant: tasks end at whole
 // seconds, the program is stopped at half ones, a drain takes 3 ms more than a multiple of 10, the grace period 7.
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +18,7 @@ enum End {
     Failed,
     Panicked,
     Aborted,
-    /// Aborted by somebody who had not asked for a drain.
+    /// Aborted without a drain before.
     NotReached,
 }
 
@@ -43,7 +43,7 @@ fn program() -> impl Strategy<Value = Program> {
     let end = prop_oneof![4 => Just(End::Finished), 1 => Just(End::Failed), 1 => Just(End::Panicked)];
     let drains_in = prop::option::of((0..300_u64).prop_map(|n| ms(n * 10 + 3)));
     let task = (end, drains_in).prop_map(|(end, drains_in)| Task { at: ms(0), end, drains_in });
-    // Which of the tasks ends first, second, and so on.
+    // The order in which the tasks end.
     let tasks = prop::collection::vec(task, 0..8).prop_flat_map(|tasks| {
         let order = Just((1..=tasks.len() as u64).collect::<Vec<_>>()).prop_shuffle();
         (Just(tasks), order).prop_map(|(mut tasks, order)| {

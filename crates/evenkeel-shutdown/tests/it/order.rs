@@ -1,4 +1,4 @@
-//! Stops in phases against an exact model of whose time is whose.
+//! Stops in phases against an exact model of the time that each step has.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
 // Work takes 3 ms more than a multiple of 10, what is reserved are multiples of 10, and the abort comes at 7: with at
 // most eight steps no two of these ever come at the same instant.
 
-/// How long the parts of a phase need when it is their turn; `None` is for ever.
+/// The time that the parts of a phase need to stop; `None` never ends.
 #[derive(Clone, Debug)]
 struct Phase {
     reserve: Duration,
@@ -27,7 +27,7 @@ struct Phase {
 #[derive(Clone, Debug)]
 struct Program {
     pre_stop: Duration,
-    /// Beyond what is reserved.
+    /// More than the reserve.
     spare: Duration,
     phases: Vec<Phase>,
     /// After the request to stop, if it comes.
@@ -71,7 +71,7 @@ enum End {
     NotReached,
 }
 
-/// How everything ended, and after which time; and the time of the end.
+/// The outcome and the age of everything, and the time of the end.
 #[derive(Debug, Default, PartialEq)]
 struct Stopped {
     ends: BTreeMap<String, (End, Duration)>,
@@ -81,7 +81,7 @@ struct Stopped {
 fn model(program: &Program) -> Stopped {
     let abort = program.abort.unwrap_or(Duration::MAX);
     let mut stopped = Stopped::default();
-    // The steps that are not empty: what is in them, and what is reserved.
+    // The steps that are not empty: their parts, and their reserves.
     let mut steps = Vec::new();
     for (index, phase) in program.phases.iter().enumerate() {
         let named = |kind: &'static str, needs: &[Option<Duration>]| -> Vec<_> {
@@ -110,7 +110,7 @@ fn model(program: &Program) -> Stopped {
                 _ => (End::Finished, end),
             };
             now = now.max(at);
-            // Clean-ups begin in their turn, tasks and guards with the program.
+            // Clean-ups begin with their step, tasks and guards with the program.
             let after = if *kind == "clean-up" { at - begun } else { ASKED + at };
             if (*kind, how) != ("guard", End::Finished) {
                 stopped.ends.insert(name.clone(), (how, after));

@@ -1,4 +1,4 @@
-//! The order of a stop, and whose time is whose.
+//! The order of a stop, and the time that each phase has.
 
 use std::future::pending;
 

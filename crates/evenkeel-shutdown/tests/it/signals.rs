@@ -1,4 +1,4 @@
-//! Which signals count, in exact virtual time.
+//! The signals that count, in exact virtual time.
 
 use std::{future::pending, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::ms;
 
-/// Sends each signal so long after the begin, and gives the report.
+/// Sends each signal at its time after the start, and returns the report.
 async fn train(shutdown: Shutdown, signals: &[(i32, u64)]) -> Report {
     let handle = shutdown.handle();
     let sends = async {
@@ -42,7 +42,7 @@ fn counted(report: &Report) -> Vec<(i32, Duration, bool)> {
 
 #[test]
 fn one_request_in_several_signals_is_one() {
-    // What runners, supervisors and closing terminals send for one key, one command, one window.
+    // The signals of runners, supervisors and closing terminals for one key, one command, one window.
     let trains: [&[(i32, u64)]; 12] = [
         &[(2, 0)],
         &[(2, 0), (2, 0)],
@@ -74,7 +74,7 @@ fn one_request_in_several_signals_is_one() {
 
 #[test]
 fn the_next_request_counts_and_copies_do_not_put_it_off() {
-    // The second one that counts, which cuts the drain.
+    // The second one that counts, which cuts the drain short.
     let trains: [(&[(i32, u64)], u64); 6] = [
         (&[(2, 0), (2, 200)], 200),
         (&[(15, 0), (15, 222), (15, 336)], 222),
@@ -108,7 +108,7 @@ fn after_the_second_request_there_are_copies_too() {
             }
         };
         let ((), report) = tokio::join!(biased; sends, shutdown.run());
-        // The abort is at 300 ms. The run is over then, and hears nothing more.
+        // The abort is at 300 ms. The run is over then, and records nothing more.
         let flags: Vec<_> = report.signals.iter().map(|signal| signal.counted).collect();
         assert_eq!(flags, [true, false, true, false], "{report}");
     });
@@ -188,7 +188,7 @@ fn a_manual_run_is_not_the_end_of_the_process() {
             sleep(ms(300)).await;
         }
         assert!(!handle.stop().is_draining());
-        // Nor is the third one during the run.
+        // A manual run has no process to end: a third signal during the run has no effect either.
         let (shutdown, _) = Shutdown::manual();
         let handle = shutdown.handle();
         for _ in 0..5 {
@@ -254,7 +254,7 @@ fn two_requests_before_the_run_abort_it() {
     });
 }
 
-/// What counts, by the words of the documentation.
+/// The signals that count, by the words of the documentation.
 fn model(signals: &[u64], window: u64) -> Vec<bool> {
     let mut last = None;
     let counts = signals.iter().map(|at| {

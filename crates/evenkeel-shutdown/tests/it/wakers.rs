@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{ms, throw};
 
-/// Does something each time that it is woken, and when it is dropped.
+/// Calls a closure each time that it is woken, and when it is dropped.
 struct Hostile<F: Fn() + Send + Sync>(F);
 
 impl<F: Fn() + Send + Sync> Wake for Hostile<F> {
@@ -41,7 +41,7 @@ fn poll(future: &mut Pin<Box<impl Future + ?Sized>>, waker: &Waker) {
     assert!(future.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
 }
 
-// In these the run has a task of its own: in the one that gives the signal it would be polled anyway.
+// In these tests the run has a task of its own: in the task that gives the signal it would be polled anyway.
 
 #[test]
 fn a_waker_that_panics_keeps_no_other_from_hearing_the_stop() {
@@ -49,7 +49,7 @@ fn a_waker_that_panics_keeps_no_other_from_hearing_the_stop() {
         let (shutdown, stop) = Shutdown::manual();
         let handle = shutdown.handle();
         let broken = hostile(|| throw("broken"));
-        // Before the run, and so before all that the run waits with.
+        // Registered before the run, and so before all waiters of the run.
         let mut waits = [Box::pin(handle.stop().draining()), Box::pin(handle.stop().aborting())];
         waits.iter_mut().for_each(|wait| poll(wait, &broken));
         let shutdown = shutdown.grace(ms(500)).task("deaf", async |_stop| pending::<()>().await);
@@ -70,7 +70,7 @@ fn nor_is_a_stop_by_hand_lost() {
         poll(&mut wait, &hostile(|| throw("broken")));
         let run = tokio::spawn(shutdown.task("server", async |stop| stop.draining().await).run());
         sleep(ms(10)).await;
-        // It may be the caller's panic; the run hears the stop all the same.
+        // The caller may see the panic; the run sees the stop in any case.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stop.drain("deploy")));
         assert_eq!(assert_took!(run, ms(0)).unwrap().exit_code(), 0);
     });
@@ -85,7 +85,7 @@ fn a_waker_that_panics_keeps_nobody_from_the_end_of_a_task() {
             stop.draining().await;
             sleep(ms(20)).await;
         });
-        // Before all others.
+        // Registered before all others.
         let mut broken = Box::pin(handle.stop_task("slow", ms(1_000)));
         poll(&mut broken, &hostile(|| throw("broken")));
         let run = tokio::spawn(shutdown.run());

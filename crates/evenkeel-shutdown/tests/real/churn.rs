@@ -1,4 +1,4 @@
-//! Runs that come and go while signals come, with wakers that do what they like.
+//! Runs that start and end while signals come, with wakers that call into the crate.
 
 use std::{
     pin::{Pin, pin},
@@ -19,7 +19,7 @@ const ROUNDS: &str = "EVENKEEL_ROUNDS";
 
 type Run = Pin<Box<dyn Future<Output = Report> + Send>>;
 
-/// Drops what others run, and uses what is there.
+/// Drops runs of others, and calls the whole API.
 struct Nosy {
     runs: Arc<Mutex<Vec<Run>>>,
     woken: Arc<AtomicUsize>,
@@ -39,7 +39,7 @@ async fn server(stop: evenkeel_shutdown::Stop) {
     stop.draining().await;
 }
 
-/// One run in a task, which its own task stops, and another one that somebody drops.
+/// One run in a task, which its own task stops, and another one that is dropped.
 async fn round(nosy: Arc<Nosy>, number: usize) {
     let waker = Waker::from(nosy.clone());
     let mut other: Run = Box::pin(Shutdown::new().task("server", server).run());
@@ -63,7 +63,7 @@ async fn round(nosy: Arc<Nosy>, number: usize) {
 fn churns() {
     if std::env::var_os(STARTED).is_some() {
         let rounds: usize = std::env::var(ROUNDS).ok().and_then(|n| n.parse().ok()).expect("it is set");
-        // It hears all signals, so that none ends the process.
+        // This run listens to all signals, so that none ends the process.
         let keeper = Shutdown::new().signal_window(Duration::MAX).grace(Duration::from_secs(3600));
         let runtime = Builder::new_multi_thread().worker_threads(4).enable_all().build().expect("a runtime");
         println!("ready");

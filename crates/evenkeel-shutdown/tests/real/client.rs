@@ -1,4 +1,4 @@
-//! A client on bare sockets, which sees what a server does to its connections.
+//! A client on bare sockets, which sees how a server treats its connections.
 
 use std::{io, net::SocketAddr};
 
@@ -26,7 +26,7 @@ impl Http1 {
         self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await
     }
 
-    /// The status of the next answer.
+    /// Returns the status of the next answer.
     pub(crate) async fn answer(&mut self) -> io::Result<u16> {
         let mut length = 0;
         let mut status = 0;
@@ -54,13 +54,13 @@ impl Http1 {
         self.answer().await
     }
 
-    /// Ends when the server closes the connection, with nothing more to read.
+    /// Waits until the server closes the connection, with nothing more to read.
     pub(crate) async fn closed(mut self) -> bool {
         matches!(self.0.read(&mut [0; 1]).await, Ok(0))
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a connection of its own.
 pub(crate) async fn get(server: SocketAddr, path: &str) -> io::Result<u16> {
     Http1::connect(server).await?.get(path).await
 }
@@ -78,7 +78,7 @@ impl Http2 {
         Ok(Self { send, connection: tokio::spawn(connection) })
     }
 
-    /// Sends a request; the answer can be awaited apart from it.
+    /// Sends a request; the answer can be awaited separately.
     pub(crate) fn get(
         &self,
         path: &str,
@@ -105,7 +105,7 @@ impl Socket {
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await?;
-        // Byte for byte, so that no frame is taken along.
+        // Byte by byte, so that no frame is consumed.
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await?);
@@ -113,7 +113,7 @@ impl Socket {
         if head.starts_with(b"HTTP/1.1 101") { Ok(Self(stream)) } else { Err(io::Error::other("no upgrade")) }
     }
 
-    /// The kind of the next frame, all of which are short and not masked; 8 is the good bye.
+    /// Returns the kind of the next frame, all of which are short and not masked; 8 is the close frame.
     pub(crate) async fn frame(&mut self) -> io::Result<u8> {
         let kind = self.0.read_u8().await? & 0x0f;
         let length = usize::from(self.0.read_u8().await? & 0x7f);
@@ -121,7 +121,7 @@ impl Socket {
         Ok(kind)
     }
 
-    /// Says good bye.
+    /// Sends the close frame.
     pub(crate) async fn bye(&mut self) -> io::Result<()> {
         self.0.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await
     }

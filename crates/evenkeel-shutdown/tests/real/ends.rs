@@ -1,4 +1,4 @@
-//! Processes whose tasks have ended by themselves, and that do not end, or are not to end.
+//! Processes whose tasks have ended by themselves: they end in time, or may go on.
 
 use std::{
     future::pending,
@@ -179,7 +179,7 @@ fn runs_again_for_long() {
 #[ignore = "a program"]
 fn waits_for_its_second_run() {
     if std::env::var_os(STARTED).is_some() {
-        // It is there already, but nobody runs it: it is no reason for the process to go on.
+        // It exists already, but does not run: it is no reason for the process to go on.
         let _second = Shutdown::new().task("never", ready);
         let runtime = threads();
         runtime.block_on(async {

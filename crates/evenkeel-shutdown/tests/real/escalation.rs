@@ -1,4 +1,4 @@
-//! What signals do to a process, and how it ends.
+//! The effects of signals on a process, and its end.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::process::Program;
 
-/// Longer than it takes for a signal to be another request.
+/// Longer than the window in which a signal is a copy.
 async fn again() {
     sleep(Duration::from_millis(300)).await;
 }
@@ -75,7 +75,7 @@ async fn the_watchdog_ends_a_process_whose_task_blocks_and_names_it() {
     let (code, errors) = program.ends().await;
     assert_eq!(code, Some(130));
     assert!(!errors.contains("'good'"), "{errors}");
-    // On one thread nobody else can end.
+    // On one thread no other task can end.
     let lines = ["server", "stuck"].map(|name| {
         let name = format!("  task '{name}' (");
         errors.lines().find(|line| line.starts_with(&name)).expect("it is still running")
@@ -126,7 +126,7 @@ async fn a_program_may_choose_its_signals() {
     let mut program = Program::start("programs::hears_its_own_signals");
     program.prints("ready").await.signal("HUP").prints("stopped by signal 1").await;
     assert_eq!(program.ends().await.0, Some(0));
-    // The others do what the system does with them.
+    // Other signals have their default action.
     for signal in ["TERM", "INT"] {
         let mut program = Program::start("programs::hears_its_own_signals");
         program.prints("ready").await.signal(signal);

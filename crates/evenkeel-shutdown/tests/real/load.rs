@@ -23,7 +23,7 @@ use crate::{
     server::{DEAF, serve},
 };
 
-/// How much of what is in flight, and when.
+/// The load: its parts, their amounts and times.
 pub(crate) struct Load {
     pub(crate) requests: usize,
     pub(crate) sockets: usize,
@@ -55,13 +55,13 @@ fn serves() {
     }
 }
 
-/// What the probe of a load balancer saw.
+/// The observations of a load balancer's probe.
 struct Probed {
     /// When the last request began that found the service ready.
     ready: Instant,
     /// The requests on new connections that failed, and when.
     failed: Vec<(Instant, io::Error)>,
-    /// How many went well after the service was no longer ready.
+    /// The number of requests that succeeded after the service was no longer ready.
     late: usize,
 }
 

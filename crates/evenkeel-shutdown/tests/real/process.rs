@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// Tells a program that it is meant.
+/// Tells a program that it is to run.
 pub(crate) const STARTED: &str = "EVENKEEL_SHUTDOWN_PROGRAM";
 
 /// A program that runs. It is killed when this is dropped.
@@ -53,7 +53,7 @@ impl Program {
         self
     }
 
-    /// What stands behind the label in the next line that it prints with it.
+    /// Returns the text after the label, from the next line that has the label.
     pub(crate) async fn tells(&mut self, label: &str) -> String {
         let found = async {
             loop {
@@ -66,7 +66,7 @@ impl Program {
         soon(label, found).await
     }
 
-    /// Waits until the program prints a line that ends so.
+    /// Waits until the program prints a line with this end.
     pub(crate) async fn prints(&mut self, text: &str) -> &mut Self {
         let found = async {
             while let Some(line) = self.lines.next_line().await.expect("it prints text") {
@@ -93,7 +93,7 @@ impl Program {
         self
     }
 
-    /// Sends signals, each so many milliseconds after the first.
+    /// Sends signals, each at its number of milliseconds after the first.
     pub(crate) async fn train(&mut self, signals: &[(&str, u64)]) -> &mut Self {
         let start = Instant::now();
         for (name, after) in signals {
@@ -117,7 +117,7 @@ impl Program {
         self.ends().await
     }
 
-    /// Waits for its end, and gives its exit code and what it wrote to stderr.
+    /// Waits for its end, and returns its exit code and its stderr.
     pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
         let status: ExitStatus = soon("the end", self.child.wait()).await.expect("it can be waited for");
         let mut errors = String::new();

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::process::STARTED;
 
-/// Whether a test has started this program.
+/// Returns whether a test has started this program.
 fn started() -> bool {
     std::env::var_os(STARTED).is_some()
 }
@@ -29,7 +29,7 @@ pub(crate) fn threads() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
-/// What returning the report from `main` does.
+/// Does the same as returning the report from `main`.
 pub(crate) fn end(report: Report) {
     println!("{}", report.reason);
     let code = i32::from(report.exit_code());
@@ -37,7 +37,7 @@ pub(crate) fn end(report: Report) {
     exit(code);
 }
 
-/// Blocks its thread for ever, which no abort can end.
+/// Blocks its thread forever, which no abort can end.
 pub(crate) fn block() {
     let (_keep, never) = mpsc::channel::<()>();
     let _ = never.recv();
@@ -56,7 +56,7 @@ pub(crate) async fn ready(_stop: Stop) {
     println!("ready");
 }
 
-/// Says when it is asked to drain, and does not.
+/// Prints that it is asked to drain, and goes on.
 pub(crate) async fn deaf(stop: Stop) {
     let _last = Last("aborted");
     stop.draining().await;

@@ -31,9 +31,9 @@ struct Service {
 /// Adds a task that serves:
 ///
 /// - `/ready`, the readiness,
-/// - `/busy`, which says with its status how far the given number of requests and guards is reached,
+/// - `/busy`, whose status tells how far the given number of requests and guards is reached,
 /// - `/slow/{ms}`, which takes that long,
-/// - `/ws`, a websocket that says good bye when the service drains, and `/deaf`, one that does not.
+/// - `/ws`, a websocket that says goodbye when the service drains, and `/deaf`, one that does not.
 pub(crate) async fn serve(shutdown: Shutdown) -> (Shutdown, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");

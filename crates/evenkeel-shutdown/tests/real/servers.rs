@@ -36,7 +36,7 @@ async fn start(grace: Duration, pre_stop: Duration) -> Service {
 }
 
 impl Service {
-    /// Waits until it has so many requests and guards in flight.
+    /// Waits until it has this number of requests and guards in flight.
     async fn busy(&self, requests: usize, guards: usize) {
         let path = format!("/busy/{requests}/{guards}");
         let busy = async { while get(self.address, &path).await.expect("it serves") != 200 {} };

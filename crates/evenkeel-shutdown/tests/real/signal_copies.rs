@@ -33,7 +33,7 @@ fn takes_its_time() {
     }
 }
 
-/// Drains in no time, and goes on: with its runtime, and then without one.
+/// Drains at once, and goes on: with its runtime, and then without one.
 #[test]
 #[ignore = "a program"]
 fn goes_on_after_the_run() {
@@ -110,7 +110,7 @@ async fn one_request_in_several_signals_cuts_nothing() {
     for signals in trains {
         let mut program = Program::start("signal_copies::takes_its_time");
         program.prints("ready").await.train(signals).await.prints("drained").await;
-        // The kernel makes one of two of a kind that are pending; another kind is another one.
+        // The kernel merges two pending signals of one kind; another kind stays a signal of its own.
         let heard = program.tells("1 of ").await;
         let kinds = signals.iter().any(|(name, _)| *name != signals[0].0);
         assert!(!kinds || !heard.starts_with('1'), "{signals:?}: {heard}");
@@ -156,7 +156,7 @@ async fn a_copy_after_the_run_does_not_end_a_program_that_goes_on() {
         program.prints("ready").await.train(copies).await.prints("over").await.prints("done").await;
         assert_eq!(program.ends().await, (Some(0), String::new()));
     }
-    // What is no copy does.
+    // A signal that is no copy ends it.
     let mut program = Program::start("signal_copies::goes_on_after_the_run");
     program.prints("ready").await.signal("INT").prints("over").await.train(&[("INT", 250)]).await;
     assert_eq!(program.ends().await.0, Some(130));

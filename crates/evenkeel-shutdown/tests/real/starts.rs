@@ -89,7 +89,7 @@ fn gives_up_its_start() {
     }
 }
 
-/// Has another one for later, which is short of time.
+/// Creates a second `Shutdown` for later, with a short grace period.
 #[test]
 #[ignore = "a program"]
 fn has_a_second_one_for_later() {

@@ -1,4 +1,4 @@
-//! What a service manager is told.
+//! Notifications to a service manager.
 
 use std::{os::unix::net::UnixDatagram, process::Stdio, time::Duration};
 
@@ -23,7 +23,7 @@ fn has_children() {
             let mut two = tokio::process::Command::new(&this);
             without_notify_socket(two.as_std_mut()).args(program);
             let mut two = two.stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
-            // Whoever is ready has told so, if it tells anybody.
+            // A process that is ready has sent its notification, if it sends any.
             let mut lines = BufReader::new(two.stdout.take().ok_or("it is piped")?).lines();
             while lines.next_line().await?.is_some_and(|line| !line.ends_with("ready")) {}
             println!("ready");
@@ -47,7 +47,7 @@ async fn children_do_not_speak_for_the_service() {
     program.prints("ready").await;
     assert_eq!(told(&socket), "READY=1");
     program.signal("TERM");
-    // Not a second one.
+    // No second one.
     assert_eq!(told(&socket), "STOPPING=1");
     assert_eq!(program.ends().await.0, Some(0));
     socket.set_nonblocking(true).expect("it can be");
@@ -68,7 +68,7 @@ async fn a_service_that_is_stopped_before_it_runs_is_never_ready() {
     std::fs::remove_file(path).expect("it was bound");
 }
 
-/// A socket as systemd has it, and the address that it hands out.
+/// A socket like systemd's, and its address.
 fn manager(address: &str) -> UnixDatagram {
     let socket = match address.strip_prefix('@') {
         None => UnixDatagram::bind(address),

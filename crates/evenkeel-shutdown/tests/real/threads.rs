@@ -8,7 +8,7 @@ use tokio::{runtime::Builder, task::yield_now};
 const ROUNDS: usize = 300;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What became of the tasks in each round, counted.
+/// The outcomes of the tasks in all rounds, counted.
 #[derive(Debug, Default)]
 struct Counts {
     finished: usize,
@@ -59,7 +59,7 @@ fn a_stop_that_races_with_everything_loses_nothing() {
                     yield_now().await;
                 }
                 stop.drain("it races");
-                // What is taken in is waited for, until nothing is taken in any more.
+                // Accepted tasks are waited for, until no task is accepted any more.
                 let mut taken = 0;
                 while outside.spawn("outside", async |_stop| yield_now().await).is_ok() {
                     taken += 1;
@@ -80,7 +80,7 @@ fn a_stop_that_races_with_everything_loses_nothing() {
                 outcome => panic!("{outcome}"),
             }
         }
-        // The late one is there, or was refused.
+        // The late task is in the report, or was rejected.
         assert!((5..=6).contains(&(report.tasks.len() - outside)), "{report}");
     }
     assert_eq!((counts.failed, counts.panicked), (ROUNDS, ROUNDS), "{counts:?}");

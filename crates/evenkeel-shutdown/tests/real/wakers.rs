@@ -1,4 +1,4 @@
-//! Wakers that do what nobody should do on the thread of the signals.
+//! Wakers that do things that would stop the signal thread.
 
 use std::{
     panic::resume_unwind,
@@ -82,7 +82,7 @@ fn blocks_when_woken_by_the_watchdog() {
     }
 }
 
-/// Listens to a signal by tokio as well, in a runtime that nobody drives.
+/// Listens to a signal by tokio as well, in a runtime that is not polled.
 fn hears_by_tokio(does: impl Fn() + Send + Sync + 'static) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _inside = runtime.enter();
