@@ -20,7 +20,7 @@ use crate::{
 
 /// Runs the tasks of a program until they end, a signal comes or one fails, and then stops them in order.
 ///
-/// - **The first SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gives the soft stop. The second signal,
+/// - **The first SIGINT or SIGTERM** asks the tasks to drain: their [`Stop`] gets the soft stop. The second signal,
 ///   or the end of the [grace period](Self::grace), aborts them. The third ends the process with 128 + its
 ///   number.
 /// - **One request may arrive as several signals**, because a runner passes on a signal that the terminal has sent to
