@@ -9,8 +9,9 @@
 //!    itself meanwhile;
 //! 2. if the run has ended by itself: the end of its runtime, and the grace period (at least a second) after that.
 //!
-//! The second one needs a sign of the runtime's end that a blocked runtime gives, too. It is the drop of a channel's
-//! sender, held by a task that never ends: a runtime drops its tasks before it waits for blocking calls.
+//! The end of the runtime shows by the drop of a channel's sender, which a task in the runtime holds that never ends:
+//! a runtime drops its tasks before it waits for blocking calls. If all its worker threads are blocked, the drop
+//! does not come, and only a signal ends the process.
 //!
 //! A watchdog outlives its run, so that `main` has a deadline after it; the registry disarms it.
 
