@@ -2,7 +2,8 @@
 
 use std::{
     io::{self, ErrorKind, IoSlice},
-    task::{Poll, Waker},
+    sync::Arc,
+    task::Poll,
 };
 
 use tokio::{io::ReadBuf, time::Instant};
@@ -11,7 +12,7 @@ use super::{
     pipe::{End, Pipe},
     schedule::later,
     toxics::Toxics,
-    waiter::{Wait, Woken},
+    waiter::{Task, Wait, Waiter, Which, Woken},
     way::{Pair, Way},
 };
 
@@ -60,17 +61,22 @@ impl Connection {
         self.pipes.get(way).sent()
     }
 
+    /// A waiter of one of the pipes.
+    pub(super) fn waiter(&mut self, way: Way, which: Which) -> &mut Waiter {
+        which(self.pipes.get_mut(way))
+    }
+
     pub(super) fn read(
         &mut self,
         way: Way,
         now: Now<'_>,
-        waker: &Waker,
+        task: Option<&Arc<Task>>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let held_back = self.holds(way, now);
         let pipe = self.pipes.get_mut(way);
         let result = if held_back { Poll::Pending } else { pipe.read(now.at, buf) };
-        pipe.reader.attend(result.is_pending().then_some(waker));
+        pipe.reader.attend(task.filter(|_| result.is_pending()).cloned());
         result
     }
 
@@ -78,11 +84,11 @@ impl Connection {
         &mut self,
         way: Way,
         now: Now<'_>,
-        waker: &Waker,
+        task: Option<&Arc<Task>>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = self.try_write(way, now, slices);
-        self.pipes.get_mut(way).writer.attend(result.is_pending().then_some(waker));
+        self.pipes.get_mut(way).writer.attend(task.filter(|_| result.is_pending()).cloned());
         result
     }
 
@@ -115,10 +121,10 @@ impl Connection {
         *self.gone.get_mut(way) = true;
         let pipe = self.pipes.get_mut(way);
         pipe.end(now.at, &now.rules.get(way).toxics, end);
-        pipe.writer.take();
+        pipe.writer.end();
         let back = self.pipes.get_mut(way.back());
         back.abandon();
-        back.reader.take();
+        back.reader.end();
     }
 
     /// Ends it from outside, for both streams.
@@ -138,11 +144,16 @@ impl Connection {
     }
 
     /// Lets something happen, and what follows from it.
-    pub(super) fn act<T>(&mut self, now: Now<'_>, act: impl FnOnce(&mut Self, Now<'_>) -> T) -> (T, Woken) {
+    pub(super) fn act<T>(
+        &mut self,
+        id: u64,
+        now: Now<'_>,
+        act: impl FnOnce(&mut Self, Now<'_>) -> T,
+    ) -> (T, Woken) {
         self.catch_up(now);
         let result = act(self, now);
         self.catch_up(now);
-        (result, self.rouse(now))
+        (result, self.rouse(id, now))
     }
 
     /// Lets happen what the link has in store until now.
@@ -163,8 +174,9 @@ impl Connection {
         }
     }
 
-    /// Wakes whoever waits no longer, and sets the alarms of the others.
-    fn rouse(&mut self, now: Now<'_>) -> Woken {
+    /// Collects what to wake, as it waits no longer, and the alarms to set for the others.
+    fn rouse(&mut self, id: u64, now: Now<'_>) -> Woken {
+        let (reader, writer): (Which, Which) = (|pipe| &mut pipe.reader, |pipe| &mut pipe.writer);
         let mut woken = Woken::default();
         let due = self.due(now.rules).map_or(Wait::Open, |(at, _)| Wait::until(at, now.at));
         for way in Way::BOTH {
@@ -172,8 +184,8 @@ impl Connection {
             let pipe = self.pipes.get_mut(way);
             let readable = if held_back { Wait::Open } else { pipe.readable(now.at) };
             let writable = if pipe.is_writable() { Wait::Over } else { Wait::Open };
-            woken.add(pipe.reader.set(readable.or(due)));
-            woken.add(pipe.writer.set(writable.or(due)));
+            pipe.reader.set(readable.or(due), (id, way, reader), &mut woken);
+            pipe.writer.set(writable.or(due), (id, way, writer), &mut woken);
         }
         woken
     }

@@ -6,7 +6,7 @@ use std::{
     io,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use super::{
     schedule::Schedule,
     stream::MemStream,
     toxics::Toxics,
-    waiter::Woken,
+    waiter::{Task, Woken},
     way::{Pair, Way},
 };
 
@@ -172,7 +172,7 @@ impl Link {
             stats.bytes_down += connection.sent(Way::Down);
         }
         drop(state);
-        woken.wake();
+        self.settle(woken);
         stats
     }
 
@@ -241,7 +241,7 @@ impl Link {
         state.stats.peak_open = state.stats.peak_open.max(state.stats.open);
         state.connections.insert(id, connection);
         drop(state);
-        woken.wake();
+        self.settle(woken);
         (MemStream::new(self.clone(), id, Way::Up), MemStream::new(self.clone(), id, Way::Down))
     }
 
@@ -251,16 +251,33 @@ impl Link {
         let State { rules, connections, stats, .. } = &mut *state;
         let connection = connections.get_mut(&id).expect("a connection lives as long as its streams");
         let was_open = connection.is_open();
-        let (result, woken) = connection.act(Now { at: Instant::now(), rules }, act);
+        let (result, woken) = connection.act(id, Now { at: Instant::now(), rules }, act);
         stats.open -= usize::from(was_open && !connection.is_open());
+        let mut over = None;
         if connection.is_over() {
             stats.bytes_up += connection.sent(Way::Up);
             stats.bytes_down += connection.sent(Way::Down);
-            connections.remove(&id);
+            over = connections.remove(&id);
         }
         drop(state);
-        woken.wake();
+        drop(over);
+        self.settle(woken);
         result
+    }
+
+    /// Does something for a stream that may have to wait; its waker is cloned for that, without the lock.
+    pub(super) fn poll<T>(
+        &self,
+        id: u64,
+        cx: &Context<'_>,
+        mut act: impl FnMut(&mut Connection, Now<'_>, Option<&Arc<Task>>) -> Poll<T>,
+    ) -> Poll<T> {
+        let result = self.with(id, |connection, now| act(connection, now, None));
+        if result.is_ready() {
+            return result;
+        }
+        let task = Task::of(cx);
+        self.with(id, |connection, now| act(connection, now, Some(&task)))
     }
 
     fn set(&self, ways: &[Way], toxics: Toxics) {
@@ -272,15 +289,31 @@ impl Link {
         }
         woken.append(state.each(|_, _| {}));
         drop(state);
-        woken.wake();
         self.0.changed.notify_waiters();
+        self.settle(woken);
     }
 
     fn break_off(&self, end: End) {
         let woken = self.state().each(|connection, now| connection.break_off(now.at, end, now));
-        woken.wake();
+        self.settle(woken);
     }
 
+    /// Sets alarms and wakes tasks, without the lock.
+    fn settle(&self, woken: Woken) {
+        woken.settle(|mut alarms| {
+            let mut state = self.state();
+            // What the connection has no use for any more is dropped without the lock.
+            alarms
+                .drain(..)
+                .filter_map(|set| match state.connections.get_mut(&set.place.0) {
+                    Some(connection) => connection.waiter(set.place.1, set.place.2).keep(set),
+                    None => Some(set),
+                })
+                .collect()
+        });
+    }
+
+    // Nothing of others runs under the lock: neither a waker nor a timer.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -290,9 +323,9 @@ impl State {
     fn each(&mut self, act: impl Fn(&mut Connection, Now<'_>)) -> Woken {
         let now = Now { at: Instant::now(), rules: &self.rules };
         let mut woken = Woken::default();
-        for connection in self.connections.values_mut() {
+        for (id, connection) in &mut self.connections {
             let was_open = connection.is_open();
-            woken.append(connection.act(now, &act).1);
+            woken.append(connection.act(*id, now, &act).1);
             self.stats.open -= usize::from(was_open && !connection.is_open());
         }
         woken

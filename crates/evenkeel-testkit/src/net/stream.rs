@@ -100,7 +100,8 @@ impl AsyncRead for MemStream {
         }
         let coop = ready!(poll_proceed(cx));
         let way = self.way.back();
-        let result = self.link.with(self.id, |connection, now| connection.read(way, now, cx.waker(), buf));
+        let result =
+            self.link.poll(self.id, cx, |connection, now, task| connection.read(way, now, task, buf));
         if result.is_ready() {
             coop.made_progress();
         }
@@ -121,7 +122,7 @@ impl AsyncWrite for MemStream {
         let coop = ready!(poll_proceed(cx));
         let way = self.way;
         let result =
-            self.link.with(self.id, |connection, now| connection.write(way, now, cx.waker(), slices));
+            self.link.poll(self.id, cx, |connection, now, task| connection.write(way, now, task, slices));
         if result.is_ready() {
             coop.made_progress();
         }

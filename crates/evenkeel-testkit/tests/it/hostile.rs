@@ -1,13 +1,24 @@
 //! Wakers and values that call back while they are called.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use cooked_waker::{IntoWaker, Wake, WakeRef};
-use evenkeel_testkit::{probe, seq::Seq};
+use evenkeel_testkit::{
+    World,
+    net::{MemNet, MemStream, Toxics},
+    probe,
+    seq::Seq,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    time::{sleep, timeout},
+};
 
 type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
 
@@ -89,4 +100,110 @@ fn a_waker_may_look_at_the_probe_that_it_is_woken_by() {
         woken.unwrap().wake();
     }
     assert_eq!(metered.counts().polls, 6);
+}
+
+/// A client and a server, each read with a waker of its own from outside of the tasks of the world.
+async fn connected(net: &MemNet) -> (MemStream, MemStream) {
+    let mut listener = net.listen(ADDRESS).expect("a free address");
+    let client = net.connect(ADDRESS).await.expect("a connection");
+    (client, listener.accept().await)
+}
+
+const ADDRESS: &str = "server.test:1";
+
+fn poll_read(stream: &mut MemStream, waker: &Waker) -> Poll<usize> {
+    let mut buf = [0; 8];
+    let mut buf = ReadBuf::new(&mut buf);
+    let read = Pin::new(stream).poll_read(&mut Context::from_waker(waker), &mut buf);
+    read.map(|read| read.map_or(usize::MAX, |()| buf.filled().len()))
+}
+
+#[test]
+fn a_waker_may_use_the_link_that_it_waits_for() {
+    World::run(async |_| {
+        let net = MemNet::new();
+        let (mut client, mut server) = connected(&net).await;
+        let link = net.link(ADDRESS);
+        link.both(Toxics::new().latency(Duration::from_secs(1)));
+        let called = Arc::new(Mutex::new(Vec::new()));
+        let waker = || {
+            let (link, called) = (link.clone(), Arc::clone(&called));
+            hooked(move |what| {
+                called.lock().unwrap().push(what);
+                assert_eq!(link.stats().opened, 1);
+                link.refuse(0);
+            })
+        };
+        // Cloned, and replaced.
+        assert!(poll_read(&mut server, &waker()).is_pending());
+        assert!(poll_read(&mut server, &waker()).is_pending());
+        // Its alarm is set by the writer, and rings.
+        client.write_all(b"one").await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert!(called.lock().unwrap().contains(&"wake"));
+        assert_eq!(poll_read(&mut server, Waker::noop()), Poll::Ready(3));
+        // Woken by the link, and dropped with the stream.
+        called.lock().unwrap().clear();
+        assert!(poll_read(&mut server, &waker()).is_pending());
+        assert!(poll_read(&mut client, &waker()).is_pending());
+        drop(client);
+        link.reset();
+        sleep(Duration::from_secs(1)).await;
+        assert!(called.lock().unwrap().contains(&"wake"));
+        drop(server);
+        let count = |what| called.lock().unwrap().iter().filter(|called| **called == what).count();
+        assert_eq!(count("drop"), count("clone") + 2, "none is kept");
+    });
+}
+
+#[test]
+fn a_waker_that_panics_loses_no_wake_of_a_link() {
+    World::run(async |_| {
+        let net = MemNet::new();
+        let (mut client, mut server) = connected(&net).await;
+        let hostile = hooked(|what| assert!(what != "wake", "hostile"));
+        let woken = Arc::new(Mutex::new(0));
+        let counts = {
+            let woken = Arc::clone(&woken);
+            hooked(move |what| *woken.lock().unwrap() += usize::from(what == "wake"))
+        };
+        assert!(poll_read(&mut server, &hostile).is_pending());
+        assert!(poll_read(&mut client, &counts).is_pending());
+        let link = net.link(ADDRESS);
+        let panic = catch_unwind(AssertUnwindSafe(|| link.cut())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"hostile"));
+        assert_eq!(*woken.lock().unwrap(), 1);
+    });
+}
+
+#[test]
+fn an_alarm_that_cannot_be_set_here_is_set_by_the_reader() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (readers, writers) = (runtime(), runtime());
+    let net = MemNet::new();
+    let (client, server) = readers.block_on(async {
+        let (client, server) = connected(&net).await;
+        net.link(ADDRESS).both(Toxics::new().latency(Duration::from_millis(20)));
+        (client, server)
+    });
+    // The time of the one who writes ends before what it wrote arrives.
+    let (mut client, mut server) = (client, server);
+    let mut buf = [0; 3];
+    let mut read = Box::pin(server.read_exact(&mut buf));
+    readers.block_on(async { assert!(timeout(Duration::from_millis(1), &mut read).await.is_err()) });
+    writers.block_on(async { client.write_all(b"one").await.unwrap() });
+    drop(writers);
+    readers.block_on(async { timeout(Duration::from_secs(60), read).await.unwrap().unwrap() });
+    assert_eq!(&buf, b"one");
+
+    // And of one who has none at all.
+    let mut read = Box::pin(server.read_exact(&mut buf));
+    readers.block_on(async { assert!(timeout(Duration::from_millis(1), &mut read).await.is_err()) });
+    let write = Pin::new(&mut client);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        write.poll_write(&mut Context::from_waker(Waker::noop()), b"two").is_ready()
+    }));
+    assert!(panicked.is_err(), "there is no runtime");
+    readers.block_on(async { timeout(Duration::from_secs(60), read).await.unwrap().unwrap() });
+    assert_eq!(&buf, b"two");
 }
