@@ -165,7 +165,7 @@ impl<M: Manage> Pool<M> {
     ///
     /// # Panics
     ///
-    /// If it has to wait and is polled outside of a tokio runtime with time enabled.
+    /// If it has to wait and is polled outside of a tokio runtime with time enabled, or in one that was shut down.
     ///
     /// # Examples
     ///

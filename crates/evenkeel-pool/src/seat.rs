@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::queue::Key;
 use crate::shared::{Shared, chain, told};
 use crate::state::{Failure, State};
-use crate::{GetError, Manage};
+use crate::{GetError, Manage, Panic};
 
 /// A seat that is taken; dropping it makes room for another object.
 pub(crate) struct Seat<M: Manage> {
@@ -115,11 +115,16 @@ impl<M: Manage> Seated<M> {
     pub(crate) fn created(self) {
         let now = Instant::now();
         let shared = Arc::clone(&self.seat.shared);
-        self.hand_in(|state, object, key| {
-            state.created(key);
-            state.offer(object, key, now)
+        let handed_in = Panic::catch(|| {
+            self.hand_in(|state, object, key| {
+                state.created(key);
+                state.offer(object, key, now)
+            });
         });
         shared.recovered.notify_waiters();
+        if let Err(panic) = handed_in {
+            panic.resume();
+        }
     }
 
     /// Hands in an object that is fit for use.

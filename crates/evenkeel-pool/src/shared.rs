@@ -112,9 +112,15 @@ const CLOSED: &str = "the pool is closed";
 /// Wakes all of them, and gives the first panic.
 fn wake_all(wakers: impl IntoIterator<Item = Waker>) -> Result<(), Panic> {
     let mut wakers = wakers.into_iter();
-    let woken = Panic::catch(|| wakers.by_ref().for_each(Waker::wake));
-    // Those behind one that panicked.
-    if woken.is_err() { woken.and(wake_all(wakers)) } else { woken }
+    let (mut outcome, mut left) = (Ok(()), true);
+    // Again for those behind one that panicked.
+    while left {
+        outcome = outcome.and(Panic::catch(|| {
+            wakers.by_ref().for_each(Waker::wake);
+            left = false;
+        }));
+    }
+    outcome
 }
 
 /// Goes on with a panic, unless the thread is unwinding already: it survives no other.

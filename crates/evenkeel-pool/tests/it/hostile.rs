@@ -5,11 +5,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_pool::{Get, GetError, Lease, Manage, Panic, Pool};
 use evenkeel_testkit::World;
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
 
@@ -266,4 +268,92 @@ fn a_creation_that_is_cut_with_its_runtime_is_made_again_and_told() {
         let Err(GetError::Timeout(why)) = here.await else { unreachable!("the creation never ends") };
         assert_eq!(why.last_failure.as_deref(), Some("a creation was cut: its runtime was shut down"));
     });
+}
+
+#[test]
+fn a_pool_with_any_number_of_wakers_that_panic_is_closed() {
+    World::run(async |_| {
+        let (pool, _script) = pool(1);
+        let lease = take(&pool, 1).await;
+        let bad = sore();
+        let mut gets: Vec<_> = (0..20_000).map(|_| Box::pin(pool.get())).collect();
+        assert!(gets.iter_mut().all(|get| poll(get, &bad).is_pending()));
+        let (good, wakes) = counting();
+        let mut last = Box::pin(pool.get());
+        assert!(poll(&mut last, &good).is_pending());
+        let mut close = Box::pin(pool.close(secs(1)));
+        let panic = Panic::catch(|| poll(&mut close, Waker::noop())).unwrap_err();
+        assert_eq!((panic.message(), wakes.load(SeqCst)), (Some("sore"), 1));
+        drop(lease);
+    });
+}
+
+/// The first creation takes its time, the second one fails.
+#[derive(Default)]
+struct SecondFails(Arc<AtomicUsize>);
+
+impl Manage for SecondFails {
+    type Object = ();
+    type Error = std::fmt::Error;
+
+    async fn create(&self) -> Result<(), Self::Error> {
+        match self.0.fetch_add(1, SeqCst) {
+            0 => sleep(Duration::from_millis(10)).await,
+            1 => return Err(std::fmt::Error),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_transient(&self, _: &Self::Error) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_waker_that_panics_keeps_no_paused_creation_from_its_start() {
+    World::run(async |world| {
+        let manager = SecondFails::default();
+        let creations = Arc::clone(&manager.0);
+        let pool = Pool::builder(manager).max(2).build().unwrap();
+        let mut gets = [pool.get(), pool.get()].map(Box::pin);
+        for get in &mut gets {
+            assert!(poll(get, Waker::noop()).is_pending());
+        }
+        world.settle().await;
+        // Its next creation has a pause of at least 25 ms.
+        assert!(poll(&mut gets[0], &sore()).is_pending());
+        sleep(Duration::from_millis(10)).await;
+        world.settle().await;
+        assert_eq!(creations.load(SeqCst), 3, "creations work again");
+        assert!(poll(&mut gets[0], Waker::noop()).is_ready());
+    });
+}
+
+#[test]
+fn a_getter_on_a_runtime_that_is_gone_panics_and_leaves_the_line() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (gone, here) = (runtime(), runtime());
+    let handle = gone.handle().clone();
+    gone.shutdown_background();
+    let pool = Pool::builder(Infallibly).max(1).build().unwrap();
+    let get = Panic::catch(|| {
+        let _inside = handle.enter();
+        poll(&mut Box::pin(pool.get()), Waker::noop()).is_ready()
+    });
+    assert!(get.unwrap_err().message().unwrap().contains("shutdown"));
+    let stats = pool.stats();
+    assert_eq!((stats.waiting, stats.size), (0, 0));
+    assert!(here.block_on(pool.get()).is_ok());
+}
+
+struct Infallibly;
+
+impl Manage for Infallibly {
+    type Object = ();
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }
