@@ -2,8 +2,8 @@
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 
 use evenkeel_task::{Group, GroupError, Stop, Stopping, group};
@@ -110,22 +110,50 @@ fn a_group_that_stops_wakes_at_most_1024_tasks_in_a_poll() {
 #[test]
 fn room_of_those_who_gave_up_waiting_for_a_stop_is_used_again() {
     let stop = Stop::new();
-    let kept: Vec<_> = (0..1500).map(|_| stop.draining()).collect();
-    (0..10_000).for_each(|_| drop(stop.draining()));
-    drop(kept);
-    let kept: Vec<_> = (0..3000).map(|_| stop.draining()).collect();
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let waker = Arc::new(Counter(Waker::noop().clone(), wakes.clone())).into();
+    let wait = || {
+        let mut waiter = stop.draining();
+        assert!(pin!(&mut waiter).poll(&mut Context::from_waker(&waker)).is_pending());
+        waiter
+    };
+    // Every second one goes, on several pages, and others come in their places.
+    let mut kept: Vec<_> = (0..5000).map(|_| wait()).collect();
+    kept = kept.into_iter().step_by(2).collect();
+    kept.extend((0..2000).map(|_| wait()));
+    (0..10_000).for_each(|_| drop(wait()));
     stop.drain("enough");
-    assert!(kept.into_iter().all(|waiter| waiter.now_or_never()));
-    assert!(stop.draining().now_or_never());
+    assert_eq!((wakes.load(Ordering::Relaxed), kept.len()), (4500, 4500));
+    drop(kept);
+    assert!(pin!(stop.draining()).poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
-trait NowOrNever: Future<Output = ()> + Sized {
-    fn now_or_never(self) -> bool {
-        pin!(self).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+/// A waiter that is woken may give up others, of pages that are woken after it, and the signal itself.
+#[test]
+fn a_waiter_that_is_woken_may_drop_all_others() {
+    struct DropsAll(Arc<Mutex<Vec<Stopping>>>, AtomicUsize);
+    impl Wake for DropsAll {
+        fn wake(self: Arc<Self>) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            let all = std::mem::take(&mut *self.0.lock().unwrap());
+            drop(all);
+        }
     }
+    let stop = Stop::new();
+    let all: Arc<Mutex<Vec<_>>> = Arc::default();
+    let drops = Arc::new(DropsAll(Arc::clone(&all), AtomicUsize::new(0)));
+    let waker = Arc::clone(&drops).into();
+    for _ in 0..3000 {
+        let mut waiter = stop.draining();
+        assert!(pin!(&mut waiter).poll(&mut Context::from_waker(&waker)).is_pending());
+        all.lock().unwrap().push(waiter);
+    }
+    stop.drain("enough");
+    // The wakers of the first page were taken out with the first of them; the others were given up.
+    assert_eq!((drops.1.load(Ordering::Relaxed), all.lock().unwrap().len()), (1024, 0));
+    drop(stop);
+    assert_eq!(Arc::strong_count(&drops), 2);
 }
-
-impl NowOrNever for Stopping {}
 
 /// Joins tasks that are ready when it begins to wait, and counts its polls.
 async fn join(tasks: usize) -> usize {
