@@ -72,7 +72,7 @@ impl<M: Manage> Shared<M> {
     }
 
     fn all_told(&self, Due { waker, rest }: Due) -> Result<(), Panic> {
-        let Rest { second, stale, outdated, ended } = rest.unwrap_or_default();
+        let Rest { second, stale, outdated, ended } = *rest.unwrap_or_default();
         let mut outcome = wake_all([waker, second].into_iter().flatten());
         if ended {
             outcome = outcome.and(Panic::catch(|| self.ended.drain(CLOSED)));

@@ -59,7 +59,8 @@ pub(crate) struct Failure {
 #[derive(Default)]
 pub(crate) struct Due {
     pub(crate) waker: Option<Waker>,
-    pub(crate) rest: Option<Rest>,
+    // In a box, as each change hands it out, and few have any.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 #[derive(Default)]

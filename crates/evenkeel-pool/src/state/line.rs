@@ -88,7 +88,7 @@ impl<M: Manage> State<M> {
     ///
     /// It calls one; should more be due, then that one calls the next when it comes or goes.
     pub(super) fn call(&mut self, wanted: usize) {
-        if self.called < wanted.min(self.idle.len() + self.room()) {
+        if self.called < wanted && self.called < self.idle.len() + self.room() {
             self.call_next();
         }
     }
