@@ -13,6 +13,9 @@
 //!    the new one has fired already, or an earlier one is needed by now, the limiter goes back to step 1.
 //!
 //! Whatever happens between 1 and 3 is seen at 3: no wake is lost.
+//!
+//! If the runtime has been shut down, all who wait there are woken at 3, as no timer will do it. Who is polled elsewhere
+//! waits there from then on; the others panic, as they do with a timer of tokio.
 
 use std::{mem, time::Duration};
 
@@ -71,7 +74,11 @@ impl Alarms {
     pub(crate) fn join(&mut self, runtime: &Handle) -> Id {
         let id = runtime.id();
         match self.alarms.iter_mut().find(|alarm| alarm.runtime.id() == id) {
-            Some(alarm) => alarm.waiting += 1,
+            Some(alarm) => {
+                alarm.waiting += 1;
+                // A start tells this one as well.
+                alarm.is_gone = false;
+            }
             None => self.alarms.push(Alarm {
                 runtime: runtime.clone(),
                 waiting: 1,
@@ -88,6 +95,11 @@ impl Alarms {
     pub(crate) fn leave(&mut self, runtime: Id) {
         let alarm = self.alarms.iter_mut().find(|alarm| alarm.runtime.id() == runtime);
         alarm.expect("somebody waits there").waiting -= 1;
+    }
+
+    /// Whether a runtime in which somebody waits has been shut down.
+    pub(crate) fn is_gone(&self, runtime: Id) -> bool {
+        self.alarms.iter().any(|alarm| alarm.runtime.id() == runtime && alarm.is_gone)
     }
 
     /// Takes out those that nobody waits for, to be dropped without the lock.

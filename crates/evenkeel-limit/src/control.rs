@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{limiter::RateLimiter, rate::Rate, snapshot::Snapshot, turnstile::Pause};
+use crate::{limiter::RateLimiter, meter::Pause, rate::Rate, snapshot::Snapshot};
 
 impl RateLimiter {
     /// Changes the rate, for those who wait, too.

@@ -311,7 +311,8 @@ impl RateLimiter {
     ///
     /// # Panics
     ///
-    /// When polled, if the limiter is closed, or if it has to wait outside of a tokio runtime with timers.
+    /// When polled, if the limiter is closed, or if it has to wait outside of a tokio runtime with timers, or in one that
+    /// has been shut down: others who wait there are woken, and panic if they are polled nowhere else.
     /// Nothing is taken then. A limiter that is going to be closed is better asked for
     /// [`acquire_many(1)`](Self::acquire_many), which has an error for that.
     ///

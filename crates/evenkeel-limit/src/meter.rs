@@ -20,6 +20,15 @@ enum Policy {
     Window(Window),
 }
 
+/// How a pause combines with one that is in force.
+#[derive(Clone, Copy)]
+pub(crate) enum Pause {
+    /// The one that ends later counts.
+    Beside,
+    /// The new one counts.
+    InPlace,
+}
+
 /// Those who wait in front of a request.
 pub(crate) struct Before<'a> {
     pub(crate) permits: u64,
@@ -170,10 +179,12 @@ impl Meter {
         either!(&self.policy, policy => policy.paused_for())
     }
 
-    /// Lets nothing fit for `pause`, and one permit at most when it is over. The later of two ends counts.
-    pub(crate) fn pause(&mut self, pause: Duration) {
-        if self.unpaused.is_none() {
-            self.unpaused = Some(Box::new(self.policy.clone()));
+    /// Lets nothing fit for `pause`, and one permit at most when it is over.
+    pub(crate) fn pause(&mut self, pause: Duration, how: Pause) {
+        match (&self.unpaused, how) {
+            (None, _) => self.unpaused = Some(Box::new(self.policy.clone())),
+            (Some(unpaused), Pause::InPlace) => self.policy = Policy::clone(unpaused),
+            (Some(_), Pause::Beside) => {}
         }
         either!(&mut self.policy, policy => policy.pause(pause));
     }

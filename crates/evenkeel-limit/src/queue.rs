@@ -165,6 +165,18 @@ impl<N, G: Copy> Queue<N, G> {
         mem::replace(&mut self.link_mut(key).waiter.waker, waker)
     }
 
+    /// Takes the wakers of some of those who wait, and gives them to `taken`.
+    pub(crate) fn take_wakers(&mut self, of: impl Fn(&Waiter<N>) -> bool, mut taken: impl FnMut(Waker)) {
+        let mut next = self.front;
+        while let Some(key) = next {
+            let link = self.link_mut(key);
+            next = link.behind;
+            if of(&link.waiter) {
+                taken(mem::replace(&mut link.waiter.waker, Waker::noop().clone()));
+            }
+        }
+    }
+
     /// Vacates the place of one who was served or refused, and tells; nothing happens if it still waits.
     pub(crate) fn claim(&mut self, key: Key) -> Option<Result<G, Denied>> {
         let Place::Decided(decision) = self.places[key] else { return None };

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::{Pin, pin},
     task::{Context, Waker},
     time::Duration,
@@ -22,16 +23,26 @@ impl Timer {
     ///
     /// It may call `waker` before it returns, on this thread: so does tokio when the timer fires meanwhile on another.
     /// No lock may be held that the waker takes.
+    ///
+    /// # Panics
+    ///
+    /// If the waker does.
     pub(crate) fn start(runtime: &Handle, wait: Duration, waker: &Waker) -> Option<Self> {
         let _entered = runtime.enter();
-        let mut sleep = started(wait);
         // Once a runtime has been shut down its timers elapse at once, and panic if polled.
-        if sleep.is_elapsed() && started(Duration::MAX).is_elapsed() {
+        let is_gone = || started(Duration::MAX).is_elapsed();
+        let mut sleep = started(wait);
+        if sleep.is_elapsed() && is_gone() {
             return None;
         }
         // Without regard to the budget of the task, which would call the waker as well.
-        let _fired_if_ready = pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker));
-        Some(Self(sleep))
+        let poll = || pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker));
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(_fired_if_ready) => Some(Self(sleep)),
+            // It was shut down meanwhile: that is no matter of the one who starts a timer for others.
+            Err(_) if is_gone() => None,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 
     pub(crate) fn has_fired(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::{
     clock::Tokens,
     denied::Denied,
     lane::{Lane, Passage},
-    meter::Meter,
+    meter::{Meter, Pause},
     queue::Key,
     rate::Rate,
     report::{self, Kind},
@@ -61,15 +61,6 @@ pub(crate) struct Terms {
     pub(crate) debt: bool,
     pub(crate) max_waiters: usize,
     pub(crate) max_pause: Duration,
-}
-
-/// How a pause combines with one that is in force.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Pause {
-    /// The one that ends later counts.
-    Beside,
-    /// The new one counts.
-    InPlace,
 }
 
 impl Terms {
@@ -197,14 +188,19 @@ impl Turnstile {
                 Err(true) => return Poll::Pending,
                 Err(false) => {
                     let mut place = Place::anywhere(waker);
-                    let moved = self.with(|state, _| {
-                        state.decided(key).or_else(|| {
+                    let moved = self.with(|state, _| match state.decided(key) {
+                        Some(decided) => Ok(Some(decided)),
+                        None if state.is_stranded(key, &place) => Err(()),
+                        None => {
                             state.move_in(key, &mut place);
-                            None
-                        })
+                            Ok(None)
+                        }
                     });
-                    let Some(decided) = moved else { return Poll::Pending };
-                    decided
+                    match moved {
+                        Ok(Some(decided)) => decided,
+                        Ok(None) => return Poll::Pending,
+                        Err(()) => panic!("waiting for permits in a tokio runtime that has been shut down"),
+                    }
                 }
             };
         if let Err(denied) = &decided {
@@ -267,10 +263,7 @@ impl Turnstile {
         let pause = self.change(|state| {
             let pause = pause.min(state.terms.max_pause);
             if let Some(meter) = &mut state.meter {
-                if how == Pause::InPlace {
-                    meter.resume();
-                }
-                meter.pause(pause);
+                meter.pause(pause, how);
             }
             pause
         });
@@ -431,7 +424,7 @@ impl Turnstile {
             let has_fired = matches!(&started, Started::Timer(timer) if timer.has_fired());
             let _replaced;
             let mut state = self.lock();
-            _replaced = state.alarms.started(&start, started);
+            _replaced = state.started(&start, started, wakes);
             next = if state.needs_care() { self.pass(state, wakes, unused, |_, _| ()).1 } else { None };
             if let Some(start) = next.as_mut().filter(|_| has_fired) {
                 // The turn of the next one may have come already, if enough others are to be woken.

@@ -42,7 +42,9 @@ struct Grant {
 impl Window {
     pub(crate) fn new(rate: Rate, burst: u32, now: Instant) -> Self {
         let watch = Watch::new(now);
-        Self { rate, burst, watch, now: 0, paused_until: 0, pause: None, gone: 0, grants: VecDeque::new() }
+        // Before it began: a pause that ends at once is one as well.
+        let paused_until = -1;
+        Self { rate, burst, watch, now: 0, paused_until, pause: None, gone: 0, grants: VecDeque::new() }
     }
 
     pub(crate) fn rate(&self) -> Rate {

@@ -8,7 +8,10 @@ use tokio::{
 };
 
 use super::{
-    super::alarms::{Alarms, Start},
+    super::{
+        alarms::{Alarms, Start, Started},
+        timer::Timer,
+    },
     Request, Terms,
 };
 use crate::{
@@ -216,6 +219,21 @@ impl State {
             self.alarms.join(runtime);
             self.alarms.leave(there);
         }
+    }
+
+    /// Whether the runtime in which one waits has been shut down, and this place is in no other.
+    pub(super) fn is_stranded(&self, key: Key, place: &Place) -> bool {
+        let there = self.queue.waiter(key).note.runtime;
+        place.runtime.as_ref().is_none_or(|here| here.id() == there) && self.alarms.is_gone(there)
+    }
+
+    /// Takes over the end of a start; gives what is to be dropped without the lock.
+    pub(super) fn started(&mut self, start: &Start, started: Started, wakes: &mut WakeList) -> Option<Timer> {
+        let gone = matches!(started, Started::Gone).then(|| start.runtime.id());
+        if let Some(gone) = gone {
+            self.queue.take_wakers(|waiter| waiter.note.runtime == gone, |waker| wakes.push(waker));
+        }
+        self.alarms.started(start, started)
     }
 
     /// Gives up a place, and the permits if its turn has come; gives what is to be dropped without the lock.

@@ -87,6 +87,54 @@ fn the_last_word_of_a_server_counts_and_the_later_end_of_many() {
     });
 }
 
+/// In a long window each pause of before would count until the window is over.
+#[test]
+fn a_pause_that_was_replaced_takes_no_permits() {
+    World::run(async |_| {
+        let rate = Rate::per(10, ms(60_000));
+        for limiter in [RateLimiter::new(rate), RateLimiter::sliding(rate)] {
+            advance(ms(10)).await;
+            for pause in [60_000, 5000, 4000, 3000] {
+                limiter.set_pause(ms(pause));
+                advance(ms(1000)).await;
+            }
+            assert_eq!(limiter.snapshot().paused_for, ms(2000));
+            assert_took!(limiter.acquire(), ms(2000));
+            assert_eq!(limiter.snapshot().available, 0);
+            sleep(ms(120_000)).await;
+            assert_eq!(limiter.snapshot().available, 10);
+        }
+    });
+}
+
+#[test]
+fn a_pause_that_is_lifted_at_once_leaves_one_permit() {
+    World::run(async |_| {
+        for limiter in kinds() {
+            limiter.penalize(ms(1000));
+            assert!(limiter.resume());
+            assert_eq!(limiter.snapshot().available, 1);
+        }
+    });
+}
+
+#[test]
+fn a_pause_without_end_is_no_panic() {
+    World::run(async |_| {
+        for limiter in kinds() {
+            let limiter = limiter.max_pause(Duration::MAX);
+            limiter.penalize(Duration::MAX);
+            limiter.set_pause(Duration::MAX);
+            limiter.refund(10);
+            assert!(limiter.try_acquire().is_err() && limiter.snapshot().available == 0);
+            let waiter = ByHand::queued(limiter.acquire());
+            limiter.set_pause(ms(1000));
+            sleep(ms(1001)).await;
+            assert_eq!(waiter.wakes(), 1);
+        }
+    });
+}
+
 #[test]
 fn each_key_has_its_pause() {
     World::run(async |_| {

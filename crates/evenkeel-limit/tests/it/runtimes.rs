@@ -2,9 +2,10 @@
 
 use std::{
     future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
     task::Poll,
@@ -135,6 +136,53 @@ fn the_next_waiter_revives_a_queue_whose_runtime_went_away() {
         running().block_on(limiter.acquire());
         assert_eq!(waiter.wakes(), 1);
     }
+}
+
+/// As with a timer of tokio. Nothing would wake it, and it would wait for ever.
+#[test]
+fn waiting_in_a_runtime_that_has_been_shut_down_panics() {
+    let limiter = RateLimiter::per_second(1).burst(1).start_empty();
+    let runtime = running();
+    let handle = runtime.handle().clone();
+    let mut early = runtime.block_on(async { ByHand::queued(limiter.acquire()) });
+    assert_eq!(early.wakes(), 0);
+    drop(runtime);
+    assert_eq!(early.wakes(), 1, "it is told");
+    for _ in 0..2 {
+        let mut late = ByHand::new(limiter.acquire());
+        let inside = AssertUnwindSafe(|| handle.block_on(poll_fn(|_| Poll::Ready(late.poll()))));
+        assert!(catch_unwind(inside).map_or(true, |poll| poll.is_pending() && late.wakes() == 1));
+    }
+    let waits = AssertUnwindSafe(|| handle.block_on(limiter.acquire()));
+    let panic = catch_unwind(waits).expect_err("not for ever");
+    assert!(panic.downcast_ref::<&str>().is_some_and(|text| text.contains("shut down")));
+    let inside = AssertUnwindSafe(|| early.poll());
+    assert!(catch_unwind(inside).is_err());
+    drop(early);
+    assert_eq!(limiter.snapshot().waiting, 0);
+}
+
+/// Timers are started for those who wait there, by whoever comes: they must not hear of it.
+#[test]
+fn a_runtime_that_ends_while_another_thread_starts_its_timer_panics_nobody() {
+    let limiter = RateLimiter::per_second(1).burst(1).start_empty();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            while !stop.load(Relaxed) {
+                limiter.set_rate(Rate::per_second(1));
+            }
+        });
+        for _ in 0..500 {
+            let runtime = running();
+            let waiter = runtime.block_on(async { ByHand::queued(limiter.acquire_many(1)) });
+            thread::yield_now();
+            drop(runtime);
+            drop(waiter);
+        }
+        stop.store(true, Relaxed);
+        assert!(other.join().is_ok());
+    });
 }
 
 #[test]
