@@ -135,11 +135,25 @@ impl Turnstile {
     }
 
     /// Takes permits now, or a place in the queue.
+    #[inline]
     pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        let entered = match self.lane.take(request.permits) {
-            Passage::Granted => return Ok(None),
-            Passage::Shut if !self.lane.is_crowded() => self.enter_behind_the_lock(request, waker),
-            _ => self.queue_up(request, waker),
+        match self.lane.take(request.permits) {
+            Passage::Granted => Ok(None),
+            passage => self.enter_beside_the_lane(matches!(passage, Passage::Shut), request, waker),
+        }
+    }
+
+    #[inline(never)]
+    fn enter_beside_the_lane(
+        self: &Arc<Self>,
+        is_shut: bool,
+        request: Request,
+        waker: &Waker,
+    ) -> Result<Option<Key>, Denied> {
+        let entered = if is_shut && !self.lane.is_crowded() {
+            self.enter_behind_the_lock(request, waker)
+        } else {
+            self.queue_up(request, waker)
         };
         match &entered {
             Ok(Some(_)) => report::waits(Kind::Rate),

@@ -248,8 +248,9 @@ impl<S> Shard<S> {
     #[inline]
     fn keep_up(&mut self, key: &mut impl Key<S>, room: &Room) -> usize {
         let grown = self.pace.reading().wrapping_sub(self.swept);
-        // More than is needed for one chain, whatever their number is.
-        if grown < ROUND >> u32::BITS { 0 } else { self.catch_up(grown, key, room) }
+        // Whether that is less than each chain's part of a round, without a division.
+        let is_early = (grown >> u32::BITS) * (self.table.chains() as u64) < ROUND >> u32::BITS;
+        if is_early { 0 } else { self.catch_up(grown, key, room) }
     }
 
     #[inline(never)]
