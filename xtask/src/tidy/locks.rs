@@ -1,14 +1,21 @@
 //! No code of others runs under a lock, as far as that can be seen in the text of one function.
 
+use std::ops::Range;
+
 use super::rust;
 use super::tree::{File, Tree};
 
 /// Places where what looks like code of others is not, each with the reason.
-const ALLOWED: [(&str, &str, &str); 0] = [];
+const ALLOWED: [(&str, &str, &str); 1] = [(
+    "crates/evenkeel-shutdown/src/listener.rs",
+    "listener.spawn(",
+    "the task is of this crate, and so is all that is dropped with it",
+)];
 
-/// Finds calls of `poll` and `wake`, and clones of wakers, while a guard of a lock is alive: one that has a name, until
-/// its block ends, or it is dropped or given away; one without a name, until its statement ends, or the block of an
-/// `if let`, `match`, `while let` or `for` that looks at what is locked.
+/// Finds calls of `poll` and `wake`, clones and drops of wakers, starts of tasks and events, while a guard of a lock is
+/// alive: one that has a name, or is an argument, until its block ends, or it is dropped or given away; one without a
+/// name, until its statement ends, or the block of an `if let`, `match`, `while let` or `for` that looks at what is
+/// locked.
 pub(super) fn no_foreign_code_runs_under_a_lock(tree: &Tree) -> Vec<String> {
     let sources = tree
         .rust_files()
@@ -21,8 +28,8 @@ fn findings_in(file: &File) -> Vec<String> {
     let words: Vec<&str> = tokens.iter().map(|&(_, word)| word).collect();
     let mut found = Vec::new();
     for at in 0..words.len() {
-        let Some(alive) = guard_at(&words, at) else { continue };
-        for call in alive {
+        let alive = guard_at(&words, at).or_else(|| argument_at(&words, at)).unwrap_or_default();
+        for call in alive.into_iter().flatten() {
             if let Some(name) = foreign_at(&words, call) {
                 let line = file.bare[..tokens[call].0].matches('\n').count() + 1;
                 let text = file.text.lines().nth(line - 1).unwrap_or_default();
@@ -40,8 +47,9 @@ fn findings_in(file: &File) -> Vec<String> {
 }
 
 /// The tokens during which the guard is alive that the call of `lock` at this place gives.
-fn guard_at(words: &[&str], at: usize) -> Option<std::ops::Range<usize>> {
-    let is_call = matches!(words[at], "lock" | "read" | "write") && words.get(at + 1) == Some(&"(");
+fn guard_at(words: &[&str], at: usize) -> Option<Vec<Range<usize>>> {
+    let name = words[at].strip_prefix("try_").unwrap_or(words[at]);
+    let is_call = matches!(name, "lock" | "read" | "write") && words.get(at + 1) == Some(&"(");
     let is_method = at > 0 && words[at - 1] == ".";
     let is_definition = at > 0 && words[at - 1] == "fn";
     let takes_nothing = words.get(at + 2) == Some(&")");
@@ -54,9 +62,19 @@ fn guard_at(words: &[&str], at: usize) -> Option<std::ops::Range<usize>> {
         after = next;
     }
     let start = statement_start(words, at);
-    if words[start] == "let" && words.get(after) == Some(&";") {
-        let name = words[start + 1..].iter().find(|word| **word != "mut")?;
-        return Some(after..end_of_guard(words, after, name));
+    let first =
+        words[start..at].iter().position(|word| *word == "=").map_or(start, |equals| start + equals + 1);
+    let is_matched = words[first] == "match" && words.get(after) == Some(&"{");
+    if words[start] == "let" && (is_matched || matches!(words.get(after), Some(&(";" | "else")))) {
+        // The last word of the pattern: `g`, `mut g`, `Ok(mut g)`; or, with a type, the first.
+        let pattern = &words[start + 1..first - 1];
+        let pattern = &pattern[..pattern.iter().position(|word| *word == ":").unwrap_or(pattern.len())];
+        let name = pattern.iter().rfind(|word| word.chars().all(rust::is_word))?;
+        let mut from = after;
+        while words.get(from).is_some_and(|word| *word != ";") {
+            from = if words[from] == "{" { closing(words, from)? + 1 } else { from + 1 };
+        }
+        return Some(while_named(words, from, name));
     }
     let has_block = matches!(words[start], "match" | "for")
         || matches!(words[start], "if" | "while") && words.get(start + 1) == Some(&"let");
@@ -65,7 +83,7 @@ fn guard_at(words: &[&str], at: usize) -> Option<std::ops::Range<usize>> {
     while let Some(word) = words.get(end) {
         match *word {
             "(" | "[" => depth += 1,
-            "{" if depth == 0 && has_block => return Some(after..closing(words, end)?),
+            "{" if depth == 0 && has_block => return Some(vec![after..closing(words, end)?]),
             "{" => depth += 1,
             ")" | "]" | "}" => depth -= 1,
             ";" if depth == 0 => break,
@@ -76,14 +94,29 @@ fn guard_at(words: &[&str], at: usize) -> Option<std::ops::Range<usize>> {
         }
         end += 1;
     }
-    Some(after..end)
+    Some(vec![after..end])
+}
+
+/// The same of a guard that is given to a function, by its type at this place.
+fn argument_at(words: &[&str], at: usize) -> Option<Vec<Range<usize>>> {
+    if !matches!(words[at], "MutexGuard" | "RwLockReadGuard" | "RwLockWriteGuard") {
+        return None;
+    }
+    let start = words[..at].iter().rposition(|word| matches!(*word, "(" | ","))?;
+    let name = words[start + 1..at].iter().find(|word| **word != "mut")?;
+    let function = words[..start].iter().rposition(|word| matches!(*word, "fn" | ";" | "{" | "}"))?;
+    if words[function] != "fn" || words[start + 1..at].iter().filter(|word| **word == ":").count() == 0 {
+        return None;
+    }
+    let body = at + words[at..].iter().position(|word| matches!(*word, "{" | ";"))?;
+    (words[body] == "{").then(|| while_named(words, body + 1, name))
 }
 
 /// Skips `.unwrap()` and the like, and `?`.
 fn unwrapping(words: &[&str], at: usize) -> Option<usize> {
     match *words.get(at)? {
         "?" => Some(at + 1),
-        "." if matches!(*words.get(at + 1)?, "unwrap" | "expect" | "unwrap_or_else") => {
+        "." if matches!(*words.get(at + 1)?, "unwrap" | "expect" | "unwrap_or_else" | "map_err" | "ok") => {
             Some(closing(words, at + 2)? + 1)
         }
         _ => None,
@@ -120,39 +153,53 @@ fn statement_start(words: &[&str], at: usize) -> usize {
     0
 }
 
-/// Where the block ends, or the guard with this name is dropped or given away.
-fn end_of_guard(words: &[&str], from: usize, name: &str) -> usize {
-    let mut depth = 0_i32;
-    for at in from..words.len() {
+/// Until the block ends, or the guard with this name is dropped or given away; after an inner block in which it is, it
+/// is alive again, for those who come by another way.
+fn while_named(words: &[&str], from: usize, name: &str) -> Vec<Range<usize>> {
+    let (mut alive, mut since, mut blocks) = (vec![], from, vec![]);
+    let mut at = from;
+    while at < words.len() {
         match words[at] {
-            "{" => depth += 1,
-            "}" => depth -= 1,
+            "{" => blocks.push(at),
+            "}" if blocks.pop().is_none() => break,
             word if word == name => {
                 let alone =
                     matches!(words[at - 1], "(" | ",") && matches!(words.get(at + 1), Some(&(")" | ",")));
                 if alone {
-                    return at;
+                    alive.push(since..at);
+                    let Some(end) = blocks.pop().and_then(|open| closing(words, open)) else { return alive };
+                    (since, at) = (end, end);
                 }
             }
             _ => {}
         }
-        if depth < 0 {
-            return at;
-        }
+        at += 1;
     }
-    words.len()
+    alive.push(since..at);
+    alive
 }
 
 /// The name of a call that may be code of others, if there is one here.
 fn foreign_at(words: &[&str], at: usize) -> Option<String> {
-    let [dot, name, open] = words.get(at..at + 3)? else { return None };
-    if *dot != "." || *open != "(" {
-        return None;
-    }
-    let of_a_waker = at > 0 && (words[at - 1] == "waker" || at > 2 && words[at - 3] == "waker");
-    match *name {
-        "poll" | "wake" | "wake_by_ref" | "poll_unpin" | "poll_next" => Some(format!(".{name}(..)")),
-        "clone" if of_a_waker => Some("waker.clone()".to_owned()),
+    match *words.get(at..at + 4)? {
+        [".", name, "(", _]
+            if matches!(name, "poll" | "wake" | "wake_by_ref" | "poll_unpin" | "poll_next") =>
+        {
+            Some(format!(".{name}(..)"))
+        }
+        [".", "clone", "(", _]
+            if at > 0 && (words[at - 1] == "waker" || at > 2 && words[at - 3] == "waker") =>
+        {
+            Some("waker.clone()".to_owned())
+        }
+        ["drop", "(", "waker", ")"] => Some("drop(waker)".to_owned()),
+        ["Waker", ":", ":", name] if matches!(name, "wake" | "wake_by_ref" | "clone") => {
+            Some(format!("Waker::{name}"))
+        }
+        ["tracing", ":", ":", name] if words.get(at + 4) == Some(&"!") => Some(format!("tracing::{name}!")),
+        [before, name, "(", _] if before != "fn" && matches!(name, "spawn" | "spawn_blocking") => {
+            Some(format!("{name}(..)"))
+        }
         _ => None,
     }
 }
@@ -210,6 +257,68 @@ fn g(&self) { waker.wake(); }
 }
 ";
         assert_eq!(lines_of(blocks), [3, 6, 9]);
+    }
+
+    #[test]
+    fn guards_are_found_in_each_form() {
+        let tried = "fn f() {
+    if let Ok(mut state) = self.s.try_lock() {
+        state.waker.wake_by_ref();
+    }
+    let Ok(mut state) = self.s.lock() else { return };
+    state.waker.wake_by_ref();
+}
+fn g() -> Option<()> {
+    let state = match self.s.lock() {
+        Ok(state) => state,
+        Err(poisoned) => poisoned.into_inner(),
+    };
+    state.waker.wake_by_ref();
+}
+fn h() -> Option<()> {
+    let state: MutexGuard<'_, u8> = self.s.try_lock().ok()?;
+    state.waker.wake_by_ref();
+}
+";
+        assert_eq!(lines_of(tried), [3, 6, 13, 17]);
+        let given = "fn f(&self, mut state: std::sync::MutexGuard<'_, State>, cx: &mut Context<'_>) {
+    state.sleep.poll(cx);
+    drop(state);
+    w.wake();
+}
+struct S<'a> { state: MutexGuard<'a, u8> }
+fn g() { w.wake(); }
+fn h(&self) -> MutexGuard<'_, State> { w.wake() }
+";
+        assert_eq!(lines_of(given), [2]);
+        let dropped_on_one_way = "fn f() {
+    let state = lock(&self.s);
+    if state.is_done {
+        drop(state);
+        w.wake();
+        return;
+    }
+    w.wake();
+}
+";
+        assert_eq!(lines_of(dropped_on_one_way), [8]);
+    }
+
+    #[test]
+    fn each_kind_of_code_of_others_is_found() {
+        let kinds = "fn f() {
+    let state = lock(&self.s);
+    state.wakers.drain(..).for_each(Waker::wake);
+    let waker = state.waker.take();
+    drop(waker);
+    tracing::debug!(target: T, x);
+    tokio::spawn(run);
+    self.runtime.spawn_blocking(run);
+    state.spawned(1);
+}
+fn spawn(x: u8) {}
+";
+        assert_eq!(lines_of(kinds), [3, 5, 6, 7, 8]);
     }
 
     #[test]
