@@ -52,7 +52,7 @@ const MOST: usize = u32::MAX as usize - 1;
 ///
 /// - **Memory is bounded.** [`max_keys`](Self::max_keys) of 8 bytes need some 27 bytes each, which are allocated at the
 ///   first use; beyond a million keys, as they come. A key that somebody waits for has a limiter of its own beside that,
-///   until it is forgotten. Keys of types that are not the standard library's are stored in an [`Arc`] each.
+///   until it is forgotten. Keys that are no numbers, strings, addresses or bytes are stored in an [`Arc`] each.
 /// - **No key is refused while there is room**, however keys are spread, and on any number of threads.
 /// - **Only what is full is forgotten.** Such a bucket cannot be told from one that was never used. Each new key looks
 ///   at a few others, so that no call takes longer than the rest, and there is no task that cleans up.
@@ -64,8 +64,9 @@ const MOST: usize = u32::MAX as usize - 1;
 /// - **A change of the rate** takes no longer for a million keys than for one.
 ///
 /// The keys are spread over several tables, each with its own lock. `Hash`, `Eq`, `ToOwned` and `Drop` of a key run
-/// without it, and may do anything: log through a subscriber that uses the same `Keyed`, or panic, which takes nothing.
-/// Types of the standard library are compared under it, as that is quicker: numbers, strings, addresses, bytes.
+/// without it, and may do anything: log through a subscriber that uses the same `Keyed`, or panic. That takes nothing, but
+/// for a key that is forgotten and panics in its `Drop`: by then the call has been decided.
+/// Some types of the standard library are compared under it, as that is quicker: numbers, strings, addresses, bytes.
 /// A bucket counts in parts, at least 2^46 for a whole burst: to the nanosecond, if that is earned within a day. What
 /// is rounded does not add up.
 ///

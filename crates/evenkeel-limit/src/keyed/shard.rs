@@ -13,7 +13,7 @@ use super::{
 use crate::{denied::Denied, limiter::RateLimiter, rate::Rate};
 
 /// The most chains that the hand passes over in one call.
-pub(super) const SWEEP: usize = 4;
+pub(super) const SWEEP: usize = 1;
 /// The same for a key of another table.
 const SWEEP_FOR_OTHERS: usize = 8;
 /// While the reading grows by this much the hand passes over as many chains as there are, so that no bucket that was
@@ -279,6 +279,7 @@ impl<S> Shard<S> {
 
 /// Whether a bucket is full; if so, its limiter is removed. One over which a limiter was given is not there any longer,
 /// and that of the key stays.
+#[inline(always)]
 fn is_stale(
     word: NonZeroU64,
     now: u64,
@@ -286,7 +287,21 @@ fn is_stale(
     vacant: &mut Vec<usize>,
     uncounted: &mut usize,
 ) -> bool {
-    let Some(place) = place(word) else { return missing(word, now) == 0 };
+    match place(word) {
+        None => missing(word, now) == 0,
+        Some(place) => is_own_stale(place, now, limiters, vacant, uncounted),
+    }
+}
+
+/// The same for one that has a limiter.
+#[inline(never)]
+fn is_own_stale(
+    place: usize,
+    now: u64,
+    limiters: &mut [Option<Own>],
+    vacant: &mut Vec<usize>,
+    uncounted: &mut usize,
+) -> bool {
     let Some(own) = &mut limiters[place] else { return false };
     match own.over {
         Over::Nothing => false,

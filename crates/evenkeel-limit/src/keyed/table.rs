@@ -132,6 +132,7 @@ impl<S> Table<S> {
         self.unlink(chain, before, at, key);
     }
 
+    #[inline]
     fn clean(
         &mut self,
         chain: usize,
