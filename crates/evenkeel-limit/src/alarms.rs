@@ -6,10 +6,12 @@
 //!
 //! 1. Under the lock, [`Alarms::claim`] finds an alarm that would ring too late, marks it as `starting`, and gives what
 //!    is needed to start a timer for it. While it is marked nobody else starts one: neither other threads nor the waker,
-//!    if it is called meanwhile. So nothing is started twice, and nothing recurs.
+//!    if it is called meanwhile. So nothing is started twice, and nothing recurs. But who makes turns come at other times
+//!    meanwhile starts the next one, which counts in its place: no thread works for ever at what others change.
 //! 2. Without the lock, the timer is started. The one of before is still running: a paused clock that saw no timer
 //!    would leap ahead.
-//! 3. Under the lock again, [`Alarms::started`] takes over the new timer, and gives the one of before to be dropped. If
+//! 3. Under the lock again, [`Alarms::started`] takes over the new timer, and gives the one of before to be dropped; or
+//!    the new one, if it does not count any longer. If
 //!    the new one has fired already, or an earlier one is needed by now, the limiter goes back to step 1.
 //!
 //! Whatever happens between 1 and 3 is seen at 3: no wake is lost.
@@ -31,8 +33,8 @@ use crate::clock::Tokens;
 #[derive(Debug, Default)]
 pub(crate) struct Alarms {
     alarms: Vec<Alarm>,
-    /// How often readings were given other times.
-    resets: u64,
+    /// How many timers were to be started.
+    starts: u64,
 }
 
 #[derive(Debug)]
@@ -40,12 +42,12 @@ pub(crate) struct Alarm {
     runtime: Handle,
     /// How many wait in this runtime.
     waiting: usize,
-    /// The reading that it rings for, or earlier; `None` if it must be set again.
+    /// The reading that it rings for, or earlier, or will when its timer has been started; `None` if it must be set again.
     due: Option<Tokens>,
     /// `None` if it was never started.
     timer: Option<Timer>,
-    /// Whether a thread is starting a timer for it.
-    starting: bool,
+    /// The number of the start of a timer that counts, while a thread does it.
+    starting: Option<u64>,
     /// Whether the runtime has been shut down.
     is_gone: bool,
 }
@@ -55,8 +57,7 @@ pub(crate) struct Alarm {
 pub(crate) struct Start {
     pub(crate) runtime: Handle,
     pub(crate) wait: Duration,
-    due: Tokens,
-    resets: u64,
+    number: u64,
 }
 
 /// The end of an attempt to start a timer.
@@ -84,7 +85,7 @@ impl Alarms {
                 waiting: 1,
                 due: None,
                 timer: None,
-                starting: false,
+                starting: None,
                 is_gone: false,
             }),
         }
@@ -118,41 +119,40 @@ impl Alarms {
     /// Takes the start of one that would ring too late for `due`, in `wait` from now.
     pub(crate) fn claim(&mut self, due: Tokens, wait: impl FnOnce() -> Duration) -> Option<Start> {
         let late = self.alarms.iter_mut().find(|alarm| alarm.is_late(due))?;
-        late.starting = true;
-        Some(Start { runtime: late.runtime.clone(), wait: wait(), due, resets: self.resets })
+        self.starts += 1;
+        (late.starting, late.due) = (Some(self.starts), Some(due));
+        Some(Start { runtime: late.runtime.clone(), wait: wait(), number: self.starts })
     }
 
-    /// Ends a start, and gives the timer of before, to be dropped without the lock.
+    /// Ends a start, and gives the timer that is not needed any longer, to be dropped without the lock.
     pub(crate) fn started(&mut self, start: &Start, started: Started) -> Option<Timer> {
-        let id = start.runtime.id();
-        let alarm = self.alarms.iter_mut().find(|alarm| alarm.runtime.id() == id);
-        let alarm = alarm.expect("it is kept while a timer is started");
-        alarm.starting = false;
-        alarm.due = (start.resets == self.resets).then_some(start.due);
-        alarm.is_gone = matches!(started, Started::Gone);
+        let is_gone = matches!(started, Started::Gone);
         let timer = match started {
             Started::Timer(timer) => Some(timer),
             Started::Gone | Started::Failed => None,
         };
+        let Some(alarm) = self.alarms.iter_mut().find(|alarm| alarm.starting == Some(start.number)) else {
+            return timer;
+        };
+        (alarm.starting, alarm.is_gone) = (None, is_gone);
         mem::replace(&mut alarm.timer, timer)
     }
 
     /// Makes all of them late: readings come at other times now.
     pub(crate) fn reset(&mut self) {
-        self.resets += 1;
         self.alarms.iter_mut().for_each(|alarm| alarm.due = None);
     }
 }
 
 impl Alarm {
     fn is_unused(&self) -> bool {
-        self.waiting == 0 && !self.starting
+        self.waiting == 0 && self.starting.is_none()
     }
 
-    /// Whether a timer has to be started for it, and nobody does so.
+    /// Whether a timer has to be started for it, and nobody starts one that rings in time.
     fn is_late(&self, due: Tokens) -> bool {
-        let rings = self.timer.as_ref().is_some_and(|timer| !timer.has_fired());
+        let rings = self.starting.is_some() || self.timer.as_ref().is_some_and(|timer| !timer.has_fired());
         let in_time = self.due.is_some_and(|set| set.wrapping_sub(due) <= 0);
-        !(self.starting || self.is_gone || rings && in_time)
+        !(self.is_gone || rings && in_time)
     }
 }
