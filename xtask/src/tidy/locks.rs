@@ -1,7 +1,5 @@
 //! No code of others runs under a lock, as far as that can be seen in the text of one function.
 
-use std::ops::Range;
-
 use super::rust;
 use super::tree::{File, Tree};
 
@@ -29,7 +27,7 @@ fn findings_in(file: &File) -> Vec<String> {
     let mut found = Vec::new();
     for at in 0..words.len() {
         let alive = guard_at(&words, at).or_else(|| argument_at(&words, at)).unwrap_or_default();
-        for call in alive.into_iter().flatten() {
+        for call in alive {
             if let Some(name) = foreign_at(&words, call) {
                 let line = file.bare[..tokens[call].0].matches('\n').count() + 1;
                 let text = file.text.lines().nth(line - 1).unwrap_or_default();
@@ -47,7 +45,7 @@ fn findings_in(file: &File) -> Vec<String> {
 }
 
 /// The tokens during which the guard is alive that the call of `lock` at this place gives.
-fn guard_at(words: &[&str], at: usize) -> Option<Vec<Range<usize>>> {
+fn guard_at(words: &[&str], at: usize) -> Option<Vec<usize>> {
     let name = words[at].strip_prefix("try_").unwrap_or(words[at]);
     let is_call = matches!(name, "lock" | "read" | "write") && words.get(at + 1) == Some(&"(");
     let is_method = at > 0 && words[at - 1] == ".";
@@ -83,7 +81,7 @@ fn guard_at(words: &[&str], at: usize) -> Option<Vec<Range<usize>>> {
     while let Some(word) = words.get(end) {
         match *word {
             "(" | "[" => depth += 1,
-            "{" if depth == 0 && has_block => return Some(vec![after..closing(words, end)?]),
+            "{" if depth == 0 && has_block => return Some((after..closing(words, end)?).collect()),
             "{" => depth += 1,
             ")" | "]" | "}" => depth -= 1,
             ";" if depth == 0 => break,
@@ -94,11 +92,11 @@ fn guard_at(words: &[&str], at: usize) -> Option<Vec<Range<usize>>> {
         }
         end += 1;
     }
-    Some(vec![after..end])
+    Some((after..end).collect())
 }
 
 /// The same of a guard that is given to a function, by its type at this place.
-fn argument_at(words: &[&str], at: usize) -> Option<Vec<Range<usize>>> {
+fn argument_at(words: &[&str], at: usize) -> Option<Vec<usize>> {
     if !matches!(words[at], "MutexGuard" | "RwLockReadGuard" | "RwLockWriteGuard") {
         return None;
     }
@@ -155,7 +153,7 @@ fn statement_start(words: &[&str], at: usize) -> usize {
 
 /// Until the block ends, or the guard with this name is dropped or given away; after an inner block in which it is, it
 /// is alive again, for those who come by another way.
-fn while_named(words: &[&str], from: usize, name: &str) -> Vec<Range<usize>> {
+fn while_named(words: &[&str], from: usize, name: &str) -> Vec<usize> {
     let (mut alive, mut since, mut blocks) = (vec![], from, vec![]);
     let mut at = from;
     while at < words.len() {
@@ -166,7 +164,7 @@ fn while_named(words: &[&str], from: usize, name: &str) -> Vec<Range<usize>> {
                 let alone =
                     matches!(words[at - 1], "(" | ",") && matches!(words.get(at + 1), Some(&(")" | ",")));
                 if alone {
-                    alive.push(since..at);
+                    alive.extend(since..at);
                     let Some(end) = blocks.pop().and_then(|open| closing(words, open)) else { return alive };
                     (since, at) = (end, end);
                 }
@@ -175,7 +173,7 @@ fn while_named(words: &[&str], from: usize, name: &str) -> Vec<Range<usize>> {
         }
         at += 1;
     }
-    alive.push(since..at);
+    alive.extend(since..at);
     alive
 }
 
