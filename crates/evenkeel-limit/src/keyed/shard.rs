@@ -161,8 +161,9 @@ impl<S> Shard<S> {
     #[inline(never)]
     fn add(&mut self, call: Call, key: &mut impl Key<S>, room: &Room) -> Result<Verdict, Missing> {
         let Call { tag, permits, or, .. } = call;
-        self.sweep(SWEEP, Some(tag), key, room);
-        if !room.enter() {
+        self.sweep(SWEEP, None, key, room);
+        // Keys may all fall into one chain: only if there is no room it is worth to look at that.
+        if !room.enter() && (self.sweep(0, Some(tag), key, room) == 0 || !room.enter()) {
             return Ok(Verdict::Overflow);
         }
         let Some(own) = key.own() else {
