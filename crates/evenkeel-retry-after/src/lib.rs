@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Files in reading order: `response.rs` collects the headers and decides, `name.rs` classifies a header by its name, and
+// `value.rs` parses a value.
+
 mod name;
 mod response;
 mod value;
@@ -11,10 +14,10 @@ use response::Response;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long the headers of a response ask to wait, from `now` on; `None` if they do not, or not in a way that can be
-/// read.
+/// Returns how long the headers of a response ask to wait, from `now` on; `None` if they do not, or not in a form that can
+/// be read.
 ///
-/// The same as [`retry_after_within`] with a bound of one day: a longer wait counts as one that cannot be read.
+/// Works as [`retry_after_within`] with a bound of one day: a longer wait counts as one that cannot be read.
 ///
 /// # Examples
 ///
@@ -40,7 +43,7 @@ pub fn retry_after<N: AsRef<str>, V: AsRef<[u8]>>(
     retry_after_within(headers, now, DAY)
 }
 
-/// How long the headers of a response ask to wait, from `now` on, where a wait of more than `longest` counts as one that
+/// Returns how long the headers of a response ask to wait, from `now` on; a wait of more than `longest` counts as one that
 /// cannot be read.
 ///
 /// `headers` are all headers of the response, in any order; a `&http::HeaderMap` is such an iterator. `now` is the time by

@@ -1,22 +1,22 @@
-//! Tells the headers apart by the words of their names.
+//! Classifies headers by the words of their names.
 
 use crate::value::{MICROSECOND, MILLISECOND, NANOSECOND, SECOND};
 
-/// The words that a limit's remaining permits and its reset have in common, sorted: vendor, scope, `ratelimit`.
+/// The words that the fields of one limit share, sorted: vendor, scope, `ratelimit`.
 pub(crate) type Scope = Vec<String>;
 
-/// Bytes of a name that is looked at; the longest known ones have half of it.
+/// The maximum length of a name in bytes; the longest known names have half of it.
 const LONGEST: usize = 128;
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Field {
     /// The clock of the server.
     Date,
-    /// The time of the next request; a plain number is in units of `unit` nanoseconds.
+    /// The time of the next request. A plain number is in units of `unit` nanoseconds.
     RetryAfter { scope: Scope, unit: i128 },
-    /// The permits that remain.
+    /// The permits that remain in this scope.
     Remaining(Scope),
-    /// The time at which there are more; `relative` if its name says that it counts from now.
+    /// The time at which the permits are renewed; `relative` if its name says that it counts from now.
     Reset { scope: Scope, unit: i128, relative: bool },
     /// A limit as a whole: a structured field.
     Limit(Scope),
@@ -62,7 +62,7 @@ impl Field {
     }
 }
 
-/// In small letters; `rate` and `limit` are one word, however they are written.
+/// Splits a name into words in lower case; `rate` and `limit` become one word in every spelling.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in name.to_ascii_lowercase().split(|c: char| !c.is_ascii_alphanumeric()) {
@@ -80,7 +80,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// The words before and behind `retry-after`, `retry-in` or `retry-at`.
+/// Returns the words before and behind `retry-after`, `retry-in` or `retry-at`.
 fn retry_after(words: &[String]) -> Option<(&[String], &[String])> {
     if let Some(at) = words.iter().position(|word| word == "retryafter") {
         return Some((&words[..at], &words[at + 1..]));
@@ -94,7 +94,7 @@ fn unqualified(words: &[String]) -> Vec<String> {
     words.iter().filter(|word| !is_qualifier(word)).cloned().collect()
 }
 
-/// The first word that begins or ends with one of the `marks`, and its rest: `userremaining`, `resettime`.
+/// Finds the first word that begins or ends with one of the `marks`, and its rest: `userremaining`, `resettime`.
 fn position(words: &[String], marks: &[&str]) -> Option<(usize, String)> {
     words.iter().enumerate().find_map(|(at, word)| {
         let rest = marks.iter().find_map(|mark| word.strip_prefix(mark).or_else(|| word.strip_suffix(mark)));
@@ -109,14 +109,14 @@ fn sorted(before: &[String], rest: String, after: &[String]) -> Scope {
     scope
 }
 
-/// A word that says how a reset is written, not of what it is.
+/// Returns whether a word describes the notation of a reset, and not its scope.
 fn is_qualifier(word: &str) -> bool {
     const FORMS: [&str; 12] =
         ["after", "at", "date", "epoch", "in", "iso", "on", "time", "timestamp", "ttl", "unix", "utc"];
     FORMS.contains(&word) || unit(word).is_some()
 }
 
-/// Units are in the plural or abbreviated: `-minute` is a scope.
+/// Returns a unit in nanoseconds. Units are plural or abbreviated: `-minute` is a scope.
 fn unit(word: &str) -> Option<i128> {
     Some(match word {
         "hours" => 3600 * SECOND,

@@ -1,4 +1,16 @@
-//! Collects everything that one response says about the next request.
+//! Collects the headers of one response, and returns the wait until the next request.
+//!
+//! # How it works
+//!
+//! Headers come in any order, so [`Response::add`] only sorts them: values of `Retry-After`, and for each scope
+//! the permits that remain and the resets. [`Response::wait`] then decides: a `Retry-After` above zero first; else the
+//! longest reset of the limits that have nothing left; else a `Retry-After` of zero.
+//!
+//! A scope without a reset of its own takes the reset of a shared one: a limit with a reset and no permits, all of
+//! whose words are in the scope.
+//!
+//! Invariants: at most [`MOST_VALUES`] values are kept, whatever the size of the response, and a value that cannot be read,
+//! or asks for more than the bound, is ignored rather than the end of the search.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,15 +19,15 @@ use crate::{
     value::{SECOND, When, date, is_used_up, split, trimmed},
 };
 
-/// The values that are read of one response; more say nothing that these do not, and would take long.
+/// The maximum number of values that are read of one response: bounds the time and the memory.
 const MOST_VALUES: usize = 256;
 
-/// The same for the parameters of an item.
+/// The maximum number of parameters that are read of an item.
 const MOST_PARAMETERS: usize = 16;
 
 #[derive(Default)]
 pub(crate) struct Response {
-    /// Values that were read.
+    /// The number of values that were read.
     values: usize,
     /// The server's clock, in nanoseconds since 1970.
     date: Option<i128>,
@@ -30,7 +42,7 @@ pub(crate) struct Response {
 struct Limit {
     used_up: Vec<Option<bool>>,
     reset: Vec<Option<When>>,
-    /// The same from now on, which needs no clock.
+    /// Resets that count from now, and need no clock.
     reset_after: Vec<Option<When>>,
 }
 
@@ -64,7 +76,7 @@ impl Response {
         };
     }
 
-    /// `"name";r=0;t=9` or, in earlier drafts, one of `limit=10, remaining=0, reset=9`.
+    /// Adds an item of a structured field: `"name";r=0;t=9` or, in earlier drafts, one of `limit=10, remaining=0, reset=9`.
     fn add_structured(&mut self, scope: &Scope, item: &str) {
         let (mut left, mut reset) = (None, None);
         for (name, value) in split(item, ';').take(MOST_PARAMETERS).filter_map(|part| part.split_once('=')) {
@@ -79,7 +91,7 @@ impl Response {
         match (left, reset) {
             (Some(used_up), Some(reset)) => self.used_up.extend(used_up.then_some(reset)),
             (None, None) => {}
-            // Each in an item of its own.
+            // An earlier draft has the permits and the reset in two items.
             _ => {
                 let limit = self.limits.entry(scope.clone()).or_default();
                 limit.used_up.extend(left.map(Some));
@@ -88,7 +100,7 @@ impl Response {
         }
     }
 
-    /// Returns the time to wait; one above `longest` counts as not said.
+    /// Returns the time to wait; values above `longest` are ignored.
     pub(crate) fn wait(&self, now: i128, longest: Duration) -> Option<Duration> {
         let now = self.date.unwrap_or(now);
         let wait = |when: When| Some(when.from(now)).filter(|wait| *wait <= longest);
@@ -112,7 +124,7 @@ impl Response {
         structured.chain(resets).chain(told).max()
     }
 
-    /// The limits that tell a reset and no permits, for all scopes of a vendor together.
+    /// Returns the limits that cover this scope: with a reset, without permits of their own.
     fn shared<'a>(&'a self, scope: &'a Scope) -> impl Iterator<Item = &'a Limit> {
         let covers = |shared: &Scope| {
             let mut words = shared.iter().filter(|word| *word != "x").peekable();
@@ -124,10 +136,10 @@ impl Response {
 }
 
 impl Limit {
-    /// The wait for the permits of this limit, by the resets of `other`.
+    /// Returns the wait for the permits of this limit, by the resets of `other`.
     fn wait(&self, other: &Self, wait: impl Fn(When) -> Option<Duration>) -> Option<Duration> {
         let longest = |resets: &[Option<When>]| {
-            // Lists of one length tell one limit after the other.
+            // Lists of one length belong together, value by value.
             let paired = resets.len() == self.used_up.len();
             let is_empty = |at: usize| {
                 if paired { self.used_up[at] == Some(true) } else { self.used_up.contains(&Some(true)) }
@@ -139,14 +151,14 @@ impl Limit {
     }
 }
 
-/// Returns how many there were.
+/// Appends the values, and returns their number.
 fn push<T>(list: &mut Vec<T>, values: impl Iterator<Item = T>) -> usize {
     let before = list.len();
     list.extend(values);
     list.len() - before
 }
 
-/// Where it is not UTF-8, each byte is a character, as in earlier versions of HTTP.
+/// Decodes UTF-8; other bytes are read as Latin-1, as in earlier versions of HTTP.
 fn text(value: &[u8]) -> String {
     std::str::from_utf8(value)
         .map_or_else(|_| value.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)

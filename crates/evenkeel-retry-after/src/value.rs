@@ -1,6 +1,13 @@
-//! Numbers, spans and dates, as the values of headers have them.
+//! Parses the values of headers: numbers, spans and dates.
 //!
-//! All times are whole nanoseconds: a Unix time with a fraction does not fit into a float.
+//! # How it works
+//!
+//! A value is tried as a number, then as a span, then as a date, in that order, since a number may look like a date of some
+//! format. A plain number below a thousand million seconds counts from now; a larger one is a Unix time, whose unit follows
+//! from its size. All times are whole nanoseconds in an `i128`: a Unix time with a fraction does not fit into a float.
+//!
+//! Invariants: no value makes it panic, since every multiplication of foreign numbers is checked; a wait is never negative;
+//! and values beyond [`LONGEST`] bytes are not looked at, so that the work for a response is bounded.
 
 use std::{
     iter,
@@ -20,10 +27,10 @@ pub(crate) const MICROSECOND: i128 = 1_000;
 pub(crate) const MILLISECOND: i128 = 1_000_000;
 pub(crate) const SECOND: i128 = 1_000_000_000;
 
-/// Dates that neither RFC 9110 nor RFC 3339 nor RFC 2822 know: of cookies, `date`, JavaScript, Ruby and Go.
+/// Formats of dates beyond RFC 9110, RFC 3339 and RFC 2822: of cookies, `date`, JavaScript, Ruby and Go.
 const OTHER_DATES: [&str; 10] = [
     "%a, %d %b %Y %H:%M:%S",
-    // A year of two digits first: otherwise it is one of the Romans.
+    // The year of two digits first: `%Y` would read it as a year of the first century.
     "%a, %d-%b-%y %H:%M:%S GMT",
     "%a, %d-%b-%Y %H:%M:%S GMT",
     "%A, %d-%b-%Y %H:%M:%S GMT",
@@ -35,7 +42,7 @@ const OTHER_DATES: [&str; 10] = [
     "%Y/%m/%d %H:%M:%S",
 ];
 
-/// Bytes of a value, with its parameters; the longest known forms have a third of it.
+/// The maximum length of a value in bytes, with its parameters; the longest known forms have a third of it.
 const LONGEST: usize = 256;
 
 /// A point in time.
@@ -51,7 +58,7 @@ impl When {
     /// Reads a value, where a plain number is in units of `unit` nanoseconds.
     pub(crate) fn read(value: &str, unit: i128) -> Option<Self> {
         let text = trimmed(value);
-        // As structured fields write a date.
+        // Structured fields mark a date by `@`.
         let text = text.strip_prefix('@').unwrap_or(text);
         if !text.contains(|c: char| c.is_ascii_digit()) {
             return None;
@@ -79,7 +86,8 @@ impl When {
         })
     }
 
-    /// A number from a thousand million seconds on is a Unix time in seconds, milliseconds, microseconds or nanoseconds.
+    /// Reads a number: from a thousand million seconds on it is a Unix time in seconds, milliseconds, microseconds or
+    /// nanoseconds, otherwise a span.
     fn of_number(number: i128, unit: i128) -> Option<Self> {
         let from_now = number.checked_mul(unit)? / SECOND;
         if number < 0 {
@@ -88,13 +96,13 @@ impl When {
         if from_now < 1_000_000_000 * SECOND {
             return Some(Self::In(from_now));
         }
-        // Whichever unit makes it a time before the year 5138.
+        // The unit is the first that makes it a time before the year 5138.
         let mut times =
             [1, 1_000, 1_000_000, 1_000_000_000].into_iter().map(|per_second| number / per_second);
         times.find(|at| *at < 100_000_000_000 * SECOND).map(Self::At)
     }
 
-    /// The time until then; nothing if that has passed.
+    /// Returns the time from `now` until then, zero if it has passed.
     pub(crate) fn from(self, now: i128) -> Duration {
         let nanos = match self {
             Self::In(nanos) => nanos,
@@ -114,7 +122,7 @@ pub(crate) fn since_epoch(time: SystemTime) -> i128 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or_else(|before| -nanos(before.duration()), nanos)
 }
 
-/// A date, in nanoseconds since 1970; one before that is the zero of some clock.
+/// Reads a date, in nanoseconds since 1970; an earlier date is rejected, as it is the zero of some clock.
 pub(crate) fn date(text: &str) -> Option<i128> {
     let text = text.split_once(" (").map_or(text, |(date, _)| date);
     let http = || parse_http_date(text).ok().map(since_epoch);
@@ -125,7 +133,7 @@ pub(crate) fn date(text: &str) -> Option<i128> {
 fn instant(text: &str) -> Option<Timestamp> {
     let utc = |date: DateTime| Offset::UTC.to_timestamp(date).ok();
     let bare = text.strip_suffix(" UTC").or(text.strip_suffix(" GMT")).unwrap_or(text);
-    // The offset of a named zone is not known here.
+    // The offset of a named zone (`[Europe/Paris]`) is unknown here.
     let plain = || bare.parse().ok().filter(|_| !bare.contains('[')).and_then(utc);
     let mail = || is_mail_date(text).then(|| DateTimeParser::new().parse_timestamp(text).ok())?;
     let other = |format: &&str| {
@@ -137,13 +145,13 @@ fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(plain).or_else(mail).or_else(other)
 }
 
-/// A parser of mail takes each zone that it does not know for UTC.
+/// Returns whether the zone is one that the parser of mail dates knows; it reads every other zone as UTC.
 fn is_mail_date(text: &str) -> bool {
     let zone = text.rsplit(' ').next().unwrap_or_default().to_ascii_uppercase();
     zone.starts_with(['+', '-']) || ["GMT", "UTC", "UT", "Z"].contains(&&*zone)
 }
 
-/// The day of the week belongs to the date behind it, also where they contradict each other.
+/// Returns whether the text is a day of the week: it belongs to the date behind it, even if they contradict each other.
 fn is_weekday(text: &str) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '"').to_ascii_lowercase();
     text.len() <= 9
@@ -151,7 +159,7 @@ fn is_weekday(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphabetic())
 }
 
-/// `6m0s`, `1h 2m`, `30 seconds`, `PT30S`, `00:01:00`: in nanoseconds, not negative.
+/// Reads a span: `6m0s`, `1h 2m`, `30 seconds`, `PT30S`, `00:01:00`: in nanoseconds, not negative.
 fn span(text: &str) -> Option<i128> {
     // The Greek letter looks like the sign for a millionth.
     let span: Span = text.to_lowercase().replace('μ', "µ").parse().ok()?;
@@ -159,7 +167,7 @@ fn span(text: &str) -> Option<i128> {
     (nanos >= 0).then_some(nanos)
 }
 
-/// A decimal number, in thousand millionths; smaller parts are cut.
+/// Reads a decimal number in thousand millionths; smaller parts are cut.
 fn decimal(text: &str) -> Option<i128> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i8>().ok()?),
@@ -171,7 +179,7 @@ fn decimal(text: &str) -> Option<i128> {
     if whole.len() + fraction.len() == 0 || !are_digits(whole) || !are_digits(fraction) {
         return None;
     }
-    // More would not fit, and say nothing.
+    // More digits would not fit, and are below a nanosecond.
     let fraction = &fraction[..fraction.len().min(18)];
     let number: i128 = format!("{whole}{fraction}").parse().ok()?;
     let shift = 9 + i32::from(exponent) - fraction.len() as i32;
@@ -185,7 +193,7 @@ fn decimal(text: &str) -> Option<i128> {
     Some(if mantissa.starts_with('-') { -scaled } else { scaled })
 }
 
-/// Without white space, quotation marks and parameters; nothing of one that is too long.
+/// Strips white space, quotation marks and parameters; returns an empty text if the value is too long.
 pub(crate) fn trimmed(value: &str) -> &str {
     if value.len() > LONGEST {
         return "";
@@ -194,7 +202,7 @@ pub(crate) fn trimmed(value: &str) -> &str {
     value.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'')
 }
 
-/// The parts between separators that are not in quotation marks.
+/// Splits at separators that are not in quotation marks.
 pub(crate) fn split(value: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     let separates = move |c: char| {

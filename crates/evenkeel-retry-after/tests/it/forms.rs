@@ -1,3 +1,5 @@
+//! Forms of names and values, table by table.
+
 mod limits;
 mod retry_after;
 mod senseless;

@@ -1,3 +1,5 @@
+//! Properties for every response: no panic, bounds, and one answer in all crates.
+
 use std::time::{Duration, SystemTime};
 
 use evenkeel_limit::http::{pause, pause_within};
@@ -51,7 +53,7 @@ proptest! {
         }
     }
 
-    /// One time is one pause, whichever way it is written.
+    /// One time is one pause, in every notation.
     #[test]
     fn all_forms_of_a_time_are_one_pause(seconds in 0..86_400_u64) {
         let at = crate::NOW + seconds;
@@ -81,7 +83,7 @@ proptest! {
         }
     }
 
-    /// What a scope has left says nothing about another one.
+    /// The permits of one scope say nothing about another scope.
     #[test]
     fn scopes_are_apart(one in "[j-q]{3,8}", other in "[j-q]{3,8}", seconds in 1..86_400_u64, before: bool) {
         prop_assume!(one != other);
@@ -112,7 +114,7 @@ fn a_bound_of_any_length_can_be_set() {
     assert_eq!(far, Duration::from_secs(253_402_300_799 - crate::NOW));
 }
 
-/// Whatever a server sends, the work is bounded: 256 values of 256 bytes, names of 128 bytes, 16 parameters of an item.
+/// The work is bounded for every response: 256 values of 256 bytes, names of 128 bytes, 16 parameters of an item.
 #[test]
 fn what_is_read_is_bounded() {
     let wait = |headers: &[(String, String)]| {
