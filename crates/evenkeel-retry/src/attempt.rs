@@ -1,10 +1,12 @@
+//! The description of one attempt, for the operation itself.
+
 use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-/// What an operation may want to know of the attempt that it is: to send a deadline or an idempotency key along.
+/// Describes one attempt to its operation, which may send the deadline or the idempotency key along.
 ///
-/// Given by [`Policy::run_with`](crate::Policy::run_with) and [`Tries::next_attempt`](crate::Tries::next_attempt).
+/// Returned by [`Policy::run_with`](crate::Policy::run_with) and [`Attempts::next_attempt`](crate::Attempts::next_attempt).
 ///
 /// # Examples
 /// ```
@@ -32,26 +34,27 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The attempt's number, from 1; from the last healthy one on if
+    /// Returns the attempt's number, from 1; from the last healthy one on if
     /// [`Policy::reset_after`](crate::Policy::reset_after) is set.
     #[must_use]
     pub const fn number(&self) -> u32 {
         self.number
     }
 
-    /// When the attempt will be dropped; none if no time limit is set.
+    /// Returns the time at which the attempt will be dropped; `None` if no time limit is set.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The time that is left to the attempt; none if no time limit is set.
+    /// Returns the time that is left to the attempt; `None` if no time limit is set.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// The same for all attempts of a call, and for no other call: lets a server tell a repetition from a new request.
+    /// Returns a key that all attempts of one call share, and no other call has: a server can tell a repetition from a
+    /// new request.
     #[must_use]
     pub const fn key(&self) -> IdempotencyKey {
         self.key

@@ -1,20 +1,55 @@
+//! The engine of all retries: a series of attempts under one policy, and the state of one call.
+//!
+//! # How it works
+//!
+//! The future [`Retry`](crate::Retry), the caller's own loop and the tower service take the same steps: begin an attempt,
+//! poll it, decide after its failure, wait for the delay.
+//!
+//! [`Attempts`] is small, because most calls succeed at once: the policy, the number of attempts, and a pointer. The rest
+//! is in [`CallState`], which is boxed when an attempt is first pending, first fails or is asked for its description. So
+//! a success allocates nothing, reads no clock and draws no random number.
+//!
+//! One timer serves the time limit of an attempt and the delay after it, since only one of them runs at a time.
+//!
+//! Invariants:
+//! - A token of the budget is in `permit` during the delay. The next attempt spends it; a call that is dropped or gives
+//!   up before returns it, by dropping it.
+//! - A delay that would end at or after the deadline is never begun: the call gives up instead.
+//! - `limit` is set only between the description of an attempt and its start, so that both name the same deadline.
+//!
+//! All of it is behind `&mut self`, so no two threads meet here. Two orders matter. An operation is polled before its time
+//! limit: if both are ready, its result counts. A caller may drop an attempt that is pending, and begin another: `begin`
+//! clears the state that the dropped attempt left.
+
+mod futures;
+
 use std::{
     fmt,
+    hash::{BuildHasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
-use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, error::nanos, progress::Progress, report};
+pub use self::futures::{AttemptFuture, BackoffFuture};
+use crate::{
+    Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict, error::nanos,
+    telemetry, timer::poll_timer, verdict::Repeat,
+};
+
+/// A zero delay needs no timer, but a loop of them must let other tasks run.
+const ROUNDS_BEFORE_YIELD: u32 = 128;
+/// The resolution of tokio's timers.
+const TICK: Duration = Duration::from_millis(1);
 
 /// A series of attempts under a [`Policy`], driven by the caller's own loop.
 ///
-/// For operations that borrow mutably from their surroundings, which no closure handed to
-/// [`Policy::run`] can lend out again and again: a connection, a transaction, `&mut self`. The loop is `Send` where
-/// its operations are, also inside `tokio::spawn` and `async_trait` methods.
+/// For operations that borrow mutably from their surroundings, which no closure passed to [`Policy::run`] can lend again
+/// and again: a connection, a transaction, `&mut self`. The loop is `Send` where its operations are, also inside
+/// `tokio::spawn` and `async_trait` methods.
 ///
 /// # Examples
 /// ```
@@ -31,11 +66,11 @@ use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, error::nanos, 
 /// #     }
 /// # }
 /// async fn count(connection: &mut Connection) -> Result<u32, RetryError<io::Error>> {
-///     let mut tries = POLICY.start();
+///     let mut attempts = POLICY.start();
 ///     loop {
-///         match tries.attempt(connection.query("select count(*) from users")).await {
+///         match attempts.attempt(connection.query("select count(*) from users")).await {
 ///             Ok(count) => break Ok(count),
-///             Err(failed) => tries.backoff(failed.when(|e| e.kind() == io::ErrorKind::Other)).await?,
+///             Err(failed) => attempts.backoff(failed.when(|e| e.kind() == io::ErrorKind::Other)).await?,
 ///         }
 ///     }
 /// }
@@ -43,52 +78,19 @@ use crate::{Attempt, Failed, GaveUp, Policy, RetryError, Verdict, error::nanos, 
 /// # async fn main() { assert_eq!(count(&mut Connection(0)).await.unwrap(), 3); }
 /// ```
 #[must_use = "a series does nothing until `attempt` is called"]
-// What is zero at first lies together, and so is written in one step: that can be seen in what a success costs.
+// The fields that are zero at first lie together, so that one instruction writes them: a success is cheap enough to show it.
 #[repr(C)]
-pub struct Tries<'p> {
+pub struct Attempts<'p> {
     policy: &'p Policy,
-    /// What a call needs that does not succeed at once.
-    progress: Later,
+    state: LazyState,
     attempts: u32,
     pub(crate) repeat: Repeat,
 }
 
-/// Whether the operation may be made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-// It leaves no gap behind the number of attempts.
-#[repr(u32)]
-pub(crate) enum Repeat {
-    Always,
-    /// Not if it may have taken effect.
-    IfNotSent,
-    /// There is nothing to make it again with.
-    #[cfg(feature = "tower")]
-    Never,
-}
-
-struct Later(Option<Pin<Box<Progress>>>);
-
-impl Drop for Later {
-    #[inline]
-    fn drop(&mut self) {
-        if self.0.is_some() {
-            discard(&mut self.0);
-            // It is gone: so the compiler leaves what its fields need out of the way of a call that had none.
-            std::mem::forget(self.0.take());
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn discard(progress: &mut Option<Pin<Box<Progress>>>) {
-    *progress = None;
-}
-
-impl<'p> Tries<'p> {
+impl<'p> Attempts<'p> {
     #[inline]
     pub(crate) const fn new(policy: &'p Policy) -> Self {
-        Self { policy, attempts: 0, repeat: Repeat::Always, progress: Later(None) }
+        Self { policy, attempts: 0, repeat: Repeat::Always, state: LazyState(None) }
     }
 
     /// Ends the series at this time, unless the policy's total time ends it before; of several the earliest counts.
@@ -104,23 +106,24 @@ impl<'p> Tries<'p> {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// # let policy = Policy::fixed(Duration::from_millis(10));
-    /// let mut tries = policy.start().deadline(Instant::now() + Duration::from_secs(2));
-    /// let failed = tries.attempt(pending::<Result<(), io::Error>>()).await.unwrap_err();
-    /// assert_eq!(tries.backoff(failed).await.unwrap_err().reason, GaveUp::Deadline);
+    /// let mut attempts = policy.start().deadline(Instant::now() + Duration::from_secs(2));
+    /// let failed = attempts.attempt(pending::<Result<(), io::Error>>()).await.unwrap_err();
+    /// assert_eq!(attempts.backoff(failed).await.unwrap_err().reason, GaveUp::Deadline);
     /// # }
     /// ```
     pub fn deadline(mut self, at: Instant) -> Self {
-        self.progress().end_by(at);
+        let deadline = self.state().project().deadline;
+        *deadline = earlier(*deadline, Some(at));
         self
     }
 
-    /// How many attempts were started, from the last healthy one on if [`Policy::reset_after`] is set.
+    /// Returns the number of attempts that were started, from the last healthy one on if [`Policy::reset_after`] is set.
     #[must_use]
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// What the next attempt will be; its time begins now.
+    /// Describes the next attempt; its time begins now.
     #[must_use]
     pub fn next_attempt(&mut self) -> Attempt {
         self.describe(self.attempts.saturating_add(1))
@@ -129,7 +132,7 @@ impl<'p> Tries<'p> {
     /// Runs one attempt within the policy's time limits.
     ///
     /// # Errors
-    /// [`Failed`]: the operation's error, or that its time was over; hand it to [`backoff`](Self::backoff).
+    /// [`Failed`]: the operation's error, or that its time was over; pass it to [`backoff`](Self::backoff).
     ///
     /// # Cancel safety
     /// Dropping the future drops the operation. The attempt counts if it was polled.
@@ -141,15 +144,15 @@ impl<'p> Tries<'p> {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// # let policy = Policy::fixed(Duration::from_secs(1));
-    /// let mut tries = policy.start();
-    /// assert_eq!(tries.attempt(async { io::Result::Ok(42) }).await.unwrap(), 42);
+    /// let mut attempts = policy.start();
+    /// assert_eq!(attempts.attempt(async { io::Result::Ok(42) }).await.unwrap(), 42);
     /// # }
     /// ```
     pub fn attempt<F, T, E>(&mut self, operation: F) -> AttemptFuture<'_, 'p, F>
     where
         F: Future<Output = Result<T, E>>,
     {
-        AttemptFuture { tries: self, started: false, operation }
+        AttemptFuture::new(self, operation)
     }
 
     /// Waits for the next attempt's time, or gives up.
@@ -158,7 +161,7 @@ impl<'p> Tries<'p> {
     /// [`RetryError`] if there is to be no other attempt: it says why, and holds the last error.
     ///
     /// # Cancel safety
-    /// Dropping the future ends the wait; the failure that was handed in is dropped with it.
+    /// Dropping the future ends the wait, and drops the failure that was passed in.
     ///
     /// # Examples
     /// ```
@@ -167,34 +170,34 @@ impl<'p> Tries<'p> {
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() {
     /// # let policy = Policy::fixed(Duration::from_secs(1));
-    /// let mut tries = policy.start();
-    /// let failed = tries.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
-    /// let gave_up = tries.backoff(failed.when(|e| e.kind() == io::ErrorKind::TimedOut)).await.unwrap_err();
+    /// let mut attempts = policy.start();
+    /// let failed = attempts.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
+    /// let gave_up = attempts.backoff(failed.when(|e| e.kind() == io::ErrorKind::TimedOut)).await.unwrap_err();
     /// assert_eq!(gave_up.attempts, 1);
     /// # }
     /// ```
     pub const fn backoff<E>(&mut self, failed: Failed<E>) -> BackoffFuture<'_, 'p, E> {
-        BackoffFuture { tries: Some(self), failed: Some(failed) }
+        BackoffFuture::new(self, failed)
     }
 
     /// Waits for the next attempt's time, and counts it; false if the total time is over.
     ///
-    /// Not after an attempt that succeeded.
+    /// Must not be called after an attempt that succeeded.
     #[inline]
     pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let Some(progress) = &mut self.progress.0 else {
+        let Some(state) = &mut self.state.0 else {
             self.count_first();
             return Poll::Ready(true);
         };
-        ready!(progress.as_mut().poll_wait(cx));
+        ready!(state.as_mut().poll_wait(cx));
         Poll::Ready(self.begin())
     }
 
     /// Counts an attempt; false if the total time is over.
     #[inline]
     pub(crate) fn begin(&mut self) -> bool {
-        if let Some(progress) = &mut self.progress.0
-            && !progress.as_mut().begin()
+        if let Some(state) = &mut self.state.0
+            && !state.as_mut().begin()
         {
             return false;
         }
@@ -226,6 +229,7 @@ impl<'p> Tries<'p> {
     where
         F: Future<Output = Result<T, E>>,
     {
+        // Before the time limit: a result that is there is never thrown away.
         match operation.poll(cx) {
             Poll::Ready(Ok(value)) => Poll::Ready(Ok(value)),
             Poll::Ready(Err(error)) => Poll::Ready(Err(Failed::new(Some(error)))),
@@ -236,39 +240,112 @@ impl<'p> Tries<'p> {
         }
     }
 
+    /// Waits for the time limit of the attempt, which is set when the attempt is first pending.
     #[cold]
     #[inline(never)]
     fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.progress.0.is_none() && self.policy.is_untimed() {
+        if self.state.0.is_none() && self.policy.is_untimed() {
             return Poll::Pending;
         }
-        let policy = self.policy;
-        self.progress().poll_limit(policy, cx)
+        if self.state().pending_since.is_none() {
+            let now = Instant::now();
+            let state = self.state().project();
+            *state.pending_since = Some(now);
+            state.began.get_or_insert(now);
+            let limit = match state.limit.take() {
+                Some(limit) => limit,
+                None => self.end_of_attempt(now),
+            };
+            if let Some(limit) = limit {
+                self.state().wait_until(limit);
+            }
+        }
+        let state = self.state();
+        match state.wait {
+            Wait::Timer => state.poll_wait(cx),
+            _ => Poll::Pending,
+        }
     }
 
-    /// What comes after a failure: the delay, or the reason to give up.
+    /// Waits for the delay that [`decide`](Self::decide) has chosen.
+    fn poll_delay(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.state().poll_wait(cx)
+    }
+
+    /// Decides after a failure: returns the delay, or the reason to give up.
     #[cold]
     #[inline(never)]
     pub(crate) fn decide(&mut self, verdict: Verdict, may_repeat: bool) -> Result<Duration, GaveUp> {
-        let (policy, now) = (self.policy, Instant::now());
+        let (reset_after, now) = (self.policy.reset_after, Instant::now());
         let repeat = if may_repeat { self.repeat } else { Repeat::IfNotSent };
-        if self.progress().failed(policy, now) {
+        if self.state().record_failure(reset_after, now) {
             self.attempts = 0;
             self.count();
         }
-        let attempts = self.attempts;
-        let decided = self.progress().decide(policy, attempts, now, verdict, repeat);
-        if let Ok(delay) = decided {
-            report::retry(attempts, delay);
+        let deadline = self.end_of_call(now);
+        self.may_retry(verdict, repeat, deadline, now)?;
+        let delay = self.delay(verdict);
+        let next = now.checked_add(delay);
+        if deadline.is_some_and(|deadline| next.is_none_or(|next| next >= deadline)) {
+            return Err(GaveUp::Deadline);
         }
-        decided
+        let (attempts, budget) = (self.attempts, &self.policy.budget);
+        let mut state = self.state();
+        if let Some(budget) = budget {
+            *state.as_mut().project().permit = Some(budget.try_withdraw().ok_or(GaveUp::Budget)?);
+        }
+        if delay.is_zero() {
+            let yields = attempts.is_multiple_of(ROUNDS_BEFORE_YIELD);
+            *state.project().wait = if yields { Wait::Yield } else { Wait::Nothing };
+        } else {
+            state.wait_until(next.unwrap_or_else(|| far_future(now)));
+        }
+        telemetry::retry(attempts, delay);
+        Ok(delay)
     }
 
-    // Inlined, so that a result is made where it goes: copying it would be a good part of what a success costs.
+    /// Checks every limit that does not depend on the delay; the first that is reached is the reason.
+    fn may_retry(
+        &self,
+        verdict: Verdict,
+        repeat: Repeat,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<(), GaveUp> {
+        match verdict {
+            Verdict::Permanent => Err(GaveUp::Permanent),
+            #[cfg(feature = "tower")]
+            _ if repeat == Repeat::Never => Err(GaveUp::Unrepeatable),
+            Verdict::Retry | Verdict::RetryAfter(_) if repeat == Repeat::IfNotSent => Err(GaveUp::AtMostOnce),
+            _ if deadline.is_some_and(|deadline| now >= deadline) => Err(GaveUp::Deadline),
+            _ if self.attempts >= self.policy.max_attempts => Err(GaveUp::Attempts),
+            Verdict::RetryAfter(asked) if asked > self.policy.max_retry_after => {
+                Err(GaveUp::RetryAfter(asked))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the delay of the backoff, or the wait that the error asked for if that is longer.
+    fn delay(&mut self, verdict: Verdict) -> Duration {
+        let policy = self.policy;
+        let seed = match policy.backoff.jitter {
+            // Jitter draws no number.
+            Jitter::None => 0,
+            _ => policy.seed.unwrap_or_else(|| self.state().random(0)),
+        };
+        let delay = policy.backoff.delay(self.attempts, seed);
+        match verdict {
+            Verdict::RetryAfter(asked) => delay.max(asked),
+            _ => delay,
+        }
+    }
+
+    // Inlined, so that a result is made where it goes: copying it would be a good part of the cost of a success.
     #[inline(always)]
     pub(crate) fn gave_up<E>(&mut self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
-        report::gave_up(reason, self.attempts);
-        let times = self.progress.0.as_mut().map(|progress| progress.as_mut().end());
+        telemetry::gave_up(reason, self.attempts);
+        let times = self.state.0.as_mut().map(|state| state.as_mut().end());
         let (elapsed, total) = times.unwrap_or_default();
         RetryError { reason, last, attempts: self.attempts, elapsed, total: nanos(total) }
     }
@@ -278,117 +355,190 @@ impl<'p> Tries<'p> {
     }
 
     fn describe(&mut self, number: u32) -> Attempt {
-        let policy = self.policy;
-        self.progress().describe(policy, number)
+        let key = [1, 2].map(|half| u128::from(self.state().random(half)));
+        let deadline = self.end_of_attempt(Instant::now());
+        *self.state().project().limit = Some(deadline);
+        Attempt { number, deadline, key: IdempotencyKey(key[0] << 64 | key[1]) }
     }
 
-    fn progress(&mut self) -> Pin<&mut Progress> {
-        self.progress.0.get_or_insert_with(|| Box::pin(Progress::new())).as_mut()
+    /// Returns the time at which the call must end; its total time begins when this is first asked.
+    fn end_of_call(&mut self, now: Instant) -> Option<Instant> {
+        let total_timeout = self.policy.total_timeout;
+        let state = self.state().project();
+        earlier(*state.total.get_or_insert_with(|| now.checked_add(total_timeout)), *state.deadline)
+    }
+
+    /// Returns the time at which an attempt that begins now must end.
+    fn end_of_attempt(&mut self, now: Instant) -> Option<Instant> {
+        earlier(now.checked_add(self.policy.attempt_timeout), self.end_of_call(now))
+    }
+
+    fn state(&mut self) -> Pin<&mut CallState> {
+        self.state.0.get_or_insert_with(|| Box::pin(CallState::new())).as_mut()
     }
 }
 
-impl fmt::Debug for Tries<'_> {
+impl fmt::Debug for Attempts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tries")
+        f.debug_struct("Attempts")
             .field("policy", self.policy)
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
     }
 }
 
+/// The state of a call, `None` while the call has not needed it.
+struct LazyState(Option<Pin<Box<CallState>>>);
+
+impl Drop for LazyState {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            discard(&mut self.0);
+            // It is `None` now. This tells the compiler, which then leaves the drop of the fields out of the fast path.
+            std::mem::forget(self.0.take());
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn discard(state: &mut Option<Pin<Box<CallState>>>) {
+    *state = None;
+}
+
 pin_project! {
-    /// The future of [`Tries::attempt`].
-    ///
-    /// # Cancel safety
-    /// Dropping it drops the operation. The attempt counts if it was polled.
-    ///
-    /// # Examples
-    /// ```
-    /// use evenkeel_retry::{AttemptFuture, Policy};
-    /// # use std::{io, time::Duration};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # let policy = Policy::fixed(Duration::from_secs(1));
-    /// let mut tries = policy.start();
-    /// let attempt: AttemptFuture<'_, '_, _> = tries.attempt(async { io::Result::Ok(42) });
-    /// assert_eq!(attempt.await.unwrap(), 42);
-    /// # }
-    /// ```
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct AttemptFuture<'t, 'p, F> {
-        tries: &'t mut Tries<'p>,
-        started: bool,
+    /// The state of a call that has not succeeded at once.
+    struct CallState {
+        // The source of the seed and the key, once one of them is needed.
+        random: Option<RandomState>,
+        // The end of the total time, or none if it has no end; unknown until first asked.
+        total: Option<Option<Instant>>,
+        // The caller's own deadline.
+        deadline: Option<Instant>,
+        // The end of the next attempt, or none if it has no end; known if the attempt was described before it began.
+        limit: Option<Option<Instant>>,
+        // The time at which the attempt was first pending.
+        pending_since: Option<Instant>,
+        first_failure: Option<Instant>,
+        // The time at which the clock was first read.
+        began: Option<Instant>,
+        // The next attempt's token: dropping it returns it to the budget.
+        permit: Option<BudgetPermit>,
+        wait: Wait,
+        // One timer for the time limits of attempts and the delays between them.
         #[pin]
-        operation: F,
+        timer: Option<Sleep>,
     }
 }
 
-impl<F, T, E> Future for AttemptFuture<'_, '_, F>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    type Output = Result<T, Failed<E>>;
+/// The event that ends the wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Nothing,
+    Yield,
+    Timer,
+}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let me = self.project();
-        if !*me.started && !me.tries.begin() {
-            return Poll::Ready(Err(Failed { verdict: Verdict::NotSent, ..Failed::new(None) }));
+impl CallState {
+    const fn new() -> Self {
+        Self {
+            random: None,
+            total: None,
+            deadline: None,
+            limit: None,
+            pending_since: None,
+            first_failure: None,
+            began: None,
+            permit: None,
+            wait: Wait::Nothing,
+            timer: None,
         }
-        *me.started = true;
-        me.tries.poll_attempt(me.operation, cx)
+    }
+
+    /// Begins an attempt; false if the time of the call is over.
+    #[cold]
+    #[inline(never)]
+    fn begin(self: Pin<&mut Self>) -> bool {
+        let this = self.project();
+        // Taken before the check: a late call returns its token.
+        let permit = this.permit.take();
+        if earlier(this.total.flatten(), *this.deadline).is_some_and(|end| Instant::now() >= end) {
+            return false;
+        }
+        if let Some(permit) = permit {
+            permit.spend();
+        }
+        // The attempt before may have been dropped while it was pending, and its timer may still run.
+        *this.pending_since = None;
+        *this.wait = Wait::Nothing;
+        true
+    }
+
+    /// Records a failure; true if the attempt lived at least for `reset_after`, so that the count starts again.
+    fn record_failure(self: Pin<&mut Self>, reset_after: Duration, now: Instant) -> bool {
+        let this = self.project();
+        *this.limit = None;
+        this.began.get_or_insert(now);
+        let since = this.pending_since.take();
+        let healthy = since.is_some_and(|since| now.duration_since(since) >= reset_after);
+        if healthy || this.first_failure.is_none() {
+            *this.first_failure = Some(now);
+        }
+        healthy
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        match (*this.wait, this.timer.as_pin_mut()) {
+            (Wait::Timer, Some(timer)) => ready!(poll_timer(timer, cx)),
+            (Wait::Yield, _) => {
+                *this.wait = Wait::Nothing;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            _ => {}
+        }
+        *this.wait = Wait::Nothing;
+        Poll::Ready(())
+    }
+
+    /// Ends the call: returns its token, the time since the first failure, and the total time.
+    #[cold]
+    #[inline(never)]
+    fn end(self: Pin<&mut Self>) -> (Duration, Duration) {
+        let this = self.project();
+        *this.permit = None;
+        let now = Instant::now();
+        let since = |then: &Option<Instant>| then.map_or(Duration::ZERO, |then| now.duration_since(then));
+        (since(this.first_failure), since(this.began))
+    }
+
+    /// Draws a random number of this call: the same for the same `index`.
+    fn random(self: Pin<&mut Self>, index: u8) -> u64 {
+        self.project().random.get_or_insert_with(RandomState::new).hash_one(index)
+    }
+
+    fn wait_until(self: Pin<&mut Self>, at: Instant) {
+        // Tokio rounds up to its next tick, which `Instant` must be able to express.
+        let at = if at.checked_add(TICK).is_some() { at } else { at - TICK };
+        let mut this = self.project();
+        match this.timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.reset(at),
+            None => this.timer.set(Some(tokio::time::sleep_until(at))),
+        }
+        *this.wait = Wait::Timer;
     }
 }
 
-/// The future of [`Tries::backoff`].
-///
-/// # Cancel safety
-/// Dropping it ends the wait; the failure that was handed in is dropped with it.
-///
-/// # Panics
-/// When polled after it was ready.
-///
-/// # Examples
-/// ```
-/// use evenkeel_retry::{BackoffFuture, Policy};
-/// # use std::{io, time::Duration};
-///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # let policy = Policy::fixed(Duration::from_secs(1));
-/// let mut tries = policy.start();
-/// let failed = tries.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
-/// let wait: BackoffFuture<'_, '_, io::Error> = tries.backoff(failed);
-/// wait.await.unwrap();
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct BackoffFuture<'t, 'p, E> {
-    /// None when it is over.
-    tries: Option<&'t mut Tries<'p>>,
-    failed: Option<Failed<E>>,
+/// Returns the earlier of two times, where `None` is never.
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
-// Nothing in it is pinned: the failure is only moved out.
-impl<E> Unpin for BackoffFuture<'_, '_, E> {}
-
-impl<E> Future for BackoffFuture<'_, '_, E> {
-    type Output = Result<(), RetryError<E>>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let me = &mut *self;
-        let tries = me.tries.take().expect("`BackoffFuture` was polled after it was ready");
-        if let Some(failed) = me.failed.take()
-            && let Err(reason) = tries.decide(failed.verdict, failed.may_repeat)
-        {
-            return Poll::Ready(Err(tries.gave_up(reason, failed.error)));
-        }
-        let waited = tries.progress().poll_wait(cx).map(Ok);
-        if waited.is_pending() {
-            me.tries = Some(tries);
-        }
-        waited
-    }
+/// Replaces a time that `Instant` cannot express: 30 years from now.
+fn far_future(now: Instant) -> Instant {
+    now + Duration::from_secs(86_400 * 365 * 30)
 }

@@ -1,8 +1,10 @@
+//! Delays: how they grow, where they end, and the jitter that is drawn from them.
+
 use std::time::Duration;
 
-use crate::{Invalid, invalid::valid};
+use crate::{InvalidPolicy, config_error::valid};
 
-/// How long to wait before retry 1, 2, 3, …: a pure function of the retry's number and a seed.
+/// The delays before retry 1, 2, 3, …: a pure function of the retry's number and a seed.
 ///
 /// A backoff has a *ceiling*, which never shrinks from one retry to the next and never exceeds the cap, and a
 /// [`Jitter`], which draws each delay from a range that ends at the ceiling. So no delay is ever above the cap,
@@ -46,7 +48,7 @@ pub(crate) enum Growth {
     Steps(&'static [Duration]),
 }
 
-/// From which range below the ceiling a delay is drawn, uniformly.
+/// The range below the ceiling from which a delay is drawn, uniformly.
 ///
 /// The idea and the names full and equal are those of Marc Brooker, "Exponential Backoff And Jitter" (AWS
 /// Architecture Blog, 2015). No jitter reaches above the ceiling, so the cap holds for every draw.
@@ -74,20 +76,20 @@ pub enum Jitter {
 }
 
 impl Backoff {
-    /// No wait at all between attempts.
+    /// Returns a backoff without any wait.
     #[must_use]
     pub const fn none() -> Self {
         Self::fixed(Duration::ZERO)
     }
 
-    /// The same delay before every retry, without jitter.
+    /// Returns the same delay before every retry, without jitter.
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
         let nanos = saturating_nanos(delay);
         Self { growth: Growth::Linear { initial: nanos }, cap: nanos, jitter: Jitter::None }
     }
 
-    /// A delay that grows by `initial` with every retry, up to `cap`.
+    /// Returns a delay that grows by `initial` with every retry, up to `cap`.
     ///
     /// # Panics
     /// If `initial` is longer than `cap`; at compile time in a `const` or `static`.
@@ -100,24 +102,24 @@ impl Backoff {
     /// Like [`linear`](Self::linear), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: `initial` is longer than `cap`.
+    /// [`InvalidPolicy`]: `initial` is longer than `cap`.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy};
     /// # use std::time::Duration;
     /// let (initial, cap) = (Duration::from_secs(9), Duration::from_secs(1));
-    /// assert_eq!(Backoff::try_linear(initial, cap).unwrap_err(), Invalid::InitialAboveCap);
+    /// assert_eq!(Backoff::try_linear(initial, cap).unwrap_err(), InvalidPolicy::InitialAboveCap);
     /// ```
-    pub const fn try_linear(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
+    pub const fn try_linear(initial: Duration, cap: Duration) -> Result<Self, InvalidPolicy> {
         let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
         if initial > cap {
-            return Err(Invalid::InitialAboveCap);
+            return Err(InvalidPolicy::InitialAboveCap);
         }
         Ok(Self { growth: Growth::Linear { initial }, cap, jitter: Jitter::Full })
     }
 
-    /// A delay that doubles with every retry, up to `cap`; see [`ratio`](Self::ratio) for other growth.
+    /// Returns a delay that doubles with every retry, up to `cap`; see [`ratio`](Self::ratio) for other growth.
     ///
     /// # Panics
     /// If `initial` is longer than `cap`; at compile time in a `const` or `static`.
@@ -130,24 +132,24 @@ impl Backoff {
     /// Like [`exponential`](Self::exponential), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: `initial` is longer than `cap`.
+    /// [`InvalidPolicy`]: `initial` is longer than `cap`.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy};
     /// # use std::time::Duration;
     /// let (initial, cap) = (Duration::from_secs(9), Duration::from_secs(1));
-    /// assert_eq!(Backoff::try_exponential(initial, cap).unwrap_err(), Invalid::InitialAboveCap);
+    /// assert_eq!(Backoff::try_exponential(initial, cap).unwrap_err(), InvalidPolicy::InitialAboveCap);
     /// ```
-    pub const fn try_exponential(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
+    pub const fn try_exponential(initial: Duration, cap: Duration) -> Result<Self, InvalidPolicy> {
         let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
         if initial > cap {
-            return Err(Invalid::InitialAboveCap);
+            return Err(InvalidPolicy::InitialAboveCap);
         }
         Ok(Self { growth: Growth::Exponential { initial, ratio: (2, 1) }, cap, jitter: Jitter::Full })
     }
 
-    /// A delay that grows as the Fibonacci numbers do (by a factor of about 1.62), up to `cap`.
+    /// Returns a delay that grows as the Fibonacci numbers do (by a factor of about 1.62), up to `cap`.
     ///
     /// # Panics
     /// If `initial` is longer than `cap`; at compile time in a `const` or `static`.
@@ -160,26 +162,26 @@ impl Backoff {
     /// Like [`fibonacci`](Self::fibonacci), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: `initial` is longer than `cap`.
+    /// [`InvalidPolicy`]: `initial` is longer than `cap`.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy};
     /// # use std::time::Duration;
     /// let (initial, cap) = (Duration::from_secs(9), Duration::from_secs(1));
-    /// assert_eq!(Backoff::try_fibonacci(initial, cap).unwrap_err(), Invalid::InitialAboveCap);
+    /// assert_eq!(Backoff::try_fibonacci(initial, cap).unwrap_err(), InvalidPolicy::InitialAboveCap);
     /// ```
-    pub const fn try_fibonacci(initial: Duration, cap: Duration) -> Result<Self, Invalid> {
+    pub const fn try_fibonacci(initial: Duration, cap: Duration) -> Result<Self, InvalidPolicy> {
         let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
         if initial > cap {
-            return Err(Invalid::InitialAboveCap);
+            return Err(InvalidPolicy::InitialAboveCap);
         }
         Ok(Self { growth: Growth::Fibonacci { initial }, cap, jitter: Jitter::Full })
     }
 
-    /// A sequence of one's own, without jitter; its last delay repeats for ever.
+    /// Returns the delays of a list, without jitter; its last delay repeats for ever.
     ///
-    /// Unlike in the other kinds the ceiling follows the list, down as well as up.
+    /// Unlike in the other kinds, the ceiling follows the list, down as well as up.
     ///
     /// # Panics
     /// If the list is empty; at compile time in a `const` or `static`.
@@ -192,16 +194,16 @@ impl Backoff {
     /// Like [`steps`](Self::steps), for a list that is made at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: the list is empty.
+    /// [`InvalidPolicy`]: the list is empty.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid};
-    /// assert_eq!(Backoff::try_steps(&[]).unwrap_err(), Invalid::NoSteps);
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy};
+    /// assert_eq!(Backoff::try_steps(&[]).unwrap_err(), InvalidPolicy::NoSteps);
     /// ```
-    pub const fn try_steps(steps: &'static [Duration]) -> Result<Self, Invalid> {
+    pub const fn try_steps(steps: &'static [Duration]) -> Result<Self, InvalidPolicy> {
         if steps.is_empty() {
-            return Err(Invalid::NoSteps);
+            return Err(InvalidPolicy::NoSteps);
         }
         Ok(Self { growth: Growth::Steps(steps), cap: u64::MAX, jitter: Jitter::None })
     }
@@ -229,23 +231,23 @@ impl Backoff {
     /// Like [`ratio`](Self::ratio), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: the backoff is not exponential, or the ratio is not 1 and below 1.001.
+    /// [`InvalidPolicy`]: the backoff is not exponential, or the ratio is not 1 and below 1.001.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy};
     /// # use std::time::Duration;
     /// let backoff = Backoff::exponential(Duration::from_millis(100), Duration::from_secs(10));
-    /// assert_eq!(backoff.try_ratio(1, 2).unwrap_err(), Invalid::Ratio);
+    /// assert_eq!(backoff.try_ratio(1, 2).unwrap_err(), InvalidPolicy::Ratio);
     /// ```
-    pub const fn try_ratio(mut self, numerator: u32, denominator: u32) -> Result<Self, Invalid> {
+    pub const fn try_ratio(mut self, numerator: u32, denominator: u32) -> Result<Self, InvalidPolicy> {
         let grows = numerator as u64 * 1000 >= denominator as u64 * 1001;
         if denominator == 0 || (numerator != denominator && !grows) {
-            return Err(Invalid::Ratio);
+            return Err(InvalidPolicy::Ratio);
         }
         match &mut self.growth {
             Growth::Exponential { ratio, .. } => *ratio = (numerator, denominator),
-            _ => return Err(Invalid::NoRatio),
+            _ => return Err(InvalidPolicy::NoRatio),
         }
         Ok(self)
     }
@@ -263,30 +265,30 @@ impl Backoff {
     /// Like [`jitter`](Self::jitter), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: a percentage is above 100.
+    /// [`InvalidPolicy`]: a percentage is above 100.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid, Jitter};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy, Jitter};
     /// # use std::time::Duration;
     /// let backoff = Backoff::fixed(Duration::from_secs(1));
-    /// assert_eq!(backoff.try_jitter(Jitter::Percent(101)).unwrap_err(), Invalid::Jitter);
+    /// assert_eq!(backoff.try_jitter(Jitter::Percent(101)).unwrap_err(), InvalidPolicy::Jitter);
     /// ```
-    pub const fn try_jitter(mut self, jitter: Jitter) -> Result<Self, Invalid> {
+    pub const fn try_jitter(mut self, jitter: Jitter) -> Result<Self, InvalidPolicy> {
         match jitter {
-            Jitter::Percent(percent) if percent > 100 => return Err(Invalid::Jitter),
+            Jitter::Percent(percent) if percent > 100 => return Err(InvalidPolicy::Jitter),
             _ => self.jitter = jitter,
         }
         Ok(self)
     }
 
-    /// The longest delay before retry `n`, counted from 1; retry 0 is taken for retry 1.
+    /// Returns the longest delay before retry `n`, counted from 1; retry 0 is taken for retry 1.
     #[must_use]
     pub const fn ceiling(&self, n: u32) -> Duration {
         Duration::from_nanos(self.ceiling_nanos(n))
     }
 
-    /// The delay before retry `n`, counted from 1, as drawn with this seed: always the same for the same arguments.
+    /// Returns the delay before retry `n`, counted from 1, drawn with this seed: the same for the same arguments.
     #[must_use]
     pub const fn delay(&self, n: u32, seed: u64) -> Duration {
         let ceiling = self.ceiling_nanos(n);
@@ -321,7 +323,7 @@ impl Backoff {
     }
 }
 
-/// `initial * ratio^times`, each step rounded up, so that even one nanosecond grows; ends at the cap, which a
+/// Returns `initial * ratio^times`, each step rounded up, so that even one nanosecond grows; ends at the cap, which a
 /// ratio of at least 1.001 reaches from one nanosecond in 45,000 steps.
 const fn grown(initial: u64, (numerator, denominator): (u32, u32), times: u32, cap: u64) -> u64 {
     let mut value = initial as u128;
@@ -333,7 +335,7 @@ const fn grown(initial: u64, (numerator, denominator): (u32, u32), times: u32, c
     if value < u64::MAX as u128 { value as u64 } else { u64::MAX }
 }
 
-/// `initial * F(n)`; both sums saturate, and F(94) is above 64 bits.
+/// Returns `initial * F(n)`; both sums saturate, and F(94) is above 64 bits.
 const fn fibonacci(initial: u64, n: u32) -> u64 {
     let (mut current, mut next) = (1_u64, 1_u64);
     let mut left = if n > 94 { 93 } else { n - 1 };
@@ -349,7 +351,7 @@ const fn saturating_nanos(duration: Duration) -> u64 {
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
-/// The n-th output of the generator SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) for this seed.
+/// Returns the n-th output of the generator SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) for this seed.
 const fn random(seed: u64, n: u32) -> u64 {
     let mut z = seed.wrapping_add((n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

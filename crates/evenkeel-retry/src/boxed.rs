@@ -1,10 +1,12 @@
+//! Errors of any type in a box that is an [`Error`] itself.
+
 use std::{error::Error, fmt, ops::Deref};
 
 use crate::{HedgeError, RetryError};
 
-/// The error of an attempt, of any type, as [`RetryError::boxed`] and [`HedgeError::boxed`] give it.
+/// The error of an attempt, of any type, as [`RetryError::boxed`] and [`HedgeError::boxed`] return it.
 ///
-/// Unlike `Box<dyn Error>` it is an [`Error`] itself, with the words and the source of the one in it.
+/// Unlike `Box<dyn Error>` it is an [`Error`] itself, with the text and the source of the boxed error.
 ///
 /// # Examples
 /// ```
@@ -52,8 +54,8 @@ impl Deref for BoxedError {
 }
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> RetryError<E> {
-    /// The same with its last error boxed, so that `?` takes it: an error of anyhow, a `Box<dyn Error>` and a string are
-    /// no [`Error`] themselves, and so neither is this one with such a last error.
+    /// Boxes the last error, so that `?` accepts it: an error of anyhow, a `Box<dyn Error>` and a string are no [`Error`]
+    /// themselves, and so neither is a `RetryError` that holds one.
     ///
     /// # Examples
     /// ```
@@ -75,7 +77,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> RetryError<E> {
 }
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> HedgeError<E> {
-    /// The same with its errors boxed, so that `?` takes it: see [`RetryError::boxed`].
+    /// Boxes both errors, so that `?` accepts it: see [`RetryError::boxed`].
     #[must_use]
     pub fn boxed(self) -> HedgeError<BoxedError> {
         let boxed = |error: E| BoxedError(error.into());

@@ -1,11 +1,26 @@
-//! What a budget holds, and up to when time has filled it.
+//! The token bucket of a budget, without a lock.
+//!
+//! # How it works
+//!
+//! Two atomics: `held`, the tokens, and `filled`, the millisecond up to which time has been turned into tokens. Tokens are
+//! counted in thousandths ([`UNIT`]), so that a share of a call and one millisecond of time are whole numbers, and nothing
+//! is rounded away.
+//!
+//! A deposit and a withdrawal each change `held` by one compare-and-swap loop. A refill first moves `filled` forward with
+//! `fetch_max`: of several threads that see the same millisecond, only one gets a difference above zero, and deposits it.
+//!
+//! Invariants: `held` never exceeds the reserve, never goes below zero, and no millisecond is deposited twice.
+//!
+//! Race: between the `fetch_max` of one thread and its deposit, another thread may find the bucket still empty, and
+//! refuse. That errs on the safe side, and the deposit is not lost. `Relaxed` is enough, since no other memory is
+//! published with the counts. The loom tests run this file in every interleaving.
 
-use super::atomics::{AtomicU64, Ordering::Relaxed};
+use super::loom::{AtomicU64, Ordering::Relaxed};
 
-/// Parts of a token: what a call deposits and what a millisecond brings are whole numbers of them.
+/// Thousandths of a token: the deposit of a call and the refill of a millisecond are whole numbers of them.
 pub(crate) const UNIT: u64 = 1000;
 
-/// Tokens in units, at most `reserve` of them; `now` is in milliseconds since it was made.
+/// Tokens in units, at most `reserve` of them; `now` is in milliseconds since the bucket was made.
 #[derive(Debug)]
 pub(crate) struct Bucket {
     held: AtomicU64,
@@ -29,7 +44,7 @@ impl Bucket {
         }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token; false if there is none.
     pub(crate) fn try_take(&self, now: u64, per_second: u32, reserve: u64) -> bool {
         let mut held = self.held(now, per_second, reserve);
         while let Some(left) = held.checked_sub(UNIT) {
@@ -41,11 +56,12 @@ impl Bucket {
         false
     }
 
-    /// What it holds, with what time has brought since it was last asked.
+    /// Refills by the time that has passed, and returns the units in the bucket.
     ///
-    /// Every millisecond is counted by one caller alone; another that comes before that one has deposited it may
-    /// miss it. A clock that goes back (another runtime's, paused) brings nothing.
+    /// Each millisecond is counted by one caller alone; another caller may look before it is deposited, and miss it. A
+    /// clock that goes back (another runtime's, paused) adds nothing.
     pub(crate) fn held(&self, now: u64, per_second: u32, reserve: u64) -> u64 {
+        // `fetch_max` gives each millisecond to exactly one caller.
         let passed = now.saturating_sub(self.filled.fetch_max(now, Relaxed));
         if passed > 0 {
             self.deposit(passed.saturating_mul(per_second.into()), reserve);

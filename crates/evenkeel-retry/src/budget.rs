@@ -1,3 +1,5 @@
+//! Budgets: retries as a share of the calls.
+
 use std::{
     fmt,
     sync::{
@@ -9,15 +11,15 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    BudgetSnapshot, Invalid,
+    BudgetSnapshot, InvalidPolicy,
     bucket::{Bucket, UNIT},
 };
 
-/// A share of all calls that may be retried: when everything fails, retries add this share to the load and no more.
+/// A bound on retries as a share of all calls: when everything fails, retries add this share to the load and no more.
 ///
-/// Without a budget a policy of four attempts turns an outage into four times the load, just when the other side
-/// can bear it least. Every call deposits a part of a token, every retry takes a whole one; a retry that finds none
-/// is not made, and the call gives up with [`GaveUp::Budget`](crate::GaveUp::Budget). The bucket also fills by time,
+/// Without a budget, a policy of four attempts turns an outage into four times the load, just when the other side
+/// can bear it least. Every call deposits a part of a token, every retry takes a whole one; without a token the retry is
+/// not made, and the call gives up with [`GaveUp::Budget`](crate::GaveUp::Budget). The bucket also fills by time,
 /// so that a client with few calls can retry at all, and holds at most its reserve.
 ///
 /// So after `c` calls in `t` seconds there were at most `reserve + share * c + per_second * t` retries, whatever
@@ -54,7 +56,7 @@ pub struct Budget {
     deposit: u64,
     per_second: u32,
     reserve: u64,
-    // Made when first used, so that a budget can be part of a `static` and yet be shared by clones.
+    // Made at first use, so that a budget can be part of a `static` and yet be shared by clones.
     shared: OnceLock<Arc<Shared>>,
 }
 
@@ -83,14 +85,14 @@ impl Budget {
         Self { deposit, per_second: 1, reserve: 10 * UNIT, shared: OnceLock::new() }
     }
 
-    /// Tokens that come by time alone.
+    /// Sets the tokens that each second adds, without any call.
     #[must_use]
     pub const fn per_second(mut self, tokens: u32) -> Self {
         self.per_second = tokens;
         self
     }
 
-    /// The most tokens that are kept, and what the budget begins with.
+    /// Sets the maximum number of tokens, which is also the number that the budget starts with.
     ///
     /// # Panics
     /// If it is zero; at compile time in a `const` or `static`.
@@ -98,7 +100,7 @@ impl Budget {
     #[track_caller]
     pub const fn reserve(mut self, tokens: u32) -> Self {
         if tokens == 0 {
-            panic!("{}", Invalid::Reserve.message());
+            panic!("{}", InvalidPolicy::Reserve.message());
         }
         self.reserve = tokens as u64 * UNIT;
         self
@@ -107,18 +109,18 @@ impl Budget {
     /// Like [`reserve`](Self::reserve), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: it is zero.
+    /// [`InvalidPolicy`]: it is zero.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Budget, Invalid};
-    /// assert_eq!(Budget::percent(10).try_reserve(0).unwrap_err(), Invalid::Reserve);
+    /// # use evenkeel_retry::{Budget, InvalidPolicy};
+    /// assert_eq!(Budget::percent(10).try_reserve(0).unwrap_err(), InvalidPolicy::Reserve);
     /// ```
-    pub fn try_reserve(self, tokens: u32) -> Result<Self, Invalid> {
-        if tokens == 0 { Err(Invalid::Reserve) } else { Ok(self.reserve(tokens)) }
+    pub fn try_reserve(self, tokens: u32) -> Result<Self, InvalidPolicy> {
+        if tokens == 0 { Err(InvalidPolicy::Reserve) } else { Ok(self.reserve(tokens)) }
     }
 
-    /// Its share in thousandths, its tokens per second, and its reserve.
+    /// Returns the share in thousandths, the tokens per second, and the reserve.
     #[cfg(feature = "serde")]
     pub(crate) fn settings(&self) -> (u32, u32, u32) {
         let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
@@ -130,7 +132,8 @@ impl Budget {
         self.shared().bucket.deposit(self.deposit, self.reserve);
     }
 
-    /// Takes a token for a retry, if there is one; the permit gives it back unless it is [spent](BudgetPermit::spend).
+    /// Takes a token for a retry, or returns `None`; a permit that is dropped returns the token unless it was
+    /// [spent](BudgetPermit::spend).
     #[must_use]
     pub fn try_withdraw(&self) -> Option<BudgetPermit> {
         let shared = self.shared();
@@ -140,7 +143,7 @@ impl Budget {
         taken.then(|| BudgetPermit { shared: shared.clone(), reserve: self.reserve })
     }
 
-    /// What it would allow now, and what it has allowed and refused since it was first used.
+    /// Returns the retries that it would allow now, and the numbers that it has allowed and refused since its first use.
     #[must_use]
     pub fn snapshot(&self) -> BudgetSnapshot {
         let shared = self.shared();
@@ -161,14 +164,14 @@ impl Budget {
 }
 
 impl Shared {
-    /// How long it has existed.
+    /// Returns the age of the budget in milliseconds.
     fn millis(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Clone for Budget {
-    /// A handle to the same bucket.
+    /// Returns a handle to the same bucket.
     fn clone(&self) -> Self {
         let shared = OnceLock::from(self.shared().clone());
         Self { deposit: self.deposit, per_second: self.per_second, reserve: self.reserve, shared }
@@ -186,7 +189,7 @@ impl fmt::Debug for Budget {
     }
 }
 
-/// A token taken from a [`Budget`], given back on drop unless it is [spent](Self::spend).
+/// A token taken from a [`Budget`], returned on drop unless it was [spent](Self::spend).
 ///
 /// # Examples
 /// ```
@@ -212,6 +215,7 @@ pub struct BudgetPermit {
 impl BudgetPermit {
     /// Keeps the token: the retry begins.
     pub fn spend(mut self) {
+        // No reserve: its drop deposits nothing.
         self.reserve = 0;
     }
 }

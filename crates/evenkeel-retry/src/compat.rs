@@ -1,3 +1,3 @@
-//! The names of other crates, for those who come from them.
+//! The names of other crates, for programs that used them.
 
 pub mod backoff;

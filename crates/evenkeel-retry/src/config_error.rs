@@ -1,41 +1,43 @@
+//! The error of a configuration, and the panic of the constructors that take constants.
+
 use std::{error::Error, fmt};
 
-/// Why a configuration that is read at run time is refused, by a `try_*` constructor or by serde.
+/// The reason why a configuration that is read at run time is refused, by a `try_*` constructor or by serde.
 ///
 /// The constructors without `try_` panic with the same words, at compile time in a `const` or `static`.
 ///
 /// # Examples
 /// ```
-/// use evenkeel_retry::{Backoff, Invalid};
+/// use evenkeel_retry::{Backoff, InvalidPolicy};
 /// use std::time::Duration;
 ///
 /// let (a_minute, a_second) = (Duration::from_secs(60), Duration::from_secs(1));
-/// assert_eq!(Backoff::try_exponential(a_minute, a_second), Err(Invalid::InitialAboveCap));
+/// assert_eq!(Backoff::try_exponential(a_minute, a_second), Err(InvalidPolicy::InitialAboveCap));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Invalid {
+pub enum InvalidPolicy {
     /// The initial delay is longer than the cap.
     InitialAboveCap,
     /// The ratio is not 1 and below 1.001, or its denominator is zero.
     Ratio,
     /// Only an exponential backoff has a ratio.
     NoRatio,
-    /// Jitter of more than 100 percent.
+    /// The jitter is more than 100 percent.
     Jitter,
-    /// A list without steps.
+    /// A list has no steps.
     NoSteps,
-    /// Zero attempts.
+    /// The number of attempts is zero.
     NoAttempts,
-    /// A healthy period of no time.
+    /// The healthy period is zero.
     ResetAfter,
-    /// A budget without a reserve.
+    /// The reserve of a budget is zero.
     Reserve,
-    /// A quantile that is not 1 to 99 percent.
+    /// The quantile is not 1 to 99 percent.
     Quantile,
 }
 
-impl Invalid {
+impl InvalidPolicy {
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::InitialAboveCap => "the initial delay is longer than the cap",
@@ -51,15 +53,15 @@ impl Invalid {
     }
 }
 
-impl fmt::Display for Invalid {
+impl fmt::Display for InvalidPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.message())
     }
 }
 
-impl Error for Invalid {}
+impl Error for InvalidPolicy {}
 
-/// What the constructors that panic do with an error.
+/// Unwraps the result of a `try_*` constructor in a `const fn`; panics with the text of the error.
 macro_rules! valid {
     ($built:expr) => {
         match $built {

@@ -1,8 +1,10 @@
+//! The error of a call that gave up, and its reason.
+
 use std::{error::Error, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-/// Why a call gave up.
+/// The reason why a call gave up.
 ///
 /// # Examples
 /// ```
@@ -17,7 +19,7 @@ use tokio::time::Instant;
 pub enum GaveUp {
     /// The error was classified as permanent.
     Permanent,
-    /// All attempts were made.
+    /// The maximum number of attempts was made.
     Attempts,
     /// The total time was over, or would have been over before the next attempt.
     Deadline,
@@ -29,12 +31,12 @@ pub enum GaveUp {
     AtMostOnce,
     /// The request could not be cloned, so that there was none left to send: see `tower::RetryLayer`.
     Unrepeatable,
-    /// The future given to [`Run::until`](crate::Run::until) was ready.
+    /// The future given to [`Retry::until`](crate::Retry::until) was ready.
     Cancelled,
 }
 
 impl GaveUp {
-    /// Its name in metrics and logs.
+    /// Returns its name in metrics and logs.
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -65,10 +67,10 @@ impl fmt::Display for GaveUp {
     }
 }
 
-/// A call that gave up: why, after how much, and with which last error.
+/// The error of a call that gave up: the reason, the attempts, the times, and the last error.
 ///
-/// The error that the last attempt returned is the `source()`, and is given back by value in `last`. It is an [`Error`]
-/// where that one is; where it is not (anyhow's, a box, a string), [`boxed`](Self::boxed) makes it one.
+/// The error of the last attempt is the `source()`, and is returned by value in `last`. A `RetryError` is an [`Error`]
+/// if the last error is one; if it is not (anyhow's, a box, a string), [`boxed`](Self::boxed) makes it one.
 ///
 /// # Examples
 /// ```
@@ -88,21 +90,21 @@ impl fmt::Display for GaveUp {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryError<E> {
-    /// Why there was no other attempt.
+    /// The reason why there was no other attempt.
     pub reason: GaveUp,
-    /// What the last attempt returned; none if it timed out, or if no time was left to begin it.
+    /// The error of the last attempt; `None` if it timed out, or if no time was left to begin it.
     pub last: Option<E>,
-    /// How many attempts were made, from the last healthy one on if
+    /// The number of attempts that were made, from the last healthy one on if
     /// [`Policy::reset_after`](crate::Policy::reset_after) is set.
     pub attempts: u32,
     /// The time from the first failure until the call gave up.
     pub elapsed: Duration,
-    // In nanoseconds, and so in half the space of a `Duration`: a success is moved in the place of an error.
+    // In nanoseconds, and so in half the space of a `Duration`: a result is as large as its error, and a success is moved.
     pub(crate) total: u64,
 }
 
 impl<E> RetryError<E> {
-    /// The time that the call took in all.
+    /// Returns the time that the call took in all.
     ///
     /// It begins when an attempt first has to wait, which is when the clock is first read: under a policy without any
     /// time limit that is after the first failure.
@@ -111,7 +113,7 @@ impl<E> RetryError<E> {
         Duration::from_nanos(self.total)
     }
 
-    /// The same, with a total time that began at this moment: for a loop of one's own that knows it better.
+    /// Sets the time at which the call began, for a loop of one's own that has waited before its first attempt.
     ///
     /// # Examples
     /// ```
@@ -135,7 +137,7 @@ impl<E> RetryError<E> {
     }
 }
 
-/// So many nanoseconds; 584 years are the most.
+/// Converts to nanoseconds, at most 584 years of them.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -148,7 +150,7 @@ impl<E> fmt::Display for RetryError<E> {
             write!(f, ", {:?} after the first failure", self.elapsed)?;
         }
         write!(f, ": {}", self.reason)?;
-        // Where no time was left, this one was cut, too, or was not even begun.
+        // `GaveUp::Deadline` already says that the attempt was cut, or never begun.
         let timed_out = self.last.is_none() && self.attempts > 0 && self.reason != GaveUp::Deadline;
         if timed_out { f.write_str("; the last attempt timed out") } else { Ok(()) }
     }

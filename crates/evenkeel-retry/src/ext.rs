@@ -1,6 +1,8 @@
-use crate::{Policy, Retry, Run, Tries, Verdict};
+//! The extension trait: a policy behind the operation instead of before it.
 
-/// Retries a closure or a function from its own side: `operation.retry(&POLICY)` for
+use crate::{Attempts, Policy, Retry, RetryEvent, Verdict};
+
+/// Retries a closure or a function as a method call: `operation.retry(&POLICY)` for
 /// [`POLICY.run(operation)`](Policy::run).
 ///
 /// # Examples
@@ -34,7 +36,14 @@ pub trait RetryExt<Fut>: FnMut() -> Fut + Sized {
     fn retry<'p, T, E>(
         self,
         policy: &'p Policy,
-    ) -> Run<'p, impl FnMut(&mut Tries<'p>) -> Fut, Fut, E, impl FnMut(&E) -> Verdict, impl FnMut(Retry<'_, E>)>
+    ) -> Retry<
+        'p,
+        impl FnMut(&mut Attempts<'p>) -> Fut,
+        Fut,
+        E,
+        impl FnMut(&E) -> Verdict,
+        impl FnMut(RetryEvent<'_, E>),
+    >
     where
         Fut: Future<Output = Result<T, E>>,
     {

@@ -8,14 +8,14 @@
 //! | a few clients of one server that restarts | the same with [`Jitter::Equal`]: never at once, still spread |
 //! | a poll every few seconds | [`Policy::fixed`] with [`Jitter::Percent`] |
 //! | a conflict in a database or a compare-and-swap | [`Backoff::none`] or a very short one, many attempts |
-//! | a request that must not take effect twice | [`Run::at_most_once`], or the key of [`Attempt::key`] sent along |
+//! | a request that must not take effect twice | [`Retry::at_most_once`], or the key of [`Attempt::key`] sent along |
 //! | a user who waits | [`Policy::total_timeout`]: it bounds attempts and waits together |
 //! | a connection, a transaction, `&mut self` | [`Policy::start`], the loop |
 //! | errors of anyhow, boxes or strings, and a `?` | `.await.map_err(RetryError::boxed)?`: [`RetryError::boxed`] |
 //! | rare slow answers, and a server with room | [`Hedge`] |
 //! | a `tower` service | feature `tower` |
-//! | a part of a request that has its own deadline | [`Run::deadline`], [`Tries::deadline`] |
-//! | a connection that is made again when it breaks | [`Policy::reset_after`]: after a healthy period the attempts and delays begin anew |
+//! | a part of a request that has its own deadline | [`Retry::deadline`], [`Attempts::deadline`] |
+//! | a connection that is made again when it breaks | [`Policy::reset_after`]: after a healthy period the count of attempts and delays starts again |
 //!
 //! Jitter: full gives the least load and the best spread, at the price that a retry may come at once. Equal waits at
 //! least half the ceiling. A percentage keeps a rhythm. None is for tests, or for a single client.
@@ -26,7 +26,7 @@
 //!
 //! With the feature `serde`. A backoff is `fixed`, with its `delay`, or `linear`, `exponential` or `fibonacci`, with
 //! `initial` and `cap`; a jitter is `"none"`, `"full"`, `"equal"` or `{"percent": 20}`; and a time limit of `"none"` is no
-//! limit. What is left out is the default, an unknown name is an error, and so is what [`Invalid`] lists.
+//! limit. A setting that is left out has its default, an unknown name is an error, and so are the cases of [`InvalidPolicy`].
 //!
 //! ```
 //! # #[cfg(feature = "serde")] {
@@ -106,14 +106,14 @@
 //!
 //! # async fn fetch(_: &str) -> io::Result<u32> { Ok(42) }
 //! async fn get(url: &str) -> Result<u32, RetryError<io::Error>> {
-//!     let mut tries = POLICY.start();
+//!     let mut attempts = POLICY.start();
 //!     loop {
 //!         let permit = AT_ONCE.acquire().await; // the queue: not a part of the attempt
-//!         let outcome = tries.attempt(fetch(url)).await;
-//!         drop(permit); // nobody holds one while he waits
+//!         let outcome = attempts.attempt(fetch(url)).await;
+//!         drop(permit); // none is held during the wait
 //!         match outcome {
 //!             Ok(answer) => break Ok(answer),
-//!             Err(failed) => tries.backoff(failed).await?,
+//!             Err(failed) => attempts.backoff(failed).await?,
 //!         }
 //!     }
 //! }
@@ -125,7 +125,7 @@
 //! In the closure of `run` the queue is a part of the attempt, and needs an
 //! [`attempt_timeout`](Policy::attempt_timeout) that has room for it.
 //!
-//! | order | what goes wrong |
+//! | order | consequence |
 //! |---|---|
 //! | limiter around retry | retries go out unpaced, four calls within one permit |
 //! | attempt limit around limiter | an attempt times out in the queue, without having called anything |
@@ -143,8 +143,8 @@
 //! | `with_min_delay`, `with_max_delay`, `with_factor` | [`Policy::exponential`]`(initial, cap)`, [`Backoff::ratio`] |
 //! | `with_jitter()`, up to twice the delay, above the maximum | full by default, never above the cap |
 //! | `with_total_delay`, a sum of delays | [`Policy::total_timeout`], the time that passed |
-//! | `.when(f)`, `.notify(f)` | [`Run::when`], [`Run::observe`] |
-//! | `.adjust(f)`, which goes past `max_times` | [`Run::classify`] and [`Verdict::RetryAfter`], within all limits |
+//! | `.when(f)`, `.notify(f)` | [`Retry::when`], [`Retry::observe`] |
+//! | `.adjust(f)`, which goes past `max_times` | [`Retry::classify`] and [`Verdict::RetryAfter`], within all limits |
 //! | `RetryableWithContext` | [`Policy::start`] |
 //! | the last error | [`RetryError`], with it in `last` |
 //!
@@ -155,10 +155,10 @@
 //! | backoff | here |
 //! |---|---|
 //! | `backoff::future::retry(ExponentialBackoff::default(), op)` | `POLICY.run(op)` |
-//! | `Error::permanent`, `Error::transient` inside the operation | your own errors; [`Run::when`] at the call |
+//! | `Error::permanent`, `Error::transient` inside the operation | your own errors; [`Retry::when`] at the call |
 //! | `Error::retry_after` | [`Verdict::RetryAfter`] |
 //! | `max_elapsed_time` | [`Policy::total_timeout`] |
-//! | `retry_notify` | [`Run::observe`] |
+//! | `retry_notify` | [`Retry::observe`] |
 //!
 //! # Coming from tokio-retry
 //!
@@ -168,7 +168,7 @@
 //! | `.map(jitter)` | [`Jitter`], full by default |
 //! | `.take(3)`, retries | [`Policy::max_attempts`]`(4)` |
 //! | `Retry::start(strategy, action)` | `POLICY.run(action)` |
-//! | `RetryIf` | [`Run::when`] |
+//! | `RetryIf` | [`Retry::when`] |
 //!
 //! # Coming from tenacity, stamina and other Python
 //!
@@ -178,10 +178,12 @@
 //! | `stop_after_delay(60)`, `stop_before_delay(60)` | [`Policy::total_timeout`], which is the second |
 //! | `wait_exponential_jitter(initial=0.1, max=10)` | [`Policy::exponential`]`(100 ms, 10 s)` |
 //! | `wait_fixed(1)`, `wait_chain(...)` | [`Policy::fixed`], [`Backoff::steps`] |
-//! | `retry_if_exception_type(OSError)` | [`Run::when`] |
-//! | `before_sleep=log` | [`Run::observe`], or feature `tracing` |
+//! | `retry_if_exception_type(OSError)` | [`Retry::when`] |
+//! | `before_sleep=log` | [`Retry::observe`], or feature `tracing` |
 //! | `for attempt in Retrying(...): with attempt: ...` | [`Policy::start`], a loop |
 //! | `RetryError.last_attempt` | [`RetryError`]`.last` |
 
 #[cfg(doc)]
-use crate::{Attempt, Backoff, Budget, Hedge, Invalid, Jitter, Policy, RetryError, Run, Tries, Verdict};
+use crate::{
+    Attempt, Attempts, Backoff, Budget, Hedge, InvalidPolicy, Jitter, Policy, Retry, RetryError, Verdict,
+};

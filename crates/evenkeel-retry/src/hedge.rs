@@ -1,3 +1,9 @@
+//! Hedging: a second attempt beside a slow one.
+//!
+//! One future polls up to two attempts in its own task; no task is spawned. The first attempt is polled first, then the
+//! timer, then the second attempt: where both succeed in one poll, the first wins. At the end both attempts and the timer
+//! are dropped before the result is returned.
+
 use std::{
     error::Error,
     fmt,
@@ -9,9 +15,9 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Budget, Invalid, latencies::Latencies, report, timer::poll_timer};
+use crate::{Budget, InvalidPolicy, histogram::Latencies, telemetry, timer::poll_timer};
 
-/// A second attempt beside the first one when that is slow; the first success wins.
+/// A second attempt beside a slow first one; the first success wins.
 ///
 /// Against the slow few among many calls ("The Tail at Scale", Dean and Barroso, CACM 2013): most calls end before
 /// the delay and cost nothing more. The operation must be safe to run twice at once. Hedging is for slowness: a
@@ -61,8 +67,8 @@ impl Hedge {
 
     /// A second attempt when the first one has taken longer than this percentage of the calls before.
     ///
-    /// It looks at the last 256 calls that succeeded, anew after every 32 of them, by the nearest rank, to the
-    /// microsecond; until the first 32 have ended the delay is `until_known`. Clones share what they have seen.
+    /// It looks at the last 256 calls that succeeded, again after every 32 of them, by the nearest rank, to the
+    /// microsecond; until the first 32 have ended the delay is `until_known`. Clones share the latencies.
     ///
     /// # Panics
     /// If the percentage is not 1 to 99; at compile time in a `const` or `static`.
@@ -70,7 +76,7 @@ impl Hedge {
     #[track_caller]
     pub const fn quantile(percent: u8, until_known: Duration) -> Self {
         if percent < 1 || percent > 99 {
-            panic!("{}", Invalid::Quantile.message());
+            panic!("{}", InvalidPolicy::Quantile.message());
         }
         Self { delay: Delay::Quantile(Latencies::new(percent, until_known)), budget: None }
     }
@@ -78,17 +84,17 @@ impl Hedge {
     /// Like [`quantile`](Self::quantile), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: the percentage is not 1 to 99.
+    /// [`InvalidPolicy`]: the percentage is not 1 to 99.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Hedge, Invalid};
+    /// # use evenkeel_retry::{Hedge, InvalidPolicy};
     /// # use std::time::Duration;
-    /// assert_eq!(Hedge::try_quantile(100, Duration::from_millis(50)).unwrap_err(), Invalid::Quantile);
+    /// assert_eq!(Hedge::try_quantile(100, Duration::from_millis(50)).unwrap_err(), InvalidPolicy::Quantile);
     /// ```
-    pub fn try_quantile(percent: u8, until_known: Duration) -> Result<Self, Invalid> {
+    pub fn try_quantile(percent: u8, until_known: Duration) -> Result<Self, InvalidPolicy> {
         if !(1..=99).contains(&percent) {
-            return Err(Invalid::Quantile);
+            return Err(InvalidPolicy::Quantile);
         }
         Ok(Self::quantile(percent, until_known))
     }
@@ -104,7 +110,7 @@ impl Hedge {
         self
     }
 
-    /// When the second attempt of a call would begin now.
+    /// Returns the delay after which the second attempt of a call would begin now.
     #[must_use]
     pub fn delay(&self) -> Duration {
         match &self.delay {
@@ -120,15 +126,14 @@ impl Hedge {
                 None => return false,
             }
         }
-        report::hedged();
+        telemetry::hedged();
         true
     }
 
     /// Calls `operation`, and once more if it is slow.
     ///
-    /// When the future is ready, neither attempt exists any more: the loser was dropped, and whatever its destructors
-    /// do has been done. What a dropped future would have had to await does not happen; an operation that needs that
-    /// runs it in a task that it owns.
+    /// When the future is ready, neither attempt exists any more: the loser was dropped, and its destructors have run. A
+    /// dropped future cannot await its own clean-up; an operation that needs to runs it in a task that it owns.
     ///
     /// # Errors
     /// [`HedgeError`]: the first attempt failed before the delay, or both failed; all errors are in it.
@@ -177,7 +182,7 @@ impl Hedge {
     }
 }
 
-/// What failed so far, in order.
+/// The errors so far, in order.
 struct Errors<E>(Option<E>, Option<E>);
 
 impl<E> Errors<E> {
@@ -226,9 +231,9 @@ pin_project! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Unstarted,
-    /// The first attempt is on its way, and its delay is not over.
+    /// The first attempt is in flight, and its delay is not over.
     One,
-    /// There is nothing to begin any more: two attempts, or no token for the second.
+    /// No attempt is left to begin: there are two, or the budget had no token for the second.
     All,
     Done,
 }
@@ -241,70 +246,70 @@ where
     type Output = Result<T, HedgeError<E>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut me = self.project();
-        match *me.stage {
+        let mut this = self.project();
+        match *this.stage {
             Stage::Unstarted => {
-                if let Some(budget) = &me.hedge.budget {
+                if let Some(budget) = &this.hedge.budget {
                     budget.deposit();
                 }
-                if let Delay::Quantile(_) = me.hedge.delay {
-                    *me.start = Some(Instant::now());
+                if let Delay::Quantile(_) = this.hedge.delay {
+                    *this.start = Some(Instant::now());
                 }
-                let attempt = (me.operation)();
-                me.first.set(Some(attempt));
-                *me.stage = Stage::One;
+                let attempt = (this.operation)();
+                this.first.set(Some(attempt));
+                *this.stage = Stage::One;
             }
             Stage::Done => panic!("`Hedged` was polled after it was ready"),
             Stage::One | Stage::All => {}
         }
         let mut won = None;
-        match poll_attempt(me.first.as_mut(), cx) {
+        match poll_attempt(this.first.as_mut(), cx) {
             Some(Ok(value)) => won = Some(value),
-            Some(Err(error)) => me.errors.push(error),
+            Some(Err(error)) => this.errors.push(error),
             None => {}
         }
-        if *me.stage == Stage::One && me.first.is_some() {
-            if me.timer.is_none() {
-                me.timer.set(Some(tokio::time::sleep(me.hedge.delay())));
+        if *this.stage == Stage::One && this.first.is_some() {
+            if this.timer.is_none() {
+                this.timer.set(Some(tokio::time::sleep(this.hedge.delay())));
             }
-            if me.timer.as_mut().as_pin_mut().is_some_and(|timer| poll_timer(timer, cx).is_ready()) {
-                *me.stage = Stage::All;
-                if me.hedge.may_begin_second() {
-                    let attempt = (me.operation)();
-                    me.second.set(Some(attempt));
+            if this.timer.as_mut().as_pin_mut().is_some_and(|timer| poll_timer(timer, cx).is_ready()) {
+                *this.stage = Stage::All;
+                if this.hedge.may_begin_second() {
+                    let attempt = (this.operation)();
+                    this.second.set(Some(attempt));
                 }
             }
         }
         if won.is_none() {
-            match poll_attempt(me.second.as_mut(), cx) {
+            match poll_attempt(this.second.as_mut(), cx) {
                 Some(Ok(value)) => {
-                    report::hedge_won();
+                    telemetry::hedge_won();
                     won = Some(value);
                 }
-                Some(Err(error)) => me.errors.push(error),
+                Some(Err(error)) => this.errors.push(error),
                 None => {}
             }
         }
-        if won.is_none() && (me.first.is_some() || me.second.is_some()) {
+        if won.is_none() && (this.first.is_some() || this.second.is_some()) {
             return Poll::Pending;
         }
-        *me.stage = Stage::Done;
-        me.first.set(None);
-        me.second.set(None);
-        me.timer.set(None);
-        if let (Some(_), Some(start), Delay::Quantile(latencies)) = (&won, *me.start, &me.hedge.delay) {
+        *this.stage = Stage::Done;
+        this.first.set(None);
+        this.second.set(None);
+        this.timer.set(None);
+        if let (Some(_), Some(start), Delay::Quantile(latencies)) = (&won, *this.start, &this.hedge.delay) {
             // If the second attempt won, the first one would have taken longer than this.
             latencies.record(start.elapsed());
         }
-        Poll::Ready(match (won, me.errors.0.take()) {
-            (None, Some(first)) => Err(HedgeError { first, second: me.errors.1.take() }),
+        Poll::Ready(match (won, this.errors.0.take()) {
+            (None, Some(first)) => Err(HedgeError { first, second: this.errors.1.take() }),
             (Some(value), _) => Ok(value),
             (None, None) => unreachable!("an attempt ends with a value or an error"),
         })
     }
 }
 
-/// Polls an attempt that is under way; it is dropped when it ends.
+/// Polls an attempt in flight, and drops it when it ends.
 fn poll_attempt<F: Future>(mut attempt: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Option<F::Output> {
     match attempt.as_mut().as_pin_mut()?.poll(cx) {
         Poll::Ready(output) => {
@@ -324,7 +329,7 @@ impl<Op, Fut, E> fmt::Debug for Hedged<'_, Op, Fut, E> {
     }
 }
 
-/// A call whose attempts all failed, with every error; the one that came first is the `source()`.
+/// The error of a call whose attempts all failed, with every error; the first in time is the `source()`.
 ///
 /// # Examples
 /// ```
@@ -342,7 +347,7 @@ impl<Op, Fut, E> fmt::Debug for Hedged<'_, Op, Fut, E> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HedgeError<E> {
-    /// The error that came first.
+    /// The first error in time.
     pub first: E,
     /// The other attempt's error, if there was another.
     pub second: Option<E>,

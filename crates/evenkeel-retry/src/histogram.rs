@@ -1,3 +1,9 @@
+//! Latencies of recent calls, and a quantile of them, without a lock.
+//!
+//! Not a histogram with fixed buckets: a ring of the last [`WINDOW`] latencies, which is sorted after every [`EVERY`]
+//! calls. Writers take their place with one `fetch_add`, so two writers never meet in one place before the ring has gone
+//! around. A reader that sorts meanwhile sees some latencies of the round before: the quantile is an estimate either way.
+
 use std::{
     fmt,
     sync::{
@@ -8,20 +14,20 @@ use std::{
 };
 
 const WINDOW: usize = 256;
-/// So many calls pass between two looks at the window.
+/// The number of calls after which the quantile is computed again.
 const EVERY: usize = 32;
 
-/// A quantile of the latencies of recent calls, without a lock.
+/// Estimates a quantile of the latencies of recent calls.
 pub(crate) struct Latencies {
     percent: u8,
     until_known: Duration,
-    // Made when first used, so that it can be part of a `static` and yet be shared by clones.
+    // Made at first use, so that it can be part of a `static` and yet be shared by clones.
     shared: OnceLock<Arc<Shared>>,
 }
 
 struct Shared {
     recorded: AtomicUsize,
-    /// Microseconds, the newest in the place of the oldest.
+    /// Microseconds; the newest replaces the oldest.
     window: [AtomicU32; WINDOW],
     /// In microseconds; zero until it is known.
     quantile: AtomicU32,
@@ -47,7 +53,7 @@ impl Latencies {
         if place % EVERY == EVERY - 1 {
             let mut seen = shared.window.each_ref().map(|micros| micros.load(Relaxed));
             seen.sort_unstable();
-            // Places that were never used hold zero, and are sorted to the front.
+            // Unused places hold zero, and are sorted to the front.
             let used = &seen[seen.partition_point(|micros| *micros == 0)..];
             let rank = (used.len() * usize::from(self.percent)).div_ceil(100);
             shared.quantile.store(used[rank.saturating_sub(1)], Relaxed);

@@ -1,8 +1,9 @@
-//! Reading what an HTTP server says about another attempt.
+//! Reads from an HTTP response how long to wait before another attempt.
 
 use std::time::{Duration, SystemTime};
 
-/// How long the headers of a response ask to wait, from `now` on; none if they do not, or ask for more than a day.
+/// Returns how long the headers of a response ask to wait, from `now` on; `None` if they do not, or ask for more than a
+/// day.
 ///
 /// Reads `Retry-After` and its relatives, and the reset of each rate limit that has nothing left, in the forms that are
 /// listed in [`evenkeel_retry_after`]; evenkeel-limit's `http::pause` reads the same. `headers` are all headers of the
@@ -30,7 +31,7 @@ pub fn retry_after<N: AsRef<str>, V: AsRef<[u8]>>(
     evenkeel_retry_after::retry_after(headers, now)
 }
 
-/// The same as [`retry_after`] with a bound of `longest` instead of a day: a longer wait counts as none.
+/// Works as [`retry_after`] with a bound of `longest` instead of a day: a longer wait counts as none.
 #[must_use]
 pub fn retry_after_within<N: AsRef<str>, V: AsRef<[u8]>>(
     headers: impl IntoIterator<Item = (N, V)>,

@@ -1,48 +1,63 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod atomics;
+// Files in reading order:
+//
+// | file | contents |
+// |---|---|
+// | `policy.rs`, `backoff.rs` | the settings of a call; how long to wait before retry n |
+// | `retry.rs` | the future of `Policy::run` and its options |
+// | `attempts.rs`, `attempts/futures.rs` | the engine: begin, poll, decide, wait; the caller's own loop |
+// | `verdict.rs`, `error.rs`, `boxed.rs` | the classification of a failure; the error of a call |
+// | `attempt.rs` | the description of one attempt: number, deadline, key |
+// | `budget.rs`, `bucket.rs`, `snapshot.rs` | retries as a share of the calls; its token bucket; its numbers |
+// | `hedge.rs`, `histogram.rs` | a second attempt beside a slow one; the quantile of its delay |
+// | `tower.rs`, `http.rs`, `serde.rs`, `telemetry.rs` | one feature each |
+// | `config_error.rs`, `ext.rs`, `timer.rs` | the error of a configuration; the extension trait; timers |
+// | `loom.rs`, `loom_tests.rs` | the bucket in every interleaving |
+// | `compat.rs`, `guide.rs` | the names of the crate `backoff`; the guide |
+
 mod attempt;
+mod attempts;
 mod backoff;
 mod boxed;
 mod bucket;
 mod budget;
 pub mod compat;
+mod config_error;
 mod error;
 mod ext;
 pub mod guide;
 mod hedge;
+mod histogram;
 #[cfg(feature = "http")]
 pub mod http;
+mod loom;
 #[cfg(test)]
-mod interleavings;
-mod invalid;
-mod latencies;
+mod loom_tests;
 mod policy;
-mod progress;
-mod report;
-mod run;
+mod retry;
 #[cfg(feature = "serde")]
 mod serde;
 mod snapshot;
+mod telemetry;
 mod timer;
 #[cfg(feature = "tower")]
 pub mod tower;
-mod tries;
 mod verdict;
 
 pub use attempt::{Attempt, IdempotencyKey};
+pub use attempts::{AttemptFuture, Attempts, BackoffFuture};
 pub use backoff::{Backoff, Jitter};
 pub use boxed::BoxedError;
 pub use budget::{Budget, BudgetPermit};
+pub use config_error::InvalidPolicy;
 pub use error::{GaveUp, RetryError};
 pub use ext::RetryExt;
 pub use hedge::{Hedge, HedgeError, Hedged};
-pub use invalid::Invalid;
 pub use policy::Policy;
-pub use run::{Retry, Run};
+pub use retry::{Retry, RetryEvent};
 pub use snapshot::BudgetSnapshot;
-pub use tries::{AttemptFuture, BackoffFuture, Tries};
 pub use verdict::{Failed, Verdict};
 
 /// The extension trait, for `use evenkeel_retry::prelude::*`.

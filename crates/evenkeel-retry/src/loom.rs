@@ -1,3 +1,3 @@
-//! What [`bucket`](crate::bucket) is made of; its test in every order of steps replaces this.
+//! The atomics of [`bucket`](crate::bucket); its loom tests replace them by loom's.
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,18 +1,18 @@
-//! The bucket, with the steps of its users in every order that the memory model allows.
+//! Loom tests of the bucket: its users in every interleaving that the memory model allows.
 
-use loom::{sync::Arc, thread};
+use ::loom::{model, sync::Arc, thread};
 
 use self::bucket::{Bucket, UNIT};
 
-mod atomics {
-    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+mod loom {
+    pub(super) use ::loom::sync::atomic::{AtomicU64, Ordering};
 }
 
 #[expect(clippy::duplicate_mod, reason = "the same with other atomics")]
 #[path = "bucket.rs"]
 mod bucket;
 
-/// What both have returned, and the whole and the remaining units that the bucket holds after them.
+/// Runs both on threads; returns their results, and the units that the bucket holds after them.
 fn both<A, B>(
     bucket: Bucket,
     one: impl FnOnce(&Bucket) -> A + 'static,
@@ -34,14 +34,14 @@ fn take(bucket: &Bucket) -> bool {
     bucket.try_take(0, 0, 2 * UNIT)
 }
 
-/// One that holds so many of its two tokens.
+/// Returns a bucket of at most two tokens that holds this many.
 fn holding(tokens: u64) -> Bucket {
     Bucket::full(tokens * UNIT)
 }
 
 #[test]
 fn one_token_goes_to_one() {
-    loom::model(|| {
+    model(|| {
         let (one, other, left) = both(holding(1), take, take);
         assert!(one != other);
         assert_eq!(left, 0);
@@ -50,35 +50,35 @@ fn one_token_goes_to_one() {
 
 #[test]
 fn a_deposit_beside_a_retry_is_not_lost() {
-    loom::model(|| {
+    model(|| {
         let (_, taken, left) = both(holding(1), |bucket| bucket.deposit(UNIT / 10, 2 * UNIT), take);
         assert!(taken);
         assert_eq!(left, UNIT / 10);
     });
 }
 
-/// A permit is given back by a deposit of one token.
+/// A permit is returned by a deposit of one token.
 #[test]
 fn deposits_add_up_to_the_reserve_and_no_more() {
     for (tokens, left) in [(0, 2), (1, 2), (2, 2)] {
-        loom::model(move || {
+        model(move || {
             let deposit = |bucket: &Bucket| bucket.deposit(UNIT, 2 * UNIT);
             assert_eq!(both(holding(tokens), deposit, deposit).2, left * UNIT);
         });
     }
 }
 
-/// The second from 0 to 1 brings one token, whoever sees it first, and the one from 1 to 2 another. Who comes before it
-/// is deposited may go without, and it is not lost.
+/// The second from 0 to 1 adds one token, in whichever thread, and the second from 1 to 2 another. A thread that looks
+/// before the deposit may get none, but the token is not lost.
 #[test]
 fn time_is_counted_once() {
     let at = |millis| move |bucket: &Bucket| bucket.try_take(millis, 1, 2 * UNIT);
-    loom::model(move || {
+    model(move || {
         let (one, other, left) = both(holding(0), at(1000), at(1000));
         assert!(one != other);
         assert_eq!(left, 0);
     });
-    loom::model(move || {
+    model(move || {
         let (one, other, left) = both(holding(0), at(1000), at(2000));
         assert!(one || other);
         assert_eq!((u64::from(one) + u64::from(other)) * UNIT + left, 2 * UNIT);

@@ -1,14 +1,16 @@
+//! Policies: the settings of a call as data.
+
 use std::time::Duration;
 
 use crate::{
-    Attempt, Backoff, Budget, Invalid, Retry, Run, Tries, Verdict,
-    run::{retry_all, unobserved},
+    Attempt, Attempts, Backoff, Budget, InvalidPolicy, Retry, RetryEvent, Verdict,
+    retry::{retry_all, unobserved},
 };
 
-/// When to try again, for how long, and when to give up: plain data, usable as a `static`.
+/// The settings of a call: delays, time limits and the number of attempts, as plain data that can be a `static`.
 ///
-/// A policy knows nothing of errors. Which of them are worth another attempt belongs to the call:
-/// [`Run::when`], [`Run::classify`], [`Failed::when`](crate::Failed::when).
+/// A policy knows nothing of errors. The call says which of them are worth another attempt:
+/// [`Retry::when`], [`Retry::classify`], [`Failed::when`](crate::Failed::when).
 ///
 /// | setting | default | meaning |
 /// |---|---|---|
@@ -16,9 +18,9 @@ use crate::{
 /// | [`attempt_timeout`](Self::attempt_timeout) | 30 s | one attempt |
 /// | [`total_timeout`](Self::total_timeout) | none | all attempts and the waits between them |
 /// | [`max_retry_after`](Self::max_retry_after) | 60 s | the longest wait that a server may ask for |
-/// | [`reset_after`](Self::reset_after) | never | how long an attempt lives before a failure counts as the first again |
+/// | [`reset_after`](Self::reset_after) | never | the time in flight after which a failure counts as the first again |
 /// | [`budget`](Self::budget) | none | the share of calls that may be retried |
-/// | [`seed`](Self::seed) | a new one for each call | where jitter is drawn from |
+/// | [`seed`](Self::seed) | a new one for each call | the source of the jitter |
 ///
 /// # Examples
 /// ```
@@ -59,7 +61,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// A policy with this backoff and the defaults of the table above.
+    /// Returns a policy with this backoff and the defaults of the table above.
     #[must_use]
     pub const fn new(backoff: Backoff) -> Self {
         Self {
@@ -74,7 +76,7 @@ impl Policy {
         }
     }
 
-    /// Delays that double from `initial` to `cap`, with full jitter: [`Backoff::exponential`].
+    /// Returns a policy with delays that double from `initial` to `cap`, with full jitter: [`Backoff::exponential`].
     ///
     /// # Panics
     /// If `initial` is longer than `cap`; at compile time in a `const` or `static`.
@@ -84,13 +86,13 @@ impl Policy {
         Self::new(Backoff::exponential(initial, cap))
     }
 
-    /// The same delay before every retry: [`Backoff::fixed`].
+    /// Returns a policy with the same delay before every retry: [`Backoff::fixed`].
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
         Self::new(Backoff::fixed(delay))
     }
 
-    /// Attempts in all, the first included.
+    /// Sets the maximum number of attempts, the first included.
     ///
     /// # Panics
     /// If `attempts` is zero; at compile time in a `const` or `static`.
@@ -98,7 +100,7 @@ impl Policy {
     #[track_caller]
     pub const fn max_attempts(mut self, attempts: u32) -> Self {
         if attempts == 0 {
-            panic!("{}", Invalid::NoAttempts.message());
+            panic!("{}", InvalidPolicy::NoAttempts.message());
         }
         self.max_attempts = attempts;
         self
@@ -107,19 +109,19 @@ impl Policy {
     /// Like [`max_attempts`](Self::max_attempts), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: `attempts` is zero.
+    /// [`InvalidPolicy`]: `attempts` is zero.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid, Policy};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy, Policy};
     /// let policy = Policy::new(Backoff::none());
-    /// assert_eq!(policy.try_max_attempts(0).unwrap_err(), Invalid::NoAttempts);
+    /// assert_eq!(policy.try_max_attempts(0).unwrap_err(), InvalidPolicy::NoAttempts);
     /// ```
-    pub fn try_max_attempts(self, attempts: u32) -> Result<Self, Invalid> {
-        if attempts == 0 { Err(Invalid::NoAttempts) } else { Ok(self.max_attempts(attempts)) }
+    pub fn try_max_attempts(self, attempts: u32) -> Result<Self, InvalidPolicy> {
+        if attempts == 0 { Err(InvalidPolicy::NoAttempts) } else { Ok(self.max_attempts(attempts)) }
     }
 
-    /// The longest time for one attempt, which is dropped then and counts as failed; `Duration::MAX` sets no bound.
+    /// Sets the longest time for one attempt, which is dropped then and counts as failed; `Duration::MAX` sets no bound.
     ///
     /// The timer is armed when an attempt is first pending: an operation that is ready at once reads no clock, and is all
     /// that a limit of zero allows.
@@ -129,7 +131,7 @@ impl Policy {
         self
     }
 
-    /// The longest time for all attempts and waits together, from the first attempt on; `Duration::MAX` sets no bound.
+    /// Sets the longest time for all attempts and waits together, from the first attempt on; `Duration::MAX` sets no bound.
     ///
     /// An attempt in flight is dropped at that time. A wait that would not end before it is not begun: the call
     /// gives up at once.
@@ -139,15 +141,15 @@ impl Policy {
         self
     }
 
-    /// The longest wait that [`Verdict::RetryAfter`](crate::Verdict::RetryAfter) may ask for; beyond it the call
-    /// gives up, since coming back early is what the server asked not to do.
+    /// Sets the longest wait that [`Verdict::RetryAfter`](crate::Verdict::RetryAfter) may ask for; beyond it the call
+    /// gives up, since the server asked not to be called earlier.
     #[must_use]
     pub const fn max_retry_after(mut self, longest: Duration) -> Self {
         self.max_retry_after = longest;
         self
     }
 
-    /// Begins anew after a healthy period, for operations that last: a connection that is made again when it breaks.
+    /// Starts the count again after a healthy period, for operations that last: a connection that is made again when it breaks.
     ///
     /// When an attempt has lived this long, from when it was first pending, its failure counts as the first one: of the
     /// attempts, of the delays, and of [`RetryError::elapsed`](crate::RetryError::elapsed). It counts as a call for the
@@ -188,7 +190,7 @@ impl Policy {
     #[track_caller]
     pub const fn reset_after(mut self, healthy: Duration) -> Self {
         if healthy.is_zero() {
-            panic!("{}", Invalid::ResetAfter.message());
+            panic!("{}", InvalidPolicy::ResetAfter.message());
         }
         self.reset_after = healthy;
         self
@@ -197,17 +199,17 @@ impl Policy {
     /// Like [`reset_after`](Self::reset_after), for a configuration that is read at run time.
     ///
     /// # Errors
-    /// [`Invalid`]: `healthy` is zero.
+    /// [`InvalidPolicy`]: `healthy` is zero.
     ///
     /// # Examples
     /// ```
-    /// # use evenkeel_retry::{Backoff, Invalid, Policy};
+    /// # use evenkeel_retry::{Backoff, InvalidPolicy, Policy};
     /// # use std::time::Duration;
     /// let policy = Policy::new(Backoff::none());
-    /// assert_eq!(policy.try_reset_after(Duration::ZERO).unwrap_err(), Invalid::ResetAfter);
+    /// assert_eq!(policy.try_reset_after(Duration::ZERO).unwrap_err(), InvalidPolicy::ResetAfter);
     /// ```
-    pub fn try_reset_after(self, healthy: Duration) -> Result<Self, Invalid> {
-        if healthy.is_zero() { Err(Invalid::ResetAfter) } else { Ok(self.reset_after(healthy)) }
+    pub fn try_reset_after(self, healthy: Duration) -> Result<Self, InvalidPolicy> {
+        if healthy.is_zero() { Err(InvalidPolicy::ResetAfter) } else { Ok(self.reset_after(healthy)) }
     }
 
     /// Makes retries only while this budget has tokens; clones of the policy share it.
@@ -228,7 +230,7 @@ impl Policy {
     }
 
     /// Calls `operation` until it succeeds or the policy gives up; every error is retried unless
-    /// [`Run::when`] or [`Run::classify`] says otherwise.
+    /// [`Retry::when`] or [`Retry::classify`] says otherwise.
     ///
     /// The operation is first called when the future is first polled, and again only when its delay is over.
     ///
@@ -236,8 +238,8 @@ impl Policy {
     /// [`RetryError`](crate::RetryError): why the call gave up, and the last attempt's error by value.
     ///
     /// # Cancel safety
-    /// Dropping the future drops the attempt in flight, if any, and makes no other. Whether that attempt took
-    /// effect is the operation's own matter.
+    /// Dropping the future drops the attempt in flight, if any, and makes no other. The operation has to
+    /// know whether that attempt took effect.
     ///
     /// # Panics
     /// If a limit or a delay needs a timer, and there is no tokio runtime or it has none (`enable_time`); and where the
@@ -263,19 +265,19 @@ impl Policy {
     pub fn run<'p, Op, Fut, T, E>(
         &'p self,
         mut operation: Op,
-    ) -> Run<
+    ) -> Retry<
         'p,
-        impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>,
+        impl FnMut(&mut Attempts<'p>) -> Fut + use<'p, Op, Fut, T, E>,
         Fut,
         E,
         impl FnMut(&E) -> Verdict + use<Op, Fut, T, E>,
-        impl FnMut(Retry<'_, E>) + use<Op, Fut, T, E>,
+        impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
         Op: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Run::new(self.start(), move |_: &mut Tries<'p>| operation(), retry_all, unobserved)
+        Retry::new(self.start(), move |_: &mut Attempts<'p>| operation(), retry_all, unobserved)
     }
 
     /// Like [`run`](Self::run), for an operation that wants to know which [`Attempt`] it is.
@@ -307,34 +309,34 @@ impl Policy {
     pub fn run_with<'p, Op, Fut, T, E>(
         &'p self,
         mut operation: Op,
-    ) -> Run<
+    ) -> Retry<
         'p,
-        impl FnMut(&mut Tries<'p>) -> Fut + use<'p, Op, Fut, T, E>,
+        impl FnMut(&mut Attempts<'p>) -> Fut + use<'p, Op, Fut, T, E>,
         Fut,
         E,
         impl FnMut(&E) -> Verdict + use<Op, Fut, T, E>,
-        impl FnMut(Retry<'_, E>) + use<Op, Fut, T, E>,
+        impl FnMut(RetryEvent<'_, E>) + use<Op, Fut, T, E>,
     >
     where
         Op: FnMut(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        Run::new(
+        Retry::new(
             self.start(),
-            move |tries: &mut Tries<'p>| operation(tries.this_attempt()),
+            move |attempts: &mut Attempts<'p>| operation(attempts.this_attempt()),
             retry_all,
             unobserved,
         )
     }
 
-    /// Whether time matters to an attempt that is under way.
+    /// Returns whether no setting needs to know how long an attempt is in flight.
     pub(crate) fn is_untimed(&self) -> bool {
         [self.attempt_timeout, self.total_timeout, self.reset_after] == [Duration::MAX; 3]
     }
 
-    /// Starts a series of attempts that the caller's own loop drives: see [`Tries`].
+    /// Starts a series of attempts that the caller's own loop drives: see [`Attempts`].
     #[inline]
-    pub const fn start(&self) -> Tries<'_> {
-        Tries::new(self)
+    pub const fn start(&self) -> Attempts<'_> {
+        Attempts::new(self)
     }
 }

@@ -1,3 +1,8 @@
+//! The future of [`Policy::run`](crate::Policy::run), and its options for one call.
+//!
+//! It alternates between two states, the wait before an attempt and the attempt; each decision is made by
+//! [`Attempts`]. The operation is dropped before its error is classified, so that nothing it holds is held during the wait.
+
 use std::{
     fmt,
     future::Pending,
@@ -10,16 +15,16 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{GaveUp, RetryError, Tries, Verdict, tries::Repeat};
+use crate::{Attempts, GaveUp, RetryError, Verdict, verdict::Repeat};
 
-/// A failure that is about to be retried, as an observer sees it.
+/// A failure that is about to be retried, as [`Retry::observe`] shows it.
 ///
 /// # Examples
 /// ```
-/// use evenkeel_retry::{Policy, Retry};
+/// use evenkeel_retry::{Policy, RetryEvent};
 /// use std::{io, time::Duration};
 ///
-/// fn log(retry: Retry<'_, io::Error>) {
+/// fn log(retry: RetryEvent<'_, io::Error>) {
 ///     println!("attempt {} failed, again in {:?}", retry.attempt, retry.delay);
 /// }
 ///
@@ -31,8 +36,8 @@ use crate::{GaveUp, RetryError, Tries, Verdict, tries::Repeat};
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Retry<'a, E> {
-    /// The error; none if the attempt timed out.
+pub struct RetryEvent<'a, E> {
+    /// The error; `None` if the attempt timed out.
     pub error: Option<&'a E>,
     /// The number of the attempt that failed, from 1.
     pub attempt: u32,
@@ -66,13 +71,13 @@ pin_project! {
     /// }
     /// ```
     #[must_use = "futures do nothing unless awaited"]
-    pub struct Run<'p, Op, Fut, E, C, O, U = Pending<()>> {
+    pub struct Retry<'p, Op, Fut, E, C, O, U = Pending<()>> {
         operation: Op,
         classify: C,
         observe: O,
         #[pin]
         until: U,
-        tries: Tries<'p>,
+        attempts: Attempts<'p>,
         #[pin]
         state: State<Fut, E>,
     }
@@ -81,7 +86,7 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<Fut, E> {
-        // The wait before an attempt, with what the last one returned.
+        // The wait before an attempt, with the error of the last one.
         Waiting { last: Option<E> },
         Attempt { #[pin] operation: Fut },
         Done { error: PhantomData<E> },
@@ -92,34 +97,34 @@ impl<Fut, E> State<Fut, E> {
     const DONE: Self = Self::Done { error: PhantomData };
 }
 
-impl<'p, Op, Fut, E, C, O> Run<'p, Op, Fut, E, C, O> {
+impl<'p, Op, Fut, E, C, O> Retry<'p, Op, Fut, E, C, O> {
     #[inline]
-    pub(crate) fn new(tries: Tries<'p>, operation: Op, classify: C, observe: O) -> Self {
+    pub(crate) fn new(attempts: Attempts<'p>, operation: Op, classify: C, observe: O) -> Self {
         let until = std::future::pending();
-        Self { operation, classify, observe, until, tries, state: State::Waiting { last: None } }
+        Self { operation, classify, observe, until, attempts, state: State::Waiting { last: None } }
     }
 }
 
-/// What a call does with errors unless told otherwise.
+/// The default of `classify`: every error is retried.
 pub(crate) const fn retry_all<E>(_: &E) -> Verdict {
     Verdict::Retry
 }
 
-/// What a call does with retries unless told otherwise.
-pub(crate) const fn unobserved<E>(_: Retry<'_, E>) {}
+/// The default of `observe`: nothing.
+pub(crate) const fn unobserved<E>(_: RetryEvent<'_, E>) {}
 
-impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
-    /// Retries only errors for which `transient` is true; an attempt that timed out is retried. It takes the place of an
-    /// earlier `when` or [`classify`](Self::classify).
+impl<'p, Op, Fut, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U> {
+    /// Retries only errors for which `transient` is true; an attempt that timed out is retried. Replaces an earlier `when`
+    /// or [`classify`](Self::classify).
     pub fn when(
         self,
         mut transient: impl FnMut(&E) -> bool,
-    ) -> Run<'p, Op, Fut, E, impl FnMut(&E) -> Verdict, O, U> {
+    ) -> Retry<'p, Op, Fut, E, impl FnMut(&E) -> Verdict, O, U> {
         self.classify(move |error: &E| transient(error).into())
     }
 
-    /// Asks `verdict` about every error; an attempt that timed out is retried. It takes the place of an earlier
-    /// [`when`](Self::when) or `classify`.
+    /// Asks `verdict` about every error; an attempt that timed out is retried. Replaces an earlier [`when`](Self::when) or
+    /// `classify`.
     ///
     /// # Examples
     /// ```
@@ -139,12 +144,12 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// # done.await.unwrap();
     /// # }
     /// ```
-    pub fn classify<C2>(self, verdict: C2) -> Run<'p, Op, Fut, E, C2, O, U>
+    pub fn classify<C2>(self, verdict: C2) -> Retry<'p, Op, Fut, E, C2, O, U>
     where
         C2: FnMut(&E) -> Verdict,
     {
-        let Self { operation, observe, until, tries, state, .. } = self;
-        Run { operation, classify: verdict, observe, until, tries, state }
+        let Self { operation, observe, until, attempts, state, .. } = self;
+        Retry { operation, classify: verdict, observe, until, attempts, state }
     }
 
     /// Shows every failure that will be retried to `observer`, before the wait: for logs and counters.
@@ -167,12 +172,12 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// assert_eq!(lines.len(), 2);
     /// # }
     /// ```
-    pub fn observe<O2>(self, observer: O2) -> Run<'p, Op, Fut, E, C, O2, U>
+    pub fn observe<O2>(self, observer: O2) -> Retry<'p, Op, Fut, E, C, O2, U>
     where
-        O2: FnMut(Retry<'_, E>),
+        O2: FnMut(RetryEvent<'_, E>),
     {
-        let Self { operation, classify, until, tries, state, .. } = self;
-        Run { operation, classify, observe: observer, until, tries, state }
+        let Self { operation, classify, until, attempts, state, .. } = self;
+        Retry { operation, classify, observe: observer, until, attempts, state }
     }
 
     /// Gives up when `cancel` is ready, a stop signal for example: it wakes the wait between attempts.
@@ -192,9 +197,9 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// assert_eq!(gave_up.last.unwrap().to_string(), "busy");
     /// # }
     /// ```
-    pub fn until<U2: Future>(self, cancel: U2) -> Run<'p, Op, Fut, E, C, O, U2> {
-        let Self { operation, classify, observe, tries, state, .. } = self;
-        Run { operation, classify, observe, until: cancel, tries, state }
+    pub fn until<U2: Future>(self, cancel: U2) -> Retry<'p, Op, Fut, E, C, O, U2> {
+        let Self { operation, classify, observe, attempts, state, .. } = self;
+        Retry { operation, classify, observe, until: cancel, attempts, state }
     }
 
     /// Ends the call at this time, unless the policy's total time ends it before; of several the earliest counts.
@@ -217,66 +222,66 @@ impl<'p, Op, Fut, E, C, O, U> Run<'p, Op, Fut, E, C, O, U> {
     /// # }
     /// ```
     pub fn deadline(mut self, at: Instant) -> Self {
-        self.tries = self.tries.deadline(at);
+        self.attempts = self.attempts.deadline(at);
         self
     }
 
-    /// Says that the operation is not safe to repeat: only an error that is [`Verdict::NotSent`] is retried.
+    /// Marks the operation as not safe to repeat: only an error that is [`Verdict::NotSent`] is retried.
     ///
     /// Any other failure, a time-out too, may have taken effect, and ends the call with
     /// [`GaveUp::AtMostOnce`].
     pub const fn at_most_once(mut self) -> Self {
-        self.tries.repeat = Repeat::IfNotSent;
+        self.attempts.repeat = Repeat::IfNotSent;
         self
     }
 }
 
-impl<'p, Op, Fut, T, E, C, O, U> Future for Run<'p, Op, Fut, E, C, O, U>
+impl<'p, Op, Fut, T, E, C, O, U> Future for Retry<'p, Op, Fut, E, C, O, U>
 where
-    Op: FnMut(&mut Tries<'p>) -> Fut,
+    Op: FnMut(&mut Attempts<'p>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
     C: FnMut(&E) -> Verdict,
-    O: FnMut(Retry<'_, E>),
+    O: FnMut(RetryEvent<'_, E>),
     U: Future,
 {
     type Output = Result<T, RetryError<E>>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut me = self.project();
+        let mut this = self.project();
         loop {
-            if let StateProjection::Waiting { last } = me.state.as_mut().project() {
-                if me.until.as_mut().poll(cx).is_ready() {
-                    let cancelled = me.tries.gave_up(GaveUp::Cancelled, last.take());
-                    me.state.set(State::DONE);
+            if let StateProjection::Waiting { last } = this.state.as_mut().project() {
+                if this.until.as_mut().poll(cx).is_ready() {
+                    let cancelled = this.attempts.gave_up(GaveUp::Cancelled, last.take());
+                    this.state.set(State::DONE);
                     return Poll::Ready(Err(cancelled));
                 }
-                if !ready!(me.tries.poll_begin(cx)) {
-                    let late = me.tries.gave_up(GaveUp::Deadline, last.take());
-                    me.state.set(State::DONE);
+                if !ready!(this.attempts.poll_begin(cx)) {
+                    let late = this.attempts.gave_up(GaveUp::Deadline, last.take());
+                    this.state.set(State::DONE);
                     return Poll::Ready(Err(late));
                 }
-                let operation = (me.operation)(me.tries);
-                me.state.set(State::Attempt { operation });
+                let operation = (this.operation)(this.attempts);
+                this.state.set(State::Attempt { operation });
             }
-            let outcome = match me.state.as_mut().project() {
-                StateProjection::Attempt { operation } => me.tries.poll_attempt(operation, cx),
-                _ => panic!("`Run` was polled after it was ready"),
+            let outcome = match this.state.as_mut().project() {
+                StateProjection::Attempt { operation } => this.attempts.poll_attempt(operation, cx),
+                _ => panic!("`Retry` was polled after it was ready"),
             };
             let Poll::Ready(outcome) = outcome else { return Poll::Pending };
-            // The operation ends before its error is judged: what it held is free during the wait.
-            me.state.set(State::DONE);
+            // Drops the operation before its error is classified: its resources are free during the wait.
+            this.state.set(State::DONE);
             match outcome {
                 Ok(value) => return Poll::Ready(Ok(value)),
                 Err(failed) => {
-                    let failed = failed.classify(&mut *me.classify);
-                    match me.tries.decide(failed.verdict, failed.may_repeat) {
+                    let failed = failed.classify(&mut *this.classify);
+                    match this.attempts.decide(failed.verdict, failed.may_repeat) {
                         Ok(delay) => {
-                            let attempt = me.tries.attempts();
-                            (me.observe)(Retry { error: failed.error(), attempt, delay });
-                            me.state.set(State::Waiting { last: failed.error });
+                            let attempt = this.attempts.attempts();
+                            (this.observe)(RetryEvent { error: failed.error(), attempt, delay });
+                            this.state.set(State::Waiting { last: failed.error });
                         }
-                        Err(reason) => return Poll::Ready(Err(me.tries.gave_up(reason, failed.error))),
+                        Err(reason) => return Poll::Ready(Err(this.attempts.gave_up(reason, failed.error))),
                     }
                 }
             }
@@ -284,8 +289,8 @@ where
     }
 }
 
-impl<Op, Fut, E, C, O, U> fmt::Debug for Run<'_, Op, Fut, E, C, O, U> {
+impl<Op, Fut, E, C, O, U> fmt::Debug for Retry<'_, Op, Fut, E, C, O, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("tries", &self.tries).finish_non_exhaustive()
+        f.debug_struct("Retry").field("attempts", &self.attempts).finish_non_exhaustive()
     }
 }

@@ -1,10 +1,10 @@
-//! Configuration files: what is read goes through the constructors that check it.
+//! Configuration files: every value that is read goes through the constructors that check it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::{Backoff, Budget, Invalid, Jitter, Policy, backoff::Growth};
+use crate::{Backoff, Budget, InvalidPolicy, Jitter, Policy, backoff::Growth};
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename = "Jitter", rename_all = "snake_case")]
@@ -92,8 +92,8 @@ impl From<JitterData> for Jitter {
 impl Growing {
     fn build(
         self,
-        kind: fn(Duration, Duration) -> Result<Backoff, Invalid>,
-    ) -> Result<(Backoff, Option<Jitter>), Invalid> {
+        kind: fn(Duration, Duration) -> Result<Backoff, InvalidPolicy>,
+    ) -> Result<(Backoff, Option<Jitter>), InvalidPolicy> {
         let backoff = kind(self.initial, self.cap)?;
         let backoff = match self.ratio {
             Some((numerator, denominator)) => backoff.try_ratio(numerator, denominator)?,
@@ -104,9 +104,9 @@ impl Growing {
 }
 
 impl TryFrom<BackoffData> for Backoff {
-    type Error = Invalid;
+    type Error = InvalidPolicy;
 
-    fn try_from(data: BackoffData) -> Result<Self, Invalid> {
+    fn try_from(data: BackoffData) -> Result<Self, InvalidPolicy> {
         let (backoff, jitter) = match data {
             BackoffData::Fixed { delay, jitter } => (Self::fixed(delay), jitter),
             BackoffData::Linear(growing) => growing.build(Self::try_linear)?,
@@ -118,7 +118,7 @@ impl TryFrom<BackoffData> for Backoff {
 }
 
 impl Backoff {
-    /// None for own steps, which are code.
+    /// Returns `None` for own steps, which are code.
     fn data(&self) -> Option<BackoffData> {
         let jitter = Some(self.jitter);
         let cap = Duration::from_nanos(self.cap);
@@ -138,9 +138,9 @@ impl Backoff {
 }
 
 impl TryFrom<BudgetData> for Budget {
-    type Error = Invalid;
+    type Error = InvalidPolicy;
 
-    fn try_from(data: BudgetData) -> Result<Self, Invalid> {
+    fn try_from(data: BudgetData) -> Result<Self, InvalidPolicy> {
         let budget = Self::permille(data.permille);
         let budget = match data.per_second {
             Some(tokens) => budget.per_second(tokens),
@@ -154,9 +154,9 @@ impl TryFrom<BudgetData> for Budget {
 }
 
 impl TryFrom<PolicyData> for Policy {
-    type Error = Invalid;
+    type Error = InvalidPolicy;
 
-    fn try_from(data: PolicyData) -> Result<Self, Invalid> {
+    fn try_from(data: PolicyData) -> Result<Self, InvalidPolicy> {
         let mut policy = Self::new(data.backoff);
         if let Some(attempts) = data.max_attempts {
             policy = policy.try_max_attempts(attempts)?;
@@ -198,7 +198,7 @@ impl<'de> Deserialize<'de> for Backoff {
     }
 }
 
-/// The settings: what the bucket holds at the moment is not among them.
+/// Writes the settings, not the tokens of the moment.
 impl Serialize for Budget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (permille, per_second, reserve) = self.settings();
@@ -207,7 +207,7 @@ impl Serialize for Budget {
     }
 }
 
-/// A budget with a bucket of its own.
+/// Reads a budget with a bucket of its own.
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         BudgetData::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
@@ -249,7 +249,7 @@ mod humane {
     }
 }
 
-/// Time limits, of which "none" is one.
+/// Time limits, where "none" means no limit.
 mod limit {
     use super::{Deserialize, Deserializer, Duration, Serializer, de, humane};
 

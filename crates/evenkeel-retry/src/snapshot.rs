@@ -1,4 +1,6 @@
-/// What a [`Budget`](crate::Budget) has done, and what it can do now; given by
+//! The numbers of a budget.
+
+/// The numbers of a [`Budget`](crate::Budget) so far, and its tokens now; returned by
 /// [`Budget::snapshot`](crate::Budget::snapshot).
 ///
 /// # Examples
@@ -17,10 +19,10 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetSnapshot {
-    /// Retries and second attempts that it would allow now.
+    /// The number of retries and second attempts that it would allow now.
     pub available: u32,
-    /// Those that it has allowed, without those that were given back because they never began.
+    /// The number that it has allowed, without permits that were returned because their attempt never began.
     pub granted: u64,
-    /// Those that it has not allowed.
+    /// The number that it has refused.
     pub refused: u64,
 }

@@ -1,4 +1,4 @@
-//! What is told to `tracing` and `metrics`; without these features nothing.
+//! Events for `tracing` and counters for `metrics`; empty functions without these features.
 
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Polling of timers.
+
 use std::{
     pin::{Pin, pin},
     task::{Context, Poll},
@@ -5,8 +7,8 @@ use std::{
 
 use tokio::{task::coop::unconstrained, time::Sleep};
 
-/// Polls a timer without regard to the budget of tokio's task: an operation that is never short of work uses that up
-/// each time, and its time limit would not be seen to be over.
+/// Polls a timer outside the cooperative budget of the tokio task: an operation that always has work uses the budget up
+/// in each poll, and its time limit would never be noticed.
 pub(crate) fn poll_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
     pin!(unconstrained(timer)).poll(cx)
 }

@@ -21,11 +21,11 @@
 //! # }
 //! ```
 //!
-//! A response is a success, whatever it says, unless [`RetryLayer::classify_response`] knows better. Time limits and
+//! Every response is a success, unless [`RetryLayer::classify_response`] says otherwise. Time limits and
 //! budget are the policy's. A policy from a configuration that is read at run time must live as long as the program:
 //! `Box::leak(Box::new(policy))`.
 
-mod judge;
+mod classify;
 
 use std::{
     fmt, mem,
@@ -38,8 +38,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use self::judge::{Judge, KeepAll};
-use crate::{GaveUp, Policy, RetryError, Tries, Verdict, report, tries::Repeat};
+use self::classify::{Classify, KeepAll};
+use crate::{Attempts, GaveUp, Policy, RetryError, Verdict, telemetry, verdict::Repeat};
 
 /// Wraps services in a [`RetryService`]; see the [module](self) for an example.
 ///
@@ -83,11 +83,11 @@ impl<K, C> RetryLayer<K, C> {
         Self { policy, clone, classify, classify_response: KeepAll }
     }
 
-    /// Asks `verdict` about every response, too: for what a service says without an error, a 503 of HTTP.
+    /// Asks `verdict` about every response, too: for failures that a service reports in a response, such as HTTP's 503.
     ///
     /// [`Verdict::Permanent`] is an answer to keep. A response that was to be retried is dropped before the wait; when
     /// the policy gives up instead of waiting, the last one is the answer of the call, and not an error. With feature `http`,
-    /// `http::retry_after(response.headers(), now)` is how long the response asks to wait.
+    /// `http::retry_after(response.headers(), now)` returns how long the response asks to wait.
     ///
     /// # Examples
     /// ```
@@ -162,7 +162,7 @@ where
     S: Service<Request> + Clone,
     K: Fn(&Request) -> Option<Request> + Clone,
     C: Fn(&S::Error) -> Verdict + Clone,
-    R: Judge<S::Response> + Clone,
+    R: Classify<S::Response> + Clone,
 {
     type Response = S::Response;
     type Error = RetryError<S::Error>;
@@ -184,11 +184,11 @@ where
         // The service that was polled ready is the one to call; its clone need not be ready.
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
-        let mut tries = self.layer.policy.start();
-        tries.repeat = if spare.is_some() { Repeat::Always } else { Repeat::Never };
-        let _ = tries.begin();
+        let mut attempts = self.layer.policy.start();
+        attempts.repeat = if spare.is_some() { Repeat::Always } else { Repeat::Never };
+        let _ = attempts.begin();
         let state = State::Attempt { attempt: Call::Calling { future: service.call(request) } };
-        ResponseFuture { service, spare, tries, layer: self.layer.clone(), state }
+        ResponseFuture { service, spare, attempts, layer: self.layer.clone(), state }
     }
 }
 
@@ -227,7 +227,7 @@ pin_project! {
     {
         service: S,
         spare: Option<Request>,
-        tries: Tries<'static>,
+        attempts: Attempts<'static>,
         layer: RetryLayer<K, C, R>,
         #[pin]
         state: State<S, Request>,
@@ -252,47 +252,47 @@ where
     S: Service<Request> + Clone,
     K: Fn(&Request) -> Option<Request>,
     C: Fn(&S::Error) -> Verdict,
-    R: Judge<S::Response>,
+    R: Classify<S::Response>,
 {
     type Output = Result<S::Response, RetryError<S::Error>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut me = self.project();
+        let mut this = self.project();
         loop {
-            match me.state.as_mut().project() {
+            match this.state.as_mut().project() {
                 StateProjection::Waiting { last } => {
-                    let in_time = ready!(me.tries.poll_begin(cx));
-                    let Some(request) = me.spare.take().filter(|_| in_time) else {
-                        let late = me.tries.gave_up(GaveUp::Deadline, last.take());
-                        me.state.set(State::Done);
+                    let in_time = ready!(this.attempts.poll_begin(cx));
+                    let Some(request) = this.spare.take().filter(|_| in_time) else {
+                        let late = this.attempts.gave_up(GaveUp::Deadline, last.take());
+                        this.state.set(State::Done);
                         return Poll::Ready(Err(late));
                     };
-                    *me.spare = (me.layer.clone)(&request);
-                    me.tries.repeat = if me.spare.is_some() { Repeat::Always } else { Repeat::Never };
-                    let attempt = Call::Ready { service: me.service.clone(), request: Some(request) };
-                    me.state.set(State::Attempt { attempt });
+                    *this.spare = (this.layer.clone)(&request);
+                    this.attempts.repeat = if this.spare.is_some() { Repeat::Always } else { Repeat::Never };
+                    let attempt = Call::Ready { service: this.service.clone(), request: Some(request) };
+                    this.state.set(State::Attempt { attempt });
                 }
                 StateProjection::Attempt { attempt } => {
-                    let outcome = ready!(me.tries.poll_attempt(attempt, cx));
-                    me.state.set(State::Done);
+                    let outcome = ready!(this.attempts.poll_attempt(attempt, cx));
+                    this.state.set(State::Done);
                     let (last, verdict) = match outcome {
-                        Ok(response) => match me.layer.classify_response.verdict(&response) {
+                        Ok(response) => match this.layer.classify_response.classify(&response) {
                             Verdict::Permanent => return Poll::Ready(Ok(response)),
                             verdict => (Ok(response), verdict),
                         },
                         Err(failed) => {
-                            let failed = failed.classify(|error| (me.layer.classify)(error));
+                            let failed = failed.classify(|error| (this.layer.classify)(error));
                             (Err(failed.error), failed.verdict)
                         }
                     };
-                    match (me.tries.decide(verdict, true), last) {
-                        (Ok(_), last) => me.state.set(State::Waiting { last: last.err().flatten() }),
+                    match (this.attempts.decide(verdict, true), last) {
+                        (Ok(_), last) => this.state.set(State::Waiting { last: last.err().flatten() }),
                         (Err(reason), Ok(response)) => {
-                            report::gave_up(reason, me.tries.attempts());
+                            telemetry::gave_up(reason, this.attempts.attempts());
                             return Poll::Ready(Ok(response));
                         }
                         (Err(reason), Err(error)) => {
-                            return Poll::Ready(Err(me.tries.gave_up(reason, error)));
+                            return Poll::Ready(Err(this.attempts.gave_up(reason, error)));
                         }
                     }
                 }
@@ -345,6 +345,6 @@ impl<S: fmt::Debug, K, C, R> fmt::Debug for RetryService<S, K, C, R> {
 
 impl<S: Service<Request>, Request, K, C, R> fmt::Debug for ResponseFuture<S, Request, K, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").field("tries", &self.tries).finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("attempts", &self.attempts).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
+//! Verdicts: which failures are worth another attempt.
+
 use std::time::Duration;
 
-/// What an error says about another attempt.
+/// The consequence of an error: whether, and when, another attempt is worth it.
 ///
 /// # Examples
 /// ```
@@ -21,8 +23,8 @@ use std::time::Duration;
 pub enum Verdict {
     /// Worth another attempt after the policy's delay.
     Retry,
-    /// Worth another attempt, but not before this time: the longer of it and the policy's delay is waited.
-    /// Above [`Policy::max_retry_after`](crate::Policy::max_retry_after) the call gives up.
+    /// Worth another attempt, but not before this time: the call waits for it, or for the policy's delay if that is
+    /// longer. Above [`Policy::max_retry_after`](crate::Policy::max_retry_after) the call gives up.
     RetryAfter(Duration),
     /// Nothing reached the other side, so that even an operation that is not safe to repeat may be tried again.
     NotSent,
@@ -31,15 +33,28 @@ pub enum Verdict {
 }
 
 impl From<bool> for Verdict {
-    /// `true` is worth a retry.
+    /// Converts `true` to [`Verdict::Retry`], and `false` to [`Verdict::Permanent`].
     fn from(transient: bool) -> Self {
         if transient { Self::Retry } else { Self::Permanent }
     }
 }
 
+/// Whether the operation may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// As wide as the number of attempts beside it: no padding, which would cost an instruction to skip.
+#[repr(u32)]
+pub(crate) enum Repeat {
+    Always,
+    /// Not if it may have taken effect.
+    IfNotSent,
+    /// No request is left to send again.
+    #[cfg(feature = "tower")]
+    Never,
+}
+
 /// An attempt that failed: with an error, or by running out of time.
 ///
-/// Given by [`Tries::attempt`](crate::Tries::attempt) for [`Tries::backoff`](crate::Tries::backoff), which
+/// Returned by [`Attempts::attempt`](crate::Attempts::attempt) for [`Attempts::backoff`](crate::Attempts::backoff), which
 /// retries it unless [`when`](Self::when) or [`classify`](Self::classify) says otherwise.
 ///
 /// # Examples
@@ -54,7 +69,7 @@ impl From<bool> for Verdict {
 /// # }
 /// ```
 #[derive(Debug)]
-#[must_use = "hand it to `Tries::backoff`, which waits or gives up"]
+#[must_use = "hand it to `Attempts::backoff`, which waits or gives up"]
 pub struct Failed<E> {
     pub(crate) error: Option<E>,
     pub(crate) verdict: Verdict,
@@ -66,13 +81,13 @@ impl<E> Failed<E> {
         Self { error, verdict: Verdict::Retry, may_repeat: true }
     }
 
-    /// The error of the attempt; none if it timed out.
+    /// Returns the error of the attempt; `None` if it timed out.
     #[must_use]
     pub const fn error(&self) -> Option<&E> {
         self.error.as_ref()
     }
 
-    /// Whether the attempt was dropped for want of time.
+    /// Returns whether the attempt ran out of time.
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         self.error.is_none()
@@ -91,7 +106,7 @@ impl<E> Failed<E> {
         self
     }
 
-    /// Says that the operation is not safe to repeat: only [`Verdict::NotSent`] is retried.
+    /// Marks the operation as not safe to repeat: only [`Verdict::NotSent`] is retried.
     pub const fn at_most_once(mut self) -> Self {
         self.may_repeat = false;
         self

@@ -1,7 +1,7 @@
 //! The names of the crate `backoff` 0.4, which is no longer maintained (RUSTSEC-2025-0012), on tokio.
 //!
-//! Put `use evenkeel_retry::compat::backoff;` where the crate was, and what used its futures compiles as before.
-//! What differs, because there it is a defect:
+//! Put `use evenkeel_retry::compat::backoff;` where the crate was, and code that used its futures compiles as before.
+//! These differ, because they are defects there:
 //!
 //! | | `backoff` 0.4 | here |
 //! |---|---|---|

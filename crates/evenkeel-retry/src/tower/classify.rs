@@ -1,23 +1,25 @@
+//! The classification of responses.
+
 use crate::Verdict;
 
-/// Says whether a response is worth another attempt; every function of a response is one.
-pub trait Judge<Response> {
-    /// [`Verdict::Permanent`] is an answer to keep.
-    fn verdict(&self, response: &Response) -> Verdict;
+/// Decides whether a response is worth another attempt; every function of a response does.
+pub trait Classify<Response> {
+    /// Returns [`Verdict::Permanent`] for an answer to keep.
+    fn classify(&self, response: &Response) -> Verdict;
 }
 
-impl<F: Fn(&Response) -> Verdict, Response> Judge<Response> for F {
-    fn verdict(&self, response: &Response) -> Verdict {
+impl<F: Fn(&Response) -> Verdict, Response> Classify<Response> for F {
+    fn classify(&self, response: &Response) -> Verdict {
         self(response)
     }
 }
 
-/// Every response is an answer to keep.
+/// Keeps every response as the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct KeepAll;
 
-impl<Response> Judge<Response> for KeepAll {
-    fn verdict(&self, _: &Response) -> Verdict {
+impl<Response> Classify<Response> for KeepAll {
+    fn classify(&self, _: &Response) -> Verdict {
         Verdict::Permanent
     }
 }

@@ -1,3 +1,5 @@
+//! The caller's own loop.
+
 use std::{
     future::{pending, ready},
     pin::pin,
@@ -25,11 +27,11 @@ impl Connection {
 static POLICY: Policy = Policy::exponential(ms(10), ms(100)).max_attempts(4);
 
 async fn query(connection: &mut Connection, failures: u32) -> Result<u32, RetryError<Refused>> {
-    let mut tries = POLICY.start();
+    let mut attempts = POLICY.start();
     loop {
-        match tries.attempt(connection.query(failures)).await {
+        match attempts.attempt(connection.query(failures)).await {
             Ok(value) => break Ok(value),
-            Err(failed) => tries.backoff(failed).await?,
+            Err(failed) => attempts.backoff(failed).await?,
         }
     }
 }
@@ -42,11 +44,11 @@ trait Repository {
 #[async_trait]
 impl Repository for Connection {
     async fn load(&mut self) -> Result<u32, RetryError<Refused>> {
-        let mut tries = POLICY.start();
+        let mut attempts = POLICY.start();
         loop {
-            match tries.attempt(self.query(2)).await {
+            match attempts.attempt(self.query(2)).await {
                 Ok(value) => break Ok(value),
-                Err(failed) => tries.backoff(failed.when(|error| error.0 < 9)).await?,
+                Err(failed) => attempts.backoff(failed.when(|error| error.0 < 9)).await?,
             }
         }
     }
@@ -73,16 +75,16 @@ fn the_loop_and_the_future_keep_the_same_times() {
             let flaky = Flaky::failing(9);
             let future = policy.run(|| flaky.call()).classify(verdict).await.unwrap_err();
             let looped = Flaky::failing(9);
-            let mut tries = policy.start();
+            let mut attempts = policy.start();
             let error = loop {
-                let failed = tries.attempt(looped.call()).await.unwrap_err();
-                if let Err(error) = tries.backoff(failed.classify(verdict)).await {
+                let failed = attempts.attempt(looped.call()).await.unwrap_err();
+                if let Err(error) = attempts.backoff(failed.classify(verdict)).await {
                     break error;
                 }
             };
             assert_eq!(looped.times(), flaky.times());
             assert_eq!(error, future);
-            assert_eq!(tries.attempts(), 6);
+            assert_eq!(attempts.attempts(), 6);
         }
     });
 }
@@ -91,12 +93,12 @@ fn the_loop_and_the_future_keep_the_same_times() {
 fn a_verdict_is_the_callers() {
     World::run(async |_| {
         let policy = doubling();
-        let mut tries = policy.start();
-        let failed = tries.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        let mut attempts = policy.start();
+        let failed = attempts.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
         assert_eq!(failed.error(), Some(&Refused(1)));
-        assert_took!(tries.backoff(failed.classify(|_| Verdict::RetryAfter(ms(1234)))), ms(1234)).unwrap();
-        let failed = tries.attempt(ready(Err::<(), _>(Refused(2)))).await.unwrap_err();
-        assert_eq!(tries.backoff(failed.when(|_| false)).await.unwrap_err().reason, GaveUp::Permanent);
+        assert_took!(attempts.backoff(failed.classify(|_| Verdict::RetryAfter(ms(1234)))), ms(1234)).unwrap();
+        let failed = attempts.attempt(ready(Err::<(), _>(Refused(2)))).await.unwrap_err();
+        assert_eq!(attempts.backoff(failed.when(|_| false)).await.unwrap_err().reason, GaveUp::Permanent);
     });
 }
 
@@ -104,18 +106,18 @@ fn a_verdict_is_the_callers() {
 fn a_loop_knows_its_attempts_and_their_time_begins_when_it_asks() {
     World::run(async |_| {
         let policy = doubling().attempt_timeout(ms(1000));
-        let mut tries = policy.start();
+        let mut attempts = policy.start();
         let mut keys = Vec::new();
         for number in 1..=3 {
-            let attempt = tries.next_attempt();
+            let attempt = attempts.next_attempt();
             assert_eq!(attempt.number(), number);
             keys.push(attempt.key());
             tokio::time::sleep(ms(400)).await;
             assert_eq!(attempt.remaining(), Some(ms(600)));
             let hang = pending::<Result<(), Refused>>();
-            let failed = assert_took!(tries.attempt(hang), ms(600)).unwrap_err();
+            let failed = assert_took!(attempts.attempt(hang), ms(600)).unwrap_err();
             if number < 3 {
-                tries.backoff(failed).await.unwrap();
+                attempts.backoff(failed).await.unwrap();
             }
         }
         assert!(keys.iter().all(|key| *key == keys[0]), "one key for all attempts of a call");
@@ -127,9 +129,9 @@ fn a_loop_knows_its_attempts_and_their_time_begins_when_it_asks() {
 fn a_time_out_is_retried_whatever_the_verdict_on_errors() {
     World::run(async |_| {
         let policy = doubling().attempt_timeout(Duration::from_secs(1));
-        let mut tries = policy.start();
-        let failed = tries.attempt(pending::<Result<(), Refused>>()).await.unwrap_err();
-        assert_took!(tries.backoff(failed.when(|_| false)), ms(100)).unwrap();
+        let mut attempts = policy.start();
+        let failed = attempts.attempt(pending::<Result<(), Refused>>()).await.unwrap_err();
+        assert_took!(attempts.backoff(failed.when(|_| false)), ms(100)).unwrap();
     });
 }
 
@@ -138,9 +140,9 @@ fn a_time_out_is_retried_whatever_the_verdict_on_errors() {
 fn a_wait_that_has_ended_is_not_polled_again() {
     World::run(async |_| {
         let policy = Policy::fixed(ms(10));
-        let mut tries = policy.start();
-        let failed = tries.attempt(ready(Err::<(), _>(Refused(0)))).await.unwrap_err();
-        let mut wait = tries.backoff(failed);
+        let mut attempts = policy.start();
+        let failed = attempts.attempt(ready(Err::<(), _>(Refused(0)))).await.unwrap_err();
+        let mut wait = attempts.backoff(failed);
         assert!((&mut wait).await.is_ok());
         let _ = wait.await;
     });
@@ -150,8 +152,8 @@ fn a_wait_that_has_ended_is_not_polled_again() {
 fn an_attempt_that_was_too_late_stays_too_late() {
     World::run(async |_| {
         let policy = Policy::fixed(ms(10));
-        let mut tries = policy.start().deadline(tokio::time::Instant::now());
-        let mut attempt = pin!(tries.attempt(async { unreachable!("it began") as Result<(), Refused> }));
+        let mut attempts = policy.start().deadline(tokio::time::Instant::now());
+        let mut attempt = pin!(attempts.attempt(async { unreachable!("it began") as Result<(), Refused> }));
         assert!(attempt.as_mut().await.is_err());
         assert!(attempt.await.is_err());
     });

@@ -1,3 +1,5 @@
+//! Properties of the delays: growth, cap and jitter.
+
 use std::{collections::HashSet, panic::catch_unwind, time::Duration};
 
 use evenkeel_retry::{Backoff, Jitter};

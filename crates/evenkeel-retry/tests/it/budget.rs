@@ -1,3 +1,5 @@
+//! Budgets: the bound on retries, the refill, and tokens that are returned.
+
 use std::{
     cell::Cell,
     future::{pending, ready},

@@ -99,11 +99,11 @@ fn the_loop() {
         setup,
         async |state| {
             let _left = Left(state.clone());
-            let mut tries = state.policy.start();
+            let mut attempts = state.policy.start();
             let value = loop {
-                match tries.attempt(operation(state.clone())).await {
+                match attempts.attempt(operation(state.clone())).await {
                     Ok(value) => break value,
-                    Err(failed) => tries.backoff(failed).await.unwrap(),
+                    Err(failed) => attempts.backoff(failed).await.unwrap(),
                 }
             };
             assert_eq!(value, 3);

@@ -1,3 +1,5 @@
+//! The deadline of one call.
+
 use std::{
     future::{pending, ready},
     time::Duration,
@@ -69,10 +71,10 @@ fn at_a_deadline_that_has_passed_no_attempt_is_made() {
         );
         assert_eq!(budget.snapshot().available, 1, "it was no call");
 
-        let mut tries = policy.start().deadline(at);
-        let failed = tries.attempt(flaky.call()).await.unwrap_err();
+        let mut attempts = policy.start().deadline(at);
+        let failed = attempts.attempt(flaky.call()).await.unwrap_err();
         assert!(failed.is_timeout());
-        let error = tries.backoff(failed.at_most_once()).await.unwrap_err();
+        let error = attempts.backoff(failed.at_most_once()).await.unwrap_err();
         assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 0), "nothing was sent");
         assert_eq!(flaky.times(), [0_u128; 0]);
     });
@@ -146,11 +148,11 @@ fn a_success_at_once_needs_no_timer() {
 fn an_attempt_after_one_that_was_dropped_has_its_time() {
     World::run(async |_| {
         let policy = doubling().attempt_timeout(ms(1000));
-        let mut tries = policy.start();
+        let mut attempts = policy.start();
         let hang = pending::<Result<(), Refused>>;
-        assert!(tokio::time::timeout(ms(300), tries.attempt(hang())).await.is_err());
-        let failed = assert_took!(tries.attempt(hang()), ms(1000)).unwrap_err();
+        assert!(tokio::time::timeout(ms(300), attempts.attempt(hang())).await.is_err());
+        let failed = assert_took!(attempts.attempt(hang()), ms(1000)).unwrap_err();
         assert!(failed.is_timeout());
-        assert_eq!(tries.attempts(), 2);
+        assert_eq!(attempts.attempts(), 2);
     });
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_retry::{Budget, GaveUp, Hedge, Invalid, Policy};
+use evenkeel_retry::{Budget, GaveUp, Hedge, InvalidPolicy, Policy};
 use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -211,7 +211,7 @@ fn a_call_that_failed_says_nothing_about_latency() {
 fn a_quantile_is_a_percentage_between_the_ends() {
     for percent in [0, 100] {
         assert!(std::panic::catch_unwind(|| Hedge::quantile(percent, ms(1))).is_err());
-        assert_eq!(Hedge::try_quantile(percent, ms(1)).unwrap_err(), Invalid::Quantile);
+        assert_eq!(Hedge::try_quantile(percent, ms(1)).unwrap_err(), InvalidPolicy::Quantile);
     }
     for percent in [1, 99] {
         assert_eq!(Hedge::try_quantile(percent, ms(5)).unwrap().delay(), ms(5));

@@ -1,3 +1,5 @@
+//! The wait that the headers of a response ask for.
+
 use std::time::{Duration, SystemTime};
 
 use evenkeel_retry::http::{retry_after, retry_after_within};

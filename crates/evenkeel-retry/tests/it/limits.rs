@@ -1,3 +1,5 @@
+//! Time limits of one attempt and of all, to the millisecond.
+
 use std::{
     cell::Cell,
     future::{pending, ready},
@@ -151,10 +153,10 @@ fn the_total_limit_bounds_retry_after() {
 fn time_before_the_first_attempt_does_not_count() {
     World::run(async |_| {
         let policy = doubling().total_timeout(ms(1000)).max_attempts(2);
-        let mut tries = policy.start();
+        let mut attempts = policy.start();
         tokio::time::sleep(ms(5000)).await;
-        let failed = tries.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
-        assert_took!(tries.backoff(failed), ms(100)).unwrap();
+        let failed = attempts.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        assert_took!(attempts.backoff(failed), ms(100)).unwrap();
     });
 }
 
@@ -162,18 +164,18 @@ fn time_before_the_first_attempt_does_not_count() {
 fn no_attempt_starts_after_the_total_limit() {
     World::run(async |_| {
         let policy = doubling().total_timeout(ms(1000)).max_attempts(9);
-        let mut tries = policy.start();
-        let failed = tries.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
-        tries.backoff(failed).await.unwrap();
+        let mut attempts = policy.start();
+        let failed = attempts.attempt(ready(Err::<(), _>(Refused(1)))).await.unwrap_err();
+        attempts.backoff(failed).await.unwrap();
         tokio::time::sleep(ms(900)).await; // waiting for a limiter, say
         let mut called = false;
         let late = async {
             called = true;
             Ok::<_, Refused>(())
         };
-        let failed = tries.attempt(late).await.unwrap_err();
+        let failed = attempts.attempt(late).await.unwrap_err();
         assert!(failed.is_timeout() && !called);
-        let error = tries.backoff(failed).await.unwrap_err();
+        let error = attempts.backoff(failed).await.unwrap_err();
         assert_eq!((error.reason, error.attempts), (GaveUp::Deadline, 1));
         assert_eq!(error.to_string(), "gave up after 1 attempt and 1s: no time left", "it did not time out");
     });

@@ -1,6 +1,7 @@
 //! Tests of evenkeel-retry, all in virtual time.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attempts;
 mod backoff;
 mod boxed;
 mod budget;
@@ -9,22 +10,20 @@ mod compat;
 mod deadline;
 mod fleet;
 mod hedge;
-
 #[cfg(feature = "http")]
 mod http;
 mod limits;
 mod nested;
 mod panics;
-#[cfg(any(feature = "metrics", feature = "tracing"))]
-mod report;
 mod reset_after;
-mod run;
+mod retry;
 #[cfg(feature = "serde")]
 mod serde;
 mod size;
+#[cfg(any(feature = "metrics", feature = "tracing"))]
+mod telemetry;
 #[cfg(feature = "tower")]
 mod tower;
-mod tries;
 
 use std::{cell::RefCell, fmt, time::Duration};
 

@@ -1,6 +1,8 @@
+//! Counting that starts again after a healthy period.
+
 use std::{cell::Cell, time::Duration};
 
-use evenkeel_retry::{Backoff, Budget, GaveUp, Invalid, Jitter, Policy};
+use evenkeel_retry::{Backoff, Budget, GaveUp, InvalidPolicy, Jitter, Policy};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -51,12 +53,12 @@ fn an_attempt_is_counted_as_the_first_for_the_observer() {
 fn a_loop_begins_anew_too() {
     World::run(async |_| {
         let (policy, flaky) = (reconnecting(), Flaky::failing(0));
-        let mut tries = policy.start();
+        let mut attempts = policy.start();
         let mut numbers = Vec::new();
         let error = loop {
-            let failed = tries.attempt(connection(&flaky, &[0, 0, 1000, 0])).await.unwrap_err();
-            numbers.push(tries.attempts());
-            if let Err(error) = tries.backoff(failed).await {
+            let failed = attempts.attempt(connection(&flaky, &[0, 0, 1000, 0])).await.unwrap_err();
+            numbers.push(attempts.attempts());
+            if let Err(error) = attempts.backoff(failed).await {
                 break error;
             }
         };
@@ -131,7 +133,7 @@ fn no_period_at_all_is_refused() {
 
 #[test]
 fn a_period_from_a_configuration_is_checked() {
-    assert_eq!(doubling().try_reset_after(Duration::ZERO).unwrap_err(), Invalid::ResetAfter);
+    assert_eq!(doubling().try_reset_after(Duration::ZERO).unwrap_err(), InvalidPolicy::ResetAfter);
     let expected = format!("{:?}", doubling().reset_after(ms(5)));
     assert_eq!(format!("{:?}", doubling().try_reset_after(ms(5)).unwrap()), expected);
 }

@@ -1,3 +1,5 @@
+//! `Policy::run`: attempts, verdicts and errors.
+
 use std::{
     cell::Cell,
     collections::HashSet,
@@ -6,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_retry::{Backoff, BoxedError, BudgetPermit, GaveUp, Hedge, Policy, RetryError, Tries, Verdict};
+use evenkeel_retry::{
+    Attempts, Backoff, BoxedError, BudgetPermit, GaveUp, Hedge, Policy, RetryError, Verdict,
+};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -296,8 +300,8 @@ fn the_future_is_send_when_the_operation_is() {
     }
     let policy = doubling();
     drop(send(policy.run(pending::<Result<(), Refused>>).when(|_| true).observe(|_| {})));
-    let mut tries = policy.start();
-    drop(send(tries.attempt(pending::<Result<(), Refused>>())));
+    let mut attempts = policy.start();
+    drop(send(attempts.attempt(pending::<Result<(), Refused>>())));
 }
 
 #[test]
@@ -305,7 +309,7 @@ fn what_is_shared_can_be() {
     fn shared<T: Send + Sync>() {}
     shared::<Policy>();
     shared::<Hedge>();
-    shared::<Tries<'_>>();
+    shared::<Attempts<'_>>();
     shared::<BudgetPermit>();
     shared::<RetryError<BoxedError>>();
 }

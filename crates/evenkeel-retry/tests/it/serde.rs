@@ -1,6 +1,8 @@
+//! Configurations: read, written, and rejected with the reason.
+
 use std::time::Duration;
 
-use evenkeel_retry::{Backoff, Budget, Invalid, Jitter, Policy};
+use evenkeel_retry::{Backoff, Budget, InvalidPolicy, Jitter, Policy};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
 use serde_json::{from_str, to_string};
@@ -46,20 +48,22 @@ fn what_is_left_out_is_the_default() {
 fn a_bad_configuration_is_an_error_that_says_why() {
     let refused = |text: &str| from_str::<Policy>(text).unwrap_err().to_string();
     for (backoff, why) in [
-        (r#"{"exponential": {"initial": "2s", "cap": "1s"}}"#, Invalid::InitialAboveCap),
-        (r#"{"linear": {"initial": "2s", "cap": "1s"}}"#, Invalid::InitialAboveCap),
-        (r#"{"fibonacci": {"initial": "2s", "cap": "1s"}}"#, Invalid::InitialAboveCap),
-        (r#"{"exponential": {"initial": "1s", "cap": "1s", "ratio": [1, 0]}}"#, Invalid::Ratio),
-        (r#"{"exponential": {"initial": "1s", "cap": "1s", "ratio": [1, 2]}}"#, Invalid::Ratio),
-        (r#"{"linear": {"initial": "1s", "cap": "1s", "ratio": [2, 1]}}"#, Invalid::NoRatio),
-        (r#"{"fixed": {"delay": "1s", "jitter": {"percent": 101}}}"#, Invalid::Jitter),
+        (r#"{"exponential": {"initial": "2s", "cap": "1s"}}"#, InvalidPolicy::InitialAboveCap),
+        (r#"{"linear": {"initial": "2s", "cap": "1s"}}"#, InvalidPolicy::InitialAboveCap),
+        (r#"{"fibonacci": {"initial": "2s", "cap": "1s"}}"#, InvalidPolicy::InitialAboveCap),
+        (r#"{"exponential": {"initial": "1s", "cap": "1s", "ratio": [1, 0]}}"#, InvalidPolicy::Ratio),
+        (r#"{"exponential": {"initial": "1s", "cap": "1s", "ratio": [1, 2]}}"#, InvalidPolicy::Ratio),
+        (r#"{"linear": {"initial": "1s", "cap": "1s", "ratio": [2, 1]}}"#, InvalidPolicy::NoRatio),
+        (r#"{"fixed": {"delay": "1s", "jitter": {"percent": 101}}}"#, InvalidPolicy::Jitter),
     ] {
         assert!(refused(&format!(r#"{{"backoff": {backoff}}}"#)).starts_with(&why.to_string()), "{backoff}");
     }
     let with = |rest: &str| refused(&format!(r#"{{"backoff": {{"fixed": {{"delay": "1s"}}}}, {rest}}}"#));
-    assert!(with(r#""max_attempts": 0"#).starts_with(&Invalid::NoAttempts.to_string()));
-    assert!(with(r#""budget": {"permille": 1, "reserve": 0}"#).starts_with(&Invalid::Reserve.to_string()));
-    assert!(with(r#""reset_after": "0s""#).starts_with(&Invalid::ResetAfter.to_string()));
+    assert!(with(r#""max_attempts": 0"#).starts_with(&InvalidPolicy::NoAttempts.to_string()));
+    assert!(
+        with(r#""budget": {"permille": 1, "reserve": 0}"#).starts_with(&InvalidPolicy::Reserve.to_string())
+    );
+    assert!(with(r#""reset_after": "0s""#).starts_with(&InvalidPolicy::ResetAfter.to_string()));
     assert!(with(r#""max_attempt": 3"#).contains("unknown field"));
     assert!(with(r#""total_timeout": "soon""#).contains("expected number"));
     assert!(with(r#""total_timeout": 30"#).contains("expected a string"));

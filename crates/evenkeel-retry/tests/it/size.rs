@@ -1,4 +1,4 @@
-//! What a call keeps while it is under way: bytes of the future, counted.
+//! The size of a call in flight: bytes of the future, counted.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What `tracing` and `metrics` are told, name by name.
+//! Events and counters of `tracing` and `metrics`, name by name.
 
 use std::{
     future::ready,

@@ -1,3 +1,5 @@
+//! The tower layer and its service.
+
 use std::{
     cell::Cell,
     future::ready,
@@ -138,7 +140,7 @@ fn an_error_is_kept_when_the_wait_is_looked_at_too_late() {
     });
 }
 
-/// Is ready so many times, and then never again.
+/// Is ready this many times, and then never again.
 #[derive(Clone)]
 struct Failing(Rc<Cell<u32>>);
 

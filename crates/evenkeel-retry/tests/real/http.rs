@@ -1,3 +1,5 @@
+//! Retries of reqwest against a server on loopback.
+
 use std::{
     sync::Mutex,
     time::{Duration, SystemTime},

@@ -1,3 +1,5 @@
+//! Retries of connections that are reset.
+
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -24,13 +26,13 @@ async fn ask(server: SocketAddr) -> io::Result<u8> {
     stream.read_u8().await
 }
 
-/// Resets so many connections after something has come, and then answers.
+/// Resets this many connections after some bytes have arrived, and then answers.
 async fn serve(listener: TcpListener, resets: u32) {
     for number in 0.. {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.readable().await.unwrap();
         if number < resets {
-            // What was not read makes a reset of the end.
+            // Closing with unread bytes sends a reset.
             continue;
         }
         let asked = stream.read_u8().await.unwrap();

@@ -1,3 +1,5 @@
+//! Time limits of operations that always have work.
+
 use std::{cell::Cell, future::ready, time::Duration};
 
 use evenkeel_retry::{Backoff, Policy};

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// use evenkeel_retry::compat::backoff::Backoff;
 /// use std::time::Duration;
 ///
-/// /// So many retries, and no more.
+/// /// A fixed number of retries.
 /// struct Times(u32);
 ///
 /// impl Backoff for Times {
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// assert_eq!(std::iter::from_fn(|| backoff.next_backoff()).count(), 2);
 /// ```
 pub trait Backoff {
-    /// Begins anew.
+    /// Starts again from the first delay.
     fn reset(&mut self) {}
 
     /// The next delay; none if there is to be no other attempt.

@@ -1,6 +1,8 @@
+//! The error of an operation.
+
 use std::{error, fmt, time::Duration};
 
-/// What an operation fails with: for good, or for now.
+/// The error of an operation: for good, or for now.
 ///
 /// # Examples
 /// ```
@@ -21,9 +23,9 @@ pub enum Error<E> {
     Permanent(E),
     /// Worth another attempt.
     Transient {
-        /// What went wrong.
+        /// The error itself.
         err: E,
-        /// When to try again; none leaves it to the backoff.
+        /// The wait before the next attempt; `None` leaves it to the backoff.
         retry_after: Option<Duration>,
     },
 }

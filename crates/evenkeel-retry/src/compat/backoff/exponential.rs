@@ -1,3 +1,5 @@
+//! Exponential backoff with its builder.
+
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     time::Duration,

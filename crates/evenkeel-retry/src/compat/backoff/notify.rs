@@ -1,6 +1,8 @@
+//! The callback before each retry.
+
 use std::time::Duration;
 
-/// Is told of every retry: the error, and the delay that follows.
+/// A callback before every retry, with the error and the delay that follows.
 ///
 /// # Examples
 /// ```
