@@ -29,8 +29,8 @@ use crate::{
 /// | setting | default | meaning |
 /// |---|---|---|
 /// | share | none: it is the constructor's argument | tokens deposited by a call |
-/// | [`per_second`](Self::per_second) | 1 | tokens that come by time alone |
-/// | [`reserve`](Self::reserve) | 10 | the most tokens it holds, and what it begins with |
+/// | [`per_second`](Self::per_second) | 1 | tokens that each second adds |
+/// | [`reserve`](Self::reserve) | 10 | the maximum number of tokens, and the number at the start |
 ///
 /// The scheme is that of Finagle's `RetryBudget`; the bucket counts in thousandths of a token, without a lock, and is
 /// exact.
@@ -69,13 +69,13 @@ struct Shared {
 }
 
 impl Budget {
-    /// Retries for this share of the calls, in percent; above 100 is allowed.
+    /// Returns a budget of retries for this share of the calls, in percent; above 100 is allowed.
     #[must_use]
     pub const fn percent(percent: u32) -> Self {
         Self::new(percent as u64 * UNIT / 100)
     }
 
-    /// Retries for this share of the calls, in thousandths; above 1000 is allowed.
+    /// Returns a budget of retries for this share of the calls, in thousandths; above 1000 is allowed.
     #[must_use]
     pub const fn permille(permille: u32) -> Self {
         Self::new(permille as u64 * UNIT / 1000)

@@ -59,15 +59,15 @@ enum Delay {
 }
 
 impl Hedge {
-    /// A second attempt when the first one has taken this long.
+    /// Makes a second attempt when the first one has taken this long.
     #[must_use]
     pub const fn after(delay: Duration) -> Self {
         Self { delay: Delay::Fixed(delay), budget: None }
     }
 
-    /// A second attempt when the first one has taken longer than this percentage of the calls before.
+    /// Makes a second attempt when the first one has taken longer than this percentage of recent calls.
     ///
-    /// It looks at the last 256 calls that succeeded, again after every 32 of them, by the nearest rank, to the
+    /// The quantile is computed after every 32 calls that succeeded, from the last 256 of them, by the nearest rank, to the
     /// microsecond; until the first 32 have ended the delay is `until_known`. Clones share the latencies.
     ///
     /// # Panics
@@ -139,7 +139,7 @@ impl Hedge {
     /// [`HedgeError`]: the first attempt failed before the delay, or both failed; all errors are in it.
     ///
     /// # Cancel safety
-    /// Dropping the future drops both attempts. Whether they took effect is the operation's own matter.
+    /// Dropping the future drops both attempts. The operation has to know whether they took effect.
     ///
     /// # Panics
     /// If the first attempt is not ready at once, and there is no tokio runtime or it has no timer (`enable_time`); and

@@ -141,7 +141,7 @@ impl Policy {
         self
     }
 
-    /// Sets the longest wait that [`Verdict::RetryAfter`](crate::Verdict::RetryAfter) may ask for; beyond it the call
+    /// Sets the longest wait that [`Verdict::RetryAfter`] may ask for; beyond it the call
     /// gives up, since the server asked not to be called earlier.
     #[must_use]
     pub const fn max_retry_after(mut self, longest: Duration) -> Self {
