@@ -15,7 +15,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Budget, InvalidPolicy, histogram::Latencies, telemetry, timer::poll_timer};
+use crate::{Budget, InvalidPolicy, quantile::LatencyQuantile, telemetry, timer::poll_timer};
 
 /// A second attempt beside a slow first one; the first success wins.
 ///
@@ -55,7 +55,7 @@ pub struct Hedge {
 #[derive(Clone, Debug)]
 enum Delay {
     Fixed(Duration),
-    Quantile(Latencies),
+    Quantile(LatencyQuantile),
 }
 
 impl Hedge {
@@ -78,7 +78,7 @@ impl Hedge {
         if percent < 1 || percent > 99 {
             panic!("{}", InvalidPolicy::Quantile.message());
         }
-        Self { delay: Delay::Quantile(Latencies::new(percent, until_known)), budget: None }
+        Self { delay: Delay::Quantile(LatencyQuantile::new(percent, until_known)), budget: None }
     }
 
     /// Like [`quantile`](Self::quantile), for a configuration that is read at run time.
@@ -115,7 +115,7 @@ impl Hedge {
     pub fn delay(&self) -> Duration {
         match &self.delay {
             Delay::Fixed(delay) => *delay,
-            Delay::Quantile(latencies) => latencies.quantile(),
+            Delay::Quantile(latency) => latency.quantile(),
         }
     }
 
@@ -297,9 +297,9 @@ where
         this.first.set(None);
         this.second.set(None);
         this.timer.set(None);
-        if let (Some(_), Some(start), Delay::Quantile(latencies)) = (&won, *this.start, &this.hedge.delay) {
+        if let (Some(_), Some(start), Delay::Quantile(latency)) = (&won, *this.start, &this.hedge.delay) {
             // If the second attempt won, the first one would have taken longer than this.
-            latencies.record(start.elapsed());
+            latency.record(start.elapsed());
         }
         Poll::Ready(match (won, this.errors.0.take()) {
             (None, Some(first)) => Err(HedgeError { first, second: this.errors.1.take() }),

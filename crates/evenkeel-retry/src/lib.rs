@@ -11,7 +11,7 @@
 // | `verdict.rs`, `error.rs`, `boxed.rs` | the classification of a failure; the error of a call |
 // | `attempt.rs` | the description of one attempt: number, deadline, key |
 // | `budget.rs`, `bucket.rs`, `snapshot.rs` | retries as a share of the calls; its token bucket; its numbers |
-// | `hedge.rs`, `histogram.rs` | a second attempt beside a slow one; the quantile of its delay |
+// | `hedge.rs`, `quantile.rs` | a second attempt beside a slow one; the quantile of its delay |
 // | `tower.rs`, `http.rs`, `serde.rs`, `telemetry.rs` | one feature each |
 // | `config_error.rs`, `ext.rs`, `timer.rs` | the error of a configuration; the extension trait; timers |
 // | `loom.rs`, `loom_tests.rs` | the bucket in every interleaving |
@@ -29,13 +29,13 @@ mod error;
 mod ext;
 pub mod guide;
 mod hedge;
-mod histogram;
 #[cfg(feature = "http")]
 pub mod http;
 mod loom;
 #[cfg(test)]
 mod loom_tests;
 mod policy;
+mod quantile;
 mod retry;
 #[cfg(feature = "serde")]
 mod serde;

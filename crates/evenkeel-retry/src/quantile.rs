@@ -1,8 +1,13 @@
-//! Latencies of recent calls, and a quantile of them, without a lock.
+//! A quantile of the latencies of recent calls, without a lock.
 //!
-//! Not a histogram with fixed buckets: a ring of the last [`WINDOW`] latencies, which is sorted after every [`EVERY`]
-//! calls. Writers take their place with one `fetch_add`, so two writers never meet in one place before the ring has gone
-//! around. A reader that sorts meanwhile sees some latencies of the round before: the quantile is an estimate either way.
+//! # How it works
+//!
+//! A ring of the last [`CAPACITY`] latencies, which is copied and sorted after every [`INTERVAL`] calls; readers only load the
+//! quantile that was found. A writer takes its place with one `fetch_add`, so two writers do not meet in one place before
+//! the ring has gone around.
+//!
+//! Race: a sort sees some places before and some after concurrent writes. The quantile is an estimate either way, and every
+//! value in the ring is a latency that was measured. `Relaxed` is enough, since no other memory is published with them.
 
 use std::{
     fmt,
@@ -13,12 +18,12 @@ use std::{
     time::Duration,
 };
 
-const WINDOW: usize = 256;
+const CAPACITY: usize = 256;
 /// The number of calls after which the quantile is computed again.
-const EVERY: usize = 32;
+const INTERVAL: usize = 32;
 
 /// Estimates a quantile of the latencies of recent calls.
-pub(crate) struct Latencies {
+pub(crate) struct LatencyQuantile {
     percent: u8,
     until_known: Duration,
     // Made at first use, so that it can be part of a `static` and yet be shared by clones.
@@ -28,12 +33,12 @@ pub(crate) struct Latencies {
 struct Shared {
     recorded: AtomicUsize,
     /// Microseconds; the newest replaces the oldest.
-    window: [AtomicU32; WINDOW],
+    ring: [AtomicU32; CAPACITY],
     /// In microseconds; zero until it is known.
     quantile: AtomicU32,
 }
 
-impl Latencies {
+impl LatencyQuantile {
     pub(crate) const fn new(percent: u8, until_known: Duration) -> Self {
         Self { percent, until_known, shared: OnceLock::new() }
     }
@@ -49,9 +54,9 @@ impl Latencies {
         let shared = self.shared();
         let place = shared.recorded.fetch_add(1, Relaxed);
         let micros = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
-        shared.window[place % WINDOW].store(micros, Relaxed);
-        if place % EVERY == EVERY - 1 {
-            let mut seen = shared.window.each_ref().map(|micros| micros.load(Relaxed));
+        shared.ring[place % CAPACITY].store(micros, Relaxed);
+        if place % INTERVAL == INTERVAL - 1 {
+            let mut seen = shared.ring.each_ref().map(|micros| micros.load(Relaxed));
             seen.sort_unstable();
             // Unused places hold zero, and are sorted to the front.
             let used = &seen[seen.partition_point(|micros| *micros == 0)..];
@@ -62,22 +67,22 @@ impl Latencies {
 
     fn shared(&self) -> &Arc<Shared> {
         self.shared.get_or_init(|| {
-            let window = std::array::from_fn(|_| AtomicU32::new(0));
-            Arc::new(Shared { recorded: AtomicUsize::new(0), window, quantile: AtomicU32::new(0) })
+            let ring = std::array::from_fn(|_| AtomicU32::new(0));
+            Arc::new(Shared { recorded: AtomicUsize::new(0), ring, quantile: AtomicU32::new(0) })
         })
     }
 }
 
-impl Clone for Latencies {
+impl Clone for LatencyQuantile {
     fn clone(&self) -> Self {
         let shared = OnceLock::from(self.shared().clone());
         Self { percent: self.percent, until_known: self.until_known, shared }
     }
 }
 
-impl fmt::Debug for Latencies {
+impl fmt::Debug for LatencyQuantile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Latencies")
+        f.debug_struct("LatencyQuantile")
             .field("percent", &self.percent)
             .field("quantile", &self.quantile())
             .finish_non_exhaustive()
