@@ -2,15 +2,15 @@
 //!
 //! A rule is a function from the files to its findings, each of which says how to mend it.
 
+mod async_docs;
 mod clock;
+mod compiled_files;
 mod crates;
 mod deps;
-mod figures;
-mod futures;
 mod graph;
 mod locks;
 mod manifest;
-mod reach;
+mod measurements;
 mod rust;
 mod text;
 mod tree;
@@ -30,16 +30,16 @@ const RULES: [Rule; 23] = [
     deps::default_features_are_off,
     deps::external_versions_are_stated_once,
     deps::our_dev_dependencies_are_paths,
-    figures::figures_come_from_the_results,
-    figures::the_front_page_quotes_the_results,
-    futures::async_functions_say_what_dropping_does,
-    futures::future_types_must_be_used,
-    futures::future_types_say_what_dropping_does,
+    measurements::figures_come_from_the_results,
+    measurements::the_front_page_quotes_the_results,
+    async_docs::async_functions_say_what_dropping_does,
+    async_docs::future_types_must_be_used,
+    async_docs::future_types_say_what_dropping_does,
     graph::backoff_is_below_no_crate,
     graph::foreign_crates_are_allowed_ones,
     graph::our_crates_stand_where_they_should,
     locks::no_foreign_code_runs_under_a_lock,
-    reach::every_rust_file_is_compiled,
+    compiled_files::every_rust_file_is_compiled,
     text::files_stay_short,
     text::lines_end_cleanly,
     text::no_private_paths,
