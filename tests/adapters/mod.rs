@@ -1,16 +1,16 @@
 //! Implementations behind the adapter traits of evenkeel-tck: ours, and the peers of each pattern.
 //!
-//! An adapter follows its peer's documentation, and adds nothing. A rule that a peer fails is a claim about somebody
-//! else's work: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
+//! An adapter follows its peer's documentation, and adds nothing. A rule that a peer fails is a claim about the
+//! work of others: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
 
 pub(crate) mod limit;
 pub(crate) mod retry;
 pub(crate) mod shutdown;
 pub(crate) mod task;
 
-/// An implementation, and what is known of it besides what the rules find.
+/// An implementation, and facts about it besides the findings of the rules.
 pub(crate) struct Peer<A: ?Sized + 'static> {
-    /// What it is called in the scoreboard.
+    /// Its name in the scoreboard.
     pub(crate) name: &'static str,
     /// Its package, whose version the scoreboard tells.
     pub(crate) package: &'static str,

@@ -1,4 +1,4 @@
-//! The scoreboard: what came of all rules for all peers, as a table and as data.
+//! The scoreboard: the verdicts of all rules on all peers, as a table and as data.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
@@ -182,7 +182,7 @@ fn mark(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Why a peer fails, and what could not be asked of it; nothing for one that keeps all rules.
+/// The reasons for which a peer fails, and the rules that it was not asked; empty for a peer that keeps all rules.
 fn remarks(column: &Column) -> String {
     let mut text = String::new();
     for (rule, why) in column.fails {

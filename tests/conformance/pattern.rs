@@ -1,4 +1,4 @@
-//! One pattern: its rules against its peers, and against what is known to be wrong.
+//! One pattern: its rules against its peers, and against the planted faults.
 
 use std::{env, process::Command, time::Duration};
 
@@ -17,13 +17,13 @@ pub(crate) trait Pattern: Sync {
     fn name(&self) -> &'static str;
     /// The reports of all peers, or of the one with this name.
     fn columns(&self, peer: Option<&str>) -> Vec<Column>;
-    /// What came of one rule for one peer or one planted fault.
+    /// The verdict of one rule on one peer or on one planted fault.
     fn check(&self, subject: &str, rule: &str) -> Option<Verdict>;
-    /// What the rules should find and do not.
+    /// The planted faults that the rules miss.
     fn missed(&self) -> Vec<String>;
 }
 
-/// What came of a peer.
+/// A peer and its report.
 pub(crate) struct Column {
     pub(crate) name: &'static str,
     pub(crate) package: &'static str,

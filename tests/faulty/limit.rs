@@ -1,16 +1,16 @@
 //! Limits of rate and of concurrency, done right in the fewest lines, and wrong in every way that a rule looks for.
 
-mod door;
-mod gate;
-mod keys;
-mod stock;
+mod algorithm;
+mod keyed;
+mod limiter;
+mod state;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Request, Settings},
 };
 
-use self::{door::Door, keys::Keys};
+use self::{keyed::KeyedLimiter, limiter::FaultyLimiter};
 use super::Planted;
 
 faults! {
@@ -99,7 +99,7 @@ impl Adapter for Faulty {
         Ok(())
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Self(fault) = *self;
         let is_senseless = match settings.limit {
             Limit::Bucket { rate: Rate { permits: 0, .. }, .. } => fault != Fault::ZeroIsNoLimit,
@@ -107,16 +107,19 @@ impl Adapter for Faulty {
             _ => false,
         };
         if is_senseless {
-            return Err(Unfit::Refused("nothing would ever be granted".to_owned()));
+            return Err(AdapterError::Refused("nothing would ever be granted".to_owned()));
         }
         Ok(if settings.keyed {
-            Box::new(Keys::new(fault, settings))
+            Box::new(KeyedLimiter::new(fault, settings))
         } else if let Some(limit) = settings.also {
             let mut other = settings.clone();
             other.limit = limit;
-            Box::new(Both { fault, doors: [Door::new(fault, settings), Door::new(fault, &other)] })
+            Box::new(Both {
+                fault,
+                limiters: [FaultyLimiter::new(fault, settings), FaultyLimiter::new(fault, &other)],
+            })
         } else {
-            Box::new(Door::new(fault, settings))
+            Box::new(FaultyLimiter::new(fault, settings))
         })
     }
 }
@@ -124,12 +127,12 @@ impl Adapter for Faulty {
 /// Two limits at once.
 struct Both {
     fault: Fault,
-    doors: [Door; 2],
+    limiters: [FaultyLimiter; 2],
 }
 
 impl Limiter for Both {
     fn try_acquire(&self, request: Request) -> Result<Permit, Denied> {
-        let [first, second] = &self.doors;
+        let [first, second] = &self.limiters;
         let permit = first.try_acquire(request)?;
         second.try_acquire(request).map(|_| permit).inspect_err(|_| {
             if self.fault != Fault::TakesInTurn {

@@ -1,4 +1,4 @@
-//! Small implementations with every fault that a rule is to find: what shows that the rules can fail.
+//! Small implementations with planted faults, one for each way to break a rule: they show that the rules can fail.
 
 /// Each fault with the rule that must find it.
 macro_rules! faults {
@@ -18,8 +18,8 @@ macro_rules! faults {
     };
 }
 
+mod inline_task;
 pub(crate) mod limit;
-mod member;
 pub(crate) mod retry;
 pub(crate) mod shutdown;
 pub(crate) mod task;

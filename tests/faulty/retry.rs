@@ -1,9 +1,9 @@
 //! Retry, done right in the fewest lines, and wrong in every way that a rule looks for.
 
-mod call;
+mod attempts;
+mod backoff;
+mod budget;
 mod clock;
-mod delay;
-mod tokens;
 
 use std::{
     pin::Pin,
@@ -15,12 +15,12 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{Adapter, Capability, Growth, Jitter, Operation, Outcome, Policy, Settings},
 };
 use tokio::time::Instant;
 
-use self::{call::Call, tokens::Tokens};
+use self::{attempts::Attempts, budget::FaultyBudget};
 use super::Planted;
 
 faults! {
@@ -133,7 +133,7 @@ impl Adapter for Faulty {
         Ok(())
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let Self(fault) = *self;
         let senseless = match settings {
             Settings { max_attempts: 0, .. } => fault != Fault::ZeroIsEndless,
@@ -151,17 +151,17 @@ impl Adapter for Faulty {
             _ => false,
         };
         if senseless {
-            return Err(Unfit::Refused("it makes no sense".to_owned()));
+            return Err(AdapterError::Refused("it makes no sense".to_owned()));
         }
-        let tokens = Tokens::new(fault, settings);
+        let tokens = FaultyBudget::new(fault, settings);
         let (attempts, calls) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
         let policy = settings.clone();
         Ok(Policy::new(move |operation| {
-            let call = Call {
+            let call = Attempts {
                 fault,
                 settings: policy.clone(),
                 tokens: if fault == Fault::HasABudgetPerCall {
-                    Tokens::new(fault, &policy)
+                    FaultyBudget::new(fault, &policy)
                 } else {
                     tokens.clone()
                 },

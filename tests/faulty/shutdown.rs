@@ -1,14 +1,14 @@
 //! Graceful shutdown, done right in the fewest lines, and wrong in every way that a rule looks for.
 
-mod entry;
-mod stage;
+mod program;
+mod task;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     shutdown::{Adapter, Capability, Parts, Program, Settings},
 };
 
-use self::stage::Stage;
+use self::program::RunningProgram;
 use super::Planted;
 
 faults! {
@@ -65,9 +65,9 @@ impl Adapter for Faulty {
         Ok(())
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, Unfit> {
+    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
         let Self(fault) = *self;
         let settings = settings.clone();
-        Ok(Program::new(move |parts: Parts| Stage::run(fault, settings.clone(), parts)))
+        Ok(Program::new(move |parts: Parts| RunningProgram::run(fault, settings.clone(), parts)))
     }
 }

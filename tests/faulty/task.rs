@@ -1,13 +1,13 @@
 //! Task groups, done right in the fewest lines, and wrong in every way that a rule looks for.
 
-mod nest;
+mod group;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     task::{Adapter, Body, Capability, Group, Settings},
 };
 
-use self::nest::Nest;
+use self::group::RunningGroup;
 use super::Planted;
 
 faults! {
@@ -68,12 +68,12 @@ impl Adapter for Faulty {
         Ok(())
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         let Self(fault) = *self;
         if settings.limit == Some(0) && fault != Fault::WaitsWithALimitOfZero {
-            return Err(Unfit::Refused("nothing would ever run".to_owned()));
+            return Err(AdapterError::Refused("nothing would ever run".to_owned()));
         }
         let settings = settings.clone();
-        Ok(Group::new(move |body: Body| Nest::run(fault, settings.clone(), body)))
+        Ok(Group::new(move |body: Body| RunningGroup::run(fault, settings.clone(), body)))
     }
 }

@@ -1,4 +1,4 @@
-//! What only the clock of tests can measure. It prints figures, and is run in release by `cargo xtask soak`.
+//! Measurements that only the clock of tests can make. It prints figures, and is run in release by `cargo xtask soak`.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,7 @@ const ROUNDS: usize = 101;
 
 static POLICY: Policy = Policy::fixed(DELAY).max_attempts(2);
 
-/// Calls that each fail once: what they cost beside the peers' when nobody has to wait for the delay.
+/// Calls that each fail once: their cost beside the peers' without the wait for the delay.
 #[test]
 #[ignore = "soak"]
 fn a_delayed_retry_in_virtual_time() {
@@ -46,7 +46,7 @@ fn once(failed: &Cell<bool>) -> Result<(), &'static str> {
     if failed.replace(true) { Ok(()) } else { Err("the first") }
 }
 
-/// The real time that so many calls take, one after the other.
+/// The real time of this number of calls, one after the other.
 #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 fn round(call: impl AsyncFn(&Cell<bool>) -> bool) -> Duration {
     let start = Instant::now();

@@ -1,5 +1,5 @@
-//! Which wraps which: the total time limit around the retry, the retry around the limiter, the limiter around the
-//! concurrency limit, the time limit of one attempt innermost; and what the other orders do wrong.
+//! The order in which layers wrap each other: the total time limit around the retry, the retry around the limiter, the
+//! limiter around the concurrency limit, the time limit of one attempt innermost; and the faults of the other orders.
 
 use std::{cell::Cell, future::ready, time::Duration};
 

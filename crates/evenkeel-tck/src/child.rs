@@ -1,7 +1,7 @@
 //! Rules in a process of their own, for implementations that may abort it, hang or spin.
 //!
 //! The parent calls [`Suite::run_with_children`](crate::Suite::run_with_children), the child [`report`]s the verdict of
-//! [`Rule::check`](crate::Rule::check). What a child prints besides is of no matter.
+//! [`Rule::check`](crate::Rule::check). Other output of the child is ignored.
 
 use std::{
     io::{self, Read, Write},
@@ -19,7 +19,7 @@ pub const LIMIT: Duration = Duration::from_secs(2);
 /// Begins the line of the verdict.
 const MARK: &str = "evenkeel-tck: ";
 
-/// Runs a program that [`report`]s a verdict, and gives it; or how the program ended instead.
+/// Runs a program that [`report`]s a verdict. Returns that verdict, or one that says how the program ended without it.
 ///
 /// # Examples
 /// ```no_run
@@ -73,7 +73,7 @@ fn how_it_ended(status: ExitStatus) -> String {
     format!("ended without a verdict: {status}")
 }
 
-/// Tells the parent process what came of its rule.
+/// Sends the verdict on a rule to the parent process.
 ///
 /// # Errors
 /// If the standard output is closed.

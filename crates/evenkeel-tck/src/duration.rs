@@ -1,3 +1,5 @@
+//! Short names for durations.
+
 use std::time::Duration;
 
 pub(crate) const fn ms(millis: u64) -> Duration {
@@ -8,5 +10,5 @@ pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Nothing that a rule waits for takes longer by right.
+/// The longest time that a rule waits for an implementation.
 pub(crate) const WEEK: Duration = secs(7 * 24 * 60 * 60);

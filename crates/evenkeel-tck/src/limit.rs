@@ -2,12 +2,12 @@
 
 mod adapter;
 mod denied;
+mod harness;
 mod limiter;
 mod model;
 mod record;
 mod rules;
 mod settings;
-mod trial;
 
 pub use adapter::{Adapter, Capability};
 pub use denied::{Denied, Reason};

@@ -1,8 +1,10 @@
+//! The report of a suite: a finding for each rule, and the score.
+
 use std::fmt;
 
 use crate::{Level, Tier, Verdict};
 
-/// What came of all rules of a suite for one implementation; displayed as a list of what does not hold, and the score.
+/// The verdicts of all rules of a suite on one implementation. It displays as the list of broken rules and the score.
 ///
 /// # Examples
 /// As in [the crate's documentation](crate).
@@ -14,7 +16,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// What came of one rule.
+/// The verdict of one rule.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Finding {
@@ -22,15 +24,15 @@ pub struct Finding {
     pub id: &'static str,
     /// How much the rule matters.
     pub level: Level,
-    /// What it needs to be run.
+    /// The environment that it needs.
     pub tier: Tier,
     /// The rule.
     pub text: &'static str,
-    /// What came of it.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// How many rules hold of those that were put to the test.
+/// The number of rules that hold, of the rules that were tested.
 ///
 /// # Examples
 /// ```
@@ -48,7 +50,7 @@ pub struct Score {
 }
 
 impl Score {
-    /// Counts passes and failures; what was not put to the test is neither.
+    /// Counts passes and failures; a rule that was not tested is neither.
     #[must_use]
     pub fn of<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
         verdicts.into_iter().fold(Self::default(), |Self { passed, failed }, verdict| Self {
@@ -59,7 +61,7 @@ impl Score {
 }
 
 impl Report {
-    /// How many rules hold of those that were put to the test.
+    /// The number of rules that hold, of the rules that were tested.
     #[must_use]
     pub fn score(&self) -> Score {
         Score::of(self.findings.iter().map(|finding| &finding.verdict))

@@ -1,12 +1,12 @@
 #![doc = include_str!("../spec/RETRY.md")]
 
 mod adapter;
+mod harness;
 mod operation;
 mod outcome;
 mod record;
 mod rules;
 mod settings;
-mod trial;
 
 pub use adapter::{Adapter, Capability, Policy};
 pub use operation::{Attempt, Hint, Operation, Refused};

@@ -1,3 +1,14 @@
+//! One rule, and its check.
+//!
+//! A check runs one implementation and returns a verdict. Three kinds of checks differ in their environment: in a fresh
+//! `World` with virtual time, where a leaked task, a deadlock and a panic fail the rule by themselves; the same with
+//! panics allowed; or alone, for a rule that makes worlds or runtimes of its own.
+//!
+//! A paused rule is run three times. Virtual time makes each run the same, so runs that disagree show that the
+//! implementation reads a real clock or draws unseeded chance: the verdict then is `Nondeterministic`, neither a pass
+//! nor a failure. A panic of the implementation is caught here, and is a failure; an abort or an endless loop is not,
+//! which is why `child` runs such rules in a process.
+
 use std::{
     any::Any,
     fmt,
@@ -12,26 +23,26 @@ use crate::Verdict;
 /// How often a paused rule is run.
 const RUNS: u32 = 3;
 
-/// What a check comes to: anything but a pass is an error, so that checks can be left with `?`.
+/// The result of a check. Every verdict but a pass is an error, so that checks can end with `?`.
 pub(crate) type Checked<T = ()> = Result<T, Verdict>;
 
 /// How much a rule matters, as in RFC 2119.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Level {
-    /// To break it is a bug.
+    /// Breaking it is a bug.
     Must,
-    /// To break it needs a reason.
+    /// Breaking it needs a reason.
     Should,
 }
 
-/// What a rule needs to be run.
+/// The environment that a rule needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tier {
-    /// Nothing: its time is virtual, and every run is the same.
+    /// A single thread with virtual time: every run is the same.
     Paused,
-    /// Several threads, and luck: a race that is there need not be found in each run.
+    /// Several threads: a run may miss a race.
     Threads,
     /// Real time, and a process of its own, to which it may send signals.
     Real,
@@ -53,11 +64,11 @@ pub struct Rule<A: ?Sized> {
     pub id: &'static str,
     /// How much it matters.
     pub level: Level,
-    /// What it needs to be run.
+    /// The environment that it needs.
     pub tier: Tier,
     /// The rule itself, in one sentence.
     pub text: &'static str,
-    /// The rule that this one builds on: where that does not hold, this one is not put to the test.
+    /// The rule that this one builds on: where that does not hold, this one is not tested.
     pub after: Option<&'static str>,
     runs: u32,
     check: Check<A>,
@@ -65,9 +76,9 @@ pub struct Rule<A: ?Sized> {
 
 /// The test of a rule.
 pub(crate) enum Check<A: ?Sized> {
-    /// Run in a fresh world.
+    /// Runs in a fresh world.
     InWorld(InWorld<A>),
-    /// The same, and the rule means the panics of its tasks.
+    /// Runs in a fresh world whose tasks may panic.
     WithPanics(InWorld<A>),
     /// Makes its own worlds or runtimes.
     Alone(fn(&A) -> Checked),
@@ -136,8 +147,7 @@ impl<A: ?Sized> Rule<A> {
         self
     }
 
-    /// Puts the rule to an implementation: a paused rule three times, each time in a fresh world, unless it takes
-    /// long.
+    /// Tests an implementation: a paused rule three times, each time in a fresh world, or once if it takes long.
     ///
     /// A task that is left alive, a deadlock, and a panic that the rule does not mean are failures, too.
     ///
@@ -154,7 +164,7 @@ impl<A: ?Sized> Rule<A> {
     }
 
     fn check_once(&self, subject: &A) -> Verdict {
-        // After a panic the world is gone, and the adapter is only asked to configure the implementation anew.
+        // After a panic the world is gone, and the adapter only configures the implementation again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match self.check {
             Check::InWorld(check) => World::run(|_| check(subject)),
             Check::WithPanics(check) => World::builder().allow_panics(usize::MAX).run(|_| check(subject)),

@@ -1,13 +1,13 @@
 #![doc = include_str!("../spec/SHUTDOWN.md")]
 
 mod adapter;
+mod harness;
 mod job;
 mod outcome;
 mod parts;
 mod rules;
 mod script;
 mod settings;
-mod trial;
 
 pub use adapter::{Adapter, Capability, Program};
 pub use job::Job;
@@ -16,7 +16,7 @@ pub use parts::{Parts, Probe, StartUp};
 pub use settings::Settings;
 
 use crate::Suite;
-pub use crate::life::Refused;
+pub use crate::probe_task::Refused;
 
 /// The rules for programs that stop in good order.
 ///

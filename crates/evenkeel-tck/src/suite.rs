@@ -1,3 +1,5 @@
+//! The rules of one pattern, and the run that makes a report of them.
+
 use std::{fmt, process::Command};
 
 use crate::{Finding, Report, Rule, Tier, Verdict, child};
@@ -32,7 +34,7 @@ impl<A: ?Sized> Suite<A> {
         self.rules().find(|rule| rule.id == id)
     }
 
-    /// Puts all rules to an implementation, but those that need a process of their own.
+    /// Tests an implementation with all rules that need no process of their own.
     ///
     /// # Panics
     /// If called inside a runtime.

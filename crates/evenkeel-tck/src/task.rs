@@ -3,11 +3,11 @@
 mod adapter;
 mod body;
 mod child;
+mod harness;
 mod outcome;
 mod rules;
 mod script;
 mod settings;
-mod trial;
 
 pub use adapter::{Adapter, Capability, Group};
 pub use body::Body;
@@ -16,7 +16,7 @@ pub use outcome::{Kind, Outcome, Told};
 pub use settings::{OnFailure, Settings};
 
 use crate::Suite;
-pub use crate::life::Refused;
+pub use crate::probe_task::Refused;
 
 /// The rules for groups of tasks.
 ///

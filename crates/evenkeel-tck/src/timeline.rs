@@ -1,3 +1,5 @@
+//! The recorded events of one run, and the failures that quote them.
+
 use std::{
     fmt::{Debug, Display},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,7 +13,7 @@ use crate::{Verdict, rule::Checked};
 /// A longer timeline is cut in the middle when it is printed.
 const PRINTED: usize = 24;
 
-/// What happened, and when: shared by all its clones.
+/// Events with their times, shared by all clones.
 #[derive(Debug)]
 pub(crate) struct Timeline<E> {
     start: Instant,
@@ -25,7 +27,7 @@ impl<E> Clone for Timeline<E> {
 }
 
 impl<E: Clone + Display> Timeline<E> {
-    /// An empty one, which begins now.
+    /// An empty timeline, which begins now.
     pub(crate) fn start() -> Self {
         Self { start: Instant::now(), events: Arc::default() }
     }
@@ -39,7 +41,7 @@ impl<E: Clone + Display> Timeline<E> {
         self.events().push((at, event));
     }
 
-    /// What `pick` takes of each event, in their order.
+    /// Maps each event by `pick`, and drops `None`, in the order of time.
     pub(crate) fn pick<T>(&self, pick: impl Fn(Duration, &E) -> Option<T>) -> Vec<T> {
         self.events().iter().filter_map(|(at, event)| pick(*at, event)).collect()
     }
@@ -57,7 +59,7 @@ impl<E: Clone + Display> Timeline<E> {
         head.iter().map(line).chain([dots]).chain(tail.iter().map(line)).collect()
     }
 
-    /// A failure, with all that happened.
+    /// A failure, with the whole timeline.
     pub(crate) fn failure(&self, expected: impl Into<String>, got: impl Into<String>) -> Verdict {
         Verdict::Fail { expected: expected.into(), got: got.into(), timeline: self.lines() }
     }

@@ -1,10 +1,12 @@
+//! The verdict of one rule.
+
 use std::{fmt, time::Duration};
 
-/// What came of one rule for one implementation.
+/// The verdict of one rule on one implementation.
 ///
 /// Only [`Pass`](Self::Pass) is a pass, and only [`Fail`](Self::Fail), [`Crashed`](Self::Crashed) and
-/// [`Hung`](Self::Hung) are failures. The others say why the rule was not put to the test; a score does not count
-/// them, and a report shows them.
+/// [`Hung`](Self::Hung) are failures. The others say why the rule was not tested; a score does not count them,
+/// and a report shows them.
 ///
 /// # Examples
 /// ```
@@ -23,16 +25,16 @@ pub enum Verdict {
     Pass,
     /// The rule is broken.
     Fail {
-        /// What the rule asks for.
+        /// The behavior that the rule asks for.
         expected: String,
-        /// What was seen instead.
+        /// The behavior that was seen instead.
         got: String,
-        /// All that happened, in virtual time.
+        /// All recorded events, in virtual time.
         timeline: Vec<String>,
     },
-    /// The implementation has no words for what the rule sets up, and why.
+    /// The implementation cannot express the settings of the rule; the text names them.
     NotExpressible(String),
-    /// The implementation does not have what the rule is about.
+    /// The implementation lacks the capability that the rule is about.
     Unsupported(String),
     /// The rule was not run, and why.
     Untested(String),
@@ -50,7 +52,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// A failure of which no more is known than these two.
+    /// A failure without a timeline.
     pub(crate) fn fail(expected: impl Into<String>, got: impl Into<String>) -> Self {
         Self::Fail { expected: expected.into(), got: got.into(), timeline: Vec::new() }
     }

@@ -7,7 +7,7 @@ use evenkeel::limit::{
     Reservation as Estimate, try_all_of,
 };
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{
         Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Reservation,
         Reserve, Settings, Turn,
@@ -32,7 +32,7 @@ impl Adapter for Evenkeel {
         Ok(())
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let waiters = settings.max_waiters.unwrap_or(usize::MAX);
         if let (Limit::Bucket { rate, burst }, Some(Limit::Bucket { rate: other, burst: others })) =
             (settings.limit, settings.also)
@@ -59,7 +59,7 @@ impl Adapter for Evenkeel {
             Limit::Concurrency(limit) => {
                 Ours::Slots(Arc::new(ConcurrencyLimiter::new(limit).max_waiters(waiters)))
             }
-            _ => return Err(Unfit::NotExpressible("a limit of another kind")),
+            _ => return Err(AdapterError::NotExpressible("a limit of another kind")),
         }))
     }
 }
@@ -155,7 +155,7 @@ struct Both([RateLimiter; 2]);
 impl Limiter for Both {
     fn try_acquire(&self, Request { permits, .. }: Request) -> Result<Permit, Denied> {
         let held = try_all_of(self.0.iter().map(|limiter| limiter.part(permits)));
-        // What was spent of a rate stays so.
+        // Permits of a rate stay spent.
         held.map(|_| Permit::new(())).map_err(denied)
     }
 }

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{Adapter, Capability, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Settings, Turn},
 };
 use governor::{
@@ -53,9 +53,9 @@ impl Adapter for Governor {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Bucket { rate, burst } = settings.limit else {
-            return Err(Unfit::NotExpressible(RATES_ONLY));
+            return Err(AdapterError::NotExpressible(RATES_ONLY));
         };
         let (quota, clock) = (quota(rate)?.allow_burst(number(burst)?), TokioClock::new());
         Ok(if settings.keyed {
@@ -66,12 +66,12 @@ impl Adapter for Governor {
     }
 }
 
-fn number(number: u32) -> Result<NonZeroU32, Unfit> {
-    NonZeroU32::new(number).ok_or(Unfit::NotExpressible("numbers are `NonZeroU32`"))
+fn number(number: u32) -> Result<NonZeroU32, AdapterError> {
+    NonZeroU32::new(number).ok_or(AdapterError::NotExpressible("numbers are `NonZeroU32`"))
 }
 
 /// The constructor that has the name of the time, if there is one.
-fn quota(rate: Rate) -> Result<Quota, Unfit> {
+fn quota(rate: Rate) -> Result<Quota, AdapterError> {
     let permits = number(rate.permits)?;
     Ok(match rate.per.as_millis() {
         1_000 => Quota::per_second(permits),
@@ -79,7 +79,7 @@ fn quota(rate: Rate) -> Result<Quota, Unfit> {
         3_600_000 => Quota::per_hour(permits),
         _ => {
             let quota = Quota::with_period(rate.per / rate.permits);
-            quota.ok_or_else(|| Unfit::Refused("a period of zero".to_owned()))?
+            quota.ok_or_else(|| AdapterError::Refused("a period of zero".to_owned()))?
         }
     })
 }

@@ -1,9 +1,10 @@
-//! leaky-bucket: a builder with `initial`, `max`, `refill` and `interval`, `try_acquire` and `acquire`, as in its README.
+//! leaky-bucket: a builder with `initial`, `max`, `refill` and `interval`, `try_acquire` and `acquire`, as in its
+//! README.
 
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
 };
 use leaky_bucket::RateLimiter;
@@ -53,9 +54,9 @@ impl Adapter for Leaky {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Bucket { rate, burst } = settings.limit else {
-            return Err(Unfit::NotExpressible(RATES_ONLY));
+            return Err(AdapterError::NotExpressible(RATES_ONLY));
         };
         // As few permits at a time as whole milliseconds allow.
         let millis = rate.per.as_millis() as u64;

@@ -1,7 +1,8 @@
-//! ratelimit: a builder with a clock, `period`, `max_tokens` and `initial_available`, and `try_wait_n`, as in its documentation.
+//! ratelimit: a builder with a clock, `period`, `max_tokens` and `initial_available`, and `try_wait_n`, as in its
+//! documentation.
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings},
 };
 use ratelimit::{Builder, Ratelimiter, TryWaitError};
@@ -50,16 +51,16 @@ impl Adapter for Ratelimit {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Bucket { rate, burst } = settings.limit else {
-            return Err(Unfit::NotExpressible(RATES_ONLY));
+            return Err(AdapterError::NotExpressible(RATES_ONLY));
         };
         let limiter = Builder::with_clock(rate.permits.into(), TokioClock::new())
             .period(rate.per)
             .max_tokens(burst.into())
             .initial_available(if settings.starts_empty { 0 } else { burst.into() })
             .build();
-        Ok(Box::new(Bucket(limiter.map_err(|error| Unfit::Refused(error.to_string()))?)))
+        Ok(Box::new(Bucket(limiter.map_err(|error| AdapterError::Refused(error.to_string()))?)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
 };
 use tokio::sync::{Semaphore, TryAcquireError};
@@ -22,7 +22,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Tokio;
 
-/// What it limits.
+/// The reason for which it has no rate.
 const CONCURRENCY_ONLY: &str = "it limits what runs at once";
 
 impl Adapter for Tokio {
@@ -41,9 +41,9 @@ impl Adapter for Tokio {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Concurrency(limit) = settings.limit else {
-            return Err(Unfit::NotExpressible(CONCURRENCY_ONLY));
+            return Err(AdapterError::NotExpressible(CONCURRENCY_ONLY));
         };
         Ok(Box::new(Slots(Arc::new(Semaphore::new(limit as usize)))))
     }

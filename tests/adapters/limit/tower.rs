@@ -10,7 +10,7 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     limit::{Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
 };
 use tower::{
@@ -57,7 +57,7 @@ impl Adapter for Tower {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         match settings.limit {
             Limit::Bucket { rate, .. } => {
                 let instant: Instant = service_fn(|()| ready(Ok(())));
@@ -72,7 +72,7 @@ impl Adapter for Tower {
                 let endless: Endless = service_fn(|()| pending());
                 Ok(Box::new(Slots(ConcurrencyLimit::new(endless, limit as usize))))
             }
-            _ => Err(Unfit::NotExpressible(NO_SUCH_THING)),
+            _ => Err(AdapterError::NotExpressible(NO_SUCH_THING)),
         }
     }
 }

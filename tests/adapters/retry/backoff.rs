@@ -8,7 +8,7 @@ use backoff::{
     future::retry_notify,
 };
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
 };
 
@@ -58,9 +58,9 @@ impl Adapter for BackoffCrate {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries = settings.max_attempts.checked_sub(1);
-        let left = retries.ok_or(Unfit::NotExpressible("it has no limit for attempts"))?;
+        let left = retries.ok_or(AdapterError::NotExpressible("it has no limit for attempts"))?;
         let settings = settings.clone();
         Ok(Policy::new(move |operation| {
             let observed = operation.clone();

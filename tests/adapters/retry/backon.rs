@@ -1,10 +1,11 @@
-//! backon: closures with `.retry(builder).when(..).notify(..).adjust(..)`, as in the documentation of `Retryable` and `Retry`.
+//! backon: closures with `.retry(builder).when(..).notify(..).adjust(..)`, as in the documentation of `Retryable` and
+//! `Retry`.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{Adapter, Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
 };
 
@@ -48,11 +49,12 @@ impl Adapter for Backon {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries =
-            settings.max_attempts.checked_sub(1).ok_or(Unfit::NotExpressible(COUNTS_RETRIES))? as usize;
+            settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
+                as usize;
         if matches!(settings.jitter, Some(Jitter::Percent(_))) {
-            return Err(Unfit::NotExpressible("jitter has no width"));
+            return Err(AdapterError::NotExpressible("jitter has no width"));
         }
         let is_jittered = settings.jitter.is_some();
         Ok(match settings.growth {

@@ -6,7 +6,7 @@ use evenkeel::retry::{
     Attempt, Backoff, Budget, GaveUp as Limit, Jitter, Policy as Ours, RetryError, Verdict, tower::RetryLayer,
 };
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{
         Adapter, Capability, GaveUp, Growth, Hint, Jitter as Wanted, Operation, Policy, Reason, Refused,
         Settings,
@@ -32,7 +32,7 @@ impl Adapter for Evenkeel {
         Ok(())
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let mut policy = Ours::new(backoff(settings)?)
             .max_attempts(settings.max_attempts)
             .attempt_timeout(settings.attempt_timeout.unwrap_or(Duration::MAX));
@@ -60,7 +60,7 @@ impl Adapter for Evenkeel {
             (false, false) => {}
             (true, false) if is_plain => return Ok(layered(policy)),
             (false, true) if is_plain => return Ok(keyed(policy)),
-            _ => return Err(Unfit::NotExpressible("this adapter asks for one of them at a time")),
+            _ => return Err(AdapterError::NotExpressible("this adapter asks for one of them at a time")),
         }
         Ok(Policy::new(move |operation| {
             let observed = operation.clone();
@@ -102,11 +102,11 @@ fn layered(policy: &'static Ours) -> Policy {
     })
 }
 
-fn backoff(settings: &Settings) -> Result<Backoff, Unfit> {
+fn backoff(settings: &Settings) -> Result<Backoff, AdapterError> {
     let backoff = match settings.growth {
         Growth::Fixed => Backoff::fixed(settings.initial),
         Growth::Exponential(2.0) => Backoff::exponential(settings.initial, settings.cap),
-        _ => return Err(Unfit::NotExpressible("a ratio is two whole numbers, and at least 1")),
+        _ => return Err(AdapterError::NotExpressible("a ratio is two whole numbers, and at least 1")),
     };
     Ok(backoff.jitter(match settings.jitter {
         None => Jitter::None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
 };
 use tokio_retry::{
@@ -41,9 +41,10 @@ impl Adapter for TokioRetry {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries =
-            settings.max_attempts.checked_sub(1).ok_or(Unfit::NotExpressible(COUNTS_RETRIES))? as usize;
+            settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
+                as usize;
         delays(settings).map(drop)?;
         let settings = settings.clone();
         Ok(Policy::new(move |operation| {
@@ -57,7 +58,7 @@ impl Adapter for TokioRetry {
     }
 }
 
-fn delays(settings: &Settings) -> Result<Delays, Unfit> {
+fn delays(settings: &Settings) -> Result<Delays, AdapterError> {
     let millis = settings.initial.as_millis() as u64;
     let is_even = settings.initial == Duration::from_millis(millis) && millis.is_multiple_of(2);
     let delays: Delays = match settings.growth {
@@ -66,11 +67,11 @@ fn delays(settings: &Settings) -> Result<Delays, Unfit> {
         Growth::Exponential(2.0) if is_even => {
             Box::new(ExponentialBackoff::from_millis(2).factor(millis / 2).max_delay(settings.cap))
         }
-        _ => return Err(Unfit::NotExpressible("delays are powers of a whole number of milliseconds")),
+        _ => return Err(AdapterError::NotExpressible("delays are powers of a whole number of milliseconds")),
     };
     match settings.jitter {
         None => Ok(delays),
-        Some(Jitter::Percent(_)) => Err(Unfit::NotExpressible("jitter has no width")),
+        Some(Jitter::Percent(_)) => Err(AdapterError::NotExpressible("jitter has no width")),
         Some(_) => Ok(Box::new(delays.map(jitter))),
     }
 }

@@ -1,9 +1,10 @@
-//! tokio-retry2: `Retry::spawn_notify(strategy, action, notify)`, with strategies and errors as in the documentation of the crate.
+//! tokio-retry2: `Retry::spawn_notify(strategy, action, notify)`, with strategies and errors as in the documentation of
+//! the crate.
 
 use std::time::Duration;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
 };
 use tokio_retry2::{
@@ -62,9 +63,10 @@ impl Adapter for TokioRetry2 {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries =
-            settings.max_attempts.checked_sub(1).ok_or(Unfit::NotExpressible(COUNTS_RETRIES))? as usize;
+            settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
+                as usize;
         delays(settings).map(drop)?;
         let settings = settings.clone();
         Ok(Policy::new(move |operation| {
@@ -80,21 +82,23 @@ impl Adapter for TokioRetry2 {
     }
 }
 
-fn delays(settings: &Settings) -> Result<Delays, Unfit> {
+fn delays(settings: &Settings) -> Result<Delays, AdapterError> {
     let millis = settings.initial.as_millis() as u64;
     let mut delays: Delays = match settings.growth {
         Growth::Exponential(factor) if settings.initial == Duration::from_millis(millis) => {
             Box::new(ExponentialFactorBackoff::from_millis(millis, factor).max_delay(settings.cap))
         }
         Growth::Fixed => Box::new(FixedInterval::new(settings.initial)),
-        _ => return Err(Unfit::NotExpressible("delays are whole numbers of milliseconds")),
+        _ => return Err(AdapterError::NotExpressible("delays are whole numbers of milliseconds")),
     };
     if let Some(longest) = settings.total_timeout {
         delays = Box::new(delays.max_duration(longest));
     }
     match settings.jitter {
         None => Ok(delays),
-        Some(Jitter::Percent(_)) => Err(Unfit::NotExpressible("jitter is a range of factors, not a width")),
+        Some(Jitter::Percent(_)) => {
+            Err(AdapterError::NotExpressible("jitter is a range of factors, not a width"))
+        }
         Some(_) => Ok(Box::new(delays.map(jitter))),
     }
 }

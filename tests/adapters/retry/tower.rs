@@ -9,7 +9,7 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     retry::{
         Adapter, Budget as Wanted, Capability, GaveUp, Growth, Hint, Jitter, Operation, Policy, Refused,
         Settings,
@@ -78,9 +78,9 @@ impl Adapter for Tower {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries = settings.max_attempts.checked_sub(1);
-        let retries = retries.ok_or(Unfit::NotExpressible("the policy counts attempts itself"))?;
+        let retries = retries.ok_or(AdapterError::NotExpressible("the policy counts attempts itself"))?;
         let (backoff, budget) = (backoff(settings)?, settings.budget.map(budget));
         let limit = settings.attempt_timeout;
         Ok(Policy::new(move |operation: Operation| {
@@ -147,12 +147,12 @@ impl retry::Policy<(), u32, BoxError> for Attempts {
 }
 
 /// No backoff where there is no delay: its longest must not be zero.
-fn backoff(settings: &Settings) -> Result<Option<ExponentialBackoff<HasherRng<Seed>>>, Unfit> {
+fn backoff(settings: &Settings) -> Result<Option<ExponentialBackoff<HasherRng<Seed>>>, AdapterError> {
     let longest = match settings.growth {
         Growth::Fixed if settings.initial.is_zero() => return Ok(None),
         Growth::Fixed => settings.initial,
         Growth::Exponential(2.0) => settings.cap,
-        _ => return Err(Unfit::NotExpressible("delays always double")),
+        _ => return Err(AdapterError::NotExpressible("delays always double")),
     };
     let jitter = match settings.jitter {
         None => 0.0,
@@ -163,7 +163,7 @@ fn backoff(settings: &Settings) -> Result<Option<ExponentialBackoff<HasherRng<Se
     let hasher = settings.seed.map_or_else(|| Seed::Random(RandomState::new()), Seed::Fixed);
     let maker =
         ExponentialBackoffMaker::new(settings.initial, longest, jitter, HasherRng::with_hasher(hasher));
-    Ok(Some(maker.map_err(|error| Unfit::Refused(error.to_string()))?.make_backoff()))
+    Ok(Some(maker.map_err(|error| AdapterError::Refused(error.to_string()))?.make_backoff()))
 }
 
 /// The reserve is what comes back in the time that deposits are kept.

@@ -4,7 +4,7 @@ use std::{future::pending, pin::Pin};
 
 use async_shutdown::ShutdownManager;
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     shutdown::{Adapter, Capability, Job, Outcome, Parts, Program, Refused, Settings},
 };
 use tokio::select;
@@ -39,7 +39,7 @@ impl Adapter for Async {
         }
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, Unfit> {
+    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
         let settings = settings.clone();
         Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
     }

@@ -4,7 +4,7 @@ use std::{future::pending, pin::Pin};
 
 use evenkeel::shutdown::{Handle, Outcome as Ended, Report, Shutdown, Stop, TaskReport};
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     shutdown::{Adapter, Capability, Job, Kind, Outcome, Parts, Program, Refused, Settings, Told},
 };
 use tokio::{join, select};
@@ -28,7 +28,7 @@ impl Adapter for Evenkeel {
         Ok(())
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, Unfit> {
+    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
         let settings = settings.clone();
         Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
     }

@@ -3,7 +3,7 @@
 use std::{future::pending, pin::Pin};
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     shutdown::{Adapter, Capability, Job, Kind, Outcome, Parts, Program, Refused, Settings, Told},
 };
 use tokio_graceful::{Shutdown, ShutdownGuard};
@@ -50,7 +50,7 @@ impl Adapter for Graceful {
         }
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, Unfit> {
+    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
         let settings = settings.clone();
         Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
     }

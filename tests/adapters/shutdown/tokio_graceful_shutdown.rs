@@ -1,9 +1,10 @@
-//! tokio-graceful-shutdown: subsystems under a `Toplevel`, with phases as in its example 20, `orchestrated_shutdown_order`.
+//! tokio-graceful-shutdown: subsystems under a `Toplevel`, with phases as in its example 20,
+//! `orchestrated_shutdown_order`.
 
 use std::{future::pending, pin::Pin};
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     shutdown::{Adapter, Capability, Job, Kind, Outcome, Parts, Program, Refused, Settings, Told},
 };
 use tokio::select;
@@ -56,7 +57,7 @@ impl Adapter for Graceful {
         }
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, Unfit> {
+    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
         let settings = settings.clone();
         Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
     }

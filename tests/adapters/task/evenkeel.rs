@@ -2,7 +2,7 @@
 
 use evenkeel::task::{Cause, Failure, Group as Ours, GroupError, Stop, blocking, shield};
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     task::{Adapter, Body, Capability, Child, Group, Kind, OnFailure, Outcome, Refused, Settings, Told},
 };
 use tokio::{select, time::Instant};
@@ -25,7 +25,7 @@ impl Adapter for Evenkeel {
         Ok(())
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         let (settings, mut builder) = (settings.clone(), Ours::builder());
         if let Some(limit) = settings.limit {
             builder = builder.limit(limit);

@@ -1,7 +1,8 @@
-//! futures-concurrency: `join` and `try_join` of a vector, and `race` to stop it, as in the documentation of the traits.
+//! futures-concurrency: `join` and `try_join` of a vector, and `race` to stop it, as in the documentation of the
+//! traits.
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     task::{Adapter, Body, Capability, Child, Group, OnFailure, Outcome, Settings, Told},
 };
 use futures_concurrency::future::{Join, Race, TryJoin};
@@ -43,7 +44,7 @@ impl Adapter for Futures {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         let settings = settings.clone();
         Ok(Group::new(move |body: Body| {
             let (on_failure, stop_after) = (settings.on_failure, settings.stop_after);

@@ -1,7 +1,7 @@
 //! tokio's `JoinSet`: spawned into, and emptied by `join_next` or `shutdown`, as in its documentation.
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     task::{Adapter, Body, Capability, Group, Outcome, Refused, Settings, Told},
 };
 use tokio::{select, task::JoinSet};
@@ -40,7 +40,7 @@ impl Adapter for Set {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         let stop_after = settings.stop_after;
         Ok(Group::new(move |body: Body| async move {
             let mut set = JoinSet::new();

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     task::{Adapter, Body, Capability, Child, Group, OnFailure, Outcome, Refused, Settings, Told},
 };
 use moro::{Scope, prelude::*};
@@ -59,12 +59,12 @@ impl Adapter for Moro {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         let settings = settings.clone();
         Ok(Group::new(move |body: Body| {
             let (fails_fast, stop_after) = (settings.on_failure == OnFailure::Stop, settings.stop_after);
             async move {
-                // What the macro `async_scope` stands for, with a block that moves.
+                // The expansion of the macro `async_scope`, with a block that moves.
                 let scope = moro::scope_fn(|scope| {
                     Box::pin(async move {
                         if stop_after.is_some() {

@@ -1,7 +1,7 @@
 //! tokio-util's `TaskTracker` with a `CancellationToken`, as in the examples of both.
 
 use evenkeel_tck::{
-    Unfit,
+    AdapterError,
     task::{Adapter, Body, Capability, Child, Group, OnFailure, Outcome, Settings},
 };
 use tokio::select;
@@ -45,9 +45,9 @@ impl Adapter for Tracker {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit> {
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         if settings.on_failure != OnFailure::Usual {
-            return Err(Unfit::NotExpressible("it does not know what fails"));
+            return Err(AdapterError::NotExpressible("it does not know what fails"));
         }
         let stop_after = settings.stop_after;
         Ok(Group::new(move |body: Body| async move {

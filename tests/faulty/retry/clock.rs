@@ -55,7 +55,7 @@ impl Clock {
             || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Whether a wait of this time is for nothing.
+    /// Whether a wait of this time is pointless, because it ends too late.
     pub(super) fn is_too_long(&self, delay: Duration, is_asked: bool, slept: Duration) -> bool {
         let total = self.total.filter(|_| !is_asked || self.fault != Fault::ObeysBeyondTheTotalTime);
         let outlasts_total = total.is_some_and(|total| self.used(slept).saturating_add(delay) > total);
@@ -98,7 +98,7 @@ impl Clock {
         self.series = now;
     }
 
-    /// How much of the total time is over.
+    /// The part of the total time that is over.
     #[expect(clippy::disallowed_methods, reason = "a fault reads the wall clock")]
     fn used(&self, slept: Duration) -> Duration {
         match self.fault {

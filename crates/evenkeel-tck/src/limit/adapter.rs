@@ -1,17 +1,20 @@
-use std::fmt;
+//! The adapter trait of limits, and their capabilities.
 
 use super::{Limiter, Settings};
-use crate::Unfit;
+use crate::{
+    AdapterError,
+    subject::{capabilities, subject},
+};
 
 /// Puts an implementation of limits behind the form that the rules know.
 ///
 /// An adapter adds nothing of its own: it configures the implementation as its documentation shows, and hands back
-/// the implementation's own futures. What the implementation does not have, the adapter withholds.
+/// the implementation's own futures. The adapter withholds each capability that the implementation lacks.
 ///
 /// # Examples
 /// tokio's `Semaphore`, which limits what runs at once:
 /// ```
-/// use evenkeel_tck::{Unfit, limit::{Adapter, Capability, Limit, Limiter, Permit, Request, SUITE, Settings, Turn}};
+/// use evenkeel_tck::{AdapterError, limit::{Adapter, Capability, Limit, Limiter, Permit, Request, SUITE, Settings, Turn}};
 /// use std::sync::Arc;
 /// use tokio::sync::Semaphore;
 ///
@@ -25,10 +28,10 @@ use crate::Unfit;
 ///         }
 ///     }
 ///
-///     fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit> {
+///     fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
 ///         match settings.limit {
 ///             Limit::Concurrency(limit) => Ok(Box::new(Slots(Arc::new(Semaphore::new(limit as usize))))),
-///             _ => Err(Unfit::NotExpressible("a rate")),
+///             _ => Err(AdapterError::NotExpressible("a rate")),
 ///         }
 ///     }
 /// }
@@ -47,7 +50,7 @@ use crate::Unfit;
 /// assert_eq!(check("LIMIT-01").to_string(), "unsupported: rate: there is no such thing");
 /// ```
 pub trait Adapter: Send + Sync {
-    /// Whether the implementation has this.
+    /// Returns whether the implementation has this capability.
     ///
     /// # Errors
     /// Why not, or what it has instead, in a few words.
@@ -56,94 +59,65 @@ pub trait Adapter: Send + Sync {
     /// Configures the implementation; within a runtime.
     ///
     /// # Errors
-    /// If the implementation has no words for these settings, or if it refuses them.
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, Unfit>;
+    /// If the implementation cannot express these settings, or rejects them.
+    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError>;
 }
 
-/// What an implementation of limits may have.
-///
-/// # Examples
-/// As in [`Adapter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Capability {
-    /// Permits that are earned at a rate.
-    Rate,
-    /// Permits that come back when work has ended.
-    Concurrency,
-    /// Requests that are refused if there is no permit.
-    Try,
-    /// Requests that wait for their turn.
-    Wait,
-    /// Both, for the same limiter.
-    Mixed,
-    /// Requests for several permits.
-    Weights,
-    /// A burst that is another number than that of the rate.
-    Burst,
-    /// A limiter that begins without permits.
-    StartEmpty,
-    /// A limit for any stretch of time as long as that of the rate.
-    Sliding,
-    /// A refusal says when to come back.
-    RetryAfter,
-    /// A refusal says whether there can ever be so many permits.
-    NeverFits,
-    /// Requests that wait until a time, and no longer.
-    Deadline,
-    /// A limit for how many wait.
-    MaxWaiters,
-    /// A rate that can be changed.
-    SetRate,
-    /// A burst that can be changed.
-    SetBurst,
-    /// A limit of concurrency that can be changed.
-    SetLimit,
-    /// Permits that were earned, and are given back.
-    Refund,
-    /// Permits for what is settled when its cost is known.
-    Reserve,
-    /// A time in which nothing is granted.
-    Penalty,
-    /// A limiter that can be closed.
-    Close,
-    /// A limit for each key.
-    Keys,
-    /// It tells for how many keys it keeps a state.
-    CountKeys,
-    /// A bound for these.
-    MaxKeys,
-    /// Permits of several limits, or none.
-    AllOf,
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Rate => "rate",
-            Self::Concurrency => "concurrency",
-            Self::Try => "try",
-            Self::Wait => "wait",
-            Self::Mixed => "mixed",
-            Self::Weights => "weights",
-            Self::Burst => "burst",
-            Self::StartEmpty => "start empty",
-            Self::Sliding => "sliding",
-            Self::RetryAfter => "retry after",
-            Self::NeverFits => "never fits",
-            Self::Deadline => "deadline",
-            Self::MaxWaiters => "max waiters",
-            Self::SetRate => "set rate",
-            Self::SetBurst => "set burst",
-            Self::SetLimit => "set limit",
-            Self::Refund => "refund",
-            Self::Reserve => "reserve",
-            Self::Penalty => "penalty",
-            Self::Close => "close",
-            Self::Keys => "keys",
-            Self::CountKeys => "count keys",
-            Self::MaxKeys => "max keys",
-            Self::AllOf => "all of",
-        })
+capabilities! {
+    /// A feature that an implementation of limits may have.
+    ///
+    /// # Examples
+    /// As in [`Adapter`].
+    pub enum Capability {
+        /// Permits that are earned at a rate.
+        Rate = "rate",
+        /// Permits that come back when work has ended.
+        Concurrency = "concurrency",
+        /// Requests that are refused if there is no permit.
+        Try = "try",
+        /// Requests that wait for their turn.
+        Wait = "wait",
+        /// Both, for the same limiter.
+        Mixed = "mixed",
+        /// Requests for several permits.
+        Weights = "weights",
+        /// A burst that is another number than that of the rate.
+        Burst = "burst",
+        /// A limiter that begins without permits.
+        StartEmpty = "start empty",
+        /// A limit for any stretch of time as long as that of the rate.
+        Sliding = "sliding",
+        /// A refusal says when to come back.
+        RetryAfter = "retry after",
+        /// A refusal says whether the request can ever be granted.
+        NeverFits = "never fits",
+        /// Requests that wait until a time, and no longer.
+        Deadline = "deadline",
+        /// A limit for how many wait.
+        MaxWaiters = "max waiters",
+        /// A rate that can be changed.
+        SetRate = "set rate",
+        /// A burst that can be changed.
+        SetBurst = "set burst",
+        /// A limit of concurrency that can be changed.
+        SetLimit = "set limit",
+        /// Permits that were earned, and are given back.
+        Refund = "refund",
+        /// Permits that are reserved, and settled when the cost is known.
+        Reserve = "reserve",
+        /// A time in which nothing is granted.
+        Penalty = "penalty",
+        /// A limiter that can be closed.
+        Close = "close",
+        /// A limit for each key.
+        Keys = "keys",
+        /// It tells for how many keys it keeps a state.
+        CountKeys = "count keys",
+        /// A maximum for the number of keys with a state.
+        MaxKeys = "max keys",
+        /// Permits of several limits, or none.
+        AllOf = "all of",
     }
 }
+
+subject!(Box<dyn Limiter>, limiter);

@@ -1,3 +1,5 @@
+//! A refusal, as an adapter reports it.
+
 use std::{fmt, time::Duration};
 
 /// A request was refused, as far as the implementation tells.
@@ -25,7 +27,7 @@ pub struct Denied {
 pub enum Reason {
     /// The permits are not there now, or it does not say.
     Busy,
-    /// There are never so many permits at once.
+    /// The request exceeds the number of permits that can ever be there at once.
     NeverFits,
     /// Too many wait already.
     QueueFull,

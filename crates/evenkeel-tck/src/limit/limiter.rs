@@ -1,10 +1,12 @@
+//! A limiter behind its adapter: requests, permits, reservations and changes.
+
 use std::{any::Any, fmt, pin::Pin, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{Denied, Rate};
 
-/// A configured implementation, which many may ask at once.
+/// A configured implementation, shared by concurrent callers.
 ///
 /// It has only to have what the adapter [supports](super::Adapter::supports): the rules never call the rest.
 ///
@@ -30,7 +32,7 @@ pub trait Limiter: Send + Sync {
         withheld(&request)
     }
 
-    /// Waits for permits for something whose cost is known afterwards only: the implementation's own future, not yet
+    /// Reserves permits for work whose cost is known afterwards only: the implementation's own future, not yet
     /// polled.
     ///
     /// # Panics
@@ -47,7 +49,7 @@ pub trait Limiter: Send + Sync {
         withheld(&change)
     }
 
-    /// For how many keys it keeps a state.
+    /// Returns the number of keys for which it keeps a state.
     ///
     /// # Panics
     /// Unless it is implemented.
@@ -66,8 +68,8 @@ pub type Turn = Pin<Box<dyn Future<Output = Result<Permit, Denied>> + Send>>;
 /// The future of a request for permits that are settled afterwards.
 pub type Reserve<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reservation + 'a>, Denied>> + 'a>>;
 
-/// Permits that were granted for something whose cost is known afterwards only; those of one that is dropped instead of
-/// settled were not used.
+/// Permits that were granted for work whose cost is known afterwards only. Dropping it unsettled means that none was
+/// used.
 ///
 /// # Examples
 /// ```
@@ -91,20 +93,21 @@ pub trait Reservation {
     fn settle(self: Box<Self>, used: u32);
 }
 
-/// What is asked for.
+/// A request for permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// So many permits; more than one only where [`Capability::Weights`](super::Capability::Weights) is supported.
+    /// The number of permits; more than one only where [`Capability::Weights`](super::Capability::Weights) is
+    /// supported.
     pub permits: u32,
-    /// Those of this key; for a limiter [of keys](super::Settings::keyed), and for no other.
+    /// The key; only for a limiter [of keys](super::Settings::keyed).
     pub key: Option<u32>,
-    /// It waits until then and no longer; only where [`Capability::Deadline`](super::Capability::Deadline) is
+    /// The latest time until which it waits; only where [`Capability::Deadline`](super::Capability::Deadline) is
     /// supported.
     pub deadline: Option<Instant>,
 }
 
-/// What was granted: the right to do something, given back when this is dropped if it is one to run.
+/// Granted permits. Dropping them returns them, if they are of a limit of concurrency.
 ///
 /// # Examples
 /// ```
@@ -122,19 +125,19 @@ pub struct Permit {
     _held: Box<dyn Any + Send>,
 }
 
-/// What can be changed of a limiter that is in use; only where the capability for it is supported.
+/// A change of a limiter that is in use; only where the capability for it is supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
     /// The rate.
     Rate(Rate),
-    /// How many permits there can be at once.
+    /// The maximum of permits that can be there at once.
     Burst(u32),
-    /// How much may run at once.
+    /// The maximum that may run at once.
     Limit(u32),
-    /// So many permits are given back.
+    /// This number of permits is given back.
     Refund(u32),
-    /// Nothing is granted for so long.
+    /// Nothing is granted for this time.
     Penalty(Duration),
     /// It is closed.
     Close,
@@ -157,7 +160,7 @@ impl Request {
 }
 
 impl Permit {
-    /// Holds what the implementation gave.
+    /// Holds the permit of the implementation itself.
     pub fn new(held: impl Any + Send) -> Self {
         Self { _held: Box::new(held) }
     }

@@ -1,3 +1,5 @@
+//! A reference model of the token bucket.
+
 use tokio::time::Instant;
 
 use super::Rate;
@@ -11,13 +13,13 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// A full one.
+    /// A full bucket.
     pub(crate) fn new(rate: Rate, burst: u32) -> Self {
         let brim = u128::from(burst) * rate.per.as_nanos();
         Self { rate, brim, level: brim, counted: Instant::now() }
     }
 
-    /// Whether so many are granted now.
+    /// Takes these permits if they are there now, and returns whether they were.
     pub(crate) fn grants(&mut self, permits: u32) -> bool {
         let earned = self.counted.elapsed().as_nanos() * u128::from(self.rate.permits);
         self.level = (self.level + earned).min(self.brim);

@@ -1,33 +1,35 @@
+//! The events of a limiter.
+
 use std::{fmt, time::Duration};
 
 use super::{Change, Denied};
 use crate::timeline::Timeline;
 
-/// What was asked of a limiter, and when.
+/// The requests made of a limiter, each with its time.
 pub(crate) type Record = Timeline<Event>;
 
-/// What can happen to a request; number 0 are all that do not wait.
+/// An event of a request. Requests that do not wait have number 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// Somebody asks for so many: the future is polled for the first time.
+    /// The future of a request for this number of permits was polled for the first time.
     Asked(u32, u32),
-    /// So many were granted.
+    /// This number of permits was granted.
     Granted(u32, u32),
     Refused(u32, Denied),
-    /// What was granted is given back.
+    /// The granted permits were given back.
     Freed(u32),
-    /// Of so many permits that were reserved, this many were used.
+    /// A reservation (first number) was settled with this number of used permits (second number).
     Settled(u32, u32),
     Changed(Change),
 }
 
 impl Record {
-    /// When requests were granted, but for those that did not wait.
+    /// The times at which waiters were served.
     pub(crate) fn turns(&self) -> Vec<Duration> {
         self.pick(|at, event| matches!(event, Event::Granted(1.., _)).then_some(at))
     }
 
-    /// Who waited, in the order in which they came.
+    /// The waiters, in the order of their arrival.
     pub(crate) fn came(&self) -> Vec<u32> {
         self.pick(|_, event| match event {
             Event::Asked(who @ 1.., _) => Some(*who),
@@ -35,7 +37,7 @@ impl Record {
         })
     }
 
-    /// Who waited, in the order in which they were served.
+    /// The waiters, in the order in which they were served.
     pub(crate) fn served(&self) -> Vec<u32> {
         self.pick(|_, event| match event {
             Event::Granted(who @ 1.., _) => Some(*who),
@@ -52,7 +54,7 @@ impl Record {
         granted.into_iter().flat_map(|(at, permits)| (0..permits).map(move |_| at)).collect()
     }
 
-    /// How much ran at once, at most.
+    /// The maximum of holders at one time.
     pub(crate) fn peak(&self) -> usize {
         let steps = self.pick(|_, event| match event {
             Event::Granted(..) => Some(true),

@@ -1,15 +1,15 @@
 //! The rules, in the order of the specification.
 
 mod bounds;
+mod cancel;
 mod changes;
+mod composition;
 mod concurrency;
 mod keys;
-mod leaving;
 mod races;
 mod rate;
 mod refusals;
 mod reservations;
-mod several;
 mod sliding;
 mod waiting;
 
@@ -20,13 +20,13 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     rate::RULES,
     refusals::RULES,
     waiting::RULES,
-    leaving::RULES,
+    cancel::RULES,
     bounds::RULES,
     changes::RULES,
     sliding::RULES,
     keys::RULES,
     concurrency::RULES,
-    several::RULES,
+    composition::RULES,
     races::RULES,
     reservations::RULES,
 ];

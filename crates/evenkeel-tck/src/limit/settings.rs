@@ -1,8 +1,11 @@
+//! The settings of a limiter.
+
 use std::time::Duration;
 
 use super::Capability;
+use crate::subject::where_needed;
 
-/// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
+/// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///
@@ -11,16 +14,16 @@ use super::Capability;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What is limited.
+    /// The limit.
     pub limit: Limit,
-    /// Another limit, of which each request needs as many permits.
+    /// A second limit: each request needs as many permits of it, too.
     pub also: Option<Limit>,
     /// There are no permits at the beginning.
     pub starts_empty: bool,
     /// Requests wait; without it they are refused. Only where [`Capability::Mixed`] is supported some are refused
     /// nevertheless.
     pub waits: bool,
-    /// The most who may wait.
+    /// The maximum number of waiters.
     pub max_waiters: Option<usize>,
     /// Each key has this limit for itself.
     pub keyed: bool,
@@ -28,7 +31,7 @@ pub struct Settings {
     pub max_keys: Option<usize>,
 }
 
-/// What a limiter limits.
+/// The kind of a limit.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
@@ -39,12 +42,12 @@ pub enum Limit {
     Bucket {
         /// How fast they are earned.
         rate: Rate,
-        /// How many there are at most.
+        /// The maximum of permits.
         burst: u32,
     },
     /// The number of the rate, in any stretch of its time.
     Sliding(Rate),
-    /// So much at the same time.
+    /// This number of permits held at the same time.
     Concurrency(u32),
 }
 
@@ -52,9 +55,9 @@ pub enum Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rate {
-    /// So many,
+    /// The number of permits,
     pub permits: u32,
-    /// in this time.
+    /// earned in this time.
     pub per: Duration,
 }
 
@@ -82,7 +85,7 @@ impl Settings {
         Self::of(Limit::Sliding(Rate { permits, per }))
     }
 
-    /// A limit for what runs at once, which lets wait.
+    /// A limit of concurrency whose requests wait.
     pub(crate) const fn concurrency(limit: u32) -> Self {
         Self { waits: true, ..Self::of(Limit::Concurrency(limit)) }
     }
@@ -103,14 +106,14 @@ impl Settings {
         Self { keyed: true, ..self }
     }
 
-    /// What an implementation must have for these settings.
+    /// The capabilities that an implementation needs for these settings.
     pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
         let (what, has_burst) = match self.limit {
             Limit::Bucket { rate, burst } => (Capability::Rate, burst != rate.permits),
             Limit::Sliding(_) => (Capability::Sliding, false),
             Limit::Concurrency(_) => (Capability::Concurrency, false),
         };
-        let needed = [
+        where_needed([
             (true, what),
             (self.also.is_some(), Capability::AllOf),
             (has_burst, Capability::Burst),
@@ -120,7 +123,6 @@ impl Settings {
             (self.max_waiters.is_some(), Capability::MaxWaiters),
             (self.keyed, Capability::Keys),
             (self.max_keys.is_some(), Capability::MaxKeys),
-        ];
-        needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))
+        ])
     }
 }

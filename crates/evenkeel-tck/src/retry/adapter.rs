@@ -1,17 +1,22 @@
+//! The adapter trait of retry, and its capabilities.
+
 use std::{fmt, pin::Pin, sync::Arc};
 
 use super::{Operation, Outcome, Settings, outcome::GaveUp};
-use crate::Unfit;
+use crate::{
+    AdapterError,
+    subject::{capabilities, subject},
+};
 
 /// Puts an implementation of retry behind the form that the rules know.
 ///
 /// An adapter adds nothing of its own: it configures the implementation as its documentation shows, and hands back
-/// the implementation's own future. What the implementation does not have, the adapter withholds.
+/// the implementation's own future. The adapter withholds each capability that the implementation lacks.
 ///
 /// # Examples
 /// An implementation with a fixed delay, which knows permanent errors:
 /// ```
-/// use evenkeel_tck::{Unfit, retry::{Adapter, Capability, Growth, Hint, Policy, SUITE, Settings}};
+/// use evenkeel_tck::{AdapterError, retry::{Adapter, Capability, Growth, Hint, Policy, SUITE, Settings}};
 ///
 /// struct FixedDelay;
 ///
@@ -23,13 +28,13 @@ use crate::Unfit;
 ///         }
 ///     }
 ///
-///     fn policy(&self, settings: &Settings) -> Result<Policy, Unfit> {
+///     fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
 ///         let (delay, attempts) = (settings.initial, settings.max_attempts);
 ///         if settings.growth != Growth::Fixed {
-///             return Err(Unfit::NotExpressible("delays do not grow"));
+///             return Err(AdapterError::NotExpressible("delays do not grow"));
 ///         }
 ///         if attempts == 0 {
-///             return Err(Unfit::Refused("zero attempts".to_owned()));
+///             return Err(AdapterError::Refused("zero attempts".to_owned()));
 ///         }
 ///         Ok(Policy::new(move |operation| async move {
 ///             let mut number = 1;
@@ -52,7 +57,7 @@ use crate::Unfit;
 /// assert_eq!(check("RETRY-25").to_string(), "unsupported: jitter: there is no such setting");
 /// ```
 pub trait Adapter: Send + Sync {
-    /// Whether the implementation has this.
+    /// Returns whether the implementation has this capability.
     ///
     /// # Errors
     /// Why not, or what it has instead, in a few words.
@@ -61,48 +66,50 @@ pub trait Adapter: Send + Sync {
     /// Configures the implementation.
     ///
     /// # Errors
-    /// If the implementation has no words for these settings, or if it refuses them.
-    fn policy(&self, settings: &Settings) -> Result<Policy, Unfit>;
+    /// If the implementation cannot express these settings, or rejects them.
+    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError>;
 }
 
-/// What an implementation of retry may have.
-///
-/// # Examples
-/// As in [`Adapter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Capability {
-    /// Chance in the delays.
-    Jitter,
-    /// Jitter that can be replayed.
-    Seed,
-    /// A limit for the time of all attempts and waits together.
-    TotalTimeout,
-    /// A limit for the time of one attempt.
-    AttemptTimeout,
-    /// A moment at which a call must have ended.
-    Deadline,
-    /// A series of attempts that begins anew after one that lasted.
-    ResetAfter,
-    /// Responses that count as failures.
-    Responses,
-    /// An error that says how long to wait.
-    RetryAfter,
-    /// A limit for how long an error may ask to wait.
-    MaxRetryAfter,
-    /// A hook that is called before each wait.
-    Observer,
-    /// A share of all calls that may be retried.
-    Budget,
-    /// Operations that are repeated only if they were not sent.
-    AtMostOnce,
-    /// A key for each call, by which the other side knows a repetition.
-    IdempotencyKeys,
-    /// Giving up on a signal.
-    StopSignal,
-    /// An error that says which limit was reached.
-    Reason,
+capabilities! {
+    /// A feature that an implementation of retry may have.
+    ///
+    /// # Examples
+    /// As in [`Adapter`].
+    pub enum Capability {
+        /// Chance in the delays.
+        Jitter = "jitter",
+        /// Jitter that can be replayed.
+        Seed = "seed",
+        /// A limit for the time of all attempts and waits together.
+        TotalTimeout = "total timeout",
+        /// A limit for the time of one attempt.
+        AttemptTimeout = "attempt timeout",
+        /// A moment at which a call must have ended.
+        Deadline = "deadline",
+        /// A series of attempts that starts over after an attempt that lasted.
+        ResetAfter = "reset after",
+        /// Responses that count as failures.
+        Responses = "responses",
+        /// An error that says how long to wait.
+        RetryAfter = "retry after",
+        /// A limit for how long an error may ask to wait.
+        MaxRetryAfter = "max retry after",
+        /// A hook that is called before each wait.
+        Observer = "observer",
+        /// A share of all calls that may be retried.
+        Budget = "budget",
+        /// Operations that are repeated only if they were not sent.
+        AtMostOnce = "at most once",
+        /// A key for each call, by which the other side knows a repetition.
+        IdempotencyKeys = "idempotency keys",
+        /// Giving up on a signal.
+        StopSignal = "stop signal",
+        /// An error that says which limit was reached.
+        Reason = "reason",
+    }
 }
+
+subject!(Policy, policy);
 
 pub(crate) type Call = Pin<Box<dyn Future<Output = Outcome>>>;
 
@@ -111,7 +118,7 @@ pub(crate) type Call = Pin<Box<dyn Future<Output = Outcome>>>;
 pub struct Policy(Arc<dyn Fn(Operation) -> Call + Send + Sync>);
 
 impl Policy {
-    /// A policy that calls an operation so; `call` is to give the implementation's own future, not yet polled.
+    /// A policy that calls operations with `call`, which returns the implementation's own future, not yet polled.
     ///
     /// # Examples
     /// An implementation that tries twice:
@@ -145,27 +152,5 @@ impl Policy {
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Policy").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Jitter => "jitter",
-            Self::Seed => "seed",
-            Self::TotalTimeout => "total timeout",
-            Self::AttemptTimeout => "attempt timeout",
-            Self::Deadline => "deadline",
-            Self::ResetAfter => "reset after",
-            Self::Responses => "responses",
-            Self::RetryAfter => "retry after",
-            Self::MaxRetryAfter => "max retry after",
-            Self::Observer => "observer",
-            Self::Budget => "budget",
-            Self::AtMostOnce => "at most once",
-            Self::IdempotencyKeys => "idempotency keys",
-            Self::StopSignal => "stop signal",
-            Self::Reason => "reason",
-        })
     }
 }

@@ -1,3 +1,5 @@
+//! The operation that a policy retries, and the scripts of its attempts.
+
 use std::{
     error::Error,
     fmt,
@@ -17,10 +19,10 @@ use tokio::{
 
 use super::{Record, record::Event};
 
-/// How much work an attempt does that is never short of it: enough for hundreds of polls.
+/// The rounds of work of a busy attempt: enough for hundreds of polls.
 const ROUNDS: u32 = 50_000;
 
-/// What an implementation is to call again and again: it does what a rule has written for it, and notes all of it.
+/// The operation that an implementation retries: it follows the script of a rule, and records each of its steps.
 ///
 /// Clones are handles to the same operation.
 ///
@@ -35,7 +37,7 @@ struct Play {
     record: Record,
 }
 
-/// What one attempt does.
+/// The script of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     takes: Duration,
@@ -62,7 +64,7 @@ impl Step {
         self
     }
 
-    /// Takes its time not asleep, but with work that uses up the budget of its task at every poll.
+    /// Spends its time not asleep, but in work that uses up the cooperative budget of its task at every poll.
     pub(crate) const fn busy(mut self) -> Self {
         self.is_busy = true;
         self
@@ -79,11 +81,11 @@ impl Step {
 pub struct Refused {
     /// The number of the attempt that was refused, from 1.
     pub attempt: u32,
-    /// What it says about another attempt.
+    /// The hint about another attempt.
     pub hint: Hint,
 }
 
-/// What an error, or a response that counts as a failure, says about another attempt.
+/// The hint of an error, or of a response that counts as a failure, about another attempt.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
@@ -117,7 +119,7 @@ impl Operation {
         Attempt { number, play: self.0.clone(), timer: None, polls: 0, rounds: 0 }
     }
 
-    /// What the response of an attempt says about another one, if it counts as a failure; none for an answer to keep.
+    /// Returns the hint of a response that counts as a failure, or `None` for a response to keep.
     ///
     /// For implementations that judge responses: [`Capability::Responses`](super::Capability::Responses).
     #[must_use]
@@ -125,20 +127,20 @@ impl Operation {
         (self.0.script)(response).result.ok().flatten()
     }
 
-    /// Tells the idempotency key of the attempt that is called next.
+    /// Records the idempotency key of the attempt that is called next.
     ///
     /// For implementations that have such keys: [`Capability::IdempotencyKeys`](super::Capability::IdempotencyKeys).
     pub fn keyed(&self, key: impl fmt::Display) {
         self.0.record.note(Event::Keyed(key.to_string()));
     }
 
-    /// Tells of a retry: for the implementation's observer, with the delay that it was told.
+    /// Records a retry with its delay; the implementation's observer calls this.
     pub fn observed(&self, delay: Duration) {
         self.0.record.note(Event::Observed(delay));
     }
 }
 
-/// One attempt of an [`Operation`]: gives the attempt's number, or the error that the rule has written for it.
+/// One attempt of an [`Operation`]: returns the number of the attempt, or the error of the script.
 ///
 /// # Cancel safety
 /// Dropping it ends the attempt, and is noted.
@@ -152,11 +154,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Goes on until the budget of the task is used up; the time passes at the second poll, since it does so by itself
-    /// only where all are asleep.
+    /// Works until the cooperative budget of the task is used up. The second poll advances the clock by hand: virtual
+    /// time passes by itself only while all tasks sleep.
     fn poll_work(&mut self, takes: Duration, cx: &mut Context<'_>) -> Poll<()> {
         if self.polls == 2 {
-            // The rest of it would let others run.
+            // Awaiting the rest of the advance would let other tasks run.
             let _moved = pin!(advance(takes)).poll(cx);
         }
         while self.rounds < ROUNDS {

@@ -1,6 +1,8 @@
+//! The result of a call, as an adapter reports it.
+
 use super::Refused;
 
-/// What a call comes to: the value of an attempt, or why there was no other.
+/// The result of a call: the value of an attempt, or the reason for which there was no other attempt.
 pub type Outcome = Result<u32, GaveUp>;
 
 /// A call that gave up, as far as the implementation tells.

@@ -1,11 +1,13 @@
+//! The events of an operation.
+
 use std::{fmt, time::Duration};
 
 use crate::timeline::Timeline;
 
-/// What happened to an operation, and when.
+/// The events of an operation, each with its time.
 pub(crate) type Record = Timeline<Event>;
 
-/// What can happen to the attempt of this number.
+/// An event of the attempt with this number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The operation was called: its future exists.
@@ -14,7 +16,7 @@ pub(crate) enum Event {
     Polled(u32),
     /// The future was ready.
     Ended(u32),
-    /// The future was dropped: what it held is free.
+    /// The future was dropped, with everything that it held.
     Freed(u32),
     /// The observer was told of a retry after this delay.
     Observed(Duration),

@@ -1,22 +1,22 @@
 //! The rules, in the order of the specification.
 
 mod attempts;
-mod beyond;
 mod budget;
 mod busy;
 mod cancel;
 mod deadlines;
 mod delays;
-mod driving;
 mod errors;
+mod extremes;
 mod jitter;
 mod keys;
-mod lasting;
-mod late;
+mod late_polls;
 mod limits;
 mod observer;
+mod reset_after;
 mod responses;
 mod retry_after;
+mod runtime_cost;
 
 use super::Adapter;
 use crate::Rule;
@@ -24,7 +24,7 @@ use crate::Rule;
 pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     attempts::RULES,
     delays::RULES,
-    driving::RULES,
+    runtime_cost::RULES,
     jitter::RULES,
     limits::RULES,
     retry_after::RULES,
@@ -33,14 +33,14 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     budget::RULES,
     errors::RULES,
     deadlines::RULES,
-    lasting::RULES,
+    reset_after::RULES,
     responses::RULES,
-    beyond::RULES,
+    extremes::RULES,
     jitter::MORE,
     budget::MORE,
     limits::MORE,
     busy::RULES,
-    late::RULES,
-    beyond::MORE,
+    late_polls::RULES,
+    extremes::MORE,
     keys::RULES,
 ];

@@ -1,10 +1,13 @@
+//! The settings of a policy.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Capability;
+use crate::subject::where_needed;
 
-/// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
+/// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///
@@ -31,7 +34,7 @@ pub struct Settings {
     pub attempt_timeout: Option<Duration>,
     /// When a call must have ended.
     pub deadline: Option<Instant>,
-    /// The failure of an attempt that lasted so long counts as the first one, of the attempts and of the delays.
+    /// An attempt that fails after this time counts as the first one, for the attempts and for the delays.
     pub reset_after: Option<Duration>,
     /// Some responses count as failures: [`Operation::judge`](super::Operation::judge) says which.
     pub responses: bool,
@@ -41,9 +44,9 @@ pub struct Settings {
     pub budget: Option<Budget>,
     /// The operation is not safe to repeat unless it was [not sent](super::Hint::NotSent).
     pub at_most_once: bool,
-    /// Each attempt has its key told: [`Operation::keyed`](super::Operation::keyed).
+    /// The implementation reports the key of each attempt by [`Operation::keyed`](super::Operation::keyed).
     pub idempotency_keys: bool,
-    /// A signal to give up comes so long after the call begins.
+    /// The time from the begin of the call to a signal to give up.
     pub stop_after: Option<Duration>,
 }
 
@@ -66,7 +69,7 @@ pub enum Growth {
 pub enum Jitter {
     /// The kind that the implementation's documentation shows first.
     Usual,
-    /// So many percent of the delay, in whatever direction the implementation draws. One rule asks for more than 100.
+    /// This percentage of the delay, in any direction that the implementation draws. One rule asks for more than 100.
     Percent(u32),
 }
 
@@ -115,9 +118,9 @@ impl Settings {
         self
     }
 
-    /// What an implementation must have for these settings.
+    /// The capabilities that an implementation needs for these settings.
     pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
-        let needed = [
+        where_needed([
             (self.jitter.is_some(), Capability::Jitter),
             (self.seed.is_some(), Capability::Seed),
             (self.total_timeout.is_some(), Capability::TotalTimeout),
@@ -130,7 +133,6 @@ impl Settings {
             (self.at_most_once, Capability::AtMostOnce),
             (self.idempotency_keys, Capability::IdempotencyKeys),
             (self.stop_after.is_some(), Capability::StopSignal),
-        ];
-        needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))
+        ])
     }
 }

@@ -1,17 +1,22 @@
+//! The adapter trait of graceful shutdown, and its capabilities.
+
 use std::{fmt, pin::Pin, sync::Arc};
 
 use super::{Outcome, Parts, Settings};
-use crate::Unfit;
+use crate::{
+    AdapterError,
+    subject::{capabilities, subject},
+};
 
 /// Puts an implementation of graceful shutdown behind the form that the rules know.
 ///
 /// An adapter adds nothing of its own: it configures the implementation as its documentation shows, and hands back
-/// the implementation's own future. What the implementation does not have, the adapter withholds.
+/// the implementation's own future. The adapter withholds each capability that the implementation lacks.
 ///
 /// # Examples
 /// A channel that tells the tasks to stop, and handles that are awaited:
 /// ```
-/// use evenkeel_tck::{Unfit, shutdown::{Adapter, Capability, Outcome, Parts, Program, SUITE, Settings}};
+/// use evenkeel_tck::{AdapterError, shutdown::{Adapter, Capability, Outcome, Parts, Program, SUITE, Settings}};
 /// use tokio::{sync::watch, time::sleep};
 ///
 /// struct Channel;
@@ -24,7 +29,7 @@ use crate::Unfit;
 ///         }
 ///     }
 ///
-///     fn program(&self, settings: &Settings) -> Result<Program, Unfit> {
+///     fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
 ///         let stop_after = settings.stop_after;
 ///         Ok(Program::new(move |parts: Parts| async move {
 ///             let (stop, _) = watch::channel(false);
@@ -49,7 +54,7 @@ use crate::Unfit;
 /// assert_eq!(check("SHUTDOWN-07").to_string(), "unsupported: grace: wrap it in `tokio::time::timeout`");
 /// ```
 pub trait Adapter: Send + Sync {
-    /// Whether the implementation has this.
+    /// Returns whether the implementation has this capability.
     ///
     /// # Errors
     /// Why not, or what it has instead, in a few words.
@@ -58,54 +63,56 @@ pub trait Adapter: Send + Sync {
     /// Configures the implementation.
     ///
     /// # Errors
-    /// If the implementation has no words for these settings, or if it refuses them.
-    fn program(&self, settings: &Settings) -> Result<Program, Unfit>;
+    /// If the implementation cannot express these settings, or rejects them.
+    fn program(&self, settings: &Settings) -> Result<Program, AdapterError>;
 }
 
-/// What an implementation of graceful shutdown may have.
-///
-/// # Examples
-/// As in [`Adapter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Capability {
-    /// It spawns the tasks, and so owns them.
-    Tasks,
-    /// It ends when all tasks have ended, though nobody has asked it to stop.
-    EndsByItself,
-    /// A time after which what has not stopped is given up.
-    Grace,
-    /// A second stop, which gives up at once.
-    Again,
-    /// The failure of a task stops the program.
-    FailFast,
-    /// It tells the errors that tasks return.
-    Errors,
-    /// Tasks whose end stops the program.
-    Vital,
-    /// It tells which tasks did not stop.
-    Hung,
-    /// It gives the exit code of the process.
-    ExitCode,
-    /// The signal to stop says why.
-    Reason,
-    /// Tasks that are asked to stop when others have stopped.
-    Phases,
-    /// Work that runs when the tasks have ended.
-    CleanUps,
-    /// A time in which the tasks go on as before, though the program was asked to stop.
-    PreStop,
-    /// It tells at once that the program was asked to stop.
-    Readiness,
-    /// Guards: work that is not a task, and is waited for.
-    Guards,
-    /// Tasks that start tasks.
-    Start,
-    /// A stop for one task alone.
-    StopAlone,
-    /// It listens to the signals of the process.
-    Signals,
+capabilities! {
+    /// A feature that an implementation of graceful shutdown may have.
+    ///
+    /// # Examples
+    /// As in [`Adapter`].
+    pub enum Capability {
+        /// It spawns the tasks, and so owns them.
+        Tasks = "tasks",
+        /// It ends when all tasks have ended, though nobody has asked it to stop.
+        EndsByItself = "ends by itself",
+        /// A time after which tasks that have not stopped are aborted.
+        Grace = "grace",
+        /// A second stop, which gives up at once.
+        Again = "again",
+        /// The failure of a task stops the program.
+        FailFast = "fail fast",
+        /// It tells the errors that tasks return.
+        Errors = "errors",
+        /// Tasks whose end stops the program.
+        Vital = "vital",
+        /// It tells which tasks did not stop.
+        Hung = "hung",
+        /// It gives the exit code of the process.
+        ExitCode = "exit code",
+        /// The signal to stop says why.
+        Reason = "reason",
+        /// Tasks that are asked to stop when others have stopped.
+        Phases = "phases",
+        /// Work that runs when the tasks have ended.
+        CleanUps = "clean-ups",
+        /// A time in which the tasks go on as before, though the program was asked to stop.
+        PreStop = "pre-stop",
+        /// It tells at once that the program was asked to stop.
+        Readiness = "readiness",
+        /// Guards: work that is not a task, and is waited for.
+        Guards = "guards",
+        /// Tasks that start tasks.
+        Start = "start",
+        /// A stop for one task alone.
+        StopAlone = "stop alone",
+        /// It listens to the signals of the process.
+        Signals = "signals",
+    }
 }
+
+subject!(Program, program);
 
 pub(crate) type Run = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -114,7 +121,7 @@ pub(crate) type Run = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub struct Program(Arc<dyn Fn(Parts) -> Run + Send + Sync>);
 
 impl Program {
-    /// A program that runs its parts so; `run` is to give the implementation's own future, not yet polled.
+    /// A program that runs its parts with `run`, which returns the implementation's own future, not yet polled.
     ///
     /// # Examples
     /// One that never stops anything:
@@ -144,30 +151,5 @@ impl Program {
 impl fmt::Debug for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Program").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tasks => "tasks",
-            Self::EndsByItself => "ends by itself",
-            Self::Grace => "grace",
-            Self::Again => "again",
-            Self::FailFast => "fail fast",
-            Self::Errors => "errors",
-            Self::Vital => "vital",
-            Self::Hung => "hung",
-            Self::ExitCode => "exit code",
-            Self::Reason => "reason",
-            Self::Phases => "phases",
-            Self::CleanUps => "clean-ups",
-            Self::PreStop => "pre-stop",
-            Self::Readiness => "readiness",
-            Self::Guards => "guards",
-            Self::Start => "start",
-            Self::StopAlone => "stop alone",
-            Self::Signals => "signals",
-        })
     }
 }

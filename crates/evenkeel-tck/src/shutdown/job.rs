@@ -1,24 +1,26 @@
+//! The task that an implementation of shutdown runs.
+
 use std::{fmt, pin::pin};
 
 use super::script::Script;
-use crate::life::{Event, Life, Record, Refused};
+use crate::probe_task::{Event, ProbeTask, Record, Refused};
 
-/// A task, a clean-up or guarded work that an implementation is to run: it does what a rule has written for it, and
-/// notes all of it.
+/// A task, a clean-up or guarded work that an implementation is to run: it follows the script of a rule, and records
+/// each of its steps.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
 #[must_use = "it does nothing unless it is run"]
 pub struct Job {
     script: Script,
-    life: Life,
+    probe: ProbeTask,
 }
 
 impl Job {
     pub(super) fn new(script: Script, record: &Record) -> Self {
         record.note(Event::Spawned(script.number));
-        let life = Life::new(script.number, script.is_sore, record);
-        Self { script, life }
+        let probe = ProbeTask::new(script.number, script.panics_on_drop, record);
+        Self { script, probe }
     }
 
     /// Its name.
@@ -57,23 +59,23 @@ impl Job {
         asked: impl Future<Output = Option<String>>,
         mut start: impl FnMut(Self),
     ) -> Result<(), Refused> {
-        let Self { script, mut life } = self;
-        life.begins();
+        let Self { script, mut probe } = self;
+        probe.begins();
         let Some((takes, end)) = script.drains else {
-            life.sleep(script.takes).await;
-            return life.ends(script.end);
+            probe.sleep(script.takes).await;
+            return probe.ends(script.end);
         };
         let asked = pin!(asked);
-        life.sleep(script.looks_after.min(script.takes)).await;
-        match life.sleep_or(script.takes.saturating_sub(script.looks_after), asked).await {
-            None => life.ends(script.end),
+        probe.sleep(script.looks_after.min(script.takes)).await;
+        match probe.sleep_or(script.takes.saturating_sub(script.looks_after), asked).await {
+            None => probe.ends(script.end),
             Some(reason) => {
-                life.drains(reason);
+                probe.drains(reason);
                 for next in script.starts {
-                    start(Self::new(next, life.record()));
+                    start(Self::new(next, probe.record()));
                 }
-                life.sleep(takes).await;
-                life.ends(end)
+                probe.sleep(takes).await;
+                probe.ends(end)
             }
         }
     }

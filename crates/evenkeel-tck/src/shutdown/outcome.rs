@@ -1,7 +1,9 @@
-use super::Refused;
-use crate::life::who_panicked;
+//! The outcome of a program, as an adapter reports it.
 
-/// What a program comes to, as far as the implementation tells.
+use super::Refused;
+use crate::probe_task::panicked_task;
+
+/// The outcome of a program, as far as the implementation tells.
 ///
 /// # Examples
 /// ```
@@ -13,26 +15,26 @@ use crate::life::who_panicked;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What went wrong, in the order in which the implementation tells it.
+    /// The failures, in the order in which the implementation tells them.
     pub told: Vec<Told>,
     /// The exit code of the process.
     pub code: Option<u8>,
 }
 
-/// One thing that went wrong.
+/// One failure.
 ///
 /// # Examples
 /// As in [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told {
-    /// Of what kind it was.
+    /// The kind of the failure.
     pub kind: Kind,
     /// The number of the task, if the implementation tells it.
     pub task: Option<u32>,
 }
 
-/// The kinds of things that go wrong.
+/// The kinds of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -45,7 +47,7 @@ pub enum Kind {
 }
 
 impl Outcome {
-    /// These things went wrong.
+    /// An outcome with these failures.
     #[must_use]
     pub fn telling(told: impl IntoIterator<Item = Told>) -> Self {
         Self { told: told.into_iter().collect(), code: None }
@@ -58,7 +60,7 @@ impl Outcome {
         self
     }
 
-    /// The tasks of which this is told, in the order of their numbers.
+    /// The tasks with a failure of this kind, in the order of their numbers.
     pub(crate) fn of(&self, kind: Kind) -> Vec<u32> {
         let mut tasks: Vec<u32> =
             self.told.iter().filter(|told| told.kind == kind).filter_map(|told| told.task).collect();
@@ -68,13 +70,13 @@ impl Outcome {
 }
 
 impl Told {
-    /// Something of which no task is told.
+    /// A failure without a task.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
         Self { kind, task: None }
     }
 
-    /// Something that is told with the [name](super::Job::name) of a task, or with a path that ends in it.
+    /// A failure with the [name](super::Job::name) of its task, or with a path that ends in it.
     #[must_use]
     pub fn named(kind: Kind, name: &str) -> Self {
         Self { kind, task: name.rsplit(' ').next().and_then(|number| number.parse().ok()) }
@@ -83,7 +85,7 @@ impl Told {
     /// A panic with this message.
     #[must_use]
     pub fn panic(message: &str) -> Self {
-        Self { kind: Kind::Panic, task: who_panicked(message) }
+        Self { kind: Kind::Panic, task: panicked_task(message) }
     }
 }
 

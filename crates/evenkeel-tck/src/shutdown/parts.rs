@@ -1,11 +1,13 @@
+//! The parts of a program: tasks, clean-ups, guards, start-up and probe.
+
 use std::{fmt, time::Duration};
 
 use tokio::time::sleep;
 
 use super::{Job, script::Scene};
-use crate::life::{Event, Record};
+use crate::probe_task::{Event, Record};
 
-/// What a program consists of.
+/// The parts of a program.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
@@ -15,27 +17,27 @@ use crate::life::{Event, Record};
 pub struct Parts {
     /// The tasks, in the order of their phases.
     pub tasks: Vec<Job>,
-    /// What is to run when the tasks have ended; only where
+    /// The clean-ups, to run when the tasks have ended; only where
     /// [`Capability::CleanUps`](super::Capability::CleanUps) is supported.
     pub clean_ups: Vec<Job>,
     /// Work that is to run beside the program, each with a guard; only where
     /// [`Capability::Guards`](super::Capability::Guards) is supported.
     pub guards: Vec<Job>,
-    /// What is to be done when the program has been made, and before it runs.
+    /// The work between making the program and running it.
     pub start_up: StartUp,
-    /// Is to be told that the program was asked to stop; only where
+    /// The probe to notify when the program is asked to stop; only where
     /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
     pub probe: Probe,
 }
 
-/// What a program does before it runs, such as connecting to a database.
+/// The work of a program before it runs, such as connecting to a database.
 #[must_use = "it does nothing unless it is run"]
 pub struct StartUp {
     takes: Duration,
     record: Record,
 }
 
-/// Somebody outside who asks whether the program is ready.
+/// A readiness probe outside of the program.
 #[derive(Clone)]
 pub struct Probe(Record);
 
@@ -53,7 +55,7 @@ impl Parts {
 }
 
 impl Probe {
-    /// The program is not ready any more.
+    /// Records that the program is not ready any more.
     pub fn is_turned_away(&self) {
         self.0.note(Event::TurnedAway);
     }

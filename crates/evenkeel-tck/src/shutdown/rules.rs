@@ -1,15 +1,15 @@
 //! The rules, in the order of the specification.
 
-mod dropped;
+mod cancel;
 mod failures;
 mod grace;
 mod guards;
 mod phases;
 mod readiness;
+mod reporting;
 mod signals;
 mod starting;
 mod stopping;
-mod telling;
 
 use super::Adapter;
 use crate::Rule;
@@ -18,11 +18,11 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     stopping::RULES,
     grace::RULES,
     failures::RULES,
-    telling::RULES,
+    reporting::RULES,
     phases::RULES,
     readiness::RULES,
     guards::RULES,
     starting::RULES,
-    dropped::RULES,
+    cancel::RULES,
     signals::RULES,
 ];

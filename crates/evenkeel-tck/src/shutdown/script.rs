@@ -1,24 +1,26 @@
+//! The scripts that the parts of a program follow.
+
 use std::time::Duration;
 
 use crate::{
     duration::{ms, secs},
-    life::End,
+    probe_task::End,
 };
 
-/// What a task does.
+/// The script of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) number: u32,
     /// It ends by itself after this time, in this way.
     pub(crate) takes: Duration,
     pub(crate) end: End,
-    /// It ends so long after it was asked to stop, in this way; without, it is deaf.
+    /// Once asked to stop, it ends after this time, in this way. `None`: it ignores the request.
     pub(crate) drains: Option<(Duration, End)>,
-    /// It does not look whether it was asked before this time.
+    /// It does not see the request to stop before this time.
     pub(crate) looks_after: Duration,
     /// Its destructor panics if it is dropped before its end.
-    pub(crate) is_sore: bool,
-    /// What it starts when it is asked to stop.
+    pub(crate) panics_on_drop: bool,
+    /// The tasks that it starts when it is asked to stop.
     pub(crate) starts: Vec<Script>,
     pub(crate) phase: usize,
     pub(crate) is_vital: bool,
@@ -32,7 +34,7 @@ pub(crate) fn task(number: u32) -> Script {
         end: End::Ok,
         drains: Some((ms(0), End::Ok)),
         looks_after: ms(0),
-        is_sore: false,
+        panics_on_drop: false,
         starts: Vec::new(),
         phase: 0,
         is_vital: false,
@@ -64,8 +66,8 @@ impl Script {
         Self { looks_after, ..self }
     }
 
-    pub(crate) fn sore(self) -> Self {
-        Self { is_sore: true, ..self }
+    pub(crate) fn panicking_on_drop(self) -> Self {
+        Self { panics_on_drop: true, ..self }
     }
 
     pub(crate) fn starting(self, starts: Vec<Self>) -> Self {
@@ -81,7 +83,7 @@ impl Script {
     }
 }
 
-/// What a program consists of.
+/// The scripts of all parts of a program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
     pub(crate) tasks: Vec<Script>,

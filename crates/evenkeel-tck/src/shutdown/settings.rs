@@ -1,8 +1,11 @@
+//! The settings of a program.
+
 use std::time::Duration;
 
 use super::Capability;
+use crate::subject::where_needed;
 
-/// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
+/// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///
@@ -11,22 +14,22 @@ use super::Capability;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The program is asked to stop so long after it began.
+    /// The time from the begin of the program to the request to stop.
     pub stop_after: Option<Duration>,
-    /// It is asked again so long after it began.
+    /// The time from the begin of the program to a second request.
     pub again_after: Option<Duration>,
-    /// How long tasks may take to stop before they are given up. Unless set, as long as is usual.
+    /// The time that tasks may take to stop before they are aborted. `None`: the implementation's usual time.
     pub grace: Option<Duration>,
     /// How long tasks go on as before when the program is asked to stop.
     pub pre_stop: Option<Duration>,
-    /// Task 1 alone is to be stopped so long after the program began.
+    /// The time from the begin of the program to a stop of task 1 alone.
     pub alone_after: Option<Duration>,
     /// The program is to listen to SIGINT, in place of the stop, and where it is asked again, of that too.
     pub signals: bool,
 }
 
 impl Settings {
-    /// A program that nobody asks to stop.
+    /// A program that is not asked to stop.
     pub(crate) fn unstopped() -> Self {
         Self::default()
     }
@@ -41,15 +44,14 @@ impl Settings {
         Self { grace: Some(grace), ..self }
     }
 
-    /// What an implementation must have for these settings.
+    /// The capabilities that an implementation needs for these settings.
     pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
-        let needed = [
+        where_needed([
             (self.again_after.is_some(), Capability::Again),
             (self.grace.is_some(), Capability::Grace),
             (self.pre_stop.is_some(), Capability::PreStop),
             (self.alone_after.is_some(), Capability::StopAlone),
             (self.signals, Capability::Signals),
-        ];
-        needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))
+        ])
     }
 }

@@ -1,17 +1,22 @@
+//! The adapter trait of task groups, and their capabilities.
+
 use std::{fmt, pin::Pin, sync::Arc};
 
 use super::{Body, Outcome, Settings};
-use crate::Unfit;
+use crate::{
+    AdapterError,
+    subject::{capabilities, subject},
+};
 
 /// Puts an implementation of task groups behind the form that the rules know.
 ///
 /// An adapter adds nothing of its own: it configures the implementation as its documentation shows, and hands back
-/// the implementation's own future. What the implementation does not have, the adapter withholds.
+/// the implementation's own future. The adapter withholds each capability that the implementation lacks.
 ///
 /// # Examples
 /// tokio's `JoinSet`, which knows nothing of failures, and whose owner collects what its tasks return:
 /// ```
-/// use evenkeel_tck::{Unfit, task::{Adapter, Body, Capability, Group, Outcome, SUITE, Settings, Told}};
+/// use evenkeel_tck::{AdapterError, task::{Adapter, Body, Capability, Group, Outcome, SUITE, Settings, Told}};
 /// use tokio::task::JoinSet;
 ///
 /// struct Set;
@@ -25,7 +30,7 @@ use crate::Unfit;
 ///         }
 ///     }
 ///
-///     fn group(&self, _: &Settings) -> Result<Group, Unfit> {
+///     fn group(&self, _: &Settings) -> Result<Group, AdapterError> {
 ///         Ok(Group::new(|body: Body| async move {
 ///             let mut set = JoinSet::new();
 ///             for task in body.tasks() {
@@ -49,7 +54,7 @@ use crate::Unfit;
 /// assert_eq!(check("TASK-10").to_string(), "unsupported: fail fast: there is no such thing");
 /// ```
 pub trait Adapter: Send + Sync {
-    /// Whether the implementation has this.
+    /// Returns whether the implementation has this capability.
     ///
     /// # Errors
     /// Why not, or what it has instead, in a few words.
@@ -58,50 +63,52 @@ pub trait Adapter: Send + Sync {
     /// Configures the implementation.
     ///
     /// # Errors
-    /// If the implementation has no words for these settings, or if it refuses them.
-    fn group(&self, settings: &Settings) -> Result<Group, Unfit>;
+    /// If the implementation cannot express these settings, or rejects them.
+    fn group(&self, settings: &Settings) -> Result<Group, AdapterError>;
 }
 
-/// What an implementation of task groups may have.
-///
-/// # Examples
-/// As in [`Adapter`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Capability {
-    /// Code that runs beside the tasks: it spawns when it likes, it may fail, and it may panic.
-    Body,
-    /// Tasks that spawn tasks into their group.
-    SpawnFromTasks,
-    /// A handle that spawns tasks, and that anybody may keep.
-    Handle,
-    /// It tells the errors that tasks return.
-    Errors,
-    /// The first failure stops the others.
-    FailFast,
-    /// No failure stops the others.
-    CollectAll,
-    /// A stop from outside.
-    Stop,
-    /// A time for tasks to end by themselves, after a signal, before they are dropped.
-    Grace,
-    /// The signal to end says why.
-    Reason,
-    /// A time at which the group ends.
-    Deadline,
-    /// A limit for the tasks that run at a time.
-    Limit,
-    /// Tasks have names, which it tells.
-    Names,
-    /// It counts what finished and what was cancelled.
-    Counts,
-    /// A protection against being stopped.
-    Shield,
-    /// Calls that block a thread.
-    Blocking,
-    /// A signal for such calls to end.
-    BlockingSignal,
+capabilities! {
+    /// A feature that an implementation of task groups may have.
+    ///
+    /// # Examples
+    /// As in [`Adapter`].
+    pub enum Capability {
+        /// Code that runs beside the tasks: it spawns when it likes, it may fail, and it may panic.
+        Body = "body",
+        /// Tasks that spawn tasks into their group.
+        SpawnFromTasks = "spawn from tasks",
+        /// A handle that spawns tasks, and that may outlive the group.
+        Handle = "handle",
+        /// It tells the errors that tasks return.
+        Errors = "errors",
+        /// The first failure stops the others.
+        FailFast = "fail fast",
+        /// No failure stops the others.
+        CollectAll = "collect all",
+        /// A stop from outside.
+        Stop = "stop",
+        /// A time for tasks to end by themselves, after a signal, before they are dropped.
+        Grace = "grace",
+        /// The signal to end says why.
+        Reason = "reason",
+        /// A time at which the group ends.
+        Deadline = "deadline",
+        /// A limit for the tasks that run at a time.
+        Limit = "limit",
+        /// Tasks have names, which it tells.
+        Names = "names",
+        /// It counts what finished and what was cancelled.
+        Counts = "counts",
+        /// A protection against being stopped.
+        Shield = "shield",
+        /// Calls that block a thread.
+        Blocking = "blocking",
+        /// A signal for such calls to end.
+        BlockingSignal = "blocking signal",
+    }
 }
+
+subject!(Group, group);
 
 pub(crate) type Run = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -110,7 +117,7 @@ pub(crate) type Run = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub struct Group(Arc<dyn Fn(Body) -> Run + Send + Sync>);
 
 impl Group {
-    /// A group that runs a body so; `run` is to give the implementation's own future, not yet polled.
+    /// A group that runs a body with `run`, which returns the implementation's own future, not yet polled.
     ///
     /// # Examples
     /// An implementation that runs its tasks in turn:
@@ -144,28 +151,5 @@ impl Group {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for Capability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Body => "body",
-            Self::SpawnFromTasks => "spawn from tasks",
-            Self::Handle => "handle",
-            Self::Errors => "errors",
-            Self::FailFast => "fail fast",
-            Self::CollectAll => "collect all",
-            Self::Stop => "stop",
-            Self::Grace => "grace",
-            Self::Reason => "reason",
-            Self::Deadline => "deadline",
-            Self::Limit => "limit",
-            Self::Names => "names",
-            Self::Counts => "counts",
-            Self::Shield => "shield",
-            Self::Blocking => "blocking",
-            Self::BlockingSignal => "blocking signal",
-        })
     }
 }

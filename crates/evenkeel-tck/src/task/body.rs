@@ -1,3 +1,5 @@
+//! The body of a group.
+
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -7,35 +9,35 @@ use super::{
     Child,
     script::{Scene, Script},
 };
-use crate::life::{End, Life, Record, Refused};
+use crate::probe_task::{End, ProbeTask, Record, Refused};
 
 type Spawn = Box<dyn FnMut(Child) + Send>;
 
-/// What a group is to run: it spawns tasks when a rule says so, ends as it says, and notes it.
+/// The body of a group: it spawns tasks and ends as the script of a rule says, and records each of its steps.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
 #[must_use = "it does nothing unless it is run"]
 pub struct Body {
     scene: Scene,
-    life: Life,
+    probe: ProbeTask,
     outside: Outside,
 }
 
-/// Where a handle to the group is left for those outside of it.
+/// The slot in which the body leaves a handle to its group.
 #[derive(Clone, Default)]
 pub(crate) struct Outside(Arc<Mutex<Option<Spawn>>>);
 
 impl Body {
     pub(crate) fn new(scene: Scene, record: &Record) -> Self {
-        Self { scene, life: Life::new(0, false, record), outside: Outside::default() }
+        Self { scene, probe: ProbeTask::new(0, false, record), outside: Outside::default() }
     }
 
     pub(crate) fn outside(&self) -> Outside {
         self.outside.clone()
     }
 
-    /// Hands out the means to spawn into this group, also when its body has ended; only where
+    /// Leaves a handle that spawns into this group, also when its body has ended; only where
     /// [`Capability::Handle`](super::Capability::Handle) is supported.
     pub fn hand_out(&self, spawn: impl FnMut(Child) + Send + 'static) {
         *self.outside.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(spawn));
@@ -52,27 +54,27 @@ impl Body {
     /// # Panics
     /// If that is how the body ends.
     pub async fn run(self, mut spawn: impl FnMut(Child)) -> Result<(), Refused> {
-        let Self { scene, mut life, outside: _ } = self;
-        life.begins();
+        let Self { scene, mut probe, outside: _ } = self;
+        probe.begins();
         let mut now = std::time::Duration::ZERO;
         for (at, script) in scene.tasks {
-            life.sleep(at - now).await;
+            probe.sleep(at - now).await;
             now = at;
-            spawn(Child::new(script, life.record()));
+            spawn(Child::new(script, probe.record()));
         }
-        life.sleep(scene.takes - now).await;
-        life.ends(scene.end)
+        probe.sleep(scene.takes - now).await;
+        probe.ends(scene.end)
     }
 
     /// All its tasks, for an implementation that wants them before it begins: where
     /// [`Capability::Body`](super::Capability::Body) is withheld the body does nothing else.
     #[must_use]
     pub fn tasks(self) -> Vec<Child> {
-        let record = self.life.record().clone();
+        let record = self.probe.record().clone();
         self.scene.tasks.into_iter().map(|(_, script)| Child::new(script, &record)).collect()
     }
 
-    /// Whether the body does anything but spawn tasks at once.
+    /// Returns whether the body only spawns tasks at once.
     pub(crate) fn is_plain(scene: &Scene) -> bool {
         scene.end == End::Ok && scene.takes.is_zero() && scene.tasks.iter().all(|(at, _)| at.is_zero())
     }

@@ -1,3 +1,5 @@
+//! The task that an implementation of groups runs.
+
 use std::{fmt, pin::Pin, thread, time::Duration};
 
 use tokio::time::Instant;
@@ -8,27 +10,27 @@ use super::{
 };
 use crate::{
     duration::ms,
-    life::{Event, Life, Record, Refused},
+    probe_task::{Event, ProbeTask, Record, Refused},
 };
 
 type Drained = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
-/// A task that an implementation is to run: it does what a rule has written for it, and notes all of it.
+/// A task that an implementation is to run: it follows the script of a rule, and records each of its steps.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
 #[must_use = "it does nothing unless it is run"]
 pub struct Child {
     script: Script,
-    life: Life,
+    probe: ProbeTask,
     drained: Option<Drained>,
 }
 
 impl Child {
     pub(super) fn new(script: Script, record: &Record) -> Self {
         record.note(Event::Spawned(script.number));
-        let life = Life::new(script.number, script.is_sore, record);
-        Self { script, life, drained: None }
+        let probe = ProbeTask::new(script.number, script.panics_on_drop, record);
+        Self { script, probe, drained: None }
     }
 
     /// The task's name.
@@ -37,7 +39,7 @@ impl Child {
         format!("task {}", self.script.number)
     }
 
-    /// For how long at most it is to be protected against being stopped. It never is where
+    /// Returns the maximum time for which it is shielded from a stop, if it is. It never is where
     /// [`Capability::Shield`](super::Capability::Shield) is withheld.
     #[must_use]
     pub fn shield(&self) -> Option<Duration> {
@@ -69,23 +71,23 @@ impl Child {
     /// # Panics
     /// If that is how the task ends; a rule may also make the destructor panic.
     pub async fn run(self, mut spawn: impl FnMut(Self)) -> Result<(), Refused> {
-        let Self { mut script, mut life, drained } = self;
-        life.begins();
+        let Self { mut script, mut probe, drained } = self;
+        probe.begins();
         let end = match (script.drains, drained, script.inner.take()) {
-            (Some((takes, end)), Some(drained), _) => match life.sleep_or(script.takes, drained).await {
+            (Some((takes, end)), Some(drained), _) => match probe.sleep_or(script.takes, drained).await {
                 None => script.end,
                 Some(reason) => {
-                    life.drains(reason);
-                    life.sleep(takes).await;
+                    probe.drains(reason);
+                    probe.sleep(takes).await;
                     end
                 }
             },
             (_, _, Some((group, tasks))) => {
-                group.call(Body::new(Scene::of(tasks), life.record())).await;
+                group.call(Body::new(Scene::of(tasks), probe.record())).await;
                 script.end
             }
             _ => {
-                life.sleep(script.takes).await;
+                probe.sleep(script.takes).await;
                 script.end
             }
         };
@@ -93,9 +95,9 @@ impl Child {
             script.spawns.push(script.clone());
         }
         for next in script.spawns {
-            spawn(Self::new(next, life.record()));
+            spawn(Self::new(next, probe.record()));
         }
-        life.ends(end)
+        probe.ends(end)
     }
 
     /// Runs a task that blocks its thread; `is_stopped` is asked whether it is to end, and says no where
@@ -107,17 +109,17 @@ impl Child {
     /// # Panics
     /// As [`run`](Self::run).
     pub fn block(self, is_stopped: impl Fn() -> bool) -> Result<(), Refused> {
-        let Self { script, mut life, .. } = self;
-        life.begins();
+        let Self { script, mut probe, .. } = self;
+        probe.begins();
         let end = Instant::now() + script.takes;
         while Instant::now() < end {
             if script.blocks == Some(true) && is_stopped() {
-                life.drains(None);
+                probe.drains(None);
                 break;
             }
             thread::park_timeout(ms(1));
         }
-        life.ends(script.end)
+        probe.ends(script.end)
     }
 
     /// Runs a task that spawns none.

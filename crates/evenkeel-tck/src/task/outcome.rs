@@ -1,13 +1,16 @@
+//! The outcome of a group, as an adapter reports it.
+
 use tokio::task::JoinError;
 
 use crate::{
-    life::{Refused, who_panicked},
+    probe_task::{Refused, panicked_task},
     rule::panic_message,
 };
 
-/// What a group comes to, as far as the implementation tells.
+/// The outcome of a group, as far as the implementation tells.
 ///
-/// Nothing told is a success. Made from a `Result` where an implementation gives back the first error and no other.
+/// Without a failure it is a success. Made from a `Result` where an implementation gives back the first error and no
+/// other.
 ///
 /// # Examples
 /// ```
@@ -19,20 +22,20 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What went wrong, in the order in which the implementation tells it.
+    /// The failures, in the order in which the implementation tells them.
     pub told: Vec<Told>,
     /// How many tasks finished, and how many were cancelled.
     pub counts: Option<(usize, usize)>,
 }
 
-/// One thing that went wrong.
+/// One failure.
 ///
 /// # Examples
 /// As in [`Outcome`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Told {
-    /// Of what kind it was.
+    /// The kind of the failure.
     pub kind: Kind,
     /// The number of the task, if the error or the panic tells it; 0 is the body.
     pub task: Option<u32>,
@@ -40,7 +43,7 @@ pub struct Told {
     pub name: Option<String>,
 }
 
-/// The kinds of things that go wrong.
+/// The kinds of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -50,12 +53,12 @@ pub enum Kind {
     Panic,
     /// The time was over.
     Deadline,
-    /// Somebody stopped it.
+    /// It was stopped.
     Stopped,
 }
 
 impl Outcome {
-    /// These things went wrong.
+    /// An outcome with these failures.
     #[must_use]
     pub fn telling(told: impl IntoIterator<Item = Told>) -> Self {
         Self { told: told.into_iter().collect(), counts: None }
@@ -68,20 +71,20 @@ impl Outcome {
         self
     }
 
-    /// The tasks whose errors and panics are told.
+    /// The tasks with an error or a panic.
     pub(crate) fn failed(&self) -> Vec<u32> {
         let is_own = |told: &&Told| matches!(told.kind, Kind::Error | Kind::Panic);
         self.told.iter().filter(is_own).filter_map(|told| told.task).collect()
     }
 
-    /// The tasks whose failures of this kind are told.
+    /// The tasks with a failure of this kind.
     pub(crate) fn of(&self, kind: Kind) -> Vec<u32> {
         self.told.iter().filter(|told| told.kind == kind).filter_map(|told| told.task).collect()
     }
 }
 
 impl Told {
-    /// Something that is not the failure of a task.
+    /// A failure without a task.
     #[must_use]
     pub const fn new(kind: Kind) -> Self {
         Self { kind, task: None, name: None }
@@ -97,7 +100,7 @@ impl Told {
     /// ```
     #[must_use]
     pub fn panic(message: &str) -> Self {
-        Self { task: who_panicked(message), ..Self::new(Kind::Panic) }
+        Self { task: panicked_task(message), ..Self::new(Kind::Panic) }
     }
 
     /// With the name of the task.

@@ -1,15 +1,15 @@
 //! The rules, in the order of the specification.
 
 mod blocking;
-mod ends;
 mod failures;
 mod grace;
 mod joining;
 mod limits;
 mod panics;
+mod reporting;
 mod runtimes;
 mod shield;
-mod telling;
+mod stopping;
 
 use super::Adapter;
 use crate::Rule;
@@ -18,10 +18,10 @@ pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     joining::RULES,
     failures::RULES,
     panics::RULES,
-    ends::RULES,
+    stopping::RULES,
     grace::RULES,
     limits::RULES,
-    telling::RULES,
+    reporting::RULES,
     shield::RULES,
     blocking::RULES,
     runtimes::RULES,

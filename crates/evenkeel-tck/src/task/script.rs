@@ -1,21 +1,23 @@
+//! The scripts that a body and its tasks follow.
+
 use std::time::Duration;
 
 use super::Group;
-use crate::{duration::secs, life::End};
+use crate::{duration::secs, probe_task::End};
 
-/// What a task does.
+/// The script of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) number: u32,
     pub(crate) takes: Duration,
     pub(crate) end: End,
-    /// So long after the signal to drain it ends in this way; without, it is deaf.
+    /// After the signal to drain, it ends after this time, in this way. `None`: it ignores the signal.
     pub(crate) drains: Option<(Duration, End)>,
     /// Its destructor panics if it is dropped before its end.
-    pub(crate) is_sore: bool,
-    /// It is protected against being stopped, for so long at most.
+    pub(crate) panics_on_drop: bool,
+    /// It is shielded from a stop, for this time at most.
     pub(crate) shield: Option<Duration>,
-    /// What it spawns when it ends.
+    /// The tasks that it spawns when it ends.
     pub(crate) spawns: Vec<Script>,
     /// It spawns itself again when it ends.
     pub(crate) is_endless: bool,
@@ -25,14 +27,14 @@ pub(crate) struct Script {
     pub(crate) inner: Option<(Group, Vec<Script>)>,
 }
 
-/// A task that takes a minute, is deaf, and ends well.
+/// A task that takes a minute, ignores the signal to drain, and ends well.
 pub(crate) fn task(number: u32) -> Script {
     Script {
         number,
         takes: secs(60),
         end: End::Ok,
         drains: None,
-        is_sore: false,
+        panics_on_drop: false,
         shield: None,
         spawns: Vec::new(),
         is_endless: false,
@@ -58,8 +60,8 @@ impl Script {
         Self { drains: Some((takes, end)), ..self }
     }
 
-    pub(crate) fn sore(self) -> Self {
-        Self { is_sore: true, ..self }
+    pub(crate) fn panicking_on_drop(self) -> Self {
+        Self { panics_on_drop: true, ..self }
     }
 
     pub(crate) fn shielded(self, longest: Duration) -> Self {
@@ -84,10 +86,10 @@ impl Script {
     }
 }
 
-/// What a body does.
+/// The script of a body.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
-    /// Which task it spawns when, in the order of time.
+    /// The tasks that it spawns, each with its time, in the order of time.
     pub(crate) tasks: Vec<(Duration, Script)>,
     /// When it ends, and how.
     pub(crate) takes: Duration,

@@ -1,8 +1,11 @@
+//! The settings of a group.
+
 use std::time::Duration;
 
 use super::Capability;
+use crate::subject::where_needed;
 
-/// How an implementation is to be configured; an adapter says [`Unfit`](crate::Unfit) where it cannot be.
+/// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///
@@ -11,26 +14,26 @@ use super::Capability;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Settings {
-    /// What becomes of the others when a task fails.
+    /// The effect of a failure on the other tasks.
     pub on_failure: OnFailure,
     /// How many tasks may run at a time. One rule asks for zero.
     pub limit: Option<usize>,
-    /// The group is to end so long after it began.
+    /// The time from the begin of the group to its deadline.
     pub deadline: Option<Duration>,
-    /// How long tasks may take to end by themselves when the group has to stop, after they were told.
+    /// The time that tasks have to end by themselves after the signal, before they are dropped.
     pub grace: Option<Duration>,
-    /// A stop for the group comes from outside so long after it began.
+    /// The time from the begin of the group to a stop from outside.
     pub stop_after: Option<Duration>,
 }
 
-/// What becomes of the others when a task fails.
+/// The effect of a failure on the other tasks.
 ///
 /// # Examples
 /// As in [`Adapter`](super::Adapter).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// Whatever the implementation usually does.
+    /// The default of the implementation.
     #[default]
     Usual,
     /// They are stopped.
@@ -40,7 +43,7 @@ pub enum OnFailure {
 }
 
 impl Settings {
-    /// What is usual, and nothing else.
+    /// The defaults of the implementation.
     pub(crate) fn usual() -> Self {
         Self::default()
     }
@@ -60,16 +63,15 @@ impl Settings {
         Self { stop_after: Some(after), ..Self::default() }
     }
 
-    /// What an implementation must have for these settings.
+    /// The capabilities that an implementation needs for these settings.
     pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
-        let needed = [
+        where_needed([
             (self.on_failure == OnFailure::Stop, Capability::FailFast),
             (self.on_failure == OnFailure::GoOn, Capability::CollectAll),
             (self.limit.is_some(), Capability::Limit),
             (self.deadline.is_some(), Capability::Deadline),
             (self.grace.is_some(), Capability::Grace),
             (self.stop_after.is_some(), Capability::Stop),
-        ];
-        needed.into_iter().filter_map(|(is_needed, capability)| is_needed.then_some(capability))
+        ])
     }
 }

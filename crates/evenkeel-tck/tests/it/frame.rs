@@ -1,4 +1,4 @@
-//! What the frame makes of implementations that go wrong in ways of their own, seen by one rule of retry.
+//! Verdicts of the frame on implementations that fail in ways of their own, seen by one rule of retry.
 
 use std::{
     process::Command,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Report, Unfit, Verdict,
+    AdapterError, Report, Verdict,
     retry::{Adapter, Capability, Operation, Outcome, Policy, SUITE, Settings},
 };
 
@@ -23,7 +23,7 @@ where
         Err("it is one function")
     }
 
-    fn policy(&self, _: &Settings) -> Result<Policy, Unfit> {
+    fn policy(&self, _: &Settings) -> Result<Policy, AdapterError> {
         Ok(Policy::new(self.0))
     }
 }

@@ -1,3 +1,5 @@
+//! The specification and the README against the rules.
+
 use evenkeel_tck::{Level, Suite, Tier, limit, retry, shutdown, task};
 
 /// A test for every suite, whatever its adapter trait.

@@ -6,7 +6,7 @@ use evenkeel_tck::{Verdict, child};
 
 const PART: &str = "EVENKEEL_TCK_TEST_CHILD";
 
-/// What the child does, by this variable; nothing for the parent.
+/// Runs the part that this variable names; does nothing in the parent.
 #[test]
 #[ignore = "real tier"]
 fn child() {

@@ -8,8 +8,8 @@ use crate::{
     duration::{ms, secs},
     limit::{
         Adapter, Capability, Change, Rate, Request, Settings,
+        harness::{Harness, needs},
         record::Event,
-        trial::{Trial, needs},
     },
     rule::{Checked, rule},
 };
@@ -31,82 +31,82 @@ const FASTER: Change = Change::Rate(Rate { permits: 10, per: secs(1) });
 
 async fn limit_37(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SetRate)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).burst(10))?;
-    trial.take(10);
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(10))?;
+    harness.take(10);
     advance(ms(3500)).await;
-    trial.change(FASTER);
-    trial.grants("after 3.5s at 1 per second", 10, 3)
+    harness.change(FASTER);
+    harness.grants("after 3.5s at 1 per second", 10, 3)
 }
 
 async fn limit_38(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SetRate)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = trial.spend(1).await?;
-    let waiters = queue(&trial, 2).await;
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
+    let _first = harness.spend(1).await?;
+    let waiters = queue(&harness, 2).await;
     sleep(ms(500)).await;
-    trial.change(FASTER);
-    trial.everybody(waiters).await?;
-    trial.turns_at("half a permit earned at 1 per second, and the rest at 10", &[ms(550), ms(650)])
+    harness.change(FASTER);
+    harness.everybody(waiters).await?;
+    harness.turns_at("half a permit earned at 1 per second, and the rest at 10", &[ms(550), ms(650)])
 }
 
 async fn limit_39(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SetBurst)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).burst(5))?;
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(5))?;
     advance(secs(100)).await;
-    trial.change(Change::Burst(10));
-    trial.grants("a burst of 5 that becomes 10", 20, 5)
+    harness.change(Change::Burst(10));
+    harness.grants("a burst of 5 that becomes 10", 20, 5)
 }
 
 async fn limit_40(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SetBurst)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).burst(10))?;
-    trial.change(Change::Burst(5));
-    trial.grants("a burst of 10 that becomes 5", 20, 5)
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(10))?;
+    harness.change(Change::Burst(5));
+    harness.grants("a burst of 10 that becomes 5", 20, 5)
 }
 
 async fn limit_41(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Refund)?;
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)))?;
-    trial.take(10);
-    trial.change(Change::Refund(4));
-    trial.grants("after 4 were given back", 20, 4)?;
-    trial.change(Change::Refund(100));
-    trial.grants("after 100 were given back", 20, 10)
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)))?;
+    harness.take(10);
+    harness.change(Change::Refund(4));
+    harness.grants("after 4 were given back", 20, 4)?;
+    harness.change(Change::Refund(100));
+    harness.grants("after 100 were given back", 20, 10)
 }
 
 async fn limit_42(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Refund)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(3600)).waiting())?;
-    let _first = trial.spend(1).await?;
-    let waiters = queue(&trial, 1).await;
+    let harness = Harness::start(subject, &Settings::rate(1, secs(3600)).waiting())?;
+    let _first = harness.spend(1).await?;
+    let waiters = queue(&harness, 1).await;
     sleep(secs(60)).await;
-    trial.change(Change::Refund(1));
-    trial.everybody(waiters).await?;
-    trial.turns_at("given back after a minute", &[secs(60)])
+    harness.change(Change::Refund(1));
+    harness.everybody(waiters).await?;
+    harness.turns_at("given back after a minute", &[secs(60)])
 }
 
 async fn limit_43(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Penalty)?;
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)))?;
-    trial.change(Change::Penalty(secs(30)));
-    trial.grants("at the beginning of a penalty", 5, 0)?;
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)))?;
+    harness.change(Change::Penalty(secs(30)));
+    harness.grants("at the beginning of a penalty", 5, 0)?;
     advance(ms(29_999)).await;
-    trial.grants("a millisecond before its end", 5, 0)?;
+    harness.grants("a millisecond before its end", 5, 0)?;
     advance(ms(1)).await;
-    let granted = trial.take(20);
-    trial.record.require(granted <= 1, || "after it, at most 1 at once".to_owned(), || format!("{granted}"))
+    let granted = harness.take(20);
+    harness.record.require(granted <= 1, || "after it, at most 1 at once".to_owned(), || format!("{granted}"))
 }
 
 async fn limit_44(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Close)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(3600)).waiting())?;
-    let _first = trial.spend(1).await?;
-    let waiters = queue(&trial, 2).await;
+    let harness = Harness::start(subject, &Settings::rate(1, secs(3600)).waiting())?;
+    let _first = harness.spend(1).await?;
+    let waiters = queue(&harness, 2).await;
     sleep(secs(60)).await;
-    trial.change(Change::Close);
-    trial.everybody(waiters).await?;
-    let next = trial.turn(Request::of(1)).await?;
-    let refused = trial.record.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
+    harness.change(Change::Close);
+    harness.everybody(waiters).await?;
+    let next = harness.turn(Request::of(1)).await?;
+    let refused = harness.record.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
     let outcome = (refused, next.is_err());
-    trial.record.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
+    harness.record.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
 }

@@ -7,7 +7,7 @@ use crate::{
     duration::{ms, secs},
     limit::{
         Adapter, Capability, Change, Rate, Request, Settings,
-        trial::{Trial, needs},
+        harness::{Harness, needs},
     },
     rule::{Checked, rule},
 };
@@ -23,43 +23,43 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-53" limit_53 "A new rate counts for all keys."),
 ];
 
-/// Many more than a bound.
+/// A number of keys far above the bound.
 const MANY: u32 = 2000;
 
 const BOUND: usize = 100;
 
 async fn limit_47(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)).of_keys())?;
-    let taken = [1, 2].map(|key| trial.take_of(20, Request::of(1).key(key)));
-    trial.record.equal("granted of 20 requests for each key:", taken, [10, 10])
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)).of_keys())?;
+    let taken = [1, 2].map(|key| harness.take_of(20, Request::of(1).key(key)));
+    harness.record.equal("granted of 20 requests for each key:", taken, [10, 10])
 }
 
 /// The first key is not full again for an hour, and many come after it.
-async fn crowd(subject: &dyn Adapter, settings: Settings) -> Checked<Trial> {
-    let trial = Trial::start(subject, &settings.of_keys())?;
+async fn crowd(subject: &dyn Adapter, settings: Settings) -> Checked<Harness> {
+    let harness = Harness::start(subject, &settings.of_keys())?;
     for key in 0..MANY {
-        trial.take_of(1, Request::of(1).key(key));
+        harness.take_of(1, Request::of(1).key(key));
     }
-    Ok(trial)
+    Ok(harness)
 }
 
 async fn limit_48(subject: &dyn Adapter) -> Checked {
-    let trial = crowd(subject, Settings::rate(1, secs(3600))).await?;
-    trial.refuses("for the first of many keys", Request::of(1).key(0)).map(drop)
+    let harness = crowd(subject, Settings::rate(1, secs(3600))).await?;
+    harness.refuses("for the first of many keys", Request::of(1).key(0)).map(drop)
 }
 
 async fn limit_49(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::CountKeys)?;
-    // Some make room when they need it.
+    // Some implementations make room only when they need it.
     let max_keys = subject.supports(Capability::MaxKeys).ok().map(|()| BOUND);
-    let trial = Trial::start(subject, &Settings { max_keys, ..Settings::rate(1, secs(1)) }.of_keys())?;
+    let harness = Harness::start(subject, &Settings { max_keys, ..Settings::rate(1, secs(1)) }.of_keys())?;
     let mut granted = 0;
     for key in 0..MANY {
         advance(ms(100)).await;
-        granted += trial.take_of(1, Request::of(1).key(key));
+        granted += harness.take_of(1, Request::of(1).key(key));
     }
-    let keys = trial.keys();
-    trial.record.require(
+    let keys = harness.keys();
+    harness.record.require(
         granted == MANY && keys < MANY as usize / 2,
         || format!("{MANY} keys granted, of which 10 are not full again, and far fewer kept"),
         || format!("{granted}, and {keys} kept"),
@@ -68,32 +68,32 @@ async fn limit_49(subject: &dyn Adapter) -> Checked {
 
 async fn limit_50(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::CountKeys)?;
-    let trial = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
-    let keys = trial.keys();
-    trial.record.require(keys <= BOUND, || format!("at most {BOUND} keys"), || format!("{keys}"))
+    let harness = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
+    let keys = harness.keys();
+    harness.record.require(keys <= BOUND, || format!("at most {BOUND} keys"), || format!("{keys}"))
 }
 
 async fn limit_51(subject: &dyn Adapter) -> Checked {
-    let trial = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
-    trial.refuses("for the first of many keys", Request::of(1).key(0)).map(drop)
+    let harness = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
+    harness.refuses("for the first of many keys", Request::of(1).key(0)).map(drop)
 }
 
 async fn limit_52(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).of_keys().waiting())?;
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).of_keys().waiting())?;
     let mut waiters = Vec::new();
     for (who, key) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2)] {
-        waiters.push(trial.enter(who, Request::of(1).key(key)).await);
+        waiters.push(harness.enter(who, Request::of(1).key(key)).await);
     }
-    trial.everybody(waiters).await?;
-    trial.turns_at("at 1 per second, three of one key and two of another,", &[0, 0, 1, 1, 2].map(secs))
+    harness.everybody(waiters).await?;
+    harness.turns_at("at 1 per second, three of one key and two of another,", &[0, 0, 1, 1, 2].map(secs))
 }
 
 async fn limit_53(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SetRate)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).burst(10).of_keys())?;
-    let take = || [1, 2].map(|key| trial.take_of(20, Request::of(1).key(key)));
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(10).of_keys())?;
+    let take = || [1, 2].map(|key| harness.take_of(20, Request::of(1).key(key)));
     take();
-    trial.change(Change::Rate(Rate { permits: 10, per: secs(1) }));
+    harness.change(Change::Rate(Rate { permits: 10, per: secs(1) }));
     advance(ms(300)).await;
-    trial.record.equal("after 300ms at the new rate, granted for each key:", take(), [3, 3])
+    harness.record.equal("after 300ms at the new rate, granted for each key:", take(), [3, 3])
 }

@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     Rule, Verdict,
     duration::secs,
-    limit::{Adapter, Request, Settings, trial::Trial},
+    limit::{Adapter, Request, Settings, harness::Harness},
     rule::{Checked, rule},
 };
 
@@ -32,18 +32,19 @@ fn race(
     subject: &dyn Adapter,
     settings: &Settings,
     rounds: usize,
-    work: impl Fn(usize, &Trial) + Sync,
+    work: impl Fn(usize, &Harness) + Sync,
 ) -> Checked {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build();
     let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
     let _inside = runtime.enter();
-    let trials: Vec<Trial> = (0..rounds).map(|_| Trial::start(subject, settings)).collect::<Checked<_>>()?;
+    let trials: Vec<Harness> =
+        (0..rounds).map(|_| Harness::start(subject, settings)).collect::<Checked<_>>()?;
     let begins = Barrier::new(THREADS as usize);
     let racer = || {
         let _inside = runtime.enter();
-        for (round, trial) in trials.iter().enumerate() {
+        for (round, harness) in trials.iter().enumerate() {
             begins.wait();
-            work(round, trial);
+            work(round, harness);
         }
     };
     thread::scope(|scope| (0..THREADS).for_each(|_| drop(scope.spawn(racer))));
@@ -54,9 +55,9 @@ fn limit_68(subject: &dyn Adapter) -> Checked {
     const ROUNDS: usize = 50;
     const BURST: u32 = 100;
     let granted: Vec<AtomicU32> = (0..ROUNDS).map(|_| AtomicU32::new(0)).collect();
-    race(subject, &Settings::rate(BURST, secs(24 * 60 * 60)), ROUNDS, |round, trial| {
+    race(subject, &Settings::rate(BURST, secs(24 * 60 * 60)), ROUNDS, |round, harness| {
         for _ in 0..BURST {
-            let is_granted = trial.ask_unnoted(Request::of(1)).is_ok();
+            let is_granted = harness.ask_unnoted(Request::of(1)).is_ok();
             granted[round].fetch_add(u32::from(is_granted), SeqCst);
         }
     })?;
@@ -71,8 +72,8 @@ fn limit_68(subject: &dyn Adapter) -> Checked {
 fn limit_69(subject: &dyn Adapter) -> Checked {
     const ROUNDS: usize = 200;
     let (running, peak) = (AtomicU32::new(0), AtomicU32::new(0));
-    race(subject, &Settings::concurrency(2), ROUNDS, |_, trial| {
-        let turn = async { timeout(secs(60), trial.unpolled(Request::of(1))).await };
+    race(subject, &Settings::concurrency(2), ROUNDS, |_, harness| {
+        let turn = async { timeout(secs(60), harness.unpolled(Request::of(1))).await };
         let Ok(Ok(permit)) = Handle::current().block_on(turn) else { return };
         peak.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
         thread::yield_now();

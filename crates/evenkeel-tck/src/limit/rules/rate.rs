@@ -1,4 +1,4 @@
-//! How much is granted, and when. Time goes on by nanoseconds here: nobody waits.
+//! The number of permits that are granted, and the times. Time advances by nanoseconds here: nothing waits.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::{
     duration::{ms, secs},
     limit::{
         Adapter, Capability, Rate, Request, Settings,
+        harness::{Harness, needs},
         model::Model,
-        trial::{Trial, needs},
     },
     rule::{Checked, rule},
 };
@@ -39,22 +39,23 @@ const NANO: Duration = Duration::from_nanos(1);
 const TEN: Settings = Settings::rate(10, secs(1));
 
 async fn limit_01(subject: &dyn Adapter) -> Checked {
-    Trial::start(subject, &TEN)?.grants("at 10 per second", 25, 10)
+    Harness::start(subject, &TEN)?.grants("at 10 per second", 25, 10)
 }
 
-/// A request at the beginning, and all that there are before and after each second: never more than that.
+/// Makes one request at the beginning, then takes all permits just before and just after each second. The rule asks
+/// that the sum never exceeds the rate.
 async fn never_exceeds(subject: &dyn Adapter, more: u128) -> Checked {
-    let trial = Trial::start(subject, &TEN)?;
-    trial.take(1);
+    let harness = Harness::start(subject, &TEN)?;
+    harness.take(1);
     for step in [990, 10, 500, 490, 10, 90] {
         advance(ms(step)).await;
-        trial.take(20);
+        harness.take(20);
     }
-    let granted = trial.record.granted();
+    let granted = harness.record.granted();
     for (index, begin) in granted.iter().enumerate() {
         for (count, end) in (1..).zip(&granted[index..]) {
             let most = 10 + (*end - *begin).as_nanos() * 10 / secs(1).as_nanos() + more;
-            trial.record.require(
+            harness.record.require(
                 count <= most,
                 || format!("at 10 per second, at most {most} from {begin:?} to {end:?}"),
                 || format!("{count}"),
@@ -73,39 +74,39 @@ async fn limit_03(subject: &dyn Adapter) -> Checked {
 }
 
 async fn limit_04(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &TEN)?;
-    trial.take(10);
+    let harness = Harness::start(subject, &TEN)?;
+    harness.take(10);
     let mut granted = 0;
     for _ in 0..25 {
         advance(ms(100)).await;
-        granted += trial.take(1);
+        granted += harness.take(1);
     }
     let all = || "25 in 2.5s at 10 per second, after the burst".to_owned();
-    trial.record.require(granted >= 25, all, || format!("{granted}"))
+    harness.record.require(granted >= 25, all, || format!("{granted}"))
 }
 
 async fn limit_05(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, secs(3600)))?;
-    trial.take(1);
+    let harness = Harness::start(subject, &Settings::rate(1, secs(3600)))?;
+    harness.take(1);
     let (times, step) = (2000, Duration::from_micros(7190));
     for _ in 0..times {
         advance(step).await;
-        trial.take(1);
+        harness.take(1);
     }
     advance(secs(3600) - step * times).await;
-    trial.grants("after an hour, at 1 per hour, and 2000 requests in it", 1, 1)
+    harness.grants("after an hour, at 1 per hour, and 2000 requests in it", 1, 1)
 }
 
 async fn limit_06(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
     for (per_second, time) in [(600_000_000, ms(1)), (300_000_000, ms(1)), (1_000_000, ms(10))] {
-        let trial = Trial::start(subject, &Settings::rate(per_second, secs(1)))?;
-        trial.gives("at the beginning", Request::of(per_second))?;
+        let harness = Harness::start(subject, &Settings::rate(per_second, secs(1)))?;
+        harness.gives("at the beginning", Request::of(per_second))?;
         advance(time).await;
         let one_percent = per_second / 1000 * time.as_millis() as u32 / 100;
         let when = format!("after {time:?} at {per_second} per second");
-        trial.gives(&when, Request::of(99 * one_percent))?;
-        trial.refuses(&format!("{when}, beyond that"), Request::of(2 * one_percent))?;
+        harness.gives(&when, Request::of(99 * one_percent))?;
+        harness.refuses(&format!("{when}, beyond that"), Request::of(2 * one_percent))?;
     }
     Ok(())
 }
@@ -113,11 +114,11 @@ async fn limit_06(subject: &dyn Adapter) -> Checked {
 async fn limit_07(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
     for (time, is_there) in [(secs(1000) - NANO, false), (secs(1000), true)] {
-        let trial = Trial::start(subject, &Settings::rate(3, secs(1)).burst(3000))?;
-        trial.gives("at the beginning", Request::of(3000))?;
+        let harness = Harness::start(subject, &Settings::rate(3, secs(1)).burst(3000))?;
+        harness.gives("at the beginning", Request::of(3000))?;
         advance(time).await;
-        let granted = trial.ask(Request::of(3000)).is_ok();
-        trial.record.equal(&format!("at 3 per second, 3000 after {time:?}:"), granted, is_there)?;
+        let granted = harness.ask(Request::of(3000)).is_ok();
+        harness.record.equal(&format!("at 3 per second, 3000 after {time:?}:"), granted, is_there)?;
     }
     Ok(())
 }
@@ -126,7 +127,7 @@ async fn limit_07(subject: &dyn Adapter) -> Checked {
 async fn limit_08(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    // Of xorshift.
+    // The state of xorshift.
     let mut draw = |below: u32| {
         random ^= random << 13;
         random ^= random >> 7;
@@ -134,48 +135,52 @@ async fn limit_08(subject: &dyn Adapter) -> Checked {
         (random >> 32) as u32 % below
     };
     for (permits, per, burst) in [(1, ms(100), 1), (1, secs(60), 7), (10, secs(1), 10), (50, ms(1), 20)] {
-        let trial = Trial::start(subject, &Settings::rate(permits, per).burst(burst))?;
+        let harness = Harness::start(subject, &Settings::rate(permits, per).burst(burst))?;
         let mut model = Model::new(Rate { permits, per }, burst);
         for _ in 0..150 {
             advance(per / permits / 1000 * draw(3000)).await;
             let wanted = 1 + draw(burst.min(5));
-            let (expected, granted) = (model.grants(wanted), trial.ask(Request::of(wanted)).is_ok());
-            trial.record.equal(&format!("at {permits} per {per:?}, {wanted} granted:"), granted, expected)?;
+            let (expected, granted) = (model.grants(wanted), harness.ask(Request::of(wanted)).is_ok());
+            harness.record.equal(
+                &format!("at {permits} per {per:?}, {wanted} granted:"),
+                granted,
+                expected,
+            )?;
         }
     }
     Ok(())
 }
 
 async fn limit_09(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &TEN)?;
-    trial.take(10);
+    let harness = Harness::start(subject, &TEN)?;
+    harness.take(10);
     for idle in [ms(1050), DAY, 10 * YEAR] {
         advance(idle).await;
-        trial.grants(&format!("after {idle:?}"), 25, 10)?;
+        harness.grants(&format!("after {idle:?}"), 25, 10)?;
     }
     Ok(())
 }
 
 async fn limit_10(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings { starts_empty: true, ..TEN })?;
-    trial.grants("at the beginning", 5, 0)?;
+    let harness = Harness::start(subject, &Settings { starts_empty: true, ..TEN })?;
+    harness.grants("at the beginning", 5, 0)?;
     advance(ms(200)).await;
-    trial.grants("after 200ms, at 10 per second", 5, 2)
+    harness.grants("after 200ms, at 10 per second", 5, 2)
 }
 
 async fn limit_11(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &TEN.burst(3))?;
-    trial.grants("with a burst of 3", 10, 3)?;
+    let harness = Harness::start(subject, &TEN.burst(3))?;
+    harness.grants("with a burst of 3", 10, 3)?;
     advance(secs(60)).await;
-    trial.grants("with a burst of 3, after a minute", 10, 3)
+    harness.grants("with a burst of 3, after a minute", 10, 3)
 }
 
 async fn limit_12(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, YEAR).burst(1000))?;
-    trial.grants("with a burst of 1000, and 1 per year", 1010, 1000)
+    let harness = Harness::start(subject, &Settings::rate(1, YEAR).burst(1000))?;
+    harness.grants("with a burst of 1000, and 1 per year", 1010, 1000)
 }
 
 async fn limit_13(subject: &dyn Adapter) -> Checked {
-    let Some(trial) = Trial::unless_refused(subject, &Settings::rate(0, secs(1)))? else { return Ok(()) };
-    trial.grants("at 0 per second", 100, 0)
+    let Some(harness) = Harness::unless_refused(subject, &Settings::rate(0, secs(1)))? else { return Ok(()) };
+    harness.grants("at 0 per second", 100, 0)
 }

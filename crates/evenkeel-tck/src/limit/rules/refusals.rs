@@ -1,4 +1,4 @@
-//! What a refusal costs, and what it tells.
+//! The cost of a refusal, and the information in it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     duration::{ms, secs},
     limit::{
         Adapter, Capability, Denied, Reason, Request, Settings,
-        trial::{Trial, needs},
+        harness::{Harness, needs},
     },
     rule::{Checked, rule},
 };
@@ -23,53 +23,54 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn limit_14(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)))?;
-    trial.gives("of 10", Request::of(7))?;
-    trial.refuses("of 3", Request::of(7))?;
-    trial.gives("of 3, after a refusal", Request::of(3))
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)))?;
+    harness.gives("of 10", Request::of(7))?;
+    harness.refuses("of 3", Request::of(7))?;
+    harness.gives("of 3, after a refusal", Request::of(3))
 }
 
 async fn limit_15(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
     needs(subject, Capability::NeverFits)?;
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)))?;
-    match trial.ask(Request::of(11)) {
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)))?;
+    match harness.ask(Request::of(11)) {
         Ok(_) | Err(Denied { reason: Reason::NeverFits, .. }) => Ok(()),
-        Err(denied) => Err(trial
+        Err(denied) => Err(harness
             .record
             .failure("that 11 of a burst of 10 never fit, or are granted", denied.to_string())),
     }
 }
 
-/// Thirds of a second, which are no whole nanoseconds, after a part of one: what is refused for how long.
-async fn refused(subject: &dyn Adapter, permits: u32) -> Checked<(Trial, Duration)> {
+/// A rate of three a second, whose permits are not whole nanoseconds, after a part of one. Returns the wait that the
+/// refusal tells.
+async fn refused(subject: &dyn Adapter, permits: u32) -> Checked<(Harness, Duration)> {
     needs(subject, Capability::RetryAfter)?;
     if permits > 1 {
         needs(subject, Capability::Weights)?;
     }
-    let trial = Trial::start(subject, &Settings::rate(3, secs(1)))?;
-    trial.take(3);
+    let harness = Harness::start(subject, &Settings::rate(3, secs(1)))?;
+    harness.take(3);
     advance(ms(50)).await;
-    let denied = trial.refuses("after 50ms, at 3 per second", Request::of(permits))?;
-    let wait = denied.retry_after.ok_or_else(|| trial.record.failure("when to come back", "nothing"))?;
-    Ok((trial, wait))
+    let denied = harness.refuses("after 50ms, at 3 per second", Request::of(permits))?;
+    let wait = denied.retry_after.ok_or_else(|| harness.record.failure("when to come back", "nothing"))?;
+    Ok((harness, wait))
 }
 
 async fn limit_16(subject: &dyn Adapter) -> Checked {
     for permits in [1, 3] {
-        let (trial, wait) = refused(subject, permits).await?;
+        let (harness, wait) = refused(subject, permits).await?;
         advance(wait).await;
-        trial.gives(&format!("after {wait:?}, as told"), Request::of(permits))?;
+        harness.gives(&format!("after {wait:?}, as told"), Request::of(permits))?;
     }
     Ok(())
 }
 
 async fn limit_17(subject: &dyn Adapter) -> Checked {
     for permits in [1, 3] {
-        let (trial, wait) = refused(subject, permits).await?;
+        let (harness, wait) = refused(subject, permits).await?;
         let early = wait.saturating_sub(Duration::from_nanos(1));
         advance(early).await;
-        trial.refuses(&format!("after {early:?}, and told {wait:?}"), Request::of(permits))?;
+        harness.refuses(&format!("after {early:?}, and told {wait:?}"), Request::of(permits))?;
     }
     Ok(())
 }

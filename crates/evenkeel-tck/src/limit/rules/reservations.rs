@@ -1,4 +1,4 @@
-//! Permits for something whose cost is known afterwards only.
+//! Reservations for work whose cost is known afterwards only.
 
 use tokio::time::{advance, sleep};
 
@@ -8,7 +8,7 @@ use crate::{
     duration::{ms, secs},
     limit::{
         Adapter, Capability, Settings,
-        trial::{Trial, needs},
+        harness::{Harness, needs},
     },
     rule::{Checked, rule},
 };
@@ -26,67 +26,67 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 /// Ten a second.
 const TEN: Settings = Settings::rate(10, secs(1));
 
-/// One that is full.
-fn start(subject: &dyn Adapter, settings: &Settings) -> Checked<Trial> {
+/// A limiter that is full.
+fn start(subject: &dyn Adapter, settings: &Settings) -> Checked<Harness> {
     needs(subject, Capability::Reserve)?;
-    Trial::start(subject, settings)
+    Harness::start(subject, settings)
 }
 
 async fn limit_70(subject: &dyn Adapter) -> Checked {
-    let trial = start(subject, &TEN)?;
-    let reserved = trial.reserve(6).await?;
-    trial.grants("with 6 of 10 reserved", 20, 4)?;
+    let harness = start(subject, &TEN)?;
+    let reserved = harness.reserve(6).await?;
+    harness.grants("with 6 of 10 reserved", 20, 4)?;
     reserved.settle(6);
-    trial.grants("after all 6 were used", 20, 0)
+    harness.grants("after all 6 were used", 20, 0)
 }
 
 async fn limit_71(subject: &dyn Adapter) -> Checked {
-    let trial = start(subject, &TEN)?;
-    drop(trial.reserve(6).await?);
-    trial.grants("after 6 of 10 were reserved and dropped", 20, 10)
+    let harness = start(subject, &TEN)?;
+    drop(harness.reserve(6).await?);
+    harness.grants("after 6 of 10 were reserved and dropped", 20, 10)
 }
 
 async fn limit_72(subject: &dyn Adapter) -> Checked {
-    let trial = start(subject, &TEN)?;
-    trial.reserve(6).await?.settle(2);
-    trial.grants("after 2 of 6 were used, of 10", 20, 8)
+    let harness = start(subject, &TEN)?;
+    harness.reserve(6).await?.settle(2);
+    harness.grants("after 2 of 6 were used, of 10", 20, 8)
 }
 
 async fn limit_73(subject: &dyn Adapter) -> Checked {
-    let trial = start(subject, &TEN)?;
-    let reserved = trial.reserve(6).await?;
+    let harness = start(subject, &TEN)?;
+    let reserved = harness.reserve(6).await?;
     advance(secs(10)).await;
     reserved.settle(2);
-    trial.grants("after 4 of 6 came back to a full limiter", 20, 10)
+    harness.grants("after 4 of 6 came back to a full limiter", 20, 10)
 }
 
 async fn limit_74(subject: &dyn Adapter) -> Checked {
-    let trial = start(subject, &TEN)?;
-    trial.reserve(10).await?.settle(25);
+    let harness = start(subject, &TEN)?;
+    harness.reserve(10).await?.settle(25);
     advance(ms(1599)).await;
-    trial.grants("15 more than reserved, and 1599ms later", 20, 0)?;
+    harness.grants("15 more than reserved, and 1599ms later", 20, 0)?;
     advance(ms(1)).await;
-    trial.grants("a millisecond later", 20, 1)
+    harness.grants("a millisecond later", 20, 1)
 }
 
 async fn limit_75(subject: &dyn Adapter) -> Checked {
     for (used, turns) in [(9, [ms(50), ms(100)]), (12, [ms(300), ms(400)])] {
-        let trial = start(subject, &TEN.waiting())?;
-        let reserved = trial.reserve(10).await?;
-        let waiters = queue(&trial, 2).await;
+        let harness = start(subject, &TEN.waiting())?;
+        let reserved = harness.reserve(10).await?;
+        let waiters = queue(&harness, 2).await;
         sleep(ms(50)).await;
         reserved.settle(used);
-        trial.everybody(waiters).await?;
-        trial.turns_at(&format!("after 50ms, {used} of 10 used"), &turns)?;
+        harness.everybody(waiters).await?;
+        harness.turns_at(&format!("after 50ms, {used} of 10 used"), &turns)?;
     }
     Ok(())
 }
 
 async fn limit_76(subject: &dyn Adapter) -> Checked {
-    let trial = start(subject, &Settings::sliding(10, secs(1)))?;
-    let reserved = trial.reserve(6).await?;
+    let harness = start(subject, &Settings::sliding(10, secs(1)))?;
+    let reserved = harness.reserve(6).await?;
     advance(secs(1)).await;
-    trial.grants("a second after 6 were reserved", 20, 10)?;
+    harness.grants("a second after 6 were reserved", 20, 10)?;
     reserved.settle(0);
-    trial.grants("after all 6 came back then", 20, 0)
+    harness.grants("after all 6 came back then", 20, 0)
 }

@@ -5,7 +5,7 @@ use tokio::time::advance;
 use crate::{
     Rule,
     duration::{ms, secs},
-    limit::{Adapter, Settings, trial::Trial},
+    limit::{Adapter, Settings, harness::Harness},
     rule::{Checked, rule},
 };
 
@@ -15,16 +15,16 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 async fn limit_45(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::sliding(10, secs(1)))?;
-    trial.take(1);
+    let harness = Harness::start(subject, &Settings::sliding(10, secs(1)))?;
+    harness.take(1);
     for step in [500, 490, 10, 500, 490, 10] {
         advance(ms(step)).await;
-        trial.take(20);
+        harness.take(20);
     }
-    let granted = trial.record.granted();
+    let granted = harness.record.granted();
     for begin in &granted {
         let count = granted.iter().filter(|at| (*begin..*begin + secs(1)).contains(*at)).count();
-        trial.record.require(
+        harness.record.require(
             count <= 10,
             || format!("at most 10 in the second from {begin:?} on"),
             || format!("{count}"),
@@ -34,12 +34,12 @@ async fn limit_45(subject: &dyn Adapter) -> Checked {
 }
 
 async fn limit_46(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::sliding(10, secs(1)))?;
-    trial.grants("at the beginning", 1, 1)?;
+    let harness = Harness::start(subject, &Settings::sliding(10, secs(1)))?;
+    harness.grants("at the beginning", 1, 1)?;
     advance(ms(500)).await;
-    trial.grants("after 500ms", 20, 9)?;
+    harness.grants("after 500ms", 20, 9)?;
     advance(ms(500)).await;
-    trial.grants("a second after the first of ten", 20, 1)?;
+    harness.grants("a second after the first of ten", 20, 1)?;
     advance(ms(500)).await;
-    trial.grants("a second after nine more", 20, 9)
+    harness.grants("a second after nine more", 20, 9)
 }

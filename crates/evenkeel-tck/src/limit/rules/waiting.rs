@@ -7,7 +7,7 @@ use crate::{
     duration::{ms, secs},
     limit::{
         Adapter, Capability, Request, Settings,
-        trial::{Trial, Waiter, needs},
+        harness::{Harness, Waiter, needs},
     },
     rule::{Checked, rule},
 };
@@ -26,74 +26,74 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Should "LIMIT-27" limit_27 "A refusal that says when to come back counts those who wait.").after("LIMIT-19"),
 ];
 
-/// So many who ask for one each, in this order.
-pub(super) async fn queue(trial: &Trial, waiters: u32) -> Vec<Waiter> {
+/// Spawns this number of waiters for one permit each, in this order.
+pub(super) async fn queue(harness: &Harness, waiters: u32) -> Vec<Waiter> {
     let mut queue = Vec::new();
     for who in 1..=waiters {
-        queue.push(trial.enter(who, Request::of(1)).await);
+        queue.push(harness.enter(who, Request::of(1)).await);
     }
     queue
 }
 
 async fn limit_18(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)).waiting())?;
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)).waiting())?;
     for _ in 0..10 {
-        let _permit = trial.spend(1).await?;
+        let _permit = harness.spend(1).await?;
     }
-    trial.record.equal("ten of a burst of ten after", trial.record.elapsed(), ms(0))
+    harness.record.equal("ten of a burst of ten after", harness.record.elapsed(), ms(0))
 }
 
 async fn limit_19(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = trial.spend(1).await?;
-    trial.spend(1).await.map(drop)
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
+    let _first = harness.spend(1).await?;
+    harness.spend(1).await.map(drop)
 }
 
 async fn limit_20(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, ms(100)).waiting())?;
-    trial.everybody(queue(&trial, 8).await).await?;
+    let harness = Harness::start(subject, &Settings::rate(1, ms(100)).waiting())?;
+    harness.everybody(queue(&harness, 8).await).await?;
     let times: Vec<_> = (0..8).map(|turn| ms(100 * turn)).collect();
-    trial.turns_at("at 1 per 100ms", &times)
+    harness.turns_at("at 1 per 100ms", &times)
 }
 
 async fn limit_21(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, ms(10)).waiting())?;
-    let mut waiters = queue(&trial, 20).await;
+    let harness = Harness::start(subject, &Settings::rate(1, ms(10)).waiting())?;
+    let mut waiters = queue(&harness, 20).await;
     for who in 21..40 {
         sleep(ms(3)).await;
-        waiters.push(trial.enter(who, Request::of(1)).await);
+        waiters.push(harness.enter(who, Request::of(1)).await);
     }
-    trial.everybody(waiters).await?;
-    trial.in_order()
+    harness.everybody(waiters).await?;
+    harness.in_order()
 }
 
 async fn limit_22(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
-    let trial = Trial::start(subject, &Settings::rate(1, ms(100)).burst(5).waiting())?;
-    let _all = trial.spend(5).await?;
-    let big = trial.enter(1, Request::of(5)).await;
+    let harness = Harness::start(subject, &Settings::rate(1, ms(100)).burst(5).waiting())?;
+    let _all = harness.spend(5).await?;
+    let big = harness.enter(1, Request::of(5)).await;
     sleep(ms(150)).await;
-    let small = trial.enter(2, Request::of(1)).await;
-    trial.everybody(vec![big, small]).await?;
-    trial.in_order()
+    let small = harness.enter(2, Request::of(1)).await;
+    harness.everybody(vec![big, small]).await?;
+    harness.in_order()
 }
 
 async fn limit_23(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Mixed)?;
     needs(subject, Capability::Weights)?;
-    let trial = Trial::start(subject, &Settings::rate(1, ms(100)).burst(5).waiting())?;
-    let _all = trial.spend(5).await?;
-    let _waiter = trial.enter(1, Request::of(5)).await;
+    let harness = Harness::start(subject, &Settings::rate(1, ms(100)).burst(5).waiting())?;
+    let _all = harness.spend(5).await?;
+    let _waiter = harness.enter(1, Request::of(5)).await;
     sleep(ms(250)).await;
-    trial.refuses("while a request for 5 waits, after 2 were earned", Request::of(1)).map(drop)
+    harness.refuses("while a request for 5 waits, after 2 were earned", Request::of(1)).map(drop)
 }
 
 async fn limit_24(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(1, ms(2)).waiting())?;
-    let counts = trial.everybody(queue(&trial, 200).await).await?;
+    let harness = Harness::start(subject, &Settings::rate(1, ms(2)).waiting())?;
+    let counts = harness.everybody(queue(&harness, 200).await).await?;
     let most = counts.iter().map(|counts| counts.polls).max().unwrap_or_default();
     let all: u64 = counts.iter().map(|counts| counts.polls).sum();
-    trial.record.require(
+    harness.record.require(
         most <= 2,
         || "at most 2 polls for each of 200".to_owned(),
         || format!("{most}, and {all} together"),
@@ -101,10 +101,10 @@ async fn limit_24(subject: &dyn Adapter) -> Checked {
 }
 
 async fn limit_25(subject: &dyn Adapter) -> Checked {
-    let trial = Trial::start(subject, &Settings::rate(3, ms(2)).waiting())?;
-    trial.everybody(queue(&trial, 150).await).await?;
-    let (end, right) = (trial.record.elapsed(), ms(98));
-    trial.record.require(
+    let harness = Harness::start(subject, &Settings::rate(3, ms(2)).waiting())?;
+    harness.everybody(queue(&harness, 150).await).await?;
+    let (end, right) = (harness.record.elapsed(), ms(98));
+    harness.record.require(
         end <= right + ms(3),
         || format!("150 at 3 per 2ms after {right:?}, in whole milliseconds"),
         || format!("{end:?}"),
@@ -113,18 +113,18 @@ async fn limit_25(subject: &dyn Adapter) -> Checked {
 
 async fn limit_26(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Weights)?;
-    let trial = Trial::start(subject, &Settings::rate(10, secs(1)).waiting())?;
-    trial.turn(Request::of(11)).await.map(drop)
+    let harness = Harness::start(subject, &Settings::rate(10, secs(1)).waiting())?;
+    harness.turn(Request::of(11)).await.map(drop)
 }
 
 async fn limit_27(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Mixed)?;
     needs(subject, Capability::RetryAfter)?;
-    let trial = Trial::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = trial.spend(1).await?;
-    let _waiters = queue(&trial, 2).await;
-    let denied = trial.refuses("behind two who wait", Request::of(1))?;
-    trial.record.equal(
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
+    let _first = harness.spend(1).await?;
+    let _waiters = queue(&harness, 2).await;
+    let denied = harness.refuses("behind two who wait", Request::of(1))?;
+    harness.record.equal(
         "at 1 per second, behind two who wait, come back in",
         denied.retry_after,
         Some(secs(3)),

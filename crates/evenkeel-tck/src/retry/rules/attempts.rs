@@ -1,4 +1,4 @@
-//! How many attempts, when the first, and what comes back.
+//! The number of attempts, the time of the first, and the result.
 
 use tokio::time::sleep;
 
@@ -7,8 +7,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Hint, Operation, Record, Settings,
+        harness::{Expected, FinishedCall, configure, run_call, unless_refused},
         operation::Step,
-        trial::{Back, Trial, configure, trial, unless_refused},
     },
     rule::{Checked, rule},
 };
@@ -26,8 +26,8 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 async fn retry_01(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &Settings::doubling(), |_| Step::OK).await?;
-    trial.equal("attempts at", trial.record.begun(), vec![ms(0)])
+    let finished = run_call(subject, &Settings::doubling(), |_| Step::OK).await?;
+    finished.equal("attempts at", finished.record.begun(), vec![ms(0)])
 }
 
 async fn retry_02(subject: &dyn Adapter) -> Checked {
@@ -45,15 +45,15 @@ async fn retry_02(subject: &dyn Adapter) -> Checked {
 
 async fn retry_03(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 3 { Step::TRANSIENT } else { Step::OK };
-    let trial = trial(subject, &Settings::doubling(), script).await?;
-    trial.comes_back(Back::ValueOf(3))
+    let finished = run_call(subject, &Settings::doubling(), script).await?;
+    finished.returns(Expected::ValueOf(3))
 }
 
 async fn retry_04(subject: &dyn Adapter) -> Checked {
     for attempts in [1, 2, 7] {
         let settings = Settings::doubling().attempts(attempts);
-        let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-        trial.equal("number of attempts", trial.attempts(), attempts as usize)?;
+        let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+        finished.equal("number of attempts", finished.attempts(), attempts as usize)?;
     }
     Ok(())
 }
@@ -61,44 +61,44 @@ async fn retry_04(subject: &dyn Adapter) -> Checked {
 async fn retry_05(subject: &dyn Adapter) -> Checked {
     let settings = Settings::fixed(secs(1)).attempts(0);
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    let trial = Trial::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
-    trial.require(
-        trial.attempts() <= 1,
+    let finished = FinishedCall::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
+    finished.require(
+        finished.attempts() <= 1,
         || "at most one attempt".to_owned(),
-        || format!("{}", trial.attempts()),
+        || format!("{}", finished.attempts()),
     )
 }
 
 async fn retry_06(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
-    let last = trial.record.ended().last().copied().unwrap_or_default();
-    trial.equal("time after the last attempt", trial.elapsed.saturating_sub(last), ms(0))
+    let finished = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
+    let last = finished.record.ended().last().copied().unwrap_or_default();
+    finished.equal("time after the last attempt", finished.elapsed.saturating_sub(last), ms(0))
 }
 
 async fn retry_07(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &Settings::doubling(), |_| Step::TRANSIENT).await?;
-    trial.comes_back(Back::ErrorOf(trial.attempts() as u32))
+    let finished = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT).await?;
+    finished.returns(Expected::ErrorOf(finished.attempts() as u32))
 }
 
 async fn retry_08(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 2 { Step::TRANSIENT } else { Step::refusing(Hint::Permanent) };
-    let trial = trial(subject, &Settings::doubling(), script).await?;
-    trial.equal("number of attempts", trial.attempts(), 2)
+    let finished = run_call(subject, &Settings::doubling(), script).await?;
+    finished.equal("number of attempts", finished.attempts(), 2)
 }
 
 async fn retry_09(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &Settings::doubling())?;
     let call = || {
         let policy = policy.clone();
-        tokio::task::spawn_local(async move { Trial::of(&policy, |_| Step::TRANSIENT).await })
+        tokio::task::spawn_local(async move { FinishedCall::of(&policy, |_| Step::TRANSIENT).await })
     };
     let (first, beside) = (call(), call());
     let mut trials = vec![joined(first).await?, joined(beside).await?];
     trials.push(joined(call()).await?);
-    let made: Vec<usize> = trials.iter().map(Trial::attempts).collect();
+    let made: Vec<usize> = trials.iter().map(FinishedCall::attempts).collect();
     trials[0].equal("attempts of two calls beside each other, and of one after them:", made, vec![4, 4, 4])
 }
 
-async fn joined(task: tokio::task::JoinHandle<Checked<Trial>>) -> Checked<Trial> {
+async fn joined(task: tokio::task::JoinHandle<Checked<FinishedCall>>) -> Checked<FinishedCall> {
     task.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -14,8 +14,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Budget, Capability, Operation, Policy, Record, Settings,
+        harness::{Expected, FinishedCall, configure, needs},
         operation::Step,
-        trial::{Back, Trial, configure, needs},
     },
     rule::{Checked, rule},
 };
@@ -43,16 +43,16 @@ pub(super) fn with(budget: Budget, settings: Settings) -> Settings {
     Settings { budget: Some(budget), ..settings }
 }
 
-pub(super) async fn failing(policy: &Policy) -> Checked<Trial> {
-    Trial::of(policy, |_| Step::TRANSIENT).await
+pub(super) async fn failing(policy: &Policy) -> Checked<FinishedCall> {
+    FinishedCall::of(policy, |_| Step::TRANSIENT).await
 }
 
 async fn retry_47(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
-    let trial = failing(&policy).await?;
-    trial.equal("number of attempts", trial.attempts(), 1)?;
-    trial.comes_back(Back::ErrorOf(1))
+    let finished = failing(&policy).await?;
+    finished.equal("number of attempts", finished.attempts(), 1)?;
+    finished.returns(Expected::ErrorOf(1))
 }
 
 async fn retry_48(subject: &dyn Adapter) -> Checked {
@@ -62,11 +62,11 @@ async fn retry_48(subject: &dyn Adapter) -> Checked {
         let policy = configure(subject, &with(budget, Settings::fixed(ms(0)).attempts(1000)))?;
         failing(&policy).await?;
         for _ in 0..calls {
-            Trial::of(&policy, |_| Step::OK).await?;
+            FinishedCall::of(&policy, |_| Step::OK).await?;
         }
-        let trial = failing(&policy).await?;
-        let (got, want) = (trial.attempts() - 1, percent as usize * calls / 100);
-        trial.require(
+        let finished = failing(&policy).await?;
+        let (got, want) = (finished.attempts() - 1, percent as usize * calls / 100);
+        finished.require(
             got.abs_diff(want) <= calls / 100,
             || format!("{want} retries for {calls} calls, of {percent} %"),
             || format!("{got}"),
@@ -79,8 +79,8 @@ async fn retry_49(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(ONE, Settings::doubling()))?;
     let record = Record::start();
     let _cut = timeout(ms(50), policy.call(Operation::new(&record, |_| Step::TRANSIENT))).await;
-    let trial = failing(&policy).await?;
-    trial.equal("number of attempts after a call that was dropped,", trial.attempts(), 2)
+    let finished = failing(&policy).await?;
+    finished.equal("number of attempts after a call that was dropped,", finished.attempts(), 2)
 }
 
 async fn retry_50(subject: &dyn Adapter) -> Checked {
@@ -105,8 +105,12 @@ async fn retry_51(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(budget, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
     sleep(secs(3600)).await;
-    let trial = failing(&policy).await?;
-    trial.require(trial.attempts() > 1, || "a retry, an hour after the last".to_owned(), || "none".to_owned())
+    let finished = failing(&policy).await?;
+    finished.require(
+        finished.attempts() > 1,
+        || "a retry, an hour after the last".to_owned(),
+        || "none".to_owned(),
+    )
 }
 
 fn retry_52(subject: &dyn Adapter) -> Checked {
@@ -146,24 +150,24 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
 async fn retry_77(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
-    let trial = Trial::of(&policy, |_| asking(secs(1))).await?;
-    trial.equal("number of attempts, of a budget with one retry,", trial.attempts(), 2)
+    let finished = FinishedCall::of(&policy, |_| asking(secs(1))).await?;
+    finished.equal("number of attempts, of a budget with one retry,", finished.attempts(), 2)
 }
 
 async fn retry_78(subject: &dyn Adapter) -> Checked {
     let settings = Settings { stop_after: Some(ms(50)), ..Settings::fixed(ms(40)) };
     let policy = configure(subject, &with(ONE, settings))?;
     // The stop comes 20 ms after the first attempt of this call, and 10 ms after the second one of the next.
-    Trial::of(&policy, |_| Step::TRANSIENT.taking(ms(30))).await?;
-    let trial = failing(&policy).await?;
-    trial.equal("number of attempts after a call that was stopped,", trial.attempts(), 2)
+    FinishedCall::of(&policy, |_| Step::TRANSIENT.taking(ms(30))).await?;
+    let finished = failing(&policy).await?;
+    finished.equal("number of attempts after a call that was stopped,", finished.attempts(), 2)
 }
 
 async fn retry_79(subject: &dyn Adapter) -> Checked {
     let budget = Budget { percent: 50, reserve: 10, per_second: 0 };
     let policy = configure(subject, &with(budget, Settings::fixed(ms(0)).attempts(1000)))?;
     for _ in 0..200 {
-        Trial::of(&policy, |_| Step::OK).await?;
+        FinishedCall::of(&policy, |_| Step::OK).await?;
     }
     sleep(secs(3600)).await;
     let retries = failing(&policy).await?;
@@ -179,9 +183,9 @@ async fn retry_80(subject: &dyn Adapter) -> Checked {
     failing(&policy).await?;
     for minutes in [1, 10, 15, 30, 45, 2000] {
         sleep(secs(60 * minutes)).await;
-        let trial = failing(&policy).await?;
-        trial.require(
-            trial.attempts() > 1,
+        let finished = failing(&policy).await?;
+        finished.require(
+            finished.attempts() > 1,
             || format!("a retry, {minutes} minutes after the last"),
             || "none".to_owned(),
         )?;

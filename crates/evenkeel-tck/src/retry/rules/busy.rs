@@ -6,8 +6,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Settings,
+        harness::{FinishedCall, run_call},
         operation::Step,
-        trial::{Trial, trial},
     },
     rule::{Checked, rule},
 };
@@ -23,8 +23,8 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn retry_82(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(5)), ..Settings::fixed(secs(1)) };
-    let trial = dropped(subject, &settings).await?;
-    trial.equal("attempts at", trial.record.begun(), vec![ms(0), secs(6)])
+    let finished = dropped(subject, &settings).await?;
+    finished.equal("attempts at", finished.record.begun(), vec![ms(0), secs(6)])
 }
 
 async fn retry_83(subject: &dyn Adapter) -> Checked {
@@ -36,14 +36,14 @@ async fn retry_84(subject: &dyn Adapter) -> Checked {
 }
 
 /// The first attempt works on when its five seconds are over, and then no time passes.
-async fn dropped(subject: &dyn Adapter, settings: &Settings) -> Checked<Trial> {
+async fn dropped(subject: &dyn Adapter, settings: &Settings) -> Checked<FinishedCall> {
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(5)).busy() } else { Step::OK };
-    let trial = trial(subject, settings, script).await?;
-    let (freed, ended) = (trial.record.freed(), trial.record.ended());
-    trial.require(
+    let finished = run_call(subject, settings, script).await?;
+    let (freed, ended) = (finished.record.freed(), finished.record.ended());
+    finished.require(
         freed.first() == Some(&secs(5)) && !ended.contains(&secs(5)),
         || "the first attempt dropped at 5s, while it works".to_owned(),
         || format!("drops at {freed:?}, and ends at {ended:?}"),
     )?;
-    Ok(trial)
+    Ok(finished)
 }

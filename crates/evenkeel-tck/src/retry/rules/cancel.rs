@@ -6,12 +6,12 @@ use evenkeel_testkit::cancel;
 
 use crate::{
     Rule,
-    cuts::explored,
+    cancel::explored,
     duration::{ms, secs},
     retry::{
         Adapter, Operation, Policy, Record, Settings,
+        harness::{Expected, configure, run_call},
         operation::Step,
-        trial::{Back, configure, trial},
     },
     rule::{Checked, rule},
 };
@@ -22,11 +22,11 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-46" retry_46 "A signal to stop ends the wait at once, and the last error comes back."),
 ];
 
-/// One call, wherever it is cut.
+/// The state of one call that is dropped at each await point.
 struct Cut {
     policy: Policy,
     record: Record,
-    /// How many attempts had been called when the call was left.
+    /// The number of attempts that had been called when the call was dropped.
     left: Cell<Option<usize>>,
 }
 
@@ -61,13 +61,13 @@ fn retry_44(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_45(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
-    trial.equal("attempts dropped when they end,", trial.record.freed(), trial.record.ended())
+    let finished = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
+    finished.equal("attempts dropped when they end,", finished.record.freed(), finished.record.ended())
 }
 
 async fn retry_46(subject: &dyn Adapter) -> Checked {
     let settings = Settings { stop_after: Some(ms(1500)), ..Settings::fixed(secs(1)) };
-    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-    trial.equal("stopped at", trial.elapsed, ms(1500))?;
-    trial.comes_back(Back::ErrorOf(2))
+    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    finished.equal("stopped at", finished.elapsed, ms(1500))?;
+    finished.returns(Expected::ErrorOf(2))
 }

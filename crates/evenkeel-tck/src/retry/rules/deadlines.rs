@@ -10,8 +10,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Capability, Operation, Record, Settings,
+        harness::{FinishedCall, configure, needs, run_call},
         operation::Step,
-        trial::{Trial, configure, needs, trial},
     },
     rule::{Checked, rule},
 };
@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-59" retry_59 "Of a deadline and a total time, the earlier one counts."),
 ];
 
-/// Many attempts with this delay between them, until so long from now.
+/// Many attempts with this delay between them, and a deadline this long from now.
 pub(super) fn until(deadline: Duration, delay: Duration) -> Settings {
     Settings { deadline: Some(Instant::now() + deadline), ..Settings::fixed(delay).attempts(1000) }
 }
@@ -33,29 +33,33 @@ async fn retry_55(subject: &dyn Adapter) -> Checked {
     let settings = until(ms(0), secs(1));
     for passed in [ms(0), secs(1)] {
         sleep(passed).await;
-        let trial = trial(subject, &settings, |_| Step::OK).await?;
-        trial.equal(&format!("{passed:?} after the deadline, attempts at"), trial.record.called(), vec![])?;
+        let finished = run_call(subject, &settings, |_| Step::OK).await?;
+        finished.equal(
+            &format!("{passed:?} after the deadline, attempts at"),
+            finished.record.called(),
+            vec![],
+        )?;
     }
     Ok(())
 }
 
 async fn retry_56(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &until(secs(5), secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
-    trial.equal("the only attempt, of 60s, dropped at", trial.record.freed(), vec![secs(5)])
+    let finished = run_call(subject, &until(secs(5), secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
+    finished.equal("the only attempt, of 60s, dropped at", finished.record.freed(), vec![secs(5)])
 }
 
 async fn retry_57(subject: &dyn Adapter) -> Checked {
-    let outlasting = trial(subject, &until(secs(5), secs(3)), |_| Step::TRANSIENT).await?;
+    let outlasting = run_call(subject, &until(secs(5), secs(3)), |_| Step::TRANSIENT).await?;
     outlasting.equal(
         "attempts before 5s, with delays of 3s, at",
         outlasting.record.begun(),
         vec![ms(0), secs(3)],
     )?;
     outlasting.equal("given up at", outlasting.elapsed, secs(3))?;
-    let reaching = trial(subject, &until(secs(5), secs(5)), |_| Step::TRANSIENT).await?;
+    let reaching = run_call(subject, &until(secs(5), secs(5)), |_| Step::TRANSIENT).await?;
     reaching.equal("with a delay of 5s, given up at", reaching.elapsed, ms(0))?;
     if needs(subject, Capability::RetryAfter).is_ok() {
-        let asked = trial(subject, &until(secs(5), secs(1)), |_| asking(secs(60))).await?;
+        let asked = run_call(subject, &until(secs(5), secs(1)), |_| asking(secs(60))).await?;
         asked.equal("with a wait of 60s asked for, given up at", asked.elapsed, ms(0))?;
     }
     Ok(())
@@ -66,16 +70,20 @@ async fn retry_58(subject: &dyn Adapter) -> Checked {
     let record = Record::start();
     let call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
     sleep(secs(3)).await;
-    let trial = Trial::end(secs(60), call, record).await?;
-    trial.equal("polled at 3s, attempts until 5.5s at", trial.record.begun(), [3, 4, 5].map(secs).to_vec())
+    let finished = FinishedCall::end(secs(60), call, record).await?;
+    finished.equal(
+        "polled at 3s, attempts until 5.5s at",
+        finished.record.begun(),
+        [3, 4, 5].map(secs).to_vec(),
+    )
 }
 
 async fn retry_59(subject: &dyn Adapter) -> Checked {
     for (total, deadline) in [(ms(2500), secs(5)), (secs(5), ms(2500))] {
         let settings = Settings { total_timeout: Some(total), ..until(deadline, secs(1)) };
-        let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+        let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
         let times = format!("a total time of {total:?}, a deadline at {deadline:?}, attempts at");
-        trial.equal(&times, trial.record.begun(), vec![ms(0), secs(1), secs(2)])?;
+        finished.equal(&times, finished.record.begun(), vec![ms(0), secs(1), secs(2)])?;
     }
     Ok(())
 }

@@ -9,8 +9,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Growth, Operation, Policy, Record, Settings,
+        harness::{FinishedCall, configure, run_call, unless_refused},
         operation::Step,
-        trial::{Trial, configure, trial, unless_refused},
     },
     rule::{Checked, rule},
 };
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 const YEAR: Duration = secs(365 * 24 * 60 * 60);
 
-/// The time that waking by milliseconds may add.
+/// The time that the granularity of timers, a millisecond, may add.
 const TICK: Duration = ms(1);
 
 /// To within one percent.
@@ -40,15 +40,15 @@ pub(super) fn near(got: Duration, want: Duration) -> bool {
 }
 
 /// The delays of six attempts, and what they are to be.
-async fn six(subject: &dyn Adapter) -> Checked<(Trial, Vec<Duration>)> {
-    let trial = trial(subject, &Settings::doubling().attempts(6), |_| Step::TRANSIENT).await?;
-    Ok((trial, [100, 200, 400, 800, 1600].map(ms).to_vec()))
+async fn six(subject: &dyn Adapter) -> Checked<(FinishedCall, Vec<Duration>)> {
+    let finished = run_call(subject, &Settings::doubling().attempts(6), |_| Step::TRANSIENT).await?;
+    Ok((finished, [100, 200, 400, 800, 1600].map(ms).to_vec()))
 }
 
 async fn retry_10(subject: &dyn Adapter) -> Checked {
-    let (trial, expected) = six(subject).await?;
-    let waits = trial.record.waits();
-    trial.require(
+    let (finished, expected) = six(subject).await?;
+    let waits = finished.record.waits();
+    finished.require(
         waits.len() == expected.len() && waits.iter().zip(&expected).all(|(got, want)| near(*got, *want)),
         || format!("about {expected:?}"),
         || format!("{waits:?}"),
@@ -56,30 +56,30 @@ async fn retry_10(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_11(subject: &dyn Adapter) -> Checked {
-    let (trial, expected) = six(subject).await?;
-    trial.equal("delays of", trial.record.waits(), expected)
+    let (finished, expected) = six(subject).await?;
+    finished.equal("delays of", finished.record.waits(), expected)
 }
 
 async fn retry_12(subject: &dyn Adapter) -> Checked {
-    let (trial, _) = six(subject).await?;
-    trial.equal("calls at the times of the attempts,", trial.record.called(), trial.record.begun())
+    let (finished, _) = six(subject).await?;
+    finished.equal("calls at the times of the attempts,", finished.record.called(), finished.record.begun())
 }
 
 async fn retry_13(subject: &dyn Adapter) -> Checked {
     let settings = Settings { cap: secs(1), ..Settings::doubling().attempts(8) };
-    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-    capped(&trial, secs(1))
+    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    capped(&finished, secs(1))
 }
 
 async fn retry_14(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: secs(60), cap: secs(1), ..Settings::doubling() };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    capped(&Trial::of(&policy, |_| Step::TRANSIENT).await?, secs(1))
+    capped(&FinishedCall::of(&policy, |_| Step::TRANSIENT).await?, secs(1))
 }
 
-pub(super) fn capped(trial: &Trial, cap: Duration) -> Checked {
-    let waits = trial.record.waits();
-    trial.require(
+pub(super) fn capped(finished: &FinishedCall, cap: Duration) -> Checked {
+    let waits = finished.record.waits();
+    finished.require(
         waits.iter().all(|wait| *wait <= cap),
         || format!("no delay above {cap:?}"),
         || format!("{waits:?}"),
@@ -89,18 +89,18 @@ pub(super) fn capped(trial: &Trial, cap: Duration) -> Checked {
 async fn retry_15(subject: &dyn Adapter) -> Checked {
     // Short ones cost less: a timer of a second is sorted several times.
     let settings = Settings { initial: ms(2), cap: ms(32), ..Settings::doubling().attempts(1100) };
-    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-    let waits = trial.record.waits();
+    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    let waits = finished.record.waits();
     let shorter = waits.windows(2).position(|pair| pair[1] < pair[0]);
     let got = || shorter.map_or_else(String::new, |n| format!("{:?} before retry {}", waits[n + 1], n + 2));
-    trial.require(shorter.is_none(), || "no delay shorter than the one before".to_owned(), got)
+    finished.require(shorter.is_none(), || "no delay shorter than the one before".to_owned(), got)
 }
 
 async fn retry_16(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: Duration::from_nanos(1), ..Settings::doubling().attempts(60) };
-    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-    let last = trial.record.waits().last().copied().unwrap_or_default();
-    trial.require(
+    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    let last = finished.record.waits().last().copied().unwrap_or_default();
+    finished.require(
         near(last, settings.cap),
         || format!("at last, from a nanosecond, about {:?}", settings.cap),
         || format!("{last:?}"),
@@ -109,11 +109,11 @@ async fn retry_16(subject: &dyn Adapter) -> Checked {
 
 async fn retry_17(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: ms(0), ..Settings::doubling().attempts(20) };
-    let trial = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-    trial.require(
-        trial.elapsed <= 20 * TICK,
+    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    finished.require(
+        finished.elapsed <= 20 * TICK,
         || "no time for 20 attempts".to_owned(),
-        || format!("{:?}", trial.elapsed),
+        || format!("{:?}", finished.elapsed),
     )
 }
 
@@ -121,9 +121,9 @@ async fn retry_18(subject: &dyn Adapter) -> Checked {
     for factor in [f64::NAN, -2.0] {
         let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
-        let trial = Trial::of(&policy, |_| Step::TRANSIENT).await?;
-        let waits = trial.record.waits();
-        trial.require(
+        let finished = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
+        let waits = finished.record.waits();
+        finished.require(
             waits.iter().all(|wait| *wait >= settings.initial),
             || format!("no delay below {:?} for the factor {factor}", settings.initial),
             || format!("{waits:?}"),
@@ -138,7 +138,7 @@ async fn retry_19(subject: &dyn Adapter) -> Checked {
     if ended { Err(Verdict::fail("a call that waits for a year", "its end")) } else { Ok(()) }
 }
 
-/// Gives whether the call has ended.
+/// Returns whether the call has ended.
 pub(super) async fn one_attempt_in_a_year(policy: &Policy, step: Step) -> Checked<bool> {
     let record = Record::start();
     let call = policy.call(Operation::new(&record, move |_| step));

@@ -1,4 +1,4 @@
-//! What the error tells, and what is not repeated because of it.
+//! The reason in an error, and operations that are not repeated because of it.
 
 use super::{
     budget::{ONE, with},
@@ -10,8 +10,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Capability, Hint, Reason, Settings,
+        harness::{has, needs, run_call},
         operation::Step,
-        trial::{has, needs, trial},
     },
     rule::{Checked, rule},
 };
@@ -34,9 +34,9 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
         (Settings { stop_after: Some(ms(50)), ..settings() }, Hint::Transient, Reason::Stopped),
     ];
     for (settings, hint, reason) in cases.into_iter().filter(|(settings, ..)| has(subject, settings)) {
-        let trial = trial(subject, &settings, move |_| Step::refusing(hint)).await?;
-        let told = trial.outcome.err().and_then(|gave_up| gave_up.reason);
-        trial.require(
+        let finished = run_call(subject, &settings, move |_| Step::refusing(hint)).await?;
+        let told = finished.outcome.err().and_then(|gave_up| gave_up.reason);
+        finished.require(
             told == Some(reason),
             || format!("the reason {reason:?}"),
             || told.map_or_else(|| "no reason".to_owned(), |told| format!("{told:?}")),
@@ -48,6 +48,6 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
 async fn retry_54(subject: &dyn Adapter) -> Checked {
     let settings = Settings { at_most_once: true, ..Settings::doubling() };
     let script = |attempt| if attempt < 3 { Step::refusing(Hint::NotSent) } else { Step::TRANSIENT };
-    let trial = trial(subject, &settings, script).await?;
-    trial.equal("number of attempts", trial.attempts(), 3)
+    let finished = run_call(subject, &settings, script).await?;
+    finished.equal("number of attempts", finished.attempts(), 3)
 }

@@ -8,8 +8,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Capability, Jitter, Settings,
+        harness::{FinishedCall, configure, needs, run_call, unless_refused},
         operation::Step,
-        trial::{Trial, configure, needs, trial, unless_refused},
     },
     rule::{Checked, rule},
 };
@@ -37,21 +37,21 @@ fn jittered(initial: Duration, cap: Duration, attempts: u32) -> Settings {
 }
 
 async fn retry_25(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
-    let above = trial.record.waits().iter().filter(|wait| **wait > secs(10)).count();
-    trial.require(
+    let finished = run_call(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
+    let above = finished.record.waits().iter().filter(|wait| **wait > secs(10)).count();
+    finished.require(
         above == 0,
         || "no delay above 10s".to_owned(),
-        || format!("{above} of {} above it", trial.attempts() - 1),
+        || format!("{above} of {} above it", finished.attempts() - 1),
     )
 }
 
 async fn retry_26(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
+    let finished = run_call(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
     // The first four are below the cap.
-    let waits = trial.record.waits().split_off(4);
+    let waits = finished.record.waits().split_off(4);
     let at_cap = waits.iter().filter(|wait| **wait == secs(10)).count();
-    trial.require(
+    finished.require(
         at_cap * 100 <= waits.len(),
         || "at most 1 % of the delays at exactly 10s".to_owned(),
         || format!("{at_cap} of {}", waits.len()),
@@ -59,13 +59,13 @@ async fn retry_26(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_27(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
+    let finished = run_call(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
     // The first two are below the cap.
-    let waits = trial.record.waits().split_off(2);
+    let waits = finished.record.waits().split_off(2);
     let (early, late) = waits.split_at(waits.len() / 2);
     let mean = |waits: &[Duration]| waits.iter().sum::<Duration>() / waits.len() as u32;
     let (early, late) = (mean(early), mean(late));
-    trial.require(
+    finished.require(
         early.abs_diff(late) <= early * 3 / 10,
         || "the same mean delay over retries 3 to 252 and 253 to 502".to_owned(),
         || format!("{early:?} and {late:?}"),
@@ -74,8 +74,8 @@ async fn retry_27(subject: &dyn Adapter) -> Checked {
 
 async fn retry_28(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &jittered(secs(1), HOUR, 6))?;
-    let first = Trial::of(&policy, |_| Step::TRANSIENT).await?;
-    let second = Trial::of(&policy, |_| Step::TRANSIENT).await?;
+    let first = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
+    let second = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
     let (waits, again) = (first.record.waits(), second.record.waits());
     second.require(
         waits != again,
@@ -86,9 +86,9 @@ async fn retry_28(subject: &dyn Adapter) -> Checked {
 
 async fn retry_29(subject: &dyn Adapter) -> Checked {
     let seeded = |seed| Settings { seed: Some(seed), ..jittered(secs(1), HOUR, 6) };
-    let first = trial(subject, &seeded(7), |_| Step::TRANSIENT).await?;
-    let again = trial(subject, &seeded(7), |_| Step::TRANSIENT).await?;
-    let other = trial(subject, &seeded(8), |_| Step::TRANSIENT).await?;
+    let first = run_call(subject, &seeded(7), |_| Step::TRANSIENT).await?;
+    let again = run_call(subject, &seeded(7), |_| Step::TRANSIENT).await?;
+    let other = run_call(subject, &seeded(8), |_| Step::TRANSIENT).await?;
     again.equal("with the same seed", again.record.waits(), first.record.waits())?;
     other.require(
         other.record.waits() != first.record.waits(),
@@ -105,12 +105,12 @@ async fn retry_30(subject: &dyn Adapter) -> Checked {
         ..Settings::doubling().attempts(100)
     };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    let trial = Trial::of(&policy, |_| Step::TRANSIENT).await?;
-    let zero = trial.record.waits().iter().filter(|wait| **wait <= ms(1)).count();
-    trial.require(
+    let finished = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
+    let zero = finished.record.waits().iter().filter(|wait| **wait <= ms(1)).count();
+    finished.require(
         zero == 0,
         || "no delay of zero".to_owned(),
-        || format!("{zero} of {}", trial.attempts() - 1),
+        || format!("{zero} of {}", finished.attempts() - 1),
     )
 }
 
@@ -118,8 +118,8 @@ async fn retry_31(subject: &dyn Adapter) -> Checked {
     let calls = 20;
     let mut first_waits = BTreeSet::new();
     for _ in 0..calls {
-        let trial = trial(subject, &jittered(secs(1), HOUR, 2), |_| Step::TRANSIENT).await?;
-        first_waits.extend(trial.record.waits());
+        let finished = run_call(subject, &jittered(secs(1), HOUR, 2), |_| Step::TRANSIENT).await?;
+        first_waits.extend(finished.record.waits());
     }
     // In milliseconds, two of them may meet.
     if first_waits.len() >= calls / 2 {
@@ -131,8 +131,8 @@ async fn retry_31(subject: &dyn Adapter) -> Checked {
 
 async fn retry_75(subject: &dyn Adapter) -> Checked {
     let settings = jittered(secs(1), HOUR, 6);
-    let first = trial(subject, &settings, |_| Step::TRANSIENT).await?;
-    let second = trial(subject, &settings, |_| Step::TRANSIENT).await?;
+    let first = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    let second = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     let (waits, others) = (first.record.waits(), second.record.waits());
     second.require(
         waits != others,
@@ -145,7 +145,7 @@ async fn retry_76(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let attempts = 20;
     let script = move |attempt| if attempt < attempts { asking(secs(5)) } else { Step::OK };
-    let trial = trial(subject, &jittered(ms(100), secs(1), attempts), script).await?;
-    let shortest = trial.record.waits().into_iter().min().unwrap_or_default();
-    trial.require(shortest >= secs(5), || "no wait below 5s".to_owned(), || format!("{shortest:?}"))
+    let finished = run_call(subject, &jittered(ms(100), secs(1), attempts), script).await?;
+    let shortest = finished.record.waits().into_iter().min().unwrap_or_default();
+    finished.require(shortest >= secs(5), || "no wait below 5s".to_owned(), || format!("{shortest:?}"))
 }

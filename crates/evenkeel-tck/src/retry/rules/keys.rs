@@ -6,8 +6,8 @@ use crate::{
     Rule, Verdict,
     retry::{
         Adapter, Settings,
+        harness::{FinishedCall, configure, has, run_call},
         operation::Step,
-        trial::{Trial, configure, has, trial},
     },
     rule::{Checked, rule},
 };
@@ -22,10 +22,10 @@ fn keyed(seed: Option<u64>) -> Settings {
 }
 
 async fn retry_88(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &keyed(None), |_| Step::TRANSIENT).await?;
-    let keys = trial.record.keys();
-    trial.require(
-        keys.len() == trial.attempts() && keys.iter().all(|key| *key == keys[0]),
+    let finished = run_call(subject, &keyed(None), |_| Step::TRANSIENT).await?;
+    let keys = finished.record.keys();
+    finished.require(
+        keys.len() == finished.attempts() && keys.iter().all(|key| *key == keys[0]),
         || "one key for each attempt, and the same for all".to_owned(),
         || format!("{keys:?}"),
     )
@@ -39,7 +39,7 @@ async fn retry_89(subject: &dyn Adapter) -> Checked {
         // Two policies are two processes, mostly.
         for policy in [configure(subject, settings)?, configure(subject, settings)?] {
             for _ in 0..10 {
-                keys.extend(Trial::of(&policy, |_| Step::OK).await?.record.keys());
+                keys.extend(FinishedCall::of(&policy, |_| Step::OK).await?.record.keys());
             }
         }
         if keys.len() < 20 {

@@ -7,8 +7,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Settings,
+        harness::{Expected, FinishedCall, configure, run_call},
         operation::Step,
-        trial::{Back, Trial, configure, trial},
     },
     rule::{Checked, rule},
 };
@@ -27,7 +27,7 @@ pub(super) const MORE: &[Rule<dyn Adapter>] =
     &[rule!(Must "RETRY-81" retry_81 "Attempts that are dropped at their own limit use up attempts.")
         .after("RETRY-36")];
 
-/// Five seconds for as many attempts as go into them.
+/// A total time of five seconds, for as many attempts as fit.
 pub(super) fn five_seconds(delay: Duration) -> Settings {
     Settings { total_timeout: Some(secs(5)), ..Settings::fixed(delay).attempts(1_000_000) }
 }
@@ -35,37 +35,37 @@ pub(super) fn five_seconds(delay: Duration) -> Settings {
 async fn retry_32(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &five_seconds(secs(1)))?;
     // An end, early or late: RETRY-33 and RETRY-34 ask when.
-    Trial::within(secs(60), &policy, |_| Step::TRANSIENT).await.map(drop)
+    FinishedCall::within(secs(60), &policy, |_| Step::TRANSIENT).await.map(drop)
 }
 
 async fn retry_33(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
-    trial.equal("attempts of 2s each at", trial.record.begun(), vec![secs(0), secs(3)])
+    let finished = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
+    finished.equal("attempts of 2s each at", finished.record.begun(), vec![secs(0), secs(3)])
 }
 
 async fn retry_34(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
-    let last = trial.record.ended().last().copied().unwrap_or_default();
-    trial.equal("time after the last attempt", trial.elapsed.saturating_sub(last), ms(0))
+    let finished = run_call(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
+    let last = finished.record.ended().last().copied().unwrap_or_default();
+    finished.equal("time after the last attempt", finished.elapsed.saturating_sub(last), ms(0))
 }
 
 async fn retry_35(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
-    trial.equal("the only attempt, of 60s, dropped at", trial.record.freed(), vec![secs(5)])
+    let finished = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
+    finished.equal("the only attempt, of 60s, dropped at", finished.record.freed(), vec![secs(5)])
 }
 
 async fn retry_36(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(60)) } else { Step::OK };
-    let trial = trial(subject, &settings, script).await?;
-    trial.equal("attempts, the first of 60s, at", trial.record.begun(), vec![secs(0), secs(3)])?;
-    trial.equal("attempts dropped at", trial.record.freed(), vec![secs(2), secs(3)])?;
-    trial.comes_back(Back::ValueOf(2))
+    let finished = run_call(subject, &settings, script).await?;
+    finished.equal("attempts, the first of 60s, at", finished.record.begun(), vec![secs(0), secs(3)])?;
+    finished.equal("attempts dropped at", finished.record.freed(), vec![secs(2), secs(3)])?;
+    finished.returns(Expected::ValueOf(2))
 }
 
 async fn retry_81(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let policy = configure(subject, &settings)?;
-    let trial = Trial::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;
-    trial.equal("attempts of 60s each at", trial.record.begun(), [0, 3, 6, 9].map(secs).to_vec())
+    let finished = FinishedCall::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;
+    finished.equal("attempts of 60s each at", finished.record.begun(), [0, 3, 6, 9].map(secs).to_vec())
 }

@@ -1,12 +1,12 @@
-//! What the observer is told.
+//! The delays that the observer is told.
 
 use crate::{
     Rule,
     duration::ms,
     retry::{
         Adapter, Capability, Settings,
+        harness::{FinishedCall, needs, run_call},
         operation::Step,
-        trial::{Trial, needs, trial},
     },
     rule::{Checked, rule},
 };
@@ -16,22 +16,22 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-43" retry_43 "The delay that the observer is told is the one that is slept."),
 ];
 
-async fn observed(subject: &dyn Adapter) -> Checked<Trial> {
+async fn observed(subject: &dyn Adapter) -> Checked<FinishedCall> {
     needs(subject, Capability::Observer)?;
-    trial(subject, &Settings::doubling(), |_| Step::TRANSIENT).await
+    run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT).await
 }
 
 async fn retry_42(subject: &dyn Adapter) -> Checked {
-    let trial = observed(subject).await?;
-    trial.equal("for four attempts, retries observed:", trial.record.observed().len(), 3)
+    let finished = observed(subject).await?;
+    finished.equal("for four attempts, retries observed:", finished.record.observed().len(), 3)
 }
 
 async fn retry_43(subject: &dyn Adapter) -> Checked {
-    let trial = observed(subject).await?;
-    // How often it is told is the matter of RETRY-42.
-    let (mut told, slept) = (trial.record.observed(), trial.record.waits());
+    let finished = observed(subject).await?;
+    // The number of calls is the subject of RETRY-42.
+    let (mut told, slept) = (finished.record.observed(), finished.record.waits());
     told.truncate(slept.len());
     // Timers wake by milliseconds.
     let near = told.len() == slept.len() && told.iter().zip(&slept).all(|(a, b)| a.abs_diff(*b) <= ms(1));
-    trial.require(near, || format!("the delays slept, {slept:?}"), || format!("{told:?}"))
+    finished.require(near, || format!("the delays slept, {slept:?}"), || format!("{told:?}"))
 }

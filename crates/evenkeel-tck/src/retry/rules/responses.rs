@@ -9,8 +9,8 @@ use crate::{
     duration::{ms, secs},
     retry::{
         Adapter, Capability, Hint, Settings,
+        harness::{Expected, FinishedCall, configure, needs, run_call},
         operation::Step,
-        trial::{Back, Trial, configure, needs, trial},
     },
     rule::{Checked, rule},
 };
@@ -32,10 +32,10 @@ pub(super) fn judging(settings: Settings) -> Settings {
 
 async fn retry_66(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 3 { BUSY } else { Step::OK };
-    let trial = trial(subject, &judging(Settings::doubling()), script).await?;
-    trial.comes_back(Back::ValueOf(3))?;
-    let waits = trial.record.waits();
-    trial.require(
+    let finished = run_call(subject, &judging(Settings::doubling()), script).await?;
+    finished.returns(Expected::ValueOf(3))?;
+    let waits = finished.record.waits();
+    finished.require(
         near(waits[0], ms(100)) && near(waits[1], ms(200)),
         || "delays of about 100ms and 200ms".to_owned(),
         || format!("{waits:?}"),
@@ -44,26 +44,26 @@ async fn retry_66(subject: &dyn Adapter) -> Checked {
 
 async fn retry_67(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &judging(Settings::fixed(secs(1))))?;
-    let trial = Trial::within(secs(60), &policy, |_| BUSY).await?;
-    trial.equal("number of attempts", trial.attempts(), 4)
+    let finished = FinishedCall::within(secs(60), &policy, |_| BUSY).await?;
+    finished.equal("number of attempts", finished.attempts(), 4)
 }
 
 async fn retry_68(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &judging(Settings::doubling()), |_| BUSY).await?;
-    trial.comes_back(Back::ValueOf(trial.attempts() as u32))
+    let finished = run_call(subject, &judging(Settings::doubling()), |_| BUSY).await?;
+    finished.returns(Expected::ValueOf(finished.attempts() as u32))
 }
 
 async fn retry_69(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let asking = Step::responding(Hint::RetryAfter(secs(5)));
     let script = move |attempt| if attempt == 1 { asking } else { Step::OK };
-    let trial = trial(subject, &judging(Settings::doubling()), script).await?;
-    let wait = trial.record.waits().first().copied().unwrap_or_default();
-    trial.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
+    let finished = run_call(subject, &judging(Settings::doubling()), script).await?;
+    let wait = finished.record.waits().first().copied().unwrap_or_default();
+    finished.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
 }
 
 async fn retry_70(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &judging(with(ONE, Settings::fixed(ms(0)))))?;
-    let trial = Trial::of(&policy, |_| BUSY).await?;
-    trial.equal("number of attempts, of a budget with one retry,", trial.attempts(), 2)
+    let finished = FinishedCall::of(&policy, |_| BUSY).await?;
+    finished.equal("number of attempts, of a budget with one retry,", finished.attempts(), 2)
 }

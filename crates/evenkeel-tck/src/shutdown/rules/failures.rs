@@ -3,12 +3,12 @@
 use crate::{
     Rule,
     duration::secs,
-    life::End,
+    probe_task::End,
     rule::{Checked, rule},
     shutdown::{
         Adapter, Capability, Kind, Settings,
+        harness::{FinishedProgram, needs, run_program},
         script::{Scene, Script, task},
-        trial::{Trial, needs, trial},
     },
 };
 
@@ -26,21 +26,22 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 /// A program that is asked to stop at 5 s, whose first task ends before that.
-async fn with(subject: &dyn Adapter, first: Script) -> Checked<Trial> {
-    trial(subject, &Settings::stopped(secs(5)), Scene::of([first, task(2)])).await
+async fn with(subject: &dyn Adapter, first: Script) -> Checked<FinishedProgram> {
+    run_program(subject, &Settings::stopped(secs(5)), Scene::of([first, task(2)])).await
 }
 
 /// A program that nobody asks to stop, whose first task ends at 1 s.
 async fn stopped_by(subject: &dyn Adapter, first: Script) -> Checked {
-    let trial = trial(subject, &Settings::unstopped(), Scene::of([first.taking(secs(1)), task(2)])).await?;
-    trial.record.equal("task 2 asked at", trial.record.drained(), vec![secs(1)])?;
-    trial.ends_at("with a task that ends at 1s", secs(1))
+    let finished =
+        run_program(subject, &Settings::unstopped(), Scene::of([first.taking(secs(1)), task(2)])).await?;
+    finished.record.equal("task 2 asked at", finished.record.drained(), vec![secs(1)])?;
+    finished.ends_at("with a task that ends at 1s", secs(1))
 }
 
 async fn shutdown_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
-    let trial = with(subject, task(1).taking(secs(1)).ending(End::Error)).await?;
-    trial.record.equal("tasks told to have failed:", trial.outcome.of(Kind::Error), vec![1])
+    let finished = with(subject, task(1).taking(secs(1)).ending(End::Error)).await?;
+    finished.record.equal("tasks told to have failed:", finished.outcome.of(Kind::Error), vec![1])
 }
 
 async fn shutdown_12(subject: &dyn Adapter) -> Checked {
@@ -50,8 +51,8 @@ async fn shutdown_12(subject: &dyn Adapter) -> Checked {
 
 async fn shutdown_13(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let trial = with(subject, task(1).taking(secs(1)).ending(End::Panic)).await?;
-    trial.record.equal("tasks told to have panicked:", trial.outcome.of(Kind::Panic), vec![1])
+    let finished = with(subject, task(1).taking(secs(1)).ending(End::Panic)).await?;
+    finished.record.equal("tasks told to have panicked:", finished.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_14(subject: &dyn Adapter) -> Checked {
@@ -61,28 +62,28 @@ async fn shutdown_14(subject: &dyn Adapter) -> Checked {
 
 async fn shutdown_15(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).answering(End::Panic), task(2).draining(secs(2))]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![2])?;
-    trial.ends_at("with a stop at 1s and a task that takes 2s for it", secs(3))
+    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![2])?;
+    finished.ends_at("with a stop at 1s and a task that takes 2s for it", secs(3))
 }
 
 async fn shutdown_16(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let trial = with(subject, task(1).answering(End::Panic)).await?;
-    trial.record.equal("tasks told to have panicked:", trial.outcome.of(Kind::Panic), vec![1])
+    let finished = with(subject, task(1).answering(End::Panic)).await?;
+    finished.record.equal("tasks told to have panicked:", finished.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_17(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
-    let trial = with(subject, task(1).answering(End::Error)).await?;
-    trial.record.equal("tasks told to have failed:", trial.outcome.of(Kind::Error), vec![1])
+    let finished = with(subject, task(1).answering(End::Error)).await?;
+    finished.record.equal("tasks told to have failed:", finished.outcome.of(Kind::Error), vec![1])
 }
 
 async fn shutdown_18(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let scene = Scene::of([task(1).deaf().sore(), task(2)]);
-    let trial = trial(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    trial.record.equal("tasks told to have panicked:", trial.outcome.of(Kind::Panic), vec![1])
+    let scene = Scene::of([task(1).deaf().panicking_on_drop(), task(2)]);
+    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
+    finished.record.equal("tasks told to have panicked:", finished.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_19(subject: &dyn Adapter) -> Checked {

@@ -1,4 +1,4 @@
-//! What does not stop in its time.
+//! Tasks that do not stop in their time.
 
 use crate::{
     Rule,
@@ -6,8 +6,8 @@ use crate::{
     rule::{Checked, rule},
     shutdown::{
         Adapter, Capability, Settings,
+        harness::{needs, run_program},
         script::{Scene, task},
-        trial::{needs, trial},
     },
 };
 
@@ -29,23 +29,23 @@ fn twice() -> Settings {
 }
 
 async fn shutdown_07(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
-    trial.ends_at("with a stop at 10s and a grace of 5s", secs(15))
+    let finished = run_program(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
+    finished.ends_at("with a stop at 10s and a grace of 5s", secs(15))
 }
 
 async fn shutdown_08(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let trial = trial(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
-    trial.leaves_nobody()
+    let finished = run_program(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
+    finished.leaves_nobody()
 }
 
 async fn shutdown_09(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
-    trial.ends_at("with stops at 10s and at 12s", secs(12))
+    let finished = run_program(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
+    finished.ends_at("with stops at 10s and at 12s", secs(12))
 }
 
 async fn shutdown_10(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let trial = trial(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
-    trial.leaves_nobody()
+    let finished = run_program(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
+    finished.leaves_nobody()
 }

@@ -3,12 +3,12 @@
 use crate::{
     Rule,
     duration::{ms, secs},
-    life::{End, Event},
+    probe_task::{End, Event},
     rule::{Checked, rule},
     shutdown::{
         Adapter, Kind, Settings,
+        harness::run_program,
         script::{Scene, task},
-        trial::trial,
     },
 };
 
@@ -22,41 +22,45 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn shutdown_23(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).draining(secs(2)), task(2).of_phase(1)]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    let asked = trial.record.drained();
-    trial.record.equal("phases, the first of which takes 2s, asked at", asked, [1, 3].map(secs).to_vec())?;
-    trial.ends_at("with a stop at 1s", secs(3))
+    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    let asked = finished.record.drained();
+    finished.record.equal(
+        "phases, the first of which takes 2s, asked at",
+        asked,
+        [1, 3].map(secs).to_vec(),
+    )?;
+    finished.ends_at("with a stop at 1s", secs(3))
 }
 
 async fn shutdown_24(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).deaf(), task(2).draining(ms(500)).of_phase(1)]);
-    let trial = trial(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
-    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![2])?;
-    trial.record.require(
-        trial.left() <= secs(11),
+    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
+    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![2])?;
+    finished.record.require(
+        finished.returned_at() <= secs(11),
         || "an end within the grace, at 11s".to_owned(),
-        || format!("{:?}", trial.left()),
+        || format!("{:?}", finished.returned_at()),
     )
 }
 
 async fn shutdown_25(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).draining(secs(2))]).cleaned_by([task(2).taking(secs(1))]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    let began = trial.record.first(&Event::Began(2));
-    trial.record.equal("after a task that ends at 3s, the clean-up at", began, Some(secs(3)))?;
-    trial.ends_at("with a clean-up of 1s", secs(4))
+    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    let began = finished.record.first(&Event::Began(2));
+    finished.record.equal("after a task that ends at 3s, the clean-up at", began, Some(secs(3)))?;
+    finished.ends_at("with a clean-up of 1s", secs(4))
 }
 
 async fn shutdown_26(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).deaf()]).cleaned_by([task(2).taking(ms(500))]);
-    let trial = trial(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
-    trial.record.equal("clean-ups that ended well:", trial.record.ended(End::Ok), vec![2])
+    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
+    finished.record.equal("clean-ups that ended well:", finished.record.ended(End::Ok), vec![2])
 }
 
 async fn shutdown_27(subject: &dyn Adapter) -> Checked {
     let panics = task(2).taking(ms(100)).ending(End::Panic);
     let scene = Scene::of([task(1)]).cleaned_by([panics, task(3).taking(ms(500))]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    trial.record.equal("what ended well:", trial.record.ended(End::Ok), vec![1, 3])?;
-    trial.record.equal("told to have panicked:", trial.outcome.of(Kind::Panic), vec![2])
+    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    finished.record.equal("what ended well:", finished.record.ended(End::Ok), vec![1, 3])?;
+    finished.record.equal("told to have panicked:", finished.outcome.of(Kind::Panic), vec![2])
 }

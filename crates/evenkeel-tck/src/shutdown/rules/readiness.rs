@@ -3,12 +3,12 @@
 use crate::{
     Rule,
     duration::secs,
-    life::Event,
+    probe_task::Event,
     rule::{Checked, rule},
     shutdown::{
         Adapter, Capability, Settings,
+        harness::{needs, run_program},
         script::{Scene, task},
-        trial::{needs, trial},
     },
 };
 
@@ -23,13 +23,13 @@ fn delayed() -> Settings {
 }
 
 async fn shutdown_28(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &delayed(), Scene::of([task(1), task(2)])).await?;
-    trial.record.equal("with a stop at 1s, tasks asked at", trial.record.drained(), vec![secs(4); 2])
+    let finished = run_program(subject, &delayed(), Scene::of([task(1), task(2)])).await?;
+    finished.record.equal("with a stop at 1s, tasks asked at", finished.record.drained(), vec![secs(4); 2])
 }
 
 async fn shutdown_29(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Readiness)?;
-    let trial = trial(subject, &delayed(), Scene::of([task(1)])).await?;
-    let turned_away = trial.record.first(&Event::TurnedAway);
-    trial.record.equal("with a stop at 1s, not ready any more at", turned_away, Some(secs(1)))
+    let finished = run_program(subject, &delayed(), Scene::of([task(1)])).await?;
+    let turned_away = finished.record.first(&Event::TurnedAway);
+    finished.record.equal("with a stop at 1s, not ready any more at", turned_away, Some(secs(1)))
 }

@@ -10,12 +10,12 @@ use std::{
 use crate::{
     Rule, Verdict,
     duration::{ms, secs},
-    life::{End, Event, Record},
+    probe_task::{End, Event, Record},
     rule::{Checked, rule},
     shutdown::{
         Adapter, Parts, Settings,
+        harness::{FinishedProgram, configure},
         script::{Scene, task},
-        trial::{Trial, configure},
     },
 };
 
@@ -41,7 +41,7 @@ const COPY: Duration = ms(40);
 /// A program that runs on a thread of its own.
 struct Running {
     record: Record,
-    ended: Receiver<Checked<Trial>>,
+    ended: Receiver<Checked<FinishedProgram>>,
 }
 
 impl Running {
@@ -61,12 +61,12 @@ impl Running {
         let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
         let record = Record::start();
         let (done, ended) = mpsc::channel();
-        let trial = {
+        let finished = {
             let record = record.clone();
-            async move { Trial::end(program.call(Parts::new(scene, &record)), record).await }
+            async move { FinishedProgram::end(program.call(Parts::new(scene, &record)), record).await }
         };
         // The receiver is gone if the rule has failed.
-        thread::spawn(move || drop(done.send(runtime.block_on(trial))));
+        thread::spawn(move || drop(done.send(runtime.block_on(finished))));
         Ok(Self { record, ended })
     }
 
@@ -91,7 +91,7 @@ impl Running {
     }
 
     /// Waits for the end of the program.
-    fn end(&self, after: &str) -> Checked<Trial> {
+    fn end(&self, after: &str) -> Checked<FinishedProgram> {
         let never = |_| self.record.failure(format!("the end of the program after {after}"), "none");
         self.ended.recv_timeout(SOON).map_err(never)?
     }
@@ -101,8 +101,8 @@ fn shutdown_36(subject: &dyn Adapter) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
     let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
     running.interrupt()?;
-    let trial = running.end("SIGINT")?;
-    trial.record.equal("tasks that were asked:", trial.record.drained().len(), 1)
+    let finished = running.end("SIGINT")?;
+    finished.record.equal("tasks that were asked:", finished.record.drained().len(), 1)
 }
 
 fn shutdown_37(subject: &dyn Adapter) -> Checked {
@@ -130,8 +130,8 @@ fn shutdown_39(subject: &dyn Adapter) -> Checked {
     running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
     thread::park_timeout(COPY);
     running.interrupt()?;
-    let trial = running.end("SIGINT and a copy of it")?;
-    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![1])
+    let finished = running.end("SIGINT and a copy of it")?;
+    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![1])
 }
 
 fn shutdown_40(subject: &dyn Adapter) -> Checked {
@@ -140,8 +140,8 @@ fn shutdown_40(subject: &dyn Adapter) -> Checked {
     running.shows("a program that starts up", |record| record.first(&Event::StartsUp).is_some())?;
     thread::park_timeout(COPY);
     running.interrupt()?;
-    let trial = running.end("SIGINT during its start-up")?;
-    trial.record.equal("tasks that were left alive:", trial.record.alive_at_the_end(), Vec::new())
+    let finished = running.end("SIGINT during its start-up")?;
+    finished.record.equal("tasks that were left alive:", finished.record.alive_at_the_end(), Vec::new())
 }
 
 fn shutdown_41(subject: &dyn Adapter) -> Checked {
@@ -151,7 +151,7 @@ fn shutdown_41(subject: &dyn Adapter) -> Checked {
     running.end("SIGINT")?;
     thread::park_timeout(COPY);
     running.interrupt()?;
-    // Who ends the process has done so by then.
+    // A handler that ends the process has done so by then.
     thread::park_timeout(COPY);
     Ok(())
 }

@@ -3,12 +3,12 @@
 use crate::{
     Rule, Verdict,
     duration::ms,
-    life::{Event, Record},
+    probe_task::{Event, Record},
     rule::{Checked, rule},
     task::{
         Adapter, Body, Capability, Settings,
+        harness::{FinishedGroup, configure, needs},
         script::{Scene, Script, task},
-        trial::{Trial, configure, needs},
     },
 };
 
@@ -18,14 +18,14 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 /// A group that is stopped while its only call runs.
-fn stopped(subject: &dyn Adapter, call: Script) -> Checked<Trial> {
+fn stopped(subject: &dyn Adapter, call: Script) -> Checked<FinishedGroup> {
     needs(subject, Capability::Blocking)?;
     let group = configure(subject, &Settings::stopped(ms(60)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
     runtime.block_on(async {
         let record = Record::start();
-        Trial::end(group.call(Body::new(Scene::of([call.taking(ms(150))]), &record)), record).await
+        FinishedGroup::end(group.call(Body::new(Scene::of([call.taking(ms(150))]), &record)), record).await
     })
 }
 
@@ -35,7 +35,7 @@ fn task_44(subject: &dyn Adapter) -> Checked {
 
 fn task_45(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::BlockingSignal)?;
-    let trial = stopped(subject, task(1).blocking(true))?;
-    let seen = trial.record.first(&Event::Drained(1, None));
-    trial.record.require(seen.is_some(), || "a call that sees the signal".to_owned(), || "none".to_owned())
+    let finished = stopped(subject, task(1).blocking(true))?;
+    let seen = finished.record.first(&Event::Drained(1, None));
+    finished.record.require(seen.is_some(), || "a call that sees the signal".to_owned(), || "none".to_owned())
 }

@@ -1,14 +1,14 @@
-//! Tasks that fail, and what becomes of the others.
+//! Tasks that fail, and the effect on the others.
 
 use crate::{
     Rule,
     duration::secs,
-    life::End,
+    probe_task::End,
     rule::{Checked, rule},
     task::{
         Adapter, Capability, Settings,
+        harness::{needs, run_group},
         script::{Scene, task},
-        trial::{needs, trial},
     },
 };
 
@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-15" panics task_15 "A panic of the body goes on when all tasks have ended."),
 ];
 
-/// The settings under which a failure is a failure.
+/// The settings under which a failure stops the group, or is told at its end.
 pub(super) fn failing(subject: &dyn Adapter) -> Settings {
     match needs(subject, Capability::FailFast) {
         Ok(()) => Settings::fail_fast(),
@@ -34,56 +34,64 @@ pub(super) fn failing(subject: &dyn Adapter) -> Settings {
 async fn task_09(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing()]);
-    let trial = trial(subject, &failing(subject), scene).await?;
-    trial.record.equal("tasks told to have failed:", trial.outcome.failed(), vec![1])
+    let finished = run_group(subject, &failing(subject), scene).await?;
+    finished.record.equal("tasks told to have failed:", finished.outcome.failed(), vec![1])
 }
 
 async fn task_10(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing(), task(3)]);
-    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
-    trial.record.equal("after a failure at 1s, the end of the group at", trial.left(), secs(1))
+    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
+    finished.record.equal("after a failure at 1s, the end of the group at", finished.returned_at(), secs(1))
 }
 
 async fn task_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
-    let trial = trial(subject, &failing(subject), scene).await?;
-    let first = trial.record.ended(End::Error).first().copied();
-    trial.record.equal("told first:", trial.outcome.failed().first().copied(), first)
+    let finished = run_group(subject, &failing(subject), scene).await?;
+    let first = finished.record.ended(End::Error).first().copied();
+    finished.record.equal("told first:", finished.outcome.failed().first().copied(), first)
 }
 
 async fn task_12(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
-    let trial = trial(subject, &failing(subject), scene).await?;
-    let (mut told, mut failed) = (trial.outcome.failed(), trial.record.ended(End::Error));
+    let finished = run_group(subject, &failing(subject), scene).await?;
+    let (mut told, mut failed) = (finished.outcome.failed(), finished.record.ended(End::Error));
     told.sort_unstable();
     failed.sort_unstable();
-    trial.record.equal("tasks told to have failed:", told, failed)
+    finished.record.equal("tasks told to have failed:", told, failed)
 }
 
 async fn task_13(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let failing = |number: u32| task(number).taking(secs(u64::from(number))).failing();
     let scene = Scene::of([failing(1), task(3).taking(secs(3)), failing(2)]);
-    let trial = trial(subject, &Settings::collecting(), scene).await?;
-    trial.record.equal("the end of the group at", trial.left(), secs(3))?;
-    let mut told = trial.outcome.failed();
+    let finished = run_group(subject, &Settings::collecting(), scene).await?;
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))?;
+    let mut told = finished.outcome.failed();
     told.sort_unstable();
-    trial.record.equal("tasks told to have failed:", told, vec![1, 2])
+    finished.record.equal("tasks told to have failed:", told, vec![1, 2])
 }
 
 async fn task_14(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Error);
-    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
-    trial.record.equal("after an error at 1s, the end of the group at", trial.left(), secs(1))?;
-    trial.record.equal("told to have failed, where 0 is the body:", trial.outcome.failed(), vec![0])
+    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
+    finished.record.equal(
+        "after an error at 1s, the end of the group at",
+        finished.returned_at(),
+        secs(1),
+    )?;
+    finished.record.equal("told to have failed, where 0 is the body:", finished.outcome.failed(), vec![0])
 }
 
 async fn task_15(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Panic);
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    trial.record.equal("told to have panicked, where 0 is the body:", trial.outcome.failed(), vec![0])?;
-    trial.leaves_nobody()
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    finished.record.equal(
+        "told to have panicked, where 0 is the body:",
+        finished.outcome.failed(),
+        vec![0],
+    )?;
+    finished.leaves_nobody()
 }

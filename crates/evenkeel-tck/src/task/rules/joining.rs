@@ -1,16 +1,16 @@
-//! What a group waits for, and what the waiting costs.
+//! The tasks that a group waits for, and the cost of waiting.
 
 use std::{cell::Cell, rc::Rc, sync::mpsc, thread, time::Duration};
 
 use crate::{
     Rule, Verdict,
     duration::{ms, secs},
-    life::{End, Event, Record},
+    probe_task::{End, Event, Record},
     rule::{Checked, rule},
     task::{
         Adapter, Body, Capability, Settings,
+        harness::{FinishedGroup, configure, needs, run_group},
         script::{Scene, task},
-        trial::{Trial, configure, needs, trial},
     },
 };
 
@@ -27,31 +27,35 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn task_01(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)), task(2).taking(secs(3)), task(3).taking(secs(2))]);
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    trial.record.equal("tasks that ended before the group,", trial.record.ended(End::Ok), vec![1, 3, 2])?;
-    trial.record.equal("the end of the group at", trial.left(), secs(3))
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    finished.record.equal(
+        "tasks that ended before the group,",
+        finished.record.ended(End::Ok),
+        vec![1, 3, 2],
+    )?;
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))
 }
 
 async fn task_02(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1))));
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    trial.record.equal("tasks of 1s begin at", trial.record.begun(), vec![secs(0); 3])
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    finished.record.equal("tasks of 1s begin at", finished.record.begun(), vec![secs(0); 3])
 }
 
 async fn task_03(subject: &dyn Adapter) -> Checked {
-    let trial = trial(subject, &Settings::usual(), Scene::of([])).await?;
-    trial.record.equal("the end of the group at", trial.left(), secs(0))
+    let finished = run_group(subject, &Settings::usual(), Scene::of([])).await?;
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(0))
 }
 
 async fn task_04(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1))]).later(secs(5), task(2).taking(secs(1)));
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    trial.record.equal(
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    finished.record.equal(
         "tasks of 1s, spawned at 0s and 5s, begin at",
-        trial.record.begun(),
+        finished.record.begun(),
         vec![secs(0), secs(5)],
     )?;
-    trial.record.equal("the end of the group at", trial.left(), secs(6))
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(6))
 }
 
 async fn task_05(subject: &dyn Adapter) -> Checked {
@@ -59,15 +63,15 @@ async fn task_05(subject: &dyn Adapter) -> Checked {
     let last = task(3).taking(secs(5));
     let scene =
         Scene::of([task(1).taking(secs(1)).spawning(vec![task(2).taking(secs(1)).spawning(vec![last])])]);
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    trial.record.equal("the end of the group at", trial.left(), secs(7))
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(7))
 }
 
 async fn task_06(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of((1..=20).map(|number| task(number).taking(ms(100 * u64::from(number)))));
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    let in_vain = trial.record.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
-    trial.record.require(
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    let in_vain = finished.record.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
+    finished.record.require(
         in_vain.is_empty(),
         || "two polls for each of 20 tasks that sleep".to_owned(),
         || format!("{} more", in_vain.len()),
@@ -84,10 +88,10 @@ async fn task_07(subject: &dyn Adapter) -> Checked {
         }
     });
     let scene = Scene::of((1..=1000).map(|number| task(number).taking(ms(0))));
-    let trial = trial(subject, &Settings::usual(), scene).await;
+    let finished = run_group(subject, &Settings::usual(), scene).await;
     other.abort();
-    let trial = trial?;
-    trial.record.require(
+    let finished = finished?;
+    finished.record.require(
         turns.get() > 0,
         || "another task to run while 1000 tasks end".to_owned(),
         || "none ran".to_owned(),
@@ -106,8 +110,8 @@ fn task_08(subject: &dyn Adapter) -> Checked {
         for _ in 0..ROUNDS {
             let record = Record::start();
             let tasks = (1..=TASKS as u32).map(|number| task(number).taking(ms(u64::from(number % 2))));
-            let trial = Trial::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
-            let ended = trial.map(|trial| trial.record.ended(End::Ok).len());
+            let finished = FinishedGroup::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
+            let ended = finished.map(|finished| finished.record.ended(End::Ok).len());
             if done.send(ended).is_err() {
                 return;
             }
@@ -120,7 +124,7 @@ fn task_08(subject: &dyn Adapter) -> Checked {
         Ok(Err(verdict)) => Err(verdict),
         Err(_) => Err(Verdict::fail("the end of the group", "none: a wake was lost")),
     });
-    // What hangs is not waited for.
+    // A task that hangs is not waited for.
     thread::spawn(move || drop(runtime));
     outcome
 }

@@ -1,16 +1,16 @@
-//! How many tasks run at a time, and for how long.
+//! The number of tasks that run at a time, and the time of a group.
 
 use crate::{
     Rule,
     duration::secs,
-    life::{Event, Record},
+    probe_task::{Event, Record},
     rule::{Checked, rule},
+    subject::unless_refused,
     task::{
         Adapter, Body, Capability, Settings,
+        harness::{FinishedGroup, needs, run_group},
         script::{Scene, task},
-        trial::{Trial, needs, trial},
     },
-    unfit::unless_refused,
 };
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
@@ -27,38 +27,42 @@ fn limited(tasks: usize) -> Settings {
 
 async fn task_34(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of((1..=5).map(|number| task(number).taking(secs(1))));
-    let trial = trial(subject, &limited(2), scene).await?;
+    let finished = run_group(subject, &limited(2), scene).await?;
     let begun = [0, 0, 1, 1, 2].map(secs).to_vec();
-    let mut got = trial.record.begun();
+    let mut got = finished.record.begun();
     got.sort_unstable();
-    trial.record.equal("with a limit of 2, tasks of 1s begin at", got, begun)
+    finished.record.equal("with a limit of 2, tasks of 1s begin at", got, begun)
 }
 
 async fn task_35(subject: &dyn Adapter) -> Checked {
     let settings = Settings { limit: Some(1), ..Settings::fail_fast() };
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2), task(3)]);
-    let trial = trial(subject, &settings, scene).await?;
-    trial.record.equal("with a limit of 1, tasks begin at", trial.record.begun(), vec![secs(0)])?;
-    trial.record.equal("after a failure at 1s, the end of the group at", trial.left(), secs(1))
+    let finished = run_group(subject, &settings, scene).await?;
+    finished.record.equal("with a limit of 1, tasks begin at", finished.record.begun(), vec![secs(0)])?;
+    finished.record.equal("after a failure at 1s, the end of the group at", finished.returned_at(), secs(1))
 }
 
 async fn task_36(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Limit)?;
-    let Some(group) = unless_refused(|| subject.group(&limited(0)))? else { return Ok(()) };
+    let Some(group) = unless_refused(subject, &limited(0))? else { return Ok(()) };
     let record = Record::start();
-    Trial::end(group.call(Body::new(Scene::of([task(1)]), &record)), record).await.map(drop)
+    FinishedGroup::end(group.call(Body::new(Scene::of([task(1)]), &record)), record).await.map(drop)
 }
 
 async fn task_37(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
-    let trial = trial(subject, &settings, Scene::of([task(1), task(2)])).await?;
-    trial.record.equal("with a deadline of 5s, the end of the group at", trial.left(), secs(5))?;
-    trial.record.equal("task 1 dropped at", trial.record.first(&Event::Freed(1)), Some(secs(5)))?;
-    trial.leaves_nobody()
+    let finished = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
+    finished.record.equal(
+        "with a deadline of 5s, the end of the group at",
+        finished.returned_at(),
+        secs(5),
+    )?;
+    finished.record.equal("task 1 dropped at", finished.record.first(&Event::Freed(1)), Some(secs(5)))?;
+    finished.leaves_nobody()
 }
 
 async fn task_38(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
-    let trial = trial(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
-    trial.record.equal("with a deadline of 5s, the end of the group at", trial.left(), secs(1))
+    let finished = run_group(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
+    finished.record.equal("with a deadline of 5s, the end of the group at", finished.returned_at(), secs(1))
 }

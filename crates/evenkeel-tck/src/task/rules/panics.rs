@@ -6,8 +6,8 @@ use crate::{
     rule::{Checked, rule},
     task::{
         Adapter, Capability, Kind, Settings,
+        harness::{FinishedGroup, needs, run_group},
         script::{Scene, task},
-        trial::{Trial, needs, trial},
     },
 };
 
@@ -21,45 +21,45 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
         .after("TASK-09"),
 ];
 
-/// Every panic that was thrown is told.
-fn tells_all(trial: &Trial) -> Checked {
-    let (mut told, mut threw) = (trial.outcome.of(Kind::Panic), trial.record.threw());
+/// The rule asks that the outcome tells every panic.
+fn tells_all(finished: &FinishedGroup) -> Checked {
+    let (mut told, mut threw) = (finished.outcome.of(Kind::Panic), finished.record.panicked());
     told.sort_unstable();
     threw.sort_unstable();
-    trial.record.equal("tasks told to have panicked:", told, threw)
+    finished.record.equal("tasks told to have panicked:", told, threw)
 }
 
 async fn task_16(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).panicking(), task(2).taking(secs(2))]);
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    tells_all(&trial)
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    tells_all(&finished)
 }
 
 async fn task_17(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).panicking(), task(3)]);
-    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
-    trial.record.equal("after a panic at 1s, the end of the group at", trial.left(), secs(1))?;
-    trial.leaves_nobody()
+    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
+    finished.record.equal("after a panic at 1s, the end of the group at", finished.returned_at(), secs(1))?;
+    finished.leaves_nobody()
 }
 
 async fn task_18(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).panicking()));
-    let trial = trial(subject, &Settings::usual(), scene).await?;
-    tells_all(&trial)
+    let finished = run_group(subject, &Settings::usual(), scene).await?;
+    tells_all(&finished)
 }
 
 async fn task_19(subject: &dyn Adapter) -> Checked {
-    let scene = Scene::of([task(1).sore(), task(2)]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    trial.record.equal("tasks that panicked:", trial.record.threw(), vec![1])?;
-    tells_all(&trial)
+    let scene = Scene::of([task(1).panicking_on_drop(), task(2)]);
+    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    finished.record.equal("tasks that panicked:", finished.record.panicked(), vec![1])?;
+    tells_all(&finished)
 }
 
 async fn task_20(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
-    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).sore()]);
-    let trial = trial(subject, &Settings::fail_fast(), scene).await?;
-    let mut told = trial.outcome.failed();
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).panicking_on_drop()]);
+    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
+    let mut told = finished.outcome.failed();
     told.sort_unstable();
-    trial.record.equal("tasks told to have failed:", told, vec![1, 2])
+    finished.record.equal("tasks told to have failed:", told, vec![1, 2])
 }

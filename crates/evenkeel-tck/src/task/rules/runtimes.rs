@@ -10,12 +10,12 @@ use tokio::{
 use crate::{
     Rule, Verdict,
     duration::secs,
-    life::Record,
+    probe_task::Record,
     rule::{Checked, rule},
     task::{
         Adapter, Body, Settings,
+        harness::{FinishedGroup, configure},
         script::{Scene, task},
-        trial::{Trial, configure},
     },
 };
 
@@ -38,9 +38,9 @@ fn task_46(subject: &dyn Adapter) -> Checked {
         poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await;
         drop(inside);
         other.shutdown_background();
-        match timeout(secs(10), Trial::end(run, record.clone())).await {
-            Ok(trial) => {
-                let told = !trial?.outcome.told.is_empty();
+        match timeout(secs(10), FinishedGroup::end(run, record.clone())).await {
+            Ok(finished) => {
+                let told = !finished?.outcome.told.is_empty();
                 record.require(told, || "task 1 is told".to_owned(), || "a success".to_owned())
             }
             Err(_) => Err(record.failure("an end within 10 s", "none")),

@@ -1,14 +1,14 @@
-//! Tasks that must not be cut.
+//! Tasks that are shielded from a stop.
 
 use crate::{
     Rule,
     duration::secs,
-    life::{End, Event},
+    probe_task::{End, Event},
     rule::{Checked, rule},
     task::{
         Adapter, Capability, Settings,
+        harness::{needs, run_group},
         script::{Scene, task},
-        trial::{needs, trial},
     },
 };
 
@@ -20,16 +20,16 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn task_42(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).taking(secs(3)).shielded(secs(5)), task(2)]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    trial.record.equal("task 2 dropped at", trial.record.first(&Event::Freed(2)), Some(secs(1)))?;
-    trial.record.equal("tasks that ended well:", trial.record.ended(End::Ok), vec![1])?;
-    trial.record.equal("the end of the group at", trial.left(), secs(3))
+    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    finished.record.equal("task 2 dropped at", finished.record.first(&Event::Freed(2)), Some(secs(1)))?;
+    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![1])?;
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))
 }
 
 async fn task_43(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).shielded(secs(5))]);
-    let trial = trial(subject, &Settings::stopped(secs(1)), scene).await?;
-    trial.record.equal("task 1 dropped at", trial.record.first(&Event::Freed(1)), Some(secs(6)))?;
-    trial.record.equal("the end of the group at", trial.left(), secs(6))
+    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    finished.record.equal("task 1 dropped at", finished.record.first(&Event::Freed(1)), Some(secs(6)))?;
+    finished.record.equal("the end of the group at", finished.returned_at(), secs(6))
 }

@@ -1,0 +1,94 @@
+//! Requests that are dropped, or not polled any more.
+
+use std::{cell::Cell, future::poll_fn, rc::Rc, task::Poll};
+
+use evenkeel_testkit::cancel;
+use tokio::time::sleep;
+
+use super::waiting::queue;
+use crate::{
+    Rule,
+    cancel::explored,
+    duration::{ms, secs},
+    limit::{
+        Adapter, Capability, Request, Settings,
+        harness::{Harness, needs},
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "LIMIT-28" limit_28 "When somebody who waits gives up, those behind move up.").after("LIMIT-19"),
+    rule!(Must "LIMIT-29" limit_29 "What was earned for a big request that gives up goes to those behind it.").after("LIMIT-19"),
+    rule!(Must "LIMIT-30" alone limit_30 "A request dropped at any point has taken nothing.").after("LIMIT-19"),
+    rule!(Must "LIMIT-31" limit_31 "Who waits and is not polled any more holds up nobody for longer than a turn.").after("LIMIT-19"),
+];
+
+async fn limit_28(subject: &dyn Adapter) -> Checked {
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
+    let _first = harness.spend(1).await?;
+    let mut waiters = queue(&harness, 3).await;
+    sleep(ms(500)).await;
+    drop(waiters.remove(0));
+    harness.everybody(waiters).await?;
+    harness.turns_at("the first of three left", &[1, 2].map(secs))
+}
+
+async fn limit_29(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Weights)?;
+    let harness = Harness::start(subject, &Settings::rate(1, ms(100)).burst(10).waiting())?;
+    let _all = harness.spend(10).await?;
+    let big = harness.enter(9, Request::of(10)).await;
+    let waiters = queue(&harness, 3).await;
+    sleep(ms(550)).await;
+    drop(big);
+    harness.everybody(waiters).await?;
+    harness.turns_at("three behind a request for 10, which leaves after 550ms,", &[ms(550); 3])
+}
+
+/// The state of one request that is dropped at each await point.
+struct Cut {
+    harness: Harness,
+    granted: Cell<bool>,
+}
+
+/// One permit a second, with a burst that is too large to be reached here.
+fn deep() -> Settings {
+    Settings::rate(1, secs(1)).burst(100_000).waiting()
+}
+
+fn limit_30(subject: &dyn Adapter) -> Checked {
+    for capability in [Capability::Weights, Capability::Mixed].into_iter().chain(deep().needs()) {
+        needs(subject, capability)?;
+    }
+    let setup = async || {
+        let harness = Harness::start(subject, &deep()).unwrap_or_else(|verdict| panic!("{verdict}"));
+        let spent = harness.spend(100_000).await;
+        spent.map_or_else(|verdict| panic!("{verdict}"), drop);
+        Rc::new(Cut { harness, granted: Cell::new(false) })
+    };
+    let request = async |cut: Rc<Cut>| {
+        let permit = cut.harness.unpolled(Request::of(1)).await;
+        cut.granted.set(permit.is_ok());
+    };
+    let check = async |cut: Rc<Cut>| {
+        let earned = cut.harness.record.elapsed().as_secs() as u32 - u32::from(cut.granted.get());
+        assert!(cut.harness.ask(Request::of(earned)).is_ok(), "less than was earned");
+        assert!(cut.harness.ask(Request::of(1)).is_err(), "more than was earned");
+    };
+    explored(|| cancel::every_point(setup, request, check))
+}
+
+async fn limit_31(subject: &dyn Adapter) -> Checked {
+    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
+    let _first = harness.spend(1).await?;
+    let mut idle = harness.unpolled(Request::of(1));
+    poll_fn(|cx| Poll::Ready(idle.as_mut().poll(cx).is_pending())).await;
+    harness.everybody(queue(&harness, 2).await).await?;
+    let turns = harness.record.turns();
+    harness.record.require(
+        turns.iter().zip([2, 3]).all(|(turn, latest)| *turn <= secs(latest)),
+        || "turns at 2s and at 3s, behind somebody who is not polled any more".to_owned(),
+        || format!("at {turns:?}"),
+    )
+}

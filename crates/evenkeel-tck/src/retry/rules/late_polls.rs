@@ -1,0 +1,62 @@
+//! Calls that are polled again long after their wait is over.
+
+use std::{future::poll_fn, task::Poll};
+
+use tokio::time::sleep;
+
+use super::{
+    budget::{ONE, failing, with},
+    deadlines::until,
+    limits::five_seconds,
+    responses::judging,
+};
+use crate::{
+    Rule,
+    duration::secs,
+    retry::{
+        Adapter, Capability, Operation, Policy, Record, Settings,
+        harness::{Expected, FinishedCall, configure, has, needs},
+        operation::Step,
+    },
+    rule::{Checked, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-85" retry_85 "A call whose time is over when its wait is makes no attempt, and gives its last error.")
+        .after("RETRY-32"),
+    rule!(Must "RETRY-86" retry_86 "A call whose time is over when its wait is gives its retry back to the budget.")
+        .after("RETRY-32"),
+];
+
+async fn retry_85(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::TotalTimeout)?;
+    // A deadline is to count from the call that it is for.
+    let cases: [fn() -> Settings; 3] =
+        [|| five_seconds(secs(1)), || judging(five_seconds(secs(1))), || until(secs(5), secs(1))];
+    for settings in cases {
+        let settings = settings();
+        if has(subject, &settings) {
+            let finished = left_alone(&configure(subject, &settings)?).await?;
+            finished.returns(Expected::ErrorOf(1))?;
+        }
+    }
+    Ok(())
+}
+
+async fn retry_86(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &with(ONE, five_seconds(secs(1))))?;
+    left_alone(&policy).await?;
+    let finished = failing(&policy).await?;
+    finished.equal("number of attempts after a call that came too late,", finished.attempts(), 2)
+}
+
+/// A call that fails at once, is to wait for a second, and is not polled for a minute.
+async fn left_alone(policy: &Policy) -> Checked<FinishedCall> {
+    let record = Record::start();
+    let mut call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
+    if let Poll::Ready(outcome) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+        return Ok(FinishedCall { outcome, elapsed: record.elapsed(), record });
+    }
+    sleep(secs(60)).await;
+    FinishedCall::end(secs(60), call, record).await
+}

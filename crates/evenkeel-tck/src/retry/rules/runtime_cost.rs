@@ -1,0 +1,94 @@
+//! The cost of a call for its thread, its task and its runtime.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
+
+use crate::{
+    Rule, Verdict,
+    duration::ms,
+    retry::{
+        Adapter, Operation, Policy, Record, Settings,
+        harness::{configure, run_call},
+        operation::Step,
+    },
+    rule::{Checked, panic_message, rule},
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "RETRY-20" retry_20 "Retries without delay let other tasks run."),
+    rule!(Should "RETRY-21" alone retry_21 "A retry without delay needs no timer."),
+    rule!(Should "RETRY-22" alone retry_22 "A call of one attempt needs no timer."),
+    rule!(Should "RETRY-23" retry_23 "A wait costs at most two polls."),
+    rule!(Must "RETRY-24" retry_24 "The stack does not grow with the number of retries.").once(),
+];
+
+async fn retry_20(subject: &dyn Adapter) -> Checked {
+    let turns = Rc::new(Cell::new(0_u32));
+    let other = turns.clone();
+    let other = tokio::task::spawn_local(async move {
+        loop {
+            other.set(other.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    });
+    let finished = run_call(subject, &Settings::fixed(ms(0)).attempts(2000), |_| Step::TRANSIENT).await;
+    other.abort();
+    let finished = finished?;
+    finished.require(
+        turns.get() > 0,
+        || "another task to run during 2000 attempts".to_owned(),
+        || "none ran".to_owned(),
+    )
+}
+
+fn retry_21(subject: &dyn Adapter) -> Checked {
+    without_timers(&configure(subject, &Settings::fixed(ms(0)))?, Step::TRANSIENT)
+}
+
+fn retry_22(subject: &dyn Adapter) -> Checked {
+    without_timers(&configure(subject, &Settings::doubling())?, Step::OK)?;
+    without_timers(&configure(subject, &Settings::doubling().attempts(1))?, Step::TRANSIENT)
+}
+
+/// Makes a call in a runtime without timers, where creating a timer panics.
+fn without_timers(policy: &Policy, step: Step) -> Checked {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
+    let record = Record::start();
+    let operation = Operation::new(&record, move |_| step);
+    // Nothing of the call is used after a panic.
+    let called = catch_unwind(AssertUnwindSafe(|| runtime.block_on(async { policy.call(operation).await })));
+    called.map(drop).map_err(|payload| {
+        let message = panic_message(&*payload);
+        let got =
+            if message.contains("timers are disabled") { "a timer was set".to_owned() } else { message };
+        Verdict::fail("no timer", got)
+    })
+}
+
+async fn retry_23(subject: &dyn Adapter) -> Checked {
+    let policy = configure(subject, &Settings::doubling())?;
+    let record = Record::start();
+    let mut call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
+    let mut polls = 0;
+    let _outcome = poll_fn(|cx| {
+        polls += 1;
+        call.as_mut().poll(cx)
+    })
+    .await;
+    let most = 1 + 2 * record.waits().len();
+    if polls <= most {
+        return Ok(());
+    }
+    Err(Verdict::fail(format!("at most {most} polls for three waits"), format!("{polls}")))
+}
+
+async fn retry_24(subject: &dyn Adapter) -> Checked {
+    let attempts = 10_000;
+    let finished = run_call(subject, &Settings::fixed(ms(0)).attempts(attempts), |_| Step::TRANSIENT).await?;
+    finished.equal("number of attempts", finished.attempts(), attempts as usize)
+}

@@ -1,0 +1,60 @@
+//! The information in the outcome and in the signal.
+
+use crate::{
+    Rule,
+    duration::secs,
+    probe_task::{End, Event},
+    rule::{Checked, rule},
+    shutdown::{
+        Adapter, Capability, Kind, Settings,
+        harness::{needs, run_program},
+        script::{Scene, task},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "SHUTDOWN-20" shutdown_20 "What hung is told, and nothing else."),
+    rule!(Must "SHUTDOWN-21" panics shutdown_21 "The exit code is 0 after a clean stop, and not after an error, a panic or a hang."),
+    rule!(Must "SHUTDOWN-22" shutdown_22 "Whoever sees the stop sees the reason."),
+];
+
+async fn shutdown_20(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Hung)?;
+    let scene = Scene::of([task(1).deaf(), task(2), task(3).deaf(), task(4).draining(secs(2))]);
+    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
+    finished.record.equal("tasks told to have hung:", finished.outcome.of(Kind::Hung), vec![1, 3])
+}
+
+async fn shutdown_21(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::ExitCode)?;
+    let mut cases = vec![("a clean stop", task(1), true)];
+    cases.push(("an error", task(1).taking(secs(1)).ending(End::Error), false));
+    cases.push(("a panic", task(1).taking(secs(1)).ending(End::Panic), false));
+    if needs(subject, Capability::Grace).is_ok() {
+        cases.push(("a hang", task(1).deaf(), false));
+    }
+    for (what, first, is_clean) in cases {
+        let finished = run_program(subject, &Settings::stopped(secs(5)), Scene::of([first, task(2)])).await?;
+        let code = finished.outcome.code;
+        finished.record.require(
+            code.is_some_and(|code| (code == 0) == is_clean),
+            || format!("after {what}, an exit code that is {}0", if is_clean { "" } else { "not " }),
+            || format!("{code:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+async fn shutdown_22(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Reason)?;
+    let finished = run_program(subject, &Settings::stopped(secs(1)), Scene::of([task(1)])).await?;
+    let seen = finished.record.pick(|_, event| match event {
+        Event::Drained(_, reason) => Some(reason.clone()),
+        _ => None,
+    });
+    finished.record.require(
+        matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
+        || "one task that is asked for a reason".to_owned(),
+        || format!("{seen:?}"),
+    )
+}

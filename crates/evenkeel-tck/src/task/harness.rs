@@ -1,0 +1,33 @@
+//! Runs one group with the implementation under test.
+
+use super::{Adapter, Body, Capability, Outcome, Settings, Told, script::Scene};
+pub(crate) use crate::subject::{configure, needs};
+use crate::{
+    probe_task::{Finished, Record, TaskOutcome},
+    rule::Checked,
+};
+
+/// A group that has ended.
+pub(crate) type FinishedGroup = Finished<Outcome>;
+
+impl TaskOutcome for Outcome {
+    const SUBJECT: &'static str = "group";
+
+    fn panicked(message: &str) -> Self {
+        Self::telling([Told::panic(message)])
+    }
+}
+
+/// Runs one group.
+pub(crate) async fn run_group(
+    subject: &dyn Adapter,
+    settings: &Settings,
+    scene: Scene,
+) -> Checked<FinishedGroup> {
+    if !Body::is_plain(&scene) {
+        needs(subject, Capability::Body)?;
+    }
+    let group = configure(subject, settings)?;
+    let record = Record::start();
+    FinishedGroup::end(group.call(Body::new(scene, &record)), record).await
+}

@@ -1,0 +1,58 @@
+//! The information in the outcome.
+
+use super::failures::failing;
+use crate::{
+    Rule,
+    duration::secs,
+    probe_task::End,
+    rule::{Checked, rule},
+    task::{
+        Adapter, Capability, Kind, Settings,
+        harness::{needs, run_group},
+        script::{Scene, task},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-39" panics task_39 "Errors, panics and deadlines are told apart.").after("TASK-16"),
+    rule!(Should "TASK-40" task_40 "A failure is told with the name of its task."),
+    rule!(Must "TASK-41" task_41 "What was spawned is what finished, failed and was cancelled."),
+];
+
+async fn task_39(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Errors)?;
+    let ends = || task(1).taking(secs(1));
+    let mut cases = vec![
+        (failing(subject), ends().failing(), Kind::Error),
+        (failing(subject), ends().panicking(), Kind::Panic),
+    ];
+    if needs(subject, Capability::Deadline).is_ok() {
+        cases.push((Settings { deadline: Some(secs(1)), ..Settings::usual() }, task(1), Kind::Deadline));
+    }
+    for (settings, script, kind) in cases {
+        let finished = run_group(subject, &settings, Scene::of([script])).await?;
+        let told: Vec<Kind> = finished.outcome.told.iter().map(|told| told.kind).collect();
+        finished.record.equal("told:", told, vec![kind])?;
+    }
+    Ok(())
+}
+
+async fn task_40(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Names)?;
+    let scene = Scene::of([task(1), task(2).taking(secs(1)).failing()]);
+    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
+    let name = finished.outcome.told.first().and_then(|told| told.name.clone());
+    finished.record.equal("told:", name.as_deref(), Some("task 2"))
+}
+
+async fn task_41(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Counts)?;
+    let done = [1, 2, 3].map(|number| task(number).taking(secs(u64::from(number))));
+    let rest = [task(4).taking(secs(4)).failing(), task(5), task(6)];
+    let finished =
+        run_group(subject, &Settings::fail_fast(), Scene::of(done.into_iter().chain(rest))).await?;
+    let succeeded = finished.record.ended(End::Ok).len();
+    let failed = finished.record.ended(End::Error).len();
+    let cancelled = finished.record.spawned() - succeeded - failed;
+    finished.record.equal("finished and cancelled:", finished.outcome.counts, Some((succeeded, cancelled)))
+}

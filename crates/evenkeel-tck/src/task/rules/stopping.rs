@@ -1,0 +1,133 @@
+//! Tasks that are left when a group ends, is stopped, or is dropped.
+
+use std::{rc::Rc, time::Duration};
+
+use evenkeel_testkit::cancel;
+use tokio::time::sleep;
+
+use crate::{
+    Rule,
+    cancel::explored,
+    duration::{ms, secs},
+    probe_task::{End, Event, Record},
+    rule::{Checked, rule},
+    task::{
+        Adapter, Body, Capability, Settings,
+        harness::{FinishedGroup, configure, needs, run_group},
+        script::{Scene, task},
+    },
+};
+
+pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+    rule!(Must "TASK-21" task_21 "When a group has ended after a failure, no task is alive."),
+    rule!(Must "TASK-22" task_22 "A group that is stopped ends at once."),
+    rule!(Must "TASK-23" task_23 "When a group has ended because it was stopped, no task is alive.")
+        .after("TASK-22"),
+    rule!(Must "TASK-24" task_24 "A task that was stopped has not failed."),
+    rule!(Must "TASK-25" task_25 "When a group has ended, so have the groups within its tasks."),
+    rule!(Must "TASK-26" task_26 "Tasks that spawn tasks do not keep a group from stopping.")
+        .after("TASK-22"),
+    rule!(Must "TASK-27" task_27 "Nothing is spawned into a group that has ended."),
+    rule!(Must "TASK-28" alone task_28 "A group dropped at any await leaves no task that goes on."),
+];
+
+async fn task_21(subject: &dyn Adapter) -> Checked {
+    let scene = Scene::of([task(1), task(2).taking(secs(1)).failing(), task(3)]);
+    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
+    finished.leaves_nobody()
+}
+
+async fn task_22(subject: &dyn Adapter) -> Checked {
+    let mut cases = vec![Settings::stopped(secs(1))];
+    if needs(subject, Capability::CollectAll).is_ok() {
+        cases.push(Settings { stop_after: Some(secs(1)), ..Settings::collecting() });
+    }
+    for settings in cases {
+        let finished = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
+        finished.record.equal(
+            "after a stop at 1s, the end of the group at",
+            finished.returned_at(),
+            secs(1),
+        )?;
+    }
+    Ok(())
+}
+
+async fn task_23(subject: &dyn Adapter) -> Checked {
+    let finished = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
+    finished.leaves_nobody()
+}
+
+async fn task_24(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Errors)?;
+    let finished = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
+    finished.record.equal("tasks told to have failed:", finished.outcome.failed(), Vec::new())
+}
+
+async fn task_25(subject: &dyn Adapter) -> Checked {
+    let inner = configure(subject, &Settings::usual())?;
+    // More tasks than a runtime drops before it polls the caller again.
+    let scene = Scene::of([task(1).within(inner, (100..300).map(task).collect()), task(2)]);
+    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    let alive = finished.record.alive_at_the_end().len();
+    finished.record.equal("when the group has ended, tasks alive:", alive, 0)
+}
+
+async fn task_26(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::SpawnFromTasks)?;
+    let scene = Scene::of([task(1).taking(ms(10)).endless()]);
+    let finished = run_group(subject, &Settings::stopped(ms(1005)), scene).await?;
+    finished.record.equal(
+        "after a stop at 1005ms, the end of the group at",
+        finished.returned_at(),
+        ms(1005),
+    )?;
+    finished.leaves_nobody()
+}
+
+async fn task_27(subject: &dyn Adapter) -> Checked {
+    needs(subject, Capability::Handle)?;
+    let group = configure(subject, &Settings::usual())?;
+    let record = Record::start();
+    let body = Body::new(Scene::of([task(1).taking(secs(1))]), &record);
+    let outside = body.outside();
+    let finished = FinishedGroup::end(group.call(body), record).await?;
+    outside.spawn(task(2).taking(secs(1)), &finished.record);
+    sleep(secs(10)).await;
+    let began = finished.record.first(&Event::Began(2));
+    finished.record.require(
+        began.is_none(),
+        || "that task 2 never begins".to_owned(),
+        || "it does".to_owned(),
+    )?;
+    let freed = finished.record.first(&Event::Freed(2));
+    finished.record.require(
+        freed.is_some(),
+        || "that task 2 is dropped".to_owned(),
+        || "it is kept".to_owned(),
+    )
+}
+
+/// A lifetime so long that a task which is not dropped is still alive an hour after its group was dropped.
+const HOURS: Duration = secs(5 * 3600);
+
+fn task_28(subject: &dyn Adapter) -> Checked {
+    configure(subject, &Settings::usual())?;
+    let setup = async || {
+        let group = configure(subject, &Settings::usual()).unwrap_or_else(|verdict| panic!("{verdict}"));
+        Rc::new((group, Record::start()))
+    };
+    let run = async |state: Rc<_>| {
+        let (group, record): &(crate::task::Group, Record) = &state;
+        let scene = Scene::of([1, 2].map(|number| task(number).taking(HOURS)));
+        group.call(Body::new(scene, record)).await
+    };
+    let check = async |state: Rc<(crate::task::Group, Record)>| {
+        let record = &state.1;
+        let freed = record.pick(|_, event| matches!(event, Event::Freed(1..)).then_some(())).len();
+        assert_eq!(record.spawned(), freed, "a task goes on after its group was dropped");
+        let ended = record.ended(End::Ok).len();
+        assert!(ended == 0 || ended == record.spawned(), "a task went on to its end");
+    };
+    explored(|| cancel::every_point(setup, run, check))
+}
