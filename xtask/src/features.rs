@@ -27,7 +27,7 @@ pub(crate) fn run(project: &Project) -> Result<Outcome> {
 
 /// No feature, each, all, all but each; sets that switch on the same things come once.
 ///
-/// What needs another feature is found by itself, or where only that one is missing.
+/// Code that needs another feature is found when its own is on alone, or when only the other one is off.
 fn sets(features: &Features) -> Vec<Vec<&str>> {
     let names = features.iter().map(|(name, _)| name.as_str());
     let own: Vec<&str> = names.clone().filter(|name| !gathers(features, name)).collect();

@@ -1,6 +1,6 @@
 //! How a command can end.
 
-/// What a command came to; an error besides these is one that it did not foresee.
+/// The outcome of a command; an error besides these is one that it did not foresee.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,

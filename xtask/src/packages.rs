@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::project::{Project, read};
 
-/// What the commands need to know of one package.
+/// The facts of one package that the commands need.
 #[derive(Debug)]
 pub(crate) struct Package {
     id: String,

@@ -16,7 +16,8 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn open() -> Result<Project> {
-        // What cargo says now comes first: a target folder that was moved holds a program that was built elsewhere.
+        // The answer of cargo today comes first: a target folder that was moved holds a program that was built
+        // elsewhere.
         let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&xtask).parent().ok_or("xtask lies at the root")?.to_owned();
         let shell = Shell::new()?;

@@ -30,7 +30,7 @@ pub(crate) enum Server {
     Pgbouncer,
 }
 
-/// What became of one server.
+/// The state of one server after the command.
 pub(crate) struct Started {
     pub(crate) server: Server,
     /// Its URL, or the path of its program, or why there is none.

@@ -46,7 +46,7 @@ const RULES: [Rule; 23] = [
     text::nothing_is_left_to_do,
 ];
 
-/// What is untidy in the workspace at `root`, as `path:line: message` or `path: message`; empty when nothing is.
+/// Returns the findings in the workspace at `root`, as `path:line: message` or `path: message`; empty when nothing is.
 pub(crate) fn run(root: &Path) -> Vec<String> {
     let tree = match Tree::read(root) {
         Ok(tree) => tree,

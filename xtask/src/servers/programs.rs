@@ -13,7 +13,7 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// What is installed comes before what was unpacked.
+    /// Installed programs come before unpacked ones.
     pub(super) fn find(server: Server, home: &Path) -> Option<Programs> {
         if let Some(wheel) = server.wheel() {
             let programs = Programs { bin: wheel.bin(server, home), libraries: Vec::new() };

@@ -63,7 +63,7 @@ impl State {
             }
             !ended
         });
-        // What could not be written is found out by the next call: the process is gone.
+        // A failed write is noticed by the next call: the process is gone.
         let _ = self.save();
     }
 

@@ -41,7 +41,7 @@ pub(crate) fn doctest_sections(output: &str) -> Vec<(String, &str)> {
     starts.iter().zip(ends).map(section).collect()
 }
 
-/// What to show of a failed suite: libtest's section on failures, or everything if it did not get to it.
+/// The part of a failed suite's output to show: libtest's section on failures, or everything if it did not get to it.
 pub(crate) fn failures(output: &str) -> &str {
     const HEADING: &str = "failures:\n";
     match output.match_indices(HEADING).map(|(at, _)| at).find(|&at| starts_line(output, at)) {

@@ -41,7 +41,7 @@ pub(crate) struct Suite {
     name: String,
     tier: Tier,
     pub(crate) counts: Counts,
-    /// What to repeat at the end if it failed.
+    /// The output to repeat at the end if it failed.
     failures: String,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct Report {
     pub(crate) suites: Vec<Suite>,
     /// Seconds of compiling.
     pub(crate) compiling: f64,
-    /// What was left out as a whole, and why.
+    /// The suites that were left out as a whole, each with its reason.
     pub(crate) left_out: Vec<String>,
 }
 

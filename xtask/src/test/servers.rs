@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::project::Project;
 use crate::servers::{self, Server};
 
-/// What could be had; the servers that were started here, not found, end with it.
+/// The available servers. Dropping it stops the servers that were started here, not the ones that were found.
 pub(crate) struct Servers {
     root: PathBuf,
     started: Vec<Server>,

@@ -1,4 +1,4 @@
-//! What the docs of async functions and futures must say.
+//! The sections that the docs of async functions and futures must have.
 
 use super::rust;
 use super::tree::{File, Tree};

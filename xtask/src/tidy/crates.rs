@@ -1,4 +1,4 @@
-//! What every crate must have beside its code.
+//! The files that every crate must have beside its code.
 
 use super::rust::has_word;
 use super::tree::{Package, Tree};

@@ -34,7 +34,7 @@ const FACADE: [&str; 8] = [
 /// Foreign crates that any crate of ours may need, and show in its public API.
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
-/// Those that are the vocabulary of one crate alone.
+/// External crates that are the vocabulary of one crate alone.
 const OWN: [(&str, &[&str]); 4] = [
     ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
     // Dates and spans.
@@ -45,7 +45,7 @@ const OWN: [(&str, &[&str]); 4] = [
     ("evenkeel-testkit", &["rustix"]),
 ];
 
-/// What a crate may need beyond that, behind a feature.
+/// External crates that a crate may need beyond that, behind a feature.
 const OPTIONAL: [(&str, &[&str]); 6] = [
     (
         "evenkeel-limit",

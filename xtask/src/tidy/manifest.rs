@@ -56,7 +56,7 @@ impl Manifest {
         self.entries.iter().filter(fits).map(|entry| unquoted(&entry.value))
     }
 
-    /// What a table like `dev-dependencies` lists, those for one target only included.
+    /// The entries of a table like `dev-dependencies`, including entries for one target only.
     pub(super) fn dependencies(&self, table: &str) -> Vec<Dependency> {
         let mut found: BTreeMap<String, Dependency> = BTreeMap::new();
         for entry in &self.entries {

@@ -1,4 +1,4 @@
-//! What holds for the figures in our prose.
+//! Rules for measured figures in our prose.
 
 use super::tree::Tree;
 

@@ -1,7 +1,7 @@
 //! Just enough of Rust's lexical grammar to tell code from comments and literals.
 
 /// The text without its comments (first), and without the insides of its literals as well (second).
-/// What is left out becomes blanks: line breaks and byte offsets stay where they were.
+/// The removed text becomes blanks: line breaks and byte offsets stay where they were.
 pub(super) fn strip(text: &str) -> (String, String) {
     let (mut code, mut bare) = (text.as_bytes().to_vec(), text.as_bytes().to_vec());
     let mut at = 0;

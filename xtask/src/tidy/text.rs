@@ -1,4 +1,4 @@
-//! What holds for the text of every file.
+//! Rules for the text of every file.
 
 use super::rust::{has_word, is_word};
 use super::tree::Tree;

@@ -95,7 +95,7 @@ impl Package {
     }
 }
 
-/// What git tracks, and what it would track once added.
+/// The files that git tracks, or would track once added.
 fn tracked(root: &Path) -> io::Result<Vec<String>> {
     let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
     let output = Command::new("git").current_dir(root).args(list).output()?;
@@ -122,7 +122,7 @@ fn walk(root: &Path) -> io::Result<Vec<String>> {
     Ok(paths)
 }
 
-/// What a rule finds in a tree of these files, written to a temporary folder.
+/// The findings of a rule in a tree of these files, written to a temporary folder.
 #[cfg(test)]
 pub(super) fn findings(rule: super::Rule, files: &[(&str, &str)]) -> Vec<String> {
     use std::sync::atomic::{AtomicU32, Ordering};
