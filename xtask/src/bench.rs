@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::Result;
-use crate::flags::Bench;
-use crate::outcome::Outcome;
-use crate::project::{Project, run as execute, run_with};
+use crate::{
+    Result,
+    flags::Bench,
+    outcome::Outcome,
+    project::{Project, run as execute, run_with},
+};
 
 /// The peers that are written in Python, each at its newest release.
 const PYTHON_PEERS: [&str; 2] = ["aiohttp", "httpx"];

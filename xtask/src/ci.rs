@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use crate::outcome::Outcome;
-use crate::project::Project;
-use crate::table::Table;
-use crate::{Result, deny, docs, features, flags, lint, msrv, package, test, tidy, typos};
+use crate::{
+    Result, deny, docs, features, flags, lint, msrv, outcome::Outcome, package, project::Project,
+    table::Table, test, tidy, typos,
+};
 
 type Step = fn(&Project, &flags::Ci) -> Result<Outcome>;
 

@@ -1,8 +1,10 @@
 //! `cargo xtask conformance`: the reference suite against ours and the peers.
 
-use crate::outcome::Outcome;
-use crate::project::{Project, run as execute};
-use crate::{Result, flags};
+use crate::{
+    Result, flags,
+    outcome::Outcome,
+    project::{Project, run as execute},
+};
 
 pub(crate) fn run(project: &Project, flags: &flags::Conformance) -> Result<Outcome> {
     let mut command = project.cargo("run").args(["--quiet", "-p", "evenkeel-tests", "--bin", "conformance"]);

@@ -1,8 +1,10 @@
 //! `cargo xtask coverage`: which lines the tests reach.
 
-use crate::Result;
-use crate::outcome::{Outcome, not_installed};
-use crate::project::{Project, run as execute};
+use crate::{
+    Result,
+    outcome::{Outcome, not_installed},
+    project::{Project, run as execute},
+};
 
 pub(crate) fn run(project: &Project, open: bool) -> Result<Outcome> {
     let Some(tool) = project.tool("cargo-llvm-cov") else {

@@ -1,13 +1,13 @@
 //! `cargo xtask demo`: becomes the demonstration application.
 
-use std::env;
-use std::ffi::OsString;
-use std::process::Command;
+use std::{env, ffi::OsString, process::Command};
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::project::{Project, cleaned, read};
-use crate::servers::{self, Server};
+use crate::{
+    Result,
+    outcome::Outcome,
+    project::{Project, cleaned, read},
+    servers::{self, Server},
+};
 
 const APPLICATION: &str = "harvest";
 
@@ -74,8 +74,7 @@ fn private_server(project: &Project) -> Result<(String, bool)> {
 /// Leaves a watcher behind. It is out of reach of the terminal's Ctrl-C, which is meant for the application.
 #[cfg(unix)]
 fn end_with_this_process() -> Result {
-    use std::os::unix::process::CommandExt as _;
-    use std::process::Stdio;
+    use std::{os::unix::process::CommandExt as _, process::Stdio};
 
     let me = std::process::id().to_string();
     let mut watcher = Command::new("sh");

@@ -8,10 +8,12 @@ mod policy;
 use std::fs;
 
 use self::policy::Policy;
-use crate::Result;
-use crate::outcome::{Outcome, not_installed};
-use crate::packages::{Graph, Package};
-use crate::project::{Project, run as execute};
+use crate::{
+    Result,
+    outcome::{Outcome, not_installed},
+    packages::{Graph, Package},
+    project::{Project, run as execute},
+};
 
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 

@@ -1,9 +1,11 @@
 //! `cargo xtask docs`: the documentation as docs.rs builds it.
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::packages::{public, selection};
-use crate::project::{Project, run_with};
+use crate::{
+    Result,
+    outcome::Outcome,
+    packages::{public, selection},
+    project::{Project, run_with},
+};
 
 /// docs.rs builds with nightly's features and `--cfg docsrs`.
 const VARIABLES: [(&str, &str); 2] = [("RUSTC_BOOTSTRAP", "1"), ("RUSTDOCFLAGS", "--cfg docsrs -D warnings")];

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::packages::public;
-use crate::project::{Project, run as execute};
+use crate::{
+    Result,
+    outcome::Outcome,
+    packages::public,
+    project::{Project, run as execute},
+};
 
 type Features = [(String, Vec<String>)];
 

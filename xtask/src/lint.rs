@@ -1,8 +1,10 @@
 //! `cargo xtask lint`: formatting and lints.
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::project::{Project, run as execute};
+use crate::{
+    Result,
+    outcome::Outcome,
+    project::{Project, run as execute},
+};
 
 pub(crate) fn run(project: &Project, fix: bool) -> Result<Outcome> {
     if fix {

@@ -28,13 +28,14 @@ mod test;
 mod tidy;
 mod typos;
 
-use std::env;
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-use crate::flags::{ServersCmd, Xtask, XtaskCmd};
-use crate::outcome::Outcome;
-use crate::project::Project;
-use crate::servers::Server;
+use crate::{
+    flags::{ServersCmd, Xtask, XtaskCmd},
+    outcome::Outcome,
+    project::Project,
+    servers::Server,
+};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 

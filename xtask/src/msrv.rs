@@ -1,9 +1,11 @@
 //! `cargo xtask msrv`: the Rust version that the published crates declare is enough for them.
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::packages::{Graph, Package, public, selection};
-use crate::project::{Project, read, run as execute};
+use crate::{
+    Result,
+    outcome::Outcome,
+    packages::{Graph, Package, public, selection},
+    project::{Project, read, run as execute},
+};
 
 pub(crate) fn run(project: &Project) -> Result<Outcome> {
     let published = public(project)?;

@@ -1,8 +1,10 @@
 //! Lines on stdout and stderr. What cannot be written, because the reader has left or the disk is full, is no reason to
 //! stop in the middle of a run: the exit code says how it ended. The `print` macros of std panic then.
 
-use std::fmt::Arguments;
-use std::io::{self, Write as _};
+use std::{
+    fmt::Arguments,
+    io::{self, Write as _},
+};
 
 /// Prints a line on stdout.
 macro_rules! say {

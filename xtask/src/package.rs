@@ -1,9 +1,11 @@
 //! `cargo xtask package`: what would be published builds by itself.
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::packages::{public, selection};
-use crate::project::{Project, run_with};
+use crate::{
+    Result,
+    outcome::Outcome,
+    packages::{public, selection},
+    project::{Project, run_with},
+};
 
 pub(crate) fn run(project: &Project) -> Result<Outcome> {
     let published = public(project)?;

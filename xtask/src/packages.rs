@@ -1,12 +1,16 @@
 //! The packages of the workspace and of its dependency graph, as `cargo metadata` tells them.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
-use crate::Result;
-use crate::project::{Project, read};
+use crate::{
+    Result,
+    project::{Project, read},
+};
 
 /// The facts of one package that the commands need.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! The workspace that the commands work on, and how they run programs in it.
 
-use std::env;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use xshell::{Cmd, Shell};
 

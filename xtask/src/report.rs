@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::project::{Project, run as execute};
+use crate::{
+    Result,
+    outcome::Outcome,
+    project::{Project, run as execute},
+};
 
 pub(crate) fn run(project: &Project, open: bool) -> Result<Outcome> {
     let page = project.target().join("evenkeel/report.html");

@@ -13,11 +13,12 @@ mod redis;
 mod state;
 mod wheels;
 
-use self::programs::Programs;
-use self::state::{Record, State};
-use std::env;
-use std::path::Path;
-use std::str::FromStr;
+use std::{env, path::Path, str::FromStr};
+
+use self::{
+    programs::Programs,
+    state::{Record, State},
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Server {

@@ -1,10 +1,12 @@
 //! `cargo xtask soak`: the long tests, in release.
 
-use crate::Result;
-use crate::outcome::Outcome;
-use crate::packages::{members, selection};
-use crate::project::{Project, run_with};
-use crate::test::{SOAK, Servers};
+use crate::{
+    Result,
+    outcome::Outcome,
+    packages::{members, selection},
+    project::{Project, run_with},
+    test::{SOAK, Servers},
+};
 
 pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<Outcome> {
     let packages = members(project)?;

@@ -7,13 +7,17 @@ mod suites;
 
 use std::time::Instant;
 
-use self::report::{Report, Suite, Tier};
 pub(crate) use self::servers::Servers;
-use self::suites::Binary;
-use crate::outcome::Outcome;
-use crate::packages::{Package, members, selection};
-use crate::project::Project;
-use crate::{Result, flags};
+use self::{
+    report::{Report, Suite, Tier},
+    suites::Binary,
+};
+use crate::{
+    Result, flags,
+    outcome::Outcome,
+    packages::{Package, members, selection},
+    project::Project,
+};
 
 /// The test binaries of the real tier have this name; those that only `cargo xtask soak` runs, the other.
 const REAL: &str = "real";

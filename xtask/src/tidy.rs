@@ -16,6 +16,7 @@ mod text;
 mod tree;
 
 use std::path::Path;
+
 use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;

@@ -1,8 +1,10 @@
 //! `cargo xtask typos`: the spelling, by the words of typos.toml.
 
-use crate::Result;
-use crate::outcome::{Outcome, not_installed};
-use crate::project::{Project, run as execute};
+use crate::{
+    Result,
+    outcome::{Outcome, not_installed},
+    project::{Project, run as execute},
+};
 
 pub(crate) fn run(project: &Project) -> Result<Outcome> {
     let Some(tool) = project.tool("typos") else {

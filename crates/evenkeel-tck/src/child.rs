@@ -150,9 +150,10 @@ fn unescaped(part: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{decode, encode};
     use crate::Verdict;
-    use std::time::Duration;
 
     #[test]
     fn every_verdict_survives_the_pipe() {

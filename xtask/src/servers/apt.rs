@@ -1,10 +1,12 @@
 //! Debian's packages, downloaded and unpacked but not installed: that needs no root and changes nothing else.
 
-use super::programs::unpacked_root;
-use super::{Server, process};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{fs, io};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Server, process, programs::unpacked_root};
 
 /// Large and not needed to run a server; or, as the C library, only good together with the system's loader.
 const LEFT_OUT: [&str; 6] = ["libc6", "libllvm", "libperl", "libz3", "locales", "perl"];

@@ -1,9 +1,8 @@
 //! NATS with JetStream: on a free port of the loopback interface.
 
-use super::process;
-use super::programs::Programs;
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
+
+use super::{process, programs::Programs};
 
 pub(super) fn start(programs: &Programs, dir: &Path) -> Result<(u32, String), String> {
     let mut server = programs.command("nats-server", dir);

@@ -1,9 +1,11 @@
 //! PgBouncer: not a server here but a program, which the tests start with settings of their own.
 
-use super::Server;
-use super::programs::{Programs, unpacked_root};
-use std::fs;
-use std::path::Path;
+use std::{fs, path::Path};
+
+use super::{
+    Server,
+    programs::{Programs, unpacked_root},
+};
 
 /// The program, or a script that starts it with the libraries that were unpacked beside it.
 pub(super) fn path(programs: &Programs, home: &Path) -> Result<String, String> {

@@ -1,10 +1,8 @@
 //! PostgreSQL: a new cluster, on a Unix socket only, that does not bother to reach the disk.
 
-use super::process;
-use super::programs::Programs;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
+
+use super::{process, programs::Programs};
 
 pub(super) fn start(programs: &Programs, dir: &Path) -> Result<(u32, String), String> {
     let owner = owner()?;

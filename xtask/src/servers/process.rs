@@ -1,10 +1,12 @@
 //! Starting, finding and ending processes.
 
-use std::fs::{self, File};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
@@ -93,10 +95,11 @@ pub(super) use system::{connects, run_as};
 
 #[cfg(unix)]
 mod system {
-    use std::os::unix::net::UnixStream;
-    use std::os::unix::process::CommandExt;
-    use std::path::Path;
-    use std::process::Command;
+    use std::{
+        os::unix::{net::UnixStream, process::CommandExt},
+        path::Path,
+        process::Command,
+    };
 
     /// A group of its own: the terminal's Ctrl-C is not meant for it.
     pub(super) fn detach(command: &mut Command) {
@@ -115,8 +118,7 @@ mod system {
 /// Elsewhere servers are named by environment variables only.
 #[cfg(not(unix))]
 mod system {
-    use std::path::Path;
-    use std::process::Command;
+    use std::{path::Path, process::Command};
 
     pub(super) fn detach(_: &mut Command) {}
 

@@ -1,10 +1,12 @@
 //! Where the servers' programs are.
 
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
 use super::Server;
-use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A folder with a server's programs, and the shared libraries unpacked with them.
 pub(super) struct Programs {

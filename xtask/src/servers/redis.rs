@@ -1,8 +1,8 @@
 //! Redis and Valkey: on a Unix socket only, and in memory only.
 
-use super::process;
-use super::programs::Programs;
 use std::path::Path;
+
+use super::{process, programs::Programs};
 
 pub(super) fn start(program: &str, programs: &Programs, dir: &Path) -> Result<(u32, String), String> {
     let socket = dir.join("redis.sock");

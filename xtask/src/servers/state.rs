@@ -1,10 +1,13 @@
 //! Which servers run: `target/servers/state`, one line for each.
 
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
 use super::{Server, process};
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The running servers, locked against other calls until this is dropped.
 pub(super) struct State {

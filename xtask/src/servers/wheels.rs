@@ -1,11 +1,12 @@
 //! Servers that a Python package brings along: a version that the system does not have, and always the same one.
 
-use super::programs::unpacked_root;
-use super::{Server, process};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Server, process, programs::unpacked_root};
 
 /// A package with a server's programs.
 pub(super) struct Wheel {
@@ -94,8 +95,7 @@ impl Wheel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::servers::programs::Programs;
-    use crate::servers::state;
+    use crate::servers::{programs::Programs, state};
 
     #[test]
     fn only_the_package_is_looked_for_and_only_this_version() {

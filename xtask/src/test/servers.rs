@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::project::Project;
-use crate::servers::{self, Server};
+use crate::{
+    project::Project,
+    servers::{self, Server},
+};
 
 /// The available servers. Dropping it stops the servers that were started here, not the ones that were found.
 pub(crate) struct Servers {

@@ -1,16 +1,22 @@
 //! The suites: how they are built, found and run.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
-use super::libtest::{self, Counts};
-use super::report::{Suite, Tier};
-use crate::Result;
-use crate::packages::Package;
-use crate::project::{Project, cleaned, read};
+use super::{
+    libtest::{self, Counts},
+    report::{Suite, Tier},
+};
+use crate::{
+    Result,
+    packages::Package,
+    project::{Project, cleaned, read},
+};
 
 /// No suite of ours comes near it, not even with the compiling of the documentation tests.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -1,7 +1,9 @@
 //! The sections that the docs of async functions and futures must have.
 
-use super::rust;
-use super::tree::{File, Tree};
+use super::{
+    rust,
+    tree::{File, Tree},
+};
 
 pub(super) fn async_functions_say_what_dropping_does(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();

@@ -1,8 +1,11 @@
 //! A Rust file that no target reaches is never compiled: it rots unseen.
 
-use super::rust;
-use super::tree::{File, Package, Tree};
 use std::collections::BTreeSet;
+
+use super::{
+    rust,
+    tree::{File, Package, Tree},
+};
 
 pub(super) fn every_rust_file_is_compiled(tree: &Tree) -> Vec<String> {
     let mut reached = BTreeSet::new();

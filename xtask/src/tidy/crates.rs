@@ -1,7 +1,9 @@
 //! The files that every crate must have beside its code.
 
-use super::rust::has_word;
-use super::tree::{Package, Tree};
+use super::{
+    rust::has_word,
+    tree::{Package, Tree},
+};
 
 const FILES: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 

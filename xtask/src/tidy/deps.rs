@@ -1,7 +1,6 @@
 //! How the manifests write their dependencies.
 
-use super::manifest::Manifest;
-use super::tree::Tree;
+use super::{manifest::Manifest, tree::Tree};
 
 pub(super) const TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 

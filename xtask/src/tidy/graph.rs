@@ -1,8 +1,8 @@
 //! Which crate may stand on which.
 
-use super::deps::TABLES;
-use super::tree::Tree;
 use std::process::Command;
+
+use super::{deps::TABLES, tree::Tree};
 
 /// Each published crate and those of ours below it.
 const GRAPH: [(&str, &[&str]); 12] = [

@@ -1,7 +1,9 @@
 //! No code of others runs under a lock, as far as that can be seen in the text of one function.
 
-use super::rust;
-use super::tree::{File, Tree};
+use super::{
+    rust,
+    tree::{File, Tree},
+};
 
 /// Places where what looks like code of others is not, each with the reason.
 const ALLOWED: [(&str, &str, &str); 2] = [

@@ -1,7 +1,9 @@
 //! Rules for the text of every file.
 
-use super::rust::{has_word, is_word};
-use super::tree::Tree;
+use super::{
+    rust::{has_word, is_word},
+    tree::Tree,
+};
 
 const LONGEST: usize = 400;
 

@@ -1,10 +1,12 @@
 //! The tracked files of the workspace, read once for all rules.
 
-use super::manifest::Manifest;
-use super::rust;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{fs, io};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{manifest::Manifest, rust};
 
 pub(super) struct Tree {
     pub(super) root: PathBuf,
