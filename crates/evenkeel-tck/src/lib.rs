@@ -15,6 +15,7 @@ mod subject;
 mod suite;
 pub mod task;
 mod timeline;
+mod told;
 mod verdict;
 
 pub use adapter_error::AdapterError;

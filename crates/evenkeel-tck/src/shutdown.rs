@@ -11,12 +11,15 @@ mod settings;
 
 pub use adapter::{Adapter, Capability, Program};
 pub use job::Job;
-pub use outcome::{Kind, Outcome, Told};
+pub use outcome::Outcome;
 pub use parts::{Parts, Probe, StartUp};
 pub use settings::Settings;
 
 use crate::Suite;
-pub use crate::probe_task::Refused;
+pub use crate::{
+    probe_task::Refused,
+    told::{Kind, Told},
+};
 
 /// The rules for programs that stop in good order.
 ///

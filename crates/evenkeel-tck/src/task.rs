@@ -12,11 +12,14 @@ mod settings;
 pub use adapter::{Adapter, Capability, Group};
 pub use body::Body;
 pub use child::Child;
-pub use outcome::{Kind, Outcome, Told};
+pub use outcome::Outcome;
 pub use settings::{OnFailure, Settings};
 
 use crate::Suite;
-pub use crate::probe_task::Refused;
+pub use crate::{
+    probe_task::Refused,
+    told::{Kind, Told},
+};
 
 /// The rules for groups of tasks.
 ///

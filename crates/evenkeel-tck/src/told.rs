@@ -1,0 +1,92 @@
+//! One failure, as an adapter of groups or of programs reports it.
+
+use tokio::task::JoinError;
+
+use crate::{
+    probe_task::{Refused, panicked_task},
+    rule::panic_message,
+};
+
+/// One failure, as far as the implementation tells.
+///
+/// # Examples
+/// ```
+/// use evenkeel_tck::task::{Kind, Told};
+///
+/// assert_eq!(Told::panic("task 3 panicked").task, Some(3));
+/// assert_eq!(Told::named(Kind::Hung, "server/task 3").task, Some(3));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Told {
+    /// The kind of the failure.
+    pub kind: Kind,
+    /// The number of the task, if the implementation tells it; 0 is the body of a group.
+    pub task: Option<u32>,
+    /// The name of the task, if the rules ask for it and the implementation keeps it.
+    pub name: Option<String>,
+}
+
+/// The kinds of failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// An error was returned.
+    Error,
+    /// It panicked.
+    Panic,
+    /// The time of the group was over.
+    Deadline,
+    /// It was stopped.
+    Stopped,
+    /// It did not stop in its time.
+    Hung,
+}
+
+impl Told {
+    /// A failure without a task.
+    #[must_use]
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, task: None, name: None }
+    }
+
+    /// A failure with the [name](crate::shutdown::Job::name) of its task, or with a path that ends in it.
+    #[must_use]
+    pub fn named(kind: Kind, name: &str) -> Self {
+        Self { task: name.rsplit(' ').next().and_then(|number| number.parse().ok()), ..Self::new(kind) }
+    }
+
+    /// A panic with this message.
+    #[must_use]
+    pub fn panic(message: &str) -> Self {
+        Self { task: panicked_task(message), ..Self::new(Kind::Panic) }
+    }
+
+    /// With the name of the task.
+    #[must_use]
+    pub fn of(mut self, name: Option<&str>) -> Self {
+        self.name = name.map(str::to_owned);
+        self
+    }
+}
+
+/// The tasks with a failure of this kind, in the order in which the implementation tells them.
+pub(crate) fn tasks_of(told: &[Told], kind: Kind) -> Vec<u32> {
+    told.iter().filter(|told| told.kind == kind).filter_map(|told| told.task).collect()
+}
+
+impl From<Refused> for Told {
+    fn from(error: Refused) -> Self {
+        Self { task: Some(error.task), ..Self::new(Kind::Error) }
+    }
+}
+
+/// A panic, or a task that was aborted.
+impl From<JoinError> for Told {
+    fn from(error: JoinError) -> Self {
+        match error.try_into_panic() {
+            Ok(payload) => Self::panic(&panic_message(&*payload)),
+            Err(_) => Self::new(Kind::Stopped),
+        }
+    }
+}
