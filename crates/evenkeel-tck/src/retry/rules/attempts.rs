@@ -26,8 +26,8 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 async fn retry_01(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &Settings::doubling(), |_| Step::OK).await?;
-    finished.equal("attempts at", finished.record.begun(), vec![ms(0)])
+    let run = run_call(subject, &Settings::doubling(), |_| Step::OK).await?;
+    run.equal("attempts at", run.record.begun(), vec![ms(0)])
 }
 
 async fn retry_02(subject: &dyn Adapter) -> Checked {
@@ -45,15 +45,15 @@ async fn retry_02(subject: &dyn Adapter) -> Checked {
 
 async fn retry_03(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 3 { Step::TRANSIENT } else { Step::OK };
-    let finished = run_call(subject, &Settings::doubling(), script).await?;
-    finished.returns(Expected::ValueOf(3))
+    let run = run_call(subject, &Settings::doubling(), script).await?;
+    run.returns(Expected::ValueOf(3))
 }
 
 async fn retry_04(subject: &dyn Adapter) -> Checked {
     for attempts in [1, 2, 7] {
         let settings = Settings::doubling().attempts(attempts);
-        let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-        finished.equal("number of attempts", finished.attempts(), attempts as usize)?;
+        let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+        run.equal("number of attempts", run.attempts(), attempts as usize)?;
     }
     Ok(())
 }
@@ -61,29 +61,25 @@ async fn retry_04(subject: &dyn Adapter) -> Checked {
 async fn retry_05(subject: &dyn Adapter) -> Checked {
     let settings = Settings::fixed(secs(1)).attempts(0);
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    let finished = FinishedCall::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
-    finished.require(
-        finished.attempts() <= 1,
-        || "at most one attempt".to_owned(),
-        || format!("{}", finished.attempts()),
-    )
+    let run = FinishedCall::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
+    run.require(run.attempts() <= 1, || "at most one attempt".to_owned(), || format!("{}", run.attempts()))
 }
 
 async fn retry_06(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
-    let last = finished.record.ended().last().copied().unwrap_or_default();
-    finished.equal("time after the last attempt", finished.elapsed.saturating_sub(last), ms(0))
+    let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
+    let last = run.record.ended().last().copied().unwrap_or_default();
+    run.equal("time after the last attempt", run.elapsed.saturating_sub(last), ms(0))
 }
 
 async fn retry_07(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT).await?;
-    finished.returns(Expected::ErrorOf(finished.attempts() as u32))
+    let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT).await?;
+    run.returns(Expected::ErrorOf(run.attempts() as u32))
 }
 
 async fn retry_08(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 2 { Step::TRANSIENT } else { Step::refusing(Hint::Permanent) };
-    let finished = run_call(subject, &Settings::doubling(), script).await?;
-    finished.equal("number of attempts", finished.attempts(), 2)
+    let run = run_call(subject, &Settings::doubling(), script).await?;
+    run.equal("number of attempts", run.attempts(), 2)
 }
 
 async fn retry_09(subject: &dyn Adapter) -> Checked {

@@ -50,9 +50,9 @@ pub(super) async fn failing(policy: &Policy) -> Checked<FinishedCall> {
 async fn retry_47(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
-    let finished = failing(&policy).await?;
-    finished.equal("number of attempts", finished.attempts(), 1)?;
-    finished.returns(Expected::ErrorOf(1))
+    let run = failing(&policy).await?;
+    run.equal("number of attempts", run.attempts(), 1)?;
+    run.returns(Expected::ErrorOf(1))
 }
 
 async fn retry_48(subject: &dyn Adapter) -> Checked {
@@ -64,9 +64,9 @@ async fn retry_48(subject: &dyn Adapter) -> Checked {
         for _ in 0..calls {
             FinishedCall::of(&policy, |_| Step::OK).await?;
         }
-        let finished = failing(&policy).await?;
-        let (got, want) = (finished.attempts() - 1, percent as usize * calls / 100);
-        finished.require(
+        let run = failing(&policy).await?;
+        let (got, want) = (run.attempts() - 1, percent as usize * calls / 100);
+        run.require(
             got.abs_diff(want) <= calls / 100,
             || format!("{want} retries for {calls} calls, of {percent} %"),
             || format!("{got}"),
@@ -79,8 +79,8 @@ async fn retry_49(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(ONE, Settings::doubling()))?;
     let record = Record::start();
     let _cut = timeout(ms(50), policy.call(Operation::new(&record, |_| Step::TRANSIENT))).await;
-    let finished = failing(&policy).await?;
-    finished.equal("number of attempts after a call that was dropped,", finished.attempts(), 2)
+    let run = failing(&policy).await?;
+    run.equal("number of attempts after a call that was dropped,", run.attempts(), 2)
 }
 
 async fn retry_50(subject: &dyn Adapter) -> Checked {
@@ -105,12 +105,8 @@ async fn retry_51(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(budget, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
     sleep(secs(3600)).await;
-    let finished = failing(&policy).await?;
-    finished.require(
-        finished.attempts() > 1,
-        || "a retry, an hour after the last".to_owned(),
-        || "none".to_owned(),
-    )
+    let run = failing(&policy).await?;
+    run.require(run.attempts() > 1, || "a retry, an hour after the last".to_owned(), || "none".to_owned())
 }
 
 fn retry_52(subject: &dyn Adapter) -> Checked {
@@ -150,8 +146,8 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
 async fn retry_77(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
-    let finished = FinishedCall::of(&policy, |_| asking(secs(1))).await?;
-    finished.equal("number of attempts, of a budget with one retry,", finished.attempts(), 2)
+    let run = FinishedCall::of(&policy, |_| asking(secs(1))).await?;
+    run.equal("number of attempts, of a budget with one retry,", run.attempts(), 2)
 }
 
 async fn retry_78(subject: &dyn Adapter) -> Checked {
@@ -159,8 +155,8 @@ async fn retry_78(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(ONE, settings))?;
     // The stop comes 20 ms after the first attempt of this call, and 10 ms after the second one of the next.
     FinishedCall::of(&policy, |_| Step::TRANSIENT.taking(ms(30))).await?;
-    let finished = failing(&policy).await?;
-    finished.equal("number of attempts after a call that was stopped,", finished.attempts(), 2)
+    let run = failing(&policy).await?;
+    run.equal("number of attempts after a call that was stopped,", run.attempts(), 2)
 }
 
 async fn retry_79(subject: &dyn Adapter) -> Checked {
@@ -183,9 +179,9 @@ async fn retry_80(subject: &dyn Adapter) -> Checked {
     failing(&policy).await?;
     for minutes in [1, 10, 15, 30, 45, 2000] {
         sleep(secs(60 * minutes)).await;
-        let finished = failing(&policy).await?;
-        finished.require(
-            finished.attempts() > 1,
+        let run = failing(&policy).await?;
+        run.require(
+            run.attempts() > 1,
             || format!("a retry, {minutes} minutes after the last"),
             || "none".to_owned(),
         )?;

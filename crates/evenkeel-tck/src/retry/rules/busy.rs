@@ -23,8 +23,8 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn retry_82(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(5)), ..Settings::fixed(secs(1)) };
-    let finished = dropped(subject, &settings).await?;
-    finished.equal("attempts at", finished.record.begun(), vec![ms(0), secs(6)])
+    let run = dropped(subject, &settings).await?;
+    run.equal("attempts at", run.record.begun(), vec![ms(0), secs(6)])
 }
 
 async fn retry_83(subject: &dyn Adapter) -> Checked {
@@ -38,12 +38,12 @@ async fn retry_84(subject: &dyn Adapter) -> Checked {
 /// The first attempt works on when its five seconds are over, and then no time passes.
 async fn dropped(subject: &dyn Adapter, settings: &Settings) -> Checked<FinishedCall> {
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(5)).busy() } else { Step::OK };
-    let finished = run_call(subject, settings, script).await?;
-    let (freed, ended) = (finished.record.freed(), finished.record.ended());
-    finished.require(
+    let run = run_call(subject, settings, script).await?;
+    let (freed, ended) = (run.record.freed(), run.record.ended());
+    run.require(
         freed.first() == Some(&secs(5)) && !ended.contains(&secs(5)),
         || "the first attempt dropped at 5s, while it works".to_owned(),
         || format!("drops at {freed:?}, and ends at {ended:?}"),
     )?;
-    Ok(finished)
+    Ok(run)
 }

@@ -61,13 +61,13 @@ fn retry_44(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_45(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
-    finished.equal("attempts dropped when they end,", finished.record.freed(), finished.record.ended())
+    let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
+    run.equal("attempts dropped when they end,", run.record.freed(), run.record.ended())
 }
 
 async fn retry_46(subject: &dyn Adapter) -> Checked {
     let settings = Settings { stop_after: Some(ms(1500)), ..Settings::fixed(secs(1)) };
-    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    finished.equal("stopped at", finished.elapsed, ms(1500))?;
-    finished.returns(Expected::ErrorOf(2))
+    let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    run.equal("stopped at", run.elapsed, ms(1500))?;
+    run.returns(Expected::ErrorOf(2))
 }

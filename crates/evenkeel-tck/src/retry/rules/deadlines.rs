@@ -33,19 +33,15 @@ async fn retry_55(subject: &dyn Adapter) -> Checked {
     let settings = until(ms(0), secs(1));
     for passed in [ms(0), secs(1)] {
         sleep(passed).await;
-        let finished = run_call(subject, &settings, |_| Step::OK).await?;
-        finished.equal(
-            &format!("{passed:?} after the deadline, attempts at"),
-            finished.record.called(),
-            vec![],
-        )?;
+        let run = run_call(subject, &settings, |_| Step::OK).await?;
+        run.equal(&format!("{passed:?} after the deadline, attempts at"), run.record.called(), vec![])?;
     }
     Ok(())
 }
 
 async fn retry_56(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &until(secs(5), secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
-    finished.equal("the only attempt, of 60s, dropped at", finished.record.freed(), vec![secs(5)])
+    let run = run_call(subject, &until(secs(5), secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
+    run.equal("the only attempt, of 60s, dropped at", run.record.freed(), vec![secs(5)])
 }
 
 async fn retry_57(subject: &dyn Adapter) -> Checked {
@@ -70,20 +66,16 @@ async fn retry_58(subject: &dyn Adapter) -> Checked {
     let record = Record::start();
     let call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
     sleep(secs(3)).await;
-    let finished = FinishedCall::end(secs(60), call, record).await?;
-    finished.equal(
-        "polled at 3s, attempts until 5.5s at",
-        finished.record.begun(),
-        [3, 4, 5].map(secs).to_vec(),
-    )
+    let run = FinishedCall::end(secs(60), call, record).await?;
+    run.equal("polled at 3s, attempts until 5.5s at", run.record.begun(), [3, 4, 5].map(secs).to_vec())
 }
 
 async fn retry_59(subject: &dyn Adapter) -> Checked {
     for (total, deadline) in [(ms(2500), secs(5)), (secs(5), ms(2500))] {
         let settings = Settings { total_timeout: Some(total), ..until(deadline, secs(1)) };
-        let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+        let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
         let times = format!("a total time of {total:?}, a deadline at {deadline:?}, attempts at");
-        finished.equal(&times, finished.record.begun(), vec![ms(0), secs(1), secs(2)])?;
+        run.equal(&times, run.record.begun(), vec![ms(0), secs(1), secs(2)])?;
     }
     Ok(())
 }

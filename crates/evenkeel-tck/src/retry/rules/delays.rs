@@ -41,14 +41,14 @@ pub(super) fn near(got: Duration, want: Duration) -> bool {
 
 /// The delays of six attempts, and what they are to be.
 async fn six(subject: &dyn Adapter) -> Checked<(FinishedCall, Vec<Duration>)> {
-    let finished = run_call(subject, &Settings::doubling().attempts(6), |_| Step::TRANSIENT).await?;
-    Ok((finished, [100, 200, 400, 800, 1600].map(ms).to_vec()))
+    let run = run_call(subject, &Settings::doubling().attempts(6), |_| Step::TRANSIENT).await?;
+    Ok((run, [100, 200, 400, 800, 1600].map(ms).to_vec()))
 }
 
 async fn retry_10(subject: &dyn Adapter) -> Checked {
-    let (finished, expected) = six(subject).await?;
-    let waits = finished.record.waits();
-    finished.require(
+    let (run, expected) = six(subject).await?;
+    let waits = run.record.waits();
+    run.require(
         waits.len() == expected.len() && waits.iter().zip(&expected).all(|(got, want)| near(*got, *want)),
         || format!("about {expected:?}"),
         || format!("{waits:?}"),
@@ -56,19 +56,19 @@ async fn retry_10(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_11(subject: &dyn Adapter) -> Checked {
-    let (finished, expected) = six(subject).await?;
-    finished.equal("delays of", finished.record.waits(), expected)
+    let (run, expected) = six(subject).await?;
+    run.equal("delays of", run.record.waits(), expected)
 }
 
 async fn retry_12(subject: &dyn Adapter) -> Checked {
-    let (finished, _) = six(subject).await?;
-    finished.equal("calls at the times of the attempts,", finished.record.called(), finished.record.begun())
+    let (run, _) = six(subject).await?;
+    run.equal("calls at the times of the attempts,", run.record.called(), run.record.begun())
 }
 
 async fn retry_13(subject: &dyn Adapter) -> Checked {
     let settings = Settings { cap: secs(1), ..Settings::doubling().attempts(8) };
-    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    capped(&finished, secs(1))
+    let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    capped(&run, secs(1))
 }
 
 async fn retry_14(subject: &dyn Adapter) -> Checked {
@@ -77,9 +77,9 @@ async fn retry_14(subject: &dyn Adapter) -> Checked {
     capped(&FinishedCall::of(&policy, |_| Step::TRANSIENT).await?, secs(1))
 }
 
-pub(super) fn capped(finished: &FinishedCall, cap: Duration) -> Checked {
-    let waits = finished.record.waits();
-    finished.require(
+pub(super) fn capped(run: &FinishedCall, cap: Duration) -> Checked {
+    let waits = run.record.waits();
+    run.require(
         waits.iter().all(|wait| *wait <= cap),
         || format!("no delay above {cap:?}"),
         || format!("{waits:?}"),
@@ -89,18 +89,18 @@ pub(super) fn capped(finished: &FinishedCall, cap: Duration) -> Checked {
 async fn retry_15(subject: &dyn Adapter) -> Checked {
     // Short ones cost less: a timer of a second is sorted several times.
     let settings = Settings { initial: ms(2), cap: ms(32), ..Settings::doubling().attempts(1100) };
-    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    let waits = finished.record.waits();
+    let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    let waits = run.record.waits();
     let shorter = waits.windows(2).position(|pair| pair[1] < pair[0]);
     let got = || shorter.map_or_else(String::new, |n| format!("{:?} before retry {}", waits[n + 1], n + 2));
-    finished.require(shorter.is_none(), || "no delay shorter than the one before".to_owned(), got)
+    run.require(shorter.is_none(), || "no delay shorter than the one before".to_owned(), got)
 }
 
 async fn retry_16(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: Duration::from_nanos(1), ..Settings::doubling().attempts(60) };
-    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    let last = finished.record.waits().last().copied().unwrap_or_default();
-    finished.require(
+    let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    let last = run.record.waits().last().copied().unwrap_or_default();
+    run.require(
         near(last, settings.cap),
         || format!("at last, from a nanosecond, about {:?}", settings.cap),
         || format!("{last:?}"),
@@ -109,11 +109,11 @@ async fn retry_16(subject: &dyn Adapter) -> Checked {
 
 async fn retry_17(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: ms(0), ..Settings::doubling().attempts(20) };
-    let finished = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    finished.require(
-        finished.elapsed <= 20 * TICK,
+    let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
+    run.require(
+        run.elapsed <= 20 * TICK,
         || "no time for 20 attempts".to_owned(),
-        || format!("{:?}", finished.elapsed),
+        || format!("{:?}", run.elapsed),
     )
 }
 
@@ -121,9 +121,9 @@ async fn retry_18(subject: &dyn Adapter) -> Checked {
     for factor in [f64::NAN, -2.0] {
         let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
-        let finished = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
-        let waits = finished.record.waits();
-        finished.require(
+        let run = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
+        let waits = run.record.waits();
+        run.require(
             waits.iter().all(|wait| *wait >= settings.initial),
             || format!("no delay below {:?} for the factor {factor}", settings.initial),
             || format!("{waits:?}"),

@@ -34,9 +34,9 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
         (Settings { stop_after: Some(ms(50)), ..settings() }, Hint::Transient, Reason::Stopped),
     ];
     for (settings, hint, reason) in cases.into_iter().filter(|(settings, ..)| has(subject, settings)) {
-        let finished = run_call(subject, &settings, move |_| Step::refusing(hint)).await?;
-        let told = finished.outcome.err().and_then(|gave_up| gave_up.reason);
-        finished.require(
+        let run = run_call(subject, &settings, move |_| Step::refusing(hint)).await?;
+        let told = run.outcome.err().and_then(|gave_up| gave_up.reason);
+        run.require(
             told == Some(reason),
             || format!("the reason {reason:?}"),
             || told.map_or_else(|| "no reason".to_owned(), |told| format!("{told:?}")),
@@ -48,6 +48,6 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
 async fn retry_54(subject: &dyn Adapter) -> Checked {
     let settings = Settings { at_most_once: true, ..Settings::doubling() };
     let script = |attempt| if attempt < 3 { Step::refusing(Hint::NotSent) } else { Step::TRANSIENT };
-    let finished = run_call(subject, &settings, script).await?;
-    finished.equal("number of attempts", finished.attempts(), 3)
+    let run = run_call(subject, &settings, script).await?;
+    run.equal("number of attempts", run.attempts(), 3)
 }

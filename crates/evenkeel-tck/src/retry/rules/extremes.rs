@@ -54,8 +54,8 @@ async fn retry_72(subject: &dyn Adapter) -> Checked {
         return needs(subject, Capability::TotalTimeout);
     }
     for settings in limits {
-        let finished = run_call(subject, &settings, |_| Step::TRANSIENT.taking(ms(10))).await?;
-        finished.equal("number of attempts", finished.attempts(), 4)?;
+        let run = run_call(subject, &settings, |_| Step::TRANSIENT.taking(ms(10))).await?;
+        run.equal("number of attempts", run.attempts(), 4)?;
     }
     Ok(())
 }
@@ -70,10 +70,10 @@ async fn retry_74(subject: &dyn Adapter) -> Checked {
     for factor in [1e300, f64::INFINITY] {
         let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
-        let finished = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
-        capped(&finished, settings.cap)?;
-        let last = finished.record.waits().last().copied().unwrap_or_default();
-        finished.require(
+        let run = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
+        capped(&run, settings.cap)?;
+        let last = run.record.waits().last().copied().unwrap_or_default();
+        run.require(
             near(last, settings.cap),
             || format!("at last, with the factor {factor:e}, about {:?}", settings.cap),
             || format!("{last:?}"),
@@ -84,8 +84,8 @@ async fn retry_74(subject: &dyn Adapter) -> Checked {
 
 async fn retry_87(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(last_moment()), ..Settings::fixed(secs(1)) };
-    let finished = run_call(subject, &settings, |_| Step::TRANSIENT.taking(ms(10))).await?;
-    finished.equal("number of attempts", finished.attempts(), 4)
+    let run = run_call(subject, &settings, |_| Step::TRANSIENT.taking(ms(10))).await?;
+    run.equal("number of attempts", run.attempts(), 4)
 }
 
 fn last_moment() -> Instant {

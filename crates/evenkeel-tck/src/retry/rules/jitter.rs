@@ -37,21 +37,21 @@ fn jittered(initial: Duration, cap: Duration, attempts: u32) -> Settings {
 }
 
 async fn retry_25(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
-    let above = finished.record.waits().iter().filter(|wait| **wait > secs(10)).count();
-    finished.require(
+    let run = run_call(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
+    let above = run.record.waits().iter().filter(|wait| **wait > secs(10)).count();
+    run.require(
         above == 0,
         || "no delay above 10s".to_owned(),
-        || format!("{above} of {} above it", finished.attempts() - 1),
+        || format!("{above} of {} above it", run.attempts() - 1),
     )
 }
 
 async fn retry_26(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
+    let run = run_call(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
     // The first four are below the cap.
-    let waits = finished.record.waits().split_off(4);
+    let waits = run.record.waits().split_off(4);
     let at_cap = waits.iter().filter(|wait| **wait == secs(10)).count();
-    finished.require(
+    run.require(
         at_cap * 100 <= waits.len(),
         || "at most 1 % of the delays at exactly 10s".to_owned(),
         || format!("{at_cap} of {}", waits.len()),
@@ -59,13 +59,13 @@ async fn retry_26(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_27(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
+    let run = run_call(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
     // The first two are below the cap.
-    let waits = finished.record.waits().split_off(2);
+    let waits = run.record.waits().split_off(2);
     let (early, late) = waits.split_at(waits.len() / 2);
     let mean = |waits: &[Duration]| waits.iter().sum::<Duration>() / waits.len() as u32;
     let (early, late) = (mean(early), mean(late));
-    finished.require(
+    run.require(
         early.abs_diff(late) <= early * 3 / 10,
         || "the same mean delay over retries 3 to 252 and 253 to 502".to_owned(),
         || format!("{early:?} and {late:?}"),
@@ -105,21 +105,17 @@ async fn retry_30(subject: &dyn Adapter) -> Checked {
         ..Settings::doubling().attempts(100)
     };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    let finished = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
-    let zero = finished.record.waits().iter().filter(|wait| **wait <= ms(1)).count();
-    finished.require(
-        zero == 0,
-        || "no delay of zero".to_owned(),
-        || format!("{zero} of {}", finished.attempts() - 1),
-    )
+    let run = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
+    let zero = run.record.waits().iter().filter(|wait| **wait <= ms(1)).count();
+    run.require(zero == 0, || "no delay of zero".to_owned(), || format!("{zero} of {}", run.attempts() - 1))
 }
 
 async fn retry_31(subject: &dyn Adapter) -> Checked {
     let calls = 20;
     let mut first_waits = BTreeSet::new();
     for _ in 0..calls {
-        let finished = run_call(subject, &jittered(secs(1), HOUR, 2), |_| Step::TRANSIENT).await?;
-        first_waits.extend(finished.record.waits());
+        let run = run_call(subject, &jittered(secs(1), HOUR, 2), |_| Step::TRANSIENT).await?;
+        first_waits.extend(run.record.waits());
     }
     // In milliseconds, two of them may meet.
     if first_waits.len() >= calls / 2 {
@@ -145,7 +141,7 @@ async fn retry_76(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let attempts = 20;
     let script = move |attempt| if attempt < attempts { asking(secs(5)) } else { Step::OK };
-    let finished = run_call(subject, &jittered(ms(100), secs(1), attempts), script).await?;
-    let shortest = finished.record.waits().into_iter().min().unwrap_or_default();
-    finished.require(shortest >= secs(5), || "no wait below 5s".to_owned(), || format!("{shortest:?}"))
+    let run = run_call(subject, &jittered(ms(100), secs(1), attempts), script).await?;
+    let shortest = run.record.waits().into_iter().min().unwrap_or_default();
+    run.require(shortest >= secs(5), || "no wait below 5s".to_owned(), || format!("{shortest:?}"))
 }

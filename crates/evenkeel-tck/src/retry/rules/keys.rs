@@ -22,10 +22,10 @@ fn keyed(seed: Option<u64>) -> Settings {
 }
 
 async fn retry_88(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &keyed(None), |_| Step::TRANSIENT).await?;
-    let keys = finished.record.keys();
-    finished.require(
-        keys.len() == finished.attempts() && keys.iter().all(|key| *key == keys[0]),
+    let run = run_call(subject, &keyed(None), |_| Step::TRANSIENT).await?;
+    let keys = run.record.keys();
+    run.require(
+        keys.len() == run.attempts() && keys.iter().all(|key| *key == keys[0]),
         || "one key for each attempt, and the same for all".to_owned(),
         || format!("{keys:?}"),
     )

@@ -36,8 +36,8 @@ async fn retry_85(subject: &dyn Adapter) -> Checked {
     for settings in cases {
         let settings = settings();
         if has(subject, &settings) {
-            let finished = left_alone(&configure(subject, &settings)?).await?;
-            finished.returns(Expected::ErrorOf(1))?;
+            let run = left_alone(&configure(subject, &settings)?).await?;
+            run.returns(Expected::ErrorOf(1))?;
         }
     }
     Ok(())
@@ -46,8 +46,8 @@ async fn retry_85(subject: &dyn Adapter) -> Checked {
 async fn retry_86(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &with(ONE, five_seconds(secs(1))))?;
     left_alone(&policy).await?;
-    let finished = failing(&policy).await?;
-    finished.equal("number of attempts after a call that came too late,", finished.attempts(), 2)
+    let run = failing(&policy).await?;
+    run.equal("number of attempts after a call that came too late,", run.attempts(), 2)
 }
 
 /// A call that fails at once, is to wait for a second, and is not polled for a minute.

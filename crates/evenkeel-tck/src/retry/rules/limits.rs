@@ -39,33 +39,33 @@ async fn retry_32(subject: &dyn Adapter) -> Checked {
 }
 
 async fn retry_33(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
-    finished.equal("attempts of 2s each at", finished.record.begun(), vec![secs(0), secs(3)])
+    let run = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
+    run.equal("attempts of 2s each at", run.record.begun(), vec![secs(0), secs(3)])
 }
 
 async fn retry_34(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
-    let last = finished.record.ended().last().copied().unwrap_or_default();
-    finished.equal("time after the last attempt", finished.elapsed.saturating_sub(last), ms(0))
+    let run = run_call(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
+    let last = run.record.ended().last().copied().unwrap_or_default();
+    run.equal("time after the last attempt", run.elapsed.saturating_sub(last), ms(0))
 }
 
 async fn retry_35(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
-    finished.equal("the only attempt, of 60s, dropped at", finished.record.freed(), vec![secs(5)])
+    let run = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
+    run.equal("the only attempt, of 60s, dropped at", run.record.freed(), vec![secs(5)])
 }
 
 async fn retry_36(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(60)) } else { Step::OK };
-    let finished = run_call(subject, &settings, script).await?;
-    finished.equal("attempts, the first of 60s, at", finished.record.begun(), vec![secs(0), secs(3)])?;
-    finished.equal("attempts dropped at", finished.record.freed(), vec![secs(2), secs(3)])?;
-    finished.returns(Expected::ValueOf(2))
+    let run = run_call(subject, &settings, script).await?;
+    run.equal("attempts, the first of 60s, at", run.record.begun(), vec![secs(0), secs(3)])?;
+    run.equal("attempts dropped at", run.record.freed(), vec![secs(2), secs(3)])?;
+    run.returns(Expected::ValueOf(2))
 }
 
 async fn retry_81(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let policy = configure(subject, &settings)?;
-    let finished = FinishedCall::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;
-    finished.equal("attempts of 60s each at", finished.record.begun(), [0, 3, 6, 9].map(secs).to_vec())
+    let run = FinishedCall::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;
+    run.equal("attempts of 60s each at", run.record.begun(), [0, 3, 6, 9].map(secs).to_vec())
 }

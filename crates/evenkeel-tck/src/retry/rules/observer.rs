@@ -22,16 +22,16 @@ async fn observed(subject: &dyn Adapter) -> Checked<FinishedCall> {
 }
 
 async fn retry_42(subject: &dyn Adapter) -> Checked {
-    let finished = observed(subject).await?;
-    finished.equal("for four attempts, retries observed:", finished.record.observed().len(), 3)
+    let run = observed(subject).await?;
+    run.equal("for four attempts, retries observed:", run.record.observed().len(), 3)
 }
 
 async fn retry_43(subject: &dyn Adapter) -> Checked {
-    let finished = observed(subject).await?;
+    let run = observed(subject).await?;
     // The number of calls is the subject of RETRY-42.
-    let (mut told, slept) = (finished.record.observed(), finished.record.waits());
+    let (mut told, slept) = (run.record.observed(), run.record.waits());
     told.truncate(slept.len());
     // Timers wake by milliseconds.
     let near = told.len() == slept.len() && told.iter().zip(&slept).all(|(a, b)| a.abs_diff(*b) <= ms(1));
-    finished.require(near, || format!("the delays slept, {slept:?}"), || format!("{told:?}"))
+    run.require(near, || format!("the delays slept, {slept:?}"), || format!("{told:?}"))
 }

@@ -32,8 +32,8 @@ fn lasting(settings: Settings) -> Settings {
 
 async fn retry_60(subject: &dyn Adapter) -> Checked {
     let script = |attempt| Step::TRANSIENT.taking(if attempt <= 10 { HEALTHY } else { ms(0) });
-    let finished = run_call(subject, &lasting(Settings::doubling()), script).await?;
-    finished.equal("number of attempts, of which ten last and four are allowed,", finished.attempts(), 10 + 3)
+    let run = run_call(subject, &lasting(Settings::doubling()), script).await?;
+    run.equal("number of attempts, of which ten last and four are allowed,", run.attempts(), 10 + 3)
 }
 
 async fn retry_61(subject: &dyn Adapter) -> Checked {
@@ -42,19 +42,19 @@ async fn retry_61(subject: &dyn Adapter) -> Checked {
         6 => Step::OK,
         _ => Step::TRANSIENT,
     };
-    let finished = run_call(subject, &lasting(Settings::doubling().attempts(100)), script).await?;
-    delays(&finished, &[100, 200, 100, 200, 400])
+    let run = run_call(subject, &lasting(Settings::doubling().attempts(100)), script).await?;
+    delays(&run, &[100, 200, 100, 200, 400])
 }
 
 async fn retry_62(subject: &dyn Adapter) -> Checked {
     let script = |attempt| Step::TRANSIENT.taking(if attempt == 2 { HEALTHY - ms(1) } else { ms(0) });
-    let finished = run_call(subject, &lasting(Settings::doubling()), script).await?;
-    delays(&finished, &[100, 200, 400])
+    let run = run_call(subject, &lasting(Settings::doubling()), script).await?;
+    delays(&run, &[100, 200, 400])
 }
 
-fn delays(finished: &FinishedCall, millis: &[u64]) -> Checked {
-    let (waits, want) = (finished.record.waits(), millis.iter().copied().map(ms).collect::<Vec<_>>());
-    finished.require(
+fn delays(run: &FinishedCall, millis: &[u64]) -> Checked {
+    let (waits, want) = (run.record.waits(), millis.iter().copied().map(ms).collect::<Vec<_>>());
+    run.require(
         waits.len() == want.len() && waits.iter().zip(&want).all(|(wait, want)| near(*wait, *want)),
         || format!("delays of about {want:?}"),
         || format!("{waits:?}"),
@@ -63,8 +63,8 @@ fn delays(finished: &FinishedCall, millis: &[u64]) -> Checked {
 
 async fn retry_63(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &lasting(Settings::fixed(secs(50))))?;
-    let finished = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT.taking(secs(50))).await?;
-    finished.equal("number of attempts", finished.attempts(), 4)
+    let run = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT.taking(secs(50))).await?;
+    run.equal("number of attempts", run.attempts(), 4)
 }
 
 async fn retry_64(subject: &dyn Adapter) -> Checked {
@@ -78,18 +78,14 @@ async fn retry_64(subject: &dyn Adapter) -> Checked {
 
 async fn ends_within_150s(subject: &dyn Adapter, settings: Settings) -> Checked {
     let policy = configure(subject, &lasting(settings))?;
-    let finished = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT.taking(HEALTHY)).await?;
+    let run = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT.taking(HEALTHY)).await?;
     let expected = vec![secs(0), secs(61), secs(122)];
-    finished.equal("attempts of 60s each within 150s at", finished.record.begun(), expected)
+    run.equal("attempts of 60s each within 150s at", run.record.begun(), expected)
 }
 
 async fn retry_65(subject: &dyn Adapter) -> Checked {
     let settings = Settings { reset_after: Some(ms(0)), ..Settings::fixed(secs(1)) };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
-    let finished = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT).await?;
-    finished.require(
-        finished.attempts() <= 4,
-        || "at most 4 attempts".to_owned(),
-        || format!("{}", finished.attempts()),
-    )
+    let run = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT).await?;
+    run.require(run.attempts() <= 4, || "at most 4 attempts".to_owned(), || format!("{}", run.attempts()))
 }

@@ -32,10 +32,10 @@ pub(super) fn judging(settings: Settings) -> Settings {
 
 async fn retry_66(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 3 { BUSY } else { Step::OK };
-    let finished = run_call(subject, &judging(Settings::doubling()), script).await?;
-    finished.returns(Expected::ValueOf(3))?;
-    let waits = finished.record.waits();
-    finished.require(
+    let run = run_call(subject, &judging(Settings::doubling()), script).await?;
+    run.returns(Expected::ValueOf(3))?;
+    let waits = run.record.waits();
+    run.require(
         near(waits[0], ms(100)) && near(waits[1], ms(200)),
         || "delays of about 100ms and 200ms".to_owned(),
         || format!("{waits:?}"),
@@ -44,26 +44,26 @@ async fn retry_66(subject: &dyn Adapter) -> Checked {
 
 async fn retry_67(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &judging(Settings::fixed(secs(1))))?;
-    let finished = FinishedCall::within(secs(60), &policy, |_| BUSY).await?;
-    finished.equal("number of attempts", finished.attempts(), 4)
+    let run = FinishedCall::within(secs(60), &policy, |_| BUSY).await?;
+    run.equal("number of attempts", run.attempts(), 4)
 }
 
 async fn retry_68(subject: &dyn Adapter) -> Checked {
-    let finished = run_call(subject, &judging(Settings::doubling()), |_| BUSY).await?;
-    finished.returns(Expected::ValueOf(finished.attempts() as u32))
+    let run = run_call(subject, &judging(Settings::doubling()), |_| BUSY).await?;
+    run.returns(Expected::ValueOf(run.attempts() as u32))
 }
 
 async fn retry_69(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let asking = Step::responding(Hint::RetryAfter(secs(5)));
     let script = move |attempt| if attempt == 1 { asking } else { Step::OK };
-    let finished = run_call(subject, &judging(Settings::doubling()), script).await?;
-    let wait = finished.record.waits().first().copied().unwrap_or_default();
-    finished.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
+    let run = run_call(subject, &judging(Settings::doubling()), script).await?;
+    let wait = run.record.waits().first().copied().unwrap_or_default();
+    run.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
 }
 
 async fn retry_70(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &judging(with(ONE, Settings::fixed(ms(0)))))?;
-    let finished = FinishedCall::of(&policy, |_| BUSY).await?;
-    finished.equal("number of attempts, of a budget with one retry,", finished.attempts(), 2)
+    let run = FinishedCall::of(&policy, |_| BUSY).await?;
+    run.equal("number of attempts, of a budget with one retry,", run.attempts(), 2)
 }

@@ -31,44 +31,40 @@ pub(super) const fn asking(wait: Duration) -> Step {
 async fn retry_37(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let script = |attempt| if attempt == 1 { asking(secs(5)) } else { Step::OK };
-    let finished = run_call(subject, &Settings::doubling(), script).await?;
-    let wait = finished.record.waits().first().copied().unwrap_or_default();
-    finished.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
+    let run = run_call(subject, &Settings::doubling(), script).await?;
+    let wait = run.record.waits().first().copied().unwrap_or_default();
+    run.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
 }
 
 async fn retry_38(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let policy = configure(subject, &Settings::doubling())?;
-    let finished = FinishedCall::within(secs(60), &policy, |_| asking(secs(1))).await?;
-    finished.equal("number of attempts", finished.attempts(), 4)
+    let run = FinishedCall::within(secs(60), &policy, |_| asking(secs(1))).await?;
+    run.equal("number of attempts", run.attempts(), 4)
 }
 
 async fn retry_39(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
-    let finished = run_call(subject, &five_seconds(secs(1)), |_| asking(secs(60))).await?;
-    finished.equal("given up at", finished.elapsed, ms(0))
+    let run = run_call(subject, &five_seconds(secs(1)), |_| asking(secs(60))).await?;
+    run.equal("given up at", run.elapsed, ms(0))
 }
 
 async fn retry_40(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let settings = Settings { max_retry_after: Some(secs(2)), ..Settings::doubling() };
     let script = |attempt| if attempt == 1 { asking(secs(3600)) } else { Step::OK };
-    let finished = run_call(subject, &settings, script).await?;
-    finished.require(
-        finished.elapsed <= secs(2),
-        || "at most 2s".to_owned(),
-        || format!("{:?}", finished.elapsed),
-    )
+    let run = run_call(subject, &settings, script).await?;
+    run.require(run.elapsed <= secs(2), || "at most 2s".to_owned(), || format!("{:?}", run.elapsed))
 }
 
 async fn retry_41(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let script = |attempt| if attempt == 1 { asking(secs(5)) } else { Step::TRANSIENT };
-    let finished = run_call(subject, &Settings::doubling(), script).await?;
-    let next = finished.record.waits().get(1).copied().unwrap_or_default();
+    let run = run_call(subject, &Settings::doubling(), script).await?;
+    let next = run.record.waits().get(1).copied().unwrap_or_default();
     // Within a percent, as in RETRY-10.
     let is = |want: Duration| next.abs_diff(want) <= want / 100 + ms(1);
-    finished.require(
+    run.require(
         is(ms(100)) || is(ms(200)),
         || "a delay of 100ms or 200ms after the one asked for".to_owned(),
         || format!("{next:?}"),

@@ -35,10 +35,10 @@ async fn retry_20(subject: &dyn Adapter) -> Checked {
             tokio::task::yield_now().await;
         }
     });
-    let finished = run_call(subject, &Settings::fixed(ms(0)).attempts(2000), |_| Step::TRANSIENT).await;
+    let run = run_call(subject, &Settings::fixed(ms(0)).attempts(2000), |_| Step::TRANSIENT).await;
     other.abort();
-    let finished = finished?;
-    finished.require(
+    let run = run?;
+    run.require(
         turns.get() > 0,
         || "another task to run during 2000 attempts".to_owned(),
         || "none ran".to_owned(),
@@ -89,6 +89,6 @@ async fn retry_23(subject: &dyn Adapter) -> Checked {
 
 async fn retry_24(subject: &dyn Adapter) -> Checked {
     let attempts = 10_000;
-    let finished = run_call(subject, &Settings::fixed(ms(0)).attempts(attempts), |_| Step::TRANSIENT).await?;
-    finished.equal("number of attempts", finished.attempts(), attempts as usize)
+    let run = run_call(subject, &Settings::fixed(ms(0)).attempts(attempts), |_| Step::TRANSIENT).await?;
+    run.equal("number of attempts", run.attempts(), attempts as usize)
 }

@@ -32,16 +32,16 @@ async fn with(subject: &dyn Adapter, first: Script) -> Checked<FinishedProgram> 
 
 /// A program that nobody asks to stop, whose first task ends at 1 s.
 async fn stopped_by(subject: &dyn Adapter, first: Script) -> Checked {
-    let finished =
+    let run =
         run_program(subject, &Settings::unstopped(), Scene::of([first.taking(secs(1)), task(2)])).await?;
-    finished.record.equal("task 2 asked at", finished.record.drained(), vec![secs(1)])?;
-    finished.ends_at("with a task that ends at 1s", secs(1))
+    run.record.equal("task 2 asked at", run.record.drained(), vec![secs(1)])?;
+    run.ends_at("with a task that ends at 1s", secs(1))
 }
 
 async fn shutdown_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
-    let finished = with(subject, task(1).taking(secs(1)).ending(End::Error)).await?;
-    finished.record.equal("tasks told to have failed:", finished.outcome.of(Kind::Error), vec![1])
+    let run = with(subject, task(1).taking(secs(1)).ending(End::Error)).await?;
+    run.record.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
 }
 
 async fn shutdown_12(subject: &dyn Adapter) -> Checked {
@@ -51,8 +51,8 @@ async fn shutdown_12(subject: &dyn Adapter) -> Checked {
 
 async fn shutdown_13(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let finished = with(subject, task(1).taking(secs(1)).ending(End::Panic)).await?;
-    finished.record.equal("tasks told to have panicked:", finished.outcome.of(Kind::Panic), vec![1])
+    let run = with(subject, task(1).taking(secs(1)).ending(End::Panic)).await?;
+    run.record.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_14(subject: &dyn Adapter) -> Checked {
@@ -62,28 +62,28 @@ async fn shutdown_14(subject: &dyn Adapter) -> Checked {
 
 async fn shutdown_15(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).answering(End::Panic), task(2).draining(secs(2))]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![2])?;
-    finished.ends_at("with a stop at 1s and a task that takes 2s for it", secs(3))
+    let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![2])?;
+    run.ends_at("with a stop at 1s and a task that takes 2s for it", secs(3))
 }
 
 async fn shutdown_16(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let finished = with(subject, task(1).answering(End::Panic)).await?;
-    finished.record.equal("tasks told to have panicked:", finished.outcome.of(Kind::Panic), vec![1])
+    let run = with(subject, task(1).answering(End::Panic)).await?;
+    run.record.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_17(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
-    let finished = with(subject, task(1).answering(End::Error)).await?;
-    finished.record.equal("tasks told to have failed:", finished.outcome.of(Kind::Error), vec![1])
+    let run = with(subject, task(1).answering(End::Error)).await?;
+    run.record.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
 }
 
 async fn shutdown_18(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let scene = Scene::of([task(1).deaf().panicking_on_drop(), task(2)]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    finished.record.equal("tasks told to have panicked:", finished.outcome.of(Kind::Panic), vec![1])
+    let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
+    run.record.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_19(subject: &dyn Adapter) -> Checked {

@@ -29,23 +29,23 @@ fn twice() -> Settings {
 }
 
 async fn shutdown_07(subject: &dyn Adapter) -> Checked {
-    let finished = run_program(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
-    finished.ends_at("with a stop at 10s and a grace of 5s", secs(15))
+    let run = run_program(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
+    run.ends_at("with a stop at 10s and a grace of 5s", secs(15))
 }
 
 async fn shutdown_08(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let finished = run_program(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
-    finished.leaves_nobody()
+    let run = run_program(subject, &graceful(), Scene::of([task(1).deaf(), task(2)])).await?;
+    run.leaves_nobody()
 }
 
 async fn shutdown_09(subject: &dyn Adapter) -> Checked {
-    let finished = run_program(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
-    finished.ends_at("with stops at 10s and at 12s", secs(12))
+    let run = run_program(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
+    run.ends_at("with stops at 10s and at 12s", secs(12))
 }
 
 async fn shutdown_10(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
-    let finished = run_program(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
-    finished.leaves_nobody()
+    let run = run_program(subject, &twice(), Scene::of([task(1).deaf(), task(2)])).await?;
+    run.leaves_nobody()
 }

@@ -18,12 +18,12 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn shutdown_30(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1)]).guarded_by([task(2).deaf().taking(secs(4))]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.ends_at("with a stop at 1s and a guard that is held until 4s", secs(4))
+    let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.ends_at("with a stop at 1s and a guard that is held until 4s", secs(4))
 }
 
 async fn shutdown_31(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1)]).guarded_by([task(2).deaf()]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    finished.ends_at("with a stop at 1s and a grace of 5s", secs(6))
+    let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
+    run.ends_at("with a stop at 1s and a grace of 5s", secs(6))
 }

@@ -23,13 +23,13 @@ fn delayed() -> Settings {
 }
 
 async fn shutdown_28(subject: &dyn Adapter) -> Checked {
-    let finished = run_program(subject, &delayed(), Scene::of([task(1), task(2)])).await?;
-    finished.record.equal("with a stop at 1s, tasks asked at", finished.record.drained(), vec![secs(4); 2])
+    let run = run_program(subject, &delayed(), Scene::of([task(1), task(2)])).await?;
+    run.record.equal("with a stop at 1s, tasks asked at", run.record.drained(), vec![secs(4); 2])
 }
 
 async fn shutdown_29(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Readiness)?;
-    let finished = run_program(subject, &delayed(), Scene::of([task(1)])).await?;
-    let turned_away = finished.record.first(&Event::TurnedAway);
-    finished.record.equal("with a stop at 1s, not ready any more at", turned_away, Some(secs(1)))
+    let run = run_program(subject, &delayed(), Scene::of([task(1)])).await?;
+    let turned_away = run.record.first(&Event::TurnedAway);
+    run.record.equal("with a stop at 1s, not ready any more at", turned_away, Some(secs(1)))
 }

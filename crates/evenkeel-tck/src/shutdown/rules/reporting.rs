@@ -21,8 +21,8 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn shutdown_20(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Hung)?;
     let scene = Scene::of([task(1).deaf(), task(2), task(3).deaf(), task(4).draining(secs(2))]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    finished.record.equal("tasks told to have hung:", finished.outcome.of(Kind::Hung), vec![1, 3])
+    let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
+    run.record.equal("tasks told to have hung:", run.outcome.of(Kind::Hung), vec![1, 3])
 }
 
 async fn shutdown_21(subject: &dyn Adapter) -> Checked {
@@ -34,9 +34,9 @@ async fn shutdown_21(subject: &dyn Adapter) -> Checked {
         cases.push(("a hang", task(1).deaf(), false));
     }
     for (what, first, is_clean) in cases {
-        let finished = run_program(subject, &Settings::stopped(secs(5)), Scene::of([first, task(2)])).await?;
-        let code = finished.outcome.code;
-        finished.record.require(
+        let run = run_program(subject, &Settings::stopped(secs(5)), Scene::of([first, task(2)])).await?;
+        let code = run.outcome.code;
+        run.record.require(
             code.is_some_and(|code| (code == 0) == is_clean),
             || format!("after {what}, an exit code that is {}0", if is_clean { "" } else { "not " }),
             || format!("{code:?}"),
@@ -47,12 +47,12 @@ async fn shutdown_21(subject: &dyn Adapter) -> Checked {
 
 async fn shutdown_22(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Reason)?;
-    let finished = run_program(subject, &Settings::stopped(secs(1)), Scene::of([task(1)])).await?;
-    let seen = finished.record.pick(|_, event| match event {
+    let run = run_program(subject, &Settings::stopped(secs(1)), Scene::of([task(1)])).await?;
+    let seen = run.record.pick(|_, event| match event {
         Event::Drained(_, reason) => Some(reason.clone()),
         _ => None,
     });
-    finished.record.require(
+    run.record.require(
         matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
         || "one task that is asked for a reason".to_owned(),
         || format!("{seen:?}"),

@@ -61,12 +61,12 @@ impl Running {
         let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
         let record = Record::start();
         let (done, ended) = mpsc::channel();
-        let finished = {
+        let run = {
             let record = record.clone();
             async move { FinishedProgram::end(program.call(Parts::new(scene, &record)), record).await }
         };
         // The receiver is gone if the rule has failed.
-        thread::spawn(move || drop(done.send(runtime.block_on(finished))));
+        thread::spawn(move || drop(done.send(runtime.block_on(run))));
         Ok(Self { record, ended })
     }
 
@@ -101,8 +101,8 @@ fn shutdown_36(subject: &dyn Adapter) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
     let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
     running.interrupt()?;
-    let finished = running.end("SIGINT")?;
-    finished.record.equal("tasks that were asked:", finished.record.drained().len(), 1)
+    let run = running.end("SIGINT")?;
+    run.record.equal("tasks that were asked:", run.record.drained().len(), 1)
 }
 
 fn shutdown_37(subject: &dyn Adapter) -> Checked {
@@ -130,8 +130,8 @@ fn shutdown_39(subject: &dyn Adapter) -> Checked {
     running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
     thread::park_timeout(COPY);
     running.interrupt()?;
-    let finished = running.end("SIGINT and a copy of it")?;
-    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![1])
+    let run = running.end("SIGINT and a copy of it")?;
+    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![1])
 }
 
 fn shutdown_40(subject: &dyn Adapter) -> Checked {
@@ -140,8 +140,8 @@ fn shutdown_40(subject: &dyn Adapter) -> Checked {
     running.shows("a program that starts up", |record| record.first(&Event::StartsUp).is_some())?;
     thread::park_timeout(COPY);
     running.interrupt()?;
-    let finished = running.end("SIGINT during its start-up")?;
-    finished.record.equal("tasks that were left alive:", finished.record.alive_at_the_end(), Vec::new())
+    let run = running.end("SIGINT during its start-up")?;
+    run.record.equal("tasks that were left alive:", run.record.alive_at_the_end(), Vec::new())
 }
 
 fn shutdown_41(subject: &dyn Adapter) -> Checked {

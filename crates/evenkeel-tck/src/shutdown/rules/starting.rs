@@ -19,23 +19,19 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn shutdown_32(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).draining(secs(2)).starting(vec![task(2).draining(secs(1))])]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.record.equal("with a stop at 1s, tasks asked at", finished.record.drained(), vec![secs(1); 2])
+    let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.record.equal("with a stop at 1s, tasks asked at", run.record.drained(), vec![secs(1); 2])
 }
 
 async fn shutdown_33(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).starting(vec![task(2).deaf().taking(secs(2))])]);
-    let finished = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.ends_at("with a stop at 1s, and a task of 2s that is started then", secs(3))
+    let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.ends_at("with a stop at 1s, and a task of 2s that is started then", secs(3))
 }
 
 async fn shutdown_34(subject: &dyn Adapter) -> Checked {
     let settings = Settings { alone_after: Some(secs(2)), ..Settings::stopped(secs(5)) };
-    let finished = run_program(subject, &settings, Scene::of([task(1), task(2)])).await?;
-    let asked = finished.record.drained();
-    finished.record.equal(
-        "stopped alone at 2s, and with the program at 5s,",
-        asked,
-        [2, 5].map(secs).to_vec(),
-    )
+    let run = run_program(subject, &settings, Scene::of([task(1), task(2)])).await?;
+    let asked = run.record.drained();
+    run.record.equal("stopped alone at 2s, and with the program at 5s,", asked, [2, 5].map(secs).to_vec())
 }

@@ -35,7 +35,7 @@ fn task_44(subject: &dyn Adapter) -> Checked {
 
 fn task_45(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::BlockingSignal)?;
-    let finished = stopped(subject, task(1).blocking(true))?;
-    let seen = finished.record.first(&Event::Drained(1, None));
-    finished.record.require(seen.is_some(), || "a call that sees the signal".to_owned(), || "none".to_owned())
+    let run = stopped(subject, task(1).blocking(true))?;
+    let seen = run.record.first(&Event::Drained(1, None));
+    run.record.require(seen.is_some(), || "a call that sees the signal".to_owned(), || "none".to_owned())
 }

@@ -34,64 +34,56 @@ pub(super) fn failing(subject: &dyn Adapter) -> Settings {
 async fn task_09(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing()]);
-    let finished = run_group(subject, &failing(subject), scene).await?;
-    finished.record.equal("tasks told to have failed:", finished.outcome.failed(), vec![1])
+    let run = run_group(subject, &failing(subject), scene).await?;
+    run.record.equal("tasks told to have failed:", run.outcome.failed(), vec![1])
 }
 
 async fn task_10(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing(), task(3)]);
-    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
-    finished.record.equal("after a failure at 1s, the end of the group at", finished.returned_at(), secs(1))
+    let run = run_group(subject, &Settings::fail_fast(), scene).await?;
+    run.record.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
 }
 
 async fn task_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
-    let finished = run_group(subject, &failing(subject), scene).await?;
-    let first = finished.record.ended(End::Error).first().copied();
-    finished.record.equal("told first:", finished.outcome.failed().first().copied(), first)
+    let run = run_group(subject, &failing(subject), scene).await?;
+    let first = run.record.ended(End::Error).first().copied();
+    run.record.equal("told first:", run.outcome.failed().first().copied(), first)
 }
 
 async fn task_12(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
-    let finished = run_group(subject, &failing(subject), scene).await?;
-    let (mut told, mut failed) = (finished.outcome.failed(), finished.record.ended(End::Error));
+    let run = run_group(subject, &failing(subject), scene).await?;
+    let (mut told, mut failed) = (run.outcome.failed(), run.record.ended(End::Error));
     told.sort_unstable();
     failed.sort_unstable();
-    finished.record.equal("tasks told to have failed:", told, failed)
+    run.record.equal("tasks told to have failed:", told, failed)
 }
 
 async fn task_13(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let failing = |number: u32| task(number).taking(secs(u64::from(number))).failing();
     let scene = Scene::of([failing(1), task(3).taking(secs(3)), failing(2)]);
-    let finished = run_group(subject, &Settings::collecting(), scene).await?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))?;
-    let mut told = finished.outcome.failed();
+    let run = run_group(subject, &Settings::collecting(), scene).await?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(3))?;
+    let mut told = run.outcome.failed();
     told.sort_unstable();
-    finished.record.equal("tasks told to have failed:", told, vec![1, 2])
+    run.record.equal("tasks told to have failed:", told, vec![1, 2])
 }
 
 async fn task_14(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Error);
-    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
-    finished.record.equal(
-        "after an error at 1s, the end of the group at",
-        finished.returned_at(),
-        secs(1),
-    )?;
-    finished.record.equal("told to have failed, where 0 is the body:", finished.outcome.failed(), vec![0])
+    let run = run_group(subject, &Settings::fail_fast(), scene).await?;
+    run.record.equal("after an error at 1s, the end of the group at", run.returned_at(), secs(1))?;
+    run.record.equal("told to have failed, where 0 is the body:", run.outcome.failed(), vec![0])
 }
 
 async fn task_15(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Panic);
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    finished.record.equal(
-        "told to have panicked, where 0 is the body:",
-        finished.outcome.failed(),
-        vec![0],
-    )?;
-    finished.leaves_nobody()
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    run.record.equal("told to have panicked, where 0 is the body:", run.outcome.failed(), vec![0])?;
+    run.leaves_nobody()
 }

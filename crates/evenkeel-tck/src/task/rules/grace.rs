@@ -29,23 +29,23 @@ fn graceful() -> Settings {
 
 async fn task_29(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(2), End::Ok)]);
-    let finished = run_group(subject, &graceful(), scene).await?;
-    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![2])?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))
+    let run = run_group(subject, &graceful(), scene).await?;
+    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![2])?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
 async fn task_30(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2)]);
-    let finished = run_group(subject, &graceful(), scene).await?;
-    finished.record.equal("task 2 dropped at", finished.record.first(&Event::Freed(2)), Some(secs(6)))?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(6))
+    let run = run_group(subject, &graceful(), scene).await?;
+    run.record.equal("task 2 dropped at", run.record.first(&Event::Freed(2)), Some(secs(6)))?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(6))
 }
 
 async fn task_31(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).draining(secs(0), End::Error), task(2).taking(secs(1)).failing()]);
-    let finished = run_group(subject, &graceful(), scene).await?;
-    finished.record.equal("tasks told to have failed, in this order:", finished.outcome.failed(), vec![2, 1])
+    let run = run_group(subject, &graceful(), scene).await?;
+    run.record.equal("tasks told to have failed, in this order:", run.outcome.failed(), vec![2, 1])
 }
 
 async fn task_32(subject: &dyn Adapter) -> Checked {
@@ -58,26 +58,22 @@ async fn task_32(subject: &dyn Adapter) -> Checked {
         sleep(secs(3)).await;
         outside.spawn(task(3).taking(secs(1)), &late);
     });
-    let finished = FinishedGroup::end(group.call(body), record).await?;
+    let run = FinishedGroup::end(group.call(body), record).await?;
     outsider.abort();
-    let began = finished.record.first(&Event::Began(3));
-    finished.record.require(
-        began.is_none(),
-        || "that task 3 never begins".to_owned(),
-        || "it does".to_owned(),
-    )?;
-    finished.leaves_nobody()
+    let began = run.record.first(&Event::Began(3));
+    run.record.require(began.is_none(), || "that task 3 never begins".to_owned(), || "it does".to_owned())?;
+    run.leaves_nobody()
 }
 
 async fn task_33(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Reason)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(0), End::Ok)]);
-    let finished = run_group(subject, &graceful(), scene).await?;
-    let seen = finished.record.pick(|_, event| match event {
+    let run = run_group(subject, &graceful(), scene).await?;
+    let seen = run.record.pick(|_, event| match event {
         Event::Drained(_, reason) => Some(reason.clone()),
         _ => None,
     });
-    finished.record.require(
+    run.record.require(
         matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
         || "one task that drains for a reason".to_owned(),
         || format!("{seen:?}"),

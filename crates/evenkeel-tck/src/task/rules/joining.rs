@@ -27,35 +27,31 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn task_01(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)), task(2).taking(secs(3)), task(3).taking(secs(2))]);
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    finished.record.equal(
-        "tasks that ended before the group,",
-        finished.record.ended(End::Ok),
-        vec![1, 3, 2],
-    )?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    run.record.equal("tasks that ended before the group,", run.record.ended(End::Ok), vec![1, 3, 2])?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
 async fn task_02(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1))));
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    finished.record.equal("tasks of 1s begin at", finished.record.begun(), vec![secs(0); 3])
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    run.record.equal("tasks of 1s begin at", run.record.begun(), vec![secs(0); 3])
 }
 
 async fn task_03(subject: &dyn Adapter) -> Checked {
-    let finished = run_group(subject, &Settings::usual(), Scene::of([])).await?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(0))
+    let run = run_group(subject, &Settings::usual(), Scene::of([])).await?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(0))
 }
 
 async fn task_04(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1))]).later(secs(5), task(2).taking(secs(1)));
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    finished.record.equal(
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    run.record.equal(
         "tasks of 1s, spawned at 0s and 5s, begin at",
-        finished.record.begun(),
+        run.record.begun(),
         vec![secs(0), secs(5)],
     )?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(6))
+    run.record.equal("the end of the group at", run.returned_at(), secs(6))
 }
 
 async fn task_05(subject: &dyn Adapter) -> Checked {
@@ -63,15 +59,15 @@ async fn task_05(subject: &dyn Adapter) -> Checked {
     let last = task(3).taking(secs(5));
     let scene =
         Scene::of([task(1).taking(secs(1)).spawning(vec![task(2).taking(secs(1)).spawning(vec![last])])]);
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(7))
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(7))
 }
 
 async fn task_06(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of((1..=20).map(|number| task(number).taking(ms(100 * u64::from(number)))));
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    let in_vain = finished.record.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
-    finished.record.require(
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    let in_vain = run.record.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
+    run.record.require(
         in_vain.is_empty(),
         || "two polls for each of 20 tasks that sleep".to_owned(),
         || format!("{} more", in_vain.len()),
@@ -88,10 +84,10 @@ async fn task_07(subject: &dyn Adapter) -> Checked {
         }
     });
     let scene = Scene::of((1..=1000).map(|number| task(number).taking(ms(0))));
-    let finished = run_group(subject, &Settings::usual(), scene).await;
+    let run = run_group(subject, &Settings::usual(), scene).await;
     other.abort();
-    let finished = finished?;
-    finished.record.require(
+    let run = run?;
+    run.record.require(
         turns.get() > 0,
         || "another task to run while 1000 tasks end".to_owned(),
         || "none ran".to_owned(),
@@ -110,8 +106,8 @@ fn task_08(subject: &dyn Adapter) -> Checked {
         for _ in 0..ROUNDS {
             let record = Record::start();
             let tasks = (1..=TASKS as u32).map(|number| task(number).taking(ms(u64::from(number % 2))));
-            let finished = FinishedGroup::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
-            let ended = finished.map(|finished| finished.record.ended(End::Ok).len());
+            let run = FinishedGroup::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
+            let ended = run.map(|run| run.record.ended(End::Ok).len());
             if done.send(ended).is_err() {
                 return;
             }

@@ -27,19 +27,19 @@ fn limited(tasks: usize) -> Settings {
 
 async fn task_34(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of((1..=5).map(|number| task(number).taking(secs(1))));
-    let finished = run_group(subject, &limited(2), scene).await?;
+    let run = run_group(subject, &limited(2), scene).await?;
     let begun = [0, 0, 1, 1, 2].map(secs).to_vec();
-    let mut got = finished.record.begun();
+    let mut got = run.record.begun();
     got.sort_unstable();
-    finished.record.equal("with a limit of 2, tasks of 1s begin at", got, begun)
+    run.record.equal("with a limit of 2, tasks of 1s begin at", got, begun)
 }
 
 async fn task_35(subject: &dyn Adapter) -> Checked {
     let settings = Settings { limit: Some(1), ..Settings::fail_fast() };
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2), task(3)]);
-    let finished = run_group(subject, &settings, scene).await?;
-    finished.record.equal("with a limit of 1, tasks begin at", finished.record.begun(), vec![secs(0)])?;
-    finished.record.equal("after a failure at 1s, the end of the group at", finished.returned_at(), secs(1))
+    let run = run_group(subject, &settings, scene).await?;
+    run.record.equal("with a limit of 1, tasks begin at", run.record.begun(), vec![secs(0)])?;
+    run.record.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
 }
 
 async fn task_36(subject: &dyn Adapter) -> Checked {
@@ -51,18 +51,14 @@ async fn task_36(subject: &dyn Adapter) -> Checked {
 
 async fn task_37(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
-    let finished = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
-    finished.record.equal(
-        "with a deadline of 5s, the end of the group at",
-        finished.returned_at(),
-        secs(5),
-    )?;
-    finished.record.equal("task 1 dropped at", finished.record.first(&Event::Freed(1)), Some(secs(5)))?;
-    finished.leaves_nobody()
+    let run = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
+    run.record.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(5))?;
+    run.record.equal("task 1 dropped at", run.record.first(&Event::Freed(1)), Some(secs(5)))?;
+    run.leaves_nobody()
 }
 
 async fn task_38(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
-    let finished = run_group(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
-    finished.record.equal("with a deadline of 5s, the end of the group at", finished.returned_at(), secs(1))
+    let run = run_group(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
+    run.record.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(1))
 }

@@ -22,44 +22,44 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 /// The rule asks that the outcome tells every panic.
-fn tells_all(finished: &FinishedGroup) -> Checked {
-    let (mut told, mut threw) = (finished.outcome.of(Kind::Panic), finished.record.panicked());
+fn tells_all(run: &FinishedGroup) -> Checked {
+    let (mut told, mut threw) = (run.outcome.of(Kind::Panic), run.record.panicked());
     told.sort_unstable();
     threw.sort_unstable();
-    finished.record.equal("tasks told to have panicked:", told, threw)
+    run.record.equal("tasks told to have panicked:", told, threw)
 }
 
 async fn task_16(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).panicking(), task(2).taking(secs(2))]);
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    tells_all(&finished)
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    tells_all(&run)
 }
 
 async fn task_17(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).panicking(), task(3)]);
-    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
-    finished.record.equal("after a panic at 1s, the end of the group at", finished.returned_at(), secs(1))?;
-    finished.leaves_nobody()
+    let run = run_group(subject, &Settings::fail_fast(), scene).await?;
+    run.record.equal("after a panic at 1s, the end of the group at", run.returned_at(), secs(1))?;
+    run.leaves_nobody()
 }
 
 async fn task_18(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).panicking()));
-    let finished = run_group(subject, &Settings::usual(), scene).await?;
-    tells_all(&finished)
+    let run = run_group(subject, &Settings::usual(), scene).await?;
+    tells_all(&run)
 }
 
 async fn task_19(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).panicking_on_drop(), task(2)]);
-    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.record.equal("tasks that panicked:", finished.record.panicked(), vec![1])?;
-    tells_all(&finished)
+    let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.record.equal("tasks that panicked:", run.record.panicked(), vec![1])?;
+    tells_all(&run)
 }
 
 async fn task_20(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).panicking_on_drop()]);
-    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
-    let mut told = finished.outcome.failed();
+    let run = run_group(subject, &Settings::fail_fast(), scene).await?;
+    let mut told = run.outcome.failed();
     told.sort_unstable();
-    finished.record.equal("tasks told to have failed:", told, vec![1, 2])
+    run.record.equal("tasks told to have failed:", told, vec![1, 2])
 }

@@ -30,9 +30,9 @@ async fn task_39(subject: &dyn Adapter) -> Checked {
         cases.push((Settings { deadline: Some(secs(1)), ..Settings::usual() }, task(1), Kind::Deadline));
     }
     for (settings, script, kind) in cases {
-        let finished = run_group(subject, &settings, Scene::of([script])).await?;
-        let told: Vec<Kind> = finished.outcome.told.iter().map(|told| told.kind).collect();
-        finished.record.equal("told:", told, vec![kind])?;
+        let run = run_group(subject, &settings, Scene::of([script])).await?;
+        let told: Vec<Kind> = run.outcome.told.iter().map(|told| told.kind).collect();
+        run.record.equal("told:", told, vec![kind])?;
     }
     Ok(())
 }
@@ -40,19 +40,18 @@ async fn task_39(subject: &dyn Adapter) -> Checked {
 async fn task_40(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Names)?;
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing()]);
-    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
-    let name = finished.outcome.told.first().and_then(|told| told.name.clone());
-    finished.record.equal("told:", name.as_deref(), Some("task 2"))
+    let run = run_group(subject, &Settings::fail_fast(), scene).await?;
+    let name = run.outcome.told.first().and_then(|told| told.name.clone());
+    run.record.equal("told:", name.as_deref(), Some("task 2"))
 }
 
 async fn task_41(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Counts)?;
     let done = [1, 2, 3].map(|number| task(number).taking(secs(u64::from(number))));
     let rest = [task(4).taking(secs(4)).failing(), task(5), task(6)];
-    let finished =
-        run_group(subject, &Settings::fail_fast(), Scene::of(done.into_iter().chain(rest))).await?;
-    let succeeded = finished.record.ended(End::Ok).len();
-    let failed = finished.record.ended(End::Error).len();
-    let cancelled = finished.record.spawned() - succeeded - failed;
-    finished.record.equal("finished and cancelled:", finished.outcome.counts, Some((succeeded, cancelled)))
+    let run = run_group(subject, &Settings::fail_fast(), Scene::of(done.into_iter().chain(rest))).await?;
+    let succeeded = run.record.ended(End::Ok).len();
+    let failed = run.record.ended(End::Error).len();
+    let cancelled = run.record.spawned() - succeeded - failed;
+    run.record.equal("finished and cancelled:", run.outcome.counts, Some((succeeded, cancelled)))
 }

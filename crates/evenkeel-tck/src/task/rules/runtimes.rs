@@ -39,8 +39,8 @@ fn task_46(subject: &dyn Adapter) -> Checked {
         drop(inside);
         other.shutdown_background();
         match timeout(secs(10), FinishedGroup::end(run, record.clone())).await {
-            Ok(finished) => {
-                let told = !finished?.outcome.told.is_empty();
+            Ok(run) => {
+                let told = !run?.outcome.told.is_empty();
                 record.require(told, || "task 1 is told".to_owned(), || "a success".to_owned())
             }
             Err(_) => Err(record.failure("an end within 10 s", "none")),

@@ -20,16 +20,16 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn task_42(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).taking(secs(3)).shielded(secs(5)), task(2)]);
-    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.record.equal("task 2 dropped at", finished.record.first(&Event::Freed(2)), Some(secs(1)))?;
-    finished.record.equal("tasks that ended well:", finished.record.ended(End::Ok), vec![1])?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(3))
+    let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.record.equal("task 2 dropped at", run.record.first(&Event::Freed(2)), Some(secs(1)))?;
+    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![1])?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
 async fn task_43(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).shielded(secs(5))]);
-    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    finished.record.equal("task 1 dropped at", finished.record.first(&Event::Freed(1)), Some(secs(6)))?;
-    finished.record.equal("the end of the group at", finished.returned_at(), secs(6))
+    let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    run.record.equal("task 1 dropped at", run.record.first(&Event::Freed(1)), Some(secs(6)))?;
+    run.record.equal("the end of the group at", run.returned_at(), secs(6))
 }

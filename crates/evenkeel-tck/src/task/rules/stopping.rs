@@ -33,8 +33,8 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn task_21(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing(), task(3)]);
-    let finished = run_group(subject, &Settings::fail_fast(), scene).await?;
-    finished.leaves_nobody()
+    let run = run_group(subject, &Settings::fail_fast(), scene).await?;
+    run.leaves_nobody()
 }
 
 async fn task_22(subject: &dyn Adapter) -> Checked {
@@ -43,46 +43,38 @@ async fn task_22(subject: &dyn Adapter) -> Checked {
         cases.push(Settings { stop_after: Some(secs(1)), ..Settings::collecting() });
     }
     for settings in cases {
-        let finished = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
-        finished.record.equal(
-            "after a stop at 1s, the end of the group at",
-            finished.returned_at(),
-            secs(1),
-        )?;
+        let run = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
+        run.record.equal("after a stop at 1s, the end of the group at", run.returned_at(), secs(1))?;
     }
     Ok(())
 }
 
 async fn task_23(subject: &dyn Adapter) -> Checked {
-    let finished = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
-    finished.leaves_nobody()
+    let run = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
+    run.leaves_nobody()
 }
 
 async fn task_24(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
-    let finished = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
-    finished.record.equal("tasks told to have failed:", finished.outcome.failed(), Vec::new())
+    let run = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
+    run.record.equal("tasks told to have failed:", run.outcome.failed(), Vec::new())
 }
 
 async fn task_25(subject: &dyn Adapter) -> Checked {
     let inner = configure(subject, &Settings::usual())?;
     // More tasks than a runtime drops before it polls the caller again.
     let scene = Scene::of([task(1).within(inner, (100..300).map(task).collect()), task(2)]);
-    let finished = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    let alive = finished.record.alive_at_the_end().len();
-    finished.record.equal("when the group has ended, tasks alive:", alive, 0)
+    let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
+    let alive = run.record.alive_at_the_end().len();
+    run.record.equal("when the group has ended, tasks alive:", alive, 0)
 }
 
 async fn task_26(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SpawnFromTasks)?;
     let scene = Scene::of([task(1).taking(ms(10)).endless()]);
-    let finished = run_group(subject, &Settings::stopped(ms(1005)), scene).await?;
-    finished.record.equal(
-        "after a stop at 1005ms, the end of the group at",
-        finished.returned_at(),
-        ms(1005),
-    )?;
-    finished.leaves_nobody()
+    let run = run_group(subject, &Settings::stopped(ms(1005)), scene).await?;
+    run.record.equal("after a stop at 1005ms, the end of the group at", run.returned_at(), ms(1005))?;
+    run.leaves_nobody()
 }
 
 async fn task_27(subject: &dyn Adapter) -> Checked {
@@ -91,21 +83,13 @@ async fn task_27(subject: &dyn Adapter) -> Checked {
     let record = Record::start();
     let body = Body::new(Scene::of([task(1).taking(secs(1))]), &record);
     let outside = body.outside();
-    let finished = FinishedGroup::end(group.call(body), record).await?;
-    outside.spawn(task(2).taking(secs(1)), &finished.record);
+    let run = FinishedGroup::end(group.call(body), record).await?;
+    outside.spawn(task(2).taking(secs(1)), &run.record);
     sleep(secs(10)).await;
-    let began = finished.record.first(&Event::Began(2));
-    finished.record.require(
-        began.is_none(),
-        || "that task 2 never begins".to_owned(),
-        || "it does".to_owned(),
-    )?;
-    let freed = finished.record.first(&Event::Freed(2));
-    finished.record.require(
-        freed.is_some(),
-        || "that task 2 is dropped".to_owned(),
-        || "it is kept".to_owned(),
-    )
+    let began = run.record.first(&Event::Began(2));
+    run.record.require(began.is_none(), || "that task 2 never begins".to_owned(), || "it does".to_owned())?;
+    let freed = run.record.first(&Event::Freed(2));
+    run.record.require(freed.is_some(), || "that task 2 is dropped".to_owned(), || "it is kept".to_owned())
 }
 
 /// A lifetime so long that a task which is not dropped is still alive an hour after its group was dropped.
