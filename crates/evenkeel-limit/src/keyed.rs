@@ -627,8 +627,28 @@ impl<K: Hash + Eq> Keyed<K> {
 impl<K> Inner<K> {
     #[inline(always)]
     fn take<S>(&self, shards: &Shards<S>, hash: u64, call: Call, key: &mut impl Key<S>) -> Verdict {
-        let shard = shards.of(hash);
-        let verdict = until_known(key, |key| lock(shard).take(call, key, &self.room));
+        let first = lock(shards.of(hash)).take(call, key, &self.room);
+        // Most requests end here, without a look at the rarer ends.
+        if matches!(first, Ok(Verdict::Granted)) {
+            return Verdict::Granted;
+        }
+        self.take_rest(shards, hash, call, key, first)
+    }
+
+    /// The same after a first attempt that granted nothing.
+    #[inline(never)]
+    fn take_rest<S>(
+        &self,
+        shards: &Shards<S>,
+        hash: u64,
+        call: Call,
+        key: &mut impl Key<S>,
+        first: Result<Verdict, Missing>,
+    ) -> Verdict {
+        let verdict = first.unwrap_or_else(|missing| {
+            key.provide(missing);
+            until_known(key, |key| lock(shards.of(hash)).take(call, key, &self.room))
+        });
         if matches!(verdict, Verdict::Overflow) { self.make_room(shards, hash, call, key) } else { verdict }
     }
 
