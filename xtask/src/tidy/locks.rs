@@ -6,18 +6,11 @@ use super::{
 };
 
 /// Places where what looks like code of others is not, each with the reason.
-const ALLOWED: [(&str, &str, &str); 2] = [
-    (
-        "crates/evenkeel-shutdown/src/listener.rs",
-        "listener.spawn(",
-        "the task is of this crate, and so is all that is dropped with it",
-    ),
-    (
-        "crates/evenkeel-shutdown/src/signals.rs",
-        "listener.spawn(",
-        "the task is of this crate, and so is all that is dropped with it",
-    ),
-];
+const ALLOWED: [(&str, &str, &str); 1] = [(
+    "crates/evenkeel-shutdown/src/signals.rs",
+    "runtime.spawn(",
+    "the task is of this crate, and so is all that is dropped with it",
+)];
 
 /// Finds calls of `poll` and `wake`, clones and drops of wakers, starts of tasks and events, while a guard of a lock is
 /// alive: one that has a name, or is an argument, until its block ends, or it is dropped or given away; one without a
