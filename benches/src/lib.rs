@@ -99,12 +99,13 @@ fn report(flags: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// What the README shows of the results, by the name of its file.
-fn pictures(results: &Results) -> [(&'static str, String); 3] {
+/// The files beside the results that are made of them, by name: what the front page shows, and all of them as text.
+fn pictures(results: &Results) -> [(&'static str, String); 4] {
     let shown: Vec<_> = results.rows.iter().filter(|row| report::is_shown_first(&row.id)).collect();
     let chart = |theme| chart::ratios(&shown, theme, "Cost of Evenkeel as a ratio to the best peer") + "\n";
     [
-        ("summary.md", report::summary(&shown)),
+        ("summary.md", report::front(&results.rows)),
+        ("README.md", report::overview(results)),
         ("chart-light.svg", chart(Theme::Light)),
         ("chart-dark.svg", chart(Theme::Dark)),
     ]

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::{
     chart,
     results::{Line, Results},
-    row::FLOOR,
+    row::{FLOOR, OURS},
     svg::{Escaped, Ink, Theme},
 };
 
@@ -97,8 +97,63 @@ fn style() -> String {
     )
 }
 
-/// The table of the README: a row for each of [`is_shown_first`].
-pub(crate) fn summary(rows: &[&Line]) -> String {
+/// The rows of the front page: wins and losses of each pattern.
+const FRONT: [&str; 8] = [
+    "e2e/1000x200ms/100/cpu",
+    "limit/ten-thousand-waiters/cpu",
+    "limit/try-acquire-fast",
+    "limit/try-acquire-granted",
+    "pool/get/multi/task",
+    "retry/success/multi/task",
+    "stream/par-map-trivial/multi/task",
+    "task/spawn-join/multi/task",
+];
+
+/// The table of the front page.
+pub(crate) fn front(rows: &[Line]) -> String {
+    summary(rows.iter().filter(|row| FRONT.contains(&row.id.as_str())))
+}
+
+/// All results as a page of Markdown, beside the data.
+pub(crate) fn overview(results: &Results) -> String {
+    let machine: Vec<_> = results.machine.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    let (counted, timed): (Vec<&Line>, Vec<&Line>) =
+        results.rows.iter().partition(|row| row.metric == "instructions");
+    format!(
+        "# Results\n\nWritten by `cargo xtask report` from the data in this folder, which `cargo xtask bench --save` \
+         measures: ours\nbeside the best peer, in one process and in turn. The ratio is the median over all rounds; below 1 \
+         ours is cheaper.\n\n{}.\n\n## Time and memory\n\n{}\n## Instructions\n\nCounted by callgrind, on one thread \
+         (`cargo xtask bench --instructions --save`). Reads of the operating system's clock\nstand beside them, because \
+         callgrind does not see what a read costs.\n\n{}",
+        machine.join("; "),
+        summary(timed),
+        instructions(&counted),
+    )
+}
+
+fn instructions(rows: &[&Line]) -> String {
+    let mut table = String::from(
+        "| row | ours | best peer | ratio | clock reads, ours and theirs |\n|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let (Some(ours), Some(peer), Some(ratio)) = (row.ours, row.best_peer.as_ref(), row.ratio) else {
+            continue;
+        };
+        let id = row.id.trim_end_matches("/instructions");
+        let reads = |name: &str| row.costs.get(name).and_then(|cost| cost.clock_reads).unwrap_or_default();
+        let _ = writeln!(
+            table,
+            "| `{id}` | {ours} | {}, {peer} | {ratio} | {:.1}, {:.1} |",
+            row.peers[peer],
+            reads(OURS),
+            reads(peer)
+        );
+    }
+    table
+}
+
+/// A table of these rows.
+fn summary<'a>(rows: impl IntoIterator<Item = &'a Line>) -> String {
     let mut table = String::from("| row | ours | best peer | ratio | |\n|---|---|---|---|---|\n");
     for row in rows {
         let (Some(ours), Some(peer), Some(ratio)) = (row.ours, row.best_peer.as_ref(), row.ratio) else {
@@ -128,9 +183,10 @@ fn humane(value: f64, unit: &str) -> String {
 }
 
 /// Whether a row is in the README's picture: of the places where a future is driven it shows the usual one, a task
-/// of the multi-threaded runtime.
+/// of the multi-threaded runtime. Instructions are in [`overview`] and on the page.
 pub(crate) fn is_shown_first(id: &str) -> bool {
-    ["current/block_on", "current/task", "multi/block_on"].iter().all(|place| !id.ends_with(place))
+    let others = ["current/block_on", "current/task", "multi/block_on", "/instructions"];
+    others.iter().all(|other| !id.ends_with(other))
 }
 
 #[cfg(test)]
@@ -196,6 +252,6 @@ mod tests {
     #[test]
     fn one_place_of_each_row_is_shown_first() {
         assert!(is_shown_first("retry/success/multi/task") && is_shown_first("limit/try-acquire-granted"));
-        assert!(!is_shown_first("retry/success/current/task"));
+        assert!(!is_shown_first("retry/success/current/task") && !is_shown_first("limit/keyed/instructions"));
     }
 }

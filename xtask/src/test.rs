@@ -5,7 +5,7 @@ mod report;
 mod servers;
 mod suites;
 
-use std::time::Instant;
+use std::{num::NonZero, thread, time::Instant};
 
 pub(crate) use self::servers::Servers;
 use self::{
@@ -88,7 +88,9 @@ fn real_tier(project: &Project, flags: &flags::Test, suites: &[&Binary], report:
         }
     }
     for binary in suites {
-        let arguments = ["--include-ignored", "--show-output"];
+        // They wait for servers, signals and clocks more than they compute.
+        let threads = 3 * thread::available_parallelism().map_or(1, NonZero::get);
+        let arguments = ["--include-ignored", "--show-output", &format!("--test-threads={threads}")];
         report.suites.push(binary.run(project, Tier::Real, &arguments, &servers.variables)?);
     }
     Ok(())
