@@ -75,8 +75,8 @@ async fn clean(mut lease: Lease<Connector>, cancel: Cancel, limit: Duration) {
     let requests = async {
         let (mut over, mut pause) = (false, FIRST_PAUSE);
         while !over {
-            // It comes to its own end, also when there is nothing left to cancel: a pooler that is still passing it on
-            // does not take its end for granted, PgBouncer 1.18 ends with it.
+            // Each request runs to its own end, also when there is nothing left to cancel: a pooler may still be passing
+            // it on.
             let mut request = cancel(token.clone(), peer.clone());
             poll_fn(|cx| {
                 over = over || drained.as_mut().poll(cx).is_ready();
