@@ -11,7 +11,7 @@ pub(crate) struct Sample {
     pub(crate) wall: Duration,
     /// Of the whole process, all its threads.
     pub(crate) cpu: Duration,
-    /// None where the program has another allocator than the one that counts.
+    /// Zero where the program has another allocator than the one that counts.
     pub(crate) allocations: u64,
     /// Bytes that are still allocated at the end.
     pub(crate) bytes: i64,

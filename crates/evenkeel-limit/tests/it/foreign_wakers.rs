@@ -8,17 +8,18 @@ use std::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_limit::{ConcurrencyLimiter, Rate, RateLimiter, Reason};
 use evenkeel_testkit::World;
 use tokio::time::{advance, sleep};
 
 use crate::instruments::{ByHand, waker};
 
-/// Uses limiters when it is woken, and when it is dropped.
+/// Uses limiters when it is cloned, woken, and dropped.
 struct Back;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -36,11 +37,20 @@ fn call_back() {
     assert!(!RATE.snapshot().closed && !SLOTS.snapshot().closed);
 }
 
-impl Wake for Back {
-    fn wake(self: Arc<Self>) {
+impl Clone for Back {
+    fn clone(&self) -> Self {
+        call_back();
+        Self
+    }
+}
+
+impl WakeRef for Back {
+    fn wake_by_ref(&self) {
         call_back();
     }
 }
+
+impl Wake for Back {}
 
 impl Drop for Back {
     fn drop(&mut self) {
@@ -49,11 +59,11 @@ impl Drop for Back {
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Waker::from(Arc::new(Back))))
+    future.poll(&mut Context::from_waker(&Box::new(Back).into_waker()))
 }
 
 #[test]
-fn wakers_may_call_back_when_woken_replaced_and_dropped() {
+fn wakers_may_call_back_when_cloned_woken_replaced_and_dropped() {
     World::run(async |_| {
         let _ = RATE.try_acquire();
         for _ in 0..3 {
