@@ -8,11 +8,12 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
         mpsc,
     },
-    task::{Context, Wake, Waker},
+    task::{Context, Waker},
     thread,
     time::Duration,
 };
 
+use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_limit::{
     Rate,
     distributed::{Distributed, OnFailure, Store, Take, Taken},
@@ -44,14 +45,23 @@ fn in_paused_time(test: impl Future<Output = ()>) {
     runtime.unwrap().block_on(test);
 }
 
-/// Comes back when it is woken, and when it is dropped.
+/// Comes back when it is cloned, woken, and dropped.
 struct ComesBack(Back);
 
-impl Wake for ComesBack {
-    fn wake(self: Arc<Self>) {
+impl Clone for ComesBack {
+    fn clone(&self) -> Self {
+        (self.0)();
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl WakeRef for ComesBack {
+    fn wake_by_ref(&self) {
         (self.0)();
     }
 }
+
+impl Wake for ComesBack {}
 
 impl Drop for ComesBack {
     fn drop(&mut self) {
@@ -87,7 +97,7 @@ fn a_waker_may_come_back() {
                     let mut waiting = Box::pin(quota.acquire_many(2));
                     // Replaced by another one, which is dropped or woken.
                     for _ in 0..2 {
-                        let waker = Waker::from(Arc::new(ComesBack(Arc::clone(&back))));
+                        let waker = Box::new(ComesBack(Arc::clone(&back))).into_waker();
                         if waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
                             break;
                         }
