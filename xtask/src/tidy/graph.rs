@@ -5,18 +5,19 @@ use std::process::Command;
 use super::{deps::TABLES, tree::Tree};
 
 /// Each published crate and those of ours below it.
-const GRAPH: [(&str, &[&str]); 12] = [
-    ("evenkeel-task", &[]),
+const GRAPH: [(&str, &[&str]); 13] = [
+    ("evenkeel-base", &[]),
+    ("evenkeel-task", &["evenkeel-base"]),
     ("evenkeel-retry-after", &[]),
-    ("evenkeel-retry", &["evenkeel-retry-after"]),
-    ("evenkeel-limit", &["evenkeel-retry-after"]),
-    ("evenkeel-shutdown", &["evenkeel-task"]),
-    ("evenkeel-stream", &["evenkeel-task"]),
-    ("evenkeel-pool", &["evenkeel-task"]),
-    ("evenkeel-postgres", &["evenkeel-pool", "evenkeel-retry"]),
+    ("evenkeel-retry", &["evenkeel-base", "evenkeel-retry-after"]),
+    ("evenkeel-limit", &["evenkeel-base", "evenkeel-retry-after"]),
+    ("evenkeel-shutdown", &["evenkeel-base", "evenkeel-task"]),
+    ("evenkeel-stream", &["evenkeel-base", "evenkeel-task"]),
+    ("evenkeel-pool", &["evenkeel-base", "evenkeel-task"]),
+    ("evenkeel-postgres", &["evenkeel-base", "evenkeel-pool", "evenkeel-retry"]),
     ("evenkeel-pipeline", &["evenkeel-stream", "evenkeel-task"]),
     ("evenkeel", &FACADE),
-    ("evenkeel-testkit", &[]),
+    ("evenkeel-testkit", &["evenkeel-base"]),
     ("evenkeel-tck", &["evenkeel-testkit"]),
 ];
 

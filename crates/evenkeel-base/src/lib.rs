@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// file             | holds
+// lock.rs          | `lock`
+// error_chain.rs   | `error_chain`
+// timer.rs         | `sleep_until`, `far_future`, `poll_timer`
+// first_panic.rs   | `FirstPanic`
+// wake_list.rs     | `WakeList`
+// slab.rs          | `Slab`
+// linked_queue.rs  | `LinkedQueue`, over a slab
+
+mod error_chain;
+mod first_panic;
+mod linked_queue;
+mod lock;
+mod slab;
+mod timer;
+mod wake_list;
+
+#[doc(hidden)]
+pub use self::{
+    error_chain::error_chain,
+    first_panic::FirstPanic,
+    linked_queue::LinkedQueue,
+    lock::lock,
+    slab::Slab,
+    timer::{far_future, poll_timer, sleep_until},
+    wake_list::WakeList,
+};

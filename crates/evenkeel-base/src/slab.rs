@@ -1,0 +1,135 @@
+//! Values under small keys that are used again.
+
+use std::mem;
+
+/// The entries that stay allocated while there is no value.
+const SPARE: usize = 64;
+
+/// No entry.
+const NONE: usize = usize::MAX;
+
+/// A vector of values and vacant entries; the vacant ones form a list, through which their keys are used again.
+///
+/// The entries are freed, but for a few, when the last value is removed.
+#[derive(Debug)]
+pub struct Slab<T> {
+    entries: Vec<Entry<T>>,
+    vacant: usize,
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Entry<T> {
+    Value(T),
+    Vacant { next: usize },
+}
+
+impl<T> Slab<T> {
+    /// Returns a slab without values; it does not allocate.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { entries: Vec::new(), vacant: NONE, len: 0 }
+    }
+
+    /// Returns the number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a value, and returns its key.
+    pub fn insert(&mut self, value: T) -> usize {
+        self.len += 1;
+        if let Some(entry) = self.entries.get_mut(self.vacant) {
+            let key = self.vacant;
+            if let Entry::Vacant { next } = mem::replace(entry, Entry::Value(value)) {
+                self.vacant = next;
+            }
+            key
+        } else {
+            self.entries.push(Entry::Value(value));
+            self.entries.len() - 1
+        }
+    }
+
+    /// Returns the value of a key.
+    #[must_use]
+    pub fn get(&self, key: usize) -> Option<&T> {
+        self.entries.get(key)?.value()
+    }
+
+    /// Returns the value of a key, to be changed.
+    pub fn get_mut(&mut self, key: usize) -> Option<&mut T> {
+        match self.entries.get_mut(key)? {
+            Entry::Value(value) => Some(value),
+            Entry::Vacant { .. } => None,
+        }
+    }
+
+    /// Removes the value of a key.
+    pub fn remove(&mut self, key: usize) -> Option<T> {
+        let entry = self.entries.get_mut(key)?;
+        entry.value()?;
+        let entry = mem::replace(entry, Entry::Vacant { next: self.vacant });
+        self.vacant = key;
+        self.len -= 1;
+        if self.len == 0 {
+            self.entries.clear();
+            self.entries.shrink_to(SPARE);
+            self.vacant = NONE;
+        }
+        match entry {
+            Entry::Value(value) => Some(value),
+            Entry::Vacant { .. } => None,
+        }
+    }
+
+    /// Returns all values, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.entries.iter().filter_map(Entry::value)
+    }
+
+    /// Returns all values, to be changed, in no particular order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().filter_map(|entry| match entry {
+            Entry::Value(value) => Some(value),
+            Entry::Vacant { .. } => None,
+        })
+    }
+}
+
+impl<T> Entry<T> {
+    fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Vacant { .. } => None,
+        }
+    }
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_a_crowd_is_freed_behind_it() {
+        let mut slab = Slab::new();
+        let keys: Vec<_> = (0..10_000).map(|value| slab.insert(value)).collect();
+        for key in keys {
+            slab.remove(key);
+        }
+        assert!(slab.entries.capacity() <= SPARE);
+    }
+}
