@@ -31,13 +31,14 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::{far_future, poll_timer};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 pub use self::futures::{AttemptFuture, BackoffFuture};
 use crate::{
     Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict, error::nanos,
-    telemetry, timer::poll_timer, verdict::Repeat,
+    telemetry, verdict::Repeat,
 };
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
@@ -536,9 +537,4 @@ impl CallState {
 /// Returns the earlier of two times, where `None` is never.
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     one.into_iter().chain(other).min()
-}
-
-/// Replaces a time that `Instant` cannot express: 30 years from now.
-fn far_future(now: Instant) -> Instant {
-    now + Duration::from_secs(86_400 * 365 * 30)
 }

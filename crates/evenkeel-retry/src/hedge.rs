@@ -12,10 +12,11 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::poll_timer;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use crate::{Budget, InvalidPolicy, quantile::LatencyQuantile, telemetry, timer::poll_timer};
+use crate::{Budget, InvalidPolicy, quantile::LatencyQuantile, telemetry};
 
 /// A second attempt beside a slow first one; the first success wins.
 ///

@@ -41,7 +41,6 @@ mod retry;
 mod serde;
 mod snapshot;
 mod telemetry;
-mod timer;
 #[cfg(feature = "tower")]
 pub mod tower;
 mod verdict;

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Wake, Waker},
 };
 
+use evenkeel_base::lock;
 use evenkeel_task::Panic;
 
 /// A counter of changes, and the wakers of all who wait for the next one.
@@ -35,7 +36,7 @@ pub(crate) struct Subscription<'c> {
 impl ChangeNotify {
     /// Locks the waiters. No waker is cloned, dropped or woken under this lock.
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Wakes all waiters. The panic hook reports a waker that panics; the caller does not see the panic.

@@ -17,10 +17,11 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::{
     sync::oneshot::{self, Sender},
     task::AbortHandle,
@@ -51,7 +52,7 @@ struct Registry {
 
 /// Locks the registry. No foreign code runs under this lock; the state of a run may be locked within it.
 fn registry() -> MutexGuard<'static, Registry> {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&REGISTRY)
 }
 
 struct RegisteredRun {

@@ -25,16 +25,14 @@ use std::{
     future::poll_fn,
     mem,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use evenkeel_base::{lock, poll_timer};
 use evenkeel_task::{Closed, Group, Panic, Stop, Stopping};
-use tokio::{
-    task::coop::unconstrained,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     Kind, Outcome, Reason, Report,
@@ -83,7 +81,7 @@ impl Run {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     pub(crate) fn deadlines(&self) -> Deadlines {
@@ -344,7 +342,7 @@ impl Run {
                 }
                 match timer.as_mut().as_pin_mut() {
                     // Outside of tokio's cooperative budget: another future of this task may use that up each time.
-                    Some(timer) => pin!(unconstrained(timer)).poll(cx).map(|()| Some(WaitEnd::TimedOut)),
+                    Some(timer) => poll_timer(timer, cx).map(|()| Some(WaitEnd::TimedOut)),
                     None => Poll::Pending,
                 }
             })

@@ -2,11 +2,10 @@
 
 use std::io;
 #[cfg(unix)]
-use std::{
-    sync::{Mutex, PoisonError},
-    thread,
-};
+use std::{sync::Mutex, thread};
 
+#[cfg(unix)]
+use evenkeel_base::lock;
 #[cfg(unix)]
 use signal_hook::{
     consts::FORBIDDEN,
@@ -32,7 +31,7 @@ pub(crate) fn take_over(number: i32, on_signal: fn(i32)) -> io::Result<()> {
     if !(1..128).contains(&number) || FORBIDDEN.contains(&number) {
         return Err(io::Error::other("no program can take it over"));
     }
-    let mut handle = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut handle = lock(&HANDLE);
     let handle = match &mut *handle {
         Some(handle) => handle,
         none => {
@@ -49,12 +48,13 @@ pub(crate) fn take_over(number: i32, on_signal: fn(i32)) -> io::Result<()> {
 
 #[cfg(windows)]
 pub(crate) fn take_over(number: i32, on_signal: fn(i32)) -> io::Result<()> {
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::Mutex;
 
+    use evenkeel_base::lock;
     use tokio::signal::windows::{ctrl_break, ctrl_c};
 
     static TAKEN: Mutex<Vec<i32>> = Mutex::new(Vec::new());
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut taken = lock(&TAKEN);
     if taken.contains(&number) {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, iter::once, panic::Location, time::Duration};
 
+use evenkeel_base::Slab;
 use evenkeel_task::{Group, Stop};
 use tokio::{sync::watch, time::Instant};
 
@@ -21,9 +22,7 @@ pub(crate) struct State {
     /// Tasks and clean-ups; an index stays valid until the report takes them.
     pub(crate) tasks: Vec<Task>,
     pub(crate) phases: Vec<Phase>,
-    pub(crate) guards: Vec<Option<HeldGuard>>,
-    /// The free slots of `guards`.
-    pub(crate) free_guards: Vec<usize>,
+    pub(crate) guards: Slab<HeldGuard>,
     /// Guards that were still held when their phase stopped waiting for them.
     pub(crate) left_guards: Vec<TaskReport>,
     /// Aborted tasks in words, kept after the report for the watchdog: `main` may never print the report.
@@ -93,8 +92,7 @@ impl State {
         Self {
             tasks: Vec::new(),
             phases: vec![Phase::default()],
-            guards: Vec::new(),
-            free_guards: Vec::new(),
+            guards: Slab::new(),
             left_guards: Vec::new(),
             aborted: Vec::new(),
             group: None,
@@ -216,18 +214,12 @@ impl State {
         let guards = &mut self.phases[guard.registration.phase].guards;
         *guards += 1;
         let first = *guards == 1;
-        let key = self.free_guards.pop().unwrap_or_else(|| {
-            self.guards.push(None);
-            self.guards.len() - 1
-        });
-        self.guards[key] = Some(guard);
-        (key, first)
+        (self.guards.insert(guard), first)
     }
 
     /// Removes a guard, and returns whether it was the last one of its phase.
     pub(crate) fn remove_guard(&mut self, key: usize) -> bool {
-        let Some(guard) = self.guards[key].take() else { return false };
-        self.free_guards.push(key);
+        let Some(guard) = self.guards.remove(key) else { return false };
         let guards = &mut self.phases[guard.registration.phase].guards;
         *guards -= 1;
         *guards == 0
@@ -247,7 +239,7 @@ impl State {
     }
 
     fn held(&self) -> impl Iterator<Item = TaskReport> {
-        let held = self.guards.iter().flatten();
+        let held = self.guards.iter();
         held.map(|guard| self.report(guard.registration.clone(), Outcome::Held, guard.since.elapsed()))
     }
 
@@ -278,7 +270,7 @@ impl State {
     fn leave_guards(&mut self, phase: usize) {
         let is_reached = self.phases[phase].step > PhaseStep::Running;
         let outcome = || if is_reached { Outcome::Held } else { Outcome::NotReached };
-        let of_phase = self.guards.iter().flatten().filter(|guard| guard.registration.phase == phase);
+        let of_phase = self.guards.iter().filter(|guard| guard.registration.phase == phase);
         let left: Vec<_> = of_phase
             .map(|guard| self.report(guard.registration.clone(), outcome(), guard.since.elapsed()))
             .collect();
