@@ -188,24 +188,10 @@ impl Backoff {
     #[must_use]
     #[track_caller]
     pub const fn steps(steps: &'static [Duration]) -> Self {
-        valid!(Self::try_steps(steps))
-    }
-
-    /// Like [`steps`](Self::steps), for a list that is made at run time.
-    ///
-    /// # Errors
-    /// [`InvalidPolicy`]: the list is empty.
-    ///
-    /// # Examples
-    /// ```
-    /// # use evenkeel_retry::{Backoff, InvalidPolicy};
-    /// assert_eq!(Backoff::try_steps(&[]).unwrap_err(), InvalidPolicy::NoSteps);
-    /// ```
-    pub const fn try_steps(steps: &'static [Duration]) -> Result<Self, InvalidPolicy> {
         if steps.is_empty() {
-            return Err(InvalidPolicy::NoSteps);
+            panic!("a backoff needs at least one step");
         }
-        Ok(Self { growth: Growth::Steps(steps), cap: u64::MAX, jitter: Jitter::None })
+        Self { growth: Growth::Steps(steps), cap: u64::MAX, jitter: Jitter::None }
     }
 
     /// Sets the growth of an exponential backoff to `numerator / denominator` for each retry, each time rounded up

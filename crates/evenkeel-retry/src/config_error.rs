@@ -25,8 +25,6 @@ pub enum InvalidPolicy {
     NoRatio,
     /// The jitter is more than 100 percent.
     Jitter,
-    /// A list has no steps.
-    NoSteps,
     /// The number of attempts is zero.
     NoAttempts,
     /// The healthy period is zero.
@@ -44,7 +42,6 @@ impl InvalidPolicy {
             Self::Ratio => "a ratio is 1, or at least 1.001",
             Self::NoRatio => "only an exponential backoff has a ratio",
             Self::Jitter => "jitter of more than 100 percent",
-            Self::NoSteps => "a backoff needs at least one step",
             Self::NoAttempts => "a policy of zero attempts would never try",
             Self::ResetAfter => "after a healthy period of no time it would try for ever",
             Self::Reserve => "a budget of no reserve would never allow a retry",

@@ -138,7 +138,7 @@
 //!
 //! | backon | here |
 //! |---|---|
-//! | `fetch.retry(ExponentialBuilder::default())` | `fetch.retry(&POLICY)` with `use evenkeel_retry::prelude::*`, or `POLICY.run(fetch)` |
+//! | `fetch.retry(ExponentialBuilder::default())` | `POLICY.run(fetch)` |
 //! | `with_max_times(3)`, retries | [`Policy::max_attempts`]`(4)`, the first included |
 //! | `with_min_delay`, `with_max_delay`, `with_factor` | [`Policy::exponential`]`(initial, cap)`, [`Backoff::ratio`] |
 //! | `with_jitter()`, up to twice the delay, above the maximum | full by default, never above the cap |
@@ -150,15 +150,72 @@
 //!
 //! # Coming from backoff
 //!
-//! [`compat::backoff`](crate::compat::backoff) has its names: change the `use`. Then, at leisure:
-//!
-//! | backoff | here |
+//! | backoff 0.4 | here |
 //! |---|---|
-//! | `backoff::future::retry(ExponentialBackoff::default(), op)` | `POLICY.run(op)` |
-//! | `Error::permanent`, `Error::transient` inside the operation | your own errors; [`Retry::when`] at the call |
-//! | `Error::retry_after` | [`Verdict::RetryAfter`] |
-//! | `max_elapsed_time` | [`Policy::total_timeout`] |
-//! | `retry_notify` | [`Retry::observe`] |
+//! | `future::retry(backoff, op)` | [`Policy::run`]`(op)`; the backoff is part of the policy, which can be a `static` |
+//! | `future::retry_notify(backoff, op, notify)`, `Notify`, `NoopNotify` | [`Retry::observe`] |
+//! | `ExponentialBackoff::default()` | the policy `DEFAULT` below |
+//! | `with_initial_interval`, `with_max_interval` | [`Policy::exponential`]`(initial, cap)`, [`Backoff::exponential`] |
+//! | `with_multiplier(1.5)` | [`Backoff::ratio`]`(3, 2)`; 2 unless set |
+//! | `with_randomization_factor(0.2)`, around the interval | [`Jitter::Percent`]`(20)`, below it; [`Jitter::None`] for 0.0 |
+//! | `with_max_elapsed_time(Some(time))` | [`Policy::total_timeout`]; none unless set |
+//! | no limit on the attempts | [`Policy::max_attempts`]`(u32::MAX)`; 3 unless set |
+//! | `backoff::Constant`, `backoff::Zero`, `backoff::Stop` | [`Policy::fixed`], [`Backoff::none`], `max_attempts(1)` |
+//! | an `impl Backoff` of your own | [`Backoff::steps`]; [`Policy::start`] for a loop that decides by itself |
+//! | `Backoff::reset` after a healthy period | [`Policy::reset_after`] |
+//! | `Error::transient`, `Error::permanent`, `Error::retry_after` in the operation | errors of your own; [`Retry::when`], [`Retry::classify`] at the call |
+//! | the error of the operation | [`RetryError::last`], beside the reason |
+//! | `Clock`, `SystemClock` | tokio's clock, which a test can pause |
+//!
+//! The same, compiled:
+//!
+//! ```
+//! use evenkeel_retry::{Backoff, GaveUp, Jitter, Policy, Verdict};
+//! use std::time::Duration;
+//!
+//! const fn secs(secs: u64) -> Duration { Duration::from_secs(secs) }
+//!
+//! static DEFAULT: Policy = Policy::new(
+//!     Backoff::exponential(Duration::from_millis(500), secs(60)).ratio(3, 2).jitter(Jitter::Percent(50)),
+//! )
+//! .max_attempts(u32::MAX)
+//! .attempt_timeout(Duration::MAX)
+//! .total_timeout(secs(900));
+//! static CONSTANT: Policy = Policy::fixed(secs(1));
+//! static ZERO: Policy = Policy::new(Backoff::none());
+//! static STOP: Policy = Policy::fixed(secs(1)).max_attempts(1);
+//! static OWN: Policy = Policy::new(Backoff::steps(&[secs(1), secs(5), secs(30)]));
+//! static LINK: Policy = Policy::exponential(secs(1), secs(60)).attempt_timeout(Duration::MAX).reset_after(secs(60));
+//!
+//! #[derive(Debug, PartialEq)]
+//! enum ApiError { Busy, Limited(Duration), BadRequest }
+//!
+//! fn verdict(error: &ApiError) -> Verdict {
+//!     match error {
+//!         ApiError::Busy => Verdict::Retry, // Error::transient
+//!         ApiError::Limited(wait) => Verdict::RetryAfter(*wait), // Error::retry_after
+//!         ApiError::BadRequest => Verdict::Permanent, // Error::permanent
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() {
+//! let mut answers = [Err(ApiError::Busy), Err(ApiError::Limited(secs(7))), Err(ApiError::BadRequest)].into_iter();
+//! let gave_up = DEFAULT
+//!     .run(|| std::future::ready(answers.next().unwrap_or(Ok(()))))
+//!     .classify(verdict)
+//!     .observe(|retry| println!("again in {:?}: {:?}", retry.delay, retry.error))
+//!     .await
+//!     .unwrap_err();
+//! assert_eq!((gave_up.reason, gave_up.attempts), (GaveUp::Permanent, 3));
+//! assert_eq!(gave_up.last, Some(ApiError::BadRequest));
+//! # let op = async || Err::<(), _>(ApiError::Busy);
+//! # for policy in [&CONSTANT, &ZERO, &STOP, &OWN, &LINK] { policy.run(op).when(|_| true).await.unwrap_err(); }
+//! # }
+//! ```
+//!
+//! These differ because they are defects there: the operation is called when the future is made, and again before its
+//! delay; jitter goes up to 1.5 times the maximum interval; `retry_after` goes past the elapsed time.
 //!
 //! # Coming from tokio-retry
 //!

@@ -13,9 +13,9 @@
 // | `budget.rs`, `bucket.rs`, `snapshot.rs` | retries as a share of the calls; its token bucket; its numbers |
 // | `hedge.rs`, `quantile.rs` | a second attempt beside a slow one; the quantile of its delay |
 // | `tower.rs`, `http.rs`, `serde.rs`, `telemetry.rs` | one feature each |
-// | `config_error.rs`, `ext.rs`, `timer.rs` | the error of a configuration; the extension trait; timers |
+// | `config_error.rs`, `timer.rs` | the error of a configuration; timers |
 // | `loom.rs`, `loom_tests.rs` | the bucket in every interleaving |
-// | `compat.rs`, `guide.rs` | the names of the crate `backoff`; the guide |
+// | `guide.rs` | how to choose a policy; the names of other crates and ours |
 
 mod attempt;
 mod attempts;
@@ -23,10 +23,8 @@ mod backoff;
 mod boxed;
 mod bucket;
 mod budget;
-pub mod compat;
 mod config_error;
 mod error;
-mod ext;
 pub mod guide;
 mod hedge;
 #[cfg(feature = "http")]
@@ -52,14 +50,8 @@ pub use boxed::BoxedError;
 pub use budget::{Budget, BudgetPermit};
 pub use config_error::InvalidPolicy;
 pub use error::{GaveUp, RetryError};
-pub use ext::RetryExt;
 pub use hedge::{Hedge, HedgeError, Hedged};
 pub use policy::Policy;
 pub use retry::{Retry, RetryEvent};
 pub use snapshot::BudgetSnapshot;
 pub use verdict::{Failed, Verdict};
-
-/// The extension trait, for `use evenkeel_retry::prelude::*`.
-pub mod prelude {
-    pub use crate::RetryExt as _;
-}

@@ -6,13 +6,13 @@ mod backoff;
 mod boxed;
 mod budget;
 mod cancel;
-mod compat;
 mod deadline;
 mod fleet;
 mod hedge;
 #[cfg(feature = "http")]
 mod http;
 mod limits;
+mod migration;
 mod nested;
 mod panics;
 mod reset_after;

@@ -235,17 +235,6 @@ fn an_attempt_without_limits_has_no_deadline() {
 }
 
 #[test]
-fn a_closure_can_be_retried_from_its_own_side() {
-    use evenkeel_retry::prelude::*;
-    World::run(async |_| {
-        let flaky = Flaky::failing(2);
-        let policy = doubling();
-        assert_eq!((|| flaky.call()).retry(&policy).when(|_| true).await, Ok(3));
-        assert_eq!(flaky.times(), [0, 100, 300]);
-    });
-}
-
-#[test]
 fn what_an_attempt_held_is_free_during_the_wait() {
     World::run(async |_| {
         let held = Rc::new(());

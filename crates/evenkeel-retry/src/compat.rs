@@ -1,3 +1,0 @@
-//! The names of other crates, for programs that used them.
-
-pub mod backoff;
