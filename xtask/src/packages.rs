@@ -20,7 +20,6 @@ pub(crate) struct Package {
     pub(crate) version: String,
     /// The folder of its manifest.
     pub(crate) folder: PathBuf,
-    pub(crate) licence: Option<String>,
     /// Where it comes from; nothing for a package of this workspace.
     pub(crate) source: Option<String>,
     pub(crate) rust_version: Option<String>,
@@ -115,7 +114,6 @@ fn package(json: &Value) -> Result<Package> {
         name: field(json, "name")?,
         version: field(json, "version")?,
         folder: Path::new(&manifest).parent().ok_or("a manifest lies in no folder")?.to_owned(),
-        licence: json["license"].as_str().map(str::to_owned),
         source: json["source"].as_str().map(str::to_owned),
         rust_version: json["rust_version"].as_str().map(str::to_owned),
         public: !json["publish"].is_array(),
@@ -150,7 +148,7 @@ mod tests {
     const METADATA: &str = r#"{
         "packages": [
             {"id": "ours", "name": "ours", "version": "0.1.0", "manifest_path": "/w/ours/Cargo.toml", "publish": null,
-             "license": "MIT", "source": null, "rust_version": "1.89", "features": {"full": ["dep:x", "a"], "a": []},
+             "source": null, "rust_version": "1.89", "features": {"full": ["dep:x", "a"], "a": []},
              "targets": [{"kind": ["lib"], "name": "ours", "doctest": true}, {"kind": ["test"], "name": "it"}]},
             {"id": "tool", "name": "tool", "version": "0.0.0", "manifest_path": "/w/tool/Cargo.toml", "publish": [],
              "targets": [{"kind": ["bin"], "name": "tool", "doctest": false}]},

@@ -41,6 +41,14 @@ impl Project {
         Some(self.program(&program))
     }
 
+    /// Installs a program of a package for this project alone, and returns its path; does nothing if it is there already.
+    pub(crate) fn install(&self, package: &str, version: &str) -> Result<PathBuf> {
+        let tools = self.root.join("target/tools");
+        let install = self.cargo("install").args(["--quiet", "--locked", "--version"]);
+        run(install.arg(format!("={version}")).arg("--root").arg(&tools).arg(package))?;
+        Ok(tools.join("bin").join(format!("{package}{}", env::consts::EXE_SUFFIX)))
+    }
+
     /// Any program, at the root.
     ///
     /// Without the variables that the outer `cargo run` set for this one: build scripts watch some of them,
