@@ -3,17 +3,28 @@
 //! A rule is a function from the files to its findings, each of which says how to mend it.
 
 mod async_docs;
+#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
+mod circles;
 mod clock;
 mod compiled_files;
 mod crates;
 mod deps;
 mod graph;
+#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
+mod imports;
 mod locks;
 mod manifest;
+#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
+mod maps;
 mod measurements;
+#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
+mod names;
+#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
+mod prose;
 mod rust;
 mod text;
 mod tree;
+mod uses;
 
 use std::path::Path;
 
