@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use crate::group::ambient::Orphan;
-use crate::observe::in_current_span;
+use crate::group::current::Orphan;
+use crate::telemetry::in_current_span;
 use crate::{BoxError, Panic, Stop, catch_panic};
 
 /// Spawns a task that belongs to a handle and gets a [`Stop`].

@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::group::ambient::{self, Orphan};
-use crate::observe::Span;
+use crate::group::current::{self, Orphan};
+use crate::telemetry::Span;
 use crate::{BoxError, Panic, Stop};
 
 /// Runs a blocking call on a thread of the runtime's blocking pool, with a [`Stop`] that tells it when to end.
@@ -173,7 +173,7 @@ impl<T: Send + 'static> Call<T> {
         slot: Option<OwnedSemaphorePermit>,
         place: &'static Location<'static>,
     ) -> Self {
-        let stop = ambient::stop().map_or_else(Stop::new, |outer| outer.drained_with());
+        let stop = current::stop().map_or_else(Stop::new, |outer| outer.drained_with());
         let signal = stop.clone();
         let span = Span::current();
         let call = spawn_blocking(move || {

@@ -1,28 +1,28 @@
 //! Groups of tasks that end together.
 
-pub(crate) mod ambient;
+mod admission;
 mod builder;
 mod child;
-mod doom;
-mod gate;
-mod live;
-mod member;
-mod members;
-mod presence;
+pub(crate) mod current;
+mod membership;
+mod registry;
 mod restart;
-mod roll;
+mod shared;
+mod stop_condition;
 mod task;
+mod task_entry;
+mod task_info;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
 pub use self::builder::GroupBuilder;
-pub use self::live::{State, TaskInfo};
-use self::members::Members;
-use self::presence::Presence;
+use self::membership::Presence;
 pub use self::restart::Restart;
+use self::shared::Members;
 pub use self::task::{Closed, Task};
+pub use self::task_info::{State, TaskInfo};
 use crate::{BoxError, GroupError, IntoResult, Stop};
 
 /// Runs `body` and the tasks that it spawns into its [`Group`], and ends when all of them have ended.

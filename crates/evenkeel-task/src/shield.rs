@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::error::Overdue;
-use crate::group::ambient::Orphan;
+use crate::group::current::Orphan;
 use crate::{BoxError, CatchPanic, IntoResult, Panic, catch_panic};
 
 /// A critical section: once it has begun it goes on to its end, also when its caller is dropped.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::group::ambient::Orphan;
+use crate::group::current::Orphan;
 use crate::panic::discard;
 use crate::shield::within;
 use crate::{BoxError, Cause, IntoResult, catch_panic, shield};

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use super::members::Members;
-use super::presence::Presence;
-use super::roll::Page;
-use super::{Group, State, ambient, doom::Doom};
+use super::membership::Presence;
+use super::registry::Page;
+use super::shared::Members;
+use super::{Group, State, current, stop_condition::Doom};
 use crate::panic::{FirstPanic, discard};
 use crate::timer::poll_timer;
 use crate::{BoxError, Cause, GroupError, Stop, catch_panic};
@@ -284,7 +284,7 @@ struct Owner {
 
 impl Owner {
     fn within<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        ambient::within(&mut self.presence, f)
+        current::within(&mut self.presence, f)
     }
 
     /// The body has ended.

@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
-use super::ambient;
-use super::gate::Gate;
-use super::member::{Ended, Label, Member};
-use super::presence::Presence;
-use super::roll::Key;
-use crate::observe::{self, Span};
+use super::admission::Gate;
+use super::current;
+use super::membership::Presence;
+use super::registry::Key;
+use super::task_entry::{Ended, Label, Member};
+use crate::telemetry::{self, Span};
 use crate::{CatchPanic, Cause, IntoResult, Panic, catch_panic};
 
 pin_project! {
@@ -56,7 +56,7 @@ impl From<Key> for Entry {
 
 impl<F: Future, G: Gate> Child<F, G> {
     pub(super) fn new(future: F, gate: G, entry: Entry, group: Arc<Presence>) -> Self {
-        observe::spawned();
+        telemetry::spawned();
         Self { future: catch_panic(future), gate, entry, span: Span::current(), group: Some(group) }
     }
 }
@@ -85,7 +85,7 @@ impl<F, G: Gate> ChildProjection<'_, F, G> {
     /// Drops the future where it is, unless it has ended.
     fn cancel(&mut self, is_cut: bool) {
         if self.group.is_some() {
-            let drop = || ambient::within(self.group, || self.future.as_mut().cancel());
+            let drop = || current::within(self.group, || self.future.as_mut().cancel());
             let ended = match self.span.within(drop) {
                 Ok(()) if is_cut => Ended::Failed(Cause::RuntimeShutdown),
                 Ok(()) => Ended::Cancelled,
@@ -135,7 +135,7 @@ impl<F: Future<Output: IntoResult>, G: Gate> ChildProjection<'_, F, G> {
             };
             self.future.as_mut().poll(cx).map(convert)
         };
-        self.span.within(|| ambient::within(self.group, poll)).map(|result| match result {
+        self.span.within(|| current::within(self.group, poll)).map(|result| match result {
             Ok(Ok(())) => Ended::Finished,
             Ok(Err(error)) => Ended::Failed(Cause::of(error)),
             Err(panic) => Ended::Failed(Cause::Panic(panic)),

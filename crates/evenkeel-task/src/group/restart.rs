@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::members::Members;
-use super::roll::Key;
+use super::registry::Key;
+use super::shared::Members;
 use crate::{BoxError, IntoResult, catch_panic};
 
 /// When a task that failed is started again, and when it is given up.

@@ -7,10 +7,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::admission::{AtOnce, Turn};
 use super::child::{Child, Entry};
-use super::gate::{AtOnce, Turn};
-use super::member::{Label, Member};
-use super::presence::Presence;
+use super::membership::Presence;
+use super::task_entry::{Label, Member};
 use super::{Group, Restart, State};
 use crate::IntoResult;
 

@@ -16,8 +16,8 @@ use tokio::task::yield_now;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Inner;
+use crate::paged_slab::Slab;
 use crate::panic::FirstPanic;
-use crate::slab::Slab;
 
 pub(super) struct Signal {
     token: CancellationToken,

@@ -5,22 +5,22 @@
 mod background;
 mod blocking;
 mod builder;
+mod cancel;
 mod closing;
 mod compiles;
-mod cut;
+mod detached;
 mod error;
 mod fail_fast;
 mod first_ok;
 mod hostile;
-mod left_over;
 mod model;
-#[cfg(all(feature = "metrics", feature = "tracing"))]
-mod observed;
 mod panics;
 mod scale;
 mod split;
 mod stop;
 mod supervise;
+#[cfg(all(feature = "metrics", feature = "tracing"))]
+mod telemetry;
 mod threads;
 mod timeline;
 mod using;

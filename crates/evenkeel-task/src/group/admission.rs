@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-use super::live::State;
-use super::members::Members;
-use super::roll::Key;
+use super::registry::Key;
+use super::shared::Members;
+use super::task_info::State;
 
 pub(super) trait Gate {
     /// What a task is doing before it has passed.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::admission::Guest;
 use super::child::Child;
-use super::gate::Guest;
-use super::live::State;
-use super::member::{Label, Member};
-use super::presence::Presence;
-use crate::observe::in_current_span;
+use super::membership::Presence;
+use super::task_entry::{Label, Member};
+use super::task_info::State;
+use crate::telemetry::in_current_span;
 use crate::{IntoResult, Stop, catch_panic};
 
 thread_local! {
@@ -42,7 +42,7 @@ fn swap(slot: &mut Option<Arc<Presence>>) {
     });
 }
 
-pub(super) fn current() -> Option<Arc<Presence>> {
+pub(super) fn membership() -> Option<Arc<Presence>> {
     let current = CURRENT.try_with(|current| {
         let group = current.take();
         current.set(group.clone());
@@ -53,7 +53,7 @@ pub(super) fn current() -> Option<Arc<Presence>> {
 
 /// The stop signal of the group that runs here.
 pub(crate) fn stop() -> Option<Stop> {
-    current().map(|group| group.stop.clone())
+    membership().map(|group| group.stop.clone())
 }
 
 /// Work that is left over when its caller is gone, and that has to end by itself.
@@ -70,7 +70,7 @@ impl Orphan {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        match current() {
+        match membership() {
             Some(group) => {
                 let key =
                     group.enter(Member::new(Label::new(self.name, self.place)).in_state(State::Leaving));

@@ -12,13 +12,13 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::ambient;
 use super::builder::GroupBuilder;
-use super::doom::Doom;
-use super::live::{State, TaskInfo};
-use super::member::{Ended, Label, Member};
-use super::presence::Presence;
-use super::roll::{Key, Page, Roll};
+use super::current;
+use super::membership::Presence;
+use super::registry::{Key, Page, Roll};
+use super::stop_condition::Doom;
+use super::task_entry::{Ended, Label, Member};
+use super::task_info::{State, TaskInfo};
 use crate::panic::FirstPanic;
 use crate::{Cause, Failure, GroupError, Stop};
 
@@ -53,7 +53,7 @@ struct Books {
 
 impl Members {
     pub(super) fn new(place: &'static Location<'static>, options: &GroupBuilder) -> Self {
-        let stop = match (&options.stop, ambient::stop()) {
+        let stop = match (&options.stop, current::stop()) {
             (Some(stop), _) => stop.child(),
             // The abort of an outer group aborts the task of this one; it need not fail by itself too.
             (None, Some(outer)) => outer.drained_with(),
@@ -199,7 +199,7 @@ impl Members {
         self.halt();
         let mut panics = FirstPanic::default();
         // A task of its own that drops it is no outer group.
-        if let Some(outer) = ambient::current().filter(|outer| !ptr::eq(&*outer.0, self)) {
+        if let Some(outer) = current::membership().filter(|outer| !ptr::eq(&*outer.0, self)) {
             self.bequeath(outer, &mut panics);
         }
         panics.catch(|| self.unwatch());

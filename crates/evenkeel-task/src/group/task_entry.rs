@@ -6,8 +6,8 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
-use super::live::{State, TaskInfo};
-use crate::observe::End;
+use super::task_info::{State, TaskInfo};
+use crate::telemetry::End;
 use crate::{Cause, Failure};
 
 /// What errors call a task by.

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
-use super::live::{State, TaskInfo};
-use super::member::{Ended, Member};
+use super::task_entry::{Ended, Member};
+use super::task_info::{State, TaskInfo};
+use crate::paged_slab::Slab;
 use crate::panic::FirstPanic;
-use crate::slab::Slab;
 
 const SHEETS: usize = 8;
 

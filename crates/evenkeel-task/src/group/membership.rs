@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::members::Members;
+use super::shared::Members;
 use crate::panic::FirstPanic;
 
 /// Shared by the body and the tasks of a group: when the last of them lets it go the group is empty, and nobody can
