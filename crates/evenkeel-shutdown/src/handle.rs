@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, future::pending, panic::Location, sync::Arc, time::Duration};
 
-use evenkeel_task::{Closed, IntoResult, Stop};
+use evenkeel_task::{IntoResult, Rejected, Stop};
 use tokio::{sync::watch, time::Instant};
 
 #[cfg(doc)]
@@ -214,7 +214,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Closed`] returns `task` when the drain of its phase is over.
+    /// [`Rejected`] returns `task` when the drain of its phase is over.
     ///
     /// # Panics
     ///
@@ -235,7 +235,7 @@ impl Handle {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn<F, Fut>(&self, name: impl Into<Cow<'static, str>>, task: F) -> Result<(), Closed<F>>
+    pub fn spawn<F, Fut>(&self, name: impl Into<Cow<'static, str>>, task: F) -> Result<(), Rejected<F>>
     where
         F: FnOnce(Stop) -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
@@ -251,7 +251,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Closed`] returns `clean_up` when its phase is over: then the caller has to run it.
+    /// [`Rejected`] returns `clean_up` when its phase is over: then the caller has to run it.
     ///
     /// # Panics
     ///
@@ -261,7 +261,7 @@ impl Handle {
     ///
     /// See [`Handle`].
     #[track_caller]
-    pub fn on_stop<F, Fut>(&self, name: impl Into<Cow<'static, str>>, clean_up: F) -> Result<(), Closed<F>>
+    pub fn on_stop<F, Fut>(&self, name: impl Into<Cow<'static, str>>, clean_up: F) -> Result<(), Rejected<F>>
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,

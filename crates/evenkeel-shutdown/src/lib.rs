@@ -38,7 +38,7 @@ mod watchdog_thread;
 mod work;
 
 pub use escalation::SignalReport;
-pub use evenkeel_task::{BoxError, Closed, IntoResult, Panic, Stop};
+pub use evenkeel_task::{BoxError, IntoResult, Panic, Rejected, Stop};
 pub use guard::Guard;
 pub use handle::Handle;
 pub use report::{Kind, Outcome, Reason, Report, TaskReport};

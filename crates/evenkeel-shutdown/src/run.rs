@@ -31,7 +31,7 @@ use std::{
 };
 
 use evenkeel_base::{lock, poll_timer};
-use evenkeel_task::{Closed, Group, Panic, Stop, Stopping};
+use evenkeel_task::{Group, Panic, Rejected, Stop, Stopping};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -156,9 +156,9 @@ impl Run {
         registration: Registration,
         work: F,
         start: fn(F) -> Start,
-    ) -> Result<(), Closed<F>> {
+    ) -> Result<(), Rejected<F>> {
         let mut state = self.state();
-        let Some(index) = state.register(registration) else { return Err(Closed(work)) };
+        let Some(index) = state.register(registration) else { return Err(Rejected(work)) };
         state.tasks[index].start = Some(start(work));
         let due = state.is_due(index);
         drop(state);

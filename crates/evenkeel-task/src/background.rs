@@ -1,22 +1,24 @@
 //! Tasks that belong to a handle.
 
-use std::fmt;
-use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::{
+    fmt,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use tokio::runtime::Handle;
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::{
+    runtime::Handle,
+    task::{JoinError, JoinHandle},
+    time::timeout,
+};
 
-use crate::group::current::Orphan;
-use crate::telemetry::in_current_span;
-use crate::{BoxError, Panic, Stop, catch_panic};
+use crate::{BoxError, Panic, Stop, catch_panic, group::child::spawn_detached, telemetry::in_current_span};
 
 /// Spawns a task that belongs to a handle and gets a [`Stop`].
 ///
-/// It is for a part of a type of yours that works behind its back, where there is no group around: a
+/// It is for a part of your type that works in the background, where there is no group around: a
 /// refresher, a writer. The stop signal is the handle's own.
 ///
 /// # Panics
@@ -27,7 +29,7 @@ use crate::{BoxError, Panic, Stop, catch_panic};
 ///
 /// Use it where a task may be dropped at any await point. This one can be [stopped](Background::stop) in two
 /// steps and waited for; and when the handle is dropped in a group, the group waits until the task has
-/// ended and takes its panic.
+/// ended and gets its panic.
 ///
 /// # Examples
 ///
@@ -67,7 +69,7 @@ where
     Background { task: Some(task), stop, place: Location::caller() }
 }
 
-/// A task that belongs to this handle, see [`background`]; as a future it gives the task's output.
+/// A task that belongs to this handle, see [`background`]; as a future it returns the task's output.
 ///
 /// # Cancel safety
 ///
@@ -76,7 +78,7 @@ where
 ///
 /// # Panics
 ///
-/// When polled after it gave the output.
+/// When polled after it returned the output.
 ///
 /// # Examples
 ///
@@ -96,7 +98,7 @@ pub struct Background<T: Send + 'static> {
 }
 
 impl<T: Send + 'static> Background<T> {
-    /// Asks the task to drain, and aborts it after the grace; gives its output, or `None` if it was aborted or the
+    /// Asks the task to drain, and aborts it after the grace; returns its output, or `None` if it was aborted or the
     /// output was taken before.
     ///
     /// The task has ended and its destructors have run when it returns.
@@ -125,14 +127,14 @@ impl<T: Send + 'static> Background<T> {
         self.stop.drain("the handle of the task was told to stop");
         let task = self.task.as_mut()?;
         let output = match timeout(grace, &mut *task).await {
-            Ok(output) => Some(output.unwrap_or_else(|error| Err(cut(error)))),
+            Ok(output) => Some(output.unwrap_or_else(|error| Err(into_panic(error)))),
             Err(_) => {
                 self.stop.abort("the grace is over");
                 let ended = task.is_finished();
                 task.abort();
                 match task.await {
                     Ok(output) => Some(output),
-                    Err(error) if ended || error.is_panic() => Some(Err(cut(error))),
+                    Err(error) if ended || error.is_panic() => Some(Err(into_panic(error))),
                     Err(_) => None,
                 }
             }
@@ -141,14 +143,14 @@ impl<T: Send + 'static> Background<T> {
         output
     }
 
-    /// Whether the task has ended.
+    /// Returns whether the task has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 }
 
-/// Gives the panic of the task as an error, and so the shutdown of its runtime before it ended.
+/// Returns the panic of the task as an error, and also the shutdown of its runtime before it ended.
 impl<T: Send + 'static> Future for Background<T> {
     type Output = Result<T, Panic>;
 
@@ -156,7 +158,7 @@ impl<T: Send + 'static> Future for Background<T> {
         let task = self.task.as_mut().expect("polled after it gave its result");
         let output = ready!(Pin::new(task).poll(cx));
         self.task = None;
-        Poll::Ready(output.unwrap_or_else(|error| Err(cut(error))))
+        Poll::Ready(output.unwrap_or_else(|error| Err(into_panic(error))))
     }
 }
 
@@ -166,13 +168,13 @@ impl<T: Send + 'static> Drop for Background<T> {
         self.stop.abort("the handle of the task was dropped");
         let ended = task.is_finished();
         task.abort();
-        // One that has ended may have panicked.
         if let Ok(runtime) = Handle::try_current() {
-            Orphan { name: "background", place: self.place, runtime }.adopt(async move {
+            // Also for a task that has ended: it may have panicked.
+            spawn_detached("background", self.place, &runtime, async move {
                 match task.await {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err(panic)) => Err(BoxError::from(panic)),
-                    Err(error) if ended || error.is_panic() => Err(cut(error).into()),
+                    Err(error) if ended || error.is_panic() => Err(into_panic(error).into()),
                     Err(_) => Ok(()),
                 }
             });
@@ -180,8 +182,8 @@ impl<T: Send + 'static> Drop for Background<T> {
     }
 }
 
-/// The panic of a task that nobody has aborted: of its destructor, or that it was dropped with its runtime.
-fn cut(error: JoinError) -> Panic {
+/// Returns the panic of a task that was not aborted: that of a destructor, or one that says that its runtime dropped it.
+fn into_panic(error: JoinError) -> Panic {
     Panic::try_from(error).unwrap_or_else(|_| Panic::runtime_shutdown())
 }
 

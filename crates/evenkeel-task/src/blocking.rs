@@ -1,24 +1,30 @@
-//! Calls that block a thread.
+//! Calls that block a thread, and a bound for them.
 
-use std::panic::Location;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::{
+    panic::Location,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinHandle, spawn_blocking},
+};
 
-use crate::group::current::{self, Orphan};
-use crate::telemetry::Span;
-use crate::{BoxError, Panic, Stop};
+use crate::{
+    BoxError, Panic, Stop,
+    group::{child::spawn_detached, current},
+    telemetry::Span,
+};
 
 /// Runs a blocking call on a thread of the runtime's blocking pool, with a [`Stop`] that tells it when to end.
 ///
 /// The signal drains with the group around it, and is aborted when the caller is dropped. Nothing can
 /// interrupt a thread: a call that does not look at the signal goes on, and the group around it waits
-/// until it has really ended, as [`Leaving`](crate::State::Leaving) in [`live`](crate::Group::live); its panic is a
-/// failure of that group then. Outside of groups nobody waits for it but the runtime, when it shuts down.
+/// until it has really ended, as [`Detached`](crate::State::Detached) in [`live`](crate::Group::live); its panic is a
+/// failure of that group then. Outside of groups only the runtime waits for it, when it shuts down.
 ///
 /// The pool is as large as the runtime's `max_blocking_threads`; to bound a kind of calls, use [`Blocking`].
 ///
@@ -33,9 +39,8 @@ use crate::{BoxError, Panic, Stop};
 ///
 /// # Why not just use `tokio::task::spawn_blocking`?
 ///
-/// Use it for calls that are short. Its `abort` does nothing to a call that runs, and says "cancelled" of one
-/// that was never begun only; a dropped handle leaves a call that nobody knows of; and its bound is one for
-/// everything, up to 512 threads.
+/// Use it for calls that are short. Its `abort` does nothing to a call that runs; a dropped handle leaves a call without
+/// an owner; and there is one bound for all calls, up to 512 threads.
 ///
 /// # Examples
 ///
@@ -67,14 +72,14 @@ where
     async move { Call::start(call, None, place).await }
 }
 
-/// A bound for blocking calls: at most so many of them run at a time.
+/// A maximum for the number of blocking calls that run at a time.
 ///
-/// It is a cheap handle: clones share the bound. The others wait in the order in which they came.
+/// It is a cheap handle: clones share the bound. Further calls wait in the order in which they came.
 ///
 /// # Why not just use a `Semaphore` with `spawn_blocking`?
 ///
-/// A permit that is held by the caller is free again when the caller is dropped, while the call still runs. Here
-/// it is free when the call has ended, so [`running`](Self::running) is the number of threads that it takes.
+/// A permit that the caller holds is free again when the caller is dropped, while the call still runs. Here
+/// it is free when the call has ended, so [`running`](Self::running) is the number of threads in use.
 ///
 /// # Examples
 ///
@@ -106,7 +111,7 @@ pub struct Blocking {
 }
 
 impl Blocking {
-    /// At most so many calls run at a time.
+    /// Returns a bound of `limit` calls.
     ///
     /// # Panics
     ///
@@ -119,11 +124,11 @@ impl Blocking {
         Self { slots: Arc::new(Semaphore::new(limit)), limit }
     }
 
-    /// Runs a call like [`blocking`], when it is its turn.
+    /// Runs a call like [`blocking`], once a slot is free.
     ///
     /// # Cancel safety
     ///
-    /// As for [`blocking`]; a call that waits for its turn loses its place and never runs.
+    /// As for [`blocking`]; a call that waits for a slot leaves the queue and never runs.
     ///
     /// # Panics
     ///
@@ -147,20 +152,20 @@ impl Blocking {
     {
         let (place, slots) = (Location::caller(), Arc::clone(&self.slots));
         async move {
-            // It is never closed.
+            // The semaphore is never closed.
             let slot = slots.acquire_owned().await.ok();
             Call::start(call, slot, place).await
         }
     }
 
-    /// How many calls run now, those whose callers are gone included.
+    /// Returns how many calls run now, those whose callers are gone included.
     #[must_use]
     pub fn running(&self) -> usize {
         self.limit - self.slots.available_permits()
     }
 }
 
-/// A call that is in the queue of the pool, or runs.
+/// A call that is in the queue of the runtime's pool, or runs.
 struct Call<T: Send + 'static> {
     call: Option<JoinHandle<Result<T, Panic>>>,
     stop: Stop,
@@ -173,11 +178,11 @@ impl<T: Send + 'static> Call<T> {
         slot: Option<OwnedSemaphorePermit>,
         place: &'static Location<'static>,
     ) -> Self {
-        let stop = current::stop().map_or_else(Stop::new, |outer| outer.drained_with());
+        let stop = current::stop();
         let signal = stop.clone();
         let span = Span::current();
         let call = spawn_blocking(move || {
-            let output = Panic::catch(|| span.within(|| call(&signal)));
+            let output = Panic::catch(|| span.in_scope(|| call(&signal)));
             drop(slot);
             output
         });
@@ -203,11 +208,11 @@ impl<T: Send + 'static> Drop for Call<T> {
     fn drop(&mut self) {
         let Some(call) = self.call.take() else { return };
         self.stop.abort("the caller of the blocking call was dropped");
-        // Takes it out of the queue; what runs goes on.
+        // Removes it from the queue; a call that runs goes on.
         call.abort();
-        // One that has ended may have panicked.
         if let Ok(runtime) = Handle::try_current() {
-            Orphan { name: "blocking", place: self.place, runtime }.adopt(async move {
+            // Also for a call that has ended: it may have panicked.
+            spawn_detached("blocking", self.place, &runtime, async move {
                 match call.await {
                     Ok(Err(panic)) => Err(BoxError::from(panic)),
                     Ok(Ok(_)) | Err(_) => Ok(()),

@@ -1,20 +1,13 @@
-//! Why a group failed.
+//! The error of a group: its failures, and the cause of each.
 
-use std::borrow::Cow;
-use std::error::Error;
-use std::fmt;
-use std::mem;
-use std::panic::Location;
-use std::time::Duration;
+use std::{borrow::Cow, error::Error, fmt, mem, panic::Location, time::Duration};
 
-use crate::first_ok::Won;
 use crate::{BoxError, Panic};
 
-/// A group failed: what failed first, what failed after it, and what became of the other tasks.
+/// The error of a group: its failures, the first one first, and the counts of the other tasks.
 ///
 /// [`source`](Error::source) is the first cause. The text is one line without the causes; the alternate form
-/// `{:#}` adds a line for each failure, with its cause,
-/// and below a nested group those of its failures.
+/// `{:#}` adds a line for each failure, with its cause, and below a nested group the lines of its failures.
 ///
 /// # Examples
 ///
@@ -44,7 +37,7 @@ use crate::{BoxError, Panic};
 /// ```
 #[derive(Debug)]
 pub struct GroupError {
-    // Never empty, until they are taken out of it.
+    // Not empty, until a method takes them.
     failures: Vec<Failure>,
     finished: usize,
     cancelled: usize,
@@ -56,37 +49,37 @@ impl GroupError {
         Self { failures, finished, cancelled }
     }
 
-    /// The failure that came first; the group stopped because of it.
+    /// Returns the failure that came first; the group stopped because of it.
     #[must_use]
     pub fn first(&self) -> &Failure {
         &self.failures[0]
     }
 
-    /// All failures in the order in which they came, the first one included.
+    /// Returns all failures in the order in which they came, the first one included.
     #[must_use]
     pub fn failures(&self) -> impl ExactSizeIterator<Item = &Failure> {
         self.failures.iter()
     }
 
-    /// All failures by value in the order in which they came, to take errors and panics out of them.
+    /// Returns all failures by value in the order in which they came, to take errors and panics out of them.
     #[must_use]
     pub fn into_failures(mut self) -> impl ExactSizeIterator<Item = Failure> {
         mem::take(&mut self.failures).into_iter()
     }
 
-    /// How many tasks ended without a failure.
+    /// Returns how many tasks ended without a failure.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.finished
     }
 
-    /// How many tasks were dropped before they ended, or came when the group was stopping already.
+    /// Returns how many tasks were dropped before they ended, or were spawned when the group was already stopping.
     #[must_use]
     pub fn cancelled(&self) -> usize {
         self.cancelled
     }
 
-    /// The error that came first, if it is an `E`; of a nested group, itself or the error that came first in it.
+    /// Returns the error that came first, if it is an `E`; for a nested group, its error or the first one in it.
     #[must_use]
     pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
         match &self.first().cause {
@@ -98,8 +91,8 @@ impl GroupError {
         }
     }
 
-    /// The failures that are not nested groups, here and in all groups within, each with the names of the
-    /// tasks that lead to it; a task without a name is told by its place.
+    /// Returns the failures that are not nested groups, here and in all groups within, each with the path of task names
+    /// that leads to it; a task without a name is in the path by its place.
     ///
     /// # Examples
     ///
@@ -124,22 +117,22 @@ impl GroupError {
     #[must_use]
     pub fn leaves(&self) -> Vec<(String, &Failure)> {
         let mut leaves = Vec::new();
-        self.walk("", &mut leaves);
+        self.collect_leaves("", &mut leaves);
         leaves
     }
 
-    fn walk<'e>(&'e self, above: &str, leaves: &mut Vec<(String, &'e Failure)>) {
+    fn collect_leaves<'e>(&'e self, above: &str, leaves: &mut Vec<(String, &'e Failure)>) {
         for failure in &self.failures {
             let own = failure.name.as_ref().map_or_else(|| failure.place.to_string(), ToString::to_string);
             let path = if above.is_empty() { own } else { format!("{above}/{own}") };
             match &failure.cause {
-                Cause::Nested(nested) => nested.walk(&path, leaves),
+                Cause::Nested(nested) => nested.collect_leaves(&path, leaves),
                 _ => leaves.push((path, failure)),
             }
         }
     }
 
-    /// Takes the failures whose error is an `E` from the others, as `except*` does; see
+    /// Separates the failures whose error is an `E` from the others, as `except*` does; see
     /// [`split_by`](Self::split_by).
     ///
     /// # Examples
@@ -171,22 +164,22 @@ impl GroupError {
         self.split_by(|failure| failure.source().is_some_and(|error| error.is::<E>()))
     }
 
-    /// Takes the failures that `pick` picks from the others; what has none of them is `None`.
+    /// Separates the failures that `pick` picks from the others; a part without failures is `None`.
     ///
     /// Nested groups are split in the same way, so `pick` sees none of them and both parts keep their paths.
     /// Both have the counts of the whole.
     #[must_use]
     pub fn split_by(self, mut pick: impl FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
-        self.part(&mut pick)
+        self.split_in_two(&mut pick)
     }
 
-    fn part(mut self, pick: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
+    fn split_in_two(mut self, pick: &mut dyn FnMut(&Failure) -> bool) -> (Option<Self>, Option<Self>) {
         let (mut picked, mut rest) = (Vec::new(), Vec::new());
         for failure in mem::take(&mut self.failures) {
             let Failure { name, place, after, restarts, cause } = failure;
             match cause {
                 Cause::Nested(nested) => {
-                    let (some, others) = nested.part(pick);
+                    let (some, others) = nested.split_in_two(pick);
                     for (part, list) in [(some, &mut picked), (others, &mut rest)] {
                         list.extend(part.map(|nested| {
                             let cause = Cause::Nested(Box::new(nested));
@@ -211,14 +204,14 @@ impl GroupError {
         (group(picked), group(rest))
     }
 
-    fn tree(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
+    fn write_tree(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         for failure in &self.failures {
             let indent = 2 * depth;
             match &failure.cause {
                 Cause::Nested(nested) => {
                     write!(f, "\n{:indent$}{failure}", "")?;
-                    nested.rest(f)?;
-                    nested.tree(f, depth + 1)?;
+                    nested.write_counts(f)?;
+                    nested.write_tree(f, depth + 1)?;
                 }
                 _ => write!(f, "\n{:indent$}{failure:#}", "")?,
             }
@@ -226,8 +219,8 @@ impl GroupError {
         Ok(())
     }
 
-    /// What there is beside the first failure, in numbers.
-    fn rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes how many tasks failed besides the first one, and how many were cancelled.
+    fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.failures.len() - 1, self.cancelled) {
             (0, 0) => Ok(()),
             (0, cancelled) => write!(f, "; {cancelled} cancelled"),
@@ -252,8 +245,8 @@ impl Drop for GroupError {
 impl fmt::Display for GroupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.first())?;
-        self.rest(f)?;
-        if f.alternate() { self.tree(f, 1) } else { Ok(()) }
+        self.write_counts(f)?;
+        if f.alternate() { self.write_tree(f, 1) } else { Ok(()) }
     }
 }
 
@@ -263,7 +256,7 @@ impl Error for GroupError {
     }
 }
 
-/// One failure of a group: who, where it was spawned, how long it ran, and why.
+/// One failure of a group: the name of the task, where it was spawned, how long it ran, and why it failed.
 ///
 /// As text it is one line, with control characters of the name escaped, and has no cause, except in the alternate form
 /// `{:#}`, which has the whole chain of causes.
@@ -292,15 +285,8 @@ pub struct Failure {
     pub after: Duration,
     /// How often it was [started again](crate::Task::supervise).
     pub restarts: u32,
-    /// What went wrong.
+    /// Why it failed.
     pub cause: Cause,
-}
-
-impl Failure {
-    /// Whether it is no failure but the end of a race.
-    pub(crate) fn is_won(&self) -> bool {
-        self.source().is_some_and(|error| error.is::<Won>())
-    }
 }
 
 impl Error for Failure {
@@ -343,7 +329,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A text that may come from anywhere, with its control characters escaped.
+/// Displays a foreign text on one line, with its control characters escaped.
 pub(crate) struct OneLine<'t>(pub(crate) &'t str);
 
 impl fmt::Display for OneLine<'_> {
@@ -356,7 +342,7 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// What ended a task, or the body of a group, before its time.
+/// The cause of a failure: why a task, or the body of a group, did not end well.
 ///
 /// # Examples
 ///
@@ -384,7 +370,7 @@ impl fmt::Display for OneLine<'_> {
 pub enum Cause {
     /// It returned this error.
     Error(BoxError),
-    /// It was, or returned, a group that failed.
+    /// It returned the error of a nested group.
     Nested(Box<GroupError>),
     /// It panicked, or its destructor did; or it returned a [`Panic`] as its error.
     Panic(Panic),
@@ -400,20 +386,20 @@ pub enum Cause {
 
 /// The error of work that ran out of time; as the error of a task it is [`Cause::Deadline`].
 #[derive(Debug)]
-pub(crate) struct Overdue;
+pub(crate) struct TimedOut;
 
-impl fmt::Display for Overdue {
+impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ran out of time")
     }
 }
 
-impl Error for Overdue {}
+impl Error for TimedOut {}
 
 impl Cause {
-    /// Tells errors that are causes of other kinds.
+    /// Returns the cause that an error stands for.
     pub(crate) fn of(error: BoxError) -> Self {
-        if error.is::<Overdue>() {
+        if error.is::<TimedOut>() {
             return Self::Deadline;
         }
         let error = match error.downcast::<GroupError>() {

@@ -1,22 +1,29 @@
-//! The first success of several.
+//! The first success of several futures.
+//!
+//! # How it works
+//!
+//! Each future is a task of a group, and all share a [`Race`]. The first success is stored there, and its task cancels the
+//! rest of the group. Errors are stored by the index of their future. The group's own error has only panics and cuts.
 
-use std::error::Error;
-use std::fmt;
-use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    error::Error,
+    fmt, mem,
+    sync::{Arc, Mutex},
+};
 
-use crate::panic::discard;
-use crate::{BoxError, Cause, Panic, group};
+use evenkeel_base::lock;
 
-/// Runs futures as tasks until one of them succeeds, and gives its value.
+use crate::{Cause, Panic, group::builder::group, panic::discard};
+
+/// Runs futures as tasks until one of them succeeds, and returns its value.
 ///
-/// The others are aborted then, and have ended when it returns, with all that they left over to a
-/// [`shield`](crate::shield) or to [`using`](crate::using()): the losers are cleaned up. Of two that succeed at
-/// the same time one is taken and the value of the other is dropped.
+/// The other ones are aborted then, and have ended when it returns, with all work that a
+/// [`shield`](crate::shield) or [`using`](crate::using()) detached from them: the losers are cleaned up. If two succeed at
+/// the same time, one value is returned and the other one is dropped.
 ///
 /// # Errors
 ///
-/// [`NoneOk`] with the errors of all, in the order of the input, if none succeeds.
+/// [`AllFailed`] with the errors of all, in the order of the input, if none succeeds.
 ///
 /// # Cancel safety
 ///
@@ -24,13 +31,13 @@ use crate::{BoxError, Cause, Panic, group};
 ///
 /// # Panics
 ///
-/// A panic of any of them stops the others and goes on here when they have ended, whatever they gave.
+/// A panic of any of them stops the others and goes on here when they have ended, also if one succeeded.
 /// If their runtime was shut down before one of them succeeded. Outside of a tokio runtime.
 ///
 /// # Why not just use `futures::future::select_ok`?
 ///
 /// Use it where the futures borrow or are few and light. It runs them in one task, keeps the last error
-/// only, and drops the losers without waiting for what they have to clean up. To start the second only when
+/// only, and drops the losers without waiting for their clean-up. To start the second only when
 /// the first is slow, use `hedge` of evenkeel-retry.
 ///
 /// # Examples
@@ -53,7 +60,7 @@ use crate::{BoxError, Cause, Panic, group};
 /// # }
 /// ```
 #[track_caller]
-pub fn first_ok<I, T, E>(futures: I) -> impl Future<Output = Result<T, NoneOk<E>>>
+pub fn first_ok<I, T, E>(futures: I) -> impl Future<Output = Result<T, AllFailed<E>>>
 where
     I: IntoIterator<Item: Future<Output = Result<T, E>> + Send + 'static>,
     T: Send + 'static,
@@ -65,33 +72,28 @@ where
         for (index, future) in futures.into_iter().enumerate() {
             let race = Arc::clone(&entrants);
             lock(&race).errors.push(None);
+            let rest = g.clone();
             g.spawn(async move {
-                let output = future.await;
-                let mut race = lock(&race);
-                match output {
+                match future.await {
                     Ok(value) => {
-                        let loser = race.winner.replace(value);
-                        drop(race);
+                        rest.cancel_rest();
+                        let loser = lock(&race).winner.replace(value);
+                        // Its destructor is foreign code: not under the lock.
                         drop(loser);
-                        // Stops the others.
-                        Err(BoxError::from(Won))
                     }
-                    Err(error) => {
-                        race.errors[index] = Some(error);
-                        Ok(())
-                    }
+                    Err(error) => lock(&race).errors[index] = Some(error),
                 }
             });
         }
         Ok(())
     });
     async move {
-        let mut cut = false;
+        let mut is_cut = false;
         let mut failures = run.await.err().into_iter().flat_map(|error| error.into_failures());
         let panic = failures.find_map(|failure| match failure.cause {
             Cause::Panic(panic) => Some(panic),
             cause => {
-                cut |= matches!(cause, Cause::RuntimeShutdown);
+                is_cut |= matches!(cause, Cause::RuntimeShutdown);
                 None
             }
         });
@@ -99,7 +101,7 @@ where
             let mut race = lock(&race);
             (race.winner.take(), mem::take(&mut race.errors))
         };
-        let panic = panic.or_else(|| (cut && winner.is_none()).then(Panic::runtime_shutdown));
+        let panic = panic.or_else(|| (is_cut && winner.is_none()).then(Panic::runtime_shutdown));
         if let Some(panic) = panic {
             discard(failures);
             discard(winner);
@@ -108,7 +110,7 @@ where
         }
         match winner {
             Some(winner) => Ok(winner),
-            None => Err(NoneOk { errors: errors.into_iter().flatten().collect() }),
+            None => Err(AllFailed { errors: errors.into_iter().flatten().collect() }),
         }
     }
 }
@@ -118,23 +120,7 @@ struct Race<T, E> {
     errors: Vec<Option<E>>,
 }
 
-fn lock<T, E>(race: &Mutex<Race<T, E>>) -> std::sync::MutexGuard<'_, Race<T, E>> {
-    race.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Why the group of a race stops.
-#[derive(Debug)]
-pub(crate) struct Won;
-
-impl fmt::Display for Won {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("another one was first")
-    }
-}
-
-impl Error for Won {}
-
-/// None of the futures of [`first_ok`] succeeded.
+/// The error of [`first_ok`]: none of the futures succeeded.
 ///
 /// Its [`source`](Error::source) is the first of the errors; there is none if there were no futures.
 ///
@@ -153,12 +139,12 @@ impl Error for Won {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct NoneOk<E> {
+pub struct AllFailed<E> {
     /// The errors of all, in the order of the input.
     pub errors: Vec<E>,
 }
 
-impl<E> fmt::Display for NoneOk<E> {
+impl<E> fmt::Display for AllFailed<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.errors.len() {
             0 => f.write_str("there was nothing to try"),
@@ -168,7 +154,7 @@ impl<E> fmt::Display for NoneOk<E> {
     }
 }
 
-impl<E: Error + 'static> Error for NoneOk<E> {
+impl<E: Error + 'static> Error for AllFailed<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.errors.first().map(|error| error as _)
     }

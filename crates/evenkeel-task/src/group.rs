@@ -1,100 +1,43 @@
-//! Groups of tasks that end together.
+//! The handle of a group, which spawns its tasks.
+//!
+//! The files in `group/`, in reading order:
+//!
+//! | file | contents |
+//! |---|---|
+//! | `builder` | `group`, its settings, and how a group runs |
+//! | `task`, `restart` | a task before it is spawned; when a task that failed is started again |
+//! | `shared` | the core of a group, and the memberships in it |
+//! | `registry`, `task_entry` | the tasks that are alive, and the entry of each |
+//! | `child`, `admission` | the future of a task; the condition under which it may run |
+//! | `current` | the group whose task or body the thread is polling |
+//! | `stop_condition` | abort and deadline |
 
 mod admission;
-mod builder;
-mod child;
+pub(crate) mod builder;
+pub(crate) mod child;
 pub(crate) mod current;
-mod membership;
 mod registry;
 mod restart;
 mod shared;
 mod stop_condition;
 mod task;
 mod task_entry;
-mod task_info;
 
-use std::borrow::Cow;
-use std::fmt;
-use std::sync::{Arc, Weak};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, Weak},
+};
 
-pub use self::builder::GroupBuilder;
-use self::membership::Presence;
-pub use self::restart::Restart;
-use self::shared::Members;
-pub use self::task::{Closed, Task};
-pub use self::task_info::{State, TaskInfo};
-use crate::{BoxError, GroupError, IntoResult, Stop};
+use self::shared::{Membership, Shared};
+pub use self::{
+    restart::Restart,
+    task::{Rejected, Task},
+    task_entry::{State, TaskInfo},
+};
+use crate::{IntoResult, Stop};
 
-/// Runs `body` and the tasks that it spawns into its [`Group`], and ends when all of them have ended.
-///
-/// The body runs in the task of the caller, so it may borrow; what it spawns runs in tasks of its own. The
-/// first error or panic, of the body or of a task, stops the group: the body is dropped, and the others are
-/// aborted at their next await point, in chunks so that a large group does not hold a worker. No task lives
-/// and all destructors have run when the future gives its result, whatever that is.
-///
-/// # Errors
-///
-/// [`GroupError`] if the body or a task failed, or [`Stop::abort`] was called on the group's own stop signal.
-/// An error by which a task answers its own cancellation comes after the first one and does not replace it.
-///
-/// # Cancel safety
-///
-/// Dropping the future drops the body and tells every task to abort. It cannot wait: a task in the middle
-/// of a poll on another thread ends at its next await point. A group around this one, in whose task or
-/// body the future was dropped, waits for the tasks and takes their failures, also those that came before;
-/// without one they have nobody to go to. It takes time in proportion to the number of tasks.
-///
-/// # Panics
-///
-/// A panic of the body goes on after all tasks have ended; what failed beside it is dropped then. Under
-/// `panic = "abort"` any panic ends the process.
-///
-/// # Why not just use `JoinSet`?
-///
-/// Use it where one owner collects results of one type. Dropping a `JoinSet` aborts its tasks and does not
-/// wait for them, `shutdown` drops their panics, and only its owner can spawn. For results use a channel,
-/// or `par_map` of evenkeel-stream.
-///
-/// # Examples
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() -> Result<(), evenkeel_task::BoxError> {
-/// use evenkeel_task::group;
-/// use tokio::sync::mpsc;
-///
-/// async fn fetch(id: u32) -> Result<u32, std::io::Error> {
-///     Ok(id * id)
-/// }
-///
-/// let (found, mut results) = mpsc::channel(8);
-/// let sum = group(async |g| {
-///     for id in 1..=3 {
-///         let found = found.clone();
-///         g.spawn(async move { found.send(fetch(id).await?).await.map_err(std::io::Error::other) });
-///     }
-///     drop(found);
-///     let mut sum = 0;
-///     while let Some(square) = results.recv().await {
-///         sum += square;
-///     }
-///     Ok(sum)
-/// })
-/// .await?;
-/// assert_eq!(sum, 14);
-/// # Ok(())
-/// # }
-/// ```
-#[track_caller]
-pub fn group<R, F, Fut>(body: F) -> impl Future<Output = Result<R, GroupError>>
-where
-    F: FnOnce(Group) -> Fut,
-    Fut: Future<Output = Result<R, BoxError>>,
-{
-    Group::builder().run(body)
-}
-
-/// Spawns tasks into a group: a cheap handle that its body and its tasks may clone and keep.
+/// The handle of a group, which spawns tasks into it; its body and its tasks may clone and keep it.
 ///
 /// A task returns `()` or a `Result`, see [`IntoResult`]. Its error or panic stops the group; its value is
 /// dropped. After the group has begun to stop, or has ended, nothing is spawned any more.
@@ -128,33 +71,13 @@ where
 /// ```
 #[derive(Clone)]
 pub struct Group {
-    members: Arc<Members>,
-    // A handle keeps no group from its end.
-    presence: Weak<Presence>,
+    shared: Arc<Shared>,
+    // Weak: a handle does not keep the group from its end.
+    membership: Weak<Membership>,
 }
 
 impl Group {
-    /// A group with other rules: a limit, a deadline, a grace, all failures and not the first one.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
-    /// # use evenkeel_task::Group;
-    /// let run = Group::builder().limit(8).run(async |g| {
-    ///     (0..100).for_each(|_| g.spawn(tokio::task::yield_now()));
-    ///     Ok("done")
-    /// });
-    /// assert_eq!(run.await?, "done");
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn builder() -> GroupBuilder {
-        GroupBuilder::default()
-    }
-
-    /// Spawns a task without a name; errors tell it by the place of this call.
+    /// Spawns a task without a name; errors identify it by the place of this call.
     ///
     /// When the group is stopping or has ended, the future is dropped, and counted as cancelled.
     ///
@@ -187,14 +110,14 @@ impl Group {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        Task::new(self, None).spawn(future);
+        self.new_task(None).spawn(future);
     }
 
-    /// Spawns a task without a name, or gives its future back.
+    /// Spawns a task without a name, or returns its future.
     ///
     /// # Errors
     ///
-    /// [`Closed`] when the group is stopping or has ended.
+    /// [`Rejected`] when the group is stopping or has ended.
     ///
     /// # Panics
     ///
@@ -207,19 +130,19 @@ impl Group {
     /// # async fn main() {
     /// # use evenkeel_task::{BoxError, group};
     /// let g = group(async |g| Ok(g)).await.unwrap();
-    /// let closed = g.try_spawn(async { Ok::<_, BoxError>(7) }).unwrap_err();
-    /// assert_eq!(closed.0.await.unwrap(), 7);
+    /// let rejected = g.try_spawn(async { Ok::<_, BoxError>(7) }).unwrap_err();
+    /// assert_eq!(rejected.0.await.unwrap(), 7);
     /// # }
     /// ```
     #[track_caller]
-    pub fn try_spawn<F>(&self, future: F) -> Result<(), Closed<F>>
+    pub fn try_spawn<F>(&self, future: F) -> Result<(), Rejected<F>>
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        Task::new(self, None).try_spawn(future)
+        self.new_task(None).try_spawn(future)
     }
 
-    /// A task with a name, to be spawned: errors tell it by this name.
+    /// Returns a task with a name, to be spawned: errors identify it by this name.
     ///
     /// # Examples
     ///
@@ -239,13 +162,17 @@ impl Group {
     /// # }
     /// ```
     pub fn task(&self, name: impl Into<Cow<'static, str>>) -> Task<'_> {
-        Task::new(self, Some(name.into()))
+        self.new_task(Some(name.into()))
     }
 
-    /// Who is alive in this group, the oldest first: the tasks, and what was left over and is waited for.
+    fn new_task(&self, name: Option<Cow<'static, str>>) -> Task<'_> {
+        Task { shared: &self.shared, membership: &self.membership, name }
+    }
+
+    /// Describes the tasks that are alive in this group, the oldest first, and the detached work that it waits for.
     ///
-    /// A task is listed from its first poll on; before that it is in the queue of the runtime. It takes time in
-    /// proportion to the number of tasks, and their group's locks.
+    /// A task is listed from its first poll on; before that it is in the queue of the runtime. The call takes time in
+    /// proportion to the number of tasks, and the locks of the group.
     ///
     /// # Examples
     ///
@@ -274,14 +201,14 @@ impl Group {
     /// ```
     #[must_use]
     pub fn live(&self) -> Vec<TaskInfo> {
-        self.members.live()
+        self.shared.live()
     }
 
-    /// The stop signal of this group, for its tasks to watch and to give.
+    /// Returns the stop signal of this group, for its tasks to watch and to send.
     ///
     /// A [drain](Stop::drain) is for the tasks to see: the group itself goes on until they end. An
-    /// [abort](Stop::abort) stops the group, with [`Cause::Aborted`](crate::Cause::Aborted) as its failure. The
-    /// group gives it itself, when it has told its tasks to abort. A group within a group drains when the outer
+    /// [abort](Stop::abort) stops the group, with [`Cause::Aborted`](crate::Cause::Aborted) as its failure. A group that
+    /// stops sends the abort itself, when it has told its tasks to abort. A group within a group drains when the outer
     /// one does.
     ///
     /// # Examples
@@ -305,12 +232,17 @@ impl Group {
     /// ```
     #[must_use]
     pub fn stop(&self) -> &Stop {
-        &self.members.stop
+        &self.shared.stop
+    }
+
+    /// Stops the group without a failure: the task that calls it has the result.
+    pub(crate) fn cancel_rest(&self) {
+        self.shared.cancel_rest();
     }
 }
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("live", &self.members.live().len()).field("stop", self.stop()).finish()
+        f.debug_struct("Group").field("live", &self.shared.live().len()).field("stop", self.stop()).finish()
     }
 }

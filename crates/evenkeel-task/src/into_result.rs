@@ -1,8 +1,8 @@
-//! What a task may return.
+//! The outputs that a task may have, and the boxed error.
 
 use std::error::Error;
 
-/// Any error that can cross tasks, boxed: every [`Error`] type, `anyhow::Error`, `String` and `&str`
+/// An error that can cross tasks, boxed: every [`Error`] type, `anyhow::Error`, `String` and `&str`
 /// convert into it.
 ///
 /// # Examples
@@ -18,7 +18,7 @@ use std::error::Error;
 /// ```
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 
-/// The outputs a task may have: `()`, a [`Result`] whose error becomes a [`BoxError`], or none because it
+/// The outputs that a task may have: `()`, a [`Result`] whose error becomes a [`BoxError`], or none because it
 /// never ends.
 ///
 /// The value of an `Ok` is dropped: a task hands its results on through a channel or shared state. The

@@ -1,6 +1,20 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// The files in reading order:
+//
+// | file | contents |
+// |---|---|
+// | `group` | the handle of a group; its own table says what is in `group/` |
+// | `error`, `into_result` | the error of a group, its failures and their causes; the output of a task |
+// | `stop`, `stop/core`, `stop/signal` | the stop signal; its two signals; the waiters of one of them |
+// | `panic` | panics as values |
+// | `shield`, `using`, `blocking`, `background` | work that can outlive its caller |
+// | `first_ok` | the first success of several futures |
+// | `paged_slab` | values under small keys, on pages |
+// | `telemetry` | spans, events and counters |
+// | `guide` | the guide |
+
 mod background;
 mod blocking;
 mod error;
@@ -13,16 +27,18 @@ mod panic;
 mod shield;
 mod stop;
 mod telemetry;
-mod timer;
 mod using;
 
 pub use background::{Background, background};
 pub use blocking::{Blocking, blocking};
 pub use error::{Cause, Failure, GroupError};
-pub use first_ok::{NoneOk, first_ok};
-pub use group::{Closed, Group, GroupBuilder, Restart, State, Task, TaskInfo, group};
+pub use first_ok::{AllFailed, first_ok};
+pub use group::{
+    Group, Rejected, Restart, State, Task, TaskInfo,
+    builder::{GroupBuilder, group},
+};
 pub use into_result::{BoxError, IntoResult};
 pub use panic::{CatchPanic, Panic, catch_panic};
 pub use shield::{Shield, shield};
 pub use stop::{Stop, Stopping};
-pub use using::{Lent, Step, UsingError, using};
+pub use using::{Resource, UsingError, UsingStage, using};

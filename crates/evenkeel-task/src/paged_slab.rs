@@ -1,4 +1,9 @@
-//! Values under small numbers that are used again.
+//! Values under small keys that are used again, on pages that never move.
+//!
+//! It differs from the slab of evenkeel-base in its pages: a large group is aborted page by page, with the lock released
+//! between, and no insert copies all values or reserves twice the room.
+
+use std::mem;
 
 #[derive(Debug)]
 enum Slot<T> {
@@ -7,24 +12,39 @@ enum Slot<T> {
     Free(Option<u32>),
 }
 
-/// How many slots are on a page.
-pub(crate) const PAGE: usize = 1024;
+impl<T> Slot<T> {
+    fn into_value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Free(_) => None,
+        }
+    }
 
-/// Slots on pages: a large one has no half of its room in reserve, and never moves.
+    fn value_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Free(_) => None,
+        }
+    }
+}
+
+/// The number of slots of a page.
+const PAGE: usize = 1024;
+
 #[derive(Debug)]
-pub(crate) struct Slab<T> {
-    // All of them full but the last.
+pub(crate) struct PagedSlab<T> {
+    // All of them are full but the last.
     pages: Vec<Vec<Slot<T>>>,
     free: Option<u32>,
 }
 
-impl<T> Default for Slab<T> {
+impl<T> Default for PagedSlab<T> {
     fn default() -> Self {
         Self { pages: Vec::new(), free: None }
     }
 }
 
-impl<T> Slab<T> {
+impl<T> PagedSlab<T> {
     pub(crate) fn insert(&mut self, value: T) -> u32 {
         let Some(index) = self.free else { return self.push(value) };
         let slot = &mut self.pages[index as usize / PAGE][index as usize % PAGE];
@@ -37,7 +57,7 @@ impl<T> Slab<T> {
 
     fn push(&mut self, value: T) -> u32 {
         if self.pages.last().is_none_or(|page| page.len() == PAGE) {
-            // The first one grows, as most groups are small.
+            // The first page grows, as most groups are small.
             let room = if self.pages.is_empty() { 0 } else { PAGE };
             self.pages.push(Vec::with_capacity(room));
         }
@@ -53,10 +73,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        match self.slot(index)? {
-            Slot::Value(value) => Some(value),
-            Slot::Free(_) => None,
-        }
+        self.slot(index)?.value_mut()
     }
 
     pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
@@ -65,24 +82,18 @@ impl<T> Slab<T> {
         if let Slot::Free(_) = slot {
             return None;
         }
-        let slot = std::mem::replace(slot, Slot::Free(free));
+        let slot = mem::replace(slot, Slot::Free(free));
         self.free = Some(index);
-        match slot {
-            Slot::Value(value) => Some(value),
-            Slot::Free(_) => None,
-        }
+        slot.into_value()
     }
 
-    /// Takes out all that is on the first page that has anything; what is on the others stays where it is.
+    /// Removes and returns all values of the first page that is not empty.
     ///
-    /// Nothing may be put in after that.
+    /// Nothing may be inserted after that: the keys of the page are not used again.
     pub(crate) fn take_page(&mut self) -> Option<impl Iterator<Item = T> + use<T>> {
         self.free = None;
         let page = self.pages.iter_mut().find(|page| !page.is_empty())?;
-        Some(std::mem::take(page).into_iter().filter_map(|slot| match slot {
-            Slot::Value(value) => Some(value),
-            Slot::Free(_) => None,
-        }))
+        Some(mem::take(page).into_iter().filter_map(Slot::into_value))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
@@ -92,15 +103,12 @@ impl<T> Slab<T> {
         })
     }
 
-    pub(crate) fn pages(&self) -> usize {
+    pub(crate) fn page_count(&self) -> usize {
         self.pages.len()
     }
 
     pub(crate) fn page_mut(&mut self, page: usize) -> impl Iterator<Item = &mut T> {
-        self.pages.get_mut(page).into_iter().flatten().filter_map(|slot| match slot {
-            Slot::Value(value) => Some(value),
-            Slot::Free(_) => None,
-        })
+        self.pages.get_mut(page).into_iter().flatten().filter_map(Slot::value_mut)
     }
 }
 
@@ -116,7 +124,7 @@ mod tests {
         fn a_number_finds_its_own_value_until_it_is_removed(
             operations in prop::collection::vec(any::<(bool, usize)>(), 1..200)
         ) {
-            let mut slab = Slab::default();
+            let mut slab = PagedSlab::default();
             let mut live: Vec<(u32, usize)> = Vec::new();
             let mut most = 0;
             for (value, (insert, pick)) in operations.into_iter().enumerate() {
@@ -149,12 +157,12 @@ mod tests {
 
     #[test]
     fn pages_are_filled_one_after_another() {
-        let mut slab = Slab::default();
+        let mut slab = PagedSlab::default();
         let keys: Vec<_> = (0..2 * PAGE + 7).map(|value| slab.insert(value)).collect();
         assert_eq!(slab.pages.iter().map(Vec::len).collect::<Vec<_>>(), [PAGE, PAGE, 7]);
         assert_eq!(slab.pages[1].capacity(), PAGE);
         assert!(slab.page_mut(1).map(|value| *value).eq(PAGE..2 * PAGE));
-        assert_eq!((slab.pages(), slab.page_mut(3).count()), (3, 0));
+        assert_eq!((slab.page_count(), slab.page_mut(3).count()), (3, 0));
         assert_eq!(slab.remove(keys[PAGE + 1]), Some(PAGE + 1));
         assert_eq!(slab.insert(5), keys[PAGE + 1]);
 

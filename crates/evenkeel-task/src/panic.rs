@@ -1,21 +1,22 @@
 //! Panics as values.
 
-use std::any::Any;
-use std::error::Error;
-use std::fmt;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::{
+    any::Any,
+    error::Error,
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+};
 
+use evenkeel_base::FirstPanic;
 use pin_project_lite::pin_project;
 use tokio::task::JoinError;
 
 type Payload = Box<dyn Any + Send>;
 
-/// A caught panic: its payload, kept until somebody takes it or resumes it.
+/// A caught panic, with its payload.
 ///
 /// Dropping it never panics, not even if the destructor of the payload does.
 ///
@@ -38,14 +39,14 @@ pub struct Panic {
 }
 
 impl Panic {
-    /// The text of the panic, where it has one: `panic!` with a message, a failed assertion, an index out
+    /// Returns the text of the panic, if it has one: `panic!` with a message, a failed assertion, an index out
     /// of bounds.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// Gives the payload, as [`catch_unwind`] does.
+    /// Returns the payload, as [`catch_unwind`] does.
     ///
     /// # Examples
     ///
@@ -74,7 +75,7 @@ impl Panic {
 
     /// Runs `f` and turns a panic into a value.
     ///
-    /// It is `catch_unwind` with this error: what a panic leaves half done is for the caller to judge.
+    /// It is `catch_unwind` with this error: the caller judges the state that a panic leaves half changed.
     ///
     /// # Errors
     ///
@@ -92,7 +93,12 @@ impl Panic {
         catch_unwind(AssertUnwindSafe(f)).map_err(Self::new)
     }
 
-    /// Tells of a task whose runtime dropped it.
+    /// Returns the first panic of several calls.
+    pub(crate) fn first(panics: FirstPanic) -> Option<Self> {
+        panics.take().map(Self::new)
+    }
+
+    /// Returns the panic that stands for a task that its runtime dropped.
     pub(crate) fn runtime_shutdown() -> Self {
         Self::new(Box::new("the runtime of the task was shut down before the task ended"))
     }
@@ -134,52 +140,14 @@ impl fmt::Display for Panic {
 
 impl Error for Panic {}
 
-/// The first panic of several calls, each of which is made whatever the others do.
-#[derive(Debug, Default)]
-pub(crate) struct FirstPanic(Option<Panic>);
-
-impl FirstPanic {
-    /// Makes a call; a panic after the first one is dropped.
-    pub(crate) fn catch(&mut self, call: impl FnOnce()) {
-        if let Err(panic) = Panic::catch(call) {
-            self.0.get_or_insert(panic);
-        }
-    }
-
-    /// Wakes all of them.
-    pub(crate) fn wake(&mut self, wakers: impl IntoIterator<Item = Waker>) {
-        let mut wakers = wakers.into_iter();
-        let mut left = true;
-        while left {
-            self.catch(|| {
-                wakers.by_ref().for_each(Waker::wake);
-                left = false;
-            });
-        }
-    }
-
-    pub(crate) fn take(self) -> Option<Panic> {
-        self.0
-    }
-
-    /// Goes on with the panic here, unless the thread is unwinding already: it survives no other.
-    pub(crate) fn resume(self) {
-        if let Some(panic) = self.0
-            && !thread::panicking()
-        {
-            panic.resume();
-        }
-    }
+/// Drops values one by one, and the panics of their destructors: a second panic beside one that is resumed would abort
+/// the process.
+pub(crate) fn discard<T>(values: impl IntoIterator<Item = T>) {
+    values.into_iter().for_each(|value| drop(Panic::catch(|| drop(value))));
 }
 
-/// Drops things one by one, whatever their destructors do: before a panic is resumed, as unwinding survives no other.
-pub(crate) fn discard<T>(things: impl IntoIterator<Item = T>) {
-    let mut panics = FirstPanic::default();
-    things.into_iter().for_each(|thing| panics.catch(|| drop(thing)));
-}
-
-/// The panic of a task that was spawned without [`catch_panic`]; a task that was aborted gives its error
-/// back.
+/// Converts the error of a task that panicked without [`catch_panic`]; the error of a task that was aborted is returned
+/// as it is.
 ///
 /// # Examples
 ///
@@ -202,7 +170,7 @@ impl TryFrom<JoinError> for Panic {
 
 /// Runs a future and turns its panic into a value.
 ///
-/// The future is dropped as soon as it has ended, before its result is given, and a panic of its destructor
+/// The future is dropped as soon as it has ended, before its result is returned, and a panic of its destructor
 /// counts as a panic of the future.
 ///
 /// # Errors
@@ -215,7 +183,7 @@ impl TryFrom<JoinError> for Panic {
 ///
 /// # Panics
 ///
-/// If polled again after it gave its result.
+/// If polled again after it returned its result.
 ///
 /// # Examples
 ///
@@ -260,7 +228,7 @@ pin_project! {
 }
 
 impl<F> CatchPanic<F> {
-    /// Drops the future, if it is still there, and gives the panic of its destructor.
+    /// Drops the future, if it has not ended, and returns the panic of its destructor.
     pub(crate) fn cancel(self: Pin<&mut Self>) -> Result<(), Panic> {
         let mut future = self.project().future;
         Panic::catch(|| future.set(None))
@@ -284,7 +252,7 @@ impl<F: Future> Future for CatchPanic<F> {
             (Ok(()), Some(output)) => output.map(Ok),
             (Ok(()), None) => Poll::Pending,
             (Err(panic), output) => {
-                // Of several panics the first one tells most.
+                // Of several panics the first one says most.
                 drop(self.cancel());
                 drop(Panic::catch(|| drop(output)));
                 Poll::Ready(Err(panic))

@@ -1,38 +1,39 @@
-//! Sections that outlive their caller.
+//! Critical sections that go on when their caller is dropped.
 
-use std::fmt;
-use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::{
+    fmt,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
-use crate::error::Overdue;
-use crate::group::current::Orphan;
-use crate::{BoxError, CatchPanic, IntoResult, Panic, catch_panic};
+use crate::{
+    BoxError, CatchPanic, IntoResult, Panic, catch_panic, error::TimedOut, group::child::spawn_detached,
+};
 
 /// A critical section: once it has begun it goes on to its end, also when its caller is dropped.
 ///
-/// While the caller is there it runs in the caller's task, without a limit. When the caller is dropped after
-/// the first poll, the rest runs as a task, for at most `max` from then on, and the group around it waits for
-/// that task: it is [`Leaving`](crate::State::Leaving) in [`live`](crate::Group::live). An error, a panic or the
-/// [limit](crate::Cause::Deadline) is a failure of that group then; the value is dropped. Outside of groups
-/// nobody waits, and what becomes of the rest is dropped. A runtime that shuts down does not finish it.
+/// It runs in the caller's task, without a limit. When the caller is dropped after the first poll, the rest runs as a
+/// task, for at most `max` from then on, and the group around it waits for that task, which is
+/// [`Detached`](crate::State::Detached) in [`live`](crate::Group::live). An error, a panic or the
+/// [end of that time](crate::Cause::Deadline) is a failure of the group then; the value is dropped. Outside of groups
+/// nothing waits for the rest, and its error or panic is dropped. A runtime that shuts down does not finish it.
 ///
 /// # Cancel safety
 ///
-/// Dropping it before it was polled drops the future. After that the future is not dropped before it ends, or
-/// the time is over: then it is dropped at its last await point.
+/// Dropping it before its first poll drops the future. Later the future goes on until it ends or the time is over; in
+/// the second case it is dropped at its last await point.
 ///
 /// # Panics
 ///
-/// When polled outside of a tokio runtime, or again after it gave its result. A panic of the future goes on here.
+/// When polled outside of a tokio runtime, or again after it returned its result. A panic of the future goes on here.
 ///
 /// # Why not just use `tokio::spawn(future).await`?
 ///
-/// When its caller is dropped such a task belongs to nobody: it has no limit, its errors and panics are lost,
+/// When its caller is dropped such a task has no owner: it has no limit, its errors and panics are lost,
 /// and nothing waits for it when the program stops.
 ///
 /// # Examples
@@ -50,7 +51,7 @@ use crate::{BoxError, CatchPanic, IntoResult, Panic, catch_panic};
 /// let mark = paid.clone();
 /// let run = group(async |g| {
 ///     g.spawn(shield(Duration::from_secs(5), async move {
-///         sleep(Duration::from_secs(2)).await; // both or none of them
+///         sleep(Duration::from_secs(2)).await; // both steps or none
 ///         mark.store(true, Ordering::Relaxed);
 ///     }));
 ///     sleep(Duration::from_secs(1)).await;
@@ -66,14 +67,14 @@ where
     F: Future<Output: IntoResult> + Send + 'static,
 {
     let future = Some(Box::pin(catch_panic(future)));
-    Shield { future, begun: None, max, name: "shield", place: Location::caller() }
+    Shield { future, runtime: None, max, name: "shield", place: Location::caller() }
 }
 
 /// The future of [`shield`].
 ///
 /// # Cancel safety
 ///
-/// See [`shield`]: dropping it does not drop what has begun.
+/// See [`shield`]: dropping it after its first poll does not drop the section.
 ///
 /// # Examples
 ///
@@ -93,7 +94,8 @@ where
     F: Future<Output: IntoResult> + Send + 'static,
 {
     future: Option<Pin<Box<CatchPanic<F>>>>,
-    begun: Option<Handle>,
+    // Set by the first poll.
+    runtime: Option<Handle>,
     max: Duration,
     name: &'static str,
     place: &'static Location<'static>,
@@ -103,6 +105,7 @@ impl<F> Shield<F>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
+    /// Sets the name and the place of the section in errors.
     pub(crate) fn at(mut self, name: &'static str, place: &'static Location<'static>) -> Self {
         (self.name, self.place) = (name, place);
         self
@@ -116,7 +119,7 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.begun.get_or_insert_with(Handle::current);
+        self.runtime.get_or_insert_with(Handle::current);
         let future = self.future.as_mut().expect("polled after it gave its result");
         let output = ready!(future.as_mut().poll(cx));
         self.future = None;
@@ -129,9 +132,9 @@ where
     F: Future<Output: IntoResult> + Send + 'static,
 {
     fn drop(&mut self) {
-        if let (Some(future), Some(runtime)) = (self.future.take(), self.begun.take()) {
-            let rest = within(self.max, async move { future.await?.into_result() });
-            Orphan { name: self.name, place: self.place, runtime }.adopt(rest);
+        if let (Some(future), Some(runtime)) = (self.future.take(), self.runtime.take()) {
+            let rest = with_timeout(self.max, async move { future.await?.into_result() });
+            spawn_detached(self.name, self.place, &runtime, rest);
         }
     }
 }
@@ -141,15 +144,15 @@ where
     F: Future<Output: IntoResult> + Send + 'static,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let begun = self.begun.is_some();
+        let begun = self.runtime.is_some();
         f.debug_struct("Shield").field("begun", &begun).field("max", &self.max).finish_non_exhaustive()
     }
 }
 
-/// Drops the work when the time is over.
-pub(crate) async fn within(
+/// Runs work, and drops it when the time is over.
+pub(crate) async fn with_timeout(
     max: Duration,
     work: impl Future<Output = Result<(), BoxError>>,
 ) -> Result<(), BoxError> {
-    timeout(max, work).await.unwrap_or_else(|_| Err(Overdue.into()))
+    timeout(max, work).await.unwrap_or_else(|_| Err(TimedOut.into()))
 }

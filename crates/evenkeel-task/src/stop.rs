@@ -1,24 +1,30 @@
-//! The two-step stop signal.
+//! The stop signal in two steps, and the future that waits for one of them.
 
+mod core;
 mod signal;
 
-use std::borrow::Cow;
-use std::fmt;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::{
+    borrow::Cow,
+    fmt,
+    iter::successors,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+};
 
+use evenkeel_base::FirstPanic;
 use tokio_util::sync::CancellationToken;
 
-use self::signal::{Place, Relay, Signal, Which};
-use crate::panic::FirstPanic;
+use self::{
+    core::{Core, SignalKind},
+    signal::{Signal, WaiterKey},
+};
 
-/// A stop signal in two steps: first *drain* (take nothing new, finish what you have), then *abort* (give
-/// up now).
+/// A stop signal in two steps: first *drain* (take no new work, finish what has begun), then *abort* (end now).
 ///
 /// It is a cheap handle: clones are the same signal. It never goes back, an abort implies a drain, and the
-/// first [reason](Self::reason) stays. Whoever holds it may give the signal as well as watch it; to hand
-/// out one that cannot stop you, give a [`child`](Self::child).
+/// first [reason](Self::reason) stays. Each holder may send the signal as well as watch it; to pass on
+/// one that cannot stop the holder, pass a [`child`](Self::child).
 ///
 /// # Why not just use `CancellationToken`?
 ///
@@ -47,27 +53,21 @@ use crate::panic::FirstPanic;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct Stop(Arc<Inner>);
-
-struct Inner {
-    soft: Signal,
-    hard: Signal,
-    reason: OnceLock<Cow<'static, str>>,
-    parent: Option<Stop>,
-}
+pub struct Stop(Arc<Core>);
 
 impl Stop {
-    /// A signal that has not been given.
+    /// Returns a signal that has not been sent.
     #[must_use]
     pub fn new() -> Self {
-        Self::of(Signal::new(), Signal::new(), None)
+        Self::with_signals(Signal::new(), Signal::new(), None)
     }
 
-    fn of(soft: Signal, hard: Signal, parent: Option<Self>) -> Self {
-        Self(Arc::new(Inner { soft, hard, reason: OnceLock::new(), parent }))
+    fn with_signals(drain: Signal, abort: Signal, parent: Option<&Self>) -> Self {
+        let parent = parent.map(|parent| Arc::clone(&parent.0));
+        Self(Arc::new(Core { drain, abort, reason: OnceLock::new(), parent }))
     }
 
-    /// A signal that follows this one, and that can also be given alone: it never reaches this one.
+    /// Returns a signal that is sent with this one, and that can also be sent alone: it never reaches this one.
     ///
     /// # Examples
     ///
@@ -83,32 +83,32 @@ impl Stop {
     /// ```
     #[must_use]
     pub fn child(&self) -> Self {
-        Self::of(self.0.soft.child(), self.0.hard.child(), Some(self.clone()))
+        Self::with_signals(self.0.drain.child(), self.0.abort.child(), Some(self))
     }
 
-    /// A signal that follows the soft stop of this one alone.
-    pub(crate) fn drained_with(&self) -> Self {
-        Self::of(self.0.soft.child(), Signal::new(), Some(self.clone()))
+    /// Returns a signal that is drained with this one, but not aborted with it.
+    pub(crate) fn drain_child(&self) -> Self {
+        Self::with_signals(self.0.drain.child(), Signal::new(), Some(self))
     }
 
-    /// Asks for the soft stop; after the first time it does nothing.
+    /// Sends the drain; after the first time it does nothing.
     ///
     /// It wakes every waiter before it returns, also behind one whose waker panics. A group that stops by itself wakes
-    /// those of its own signal in parts.
+    /// the waiters of its own signal in parts.
     ///
     /// # Panics
     ///
-    /// With the first panic of the waker of one of its waiters, after all of them were woken. Those of signals that
-    /// follow it stay there.
+    /// With the first panic of the waker of one of its waiters, after all of them were woken. Panics of the waiters of
+    /// [children](Self::child) are not passed on.
     pub fn drain(&self, reason: impl Into<Cow<'static, str>>) {
-        // The reason comes first: whoever sees the signal sees the reason.
-        self.because(reason);
+        // The reason comes first: a waiter that sees the signal sees the reason.
+        self.set_reason(reason);
         let mut panics = FirstPanic::default();
-        self.0.soft.give(&mut panics);
+        self.0.drain.send(&mut panics);
         panics.resume();
     }
 
-    /// Asks for the hard stop, and with it for the soft one; after the first time it does nothing.
+    /// Sends the abort, and with it the drain; after the first time it does nothing.
     ///
     /// It wakes every waiter before it returns, also behind one whose waker panics.
     ///
@@ -125,36 +125,35 @@ impl Stop {
     /// assert!(stop.is_draining() && stop.is_aborting());
     /// ```
     pub fn abort(&self, reason: impl Into<Cow<'static, str>>) {
-        self.because(reason);
+        self.set_reason(reason);
         let mut panics = FirstPanic::default();
-        self.0.soft.give(&mut panics);
-        self.0.hard.give(&mut panics);
+        self.0.drain.send(&mut panics);
+        self.0.abort.send(&mut panics);
         panics.resume();
     }
 
-    /// A drain that wakes at most 1024 waiters before it lets others run.
-    pub(crate) async fn drain_in_parts(&self, reason: String, panics: &mut FirstPanic) {
-        self.because(reason);
-        self.0.soft.give_in_parts(panics).await;
+    /// Sends the drain, and lets other tasks run after each 1024 waiters.
+    pub(crate) async fn drain_by_page(&self, reason: String, panics: &mut FirstPanic) {
+        self.set_reason(reason);
+        self.0.drain.send_by_page(panics).await;
     }
 
-    /// An abort that wakes at most 1024 waiters before it lets others run.
-    pub(crate) async fn abort_in_parts(&self, reason: String, panics: &mut FirstPanic) {
-        self.drain_in_parts(reason, panics).await;
-        self.0.hard.give_in_parts(panics).await;
+    /// Sends the abort and the drain, and lets other tasks run after each 1024 waiters.
+    pub(crate) async fn abort_by_page(&self, reason: String, panics: &mut FirstPanic) {
+        self.drain_by_page(reason, panics).await;
+        self.0.abort.send_by_page(panics).await;
     }
 
-    fn because(&self, reason: impl Into<Cow<'static, str>>) {
+    fn set_reason(&self, reason: impl Into<Cow<'static, str>>) {
         if self.reason().is_none() {
-            // Of two at the same time one is first; the other is not needed.
+            // Of two reasons at the same time the first one stays.
             let _ = self.0.reason.set(reason.into());
         }
     }
 
-    /// Ends when the soft stop is asked for, at once if it has been.
+    /// Waits for the drain; it is ready at once if the drain was sent.
     ///
-    /// The future owns what it needs, so it fits where `'static` is asked, such as axum's
-    /// `with_graceful_shutdown`.
+    /// The future borrows nothing, so it fits where a bound is `'static`, such as axum's `with_graceful_shutdown`.
     ///
     /// # Cancel safety
     ///
@@ -173,10 +172,10 @@ impl Stop {
     /// # }
     /// ```
     pub fn draining(&self) -> Stopping {
-        Stopping::new(self, Inner::soft, false)
+        Stopping::new(self, SignalKind::Drain, false)
     }
 
-    /// Ends when the hard stop is asked for, at once if it has been.
+    /// Waits for the abort; it is ready at once if the abort was sent.
     ///
     /// # Cancel safety
     ///
@@ -199,58 +198,35 @@ impl Stop {
     /// # }
     /// ```
     pub fn aborting(&self) -> Stopping {
-        Stopping::new(self, Inner::hard, false)
+        Stopping::new(self, SignalKind::Abort, false)
     }
 
-    /// The hard stop for the owner of the signal, the only one who is told after the others.
-    pub(crate) fn aborted(&self) -> Stopping {
-        Stopping::new(self, Inner::hard, true)
+    /// Waits for the abort as the only owner of the signal, which is woken after all other waiters.
+    pub(crate) fn aborting_last(&self) -> Stopping {
+        Stopping::new(self, SignalKind::Abort, true)
     }
 
-    /// Whether the soft stop, or the hard one, was asked for.
+    /// Returns whether the drain, or the abort, was sent.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.soft.is_given()
+        self.0.drain.is_sent()
     }
 
-    /// Whether the hard stop was asked for.
+    /// Returns whether the abort was sent.
     #[must_use]
     pub fn is_aborting(&self) -> bool {
-        self.0.hard.is_given()
+        self.0.abort.is_sent()
     }
 
-    /// Why it stops: the reason that was given first, here or by a parent.
+    /// Returns why it stops: the first reason, of this signal or else of a parent.
     ///
     /// `None` before the signal, and after a signal that came from a bare `CancellationToken`.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        // Not a recursion, nor is the destructor: there may be any number of parents.
-        let mut stop = self;
-        loop {
-            match stop.0.reason.get() {
-                Some(reason) => return Some(reason),
-                None => stop = stop.0.parent.as_ref()?,
-            }
-        }
-    }
-}
-
-impl Inner {
-    fn soft(&self) -> &Signal {
-        &self.soft
-    }
-
-    fn hard(&self) -> &Signal {
-        &self.hard
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let mut parent = self.parent.take();
-        while let Some(Stop(stop)) = parent {
-            parent = Arc::into_inner(stop).and_then(|mut inner| inner.parent.take());
-        }
+        // A loop and no recursion: there may be any number of parents.
+        successors(Some(&self.0), |core| core.parent.as_ref())
+            .find_map(|core| core.reason.get())
+            .map(|reason| &**reason)
     }
 }
 
@@ -260,7 +236,7 @@ impl Default for Stop {
     }
 }
 
-/// The token gives the soft stop. The other way round it is not touched.
+/// The token sends the drain. A drain of the `Stop` does not cancel the token.
 ///
 /// # Examples
 ///
@@ -275,7 +251,7 @@ impl Default for Stop {
 /// ```
 impl From<CancellationToken> for Stop {
     fn from(token: CancellationToken) -> Self {
-        Self::of(Signal::following(token.child_token()), Signal::new(), None)
+        Self::with_signals(Signal::child_of(&token), Signal::new(), None)
     }
 }
 
@@ -293,7 +269,7 @@ impl fmt::Debug for Stop {
 ///
 /// # Cancel safety
 ///
-/// Dropping it changes nothing: the signal is given to the others all the same.
+/// Dropping it changes nothing: the other waiters are woken all the same.
 ///
 /// # Examples
 ///
@@ -310,15 +286,15 @@ impl fmt::Debug for Stop {
 /// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct Stopping {
-    stop: Stop,
-    which: Which,
-    place: Place,
-    last: bool,
+    core: Arc<Core>,
+    kind: SignalKind,
+    key: WaiterKey,
+    is_owner: bool,
 }
 
 impl Stopping {
-    fn new(stop: &Stop, which: Which, last: bool) -> Self {
-        Self { stop: stop.clone(), which, place: Place::Nowhere, last }
+    fn new(stop: &Stop, kind: SignalKind, is_owner: bool) -> Self {
+        Self { core: Arc::clone(&stop.0), kind, key: WaiterKey::None, is_owner }
     }
 }
 
@@ -326,15 +302,14 @@ impl Future for Stopping {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { stop: Stop(stop), which, place, last } = self.get_mut();
-        let relay = || Arc::new(Relay { stop: Arc::downgrade(stop), which: *which }).into();
-        which(stop).poll(place, *last, cx, relay)
+        let Self { core, kind, key, is_owner } = self.get_mut();
+        core.signal(*kind).poll(key, *is_owner, cx, || core.upstream_waker(*kind))
     }
 }
 
 impl Drop for Stopping {
     fn drop(&mut self) {
-        (self.which)(&self.stop.0).leave(self.place);
+        self.core.signal(self.kind).remove(self.key);
     }
 }
 

@@ -1,10 +1,8 @@
-//! What the features `tracing` and `metrics` tell of tasks. Without them it is nothing, and takes no room.
+//! Spans, events and counters of tasks, behind the features `tracing` and `metrics`; without them the types are empty.
 
-use std::borrow::Cow;
-use std::panic::Location;
-use std::time::Duration;
+use std::{borrow::Cow, panic::Location, time::Duration};
 
-/// The span in which work was begun; it runs within it.
+/// The span of a spawner, in which the work that it spawned runs.
 #[derive(Debug)]
 pub(crate) struct Span {
     #[cfg(feature = "tracing")]
@@ -19,14 +17,14 @@ impl Span {
         }
     }
 
-    pub(crate) fn within<T>(&self, f: impl FnOnce() -> T) -> T {
+    pub(crate) fn in_scope<T>(&self, f: impl FnOnce() -> T) -> T {
         #[cfg(feature = "tracing")]
         let _entered = self.span.enter();
         f()
     }
 }
 
-/// The work of a task that belongs to no group, in the span of its spawner.
+/// Returns the work of a task without a group in the span of its spawner.
 #[cfg(feature = "tracing")]
 pub(crate) fn in_current_span<F: Future>(work: F) -> impl Future<Output = F::Output> + use<F> {
     tracing::Instrument::in_current_span(work)
@@ -37,15 +35,15 @@ pub(crate) fn in_current_span<F: Future>(work: F) -> F {
     work
 }
 
-/// A task begins to belong to a group.
-pub(crate) fn spawned() {
+/// Counts a task that was spawned into a group.
+pub(crate) fn count_spawned() {
     #[cfg(feature = "metrics")]
     metrics::counter!("evenkeel_task_spawned_total").increment(1);
 }
 
-/// How a task ended, to be told when no lock is held.
+/// The event of the end of a task, made under a lock or not, and emitted without one: subscribers are foreign code.
 #[derive(Debug)]
-pub(crate) struct End {
+pub(crate) struct EndEvent {
     #[cfg(feature = "tracing")]
     name: Option<Cow<'static, str>>,
     #[cfg(feature = "tracing")]
@@ -56,7 +54,7 @@ pub(crate) struct End {
     outcome: &'static str,
 }
 
-impl End {
+impl EndEvent {
     #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "for the features alone"))]
     pub(crate) fn new(
         name: Option<&Cow<'static, str>>,
@@ -76,7 +74,7 @@ impl End {
         }
     }
 
-    pub(crate) fn tell(self) {
+    pub(crate) fn emit(self) {
         #[cfg(feature = "metrics")]
         metrics::counter!("evenkeel_task_ended_total", "outcome" => self.outcome).increment(1);
         #[cfg(feature = "tracing")]

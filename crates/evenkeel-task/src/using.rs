@@ -1,29 +1,38 @@
-//! Things that are released whatever happens.
+//! Resources that are always released.
+//!
+//! # How it works
+//!
+//! The body gets the value in a [`Resource`], which sends it through a channel when it is dropped. A [`ReleaseGuard`]
+//! receives it and runs `release`: as a shield in the caller's task, or as detached work if the caller is dropped. The body
+//! is dropped before the guard, so the value is on its way by then; a `Resource` that was moved elsewhere is waited for.
 
-use std::error::Error;
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::panic::Location;
-use std::time::Duration;
+use std::{
+    error::Error,
+    fmt,
+    ops::{Deref, DerefMut},
+    panic::Location,
+    time::Duration,
+};
 
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
-use crate::group::current::Orphan;
-use crate::panic::discard;
-use crate::shield::within;
-use crate::{BoxError, Cause, IntoResult, catch_panic, shield};
+use crate::{
+    BoxError, Cause, IntoResult, catch_panic,
+    group::child::spawn_detached,
+    panic::discard,
+    shield::{shield, with_timeout},
+};
 
-/// How long a release may take.
-const RELEASE_LIMIT: Duration = Duration::from_secs(30);
+/// The time that a release has.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Acquires a thing, runs `body` with it, and releases it: after a value, an error, a panic, and when the caller
+/// Acquires a resource, runs `body` with it, and releases it: after a value, an error, a panic, and when the caller
 /// is dropped.
 ///
-/// The body gets the thing [lent](Lent); when the body has ended, or was dropped, `release` gets it back. A
-/// release has 30 s from then on, and goes on as a task when the caller is dropped: the group around
-/// it waits for that task, and takes its failure, as for a [`shield`](crate::shield). So in a group, or as a
-/// loser of [`first_ok`](crate::first_ok), what was acquired is released when that returns.
+/// The body gets a [`Resource`]; when that is dropped, by the end of the body or with it, `release` gets the value. A
+/// release has 30 s from the end of the body on, and goes on as a task when the caller is dropped: the group around it
+/// waits for that task, and gets its failure, as for a [`shield`](crate::shield). So a group, or a
+/// [`first_ok`](crate::first_ok) with losers, returns when all resources are released.
 ///
 /// # Errors
 ///
@@ -31,8 +40,8 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// # Cancel safety
 ///
-/// Dropped while it acquires, `acquire` is dropped, and what that leaves is its own affair. Dropped later, the
-/// body is dropped and the release runs, or goes on. A runtime that shuts down does not finish it.
+/// Dropped while it acquires, it drops `acquire`, which has to clean up by itself. Dropped later, it drops the
+/// body, and the release runs, or goes on. A runtime that shuts down does not finish it.
 ///
 /// # Panics
 ///
@@ -76,7 +85,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(30);
 pub fn using<T, E, R, Release, Body>(
     acquire: impl Future<Output = Result<T, E>>,
     release: impl FnOnce(T) -> Release + Send + 'static,
-    body: impl FnOnce(Lent<T>) -> Body,
+    body: impl FnOnce(Resource<T>) -> Body,
 ) -> impl Future<Output = Result<R, UsingError>>
 where
     T: Send + 'static,
@@ -87,30 +96,34 @@ where
     let place = Location::caller();
     async move {
         let runtime = Handle::current();
-        let thing = acquire.await.map_err(|error| UsingError::new(Step::Acquire, Cause::of(error.into())))?;
-        let (back, returned) = oneshot::channel();
-        let lent = Lent { thing: Some(thing), back: Some(back) };
-        let exit = Exit { parts: Some((returned, release)), place, runtime };
+        let value = match acquire.await {
+            Ok(value) => value,
+            Err(error) => return Err(UsingError::new(UsingStage::Acquire, Cause::of(error.into()))),
+        };
+        let (give_back, returned) = oneshot::channel();
+        let resource = Resource { value: Some(value), give_back: Some(give_back) };
+        // Declared before the body, so dropped after it.
+        let guard = ReleaseGuard { parts: Some((returned, release)), place, runtime };
 
-        // A body that is dropped gives the thing back before the exit takes it.
-        let output = catch_panic(async move { body(lent).await }).await;
-        let released = exit.leave().await.map_err(Cause::of);
+        let output = catch_panic(async move { body(resource).await }).await;
+        let released = guard.release().await.map_err(Cause::of);
         match (output, released) {
             (Err(panic), released) => {
                 discard(released.err());
                 panic.resume()
             }
             (Ok(Ok(value)), Ok(())) => Ok(value),
-            (Ok(Ok(_)), Err(cause)) => Err(UsingError::new(Step::Release, cause)),
-            (Ok(Err(error)), released) => {
-                Err(UsingError { release: released.err(), ..UsingError::new(Step::Body, Cause::of(error)) })
-            }
+            (Ok(Ok(_)), Err(cause)) => Err(UsingError::new(UsingStage::Release, cause)),
+            (Ok(Err(error)), released) => Err(UsingError {
+                release: released.err(),
+                ..UsingError::new(UsingStage::Body, Cause::of(error))
+            }),
         }
     }
 }
 
-/// Releases the thing, in the caller's task or, when that is gone, in one of its own.
-struct Exit<T, F, Fut>
+/// Releases the value in the caller's task or, when that is gone, in one of its own.
+struct ReleaseGuard<T, F, Fut>
 where
     T: Send + 'static,
     F: FnOnce(T) -> Fut + Send + 'static,
@@ -121,36 +134,40 @@ where
     runtime: Handle,
 }
 
-impl<T, F, Fut> Exit<T, F, Fut>
+impl<T, F, Fut> ReleaseGuard<T, F, Fut>
 where
     T: Send + 'static,
     F: FnOnce(T) -> Fut + Send + 'static,
     Fut: Future<Output: IntoResult> + Send + 'static,
 {
-    async fn leave(mut self) -> Result<(), BoxError> {
+    async fn release(mut self) -> Result<(), BoxError> {
         match self.parts.take() {
-            Some(parts) => shield(RELEASE_LIMIT, give_back(parts)).at("release", self.place).await,
+            Some(parts) => {
+                shield(RELEASE_TIMEOUT, release_when_returned(parts)).at("release", self.place).await
+            }
             None => Ok(()),
         }
     }
 }
 
-async fn give_back<T, F, Fut>((returned, release): (oneshot::Receiver<T>, F)) -> Result<(), BoxError>
+async fn release_when_returned<T, F, Fut>(
+    (returned, release): (oneshot::Receiver<T>, F),
+) -> Result<(), BoxError>
 where
     F: FnOnce(T) -> Fut,
     Fut: Future<Output: IntoResult>,
 {
-    within(RELEASE_LIMIT, async {
+    with_timeout(RELEASE_TIMEOUT, async {
         match returned.await {
-            Ok(thing) => catch_panic(async { release(thing).await.into_result() }).await?,
-            // It was forgotten: nothing can be released.
+            Ok(value) => catch_panic(async { release(value).await.into_result() }).await?,
+            // The resource was forgotten: nothing can be released.
             Err(_) => Ok(()),
         }
     })
     .await
 }
 
-impl<T, F, Fut> Drop for Exit<T, F, Fut>
+impl<T, F, Fut> Drop for ReleaseGuard<T, F, Fut>
 where
     T: Send + 'static,
     F: FnOnce(T) -> Fut + Send + 'static,
@@ -158,20 +175,19 @@ where
 {
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take() {
-            let runtime = self.runtime.clone();
-            Orphan { name: "release", place: self.place, runtime }.adopt(give_back(parts));
+            spawn_detached("release", self.place, &self.runtime, release_when_returned(parts));
         }
     }
 }
 
-/// A thing that is lent to the body of [`using`]: dropping it gives it back.
+/// A resource that the body of [`using`] borrows: dropping it releases the value.
 ///
 /// # Examples
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), evenkeel_task::UsingError> {
-/// use evenkeel_task::{Lent, using};
+/// use evenkeel_task::{Resource, using};
 /// use std::future::ready;
 ///
 /// async fn fill(list: &mut Vec<u8>) {
@@ -180,113 +196,113 @@ where
 ///
 /// let new = ready(Ok::<_, std::io::Error>(Vec::new()));
 /// let release = async |list: Vec<u8>| assert_eq!(list, [7]);
-/// using(new, release, async |mut list: Lent<Vec<u8>>| Ok(fill(&mut list).await)).await?;
+/// using(new, release, async |mut list: Resource<Vec<u8>>| Ok(fill(&mut list).await)).await?;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "dropping it gives it back"]
-pub struct Lent<T> {
-    // There until it is dropped.
-    thing: Option<T>,
-    back: Option<oneshot::Sender<T>>,
+#[must_use = "dropping it releases the value"]
+pub struct Resource<T> {
+    // Both are `Some` until it is dropped.
+    value: Option<T>,
+    give_back: Option<oneshot::Sender<T>>,
 }
 
-impl<T> Deref for Lent<T> {
+impl<T> Deref for Resource<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.thing.as_ref().expect("it is there until it is dropped")
+        self.value.as_ref().expect("it is there until it is dropped")
     }
 }
 
-impl<T> DerefMut for Lent<T> {
+impl<T> DerefMut for Resource<T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.thing.as_mut().expect("it is there until it is dropped")
+        self.value.as_mut().expect("it is there until it is dropped")
     }
 }
 
-impl<T> Drop for Lent<T> {
+impl<T> Drop for Resource<T> {
     fn drop(&mut self) {
-        if let (Some(thing), Some(back)) = (self.thing.take(), self.back.take()) {
-            // The receiver is gone when the time of the release is over: dropped here then.
-            drop(back.send(thing));
+        if let (Some(value), Some(give_back)) = (self.value.take(), self.give_back.take()) {
+            // The receiver is gone when the time of the release is over: then the value is dropped here.
+            drop(give_back.send(value));
         }
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Lent<T> {
+impl<T: fmt::Debug> fmt::Debug for Resource<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
     }
 }
 
-/// What failed of [`using`], and why; the source is the cause.
+/// The error of [`using`]: the stage that failed, and why; the source is the cause.
 ///
 /// # Examples
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use evenkeel_task::{BoxError, Step, using};
+/// use evenkeel_task::{BoxError, UsingStage, using};
 /// use std::future::ready;
 ///
 /// let file = ready(Ok::<_, std::io::Error>(7));
 /// let release = async |_| Err::<(), _>("the disk is full");
 /// let error = using(file, release, async |_file| Err::<(), BoxError>("bad line".into())).await.unwrap_err();
-/// assert_eq!(error.step, Step::Body);
+/// assert_eq!(error.stage, UsingStage::Body);
 /// assert_eq!(error.to_string(), "the body failed, and so did the release");
 /// # }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct UsingError {
-    /// What failed.
-    pub step: Step,
-    /// Why.
+    /// The stage that failed.
+    pub stage: UsingStage,
+    /// Why it failed.
     pub cause: Cause,
     /// Why the release failed too, after a body that failed.
     pub release: Option<Cause>,
 }
 
-/// The steps of [`using`].
+/// The stages of [`using`].
 ///
 /// # Examples
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use evenkeel_task::{Step, using};
+/// use evenkeel_task::{UsingStage, using};
 /// use std::future::ready;
 ///
 /// let nothing = ready(Err::<u8, _>("out of stock"));
 /// let error = using(nothing, async |_| (), async |_| Ok(())).await.unwrap_err();
-/// assert_eq!(error.step, Step::Acquire);
+/// assert_eq!(error.stage, UsingStage::Acquire);
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Step {
-    /// There was nothing to run the body with.
+pub enum UsingStage {
+    /// The acquire, so the body did not run.
     Acquire,
-    /// The body, after which the thing was released.
+    /// The body; the release has run after it.
     Body,
-    /// The release, after a body that went well; its value is dropped.
+    /// The release, after a body that succeeded; the value of the body is dropped.
     Release,
 }
 
 impl UsingError {
-    fn new(step: Step, cause: Cause) -> Self {
-        Self { step, cause, release: None }
+    fn new(stage: UsingStage, cause: Cause) -> Self {
+        Self { stage, cause, release: None }
     }
 }
 
 impl fmt::Display for UsingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match (self.step, &self.cause) {
-            (Step::Acquire, _) => "could not acquire",
-            (Step::Body, _) => "the body failed",
-            (Step::Release, Cause::Deadline) => "the release took too long",
-            (Step::Release, _) => "the release failed",
+        let text = match (self.stage, &self.cause) {
+            (UsingStage::Acquire, _) => "could not acquire",
+            (UsingStage::Body, _) => "the body failed",
+            (UsingStage::Release, Cause::Deadline) => "the release took too long",
+            (UsingStage::Release, _) => "the release failed",
         };
         let too = if self.release.is_some() { ", and so did the release" } else { "" };
         write!(f, "{text}{too}")

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use evenkeel_shutdown::{BoxError, Closed, Handle, Kind, Outcome, Reason, Shutdown, Stop};
+use evenkeel_shutdown::{BoxError, Handle, Kind, Outcome, Reason, Rejected, Shutdown, Stop};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 
@@ -165,7 +165,7 @@ fn after_the_run_what_comes_is_given_back() {
         let handle = shutdown.handle();
         assert_eq!(shutdown.task("short", async |_stop| {}).run().await.tasks.len(), 1);
         let late = handle.spawn("late", async |_stop| Ok::<_, BoxError>(7));
-        let Err(Closed(task)) = late else { panic!("it is over") };
+        let Err(Rejected(task)) = late else { panic!("it is over") };
         assert_eq!(task(Stop::new()).await.unwrap(), 7);
         assert!(handle.on_stop("late", async || {}).is_err());
         assert!(!*handle.readiness().borrow());

@@ -1,93 +1,94 @@
-//! What a task has to pass before each of its polls.
+//! The condition under which a task of a group may run.
 
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-use super::registry::Key;
-use super::shared::Members;
-use super::task_info::State;
+use super::{registry::TaskKey, shared::Shared, task_entry::State};
 
-pub(super) trait Gate {
-    /// What a task is doing before it has passed.
-    const STATE: State;
+/// Asked before each poll of a task.
+pub(super) trait Admission {
+    /// The state of a task that has not been admitted.
+    const INITIAL_STATE: State;
 
-    /// Whether it is spawned on the current runtime: there may be none.
-    const ON_CURRENT: bool = true;
+    /// Whether the task is spawned on the current runtime. Then there may be none, and the task is never spawned.
+    const ON_CURRENT_RUNTIME: bool = true;
 
-    /// Whether the task has to end here.
-    fn is_shut(&self, group: &Members) -> bool;
+    /// Returns whether the task has to end before its next poll.
+    fn must_end(&self, group: &Shared) -> bool;
 
     /// Ready when the task may run.
-    fn poll_turn(&mut self, group: &Members, key: Key, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// Of a task that runs until its group stops.
+/// A task of a group without a limit: it runs until the group stops.
 #[derive(Debug)]
-pub(super) struct AtOnce;
+pub(super) struct Unlimited;
 
-impl Gate for AtOnce {
-    const STATE: State = State::Running;
+impl Admission for Unlimited {
+    const INITIAL_STATE: State = State::Running;
 
-    fn is_shut(&self, group: &Members) -> bool {
-        group.is_halted()
+    fn must_end(&self, group: &Shared) -> bool {
+        group.forbids_progress()
     }
 
-    fn poll_turn(&mut self, _: &Members, _: Key, _: &mut Context<'_>) -> Poll<()> {
+    fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
 }
 
-/// Of what is left over, and ends by itself.
+/// Detached work: nothing cancels it, it ends by itself.
 #[derive(Debug)]
-pub(super) struct Guest;
+pub(super) struct Detached;
 
-impl Gate for Guest {
-    const STATE: State = State::Leaving;
-    const ON_CURRENT: bool = false;
+impl Admission for Detached {
+    const INITIAL_STATE: State = State::Detached;
+    const ON_CURRENT_RUNTIME: bool = false;
 
-    fn is_shut(&self, _: &Members) -> bool {
+    fn must_end(&self, _: &Shared) -> bool {
         false
     }
 
-    fn poll_turn(&mut self, _: &Members, _: Key, _: &mut Context<'_>) -> Poll<()> {
+    fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
 }
 
-/// Of a task that waits for its turn.
+/// A task of a group with a limit: it waits for a slot, in the order in which the tasks were spawned.
 #[derive(Debug)]
-pub(super) enum Turn {
-    Awaited(PollSemaphore),
-    Taken { _permit: Option<OwnedSemaphorePermit> },
+pub(super) enum Limited {
+    Waiting(PollSemaphore),
+    Admitted { _slot: Option<OwnedSemaphorePermit> },
 }
 
-impl Turn {
-    pub(super) fn new(turns: &Arc<Semaphore>) -> Self {
-        Self::Awaited(PollSemaphore::new(Arc::clone(turns)))
+impl Limited {
+    pub(super) fn new(slots: &Arc<Semaphore>) -> Self {
+        Self::Waiting(PollSemaphore::new(Arc::clone(slots)))
     }
 }
 
-impl Gate for Turn {
-    const STATE: State = State::Waiting;
+impl Admission for Limited {
+    const INITIAL_STATE: State = State::Waiting;
 
-    fn is_shut(&self, group: &Members) -> bool {
+    fn must_end(&self, group: &Shared) -> bool {
         match self {
-            // What has not begun does not begin any more.
-            Self::Awaited(_) => !group.is_open(),
-            Self::Taken { .. } => group.is_halted(),
+            // A task that has not begun does not begin during a grace.
+            Self::Waiting(_) => !group.is_open(),
+            Self::Admitted { .. } => group.forbids_progress(),
         }
     }
 
-    fn poll_turn(&mut self, group: &Members, key: Key, cx: &mut Context<'_>) -> Poll<()> {
-        if let Self::Awaited(turns) = self {
-            let permit = ready!(turns.poll_acquire(cx));
+    fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Waiting(slots) = self {
+            let slot = ready!(slots.poll_acquire(cx));
             if !group.begin(key) {
                 return Poll::Pending;
             }
-            *self = Self::Taken { _permit: permit };
+            *self = Self::Admitted { _slot: slot };
         }
         Poll::Ready(())
     }

@@ -1,24 +1,133 @@
-//! Groups with other rules, and how a group runs.
+//! `group`, its settings, and how a group runs.
+//!
+//! # How it works
+//!
+//! [`GroupBuilder::run`] polls the body in the caller's task, then waits until the last [`Membership`] is dropped. Both
+//! end early when the group has to stop: after a failure, an abort or the deadline. Then these steps follow:
+//!
+//! 1. `close`: nothing begins any more.
+//! 2. With a grace: abort the tasks that wait for a slot, drain the stop signal, and wait until all have ended, the grace is
+//!    over or the signal is aborted.
+//! 3. `forbid_progress`, and wake all tasks, page by page with a yield between: each ends in its next poll.
+//! 4. Abort the stop signal, for the nested work that follows it, and wait until the group is empty.
+//!
+//! Tasks are aborted before the signal is, so that a task that waits for both is dropped and does not run on.
+//!
+//! A panic, of the body or of a waker, is kept until all tasks have ended, and goes on then. If the future is dropped at any
+//! await point, [`RunGuard`] aborts the tasks, and the group around it waits for them.
 
-use std::future::poll_fn;
-use std::panic::Location;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::{future::poll_fn, panic::Location, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep};
+use evenkeel_base::{FirstPanic, poll_timer};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
-use super::membership::Presence;
-use super::registry::Page;
-use super::shared::Members;
-use super::{Group, State, current, stop_condition::Doom};
-use crate::panic::{FirstPanic, discard};
-use crate::timer::poll_timer;
-use crate::{BoxError, Cause, GroupError, Stop, catch_panic};
+use super::{
+    Group, current,
+    registry::Cursor,
+    shared::{Membership, Shared},
+    stop_condition::StopCondition,
+    task_entry::State,
+};
+use crate::{
+    BoxError, Cause, GroupError, Stop, catch_panic,
+    panic::{Panic, discard},
+};
 
-/// A group with other rules than those of [`group`](super::group): see [`Group::builder`].
+/// Runs `body` and the tasks that it spawns into its [`Group`], and returns when all of them have ended.
+///
+/// The body runs in the task of the caller, so it may borrow; the tasks that it spawns may not. The
+/// first error or panic, of the body or of a task, stops the group: the body is dropped, and the other tasks are
+/// aborted at their next await point, in chunks so that a large group does not hold a worker. When the future returns,
+/// with any result, no task is alive and all destructors have run.
+///
+/// # Errors
+///
+/// [`GroupError`] if the body or a task failed, or [`Stop::abort`] was called on the group's own stop signal.
+/// An error that a task returns because it was stopped comes after the first one and does not replace it.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the body and tells every task to abort. It cannot wait: a task in the middle
+/// of a poll on another thread ends at its next await point. If the future was dropped in a task or the body of
+/// another group, that group waits for the tasks and gets their failures, also the earlier ones; without such a group the
+/// failures are dropped. The drop takes time in proportion to the number of tasks.
+///
+/// # Panics
+///
+/// A panic of the body goes on after all tasks have ended; the failures of tasks are dropped then. Under
+/// `panic = "abort"` any panic ends the process.
+///
+/// # Why not just use `JoinSet`?
+///
+/// Use it where one owner collects results of one type. Dropping a `JoinSet` aborts its tasks and does not
+/// wait for them, `shutdown` drops their panics, and only its owner can spawn. For results use a channel,
+/// or `par_map` of evenkeel-stream.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_task::BoxError> {
+/// use evenkeel_task::group;
+/// use tokio::sync::mpsc;
+///
+/// async fn fetch(id: u32) -> Result<u32, std::io::Error> {
+///     Ok(id * id)
+/// }
+///
+/// let (found, mut results) = mpsc::channel(8);
+/// let sum = group(async |g| {
+///     for id in 1..=3 {
+///         let found = found.clone();
+///         g.spawn(async move { found.send(fetch(id).await?).await.map_err(std::io::Error::other) });
+///     }
+///     drop(found);
+///     let mut sum = 0;
+///     while let Some(square) = results.recv().await {
+///         sum += square;
+///     }
+///     Ok(sum)
+/// })
+/// .await?;
+/// assert_eq!(sum, 14);
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn group<R, F, Fut>(body: F) -> impl Future<Output = Result<R, GroupError>>
+where
+    F: FnOnce(Group) -> Fut,
+    Fut: Future<Output = Result<R, BoxError>>,
+{
+    Group::builder().run(body)
+}
+
+impl Group {
+    /// Returns a builder for a group with other settings: limit, deadline, grace, all failures in place of the first.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// # use evenkeel_task::Group;
+    /// let run = Group::builder().limit(8).run(async |g| {
+    ///     (0..100).for_each(|_| g.spawn(tokio::task::yield_now()));
+    ///     Ok("done")
+    /// });
+    /// assert_eq!(run.await?, "done");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> GroupBuilder {
+        GroupBuilder::default()
+    }
+}
+
+/// The settings of a group, see [`Group::builder`].
 ///
 /// | | unless set |
 /// |---|---|
@@ -54,18 +163,18 @@ use crate::{BoxError, Cause, GroupError, Stop, catch_panic};
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing runs until `run` is called"]
 pub struct GroupBuilder {
-    pub(super) limit: Option<usize>,
+    limit: Option<usize>,
     deadline: Option<Instant>,
     grace: Duration,
-    pub(super) collects: bool,
-    pub(super) stop: Option<Stop>,
+    collect_all: bool,
+    stop: Option<Stop>,
 }
 
 impl GroupBuilder {
-    /// At most so many tasks run at a time; the others wait for their turn in the order in which they were
-    /// spawned.
+    /// Sets the maximum number of tasks that run at a time; the others wait in the order in which they were spawned.
     ///
-    /// It bounds what runs, not what is spawned: for a long or endless input use `par_map` of evenkeel-stream.
+    /// It bounds the tasks that run, not those that are spawned: for a long or endless input use `par_map` of
+    /// evenkeel-stream.
     /// A task that waits for a task of the same group to end may wait for ever.
     ///
     /// # Panics
@@ -84,8 +193,8 @@ impl GroupBuilder {
         self
     }
 
-    /// When the group has to stop, first [drains](Stop::drain) its stop signal and gives the tasks so much
-    /// time to end; those that are left are aborted then.
+    /// Sets how long the tasks may go on when the group has to stop: it first [drains](Stop::drain) its stop signal, and
+    /// aborts the tasks that are left after this time.
     ///
     /// The body is dropped at once. An [abort](Stop::abort) of the stop signal ends the grace.
     ///
@@ -116,7 +225,7 @@ impl GroupBuilder {
         self
     }
 
-    /// Lets all tasks end whatever becomes of the others; the error has all failures then.
+    /// Lets tasks go on when another one fails; the error has all failures then.
     ///
     /// A panic of the body, the deadline and an abort still stop the group.
     ///
@@ -139,7 +248,7 @@ impl GroupBuilder {
     /// # }
     /// ```
     pub fn collect_all(mut self) -> Self {
-        self.collects = true;
+        self.collect_all = true;
         self
     }
 
@@ -166,7 +275,7 @@ impl GroupBuilder {
         self
     }
 
-    /// Runs `body` and the tasks that it spawns, like [`group`](super::group).
+    /// Runs `body` and the tasks that it spawns, like [`group`].
     ///
     /// # Errors
     ///
@@ -175,13 +284,13 @@ impl GroupBuilder {
     ///
     /// # Cancel safety
     ///
-    /// As for [`group`](super::group): dropping the future tells every task to abort, and a group around it
+    /// As for [`group`]: dropping the future tells every task to abort, and a group around it
     /// waits for them. There is no grace.
     ///
     /// # Panics
     ///
-    /// A panic of the body goes on after all tasks have ended, and so does one of the waker of somebody who waits for the
-    /// group's own stop signal.
+    /// A panic of the body goes on after all tasks have ended, and so does a panic of a waker that waits for the group's
+    /// own stop signal.
     #[track_caller]
     pub fn run<R, F, Fut>(self, body: F) -> impl Future<Output = Result<R, GroupError>>
     where
@@ -190,115 +299,116 @@ impl GroupBuilder {
     {
         let place = Location::caller();
         async move {
-            let members = Arc::new(Members::new(place, &self));
-            let presence = Arc::new(Presence(Arc::clone(&members)));
-            let group = Group { members: Arc::clone(&members), presence: Arc::downgrade(&presence) };
-            let mut owner = Owner { members: Arc::clone(&members), presence: Some(presence), ended: false };
-            let mut doom = pin!(Doom::new(members.stop.clone(), self.deadline));
+            let stop = self.stop.as_ref().map_or_else(current::stop, Stop::child);
+            let shared = Arc::new(Shared::new(place, stop, self.limit, self.collect_all));
+            let membership = Arc::new(Membership(Arc::clone(&shared)));
+            let group = Group { shared: Arc::clone(&shared), membership: Arc::downgrade(&membership) };
+            let mut guard =
+                RunGuard { shared: Arc::clone(&shared), membership: Some(membership), has_ended: false };
+            let mut condition = pin!(StopCondition::new(shared.stop.clone(), self.deadline));
 
             let mut body = pin!(catch_panic(async move { body(group).await }));
             let output =
-                members.unless_doomed(doom.as_mut(), |cx| owner.within(|| body.as_mut().poll(cx))).await;
+                condition.as_mut().until_stopped(&shared, |cx| guard.enter(|| body.as_mut().poll(cx))).await;
             let (mut value, mut panic) = (None, None);
-            // Whether its tasks may go on until they end.
-            let joins = match output {
+            let waits_for_tasks = match output {
                 Some(Ok(Ok(output))) => {
                     value = Some(output);
                     true
                 }
                 Some(Ok(Err(error))) => {
-                    members.fail("body", Cause::of(error));
-                    self.collects
+                    shared.fail("body", Cause::of(error));
+                    self.collect_all
                 }
                 Some(Err(caught)) => {
                     panic = Some(caught);
                     false
                 }
                 None => {
-                    if let Err(panic) = owner.within(|| body.cancel()) {
-                        members.fail("body", Cause::Panic(panic));
+                    if let Err(panic) = guard.enter(|| body.cancel()) {
+                        shared.fail("body", Cause::Panic(panic));
                     }
                     false
                 }
             };
 
-            owner.leave();
-            let joined =
-                joins && members.unless_doomed(doom.as_mut(), |cx| members.poll_empty(cx)).await.is_some();
-            doom.lift();
-            // Of wakers: it goes on when all tasks have ended.
+            guard.end_body();
+            let all_ended = waits_for_tasks
+                && condition.as_mut().until_stopped(&shared, |cx| shared.poll_empty(cx)).await.is_some();
+            condition.disarm();
+            // Of wakers; kept until all tasks have ended.
             let mut panics = FirstPanic::default();
-            if !joined {
-                members.close();
-                if !self.grace.is_zero() && !members.stop.is_aborting() {
-                    abort(&members, State::is_waiting, &mut panics).await;
-                    members.stop.drain_in_parts(members.why(), &mut panics).await;
-                    soften(&members, self.grace).await;
+            if !all_ended {
+                shared.close();
+                if !self.grace.is_zero() && !shared.stop.is_aborting() {
+                    abort_tasks(&shared, |state| state == State::Waiting, &mut panics).await;
+                    shared.stop.drain_by_page(shared.stop_reason(), &mut panics).await;
+                    drain_for(&shared, self.grace).await;
                 }
-                members.halt();
-                abort(&members, |_| true, &mut panics).await;
-                members.stop.abort_in_parts(members.why(), &mut panics).await;
-                poll_fn(|cx| members.poll_empty(cx)).await;
+                shared.forbid_progress();
+                abort_tasks(&shared, |_| true, &mut panics).await;
+                shared.stop.abort_by_page(shared.stop_reason(), &mut panics).await;
+                poll_fn(|cx| shared.poll_empty(cx)).await;
             }
-            owner.ended = true;
-            match panic.or(panics.take()) {
+            guard.has_ended = true;
+            match panic.or(Panic::first(panics)) {
                 Some(panic) => {
-                    discard(members.failures());
+                    discard(shared.take_failures());
                     panic.resume()
                 }
-                None => members.verdict(value),
+                None => shared.result(value),
             }
         }
     }
 }
 
 /// Wakes tasks to abort, 1024 of them at a time, and lets others run in between.
-async fn abort(members: &Members, which: fn(State) -> bool, panics: &mut FirstPanic) {
-    let mut page = members.abort(Page::default(), which, panics);
-    while let Some(next) = page {
+async fn abort_tasks(group: &Shared, filter: fn(State) -> bool, panics: &mut FirstPanic) {
+    let mut cursor = group.abort_page(Cursor::default(), filter, panics);
+    while let Some(next) = cursor {
         yield_now().await;
-        page = members.abort(next, which, panics);
+        cursor = group.abort_page(next, filter, panics);
     }
 }
 
-/// Waits until all tasks have ended, for a time, or until the stop signal becomes an abort.
-async fn soften(members: &Members, grace: Duration) {
-    let mut over = pin!(sleep(grace));
-    let mut aborting = pin!(members.stop.aborting());
+/// Waits until all tasks have ended, the grace is over, or the stop signal is aborted.
+async fn drain_for(group: &Shared, grace: Duration) {
+    let mut timer = pin!(sleep(grace));
+    let mut aborting = pin!(group.stop.aborting());
     poll_fn(|cx| {
-        if aborting.as_mut().poll(cx).is_ready() || poll_timer(over.as_mut(), cx).is_ready() {
+        if aborting.as_mut().poll(cx).is_ready() || poll_timer(timer.as_mut(), cx).is_ready() {
             return Poll::Ready(());
         }
-        members.poll_empty(cx)
+        group.poll_empty(cx)
     })
     .await;
 }
 
-/// Leaves no task behind when the future of the group is dropped early.
-struct Owner {
-    members: Arc<Members>,
-    // Of the body, in whose name it is in the group.
-    presence: Option<Arc<Presence>>,
-    ended: bool,
+/// Aborts the tasks when the future of the group is dropped before its end.
+struct RunGuard {
+    shared: Arc<Shared>,
+    // The membership of the body.
+    membership: Option<Arc<Membership>>,
+    has_ended: bool,
 }
 
-impl Owner {
-    fn within<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        current::within(&mut self.presence, f)
+impl RunGuard {
+    fn enter<T>(&mut self, f: impl FnOnce() -> T) -> T {
+        current::enter(&mut self.membership, f)
     }
 
-    /// The body has ended.
-    fn leave(&mut self) {
-        self.members.unwatch();
-        self.presence = None;
+    fn end_body(&mut self) {
+        // Without the waker: a body that is the last member must not wake its own future.
+        self.shared.drop_waker();
+        self.membership = None;
     }
 }
 
-impl Drop for Owner {
+impl Drop for RunGuard {
     fn drop(&mut self) {
-        if !self.ended {
-            self.members.abandon();
-            self.leave();
+        if !self.has_ended {
+            self.shared.abandon(current::membership());
+            self.end_body();
         }
     }
 }

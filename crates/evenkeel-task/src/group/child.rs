@@ -1,164 +1,213 @@
-//! The future that is spawned for a task of a group.
+//! The future that is spawned for a task of a group, or for detached work.
+//!
+//! # How it works
+//!
+//! At its first poll a [`Child`] registers itself. It asks its [`Admission`] before each poll whether it has to end or to
+//! wait, and polls the user's future with its group as the current one. Nobody has a `JoinHandle`: a group aborts a task
+//! by waking it to find that it must end; it then drops its future itself.
+//!
+//! - **The future is dropped before the end is recorded**, and the membership is dropped last: an empty group has run all
+//!   destructors.
+//! - **An end is recorded once**: whoever records it takes `group`. That is also so if the runtime drops the task.
+//! - **No abort is lost**: the task stores its waker, and asks again whether it must end, before it returns `Pending`.
+//! - **Foreign code is caught**: a panic of the future, its output or a destructor is the end of this task.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::{
+    panic::Location,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use pin_project_lite::pin_project;
 use tokio::runtime::Handle;
 
-use super::admission::Gate;
-use super::current;
-use super::membership::Presence;
-use super::registry::Key;
-use super::task_entry::{Ended, Label, Member};
-use crate::telemetry::{self, Span};
-use crate::{CatchPanic, Cause, IntoResult, Panic, catch_panic};
+use super::{
+    admission::{Admission, Detached, Limited, Unlimited},
+    current,
+    registry::TaskKey,
+    shared::Membership,
+    task_entry::{State, TaskEnd, TaskEntry, TaskName},
+};
+use crate::{
+    CatchPanic, Cause, IntoResult, Panic, catch_panic,
+    telemetry::{self, Span, in_current_span},
+};
 
 pin_project! {
-    /// Runs a task and tells its group how it ended, after its future has been dropped. Nobody needs a
-    /// `JoinHandle`: the group aborts a task by waking it to find its gate shut.
     #[project = ChildProjection]
-    pub(super) struct Child<F, G: Gate> {
+    struct Child<F, A: Admission> {
         #[pin]
         future: CatchPanic<F>,
-        // After the future: it goes first.
-        gate: G,
-        entry: Entry,
+        // Declared after the future: a slot is freed when the future has been dropped.
+        admission: A,
+        listing: Listing,
         span: Span,
-        // Taken by the report, so that there is one.
-        group: Option<Arc<Presence>>,
+        // Taken when the end is recorded.
+        group: Option<Arc<Membership>>,
     }
 
-    impl<F, G: Gate> PinnedDrop for Child<F, G> {
+    impl<F, A: Admission> PinnedDrop for Child<F, A> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().cut();
+            this.project().on_drop();
         }
     }
 }
 
-/// What the roll of the group has of a task.
+/// Whether the task is in the registry of its group.
 #[derive(Debug)]
-pub(super) enum Entry {
-    /// Nothing before its first poll.
-    None(Label),
-    Some {
-        key: Key,
-        waker: bool,
-    },
+pub(super) enum Listing {
+    Unlisted(TaskName),
+    Listed { key: TaskKey, has_waker: bool },
 }
 
-impl From<Key> for Entry {
-    fn from(key: Key) -> Self {
-        Self::Some { key, waker: false }
+impl From<TaskKey> for Listing {
+    fn from(key: TaskKey) -> Self {
+        Self::Listed { key, has_waker: false }
     }
 }
 
-impl<F: Future, G: Gate> Child<F, G> {
-    pub(super) fn new(future: F, gate: G, entry: Entry, group: Arc<Presence>) -> Self {
-        telemetry::spawned();
-        Self { future: catch_panic(future), gate, entry, span: Span::current(), group: Some(group) }
+/// Spawns a task into a group that is open.
+#[track_caller]
+pub(super) fn spawn<F>(group: Arc<Membership>, listing: Listing, future: F)
+where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    drop(match &group.slots {
+        None => tokio::spawn(Child::new(future, Unlimited, listing, group)),
+        Some(slots) => tokio::spawn(Child::new(future, Limited::new(slots), listing, group)),
+    });
+}
+
+/// Spawns work that goes on when its caller is gone, and that ends by itself.
+///
+/// The current group waits for it, does not abort it, and records its failure. Without a group it is a task of the
+/// runtime alone, and its failure is dropped.
+pub(crate) fn spawn_detached<F>(
+    name: &'static str,
+    place: &'static Location<'static>,
+    runtime: &Handle,
+    work: F,
+) where
+    F: Future<Output: IntoResult> + Send + 'static,
+{
+    match current::membership() {
+        Some(group) => {
+            let key = group.register(TaskEntry::new(TaskName::new(name, place), State::Detached));
+            drop(runtime.spawn(Child::new(work, Detached, key.into(), group)));
+        }
+        None => {
+            let work = catch_panic(async move { work.await.into_result() });
+            drop(runtime.spawn(in_current_span(work)));
+        }
     }
 }
 
-impl<F, G: Gate> ChildProjection<'_, F, G> {
-    fn end(&mut self, ended: Ended) {
+impl<F: Future, A: Admission> Child<F, A> {
+    fn new(future: F, admission: A, listing: Listing, group: Arc<Membership>) -> Self {
+        telemetry::count_spawned();
+        Self { future: catch_panic(future), admission, listing, span: Span::current(), group: Some(group) }
+    }
+}
+
+impl<F, A: Admission> ChildProjection<'_, F, A> {
+    fn must_end(&self) -> bool {
+        self.group.as_ref().is_none_or(|group| self.admission.must_end(group))
+    }
+
+    fn end(&mut self, end: TaskEnd) {
         let Some(group) = self.group.take() else { return };
-        self.span.within(|| {
-            match self.entry {
-                Entry::Some { key, .. } => group.leave(*key, ended),
-                Entry::None(label) => group.pass(Member::new(label.take()), ended),
+        self.span.in_scope(|| {
+            match self.listing {
+                Listing::Listed { key, .. } => group.end(*key, end),
+                Listing::Unlisted(name) => {
+                    group.end_unregistered(TaskEntry::new(name.take(), State::Running), end);
+                }
             }
             drop(group);
         });
     }
 
-    /// Once it has been pending the group can wake it. Nothing is between it and the runtime, which gives a task the
-    /// same waker at each poll.
-    fn park(&mut self, cx: &Context<'_>) {
-        if let (Some(group), Entry::Some { key, waker: waker @ false }) = (&self.group, &mut self.entry) {
-            *waker = true;
-            group.park(*key, cx.waker().clone());
+    /// Stores the waker for an abort, at the first poll that is pending. The runtime passes the same one to each poll.
+    fn set_waker(&mut self, cx: &Context<'_>) {
+        if let (Some(group), Listing::Listed { key, has_waker: has_waker @ false }) =
+            (&self.group, &mut self.listing)
+        {
+            *has_waker = true;
+            group.set_waker(*key, cx.waker().clone());
         }
     }
 
-    /// Drops the future where it is, unless it has ended.
-    fn cancel(&mut self, is_cut: bool) {
+    /// Drops the future in place, unless it has ended.
+    fn cancel(&mut self, by_runtime: bool) {
         if self.group.is_some() {
-            let drop = || current::within(self.group, || self.future.as_mut().cancel());
-            let ended = match self.span.within(drop) {
-                Ok(()) if is_cut => Ended::Failed(Cause::RuntimeShutdown),
-                Ok(()) => Ended::Cancelled,
-                Err(panic) => Ended::Failed(Cause::Panic(panic)),
+            let drop = || current::enter(self.group, || self.future.as_mut().cancel());
+            let end = match self.span.in_scope(drop) {
+                Ok(()) if by_runtime => TaskEnd::Failed(Cause::RuntimeShutdown),
+                Ok(()) => TaskEnd::Cancelled,
+                Err(panic) => TaskEnd::Failed(Cause::Panic(panic)),
             };
-            self.end(ended);
+            self.end(end);
         }
     }
-}
 
-impl<F, G: Gate> ChildProjection<'_, F, G> {
-    fn is_shut(&self) -> bool {
-        self.group.as_ref().is_none_or(|group| self.gate.is_shut(group))
-    }
-
-    /// The runtime drops the task: with its own end, unless the group has told it to end.
-    fn cut(&mut self) {
+    /// The runtime drops the task: a failure, unless the group has told the task to end.
+    fn on_drop(&mut self) {
         if self.group.is_some() {
-            // Without a current runtime it was not spawned, and its spawner panics.
-            let was_spawned = !G::ON_CURRENT || Handle::try_current().is_ok();
-            self.cancel(was_spawned && !self.is_shut());
+            // Without a current runtime the task was never spawned, and `tokio::spawn` panics.
+            let was_spawned = !A::ON_CURRENT_RUNTIME || Handle::try_current().is_ok();
+            self.cancel(was_spawned && !self.must_end());
         }
     }
 }
 
-impl<F: Future<Output: IntoResult>, G: Gate> ChildProjection<'_, F, G> {
-    /// From its first poll on the group can tell of the task.
-    fn enter(&mut self) {
-        if let (Some(group), Entry::None(label)) = (&self.group, &mut self.entry) {
-            let key = group.enter(Member::new(label.take()).in_state(G::STATE));
-            *self.entry = key.into();
+impl<F: Future<Output: IntoResult>, A: Admission> ChildProjection<'_, F, A> {
+    fn register(&mut self) {
+        if let (Some(group), Listing::Unlisted(name)) = (&self.group, &mut self.listing) {
+            let key = group.register(TaskEntry::new(name.take(), A::INITIAL_STATE));
+            *self.listing = key.into();
         }
     }
 
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match (&self.group, &self.entry) {
-            (Some(group), Entry::Some { key, .. }) => self.gate.poll_turn(group, *key, cx),
+    fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match (&self.group, &self.listing) {
+            (Some(group), Listing::Listed { key, .. }) => self.admission.poll_admit(group, *key, cx),
             _ => Poll::Pending,
         }
     }
 
-    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<TaskEnd> {
         let poll = || {
-            // The conversion runs code of the user too: it drops a value and boxes an error.
+            // The conversion is foreign code, too: it drops a value and boxes an error.
             let convert = |output: Result<F::Output, Panic>| {
                 output.and_then(|output| Panic::catch(|| output.into_result()))
             };
             self.future.as_mut().poll(cx).map(convert)
         };
-        self.span.within(|| current::within(self.group, poll)).map(|result| match result {
-            Ok(Ok(())) => Ended::Finished,
-            Ok(Err(error)) => Ended::Failed(Cause::of(error)),
-            Err(panic) => Ended::Failed(Cause::Panic(panic)),
+        self.span.in_scope(|| current::enter(self.group, poll)).map(|result| match result {
+            Ok(Ok(())) => TaskEnd::Finished,
+            Ok(Err(error)) => TaskEnd::Failed(Cause::of(error)),
+            Err(panic) => TaskEnd::Failed(Cause::Panic(panic)),
         })
     }
 }
 
-impl<F: Future<Output: IntoResult>, G: Gate> Future for Child<F, G> {
+impl<F: Future<Output: IntoResult>, A: Admission> Future for Child<F, A> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        this.enter();
-        if !this.is_shut() {
-            if this.poll_turn(cx).is_ready()
-                && let Poll::Ready(ended) = this.poll_future(cx)
+        this.register();
+        if !this.must_end() {
+            if this.poll_admit(cx).is_ready()
+                && let Poll::Ready(end) = this.poll_future(cx)
             {
-                this.end(ended);
+                this.end(end);
                 return Poll::Ready(());
             }
-            this.park(cx);
-            // A group that began to stop in between has not seen the waker.
-            if !this.is_shut() {
+            this.set_waker(cx);
+            // A group that began to stop meanwhile has not seen the waker.
+            if !this.must_end() {
                 return Poll::Pending;
             }
         }

@@ -1,157 +1,174 @@
-//! The list of those who are in a group.
+//! The registry of the tasks that are alive in a group.
+//!
+//! # How it works
+//!
+//! The entries are in [`SHARDS`] shards with a lock each, as all tasks would wait for each other at a single one. A task
+//! is registered in the shard of the thread that first polls it; most tasks end on the same thread, so its lock is
+//! rarely contended. A shard is allocated when its first task comes. A [`TaskKey`] names the shard and the slot in it, and
+//! is valid until the entry is removed; slots are used again.
+//!
+//! - **Foreign code never runs under a lock.** Wakers are cloned before an entry keeps them, and those to be woken or
+//!   dropped leave the lock first.
+//! - **An abort goes page by page**, with a [`Cursor`], and holds the lock of one shard for one page. A page never
+//!   moves. A task that is registered behind the cursor meanwhile is not woken by it: it finds the group stopped in the
+//!   same poll, before it returns to the runtime.
+//! - **The counts lie in the shards, too**: an end is counted where the entry is removed, under the same lock.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::Waker;
+use std::{
+    cmp::Reverse,
+    sync::{
+        Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
+};
 
-use super::task_entry::{Ended, Member};
-use super::task_info::{State, TaskInfo};
-use crate::paged_slab::Slab;
-use crate::panic::FirstPanic;
+use evenkeel_base::{FirstPanic, lock};
 
-const SHEETS: usize = 8;
+use super::task_entry::{State, TaskEnd, TaskEntry, TaskInfo};
+use crate::paged_slab::PagedSlab;
 
-/// On sheets, each with a lock of its own: a task is put on the one of the thread that first polls it, and most end
-/// on the same thread. At a single list all threads would wait for each other.
+const SHARDS: usize = 8;
+
 #[derive(Debug)]
-pub(super) struct Roll([OnceLock<Box<Mutex<Sheet>>>; SHEETS]);
+pub(super) struct Registry([OnceLock<Box<Mutex<Shard>>>; SHARDS]);
 
 #[derive(Debug, Default)]
-struct Sheet {
-    members: Slab<Member>,
+struct Shard {
+    entries: PagedSlab<TaskEntry>,
     finished: usize,
     cancelled: usize,
 }
 
-/// Where a member is, as long as it is in.
+/// The place of an entry, until it is removed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    sheet: u8,
+pub(super) struct TaskKey {
+    shard: u8,
     index: u32,
 }
 
-/// The sheet of this thread, in each roll.
-fn mine() -> u8 {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static MINE: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHEETS;
-    }
-    MINE.try_with(|sheet| *sheet as u8).unwrap_or(0)
+/// The place that an abort has reached: the next page of entries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    shard: u8,
+    page: usize,
 }
 
-impl Roll {
+/// Returns the index of the shard of this thread, which is the same in each registry.
+fn current_shard() -> u8 {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    SHARD.try_with(|shard| *shard as u8).unwrap_or(0)
+}
+
+impl Registry {
     pub(super) const fn new() -> Self {
-        Self([const { OnceLock::new() }; SHEETS])
+        Self([const { OnceLock::new() }; SHARDS])
     }
 
-    // No code of the user runs under the lock.
-    fn sheet(&self, sheet: u8) -> MutexGuard<'_, Sheet> {
-        let sheet = self.0[usize::from(sheet)].get_or_init(Box::default);
-        sheet.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shard(&self, shard: u8) -> MutexGuard<'_, Shard> {
+        lock(self.0[usize::from(shard)].get_or_init(Box::default))
     }
 
-    fn sheets(&self) -> impl Iterator<Item = (u8, MutexGuard<'_, Sheet>)> {
-        (0..SHEETS as u8)
-            .filter(|sheet| self.0[usize::from(*sheet)].get().is_some())
-            .map(|sheet| (sheet, self.sheet(sheet)))
+    fn shards(&self) -> impl Iterator<Item = (u8, MutexGuard<'_, Shard>)> {
+        (0..SHARDS as u8)
+            .filter(|shard| self.0[usize::from(*shard)].get().is_some())
+            .map(|shard| (shard, self.shard(shard)))
     }
 
-    pub(super) fn insert(&self, member: Member) -> Key {
-        let sheet = mine();
-        let index = self.sheet(sheet).members.insert(member);
-        Key { sheet, index }
+    pub(super) fn insert(&self, entry: TaskEntry) -> TaskKey {
+        let shard = current_shard();
+        let index = self.shard(shard).entries.insert(entry);
+        TaskKey { shard, index }
     }
 
-    /// Changes a member under the lock, with what is its own: nothing of others may be called or dropped by `f`.
-    pub(super) fn with<T>(&self, key: Key, f: impl FnOnce(&mut Member) -> T) -> Option<T> {
-        self.sheet(key.sheet).members.get_mut(key.index).map(f)
+    /// Changes an entry under the lock: `f` may neither call nor drop foreign code.
+    pub(super) fn with<T>(&self, key: TaskKey, f: impl FnOnce(&mut TaskEntry) -> T) -> Option<T> {
+        self.shard(key.shard).entries.get_mut(key.index).map(f)
     }
 
-    /// Keeps what wakes a member, and gives back what is not needed any more.
-    pub(super) fn park(&self, key: Key, waker: Waker) -> Option<Waker> {
-        match self.sheet(key.sheet).members.get_mut(key.index) {
-            Some(member) => member.park(waker),
+    /// Stores the waker of a task, and returns the one that is no longer needed.
+    pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) -> Option<Waker> {
+        match self.shard(key.shard).entries.get_mut(key.index) {
+            Some(entry) => entry.set_waker(waker),
             None => Some(waker),
         }
     }
 
-    /// Takes out a member that has ended, and counts it.
-    pub(super) fn remove(&self, key: Key, ended: &Ended) -> Option<Member> {
-        let mut sheet = self.sheet(key.sheet);
-        let member = sheet.members.remove(key.index)?;
-        sheet.count(&member, ended);
-        Some(member)
+    /// Removes the entry of a task that has ended, and counts its end.
+    pub(super) fn remove(&self, key: TaskKey, end: &TaskEnd) -> Option<TaskEntry> {
+        let mut shard = self.shard(key.shard);
+        let entry = shard.entries.remove(key.index)?;
+        shard.count(&entry, end);
+        Some(entry)
     }
 
-    /// Counts a member that has ended before it was put on the list.
-    pub(super) fn count(&self, member: &Member, ended: &Ended) {
-        self.sheet(mine()).count(member, ended);
+    /// Counts the end of a task that was never registered.
+    pub(super) fn count(&self, entry: &TaskEntry, end: &TaskEnd) {
+        self.shard(current_shard()).count(entry, end);
     }
 
-    /// Counts a task that was not let in.
-    pub(super) fn refused(&self) {
-        self.sheet(mine()).cancelled += 1;
+    /// Counts a task that was not spawned, as the group accepts none any more.
+    pub(super) fn count_rejected(&self) {
+        self.shard(current_shard()).cancelled += 1;
     }
 
-    /// How many have finished, and how many were cancelled.
+    /// Returns how many tasks have finished, and how many were cancelled.
     pub(super) fn counts(&self) -> (usize, usize) {
-        self.sheets().fold((0, 0), |(finished, cancelled), (_, sheet)| {
-            (finished + sheet.finished, cancelled + sheet.cancelled)
+        self.shards().fold((0, 0), |(finished, cancelled), (_, shard)| {
+            (finished + shard.finished, cancelled + shard.cancelled)
         })
     }
 
-    /// The oldest first.
+    /// Describes the tasks that are alive, the oldest first.
     pub(super) fn live(&self) -> Vec<TaskInfo> {
         let mut live = Vec::new();
-        for (_, sheet) in self.sheets() {
-            live.extend(sheet.members.iter().map(Member::info));
+        for (_, shard) in self.shards() {
+            live.extend(shard.entries.iter().map(TaskEntry::info));
         }
-        live.sort_by_key(|task| std::cmp::Reverse(task.age));
+        live.sort_by_key(|task| Reverse(task.age));
         live
     }
 
-    /// Tells tasks on a page to abort, 1024 at most, and gives the page after it, if there is one.
-    pub(super) fn abort(
+    /// Tells the tasks of one page to abort, 1024 at most, and returns the cursor of the next page if there is one.
+    ///
+    /// Detached work is left alone.
+    pub(super) fn abort_page(
         &self,
-        page: Page,
-        which: fn(State) -> bool,
+        cursor: Cursor,
+        filter: fn(State) -> bool,
         panics: &mut FirstPanic,
-    ) -> Option<Page> {
-        let page = self.from(page)?;
-        let mut sheet = self.sheet(page.sheet);
-        let which = |member: &&mut Member| !member.is_guest() && which(member.state());
-        let members = sheet.members.page_mut(page.page).filter(which);
-        let wakers: Vec<_> = members.filter_map(Member::abort).collect();
-        drop(sheet);
-        // Not under the lock, which a task takes to leave: the runtime may drop one here and now.
+    ) -> Option<Cursor> {
+        let cursor = self.first_page(cursor)?;
+        let mut shard = self.shard(cursor.shard);
+        let filter = |entry: &&mut TaskEntry| !entry.is_detached() && filter(entry.state());
+        let entries = shard.entries.page_mut(cursor.page).filter(filter);
+        let wakers: Vec<_> = entries.filter_map(TaskEntry::abort).collect();
+        drop(shard);
+        // To wake a task may drop it here and now, if its runtime is gone; then it takes the lock to be removed.
         panics.wake(wakers);
-        self.from(Page { page: page.page + 1, ..page })
+        self.first_page(Cursor { page: cursor.page + 1, ..cursor })
     }
 
-    /// The first page that there is from this one on.
-    fn from(&self, from: Page) -> Option<Page> {
-        let mut pages = self.sheets().map(|(sheet, lines)| {
-            let page = if sheet == from.sheet { from.page } else { 0 };
-            (Page { sheet, page }, lines.members.pages())
+    /// Returns the first page that there is at or behind a cursor.
+    fn first_page(&self, from: Cursor) -> Option<Cursor> {
+        let mut pages = self.shards().map(|(shard, entries)| {
+            let page = if shard == from.shard { from.page } else { 0 };
+            (Cursor { shard, page }, entries.entries.page_count())
         });
-        pages.find(|(page, pages)| page.sheet >= from.sheet && page.page < *pages).map(|(page, _)| page)
+        pages.find(|(at, count)| at.shard >= from.shard && at.page < *count).map(|(at, _)| at)
     }
 }
 
-/// A part of the roll.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Page {
-    sheet: u8,
-    page: usize,
-}
-
-impl Sheet {
-    fn count(&mut self, member: &Member, ended: &Ended) {
-        match ended {
-            _ if member.is_guest() => {}
-            Ended::Finished => self.finished += 1,
-            Ended::Cancelled => self.cancelled += 1,
-            Ended::Failed(_) => {}
+impl Shard {
+    fn count(&mut self, entry: &TaskEntry, end: &TaskEnd) {
+        match end {
+            _ if entry.is_detached() => {}
+            TaskEnd::Finished => self.finished += 1,
+            TaskEnd::Cancelled => self.cancelled += 1,
+            TaskEnd::Failed(_) => {}
         }
     }
 }

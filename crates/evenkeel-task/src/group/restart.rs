@@ -1,26 +1,23 @@
 //! Tasks that are started again when they fail.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use super::registry::Key;
-use super::shared::Members;
+use super::{registry::TaskKey, shared::Shared};
 use crate::{BoxError, IntoResult, catch_panic};
 
-/// When a task that failed is started again, and when it is given up.
+/// A rule for tasks that fail: when they are started again, and when they are given up.
 ///
-/// After each failure in a row it waits for the next of its delays; when there are no more of them, the
-/// failure is the group's. So it is when there were too many restarts in a short time: 5 in 60 s, unless
-/// [`intensity`](Self::intensity) says otherwise. A run that lasted for that time is a success: the
-/// delays begin anew after it.
+/// After each failure in a row the task waits for the next of the delays. It is given up, and its failure is the
+/// group's, when there are no more delays, or when there were too many restarts in a short time: 5 in 60 s, unless
+/// [`intensity`](Self::intensity) says otherwise. A run that lasted for that time is a success: the first delay is the
+/// next one after it.
 ///
 /// # Why not just use a retry policy?
 ///
-/// It is for an operation that is to succeed once. A service runs for days and may fail again tomorrow: what
-/// counts is how often it fails in a minute.
+/// A policy is for an operation that is to succeed once. A service runs for days and may fail again tomorrow: it is
+/// judged by how often it fails in a minute.
 ///
 /// # Examples
 ///
@@ -48,17 +45,17 @@ use crate::{BoxError, IntoResult, catch_panic};
 #[must_use = "it does nothing until a task is supervised by it"]
 pub struct Restart<D> {
     delays: D,
-    most: usize,
-    within: Duration,
+    max_restarts: usize,
+    period: Duration,
 }
 
 impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
-    /// Waits for these delays, one after each failure in a row.
+    /// Returns a rule with these delays, one after each failure in a row.
     pub const fn new(delays: D) -> Self {
-        Self { delays, most: 5, within: Duration::from_secs(60) }
+        Self { delays, max_restarts: 5, period: Duration::from_secs(60) }
     }
 
-    /// At most so many restarts within any such time.
+    /// Sets the maximum number of restarts within any period of this length.
     ///
     /// # Panics
     ///
@@ -67,11 +64,16 @@ impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
     pub fn intensity(self, restarts: usize, within: Duration) -> Self {
         assert!(restarts > 0, "the number of restarts must not be 0");
         assert!(!within.is_zero(), "the time of the restarts must not be 0");
-        Self { delays: self.delays, most: restarts, within }
+        Self { delays: self.delays, max_restarts: restarts, period: within }
     }
 
     /// Runs the work until it ends well or is given up.
-    pub(super) async fn keep<F, Fut>(self, work: F, members: Arc<Members>, key: Key) -> Result<(), BoxError>
+    pub(super) async fn supervise<F, Fut>(
+        self,
+        work: F,
+        group: Arc<Shared>,
+        key: TaskKey,
+    ) -> Result<(), BoxError>
     where
         F: FnOnce() -> Fut + Clone,
         Fut: Future<Output: IntoResult>,
@@ -86,24 +88,24 @@ impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
                 Ok(Err(error)) => error,
                 Err(panic) => panic.into(),
             };
-            if started.elapsed() >= self.within {
+            if started.elapsed() >= self.period {
                 delays = self.delays.clone().into_iter();
             }
             let Some(delay) = delays.next() else { return Err(error) };
-            // Those that are long ago by the time of the next one.
-            let old = |at: &Instant| at.elapsed().saturating_add(delay) >= self.within;
-            while recent.front().is_some_and(old) {
+            // Restarts that will be out of the period at the next one.
+            let is_old = |at: &Instant| at.elapsed().saturating_add(delay) >= self.period;
+            while recent.front().is_some_and(is_old) {
                 recent.pop_front();
             }
-            if recent.len() == self.most {
+            if recent.len() == self.max_restarts {
                 return Err(error);
             }
             // A group that stops starts nothing again.
-            if timeout(delay, members.stop.draining()).await.is_ok() {
+            if timeout(delay, group.stop.draining()).await.is_ok() {
                 return Err(error);
             }
             recent.push_back(Instant::now());
-            members.restarted(key);
+            group.count_restart(key);
         }
     }
 }

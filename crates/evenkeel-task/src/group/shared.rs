@@ -1,92 +1,109 @@
-//! What a group knows of its tasks, shared by all of them.
+//! The core of a group, shared by its future, its tasks and its handles.
+//!
+//! # How it works
+//!
+//! [`Shared`] has the [`Registry`] of the tasks that are alive, two flags, and [`GroupState`] behind a lock, which changes
+//! when something fails or all have ended, and not with every task. So to spawn and to join a task touches no lock that
+//! all tasks share.
+//!
+//! The tasks are not counted: the body and each task hold an [`Arc`] of a [`Membership`], handles of the group a `Weak`
+//! one. When the last `Arc` is dropped the group is empty, and nobody can join it any more, as nobody can upgrade. That
+//! wakes the future of the group, once.
+//!
+//! - **`closed`** lets no task begin, **`progress_forbidden`** makes all of them end at their next poll. Both are set
+//!   before the wakers of the tasks are collected; a task stores its waker, and looks at the flag again, before it
+//!   returns to the runtime. So each task is woken, or sees the flag.
+//! - **A group within a group.** When the future of a group is dropped before its tasks have ended, the group around it
+//!   becomes its `parent`: it gets the failures that there are, and those that come, and an entry that keeps it from
+//!   ending. The parent is set, and taken by the last member, under the lock, so exactly one of the two removes that entry.
+//! - **Chains of parents are walked in loops**, as groups within groups may be of any depth.
+//! - **No foreign code runs under the lock**: wakers are cloned before it is taken, and woken and dropped behind it.
 
-use std::future::poll_fn;
-use std::mem;
-use std::panic::Location;
-use std::pin::Pin;
-use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::{
+    mem,
+    ops::Deref,
+    panic::Location,
+    ptr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
 
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use evenkeel_base::{FirstPanic, lock};
+use tokio::{sync::Semaphore, time::Instant};
 
-use super::builder::GroupBuilder;
-use super::current;
-use super::membership::Presence;
-use super::registry::{Key, Page, Roll};
-use super::stop_condition::Doom;
-use super::task_entry::{Ended, Label, Member};
-use super::task_info::{State, TaskInfo};
-use crate::panic::FirstPanic;
+use super::{
+    registry::{Cursor, Registry, TaskKey},
+    task_entry::{State, TaskEnd, TaskEntry, TaskInfo, TaskName},
+};
 use crate::{Cause, Failure, GroupError, Stop};
 
-/// The members of one group, and its stop signal.
 #[derive(Debug)]
-pub(super) struct Members {
-    roll: Roll,
-    books: Mutex<Books>,
-    // No task comes in any more.
+pub(super) struct Shared {
+    registry: Registry,
+    state: Mutex<GroupState>,
+    // Whether no task begins any more.
     closed: AtomicBool,
-    // Its tasks have to end.
-    halted: AtomicBool,
+    // Whether its tasks have to end.
+    progress_forbidden: AtomicBool,
     pub(super) stop: Stop,
-    pub(super) turns: Option<Arc<Semaphore>>,
-    // Failures do not stop it.
-    collects: bool,
+    // With a limit: one permit for each task that may run at a time.
+    pub(super) slots: Option<Arc<Semaphore>>,
+    // Whether failures do not stop it.
+    collect_all: bool,
     place: &'static Location<'static>,
     started: Instant,
 }
 
-/// What changes when something fails or all have ended, and not with every task.
 #[derive(Debug, Default)]
-struct Books {
-    // The group that waits for the tasks of this one, whose future is gone.
-    heir: Option<(Arc<Presence>, Key)>,
+struct GroupState {
+    // Set when the future of this group is gone: the group that waits for its tasks, and the entry in that.
+    parent: Option<(Arc<Membership>, TaskKey)>,
     failures: Vec<Failure>,
-    // Of the future of the group.
+    // The waker of the future of the group.
     waker: Option<Waker>,
-    // Nobody is in it any more.
-    empty: bool,
+    // Whether a task has asked to cancel the others.
+    rest_unneeded: bool,
+    // Whether the last member has left.
+    is_empty: bool,
 }
 
-impl Members {
-    pub(super) fn new(place: &'static Location<'static>, options: &GroupBuilder) -> Self {
-        let stop = match (&options.stop, current::stop()) {
-            (Some(stop), _) => stop.child(),
-            // The abort of an outer group aborts the task of this one; it need not fail by itself too.
-            (None, Some(outer)) => outer.drained_with(),
-            (None, None) => Stop::new(),
-        };
+impl Shared {
+    pub(super) fn new(
+        place: &'static Location<'static>,
+        stop: Stop,
+        limit: Option<usize>,
+        collect_all: bool,
+    ) -> Self {
         Self {
-            roll: Roll::new(),
-            books: Mutex::default(),
+            registry: Registry::new(),
+            state: Mutex::default(),
             closed: AtomicBool::new(false),
-            halted: AtomicBool::new(false),
+            progress_forbidden: AtomicBool::new(false),
             stop,
-            turns: options.limit.map(|limit| Arc::new(Semaphore::new(limit))),
-            collects: options.collects,
+            slots: limit.map(|limit| Arc::new(Semaphore::new(limit))),
+            collect_all,
             place,
             started: Instant::now(),
         }
     }
 
-    // No code of the user runs under the lock.
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, GroupState> {
+        lock(&self.state)
     }
 
     pub(super) fn live(&self) -> Vec<TaskInfo> {
-        self.roll.live()
+        self.registry.live()
     }
 
-    /// Notes somebody who is in the group.
-    pub(super) fn enter(&self, member: Member) -> Key {
-        self.roll.insert(member)
+    /// Adds a task to the registry.
+    pub(super) fn register(&self, entry: TaskEntry) -> TaskKey {
+        self.registry.insert(entry)
     }
 
-    /// Lets no more tasks in.
+    /// Accepts no more tasks.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -95,241 +112,264 @@ impl Members {
         !self.closed.load(Ordering::Acquire)
     }
 
-    /// Lets its tasks go no further; those that sleep have to be [woken](Self::abort) to see it.
-    pub(super) fn halt(&self) {
+    /// Makes all tasks end at their next poll; [`abort_page`](Self::abort_page) wakes the tasks for it.
+    pub(super) fn forbid_progress(&self) {
         self.close();
-        self.halted.store(true, Ordering::Release);
+        self.progress_forbidden.store(true, Ordering::Release);
     }
 
-    pub(super) fn is_halted(&self) -> bool {
-        self.halted.load(Ordering::Acquire)
+    pub(super) fn forbids_progress(&self) -> bool {
+        self.progress_forbidden.load(Ordering::Acquire)
     }
 
-    /// It is the task's turn, unless the group is closed.
-    pub(super) fn begin(&self, key: Key) -> bool {
+    /// Marks a task that has waited for a slot as running, unless the group is closed.
+    pub(super) fn begin(&self, key: TaskKey) -> bool {
         let now = Instant::now();
-        // Under the lock: who wakes those that wait has closed the group before.
-        let begin = |member: &mut Member| self.is_open().then(|| member.begin(now)).is_some();
-        self.roll.with(key, begin).unwrap_or(false)
+        // Under the lock of the shard: the group is closed before that lock is taken to wake the tasks that wait.
+        let begin = |entry: &mut TaskEntry| self.is_open().then(|| entry.begin(now)).is_some();
+        self.registry.with(key, begin).unwrap_or(false)
     }
 
-    pub(super) fn restarted(&self, key: Key) {
-        self.roll.with(key, Member::restarted);
+    pub(super) fn count_restart(&self, key: TaskKey) {
+        self.registry.with(key, TaskEntry::count_restart);
     }
 
-    /// Keeps what wakes a task that is told to abort.
-    pub(super) fn park(&self, key: Key, waker: Waker) {
-        drop(self.roll.park(key, waker));
+    /// Stores the waker for an abort.
+    pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) {
+        drop(self.registry.set_waker(key, waker));
     }
 
-    /// Counts a task that was not let in.
-    pub(super) fn refused(&self) {
-        self.roll.refused();
+    /// Counts a task that was not spawned, as the group is closed.
+    pub(super) fn count_rejected(&self) {
+        self.registry.count_rejected();
     }
 
-    /// Takes out a task whose future has been dropped.
-    pub(super) fn leave(&self, key: Key, ended: Ended) {
-        if let Some(member) = self.roll.remove(key, &ended) {
-            self.tell(member, ended);
+    /// Removes a task whose future has been dropped, and records its end.
+    pub(super) fn end(&self, key: TaskKey, end: TaskEnd) {
+        if let Some(entry) = self.registry.remove(key, &end) {
+            self.record_end(entry, end);
         }
     }
 
-    /// Counts a task that has ended before its first poll.
-    pub(super) fn pass(&self, member: Member, ended: Ended) {
-        self.roll.count(&member, &ended);
-        self.tell(member, ended);
+    /// Records the end of a task that was never polled, and so never registered.
+    pub(super) fn end_unregistered(&self, entry: TaskEntry, end: TaskEnd) {
+        self.registry.count(&entry, &end);
+        self.record_end(entry, end);
     }
 
-    fn tell(&self, member: Member, ended: Ended) {
-        member.ended(&ended).tell();
-        if let Ended::Failed(cause) = ended {
-            self.note(member.failed(cause));
+    fn record_end(&self, entry: TaskEntry, end: TaskEnd) {
+        entry.end_event(&end).emit();
+        if let TaskEnd::Failed(cause) = end {
+            self.record_failure(entry.into_failure(cause));
         }
     }
 
-    /// Takes a failure down, of a task of this group or of one that it is the heir of.
-    fn note(&self, failure: Failure) {
-        let mut passed_on = self.take_down(failure);
-        while let Some((heir, failure)) = passed_on {
-            passed_on = heir.take_down(failure);
+    /// Records a failure here, or in the group that waits for the tasks of this one.
+    fn record_failure(&self, failure: Failure) {
+        let mut forwarded = self.record_or_forward(failure);
+        while let Some((parent, failure)) = forwarded {
+            forwarded = parent.record_or_forward(failure);
         }
     }
 
-    /// Takes a failure down, unless there is an heir to whom it goes.
-    fn take_down(&self, failure: Failure) -> Option<(Arc<Presence>, Failure)> {
-        let mut books = self.books();
-        if let Some((heir, _)) = books.heir.clone() {
-            drop(books);
-            // Nobody asks for the winner of a race whose future is gone.
-            return (!failure.is_won()).then_some((heir, failure));
+    /// Records a failure, or returns it with the parent that it is for.
+    fn record_or_forward(&self, failure: Failure) -> Option<(Arc<Membership>, Failure)> {
+        let mut state = self.state();
+        if let Some((parent, _)) = &state.parent {
+            return Some((Arc::clone(parent), failure));
         }
-        if !self.collects {
+        if !self.collect_all {
             self.close();
         }
-        books.failures.push(failure);
+        state.failures.push(failure);
         // One wake for the first failure and one for the last task, not one for each task.
-        let waker = if books.failures.len() == 1 { books.waker.take() } else { None };
-        drop(books);
+        let waker = if state.failures.len() == 1 { state.waker.take() } else { None };
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
         None
     }
 
-    /// The last one has left: gives the group that waits for that.
-    pub(super) fn emptied(&self, panics: &mut FirstPanic) -> Option<(Arc<Presence>, Key)> {
-        let mut books = self.books();
-        books.empty = true;
-        let (waker, heir) = (books.waker.take(), books.heir.take());
-        drop(books);
+    /// Stops the group as a failure does, but without one: a task has the result.
+    pub(super) fn cancel_rest(&self) {
+        self.close();
+        let mut state = self.state();
+        state.rest_unneeded = true;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Adds a failure of the body or of the group itself; called by its future alone, which needs no wake.
+    pub(super) fn fail(&self, name: &'static str, cause: Cause) {
+        let (place, after) = (self.place, self.started.elapsed());
+        if !self.collect_all {
+            self.close();
+        }
+        self.state().failures.push(Failure { name: Some(name.into()), place, after, restarts: 0, cause });
+    }
+
+    /// Records that the last member has left, and returns the group that waits for that.
+    fn set_empty(&self, panics: &mut FirstPanic) -> Option<(Arc<Membership>, TaskKey)> {
+        let mut state = self.state();
+        state.is_empty = true;
+        let (waker, parent) = (state.waker.take(), state.parent.take());
+        drop(state);
         if waker.is_some() {
             panics.wake(waker);
         }
-        heir
+        parent
     }
 
-    /// Waits no more for a group that it is the heir of. That is no task, so nobody is told of its end.
-    pub(super) fn release(&self, key: Key) {
-        drop(self.roll.remove(key, &Ended::Finished));
+    /// Removes the entry of a child group. It is no task, so there is no event for its end.
+    fn remove_child_group(&self, key: TaskKey) {
+        drop(self.registry.remove(key, &TaskEnd::Finished));
     }
 
-    /// The future of the group goes away before its tasks have ended: tells them to abort, and lets an outer
-    /// group wait for them and take what they have failed with.
-    pub(super) fn abandon(&self) {
-        self.halt();
+    /// Aborts all tasks, as the future of the group is dropped before they have ended.
+    ///
+    /// `outer` is the group in which it is dropped: it waits for the tasks and gets their failures.
+    pub(super) fn abandon(&self, outer: Option<Arc<Membership>>) {
+        self.forbid_progress();
         let mut panics = FirstPanic::default();
-        // A task of its own that drops it is no outer group.
-        if let Some(outer) = current::membership().filter(|outer| !ptr::eq(&*outer.0, self)) {
-            self.bequeath(outer, &mut panics);
+        // A task of the group itself may own its future, and drop it.
+        if let Some(outer) = outer.filter(|outer| !ptr::eq(&*outer.0, self)) {
+            self.hand_over(&outer, &mut panics);
         }
-        panics.catch(|| self.unwatch());
-        let mut page = Some(Page::default());
-        while let Some(next) = page {
-            page = self.abort(next, |_| true, &mut panics);
+        panics.catch(|| self.drop_waker());
+        let mut cursor = Some(Cursor::default());
+        while let Some(next) = cursor {
+            cursor = self.abort_page(next, |_| true, &mut panics);
         }
         panics.catch(|| self.stop.abort("the future of the group was dropped"));
         panics.resume();
     }
 
-    fn bequeath(&self, heir: Arc<Presence>, panics: &mut FirstPanic) {
-        let key = heir.enter(Member::new(Label::new("group", self.place)).in_state(State::Leaving));
-        let mut books = self.books();
-        let (failures, empty) = (mem::take(&mut books.failures), books.empty);
-        // The last one has left before, or will release itself.
-        if !empty {
-            books.heir = Some((Arc::clone(&heir), key));
+    /// Makes another group the parent of the tasks that are left.
+    fn hand_over(&self, parent: &Arc<Membership>, panics: &mut FirstPanic) {
+        let name = TaskName::new("group", self.place);
+        let key = parent.register(TaskEntry::new(name, State::Detached));
+        let mut state = self.state();
+        let (failures, is_empty) = (mem::take(&mut state.failures), state.is_empty);
+        // If the last member leaves later it removes the entry.
+        if !is_empty {
+            state.parent = Some((Arc::clone(parent), key));
         }
-        drop(books);
-        // What its body failed with, and what stopped the group itself, was for its caller.
-        let of_tasks = |failure: &Failure| failure.place != self.place && !failure.is_won();
-        failures.into_iter().filter(of_tasks).for_each(|failure| panics.catch(|| heir.note(failure)));
-        if empty {
-            heir.release(key);
+        drop(state);
+        // The failures of the body and of the group itself, which have its place, were for its caller.
+        let of_tasks = failures.into_iter().filter(|failure| failure.place != self.place);
+        of_tasks.for_each(|failure| panics.catch(|| parent.record_failure(failure)));
+        if is_empty {
+            parent.remove_child_group(key);
         }
     }
 
-    /// Adds a failure of the body or of the group itself.
-    pub(super) fn fail(&self, name: &'static str, cause: Cause) {
-        let (place, after) = (self.place, self.started.elapsed());
-        if !self.collects {
-            self.close();
-        }
-        self.books().failures.push(Failure { name: Some(name.into()), place, after, restarts: 0, cause });
+    /// Ready when a failure, or a task that has the result, stops the group.
+    pub(super) fn poll_must_stop(&self, cx: &Context<'_>) -> Poll<()> {
+        let has_failed = |state: &GroupState| !self.collect_all && !state.failures.is_empty();
+        self.poll_state(cx, |state| state.rest_unneeded || has_failed(state))
     }
 
-    /// Drives `poll` until it is ready, or until the group has to stop.
-    pub(super) async fn unless_doomed<T>(
-        &self,
-        mut doom: Pin<&mut Doom>,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Option<T> {
-        poll_fn(|cx| {
-            if self.poll_failed(cx).is_ready() {
-                return Poll::Ready(None);
-            }
-            if let Poll::Ready(cause) = doom.as_mut().poll(cx) {
-                self.fail("group", cause);
-                self.close();
-                return Poll::Ready(None);
-            }
-            poll(cx).map(Some)
-        })
-        .await
-    }
-
-    fn poll_failed(&self, cx: &Context<'_>) -> Poll<()> {
-        self.poll_books(cx, |books| !books.failures.is_empty() && !self.collects)
-    }
-
-    /// Ready when nobody is in the group.
+    /// Ready when the last member has left.
     pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        let empty = self.poll_books(cx, |books| books.empty);
+        let empty = self.poll_state(cx, |state| state.is_empty);
         if empty.is_ready() {
-            self.unwatch();
+            self.drop_waker();
         }
         empty
     }
 
-    /// Ready when it is so; until then the waker is kept.
-    fn poll_books(&self, cx: &Context<'_>, is_ready: impl Fn(&Books) -> bool) -> Poll<()> {
+    /// Ready when the condition holds; until then the waker is stored.
+    fn poll_state(&self, cx: &Context<'_>, condition: impl Fn(&GroupState) -> bool) -> Poll<()> {
         let mut clone = None;
         loop {
-            let mut books = self.books();
-            if is_ready(&books) {
+            let mut state = self.state();
+            if condition(&state) {
                 return Poll::Ready(());
             }
-            if books.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;
             }
             let Some(waker) = clone.take() else {
-                // Not under the lock: it may run code of others.
-                drop(books);
+                // The clone is foreign code: it is made without the lock, and the condition is read again.
+                drop(state);
                 clone = Some(cx.waker().clone());
                 continue;
             };
-            let old = books.waker.replace(waker);
-            drop(books);
-            // It may be the last one of a runtime with tasks of this group.
+            let old = state.waker.replace(waker);
+            drop(state);
+            // It may be the last reference to a runtime with tasks of this group.
             drop(old);
             return Poll::Pending;
         }
     }
 
-    /// Wakes the future of the group for nothing any more, until it asks for it.
-    pub(super) fn unwatch(&self) {
-        let waker = self.books().waker.take();
+    /// Drops the stored waker until the future of the group stores a new one.
+    pub(super) fn drop_waker(&self) {
+        let waker = self.state().waker.take();
         drop(waker);
     }
 
-    /// Wakes tasks on a page of the roll to abort, and gives the page after it.
-    pub(super) fn abort(
+    /// Wakes the tasks of one page to abort, and returns the cursor of the next page.
+    pub(super) fn abort_page(
         &self,
-        page: Page,
-        which: fn(State) -> bool,
+        cursor: Cursor,
+        filter: fn(State) -> bool,
         panics: &mut FirstPanic,
-    ) -> Option<Page> {
-        self.roll.abort(page, which, panics)
+    ) -> Option<Cursor> {
+        self.registry.abort_page(cursor, filter, panics)
     }
 
-    /// Why the group stops, in words.
-    pub(super) fn why(&self) -> String {
-        self.books().failures.first().map_or_else(|| "the body panicked".to_owned(), ToString::to_string)
+    /// Returns why the group stops, in words.
+    pub(super) fn stop_reason(&self) -> String {
+        let state = self.state();
+        match state.failures.first() {
+            Some(failure) => failure.to_string(),
+            None if state.rest_unneeded => "another task has the result".to_owned(),
+            None => "the body panicked".to_owned(),
+        }
     }
 
-    /// Takes what failed.
-    pub(super) fn failures(&self) -> Vec<Failure> {
-        mem::take(&mut self.books().failures)
+    pub(super) fn take_failures(&self) -> Vec<Failure> {
+        mem::take(&mut self.state().failures)
     }
 
-    /// What the group gives in the end: the value of its body if nothing failed.
-    pub(super) fn verdict<R>(&self, value: Option<R>) -> Result<R, GroupError> {
-        let failures = self.failures();
+    /// Returns the result of the group: the value of its body if nothing failed.
+    pub(super) fn result<R>(&self, value: Option<R>) -> Result<R, GroupError> {
+        let failures = self.take_failures();
         match value {
             Some(value) if failures.is_empty() => Ok(value),
             _ => {
-                let (finished, cancelled) = self.roll.counts();
+                let (finished, cancelled) = self.registry.counts();
                 Err(GroupError::new(failures, finished, cancelled))
             }
         }
+    }
+}
+
+/// The membership in a group of its body and of each of its tasks; the group is empty when the last one is dropped.
+#[derive(Debug)]
+pub(super) struct Membership(pub(super) Arc<Shared>);
+
+impl Deref for Membership {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let mut panics = FirstPanic::default();
+        let mut parent = self.set_empty(&mut panics);
+        while let Some((group, key)) = parent {
+            group.remove_child_group(key);
+            parent = Arc::into_inner(group).and_then(|group| group.set_empty(&mut panics));
+        }
+        panics.resume();
     }
 }

@@ -1,20 +1,23 @@
 //! Tasks that are about to be spawned.
 
-use std::borrow::Cow;
-use std::error::Error;
-use std::fmt;
-use std::panic::Location;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt,
+    panic::Location,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use super::admission::{AtOnce, Turn};
-use super::child::{Child, Entry};
-use super::membership::Presence;
-use super::task_entry::{Label, Member};
-use super::{Group, Restart, State};
+use super::{
+    child::{self, Listing},
+    restart::Restart,
+    shared::{Membership, Shared},
+    task_entry::{State, TaskEntry, TaskName},
+};
 use crate::IntoResult;
 
-/// A task with a name that is about to be spawned, see [`Group::task`].
+/// A task with a name that is about to be spawned, see [`Group::task`](crate::Group::task).
 ///
 /// # Examples
 ///
@@ -36,16 +39,13 @@ use crate::IntoResult;
 #[derive(Debug)]
 #[must_use = "nothing runs until it is spawned"]
 pub struct Task<'g> {
-    group: &'g Group,
-    name: Option<Cow<'static, str>>,
+    pub(super) shared: &'g Arc<Shared>,
+    pub(super) membership: &'g Weak<Membership>,
+    pub(super) name: Option<Cow<'static, str>>,
 }
 
-impl<'g> Task<'g> {
-    pub(super) fn new(group: &'g Group, name: Option<Cow<'static, str>>) -> Self {
-        Self { group, name }
-    }
-
-    /// Spawns it, like [`Group::spawn`].
+impl Task<'_> {
+    /// Spawns it, like [`Group::spawn`](crate::Group::spawn).
     ///
     /// # Panics
     ///
@@ -55,19 +55,19 @@ impl<'g> Task<'g> {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        let members = &self.group.members;
-        if let Err(refused) = self.try_spawn(future) {
-            // First, as its destructor may panic.
-            members.refused();
-            drop(refused);
+        let shared = self.shared;
+        if let Err(rejected) = self.try_spawn(future) {
+            // Counted first, as the destructor of the future may panic.
+            shared.count_rejected();
+            drop(rejected);
         }
     }
 
-    /// Spawns it, or gives its future back, like [`Group::try_spawn`].
+    /// Spawns it, or returns its future, like [`Group::try_spawn`](crate::Group::try_spawn).
     ///
     /// # Errors
     ///
-    /// [`Closed`] when the group is stopping or has ended.
+    /// [`Rejected`] when the group is stopping or has ended.
     ///
     /// # Panics
     ///
@@ -88,27 +88,27 @@ impl<'g> Task<'g> {
     /// # }
     /// ```
     #[track_caller]
-    pub fn try_spawn<F>(self, future: F) -> Result<(), Closed<F>>
+    pub fn try_spawn<F>(self, future: F) -> Result<(), Rejected<F>>
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        let Some((group, label)) = self.enter() else { return Err(Closed(future)) };
-        launch(group, Entry::None(label), future);
+        let Some((group, name)) = self.join() else { return Err(Rejected(future)) };
+        child::spawn(group, Listing::Unlisted(name), future);
         Ok(())
     }
 
-    /// Lets it in, unless the group is closed.
+    /// Returns a membership for the task, unless the group is closed.
     #[track_caller]
-    fn enter(self) -> Option<(Arc<Presence>, Label)> {
-        let group = self.group.presence.upgrade().filter(|group| group.is_open())?;
-        Some((group, Label { name: self.name.map(Box::new), place: Location::caller() }))
+    fn join(self) -> Option<(Arc<Membership>, TaskName)> {
+        let group = self.membership.upgrade().filter(|group| group.is_open())?;
+        Some((group, TaskName { name: self.name.map(Box::new), place: Location::caller() }))
     }
 
     /// Spawns work that is started again when it fails or panics, as `restart` says.
     ///
-    /// An end without a failure is its end. When it is given up its last failure is the task's, with the
-    /// [number of restarts](crate::Failure::restarts). A group that drains or stops starts nothing again. When
-    /// the group is stopping or has ended, nothing is spawned, which counts as cancelled.
+    /// The task ends when a run of the work ends without a failure. When the work is given up its last failure is the
+    /// task's, with the [number of restarts](crate::Failure::restarts). A group that drains or stops starts nothing
+    /// again. When the group is stopping or has ended, nothing is spawned, which counts as cancelled.
     ///
     /// # Panics
     ///
@@ -146,31 +146,20 @@ impl<'g> Task<'g> {
         F: FnOnce() -> Fut + Clone + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        let members = &self.group.members;
-        match self.enter() {
-            Some((group, label)) => {
-                // At once: it has to know its key.
-                let state = if group.turns.is_some() { State::Waiting } else { State::Running };
-                let key = group.enter(Member::new(label).in_state(state));
-                launch(group, key.into(), restart.keep(work, Arc::clone(members), key));
+        let shared = self.shared;
+        match self.join() {
+            Some((group, name)) => {
+                // Registered before its first poll: it needs its key to count its restarts.
+                let state = if group.slots.is_some() { State::Waiting } else { State::Running };
+                let key = group.register(TaskEntry::new(name, state));
+                child::spawn(group, key.into(), restart.supervise(work, Arc::clone(shared), key));
             }
-            None => members.refused(),
+            None => shared.count_rejected(),
         }
     }
 }
 
-#[track_caller]
-fn launch<F>(group: Arc<Presence>, entry: Entry, future: F)
-where
-    F: Future<Output: IntoResult> + Send + 'static,
-{
-    drop(match &group.turns {
-        None => tokio::spawn(Child::new(future, AtOnce, entry, group)),
-        Some(turns) => tokio::spawn(Child::new(future, Turn::new(turns), entry, group)),
-    });
-}
-
-/// The group takes no more tasks; here is the future that was to be spawned.
+/// The group takes no more tasks; the field is the future that was to be spawned.
 ///
 /// # Examples
 ///
@@ -179,10 +168,10 @@ where
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// use evenkeel_task::{Closed, Group, group};
+/// use evenkeel_task::{Group, Rejected, group};
 ///
 /// async fn hand_over(g: &Group, work: impl Future<Output = ()> + Send + 'static) {
-///     if let Err(Closed(work)) = g.try_spawn(work) {
+///     if let Err(Rejected(work)) = g.try_spawn(work) {
 ///         work.await;
 ///     }
 /// }
@@ -192,18 +181,18 @@ where
 /// # }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Closed<F>(pub F);
+pub struct Rejected<F>(pub F);
 
-impl<F> fmt::Debug for Closed<F> {
+impl<F> fmt::Debug for Rejected<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Closed(..)")
+        f.write_str("Rejected(..)")
     }
 }
 
-impl<F> fmt::Display for Closed<F> {
+impl<F> fmt::Display for Rejected<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the group takes no more tasks")
     }
 }
 
-impl<F> Error for Closed<F> {}
+impl<F> Error for Rejected<F> {}

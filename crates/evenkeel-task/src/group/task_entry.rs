@@ -1,25 +1,21 @@
-//! One who is in a group.
+//! The entry of a task in the registry of its group, and its public description, [`TaskInfo`].
 
-use std::borrow::Cow;
-use std::panic::Location;
-use std::task::Waker;
+use std::{borrow::Cow, fmt, panic::Location, task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
-use super::task_info::{State, TaskInfo};
-use crate::telemetry::End;
-use crate::{Cause, Failure};
+use crate::{Cause, Failure, error::OneLine, telemetry::EndEvent};
 
-/// What errors call a task by.
+/// The name and the place by which errors identify a task.
 #[derive(Debug)]
-pub(super) struct Label {
-    // Most have none: it takes a word in each task.
+pub(super) struct TaskName {
+    // Boxed, as most tasks have none: so it takes one word in each task.
     pub(super) name: Option<Box<Cow<'static, str>>>,
     pub(super) place: &'static Location<'static>,
 }
 
-impl Label {
-    pub(super) fn new(name: &'static str, place: &'static Location<'static>) -> Self {
+impl TaskName {
+    pub(super) fn new(name: impl Into<Cow<'static, str>>, place: &'static Location<'static>) -> Self {
         Self { name: Some(Box::new(name.into())), place }
     }
 
@@ -28,29 +24,29 @@ impl Label {
     }
 }
 
-/// A task of a group, or something that is left over.
+/// A task of a group, or detached work.
 #[derive(Debug)]
-pub(super) struct Member {
-    label: Label,
+pub(super) struct TaskEntry {
+    name: TaskName,
     started: Instant,
-    // Not there until it was pending, nor after it has been told to abort.
+    // From the first poll that was pending until the task is told to abort.
     waker: Option<Waker>,
     restarts: u32,
     state: State,
 }
 
-impl Member {
-    pub(super) fn new(label: Label) -> Self {
-        Self { label, started: Instant::now(), waker: None, restarts: 0, state: State::Running }
+impl TaskEntry {
+    pub(super) fn new(name: TaskName, state: State) -> Self {
+        Self { name, started: Instant::now(), waker: None, restarts: 0, state }
     }
 
-    pub(super) fn in_state(self, state: State) -> Self {
-        Self { state, ..self }
+    pub(super) fn state(&self) -> State {
+        self.state
     }
 
-    /// Something that is left over: it is waited for, and neither counted nor aborted.
-    pub(super) fn is_guest(&self) -> bool {
-        self.state == State::Leaving
+    /// Returns whether it is detached work, which is waited for, and neither counted nor aborted.
+    pub(super) fn is_detached(&self) -> bool {
+        self.state == State::Detached
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
@@ -58,52 +54,138 @@ impl Member {
         self.state = State::Running;
     }
 
-    pub(super) fn restarted(&mut self) {
+    pub(super) fn count_restart(&mut self) {
         self.restarts = self.restarts.saturating_add(1);
     }
 
-    pub(super) fn park(&mut self, waker: Waker) -> Option<Waker> {
+    pub(super) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
         self.waker.replace(waker)
     }
 
-    /// Takes down that it has to end, and gives what wakes it for that.
+    /// Marks the task as aborting, and returns its waker.
     pub(super) fn abort(&mut self) -> Option<Waker> {
         self.state = State::Aborting;
         self.waker.take()
     }
 
-    pub(super) fn failed(self, cause: Cause) -> Failure {
-        let Self { label: Label { name, place }, started, restarts, .. } = self;
+    pub(super) fn into_failure(self, cause: Cause) -> Failure {
+        let Self { name: TaskName { name, place }, started, restarts, .. } = self;
         Failure { name: name.map(|name| *name), place, after: started.elapsed(), restarts, cause }
     }
 
-    pub(super) fn ended(&self, ended: &Ended) -> End {
-        let outcome = match ended {
-            Ended::Finished => "finished",
-            Ended::Cancelled => "cancelled",
-            Ended::Failed(Cause::Panic(_)) => "panicked",
-            Ended::Failed(Cause::Deadline) => "overdue",
-            Ended::Failed(Cause::RuntimeShutdown) => "runtime_shutdown",
-            Ended::Failed(_) => "failed",
+    pub(super) fn end_event(&self, end: &TaskEnd) -> EndEvent {
+        let outcome = match end {
+            TaskEnd::Finished => "finished",
+            TaskEnd::Cancelled => "cancelled",
+            TaskEnd::Failed(Cause::Panic(_)) => "panicked",
+            TaskEnd::Failed(Cause::Deadline) => "overdue",
+            TaskEnd::Failed(Cause::RuntimeShutdown) => "runtime_shutdown",
+            TaskEnd::Failed(_) => "failed",
         };
-        End::new(self.label.name.as_deref(), self.label.place, || self.started.elapsed(), outcome)
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.state
+        EndEvent::new(self.name.name.as_deref(), self.name.place, || self.started.elapsed(), outcome)
     }
 
     pub(super) fn info(&self) -> TaskInfo {
-        let Self { label: Label { name, place }, started, restarts, state, .. } = self;
+        let Self { name: TaskName { name, place }, started, restarts, state, .. } = self;
         let name = name.as_deref().cloned();
         TaskInfo { name, place, age: started.elapsed(), restarts: *restarts, state: *state }
     }
 }
 
-/// How a task ended.
+/// The end of a task.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum TaskEnd {
     Finished,
     Cancelled,
     Failed(Cause),
+}
+
+/// A task that is alive in a group, see [`Group::live`](crate::Group::live).
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+/// # use evenkeel_task::group;
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// group(async |g| {
+///     g.task("import").spawn(sleep(Duration::from_secs(60)));
+///     sleep(Duration::from_secs(5)).await;
+///     let task = &g.live()[0];
+///     assert_eq!(task.to_string(), format!("task 'import' ({}) runs for 5s", task.place));
+///     Ok(())
+/// })
+/// .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskInfo {
+    /// Its name, if it has one.
+    pub name: Option<Cow<'static, str>>,
+    /// Where it was spawned.
+    pub place: &'static Location<'static>,
+    /// How long it has run since its first poll, or waited for a slot, by tokio's clock.
+    pub age: Duration,
+    /// How often it was [started again](crate::Task::supervise).
+    pub restarts: u32,
+    /// Its state.
+    pub state: State,
+}
+
+/// The state of a task that is alive.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+/// use evenkeel_task::{Group, State};
+/// use std::future::ready;
+/// use tokio::task::yield_now;
+///
+/// let run = Group::builder().limit(1).run(async |g| {
+///     g.spawn(yield_now());
+///     g.spawn(ready(()));
+///     yield_now().await;
+///     assert!(g.live().iter().map(|task| task.state).eq([State::Running, State::Waiting]));
+///     Ok(())
+/// });
+/// run.await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// It waits for a slot, as the group has a [limit](crate::GroupBuilder::limit).
+    Waiting,
+    /// It runs.
+    Running,
+    /// It was told to abort, and has not ended: it is in the middle of a poll.
+    Aborting,
+    /// Its caller is gone, and it ends by itself: a [`shield`](crate::shield), a release of
+    /// [`using`](crate::using()), a [`blocking`](crate::blocking()) call, the task of a dropped
+    /// [`Background`](crate::Background), the tasks of a dropped group.
+    Detached,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("task ")?;
+        if let Some(name) = &self.name {
+            write!(f, "'{}' ", OneLine(name))?;
+        }
+        let doing = match self.state {
+            State::Waiting => "waits for its turn",
+            State::Running => "runs",
+            State::Aborting => "was told to abort and runs",
+            State::Detached => "was left by its caller and runs",
+        };
+        write!(f, "({}) {doing} for {:?}", self.place, self.age)
+    }
 }

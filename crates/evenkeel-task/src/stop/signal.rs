@@ -1,122 +1,130 @@
-//! One step of a stop signal.
+//! One of the two signals of a [`Stop`](super::Stop), the drain or the abort.
+//!
+//! # How it works
 //!
 //! A signal wakes its waiters itself: in the list of a `CancellationToken` a waker that panics would lose the wakes of all
-//! behind it. Its token carries it to the signals that follow. A signal that follows another hears of it through a
-//! relay, a waker of its own in the list of its token, which is there from its first waiter on.
+//! behind it. The token carries the signal to child signals. A child signal waits for its own token with one waker, the
+//! `upstream` wait, which starts with its first waiter; when that waker is woken the child wakes its own waiters.
 //!
-//! `given` is set under the lock before the first waker is taken, and nobody is put on the list after that.
+//! - **No waiter is missed**: `sent` is set under the lock before the first waker is taken, and a waiter reads it under the
+//!   lock before its waker is stored. So the list only shrinks once the signal is sent.
+//! - **Many waiters do not hold a thread**: they are taken page by page, and [`send_by_page`](Signal::send_by_page) yields
+//!   between.
+//! - **No foreign code runs under the lock**: wakers are cloned before it is taken, and woken and dropped behind it.
 
-use std::mem;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll, Wake, Waker};
+use std::{
+    mem,
+    pin::Pin,
+    sync::{
+        Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
 
+use evenkeel_base::{FirstPanic, lock};
 use tokio::task::yield_now;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::Inner;
-use crate::paged_slab::Slab;
-use crate::panic::FirstPanic;
+use crate::paged_slab::PagedSlab;
 
 pub(super) struct Signal {
     token: CancellationToken,
-    // Whether another one cancels the token.
-    follows: bool,
-    relay: OnceLock<Pin<Box<WaitForCancellationFutureOwned>>>,
-    given: AtomicBool,
+    // Whether the token is a child of another one, which cancels it.
+    has_parent: bool,
+    upstream: OnceLock<Pin<Box<WaitForCancellationFutureOwned>>>,
+    sent: AtomicBool,
     waiters: Mutex<Waiters>,
 }
 
-/// One of the signals of a [`Stop`](super::Stop).
-pub(super) type Which = fn(&Inner) -> &Signal;
-
 #[derive(Default)]
 struct Waiters {
-    listed: Slab<Waker>,
-    // The owner of the signal, who is woken after the others.
+    listed: PagedSlab<Waker>,
+    // The owner of the signal, which is woken after the others.
     last: Option<Waker>,
 }
 
-/// Where the waker of a waiter is.
+/// The position of a waiter's waker.
 #[derive(Clone, Copy)]
-pub(super) enum Place {
-    Nowhere,
+pub(super) enum WaiterKey {
+    None,
     Listed(u32),
     Last,
 }
 
 impl Waiters {
-    fn waker(&mut self, place: Place) -> Option<&mut Waker> {
-        match place {
-            Place::Nowhere => None,
-            Place::Listed(index) => self.listed.get_mut(index),
-            Place::Last => self.last.as_mut(),
+    fn waker(&mut self, key: WaiterKey) -> Option<&mut Waker> {
+        match key {
+            WaiterKey::None => None,
+            WaiterKey::Listed(index) => self.listed.get_mut(index),
+            WaiterKey::Last => self.last.as_mut(),
         }
     }
 }
 
 impl Signal {
     pub(super) fn new() -> Self {
-        Self::of(CancellationToken::new(), false)
+        Self::with_token(CancellationToken::new(), false)
     }
 
-    /// It follows the token that this one is a child of.
-    pub(super) fn following(token: CancellationToken) -> Self {
-        Self::of(token, true)
-    }
-
-    fn of(token: CancellationToken, follows: bool) -> Self {
-        let (relay, given, waiters) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
-        Self { token, follows, relay, given, waiters }
+    /// Returns a signal that is sent with a token, which is not touched.
+    pub(super) fn child_of(token: &CancellationToken) -> Self {
+        Self::with_token(token.child_token(), true)
     }
 
     pub(super) fn child(&self) -> Self {
-        Self::following(self.token.child_token())
+        Self::child_of(&self.token)
     }
 
-    pub(super) fn is_given(&self) -> bool {
-        self.given.load(Ordering::Acquire) || (self.follows && self.token.is_cancelled())
+    fn with_token(token: CancellationToken, has_parent: bool) -> Self {
+        let (upstream, sent, waiters) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
+        Self { token, has_parent, upstream, sent, waiters }
     }
 
-    /// Ready when it is given; until then its waker is kept, as the last one if there is no other.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire) || (self.has_parent && self.token.is_cancelled())
+    }
+
+    /// Ready when the signal is sent; until then the waker is stored, for `is_owner` as the last one to be woken.
+    ///
+    /// `upstream_waker` makes the waker that sends this signal when its parent is sent.
     pub(super) fn poll(
         &self,
-        place: &mut Place,
-        last: bool,
+        key: &mut WaiterKey,
+        is_owner: bool,
         cx: &Context<'_>,
-        relay: impl FnOnce() -> Waker,
+        upstream_waker: impl FnOnce() -> Waker,
     ) -> Poll<()> {
-        if self.is_given() {
+        if self.is_sent() {
             return Poll::Ready(());
         }
-        if self.follows {
-            self.follow(relay);
+        if self.has_parent {
+            self.wait_upstream(upstream_waker);
         }
         let mut clone = None;
         loop {
             let mut waiters = self.waiters();
-            if self.given.load(Ordering::Acquire) {
+            if self.sent.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            let known = waiters.waker(*place);
-            if known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            let stored = waiters.waker(*key);
+            if stored.as_ref().is_some_and(|stored| stored.will_wake(cx.waker())) {
                 return Poll::Pending;
             }
             let Some(waker) = clone.take() else {
-                // Not under the lock: it may run code of others.
+                // The clone is foreign code: it is made without the lock, and `sent` is read again.
                 drop(waiters);
                 clone = Some(cx.waker().clone());
                 continue;
             };
-            let old = match known {
-                Some(known) => Some(mem::replace(known, waker)),
-                None if last => {
-                    *place = Place::Last;
+            let old = match stored {
+                Some(stored) => Some(mem::replace(stored, waker)),
+                None if is_owner => {
+                    *key = WaiterKey::Last;
                     waiters.last.replace(waker)
                 }
                 None => {
-                    *place = Place::Listed(waiters.listed.insert(waker));
+                    *key = WaiterKey::Listed(waiters.listed.insert(waker));
                     None
                 }
             };
@@ -126,54 +134,53 @@ impl Signal {
         }
     }
 
-    /// A waiter gives up.
-    pub(super) fn leave(&self, place: Place) {
-        let waker = match place {
-            Place::Nowhere => None,
-            Place::Listed(index) => self.waiters().listed.remove(index),
-            Place::Last => self.waiters().last.take(),
+    /// Drops the waker of a waiter.
+    pub(super) fn remove(&self, key: WaiterKey) {
+        let waker = match key {
+            WaiterKey::None => None,
+            WaiterKey::Listed(index) => self.waiters().listed.remove(index),
+            WaiterKey::Last => self.waiters().last.take(),
         };
-        // Not under the lock.
+        // Foreign code, so not under the lock.
         drop(waker);
     }
 
-    fn follow(&self, relay: impl FnOnce() -> Waker) {
-        self.relay.get_or_init(|| {
+    fn wait_upstream(&self, waker: impl FnOnce() -> Waker) {
+        self.upstream.get_or_init(|| {
             let mut cancelled = Box::pin(self.token.clone().cancelled_owned());
-            if cancelled.as_mut().poll(&mut Context::from_waker(&relay())).is_ready() {
-                // In between: nobody is on the list.
-                let _waiters = self.waiters();
-                self.given.store(true, Ordering::Release);
+            if cancelled.as_mut().poll(&mut Context::from_waker(&waker())).is_ready() {
+                // The parent was sent since `poll` looked; this is the first waiter, so there is none to wake.
+                self.set_sent();
             }
             cancelled
         });
     }
 
-    /// Gives it to all that follow, and wakes all waiters now.
-    pub(super) fn give(&self, panics: &mut FirstPanic) {
-        self.close();
+    /// Sends the signal to its children, and wakes all waiters now.
+    pub(super) fn send(&self, panics: &mut FirstPanic) {
+        self.set_sent();
         panics.catch(|| self.token.cancel());
         while self.wake_page(panics) {}
         let last = self.waiters().last.take();
         panics.wake(last);
     }
 
-    /// Wakes the waiters page by page, 1024 at most, and lets others run before each; signals that follow are told last.
-    pub(super) async fn give_in_parts(&self, panics: &mut FirstPanic) {
-        self.close();
-        while self.is_awaited() {
+    /// Wakes the waiters page by page, 1024 at most, and lets other tasks run before each; the children are sent last.
+    pub(super) async fn send_by_page(&self, panics: &mut FirstPanic) {
+        self.set_sent();
+        while self.has_waiters() {
             yield_now().await;
             self.wake_page(panics);
         }
-        self.give(panics);
+        self.send(panics);
     }
 
-    fn close(&self) {
+    fn set_sent(&self) {
         let _waiters = self.waiters();
-        self.given.store(true, Ordering::Release);
+        self.sent.store(true, Ordering::Release);
     }
 
-    fn is_awaited(&self) -> bool {
+    fn has_waiters(&self) -> bool {
         self.waiters().listed.iter().next().is_some()
     }
 
@@ -184,24 +191,7 @@ impl Signal {
         is_some
     }
 
-    // Nothing of others is called under the lock: wakers are cloned, woken and dropped outside.
     fn waiters(&self) -> MutexGuard<'_, Waiters> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Wakes the waiters of a signal when one that it follows was given.
-pub(super) struct Relay {
-    // Each waiter keeps it alive.
-    pub(super) stop: Weak<Inner>,
-    pub(super) which: Which,
-}
-
-impl Wake for Relay {
-    fn wake(self: Arc<Self>) {
-        if let Some(stop) = self.stop.upgrade() {
-            // A panic of a waker is not for those who gave another signal, and would lose the wakes behind this one.
-            (self.which)(&stop).give(&mut FirstPanic::default());
-        }
+        lock(&self.waiters)
     }
 }

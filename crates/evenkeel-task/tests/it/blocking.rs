@@ -47,7 +47,7 @@ async fn a_call_whose_caller_is_gone_is_told_and_waited_for() {
         let g = g.clone();
         std::thread::spawn(move || {
             let leaving = loop {
-                match g.live().into_iter().find(|task| task.state == State::Leaving) {
+                match g.live().into_iter().find(|task| task.state == State::Detached) {
                     Some(task) => break task,
                     None => std::thread::yield_now(),
                 }
@@ -74,7 +74,7 @@ async fn a_panic_after_the_caller_is_gone_is_the_groups() {
         until(|| running.try_recv().is_ok()).await;
         let g = g.clone();
         std::thread::spawn(move || {
-            while g.live().iter().all(|task| task.state != State::Leaving) {
+            while g.live().iter().all(|task| task.state != State::Detached) {
                 std::thread::yield_now();
             }
             drop(end);

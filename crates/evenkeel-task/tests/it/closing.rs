@@ -21,7 +21,7 @@ fn after_the_end_a_future_is_given_back() {
     World::run(async |_| {
         let g = ended().await;
         let closed = g.try_spawn(async { Ok::<_, BoxError>(7) }).unwrap_err();
-        assert_eq!(format!("{closed} {closed:?}"), "the group takes no more tasks Closed(..)");
+        assert_eq!(format!("{closed} {closed:?}"), "the group takes no more tasks Rejected(..)");
         assert_eq!(closed.0.await.unwrap(), 7);
         assert!(g.task("late").try_spawn(async {}).is_err());
     });

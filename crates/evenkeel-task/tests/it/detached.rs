@@ -103,7 +103,7 @@ fn who_is_left_over_is_live() {
         group(async |g| {
             assert!(timeout(ms(5), shield(ms(20), sleep(ms(10)))).await.is_err());
             let live = g.live();
-            assert_eq!((live.len(), live[0].state), (1, State::Leaving));
+            assert_eq!((live.len(), live[0].state), (1, State::Detached));
             assert_eq!(live[0].name.as_deref(), Some("shield"));
             sleep(ms(6)).await;
             assert_eq!(g.live().len(), 0);

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use evenkeel_task::{NoneOk, catch_panic, first_ok, using};
+use evenkeel_task::{AllFailed, catch_panic, first_ok, using};
 use evenkeel_testkit::{World, assert_took, cancel, took};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -130,7 +130,7 @@ proptest! {
     fn it_gives_the_first_success_or_all_errors(entrants in vec((1..50_u64, any::<bool>()), 1..10)) {
         let first = entrants.iter().filter(|(_, ok)| *ok).map(|(at, _)| *at).min();
         let last = entrants.iter().map(|(at, _)| *at).max().unwrap();
-        let (output, time): (Result<u64, NoneOk<u64>>, Duration) = World::run(async |_| {
+        let (output, time): (Result<u64, AllFailed<u64>>, Duration) = World::run(async |_| {
             took(first_ok(entrants.iter().map(|(at, ok)| entrant(*at, *ok)).collect::<Vec<_>>())).await
         });
         prop_assert_eq!(time, ms(first.unwrap_or(last)));

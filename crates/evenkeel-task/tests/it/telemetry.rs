@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use evenkeel_task::{Blocking, BoxError, GroupError, background, blocking, group, shield};
+use evenkeel_task::{Blocking, BoxError, GroupError, background, blocking, first_ok, group, shield};
 use evenkeel_testkit::World;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata as About, Recorder, SharedString, Unit};
 use tokio::time::{sleep, timeout};
@@ -49,6 +49,13 @@ async fn one_of_each() -> GroupError {
 #[derive(Clone, Default)]
 struct Counts(Arc<Mutex<BTreeMap<String, Arc<AtomicU64>>>>);
 
+impl Counts {
+    fn lines(&self) -> Vec<String> {
+        let counts = self.0.lock().unwrap();
+        counts.iter().map(|(name, count)| format!("{name} {}", count.load(Ordering::Relaxed))).collect()
+    }
+}
+
 impl Recorder for Counts {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -71,9 +78,6 @@ impl Recorder for Counts {
 fn tasks_are_counted_by_their_outcome() {
     let counts = Counts::default();
     metrics::with_local_recorder(&counts, || World::run(async |_| drop(one_of_each().await)));
-    let counts = counts.0.lock().unwrap();
-    let lines: Vec<_> =
-        counts.iter().map(|(name, count)| format!("{name} {}", count.load(Ordering::Relaxed))).collect();
     let expected = [
         "evenkeel_task_ended_total outcome=cancelled 1",
         "evenkeel_task_ended_total outcome=failed 1",
@@ -82,7 +86,26 @@ fn tasks_are_counted_by_their_outcome() {
         "evenkeel_task_ended_total outcome=panicked 1",
         "evenkeel_task_spawned_total 5",
     ];
-    assert_eq!(lines, expected);
+    assert_eq!(counts.lines(), expected);
+}
+
+#[test]
+fn the_winner_of_a_race_has_finished_and_the_losers_are_cancelled() {
+    let counts = Counts::default();
+    let race = async |_: World| {
+        let entrant = |at| async move {
+            sleep(ms(at)).await;
+            Ok::<_, &str>(at)
+        };
+        assert_eq!(first_ok([entrant(2), entrant(1), entrant(3)]).await, Ok(1));
+    };
+    metrics::with_local_recorder(&counts, || World::run(race));
+    let expected = [
+        "evenkeel_task_ended_total outcome=cancelled 2",
+        "evenkeel_task_ended_total outcome=finished 1",
+        "evenkeel_task_spawned_total 3",
+    ];
+    assert_eq!(counts.lines(), expected);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::future::{pending, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenkeel_task::{BoxError, Cause, Lent, Step, UsingError, catch_panic, group, using};
+use evenkeel_task::{BoxError, Cause, Resource, UsingError, UsingStage, catch_panic, group, using};
 use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::time::{sleep, timeout};
 
@@ -31,7 +31,7 @@ async fn close(file: Log) {
     log(&file, "close");
 }
 
-async fn work(file: Lent<Log>) -> Result<u8, BoxError> {
+async fn work(file: Resource<Log>) -> Result<u8, BoxError> {
     sleep(ms(5)).await;
     log(&file, "work");
     Ok(7)
@@ -53,7 +53,7 @@ fn after_an_error_and_a_panic_it_is_released() {
         let file = Log::default();
         let wrong = using(open(file.clone()), close, async |_file| Err::<(), BoxError>("wrong".into()));
         let error = assert_took!(wrong, ms(10)).unwrap_err();
-        assert_eq!((error.step, error.to_string().as_str()), (Step::Body, "the body failed"));
+        assert_eq!((error.stage, error.to_string().as_str()), (UsingStage::Body, "the body failed"));
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "wrong");
         let bug = using(open(file.clone()), close, async |_file| -> Result<(), BoxError> { throw("bug") });
         assert_eq!(assert_took!(catch_panic(bug), ms(10)).unwrap_err().message(), Some("bug"));
@@ -65,14 +65,17 @@ fn after_an_error_and_a_panic_it_is_released() {
 fn what_fails_is_said() {
     World::run(async |_| {
         let no = using(ready(Err::<(), _>("no")), async |()| (), async |_| Ok(())).await.unwrap_err();
-        assert_eq!((no.step, no.to_string().as_str()), (Step::Acquire, "could not acquire"));
+        assert_eq!((no.stage, no.to_string().as_str()), (UsingStage::Acquire, "could not acquire"));
         let sore = |()| async { throw("sore") };
         let error = using(ready(Ok::<_, BoxError>(())), sore, async |_| Ok(())).await.unwrap_err();
-        assert_eq!((error.step, error.to_string().as_str()), (Step::Release, "the release failed"));
+        assert_eq!((error.stage, error.to_string().as_str()), (UsingStage::Release, "the release failed"));
         assert!(matches!(error.cause, Cause::Panic(_)));
         let both = using(ready(Ok::<_, BoxError>(())), sore, async |_| Err::<(), BoxError>("first".into()));
         let UsingError {
-            step: Step::Body, cause: Cause::Error(first), release: Some(Cause::Panic(_)), ..
+            stage: UsingStage::Body,
+            cause: Cause::Error(first),
+            release: Some(Cause::Panic(_)),
+            ..
         } = both.await.unwrap_err()
         else {
             panic!("both are there")
@@ -104,7 +107,7 @@ fn a_group_waits_for_the_release_of_a_task_that_it_aborts() {
     World::run(async |_| {
         let file = Log::default();
         let run = group(async |g| {
-            g.spawn(using(open(file.clone()), close, async |_file: Lent<Log>| {
+            g.spawn(using(open(file.clone()), close, async |_file: Resource<Log>| {
                 pending::<Result<(), BoxError>>().await
             }));
             sleep(ms(7)).await;
@@ -119,7 +122,7 @@ fn a_group_waits_for_the_release_of_a_task_that_it_aborts() {
 fn a_thing_that_the_body_passed_on_is_awaited() {
     World::run(async |_| {
         let file = Log::default();
-        let run = using(open(file.clone()), close, async |file: Lent<Log>| {
+        let run = using(open(file.clone()), close, async |file: Resource<Log>| {
             tokio::spawn(work(file));
             Ok(())
         });
