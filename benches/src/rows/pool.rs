@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, hint::black_box, sync::Arc};
 
-use evenkeel::pool::{Manage, Pool};
+use evenkeel::pool::{Manager, Pool};
 use tokio::task::yield_now;
 
 use crate::row::{AsyncRow, Metric, OURS, Row};
@@ -10,7 +10,7 @@ use crate::row::{AsyncRow, Metric, OURS, Row};
 /// Objects that cost nothing to make.
 struct Units;
 
-impl Manage for Units {
+impl Manager for Units {
     type Object = u64;
     type Error = Infallible;
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Manage, Pool};
+use crate::{Manager, Pool};
 
 /// The time limits of a pool.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +19,9 @@ pub(crate) struct Limits {
 /// # Examples
 ///
 /// ```
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -29,7 +29,7 @@ pub(crate) struct Limits {
 /// use std::time::Duration;
 ///
 /// let pool = Pool::builder(Counters).max(16).acquire_timeout(Duration::from_secs(5)).build()?;
-/// assert_eq!(pool.stats().max, 16);
+/// assert_eq!(pool.snapshot().max, 16);
 /// # Ok::<(), evenkeel_pool::BuildError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct Builder<M> {
     limits: Limits,
 }
 
-impl<M: Manage> Builder<M> {
+impl<M: Manager> Builder<M> {
     pub(crate) fn new(manager: M) -> Self {
         let limits = Limits {
             acquire_timeout: Duration::from_secs(30),
@@ -64,13 +64,13 @@ impl<M: Manage> Builder<M> {
         self
     }
 
-    /// How long [`Manage::create`] may take. The default is 10 s.
+    /// How long [`Manager::create`] may take. The default is 10 s.
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.limits.create_timeout = limit;
         self
     }
 
-    /// How long [`Manage::check`] may take before the object counts as dead. The default is 5 s.
+    /// How long [`Manager::check`] may take before the object counts as dead. The default is 5 s.
     pub fn check_timeout(mut self, limit: Duration) -> Self {
         self.limits.check_timeout = limit;
         self
@@ -85,9 +85,9 @@ impl<M: Manage> Builder<M> {
     /// # Examples
     ///
     /// ```
-    /// # use evenkeel_pool::{Manage, Pool};
+    /// # use evenkeel_pool::{Manager, Pool};
     /// # struct Counters;
-    /// # impl Manage for Counters {
+    /// # impl Manager for Counters {
     /// #     type Object = u32;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }

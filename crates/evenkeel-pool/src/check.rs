@@ -9,14 +9,14 @@ use tokio::time::timeout;
 
 use crate::seat::Seated;
 use crate::shared::{Shared, chain, told};
-use crate::{BoxError, GetError, Manage, Panic};
+use crate::{BoxError, GetError, Manager, Panic};
 
 /// A check under way. It owns the object, so it can move from the getter to a task of the pool.
 pub(crate) type Check<M> =
     Pin<Box<dyn Future<Output = Result<(Seated<M>, Result<(), BoxError>), Panic>> + Send>>;
 
 /// How far a check has come.
-pub(crate) enum Checked<M: Manage> {
+pub(crate) enum Checked<M: Manager> {
     Fit(Seated<M>),
     Unfit,
     Panicked(Panic),
@@ -24,7 +24,7 @@ pub(crate) enum Checked<M: Manage> {
 }
 
 /// Begins to check an object in the caller's task.
-pub(crate) fn begin<M: Manage>(mut seated: Seated<M>, cx: &mut Context<'_>) -> Checked<M> {
+pub(crate) fn begin<M: Manager>(mut seated: Seated<M>, cx: &mut Context<'_>) -> Checked<M> {
     let mut check: Check<M> = Box::pin(catch_panic(async move {
         let verdict = seated.seat.shared().manager.check(&mut seated.object).await;
         (seated, verdict)
@@ -41,7 +41,7 @@ pub(crate) fn begin<M: Manage>(mut seated: Seated<M>, cx: &mut Context<'_>) -> C
 }
 
 /// Ends a check, as a task of the pool.
-pub(crate) async fn end<M: Manage>(shared: Arc<Shared<M>>, check: Check<M>) {
+pub(crate) async fn end<M: Manager>(shared: Arc<Shared<M>>, check: Check<M>) {
     let limit = shared.limits.check_timeout;
     let work = async {
         match timeout(limit, check).await {
@@ -57,7 +57,7 @@ pub(crate) async fn end<M: Manage>(shared: Arc<Shared<M>>, check: Check<M>) {
     shared.own(work).await;
 }
 
-fn reject<M: Manage>(seated: Seated<M>, error: &BoxError) {
+fn reject<M: Manager>(seated: Seated<M>, error: &BoxError) {
     let failure = told(format!("a check failed: {}", chain(error.as_ref())));
     seated.seat.shared().update(|state| state.note(failure));
 }

@@ -7,10 +7,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::seat::{Seat, Seated};
 use crate::state::State;
-use crate::{GetError, Manage};
+use crate::{GetError, Manager};
 
 /// Creates an object, as a task of the pool, from this time on if not at once.
-pub(crate) async fn create<M: Manage>(seat: Seat<M>, from: Option<Instant>) {
+pub(crate) async fn create<M: Manager>(seat: Seat<M>, from: Option<Instant>) {
     let shared = Arc::clone(seat.shared());
     let limit = shared.limits.create_timeout;
     let work = async {

@@ -5,14 +5,14 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use ::deadpool::managed::{Manager, Metrics};
+use ::deadpool::managed::{self, Metrics};
 use tokio::time::Instant;
 
-use crate::{BoxError, Manage};
+use crate::{BoxError, Manager};
 
-/// Drives any [`deadpool::managed::Manager`](Manager), such as that of deadpool-postgres or of deadpool-sqlite.
+/// Drives any [`deadpool::managed::Manager`](managed::Manager), such as that of deadpool-postgres or of deadpool-sqlite.
 ///
-/// `create` makes an object, `recycle` is the [check](Manage::check) before each reuse, and `detach` is called once
+/// `create` makes an object, `recycle` is the [check](Manager::check) before each reuse, and `detach` is called once
 /// when the object leaves the pool, whatever the reason.
 ///
 /// # Why not just use X?
@@ -57,7 +57,7 @@ pub struct Deadpool<M> {
     manager: Arc<M>,
 }
 
-impl<M: Manager> Deadpool<M> {
+impl<M: managed::Manager> Deadpool<M> {
     /// Takes a manager over.
     #[must_use]
     pub fn new(manager: M) -> Self {
@@ -65,9 +65,9 @@ impl<M: Manager> Deadpool<M> {
     }
 }
 
-impl<M> Manage for Deadpool<M>
+impl<M> Manager for Deadpool<M>
 where
-    M: Manager<Type: 'static, Error: Error + Sync + 'static> + 'static,
+    M: managed::Manager<Type: 'static, Error: Error + Sync + 'static> + 'static,
 {
     type Object = Adopted<M>;
     type Error = M::Error;
@@ -115,7 +115,7 @@ where
 /// # Ok(())
 /// # }
 /// ```
-pub struct Adopted<M: Manager> {
+pub struct Adopted<M: managed::Manager> {
     // None once it was taken out.
     object: Option<M::Type>,
     metrics: Metrics,
@@ -124,7 +124,7 @@ pub struct Adopted<M: Manager> {
 
 const ADOPTED: &str = "it has its object until it is dropped";
 
-impl<M: Manager> Adopted<M> {
+impl<M: managed::Manager> Adopted<M> {
     /// When the object was created and recycled. The instants are those of tokio's clock.
     pub fn metrics(adopted: &Self) -> &Metrics {
         &adopted.metrics
@@ -144,13 +144,13 @@ impl<M: Manager> Adopted<M> {
     }
 }
 
-impl<M: Manager> Drop for Adopted<M> {
+impl<M: managed::Manager> Drop for Adopted<M> {
     fn drop(&mut self) {
         self.release();
     }
 }
 
-impl<M: Manager> Deref for Adopted<M> {
+impl<M: managed::Manager> Deref for Adopted<M> {
     type Target = M::Type;
 
     fn deref(&self) -> &M::Type {
@@ -158,13 +158,13 @@ impl<M: Manager> Deref for Adopted<M> {
     }
 }
 
-impl<M: Manager> DerefMut for Adopted<M> {
+impl<M: managed::Manager> DerefMut for Adopted<M> {
     fn deref_mut(&mut self) -> &mut M::Type {
         self.object.as_mut().expect(ADOPTED)
     }
 }
 
-impl<M: Manager<Type: fmt::Debug>> fmt::Debug for Adopted<M> {
+impl<M: managed::Manager<Type: fmt::Debug>> fmt::Debug for Adopted<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Adopted").field(&**self).finish()
     }

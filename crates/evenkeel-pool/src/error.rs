@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Holder, Panic, Stats};
+use crate::{Holder, Panic, Snapshot};
 
 /// Why [`Pool::get`](crate::Pool::get) gave no lease.
 ///
@@ -14,9 +14,9 @@ use crate::{Holder, Panic, Stats};
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -29,7 +29,7 @@ use crate::{Holder, Panic, Stats};
 /// match pool.get().await {
 ///     Err(GetError::Timeout(why)) => {
 ///         assert_eq!(why.waited, Duration::from_secs(5));
-///         assert_eq!(why.stats.in_use, 1);
+///         assert_eq!(why.snapshot.in_use, 1);
 ///         assert_eq!(why.holders, pool.holders());
 ///     }
 ///     other => unreachable!("{other:?}"),
@@ -88,9 +88,9 @@ impl<E: Error + 'static> Error for GetError<E> {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{GetError, Manage, Pool};
+/// # use evenkeel_pool::{GetError, Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -111,13 +111,13 @@ pub struct Timeout {
     /// How many waited already when it came.
     pub ahead: usize,
     /// The pool at the end of the wait; the caller is not among those waiting.
-    pub stats: Stats,
+    pub snapshot: Snapshot,
     /// Who had the objects: those three that had them for the longest time.
     pub holders: Vec<Holder>,
     /// The newest failure of a creation, or of a check, since the last object was created.
     pub last_failure: Option<String>,
     /// That failure as an error, which is the [`source`](Error::source): a [`GetError::Create`], where the manager says
-    /// that it is [transient](crate::Manage::is_transient) or gives a [copy](crate::Manage::copy_error); of others, which
+    /// that it is [transient](crate::Manager::is_transient) or gives a [copy](crate::Manager::copy_error); of others, which
     /// are those of other callers, the text.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -130,13 +130,13 @@ impl Error for Timeout {
 
 impl fmt::Display for Timeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waited, ahead, stats, holders, last_failure, cause: _ } = self;
-        write!(f, "no object within {waited:?}: {} of {} in use", stats.in_use, stats.max)?;
+        let Self { waited, ahead, snapshot, holders, last_failure, cause: _ } = self;
+        write!(f, "no object within {waited:?}: {} of {} in use", snapshot.in_use, snapshot.max)?;
         for (count, what) in [
-            (stats.idle, "idle"),
-            (stats.checking, "being checked"),
-            (stats.creating, "being created"),
-            (stats.waiting, "more waiting"),
+            (snapshot.idle, "idle"),
+            (snapshot.checking, "being checked"),
+            (snapshot.creating, "being created"),
+            (snapshot.waiting, "more waiting"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;

@@ -12,7 +12,7 @@ use crate::check::{self, Checked};
 use crate::create::create;
 use crate::seat::Seated;
 use crate::state::{Asker, Place, State, Step, Ticket};
-use crate::{GetError, Lease, Manage, Pool};
+use crate::{GetError, Lease, Manager, Pool};
 
 /// The future of [`Pool::get`].
 ///
@@ -25,9 +25,9 @@ use crate::{GetError, Lease, Manage, Pool};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -41,7 +41,7 @@ use crate::{GetError, Lease, Manage, Pool};
 /// # }
 /// ```
 #[must_use = "futures do nothing unless polled"]
-pub struct Get<'a, M: Manage> {
+pub struct Get<'a, M: Manager> {
     pool: &'a Pool<M>,
     place: Place,
     // Only while it waits.
@@ -49,7 +49,7 @@ pub struct Get<'a, M: Manage> {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a, M: Manage> Get<'a, M> {
+impl<'a, M: Manager> Get<'a, M> {
     pub(crate) fn new(pool: &'a Pool<M>, place: Place) -> Self {
         Self { pool, place, ticket: None, deadline: None }
     }
@@ -116,7 +116,7 @@ impl<'a, M: Manage> Get<'a, M> {
     }
 }
 
-impl<M: Manage> Future for Get<'_, M> {
+impl<M: Manager> Future for Get<'_, M> {
     type Output = Result<Lease<M>, GetError<M::Error>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -128,13 +128,13 @@ impl<M: Manage> Future for Get<'_, M> {
     }
 }
 
-impl<M: Manage> Drop for Get<'_, M> {
+impl<M: Manager> Drop for Get<'_, M> {
     fn drop(&mut self) {
         self.leave();
     }
 }
 
-impl<M: Manage> fmt::Debug for Get<'_, M> {
+impl<M: Manager> fmt::Debug for Get<'_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Get")
             .field("place", &format_args!("{}", self.place))

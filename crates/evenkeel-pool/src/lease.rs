@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Waker};
 use evenkeel_task::catch_panic;
 
 use crate::seat::Seated;
-use crate::{GetError, Manage, Panic};
+use crate::{GetError, Manager, Panic};
 
 /// An object of a [`Pool`](crate::Pool), for as long as this is held.
 ///
 /// It dereferences to the object. Dropping it, also while unwinding or when a task is aborted, gives the object back,
-/// or drops it if [`is_broken`](Manage::is_broken) says so; room is made only after the destructor of the object has
+/// or drops it if [`is_broken`](Manager::is_broken) says so; room is made only after the destructor of the object has
 /// run. It is `'static` and outlives the pool: what is given back to a pool that was closed or dropped is dropped.
 ///
 /// # Examples
@@ -21,9 +21,9 @@ use crate::{GetError, Manage, Panic};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Buffers;
-/// # impl Manage for Buffers {
+/// # impl Manager for Buffers {
 /// #     type Object = Vec<u8>;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<Vec<u8>, Self::Error> { Ok(Vec::new()) }
@@ -37,14 +37,14 @@ use crate::{GetError, Manage, Panic};
 /// # }
 /// ```
 #[must_use = "dropping a lease gives the object back"]
-pub struct Lease<M: Manage> {
+pub struct Lease<M: Manager> {
     // None once the object was taken out.
     seated: Option<Seated<M>>,
 }
 
 const HELD: &str = "a lease has its object until it is dropped";
 
-impl<M: Manage> Lease<M> {
+impl<M: Manager> Lease<M> {
     pub(crate) fn new(seated: Seated<M>) -> Self {
         Self { seated: Some(seated) }
     }
@@ -56,9 +56,9 @@ impl<M: Manage> Lease<M> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manage, Pool};
+    /// # use evenkeel_pool::{Manager, Pool};
     /// # struct Buffers;
-    /// # impl Manage for Buffers {
+    /// # impl Manager for Buffers {
     /// #     type Object = Vec<u8>;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<Vec<u8>, Self::Error> { Ok(Vec::new()) }
@@ -75,16 +75,16 @@ impl<M: Manage> Lease<M> {
         lease.take().detach()
     }
 
-    /// Drops the object instead of giving it back, as if it were [broken](Manage::is_broken).
+    /// Drops the object instead of giving it back, as if it were [broken](Manager::is_broken).
     ///
     /// # Examples
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manage, Pool};
+    /// # use evenkeel_pool::{Manager, Pool};
     /// # struct Buffers;
-    /// # impl Manage for Buffers {
+    /// # impl Manager for Buffers {
     /// #     type Object = Vec<u8>;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<Vec<u8>, Self::Error> { Ok(Vec::new()) }
@@ -93,7 +93,7 @@ impl<M: Manage> Lease<M> {
     ///
     /// let pool = Pool::builder(Buffers).build()?;
     /// Lease::discard(pool.get().await?);
-    /// assert_eq!((pool.stats().size, pool.stats().discarded), (0, 1));
+    /// assert_eq!((pool.snapshot().size, pool.snapshot().discarded), (0, 1));
     /// # Ok(())
     /// # }
     /// ```
@@ -106,7 +106,7 @@ impl<M: Manage> Lease<M> {
     }
 }
 
-impl<M: Manage> Drop for Lease<M> {
+impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
         let Some(mut seated) = self.seated.take() else { return };
         match is_broken(&mut seated) {
@@ -121,7 +121,7 @@ impl<M: Manage> Drop for Lease<M> {
     }
 }
 
-fn is_broken<M: Manage>(seated: &mut Seated<M>) -> Result<bool, Panic> {
+fn is_broken<M: Manager>(seated: &mut Seated<M>) -> Result<bool, Panic> {
     let Seated { object, seat } = seated;
     let work = pin!(catch_panic(async { seat.shared().manager.is_broken(object) }));
     match work.poll(&mut Context::from_waker(Waker::noop())) {
@@ -130,7 +130,7 @@ fn is_broken<M: Manage>(seated: &mut Seated<M>) -> Result<bool, Panic> {
     }
 }
 
-impl<M: Manage> Deref for Lease<M> {
+impl<M: Manager> Deref for Lease<M> {
     type Target = M::Object;
 
     fn deref(&self) -> &M::Object {
@@ -138,13 +138,13 @@ impl<M: Manage> Deref for Lease<M> {
     }
 }
 
-impl<M: Manage> DerefMut for Lease<M> {
+impl<M: Manager> DerefMut for Lease<M> {
     fn deref_mut(&mut self) -> &mut M::Object {
         &mut self.seated.as_mut().expect(HELD).object
     }
 }
 
-impl<M: Manage<Object: fmt::Debug>> fmt::Debug for Lease<M> {
+impl<M: Manager<Object: fmt::Debug>> fmt::Debug for Lease<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Lease").field(&**self).finish()
     }

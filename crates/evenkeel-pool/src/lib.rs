@@ -9,13 +9,13 @@ mod deadpool;
 mod error;
 mod get;
 mod lease;
-mod manage;
+mod manager;
 mod pool;
 mod queue;
 mod seat;
 mod shared;
+mod snapshot;
 mod state;
-mod stats;
 
 #[cfg(feature = "deadpool")]
 pub use self::deadpool::{Adopted, Deadpool};
@@ -24,6 +24,6 @@ pub use error::{GetError, Timeout};
 pub use evenkeel_task::{BoxError, Panic};
 pub use get::Get;
 pub use lease::Lease;
-pub use manage::Manage;
+pub use manager::Manager;
 pub use pool::Pool;
-pub use stats::{Closed, Holder, Stats};
+pub use snapshot::{Closed, Holder, Snapshot};

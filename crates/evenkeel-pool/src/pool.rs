@@ -15,12 +15,12 @@ use crate::check::{self, Checked};
 use crate::seat::Seated;
 use crate::shared::{Shared, told};
 use crate::state::State;
-use crate::{Builder, Closed, Get, Holder, Lease, Manage, Stats};
+use crate::{Builder, Closed, Get, Holder, Lease, Manager, Snapshot};
 
 /// Objects that are costly to make, lent to one user at a time, first come first served.
 ///
 /// Cloning it gives another handle to the same pool. It keeps at most [`max`](Builder::max) objects, and lends the one
-/// that was used last. Every object that was used is [checked](Manage::check) before it is lent again.
+/// that was used last. Every object that was used is [checked](Manager::check) before it is lent again.
 ///
 /// Creations, and checks that are not ready at once, run on tasks that the pool owns; their result goes to whoever has
 /// waited longest, so nothing is lost when the caller that began them gives up. When the last handle is dropped, the
@@ -49,12 +49,12 @@ use crate::{Builder, Closed, Get, Holder, Lease, Manage, Stats};
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use evenkeel_pool::{Manage, Pool};
+/// use evenkeel_pool::{Manager, Pool};
 /// use std::time::Duration;
 ///
 /// struct Connect;
 ///
-/// impl Manage for Connect {
+/// impl Manager for Connect {
 ///     type Object = String;
 ///     type Error = std::io::Error;
 ///
@@ -70,35 +70,35 @@ use crate::{Builder, Closed, Get, Holder, Lease, Manage, Stats};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Pool<M: Manage> {
+pub struct Pool<M: Manager> {
     owner: Arc<Owner<M>>,
 }
 
 /// What ends with the last handle: leases and tasks keep the shared part alone.
-struct Owner<M: Manage> {
+struct Owner<M: Manager> {
     shared: Arc<Shared<M>>,
 }
 
-impl<M: Manage> Drop for Owner<M> {
+impl<M: Manager> Drop for Owner<M> {
     fn drop(&mut self) {
         self.shared.close();
     }
 }
 
 /// Notes that a task of the pool was dropped with its runtime.
-struct TaskEnd<M: Manage> {
+struct TaskEnd<M: Manager> {
     shared: Arc<Shared<M>>,
     what: &'static str,
     is_cut: bool,
 }
 
-impl<M: Manage> TaskEnd<M> {
+impl<M: Manager> TaskEnd<M> {
     fn reached(mut self) {
         self.is_cut = false;
     }
 }
 
-impl<M: Manage> Drop for TaskEnd<M> {
+impl<M: Manager> Drop for TaskEnd<M> {
     fn drop(&mut self) {
         if self.is_cut && !self.shared.closing.is_draining() {
             let text = format!("{} was cut: its runtime was shut down", self.what);
@@ -108,7 +108,7 @@ impl<M: Manage> Drop for TaskEnd<M> {
     }
 }
 
-impl<M: Manage> Pool<M> {
+impl<M: Manager> Pool<M> {
     /// Begins to configure a pool of the objects of this manager.
     pub fn builder(manager: M) -> Builder<M> {
         Builder::new(manager)
@@ -155,7 +155,7 @@ impl<M: Manage> Pool<M> {
     /// A [`GetError`](crate::GetError): nothing came in time, the pool is or was closed, or it was this caller's turn
     /// when a creation failed. A failed creation is the error of one caller, the one that has waited longest; for
     /// those behind it others are started, after a [backoff](Self#backoff), unless they have
-    /// [copies](Manage::copy_error) of it.
+    /// [copies](Manager::copy_error) of it.
     ///
     /// # Cancel safety
     ///
@@ -172,9 +172,9 @@ impl<M: Manage> Pool<M> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manage, Pool};
+    /// # use evenkeel_pool::{Manager, Pool};
     /// # struct Counters;
-    /// # impl Manage for Counters {
+    /// # impl Manager for Counters {
     /// #     type Object = u32;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -206,9 +206,9 @@ impl<M: Manage> Pool<M> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Lease, Manage, Pool};
+    /// # use evenkeel_pool::{Lease, Manager, Pool};
     /// # struct Counters;
-    /// # impl Manage for Counters {
+    /// # impl Manager for Counters {
     /// #     type Object = u32;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -246,9 +246,9 @@ impl<M: Manage> Pool<M> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manage, Pool};
+    /// # use evenkeel_pool::{Manager, Pool};
     /// # struct Counters;
-    /// # impl Manage for Counters {
+    /// # impl Manager for Counters {
     /// #     type Object = u32;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -285,8 +285,8 @@ impl<M: Manage> Pool<M> {
 
     /// The pool in numbers.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.shared().read(State::stats)
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared().read(State::snapshot)
     }
 
     /// Who has the objects that are in use, the longest first.
@@ -311,9 +311,9 @@ impl<M: Manage> Pool<M> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manage, Pool};
+    /// # use evenkeel_pool::{Manager, Pool};
     /// # struct Counters;
-    /// # impl Manage for Counters {
+    /// # impl Manager for Counters {
     /// #     type Object = u32;
     /// #     type Error = std::convert::Infallible;
     /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -340,14 +340,14 @@ impl<M: Manage> Pool<M> {
     }
 }
 
-impl<M: Manage> Clone for Pool<M> {
+impl<M: Manager> Clone for Pool<M> {
     fn clone(&self) -> Self {
         Self { owner: Arc::clone(&self.owner) }
     }
 }
 
-impl<M: Manage> fmt::Debug for Pool<M> {
+impl<M: Manager> fmt::Debug for Pool<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+        f.debug_struct("Pool").field("snapshot", &self.snapshot()).finish_non_exhaustive()
     }
 }

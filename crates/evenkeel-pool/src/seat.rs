@@ -8,16 +8,16 @@ use tokio::time::Instant;
 use crate::queue::Key;
 use crate::shared::{Shared, chain, told};
 use crate::state::{Failure, State};
-use crate::{GetError, Manage, Panic};
+use crate::{GetError, Manager, Panic};
 
 /// A seat that is taken; dropping it makes room for another object.
-pub(crate) struct Seat<M: Manage> {
+pub(crate) struct Seat<M: Manager> {
     shared: Arc<Shared<M>>,
     // None once it was given up.
     key: Option<Key>,
 }
 
-impl<M: Manage> Seat<M> {
+impl<M: Manager> Seat<M> {
     pub(crate) fn new(shared: &Arc<Shared<M>>, key: Key) -> Self {
         Self { shared: Arc::clone(shared), key: Some(key) }
     }
@@ -92,7 +92,7 @@ fn failure<E: Error + Send + Sync + 'static>(error: GetError<E>) -> Failure {
     Failure { text: chain(&error), error: Arc::new(error) }
 }
 
-impl<M: Manage> Drop for Seat<M> {
+impl<M: Manager> Drop for Seat<M> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
             self.shared.update(|state| state.vacate(key));
@@ -101,12 +101,12 @@ impl<M: Manage> Drop for Seat<M> {
 }
 
 /// An object and its seat. Dropping it drops the object first, and makes room only then.
-pub(crate) struct Seated<M: Manage> {
+pub(crate) struct Seated<M: Manager> {
     pub(crate) object: M::Object,
     pub(crate) seat: Seat<M>,
 }
 
-impl<M: Manage> Seated<M> {
+impl<M: Manager> Seated<M> {
     pub(crate) fn new(shared: &Arc<Shared<M>>, (object, key): (M::Object, Key)) -> Self {
         Self { object, seat: Seat::new(shared, key) }
     }

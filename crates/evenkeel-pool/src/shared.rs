@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 
 use crate::builder::Limits;
 use crate::state::{Due, Failure, Rest, State};
-use crate::{BoxError, GetError, Manage, Panic};
+use crate::{BoxError, GetError, Manager, Panic};
 
-pub(crate) struct Shared<M: Manage> {
+pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) limits: Limits,
     state: Mutex<State<M>>,
@@ -28,7 +28,7 @@ pub(crate) struct Shared<M: Manage> {
     pub(crate) recovered: Notify,
 }
 
-impl<M: Manage> Shared<M> {
+impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
         let state = Mutex::new(State::new(max));
         let (waits, recovered) = (AtomicBool::new(true), Notify::new());

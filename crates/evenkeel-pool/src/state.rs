@@ -17,7 +17,7 @@ use self::line::Waiter;
 pub(crate) use self::line::{Asker, Step, Ticket};
 use self::seats::{Taken, Work};
 use crate::queue::Queue;
-use crate::{GetError, Holder, Manage, Stats};
+use crate::{GetError, Holder, Manager, Snapshot};
 
 /// Where a caller called.
 pub(crate) type Place = &'static Location<'static>;
@@ -28,7 +28,7 @@ pub(crate) type Place = &'static Location<'static>;
 /// be given an idle object at once waits in line. A waiter is *called* when there is something for it to take, an
 /// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. No code
 /// of others runs in here: what has to be woken or dropped is handed out, and wakers come in as clones.
-pub(crate) struct State<M: Manage> {
+pub(crate) struct State<M: Manager> {
     max: usize,
     closed: bool,
     // The one used last is on top.
@@ -95,7 +95,7 @@ struct Counts {
     timeouts: u64,
 }
 
-impl<M: Manage> State<M> {
+impl<M: Manager> State<M> {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
@@ -154,9 +154,9 @@ impl<M: Manage> State<M> {
         (mem::take(&mut self.idle), wakers)
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         let Counts { created, create_failures, discarded, detached, timeouts } = self.counts;
-        Stats {
+        Snapshot {
             max: self.max,
             size: self.size(),
             idle: self.idle.len(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use deadpool_postgres::Manager;
-use evenkeel_pool::{BoxError, Deadpool, Manage};
+use evenkeel_pool::{BoxError, Deadpool};
 use tokio::time::timeout;
 
 use crate::ConnectError;
@@ -69,7 +69,7 @@ impl Serial {
     }
 }
 
-impl Manage for Connector {
+impl evenkeel_pool::Manager for Connector {
     type Object = Connection;
     type Error = ConnectError;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Manager;
-use evenkeel_pool::{BoxError, Closed, Deadpool, GetError, Holder, Pool, Stats};
+use evenkeel_pool::{BoxError, Closed, Deadpool, GetError, Holder, Pool, Snapshot};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, NoTls, Socket};
 
@@ -162,7 +162,7 @@ impl Database {
             Ok(lease) => Ok(Session::new(lease, Arc::clone(&self.cleaner))),
             Err(mut error) => {
                 if let GetError::Timeout(why) = &mut error
-                    && why.stats.creating > 0
+                    && why.snapshot.creating > 0
                     && why.cause.is_none()
                     && let Some(text) = self.attempts.so_far()
                 {
@@ -419,8 +419,8 @@ impl Database {
 
     /// The pool in numbers. A connection that is being cleaned counts as in use.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.pool.stats()
+    pub fn stats(&self) -> Snapshot {
+        self.pool.snapshot()
     }
 
     /// Which calls have a connection, the longest first.

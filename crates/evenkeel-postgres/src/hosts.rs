@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig};
-use evenkeel_pool::{Adopted, Deadpool, Manage as _};
+use evenkeel_pool::{Adopted, Deadpool, Manager as _};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Config;

@@ -33,7 +33,7 @@ pub use builder::Builder;
 pub use connect_error::{ConnectError, HostError};
 pub use database::Database;
 pub use error::Error;
-pub use evenkeel_pool::{BoxError, BuildError, Closed, GetError, Holder, Stats};
+pub use evenkeel_pool::{BoxError, BuildError, Closed, GetError, Holder, Snapshot};
 pub use evenkeel_retry::{Policy, RetryError};
 pub use options::TxOptions;
 pub use params::Params;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::State;
 use super::seats::Work;
-use crate::Manage;
+use crate::Manager;
 use crate::queue::Key;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -38,7 +38,7 @@ fn pause(failures: u32, random: u64) -> Duration {
     half + half.mul_f64((random >> 32) as f64 / f64::from(u32::MAX))
 }
 
-impl<M: Manage> State<M> {
+impl<M: Manager> State<M> {
     /// How many creations may begin, or begin to wait for their time.
     pub(super) fn room(&self) -> usize {
         match (self.backoff.next, self.backoff.paused) {

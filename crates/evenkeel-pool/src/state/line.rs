@@ -10,19 +10,19 @@ use super::{Place, State, Work};
 use crate::queue::Key;
 use crate::seat::{Seat, Seated};
 use crate::shared::Shared;
-use crate::{GetError, Manage, Timeout};
+use crate::{GetError, Manager, Timeout};
 
 /// How many holders a [`Timeout`] names.
 const NAMED: usize = 3;
 
-pub(super) struct Waiter<M: Manage> {
+pub(super) struct Waiter<M: Manager> {
     pub(super) place: Place,
     pub(super) turn: Turn<M>,
     /// How many objects that it took are checked by tasks.
     pub(super) checks: usize,
 }
 
-pub(super) enum Turn<M: Manage> {
+pub(super) enum Turn<M: Manager> {
     Waiting(Waker),
     /// It was woken, and has not come yet.
     Called,
@@ -31,7 +31,7 @@ pub(super) enum Turn<M: Manage> {
 }
 
 /// An object with its seat, or the reason why there is none.
-pub(crate) type Served<M> = Result<(<M as Manage>::Object, Key), GetError<<M as Manage>::Error>>;
+pub(crate) type Served<M> = Result<(<M as Manager>::Object, Key), GetError<<M as Manager>::Error>>;
 
 /// The place in line of one getter.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +43,13 @@ pub(crate) struct Ticket {
 
 /// What a getter brings along: its waker and, for the line, a clone of it, which is made and dropped outside of the
 /// lock.
-pub(crate) struct Asker<'a, M: Manage> {
+pub(crate) struct Asker<'a, M: Manager> {
     pub(crate) shared: &'a Arc<Shared<M>>,
     pub(crate) waker: &'a Waker,
     clone: Option<Waker>,
 }
 
-impl<'a, M: Manage> Asker<'a, M> {
+impl<'a, M: Manager> Asker<'a, M> {
     pub(crate) fn new(shared: &'a Arc<Shared<M>>, waker: &'a Waker) -> Self {
         Self { shared, waker, clone: None }
     }
@@ -61,7 +61,7 @@ impl<'a, M: Manage> Asker<'a, M> {
 }
 
 /// What a getter does next. It owns objects and seats, so that nothing is lost if a waker panics.
-pub(crate) enum Step<M: Manage> {
+pub(crate) enum Step<M: Manager> {
     /// It clones its waker, and asks again.
     Clone,
     /// It checks this idle object.
@@ -72,13 +72,13 @@ pub(crate) enum Step<M: Manage> {
     Done(Result<Seated<M>, GetError<M::Error>>),
 }
 
-impl<M: Manage> Step<M> {
+impl<M: Manager> Step<M> {
     fn done(shared: &Arc<Shared<M>>, served: Served<M>) -> Self {
         Step::Done(served.map(|taken| Seated::new(shared, taken)))
     }
 }
 
-impl<M: Manage> State<M> {
+impl<M: Manager> State<M> {
     /// How many waiters have no task that works for them.
     pub(super) fn uncovered(&self) -> usize {
         self.waiters.len().saturating_sub(self.creating + self.checked_for)
@@ -246,7 +246,7 @@ impl<M: Manage> State<M> {
             Err(GetError::Timeout(Box::new(Timeout {
                 waited: now.saturating_duration_since(since),
                 ahead,
-                stats: self.stats(),
+                snapshot: self.snapshot(),
                 holders: self.holders(now).take(NAMED).collect(),
                 last_failure: self.last_failure.as_ref().map(|failure| failure.text.clone()),
                 cause: self.last_failure.as_ref().map(|failure| Arc::clone(&failure.error)),

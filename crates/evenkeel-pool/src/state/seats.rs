@@ -5,7 +5,7 @@ use std::mem;
 use tokio::time::Instant;
 
 use super::{Place, State};
-use crate::Manage;
+use crate::Manager;
 use crate::queue::Key;
 
 /// A seat that is taken.
@@ -26,7 +26,7 @@ pub(super) enum Work {
     Held,
 }
 
-impl<M: Manage> State<M> {
+impl<M: Manager> State<M> {
     pub(super) fn seat(&mut self, place: Place, since: Instant, work: Work) -> Key {
         if let Work::Paused | Work::Creating(_) = work {
             self.creating += 1;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 
-use evenkeel_pool::{BoxError, GetError, Lease, Manage, Pool};
+use evenkeel_pool::{BoxError, GetError, Lease, Manager, Pool};
 use evenkeel_testkit::{World, assert_took};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -163,7 +163,7 @@ struct Knowing {
     scripted: Scripted,
 }
 
-impl Manage for Knowing {
+impl Manager for Knowing {
     type Object = Item;
     type Error = Refused;
 
@@ -206,7 +206,7 @@ fn a_transient_failure_is_tried_again_within_the_time_of_the_caller() {
             world.elapsed()
         );
         assert_eq!(manager.scripted.0.creations.load(SeqCst), 4);
-        assert_eq!((pool.stats().create_failures, pool.stats().timeouts), (4, 0));
+        assert_eq!((pool.snapshot().create_failures, pool.snapshot().timeouts), (4, 0));
     });
 }
 

@@ -113,7 +113,7 @@ fn close() {
             if pool.get().await.is_ok() {
                 assert_whole(&pool, &script).await;
             } else {
-                assert_eq!((pool.stats().size, script.live.load(SeqCst)), (0, 0));
+                assert_eq!((pool.snapshot().size, script.live.load(SeqCst)), (0, 0));
             }
         },
     );
@@ -143,7 +143,7 @@ fn a_waiter_that_dies_passes_its_turn_on() {
                 sleep(ms(5)).await;
                 world.settle().await;
                 assert_eq!(
-                    pool.stats().waiting,
+                    pool.snapshot().waiting,
                     if creates { 3 } else { 4 },
                     "the first of them has been served"
                 );
@@ -175,7 +175,7 @@ fn a_returned_object_passes_the_dead_by() {
             async move { pool.get().await.unwrap().id }
         });
         world.settle().await;
-        assert_eq!(pool.stats().creating, 2);
+        assert_eq!(pool.snapshot().creating, 2);
         drop(held);
         drop(first);
         assert_eq!(assert_took!(second, ms(0)).unwrap(), 0);
@@ -202,7 +202,7 @@ fn a_waker_may_hold_a_lease() {
             poll(&mut get, Waker::from(Arc::new(Holder(leases.remove(0)))));
             if replaced {
                 poll(&mut get, Waker::noop().clone());
-                assert_eq!(pool.stats().idle, 1);
+                assert_eq!(pool.snapshot().idle, 1);
             }
             drop(get);
             drop(leases);
@@ -230,9 +230,12 @@ mod meanwhile {
                 let error = assert_panic(result.map(|lease| lease.id));
                 assert_eq!(error, "broken for good");
                 world.settle().await;
-                let stats = pool.stats();
+                let snapshot = pool.snapshot();
                 let is = |other| usize::from(gate == other);
-                assert_eq!((stats.idle, stats.checking, stats.in_use), (is(Gate::Yield), is(Gate::Shut), 0));
+                assert_eq!(
+                    (snapshot.idle, snapshot.checking, snapshot.in_use),
+                    (is(Gate::Yield), is(Gate::Shut), 0)
+                );
                 sleep(secs(5)).await;
                 assert_whole(&pool, &script).await;
             });
@@ -255,14 +258,14 @@ mod meanwhile {
                 assert!(timeout(ms(0), &mut *get).await.is_err());
                 sleep(ms(5)).await;
                 world.settle().await;
-                assert_eq!(pool.stats().in_use, 2, "the first one is served");
+                assert_eq!(pool.snapshot().in_use, 2, "the first one is served");
                 script.meanwhile(|| drop(dying));
                 script.check.next(gate);
                 drop(held);
                 let id = assert_took!(get, ms(0)).unwrap().id;
                 assert_eq!(id, usize::from(gate != Gate::Open));
                 world.settle().await;
-                assert_eq!(pool.stats().idle, if gate == Gate::FAIL { 1 } else { 2 });
+                assert_eq!(pool.snapshot().idle, if gate == Gate::FAIL { 1 } else { 2 });
                 assert_whole(&pool, &script).await;
             });
         }
@@ -294,7 +297,7 @@ mod meanwhile {
                     }
                     world.settle().await;
                     assert_eq!(
-                        (pool.stats().size, script.live.load(SeqCst), script.running.load(SeqCst)),
+                        (pool.snapshot().size, script.live.load(SeqCst), script.running.load(SeqCst)),
                         (0, 0, 0)
                     );
                 });

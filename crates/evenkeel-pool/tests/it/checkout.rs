@@ -21,7 +21,7 @@ fn a_pool_without_room_is_an_error() {
 fn the_newest_idle_object_goes_out_first() {
     World::run(async |_| {
         let (pool, script) = pool(3);
-        assert_eq!(pool.stats().size, 0);
+        assert_eq!(pool.snapshot().size, 0);
         let mut leases = take(&pool, 3).await;
         assert_eq!(leases.iter().map(|lease| lease.id).collect::<Vec<_>>(), [0, 1, 2]);
         for n in [1, 1, 0] {
@@ -63,7 +63,7 @@ fn first_come_first_served() {
         let held = take(&pool, 3).await;
         (0..50).for_each(&mut spawn);
         yield_now().await;
-        assert_eq!(pool.stats().waiting, 50);
+        assert_eq!(pool.snapshot().waiting, 50);
         drop(held);
         (50..100).for_each(&mut spawn);
         while tasks.join_next().await.is_some() {}
@@ -99,11 +99,11 @@ fn try_get_waits_for_nothing() {
         drop(take(&pool, 2).await);
         script.check.next(Gate::FAIL);
         assert_eq!(pool.try_get().unwrap().id, 0, "the unfit one is passed over");
-        assert_eq!(pool.stats().discarded, 1);
+        assert_eq!(pool.snapshot().discarded, 1);
 
         script.check.next(Gate::Slow(ms(5)));
         assert!(pool.try_get().is_none());
-        assert_eq!((pool.stats().checking, pool.stats().in_use), (1, 0));
+        assert_eq!((pool.snapshot().checking, pool.snapshot().in_use), (1, 0));
         sleep(ms(5)).await;
         world.settle().await;
         assert_eq!(pool.try_get().unwrap().id, 0, "it has passed its check in the background");
@@ -124,10 +124,10 @@ fn what_comes_first_is_taken() {
         });
         let got = assert_took!(pool.get(), ms(10)).unwrap();
         assert_eq!(got.id, 0);
-        assert_eq!(pool.stats().creating, 1);
+        assert_eq!(pool.snapshot().creating, 1);
         sleep(secs(5)).await;
         world.settle().await;
-        assert_eq!((pool.stats().idle, pool.stats().in_use), (1, 1));
+        assert_eq!((pool.snapshot().idle, pool.snapshot().in_use), (1, 1));
     });
 }
 
@@ -148,7 +148,7 @@ fn a_slow_check_is_overtaken_by_a_return() {
         assert_eq!(got.id, 0);
         sleep(secs(5)).await;
         world.settle().await;
-        assert_eq!((pool.stats().idle, pool.stats().in_use, pool.stats().discarded), (1, 1, 0));
+        assert_eq!((pool.snapshot().idle, pool.snapshot().in_use, pool.snapshot().discarded), (1, 1, 0));
     });
 }
 
@@ -164,7 +164,7 @@ fn one_caller_has_one_check() {
             async move { pool.get().await.unwrap().id }
         });
         world.settle().await;
-        assert_eq!((pool.stats().checking, pool.stats().idle), (1, 3));
+        assert_eq!((pool.snapshot().checking, pool.snapshot().idle), (1, 3));
         assert_took!(&mut get, ms(5)).unwrap();
         assert_eq!(script.creations.load(SeqCst), 4);
     });
@@ -180,11 +180,11 @@ fn two_callers_have_two_checks() {
         script.create.set(Gate::Slow(ms(9)));
         let mut callers = [tokio::spawn(get_id(pool.clone())), tokio::spawn(get_id(pool.clone()))];
         world.settle().await;
-        assert_eq!((pool.stats().checking, pool.stats().creating), (2, 0));
+        assert_eq!((pool.snapshot().checking, pool.snapshot().creating), (2, 0));
         callers[0].abort();
         world.settle().await;
         // Both checks were begun by the first caller, and are nobody's now.
-        assert_eq!((pool.stats().waiting, pool.stats().creating), (1, 1));
+        assert_eq!((pool.snapshot().waiting, pool.snapshot().creating), (1, 1));
         assert_took!(&mut callers[1], ms(5)).unwrap();
     });
 }
@@ -201,7 +201,7 @@ fn each_caller_answers_for_its_own_check() {
         script.check.next(Gate::Fail(ms(5)));
         drop(held);
         world.settle().await;
-        assert_eq!(pool.stats().checking, 2);
+        assert_eq!(pool.snapshot().checking, 2);
         callers[0].abort();
         assert_eq!(assert_took!(&mut callers[1], ms(5)).unwrap(), 2);
     });
@@ -217,7 +217,7 @@ fn creations_are_counted() {
         for caller in &mut callers {
             assert!(timeout(ms(10), caller).await.is_err());
         }
-        assert_eq!(pool.stats().creating, 2);
+        assert_eq!(pool.snapshot().creating, 2);
         drop(callers);
         // Two creations are left for the next two callers.
         let (a, b) = assert_took!(async { tokio::join!(pool.get(), pool.get()) }, ms(90));
@@ -272,7 +272,7 @@ fn a_check_survives_its_caller() {
         }
         sleep(ms(50)).await;
         world.settle().await;
-        assert_eq!((pool.stats().idle, pool.stats().discarded), (4, 0));
+        assert_eq!((pool.snapshot().idle, pool.snapshot().discarded), (4, 0));
     });
 }
 
@@ -285,7 +285,7 @@ fn an_abandoned_check_keeps_nobody_waiting() {
         script.check.next(Gate::Shut);
         assert!(assert_took!(pool.get(), secs(1)).is_err());
         let lease = assert_took!(pool.get(), ms(0)).unwrap();
-        assert_eq!((lease.id, pool.stats().checking), (1, 1));
+        assert_eq!((lease.id, pool.snapshot().checking), (1, 1));
         drop(lease);
     });
 }
@@ -305,7 +305,7 @@ fn an_overtaken_check_keeps_nobody_waiting() {
         assert_eq!(first.unwrap().id, 0);
         let held = pool.get().await.unwrap();
         let lease = assert_took!(pool.get(), ms(0)).unwrap();
-        assert_eq!((held.id, lease.id, pool.stats().checking), (0, 2, 1));
+        assert_eq!((held.id, lease.id, pool.snapshot().checking), (0, 2, 1));
     });
 }
 
@@ -314,7 +314,7 @@ fn detached_and_discarded_objects_make_room() {
     World::run(async |_| {
         let (pool, script) = pool(1);
         let ours = Lease::detach(pool.get().await.unwrap());
-        assert_eq!((ours.id, pool.stats().size, pool.stats().detached), (0, 0, 1));
+        assert_eq!((ours.id, pool.snapshot().size, pool.snapshot().detached), (0, 0, 1));
         // It is out of the pool's count, so another one may live beside it.
         let lease = pool.get().await.unwrap();
         assert_eq!((lease.id, script.live.load(SeqCst)), (1, 2));
@@ -326,7 +326,7 @@ fn detached_and_discarded_objects_make_room() {
             Lease::discard(lease);
         };
         assert_eq!(tokio::join!(waiter, discard).0, 2);
-        assert_eq!(pool.stats().discarded, 1);
+        assert_eq!(pool.snapshot().discarded, 1);
     });
 }
 
@@ -368,7 +368,7 @@ fn a_finished_get_holds_no_place() {
         let lease = pool.get().await.unwrap();
         let mut kept = std::pin::pin!(pool.get());
         let (got, ()) = tokio::join!(&mut kept, async { drop(lease) });
-        assert_eq!(pool.stats().waiting, 0);
+        assert_eq!(pool.snapshot().waiting, 0);
         drop(got);
         assert_eq!(assert_took!(pool.get(), ms(0)).unwrap().id, 0);
     });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
-use evenkeel_pool::{GetError, Lease, Stats};
+use evenkeel_pool::{GetError, Lease, Snapshot};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -47,7 +47,7 @@ fn closing_waits_for_those_who_have_an_object() {
         let (outcome, at) = waiter.await.unwrap();
         assert!(matches!(outcome, Err(GetError::Closed)));
         assert_eq!(at, start);
-        assert_eq!((script.live.load(SeqCst), pool.stats().size), (0, 0));
+        assert_eq!((script.live.load(SeqCst), pool.snapshot().size), (0, 0));
         assert_sound(&pool, &script);
     });
 }
@@ -69,7 +69,7 @@ fn stragglers_are_listed() {
 
         assert_eq!(a.id, 0);
         drop(a);
-        assert_eq!((script.live.load(SeqCst), pool.stats().idle), (1, 0));
+        assert_eq!((script.live.load(SeqCst), pool.snapshot().idle), (1, 0));
         // It can be asked again, by several at a time.
         let back = async {
             sleep(ms(7)).await;
@@ -97,7 +97,10 @@ fn closing_ends_what_is_under_way() {
             })
             .collect();
         world.settle().await;
-        assert_eq!((pool.stats().checking, pool.stats().creating, script.running.load(SeqCst)), (1, 2, 3));
+        assert_eq!(
+            (pool.snapshot().checking, pool.snapshot().creating, script.running.load(SeqCst)),
+            (1, 2, 3)
+        );
         let closed = assert_took!(pool.close(secs(1)), ms(0));
         assert!(closed.stragglers.is_empty());
         assert_eq!((script.running.load(SeqCst), script.live.load(SeqCst)), (0, 0));
@@ -153,7 +156,7 @@ fn dropping_the_last_handle_ends_the_pool() {
         assert!(timeout(ms(1), pool.get()).await.is_err());
         leases.truncate(2);
         assert!(timeout(ms(1), pool.get()).await.is_err());
-        let Stats { idle, checking, creating, .. } = pool.stats();
+        let Snapshot { idle, checking, creating, .. } = pool.snapshot();
         assert_eq!((idle, checking, creating), (1, 1, 1));
 
         drop(pool.clone());
@@ -187,11 +190,11 @@ fn a_pool_survives_its_runtime() {
             tokio::spawn(async move { pool.get().await.is_ok() });
         }
         tokio::task::yield_now().await;
-        assert_eq!((pool.stats().creating, pool.stats().waiting), (2, 5));
+        assert_eq!((pool.snapshot().creating, pool.snapshot().waiting), (2, 5));
     });
     // Its tasks are dropped where they are.
     drop(first);
-    assert_eq!((pool.stats().size, pool.stats().waiting), (0, 0));
+    assert_eq!((pool.snapshot().size, pool.snapshot().waiting), (0, 0));
     script.create.set(Gate::Open);
     runtime().block_on(crate::scripted::assert_whole(&pool, &script));
 }

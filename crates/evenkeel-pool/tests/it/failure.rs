@@ -37,7 +37,7 @@ fn a_failed_creation_is_the_error_of_the_first_waiter() {
         assert!(pauses[0] >= ms(25) && pauses[0] <= ms(51), "{pauses:?}");
         assert!(pauses[1] >= ms(50) && pauses[1] <= ms(101), "{pauses:?}");
         assert_eq!((*at_a, *at_c), (ms(10), *at_d));
-        assert_eq!((pool.stats().created, pool.stats().create_failures), (1, 2));
+        assert_eq!((pool.snapshot().created, pool.snapshot().create_failures), (1, 2));
         assert_whole(&pool, &script).await;
     });
 }
@@ -56,7 +56,7 @@ fn an_orphaned_failure_is_heard_by_who_waits() {
         assert!(pool.get().await.is_err());
         sleep(ms(5)).await;
         world.settle().await;
-        assert_eq!(pool.stats().create_failures, 2, "nobody waits: it is only counted");
+        assert_eq!(pool.snapshot().create_failures, 2, "nobody waits: it is only counted");
         sleep(secs(1)).await;
         assert_whole(&pool, &script).await;
     });
@@ -74,7 +74,7 @@ fn creations_and_checks_have_their_limits() {
         drop(take(&pool, 2).await);
         script.check.next(Gate::Shut);
         let lease = assert_took!(pool.get(), secs(1)).unwrap();
-        assert_eq!((lease.id, pool.stats().discarded), (0, 1), "the next idle one");
+        assert_eq!((lease.id, pool.snapshot().discarded), (0, 1), "the next idle one");
         drop(lease);
         assert_whole(&pool, &script).await;
     });
@@ -91,7 +91,7 @@ fn unfit_objects_are_replaced() {
                 script.check.next(gate);
             }
             let lease = pool.get().await.unwrap();
-            assert_eq!((lease.id, pool.stats().discarded, pool.stats().size), (4, 4, 1));
+            assert_eq!((lease.id, pool.snapshot().discarded, pool.snapshot().size), (4, 4, 1));
             drop(lease);
             assert_whole(&pool, &script).await;
         });
@@ -115,7 +115,7 @@ fn broken_objects_do_not_starve_those_who_wait() {
             }
         };
         assert_took!(all, ms(10));
-        assert_eq!((pool.stats().discarded, pool.stats().size), (20, 0));
+        assert_eq!((pool.snapshot().discarded, pool.snapshot().size), (20, 0));
         assert_whole(&pool, &script).await;
     });
 }
@@ -137,12 +137,12 @@ fn a_panic_is_an_error() {
             let error = pool.get().await.unwrap_err();
             assert_eq!(message(&error), "the gate fell");
             assert_eq!(error.source().unwrap().to_string(), "panicked: the gate fell");
-            assert_eq!((pool.stats().size, pool.stats().create_failures), (0, 1));
+            assert_eq!((pool.snapshot().size, pool.snapshot().create_failures), (0, 1));
 
             drop(take(&pool, 2).await);
             script.check.next(gate);
             assert_eq!(message(&pool.get().await.unwrap_err()), "the gate fell");
-            assert_eq!((pool.stats().idle, pool.stats().discarded), (1, 1));
+            assert_eq!((pool.snapshot().idle, pool.snapshot().discarded), (1, 1));
             assert_eq!(script.live.load(SeqCst), 1);
             assert_whole(&pool, &script).await;
         });
@@ -174,7 +174,7 @@ fn a_panic_at_the_return_is_the_error_of_a_waiter() {
         let (lease, pool) = lease(Broken::Panic).await;
         let (error, ()) = tokio::join!(pool.get(), async { drop(lease) });
         assert_eq!(message(&error.unwrap_err()), "broken for good");
-        assert_eq!(pool.stats().discarded, 1);
+        assert_eq!(pool.snapshot().discarded, 1);
 
         // Nobody waits: the pool keeps the text.
         let mut lease = pool.get().await.unwrap();
@@ -202,7 +202,7 @@ fn a_panic_of_the_user_leaks_nothing() {
             }
         });
         assert!(user.await.unwrap_err().is_panic());
-        assert_eq!((pool.stats().idle, pool.stats().discarded), (1, 1));
+        assert_eq!((pool.snapshot().idle, pool.snapshot().discarded), (1, 1));
         assert_whole(&pool, &script).await;
     });
 }
@@ -234,7 +234,7 @@ mod destructors {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::{Arc, Mutex, OnceLock};
 
-    use evenkeel_pool::{BoxError, Manage};
+    use evenkeel_pool::{BoxError, Manager};
     use tokio::time::timeout;
 
     use super::*;
@@ -249,7 +249,7 @@ mod destructors {
         }
     }
 
-    impl Manage for Mines {
+    impl Manager for Mines {
         type Object = Mine;
         type Error = Infallible;
 
@@ -271,14 +271,14 @@ mod destructors {
             let lease = pool.get().await.unwrap();
             let discarded = catch_unwind(AssertUnwindSafe(|| Lease::discard(lease)));
             assert_eq!(discarded.unwrap_err().downcast_ref(), Some(&"a mine"));
-            assert_eq!(pool.stats().size, 0);
+            assert_eq!(pool.snapshot().size, 0);
 
             drop(pool.get().await.unwrap());
             match assert_took!(pool.get(), ms(1)) {
                 Err(GetError::Panic(panic)) => assert_eq!(panic.message(), Some("a mine")),
                 other => panic!("{:?}", other.is_ok()),
             }
-            assert_eq!((pool.stats().size, pool.stats().discarded), (0, 2));
+            assert_eq!((pool.snapshot().size, pool.snapshot().discarded), (0, 2));
             std::mem::forget(Lease::detach(pool.get().await.unwrap()));
         });
     }
@@ -295,11 +295,11 @@ mod destructors {
 
     impl Drop for Seen {
         fn drop(&mut self) {
-            self.0.seen.lock().unwrap().extend(self.0.pool.get().map(|pool| pool.stats().size));
+            self.0.seen.lock().unwrap().extend(self.0.pool.get().map(|pool| pool.snapshot().size));
         }
     }
 
-    impl Manage for Witness {
+    impl Manager for Witness {
         type Object = Seen;
         type Error = Refused;
 

@@ -45,14 +45,18 @@ async fn run(create: Gate, check: Gate, broken: Broken) {
     assert_sound(&pool, &script);
     // The last creation may have been about to wait for its time, and fail, for nobody.
     sleep(secs(3)).await;
-    let stats = pool.stats();
-    assert_eq!((stats.creating, stats.checking, script.running.load(SeqCst)), (0, 0, 0), "{stats:?}");
-    assert_eq!(script.live.load(SeqCst), stats.idle);
+    let snapshot = pool.snapshot();
+    assert_eq!(
+        (snapshot.creating, snapshot.checking, script.running.load(SeqCst)),
+        (0, 0, 0),
+        "{snapshot:?}"
+    );
+    assert_eq!(script.live.load(SeqCst), snapshot.idle);
     script.create.set(Gate::Open);
     script.check.set(Gate::Open);
     assert_whole(&pool, &script).await;
     if create == Gate::Open {
-        assert_eq!(stats.timeouts, 0, "no caller waits in vain while objects can be made");
+        assert_eq!(snapshot.timeouts, 0, "no caller waits in vain while objects can be made");
     }
 }
 

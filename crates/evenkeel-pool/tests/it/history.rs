@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker};
 
-use evenkeel_pool::{Get, GetError, Lease, Pool, Stats};
+use evenkeel_pool::{Get, GetError, Lease, Pool, Snapshot};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
 use tokio::task::yield_now;
@@ -184,8 +184,8 @@ impl Model {
 
     #[track_caller]
     fn compare(&self, real: &Real<'_>) {
-        let Stats { idle, in_use, waiting, created, create_failures, discarded, detached, .. } =
-            real.pool.stats();
+        let Snapshot { idle, in_use, waiting, created, create_failures, discarded, detached, .. } =
+            real.pool.snapshot();
         assert_eq!((idle, in_use, waiting), (self.idle.len(), self.held.len(), self.waiting.len()));
         assert_eq!((created, create_failures), (self.created as u64, self.create_failures));
         assert_eq!((discarded, detached), (self.discarded, self.detached));
@@ -217,7 +217,7 @@ proptest! {
                 model.rest();
                 real.rest(&world).await;
                 // A creation that waits for its time after one that failed.
-                while pool.stats().creating > 0 {
+                while pool.snapshot().creating > 0 {
                     sleep(secs(1)).await;
                     real.rest(&world).await;
                 }
@@ -380,27 +380,27 @@ proptest! {
             for (name, one) in moves.into_iter().enumerate() {
                 make(one, name, &mut real, &script).await;
                 assert_sound(&pool, &script);
-                assert!(pool.stats().in_use >= real.held.len());
+                assert!(pool.snapshot().in_use >= real.held.len());
             }
             // What hangs comes to its limit.
             for _ in 0..100 {
                 real.rest(&world).await;
                 assert_sound(&pool, &script);
-                let stats = pool.stats();
-                assert_eq!(stats.in_use, real.held.len(), "{stats:?}");
+                let snapshot = pool.snapshot();
+                assert_eq!(snapshot.in_use, real.held.len(), "{snapshot:?}");
                 if real.waiting.is_empty() {
                     break;
                 }
-                let Stats { idle, in_use, creating, checking, waiting, .. } = stats;
+                let Snapshot { idle, in_use, creating, checking, waiting, .. } = snapshot;
                 assert!(
                     // While creations fail, one at a time waits for its turn.
                     idle == 0 && in_use + creating + checking == max || creating > 0 || checking >= waiting,
-                    "somebody waits for nothing: {stats:?}"
+                    "somebody waits for nothing: {snapshot:?}"
                 );
                 real.take(0);
                 sleep(secs(1)).await;
             }
-            assert!(real.waiting.is_empty(), "{:?}", pool.stats());
+            assert!(real.waiting.is_empty(), "{:?}", pool.snapshot());
             drop(real);
             sleep(secs(3)).await;
             world.settle().await;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cooked_waker::{IntoWaker, Wake, WakeRef};
-use evenkeel_pool::{Get, GetError, Lease, Manage, Panic, Pool};
+use evenkeel_pool::{Get, GetError, Lease, Manager, Panic, Pool};
 use evenkeel_testkit::World;
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -70,7 +70,7 @@ fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::
 
 /// All that a callback may do with a pool.
 fn use_all_of(pool: &Pool<Scripted>) {
-    let _ = (pool.stats(), pool.holders(), format!("{pool:?}"));
+    let _ = (pool.snapshot(), pool.holders(), format!("{pool:?}"));
     drop(pool.try_get());
     let _ = poll(&mut Box::pin(pool.get()), Waker::noop());
 }
@@ -160,20 +160,20 @@ fn a_waker_that_panics_costs_neither_an_object_nor_a_wake() {
         drop(leases.pop());
         let panic = Panic::catch(|| drop(leases.pop())).unwrap_err();
         assert_eq!(panic.message(), Some("sore"));
-        assert_eq!((wakes.load(SeqCst), pool.stats().idle), (1, 2), "both are back");
+        assert_eq!((wakes.load(SeqCst), pool.snapshot().idle), (1, 2), "both are back");
         assert!(poll(&mut gets[1], Waker::noop()).is_ready());
         drop(gets.remove(0));
-        assert_eq!((wakes.load(SeqCst), pool.stats().idle), (2, 2));
+        assert_eq!((wakes.load(SeqCst), pool.snapshot().idle), (2, 2));
         // One that joins is called at once, and that panics in its own poll: it has its place, and its object.
         let mut behind = Box::pin(pool.get());
         let panic = Panic::catch(|| drop(poll(&mut behind, &sore()))).unwrap_err();
         assert_eq!(panic.message(), Some("sore"));
-        assert_eq!(pool.stats().waiting, 2);
+        assert_eq!(pool.snapshot().waiting, 2);
         assert!(poll(&mut behind, Waker::noop()).is_ready());
         drop(behind);
         drop((gets, leases));
         assert_sound(&pool, &script);
-        assert_eq!((pool.stats().in_use, pool.stats().waiting), (0, 0));
+        assert_eq!((pool.snapshot().in_use, pool.snapshot().waiting), (0, 0));
         assert_whole(&pool, &script).await;
     });
 }
@@ -183,7 +183,7 @@ struct Clinging(Arc<OnceLock<Pool<Clinging>>>, Arc<AtomicBool>);
 
 struct Object(Arc<OnceLock<Pool<Clinging>>>);
 
-impl Manage for Clinging {
+impl Manager for Clinging {
     type Object = Object;
     type Error = Infallible;
 
@@ -206,7 +206,7 @@ impl Manage for Clinging {
 impl Drop for Object {
     fn drop(&mut self) {
         if let Some(pool) = self.0.get() {
-            let _ = (pool.stats(), pool.holders());
+            let _ = (pool.snapshot(), pool.holders());
             // A check begins on a runtime that may be gone, and begins no other.
             if tokio::runtime::Handle::try_current().is_ok() {
                 drop(pool.try_get());
@@ -232,12 +232,12 @@ fn an_object_may_use_the_pool_when_its_runtime_is_gone() {
     drop(gone);
     let inside = handle.enter();
     assert!(pool.try_get().is_none());
-    assert_eq!((pool.stats().size, pool.stats().discarded), (0, 2));
+    assert_eq!((pool.snapshot().size, pool.snapshot().discarded), (0, 2));
     // It cannot wait there, and says so.
     let panic = Panic::catch(|| drop(poll(&mut Box::pin(pool.get()), Waker::noop()))).unwrap_err();
     assert!(panic.message().unwrap().contains("shutdown"), "{panic}");
     drop(inside);
-    assert_eq!((pool.stats().size, pool.stats().waiting), (0, 0));
+    assert_eq!((pool.snapshot().size, pool.snapshot().waiting), (0, 0));
     slow.store(false, SeqCst);
     runtime().block_on(async {
         Lease::discard(pool.get().await.unwrap());
@@ -260,11 +260,11 @@ fn a_creation_that_is_cut_with_its_runtime_is_made_again_and_told() {
         let mut here = Box::pin(pool.get());
         let (waker, wakes) = counting();
         assert!(poll(&mut here, &waker).is_pending());
-        assert_eq!(pool.stats().creating, 1, "it counts on the creation there");
+        assert_eq!(pool.snapshot().creating, 1, "it counts on the creation there");
         gone.shutdown_background();
-        assert_eq!((wakes.load(SeqCst), pool.stats().creating), (1, 0));
+        assert_eq!((wakes.load(SeqCst), pool.snapshot().creating), (1, 0));
         assert!(poll(&mut here, &waker).is_pending());
-        assert_eq!(pool.stats().creating, 1);
+        assert_eq!(pool.snapshot().creating, 1);
         let Err(GetError::Timeout(why)) = here.await else { unreachable!("the creation never ends") };
         assert_eq!(why.last_failure.as_deref(), Some("a creation was cut: its runtime was shut down"));
     });
@@ -292,7 +292,7 @@ fn a_pool_with_any_number_of_wakers_that_panic_is_closed() {
 #[derive(Default)]
 struct SecondFails(Arc<AtomicUsize>);
 
-impl Manage for SecondFails {
+impl Manager for SecondFails {
     type Object = ();
     type Error = std::fmt::Error;
 
@@ -342,14 +342,14 @@ fn a_getter_on_a_runtime_that_is_gone_panics_and_leaves_the_line() {
         poll(&mut Box::pin(pool.get()), Waker::noop()).is_ready()
     });
     assert!(get.unwrap_err().message().unwrap().contains("shutdown"));
-    let stats = pool.stats();
-    assert_eq!((stats.waiting, stats.size), (0, 0));
+    let snapshot = pool.snapshot();
+    assert_eq!((snapshot.waiting, snapshot.size), (0, 0));
     assert!(here.block_on(pool.get()).is_ok());
 }
 
 struct Infallibly;
 
-impl Manage for Infallibly {
+impl Manager for Infallibly {
     type Object = ();
     type Error = Infallible;
 

@@ -36,7 +36,7 @@ fn it_names_those_who_hold_the_objects() {
         };
         let (timeout, _) = tokio::join!(async { assert_took!(pool.get(), secs(2)) }, behind);
         let timeout = why(timeout);
-        assert_eq!((timeout.waited, timeout.ahead, timeout.stats.in_use), (secs(2), 1, 4));
+        assert_eq!((timeout.waited, timeout.ahead, timeout.snapshot.in_use), (secs(2), 1, 4));
         let holders: Vec<_> =
             timeout.holders.iter().map(|holder| (holder.place.line() - base, holder.held_for)).collect();
         assert_eq!(
@@ -56,7 +56,7 @@ fn it_names_those_who_hold_the_objects() {
             )
         );
         assert!(ahead.await.unwrap().is_err());
-        assert_eq!(pool.stats().timeouts, 3);
+        assert_eq!(pool.snapshot().timeouts, 3);
         drop((a, b, c, d));
     });
 }
@@ -117,7 +117,7 @@ fn last_failure(
         let lease = story(&pool, &script).await;
         script.create.set(Gate::Shut);
         let timeout = why(pool.get().await);
-        assert_eq!(timeout.stats.in_use, usize::from(lease.is_some()));
+        assert_eq!(timeout.snapshot.in_use, usize::from(lease.is_some()));
         timeout.last_failure
     })
 }

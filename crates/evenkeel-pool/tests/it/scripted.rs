@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use evenkeel_pool::{BoxError, Builder, Lease, Manage, Pool, Stats};
+use evenkeel_pool::{BoxError, Builder, Lease, Manager, Pool, Snapshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
@@ -184,7 +184,7 @@ impl Drop for Item {
     }
 }
 
-impl Manage for Scripted {
+impl Manager for Scripted {
     type Object = Item;
     type Error = Refused;
 
@@ -238,24 +238,24 @@ pub(crate) async fn take(pool: &Pool<Scripted>, n: usize) -> Vec<Lease<Scripted>
 /// What must hold in every instant.
 #[track_caller]
 pub(crate) fn assert_sound(pool: &Pool<Scripted>, script: &Script) {
-    let stats = pool.stats();
-    let Stats { max, size, idle, in_use, creating, checking, created, discarded, detached, .. } = stats;
-    assert_eq!(size, idle + in_use + creating + checking, "{stats:?}");
-    assert!(size <= max, "{stats:?}");
-    assert_eq!(created, (idle + in_use + checking) as u64 + discarded + detached, "{stats:?}");
-    assert!(script.peak.load(SeqCst) <= max, "{} objects at a time, {stats:?}", script.peak.load(SeqCst));
+    let snapshot = pool.snapshot();
+    let Snapshot { max, size, idle, in_use, creating, checking, created, discarded, detached, .. } = snapshot;
+    assert_eq!(size, idle + in_use + creating + checking, "{snapshot:?}");
+    assert!(size <= max, "{snapshot:?}");
+    assert_eq!(created, (idle + in_use + checking) as u64 + discarded + detached, "{snapshot:?}");
+    assert!(script.peak.load(SeqCst) <= max, "{} objects at a time, {snapshot:?}", script.peak.load(SeqCst));
 }
 
 /// What must hold when nothing is leased: all can be leased at once, and nothing else lives.
 pub(crate) async fn assert_whole(pool: &Pool<Scripted>, script: &Script) {
     assert_sound(pool, script);
-    let stats = pool.stats();
-    assert_eq!((stats.in_use, stats.waiting), (0, 0), "{stats:?}");
-    let leases = take(pool, stats.max).await;
+    let snapshot = pool.snapshot();
+    assert_eq!((snapshot.in_use, snapshot.waiting), (0, 0), "{snapshot:?}");
+    let leases = take(pool, snapshot.max).await;
     assert_sound(pool, script);
-    assert_eq!(script.live.load(SeqCst), stats.max);
+    assert_eq!(script.live.load(SeqCst), snapshot.max);
     drop(leases);
-    assert_eq!((pool.stats().idle, pool.stats().size), (stats.max, stats.max));
+    assert_eq!((pool.snapshot().idle, pool.snapshot().size), (snapshot.max, snapshot.max));
 }
 
 pub(crate) const fn ms(n: u64) -> Duration {

@@ -7,7 +7,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Instrument, Metadata, Subscriber};
 use tracing_core::span::Current;
 
-use evenkeel_pool::{BoxError, Manage, Pool};
+use evenkeel_pool::{BoxError, Manager, Pool};
 use evenkeel_testkit::World;
 use tokio::task::yield_now;
 
@@ -49,7 +49,7 @@ fn is_within() -> bool {
 
 struct Spanned;
 
-impl Manage for Spanned {
+impl Manager for Spanned {
     type Object = bool;
     type Error = std::convert::Infallible;
 

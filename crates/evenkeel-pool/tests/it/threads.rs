@@ -28,11 +28,11 @@ fn stress() {
             assert_sound(&pool, &script);
             failures += failed.unwrap();
         }
-        let stats = pool.stats();
-        assert_eq!((stats.timeouts, stats.waiting, stats.in_use), (0, 0, 0));
-        assert!(0 < failures && failures <= stats.create_failures, "{failures} failures, {stats:?}");
+        let snapshot = pool.snapshot();
+        assert_eq!((snapshot.timeouts, snapshot.waiting, snapshot.in_use), (0, 0, 0));
+        assert!(0 < failures && failures <= snapshot.create_failures, "{failures} failures, {snapshot:?}");
         // Creations and checks that nobody waits for any more may still go on.
-        while script.running.load(SeqCst) > 0 || pool.stats().creating + pool.stats().checking > 0 {
+        while script.running.load(SeqCst) > 0 || pool.snapshot().creating + pool.snapshot().checking > 0 {
             yield_now().await;
         }
         script.create.set(Gate::Yield);

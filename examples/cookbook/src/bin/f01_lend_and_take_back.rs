@@ -4,7 +4,7 @@
 
 use std::{io, time::Duration};
 
-use evenkeel_pool::{BoxError, Manage, Pool};
+use evenkeel_pool::{BoxError, Manager, Pool};
 use tokio::time::{sleep, timeout};
 
 struct Server;
@@ -21,7 +21,7 @@ impl Connection {
     }
 }
 
-impl Manage for Server {
+impl Manager for Server {
     type Object = Connection;
     type Error = io::Error;
 

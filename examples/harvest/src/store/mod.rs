@@ -126,7 +126,7 @@ pub(crate) struct Leases {
 
 impl Stats {
     /// A connection was leased.
-    fn leased(&self, pool: &pool::Stats, holders: &[pool::Holder]) {
+    fn leased(&self, pool: &pool::Snapshot, holders: &[pool::Holder]) {
         self.with(|counts| {
             let worst = &mut counts.leases;
             if pool.in_use + pool.waiting > worst.holders.len() + worst.waiting {

@@ -128,7 +128,7 @@ impl Sqlite {
                 GetError::Create(error) => unopened(error, &self.path),
                 other => StoreError::lasting(other.to_string()),
             })?;
-            self.stats.leased(&self.pool.stats(), &self.pool.holders());
+            self.stats.leased(&self.pool.snapshot(), &self.pool.holders());
             match lease.interact(work).await {
                 Ok(done) => Ok(done?),
                 Err(error) => Err(StoreError::lasting(error.to_string())),

@@ -15,12 +15,12 @@ use crate::BoxError;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use evenkeel_pool::{BoxError, Manage, Pool};
+/// use evenkeel_pool::{BoxError, Manager, Pool};
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 ///
 /// struct Echo;
 ///
-/// impl Manage for Echo {
+/// impl Manager for Echo {
 ///     type Object = DuplexStream;
 ///     type Error = std::io::Error;
 ///
@@ -44,11 +44,11 @@ use crate::BoxError;
 /// let pool = Pool::builder(Echo).build()?;
 /// pool.get().await?.write_u8(7).await?; // leaves an answer unread
 /// pool.get().await?; // so it fails its check, and another one is made
-/// assert_eq!((pool.stats().created, pool.stats().discarded), (2, 1));
+/// assert_eq!((pool.snapshot().created, pool.snapshot().discarded), (2, 1));
 /// # Ok(())
 /// # }
 /// ```
-pub trait Manage: Send + Sync + 'static {
+pub trait Manager: Send + Sync + 'static {
     /// What the pool holds.
     type Object: Send + 'static;
 

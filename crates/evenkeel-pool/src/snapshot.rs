@@ -14,23 +14,23 @@ use std::time::Duration;
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
 /// # }
 /// let pool = Pool::builder(Counters).max(4).build()?;
 /// let lease = pool.get().await?;
-/// let stats = pool.stats();
-/// assert_eq!((stats.in_use, stats.idle, stats.size, stats.max), (1, 0, 1, 4));
+/// let snapshot = pool.snapshot();
+/// assert_eq!((snapshot.in_use, snapshot.idle, snapshot.size, snapshot.max), (1, 0, 1, 4));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Stats {
+pub struct Snapshot {
     /// How many objects there may be.
     pub max: usize,
     /// How many places are taken, by objects or by creations.
@@ -67,9 +67,9 @@ pub struct Stats {
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
@@ -108,9 +108,9 @@ impl fmt::Display for Holder {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manage, Pool};
+/// # use evenkeel_pool::{Manager, Pool};
 /// # struct Counters;
-/// # impl Manage for Counters {
+/// # impl Manager for Counters {
 /// #     type Object = u32;
 /// #     type Error = std::convert::Infallible;
 /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
