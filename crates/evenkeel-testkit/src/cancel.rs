@@ -13,10 +13,10 @@ use std::{
 
 use tokio::{task::JoinHandle, time::timeout};
 
-pub use self::cuts::{Class, Cuts};
+pub use self::report::{CancelReport, Class};
 use self::{
-    cuts::{Cut, Row},
-    probe::{CutByPanic, Progress},
+    cut_task::{CutByPanic, Progress},
+    report::{Cut, Row},
 };
 use crate::{
     panics::Log,
@@ -24,8 +24,8 @@ use crate::{
     world::{Clock, Seed, WALL_LIMIT, World, execute, live_tasks},
 };
 
-mod cuts;
-mod probe;
+mod cut_task;
+mod report;
 
 /// The virtual time in which an operation must complete.
 const COMPLETES_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,7 +39,7 @@ const COMPLETES_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// - *aborted*, as a task,
 /// - dropped because its task *panicked*, while the thread unwinds. A future has no other way to see a panic
 ///   at a point where it waits; destructors that ask [`panicking`](std::thread::panicking) see this one,
-/// - *frozen*: not polled for an hour, and dropped then. Whom it held up tells [`Cuts::held_up`].
+/// - *frozen*: not polled for an hour, and dropped then. Whom it held up tells [`CancelReport::held_up`].
 ///
 /// It is also created and dropped without ever being polled. After each cut the world gets an hour of
 /// virtual time to come to rest. Then
@@ -48,7 +48,7 @@ const COMPLETES_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// - nobody may still hold the operation's waker;
 /// - and no more tasks may have panicked than in the complete run.
 ///
-/// If `check` gives a value that tells how the state looks, [`Cuts::class`] tells whether the operation is
+/// If `check` gives a value that tells how the state looks, [`CancelReport::class`] tells whether the operation is
 /// atomic, or can be repeated after a cut: then it is repeated. Otherwise, to ask that it can be repeated,
 /// repeat it in `check`.
 ///
@@ -118,7 +118,7 @@ pub fn every_point<S, Setup, Made, Op, Running, Check, Checked>(
     setup: Setup,
     operation: Op,
     check: Check,
-) -> Cuts
+) -> CancelReport
 where
     S: Clone,
     Setup: Fn() -> Made,
@@ -173,7 +173,7 @@ where
         Row { cut, at: progress.at(), held_up, verdict }
     };
 
-    let mut cuts = Cuts::new(points, seen);
+    let mut cuts = CancelReport::new(points, seen);
     let at_points = (1..=points)
         .flat_map(|k| [Cut::Dropped(k), Cut::Woken(k), Cut::Aborted(k), Cut::Unwound(k), Cut::Frozen(k)]);
     for cut in std::iter::once(Cut::Unpolled).chain(at_points) {
@@ -296,7 +296,7 @@ async fn run_until<F: Future + 'static>(
     operation: F,
     progress: &Rc<Progress>,
 ) -> Option<JoinHandle<()>> {
-    let mut task = probe::spawn(operation, cut, progress);
+    let mut task = cut_task::spawn(operation, cut, progress);
     let until = poll_fn(|cx| {
         if progress.is_frozen(cx) {
             return Poll::Ready(None);

@@ -57,9 +57,9 @@ pub use self::{
 mod body;
 mod call;
 mod client;
-mod exchange;
 mod fault;
 mod path;
 mod reply;
 mod route;
 mod server;
+mod shared;

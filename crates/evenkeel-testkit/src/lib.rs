@@ -4,6 +4,7 @@
 #[cfg(feature = "alloc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub mod alloc;
+mod assert_took;
 pub mod cancel;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
@@ -15,23 +16,22 @@ mod panics;
 pub mod pg;
 pub mod probe;
 mod record;
-pub mod seq;
+pub mod sequencer;
 #[cfg(feature = "proptest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proptest")))]
 pub mod strategy;
-mod took;
-mod wall;
+mod wall_clock;
 mod watchdog;
 #[cfg(feature = "wiremock")]
 #[cfg_attr(docsrs, doc(cfg(feature = "wiremock")))]
 pub mod wiremock;
 mod world;
 
+pub use assert_took::{__assert_duration, took};
 pub use record::{__assert_timeline, Record};
 #[cfg(feature = "tokio-test")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio-test")))]
 pub use tokio_test::{
     assert_pending, assert_ready, assert_ready_eq, assert_ready_err, assert_ready_ok, task,
 };
-pub use took::{__assert_duration, took};
 pub use world::{Builder, Clock, Hold, World, WorldReport};

@@ -34,6 +34,7 @@ pub use self::{
 };
 
 mod connection;
+mod direction;
 mod link;
 mod listener;
 mod mem_net;
@@ -50,4 +51,3 @@ mod stream;
 pub(crate) mod tcp;
 mod toxics;
 mod waiter;
-mod way;

@@ -15,7 +15,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::wall;
+use crate::wall_clock;
 
 /// Counts how a future is polled and woken, and gives the counts beside its output.
 ///
@@ -122,9 +122,9 @@ impl<F: Future> Future for Metered<F> {
             this.counts.spurious_polls += u64::from(!asked_for);
         }
         this.counts.polls += 1;
-        let begun = wall::computed();
+        let begun = wall_clock::computed();
         let output = this.future.as_mut().poll(&mut Context::from_waker(&own));
-        if let (Some(begun), Some(end)) = (begun, wall::computed()) {
+        if let (Some(begun), Some(end)) = (begun, wall_clock::computed()) {
             this.counts.longest_poll = this.counts.longest_poll.max(end.saturating_sub(begun));
         }
         this.polled = Some(Instant::now());

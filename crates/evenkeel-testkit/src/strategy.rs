@@ -36,18 +36,18 @@ pub fn latency(most: Duration) -> impl Strategy<Value = Duration> + Clone {
 
 /// Interleavings of tasks: for each, which of all steps are its own.
 ///
-/// `steps` is the number of steps of each task. The numbers are for [`Seq::at`](crate::seq::Seq::at). They
+/// `steps` is the number of steps of each task. The numbers are for [`Sequencer::at`](crate::sequencer::Sequencer::at). They
 /// shrink to one task after the other.
 ///
 /// # Examples
 ///
 /// ```
-/// use evenkeel_testkit::{World, seq::Seq, strategy};
+/// use evenkeel_testkit::{World, sequencer::Sequencer, strategy};
 /// use proptest::prelude::*;
 ///
 /// proptest!(ProptestConfig::with_cases(16), |(order in strategy::interleaving(&[2, 3]))| {
 ///     World::run(async |world| {
-///         let seq = Seq::new();
+///         let seq = Sequencer::new();
 ///         let task = async |steps: &[usize]| {
 ///             for step in steps {
 ///                 let _turn = seq.at(*step).await;

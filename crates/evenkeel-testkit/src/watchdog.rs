@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wall;
+use crate::wall_clock;
 
 /// How long an expired world may take to end by itself before the process is aborted.
 ///
@@ -39,7 +39,7 @@ pub(crate) fn arm(limit: Duration) -> Watch {
         expired: AtomicBool::new(false),
         root: Mutex::new(None),
     });
-    let due = wall::now() + limit.min(YEAR);
+    let due = wall_clock::now() + limit.min(YEAR);
     let mut state = WATCHDOG.state();
     state.watched.push((due, world.clone()));
     // Most worlds end long before the watchdog would wake: only an earlier limit is worth a wake-up.
@@ -126,7 +126,7 @@ impl Watchdog {
     fn patrol(&self) {
         let mut state = self.state();
         loop {
-            let now = wall::now();
+            let now = wall_clock::now();
             let mut over = Vec::new();
             for (due, world) in state.watched.iter_mut().filter(|(due, _)| *due <= now) {
                 over.push(world.clone());

@@ -4,8 +4,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use self::rest::Rest;
-pub use self::{builder::Builder, clock::Clock, report::WorldReport, rest::Hold};
+use self::park_hooks::ParkHooks;
+pub use self::{builder::Builder, clock::Clock, park_hooks::Hold, report::WorldReport};
 pub(crate) use self::{
     builder::WALL_LIMIT,
     runtime::{execute, live_tasks},
@@ -13,16 +13,16 @@ pub(crate) use self::{
 };
 use crate::Record;
 
-mod beside;
 mod builder;
-mod busy;
+mod busy_time;
+mod child_processes;
 mod clock;
-mod idle;
-mod quiet;
+mod park_hooks;
+mod quiescence;
 mod report;
-mod rest;
 mod runtime;
 mod seed;
+mod settle;
 
 /// How long what is left to run may take to end.
 const DRAIN: Duration = Duration::from_secs(60 * 60);
@@ -79,7 +79,7 @@ pub struct World {
     start: Instant,
     clock: Clock,
     seed: Arc<Seed>,
-    rest: Arc<Rest>,
+    park_hooks: Arc<ParkHooks>,
     record: Record,
 }
 
@@ -157,7 +157,7 @@ impl World {
     #[track_caller]
     pub fn hold(&self) -> Hold {
         assert!(self.clock != Clock::Real, "the real clock cannot be held");
-        self.rest.hold()
+        self.park_hooks.hold()
     }
 
     /// Waits until no other task can run, and only timers and I/O remain; the clock stands still.
@@ -189,7 +189,7 @@ impl World {
     /// });
     /// ```
     pub async fn settle(&self) {
-        self.rest.settle().await;
+        self.park_hooks.settle().await;
     }
 
     /// Lets what is left to run come to its end.

@@ -10,7 +10,7 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{exchange::InFlight, reply::Pace};
+use super::{reply::Pace, shared::InFlight};
 use crate::net::later;
 
 /// What is left to send, piece by piece or at once.

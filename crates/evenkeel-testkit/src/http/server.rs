@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use super::{
     call::Call,
     client::{Client, Connector},
-    exchange::{Broken, Exchange},
     fault::break_off,
     path::Pattern,
     route::{Entry, Matches, Route},
+    shared::{Broken, Shared},
 };
 use crate::net::{
     Link, MemListener, MemNet, MemStream,
@@ -62,7 +62,7 @@ pub struct Server {
     net: MemNet,
     address: String,
     link: Link,
-    exchange: Arc<Exchange>,
+    shared: Arc<Shared>,
     tasks: Vec<Owned>,
 }
 
@@ -81,9 +81,9 @@ impl Server {
             true => address.to_owned(),
             false => format!("{address}:80"),
         };
-        let exchange = Arc::new(Exchange::new());
-        let serving = Owned::spawn(serve(net.listen(&address)?, exchange.clone()));
-        Ok(Server { net: net.clone(), link: net.link(&address), address, exchange, tasks: vec![serving] })
+        let shared = Arc::new(Shared::new());
+        let serving = Owned::spawn(serve(net.listen(&address)?, shared.clone()));
+        Ok(Server { net: net.clone(), link: net.link(&address), address, shared, tasks: vec![serving] })
     }
 
     /// Starts a server on a free port of loopback.
@@ -164,25 +164,25 @@ impl Server {
     /// All calls so far, in the order in which they had arrived as a whole.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.exchange.calls()
+        self.shared.calls()
     }
 
     /// How many calls are in flight: arrived, and their reply not yet sent.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.exchange.in_flight().0
+        self.shared.in_flight().0
     }
 
     /// The most calls that were in flight at once.
     #[must_use]
     pub fn peak_in_flight(&self) -> usize {
-        self.exchange.in_flight().1
+        self.shared.in_flight().1
     }
 
     #[track_caller]
     fn route(&self, method: Option<Method>, matches: Matches, shown: String) -> Route {
         let entry = Arc::new(Entry::new(method, matches, shown, Location::caller()));
-        self.exchange.add(entry.clone());
+        self.shared.add(entry.clone());
         Route::new(entry)
     }
 }
@@ -191,7 +191,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         // The tasks end as soon as the runtime comes to them; another server may start at once.
         self.net.free(&self.address);
-        let complaints = self.exchange.complaints();
+        let complaints = self.shared.complaints();
         if !complaints.is_empty() && !thread::panicking() {
             panic!(
                 "the server {} was not called as it should be:\n  {}",
@@ -202,18 +202,18 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut listener: MemListener, exchange: Arc<Exchange>) {
+async fn serve(mut listener: MemListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         let stream = listener.accept().await;
         while connections.try_join_next().is_some() {}
-        connections.spawn(converse(stream, exchange.clone()));
+        connections.spawn(converse(stream, shared.clone()));
     }
 }
 
 /// Serves a connection until it ends, or a fault ends it.
-async fn converse(stream: MemStream, exchange: Arc<Exchange>) {
-    let service = service_fn(move |request| exchange.clone().serve(request));
+async fn converse(stream: MemStream, shared: Arc<Shared>) {
+    let service = service_fn(move |request| shared.clone().serve(request));
     let mut connection =
         http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service);
     // What else ends a connection is the client's doing, and the client sees it.

@@ -9,20 +9,20 @@ use std::{
 use tokio::{io::ReadBuf, time::Instant};
 
 use super::{
+    direction::{Direction, PerDirection},
     pipe::{End, Pipe},
     schedule::later,
     toxics::Toxics,
     waiter::{Task, Wait, Waiter, Which, Woken},
-    way::{Pair, Way},
 };
 
 /// A connection between two streams, each named after the direction that it writes to.
 #[derive(Debug)]
 pub(super) struct Connection {
     opened: Instant,
-    pipes: Pair<Pipe>,
+    pipes: PerDirection<Pipe>,
     /// The streams that are dropped.
-    gone: Pair<bool>,
+    gone: PerDirection<bool>,
     /// Ended by the link.
     broken: bool,
 }
@@ -38,12 +38,12 @@ pub(super) struct Rule {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now<'a> {
     pub(super) at: Instant,
-    pub(super) rules: &'a Pair<Rule>,
+    pub(super) rules: &'a PerDirection<Rule>,
 }
 
 impl Connection {
-    pub(super) fn new(opened: Instant, pipes: Pair<Pipe>) -> Self {
-        Connection { opened, pipes, gone: Pair::default(), broken: false }
+    pub(super) fn new(opened: Instant, pipes: PerDirection<Pipe>) -> Self {
+        Connection { opened, pipes, gone: PerDirection::default(), broken: false }
     }
 
     /// Whether both streams are there, and the link has not ended it.
@@ -57,24 +57,24 @@ impl Connection {
     }
 
     /// How many bytes were sent.
-    pub(super) fn sent(&self, way: Way) -> u64 {
-        self.pipes.get(way).sent()
+    pub(super) fn sent(&self, direction: Direction) -> u64 {
+        self.pipes.get(direction).sent()
     }
 
     /// A waiter of one of the pipes.
-    pub(super) fn waiter(&mut self, way: Way, which: Which) -> &mut Waiter {
-        which(self.pipes.get_mut(way))
+    pub(super) fn waiter(&mut self, direction: Direction, which: Which) -> &mut Waiter {
+        which(self.pipes.get_mut(direction))
     }
 
     pub(super) fn read(
         &mut self,
-        way: Way,
+        direction: Direction,
         now: Now<'_>,
         task: Option<&Arc<Task>>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let held_back = self.holds(way, now);
-        let pipe = self.pipes.get_mut(way);
+        let held_back = self.holds(direction, now);
+        let pipe = self.pipes.get_mut(direction);
         let result = if held_back { Poll::Pending } else { pipe.read(now.at, buf) };
         pipe.reader.attend(task.filter(|_| result.is_pending()).cloned());
         result
@@ -82,19 +82,28 @@ impl Connection {
 
     pub(super) fn write(
         &mut self,
-        way: Way,
+        direction: Direction,
         now: Now<'_>,
         task: Option<&Arc<Task>>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = self.try_write(way, now, slices);
-        self.pipes.get_mut(way).writer.attend(task.filter(|_| result.is_pending()).cloned());
+        let result = self.try_write(direction, now, slices);
+        self.pipes.get_mut(direction).writer.attend(task.filter(|_| result.is_pending()).cloned());
         result
     }
 
-    fn try_write(&mut self, way: Way, now: Now<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let told = self.pipes.get(way.back()).broken(now.at).filter(|_| !self.holds(way.back(), now));
-        let pipe = self.pipes.get_mut(way);
+    fn try_write(
+        &mut self,
+        direction: Direction,
+        now: Now<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let told = self
+            .pipes
+            .get(direction.reverse())
+            .broken(now.at)
+            .filter(|_| !self.holds(direction.reverse(), now));
+        let pipe = self.pipes.get_mut(direction);
         let own = pipe.is_ended().then_some(ErrorKind::BrokenPipe);
         if let Some(kind) = told.or(own) {
             return Poll::Ready(Err(kind.into()));
@@ -102,27 +111,27 @@ impl Connection {
         if slices.iter().all(|slice| slice.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        match pipe.write(now.at, &now.rules.get(way).toxics, slices) {
+        match pipe.write(now.at, &now.rules.get(direction).toxics, slices) {
             0 => Poll::Pending,
             taken => Poll::Ready(Ok(taken)),
         }
     }
 
     /// The stream writes no more.
-    pub(super) fn shut_down(&mut self, way: Way, now: Now<'_>) {
-        let pipe = self.pipes.get_mut(way);
+    pub(super) fn shut_down(&mut self, direction: Direction, now: Now<'_>) {
+        let pipe = self.pipes.get_mut(direction);
         if !pipe.is_ended() {
-            pipe.end(now.at, &now.rules.get(way).toxics, End::Shutdown);
+            pipe.end(now.at, &now.rules.get(direction).toxics, End::Shutdown);
         }
     }
 
     /// The stream is gone.
-    pub(super) fn leave(&mut self, way: Way, now: Now<'_>, end: End) {
-        *self.gone.get_mut(way) = true;
-        let pipe = self.pipes.get_mut(way);
-        pipe.end(now.at, &now.rules.get(way).toxics, end);
+    pub(super) fn leave(&mut self, direction: Direction, now: Now<'_>, end: End) {
+        *self.gone.get_mut(direction) = true;
+        let pipe = self.pipes.get_mut(direction);
+        pipe.end(now.at, &now.rules.get(direction).toxics, end);
         pipe.writer.end();
-        let back = self.pipes.get_mut(way.back());
+        let back = self.pipes.get_mut(direction.reverse());
         back.abandon();
         back.reader.end();
     }
@@ -132,9 +141,9 @@ impl Connection {
         if self.broken {
             return;
         }
-        for way in Way::BOTH {
-            let held_back = self.holds(way, now);
-            let pipe = self.pipes.get_mut(way);
+        for direction in Direction::BOTH {
+            let held_back = self.holds(direction, now);
+            let pipe = self.pipes.get_mut(direction);
             if held_back {
                 pipe.discard();
             }
@@ -161,9 +170,13 @@ impl Connection {
         if self.broken {
             return;
         }
-        let passed = |way: Way, limit: Option<u64>| limit.is_some_and(|limit| self.sent(way) >= limit);
+        let passed = |direction: Direction, limit: Option<u64>| {
+            limit.is_some_and(|limit| self.sent(direction) >= limit)
+        };
         let limited = |end: End, limit: fn(&Toxics) -> Option<u64>| {
-            let any = Way::BOTH.into_iter().any(|way| passed(way, limit(&now.rules.get(way).toxics)));
+            let any = Direction::BOTH
+                .into_iter()
+                .any(|direction| passed(direction, limit(&now.rules.get(direction).toxics)));
             any.then_some((now.at, end))
         };
         let due = self.due(now.rules).filter(|(at, _)| *at <= now.at);
@@ -179,19 +192,19 @@ impl Connection {
         let (reader, writer): (Which, Which) = (|pipe| &mut pipe.reader, |pipe| &mut pipe.writer);
         let mut woken = Woken::default();
         let due = self.due(now.rules).map_or(Wait::Open, |(at, _)| Wait::until(at, now.at));
-        for way in Way::BOTH {
-            let held_back = self.holds(way, now);
-            let pipe = self.pipes.get_mut(way);
+        for direction in Direction::BOTH {
+            let held_back = self.holds(direction, now);
+            let pipe = self.pipes.get_mut(direction);
             let readable = if held_back { Wait::Open } else { pipe.readable(now.at) };
             let writable = if pipe.is_writable() { Wait::Over } else { Wait::Open };
-            pipe.reader.set(readable.or(due), (id, way, reader), &mut woken);
-            pipe.writer.set(writable.or(due), (id, way, writer), &mut woken);
+            pipe.reader.set(readable.or(due), (id, direction, reader), &mut woken);
+            pipe.writer.set(writable.or(due), (id, direction, writer), &mut woken);
         }
         woken
     }
 
     /// When the link ends it by the clock, and how.
-    fn due(&self, rules: &Pair<Rule>) -> Option<(Instant, End)> {
+    fn due(&self, rules: &PerDirection<Rule>) -> Option<(Instant, End)> {
         let ends = |Rule { toxics, since }: &Rule| {
             let since = self.opened.max(*since);
             let timeout = toxics.timeout.map(|after| (later(since, after), End::Close));
@@ -203,7 +216,7 @@ impl Connection {
     }
 
     /// Whether what has arrived is held back.
-    fn holds(&self, way: Way, now: Now<'_>) -> bool {
-        !self.broken && now.rules.get(way).toxics.holds()
+    fn holds(&self, direction: Direction, now: Now<'_>) -> bool {
+        !self.broken && now.rules.get(direction).toxics.holds()
     }
 }

@@ -17,13 +17,13 @@ use tokio::{
 
 use super::{
     connection::{Connection, Now, Rule},
+    direction::{Direction, PerDirection},
     pipe::{End, Pipe},
     random::{Random, seed_of},
     schedule::Schedule,
     stream::MemStream,
     toxics::Toxics,
     waiter::{Task, Woken},
-    way::{Pair, Way},
 };
 
 /// The way from a host to an address: what it does to all connections, open ones included, and their counts.
@@ -88,7 +88,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    rules: Pair<Rule>,
+    rules: PerDirection<Rule>,
     refuse: usize,
     connect_delay: Duration,
     connections: BTreeMap<u64, Connection>,
@@ -100,7 +100,7 @@ impl Link {
     pub(super) fn new(seed: u64, host: &str, address: &str) -> Self {
         let rule = Rule { toxics: Toxics::new(), since: Instant::now() };
         let state = State {
-            rules: Pair { up: rule, down: rule },
+            rules: PerDirection { up: rule, down: rule },
             refuse: 0,
             connect_delay: Duration::ZERO,
             connections: BTreeMap::new(),
@@ -119,19 +119,19 @@ impl Link {
     ///
     /// Bytes that are on their way keep their time.
     pub fn upstream(&self, toxics: Toxics) {
-        self.set(&[Way::Up], toxics);
+        self.set(&[Direction::Up], toxics);
     }
 
     /// Sets the toxics of what the server sends, in place of those before.
     ///
     /// Bytes that are on their way keep their time.
     pub fn downstream(&self, toxics: Toxics) {
-        self.set(&[Way::Down], toxics);
+        self.set(&[Direction::Down], toxics);
     }
 
     /// Sets the toxics of both directions, in place of those before.
     pub fn both(&self, toxics: Toxics) {
-        self.set(&Way::BOTH, toxics);
+        self.set(&Direction::BOTH, toxics);
     }
 
     /// Refuses the next `connects` connects, in place of those that were still to be refused.
@@ -151,7 +151,7 @@ impl Link {
         self.both(Toxics::new());
     }
 
-    /// Closes all open connections, both ways; what was sent arrives, unless a partition holds it back.
+    /// Closes all open connections, both directions; what was sent arrives, unless a partition holds it back.
     pub fn cut(&self) {
         self.break_off(End::Close);
     }
@@ -168,8 +168,8 @@ impl Link {
         let woken = state.each(|_, _| {});
         let mut stats = state.stats;
         for connection in state.connections.values() {
-            stats.bytes_up += connection.sent(Way::Up);
-            stats.bytes_down += connection.sent(Way::Down);
+            stats.bytes_up += connection.sent(Direction::Up);
+            stats.bytes_down += connection.sent(Direction::Down);
         }
         drop(state);
         self.settle(woken);
@@ -205,7 +205,7 @@ impl Link {
     fn admit(&self) -> Option<io::Result<()>> {
         let mut state = self.state();
         let State { rules, refuse, stats, .. } = &mut *state;
-        if Way::BOTH.into_iter().any(|way| rules.get(way).toxics.partition) {
+        if Direction::BOTH.into_iter().any(|direction| rules.get(direction).toxics.partition) {
             return None;
         }
         let Some(rest) = refuse.checked_sub(1) else { return Some(Ok(())) };
@@ -225,7 +225,8 @@ impl Link {
     pub(super) fn open(&self, buffer: usize) -> (MemStream, MemStream) {
         let mut state = self.state();
         // Whoever has timed out by now is not open beside it.
-        let timed = Way::BOTH.into_iter().any(|way| state.rules.get(way).toxics.are_timed());
+        let timed =
+            Direction::BOTH.into_iter().any(|direction| state.rules.get(direction).toxics.are_timed());
         let woken = if timed { state.each(|_, _| {}) } else { Woken::default() };
         let id = state.stats.opened;
         let opened = Instant::now();
@@ -233,7 +234,7 @@ impl Link {
             let random = Random::new(seed_of(self.0.seed, "", 2 * id + number));
             Pipe::new(buffer, Schedule::new(opened, random))
         };
-        let mut connection = Connection::new(opened, Pair { up: pipe(0), down: pipe(1) });
+        let mut connection = Connection::new(opened, PerDirection { up: pipe(0), down: pipe(1) });
         // It may be cut as soon as it is open.
         connection.catch_up(Now { at: opened, rules: &state.rules });
         state.stats.opened += 1;
@@ -242,7 +243,7 @@ impl Link {
         state.connections.insert(id, connection);
         drop(state);
         self.settle(woken);
-        (MemStream::new(self.clone(), id, Way::Up), MemStream::new(self.clone(), id, Way::Down))
+        (MemStream::new(self.clone(), id, Direction::Up), MemStream::new(self.clone(), id, Direction::Down))
     }
 
     /// Does something to a connection, and lets follow what follows from it.
@@ -255,8 +256,8 @@ impl Link {
         stats.open -= usize::from(was_open && !connection.is_open());
         let mut over = None;
         if connection.is_over() {
-            stats.bytes_up += connection.sent(Way::Up);
-            stats.bytes_down += connection.sent(Way::Down);
+            stats.bytes_up += connection.sent(Direction::Up);
+            stats.bytes_down += connection.sent(Direction::Down);
             over = connections.remove(&id);
         }
         drop(state);
@@ -280,12 +281,12 @@ impl Link {
         self.with(id, |connection, now| act(connection, now, Some(&task)))
     }
 
-    fn set(&self, ways: &[Way], toxics: Toxics) {
+    fn set(&self, directions: &[Direction], toxics: Toxics) {
         let mut state = self.state();
         // What was in force until now has its effect first.
         let mut woken = state.each(|_, _| {});
-        for &way in ways {
-            *state.rules.get_mut(way) = Rule { toxics, since: Instant::now() };
+        for &direction in directions {
+            *state.rules.get_mut(direction) = Rule { toxics, since: Instant::now() };
         }
         woken.append(state.each(|_, _| {}));
         drop(state);

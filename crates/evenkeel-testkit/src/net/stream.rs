@@ -12,7 +12,7 @@ use tokio::{
     task::coop::poll_proceed,
 };
 
-use super::{link::Link, pipe::End, way::Way};
+use super::{direction::Direction, link::Link, pipe::End};
 
 /// One end of a connection of a [`MemNet`](super::MemNet).
 ///
@@ -62,14 +62,14 @@ pub struct MemStream {
     link: Link,
     id: u64,
     /// The direction that it writes to.
-    way: Way,
+    direction: Direction,
     /// How it ends when it is dropped.
     end: End,
 }
 
 impl MemStream {
-    pub(super) fn new(link: Link, id: u64, way: Way) -> Self {
-        MemStream { link, id, way, end: End::Close }
+    pub(super) fn new(link: Link, id: u64, direction: Direction) -> Self {
+        MemStream { link, id, direction, end: End::Close }
     }
 
     /// Drops it so that the other end meets `ConnectionReset`, after what was sent before.
@@ -80,9 +80,9 @@ impl MemStream {
     /// The name of the other side: the address that a client connected to, or the client's host.
     #[must_use]
     pub fn peer(&self) -> &str {
-        match self.way {
-            Way::Up => self.link.address(),
-            Way::Down => self.link.host(),
+        match self.direction {
+            Direction::Up => self.link.address(),
+            Direction::Down => self.link.host(),
         }
     }
 
@@ -99,9 +99,9 @@ impl AsyncRead for MemStream {
             return Poll::Ready(Ok(()));
         }
         let coop = ready!(poll_proceed(cx));
-        let way = self.way.back();
+        let direction = self.direction.reverse();
         let result =
-            self.link.poll(self.id, cx, |connection, now, task| connection.read(way, now, task, buf));
+            self.link.poll(self.id, cx, |connection, now, task| connection.read(direction, now, task, buf));
         if result.is_ready() {
             coop.made_progress();
         }
@@ -120,9 +120,10 @@ impl AsyncWrite for MemStream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let coop = ready!(poll_proceed(cx));
-        let way = self.way;
-        let result =
-            self.link.poll(self.id, cx, |connection, now, task| connection.write(way, now, task, slices));
+        let direction = self.direction;
+        let result = self
+            .link
+            .poll(self.id, cx, |connection, now, task| connection.write(direction, now, task, slices));
         if result.is_ready() {
             coop.made_progress();
         }
@@ -138,14 +139,14 @@ impl AsyncWrite for MemStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.with(self.id, |connection, now| connection.shut_down(self.way, now));
+        self.link.with(self.id, |connection, now| connection.shut_down(self.direction, now));
         Poll::Ready(Ok(()))
     }
 }
 
 impl Drop for MemStream {
     fn drop(&mut self) {
-        self.link.with(self.id, |connection, now| connection.leave(self.way, now, self.end));
+        self.link.with(self.id, |connection, now| connection.leave(self.direction, now, self.end));
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn carry_in(listener: TcpListener, net: MemNet, address: String
     }
 }
 
-/// Copies both ways until both have ended; what breaks one breaks the other.
+/// Copies both directions until both have ended; what breaks one breaks the other.
 pub(crate) async fn splice(mut tcp: TcpStream, mut stream: MemStream) {
     // Small pieces are not to wait for others: latency is the link's to choose.
     let _ = tcp.set_nodelay(true);

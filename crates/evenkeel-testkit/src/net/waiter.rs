@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{pipe::Pipe, way::Way};
+use super::{direction::Direction, pipe::Pipe};
 
 /// A task that waits to read, or to write.
 ///
@@ -85,7 +85,7 @@ impl Wait {
 pub(super) type Which = fn(&mut Pipe) -> &mut Waiter;
 
 /// Where a waiter is: the connection, the pipe, and which of the two.
-pub(super) type Place = (u64, Way, Which);
+pub(super) type Place = (u64, Direction, Which);
 
 impl Waiter {
     /// The task that waits from now on, if any.

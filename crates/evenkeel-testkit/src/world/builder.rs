@@ -7,7 +7,7 @@ use super::{
     runtime::{Ended, execute},
     seed::Seed,
 };
-use crate::{panics::Log, wall, watchdog};
+use crate::{panics::Log, wall_clock, watchdog};
 
 /// The real time that a world may take, unless it says otherwise.
 pub(crate) const WALL_LIMIT: Duration = Duration::from_secs(60);
@@ -153,7 +153,7 @@ impl Builder {
         F: FnOnce(World) -> Fut,
         Fut: Future,
     {
-        let begun = wall::now();
+        let begun = wall_clock::now();
         let seed = Arc::new(self.seed.map_or_else(Seed::from_env, Seed::new));
         let _replay = seed.note();
         let watch = watchdog::arm(self.wall_limit);
@@ -181,7 +181,7 @@ impl Builder {
              an await, or there is always one more that can run\n(if the test means it: World::builder().block_limit(..))",
             self.block_limit,
         );
-        let wall = wall::now() - begun;
+        let wall = wall_clock::now() - begun;
         (output, WorldReport { virtual_elapsed: elapsed, wall, polls, max_busy, leaked, record })
     }
 }

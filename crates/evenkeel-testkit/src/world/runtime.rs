@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use super::{
-    Clock, World, beside,
-    rest::{BodyWaker, Rest},
+    Clock, World, child_processes,
+    park_hooks::{BodyWaker, ParkHooks},
     seed::Seed,
 };
 use crate::{Record, panics::Log, watchdog::Watch};
@@ -51,22 +51,22 @@ where
     F: FnOnce(World) -> Fut,
     Fut: Future,
 {
-    let rest = Arc::new(Rest::new(clock));
+    let park_hooks = Arc::new(ParkHooks::new(clock));
     let mut builder = Builder::new_current_thread();
     if let Clock::Quiet(_) = clock {
-        // Then the runtime tells after each task how long it was busy: see `Quiet`.
+        // Then the runtime tells after each task how long it was busy: see `Quiescence`.
         builder.event_interval(1);
     }
     let runtime = builder
         .enable_all()
         .start_paused(clock != Clock::Real)
         .on_thread_park({
-            let rest = rest.clone();
-            move || rest.parks()
+            let park_hooks = park_hooks.clone();
+            move || park_hooks.parks()
         })
         .on_thread_unpark({
-            let rest = rest.clone();
-            move || rest.unparked()
+            let park_hooks = park_hooks.clone();
+            move || park_hooks.unparked()
         })
         .on_thread_start({
             let log = log.clone();
@@ -77,10 +77,16 @@ where
     let runtime = Running(Some(runtime.expect("the system can make a runtime")));
     let (output, elapsed, leaked, polls, record) = runtime.block_on(async {
         let record = Record::new();
-        let world = World { start: Instant::now(), clock, seed, rest: rest.clone(), record: record.clone() };
+        let world = World {
+            start: Instant::now(),
+            clock,
+            seed,
+            park_hooks: park_hooks.clone(),
+            record: record.clone(),
+        };
         let run = pin!(async {
             let output = body(world.clone()).await;
-            let (elapsed, polls) = (world.elapsed(), world.rest.root_polls());
+            let (elapsed, polls) = (world.elapsed(), world.park_hooks.root_polls());
             if live_tasks() > 0 {
                 world.drain().await;
             }
@@ -88,7 +94,7 @@ where
         });
         supervise(watch, &world, run).await
     });
-    Ended { output, elapsed, polls, max_busy: rest.max_busy(), leaked, record }
+    Ended { output, elapsed, polls, max_busy: park_hooks.max_busy(), leaked, record }
 }
 
 /// The tasks of the present runtime that have not ended.
@@ -101,7 +107,7 @@ async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>
     // Once is enough: the root of a runtime has the same waker all its life.
     let root = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     watch.attend(root.clone());
-    let _attended = world.rest.attend(root.clone());
+    let _attended = world.park_hooks.attend(root.clone());
     let body = BodyWaker::new(root);
     let waker = Waker::from(body.clone());
     let mut deadlock = pin!(sleep_until(world.start + CENTURY));
@@ -115,7 +121,7 @@ async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>
                  body: something runs again and again, or a blocking task or a hold stops the clock{}",
                 world.elapsed(),
                 live_tasks(),
-                beside::children(),
+                child_processes::describe(),
             );
         }
         assert!(
@@ -127,12 +133,12 @@ async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>
                 _ => " (a world waits for another thread only if a blocking task does, if its clock is held, or \
                       under `Clock::Quiet`)".to_owned(),
             },
-            beside::children(),
+            child_processes::describe(),
         );
         if !body.was_woken() {
             return Poll::Pending;
         }
-        world.rest.root_polled();
+        world.park_hooks.root_polled();
         run.as_mut().poll(&mut Context::from_waker(&waker))
     })
     .await

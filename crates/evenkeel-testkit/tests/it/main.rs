@@ -12,7 +12,6 @@ mod cancel;
 mod clock;
 mod hang;
 mod hold;
-mod hostile;
 #[cfg(feature = "http")]
 mod http;
 mod leak;
@@ -23,15 +22,16 @@ mod pg;
 #[cfg(feature = "tokio-test")]
 mod polled_by_hand;
 mod probe;
-mod quiet;
+mod quiescence;
 mod real;
 mod record;
 mod report;
 mod seed;
-mod seq;
+mod sequencer;
 mod settle;
 #[cfg(feature = "proptest")]
 mod strategy;
+mod wakers;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

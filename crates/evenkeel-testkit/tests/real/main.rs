@@ -17,7 +17,7 @@ use tokio::{
 };
 
 #[cfg(target_os = "linux")]
-mod beside;
+mod child_processes;
 #[cfg(feature = "http")]
 mod foreign;
 #[cfg(feature = "proxy")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_testkit::cancel::{Cuts, every_point};
+use evenkeel_testkit::cancel::{CancelReport, every_point};
 use tokio::{
     sync::{Mutex, Semaphore},
     task::{JoinSet, yield_now},
@@ -24,7 +24,7 @@ async fn contended() -> Arc<Mutex<()>> {
     lock
 }
 
-fn frozen_rows(cuts: &Cuts) -> Vec<String> {
+fn frozen_rows(cuts: &CancelReport) -> Vec<String> {
     let table = cuts.to_string();
     let rows = table.lines().filter(|row| row.contains("  frozen  "));
     rows.map(|row| row.rsplit("  ").next().unwrap_or_default().to_owned()).collect()

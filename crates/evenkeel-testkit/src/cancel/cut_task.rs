@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::cuts::Cut;
+use super::report::Cut;
 use crate::world::live_tasks;
 
 /// More points than this are taken for an operation that never completes.
@@ -32,7 +32,7 @@ pub(super) struct Progress {
     at: Cell<Duration>,
     completed: Cell<bool>,
     task: OnceCell<AbortHandle>,
-    waker: RefCell<Weak<OwnWaker>>,
+    waker: RefCell<Weak<OperationWaker>>,
     /// The tasks that it spawned by itself.
     spawned: Cell<usize>,
     frozen: Cell<bool>,
@@ -80,15 +80,15 @@ impl Progress {
 
 /// Spawns the operation as a task that ends when it completes or is cut.
 pub(super) fn spawn<F: Future + 'static>(operation: F, cut: Cut, progress: &Rc<Progress>) -> JoinHandle<()> {
-    let task = spawn_local(probe(operation, cut, progress.clone()));
+    let task = spawn_local(run_cut(operation, cut, progress.clone()));
     progress.task.set(task.abort_handle()).expect("one run has one task");
     task
 }
 
-async fn probe<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
+async fn run_cut<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
     let start = Instant::now();
     let task = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    let waker = Arc::new(OwnWaker(task));
+    let waker = Arc::new(OperationWaker(task));
     progress.waker.replace(Arc::downgrade(&waker));
     let waker = Waker::from(waker);
     let mut operation = Box::pin(operation);
@@ -139,9 +139,9 @@ async fn probe<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
 
 /// A waker whose clones can be counted.
 #[derive(Debug)]
-struct OwnWaker(Waker);
+struct OperationWaker(Waker);
 
-impl Wake for OwnWaker {
+impl Wake for OperationWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

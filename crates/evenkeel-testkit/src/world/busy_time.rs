@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use crate::wall;
+use crate::wall_clock;
 
 /// The longest span between two rests of the runtime.
 #[derive(Debug, Default)]
-pub(super) struct Busy(Mutex<Spans>);
+pub(super) struct BusyTime(Mutex<Spans>);
 
 #[derive(Debug, Default)]
 struct Spans {
@@ -17,14 +17,14 @@ struct Spans {
     longest: Duration,
 }
 
-impl Busy {
+impl BusyTime {
     pub(super) fn begins(&self) {
-        self.spans().begun = wall::computed();
+        self.spans().begun = wall_clock::computed();
     }
 
     pub(super) fn ends(&self) {
         let mut spans = self.spans();
-        if let (Some(begun), Some(now)) = (spans.begun.take(), wall::computed()) {
+        if let (Some(begun), Some(now)) = (spans.begun.take(), wall_clock::computed()) {
             spans.longest = spans.longest.max(now.saturating_sub(begun));
         }
     }

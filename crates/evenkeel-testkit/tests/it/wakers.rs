@@ -13,7 +13,7 @@ use evenkeel_testkit::{
     World,
     net::{MemNet, MemStream, Toxics},
     probe,
-    seq::Seq,
+    sequencer::Sequencer,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -56,7 +56,7 @@ fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::
 
 #[test]
 fn a_waker_may_use_the_steps_that_it_waits_for() {
-    let seq = Seq::new();
+    let seq = Sequencer::new();
     let waker = hooked({
         let seq = seq.clone();
         // Another step, taken and given up.

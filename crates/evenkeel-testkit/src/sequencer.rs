@@ -22,10 +22,10 @@ use crate::net::Random;
 /// # Examples
 ///
 /// ```
-/// use evenkeel_testkit::{World, assert_timeline, seq::Seq};
+/// use evenkeel_testkit::{World, assert_timeline, sequencer::Sequencer};
 ///
 /// World::run(async |world| {
-///     let (seq, record) = (Seq::new(), world.record());
+///     let (seq, record) = (Sequencer::new(), world.record());
 ///     tokio::join!(
 ///         async {
 ///             let turn = seq.at(0).await;
@@ -46,7 +46,7 @@ use crate::net::Random;
 /// });
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Seq(Arc<Mutex<Steps>>);
+pub struct Sequencer(Arc<Mutex<Steps>>);
 
 #[derive(Debug, Default)]
 struct Steps {
@@ -57,7 +57,7 @@ struct Steps {
     waiting: BTreeMap<usize, Arc<Waker>>,
 }
 
-impl Seq {
+impl Sequencer {
     /// An order that begins with step 0.
     #[must_use]
     pub fn new() -> Self {
@@ -66,7 +66,7 @@ impl Seq {
 
     /// Waits for the turn of this step: until all before it have been taken, and are over.
     ///
-    /// The step is over when the [`Turn`] is dropped.
+    /// The step is over when the [`StepGuard`] is dropped.
     ///
     /// # Panics
     ///
@@ -79,11 +79,11 @@ impl Seq {
     /// # Examples
     ///
     /// ```
-    /// # use evenkeel_testkit::{World, assert_took, seq::Seq};
+    /// # use evenkeel_testkit::{World, assert_took, sequencer::Sequencer};
     /// # use std::time::Duration;
     /// # use tokio::time::sleep;
     /// World::run(async |_| {
-    ///     let seq = Seq::new();
+    ///     let seq = Sequencer::new();
     ///     let first = async {
     ///         let _turn = seq.at(0).await;
     ///         sleep(Duration::from_secs(1)).await;
@@ -92,7 +92,7 @@ impl Seq {
     ///     tokio::join!(second, first);
     /// });
     /// ```
-    pub async fn at(&self, step: usize) -> Turn {
+    pub async fn at(&self, step: usize) -> StepGuard {
         let mut waiting = Waiting { seq: self, step, registered: false };
         poll_fn(|cx| waiting.poll(cx)).await
     }
@@ -104,13 +104,13 @@ impl Seq {
 
 /// One that waits for its turn.
 struct Waiting<'a> {
-    seq: &'a Seq,
+    seq: &'a Sequencer,
     step: usize,
     registered: bool,
 }
 
 impl Waiting<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StepGuard> {
         let step = self.step;
         // Wakers are cloned, woken and dropped outside of the lock: they may run anything.
         let waker = Arc::new(cx.waker().clone());
@@ -127,7 +127,7 @@ impl Waiting<'_> {
             drop(steps);
             drop(old);
             self.registered = false;
-            return Poll::Ready(Turn(self.seq.clone()));
+            return Poll::Ready(StepGuard(self.seq.clone()));
         }
         let old = steps.waiting.insert(step, waker);
         drop(steps);
@@ -146,24 +146,24 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The turn of one step of a [`Seq`]; the next one begins when it is dropped.
+/// The turn of one step of a [`Sequencer`]; the next one begins when it is dropped.
 ///
 /// # Examples
 ///
 /// ```
-/// # use evenkeel_testkit::{World, seq::{Seq, Turn}};
+/// # use evenkeel_testkit::{World, sequencer::{Sequencer, StepGuard}};
 /// World::run(async |_| {
-///     let seq = Seq::new();
-///     let turn: Turn = seq.at(0).await;
+///     let seq = Sequencer::new();
+///     let turn: StepGuard = seq.at(0).await;
 ///     let next = tokio::spawn({ let seq = seq.clone(); async move { drop(seq.at(1).await) } });
 ///     drop(turn);
 ///     next.await.unwrap();
 /// });
 /// ```
 #[derive(Debug)]
-pub struct Turn(Seq);
+pub struct StepGuard(Sequencer);
 
-impl Drop for Turn {
+impl Drop for StepGuard {
     fn drop(&mut self) {
         let mut steps = self.0.steps();
         steps.present += 1;
@@ -192,7 +192,7 @@ impl Drop for Turn {
 /// The order in which two tasks are done depends on the seed alone:
 ///
 /// ```
-/// use evenkeel_testkit::{World, seq::yield_everywhere};
+/// use evenkeel_testkit::{World, sequencer::yield_everywhere};
 ///
 /// let winner = |seed| {
 ///     World::run(async |world| {
@@ -225,7 +225,7 @@ const MOST_YIELDS: u64 = 3;
 /// # Examples
 ///
 /// ```
-/// # use evenkeel_testkit::{World, seq::{YieldEverywhere, yield_everywhere}};
+/// # use evenkeel_testkit::{World, sequencer::{YieldEverywhere, yield_everywhere}};
 /// World::run(async |world| {
 ///     let answer: YieldEverywhere<_> = yield_everywhere(async { 42 }, world.seed());
 ///     assert_eq!(answer.await, 42);

@@ -19,7 +19,7 @@ const NAPS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_mi
 /// The time is that for which the runtime meant to nap, not that which passed meanwhile: on a busy machine
 /// its naps are longer, as are the pauses of those for whose answer it waits.
 #[derive(Debug)]
-pub(super) struct Quiet {
+pub(super) struct Quiescence {
     length: Duration,
     state: Mutex<State>,
 }
@@ -45,9 +45,9 @@ impl Done {
     }
 }
 
-impl Quiet {
+impl Quiescence {
     pub(super) fn new(length: Duration) -> Self {
-        Quiet { length, state: Mutex::default() }
+        Quiescence { length, state: Mutex::default() }
     }
 
     pub(super) fn unparked(&self, root_polls: u64) {
@@ -77,10 +77,10 @@ mod tests {
 
     use tokio::{runtime::Builder, task::yield_now};
 
-    use super::Quiet;
+    use super::Quiescence;
 
     /// How long it is still to be quiet.
-    fn missing(quiet: &Quiet, root_polls: u64) -> Duration {
+    fn missing(quiet: &Quiescence, root_polls: u64) -> Duration {
         let mut missing = Duration::ZERO;
         while let Some(nap) = quiet.nap(root_polls) {
             missing += nap;
@@ -94,7 +94,7 @@ mod tests {
         const LENGTH: Duration = Duration::from_micros(7250);
         let runtime = Builder::new_current_thread().event_interval(1).build().expect("a runtime");
         runtime.block_on(async {
-            let quiet = Quiet::new(LENGTH);
+            let quiet = Quiescence::new(LENGTH);
             assert_eq!(missing(&quiet, 0), LENGTH);
             assert_eq!(missing(&quiet, 0), Duration::ZERO);
             assert_eq!(missing(&quiet, 1), LENGTH, "the root was polled");

@@ -17,7 +17,7 @@ const PRINTED: usize = 60;
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "an operation without suspension points was never cut: assert how many there were"]
-pub struct Cuts {
+pub struct CancelReport {
     points: usize,
     /// Whether the checks gave what they saw.
     seen: bool,
@@ -96,9 +96,9 @@ pub(super) enum Cut {
     Uncut,
 }
 
-impl Cuts {
+impl CancelReport {
     pub(super) fn new(points: usize, seen: bool) -> Self {
-        Cuts { points, seen, rows: Vec::new() }
+        CancelReport { points, seen, rows: Vec::new() }
     }
 
     pub(super) fn add(&mut self, row: Row) {
@@ -160,7 +160,7 @@ impl Cuts {
     }
 }
 
-impl fmt::Display for Cuts {
+impl fmt::Display for CancelReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = self.rows.iter().filter(|row| row.verdict.is_err()).count();
         writeln!(f, "{failed} of {} runs failed, at {} suspension point(s)", self.rows.len(), self.points)?;

@@ -8,7 +8,7 @@ use std::{
 
 /// Told by the runtime each time that it has nothing to run.
 #[derive(Debug, Default)]
-pub(super) struct Idle {
+pub(super) struct SettleWaiters {
     state: Mutex<State>,
 }
 
@@ -19,7 +19,7 @@ struct State {
     settling: Vec<Waker>,
 }
 
-impl Idle {
+impl SettleWaiters {
     /// The runtime is about to park.
     pub(super) fn reached(&self) {
         let mut state = self.state();

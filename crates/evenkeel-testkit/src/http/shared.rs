@@ -26,7 +26,7 @@ const MOST_TOLD: usize = 10;
 
 /// What a server answers, and what it was asked.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Shared {
     start: Instant,
     state: Mutex<State>,
 }
@@ -40,9 +40,9 @@ struct State {
     panics: Vec<String>,
 }
 
-impl Exchange {
+impl Shared {
     pub(super) fn new() -> Self {
-        Exchange { start: Instant::now(), state: Mutex::default() }
+        Shared { start: Instant::now(), state: Mutex::default() }
     }
 
     pub(super) fn add(&self, route: Arc<Entry>) {
@@ -148,7 +148,7 @@ fn reply(mut reply: Reply, call: InFlight) -> Result<Response<ReplyBody>, Broken
 
 /// A call that is not over.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Exchange>);
+pub(super) struct InFlight(Arc<Shared>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {

@@ -9,7 +9,7 @@ pub(crate) fn now() -> Instant {
 
 /// Stops this thread.
 #[expect(clippy::disallowed_methods, reason = "other threads need real time")]
-pub(crate) fn nap(time: Duration) {
+pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 

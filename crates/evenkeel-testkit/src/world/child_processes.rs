@@ -4,7 +4,7 @@ use std::fs;
 
 /// The child processes of this thread, in words for the message of a world that fails; nothing where there are none, or
 /// where the system does not tell. Linux does.
-pub(super) fn children() -> String {
+pub(super) fn describe() -> String {
     let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     match children.split_whitespace().count() {
         0 => String::new(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use evenkeel_testkit::{
     World, assert_polls, assert_timeline,
     probe::meter,
-    seq::{Seq, yield_everywhere},
+    sequencer::{Sequencer, yield_everywhere},
 };
 use tokio::time::{sleep, timeout};
 
@@ -14,7 +14,7 @@ use crate::{MS, SECOND, panic_of};
 #[test]
 fn steps_of_several_tasks_are_in_order() {
     World::run(async |world| {
-        let seq = Seq::new();
+        let seq = Sequencer::new();
         let task = |steps: &'static [usize]| {
             let (seq, record) = (seq.clone(), world.record().clone());
             tokio::spawn(async move {
@@ -39,7 +39,7 @@ fn steps_of_several_tasks_are_in_order() {
 #[test]
 fn a_step_waits_with_two_polls() {
     World::run(async |_| {
-        let seq = Seq::new();
+        let seq = Sequencer::new();
         tokio::join!(async { drop(assert_polls!(seq.at(1), == 2)) }, async {
             drop(assert_polls!(seq.at(0), == 1));
         });
@@ -51,7 +51,7 @@ fn a_step_waits_with_two_polls() {
 fn a_step_is_taken_once() {
     let again = panic_of(|| {
         World::run(async |_| {
-            let seq = Seq::new();
+            let seq = Sequencer::new();
             drop(seq.at(0).await);
             drop(seq.at(0).await);
         });
@@ -59,7 +59,7 @@ fn a_step_is_taken_once() {
     assert_eq!(again, "step 0 is taken twice");
     let present = panic_of(|| {
         World::run(async |_| {
-            let seq = Seq::new();
+            let seq = Sequencer::new();
             let _turn = seq.at(0).await;
             drop(seq.at(0).await);
         });
@@ -67,7 +67,7 @@ fn a_step_is_taken_once() {
     assert_eq!(present, "step 0 is taken twice");
     let waiting = panic_of(|| {
         World::run(async |_| {
-            let seq = Seq::new();
+            let seq = Sequencer::new();
             tokio::join!(seq.at(5), seq.at(5));
         });
     });
@@ -77,7 +77,7 @@ fn a_step_is_taken_once() {
 #[test]
 fn a_step_that_nobody_waits_for_any_more_is_free() {
     World::run(async |_| {
-        let seq = Seq::new();
+        let seq = Sequencer::new();
         assert!(timeout(MS, seq.at(1)).await.is_err());
         let (first, second) = tokio::join!(seq.at(1), async { drop(seq.at(0).await) });
         drop((first, second));
@@ -87,7 +87,7 @@ fn a_step_that_nobody_waits_for_any_more_is_free() {
 
 #[test]
 fn a_step_that_is_missing_is_a_deadlock() {
-    let message = panic_of(|| World::run(async |_| drop(Seq::new().at(1).await)));
+    let message = panic_of(|| World::run(async |_| drop(Sequencer::new().at(1).await)));
     assert!(message.starts_with("deadlock: "), "{message}");
 }
 

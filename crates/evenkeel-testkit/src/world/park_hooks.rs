@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Clock, busy::Busy, idle::Idle, quiet::Quiet};
-use crate::wall;
+use super::{Clock, busy_time::BusyTime, quiescence::Quiescence, settle::SettleWaiters};
+use crate::wall_clock;
 
 /// How often a runtime whose clock is held looks for news.
 const NAP: Duration = Duration::from_micros(200);
@@ -20,24 +20,24 @@ const NAP: Duration = Duration::from_micros(200);
 /// A runtime moves its paused clock when it parks. One whose root is woken while it is about to does not:
 /// it only asks for news.
 #[derive(Debug)]
-pub(super) struct Rest {
-    idle: Idle,
-    busy: Busy,
-    quiet: Option<Quiet>,
+pub(super) struct ParkHooks {
+    idle: SettleWaiters,
+    busy: BusyTime,
+    quiet: Option<Quiescence>,
     holds: AtomicUsize,
     root: Mutex<Option<Arc<Waker>>>,
     root_polls: AtomicU64,
 }
 
-impl Rest {
+impl ParkHooks {
     pub(super) fn new(clock: Clock) -> Self {
         let quiet = match clock {
-            Clock::Quiet(length) => Some(Quiet::new(length)),
+            Clock::Quiet(length) => Some(Quiescence::new(length)),
             Clock::Exact | Clock::Real => None,
         };
-        Rest {
-            idle: Idle::default(),
-            busy: Busy::default(),
+        ParkHooks {
+            idle: SettleWaiters::default(),
+            busy: BusyTime::default(),
             quiet,
             holds: AtomicUsize::new(0),
             root: Mutex::default(),
@@ -69,7 +69,7 @@ impl Rest {
     fn stay(&self, nap: Duration) {
         let root = self.root().clone();
         if let Some(root) = root {
-            wall::nap(nap);
+            wall_clock::sleep(nap);
             root.wake_by_ref();
         }
     }
@@ -112,7 +112,7 @@ impl Rest {
 ///
 /// The wakers keep the runtime alive, and the runtime its hooks: they must not stay.
 #[derive(Debug)]
-pub(super) struct Attended(Arc<Rest>);
+pub(super) struct Attended(Arc<ParkHooks>);
 
 impl Drop for Attended {
     fn drop(&mut self) {
@@ -143,7 +143,7 @@ impl Drop for Attended {
 /// ```
 #[derive(Debug)]
 #[must_use = "the clock moves again when it is dropped"]
-pub struct Hold(Arc<Rest>);
+pub struct Hold(Arc<ParkHooks>);
 
 impl Drop for Hold {
     fn drop(&mut self) {

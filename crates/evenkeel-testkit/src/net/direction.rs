@@ -1,0 +1,42 @@
+//! The two directions of a link.
+
+/// A direction: up is from the client to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Up,
+    Down,
+}
+
+/// One thing for each direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PerDirection<T> {
+    pub(super) up: T,
+    pub(super) down: T,
+}
+
+impl Direction {
+    pub(super) const BOTH: [Direction; 2] = [Direction::Up, Direction::Down];
+
+    pub(super) fn reverse(self) -> Direction {
+        match self {
+            Direction::Up => Direction::Down,
+            Direction::Down => Direction::Up,
+        }
+    }
+}
+
+impl<T> PerDirection<T> {
+    pub(super) fn get(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, direction: Direction) -> &mut T {
+        match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        }
+    }
+}
