@@ -11,9 +11,6 @@ pub mod cancel;
 pub mod http;
 pub mod net;
 mod panics;
-#[cfg(feature = "pg")]
-#[cfg_attr(docsrs, doc(cfg(feature = "pg")))]
-pub mod pg;
 pub mod probe;
 mod record;
 pub mod sequencer;

@@ -17,8 +17,6 @@ mod http;
 mod leak;
 mod net;
 mod panic;
-#[cfg(feature = "pg")]
-mod pg;
 #[cfg(feature = "tokio-test")]
 mod polled_by_hand;
 mod probe;

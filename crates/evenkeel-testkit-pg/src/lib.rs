@@ -1,0 +1,41 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// file          | holds
+// server.rs     | `Server`: scripts, setup, clients, records
+// script.rs     | `Script`: the replies to the statements that match
+// reply.rs      | `Reply`: rows, errors, faults
+// record.rs     | `Statement` and its `Outcome`
+// connector.rs  | `Connector`: how clients reach the server
+// shared.rs     | state that all sessions share: scripts, records, tables, signals
+// session.rs    | one connection: start-up, simple queries, end of transactions
+// session/      | extended queries, execution, output, the state of a transaction
+// wire.rs       | messages over a stream
+// sql.rs, sql/  | the SQL that the tables understand: lexer and parser
+// store.rs, store/ | the tables: changes and undo, types, expressions
+// value.rs      | values in PostgreSQL's binary and text formats
+// copy.rs       | the formats of COPY
+
+pub use tokio_postgres::types::Type;
+
+pub use self::{
+    connector::Connector,
+    record::{Outcome, Statement},
+    reply::Reply,
+    script::Script,
+    server::Server,
+};
+
+mod connector;
+mod copy;
+mod error;
+mod record;
+mod reply;
+mod script;
+mod server;
+mod session;
+mod shared;
+mod sql;
+mod store;
+mod value;
+mod wire;

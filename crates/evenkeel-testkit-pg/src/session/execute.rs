@@ -1,0 +1,253 @@
+//! What becomes of a statement.
+
+use std::future::pending;
+
+use bytes::BytesMut;
+use pgwire::messages::{
+    PgWireBackendMessage, PgWireFrontendMessage, copy::CopyInResponse, response::TransactionStatus,
+};
+use tokio::time::sleep;
+use tokio_postgres::types::Type;
+
+use super::{
+    Interrupt, Session,
+    extended::Prepared,
+    output::{Output, code},
+};
+use crate::{
+    copy,
+    error::{SqlError, notice},
+    reply::{Body, Reply},
+    sql::{Copy, RawStatement, Sql, parse},
+    store::{Answer, ExecContext},
+    value::Cell,
+};
+
+impl Session {
+    /// The answer to a statement, from the scripts or from the tables.
+    ///
+    /// Nothing is half done where it waits.
+    pub(super) async fn answer(
+        &mut self,
+        raw: &RawStatement,
+        parameters: &[(Type, Cell)],
+        prepared: Option<&Prepared>,
+        number: usize,
+    ) -> Result<Output, Interrupt> {
+        let sql = parse(raw);
+        self.check_transaction(&sql)?;
+        let reply = self.state.shared.reply(&raw.text, number);
+        let Reply { body, latency, notices, reset_after } = reply.unwrap_or_else(Reply::run);
+        if !latency.is_zero() {
+            sleep(latency).await;
+        }
+        for message in notices {
+            self.wire.put(&PgWireBackendMessage::NoticeResponse(notice(&message)));
+        }
+        let copied = match &sql {
+            Ok(Sql::Copy(copy)) => Some(copy.clone()),
+            _ => None,
+        };
+        let output = match (body, copied) {
+            (Body::Run, _) => self.run_sql(raw, sql?, parameters).await?,
+            (Body::Done(affected), copied) => {
+                if let Some(copy) = copied.filter(|copy| copy.from) {
+                    self.receive_copy(copy.binary, 0).await?;
+                }
+                Output::new(Answer::tagged(tag(raw, affected)), None)
+            }
+            (Body::Rows(fields, rows), copied) => {
+                let tag = tag(raw, rows.len() as u64);
+                let output = Output::new(Answer { tag, fields: Some(fields), rows }, reset_after);
+                match copied.filter(|copy| !copy.from) {
+                    Some(copy) => output.copy_out(copy.binary),
+                    None => output,
+                }
+            }
+            (Body::Error(error), _) => {
+                // A transaction that cannot be committed is over.
+                if matches!(sql, Ok(Sql::Commit | Sql::Rollback)) {
+                    self.roll_back();
+                }
+                return Err(error.into());
+            }
+            (Body::Break { reset }, _) => return Err(Interrupt::Break { reset }),
+            (Body::Stall, _) => pending().await,
+        };
+        match prepared {
+            Some(prepared) if !output.is_copy() && prepared.fields != output.fields => {
+                let message = "the columns of the reply are not those that were described";
+                Err(SqlError::new("0A000", message).into())
+            }
+            _ => Ok(output),
+        }
+    }
+
+    /// A failed transaction takes nothing but its end.
+    pub(super) fn check_transaction(&self, sql: &Result<Sql, SqlError>) -> Result<(), SqlError> {
+        let ends = matches!(sql, Ok(Sql::Commit | Sql::Rollback | Sql::RollbackTo(_)));
+        if self.status == TransactionStatus::Error && !ends {
+            let message = "current transaction is aborted, commands ignored until end of transaction block";
+            return Err(SqlError::new("25P02", message));
+        }
+        Ok(())
+    }
+
+    async fn run_sql(
+        &mut self,
+        raw: &RawStatement,
+        sql: Sql,
+        parameters: &[(Type, Cell)],
+    ) -> Result<Output, Interrupt> {
+        let tag = match sql {
+            Sql::Begin => {
+                if self.status == TransactionStatus::Transaction {
+                    let warning = notice("there is already a transaction in progress");
+                    self.wire.put(&PgWireBackendMessage::NoticeResponse(warning));
+                }
+                self.status = TransactionStatus::Transaction;
+                "BEGIN"
+            }
+            Sql::Commit if self.status != TransactionStatus::Error => {
+                self.commit();
+                "COMMIT"
+            }
+            Sql::Commit | Sql::Rollback => {
+                self.roll_back();
+                "ROLLBACK"
+            }
+            Sql::Savepoint(name) => {
+                self.in_transaction("SAVEPOINT")?;
+                self.state.save(&name);
+                "SAVEPOINT"
+            }
+            Sql::RollbackTo(name) => {
+                self.in_transaction("ROLLBACK TO SAVEPOINT")?;
+                self.state.back_to(&name)?;
+                self.status = TransactionStatus::Transaction;
+                "ROLLBACK"
+            }
+            Sql::Release(name) => {
+                self.in_transaction("RELEASE SAVEPOINT")?;
+                self.state.release(&name)?;
+                "RELEASE"
+            }
+            Sql::Listen(channel) => {
+                self.state.signals.listen(&channel);
+                "LISTEN"
+            }
+            Sql::Unlisten(channel) => {
+                self.state.signals.unlisten(channel.as_deref());
+                "UNLISTEN"
+            }
+            Sql::Notify(channel, payload) => {
+                self.queue(&[(channel.clone(), payload.clone())])?;
+                self.state.notify.push((channel, payload));
+                "NOTIFY"
+            }
+            Sql::Ignored(tag) => {
+                if raw.is_all() {
+                    self.forget(tag);
+                }
+                tag
+            }
+            Sql::Copy(copy) if copy.from => {
+                let fields = self.state.shared.store(|store| store.copied(&copy))?;
+                let data = self.receive_copy(copy.binary, fields.len()).await?;
+                let rows = copy::decode(&fields, data.freeze(), copy.binary)?;
+                let undo = &mut self.state.undo;
+                let answer = self.state.shared.store(|store| store.insert(&copy, rows, undo))?;
+                return Ok(Output::new(answer, None));
+            }
+            Sql::Copy(Copy { ref table, ref columns, binary, .. }) => {
+                let select = Sql::everything(table, columns);
+                return Ok(self.run_tables(&select, parameters).await?.copy_out(binary));
+            }
+            sql => return self.run_tables(&sql, parameters).await,
+        };
+        Ok(Output::new(Answer::tagged(tag), None))
+    }
+
+    async fn run_tables(&mut self, sql: &Sql, parameters: &[(Type, Cell)]) -> Result<Output, Interrupt> {
+        let state = &mut self.state;
+        let told = state.notify.len();
+        let mut context = ExecContext::new(state.pid, parameters, &mut state.undo, &mut state.notify);
+        let result = state.shared.store(|store| store.run(sql, &mut context));
+        let time = context.sleep;
+        let answer = match result {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.state.notify.truncate(told);
+                return Err(error.into());
+            }
+        };
+        self.queue(&self.state.notify[told..])?;
+        if !time.is_zero() {
+            sleep(time).await;
+        }
+        Ok(Output::new(answer, None))
+    }
+
+    /// Whether there is room for these notifications.
+    fn queue(&self, notify: &[(String, String)]) -> Result<(), SqlError> {
+        match notify.iter().any(|(channel, _)| self.state.shared.is_full(channel)) {
+            true => Err(SqlError::new("54000", "too many notifications in the NOTIFY queue")),
+            false => Ok(()),
+        }
+    }
+
+    /// All that a client sends in a COPY.
+    async fn receive_copy(&mut self, binary: bool, columns: usize) -> Result<BytesMut, Interrupt> {
+        let format = code(binary);
+        let response = CopyInResponse::new(format as i8, columns as i16, vec![format; columns]);
+        self.wire.put(&PgWireBackendMessage::CopyInResponse(response));
+        self.wire.flush().await?;
+        let mut data = BytesMut::new();
+        loop {
+            match self.wire.receive().await? {
+                PgWireFrontendMessage::CopyData(more) => data.extend_from_slice(&more.data),
+                PgWireFrontendMessage::CopyDone(_) => return Ok(data),
+                PgWireFrontendMessage::CopyFail(fail) => {
+                    let message = format!("COPY from stdin failed: {}", fail.message);
+                    return Err(SqlError::new("57014", message).into());
+                }
+                PgWireFrontendMessage::Sync(_) | PgWireFrontendMessage::Flush(_) => {}
+                PgWireFrontendMessage::Terminate(_) => return Err(Interrupt::Disconnected),
+                _ => return Err(SqlError::new("08P01", "unexpected message during COPY").into()),
+            }
+        }
+    }
+
+    fn in_transaction(&self, what: &str) -> Result<(), SqlError> {
+        match self.status {
+            TransactionStatus::Idle => {
+                Err(SqlError::new("25P01", format!("{what} can only be used in transaction blocks")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// `discard all` and its kind.
+    fn forget(&mut self, tag: &str) {
+        if matches!(tag, "DISCARD" | "DEALLOCATE") {
+            self.statements.clear();
+        }
+        if matches!(tag, "DISCARD" | "CLOSE CURSOR") {
+            self.portals.clear();
+        }
+        if tag == "DISCARD" {
+            self.state.signals.unlisten(None);
+        }
+    }
+}
+
+/// The tag of a scripted statement.
+fn tag(raw: &RawStatement, rows: u64) -> String {
+    let verb = raw.verb().to_uppercase();
+    match verb.as_str() {
+        "INSERT" => format!("INSERT 0 {rows}"),
+        "UPDATE" | "DELETE" | "MERGE" | "SELECT" | "COPY" | "FETCH" | "MOVE" => format!("{verb} {rows}"),
+        "WITH" | "VALUES" | "TABLE" => format!("SELECT {rows}"),
+        _ => verb,
+    }
+}

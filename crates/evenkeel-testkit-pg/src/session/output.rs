@@ -1,0 +1,145 @@
+//! From an answer to messages.
+
+use std::vec;
+
+use bytes::Bytes;
+use pgwire::messages::{
+    PgWireBackendMessage,
+    copy::{CopyData, CopyDone, CopyOutResponse},
+    data::{FORMAT_CODE_BINARY, FORMAT_CODE_TEXT, FieldDescription, RowDescription},
+    extendedquery::PortalSuspended,
+    response::CommandComplete,
+};
+
+use super::Interrupt;
+use crate::{
+    copy,
+    error::SqlError,
+    store::{Answer, Field},
+    value::{Cell, to_text},
+    wire::Wire,
+};
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) struct Output {
+    tag: String,
+    pub(super) fields: Option<Vec<Field>>,
+    rows: vec::IntoIter<Vec<Cell>>,
+    sent: usize,
+    /// The rows are sent as those of a COPY, in binary format or not.
+    copy: Option<bool>,
+    reset_after: Option<usize>,
+}
+
+impl Output {
+    pub(super) fn new(answer: Answer, reset_after: Option<usize>) -> Self {
+        let Answer { tag, fields, rows } = answer;
+        Output { tag, fields, rows: rows.into_iter(), sent: 0, copy: None, reset_after }
+    }
+
+    /// Sends the rows as those of a COPY.
+    pub(super) fn copy_out(mut self, binary: bool) -> Self {
+        self.tag = format!("COPY {}", self.rows.len());
+        self.copy = Some(binary);
+        self
+    }
+
+    pub(super) fn is_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.fields.as_ref().map_or(0, Vec::len)
+    }
+
+    /// The columns, unless it is a COPY, or has none.
+    pub(super) fn description(&self, formats: &[bool]) -> Option<RowDescription> {
+        let fields = self.fields.as_ref().filter(|_| self.copy.is_none())?;
+        Some(description(fields, formats))
+    }
+
+    /// Sends rows, all or as many as `limit` says if it is not zero; at the end, the tag.
+    pub(super) async fn send(
+        &mut self,
+        wire: &mut Wire,
+        binary: &[bool],
+        limit: usize,
+    ) -> Result<Option<String>, Interrupt> {
+        if let Some(binary) = self.copy {
+            return self.send_copy(wire, binary).await;
+        }
+        let mut sent = 0;
+        while limit == 0 || sent < limit {
+            self.break_off(wire).await?;
+            let Some(row) = self.rows.next() else { return Ok(Some(self.complete(wire, sent))) };
+            let fields = self.fields.as_deref().unwrap_or_default();
+            let row: Result<Vec<Cell>, SqlError> = row
+                .into_iter()
+                .zip(fields.iter().zip(binary))
+                .map(|(cell, ((_, ty), binary))| match cell {
+                    Some(data) if !binary => Ok(Some(to_text(ty, &data)?.into())),
+                    cell => Ok(cell),
+                })
+                .collect();
+            wire.row(row?).await?;
+            (sent, self.sent) = (sent + 1, self.sent + 1);
+        }
+        wire.put(&PgWireBackendMessage::PortalSuspended(PortalSuspended::new()));
+        Ok(None)
+    }
+
+    async fn send_copy(&mut self, wire: &mut Wire, binary: bool) -> Result<Option<String>, Interrupt> {
+        let fields = self.fields.clone().unwrap_or_default();
+        let format = code(binary);
+        let response = CopyOutResponse::new(format as i8, fields.len() as i16, vec![format; fields.len()]);
+        wire.put(&PgWireBackendMessage::CopyOutResponse(response));
+        let data = |data: Bytes| PgWireBackendMessage::CopyData(CopyData::new(data));
+        let mut head = copy::head(binary);
+        loop {
+            self.break_off(wire).await?;
+            let Some(row) = self.rows.next() else { break };
+            // The head comes with the first row, as from PostgreSQL.
+            let row = [&std::mem::take(&mut head)[..], &copy::encode(&fields, &row, binary)?].concat();
+            wire.put(&data(row.into()));
+            self.sent += 1;
+            wire.relieve().await?;
+        }
+        let tail = [&head[..], copy::tail(binary)].concat();
+        if !tail.is_empty() {
+            wire.put(&data(tail.into()));
+        }
+        wire.put(&PgWireBackendMessage::CopyDone(CopyDone::new()));
+        Ok(Some(self.complete(wire, self.sent)))
+    }
+
+    /// Ends the connection, if it is to end here.
+    async fn break_off(&self, wire: &mut Wire) -> Result<(), Interrupt> {
+        if self.reset_after == Some(self.sent) {
+            wire.flush().await?;
+            return Err(Interrupt::Break { reset: true });
+        }
+        Ok(())
+    }
+
+    fn complete(&self, wire: &mut Wire, sent: usize) -> String {
+        let tag = match self.tag.split_once(' ') {
+            Some(("SELECT", _)) => format!("SELECT {sent}"),
+            _ => self.tag.clone(),
+        };
+        wire.put(&PgWireBackendMessage::CommandComplete(CommandComplete::new(tag.clone())));
+        tag
+    }
+}
+
+/// The columns, in these formats.
+pub(super) fn description(fields: &[Field], binary: &[bool]) -> RowDescription {
+    let field = |((name, ty), binary): (&Field, &bool)| {
+        FieldDescription::new(name.clone(), 0, 0, ty.oid(), -1, -1, code(*binary))
+    };
+    RowDescription::new(fields.iter().zip(binary).map(field).collect())
+}
+
+pub(super) fn code(binary: bool) -> i16 {
+    if binary { FORMAT_CODE_BINARY } else { FORMAT_CODE_TEXT }
+}
