@@ -3,10 +3,11 @@
 use std::{
     fmt,
     panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio_postgres::types::Type;
 
 use super::{
@@ -94,7 +95,7 @@ impl Script {
 
     /// Gives this reply, in location of all before.
     pub fn reply(&mut self, reply: Reply) -> &mut Self {
-        let mut script = self.0.steps();
+        let mut script = lock(&self.0.steps);
         (script.steps, script.at, script.taken) = (vec![], 0, 0);
         drop(script);
         self.then(reply)
@@ -102,7 +103,7 @@ impl Script {
 
     /// Gives this reply after those before.
     pub fn then(&mut self, reply: Reply) -> &mut Self {
-        self.0.steps().steps.push(ScriptedReply { reply, times: None });
+        lock(&self.0.steps).steps.push(ScriptedReply { reply, times: None });
         self
     }
 
@@ -132,19 +133,19 @@ impl Script {
     /// Without it they are what the client asks for, what a cast like `$1::int8` or a table says, or else
     /// `text`.
     pub fn parameters(&mut self, types: &[Type]) -> &mut Self {
-        self.0.steps().parameters = types.to_vec();
+        lock(&self.0.steps).parameters = types.to_vec();
         self
     }
 
     /// Lets the test fail, when the server is dropped, unless the script has answered so many statements.
     pub fn expect(&mut self, statements: usize) -> &mut Self {
-        self.0.steps().expected = Some(statements);
+        lock(&self.0.steps).expected = Some(statements);
         self
     }
 
     #[track_caller]
     fn last(&mut self, change: impl FnOnce(&mut ScriptedReply)) -> &mut Self {
-        let mut script = self.0.steps();
+        let mut script = lock(&self.0.steps);
         let Some(step) = script.steps.last_mut() else {
             drop(script);
             panic!("the script has no reply yet");
@@ -167,7 +168,7 @@ impl ScriptEntry {
             Matches::Every(every) => number.is_multiple_of(every),
             _ => self.fits(sql),
         };
-        if fits { self.steps().next() } else { None }
+        if fits { lock(&self.steps).next() } else { None }
     }
 
     /// What the replies that are left say about a statement.
@@ -175,7 +176,7 @@ impl ScriptEntry {
         if !self.fits(sql) {
             return None;
         }
-        let mut script = self.steps();
+        let mut script = lock(&self.steps);
         script.advance();
         let left = script.steps.get(script.at..).filter(|left| !left.is_empty())?;
         let fields = left.iter().find_map(|step| match &step.reply.body {
@@ -188,7 +189,7 @@ impl ScriptEntry {
 
     /// What was expected and did not happen.
     pub(super) fn missed(&self) -> Option<String> {
-        let script = self.steps();
+        let script = lock(&self.steps);
         let expected = script.expected.filter(|expected| *expected != script.calls)?;
         let ScriptEntry { shown, location, .. } = self;
         Some(format!("{shown} ({location}): expected {expected} statement(s), got {}", script.calls))
@@ -201,10 +202,6 @@ impl ScriptEntry {
             Matches::Sql(matches) => matches(sql),
             Matches::Nth(_) | Matches::Every(_) => false,
         }
-    }
-
-    fn steps(&self) -> MutexGuard<'_, ScriptState> {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

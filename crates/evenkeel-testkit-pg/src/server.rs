@@ -3,10 +3,11 @@
 use std::{
     io,
     panic::Location,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     thread,
 };
 
+use evenkeel_base::lock;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_postgres::{Client, Config, Connection, Error, tls::NoTlsStream};
 
@@ -252,7 +253,7 @@ impl Server {
         let (client, connection) = self.connect(Config::new().user("test")).await?;
         // Not under the lock: a runtime that is gone drops it here and now. What ends it, the client sees.
         let task = Owned(tokio::spawn(async { drop(connection.await) }).abort_handle());
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = lock(&self.tasks);
         let ended: Vec<_> = tasks.extract_if(.., |task| task.0.is_finished()).collect();
         tasks.push(task);
         drop(tasks);

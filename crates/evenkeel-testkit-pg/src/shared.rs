@@ -2,9 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
+use evenkeel_base::lock;
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
@@ -67,23 +68,23 @@ impl Shared {
     }
 
     pub(super) fn add(&self, script: Arc<ScriptEntry>) {
-        Arc::make_mut(&mut self.state().scripts).push(script);
+        Arc::make_mut(&mut lock(&self.state).scripts).push(script);
     }
 
     /// Does something to the tables.
     pub(super) fn store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
-        act(&mut self.state().store)
+        act(&mut lock(&self.state).store)
     }
 
     /// The reply to a statement, if a script has one; its number is counted from 1.
     pub(super) fn reply(&self, sql: &str, number: usize) -> Option<Reply> {
-        let scripts = self.state().scripts.clone();
+        let scripts = lock(&self.state).scripts.clone();
         scripts.iter().find_map(|script| script.answer(sql, number))
     }
 
     /// What the scripts say about a statement before it runs.
     pub(super) fn describe(&self, sql: &str) -> Option<Described> {
-        let scripts = self.state().scripts.clone();
+        let scripts = lock(&self.state).scripts.clone();
         let mut found = scripts.iter().filter_map(|script| script.describe(sql)).peekable();
         found.peek()?;
         Some(found.fold(Described::default(), |mut all, next| {
@@ -96,7 +97,7 @@ impl Shared {
     }
 
     pub(super) fn missed(&self) -> Vec<String> {
-        let scripts = self.state().scripts.clone();
+        let scripts = lock(&self.state).scripts.clone();
         scripts.iter().filter_map(|script| script.missed()).collect()
     }
 
@@ -104,27 +105,27 @@ impl Shared {
     pub(super) fn record(&self, connection: i32, sql: &str, parameters: Vec<Option<String>>) -> usize {
         let at = self.start.elapsed();
         let outcome = Outcome::Running;
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.statements.push(Statement { at, connection, sql: sql.to_owned(), parameters, outcome });
         state.statements.len()
     }
 
     pub(super) fn settle(&self, number: usize, outcome: Outcome) {
-        self.state().statements[number - 1].outcome = outcome;
+        lock(&self.state).statements[number - 1].outcome = outcome;
     }
 
     pub(super) fn statements(&self) -> Vec<Statement> {
-        self.state().statements.clone()
+        lock(&self.state).statements.clone()
     }
 
     /// Lets the next start-ups fail, in index of those that were still to fail.
     pub(super) fn reject(&self, rejections: Vec<SqlError>) {
-        self.state().rejections = rejections;
+        lock(&self.state).rejections = rejections;
     }
 
     /// A new session: its process id, and its signals.
     pub(super) fn open(&self) -> Result<(i32, Arc<Signals>), SqlError> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if let Some(error) = state.rejections.pop() {
             return Err(error);
         }
@@ -136,19 +137,19 @@ impl Shared {
     }
 
     pub(super) fn close(&self, pid: i32) {
-        self.state().sessions.remove(&pid);
+        lock(&self.state).sessions.remove(&pid);
     }
 
     /// How many sessions there are, and the most that there were at once.
     pub(super) fn sessions(&self) -> (usize, usize) {
-        let state = self.state();
+        let state = lock(&self.state);
         (state.sessions.len(), state.peak)
     }
 
     /// Cancels what runs in a session, if this is its key.
     pub(super) fn cancel(&self, pid: i32, secret: Option<i32>) {
         if secret == Some(secret_of(pid)) {
-            let session = self.state().sessions.get(&pid).cloned();
+            let session = lock(&self.state).sessions.get(&pid).cloned();
             session.iter().for_each(|signals| signals.update(|pending| pending.cancel = true));
         }
     }
@@ -172,20 +173,16 @@ impl Shared {
 
     /// Whether some session listens whose queue is full.
     pub(super) fn is_full(&self, channel: &str) -> bool {
-        let state = self.state();
+        let state = lock(&self.state);
         state.sessions.values().any(|signals| {
-            let pending = signals.pending();
+            let pending = lock(&signals.pending);
             pending.channels.contains(channel) && pending.notifications.len() >= NOTIFICATIONS
         })
     }
 
     /// Of all sessions, to be changed when the lock is free: it wakes them.
     fn signals(&self) -> Vec<Arc<Signals>> {
-        self.state().sessions.values().cloned().collect()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).sessions.values().cloned().collect()
     }
 }
 
@@ -196,28 +193,28 @@ pub(super) fn secret_of(pid: i32) -> i32 {
 
 impl Signals {
     pub(super) fn listen(&self, channel: &str) {
-        self.pending().channels.insert(channel.to_owned());
+        lock(&self.pending).channels.insert(channel.to_owned());
     }
 
     /// No longer to this channel, or to none.
     pub(super) fn unlisten(&self, channel: Option<&str>) {
         match channel {
-            Some(channel) => drop(self.pending().channels.remove(channel)),
-            None => self.pending().channels.clear(),
+            Some(channel) => drop(lock(&self.pending).channels.remove(channel)),
+            None => lock(&self.pending).channels.clear(),
         }
     }
 
     pub(super) fn notifications(&self) -> Vec<Notification> {
-        std::mem::take(&mut self.pending().notifications)
+        std::mem::take(&mut lock(&self.pending).notifications)
     }
 
     pub(super) fn is_terminated(&self) -> bool {
-        self.pending().terminate
+        lock(&self.pending).terminate
     }
 
     /// A cancel request is for what runs when it comes.
     pub(super) fn forget_cancel(&self) {
-        self.pending().cancel = false;
+        lock(&self.pending).cancel = false;
     }
 
     /// Waits until there is something new.
@@ -231,7 +228,7 @@ impl Signals {
             if self.is_terminated() {
                 return terminated();
             }
-            if std::mem::take(&mut self.pending().cancel) {
+            if std::mem::take(&mut lock(&self.pending).cancel) {
                 return SqlError::canceled();
             }
             self.changed().await;
@@ -239,12 +236,8 @@ impl Signals {
     }
 
     fn update(&self, change: impl FnOnce(&mut Pending)) {
-        change(&mut self.pending());
+        change(&mut lock(&self.pending));
         self.changed.notify_one();
-    }
-
-    fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,22 +1,32 @@
 //! A network in memory, and the faults of a real one.
 //!
-//! [`MemNet`] has addresses with names, [`listen`](MemNet::listen) and [`connect`](MemNet::connect). Each way
-//! from a host to an address is a [`Link`], with [`Toxics`] for each direction; they may change while
+//! [`MemNet`] has addresses with names, [`listen`](MemNet::listen) and [`connect`](MemNet::connect). Each
+//! pair of a host and an address has a [`Link`], with [`Toxics`] for each direction; they may change while
 //! connections are open. A [`MemStream`] meets them as a socket would.
 //!
-//! | what goes wrong | how |
+//! | fault | by |
 //! |---|---|
 //! | slow, far, unsteady | [`Toxics::latency`], [`jitter`](Toxics::jitter), [`bandwidth`](Toxics::bandwidth), [`slicer`](Toxics::slicer), [`slow_close`](Toxics::slow_close) |
 //! | silent | [`Toxics::partition`], [`stall`](Toxics::stall), [`timeout`](Toxics::timeout) |
-//! | breaks after so many bytes | [`Toxics::limit_data`], [`reset_data`](Toxics::reset_data) |
-//! | breaks after so long | [`Toxics::timeout`], [`reset_peer`](Toxics::reset_peer) |
+//! | breaks after a number of bytes | [`Toxics::limit_data`], [`reset_data`](Toxics::reset_data) |
+//! | breaks after a time | [`Toxics::timeout`], [`reset_peer`](Toxics::reset_peer) |
 //! | breaks now | [`Link::cut`], [`Link::reset`], [`MemStream::reset`] |
 //! | cannot be reached | [`Link::refuse`], [`Link::connect_delay`], [`Toxics::partition`], a full [backlog](MemNet::backlog) |
 //!
 //! A [`Script`] is a sequence of such [`Fault`]s as data, for property tests.
 //!
-//! The feature `proxy` has `Proxy`, the same link in front of a real TCP server. It is for the tests that
-//! need one: everything else is exact in memory, on any machine.
+//! The feature `proxy` has `Proxy`, the same link in front of a real TCP server, for tests that need one: in
+//! memory everything is exact, on any machine.
+
+// file         | holds
+// mem_net.rs   | `MemNet`: addresses, listeners, links
+// listener.rs, stream.rs | the two ends that users hold
+// link.rs      | `Link`: faults, counts, the lock over all connections
+// connection.rs, pipe.rs | the state of a connection, and of each direction
+// waiter.rs    | wakers and timers of a pipe, and the work done without the lock
+// schedule.rs  | when sent bytes arrive
+// toxics.rs, script.rs | faults as data
+// tcp_bridge.rs, proxy.rs | between a `MemNet` and TCP
 
 #[cfg(feature = "proxy")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proxy")))]
@@ -25,7 +35,7 @@ pub(crate) use self::random::Random;
 #[cfg(feature = "http")]
 pub(crate) use self::schedule::later;
 pub use self::{
-    link::{Link, LinkStats},
+    link::{Link, LinkSnapshot},
     listener::MemListener,
     mem_net::MemNet,
     script::{Fault, Script},
@@ -38,8 +48,6 @@ mod direction;
 mod link;
 mod listener;
 mod mem_net;
-#[cfg(feature = "proxy")]
-pub(crate) mod owned;
 mod pipe;
 #[cfg(feature = "proxy")]
 mod proxy;
@@ -48,6 +56,6 @@ mod schedule;
 mod script;
 mod stream;
 #[cfg(feature = "proxy")]
-pub(crate) mod tcp;
+pub(crate) mod tcp_bridge;
 mod toxics;
 mod waiter;

@@ -4,8 +4,10 @@ use std::{
     cell::RefCell,
     fmt,
     panic::PanicHookInfo,
-    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
+    sync::{Arc, Mutex, Once},
 };
+
+use evenkeel_base::lock;
 
 thread_local! {
     /// The log of the world that this thread works for.
@@ -46,16 +48,12 @@ impl Log {
 
     /// The panics of spawned tasks.
     pub(crate) fn in_tasks(&self) -> Vec<Panic> {
-        self.seen().iter().filter(|panic| panic.in_task).cloned().collect()
+        lock(&self.seen).iter().filter(|panic| panic.in_task).cloned().collect()
     }
 
     /// The panic that came last, wherever it was.
     pub(crate) fn last(&self) -> Option<Panic> {
-        self.seen().last().cloned()
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Vec<Panic>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen).last().cloned()
     }
 
     fn note(&self, info: &PanicHookInfo<'_>) {
@@ -63,7 +61,7 @@ impl Log {
         let message = (payload.downcast_ref::<&str>().copied())
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a value that is not text");
-        self.seen().push(Panic {
+        lock(&self.seen).push(Panic {
             message: message.to_owned(),
             place: info.location().map(ToString::to_string).unwrap_or_default(),
             in_task: tokio::task::try_id().is_some(),

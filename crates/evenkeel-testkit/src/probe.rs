@@ -6,13 +6,14 @@ use std::{
     mem,
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::time::Instant;
 
 use crate::wall_clock;
@@ -162,13 +163,13 @@ impl CountingWaker {
     fn polled_by(&self, outer: &Waker) -> bool {
         if !self.outer().will_wake(outer) {
             let mut waker = Arc::new(outer.clone());
-            mem::swap(&mut *self.outer.lock().unwrap_or_else(PoisonError::into_inner), &mut waker);
+            mem::swap(&mut *lock(&self.outer), &mut waker);
         }
         self.woken.swap(false, Ordering::AcqRel)
     }
 
     fn outer(&self) -> Arc<Waker> {
-        Arc::clone(&self.outer.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.outer))
     }
 
     fn counts(&self) -> (u64, u64) {

@@ -2,10 +2,11 @@
 
 use std::{
     fmt::Write as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::time::Instant;
 
 /// Notes, each with the virtual time since the record began.
@@ -53,7 +54,7 @@ impl Record {
     /// Adds a note that has the present time.
     pub fn note(&self, what: impl Into<String>) {
         let note = (self.start.elapsed(), what.into());
-        self.notes().push(note);
+        lock(&self.notes).push(note);
     }
 
     /// All notes so far, in the order in which they were made.
@@ -70,11 +71,7 @@ impl Record {
     /// ```
     #[must_use]
     pub fn timeline(&self) -> Vec<(Duration, String)> {
-        self.notes().clone()
-    }
-
-    fn notes(&self) -> MutexGuard<'_, Vec<(Duration, String)>> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.notes).clone()
     }
 }
 

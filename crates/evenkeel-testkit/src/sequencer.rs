@@ -5,9 +5,11 @@ use std::{
     fmt,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
+
+use evenkeel_base::lock;
 
 use crate::net::Random;
 
@@ -96,10 +98,6 @@ impl Sequencer {
         let mut waiting = Waiting { seq: self, step, registered: false };
         poll_fn(|cx| waiting.poll(cx)).await
     }
-
-    fn steps(&self) -> MutexGuard<'_, Steps> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// One that waits for its turn.
@@ -114,7 +112,7 @@ impl Waiting<'_> {
         let step = self.step;
         // Wakers are cloned, woken and dropped outside of the lock: they may run anything.
         let waker = Arc::new(cx.waker().clone());
-        let mut steps = self.seq.steps();
+        let mut steps = lock(&self.seq.0);
         let another = !self.registered && steps.waiting.contains_key(&step);
         let free = step > steps.present || (step == steps.present && !steps.taken);
         if another || !free {
@@ -140,7 +138,7 @@ impl Waiting<'_> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if self.registered {
-            let waker = self.seq.steps().waiting.remove(&self.step);
+            let waker = lock(&self.seq.0).waiting.remove(&self.step);
             drop(waker);
         }
     }
@@ -165,7 +163,7 @@ pub struct StepGuard(Sequencer);
 
 impl Drop for StepGuard {
     fn drop(&mut self) {
-        let mut steps = self.0.steps();
+        let mut steps = lock(&self.0.0);
         steps.present += 1;
         steps.taken = false;
         let present = steps.present;

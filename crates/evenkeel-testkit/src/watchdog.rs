@@ -3,13 +3,15 @@
 use std::{
     io::Write,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, Once, PoisonError,
+        Arc, Condvar, Mutex, Once, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
     thread,
     time::{Duration, Instant},
 };
+
+use evenkeel_base::lock;
 
 use crate::wall_clock;
 
@@ -40,7 +42,7 @@ pub(crate) fn arm(limit: Duration) -> Watch {
         root: Mutex::new(None),
     });
     let due = wall_clock::now() + limit.min(YEAR);
-    let mut state = WATCHDOG.state();
+    let mut state = lock(&WATCHDOG.state);
     state.watched.push((due, world.clone()));
     // Most worlds end long before the watchdog would wake: only an earlier limit is worth a wake-up.
     if state.wakes_at.is_none_or(|wakes_at| due < wakes_at) {
@@ -57,7 +59,7 @@ pub(crate) struct Watch(Arc<Watched>);
 impl Watch {
     /// Says whom to wake when the time is up: the root future of the present world.
     pub(crate) fn attend(&self, root: Waker) {
-        let old = self.0.root().replace(Arc::new(root));
+        let old = lock(&self.0.root).replace(Arc::new(root));
         drop(old);
     }
 
@@ -69,7 +71,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        WATCHDOG.state().watched.retain(|(_, world)| !Arc::ptr_eq(world, &self.0));
+        lock(&WATCHDOG.state).watched.retain(|(_, world)| !Arc::ptr_eq(world, &self.0));
     }
 }
 
@@ -82,10 +84,6 @@ struct Watched {
 }
 
 impl Watched {
-    fn root(&self) -> MutexGuard<'_, Option<Arc<Waker>>> {
-        self.root.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Asks the world to fail by itself; the second time, ends the process.
     fn bark(&self) {
         if self.expired.swap(true, Ordering::AcqRel) {
@@ -99,7 +97,7 @@ impl Watched {
             );
             std::process::abort();
         }
-        let root = self.root().clone();
+        let root = lock(&self.root).clone();
         if let Some(root) = root {
             root.wake_by_ref();
         }
@@ -119,12 +117,8 @@ struct State {
 }
 
 impl Watchdog {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn patrol(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         loop {
             let now = wall_clock::now();
             let mut over = Vec::new();
@@ -136,7 +130,7 @@ impl Watchdog {
                 // Not under the lock: it wakes them.
                 drop(state);
                 over.iter().for_each(|world| world.bark());
-                state = self.state();
+                state = lock(&self.state);
             }
             state.wakes_at = state.watched.iter().map(|(due, _)| *due).min();
             state = match state.wakes_at {

@@ -93,7 +93,7 @@ fn startups_are_rejected_so_often() {
             assert_eq!(error.as_db_error().unwrap().message(), "the database system is starting up");
         }
         let client = server.client().await.unwrap();
-        assert_eq!((server.connections(), server.link().stats().opened), (1, 3));
+        assert_eq!((server.connections(), server.link().snapshot().opened), (1, 3));
         drop(client);
     });
 }

@@ -39,7 +39,7 @@ fn five_hundred_checkouts_take_exactly_five_seconds() {
         let pool = pool(&server, RecyclingMethod::Fast, 10);
         assert_eq!(assert_took!(storm(&pool), 5 * SECOND), (500, 0));
         assert_eq!((server.connections(), server.peak_connections()), (10, 10));
-        assert_eq!(server.link().stats().opened, 10);
+        assert_eq!(server.link().snapshot().opened, 10);
     });
 }
 
@@ -60,10 +60,10 @@ fn every_fiftieth_query_is_cut_off_and_the_counts_add_up() {
             assert_eq!((statements.len(), done, cut), (500, 490, 10));
             assert!(statements.iter().all(|statement| statement.at.subsec_millis() % 100 == 0));
             assert_eq!(server.peak_connections(), 10);
-            let opened = server.link().stats().opened;
+            let opened = server.link().snapshot().opened;
             drop(pool);
             world.settle().await;
-            assert_eq!((server.connections(), server.link().stats().open), (0, 0));
+            assert_eq!((server.connections(), server.link().snapshot().open), (0, 0));
             (opened, statements)
         })
     };
@@ -124,6 +124,6 @@ fn a_verified_checkout_waits_behind_an_abandoned_query() {
         let timeouts = deadpool_postgres::Timeouts { recycle: Some(30 * SECOND), ..Default::default() };
         // The abandoned one is given up, and another takes its place.
         drop(assert_took!(pool.timeout_get(&timeouts), 30 * SECOND).unwrap());
-        assert_eq!(server.link().stats().opened, 2);
+        assert_eq!(server.link().snapshot().opened, 2);
     });
 }

@@ -62,7 +62,7 @@ fn who_speaks_another_protocol_is_cut_off() {
         let mut stream = net.connect(ADDRESS).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
         assert!(stream.read_u8().await.is_err());
-        assert_eq!((server.connections(), server.link().stats().open), (0, 0));
+        assert_eq!((server.connections(), server.link().snapshot().open), (0, 0));
     });
 }
 

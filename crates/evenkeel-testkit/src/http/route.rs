@@ -3,10 +3,11 @@
 use std::{
     fmt, mem,
     panic::Location,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use hyper::{Method, body::Bytes};
 
 use super::{
@@ -92,7 +93,7 @@ impl Route {
     ///
     /// A panic in it fails the test.
     pub fn reply_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
-        let mut script = self.0.script();
+        let mut script = lock(&self.0.script);
         (script.at, script.taken) = (0, 0);
         let old = mem::take(&mut script.steps);
         drop(script);
@@ -109,7 +110,7 @@ impl Route {
 
     /// Gives the reply that `make` makes of each call, after those before.
     pub fn then_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
-        self.0.script().steps.push(Step { reply: Arc::new(make), times: None });
+        lock(&self.0.script).steps.push(Step { reply: Arc::new(make), times: None });
         self
     }
 
@@ -161,7 +162,7 @@ impl Route {
 
     /// Lets the test fail, when the server is dropped, unless the route has answered so many calls.
     pub fn expect(&mut self, calls: usize) -> &mut Self {
-        self.0.script().expected = Some(calls);
+        lock(&self.0.script).expected = Some(calls);
         self
     }
 
@@ -175,7 +176,7 @@ impl Route {
 
     #[track_caller]
     fn last(&mut self, change: impl FnOnce(&mut Step)) -> &mut Self {
-        let mut script = self.0.script();
+        let mut script = lock(&self.0.script);
         let Some(step) = script.steps.last_mut() else {
             drop(script);
             panic!("the route has no reply yet");
@@ -206,19 +207,15 @@ impl Entry {
             Matches::Call(matches) => matches(call).then_some(())?,
         }
         // The lock is free while the reply is made: that may change the route.
-        let make = self.script().next()?;
+        let make = lock(&self.script).next()?;
         Some(make(call))
     }
 
     /// What was expected and did not happen.
     pub(super) fn missed(&self) -> Option<String> {
-        let script = self.script();
+        let script = lock(&self.script);
         let expected = script.expected.filter(|expected| *expected != script.calls)?;
         Some(format!("{} ({}): expected {expected} call(s), got {}", self.shown, self.place, script.calls))
-    }
-
-    fn script(&self) -> MutexGuard<'_, Script> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,8 +16,7 @@ use super::{
 };
 use crate::net::{
     Link, MemListener, MemNet, MemStream,
-    owned::Owned,
-    tcp::{bind, carry_in},
+    tcp_bridge::{bind, forward_to_net},
 };
 
 /// An HTTP/1.1 server with scripted replies and faults, which records what it was asked.
@@ -54,7 +53,7 @@ use crate::net::{
 ///     }
 ///     let at: Vec<Duration> = server.calls().iter().map(|call| call.at).collect();
 ///     assert_eq!(at, [Duration::ZERO, Duration::from_millis(200)]);
-///     assert_eq!(server.link().stats().opened, 1); // the client keeps its connection
+///     assert_eq!(server.link().snapshot().opened, 1); // the client keeps its connection
 /// });
 /// ```
 #[derive(Debug)]
@@ -63,7 +62,7 @@ pub struct Server {
     address: String,
     link: Link,
     shared: Arc<Shared>,
-    tasks: Vec<Owned>,
+    tasks: JoinSet<()>,
 }
 
 impl Server {
@@ -82,8 +81,9 @@ impl Server {
             false => format!("{address}:80"),
         };
         let shared = Arc::new(Shared::new());
-        let serving = Owned::spawn(serve(net.listen(&address)?, shared.clone()));
-        Ok(Server { net: net.clone(), link: net.link(&address), address, shared, tasks: vec![serving] })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(net.listen(&address)?, shared.clone()));
+        Ok(Server { net: net.clone(), link: net.link(&address), address, shared, tasks })
     }
 
     /// Starts a server on a free port of loopback.
@@ -116,7 +116,7 @@ impl Server {
         let listener = bind().await?;
         let net = MemNet::new();
         let mut server = Self::mem(&net, &listener.local_addr()?.to_string())?;
-        server.tasks.push(Owned::spawn(carry_in(listener, net, server.address.clone())));
+        server.tasks.spawn(forward_to_net(listener, net, server.address.clone()));
         Ok(server)
     }
 

@@ -4,9 +4,10 @@ use std::{
     error::Error,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
+use evenkeel_base::lock;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Request, Response, body::Incoming};
 use tokio::time::{Instant, sleep};
@@ -46,21 +47,21 @@ impl Shared {
     }
 
     pub(super) fn add(&self, route: Arc<Entry>) {
-        Arc::make_mut(&mut self.state().routes).push(route);
+        Arc::make_mut(&mut lock(&self.state).routes).push(route);
     }
 
     pub(super) fn calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
+        lock(&self.state).calls.clone()
     }
 
     pub(super) fn in_flight(&self) -> (usize, usize) {
-        let state = self.state();
+        let state = lock(&self.state);
         (state.in_flight, state.peak_in_flight)
     }
 
     /// What a test ought to know at its end.
     pub(super) fn complaints(&self) -> Vec<String> {
-        let state = self.state();
+        let state = lock(&self.state);
         let mut complaints: Vec<String> = state.routes.iter().filter_map(|route| route.missed()).collect();
         let mut unmatched = state.calls.iter().filter(|call| !call.matched);
         let told = unmatched.by_ref().take(MOST_TOLD);
@@ -100,7 +101,7 @@ impl Shared {
         };
         let answer = self.answer(&mut recorded);
         recorded.matched = answer.is_some();
-        self.state().calls.push(recorded);
+        lock(&self.state).calls.push(recorded);
         let answer = answer.unwrap_or_else(|| Reply::new(404).body("no route"));
         if !answer.latency.is_zero() {
             sleep(answer.latency).await;
@@ -110,29 +111,25 @@ impl Shared {
 
     /// The reply of the first route that has one.
     fn answer(&self, call: &mut Call) -> Option<Reply> {
-        let routes = self.state().routes.clone();
+        let routes = lock(&self.state).routes.clone();
         let found =
             catch_unwind(AssertUnwindSafe(|| routes.iter().find_map(|route| route.answer(&mut *call))));
         found.unwrap_or_else(|panic| {
             // Whoever runs this task may not look at how it ends.
             let complaint = format!("a route panicked at {} {} at {:?}", call.method, call.uri, call.at);
-            self.state().panics.push(complaint);
+            lock(&self.state).panics.push(complaint);
             resume_unwind(panic)
         })
     }
 
     /// A call is in flight: one of so many.
     fn enter(self: Arc<Self>) -> (InFlight, usize) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.in_flight += 1;
         state.peak_in_flight = state.peak_in_flight.max(state.in_flight);
         let in_flight = state.in_flight;
         drop(state);
         (InFlight(self), in_flight)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,7 +149,7 @@ pub(super) struct InFlight(Arc<Shared>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.state().in_flight -= 1;
+        lock(&self.0.state).in_flight -= 1;
     }
 }
 

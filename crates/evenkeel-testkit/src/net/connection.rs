@@ -1,4 +1,13 @@
-//! A connection: two pipes, and what happens to both.
+//! A connection: two pipes, and the events that concern both.
+//!
+//! # How it works
+//!
+//! The link changes a connection through [`Connection::act`], under its lock. `act` first applies the ends that are due
+//! by the clock or by a byte limit, then the change itself, then the ends that the change made due; last it collects
+//! the wakers and timers of the four waiters (a reader and a writer for each pipe).
+//!
+//! Invariant: a waiter holds a waker only while its read or write is pending, and its timer is the earliest instant
+//! at which that may change without another call.
 
 use std::{
     io::{self, ErrorKind, IoSlice},
@@ -13,7 +22,7 @@ use super::{
     pipe::{End, Pipe},
     schedule::later,
     toxics::Toxics,
-    waiter::{Task, Wait, Waiter, Which, Woken},
+    waiter::{Deferred, Readiness, SelectWaiter, SharedWaker, Waiter},
 };
 
 /// A connection between two streams, each named after the direction that it writes to.
@@ -21,48 +30,48 @@ use super::{
 pub(super) struct Connection {
     opened: Instant,
     pipes: PerDirection<Pipe>,
-    /// The streams that are dropped.
-    gone: PerDirection<bool>,
-    /// Ended by the link.
+    /// Whether each stream has been dropped.
+    dropped: PerDirection<bool>,
+    /// Whether the link has ended it.
     broken: bool,
 }
 
-/// The toxics of one direction, and since when they are in force.
+/// The toxics of one direction, and the instant from which they are in force.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rule {
+pub(super) struct ActiveToxics {
     pub(super) toxics: Toxics,
     pub(super) since: Instant,
 }
 
-/// The present: the time, and what the link does.
+/// The current time, and the toxics in force.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now<'a> {
     pub(super) at: Instant,
-    pub(super) rules: &'a PerDirection<Rule>,
+    pub(super) active: &'a PerDirection<ActiveToxics>,
 }
 
 impl Connection {
     pub(super) fn new(opened: Instant, pipes: PerDirection<Pipe>) -> Self {
-        Connection { opened, pipes, gone: PerDirection::default(), broken: false }
+        Connection { opened, pipes, dropped: PerDirection::default(), broken: false }
     }
 
-    /// Whether both streams are there, and the link has not ended it.
+    /// Whether neither stream was dropped, and the link has not ended it.
     pub(super) fn is_open(&self) -> bool {
-        !self.gone.up && !self.gone.down && !self.broken
+        !self.dropped.up && !self.dropped.down && !self.broken
     }
 
-    /// Whether nobody can notice any more what happens to it.
+    /// Whether both streams have been dropped.
     pub(super) fn is_over(&self) -> bool {
-        self.gone.up && self.gone.down
+        self.dropped.up && self.dropped.down
     }
 
-    /// How many bytes were sent.
+    /// The number of bytes sent.
     pub(super) fn sent(&self, direction: Direction) -> u64 {
         self.pipes.get(direction).sent()
     }
 
-    /// A waiter of one of the pipes.
-    pub(super) fn waiter(&mut self, direction: Direction, which: Which) -> &mut Waiter {
+    /// Returns a waiter of one of the pipes.
+    pub(super) fn waiter(&mut self, direction: Direction, which: SelectWaiter) -> &mut Waiter {
         which(self.pipes.get_mut(direction))
     }
 
@@ -70,13 +79,13 @@ impl Connection {
         &mut self,
         direction: Direction,
         now: Now<'_>,
-        task: Option<&Arc<Task>>,
+        waker: Option<&Arc<SharedWaker>>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let held_back = self.holds(direction, now);
+        let held_back = self.holds_back(direction, now);
         let pipe = self.pipes.get_mut(direction);
         let result = if held_back { Poll::Pending } else { pipe.read(now.at, buf) };
-        pipe.reader.attend(task.filter(|_| result.is_pending()).cloned());
+        pipe.reader.register(waker.filter(|_| result.is_pending()).cloned());
         result
     }
 
@@ -84,11 +93,11 @@ impl Connection {
         &mut self,
         direction: Direction,
         now: Now<'_>,
-        task: Option<&Arc<Task>>,
+        waker: Option<&Arc<SharedWaker>>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = self.try_write(direction, now, slices);
-        self.pipes.get_mut(direction).writer.attend(task.filter(|_| result.is_pending()).cloned());
+        self.pipes.get_mut(direction).writer.register(waker.filter(|_| result.is_pending()).cloned());
         result
     }
 
@@ -98,51 +107,51 @@ impl Connection {
         now: Now<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let told = self
+        let broken_by_peer = self
             .pipes
             .get(direction.reverse())
             .broken(now.at)
-            .filter(|_| !self.holds(direction.reverse(), now));
+            .filter(|_| !self.holds_back(direction.reverse(), now));
         let pipe = self.pipes.get_mut(direction);
-        let own = pipe.is_ended().then_some(ErrorKind::BrokenPipe);
-        if let Some(kind) = told.or(own) {
+        let own_end = pipe.is_ended().then_some(ErrorKind::BrokenPipe);
+        if let Some(kind) = broken_by_peer.or(own_end) {
             return Poll::Ready(Err(kind.into()));
         }
         if slices.iter().all(|slice| slice.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        match pipe.write(now.at, &now.rules.get(direction).toxics, slices) {
+        match pipe.write(now.at, &now.active.get(direction).toxics, slices) {
             0 => Poll::Pending,
             taken => Poll::Ready(Ok(taken)),
         }
     }
 
-    /// The stream writes no more.
+    /// Ends the direction that the stream writes to.
     pub(super) fn shut_down(&mut self, direction: Direction, now: Now<'_>) {
         let pipe = self.pipes.get_mut(direction);
         if !pipe.is_ended() {
-            pipe.end(now.at, &now.rules.get(direction).toxics, End::Shutdown);
+            pipe.end(now.at, &now.active.get(direction).toxics, End::Shutdown);
         }
     }
 
-    /// The stream is gone.
-    pub(super) fn leave(&mut self, direction: Direction, now: Now<'_>, end: End) {
-        *self.gone.get_mut(direction) = true;
+    /// Ends both directions for a stream that is dropped.
+    pub(super) fn stream_dropped(&mut self, direction: Direction, now: Now<'_>, end: End) {
+        *self.dropped.get_mut(direction) = true;
         let pipe = self.pipes.get_mut(direction);
-        pipe.end(now.at, &now.rules.get(direction).toxics, end);
-        pipe.writer.end();
+        pipe.end(now.at, &now.active.get(direction).toxics, end);
+        pipe.writer.clear();
         let back = self.pipes.get_mut(direction.reverse());
         back.abandon();
-        back.reader.end();
+        back.reader.clear();
     }
 
-    /// Ends it from outside, for both streams.
+    /// Ends the connection for both streams, as the link does.
     pub(super) fn break_off(&mut self, at: Instant, end: End, now: Now<'_>) {
         if self.broken {
             return;
         }
         for direction in Direction::BOTH {
-            let held_back = self.holds(direction, now);
+            let held_back = self.holds_back(direction, now);
             let pipe = self.pipes.get_mut(direction);
             if held_back {
                 pipe.discard();
@@ -152,20 +161,20 @@ impl Connection {
         self.broken = true;
     }
 
-    /// Lets something happen, and what follows from it.
+    /// Applies a change and its consequences; returns the work to do without the lock.
     pub(super) fn act<T>(
         &mut self,
         id: u64,
         now: Now<'_>,
         act: impl FnOnce(&mut Self, Now<'_>) -> T,
-    ) -> (T, Woken) {
+    ) -> (T, Deferred) {
         self.catch_up(now);
         let result = act(self, now);
         self.catch_up(now);
-        (result, self.rouse(id, now))
+        (result, self.collect_wakes(id, now))
     }
 
-    /// Lets happen what the link has in store until now.
+    /// Ends the connection if the clock or a byte limit of the link says so.
     pub(super) fn catch_up(&mut self, now: Now<'_>) {
         if self.broken {
             return;
@@ -176,10 +185,10 @@ impl Connection {
         let limited = |end: End, limit: fn(&Toxics) -> Option<u64>| {
             let any = Direction::BOTH
                 .into_iter()
-                .any(|direction| passed(direction, limit(&now.rules.get(direction).toxics)));
+                .any(|direction| passed(direction, limit(&now.active.get(direction).toxics)));
             any.then_some((now.at, end))
         };
-        let due = self.due(now.rules).filter(|(at, _)| *at <= now.at);
+        let due = self.due(now.active).filter(|(at, _)| *at <= now.at);
         let due = due.or_else(|| limited(End::Reset, |toxics| toxics.reset_data));
         let due = due.or_else(|| limited(End::Close, |toxics| toxics.limit_data));
         if let Some((at, end)) = due {
@@ -187,36 +196,37 @@ impl Connection {
         }
     }
 
-    /// Collects what to wake, as it waits no longer, and the alarms to set for the others.
-    fn rouse(&mut self, id: u64, now: Now<'_>) -> Woken {
-        let (reader, writer): (Which, Which) = (|pipe| &mut pipe.reader, |pipe| &mut pipe.writer);
-        let mut woken = Woken::default();
-        let due = self.due(now.rules).map_or(Wait::Open, |(at, _)| Wait::until(at, now.at));
+    /// Collects the wakers of all waits that are over, and the timers of the others.
+    fn collect_wakes(&mut self, id: u64, now: Now<'_>) -> Deferred {
+        let (reader, writer): (SelectWaiter, SelectWaiter) =
+            (|pipe| &mut pipe.reader, |pipe| &mut pipe.writer);
+        let mut deferred = Deferred::default();
+        let due = self.due(now.active).map_or(Readiness::Unknown, |(at, _)| Readiness::at(at, now.at));
         for direction in Direction::BOTH {
-            let held_back = self.holds(direction, now);
+            let held_back = self.holds_back(direction, now);
             let pipe = self.pipes.get_mut(direction);
-            let readable = if held_back { Wait::Open } else { pipe.readable(now.at) };
-            let writable = if pipe.is_writable() { Wait::Over } else { Wait::Open };
-            pipe.reader.set(readable.or(due), (id, direction, reader), &mut woken);
-            pipe.writer.set(writable.or(due), (id, direction, writer), &mut woken);
+            let readable = if held_back { Readiness::Unknown } else { pipe.readable(now.at) };
+            let writable = if pipe.is_writable() { Readiness::Now } else { Readiness::Unknown };
+            pipe.reader.update(readable.or(due), (id, direction, reader), &mut deferred);
+            pipe.writer.update(writable.or(due), (id, direction, writer), &mut deferred);
         }
-        woken
+        deferred
     }
 
-    /// When the link ends it by the clock, and how.
-    fn due(&self, rules: &PerDirection<Rule>) -> Option<(Instant, End)> {
-        let ends = |Rule { toxics, since }: &Rule| {
+    /// When and how the link ends the connection by the clock.
+    fn due(&self, active: &PerDirection<ActiveToxics>) -> Option<(Instant, End)> {
+        let ends = |ActiveToxics { toxics, since }: &ActiveToxics| {
             let since = self.opened.max(*since);
             let timeout = toxics.timeout.map(|after| (later(since, after), End::Close));
             let reset = toxics.reset_peer.map(|after| (later(since, after), End::Reset));
             timeout.into_iter().chain(reset)
         };
-        let timed = [&rules.up, &rules.down].into_iter().filter(|rule| rule.toxics.are_timed());
+        let timed = [&active.up, &active.down].into_iter().filter(|active| active.toxics.are_timed());
         timed.flat_map(ends).min_by_key(|(at, _)| *at)
     }
 
-    /// Whether what has arrived is held back.
-    fn holds(&self, direction: Direction, now: Now<'_>) -> bool {
-        !self.broken && now.rules.get(direction).toxics.holds()
+    /// Whether arrived bytes are held back.
+    fn holds_back(&self, direction: Direction, now: Now<'_>) -> bool {
+        !self.broken && now.active.get(direction).toxics.hold_back()
     }
 }

@@ -1,13 +1,13 @@
-//! The two directions of a link.
+//! The two directions of a link, and a value for each.
 
-/// A direction: up is from the client to the server.
+/// A direction of bytes: `Up` is from the client to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Up,
     Down,
 }
 
-/// One thing for each direction.
+/// A value for each direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PerDirection<T> {
     pub(super) up: T,

@@ -1,34 +1,46 @@
-//! The way to an address, and all connections on it.
+//! The link from a host to an address, and all connections on it.
+//!
+//! # How it works
+//!
+//! One mutex guards the toxics in force, the refusals, the counts and all connections of a link. No foreign code runs
+//! under it: each change returns [`Deferred`] work (wakers to call, timers to arm, values to drop), and
+//! [`Link::run_deferred`] does it after the lock has been released. A poll that has to wait clones its waker before
+//! it takes the lock a second time.
+//!
+//! A change of the toxics concerns open connections, too: first the ends that were due under the old toxics are
+//! applied, then the new ones are put in force, then all waits are computed again. Connects that wait for the end
+//! of a partition are told by `changed`; they register for it before they look, so that no change is missed.
 
 use std::{
     collections::BTreeMap,
     future::poll_fn,
     io,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep},
 };
 
 use super::{
-    connection::{Connection, Now, Rule},
+    connection::{ActiveToxics, Connection, Now},
     direction::{Direction, PerDirection},
     pipe::{End, Pipe},
     random::{Random, seed_of},
     schedule::Schedule,
     stream::MemStream,
     toxics::Toxics,
-    waiter::{Task, Woken},
+    waiter::{Deferred, SharedWaker},
 };
 
-/// The way from a host to an address: what it does to all connections, open ones included, and their counts.
+/// The link from a host to an address: its faults concern all connections, also open ones; and their counts.
 ///
-/// It is a handle: clones are the same link. [`MemNet::link`](super::MemNet::link) and `Proxy::link` give it.
+/// It is a handle: clones are the same link. [`MemNet::link`](super::MemNet::link) and `Proxy::link` return it.
 ///
 /// # Examples
 ///
@@ -52,27 +64,27 @@ use super::{
 ///     let mut client = net.connect("db.test:5432").await.unwrap();
 ///     let reset = assert_took!(client.read_u8(), Duration::from_secs(1));
 ///     assert_eq!(reset.unwrap_err().kind(), ErrorKind::ConnectionReset);
-///     assert_eq!(link.stats().opened, 1);
+///     assert_eq!(link.snapshot().opened, 1);
 /// });
 /// ```
 #[derive(Clone, Debug)]
 pub struct Link(Arc<Shared>);
 
-/// What a [`Link`] has carried.
+/// The counts of a [`Link`], from [`Link::snapshot`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LinkStats {
-    /// The connections whose two streams are both there, and that the link has not ended.
+pub struct LinkSnapshot {
+    /// Connections of which neither stream was dropped, and that the link has not ended.
     pub open: usize,
-    /// The most that were open at once.
+    /// The highest number of connections that were open at once.
     pub peak_open: usize,
-    /// All connections.
+    /// The number of all connections so far.
     pub opened: u64,
-    /// The connects that were refused: by [`Link::refuse`], or because nobody listened.
+    /// Connects that were refused: by [`Link::refuse`], or because nobody listened.
     pub refused: u64,
-    /// The bytes sent to the server.
+    /// Bytes sent to the server.
     pub bytes_up: u64,
-    /// The bytes sent to the client.
+    /// Bytes sent to the client.
     pub bytes_down: u64,
 }
 
@@ -82,29 +94,29 @@ struct Shared {
     address: String,
     seed: u64,
     state: Mutex<State>,
-    /// Told when the toxics change: connects wait for the end of a partition.
+    /// Notified when the toxics change: connects wait for the end of a partition.
     changed: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    rules: PerDirection<Rule>,
+    active: PerDirection<ActiveToxics>,
     refuse: usize,
     connect_delay: Duration,
     connections: BTreeMap<u64, Connection>,
-    /// Of the bytes, those of the connections that are over.
-    stats: LinkStats,
+    /// Its byte counts are those of the connections that are over.
+    stats: LinkSnapshot,
 }
 
 impl Link {
     pub(super) fn new(seed: u64, host: &str, address: &str) -> Self {
-        let rule = Rule { toxics: Toxics::new(), since: Instant::now() };
+        let active = ActiveToxics { toxics: Toxics::new(), since: Instant::now() };
         let state = State {
-            rules: PerDirection { up: rule, down: rule },
+            active: PerDirection { up: active, down: active },
             refuse: 0,
             connect_delay: Duration::ZERO,
             connections: BTreeMap::new(),
-            stats: LinkStats::default(),
+            stats: LinkSnapshot::default(),
         };
         Link(Arc::new(Shared {
             host: host.to_owned(),
@@ -115,64 +127,64 @@ impl Link {
         }))
     }
 
-    /// Sets the toxics of what clients send, in place of those before.
+    /// Sets the toxics of the bytes that clients send, in place of the toxics before.
     ///
-    /// Bytes that are on their way keep their time.
+    /// Bytes in flight keep their arrival time.
     pub fn upstream(&self, toxics: Toxics) {
         self.set(&[Direction::Up], toxics);
     }
 
-    /// Sets the toxics of what the server sends, in place of those before.
+    /// Sets the toxics of the bytes that the server sends, in place of the toxics before.
     ///
-    /// Bytes that are on their way keep their time.
+    /// Bytes in flight keep their arrival time.
     pub fn downstream(&self, toxics: Toxics) {
         self.set(&[Direction::Down], toxics);
     }
 
-    /// Sets the toxics of both directions, in place of those before.
+    /// Sets the toxics of both directions, in place of the toxics before.
     pub fn both(&self, toxics: Toxics) {
         self.set(&Direction::BOTH, toxics);
     }
 
-    /// Refuses the next `connects` connects, in place of those that were still to be refused.
+    /// Refuses the next `connects` connects, and no more: it replaces the number set before.
     pub fn refuse(&self, connects: usize) {
-        self.state().refuse = connects;
+        lock(&self.0.state).refuse = connects;
     }
 
-    /// Lets each connect take this long, whatever becomes of it.
+    /// Delays each connect by this long, also one that fails.
     pub fn connect_delay(&self, delay: Duration) {
-        self.state().connect_delay = delay;
+        lock(&self.0.state).connect_delay = delay;
     }
 
-    /// Takes all faults away: toxics, refusals and the connect delay.
+    /// Removes all faults: toxics, refusals and the connect delay.
     pub fn heal(&self) {
         self.refuse(0);
         self.connect_delay(Duration::ZERO);
         self.both(Toxics::new());
     }
 
-    /// Closes all open connections, both directions; what was sent arrives, unless a partition holds it back.
+    /// Closes all open connections, both directions; sent bytes still arrive, unless a partition holds them back.
     pub fn cut(&self) {
         self.break_off(End::Close);
     }
 
-    /// Resets all open connections; what was sent arrives, unless a partition holds it back.
+    /// Resets all open connections; sent bytes still arrive, unless a partition holds them back.
     pub fn reset(&self) {
         self.break_off(End::Reset);
     }
 
-    /// The counts until now.
+    /// The counts so far.
     #[must_use]
-    pub fn stats(&self) -> LinkStats {
-        let mut state = self.state();
-        let woken = state.each(|_, _| {});
+    pub fn snapshot(&self) -> LinkSnapshot {
+        let mut state = lock(&self.0.state);
+        let deferred = state.each(|_, _| {});
         let mut stats = state.stats;
         for connection in state.connections.values() {
             stats.bytes_up += connection.sent(Direction::Up);
             stats.bytes_down += connection.sent(Direction::Down);
         }
         drop(state);
-        self.settle(woken);
+        self.run_deferred(deferred);
         stats
     }
 
@@ -184,9 +196,9 @@ impl Link {
         &self.0.address
     }
 
-    /// Waits as long as a connect takes; whether it may go on.
-    pub(super) async fn dial(&self) -> io::Result<()> {
-        let delay = self.state().connect_delay;
+    /// Waits as long as a connect takes, and returns whether it is allowed.
+    pub(super) async fn admit_connect(&self) -> io::Result<()> {
+        let delay = lock(&self.0.state).connect_delay;
         match delay.is_zero() {
             true => let_others_run().await,
             false => sleep(delay).await,
@@ -194,18 +206,18 @@ impl Link {
         loop {
             let mut changed = pin!(self.0.changed.notified());
             changed.as_mut().enable();
-            match self.admit() {
+            match self.try_admit() {
                 Some(admitted) => return admitted,
                 None => changed.await,
             }
         }
     }
 
-    /// Whether a connect may go on; nothing during a partition.
-    fn admit(&self) -> Option<io::Result<()>> {
-        let mut state = self.state();
-        let State { rules, refuse, stats, .. } = &mut *state;
-        if Direction::BOTH.into_iter().any(|direction| rules.get(direction).toxics.partition) {
+    /// Decides whether a connect is allowed; `None` during a partition.
+    fn try_admit(&self) -> Option<io::Result<()>> {
+        let mut state = lock(&self.0.state);
+        let State { active, refuse, stats, .. } = &mut *state;
+        if Direction::BOTH.into_iter().any(|direction| active.get(direction).toxics.partition) {
             return None;
         }
         let Some(rest) = refuse.checked_sub(1) else { return Some(Ok(())) };
@@ -215,19 +227,19 @@ impl Link {
         Some(Err(io::Error::new(io::ErrorKind::ConnectionRefused, message)))
     }
 
-    /// Nobody listens.
-    pub(super) fn nobody(&self) -> io::Error {
-        self.state().stats.refused += 1;
+    /// Counts a connect to an address where nobody listens, and returns its error.
+    pub(super) fn refused(&self) -> io::Error {
+        lock(&self.0.state).stats.refused += 1;
         io::Error::new(io::ErrorKind::ConnectionRefused, format!("nobody listens on {}", self.0.address))
     }
 
-    /// Opens a connection: the client's stream, and the server's.
+    /// Opens a connection, and returns the streams of the client and of the server.
     pub(super) fn open(&self, buffer: usize) -> (MemStream, MemStream) {
-        let mut state = self.state();
-        // Whoever has timed out by now is not open beside it.
+        let mut state = lock(&self.0.state);
+        // A connection whose time-out is due must not count as open beside the new one.
         let timed =
-            Direction::BOTH.into_iter().any(|direction| state.rules.get(direction).toxics.are_timed());
-        let woken = if timed { state.each(|_, _| {}) } else { Woken::default() };
+            Direction::BOTH.into_iter().any(|direction| state.active.get(direction).toxics.are_timed());
+        let deferred = if timed { state.each(|_, _| {}) } else { Deferred::default() };
         let id = state.stats.opened;
         let opened = Instant::now();
         let pipe = |number| {
@@ -235,24 +247,24 @@ impl Link {
             Pipe::new(buffer, Schedule::new(opened, random))
         };
         let mut connection = Connection::new(opened, PerDirection { up: pipe(0), down: pipe(1) });
-        // It may be cut as soon as it is open.
-        connection.catch_up(Now { at: opened, rules: &state.rules });
+        // A byte limit of zero ends it at once.
+        connection.catch_up(Now { at: opened, active: &state.active });
         state.stats.opened += 1;
         state.stats.open += usize::from(connection.is_open());
         state.stats.peak_open = state.stats.peak_open.max(state.stats.open);
         state.connections.insert(id, connection);
         drop(state);
-        self.settle(woken);
+        self.run_deferred(deferred);
         (MemStream::new(self.clone(), id, Direction::Up), MemStream::new(self.clone(), id, Direction::Down))
     }
 
-    /// Does something to a connection, and lets follow what follows from it.
+    /// Applies a change to a connection, and its consequences.
     pub(super) fn with<T>(&self, id: u64, act: impl FnOnce(&mut Connection, Now<'_>) -> T) -> T {
-        let mut state = self.state();
-        let State { rules, connections, stats, .. } = &mut *state;
+        let mut state = lock(&self.0.state);
+        let State { active, connections, stats, .. } = &mut *state;
         let connection = connections.get_mut(&id).expect("a connection lives as long as its streams");
         let was_open = connection.is_open();
-        let (result, woken) = connection.act(id, Now { at: Instant::now(), rules }, act);
+        let (result, deferred) = connection.act(id, Now { at: Instant::now(), active }, act);
         stats.open -= usize::from(was_open && !connection.is_open());
         let mut over = None;
         if connection.is_over() {
@@ -262,78 +274,73 @@ impl Link {
         }
         drop(state);
         drop(over);
-        self.settle(woken);
+        self.run_deferred(deferred);
         result
     }
 
-    /// Does something for a stream that may have to wait; its waker is cloned for that, without the lock.
+    /// Polls for a stream. Its waker is cloned only if it has to wait, and without the lock.
     pub(super) fn poll<T>(
         &self,
         id: u64,
         cx: &Context<'_>,
-        mut act: impl FnMut(&mut Connection, Now<'_>, Option<&Arc<Task>>) -> Poll<T>,
+        mut act: impl FnMut(&mut Connection, Now<'_>, Option<&Arc<SharedWaker>>) -> Poll<T>,
     ) -> Poll<T> {
         let result = self.with(id, |connection, now| act(connection, now, None));
         if result.is_ready() {
             return result;
         }
-        let task = Task::of(cx);
-        self.with(id, |connection, now| act(connection, now, Some(&task)))
+        let waker = SharedWaker::of(cx);
+        self.with(id, |connection, now| act(connection, now, Some(&waker)))
     }
 
     fn set(&self, directions: &[Direction], toxics: Toxics) {
-        let mut state = self.state();
-        // What was in force until now has its effect first.
-        let mut woken = state.each(|_, _| {});
+        let mut state = lock(&self.0.state);
+        // The toxics that are replaced have their effect first.
+        let mut deferred = state.each(|_, _| {});
         for &direction in directions {
-            *state.rules.get_mut(direction) = Rule { toxics, since: Instant::now() };
+            *state.active.get_mut(direction) = ActiveToxics { toxics, since: Instant::now() };
         }
-        woken.append(state.each(|_, _| {}));
+        deferred.append(state.each(|_, _| {}));
         drop(state);
         self.0.changed.notify_waiters();
-        self.settle(woken);
+        self.run_deferred(deferred);
     }
 
     fn break_off(&self, end: End) {
-        let woken = self.state().each(|connection, now| connection.break_off(now.at, end, now));
-        self.settle(woken);
+        let deferred = lock(&self.0.state).each(|connection, now| connection.break_off(now.at, end, now));
+        self.run_deferred(deferred);
     }
 
-    /// Sets alarms and wakes tasks, without the lock.
-    fn settle(&self, woken: Woken) {
-        woken.settle(|mut alarms| {
-            let mut state = self.state();
-            // What the connection has no use for any more is dropped without the lock.
-            alarms
+    /// Arms timers and wakes tasks, without the lock.
+    fn run_deferred(&self, deferred: Deferred) {
+        deferred.run(|mut timers| {
+            let mut state = lock(&self.0.state);
+            // Timers that no waiter needs are returned, and dropped without the lock.
+            timers
                 .drain(..)
-                .filter_map(|set| match state.connections.get_mut(&set.place.0) {
-                    Some(connection) => connection.waiter(set.place.1, set.place.2).keep(set),
-                    None => Some(set),
+                .filter_map(|armed| match state.connections.get_mut(&armed.id.0) {
+                    Some(connection) => connection.waiter(armed.id.1, armed.id.2).arm(armed),
+                    None => Some(armed),
                 })
                 .collect()
         });
     }
-
-    // Nothing of others runs under the lock: neither a waker nor a timer.
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl State {
-    fn each(&mut self, act: impl Fn(&mut Connection, Now<'_>)) -> Woken {
-        let now = Now { at: Instant::now(), rules: &self.rules };
-        let mut woken = Woken::default();
+    fn each(&mut self, act: impl Fn(&mut Connection, Now<'_>)) -> Deferred {
+        let now = Now { at: Instant::now(), active: &self.active };
+        let mut deferred = Deferred::default();
         for (id, connection) in &mut self.connections {
             let was_open = connection.is_open();
-            woken.append(connection.act(*id, now, &act).1);
+            deferred.append(connection.act(*id, now, &act).1);
             self.stats.open -= usize::from(was_open && !connection.is_open());
         }
-        woken
+        deferred
     }
 }
 
-/// No connect is over at once. Tokio's `yield_now` would reverse the order of those who connect together.
+/// Makes every connect yield once. Tokio's `yield_now` would reverse the order of tasks that connect together.
 async fn let_others_run() {
     let mut yielded = false;
     poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! Where connections arrive.
+//! `MemListener`, the server's side of an address.
 
 use std::{fmt, future::pending};
 
@@ -9,7 +9,7 @@ use super::stream::MemStream;
 /// Listens on an address of a [`MemNet`](super::MemNet).
 ///
 /// Connections wait in a bounded backlog to be accepted; beyond it, connects wait, first come, first served.
-/// Dropping it resets those that were not accepted, and frees the address.
+/// Dropping it resets the connections that were not accepted, and frees the address.
 pub struct MemListener {
     address: String,
     backlog: mpsc::Receiver<MemStream>,
@@ -47,7 +47,7 @@ impl MemListener {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address

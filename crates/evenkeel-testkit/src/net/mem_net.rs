@@ -1,19 +1,20 @@
-//! A network in memory.
+//! `MemNet`: addresses, their listeners, and links.
 
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
+use evenkeel_base::lock;
 use tokio::sync::mpsc;
 
 use super::{link::Link, listener::MemListener, stream::MemStream};
 
 /// A network in memory: its addresses are names, its faults are chosen, and its time is tokio's.
 ///
-/// Under paused time all that it does is exact, to the millisecond of tokio's timers, and costs no real
-/// time. It spawns no tasks. It is a handle: clones are the same network.
+/// Under paused time its delays are exact, to the millisecond of tokio's timers, and cost no real time. It
+/// spawns no tasks. It is a handle: clones are the same network.
 ///
 /// | setting | default |
 /// |---|---|
@@ -85,11 +86,11 @@ impl MemNet {
         MemNet { host: "client".into(), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Sets the seed of what is random, for links that are used later: [`World::seed`](crate::World::seed),
-    /// say.
+    /// Sets the seed of jitter and slicer, for links that are used later; for example
+    /// [`World::seed`](crate::World::seed).
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
-        self.state().seed = seed;
+        lock(&self.state).seed = seed;
         self
     }
 
@@ -102,7 +103,7 @@ impl MemNet {
     #[track_caller]
     pub fn buffer(self, bytes: usize) -> Self {
         assert!(bytes > 0, "a buffer of zero bytes");
-        self.state().buffer = bytes;
+        lock(&self.state).buffer = bytes;
         self
     }
 
@@ -115,11 +116,11 @@ impl MemNet {
     #[track_caller]
     pub fn backlog(self, connections: usize) -> Self {
         assert!(connections > 0, "a backlog of zero connections");
-        self.state().backlog = connections;
+        lock(&self.state).backlog = connections;
         self
     }
 
-    /// The same network, for a client on the host of this name, which has links of its own.
+    /// Returns the same network for a client on the host of this name, which has its own links.
     #[must_use]
     pub fn at(&self, host: &str) -> Self {
         MemNet { host: host.into(), state: self.state.clone() }
@@ -143,7 +144,7 @@ impl MemNet {
     /// assert!(net.listen("api.test:80").is_ok());
     /// ```
     pub fn listen(&self, address: &str) -> io::Result<MemListener> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.listeners.get(address).is_some_and(|listener| !listener.is_closed()) {
             return Err(io::Error::new(
                 io::ErrorKind::AddrInUse,
@@ -153,15 +154,15 @@ impl MemNet {
         let (send, receive) = mpsc::channel(state.backlog);
         let gone = state.listeners.insert(address.to_owned(), send);
         drop(state);
-        // Not under the lock: it may have streams whose ends wake others.
+        // Dropped without the lock: it may hold streams, whose ends wake tasks.
         drop(gone);
         Ok(MemListener::new(address, receive))
     }
 
     /// Connects to an address.
     ///
-    /// It takes the link's [`connect_delay`](Link::connect_delay), and waits for the end of a partition and
-    /// for a place in the listener's backlog.
+    /// It waits for the link's [`connect_delay`](Link::connect_delay), for the end of a partition, and for room in
+    /// the listener's backlog.
     ///
     /// # Errors
     ///
@@ -169,7 +170,7 @@ impl MemNet {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has the stream, it has opened no connection.
+    /// Dropping it before it returns opens no connection.
     ///
     /// # Examples
     ///
@@ -185,34 +186,30 @@ impl MemNet {
     /// ```
     pub async fn connect(&self, address: &str) -> io::Result<MemStream> {
         let link = self.link(address);
-        link.dial().await?;
-        let listener = self.state().listeners.get(address).cloned().ok_or_else(|| link.nobody())?;
-        let place = listener.reserve().await.map_err(|_| link.nobody())?;
-        let buffer = self.state().buffer;
+        link.admit_connect().await?;
+        let listener = lock(&self.state).listeners.get(address).cloned().ok_or_else(|| link.refused())?;
+        let place = listener.reserve().await.map_err(|_| link.refused())?;
+        let buffer = lock(&self.state).buffer;
         let (client, server) = link.open(buffer);
         place.send(server);
         Ok(client)
     }
 
-    /// The way from this host to an address, whether somebody listens there or not.
+    /// The link from this host to an address, whether a listener is there or not.
     #[must_use]
     pub fn link(&self, address: &str) -> Link {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let seed = state.seed;
         let link = state.links.entry((self.host.to_string(), address.to_owned()));
         link.or_insert_with(|| Link::new(seed, &self.host, address)).clone()
     }
 
-    /// Frees an address before its listener is dropped: it refuses from now on.
+    /// Frees an address before its listener is dropped; later connects are refused.
     #[cfg(feature = "http")]
     pub(crate) fn free(&self, address: &str) {
-        let listener = self.state().listeners.remove(address);
-        // Not under the lock: it wakes who accepts.
+        let listener = lock(&self.state).listeners.remove(address);
+        // Dropped without the lock: it wakes the task that accepts.
         drop(listener);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! One direction of one connection.
+//! One direction of a connection: a bounded buffer whose bytes arrive late.
 
 use std::{
     cmp,
@@ -12,21 +12,21 @@ use tokio::{io::ReadBuf, time::Instant};
 use super::{
     schedule::{Schedule, later},
     toxics::Toxics,
-    waiter::{Wait, Waiter},
+    waiter::{Readiness, Waiter},
 };
 
-/// The bytes of one direction that are not read yet, and when they arrive.
+/// The unread bytes of one direction, and the instants at which they arrive.
 #[derive(Debug)]
 pub(super) struct Pipe {
     bytes: VecDeque<u8>,
     arrivals: VecDeque<Arrival>,
     schedule: Schedule,
-    /// The most bytes that wait to be read.
+    /// The maximum number of unread bytes.
     buffer: usize,
     sent: u64,
     ended: bool,
-    /// Nobody will read what is still written.
-    deaf: bool,
+    /// Whether written bytes are dropped: nobody will read them.
+    discarding: bool,
     pub(super) reader: Waiter,
     pub(super) writer: Waiter,
 }
@@ -34,23 +34,23 @@ pub(super) struct Pipe {
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
     at: Instant,
-    what: What,
+    content: Content,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
+enum Content {
     Bytes { len: usize, alone: bool },
     End(End),
 }
 
-/// How a stream ends.
+/// How one direction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The sender writes no more, but reads.
+    /// The sender has shut down writing, and still reads.
     Shutdown,
-    /// The sender is gone.
+    /// The sender was dropped, or the link closed the connection.
     Close,
-    /// The connection broke.
+    /// The connection was reset.
     Reset,
 }
 
@@ -63,30 +63,30 @@ impl Pipe {
             buffer,
             sent: 0,
             ended: false,
-            deaf: false,
+            discarding: false,
             reader: Waiter::default(),
             writer: Waiter::default(),
         }
     }
 
-    /// How many bytes it has taken since the connection was opened.
+    /// The number of bytes taken since the connection was opened.
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Whether its writer has ended it.
+    /// Whether the writer has ended it.
     pub(super) fn is_ended(&self) -> bool {
         self.ended
     }
 
     /// Whether a write would not wait.
     pub(super) fn is_writable(&self) -> bool {
-        self.deaf || self.bytes.len() < self.buffer
+        self.discarding || self.bytes.len() < self.buffer
     }
 
-    /// Takes what fits, and says how much that is; nothing means that the writer has to wait.
+    /// Takes the bytes that fit and returns their number; zero means that the writer has to wait.
     pub(super) fn write(&mut self, now: Instant, toxics: &Toxics, slices: &[IoSlice<'_>]) -> usize {
-        if self.deaf {
+        if self.discarding {
             return slices.iter().map(|slice| slice.len()).sum();
         }
         let mut room = self.buffer.saturating_sub(self.bytes.len());
@@ -104,67 +104,67 @@ impl Pipe {
             let piece = self.schedule.piece(now, toxics, self.sent, left);
             left -= piece.len;
             self.sent += piece.len as u64;
-            self.arrive(piece.at, What::Bytes { len: piece.len, alone: piece.alone });
+            self.arrive(piece.at, Content::Bytes { len: piece.len, alone: piece.alone });
         }
         taken
     }
 
-    /// Ends the stream as its writer does: after all that was written, and as late as that.
+    /// Ends the direction as its writer does: behind all written bytes, with their latency.
     pub(super) fn end(&mut self, now: Instant, toxics: &Toxics, end: End) {
         let mut at = self.schedule.end(now, toxics, self.sent);
         if end != End::Reset && !self.ended {
-            at = self.schedule.put_off(later(at, toxics.slow_close));
+            at = self.schedule.delay_until(later(at, toxics.slow_close));
         }
         self.ended = true;
-        self.arrive(at, What::End(end));
+        self.arrive(at, Content::End(end));
     }
 
-    /// Ends the stream from outside at this instant, or when the last byte that was sent has arrived.
+    /// Ends the direction as the link does: at this instant, or when the last sent byte has arrived.
     pub(super) fn break_off(&mut self, at: Instant, end: End) {
-        self.deaf = true;
-        let at = self.schedule.put_off(at);
-        self.arrive(at, What::End(end));
+        self.discarding = true;
+        let at = self.schedule.delay_until(at);
+        self.arrive(at, Content::End(end));
     }
 
-    /// Drops what is not read yet.
+    /// Drops all unread bytes.
     pub(super) fn discard(&mut self) {
         self.bytes = VecDeque::new();
         self.arrivals = VecDeque::new();
     }
 
-    /// The reader is gone.
+    /// Drops unread bytes and all that follow: the reader was dropped.
     pub(super) fn abandon(&mut self) {
-        self.deaf = true;
+        self.discarding = true;
         self.discard();
     }
 
     /// When there is something to read.
-    pub(super) fn readable(&self, now: Instant) -> Wait {
-        self.arrivals.front().map_or(Wait::Open, |first| Wait::until(first.at, now))
+    pub(super) fn readable(&self, now: Instant) -> Readiness {
+        self.arrivals.front().map_or(Readiness::Unknown, |first| Readiness::at(first.at, now))
     }
 
-    /// The end that also ends writing, once it has arrived.
+    /// The error with which the other direction fails to write, once this end has arrived.
     pub(super) fn broken(&self, now: Instant) -> Option<io::ErrorKind> {
         let last = self.arrivals.back().filter(|last| last.at <= now)?;
-        match last.what {
-            What::End(End::Close) => Some(io::ErrorKind::BrokenPipe),
-            What::End(End::Reset) => Some(io::ErrorKind::ConnectionReset),
-            What::End(End::Shutdown) | What::Bytes { .. } => None,
+        match last.content {
+            Content::End(End::Close) => Some(io::ErrorKind::BrokenPipe),
+            Content::End(End::Reset) => Some(io::ErrorKind::ConnectionReset),
+            Content::End(End::Shutdown) | Content::Bytes { .. } => None,
         }
     }
 
-    /// Moves what has arrived; pending if nothing has.
+    /// Reads bytes that have arrived; pending if there are none.
     pub(super) fn read(&mut self, now: Instant, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         while let Some(first) = self.arrivals.front_mut().filter(|first| first.at <= now) {
             let read = buf.filled().len() > before;
-            match &mut first.what {
-                // An end stays: it is what every later read finds.
-                What::End(_) if read => break,
-                What::End(End::Reset) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
-                What::End(End::Shutdown | End::Close) => return Poll::Ready(Ok(())),
-                What::Bytes { alone, .. } if read && *alone => break,
-                What::Bytes { len, alone } => {
+            match &mut first.content {
+                // An end stays in the queue: every later read finds it.
+                Content::End(_) if read => break,
+                Content::End(End::Reset) => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+                Content::End(End::Shutdown | End::Close) => return Poll::Ready(Ok(())),
+                Content::Bytes { alone, .. } if read && *alone => break,
+                Content::Bytes { len, alone } => {
                     let (alone, part) = (*alone, cmp::min(*len, buf.remaining()));
                     *len -= part;
                     if *len == 0 {
@@ -180,17 +180,17 @@ impl Pipe {
         if buf.filled().len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    fn arrive(&mut self, at: Instant, what: What) {
-        // What arrives together need not be kept apart.
-        if let What::Bytes { len: more, alone: false } = what
-            && let Some(Arrival { at: last, what: What::Bytes { len, alone: false } }) =
+    fn arrive(&mut self, at: Instant, content: Content) {
+        // Bytes that arrive at the same instant become one arrival.
+        if let Content::Bytes { len: more, alone: false } = content
+            && let Some(Arrival { at: last, content: Content::Bytes { len, alone: false } }) =
                 self.arrivals.back_mut()
             && *last == at
         {
             *len += more;
             return;
         }
-        self.arrivals.push_back(Arrival { at, what });
+        self.arrivals.push_back(Arrival { at, content });
     }
 }
 

@@ -1,4 +1,4 @@
-//! The faults in front of a real server.
+//! `Proxy`: a link in front of a real TCP server.
 
 use std::{io, net::SocketAddr};
 
@@ -11,13 +11,12 @@ use super::{
     link::Link,
     listener::MemListener,
     mem_net::MemNet,
-    owned::Owned,
-    tcp::{bind, carry_in, splice},
+    tcp_bridge::{bind, forward_to_net, splice},
 };
 
 /// A port of loopback that leads to a real TCP server, through a [`Link`] with its faults.
 ///
-/// Whoever connects to [`address`](Self::address) is connected to the server. Dropping the proxy ends its
+/// A client that connects to [`address`](Self::address) is connected to the server. Dropping the proxy ends its
 /// tasks and closes its connections.
 ///
 /// The kernel accepts before the proxy can ask its link: a connect that the link
@@ -28,8 +27,8 @@ use super::{
 ///
 /// # Why not just use Toxiproxy?
 ///
-/// It is a program to install, to start and to ask by HTTP; it knows no virtual time. For a server that
-/// other programs use as well, it is the right one.
+/// It is a program to install, to start and to control by HTTP, and it knows no virtual time. Use it for a
+/// server that other programs use as well.
 ///
 /// # Examples
 ///
@@ -54,7 +53,7 @@ use super::{
 pub struct Proxy {
     address: SocketAddr,
     link: Link,
-    _tasks: [Owned; 2],
+    _tasks: JoinSet<()>,
 }
 
 impl Proxy {
@@ -62,37 +61,39 @@ impl Proxy {
     ///
     /// # Errors
     ///
-    /// If the address has no meaning, or there is no free port.
+    /// If the address cannot be resolved, or there is no free port.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has the proxy, it has started nothing.
+    /// Dropping it before it returns starts nothing.
     pub async fn start(server: impl ToSocketAddrs) -> io::Result<Self> {
         let server = lookup_host(server).await?.next().ok_or(io::ErrorKind::NotFound)?;
         let listener = bind().await?;
         let address = listener.local_addr()?;
         let (net, name) = (MemNet::new(), server.to_string());
         let link = net.link(&name);
-        let out = carry_out(net.listen(&name)?, server);
-        let tasks = [Owned::spawn(carry_in(listener, net, name)), Owned::spawn(out)];
+        let out = forward_to_server(net.listen(&name)?, server);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(forward_to_net(listener, net, name));
+        tasks.spawn(out);
         Ok(Proxy { address, link, _tasks: tasks })
     }
 
-    /// Where clients connect to.
+    /// The address to which clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The link between them and the server: its faults, and its counts.
+    /// The link between the clients and the server: its faults, and its counts.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
     }
 }
 
-/// Connects whoever comes in to the server.
-async fn carry_out(mut listener: MemListener, server: SocketAddr) {
+/// Connects each accepted stream to the server.
+async fn forward_to_server(mut listener: MemListener, server: SocketAddr) {
     let mut connections = JoinSet::new();
     loop {
         let stream = listener.accept().await;

@@ -1,4 +1,4 @@
-//! Numbers that only look random, the same on every machine.
+//! Pseudorandom numbers, the same on every machine.
 
 /// SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 #[derive(Debug)]
@@ -9,16 +9,16 @@ impl Random {
         Random(seed)
     }
 
-    /// A number from zero to `most`.
+    /// Returns a number from zero to `most`.
     pub(crate) fn up_to(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        // The high half of the product: a share of the range, without the bias of a remainder.
+        // The high half of the product scales to the range without the bias of a remainder.
         let share = (u128::from(mix(self.0)) * (u128::from(most) + 1)) >> 64;
         u64::try_from(share).expect("a share is no more than the whole")
     }
 }
 
-/// A seed for one thing among many that have the same: a name, and a number.
+/// Derives the seed of one source from the seed of all: by a name, and a number.
 pub(super) fn seed_of(seed: u64, name: &str, number: u64) -> u64 {
     let named = name.bytes().fold(mix(seed), |seed, byte| mix(seed ^ u64::from(byte)));
     mix(named ^ number)

@@ -1,4 +1,7 @@
-//! When what is sent arrives.
+//! When sent bytes arrive.
+//!
+//! A piece first waits for the wire (`bandwidth`, `slicer`), then travels (`latency`, `jitter`), then may be stalled.
+//! Invariant: arrivals never decrease, so that no byte overtakes another.
 
 use std::{cmp, time::Duration};
 
@@ -6,37 +9,37 @@ use tokio::time::Instant;
 
 use super::{random::Random, toxics::Toxics};
 
-/// Far enough to be never, near enough for the clock.
+/// Longer than any test, and short enough to be added to an instant.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// The timetable of one direction of a connection.
+/// The arrival times of one direction of a connection.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    /// When the wire has carried all that was sent.
-    free: Instant,
-    /// What the wire carries without a break: from when, how many bytes, at which rate. The time is computed
-    /// from their sum, so that roundings do not add up.
+    /// The instant at which the wire has carried all sent bytes.
+    wire_free_at: Instant,
+    /// The bytes that the wire carries without a pause: start, number, rate. Times are computed from the
+    /// sum, so that rounding errors do not add up.
     run: Option<(Instant, u64, u64)>,
-    /// The last arrival: nothing overtakes it.
+    /// The last arrival.
     latest: Instant,
     random: Random,
 }
 
-/// One piece of what is sent.
+/// A piece of the sent bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) len: usize,
-    /// Whether a read gives it alone.
+    /// Whether a read returns it without other pieces.
     pub(super) alone: bool,
     pub(super) at: Instant,
 }
 
 impl Schedule {
     pub(super) fn new(opened: Instant, random: Random) -> Self {
-        Schedule { free: opened, run: None, latest: opened, random }
+        Schedule { wire_free_at: opened, run: None, latest: opened, random }
     }
 
-    /// The next piece of `len` bytes that are sent now, after `sent` others.
+    /// Schedules the next piece of `len` bytes that are sent now, after `sent` others.
     pub(super) fn piece(&mut self, now: Instant, toxics: &Toxics, sent: u64, len: usize) -> Piece {
         let mut size = len;
         if let Some(slicer) = toxics.slicer {
@@ -54,41 +57,41 @@ impl Schedule {
         Piece { len: size, alone: toxics.slicer.is_some(), at: self.arrive(left, toxics, sent) }
     }
 
-    /// When the end of the stream arrives, if it is sent now, after `sent` bytes.
+    /// Schedules the end of the stream, sent now, after `sent` bytes.
     pub(super) fn end(&mut self, now: Instant, toxics: &Toxics, sent: u64) -> Instant {
         self.arrive(now, toxics, sent)
     }
 
-    /// Puts off the arrival of all that follows.
-    pub(super) fn put_off(&mut self, until: Instant) -> Instant {
+    /// Delays all later arrivals until this instant at least.
+    pub(super) fn delay_until(&mut self, until: Instant) -> Instant {
         self.latest = cmp::max(self.latest, until);
         self.latest
     }
 
-    /// When what has left the wire arrives.
+    /// When bytes arrive that leave the wire at `left`.
     fn arrive(&mut self, left: Instant, toxics: &Toxics, sent: u64) -> Instant {
         let stalled = toxics.stall.filter(|(stop, _)| sent == *stop);
         let pause = stalled.map_or(Duration::ZERO, |(_, pause)| pause);
         let travel = self.travel(toxics);
-        self.put_off(later(later(left, travel), pause))
+        self.delay_until(later(later(left, travel), pause))
     }
 
-    /// When so many bytes have left the wire.
+    /// When these bytes have left the wire.
     fn carry(&mut self, now: Instant, toxics: &Toxics, bytes: u64) -> Instant {
-        let start = cmp::max(now, self.free);
+        let start = cmp::max(now, self.wire_free_at);
         let mut left = start;
         match toxics.bandwidth {
             Some(rate) => {
-                let run = self.run.filter(|run| run.2 == rate && start == self.free);
+                let run = self.run.filter(|run| run.2 == rate && start == self.wire_free_at);
                 let (since, before, _) = run.unwrap_or((start, 0, rate));
                 left = later(since, time_of(before + bytes, rate));
                 self.run = Some((since, before + bytes, rate));
             }
             None => self.run = None,
         }
-        self.free = left;
+        self.wire_free_at = left;
         if let Some(slicer) = toxics.slicer.filter(|slicer| !slicer.delay.is_zero()) {
-            self.free = later(left, slicer.delay);
+            self.wire_free_at = later(left, slicer.delay);
             self.run = None;
         }
         left
@@ -104,13 +107,13 @@ impl Schedule {
     }
 }
 
-/// The time of so many bytes at this rate, rounded up to a nanosecond.
+/// The time that these bytes take at this rate, rounded up to a nanosecond.
 fn time_of(bytes: u64, rate: u64) -> Duration {
     let nanos = (u128::from(bytes) * 1_000_000_000).div_ceil(u128::from(rate));
     u64::try_from(nanos).map_or(NEVER, Duration::from_nanos)
 }
 
-/// An instant and a time, as far as the clock goes.
+/// Adds a time to an instant, capped at [`NEVER`].
 pub(crate) fn later(instant: Instant, by: Duration) -> Instant {
     instant.checked_add(cmp::min(by, NEVER)).unwrap_or(instant)
 }

@@ -1,4 +1,4 @@
-//! Faults of a link, one after the other.
+//! A sequence of faults of a link, as data.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::{Link, Toxics};
 
-/// One thing that happens to a [`Link`].
+/// A fault of a [`Link`], or the end of all its faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -18,13 +18,13 @@ pub enum Fault {
     Reset,
     /// Refuses the next connects: [`Link::refuse`].
     Refuse(usize),
-    /// Slows all connects that follow: [`Link::connect_delay`].
+    /// Delays all later connects: [`Link::connect_delay`].
     ConnectDelay(Duration),
-    /// Takes all faults away: [`Link::heal`].
+    /// Removes all faults: [`Link::heal`].
     Heal,
 }
 
-/// What happens to a link, and when: faults as data, which a property test can draw and shrink.
+/// A sequence of faults of a link, each at its time: data that a property test can draw and shrink.
 ///
 /// With the feature `proptest`, `strategy::script` draws one.
 ///
@@ -50,7 +50,7 @@ pub enum Fault {
 pub struct Script(Vec<(Duration, Fault)>);
 
 impl Script {
-    /// One in which nothing happens.
+    /// A script without faults.
     pub const fn new() -> Self {
         Script(Vec::new())
     }
@@ -67,22 +67,22 @@ impl Script {
         self.0.iter().copied()
     }
 
-    /// Lets it happen, and heals the link right after the last fault, so that what is tested can come to its end.
+    /// Plays the faults, and heals the link right after the last one, so that the code under test can finish.
     ///
     /// # Cancel safety
     ///
-    /// A play that is dropped ends where it is: the faults that are in force stay.
+    /// Dropping it stops the script: faults that are in force stay.
     pub async fn play(&self, link: &Link) {
         for (after, fault) in self.faults() {
             sleep(after).await;
-            fault.happen(link);
+            fault.apply(link);
         }
         link.heal();
     }
 }
 
 impl Fault {
-    fn happen(self, link: &Link) {
+    fn apply(self, link: &Link) {
         match self {
             Fault::Toxics(toxics) => link.both(toxics),
             Fault::Cut => link.cut(),

@@ -1,4 +1,4 @@
-//! One end of a connection.
+//! `MemStream`, one end of a connection.
 
 use std::{
     fmt,
@@ -16,16 +16,16 @@ use super::{direction::Direction, link::Link, pipe::End};
 
 /// One end of a connection of a [`MemNet`](super::MemNet).
 ///
-/// The buffer of each direction is bounded: a write waits when the other side does not read. What the
-/// [`Link`] does to the bytes, both ends meet as they would on a socket:
+/// The buffer of each direction is bounded: a write waits when the other side does not read. Both ends see the
+/// faults of the [`Link`] as they would on a socket:
 ///
-/// | what happened | reads | writes |
+/// | event | reads | writes |
 /// |---|---|---|
 /// | the other end was shut down | the rest, then the end of the stream | go on |
 /// | the other end was dropped, or the link was cut | the rest, then the end of the stream | `BrokenPipe` |
 /// | the other end, or the link, reset the connection | the rest, then `ConnectionReset` | `ConnectionReset` |
 ///
-/// "The rest" is what was sent before; it, and the news, come as late as the link lets them.
+/// "The rest" is the bytes sent before; they arrive, and then the event, with the delays of the link.
 ///
 /// # Cancel safety
 ///
@@ -34,8 +34,8 @@ use super::{direction::Direction, link::Link, pipe::End};
 ///
 /// # Why not just use `tokio::io::duplex`?
 ///
-/// It has no latency and no faults: neither of its halves can see a connection reset, and what it does to
-/// one direction cannot reach the other.
+/// It has no latency and no faults: neither of its halves can see a reset, and an error of one direction cannot
+/// reach the other.
 ///
 /// # Examples
 ///
@@ -72,7 +72,7 @@ impl MemStream {
         MemStream { link, id, direction, end: End::Close }
     }
 
-    /// Drops it so that the other end meets `ConnectionReset`, after what was sent before.
+    /// Drops it so that the other end reads `ConnectionReset`, after the bytes sent before.
     pub fn reset(mut self) {
         self.end = End::Reset;
     }
@@ -86,7 +86,7 @@ impl MemStream {
         }
     }
 
-    /// The link that it goes through.
+    /// The link that it uses.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
@@ -101,7 +101,7 @@ impl AsyncRead for MemStream {
         let coop = ready!(poll_proceed(cx));
         let direction = self.direction.reverse();
         let result =
-            self.link.poll(self.id, cx, |connection, now, task| connection.read(direction, now, task, buf));
+            self.link.poll(self.id, cx, |connection, now, waker| connection.read(direction, now, waker, buf));
         if result.is_ready() {
             coop.made_progress();
         }
@@ -123,7 +123,7 @@ impl AsyncWrite for MemStream {
         let direction = self.direction;
         let result = self
             .link
-            .poll(self.id, cx, |connection, now, task| connection.write(direction, now, task, slices));
+            .poll(self.id, cx, |connection, now, waker| connection.write(direction, now, waker, slices));
         if result.is_ready() {
             coop.made_progress();
         }
@@ -146,7 +146,7 @@ impl AsyncWrite for MemStream {
 
 impl Drop for MemStream {
     fn drop(&mut self) {
-        self.link.with(self.id, |connection, now| connection.leave(self.direction, now, self.end));
+        self.link.with(self.id, |connection, now| connection.stream_dropped(self.direction, now, self.end));
     }
 }
 

@@ -1,8 +1,8 @@
-//! What a link does to the bytes of one direction.
+//! The faults of one direction of a link.
 
 use std::time::Duration;
 
-/// What a link does to the bytes of one direction, in the vocabulary of
+/// The faults of one direction of a link, in the vocabulary of
 /// [Toxiproxy](https://github.com/Shopify/toxiproxy#toxics); nothing by default.
 ///
 /// They are data: a set can be a `const`, and serve several links. Bytes are counted for each connection,
@@ -60,7 +60,7 @@ pub(super) struct Slicer {
 }
 
 impl Toxics {
-    /// A link without any.
+    /// No toxics.
     pub const fn new() -> Self {
         Toxics {
             latency: Duration::ZERO,
@@ -77,16 +77,16 @@ impl Toxics {
         }
     }
 
-    /// Lets each byte, and the end of the stream, arrive this much later.
+    /// Delays each byte, and the end of the stream, by this much.
     ///
-    /// Connecting is not slower for it: see [`Link::connect_delay`](super::Link::connect_delay).
+    /// It does not delay connects: see [`Link::connect_delay`](super::Link::connect_delay).
     pub const fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Varies the latency by up to this much, up and down but never below zero, for each piece that is
-    /// written; the network's seed decides.
+    /// Varies the latency of each written piece by up to this much in both directions, not below zero; the
+    /// network's seed decides.
     pub const fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
         self
@@ -104,14 +104,14 @@ impl Toxics {
         self
     }
 
-    /// Lets the end of the stream arrive this much later.
+    /// Delays the end of the stream by this much.
     pub const fn slow_close(mut self, delay: Duration) -> Self {
         self.slow_close = delay;
         self
     }
 
-    /// Lets nothing through, and closes the connection this long after it was opened, or after this was
-    /// set; what was held back is lost.
+    /// Holds all bytes back, and closes the connection this long after it was opened, or after this was
+    /// set; the bytes held back are lost.
     pub const fn timeout(mut self, after: Duration) -> Self {
         self.timeout = Some(after);
         self
@@ -123,8 +123,8 @@ impl Toxics {
         self
     }
 
-    /// Cuts what is written into slices of `average` bytes, plus or minus `variation`, that leave `delay`
-    /// after each other; a read gives no more than one. The network's seed decides.
+    /// Cuts written bytes into slices of `average` bytes, plus or minus `variation`, that leave `delay` after
+    /// each other; a read returns at most one. The network's seed decides.
     ///
     /// # Panics
     ///
@@ -139,7 +139,7 @@ impl Toxics {
 
     /// Closes the connection, both directions, as soon as it has carried this many bytes.
     ///
-    /// What was sent until then arrives. With zero, it is closed as soon as it is open.
+    /// Bytes sent until then still arrive. With zero, it is closed as soon as it is open.
     pub const fn limit_data(mut self, bytes: u64) -> Self {
         self.limit_data = Some(bytes);
         self
@@ -147,19 +147,19 @@ impl Toxics {
 
     /// Resets the connection as soon as it has carried this many bytes.
     ///
-    /// What was sent until then arrives. With zero, it is reset as soon as it is open.
+    /// Bytes sent until then still arrive. With zero, it is reset as soon as it is open.
     pub const fn reset_data(mut self, bytes: u64) -> Self {
         self.reset_data = Some(bytes);
         self
     }
 
-    /// Lets the first `bytes` through, and all that follows `pause` later.
+    /// Lets the first `bytes` through, and delays all later bytes by `pause`.
     pub const fn stall(mut self, bytes: u64, pause: Duration) -> Self {
         self.stall = Some((bytes, pause));
         self
     }
 
-    /// Lets nothing through as long as it is in force; what was held back arrives then.
+    /// Holds all bytes back as long as it is in force; they arrive when it ends.
     ///
     /// Writes succeed until the buffer is full, and connecting waits, as if packets were lost.
     pub const fn partition(mut self) -> Self {
@@ -172,12 +172,12 @@ impl Toxics {
         self.limit_data.into_iter().chain(self.reset_data).min()
     }
 
-    /// Whether bytes that have arrived are held back.
-    pub(super) fn holds(&self) -> bool {
+    /// Whether arrived bytes are held back.
+    pub(super) fn hold_back(&self) -> bool {
         self.partition || self.timeout.is_some()
     }
 
-    /// Whether connections end by the clock.
+    /// Whether the clock ends connections.
     pub(super) fn are_timed(&self) -> bool {
         self.timeout.or(self.reset_peer).is_some()
     }

@@ -1,219 +1,210 @@
-//! Who waits for a pipe, and until when.
+//! The waiter of a pipe, and the work that waits for the end of the lock.
+//!
+//! # How it works
+//!
+//! A [`Waiter`] stores the waker of the task that reads or writes a pipe, and a timer for the instant at which the
+//! wait is over. The timer belongs to the pipe, not to the task: a write arms it for the instant at which the byte
+//! arrives, and the reader is woken once, when there is something to read.
+//!
+//! Waiters live under the lock of the link, where no foreign code may run. So a change of the connection only
+//! collects: wakers to call, timers to arm, values to drop, all in [`Deferred`]. [`Deferred::run`] does them after
+//! the lock has been released.
+//!
+//! The race: between the request for a timer and its arming the lock is free, and another thread may change the
+//! waiter. Each request has a generation, and [`Waiter::arm`] takes a timer only of the newest one. Each wait has
+//! timers of its own: the one before may have been armed in another runtime, which is gone.
 
 use std::{
-    future::Future,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Wake, Waker},
-    thread,
 };
 
-use tokio::{
-    task::coop::unconstrained,
-    time::{Instant, Sleep, sleep_until},
-};
+use evenkeel_base::{FirstPanic, poll_timer};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{direction::Direction, pipe::Pipe};
 
 /// A task that waits to read, or to write.
-///
-/// Its alarm belongs to the pipe, not to the task: so a write can set it for a byte that arrives later, and
-/// the reader is woken once, when there is something to read. Each wait has alarms of its own: the one
-/// before may have been set by another runtime, which is gone.
-///
-/// It is under the lock of the link, and calls nothing of others: what is to be woken, set or dropped is
-/// collected in [`Woken`].
 #[derive(Debug, Default)]
 pub(super) struct Waiter {
-    task: Option<Arc<Task>>,
-    alarm: Option<Alarm>,
-    /// Of the last alarm.
-    number: u64,
+    waker: Option<Arc<SharedWaker>>,
+    timer: Option<Timer>,
+    /// The generation of the newest timer.
+    generation: u64,
     stale: Vec<Stale>,
 }
 
-/// The waker of a task, to be cloned under a lock.
+/// A waker that is cloned under a lock without running foreign code.
 #[derive(Debug)]
-pub(super) struct Task(Waker);
+pub(super) struct SharedWaker(Waker);
 
-impl Task {
+impl SharedWaker {
     pub(super) fn of(cx: &Context<'_>) -> Arc<Self> {
         Arc::new(Self(cx.waker().clone()))
     }
 }
 
-impl Wake for Task {
+impl Wake for SharedWaker {
     fn wake(self: Arc<Self>) {
         self.0.wake_by_ref();
     }
 }
 
 #[derive(Debug)]
-struct Alarm {
+struct Timer {
     at: Instant,
-    /// Nothing while it is being set.
+    /// `None` between the request and the arming.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-/// Kept until no lock is held any more, then dropped.
-type Stale = (Option<Arc<Task>>, Option<Alarm>);
+/// Kept until the lock is released, then dropped.
+type Stale = (Option<Arc<SharedWaker>>, Option<Timer>);
 
-/// What a waiter waits for.
+/// When a pipe is ready for its waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// It is there.
-    Over,
-    /// It comes at this instant.
-    Until(Instant),
-    /// Nobody knows.
-    Open,
+pub(super) enum Readiness {
+    Now,
+    At(Instant),
+    /// Only another change makes it ready.
+    Unknown,
 }
 
-impl Wait {
-    pub(super) fn until(at: Instant, now: Instant) -> Self {
-        if at <= now { Wait::Over } else { Wait::Until(at) }
+impl Readiness {
+    pub(super) fn at(at: Instant, now: Instant) -> Self {
+        if at <= now { Readiness::Now } else { Readiness::At(at) }
     }
 
-    /// What else may end a wait that has no end.
-    pub(super) fn or(self, other: Wait) -> Self {
-        if self == Wait::Open { other } else { self }
+    /// The other readiness, where this one is unknown.
+    pub(super) fn or(self, other: Readiness) -> Self {
+        if self == Readiness::Unknown { other } else { self }
     }
 }
 
-/// The waiter of a pipe that is meant.
-pub(super) type Which = fn(&mut Pipe) -> &mut Waiter;
+/// Selects the reader or the writer of a pipe.
+pub(super) type SelectWaiter = fn(&mut Pipe) -> &mut Waiter;
 
-/// Where a waiter is: the connection, the pipe, and which of the two.
-pub(super) type Place = (u64, Direction, Which);
+/// Identifies a waiter: the connection, the pipe, and the reader or the writer.
+pub(super) type WaiterId = (u64, Direction, SelectWaiter);
 
 impl Waiter {
-    /// The task that waits from now on, if any.
-    pub(super) fn attend(&mut self, task: Option<Arc<Task>>) {
-        self.end();
-        self.task = task;
+    /// Ends the wait before, and registers the task that waits from now on, if any.
+    pub(super) fn register(&mut self, waker: Option<Arc<SharedWaker>>) {
+        self.clear();
+        self.waker = waker;
     }
 
     /// Ends the wait.
-    pub(super) fn end(&mut self) {
-        self.discard((self.task.is_some(), true));
+    pub(super) fn clear(&mut self) {
+        let waker = self.waker.take();
+        self.discard(waker);
     }
 
-    fn discard(&mut self, (task, alarm): (bool, bool)) {
-        let task = if task { self.task.take() } else { None };
-        let alarm = if alarm { self.alarm.take() } else { None };
-        if task.is_some() || alarm.is_some() {
-            self.stale.push((task, alarm));
+    /// Takes the timer, and keeps it with the waker until the lock is released.
+    fn discard(&mut self, waker: Option<Arc<SharedWaker>>) {
+        let timer = self.timer.take();
+        if waker.is_some() || timer.is_some() {
+            self.stale.push((waker, timer));
         }
     }
 
-    /// Wakes the task where the wait is over, or has its alarm set.
-    pub(super) fn set(&mut self, wait: Wait, place: Place, woken: &mut Woken) {
-        if let Some(task) = &self.task {
-            match wait {
-                Wait::Over => {
-                    woken.tasks.extend(self.task.take());
-                    self.end();
+    /// Collects the waker if the pipe is ready, or the request for a timer if it will be.
+    pub(super) fn update(&mut self, readiness: Readiness, id: WaiterId, deferred: &mut Deferred) {
+        if let Some(waker) = &self.waker {
+            match readiness {
+                Readiness::Now => {
+                    deferred.wakers.extend(self.waker.take());
+                    self.clear();
                 }
-                Wait::Until(at) if self.alarm.as_ref().is_none_or(|alarm| alarm.at != at) => {
-                    let task = Arc::clone(task);
-                    self.discard((false, true));
-                    self.number += 1;
-                    self.alarm = Some(Alarm { at, sleep: None });
-                    woken.due.push(Due { place, number: self.number, at, task });
+                Readiness::At(at) if self.timer.as_ref().is_none_or(|timer| timer.at != at) => {
+                    let waker = Arc::clone(waker);
+                    self.discard(None);
+                    self.generation += 1;
+                    self.timer = Some(Timer { at, sleep: None });
+                    deferred.requests.push(TimerRequest { id, generation: self.generation, at, waker });
                 }
-                Wait::Until(_) => {}
-                Wait::Open => self.discard((false, true)),
+                Readiness::At(_) => {}
+                Readiness::Unknown => self.discard(None),
             }
         }
-        woken.stale.append(&mut self.stale);
+        deferred.stale.append(&mut self.stale);
     }
 
-    /// Keeps an alarm that was set, or gives it back if it is not needed any more.
-    pub(super) fn keep(&mut self, set: Set) -> Option<Set> {
-        match &mut self.alarm {
-            Some(alarm) if self.number == set.number => {
-                alarm.sleep = Some(set.sleep);
+    /// Stores an armed timer, or returns it if the waiter no longer needs it.
+    pub(super) fn arm(&mut self, armed: ArmedTimer) -> Option<ArmedTimer> {
+        match &mut self.timer {
+            Some(timer) if self.generation == armed.generation => {
+                timer.sleep = Some(armed.sleep);
                 None
             }
-            _ => Some(set),
+            _ => Some(armed),
         }
     }
 }
 
-/// An alarm to set.
 #[derive(Debug)]
-struct Due {
-    place: Place,
-    number: u64,
+struct TimerRequest {
+    id: WaiterId,
+    generation: u64,
     at: Instant,
-    task: Arc<Task>,
+    waker: Arc<SharedWaker>,
 }
 
-/// An alarm that was set.
 #[derive(Debug)]
-pub(super) struct Set {
-    pub(super) place: Place,
-    number: u64,
+pub(super) struct ArmedTimer {
+    pub(super) id: WaiterId,
+    generation: u64,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// What to do as soon as no lock is held any more.
+/// Work to do after the lock has been released.
 #[derive(Debug, Default)]
-#[must_use = "somebody waits for it"]
-pub(super) struct Woken {
-    tasks: Vec<Arc<Task>>,
-    due: Vec<Due>,
+#[must_use = "tasks wait for it"]
+pub(super) struct Deferred {
+    wakers: Vec<Arc<SharedWaker>>,
+    requests: Vec<TimerRequest>,
     stale: Vec<Stale>,
 }
 
-impl Woken {
-    pub(super) fn append(&mut self, mut other: Woken) {
-        self.tasks.append(&mut other.tasks);
-        self.due.append(&mut other.due);
+impl Deferred {
+    pub(super) fn append(&mut self, mut other: Deferred) {
+        self.wakers.append(&mut other.wakers);
+        self.requests.append(&mut other.requests);
         self.stale.append(&mut other.stale);
     }
 
-    /// Sets the alarms, and wakes all tasks, also behind one whose waker panics; `keep` takes the lock, and gives
-    /// back what it does not need.
-    pub(super) fn settle(self, keep: impl FnOnce(Vec<Set>) -> Vec<Set>) {
-        let Woken { mut tasks, due, stale } = self;
-        let mut first = None;
-        let mut catch = |call: &mut dyn FnMut()| {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
-                first.get_or_insert(panic);
-            }
-        };
-        let mut alarms = Vec::new();
-        for Due { place, number, at, task } in due {
+    /// Arms the timers and calls all wakers, also after one that panics.
+    ///
+    /// `store` takes the lock, and returns the timers that no waiter needs.
+    pub(super) fn run(self, store: impl FnOnce(Vec<ArmedTimer>) -> Vec<ArmedTimer>) {
+        let Deferred { mut wakers, requests, stale } = self;
+        let mut first = FirstPanic::default();
+        let mut timers = Vec::new();
+        for TimerRequest { id, generation, at, waker } in requests {
             let mut sleep = None;
-            catch(&mut || sleep = alarm(at, &task));
+            first.catch(|| sleep = arm(at, &waker));
             match sleep {
-                Some(sleep) => alarms.push(Set { place, number, sleep }),
-                // It is time, or there is no runtime here: the task can set its own.
-                None => tasks.push(task),
+                Some(sleep) => timers.push(ArmedTimer { id, generation, sleep }),
+                // It has elapsed, or this thread has no runtime: the task can arm its own.
+                None => wakers.push(waker),
             }
         }
-        if !alarms.is_empty() {
-            drop(keep(alarms));
+        if !timers.is_empty() {
+            drop(store(timers));
         }
-        for task in tasks {
-            catch(&mut || task.0.wake_by_ref());
+        for waker in wakers {
+            first.catch(|| waker.0.wake_by_ref());
         }
         drop(stale);
-        if let Some(panic) = first
-            && !thread::panicking()
-        {
-            resume_unwind(panic);
-        }
+        first.resume();
     }
 }
 
-/// An alarm that wakes the task, unless it is time.
-fn alarm(at: Instant, task: &Arc<Task>) -> Option<Pin<Box<Sleep>>> {
+/// A timer that wakes the task, or `None` if it has elapsed.
+fn arm(at: Instant, waker: &Arc<SharedWaker>) -> Option<Pin<Box<Sleep>>> {
     let mut sleep = Box::pin(sleep_until(at));
-    let waker = Waker::from(Arc::clone(task));
-    // Without tokio's budget, that of whoever sets the alarm: it might be used up.
-    let rung = pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(&waker)).is_ready();
-    (!rung).then_some(sleep)
+    let waker = Waker::from(Arc::clone(waker));
+    // Without the budget of the task that happens to arm it: that may be used up.
+    let elapsed = poll_timer(sleep.as_mut(), &mut Context::from_waker(&waker)).is_ready();
+    (!elapsed).then_some(sleep)
 }

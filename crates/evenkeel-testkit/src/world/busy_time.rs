@@ -1,9 +1,8 @@
 //! For how long the thread of a world computes without a rest.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
+
+use evenkeel_base::lock;
 
 use crate::wall_clock;
 
@@ -19,21 +18,17 @@ struct Spans {
 
 impl BusyTime {
     pub(super) fn begins(&self) {
-        self.spans().begun = wall_clock::computed();
+        lock(&self.0).begun = wall_clock::computed();
     }
 
     pub(super) fn ends(&self) {
-        let mut spans = self.spans();
+        let mut spans = lock(&self.0);
         if let (Some(begun), Some(now)) = (spans.begun.take(), wall_clock::computed()) {
             spans.longest = spans.longest.max(now.saturating_sub(begun));
         }
     }
 
     pub(super) fn longest(&self) -> Duration {
-        self.spans().longest
-    }
-
-    fn spans(&self) -> MutexGuard<'_, Spans> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).longest
     }
 }

@@ -2,12 +2,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Wake, Waker},
     time::Duration,
 };
+
+use evenkeel_base::lock;
 
 use super::{Clock, busy_time::BusyTime, quiescence::Quiescence, settle::SettleWaiters};
 use crate::wall_clock;
@@ -67,7 +69,7 @@ impl ParkHooks {
 
     /// Waits a little, and then asks for news without moving the clock.
     fn stay(&self, nap: Duration) {
-        let root = self.root().clone();
+        let root = lock(&self.root).clone();
         if let Some(root) = root {
             wall_clock::sleep(nap);
             root.wake_by_ref();
@@ -85,7 +87,7 @@ impl ParkHooks {
 
     /// The root runs from now on until the guard is dropped.
     pub(super) fn attend(self: &Arc<Self>, root: Waker) -> Attended {
-        let old = self.root().replace(Arc::new(root));
+        let old = lock(&self.root).replace(Arc::new(root));
         drop(old);
         self.busy.begins();
         Attended(self.clone())
@@ -102,10 +104,6 @@ impl ParkHooks {
     pub(super) fn max_busy(&self) -> Duration {
         self.busy.longest()
     }
-
-    fn root(&self) -> MutexGuard<'_, Option<Arc<Waker>>> {
-        self.root.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// While it lives, the runtime has a root to wake.
@@ -117,7 +115,7 @@ pub(super) struct Attended(Arc<ParkHooks>);
 impl Drop for Attended {
     fn drop(&mut self) {
         self.0.busy.ends();
-        let root = self.0.root().take();
+        let root = lock(&self.0.root).take();
         drop(root);
         self.0.idle.reached();
     }

@@ -1,10 +1,8 @@
 //! When nothing has run for a while of real time.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
+use evenkeel_base::lock;
 use tokio::runtime::Handle;
 
 /// The runtime asks for news after a part of the time that it has waited, but at least and at most so often.
@@ -51,12 +49,12 @@ impl Quiescence {
     }
 
     pub(super) fn unparked(&self, root_polls: u64) {
-        self.state().done = Some(Done::now(root_polls));
+        lock(&self.state).done = Some(Done::now(root_polls));
     }
 
     /// How long to nap before the next look; nothing, if it has been quiet for long enough.
     pub(super) fn nap(&self, root_polls: u64) -> Option<Duration> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.done != Some(Done::now(root_polls)) {
             state.napped = Duration::ZERO;
         }
@@ -64,10 +62,6 @@ impl Quiescence {
         let nap = state.napped.clamp(NAPS.0, NAPS.1).min(missing);
         state.napped += nap;
         (!nap.is_zero()).then_some(nap)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

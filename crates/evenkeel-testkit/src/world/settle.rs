@@ -2,9 +2,11 @@
 
 use std::{
     future::poll_fn,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
     task::{Poll, Waker},
 };
+
+use evenkeel_base::lock;
 
 /// Told by the runtime each time that it has nothing to run.
 #[derive(Debug, Default)]
@@ -22,7 +24,7 @@ struct State {
 impl SettleWaiters {
     /// The runtime is about to park.
     pub(super) fn reached(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.times += 1;
         let settling = std::mem::take(&mut state.settling);
         drop(state);
@@ -30,11 +32,11 @@ impl SettleWaiters {
     }
 
     pub(super) async fn settle(&self) {
-        let begun = self.state().times;
+        let begun = lock(&self.state).times;
         poll_fn(|cx| {
             // Not under the lock: it may run anything.
             let waker = cx.waker().clone();
-            let mut state = self.state();
+            let mut state = lock(&self.state);
             if state.times > begun {
                 return Poll::Ready(());
             }
@@ -42,9 +44,5 @@ impl SettleWaiters {
             Poll::Pending
         })
         .await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

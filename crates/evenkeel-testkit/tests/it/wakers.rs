@@ -130,7 +130,7 @@ fn a_waker_may_use_the_link_that_it_waits_for() {
             let (link, called) = (link.clone(), Arc::clone(&called));
             hooked(move |what| {
                 called.lock().unwrap().push(what);
-                assert_eq!(link.stats().opened, 1);
+                assert_eq!(link.snapshot().opened, 1);
                 link.refuse(0);
             })
         };

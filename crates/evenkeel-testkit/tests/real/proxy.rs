@@ -85,7 +85,7 @@ fn faults_reach_both_sides_in_real_time() {
 
         let mut client = connect().await;
         assert_eq!(ask(&mut client, b"well").await.expect("an answer"), b"well");
-        let stats = link.stats();
+        let stats = link.snapshot();
         assert_eq!((stats.opened, stats.refused, stats.bytes_up), (3, 1, 3011));
     });
 }

@@ -63,7 +63,7 @@ fn run(calls: usize, limit: usize) -> Run {
                 .map(|call| (call.at, call.uri.to_string(), call.in_flight))
                 .collect(),
             peak: server.peak_in_flight(),
-            connections: server.link().stats().opened,
+            connections: server.link().snapshot().opened,
         }
     })
 }

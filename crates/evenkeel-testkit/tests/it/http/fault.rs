@@ -94,7 +94,7 @@ fn a_client_sees_each_fault_and_the_next_call_succeeds() {
         ];
         assert_eq!(answers, expected);
         assert_eq!((server.calls().len(), server.in_flight()), (7, 0), "nothing was sent twice");
-        assert_eq!(server.link().stats().opened, 6);
+        assert_eq!(server.link().snapshot().opened, 6);
     });
 }
 

@@ -44,7 +44,7 @@ fn reqwest_takes_exact_time() {
         };
         assert_took!(all, SECOND);
         assert_eq!(server.peak_in_flight(), 10);
-        assert_eq!(server.link().stats().opened, 10);
+        assert_eq!(server.link().snapshot().opened, 10);
     });
 }
 
@@ -127,7 +127,7 @@ fn a_proxy_puts_the_faults_in_front_of_a_socket() {
         link.heal();
         link.reset();
         assert_eq!(echo(b"gone").await.unwrap_err().kind(), ConnectionReset);
-        assert_eq!((link.stats().opened, link.stats().open), (1, 0));
+        assert_eq!((link.snapshot().opened, link.snapshot().open), (1, 0));
         drop(proxy);
         server.abort();
     });

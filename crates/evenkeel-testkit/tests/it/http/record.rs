@@ -83,7 +83,7 @@ fn a_call_that_is_given_up_is_in_flight_no_longer() {
         let url = server.url("/");
         assert!(timeout(SECOND, get(&client, &url)).await.is_err());
         world.settle().await;
-        assert_eq!((server.in_flight(), server.calls().len(), server.link().stats().open), (0, 1, 0));
+        assert_eq!((server.in_flight(), server.calls().len(), server.link().snapshot().open), (0, 1, 0));
     });
 }
 

@@ -156,7 +156,7 @@ fn a_slow_body_comes_piece_by_piece() {
         let expected = [(100 * MS, "0123"), (130 * MS, "4567"), (160 * MS, "89")];
         assert_eq!(pieces, expected.map(|(at, piece)| (at, piece.to_owned())));
         assert_took!(get(&client, &server.url("/")), 160 * MS).unwrap();
-        assert_eq!(server.link().stats().opened, 1, "the connection lives on");
+        assert_eq!(server.link().snapshot().opened, 1, "the connection lives on");
     });
 }
 

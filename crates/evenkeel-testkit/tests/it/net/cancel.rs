@@ -42,7 +42,7 @@ fn connecting_opens_one_connection_or_none() {
         setup,
         async |(net, _)| net.connect(ADDRESS).await.unwrap(),
         async |(net, accepting)| {
-            let stats = net.link(ADDRESS).stats();
+            let stats = net.link(ADDRESS).snapshot();
             assert_eq!((stats.open, stats.refused), (0, 0));
             net.connect(ADDRESS).await.unwrap();
             accepting.abort();

@@ -66,7 +66,7 @@ fn connecting_to_nobody_is_refused() {
         assert_eq!(error.to_string(), "nobody listens on server.test:1");
         drop(net.listen(ADDRESS).unwrap());
         assert_eq!(net.connect(ADDRESS).await.unwrap_err().kind(), ConnectionRefused);
-        assert_eq!(net.link(ADDRESS).stats().refused, 2);
+        assert_eq!(net.link(ADDRESS).snapshot().refused, 2);
     });
 }
 
@@ -139,7 +139,7 @@ fn the_next_connects_are_refused_and_then_none() {
         assert!(net.at("elsewhere").connect(ADDRESS).await.is_ok(), "that is another link");
         link.heal();
         net.connect(ADDRESS).await.unwrap();
-        assert_eq!(link.stats().refused, 3);
+        assert_eq!(link.snapshot().refused, 3);
     });
 }
 
@@ -204,8 +204,8 @@ fn hosts_have_links_of_their_own() {
         }
         assert_took!(async { near.read_u8().await.unwrap() }, std::time::Duration::ZERO);
         assert_took!(async { far.read_u8().await.unwrap() }, SECOND);
-        assert_eq!((east.link(ADDRESS).stats().opened, west.link(ADDRESS).stats().opened), (1, 1));
-        assert_eq!(net.link(ADDRESS).stats().opened, 0);
+        assert_eq!((east.link(ADDRESS).snapshot().opened, west.link(ADDRESS).snapshot().opened), (1, 1));
+        assert_eq!(net.link(ADDRESS).snapshot().opened, 0);
     });
 }
 
@@ -240,7 +240,7 @@ fn a_connection_that_is_ended_as_it_is_opened_arrives_and_is_over() {
                     stream.read(&mut [0]).await.map_err(|error| error.kind());
                 assert_eq!(read, expected);
             }
-            assert_eq!((link.stats().opened, link.stats().open, link.stats().peak_open), (1, 0, 0));
+            assert_eq!((link.snapshot().opened, link.snapshot().open, link.snapshot().peak_open), (1, 0, 0));
         });
     }
 }

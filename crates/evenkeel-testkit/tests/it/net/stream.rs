@@ -133,7 +133,7 @@ fn nobody_is_woken_by_what_others_do() {
         tokio::task::yield_now().await;
         // Counts, and a change that changes nothing for it.
         for _ in 0..5 {
-            let _ = link.stats();
+            let _ = link.snapshot();
             link.downstream(Toxics::new().latency(MS));
             link.upstream(Toxics::new().latency(MS));
             sleep(SECOND).await;

@@ -1,4 +1,4 @@
-//! Where a network in memory meets the machine's own.
+//! Copies between TCP sockets and a network in memory.
 
 use std::{io, net::Ipv4Addr, time::Duration};
 
@@ -11,17 +11,17 @@ use tokio::{
 
 use super::{mem_net::MemNet, stream::MemStream};
 
-/// A free port of loopback.
+/// Binds a free port of loopback.
 pub(crate) async fn bind() -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
 }
 
-/// Connects whoever comes in from outside to an address of the network.
-pub(crate) async fn carry_in(listener: TcpListener, net: MemNet, address: String) {
+/// Connects each accepted socket to an address of the network.
+pub(crate) async fn forward_to_net(listener: TcpListener, net: MemNet, address: String) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((tcp, _)) = listener.accept().await else {
-            // The process may have no more sockets; some may come back.
+            // The process may be out of sockets; some may be closed soon.
             sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -36,9 +36,9 @@ pub(crate) async fn carry_in(listener: TcpListener, net: MemNet, address: String
     }
 }
 
-/// Copies both directions until both have ended; what breaks one breaks the other.
+/// Copies both directions until both have ended; a reset of one side resets the other.
 pub(crate) async fn splice(mut tcp: TcpStream, mut stream: MemStream) {
-    // Small pieces are not to wait for others: latency is the link's to choose.
+    // The link alone decides about latency: small pieces must not wait for others.
     let _ = tcp.set_nodelay(true);
     match copy_bidirectional(&mut tcp, &mut stream).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
@@ -51,6 +51,6 @@ pub(crate) async fn splice(mut tcp: TcpStream, mut stream: MemStream) {
 
 /// Closes a socket so that the other side sees it reset.
 pub(crate) fn reset(tcp: TcpStream) {
-    // Without it the socket is closed in order, which is the next best.
+    // If this fails, the socket is closed in order, which is the next best.
     let _ = tcp.set_zero_linger();
 }
