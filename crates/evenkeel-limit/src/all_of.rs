@@ -4,9 +4,11 @@ use std::{cmp::Reverse, fmt, ptr};
 
 use crate::{
     concurrency::{ConcurrencyLimiter, Permit},
-    denied::Denied,
-    limiter::RateLimiter,
-    reserve::{Reservation, Spent},
+    error::Denied,
+    rate_limiter::{
+        RateLimiter,
+        reservation::{Reservation, Spent},
+    },
 };
 
 /// What is asked of one limiter, as a part of [`all_of`].

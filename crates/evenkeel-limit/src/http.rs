@@ -46,7 +46,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::{denied::Denied, snapshot::Snapshot};
+use crate::{error::Denied, snapshot::Snapshot};
 
 /// The name and the value of a header.
 type Header = (&'static str, String);

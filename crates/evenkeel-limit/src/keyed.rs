@@ -23,10 +23,10 @@ use self::{
     shard::{Call, Shard, Terms},
 };
 use crate::{
-    denied::Denied,
-    limiter::RateLimiter,
+    error::Denied,
     rate::Rate,
-    report::{self, Kind},
+    rate_limiter::RateLimiter,
+    telemetry::{self, Kind},
 };
 
 pub(crate) use self::shard::{Else, Verdict};
@@ -595,7 +595,7 @@ impl<K: Hash + Eq> Keyed<K> {
             Tables::Shared(shards) => inner.take(shards, hash, call, &mut Shared::new(key, Q::to_owned)),
         };
         if let Verdict::Denied(denied) = &verdict {
-            report::refused(Kind::Key, denied);
+            telemetry::refused(Kind::Key, denied);
         }
         verdict
     }

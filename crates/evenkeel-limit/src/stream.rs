@@ -26,7 +26,7 @@ use std::{
 use futures_core::{FusedStream, Stream};
 use pin_project_lite::pin_project;
 
-use crate::{acquire::Turn, limiter::RateLimiter, turnstile::Request};
+use crate::rate_limiter::{RateLimiter, acquire::Turn, core::Request};
 
 /// Lets the items of a stream pass one permit each.
 ///

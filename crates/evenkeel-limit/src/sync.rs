@@ -1,3 +1,6 @@
-//! The lock of a limiter; its test in every order of steps replaces this.
+//! Waiting: the queue of waiters, their wakers, timers of a runtime, and the primitives that loom replaces.
 
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) mod loom;
+pub(crate) mod timer;
+pub(crate) mod wait_queue;
+pub(crate) mod wake_list;

@@ -45,7 +45,7 @@ pub use self::{
     concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, ConcurrencyLimited},
     rate::{RateLimit, RateLimitLayer, RateLimited},
 };
-use crate::denied::Denied;
+use crate::error::Denied;
 
 /// What a request costs, if it is not 1.
 type Cost<Request> = Option<Arc<dyn Fn(&Request) -> u32 + Send + Sync>>;

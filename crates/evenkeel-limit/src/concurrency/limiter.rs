@@ -9,7 +9,7 @@ use super::{
     snapshot::ConcurrencySnapshot,
     wait::{AcquirePermit, Drained},
 };
-use crate::denied::Denied;
+use crate::error::Denied;
 
 /// Limits how much runs at the same time: first come, first served, by weight, and resized while it is in use.
 ///

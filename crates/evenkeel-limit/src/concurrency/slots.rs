@@ -11,10 +11,12 @@ use super::{
     snapshot::ConcurrencySnapshot,
 };
 use crate::{
-    denied::{Denied, Reason},
-    queue::{Key, Queue, Waiter},
-    report::{self, Kind},
-    wake_list::WakeList,
+    error::{Denied, Reason},
+    sync::{
+        wait_queue::{Key, Queue, Waiter},
+        wake_list::WakeList,
+    },
+    telemetry::{self, Kind},
 };
 
 /// All that the users of one limit share.
@@ -65,7 +67,7 @@ impl Slots {
 
     pub(super) fn try_acquire(&self, weight: u32) -> Result<Grant, Denied> {
         let taken = self.with(|state, _| state.take(weight).inspect_err(|_| state.refused += 1));
-        taken.inspect_err(|denied| report::refused(Kind::Concurrency, denied))
+        taken.inspect_err(|denied| telemetry::refused(Kind::Concurrency, denied))
     }
 
     /// Takes a permit now, or a place in the queue.
@@ -93,9 +95,9 @@ impl Slots {
             verdict.inspect_err(|_| state.refused += 1)
         });
         match &entered {
-            Ok(Err(_)) => report::waits(Kind::Concurrency),
+            Ok(Err(_)) => telemetry::waits(Kind::Concurrency),
             Ok(Ok(_)) => {}
-            Err(denied) => report::refused(Kind::Concurrency, denied),
+            Err(denied) => telemetry::refused(Kind::Concurrency, denied),
         }
         entered
     }
@@ -123,7 +125,7 @@ impl Slots {
             Ok(decided) => decided,
         };
         if let Err(denied) = &decided {
-            report::refused(Kind::Concurrency, denied);
+            telemetry::refused(Kind::Concurrency, denied);
         }
         Poll::Ready(decided)
     }
@@ -143,7 +145,7 @@ impl Slots {
             waiter
         }));
         if refused {
-            report::refused(Kind::Concurrency, &Denied::without_time(Reason::Deadline));
+            telemetry::refused(Kind::Concurrency, &Denied::without_time(Reason::Deadline));
         }
     }
 

@@ -17,8 +17,8 @@ use super::{
     permit::{Handle, Permit},
 };
 use crate::{
-    denied::{Denied, Reason},
-    queue::Key,
+    error::{Denied, Reason},
+    sync::wait_queue::Key,
 };
 
 /// The future of [`ConcurrencyLimiter::acquire`] and its kin.

@@ -28,10 +28,10 @@ use super::{
     till::{Aftermath, Ask, Entry, Patience, Step, Terms, Till, Upshot},
 };
 use crate::{
-    denied::{Denied, Reason},
-    queue::Key,
+    error::{Denied, Reason},
     rate::Rate,
-    report::{self, Kind},
+    sync::wait_queue::Key,
+    telemetry::{self, Kind},
 };
 
 /// All that the users of a limit share in one process.
@@ -87,7 +87,7 @@ impl Desk {
                 Entry::Queued(key) => {
                     let place = Place { desk: self, key: Some(key) };
                     if mem::take(&mut waits) {
-                        report::waits(Kind::Distributed);
+                        telemetry::waits(Kind::Distributed);
                     }
                     match place.await {
                         Err(denied) if denied.reason == Reason::Closed => continue,
@@ -96,10 +96,12 @@ impl Desk {
                 }
             };
             return decided.inspect_err(|error| match error {
-                Error::Denied(denied) => report::refused(Kind::Distributed, denied),
-                Error::Unavailable { retry_after, .. } => report::store_refused("unavailable", *retry_after),
+                Error::Denied(denied) => telemetry::refused(Kind::Distributed, denied),
+                Error::Unavailable { retry_after, .. } => {
+                    telemetry::store_refused("unavailable", *retry_after)
+                }
                 Error::Misconfigured { retry_after, .. } => {
-                    report::store_refused("misconfigured", *retry_after);
+                    telemetry::store_refused("misconfigured", *retry_after);
                 }
             });
         }
@@ -231,16 +233,16 @@ impl Desk {
         match upshot {
             Upshot::Taken(permits, outage) => {
                 if permits > 0 {
-                    report::leased(&self.key, permits);
+                    telemetry::leased(&self.key, permits);
                 }
                 if let Some(lasted) = outage {
-                    report::outage_ended(&self.key, lasted);
+                    telemetry::outage_ended(&self.key, lasted);
                 }
             }
             Upshot::Failed { cause, first } => {
-                report::store_failed(&self.key, &*cause);
+                telemetry::store_failed(&self.key, &*cause);
                 if first {
-                    report::outage_began(&self.key, &*cause);
+                    telemetry::outage_began(&self.key, &*cause);
                 }
             }
         }

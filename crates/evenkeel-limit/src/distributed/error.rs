@@ -2,7 +2,7 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
-use crate::denied::Denied;
+use crate::error::Denied;
 
 /// A request for permits of a [`Distributed`](super::Distributed) was refused.
 ///

@@ -4,7 +4,7 @@ use std::{error, mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{bucket::Bucket, rate::Rate};
+use crate::{algorithm::bucket::Bucket, rate::Rate};
 
 /// How long a store that has failed is left alone: at first, and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];

@@ -12,9 +12,9 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    denied::Denied,
-    queue::{Key, Queue, Waiter},
+    error::Denied,
     rate::Rate,
+    sync::wait_queue::{Key, Queue, Waiter},
 };
 
 mod calls;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    clock::{Tokens, Watch},
+    algorithm::clock::{Tokens, Watch},
     rate::Rate,
 };
 

@@ -10,7 +10,7 @@ use super::{
     room::Room,
     table::Table,
 };
-use crate::{denied::Denied, limiter::RateLimiter, rate::Rate};
+use crate::{error::Denied, rate::Rate, rate_limiter::RateLimiter};
 
 /// The most chains that the hand passes over in one call.
 pub(super) const SWEEP: usize = 1;

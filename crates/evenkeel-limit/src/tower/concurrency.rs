@@ -14,7 +14,7 @@ use tower_service::Service;
 use super::{Cost, LimitError, cost_of};
 use crate::{
     concurrency::{AcquirePermit, ConcurrencyLimiter, Permit},
-    denied::Denied,
+    error::Denied,
 };
 
 /// Wraps services in a [`ConcurrencyLimit`].

@@ -15,11 +15,9 @@ use tower_service::Service;
 
 use super::{Cost, LimitError, cost_of};
 use crate::{
-    acquire::Turn,
-    denied::Denied,
+    error::Denied,
     keyed::{Else, Keyed, Verdict},
-    limiter::RateLimiter,
-    turnstile,
+    rate_limiter::{RateLimiter, acquire::Turn, core},
 };
 
 /// Wraps services in a [`RateLimit`].
@@ -95,7 +93,7 @@ fn enter(limiter: Arc<RateLimiter>, permits: u32, or: Else) -> Entry {
     match or {
         Else::Refuse => limiter.try_acquire_many(permits).map(|()| None),
         Else::Wait | Else::Own => {
-            let request = turnstile::Request { permits, deadline: None, bounded: true };
+            let request = core::Request { permits, deadline: None, bounded: true };
             Ok(Some(Turn::new(limiter, request)))
         }
     }

@@ -6,15 +6,15 @@ use tokio::time::Instant;
 
 use super::{Ask, BELIEVED, Patience, Step, TERM, Till, Upshot};
 use crate::{
-    bucket::Bucket,
-    denied::Denied,
+    algorithm::bucket::Bucket,
     distributed::{
         OnFailure,
         error::Failure,
         outage::{self, Cause, Outage},
         store::{Answer, CallError, Taken},
     },
-    queue::{Queue, Waiter},
+    error::Denied,
+    sync::wait_queue::{Queue, Waiter},
 };
 
 /// With leases, calls for permits that are still to be earned keep this distance, or half a lease's.

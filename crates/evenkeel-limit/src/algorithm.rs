@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{bucket::Bucket, clock::Tokens, rate::Rate, window::Window};
+use self::{bucket::Bucket, clock::Tokens, window::Window};
+use crate::rate::Rate;
+
+pub(crate) mod bucket;
+pub(crate) mod clock;
+pub(crate) mod window;
 
 /// The policy of a limiter. Its readings grow with time, and turns are due at them.
 #[derive(Debug)]

@@ -9,16 +9,16 @@ use std::{
     time::Duration,
 };
 
-use loom::thread::{self, Thread};
+use ::loom::thread::{self, Thread};
 use tokio::{
     runtime::{Builder, Runtime},
     time::advance,
 };
 
 use super::{
+    core::{Request, Terms, Turnstile},
     model,
     timer::fire,
-    turnstile::{Request, Terms, Turnstile},
 };
 use crate::rate::Rate;
 

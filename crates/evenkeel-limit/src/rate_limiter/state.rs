@@ -9,19 +9,20 @@ use tokio::{
 
 use super::{
     super::{
-        alarms::{Alarms, Start, Started},
         timer::Timer,
+        timers::{Alarms, Start, Started},
     },
     Request, Terms,
 };
 use crate::{
-    clock::Tokens,
-    denied::{Denied, Reason},
-    lane::{Lane, Settlement},
-    meter::{Before, Meter},
-    queue::{Key, Queue, Waiter},
+    algorithm::{Before, Meter, clock::Tokens},
+    error::{Denied, Reason},
     rate::Rate,
-    wake_list::WakeList,
+    rate_limiter::fast_path::{Lane, Settlement},
+    sync::{
+        wait_queue::{Key, Queue, Waiter},
+        wake_list::WakeList,
+    },
 };
 
 /// The most waiters that one call serves; those who were served serve the next ones.

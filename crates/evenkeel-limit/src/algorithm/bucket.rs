@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{
-    clock::{TokenClock, Tokens, tokens},
-    rate::Rate,
-};
+use super::clock::{TokenClock, Tokens, tokens};
+use crate::rate::Rate;
 
 /// A token bucket in the form of GCRA: its only state is the reading at which it is full again.
 #[derive(Clone, Debug)]
@@ -35,7 +33,7 @@ impl Bucket {
         Self { clock, burst, full_at }
     }
 
-    /// In numbers that fit into a [`Lane`](crate::lane::Lane); None if they do not, or its clock does not simply
+    /// In numbers that fit into a [`Lane`](crate::rate_limiter::fast_path::Lane); None if they do not, or its clock does not simply
     /// follow the time.
     pub(crate) fn parts(&self) -> Option<Parts> {
         if self.clock.is_ahead() || self.clock.is_behind() {

@@ -11,25 +11,21 @@ use tokio::time::Instant;
 
 use self::state::{Entered, Place, State};
 use super::{
-    alarms::{Alarm, Start, Started},
-    sync::{Mutex, MutexGuard},
+    loom::{Mutex, MutexGuard},
     timer::Timer,
+    timers::{Alarm, Start, Started},
 };
 use crate::{
-    bucket::Bucket,
-    clock::Tokens,
-    denied::Denied,
-    lane::{Lane, Passage},
-    meter::{Meter, Pause},
-    queue::Key,
+    algorithm::{Meter, Pause, bucket::Bucket, clock::Tokens, window::Window},
+    error::Denied,
     rate::Rate,
-    report::{self, Kind},
+    rate_limiter::fast_path::{Lane, Passage},
     snapshot::Snapshot,
-    wake_list::WakeList,
-    window::Window,
+    sync::{wait_queue::Key, wake_list::WakeList},
+    telemetry::{self, Kind},
 };
 
-#[path = "turnstile/state.rs"]
+#[path = "state.rs"]
 mod state;
 
 /// The resolution of tokio's timers.
@@ -121,7 +117,7 @@ impl Turnstile {
             Passage::Shut => {
                 let take =
                     |state: &mut State, _: &mut _| state.take(permits).inspect_err(|_| state.refused += 1);
-                self.with_locked(state, take).inspect_err(|denied| report::refused(Kind::Rate, denied))
+                self.with_locked(state, take).inspect_err(|denied| telemetry::refused(Kind::Rate, denied))
             }
         }
     }
@@ -130,7 +126,7 @@ impl Turnstile {
     fn refuse(&self, lacking: u64, speed: u64) -> Denied {
         self.lane.count_refusal();
         let denied = Passage::denied(lacking, speed);
-        report::refused(Kind::Rate, &denied);
+        telemetry::refused(Kind::Rate, &denied);
         denied
     }
 
@@ -156,9 +152,9 @@ impl Turnstile {
             self.queue_up(request, waker)
         };
         match &entered {
-            Ok(Some(_)) => report::waits(Kind::Rate),
+            Ok(Some(_)) => telemetry::waits(Kind::Rate),
             Ok(None) => {}
-            Err(denied) => report::refused(Kind::Rate, denied),
+            Err(denied) => telemetry::refused(Kind::Rate, denied),
         }
         entered
     }
@@ -218,7 +214,7 @@ impl Turnstile {
                 }
             };
         if let Err(denied) = &decided {
-            report::refused(Kind::Rate, denied);
+            telemetry::refused(Kind::Rate, denied);
         }
         Poll::Ready(decided)
     }
@@ -281,7 +277,7 @@ impl Turnstile {
             }
             pause
         });
-        report::paused(pause);
+        telemetry::paused(pause);
     }
 
     /// Whether there was a pause.
@@ -291,7 +287,7 @@ impl Turnstile {
             meter.map(Meter::resume).is_some()
         });
         if paused {
-            report::resumed();
+            telemetry::resumed();
         }
         paused
     }

@@ -2,12 +2,12 @@
 
 use tokio::time::{Duration, Instant};
 
-use super::atomics::{
+use super::loom::{
     AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
-use crate::{bucket::Bucket, denied::Denied};
+use crate::{algorithm::bucket::Bucket, error::Denied};
 
 /// The low bit of the word: the lane is shut, and the bucket behind the lock counts.
 const SHUT: u64 = 1;

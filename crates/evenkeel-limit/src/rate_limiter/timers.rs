@@ -24,7 +24,7 @@ use std::{mem, time::Duration};
 use tokio::runtime::{Handle, Id};
 
 use super::timer::Timer;
-use crate::clock::Tokens;
+use crate::algorithm::clock::Tokens;
 
 /// One timer for each runtime in which anybody waits: one in most programs.
 ///

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use loom::sync::{
+use ::loom::sync::{
     Mutex,
     atomic::{AtomicBool, Ordering::AcqRel},
 };
 use tokio::runtime::Handle;
 
-loom::lazy_static! {
+::loom::lazy_static! {
     static ref CLOCK: Mutex<Clock> = Mutex::new(Clock { is_due: false, running: Vec::new() });
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use loom::{
+use ::loom::{
     model,
     sync::atomic::{AtomicUsize, Ordering::AcqRel},
     thread::{self, Thread},

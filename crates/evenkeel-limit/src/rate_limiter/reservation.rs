@@ -9,7 +9,48 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{acquire::Turn, clock::Tokens, denied::Denied, limiter::RateLimiter, turnstile::Request};
+use super::{RateLimiter, acquire::Turn, core::Request};
+use crate::{algorithm::clock::Tokens, error::Denied};
+
+impl RateLimiter {
+    /// Waits for `permits` that can be given back, or corrected when the cost is known.
+    ///
+    /// It waits as [`acquire_many`](Self::acquire_many) does. What it gives can be
+    /// [committed](crate::Reservation::commit) or [settled](crate::Reservation::settle); if it is dropped the
+    /// permits go back.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Panics
+    ///
+    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::RateLimiter;
+    ///
+    /// # async fn ask(_prompt: &str) -> u32 { 700 }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+    /// let tokens = RateLimiter::per_second(1000);
+    /// let reservation = tokens.reserve(500).await?; // an estimate; dropped, it would go back
+    /// let used = ask("how many tokens is this?").await;
+    /// reservation.settle(used);
+    /// assert_eq!(tokens.snapshot().available, 300);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reserve(&self, permits: u32) -> Reserve<'_> {
+        Reserve::new(self, permits)
+    }
+}
 
 /// The future of [`RateLimiter::reserve`]: permits that can be given back.
 ///

@@ -2,7 +2,7 @@
 
 use std::{mem, task::Waker};
 
-use crate::denied::Denied;
+use crate::error::Denied;
 
 /// The place of a waiter, from [`Queue::push`] until [`Queue::claim`] or [`Queue::cancel`].
 pub(crate) type Key = usize;

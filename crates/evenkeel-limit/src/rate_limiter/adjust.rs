@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{limiter::RateLimiter, meter::Pause, rate::Rate, snapshot::Snapshot};
+use super::RateLimiter;
+use crate::{algorithm::Pause, rate::Rate, snapshot::Snapshot};
 
 impl RateLimiter {
     /// Changes the rate, for those who wait, too.

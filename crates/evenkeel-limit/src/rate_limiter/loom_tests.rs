@@ -2,35 +2,34 @@
 
 use std::time::Duration;
 
-use loom::{
+use ::loom::{
     sync::{Arc, Mutex},
     thread,
 };
 use tokio::time::Instant;
 
-use self::lane::{Lane, Passage};
-use crate::{bucket::Bucket, rate::Rate};
+use self::fast_path::{Lane, Passage};
+use crate::{algorithm::bucket::Bucket, rate::Rate};
 
-mod atomics {
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence};
+/// The primitives of the code under test.
+mod loom {
+    pub(super) use ::loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence},
+    };
 }
 
-#[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
-#[path = "lane.rs"]
-mod lane;
-/// The lock of the limiters that are tried in [`timers`].
-mod sync {
-    pub(super) use loom::sync::{Mutex, MutexGuard};
-}
-
-#[expect(clippy::duplicate_mod, reason = "the same with another timer")]
-#[path = "alarms.rs"]
-mod alarms;
-mod timer;
-mod timers;
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same with another lock, and not all of it is used")]
-#[path = "turnstile.rs"]
-mod turnstile;
+#[path = "core.rs"]
+mod core;
+mod core_tests;
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same with other atomics, and not all of it is used")]
+#[path = "fast_path.rs"]
+mod fast_path;
+mod timer;
+#[expect(clippy::duplicate_mod, reason = "the same with another timer")]
+#[path = "timers.rs"]
+mod timers;
 mod waiting;
 
 /// A lane, and the bucket behind the lock with the number of its grants.
@@ -88,7 +87,7 @@ impl Limiter {
 
 /// All orders with so many switches from a thread that could go on; more of them find nothing more, and take hours.
 fn model(check: impl Fn() + Send + Sync + 'static) {
-    let mut model = loom::model::Builder::new();
+    let mut model = ::loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(check);
 }

@@ -6,16 +6,21 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
+use self::core::{Terms, Turnstile};
 use crate::{
-    acquire::{Acquire, AcquireMany},
-    clock::Tokens,
-    denied::Denied,
+    algorithm::clock::Tokens,
     rate::Rate,
-    reserve::Reserve,
-    turnstile::{Terms, Turnstile},
+    sync::{loom, timer},
 };
+
+pub(crate) mod acquire;
+mod adjust;
+pub(crate) mod core;
+mod fast_path;
+#[cfg(test)]
+mod loom_tests;
+pub(crate) mod reservation;
+mod timers;
 
 /// Lets work through at a rate: first come, first served, each at the instant its permits are there.
 ///
@@ -302,215 +307,6 @@ impl RateLimiter {
         assert!(!pause.is_zero(), "pauses of no time");
         self.terms.max_pause = pause;
         self
-    }
-
-    /// Waits for one permit.
-    ///
-    /// Turns are given in the order in which the futures were first polled. A task that asks again and again while there
-    /// are permits lets others run now and then, as with tokio's own futures.
-    ///
-    /// # Panics
-    ///
-    /// When polled, if the limiter is closed, or if it has to wait outside of a tokio runtime with timers, or in one that
-    /// has been shut down: others who wait there are woken, and panic if they are polled nowhere else.
-    /// Nothing is taken then. A limiter that is going to be closed is better asked for
-    /// [`acquire_many(1)`](Self::acquire_many), which has an error for that.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the limiter as if it had never come: its place in the queue is given up,
-    /// those behind it move up, and a permit that was granted and not yet seen goes back, up to the burst.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::RateLimiter;
-    /// use std::sync::Arc;
-    /// use tokio::time::{Duration, Instant};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let limiter = Arc::new(RateLimiter::per_second(10).burst(1));
-    /// let start = Instant::now();
-    /// let tasks = [0, 1, 2].map(|i| {
-    ///     let limiter = Arc::clone(&limiter);
-    ///     tokio::spawn(async move {
-    ///         limiter.acquire().await;
-    ///         (i, start.elapsed())
-    ///     })
-    /// });
-    /// for task in tasks {
-    ///     let (i, when) = task.await.unwrap();
-    ///     assert_eq!(when, Duration::from_millis(100 * i));
-    /// }
-    /// # }
-    /// ```
-    pub fn acquire(&self) -> Acquire<'_> {
-        Acquire::new(self)
-    }
-
-    /// Waits for `permits` at once.
-    ///
-    /// Later requests do not overtake it, however small they are.
-    ///
-    /// # Errors
-    ///
-    /// [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst, and may not become
-    /// [debt](Self::oversize_as_debt); [`QueueFull`](crate::Reason::QueueFull) if it had to wait and
-    /// [too many](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). At once, or when the limiter is changed
-    /// while it waits.
-    ///
-    /// # Panics
-    ///
-    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`acquire`](Self::acquire).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{RateLimiter, Reason};
-    /// use tokio::time::{Duration, Instant};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
-    /// let bytes = RateLimiter::per_second(1_000_000).burst(64 * 1024).start_empty();
-    /// let start = Instant::now();
-    /// bytes.acquire_many(50_000).await?;
-    /// assert_eq!(start.elapsed(), Duration::from_millis(50));
-    ///
-    /// let denied = bytes.acquire_many(100_000).await.unwrap_err();
-    /// assert_eq!(denied.reason, Reason::NeverFits);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn acquire_many(&self, permits: u32) -> AcquireMany<'_> {
-        AcquireMany::new(self, permits)
-    }
-
-    /// Waits for one permit, if its turn comes by `deadline`, and is refused at once if not.
-    ///
-    /// The same as [`acquire_many(1)`](Self::acquire_many) with a deadline [set](AcquireMany::by).
-    ///
-    /// # Errors
-    ///
-    /// [`Deadline`](crate::Reason::Deadline) if the turn would come later, and those of
-    /// [`acquire_many`](Self::acquire_many).
-    ///
-    /// # Panics
-    ///
-    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`acquire`](Self::acquire).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{RateLimiter, Reason};
-    /// use tokio::time::{Duration, Instant};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let limiter = RateLimiter::per_second(1).start_empty();
-    /// let start = Instant::now();
-    /// let denied = limiter.acquire_by(start + Duration::from_millis(999)).await.unwrap_err();
-    /// assert_eq!((denied.reason, start.elapsed()), (Reason::Deadline, Duration::ZERO));
-    /// assert!(limiter.acquire_by(start + Duration::from_secs(1)).await.is_ok());
-    /// # }
-    /// ```
-    pub fn acquire_by(&self, deadline: Instant) -> AcquireMany<'_> {
-        self.acquire_many(1).by(deadline)
-    }
-
-    /// Waits for `permits` that can be given back, or corrected when the cost is known.
-    ///
-    /// It waits as [`acquire_many`](Self::acquire_many) does. What it gives can be
-    /// [committed](crate::Reservation::commit) or [settled](crate::Reservation::settle); if it is dropped the
-    /// permits go back.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`acquire_many`](Self::acquire_many).
-    ///
-    /// # Panics
-    ///
-    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`acquire`](Self::acquire).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::RateLimiter;
-    ///
-    /// # async fn ask(_prompt: &str) -> u32 { 700 }
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
-    /// let tokens = RateLimiter::per_second(1000);
-    /// let reservation = tokens.reserve(500).await?; // an estimate; dropped, it would go back
-    /// let used = ask("how many tokens is this?").await;
-    /// reservation.settle(used);
-    /// assert_eq!(tokens.snapshot().available, 300);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn reserve(&self, permits: u32) -> Reserve<'_> {
-        Reserve::new(self, permits)
-    }
-
-    /// Takes one permit now or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`](crate::Reason::Busy) if there is none or others wait, with the time after which to come back;
-    /// [`Closed`](crate::Reason::Closed).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::RateLimiter;
-    /// use tokio::time::{Duration, sleep};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let limiter = RateLimiter::per_second(4).burst(1);
-    /// assert!(limiter.try_acquire().is_ok());
-    ///
-    /// let denied = limiter.try_acquire().unwrap_err();
-    /// sleep(denied.retry_after.unwrap()).await;
-    /// assert!(limiter.try_acquire().is_ok());
-    /// # }
-    /// ```
-    pub fn try_acquire(&self) -> Result<(), Denied> {
-        self.try_acquire_many(1)
-    }
-
-    /// Takes `permits` now or none at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`](crate::Reason::Busy) if there are fewer or others wait, with the time after which to come
-    /// back; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst, and may not become
-    /// [debt](Self::oversize_as_debt); [`Closed`](crate::Reason::Closed).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{RateLimiter, Reason};
-    ///
-    /// let limiter = RateLimiter::per_second(1).burst(10);
-    /// assert!(limiter.try_acquire_many(7).is_ok());
-    /// assert_eq!(limiter.try_acquire_many(7).unwrap_err().reason, Reason::Busy);
-    /// assert_eq!(limiter.try_acquire_many(11).unwrap_err().reason, Reason::NeverFits);
-    /// ```
-    pub fn try_acquire_many(&self, permits: u32) -> Result<(), Denied> {
-        self.turnstile().try_acquire(permits)
     }
 
     /// The same, full when it has earned so much.

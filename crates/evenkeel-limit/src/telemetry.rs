@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use crate::denied::Denied;
+use crate::error::Denied;
 
 /// What kind of limit it is about.
 #[derive(Clone, Copy)]

@@ -4,11 +4,11 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{
+use super::{
+    Before,
     clock::{Tokens, Watch},
-    meter::Before,
-    rate::Rate,
 };
+use crate::rate::Rate;
 
 /// So many grants are remembered one by one; of more, those that are close to each other as one, the last.
 const REMEMBERED: usize = 1024;
