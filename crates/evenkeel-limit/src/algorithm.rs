@@ -13,7 +13,7 @@ pub(crate) mod window;
 
 /// The policy of a limiter. Its readings grow with time, and turns are due at them.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct Algorithm {
     policy: Policy,
     /// While it is paused, what it would be if it were not: to that it goes back if the pause is lifted.
     unpaused: Option<Box<Policy>>,
@@ -27,15 +27,15 @@ enum Policy {
 
 /// How a pause combines with one that is in force.
 #[derive(Clone, Copy)]
-pub(crate) enum Pause {
+pub(crate) enum PauseMode {
     /// The one that ends later counts.
-    Beside,
+    KeepLonger,
     /// The new one counts.
-    InPlace,
+    Replace,
 }
 
 /// Those who wait in front of a request.
-pub(crate) struct Before<'a> {
+pub(crate) struct QueueAhead<'a> {
     pub(crate) permits: u64,
     /// Whether each of them asks for exactly one.
     pub(crate) singles: bool,
@@ -43,10 +43,10 @@ pub(crate) struct Before<'a> {
     pub(crate) each: &'a mut dyn Iterator<Item = u32>,
 }
 
-impl Before<'_> {
+impl QueueAhead<'_> {
     /// Gives nobody to `with`.
-    pub(crate) fn nobody<T>(with: impl FnOnce(Before<'_>) -> T) -> T {
-        with(Before { permits: 0, singles: true, each: &mut std::iter::empty() })
+    pub(crate) fn empty<T>(with: impl FnOnce(QueueAhead<'_>) -> T) -> T {
+        with(QueueAhead { permits: 0, singles: true, each: &mut std::iter::empty() })
     }
 }
 
@@ -61,27 +61,27 @@ macro_rules! either {
 
 /// The same for the one that is not paused, too.
 macro_rules! each {
-    ($meter:expr, $either:ident => $result:expr) => {{
-        either!(&mut $meter.policy, $either => $result);
-        if let Some(unpaused) = &mut $meter.unpaused {
+    ($algorithm:expr, $either:ident => $result:expr) => {{
+        either!(&mut $algorithm.policy, $either => $result);
+        if let Some(unpaused) = &mut $algorithm.unpaused {
             either!(&mut **unpaused, $either => $result);
         }
     }};
 }
 
-impl From<Bucket> for Meter {
+impl From<Bucket> for Algorithm {
     fn from(bucket: Bucket) -> Self {
         Self { policy: Policy::Bucket(bucket), unpaused: None }
     }
 }
 
-impl From<Window> for Meter {
+impl From<Window> for Algorithm {
     fn from(window: Window) -> Self {
         Self { policy: Policy::Window(window), unpaused: None }
     }
 }
 
-impl Meter {
+impl Algorithm {
     pub(crate) fn bucket(&self) -> Option<&Bucket> {
         match &self.policy {
             Policy::Bucket(bucket) => Some(bucket),
@@ -129,7 +129,7 @@ impl Meter {
     }
 
     /// The reading from which on `permits` fit, behind those who wait. More than the burst fit when it is full.
-    pub(crate) fn due(&self, before: Before<'_>, permits: u32) -> Tokens {
+    pub(crate) fn due(&self, before: QueueAhead<'_>, permits: u32) -> Tokens {
         match &self.policy {
             Policy::Bucket(bucket) => bucket.due(before.permits, permits),
             Policy::Window(window) => window.due(before, permits),
@@ -185,11 +185,11 @@ impl Meter {
     }
 
     /// Lets nothing fit for `pause`, and one permit at most when it is over.
-    pub(crate) fn pause(&mut self, pause: Duration, how: Pause) {
+    pub(crate) fn pause(&mut self, pause: Duration, how: PauseMode) {
         match (&self.unpaused, how) {
             (None, _) => self.unpaused = Some(Box::new(self.policy.clone())),
-            (Some(unpaused), Pause::InPlace) => self.policy = Policy::clone(unpaused),
-            (Some(_), Pause::Beside) => {}
+            (Some(unpaused), PauseMode::Replace) => self.policy = Policy::clone(unpaused),
+            (Some(_), PauseMode::KeepLonger) => {}
         }
         either!(&mut self.policy, policy => policy.pause(pause));
     }

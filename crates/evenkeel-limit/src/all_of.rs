@@ -11,20 +11,20 @@ use crate::{
     },
 };
 
-/// What is asked of one limiter, as a part of [`all_of`].
+/// What is asked of one limiter, as a demand of [`all_of`].
 ///
 /// # Examples
 ///
 /// ```
-/// use evenkeel_limit::{Part, RateLimiter, try_all_of};
+/// use evenkeel_limit::{Demand, RateLimiter, try_all_of};
 ///
 /// let (requests, bytes) = (RateLimiter::per_second(10), RateLimiter::per_second(1000));
-/// let parts: [Part<'_>; 2] = [requests.part(1), bytes.part(640)];
-/// assert!(try_all_of(parts).is_ok());
+/// let demands: [Demand<'_>; 2] = [requests.demand(1), bytes.demand(640)];
+/// assert!(try_all_of(demands).is_ok());
 /// assert_eq!((requests.snapshot().available, bytes.snapshot().available), (9, 360));
 /// ```
 #[derive(Clone, Copy)]
-pub struct Part<'a>(Limit<'a>, u32);
+pub struct Demand<'a>(Limit<'a>, u32);
 
 #[derive(Clone, Copy)]
 enum Limit<'a> {
@@ -35,22 +35,22 @@ enum Limit<'a> {
 impl RateLimiter {
     /// So many permits of this limiter, for [`all_of`].
     #[must_use]
-    pub fn part(&self, permits: u32) -> Part<'_> {
-        Part(Limit::Rate(self), permits)
+    pub fn demand(&self, permits: u32) -> Demand<'_> {
+        Demand(Limit::Rate(self), permits)
     }
 }
 
 impl ConcurrencyLimiter {
     /// A permit of this weight, for [`all_of`].
     #[must_use]
-    pub fn part(&self, weight: u32) -> Part<'_> {
-        Part(Limit::Concurrency(self), weight)
+    pub fn demand(&self, weight: u32) -> Demand<'_> {
+        Demand(Limit::Concurrency(self), weight)
     }
 }
 
 /// Waits until all the limits let it through.
 ///
-/// It waits in their queues one after the other, the same whatever the order of `parts` is: first for the concurrency
+/// It waits in their queues one after the other, the same whatever the order of `demands` is: first for the concurrency
 /// limits, in an order that is the same for all who ask, so that nobody waits for one who waits for him; then for the
 /// rates, that with the longest wait first, so that permits are hardly held while it waits for others. What one of them
 /// refuses nobody gets: the others have their permits back, up to their burst.
@@ -85,15 +85,15 @@ impl ConcurrencyLimiter {
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
-/// let held = all_of([PER_SECOND.part(1), PER_DAY.part(1), AT_ONCE.part(1)]).await?;
+/// let held = all_of([PER_SECOND.demand(1), PER_DAY.demand(1), AT_ONCE.demand(1)]).await?;
 /// // the call
 /// drop(held); // gives back what is in use at once; what was spent is spent
 /// # Ok(())
 /// # }
 /// ```
-pub async fn all_of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Held<'a>, Denied> {
+pub async fn all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result<AllPermits<'a>, Denied> {
     let mut taken = Taken::default();
-    for Part(limit, permits) in sorted(parts) {
+    for Demand(limit, permits) in sorted(demands) {
         match limit {
             Limit::Concurrency(limiter) => taken.permits.push(limiter.acquire_many(permits).await?),
             Limit::Rate(limiter) => taken.reservations.push(limiter.reserve(permits).await?),
@@ -114,13 +114,13 @@ pub async fn all_of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Hel
 /// use evenkeel_limit::{RateLimiter, try_all_of};
 ///
 /// let (small, large) = (RateLimiter::per_second(1), RateLimiter::per_second(100));
-/// assert!(try_all_of([large.part(1), small.part(1)]).is_ok());
-/// assert!(try_all_of([large.part(1), small.part(1)]).is_err());
+/// assert!(try_all_of([large.demand(1), small.demand(1)]).is_ok());
+/// assert!(try_all_of([large.demand(1), small.demand(1)]).is_err());
 /// assert_eq!(large.snapshot().available, 99);
 /// ```
-pub fn try_all_of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Held<'a>, Denied> {
+pub fn try_all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result<AllPermits<'a>, Denied> {
     let mut taken = Taken::default();
-    for Part(limit, permits) in sorted(parts) {
+    for Demand(limit, permits) in sorted(demands) {
         match limit {
             Limit::Concurrency(limiter) => taken.permits.push(limiter.try_acquire_many(permits)?),
             Limit::Rate(limiter) => {
@@ -132,22 +132,22 @@ pub fn try_all_of<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Result<Held<
     Ok(taken.hold())
 }
 
-/// In the order in which to wait, with one part for each limiter.
-fn sorted<'a>(parts: impl IntoIterator<Item = Part<'a>>) -> Vec<Part<'a>> {
-    let mut parts: Vec<Part<'a>> = parts.into_iter().collect();
-    parts.sort_by_key(|part| part.0.place());
-    parts.dedup_by(|more, part| {
-        let same = more.0.place() == part.0.place();
+/// In the order in which to wait, with one demand for each limiter.
+fn sorted<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Vec<Demand<'a>> {
+    let mut demands: Vec<Demand<'a>> = demands.into_iter().collect();
+    demands.sort_by_key(|demand| demand.0.place());
+    demands.dedup_by(|more, demand| {
+        let same = more.0.place() == demand.0.place();
         if same {
-            part.1 = part.1.saturating_add(more.1);
+            demand.1 = demand.1.saturating_add(more.1);
         }
         same
     });
-    parts.sort_by_cached_key(|part| match part.0 {
+    demands.sort_by_cached_key(|demand| match demand.0 {
         Limit::Concurrency(_) => (0, Reverse(None)),
-        Limit::Rate(limiter) => (1, Reverse(Some(limiter.wait(part.1)))),
+        Limit::Rate(limiter) => (1, Reverse(Some(limiter.wait(demand.1)))),
     });
-    parts
+    demands
 }
 
 impl Limit<'_> {
@@ -167,22 +167,22 @@ impl Limit<'_> {
 /// # Examples
 ///
 /// ```
-/// use evenkeel_limit::{ConcurrencyLimiter, Held, RateLimiter, try_all_of};
+/// use evenkeel_limit::{ConcurrencyLimiter, AllPermits, RateLimiter, try_all_of};
 ///
 /// let (rate, at_once) = (RateLimiter::per_second(10), ConcurrencyLimiter::new(2));
-/// let held: Held<'_> = try_all_of([rate.part(1), at_once.part(1)])?;
+/// let held: AllPermits<'_> = try_all_of([rate.demand(1), at_once.demand(1)])?;
 /// assert_eq!((rate.snapshot().available, at_once.snapshot().in_use), (9, 1));
 /// drop(held);
 /// assert_eq!((rate.snapshot().available, at_once.snapshot().in_use), (9, 0));
 /// # Ok::<(), evenkeel_limit::Denied>(())
 /// ```
 #[must_use = "permits of concurrency limits go back when it is dropped"]
-pub struct Held<'a> {
+pub struct AllPermits<'a> {
     permits: Vec<Permit<'a>>,
     spent: Vec<Spent<'a>>,
 }
 
-impl<'a> Held<'a> {
+impl<'a> AllPermits<'a> {
     /// Gives everything back, up to the bursts: what it was for has not been done.
     pub fn refund(self) {
         self.spent.into_iter().for_each(Spent::refund);
@@ -203,23 +203,26 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    fn hold(self) -> Held<'a> {
-        Held { permits: self.permits, spent: self.reservations.into_iter().map(Reservation::spend).collect() }
-    }
-}
-
-impl fmt::Debug for Part<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Limit::Concurrency(limiter) => f.debug_tuple("Part").field(limiter).field(&self.1).finish(),
-            Limit::Rate(limiter) => f.debug_tuple("Part").field(limiter).field(&self.1).finish(),
+    fn hold(self) -> AllPermits<'a> {
+        AllPermits {
+            permits: self.permits,
+            spent: self.reservations.into_iter().map(Reservation::spend).collect(),
         }
     }
 }
 
-impl fmt::Debug for Held<'_> {
+impl fmt::Debug for Demand<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Limit::Concurrency(limiter) => f.debug_tuple("Demand").field(limiter).field(&self.1).finish(),
+            Limit::Rate(limiter) => f.debug_tuple("Demand").field(limiter).field(&self.1).finish(),
+        }
+    }
+}
+
+impl fmt::Debug for AllPermits<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spent: Vec<u32> = self.spent.iter().map(|spent| spent.permits).collect();
-        f.debug_struct("Held").field("permits", &self.permits).field("spent", &spent).finish()
+        f.debug_struct("AllPermits").field("permits", &self.permits).field("spent", &spent).finish()
     }
 }

@@ -23,7 +23,7 @@ mod telemetry;
 #[cfg(feature = "tower")]
 pub mod tower;
 
-pub use all_of::{Held, Part, all_of, try_all_of};
+pub use all_of::{AllPermits, Demand, all_of, try_all_of};
 pub use client_ip::client_ip;
 pub use concurrency::{AcquirePermit, Adaptive, ConcurrencyLimiter, ConcurrencySnapshot, Drained, Permit};
 pub use distributed::Distributed;

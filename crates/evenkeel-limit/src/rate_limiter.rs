@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use self::core::{Terms, Turnstile};
+use self::core::{Config, Core};
 use crate::{
     algorithm::clock::Tokens,
     rate::Rate,
@@ -60,9 +60,9 @@ mod timers;
 /// ```
 pub struct RateLimiter {
     rate: Option<Rate>,
-    terms: Terms,
+    config: Config,
     /// Made at the first use: a `static` can have neither an `Arc` nor the time.
-    turnstile: OnceLock<Arc<Turnstile>>,
+    core: OnceLock<Arc<Core>>,
 }
 
 impl RateLimiter {
@@ -148,7 +148,7 @@ impl RateLimiter {
     #[must_use]
     pub const fn sliding(rate: Rate) -> Self {
         let mut limiter = Self::new(rate);
-        limiter.terms.sliding = true;
+        limiter.config.sliding = true;
         limiter
     }
 
@@ -169,7 +169,7 @@ impl RateLimiter {
     }
 
     const fn with_rate(rate: Option<Rate>) -> Self {
-        let terms = Terms {
+        let config = Config {
             burst: None,
             start_empty: false,
             sliding: false,
@@ -178,7 +178,7 @@ impl RateLimiter {
             max_waiters: usize::MAX,
             max_pause: Duration::from_secs(24 * 60 * 60),
         };
-        Self { rate, terms, turnstile: OnceLock::new() }
+        Self { rate, config, core: OnceLock::new() }
     }
 
     /// Sets how many permits there can be at once, and so the largest request. Counts until the first use.
@@ -190,14 +190,14 @@ impl RateLimiter {
     #[track_caller]
     pub const fn burst(mut self, permits: u32) -> Self {
         assert!(permits > 0, "a burst of zero permits");
-        self.terms.burst = Some(permits);
+        self.config.burst = Some(permits);
         self
     }
 
     /// Starts without permits: they are earned from the first use on. Counts until the first use.
     #[must_use]
     pub const fn start_empty(mut self) -> Self {
-        self.terms.start_empty = true;
+        self.config.start_empty = true;
         self
     }
 
@@ -219,7 +219,7 @@ impl RateLimiter {
     /// ```
     #[must_use]
     pub const fn fast(mut self) -> Self {
-        self.terms.fast = true;
+        self.config.fast = true;
         self
     }
 
@@ -247,7 +247,7 @@ impl RateLimiter {
     /// ```
     #[must_use]
     pub const fn oversize_as_debt(mut self) -> Self {
-        self.terms.debt = true;
+        self.config.debt = true;
         self
     }
 
@@ -278,7 +278,7 @@ impl RateLimiter {
     #[track_caller]
     pub const fn max_waiters(mut self, waiters: usize) -> Self {
         assert!(waiters > 0, "a queue for zero waiters");
-        self.terms.max_waiters = waiters;
+        self.config.max_waiters = waiters;
         self
     }
 
@@ -305,28 +305,28 @@ impl RateLimiter {
     #[track_caller]
     pub const fn max_pause(mut self, pause: Duration) -> Self {
         assert!(!pause.is_zero(), "pauses of no time");
-        self.terms.max_pause = pause;
+        self.config.max_pause = pause;
         self
     }
 
     /// The same, full when it has earned so much.
     pub(crate) fn missing(self, missing: Tokens) -> Self {
-        self.turnstile().spend(missing);
+        self.core().spend(missing);
         self
     }
 
     /// How long one who asks for so many now waits.
     pub(crate) fn wait(&self, permits: u32) -> Duration {
-        self.turnstile().wait(permits)
+        self.core().wait(permits)
     }
 
     /// Whether nobody waits, and it is as good as a new one. Nobody is served, so that a lock may be held.
     pub(crate) fn is_unused(&self) -> bool {
-        self.turnstile().is_unused()
+        self.core().is_unused()
     }
 
-    pub(crate) fn turnstile(&self) -> &Arc<Turnstile> {
-        self.turnstile.get_or_init(|| Turnstile::new(self.rate, self.terms))
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        self.core.get_or_init(|| Core::new(self.rate, self.config))
     }
 }
 

@@ -26,7 +26,7 @@ use std::{
 use futures_core::{FusedStream, Stream};
 use pin_project_lite::pin_project;
 
-use crate::rate_limiter::{RateLimiter, acquire::Turn, core::Request};
+use crate::rate_limiter::{RateLimiter, acquire::AcquireInner, core::Request};
 
 /// Lets the items of a stream pass one permit each.
 ///
@@ -88,7 +88,7 @@ pin_project! {
         limiter: L,
         cost: fn(&S::Item) -> u32,
         item: Option<S::Item>,
-        turn: Option<Turn<L>>,
+        turn: Option<AcquireInner<L>>,
     }
 }
 
@@ -100,7 +100,7 @@ impl<S: Stream, L: Deref<Target = RateLimiter> + Clone> Stream for Throttled<S, 
         if me.turn.is_none() {
             let Some(item) = ready!(me.stream.poll_next(cx)) else { return Poll::Ready(None) };
             let request = Request { permits: (me.cost)(&item), deadline: None, bounded: false };
-            *me.turn = Some(Turn::new(me.limiter.clone(), request));
+            *me.turn = Some(AcquireInner::new(me.limiter.clone(), request));
             *me.item = Some(item);
         }
         if let Some(turn) = me.turn {

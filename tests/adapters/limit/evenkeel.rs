@@ -154,7 +154,7 @@ struct Both([RateLimiter; 2]);
 
 impl Limiter for Both {
     fn try_acquire(&self, Request { permits, .. }: Request) -> Result<Permit, Denied> {
-        let held = try_all_of(self.0.iter().map(|limiter| limiter.part(permits)));
+        let held = try_all_of(self.0.iter().map(|limiter| limiter.demand(permits)));
         // Permits of a rate stay spent.
         held.map(|_| Permit::new(())).map_err(denied)
     }

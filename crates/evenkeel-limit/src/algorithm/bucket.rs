@@ -33,7 +33,7 @@ impl Bucket {
         Self { clock, burst, full_at }
     }
 
-    /// In numbers that fit into a [`Lane`](crate::rate_limiter::fast_path::Lane); None if they do not, or its clock does not simply
+    /// In numbers that fit into a [`FastPath`](crate::rate_limiter::fast_path::FastPath); None if they do not, or its clock does not simply
     /// follow the time.
     pub(crate) fn parts(&self) -> Option<Parts> {
         if self.clock.is_ahead() || self.clock.is_behind() {

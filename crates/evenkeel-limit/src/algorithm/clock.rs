@@ -39,7 +39,7 @@ pub(crate) struct TokenClock {
     base: Tokens,
     /// The part of a token earned on top of `base`, in 1/`nanos` of it.
     rest: u64,
-    watch: Watch,
+    clock: MonotonicClock,
     /// Nanoseconds that were counted before they passed.
     ahead: u64,
 }
@@ -50,34 +50,34 @@ pub(crate) struct TokenClock {
 /// there on the clock that is behind counts by its own steps; of the others, only what lies beyond the highest
 /// instant is new.
 #[derive(Clone, Debug)]
-pub(crate) struct Watch {
+pub(crate) struct MonotonicClock {
     last: Instant,
-    behind: Option<Behind>,
+    lagging: Option<LaggingClock>,
 }
 
 /// A clock that was read last, and is behind another.
 #[derive(Clone, Debug)]
-struct Behind {
+struct LaggingClock {
     /// The highest instant of all.
     highest: Instant,
     runtime: Option<Id>,
 }
 
-impl Watch {
+impl MonotonicClock {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { last: now, behind: None }
+        Self { last: now, lagging: None }
     }
 
     /// Moves on to `now`, and gives the nanoseconds that are new.
     #[inline]
-    pub(crate) fn move_to(&mut self, now: Instant) -> u64 {
-        self.move_on(now).unwrap_or_else(|| self.change_clocks(now))
+    pub(crate) fn advance(&mut self, now: Instant) -> u64 {
+        self.try_advance(now).unwrap_or_else(|| self.change_clocks(now))
     }
 
     /// The same for a clock that goes on; `None` if it does not, or another is ahead.
     #[inline]
-    pub(crate) fn move_on(&mut self, now: Instant) -> Option<u64> {
-        let time = now.checked_duration_since(self.last).filter(|_| self.behind.is_none())?;
+    pub(crate) fn try_advance(&mut self, now: Instant) -> Option<u64> {
+        let time = now.checked_duration_since(self.last).filter(|_| self.lagging.is_none())?;
         self.last = now;
         Some(nanos(time))
     }
@@ -85,19 +85,19 @@ impl Watch {
     #[cold]
     fn change_clocks(&mut self, now: Instant) -> u64 {
         let runtime = Handle::try_current().ok().map(|runtime| runtime.id());
-        let (highest, same) = match &self.behind {
-            Some(behind) => (behind.highest, now >= self.last && runtime == behind.runtime),
+        let (highest, same) = match &self.lagging {
+            Some(lagging) => (lagging.highest, now >= self.last && runtime == lagging.runtime),
             None => (self.last, false),
         };
         let from = if same { self.last } else { highest };
         self.last = now;
-        self.behind = (now < highest).then_some(Behind { highest, runtime });
+        self.lagging = (now < highest).then_some(LaggingClock { highest, runtime });
         nanos(now.saturating_duration_since(from))
     }
 
     /// Whether instants have gone back.
     pub(crate) fn is_behind(&self) -> bool {
-        self.behind.is_some()
+        self.lagging.is_some()
     }
 
     /// The instant to which it was moved.
@@ -108,7 +108,15 @@ impl Watch {
 
 impl TokenClock {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
-        Self { rate, divisor: divisor(rate), reading: 0, base: 0, rest: 0, watch: Watch::new(now), ahead: 0 }
+        Self {
+            rate,
+            divisor: divisor(rate),
+            reading: 0,
+            base: 0,
+            rest: 0,
+            clock: MonotonicClock::new(now),
+            ahead: 0,
+        }
     }
 
     pub(crate) fn rate(&self) -> Rate {
@@ -117,7 +125,7 @@ impl TokenClock {
 
     /// Moves on to `now`.
     pub(crate) fn advance(&mut self, now: Instant) {
-        let nanos = self.watch.move_to(now);
+        let nanos = self.clock.advance(now);
         let counted = nanos.min(self.ahead);
         self.ahead -= counted;
         self.earn(nanos - counted);
@@ -132,7 +140,7 @@ impl TokenClock {
 
     /// Whether instants have gone back.
     pub(crate) fn is_behind(&self) -> bool {
-        self.watch.is_behind()
+        self.clock.is_behind()
     }
 
     /// The parts of a token that each nanosecond earns, and of which a token has so many: the fewest that make
@@ -172,7 +180,7 @@ impl TokenClock {
 
     /// The instant to which it was moved.
     pub(crate) fn now(&self) -> Instant {
-        self.watch.now()
+        self.clock.now()
     }
 
     fn earn(&mut self, nanos: u64) {

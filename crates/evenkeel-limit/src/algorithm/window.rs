@@ -5,8 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Before,
-    clock::{Tokens, Watch},
+    QueueAhead,
+    clock::{MonotonicClock, Tokens},
 };
 use crate::rate::Rate;
 
@@ -20,7 +20,7 @@ const REMEMBERED: usize = 1024;
 pub(crate) struct Window {
     rate: Rate,
     burst: u32,
-    watch: Watch,
+    clock: MonotonicClock,
     now: Tokens,
     paused_until: Tokens,
     /// The number of the last permit that was taken for a pause.
@@ -41,10 +41,10 @@ struct Grant {
 
 impl Window {
     pub(crate) fn new(rate: Rate, burst: u32, now: Instant) -> Self {
-        let watch = Watch::new(now);
-        // Before it began: a pause that ends at once is one as well.
+        let clock = MonotonicClock::new(now);
+        // QueueAhead it began: a pause that ends at once is one as well.
         let paused_until = -1;
-        Self { rate, burst, watch, now: 0, paused_until, pause: None, gone: 0, grants: VecDeque::new() }
+        Self { rate, burst, clock, now: 0, paused_until, pause: None, gone: 0, grants: VecDeque::new() }
     }
 
     pub(crate) fn rate(&self) -> Rate {
@@ -56,11 +56,11 @@ impl Window {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.watch.now()
+        self.clock.now()
     }
 
     pub(crate) fn advance(&mut self, now: Instant) {
-        self.now += Tokens::from(self.watch.move_to(now));
+        self.now += Tokens::from(self.clock.advance(now));
         let (time, now) = (self.time(), self.now);
         while let Some(grant) = self.grants.front().copied().filter(|grant| grant.at + time <= now) {
             self.gone = self.gone.max(grant.last);
@@ -77,7 +77,7 @@ impl Window {
     }
 
     /// The reading from which on `permits` fit, behind those who wait.
-    pub(crate) fn due(&self, before: Before<'_>, permits: u32) -> Tokens {
+    pub(crate) fn due(&self, before: QueueAhead<'_>, permits: u32) -> Tokens {
         let permits = permits.min(self.burst);
         if before.singles {
             return self.due_behind(before.permits, permits);

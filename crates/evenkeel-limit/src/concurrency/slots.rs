@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Denied, Reason},
     sync::{
-        wait_queue::{Key, Queue, Waiter},
+        wait_queue::{Key, WaitQueue, Waiter},
         wake_list::WakeList,
     },
     telemetry::{self, Kind},
@@ -30,9 +30,9 @@ pub(super) struct Slots {
 struct State {
     limit: u32,
     in_use: u64,
-    queue: Queue<()>,
+    queue: WaitQueue<()>,
     /// Those who wait until nothing is in use.
-    drained: Queue<()>,
+    drained: WaitQueue<()>,
     adaptive: Option<Adaptive>,
     closed: bool,
     granted: u64,
@@ -55,8 +55,8 @@ impl Slots {
             state: Mutex::new(State {
                 limit,
                 in_use: 0,
-                queue: Queue::new(),
-                drained: Queue::new(),
+                queue: WaitQueue::new(),
+                drained: WaitQueue::new(),
                 adaptive,
                 closed: false,
                 granted: 0,
@@ -258,7 +258,7 @@ impl State {
     }
 
     fn wait(&mut self, weight: u32, waker: Waker) -> Key {
-        self.queue.push(Waiter { permits: weight, waker, note: () })
+        self.queue.push(Waiter { permits: weight, waker, meta: () })
     }
 
     /// Takes what was decided about one who waited.
@@ -283,7 +283,7 @@ impl State {
             }
             None if self.is_idle() => {}
             None => {
-                let waiter = waker.take().map(|waker| Waiter { permits: 0, waker, note: () });
+                let waiter = waker.take().map(|waker| Waiter { permits: 0, waker, meta: () });
                 *key = waiter.map(|waiter| self.drained.push(waiter));
             }
         }

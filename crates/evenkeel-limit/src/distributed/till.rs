@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::Denied,
     rate::Rate,
-    sync::wait_queue::{Key, Queue, Waiter},
+    sync::wait_queue::{Key, WaitQueue, Waiter},
 };
 
 mod calls;
@@ -41,7 +41,7 @@ pub(super) struct Till {
     /// Permits in hand, and when they go back.
     left: u32,
     term: Instant,
-    queue: Queue<Patience>,
+    queue: WaitQueue<Patience>,
     /// How many in the queue have no patience.
     impatient: usize,
     /// When there were no more permits, and how long the bucket was to take to fill.
@@ -129,7 +129,7 @@ impl Till {
             terms: Terms { lease: terms.lease.min(quota.burst), ..terms },
             left: 0,
             term: Instant::now(),
-            queue: Queue::new(),
+            queue: WaitQueue::new(),
             impatient: 0,
             empty: None,
             outage: None,
@@ -190,7 +190,7 @@ impl Till {
             return Entry::NoRuntime;
         }
         self.impatient += patience.lack();
-        Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), note: patience }))
+        Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: patience }))
     }
 
     /// What becomes of one in an outage, unless the store is asked again.
@@ -255,7 +255,7 @@ impl Till {
             Some(Err(_)) => {}
             None => {
                 let waiter = self.queue.cancel(key);
-                self.impatient -= waiter.note.lack();
+                self.impatient -= waiter.meta.lack();
                 self.after.wakers.push(waiter.waker);
                 self.serve();
                 self.poke();
@@ -313,7 +313,7 @@ impl Till {
 
     fn serve(&mut self) {
         while let Some(first) = self.queue.front() {
-            let (permits, lack) = (first.permits, first.note.lack());
+            let (permits, lack) = (first.permits, first.meta.lack());
             if !self.hand_out(permits) {
                 return;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    algorithm::clock::{Tokens, Watch},
+    algorithm::clock::{MonotonicClock, Tokens},
     rate::Rate,
 };
 
@@ -27,7 +27,7 @@ pub(super) struct Pace {
     whole: u64,
     /// What a nanosecond earns: whole parts, and 2^-64 of a part.
     step: (u64, u64),
-    watch: Watch,
+    clock: MonotonicClock,
     reading: u64,
     /// What is earned of the next part, in 2^-64 of it.
     rest: u64,
@@ -42,7 +42,7 @@ impl Pace {
             bits,
             whole: u64::from(burst) << bits,
             step: step(rate, bits),
-            watch: Watch::new(Instant::now()),
+            clock: MonotonicClock::new(Instant::now()),
             reading: 0,
             rest: 0,
         }
@@ -74,7 +74,7 @@ impl Pace {
     /// Moves on to `now`, which was read without the lock; to a later instant, if another was quicker to get it.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
-        let nanos = self.watch.move_on(now).unwrap_or_else(|| self.move_from(now));
+        let nanos = self.clock.try_advance(now).unwrap_or_else(|| self.move_from(now));
         let fraction = u128::from(nanos) * u128::from(self.step.1) + u128::from(self.rest);
         let earned = nanos.saturating_mul(self.step.0).saturating_add((fraction >> 64) as u64);
         (self.reading, self.rest) = if earned < self.whole {
@@ -86,7 +86,7 @@ impl Pace {
 
     #[cold]
     fn move_from(&mut self, now: Instant) -> u64 {
-        self.watch.move_to(if now < self.watch.now() { Instant::now() } else { now })
+        self.clock.advance(if now < self.clock.now() { Instant::now() } else { now })
     }
 
     /// The time in which so much of a reading is earned.

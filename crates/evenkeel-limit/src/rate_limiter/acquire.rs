@@ -181,7 +181,7 @@ impl RateLimiter {
     /// assert_eq!(limiter.try_acquire_many(11).unwrap_err().reason, Reason::NeverFits);
     /// ```
     pub fn try_acquire_many(&self, permits: u32) -> Result<(), Denied> {
-        self.turnstile().try_acquire(permits)
+        self.core().try_acquire(permits)
     }
 }
 
@@ -205,7 +205,7 @@ impl RateLimiter {
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Acquire<'a>(Turn<&'a RateLimiter>);
+pub struct Acquire<'a>(AcquireInner<&'a RateLimiter>);
 
 /// The future of [`RateLimiter::acquire_many`]: several permits at once.
 ///
@@ -227,17 +227,17 @@ pub struct Acquire<'a>(Turn<&'a RateLimiter>);
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct AcquireMany<'a>(Turn<&'a RateLimiter>);
+pub struct AcquireMany<'a>(AcquireInner<&'a RateLimiter>);
 
 impl<'a> Acquire<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter) -> Self {
-        Self(Turn::new(limiter, Request { permits: 1, deadline: None, bounded: false }))
+        Self(AcquireInner::new(limiter, Request { permits: 1, deadline: None, bounded: false }))
     }
 }
 
 impl<'a> AcquireMany<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(Turn::new(limiter, Request { permits, deadline: None, bounded: true }))
+        Self(AcquireInner::new(limiter, Request { permits, deadline: None, bounded: true }))
     }
 
     /// Waits no longer than until `deadline`: if the turn comes later it is refused, as soon as that is known.
@@ -286,9 +286,9 @@ impl Future for AcquireMany<'_> {
     }
 }
 
-/// One request, on its way through the turnstile.
+/// One request, on its way through the core.
 #[derive(Debug)]
-pub(crate) struct Turn<L: Deref<Target = RateLimiter>> {
+pub(crate) struct AcquireInner<L: Deref<Target = RateLimiter>> {
     pub(crate) limiter: L,
     pub(crate) request: Request,
     stage: Stage,
@@ -301,18 +301,18 @@ enum Stage {
     Done,
 }
 
-impl<L: Deref<Target = RateLimiter>> Turn<L> {
+impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
     pub(crate) fn new(limiter: L, request: Request) -> Self {
         Self { limiter, request, stage: Stage::Outside }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
-        let turnstile = self.limiter.turnstile();
+        let core = self.limiter.core();
         let poll = match self.stage {
             Stage::Outside => {
                 // A loop over permits that are there has to let other tasks run.
                 let proceed = ready!(poll_proceed(cx));
-                match turnstile.enter(self.request, cx.waker()) {
+                match core.enter(self.request, cx.waker()) {
                     Ok(Some(key)) => {
                         self.stage = Stage::Queued(key);
                         Poll::Pending
@@ -323,7 +323,7 @@ impl<L: Deref<Target = RateLimiter>> Turn<L> {
                     }
                 }
             }
-            Stage::Queued(key) => turnstile.poll(key, cx.waker()),
+            Stage::Queued(key) => core.poll(key, cx.waker()),
             Stage::Done => panic!("polled after it was ready"),
         };
         if poll.is_ready() {
@@ -333,10 +333,10 @@ impl<L: Deref<Target = RateLimiter>> Turn<L> {
     }
 }
 
-impl<L: Deref<Target = RateLimiter>> Drop for Turn<L> {
+impl<L: Deref<Target = RateLimiter>> Drop for AcquireInner<L> {
     fn drop(&mut self) {
         if let Stage::Queued(key) = self.stage {
-            self.limiter.turnstile().leave(key);
+            self.limiter.core().leave(key);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::RateLimiter;
-use crate::{algorithm::Pause, rate::Rate, snapshot::Snapshot};
+use crate::{algorithm::PauseMode, rate::Rate, snapshot::Snapshot};
 
 impl RateLimiter {
     /// Changes the rate, for those who wait, too.
@@ -29,7 +29,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn set_rate(&self, rate: Rate) {
-        self.turnstile().set_rate(rate);
+        self.core().set_rate(rate);
     }
 
     /// Changes how many permits there can be at once, for those who wait, too.
@@ -55,7 +55,7 @@ impl RateLimiter {
     #[track_caller]
     pub fn set_burst(&self, permits: u32) {
         assert!(permits > 0, "a burst of zero permits");
-        self.turnstile().set_burst(permits);
+        self.core().set_burst(permits);
     }
 
     /// Gives permits back that were not used, up to the burst; those who wait get them first.
@@ -77,7 +77,7 @@ impl RateLimiter {
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
     pub fn refund(&self, permits: u32) {
-        self.turnstile().refund(permits);
+        self.core().refund(permits);
     }
 
     /// Grants nothing for `pause`, and starts again with one permit at most: the other side has said
@@ -107,7 +107,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn penalize(&self, pause: Duration) {
-        self.turnstile().pause(pause, Pause::Beside);
+        self.core().pause(pause, PauseMode::KeepLonger);
     }
 
     /// Grants nothing for `pause` from now on, whatever pause was in force: the other side has corrected itself.
@@ -135,7 +135,7 @@ impl RateLimiter {
     pub fn set_pause(&self, pause: Duration) {
         match pause {
             Duration::ZERO => _ = self.resume(),
-            pause => self.turnstile().pause(pause, Pause::InPlace),
+            pause => self.core().pause(pause, PauseMode::Replace),
         }
     }
 
@@ -160,7 +160,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn resume(&self) -> bool {
-        self.turnstile().resume()
+        self.core().resume()
     }
 
     /// Refuses all who wait and all who come with [`Closed`](crate::Reason::Closed), for good.
@@ -182,12 +182,12 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn close(&self) {
-        self.turnstile().close();
+        self.core().close();
     }
 
     /// What it has done, and what it can do now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.turnstile().snapshot()
+        self.core().snapshot()
     }
 }

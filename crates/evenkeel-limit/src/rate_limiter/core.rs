@@ -9,17 +9,17 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::state::{Entered, Place, State};
+use self::state::{Entered, State, WaitContext};
 use super::{
     loom::{Mutex, MutexGuard},
     timer::Timer,
-    timers::{Alarm, Start, Started},
+    timers::{RuntimeTimer, StartOutcome, TimerStart},
 };
 use crate::{
-    algorithm::{Meter, Pause, bucket::Bucket, clock::Tokens, window::Window},
+    algorithm::{Algorithm, PauseMode, bucket::Bucket, clock::Tokens, window::Window},
     error::Denied,
     rate::Rate,
-    rate_limiter::fast_path::{Lane, Passage},
+    rate_limiter::fast_path::{FastPath, TryAcquire},
     snapshot::Snapshot,
     sync::{wait_queue::Key, wake_list::WakeList},
     telemetry::{self, Kind},
@@ -33,25 +33,25 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// All that the users of one limiter share.
 ///
-/// Every call serves first those whose turn has come by the clock, and sees that an alarm is set for the next
-/// one. What the alarm wakes is the turnstile itself: who waits is served although nobody is polled.
+/// Every call serves first those whose turn has come by the clock, and sees that an timer is set for the next
+/// one. What the timer wakes is the core itself: who waits is served although nobody is polled.
 ///
-/// While nobody waits, requests pass through the lane.
+/// While nobody waits, requests pass through the fast_path.
 #[derive(Debug)]
-pub(crate) struct Turnstile {
-    lane: Lane,
+pub(crate) struct Core {
+    fast_path: FastPath,
     state: Mutex<State>,
 }
 
 /// What was said of a limiter before its first use, but for its rate.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct Config {
     /// As many permits as the rate is written with, if not given.
     pub(crate) burst: Option<u32>,
     pub(crate) start_empty: bool,
     /// Whether it is the burst that is granted in any stretch of the rate's time, at most.
     pub(crate) sliding: bool,
-    /// Whether credits are given to the lane.
+    /// Whether credits are given to the fast_path.
     pub(crate) fast: bool,
     /// Whether more than the burst is granted when the bucket is full.
     pub(crate) debt: bool,
@@ -59,17 +59,17 @@ pub(crate) struct Terms {
     pub(crate) max_pause: Duration,
 }
 
-impl Terms {
-    fn meter(self, rate: Rate) -> Meter {
+impl Config {
+    fn algorithm(self, rate: Rate) -> Algorithm {
         let (burst, now) = (self.burst.unwrap_or(rate.permits()), Instant::now());
-        let mut meter = match self.sliding {
-            true => Meter::from(Window::new(rate, burst, now)),
-            false => Meter::from(Bucket::full(rate, burst, now)),
+        let mut algorithm = match self.sliding {
+            true => Algorithm::from(Window::new(rate, burst, now)),
+            false => Algorithm::from(Bucket::full(rate, burst, now)),
         };
         if self.start_empty {
-            meter.spend(burst);
+            algorithm.spend(burst);
         }
-        meter
+        algorithm
     }
 
     /// Whether so many can never be granted at once.
@@ -87,34 +87,34 @@ pub(crate) struct Request {
     pub(crate) bounded: bool,
 }
 
-impl Turnstile {
-    pub(crate) fn new(rate: Option<Rate>, terms: Terms) -> Arc<Self> {
-        let turnstile = Arc::new(Self { lane: Lane::new(), state: Mutex::new(State::new(rate, terms)) });
-        turnstile.with(|_, _| ());
-        turnstile
+impl Core {
+    pub(crate) fn new(rate: Option<Rate>, config: Config) -> Arc<Self> {
+        let core = Arc::new(Self { fast_path: FastPath::new(), state: Mutex::new(State::new(rate, config)) });
+        core.with(|_, _| ());
+        core
     }
 
     /// Takes permits now or not at all.
     pub(crate) fn try_acquire(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
-        match self.lane.take(permits) {
-            Passage::Granted => Ok(()),
-            Passage::Refused { lacking, speed } => Err(self.refuse(lacking, speed)),
-            Passage::Shut => self.try_behind_the_lock(permits),
+        match self.fast_path.take(permits) {
+            TryAcquire::Granted => Ok(()),
+            TryAcquire::Refused { lacking, speed } => Err(self.refuse(lacking, speed)),
+            TryAcquire::Closed => self.try_acquire_locked(permits),
         }
     }
 
-    /// Another may have opened the lane by the time that the lock is there. It stays open then: to shut it would send
+    /// Another may have opened the fast_path by the time that the lock is there. It stays open then: to shut it would send
     /// those who pass it to the lock as well, one behind the other.
     #[inline(never)]
-    fn try_behind_the_lock(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
+    fn try_acquire_locked(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
         let state = self.lock();
-        match self.lane.take(permits) {
-            Passage::Granted => Ok(()),
-            Passage::Refused { lacking, speed } => {
+        match self.fast_path.take(permits) {
+            TryAcquire::Granted => Ok(()),
+            TryAcquire::Refused { lacking, speed } => {
                 drop(state);
                 Err(self.refuse(lacking, speed))
             }
-            Passage::Shut => {
+            TryAcquire::Closed => {
                 let take =
                     |state: &mut State, _: &mut _| state.take(permits).inspect_err(|_| state.refused += 1);
                 self.with_locked(state, take).inspect_err(|denied| telemetry::refused(Kind::Rate, denied))
@@ -124,8 +124,8 @@ impl Turnstile {
 
     #[inline]
     fn refuse(&self, lacking: u64, speed: u64) -> Denied {
-        self.lane.count_refusal();
-        let denied = Passage::denied(lacking, speed);
+        self.fast_path.count_refusal();
+        let denied = TryAcquire::denied(lacking, speed);
         telemetry::refused(Kind::Rate, &denied);
         denied
     }
@@ -133,23 +133,23 @@ impl Turnstile {
     /// Takes permits now, or a place in the queue.
     #[inline]
     pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        match self.lane.take(request.permits) {
-            Passage::Granted => Ok(None),
-            passage => self.enter_beside_the_lane(matches!(passage, Passage::Shut), request, waker),
+        match self.fast_path.take(request.permits) {
+            TryAcquire::Granted => Ok(None),
+            passage => self.enter_beside_the_lane(matches!(passage, TryAcquire::Closed), request, waker),
         }
     }
 
     #[inline(never)]
     fn enter_beside_the_lane(
         self: &Arc<Self>,
-        is_shut: bool,
+        is_closed: bool,
         request: Request,
         waker: &Waker,
     ) -> Result<Option<Key>, Denied> {
-        let entered = if is_shut && !self.lane.is_crowded() {
-            self.enter_behind_the_lock(request, waker)
+        let entered = if is_closed && !self.fast_path.has_waiters() {
+            self.enter_locked(request, waker)
         } else {
-            self.queue_up(request, waker)
+            self.enqueue(request, waker)
         };
         match &entered {
             Ok(Some(_)) => telemetry::waits(Kind::Rate),
@@ -161,48 +161,44 @@ impl Turnstile {
 
     /// The same for one who is not likely to have to wait.
     #[inline(never)]
-    fn enter_behind_the_lock(
-        self: &Arc<Self>,
-        request: Request,
-        waker: &Waker,
-    ) -> Result<Option<Key>, Denied> {
+    fn enter_locked(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
         let state = self.lock();
-        if matches!(self.lane.take(request.permits), Passage::Granted) {
+        if matches!(self.fast_path.take(request.permits), TryAcquire::Granted) {
             return Ok(None);
         }
-        match self.with_locked(state, |state, _| state.take_or_wait(request))? {
+        match self.with_locked(state, |state, _| state.take_or_admit(request))? {
             Entered::Granted => Ok(None),
-            Entered::Waits => self.queue_up(request, waker),
+            Entered::Waits => self.enqueue(request, waker),
         }
     }
 
     /// The same for one who is likely to have to wait: the waker is cloned before the lock is taken.
     #[inline(never)]
-    fn queue_up(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        let mut place = Some(Place::here(waker));
+    fn enqueue(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
+        let mut context = Some(WaitContext::here(waker));
         let state = self.lock();
-        if matches!(self.lane.take(request.permits), Passage::Granted) {
+        if matches!(self.fast_path.take(request.permits), TryAcquire::Granted) {
             return Ok(None);
         }
-        self.with_locked(state, |state, _| match state.take_or_wait(request)? {
+        self.with_locked(state, |state, _| match state.take_or_admit(request)? {
             Entered::Granted => Ok(None),
-            Entered::Waits => Ok(place.take().map(|place| state.join(request, place))),
+            Entered::Waits => Ok(context.take().map(|context| state.join(request, context))),
         })
     }
 
     /// Gives up the place if its turn has come, or it was refused.
     pub(crate) fn poll(self: &Arc<Self>, key: Key, waker: &Waker) -> Poll<Result<(), Denied>> {
         let decided =
-            match self.with(|state, _| state.decided(key).ok_or_else(|| state.is_in_place(key, waker))) {
+            match self.with(|state, _| state.decided(key).ok_or_else(|| state.has_context(key, waker))) {
                 Ok(decided) => decided,
                 Err(true) => return Poll::Pending,
                 Err(false) => {
-                    let mut place = Place::anywhere(waker);
+                    let mut context = WaitContext::anywhere(waker);
                     let moved = self.with(|state, _| match state.decided(key) {
                         Some(decided) => Ok(Some(decided)),
-                        None if state.is_stranded(key, &place) => Err(()),
+                        None if state.is_stranded(key, &context) => Err(()),
                         None => {
-                            state.move_in(key, &mut place);
+                            state.set_context(key, &mut context);
                             Ok(None)
                         }
                     });
@@ -231,22 +227,22 @@ impl Turnstile {
 
     pub(crate) fn refund(self: &Arc<Self>, permits: u32) {
         self.with(|state, _| {
-            if let Some(meter) = &mut state.meter {
-                meter.refund(permits);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.refund(permits);
             }
         });
     }
 
-    /// Where the meter is, right after a grant; none if there is no limit.
+    /// Where the algorithm is, right after a grant; none if there is no limit.
     pub(crate) fn mark(self: &Arc<Self>) -> Option<Tokens> {
-        self.with(|state, _| state.meter.as_ref().map(Meter::mark))
+        self.with(|state, _| state.algorithm.as_ref().map(Algorithm::mark))
     }
 
     /// The same as a refund of permits that were granted at this mark.
     pub(crate) fn give_back(self: &Arc<Self>, permits: u32, mark: Tokens) {
         self.with(|state, _| {
-            if let Some(meter) = &mut state.meter {
-                meter.give_back(permits, mark);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.give_back(permits, mark);
             }
         });
     }
@@ -254,8 +250,8 @@ impl Turnstile {
     /// Takes permits that have been used already.
     pub(crate) fn charge(self: &Arc<Self>, permits: u32) {
         self.change(|state| {
-            if let Some(meter) = &mut state.meter {
-                meter.spend(permits);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.spend(permits);
             }
         });
     }
@@ -263,17 +259,17 @@ impl Turnstile {
     /// Takes parts of permits.
     pub(crate) fn spend(self: &Arc<Self>, tokens: Tokens) {
         self.change(|state| {
-            if let Some(meter) = &mut state.meter {
-                meter.spend_tokens(tokens);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.spend_tokens(tokens);
             }
         });
     }
 
-    pub(crate) fn pause(self: &Arc<Self>, pause: Duration, how: Pause) {
+    pub(crate) fn pause(self: &Arc<Self>, pause: Duration, how: PauseMode) {
         let pause = self.change(|state| {
-            let pause = pause.min(state.terms.max_pause);
-            if let Some(meter) = &mut state.meter {
-                meter.pause(pause, how);
+            let pause = pause.min(state.config.max_pause);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.pause(pause, how);
             }
             pause
         });
@@ -283,8 +279,8 @@ impl Turnstile {
     /// Whether there was a pause.
     pub(crate) fn resume(self: &Arc<Self>) -> bool {
         let paused = self.change(|state| {
-            let meter = state.meter.as_mut().filter(|meter| !meter.paused_for().is_zero());
-            meter.map(Meter::resume).is_some()
+            let algorithm = state.algorithm.as_mut().filter(|algorithm| !algorithm.paused_for().is_zero());
+            algorithm.map(Algorithm::resume).is_some()
         });
         if paused {
             telemetry::resumed();
@@ -293,22 +289,22 @@ impl Turnstile {
     }
 
     pub(crate) fn set_rate(self: &Arc<Self>, rate: Rate) {
-        self.change(|state| match &mut state.meter {
-            Some(meter) => {
-                meter.set_rate(rate);
-                if state.terms.sliding && state.terms.burst.is_none() {
-                    meter.set_burst(rate.permits());
+        self.change(|state| match &mut state.algorithm {
+            Some(algorithm) => {
+                algorithm.set_rate(rate);
+                if state.config.sliding && state.config.burst.is_none() {
+                    algorithm.set_burst(rate.permits());
                 }
             }
-            None => state.meter = Some(state.terms.meter(rate)),
+            None => state.algorithm = Some(state.config.algorithm(rate)),
         });
     }
 
     pub(crate) fn set_burst(self: &Arc<Self>, burst: u32) {
         self.change(|state| {
-            state.terms.burst = Some(burst);
-            if let Some(meter) = &mut state.meter {
-                meter.set_burst(burst);
+            state.config.burst = Some(burst);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.set_burst(burst);
             }
         });
     }
@@ -319,16 +315,16 @@ impl Turnstile {
 
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
         self.with(|state, _| {
-            let meter = state.meter.as_ref();
+            let algorithm = state.algorithm.as_ref();
             Snapshot {
-                rate: meter.map(Meter::rate),
-                burst: meter.map_or(u32::MAX, Meter::burst),
-                available: meter.map_or(u32::MAX, Meter::available),
+                rate: algorithm.map(Algorithm::rate),
+                burst: algorithm.map_or(u32::MAX, Algorithm::burst),
+                available: algorithm.map_or(u32::MAX, Algorithm::available),
                 full_in: state.wait(u32::MAX),
-                paused_for: meter.map_or(Duration::ZERO, Meter::paused_for),
+                paused_for: algorithm.map_or(Duration::ZERO, Algorithm::paused_for),
                 waiting: state.queue.len(),
                 granted: state.granted,
-                refused: state.refused + self.lane.refused(),
+                refused: state.refused + self.fast_path.refused(),
                 closed: state.closed,
             }
         })
@@ -341,7 +337,7 @@ impl Turnstile {
             self.catch_up(&mut state);
             state.is_full()
         };
-        state.open(&self.lane);
+        state.open(&self.fast_path);
         unused
     }
 
@@ -353,7 +349,7 @@ impl Turnstile {
     fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
         self.with(|state, wakes| {
             let result = change(state);
-            state.alarms.reset();
+            state.timers.reset();
             state.review(wakes);
             result
         })
@@ -387,55 +383,61 @@ impl Turnstile {
         &self,
         locked: MutexGuard<'_, State>,
         wakes: &mut WakeList,
-        unused: &mut Vec<Alarm>,
+        unused: &mut Vec<RuntimeTimer>,
         change: impl FnOnce(&mut State, &mut WakeList) -> R,
-    ) -> (R, Option<Start>) {
+    ) -> (R, Option<TimerStart>) {
         let mut state = locked;
         self.catch_up(&mut state);
         state.serve(wakes);
         let result = change(&mut state, wakes);
         state.serve(wakes);
-        state.alarms.retire(unused);
+        state.timers.remove_unused(unused);
         let start = state.claim_start();
-        state.open(&self.lane);
+        state.open(&self.fast_path);
         (result, start)
     }
 
     /// Takes over what happened without the lock, up to now.
     #[inline(always)]
     fn catch_up(&self, state: &mut State) {
-        if let Some(settlement) = self.lane.shut() {
-            state.settle(settlement);
+        if let Some(usage) = self.fast_path.close() {
+            state.settle(usage);
         }
-        if let Some(meter) = &mut state.meter {
-            meter.advance(Instant::now());
+        if let Some(algorithm) = &mut state.algorithm {
+            algorithm.advance(Instant::now());
         }
         if state.lent > 0 {
-            let left = self.lane.recall();
+            let left = self.fast_path.recall();
             state.settle_credits(left);
         }
     }
 
-    /// Starts timers without the lock, as said in [`alarms`](super::alarms), until none is missing.
+    /// Starts timers without the lock, as said in [`timers`](super::timers), until none is missing.
     #[inline(never)]
-    fn start_timers(self: &Arc<Self>, first: Start, wakes: &mut WakeList, unused: &mut Vec<Alarm>) {
+    fn start_timers(
+        self: &Arc<Self>,
+        first: TimerStart,
+        wakes: &mut WakeList,
+        unused: &mut Vec<RuntimeTimer>,
+    ) {
         let waker = Waker::from(Arc::clone(self));
         let mut panicked = None;
         let mut next = Some(first);
         while let Some(start) = next {
             let timer = AssertUnwindSafe(|| Timer::start(&start.runtime, start.wait, &waker));
             let started = match catch_unwind(timer) {
-                Ok(timer) => timer.map_or(Started::Gone, Started::Timer),
+                Ok(timer) => timer.map_or(StartOutcome::Gone, StartOutcome::Timer),
                 Err(panic) => {
                     panicked.get_or_insert(panic);
-                    Started::Failed
+                    StartOutcome::Failed
                 }
             };
-            let has_fired = matches!(&started, Started::Timer(timer) if timer.has_fired());
+            let has_fired = matches!(&started, StartOutcome::Timer(timer) if timer.has_fired());
             let _replaced;
             let mut state = self.lock();
             _replaced = state.started(&start, started, wakes);
-            next = if state.needs_care() { self.pass(state, wakes, unused, |_, _| ()).1 } else { None };
+            next =
+                if state.needs_maintenance() { self.pass(state, wakes, unused, |_, _| ()).1 } else { None };
             if let Some(start) = next.as_mut().filter(|_| has_fired) {
                 // The turn of the next one may have come already, if enough others are to be woken.
                 start.wait = start.wait.max(TICK);
@@ -447,7 +449,7 @@ impl Turnstile {
     }
 }
 
-impl Wake for Turnstile {
+impl Wake for Core {
     fn wake(self: Arc<Self>) {
         self.with(|_, _| ());
     }

@@ -9,8 +9,8 @@ use super::loom::{
 };
 use crate::{algorithm::bucket::Bucket, error::Denied};
 
-/// The low bit of the word: the lane is shut, and the bucket behind the lock counts.
-const SHUT: u64 = 1;
+/// The low bit of the word: the fast_path is shut, and the bucket behind the lock counts.
+const CLOSED: u64 = 1;
 /// The next bits count grants, which are settled behind the lock before they overflow.
 const GRANT: u64 = 1 << 1;
 const GRANTS: u64 = (1 << SHIFT) - GRANT;
@@ -30,13 +30,13 @@ const HORIZON: u64 = 1_000_000;
 /// It counts in parts of a permit, of which each nanosecond earns a whole number, and is as exact as the one behind
 /// the lock. The word has the parts at which the bucket is full, modulo 2^53, and changes by one atomic step.
 ///
-/// Its terms are written while it is shut, and read as under a seqlock: a word that is still the same afterwards
+/// Its config are written while it is shut, and read as under a seqlock: a word that is still the same afterwards
 /// has not been shut in between. From one opening to the next the parts only grow, so that no old word comes back.
 ///
 /// Numbers that do not fit, clocks that go back, and all else is left to the lock. So is the first request of each
 /// millisecond, by which it is known behind the lock how late it is.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct FastPath {
     busy: Busy,
     /// When it was opened, in nanoseconds since `anchor`.
     opened: AtomicU64,
@@ -50,7 +50,7 @@ pub(crate) struct Lane {
     /// too late, and so never too many. There are none while it is open.
     credits: AtomicI64,
     /// Whether others wait, as of the last time that the lock was held.
-    crowded: AtomicBool,
+    has_waiters: AtomicBool,
     anchor: Instant,
 }
 
@@ -64,7 +64,7 @@ struct Busy {
 }
 
 /// What becomes of a request.
-pub(crate) enum Passage {
+pub(crate) enum TryAcquire {
     Granted,
     /// So many parts are lacking, of which each nanosecond earns some.
     Refused {
@@ -72,10 +72,10 @@ pub(crate) enum Passage {
         speed: u64,
     },
     /// That is to be found out behind the lock.
-    Shut,
+    Closed,
 }
 
-impl Passage {
+impl TryAcquire {
     pub(crate) fn denied(lacking: u64, speed: u64) -> Denied {
         let nanos = if speed == 1 << SHIFT { lacking >> SHIFT } else { lacking.div_ceil(speed) };
         Denied::busy(Duration::from_nanos(nanos))
@@ -83,33 +83,33 @@ impl Passage {
 }
 
 /// What was done while it was open.
-pub(crate) struct Settlement {
+pub(crate) struct Usage {
     pub(crate) granted: u64,
     /// The parts from its opening until it is full.
     pub(crate) missing: u64,
 }
 
-impl Lane {
+impl FastPath {
     pub(crate) fn new() -> Self {
         let zero = || AtomicU64::new(0);
         Self {
-            busy: Busy { word: AtomicU64::new(SHUT), refused: zero() },
+            busy: Busy { word: AtomicU64::new(CLOSED), refused: zero() },
             opened: zero(),
             speed: zero(),
             cost: zero(),
             depth: zero(),
             origin: zero(),
             credits: AtomicI64::new(0),
-            crowded: AtomicBool::new(false),
+            has_waiters: AtomicBool::new(false),
             anchor: Instant::now(),
         }
     }
 
     /// Takes permits, or says why not.
     #[inline]
-    pub(crate) fn take(&self, permits: u32) -> Passage {
+    pub(crate) fn take(&self, permits: u32) -> TryAcquire {
         if permits == 1 && self.take_credit() {
-            return Passage::Granted;
+            return TryAcquire::Granted;
         }
         self.take_by(|| self.nanos(Instant::now()), permits)
     }
@@ -124,24 +124,24 @@ impl Lane {
     /// They may have done so since the clock was read. To grant by an instant that has passed is no more than the
     /// limit allows; to refuse by one may be less, and so who is refused then looks again.
     #[inline]
-    pub(super) fn take_by(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> Passage {
+    pub(super) fn take_by(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> TryAcquire {
         loop {
             let before = self.busy.word.load(Acquire);
-            if before & SHUT != 0 {
-                return Passage::Shut;
+            if before & CLOSED != 0 {
+                return TryAcquire::Closed;
             }
-            let Some(now) = clock() else { return Passage::Shut };
+            let Some(now) = clock() else { return TryAcquire::Closed };
             let passage = self.take_at(now, permits);
-            if !matches!(passage, Passage::Refused { .. }) || self.busy.word.load(Relaxed) == before {
+            if !matches!(passage, TryAcquire::Refused { .. }) || self.busy.word.load(Relaxed) == before {
                 return passage;
             }
         }
     }
 
     #[inline]
-    fn take_at(&self, now: u64, permits: u32) -> Passage {
+    fn take_at(&self, now: u64, permits: u32) -> TryAcquire {
         let mut word = self.busy.word.load(Acquire);
-        while word & SHUT == 0 && word & GRANTS != GRANTS {
+        while word & CLOSED == 0 && word & GRANTS != GRANTS {
             let (speed, cost) = (self.speed.load(Relaxed), self.cost.load(Relaxed));
             let depth = self.depth.load(Relaxed);
             let wanted = if permits == 1 { cost } else { u64::from(permits).saturating_mul(cost) };
@@ -150,19 +150,19 @@ impl Lane {
             }
             let earned = self.origin.load(Relaxed).wrapping_add(now.wrapping_mul(speed));
             // Parts that are missing now, none if it is full.
-            let missing = ((word & !(GRANTS | SHUT)).wrapping_sub(earned) as i64).max(0) as u64;
+            let missing = ((word & !(GRANTS | CLOSED)).wrapping_sub(earned) as i64).max(0) as u64;
             fence(Acquire);
             if missing + wanted > depth {
-                return Passage::Refused { lacking: missing + wanted - depth, speed };
+                return TryAcquire::Refused { lacking: missing + wanted - depth, speed };
             }
             let full_at = earned.wrapping_add(missing + wanted);
             let next = full_at | ((word & GRANTS) + GRANT);
             match self.busy.word.compare_exchange_weak(word, next, Acquire, Acquire) {
-                Ok(_) => return Passage::Granted,
+                Ok(_) => return TryAcquire::Granted,
                 Err(changed) => word = changed,
             }
         }
-        Passage::Shut
+        TryAcquire::Closed
     }
 
     pub(crate) fn count_refusal(&self) {
@@ -175,13 +175,13 @@ impl Lane {
     }
 
     /// Whether one who comes now is likely to have to wait.
-    pub(crate) fn is_crowded(&self) -> bool {
-        self.crowded.load(Relaxed)
+    pub(crate) fn has_waiters(&self) -> bool {
+        self.has_waiters.load(Relaxed)
     }
 
     /// Only for whom has the lock.
-    pub(crate) fn set_crowded(&self, crowded: bool) {
-        self.crowded.store(crowded, Relaxed);
+    pub(crate) fn set_has_waiters(&self, has_waiters: bool) {
+        self.has_waiters.store(has_waiters, Relaxed);
     }
 
     /// Gives credits. Only for whom has the lock, and if it is shut.
@@ -214,15 +214,15 @@ impl Lane {
     }
 
     /// Shuts it, and says what was done; None if it was not open. Only for whom has the lock.
-    pub(crate) fn shut(&self) -> Option<Settlement> {
-        let word = self.busy.word.fetch_or(SHUT, Acquire);
+    pub(crate) fn close(&self) -> Option<Usage> {
+        let word = self.busy.word.fetch_or(CLOSED, Acquire);
         fence(Release);
-        (word & SHUT == 0).then(|| {
+        (word & CLOSED == 0).then(|| {
             let opened = self.opened.load(Relaxed).wrapping_mul(self.speed.load(Relaxed));
             let earned = self.origin.load(Relaxed).wrapping_add(opened);
-            Settlement {
+            Usage {
                 granted: (word & GRANTS) / GRANT,
-                missing: (word & !(GRANTS | SHUT)).wrapping_sub(earned) >> SHIFT,
+                missing: (word & !(GRANTS | CLOSED)).wrapping_sub(earned) >> SHIFT,
             }
         })
     }

@@ -1,4 +1,4 @@
-//! The lane, with the steps of its users in every order that the memory model allows; and the queues.
+//! The fast_path, with the steps of its users in every order that the memory model allows; and the queues.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use ::loom::{
 };
 use tokio::time::Instant;
 
-use self::fast_path::{Lane, Passage};
+use self::fast_path::{FastPath, TryAcquire};
 use crate::{algorithm::bucket::Bucket, rate::Rate};
 
 /// The primitives of the code under test.
@@ -32,9 +32,9 @@ mod timer;
 mod timers;
 mod waiting;
 
-/// A lane, and the bucket behind the lock with the number of its grants.
+/// A fast_path, and the bucket behind the lock with the number of its grants.
 struct Limiter {
-    lane: Lane,
+    fast_path: FastPath,
     locked: Mutex<(Bucket, u64)>,
 }
 
@@ -45,22 +45,22 @@ impl Limiter {
     }
 
     fn new(rate: Rate, burst: u32) -> Arc<Self> {
-        let lane = Lane::new();
+        let fast_path = FastPath::new();
         let bucket = Bucket::full(rate, burst, Instant::now());
-        lane.open(&bucket);
-        Arc::new(Self { lane, locked: Mutex::new((bucket, 0)) })
+        fast_path.open(&bucket);
+        Arc::new(Self { fast_path, locked: Mutex::new((bucket, 0)) })
     }
 
-    /// As the turnstile does.
+    /// As the core does.
     fn behind_the_lock<R>(&self, change: impl FnOnce(&mut Bucket, &mut u64) -> R) -> R {
         let mut locked = self.locked.lock().unwrap();
         let (bucket, granted) = &mut *locked;
-        if let Some(settlement) = self.lane.shut() {
-            *granted += settlement.granted;
-            bucket.set_missing(settlement.missing);
+        if let Some(usage) = self.fast_path.close() {
+            *granted += usage.granted;
+            bucket.set_missing(usage.missing);
         }
         let result = change(bucket, granted);
-        self.lane.open(bucket);
+        self.fast_path.open(bucket);
         result
     }
 
@@ -70,10 +70,10 @@ impl Limiter {
     }
 
     fn take_by(&self, clock: impl Fn() -> u64) -> bool {
-        match self.lane.take_by(|| Some(clock()), 1) {
-            Passage::Granted => true,
-            Passage::Refused { .. } => false,
-            Passage::Shut => self.behind_the_lock(|bucket, granted| {
+        match self.fast_path.take_by(|| Some(clock()), 1) {
+            TryAcquire::Granted => true,
+            TryAcquire::Refused { .. } => false,
+            TryAcquire::Closed => self.behind_the_lock(|bucket, granted| {
                 let fits = bucket.fits(1);
                 if fits {
                     bucket.spend(1);
@@ -92,14 +92,14 @@ fn model(check: impl Fn() + Send + Sync + 'static) {
     model.check(check);
 }
 
-/// One who takes, while another changes the burst behind the lock: nothing is granted by terms of before that nobody
+/// One who takes, while another changes the burst behind the lock: nothing is granted by config of before that nobody
 /// has any longer, and no grant is forgotten.
 #[test]
 fn grants_add_up_whatever_changes() {
     for (before, after) in [(1, 1), (2, 1), (1, 2)] {
         model(move || {
             let limiter = Limiter::full(before);
-            let now = limiter.lane.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
+            let now = limiter.fast_path.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
             let taker = thread::spawn({
                 let limiter = Arc::clone(&limiter);
                 move || limiter.take(now)
@@ -118,7 +118,7 @@ fn grants_add_up_whatever_changes() {
 fn one_permit_goes_to_one() {
     model(|| {
         let limiter = Limiter::full(1);
-        let now = limiter.lane.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
+        let now = limiter.fast_path.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
         let taker = thread::spawn({
             let limiter = Arc::clone(&limiter);
             move || limiter.take(now)
@@ -134,7 +134,7 @@ fn one_permit_goes_to_one() {
 fn nobody_is_refused_while_there_is_a_permit() {
     model(|| {
         let limiter = Limiter::new(Rate::every(Duration::from_micros(100)), 2);
-        let opened = limiter.lane.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
+        let opened = limiter.fast_path.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
         // No clock gives an instant from before the one that another has read, as an atomic may.
         let clock = Arc::new(Mutex::new(opened));
         let taker = thread::spawn({
@@ -153,15 +153,15 @@ fn nobody_is_refused_while_there_is_a_permit() {
 #[test]
 fn credits_are_used_or_left() {
     model(|| {
-        let lane = Arc::new(Lane::new());
-        lane.lend(2);
+        let fast_path = Arc::new(FastPath::new());
+        fast_path.lend(2);
         let takers = [(); 2].map(|()| {
-            let lane = Arc::clone(&lane);
-            thread::spawn(move || u32::from(lane.take_credit()))
+            let fast_path = Arc::clone(&fast_path);
+            thread::spawn(move || u32::from(fast_path.take_credit()))
         });
-        let left = lane.recall();
+        let left = fast_path.recall();
         let taken: u32 = takers.map(|taker| taker.join().unwrap()).iter().sum();
         assert_eq!(taken + left, 2);
-        assert_eq!(lane.recall(), 0);
+        assert_eq!(fast_path.recall(), 0);
     });
 }

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{RateLimiter, acquire::Turn, core::Request};
+use super::{RateLimiter, acquire::AcquireInner, core::Request};
 use crate::{algorithm::clock::Tokens, error::Denied};
 
 impl RateLimiter {
@@ -74,11 +74,11 @@ impl RateLimiter {
 /// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub struct Reserve<'a>(Turn<&'a RateLimiter>);
+pub struct Reserve<'a>(AcquireInner<&'a RateLimiter>);
 
 impl<'a> Reserve<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(Turn::new(limiter, Request { permits, deadline: None, bounded: true }))
+        Self(AcquireInner::new(limiter, Request { permits, deadline: None, bounded: true }))
     }
 
     /// Waits no longer than until `deadline`, as [`AcquireMany::by`](crate::AcquireMany::by) does.
@@ -138,7 +138,7 @@ pub struct Reservation<'a>(Spent<'a>);
 
 impl<'a> Reservation<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(Spent { limiter, permits, mark: limiter.turnstile().mark() })
+        Self(Spent { limiter, permits, mark: limiter.core().mark() })
     }
 
     /// How many were taken.
@@ -165,7 +165,7 @@ impl<'a> Reservation<'a> {
     pub fn settle(self, used: u32) {
         let spent = self.spend();
         if used > spent.permits {
-            spent.limiter.turnstile().charge(used - spent.permits);
+            spent.limiter.core().charge(used - spent.permits);
         } else {
             spent.give_back(spent.permits - used);
         }
@@ -183,7 +183,7 @@ impl Drop for Reservation<'_> {
 pub(crate) struct Spent<'a> {
     limiter: &'a RateLimiter,
     pub(crate) permits: u32,
-    /// Where its meter was then; none if there was no limit.
+    /// Where its algorithm was then; none if there was no limit.
     mark: Option<Tokens>,
 }
 
@@ -195,7 +195,7 @@ impl Spent<'_> {
     /// Gives some back, if they were taken and still count.
     fn give_back(self, permits: u32) {
         if let Some(mark) = self.mark {
-            self.limiter.turnstile().give_back(permits, mark);
+            self.limiter.core().give_back(permits, mark);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is behind the lock of a turnstile.
+//! What is behind the lock of a core.
 
 use std::{cell::Cell, mem, task::Waker, time::Duration};
 
@@ -10,17 +10,17 @@ use tokio::{
 use super::{
     super::{
         timer::Timer,
-        timers::{Alarms, Start, Started},
+        timers::{StartOutcome, TimerStart, Timers},
     },
-    Request, Terms,
+    Config, Request,
 };
 use crate::{
-    algorithm::{Before, Meter, clock::Tokens},
+    algorithm::{Algorithm, QueueAhead, clock::Tokens},
     error::{Denied, Reason},
     rate::Rate,
-    rate_limiter::fast_path::{Lane, Settlement},
+    rate_limiter::fast_path::{FastPath, Usage},
     sync::{
-        wait_queue::{Key, Queue, Waiter},
+        wait_queue::{Key, WaitQueue, Waiter},
         wake_list::WakeList,
     },
 };
@@ -31,15 +31,15 @@ const BATCH: usize = 32;
 /// The most permits that are granted at one look at the clock, if asked to be fast.
 const MOST_CREDITS: u32 = 32;
 
-/// The state of a turnstile.
+/// The state of a core.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) terms: Terms,
+    pub(super) config: Config,
     /// None if there is no limit; then nobody waits.
-    pub(super) meter: Option<Meter>,
-    pub(super) queue: Queue<Patience, Grant>,
-    pub(super) alarms: Alarms,
-    /// Permits lent to the lane.
+    pub(super) algorithm: Option<Algorithm>,
+    pub(super) queue: WaitQueue<WaiterMeta, Grant>,
+    pub(super) timers: Timers,
+    /// Permits lent to the fast_path.
     pub(super) lent: u32,
     pub(super) closed: bool,
     pub(super) granted: u64,
@@ -48,7 +48,7 @@ pub(super) struct State {
 
 /// How long one waits, and where.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct WaiterMeta {
     pub(super) deadline: Option<Instant>,
     pub(super) runtime: Id,
 }
@@ -67,13 +67,13 @@ thread_local! {
 
 /// All that one needs to wait, made without the lock.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WaitContext {
     waker: Waker,
     /// `None` outside of any.
     runtime: Option<Handle>,
 }
 
-impl Place {
+impl WaitContext {
     /// In the current runtime.
     ///
     /// # Panics
@@ -106,12 +106,12 @@ pub(super) enum Entered {
 }
 
 impl State {
-    pub(super) fn new(rate: Option<Rate>, terms: Terms) -> Self {
+    pub(super) fn new(rate: Option<Rate>, config: Config) -> Self {
         Self {
-            terms,
-            meter: rate.map(|rate| terms.meter(rate)),
-            queue: Queue::new(),
-            alarms: Alarms::default(),
+            config,
+            algorithm: rate.map(|rate| config.algorithm(rate)),
+            queue: WaitQueue::new(),
+            timers: Timers::default(),
             lent: 0,
             closed: false,
             granted: 0,
@@ -120,16 +120,16 @@ impl State {
     }
 
     /// Lets requests pass without the lock, if nobody has to be asked before.
-    pub(super) fn open(&mut self, lane: &Lane) {
-        lane.set_crowded(!self.queue.is_empty());
-        let meter = self.meter.as_ref().filter(|_| self.queue.is_empty() && !self.closed);
-        let Some(bucket) = meter.and_then(Meter::bucket) else { return };
-        if self.terms.fast {
+    pub(super) fn open(&mut self, fast_path: &FastPath) {
+        fast_path.set_has_waiters(!self.queue.is_empty());
+        let algorithm = self.algorithm.as_ref().filter(|_| self.queue.is_empty() && !self.closed);
+        let Some(bucket) = algorithm.and_then(Algorithm::bucket) else { return };
+        if self.config.fast {
             self.lent = bucket.available().min(bucket.burst() / 16).min(MOST_CREDITS);
         }
         match self.lent {
-            0 => lane.open(bucket),
-            credits => lane.lend(credits),
+            0 => fast_path.open(bucket),
+            credits => fast_path.lend(credits),
         }
     }
 
@@ -137,46 +137,49 @@ impl State {
     pub(super) fn settle_credits(&mut self, left: u32) {
         let used = mem::take(&mut self.lent) - left;
         self.granted += u64::from(used);
-        if let Some(meter) = &mut self.meter {
-            meter.overflow();
-            meter.spend(used);
+        if let Some(algorithm) = &mut self.algorithm {
+            algorithm.overflow();
+            algorithm.spend(used);
         }
     }
 
-    /// Takes over what was done in the lane.
-    pub(super) fn settle(&mut self, settlement: Settlement) {
-        self.granted += settlement.granted;
-        if let Some(bucket) = self.meter.as_mut().and_then(Meter::bucket_mut) {
-            bucket.set_missing(settlement.missing);
+    /// Takes over what was done in the fast_path.
+    pub(super) fn settle(&mut self, usage: Usage) {
+        self.granted += usage.granted;
+        if let Some(bucket) = self.algorithm.as_mut().and_then(Algorithm::bucket_mut) {
+            bucket.set_missing(usage.missing);
         }
     }
 
     /// How long one who comes now waits, for no more than the burst.
     pub(super) fn wait(&self, permits: u32) -> Duration {
         let each = &mut self.queue.iter().map(|waiter| waiter.permits);
-        let before = Before { permits: self.queue.permits(), singles: self.queue.asks_for_singles(), each };
-        self.meter.as_ref().map_or(Duration::ZERO, |meter| meter.until(meter.due(before, permits)))
+        let before =
+            QueueAhead { permits: self.queue.permits(), singles: self.queue.asks_for_singles(), each };
+        self.algorithm
+            .as_ref()
+            .map_or(Duration::ZERO, |algorithm| algorithm.until(algorithm.due(before, permits)))
     }
 
     pub(super) fn take(&mut self, permits: u32) -> Result<(), Denied> {
         if self.closed {
             return Err(Denied::CLOSED);
         }
-        if let Some(meter) = &mut self.meter {
-            if self.terms.never_fit(permits, meter.burst()) {
+        if let Some(algorithm) = &mut self.algorithm {
+            if self.config.never_fit(permits, algorithm.burst()) {
                 return Err(Denied::NEVER_FITS);
             }
-            if !self.queue.is_empty() || !meter.fits(permits) {
+            if !self.queue.is_empty() || !algorithm.fits(permits) {
                 return Err(Denied::busy(self.wait(permits)));
             }
-            meter.spend(permits);
+            algorithm.spend(permits);
         }
         self.granted += 1;
         Ok(())
     }
 
     /// Takes permits, or tells that they may be waited for.
-    pub(super) fn take_or_wait(&mut self, request: Request) -> Result<Entered, Denied> {
+    pub(super) fn take_or_admit(&mut self, request: Request) -> Result<Entered, Denied> {
         match self.take(request.permits) {
             Ok(()) => Ok(Entered::Granted),
             Err(denied) => self.admit(request, denied).map(|()| Entered::Waits),
@@ -184,14 +187,14 @@ impl State {
     }
 
     /// Lets one wait in a place.
-    pub(super) fn join(&mut self, request: Request, place: Place) -> Key {
-        let runtime = self.alarms.join(place.runtime.as_ref().expect("there is one where it is to wait"));
+    pub(super) fn join(&mut self, request: Request, context: WaitContext) -> Key {
+        let runtime = self.timers.join(context.runtime.as_ref().expect("there is one where it is to wait"));
         let Request { permits, deadline, .. } = request;
-        self.queue.push(Waiter { permits, waker: place.waker, note: Patience { deadline, runtime } })
+        self.queue.push(Waiter { permits, waker: context.waker, meta: WaiterMeta { deadline, runtime } })
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.meter.as_ref().is_none_or(|meter| meter.available() == meter.burst())
+        self.algorithm.as_ref().is_none_or(|algorithm| algorithm.available() == algorithm.burst())
     }
 
     /// Takes what was decided about one who waited.
@@ -205,47 +208,52 @@ impl State {
     }
 
     /// Whether one who waits is woken by this waker, and in the current runtime.
-    pub(super) fn is_in_place(&self, key: Key, waker: &Waker) -> bool {
+    pub(super) fn has_context(&self, key: Key, waker: &Waker) -> bool {
         let waiter = self.queue.waiter(key);
         let here = Handle::try_current().ok().map(|runtime| runtime.id());
-        waiter.waker.will_wake(waker) && here.is_none_or(|here| here == waiter.note.runtime)
+        waiter.waker.will_wake(waker) && here.is_none_or(|here| here == waiter.meta.runtime)
     }
 
     /// Lets one who waits do so in another place, and gives back the waker of before: that runtime may be gone.
-    pub(super) fn move_in(&mut self, key: Key, place: &mut Place) {
+    pub(super) fn set_context(&mut self, key: Key, context: &mut WaitContext) {
         let waiter = self.queue.waiter_mut(key);
-        mem::swap(&mut waiter.waker, &mut place.waker);
-        if let Some(runtime) = &place.runtime {
-            let there = mem::replace(&mut waiter.note.runtime, runtime.id());
-            self.alarms.join(runtime);
-            self.alarms.leave(there);
+        mem::swap(&mut waiter.waker, &mut context.waker);
+        if let Some(runtime) = &context.runtime {
+            let there = mem::replace(&mut waiter.meta.runtime, runtime.id());
+            self.timers.join(runtime);
+            self.timers.leave(there);
         }
     }
 
     /// Whether the runtime in which one waits has been shut down, and this place is in no other.
-    pub(super) fn is_stranded(&self, key: Key, place: &Place) -> bool {
-        let there = self.queue.waiter(key).note.runtime;
-        place.runtime.as_ref().is_none_or(|here| here.id() == there) && self.alarms.is_gone(there)
+    pub(super) fn is_stranded(&self, key: Key, context: &WaitContext) -> bool {
+        let there = self.queue.waiter(key).meta.runtime;
+        context.runtime.as_ref().is_none_or(|here| here.id() == there) && self.timers.is_gone(there)
     }
 
     /// Takes over the end of a start; gives what is to be dropped without the lock.
-    pub(super) fn started(&mut self, start: &Start, started: Started, wakes: &mut WakeList) -> Option<Timer> {
-        let gone = matches!(started, Started::Gone).then(|| start.runtime.id());
+    pub(super) fn started(
+        &mut self,
+        start: &TimerStart,
+        started: StartOutcome,
+        wakes: &mut WakeList,
+    ) -> Option<Timer> {
+        let gone = matches!(started, StartOutcome::Gone).then(|| start.runtime.id());
         if let Some(gone) = gone {
-            self.queue.take_wakers(|waiter| waiter.note.runtime == gone, |waker| wakes.push(waker));
+            self.queue.take_wakers(|waiter| waiter.meta.runtime == gone, |waker| wakes.push(waker));
         }
-        self.alarms.started(start, started)
+        self.timers.started(start, started)
     }
 
     /// Gives up a place, and the permits if its turn has come; gives what is to be dropped without the lock.
-    pub(super) fn leave(&mut self, key: Key) -> Option<Waiter<Patience>> {
+    pub(super) fn leave(&mut self, key: Key) -> Option<Waiter<WaiterMeta>> {
         let Some(decision) = self.queue.claim(key) else {
             let waiter = self.queue.cancel(key);
-            self.alarms.leave(waiter.note.runtime);
+            self.timers.leave(waiter.meta.runtime);
             return Some(waiter);
         };
-        if let (Ok(Grant { permits, mark }), Some(meter)) = (decision, &mut self.meter) {
-            meter.take_back(permits, mark);
+        if let (Ok(Grant { permits, mark }), Some(algorithm)) = (decision, &mut self.algorithm) {
+            algorithm.take_back(permits, mark);
         }
         None
     }
@@ -256,7 +264,7 @@ impl State {
             Reason::Busy if self.is_late(request.deadline, denied.retry_after.unwrap_or_default()) => {
                 Err(denied.because(Reason::Deadline))
             }
-            Reason::Busy if request.bounded && self.queue.len() >= self.terms.max_waiters => {
+            Reason::Busy if request.bounded && self.queue.len() >= self.config.max_waiters => {
                 Err(denied.because(Reason::QueueFull))
             }
             Reason::Busy => Ok(()),
@@ -267,26 +275,26 @@ impl State {
 
     /// Whether a turn after `wait` comes after the deadline.
     fn is_late(&self, deadline: Option<Instant>, wait: Duration) -> bool {
-        let Some((deadline, meter)) = deadline.zip(self.meter.as_ref()) else { return false };
-        wait > deadline.saturating_duration_since(meter.now())
+        let Some((deadline, algorithm)) = deadline.zip(self.algorithm.as_ref()) else { return false };
+        wait > deadline.saturating_duration_since(algorithm.now())
     }
 
     /// Refuses those whom nothing is left to wait for.
     pub(super) fn review(&mut self, wakes: &mut WakeList) {
-        let mut queue = mem::replace(&mut self.queue, Queue::new());
+        let mut queue = mem::replace(&mut self.queue, WaitQueue::new());
         let (mut before, mut singles) = (vec![], true);
-        let verdict = |sum, waiter: &Waiter<Patience>| {
-            let Some(meter) = self.meter.as_ref().filter(|_| !self.closed) else {
+        let verdict = |sum, waiter: &Waiter<WaiterMeta>| {
+            let Some(algorithm) = self.algorithm.as_ref().filter(|_| !self.closed) else {
                 return Err(Denied::CLOSED);
             };
-            if self.terms.never_fit(waiter.permits, meter.burst()) {
+            if self.config.never_fit(waiter.permits, algorithm.burst()) {
                 return Err(Denied::NEVER_FITS);
             }
-            if waiter.note.deadline.is_some() {
+            if waiter.meta.deadline.is_some() {
                 let each = &mut before.iter().copied();
-                let before = Before { permits: sum, singles, each };
-                let wait = meter.until(meter.due(before, waiter.permits));
-                if self.is_late(waiter.note.deadline, wait) {
+                let before = QueueAhead { permits: sum, singles, each };
+                let wait = algorithm.until(algorithm.due(before, waiter.permits));
+                if self.is_late(waiter.meta.deadline, wait) {
                     return Err(Denied::busy(wait).because(Reason::Deadline));
                 }
             }
@@ -296,10 +304,10 @@ impl State {
         };
         let mut left = vec![];
         queue.refuse(verdict, |waiter| {
-            left.push(waiter.note.runtime);
+            left.push(waiter.meta.runtime);
             wakes.push(waiter.waker);
         });
-        left.into_iter().for_each(|runtime| self.alarms.leave(runtime));
+        left.into_iter().for_each(|runtime| self.timers.leave(runtime));
         self.queue = queue;
     }
 
@@ -308,38 +316,38 @@ impl State {
     /// While anybody waits the bucket does not overflow: the turn of each is reckoned from the one before
     /// it, and not from when that was served, which is later by the resolution of the timer.
     pub(super) fn serve(&mut self, wakes: &mut WakeList) {
-        let Some(meter) = &mut self.meter else { return };
+        let Some(algorithm) = &mut self.algorithm else { return };
         while let Some(first) = self.queue.front()
-            && meter.fits(first.permits)
+            && algorithm.fits(first.permits)
             && wakes.len() < BATCH
         {
             let permits = first.permits;
-            meter.spend(permits);
-            self.alarms.leave(first.note.runtime);
-            if let Some(waiter) = self.queue.serve(Grant { permits, mark: meter.mark() }) {
+            algorithm.spend(permits);
+            self.timers.leave(first.meta.runtime);
+            if let Some(waiter) = self.queue.serve(Grant { permits, mark: algorithm.mark() }) {
                 wakes.push(waiter.waker);
             }
         }
         if self.queue.is_empty() {
-            meter.overflow();
+            algorithm.overflow();
         }
     }
 
     /// When the turn of the first of those who wait comes.
     fn next_due(&self) -> Option<Tokens> {
-        let (meter, first) = (self.meter.as_ref()?, self.queue.front()?);
-        Some(Before::nobody(|nobody| meter.due(nobody, first.permits)))
+        let (algorithm, first) = (self.algorithm.as_ref()?, self.queue.front()?);
+        Some(QueueAhead::empty(|nobody| algorithm.due(nobody, first.permits)))
     }
 
     /// A timer that has to be started for the first of those who wait.
-    pub(super) fn claim_start(&mut self) -> Option<Start> {
+    pub(super) fn claim_start(&mut self) -> Option<TimerStart> {
         let due = self.next_due()?;
-        let meter = self.meter.as_ref()?;
-        self.alarms.claim(due, || meter.until(due))
+        let algorithm = self.algorithm.as_ref()?;
+        self.timers.claim(due, || algorithm.until(due))
     }
 
     /// Whether timers are to be started or dropped.
-    pub(super) fn needs_care(&self) -> bool {
-        self.alarms.need_care(self.next_due())
+    pub(super) fn needs_maintenance(&self) -> bool {
+        self.timers.need_maintenance(self.next_due())
     }
 }

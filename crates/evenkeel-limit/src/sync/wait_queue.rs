@@ -4,7 +4,7 @@ use std::{mem, task::Waker};
 
 use crate::error::Denied;
 
-/// The place of a waiter, from [`Queue::push`] until [`Queue::claim`] or [`Queue::cancel`].
+/// The place of a waiter, from [`WaitQueue::push`] until [`WaitQueue::claim`] or [`WaitQueue::cancel`].
 pub(crate) type Key = usize;
 
 /// The places that stay allocated when nobody waits.
@@ -16,15 +16,15 @@ pub(crate) struct Waiter<N> {
     pub(crate) permits: u32,
     pub(crate) waker: Waker,
     /// What else is to be known of it.
-    pub(crate) note: N,
+    pub(crate) meta: N,
 }
 
 /// A doubly linked list in a slab: O(1) to join, to be served, and to leave from anywhere.
 ///
 /// Who is served is told what it is granted, a `G`.
 #[derive(Debug)]
-pub(crate) struct Queue<N, G = u32> {
-    places: Vec<Place<N, G>>,
+pub(crate) struct WaitQueue<N, G = u32> {
+    slots: Vec<Slot<N, G>>,
     vacant: Option<Key>,
     front: Option<Key>,
     back: Option<Key>,
@@ -37,7 +37,7 @@ pub(crate) struct Queue<N, G = u32> {
 }
 
 #[derive(Debug)]
-enum Place<N, G> {
+enum Slot<N, G> {
     Vacant {
         next: Option<Key>,
     },
@@ -53,10 +53,10 @@ struct Link<N> {
     behind: Option<Key>,
 }
 
-impl<N, G: Copy> Queue<N, G> {
+impl<N, G: Copy> WaitQueue<N, G> {
     pub(crate) const fn new() -> Self {
         Self {
-            places: Vec::new(),
+            slots: Vec::new(),
             vacant: None,
             front: None,
             back: None,
@@ -111,18 +111,18 @@ impl<N, G: Copy> Queue<N, G> {
         self.taken += 1;
         self.permits += u64::from(waiter.permits);
         self.singles += usize::from(waiter.permits == 1);
-        let place = Place::Waiting(Link { waiter, before: None, behind: None });
+        let slot = Slot::Waiting(Link { waiter, before: None, behind: None });
         let key = match self.vacant {
             Some(key) => {
-                let Place::Vacant { next } = mem::replace(&mut self.places[key], place) else {
-                    unreachable!("a place in the list of vacant ones")
+                let Slot::Vacant { next } = mem::replace(&mut self.slots[key], slot) else {
+                    unreachable!("a slot in the list of vacant ones")
                 };
                 self.vacant = next;
                 key
             }
             None => {
-                self.places.push(place);
-                self.places.len() - 1
+                self.slots.push(slot);
+                self.slots.len() - 1
             }
         };
         self.join(self.back, Some(key));
@@ -134,7 +134,7 @@ impl<N, G: Copy> Queue<N, G> {
     pub(crate) fn serve(&mut self, granted: G) -> Option<Waiter<N>> {
         self.front.map(|key| {
             let waiter = self.unlink(key);
-            self.places[key] = Place::Decided(Ok(granted));
+            self.slots[key] = Slot::Decided(Ok(granted));
             waiter
         })
     }
@@ -154,7 +154,7 @@ impl<N, G: Copy> Queue<N, G> {
                 Ok(()) => before += u64::from(link.waiter.permits),
                 Err(denied) => {
                     refused(self.unlink(key));
-                    self.places[key] = Place::Decided(Err(denied));
+                    self.slots[key] = Slot::Decided(Err(denied));
                 }
             }
         }
@@ -179,7 +179,7 @@ impl<N, G: Copy> Queue<N, G> {
 
     /// Vacates the place of one who was served or refused, and tells; nothing happens if it still waits.
     pub(crate) fn claim(&mut self, key: Key) -> Option<Result<G, Denied>> {
-        let Place::Decided(decision) = self.places[key] else { return None };
+        let Slot::Decided(decision) = self.slots[key] else { return None };
         self.vacate(key);
         Some(decision)
     }
@@ -192,20 +192,20 @@ impl<N, G: Copy> Queue<N, G> {
     }
 
     fn vacate(&mut self, key: Key) {
-        self.places[key] = Place::Vacant { next: self.vacant };
+        self.slots[key] = Slot::Vacant { next: self.vacant };
         self.vacant = Some(key);
         self.taken -= 1;
         if self.taken == 0 {
-            self.places.clear();
-            self.places.shrink_to(SPARE);
+            self.slots.clear();
+            self.slots.shrink_to(SPARE);
             self.vacant = None;
         }
     }
 
     /// Takes one out of the line; its place is to be decided or vacated.
     fn unlink(&mut self, key: Key) -> Waiter<N> {
-        let Place::Waiting(link) = mem::replace(&mut self.places[key], Place::Vacant { next: None }) else {
-            unreachable!("a place in the line")
+        let Slot::Waiting(link) = mem::replace(&mut self.slots[key], Slot::Vacant { next: None }) else {
+            unreachable!("a slot in the line")
         };
         self.join(link.before, link.behind);
         self.len -= 1;
@@ -227,16 +227,16 @@ impl<N, G: Copy> Queue<N, G> {
     }
 
     fn link(&self, key: Key) -> &Link<N> {
-        match &self.places[key] {
-            Place::Waiting(link) => link,
-            _ => unreachable!("a place in the line"),
+        match &self.slots[key] {
+            Slot::Waiting(link) => link,
+            _ => unreachable!("a slot in the line"),
         }
     }
 
     fn link_mut(&mut self, key: Key) -> &mut Link<N> {
-        match &mut self.places[key] {
-            Place::Waiting(link) => link,
-            _ => unreachable!("a place in the line"),
+        match &mut self.slots[key] {
+            Slot::Waiting(link) => link,
+            _ => unreachable!("a slot in the line"),
         }
     }
 }

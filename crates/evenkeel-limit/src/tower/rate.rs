@@ -17,7 +17,7 @@ use super::{Cost, LimitError, cost_of};
 use crate::{
     error::Denied,
     keyed::{Else, Keyed, Verdict},
-    rate_limiter::{RateLimiter, acquire::Turn, core},
+    rate_limiter::{RateLimiter, acquire::AcquireInner, core},
 };
 
 /// Wraps services in a [`RateLimit`].
@@ -49,7 +49,7 @@ pub struct RateLimitLayer<Request> {
 
 /// Takes permits for a request, or gives the turn in which to wait for them.
 type Enter<Request> = Arc<dyn Fn(&Request, u32, Else) -> Entry + Send + Sync>;
-type Entry = Result<Option<Turn<Arc<RateLimiter>>>, Denied>;
+type Entry = Result<Option<AcquireInner<Arc<RateLimiter>>>, Denied>;
 
 impl<Request> RateLimitLayer<Request> {
     /// Takes one permit of this limiter for each request, and lets it wait for that.
@@ -94,7 +94,7 @@ fn enter(limiter: Arc<RateLimiter>, permits: u32, or: Else) -> Entry {
         Else::Refuse => limiter.try_acquire_many(permits).map(|()| None),
         Else::Wait | Else::Own => {
             let request = core::Request { permits, deadline: None, bounded: true };
-            Ok(Some(Turn::new(limiter, request)))
+            Ok(Some(AcquireInner::new(limiter, request)))
         }
     }
 }
@@ -164,7 +164,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S: Service<Request>, Request> {
         Denied { denied: Denied },
-        Waiting { turn: Turn<Arc<RateLimiter>>, service: S, request: Option<Request> },
+        Waiting { turn: AcquireInner<Arc<RateLimiter>>, service: S, request: Option<Request> },
         Calling { #[pin] future: S::Future },
     }
 }

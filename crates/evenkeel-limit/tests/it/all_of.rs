@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use evenkeel_limit::{ConcurrencyLimiter, Keyed, Part, RateLimiter, Reason, all_of, try_all_of};
+use evenkeel_limit::{ConcurrencyLimiter, Demand, Keyed, RateLimiter, Reason, all_of, try_all_of};
 use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
@@ -29,12 +29,12 @@ impl Limits {
         }
     }
 
-    fn part(&self, limit: u8, n: u32) -> Part<'_> {
+    fn demand(&self, limit: u8, n: u32) -> Demand<'_> {
         match limit {
-            0 => self.fast.part(n),
-            1 => self.slow.part(n),
-            2 => self.first.part(n),
-            _ => self.second.part(n),
+            0 => self.fast.demand(n),
+            1 => self.slow.demand(n),
+            2 => self.first.demand(n),
+            _ => self.second.demand(n),
         }
     }
 
@@ -55,7 +55,7 @@ proptest! {
     fn all_or_none_are_taken(parts in prop::collection::vec((0..4_u8, 1..7_u32), 1..6)) {
         World::run(async |_| {
             let limits = Limits::new();
-            let asked = parts.iter().map(|&(limit, n)| limits.part(limit, n));
+            let asked = parts.iter().map(|&(limit, n)| limits.demand(limit, n));
             let wanted = |limit| parts.iter().filter(|part| part.0 == limit).map(|part| part.1).sum::<u32>();
             let fits = wanted(0) <= 5 && wanted(1) <= 2 && wanted(2) <= 3 && wanted(3) <= 2;
             match try_all_of(asked.clone()) {
@@ -88,7 +88,7 @@ proptest! {
             let tasks: Vec<_> = tasks.into_iter().map(|(parts, patience, work)| {
                 let limits = Arc::clone(&limits);
                 tokio::spawn(async move {
-                    let parts = parts.iter().map(|&(limit, n)| limits.part(limit, n)).collect::<Vec<_>>();
+                    let parts = parts.iter().map(|&(limit, n)| limits.demand(limit, n)).collect::<Vec<_>>();
                     if let Ok(Ok(held)) = timeout(ms(patience), all_of(parts)).await {
                         sleep(ms(work)).await;
                         drop(held);
@@ -108,14 +108,14 @@ proptest! {
 fn opposite_orders_do_not_block_each_other() {
     World::run(async |_| {
         let (a, b) = (ConcurrencyLimiter::new(1), ConcurrencyLimiter::new(1));
-        let work = async |parts: [Part<'_>; 2]| {
+        let work = async |parts: [Demand<'_>; 2]| {
             for _ in 0..10 {
                 let held = all_of(parts).await.unwrap();
                 sleep(ms(1)).await;
                 assert_eq!(held.into_permits().len(), 2);
             }
         };
-        let both = async { tokio::join!(work([a.part(1), b.part(1)]), work([b.part(1), a.part(1)])) };
+        let both = async { tokio::join!(work([a.demand(1), b.demand(1)]), work([b.demand(1), a.demand(1)])) };
         assert_took!(both, ms(20));
     });
 }
@@ -127,7 +127,7 @@ fn the_longest_wait_comes_first_and_holds_nothing() {
         slow.try_acquire().unwrap();
         let start = Instant::now();
         let both = async {
-            drop(all_of([fast.part(1), slow.part(1)]).await.unwrap());
+            drop(all_of([fast.demand(1), slow.demand(1)]).await.unwrap());
             start.elapsed()
         };
         let meanwhile = async {
@@ -144,12 +144,13 @@ fn one_limit_may_be_several_parts() {
     World::run(async |_| {
         let (rate, slots) = (RateLimiter::per_second(10).burst(3), ConcurrencyLimiter::new(2));
         let held =
-            assert_took!(all_of([rate.part(1), slots.part(1), rate.part(2), slots.part(1)]), ms(0)).unwrap();
+            assert_took!(all_of([rate.demand(1), slots.demand(1), rate.demand(2), slots.demand(1)]), ms(0))
+                .unwrap();
         assert_eq!((rate.snapshot().available, slots.snapshot().in_use), (0, 2));
         drop(held);
-        let refused = all_of([rate.part(2), rate.part(2)]).await.unwrap_err();
+        let refused = all_of([rate.demand(2), rate.demand(2)]).await.unwrap_err();
         assert_eq!(refused.reason, Reason::NeverFits, "together, as if it were one");
-        let refused = all_of([slots.part(u32::MAX), slots.part(1)]).await.unwrap_err();
+        let refused = all_of([slots.demand(u32::MAX), slots.demand(1)]).await.unwrap_err();
         assert_eq!(refused.reason, Reason::NeverFits);
         assert!(try_all_of([]).is_ok());
     });
@@ -161,12 +162,12 @@ fn a_key_and_all_of_them() {
         let (total, users) = (RateLimiter::per_second(10).burst(3), Keyed::<u64>::per_second(1).burst(2));
         let ann = users.limiter(&1);
         for _ in 0..2 {
-            assert!(try_all_of([total.part(1), ann.part(1)]).is_ok());
+            assert!(try_all_of([total.demand(1), ann.demand(1)]).is_ok());
         }
-        assert_eq!(try_all_of([total.part(1), ann.part(1)]).unwrap_err().retry_after, Some(ms(1000)));
+        assert_eq!(try_all_of([total.demand(1), ann.demand(1)]).unwrap_err().retry_after, Some(ms(1000)));
         assert_eq!(total.snapshot().available, 1);
         assert_eq!(users.try_acquire(&1).unwrap_err().retry_after, Some(ms(1000)), "the same bucket");
-        assert!(try_all_of([total.part(1), users.limiter(&2).part(1)]).is_ok());
+        assert!(try_all_of([total.demand(1), users.limiter(&2).demand(1)]).is_ok());
     });
 }
 
@@ -183,8 +184,12 @@ fn every_wait_can_be_dropped() {
         limits
     };
     let all = async |limits: Arc<Limits>| {
-        let held =
-            all_of([limits.fast.part(1), limits.second.part(1), limits.slow.part(1), limits.first.part(1)]);
+        let held = all_of([
+            limits.fast.demand(1),
+            limits.second.demand(1),
+            limits.slow.demand(1),
+            limits.first.demand(1),
+        ]);
         held.await.unwrap().refund();
     };
     let as_if_new = async |limits: Arc<Limits>| {
@@ -200,7 +205,7 @@ fn a_refusal_on_the_way_gives_the_others_back() {
         let limits = Limits::new();
         limits.slow.try_acquire_many(2).unwrap();
         let refused =
-            async { all_of([limits.first.part(1), limits.fast.part(5), limits.slow.part(2)]).await };
+            async { all_of([limits.first.demand(1), limits.fast.demand(5), limits.slow.demand(2)]).await };
         let close = async {
             sleep(ms(50)).await;
             limits.slow.close();

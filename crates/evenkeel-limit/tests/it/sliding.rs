@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, sync::Arc, task::Poll, time::Duration};
 
-use evenkeel_limit::{Held, Rate, RateLimiter, Reason, Reservation, try_all_of};
+use evenkeel_limit::{AllPermits, Rate, RateLimiter, Reason, Reservation, try_all_of};
 use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
@@ -232,7 +232,7 @@ fn a_grant_that_was_not_seen_comes_back_as_long_as_it_counts() {
 #[test]
 fn what_counts_no_longer_does_not_come_back() {
     World::run(async |_| {
-        type GiveBack = fn(Reservation<'_>, Held<'_>);
+        type GiveBack = fn(Reservation<'_>, AllPermits<'_>);
         let ways: [GiveBack; 3] = [
             |reservation, _| drop(reservation),
             |reservation, _| reservation.settle(0),
@@ -245,7 +245,7 @@ fn what_counts_no_longer_does_not_come_back() {
             for (time, left) in [(ms(99), 1), (ms(100), 0)] {
                 let limiter = RateLimiter::sliding(Rate::per(2, ms(100)));
                 let reservation = limiter.reserve(1).await.unwrap();
-                let held = try_all_of([limiter.part(1)]).unwrap();
+                let held = try_all_of([limiter.demand(1)]).unwrap();
                 advance(time).await;
                 if left == 0 {
                     // By others.

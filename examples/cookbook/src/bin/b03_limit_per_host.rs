@@ -18,7 +18,7 @@ static AT_ONCE: ConcurrencyLimiter = ConcurrencyLimiter::new(4);
 
 async fn fetch(host: &str) -> Result<(), Denied> {
     let own = HOSTS.limiter(host);
-    let _turn = all_of([own.part(1), ALL.part(1)]).await?;
+    let _turn = all_of([own.demand(1), ALL.demand(1)]).await?;
     // Only now: who waits for the slow host holds nothing that the others need.
     let _permit = AT_ONCE.acquire().await?;
     sleep(Duration::from_millis(5)).await;

@@ -14,7 +14,7 @@ use crate::{
         store::{Answer, CallError, Taken},
     },
     error::Denied,
-    sync::wait_queue::{Queue, Waiter},
+    sync::wait_queue::{WaitQueue, Waiter},
 };
 
 /// With leases, calls for permits that are still to be earned keep this distance, or half a lease's.
@@ -55,7 +55,7 @@ impl Till {
                 return Some(Step::Pause(until));
             }
             let lacking = first.permits - self.left;
-            let least = if first.note == Patience::None { lacking } else { 1 };
+            let least = if first.meta == Patience::None { lacking } else { 1 };
             let wanted = (self.queue.permits() - u64::from(self.left)).max(self.terms.lease.into());
             let most = wanted.min(self.quota.burst.into()) as u32;
             return Some(self.ask(0, least, most));
@@ -79,7 +79,7 @@ impl Till {
 
     /// Until when it is of no use to ask for the first one who waits.
     pub(super) fn pause_for(&self, first: &Waiter<Patience>, now: Instant) -> Option<Instant> {
-        let (at, full_in) = self.empty.filter(|_| first.note == Patience::Some)?;
+        let (at, full_in) = self.empty.filter(|_| first.meta == Patience::Some)?;
         // Half of what it lacks, and half of the rest: few calls, of which the last one comes in time.
         let half = (first.permits - self.left).div_ceil(2);
         let breath = BREATH.min(self.quota.wait(self.quota.fill(), (self.terms.lease / 2).into()));
@@ -129,11 +129,11 @@ impl Till {
         if self.impatient == 0 {
             return;
         }
-        let mut queue = mem::replace(&mut self.queue, Queue::new());
+        let mut queue = mem::replace(&mut self.queue, WaitQueue::new());
         let mut woken = vec![];
         let verdict = |before, waiter: &Waiter<Patience>| {
             let wait = self.wait(now, before, waiter.permits);
-            let waits = waiter.note == Patience::Some || wait.is_zero();
+            let waits = waiter.meta == Patience::Some || wait.is_zero();
             if waits { Ok(()) } else { Err(Denied::busy(wait)) }
         };
         queue.refuse(verdict, |waiter| woken.push(waiter.waker));

@@ -1,6 +1,6 @@
 //! Timers that fire while they are started, and wakers that take the lock.
 //!
-//! The model runs the turnstile itself, with a lock whose users are switched, and timers that fire in every order with
+//! The model runs the core itself, with a lock whose users are switched, and timers that fire in every order with
 //! the threads that start them.
 
 use std::{
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    core::{Request, Terms, Turnstile},
+    core::{Config, Core, Request},
     model,
     timer::fire,
 };
@@ -29,12 +29,12 @@ const ONE: Request = Request { permits: 1, deadline: None, bounded: true };
 const STACK: usize = 1 << 16;
 
 /// Looks at the limiter when it is woken, and when it is dropped.
-struct LooksBack(Weak<Turnstile>, Option<Thread>);
+struct LooksBack(Weak<Core>, Option<Thread>);
 
 impl LooksBack {
     fn look(&self) {
-        if let Some(turnstile) = self.0.upgrade() {
-            assert!(turnstile.snapshot().waiting <= 2);
+        if let Some(core) = self.0.upgrade() {
+            assert!(core.snapshot().waiting <= 2);
         }
     }
 }
@@ -52,33 +52,33 @@ impl Drop for LooksBack {
     }
 }
 
-fn waker(turnstile: &Arc<Turnstile>, thread: Option<Thread>) -> Waker {
-    Arc::new(LooksBack(Arc::downgrade(turnstile), thread)).into()
+fn waker(core: &Arc<Core>, thread: Option<Thread>) -> Waker {
+    Arc::new(LooksBack(Arc::downgrade(core), thread)).into()
 }
 
-fn waits(turnstile: &Arc<Turnstile>) {
-    let waker = waker(turnstile, Some(thread::current()));
-    let Some(key) = turnstile.enter(ONE, &waker).unwrap() else { return };
-    while turnstile.poll(key, &waker).is_pending() {
+fn waits(core: &Arc<Core>) {
+    let waker = waker(core, Some(thread::current()));
+    let Some(key) = core.enter(ONE, &waker).unwrap() else { return };
+    while core.poll(key, &waker).is_pending() {
         thread::park();
     }
 }
 
 /// Gives back what it got, if anything.
-fn leaves(turnstile: &Arc<Turnstile>) {
-    match turnstile.enter(ONE, &waker(turnstile, None)).unwrap() {
-        Some(key) => turnstile.leave(key),
-        None => turnstile.refund(1),
+fn leaves(core: &Arc<Core>) {
+    match core.enter(ONE, &waker(core, None)).unwrap() {
+        Some(key) => core.leave(key),
+        None => core.refund(1),
     }
 }
 
 /// One limiter that has a permit in an hour, and an hour that passes.
-fn an_hour_passes(actors: &'static [fn(&Arc<Turnstile>)]) {
+fn an_hour_passes(actors: &'static [fn(&Arc<Core>)]) {
     let runtime = Arc::new(Builder::new_current_thread().enable_time().start_paused(true).build().unwrap());
     let _entered = runtime.enter();
     let shared: Arc<Runtime> = Arc::clone(&runtime);
     model(move || {
-        let terms = Terms {
+        let config = Config {
             burst: None,
             start_empty: true,
             sliding: false,
@@ -87,21 +87,21 @@ fn an_hour_passes(actors: &'static [fn(&Arc<Turnstile>)]) {
             max_waiters: usize::MAX,
             max_pause: HOUR,
         };
-        let turnstile = Turnstile::new(Some(Rate::every(HOUR)), terms);
+        let core = Core::new(Some(Rate::every(HOUR)), config);
         let threads: Vec<_> = actors
             .iter()
             .map(|actor| {
-                let turnstile = Arc::clone(&turnstile);
-                let actor = move || actor(&turnstile);
+                let core = Arc::clone(&core);
+                let actor = move || actor(&core);
                 thread::Builder::new().stack_size(STACK).spawn(actor).unwrap()
             })
             .collect();
         // The clock is not loom's: by this it knows that the order matters.
-        let _before = turnstile.snapshot();
+        let _before = core.snapshot();
         shared.block_on(advance(HOUR));
         fire();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(turnstile.snapshot().waiting, 0);
+        assert_eq!(core.snapshot().waiting, 0);
     });
 }
 

@@ -29,12 +29,12 @@ proptest! {
     /// It is a line from which one can leave anywhere, and it uses its places again.
     #[test]
     fn is_a_line(steps in prop::collection::vec(step(), 1..200)) {
-        let (mut queue, mut line, mut served) = (Queue::new(), VecDeque::new(), VecDeque::new());
+        let (mut queue, mut line, mut served) = (WaitQueue::new(), VecDeque::new(), VecDeque::new());
         let mut peak = 0;
         for step in steps {
             match step {
                 Step::Push(permits) => {
-                    let key = queue.push(Waiter { permits, waker: Waker::noop().clone(), note: () });
+                    let key = queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: () });
                     line.push_back((key, permits));
                 }
                 Step::Serve => {
@@ -57,17 +57,17 @@ proptest! {
             prop_assert_eq!(queue.len(), line.len());
             prop_assert_eq!(queue.permits(), line.iter().map(|&(_, permits)| u64::from(permits)).sum::<u64>());
             prop_assert_eq!(queue.front().map(|first| first.permits), line.front().map(|&(_, permits)| permits));
-            prop_assert!(queue.places.len() <= peak);
+            prop_assert!(queue.slots.len() <= peak);
         }
     }
 }
 
 #[test]
 fn a_long_line_that_has_gone_takes_no_memory() {
-    let mut queue: Queue<()> = Queue::new();
+    let mut queue: WaitQueue<()> = WaitQueue::new();
     let keys: Vec<_> = (0..10_000)
-        .map(|_| queue.push(Waiter { permits: 1, waker: Waker::noop().clone(), note: () }))
+        .map(|_| queue.push(Waiter { permits: 1, waker: Waker::noop().clone(), meta: () }))
         .collect();
     keys.into_iter().for_each(|key| drop(queue.cancel(key)));
-    assert!(queue.places.capacity() <= 2 * SPARE);
+    assert!(queue.slots.capacity() <= 2 * SPARE);
 }
