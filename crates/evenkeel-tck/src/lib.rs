@@ -6,6 +6,7 @@ mod cancel;
 pub mod child;
 mod duration;
 pub mod limit;
+mod prelude;
 mod probe_task;
 mod report;
 pub mod retry;

@@ -17,6 +17,7 @@ use std::{
 };
 
 use evenkeel_testkit::World;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::Verdict;
 
@@ -176,6 +177,11 @@ impl<A: ?Sized> Rule<A> {
             Err(payload) => Verdict::fail("no panic, no leak and no deadlock", panic_message(&*payload)),
         }
     }
+}
+
+/// Builds a runtime, which takes real time.
+pub(crate) fn runtime(builder: &mut Builder) -> Checked<Runtime> {
+    builder.build().map_err(|error| Verdict::Untested(format!("no runtime: {error}")))
 }
 
 /// The text of a panic.

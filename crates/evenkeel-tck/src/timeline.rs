@@ -60,23 +60,18 @@ impl<E: Clone + Display> Timeline<E> {
     }
 
     /// A failure, with the whole timeline.
-    pub(crate) fn failure(&self, expected: impl Into<String>, got: impl Into<String>) -> Verdict {
-        Verdict::Fail { expected: expected.into(), got: got.into(), timeline: self.lines() }
+    pub(crate) fn failure(&self, expected: impl Display, got: impl Display) -> Verdict {
+        Verdict::Fail { expected: expected.to_string(), got: got.to_string(), timeline: self.lines() }
     }
 
     /// The rule asks for this.
-    pub(crate) fn require(
-        &self,
-        holds: bool,
-        expected: impl FnOnce() -> String,
-        got: impl FnOnce() -> String,
-    ) -> Checked {
-        if holds { Ok(()) } else { Err(self.failure(expected(), got())) }
+    pub(crate) fn require(&self, holds: bool, expected: impl Display, got: impl Display) -> Checked {
+        if holds { Ok(()) } else { Err(self.failure(expected, got)) }
     }
 
     /// The rule asks for equality.
     pub(crate) fn equal<T: PartialEq + Debug>(&self, what: &str, got: T, want: T) -> Checked {
-        self.require(got == want, || format!("{what} {want:?}"), || format!("{got:?}"))
+        self.require(got == want, format_args!("{what} {want:?}"), format_args!("{got:?}"))
     }
 
     fn events(&self) -> MutexGuard<'_, Vec<(Duration, E)>> {

@@ -53,8 +53,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// A failure without a timeline.
-    pub(crate) fn fail(expected: impl Into<String>, got: impl Into<String>) -> Self {
-        Self::Fail { expected: expected.into(), got: got.into(), timeline: Vec::new() }
+    pub(crate) fn fail(expected: impl fmt::Display, got: impl fmt::Display) -> Self {
+        Self::Fail { expected: expected.to_string(), got: got.to_string(), timeline: Vec::new() }
     }
 
     /// Whether the rule holds.

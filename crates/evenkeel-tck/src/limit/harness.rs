@@ -1,6 +1,6 @@
 //! One limiter under test, and the requests that a rule makes of it.
 
-use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use std::{ops::Deref, panic::resume_unwind, sync::Arc, time::Duration};
 
 use evenkeel_testkit::probe::{Counts, meter};
 use tokio::{
@@ -12,7 +12,6 @@ use super::{
     Adapter, Change, Denied, Limiter, Permit, Request, Reservation, Settings, Turn,
     record::{Event, Record},
 };
-pub(crate) use crate::subject::needs;
 use crate::{
     duration::WEEK,
     rule::Checked,
@@ -72,7 +71,7 @@ impl Harness {
     /// Asks without waiting.
     pub(crate) fn ask(&self, request: Request) -> Result<Permit, Denied> {
         let answer = self.ask_unnoted(request);
-        self.record.note(match &answer {
+        self.note(match &answer {
             Ok(_) => Event::Granted(0, request.permits),
             Err(denied) => Event::Refused(0, *denied),
         });
@@ -92,46 +91,46 @@ impl Harness {
     /// The rule asks that exactly `granted` of `requests` requests for one permit are granted now.
     pub(crate) fn grants(&self, when: &str, requests: u32, granted: u32) -> Checked {
         let what = format!("{when}, granted of {requests} requests:");
-        self.record.equal(&what, self.take(requests), granted)
+        self.equal(&what, self.take(requests), granted)
     }
 
     /// The rule asks that this request is granted now.
     pub(crate) fn gives(&self, when: &str, request: Request) -> Checked {
         let Err(denied) = self.ask(request) else { return Ok(()) };
-        Err(self.record.failure(format!("{when}, {} granted", request.permits), denied.to_string()))
+        Err(self.failure(format_args!("{when}, {} granted", request.permits), denied.to_string()))
     }
 
     /// The rule asks that this request is refused now.
     pub(crate) fn refuses(&self, when: &str, request: Request) -> Checked<Denied> {
         let answer = self.ask(request);
         let granted =
-            |_| self.record.failure(format!("{when}, {} not granted", request.permits), "they are granted");
+            |_| self.failure(format_args!("{when}, {} not granted", request.permits), "they are granted");
         answer.map_or_else(Ok, |permit| Err(granted(permit)))
     }
 
     /// Waits for the end of a request, as the caller.
     pub(crate) async fn turn(&self, request: Request) -> Checked<Result<Permit, Denied>> {
         let turn = timeout(WEEK, self.limiter.acquire(request)).await;
-        turn.map_err(|_| self.record.failure(format!("the end of a request within {WEEK:?}"), "none"))
+        turn.map_err(|_| self.failure(format_args!("the end of a request within {WEEK:?}"), "none"))
     }
 
     /// Waits until these permits are granted.
     pub(crate) async fn spend(&self, permits: u32) -> Checked<Permit> {
         let turn = self.turn(Request::of(permits)).await?;
-        self.record.note(match &turn {
+        self.note(match &turn {
             Ok(_) => Event::Granted(0, permits),
             Err(denied) => Event::Refused(0, *denied),
         });
-        turn.map_err(|denied| self.record.failure(format!("{permits} granted"), denied.to_string()))
+        turn.map_err(|denied| self.failure(format_args!("{permits} granted"), denied.to_string()))
     }
 
     /// Waits for permits that are settled later.
     pub(crate) async fn reserve(&self, permits: u32) -> Checked<Reserved<'_>> {
         let turn = timeout(WEEK, self.limiter.reserve(permits)).await;
-        let turn = turn.map_err(|_| self.record.failure(format!("a reservation within {WEEK:?}"), "none"))?;
+        let turn = turn.map_err(|_| self.failure(format_args!("a reservation within {WEEK:?}"), "none"))?;
         let reservation =
-            turn.map_err(|denied| self.record.failure(format!("{permits} reserved"), denied.to_string()))?;
-        self.record.note(Event::Granted(0, permits));
+            turn.map_err(|denied| self.failure(format_args!("{permits} reserved"), denied.to_string()))?;
+        self.note(Event::Granted(0, permits));
         Ok(Reserved { reservation, permits, record: self.record.clone() })
     }
 
@@ -173,7 +172,7 @@ impl Harness {
             counts
         };
         let all = timeout(WEEK, all).await;
-        all.map_err(|_| self.record.failure(format!("a turn for everybody within {WEEK:?}"), "none"))
+        all.map_err(|_| self.failure(format_args!("a turn for everybody within {WEEK:?}"), "none"))
     }
 
     /// The implementation's own future.
@@ -182,7 +181,7 @@ impl Harness {
     }
 
     pub(crate) fn change(&self, change: Change) {
-        self.record.note(Event::Changed(change));
+        self.note(Event::Changed(change));
         self.limiter.change(change);
     }
 
@@ -192,11 +191,19 @@ impl Harness {
 
     /// The rule asks that the waiters were served at these times.
     pub(crate) fn turns_at(&self, when: &str, times: &[Duration]) -> Checked {
-        self.record.equal(&format!("{when}, turns at"), self.record.turns(), times.to_vec())
+        self.equal(&format!("{when}, turns at"), self.turns(), times.to_vec())
     }
 
     /// The rule asks that the waiters were served in the order of their arrival.
     pub(crate) fn in_order(&self) -> Checked {
-        self.record.equal("turns in the order", self.record.served(), self.record.came())
+        self.equal("turns in the order", self.served(), self.came())
+    }
+}
+
+impl Deref for Harness {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
     }
 }

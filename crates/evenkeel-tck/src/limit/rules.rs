@@ -13,8 +13,20 @@ mod reservations;
 mod sliding;
 mod waiting;
 
-use super::Adapter;
-use crate::Rule;
+use self::prelude::{Adapter, Rule};
+
+/// The words of the rules.
+mod prelude {
+    pub(super) use crate::{
+        limit::{
+            Adapter, Capability, Change, Denied, Limit, Rate, Reason, Request, Settings,
+            harness::{Harness, Waiter},
+            model::Model,
+            record::Event,
+        },
+        prelude::*,
+    };
+}
 
 pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     rate::RULES,

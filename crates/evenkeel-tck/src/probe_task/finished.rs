@@ -1,6 +1,6 @@
 //! The wait for the end of a group or a program.
 
-use std::{pin::Pin, time::Duration};
+use std::{ops::Deref, pin::Pin, time::Duration};
 
 use tokio::time::timeout;
 
@@ -36,18 +36,26 @@ impl<O: TaskOutcome> Finished<O> {
         };
         match timeout(WEEK, end).await {
             Ok(outcome) => Ok(Self { outcome, record }),
-            Err(_) => Err(record.failure(format!("an end within {WEEK:?}"), "none")),
+            Err(_) => Err(record.failure(format_args!("an end within {WEEK:?}"), "none")),
         }
     }
 
     /// The time at which it ended.
     pub(crate) fn returned_at(&self) -> Duration {
-        self.record.returned_at().unwrap_or_default()
+        self.first(&Event::Returned).unwrap_or_default()
     }
 
     /// The rule asks that no task is alive when it has ended.
     pub(crate) fn leaves_nobody(&self) -> Checked {
         let what = format!("when the {} has ended, tasks alive:", O::SUBJECT);
-        self.record.equal(&what, self.record.alive_at_the_end(), Vec::new())
+        self.equal(&what, self.alive_at_the_end(), Vec::new())
+    }
+}
+
+impl<O> Deref for Finished<O> {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.record
     }
 }

@@ -67,11 +67,6 @@ impl Record {
         self.pick(|_, event| matches!(event, Event::Spawned(_)).then_some(())).len()
     }
 
-    /// The time at which the group or the program ended.
-    pub(crate) fn returned_at(&self) -> Option<Duration> {
-        self.pick(|at, event| matches!(event, Event::Returned).then_some(at)).pop()
-    }
-
     /// The tasks whose futures are there when the group or the program ends.
     pub(crate) fn alive_at_the_end(&self) -> Vec<u32> {
         let mut alive = Vec::new();

@@ -1,12 +1,11 @@
 //! Makes one call with the implementation under test.
 
-use std::{fmt::Debug, time::Duration};
+use std::{ops::Deref, time::Duration};
 
 use tokio::time::timeout;
 
 use super::{Adapter, GaveUp, Operation, Outcome, Policy, Record, Settings, adapter::Call, operation::Step};
-pub(crate) use crate::subject::{configure, has, needs, unless_refused};
-use crate::{duration::WEEK, rule::Checked};
+use crate::{duration::WEEK, rule::Checked, subject::configure};
 
 /// A call that has ended.
 pub(crate) struct FinishedCall {
@@ -79,21 +78,14 @@ impl FinishedCall {
             Err(GaveUp { last: Some(error), .. }) => Expected::ErrorOf(error.attempt),
             Err(_) => Expected::NoError,
         };
-        self.require(got == expected, || told(expected), || told(got))
+        self.require(got == expected, told(expected), told(got))
     }
+}
 
-    /// The rule asks for equality.
-    pub(crate) fn equal<T: PartialEq + Debug>(&self, what: &str, got: T, want: T) -> Checked {
-        self.record.equal(what, got, want)
-    }
+impl Deref for FinishedCall {
+    type Target = Record;
 
-    /// The rule asks for this.
-    pub(crate) fn require(
-        &self,
-        holds: bool,
-        expected: impl FnOnce() -> String,
-        got: impl FnOnce() -> String,
-    ) -> Checked {
-        self.record.require(holds, expected, got)
+    fn deref(&self) -> &Record {
+        &self.record
     }
 }

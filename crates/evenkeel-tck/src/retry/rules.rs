@@ -18,8 +18,19 @@ mod responses;
 mod retry_after;
 mod runtime_cost;
 
-use super::Adapter;
-use crate::Rule;
+use self::prelude::{Adapter, Rule};
+
+/// The words of the rules.
+mod prelude {
+    pub(super) use crate::{
+        prelude::*,
+        retry::{
+            Adapter, Budget, Capability, Growth, Hint, Jitter, Operation, Policy, Reason, Record, Settings,
+            harness::{Expected, FinishedCall, run_call},
+            operation::Step,
+        },
+    };
+}
 
 pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     attempts::RULES,

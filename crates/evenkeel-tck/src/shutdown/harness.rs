@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::{Adapter, Capability, Outcome, Parts, Settings, Told, script::Scene};
-pub(crate) use crate::subject::{configure, needs};
 use crate::{
     probe_task::{Finished, Record, TaskOutcome},
     rule::Checked,
-    subject::where_needed,
+    subject::{configure, needs, where_needed},
 };
 
 /// A program that has ended.
@@ -36,7 +35,7 @@ pub(crate) async fn run_program(
 impl FinishedProgram {
     /// The rule asks that the program ended at this time.
     pub(crate) fn ends_at(&self, when: &str, at: Duration) -> Checked {
-        self.record.equal(&format!("{when}, the end of the program at"), self.returned_at(), at)
+        self.equal(&format!("{when}, the end of the program at"), self.returned_at(), at)
     }
 }
 

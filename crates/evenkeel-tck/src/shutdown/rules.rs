@@ -11,8 +11,20 @@ mod signals;
 mod starting;
 mod stopping;
 
-use super::Adapter;
-use crate::Rule;
+use self::prelude::{Adapter, Rule};
+
+/// The words of the rules.
+mod prelude {
+    pub(super) use crate::{
+        prelude::*,
+        probe_task::{End, Event, Record},
+        shutdown::{
+            Adapter, Capability, Kind, Parts, Program, Settings,
+            harness::{FinishedProgram, run_program},
+            script::{Scene, Script, task},
+        },
+    };
+}
 
 pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     stopping::RULES,

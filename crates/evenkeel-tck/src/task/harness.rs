@@ -1,10 +1,10 @@
 //! Runs one group with the implementation under test.
 
 use super::{Adapter, Body, Capability, Outcome, Settings, Told, script::Scene};
-pub(crate) use crate::subject::{configure, needs};
 use crate::{
     probe_task::{Finished, Record, TaskOutcome},
     rule::Checked,
+    subject::{configure, needs},
 };
 
 /// A group that has ended.

@@ -11,8 +11,20 @@ mod runtimes;
 mod shield;
 mod stopping;
 
-use super::Adapter;
-use crate::Rule;
+use self::prelude::{Adapter, Rule};
+
+/// The words of the rules.
+mod prelude {
+    pub(super) use crate::{
+        prelude::*,
+        probe_task::{End, Event, Record},
+        task::{
+            Adapter, Body, Capability, Group, Kind, Settings,
+            harness::{FinishedGroup, run_group},
+            script::{Scene, Script, task},
+        },
+    };
+}
 
 pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
     joining::RULES,

@@ -1,16 +1,6 @@
 //! Deadlines, and bounds of the queue.
 
-use tokio::time::{Instant, sleep};
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Request, Settings,
-        harness::{Harness, needs},
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-32" limit_32 "A request whose turn comes after its deadline is refused at once."),
@@ -33,16 +23,16 @@ async fn limit_32(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Deadline)?;
     let harness = spent(subject, SLOW).await?;
     let turn = harness.turn(Request::of(1).by(Instant::now() + ms(999))).await?;
-    let outcome = (turn.is_err(), harness.record.elapsed());
-    harness.record.equal("a turn at 1s, and a deadline at 999ms: refused, at", outcome, (true, ms(0)))
+    let outcome = (turn.is_err(), harness.elapsed());
+    harness.equal("a turn at 1s, and a deadline at 999ms: refused, at", outcome, (true, ms(0)))
 }
 
 async fn limit_33(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Deadline)?;
     let harness = spent(subject, SLOW).await?;
     let turn = harness.turn(Request::of(1).by(Instant::now() + secs(1))).await?;
-    let outcome = (turn.is_ok(), harness.record.elapsed());
-    harness.record.equal("a turn and a deadline at 1s: granted, at", outcome, (true, secs(1)))
+    let outcome = (turn.is_ok(), harness.elapsed());
+    harness.equal("a turn and a deadline at 1s: granted, at", outcome, (true, secs(1)))
 }
 
 async fn limit_34(subject: &dyn Adapter) -> Checked {
@@ -50,15 +40,15 @@ async fn limit_34(subject: &dyn Adapter) -> Checked {
     let harness = spent(subject, SLOW).await?;
     let _refused = harness.turn(Request::of(1).by(Instant::now() + ms(500))).await?;
     let _next = harness.spend(1).await?;
-    harness.record.equal("at 1 per second, the next at", harness.record.elapsed(), secs(1))
+    harness.equal("at 1 per second, the next at", harness.elapsed(), secs(1))
 }
 
 async fn limit_35(subject: &dyn Adapter) -> Checked {
     let harness = spent(subject, Settings { max_waiters: Some(2), ..SLOW }).await?;
     let _waiters = [harness.enter(1, Request::of(1)).await, harness.enter(2, Request::of(1)).await];
     let turn = harness.turn(Request::of(1)).await?;
-    let outcome = (turn.is_err(), harness.record.elapsed());
-    harness.record.equal("with two places, a third is refused, at", outcome, (true, ms(0)))
+    let outcome = (turn.is_err(), harness.elapsed());
+    harness.equal("with two places, a third is refused, at", outcome, (true, ms(0)))
 }
 
 async fn limit_36(subject: &dyn Adapter) -> Checked {

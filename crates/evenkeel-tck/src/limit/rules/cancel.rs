@@ -3,19 +3,8 @@
 use std::{cell::Cell, future::poll_fn, rc::Rc, task::Poll};
 
 use evenkeel_testkit::cancel;
-use tokio::time::sleep;
 
-use super::waiting::queue;
-use crate::{
-    Rule,
-    cancel::explored,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Request, Settings,
-        harness::{Harness, needs},
-    },
-    rule::{Checked, rule},
-};
+use super::{prelude::*, waiting::queue};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-28" limit_28 "When somebody who waits gives up, those behind move up.").after("LIMIT-19"),
@@ -72,7 +61,7 @@ fn limit_30(subject: &dyn Adapter) -> Checked {
         cut.granted.set(permit.is_ok());
     };
     let check = async |cut: Rc<Cut>| {
-        let earned = cut.harness.record.elapsed().as_secs() as u32 - u32::from(cut.granted.get());
+        let earned = cut.harness.elapsed().as_secs() as u32 - u32::from(cut.granted.get());
         assert!(cut.harness.ask(Request::of(earned)).is_ok(), "less than was earned");
         assert!(cut.harness.ask(Request::of(1)).is_err(), "more than was earned");
     };
@@ -85,10 +74,10 @@ async fn limit_31(subject: &dyn Adapter) -> Checked {
     let mut idle = harness.unpolled(Request::of(1));
     poll_fn(|cx| Poll::Ready(idle.as_mut().poll(cx).is_pending())).await;
     harness.everybody(queue(&harness, 2).await).await?;
-    let turns = harness.record.turns();
-    harness.record.require(
+    let turns = harness.turns();
+    harness.require(
         turns.iter().zip([2, 3]).all(|(turn, latest)| *turn <= secs(latest)),
-        || "turns at 2s and at 3s, behind somebody who is not polled any more".to_owned(),
-        || format!("at {turns:?}"),
+        "turns at 2s and at 3s, behind somebody who is not polled any more",
+        format_args!("at {turns:?}"),
     )
 }

@@ -1,18 +1,6 @@
 //! Changes of a limiter that is in use.
 
-use tokio::time::{advance, sleep};
-
-use super::waiting::queue;
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Change, Rate, Request, Settings,
-        harness::{Harness, needs},
-        record::Event,
-    },
-    rule::{Checked, rule},
-};
+use super::{prelude::*, waiting::queue};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-37" limit_37 "A new rate counts from now on: what was earned before stays as it is."),
@@ -94,7 +82,7 @@ async fn limit_43(subject: &dyn Adapter) -> Checked {
     harness.grants("a millisecond before its end", 5, 0)?;
     advance(ms(1)).await;
     let granted = harness.take(20);
-    harness.record.require(granted <= 1, || "after it, at most 1 at once".to_owned(), || format!("{granted}"))
+    harness.require(granted <= 1, "after it, at most 1 at once", granted)
 }
 
 async fn limit_44(subject: &dyn Adapter) -> Checked {
@@ -106,7 +94,7 @@ async fn limit_44(subject: &dyn Adapter) -> Checked {
     harness.change(Change::Close);
     harness.everybody(waiters).await?;
     let next = harness.turn(Request::of(1)).await?;
-    let refused = harness.record.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
+    let refused = harness.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
     let outcome = (refused, next.is_err());
-    harness.record.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
+    harness.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
 }

@@ -1,13 +1,6 @@
 //! Requests that need permits of two limits.
 
-use tokio::time::advance;
-
-use crate::{
-    Rule,
-    duration::secs,
-    limit::{Adapter, Limit, Rate, Settings, harness::Harness},
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] =
     &[rule!(Must "LIMIT-67" limit_67 "A request that one of two limits refuses takes nothing of the other.")];

@@ -1,21 +1,10 @@
 //! Limits for what runs at once.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use evenkeel_testkit::cancel;
-use tokio::time::sleep;
 
-use crate::{
-    Rule,
-    cancel::explored,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Change, Request, Settings,
-        harness::{Harness, Waiter, needs},
-        record::Event,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-54" limit_54 "Never more runs at once than the limit."),
@@ -45,14 +34,14 @@ async fn crowd(harness: &Harness, waiters: u32) -> Vec<Waiter> {
 async fn limit_54(subject: &dyn Adapter) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     harness.everybody(crowd(&harness, 20).await).await?;
-    let peak = harness.record.peak();
-    harness.record.require(peak <= 3, || "at most 3 at once".to_owned(), || format!("{peak}"))
+    let peak = harness.peak();
+    harness.require(peak <= 3, "at most 3 at once", peak)
 }
 
 async fn limit_55(subject: &dyn Adapter) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     harness.everybody(crowd(&harness, 20).await).await?;
-    harness.record.equal("20 of 10ms each, three at once, have ended after", harness.record.elapsed(), ms(70))
+    harness.equal("20 of 10ms each, three at once, have ended after", harness.elapsed(), ms(70))
 }
 
 async fn limit_56(subject: &dyn Adapter) -> Checked {
@@ -76,7 +65,7 @@ async fn limit_57(subject: &dyn Adapter) -> Checked {
     });
     let _permit = harness.spend(1).await?;
     assert!(work.await.is_err(), "it panics");
-    harness.record.equal("a permit whose holder panics at 10ms is there at", harness.record.elapsed(), ms(10))
+    harness.equal("a permit whose holder panics at 10ms is there at", harness.elapsed(), ms(10))
 }
 
 fn limit_58(subject: &dyn Adapter) -> Checked {
@@ -101,10 +90,10 @@ fn limit_58(subject: &dyn Adapter) -> Checked {
         drop(permit);
     };
     let check = async |harness: Rc<Harness>| {
-        let began = harness.record.elapsed();
+        let began = harness.elapsed();
         let both = (harness.spend(1).await, harness.spend(1).await);
         assert!(both.0.is_ok() && both.1.is_ok(), "the limit is not all there");
-        assert_eq!(harness.record.elapsed(), began, "the limit is not there at once");
+        assert_eq!(harness.elapsed(), began, "the limit is not there at once");
     };
     explored(|| cancel::every_point(setup, request, check))
 }
@@ -138,7 +127,7 @@ async fn limit_62(subject: &dyn Adapter) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     let counts = harness.everybody(crowd(&harness, 100).await).await?;
     let most = counts.iter().map(|counts| counts.polls).max().unwrap_or_default();
-    harness.record.require(most <= 2, || "at most 2 polls for each of 100".to_owned(), || format!("{most}"))
+    harness.require(most <= 2, "at most 2 polls for each of 100", most)
 }
 
 async fn limit_63(subject: &dyn Adapter) -> Checked {
@@ -173,14 +162,14 @@ async fn limit_65(subject: &dyn Adapter) -> Checked {
     harness.change(Change::Close);
     harness.everybody(waiters).await?;
     let next = harness.turn(Request::of(1)).await?;
-    let refused = harness.record.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
+    let refused = harness.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
     let outcome = (refused, next.is_err());
-    harness.record.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
+    harness.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
 }
 
 async fn limit_66(subject: &dyn Adapter) -> Checked {
     let Some(harness) = Harness::unless_refused(subject, &Settings::concurrency(0))? else { return Ok(()) };
     let _waiter = harness.enter(1, Request::of(1)).await;
     sleep(secs(60)).await;
-    harness.record.equal("with a limit of 0, running:", harness.record.served().len(), 0)
+    harness.equal("with a limit of 0, running:", harness.served().len(), 0)
 }

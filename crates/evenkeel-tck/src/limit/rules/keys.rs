@@ -1,16 +1,6 @@
 //! A limit for each key.
 
-use tokio::time::advance;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Change, Rate, Request, Settings,
-        harness::{Harness, needs},
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-47" limit_47 "What one key takes is not missing for another."),
@@ -31,7 +21,7 @@ const BOUND: usize = 100;
 async fn limit_47(subject: &dyn Adapter) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(10, secs(1)).of_keys())?;
     let taken = [1, 2].map(|key| harness.take_of(20, Request::of(1).key(key)));
-    harness.record.equal("granted of 20 requests for each key:", taken, [10, 10])
+    harness.equal("granted of 20 requests for each key:", taken, [10, 10])
 }
 
 /// The first key is not full again for an hour, and many come after it.
@@ -59,10 +49,10 @@ async fn limit_49(subject: &dyn Adapter) -> Checked {
         granted += harness.take_of(1, Request::of(1).key(key));
     }
     let keys = harness.keys();
-    harness.record.require(
+    harness.require(
         granted == MANY && keys < MANY as usize / 2,
-        || format!("{MANY} keys granted, of which 10 are not full again, and far fewer kept"),
-        || format!("{granted}, and {keys} kept"),
+        format_args!("{MANY} keys granted, of which 10 are not full again, and far fewer kept"),
+        format_args!("{granted}, and {keys} kept"),
     )
 }
 
@@ -70,7 +60,7 @@ async fn limit_50(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::CountKeys)?;
     let harness = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
     let keys = harness.keys();
-    harness.record.require(keys <= BOUND, || format!("at most {BOUND} keys"), || format!("{keys}"))
+    harness.require(keys <= BOUND, format_args!("at most {BOUND} keys"), keys)
 }
 
 async fn limit_51(subject: &dyn Adapter) -> Checked {
@@ -95,5 +85,5 @@ async fn limit_53(subject: &dyn Adapter) -> Checked {
     take();
     harness.change(Change::Rate(Rate { permits: 10, per: secs(1) }));
     advance(ms(300)).await;
-    harness.record.equal("after 300ms at the new rate, granted for each key:", take(), [3, 3])
+    harness.equal("after 300ms at the new rate, granted for each key:", take(), [3, 3])
 }

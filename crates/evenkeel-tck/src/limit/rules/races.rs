@@ -8,17 +8,9 @@ use std::{
     thread,
 };
 
-use tokio::{
-    runtime::{Builder, Handle},
-    time::timeout,
-};
+use tokio::runtime::Handle;
 
-use crate::{
-    Rule, Verdict,
-    duration::secs,
-    limit::{Adapter, Request, Settings, harness::Harness},
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-68" threads limit_68 "Threads that ask at once get the burst together, and no more."),
@@ -34,8 +26,7 @@ fn race(
     rounds: usize,
     work: impl Fn(usize, &Harness) + Sync,
 ) -> Checked {
-    let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build();
-    let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
+    let runtime = runtime(Builder::new_multi_thread().worker_threads(1).enable_time())?;
     let _inside = runtime.enter();
     let trials: Vec<Harness> =
         (0..rounds).map(|_| Harness::start(subject, settings)).collect::<Checked<_>>()?;
@@ -63,9 +54,7 @@ fn limit_68(subject: &dyn Adapter) -> Checked {
     })?;
     match granted.iter().map(|count| count.load(SeqCst)).find(|count| *count != BURST) {
         None => Ok(()),
-        Some(wrong) => {
-            Err(Verdict::fail(format!("{BURST} for {THREADS} threads together"), format!("{wrong}")))
-        }
+        Some(wrong) => Err(Verdict::fail(format_args!("{BURST} for {THREADS} threads together"), wrong)),
     }
 }
 
@@ -82,6 +71,6 @@ fn limit_69(subject: &dyn Adapter) -> Checked {
     })?;
     match peak.load(SeqCst) {
         1..=2 => Ok(()),
-        peak => Err(Verdict::fail("at most 2 at once", format!("{peak}"))),
+        peak => Err(Verdict::fail("at most 2 at once", peak)),
     }
 }

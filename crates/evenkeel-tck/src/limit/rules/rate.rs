@@ -1,19 +1,6 @@
 //! The number of permits that are granted, and the times. Time advances by nanoseconds here: nothing waits.
 
-use std::time::Duration;
-
-use tokio::time::advance;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Rate, Request, Settings,
-        harness::{Harness, needs},
-        model::Model,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-01" limit_01 "A full limiter grants its burst at once, and no more."),
@@ -51,14 +38,14 @@ async fn never_exceeds(subject: &dyn Adapter, more: u128) -> Checked {
         advance(ms(step)).await;
         harness.take(20);
     }
-    let granted = harness.record.granted();
+    let granted = harness.granted();
     for (index, begin) in granted.iter().enumerate() {
         for (count, end) in (1..).zip(&granted[index..]) {
             let most = 10 + (*end - *begin).as_nanos() * 10 / secs(1).as_nanos() + more;
-            harness.record.require(
+            harness.require(
                 count <= most,
-                || format!("at 10 per second, at most {most} from {begin:?} to {end:?}"),
-                || format!("{count}"),
+                format_args!("at 10 per second, at most {most} from {begin:?} to {end:?}"),
+                count,
             )?;
         }
     }
@@ -81,8 +68,8 @@ async fn limit_04(subject: &dyn Adapter) -> Checked {
         advance(ms(100)).await;
         granted += harness.take(1);
     }
-    let all = || "25 in 2.5s at 10 per second, after the burst".to_owned();
-    harness.record.require(granted >= 25, all, || format!("{granted}"))
+    let all = "25 in 2.5s at 10 per second, after the burst";
+    harness.require(granted >= 25, all, granted)
 }
 
 async fn limit_05(subject: &dyn Adapter) -> Checked {
@@ -118,7 +105,7 @@ async fn limit_07(subject: &dyn Adapter) -> Checked {
         harness.gives("at the beginning", Request::of(3000))?;
         advance(time).await;
         let granted = harness.ask(Request::of(3000)).is_ok();
-        harness.record.equal(&format!("at 3 per second, 3000 after {time:?}:"), granted, is_there)?;
+        harness.equal(&format!("at 3 per second, 3000 after {time:?}:"), granted, is_there)?;
     }
     Ok(())
 }
@@ -141,11 +128,7 @@ async fn limit_08(subject: &dyn Adapter) -> Checked {
             advance(per / permits / 1000 * draw(3000)).await;
             let wanted = 1 + draw(burst.min(5));
             let (expected, granted) = (model.grants(wanted), harness.ask(Request::of(wanted)).is_ok());
-            harness.record.equal(
-                &format!("at {permits} per {per:?}, {wanted} granted:"),
-                granted,
-                expected,
-            )?;
+            harness.equal(&format!("at {permits} per {per:?}, {wanted} granted:"), granted, expected)?;
         }
     }
     Ok(())

@@ -1,18 +1,6 @@
 //! The cost of a refusal, and the information in it.
 
-use std::time::Duration;
-
-use tokio::time::advance;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Denied, Reason, Request, Settings,
-        harness::{Harness, needs},
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-14" limit_14 "A request is granted whole, or takes nothing."),
@@ -52,7 +40,7 @@ async fn refused(subject: &dyn Adapter, permits: u32) -> Checked<(Harness, Durat
     harness.take(3);
     advance(ms(50)).await;
     let denied = harness.refuses("after 50ms, at 3 per second", Request::of(permits))?;
-    let wait = denied.retry_after.ok_or_else(|| harness.record.failure("when to come back", "nothing"))?;
+    let wait = denied.retry_after.ok_or_else(|| harness.failure("when to come back", "nothing"))?;
     Ok((harness, wait))
 }
 

@@ -1,17 +1,6 @@
 //! Reservations for work whose cost is known afterwards only.
 
-use tokio::time::{advance, sleep};
-
-use super::waiting::queue;
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Settings,
-        harness::{Harness, needs},
-    },
-    rule::{Checked, rule},
-};
+use super::{prelude::*, waiting::queue};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-70" limit_70 "What is reserved is nobody else's."),

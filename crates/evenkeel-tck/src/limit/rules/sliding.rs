@@ -1,13 +1,6 @@
 //! Windows: never more than the number of the rate, wherever the stretch of time begins.
 
-use tokio::time::advance;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{Adapter, Settings, harness::Harness},
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-45" limit_45 "A sliding window grants its number at most in any stretch as long as it is."),
@@ -21,14 +14,10 @@ async fn limit_45(subject: &dyn Adapter) -> Checked {
         advance(ms(step)).await;
         harness.take(20);
     }
-    let granted = harness.record.granted();
+    let granted = harness.granted();
     for begin in &granted {
         let count = granted.iter().filter(|at| (*begin..*begin + secs(1)).contains(*at)).count();
-        harness.record.require(
-            count <= 10,
-            || format!("at most 10 in the second from {begin:?} on"),
-            || format!("{count}"),
-        )?;
+        harness.require(count <= 10, format_args!("at most 10 in the second from {begin:?} on"), count)?;
     }
     Ok(())
 }

@@ -1,16 +1,6 @@
 //! Requests that wait.
 
-use tokio::time::sleep;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    limit::{
-        Adapter, Capability, Request, Settings,
-        harness::{Harness, Waiter, needs},
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-18" limit_18 "A permit that is there is granted at once."),
@@ -40,7 +30,7 @@ async fn limit_18(subject: &dyn Adapter) -> Checked {
     for _ in 0..10 {
         let _permit = harness.spend(1).await?;
     }
-    harness.record.equal("ten of a burst of ten after", harness.record.elapsed(), ms(0))
+    harness.equal("ten of a burst of ten after", harness.elapsed(), ms(0))
 }
 
 async fn limit_19(subject: &dyn Adapter) -> Checked {
@@ -93,21 +83,17 @@ async fn limit_24(subject: &dyn Adapter) -> Checked {
     let counts = harness.everybody(queue(&harness, 200).await).await?;
     let most = counts.iter().map(|counts| counts.polls).max().unwrap_or_default();
     let all: u64 = counts.iter().map(|counts| counts.polls).sum();
-    harness.record.require(
-        most <= 2,
-        || "at most 2 polls for each of 200".to_owned(),
-        || format!("{most}, and {all} together"),
-    )
+    harness.require(most <= 2, "at most 2 polls for each of 200", format_args!("{most}, and {all} together"))
 }
 
 async fn limit_25(subject: &dyn Adapter) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(3, ms(2)).waiting())?;
     harness.everybody(queue(&harness, 150).await).await?;
-    let (end, right) = (harness.record.elapsed(), ms(98));
-    harness.record.require(
+    let (end, right) = (harness.elapsed(), ms(98));
+    harness.require(
         end <= right + ms(3),
-        || format!("150 at 3 per 2ms after {right:?}, in whole milliseconds"),
-        || format!("{end:?}"),
+        format_args!("150 at 3 per 2ms after {right:?}, in whole milliseconds"),
+        format_args!("{end:?}"),
     )
 }
 
@@ -124,9 +110,5 @@ async fn limit_27(subject: &dyn Adapter) -> Checked {
     let _first = harness.spend(1).await?;
     let _waiters = queue(&harness, 2).await;
     let denied = harness.refuses("behind two who wait", Request::of(1))?;
-    harness.record.equal(
-        "at 1 per second, behind two who wait, come back in",
-        denied.retry_after,
-        Some(secs(3)),
-    )
+    harness.equal("at 1 per second, behind two who wait, come back in", denied.retry_after, Some(secs(3)))
 }

@@ -1,17 +1,6 @@
 //! The number of attempts, the time of the first, and the result.
 
-use tokio::time::sleep;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Hint, Operation, Record, Settings,
-        harness::{Expected, FinishedCall, configure, run_call, unless_refused},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-01" retry_01 "The first attempt begins at once."),
@@ -27,7 +16,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 async fn retry_01(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::OK).await?;
-    run.equal("attempts at", run.record.begun(), vec![ms(0)])
+    run.equal("attempts at", run.begun(), vec![ms(0)])
 }
 
 async fn retry_02(subject: &dyn Adapter) -> Checked {
@@ -40,7 +29,8 @@ async fn retry_02(subject: &dyn Adapter) -> Checked {
     if called.is_empty() {
         return Ok(());
     }
-    Err(record.failure("no call of the operation in 50ms without a poll", format!("called at {called:?}")))
+    Err(record
+        .failure("no call of the operation in 50ms without a poll", format_args!("called at {called:?}")))
 }
 
 async fn retry_03(subject: &dyn Adapter) -> Checked {
@@ -62,12 +52,12 @@ async fn retry_05(subject: &dyn Adapter) -> Checked {
     let settings = Settings::fixed(secs(1)).attempts(0);
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
     let run = FinishedCall::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
-    run.require(run.attempts() <= 1, || "at most one attempt".to_owned(), || format!("{}", run.attempts()))
+    run.require(run.attempts() <= 1, "at most one attempt", run.attempts())
 }
 
 async fn retry_06(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
-    let last = run.record.ended().last().copied().unwrap_or_default();
+    let last = run.ended().last().copied().unwrap_or_default();
     run.equal("time after the last attempt", run.elapsed.saturating_sub(last), ms(0))
 }
 

@@ -6,19 +6,7 @@ use std::{
     thread,
 };
 
-use tokio::time::{sleep, timeout};
-
-use super::retry_after::asking;
-use crate::{
-    Rule, Verdict,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Budget, Capability, Operation, Policy, Record, Settings,
-        harness::{Expected, FinishedCall, configure, needs},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::{prelude::*, retry_after::asking};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-47" retry_47 "With an empty budget a call makes one attempt, and gives its error."),
@@ -68,8 +56,8 @@ async fn retry_48(subject: &dyn Adapter) -> Checked {
         let (got, want) = (run.attempts() - 1, percent as usize * calls / 100);
         run.require(
             got.abs_diff(want) <= calls / 100,
-            || format!("{want} retries for {calls} calls, of {percent} %"),
-            || format!("{got}"),
+            format_args!("{want} retries for {calls} calls, of {percent} %"),
+            got,
         )?;
     }
     Ok(())
@@ -94,10 +82,7 @@ async fn retry_50(subject: &dyn Adapter) -> Checked {
         task.await.map(drop).unwrap_or_else(|error| resume_unwind(error.into_panic()));
     }
     let (made, most) = (record.begun().len(), calls + calls / 10 + 10);
-    if made <= most {
-        return Ok(());
-    }
-    Err(record.failure(format!("at most {most} attempts for {calls} calls"), format!("{made}")))
+    record.require(made <= most, format_args!("at most {most} attempts for {calls} calls"), made)
 }
 
 async fn retry_51(subject: &dyn Adapter) -> Checked {
@@ -106,7 +91,7 @@ async fn retry_51(subject: &dyn Adapter) -> Checked {
     failing(&policy).await?;
     sleep(secs(3600)).await;
     let run = failing(&policy).await?;
-    run.require(run.attempts() > 1, || "a retry, an hour after the last".to_owned(), || "none".to_owned())
+    run.require(run.attempts() > 1, "a retry, an hour after the last", "none")
 }
 
 fn retry_52(subject: &dyn Adapter) -> Checked {
@@ -117,8 +102,7 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
     let attempts: Vec<AtomicU32> = policies.iter().map(|_| AtomicU32::new(0)).collect();
     let arrived = AtomicUsize::new(0);
     let race = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let Ok(runtime) = runtime else { return };
+        let Ok(runtime) = runtime(Builder::new_current_thread().enable_time()) else { return };
         for (round, policy) in policies.iter().enumerate() {
             let record = Record::start();
             let operation = Operation::new(&record, |_| Step::TRANSIENT);
@@ -138,7 +122,7 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
         0 => Ok(()),
         twice => Err(Verdict::fail(
             "one retry for two calls of a budget with one",
-            format!("two in {twice} of {ROUNDS} rounds"),
+            format_args!("two in {twice} of {ROUNDS} rounds"),
         )),
     }
 }
@@ -167,11 +151,7 @@ async fn retry_79(subject: &dyn Adapter) -> Checked {
     }
     sleep(secs(3600)).await;
     let retries = failing(&policy).await?;
-    retries.require(
-        retries.attempts() <= 1 + 10,
-        || "at most 10 retries".to_owned(),
-        || format!("{}", retries.attempts() - 1),
-    )
+    retries.require(retries.attempts() <= 1 + 10, "at most 10 retries", retries.attempts() - 1)
 }
 
 async fn retry_80(subject: &dyn Adapter) -> Checked {
@@ -180,11 +160,7 @@ async fn retry_80(subject: &dyn Adapter) -> Checked {
     for minutes in [1, 10, 15, 30, 45, 2000] {
         sleep(secs(60 * minutes)).await;
         let run = failing(&policy).await?;
-        run.require(
-            run.attempts() > 1,
-            || format!("a retry, {minutes} minutes after the last"),
-            || "none".to_owned(),
-        )?;
+        run.require(run.attempts() > 1, format_args!("a retry, {minutes} minutes after the last"), "none")?;
     }
     Ok(())
 }

@@ -1,16 +1,6 @@
 //! Attempts that are never short of work.
 
-use super::{deadlines::until, limits::five_seconds};
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Settings,
-        harness::{FinishedCall, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::{deadlines::until, limits::five_seconds, prelude::*};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-82" retry_82 "An attempt that is never short of work is dropped at its own limit, too.")
@@ -24,7 +14,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn retry_82(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(5)), ..Settings::fixed(secs(1)) };
     let run = dropped(subject, &settings).await?;
-    run.equal("attempts at", run.record.begun(), vec![ms(0), secs(6)])
+    run.equal("attempts at", run.begun(), vec![ms(0), secs(6)])
 }
 
 async fn retry_83(subject: &dyn Adapter) -> Checked {
@@ -39,11 +29,11 @@ async fn retry_84(subject: &dyn Adapter) -> Checked {
 async fn dropped(subject: &dyn Adapter, settings: &Settings) -> Checked<FinishedCall> {
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(5)).busy() } else { Step::OK };
     let run = run_call(subject, settings, script).await?;
-    let (freed, ended) = (run.record.freed(), run.record.ended());
+    let (freed, ended) = (run.freed(), run.ended());
     run.require(
         freed.first() == Some(&secs(5)) && !ended.contains(&secs(5)),
-        || "the first attempt dropped at 5s, while it works".to_owned(),
-        || format!("drops at {freed:?}, and ends at {ended:?}"),
+        "the first attempt dropped at 5s, while it works",
+        format_args!("drops at {freed:?}, and ends at {ended:?}"),
     )?;
     Ok(run)
 }

@@ -4,17 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use evenkeel_testkit::cancel;
 
-use crate::{
-    Rule,
-    cancel::explored,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Operation, Policy, Record, Settings,
-        harness::{Expected, configure, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-44" alone retry_44 "A call dropped at any await drops its attempt, makes no other, and leaves nothing."),
@@ -62,7 +52,7 @@ fn retry_44(subject: &dyn Adapter) -> Checked {
 
 async fn retry_45(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
-    run.equal("attempts dropped when they end,", run.record.freed(), run.record.ended())
+    run.equal("attempts dropped when they end,", run.freed(), run.ended())
 }
 
 async fn retry_46(subject: &dyn Adapter) -> Checked {

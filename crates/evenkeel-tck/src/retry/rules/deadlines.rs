@@ -1,20 +1,6 @@
 //! The moment at which a call must have ended.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
-
-use super::retry_after::asking;
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Operation, Record, Settings,
-        harness::{FinishedCall, configure, needs, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::{prelude::*, retry_after::asking};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-55" retry_55 "At a deadline that has passed, no attempt is made."),
@@ -34,21 +20,21 @@ async fn retry_55(subject: &dyn Adapter) -> Checked {
     for passed in [ms(0), secs(1)] {
         sleep(passed).await;
         let run = run_call(subject, &settings, |_| Step::OK).await?;
-        run.equal(&format!("{passed:?} after the deadline, attempts at"), run.record.called(), vec![])?;
+        run.equal(&format!("{passed:?} after the deadline, attempts at"), run.called(), vec![])?;
     }
     Ok(())
 }
 
 async fn retry_56(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &until(secs(5), secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
-    run.equal("the only attempt, of 60s, dropped at", run.record.freed(), vec![secs(5)])
+    run.equal("the only attempt, of 60s, dropped at", run.freed(), vec![secs(5)])
 }
 
 async fn retry_57(subject: &dyn Adapter) -> Checked {
     let outlasting = run_call(subject, &until(secs(5), secs(3)), |_| Step::TRANSIENT).await?;
     outlasting.equal(
         "attempts before 5s, with delays of 3s, at",
-        outlasting.record.begun(),
+        outlasting.begun(),
         vec![ms(0), secs(3)],
     )?;
     outlasting.equal("given up at", outlasting.elapsed, secs(3))?;
@@ -67,7 +53,7 @@ async fn retry_58(subject: &dyn Adapter) -> Checked {
     let call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
     sleep(secs(3)).await;
     let run = FinishedCall::end(secs(60), call, record).await?;
-    run.equal("polled at 3s, attempts until 5.5s at", run.record.begun(), [3, 4, 5].map(secs).to_vec())
+    run.equal("polled at 3s, attempts until 5.5s at", run.begun(), [3, 4, 5].map(secs).to_vec())
 }
 
 async fn retry_59(subject: &dyn Adapter) -> Checked {
@@ -75,7 +61,7 @@ async fn retry_59(subject: &dyn Adapter) -> Checked {
         let settings = Settings { total_timeout: Some(total), ..until(deadline, secs(1)) };
         let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
         let times = format!("a total time of {total:?}, a deadline at {deadline:?}, attempts at");
-        run.equal(&times, run.record.begun(), vec![ms(0), secs(1), secs(2)])?;
+        run.equal(&times, run.begun(), vec![ms(0), secs(1), secs(2)])?;
     }
     Ok(())
 }

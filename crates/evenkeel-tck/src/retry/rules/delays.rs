@@ -1,19 +1,6 @@
 //! The delays between attempts, without jitter.
 
-use std::time::Duration;
-
-use tokio::time::timeout;
-
-use crate::{
-    Rule, Verdict,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Growth, Operation, Policy, Record, Settings,
-        harness::{FinishedCall, configure, run_call, unless_refused},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-10" retry_10 "The delays grow by the factor, to within one percent."),
@@ -47,22 +34,22 @@ async fn six(subject: &dyn Adapter) -> Checked<(FinishedCall, Vec<Duration>)> {
 
 async fn retry_10(subject: &dyn Adapter) -> Checked {
     let (run, expected) = six(subject).await?;
-    let waits = run.record.waits();
+    let waits = run.waits();
     run.require(
         waits.len() == expected.len() && waits.iter().zip(&expected).all(|(got, want)| near(*got, *want)),
-        || format!("about {expected:?}"),
-        || format!("{waits:?}"),
+        format_args!("about {expected:?}"),
+        format_args!("{waits:?}"),
     )
 }
 
 async fn retry_11(subject: &dyn Adapter) -> Checked {
     let (run, expected) = six(subject).await?;
-    run.equal("delays of", run.record.waits(), expected)
+    run.equal("delays of", run.waits(), expected)
 }
 
 async fn retry_12(subject: &dyn Adapter) -> Checked {
     let (run, _) = six(subject).await?;
-    run.equal("calls at the times of the attempts,", run.record.called(), run.record.begun())
+    run.equal("calls at the times of the attempts,", run.called(), run.begun())
 }
 
 async fn retry_13(subject: &dyn Adapter) -> Checked {
@@ -78,11 +65,11 @@ async fn retry_14(subject: &dyn Adapter) -> Checked {
 }
 
 pub(super) fn capped(run: &FinishedCall, cap: Duration) -> Checked {
-    let waits = run.record.waits();
+    let waits = run.waits();
     run.require(
         waits.iter().all(|wait| *wait <= cap),
-        || format!("no delay above {cap:?}"),
-        || format!("{waits:?}"),
+        format_args!("no delay above {cap:?}"),
+        format_args!("{waits:?}"),
     )
 }
 
@@ -90,31 +77,27 @@ async fn retry_15(subject: &dyn Adapter) -> Checked {
     // Short ones cost less: a timer of a second is sorted several times.
     let settings = Settings { initial: ms(2), cap: ms(32), ..Settings::doubling().attempts(1100) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    let waits = run.record.waits();
+    let waits = run.waits();
     let shorter = waits.windows(2).position(|pair| pair[1] < pair[0]);
-    let got = || shorter.map_or_else(String::new, |n| format!("{:?} before retry {}", waits[n + 1], n + 2));
-    run.require(shorter.is_none(), || "no delay shorter than the one before".to_owned(), got)
+    let got = shorter.map_or_else(String::new, |n| format!("{:?} before retry {}", waits[n + 1], n + 2));
+    run.require(shorter.is_none(), "no delay shorter than the one before", got)
 }
 
 async fn retry_16(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: Duration::from_nanos(1), ..Settings::doubling().attempts(60) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    let last = run.record.waits().last().copied().unwrap_or_default();
+    let last = run.waits().last().copied().unwrap_or_default();
     run.require(
         near(last, settings.cap),
-        || format!("at last, from a nanosecond, about {:?}", settings.cap),
-        || format!("{last:?}"),
+        format_args!("at last, from a nanosecond, about {:?}", settings.cap),
+        format_args!("{last:?}"),
     )
 }
 
 async fn retry_17(subject: &dyn Adapter) -> Checked {
     let settings = Settings { initial: ms(0), ..Settings::doubling().attempts(20) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    run.require(
-        run.elapsed <= 20 * TICK,
-        || "no time for 20 attempts".to_owned(),
-        || format!("{:?}", run.elapsed),
-    )
+    run.require(run.elapsed <= 20 * TICK, "no time for 20 attempts", format_args!("{:?}", run.elapsed))
 }
 
 async fn retry_18(subject: &dyn Adapter) -> Checked {
@@ -122,11 +105,11 @@ async fn retry_18(subject: &dyn Adapter) -> Checked {
         let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
         let run = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
-        let waits = run.record.waits();
+        let waits = run.waits();
         run.require(
             waits.iter().all(|wait| *wait >= settings.initial),
-            || format!("no delay below {:?} for the factor {factor}", settings.initial),
-            || format!("{waits:?}"),
+            format_args!("no delay below {:?} for the factor {factor}", settings.initial),
+            format_args!("{waits:?}"),
         )?;
     }
     Ok(())

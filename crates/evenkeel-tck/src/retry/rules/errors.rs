@@ -4,16 +4,7 @@ use super::{
     budget::{ONE, with},
     deadlines::until,
     limits::five_seconds,
-};
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Hint, Reason, Settings,
-        harness::{has, needs, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
+    prelude::*,
 };
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
@@ -38,8 +29,8 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
         let told = run.outcome.err().and_then(|gave_up| gave_up.reason);
         run.require(
             told == Some(reason),
-            || format!("the reason {reason:?}"),
-            || told.map_or_else(|| "no reason".to_owned(), |told| format!("{told:?}")),
+            format_args!("the reason {reason:?}"),
+            told.map_or_else(|| "no reason".to_owned(), |told| format!("{told:?}")),
         )?;
     }
     Ok(())

@@ -1,22 +1,9 @@
 //! Times that the clock cannot express, and settings that lead to them.
 
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use super::{
     delays::{capped, near, one_attempt_in_a_year},
+    prelude::*,
     retry_after::asking,
-};
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Growth, Jitter, Settings,
-        harness::{FinishedCall, configure, has, needs, run_call, unless_refused},
-        operation::Step,
-    },
-    rule::{Checked, rule},
 };
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
@@ -72,11 +59,11 @@ async fn retry_74(subject: &dyn Adapter) -> Checked {
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
         let run = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
         capped(&run, settings.cap)?;
-        let last = run.record.waits().last().copied().unwrap_or_default();
+        let last = run.waits().last().copied().unwrap_or_default();
         run.require(
             near(last, settings.cap),
-            || format!("at last, with the factor {factor:e}, about {:?}", settings.cap),
-            || format!("{last:?}"),
+            format_args!("at last, with the factor {factor:e}, about {:?}", settings.cap),
+            format_args!("{last:?}"),
         )?;
     }
     Ok(())

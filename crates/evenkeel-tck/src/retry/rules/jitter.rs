@@ -1,18 +1,8 @@
 //! Chance in the delays.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use super::retry_after::asking;
-use crate::{
-    Rule, Verdict,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Jitter, Settings,
-        harness::{FinishedCall, configure, needs, run_call, unless_refused},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::{prelude::*, retry_after::asking};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-25" retry_25 "With jitter, too, no delay is longer than the cap."),
@@ -38,37 +28,33 @@ fn jittered(initial: Duration, cap: Duration, attempts: u32) -> Settings {
 
 async fn retry_25(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
-    let above = run.record.waits().iter().filter(|wait| **wait > secs(10)).count();
-    run.require(
-        above == 0,
-        || "no delay above 10s".to_owned(),
-        || format!("{above} of {} above it", run.attempts() - 1),
-    )
+    let above = run.waits().iter().filter(|wait| **wait > secs(10)).count();
+    run.require(above == 0, "no delay above 10s", format_args!("{above} of {} above it", run.attempts() - 1))
 }
 
 async fn retry_26(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
     // The first four are below the cap.
-    let waits = run.record.waits().split_off(4);
+    let waits = run.waits().split_off(4);
     let at_cap = waits.iter().filter(|wait| **wait == secs(10)).count();
     run.require(
         at_cap * 100 <= waits.len(),
-        || "at most 1 % of the delays at exactly 10s".to_owned(),
-        || format!("{at_cap} of {}", waits.len()),
+        "at most 1 % of the delays at exactly 10s",
+        format_args!("{at_cap} of {}", waits.len()),
     )
 }
 
 async fn retry_27(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
     // The first two are below the cap.
-    let waits = run.record.waits().split_off(2);
+    let waits = run.waits().split_off(2);
     let (early, late) = waits.split_at(waits.len() / 2);
     let mean = |waits: &[Duration]| waits.iter().sum::<Duration>() / waits.len() as u32;
     let (early, late) = (mean(early), mean(late));
     run.require(
         early.abs_diff(late) <= early * 3 / 10,
-        || "the same mean delay over retries 3 to 252 and 253 to 502".to_owned(),
-        || format!("{early:?} and {late:?}"),
+        "the same mean delay over retries 3 to 252 and 253 to 502",
+        format_args!("{early:?} and {late:?}"),
     )
 }
 
@@ -76,12 +62,8 @@ async fn retry_28(subject: &dyn Adapter) -> Checked {
     let policy = configure(subject, &jittered(secs(1), HOUR, 6))?;
     let first = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
     let second = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
-    let (waits, again) = (first.record.waits(), second.record.waits());
-    second.require(
-        waits != again,
-        || "two calls with different delays".to_owned(),
-        || format!("{again:?} in both"),
-    )
+    let (waits, again) = (first.waits(), second.waits());
+    second.require(waits != again, "two calls with different delays", format_args!("{again:?} in both"))
 }
 
 async fn retry_29(subject: &dyn Adapter) -> Checked {
@@ -89,11 +71,11 @@ async fn retry_29(subject: &dyn Adapter) -> Checked {
     let first = run_call(subject, &seeded(7), |_| Step::TRANSIENT).await?;
     let again = run_call(subject, &seeded(7), |_| Step::TRANSIENT).await?;
     let other = run_call(subject, &seeded(8), |_| Step::TRANSIENT).await?;
-    again.equal("with the same seed", again.record.waits(), first.record.waits())?;
+    again.equal("with the same seed", again.waits(), first.waits())?;
     other.require(
-        other.record.waits() != first.record.waits(),
-        || "other delays with another seed".to_owned(),
-        || format!("{:?} with both", other.record.waits()),
+        other.waits() != first.waits(),
+        "other delays with another seed",
+        format_args!("{:?} with both", other.waits()),
     )
 }
 
@@ -106,8 +88,8 @@ async fn retry_30(subject: &dyn Adapter) -> Checked {
     };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
     let run = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
-    let zero = run.record.waits().iter().filter(|wait| **wait <= ms(1)).count();
-    run.require(zero == 0, || "no delay of zero".to_owned(), || format!("{zero} of {}", run.attempts() - 1))
+    let zero = run.waits().iter().filter(|wait| **wait <= ms(1)).count();
+    run.require(zero == 0, "no delay of zero", format_args!("{zero} of {}", run.attempts() - 1))
 }
 
 async fn retry_31(subject: &dyn Adapter) -> Checked {
@@ -115,25 +97,27 @@ async fn retry_31(subject: &dyn Adapter) -> Checked {
     let mut first_waits = BTreeSet::new();
     for _ in 0..calls {
         let run = run_call(subject, &jittered(secs(1), HOUR, 2), |_| Step::TRANSIENT).await?;
-        first_waits.extend(run.record.waits());
+        first_waits.extend(run.waits());
     }
     // In milliseconds, two of them may meet.
     if first_waits.len() >= calls / 2 {
         return Ok(());
     }
-    let got = format!("{first_waits:?} and no others");
-    Err(Verdict::fail(format!("{calls} delays spread around 1s"), got))
+    Err(Verdict::fail(
+        format_args!("{calls} delays spread around 1s"),
+        format_args!("{first_waits:?} and no others"),
+    ))
 }
 
 async fn retry_75(subject: &dyn Adapter) -> Checked {
     let settings = jittered(secs(1), HOUR, 6);
     let first = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     let second = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
-    let (waits, others) = (first.record.waits(), second.record.waits());
+    let (waits, others) = (first.waits(), second.waits());
     second.require(
         waits != others,
-        || "two policies with different delays".to_owned(),
-        || format!("{others:?} with both"),
+        "two policies with different delays",
+        format_args!("{others:?} with both"),
     )
 }
 
@@ -142,6 +126,6 @@ async fn retry_76(subject: &dyn Adapter) -> Checked {
     let attempts = 20;
     let script = move |attempt| if attempt < attempts { asking(secs(5)) } else { Step::OK };
     let run = run_call(subject, &jittered(ms(100), secs(1), attempts), script).await?;
-    let shortest = run.record.waits().into_iter().min().unwrap_or_default();
-    run.require(shortest >= secs(5), || "no wait below 5s".to_owned(), || format!("{shortest:?}"))
+    let shortest = run.waits().into_iter().min().unwrap_or_default();
+    run.require(shortest >= secs(5), "no wait below 5s", format_args!("{shortest:?}"))
 }

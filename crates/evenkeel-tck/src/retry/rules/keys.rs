@@ -2,15 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{
-    Rule, Verdict,
-    retry::{
-        Adapter, Settings,
-        harness::{FinishedCall, configure, has, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-88" retry_88 "All attempts of a call have one idempotency key."),
@@ -23,11 +15,11 @@ fn keyed(seed: Option<u64>) -> Settings {
 
 async fn retry_88(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &keyed(None), |_| Step::TRANSIENT).await?;
-    let keys = run.record.keys();
+    let keys = run.keys();
     run.require(
         keys.len() == run.attempts() && keys.iter().all(|key| *key == keys[0]),
-        || "one key for each attempt, and the same for all".to_owned(),
-        || format!("{keys:?}"),
+        "one key for each attempt, and the same for all",
+        format_args!("{keys:?}"),
     )
 }
 
@@ -43,8 +35,9 @@ async fn retry_89(subject: &dyn Adapter) -> Checked {
             }
         }
         if keys.len() < 20 {
-            let expected = format!("20 keys for 20 calls, with the seed {:?}", settings.seed);
-            return Err(Verdict::fail(expected, format!("{}", keys.len())));
+            let seed = settings.seed;
+            let expected = format_args!("20 keys for 20 calls, with the seed {seed:?}");
+            return Err(Verdict::fail(expected, keys.len()));
         }
     }
     Ok(())

@@ -2,23 +2,12 @@
 
 use std::{future::poll_fn, task::Poll};
 
-use tokio::time::sleep;
-
 use super::{
     budget::{ONE, failing, with},
     deadlines::until,
     limits::five_seconds,
+    prelude::*,
     responses::judging,
-};
-use crate::{
-    Rule,
-    duration::secs,
-    retry::{
-        Adapter, Capability, Operation, Policy, Record, Settings,
-        harness::{Expected, FinishedCall, configure, has, needs},
-        operation::Step,
-    },
-    rule::{Checked, rule},
 };
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[

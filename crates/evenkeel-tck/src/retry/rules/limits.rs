@@ -1,17 +1,6 @@
 //! The time of a call, and of an attempt.
 
-use std::time::Duration;
-
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Settings,
-        harness::{Expected, FinishedCall, configure, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-32" retry_32 "The total time is measured on the runtime's clock."),
@@ -40,26 +29,26 @@ async fn retry_32(subject: &dyn Adapter) -> Checked {
 
 async fn retry_33(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
-    run.equal("attempts of 2s each at", run.record.begun(), vec![secs(0), secs(3)])
+    run.equal("attempts of 2s each at", run.begun(), vec![secs(0), secs(3)])
 }
 
 async fn retry_34(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
-    let last = run.record.ended().last().copied().unwrap_or_default();
+    let last = run.ended().last().copied().unwrap_or_default();
     run.equal("time after the last attempt", run.elapsed.saturating_sub(last), ms(0))
 }
 
 async fn retry_35(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
-    run.equal("the only attempt, of 60s, dropped at", run.record.freed(), vec![secs(5)])
+    run.equal("the only attempt, of 60s, dropped at", run.freed(), vec![secs(5)])
 }
 
 async fn retry_36(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(60)) } else { Step::OK };
     let run = run_call(subject, &settings, script).await?;
-    run.equal("attempts, the first of 60s, at", run.record.begun(), vec![secs(0), secs(3)])?;
-    run.equal("attempts dropped at", run.record.freed(), vec![secs(2), secs(3)])?;
+    run.equal("attempts, the first of 60s, at", run.begun(), vec![secs(0), secs(3)])?;
+    run.equal("attempts dropped at", run.freed(), vec![secs(2), secs(3)])?;
     run.returns(Expected::ValueOf(2))
 }
 
@@ -67,5 +56,5 @@ async fn retry_81(subject: &dyn Adapter) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let policy = configure(subject, &settings)?;
     let run = FinishedCall::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;
-    run.equal("attempts of 60s each at", run.record.begun(), [0, 3, 6, 9].map(secs).to_vec())
+    run.equal("attempts of 60s each at", run.begun(), [0, 3, 6, 9].map(secs).to_vec())
 }

@@ -1,15 +1,6 @@
 //! The delays that the observer is told.
 
-use crate::{
-    Rule,
-    duration::ms,
-    retry::{
-        Adapter, Capability, Settings,
-        harness::{FinishedCall, needs, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-42" retry_42 "The observer is told of each retry once, and of the last failure not at all."),
@@ -23,15 +14,15 @@ async fn observed(subject: &dyn Adapter) -> Checked<FinishedCall> {
 
 async fn retry_42(subject: &dyn Adapter) -> Checked {
     let run = observed(subject).await?;
-    run.equal("for four attempts, retries observed:", run.record.observed().len(), 3)
+    run.equal("for four attempts, retries observed:", run.observed().len(), 3)
 }
 
 async fn retry_43(subject: &dyn Adapter) -> Checked {
     let run = observed(subject).await?;
     // The number of calls is the subject of RETRY-42.
-    let (mut told, slept) = (run.record.observed(), run.record.waits());
+    let (mut told, slept) = (run.observed(), run.waits());
     told.truncate(slept.len());
     // Timers wake by milliseconds.
     let near = told.len() == slept.len() && told.iter().zip(&slept).all(|(a, b)| a.abs_diff(*b) <= ms(1));
-    run.require(near, || format!("the delays slept, {slept:?}"), || format!("{told:?}"))
+    run.require(near, format_args!("the delays slept, {slept:?}"), format_args!("{told:?}"))
 }

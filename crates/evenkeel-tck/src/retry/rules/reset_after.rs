@@ -1,18 +1,6 @@
 //! Attempts that last, and the series that starts over after one of them.
 
-use std::time::Duration;
-
-use super::{deadlines::until, delays::near};
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Settings,
-        harness::{FinishedCall, configure, needs, run_call, unless_refused},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::{deadlines::until, delays::near, prelude::*};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-60" retry_60 "The failure of an attempt that lasted for the healthy period counts as the first."),
@@ -53,11 +41,11 @@ async fn retry_62(subject: &dyn Adapter) -> Checked {
 }
 
 fn delays(run: &FinishedCall, millis: &[u64]) -> Checked {
-    let (waits, want) = (run.record.waits(), millis.iter().copied().map(ms).collect::<Vec<_>>());
+    let (waits, want) = (run.waits(), millis.iter().copied().map(ms).collect::<Vec<_>>());
     run.require(
         waits.len() == want.len() && waits.iter().zip(&want).all(|(wait, want)| near(*wait, *want)),
-        || format!("delays of about {want:?}"),
-        || format!("{waits:?}"),
+        format_args!("delays of about {want:?}"),
+        format_args!("{waits:?}"),
     )
 }
 
@@ -80,12 +68,12 @@ async fn ends_within_150s(subject: &dyn Adapter, settings: Settings) -> Checked 
     let policy = configure(subject, &lasting(settings))?;
     let run = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT.taking(HEALTHY)).await?;
     let expected = vec![secs(0), secs(61), secs(122)];
-    run.equal("attempts of 60s each within 150s at", run.record.begun(), expected)
+    run.equal("attempts of 60s each within 150s at", run.begun(), expected)
 }
 
 async fn retry_65(subject: &dyn Adapter) -> Checked {
     let settings = Settings { reset_after: Some(ms(0)), ..Settings::fixed(secs(1)) };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
     let run = FinishedCall::within(HOUR, &policy, |_| Step::TRANSIENT).await?;
-    run.require(run.attempts() <= 4, || "at most 4 attempts".to_owned(), || format!("{}", run.attempts()))
+    run.require(run.attempts() <= 4, "at most 4 attempts", run.attempts())
 }

@@ -3,16 +3,7 @@
 use super::{
     budget::{ONE, with},
     delays::near,
-};
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Hint, Settings,
-        harness::{Expected, FinishedCall, configure, needs, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
+    prelude::*,
 };
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
@@ -34,11 +25,11 @@ async fn retry_66(subject: &dyn Adapter) -> Checked {
     let script = |attempt| if attempt < 3 { BUSY } else { Step::OK };
     let run = run_call(subject, &judging(Settings::doubling()), script).await?;
     run.returns(Expected::ValueOf(3))?;
-    let waits = run.record.waits();
+    let waits = run.waits();
     run.require(
         near(waits[0], ms(100)) && near(waits[1], ms(200)),
-        || "delays of about 100ms and 200ms".to_owned(),
-        || format!("{waits:?}"),
+        "delays of about 100ms and 200ms",
+        format_args!("{waits:?}"),
     )
 }
 
@@ -58,8 +49,8 @@ async fn retry_69(subject: &dyn Adapter) -> Checked {
     let asking = Step::responding(Hint::RetryAfter(secs(5)));
     let script = move |attempt| if attempt == 1 { asking } else { Step::OK };
     let run = run_call(subject, &judging(Settings::doubling()), script).await?;
-    let wait = run.record.waits().first().copied().unwrap_or_default();
-    run.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
+    let wait = run.waits().first().copied().unwrap_or_default();
+    run.require(wait >= secs(5), "a wait of at least 5s", format_args!("{wait:?}"))
 }
 
 async fn retry_70(subject: &dyn Adapter) -> Checked {

@@ -1,18 +1,6 @@
 //! Errors that say how long to wait.
 
-use std::time::Duration;
-
-use super::limits::five_seconds;
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    retry::{
-        Adapter, Capability, Hint, Settings,
-        harness::{FinishedCall, configure, needs, run_call},
-        operation::Step,
-    },
-    rule::{Checked, rule},
-};
+use super::{limits::five_seconds, prelude::*};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-37" retry_37 "A wait is never shorter than the error asks for."),
@@ -32,8 +20,8 @@ async fn retry_37(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let script = |attempt| if attempt == 1 { asking(secs(5)) } else { Step::OK };
     let run = run_call(subject, &Settings::doubling(), script).await?;
-    let wait = run.record.waits().first().copied().unwrap_or_default();
-    run.require(wait >= secs(5), || "a wait of at least 5s".to_owned(), || format!("{wait:?}"))
+    let wait = run.waits().first().copied().unwrap_or_default();
+    run.require(wait >= secs(5), "a wait of at least 5s", format_args!("{wait:?}"))
 }
 
 async fn retry_38(subject: &dyn Adapter) -> Checked {
@@ -54,19 +42,19 @@ async fn retry_40(subject: &dyn Adapter) -> Checked {
     let settings = Settings { max_retry_after: Some(secs(2)), ..Settings::doubling() };
     let script = |attempt| if attempt == 1 { asking(secs(3600)) } else { Step::OK };
     let run = run_call(subject, &settings, script).await?;
-    run.require(run.elapsed <= secs(2), || "at most 2s".to_owned(), || format!("{:?}", run.elapsed))
+    run.require(run.elapsed <= secs(2), "at most 2s", format_args!("{:?}", run.elapsed))
 }
 
 async fn retry_41(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let script = |attempt| if attempt == 1 { asking(secs(5)) } else { Step::TRANSIENT };
     let run = run_call(subject, &Settings::doubling(), script).await?;
-    let next = run.record.waits().get(1).copied().unwrap_or_default();
+    let next = run.waits().get(1).copied().unwrap_or_default();
     // Within a percent, as in RETRY-10.
     let is = |want: Duration| next.abs_diff(want) <= want / 100 + ms(1);
     run.require(
         is(ms(100)) || is(ms(200)),
-        || "a delay of 100ms or 200ms after the one asked for".to_owned(),
-        || format!("{next:?}"),
+        "a delay of 100ms or 200ms after the one asked for",
+        format_args!("{next:?}"),
     )
 }

@@ -7,16 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use crate::{
-    Rule, Verdict,
-    duration::ms,
-    retry::{
-        Adapter, Operation, Policy, Record, Settings,
-        harness::{configure, run_call},
-        operation::Step,
-    },
-    rule::{Checked, panic_message, rule},
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-20" retry_20 "Retries without delay let other tasks run."),
@@ -38,11 +29,7 @@ async fn retry_20(subject: &dyn Adapter) -> Checked {
     let run = run_call(subject, &Settings::fixed(ms(0)).attempts(2000), |_| Step::TRANSIENT).await;
     other.abort();
     let run = run?;
-    run.require(
-        turns.get() > 0,
-        || "another task to run during 2000 attempts".to_owned(),
-        || "none ran".to_owned(),
-    )
+    run.require(turns.get() > 0, "another task to run during 2000 attempts", "none ran")
 }
 
 fn retry_21(subject: &dyn Adapter) -> Checked {
@@ -56,8 +43,7 @@ fn retry_22(subject: &dyn Adapter) -> Checked {
 
 /// Makes a call in a runtime without timers, where creating a timer panics.
 fn without_timers(policy: &Policy, step: Step) -> Checked {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
+    let runtime = runtime(&mut Builder::new_current_thread())?;
     let record = Record::start();
     let operation = Operation::new(&record, move |_| step);
     // Nothing of the call is used after a panic.
@@ -81,10 +67,7 @@ async fn retry_23(subject: &dyn Adapter) -> Checked {
     })
     .await;
     let most = 1 + 2 * record.waits().len();
-    if polls <= most {
-        return Ok(());
-    }
-    Err(Verdict::fail(format!("at most {most} polls for three waits"), format!("{polls}")))
+    record.require(polls <= most, format_args!("at most {most} polls for three waits"), polls)
 }
 
 async fn retry_24(subject: &dyn Adapter) -> Checked {

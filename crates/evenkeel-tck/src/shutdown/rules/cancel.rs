@@ -1,21 +1,10 @@
 //! Programs that are dropped.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use evenkeel_testkit::cancel;
 
-use crate::{
-    Rule,
-    cancel::explored,
-    duration::secs,
-    probe_task::{End, Event, Record},
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Capability, Parts, Program, Settings,
-        harness::{configure, needs},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-35" alone shutdown_35 "A program dropped at any await leaves no task that goes on."),

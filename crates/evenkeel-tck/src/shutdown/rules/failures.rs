@@ -1,16 +1,6 @@
 //! Tasks that fail, before the stop and because of it.
 
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::End,
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Capability, Kind, Settings,
-        harness::{FinishedProgram, needs, run_program},
-        script::{Scene, Script, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-11" shutdown_11 "The error of a task is told."),
@@ -34,14 +24,14 @@ async fn with(subject: &dyn Adapter, first: Script) -> Checked<FinishedProgram> 
 async fn stopped_by(subject: &dyn Adapter, first: Script) -> Checked {
     let run =
         run_program(subject, &Settings::unstopped(), Scene::of([first.taking(secs(1)), task(2)])).await?;
-    run.record.equal("task 2 asked at", run.record.drained(), vec![secs(1)])?;
+    run.equal("task 2 asked at", run.drained(), vec![secs(1)])?;
     run.ends_at("with a task that ends at 1s", secs(1))
 }
 
 async fn shutdown_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let run = with(subject, task(1).taking(secs(1)).ending(End::Error)).await?;
-    run.record.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
+    run.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
 }
 
 async fn shutdown_12(subject: &dyn Adapter) -> Checked {
@@ -52,7 +42,7 @@ async fn shutdown_12(subject: &dyn Adapter) -> Checked {
 async fn shutdown_13(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let run = with(subject, task(1).taking(secs(1)).ending(End::Panic)).await?;
-    run.record.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
+    run.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_14(subject: &dyn Adapter) -> Checked {
@@ -63,27 +53,27 @@ async fn shutdown_14(subject: &dyn Adapter) -> Checked {
 async fn shutdown_15(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).answering(End::Panic), task(2).draining(secs(2))]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![2])?;
+    run.equal("tasks that ended well:", run.ended(End::Ok), vec![2])?;
     run.ends_at("with a stop at 1s and a task that takes 2s for it", secs(3))
 }
 
 async fn shutdown_16(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let run = with(subject, task(1).answering(End::Panic)).await?;
-    run.record.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
+    run.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_17(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let run = with(subject, task(1).answering(End::Error)).await?;
-    run.record.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
+    run.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
 }
 
 async fn shutdown_18(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let scene = Scene::of([task(1).deaf().panicking_on_drop(), task(2)]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    run.record.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
+    run.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
 }
 
 async fn shutdown_19(subject: &dyn Adapter) -> Checked {

@@ -1,15 +1,6 @@
 //! Tasks that do not stop in their time.
 
-use crate::{
-    Rule,
-    duration::secs,
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Capability, Settings,
-        harness::{needs, run_program},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-07" shutdown_07 "The program ends when the grace is over, which counts from the stop."),

@@ -1,15 +1,6 @@
 //! Work in flight that is not a task.
 
-use crate::{
-    Rule,
-    duration::secs,
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Settings,
-        harness::run_program,
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-30" shutdown_30 "A guard keeps the program until it is dropped."),

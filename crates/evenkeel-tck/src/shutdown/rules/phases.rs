@@ -1,16 +1,6 @@
 //! The order of a stop.
 
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    probe_task::{End, Event},
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Kind, Settings,
-        harness::run_program,
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-23" shutdown_23 "A phase is asked to stop when the one before it has stopped."),
@@ -23,40 +13,40 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn shutdown_23(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).draining(secs(2)), task(2).of_phase(1)]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    let asked = run.record.drained();
-    run.record.equal("phases, the first of which takes 2s, asked at", asked, [1, 3].map(secs).to_vec())?;
+    let asked = run.drained();
+    run.equal("phases, the first of which takes 2s, asked at", asked, [1, 3].map(secs).to_vec())?;
     run.ends_at("with a stop at 1s", secs(3))
 }
 
 async fn shutdown_24(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).deaf(), task(2).draining(ms(500)).of_phase(1)]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
-    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![2])?;
-    run.record.require(
+    run.equal("tasks that ended well:", run.ended(End::Ok), vec![2])?;
+    run.require(
         run.returned_at() <= secs(11),
-        || "an end within the grace, at 11s".to_owned(),
-        || format!("{:?}", run.returned_at()),
+        "an end within the grace, at 11s",
+        format_args!("{:?}", run.returned_at()),
     )
 }
 
 async fn shutdown_25(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).draining(secs(2))]).cleaned_by([task(2).taking(secs(1))]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    let began = run.record.first(&Event::Began(2));
-    run.record.equal("after a task that ends at 3s, the clean-up at", began, Some(secs(3)))?;
+    let began = run.first(&Event::Began(2));
+    run.equal("after a task that ends at 3s, the clean-up at", began, Some(secs(3)))?;
     run.ends_at("with a clean-up of 1s", secs(4))
 }
 
 async fn shutdown_26(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).deaf()]).cleaned_by([task(2).taking(ms(500))]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(10)), scene).await?;
-    run.record.equal("clean-ups that ended well:", run.record.ended(End::Ok), vec![2])
+    run.equal("clean-ups that ended well:", run.ended(End::Ok), vec![2])
 }
 
 async fn shutdown_27(subject: &dyn Adapter) -> Checked {
     let panics = task(2).taking(ms(100)).ending(End::Panic);
     let scene = Scene::of([task(1)]).cleaned_by([panics, task(3).taking(ms(500))]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("what ended well:", run.record.ended(End::Ok), vec![1, 3])?;
-    run.record.equal("told to have panicked:", run.outcome.of(Kind::Panic), vec![2])
+    run.equal("what ended well:", run.ended(End::Ok), vec![1, 3])?;
+    run.equal("told to have panicked:", run.outcome.of(Kind::Panic), vec![2])
 }

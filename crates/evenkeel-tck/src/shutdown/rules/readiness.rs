@@ -1,16 +1,6 @@
 //! The load balancer in front of the program.
 
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::Event,
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Capability, Settings,
-        harness::{needs, run_program},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-28" shutdown_28 "Tasks are asked to stop when the pre-stop delay is over."),
@@ -24,12 +14,12 @@ fn delayed() -> Settings {
 
 async fn shutdown_28(subject: &dyn Adapter) -> Checked {
     let run = run_program(subject, &delayed(), Scene::of([task(1), task(2)])).await?;
-    run.record.equal("with a stop at 1s, tasks asked at", run.record.drained(), vec![secs(4); 2])
+    run.equal("with a stop at 1s, tasks asked at", run.drained(), vec![secs(4); 2])
 }
 
 async fn shutdown_29(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Readiness)?;
     let run = run_program(subject, &delayed(), Scene::of([task(1)])).await?;
-    let turned_away = run.record.first(&Event::TurnedAway);
-    run.record.equal("with a stop at 1s, not ready any more at", turned_away, Some(secs(1)))
+    let turned_away = run.first(&Event::TurnedAway);
+    run.equal("with a stop at 1s, not ready any more at", turned_away, Some(secs(1)))
 }

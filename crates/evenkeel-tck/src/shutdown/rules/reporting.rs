@@ -1,16 +1,6 @@
 //! The information in the outcome and in the signal.
 
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::{End, Event},
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Capability, Kind, Settings,
-        harness::{needs, run_program},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-20" shutdown_20 "What hung is told, and nothing else."),
@@ -22,7 +12,7 @@ async fn shutdown_20(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Hung)?;
     let scene = Scene::of([task(1).deaf(), task(2), task(3).deaf(), task(4).draining(secs(2))]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    run.record.equal("tasks told to have hung:", run.outcome.of(Kind::Hung), vec![1, 3])
+    run.equal("tasks told to have hung:", run.outcome.of(Kind::Hung), vec![1, 3])
 }
 
 async fn shutdown_21(subject: &dyn Adapter) -> Checked {
@@ -36,10 +26,10 @@ async fn shutdown_21(subject: &dyn Adapter) -> Checked {
     for (what, first, is_clean) in cases {
         let run = run_program(subject, &Settings::stopped(secs(5)), Scene::of([first, task(2)])).await?;
         let code = run.outcome.code;
-        run.record.require(
+        run.require(
             code.is_some_and(|code| (code == 0) == is_clean),
-            || format!("after {what}, an exit code that is {}0", if is_clean { "" } else { "not " }),
-            || format!("{code:?}"),
+            format_args!("after {what}, an exit code that is {}0", if is_clean { "" } else { "not " }),
+            format_args!("{code:?}"),
         )?;
     }
     Ok(())
@@ -48,13 +38,13 @@ async fn shutdown_21(subject: &dyn Adapter) -> Checked {
 async fn shutdown_22(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Reason)?;
     let run = run_program(subject, &Settings::stopped(secs(1)), Scene::of([task(1)])).await?;
-    let seen = run.record.pick(|_, event| match event {
+    let seen = run.pick(|_, event| match event {
         Event::Drained(_, reason) => Some(reason.clone()),
         _ => None,
     });
-    run.record.require(
+    run.require(
         matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
-        || "one task that is asked for a reason".to_owned(),
-        || format!("{seen:?}"),
+        "one task that is asked for a reason",
+        format_args!("{seen:?}"),
     )
 }

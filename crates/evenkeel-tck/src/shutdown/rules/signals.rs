@@ -4,20 +4,9 @@ use std::{
     process::{self, Command},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
 };
 
-use crate::{
-    Rule, Verdict,
-    duration::{ms, secs},
-    probe_task::{End, Event, Record},
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Parts, Settings,
-        harness::{FinishedProgram, configure},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-36" real shutdown_36 "A signal of the process stops the program."),
@@ -57,8 +46,7 @@ impl Running {
             return Err(Verdict::Untested("it sends signals of Unix".to_owned()));
         }
         let program = configure(subject, settings)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
+        let runtime = runtime(Builder::new_current_thread().enable_all())?;
         let record = Record::start();
         let (done, ended) = mpsc::channel();
         let run = {
@@ -92,7 +80,7 @@ impl Running {
 
     /// Waits for the end of the program.
     fn end(&self, after: &str) -> Checked<FinishedProgram> {
-        let never = |_| self.record.failure(format!("the end of the program after {after}"), "none");
+        let never = |_| self.record.failure(format_args!("the end of the program after {after}"), "none");
         self.ended.recv_timeout(SOON).map_err(never)?
     }
 }
@@ -102,7 +90,7 @@ fn shutdown_36(subject: &dyn Adapter) -> Checked {
     let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
     running.interrupt()?;
     let run = running.end("SIGINT")?;
-    run.record.equal("tasks that were asked:", run.record.drained().len(), 1)
+    run.equal("tasks that were asked:", run.drained().len(), 1)
 }
 
 fn shutdown_37(subject: &dyn Adapter) -> Checked {
@@ -131,7 +119,7 @@ fn shutdown_39(subject: &dyn Adapter) -> Checked {
     thread::park_timeout(COPY);
     running.interrupt()?;
     let run = running.end("SIGINT and a copy of it")?;
-    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![1])
+    run.equal("tasks that ended well:", run.ended(End::Ok), vec![1])
 }
 
 fn shutdown_40(subject: &dyn Adapter) -> Checked {
@@ -141,7 +129,7 @@ fn shutdown_40(subject: &dyn Adapter) -> Checked {
     thread::park_timeout(COPY);
     running.interrupt()?;
     let run = running.end("SIGINT during its start-up")?;
-    run.record.equal("tasks that were left alive:", run.record.alive_at_the_end(), Vec::new())
+    run.equal("tasks that were left alive:", run.alive_at_the_end(), Vec::new())
 }
 
 fn shutdown_41(subject: &dyn Adapter) -> Checked {

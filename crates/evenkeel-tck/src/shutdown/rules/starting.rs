@@ -1,15 +1,6 @@
 //! Tasks that come late, and tasks that go early.
 
-use crate::{
-    Rule,
-    duration::secs,
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Settings,
-        harness::run_program,
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-32" shutdown_32 "A task that is started during the stop is asked to stop at once."),
@@ -20,7 +11,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn shutdown_32(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).draining(secs(2)).starting(vec![task(2).draining(secs(1))])]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("with a stop at 1s, tasks asked at", run.record.drained(), vec![secs(1); 2])
+    run.equal("with a stop at 1s, tasks asked at", run.drained(), vec![secs(1); 2])
 }
 
 async fn shutdown_33(subject: &dyn Adapter) -> Checked {
@@ -32,6 +23,6 @@ async fn shutdown_33(subject: &dyn Adapter) -> Checked {
 async fn shutdown_34(subject: &dyn Adapter) -> Checked {
     let settings = Settings { alone_after: Some(secs(2)), ..Settings::stopped(secs(5)) };
     let run = run_program(subject, &settings, Scene::of([task(1), task(2)])).await?;
-    let asked = run.record.drained();
-    run.record.equal("stopped alone at 2s, and with the program at 5s,", asked, [2, 5].map(secs).to_vec())
+    let asked = run.drained();
+    run.equal("stopped alone at 2s, and with the program at 5s,", asked, [2, 5].map(secs).to_vec())
 }

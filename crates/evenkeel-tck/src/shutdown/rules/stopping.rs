@@ -1,16 +1,6 @@
 //! The tasks that are asked to stop, and the wait for them.
 
-use crate::{
-    Rule,
-    duration::{ms, secs},
-    probe_task::End,
-    rule::{Checked, rule},
-    shutdown::{
-        Adapter, Capability, Settings,
-        harness::{needs, run_program},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "SHUTDOWN-01" shutdown_01 "The stop reaches every task at once."),
@@ -24,30 +14,26 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn shutdown_01(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).draining(secs(u64::from(number)))));
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("with a stop at 1s, tasks asked at", run.record.drained(), vec![secs(1); 3])
+    run.equal("with a stop at 1s, tasks asked at", run.drained(), vec![secs(1); 3])
 }
 
 async fn shutdown_02(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 3, 2].map(|number| task(number).draining(secs(u64::from(number)))));
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("tasks that ended before the program:", run.record.ended(End::Ok), vec![1, 2, 3])?;
+    run.equal("tasks that ended before the program:", run.ended(End::Ok), vec![1, 2, 3])?;
     run.ends_at("with a stop at 1s and tasks that take up to 3s for it", secs(4))
 }
 
 async fn shutdown_03(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).looking_after(secs(3)), task(2).draining(secs(5))]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
-    let asked = run.record.drained();
-    run.record.equal("tasks that look from 3s on and from 0s on, asked at", asked, vec![secs(3), secs(1)])
+    let asked = run.drained();
+    run.equal("tasks that look from 3s on and from 0s on, asked at", asked, vec![secs(3), secs(1)])
 }
 
 async fn shutdown_04(subject: &dyn Adapter) -> Checked {
     let run = run_program(subject, &Settings::stopped(secs(1)), Scene::of([])).await?;
-    run.record.require(
-        run.returned_at() <= secs(1),
-        || "an end within 1s".to_owned(),
-        || format!("{:?}", run.returned_at()),
-    )
+    run.require(run.returned_at() <= secs(1), "an end within 1s", format_args!("{:?}", run.returned_at()))
 }
 
 async fn shutdown_05(subject: &dyn Adapter) -> Checked {
@@ -60,5 +46,5 @@ async fn shutdown_05(subject: &dyn Adapter) -> Checked {
 async fn shutdown_06(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(ms(500)), task(2)]);
     let run = run_program(subject, &Settings::stopped(secs(5)), scene).await?;
-    run.record.equal("with a stop at 5s, task 2 asked at", run.record.drained(), vec![secs(5)])
+    run.equal("with a stop at 5s, task 2 asked at", run.drained(), vec![secs(5)])
 }

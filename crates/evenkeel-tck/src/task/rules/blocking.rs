@@ -1,16 +1,6 @@
 //! Calls that block a thread, in real time.
 
-use crate::{
-    Rule, Verdict,
-    duration::ms,
-    probe_task::{Event, Record},
-    rule::{Checked, rule},
-    task::{
-        Adapter, Body, Capability, Settings,
-        harness::{FinishedGroup, configure, needs},
-        script::{Scene, Script, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-44" threads task_44 "When a group has ended because it was stopped, so have its blocking calls."),
@@ -21,9 +11,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 fn stopped(subject: &dyn Adapter, call: Script) -> Checked<FinishedGroup> {
     needs(subject, Capability::Blocking)?;
     let group = configure(subject, &Settings::stopped(ms(60)))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|error| Verdict::Untested(format!("no runtime: {error}")))?;
-    runtime.block_on(async {
+    runtime(Builder::new_current_thread().enable_time())?.block_on(async {
         let record = Record::start();
         FinishedGroup::end(group.call(Body::new(Scene::of([call.taking(ms(150))]), &record)), record).await
     })
@@ -36,6 +24,6 @@ fn task_44(subject: &dyn Adapter) -> Checked {
 fn task_45(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::BlockingSignal)?;
     let run = stopped(subject, task(1).blocking(true))?;
-    let seen = run.record.first(&Event::Drained(1, None));
-    run.record.require(seen.is_some(), || "a call that sees the signal".to_owned(), || "none".to_owned())
+    let seen = run.first(&Event::Drained(1, None));
+    run.require(seen.is_some(), "a call that sees the signal", "none")
 }

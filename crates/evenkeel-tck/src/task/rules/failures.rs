@@ -1,16 +1,6 @@
 //! Tasks that fail, and the effect on the others.
 
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::End,
-    rule::{Checked, rule},
-    task::{
-        Adapter, Capability, Settings,
-        harness::{needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-09" task_09 "The error of a task is told."),
@@ -35,31 +25,31 @@ async fn task_09(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing()]);
     let run = run_group(subject, &failing(subject), scene).await?;
-    run.record.equal("tasks told to have failed:", run.outcome.failed(), vec![1])
+    run.equal("tasks told to have failed:", run.outcome.failed(), vec![1])
 }
 
 async fn task_10(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing(), task(3)]);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
-    run.record.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
+    run.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
 }
 
 async fn task_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
     let run = run_group(subject, &failing(subject), scene).await?;
-    let first = run.record.ended(End::Error).first().copied();
-    run.record.equal("told first:", run.outcome.failed().first().copied(), first)
+    let first = run.ended(End::Error).first().copied();
+    run.equal("told first:", run.outcome.failed().first().copied(), first)
 }
 
 async fn task_12(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
     let run = run_group(subject, &failing(subject), scene).await?;
-    let (mut told, mut failed) = (run.outcome.failed(), run.record.ended(End::Error));
+    let (mut told, mut failed) = (run.outcome.failed(), run.ended(End::Error));
     told.sort_unstable();
     failed.sort_unstable();
-    run.record.equal("tasks told to have failed:", told, failed)
+    run.equal("tasks told to have failed:", told, failed)
 }
 
 async fn task_13(subject: &dyn Adapter) -> Checked {
@@ -67,23 +57,23 @@ async fn task_13(subject: &dyn Adapter) -> Checked {
     let failing = |number: u32| task(number).taking(secs(u64::from(number))).failing();
     let scene = Scene::of([failing(1), task(3).taking(secs(3)), failing(2)]);
     let run = run_group(subject, &Settings::collecting(), scene).await?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(3))?;
+    run.equal("the end of the group at", run.returned_at(), secs(3))?;
     let mut told = run.outcome.failed();
     told.sort_unstable();
-    run.record.equal("tasks told to have failed:", told, vec![1, 2])
+    run.equal("tasks told to have failed:", told, vec![1, 2])
 }
 
 async fn task_14(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Error);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
-    run.record.equal("after an error at 1s, the end of the group at", run.returned_at(), secs(1))?;
-    run.record.equal("told to have failed, where 0 is the body:", run.outcome.failed(), vec![0])
+    run.equal("after an error at 1s, the end of the group at", run.returned_at(), secs(1))?;
+    run.equal("told to have failed, where 0 is the body:", run.outcome.failed(), vec![0])
 }
 
 async fn task_15(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Panic);
     let run = run_group(subject, &Settings::usual(), scene).await?;
-    run.record.equal("told to have panicked, where 0 is the body:", run.outcome.failed(), vec![0])?;
+    run.equal("told to have panicked, where 0 is the body:", run.outcome.failed(), vec![0])?;
     run.leaves_nobody()
 }

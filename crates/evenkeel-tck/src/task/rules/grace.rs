@@ -1,18 +1,6 @@
 //! Tasks that are told to end before they are stopped.
 
-use tokio::time::sleep;
-
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::{End, Event, Record},
-    rule::{Checked, rule},
-    task::{
-        Adapter, Body, Capability, Settings,
-        harness::{FinishedGroup, configure, needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-29" task_29 "A task that drains within the grace ends by itself, and the group with the last of them."),
@@ -30,22 +18,22 @@ fn graceful() -> Settings {
 async fn task_29(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(2), End::Ok)]);
     let run = run_group(subject, &graceful(), scene).await?;
-    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![2])?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(3))
+    run.equal("tasks that ended well:", run.ended(End::Ok), vec![2])?;
+    run.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
 async fn task_30(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2)]);
     let run = run_group(subject, &graceful(), scene).await?;
-    run.record.equal("task 2 dropped at", run.record.first(&Event::Freed(2)), Some(secs(6)))?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(6))
+    run.equal("task 2 dropped at", run.first(&Event::Freed(2)), Some(secs(6)))?;
+    run.equal("the end of the group at", run.returned_at(), secs(6))
 }
 
 async fn task_31(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).draining(secs(0), End::Error), task(2).taking(secs(1)).failing()]);
     let run = run_group(subject, &graceful(), scene).await?;
-    run.record.equal("tasks told to have failed, in this order:", run.outcome.failed(), vec![2, 1])
+    run.equal("tasks told to have failed, in this order:", run.outcome.failed(), vec![2, 1])
 }
 
 async fn task_32(subject: &dyn Adapter) -> Checked {
@@ -60,8 +48,8 @@ async fn task_32(subject: &dyn Adapter) -> Checked {
     });
     let run = FinishedGroup::end(group.call(body), record).await?;
     outsider.abort();
-    let began = run.record.first(&Event::Began(3));
-    run.record.require(began.is_none(), || "that task 3 never begins".to_owned(), || "it does".to_owned())?;
+    let began = run.first(&Event::Began(3));
+    run.require(began.is_none(), "that task 3 never begins", "it does")?;
     run.leaves_nobody()
 }
 
@@ -69,13 +57,13 @@ async fn task_33(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Reason)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(0), End::Ok)]);
     let run = run_group(subject, &graceful(), scene).await?;
-    let seen = run.record.pick(|_, event| match event {
+    let seen = run.pick(|_, event| match event {
         Event::Drained(_, reason) => Some(reason.clone()),
         _ => None,
     });
-    run.record.require(
+    run.require(
         matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
-        || "one task that drains for a reason".to_owned(),
-        || format!("{seen:?}"),
+        "one task that drains for a reason",
+        format_args!("{seen:?}"),
     )
 }

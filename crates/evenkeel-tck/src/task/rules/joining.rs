@@ -1,18 +1,8 @@
 //! The tasks that a group waits for, and the cost of waiting.
 
-use std::{cell::Cell, rc::Rc, sync::mpsc, thread, time::Duration};
+use std::{cell::Cell, rc::Rc, sync::mpsc, thread};
 
-use crate::{
-    Rule, Verdict,
-    duration::{ms, secs},
-    probe_task::{End, Event, Record},
-    rule::{Checked, rule},
-    task::{
-        Adapter, Body, Capability, Settings,
-        harness::{FinishedGroup, configure, needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-01" task_01 "A group ends when its last task has ended, and not before."),
@@ -28,30 +18,26 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 async fn task_01(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)), task(2).taking(secs(3)), task(3).taking(secs(2))]);
     let run = run_group(subject, &Settings::usual(), scene).await?;
-    run.record.equal("tasks that ended before the group,", run.record.ended(End::Ok), vec![1, 3, 2])?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(3))
+    run.equal("tasks that ended before the group,", run.ended(End::Ok), vec![1, 3, 2])?;
+    run.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
 async fn task_02(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1))));
     let run = run_group(subject, &Settings::usual(), scene).await?;
-    run.record.equal("tasks of 1s begin at", run.record.begun(), vec![secs(0); 3])
+    run.equal("tasks of 1s begin at", run.begun(), vec![secs(0); 3])
 }
 
 async fn task_03(subject: &dyn Adapter) -> Checked {
     let run = run_group(subject, &Settings::usual(), Scene::of([])).await?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(0))
+    run.equal("the end of the group at", run.returned_at(), secs(0))
 }
 
 async fn task_04(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1))]).later(secs(5), task(2).taking(secs(1)));
     let run = run_group(subject, &Settings::usual(), scene).await?;
-    run.record.equal(
-        "tasks of 1s, spawned at 0s and 5s, begin at",
-        run.record.begun(),
-        vec![secs(0), secs(5)],
-    )?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(6))
+    run.equal("tasks of 1s, spawned at 0s and 5s, begin at", run.begun(), vec![secs(0), secs(5)])?;
+    run.equal("the end of the group at", run.returned_at(), secs(6))
 }
 
 async fn task_05(subject: &dyn Adapter) -> Checked {
@@ -60,17 +46,17 @@ async fn task_05(subject: &dyn Adapter) -> Checked {
     let scene =
         Scene::of([task(1).taking(secs(1)).spawning(vec![task(2).taking(secs(1)).spawning(vec![last])])]);
     let run = run_group(subject, &Settings::usual(), scene).await?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(7))
+    run.equal("the end of the group at", run.returned_at(), secs(7))
 }
 
 async fn task_06(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of((1..=20).map(|number| task(number).taking(ms(100 * u64::from(number)))));
     let run = run_group(subject, &Settings::usual(), scene).await?;
-    let in_vain = run.record.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
-    run.record.require(
+    let in_vain = run.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
+    run.require(
         in_vain.is_empty(),
-        || "two polls for each of 20 tasks that sleep".to_owned(),
-        || format!("{} more", in_vain.len()),
+        "two polls for each of 20 tasks that sleep",
+        format_args!("{} more", in_vain.len()),
     )
 }
 
@@ -87,27 +73,21 @@ async fn task_07(subject: &dyn Adapter) -> Checked {
     let run = run_group(subject, &Settings::usual(), scene).await;
     other.abort();
     let run = run?;
-    run.record.require(
-        turns.get() > 0,
-        || "another task to run while 1000 tasks end".to_owned(),
-        || "none ran".to_owned(),
-    )
+    run.require(turns.get() > 0, "another task to run while 1000 tasks end", "none ran")
 }
 
 fn task_08(subject: &dyn Adapter) -> Checked {
     const ROUNDS: usize = 20;
     const TASKS: usize = 16;
     let group = configure(subject, &Settings::usual())?;
-    let untested = |error: std::io::Error| Verdict::Untested(format!("no runtime: {error}"));
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_time().build().map_err(untested)?;
+    let runtime = runtime(Builder::new_multi_thread().worker_threads(2).enable_time())?;
     let (done, ended) = mpsc::channel();
     let rounds = async move {
         for _ in 0..ROUNDS {
             let record = Record::start();
             let tasks = (1..=TASKS as u32).map(|number| task(number).taking(ms(u64::from(number % 2))));
             let run = FinishedGroup::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
-            let ended = run.map(|run| run.record.ended(End::Ok).len());
+            let ended = run.map(|run| run.ended(End::Ok).len());
             if done.send(ended).is_err() {
                 return;
             }
@@ -116,7 +96,7 @@ fn task_08(subject: &dyn Adapter) -> Checked {
     runtime.spawn(rounds);
     let outcome = (0..ROUNDS).try_for_each(|_| match ended.recv_timeout(Duration::from_secs(1)) {
         Ok(Ok(TASKS)) => Ok(()),
-        Ok(Ok(some)) => Err(Verdict::fail(format!("{TASKS} tasks that have ended"), format!("{some}"))),
+        Ok(Ok(some)) => Err(Verdict::fail(format_args!("{TASKS} tasks that have ended"), some)),
         Ok(Err(verdict)) => Err(verdict),
         Err(_) => Err(Verdict::fail("the end of the group", "none: a wake was lost")),
     });

@@ -1,17 +1,6 @@
 //! The number of tasks that run at a time, and the time of a group.
 
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::{Event, Record},
-    rule::{Checked, rule},
-    subject::unless_refused,
-    task::{
-        Adapter, Body, Capability, Settings,
-        harness::{FinishedGroup, needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-34" task_34 "No more tasks run at a time than the limit, and no fewer."),
@@ -29,17 +18,17 @@ async fn task_34(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of((1..=5).map(|number| task(number).taking(secs(1))));
     let run = run_group(subject, &limited(2), scene).await?;
     let begun = [0, 0, 1, 1, 2].map(secs).to_vec();
-    let mut got = run.record.begun();
+    let mut got = run.begun();
     got.sort_unstable();
-    run.record.equal("with a limit of 2, tasks of 1s begin at", got, begun)
+    run.equal("with a limit of 2, tasks of 1s begin at", got, begun)
 }
 
 async fn task_35(subject: &dyn Adapter) -> Checked {
     let settings = Settings { limit: Some(1), ..Settings::fail_fast() };
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2), task(3)]);
     let run = run_group(subject, &settings, scene).await?;
-    run.record.equal("with a limit of 1, tasks begin at", run.record.begun(), vec![secs(0)])?;
-    run.record.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
+    run.equal("with a limit of 1, tasks begin at", run.begun(), vec![secs(0)])?;
+    run.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
 }
 
 async fn task_36(subject: &dyn Adapter) -> Checked {
@@ -52,13 +41,13 @@ async fn task_36(subject: &dyn Adapter) -> Checked {
 async fn task_37(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
     let run = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
-    run.record.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(5))?;
-    run.record.equal("task 1 dropped at", run.record.first(&Event::Freed(1)), Some(secs(5)))?;
+    run.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(5))?;
+    run.equal("task 1 dropped at", run.first(&Event::Freed(1)), Some(secs(5)))?;
     run.leaves_nobody()
 }
 
 async fn task_38(subject: &dyn Adapter) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
     let run = run_group(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
-    run.record.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(1))
+    run.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(1))
 }

@@ -1,15 +1,6 @@
 //! Tasks that panic.
 
-use crate::{
-    Rule,
-    duration::secs,
-    rule::{Checked, rule},
-    task::{
-        Adapter, Capability, Kind, Settings,
-        harness::{FinishedGroup, needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-16" panics task_16 "The panic of a task is told, or goes on in the caller."),
@@ -23,10 +14,10 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 /// The rule asks that the outcome tells every panic.
 fn tells_all(run: &FinishedGroup) -> Checked {
-    let (mut told, mut threw) = (run.outcome.of(Kind::Panic), run.record.panicked());
+    let (mut told, mut threw) = (run.outcome.of(Kind::Panic), run.panicked());
     told.sort_unstable();
     threw.sort_unstable();
-    run.record.equal("tasks told to have panicked:", told, threw)
+    run.equal("tasks told to have panicked:", told, threw)
 }
 
 async fn task_16(subject: &dyn Adapter) -> Checked {
@@ -38,7 +29,7 @@ async fn task_16(subject: &dyn Adapter) -> Checked {
 async fn task_17(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).panicking(), task(3)]);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
-    run.record.equal("after a panic at 1s, the end of the group at", run.returned_at(), secs(1))?;
+    run.equal("after a panic at 1s, the end of the group at", run.returned_at(), secs(1))?;
     run.leaves_nobody()
 }
 
@@ -51,7 +42,7 @@ async fn task_18(subject: &dyn Adapter) -> Checked {
 async fn task_19(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1).panicking_on_drop(), task(2)]);
     let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("tasks that panicked:", run.record.panicked(), vec![1])?;
+    run.equal("tasks that panicked:", run.panicked(), vec![1])?;
     tells_all(&run)
 }
 
@@ -61,5 +52,5 @@ async fn task_20(subject: &dyn Adapter) -> Checked {
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
     let mut told = run.outcome.failed();
     told.sort_unstable();
-    run.record.equal("tasks told to have failed:", told, vec![1, 2])
+    run.equal("tasks told to have failed:", told, vec![1, 2])
 }

@@ -1,17 +1,6 @@
 //! The information in the outcome.
 
-use super::failures::failing;
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::End,
-    rule::{Checked, rule},
-    task::{
-        Adapter, Capability, Kind, Settings,
-        harness::{needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::{failures::failing, prelude::*};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-39" panics task_39 "Errors, panics and deadlines are told apart.").after("TASK-16"),
@@ -32,7 +21,7 @@ async fn task_39(subject: &dyn Adapter) -> Checked {
     for (settings, script, kind) in cases {
         let run = run_group(subject, &settings, Scene::of([script])).await?;
         let told: Vec<Kind> = run.outcome.told.iter().map(|told| told.kind).collect();
-        run.record.equal("told:", told, vec![kind])?;
+        run.equal("told:", told, vec![kind])?;
     }
     Ok(())
 }
@@ -42,7 +31,7 @@ async fn task_40(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing()]);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
     let name = run.outcome.told.first().and_then(|told| told.name.clone());
-    run.record.equal("told:", name.as_deref(), Some("task 2"))
+    run.equal("told:", name.as_deref(), Some("task 2"))
 }
 
 async fn task_41(subject: &dyn Adapter) -> Checked {
@@ -50,8 +39,8 @@ async fn task_41(subject: &dyn Adapter) -> Checked {
     let done = [1, 2, 3].map(|number| task(number).taking(secs(u64::from(number))));
     let rest = [task(4).taking(secs(4)).failing(), task(5), task(6)];
     let run = run_group(subject, &Settings::fail_fast(), Scene::of(done.into_iter().chain(rest))).await?;
-    let succeeded = run.record.ended(End::Ok).len();
-    let failed = run.record.ended(End::Error).len();
-    let cancelled = run.record.spawned() - succeeded - failed;
-    run.record.equal("finished and cancelled:", run.outcome.counts, Some((succeeded, cancelled)))
+    let succeeded = run.ended(End::Ok).len();
+    let failed = run.ended(End::Error).len();
+    let cancelled = run.spawned() - succeeded - failed;
+    run.equal("finished and cancelled:", run.outcome.counts, Some((succeeded, cancelled)))
 }

@@ -1,16 +1,6 @@
 //! Tasks that are shielded from a stop.
 
-use crate::{
-    Rule,
-    duration::secs,
-    probe_task::{End, Event},
-    rule::{Checked, rule},
-    task::{
-        Adapter, Capability, Settings,
-        harness::{needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-42" task_42 "A shielded task goes on to its end in a group that is stopped, and the group waits for it."),
@@ -21,15 +11,15 @@ async fn task_42(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).taking(secs(3)).shielded(secs(5)), task(2)]);
     let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("task 2 dropped at", run.record.first(&Event::Freed(2)), Some(secs(1)))?;
-    run.record.equal("tasks that ended well:", run.record.ended(End::Ok), vec![1])?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(3))
+    run.equal("task 2 dropped at", run.first(&Event::Freed(2)), Some(secs(1)))?;
+    run.equal("tasks that ended well:", run.ended(End::Ok), vec![1])?;
+    run.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
 async fn task_43(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).shielded(secs(5))]);
     let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    run.record.equal("task 1 dropped at", run.record.first(&Event::Freed(1)), Some(secs(6)))?;
-    run.record.equal("the end of the group at", run.returned_at(), secs(6))
+    run.equal("task 1 dropped at", run.first(&Event::Freed(1)), Some(secs(6)))?;
+    run.equal("the end of the group at", run.returned_at(), secs(6))
 }

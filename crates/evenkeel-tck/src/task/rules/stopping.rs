@@ -1,22 +1,10 @@
 //! Tasks that are left when a group ends, is stopped, or is dropped.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use evenkeel_testkit::cancel;
-use tokio::time::sleep;
 
-use crate::{
-    Rule,
-    cancel::explored,
-    duration::{ms, secs},
-    probe_task::{End, Event, Record},
-    rule::{Checked, rule},
-    task::{
-        Adapter, Body, Capability, Settings,
-        harness::{FinishedGroup, configure, needs, run_group},
-        script::{Scene, task},
-    },
-};
+use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-21" task_21 "When a group has ended after a failure, no task is alive."),
@@ -44,7 +32,7 @@ async fn task_22(subject: &dyn Adapter) -> Checked {
     }
     for settings in cases {
         let run = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
-        run.record.equal("after a stop at 1s, the end of the group at", run.returned_at(), secs(1))?;
+        run.equal("after a stop at 1s, the end of the group at", run.returned_at(), secs(1))?;
     }
     Ok(())
 }
@@ -57,7 +45,7 @@ async fn task_23(subject: &dyn Adapter) -> Checked {
 async fn task_24(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let run = run_group(subject, &Settings::stopped(secs(1)), Scene::of([task(1), task(2)])).await?;
-    run.record.equal("tasks told to have failed:", run.outcome.failed(), Vec::new())
+    run.equal("tasks told to have failed:", run.outcome.failed(), Vec::new())
 }
 
 async fn task_25(subject: &dyn Adapter) -> Checked {
@@ -65,15 +53,15 @@ async fn task_25(subject: &dyn Adapter) -> Checked {
     // More tasks than a runtime drops before it polls the caller again.
     let scene = Scene::of([task(1).within(inner, (100..300).map(task).collect()), task(2)]);
     let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
-    let alive = run.record.alive_at_the_end().len();
-    run.record.equal("when the group has ended, tasks alive:", alive, 0)
+    let alive = run.alive_at_the_end().len();
+    run.equal("when the group has ended, tasks alive:", alive, 0)
 }
 
 async fn task_26(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::SpawnFromTasks)?;
     let scene = Scene::of([task(1).taking(ms(10)).endless()]);
     let run = run_group(subject, &Settings::stopped(ms(1005)), scene).await?;
-    run.record.equal("after a stop at 1005ms, the end of the group at", run.returned_at(), ms(1005))?;
+    run.equal("after a stop at 1005ms, the end of the group at", run.returned_at(), ms(1005))?;
     run.leaves_nobody()
 }
 
@@ -86,10 +74,10 @@ async fn task_27(subject: &dyn Adapter) -> Checked {
     let run = FinishedGroup::end(group.call(body), record).await?;
     outside.spawn(task(2).taking(secs(1)), &run.record);
     sleep(secs(10)).await;
-    let began = run.record.first(&Event::Began(2));
-    run.record.require(began.is_none(), || "that task 2 never begins".to_owned(), || "it does".to_owned())?;
-    let freed = run.record.first(&Event::Freed(2));
-    run.record.require(freed.is_some(), || "that task 2 is dropped".to_owned(), || "it is kept".to_owned())
+    let began = run.first(&Event::Began(2));
+    run.require(began.is_none(), "that task 2 never begins", "it does")?;
+    let freed = run.first(&Event::Freed(2));
+    run.require(freed.is_some(), "that task 2 is dropped", "it is kept")
 }
 
 /// A lifetime so long that a task which is not dropped is still alive an hour after its group was dropped.
@@ -102,11 +90,11 @@ fn task_28(subject: &dyn Adapter) -> Checked {
         Rc::new((group, Record::start()))
     };
     let run = async |state: Rc<_>| {
-        let (group, record): &(crate::task::Group, Record) = &state;
+        let (group, record): &(Group, Record) = &state;
         let scene = Scene::of([1, 2].map(|number| task(number).taking(HOURS)));
         group.call(Body::new(scene, record)).await
     };
-    let check = async |state: Rc<(crate::task::Group, Record)>| {
+    let check = async |state: Rc<(Group, Record)>| {
         let record = &state.1;
         let freed = record.pick(|_, event| matches!(event, Event::Freed(1..)).then_some(())).len();
         assert_eq!(record.spawned(), freed, "a task goes on after its group was dropped");
