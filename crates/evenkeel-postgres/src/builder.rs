@@ -6,11 +6,11 @@ use std::time::Duration;
 use evenkeel_pool::{BuildError, Pool};
 use tokio_postgres::CancelToken;
 
-use crate::attempts::Attempts;
 use crate::cancel::{Cancel, cancel_with};
-use crate::cleaner::Cleaner;
-use crate::connector::{Connector, Source};
-use crate::statements::Generation;
+use crate::connect::progress::Attempts;
+use crate::connection::prepared::Generation;
+use crate::manager::{Connector, Source};
+use crate::recycle::Cleaner;
 use crate::{Database, Error};
 
 /// Makes a [`Database`]; begun by [`Database::builder`] or [`Database::over`].

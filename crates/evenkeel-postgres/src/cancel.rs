@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::{CancelToken, NoTls, Socket};
 
-use crate::hosts::{Address, Peer};
+use crate::connect::hosts::{Address, Peer};
 
 /// Asks the server on the other side to cancel what a connection is busy with.
 pub(crate) type Cancel = Arc<dyn Fn(CancelToken, Option<Peer>) -> Cancelling + Send + Sync>;

@@ -1,6 +1,11 @@
 //! A connection, and what is known of its state.
 
+mod pipelined_results;
+pub(crate) mod prepared;
 mod reset;
+mod statement_cache;
+mod tx_identity;
+mod tx_record;
 
 use std::future::poll_fn;
 use std::mem;
@@ -17,14 +22,14 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{CancelToken, Row, SimpleQueryMessage, Statement};
 
 use crate::Error;
-use crate::ahead::Ahead;
-use crate::effect::Effect;
-use crate::ending::Ends;
+use crate::connection::pipelined_results::Ahead;
+use crate::connection::prepared::{Failed, Generation, OutOfDate, Prepared, Statements, are_alike};
+use crate::connection::tx_identity::{IDENTITY, Watch};
+use crate::connection::tx_record::{Failure, Failures};
 use crate::error::is_lost;
-use crate::failure::{Failure, Failures};
 use crate::origin::Origin;
-use crate::statements::{Failed, Generation, OutOfDate, Prepared, Statements, are_alike};
-use crate::watch::{IDENTITY, Watch};
+use crate::sql::effect::Effect;
+use crate::sql::ends_tx::Ends;
 
 /// A connection of the pool.
 ///

@@ -11,14 +11,14 @@ use evenkeel_pool::{BoxError, Closed, Deadpool, GetError, Holder, Pool, Snapshot
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, NoTls, Socket};
 
-use crate::attempts::Attempts;
-use crate::calls::Calls;
 use crate::cancel::{cancel_over, cancel_without_tls};
-use crate::cleaner::Cleaner;
-use crate::connector::{Connector, Source};
-use crate::dial::{dial_over, dial_without_tls};
-use crate::hosts::Hosts;
+use crate::connect::hosts::Hosts;
+use crate::connect::link::{dial_over, dial_without_tls};
+use crate::connect::progress::Attempts;
+use crate::manager::{Connector, Source};
+use crate::recycle::Cleaner;
 use crate::session::Session;
+use crate::session_pool::Calls;
 use crate::{Builder, Error, FromRow, Params, TxOptions};
 
 /// A PostgreSQL database, through a pool of connections. A handle: clones are the same pool.

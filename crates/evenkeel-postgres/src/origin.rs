@@ -2,10 +2,10 @@
 
 use tokio_postgres::error::DbError;
 
-use crate::connector::Serial;
-use crate::dial::Link;
+use crate::connect::hosts::{Address, Peer};
+use crate::connect::link::Link;
 use crate::error::is_idle_end;
-use crate::hosts::{Address, Peer};
+use crate::manager::Serial;
 
 /// What is known of a connection apart from its session.
 pub(crate) struct Origin {

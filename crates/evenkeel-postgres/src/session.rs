@@ -14,12 +14,12 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
 
-use crate::cleaner::Cleaner;
+use crate::connection::prepared::{Failed, Prepared, is_wrong_type};
 use crate::connection::{Condition, Connection, Stage};
-use crate::connector::Connector;
-use crate::effect::Effect;
+use crate::manager::Connector;
 use crate::params::sealed::Refs as _;
-use crate::statements::{Failed, Prepared, is_wrong_type};
+use crate::recycle::Cleaner;
+use crate::sql::effect::Effect;
 use crate::{Error, FromRow, Params};
 
 /// How many statements of `execute_many` are under way at a time.

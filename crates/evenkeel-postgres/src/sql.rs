@@ -1,5 +1,8 @@
 //! SQL as a sequence of tokens, by the lexical rules of PostgreSQL.
 
+pub(crate) mod effect;
+pub(crate) mod ends_tx;
+
 /// A token. Comments and white space are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token<'a> {

@@ -1,14 +1,20 @@
 //! The way of a transaction: begin, the body, commit or roll back, and again after a conflict.
 
+mod options;
+mod tx;
+
 use std::mem;
 
 use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
-use crate::calls::Calls;
 use crate::error::is_undone;
 use crate::session::Session;
-use crate::{Database, Error, Tx, TxOptions};
+use crate::session_pool::Calls;
+use crate::{Database, Error};
+
+pub use options::TxOptions;
+pub use tx::Tx;
 
 impl Database {
     /// Runs `body` in a transaction, which is committed when it gives `Ok`, and rolled back in any other case.

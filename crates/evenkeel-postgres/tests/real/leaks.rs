@@ -333,7 +333,7 @@ fn what_cannot_run_here_holds_up_no_next_user() {
 
 /// The functions that are called without a reset afterwards, as they stand in the source.
 fn trusted_functions() -> Vec<&'static str> {
-    let source = include_str!("../../src/effect.rs");
+    let source = include_str!("../../src/sql/effect.rs");
     let (_, list) = source.split_once("const FUNCTIONS: &str = \"").unwrap();
     let (list, _) = list.split_once('"').unwrap();
     list.split(|c: char| c.is_ascii_whitespace() || c == '\\').filter(|name| !name.is_empty()).collect()

@@ -8,8 +8,8 @@ use tokio_postgres::types::WrongType;
 use tokio_postgres::{Client, Column, Statement};
 
 use crate::connection::lock;
-use crate::effect::Effect;
-use crate::recent::Recent;
+use crate::connection::statement_cache::Recent;
+use crate::sql::effect::Effect;
 
 /// How many prepared statements a connection keeps.
 const STATEMENTS: usize = 100;

@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, LoadBalanceHosts};
 
-use crate::attempts::Attempt;
-use crate::connect_error::{HostError, Reason};
+use crate::connect::link::{Dial, Link, Once};
+use crate::connect::progress::Attempt;
+use crate::connect::{HostError, Reason};
 use crate::connection::lock;
-use crate::dial::{Dial, Link, Once};
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]

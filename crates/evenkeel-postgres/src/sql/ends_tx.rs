@@ -1,6 +1,6 @@
 //! Reading off the text of statements whether they end the transaction that they run in.
 
-use crate::effect::has;
+use crate::sql::effect::has;
 use crate::sql::{Token, Tokens};
 
 /// Whether statements end the transaction that they run in.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
-use crate::connect_error::HostError;
+use crate::connect::HostError;
 use crate::connection::lock;
 
 /// All of them, the longest first.

@@ -2,7 +2,7 @@
 //!
 //! What is not known to be harmless counts as harmful: a list of what is allowed cannot forget anything.
 
-use crate::ending::{Ending, Ends};
+use crate::sql::ends_tx::{Ending, Ends};
 use crate::sql::{Token, Tokens};
 
 /// What a statement may do beside its work on tables.

@@ -9,13 +9,13 @@ use evenkeel_pool::{BoxError, Deadpool};
 use tokio::time::timeout;
 
 use crate::ConnectError;
-use crate::attempts::Attempts;
-use crate::connect_error::{HostError, Reason};
+use crate::connect::hosts::{Connected, Hosts};
+use crate::connect::link::Link;
+use crate::connect::progress::Attempts;
+use crate::connect::{HostError, Reason};
 use crate::connection::Connection;
-use crate::dial::Link;
-use crate::hosts::{Connected, Hosts};
+use crate::connection::prepared::Generation;
 use crate::origin::Origin;
-use crate::statements::Generation;
 
 /// Makes the connections of the pool.
 pub(crate) struct Connector {

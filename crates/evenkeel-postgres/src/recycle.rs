@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::cancel::Cancel;
 use crate::connection::{Condition, Stage, lock};
-use crate::connector::Connector;
+use crate::manager::Connector;
 
 /// How long the server has to heed a request before the next one is sent: first, and in the end.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
