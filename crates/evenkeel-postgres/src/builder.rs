@@ -1,19 +1,111 @@
-//! The configuration of a database.
+//! The constructors of a database, and its configuration.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{any::TypeId, fmt, panic::Location, sync::Arc, time::Duration};
 
-use evenkeel_pool::{BuildError, Pool};
-use tokio_postgres::CancelToken;
+use deadpool_postgres::Manager;
+use evenkeel_pool::{BuildError, Deadpool, Pool};
+use tokio_postgres::{
+    CancelToken, Config, NoTls, Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+};
 
-use crate::cancel::{Cancel, cancel_with};
-use crate::connect::progress::Attempts;
-use crate::connection::prepared::Generation;
-use crate::manager::{Connector, Source};
-use crate::recycle::Cleaner;
-use crate::{Database, Error};
+use crate::{
+    Database, Error,
+    cancel::{CancelRequest, cancel_with, cancel_with_tls, cancel_without_tls},
+    connect::{
+        hosts::Hosts,
+        link::{connect_with_tls, connect_without_tls},
+        progress::ConnectProgress,
+    },
+    connection::prepared::SchemaVersion,
+    manager::{ConnectionManager, Source},
+    recycle::Recycler,
+    session_pool::SessionPool,
+};
 
-/// Makes a [`Database`]; begun by [`Database::builder`] or [`Database::over`].
+impl Database {
+    /// Connects to the database at this address, with the defaults of [`Builder`].
+    ///
+    /// The address is a URL, or `key=value` pairs, as [`Config`] reads it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an address that cannot be read, [`Error::Get`] if there is no connection. It waits
+    /// for a server that is not ready, and fails at once for a wrong password or name of a database.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::{Database, Error};
+    /// # async fn example() -> Result<(), Error> {
+    /// let db = Database::connect("postgres://app:secret@db.example.com:5432/app").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder(url.parse().map_err(Error::Config)?).connect().await
+    }
+
+    /// Begins to configure a database at this address, without TLS.
+    pub fn builder(config: Config) -> Builder {
+        let hosts = Box::new(Hosts::new(config, connect_without_tls()));
+        Builder::new(Source::Hosts(hosts), cancel_without_tls())
+    }
+
+    /// Begins to configure a database at this address, with TLS as `sslmode` of the configuration asks for it.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::tokio_postgres::{self, Socket, tls::{MakeTlsConnect, TlsConnect}};
+    /// # use evenkeel_postgres::{Database, Error};
+    /// # async fn example<T>(tls: T) -> Result<(), Error>
+    /// # where
+    /// #     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    /// #     T::Stream: Send,
+    /// #     T::TlsConnect: Send,
+    /// #     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    /// # {
+    /// let config = "postgres://app@db1,db2/app?sslmode=require&target_session_attrs=read-write";
+    /// let db = Database::builder_with_tls(config.parse().map_err(Error::Config)?, tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_with_tls<T>(config: Config, tls: T) -> Builder
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        // Only the client can see that `NoTls` has no TLS.
+        if TypeId::of::<T>() == TypeId::of::<NoTls>() {
+            return Self::builder(config);
+        }
+        let hosts = Box::new(Hosts::new(config, connect_with_tls(tls.clone())));
+        Builder::new(Source::Hosts(hosts), cancel_with_tls(tls))
+    }
+
+    /// Begins to configure a database over a manager of connections, whose
+    /// [`Connect`](deadpool_postgres::Connect) reaches the server in a way of its own.
+    ///
+    /// - Its recycling method runs before each reuse, beside the reset by the `Database`;
+    ///   [`RecyclingMethod::Fast`](deadpool_postgres::RecyclingMethod::Fast), the default, is enough.
+    /// - [`Builder::cancel_with`] sets how a statement is cancelled.
+    /// - Several hosts are tried as its `Connect` does. That of deadpool-postgres waits for each one in turn, for the
+    ///   `connect_timeout` of its configuration.
+    /// - The error with which the server ends an idle connection (57P05, 25P03) is not always seen. Then a call fails
+    ///   with the error of the lost connection, and is not repeated.
+    pub fn over(manager: Manager) -> Builder {
+        Builder::new(Source::Manager(Deadpool::new(manager)), cancel_without_tls())
+    }
+}
+
+/// Builds a [`Database`]; made by [`Database::builder`] or [`Database::over`].
 ///
 /// | setting | default |
 /// |---|---|
@@ -40,7 +132,7 @@ use crate::{Database, Error};
 #[must_use = "nothing is connected before `connect` or `build`"]
 pub struct Builder {
     source: Source,
-    cancel: Cancel,
+    cancel: CancelRequest,
     max: usize,
     acquire_timeout: Duration,
     connect_timeout: Duration,
@@ -49,7 +141,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(source: Source, cancel: Cancel) -> Self {
+    pub(crate) fn new(source: Source, cancel: CancelRequest) -> Self {
         Self {
             source,
             cancel,
@@ -61,43 +153,45 @@ impl Builder {
         }
     }
 
-    /// How many connections there may be at a time, those included that are being made or cleaned. The default is 10.
+    /// Sets the maximum number of connections, including those that are being made or recycled. The default is 10.
     pub const fn max(mut self, max: usize) -> Self {
         self.max = max;
         self
     }
 
-    /// How long a call may wait for a connection. The default is 30 s.
+    /// Sets how long a call may wait for a connection. The default is 30 s.
     ///
-    /// While the server starts, stops, is no primary yet, or has no place left, connecting is tried again within this
+    /// While the server starts, stops, is not a primary yet, or has no connection left, connecting is tried again within this
     /// time, after the [backoff](evenkeel_pool::Pool#backoff) of the pool; the last failure is the source of the error.
     pub const fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.acquire_timeout = limit;
         self
     }
 
-    /// How long one attempt to connect may take, with all hosts. The default is 10 s.
+    /// Sets how long one attempt to connect may take, for all hosts. The default is 10 s.
     ///
     /// Several hosts, and the several addresses of one, are tried in their order, the one that answered last first. Each
-    /// has an equal share of this time, or of [`acquire_timeout`](Self::acquire_timeout) if that is less, for itself;
-    /// one that has not answered by then is waited for beside the next one.
+    /// has an equal share of this time, or of [`acquire_timeout`](Self::acquire_timeout) if that is less, for itself. If
+    /// it has not answered by then, the next one is tried beside it.
     pub const fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long it may take to cancel what a connection is busy with that comes back, or to reset it. The default is
-    /// 5 s. After that the connection is closed, whatever the server still does.
+    /// Sets how long it may take to cancel an abandoned statement, or to reset a session. The default is 5 s. After that
+    /// the connection is closed, even if the server still runs the statement.
     pub const fn cleanup_timeout(mut self, limit: Duration) -> Self {
         self.cleanup_timeout = limit;
         self
     }
 
-    /// Resets a session after every use. By default that is left out after statements which work on tables only and
-    /// call no function but PostgreSQL's own, as far as their text tells. It does not tell what triggers, views, rules,
-    /// policies, defaults, casts and operators of the database do, nor functions of its own with the name of one of
-    /// PostgreSQL's, or called without parentheses, as a column of their row (`row.name`): where those change settings, make temporary tables or take locks that outlast the transaction, this
-    /// keeps them from the next user, for a round trip after each use.
+    /// Resets a session after every use, which costs a round trip each time.
+    ///
+    /// By default the reset is left out after statements that only work on tables and call PostgreSQL's own functions, as
+    /// far as their text tells. The text does not show the effects of triggers, views, rules, policies, defaults, casts and
+    /// operators, nor of functions of the database with the name of one of PostgreSQL's, or called without parentheses, as
+    /// a column of their row (`row.name`). Use this where one of them changes settings, makes temporary tables or takes
+    /// locks that outlast the transaction.
     ///
     /// # Examples
     ///
@@ -113,15 +207,17 @@ impl Builder {
         self
     }
 
-    /// How a request to cancel reaches the server: over another connection, for which a manager with TLS, or with a
-    /// `Connect` of its own, has to say how it is made. Without it, a database of [`Database::over`] uses the address
-    /// of the connection, without TLS; one of [`Database::builder`] or [`Database::builder_with_tls`] knows the way.
+    /// Sets how a request to cancel reaches the server, which takes a link of its own.
+    ///
+    /// It is needed over a manager with TLS, or with a `Connect` of its own: by default a database of [`Database::over`]
+    /// uses the address of the connection, without TLS. Databases of [`Database::builder`] and
+    /// [`Database::builder_with_tls`] need no setting.
     ///
     /// Behind a pooler the link of a request has to stay open until the pooler closes it: PgBouncer drops a request
-    /// whose link is closed before, as `CancelToken::cancel_query` does. What [`Database::builder`] and
-    /// [`Database::builder_with_tls`] do by themselves waits.
+    /// whose link is closed before, as `CancelToken::cancel_query` does. The default requests of [`Database::builder`]
+    /// and [`Database::builder_with_tls`] wait.
     ///
-    /// Where it cannot be sent, an abandoned statement is waited for until
+    /// If the request cannot be sent, the recycler waits for an abandoned statement until
     /// [`cleanup_timeout`](Self::cleanup_timeout). A panic of `cancel` costs the connection.
     ///
     /// # Examples
@@ -156,11 +252,11 @@ impl Builder {
         self
     }
 
-    /// Makes the database without a connection: the first call makes one.
+    /// Builds the database without a connection: the first call makes one.
     ///
     /// # Errors
     ///
-    /// [`BuildError::ZeroMax`], if there may be no connection at all.
+    /// [`BuildError::ZeroMax`] if the maximum number of connections is zero.
     ///
     /// # Examples
     ///
@@ -170,7 +266,7 @@ impl Builder {
     ///
     /// let config: Config = "postgres://app@localhost/app".parse()?;
     /// let db = Database::builder(config.clone()).build()?;
-    /// assert_eq!(db.stats().size, 0);
+    /// assert_eq!(db.snapshot().size, 0);
     ///
     /// assert_eq!(Database::builder(config).max(0).build().unwrap_err(), BuildError::ZeroMax);
     /// # Ok(())
@@ -179,31 +275,32 @@ impl Builder {
     pub fn build(self) -> Result<Database, BuildError> {
         let Self { source, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, reset_always } =
             self;
-        let attempts = Arc::new(Attempts::default());
-        let connector = Connector {
+        let progress = Arc::new(ConnectProgress::default());
+        let manager = ConnectionManager {
             source,
-            // A caller without patience has no time to share; its connection is for others.
-            turns: if acquire_timeout.is_zero() {
+            // A caller that does not wait has no time to share; its connection is for others.
+            shared_time: if acquire_timeout.is_zero() {
                 connect_timeout
             } else {
                 acquire_timeout.min(connect_timeout)
             },
-            limit: connect_timeout,
-            attempts: Arc::clone(&attempts),
-            serials: Arc::default(),
-            generation: Generation::default(),
+            connect_timeout,
+            progress: Arc::clone(&progress),
+            serial_numbers: Arc::default(),
+            schema_version: SchemaVersion::default(),
             reset_always,
         };
-        let pool = Pool::builder(connector)
+        let pool = Pool::builder(manager)
             .max(max)
             .acquire_timeout(acquire_timeout)
-            // The connector ends it.
+            // The manager has a timeout of its own.
             .create_timeout(Duration::MAX)
             .build()?;
-        Ok(Database::new(pool, Cleaner::new(cancel, cleanup_timeout), attempts, acquire_timeout))
+        let recycler = Arc::new(Recycler::new(cancel, cleanup_timeout));
+        Ok(Database { sessions: SessionPool { pool, recycler, progress, acquire_timeout } })
     }
 
-    /// Makes the database and a first connection, so that a wrong address or password is found at once.
+    /// Builds the database and makes a first connection, so that a wrong address or password is found at once.
     ///
     /// # Errors
     ///
@@ -219,19 +316,19 @@ impl Builder {
     /// # use evenkeel_postgres::{Database, Error, tokio_postgres::Config};
     /// # async fn example(config: Config) -> Result<(), Error> {
     /// let db = Database::builder(config).max(4).connect().await?;
-    /// assert_eq!(db.stats().idle, 1);
+    /// assert_eq!(db.snapshot().idle, 1);
     /// # Ok(())
     /// # }
     /// ```
     pub async fn connect(self) -> Result<Database, Error> {
         let db = self.build().map_err(Error::Build)?;
-        drop(db.session().await?);
+        drop(db.sessions.session(Location::caller()).await?);
         Ok(db)
     }
 }
 
-impl std::fmt::Debug for Builder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("source", &self.source)
             .field("max", &self.max)

@@ -1,43 +1,52 @@
-//! Requests to cancel.
+//! Requests to cancel the statement of a connection, over a link of their own.
+//!
+//! PgBouncer drops a request whose link is closed before it has passed it on. So a request is sent, and its link read
+//! until the other side closes it: [`AwaitClose`].
 
-use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::{
+    io,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use tokio_postgres::{CancelToken, NoTls, Socket};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_postgres::{
+    CancelToken, NoTls, Socket,
+    tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
+};
 
-use crate::connect::hosts::{Address, Peer};
+use crate::connect::{Address, Peer};
 
-/// Asks the server on the other side to cancel what a connection is busy with.
-pub(crate) type Cancel = Arc<dyn Fn(CancelToken, Option<Peer>) -> Cancelling + Send + Sync>;
+/// Asks the server to cancel the statement of a connection.
+pub(crate) type CancelRequest = Arc<dyn Fn(CancelToken, Option<Peer>) -> CancelFuture + Send + Sync>;
 
-/// A failure is not told: the request is repeated until the statement has ended.
-type Cancelling = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A failure is not reported: the request is repeated until the statement has ended.
+type CancelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-pub(crate) fn cancel_with<F, Fut>(cancel: F) -> Cancel
+pub(crate) fn cancel_with<F, Fut>(cancel: F) -> CancelRequest
 where
     F: Fn(CancelToken) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
 {
     Arc::new(move |token, _| {
-        let cancelling = cancel(token);
-        Box::pin(async { drop(cancelling.await) })
+        let request = cancel(token);
+        Box::pin(async { drop(request.await) })
     })
 }
 
-pub(crate) fn cancel_without_tls() -> Cancel {
-    Arc::new(|token, peer| Box::pin(async move { drop(plainly(&token, peer).await) }))
+pub(crate) fn cancel_without_tls() -> CancelRequest {
+    Arc::new(|token, peer| Box::pin(async move { drop(request_without_tls(&token, peer).await) }))
 }
 
-/// Over TLS for a connection with TLS, and else without.
-pub(crate) fn cancel_over<T>(tls: T) -> Cancel
+/// Requests over TLS if the connection has TLS, and without it otherwise.
+pub(crate) fn cancel_with_tls<T>(tls: T) -> CancelRequest
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send,
@@ -45,23 +54,23 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     Arc::new(move |token, peer| {
-        let tls = UntilClosed(tls.clone());
+        let tls = AwaitClose(tls.clone());
         Box::pin(async move {
             let _ = match peer {
                 Some(peer) if peer.is_encrypted => token.cancel_query(tls).await,
-                peer => plainly(&token, peer).await,
+                peer => request_without_tls(&token, peer).await,
             };
         })
     })
 }
 
-async fn plainly(token: &CancelToken, peer: Option<Peer>) -> Result<(), tokio_postgres::Error> {
+async fn request_without_tls(token: &CancelToken, peer: Option<Peer>) -> Result<(), tokio_postgres::Error> {
     let Some(peer) = peer else {
         return token.cancel_query(NoTls).await;
     };
     match peer.address.open().await {
-        Ok(stream) => token.cancel_query_raw(UntilClosed(stream), NoTls).await,
-        // The server is gone, and the statement with it.
+        Ok(stream) => token.cancel_query_raw(AwaitClose(stream), NoTls).await,
+        // The server has gone, and so has the statement.
         Err(_) => Ok(()),
     }
 }
@@ -73,26 +82,25 @@ impl Address {
     async fn open(self) -> io::Result<Pin<Box<dyn Stream>>> {
         Ok(match self {
             Self::Tcp(addr, port) => Box::pin(TcpStream::connect((addr, port)).await?),
-            Self::Unix(dir, port) => open_unix(dir, port).await?,
+            Self::Unix(dir, port) => open_unix(Self::unix_socket(&dir, port)).await?,
         })
     }
 }
 
 #[cfg(unix)]
-async fn open_unix(dir: PathBuf, port: u16) -> io::Result<Pin<Box<dyn Stream>>> {
-    Ok(Box::pin(UnixStream::connect(dir.join(format!(".s.PGSQL.{port}"))).await?))
+async fn open_unix(socket: PathBuf) -> io::Result<Pin<Box<dyn Stream>>> {
+    Ok(Box::pin(UnixStream::connect(socket).await?))
 }
 
 #[cfg(not(unix))]
-async fn open_unix(_: PathBuf, _: u16) -> io::Result<Pin<Box<dyn Stream>>> {
+async fn open_unix(_: PathBuf) -> io::Result<Pin<Box<dyn Stream>>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Shuts nothing down, but waits until the other side closes: a pooler drops a request whose sender is gone before it
-/// was passed on.
-struct UntilClosed<T>(T);
+/// A stream, or TLS for it, whose shutdown waits until the other side closes instead.
+struct AwaitClose<T>(T);
 
-impl<S: AsyncRead + Unpin> AsyncRead for UntilClosed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for AwaitClose<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -102,7 +110,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for UntilClosed<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for UntilClosed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for AwaitClose<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, bytes)
     }
@@ -116,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for UntilClosed<S> {
             let mut bytes = [0; 64];
             let mut buf = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut self.0).poll_read(cx, &mut buf));
-            // How it was closed does not matter.
+            // An error closes it as well.
             if read.is_err() || buf.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -124,36 +132,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for UntilClosed<S> {
     }
 }
 
-impl<S: TlsStream + Unpin> TlsStream for UntilClosed<S> {
+impl<S: TlsStream + Unpin> TlsStream for AwaitClose<S> {
     fn channel_binding(&self) -> ChannelBinding {
         self.0.channel_binding()
     }
 }
 
-impl<T> MakeTlsConnect<Socket> for UntilClosed<T>
+impl<T> MakeTlsConnect<Socket> for AwaitClose<T>
 where
     T: MakeTlsConnect<Socket>,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send + 'static,
 {
-    type Stream = UntilClosed<T::Stream>;
-    type TlsConnect = UntilClosed<T::TlsConnect>;
+    type Stream = AwaitClose<T::Stream>;
+    type TlsConnect = AwaitClose<T::TlsConnect>;
     type Error = T::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, T::Error> {
-        self.0.make_tls_connect(domain).map(UntilClosed)
+        self.0.make_tls_connect(domain).map(AwaitClose)
     }
 }
 
-impl<T> TlsConnect<Socket> for UntilClosed<T>
+impl<T> TlsConnect<Socket> for AwaitClose<T>
 where
     T: TlsConnect<Socket, Future: Send + 'static>,
 {
-    type Stream = UntilClosed<T::Stream>;
+    type Stream = AwaitClose<T::Stream>;
     type Error = T::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, T::Error>> + Send>>;
 
     fn connect(self, stream: Socket) -> Self::Future {
-        let connecting = self.0.connect(stream);
-        Box::pin(async { connecting.await.map(UntilClosed) })
+        let connect = self.0.connect(stream);
+        Box::pin(async { connect.await.map(AwaitClose) })
     }
 }

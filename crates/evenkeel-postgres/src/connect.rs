@@ -1,9 +1,58 @@
-//! Making a connection: the hosts of a database, and the link to one of them.
+//! Connecting: one of the hosts of a database, over a link that is observed until it ends.
 
+mod config;
 mod error;
 pub(crate) mod hosts;
 pub(crate) mod link;
 pub(crate) mod progress;
+mod staggered;
 
-pub(crate) use error::Reason;
-pub use error::{ConnectError, HostError};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use deadpool_postgres::Manager;
+use evenkeel_pool::Adopted;
+
+pub(crate) use self::error::ConnectReason;
+pub use self::error::{ConnectError, HostError};
+use self::link::LinkState;
+
+/// A new connection, the address that it leads to, and the state of its link.
+pub(crate) struct Connected {
+    pub(crate) client: Adopted<Manager>,
+    pub(crate) address: Option<Address>,
+    pub(crate) link: LinkState,
+}
+
+/// An address at which a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(IpAddr, u16),
+    /// The directory of the socket, and the port in its name.
+    Unix(PathBuf, u16),
+}
+
+/// The other side of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: Address,
+    pub(crate) is_encrypted: bool,
+}
+
+impl Address {
+    pub(crate) fn unix_socket(dir: &std::path::Path, port: u16) -> PathBuf {
+        dir.join(format!(".s.PGSQL.{port}"))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr, port) => SocketAddr::new(*addr, *port).fmt(f),
+            Self::Unix(dir, port) => Self::unix_socket(dir, *port).display().fmt(f),
+        }
+    }
+}

@@ -1,18 +1,20 @@
-//! Why there is no result.
+//! The error of all calls.
 
-use std::error::Error as StdError;
-use std::fmt;
+use std::{error::Error as StdError, fmt};
 
 use evenkeel_pool::{BoxError, BuildError, GetError};
 use evenkeel_retry::RetryError;
-use tokio_postgres::error::{DbError, Severity, SqlState};
+use tokio_postgres::error::{DbError, SqlState};
 
-use crate::ConnectError;
+use crate::{
+    ConnectError,
+    sqlstate::{is_conflict, is_connection_lost},
+};
 
-/// What a [`Database`](crate::Database) answers if not with a result.
+/// The error of a call to a [`Database`](crate::Database).
 ///
 /// The cause is the [`source`](StdError::source), and not part of the text. [`code`](Self::code) and
-/// [`db`](Self::db) find what the server said, wherever it is.
+/// [`db`](Self::db) find the error that the server sent, wherever it is.
 ///
 /// # Examples
 ///
@@ -38,32 +40,33 @@ pub enum Error {
     Get(GetError<ConnectError>),
     /// A statement failed.
     Statement(tokio_postgres::Error),
-    /// This row of [`execute_many`](crate::Database::execute_many), the first that did, failed; counted from 0.
+    /// This row of [`execute_many`](crate::Database::execute_many) failed, as the first one; counted from 0.
     Row(u64, tokio_postgres::Error),
-    /// There were so many rows where one was expected.
+    /// There was this number of rows where one was expected.
     RowCount(u64),
-    /// A row is not what it was to be read as.
+    /// A row cannot be read as the requested type.
     Decode(BoxError),
-    /// The transaction was given up on after so many conflicts with others: each attempt was rolled back.
+    /// The transaction was given up after conflicts with others: each attempt was rolled back.
     GaveUp(RetryError<Box<DbError>>),
-    /// The transaction was rolled back although it was to be committed: this failure of a statement had ended it.
+    /// The transaction was rolled back instead of committed: this failure of a statement had ended it.
     Aborted(Box<DbError>),
-    /// A statement of the transaction was dropped before it had ended, so that nothing is known of it; the transaction
+    /// A statement of the transaction was dropped before it had ended, so that its result is unknown; the transaction
     /// is rolled back.
     Abandoned,
-    /// A statement was to end the transaction, or has ended it: `COMMIT`, `ROLLBACK`, `END`, `ABORT`, `PREPARE
-    /// TRANSACTION`. As a rule it was refused before it was sent, and all is rolled back. Where the server has told
-    /// that it runs another transaction than before, or none, what was done before may be stored.
+    /// A statement would have ended the transaction, or has ended it: `COMMIT`, `ROLLBACK`, `END`, `ABORT`, `PREPARE
+    /// TRANSACTION`. As a rule it was refused before it was sent, and the transaction is rolled back. Where only the
+    /// server could tell that the transaction had ended, the part before that statement may be stored.
     Ended,
-    /// The [`Tx`](crate::Tx) was kept beyond the end of its transaction, which is rolled back when it is dropped.
-    Kept,
+    /// The body of the transaction ended before its [`Tx`](crate::Tx) was dropped; the transaction is rolled back when it
+    /// is.
+    TxStillBorrowed,
     /// The transaction may have been committed, or not: the connection was lost meanwhile, or the attempt ran out of
-    /// time. It is not repeated. Whoever repeats it should first look for what it did.
+    /// time. It is not repeated. Before you repeat it, check whether it took effect.
     CommitUnknown(Option<tokio_postgres::Error>),
 }
 
 impl Error {
-    /// What the server said, if this came from the server.
+    /// The error that the server sent, if this error comes from the server.
     #[must_use]
     pub fn db(&self) -> Option<&DbError> {
         match self {
@@ -82,7 +85,7 @@ impl Error {
         }
     }
 
-    /// The [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html) of what the server said.
+    /// The [SQLSTATE](https://www.postgresql.org/docs/current/errcodes-appendix.html) of the server's error.
     #[must_use]
     pub fn code(&self) -> Option<&SqlState> {
         self.db().map(DbError::code)
@@ -101,7 +104,7 @@ impl Error {
     }
 
     /// Whether the transaction lost against another one, and may be repeated from its start: a serialization failure
-    /// (40001) or a deadlock (40P01). An unknown outcome is none, whatever its code.
+    /// (40001) or a deadlock (40P01). An unknown outcome is no conflict, whatever its code.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         !self.is_commit_unknown() && self.db().is_some_and(is_conflict)
@@ -111,64 +114,17 @@ impl Error {
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Statement(error) | Self::Row(_, error) => is_lost(error),
+            Self::Statement(error) | Self::Row(_, error) => is_connection_lost(error),
             Self::CommitUnknown(error) => error.is_some(),
             _ => false,
         }
     }
 
-    /// Whether nobody knows if the transaction was committed: [`Error::CommitUnknown`].
+    /// Whether the transaction may have been committed, or not: [`Error::CommitUnknown`].
     #[must_use]
     pub const fn is_commit_unknown(&self) -> bool {
         matches!(self, Self::CommitUnknown(_))
     }
-}
-
-/// Whether the same transaction may well succeed the next time.
-pub(crate) fn is_conflict(error: &DbError) -> bool {
-    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(error.code())
-}
-
-/// Whether nothing is left of the transaction that failed so, and the same one may well succeed the next time.
-pub(crate) fn is_undone(error: &DbError) -> bool {
-    is_conflict(error) || is_idle_end(error.code())
-}
-
-/// Whether the connection ended with this error.
-pub(crate) fn is_lost(error: &tokio_postgres::Error) -> bool {
-    match error.as_db_error() {
-        Some(error) => match error.parsed_severity() {
-            Some(severity) => matches!(severity, Severity::Fatal | Severity::Panic),
-            // The server has sent it since 9.6; a pooler may not, and means its own connection to us.
-            None => ["FATAL", "PANIC"].contains(&error.severity()) || is_end(error.code()),
-        },
-        None => error.is_closed() || io_error(error).is_some(),
-    }
-}
-
-/// Whether this code tells of the end of a connection.
-fn is_end(code: &SqlState) -> bool {
-    const CONNECTION_EXCEPTION: &str = "08";
-    code.code().starts_with(CONNECTION_EXCEPTION)
-        || [
-            SqlState::ADMIN_SHUTDOWN,
-            SqlState::CRASH_SHUTDOWN,
-            SqlState::CANNOT_CONNECT_NOW,
-            SqlState::TOO_MANY_CONNECTIONS,
-        ]
-        .contains(code)
-        || is_idle_end(code)
-}
-
-/// Whether the server ended the connection because nothing was asked of it for too long. It says so between two
-/// statements alone: what was sent meanwhile has not run, and a transaction that was open is rolled back.
-pub(crate) fn is_idle_end(code: &SqlState) -> bool {
-    [SqlState::IDLE_SESSION_TIMEOUT, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT].contains(code)
-}
-
-/// The failure of the network below this error.
-pub(crate) fn io_error(error: &tokio_postgres::Error) -> Option<&std::io::Error> {
-    error.source()?.downcast_ref()
 }
 
 impl fmt::Display for Error {
@@ -189,7 +145,7 @@ impl fmt::Display for Error {
             }
             Self::Abandoned => f.write_str("a statement of the transaction was dropped before it had ended"),
             Self::Ended => f.write_str("a statement in the transaction was to end it, or has ended it"),
-            Self::Kept => f.write_str("the transaction was kept beyond its end"),
+            Self::TxStillBorrowed => f.write_str("the transaction was kept beyond its end"),
             Self::CommitUnknown(Some(_)) => f.write_str("the connection was lost during the commit"),
             Self::CommitUnknown(None) => f.write_str("the time was over during the commit"),
         }
@@ -206,7 +162,7 @@ impl StdError for Error {
             Self::GaveUp(error) => error.last.as_deref().map(|error| error as _),
             Self::Aborted(error) => Some(&**error),
             Self::CommitUnknown(error) => error.as_ref().map(|error| error as _),
-            Self::RowCount(_) | Self::Abandoned | Self::Ended | Self::Kept => None,
+            Self::RowCount(_) | Self::Abandoned | Self::Ended | Self::TxStillBorrowed => None,
         }
     }
 }

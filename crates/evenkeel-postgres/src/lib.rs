@@ -1,6 +1,23 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// Files in reading order:
+//
+// | file | contents |
+// |---|---|
+// | `database.rs`, `builder.rs` | the handle and its calls; its constructors and configuration |
+// | `session_pool.rs`, `session.rs`, `session/` | lends sessions, repeats calls that did not begin; a leased connection |
+// | `transaction.rs`, `transaction/` | begin, body, commit, repeat; the handle `Tx`; the options |
+// | `connection.rs` | a connection and the account that it keeps of itself: condition, transaction, sequences |
+// | `connection/run.rs`, `prepared.rs`, `statement_cache.rs` | runs statements; keeps them prepared, renews stale ones |
+// | `connection/tx_end.rs`, `tx_record.rs` | guards a transaction against its end; its failures and identity |
+// | `connection/pipelined_results.rs`, `serial_number.rs` | statements sent ahead of others; retired connections |
+// | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
+// | `sql/` | tokens of a statement; its effect on the session; whether it ends the transaction |
+// | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, progress, errors |
+// | `error.rs`, `sqlstate.rs` | the error of all calls; the meaning of the server's errors |
+// | `params.rs`, `row.rs` | parameters and rows as tuples |
+
 mod builder;
 mod cancel;
 mod connect;
@@ -8,24 +25,26 @@ mod connection;
 mod database;
 mod error;
 mod manager;
-mod origin;
 mod params;
 mod recycle;
 mod row;
 mod session;
 mod session_pool;
 mod sql;
+mod sqlstate;
 mod transaction;
 
-pub use builder::Builder;
-pub use connect::{ConnectError, HostError};
-pub use database::Database;
-pub use error::Error;
+pub use deadpool_postgres;
 pub use evenkeel_pool::{BoxError, BuildError, Closed, GetError, Holder, Snapshot};
 pub use evenkeel_retry::{Policy, RetryError};
-pub use params::Params;
-pub use row::FromRow;
-pub use transaction::{Tx, TxOptions};
-
-pub use deadpool_postgres;
 pub use tokio_postgres;
+
+pub use self::{
+    builder::Builder,
+    connect::{ConnectError, HostError},
+    database::Database,
+    error::Error,
+    params::Params,
+    row::FromRow,
+    transaction::{Tx, TxOptions},
+};

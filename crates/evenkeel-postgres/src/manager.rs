@@ -1,105 +1,71 @@
-//! How connections come about, and which are not used again.
+//! The manager of the pool: makes connections, and says which of them are not used again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deadpool_postgres::Manager;
-use evenkeel_pool::{BoxError, Deadpool};
+use evenkeel_pool::{BoxError, Deadpool, Manager as _};
 use tokio::time::timeout;
 
-use crate::ConnectError;
-use crate::connect::hosts::{Connected, Hosts};
-use crate::connect::link::Link;
-use crate::connect::progress::Attempts;
-use crate::connect::{HostError, Reason};
-use crate::connection::Connection;
-use crate::connection::prepared::Generation;
-use crate::origin::Origin;
+use crate::{
+    connect::{
+        ConnectError, ConnectReason, Connected, HostError, hosts::Hosts, link::LinkState,
+        progress::ConnectProgress,
+    },
+    connection::{Connection, prepared::SchemaVersion, serial_number::SerialNumbers},
+};
 
-/// Makes the connections of the pool.
-pub(crate) struct Connector {
+/// The manager of the connections.
+pub(crate) struct ConnectionManager {
     pub(crate) source: Source,
     /// The time that the hosts share before they are tried side by side.
-    pub(crate) turns: Duration,
-    /// The time of one attempt.
-    pub(crate) limit: Duration,
-    pub(crate) attempts: Arc<Attempts>,
-    pub(crate) serials: Arc<Serials>,
-    pub(crate) generation: Generation,
+    pub(crate) shared_time: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) progress: Arc<ConnectProgress>,
+    pub(crate) serial_numbers: Arc<SerialNumbers>,
+    pub(crate) schema_version: SchemaVersion,
     pub(crate) reset_always: bool,
 }
 
-/// Where connections come from.
+/// The source of connections.
 #[derive(Debug)]
 pub(crate) enum Source {
     Hosts(Box<Hosts>),
     Manager(Deadpool<Manager>),
 }
 
-/// The order of the connections of a pool, and which of them are retired.
-#[derive(Debug, Default)]
-pub(crate) struct Serials {
-    count: AtomicU64,
-    retired: AtomicU64,
-}
-
-/// The number of a connection.
-#[derive(Debug)]
-pub(crate) struct Serial {
-    serials: Arc<Serials>,
-    number: u64,
-}
-
-impl Serials {
-    fn next(self: &Arc<Self>) -> Serial {
-        Serial { serials: Arc::clone(self), number: self.count.fetch_add(1, Relaxed) }
-    }
-}
-
-impl Serial {
-    /// Has all connections closed that there are so far, each when it comes back or before it is used again.
-    pub(crate) fn retire_all(&self) {
-        let serials = self.serials.count.load(Relaxed);
-        self.serials.retired.fetch_max(serials, Relaxed);
-    }
-
-    pub(crate) fn is_retired(&self) -> bool {
-        self.number < self.serials.retired.load(Relaxed)
-    }
-}
-
-impl evenkeel_pool::Manager for Connector {
+impl evenkeel_pool::Manager for ConnectionManager {
     type Object = Connection;
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        let open = self.attempts.begin();
+        let guard = self.progress.begin();
+        let limit = self.connect_timeout;
         let connected = match &self.source {
-            Source::Hosts(hosts) => hosts.connect(self.turns, self.limit, &open.attempt).await,
+            Source::Hosts(hosts) => hosts.connect(self.shared_time, limit, &guard.attempt).await,
             Source::Manager(manager) => {
                 let host = || "the server".to_owned();
                 let failed = |reason| vec![HostError::new(host(), reason)];
-                open.attempt.ask(host());
-                match timeout(self.limit, manager.create()).await {
-                    Ok(Ok(client)) => Ok(Connected { client, address: None, link: Link::default() }),
-                    Ok(Err(error)) => Err(failed(Reason::Client(error))),
-                    Err(_) => Err(failed(Reason::NoAnswer(self.limit))),
+                guard.attempt.begin(host());
+                match timeout(limit, manager.create()).await {
+                    Ok(Ok(client)) => Ok(Connected { client, address: None, link: LinkState::default() }),
+                    Ok(Err(error)) => Err(failed(ConnectReason::Client(error))),
+                    Err(_) => Err(failed(ConnectReason::NoAnswer(limit))),
                 }
             }
         };
         match connected {
-            Ok(connected) => {
-                let Connected { client, address, link } = connected;
-                let origin = Origin { address, link, serial: self.serials.next() };
-                Ok(Connection::new(client, origin, Arc::clone(&self.generation), self.reset_always))
-            }
+            Ok(connected) => Ok(Connection::new(
+                connected,
+                self.serial_numbers.next(),
+                Arc::clone(&self.schema_version),
+                self.reset_always,
+            )),
             Err(hosts) => Err(ConnectError { hosts }),
         }
     }
 
     async fn check(&self, connection: &mut Connection) -> Result<(), BoxError> {
-        if connection.origin.is_retired() {
+        if connection.is_retired() {
             return Err("the server of the connections made before allows no writes".into());
         }
         match &self.source {
@@ -118,6 +84,6 @@ impl evenkeel_pool::Manager for Connector {
     }
 
     fn is_broken(&self, connection: &mut Connection) -> bool {
-        !connection.is_clean() || connection.origin.is_retired()
+        !connection.is_clean() || connection.is_retired()
     }
 }

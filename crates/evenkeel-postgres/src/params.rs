@@ -4,11 +4,11 @@ use tokio_postgres::types::ToSql;
 
 /// The parameters of a statement: a tuple, in the order of `$1`, `$2` and so on.
 ///
-/// `()` is for none, `(id,)` for one, up to twelve of any types that are [`ToSql`]. A reference to a tuple serves as
-/// well, and a slice of `&(dyn ToSql + Sync)` where the number is not known before. The trait is sealed.
+/// `()` is for none, `(id,)` for one, up to twelve of any types that are [`ToSql`]. A reference to a tuple works as well,
+/// and a slice of `&(dyn ToSql + Sync)` where the number is not known before. The trait is sealed.
 ///
-/// What a Rust type may stand for is decided by its [`ToSql`]: the number `1` is an `i32`, so it fits an `integer` and
-/// not a `bigint`.
+/// The [`ToSql`] of a Rust type decides which types of the server it fits: the number `1` is an `i32`, so it fits an
+/// `integer` and not a `bigint`.
 ///
 /// # Examples
 ///

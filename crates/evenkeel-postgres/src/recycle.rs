@@ -1,46 +1,58 @@
-//! What is done with connections that come back in no state for the next user.
+//! Recycling: makes a connection fit for its next user, in the background.
+//!
+//! # How it works
+//!
+//! A clean connection goes straight back to the pool, and a lost one is closed. The others are recycled on a task, which
+//! holds the lease, so that the pool counts the connection as in use until then:
+//!
+//! - A tainted session, or an open transaction, is reset.
+//! - On an abandoned connection the statement is cancelled, over another link, until the server has finished it. One
+//!   request is not enough: it may overtake the statement, and then has no effect. The connection is closed afterwards,
+//!   because a late request could hit the next user.
+//! - A commit is not cancelled, since it has to end in one way or the other.
+//!
+//! A failure, the time limit or the end of the task leaves a connection that is not clean, and the pool discards it.
 
-use std::future::poll_fn;
-use std::mem;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    mem,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use evenkeel_base::lock;
 use evenkeel_pool::Lease;
-use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
 
-use crate::cancel::Cancel;
-use crate::connection::{Condition, Stage, lock};
-use crate::manager::Connector;
+use crate::{
+    cancel::CancelRequest,
+    connection::{Condition, TxState},
+    manager::ConnectionManager,
+};
 
-/// How long the server has to heed a request before the next one is sent: first, and in the end.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses between requests to cancel: the first one, and the longest.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Cleans connections on tasks of its own, which are aborted when it is dropped. What is not clean at the end of its
-/// time, or of its task, is discarded by the pool, which counts it until then.
-pub(crate) struct Cleaner {
-    cancel: Cancel,
-    pub(crate) limit: Duration,
+/// Recycles connections on tasks of its own, which are aborted when it is dropped.
+pub(crate) struct Recycler {
+    cancel: CancelRequest,
+    pub(crate) timeout: Duration,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
-impl Cleaner {
-    pub(crate) fn new(cancel: Cancel, limit: Duration) -> Self {
-        Self { cancel, limit, tasks: Mutex::default() }
+impl Recycler {
+    pub(crate) fn new(cancel: CancelRequest, timeout: Duration) -> Self {
+        Self { cancel, timeout, tasks: Mutex::default() }
     }
 
-    /// Takes a connection back.
-    pub(crate) fn take(&self, lease: Lease<Connector>, runtime: &Handle) {
-        // The pool takes the clean, and drops the lost.
+    pub(crate) fn recycle(&self, lease: Lease<ConnectionManager>, runtime: &Handle) {
         if lease.is_clean() || lease.condition() == Condition::Lost {
             return;
         }
-        let (limit, cancel) = (self.limit, Arc::clone(&self.cancel));
-        // Not under the lock: a runtime that is gone drops it here and now.
-        let task = runtime.spawn(clean(lease, cancel, limit));
+        // Not under the lock: the runtime drops the task at once if it has ended.
+        let task = runtime.spawn(recycle(lease, Arc::clone(&self.cancel), self.timeout));
         let mut tasks = lock(&self.tasks);
         let ended: Vec<_> = tasks.extract_if(.., |task| task.is_finished()).collect();
         tasks.push(task.abort_handle());
@@ -49,45 +61,40 @@ impl Cleaner {
     }
 }
 
-impl Drop for Cleaner {
+impl Drop for Recycler {
     fn drop(&mut self) {
         let tasks = mem::take(self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner));
         tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
-/// Failures end in a connection that is not clean, which is all that can be done about them.
-async fn clean(mut lease: Lease<Connector>, cancel: Cancel, limit: Duration) {
+async fn recycle(mut lease: Lease<ConnectionManager>, cancel: CancelRequest, limit: Duration) {
     if lease.condition() < Condition::Abandoned {
         let _ = timeout(limit, lease.reset()).await;
         return;
     }
-    let (token, peer, stage) = (lease.cancel_token(), lease.origin.peer(), lease.stage);
-    // A request to cancel may still be on its way at the end, and must not hit the next user: the connection ends here.
+    let (token, peer, tx_state) = (lease.cancel_token(), lease.peer(), lease.tx_state);
     let mut drained = pin!(async move {
         let _ = timeout(limit, lease.drain()).await;
         drop(lease);
     });
-    // A commit is left to come to its end.
-    if stage == Stage::Committing {
+    if tx_state == TxState::Committing {
         return drained.await;
     }
     let requests = async {
-        let (mut over, mut pause) = (false, FIRST_PAUSE);
-        while !over {
-            // Each request runs to its own end, also when there is nothing left to cancel: a pooler may still be passing
-            // it on.
+        let (mut is_drained, mut pause) = (false, MIN_PAUSE);
+        while !is_drained {
+            // A request runs to its own end, also when the statement has ended: a pooler may still be passing it on.
             let mut request = cancel(token.clone(), peer.clone());
             poll_fn(|cx| {
-                over = over || drained.as_mut().poll(cx).is_ready();
+                is_drained = is_drained || drained.as_mut().poll(cx).is_ready();
                 request.as_mut().poll(cx)
             })
             .await;
-            // A request that overtakes the statement, on its other way, has no effect: one is not enough.
-            over = over || timeout(pause, drained.as_mut()).await.is_ok();
-            pause = (2 * pause).min(LAST_PAUSE);
+            is_drained = is_drained || timeout(pause, drained.as_mut()).await.is_ok();
+            pause = (2 * pause).min(MAX_PAUSE);
         }
     };
-    // The connection has its end at the limit.
+    // The connection is closed at `limit`; the rest of the time is that of the last request.
     let _ = timeout(2 * limit, requests).await;
 }

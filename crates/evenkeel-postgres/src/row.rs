@@ -1,7 +1,6 @@
-//! What is made of a row.
+//! Reading rows as Rust types.
 
-use tokio_postgres::Row;
-use tokio_postgres::types::FromSqlOwned;
+use tokio_postgres::{Row, types::FromSqlOwned};
 
 use crate::BoxError;
 
@@ -43,7 +42,7 @@ pub trait FromRow: Sized {
     ///
     /// # Errors
     ///
-    /// What makes the row unreadable; it arrives as [`Error::Decode`](crate::Error::Decode).
+    /// The reason why the row cannot be read. The call returns it as [`Error::Decode`](crate::Error::Decode).
     fn from_row(row: Row) -> Result<Self, BoxError>;
 }
 

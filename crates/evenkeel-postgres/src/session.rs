@@ -1,44 +1,46 @@
-//! A connection in use.
+//! A session: a leased connection in the hands of one user.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::ops::Deref;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+mod execute_many;
+
+use std::{
+    future::poll_fn,
+    ops::Deref,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use evenkeel_pool::Lease;
-use tokio::runtime::Handle;
-use tokio::time::timeout;
-use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio::{runtime::Handle, time::timeout};
+use tokio_postgres::{
+    Row,
+    error::{DbError, Severity},
+    types::ToSql,
+};
 
-use crate::connection::prepared::{Failed, Prepared, is_wrong_type};
-use crate::connection::{Condition, Connection, Stage};
-use crate::manager::Connector;
-use crate::params::sealed::Refs as _;
-use crate::recycle::Cleaner;
-use crate::sql::effect::Effect;
-use crate::{Error, FromRow, Params};
+use crate::{
+    Error, FromRow, Params,
+    connection::{Condition, Connection, TxState, prepared::PreparedStatement},
+    manager::ConnectionManager,
+    recycle::Recycler,
+    sql::effect::SqlEffect,
+    sqlstate::{is_in_failed_transaction, is_wrong_type},
+};
 
-/// How many statements of `execute_many` are under way at a time.
-const WINDOW: usize = 256;
-
-/// A connection in the hands of one user. Dropping it gives it back, by way of the cleaner if need be.
+/// A leased connection. Dropping it returns the connection, by way of the recycler if need be.
 pub(crate) struct Session {
-    // None once it was given back.
-    lease: Option<Lease<Connector>>,
-    cleaner: Arc<Cleaner>,
+    // `None` after the return.
+    lease: Option<Lease<ConnectionManager>>,
+    recycler: Arc<Recycler>,
     runtime: Handle,
 }
 
-const HELD: &str = "a session has its connection until it is dropped";
+const LEASED: &str = "a session has its connection until it is dropped";
 
 impl Session {
-    pub(crate) fn new(mut lease: Lease<Connector>, cleaner: Arc<Cleaner>) -> Self {
-        lease.hand_over();
-        Self { lease: Some(lease), cleaner, runtime: Handle::current() }
+    pub(crate) fn new(mut lease: Lease<ConnectionManager>, recycler: Arc<Recycler>) -> Self {
+        lease.begin_use();
+        Self { lease: Some(lease), recycler, runtime: Handle::current() }
     }
 
     pub(crate) async fn fetch_one<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<R, Error> {
@@ -53,31 +55,25 @@ impl Session {
         Ok(self.fetch(sql, params, Some(1)).await?.pop())
     }
 
-    pub(crate) async fn fetch_all<R: FromRow>(
+    /// Fetches all rows; more than `max` are an error.
+    pub(crate) async fn fetch<R: FromRow>(
         &self,
         sql: &str,
         params: impl Params,
-    ) -> Result<Vec<R>, Error> {
-        self.fetch(sql, params, None).await
-    }
-
-    /// Fetches all rows; more than `most` are an error.
-    async fn fetch<R: FromRow>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        most: Option<usize>,
+        max: Option<usize>,
     ) -> Result<Vec<R>, Error> {
         let params = params.refs();
-        let rows = self.rows(sql, &params, most).await?;
+        let rows = self.rows(sql, &params, max).await?;
         let error = match decode(rows) {
             Err(Error::Decode(error)) if is_wrong_type(&*error) => error,
             decoded => return decoded,
         };
-        // What was known of the types may be out of date; then what was only read may be read again.
-        let (Prepared { statement, effect }, _) = self.prepared(sql).await?;
-        match self.renew(sql, effect, &statement).await {
-            Ok(Some(_)) if !effect.taints && !effect.writes => decode(self.rows(sql, &params, most).await?),
+        // The types that the client knows may be stale. A statement that only read can run again with the new ones.
+        let (PreparedStatement { statement, effect }, _) = self.get_or_prepare(sql).await?;
+        match self.prepare_again(sql, effect, &statement).await {
+            Ok(Some(_)) if !effect.taints_session && !effect.writes => {
+                decode(self.rows(sql, &params, max).await?)
+            }
             _ => Err(Error::Decode(error)),
         }
     }
@@ -86,12 +82,12 @@ impl Session {
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
-        most: Option<usize>,
+        max: Option<usize>,
     ) -> Result<Vec<Row>, Error> {
         let (mut rows, mut count) = (Vec::new(), 0);
         let each = |row| {
             count += 1;
-            if most.is_none_or(|most| rows.len() < most) {
+            if max.is_none_or(|max| rows.len() < max) {
                 rows.push(row);
             }
         };
@@ -103,96 +99,26 @@ impl Session {
         self.run(sql, &params.refs(), drop).await
     }
 
-    /// Runs a statement for each row.
-    pub(crate) async fn execute_many<I>(&self, sql: &str, rows: I) -> Result<u64, Error>
-    where
-        I: IntoIterator<Item: Params>,
-    {
-        let (Prepared { mut statement, effect }, mut was_known) = self.prepared(sql).await?;
-        self.refuse(effect.ends)?;
-        let running = self.running(effect);
-        let send = |statement: Statement, row: I::Item| {
-            Box::pin(async move { (self.run_once(&statement, &row.refs(), &mut drop).await, row) })
-        };
-        let mut total: Total = Ok(0);
-        let mut rows = (0..).zip(rows);
-        let mut window = VecDeque::with_capacity(WINDOW);
-        loop {
-            while window.len() < WINDOW
-                && total.is_ok()
-                && let Some((index, row)) = rows.next()
-            {
-                let mut one = send(statement.clone(), row);
-                // The first poll sends it.
-                let mut first = poll_fn(|cx| Poll::Ready(one.as_mut().poll(cx))).await;
-                if let Poll::Ready((Err(failed), row)) = first {
-                    // It was refused before it was sent. The answers that are under way make room for another one.
-                    while self.next_answer(&mut window, &mut total, sql, was_known).await {}
-                    match self.again(sql, effect, &statement, was_known, failed).await {
-                        Ok(again) => {
-                            (statement, was_known) = (again, false);
-                            one = send(statement.clone(), row);
-                            first = poll_fn(|cx| Poll::Ready(one.as_mut().poll(cx))).await;
-                        }
-                        Err(error) => {
-                            add(&mut total, index, Err(error));
-                            break;
-                        }
-                    }
-                }
-                match first {
-                    Poll::Ready((result, _)) => {
-                        add(&mut total, index, result.map_err(|failed| self.fail(failed, sql, was_known).0));
-                    }
-                    Poll::Pending => window.push_back((index, one)),
-                }
-            }
-            if !self.next_answer(&mut window, &mut total, sql, was_known).await {
-                break;
-            }
-        }
-        running.end();
-        total.map_err(|(index, error)| Error::Row(index, error))
-    }
-
-    /// Waits for the answer to the row that was sent first; false if there is none.
-    async fn next_answer<R>(
-        &self,
-        window: &mut VecDeque<(u64, impl Future<Output = (Result<u64, Failed>, R)>)>,
-        total: &mut Total,
-        sql: &str,
-        was_known: bool,
-    ) -> bool {
-        let Some((index, one)) = window.pop_front() else { return false };
-        let (result, _) = one.await;
-        add(total, index, result.map_err(|failed| self.fail(failed, sql, was_known).0));
-        true
-    }
-
-    pub(crate) async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
-        self.run_batch(sql).await
-    }
-
     /// Begins a transaction.
-    pub(crate) async fn begin(&mut self, sql: &str) -> Result<(), Error> {
-        self.lease_mut().begin();
-        self.lease_mut().read_only = sql.ends_with(" READ ONLY");
-        Ok(self.control(sql).await?)
+    pub(crate) async fn begin(&mut self, begin: &str) -> Result<(), Error> {
+        self.lease_mut().begin_tx(begin.ends_with(" READ ONLY"));
+        Ok(self.control(begin).await?)
     }
 
-    /// Begins a transaction, and prepares a statement on the way, whether it was before or not: its rows are sent
-    /// before there is an answer, and cannot be sent again if it is out of date.
+    /// Begins a transaction, and prepares a statement in the same round trip.
+    ///
+    /// The statement is prepared even if it was before: `execute_many` sends rows before there is an answer, and cannot send
+    /// them again if it is stale.
     pub(crate) async fn begin_with(&mut self, begin: &str, sql: &str) -> Result<(), Error> {
-        self.lease_mut().begin();
+        self.lease_mut().begin_tx(false);
         let mut begins = pin!(self.control(begin));
-        let mut prepares = pin!(self.prepare(sql, Effect::of(sql)));
+        let mut prepares = pin!(self.prepare(sql, SqlEffect::of(sql)));
         let (mut begun, mut prepared) = (None, None);
-        // In this order they are sent.
+        // They are sent in the order of their first polls.
         poll_fn(|cx| {
-            match (step(&mut begun, begins.as_mut(), cx), step(&mut prepared, prepares.as_mut(), cx)) {
-                (Poll::Ready(()), Poll::Ready(())) => Poll::Ready(()),
-                _ => Poll::Pending,
-            }
+            let begun = poll_into(&mut begun, begins.as_mut(), cx);
+            let prepared = poll_into(&mut prepared, prepares.as_mut(), cx);
+            if begun.is_ready() { prepared } else { begun }
         })
         .await;
         begun.transpose()?;
@@ -200,62 +126,61 @@ impl Session {
         Ok(())
     }
 
-    /// Ends the transaction well, or says why it cannot; says in `committing` when that is under way.
+    /// Commits the transaction, or rolls it back and returns the reason. Sets `committing` when the commit may reach the
+    /// server, so that a caller that stops waiting knows that the outcome is unknown.
     pub(crate) async fn commit(&mut self, committing: &mut bool) -> Result<(), Error> {
         if self.condition() == Condition::Abandoned {
             return Err(Error::Abandoned);
         }
-        let lasts = if self.has_ended() { Err(Error::Ended) } else { self.lasts().await };
-        if let Err(error) = lasts {
+        let can_commit = if self.has_tx_ended() { Err(Error::Ended) } else { self.check_open().await };
+        if let Err(error) = can_commit {
             self.roll_back().await;
             return Err(error);
         }
-        self.lease_mut().stage = Stage::Committing;
+        self.lease_mut().tx_state = TxState::Committing;
         let can_arrive = !self.is_closed();
         *committing = can_arrive;
         let result = self.control("COMMIT").await;
         let severity = |error: &tokio_postgres::Error| error.as_db_error().and_then(DbError::parsed_severity);
         match result {
-            // The transaction is over after an error, and the server is in order.
             Err(error)
                 if can_arrive
                     && severity(&error) != Some(Severity::Error)
-                    && self.unbegun(&error).is_none() =>
+                    && self.never_began(&error).is_none() =>
             {
                 Err(Error::CommitUnknown(Some(error)))
             }
+            // Also after an error of this severity the transaction is over, and the connection in order.
             result => {
-                self.lease_mut().stage = Stage::Outside;
+                self.lease_mut().tx_state = TxState::Idle;
                 Ok(result?)
             }
         }
     }
 
-    /// Whether the transaction goes on, after a failure in it: it has ended it, unless it was taken back to a
-    /// savepoint. To the commit of one that has ended the server answers without an error.
-    async fn lasts(&self) -> Result<(), Error> {
-        let Some(failure) = self.failure() else { return self.is_sure().await };
+    /// Checks that the transaction is still open. A failure has ended it, unless it went back to a savepoint, and the
+    /// server answers to the commit of a failed transaction without an error.
+    async fn check_open(&self) -> Result<(), Error> {
+        let Some(failure) = self.tx_failure() else { return self.check_identity().await };
         match self.control("SELECT 1").await {
-            Ok(()) => self.is_sure().await,
-            Err(error) if error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-                Err(Error::Aborted(failure.error))
-            }
+            Ok(()) => self.check_identity().await,
+            Err(error) if is_in_failed_transaction(&error) => Err(Error::Aborted(failure.error)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Ends the transaction without effect, in the background if the server is busy or slow.
+    /// Rolls the transaction back; in the background if the server is busy or slow.
     pub(crate) async fn roll_back(&mut self) {
         if self.condition() >= Condition::Abandoned {
             return;
         }
-        if let Ok(Ok(())) = timeout(self.cleaner.limit, self.control("ROLLBACK")).await {
-            self.lease_mut().stage = Stage::Outside;
+        if let Ok(Ok(())) = timeout(self.recycler.timeout, self.control("ROLLBACK")).await {
+            self.lease_mut().tx_state = TxState::Idle;
         }
     }
 
-    fn lease_mut(&mut self) -> &mut Lease<Connector> {
-        self.lease.as_mut().expect(HELD)
+    fn lease_mut(&mut self) -> &mut Lease<ConnectionManager> {
+        self.lease.as_mut().expect(LEASED)
     }
 }
 
@@ -263,31 +188,22 @@ fn decode<R: FromRow>(rows: Vec<Row>) -> Result<Vec<R>, Error> {
     rows.into_iter().map(R::from_row).collect::<Result<_, _>>().map_err(Error::Decode)
 }
 
-/// Polls a future until it is ready, and keeps what it gives.
-fn step<F: Future>(output: &mut Option<F::Output>, future: Pin<&mut F>, cx: &mut Context<'_>) -> Poll<()> {
+/// Polls a future until it is ready, and stores its output.
+fn poll_into<F: Future>(
+    output: &mut Option<F::Output>,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
     if output.is_none() {
         *output = Some(ready!(future.poll(cx)));
     }
     Poll::Ready(())
 }
 
-/// What all rows have come to, or the first that failed.
-type Total = Result<u64, (u64, tokio_postgres::Error)>;
-
-/// Adds what a row has come to; of several failures, that of the earliest row counts.
-fn add(total: &mut Total, index: u64, result: Result<u64, tokio_postgres::Error>) {
-    match (&mut *total, result) {
-        (Ok(total), Ok(count)) => *total += count,
-        (Err((first, _)), Err(error)) if index < *first => *total = Err((index, error)),
-        (Ok(_), Err(error)) => *total = Err((index, error)),
-        (Err(_), _) => {}
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(lease) = self.lease.take() {
-            self.cleaner.take(lease, &self.runtime);
+            self.recycler.recycle(lease, &self.runtime);
         }
     }
 }
@@ -296,6 +212,6 @@ impl Deref for Session {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        self.lease.as_ref().expect(HELD)
+        self.lease.as_ref().expect(LEASED)
     }
 }

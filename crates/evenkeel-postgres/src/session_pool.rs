@@ -1,56 +1,90 @@
-//! Calls that are made again because their connection had ended before they came.
+//! The pool behind a database: lends sessions, and repeats calls that did not begin.
+//!
+//! The server may end a connection that is idle. A call that meets that end is repeated on another connection, if it is
+//! certain that its statement did not begin.
 
-use std::panic::Location;
-use std::time::Duration;
+use std::{panic::Location, sync::Arc, time::Duration};
 
+use evenkeel_pool::{BoxError, GetError, Pool};
 use tokio::time::{Instant, sleep};
 
-use crate::session::Session;
-use crate::{Database, Error};
+use crate::{
+    Error, connect::progress::ConnectProgress, manager::ConnectionManager, recycle::Recycler,
+    session::Session,
+};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// A pool that lends sessions.
+#[derive(Clone)]
+pub(crate) struct SessionPool {
+    pub(crate) pool: Pool<ConnectionManager>,
+    pub(crate) recycler: Arc<Recycler>,
+    pub(crate) progress: Arc<ConnectProgress>,
+    pub(crate) acquire_timeout: Duration,
+}
+
+impl SessionPool {
+    pub(crate) async fn session(&self, place: &'static Location<'static>) -> Result<Session, Error> {
+        match self.pool.get_at(place).await {
+            Ok(lease) => Ok(Session::new(lease, Arc::clone(&self.recycler))),
+            Err(mut error) => {
+                if let GetError::Timeout(why) = &mut error
+                    && why.snapshot.creating > 0
+                    && why.cause.is_none()
+                    && let Some(text) = self.progress.describe_oldest()
+                {
+                    why.cause = Some(BoxError::from(text.as_str()).into());
+                    why.last_failure = Some(text);
+                }
+                Err(Error::Get(error))
+            }
+        }
+    }
+}
 
 /// The attempts of one call.
-pub(crate) struct Calls<'a> {
-    db: &'a Database,
+pub(crate) struct CallRetry<'a> {
+    pool: &'a SessionPool,
     place: &'static Location<'static>,
-    begin: Option<Instant>,
+    start: Option<Instant>,
     failures: usize,
 }
 
-impl<'a> Calls<'a> {
+impl<'a> CallRetry<'a> {
     #[track_caller]
-    pub(crate) fn new(db: &'a Database) -> Self {
-        Self { db, place: Location::caller(), begin: None, failures: 0 }
+    pub(crate) fn new(pool: &'a SessionPool) -> Self {
+        Self { pool, place: Location::caller(), start: None, failures: 0 }
     }
 
-    /// A session for the next attempt.
+    /// Returns a session for the next attempt.
     pub(crate) async fn session(&mut self) -> Result<Session, Error> {
-        self.begin.get_or_insert_with(Instant::now);
-        // All connections may have ended while they were idle. If those end as well that are new, there is no hurry.
+        self.start.get_or_insert_with(Instant::now);
+        // All connections may have ended while they were idle. After that many failures even new ones end at once, and
+        // the attempts slow down.
         if self.failures > 0
-            && let Some(new) = self.failures.checked_sub(self.db.stats().max + 1)
+            && let Some(extra) = self.failures.checked_sub(self.pool.pool.snapshot().max + 1)
         {
-            sleep(FIRST_PAUSE.saturating_mul(1 << new.min(16)).min(LONGEST_PAUSE)).await;
+            sleep(MIN_PAUSE.saturating_mul(1 << extra.min(16)).min(MAX_PAUSE)).await;
         }
-        self.db.session_at(self.place).await
+        self.pool.session(self.place).await
     }
 
-    /// Whether it is certain that the call was not even begun, and there is time for another attempt.
-    pub(crate) fn again<T>(&mut self, session: &Session, result: &Result<T, Error>) -> bool {
+    /// Whether the statement certainly did not begin, and there is time for another attempt.
+    pub(crate) fn should_repeat<T>(&mut self, session: &Session, result: &Result<T, Error>) -> bool {
         let Err(Error::Statement(error)) = result else { return false };
         self.failures += 1;
-        let is_left = self.begin.is_some_and(|begin| begin.elapsed() < self.db.acquire_timeout());
-        is_left && session.unbegun(error).is_some()
+        let has_time = self.start.is_some_and(|start| start.elapsed() < self.pool.acquire_timeout);
+        has_time && session.never_began(error).is_some()
     }
 
-    /// A session in which a transaction has begun.
+    /// Returns a session in which a transaction has begun.
     pub(crate) async fn begin(&mut self, sql: &str) -> Result<Session, Error> {
         loop {
             let mut session = self.session().await?;
             let begun = session.begin(sql).await;
-            if !self.again(&session, &begun) {
+            if !self.should_repeat(&session, &begun) {
                 return begun.map(|()| session);
             }
         }

@@ -1,4 +1,13 @@
-//! The way of a transaction: begin, the body, commit or roll back, and again after a conflict.
+//! Runs a transaction: begins, runs the body, commits or rolls back, and repeats it after a conflict.
+//!
+//! # How it works
+//!
+//! The body gets the session as a [`Tx`] and must drop it before it ends, which puts the session into a [`ReturnSlot`]:
+//! so nothing can use the connection beside the commit. The body may hide a failure; therefore the record of the
+//! connection decides how an attempt ends, not the body's error.
+//!
+//! Two loops repeat a body: the inner one once, at once, when a prepared statement was stale; the outer one after a
+//! conflict, by the policy. A commit that was sent is never repeated.
 
 mod options;
 mod tx;
@@ -8,24 +17,19 @@ use std::mem;
 use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
-use crate::error::is_undone;
-use crate::session::Session;
-use crate::session_pool::Calls;
-use crate::{Database, Error};
-
-pub use options::TxOptions;
-pub use tx::Tx;
+pub use self::{options::TxOptions, tx::Tx};
+use crate::{Database, Error, session::Session, session_pool::CallRetry, sqlstate::is_repeatable};
 
 impl Database {
-    /// Runs `body` in a transaction, which is committed when it gives `Ok`, and rolled back in any other case.
+    /// Runs `body` in a transaction, which is committed when it returns `Ok`, and rolled back in any other case.
     ///
     /// When the transaction loses against another one, by a serialization failure or as the victim of a deadlock, it
-    /// is rolled back and `body` is run again from the start, as the [`TxOptions`] say; what `body` made of the
-    /// failure does not matter, unless it went back to a savepoint: then the transaction goes on. The same is done when
-    /// the server ends the connection for its idleness (`idle_in_transaction_session_timeout`). The connection is free
-    /// for others during the wait. When what was prepared before has become out of date, because a table or a type was
-    /// altered, `body` is run again once. Nothing else is repeated: when the connection is lost during the commit,
-    /// nobody knows whether it came about, and the error says so.
+    /// is rolled back and `body` runs again from the start, as the [`TxOptions`] say. This does not depend on how `body`
+    /// handles the failure, unless it goes back to a savepoint: then the transaction goes on. `body` also runs again when
+    /// the server ends the connection because of its idleness (`idle_in_transaction_session_timeout`). The connection is
+    /// free for others between the attempts. When a prepared statement is stale, because a table or a type was altered,
+    /// `body` runs again once. Nothing else is repeated: when the connection is lost during the commit, the outcome is
+    /// unknown, and the error says so.
     ///
     /// The [`Tx`] must be dropped when `body` ends. `E` is any error type that an [`Error`] converts into. Where Rust
     /// cannot see it, as with a `?` behind the call, end the body with `Ok::<_, Error>(…)`.
@@ -35,16 +39,16 @@ impl Database {
     /// The error of `body`, or one of these as `E`:
     ///
     /// - [`Error::Get`], [`Error::Statement`]: it could not begin, or the server refused to commit.
-    /// - [`Error::Aborted`], [`Error::Abandoned`], [`Error::Ended`], [`Error::Kept`]: `body` gave `Ok`, and the transaction could not be
-    ///   committed all the same.
-    /// - [`Error::GaveUp`]: one conflict after another, until the policy ended it.
+    /// - [`Error::Aborted`], [`Error::Abandoned`], [`Error::Ended`], [`Error::TxStillBorrowed`]: `body` returned `Ok`, but
+    ///   the transaction could not be committed.
+    /// - [`Error::GaveUp`]: each attempt met a conflict, until the policy ended them.
     /// - [`Error::CommitUnknown`]: it may have been committed, or not.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future before the commit was sent rolls the transaction back, also when `body` panics: the server
-    /// is told in the background, and a statement in flight is cancelled. Dropped later, it leaves the commit to come
-    /// to its end, one way or the other.
+    /// is told in the background, and a statement in flight is cancelled. If it is dropped later, the commit still
+    /// succeeds or fails on the server.
     ///
     /// # Examples
     ///
@@ -83,33 +87,36 @@ impl Database {
         F: FnMut(Tx) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let mut calls = Calls::new(self);
+        let mut calls = CallRetry::new(&self.sessions);
         async move {
             let (start, begin) = (Instant::now(), options.begin());
-            let mut tries = options.retry.start();
-            let mut has_repeated = false;
+            let mut attempts = options.retry.start();
+            let mut has_been_stale = false;
             loop {
                 let mut committing = false;
                 let attempt = async {
                     loop {
                         match attempt(calls.begin(&begin).await, &mut body, &mut committing).await {
-                            End::Done(output) => break Ok(output),
-                            End::Conflict(conflict) => break Err(conflict),
-                            // All has been forgotten that was prepared: once is enough.
-                            End::OutOfDate(error) if mem::replace(&mut has_repeated, true) => {
+                            AttemptEnd::Done(output) => break Ok(output),
+                            AttemptEnd::Conflict(conflict) => break Err(conflict),
+                            // All prepared statements were dropped, so a second repetition would not help.
+                            AttemptEnd::Stale(error) if mem::replace(&mut has_been_stale, true) => {
                                 break Ok(Err(error));
                             }
-                            End::OutOfDate(_) => {}
+                            AttemptEnd::Stale(_) => {}
                         }
                     }
                 };
-                match tries.attempt(attempt).await {
+                match attempts.attempt(attempt).await {
                     Ok(output) => break output,
                     Err(failed) if committing && failed.is_timeout() => {
                         break Err(Error::CommitUnknown(None).into());
                     }
                     Err(failed) => {
-                        tries.backoff(failed).await.map_err(|error| Error::GaveUp(error.began_at(start)))?;
+                        attempts
+                            .backoff(failed)
+                            .await
+                            .map_err(|error| Error::GaveUp(error.began_at(start)))?;
                     }
                 }
             }
@@ -117,60 +124,62 @@ impl Database {
     }
 }
 
-/// How an attempt ends.
-enum End<T, E> {
+/// The end of an attempt.
+enum AttemptEnd<T, E> {
     Done(Result<T, E>),
-    /// Another one has won.
+    /// The transaction lost a conflict, or its connection was idle for too long.
     Conflict(Box<DbError>),
-    /// A statement that was prepared before did not fit any more.
-    OutOfDate(E),
+    /// A prepared statement was stale.
+    Stale(E),
 }
 
-/// One attempt.
+/// Makes one attempt, in a session in which the transaction has begun.
 async fn attempt<T, E, Fut>(
     begun: Result<Session, Error>,
     body: &mut impl FnMut(Tx) -> Fut,
     committing: &mut bool,
-) -> End<T, E>
+) -> AttemptEnd<T, E>
 where
     E: From<Error>,
     Fut: Future<Output = Result<T, E>>,
 {
-    let (tx, home) = match begun {
-        Ok(session) => Tx::lend(session),
-        Err(error) => return End::Done(Err(Error::into(error))),
+    let (tx, return_slot) = match begun {
+        Ok(session) => Tx::new(session),
+        Err(error) => return AttemptEnd::Done(Err(Error::into(error))),
     };
     let output = body(tx).await;
-    let Some(mut session) = home.take() else {
-        return End::Done(output.and_then(|_| Err(Error::Kept.into())));
+    let Some(mut session) = return_slot.take() else {
+        return AttemptEnd::Done(output.and_then(|_| Err(Error::TxStillBorrowed.into())));
     };
-    // One that was cured by a return to a savepoint has ended nothing.
-    let failure = session.failure().filter(|failure| !failure.is_cured);
-    let is_out_of_date = failure.as_ref().is_some_and(|failure| failure.is_out_of_date);
+    // After a return to a savepoint the failure has ended nothing.
+    let failure = session.tx_failure().filter(|failure| !failure.is_recovered);
+    let is_stale = failure.as_ref().is_some_and(|failure| failure.is_stale);
     match output {
         Ok(value) => match session.commit(committing).await {
-            Ok(()) => End::Done(Ok(value)),
+            Ok(()) => AttemptEnd::Done(Ok(value)),
             Err(error) => {
-                let unbegun = match &error {
-                    Error::Statement(error) => session.unbegun(error),
+                let never_began = match &error {
+                    Error::Statement(error) => session.never_began(error),
                     _ => None,
                 };
-                match (error.db(), unbegun) {
-                    (Some(conflict), _) if error.is_conflict() => End::Conflict(Box::new(conflict.clone())),
-                    (_, Some(unbegun)) => End::Conflict(unbegun),
-                    (Some(_), None) if is_out_of_date => End::OutOfDate(error.into()),
-                    _ => End::Done(Err(error.into())),
+                match (error.db(), never_began) {
+                    (Some(conflict), _) if error.is_conflict() => {
+                        AttemptEnd::Conflict(Box::new(conflict.clone()))
+                    }
+                    (_, Some(never_began)) => AttemptEnd::Conflict(never_began),
+                    (Some(_), None) if is_stale => AttemptEnd::Stale(error.into()),
+                    _ => AttemptEnd::Done(Err(error.into())),
                 }
             }
         },
         Err(error) => {
-            let idle_end = session.idle_end();
+            let idle_timeout = session.idle_timeout();
             session.roll_back().await;
-            match (failure, idle_end) {
-                (Some(failure), _) if is_undone(&failure.error) => End::Conflict(failure.error),
-                (Some(_), _) if is_out_of_date => End::OutOfDate(error),
-                (_, Some(idle_end)) => End::Conflict(idle_end),
-                _ => End::Done(Err(error)),
+            match (failure, idle_timeout) {
+                (Some(failure), _) if is_repeatable(&failure.error) => AttemptEnd::Conflict(failure.error),
+                (Some(_), _) if is_stale => AttemptEnd::Stale(error),
+                (_, Some(idle_timeout)) => AttemptEnd::Conflict(idle_timeout),
+                _ => AttemptEnd::Done(Err(error)),
             }
         }
     }

@@ -1,22 +1,27 @@
-//! Why there is no connection.
+//! The error of an attempt to connect, with the failure of each host.
 
-use std::error::Error as StdError;
-use std::fmt;
-use std::io;
-use std::io::ErrorKind::{
-    BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
-    PermissionDenied, TimedOut, UnexpectedEof,
+use std::{
+    error::Error as StdError,
+    fmt,
+    io::{
+        self,
+        ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+            NetworkUnreachable, PermissionDenied, TimedOut, UnexpectedEof,
+        },
+    },
+    sync::Arc,
+    time::Duration,
 };
-use std::sync::Arc;
-use std::time::Duration;
 
+use evenkeel_base::error_chain;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::error::{io_error, is_idle_end};
+use crate::sqlstate::{io_error, is_idle_timeout};
 
-/// Why a connection could not be made: the failure of each host that was tried.
+/// A connection could not be made: the failure of each host that was tried.
 ///
-/// The text names every host; the [`source`](StdError::source) is what the server said, if one said something, and else
+/// The text names every host. The [`source`](StdError::source) is the error of the first server that sent one, or else
 /// the failure of the last host.
 ///
 /// # Examples
@@ -42,7 +47,7 @@ pub struct ConnectError {
     pub hosts: Vec<HostError>,
 }
 
-/// Why there is no connection to one address of a host.
+/// The failure of one address of a host.
 ///
 /// # Examples
 ///
@@ -56,54 +61,61 @@ pub struct ConnectError {
 pub struct HostError {
     /// The name of the host, and its address where it is known.
     pub host: String,
-    reason: Arc<Reason>,
+    reason: Arc<ConnectReason>,
 }
 
 #[derive(Debug)]
-pub(crate) enum Reason {
+pub(crate) enum ConnectReason {
     /// The name has no address.
     Lookup(io::Error),
-    /// What the client says.
+    /// The client has failed.
     Client(tokio_postgres::Error),
-    /// Nothing within this time.
+    /// There was no answer within this time.
     NoAnswer(Duration),
 }
 
 impl ConnectError {
-    /// What the server said, if it was reached.
+    /// The error that a server sent, if one was reached.
     #[must_use]
     pub fn db(&self) -> Option<&DbError> {
         self.hosts.iter().find_map(HostError::db)
     }
 
-    /// Whether it may be otherwise in a moment: at one of the hosts at least.
+    /// Whether one of the hosts may well accept a connection in a moment.
     pub(crate) fn is_transient(&self) -> bool {
         self.hosts.iter().any(HostError::is_transient)
     }
 }
 
 impl HostError {
-    pub(crate) fn new(host: String, reason: Reason) -> Self {
+    pub(crate) fn new(host: String, reason: ConnectReason) -> Self {
         Self { host, reason: Arc::new(reason) }
+    }
+
+    /// Returns the texts of the failure and its causes.
+    pub(crate) fn chain(&self) -> String {
+        // The source has the text of this error.
+        self.source().map_or_else(|| self.to_string(), error_chain)
     }
 
     fn db(&self) -> Option<&DbError> {
         match &*self.reason {
-            Reason::Client(error) => error.as_db_error(),
-            Reason::Lookup(_) | Reason::NoAnswer(_) => None,
+            ConnectReason::Client(error) => error.as_db_error(),
+            ConnectReason::Lookup(_) | ConnectReason::NoAnswer(_) => None,
         }
     }
 
     fn is_transient(&self) -> bool {
         match &*self.reason {
-            Reason::Lookup(error) => is_network(error),
-            Reason::Client(error) => is_transient(error),
-            Reason::NoAnswer(_) => true,
+            ConnectReason::Lookup(error) => is_network(error),
+            ConnectReason::Client(error) => is_transient(error),
+            ConnectReason::NoAnswer(_) => true,
         }
     }
 }
 
-/// Whether it may be otherwise in a moment: the server starts or stops, has no place left, or is not there yet.
+/// Whether the host may well accept a connection in a moment: the server starts or stops, has no connection left, or is
+/// not there yet.
 fn is_transient(error: &tokio_postgres::Error) -> bool {
     match (error.as_db_error(), io_error(error)) {
         (Some(error), _) => {
@@ -118,7 +130,7 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
                 SqlState::CONNECTION_FAILURE,
             ]
             .contains(error.code())
-                || is_idle_end(error.code())
+                || is_idle_timeout(error.code())
                 || is_pooler_busy(error)
         }
         (None, Some(error)) => is_network(error),
@@ -126,10 +138,10 @@ fn is_transient(error: &tokio_postgres::Error) -> bool {
     }
 }
 
-/// Whether a pooler has no place, or no server, at this moment.
+/// Whether a pooler has no connection, or no server, at this moment.
 ///
-/// PgBouncer has one code for nearly all that it says, and says it untranslated and without the field for the severity
-/// that PostgreSQL sends since 9.6. What of it is for good is about names, rights and settings.
+/// PgBouncer has one code for nearly all of its errors. It sends them untranslated, and without the field for the severity
+/// that PostgreSQL sends since 9.6. Its errors that do not pass are about names, rights and settings.
 fn is_pooler_busy(error: &DbError) -> bool {
     let for_good = [
         "no such",
@@ -148,15 +160,15 @@ fn is_pooler_busy(error: &DbError) -> bool {
         && !for_good.iter().any(|words| error.message().contains(words))
 }
 
-/// Whether the network, the resolver or the role of the server may be otherwise in a moment.
+/// Whether the failure of the network or the resolver, or the role of the server, may pass in a moment.
 fn is_network(error: &io::Error) -> bool {
     match error.kind() {
         BrokenPipe | ConnectionAborted | ConnectionRefused | ConnectionReset | HostUnreachable
         | NetworkUnreachable | TimedOut | UnexpectedEof => true,
-        // The role of the server is not the one that `target_session_attrs` asks for; a file that must not be
-        // opened has a number.
+        // The client reports this kind for a server whose role is not that of `target_session_attrs`. The same kind of
+        // error from the operating system has a number.
         PermissionDenied => error.raw_os_error().is_none(),
-        // `EAI_AGAIN` has no number and no kind in the standard library, but the text of the C library.
+        // `EAI_AGAIN` has neither a number nor a kind in the standard library, only the text of the C library.
         _ => {
             let text = error.to_string().to_lowercase();
             TRY_AGAIN.iter().any(|again| text.ends_with(again))
@@ -168,7 +180,7 @@ fn is_network(error: &io::Error) -> bool {
 const TRY_AGAIN: [&str; 3] =
     ["temporary failure in name resolution", "try again", "could not be resolved at this time"];
 
-/// The same on Windows.
+/// The same error on Windows.
 const WSATRY_AGAIN: i32 = 11_002;
 
 impl fmt::Display for ConnectError {
@@ -180,12 +192,8 @@ impl fmt::Display for ConnectError {
             };
         }
         for (n, one) in self.hosts.iter().enumerate() {
-            write!(f, "{}{}: {one}", if n == 0 { "no connection to " } else { "; nor to " }, one.host)?;
-            let mut cause = one.source().and_then(StdError::source);
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
+            let begin = if n == 0 { "no connection to " } else { "; nor to " };
+            write!(f, "{begin}{}: {}", one.host, one.chain())?;
         }
         Ok(())
     }
@@ -201,20 +209,20 @@ impl StdError for ConnectError {
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.reason {
-            Reason::Lookup(error) => error.fmt(f),
-            Reason::Client(error) => error.fmt(f),
-            Reason::NoAnswer(time) => write!(f, "no answer within {time:?}"),
+            ConnectReason::Lookup(error) => error.fmt(f),
+            ConnectReason::Client(error) => error.fmt(f),
+            ConnectReason::NoAnswer(time) => write!(f, "no answer within {time:?}"),
         }
     }
 }
 
-/// The failure itself, which the text is that of.
+/// The source is the failure itself, which also has the text.
 impl StdError for HostError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.reason {
-            Reason::Lookup(error) => Some(error),
-            Reason::Client(error) => Some(error),
-            Reason::NoAnswer(_) => None,
+            ConnectReason::Lookup(error) => Some(error),
+            ConnectReason::Client(error) => Some(error),
+            ConnectReason::NoAnswer(_) => None,
         }
     }
 }
@@ -225,11 +233,11 @@ mod tests {
 
     fn lookup(text: &str) -> HostError {
         let error = io::Error::other(format!("failed to lookup address information: {text}"));
-        HostError::new("db1:5432".to_owned(), Reason::Lookup(error))
+        HostError::new("db1:5432".to_owned(), ConnectReason::Lookup(error))
     }
 
     fn silence(host: &str) -> HostError {
-        HostError::new(host.to_owned(), Reason::NoAnswer(Duration::from_secs(5)))
+        HostError::new(host.to_owned(), ConnectReason::NoAnswer(Duration::from_secs(5)))
     }
 
     #[test]

@@ -1,52 +1,61 @@
-//! One connection to one host, and how it ends.
+//! The link to one host: makes it, and observes whether it is encrypted and how it ends.
+//!
+//! The client sees only that a connection is closed. Its task sees what the server said before that, also while no
+//! statement runs, and leaves it in a [`LinkState`].
 
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use deadpool_postgres::Connect;
+use evenkeel_base::lock;
 use tokio::task::JoinHandle;
-use tokio_postgres::error::DbError;
-use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{Client, Config, Error, NoTls, Socket};
+use tokio_postgres::{
+    Client, Config, Error, NoTls, Socket,
+    error::DbError,
+    tls::{MakeTlsConnect, TlsConnect},
+};
 
-use crate::connection::lock;
-use crate::error::io_error;
+use crate::sqlstate::io_error;
 
-/// Connects to the one host of a configuration.
-pub(crate) type Dial = Arc<dyn Fn(Config, Link) -> Connecting + Send + Sync>;
+/// Makes a link to the one host of a configuration.
+pub(crate) type ConnectLink = Arc<dyn Fn(Config, LinkState) -> ConnectingLink + Send + Sync>;
 
-type Connecting = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send>>;
+type ConnectingLink = Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send>>;
 
-/// What is known of a connection apart from its statements.
+/// The state of a link, as its task sees it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Link(Arc<Known>);
+pub(crate) struct LinkState(Arc<Inner>);
 
 #[derive(Debug, Default)]
-struct Known {
-    encrypted: AtomicBool,
+struct Inner {
+    is_encrypted: AtomicBool,
     end: Mutex<Option<Error>>,
 }
 
-impl Link {
-    /// What the server said when it ended the connection while it was asked nothing.
+impl LinkState {
+    /// Returns the error with which the server ended the connection while no statement ran.
     ///
-    /// A statement that found the connection closed then was not sent: the client looks at what has come before it
-    /// sends.
-    pub(crate) fn last_word(&self) -> Option<DbError> {
+    /// A statement that found the connection closed then was not sent: the client reads everything that has arrived
+    /// before it sends.
+    pub(crate) fn end(&self) -> Option<DbError> {
         lock(&self.0.end).as_ref()?.as_db_error().cloned()
     }
 
     pub(crate) fn is_encrypted(&self) -> bool {
-        self.0.encrypted.load(Relaxed)
+        self.0.is_encrypted.load(Relaxed)
     }
 }
 
-pub(crate) fn dial_without_tls() -> Dial {
-    Arc::new(|config, link| Box::pin(dial(config, NoTls, link)))
+pub(crate) fn connect_without_tls() -> ConnectLink {
+    Arc::new(|config, link| Box::pin(connect(config, NoTls, link)))
 }
 
-pub(crate) fn dial_over<T>(tls: T) -> Dial
+pub(crate) fn connect_with_tls<T>(tls: T) -> ConnectLink
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send,
@@ -54,71 +63,71 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     Arc::new(move |config, link| {
-        let tls = Noting { tls: tls.clone(), known: Arc::clone(&link.0) };
-        Box::pin(dial(config, tls, link))
+        let tls = ObservedTls { tls: tls.clone(), link: link.clone() };
+        Box::pin(connect(config, tls, link))
     })
 }
 
-async fn dial<T>(config: Config, tls: T, Link(known): Link) -> Result<(Client, JoinHandle<()>), Error>
+async fn connect<T>(config: Config, tls: T, link: LinkState) -> Result<(Client, JoinHandle<()>), Error>
 where
     T: MakeTlsConnect<Socket, Stream: Send + 'static>,
 {
     let (client, connection) = config.connect(tls).await?;
     let task = tokio::spawn(async move {
-        // The connection is dropped, which the client sees, when its end is known.
+        // The end is stored before the connection is dropped, because the drop is how the client learns of it.
         let mut connection = pin!(connection);
         let mut ended = connection.as_mut().await;
         if ended.as_ref().is_err_and(|error| io_error(error).is_some()) {
-            // It ended at a write. What the server said before it closed may not have been read yet, and is the answer
-            // to those who wait, and the end of the connection if nobody does; where there is nothing, it fails again.
+            // A write failed. An error that the server sent before it closed may still be unread. The connection passes
+            // it to the oldest statement, or ends with it if there is none; if there is no error, it fails again.
             let last = connection.as_mut().await;
             if last.as_ref().is_err_and(|error| error.as_db_error().is_some()) {
                 ended = last;
             }
         }
-        *lock(&known.end) = ended.err();
+        *lock(&link.0.end) = ended.err();
     });
     Ok((client, task))
 }
 
-/// TLS that notes whether the server has it.
-struct Noting<T> {
+/// TLS that notes whether the server accepts it.
+struct ObservedTls<T> {
     tls: T,
-    known: Arc<Known>,
+    link: LinkState,
 }
 
-impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for Noting<T> {
+impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for ObservedTls<T> {
     type Stream = T::Stream;
-    type TlsConnect = Noting<T::TlsConnect>;
+    type TlsConnect = ObservedTls<T::TlsConnect>;
     type Error = T::Error;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, T::Error> {
-        Ok(Noting { tls: self.tls.make_tls_connect(domain)?, known: Arc::clone(&self.known) })
+        Ok(ObservedTls { tls: self.tls.make_tls_connect(domain)?, link: self.link.clone() })
     }
 }
 
-impl<T: TlsConnect<Socket>> TlsConnect<Socket> for Noting<T> {
+impl<T: TlsConnect<Socket>> TlsConnect<Socket> for ObservedTls<T> {
     type Stream = T::Stream;
     type Error = T::Error;
     type Future = T::Future;
 
     fn connect(self, stream: Socket) -> T::Future {
-        self.known.encrypted.store(true, Relaxed);
+        self.link.0.is_encrypted.store(true, Relaxed);
         self.tls.connect(stream)
     }
 }
 
-/// A way to connect as deadpool-postgres wants it, for one connection.
-pub(crate) struct Once {
-    pub(crate) dial: Dial,
-    pub(crate) link: Link,
+/// Connects in the way of deadpool-postgres, once: its link has one state.
+pub(crate) struct ObservedConnect {
+    pub(crate) connect: ConnectLink,
+    pub(crate) link: LinkState,
 }
 
-impl Connect for Once {
+impl Connect for ObservedConnect {
     fn connect(
         &self,
         config: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        (self.dial)(config.clone(), self.link.clone())
+        (self.connect)(config.clone(), self.link.clone())
     }
 }

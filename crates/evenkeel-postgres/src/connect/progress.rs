@@ -1,94 +1,91 @@
-//! The attempts to connect that are under way.
+//! The progress of the attempts to connect that are under way, for the errors of callers that run out of time.
 
-use std::error::Error;
-use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex},
+};
 
+use evenkeel_base::lock;
 use tokio::time::Instant;
 
-use crate::connect::HostError;
-use crate::connection::lock;
+use super::error::HostError;
 
-/// All of them, the longest first.
+/// The attempts under way, the oldest first.
 #[derive(Default)]
-pub(crate) struct Attempts {
-    open: Mutex<Vec<Arc<Attempt>>>,
+pub(crate) struct ConnectProgress {
+    attempts: Mutex<Vec<Arc<AttemptProgress>>>,
 }
 
-/// One attempt: the hosts that it has asked so far.
+/// The progress of one attempt: the hosts that it has tried so far.
 #[derive(Default)]
-pub(crate) struct Attempt {
-    hosts: Mutex<Vec<(String, State)>>,
+pub(crate) struct AttemptProgress {
+    steps: Mutex<Vec<(String, StepState)>>,
 }
 
-enum State {
-    Asked(Instant),
+enum StepState {
+    Begun(Instant),
     Failed(String),
-    /// It is about the addresses of the host now.
+    /// A name was resolved; its addresses are steps of their own.
     Done,
 }
 
-/// An attempt that is under way until this is dropped.
-pub(crate) struct Open<'a> {
-    attempts: &'a Attempts,
-    pub(crate) attempt: Arc<Attempt>,
+/// An attempt, which is under way until this guard is dropped.
+pub(crate) struct AttemptGuard<'a> {
+    all: &'a ConnectProgress,
+    pub(crate) attempt: Arc<AttemptProgress>,
 }
 
-impl Attempts {
-    pub(crate) fn begin(&self) -> Open<'_> {
-        let attempt = Arc::<Attempt>::default();
-        lock(&self.open).push(Arc::clone(&attempt));
-        Open { attempts: self, attempt }
+impl ConnectProgress {
+    pub(crate) fn begin(&self) -> AttemptGuard<'_> {
+        let attempt = Arc::<AttemptProgress>::default();
+        lock(&self.attempts).push(Arc::clone(&attempt));
+        AttemptGuard { all: self, attempt }
     }
 
-    /// What has become of the longest one so far, for those who run out of time meanwhile.
-    pub(crate) fn so_far(&self) -> Option<String> {
+    /// Describes the oldest attempt so far.
+    pub(crate) fn describe_oldest(&self) -> Option<String> {
         let now = Instant::now();
-        let attempt = Arc::clone(lock(&self.open).first()?);
+        let attempt = Arc::clone(lock(&self.attempts).first()?);
         let mut text = String::new();
-        for (host, state) in &*lock(&attempt.hosts) {
+        for (host, state) in &*lock(&attempt.steps) {
             let begin = if text.is_empty() { "no connection to " } else { "; nor to " };
             // Writing to a string does not fail.
             let _ = match state {
-                State::Asked(begun) => {
+                StepState::Begun(begun) => {
                     let time = now.saturating_duration_since(*begun);
                     write!(text, "{begin}{host}: no answer within {time:?}")
                 }
-                State::Failed(why) => write!(text, "{begin}{host}: {why}"),
-                State::Done => Ok(()),
+                StepState::Failed(why) => write!(text, "{begin}{host}: {why}"),
+                StepState::Done => Ok(()),
             };
         }
         Some(text).filter(|text| !text.is_empty())
     }
 }
 
-impl Attempt {
-    /// A host is asked now.
-    pub(crate) fn ask(&self, host: String) -> usize {
+impl AttemptProgress {
+    /// Begins to try a host, and returns the index of this step.
+    pub(crate) fn begin(&self, host: String) -> usize {
         let now = Instant::now();
-        let mut hosts = lock(&self.hosts);
-        hosts.push((host, State::Asked(now)));
-        hosts.len() - 1
+        let mut steps = lock(&self.steps);
+        steps.push((host, StepState::Begun(now)));
+        steps.len() - 1
     }
 
-    pub(crate) fn failed(&self, asked: usize, why: &HostError) {
-        let mut text = why.to_string();
-        let mut cause = why.source().and_then(Error::source);
-        while let Some(error) = cause {
-            // Writing to a string does not fail.
-            let _ = write!(text, ": {error}");
-            cause = error.source();
-        }
-        lock(&self.hosts)[asked].1 = State::Failed(text);
+    /// Records the failure of a step, and returns it as the errors of its host.
+    pub(crate) fn failed(&self, step: usize, error: HostError) -> Vec<HostError> {
+        let text = error.chain();
+        lock(&self.steps)[step].1 = StepState::Failed(text);
+        vec![error]
     }
 
-    pub(crate) fn done(&self, asked: usize) {
-        lock(&self.hosts)[asked].1 = State::Done;
+    pub(crate) fn done(&self, step: usize) {
+        lock(&self.steps)[step].1 = StepState::Done;
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
-        lock(&self.attempts.open).retain(|attempt| !Arc::ptr_eq(attempt, &self.attempt));
+        lock(&self.all.attempts).retain(|attempt| !Arc::ptr_eq(attempt, &self.attempt));
     }
 }

@@ -1,35 +1,36 @@
-//! What is sent ahead of a statement.
+//! The results of a statement that was sent ahead of another one.
 
-use std::pin::Pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll, Waker};
+use std::{
+    pin::Pin,
+    sync::Mutex,
+    task::{Context, Poll, Waker},
+};
 
+use evenkeel_base::lock;
 use futures_core::Stream;
-use tokio_postgres::SimpleQueryStream;
-use tokio_postgres::error::DbError;
+use tokio_postgres::{SimpleQueryStream, error::DbError};
 
-use crate::connection::lock;
-use crate::error::is_idle_end;
+use crate::sqlstate::is_idle_timeout;
 
-/// The answers to what was sent last ahead of a statement, which has no other use for them: they are few enough to hold
-/// nobody up, and the end of the connection is told to whatever was sent first.
+/// The results of the last statement that was sent ahead. Nobody waits for them: they are few enough not to fill the
+/// channel of the client. They are kept because the client tells the end of the connection to the oldest statement.
 #[derive(Default)]
-pub(crate) struct Ahead {
-    answers: Mutex<Option<Pin<Box<SimpleQueryStream>>>>,
+pub(crate) struct PipelinedResults {
+    results: Mutex<Option<Pin<Box<SimpleQueryStream>>>>,
 }
 
-impl Ahead {
-    pub(crate) fn keep(&self, answers: SimpleQueryStream) {
-        let before = lock(&self.answers).replace(Box::pin(answers));
+impl PipelinedResults {
+    pub(crate) fn keep(&self, results: SimpleQueryStream) {
+        let before = lock(&self.results).replace(Box::pin(results));
         drop(before);
     }
 
-    /// Why the server has ended the connection, if it said that here and that was for its idleness.
-    pub(crate) fn idle_end(&self) -> Option<Box<DbError>> {
-        let mut answers = lock(&self.answers).take()?;
-        match answers.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
+    /// Returns the server's error if it ended the connection because of its idleness, and said so here.
+    pub(crate) fn idle_timeout(&self) -> Option<Box<DbError>> {
+        let mut results = lock(&self.results).take()?;
+        match results.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Some(Err(error))) => {
-                error.as_db_error().filter(|error| is_idle_end(error.code())).cloned().map(Box::new)
+                error.as_db_error().filter(|error| is_idle_timeout(error.code())).cloned().map(Box::new)
             }
             _ => None,
         }

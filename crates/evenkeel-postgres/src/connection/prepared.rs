@@ -1,134 +1,138 @@
-//! The prepared statements of a connection, and how long they are good for.
+//! The prepared statements of a connection, and when they are stale.
+//!
+//! # How it works
+//!
+//! A connection keeps the statements that it used last. The connections of a pool share a [`SchemaVersion`]: the first
+//! one that finds a statement stale because a table or type has changed counts it up, and each of the others drops its
+//! statements when it next looks for one.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
-use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::types::WrongType;
-use tokio_postgres::{Client, Column, Statement};
+use evenkeel_base::lock;
+use tokio_postgres::{
+    Client, Column, Statement,
+    error::{Severity, SqlState},
+};
 
-use crate::connection::lock;
-use crate::connection::statement_cache::Recent;
-use crate::sql::effect::Effect;
+use super::statement_cache::StatementCache;
+use crate::{sql::effect::SqlEffect, sqlstate::is_wrong_type};
 
-/// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 100;
+/// The number of prepared statements that a connection keeps.
+const MAX_STATEMENTS: usize = 100;
 
-/// How often tables or types of the database were seen to have changed: all connections of a pool share the number.
-pub(crate) type Generation = Arc<AtomicU64>;
+/// Counts the changes of tables and types that were noticed; shared by the connections of a pool.
+pub(crate) type SchemaVersion = Arc<AtomicU64>;
 
-/// A prepared statement, and what it may do.
+/// A prepared statement and its effect.
 #[derive(Clone)]
-pub(crate) struct Prepared {
+pub(crate) struct PreparedStatement {
     pub(crate) statement: Statement,
-    pub(crate) effect: Effect,
+    pub(crate) effect: SqlEffect,
 }
 
-/// What a connection has prepared of late, as long as tables and types are what they were.
-pub(crate) struct Statements {
-    recent: Mutex<Recent<Prepared>>,
-    generation: Generation,
+/// The statements that a connection used last, for the present version of the schema.
+pub(crate) struct PreparedStatements {
+    cache: Mutex<StatementCache<PreparedStatement>>,
+    schema_version: SchemaVersion,
+    // The version for which the statements were prepared.
     seen: AtomicU64,
 }
 
-impl Statements {
-    pub(crate) fn new(generation: Generation) -> Self {
-        let seen = AtomicU64::new(generation.load(Relaxed));
-        Self { recent: Mutex::new(Recent::new(STATEMENTS)), generation, seen }
+// A statement that is dropped is closed on the server. All of them are dropped after the lock is released.
+impl PreparedStatements {
+    pub(crate) fn new(schema_version: SchemaVersion) -> Self {
+        let seen = AtomicU64::new(schema_version.load(Relaxed));
+        Self { cache: Mutex::new(StatementCache::new(MAX_STATEMENTS)), schema_version, seen }
     }
 
-    pub(crate) fn get(&self, client: &Client, sql: &str) -> Option<Prepared> {
-        let now = self.generation.load(Relaxed);
+    pub(crate) fn get(&self, client: &Client, sql: &str) -> Option<PreparedStatement> {
+        let now = self.schema_version.load(Relaxed);
         if self.seen.swap(now, Relaxed) != now {
             client.clear_type_cache();
-            self.forget_all();
+            self.clear();
         }
-        lock(&self.recent).get(sql)
+        lock(&self.cache).get(sql)
     }
 
-    // A statement that goes is closed, which is done without the lock.
-    pub(crate) fn keep(&self, sql: &str, prepared: Prepared) {
-        let old = lock(&self.recent).keep(sql, prepared);
+    pub(crate) fn insert(&self, sql: &str, statement: PreparedStatement) {
+        let old = lock(&self.cache).insert(sql, statement);
         drop(old);
     }
 
-    pub(crate) fn forget(&self, sql: &str) {
-        let old = lock(&self.recent).forget(sql);
+    pub(crate) fn remove(&self, sql: &str) {
+        let old = lock(&self.cache).remove(sql);
         drop(old);
     }
 
-    pub(crate) fn forget_all(&self) {
-        let old = lock(&self.recent).clear();
+    pub(crate) fn clear(&self) {
+        let old = lock(&self.cache).clear();
         drop(old);
     }
 
-    /// Tables or types have changed: here, and for all other connections, what is prepared is good for nothing.
-    pub(crate) fn outdate(&self, client: &Client) {
-        self.seen.store(self.generation.fetch_add(1, Relaxed) + 1, Relaxed);
+    /// Drops all statements, on this connection now and on the others of the pool when they next look for one.
+    pub(crate) fn invalidate_all(&self, client: &Client) {
+        self.seen.store(self.schema_version.fetch_add(1, Relaxed) + 1, Relaxed);
         client.clear_type_cache();
-        self.forget_all();
+        self.clear();
     }
 }
 
-/// What the server says, beside syntax errors and rights, of a value or a plan for other types than there are now.
-const OF_ANOTHER: [SqlState; 4] = [
+/// Codes of errors about a value or a plan whose types have changed, beside those of syntax and rights.
+const CHANGED_TYPE: [SqlState; 4] = [
     SqlState::INTERNAL_ERROR,
     SqlState::INVALID_BINARY_REPRESENTATION,
     SqlState::INVALID_SCHEMA_NAME,
     SqlState::PROTOCOL_VIOLATION,
 ];
 
-/// A statement that failed.
-pub(crate) struct Failed {
+/// The failure of a statement.
+pub(crate) struct StatementFailure {
     pub(crate) error: tokio_postgres::Error,
-    /// Which statement of the connection it was.
+    /// The number of the statement on its connection.
     pub(crate) number: u64,
-    /// It may have done something: the server had taken its parameters.
+    /// The server has taken the parameters, so the statement may have had an effect.
     pub(crate) has_begun: bool,
-    /// Rows of it were handed out.
+    /// Rows of it were passed on.
     pub(crate) has_rows: bool,
 }
 
-/// Why a statement that was prepared before is of no use any more.
+/// Why a prepared statement is stale.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OutOfDate {
-    /// The connection has lost it.
-    Gone,
+pub(crate) enum Stale {
+    /// The session does not have it any more.
+    Deallocated,
     /// Tables or types have changed.
-    Changed,
-    /// A type is not that of the value: it may have changed, or the caller is wrong.
-    Unfit,
+    SchemaChanged,
+    /// The type of a parameter does not fit the value: either it has changed, or the caller is wrong.
+    TypeMismatch,
 }
 
-impl Failed {
-    /// Why it may succeed when it is prepared again.
-    pub(crate) fn out_of_date(&self) -> Option<OutOfDate> {
+impl StatementFailure {
+    /// Why the statement may succeed when it is prepared again.
+    pub(crate) fn stale(&self) -> Option<Stale> {
         let Some(error) = self.error.as_db_error() else {
-            return (!self.has_begun && is_wrong_type(&self.error)).then_some(OutOfDate::Unfit);
+            return (!self.has_begun && is_wrong_type(&self.error)).then_some(Stale::TypeMismatch);
         };
         let code = error.code();
         if *code == SqlState::INVALID_SQL_STATEMENT_NAME {
-            return Some(OutOfDate::Gone);
+            return Some(Stale::Deallocated);
         }
-        // The text is translated, the name of the server's function is not.
+        // The message is translated, the name of the server's function is not.
         let has_other_columns =
             *code == SqlState::FEATURE_NOT_SUPPORTED && error.routine() == Some("RevalidateCachedQuery");
-        // Before it runs it is planned anew, if need be: what it names, or a type of it, is gone or is another one.
-        let is_of_another = !self.has_begun
+        // The server plans it again before it runs it, where it must: something that it names, or a type, is gone or changed.
+        let has_other_types = !self.has_begun
             && error.parsed_severity() == Some(Severity::Error)
-            && (code.code().starts_with("42") || OF_ANOTHER.contains(code));
-        (has_other_columns || is_of_another).then_some(OutOfDate::Changed)
+            && (code.code().starts_with("42") || CHANGED_TYPE.contains(code));
+        (has_other_columns || has_other_types).then_some(Stale::SchemaChanged)
     }
 }
 
-/// Whether a value was refused because of its type, here or below.
-pub(crate) fn is_wrong_type(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<WrongType>())
-}
-
-/// Whether these take and give values of the same types.
-pub(crate) fn are_alike(one: &Statement, other: &Statement) -> bool {
-    let columns =
-        |statement: &Statement| statement.columns().iter().map(Column::type_).cloned().collect::<Vec<_>>();
-    one.params() == other.params() && columns(one) == columns(other)
+/// Whether two statements have parameters and columns of the same types.
+pub(crate) fn have_same_types(one: &Statement, other: &Statement) -> bool {
+    one.params() == other.params()
+        && one.columns().iter().map(Column::type_).eq(other.columns().iter().map(Column::type_))
 }

@@ -1,47 +1,47 @@
-//! The way back to a session as it was at first.
+//! Resets a session to its state after the connect.
 
 use std::sync::atomic::AtomicU8;
 
-use tokio_postgres::SimpleQueryMessage;
+use tokio_postgres::{Error, SimpleQueryMessage};
 
-use super::{Condition, Connection, Stage};
+use super::{Condition, Connection, TxState};
 
 impl Connection {
-    /// Takes back what users have left in the session, and ends their transaction.
-    pub(crate) async fn reset(&mut self) -> Result<(), tokio_postgres::Error> {
-        let sql = match (self.condition(), self.stage) {
+    /// Removes everything that users have left in the session, and ends their transaction.
+    pub(crate) async fn reset(&mut self) -> Result<(), Error> {
+        let sql = match (self.condition(), self.tx_state) {
             (Condition::Clean, _) => "ROLLBACK".to_owned(),
-            // The server logs a warning where there is nothing to roll back, unless it begins here.
-            (_, Stage::Outside) => format!("BEGIN; ROLLBACK; {RESET}"),
-            (_, Stage::Inside | Stage::Committing) => format!("ROLLBACK; {RESET}"),
+            // The server logs a warning where there is nothing to roll back, unless a transaction begins here.
+            (_, TxState::Idle) => format!("BEGIN; ROLLBACK; {RESET}"),
+            (_, TxState::Open | TxState::Committing) => format!("ROLLBACK; {RESET}"),
         };
-        let answers = self.client.simple_query(&sql).await?;
+        let answers = self.client().simple_query(&sql).await?;
         if self.condition() != Condition::Clean {
-            let left: String = answers.iter().filter_map(deallocation).collect();
-            if !left.is_empty() {
-                self.client.batch_execute(&left).await?;
+            let deallocations: String = answers.iter().filter_map(deallocation).collect();
+            if !deallocations.is_empty() {
+                self.client().batch_execute(&deallocations).await?;
             }
-            (*self.draws.get_mut(), *self.drew.get_mut()) = (false, false);
+            (*self.uses_sequences.get_mut(), *self.used_sequences.get_mut()) = (false, false);
         }
         self.condition = AtomicU8::new(Condition::Clean as u8);
-        self.stage = Stage::Outside;
+        self.tx_state = TxState::Idle;
         Ok(())
     }
 
-    /// Waits until the server is done with all that was sent.
-    pub(crate) async fn drain(&self) -> Result<(), tokio_postgres::Error> {
-        let end = if self.stage == Stage::Inside { "ROLLBACK" } else { "" };
-        self.client.batch_execute(end).await
+    /// Waits until the server has finished everything that was sent.
+    pub(crate) async fn drain(&self) -> Result<(), Error> {
+        let end = if self.tx_state == TxState::Open { "ROLLBACK" } else { "" };
+        self.client().batch_execute(end).await
     }
 }
 
-/// What `DISCARD ALL` does but for the prepared statements: those of tokio-postgres are used again, and of those that
-/// were made by `PREPARE` the names are asked for.
+/// The parts of `DISCARD ALL` except for prepared statements: those of tokio-postgres are used again, and the names of
+/// those that were made by `PREPARE` are asked for.
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
     SELECT pg_catalog.quote_ident(name) AS deallocate FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 
-/// The statement that takes back a `PREPARE` of which this row is.
+/// Returns the statement that undoes the `PREPARE` in this row.
 fn deallocation(answer: &SimpleQueryMessage) -> Option<String> {
     let SimpleQueryMessage::Row(row) = answer else { return None };
     let name = row.try_get("deallocate").ok()??;

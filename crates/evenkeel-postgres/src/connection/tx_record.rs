@@ -1,62 +1,107 @@
-//! What has gone wrong in a transaction, and whether that has ended it.
+//! The record of a transaction: the failure that may have ended it, and its identity.
 
 use std::sync::Mutex;
 
+use evenkeel_base::lock;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::connection::lock;
-
-/// What the server finds before it looks whether the transaction has failed already, or while it goes back.
-const BEFORE_THE_LOOK: [SqlState; 4] = [
+/// Errors that the server reports before it looks whether the transaction has failed already, or while it goes back to
+/// a savepoint. They say nothing new about a transaction that has failed.
+const CHECKED_BEFORE_STATE: [SqlState; 4] = [
     SqlState::SYNTAX_ERROR,
     SqlState::CHARACTER_NOT_IN_REPERTOIRE,
     SqlState::INVALID_SQL_STATEMENT_NAME,
     SqlState::S_E_INVALID_SPECIFICATION,
 ];
 
-/// A failure in a transaction.
+/// The failure of a statement in a transaction.
 #[derive(Clone, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct TxFailure {
     pub(crate) error: Box<DbError>,
-    // Which statement of the connection it was.
+    // The number of the statement on its connection.
     number: u64,
-    /// The transaction has gone on after it, from a savepoint.
-    pub(crate) is_cured: bool,
-    /// What was prepared before was out of date.
-    pub(crate) is_out_of_date: bool,
+    /// The transaction went back to a savepoint, and goes on.
+    pub(crate) is_recovered: bool,
+    /// The statement was prepared before, and stale.
+    pub(crate) is_stale: bool,
 }
 
-/// The failure that ended the transaction, or else the last one.
+/// The record of a transaction.
 #[derive(Default)]
-pub(crate) struct Failures {
-    last: Mutex<Option<Failure>>,
+pub(crate) struct TxRecord {
+    state: Mutex<State>,
 }
 
-impl Failures {
-    pub(crate) fn last(&self) -> Option<Failure> {
-        lock(&self.last).clone()
+#[derive(Default)]
+struct State {
+    // The failure that ended the transaction, or else the last one.
+    failure: Option<TxFailure>,
+    // `None` before it was first asked for; the inner one where the server does not tell.
+    identity: Option<Option<String>>,
+    is_identity_unsure: bool,
+    has_ended: bool,
+}
+
+impl TxRecord {
+    /// Begins the record of another transaction.
+    pub(crate) fn begin(&self) {
+        *lock(&self.state) = State::default();
     }
 
-    pub(crate) fn forget(&self) {
-        *lock(&self.last) = None;
+    pub(crate) fn failure(&self) -> Option<TxFailure> {
+        lock(&self.state).failure.clone()
     }
 
-    /// A statement has succeeded: after one that failed before it, nothing could have but from a savepoint.
-    pub(crate) fn went_well(&self, number: u64) {
-        if let Some(failure) = &mut *lock(&self.last)
+    /// Records a success. If it was sent after a failure, the transaction must have gone back to a savepoint: otherwise
+    /// the server would have refused it.
+    pub(crate) fn on_success(&self, number: u64) {
+        if let Some(failure) = &mut lock(&self.state).failure
             && failure.number < number
         {
-            failure.is_cured = true;
+            failure.is_recovered = true;
         }
     }
 
-    pub(crate) fn went_wrong(&self, number: u64, error: &DbError, is_out_of_date: bool) {
-        let mut last = lock(&self.last);
-        let has_ended = last.as_ref().is_some_and(|failure| !failure.is_cured);
-        let follows = *error.code() == SqlState::IN_FAILED_SQL_TRANSACTION
-            || (has_ended && BEFORE_THE_LOOK.contains(error.code()));
-        if !follows {
-            *last = Some(Failure { error: Box::new(error.clone()), number, is_cured: false, is_out_of_date });
+    pub(crate) fn on_failure(&self, number: u64, error: &DbError, is_stale: bool) {
+        let last = &mut lock(&self.state).failure;
+        let has_failed = last.as_ref().is_some_and(|failure| !failure.is_recovered);
+        let is_consequence = *error.code() == SqlState::IN_FAILED_SQL_TRANSACTION
+            || (has_failed && CHECKED_BEFORE_STATE.contains(error.code()));
+        if !is_consequence {
+            *last = Some(TxFailure { error: Box::new(error.clone()), number, is_recovered: false, is_stale });
         }
+    }
+
+    pub(crate) fn has_identity(&self) -> bool {
+        lock(&self.state).identity.is_some()
+    }
+
+    pub(crate) fn set_identity(&self, identity: Option<String>) {
+        lock(&self.state).identity = Some(identity);
+    }
+
+    /// Compares the identity with the one from before, and records the end of the transaction if they differ.
+    pub(crate) fn is_same(&self, identity: &Option<String>) -> bool {
+        let mut state = lock(&self.state);
+        let is_same = state.identity.as_ref() == Some(identity);
+        state.is_identity_unsure = false;
+        state.has_ended |= !is_same;
+        is_same
+    }
+
+    pub(crate) fn set_identity_unsure(&self) {
+        lock(&self.state).is_identity_unsure = true;
+    }
+
+    pub(crate) fn is_identity_unsure(&self) -> bool {
+        lock(&self.state).is_identity_unsure
+    }
+
+    pub(crate) fn end(&self) {
+        lock(&self.state).has_ended = true;
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.state).has_ended
     }
 }

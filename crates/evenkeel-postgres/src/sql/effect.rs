@@ -1,25 +1,39 @@
-//! Reading off a statement's text that it works on tables and leaves nothing else behind.
+//! Tells from the text of a statement whether it works on tables alone, or may leave something in the session.
 //!
-//! What is not known to be harmless counts as harmful: a list of what is allowed cannot forget anything.
+//! # How it works
+//!
+//! The text is read once, token by token, with a short memory of the tokens before. A statement is harmless if its first
+//! word is on the list [`TABLE_STATEMENTS`], no `INTO` makes a table, and every parenthesis belongs to a keyword, a list
+//! of columns or a function on the list [`FUNCTIONS`]. Everything else counts as harmful: a list of exceptions could
+//! forget one, and a list of allowed forms cannot.
+//!
+//! A server without `standard_conforming_strings` reads a backslash in a string in another way. So a text with
+//! backslashes is read both ways, and has the effects of both.
 
-use crate::sql::ends_tx::{Ending, Ends};
-use crate::sql::{Token, Tokens};
+use super::{
+    ends_tx::{EndScanner, EndsTx},
+    tokens::{Token, Tokens, is_in},
+};
 
-/// What a statement may do beside its work on tables.
+/// The possible effects of a statement, beside its work on tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Effect {
+pub(crate) struct SqlEffect {
     /// It may leave something in the session.
-    pub(crate) taints: bool,
-    /// It may draw from a sequence, which the session remembers.
-    pub(crate) draws: bool,
+    pub(crate) taints_session: bool,
+    /// It may draw from a sequence, whose value the session remembers.
+    pub(crate) uses_sequences: bool,
     /// It may change something at all.
     pub(crate) writes: bool,
-    /// It ends the transaction that it runs in.
-    pub(crate) ends: bool,
+    /// It ends its transaction.
+    pub(crate) ends_tx: bool,
 }
 
-impl Effect {
-    /// The effect of a single statement, whichever way the server reads its strings.
+impl SqlEffect {
+    /// The effect of statements that nobody reads.
+    pub(crate) const UNKNOWN: Self =
+        Self { taints_session: true, uses_sequences: true, writes: true, ends_tx: false };
+
+    /// Reads a single statement.
     pub(crate) fn of(sql: &str) -> Self {
         let (one, has_backslashes) = Self::read(sql, false);
         if !has_backslashes {
@@ -27,35 +41,35 @@ impl Effect {
         }
         let (other, _) = Self::read(sql, true);
         Self {
-            taints: one.taints || other.taints,
-            draws: one.draws || other.draws,
+            taints_session: one.taints_session || other.taints_session,
+            uses_sequences: one.uses_sequences || other.uses_sequences,
             writes: one.writes || other.writes,
-            ends: one.ends || other.ends,
+            ends_tx: one.ends_tx || other.ends_tx,
         }
     }
 
     fn read(sql: &str, escapes: bool) -> (Self, bool) {
-        let (mut scan, mut ending) = (Scan::default(), Ending::default());
+        let (mut scanner, mut ends) = (EffectScanner::default(), EndScanner::default());
         let mut tokens = Tokens::new(sql, escapes);
         for token in tokens.by_ref() {
-            ending.see(token);
-            scan.see(token);
+            ends.push(token);
+            scanner.push(token);
         }
         let effect = Self {
-            taints: scan.taints || !scan.began || tokens.is_doubtful(),
-            draws: scan.draws,
-            writes: scan.writes,
-            ends: ending.ends() == Ends::Surely,
+            taints_session: scanner.taints_session || !scanner.began || tokens.is_doubtful(),
+            uses_sequences: scanner.uses_sequences,
+            writes: scanner.writes,
+            ends_tx: ends.ends_tx() == EndsTx::Yes,
         };
         (effect, tokens.has_backslashes())
     }
 }
 
 /// The first words of statements that work on tables.
-const PLAIN: &str = "delete insert merge select table update values with";
+const TABLE_STATEMENTS: &str = "delete insert merge select table update values with";
 
-/// What may stand in front of a parenthesis and is no function: keywords that no function can have for a name.
-const GROUPING: &str = "all and any array as between bit case char character current_time current_timestamp dec \
+/// Keywords that may stand in front of a parenthesis, and that no function can have as its name.
+const KEYWORDS: &str = "all and any array as between bit case char character current_time current_timestamp dec \
     decimal distinct else except exists float from group grouping having in int integer intersect interval lateral limit \
     localtime localtimestamp nchar not numeric offset on or real returning row select smallint some then time timestamp to \
     union using values varchar when where";
@@ -93,52 +107,47 @@ const FUNCTIONS: &str = "abs acos age array_agg array_append array_cat array_dim
     tstzrange txid_current unnest upper upper_inc upper_inf var_pop var_samp variance version websearch_to_tsquery \
     width_bucket";
 
-/// Whether a word is in a list.
-pub(crate) fn has(list: &str, word: &str) -> bool {
-    list.split_ascii_whitespace().any(|known| known.eq_ignore_ascii_case(word))
-}
-
-/// Looks for whatever is more than work on tables.
+/// Reads a statement token by token.
 #[derive(Default)]
-struct Scan<'a> {
+struct EffectScanner<'a> {
     began: bool,
-    taints: bool,
-    draws: bool,
+    taints_session: bool,
+    uses_sequences: bool,
     writes: bool,
     // The last tokens, the latest first.
     last: [Option<Token<'a>>; 4],
-    // For each open parenthesis, whether it is that of `DISTINCT ON`: behind it a call may follow at once.
+    // For each open parenthesis, whether it is that of `DISTINCT ON`: a call may follow directly after it.
     open: Vec<bool>,
     closed_distinct_on: bool,
     has_with: bool,
     has_case: bool,
     has_join: bool,
-    // How often the verb of an `UPDATE` is followed by `SET`; its first one is the keyword.
+    // The number of `SET` after the verb `UPDATE`; the first one is the keyword.
     sets: usize,
-    // The first word after `with` and its tables that says what the statement does.
+    // The verb of the statement: after `WITH`, the first one that follows its tables.
     verb: Option<&'a str>,
     target: Target,
 }
 
-/// Where in the name of the table that is inserted into.
+/// The position in the name of the table after `INTO`.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Target {
     #[default]
     Elsewhere,
     Before,
-    Behind,
+    After,
 }
 
-impl<'a> Scan<'a> {
-    fn see(&mut self, token: Token<'a>) {
+impl<'a> EffectScanner<'a> {
+    fn push(&mut self, token: Token<'a>) {
         if self.last[0] == Some(Token::Sign(b';')) {
-            self.taints = true;
+            self.taints_session = true;
         }
         match token {
             Token::Word(word) => self.word(word),
-            Token::Quoted(name) => self.taints |= name.eq_ignore_ascii_case("pg_settings"),
+            Token::Quoted(name) => self.taints_session |= name.eq_ignore_ascii_case("pg_settings"),
             Token::Sign(b'(') => {
-                self.taints |= self.may_call();
+                self.taints_session |= self.may_call();
                 let is_distinct_on = matches!(self.last, [Some(on), Some(distinct), ..]
                     if on.is("on") && distinct.is("distinct"));
                 self.open.push(is_distinct_on);
@@ -147,9 +156,9 @@ impl<'a> Scan<'a> {
             Token::Sign(_) | Token::Literal => {}
         }
         self.target = match (self.target, token) {
-            (Target::Before, Token::Word(_) | Token::Quoted(_)) => Target::Behind,
-            (Target::Behind, Token::Sign(b'.')) => Target::Before,
-            (Target::Behind, token) if token.is("as") => Target::Before,
+            (Target::Before, Token::Word(_) | Token::Quoted(_)) => Target::After,
+            (Target::After, Token::Sign(b'.')) => Target::Before,
+            (Target::After, token) if token.is("as") => Target::Before,
             _ if token.is("into") => Target::Before,
             _ => Target::Elsewhere,
         };
@@ -161,51 +170,51 @@ impl<'a> Scan<'a> {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
         if !self.began {
             self.began = true;
-            self.taints |= !has(PLAIN, word);
+            self.taints_session |= !is_in(TABLE_STATEMENTS, word);
             self.has_with = is("with");
         }
         if is("into") && !self.has_insert_into() {
-            self.taints = true;
+            self.taints_session = true;
         }
-        // Its rule makes settings of updates.
-        self.taints |= is("pg_settings");
+        // A rule of this view turns updates into settings.
+        self.taints_session |= is("pg_settings");
         self.writes |= ["insert", "update", "delete", "merge", "nextval"].iter().any(|known| is(known));
-        self.draws |= ["insert", "merge", "default", "nextval"].iter().any(|known| is(known));
+        self.uses_sequences |= ["insert", "merge", "default", "nextval"].iter().any(|known| is(known));
         self.has_case |= is("case");
         self.has_join |= is("join") || is("merge");
-        // Behind `WITH` the verb may be the name of a table.
+        // After `WITH` the verb may be the name of a table.
         let updates =
-            self.open.is_empty() && !self.has_with && self.verb.is_some_and(|verb| has("update", verb));
+            self.open.is_empty() && !self.has_with && self.verb.is_some_and(|verb| is_in("update", verb));
         self.sets += usize::from(updates && is("set"));
-        if self.open.is_empty() && self.verb.is_none() && !is("with") && has(PLAIN, word) {
+        if self.open.is_empty() && self.verb.is_none() && !is("with") && is_in(TABLE_STATEMENTS, word) {
             self.verb = Some(word);
         }
     }
 
-    /// Whether the word before begins an `INSERT` or a `MERGE`: the same words may be names of columns, and `INTO`
-    /// then makes a table.
+    /// Whether the word before `INTO` is the verb `INSERT` or `MERGE`. It may also be the name of a column, and then
+    /// `INTO` makes a table.
     fn has_insert_into(&self) -> bool {
         let [Some(Token::Word(verb)), before, ..] = self.last else { return false };
-        has("insert merge", verb)
+        is_in("insert merge", verb)
             && match before {
                 None | Some(Token::Sign(b'(')) => true,
-                // The very word, and not one that reads the same.
+                // The verb itself, and not another word with the same text.
                 Some(_) => self.open.is_empty() && self.verb.is_some_and(|first| std::ptr::eq(first, verb)),
             }
     }
 
-    /// Whether a parenthesis may be that of a call of a function that is not known.
+    /// Whether a parenthesis may belong to a call of a function that is not on the list.
     fn may_call(&self) -> bool {
         let [name, before, third, ..] = self.last;
-        let is_word = |token: Option<Token<'_>>, keywords: &str| matches!(token, Some(Token::Word(word)) if has(keywords, word));
+        let is_word = |token: Option<Token<'_>>, keywords: &str| matches!(token, Some(Token::Word(word)) if is_in(keywords, word));
         let follows = |keywords: &str| is_word(before, keywords);
         let among_with = self.open.is_empty() && self.has_with && self.verb.is_none();
         let word = match name {
             None | Some(Token::Sign(_)) => return false,
             Some(Token::Literal) => return true,
             // A list of columns.
-            Some(_) if self.target == Target::Behind || follows("as") || among_with => return false,
-            // One behind the alias of what is in parentheses, or `OVER` and its like.
+            Some(_) if self.target == Target::After || follows("as") || among_with => return false,
+            // An alias after a closing parenthesis, or `OVER` and similar words.
             Some(name)
                 if before == Some(Token::Sign(b')')) && !self.closed_distinct_on && !name.is("operator") =>
             {
@@ -217,22 +226,22 @@ impl<'a> Scan<'a> {
         if before == Some(Token::Sign(b'.')) {
             let is_of_server =
                 third.is_some_and(|schema| schema.is("pg_catalog") || schema == Token::Quoted("pg_catalog"));
-            return !(is_of_server && has(FUNCTIONS, word));
+            return !(is_of_server && is_in(FUNCTIONS, word));
         }
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-        // Functions may have the latter for a name, but not here.
-        let is_known = has(FUNCTIONS, word)
-            || has(GROUPING, word)
+        // A function may have one of the last words as its name, but not at these positions.
+        let is_known = is_in(FUNCTIONS, word)
+            || is_in(KEYWORDS, word)
             || (is("by") && follows("group order partition"))
-            || (has("cube rollup", word) && follows("by") && is_word(third, "group"))
+            || (is_in("cube rollup", word) && follows("by") && is_word(third, "group"))
             || (is("join") && follows("left right full inner outer cross"))
             || (is("varying") && follows("bit char character nchar"))
             || (is("sets") && follows("grouping"))
             || (is("set") && (follows("update") || (self.open.is_empty() && self.sets == 1)))
-            || (is("conflict") && follows("on") && !self.has_join && self.draws)
+            || (is("conflict") && follows("on") && !self.has_join && self.uses_sequences)
             || (is("insert")
                 && follows("then")
-                && self.verb.is_some_and(|verb| has("merge", verb))
+                && self.verb.is_some_and(|verb| is_in("merge", verb))
                 && !self.has_case);
         !is_known
     }
@@ -242,7 +251,7 @@ impl<'a> Scan<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Effect;
+    use super::SqlEffect;
 
     #[test]
     fn what_works_on_tables_only_is_told_from_all_else() {
@@ -280,9 +289,9 @@ mod tests {
             r"select 1 where 'a' ~ '^\w+ (f(1)|\d\(\))\.$'",
             "select pg_backend_pid(), current_user, array[1, 2], array(select 1)",
         ] {
-            let effect = Effect::of(sql);
-            assert!(!effect.taints, "{sql}");
-            assert!(!effect.ends, "{sql}");
+            let effect = SqlEffect::of(sql);
+            assert!(!effect.taints_session, "{sql}");
+            assert!(!effect.ends_tx, "{sql}");
         }
         for sql in [
             "",
@@ -300,7 +309,7 @@ mod tests {
             "with x as (select 1) select * into temporary t from x",
             "(select 1 as a into temp t)",
             "select/**/1--\ninto/**/temp t",
-            // Columns that are called as the statements whose INTO is harmless.
+            // Columns with the names of the statements whose INTO is harmless.
             "select 1 insert into temp t",
             "select 1 as merge into t",
             "select f insert into pg_temp.t from x",
@@ -363,13 +372,13 @@ mod tests {
             "call p()",
             "do $$ begin end $$",
         ] {
-            assert!(Effect::of(sql).taints, "{sql}");
+            assert!(SqlEffect::of(sql).taints_session, "{sql}");
         }
     }
 
     #[test]
     fn what_draws_from_sequences_and_what_writes() {
-        for (sql, draws, writes) in [
+        for (sql, uses_sequences, writes) in [
             ("select 1", false, false),
             ("select nextval('s')", true, true),
             ("insert into t values (1)", true, true),
@@ -379,8 +388,8 @@ mod tests {
             ("delete from t", false, true),
             ("merge into t using u on true when not matched then insert values (1)", true, true),
         ] {
-            let effect = Effect::of(sql);
-            assert_eq!((effect.draws, effect.writes), (draws, writes), "{sql}");
+            let effect = SqlEffect::of(sql);
+            assert_eq!((effect.uses_sequences, effect.writes), (uses_sequences, writes), "{sql}");
         }
     }
 
@@ -389,10 +398,10 @@ mod tests {
 
         #[test]
         fn any_text_has_an_effect(sql in "([-'\"$/*;()&.e1,]|select|into|with|insert|as| |\\PC){0,60}") {
-            Effect::of(&sql);
+            SqlEffect::of(&sql);
         }
 
-        /// More white space and comments change nothing, nor does the case of the letters.
+        /// White space, comments and the case of the letters change nothing.
         #[test]
         fn layout_does_not_matter(words in prop::collection::vec(
             prop::sample::select(vec![
@@ -401,8 +410,8 @@ mod tests {
             ]),
             0..12,
         )) {
-            let plain = Effect::of(&words.join(" "));
-            prop_assert_eq!(plain, Effect::of(&words.join("/* ' */\n-- \" ; commit\n").to_uppercase()));
+            let plain = SqlEffect::of(&words.join(" "));
+            prop_assert_eq!(plain, SqlEffect::of(&words.join("/* ' */\n-- \" ; commit\n").to_uppercase()));
         }
 
         /// A call of an unknown function is found wherever it stands.
@@ -412,7 +421,7 @@ mod tests {
             name in "f|set_config|\"lower\"|public\\.lower",
         ) {
             let sql = format!("select 1 {before} and {name}(1)");
-            prop_assert!(Effect::of(&sql).taints, "{}", sql);
+            prop_assert!(SqlEffect::of(&sql).taints_session, "{}", sql);
         }
     }
 }

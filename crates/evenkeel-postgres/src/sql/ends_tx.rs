@@ -1,47 +1,48 @@
-//! Reading off the text of statements whether they end the transaction that they run in.
+//! Tells from the text of statements whether they end the transaction that they run in.
 
-use crate::sql::effect::has;
-use crate::sql::{Token, Tokens};
+use super::tokens::{Token, Tokens, is_in};
 
-/// Whether statements end the transaction that they run in.
+/// Whether statements end their transaction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Ends {
+pub(crate) enum EndsTx {
     #[default]
-    Never,
-    Perhaps,
-    Surely,
+    No,
+    Maybe,
+    Yes,
 }
 
-impl Ends {
-    /// Whether one of these statements ends it, whichever way the server reads their strings.
+impl EndsTx {
+    /// Reads statements, with both ways in which a server may read their strings.
     pub(crate) fn of(sql: &str) -> Self {
         let (one, has_backslashes) = Self::read(sql, false);
-        if has_backslashes && Self::read(sql, true).0 != one { Self::Perhaps } else { one }
+        if has_backslashes && Self::read(sql, true).0 != one { Self::Maybe } else { one }
     }
 
     fn read(sql: &str, escapes: bool) -> (Self, bool) {
-        let (mut tokens, mut ending) = (Tokens::new(sql, escapes), Ending::default());
-        tokens.by_ref().for_each(|token| ending.see(token));
-        (ending.ends(), tokens.has_backslashes())
+        let (mut tokens, mut scanner) = (Tokens::new(sql, escapes), EndScanner::default());
+        tokens.by_ref().for_each(|token| scanner.push(token));
+        (scanner.ends_tx(), tokens.has_backslashes())
     }
 }
 
-/// Looks for the ends of transactions among statements.
+/// Reads statements token by token.
 #[derive(Default)]
-pub(crate) struct Ending<'a> {
-    most: Ends,
+pub(crate) struct EndScanner<'a> {
+    // The result of the statements that are complete.
+    so_far: EndsTx,
     depth: usize,
+    // The first tokens of the present statement.
     first: [Option<Token<'a>>; 3],
     has_body: bool,
 }
 
-impl<'a> Ending<'a> {
-    pub(crate) fn see(&mut self, token: Token<'a>) {
+impl<'a> EndScanner<'a> {
+    pub(crate) fn push(&mut self, token: Token<'a>) {
         match token {
             Token::Sign(b'(') => self.depth += 1,
             Token::Sign(b')') => self.depth = self.depth.saturating_sub(1),
             Token::Sign(b';') if self.depth == 0 => {
-                self.most = self.ends();
+                self.so_far = self.ends_tx();
                 self.first = [None; 3];
                 return;
             }
@@ -50,30 +51,30 @@ impl<'a> Ending<'a> {
         if let Some(free) = self.first.iter_mut().find(|first| first.is_none()) {
             *free = Some(token);
         }
-        // The body of a function, with statements and an `END` of its own.
+        // A function may have a body with statements and an `END` of its own.
         self.has_body |= token.is("atomic");
     }
 
-    /// Whether one of the statements so far ends it.
-    pub(crate) fn ends(&self) -> Ends {
-        let [Some(Token::Word(word)), next, third] = self.first else { return self.most };
+    /// Whether one of the statements so far ends the transaction.
+    pub(crate) fn ends_tx(&self) -> EndsTx {
+        let [Some(Token::Word(word)), next, third] = self.first else { return self.so_far };
         let is = |token: Option<Token<'_>>, keyword| token.is_some_and(|token| token.is(keyword));
         let noise = is(next, "work") || is(next, "transaction");
         let goes_back = is(if noise { third } else { next }, "to");
-        let ends = has("abort commit end", word)
-            || (has("rollback", word) && !goes_back)
-            || (has("prepare", word) && is(next, "transaction"));
+        let ends = is_in("abort commit end", word)
+            || (is_in("rollback", word) && !goes_back)
+            || (is_in("prepare", word) && is(next, "transaction"));
         match (ends, self.has_body) {
-            (true, false) => Ends::Surely,
-            (true, true) => self.most.max(Ends::Perhaps),
-            (false, _) => self.most,
+            (true, false) => EndsTx::Yes,
+            (true, true) => self.so_far.max(EndsTx::Maybe),
+            (false, _) => self.so_far,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Ends;
+    use super::EndsTx;
 
     #[test]
     fn what_ends_a_transaction() {
@@ -94,7 +95,7 @@ mod tests {
             "begin; end",
             "commit; select 'a\\b'",
         ] {
-            assert_eq!(Ends::of(sql), Ends::Surely, "{sql}");
+            assert_eq!(EndsTx::of(sql), EndsTx::Yes, "{sql}");
         }
         for sql in [
             "savepoint commit",
@@ -111,14 +112,14 @@ mod tests {
             "select 'never ends; commit",
             "select 'a\\b; commit'; select '\\d'",
         ] {
-            assert_eq!(Ends::of(sql), Ends::Never, "{sql}");
+            assert_eq!(EndsTx::of(sql), EndsTx::No, "{sql}");
         }
         for sql in [
             "select 'a\\'; commit; --'",
             "create function f() returns int language sql begin atomic select 1; end",
             "select '\\'' ; commit; --'",
         ] {
-            assert_eq!(Ends::of(sql), Ends::Perhaps, "{sql}");
+            assert_eq!(EndsTx::of(sql), EndsTx::Maybe, "{sql}");
         }
     }
 }

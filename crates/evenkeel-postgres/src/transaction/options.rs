@@ -1,10 +1,10 @@
-//! How a transaction runs.
+//! The options of a transaction: isolation level, access, and retry.
 
 use std::time::Duration;
 
 use evenkeel_retry::Policy;
 
-/// The isolation level of a transaction, and when it is tried again.
+/// The isolation level of a transaction, and its retry after conflicts.
 ///
 /// | setting | default | set by |
 /// |---|---|---|
@@ -23,7 +23,7 @@ use evenkeel_retry::Policy;
 /// let options = TxOptions::serializable().read_only().retry(policy);
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "options do nothing before they are given to a transaction"]
+#[must_use = "options do nothing before they are passed to a transaction"]
 pub struct TxOptions {
     isolation: Option<&'static str>,
     read_only: bool,
@@ -41,13 +41,13 @@ impl TxOptions {
         Self::at(Some("READ COMMITTED"))
     }
 
-    /// All statements see what was committed before the first one; a write to what another has changed since is a
-    /// conflict.
+    /// All statements see what was committed before the first one; a write to a row that another transaction has changed
+    /// since is a conflict.
     pub const fn repeatable_read() -> Self {
         Self::at(Some("REPEATABLE READ"))
     }
 
-    /// As if one transaction ran after the other; where that cannot be had, it is a conflict.
+    /// Transactions behave as if they ran one after the other; where that is impossible, one of them has a conflict.
     pub const fn serializable() -> Self {
         Self::at(Some("SERIALIZABLE"))
     }
@@ -59,13 +59,13 @@ impl TxOptions {
         Self { isolation, read_only: false, retry }
     }
 
-    /// Lets the server refuse every change.
+    /// Makes the server refuse every change.
     pub const fn read_only(mut self) -> Self {
         self.read_only = true;
         self
     }
 
-    /// How often, and within what time, the transaction is tried again after a conflict with another one.
+    /// Sets the policy by which the transaction is tried again after a conflict with another one.
     ///
     /// The time of an attempt begins with the wait for a connection. An attempt that runs out of it is rolled back and
     /// tried again, unless it was in its commit: then the outcome is unknown, and it is not repeated.

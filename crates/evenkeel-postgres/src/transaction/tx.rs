@@ -1,24 +1,26 @@
-//! The inside of a transaction.
+//! The handle of an open transaction, and the slot to which its session returns.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, Weak},
+};
 
-use crate::connection::{Condition, lock};
-use crate::session::Session;
-use crate::{Error, FromRow, Params};
+use evenkeel_base::lock;
 
-/// A transaction under way, as [`Database::transaction`](crate::Database::transaction) hands it to its closure.
+use crate::{Error, FromRow, Params, connection::Condition, session::Session};
+
+/// An open transaction, which [`Database::transaction`](crate::Database::transaction) passes to its closure.
 ///
-/// Its methods are those of [`Database`](crate::Database), and run on the one connection of the transaction, which it
-/// hands back when it is dropped: that must be so when the closure ends, or the transaction cannot be committed.
-/// Statements that are polled together, in a `tokio::try_join!`, do not wait for each other's answers; the server runs
-/// them one after the other, in the order in which they come.
+/// Its methods are those of [`Database`](crate::Database), and run on the one connection of the transaction. The
+/// connection returns when the `Tx` is dropped; this must happen before the closure ends, or the transaction cannot be
+/// committed. Statements that are polled together, in a `tokio::try_join!`, do not wait for each other's answers; the
+/// server runs them one after the other, in the order in which it receives them.
 ///
 /// A statement that fails ends the transaction; then only a return to a savepoint, by
-/// [`batch_execute`](Self::batch_execute), saves what was done before. A statement whose future is dropped before its
-/// end, by a timeout for example, ends it in any case: it is cancelled on the server, those after it fail with
-/// [`Error::Abandoned`]. Ending the transaction is up to its closure: a statement that would do it, `COMMIT` or
-/// `ROLLBACK`, is refused with [`Error::Ended`], as is every one after it.
+/// [`batch_execute`](Self::batch_execute), saves the work before it. A statement whose future is dropped before its
+/// end, by a timeout for example, ends the transaction in any case: it is cancelled on the server, and all later ones fail
+/// with [`Error::Abandoned`]. Only the end of the closure ends a transaction: a statement that would do so, `COMMIT` or
+/// `ROLLBACK`, is refused with [`Error::Ended`], as is every later one.
 ///
 /// # Examples
 ///
@@ -37,27 +39,27 @@ use crate::{Error, FromRow, Params};
 /// # }
 /// ```
 pub struct Tx {
-    // None once it was handed back.
+    // `None` after its return.
     session: Option<Session>,
-    home: Weak<Mutex<Option<Session>>>,
+    return_slot: Weak<Mutex<Option<Session>>>,
 }
 
-/// Where the session comes back to.
-pub(crate) struct Home {
+/// The slot to which a [`Tx`] returns its session.
+pub(crate) struct ReturnSlot {
     session: Arc<Mutex<Option<Session>>>,
 }
 
-impl Home {
-    /// The session, if it is back.
+impl ReturnSlot {
+    /// Returns the session, if the `Tx` was dropped.
     pub(crate) fn take(self) -> Option<Session> {
         lock(&self.session).take()
     }
 }
 
 impl Tx {
-    pub(crate) fn lend(session: Session) -> (Self, Home) {
-        let home = Arc::new(Mutex::new(None));
-        (Self { session: Some(session), home: Arc::downgrade(&home) }, Home { session: home })
+    pub(crate) fn new(session: Session) -> (Self, ReturnSlot) {
+        let slot = Arc::new(Mutex::new(None));
+        (Self { session: Some(session), return_slot: Arc::downgrade(&slot) }, ReturnSlot { session: slot })
     }
 
     /// As [`Database::fetch_one`](crate::Database::fetch_one).
@@ -68,7 +70,7 @@ impl Tx {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before its end ends the transaction, without effect.
+    /// Dropping the future before its end ends the transaction, and rolls it back.
     ///
     /// # Examples
     ///
@@ -90,7 +92,7 @@ impl Tx {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before its end ends the transaction, without effect.
+    /// Dropping the future before its end ends the transaction, and rolls it back.
     ///
     /// # Examples
     ///
@@ -112,7 +114,7 @@ impl Tx {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before its end ends the transaction, without effect.
+    /// Dropping the future before its end ends the transaction, and rolls it back.
     ///
     /// # Examples
     ///
@@ -123,7 +125,7 @@ impl Tx {
     /// # }
     /// ```
     pub async fn fetch_all<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<Vec<R>, Error> {
-        self.session()?.fetch_all(sql, params).await
+        self.session()?.fetch(sql, params, None).await
     }
 
     /// As [`Database::execute`](crate::Database::execute).
@@ -134,7 +136,7 @@ impl Tx {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before its end ends the transaction, without effect.
+    /// Dropping the future before its end ends the transaction, and rolls it back.
     ///
     /// # Examples
     ///
@@ -152,12 +154,12 @@ impl Tx {
     ///
     /// # Errors
     ///
-    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A row that the server refuses ends the transaction; one whose parameters do
-    /// not fit does not, and those before it are in.
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A row that the server refuses ends the transaction. A row
+    /// whose parameters do not fit does not, and the rows before it are stored.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before its end ends the transaction, without effect.
+    /// Dropping the future before its end ends the transaction, and rolls it back.
     ///
     /// # Examples
     ///
@@ -176,7 +178,7 @@ impl Tx {
         self.session()?.execute_many(sql, rows).await
     }
 
-    /// As [`Database::batch_execute`](crate::Database::batch_execute): the place for `SAVEPOINT`.
+    /// As [`Database::batch_execute`](crate::Database::batch_execute); used for `SAVEPOINT`.
     ///
     /// # Errors
     ///
@@ -184,7 +186,7 @@ impl Tx {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before its end ends the transaction, without effect.
+    /// Dropping the future before its end ends the transaction, and rolls it back.
     ///
     /// # Examples
     ///
@@ -198,14 +200,14 @@ impl Tx {
     /// # }
     /// ```
     pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
-        self.session()?.batch_execute(sql).await
+        self.session()?.run_batch(sql).await
     }
 
     fn session(&self) -> Result<&Session, Error> {
         let session = self.session.as_ref().expect("a transaction has its session until it is dropped");
         if session.condition() == Condition::Abandoned {
             Err(Error::Abandoned)
-        } else if session.has_ended() {
+        } else if session.has_tx_ended() {
             Err(Error::Ended)
         } else {
             Ok(session)
@@ -215,9 +217,9 @@ impl Tx {
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        // If nobody waits for it any more, the session ends the transaction when it is dropped.
-        if let Some(home) = self.home.upgrade() {
-            *lock(&home) = self.session.take();
+        // If nobody waits for it any more, the session rolls the transaction back when it is dropped.
+        if let Some(slot) = self.return_slot.upgrade() {
+            *lock(&slot) = self.session.take();
         }
     }
 }

@@ -27,7 +27,7 @@ fn it_is_cancelled_at_once_and_the_next_user_has_a_connection_of_its_own() {
         let server = slow_server();
         let db = server.db();
         abandoned(&db, "slow").await;
-        assert_eq!((db.stats().in_use, db.stats().size), (1, 1));
+        assert_eq!((db.snapshot().in_use, db.snapshot().size), (1, 1));
         assert_took!(db.fetch_one::<(i32,)>("select 1", ()), Duration::ZERO).unwrap();
         let log = server.log();
         assert_eq!(log[..2], ["1 begins", "1 slow"]);
@@ -98,7 +98,7 @@ fn a_panic_of_the_request_costs_the_connection() {
         let db = server.builder().cancel_with(request).build().unwrap();
         abandoned(&db, "slow").await;
         assert_took!(db.execute("update", ()), Duration::ZERO).unwrap();
-        assert_eq!(db.stats().discarded, 1);
+        assert_eq!(db.snapshot().discarded, 1);
     });
 }
 
@@ -156,10 +156,10 @@ fn it_may_be_dropped_outside_of_the_runtime_and_after_it() {
         Some(call)
     });
     drop(calls[0].take());
-    assert_eq!(db.stats().in_use, 2);
+    assert_eq!(db.snapshot().in_use, 2);
     first.block_on(async { assert_took!(db.execute("update", ()), Duration::ZERO).unwrap() });
-    assert_eq!(db.stats().in_use, 1);
+    assert_eq!(db.snapshot().in_use, 1);
     drop(second);
     drop(calls[1].take());
-    assert_eq!(db.stats().in_use, 0);
+    assert_eq!(db.snapshot().in_use, 0);
 }

@@ -22,7 +22,7 @@ fn slow(sql: &str) -> Option<Answer> {
 /// Whatever was dropped: the next call has a connection within a moment, no transaction is left open in it, and there
 /// was never more than one connection.
 async fn in_order(Both { server, db }: Both) {
-    let stats = db.stats();
+    let stats = db.snapshot();
     assert_eq!((stats.in_use, stats.creating, stats.size), (0, 0, stats.idle), "all came back");
     let log = server.log();
     let mut open = false;
@@ -122,7 +122,7 @@ fn connect() {
         async || Server::new(slow),
         async |server| {
             let db = server.builder().connect().await.unwrap();
-            assert_eq!(db.stats().idle, 1);
+            assert_eq!(db.snapshot().idle, 1);
         },
         async |server| {
             let log = server.log();
@@ -143,7 +143,7 @@ fn close() {
         },
         async |Both { db, .. }| drop(db.close(Duration::from_secs(1)).await),
         async |Both { server, db }| {
-            assert_eq!(db.stats().in_use, 0);
+            assert_eq!(db.snapshot().in_use, 0);
             drop(server);
         },
     );

@@ -29,7 +29,7 @@ fn a_server_that_is_not_ready_is_asked_again() {
         let db = db.unwrap();
         // 50, 100, 200, 400 and 800 ms at most.
         assert!(time > Duration::from_millis(775) && time <= Duration::from_millis(1555), "{time:?}");
-        assert_eq!((db.stats().created, db.stats().create_failures), (1, 5));
+        assert_eq!((db.snapshot().created, db.snapshot().create_failures), (1, 5));
     });
 }
 
@@ -58,7 +58,7 @@ fn a_server_that_never_comes_is_told_with_the_cause_and_within_the_time() {
         let (error, time) = took(db.execute("update", ())).await;
         let error = error.unwrap_err();
         assert_eq!(time, SECS(12));
-        assert!(error.is_timeout() && db.stats().create_failures > 12, "{:?}", db.stats());
+        assert!(error.is_timeout() && db.snapshot().create_failures > 12, "{:?}", db.snapshot());
         let text = "could not create an object: no connection to the server: ";
         assert!(error.to_string().contains(text), "{error}");
         let cause =
@@ -100,7 +100,7 @@ fn a_connection_that_is_lost_is_replaced() {
             assert!(lost.is_connection_lost(), "{lost:?}");
             assert_eq!(lost.code().map(|code| code.code()), code);
             assert_took!(db.execute("update", ()), Duration::ZERO).unwrap();
-            assert_eq!((db.stats().created, db.stats().discarded), (2, 1));
+            assert_eq!((db.snapshot().created, db.snapshot().discarded), (2, 1));
             assert!(!server.log().contains(&"1 cancel".into()), "there is nothing left to cancel");
         }
     });
@@ -116,7 +116,7 @@ fn a_connection_that_is_lost_while_idle_is_not_handed_out() {
         for created in [1, 2] {
             db.execute("update", ()).await.unwrap();
             world.settle().await;
-            assert_eq!((db.stats().created, db.stats().idle), (created, 1));
+            assert_eq!((db.snapshot().created, db.snapshot().idle), (created, 1));
         }
     });
 }
@@ -169,7 +169,7 @@ fn what_passes_is_waited_for() {
             let server = Server::new(|_| None);
             server.greet([greeting; 3]);
             let (db, time) = took(server.builder().connect()).await;
-            assert_eq!(db.unwrap().stats().create_failures, 3, "{greeting:?}");
+            assert_eq!(db.unwrap().snapshot().create_failures, 3, "{greeting:?}");
             assert!(time <= Duration::from_millis(353), "{greeting:?}: {time:?}");
         });
     }
@@ -252,7 +252,7 @@ fn a_link_that_a_pooler_has_cut_is_not_used_again() {
             let lost = db.fetch_one::<(i32,)>("select 0", ()).await.unwrap_err();
             assert!(lost.is_connection_lost(), "{lost:?}");
             assert_took!(db.execute("update", ()), Duration::ZERO).unwrap();
-            assert_eq!((db.stats().created, db.stats().discarded), (2, 1));
+            assert_eq!((db.snapshot().created, db.snapshot().discarded), (2, 1));
         }
     });
 }
@@ -269,7 +269,7 @@ fn what_the_server_did_not_begin_is_run_on_another_connection() {
             });
             let db = server.db();
             let (one,): (i32,) = db.fetch_one("select 0", ()).await.unwrap();
-            assert_eq!((one, db.stats().created), (1, 2));
+            assert_eq!((one, db.snapshot().created), (1, 2));
         }
         // It is not for ever: a server on which no connection lives has its word in the end. Each takes 10 ms to end.
         let server = Server::new(|_| Some(Answer::End("57P05")));
@@ -299,7 +299,7 @@ fn every_call_is_run_again() {
             let server = Server::new(move |_| std::mem::take(&mut first).then_some(Answer::End("57P05")));
             let db = server.db();
             assert!(call(db.clone()).await);
-            assert_eq!(db.stats().created, 2);
+            assert_eq!(db.snapshot().created, 2);
         }
     });
 }
@@ -321,7 +321,7 @@ fn a_server_that_refuses_writes_retires_all_connections_to_it() {
         let slow = || db.fetch_one::<(i32,)>("select slow", ());
         let (a, b, c) = tokio::join!(slow(), slow(), slow());
         assert!(a.is_ok() && b.is_ok() && c.is_ok());
-        assert_eq!((db.stats().idle, db.stats().created), (3, 3));
+        assert_eq!((db.snapshot().idle, db.snapshot().created), (3, 3));
 
         standby.store(true, std::sync::atomic::Ordering::Relaxed);
         // One is in use meanwhile, and closed when it comes back.
@@ -332,7 +332,7 @@ fn a_server_that_refuses_writes_retires_all_connections_to_it() {
         for _ in 0..30 {
             db.execute("insert", ()).await.unwrap();
         }
-        assert_eq!((db.stats().created, db.stats().discarded), (4, 3));
+        assert_eq!((db.snapshot().created, db.snapshot().discarded), (4, 3));
 
         // In a transaction that is to write nothing it is no news.
         let read_only = TxOptions::new().read_only();
@@ -340,9 +340,9 @@ fn a_server_that_refuses_writes_retires_all_connections_to_it() {
         let refused: Result<u64, Error> =
             db.transaction(read_only, async |tx| tx.execute("insert", ()).await).await;
         assert!(refused.is_err());
-        assert_eq!((db.stats().idle, db.stats().created), (1, 4));
+        assert_eq!((db.snapshot().idle, db.snapshot().created), (1, 4));
         db.fetch_one::<(i32,)>("select 1", ()).await.unwrap();
-        assert_eq!(db.stats().created, 4);
+        assert_eq!(db.snapshot().created, 4);
     });
 }
 
@@ -366,7 +366,7 @@ fn a_transaction_that_was_idle_for_too_long_is_run_again() {
                 async move { tx.execute("update", ()).await }
             });
             assert_eq!(done.await.unwrap_or_else(|error: Error| panic!("{at}: {error:?}")), 1);
-            assert_eq!((runs, db.stats().created), (if at == "BEGIN" { 1 } else { 2 }, 2), "{at}");
+            assert_eq!((runs, db.snapshot().created), (if at == "BEGIN" { 1 } else { 2 }, 2), "{at}");
         }
     });
 }

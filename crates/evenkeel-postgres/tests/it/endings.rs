@@ -47,7 +47,7 @@ fn a_body_cannot_end_its_transaction() {
             let log = server.log();
             assert_eq!(log[1..4], ["1 BEGIN", "1 update", "1 ROLLBACK"]);
             assert_eq!(log[4..], none);
-            assert_eq!(db.stats().created, 1);
+            assert_eq!(db.snapshot().created, 1);
         }
         // Outside of one they may.
         let server = Server::new(|_| None);

@@ -25,7 +25,7 @@ async fn the_cause_is_the_source_and_not_in_the_text() {
     for (error, text) in [
         (Error::RowCount(3), "expected one row, got 3"),
         (Error::Abandoned, "a statement of the transaction was dropped before it had ended"),
-        (Error::Kept, "the transaction was kept beyond its end"),
+        (Error::TxStillBorrowed, "the transaction was kept beyond its end"),
         (Error::CommitUnknown(None), "the time was over during the commit"),
         (Error::Get(GetError::Closed), "the database is closed"),
     ] {

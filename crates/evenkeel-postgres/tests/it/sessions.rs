@@ -38,7 +38,7 @@ fn after_orderly_use_it_takes_nothing() {
                 "1 COMMIT",
             ]
         );
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 
@@ -46,7 +46,7 @@ fn after_orderly_use_it_takes_nothing() {
 async fn logged<Fut: Future>(world: &World, server: &Server, db: &Database, call: Fut) -> Vec<String> {
     call.await;
     world.settle().await;
-    assert_eq!(db.stats().in_use, 0);
+    assert_eq!(db.snapshot().in_use, 0);
     server.log()
 }
 
@@ -65,7 +65,7 @@ fn after_what_may_have_left_something_it_takes_one_round_trip() {
         assert_eq!(many, ["1 BEGIN", "1 listen", "1 COMMIT", &reset]);
         let wrong = logged(&world, &server, &db, db.execute("update $1", ("no number",))).await;
         assert_eq!(wrong, [reset.as_str()], "it was refused before it was sent");
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 
@@ -86,7 +86,7 @@ fn a_transaction_that_was_left_open_is_rolled_back() {
         assert_eq!(logged(&world, &server, &db, left("update")).await, ["1 BEGIN", "1 update", "1 ROLLBACK"]);
         let tainted = logged(&world, &server, &db, left("set a = 1")).await;
         assert_eq!(tainted, ["1 BEGIN", "1 set a = 1", &format!("1 ROLLBACK; {RESET}")]);
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 
@@ -101,7 +101,7 @@ fn what_cannot_be_reset_is_not_handed_on() {
         let db = server.db();
         db.execute("set a = 1", ()).await.unwrap();
         db.execute("update", ()).await.unwrap();
-        assert_eq!((db.stats().created, db.stats().discarded), (2, 1));
+        assert_eq!((db.snapshot().created, db.snapshot().discarded), (2, 1));
     });
 }
 
@@ -126,7 +126,7 @@ fn what_only_looks_like_a_read_takes_one_round_trip_too() {
         }
         let plain = "select lower(n) from t";
         assert_eq!(logged(&world, &server, &db, db.execute(plain, ())).await, [format!("1 {plain}")]);
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 
@@ -194,7 +194,7 @@ fn names_that_were_given_by_prepare_are_taken_back() {
         server.log();
         let log = logged(&world, &server, &db, db.execute("prepare p as select 1", ())).await;
         assert_eq!(log[2..], ["1 DEALLOCATE p; DEALLOCATE \"Q q\"; "]);
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 

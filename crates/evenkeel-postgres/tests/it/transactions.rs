@@ -42,7 +42,7 @@ fn a_conflict_is_repeated_after_the_delay_of_the_policy() {
                     (count("COMMIT"), count("ROLLBACK")),
                     if text == "COMMIT" { (3, 0) } else { (1, 2) }
                 );
-                assert_eq!(db.stats().created, 1);
+                assert_eq!(db.snapshot().created, 1);
             }
         }
     });
@@ -251,11 +251,11 @@ fn a_handle_that_outlives_its_transaction_rolls_back_when_it_goes() {
         });
         let result: Result<(), Error> = result.await;
         assert_eq!(result.unwrap_err().to_string(), "the transaction was kept beyond its end");
-        assert_eq!(db.stats().in_use, 1);
+        assert_eq!(db.snapshot().in_use, 1);
         drop(kept.take());
         world.settle().await;
         assert_eq!(server.log(), ["1 begins", "1 BEGIN", "1 update", "1 ROLLBACK"]);
-        assert_eq!((db.stats().in_use, db.stats().idle), (0, 1));
+        assert_eq!((db.snapshot().in_use, db.snapshot().idle), (0, 1));
     });
 }
 
@@ -293,7 +293,7 @@ fn a_failure_that_was_overlooked_does() {
         assert!(matches!(error, Error::Aborted(_)), "{error:?}");
         assert_eq!(error.code().map(|code| code.code()), Some("23505"));
         assert_eq!(server.log(), ["1 begins", "1 BEGIN", "1 update", "1 SELECT 1", "1 ROLLBACK"]);
-        assert_eq!(db.stats().idle, 1);
+        assert_eq!(db.snapshot().idle, 1);
     });
 }
 
@@ -316,7 +316,7 @@ fn the_first_row_that_fails_is_named() {
         let sent = log.iter().filter(|line| *line == "1 insert").count();
         assert_eq!(sent, 700 + 256, "so many are on their way when the first one fails");
         assert_eq!(log.last().unwrap(), "1 ROLLBACK");
-        assert_eq!(db.stats().idle, 1);
+        assert_eq!(db.snapshot().idle, 1);
     });
 }
 

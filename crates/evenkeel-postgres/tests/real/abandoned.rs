@@ -26,13 +26,17 @@ fn it_is_cancelled_and_the_next_user_is_served() {
         let db = place.db(1).await;
         let first = pid(&db).await;
         abandon(&place, db.execute(HOUR, ())).await;
-        assert_eq!((db.stats().in_use, db.stats().size), (1, 1), "its place is taken until it has ended");
+        assert_eq!(
+            (db.snapshot().in_use, db.snapshot().size),
+            (1, 1),
+            "its place is taken until it has ended"
+        );
 
         let second = pid(&db).await;
         assert_ne!(first, second);
         place.until_backends("%", 1).await;
         assert_eq!(place.backends("active").await, 0);
-        assert_eq!((db.stats().created, db.stats().discarded), (2, 1));
+        assert_eq!((db.snapshot().created, db.snapshot().discarded), (2, 1));
     });
 }
 
@@ -50,7 +54,7 @@ fn there_are_never_more_backends_than_places() {
         assert!(most <= 2, "{most}");
         assert_eq!(number(&db, "select 1::int8").await, 1);
         place.until_backends("active", 0).await;
-        until("all are back", async || db.stats().in_use == 0).await;
+        until("all are back", async || db.snapshot().in_use == 0).await;
     });
 }
 
@@ -125,7 +129,7 @@ fn where_it_cannot_be_cancelled_its_place_is_free_after_a_time() {
             .build()
             .unwrap();
         abandon(&place, db.execute("select pg_sleep(2)", ())).await;
-        assert_eq!(db.stats().in_use, 1);
+        assert_eq!(db.snapshot().in_use, 1);
         assert_eq!(number(&db, "select 1::int8").await, 1);
         assert_eq!(place.backends("active").await, 1, "it cannot be told");
     });

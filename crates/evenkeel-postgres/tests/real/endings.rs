@@ -44,7 +44,7 @@ fn a_body_that_ends_its_transaction_gets_an_error_and_stores_nothing() {
             assert_eq!(count(&db).await, 0, "{sql}");
         }
         assert_eq!(number(&db, "select count(*) from pg_prepared_xacts").await, 0);
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 

@@ -103,7 +103,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
         let port = free_port().await;
         let db = Database::builder(at(&place.config, port)).build().unwrap();
         let server = async {
-            until("it was refused", async || db.stats().creating == 1).await;
+            until("it was refused", async || db.snapshot().creating == 1).await;
             sleep(Duration::from_millis(50)).await;
             let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
             let (mut client, _) = listener.accept().await.unwrap();
@@ -114,8 +114,8 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
             one = number(&db, "select 1::int8") => assert_eq!(one, 1),
             () = server => panic!("the connection has ended"),
         }
-        assert_eq!(db.stats().created, 1);
-        assert!(db.stats().create_failures > 0);
+        assert_eq!(db.snapshot().created, 1);
+        assert!(db.snapshot().create_failures > 0);
     });
 }
 
@@ -135,7 +135,7 @@ fn a_server_without_room_is_waited_for() {
         assert!(!waiting.is_finished());
         assert!(holder.close(Duration::from_secs(30)).await.stragglers.is_empty());
         let waited = waiting.await.unwrap().unwrap();
-        assert_eq!(waited.stats().created, 1);
+        assert_eq!(waited.snapshot().created, 1);
         assert!(waited.close(Duration::from_secs(30)).await.stragglers.is_empty());
         db.batch_execute(&format!("drop role {role}")).await.unwrap();
     });

@@ -99,7 +99,7 @@ async fn the_good_one_is_found(place: &Place, bad: &TestHost, acquire: Duration)
         let (a, b, c) = tokio::join!(calls(), calls(), calls());
         assert!(a.is_ok() && b.is_ok() && c.is_ok());
     }
-    assert_eq!((db.stats().created, db.stats().timeouts), (3, 0));
+    assert_eq!((db.snapshot().created, db.snapshot().timeouts), (3, 0));
     assert_eq!(good.seen.load(SeqCst), 3);
     assert_eq!(bad.seen.load(SeqCst), before, "the one that answered is asked first");
 }
@@ -251,7 +251,7 @@ fn one_refused_write_is_enough() {
         for call in calls.collect::<Vec<_>>() {
             call.await.unwrap().unwrap();
         }
-        assert_eq!(db.stats().idle, 10);
+        assert_eq!(db.snapshot().idle, 10);
 
         place.admin.batch_execute(&format!("alter role {role} reset all")).await.unwrap();
         let mut refused = 0;
@@ -264,7 +264,7 @@ fn one_refused_write_is_enough() {
                 }
             }
         }
-        assert_eq!((refused, db.stats().created), (1, 11));
+        assert_eq!((refused, db.snapshot().created), (1, 11));
         assert!(db.close(SECS(10)).await.stragglers.is_empty());
         place.admin.batch_execute(&format!("drop role {role}")).await.unwrap();
     });
@@ -313,7 +313,7 @@ fn no_call_fails_because_its_connection_was_idle_for_too_long() {
         assert!(ends.lost <= 10, "{}", ends.lost);
         let rows = number(&place.admin, &format!("select count(*) from {}.t", place.name)).await;
         assert!((ends.done..=100).contains(&rows), "none was run twice: {rows} of {}", ends.done);
-        assert!(db.stats().created > 1, "{:?}", db.stats());
+        assert!(db.snapshot().created > 1, "{:?}", db.snapshot());
     });
 }
 
@@ -339,6 +339,6 @@ fn a_transaction_that_was_idle_for_too_long_is_run_again() {
         assert!(ends.lost <= 5, "{}", ends.lost);
         let rows = number(&place.admin, &format!("select count(*) from {}.t", place.name)).await;
         assert_eq!(rows, 2 * ends.done, "all or nothing");
-        assert!(db.stats().created > 1, "{:?}", db.stats());
+        assert!(db.snapshot().created > 1, "{:?}", db.snapshot());
     });
 }

@@ -306,7 +306,7 @@ fn what_triggers_leave_is_reset_where_it_is_asked_for() {
             db.execute(sql, ()).await.unwrap();
             assert_eq!(left(&db).await, "", "{sql}");
         }
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 

@@ -323,7 +323,7 @@ fn one_failure_tells_the_whole_pool() {
             // It is repeated by itself.
             db.execute(all, ()).await.unwrap();
         }
-        assert_eq!(db.stats().created, 2);
+        assert_eq!(db.snapshot().created, 2);
     });
 }
 
@@ -350,7 +350,11 @@ fn a_session_that_has_lost_all_its_statements() {
                 Ok(())
             });
             assert_eq!(twice.await, 2, "{discard}");
-            assert_eq!(db.stats().created, 2, "only another connection can tell of a type that is not known");
+            assert_eq!(
+                db.snapshot().created,
+                2,
+                "only another connection can tell of a type that is not known"
+            );
 
             // A call outside of a transaction goes there, too.
             let insert = "insert into t (n) select 1 where $1::two is not null";
@@ -363,7 +367,7 @@ fn a_session_that_has_lost_all_its_statements() {
                 } else {
                     assert_eq!(db.execute(insert, glad()).await.unwrap(), 1, "{discard}");
                 }
-                assert_eq!(db.stats().created, 2, "{discard}");
+                assert_eq!(db.snapshot().created, 2, "{discard}");
             }
         }
     });

@@ -101,7 +101,7 @@ async fn rows_of_dropped(place: &Place, db: &Database, times: u32) -> i64 {
         until("it ends", async || place.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 == 0)
             .await;
     }
-    until("all are back", async || db.stats().in_use == 0).await;
+    until("all are back", async || db.snapshot().in_use == 0).await;
     number(&place.admin, &format!("select count(*) from {table}")).await
 }
 
@@ -224,9 +224,9 @@ fn a_statement_in_the_queue_of_the_pooler_keeps_its_place() {
         let dropped = tokio::time::timeout(Duration::from_millis(300), db.batch_execute(&insert)).await;
         assert!(dropped.is_err(), "it waits in the queue: {dropped:?}");
         sleep(Duration::from_millis(500)).await;
-        assert_eq!((db.stats().in_use, db.stats().size), (1, 1));
+        assert_eq!((db.snapshot().in_use, db.snapshot().size), (1, 1));
         holding.await.unwrap().unwrap();
-        until("it is back", async || db.stats().in_use == 0).await;
+        until("it is back", async || db.snapshot().in_use == 0).await;
         assert!(number(&place.admin, &format!("select count(*) from {table}")).await <= 1);
     });
 }
@@ -265,7 +265,7 @@ fn a_link_that_the_pooler_ends_is_not_used_again() {
             let refused: Error = db.batch_execute("select 1").await.unwrap_err();
             assert!(refused.is_connection_lost(), "{refused:?}");
             assert_eq!(refused.code().map(|code| code.code()), Some("08P01"), "{refused:?}");
-            assert_eq!((db.stats().size, db.stats().discarded), (0, db.stats().created));
+            assert_eq!((db.snapshot().size, db.snapshot().discarded), (0, db.snapshot().created));
             holding.await.unwrap().unwrap();
             db.batch_execute("select 1").await.unwrap();
         }

@@ -124,7 +124,7 @@ fn a_parameter_that_does_not_fit_is_an_error_and_no_more() {
         let few = db.fetch_one::<(i64,)>("select $1::int8", ()).await.unwrap_err();
         assert_eq!(chain(&few)[1], "expected 1 parameters but got 0");
         assert_eq!(number(&db, "select 1::int8").await, 1);
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 
@@ -159,7 +159,7 @@ fn ten_thousand_rows_are_stored_all_or_none() {
         assert!(matches!(wrong, Error::Row(2, _)), "{wrong:?}");
         assert_eq!(number(&db, "select count(*) from t").await, 10_000);
         assert_eq!(code(db.execute_many("insert into nowhere values ($1)", [(1,)]).await), "42P01");
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 
@@ -183,7 +183,7 @@ fn many_tasks_share_few_connections() {
         }
         assert_eq!(number(&db, "select count(*) from t").await, 100);
         assert!(place.backends("%").await <= 4);
-        assert_eq!(db.stats().created, db.stats().idle as u64, "none was lost");
+        assert_eq!(db.snapshot().created, db.snapshot().idle as u64, "none was lost");
     });
 }
 
@@ -218,6 +218,6 @@ fn a_statement_goes_on_when_its_table_was_altered() {
         assert_eq!(db.fetch_one::<(i32, String)>(all, ()).await.unwrap(), (1, "x".into()));
         db.batch_execute("deallocate all").await.unwrap();
         assert_eq!(db.fetch_one::<(i32, String)>(all, ()).await.unwrap(), (1, "x".into()));
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }

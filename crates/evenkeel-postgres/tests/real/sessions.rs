@@ -65,7 +65,7 @@ fn settings_roles_and_what_else_a_session_keeps_are_reset() {
         )
         .await;
         holds(&db, pid, &format!("current_schema = '{}'", place.name)).await;
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 

@@ -190,8 +190,8 @@ fn a_handle_that_is_kept_is_not_committed() {
                 Ok(())
             })
             .await;
-        assert!(matches!(result, Err(Error::Kept)), "{result:?}");
-        assert_eq!(db.stats().in_use, 1);
+        assert!(matches!(result, Err(Error::TxStillBorrowed)), "{result:?}");
+        assert_eq!(db.snapshot().in_use, 1);
         drop(kept);
         assert_eq!(count(&db).await, 0);
     });
@@ -224,7 +224,7 @@ fn a_serialization_failure_is_repeated() {
         tokio::join!(cross(1, 2), cross(2, 1));
         assert!(attempts.load(Relaxed) > 2);
         assert_eq!(number(&db, "select count(distinct n) from t").await, 1, "one came after the other");
-        assert_eq!(db.stats().discarded, 0);
+        assert_eq!(db.snapshot().discarded, 0);
     });
 }
 
@@ -268,7 +268,7 @@ fn what_is_always_in_conflict_is_given_up() {
         let attempts = AtomicU32::new(0);
         let result = db.transaction(TxOptions::new().retry(policy), async |tx| {
             attempts.fetch_add(1, Relaxed);
-            assert_eq!(db.stats().in_use, 1);
+            assert_eq!(db.snapshot().in_use, 1);
             insert(&tx, 1).await?;
             tx.batch_execute(CONFLICT).await.map_err(|_| Failed::Own(2))
         });
@@ -353,7 +353,7 @@ fn a_commit_that_is_refused_is_no_riddle() {
         assert_eq!((error.code().map(|code| code.code()), attempts), (Some("22012"), 1));
         assert!(matches!(error, Error::Statement(_)), "{error:?}");
         assert_eq!(count(&db).await, 0);
-        assert_eq!(db.stats().created, 1);
+        assert_eq!(db.snapshot().created, 1);
     });
 }
 

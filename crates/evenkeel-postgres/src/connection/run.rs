@@ -1,0 +1,172 @@
+//! Runs single statements: prepares each once, and again when it is stale.
+
+use std::{future::poll_fn, pin::pin};
+
+use futures_core::Stream;
+use tokio_postgres::{Row, Statement, error::SqlState, types::ToSql};
+
+use super::{
+    Condition, Connection, StatementGuard, TxState,
+    prepared::{PreparedStatement, Stale, StatementFailure, have_same_types},
+};
+use crate::{Error, sql::effect::SqlEffect};
+
+type PgError = tokio_postgres::Error;
+
+impl Connection {
+    /// Runs one statement, calls `each` with each row, and returns the number of rows affected.
+    pub(crate) async fn run(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        mut each: impl FnMut(Row),
+    ) -> Result<u64, Error> {
+        let known = self.statements.get(self.client(), sql);
+        let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
+        self.refuse_tx_end(effect.ends_tx)?;
+        let guard = self.begin_statement(effect);
+        let result = self.run_known_or_new(sql, known, effect, parameters, &mut each).await;
+        guard.finished();
+        Ok(result?)
+    }
+
+    async fn run_known_or_new(
+        &self,
+        sql: &str,
+        known: Option<PreparedStatement>,
+        effect: SqlEffect,
+        parameters: &[&(dyn ToSql + Sync)],
+        each: &mut impl FnMut(Row),
+    ) -> Result<u64, PgError> {
+        let was_known = known.is_some();
+        let statement = match known {
+            Some(known) => known.statement,
+            None => self.prepare(sql, effect).await?,
+        };
+        match self.run_once(&statement, parameters, each).await {
+            Ok(count) => Ok(count),
+            Err(failure) => {
+                let again = self.replace_stale(sql, effect, &statement, was_known, failure).await?;
+                self.run_once(&again, parameters, each)
+                    .await
+                    .map_err(|failure| self.record_failure(failure, sql, false).0)
+            }
+        }
+    }
+
+    /// Returns a new statement for one that failed because it was stale, if the failed one has had no effect yet.
+    pub(crate) async fn replace_stale(
+        &self,
+        sql: &str,
+        effect: SqlEffect,
+        statement: &Statement,
+        was_known: bool,
+        failure: StatementFailure,
+    ) -> Result<Statement, PgError> {
+        if failure.stale() == Some(Stale::TypeMismatch) {
+            let prepared = self.prepare_again(sql, effect, statement).await?;
+            return prepared.ok_or_else(|| self.record_failure(failure, sql, was_known).0);
+        }
+        // The server undoes a statement that fails, except for one that ends transactions of its own.
+        let is_undone = !failure.has_begun || !(effect.taints_session || failure.has_rows);
+        match self.record_failure(failure, sql, was_known) {
+            // Inside a transaction the failure has ended it: the whole body has to be repeated.
+            (_, true) if is_undone && self.tx_state == TxState::Idle => self.prepare(sql, effect).await,
+            (error, _) => Err(error),
+        }
+    }
+
+    /// Records a statement that has failed. Returns its error, and whether it was stale.
+    pub(crate) fn record_failure(
+        &self,
+        failure: StatementFailure,
+        sql: &str,
+        was_known: bool,
+    ) -> (PgError, bool) {
+        let is_stale = match failure.stale() {
+            Some(Stale::Deallocated) => {
+                self.statements.clear();
+                true
+            }
+            Some(Stale::SchemaChanged) if was_known => {
+                self.statements.invalidate_all(self.client());
+                true
+            }
+            // It was prepared a moment ago: the statement itself is wrong.
+            Some(Stale::SchemaChanged) => {
+                self.statements.remove(sql);
+                false
+            }
+            Some(Stale::TypeMismatch) | None => false,
+        };
+        self.record_end(failure.number, Err::<(), _>(&failure.error), is_stale);
+        (failure.error, is_stale)
+    }
+
+    /// Prepares a statement again, with the types as they are now. Returns `None` if they have not changed.
+    pub(crate) async fn prepare_again(
+        &self,
+        sql: &str,
+        effect: SqlEffect,
+        before: &Statement,
+    ) -> Result<Option<Statement>, PgError> {
+        self.client().clear_type_cache();
+        let statement = self.prepare(sql, effect).await?;
+        if have_same_types(before, &statement) {
+            return Ok(None);
+        }
+        self.statements.invalidate_all(self.client());
+        self.statements.insert(sql, PreparedStatement { statement: statement.clone(), effect });
+        Ok(Some(statement))
+    }
+
+    /// Returns the statement, prepared now if it was not, and whether it was prepared before.
+    pub(crate) async fn get_or_prepare(&self, sql: &str) -> Result<(PreparedStatement, bool), PgError> {
+        if let Some(known) = self.statements.get(self.client(), sql) {
+            return Ok((known, true));
+        }
+        let effect = SqlEffect::of(sql);
+        Ok((PreparedStatement { statement: self.prepare(sql, effect).await?, effect }, false))
+    }
+
+    pub(crate) async fn prepare(&self, sql: &str, effect: SqlEffect) -> Result<Statement, PgError> {
+        let guard = StatementGuard { connection: self };
+        let number = self.next_number();
+        let result = self.client().prepare(sql).await;
+        match &result {
+            Ok(statement) => {
+                self.statements.insert(sql, PreparedStatement { statement: statement.clone(), effect });
+            }
+            Err(error) => {
+                // The client's own statements, by which it looks up types, are gone, and it prepares them only once.
+                let is_gone = error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME);
+                if is_gone {
+                    self.worsen(Condition::Lost);
+                }
+                self.record_end(number, Err::<(), _>(error), is_gone);
+            }
+        }
+        guard.finished();
+        result
+    }
+
+    /// Runs a prepared statement once. It is sent when the future is first polled.
+    pub(crate) async fn run_once(
+        &self,
+        statement: &Statement,
+        parameters: &[&(dyn ToSql + Sync)],
+        each: &mut impl FnMut(Row),
+    ) -> Result<u64, StatementFailure> {
+        let number = self.next_number();
+        let mut has_rows = false;
+        let failure = |error, has_begun, has_rows| StatementFailure { error, number, has_begun, has_rows };
+        let rows = self.client().query_raw(statement, parameters.iter().copied()).await;
+        let mut rows = pin!(rows.map_err(|error| failure(error, false, false))?);
+        while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
+            each(row.map_err(|error| failure(error, true, has_rows))?);
+            has_rows = true;
+        }
+        self.tx.on_success(number);
+        Ok(rows.rows_affected().unwrap_or(0))
+    }
+}
