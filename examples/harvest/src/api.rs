@@ -1,4 +1,4 @@
-//! The client of the API: reads one document after another, each with its retries.
+//! The client of the API: reads documents, each with retries, within a rate and a limit of calls in flight.
 
 use std::{
     str::FromStr,
@@ -31,29 +31,29 @@ use crate::{
     timeline::{Trace, Wait},
 };
 
-/// The largest document that is read.
+/// The maximum size of a document in bytes.
 const MAX_DOCUMENT: usize = 16 << 20;
 
-/// How every document is retried; the embedded server, whose latency is known, gets less time for an attempt.
+/// The retry policy of every document. The embedded server, whose latency is known, gets less time for an attempt.
 pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(5))
     .max_attempts(5)
     .attempt_timeout(Duration::from_secs(5))
     .total_timeout(Duration::from_secs(60));
 
-/// The longest pause that a limit of the API may ask for: that of one which counts by the hour.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600 + 60);
+/// The longest pause that is granted to a limit of the API: one hour, for limits per hour.
+const MAX_PAUSE: Duration = Duration::from_secs(3600 + 60);
 
-/// The shortest: a server that says "now" while it turns calls away is not to be asked in a loop.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+/// The shortest pause: a server that rejects calls and says "now" must not be called in a loop.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often a document waits for a limit under which nothing gets through.
-const FRUITLESS_PAUSES: u32 = 4;
+/// The maximum number of pauses for a document while no document gets through.
+const MAX_FRUITLESS_PAUSES: u32 = 4;
 
-/// How often it waits in all: who is turned away for ever while others get through meets no limit.
-const PAUSES: u32 = 1000;
+/// The maximum number of pauses for a document in all: a server that always rejects the same one is not limiting it.
+const MAX_PAUSES: u32 = 1000;
 
-/// How many retries all calls together may make: a quarter of the calls, and before that as many as it takes for an
-/// outage in which all that can be in flight or waiting fails at once, twice.
+/// Returns the budget of all retries: a quarter of the calls, and a reserve for an outage in which everything that is in
+/// flight or waiting fails, twice.
 pub(crate) fn budget(concurrency: usize) -> Budget {
     let calls = concurrency as u32;
     Budget::percent(25).per_second(calls.div_ceil(4)).reserve((6 * calls).max(50))
@@ -65,44 +65,44 @@ pub(crate) struct Api {
     base: Url,
     policy: Policy,
     limiter: RateLimiter,
-    /// Calls in flight: a page and the documents of users count alike.
-    gate: Arc<Semaphore>,
-    /// Documents that were answered.
+    /// The slots of calls in flight, for pages and the documents of users alike.
+    slots: Arc<Semaphore>,
+    /// The number of documents that were answered.
     answered: AtomicU64,
     stats: Arc<Stats>,
 }
 
-/// What came of reading a document, after all its attempts.
+/// The result of reading a document, after all its attempts.
 #[derive(Debug)]
 pub(crate) struct Answer<T> {
     pub(crate) outcome: Result<T, Failure>,
-    pub(crate) held: Held,
+    pub(crate) guard: InFlightGuard,
 }
 
-/// What a document holds until it is in the store, so that at no moment more calls are in flight or not yet stored
-/// than `--concurrency`: a crash costs that many at most.
+/// Keeps the slot of a document until the document is stored: at most `--concurrency` calls are in flight or not yet
+/// stored, and a crash loses no more than these.
 #[derive(Debug)]
-pub(crate) struct Held {
-    _place: Option<OwnedSemaphorePermit>,
+pub(crate) struct InFlightGuard {
+    _slot: Option<OwnedSemaphorePermit>,
     _trace: Trace,
 }
 
-/// A document of a user, on its way into the store.
+/// A document of a user that is not stored yet.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub(crate) call: Call,
     pub(crate) document: Document,
-    /// Why there is nothing in it, or not all.
+    /// The reasons why the document, or a part of it, is missing.
     pub(crate) failures: Vec<Failure>,
-    pub(crate) _held: Held,
+    pub(crate) _guard: InFlightGuard,
 }
 
 #[cfg(test)]
 impl Fetched {
-    /// One that was read by a test.
+    /// A document made by a test.
     pub(crate) fn new(call: Call, document: Document) -> Self {
-        let held = Held { _place: None, _trace: Trace::new(Arc::default()) };
-        Self { call, document, failures: Vec::new(), _held: held }
+        let guard = InFlightGuard { _slot: None, _trace: Trace::new(Arc::default()) };
+        Self { call, document, failures: Vec::new(), _guard: guard }
     }
 }
 
@@ -115,20 +115,20 @@ impl Api {
         concurrency: usize,
         stats: Arc<Stats>,
     ) -> Self {
-        let gate = Arc::new(Semaphore::new(concurrency));
-        Self { client, base, policy, limiter, gate, answered: AtomicU64::new(0), stats }
+        let slots = Arc::new(Semaphore::new(concurrency));
+        Self { client, base, policy, limiter, slots, answered: AtomicU64::new(0), stats }
     }
 
     pub(crate) fn first_page(&self) -> Url {
         self.below(&["users.json"])
     }
 
-    /// The URL of a page as it is remembered: the server may be elsewhere the next time.
+    /// Returns the URL of a page as it is stored: relative, since the server may have another address the next time.
     pub(crate) fn relative(&self, page: &Url) -> String {
         let first = self.first_page();
         let relative = first.make_relative(page).filter(|text| first.join(text).as_ref() == Ok(page));
         relative.unwrap_or_else(|| {
-            // Who asked with a name and a password will do so again.
+            // The next run has the user and password in its own `--url`.
             let mut page = page.clone();
             let _ = page.set_username("");
             let _ = page.set_password(None);
@@ -136,72 +136,77 @@ impl Api {
         })
     }
 
-    /// Reads a page, and says where it was: the links on it are relative to that, also behind a redirect.
+    /// Reads a page, and returns it with the URL where it was found: links are relative to that, also after a redirect.
     pub(crate) async fn page(&self, url: &Url, stop: &Stop) -> Option<Answer<(PageDoc, Url)>> {
         self.get(url, stop).await
     }
 
-    /// Reads a document of a user; none if a stop came while it waited for a limit.
+    /// Reads a document of a user. Returns `None` if a stop came while it waited for a limit.
     pub(crate) async fn fetch(&self, call: Call, stop: &Stop) -> Option<Fetched> {
         let user = call.user.to_string();
-        let (document, failures, held) = match call.part {
+        let (document, failures, guard) = match call.part {
             Part::Orders => {
                 let url = self.below(&["users", &user, "orders.json"]);
-                let Answer { outcome, held } = self.get::<OrdersDoc>(&url, stop).await?;
+                let Answer { outcome, guard } = self.get::<OrdersDoc>(&url, stop).await?;
                 let orders =
-                    outcome.and_then(|(doc, _)| of_user(doc.user, call, &url).map(|()| doc.orders()));
+                    outcome.and_then(|(doc, _)| check_user(doc.user, call, &url).map(|()| doc.orders()));
                 let (orders, failures) = match orders {
                     Ok((orders, flaws)) => (orders, flaws.into_iter().map(|flaw| at(&url, flaw)).collect()),
                     Err(failure) => (Vec::new(), vec![failure]),
                 };
-                (Document::Orders(orders), failures, held)
+                (Document::Orders(orders), failures, guard)
             }
             Part::Prefs => {
                 let url = self.below(&["users", &user, "prefs.json"]);
-                let Answer { outcome, held } = self.get::<PrefsDoc>(&url, stop).await?;
+                let Answer { outcome, guard } = self.get::<PrefsDoc>(&url, stop).await?;
                 let prefs = outcome.and_then(|(doc, _)| {
-                    of_user(doc.user, call, &url)?;
+                    check_user(doc.user, call, &url)?;
                     doc.prefs().map_err(|reason| failure(&url, reason))
                 });
                 match prefs {
-                    Ok(prefs) => (Document::Prefs(Some(prefs)), Vec::new(), held),
-                    Err(failure) => (Document::Prefs(None), vec![failure], held),
+                    Ok(prefs) => (Document::Prefs(Some(prefs)), Vec::new(), guard),
+                    Err(failure) => (Document::Prefs(None), vec![failure], guard),
                 }
             }
         };
-        Some(Fetched { call, document, failures, _held: held })
+        Some(Fetched { call, document, failures, _guard: guard })
     }
 
-    /// Reads a document. Which wraps which: the total time is around the retries, and they are around the rate
-    /// limit, so that a retry counts as a call; that is around the limit of calls in flight, so that nobody holds
-    /// a place while it waits for its turn; the time for one attempt is innermost, so that only the server uses it up.
-    /// To be turned away by a limit of the API is no failed attempt: after the pause, all begins again.
-    /// None if a stop came meanwhile: what waits like that has not begun.
+    /// Reads a document. The layers, from the outside to the inside:
+    ///
+    /// 1. the total time;
+    /// 2. the retries;
+    /// 3. the rate limit, so that a retry counts as a call;
+    /// 4. the limit of calls in flight, so that no slot is taken during the wait for the rate;
+    /// 5. the time of one attempt, so that only the server uses it up.
+    ///
+    /// A rejection by a limit of the API is not a failed attempt: after the pause the policy starts from the beginning.
+    /// Returns `None` if a stop came during such a pause: the document counts as not begun.
     async fn get<T: FromStr<Err = String>>(&self, url: &Url, stop: &Stop) -> Option<Answer<(T, Url)>> {
         let mut trace = self.stats.trace();
-        let mut tries = self.policy.start();
-        let mut pauses = Pauses::default();
-        let (outcome, place) = loop {
+        let mut attempts = self.policy.start();
+        let mut pauses = LimitPauses::default();
+        let (outcome, slot) = loop {
             if self.limiter.try_acquire().is_err() {
                 trace.wait_for(Wait::RateLimit);
                 self.limiter.acquire().await;
             }
-            trace.wait_for(Wait::Place);
-            let place = self.gate.clone().acquire_owned().await.expect("the gate is never closed");
-            let mut place = Some(place);
-            let failed = match tries.attempt(self.attempt(url, &mut trace)).await {
-                Ok(document) => break (Ok(document), place),
+            trace.wait_for(Wait::Slot);
+            let slot = self.slots.clone().acquire_owned().await.expect("the slots is never closed");
+            let mut slot = Some(slot);
+            let failed = match attempts.attempt(self.attempt(url, &mut trace)).await {
+                Ok(document) => break (Ok(document), slot),
                 Err(failed) => failed.classify(CallError::verdict),
             };
             trace.wait_for(Wait::NextAttempt);
             let label = failed.error().map_or("timed out".into(), CallError::label);
             if let Some(pause) = failed.error().and_then(CallError::pause)
-                && pauses.another(pause, self.answered.load(Relaxed))
+                && pauses.allows(pause, self.answered.load(Relaxed))
             {
-                drop(place);
+                drop(slot);
                 self.stats.with(|counts| counts.paused += 1);
                 let over = tokio::select! {
-                    () = sleep(pause.max(SHORTEST_PAUSE)) => true,
+                    () = sleep(pause.max(MIN_PAUSE)) => true,
                     () = stop.draining() => false,
                 };
                 self.stats.with(|counts| counts.paused -= 1);
@@ -209,26 +214,26 @@ impl Api {
                     return None;
                 }
                 self.stats.with(|counts| *counts.retries.entry(label).or_default() += 1);
-                tries = self.policy.start();
+                attempts = self.policy.start();
                 continue;
             }
-            let mut backoff = tries.backoff(failed);
+            let mut backoff = attempts.backoff(failed);
             let decided = match poll!(&mut backoff) {
                 Poll::Ready(decided) => decided,
-                // There will be another attempt, and the wait for it needs no place.
+                // There will be another attempt, and the wait for it needs no slot.
                 Poll::Pending => {
-                    place = None;
+                    slot = None;
                     backoff.await
                 }
             };
             match decided {
                 Ok(()) => self.stats.with(|counts| *counts.retries.entry(label).or_default() += 1),
-                Err(gave_up) => break (Err(self.failure(url, &gave_up)), place),
+                Err(gave_up) => break (Err(self.failure(url, &gave_up)), slot),
             }
         };
         trace.wait_for(Wait::Store);
         self.stats.with(|counts| counts.documents += 1);
-        Some(Answer { outcome, held: Held { _place: place, _trace: trace } })
+        Some(Answer { outcome, guard: InFlightGuard { _slot: slot, _trace: trace } })
     }
 
     fn failure(&self, url: &Url, gave_up: &RetryError<CallError>) -> Failure {
@@ -248,16 +253,16 @@ impl Api {
         let request = self.client.get(url.clone()).header(header::ACCEPT, "application/json");
         let response = request.send().await.map_err(CallError::Transport)?;
         let at = response.url().clone();
-        let body = body(checked(response)?).await?;
+        let body = body(check_response(response)?).await?;
         self.stats.with(|counts| counts.latencies.record(sent.elapsed()));
         self.answered.fetch_add(1, Relaxed);
-        Ok((parsed(&body)?, at))
+        Ok((parse(&body)?, at))
     }
 
-    /// A URL below the base, with the base's query.
+    /// Returns a URL below the base, with the base's query.
     fn below(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Only a URL without a host has no path, and `cli` lets none of those through.
+        // Only a URL without a host has no path, and `cli` rejects those.
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
@@ -265,46 +270,46 @@ impl Api {
     }
 }
 
-/// The pauses of one document.
+/// The pauses of one document for limits of the API.
 #[derive(Debug, Default)]
-struct Pauses {
+struct LimitPauses {
     all: u32,
     fruitless: u32,
     answered: u64,
 }
 
-impl Pauses {
-    /// Whether to wait for a limit, when so many documents were answered. Under one that lets others through there is
-    /// a turn for each; one that lets nobody through is given up.
-    fn another(&mut self, pause: Duration, answered: u64) -> bool {
+impl LimitPauses {
+    /// Whether to wait for a limit once more. `answered` is the number of all documents answered so far: while it grows,
+    /// the limit lets others through, and this document will have its turn.
+    fn allows(&mut self, pause: Duration, answered: u64) -> bool {
         if self.answered != answered {
             (self.fruitless, self.answered) = (0, answered);
         }
         self.all += 1;
         self.fruitless += 1;
-        self.all <= PAUSES && self.fruitless <= FRUITLESS_PAUSES && pause <= LONGEST_PAUSE
+        self.all <= MAX_PAUSES && self.fruitless <= MAX_FRUITLESS_PAUSES && pause <= MAX_PAUSE
     }
 }
 
-/// A document that could not be read.
+/// Returns the failure of a document.
 pub(crate) fn failure(url: &Url, reason: String) -> Failure {
     Failure::new(link::without_password(url), reason)
 }
 
-/// A record of a document that could not be read.
+/// Returns the failure of a record in a document.
 pub(crate) fn at(url: &Url, flaw: Flaw) -> Failure {
     let mut url = url.clone();
     url.set_fragment(Some(&flaw.pointer));
     failure(&url, flaw.reason)
 }
 
-fn of_user(found: i64, call: Call, url: &Url) -> Result<(), Failure> {
+fn check_user(found: i64, call: Call, url: &Url) -> Result<(), Failure> {
     if found == call.user { Ok(()) } else { Err(failure(url, format!("it is of user {found}"))) }
 }
 
-fn checked(response: Response) -> Result<Response, CallError> {
+fn check_response(response: Response) -> Result<Response, CallError> {
     let (status, headers) = (response.status(), response.headers());
-    // No content, and a part of it that nobody has asked for, are no document.
+    // An answer without content, or with a part of it that was not requested, is not a document.
     if !status.is_success() || matches!(status.as_u16(), 204..=206) {
         return Err(CallError::Status { status, limit: limit(headers) });
     }
@@ -318,8 +323,8 @@ fn checked(response: Response) -> Result<Response, CallError> {
     Err(CallError::ContentType(content_type.map(str::to_owned)))
 }
 
-/// What the headers say about a limit. All that is known of their forms is known to `evenkeel-limit`.
-#[expect(clippy::disallowed_methods, reason = "a header may have a date, which only the wall clock can tell")]
+/// Reads a limit from the headers. `evenkeel-limit` knows their forms.
+#[expect(clippy::disallowed_methods, reason = "a header may have a date of the wall clock")]
 fn limit(headers: &HeaderMap) -> Limit {
     let texts = || headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let exhausted = texts().any(|(name, value)| name.contains("remaining") && is_none_left(value));
@@ -332,8 +337,8 @@ fn is_none_left(remaining: &str) -> bool {
     number.parse().is_ok_and(|left: f64| left <= 0.0)
 }
 
-/// Reads a document. JSON is UTF-8; bytes that are not cost the record that they are in, and no other.
-fn parsed<T: FromStr<Err = String>>(body: &[u8]) -> Result<T, CallError> {
+/// Parses a document. Bytes that are not UTF-8 cost the record that they are in, and no other.
+fn parse<T: FromStr<Err = String>>(body: &[u8]) -> Result<T, CallError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let chunks = body.utf8_chunks();
     let parts =
@@ -427,19 +432,19 @@ mod tests {
 
     #[test]
     fn a_limit_is_waited_for_as_long_as_others_get_through() {
-        let (mut pauses, second) = (Pauses::default(), Duration::from_secs(1));
-        assert!((0..100).all(|answered| pauses.another(second, answered)));
-        assert_eq!([(); 5].map(|()| pauses.another(second, 99)), [true, true, true, false, false]);
-        assert!(!Pauses::default().another(2 * LONGEST_PAUSE, 0));
-        let (mut pauses, most) = (Pauses::default(), u64::from(PAUSES));
-        assert_eq!((0..2 * most).filter(|answered| pauses.another(second, *answered)).count() as u64, most);
+        let (mut pauses, second) = (LimitPauses::default(), Duration::from_secs(1));
+        assert!((0..100).all(|answered| pauses.allows(second, answered)));
+        assert_eq!([(); 5].map(|()| pauses.allows(second, 99)), [true, true, true, false, false]);
+        assert!(!LimitPauses::default().allows(2 * MAX_PAUSE, 0));
+        let (mut pauses, most) = (LimitPauses::default(), u64::from(MAX_PAUSES));
+        assert_eq!((0..2 * most).filter(|answered| pauses.allows(second, *answered)).count() as u64, most);
     }
 
     #[test]
     fn bytes_that_are_not_utf_8_cost_one_record() {
         let body = b"\xef\xbb\xbf{\"items\": [{\"id\": 1, \"name\": \"Zo\xeb\", \"email\": \"\", \"active\": true}, \
             {\"id\": 2, \"name\": \"\xef\xbf\xbd\", \"email\": \"\", \"active\": true, \"more\": \"\xff\"}]}";
-        let (users, flaws) = parsed::<PageDoc>(body).unwrap().users();
+        let (users, flaws) = parse::<PageDoc>(body).unwrap().users();
         assert_eq!(users.iter().map(|user| user.id).collect::<Vec<_>>(), [2]);
         assert_eq!(users[0].name, "\u{fffd}");
         assert_eq!(flaws[0].reason, "user 1: its name is not UTF-8");

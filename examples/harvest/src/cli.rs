@@ -1,4 +1,4 @@
-//! The command line: flags, what they default to, and which of them exclude each other.
+//! The command line: flags, their defaults, and which of them exclude each other.
 
 use std::{ffi::OsString, num::NonZeroU32, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
 
@@ -52,12 +52,12 @@ mod flags {
     }
 }
 
-/// Few enough for servers that accept a handful of connections at a time.
-const CONCURRENCY_OF_STRANGERS: usize = 8;
+/// The default for servers of others, which may accept a handful of connections at a time.
+const CONCURRENCY_OF_URL: usize = 8;
 const CONCURRENCY: usize = 100;
 const MAX_CONCURRENCY: usize = 100_000;
 
-/// What one run is to do.
+/// The options of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) source: Source,
@@ -78,11 +78,11 @@ pub(crate) enum Source {
     Url(Url),
 }
 
-/// Reads the flags; the name of the program is not among them.
+/// Parses the flags, without the name of the program.
 pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
     let flags = flags::Harvest::from_vec(args)?;
     let (source, concurrency) = match &flags.url {
-        Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_STRANGERS),
+        Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_URL),
         None => (Source::Embedded(settings(&flags)?), CONCURRENCY),
     };
     let store = flags.store.unwrap_or(Choice::Auto);

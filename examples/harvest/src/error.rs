@@ -1,57 +1,57 @@
-//! Why a call failed, whether another attempt is worth it, and what ends the whole run.
+//! The errors of a call, their classification for retries, and the errors that end the run.
 
 use std::{error::Error, fmt, time::Duration};
 
 use evenkeel::{retry::Verdict, task::BoxError};
 use reqwest::StatusCode;
 
-/// Why one attempt to read a document failed.
+/// The error of one attempt to read a document.
 #[derive(Debug)]
 pub(crate) enum CallError {
-    /// No complete answer came.
+    /// There was no complete answer.
     Transport(reqwest::Error),
-    /// The server says no.
+    /// The status is not a success.
     Status { status: StatusCode, limit: Limit },
-    /// The answer is not JSON by its own account.
+    /// The content type of the answer is not JSON.
     ContentType(Option<String>),
-    /// It is compressed, although nobody has asked for that.
+    /// The answer is compressed, which was not requested.
     Encoding(String),
-    /// The answer is not the document that it should be.
+    /// The answer is not the expected document.
     Document(String),
-    /// The answer is larger than any document of such an API.
+    /// The answer is larger than the maximum.
     TooLarge { limit: usize },
 }
 
-/// What the headers of a response say about a limit.
+/// A limit of the API, as the headers of a response describe it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limit {
-    /// How long to wait.
+    /// The time to wait.
     pub(crate) pause: Option<Duration>,
-    /// Nothing remains until then, whenever that is.
+    /// No call remains until the limit is reset.
     pub(crate) exhausted: bool,
 }
 
 impl CallError {
-    /// What this error says about another attempt.
+    /// Classifies the error for the retry policy.
     pub(crate) fn verdict(&self) -> Verdict {
         match self {
-            // The request cannot be sent, now or later: a scheme that is not HTTP, a redirect to elsewhere.
+            // The request can never be sent: a scheme that is not HTTP, a redirect to another host.
             Self::Transport(error) if error.is_builder() || error.is_redirect() => Verdict::Permanent,
             Self::Transport(_) => Verdict::Retry,
-            // All pauses were made that are worth it.
+            // The caller has waited for the limit, up to its maximum.
             Self::Status { .. } if self.pause().is_some() => Verdict::Permanent,
             Self::Status { status, limit: Limit { pause: Some(pause), .. } } if is_transient(*status) => {
                 Verdict::RetryAfter(*pause)
             }
             Self::Status { status, limit } => (is_transient(*status) || is_limit(*status, limit)).into(),
-            // A complete answer will be the same again.
+            // A complete answer would be the same again.
             Self::ContentType(_) | Self::Encoding(_) | Self::Document(_) | Self::TooLarge { .. } => {
                 Verdict::Permanent
             }
         }
     }
 
-    /// How long a limit of the API asks to wait. To be told so is not to fail.
+    /// Returns the pause that a limit of the API asks for. Such an answer is not a failed attempt.
     pub(crate) fn pause(&self) -> Option<Duration> {
         match self {
             Self::Status { status, limit } if is_limit(*status, limit) => limit.pause,
@@ -59,7 +59,7 @@ impl CallError {
         }
     }
 
-    /// The few words under which retries are counted.
+    /// Returns the label under which retries are counted.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Transport(error) if error.is_redirect() => "redirected".into(),
@@ -75,13 +75,13 @@ impl CallError {
     }
 }
 
-/// RFC 9110 and RFC 6585: too early, too many, or a fault of the server that may pass. Beyond 504, what proxies say of
-/// a server behind them that they do not reach, and 529, which is an overloaded one.
+/// Whether the status may pass, by RFC 9110 and RFC 6585: too early, too many, or a fault of the server. From 520 on they
+/// are the codes of proxies that do not reach the server behind them, and of an overloaded server (529).
 fn is_transient(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504 | 520..=524 | 529)
 }
 
-/// Too many calls. Some APIs say that by 403, and tell it by their headers from what is forbidden.
+/// Whether the status means too many calls. Some APIs use 403 for it, with headers that no forbidden document has.
 fn is_limit(status: StatusCode, limit: &Limit) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS
         || status == StatusCode::FORBIDDEN && (limit.pause.is_some() || limit.exhausted)
@@ -90,7 +90,7 @@ fn is_limit(status: StatusCode, limit: &Limit) -> bool {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // What reqwest itself says names layers of its own; the reason is at the root.
+            // The text of reqwest names its own layers. The reason is the root cause.
             Self::Transport(error) => write!(f, "{}: {}", self.label(), root(error)),
             Self::Status { status, .. } => match self.pause() {
                 Some(pause) => write!(f, "{status}, come back in {:.0} s", pause.as_secs_f64()),
@@ -115,17 +115,17 @@ fn root(error: &dyn Error) -> &dyn Error {
     root
 }
 
-/// What ends the run: a line for the user, and the exit code.
+/// An error that ends the run: a line for the user, and the exit code.
 #[derive(Clone, Debug)]
 pub(crate) enum Fatal {
-    /// What the user asked for cannot be done.
+    /// The request of the user cannot be fulfilled.
     Input(String),
-    /// It could be done until something broke.
+    /// Something failed during the run.
     Broken(String),
 }
 
 impl Fatal {
-    /// The fatal error in this box, or another error as one.
+    /// Returns the fatal error in this box, or wraps another error.
     pub(crate) fn from_error(error: BoxError) -> Self {
         error.downcast().map_or_else(|other| Self::Broken(other.to_string()), |fatal| *fatal)
     }

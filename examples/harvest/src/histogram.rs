@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Buckets per power of two: a percentile is at most 1/128 above the true value.
 const STEPS: u64 = 128;
-/// Up to 2^36 microseconds, 19 hours; beyond that all is counted in the last bucket.
+/// Up to 2^36 microseconds, 19 hours; longer durations are counted in the last bucket.
 const BUCKETS: usize = 30 * 128;
 
 /// Counts durations in buckets that grow with their size.
@@ -31,7 +31,7 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
-    /// The smallest value that `share` (0 to 1) of all are not above, by nearest rank; zero if there are none.
+    /// Returns the smallest value that `share` (0 to 1) of all values do not exceed, by nearest rank; zero without values.
     pub(crate) fn percentile(&self, share: f64) -> Duration {
         let rank = (share * self.total as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -48,7 +48,7 @@ impl Histogram {
         if self.total == 0 { Duration::ZERO } else { self.sum.div_f64(self.total as f64) }
     }
 
-    /// The values that there are, each with its number, in order.
+    /// Returns each value with its count, in order.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (Duration, u64)> {
         let counts = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         counts.map(|(bucket, count)| (Duration::from_micros(upper_bound(bucket)).min(self.max), *count))
@@ -59,7 +59,7 @@ impl Histogram {
     }
 }
 
-/// One bucket for each value below 128, then 128 for each power of two.
+/// Returns the bucket of a value: one for each value below 128, then 128 for each power of two.
 fn bucket(micros: u64) -> usize {
     if micros < STEPS {
         return micros as usize;
@@ -68,7 +68,7 @@ fn bucket(micros: u64) -> usize {
     (u64::from(power) * STEPS + (micros >> power)) as usize
 }
 
-/// The largest value that is counted in this bucket.
+/// Returns the largest value that is counted in this bucket.
 fn upper_bound(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     if bucket < 2 * STEPS {

@@ -1,24 +1,24 @@
-//! Takes a document apart into its records, each as it came: a record that is no JSON costs no other.
+//! Splits a document into the texts of its records, so that an invalid record costs no other.
 
 use std::iter::successors;
 
 use serde::de::IgnoredAny;
 
-/// The fields of an object: names, and values as they came.
+/// Returns the fields of an object: names, and the texts of the values.
 ///
 /// # Errors
 ///
-/// Why the text is no object.
+/// The reason why the text is not an object.
 pub(crate) fn fields(text: &str) -> Result<Vec<(String, &str)>, String> {
     let fields = split(text, '{', '}').and_then(|fields| fields.into_iter().map(field).collect());
     fields.ok_or_else(|| reason(text, "an object"))
 }
 
-/// The elements of a list, as they came. `null` is the list without elements of some servers.
+/// Returns the texts of the elements of a list. `null` is an empty list, as some servers send it.
 ///
 /// # Errors
 ///
-/// Why the text is no list.
+/// The reason why the text is not a list.
 pub(crate) fn elements(text: &str) -> Result<Vec<&str>, String> {
     if text.trim() == "null" {
         return Ok(Vec::new());
@@ -33,7 +33,7 @@ fn reason(text: &str, expected: &str) -> String {
     }
 }
 
-/// What is between the commas. Only brackets and quotes are looked at.
+/// Splits a text at its commas. Only brackets and quotes are examined.
 fn split(text: &str, open: char, close: char) -> Option<Vec<&str>> {
     let inner = text.trim().strip_prefix(open)?.strip_suffix(close)?;
     let (mut parts, mut begin, mut at, mut closers) = (Vec::new(), 0, 0, Vec::new());
@@ -51,7 +51,7 @@ fn split(text: &str, open: char, close: char) -> Option<Vec<&str>> {
         }
         at += 1;
     }
-    // A comma after the last one is a slip that loses nothing.
+    // A trailing comma is accepted.
     let last = inner[begin..].trim();
     parts.extend(Some(last).filter(|last| !last.is_empty()));
     closers.is_empty().then_some(parts)
@@ -60,11 +60,11 @@ fn split(text: &str, open: char, close: char) -> Option<Vec<&str>> {
 fn field(text: &str) -> Option<(String, &str)> {
     let (name, value) = text.split_at(string(text)?);
     let value = value.trim_start().strip_prefix(':')?.trim();
-    // A name that is no text is none that is looked for.
+    // A name that is not a valid string is not one of the expected names.
     Some((serde_json::from_str(name).unwrap_or_default(), value))
 }
 
-/// The length of the string at the beginning, with its quotes.
+/// Returns the length of the string at the beginning, with its quotes.
 fn string(text: &str) -> Option<usize> {
     let text = text.as_bytes();
     let next = |&at: &usize| Some(at + if *text.get(at)? == b'\\' { 2 } else { 1 });

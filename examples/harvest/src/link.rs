@@ -1,17 +1,17 @@
-//! Which links and redirects of an API are followed: those that stay with it. What the API gets to know of its client,
-//! credentials and a query with a key, no other host does.
+//! Follows links and redirects of an API only to the same host, so that no other host gets credentials or a query with a
+//! key.
 
 use reqwest::{Url, redirect::Policy};
 
-/// Redirects of one call.
+/// The maximum number of redirects of one call.
 const MOST_REDIRECTS: usize = 10;
 
-/// Where a page says that the next one is; none if it is itself, as on the last page of some APIs. It was asked for as
-/// `page`, and found at `at`.
+/// Returns the next page, or `None` if the link is to the page itself, as on the last page of some APIs. `page` is the
+/// requested URL, and `at` the one after redirects.
 ///
 /// # Errors
 ///
-/// Why the link is not followed; it is named.
+/// The link, and why it is not followed.
 pub(crate) fn next(page: &Url, at: &Url, link: &str) -> Result<Option<Url>, String> {
     let mut next = at.join(link).map_err(|error| format!("its next page is {link:?}: {error}"))?;
     next.set_fragment(None);
@@ -20,7 +20,7 @@ pub(crate) fn next(page: &Url, at: &Url, link: &str) -> Result<Option<Url>, Stri
     let _ = from.set_password(page.password());
     from.set_fragment(None);
     stays(&from, &next).map_err(|reason| format!("its next page is not read: {reason}"))?;
-    // Who asked with a name and a password asks for all pages with them. Only a URL without a host can have none.
+    // All pages are requested with the user and password of the first. Setting them fails only without a host.
     let _ = next.set_username(page.username());
     let _ = next.set_password(page.password());
     let mut page = page.clone();
@@ -28,7 +28,7 @@ pub(crate) fn next(page: &Url, at: &Url, link: &str) -> Result<Option<Url>, Stri
     Ok(Some(next).filter(|next| ![&page, &from].contains(&next)))
 }
 
-/// Follows redirects that stay where they came from, and refuses the others by name.
+/// Follows redirects to the same host, and refuses the others.
 pub(crate) fn redirects() -> Policy {
     Policy::custom(|attempt| {
         let stays = match attempt.previous() {
@@ -43,15 +43,15 @@ pub(crate) fn redirects() -> Policy {
     })
 }
 
-/// A URL as it may be shown and stored.
+/// Returns a URL that may be shown and stored.
 pub(crate) fn without_password(url: &Url) -> String {
     let mut shown = url.clone();
-    // It can have none where it has no host.
+    // This fails only without a host, where there is no password.
     let _ = shown.set_password(None);
     shown.into()
 }
 
-/// Whether this is the same host by the same way, or a safer way to it.
+/// Returns why a URL does not lead to the same host, by the same scheme or a safer one.
 fn stays(from: &Url, to: &Url) -> Result<(), String> {
     let shown = without_password(to);
     if !matches!(to.scheme(), "http" | "https") {

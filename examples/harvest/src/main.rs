@@ -1,27 +1,27 @@
-//! Reads a paginated HTTP API, enriches every user on it with two more calls, and stores all in a database.
+//! Reads a paginated HTTP API, enriches every user on it with two more calls, and stores all of it in a database.
 //!
-//! It is the work that the crates exist for, in one program; [`run`] is its heart and the place to start reading.
+//! This is the work that the crates exist for, in one program. Start reading at [`run`]:
 //!
-//! | file | has |
+//! | file | contents |
 //! |---|---|
 //! | `run.rs` | the job: pages, users, batches, and how it stops |
 //! | `api.rs` | the client: rate, calls in flight, retries, and which of them is around which |
-//! | `error.rs` | which failure is worth another attempt, which ends the run |
-//! | `store/` | the database: the rows, and what has been read so far |
-//! | `stats.rs`, `progress.rs`, `report.rs`, `floor.rs`, `histogram.rs` | what has happened, on the way and at the end |
-//! | `timeline/`, `page/` | what has happened when, and the page that shows it |
-//! | `server/` | the API itself, with faults, for those who have no other |
-//! | `json.rs`, `model.rs` | the documents, taken apart into records |
+//! | `error.rs` | the errors of a call, and whether another attempt is worth it; the errors that end the run |
+//! | `store.rs`, `store/` | the database: the rows, and the progress of the run |
+//! | `stats.rs`, `progress.rs`, `report.rs`, `lower_bound.rs`, `histogram.rs` | the counts of the run, during it and at its end |
+//! | `timeline.rs`, `timeline/`, `page.rs`, `page/` | the recording of a run over time, and the page that shows it |
+//! | `server.rs`, `server/` | an embedded server of such an API, with faults |
+//! | `json.rs`, `model.rs` | the documents, split into records |
 //! | `link.rs` | which links and redirects are followed |
-//! | `cli.rs`, `out.rs`, `process.rs` | the flags, the lines that are printed, what the system says of the process |
+//! | `cli.rs`, `out.rs`, `process.rs` | the flags, the lines that are printed, the limits and memory of the process |
 
 mod api;
 mod cli;
 mod error;
-mod floor;
 mod histogram;
 mod json;
 mod link;
+mod lower_bound;
 mod model;
 mod out;
 mod page;
@@ -59,20 +59,20 @@ use tokio::{
 use api::{Api, POLICY, budget};
 use cli::{Options, Source};
 use error::Fatal;
-use floor::Job;
+use lower_bound::Job;
 use report::{Ended, Report};
 use run::Harvest;
 use server::{Plan, Server, Site};
 use stats::{Counts, Stats};
-use store::{Left, Location, Store};
+use store::{Checkpoint, Location, Store};
 
-/// Threads of the runtime; the job waits for others most of the time.
+/// The threads of the runtime. Few are enough, since the job mostly waits.
 const WORKERS: usize = 2;
 
-/// How long the end may take once all tasks have ended; two seconds after an abort a watchdog ends the process.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The time for the rest of the program once all tasks have ended. Two seconds after an abort a watchdog ends the process.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a run needs beside its calls: standard streams, runtimes, database, report.
+/// The file descriptors that a run needs beside its calls: standard streams, runtimes, database, report.
 const DESCRIPTORS: usize = 64;
 
 fn main() -> ExitCode {
@@ -96,13 +96,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// One run, from the flags to the report and the exit code.
+/// Makes one run, from the flags to the report, and returns the exit code.
 fn harvest(options: &Options) -> Result<u8, Fatal> {
-    enough_descriptors(options)?;
+    check_descriptors(options)?;
     let json = create(options.json.as_ref())?;
     let page = create(options.report.as_ref())?;
     let location = options.store.locate().map_err(Fatal::Input)?;
-    // The server ends when this function does.
+    // The server ends with this function.
     let (base, _server) = match &options.source {
         Source::Url(base) => (base.clone(), None),
         Source::Embedded(settings) => {
@@ -116,30 +116,35 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     let stats = Arc::new(if page.is_some() { Stats::recording() } else { Stats::default() });
     let started = Instant::now();
     let (end, took) = runtime.block_on(async {
-        let _heard = hear_of_large_files()?;
+        let _listener = listen_for_large_files()?;
         let api = Arc::new(api(options, base, stats.clone())?);
         let store = Store::open(&location, stats.clone(), chaos(options)).await?;
-        let left = store.begin(&source(options), &api.relative(&api.first_page())).await?;
-        announce(options, &location, &left);
-        stats.resume(&left);
-        let window = 2 * options.concurrency;
-        let harvest =
-            Harvest { api, store: store.clone(), stats: stats.clone(), left: Arc::new(left), window };
+        let checkpoint = store.begin(&source(options), &api.relative(&api.first_page())).await?;
+        announce(options, &location, &checkpoint);
+        stats.resume(&checkpoint);
+        let max_documents = 2 * options.concurrency;
+        let harvest = Harvest {
+            api,
+            store: store.clone(),
+            stats: stats.clone(),
+            checkpoint: Arc::new(checkpoint),
+            max_documents,
+        };
         let end = harvest.run(options.grace).await;
         let took = started.elapsed();
         if !matches!(end, Ok((Ended::Complete | Ended::Drained, _))) {
-            // What was cut off may have been stored all the same.
-            let _ = timeout(LAST_WORDS, store.recount()).await;
+            // A write that was cut off may have been committed.
+            let _ = timeout(EXIT_TIMEOUT, store.recount()).await;
         }
         Ok::<_, Fatal>((end, took))
     })?;
     let code = conclude(options, end, took, &stats, &location, json, page);
-    // Connections take their time to close. Whoever sends a signal meanwhile has the report.
-    runtime.shutdown_timeout(LAST_WORDS / 2);
+    // Connections take some time to close. The report is printed by then, in case of another signal.
+    runtime.shutdown_timeout(EXIT_TIMEOUT / 2);
     code
 }
 
-/// Says how the run ended, wherever that is asked for, and gives the exit code.
+/// Writes the report to all its destinations, and returns the exit code.
 fn conclude(
     options: &Options,
     end: Result<(Ended, Reason), Fatal>,
@@ -152,7 +157,7 @@ fn conclude(
     let (ended, code) = match end {
         Ok((Ended::Aborted, Reason::Signal(number))) => (Ended::Aborted, 128 + number as u8),
         Ok((ended, _)) => (ended, u8::from(ended == Ended::Aborted)),
-        // What was stored before is worth a report.
+        // The rows stored before are worth a report.
         Err(Fatal::Broken(line)) => {
             out::tell(&format!("harvest: {line}"));
             (Ended::Aborted, 1)
@@ -175,7 +180,7 @@ fn conclude(
     Ok(code.max(u8::from(options.strict && !report.failures.is_empty())))
 }
 
-/// A file that is to be written in the end: one that cannot be is found out before all the work.
+/// Creates a file that is written at the end, so that a bad path fails before the work.
 fn create(path: Option<&PathBuf>) -> Result<Option<File>, Fatal> {
     let create = |path: &PathBuf| {
         File::create(path).map_err(|error| Fatal::Input(format!("cannot write {}: {error}", path.display())))
@@ -183,12 +188,12 @@ fn create(path: Option<&PathBuf>) -> Result<Option<File>, Fatal> {
     path.map(create).transpose()
 }
 
-/// The first of what it says: where it stores, and what is there already.
-fn announce(options: &Options, location: &Location, left: &Left) {
+/// Prints the first lines: the store, and the rows that it has already.
+fn announce(options: &Options, location: &Location, checkpoint: &Checkpoint) {
     let lasts =
         if options.temporary_store { ", which is temporary: it goes away after this run" } else { "" };
     out::say(&format!("storing in {location}{lasts}"));
-    let (done, of) = (left.totals.users, left.totals.listed);
+    let (done, of) = (checkpoint.totals.users, checkpoint.totals.listed);
     if of > 0 {
         out::say(&format!(
             "going on with a run that was not finished: {done} of {of} users so far are stored"
@@ -196,26 +201,26 @@ fn announce(options: &Options, location: &Location, left: &Left) {
     }
 }
 
-/// The last of what it says: what to do with the store.
+/// Returns the last lines: what to do with the store.
 fn afterwards(location: &Location, ended: Ended) -> String {
     let again = match ended {
         Ended::Complete => "to update it: the same command again reads all once more",
         Ended::Drained | Ended::Aborted => "to go on: the same command again begins where this run ended",
     };
-    format!("to look at it: {}\n{again}", location.look())
+    format!("to look at it: {}\n{again}", location.query_command())
 }
 
-/// A file that grows beyond the limit of the process (`ulimit -f`) is an error where it is written, and not the end of
-/// the process without a word: that is what the system does to those who do not listen.
+/// Listens to the signal for a file that grows beyond the limit of the process (`ulimit -f`), so that the write fails.
+/// Without a listener the signal ends the process silently.
 #[cfg(unix)]
-fn hear_of_large_files() -> Result<Signal, Fatal> {
+fn listen_for_large_files() -> Result<Signal, Fatal> {
     /// SIGXFSZ.
     const TOO_LARGE: i32 = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 31 } else { 25 };
     signal(SignalKind::from_raw(TOO_LARGE)).map_err(broken("cannot listen to a signal"))
 }
 
 #[cfg(not(unix))]
-const fn hear_of_large_files() -> Result<(), Fatal> {
+const fn listen_for_large_files() -> Result<(), Fatal> {
     Ok(())
 }
 
@@ -227,7 +232,7 @@ fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
     let client = Client::builder().user_agent("evenkeel-harvest").pool_max_idle_per_host(options.concurrency);
     let client = client.redirect(link::redirects()).referer(false);
     let (client, policy) = match &options.source {
-        // No proxy is between the two ends of one process, and what it answers comes in time or never.
+        // There is no proxy within one process, and its answers come in time or never.
         Source::Embedded(settings) => {
             (client.no_proxy(), POLICY.attempt_timeout(2 * settings.latency + Duration::from_secs(1)))
         }
@@ -242,7 +247,7 @@ fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
     Ok(Api::new(client, base, policy, limiter, options.concurrency, stats))
 }
 
-/// What is read, by a name that is the same the next time.
+/// Returns the name of the source, which is the same in every run.
 fn source(options: &Options) -> String {
     match &options.source {
         Source::Embedded(settings) => {
@@ -253,7 +258,7 @@ fn source(options: &Options) -> String {
     }
 }
 
-/// The seed by which the store misbehaves.
+/// Returns the seed by which the store misbehaves.
 fn chaos(options: &Options) -> Option<u64> {
     match &options.source {
         Source::Embedded(settings) if settings.plan == Plan::Chaos => Some(settings.site.seed),
@@ -265,7 +270,7 @@ fn report(options: &Options, ended: Ended, took: Duration, stats: &Stats, store:
     let counts = stats.with(|counts| counts.clone());
     let latency = match &options.source {
         Source::Embedded(settings) => settings.latency,
-        // What others need for an answer is only known from the answers.
+        // The latency of another server is known only from its answers.
         Source::Url(_) => counts.latencies.mean(),
     };
     let Counts { documents, pages, .. } = counts;
@@ -273,8 +278,8 @@ fn report(options: &Options, ended: Ended, took: Duration, stats: &Stats, store:
     Report::new(ended, counts, took, &job, store.to_string())
 }
 
-/// A run that would fail in its middle for want of file descriptors does not begin.
-fn enough_descriptors(options: &Options) -> Result<(), Fatal> {
+/// Refuses a run that would run out of file descriptors.
+fn check_descriptors(options: &Options) -> Result<(), Fatal> {
     let ends = match options.source {
         Source::Embedded(_) => 2,
         Source::Url(_) => 1,

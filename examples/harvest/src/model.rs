@@ -1,4 +1,4 @@
-//! The documents of the API, and what is made of them.
+//! The documents of the API, and their records.
 
 use std::str::FromStr;
 
@@ -13,7 +13,7 @@ pub(crate) struct PageDoc {
     next: Option<Raw>,
 }
 
-/// A record as it came. Each is read by itself, so that one that makes no sense costs no other.
+/// The text of a record. Records are parsed one by one, so that an invalid one costs no other.
 type Raw = Box<str>;
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -55,7 +55,7 @@ pub(crate) struct Prefs {
     pub(crate) newsletter: bool,
 }
 
-/// A document, field by field.
+/// The fields of a document.
 struct Fields<'a>(Vec<(String, &'a str)>);
 
 impl<'a> Fields<'a> {
@@ -100,7 +100,7 @@ impl FromStr for PrefsDoc {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // It is one record.
+        // The whole document is one record.
         json::fields(text)?;
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
@@ -109,19 +109,19 @@ impl FromStr for PrefsDoc {
 /// A record that cannot be stored.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
-    /// Where it is in its document, as a JSON pointer.
+    /// The position in the document, as a JSON pointer.
     pub(crate) pointer: String,
     pub(crate) reason: String,
 }
 
 impl PageDoc {
-    /// The users, and what is on the page and is none.
+    /// Returns the users, and the records that are not valid users.
     pub(crate) fn users(&self) -> (Vec<User>, Vec<Flaw>) {
         records("items", &self.items)
     }
 
-    /// Where the next page is, relative to this page's own URL; none on the last one. APIs say "none" in all the ways
-    /// that JSON has for it.
+    /// Returns the link to the next page, relative to the URL of this page, or `None` on the last page. APIs have several
+    /// ways to write that there is none.
     pub(crate) fn next(&self) -> Result<Option<String>, String> {
         let Some(next) = &self.next else { return Ok(None) };
         match &**next {
@@ -135,14 +135,14 @@ impl PageDoc {
 }
 
 impl OrdersDoc {
-    /// The orders, and what is among them and is none.
+    /// Returns the orders, and the records that are not valid orders.
     pub(crate) fn orders(&self) -> (Vec<Order>, Vec<Flaw>) {
         records("orders", &self.orders)
     }
 }
 
 impl PrefsDoc {
-    /// The preferences; a reason why they cannot be stored.
+    /// Returns the preferences, or the reason why they cannot be stored.
     pub(crate) fn prefs(self) -> Result<Prefs, String> {
         let Self { theme, locale, newsletter, .. } = self;
         storable(&[("theme", &theme), ("locale", &locale)])?;
@@ -150,9 +150,9 @@ impl PrefsDoc {
     }
 }
 
-/// What a list is made of.
+/// A kind of record.
 trait Record: DeserializeOwned {
-    /// What it is called, and the field with its number.
+    /// The name of this kind, and the field with the number of a record.
     const NAME: (&str, &str);
 
     fn texts(&self) -> Vec<(&'static str, &str)>;
@@ -180,7 +180,10 @@ fn records<T: Record>(list: &str, raw: &[Raw]) -> (Vec<T>, Vec<Flaw>) {
         match record(raw) {
             Ok(record) => records.push(record),
             Err(reason) => {
-                flaws.push(Flaw { pointer: format!("/{list}/{index}"), reason: of_whom::<T>(raw, &reason) });
+                flaws.push(Flaw {
+                    pointer: format!("/{list}/{index}"),
+                    reason: with_number::<T>(raw, &reason),
+                });
             }
         }
     }
@@ -194,10 +197,10 @@ fn record<T: Record>(raw: &str) -> Result<T, String> {
     Ok(record)
 }
 
-/// Stands for bytes that are no text: a character that Unicode reserves for such uses.
+/// Replaces bytes that are not UTF-8: a character that Unicode reserves for internal use.
 pub(crate) const NOT_UTF8: &str = "\u{fdd0}";
 
-/// A text with a NUL character is none for PostgreSQL: no store takes it, so that all have the same rows.
+/// Rejects texts that PostgreSQL cannot store (NUL), for all stores, so that they have the same rows.
 fn storable(texts: &[(&str, &str)]) -> Result<(), String> {
     for (field, text) in texts {
         if text.contains('\0') {
@@ -210,8 +213,8 @@ fn storable(texts: &[(&str, &str)]) -> Result<(), String> {
     Ok(())
 }
 
-/// The reason with the record's number, where it has one.
-fn of_whom<T: Record>(raw: &str, reason: &str) -> String {
+/// Adds the kind and number of the record to a reason, where it has a number.
+fn with_number<T: Record>(raw: &str, reason: &str) -> String {
     let (name, key) = T::NAME;
     let fields = json::fields(raw).unwrap_or_default();
     match fields.iter().rfind(|(of, _)| of == key).and_then(|(_, value)| value.parse::<i64>().ok()) {
@@ -227,7 +230,7 @@ pub(crate) struct Call {
     pub(crate) part: Part,
 }
 
-/// What a document is about.
+/// The part of a user that a document has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Orders,
@@ -235,13 +238,13 @@ pub(crate) enum Part {
 }
 
 impl Call {
-    /// Both documents of a user.
+    /// Returns both documents of a user.
     pub(crate) const fn both(user: i64) -> [Self; 2] {
         [Self { user, part: Part::Orders }, Self { user, part: Part::Prefs }]
     }
 }
 
-/// What could be read of a document: nothing of one that failed.
+/// The records of a document; none if it failed.
 #[derive(Debug)]
 pub(crate) enum Document {
     Orders(Vec<Order>),

@@ -1,11 +1,11 @@
-//! Lines on stdout and stderr. What cannot be written there is no reason to stop: the work is in the store.
+//! Lines on stdout and stderr. A write that fails does not stop the run: the work is in the store.
 
 use std::io::{self, ErrorKind, Write as _};
 
-/// For the user, on stdout.
+/// Prints a result on stdout.
 pub(crate) fn say(text: &str) {
     match writeln!(io::stdout(), "{text}") {
-        // Who closes it has read what he wanted.
+        // A closed pipe means that the reader has seen enough.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             tell(&format!("harvest: cannot write to stdout: {error}"));
         }
@@ -13,8 +13,8 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// Progress and errors, on stderr.
+/// Prints progress or an error on stderr.
 pub(crate) fn tell(text: &str) {
-    // There is nowhere else to say that it cannot be said.
+    // There is no other place to report this failure.
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

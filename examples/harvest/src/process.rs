@@ -1,23 +1,23 @@
-//! What the system tells of this process, where it has a `/proc`.
+//! Limits and memory of this process, on systems with `/proc`.
 
 use std::fs;
 
-/// How many file descriptors it may have open.
+/// Returns the maximum number of open file descriptors.
 pub(crate) fn descriptor_limit() -> Option<usize> {
     soft_limit(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")
 }
 
-/// How many bytes a file may have that it writes.
+/// Returns the maximum size of a file that this process writes, in bytes.
 pub(crate) fn file_size_limit() -> Option<usize> {
     soft_limit(&fs::read_to_string("/proc/self/limits").ok()?, "Max file size")
 }
 
-/// The most memory that it ever had resident, in bytes.
+/// Returns the peak of the resident memory, in bytes.
 pub(crate) fn peak_rss() -> Option<u64> {
     high_water_mark(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
-/// None also for "unlimited".
+/// Returns a limit, or `None` if it is unlimited or unknown.
 fn soft_limit(limits: &str, name: &str) -> Option<usize> {
     let rest = limits.lines().find_map(|line| line.strip_prefix(name))?;
     rest.split_whitespace().next()?.parse().ok()

@@ -1,4 +1,4 @@
-//! How far the run is, on stderr: bars on a terminal, a line now and then elsewhere.
+//! The progress of the run on stderr: bars on a terminal, or a line every two seconds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,11 +14,11 @@ use crate::{
 const REDRAW: Duration = Duration::from_millis(100);
 const LINE: Duration = Duration::from_secs(2);
 
-/// Shows the counts until `end` drains, and says so when `stop` does.
+/// Shows the counts until `end` drains, and prints a line when `stop` drains.
 pub(crate) async fn show(stats: Arc<Stats>, stop: Stop, end: Stop) {
     let bars = Bars::new();
     let started = Instant::now();
-    let mut ticks = interval(if bars.are_seen() { REDRAW } else { LINE });
+    let mut ticks = interval(if bars.are_visible() { REDRAW } else { LINE });
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = false;
     loop {
@@ -31,7 +31,7 @@ pub(crate) async fn show(stats: Arc<Stats>, stop: Stop, end: Stop) {
             _ = ticks.tick() => {}
         }
         let view = stats.with(|counts| View::of(counts, started.elapsed()));
-        if bars.are_seen() {
+        if bars.are_visible() {
             bars.draw(&view);
         } else if view.pages > 0 {
             out::tell(&view.line());
@@ -76,7 +76,7 @@ impl View {
     }
 }
 
-/// The bars; they vanish when dropped, to leave the screen to the report or the error.
+/// The bars. They are cleared on drop, to leave the screen to the report or the error.
 struct Bars {
     all: MultiProgress,
     pages: ProgressBar,
@@ -85,7 +85,7 @@ struct Bars {
 
 impl Bars {
     fn new() -> Self {
-        // indicatif draws nothing where stderr is no terminal or a dumb one, and no colours where NO_COLOR is set.
+        // indicatif draws nothing where stderr is not a terminal, or a dumb one, and no colors where NO_COLOR is set.
         let all = MultiProgress::new();
         let style = |template| ProgressStyle::with_template(template).expect("the template is well formed");
         let pages = all.add(ProgressBar::no_length().with_style(style("{spinner:.cyan} pages {pos}")));
@@ -94,7 +94,7 @@ impl Bars {
         Self { all, pages, users }
     }
 
-    fn are_seen(&self) -> bool {
+    fn are_visible(&self) -> bool {
         !self.all.is_hidden()
     }
 
@@ -107,8 +107,8 @@ impl Bars {
     }
 
     fn say(&self, line: &str) {
-        if self.are_seen() {
-            // A terminal that has gone away need not be told.
+        if self.are_visible() {
+            // An error means that the terminal is gone.
             let _ = self.all.println(line);
         } else {
             out::tell(line);

@@ -1,4 +1,4 @@
-//! What a run has done: a table for people, JSON for programs.
+//! The report of a run: a table for people, JSON for programs.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -6,40 +6,40 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::{
-    floor::Job,
+    lower_bound::Job,
     stats::{Counts, Failure},
     store::Leases,
 };
 
-/// Failures that are listed below the table; the JSON has them all.
+/// The number of failures listed below the table; the JSON has all of them.
 const FAILURES_SHOWN: usize = 20;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Ended {
-    /// All was read.
+    /// Everything was read.
     Complete,
-    /// It was asked to stop, and finished what it had begun.
+    /// The run was asked to stop, and finished the work in flight.
     Drained,
-    /// It was stopped in the middle.
+    /// The run was stopped in the middle.
     Aborted,
 }
 
-/// The figures of a run, in the JSON by these names. Where it went on with what an earlier run had left, users, orders,
-/// pages and failures are those of both; calls and times are its own.
+/// The figures of a run; the fields are the names in the JSON. If the run continued an earlier one, users, orders, pages
+/// and failures are those of both; calls and times are its own.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) ended: Ended,
     pub(crate) users: u64,
     pub(crate) orders: u64,
     pub(crate) pages: u64,
-    /// Of the users, those that an earlier run had stored.
+    /// The users that an earlier run had stored.
     pub(crate) users_before: u64,
-    /// Users that were on a page and are not in the store, because the run ended before.
+    /// The users that were on a page and are not stored, because the run ended before.
     pub(crate) unfinished: u64,
     pub(crate) failures: Vec<Failure>,
-    /// Documents read or given up.
+    /// The documents that were read or given up.
     pub(crate) documents: u64,
     pub(crate) calls: u64,
     pub(crate) retries: u64,
@@ -48,13 +48,13 @@ pub(crate) struct Report {
     pub(crate) limiter_waits: u64,
     pub(crate) limiter_wait_seconds: f64,
     pub(crate) store_retries: u64,
-    /// The moment at which most connections to the store were taken.
+    /// The connections to the store at the moment when most of them were leased.
     pub(crate) leases: Leases,
     pub(crate) p50_seconds: f64,
     pub(crate) p99_seconds: f64,
     pub(crate) max_seconds: f64,
     pub(crate) seconds: f64,
-    /// The optimal schedule of the same documents.
+    /// The time of the optimal schedule for the same documents.
     pub(crate) floor_seconds: f64,
     pub(crate) one_by_one_seconds: f64,
     pub(crate) peak_rss_bytes: Option<u64>,
@@ -85,7 +85,7 @@ impl Report {
             p99_seconds: latencies.percentile(0.99).as_secs_f64(),
             max_seconds: latencies.max().as_secs_f64(),
             seconds: took.as_secs_f64(),
-            floor_seconds: job.floor().as_secs_f64(),
+            floor_seconds: job.lower_bound().as_secs_f64(),
             one_by_one_seconds: job.one_by_one().as_secs_f64(),
             peak_rss_bytes: crate::process::peak_rss(),
             store,
@@ -133,14 +133,14 @@ impl Report {
         table
     }
 
-    /// How many of how many, and a line for each holder.
+    /// Returns the number of leases, and a line for each holder.
     pub(crate) fn leases_in_words(&self) -> String {
         let Leases { max, waiting, holders } = &self.leases;
-        let held: String = holders.iter().map(|holder| format!("\n{holder}")).collect();
-        format!("{} of {max} leased, {waiting} waiting{held}", holders.len())
+        let lines: String = holders.iter().map(|holder| format!("\n{holder}")).collect();
+        format!("{} of {max} leased, {waiting} waiting{lines}", holders.len())
     }
 
-    /// The number of them, and a line for each reason.
+    /// Returns the number of retries, and a line for each reason.
     fn retries_in_words(&self) -> String {
         let reasons =
             self.retries_by_reason.iter().map(|(reason, number)| format!("\n{number} for {reason}"));

@@ -1,4 +1,16 @@
-//! The job: pages are read one after another, the users on them enriched many at a time, and stored in batches.
+//! The job: reads pages one after another, enriches their users many at a time, and stores them in batches.
+//!
+//! # How it works
+//!
+//! One pipeline of streams: `paginate` reads pages, `prefetch` stays ahead of the workers, `try_par_map` reads the
+//! documents of the users, and `ready_chunks` collects everything that is ready into one batch.
+//!
+//! A page is stored before its users are read, with the cursor of the next page; a document is stored with the note that
+//! it was read. So the store is always a checkpoint: the next run begins at its cursor, and first reads the documents
+//! that are missing on the pages before. An [`InFlightGuard`](crate::api::InFlightGuard) keeps a slot for each document
+//! until it is stored, which bounds the work that a crash can lose.
+//!
+//! A stop ends `paginate` and the start of further documents; all documents in flight are finished and stored.
 
 use std::{collections::BTreeSet, pin::pin, sync::Arc, time::Duration};
 
@@ -18,39 +30,40 @@ use crate::{
     progress,
     report::Ended,
     stats::{Failure, Stats},
-    store::{Entry, Left, Page, Store},
+    store::{Checkpoint, Entry, Page, Store},
 };
 
-/// Pages that are read ahead of the one whose users are worked on.
+/// The number of pages read ahead of the one whose users are being read.
 const PAGES_AHEAD: usize = 2;
 
-/// What goes into the database at once, at most.
+/// The maximum number of documents in one transaction.
 const BATCH: usize = 256;
 
-/// What the parts of the job share.
+/// The parts that all steps of the job share.
 #[derive(Clone, Debug)]
 pub(crate) struct Harvest {
     pub(crate) api: Arc<Api>,
     pub(crate) store: Store,
     pub(crate) stats: Arc<Stats>,
-    /// What is to be done.
-    pub(crate) left: Arc<Left>,
-    /// Documents that are worked on at a time: more than calls in flight, since some wait for their next attempt.
-    pub(crate) window: usize,
+    /// The work that earlier runs have left.
+    pub(crate) checkpoint: Arc<Checkpoint>,
+    /// The number of documents read at a time: more than calls in flight, since some wait for their next attempt.
+    pub(crate) max_documents: usize,
 }
 
-/// Where the next calls come from.
+/// The source of the next calls.
 #[derive(Clone, Debug, PartialEq)]
 enum Cursor {
-    /// What an earlier run has left of the pages that it read.
-    Left,
+    /// The missing documents of the pages that earlier runs have read.
+    Checkpoint,
     Page(Url),
 }
 
-type Turned = (Vec<Call>, Option<Cursor>);
+/// The calls of a page, and the next cursor.
+type FetchedPage = (Vec<Call>, Option<Cursor>);
 
 impl Harvest {
-    /// Does the job, or as much of it as the signals leave time for, and says how it ended and why.
+    /// Does the job, or as much of it as the signals allow, and returns how it ended and why.
     pub(crate) async fn run(self, grace: Duration) -> Result<(Ended, Reason), Fatal> {
         let job = async move |stop| self.work(stop).await;
         let report = Shutdown::new().grace(grace).task("harvest", job).run().await;
@@ -66,7 +79,7 @@ impl Harvest {
         Ok((ended, report.reason))
     }
 
-    /// The pipeline and what goes on beside it: neither outlives the other.
+    /// Runs the pipeline, with the progress lines and the chaos beside it; all of them end together.
     async fn work(self, stop: Stop) -> Result<(), Fatal> {
         let done = group(async |g| {
             g.task("progress").spawn(progress::show(self.stats.clone(), stop.clone(), g.stop().clone()));
@@ -81,15 +94,16 @@ impl Harvest {
         })
     }
 
-    /// From the API to the database. It ends when the pages do, or when a stop is asked for and what was begun is done.
+    /// Moves documents from the API to the database. It ends after the last page, or after a stop when all work in
+    /// flight is stored.
     async fn pipeline(&self, stop: &Stop) -> Result<(), Fatal> {
         let (reader, worker) = (self.clone(), self.clone());
         let (reading, working) = (stop.clone(), stop.clone());
 
-        let fetched = paginate(self.first_cursor(), async move |cursor| reader.turn(cursor, reading).await)
+        let fetched = paginate(self.first_cursor(), async move |cursor| reader.read(cursor, reading).await)
             .prefetch(PAGES_AHEAD)
-            .try_par_map(self.window, async move |call| {
-                // What was not begun when the stop came stays undone.
+            .try_par_map(self.max_documents, async move |call| {
+                // After a stop no document is begun.
                 Ok::<_, PageError>(if working.is_draining() {
                     None
                 } else {
@@ -97,55 +111,57 @@ impl Harvest {
                 })
             })
             .settled()
-            // What has come while the last batch was stored is the next one: nothing waits longer than it must.
+            // The documents that arrive while a batch is being stored are the next batch: none waits longer than needed.
             .ready_chunks(BATCH);
 
         let mut fetched = pin!(fetched);
         while let Some(outcomes) = fetched.next().await {
-            self.keep(outcomes).await?;
+            self.save_batch(outcomes).await?;
         }
         Ok(())
     }
 
     fn first_cursor(&self) -> Cursor {
-        match self.next_left() {
-            Ok(Some(next)) if self.left.calls.is_empty() => Cursor::Page(next),
-            _ => Cursor::Left,
+        match self.checkpoint_page() {
+            Ok(Some(next)) if self.checkpoint.calls.is_empty() => Cursor::Page(next),
+            _ => Cursor::Checkpoint,
         }
     }
 
-    /// The page that an earlier run would have read next.
-    fn next_left(&self) -> Result<Option<Url>, Failure> {
-        let (first, Some(next)) = (self.api.first_page(), self.left.next.as_deref()) else { return Ok(None) };
-        // It may be the first page: then that is the next one, and no end.
+    /// Returns the page that an earlier run would have read next.
+    fn checkpoint_page(&self) -> Result<Option<Url>, Failure> {
+        let (first, Some(next)) = (self.api.first_page(), self.checkpoint.next.as_deref()) else {
+            return Ok(None);
+        };
+        // `link::next` returns `None` for a link of the first page to itself: here that page is the next one.
         let next = link::next(&first, &first, next).map_err(|reason| api::failure(&first, reason))?;
         Ok(Some(next.unwrap_or(first)))
     }
 
-    /// The calls that a cursor stands for, and the next cursor.
-    async fn turn(&self, cursor: Cursor, stop: Stop) -> Result<Turned, Fatal> {
+    /// Reads the calls of a cursor, and the next cursor.
+    async fn read(&self, cursor: Cursor, stop: Stop) -> Result<FetchedPage, Fatal> {
         match cursor {
-            Cursor::Left => {
-                let next = match self.next_left() {
+            Cursor::Checkpoint => {
+                let next = match self.checkpoint_page() {
                     Ok(next) => next,
                     Err(failure) => self.end(failure).await.map(|()| None)?,
                 };
-                Ok((self.left.calls.clone(), next.map(Cursor::Page)))
+                Ok((self.checkpoint.calls.clone(), next.map(Cursor::Page)))
             }
             Cursor::Page(url) => self.page(url, stop).await,
         }
     }
 
-    /// Reads a page and stores what is on it: the calls for its users, and where the next one is.
-    async fn page(&self, url: Url, stop: Stop) -> Result<Turned, Fatal> {
+    /// Reads a page, stores its users and the link to the next page, and returns the calls for the users.
+    async fn page(&self, url: Url, stop: Stop) -> Result<FetchedPage, Fatal> {
         let answer = tokio::select! {
             answer = self.api.page(&url, &stop) => answer,
             () = stop.draining() => None,
         };
-        // It is held until the page is stored.
-        let Some(Answer { outcome, held: _held }) = answer else { return Ok((Vec::new(), None)) };
-        // A page that fails is the last one, since it alone knows the next. If it is the first, there is nothing to
-        // do; a later one is a failure among others.
+        // The guard is held until the page is stored.
+        let Some(Answer { outcome, guard: _guard }) = answer else { return Ok((Vec::new(), None)) };
+        // A page that fails is the last one, since only the page itself links to the next. If it is the first one, the
+        // run fails; a later one is a failure among others.
         let (page, at) = match outcome {
             Ok(page) => page,
             Err(failure) if url == self.api.first_page() => return Err(Fatal::Input(failure.to_string())),
@@ -160,7 +176,7 @@ impl Harvest {
         });
         self.stats.with(|counts| counts.pages += 1);
         failures.iter().for_each(|failure| self.stats.list(failure.clone()));
-        // A user may be on the page twice, and is read once.
+        // A user that is on the page twice is read once.
         let ids: BTreeSet<_> = users.iter().map(|user| user.id).collect();
         let calls = ids.into_iter().flat_map(Call::both).collect();
         let (this, then) = (self.api.relative(&url), next.as_ref().map(|next| self.api.relative(next)));
@@ -168,14 +184,17 @@ impl Harvest {
         Ok((calls, next.map(Cursor::Page)))
     }
 
-    /// Lists a failure after which there are no more pages.
+    /// Records a failure that ends the pages.
     async fn end(&self, failure: Failure) -> Result<(), Fatal> {
         self.stats.list(failure.clone());
         self.store.write(Entry::End(failure)).await
     }
 
-    /// Stores what came out of the window.
-    async fn keep(&self, outcomes: Vec<Result<Option<Fetched>, ItemError<PageError>>>) -> Result<(), Fatal> {
+    /// Stores the documents that are ready.
+    async fn save_batch(
+        &self,
+        outcomes: Vec<Result<Option<Fetched>, ItemError<PageError>>>,
+    ) -> Result<(), Fatal> {
         let mut batch = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
             match outcome {
@@ -183,8 +202,8 @@ impl Harvest {
                 Err(ItemError::Error(PageError::Fetch { source, .. })) => {
                     return Err(Fatal::from_error(source));
                 }
-                Err(ItemError::Error(circle)) => {
-                    self.end(api::failure(&self.api.first_page(), circle.to_string())).await?;
+                Err(ItemError::Error(cycle)) => {
+                    self.end(api::failure(&self.api.first_page(), cycle.to_string())).await?;
                 }
                 Err(ItemError::Panic(panic)) => panic.resume(),
                 Err(other) => return Err(Fatal::Broken(other.to_string())),

@@ -1,4 +1,4 @@
-//! The counts of a run: written where things happen, read by the progress lines and the report.
+//! The counts of a run, for the progress lines and the report.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,37 +12,36 @@ use tokio::time::Instant;
 
 use crate::{
     histogram::Histogram,
-    store::{Leases, Left, Totals},
+    store::{Checkpoint, Leases, Totals},
     timeline::{Timeline, Trace},
 };
 
-/// A document that could not be read, or a record of one.
+/// The failure of a document, or of a record in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Failure {
     pub(crate) url: String,
     pub(crate) reason: String,
 }
 
-/// The longest text of a failure: links and records of others may have megabytes, and no index takes more than a few
-/// kilobytes.
-const LONGEST: usize = 1000;
+/// The maximum length of the text of a failure: links and records may have megabytes, and an index takes a few kilobytes.
+const MAX_LENGTH: usize = 1000;
 
 impl Failure {
-    /// Both texts are cut to a length that a line and an index can take, and have no control characters: what others
-    /// sent is shown on a terminal, too. Of two long URLs each stays itself.
+    /// Truncates both texts for a line and an index, and replaces control characters, because they are shown on a
+    /// terminal. A hash keeps long URLs distinct.
     pub(crate) fn new(url: impl Into<String>, reason: impl Into<String>) -> Self {
         let url: String = url.into();
-        let end = if url.len() > LONGEST { format!("...{:016x}", hash(&url)) } else { String::new() };
+        let end = if url.len() > MAX_LENGTH { format!("...{:016x}", hash(&url)) } else { String::new() };
         Self { url: cut(url) + &end, reason: cut(reason.into()) }
     }
 }
 
 fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(LONGEST));
+    text.truncate(text.floor_char_boundary(MAX_LENGTH));
     text.replace(char::is_control, "\u{fffd}")
 }
 
-/// The same in every run: FNV-1a.
+/// FNV-1a, which is the same in every run.
 fn hash(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
@@ -54,35 +53,35 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What has happened so far.
+/// The counts so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
-    /// Pages that this run has read.
+    /// The pages that this run has read.
     pub(crate) pages: u64,
-    /// What the store has, by what it says itself.
+    /// The counts of the store.
     pub(crate) totals: Totals,
-    /// What it had when this run began.
+    /// The counts of the store when this run began.
     pub(crate) before: Totals,
-    /// Documents that were read or given up: what a client needs that never has to retry.
+    /// The documents that were read or given up: the number of calls without any retry.
     pub(crate) documents: u64,
-    /// HTTP calls made: every attempt counts.
+    /// The HTTP calls made; every attempt counts.
     pub(crate) calls: u64,
     pub(crate) in_flight: u64,
-    /// Documents that wait because a limit of the API asked for it.
+    /// The documents that wait for a limit of the API.
     pub(crate) paused: u64,
     pub(crate) retries: BTreeMap<String, u64>,
-    /// Retries that the budget did not allow.
+    /// The retries that the budget refused.
     pub(crate) refused: u64,
-    /// Calls that had to wait for the rate limit, and for how long in all.
+    /// The calls that waited for the rate limit, and the sum of their waits.
     pub(crate) limiter_waits: u64,
     pub(crate) limiter_time: Duration,
-    /// Of the calls that brought a document.
+    /// The latencies of successful calls.
     pub(crate) latencies: Histogram,
-    /// How often something had to be stored again.
+    /// The retries of entries.
     pub(crate) store_retries: u64,
     pub(crate) leases: Leases,
     pub(crate) failures: Vec<Failure>,
-    /// The URLs of these: a document of a user who was listed twice is one document.
+    /// The URLs of the failures, so that the document of a user that was listed twice counts once.
     pub(crate) failed: HashSet<String>,
 }
 
@@ -94,7 +93,7 @@ impl Counts {
     }
 }
 
-/// The counts, shared. One lock for all is enough: a call takes it a few times, and calls are slow.
+/// The shared counts. One lock is enough: a call takes it a few times, and calls are slow.
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     counts: Mutex<Counts>,
@@ -102,7 +101,7 @@ pub(crate) struct Stats {
 }
 
 impl Stats {
-    /// With a recording of what happens when.
+    /// Counts, and records a timeline.
     pub(crate) fn recording() -> Self {
         Self { counts: Mutex::default(), timeline: Some(Mutex::new(Timeline::start())) }
     }
@@ -112,7 +111,7 @@ impl Stats {
         read_or_change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds to the recording, if there is one.
+    /// Adds to the timeline, if there is one.
     pub(crate) fn record(&self, add: impl FnOnce(&mut Timeline)) {
         if let Some(timeline) = &self.timeline {
             add(&mut timeline.lock().unwrap_or_else(PoisonError::into_inner));
@@ -124,26 +123,26 @@ impl Stats {
         Some(timeline.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    /// Follows a document that is about to be read.
+    /// Begins to trace a document.
     pub(crate) fn trace(self: &Arc<Self>) -> Trace {
         Trace::new(self.clone())
     }
 
-    /// Lists a failure.
+    /// Records a failure.
     pub(crate) fn list(&self, failure: Failure) {
         self.with(|counts| counts.list(failure));
     }
 
-    /// An earlier run has left this.
-    pub(crate) fn resume(&self, left: &Left) {
+    /// Takes over the counts and failures of earlier runs.
+    pub(crate) fn resume(&self, checkpoint: &Checkpoint) {
         self.with(|counts| {
-            counts.before = left.totals;
-            counts.totals = left.totals;
-            left.failures.iter().for_each(|failure| counts.list(failure.clone()));
+            counts.before = checkpoint.totals;
+            counts.totals = checkpoint.totals;
+            checkpoint.failures.iter().for_each(|failure| counts.list(failure.clone()));
         });
     }
 
-    /// The store says what it has. Answers may come out of order, but it never has less than before.
+    /// Records the counts of the store. They may arrive out of order, and never decrease.
     pub(crate) fn stored(&self, totals: Totals) {
         let users = self.with(|counts| {
             let before = counts.totals.users;
@@ -152,7 +151,7 @@ impl Stats {
         });
         self.record(|timeline| {
             let now = timeline.time(Instant::now());
-            timeline.columns.at(now).stored += users as f64;
+            timeline.buckets.at(now).stored += users as f64;
         });
     }
 }
@@ -166,7 +165,7 @@ mod tests {
         let long = "ż".repeat(1 << 20);
         let [one, other] =
             ["1", "2"].map(|end| Failure::new(format!("http://h/{long}{end}"), format!("\x1b[2J{long}")));
-        assert!(one.url.len() <= LONGEST + 20 && one.reason.len() <= LONGEST + 2);
+        assert!(one.url.len() <= MAX_LENGTH + 20 && one.reason.len() <= MAX_LENGTH + 2);
         assert_ne!(one.url, other.url);
         assert!(one.reason.starts_with("\u{fffd}[2Jż"), "{}", one.reason);
         let short = Failure::new("http://h/1", "404 Not Found");

@@ -1,39 +1,39 @@
-//! The four pictures of a run.
+//! The four charts of a run.
 
 use std::time::Duration;
 
 use super::plot::{Plot, WIDTH};
 use crate::{
     histogram::Histogram,
-    timeline::{Column, Columns, Kind, Lanes, Wait},
+    timeline::{Gantt, Kind, TimeBucket, TimeBuckets, Wait},
 };
 
-/// Pixels from one lane to the next, and how many of them a call is high.
-const LANE: f64 = 4.0;
+/// The distance of rows, and the height of a call and of a wait, in pixels.
+const ROW: f64 = 4.0;
 const CALL: f64 = 3.0;
 const LOW: f64 = 1.0;
 const HEIGHT: f64 = 160.0;
-/// Bars that show a rate or a distribution, about.
+/// The approximate number of bars of a rate or a distribution.
 const BARS: usize = 40;
 
-/// What each document did: one lane for each that is being read.
-pub(super) fn lanes(lanes: &Lanes, total: Duration) -> String {
-    let (_, kept) = lanes.counts();
-    let mut plot = Plot::new((kept.max(1) as f64) * LANE, "every call in its lane, over time");
+/// Draws the calls and waits of documents: one row for each document that is being read.
+pub(super) fn gantt(gantt: &Gantt, total: Duration) -> String {
+    let (_, kept) = gantt.counts();
+    let mut plot = Plot::new((kept.max(1) as f64) * ROW, "every call in its row, over time");
     plot.times(total);
     let x = |time: Duration| time.as_secs_f64() / total.as_secs_f64() * WIDTH;
-    // Waits are low, calls are high, and the rare ones come last, so that nothing hides them.
+    // Waits are low, calls are high, and rare spans are drawn last, so that nothing hides them.
     for (kind, class, height) in [
         (Kind::Store, "store", LOW),
         (Kind::Rest, "rest", LOW),
         (Kind::Answered, "answer", CALL),
         (Kind::Failed, "failed", CALL),
     ] {
-        let spans = lanes.spans().iter().filter(|span| span.kind == kind);
+        let spans = gantt.spans().iter().filter(|span| span.kind == kind);
         plot.boxes(
             class,
             spans.map(|span| {
-                let top = span.lane as f64 * LANE + (CALL - height) / 2.0;
+                let top = span.row as f64 * ROW + (CALL - height) / 2.0;
                 [x(span.from), top, x(span.to) - x(span.from), height]
             }),
         );
@@ -41,12 +41,12 @@ pub(super) fn lanes(lanes: &Lanes, total: Duration) -> String {
     plot.html("")
 }
 
-/// Calls per second, and users stored per second.
-pub(super) fn rates(columns: &Columns) -> String {
-    let together = columns.all().len().div_ceil(BARS).max(1);
-    let secs = together as f64 * columns.width().as_secs_f64();
-    let sum = |group: &[Column], of: fn(&Column) -> f64| group.iter().map(of).sum::<f64>() / secs;
-    let groups: Vec<_> = columns
+/// Draws the calls per second, and the users stored per second.
+pub(super) fn rates(buckets: &TimeBuckets) -> String {
+    let together = buckets.all().len().div_ceil(BARS).max(1);
+    let secs = together as f64 * buckets.width().as_secs_f64();
+    let sum = |group: &[TimeBucket], of: fn(&TimeBucket) -> f64| group.iter().map(of).sum::<f64>() / secs;
+    let groups: Vec<_> = buckets
         .all()
         .chunks(together)
         .map(|group| [sum(group, |c| c.answered), sum(group, |c| c.failed), sum(group, |c| c.stored)])
@@ -54,10 +54,10 @@ pub(super) fn rates(columns: &Columns) -> String {
     let most =
         groups.iter().map(|[answered, failed, users]| users.max(answered + failed)).fold(1.0, f64::max);
     let scale = 0.95 * HEIGHT / most;
-    let width = WIDTH * together as f64 / columns.all().len().max(1) as f64;
+    let width = WIDTH * together as f64 / buckets.all().len().max(1) as f64;
 
     let mut plot = Plot::new(HEIGHT, "calls that ended and users that were stored, per second");
-    plot.times(columns.total());
+    plot.times(buckets.total());
     let bar = |index: usize, from: f64, height: f64| {
         let x = index as f64 * width;
         [x, HEIGHT - (from + height) * scale, (0.85 * width).min(WIDTH - x), height * scale]
@@ -71,25 +71,25 @@ pub(super) fn rates(columns: &Columns) -> String {
     plot.html(&format!("up to {most:.0} per second"))
 }
 
-/// What the documents that were begun waited for.
-pub(super) fn waits(columns: &Columns) -> String {
-    let secs = columns.width().as_secs_f64();
-    let height = |column: &Column| column.waits.iter().sum::<f64>() / secs;
-    let most = columns.all().iter().map(height).fold(1.0, f64::max);
-    let (scale, width) = (0.95 * HEIGHT / most, WIDTH / columns.all().len().max(1) as f64);
+/// Draws the documents in progress by their waits.
+pub(super) fn waits(buckets: &TimeBuckets) -> String {
+    let secs = buckets.width().as_secs_f64();
+    let height = |bucket: &TimeBucket| bucket.waits.iter().sum::<f64>() / secs;
+    let most = buckets.all().iter().map(height).fold(1.0, f64::max);
+    let (scale, width) = (0.95 * HEIGHT / most, WIDTH / buckets.all().len().max(1) as f64);
     let mut plot = Plot::new(HEIGHT, "documents that were begun, by what they waited for, over time");
-    plot.times(columns.total());
-    let mut below = vec![0.0; columns.all().len()];
+    plot.times(buckets.total());
+    let mut below = vec![0.0; buckets.all().len()];
     for (wait, class) in [
         (Wait::Answer, "answer"),
         (Wait::Store, "store"),
         (Wait::NextAttempt, "rest"),
         (Wait::RateLimit, "rate"),
-        (Wait::Place, "place"),
+        (Wait::Slot, "place"),
     ] {
         let boxes =
-            columns.all().iter().zip(&mut below).enumerate().filter_map(|(index, (column, below))| {
-                let number = column.waits[wait as usize] / secs;
+            buckets.all().iter().zip(&mut below).enumerate().filter_map(|(index, (bucket, below))| {
+                let number = bucket.waits[wait as usize] / secs;
                 let top = HEIGHT - (*below + number) * scale;
                 *below += number;
                 (number > 0.0).then_some([index as f64 * width, top, width, number * scale])
@@ -99,7 +99,7 @@ pub(super) fn waits(columns: &Columns) -> String {
     plot.html(&format!("up to {most:.0} documents"))
 }
 
-/// How long the calls took that brought a document.
+/// Draws the distribution of the latencies of successful calls.
 pub(super) fn latencies(latencies: &Histogram) -> String {
     let [least, p50, p99] = [0.0, 0.5, 0.99].map(|share| latencies.percentile(share).as_secs_f64());
     let from = 0.98 * least;

@@ -1,4 +1,4 @@
-//! Plots that are as wide as the page: shapes in an SVG that is stretched, words around it that are not.
+//! Plots as wide as the page: shapes in an SVG that is stretched, and labels around it that are not.
 
 use std::{
     fmt::{self, Display, Write as _},
@@ -7,10 +7,10 @@ use std::{
 
 /// The width of every plot, in its own units.
 pub(super) const WIDTH: f64 = 10_000.0;
-/// Marks on the axis of time, at most: they have to fit on a phone.
+/// The maximum number of marks on the axis of time, which has to fit on a phone.
 const MARKS: u32 = 6;
 
-/// A plot that grows by what is added to it.
+/// A plot under construction.
 #[derive(Debug)]
 pub(super) struct Plot {
     height: f64,
@@ -20,7 +20,7 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// One of this height in pixels; the label says what it shows, for those who do not see it.
+    /// Begins a plot of this height in pixels. The label describes it for screen readers.
     pub(super) fn new(height: f64, label: impl Into<String>) -> Self {
         Self { height, label: label.into(), shapes: String::new(), ticks: Vec::new() }
     }
@@ -29,14 +29,14 @@ impl Plot {
     pub(super) fn boxes(&mut self, class: &str, boxes: impl IntoIterator<Item = [f64; 4]>) {
         let mut path = String::new();
         for [x, y, w, h] in boxes {
-            // Neighbours touch each other, and nothing is too thin to be seen.
+            // Neighbors touch each other, and nothing is too thin to be seen.
             let (x, w) = (x.round(), ((x + w).round() - x.round()).max(4.0));
             let _ = write!(path, "M{x} {}h{w}v{}h-{w}", Short(y), Short(h));
         }
         self.path(class, &path);
     }
 
-    /// Adds a line in steps, each of which has a width and a height above the bottom.
+    /// Adds a step line; each step has a width and a height above the bottom.
     pub(super) fn steps(&mut self, class: &str, steps: impl IntoIterator<Item = (f64, f64)>) {
         let mut path = format!("M0 {}", Short(self.height));
         for (width, height) in steps {
@@ -51,7 +51,7 @@ impl Plot {
         }
     }
 
-    /// Adds a line from top to bottom, and its words below.
+    /// Adds a line from top to bottom, with a label below.
     pub(super) fn line(&mut self, share: f64, words: String) {
         self.upright("grid", share);
         self.ticks.push((share, words));
@@ -77,7 +77,7 @@ impl Plot {
         }
     }
 
-    /// Turns it into HTML; the note stands above it.
+    /// Returns the HTML, with the note above the plot.
     pub(super) fn html(&self, note: &str) -> String {
         let Self { height, label, shapes, ticks } = self;
         let ticks: String = ticks
@@ -95,7 +95,7 @@ impl Plot {
     }
 }
 
-/// One digit after the point is enough for a pixel.
+/// A number with one digit after the point, which is enough for a pixel.
 struct Short(f64);
 
 impl Display for Short {
@@ -104,7 +104,7 @@ impl Display for Short {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, so that there are not too many marks.
+/// Returns 1, 2 or 5 times a power of ten, so that there are not too many marks.
 fn round_step(total: Duration) -> Duration {
     let mut step = Duration::from_millis(1);
     for factor in [2, 5, 10].into_iter().cycle() {

@@ -1,4 +1,4 @@
-//! The body of an answer, which may come slowly, or not to its end.
+//! The body of an answer, which may be slow or cut off.
 
 use std::{
     pin::Pin,
@@ -11,17 +11,17 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::Reset;
 
-/// Pieces that a slow body comes in.
+/// The number of pieces of a slow body.
 const PIECES: usize = 4;
 
-/// Some bytes, piece by piece.
+/// A body sent piece by piece.
 #[derive(Debug)]
 pub(super) struct Body {
     left: Bytes,
     piece: usize,
-    /// Between one piece and the next.
+    /// The time between two pieces.
     pause: Option<(Duration, Pin<Box<Sleep>>)>,
-    /// Bytes that are announced and never come.
+    /// The bytes that are announced and never sent.
     missing: usize,
 }
 
@@ -34,7 +34,7 @@ impl Body {
         Self { piece: bytes.len(), left: bytes.into(), pause: None, missing: 0 }
     }
 
-    /// One that takes so long after its first piece.
+    /// Returns a body that takes this time after its first piece.
     pub(super) fn slow(bytes: Vec<u8>, time: Duration) -> Self {
         let pause = time / (PIECES as u32 - 1);
         Self {
@@ -45,7 +45,7 @@ impl Body {
         }
     }
 
-    /// One whose second half is missing.
+    /// Returns a body without its second half.
     pub(super) fn cut(mut bytes: Vec<u8>) -> Self {
         let missing = bytes.len().div_ceil(2);
         bytes.truncate(bytes.len() - missing);

@@ -1,4 +1,4 @@
-//! The documents that the embedded server has, all computed from a seed.
+//! The documents of the embedded server, computed from a seed.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const THEMES: [&str; 3] = ["light", "dark", "system"];
 const LOCALES: [&str; 6] = ["en", "de", "fr", "pl", "ja", "ar"];
 const CURRENCIES: [&str; 4] = ["EUR", "USD", "GBP", "JPY"];
 
-/// What the users have: a number of them, in pages.
+/// The users of the server, in pages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site {
     pub(crate) users: u64,
@@ -21,7 +21,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The document at this path, if there is one.
+    /// Returns the document at this path, if there is one.
     pub(super) fn document(&self, path: &str) -> Option<Value> {
         let name = path.strip_prefix('/')?.strip_suffix(".json")?;
         if name == "users" {

@@ -1,4 +1,4 @@
-//! What goes wrong with which request.
+//! The faults of requests, drawn from a seed.
 
 use std::{
     collections::HashMap,
@@ -7,38 +7,38 @@ use std::{
 
 use super::data::mix;
 
-/// Requests for one path that may be faulty before it is served: fewer than a client's attempts.
+/// The number of requests for a path that may be faulty: fewer than a client's attempts.
 const FAULTY_ATTEMPTS: u32 = 2;
 
-/// How badly a server behaves.
+/// The behavior of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     None,
-    /// As services do.
+    /// Faults as common services have them.
     Default,
-    /// Worse, with outages, and with a network to match.
+    /// More faults, outages, and a bad network.
     Chaos,
 }
 
-/// What goes wrong with one request.
+/// The fault of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// 503, asking to come back in a second.
+    /// 503 with `Retry-After` of one second.
     UnavailableForSeconds,
-    /// 503, asking to come back at a time of day.
+    /// 503 with `Retry-After` as a date.
     UnavailableUntilDate,
     /// The connection is reset without an answer.
     Reset,
-    /// No answer ever comes.
+    /// There is no answer.
     Stall,
     /// The answer breaks off.
     Cut,
-    /// The answer comes bit by bit.
+    /// The answer is slow.
     Slow,
 }
 
 impl Plan {
-    /// Of a thousand requests so many meet this fault.
+    /// The number of requests in a thousand with this fault.
     const fn faults(self) -> &'static [(u64, Fault)] {
         match self {
             Self::None => &[],
@@ -60,8 +60,8 @@ impl Plan {
     }
 }
 
-/// Decides the faults by the seed, the path and how often that path was asked for, and by nothing else: runs of
-/// one seed meet the same faults whatever their timing, and every document is served in the end.
+/// Draws faults from the seed, the path and the number of requests for this path. So runs with one seed have the same
+/// faults, whatever their timing, and every document is served in the end.
 #[derive(Debug)]
 pub(super) struct Faults {
     plan: Plan,
@@ -74,7 +74,8 @@ impl Faults {
         Self { plan, seed, asked: Mutex::default() }
     }
 
-    /// The fault of the request for `path` that has just arrived, if this one may be faulty at all.
+    /// Returns the fault of the next request for `path`: `None` if this request may not be faulty, `Some(None)` if it has
+    /// no fault.
     pub(super) fn next(&self, path: &str) -> Option<Option<Fault>> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let attempt = asked.entry(path.to_owned()).or_default();

@@ -1,28 +1,28 @@
-//! Times at which nothing works.
+//! Outages of the server, by a plan drawn from a seed.
 
 use std::time::Duration;
 
 use super::data::mix;
 
-/// How long an outage lasts.
+/// The length of an outage.
 const LENGTH: Duration = Duration::from_secs(1);
-/// From one to the next there are so many milliseconds, and up to [`SPREAD`] more: longer than a client takes for two
-/// attempts, so that none of them meets one outage after the other.
+/// The minimum time between outages in milliseconds; up to [`SPREAD`] is added. It is longer than two attempts of a client,
+/// so that no document meets two outages in a row.
 const PERIOD: u64 = 5000;
 const SPREAD: u64 = 1000;
-/// The first one comes early enough for small jobs.
+/// The first outage is early enough for small jobs.
 const FIRST: u64 = 50;
 
-/// What becomes of those who ask during an outage.
+/// The fate of requests during an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outage {
-    /// They are told to come back in a second.
+    /// 503 with `Retry-After` of one second.
     Busy,
-    /// They hear nothing for this long, then their connections are reset.
+    /// No answer for this time, then a reset.
     Frozen(Duration),
 }
 
-/// The outage at this time, by the seed's plan.
+/// Returns the outage at this time.
 pub(super) fn at(seed: u64, time: Duration) -> Option<Outage> {
     let number = (time.as_millis() as u64).checked_sub(FIRST)? / PERIOD;
     let draw = mix(seed ^ mix(number));

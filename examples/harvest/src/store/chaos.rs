@@ -1,4 +1,4 @@
-//! What goes wrong with the store, by a seeded plan.
+//! Faults of the store, by a plan drawn from a seed.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tokio::time::sleep;
 use super::StoreError;
 use crate::server::mix;
 
-/// Attempts to store something that may go wrong by plan: fewer than are made.
+/// The number of attempts of an entry that may fail by plan: fewer than the policy makes.
 const FAULTY_ATTEMPTS: u32 = 2;
 
-/// What goes wrong with one attempt to store something.
+/// The fault of one attempt to store an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It is turned down.
+    /// The attempt is refused.
     Refused,
-    /// It is stored, and nobody is told.
+    /// The entry is stored, and the answer is lost.
     AnswerLost,
 }
 
-/// The fault of an attempt, counted from 1, at something of this number.
+/// Returns the fault of an attempt, counted from 1, to store the entry with this number.
 pub(super) fn fault(seed: u64, number: u64, attempt: u32) -> Option<Fault> {
     if attempt > FAULTY_ATTEMPTS {
         return None;
@@ -38,28 +38,28 @@ impl Fault {
             Self::Refused => "refused by plan",
             Self::AnswerLost => "the answer was lost by plan",
         };
-        StoreError { reason: reason.into(), passes: true }
+        StoreError { reason: reason.into(), is_transient: true }
     }
 }
 
-/// When somebody else gets in the way, and for how long.
+/// The times at which another program disturbs the store, and for how long.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct Disturbances {
     state: u64,
 }
 
-impl Trouble {
+impl Disturbances {
     pub(super) const fn new(seed: u64) -> Self {
         Self { state: mix(seed) }
     }
 
-    /// One of so many.
+    /// Draws a number below `of`.
     pub(super) fn draw(&mut self, of: u64) -> u64 {
         self.state = mix(self.state);
         (self.state >> 32) % of
     }
 
-    /// Waits for the next time; false if the end comes before.
+    /// Waits until the next disturbance; returns `false` if the run ends before.
     pub(super) async fn pause(&mut self, end: &Stop) -> bool {
         tokio::select! {
             () = sleep(Duration::from_millis(100 + self.draw(400))) => true,
@@ -67,7 +67,7 @@ impl Trouble {
         }
     }
 
-    /// How long a lock is held: now and then longer than anybody waits for it.
+    /// Draws how long a lock is held: sometimes longer than a write waits for it.
     pub(super) fn hold(&mut self) -> Duration {
         let longest = if self.draw(4) == 0 { 1500 } else { 200 };
         Duration::from_millis(20 + self.draw(longest))
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn one_seed_is_one_plan() {
         let draws = |seed| {
-            let mut trouble = Trouble::new(seed);
-            [(); 20].map(|()| (trouble.draw(2), trouble.hold()))
+            let mut disturbances = Disturbances::new(seed);
+            [(); 20].map(|()| (disturbances.draw(2), disturbances.hold()))
         };
         assert_eq!(draws(3), draws(3));
         assert_ne!(draws(3), draws(4));

@@ -1,9 +1,9 @@
 //! One run at a time writes to a store.
 //!
-//! A run holds a lock that the system takes from it when it ends, however that comes: one on a file beside a SQLite
-//! database, one of a session in PostgreSQL. So the next run knows whether the last one lives, and a crash leaves
-//! nothing behind that somebody would have to clean up. In the store is who has it. Each write looks there first: a
-//! run that has lost its lock without notice, with its session, finds out before it writes beside another.
+//! A run holds a lock that the system releases when the process ends in any way: a lock on a file beside a SQLite
+//! database, or a lock of a session in PostgreSQL. So the next run knows whether the last one is alive, and a crash leaves
+//! nothing to clean up. The table `harvest_lease` has the token of the run that holds the lock. Each write checks it
+//! first, because a run can lose its lock without notice, together with its session.
 
 use std::{
     collections::hash_map::RandomState,
@@ -16,15 +16,15 @@ use std::{
 
 use super::StoreError;
 
-/// How long the lock of a run that has just been killed may be in the way: its session ends a little later.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for the lock: the session of a run that was killed ends a little later.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// This run, as the store knows it.
+/// The identity of this run in the store.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    /// For people: the process.
+    /// The process, for people.
     pub(super) name: String,
-    /// No other run has it.
+    /// Unique for each run.
     pub(super) token: String,
 }
 
@@ -37,34 +37,34 @@ impl Run {
     }
 }
 
-/// The statement with the clock of the store in it.
+/// Returns the statement with the expression for the clock of the store.
 pub(super) fn with_clock(sql: &str, now: &str) -> String {
     sql.replace("{now}", now)
 }
 
-/// The lock on this file, which is made if need be; none if another run has it.
+/// Locks this file, which is created if need be. Returns `None` if another run has the lock.
 pub(super) fn lock(path: &Path) -> Result<Option<File>, StoreError> {
-    let told = |error| StoreError::lasting(format!("{}: {error}", path.display()));
-    // One of another user need not be writable for a lock.
+    let told = |error| StoreError::permanent(format!("{}: {error}", path.display()));
+    // A file of another user can be locked without write access.
     let file = File::options().create(true).truncate(false).write(true).open(path);
     let file = file.or_else(|error| File::open(path).map_err(|_| error)).map_err(told)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Ok(None),
-        // Where there are no locks, each write still looks whether the store is this run's.
+        // On a file system without locks, each write still checks the token.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(file)),
     }
 }
 
-/// Another run has the store.
+/// Returns the error for a store that another run has locked.
 pub(super) fn in_use(holder: Option<(String, i64)>) -> StoreError {
     let whose =
         holder.map_or("another run".into(), |(name, age)| format!("another run, {name}, for {}", time(age)));
-    StoreError::lasting(format!("it is in use by {whose}; wait for its end, or name another store"))
+    StoreError::permanent(format!("it is in use by {whose}; wait for its end, or name another store"))
 }
 
-/// Another run has taken the store over.
+/// Returns the error for a store that another run has taken over.
 pub(super) fn taken(holder: &str) -> StoreError {
-    StoreError::lasting(format!("another run has taken the store over: {holder}"))
+    StoreError::permanent(format!("another run has taken the store over: {holder}"))
 }
 
 fn time(seconds: i64) -> String {

@@ -1,16 +1,16 @@
-//! Where the store is: the `--store` of the command line.
+//! The location of the store: the `--store` of the command line.
 
 use std::{env, ffi::OsString, fmt, fs, path, path::PathBuf, str::FromStr};
 
 use evenkeel::postgres::tokio_postgres::Config;
 use reqwest::Url;
 
-/// What was asked for.
+/// The value of `--store`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Choice {
-    /// A file in the usual place.
+    /// A file in the cache directory of the user.
     Auto,
-    /// The database that `DATABASE_URL` names. It may be anybody's: nobody gets rows into it who has not asked for it.
+    /// The database that `DATABASE_URL` names. It may belong to another program, so it is used only on request.
     Environment,
     Named(Location),
 }
@@ -18,7 +18,7 @@ pub(crate) enum Choice {
 impl Choice {
     /// # Errors
     ///
-    /// A line that says what is wrong with the address.
+    /// One line about the mistake in the address.
     pub(crate) fn locate(&self) -> Result<Location, String> {
         match self {
             Self::Auto => Ok(Location::default_of_user()),
@@ -27,7 +27,7 @@ impl Choice {
         }
     }
 
-    /// Whether it goes away with the run.
+    /// Whether the store ends with the run.
     pub(crate) fn is_in_memory(&self) -> bool {
         matches!(self, Self::Named(Location::Sqlite(path)) if path.as_os_str() == ":memory:")
     }
@@ -56,24 +56,24 @@ fn from_variable(value: Option<OsString>) -> Result<Location, String> {
     postgres(url).map_err(|reason| format!("DATABASE_URL: {reason}"))
 }
 
-/// A place to store in.
+/// The location of a database.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Location {
     Sqlite(PathBuf),
     Postgres { url: Url, config: Box<Config> },
 }
 
-/// Where the tables are in a PostgreSQL database, unless its address sets a search path.
+/// The schema of the tables in a PostgreSQL database, unless its address sets a search path.
 pub(super) const SCHEMA: &str = "harvest";
 
 const POSTGRES: [&str; 2] = ["postgres://", "postgresql://"];
 
 impl Location {
-    /// The command that shows what is in the store.
-    pub(crate) fn look(&self) -> String {
+    /// Returns a command that shows rows of the store.
+    pub(crate) fn query_command(&self) -> String {
         match self {
             Self::Sqlite(path) => {
-                // From wherever it is typed; what SQLite itself takes for a URI stays one.
+                // Absolute, to work in any directory. A URI of SQLite stays as it is.
                 let absolute =
                     path::absolute(path).ok().filter(|_| !path.to_string_lossy().starts_with("file:"));
                 let path = absolute.as_ref().unwrap_or(path);
@@ -86,7 +86,7 @@ impl Location {
         }
     }
 
-    /// A file in the first of the usual directories that can be made.
+    /// Returns a file in the first usual directory that can be created.
     fn default_of_user() -> Self {
         let dirs = usual_dirs(env::var_os("XDG_CACHE_HOME").map(Into::into), env::home_dir());
         let dir = dirs.into_iter().find(|dir| fs::create_dir_all(dir).is_ok()).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Location {
     }
 }
 
-/// The user's cache directory; `target` for a user who has none.
+/// Returns the cache directories of the user, and `target` for a user without one.
 fn usual_dirs(cache: Option<PathBuf>, home: Option<PathBuf>) -> Vec<PathBuf> {
     let caches = [cache, home.map(|home| home.join(".cache"))];
     let absolute = caches.into_iter().flatten().filter(|cache| cache.is_absolute());
@@ -114,10 +114,10 @@ fn postgres(text: &str) -> Result<Location, String> {
     Ok(Location::Postgres { url, config: Box::new(config) })
 }
 
-/// For the people who see it, and as far as it may be seen by others.
+/// Returns the address without passwords.
 fn without_secrets(url: &Url) -> String {
     let mut shown = url.clone();
-    // It can have none where it has no host.
+    // This fails only without a host, where there is no password.
     let _ = shown.set_password(None);
     let parameters = url.query().unwrap_or_default().split('&');
     let open = parameters.filter(|parameter| {
@@ -129,7 +129,7 @@ fn without_secrets(url: &Url) -> String {
     shown.into()
 }
 
-/// A word of a command for a shell.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%=+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -139,7 +139,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// Whether the address says in which schema the tables are.
+/// Whether the address sets the schema of the tables.
 pub(super) fn sets_search_path(config: &Config) -> bool {
     config.get_options().is_some_and(|options| options.contains("search_path"))
 }
@@ -170,9 +170,9 @@ impl fmt::Display for Location {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Postgres { url, config } => {
-                // Without what is secret: a password may be in the query, too.
+                // The query may have a password, too.
                 let mut shown = url.clone();
-                // It can have none where it has no host.
+                // This fails only without a host, where there is no password.
                 let _ = shown.set_password(None);
                 shown.set_query(None);
                 f.write_str(shown.as_str())?;
@@ -246,7 +246,7 @@ mod tests {
                 "psql 'postgres://u@h/d?options=-csearch_path%3Dx' -c 'SELECT * FROM users LIMIT 5'",
             ),
         ] {
-            assert_eq!(store.parse::<Location>().unwrap().look(), command);
+            assert_eq!(store.parse::<Location>().unwrap().query_command(), command);
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    Entry, Left, POLICY, Page, StoreError, Totals, Trouble,
+    Checkpoint, Disturbances, Entry, POLICY, Page, StoreError, Totals,
     lease::{self, Run},
     location::{SCHEMA, chain, sets_search_path},
     reason, sql,
@@ -30,28 +30,28 @@ use crate::{
     stats::{Failure, Stats},
 };
 
-/// How long a connection may take: in this time it is tried again.
+/// The timeout of a connection, within which connecting is retried.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A batch is stored while a page is.
+/// One connection for a batch, and one for a page at the same time.
 const CONNECTIONS: usize = 2;
 
-/// Ends the connections of this name.
+/// Ends the connections with this application name.
 const KILL: &str =
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
 
-/// The time by the clock of the server, in seconds.
+/// The clock of the server, in seconds.
 const NOW: &str = "CAST(extract(epoch FROM clock_timestamp()) AS BIGINT)";
 
-/// A transaction that lasts as long as the run: it changes nothing, and holds a lock that ends with it. A server
-/// gives the lock of a client that vanished away after half a minute.
+/// Begins a transaction that lasts as long as the run. It changes nothing, and holds the lock. The server releases the
+/// lock of a client that has vanished after half a minute.
 const BEGIN_LOCK: &str = "
     BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0;
     SET LOCAL tcp_keepalives_idle = 15; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3";
-/// The table stands for the store: there may be others in the database. The number is that of this program.
+/// The key of the lock: the number of this program, and the table, since a database may have several stores.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(1751216758, 'harvest_lease'::regclass::oid::int4)";
 
-/// `IF NOT EXISTS` does not wait for somebody else who is making the same table, and fails.
+/// Without this lock `IF NOT EXISTS` fails while another run creates the same table.
 const PREPARE_LOCK: &str = "SELECT pg_advisory_xact_lock(1751216758, 0)";
 
 /// A handle: clones are the same database.
@@ -60,13 +60,13 @@ pub(super) struct Postgres {
     config: Box<Config>,
     db: Database,
     stats: Arc<Stats>,
-    /// What the server knows this run's connections by.
+    /// The application name of the connections.
     name: String,
     run: Run,
     lock: Arc<OnceLock<Lock>>,
 }
 
-/// The session whose lock is this run's.
+/// The session that holds the lock of this run.
 #[derive(Debug)]
 struct Lock {
     client: Client,
@@ -74,14 +74,14 @@ struct Lock {
 }
 
 impl Postgres {
-    /// Connects, and makes the tables unless they are there.
+    /// Connects, and creates the tables unless they exist.
     pub(super) async fn open(config: &Config, stats: Arc<Stats>) -> Result<Self, StoreError> {
         let name = format!("harvest {}", process::id());
         let db = connect(config, &name, CONNECTIONS).await?;
         let (encoding,): (String,) = db.fetch_one("SHOW server_encoding", ()).await?;
         if encoding != "UTF8" {
             let reason = format!("its encoding is {encoding}, which has not every character; it takes UTF8");
-            return Err(StoreError::lasting(reason));
+            return Err(StoreError::permanent(reason));
         }
         let make_schema = !sets_search_path(config);
         db.transaction(TxOptions::new(), async |tx| prepare(&tx, make_schema).await).await?;
@@ -89,22 +89,23 @@ impl Postgres {
         Ok(Self { config, db, stats, name, run: Run::this(), lock: Arc::default() })
     }
 
-    pub(super) async fn begin(&self, source: &str, first: &str) -> Result<Left, StoreError> {
+    pub(super) async fn begin(&self, source: &str, first: &str) -> Result<Checkpoint, StoreError> {
         self.lock().await?;
         let run = &self.run;
-        let left = self.db.transaction(TxOptions::new(), async |tx| begin(&tx, run, source, first).await);
-        Ok(left.await?)
+        let checkpoint =
+            self.db.transaction(TxOptions::new(), async |tx| begin(&tx, run, source, first).await);
+        Ok(checkpoint.await?)
     }
 
-    /// Takes the lock, for as long as this process lives.
+    /// Takes the lock, until the process ends.
     async fn lock(&self) -> Result<(), StoreError> {
         if self.lock.get().is_some() {
             return Ok(());
         }
         let config = configured(&self.config, &format!("{} lease", self.name));
-        let connected = POLICY.run(|| Lock::connect(&config)).when(|error| error.passes).await;
-        let lock = connected.map_err(|gave_up| StoreError::lasting(reason(&gave_up)))?;
-        let deadline = Instant::now() + lease::PATIENCE;
+        let connected = POLICY.run(|| Lock::connect(&config)).when(|error| error.is_transient).await;
+        let lock = connected.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
+        let deadline = Instant::now() + lease::LOCK_TIMEOUT;
         loop {
             if lock.client.query_one(LOCK, &[]).await.map_err(Error::Statement)?.get(0) {
                 let _ = self.lock.set(lock);
@@ -119,18 +120,18 @@ impl Postgres {
         }
     }
 
-    /// Stores an entry, all or nothing.
+    /// Stores an entry in one transaction.
     pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
         let written = self.db.transaction(TxOptions::new(), async |tx| {
-            // Who takes the store over waits for this transaction, and the next one finds another token.
+            // A run that takes the store over waits for this transaction; the next one finds its token.
             let lease = format!("{} FOR SHARE", sql::LEASE);
             let (token, holder): (String, String) = tx.fetch_one(&lease, ()).await?;
             if token != self.run.token {
                 return Ok(Err(holder));
             }
             match &*entry {
-                Entry::Page(page) => self.turn(&tx, page).await?,
-                Entry::Batch(batch) => self.save(&tx, batch).await?,
+                Entry::Page(page) => self.save_page(&tx, page).await?,
+                Entry::Batch(batch) => self.save_batch(&tx, batch).await?,
                 Entry::End(failure) => end(&tx, failure).await?,
             }
             let totals: (i64, i64, i64, i64) = tx.fetch_one(sql::TOTALS, ()).await?;
@@ -140,19 +141,19 @@ impl Postgres {
     }
 
     pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
-        // A transaction that nobody waits for any more may be about to change them: this waits for it.
+        // `FOR UPDATE` waits for a transaction of this run whose future was dropped and that may still commit.
         let sql = format!("{} FOR UPDATE", sql::TOTALS);
         Ok(Totals::new(self.db.fetch_one::<(i64, i64, i64, i64)>(&sql, ()).await?.into()))
     }
 
-    /// Ends the run's connections now and then, or locks its tables, as an administrator might.
-    pub(super) async fn disturb(&self, mut trouble: Trouble, end: &Stop) -> Result<(), StoreError> {
+    /// Sometimes ends the connections of the run, or locks its tables, as an administrator might.
+    pub(super) async fn disturb(&self, mut disturbances: Disturbances, end: &Stop) -> Result<(), StoreError> {
         let other = connect(&self.config, "harvest chaos", 1).await?;
-        while trouble.pause(end).await {
-            if trouble.draw(2) == 0 {
+        while disturbances.pause(end).await {
+            if disturbances.draw(2) == 0 {
                 other.fetch_one::<(i64,)>(KILL, (&self.name,)).await?;
             } else {
-                let time = trouble.hold();
+                let time = disturbances.hold();
                 let lock = async |tx: Tx| {
                     tx.batch_execute("LOCK TABLE harvest_users IN EXCLUSIVE MODE").await?;
                     sleep(time).await;
@@ -164,16 +165,16 @@ impl Postgres {
         Ok(())
     }
 
-    async fn turn(&self, tx: &Tx, page: &Page) -> Result<(), Error> {
+    async fn save_page(&self, tx: &Tx, page: &Page) -> Result<(), Error> {
         self.leased();
         let users = page.users.iter();
         let users: Vec<_> = users.map(|user| (user.id, &*user.name, &*user.email, user.active)).collect();
         let listed = tx.execute_many(sql::LIST_USER, &users).await? as i64;
         failed(tx, page.failures.iter()).await?;
-        tx.execute(sql::TURN, (&page.next, listed, &page.this)).await.map(drop)
+        tx.execute(sql::NEXT_PAGE, (&page.next, listed, &page.this)).await.map(drop)
     }
 
-    async fn save(&self, tx: &Tx, batch: &[Fetched]) -> Result<(), Error> {
+    async fn save_batch(&self, tx: &Tx, batch: &[Fetched]) -> Result<(), Error> {
         self.leased();
         let (mut orders_read, mut orders, mut prefs_read) = (Vec::new(), Vec::new(), Vec::new());
         for Fetched { call: Call { user, .. }, document, .. } in batch {
@@ -204,25 +205,25 @@ impl Postgres {
     }
 
     fn leased(&self) {
-        self.stats.leased(&self.db.stats(), &self.db.holders());
+        self.stats.leased(&self.db.snapshot(), &self.db.holders());
     }
 }
 
 impl Lock {
     async fn connect(config: &Config) -> Result<Self, StoreError> {
-        let passing = |reason| StoreError { reason, passes: true };
+        let transient = |reason| StoreError { reason, is_transient: true };
         let connecting = timeout(CONNECT, config.connect(NoTls)).await;
-        let connected = connecting.map_err(|_| passing("no connection came about in time".into()))?;
-        let (client, connection) = connected.map_err(|error| passing(chain(&error)))?;
+        let connected = connecting.map_err(|_| transient("no connection came about in time".into()))?;
+        let (client, connection) = connected.map_err(|error| transient(chain(&error)))?;
         let mut task = JoinSet::new();
-        // Where it breaks, the lock is lost, and the next write finds out whether another run has taken it.
+        // If the link breaks, the lock is lost, and the next write finds out whether another run has taken it.
         task.spawn(async { drop(connection.await) });
         client.batch_execute(BEGIN_LOCK).await.map_err(Error::Statement)?;
         Ok(Self { client, _connection: task })
     }
 }
 
-/// Makes the tables, unless they are there. Of two that find none at the same moment, one makes them.
+/// Creates the tables unless they exist. Of two runs at the same moment, one creates them.
 async fn prepare(tx: &Tx, make_schema: bool) -> Result<(), Error> {
     tx.execute(PREPARE_LOCK, ()).await?;
     let (schema,): (Option<String>,) = tx.fetch_one("SELECT current_schema()", ()).await?;
@@ -236,7 +237,7 @@ async fn prepare(tx: &Tx, make_schema: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// The address with the tables' schema and the connection's name.
+/// Adds the schema of the tables and the application name to the address.
 fn configured(config: &Config, name: &str) -> Config {
     let mut config = config.clone();
     if !sets_search_path(&config) {
@@ -252,26 +253,27 @@ async fn connect(config: &Config, name: &str, connections: usize) -> Result<Data
     database.connect_timeout(CONNECT).acquire_timeout(CONNECT).connect().await
 }
 
-async fn begin(tx: &Tx, run: &Run, source: &str, first: &str) -> Result<Left, Error> {
+async fn begin(tx: &Tx, run: &Run, source: &str, first: &str) -> Result<Checkpoint, Error> {
     type Pass = (String, Option<String>, i64, i64, i64, i64, i64);
     tx.execute(&lease::with_clock(sql::TAKE_LEASE, NOW), (&run.token, &run.name)).await?;
     match tx.fetch_opt::<Pass>(sql::PASS, ()).await? {
         Some((of, next, pages, listed, users, orders, open))
             if of == source && (next.is_some() || open > 0) =>
         {
-            let calls = tx.fetch_all::<(i64, bool, bool)>(sql::LEFT, ()).await?;
-            let calls = calls.into_iter().flat_map(|(id, orders, prefs)| Left::of_user(id, orders, prefs));
+            let calls = tx.fetch_all::<(i64, bool, bool)>(sql::OPEN_USERS, ()).await?;
+            let calls =
+                calls.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs));
             let failures = tx.fetch_all::<(String, String)>(sql::FAILURES, ()).await?;
             let failures = failures.into_iter().map(|(url, reason)| Failure { url, reason }).collect();
             let totals = Totals::new([pages, listed, users, orders]);
-            Ok(Left { next, calls: calls.collect(), totals, failures })
+            Ok(Checkpoint { next, calls: calls.collect(), totals, failures })
         }
         _ => {
             for statement in sql::FORGET {
                 tx.execute(statement, ()).await?;
             }
             tx.execute(sql::BEGIN_PASS, (source, first)).await?;
-            Ok(Left::all(first))
+            Ok(Checkpoint::start(first))
         }
     }
 }
@@ -288,11 +290,11 @@ async fn end(tx: &Tx, failure: &Failure) -> Result<(), Error> {
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        // Every entry can be stored again, so it does not matter whether a commit has come about.
-        let passes = error.is_connection_lost()
+        // Every entry can be stored again, so a commit with an unknown outcome can be repeated.
+        let is_transient = error.is_connection_lost()
             || error.is_commit_unknown()
             || error.is_conflict()
             || matches!(error, Error::Get(_));
-        Self { reason: chain(&error), passes }
+        Self { reason: chain(&error), is_transient }
     }
 }

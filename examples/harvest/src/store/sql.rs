@@ -1,20 +1,19 @@
-//! The tables and the statements, in the SQL that both stores understand.
+//! The tables and statements, in SQL for both PostgreSQL and SQLite.
 //!
-//! `users` and `orders` are what the program is for: a user is in them with all that could be read of it, or not at
-//! all. The tables of the pass are its memory. A pass is one reading of a source from the first page to the last, in
-//! one run or in several. They are written in the transactions that write the rows, so that at every moment they say
-//! exactly what is in the store, and what is still to be read:
+//! `users` and `orders` have the result: a user is stored with all its documents that could be read, or not at all. The
+//! other tables have the state of the pass. A pass reads a source from the first page to the last, in one run or in
+//! several. Its state is written in the transactions that write the rows, so that it always matches them:
 //!
-//! | table | has |
+//! | table | contents |
 //! |---|---|
-//! | `harvest_pass` | the source, the page to be read next (null after the last), what was counted |
-//! | `harvest_users` | users that were listed and are not yet complete, and which of their documents were read |
-//! | `harvest_orders` | the orders of those |
-//! | `harvest_done` | users that were listed and are complete: a page that lists one again lists nobody |
+//! | `harvest_pass` | the source, the page to be read next (null after the last), the counts |
+//! | `harvest_users` | users that were listed and are not complete yet, and which of their documents were read |
+//! | `harvest_orders` | the orders of these users |
+//! | `harvest_done` | users that were listed and are complete, so that a page that lists one again changes nothing |
 //! | `harvest_failures` | the documents and records that could not be read |
 //! | `harvest_lease` | the run that may write, and since when |
 
-/// Made if they are not there.
+/// Creates the tables unless they exist.
 pub(super) const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS users (
         id BIGINT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, active BOOLEAN NOT NULL,
@@ -42,28 +41,28 @@ pub(super) const SCHEMA: &str = "
         id INTEGER PRIMARY KEY, token TEXT NOT NULL, holder TEXT NOT NULL, since BIGINT NOT NULL
     );";
 
-/// Whatever run had the lease, this one has it now.
+/// Gives the lease to this run, whichever run had it before.
 pub(super) const TAKE_LEASE: &str = "
     INSERT INTO harvest_lease (id, token, holder, since) VALUES (1, $1, $2, {now})
     ON CONFLICT (id) DO UPDATE SET token = excluded.token, holder = excluded.holder, since = excluded.since";
-/// Who has the lease, and for how many seconds.
+/// Reads the run that has the lease, and for how many seconds it has had it.
 pub(super) const HOLDER: &str = "SELECT holder, {now} - since FROM harvest_lease";
-/// Asked for at the beginning of each transaction that writes.
+/// Checks the lease, at the beginning of each transaction that writes.
 pub(super) const LEASE: &str = "SELECT token, holder FROM harvest_lease";
 
-/// Other tables of these names are turned down at once.
+/// Fail if tables with these names belong to another program.
 pub(super) const CHECKS: [&str; 2] = [
     "SELECT id, name, email, active, theme, locale, newsletter FROM users LIMIT 0",
     "SELECT id, user_id, cents, currency FROM orders LIMIT 0",
 ];
 
-/// The pass that was begun last, and how many of its users are incomplete.
+/// Reads the last pass, and the number of its incomplete users.
 pub(super) const PASS: &str = "
     SELECT source, next, pages, listed, users, orders, (SELECT count(*) FROM harvest_users) FROM harvest_pass";
-pub(super) const LEFT: &str = "SELECT id, orders_read, prefs_read FROM harvest_users ORDER BY id";
+pub(super) const OPEN_USERS: &str = "SELECT id, orders_read, prefs_read FROM harvest_users ORDER BY id";
 pub(super) const FAILURES: &str = "SELECT url, reason FROM harvest_failures";
 
-/// Forgets the last pass; then [`BEGIN_PASS`] begins another one.
+/// Deletes the last pass; [`BEGIN_PASS`] begins another one afterwards.
 pub(super) const FORGET: [&str; 5] = [
     "DELETE FROM harvest_orders",
     "DELETE FROM harvest_users",
@@ -78,13 +77,13 @@ pub(super) const LIST_USER: &str = "
     INSERT INTO harvest_users (id, name, email, active)
     SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BOOLEAN)
     WHERE NOT EXISTS (SELECT 1 FROM harvest_done WHERE id = $1) ON CONFLICT (id) DO NOTHING";
-/// Goes from one page to the next, and counts what was on it; does nothing the second time.
-pub(super) const TURN: &str = "
+/// Moves the cursor to the next page, and counts the users of this one; does nothing the second time.
+pub(super) const NEXT_PAGE: &str = "
     UPDATE harvest_pass SET next = $1, pages = pages + 1, listed = listed + $2 WHERE next = $3";
-/// There is no next page.
+/// Ends the pages.
 pub(super) const END: &str = "UPDATE harvest_pass SET next = NULL";
 
-/// An order that two users have is that of the one with the lower number, whoever comes first.
+/// Stores an order. If two users have it, it belongs to the one with the lower number, in any order of arrival.
 pub(super) const READ_ORDER: &str = "
     INSERT INTO harvest_orders (id, user_id, cents, currency) VALUES ($1, $2, $3, $4)
     ON CONFLICT (id) DO UPDATE SET
@@ -96,7 +95,7 @@ pub(super) const PREFS_READ: &str = "
 pub(super) const FAILED: &str = "
     INSERT INTO harvest_failures (url, reason) VALUES ($1, $2) ON CONFLICT (url) DO NOTHING";
 
-/// Users of whom all was read. Preferences that could not be read this time stay as they are.
+/// Stores users whose documents were all read. Preferences that could not be read this time stay as they are.
 pub(super) const COMPLETE_USERS: &str = "
     INSERT INTO users (id, name, email, active, theme, locale, newsletter)
     SELECT id, name, email, active, theme, locale, newsletter FROM harvest_users WHERE orders_read AND prefs_read
@@ -104,12 +103,13 @@ pub(super) const COMPLETE_USERS: &str = "
         name = excluded.name, email = excluded.email, active = excluded.active,
         theme = coalesce(excluded.theme, users.theme), locale = coalesce(excluded.locale, users.locale),
         newsletter = coalesce(excluded.newsletter, users.newsletter)";
-/// Of the orders that are about to be stored, those that this pass has counted already, as another user's.
+/// Counts the orders about to be stored that this pass has counted already for another user.
 pub(super) const COUNTED_ORDERS: &str = "
     SELECT count(*) FROM harvest_orders o JOIN harvest_users u ON u.id = o.user_id
     JOIN orders e ON e.id = o.id JOIN harvest_done d ON d.id = e.user_id
     WHERE u.orders_read AND u.prefs_read AND o.user_id <= e.user_id";
-/// What an earlier pass has stored gives way; of this pass the user with the lower number keeps an order.
+/// Stores orders of complete users. An order of an earlier pass is replaced; within this pass the user with the lower
+/// number keeps it.
 pub(super) const COMPLETE_ORDERS: &str = "
     INSERT INTO orders (id, user_id, cents, currency)
     SELECT o.id, o.user_id, o.cents, o.currency
@@ -118,7 +118,8 @@ pub(super) const COMPLETE_ORDERS: &str = "
         user_id = excluded.user_id, cents = excluded.cents, currency = excluded.currency
     WHERE excluded.user_id <= orders.user_id
         OR NOT EXISTS (SELECT 1 FROM harvest_done WHERE harvest_done.id = orders.user_id)";
-/// Remembers who is complete. A batch that is stored a second time brings orders of users who are complete already: these go, too.
+/// Marks complete users, and deletes their state. A batch that is stored a second time has orders of users that are
+/// complete already: these are deleted, too.
 pub(super) const CLEAR: [&str; 3] = [
     "INSERT INTO harvest_done (id) SELECT id FROM harvest_users WHERE orders_read AND prefs_read
      ON CONFLICT (id) DO NOTHING",

@@ -1,4 +1,4 @@
-//! The way of one document.
+//! The trace of one document.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use tokio::time::Instant;
 use super::Wait;
 use crate::stats::Stats;
 
-/// Follows a document from wait to wait; its way ends when this is dropped, however that comes.
+/// Records the waits of a document. The trace ends when it is dropped, also if the document was cut off.
 #[derive(Debug)]
 pub(crate) struct Trace {
     stats: Arc<Stats>,
     waiting: Option<(Wait, Instant)>,
-    /// From its first call on.
-    lane: Option<usize>,
+    /// Set from the first call on.
+    row: Option<usize>,
 }
 
 impl Trace {
     pub(crate) const fn new(stats: Arc<Stats>) -> Self {
-        Self { stats, waiting: None, lane: None }
+        Self { stats, waiting: None, row: None }
     }
 
-    /// What it waited for is there; this comes next.
+    /// Ends the present wait, and begins the next one.
     pub(crate) fn wait_for(&mut self, next: Wait) {
         self.change(Some(next));
     }
@@ -45,11 +45,11 @@ impl Trace {
         });
         self.stats.record(|timeline| {
             if let Some((wait, since)) = before {
-                timeline.waited(self.lane, wait, next, since, now);
+                timeline.waited(self.row, wait, next, since, now);
             }
             match next {
-                Some(Wait::Answer) if self.lane.is_none() => self.lane = Some(timeline.lanes.take()),
-                None => self.lane.take().into_iter().for_each(|lane| timeline.lanes.give(lane)),
+                Some(Wait::Answer) if self.row.is_none() => self.row = Some(timeline.gantt.take()),
+                None => self.row.take().into_iter().for_each(|row| timeline.gantt.release(row)),
                 _ => {}
             }
         });
@@ -70,7 +70,7 @@ mod tests {
     fn calls_and_waits_are_counted_where_they_begin_and_end() {
         let stats = Arc::new(Stats::recording());
         let mut trace = Trace::new(stats.clone());
-        for wait in [Wait::RateLimit, Wait::Place, Wait::Answer] {
+        for wait in [Wait::RateLimit, Wait::Slot, Wait::Answer] {
             trace.wait_for(wait);
         }
         assert_eq!(stats.with(|c| (c.calls, c.in_flight, c.limiter_waits)), (1, 1, 1));
@@ -90,8 +90,8 @@ mod tests {
         assert_eq!(stats.with(|c| (c.calls, c.in_flight)), (1, 0));
         let mut next = Trace::new(stats.clone());
         next.wait_for(Wait::Answer);
-        assert_eq!(next.lane, Some(0));
-        let failed: f64 = stats.timeline().unwrap().columns.all().iter().map(|column| column.failed).sum();
+        assert_eq!(next.row, Some(0));
+        let failed: f64 = stats.timeline().unwrap().buckets.all().iter().map(|bucket| bucket.failed).sum();
         assert_eq!(failed, 1.0);
     }
 }

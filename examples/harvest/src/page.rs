@@ -1,4 +1,4 @@
-//! The report as a page of its own: it needs nothing but a browser, and runs nothing in it.
+//! The report as an HTML page, which loads nothing and runs no scripts.
 
 mod charts;
 mod plot;
@@ -11,12 +11,12 @@ use crate::{
     timeline::Timeline,
 };
 
-/// Failures that are listed; the JSON has them all.
+/// The number of failures that are listed; the JSON has all of them.
 const FAILURES_SHOWN: usize = 200;
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("page/style.css");
 
-/// The page of a run.
+/// Returns the page of a run.
 pub(crate) fn html(report: &Report, latencies: &Histogram, timeline: &Timeline) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -27,15 +27,15 @@ pub(crate) fn html(report: &Report, latencies: &Histogram, timeline: &Timeline) 
     page += &summary(report);
     page += &figures(report);
 
-    let (lanes, kept) = timeline.lanes.counts();
-    let mut note = String::from("One lane for each document that is being read.");
-    if kept < lanes {
-        let _ = write!(note, " The first {kept} of {lanes} lanes are shown.");
+    let (rows, kept) = timeline.gantt.counts();
+    let mut note = String::from("One row for each document that is being read.");
+    if kept < rows {
+        let _ = write!(note, " The first {kept} of {rows} rows are shown.");
     }
-    if !timeline.lanes.grain().is_zero() {
-        let _ = write!(note, " What is closer than {:?} is shown as one.", timeline.lanes.grain());
+    if !timeline.gantt.grain().is_zero() {
+        let _ = write!(note, " Spans closer than {:?} are shown as one.", timeline.gantt.grain());
     }
-    let total = timeline.columns.total();
+    let total = timeline.buckets.total();
     page += &section(
         "Every call",
         &note,
@@ -45,13 +45,13 @@ pub(crate) fn html(report: &Report, latencies: &Histogram, timeline: &Timeline) 
             ("rest", "wait for the next attempt"),
             ("store", "wait for the store"),
         ],
-        &charts::lanes(&timeline.lanes, total),
+        &charts::gantt(&timeline.gantt, total),
     );
     page += &section(
         "Rate",
         "How many calls ended, and how many users were stored, per second.",
         &[("answer", "calls answered"), ("failed", "calls failed"), ("users", "users stored")],
-        &charts::rates(&timeline.columns),
+        &charts::rates(&timeline.buckets),
     );
     page += &section(
         "What documents waited for",
@@ -63,7 +63,7 @@ pub(crate) fn html(report: &Report, latencies: &Histogram, timeline: &Timeline) 
             ("rate", "the rate limit"),
             ("place", "a place among the calls in flight"),
         ],
-        &charts::waits(&timeline.columns),
+        &charts::waits(&timeline.buckets),
     );
     let quantiles = [report.p50_seconds, report.p99_seconds, report.max_seconds].map(milliseconds);
     let [median, p99, longest] = quantiles;
@@ -149,7 +149,7 @@ fn failures(report: &Report) -> String {
     table + "</table>\n"
 }
 
-/// Text that is not to be read as HTML.
+/// Escapes text for HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -159,7 +159,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{floor::Job, stats::Counts, stats::Failure};
+    use crate::{lower_bound::Job, stats::Counts, stats::Failure};
 
     fn page(failures: usize) -> String {
         let failure = |n| Failure { url: format!("http://h/{n}?a&b"), reason: "<html>".into() };

@@ -1,4 +1,4 @@
-//! A server of the API, on loopback and on a thread of its own: the demo needs nothing else to be installed.
+//! An embedded server of the API, on loopback and on a thread of its own, so that the demo needs no other server.
 
 mod body;
 mod data;
@@ -31,24 +31,24 @@ use body::Body;
 use faults::{Fault, Faults};
 use outages::Outage;
 
-/// Connections that may wait to be accepted: more than clients open at once.
+/// The backlog of connections: more than a client opens at once.
 const BACKLOG: u32 = 1024;
 
-/// How long a slow body takes: less than a client waits.
+/// The time of a slow body: less than the timeout of a client.
 const SLOW: Duration = Duration::from_millis(400);
 
-/// What to serve, and how badly.
+/// The documents and the behavior of the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     pub(crate) site: Site,
-    /// The time that every answer takes.
+    /// The time of every answer.
     pub(crate) latency: Duration,
     pub(crate) plan: Plan,
-    /// A client that has this many calls in flight all the time is told that they are too many, if there are faults.
+    /// A client that keeps this number of calls in flight gets 429 sometimes, if there are faults.
     pub(crate) calls: u32,
 }
 
-/// The running server, which ends when this is dropped.
+/// A running server, which ends on drop.
 #[derive(Debug)]
 pub(crate) struct Server {
     base: Url,
@@ -57,7 +57,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it on a free port.
+    /// Starts a server on a free port.
     pub(crate) fn start(settings: Settings) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(async {
@@ -80,7 +80,7 @@ impl Server {
         Ok(Self { base, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it is.
+    /// Returns the base URL.
     pub(crate) const fn base(&self) -> &Url {
         &self.base
     }
@@ -90,7 +90,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed, and the clients have met it as an error.
+            // A panic of the server was printed, and clients have seen it as an error.
             let _ = thread.join();
         }
     }
@@ -103,7 +103,7 @@ async fn serve(listener: TcpListener, settings: Settings) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => _ = connections.spawn(connection(stream, service.clone())),
-                // Out of file descriptors, or the client left: others may end in the meantime.
+                // No file descriptor was left, or the client has gone: other connections may end in the meantime.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -112,18 +112,18 @@ async fn serve(listener: TcpListener, settings: Settings) {
 }
 
 async fn connection(stream: TcpStream, service: Arc<Service>) {
-    // Closing sends a reset then. This side closes only when a fault is to be one: clients end the others.
+    // With zero linger, closing sends a reset. Only a fault closes on this side; clients close the other connections.
     let _ = stream.set_zero_linger();
     let _ = stream.set_nodelay(true);
     let answer = service_fn(move |request| {
         let service = service.clone();
         async move { service.answer(&request).await }
     });
-    // It ends with an error by a fault, or when a client gives up: both are the plan.
+    // Errors are by plan: a fault, or a client that gives up.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
 }
 
-/// What answers the requests of all connections.
+/// Answers the requests of all connections.
 #[derive(Debug)]
 struct Service {
     settings: Settings,
@@ -151,7 +151,7 @@ impl Service {
                 sleep(time).await;
                 return Err(Reset);
             }
-            // hyper drops this when the client gives up.
+            // hyper drops this future when the client gives up.
             (None, Some(Fault::Stall)) => std::future::pending().await,
             _ => sleep(latency).await,
         }
@@ -178,7 +178,8 @@ impl Service {
     }
 }
 
-/// Just not enough for this many calls in flight. They may all come at once: their answers did.
+/// Returns a rate just below that of this number of calls in flight. All of them may arrive at once, since their answers
+/// did.
 fn busy_rate(calls: u32, latency: Duration) -> RateLimiter {
     let per_second = 0.9 * f64::from(calls) / latency.as_secs_f64().max(0.001);
     RateLimiter::per_second((per_second as u32).max(1)).burst(calls)
@@ -188,9 +189,9 @@ fn come_back(when: String) -> Answer {
     answer(StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, when)], Body::empty())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a date in a header is one of the wall clock")]
+#[expect(clippy::disallowed_methods, reason = "a date in a header is of the wall clock")]
 fn soon() -> String {
-    // Dates have whole seconds, rounded down: the wait is between one and two.
+    // Dates have whole seconds, rounded down: the wait is between one and two seconds.
     httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2))
 }
 
@@ -203,7 +204,7 @@ fn answer(status: StatusCode, header: impl IntoIterator<Item = (HeaderName, Stri
     answer
 }
 
-/// Ends the connection without an answer.
+/// An error that ends the connection without an answer.
 #[derive(Debug)]
 struct Reset;
 

@@ -1,4 +1,4 @@
-//! The rows of a database in a file, and the memory of what was read.
+//! Runs the statements of `sql.rs` in SQLite.
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Transaction, TransactionBehavior, params};
 
@@ -8,26 +8,26 @@ use crate::{
     model::Document,
     stats::Failure,
     store::{
-        Entry, Left, Page, Totals,
+        Checkpoint, Entry, Page, Totals,
         lease::{self, Run},
         sql,
     },
 };
 
-/// The reason why such a file is no store.
+/// The error for a file that cannot be written.
 pub(super) const READ_ONLY: &str = "the file is read-only";
 
-/// Makes the tables, unless they are there, and finds out whether they can be written to.
+/// Creates the tables unless they exist, and checks that they can be written.
 pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     if connection.is_readonly("main")? {
         let readonly = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY);
         return Err(rusqlite::Error::SqliteFailure(readonly, Some(READ_ONLY.into())));
     }
-    // In WAL mode other programs can read while this one writes. It is a property of the file.
+    // In WAL mode other programs can read while this one writes. The mode is stored in the file.
     connection.pragma_update(None, "journal_mode", "wal")?;
-    // In that mode a crash of this program loses nothing; after a loss of power the store may be a few batches
-    // back, rows and memory alike.
+    // In that mode a crash of this program loses nothing. A loss of power may lose the last few batches, rows and state
+    // alike.
     connection.pragma_update(None, "synchronous", "normal")?;
     let transaction = immediate(connection)?;
     transaction.execute_batch(sql::SCHEMA)?;
@@ -46,7 +46,7 @@ pub(super) fn begin(
     run: &Run,
     source: &str,
     first: &str,
-) -> rusqlite::Result<Left> {
+) -> rusqlite::Result<Checkpoint> {
     let transaction = immediate(connection)?;
     transaction.execute(&lease::with_clock(sql::TAKE_LEASE, NOW), [&run.token, &run.name])?;
     let pass = transaction.query_row(sql::PASS, [], |row| {
@@ -54,24 +54,25 @@ pub(super) fn begin(
         let totals = Totals::new([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]);
         Ok((source, next, totals, row.get::<_, i64>(6)?))
     });
-    let left = match pass.optional()? {
+    let checkpoint = match pass.optional()? {
         Some((of, next, totals, open)) if of == source && (next.is_some() || open > 0) => {
-            let calls =
-                all(&transaction, sql::LEFT, |row| Ok(Left::of_user(row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let calls = all(&transaction, sql::OPEN_USERS, |row| {
+                Ok(Checkpoint::of_user(row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
             let failure = |row: &rusqlite::Row<'_>| Ok(Failure { url: row.get(0)?, reason: row.get(1)? });
             let failures = all(&transaction, sql::FAILURES, failure)?;
-            Left { next, calls: calls.into_iter().flatten().collect(), totals, failures }
+            Checkpoint { next, calls: calls.into_iter().flatten().collect(), totals, failures }
         }
         _ => {
             for statement in sql::FORGET {
                 transaction.execute(statement, [])?;
             }
             transaction.execute(sql::BEGIN_PASS, params![source, first])?;
-            Left::all(first)
+            Checkpoint::start(first)
         }
     };
     transaction.commit()?;
-    Ok(left)
+    Ok(checkpoint)
 }
 
 fn all<T>(
@@ -82,7 +83,7 @@ fn all<T>(
     transaction.prepare(query)?.query_map([], read)?.collect()
 }
 
-/// The name of the run that has the store now, if that is another one than the token's.
+/// The totals after a write, or the name of the run that has taken the store over.
 pub(super) type Written = Result<Totals, String>;
 
 pub(super) fn write(connection: &mut Connection, token: &str, entry: &Entry) -> rusqlite::Result<Written> {
@@ -92,8 +93,8 @@ pub(super) fn write(connection: &mut Connection, token: &str, entry: &Entry) -> 
         return Ok(Err(holder));
     }
     match entry {
-        Entry::Page(page) => turn(&transaction, page)?,
-        Entry::Batch(batch) => save(&transaction, batch)?,
+        Entry::Page(page) => save_page(&transaction, page)?,
+        Entry::Batch(batch) => save_batch(&transaction, batch)?,
         Entry::End(failure) => {
             failed(&transaction, failure)?;
             execute(&transaction, sql::END, [])?;
@@ -104,7 +105,7 @@ pub(super) fn write(connection: &mut Connection, token: &str, entry: &Entry) -> 
     Ok(Ok(totals))
 }
 
-fn turn(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
+fn save_page(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
     let mut listed = 0;
     for user in &page.users {
         listed += execute(transaction, sql::LIST_USER, params![user.id, user.name, user.email, user.active])?;
@@ -112,14 +113,14 @@ fn turn(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
     for failure in &page.failures {
         failed(transaction, failure)?;
     }
-    execute(transaction, sql::TURN, params![page.next, listed as i64, page.this]).map(drop)
+    execute(transaction, sql::NEXT_PAGE, params![page.next, listed as i64, page.this]).map(drop)
 }
 
 fn failed(transaction: &Transaction<'_>, failure: &Failure) -> rusqlite::Result<()> {
     execute(transaction, sql::FAILED, [&failure.url, &failure.reason]).map(drop)
 }
 
-fn save(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()> {
+fn save_batch(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()> {
     for Fetched { call, document, failures, .. } in batch {
         match document {
             Document::Orders(orders) => {
@@ -202,7 +203,7 @@ mod tests {
         Run { name: "this".into(), token: "1".into() }
     }
 
-    fn begin(connection: &mut Connection, source: &str, first: &str) -> Left {
+    fn begin(connection: &mut Connection, source: &str, first: &str) -> Checkpoint {
         super::begin(connection, &run(), source, first).unwrap()
     }
 
@@ -218,7 +219,7 @@ mod tests {
         Totals { pages, listed, users, orders }
     }
 
-    /// Stores each entry twice, as after a commit whose answer was lost, and gives the totals after each.
+    /// Stores each entry twice, as after a commit whose answer was lost, and returns the totals after each.
     fn twice(connection: &mut Connection, entries: &[Entry]) -> Vec<Totals> {
         let mut both = |entry| {
             let first = write(connection, entry);
@@ -271,16 +272,19 @@ mod tests {
         ];
         twice(&mut connection, &entries);
 
-        let left = begin(&mut connection, "api", "first");
-        assert_eq!(left.next.as_deref(), Some("second"));
-        assert_eq!(left.calls, [&Call::both(2)[..1], &Call::both(3)].concat());
-        assert_eq!((left.totals, left.failures), (totals_of(1, 3, 1, 1), vec![failure("prefs of 2")]));
+        let checkpoint = begin(&mut connection, "api", "first");
+        assert_eq!(checkpoint.next.as_deref(), Some("second"));
+        assert_eq!(checkpoint.calls, [&Call::both(2)[..1], &Call::both(3)].concat());
+        assert_eq!(
+            (checkpoint.totals, checkpoint.failures),
+            (totals_of(1, 3, 1, 1), vec![failure("prefs of 2")])
+        );
 
-        // Another source begins anew, and so does the same one afterwards.
+        // Another source starts from its beginning, and so does the first one afterwards.
         for source in ["other", "api"] {
-            let left = begin(&mut connection, source, "first");
-            assert_eq!((left.next.as_deref(), left.calls.len()), (Some("first"), 0));
-            assert_eq!((left.totals, left.failures.len()), (Totals::default(), 0));
+            let checkpoint = begin(&mut connection, source, "first");
+            assert_eq!((checkpoint.next.as_deref(), checkpoint.calls.len()), (Some("first"), 0));
+            assert_eq!((checkpoint.totals, checkpoint.failures.len()), (Totals::default(), 0));
         }
     }
 
@@ -290,13 +294,13 @@ mod tests {
         begin(&mut connection, "api", "first");
         write(&mut connection, &page("first", vec![user(1, "A", true)], Some("second")));
         write(&mut connection, &Entry::End(failure("second")));
-        let left = begin(&mut connection, "api", "first");
-        assert_eq!((left.next, left.calls), (None, Call::both(1).into()));
-        assert_eq!(left.failures, [failure("second")]);
+        let checkpoint = begin(&mut connection, "api", "first");
+        assert_eq!((checkpoint.next, checkpoint.calls), (None, Call::both(1).into()));
+        assert_eq!(checkpoint.failures, [failure("second")]);
 
         write(&mut connection, &Entry::Batch(vec![orders(1, &[]), prefs(1, None)]));
-        let left = begin(&mut connection, "api", "first");
-        assert_eq!((left.next.as_deref(), left.totals), (Some("first"), Totals::default()));
+        let checkpoint = begin(&mut connection, "api", "first");
+        assert_eq!((checkpoint.next.as_deref(), checkpoint.totals), (Some("first"), Totals::default()));
     }
 
     #[test]
@@ -350,14 +354,14 @@ mod tests {
             vec![orders, Entry::Batch(vec![prefs(first, None), prefs(then, None)])]
         };
         let mut connection = database();
-        // Each pass finds the rows of the one before.
+        // Each pass finds the rows of the last one.
         for entries in [apart(1, 2), apart(2, 1), at_once(1, 2), at_once(2, 1), apart(1, 2)] {
             begin(&mut connection, "api", "first");
             write(&mut connection, &page("first", vec![user(1, "A", true), user(2, "B", true)], None));
             assert_eq!(twice(&mut connection, &entries)[1], totals_of(1, 2, 2, 1));
             assert_eq!(one::<i64>(&connection, "SELECT user_id * 10 + cents FROM orders"), 11);
         }
-        // It has come to be the other one's.
+        // Now the order belongs to the other user.
         begin(&mut connection, "api", "first");
         write(&mut connection, &page("first", vec![user(1, "A", true), user(2, "B", true)], None));
         let entries = [Entry::Batch(vec![orders(1, &[]), prefs(1, None)]), complete(2)];

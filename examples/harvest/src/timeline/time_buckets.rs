@@ -1,26 +1,26 @@
-//! Amounts over time, in fixed memory.
+//! Amounts over time, in buckets of equal width and fixed memory.
 
 use std::time::Duration;
 
 use super::Wait;
 
-/// How many columns there are at most; at least half of them are in use once the first ones were full.
-const MOST: usize = 128;
+/// The maximum number of buckets; once it was reached, at least half of them are in use.
+const MAX_BUCKETS: usize = 128;
 
-/// What happened within one column's time.
+/// The amounts within the time of one bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Column {
+pub(crate) struct TimeBucket {
     /// The seconds that documents spent in each [`Wait`], all documents together.
     pub(crate) waits: [f64; Wait::ALL.len()],
-    /// Calls that brought a document.
+    /// Successful calls.
     pub(crate) answered: f64,
-    /// Calls that failed.
+    /// Failed calls.
     pub(crate) failed: f64,
     /// Users that were stored.
     pub(crate) stored: f64,
 }
 
-impl Column {
+impl TimeBucket {
     fn add(&mut self, other: &Self) {
         for (sum, seconds) in self.waits.iter_mut().zip(other.waits) {
             *sum += seconds;
@@ -31,33 +31,33 @@ impl Column {
     }
 }
 
-/// Columns of the same width, which doubles when there is no room for more of them.
+/// TimeBuckets of the same width, which doubles when there is no room for more of them.
 #[derive(Clone, Debug)]
-pub(crate) struct Columns {
+pub(crate) struct TimeBuckets {
     width: Duration,
-    columns: Vec<Column>,
+    buckets: Vec<TimeBucket>,
 }
 
-impl Default for Columns {
+impl Default for TimeBuckets {
     fn default() -> Self {
-        Self { width: Duration::from_millis(10), columns: Vec::new() }
+        Self { width: Duration::from_millis(10), buckets: Vec::new() }
     }
 }
 
-impl Columns {
-    /// The column of this time.
-    pub(crate) fn at(&mut self, time: Duration) -> &mut Column {
-        while self.index(time) >= MOST {
+impl TimeBuckets {
+    /// Returns the bucket of this time.
+    pub(crate) fn at(&mut self, time: Duration) -> &mut TimeBucket {
+        while self.index(time) >= MAX_BUCKETS {
             self.fold();
         }
         let index = self.index(time);
-        if self.columns.len() <= index {
-            self.columns.resize(index + 1, Column::default());
+        if self.buckets.len() <= index {
+            self.buckets.resize(index + 1, TimeBucket::default());
         }
-        &mut self.columns[index]
+        &mut self.buckets[index]
     }
 
-    /// Adds the time of a wait to all columns that it touches.
+    /// Adds the time of a wait to all buckets that it touches.
     pub(crate) fn spread(&mut self, wait: Wait, from: Duration, to: Duration) {
         self.at(to);
         let mut from = from;
@@ -72,13 +72,13 @@ impl Columns {
         self.width
     }
 
-    /// The time of all columns.
+    /// Returns the time of all buckets.
     pub(crate) fn total(&self) -> Duration {
-        self.width * (self.columns.len() as u32).max(1)
+        self.width * (self.buckets.len() as u32).max(1)
     }
 
-    pub(crate) fn all(&self) -> &[Column] {
-        &self.columns
+    pub(crate) fn all(&self) -> &[TimeBucket] {
+        &self.buckets
     }
 
     fn index(&self, time: Duration) -> usize {
@@ -87,12 +87,12 @@ impl Columns {
 
     fn fold(&mut self) {
         self.width *= 2;
-        let pairs = self.columns.chunks(2).map(|pair| {
+        let pairs = self.buckets.chunks(2).map(|pair| {
             let mut sum = pair[0];
             pair[1..].iter().for_each(|other| sum.add(other));
             sum
         });
-        self.columns = pairs.collect();
+        self.buckets = pairs.collect();
     }
 }
 
@@ -106,32 +106,32 @@ mod tests {
 
     #[test]
     fn a_long_run_has_wider_columns_and_the_same_sums() {
-        let mut columns = Columns::default();
+        let mut buckets = TimeBuckets::default();
         for millis in (0..100_000).step_by(7) {
-            columns.at(ms(millis)).answered += 1.0;
+            buckets.at(ms(millis)).answered += 1.0;
         }
-        assert_eq!(columns.width(), ms(1280));
-        assert_eq!(columns.all().len(), 100_000_usize.div_ceil(1280));
-        let sum: f64 = columns.all().iter().map(|column| column.answered).sum();
+        assert_eq!(buckets.width(), ms(1280));
+        assert_eq!(buckets.all().len(), 100_000_usize.div_ceil(1280));
+        let sum: f64 = buckets.all().iter().map(|bucket| bucket.answered).sum();
         assert_eq!(sum, f64::from(100_000_u32.div_ceil(7)));
     }
 
     #[test]
     fn a_wait_is_spread_over_the_columns_that_it_touches() {
-        let mut columns = Columns::default();
-        columns.spread(Wait::Answer, ms(5), ms(25));
-        let seconds: Vec<f64> = columns.all().iter().map(|c| c.waits[Wait::Answer as usize]).collect();
+        let mut buckets = TimeBuckets::default();
+        buckets.spread(Wait::Answer, ms(5), ms(25));
+        let seconds: Vec<f64> = buckets.all().iter().map(|c| c.waits[Wait::Answer as usize]).collect();
         assert_eq!(seconds, [0.005, 0.01, 0.005]);
 
-        columns.spread(Wait::Store, ms(1000), ms(3000));
-        let sum: f64 = columns.all().iter().map(|c| c.waits[Wait::Store as usize]).sum();
+        buckets.spread(Wait::Store, ms(1000), ms(3000));
+        let sum: f64 = buckets.all().iter().map(|c| c.waits[Wait::Store as usize]).sum();
         assert!((sum - 2.0).abs() < 1e-9, "{sum}");
     }
 
     #[test]
     fn a_wait_of_no_time_leaves_no_trace() {
-        let mut columns = Columns::default();
-        columns.spread(Wait::Place, ms(3), ms(3));
-        assert!(columns.all().iter().all(|column| *column == Column::default()));
+        let mut buckets = TimeBuckets::default();
+        buckets.spread(Wait::Slot, ms(3), ms(3));
+        assert!(buckets.all().iter().all(|bucket| *bucket == TimeBucket::default()));
     }
 }

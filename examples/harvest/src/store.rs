@@ -1,4 +1,4 @@
-//! The database: its rows, and the memory of what was read, written together.
+//! The database: the rows and the progress of the run, written in the same transactions.
 
 mod chaos;
 mod lease;
@@ -31,62 +31,61 @@ use crate::{
     model::{Call, User},
     stats::{Failure, Stats},
 };
-use chaos::{Fault, Trouble};
+use chaos::{Disturbances, Fault};
 use postgres::Postgres;
 use sqlite::Sqlite;
 
-/// How an entry is stored again when somebody is in the way, or the connection is lost.
+/// The retry policy of an entry, for conflicts with other programs and lost connections.
 static POLICY: Policy = Policy::exponential(Duration::from_millis(50), Duration::from_secs(1))
     .max_attempts(6)
     .attempt_timeout(Duration::from_secs(10));
 
-/// What is stored at once, all or nothing. To store an entry again changes nothing, so that a commit whose answer was
-/// lost does no harm.
+/// The rows of one transaction. Storing an entry again changes nothing, so a commit whose answer was lost can be repeated.
 #[derive(Debug)]
 pub(crate) enum Entry {
     Page(Page),
     /// Documents of users.
     Batch(Vec<Fetched>),
-    /// There are no more pages, because of this.
+    /// There are no more pages, because of this failure.
     End(Failure),
 }
 
-/// A page that was read: it is the next one no more.
+/// A page that was read. Storing it makes its next page the cursor.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) this: String,
     pub(crate) users: Vec<User>,
-    /// None if it is the last.
+    /// `None` on the last page.
     pub(crate) next: Option<String>,
-    /// What on it is no user, and why it is the last although it names another.
+    /// The invalid records on the page, and the reason why it is the last one although it has a link.
     pub(crate) failures: Vec<Failure>,
 }
 
-/// What of a pass is still to be done: all, or what an earlier run has left.
+/// The point at which a pass is continued: its start, or the state after an earlier run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Left {
+pub(crate) struct Checkpoint {
     /// The page to be read next.
     pub(crate) next: Option<String>,
-    /// Documents of users on the pages before.
+    /// The missing documents of users on earlier pages.
     pub(crate) calls: Vec<Call>,
-    /// What is done.
+    /// The rows that are stored.
     pub(crate) totals: Totals,
     pub(crate) failures: Vec<Failure>,
 }
 
-impl Left {
-    fn all(first: &str) -> Self {
+impl Checkpoint {
+    fn start(first: &str) -> Self {
         Self { next: Some(first.to_owned()), ..Self::default() }
     }
 
-    /// The calls that are left for a user.
+    /// Returns the missing documents of a user.
     fn of_user(id: i64, orders_read: bool, prefs_read: bool) -> impl Iterator<Item = Call> {
         let calls = Call::both(id).into_iter().zip([orders_read, prefs_read]);
         calls.filter_map(|(call, is_read)| (!is_read).then_some(call))
     }
 }
 
-/// What a pass has come to: the counts of all its runs, by the store's own account.
+/// The counts of a pass over all its runs, as the store has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) pages: u64,
@@ -104,7 +103,7 @@ impl Totals {
         Self { pages, listed, users, orders }
     }
 
-    /// The later of two counts of the same pass.
+    /// Returns the later of two counts of the same pass.
     pub(crate) fn max(self, other: Self) -> Self {
         Self {
             pages: self.pages.max(other.pages),
@@ -115,17 +114,17 @@ impl Totals {
     }
 }
 
-/// The moment at which most connections were leased or waited for.
+/// The leases at the moment when most connections were leased or waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Leases {
     pub(crate) max: usize,
     pub(crate) waiting: usize,
-    /// Where in the program they were taken, and how long ago.
+    /// The places in the program where they were taken, and for how long.
     pub(crate) holders: Vec<String>,
 }
 
 impl Stats {
-    /// A connection was leased.
+    /// Records that a connection was leased.
     fn leased(&self, pool: &pool::Snapshot, holders: &[pool::Holder]) {
         self.with(|counts| {
             let worst = &mut counts.leases;
@@ -139,17 +138,17 @@ impl Stats {
     }
 }
 
-/// Why something could not be stored.
+/// The error of an attempt to store an entry.
 #[derive(Clone, Debug)]
 struct StoreError {
     reason: String,
-    /// Whether it may be otherwise in a moment.
-    passes: bool,
+    /// Whether another attempt may succeed.
+    is_transient: bool,
 }
 
 impl StoreError {
-    fn lasting(reason: String) -> Self {
-        Self { reason, passes: false }
+    fn permanent(reason: String) -> Self {
+        Self { reason, is_transient: false }
     }
 }
 
@@ -178,7 +177,7 @@ enum Backend {
 }
 
 impl Store {
-    /// Opens the database, or makes it; with a seed it does not always do what it should.
+    /// Opens or creates the database. With a `chaos` seed it misbehaves.
     pub(crate) async fn open(
         location: &Location,
         stats: Arc<Stats>,
@@ -195,19 +194,19 @@ impl Store {
         Ok(Self { backend, location: location.clone(), stats, chaos, entries: Arc::default() })
     }
 
-    /// Takes the store for this run, and begins a pass over this source or goes on with the one that was not finished.
-    pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Left, Fatal> {
+    /// Locks the store for this run, and begins a pass over this source or continues the unfinished one.
+    pub(crate) async fn begin(&self, source: &str, first: &str) -> Result<Checkpoint, Fatal> {
         let begun = POLICY.run(async || match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.begin(source.to_owned(), first.to_owned()).await,
             Backend::Postgres(postgres) => postgres.begin(source, first).await,
         });
-        let begun = begun.when(|error| error.passes).await;
+        let begun = begun.when(|error| error.is_transient).await;
         begun.map_err(|gave_up| {
             Fatal::Input(format!("cannot use the store {}: {}", self.location, reason(&gave_up)))
         })
     }
 
-    /// Stores an entry, and drops it then.
+    /// Stores an entry, and drops it with its guards.
     pub(crate) async fn write(&self, entry: Entry) -> Result<(), Fatal> {
         let what = match &entry {
             Entry::Page(_) | Entry::End(_) => "a page",
@@ -218,7 +217,7 @@ impl Store {
         let attempts = AtomicU32::new(0);
         let written = POLICY
             .run(|| self.attempt(entry.clone(), number, attempts.fetch_add(1, Relaxed) + 1))
-            .when(|error| error.passes)
+            .when(|error| error.is_transient)
             .observe(|_| self.stats.with(|counts| counts.store_retries += 1));
         match written.await {
             Ok(totals) => {
@@ -241,7 +240,7 @@ impl Store {
         fault.map_or(Ok(totals), |fault| Err(fault.error()))
     }
 
-    /// Asks the store what it has: the last word on a run that was cut off.
+    /// Reads the counts from the store, after a run that was cut off.
     pub(crate) async fn recount(&self) {
         let totals = POLICY.run(|| async {
             match &self.backend {
@@ -249,19 +248,19 @@ impl Store {
                 Backend::Postgres(postgres) => postgres.totals().await,
             }
         });
-        // A store that is broken has said so before; then the report has what is known.
-        if let Ok(totals) = totals.when(|error| error.passes).await {
+        // A broken store was reported before. Then the report has the last known counts.
+        if let Ok(totals) = totals.when(|error| error.is_transient).await {
             self.stats.stored(totals);
         }
     }
 
-    /// Gets in the way of the run until it ends, by the seed's plan.
+    /// Disturbs the run until it ends, by a plan from the seed.
     pub(crate) async fn disturb(self, end: Stop) -> Result<(), Fatal> {
         let Some(seed) = self.chaos else { return Ok(()) };
-        let trouble = Trouble::new(seed);
+        let disturbances = Disturbances::new(seed);
         let ended = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.disturb(trouble, &end).await,
-            Backend::Postgres(postgres) => postgres.disturb(trouble, &end).await,
+            Backend::Sqlite(sqlite) => sqlite.disturb(disturbances, &end).await,
+            Backend::Postgres(postgres) => postgres.disturb(disturbances, &end).await,
         };
         ended.map_err(|error| Fatal::Broken(format!("cannot disturb the store: {error}")))
     }
