@@ -1,8 +1,6 @@
 //! The configuration of a pool.
 
-use std::error::Error;
-use std::fmt;
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
 use crate::{Manager, Pool};
 
@@ -14,23 +12,20 @@ pub(crate) struct Limits {
     pub(crate) check_timeout: Duration,
 }
 
-/// Makes a [`Pool`]; begun by [`Pool::builder`].
+/// Configures and makes a [`Pool`]; [`Pool::builder`] returns it.
 ///
 /// # Examples
 ///
 /// ```
-/// # use evenkeel_pool::{Manager, Pool};
-/// # struct Counters;
-/// # impl Manager for Counters {
-/// #     type Object = u32;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-/// # }
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+/// # fn main() -> Result<(), evenkeel_pool::BuildError> {
+/// # use evenkeel_pool::Pool;
 /// use std::time::Duration;
 ///
 /// let pool = Pool::builder(Counters).max(16).acquire_timeout(Duration::from_secs(5)).build()?;
 /// assert_eq!(pool.snapshot().max, 16);
-/// # Ok::<(), evenkeel_pool::BuildError>(())
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is built before `build`"]
@@ -50,27 +45,27 @@ impl<M: Manager> Builder<M> {
         Self { manager, max: 10, limits }
     }
 
-    /// How many objects there may be at a time, those that are being created included. The default is 10.
+    /// Sets the maximum number of objects at a time, those that are being created included. The default is 10.
     pub fn max(mut self, max: usize) -> Self {
         self.max = max;
         self
     }
 
-    /// How long [`Pool::get`] may take, whatever it has to wait for. The default is 30 s.
+    /// Sets the time that [`Pool::get`] may take, whatever it has to wait for. The default is 30 s.
     ///
-    /// At zero it gives an object that is idle, or none.
+    /// At zero it returns an object that is idle, or none.
     pub fn acquire_timeout(mut self, limit: Duration) -> Self {
         self.limits.acquire_timeout = limit;
         self
     }
 
-    /// How long [`Manager::create`] may take. The default is 10 s.
+    /// Sets the time that [`Manager::create`] may take. The default is 10 s.
     pub fn create_timeout(mut self, limit: Duration) -> Self {
         self.limits.create_timeout = limit;
         self
     }
 
-    /// How long [`Manager::check`] may take before the object counts as dead. The default is 5 s.
+    /// Sets the time that [`Manager::check`] may take before the object counts as dead. The default is 5 s.
     pub fn check_timeout(mut self, limit: Duration) -> Self {
         self.limits.check_timeout = limit;
         self
@@ -80,21 +75,18 @@ impl<M: Manager> Builder<M> {
     ///
     /// # Errors
     ///
-    /// [`BuildError::ZeroMax`], if there may be no object at all.
+    /// [`BuildError::ZeroMax`] if the maximum number of objects is zero.
     ///
     /// # Examples
     ///
     /// ```
-    /// # use evenkeel_pool::{Manager, Pool};
-    /// # struct Counters;
-    /// # impl Manager for Counters {
-    /// #     type Object = u32;
-    /// #     type Error = std::convert::Infallible;
-    /// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-    /// # }
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # fn main() {
+    /// # use evenkeel_pool::Pool;
     /// use evenkeel_pool::BuildError;
     ///
     /// assert_eq!(Pool::builder(Counters).max(0).build().unwrap_err(), BuildError::ZeroMax);
+    /// # }
     /// ```
     pub fn build(self) -> Result<Pool<M>, BuildError> {
         if self.max == 0 {

@@ -1,9 +1,11 @@
-//! Managers of deadpool, as they are.
+//! Managers of the crate deadpool, unchanged.
 
-use std::error::Error;
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::{
+    error::Error,
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
 
 use ::deadpool::managed::{self, Metrics};
 use tokio::time::Instant;
@@ -18,8 +20,8 @@ use crate::{BoxError, Manager};
 /// # Why not just use X?
 ///
 /// `deadpool::managed::Pool` drives the same managers. There a caller that gives up ends the creation that it began,
-/// and drops the healthy object whose `recycle` it awaited; one that began a creation does not see an object that
-/// comes back earlier; and each step has a time limit of its own, none of them by default.
+/// and drops the healthy object whose `recycle` it awaited; a caller that began a creation does not see an object that
+/// is returned earlier; and each step has a time limit of its own, none of them by default.
 ///
 /// # Examples
 ///
@@ -58,7 +60,7 @@ pub struct Deadpool<M> {
 }
 
 impl<M: managed::Manager> Deadpool<M> {
-    /// Takes a manager over.
+    /// Wraps a manager.
     #[must_use]
     pub fn new(manager: M) -> Self {
         Self { manager: Arc::new(manager) }
@@ -125,12 +127,12 @@ pub struct Adopted<M: managed::Manager> {
 const ADOPTED: &str = "it has its object until it is dropped";
 
 impl<M: managed::Manager> Adopted<M> {
-    /// When the object was created and recycled. The instants are those of tokio's clock.
+    /// Returns when the object was created and recycled, by tokio's clock.
     pub fn metrics(adopted: &Self) -> &Metrics {
         &adopted.metrics
     }
 
-    /// Takes the object out, for one that was [detached](crate::Lease::detach) from its pool.
+    /// Unwraps an object that was [detached](crate::Lease::detach) from its pool.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it has its object until it is dropped")]
     pub fn into_inner(mut adopted: Self) -> M::Type {

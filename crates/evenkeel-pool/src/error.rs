@@ -1,26 +1,18 @@
-//! Why there is no object.
+//! The errors of a checkout.
 
-use std::error::Error;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use crate::{Holder, Panic, Snapshot};
 
-/// Why [`Pool::get`](crate::Pool::get) gave no lease.
+/// Why [`Pool::get`](crate::Pool::get) returned no lease.
 ///
 /// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manager, Pool};
-/// # struct Counters;
-/// # impl Manager for Counters {
-/// #     type Object = u32;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-/// # }
+/// # use evenkeel_pool::Pool;
 /// use evenkeel_pool::GetError;
 /// use std::time::Duration;
 ///
@@ -40,13 +32,13 @@ use crate::{Holder, Panic, Snapshot};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum GetError<E> {
-    /// There was no object within [`acquire_timeout`](crate::Builder::acquire_timeout), and this is why.
+    /// There was no object within [`acquire_timeout`](crate::Builder::acquire_timeout), for these reasons.
     Timeout(Box<Timeout>),
     /// The pool is closed.
     Closed,
     /// The manager failed to create an object.
     Create(E),
-    /// A creation took longer than [`create_timeout`](crate::Builder::create_timeout), which this is.
+    /// A creation took longer than this [`create_timeout`](crate::Builder::create_timeout).
     CreateTimeout(Duration),
     /// A method of the manager, or the destructor of an object, panicked.
     Panic(Panic),
@@ -75,7 +67,7 @@ impl<E: Error + 'static> Error for GetError<E> {
     }
 }
 
-/// What a caller waited for in vain, and who was in its way.
+/// The report of a wait that ended without an object: who held the objects, and what failed last.
 ///
 /// As text it is one line:
 ///
@@ -86,15 +78,10 @@ impl<E: Error + 'static> Error for GetError<E> {
 /// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{GetError, Manager, Pool};
-/// # struct Counters;
-/// # impl Manager for Counters {
-/// #     type Object = u32;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-/// # }
+/// # use evenkeel_pool::{GetError, Pool};
 /// let pool = Pool::builder(Counters).max(1).build()?;
 /// let lease = pool.get().await?;
 /// if let Err(GetError::Timeout(why)) = pool.get().await {
@@ -106,19 +93,19 @@ impl<E: Error + 'static> Error for GetError<E> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Timeout {
-    /// How long it waited.
+    /// The time that the caller waited.
     pub waited: Duration,
-    /// How many waited already when it came.
+    /// The number of callers that waited already when it came.
     pub ahead: usize,
-    /// The pool at the end of the wait; the caller is not among those waiting.
+    /// The numbers of the pool at the end of the wait, without this caller.
     pub snapshot: Snapshot,
-    /// Who had the objects: those three that had them for the longest time.
+    /// The three holders that had their objects for the longest time.
     pub holders: Vec<Holder>,
     /// The newest failure of a creation, or of a check, since the last object was created.
     pub last_failure: Option<String>,
-    /// That failure as an error, which is the [`source`](Error::source): a [`GetError::Create`], where the manager says
-    /// that it is [transient](crate::Manager::is_transient) or gives a [copy](crate::Manager::copy_error); of others, which
-    /// are those of other callers, the text.
+    /// That failure as an error, which is the [`source`](Error::source): a [`GetError::Create`] if the manager says that
+    /// it is [transient](crate::Manager::is_transient) or returns a [copy](crate::Manager::copy_error) of it. Any other
+    /// error went to another caller, and this one has its text.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 

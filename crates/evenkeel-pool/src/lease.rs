@@ -1,52 +1,49 @@
 //! An object in use.
 
-use std::fmt;
-use std::ops::{Deref, DerefMut};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use evenkeel_task::catch_panic;
 
-use crate::seat::Seated;
-use crate::{GetError, Manager, Panic};
+use crate::{Manager, Panic, slot::SlottedObject};
 
-/// An object of a [`Pool`](crate::Pool), for as long as this is held.
+/// A borrowed object of a [`Pool`](crate::Pool), which returns itself when it is dropped.
 ///
-/// It dereferences to the object. Dropping it, also while unwinding or when a task is aborted, gives the object back,
-/// or drops it if [`is_broken`](Manager::is_broken) says so; room is made only after the destructor of the object has
-/// run. It is `'static` and outlives the pool: what is given back to a pool that was closed or dropped is dropped.
+/// It dereferences to the object. Dropping it, also while unwinding or when a task is aborted, returns the object to the
+/// pool, or drops it if [`is_broken`](Manager::is_broken) says so; there is room for another object only after the
+/// destructor of this one has run. A lease is `'static` and outlives the pool: an object that is returned to a pool that
+/// was closed or dropped is dropped.
 ///
 /// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manager, Pool};
-/// # struct Buffers;
-/// # impl Manager for Buffers {
-/// #     type Object = Vec<u8>;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<Vec<u8>, Self::Error> { Ok(Vec::new()) }
-/// # }
-/// let pool = Pool::builder(Buffers).build()?;
+/// # use evenkeel_pool::Pool;
+/// let pool = Pool::builder(Counters).build()?;
 /// let mut lease = pool.get().await?;
-/// lease.push(1);
+/// *lease += 1;
 /// drop(lease);
-/// assert_eq!(*pool.get().await?, [1], "the same buffer again");
+/// assert_eq!(*pool.get().await?, 1, "the same counter again");
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "dropping a lease gives the object back"]
+#[must_use = "dropping a lease returns the object"]
 pub struct Lease<M: Manager> {
     // None once the object was taken out.
-    seated: Option<Seated<M>>,
+    object: Option<SlottedObject<M>>,
 }
 
 const HELD: &str = "a lease has its object until it is dropped";
 
 impl<M: Manager> Lease<M> {
-    pub(crate) fn new(seated: Seated<M>) -> Self {
-        Self { seated: Some(seated) }
+    pub(crate) fn new(object: SlottedObject<M>) -> Self {
+        Self { object: Some(object) }
     }
 
     /// Takes the object out of the pool for good, which makes room for another one.
@@ -54,19 +51,14 @@ impl<M: Manager> Lease<M> {
     /// # Examples
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manager, Pool};
-    /// # struct Buffers;
-    /// # impl Manager for Buffers {
-    /// #     type Object = Vec<u8>;
-    /// #     type Error = std::convert::Infallible;
-    /// #     async fn create(&self) -> Result<Vec<u8>, Self::Error> { Ok(Vec::new()) }
-    /// # }
+    /// # use evenkeel_pool::Pool;
     /// use evenkeel_pool::Lease;
     ///
-    /// let pool = Pool::builder(Buffers).max(1).build()?;
-    /// let ours: Vec<u8> = Lease::detach(pool.get().await?);
+    /// let pool = Pool::builder(Counters).max(1).build()?;
+    /// let ours: u32 = Lease::detach(pool.get().await?);
     /// let another = pool.get().await?;
     /// # Ok(())
     /// # }
@@ -75,23 +67,18 @@ impl<M: Manager> Lease<M> {
         lease.take().detach()
     }
 
-    /// Drops the object instead of giving it back, as if it were [broken](Manager::is_broken).
+    /// Drops the object instead of returning it to the pool, as if it were [broken](Manager::is_broken).
     ///
     /// # Examples
     ///
     /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use evenkeel_pool::{Manager, Pool};
-    /// # struct Buffers;
-    /// # impl Manager for Buffers {
-    /// #     type Object = Vec<u8>;
-    /// #     type Error = std::convert::Infallible;
-    /// #     async fn create(&self) -> Result<Vec<u8>, Self::Error> { Ok(Vec::new()) }
-    /// # }
+    /// # use evenkeel_pool::Pool;
     /// use evenkeel_pool::Lease;
     ///
-    /// let pool = Pool::builder(Buffers).build()?;
+    /// let pool = Pool::builder(Counters).build()?;
     /// Lease::discard(pool.get().await?);
     /// assert_eq!((pool.snapshot().size, pool.snapshot().discarded), (0, 1));
     /// # Ok(())
@@ -101,29 +88,24 @@ impl<M: Manager> Lease<M> {
         drop(lease.take());
     }
 
-    fn take(&mut self) -> Seated<M> {
-        self.seated.take().expect(HELD)
+    fn take(&mut self) -> SlottedObject<M> {
+        self.object.take().expect(HELD)
     }
 }
 
 impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
-        let Some(mut seated) = self.seated.take() else { return };
-        match is_broken(&mut seated) {
-            Ok(false) => seated.put_back(),
-            Ok(true) => drop(seated),
-            Err(panic) => {
-                let Seated { object, seat } = seated;
-                drop(object);
-                seat.fail(GetError::Panic(panic));
-            }
+        let Some(mut object) = self.object.take() else { return };
+        match is_broken(&mut object) {
+            Ok(false) => object.put_back(),
+            Ok(true) => drop(object),
+            Err(panic) => object.fail(panic),
         }
     }
 }
 
-fn is_broken<M: Manager>(seated: &mut Seated<M>) -> Result<bool, Panic> {
-    let Seated { object, seat } = seated;
-    let work = pin!(catch_panic(async { seat.shared().manager.is_broken(object) }));
+fn is_broken<M: Manager>(SlottedObject { object, slot }: &mut SlottedObject<M>) -> Result<bool, Panic> {
+    let work = pin!(catch_panic(async { slot.shared().manager.is_broken(object) }));
     match work.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => outcome,
         Poll::Pending => unreachable!("nothing is awaited"),
@@ -134,13 +116,13 @@ impl<M: Manager> Deref for Lease<M> {
     type Target = M::Object;
 
     fn deref(&self) -> &M::Object {
-        &self.seated.as_ref().expect(HELD).object
+        &self.object.as_ref().expect(HELD).object
     }
 }
 
 impl<M: Manager> DerefMut for Lease<M> {
     fn deref_mut(&mut self) -> &mut M::Object {
-        &mut self.seated.as_mut().expect(HELD).object
+        &mut self.object.as_mut().expect(HELD).object
     }
 }
 

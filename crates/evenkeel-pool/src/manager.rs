@@ -1,7 +1,6 @@
-//! What a pool needs to know about its objects.
+//! The trait that makes, checks and judges the objects of a pool.
 
-use std::error::Error;
-use std::future::ready;
+use std::{error::Error, future::ready};
 
 use crate::BoxError;
 
@@ -49,10 +48,10 @@ use crate::BoxError;
 /// # }
 /// ```
 pub trait Manager: Send + Sync + 'static {
-    /// What the pool holds.
+    /// An object of the pool.
     type Object: Send + 'static;
 
-    /// Why an object could not be made.
+    /// The error of a creation.
     type Error: Error + Send + Sync + 'static;
 
     /// Makes an object.
@@ -62,16 +61,16 @@ pub trait Manager: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// They reach the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create), or
-    /// [all who wait](Self::copy_error); those that are [transient](Self::is_transient) reach nobody before their time
-    /// is up.
+    /// An error reaches the caller that has waited longest, as [`GetError::Create`](crate::GetError::Create), or
+    /// [all waiters](Self::copy_error). An error that is [transient](Self::is_transient) reaches no caller before its
+    /// time is up.
     fn create(&self) -> impl Future<Output = Result<Self::Object, Self::Error>> + Send;
 
-    /// Makes sure that a returned object may be handed out again: the place to ping it, and to reset its state.
+    /// Makes sure that a returned object may be lent again: the place to ping it, and to reset its state.
     ///
     /// It runs before every reuse, never on a new object. A caller that gives up does not interrupt it; it is dropped,
     /// together with the object, at [`check_timeout`](crate::Builder::check_timeout), and when the pool is closed or
-    /// dropped. It is first polled by the caller; a check that is not ready then goes on on a task of the pool's own.
+    /// dropped. The caller polls it once; a check that is pending then goes on in a task of the pool.
     ///
     /// # Errors
     ///
@@ -81,28 +80,28 @@ pub trait Manager: Send + Sync + 'static {
         ready(Ok(()))
     }
 
-    /// Says whether a creation that failed so is worth another attempt.
+    /// Returns whether a creation that failed with this error is worth another attempt.
     ///
-    /// If it is, nobody's wait ends by it: the pool creates again, after a [backoff](crate::Pool#backoff), as long as somebody
-    /// waits, and whoever runs out of time has the newest of these errors as the
-    /// [`cause`](crate::Timeout::cause). By default no error is.
+    /// If it is, no wait ends by it: the pool creates again, after a [backoff](crate::Pool#backoff), as long as a caller
+    /// waits, and a caller that runs out of time has the newest of these errors as the
+    /// [`cause`](crate::Timeout::cause). By default no error is transient.
     fn is_transient(&self, _error: &Self::Error) -> bool {
         false
     }
 
-    /// Copies an error that is not transient, if it is that of every caller, as a wrong password is.
+    /// Copies an error that is not transient, if every caller would meet it, as with a wrong password.
     ///
-    /// While there is no object that could still come back, all who wait then get a copy at once. By default, and if this
-    /// gives none, the error reaches one caller, and the others get their own attempts.
+    /// While there is no object that could still come back, each waiter then gets a copy at once. By default, and if this
+    /// returns none, the error reaches one caller, and the others get their own attempts.
     fn copy_error(&self, _error: &Self::Error) -> Option<Self::Error> {
         None
     }
 
-    /// Says whether a returned object is beyond use, so that it is dropped at once.
+    /// Returns whether a returned object is beyond use, so that it is dropped at once.
     ///
     /// It runs whenever a [`Lease`](crate::Lease) is dropped, in the task that drops it: it must not block.
-    /// `std::thread::panicking()` is true in it if that task panicked with the object in its hands. If it panics itself,
-    /// the object counts as broken, and the panic goes to the caller that has waited longest, if there is one.
+    /// `std::thread::panicking()` is true in it if that task panicked with the lease. If it panics itself, the object
+    /// counts as broken, and the panic goes to the caller that has waited longest, if there is one.
     fn is_broken(&self, _object: &mut Self::Object) -> bool {
         false
     }

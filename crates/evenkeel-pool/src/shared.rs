@@ -1,155 +1,177 @@
-//! What the handles, the leases and the tasks of a pool share.
+//! The part that the handles, leases and tasks of a pool share.
+//!
+//! # How it works
+//!
+//! Every change of the [`State`] is made by [`Shared::update`]: it locks, makes the change, lets the state call the next
+//! waiter, unlocks, and then does the work that the change has left: wakers are woken, and wakers and failures that
+//! were replaced are dropped. All of that is foreign code, and none of it runs under the lock. The output of a change is
+//! foreign, too, where it holds an object: it is dropped by the caller of `update`.
+//!
+//! - **A waker that panics costs nothing else**: the state is complete before the first wake, the other wakers are woken
+//!   all the same, and the panic goes on in the caller of `update` afterwards.
+//! - **A task is spawned without the lock**: a runtime that is gone drops the task, with its object, inside `spawn`.
+//! - **A task that its runtime drops is not silent**: [`TaskEnd`] records that as a failure, which the next time-out names.
+//! - `must_wait` is a hint for callers that have not locked yet. It may be out of date: then a waker was cloned for
+//!   nothing, or the state asks for the clone, and the caller asks again.
 
-use std::error::Error;
-use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
-use std::thread;
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::Poll,
+    thread,
+};
 
+use evenkeel_base::{FirstPanic, error_chain, lock};
 use evenkeel_task::{Stop, catch_panic};
 use tokio::sync::Notify;
 
-use crate::builder::Limits;
-use crate::state::{Due, Failure, Rest, State};
-use crate::{BoxError, GetError, Manager, Panic};
+use crate::{
+    GetError, Manager,
+    builder::Limits,
+    state::{Deferred, Failure, RareDeferred, State},
+};
+
+const CLOSED: &str = "the pool is closed";
 
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) limits: Limits,
     state: Mutex<State<M>>,
-    // Whether one who came after the last change had to wait.
-    waits: AtomicBool,
-    // Given when the pool is closed, for its tasks.
+    // Whether a caller that came after the last change had to wait.
+    must_wait: AtomicBool,
+    // Drained when the pool is closed, to end its tasks.
     pub(crate) closing: Stop,
-    // Given when it is closed and empty.
+    // Drained when the pool is closed and empty.
     pub(crate) ended: Stop,
-    // Told when a creation has succeeded, for those tasks that wait to create.
+    // Notified when a creation has succeeded, for the creations that are paused.
     pub(crate) recovered: Notify,
 }
 
 impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
         let state = Mutex::new(State::new(max));
-        let (waits, recovered) = (AtomicBool::new(true), Notify::new());
-        Self { manager, limits, state, waits, closing: Stop::new(), ended: Stop::new(), recovered }
+        let (must_wait, recovered) = (AtomicBool::new(true), Notify::new());
+        Self { manager, limits, state, must_wait, closing: Stop::new(), ended: Stop::new(), recovered }
     }
 
-    /// Looks at the state.
+    /// Reads the state.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State<M>) -> T) -> T {
         look(&lock(&self.state))
     }
 
-    /// Changes the state, and wakes those whom the change concerns.
+    /// Changes the state, and wakes the waiters that the change concerns.
     ///
-    /// A panic of a waker goes on here when all are awake and all is done; the output is dropped then.
+    /// A panic of a waker goes on here after all are awake and all is done; the output is dropped then.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> T {
-        let (output, due) = self.change(change);
-        match due {
-            Due { waker: None, rest: None } => {}
-            Due { waker: Some(waker), rest: None } if !thread::panicking() => waker.wake(),
-            due => self.tell(due),
+        let (output, deferred) = self.change(change);
+        match deferred {
+            Deferred { waker: None, rare: None } => {}
+            // The usual case: nothing is left to do behind a panic of this waker.
+            Deferred { waker: Some(waker), rare: None } if !thread::panicking() => waker.wake(),
+            deferred => self.run(deferred, FirstPanic::default()),
         }
         output
     }
 
-    /// Changes the state, and gives what is left to do.
-    fn change<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> (T, Due) {
+    /// Changes the state, and returns the work that is left.
+    fn change<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> (T, Deferred) {
         let mut state = lock(&self.state);
         let output = change(&mut state);
-        let due = state.settle();
-        self.waits.store(state.waits(), Relaxed);
-        (output, due)
+        let deferred = state.finish_change();
+        // Under the lock, so that the hints are in the order of the changes.
+        self.must_wait.store(state.must_wait(), Relaxed);
+        (output, deferred)
     }
 
-    /// Whether a getter that comes now will wait, as far as can be seen without the lock.
-    pub(crate) fn will_wait(&self) -> bool {
-        self.waits.load(Relaxed)
+    /// Returns whether a caller that comes now will wait, as far as can be seen without the lock.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.must_wait.load(Relaxed)
     }
 
-    fn tell(&self, due: Due) {
-        go_on(self.all_told(due));
-    }
-
-    fn all_told(&self, Due { waker, rest }: Due) -> Result<(), Panic> {
-        let Rest { second, stale, outdated, ended } = *rest.unwrap_or_default();
-        let mut outcome = wake_all([waker, second].into_iter().flatten());
+    fn run(&self, Deferred { waker, rare }: Deferred, mut panics: FirstPanic) {
+        let RareDeferred { second, stale, outdated, ended } = *rare.unwrap_or_default();
+        panics.wake([waker, second].into_iter().flatten());
         if ended {
-            outcome = outcome.and(Panic::catch(|| self.ended.drain(CLOSED)));
+            panics.catch(|| self.ended.drain(CLOSED));
         }
-        outcome.and(Panic::catch(|| drop(stale))).and(Panic::catch(|| drop(outdated)))
+        panics.drop_each(stale);
+        panics.drop_each(outdated);
+        panics.resume();
     }
 
     /// Closes the pool, and ends all that nobody holds.
     pub(crate) fn close(&self) {
-        let ((idle, waiters), due) = self.change(State::close);
-        let mut outcome = Panic::catch(|| self.closing.drain(CLOSED));
-        outcome = outcome.and(wake_all(waiters));
-        outcome = idle.into_iter().map(|object| Panic::catch(|| drop(object))).fold(outcome, Result::and);
-        go_on(outcome.and(self.all_told(due)));
+        let ((idle, waiters), deferred) = self.change(State::close);
+        let mut panics = FirstPanic::default();
+        panics.catch(|| self.closing.drain(CLOSED));
+        panics.wake(waiters);
+        panics.drop_each(idle);
+        self.run(deferred, panics);
     }
 
-    /// Gives an error to the first waiter; its text stays with the pool.
+    /// Fails the first waiter; the text of the error is kept as the last failure.
     pub(crate) fn fail(&self, error: GetError<M::Error>) {
-        let failure = told(chain(&error));
+        let failure = Failure::text(error_chain(&error));
         let unheard = self.update(|state| {
-            state.note(failure);
-            state.fail(error)
+            state.record_failure(failure);
+            state.fail_first(error)
         });
         drop(unheard);
     }
 
-    /// Runs the work of a task of the pool. A panic in it is an error of the first waiter.
-    pub(crate) async fn own(&self, work: impl Future<Output = ()>) {
-        if let Err(panic) = catch_panic(work).await {
-            self.fail(GetError::Panic(panic));
+    /// Runs a task that ends with the pool, in the span of the caller. A panic of its work fails the first waiter.
+    ///
+    /// Must not be called under a lock: a runtime that is gone drops the work inside this call.
+    pub(crate) fn spawn(
+        self: &Arc<Self>,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let end = TaskEnd { shared: Arc::clone(self), name, is_cut: true };
+        let mut closing = self.closing.draining();
+        let task = async move {
+            {
+                let mut work = pin!(async {
+                    if let Err(panic) = catch_panic(work).await {
+                        end.shared.fail(GetError::Panic(panic));
+                    }
+                });
+                poll_fn(|cx| match Pin::new(&mut closing).poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(()),
+                    Poll::Pending => work.as_mut().poll(cx),
+                })
+                .await;
+            }
+            end.reached();
+        };
+        #[cfg(feature = "tracing")]
+        let task = tracing::Instrument::in_current_span(task);
+        drop(tokio::spawn(task));
+    }
+}
+
+/// Records as a failure that a task of the pool was dropped with its runtime.
+struct TaskEnd<M: Manager> {
+    shared: Arc<Shared<M>>,
+    name: &'static str,
+    is_cut: bool,
+}
+
+impl<M: Manager> TaskEnd<M> {
+    fn reached(mut self) {
+        self.is_cut = false;
+    }
+}
+
+impl<M: Manager> Drop for TaskEnd<M> {
+    fn drop(&mut self) {
+        if self.is_cut && !self.shared.closing.is_draining() {
+            let failure = Failure::text(format!("{} was cut: its runtime was shut down", self.name));
+            self.shared.update(|state| state.record_failure(failure));
         }
     }
-}
-
-const CLOSED: &str = "the pool is closed";
-
-/// Wakes all of them, and gives the first panic.
-fn wake_all(wakers: impl IntoIterator<Item = Waker>) -> Result<(), Panic> {
-    let mut wakers = wakers.into_iter();
-    let (mut outcome, mut left) = (Ok(()), true);
-    // Again for those behind one that panicked.
-    while left {
-        outcome = outcome.and(Panic::catch(|| {
-            wakers.by_ref().for_each(Waker::wake);
-            left = false;
-        }));
-    }
-    outcome
-}
-
-/// Goes on with a panic, unless the thread is unwinding already: it survives no other.
-fn go_on(outcome: Result<(), Panic>) {
-    if let Err(panic) = outcome
-        && !thread::panicking()
-    {
-        panic.resume();
-    }
-}
-
-/// Locks; a panic cannot leave anything half done, since no code of others runs under the lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A failure of which there is the text alone.
-pub(crate) fn told(text: String) -> Failure {
-    Failure { error: BoxError::from(text.clone()).into(), text }
-}
-
-/// An error and its causes, on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string does not fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -1,26 +1,19 @@
-//! What a pool says about itself.
+//! The numbers of a pool, the holders of its objects, and the report of its close.
 
-use std::fmt;
-use std::panic::Location;
-use std::time::Duration;
+use std::{fmt, panic::Location, time::Duration};
 
-/// A snapshot of a pool, taken in one instant.
+/// The numbers of a pool at one instant.
 ///
-/// It adds up: `size == idle + in_use + creating + checking <= max`, and
+/// They add up: `size == idle + in_use + creating + checking <= max`, and
 /// `created == idle + in_use + checking + discarded + detached`.
 ///
 /// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manager, Pool};
-/// # struct Counters;
-/// # impl Manager for Counters {
-/// #     type Object = u32;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-/// # }
+/// # use evenkeel_pool::Pool;
 /// let pool = Pool::builder(Counters).max(4).build()?;
 /// let lease = pool.get().await?;
 /// let snapshot = pool.snapshot();
@@ -31,9 +24,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// How many objects there may be.
+    /// The maximum number of objects.
     pub max: usize,
-    /// How many places are taken, by objects or by creations.
+    /// Objects, and creations under way.
     pub size: usize,
     /// Objects that nobody uses.
     pub idle: usize,
@@ -47,33 +40,28 @@ pub struct Snapshot {
     pub waiting: usize,
     /// Objects created so far.
     pub created: u64,
-    /// Creations so far that gave no object: an error, a panic, too slow, or cut short by the end of the pool.
+    /// Creations so far that returned no object: an error, a panic, too slow, or cut short by the end of the pool.
     pub create_failures: u64,
-    /// Objects that the pool dropped so far: broken, unfit at a check, [discarded](crate::Lease::discard), or left
+    /// Objects that the pool dropped so far: broken, rejected by a check, [discarded](crate::Lease::discard), or left
     /// over when it was closed.
     pub discarded: u64,
     /// Objects [detached](crate::Lease::detach) so far.
     pub detached: u64,
-    /// Callers so far that got nothing within [`acquire_timeout`](crate::Builder::acquire_timeout).
+    /// Callers so far that got no object within [`acquire_timeout`](crate::Builder::acquire_timeout).
     pub timeouts: u64,
 }
 
-/// Who has an object, and for how long.
+/// The holder of an object, and the time for which it has had it.
 ///
 /// As text: `src/main.rs:12:30 for 2s`.
 ///
 /// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manager, Pool};
-/// # struct Counters;
-/// # impl Manager for Counters {
-/// #     type Object = u32;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-/// # }
+/// # use evenkeel_pool::Pool;
 /// use std::time::Duration;
 ///
 /// let pool = Pool::builder(Counters).build()?;
@@ -89,9 +77,9 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
-    /// Where [`Pool::get`](crate::Pool::get) or [`Pool::try_get`](crate::Pool::try_get) was called.
+    /// The place at which [`Pool::get`](crate::Pool::get) or [`Pool::try_get`](crate::Pool::try_get) was called.
     pub place: &'static Location<'static>,
-    /// Since when it has the object, by tokio's clock.
+    /// The time since it got the object, by tokio's clock.
     pub held_for: Duration,
 }
 
@@ -101,20 +89,15 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The outcome of [`Pool::close`](crate::Pool::close).
+/// The report of [`Pool::close`](crate::Pool::close).
 ///
 /// # Examples
 ///
 /// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use evenkeel_pool::{Manager, Pool};
-/// # struct Counters;
-/// # impl Manager for Counters {
-/// #     type Object = u32;
-/// #     type Error = std::convert::Infallible;
-/// #     async fn create(&self) -> Result<u32, Self::Error> { Ok(0) }
-/// # }
+/// # use evenkeel_pool::Pool;
 /// let pool = Pool::builder(Counters).build()?;
 /// let closed = pool.close(std::time::Duration::from_secs(10)).await;
 /// for holder in &closed.stragglers {
@@ -127,6 +110,6 @@ impl fmt::Display for Holder {
 #[must_use = "stragglers may still use their objects"]
 #[non_exhaustive]
 pub struct Closed {
-    /// Those that still had an object at the deadline, the longest first.
+    /// The holders that still had an object at the deadline, the longest first.
     pub stragglers: Vec<Holder>,
 }

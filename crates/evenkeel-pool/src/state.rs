@@ -1,88 +1,111 @@
-//! What the pool knows, and who is next: everything under its lock.
+//! The state of a pool: everything under its lock.
+//!
+//! # How it works
+//!
+//! An object is idle, in which case it has no slot, or it is on its way in a
+//! [`SlottedObject`](crate::slot::SlottedObject); objects that are being created have a slot already. So
+//! `idle + slots <= max`. A caller that finds no idle object joins the wait queue. A waiter is *called* when there is
+//! something that it can take, an idle object or room to create one: it is woken, and takes it when it is polled. It is
+//! *served* when a task hands an object or an error to it: it leaves the queue at once, and finds the result when it is
+//! polled.
+//!
+//! - **No wake-up is lost**: [`State::finish_change`] ends every change, and calls a waiter while one has no task that
+//!   works for it and something is there. A waiter that was called and leaves passes the call on.
+//! - **At most one waiter is called in one change**, so a change has a bounded number of wakers to hand out. The
+//!   called waiter calls the next one if more is there, as its own polls are changes, too.
+//! - **No caller passes the queue**: an idle object goes to a newcomer only if nobody waits.
+//! - **No foreign code runs in here**: wakers are handed in as clones, and anything to wake or drop is handed out in
+//!   [`Deferred`] or returned. An object that is served keeps its slot guard, and leaves the state before it is dropped.
 
 mod backoff;
-mod line;
-mod seats;
+mod slots;
+mod waiters;
 
-use std::error::Error;
-use std::mem;
-use std::panic::Location;
-use std::sync::Arc;
-use std::task::Waker;
+use std::{error::Error, mem, panic::Location, sync::Arc, task::Waker};
 
+use evenkeel_base::{LinkedQueue, error_chain};
 use tokio::time::Instant;
 
-use self::backoff::Backoff;
-use self::line::Waiter;
-pub(crate) use self::line::{Asker, Step, Ticket};
-use self::seats::{Taken, Work};
-use crate::queue::Queue;
+pub(crate) use self::waiters::{Caller, CheckoutStep, Queued, Served};
+use self::{
+    backoff::Backoff,
+    slots::{Slot, SlotUse},
+    waiters::Waiter,
+};
 use crate::{GetError, Holder, Manager, Snapshot};
 
-/// Where a caller called.
+/// The place of a call in the source.
 pub(crate) type Place = &'static Location<'static>;
 
-/// The state of a pool.
-///
-/// An object is idle, or it has a seat; seats are also taken for the objects that are being created. Whoever cannot
-/// be given an idle object at once waits in line. A waiter is *called* when there is something for it to take, an
-/// idle object or room to create one, and *served* when it is given the outcome of a task of the pool. No code
-/// of others runs in here: what has to be woken or dropped is handed out, and wakers come in as clones.
 pub(crate) struct State<M: Manager> {
     max: usize,
     closed: bool,
-    // The one used last is on top.
+    // The object that was used last is on top.
     idle: Vec<M::Object>,
     // In the order in which they were taken.
-    seats: Queue<Taken>,
-    // How many seats are not those of users.
+    slots: LinkedQueue<Slot>,
+    // The numbers of slots that are used for creations and for checks on tasks.
     creating: usize,
     checking: usize,
-    waiters: Queue<Waiter<M>>,
-    // How many waiters are called, and how many checks are for somebody in line.
+    waiters: LinkedQueue<Waiter<M>>,
+    // The number of waiters that are called.
     called: usize,
-    checked_for: usize,
+    // The number of checks on tasks whose waiter is still in the queue.
+    awaited_checks: usize,
     counts: Counts,
     backoff: Backoff,
     last_failure: Option<Failure>,
-    due: Due,
+    deferred: Deferred,
 }
 
-/// What went wrong, and how that reads with all its causes.
+/// A failure of a creation or a check, and its text with all sources.
 #[derive(Clone)]
 pub(crate) struct Failure {
     pub(crate) error: Arc<dyn Error + Send + Sync>,
     pub(crate) text: String,
 }
 
-/// What is left to do when the lock is free again: mostly nothing, or a waiter to wake.
+impl Failure {
+    /// A failure with its error.
+    pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self { text: error_chain(&error), error: Arc::new(error) }
+    }
+
+    /// A failure whose error is not at hand or belongs to a caller: only the text is left.
+    pub(crate) fn text(text: String) -> Self {
+        Self { error: crate::BoxError::from(text.clone()).into(), text }
+    }
+}
+
+/// The work that a change leaves for the time after the lock: mostly nothing, or one waiter to wake.
 #[derive(Default)]
-pub(crate) struct Due {
+pub(crate) struct Deferred {
     pub(crate) waker: Option<Waker>,
-    // In a box, as each change hands it out, and few have any.
-    pub(crate) rest: Option<Box<Rest>>,
+    // In a box: each change returns this struct, and few changes have any of it.
+    pub(crate) rare: Option<Box<RareDeferred>>,
 }
 
 #[derive(Default)]
-pub(crate) struct Rest {
-    // A change wakes at most the waiter that it serves, and the one that comes next.
+pub(crate) struct RareDeferred {
+    // A change wakes at most the waiter that it serves, and the waiter that it calls.
     pub(crate) second: Option<Waker>,
+    // Replaced values, to be dropped.
     pub(crate) stale: Option<Waker>,
     pub(crate) outdated: Option<Failure>,
-    // All is over: closed, and nothing is left.
+    // Whether the pool is closed and empty.
     pub(crate) ended: bool,
 }
 
-impl Due {
-    fn add(&mut self, waker: Waker) {
+impl Deferred {
+    fn wake(&mut self, waker: Waker) {
         match &self.waker {
             None => self.waker = Some(waker),
-            Some(_) => self.rest().second = Some(waker),
+            Some(_) => self.rare().second = Some(waker),
         }
     }
 
-    fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_default()
+    fn rare(&mut self) -> &mut RareDeferred {
+        self.rare.get_or_insert_default()
     }
 }
 
@@ -101,53 +124,53 @@ impl<M: Manager> State<M> {
             max,
             closed: false,
             idle: Vec::new(),
-            seats: Queue::new(),
+            slots: LinkedQueue::new(),
             creating: 0,
             checking: 0,
-            waiters: Queue::new(),
+            waiters: LinkedQueue::new(),
             called: 0,
-            checked_for: 0,
+            awaited_checks: 0,
             counts: Counts::default(),
             backoff: Backoff::default(),
             last_failure: None,
-            due: Due::default(),
+            deferred: Deferred::default(),
         }
     }
 
-    /// Ends a change: calls who is next, and gives what is left to do.
-    pub(crate) fn settle(&mut self) -> Due {
-        self.call(self.uncovered());
+    /// Ends a change: calls the next waiter if it is due, and returns the work that is left.
+    pub(crate) fn finish_change(&mut self) -> Deferred {
+        self.call_next_below(self.waiters_without_task());
         if self.closed && self.size() == 0 {
-            self.due.rest().ended = true;
+            self.deferred.rare().ended = true;
         }
-        Due { waker: self.due.waker.take(), rest: self.due.rest.take() }
+        Deferred { waker: self.deferred.waker.take(), rare: self.deferred.rare.take() }
     }
 
-    /// Whether one who comes new has to wait.
-    pub(crate) fn waits(&self) -> bool {
-        self.idle.is_empty() | (self.waiters.len() > 0)
+    /// Returns whether a newcomer has to wait.
+    pub(crate) fn must_wait(&self) -> bool {
+        self.idle.is_empty() | !self.waiters.is_empty()
     }
 
     fn size(&self) -> usize {
-        self.idle.len() + self.seats.len()
+        self.idle.len() + self.slots.len()
     }
 
     fn free(&self) -> usize {
         self.max - self.size()
     }
 
-    /// Remembers a failure, for the error of the next timeout.
-    pub(crate) fn note(&mut self, failure: Failure) {
+    /// Keeps a failure for the error of the next time-out.
+    pub(crate) fn record_failure(&mut self, failure: Failure) {
         if let Some(outdated) = self.last_failure.replace(failure) {
-            self.due.rest().outdated = Some(outdated);
+            self.deferred.rare().outdated = Some(outdated);
         }
     }
 
-    /// Tells the waiters, and gives the idle objects and the wakers.
+    /// Fails all waiters, and returns the idle objects, to be dropped, and the wakers.
     pub(crate) fn close(&mut self) -> (Vec<M::Object>, Vec<Waker>) {
         self.closed = true;
         let mut wakers = Vec::with_capacity(self.waiters.len());
-        while let Some(key) = self.waiters.first() {
+        while let Some(key) = self.waiters.front() {
             wakers.extend(self.serve(key, Err(GetError::Closed)));
         }
         self.counts.discarded += self.idle.len() as u64;
@@ -160,7 +183,7 @@ impl<M: Manager> State<M> {
             max: self.max,
             size: self.size(),
             idle: self.idle.len(),
-            in_use: self.seats.len() - self.creating - self.checking,
+            in_use: self.slots.len() - self.creating - self.checking,
             creating: self.creating,
             checking: self.checking,
             waiting: self.waiters.len(),
@@ -172,15 +195,10 @@ impl<M: Manager> State<M> {
         }
     }
 
-    /// The users, the longest first.
+    /// Returns the holders of objects, the longest first.
     pub(crate) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
-        let holder = move |seat: &Taken| Holder {
-            place: seat.place,
-            held_for: now.saturating_duration_since(seat.since),
-        };
-        self.seats
-            .iter()
-            .filter(|(_, seat)| matches!(seat.work, Work::Held))
-            .map(move |(_, seat)| holder(seat))
+        self.slots.iter().filter(|(_, slot)| matches!(slot.used_for, SlotUse::Lease)).map(move |(_, slot)| {
+            Holder { place: slot.place, held_for: now.saturating_duration_since(slot.since) }
+        })
     }
 }

@@ -1,26 +1,29 @@
 //! The backoff of creations that fail.
+//!
+//! While creations fail, one at a time begins, after a pause. That creation has a slot already and waits on its task, so
+//! that no waiter needs a timer. Creations that began together and fail together count as one failure: each remembers
+//! the number of failures at its start, and only the first of them raises it.
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use super::State;
-use super::seats::Work;
+use super::{Place, SlotUse, State};
 use crate::Manager;
-use crate::queue::Key;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// While creations fail, the next one begins only after a pause, however many wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     /// Failures since the last success; those of creations that began together count as one.
     failures: u32,
-    /// When the next creation may begin.
+    /// The time at which the next creation may begin; `None` after a success.
     next: Option<Instant>,
-    /// Whether a creation waits for that.
+    /// Whether a creation waits for that time.
     paused: bool,
 }
 
@@ -30,7 +33,7 @@ impl Backoff {
     }
 }
 
-/// Half of a time that doubles with each failure, and a random part of the other half.
+/// Returns half of a time that doubles with each failure, and a random part of the other half.
 fn pause(failures: u32, random: u64) -> Duration {
     let factor = 1 << failures.saturating_sub(1).min(16);
     let half = (FIRST_PAUSE * factor).min(LONGEST_PAUSE) / 2;
@@ -39,8 +42,8 @@ fn pause(failures: u32, random: u64) -> Duration {
 }
 
 impl<M: Manager> State<M> {
-    /// How many creations may begin, or begin to wait for their time.
-    pub(super) fn room(&self) -> usize {
+    /// Returns how many creations may begin, or begin to wait for their time.
+    pub(super) fn allowed_creations(&self) -> usize {
         match (self.backoff.next, self.backoff.paused) {
             (None, _) => self.free(),
             (Some(_), false) => self.free().min(1),
@@ -48,34 +51,34 @@ impl<M: Manager> State<M> {
         }
     }
 
-    /// Takes a seat for a creation, and says when it may begin if not at once.
-    pub(super) fn seat_creation(&mut self, place: super::Place, now: Instant) -> (Key, Option<Instant>) {
+    /// Takes a slot for a creation; returns its key, and the time at which the creation may begin if not at once.
+    pub(super) fn take_slot_for_creation(&mut self, place: Place, now: Instant) -> (usize, Option<Instant>) {
         let next = self.backoff.next;
-        let work = if next.is_some() { Work::Paused } else { Work::Creating(self.backoff.failures) };
+        let used_for = if next.is_some() { SlotUse::Pause } else { SlotUse::Creation(self.backoff.failures) };
         self.backoff.paused |= next.is_some();
-        (self.seat(place, now, work), next)
+        (self.take_slot(place, now, used_for), next)
     }
 
-    /// Whether the last creation failed.
+    /// Returns whether the last creation failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.backoff.next.is_some()
     }
 
-    /// The creation in this seat begins after its pause.
-    pub(crate) fn begin(&mut self, seat: Key, now: Instant) {
-        self.seats.get_mut(seat).work = Work::Creating(self.backoff.failures);
-        self.backoff.paused = false;
+    /// Begins the creation in this slot, whose pause is over.
+    pub(crate) fn begin_creation(&mut self, slot: usize, now: Instant) {
+        self.slots.get_mut(slot).used_for = SlotUse::Creation(self.backoff.failures);
+        self.end_pause();
         if self.is_failing() {
             self.backoff.pause(now);
         }
     }
 
-    /// The creation in this seat does not begin.
-    pub(super) fn forgo(&mut self) {
+    /// Lets another creation wait for its time: the paused one has begun, or never will.
+    pub(super) fn end_pause(&mut self) {
         self.backoff.paused = false;
     }
 
-    /// A creation has failed that began after so many failures.
+    /// Counts the failure of a creation that began after this number of failures.
     pub(super) fn back_off(&mut self, failures: u32, now: Instant) {
         if failures == self.backoff.failures {
             self.backoff.failures += 1;
@@ -83,7 +86,7 @@ impl<M: Manager> State<M> {
         }
     }
 
-    /// A creation has succeeded.
+    /// Ends the backoff: a creation has succeeded.
     pub(super) fn reset_backoff(&mut self) {
         self.backoff.failures = 0;
         self.backoff.next = None;

@@ -1,13 +1,16 @@
 //! Creations that fail, one after the other, with a pause in between.
 
-use std::error::Error;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicIsize, Ordering::SeqCst},
+    },
+};
 
 use evenkeel_pool::{BoxError, GetError, Lease, Manager, Pool};
 use evenkeel_testkit::{World, assert_took};
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::{task::JoinHandle, time::sleep};
 
 use crate::scripted::{Gate, Item, Refused, Scripted, assert_whole, ms, pool, pool_with, secs, take};
 
@@ -29,7 +32,7 @@ fn callers(pool: &Pool<Scripted>, n: usize) -> Vec<JoinHandle<Result<usize, GetE
     (0..n).map(|_| tokio::spawn(caller(pool.clone()))).collect()
 }
 
-/// However many wait, and for however many there is room.
+/// The pace does not depend on the number of waiters or on the room.
 #[test]
 fn one_creation_per_pause() {
     for (max, gate) in [(1, Gate::FAIL), (10, Gate::FAIL), (10, Gate::PANIC)] {
@@ -38,7 +41,7 @@ fn one_creation_per_pause() {
             script.create.set(gate);
             let callers = callers(&pool, 10_000);
             sleep(ms(1)).await;
-            // Those that had begun before the first one failed.
+            // The creations that had begun before the first one failed.
             let at_once = script.creations.load(SeqCst);
             assert!((1..=max).contains(&at_once), "{at_once}");
             sleep(ms(29_998)).await;
@@ -68,7 +71,7 @@ fn one_creation_per_pause() {
     }
 }
 
-/// Nor does it help to come one after the other.
+/// Nor does it depend on whether callers come one after the other.
 #[test]
 fn callers_in_turn_are_paced_too() {
     World::run(async |world| {
@@ -83,7 +86,7 @@ fn callers_in_turn_are_paced_too() {
     });
 }
 
-/// The first object goes to the one that has waited longest, and then nobody waits for a pause any more.
+/// The first object goes to the caller that has waited longest, and then no caller waits for a pause any more.
 #[test]
 fn with_the_first_success_all_begin() {
     World::run(async |world| {
@@ -108,7 +111,7 @@ fn with_the_first_success_all_begin() {
             }
         };
         assert_eq!((first.0, failing.len()), (0, 30 - failed - 1), "the longest waiting");
-        // It is given back at once, and serves all others; those who keep theirs have others made without a pause.
+        // It is returned at once, and serves all others; for callers that keep theirs others are made without a pause.
         for caller in later {
             held.push(caller.await.unwrap().unwrap());
         }
@@ -140,7 +143,7 @@ fn a_healthy_pool_is_not_delayed() {
     });
 }
 
-/// What comes back during a pause ends the wait.
+/// An object that is returned during a pause ends the wait.
 #[test]
 fn an_object_that_comes_back_is_taken_during_a_pause() {
     World::run(async |_| {
@@ -156,7 +159,7 @@ fn an_object_that_comes_back_is_taken_during_a_pause() {
     });
 }
 
-/// A manager that knows which of its failures may be otherwise in a moment.
+/// A manager that knows which of its failures are transient.
 #[derive(Clone)]
 struct Knowing {
     refusals: Arc<AtomicIsize>,
@@ -192,7 +195,7 @@ fn knowing(refusals: isize) -> (Pool<Knowing>, Knowing) {
     (pool, knowing)
 }
 
-/// A transient failure is nobody's error as long as there is time.
+/// A transient failure is the error of no caller as long as there is time.
 #[test]
 fn a_transient_failure_is_tried_again_within_the_time_of_the_caller() {
     World::run(async |world| {
@@ -222,7 +225,7 @@ fn who_runs_out_of_time_has_the_very_error_as_the_cause() {
             assert!(matches!(cause, GetError::Create(Refused)));
             assert_eq!(cause.source().unwrap().to_string(), "refused");
         }
-        // As soon as one succeeds, all is forgotten.
+        // The first success ends the backoff.
         manager.scripted.0.create.set(Gate::Open);
         let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
         let Err(GetError::Timeout(why)) = pool.get().await else { panic!("there is room for two") };
@@ -231,7 +234,7 @@ fn who_runs_out_of_time_has_the_very_error_as_the_cause() {
     });
 }
 
-/// One that is not transient, and everybody's, reaches all who wait.
+/// A failure that is not transient, and that every caller would meet, reaches all waiters.
 #[test]
 fn an_error_of_every_caller_is_told_to_all_at_once() {
     World::run(async |world| {
@@ -250,7 +253,7 @@ fn an_error_of_every_caller_is_told_to_all_at_once() {
         }
         assert!(script.creations.load(SeqCst) <= 8, "{:?}", script.creations);
 
-        // Those to whom an object may come back wait for it.
+        // Callers to which an object may come back wait for it.
         script.create.set(Gate::Open);
         let held = pool.get().await.unwrap();
         script.create.set(Gate::FAIL);

@@ -1,9 +1,10 @@
 //! Futures dropped at every await point.
 
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
-use std::task::{Context, Wake, Waker};
+use std::{
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::SeqCst},
+    task::{Context, Wake, Waker},
+};
 
 use evenkeel_pool::{Get, GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took, cancel};
@@ -15,7 +16,7 @@ use crate::scripted::{
 
 type State = (Pool<Scripted>, Arc<Script>);
 
-/// Cuts a `get` everywhere, in a pool of two that `setup` has brought somewhere: afterwards nothing is lost.
+/// Drops a `get` at each await point, in a pool of two in the state that `setup` makes: afterwards nothing is lost.
 fn cut_get(setup: impl AsyncFn(&State) -> Vec<Lease<Scripted>>, points: usize) {
     let cuts = cancel::every_point(
         async || {
@@ -120,8 +121,8 @@ fn close() {
     assert_eq!(cuts.points(), 1);
 }
 
-/// An object that comes back in the very moment in which the first waiter gives up goes to the next, for any length of
-/// the line and any waiter that dies; so does one that a creation gives.
+/// An object that is returned in the very moment in which the first waiter gives up goes to the next, for any length of
+/// the queue and any waiter that leaves; so does one that was just created.
 #[test]
 fn a_waiter_that_dies_passes_its_turn_on() {
     for dying in 0..4_usize {
@@ -147,7 +148,7 @@ fn a_waiter_that_dies_passes_its_turn_on() {
                     if creates { 3 } else { 4 },
                     "the first of them has been served"
                 );
-                // The first ones die in turn, each after it was woken, and before it was polled again.
+                // The first waiters leave in turn, each after it was woken, and before it was polled again.
                 for waiter in &mut waiters[..dying] {
                     *waiter = None;
                 }
@@ -161,7 +162,7 @@ fn a_waiter_that_dies_passes_its_turn_on() {
     }
 }
 
-/// The same where those who wait have creations of their own under way: the object is not left idle.
+/// The same if the waiters have creations of their own under way: the object is not left idle.
 #[test]
 fn a_returned_object_passes_the_dead_by() {
     World::run(async |world| {
@@ -182,7 +183,7 @@ fn a_returned_object_passes_the_dead_by() {
     });
 }
 
-/// What is woken or dropped by the pool may use the pool: a waker here holds a lease.
+/// A waker or an object that the pool wakes or drops may use the pool: a waker here holds a lease.
 #[test]
 fn a_waker_may_hold_a_lease() {
     struct Holder(#[expect(dead_code, reason = "it is dropped")] Lease<Scripted>);
@@ -211,11 +212,11 @@ fn a_waker_may_hold_a_lease() {
     });
 }
 
-/// What happens while a called waiter is busy with its check, which no lock protects.
+/// Events while a called waiter is busy with its check, which no lock protects.
 mod meanwhile {
     use super::*;
 
-    /// The waiter is told an error, and has it; its object goes on being checked.
+    /// The waiter is served an error, and returns it; the check of its object goes on.
     #[test]
     fn an_error_comes() {
         for gate in [Gate::Yield, Gate::FAIL, Gate::Shut] {
@@ -242,7 +243,7 @@ mod meanwhile {
         }
     }
 
-    /// The waiter gets what another one was served and did not take: its own object is for the next.
+    /// The waiter gets the object that another one was served and did not take: its own object is for the next.
     #[test]
     fn an_object_comes() {
         for gate in [Gate::Yield, Gate::Open, Gate::FAIL] {

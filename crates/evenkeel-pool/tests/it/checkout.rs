@@ -1,13 +1,14 @@
-//! Who gets what, and when.
+//! Which caller gets which object, and when.
 
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, atomic::Ordering::SeqCst};
 
 use evenkeel_pool::{BuildError, GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
-use tokio::task::{JoinSet, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::{
+    task::{JoinSet, yield_now},
+    time::{sleep, timeout},
+};
 
 use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, ms, pool, pool_with, secs, take};
 
@@ -44,7 +45,7 @@ fn it_grows_only_when_nothing_is_idle() {
     });
 }
 
-/// Waiters are served in the order in which they came, and one who comes between a return and the wake of the first
+/// Waiters are served in the order of their arrival, and a caller that comes between a return and the wake of the first
 /// waiter stands behind it.
 #[test]
 fn first_come_first_served() {
@@ -71,7 +72,7 @@ fn first_come_first_served() {
     });
 }
 
-/// Also a caller that finds an idle object waits behind those who came before it.
+/// Also a caller that finds an idle object waits behind the callers that came before it.
 #[test]
 fn try_get_does_not_overtake() {
     World::run(async |world| {
@@ -111,7 +112,7 @@ fn try_get_waits_for_nothing() {
     });
 }
 
-/// A caller whose creation is slow gets an object that comes back meanwhile; the created one is idle then.
+/// A caller whose creation is slow gets an object that is returned meanwhile; the created one is idle then.
 #[test]
 fn what_comes_first_is_taken() {
     World::run(async |world| {
@@ -183,13 +184,13 @@ fn two_callers_have_two_checks() {
         assert_eq!((pool.snapshot().checking, pool.snapshot().creating), (2, 0));
         callers[0].abort();
         world.settle().await;
-        // Both checks were begun by the first caller, and are nobody's now.
+        // The first caller began both checks, and has left them.
         assert_eq!((pool.snapshot().waiting, pool.snapshot().creating), (1, 1));
         assert_took!(&mut callers[1], ms(5)).unwrap();
     });
 }
 
-/// A caller that gives up takes its own check out of the account, and no other.
+/// A caller that gives up no longer counts its own check, and no other.
 #[test]
 fn each_caller_answers_for_its_own_check() {
     World::run(async |world| {
@@ -227,7 +228,7 @@ fn creations_are_counted() {
     });
 }
 
-/// One who comes while another one, with a creation of its own, is about to take an idle object needs no creation.
+/// A caller that comes while another one, with a creation of its own, is about to take an idle object needs no creation.
 #[test]
 fn an_idle_object_saves_a_creation() {
     World::run(async |_| {
@@ -315,7 +316,7 @@ fn detached_and_discarded_objects_make_room() {
         let (pool, script) = pool(1);
         let ours = Lease::detach(pool.get().await.unwrap());
         assert_eq!((ours.id, pool.snapshot().size, pool.snapshot().detached), (0, 0, 1));
-        // It is out of the pool's count, so another one may live beside it.
+        // The pool no longer counts it, so another one may live beside it.
         let lease = pool.get().await.unwrap();
         assert_eq!((lease.id, script.live.load(SeqCst)), (1, 2));
         drop(ours);
@@ -360,7 +361,7 @@ fn limits_may_be_endless() {
     });
 }
 
-/// A `get` that has ended and is kept does not stand in the line any more.
+/// A `get` that has ended and is kept is not in the queue any more.
 #[test]
 fn a_finished_get_holds_no_place() {
     World::run(async |_| {
@@ -390,7 +391,7 @@ fn a_get_may_move_between_tasks() {
     });
 }
 
-/// A `get` that is served and not polled for a while keeps what it was served, and nothing else.
+/// A `get` that is served and not polled for a while keeps the object that it was served, and nothing else.
 #[test]
 fn who_sleeps_on_its_object_holds_up_nobody() {
     World::run(async |world| {
@@ -415,8 +416,7 @@ async fn get_id(pool: Pool<Scripted>) -> usize {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever a caller has to go through, dead idle objects and a creation, it ends within its time, to the
-    /// millisecond.
+    /// A `get` ends within its time, to the millisecond, through any number of dead idle objects and a creation.
     #[test]
     fn one_deadline_for_everything(
         dead in 0_usize..6,
@@ -431,7 +431,7 @@ proptest! {
                 builder.acquire_timeout(ms(patience)).create_timeout(ms(50)).check_timeout(ms(20))
             });
             drop(take(&pool, dead).await);
-            // The longest of each hang, and are cut at their limits.
+            // The longest of each hang, and are ended at their limits.
             script.check.set(if check == 20 { Gate::Shut } else { Gate::Fail(ms(check)) });
             script.create.set(if create == 50 { Gate::Shut } else { Gate::Slow(ms(create)) });
             match assert_took!(pool.get(), ms(needed.min(patience))) {

@@ -1,7 +1,6 @@
 //! The end of a pool: closed, or dropped.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, atomic::Ordering::SeqCst};
 
 use evenkeel_pool::{GetError, Lease, Snapshot};
 use evenkeel_testkit::{World, assert_took};
@@ -22,7 +21,7 @@ fn an_unused_pool_closes_at_once() {
     });
 }
 
-/// Waiters fail at once; those who have an object finish; closing ends when the last one is back.
+/// Waiters fail at once; holders finish; closing ends when the last object is back.
 #[test]
 fn closing_waits_for_those_who_have_an_object() {
     World::run(async |world| {
@@ -52,7 +51,7 @@ fn closing_waits_for_those_who_have_an_object() {
     });
 }
 
-/// The deadline gives those who are late, the longest first, and their objects still work and are dropped at the end.
+/// At the deadline the late holders are returned, the longest first; their objects still work, and are dropped at the end.
 #[test]
 fn stragglers_are_listed() {
     World::run(async |_| {
@@ -70,7 +69,7 @@ fn stragglers_are_listed() {
         assert_eq!(a.id, 0);
         drop(a);
         assert_eq!((script.live.load(SeqCst), pool.snapshot().idle), (1, 0));
-        // It can be asked again, by several at a time.
+        // It can be called again, by several callers at a time.
         let back = async {
             sleep(ms(7)).await;
             drop(b);
@@ -111,7 +110,7 @@ fn closing_ends_what_is_under_way() {
     });
 }
 
-/// What a creation gives in the instant of the closing, before or after it, is dropped.
+/// An object that is created in the instant of the closing, before or after it, is dropped.
 #[test]
 fn what_is_made_too_late_is_dropped() {
     for delay in [ms(4), ms(5), ms(6)] {
@@ -132,7 +131,7 @@ fn what_is_made_too_late_is_dropped() {
     }
 }
 
-/// A close that nobody waits for still closes, from its first poll on.
+/// A close whose future is dropped still closes, from its first poll on.
 #[test]
 fn a_dropped_close_has_closed() {
     World::run(async |_| {
@@ -145,7 +144,7 @@ fn a_dropped_close_has_closed() {
     });
 }
 
-/// With the last handle the idle objects and the tasks go; leases stay usable, and then everything is gone.
+/// With the last handle the idle objects and the tasks are dropped; leases stay usable, and afterwards nothing is left.
 #[test]
 fn dropping_the_last_handle_ends_the_pool() {
     World::run(async |world| {

@@ -1,7 +1,6 @@
-//! Errors, panics and broken objects: who hears of them, and what the pool is afterwards.
+//! Errors, panics and broken objects: the caller that gets them, and the state of the pool afterwards.
 
-use std::error::Error;
-use std::sync::atomic::Ordering::SeqCst;
+use std::{error::Error, sync::atomic::Ordering::SeqCst};
 
 use evenkeel_pool::{GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took};
@@ -11,7 +10,7 @@ use crate::scripted::{Broken, Gate, Refused, Scripted, assert_whole, ms, pool, p
 
 type Outcome = Result<usize, GetError<Refused>>;
 
-/// So many callers, who give their object back at once.
+/// Starts `n` callers, which return their objects at once.
 fn callers(pool: &Pool<Scripted>, n: usize) -> Vec<tokio::task::JoinHandle<Outcome>> {
     let caller = |pool: Pool<Scripted>| async move { pool.get().await.map(|lease| lease.id) };
     (0..n).map(|_| tokio::spawn(caller(pool.clone()))).collect()
@@ -42,7 +41,7 @@ fn a_failed_creation_is_the_error_of_the_first_waiter() {
     });
 }
 
-/// A creation that began before its caller gave up, and fails after that, is the error of one who came later.
+/// A creation that began before its caller gave up, and fails after that, is the error of a caller that came later.
 #[test]
 fn an_orphaned_failure_is_heard_by_who_waits() {
     World::run(async |world| {
@@ -98,7 +97,7 @@ fn unfit_objects_are_replaced() {
     }
 }
 
-/// Objects that are broken at every return are replaced for those who wait, one by one.
+/// Objects that are broken at every return are replaced for the waiters, one by one.
 #[test]
 fn broken_objects_do_not_starve_those_who_wait() {
     World::run(async |_| {
@@ -161,7 +160,7 @@ fn try_get_panics_where_the_check_does() {
     });
 }
 
-/// A panic of `is_broken` does not reach the task that gives the object back, but the first waiter.
+/// A panic of `is_broken` does not reach the task that returns the object, but the first waiter.
 #[test]
 fn a_panic_at_the_return_is_the_error_of_a_waiter() {
     World::run(async |_| {
@@ -187,7 +186,7 @@ fn a_panic_at_the_return_is_the_error_of_a_waiter() {
     });
 }
 
-/// A task that panics with objects in its hands gives them back, and `is_broken` can see that it did.
+/// A task that panics with leases returns their objects, and `is_broken` can see that it panicked.
 #[test]
 fn a_panic_of_the_user_leaks_nothing() {
     World::builder().allow_panics(2).run(async |_| {
@@ -283,7 +282,7 @@ mod destructors {
         });
     }
 
-    /// Sees at its end how many places of its pool are taken.
+    /// Reads in its destructor how many slots of its pool are taken.
     #[derive(Clone, Default)]
     struct Witness {
         pool: Arc<OnceLock<Pool<Witness>>>,
@@ -317,7 +316,7 @@ mod destructors {
         }
     }
 
-    /// Room for another object is made when the destructor has run, not before, whatever the end of an object.
+    /// There is room for another object when the destructor has run, not before, in each way in which an object ends.
     #[test]
     fn run_before_there_is_room() {
         World::builder().allow_panics(1).run(async |_| {

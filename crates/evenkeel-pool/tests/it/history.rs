@@ -1,17 +1,19 @@
-//! Random histories: against an exact model where each step comes to rest, and against what must always hold where
-//! they do not.
+//! Random histories: against an exact model if each step comes to rest, and against the invariants if it does not.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
 
 use evenkeel_pool::{Get, GetError, Lease, Pool, Snapshot};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
-use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::scripted::{
     Broken, Gate, Refused, Script, Scripted, assert_sound, assert_whole, ms, pool_with, secs,
@@ -42,14 +44,12 @@ impl<'a> Getter<'a> {
             return None;
         }
         let waker = Waker::from(Arc::clone(&self.woken));
-        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
-        }
+        let result = self.future.as_mut().poll(&mut Context::from_waker(&waker));
+        if let Poll::Ready(result) = result { Some(result) } else { None }
     }
 }
 
-/// The real thing: those who wait, and those who have something.
+/// The real pool: the callers that wait, and the callers that have a lease.
 struct Real<'a> {
     pool: &'a Pool<Scripted>,
     waiting: Vec<Getter<'a>>,
@@ -128,7 +128,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the pool should be, written as naively as can be.
+/// A model of the pool, written as naively as can be.
 #[derive(Default)]
 struct Model {
     max: usize,
@@ -146,7 +146,7 @@ struct Model {
 }
 
 impl Model {
-    /// Serves all who can be served.
+    /// Serves all callers that can be served.
     fn rest(&mut self) {
         while let Some(&name) = self.waiting.front() {
             if let Some((object, unfit)) = self.idle.pop() {
@@ -199,8 +199,8 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Step by step, each caller has the very object, or the error, that the model says, and the same ones wait in the
-    /// same order: whether checks are ready at once, or go through a task of the pool.
+    /// Step by step, each caller has the very object, or the error, that the model says, and the same callers wait in
+    /// the same order: whether checks are ready at once, or go through a task of the pool.
     #[test]
     fn follows_the_model(
         max in 1_usize..4,
@@ -229,7 +229,7 @@ proptest! {
             if !model.closed {
                 script.create.set(Gate::Open);
                 for _ in 0..max {
-                    // Unfit ones may be left.
+                    // Unfit objects may be left.
                     assert!(pool.get().await.is_ok());
                 }
                 assert_whole(&pool, &script).await;
@@ -259,7 +259,7 @@ async fn step<'a>(
             let lease = real.pool.try_get();
             if !model.closed && model.waiting.is_empty() {
                 if slow_checks {
-                    // It leaves the topmost object to a check, and has nothing.
+                    // It leaves the topmost object to a check, and returns none.
                     if let Some((_, true)) = model.idle.last() {
                         model.idle.pop();
                         model.discarded += 1;
@@ -368,8 +368,8 @@ fn a_move() -> impl Strategy<Value = Move> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
-    /// In any interleaving the numbers add up and there are never too many objects; and when all is calm again, nobody
-    /// waits while there is something to have, and everything can be had.
+    /// In any interleaving the numbers add up and there are never too many objects; and at rest no caller waits
+    /// while there is something that it could have, and all objects can be leased.
     #[test]
     fn nothing_is_lost(max in 1_usize..4, moves in prop::collection::vec(a_move(), 1..80)) {
         World::builder().allow_panics(usize::MAX).run(async |world| {
@@ -382,7 +382,7 @@ proptest! {
                 assert_sound(&pool, &script);
                 assert!(pool.snapshot().in_use >= real.held.len());
             }
-            // What hangs comes to its limit.
+            // Calls that hang come to their limit.
             for _ in 0..100 {
                 real.rest(&world).await;
                 assert_sound(&pool, &script);
@@ -393,7 +393,7 @@ proptest! {
                 }
                 let Snapshot { idle, in_use, creating, checking, waiting, .. } = snapshot;
                 assert!(
-                    // While creations fail, one at a time waits for its turn.
+                    // While creations fail, one at a time waits for its pause.
                     idle == 0 && in_use + creating + checking == max || creating > 0 || checking >= waiting,
                     "somebody waits for nothing: {snapshot:?}"
                 );

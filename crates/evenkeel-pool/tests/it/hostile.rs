@@ -1,23 +1,26 @@
 //! Wakers and objects that call back, or panic, while they are called.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_pool::{Get, GetError, Lease, Manager, Panic, Pool};
 use evenkeel_testkit::World;
-use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
 
 type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
 
-/// A waker that calls this with the name of what is done to it.
+/// A waker that calls this function with the name of each call that it gets.
 struct Hooked(Hook);
 
 impl Clone for Hooked {
@@ -91,11 +94,11 @@ fn a_waker_may_use_the_pool_that_it_waits_for() {
         let mut gets: Vec<Pin<Box<Get<'_, Scripted>>>> = (0..3).map(|_| Box::pin(pool.get())).collect();
         for get in &mut gets {
             assert!(poll(get, &waker).is_pending());
-            // Another one in its place, and again.
+            // Another waker in its place, and again.
             assert!(poll(get, &hooked(|_| ())).is_pending());
             assert!(poll(get, &waker).is_pending());
         }
-        // One leaves, one is called, and comes with a check that is not ready, and so is served.
+        // One waiter leaves; one is called, begins a check that is pending, and so is served.
         drop(gets.pop());
         script.check.next(Gate::Yield);
         drop(leases.pop());
@@ -137,7 +140,7 @@ fn a_closing_pool_tells_all_though_wakers_panic() {
         for get in &mut gets {
             assert!(matches!(poll(get, Waker::noop()), Poll::Ready(Err(GetError::Closed))));
         }
-        // Those who wait for its end, too.
+        // The waiters for its end, too.
         let mut ends: Vec<_> = (0..3).map(|_| Box::pin(pool.close(secs(1)))).collect();
         for (end, waker) in ends.iter_mut().zip([&good, &sore(), &good]) {
             assert!(poll(end, waker).is_pending());
@@ -164,7 +167,7 @@ fn a_waker_that_panics_costs_neither_an_object_nor_a_wake() {
         assert!(poll(&mut gets[1], Waker::noop()).is_ready());
         drop(gets.remove(0));
         assert_eq!((wakes.load(SeqCst), pool.snapshot().idle), (2, 2));
-        // One that joins is called at once, and that panics in its own poll: it has its place, and its object.
+        // A caller that joins is called at once, which panics in its own poll: it keeps its place, and gets its object.
         let mut behind = Box::pin(pool.get());
         let panic = Panic::catch(|| drop(poll(&mut behind, &sore()))).unwrap_err();
         assert_eq!(panic.message(), Some("sore"));
@@ -207,7 +210,7 @@ impl Drop for Object {
     fn drop(&mut self) {
         if let Some(pool) = self.0.get() {
             let _ = (pool.snapshot(), pool.holders());
-            // A check begins on a runtime that may be gone, and begins no other.
+            // A check begins on a runtime that may be gone, and without a runtime none begins.
             if tokio::runtime::Handle::try_current().is_ok() {
                 drop(pool.try_get());
             }
@@ -233,7 +236,7 @@ fn an_object_may_use_the_pool_when_its_runtime_is_gone() {
     let inside = handle.enter();
     assert!(pool.try_get().is_none());
     assert_eq!((pool.snapshot().size, pool.snapshot().discarded), (0, 2));
-    // It cannot wait there, and says so.
+    // It cannot wait there, and its panic says so.
     let panic = Panic::catch(|| drop(poll(&mut Box::pin(pool.get()), Waker::noop()))).unwrap_err();
     assert!(panic.message().unwrap().contains("shutdown"), "{panic}");
     drop(inside);
@@ -245,8 +248,8 @@ fn an_object_may_use_the_pool_when_its_runtime_is_gone() {
     });
 }
 
-/// One runtime ends in the middle of a creation; who waits on another is told to begin its own, and by what it was
-/// held up if that fails.
+/// One runtime ends in the middle of a creation: a waiter on another is called to begin its own, and if that fails, its
+/// error tells of the cut one.
 #[test]
 fn a_creation_that_is_cut_with_its_runtime_is_made_again_and_told() {
     let (pool, script) = pool_with(1, |builder| builder.create_timeout(secs(60)));

@@ -1,19 +1,19 @@
-//! What `evenkeel-pool` promises, by behaviour.
+//! The promises of `evenkeel-pool`, by behavior.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[cfg(feature = "deadpool")]
-mod adopt;
 mod backoff;
 mod cancel;
 mod checkout;
 mod close;
+mod combinations;
+mod compiles;
+#[cfg(feature = "deadpool")]
+mod deadpool;
 mod failure;
-mod gates;
 mod history;
 mod hostile;
-mod pins;
-mod report;
 mod scripted;
 #[cfg(feature = "tracing")]
-mod spans;
+mod telemetry;
 mod threads;
+mod timeout;

@@ -1,20 +1,23 @@
-//! A manager that does as it is told, and counts.
+//! A manager that follows a script, and counts.
 
-use std::collections::VecDeque;
-use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use evenkeel_pool::{BoxError, Builder, Lease, Manager, Pool, Snapshot};
-use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
-/// What one call of the manager does.
+/// The behavior of one call of the manager.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Gate {
     Open,
-    /// It lets others run, and passes.
+    /// Yields to other tasks, and passes.
     Yield,
     Slow(Duration),
     Fail(Duration),
@@ -92,15 +95,15 @@ impl Gates {
     }
 }
 
-/// What the test tells, and what it sees.
+/// The orders of the test to the manager, and its counts.
 pub(crate) struct Script {
     pub(crate) create: Gates,
     pub(crate) check: Gates,
-    /// What happens while the next check is polled for the first time.
+    /// A call during the first poll of the next check.
     pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Calls of `create` and `check` under way.
     pub(crate) running: AtomicUsize,
-    /// Objects that live, as an outside party would count them, and their peak.
+    /// Objects that live, as a server would count them, and their peak.
     pub(crate) live: AtomicUsize,
     pub(crate) peak: AtomicUsize,
     /// Objects made, and calls of `create`.
@@ -148,16 +151,16 @@ impl Scripted {
 /// An object, numbered in the order of creation.
 pub(crate) struct Item {
     pub(crate) id: usize,
-    /// Its next check fails.
+    /// Whether its next check fails.
     pub(crate) unfit: bool,
-    /// It is broken at its return.
+    /// Whether it is broken at its return.
     pub(crate) broken: Broken,
     counted: bool,
     script: Arc<Script>,
 }
 
 impl Item {
-    /// It no longer counts as one of the pool's.
+    /// Stops counting it as an object of the pool.
     pub(crate) fn uncount(&mut self) {
         if std::mem::take(&mut self.counted) {
             self.script.live.fetch_sub(1, SeqCst);
@@ -226,7 +229,7 @@ pub(crate) fn pool_with(
     (configure(Pool::builder(manager).max(max)).build().unwrap(), script)
 }
 
-/// So many leases, held at the same time.
+/// Returns `n` leases, held at the same time.
 pub(crate) async fn take(pool: &Pool<Scripted>, n: usize) -> Vec<Lease<Scripted>> {
     let mut leases = Vec::new();
     for _ in 0..n {
@@ -235,7 +238,7 @@ pub(crate) async fn take(pool: &Pool<Scripted>, n: usize) -> Vec<Lease<Scripted>
     leases
 }
 
-/// What must hold in every instant.
+/// Asserts the invariants of every instant.
 #[track_caller]
 pub(crate) fn assert_sound(pool: &Pool<Scripted>, script: &Script) {
     let snapshot = pool.snapshot();
@@ -246,7 +249,7 @@ pub(crate) fn assert_sound(pool: &Pool<Scripted>, script: &Script) {
     assert!(script.peak.load(SeqCst) <= max, "{} objects at a time, {snapshot:?}", script.peak.load(SeqCst));
 }
 
-/// What must hold when nothing is leased: all can be leased at once, and nothing else lives.
+/// Asserts the invariants without a lease: all objects can be leased at once, and no other one lives.
 pub(crate) async fn assert_whole(pool: &Pool<Scripted>, script: &Script) {
     assert_sound(pool, script);
     let snapshot = pool.snapshot();

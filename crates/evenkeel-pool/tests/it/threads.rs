@@ -7,8 +7,8 @@ use tokio::task::{JoinSet, yield_now};
 
 use crate::scripted::{Broken, Gate, Scripted, assert_sound, assert_whole, pool_with, secs};
 
-/// Many tasks on few objects take, give back, discard and detach, and give up in the middle; checks and creations take
-/// a moment, or fail. Nobody waits in vain, there are never too many objects, and all adds up in the end.
+/// Many tasks on few objects take, return, discard and detach, and give up in the middle; checks and creations take
+/// a moment, or fail. No caller waits in vain, there are never too many objects, and all adds up in the end.
 #[test]
 fn stress() {
     let runtime =
@@ -31,7 +31,7 @@ fn stress() {
         let snapshot = pool.snapshot();
         assert_eq!((snapshot.timeouts, snapshot.waiting, snapshot.in_use), (0, 0, 0));
         assert!(0 < failures && failures <= snapshot.create_failures, "{failures} failures, {snapshot:?}");
-        // Creations and checks that nobody waits for any more may still go on.
+        // Creations and checks whose callers have left may still go on.
         while script.running.load(SeqCst) > 0 || pool.snapshot().creating + pool.snapshot().checking > 0 {
             yield_now().await;
         }
@@ -43,7 +43,7 @@ fn stress() {
     });
 }
 
-/// How many of its creations failed.
+/// Uses the pool, and returns the number of creations that failed for it.
 async fn use_it(pool: Pool<Scripted>, user: usize) -> u64 {
     let mut failed = 0;
     for n in 0..300 {

@@ -1,7 +1,9 @@
-//! Managers of deadpool.
+//! Managers of the crate deadpool.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use evenkeel_pool::{Adopted, Deadpool, GetError, Lease, Pool};
@@ -102,7 +104,7 @@ fn errors_of_the_manager_arrive() {
     });
 }
 
-/// `detach` is called once for each object that leaves, whatever the way.
+/// `detach` is called once for each object that leaves, in each way in which it can leave.
 #[test]
 fn each_object_is_detached_once() {
     World::run(async |_| {

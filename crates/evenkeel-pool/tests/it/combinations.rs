@@ -1,4 +1,4 @@
-//! Every combination of what a manager may do, with impatient callers: nothing is ever lost or made up.
+//! Every combination of what a manager may do, with impatient callers: no object is ever lost or made up.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -25,7 +25,7 @@ fn all_combinations() {
 async fn run(create: Gate, check: Gate, broken: Broken) {
     let (pool, script) =
         pool_with(2, |builder| builder.acquire_timeout(ms(40)).create_timeout(ms(20)).check_timeout(ms(10)));
-    // There is something to check also where nothing can be created.
+    // So there is something to check also if nothing can be created.
     drop(crate::scripted::take(&pool, 2).await);
     script.create.set(create);
     script.check.set(check);
@@ -43,7 +43,7 @@ async fn run(create: Gate, check: Gate, broken: Broken) {
         }
     }
     assert_sound(&pool, &script);
-    // The last creation may have been about to wait for its time, and fail, for nobody.
+    // The last creation may wait for its pause, and fail, without a waiter.
     sleep(secs(3)).await;
     let snapshot = pool.snapshot();
     assert_eq!(

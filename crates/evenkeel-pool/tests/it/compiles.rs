@@ -1,4 +1,4 @@
-//! What must keep compiling.
+//! Code that must keep compiling.
 
 use std::pin::Pin;
 
@@ -8,7 +8,7 @@ use evenkeel_testkit::World;
 use crate::scripted::{Refused, Scripted, pool};
 
 trait Store {
-    /// As `async_trait` writes it.
+    /// The signature that `async_trait` writes.
     fn load(&self) -> Pin<Box<dyn Future<Output = Result<usize, GetError<Refused>>> + Send + '_>>;
 }
 
@@ -42,7 +42,7 @@ fn leases_travel() {
         let id = tokio::spawn(async move { lease.id }).await.unwrap();
         assert_eq!(id, 0);
         assert!(format!("{pool:?}").contains("idle: 1"));
-        assert!(format!("{:?}", pool.get()).contains("pins.rs"));
+        assert!(format!("{:?}", pool.get()).contains("compiles.rs"));
         let in_closure = async || -> Result<usize, Box<dyn std::error::Error>> { Ok(pool.get().await?.id) };
         assert_eq!(in_closure().await.unwrap(), 0);
     });

@@ -1,4 +1,4 @@
-//! What a timeout says.
+//! The report of a time-out.
 
 use std::error::Error;
 
@@ -61,7 +61,7 @@ fn it_names_those_who_hold_the_objects() {
     });
 }
 
-/// The caller's own place is that of its call, with `try_get` as well, and also if it had to wait.
+/// The place of a holder is that of its call, with `try_get` as well, and also if it had to wait.
 #[test]
 fn places_are_those_of_the_calls() {
     World::run(async |_| {
@@ -106,7 +106,7 @@ fn it_says_what_is_under_way() {
     });
 }
 
-/// The last failure that a caller sees who cannot be served after all this.
+/// The last failure that a caller sees that cannot be served after all this.
 fn last_failure(
     story: impl AsyncFnOnce(&Pool<Scripted>, &Script) -> Option<Lease<Scripted>>,
 ) -> Option<String> {

@@ -1,0 +1,342 @@
+//! One checkout: from [`Pool::get`] to a [`Lease`], with the check or the creation of its object.
+//!
+//! # How it works
+//!
+//! [`Get`] asks the state for its next step until it has an object or has to wait ([`State::step`]). It polls the check
+//! of an idle object once itself, since most checks are ready at once; a check that is pending moves to a task of the
+//! pool, together with its object, and so does every creation. From then on the caller waits for any object: the result
+//! of a task goes to the first waiter, and a caller that is dropped takes nothing with it.
+//!
+//! - **The wait in the queue has one timer**, which is set when the caller first has to wait.
+//! - **The waker is registered before the task is spawned**, so that the result of the task finds the waiter.
+//! - **The state knows of a moved check before its task exists.** If the task is dropped at once, since its runtime is
+//!   gone, the slot guard frees the slot, and the state calls the next waiter.
+//! - **The end of a checkout leaves the queue**: a result that was served meanwhile goes to the next waiter.
+
+use std::{
+    fmt,
+    panic::Location,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use evenkeel_base::error_chain;
+use evenkeel_task::catch_panic;
+use tokio::{
+    task::coop,
+    time::{Instant, Sleep, sleep, timeout, timeout_at},
+};
+
+use crate::{
+    BoxError, GetError, Lease, Manager, Panic, Pool,
+    shared::Shared,
+    slot::{SlotGuard, SlottedObject},
+    state::{Caller, CheckoutStep, Failure, Place, Queued, Served, State},
+};
+
+impl<M: Manager> Pool<M> {
+    /// Waits for an object, and takes it.
+    ///
+    /// An idle object is checked and returned at once, if nobody waits. Else the caller joins the wait queue, and gets the
+    /// first object that there is: one that another user returns, or one that is created because there is room. The
+    /// time in the queue, the checks and the creation together take at most
+    /// [`acquire_timeout`](crate::Builder::acquire_timeout), counted from the first time the future has to wait. The place
+    /// of the call is kept for [`holders`](Self::holders) and for the time-outs of other callers.
+    ///
+    /// # Errors
+    ///
+    /// A [`GetError`]: there was no object in time, the pool is or was closed, or a creation failed and this caller had
+    /// waited longest. A failed creation is the error of that one caller. For the other waiters creations are started
+    /// again, after a [backoff](Self#backoff), unless each gets a [copy](Manager::copy_error) of the error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up the place in the queue, and nothing else: no object is lost, an object that was on
+    /// its way to this caller goes to the next, and a creation or a check goes on for others. A future that waits has
+    /// to be polled or dropped: while it is neither, an object may be reserved for it.
+    ///
+    /// # Panics
+    ///
+    /// If it has to wait and is polled outside of a tokio runtime with time enabled, or in one that was shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use evenkeel_pool::Pool;
+    /// let pool = Pool::builder(Counters).max(2).build()?;
+    /// let (mut a, mut b) = tokio::try_join!(pool.get(), pool.get())?;
+    /// *a += 1;
+    /// *b += 1;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn get(&self) -> Get<'_, M> {
+        self.get_at(Location::caller())
+    }
+
+    /// As [`get`](Self::get), for a caller at another place: for libraries that take objects for their own callers.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use evenkeel_pool::{Lease, Pool};
+    /// use std::panic::Location;
+    ///
+    /// #[track_caller]
+    /// fn connect(pool: &Pool<Counters>) -> impl Future<Output = Option<Lease<Counters>>> {
+    ///     let place = Location::caller();
+    ///     async move { pool.get_at(place).await.ok() }
+    /// }
+    ///
+    /// let pool = Pool::builder(Counters).build()?;
+    /// let lease = connect(&pool).await;
+    /// assert_eq!(pool.holders()[0].place.line(), line!() - 1);
+    /// # drop(lease);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_at(&self, place: &'static Location<'static>) -> Get<'_, M> {
+        Get { shared: self.shared(), place, queued: None, deadline: None }
+    }
+
+    /// Takes an idle object whose check is ready at once, if there is one and nobody waits.
+    ///
+    /// Creates nothing. A check that is pending goes on in the background, and the object is idle again when it has passed;
+    /// with a manager whose check is always pending use [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// If the check panics, with its panic; and if the check is not ready at once, outside of a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use evenkeel_pool::Pool;
+    /// let pool = Pool::builder(Counters).build()?;
+    /// assert!(pool.try_get().is_none());
+    /// drop(pool.get().await?);
+    /// assert!(pool.try_get().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    #[track_caller]
+    pub fn try_get(&self) -> Option<Lease<M>> {
+        let place = Location::caller();
+        let shared = self.shared();
+        loop {
+            let now = Instant::now();
+            let object = shared.update(|state| state.take_idle(shared, place, now))?;
+            let slot = object.slot.key();
+            match begin_check(object, &mut Context::from_waker(Waker::noop())) {
+                CheckStart::Passed(object) => return Some(Lease::new(object)),
+                CheckStart::Failed => {}
+                CheckStart::Panicked(panic) => panic.resume(),
+                CheckStart::Pending(check) => {
+                    shared.update(|state| state.move_check_to_task(slot, None));
+                    shared.spawn("a check", finish_check(Arc::clone(shared), check));
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// The future of [`Pool::get`].
+///
+/// # Cancel safety
+///
+/// That of [`Pool::get`].
+///
+/// # Examples
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use evenkeel_pool::Pool;
+/// use evenkeel_pool::Get;
+///
+/// let pool = Pool::builder(Counters).build()?;
+/// let get: Get<'_, Counters> = pool.get(); // it does nothing yet
+/// assert_eq!(*get.await?, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct Get<'a, M: Manager> {
+    shared: &'a Arc<Shared<M>>,
+    place: Place,
+    // Some while it waits.
+    queued: Option<Queued>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<M: Manager> Get<'_, M> {
+    fn poll_served(&mut self, cx: &mut Context<'_>) -> Poll<Served<M>> {
+        let Self { shared, place, queued, deadline } = self;
+        let (shared, place, waker) = (*shared, *place, cx.waker());
+        // A clone that will be needed saves taking the lock twice.
+        let cloned_waker = (queued.is_none() && shared.must_wait()).then(|| waker.clone());
+        let now = Instant::now();
+        let mut caller = Caller { shared, place, now, waker, cloned_waker };
+        let mut step = shared.update(|state| state.step(queued, &mut caller));
+        loop {
+            step = match step {
+                CheckoutStep::CloneWaker => {
+                    caller.clone_waker();
+                    shared.update(|state| state.step(queued, &mut caller))
+                }
+                CheckoutStep::Check(object) => {
+                    let slot = object.slot.key();
+                    match begin_check(object, cx) {
+                        CheckStart::Passed(object) => return Poll::Ready(Ok(object)),
+                        CheckStart::Panicked(panic) => return Poll::Ready(Err(GetError::Panic(panic))),
+                        CheckStart::Failed => shared.update(|state| state.step(queued, &mut caller)),
+                        CheckStart::Pending(check) => {
+                            caller.clone_waker();
+                            let step = shared.update(|state| state.wait_for_check(slot, queued, &mut caller));
+                            shared.spawn("a check", finish_check(Arc::clone(shared), check));
+                            step
+                        }
+                    }
+                }
+                CheckoutStep::Create(slot, from) => {
+                    shared.spawn("a creation", create(slot, from));
+                    CheckoutStep::Wait
+                }
+                CheckoutStep::Wait => {
+                    let limit = shared.limits.acquire_timeout;
+                    ready!(deadline.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+                    return Poll::Ready(shared.update(|state| state.expire(queued, now)));
+                }
+                CheckoutStep::Done(served) => return Poll::Ready(served),
+            }
+        }
+    }
+
+    /// Ends the wait; an object that was served meanwhile goes to the next waiter.
+    fn leave(&mut self) {
+        if self.queued.is_some()
+            && let Some(Ok(object)) = self.shared.update(|state| state.leave(&mut self.queued))
+        {
+            object.offer();
+        }
+    }
+}
+
+impl<M: Manager> Future for Get<'_, M> {
+    type Output = Result<Lease<M>, GetError<M::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let coop = ready!(coop::poll_proceed(cx));
+        let served = ready!(self.poll_served(cx));
+        coop.made_progress();
+        self.leave();
+        Poll::Ready(served.map(Lease::new))
+    }
+}
+
+impl<M: Manager> Drop for Get<'_, M> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<M: Manager> fmt::Debug for Get<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Get")
+            .field("place", &format_args!("{}", self.place))
+            .field("queued", &self.queued)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A check under way. It owns its object, so that it can move from the caller to a task of the pool.
+type Check<M> = Pin<Box<dyn Future<Output = Result<(SlottedObject<M>, Result<(), BoxError>), Panic>> + Send>>;
+
+/// The result of the first poll of a check.
+enum CheckStart<M: Manager> {
+    Passed(SlottedObject<M>),
+    Failed,
+    Panicked(Panic),
+    Pending(Check<M>),
+}
+
+/// Begins to check an object, in the task of the caller.
+fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
+    let mut check: Check<M> = Box::pin(catch_panic(async move {
+        let verdict = object.slot.shared().manager.check(&mut object.object).await;
+        (object, verdict)
+    }));
+    match check.as_mut().poll(cx) {
+        Poll::Ready(Ok((object, Ok(())))) => CheckStart::Passed(object),
+        Poll::Ready(Ok((object, Err(error)))) => {
+            reject(object, &error);
+            CheckStart::Failed
+        }
+        Poll::Ready(Err(panic)) => CheckStart::Panicked(panic),
+        Poll::Pending => CheckStart::Pending(check),
+    }
+}
+
+/// Goes on with a check, as a task of the pool.
+async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, check: Check<M>) {
+    let limit = shared.limits.check_timeout;
+    match timeout(limit, check).await {
+        Ok(Ok((object, Ok(())))) => object.offer(),
+        Ok(Ok((object, Err(error)))) => reject(object, &error),
+        Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
+        Err(_) => {
+            let failure = Failure::text(format!("a check took longer than {limit:?}"));
+            shared.update(|state| state.record_failure(failure));
+        }
+    }
+}
+
+/// Drops an object that failed its check.
+fn reject<M: Manager>(object: SlottedObject<M>, error: &BoxError) {
+    let failure = Failure::text(format!("a check failed: {}", error_chain(error.as_ref())));
+    object.slot.shared().update(|state| state.record_failure(failure));
+}
+
+/// Creates an object, as a task of the pool, from this time on if not at once.
+async fn create<M: Manager>(slot: SlotGuard<M>, from: Option<Instant>) {
+    let shared = Arc::clone(slot.shared());
+    let limit = shared.limits.create_timeout;
+    if let Some(from) = from {
+        // Before the state is read: a success after that is not missed.
+        let recovered = shared.recovered.notified();
+        if shared.read(State::is_failing) {
+            // The pause ends early if another creation succeeds.
+            let _ = timeout_at(from, recovered).await;
+        }
+        slot.begin_creation();
+    }
+    match catch_panic(timeout(limit, shared.manager.create())).await {
+        Ok(Ok(Ok(object))) => SlottedObject { object, slot }.created(),
+        Ok(Ok(Err(error))) if shared.manager.is_transient(&error) => slot.retry(error),
+        Ok(Ok(Err(error))) => slot.refuse(error),
+        Ok(Err(_)) => slot.fail(GetError::CreateTimeout(limit)),
+        Err(panic) => slot.fail(GetError::Panic(panic)),
+    }
+}
