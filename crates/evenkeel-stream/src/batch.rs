@@ -1,14 +1,17 @@
-use std::fmt;
-use std::mem;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+//! Batches of items, by number and time.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// When a batch is full: after a number of items, or after a time.
+/// The size of a batch, as a number of items and a time.
 ///
 /// # Examples
 ///
@@ -38,7 +41,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Batches of `items`; only the last one may have fewer.
+    /// Makes batches of `items`; only the last one may have fewer.
     ///
     /// # Panics
     ///
@@ -49,7 +52,7 @@ impl Batch {
         Self { items, within: None }
     }
 
-    /// Gives a batch with fewer items this long after its first one; without it there is no such bound.
+    /// Also ends a batch this long after its first item; without it there is no such bound.
     ///
     /// An item that comes at that very instant is in the next batch. With `Duration::ZERO` every item is a batch.
     /// tokio's timers count whole milliseconds: while the source is silent, a fraction is rounded up.
@@ -62,12 +65,12 @@ pin_project! {
     /// The stream of [`batch`](crate::StreamExt::batch): the items of the source in vectors, in order, none empty.
     ///
     /// - **The time counts from the first item of the batch, and for that batch only**, whether the source is silent
-    ///   or always ready. It is looked at when the stream is polled: a batch whose time is over is the next thing
-    ///   that the consumer gets.
+    ///   or always ready. It is read when the stream is polled: a batch whose time is over is the next one that the
+    ///   consumer gets.
     /// - The vectors grow with their content; a large maximum costs nothing.
-    /// - When the source ends, the rest comes as the last batch, at once.
+    /// - When the source ends, the rest is the last batch, at once.
     /// - Results are items like others: a batch of a stream of results is a `Vec<Result<T, E>>`.
-    /// - After its end it gives `None` for ever, and the source is dropped.
+    /// - After its end it returns `None` for ever, and the source is dropped.
     ///
     /// # Cancel safety
     ///
@@ -102,7 +105,7 @@ pin_project! {
         source: Option<S>,
         full: Batch,
         items: Vec<S::Item>,
-        // Both belong to the batch in `items`; the timer is there when somebody had to wait for it.
+        // Both belong to the batch in `items`; the timer is set when the source is first pending before the deadline.
         deadline: Option<Instant>,
         timer: Option<Pin<Box<Sleep>>>,
     }
@@ -158,7 +161,7 @@ impl<S: Stream> Stream for Batches<S> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (lower, upper) = self.source.as_ref().map_or((0, Some(0)), S::size_hint);
         let held = self.items.len();
-        // At least as many as if all were full; at most one for each item to come, and one for those that are here.
+        // At least as many as if all were full; at most one for each item to come, and one for the items that are held.
         let lower = lower.saturating_add(held).div_ceil(self.full.items);
         (lower, upper.and_then(|upper| upper.checked_add(usize::from(held > 0))))
     }

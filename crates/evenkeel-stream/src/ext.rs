@@ -1,8 +1,10 @@
+//! The extension trait.
+
 use futures_core::Stream;
 
 use crate::{Batch, Batches, ParMap, TryParMap};
 
-/// What this crate adds to every [`Stream`]; import it with `use evenkeel_stream::prelude::*`.
+/// The methods that this crate adds to every [`Stream`]; import them with `use evenkeel_stream::prelude::*`.
 ///
 /// None of the methods has the name of one in futures or tokio-stream, so all three can be imported at once.
 ///
@@ -20,7 +22,7 @@ use crate::{Batch, Batches, ParMap, TryParMap};
 /// # }
 /// ```
 pub trait StreamExt: Stream {
-    /// Runs `f` over the items, each in a task of its own, at most `limit` at a time.
+    /// Runs `f` over the items, each in its own task, at most `limit` at a time.
     ///
     /// Results come in the order of completion, or [`ordered`](ParMap::ordered). See [`ParMap`].
     ///
@@ -58,11 +60,11 @@ pub trait StreamExt: Stream {
         ParMap::new(self, limit, f)
     }
 
-    /// Runs `f` over the values of a stream of results, each in a task of its own, at most `limit` at a time, and
-    /// stops at the first error.
+    /// Runs `f` over the values of a stream of results, each in its own task, at most `limit` at a time, and stops at the
+    /// first error.
     ///
-    /// The error may be one of the source or one of `f`; `f` may have an error type of its own, into which those of
-    /// the source convert. With [`settled`](TryParMap::settled) an error stops nothing. See [`TryParMap`].
+    /// The error may be one of the source or one of `f`; `f` may have its own error type, into which errors of the source
+    /// convert. With [`settled`](TryParMap::settled) an error stops nothing. See [`TryParMap`].
     ///
     /// # Panics
     ///

@@ -1,9 +1,10 @@
-use std::error::Error;
-use std::fmt;
+//! The error of one item.
+
+use std::{error::Error, fmt};
 
 use evenkeel_task::Panic;
 
-/// Why an item of a [settled](crate::TryParMap::settled) map has no result.
+/// The reason why an item of a [settled](crate::TryParMap::settled) map has no result.
 ///
 /// The error or the panic is its `source()`.
 ///

@@ -1,15 +1,28 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// The files in reading order:
+//
+// | file | contents |
+// |---|---|
+// | `ext`, `prelude` | the methods on every stream |
+// | `par_map`, `try_par_map` | the public streams of the parallel maps |
+// | `task_map`, `in_flight` | the part that the maps share: starting items; their tasks and results |
+// | `item_error` | the error of one item |
+// | `paginate` | pages as a stream of their items |
+// | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page that was fetched |
+// | `paginate/prefetch`, `paginate/error` | pages fetched ahead; the error of a page |
+// | `batch` | batches by number and time |
+
 mod batch;
 mod ext;
+mod in_flight;
 mod item_error;
 mod paginate;
 mod par_map;
 pub mod prelude;
-mod runner;
+mod task_map;
 mod try_par_map;
-mod window;
 
 pub use batch::{Batch, Batches};
 pub use ext::StreamExt;

@@ -1,29 +1,33 @@
+//! Pages as a stream of their items.
+
+mod cursors;
 mod error;
 mod page;
 mod prefetch;
-mod trail;
 
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use evenkeel_task::BoxError;
 use futures_core::Stream;
 
+use cursors::CursorHistory;
 pub use error::PageError;
 use page::Page;
 pub use prefetch::Prefetch;
-use trail::Trail;
 
-/// The items of a paginated source, one by one: `fetch` gives the page at a cursor, and the cursor of the next page.
+/// Returns the items of a paginated source, one by one; `fetch` returns the page at a cursor, and the next cursor.
 ///
-/// A cursor is what the source takes: an offset, a page number, a token. A page is its items and the next cursor,
-/// `None` after the last one. An empty page with a next cursor does not end the stream: sources that filter after
-/// they have read send such pages. Where the first request has no cursor, an `Option` is the cursor. To ask for a
-/// page again when it fails, retry within `fetch`: it then asks the same cursor.
+/// A cursor is the position that the source takes: an offset, a page number, a token. A page is its items and the next
+/// cursor, `None` after the last one. An empty page with a next cursor does not end the stream: sources that filter
+/// after they have read send such pages. If the first request has no cursor, use an `Option` as the cursor. To fetch a
+/// page again when it fails, retry within `fetch`: it then has the same cursor.
 ///
-/// Whatever error `fetch` returns is boxed into a [`PageError`], which says at which page it happened; `downcast`
-/// gives it back. See [`Paginate`].
+/// An error of `fetch` is boxed into a [`PageError`], which says at which page it happened; `downcast` returns it. See
+/// [`Paginate`].
 ///
 /// # Examples
 ///
@@ -72,25 +76,30 @@ where
         let fetch = fetch.clone();
         Box::pin(async move { fetch(cursor).await.map_err(Into::into) })
     };
-    Paginate { fetch: Box::new(fetch), trail: Trail::new(first), fetching: None, page: Page::default() }
+    Paginate {
+        fetch: Box::new(fetch),
+        cursors: CursorHistory::new(first),
+        fetching: None,
+        page: Page::default(),
+    }
 }
 
-// Boxed, which is nothing beside a fetch: the stream has no types in its name that nobody can write, it need not be
-// pinned, and it has no bound like `E: Into<BoxError>`, which fails as "not general enough" within spawned tasks.
+// Boxed, which costs nothing beside a fetch: the stream has no types in its name that a user cannot write, it need not
+// be pinned, and it has no bound like `E: Into<BoxError>`, which fails as "not general enough" within spawned tasks.
 type Fetch<C, T> = Box<dyn FnMut(C) -> Fetching<C, T> + Send>;
 type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), BoxError>> + Send>>;
 
 /// The stream of [`paginate`].
 ///
-/// - **Page after page, item after item, in order.** It is lazy: the next page is asked for when the last item of
-///   the page before it was taken and another is wanted; see [`prefetch`](Self::prefetch).
+/// - **Page after page, item after item, in order.** It is lazy: the next page is fetched when the last item of the
+///   page before it was taken and another is wanted; see [`prefetch`](Self::prefetch).
 /// - **An error at a page comes after all items of the pages before it**, and ends the stream.
 /// - **It never runs in circles.** A cursor that leads back to its own page or to the first page ends the stream
-///   with [`PageError::Loop`] at once; any other circle is found before three times as many pages were
-///   fetched as there are, and until then its items come again. It remembers three cursors, however many pages there are (Brent's method), so an
-///   endless source needs no more memory than a short one.
+///   with [`PageError::Loop`] at once; any other circle is found before three times as many pages were fetched as
+///   there are, and until then its items are repeated. It remembers three cursors for any number of pages (Brent's
+///   method), so an endless source needs no more memory than a short one.
 /// - The fetch runs within the stream, in the task that polls it.
-/// - After its end it gives `None` for ever.
+/// - After its end it returns `None` for ever.
 ///
 /// # Cancel safety
 ///
@@ -99,8 +108,8 @@ type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), Bo
 ///
 /// # Why not just use `try_unfold`?
 ///
-/// With `futures::stream::try_unfold` and `try_flatten` you write the end of the pages by hand, in lines that
-/// ask for ever when the server repeats a token; there is no prefetch, and the error does not know its page.
+/// With `futures::stream::try_unfold` and `try_flatten` you write the end of the pages by hand, in lines that never
+/// end when the server repeats a token; there is no prefetch, and the error does not know its page.
 ///
 /// # Examples
 ///
@@ -122,7 +131,7 @@ type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), Bo
 #[must_use = "streams do nothing unless polled"]
 pub struct Paginate<C, T> {
     fetch: Fetch<C, T>,
-    trail: Trail<C>,
+    cursors: CursorHistory<C>,
     fetching: Option<Fetching<C, T>>,
     page: Page<T>,
 }
@@ -132,7 +141,7 @@ where
     C: Clone + PartialEq + Send + 'static,
     T: Send + 'static,
 {
-    /// Fetches up to `pages` pages ahead, in a task of its own.
+    /// Fetches up to `pages` pages ahead, in a task.
     ///
     /// # Panics
     ///
@@ -160,8 +169,8 @@ where
     /// ```
     #[track_caller]
     pub fn prefetch(self, pages: usize) -> Prefetch<T> {
-        assert!(self.trail.is_untrodden(), "prefetch must be chosen before the stream is polled");
-        Prefetch::new(self.fetch, self.trail, pages)
+        assert!(self.cursors.is_fresh(), "prefetch must be chosen before the stream is polled");
+        Prefetch::new(self.fetch, self.cursors, pages)
     }
 }
 
@@ -177,19 +186,19 @@ impl<C: Clone + PartialEq, T> Stream for Paginate<C, T> {
             let fetching = match &mut this.fetching {
                 Some(fetching) => fetching,
                 none => {
-                    let Some(cursor) = this.trail.ask() else { return Poll::Ready(None) };
+                    let Some(cursor) = this.cursors.take_next() else { return Poll::Ready(None) };
                     none.insert((this.fetch)(cursor))
                 }
             };
             let fetched = ready!(fetching.as_mut().poll(cx));
             this.fetching = None;
-            this.page = this.trail.turn(fetched);
+            this.page = this.cursors.advance(fetched);
         }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let here = self.page.len();
-        let is_last = self.trail.is_over() && self.fetching.is_none();
+        let is_last = self.cursors.is_over() && self.fetching.is_none();
         (here, is_last.then_some(here))
     }
 }
@@ -200,7 +209,7 @@ impl<C, T> Unpin for Paginate<C, T> {}
 impl<C, T> fmt::Debug for Paginate<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Paginate")
-            .field("pages", &self.trail.pages())
+            .field("pages", &self.cursors.pages())
             .field("is_fetching", &self.fetching.is_some())
             .field("page", &self.page)
             .finish_non_exhaustive()

@@ -1,28 +1,29 @@
-use std::convert::Infallible;
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+//! The parallel map over any stream.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::ItemError;
-use crate::runner::Runner;
-use crate::window::Window;
+use crate::{ItemError, task_map::TaskMap};
 
 pin_project! {
     /// The stream of [`par_map`](crate::StreamExt::par_map): the results of a function over the items, each computed
     /// in a task of its own.
     ///
-    /// - **At most `limit` items are in the window**: in flight, or finished and not yet taken. As long as the
-    ///   consumer waits and the source has items, an unordered map has exactly `limit` of them in flight.
-    /// - **What is in flight makes progress whatever the consumer does**, on as many threads as the runtime has. A
-    ///   consumer that waits for a lock that an item holds, sleeps, or blocks its thread, delays no item but those
-    ///   that have not started.
+    /// - **At most `limit` items are started and not taken**: in flight, or finished. As long as the consumer waits and the
+    ///   source has items, an unordered map has exactly `limit` of them in flight.
+    /// - **Items in flight make progress whatever the consumer does**, on as many threads as the runtime has. A consumer
+    ///   that waits for a lock that an item holds, sleeps, or blocks its thread, delays only items that have not started.
     /// - **It is lazy**: without a consumer no item is taken from the source.
     /// - **A panic of an item resumes at the consumer**, as in rayon, after all other items were aborted and their
-    ///   destructors have run. Results that are finished by then, and whose turn it is, come first.
-    /// - After its end it gives `None` for ever, and the source is dropped.
+    ///   destructors have run. Results that are finished by then, and due in the order of the map, come first.
+    /// - After its end it returns `None` for ever, and the source is dropped.
     ///
     /// # Cancel safety
     ///
@@ -39,8 +40,8 @@ pin_project! {
     /// `map(f).buffer_unordered(n)` of futures runs its items only while it is polled: when the consumer awaits
     /// something else, they stand still, with the locks, permits and connections that they hold. If the consumer
     /// awaits one of these, it waits for ever. It also stays on one thread, and a panic of an item drops all others.
-    /// `map(tokio::spawn).buffer_unordered(n)` keeps the items running, even those of a dropped stream: a
-    /// `JoinHandle` detaches. Take `buffer_unordered` for futures that borrow or are not `Send`, or for items so
+    /// `map(tokio::spawn).buffer_unordered(n)` keeps the items running, also after the stream is dropped: a `JoinHandle`
+    /// detaches. Take `buffer_unordered` for futures that borrow or are not `Send`, or for items so
     /// small that a task for each matters.
     ///
     /// # Examples
@@ -65,7 +66,7 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct ParMap<S: Stream, T> {
         #[pin]
-        runner: Runner<S, T, Infallible>,
+        tasks: TaskMap<S, T, Infallible>,
     }
 }
 
@@ -78,24 +79,24 @@ impl<S: Stream, T> ParMap<S, T> {
         F: FnOnce(S::Item) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = T> + Send + 'static,
     {
-        let runner = Runner::new(source, Window::new(limit), move |window, item| {
+        let tasks = TaskMap::new(source, limit, move |in_flight, item| {
             let f = f.clone();
-            window.admit(async move { Ok(f(item).await) });
+            in_flight.start(async move { Ok(f(item).await) });
         });
-        Self { runner }
+        Self { tasks }
     }
 
-    /// Gives the results in the order of the input.
+    /// Returns the results in the order of the input.
     ///
-    /// A result that is finished before its turn waits in the window, so at most `limit` items are started and not
-    /// yet given: behind one slow item all others end, then nothing starts until it has ended too.
+    /// A result that is finished early waits for the results before it, and counts against the limit: behind one slow
+    /// item all others end, then nothing starts until it has ended, too.
     ///
     /// # Panics
     ///
     /// If the stream was polled before.
     #[track_caller]
     pub fn ordered(self) -> Self {
-        Self { runner: self.runner.ordered() }
+        Self { tasks: self.tasks.ordered() }
     }
 }
 
@@ -103,8 +104,8 @@ impl<S: Stream, T> Stream for ParMap<S, T> {
     type Item = T;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        let outcome = ready!(self.project().runner.poll_outcome(cx));
-        Poll::Ready(outcome.map(|outcome| match outcome {
+        let result = ready!(self.project().tasks.poll_result(cx));
+        Poll::Ready(result.map(|result| match result {
             Ok(result) => result,
             Err(ItemError::Panic(panic)) => panic.resume(),
             Err(ItemError::Error(never)) => match never {},
@@ -112,12 +113,12 @@ impl<S: Stream, T> Stream for ParMap<S, T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.runner.size_hint()
+        self.tasks.size_hint()
     }
 }
 
 impl<S: Stream + fmt::Debug, T> fmt::Debug for ParMap<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.runner.fmt("ParMap", f)
+        self.tasks.fmt("ParMap", f)
     }
 }

@@ -1,23 +1,25 @@
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+//! The parallel map over a stream of results: fail-fast, or with an outcome for each item.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::ItemError;
-use crate::runner::Runner;
-use crate::window::Window;
+use crate::{ItemError, task_map::TaskMap};
 
 pin_project! {
     /// The stream of [`try_par_map`](crate::StreamExt::try_par_map): as [`ParMap`](crate::ParMap), and the first
     /// error ends it.
     ///
-    /// - **The first error is given at the instant at which it happens**, in an ordered map too: it does not wait for
-    ///   the items before it. Results that are finished by then, and whose turn it is, come first.
-    /// - **When the error is given nothing is left running**: all other items were aborted and their destructors have
-    ///   run. An item that computes without an await point delays the error until it comes to one. The source is
-    ///   dropped, after the error the stream ends.
+    /// - **The first error is returned at the instant at which it happens**, in an ordered map too: it does not wait for
+    ///   the items before it. Results that are finished by then, and due in the order of the map, come first.
+    /// - **When the error is returned nothing is left running**: all other items were aborted and their destructors have
+    ///   run. An item that computes without an await point delays the error until it reaches one. The source is dropped,
+    ///   and after the error the stream ends.
     /// - An error of the source is an error like one of `f`.
     /// - A panic of an item ends the stream in the same way, and resumes at the consumer; it outranks an error.
     ///
@@ -33,8 +35,8 @@ pin_project! {
     ///
     /// # Why not just use `try_buffered`?
     ///
-    /// Apart from what is said at [`ParMap`](crate::ParMap#why-not-just-use-buffer_unordered): `try_buffered` of
-    /// futures gives an error when its turn comes, after all the items before it.
+    /// Besides the reasons given at [`ParMap`](crate::ParMap#why-not-just-use-buffer_unordered): `try_buffered` of
+    /// futures returns an error in the order of the items, after all items before it.
     ///
     /// # Examples
     ///
@@ -58,7 +60,7 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct TryParMap<S: Stream, T, E> {
         #[pin]
-        runner: Runner<S, T, E>,
+        tasks: TaskMap<S, T, E>,
     }
 }
 
@@ -73,17 +75,18 @@ impl<S: Stream, T, E> TryParMap<S, T, E> {
         F: FnOnce(In) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let runner = Runner::new(source, Window::new(limit), move |window, item| match item {
+        let tasks = TaskMap::new(source, limit, move |in_flight, item| match item {
             Ok(value) => {
                 let f = f.clone();
-                window.admit(async move { f(value).await });
+                // Called within the task, so that a panic of `f` itself is one of the item.
+                in_flight.start(async move { f(value).await });
             }
-            Err(error) => window.admit_error(error.into()),
+            Err(error) => in_flight.add_error(error.into()),
         });
-        Self { runner }
+        Self { tasks }
     }
 
-    /// Gives the results in the order of the input, as [`ParMap::ordered`](crate::ParMap::ordered) does; an error
+    /// Returns the results in the order of the input, as [`ParMap::ordered`](crate::ParMap::ordered) does; an error
     /// still comes at its own instant.
     ///
     /// # Panics
@@ -91,12 +94,12 @@ impl<S: Stream, T, E> TryParMap<S, T, E> {
     /// If the stream was polled before.
     #[track_caller]
     pub fn ordered(self) -> Self {
-        Self { runner: self.runner.ordered() }
+        Self { tasks: self.tasks.ordered() }
     }
 
-    /// Gives an outcome for every item: no error and no panic stops the others.
+    /// Returns an outcome for every item: no error and no panic stops the others.
     pub fn settled(self) -> Settled<S, T, E> {
-        Settled { runner: self.runner.settled() }
+        Settled { tasks: self.tasks.settled() }
     }
 }
 
@@ -104,8 +107,8 @@ impl<S: Stream, T, E> Stream for TryParMap<S, T, E> {
     type Item = Result<T, E>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let outcome = ready!(self.project().runner.poll_outcome(cx));
-        Poll::Ready(outcome.map(|outcome| match outcome {
+        let result = ready!(self.project().tasks.poll_result(cx));
+        Poll::Ready(result.map(|result| match result {
             Ok(result) => Ok(result),
             Err(ItemError::Error(error)) => Err(error),
             Err(ItemError::Panic(panic)) => panic.resume(),
@@ -113,7 +116,7 @@ impl<S: Stream, T, E> Stream for TryParMap<S, T, E> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (lower, upper) = self.runner.size_hint();
+        let (lower, upper) = self.tasks.size_hint();
         // The first item may be the error that ends it.
         (lower.min(1), upper)
     }
@@ -121,7 +124,7 @@ impl<S: Stream, T, E> Stream for TryParMap<S, T, E> {
 
 impl<S: Stream + fmt::Debug, T, E> fmt::Debug for TryParMap<S, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.runner.fmt("TryParMap", f)
+        self.tasks.fmt("TryParMap", f)
     }
 }
 
@@ -129,8 +132,8 @@ pin_project! {
     /// The stream of [`TryParMap::settled`]: an outcome for every item, errors and panics included.
     ///
     /// Errors of the source pass through as outcomes. The outcomes come in the order of completion, or of the input
-    /// if it is [`ordered`](Self::ordered). As many outcomes come out as items went in: for an item that was dropped with
-    /// its runtime it is a [`Panic`](ItemError::Panic) that says so.
+    /// if it is [`ordered`](Self::ordered). There are as many outcomes as items: for an item that was dropped with its
+    /// runtime it is a [`Panic`](ItemError::Panic) that says so.
     ///
     /// # Cancel safety
     ///
@@ -161,19 +164,19 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct Settled<S: Stream, T, E> {
         #[pin]
-        runner: Runner<S, T, E>,
+        tasks: TaskMap<S, T, E>,
     }
 }
 
 impl<S: Stream, T, E> Settled<S, T, E> {
-    /// Gives the outcomes in the order of the input, as [`ParMap::ordered`](crate::ParMap::ordered) does.
+    /// Returns the outcomes in the order of the input, as [`ParMap::ordered`](crate::ParMap::ordered) does.
     ///
     /// # Panics
     ///
     /// If the stream was polled before.
     #[track_caller]
     pub fn ordered(self) -> Self {
-        Self { runner: self.runner.ordered() }
+        Self { tasks: self.tasks.ordered() }
     }
 }
 
@@ -181,16 +184,16 @@ impl<S: Stream, T, E> Stream for Settled<S, T, E> {
     type Item = Result<T, ItemError<E>>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.project().runner.poll_outcome(cx)
+        self.project().tasks.poll_result(cx)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.runner.size_hint()
+        self.tasks.size_hint()
     }
 }
 
 impl<S: Stream + fmt::Debug, T, E> fmt::Debug for Settled<S, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.runner.fmt("Settled", f)
+        self.tasks.fmt("Settled", f)
     }
 }

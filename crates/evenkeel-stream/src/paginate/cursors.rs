@@ -1,14 +1,16 @@
+//! The cursors of a paginated source, and whether they run in a circle.
+
 use evenkeel_task::BoxError;
 
 use super::{Page, PageError};
 
-/// The way from cursor to cursor, and whether it leads back.
+/// The next cursor, and the three earlier ones with which it is compared.
 ///
 /// Brent's cycle detection (R. P. Brent, "An improved Monte Carlo factorization algorithm", BIT 20, 1980): the new
-/// cursor is compared with the one at the last position that is a power of two less one. For `m` pages before a circle of `l`
-/// that is the smallest such position `p >= m` with `p + 1 >= l`, and `p + l < 3 * (m + l)` pages are fetched. The comparisons with
-/// the first and with the latest cursor find the two usual mistakes of servers at once.
-pub(super) struct Trail<C> {
+/// cursor is compared with the one at the last position that is a power of two less one. For `m` pages before a circle
+/// of `l` that is the smallest such position `p >= m` with `p + 1 >= l`, and `p + l < 3 * (m + l)` pages are fetched. The
+/// comparisons with the first and with the latest cursor find the two usual mistakes of servers at once.
+pub(super) struct CursorHistory<C> {
     next: Option<C>,
     first: C,
     latest: C,
@@ -16,37 +18,37 @@ pub(super) struct Trail<C> {
     pages: u64,
 }
 
-impl<C> Trail<C> {
-    /// Whether no page was asked for yet.
-    pub(super) fn is_untrodden(&self) -> bool {
+impl<C> CursorHistory<C> {
+    /// Returns whether no page was fetched yet.
+    pub(super) fn is_fresh(&self) -> bool {
         self.pages == 0 && self.next.is_some()
     }
 
-    /// How many pages were fetched.
+    /// Returns the number of pages that were fetched.
     pub(super) fn pages(&self) -> u64 {
         self.pages
     }
 
-    /// Whether no page is left to ask for.
+    /// Returns whether no page is left to fetch.
     pub(super) fn is_over(&self) -> bool {
         self.next.is_none()
     }
 }
 
-impl<C: Clone + PartialEq> Trail<C> {
+impl<C: Clone + PartialEq> CursorHistory<C> {
     pub(super) fn new(first: C) -> Self {
         Self { next: Some(first.clone()), first: first.clone(), latest: first.clone(), mark: first, pages: 0 }
     }
 
-    /// The cursor of the next page.
-    pub(super) fn ask(&mut self) -> Option<C> {
+    /// Takes the cursor of the next page.
+    pub(super) fn take_next(&mut self) -> Option<C> {
         let cursor = self.next.take()?;
         self.latest = cursor.clone();
         Some(cursor)
     }
 
-    /// Takes the answer, and goes on from there if there is a way.
-    pub(super) fn turn<T>(&mut self, fetched: Result<(Vec<T>, Option<C>), BoxError>) -> Page<T> {
+    /// Takes a result of the fetch, and advances to the next cursor unless it leads back; returns the page.
+    pub(super) fn advance<T>(&mut self, fetched: Result<(Vec<T>, Option<C>), BoxError>) -> Page<T> {
         self.pages += 1;
         let page = self.pages;
         let (items, next) = match fetched {

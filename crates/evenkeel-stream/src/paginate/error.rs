@@ -1,12 +1,13 @@
-use std::error::Error;
-use std::fmt;
+//! The error of a paginated source.
+
+use std::{error::Error, fmt};
 
 use evenkeel_task::BoxError;
 
-/// Why the pages of [`paginate`](crate::paginate()) ended before the last one.
+/// The reason why the pages of [`paginate`](crate::paginate()) ended before the last one.
 ///
-/// Pages are counted from 1. It is not generic, so that it goes with any error that `fetch` returns, `anyhow::Error`
-/// and boxed ones included, and one `From<PageError>` is enough for an error type of your own.
+/// Pages are counted from 1. It is not generic, so that it takes any error that `fetch` returns, `anyhow::Error` and
+/// boxed errors included, and one `From<PageError>` is enough for an error type of yours.
 ///
 /// # Examples
 ///
@@ -40,7 +41,7 @@ pub enum PageError {
         /// The error of the fetch.
         source: BoxError,
     },
-    /// The next cursor of a page is one that was asked before: going on would never end.
+    /// The next cursor of a page was used before: going on would never end.
     #[non_exhaustive]
     Loop {
         /// The page that leads back.

@@ -1,9 +1,10 @@
-use std::fmt;
-use std::vec;
+//! A page that was fetched.
+
+use std::{fmt, vec};
 
 use super::PageError;
 
-/// What is left of a page: its items, and the error that comes after them.
+/// The rest of a page: its items, and the error that comes after them.
 pub(super) struct Page<T> {
     items: vec::IntoIter<T>,
     error: Option<PageError>,

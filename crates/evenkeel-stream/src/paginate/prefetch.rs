@@ -1,21 +1,29 @@
-use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+//! Pages fetched ahead, by a task.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use evenkeel_task::Panic;
 use futures_core::Stream;
-use tokio::sync::Semaphore;
-use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::task::JoinSet;
+use tokio::{
+    sync::{
+        Semaphore,
+        mpsc::{self, Receiver, Sender},
+    },
+    task::JoinSet,
+};
 
-use super::{Fetch, Page, PageError, Trail};
-use crate::window::in_current_span;
+use super::{CursorHistory, Fetch, Page, PageError};
+use crate::in_flight::in_current_span;
 
 /// The stream of [`Paginate::prefetch`](crate::Paginate::prefetch): as [`Paginate`](crate::Paginate), with pages
-/// fetched ahead by a task of its own.
+/// fetched ahead by a task.
 ///
 /// - **At most `pages` pages are ahead**, fetched or being fetched, of the page whose items the consumer takes.
-///   They are fetched one after the other: each cursor comes with the page before.
+///   They are fetched one after the other, as each page names the next cursor.
 /// - It is lazy: the task starts, on the current runtime, when the stream is first polled.
 /// - A panic of the fetch resumes at the consumer, after all items of the pages before. If the runtime on which the
 ///   fetch runs is shut down, [`PageError::Fetch`] says so in its place.
@@ -45,38 +53,38 @@ use crate::window::in_current_span;
 /// ```
 #[must_use = "streams do nothing unless polled"]
 pub struct Prefetch<T> {
-    // Not spawned yet.
+    // Some until it is spawned.
     fetch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     task: JoinSet<()>,
     ahead: Receiver<Page<T>>,
     page: Page<T>,
-    // How many pages have come.
+    // The number of pages that were received.
     pages: u64,
 }
 
 impl<T: Send + 'static> Prefetch<T> {
     #[track_caller]
-    pub(super) fn new<C>(fetch: Fetch<C, T>, trail: Trail<C>, pages: usize) -> Self
+    pub(super) fn new<C>(fetch: Fetch<C, T>, cursors: CursorHistory<C>, pages: usize) -> Self
     where
         C: Clone + PartialEq + Send + 'static,
     {
         assert!(pages > 0, "the number of pages ahead must not be zero");
         let (fetched, ahead) = mpsc::channel(pages.min(Semaphore::MAX_PERMITS));
-        let fetch = Box::pin(fetch_ahead(fetch, trail, fetched));
+        let fetch = Box::pin(fetch_ahead(fetch, cursors, fetched));
         Self { fetch: Some(fetch), task: JoinSet::new(), ahead, page: Page::default(), pages: 0 }
     }
 }
 
 async fn fetch_ahead<C: Clone + PartialEq, T>(
     mut fetch: Fetch<C, T>,
-    mut trail: Trail<C>,
+    mut cursors: CursorHistory<C>,
     fetched: Sender<Page<T>>,
 ) {
-    // The room is taken before the page is asked for, so that a page being fetched counts.
-    while let Some(cursor) = trail.ask() {
+    // The room is reserved before the fetch begins, so that a page being fetched counts.
+    while let Some(cursor) = cursors.take_next() {
         let Ok(room) = fetched.reserve().await else { return };
         let page = fetch(cursor).await;
-        room.send(trail.turn(page));
+        room.send(cursors.advance(page));
     }
 }
 

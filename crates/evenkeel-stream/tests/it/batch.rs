@@ -1,8 +1,10 @@
 //! Batches by number and time.
 
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use evenkeel_stream::{Batch, prelude::*};
 use evenkeel_testkit::{World, assert_took};
@@ -60,7 +62,7 @@ impl Stream for Busy {
     type Item = ();
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        // The first poll moves the clock, the second would only let others run.
+        // The first poll moves the clock, the second would only yield to other tasks.
         assert!(pin!(advance(ms(10))).poll(cx).is_pending());
         Poll::Ready(Some(()))
     }
@@ -71,7 +73,7 @@ fn the_time_holds_behind_a_source_that_is_always_ready() {
     World::run(async |_| {
         let mut batches = Busy.batch(Batch::items(1000).within(ms(50)));
         for _ in 0..3 {
-            // The first item is there after ten, the batch fifty later.
+            // The first item is there after 10 ms, the batch 50 ms later.
             assert_eq!(assert_took!(batches.next(), ms(60)).unwrap().len(), 6);
         }
     });
@@ -113,7 +115,7 @@ fn a_batch_of_no_items_panics() {
     let _ = Batch::items(0);
 }
 
-/// The batches and when they come, of items that come at `times` and a source that ends at `end`.
+/// Returns the batches and their times, of items that come at `times` from a source that ends at `end`.
 fn model(items: usize, within: Option<u64>, times: &[u64], end: u64) -> Vec<(u64, Vec<u64>)> {
     let mut out: Vec<(u64, Vec<u64>)> = Vec::new();
     let mut batch: Vec<u64> = Vec::new();

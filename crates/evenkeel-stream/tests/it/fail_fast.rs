@@ -6,8 +6,10 @@ use evenkeel_stream::prelude::*;
 use evenkeel_testkit::World;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use proptest::prelude::*;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use crate::support::{Gauge, ms, slow, strict, timed, wait};
 
@@ -85,7 +87,7 @@ fn what_was_finished_before_the_error_is_not_lost() {
             assert!(map.next().now_or_never().is_none());
             sleep(ms(50)).await;
             assert_eq!((map.next().await, gauge.now()), (Some(Ok(10)), 1));
-            // That poll saw the error: the last item is aborted while there are results to give.
+            // That poll saw the error: the last item is aborted while there are results to return.
             yield_now().await;
             assert_eq!(gauge.now(), 0);
             let expected = [Ok(20), Ok(30), Err(())];
@@ -139,8 +141,8 @@ fn the_error_type_of_the_function_may_be_its_own() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// With room for all, the end of everything is the earliest error, and what comes before it is exactly what ends
-    /// before it.
+    /// With room for all items, the stream ends at the earliest error, after exactly the results of the items that end before
+    /// it.
     #[test]
     fn the_stream_ends_with_the_earliest_error(
         times in Just((1..=12).collect::<Vec<u64>>()).prop_shuffle(),

@@ -1,4 +1,4 @@
-//! How many are in flight: never more than the limit, and never fewer without need.
+//! The number of items in flight: never more than the limit, and never fewer without need.
 
 use std::time::Duration;
 
@@ -98,8 +98,8 @@ fn a_limit_of_zero_panics_with_results_too() {
     drop(stream::iter([Ok::<u8, ()>(1)]).try_par_map(0, async |n: u8| Ok::<_, ()>(n)));
 }
 
-/// When each item comes out, if the source needs `gap` for an item, the item `work`, and the consumer no time:
-/// the source is asked as soon as the item before was started and there is room.
+/// Returns when each result comes, if the source needs `gap` for an item, the item `work`, and the consumer no time: the
+/// source is polled as soon as the item before was started and there is room.
 fn model(limit: usize, ordered: bool, items: &[(u64, u64)]) -> Vec<(u64, usize)> {
     let (mut started, mut out) = (0, Vec::<u64>::new());
     for (index, (gap, work)) in items.iter().enumerate() {
@@ -118,7 +118,7 @@ fn model(limit: usize, ordered: bool, items: &[(u64, u64)]) -> Vec<(u64, usize)>
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// No item comes out a millisecond later or earlier than a window of that size allows.
+    /// No result comes a millisecond later or earlier than the limit allows.
     #[test]
     fn every_result_comes_at_the_instant_of_the_model(
         limit in 1_usize..8,

@@ -1,18 +1,18 @@
 //! The promises of evenkeel-stream, one module each.
 
 mod batch;
-mod drop;
-mod end;
+mod cancel;
+mod compiles;
 mod fail_fast;
-mod hazards;
 mod limit;
 mod order;
 mod paginate;
 mod panics;
-mod pin;
 mod prefetch;
+mod progress;
 mod settled;
-#[cfg(feature = "tracing")]
-mod spans;
+mod stream_contract;
 mod support;
+#[cfg(feature = "tracing")]
+mod telemetry;
 mod threads;

@@ -1,4 +1,4 @@
-//! The order of the input, in a bounded window.
+//! The order of the input, within the limit.
 
 use std::future::pending;
 

@@ -86,12 +86,12 @@ fn a_retry_within_the_fetch_asks_the_same_cursor() {
     });
 }
 
-/// What comes from pages whose cursors are their numbers, each leading to the next and the last one to `back`.
+/// Returns the items of pages whose cursors are their numbers, each leading to the next and the last one to `back`.
 async fn walk(pages: usize, back: Option<usize>) -> (Vec<usize>, Option<PageError>) {
     let stream = paginate(0, async move |page| {
         Ok::<_, &str>((vec![page], if page + 1 == pages { back } else { Some(page + 1) }))
     });
-    // No circle may need more.
+    // No circle may need more pages.
     let stream = stream.take(3 * pages);
     let (items, errors): (Vec<_>, Vec<_>) =
         stream.collect::<Vec<_>>().await.into_iter().partition(Result::is_ok);
@@ -118,7 +118,7 @@ fn a_page_that_leads_to_itself_or_to_the_first_one_ends_the_stream_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Every circle is found in time, and no way without a circle is taken for one.
+    /// Every circle is found in time, and cursors without a circle are not mistaken for one.
     #[test]
     fn no_pages_run_in_circles((pages, back) in (1_usize..200).prop_flat_map(|pages| (Just(pages), prop::option::of(0..pages)))) {
         World::run(async |_| {
@@ -130,7 +130,7 @@ proptest! {
             let circle = pages - back;
             let at = |index| if index < pages { index } else { back + (index - back) % circle };
             assert!(items.iter().enumerate().all(|(index, &item)| item == at(index)));
-            // From the first and to the latest page at once; else at the mark, a power of two less one.
+            // A circle to the first or the latest page is found at once, any other at the mark, a power of two less one.
             let mark = circle.max(back + 1).next_power_of_two() - 1;
             let fetches = if back == 0 || circle == 1 { pages } else { mark + circle };
             assert_eq!(items.len(), fetches);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{Gauge, ms};
 
-/// What the next item is, or the text of the panic.
+/// Returns the next item, or the text of the panic.
 async fn next<S: Stream + Unpin>(stream: &mut S) -> Result<Option<S::Item>, &'static str> {
     let caught = AssertUnwindSafe(stream.next()).catch_unwind().await;
     caught.map_err(|payload| *payload.downcast::<&'static str>().expect("a panic of this test"))
@@ -92,7 +92,7 @@ fn it_ends_a_map_of_results_too() {
 #[test]
 fn it_does_not_vanish_behind_an_error() {
     World::run(async |_| {
-        // Both happen in one instant; whichever is seen first, the panic is the one that is told.
+        // Both happen in one instant; in either order the panic is the one that is reported.
         for panics in [0, 1] {
             let mut map = stream::iter(0..2).map(Ok::<_, ()>).try_par_map(2, async move |n| {
                 sleep(ms(1)).await;

@@ -1,14 +1,15 @@
 //! Pages fetched ahead.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    time::Duration,
+};
 
 use evenkeel_stream::{PageError, paginate};
 use evenkeel_testkit::{World, assert_took};
 use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _};
 use proptest::prelude::*;
-use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::support::{Gauge, ms, timed, wait};
 
@@ -135,8 +136,8 @@ fn any_number_may_be_ahead() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The same items and errors as without prefetch; each page as early as the model allows, where page `k` is asked for
-    /// when `k - 1` is there and `k - ahead` was taken.
+    /// The same items and errors as without prefetch; each page as early as the model allows, where page `k` is fetched when
+    /// `k - 1` is there and `k - ahead` was taken.
     #[test]
     fn what_comes_and_when(
         ahead in 1_usize..4,

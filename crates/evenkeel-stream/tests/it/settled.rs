@@ -1,7 +1,6 @@
-//! An outcome for every item, whatever happens to the others.
+//! An outcome for every item, independent of the others.
 
-use std::error::Error as _;
-use std::panic::resume_unwind;
+use std::{error::Error as _, panic::resume_unwind};
 
 use evenkeel_stream::{ItemError, prelude::*};
 use evenkeel_testkit::{World, assert_took};

@@ -1,10 +1,14 @@
-//! What several modules measure with.
+//! Sources and gauges of several modules.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use futures::{Stream, stream};
 use tokio::time::{Instant, sleep};
@@ -29,14 +33,14 @@ pub(crate) fn slow<T>(items: impl IntoIterator<Item = (u64, T)>) -> impl Stream<
     })
 }
 
-/// The items of a stream, each with the time since `start` at which it came.
+/// Returns the items of a stream, each with the time since `start` at which it came.
 pub(crate) async fn timed<S: Stream>(stream: S) -> Vec<(u64, S::Item)> {
     let start = Instant::now();
     let stamp = |item| (start.elapsed().as_millis().try_into().expect("not that long"), item);
     futures::StreamExt::collect(futures::StreamExt::map(stream, stamp)).await
 }
 
-/// Counts who is inside: a guard that is dropped has left, in whatever way.
+/// Counts guards: one that is dropped, in any way, counts no more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gauge(Arc<Counts>);
 
@@ -76,7 +80,7 @@ impl Drop for Inside {
     }
 }
 
-/// Passes a stream on, and fails the test if it is polled after its end.
+/// Forwards a stream, and fails the test if it is polled after its end.
 #[derive(Debug)]
 pub(crate) struct PollOnce<S> {
     stream: Pin<Box<S>>,

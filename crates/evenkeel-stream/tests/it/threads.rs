@@ -1,14 +1,15 @@
-//! The same on several threads, without a clock.
+//! The promises on several threads, without a clock.
 
-use std::error::Error as _;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::{
+    error::Error as _,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use evenkeel_stream::{ItemError, paginate, prelude::*};
 use evenkeel_task::{Panic, catch_panic};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::Barrier;
-use tokio::task::yield_now;
+use tokio::{sync::Barrier, task::yield_now};
 
 use crate::support::Gauge;
 
@@ -74,12 +75,12 @@ async fn pages_panics_and_errors_all_arrive() {
     assert_eq!(count(Result::is_ok), 800);
 }
 
-/// A runtime in which nothing is driven, and then nothing any more.
+/// A runtime that is driven only by `block_on`, and then shut down.
 fn one() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
-/// Takes all that a stream gives when the runtime of its items goes after some have ended.
+/// Collects a stream whose runtime is shut down after some of its items have ended.
 async fn after_the_runtime<S: Stream + Unpin>(mut stream: S) -> (S, Option<Panic>, Vec<S::Item>) {
     let gone = one();
     let inside = gone.enter();
@@ -100,7 +101,7 @@ fn poll_next<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
     stream.poll_next_unpin(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Some of the items end, the others are cut: none is lost, and none is taken for the end of the stream.
+/// Some items end, the others are dropped with their runtime: none is lost, and none is mistaken for the end of the stream.
 #[test]
 fn items_that_are_cut_with_their_runtime_say_so() {
     const SAYS: &str = "the runtime of the item was shut down before the item ended";
@@ -134,7 +135,7 @@ fn items_that_are_cut_with_their_runtime_say_so() {
         assert!(panic.is_none());
         assert_eq!(items.into_iter().map(shown).collect::<Vec<_>>(), ["0", SAYS, "2"]);
 
-        // A page is asked for and does not come.
+        // A fetch is under way and does not end.
         let pages = paginate(1, async |page: u32| {
             if page == 3 {
                 std::future::pending::<()>().await;
@@ -153,7 +154,7 @@ fn items_that_are_cut_with_their_runtime_say_so() {
     });
 }
 
-/// A runtime that is gone drops at once what it is given.
+/// A runtime that is gone drops a task inside the call that spawns it.
 #[test]
 fn items_that_begin_on_a_runtime_that_is_gone_say_so() {
     let gone = one();

@@ -1,13 +1,11 @@
-//! The pin: the pipeline of the README compiles and runs inside a spawned task and inside a boxed `Send` future.
+//! Code that must keep compiling: the pipeline of the README, inside a spawned task and inside a boxed `Send` future.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use evenkeel_stream::{Batch, Batches, ItemError, PageError, Prefetch, TryParMap, paginate, prelude::*};
 use evenkeel_testkit::{World, assert_took};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
 use crate::support::ms;
 
@@ -42,7 +40,7 @@ impl Api {
 #[derive(Debug)]
 struct RetryError<E>(E);
 
-/// A policy has the shape of the one in evenkeel-retry.
+/// A policy with the signature of the one in evenkeel-retry.
 struct Policy;
 
 static POLICY: Policy = Policy;
@@ -104,7 +102,7 @@ fn in_a_spawned_task() {
             let users = users(Api, Arc::new(Semaphore::new(100)));
             users.try_fold(0, async |sum, n| Ok(sum + n)).await
         });
-        // Each page, then the calls for its users: the window has room for one page.
+        // Each page, then the calls for its users: there is room for the items of one page.
         assert_eq!(assert_took!(job, ms(450)).unwrap().unwrap(), SUM);
     });
 }
@@ -146,8 +144,8 @@ impl<E: std::fmt::Debug> ConcatOk for Vec<Vec<Result<u32, E>>> {
     }
 }
 
-/// Types with lifetimes in them are what fails as "not general enough" in a spawned task, where a stream has a bound
-/// too many; an adapter that names the item of its source, as `batch` does, asks for all the bounds of the source.
+/// A type with a lifetime fails as "not general enough" in a spawned task if a stream has one bound too many; an adapter
+/// that names the item of its source, as `batch` does, needs all bounds of the source.
 #[test]
 fn with_lifetimes_in_every_type() {
     type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,9 +1,6 @@
-//! What every stream owes: fused, honest about its size, no poll of a source that has ended, `Send`, `Debug`.
+//! The contract of every stream: fused, a true size hint, no poll of a source that has ended, `Send`, `Debug`.
 
-use std::fmt::Debug;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Context;
+use std::{fmt::Debug, future::poll_fn, pin::pin, task::Context};
 
 use evenkeel_stream::{Batch, paginate, prelude::*};
 use evenkeel_testkit::World;
@@ -12,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::support::{ms, strict, wait};
 
-/// Runs a stream to its end and checks the size hint before each poll against what came after it.
+/// Runs a stream to its end and checks the size hint before each poll against the number of items that followed.
 async fn check<S: Stream + Send + Debug>(stream: S) -> usize {
     let mut stream = pin!(stream);
     assert!(!format!("{stream:?}").is_empty());
@@ -70,7 +67,7 @@ proptest! {
             assert_eq!(check(source().try_par_map(limit, work).settled()).await, times.len());
             assert_eq!(check(source().try_par_map(limit, work).ordered().settled()).await, times.len());
 
-            // The last page may lead nowhere, or back to itself.
+            // The last page may have no next cursor, or lead back to itself.
             let pages = |times: Vec<u64>| {
                 paginate(0, async move |page: usize| {
                     let Some(&time) = times.get(page) else { return Ok((vec![], None)) };
@@ -85,7 +82,7 @@ proptest! {
     }
 }
 
-/// A size hint that is right where the upper bound is known.
+/// A source whose size hint is right and has an upper bound.
 #[test]
 fn an_exact_source_gives_an_exact_hint() {
     World::run(async |_| {
@@ -104,7 +101,7 @@ fn an_exact_source_gives_an_exact_hint() {
     });
 }
 
-/// Gives a boxed stream the `Debug` that [`check`] asks for.
+/// A boxed stream with the `Debug` that [`check`] asks for.
 trait DebugExt: Stream + Sized {
     fn debug(self) -> Shown<Self> {
         Shown(self)

@@ -1,17 +1,19 @@
-//! What is in flight makes progress, whatever the consumer does.
+//! Items in flight make progress, whatever the consumer does.
 
 use std::sync::Arc;
 
 use evenkeel_stream::prelude::*;
 use evenkeel_testkit::{World, assert_took};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use tokio::sync::Semaphore;
-use tokio::task::yield_now;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Semaphore,
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use crate::support::{Gauge, ms};
 
-/// The map in its two orders.
+/// Returns the map in its two orders.
 fn both<T: Send + 'static, U: Send + 'static, Fut>(
     limit: usize,
     source: impl Fn() -> stream::Iter<std::vec::IntoIter<T>>,
@@ -36,7 +38,7 @@ fn a_consumer_that_takes_the_lock_of_the_items_cannot_deadlock() {
             let inner = lock.clone();
             let source = || stream::iter((0..60).collect::<Vec<_>>());
             for held in both(limit, source, async move |_| hold(inner).await) {
-                // 60 items and 60 turns of the consumer, one after the other, the lock never idle.
+                // 60 items and 60 times the consumer, one after the other, the lock never idle.
                 assert_took!(held.for_each(|()| hold(lock.clone())), ms(120));
             }
         });
@@ -100,7 +102,7 @@ fn a_stage_goes_on_while_the_stage_behind_it_is_full() {
         assert!(stages.next().now_or_never().is_none());
         sleep(ms(15)).await;
         assert!(stages.next().now_or_never().is_none());
-        // One item went on, its place was filled, and nobody polls any more.
+        // One item went on, another one took its place, and nothing polls any more.
         yield_now().await;
         assert_eq!((first.now(), first.total()), (1, 5));
         sleep(ms(15)).await;

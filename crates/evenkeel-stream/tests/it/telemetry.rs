@@ -1,10 +1,14 @@
-//! The span of the caller goes with the work that is begun for it.
+//! Items and prefetched pages run in the span of the task that polls the stream.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering::SeqCst},
+};
 
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Instrument, Metadata, Subscriber};
+use tracing::{
+    Event, Instrument, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+};
 use tracing_core::span::Current;
 
 use evenkeel_stream::{paginate, prelude::*};
@@ -12,7 +16,7 @@ use evenkeel_testkit::World;
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::task::yield_now;
 
-/// Knows one span, and how deep in it the thread is.
+/// A subscriber of one span, and how deep in it the thread is.
 #[derive(Default)]
 struct OneSpan {
     depth: AtomicU32,

@@ -1,16 +1,11 @@
 //! Dropping: the stream aborts what it owns, the future of one `next()` loses nothing.
 
-use std::cell::RefCell;
-use std::fmt::Debug;
-use std::pin::pin;
-use std::rc::Rc;
+use std::{cell::RefCell, fmt::Debug, pin::pin, rc::Rc};
 
 use evenkeel_stream::{Batch, paginate, prelude::*};
 use evenkeel_testkit::{World, cancel};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use tokio::sync::Mutex;
-use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::{sync::Mutex, task::yield_now, time::sleep};
 
 use crate::support::{Gauge, ms, slow};
 
@@ -37,7 +32,7 @@ fn pages(gauge: Gauge) -> evenkeel_stream::Paginate<u64, u64> {
     })
 }
 
-/// Drops the stream after each number of polls, one a millisecond, and checks what is left of it.
+/// Drops the stream after each number of polls, one each millisecond, and asserts that nothing of it is left.
 fn cut_everywhere<S: Stream>(make: impl Fn(Gauge) -> S) {
     for polls in 0.. {
         let ended = World::run(async |_| {
@@ -77,7 +72,7 @@ fn show(item: impl Debug) -> String {
     format!("{item:?}")
 }
 
-/// Cuts a consumer at each of its awaits, and goes on where it stopped: what comes must be what comes without a cut.
+/// Drops a consumer at each of its awaits, and goes on with the stream: the items must be the same as without a drop.
 fn resume_everywhere<S: Stream<Item: Debug> + Unpin + 'static>(make: impl Fn(Gauge) -> S) {
     let mut expected: Vec<String> = World::run(async |_| make(Gauge::default()).map(show).collect().await);
     expected.sort_unstable();
@@ -117,7 +112,7 @@ fn dropping_the_future_of_an_item_loses_nothing() {
     });
     resume_everywhere(pages);
     resume_everywhere(|gauge| pages(gauge).prefetch(2));
-    // The vectors depend on when somebody looks, so only their items are compared.
+    // The vectors depend on the times of the polls, so only their items are compared.
     resume_everywhere(|_| Box::pin(source()).batch(Batch::items(3)));
     resume_everywhere(|_| {
         Box::pin(source()).batch(Batch::items(9).within(ms(4))).map(stream::iter).flatten()
