@@ -1,4 +1,4 @@
-//! Calls that block a thread: they need real threads, and wait for nothing but each other.
+//! Calls that block a thread; the tests need real threads, and the calls wait for nothing but each other.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 
 use crate::{failures, poll, throw};
 
-/// A call that says that it runs, and ends when it is told to.
+/// A call that reports its start, and ends on command.
 fn held() -> (impl FnOnce() + Send + 'static, Receiver<()>, Sender<()>) {
     let ((run, running), (end, ending)) = (channel(), channel());
     let call = move || {
@@ -90,7 +90,7 @@ fn a_panic_before_the_caller_is_gone_is_the_groups() {
     let run = group(async |_g| {
         let mut call = Box::pin(blocking(|_stop| throw("early")));
         assert!(poll(&mut call).is_pending());
-        // Its turn comes when the other one has ended.
+        // It gets the slot when the other call has ended.
         blocking(|_stop| ()).await;
         drop(call);
         Ok(())

@@ -1,14 +1,17 @@
-//! Groups with other rules.
+//! Groups with settings.
 
-use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use evenkeel_task::{BoxError, Cause, Group, Panic, State, Stop, catch_panic};
 use evenkeel_testkit::{World, assert_took, cancel, took};
-use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 use tokio::time::{Instant, sleep};
 
 use crate::{Alive, alive, err, failures, ms, throw};
@@ -59,7 +62,7 @@ fn a_task_that_waits_for_its_turn_is_aborted_by_the_root_cause() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Against a list of machines: each task goes to the one that is free first.
+    /// Compares with a list of machines: each task runs on the machine that is free first.
     #[test]
     fn a_limit_is_exact(times in vec(1..30_u64, 1..20), limit in 1..6_usize) {
         let mut machines = vec![0; limit];
@@ -74,7 +77,7 @@ proptest! {
                     let (time, most, running) = (*time, most.clone(), running.clone());
                     let start = async move || {
                         let _mine = running.clone();
-                        // This one and the one that the closure holds, for each task.
+                        // Two clones for each task: this one, and the one in the closure.
                         most.fetch_max(Arc::strong_count(&running), Ordering::Relaxed);
                         sleep(ms(time)).await;
                     };
@@ -109,7 +112,7 @@ fn a_deadline_stops_the_body_and_the_tasks() {
             (vec!["group: deadline".to_owned()], ms(20), 0)
         );
         assert!(error.to_string().ends_with(") passed its deadline after 20ms; 1 cancelled"), "{error}");
-        // Of a body that is done, and of one that has already passed.
+        // The deadline of a body that is ready, and a deadline that has already passed.
         let done = builder.run(async |g| {
             g.spawn(pending::<()>());
             Ok(())

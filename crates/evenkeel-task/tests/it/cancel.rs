@@ -1,7 +1,9 @@
 //! Every public future, dropped at every await point.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use evenkeel_task::{Stop, catch_panic, group};
 use evenkeel_testkit::cancel;
@@ -9,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::{Alive, alive, err, ms};
 
-/// Tasks that are alive, and how often one of them has worked.
+/// The tasks that are alive, and the number of steps that they have done.
 type State = (Alive, Arc<AtomicUsize>);
 
 async fn task((left, work): State, steps: u64) {

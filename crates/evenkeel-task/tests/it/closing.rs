@@ -1,14 +1,17 @@
-//! A group that has stopped takes nothing in, and says so.
+//! A group that has stopped accepts no tasks, and says so.
 
-use std::future::pending;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake};
+use std::{
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Sender, channel},
+    },
+    task::{Context, Poll, Wake},
+};
 
 use evenkeel_task::{BoxError, Group, Panic, Restart, State, group};
 use evenkeel_testkit::{World, assert_took};
-use tokio::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::{runtime::Runtime, time::sleep};
 
 use crate::{Alive, alive, err, failures, ms, poll, throw};
 
@@ -63,7 +66,7 @@ fn while_the_group_fails_tasks_are_refused_and_counted() {
     });
 }
 
-/// Takes down whether its group took a task in when it was dropped.
+/// Records whether its group accepted a task when it was dropped.
 struct Asks(Group, Sender<bool>);
 
 impl Drop for Asks {
@@ -78,7 +81,7 @@ fn from_the_first_failure_on_tasks_are_refused() {
         let (tell, told) = channel();
         let run = group(async |g| {
             g.spawn(async { err("first") });
-            // Runs after the failure, and before the group's own turn.
+            // Runs after the failure, and before the group is polled again.
             let asks = Asks(g.clone(), tell.clone());
             g.spawn(async move { drop(asks) });
             Ok(())
@@ -167,7 +170,7 @@ fn a_task_that_is_cut_with_its_runtime_is_a_failure_that_says_so() {
             g.task("queued").spawn(pending::<()>());
             drop(inside);
             gone.shutdown_background();
-            // A runtime that has shut down drops what it is given at once.
+            // A runtime that has shut down drops a spawned future at once.
             let _inside = handle.enter();
             g.task("late").spawn(pending::<()>());
             Ok(())
@@ -190,7 +193,7 @@ fn a_task_of_another_runtime_that_ends_stops_the_group() {
             let inside = handle.enter();
             g.task("there").spawn(pending::<()>());
             drop(inside);
-            // It is polled once, and its runtime goes.
+            // The group is polled once, then its runtime is dropped.
             std::thread::spawn(move || other.block_on(tokio::task::yield_now())).join().unwrap();
             sleep(ms(1)).await;
             Ok(())
@@ -221,7 +224,7 @@ fn a_group_that_stops_already_has_told_those_of_a_runtime_that_ends() {
     });
 }
 
-/// Panics when it is dropped before it ran.
+/// Panics when it is dropped before it has run.
 struct Unused;
 
 impl Drop for Unused {
@@ -289,7 +292,7 @@ fn what_is_refused_is_counted_also_if_it_panics_when_dropped() {
     });
 }
 
-/// Holds a runtime, as the waker of an executor may, and is dropped with it.
+/// Owns a runtime, as the waker of an executor may: dropping the waker drops the runtime.
 struct Executor(#[expect(dead_code, reason = "its destructor counts")] Mutex<Option<Runtime>>);
 
 impl Wake for Executor {
@@ -310,7 +313,7 @@ fn a_waker_may_be_the_last_to_hold_the_runtime_of_the_tasks() {
         }));
         assert!(run.as_mut().poll(&mut Context::from_waker(&executor)).is_pending());
         drop(executor);
-        // Gives the group another waker, and so drops that one.
+        // Polls the group with another waker, which drops the first one.
         assert!(poll(&mut run).is_pending());
         done.send(poll(&mut run).is_ready()).unwrap();
     });

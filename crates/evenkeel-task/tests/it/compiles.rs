@@ -32,7 +32,7 @@ async fn borrows(urls: &[String]) -> Result<usize, BoxError> {
     Ok(all + seen)
 }
 
-/// What `#[async_trait]` makes of an async method.
+/// The shape that `#[async_trait]` gives an async method.
 trait Crawl {
     fn crawl<'a>(&'a self) -> Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 }

@@ -1,10 +1,14 @@
-//! What is left over when a caller is dropped belongs to the group around it.
+//! Work that is left when its caller is dropped belongs to the group around it.
 
-use std::future::pending;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    future::pending,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use evenkeel_task::{BoxError, Cause, Group, State, catch_panic, group, shield};
 use evenkeel_testkit::{World, assert_took, cancel};
@@ -114,7 +118,7 @@ fn who_is_left_over_is_live() {
     });
 }
 
-/// Panics a while after it was told to go, as a clean-up would.
+/// Panics a while after its drain, as a clean-up may.
 struct Sore;
 
 impl Drop for Sore {
@@ -308,7 +312,7 @@ fn groups_may_be_left_at_any_depth() {
     });
 }
 
-/// Of a shield and of a clean-up whose callers go: the rest is cut with the runtime on which they began.
+/// Drops the callers of a shield and of a release: the rest is cut with the runtime on which they began.
 #[test]
 fn what_is_cut_with_its_runtime_is_a_failure_of_the_group() {
     let gone = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -1,9 +1,6 @@
-//! What a group's error says.
+//! The text and the parts of a group's error.
 
-use std::error::Error;
-use std::future::pending;
-use std::num::ParseIntError;
-use std::pin::Pin;
+use std::{error::Error, future::pending, num::ParseIntError, pin::Pin};
 
 use evenkeel_task::{BoxError, GroupError, group};
 use evenkeel_testkit::World;
@@ -31,7 +28,7 @@ fn outer() -> Outer {
     Outer("x".parse::<u8>().unwrap_err())
 }
 
-/// An error, then a panic, and the lines where the two tasks are spawned.
+/// Returns a group with an error and then a panic, and the lines that spawned the two tasks.
 async fn fail_twice() -> (GroupError, [u32; 2]) {
     struct Sore;
     impl Drop for Sore {

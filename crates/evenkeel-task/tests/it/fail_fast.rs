@@ -1,8 +1,12 @@
 //! The first failure stops everything, and nothing is left when the group returns.
 
-use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use evenkeel_task::{BoxError, Group, GroupError, catch_panic, group};
 use evenkeel_testkit::{World, assert_took};
@@ -162,7 +166,7 @@ fn a_panic_of_the_closure_itself_is_one_of_the_body() {
 
 #[test]
 fn failures_after_the_first_are_listed_in_order_and_do_not_replace_it() {
-    /// A task that answers its cancellation with a panic.
+    /// Panics when it is cancelled.
     struct Sore(&'static str);
     impl Drop for Sore {
         fn drop(&mut self) {

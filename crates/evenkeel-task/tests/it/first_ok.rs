@@ -1,12 +1,10 @@
-//! The first success of several.
+//! The first success of several futures.
 
-use std::future::pending;
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use evenkeel_task::{AllFailed, catch_panic, first_ok, using};
 use evenkeel_testkit::{World, assert_took, cancel, took};
-use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 use tokio::time::sleep;
 
 use crate::{Alive, alive, ms, throw};
@@ -102,7 +100,7 @@ fn dropping_it_leaves_nothing() {
     assert_eq!(cuts.points(), 1);
 }
 
-/// Runs something in a runtime that is shut down while it waits.
+/// Runs a future in a runtime that is shut down while it waits.
 fn in_a_runtime_that_goes<F: Future>(work: impl FnOnce() -> F) -> F::Output {
     let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let handle = gone.handle().clone();

@@ -1,10 +1,14 @@
 //! Wakers and values that call back, or panic, while they are called.
 
-use std::future::pending;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::{
+    future::pending,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Waker},
+};
 
 use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_task::{Group, Panic, Stop, Stopping, group};
@@ -16,7 +20,7 @@ use crate::{failures, poll, throw};
 
 type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
 
-/// A waker that calls this with the name of what is done to it.
+/// A waker that calls a closure with the name of each operation on it.
 struct Hooked(Hook);
 
 impl Clone for Hooked {
@@ -67,7 +71,7 @@ fn poll_with<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> boo
     future.as_mut().poll(&mut Context::from_waker(waker)).is_ready()
 }
 
-/// A group that is known outside of its body.
+/// A handle of a group that is used outside of its body.
 #[derive(Default)]
 struct Kept(Mutex<Option<Group>>);
 
@@ -81,7 +85,7 @@ impl Kept {
     }
 }
 
-/// All that a callback may do with a signal.
+/// Each use of a signal that a callback may make.
 fn use_all_of(stop: &Stop) {
     let _ = (stop.is_draining(), stop.is_aborting(), format!("{stop:?}"));
     let child = stop.child();
@@ -110,7 +114,7 @@ fn a_waker_may_use_the_signal_that_it_waits_for() {
         let mut waits: Vec<_> = (0..3).map(|_| Box::pin(wait(&stop))).collect();
         for waits in &mut waits {
             assert!(!poll_with(waits, &waker));
-            // Another one in its place.
+            // Replaces the stored waker.
             assert!(!poll_with(waits, &hooked(|_| ())));
             assert!(!poll_with(waits, &waker));
         }
@@ -132,7 +136,7 @@ fn a_waker_that_panics_costs_no_other_its_wake() {
         let stop = Stop::new();
         let (good, wakes) = counting();
         let (bad, child) = (sore(), stop.child());
-        // Bad ones before, between and behind the good ones, of the signal and of one that follows.
+        // Wakers that panic stand before, between and behind the others, at the signal and at its child.
         let mut waits: Vec<_> = (0..5000).map(|_| Box::pin(stop.draining())).collect();
         waits.extend((0..10).map(|_| Box::pin(child.draining())));
         for (n, waits) in waits.iter_mut().enumerate() {
@@ -191,7 +195,7 @@ fn the_waker_of_a_group_may_use_the_group() {
             g.spawn(pending::<()>());
             Ok(())
         }));
-        // It waits for the tasks, with one waker after another.
+        // The group waits for its tasks, with one waker after another.
         for _ in 0..3 {
             assert!(!poll_with(&mut run, &waker));
             assert!(!poll_with(&mut run, &waker.clone()));
@@ -204,7 +208,7 @@ fn the_waker_of_a_group_may_use_the_group() {
 
 #[test]
 fn the_last_task_of_a_group_may_end_in_the_clone_of_its_waker() {
-    // Its runtime goes in the middle of a poll, and with it the tasks.
+    // The runtime is dropped in the middle of a poll, and the tasks with it.
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
     World::run(async move |_| {
         let handle = other.handle().clone();
@@ -250,7 +254,7 @@ fn a_waker_that_panics_keeps_no_task_of_a_group_from_its_abort() {
         for (waits, waker) in waits.iter_mut().zip([&good, &sore(), &good]) {
             assert!(!poll_with(waits, waker));
         }
-        // The waker of the group panics in the task that fails, and that of a waiter in the group.
+        // The waker of the group panics in the task that fails; the waker of a waiter panics in the group.
         yield_now().await;
         let panic = evenkeel_task::catch_panic(run).await.unwrap_err();
         assert_eq!(panic.message(), Some("sore"));
@@ -280,7 +284,7 @@ fn a_group_that_is_dropped_tells_all_though_wakers_panic() {
         while !g.live().is_empty() {
             yield_now().await;
         }
-        // While a panic unwinds there is no other one.
+        // No second panic starts while the first one unwinds.
         let mut run = Box::pin(group(async |g| {
             kept.put(&g);
             pending::<Result<(), evenkeel_task::BoxError>>().await

@@ -1,4 +1,4 @@
-//! Behaviour of evenkeel-task.
+//! Behavior of evenkeel-task.
 
 #![expect(clippy::unwrap_used, reason = "these are tests, and their helpers")]
 
@@ -25,11 +25,13 @@ mod threads;
 mod timeline;
 mod using;
 
-use std::panic::resume_unwind;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::{
+    panic::resume_unwind,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use evenkeel_task::{BoxError, Cause, Failure, GroupError};
 
@@ -42,7 +44,7 @@ fn throw(message: &'static str) -> ! {
     resume_unwind(Box::new(message))
 }
 
-/// Counts the futures that are alive, by the clones of it that they hold.
+/// Counts the futures that are alive, as each holds a clone.
 type Alive = Arc<()>;
 
 fn alive(alive: &Alive) -> usize {
@@ -70,7 +72,7 @@ fn err(message: &str) -> Result<(), BoxError> {
     Err(message.into())
 }
 
-/// Polls it once, for nobody.
+/// Polls a future once, with a waker that does nothing.
 fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use evenkeel_task::{BoxError, catch_panic, group};
 use evenkeel_testkit::{World, took};
-use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::{collection::vec, prelude::*};
 use tokio::time::sleep;
 
 use crate::{Alive, alive, failures, ms, throw};
@@ -19,10 +18,10 @@ enum End {
 
 #[derive(Clone, Debug)]
 struct Work {
-    /// When it ends, unless it is aborted.
+    /// The time of its end, unless it is aborted.
     at: u64,
     end: End,
-    /// It panics when it is aborted.
+    /// Whether it panics when it is aborted.
     sore: bool,
 }
 
@@ -30,7 +29,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![6 => Just(End::Ok), 1 => Just(End::Error), 1 => Just(End::Panic)]
 }
 
-/// The body, then the tasks; no two end at the same time.
+/// Returns plans for the body, then for the tasks; no two end at the same time.
 fn works() -> impl Strategy<Value = Vec<Work>> {
     let work = (end(), any::<bool>()).prop_map(|(end, sore)| Work { at: 0, end, sore });
     (vec(work, 1..12), any::<prop::sample::Index>()).prop_perturb(|(mut works, _), mut random| {
@@ -66,7 +65,7 @@ async fn perform(work: Work, alive: Alive) -> Result<(), BoxError> {
     }
 }
 
-/// What a group has to do.
+/// The outcome that a group must have.
 #[derive(Debug, PartialEq)]
 enum Expected {
     Ok,

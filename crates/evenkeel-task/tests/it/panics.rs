@@ -1,8 +1,10 @@
 //! Every panic is a value at the owner.
 
-use std::future::{pending, ready};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::{
+    future::{pending, ready},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use evenkeel_task::{BoxError, Cause, Group, Panic, catch_panic, first_ok, group, shield, using};
 use evenkeel_testkit::World;
@@ -21,7 +23,7 @@ impl Drop for Sore {
     }
 }
 
-/// A future that is dropped after it has ended, and panics then.
+/// A future whose drop panics after it has ended.
 struct SoreAfterwards(Sore);
 
 impl Future for SoreAfterwards {
@@ -214,7 +216,7 @@ fn panics_and_errors_are_different_causes() {
     });
 }
 
-/// Panics whenever it is dropped: as it unwinds that would end the process.
+/// Panics at each drop: during unwinding that would end the process.
 #[derive(Debug)]
 struct Brutal;
 

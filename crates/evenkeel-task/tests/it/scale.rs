@@ -1,10 +1,14 @@
-//! The work of joining and aborting grows with the number of tasks, and is cut into pieces.
+//! The cost of joining and aborting is linear in the number of tasks, and comes in pieces.
 
-use std::future::{pending, poll_fn};
-use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Wake, Waker};
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+};
 
 use evenkeel_task::{Group, GroupError, Stop, Stopping, group};
 use evenkeel_testkit::World;
@@ -14,7 +18,7 @@ use crate::{Alive, alive, err, ms, throw};
 
 const TASKS: usize = 20_000;
 
-/// How often a future is polled until it ends.
+/// Counts the polls of a future until it ends.
 async fn polls<F: Future>(future: F) -> (F::Output, usize) {
     let mut future = pin!(future);
     let mut count = 0;
@@ -59,12 +63,12 @@ fn aborting_lets_others_run_after_each_1024_tasks() {
         .await;
         let error: GroupError = error.unwrap_err();
         assert_eq!((error.cancelled(), alive(&left)), (TASKS, 0));
-        // One to begin with, one for the failure, one after each chunk but the last, one for the last task.
+        // One poll to begin with, one for the failure, one after each chunk but the last, one for the last task.
         assert_eq!(polls, 2 + TASKS / 1024 + 1);
     });
 }
 
-/// Counts the wakes that it passes on.
+/// Counts the wakes, and forwards them.
 struct Counter(Waker, Arc<AtomicUsize>);
 
 impl Wake for Counter {
@@ -117,7 +121,7 @@ fn room_of_those_who_gave_up_waiting_for_a_stop_is_used_again() {
         assert!(pin!(&mut waiter).poll(&mut Context::from_waker(&waker)).is_pending());
         waiter
     };
-    // Every second one goes, on several pages, and others come in their places.
+    // Every second waiter is dropped, on several pages, and others take the slots.
     let mut kept: Vec<_> = (0..5000).map(|_| wait()).collect();
     kept = kept.into_iter().step_by(2).collect();
     kept.extend((0..2000).map(|_| wait()));
@@ -128,7 +132,7 @@ fn room_of_those_who_gave_up_waiting_for_a_stop_is_used_again() {
     assert!(pin!(stop.draining()).poll(&mut Context::from_waker(&waker)).is_ready());
 }
 
-/// A waiter that is woken may give up others, of pages that are woken after it, and the signal itself.
+/// A waiter that is woken may drop others, on pages that are woken after it, and the signal itself.
 #[test]
 fn a_waiter_that_is_woken_may_drop_all_others() {
     struct DropsAll(Arc<Mutex<Vec<Stopping>>>, AtomicUsize);
@@ -149,7 +153,7 @@ fn a_waiter_that_is_woken_may_drop_all_others() {
         all.lock().unwrap().push(waiter);
     }
     stop.drain("enough");
-    // The wakers of the first page were taken out with the first of them; the others were given up.
+    // The wakers of the first page were taken together; the others were dropped.
     assert_eq!((drops.1.load(Ordering::Relaxed), all.lock().unwrap().len()), (1024, 0));
     drop(stop);
     assert_eq!(Arc::strong_count(&drops), 2);
@@ -166,8 +170,8 @@ async fn join(tasks: usize) -> usize {
     polls
 }
 
-/// `FuturesUnordered` of handles and `join_all` sweep over all tasks again and again when they are awaited in a task:
-/// quadratic there, and linear in `block_on`. Polls tell, and not the time: one to begin with and one for the last task.
+/// `FuturesUnordered` of handles and `join_all` go over all tasks again and again when they are awaited in a task:
+/// quadratic there, and linear in `block_on`. The test counts polls: one to begin with and one for the last task.
 #[test]
 fn a_join_is_one_wake_wherever_it_is_awaited() {
     let one = || tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -226,7 +230,7 @@ fn room_of_ended_tasks_is_used_again() {
         .await;
         let error = error.unwrap_err();
         assert_eq!((error.finished(), error.cancelled()), (25_000, 1));
-        // 51 of the body, one for the last task: the abort had one chunk only.
+        // 51 polls of the body, one for the last task: the abort had one chunk only.
         assert_eq!(polls, 52);
     });
 }

@@ -1,7 +1,6 @@
 //! Errors of nested groups: paths, trees and parts.
 
-use std::fmt::Error as FmtError;
-use std::num::ParseIntError;
+use std::{fmt::Error as FmtError, num::ParseIntError};
 
 use evenkeel_task::{BoxError, Cause, Group, GroupError};
 use evenkeel_testkit::World;
@@ -12,7 +11,7 @@ fn number() -> Result<u8, ParseIntError> {
     "x".parse()
 }
 
-/// A tree: a number and a panic above, a number and another error below.
+/// Returns a tree: a number and a panic above, a number and another error below.
 async fn tree() -> GroupError {
     let run = Group::builder().collect_all().run(async |g| {
         g.task("a").spawn(async { number() });

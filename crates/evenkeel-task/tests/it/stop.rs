@@ -1,9 +1,13 @@
-//! The two-step signal.
+//! The stop signal in two steps.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
-use std::task::{Context, Wake};
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
+    task::{Context, Wake},
+};
 
 use evenkeel_task::{BoxError, Stop, Stopping, group};
 use evenkeel_testkit::{World, assert_took};
@@ -42,7 +46,7 @@ fn children_follow_and_do_not_lead() {
     parent.abort("parent");
     assert_eq!(seen(&child), (true, true, Some("child")));
     assert_eq!(seen(&parent.child()), (true, true, Some("parent")));
-    // Its own reason comes after the one it inherited.
+    // Its own reason comes after the inherited one.
     let late = parent.child();
     late.abort("late");
     assert_eq!(late.reason(), Some("parent"));
@@ -89,7 +93,7 @@ fn the_futures_end_with_their_step_and_see_the_reason() {
 
 #[test]
 fn whoever_is_woken_sees_all_of_the_signal() {
-    /// Looks at the signal at the moment of the wake.
+    /// Reads the signal at the moment of the wake.
     struct Witness(Stop, Sender<String>);
     impl Wake for Witness {
         fn wake(self: Arc<Self>) {

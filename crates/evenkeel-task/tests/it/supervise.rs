@@ -1,8 +1,12 @@
-//! Tasks that are started again.
+//! Tasks that are started again when they fail.
 
-use std::iter::repeat;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    iter::repeat,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use evenkeel_task::{Panic, Restart, group};
 use evenkeel_testkit::{World, assert_took};
@@ -72,7 +76,7 @@ fn too_many_restarts_in_a_short_time_are_the_end() {
             Ok(())
         });
         assert_eq!(assert_took!(run, ms(30)).unwrap_err().first().restarts, 3);
-        // As many restarts, each of them later than that time after the third before it.
+        // The same number of restarts, but each is out of the period of the third one before it.
         let run = group(async |g| {
             let restart = Restart::new([ms(34); 9]).intensity(3, ms(100));
             g.task("feed").supervise(restart, async || err("lost"));

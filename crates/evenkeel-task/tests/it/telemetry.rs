@@ -1,23 +1,29 @@
-//! What the features `tracing` and `metrics` tell.
+//! Spans, events and counters, behind the features `tracing` and `metrics`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::future::pending;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use evenkeel_task::{Blocking, BoxError, GroupError, background, blocking, first_ok, group, shield};
 use evenkeel_testkit::World;
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata as About, Recorder, SharedString, Unit};
 use tokio::time::{sleep, timeout};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
 use tracing_core::span::Current;
 
 use crate::{err, ms, throw};
 
-/// One of each kind: finished, failed, cancelled, panicked, and a section that is overdue.
+/// Runs one task of each outcome: finished, failed, cancelled, panicked, and a section that is overdue.
 async fn one_of_each() -> GroupError {
     struct Sore;
     impl Drop for Sore {
@@ -128,7 +134,7 @@ fn a_group_that_is_left_over_is_not_counted_as_a_task() {
     assert_eq!((counts.len(), total), (2, 2), "one was spawned and one was cancelled");
 }
 
-/// Takes down events with the depth of spans in which they happen.
+/// Records events, with the depth of their spans.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Taken>>);
 
@@ -183,7 +189,7 @@ impl Subscriber for Lines {
 
 #[test]
 fn tasks_run_in_the_span_of_their_spawner_and_tell_their_end() {
-    // Tracing has to know of the events first, as other tests make them known at the same time.
+    // Registers the events with tracing first, as other tests register them at the same time.
     World::run(async |_| drop(one_of_each().await));
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
@@ -216,13 +222,13 @@ fn what_is_begun_for_a_caller_runs_in_its_span() {
         background(async |_stop| within(1).await).await.unwrap();
         blocking(|_stop| tracing::info!(n = 2, "called")).await;
         Blocking::new(1).run(|_stop| tracing::info!(n = 3, "called")).await;
-        // Its caller goes, and there is no group.
+        // The caller is dropped, and there is no group.
         let mut rest = Box::pin(shield(ms(5), within(4)));
         assert!(crate::poll(&mut rest).is_pending());
         drop(rest);
         sleep(ms(1)).await;
     }
-    // A blocking call takes real time, and another thread: the subscriber has to be there, too.
+    // A blocking call takes real time, and another thread: it needs the subscriber, too.
     let runtime = |lines: Option<Lines>| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         if let Some(lines) = lines {

@@ -1,16 +1,22 @@
-//! On several threads, where ends, failures and aborts race.
+//! Ends, failures and aborts that race on several threads.
 
-use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::channel;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use evenkeel_task::{Cause, Failure, Group, Stop, catch_panic, first_ok, group};
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::yield_now,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Alive, alive, err, poll, throw};
@@ -58,7 +64,7 @@ fn the_counts_add_up_and_nothing_is_left() {
     });
 }
 
-/// Spawns from another thread until it is refused, and counts what was accepted.
+/// Spawns from another thread until a task is rejected, and counts the accepted ones.
 fn intrude(g: Group, runtime: Handle, left: Alive) -> JoinHandle<usize> {
     std::thread::spawn(move || {
         let _inside = runtime.enter();
@@ -86,7 +92,7 @@ fn who_comes_while_the_group_ends_is_waited_for_or_refused() {
             }
             if round % 2 == 0 { err("enough") } else { Ok(()) }
         }));
-        // A refused future is dropped by its thread, all others before the group returns.
+        // A rejected future is dropped by its thread, all others before the group returns.
         let accepted: usize = intruders.into_iter().map(|thread| thread.join().unwrap()).sum();
         assert_eq!(alive(&left), 0);
         if let Err(error) = ended {
@@ -133,7 +139,7 @@ fn a_dropped_group_ends_its_tasks() {
             err("never")?;
             Ok(())
         }));
-        // It fails and aborts at the same time as it is aborted itself.
+        // The task fails and aborts the group while the group aborts the task.
         run.abort();
         let _ = run.await;
         while alive(&left) > 0 {
@@ -180,11 +186,11 @@ fn a_race_that_is_won_after_it_was_dropped_is_no_failure() {
         end.send(()).unwrap();
         Ok(())
     });
-    // Not on a worker, as it blocks.
+    // On a thread of its own, as it blocks.
     threads().block_on(run).unwrap();
 }
 
-/// Its workers drop the tasks, wherever they are: waiting, in the queue, or given to it later.
+/// The workers drop the tasks in each state: waiting, in the queue, or spawned later.
 #[test]
 fn a_group_whose_tasks_run_on_several_threads_that_go_says_so() {
     for _ in 0..20 {
@@ -206,8 +212,8 @@ fn a_group_whose_tasks_run_on_several_threads_that_go_says_so() {
     }
 }
 
-/// Signals are given while waiters come, change their wakers, and go, on more threads than there are processors; each
-/// who stays hears of it, of the signal itself and of those that follow.
+/// Signals are sent while waiters start, change their wakers, and stop, on more threads than there are processors; each
+/// waiter that stays is woken, at the signal itself and at its children.
 #[test]
 fn every_waiter_hears_a_signal_that_is_given_meanwhile() {
     let runtime = Builder::new_multi_thread().worker_threads(8).enable_time().build().unwrap();
@@ -221,7 +227,7 @@ fn every_waiter_hears_a_signal_that_is_given_meanwhile() {
                     let signal = [&stop, &follows.0, &grandchild][n % 3].clone();
                     tokio::spawn(async move {
                         for _ in 0..n % 4 {
-                            // It gives up after a poll, and comes again.
+                            // Drops the wait after a poll, and starts another one.
                             tokio::select! {
                                 biased;
                                 () = signal.aborting() => {}

@@ -1,8 +1,10 @@
-//! The picture of a stop in the guide is drawn here.
+//! Draws the picture of a stop in the guide.
 
-use std::future::pending;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use evenkeel_task::{BoxError, Group, Stop, shield};
 use evenkeel_testkit::World;
@@ -10,10 +12,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::{err, ms};
 
-/// Who lived until when, and how that ended.
+/// The name of each part, the time of its end, and the sign of that.
 type Lives = Arc<Mutex<Vec<(&'static str, Duration, &'static str)>>>;
 
-/// Notes the end of one of them, however it comes.
+/// Records the end of a part, by itself or by a drop.
 struct Life {
     name: &'static str,
     start: Instant,

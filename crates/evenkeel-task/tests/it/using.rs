@@ -1,8 +1,10 @@
-//! Things that are released whatever happens.
+//! Resources that are always released.
 
-use std::future::{pending, ready};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    future::{pending, ready},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use evenkeel_task::{BoxError, Cause, Resource, UsingError, UsingStage, catch_panic, group, using};
 use evenkeel_testkit::{World, assert_took, cancel};
@@ -92,7 +94,7 @@ fn a_release_has_30_seconds() {
         let error = assert_took!(run, Duration::from_secs(30)).unwrap_err();
         assert_eq!(error.to_string(), "the release took too long");
         assert!(matches!(error.cause, Cause::Deadline));
-        // The time does not begin anew when the caller is dropped.
+        // The time does not start again when the caller is dropped.
         let cut = group(async |_g| {
             let run = using(ready(Ok::<_, BoxError>(())), stuck, async |_| Ok(()));
             assert!(timeout(Duration::from_secs(10), run).await.is_err());
