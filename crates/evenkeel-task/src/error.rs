@@ -1,6 +1,6 @@
 //! The error of a group: its failures, and the cause of each.
 
-use std::{borrow::Cow, error::Error, fmt, mem, panic::Location, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, iter::successors, mem, panic::Location, time::Duration};
 
 use crate::{BoxError, Panic};
 
@@ -319,11 +319,8 @@ impl fmt::Display for Failure {
             more => write!(f, " and {more} restarts")?,
         }
         if f.alternate() {
-            let mut cause = self.source();
-            while let Some(error) = cause {
-                write!(f, ": {error}")?;
-                cause = error.source();
-            }
+            let mut causes = successors(self.source(), |&error| error.source());
+            causes.try_for_each(|error| write!(f, ": {error}"))?;
         }
         Ok(())
     }

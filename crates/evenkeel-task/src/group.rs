@@ -201,7 +201,7 @@ impl Group {
     /// ```
     #[must_use]
     pub fn live(&self) -> Vec<TaskInfo> {
-        self.shared.live()
+        self.shared.registry.live()
     }
 
     /// Returns the stop signal of this group, for its tasks to watch and to send.
@@ -243,6 +243,9 @@ impl Group {
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("live", &self.shared.live().len()).field("stop", self.stop()).finish()
+        f.debug_struct("Group")
+            .field("live", &self.shared.registry.live().len())
+            .field("stop", self.stop())
+            .finish()
     }
 }

@@ -5,53 +5,26 @@
 
 use std::mem;
 
-#[derive(Debug)]
-enum Slot<T> {
-    Value(T),
-    // The next free slot.
-    Free(Option<u32>),
-}
-
-impl<T> Slot<T> {
-    fn into_value(self) -> Option<T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Free(_) => None,
-        }
-    }
-
-    fn value_mut(&mut self) -> Option<&mut T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Free(_) => None,
-        }
-    }
-}
-
 /// The number of slots of a page.
 const PAGE: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct PagedSlab<T> {
     // All of them are full but the last.
-    pages: Vec<Vec<Slot<T>>>,
-    free: Option<u32>,
+    pages: Vec<Vec<Option<T>>>,
+    free: Vec<u32>,
 }
 
 impl<T> Default for PagedSlab<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), free: None }
+        Self { pages: Vec::new(), free: Vec::new() }
     }
 }
 
 impl<T> PagedSlab<T> {
     pub(crate) fn insert(&mut self, value: T) -> u32 {
-        let Some(index) = self.free else { return self.push(value) };
-        let slot = &mut self.pages[index as usize / PAGE][index as usize % PAGE];
-        if let Slot::Free(next) = *slot {
-            self.free = next;
-        }
-        *slot = Slot::Value(value);
+        let Some(index) = self.free.pop() else { return self.push(value) };
+        self.pages[index as usize / PAGE][index as usize % PAGE] = Some(value);
         index
     }
 
@@ -64,43 +37,34 @@ impl<T> PagedSlab<T> {
         let last = self.pages.len() - 1;
         let page = &mut self.pages[last];
         let index = u32::try_from(last * PAGE + page.len()).expect("fewer than 2^32 values");
-        page.push(Slot::Value(value));
+        page.push(Some(value));
         index
     }
 
-    fn slot(&mut self, index: u32) -> Option<&mut Slot<T>> {
+    fn slot(&mut self, index: u32) -> Option<&mut Option<T>> {
         self.pages.get_mut(index as usize / PAGE)?.get_mut(index as usize % PAGE)
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.slot(index)?.value_mut()
+        self.slot(index)?.as_mut()
     }
 
     pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
-        let free = self.free;
-        let slot = self.slot(index)?;
-        if let Slot::Free(_) = slot {
-            return None;
-        }
-        let slot = mem::replace(slot, Slot::Free(free));
-        self.free = Some(index);
-        slot.into_value()
+        let value = self.slot(index)?.take()?;
+        self.free.push(index);
+        Some(value)
     }
 
     /// Removes and returns all values of the first page that is not empty.
     ///
     /// Nothing may be inserted after that: the keys of the page are not used again.
     pub(crate) fn take_page(&mut self) -> Option<impl Iterator<Item = T> + use<T>> {
-        self.free = None;
         let page = self.pages.iter_mut().find(|page| !page.is_empty())?;
-        Some(mem::take(page).into_iter().filter_map(Slot::into_value))
+        Some(mem::take(page).into_iter().flatten())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pages.iter().flatten().filter_map(|slot| match slot {
-            Slot::Value(value) => Some(value),
-            Slot::Free(_) => None,
-        })
+        self.pages.iter().flatten().flatten()
     }
 
     pub(crate) fn page_count(&self) -> usize {
@@ -108,7 +72,7 @@ impl<T> PagedSlab<T> {
     }
 
     pub(crate) fn page_mut(&mut self, page: usize) -> impl Iterator<Item = &mut T> {
-        self.pages.get_mut(page).into_iter().flatten().filter_map(Slot::value_mut)
+        self.pages.get_mut(page).into_iter().flatten().flatten()
     }
 }
 

@@ -105,9 +105,14 @@ impl<F> Shield<F>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    /// Sets the name and the place of the section in errors.
-    pub(crate) fn at(mut self, name: &'static str, place: &'static Location<'static>) -> Self {
-        (self.name, self.place) = (name, place);
+    /// Begins the section before its first poll, with this name and place in errors.
+    pub(crate) fn begun(
+        mut self,
+        name: &'static str,
+        place: &'static Location<'static>,
+        runtime: Handle,
+    ) -> Self {
+        (self.name, self.place, self.runtime) = (name, place, Some(runtime));
         self
     }
 }

@@ -1,6 +1,6 @@
 //! Spans, events and counters of tasks, behind the features `tracing` and `metrics`; without them the types are empty.
 
-use std::{borrow::Cow, panic::Location, time::Duration};
+use std::{panic::Location, time::Duration};
 
 /// The span of a spawner, in which the work that it spawned runs.
 #[derive(Debug)]
@@ -41,51 +41,23 @@ pub(crate) fn count_spawned() {
     metrics::counter!("evenkeel_task_spawned_total").increment(1);
 }
 
-/// The event of the end of a task, made under a lock or not, and emitted without one: subscribers are foreign code.
-#[derive(Debug)]
-pub(crate) struct EndEvent {
-    #[cfg(feature = "tracing")]
-    name: Option<Cow<'static, str>>,
-    #[cfg(feature = "tracing")]
+/// Emits the event of the end of a task, and counts it. Subscribers are foreign code: not under a lock.
+#[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "for the features alone"))]
+pub(crate) fn task_ended(
+    name: Option<&str>,
     place: &'static Location<'static>,
-    #[cfg(feature = "tracing")]
-    after: Duration,
-    #[cfg(any(feature = "tracing", feature = "metrics"))]
+    after: impl FnOnce() -> Duration,
     outcome: &'static str,
-}
-
-impl EndEvent {
-    #[cfg_attr(not(feature = "tracing"), expect(unused_variables, reason = "for the features alone"))]
-    pub(crate) fn new(
-        name: Option<&Cow<'static, str>>,
-        place: &'static Location<'static>,
-        after: impl FnOnce() -> Duration,
-        outcome: &'static str,
-    ) -> Self {
-        Self {
-            #[cfg(feature = "tracing")]
-            name: name.cloned(),
-            #[cfg(feature = "tracing")]
-            place,
-            #[cfg(feature = "tracing")]
-            after: after(),
-            #[cfg(any(feature = "tracing", feature = "metrics"))]
-            outcome,
-        }
-    }
-
-    pub(crate) fn emit(self) {
-        #[cfg(feature = "metrics")]
-        metrics::counter!("evenkeel_task_ended_total", "outcome" => self.outcome).increment(1);
-        #[cfg(feature = "tracing")]
-        {
-            let Self { name, place, after, outcome, .. } = self;
-            let name = name.as_deref();
-            if matches!(outcome, "failed" | "panicked" | "overdue") {
-                tracing::warn!(target: "evenkeel_task", name, %place, ?after, outcome, "task ended");
-            } else {
-                tracing::debug!(target: "evenkeel_task", name, %place, ?after, outcome, "task ended");
-            }
+) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("evenkeel_task_ended_total", "outcome" => outcome).increment(1);
+    #[cfg(feature = "tracing")]
+    {
+        let after = after();
+        if matches!(outcome, "failed" | "panicked" | "overdue") {
+            tracing::warn!(target: "evenkeel_task", name, %place, ?after, outcome, "task ended");
+        } else {
+            tracing::debug!(target: "evenkeel_task", name, %place, ?after, outcome, "task ended");
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! The body gets the value in a [`Resource`], which sends it through a channel when it is dropped. A [`ReleaseGuard`]
-//! receives it and runs `release`: as a shield in the caller's task, or as detached work if the caller is dropped. The body
-//! is dropped before the guard, so the value is on its way by then; a `Resource` that was moved elsewhere is waited for.
+//! The body gets the value in a [`Resource`], which sends it through a channel when it is dropped. A shield receives it
+//! and runs `release`: in the caller's task, or as detached work if the caller is dropped. The body is dropped before the
+//! shield, so the value is on its way by then; a `Resource` that was moved elsewhere is waited for.
 
 use std::{
     error::Error,
@@ -18,7 +18,6 @@ use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
     BoxError, Cause, IntoResult, catch_panic,
-    group::child::spawn_detached,
     panic::discard,
     shield::{shield, with_timeout},
 };
@@ -102,11 +101,12 @@ where
         };
         let (give_back, returned) = oneshot::channel();
         let resource = Resource { value: Some(value), give_back: Some(give_back) };
-        // Declared before the body, so dropped after it.
-        let guard = ReleaseGuard { parts: Some((returned, release)), place, runtime };
+        // Declared before the body, so dropped after it; it has begun, so a drop detaches it.
+        let release = shield(RELEASE_TIMEOUT, release_when_returned(returned, release));
+        let release = release.begun("release", place, runtime);
 
         let output = catch_panic(async move { body(resource).await }).await;
-        let released = guard.release().await.map_err(Cause::of);
+        let released = release.await.map_err(Cause::of);
         match (output, released) {
             (Err(panic), released) => {
                 discard(released.err());
@@ -122,37 +122,7 @@ where
     }
 }
 
-/// Releases the value in the caller's task or, when that is gone, in one of its own.
-struct ReleaseGuard<T, F, Fut>
-where
-    T: Send + 'static,
-    F: FnOnce(T) -> Fut + Send + 'static,
-    Fut: Future<Output: IntoResult> + Send + 'static,
-{
-    parts: Option<(oneshot::Receiver<T>, F)>,
-    place: &'static Location<'static>,
-    runtime: Handle,
-}
-
-impl<T, F, Fut> ReleaseGuard<T, F, Fut>
-where
-    T: Send + 'static,
-    F: FnOnce(T) -> Fut + Send + 'static,
-    Fut: Future<Output: IntoResult> + Send + 'static,
-{
-    async fn release(mut self) -> Result<(), BoxError> {
-        match self.parts.take() {
-            Some(parts) => {
-                shield(RELEASE_TIMEOUT, release_when_returned(parts)).at("release", self.place).await
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-async fn release_when_returned<T, F, Fut>(
-    (returned, release): (oneshot::Receiver<T>, F),
-) -> Result<(), BoxError>
+async fn release_when_returned<T, F, Fut>(returned: oneshot::Receiver<T>, release: F) -> Result<(), BoxError>
 where
     F: FnOnce(T) -> Fut,
     Fut: Future<Output: IntoResult>,
@@ -165,19 +135,6 @@ where
         }
     })
     .await
-}
-
-impl<T, F, Fut> Drop for ReleaseGuard<T, F, Fut>
-where
-    T: Send + 'static,
-    F: FnOnce(T) -> Fut + Send + 'static,
-    Fut: Future<Output: IntoResult> + Send + 'static,
-{
-    fn drop(&mut self) {
-        if let Some(parts) = self.parts.take() {
-            spawn_detached("release", self.place, &self.runtime, release_when_returned(parts));
-        }
-    }
 }
 
 /// A resource that the body of [`using`] borrows: dropping it releases the value.

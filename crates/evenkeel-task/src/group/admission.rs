@@ -22,7 +22,9 @@ pub(super) trait Admission {
     fn must_end(&self, group: &Shared) -> bool;
 
     /// Ready when the task may run.
-    fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
 }
 
 /// A task of a group without a limit: it runs until the group stops.
@@ -34,10 +36,6 @@ impl Admission for Unlimited {
 
     fn must_end(&self, group: &Shared) -> bool {
         group.forbids_progress()
-    }
-
-    fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
     }
 }
 
@@ -51,10 +49,6 @@ impl Admission for Detached {
 
     fn must_end(&self, _: &Shared) -> bool {
         false
-    }
-
-    fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
     }
 }
 

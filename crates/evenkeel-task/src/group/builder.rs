@@ -364,10 +364,10 @@ impl GroupBuilder {
 
 /// Wakes tasks to abort, 1024 of them at a time, and lets others run in between.
 async fn abort_tasks(group: &Shared, filter: fn(State) -> bool, panics: &mut FirstPanic) {
-    let mut cursor = group.abort_page(Cursor::default(), filter, panics);
+    let mut cursor = group.registry.abort_page(Cursor::default(), filter, panics);
     while let Some(next) = cursor {
         yield_now().await;
-        cursor = group.abort_page(next, filter, panics);
+        cursor = group.registry.abort_page(next, filter, panics);
     }
 }
 

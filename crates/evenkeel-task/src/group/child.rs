@@ -93,7 +93,7 @@ pub(crate) fn spawn_detached<F>(
 {
     match current::membership() {
         Some(group) => {
-            let key = group.register(TaskEntry::new(TaskName::new(name, place), State::Detached));
+            let key = group.registry.insert(TaskEntry::new(TaskName::new(name, place), State::Detached));
             drop(runtime.spawn(Child::new(work, Detached, key.into(), group)));
         }
         None => {
@@ -134,7 +134,7 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
             (&self.group, &mut self.listing)
         {
             *has_waker = true;
-            group.set_waker(*key, cx.waker().clone());
+            drop(group.registry.set_waker(*key, cx.waker().clone()));
         }
     }
 
@@ -164,7 +164,7 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
 impl<F: Future<Output: IntoResult>, A: Admission> ChildProjection<'_, F, A> {
     fn register(&mut self) {
         if let (Some(group), Listing::Unlisted(name)) = (&self.group, &mut self.listing) {
-            let key = group.register(TaskEntry::new(name.take(), A::INITIAL_STATE));
+            let key = group.registry.insert(TaskEntry::new(name.take(), A::INITIAL_STATE));
             *self.listing = key.into();
         }
     }

@@ -36,13 +36,13 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     registry::{Cursor, Registry, TaskKey},
-    task_entry::{State, TaskEnd, TaskEntry, TaskInfo, TaskName},
+    task_entry::{State, TaskEnd, TaskEntry, TaskName},
 };
 use crate::{Cause, Failure, GroupError, Stop};
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    registry: Registry,
+    pub(super) registry: Registry,
     state: Mutex<GroupState>,
     // Whether no task begins any more.
     closed: AtomicBool,
@@ -94,15 +94,6 @@ impl Shared {
         lock(&self.state)
     }
 
-    pub(super) fn live(&self) -> Vec<TaskInfo> {
-        self.registry.live()
-    }
-
-    /// Adds a task to the registry.
-    pub(super) fn register(&self, entry: TaskEntry) -> TaskKey {
-        self.registry.insert(entry)
-    }
-
     /// Accepts no more tasks.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -112,7 +103,7 @@ impl Shared {
         !self.closed.load(Ordering::Acquire)
     }
 
-    /// Makes all tasks end at their next poll; [`abort_page`](Self::abort_page) wakes the tasks for it.
+    /// Makes all tasks end at their next poll; [`abort_page`](Registry::abort_page) wakes the tasks for it.
     pub(super) fn forbid_progress(&self) {
         self.close();
         self.progress_forbidden.store(true, Ordering::Release);
@@ -130,20 +121,6 @@ impl Shared {
         self.registry.with(key, begin).unwrap_or(false)
     }
 
-    pub(super) fn count_restart(&self, key: TaskKey) {
-        self.registry.with(key, TaskEntry::count_restart);
-    }
-
-    /// Stores the waker for an abort.
-    pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) {
-        drop(self.registry.set_waker(key, waker));
-    }
-
-    /// Counts a task that was not spawned, as the group is closed.
-    pub(super) fn count_rejected(&self) {
-        self.registry.count_rejected();
-    }
-
     /// Removes a task whose future has been dropped, and records its end.
     pub(super) fn end(&self, key: TaskKey, end: TaskEnd) {
         if let Some(entry) = self.registry.remove(key, &end) {
@@ -158,7 +135,7 @@ impl Shared {
     }
 
     fn record_end(&self, entry: TaskEntry, end: TaskEnd) {
-        entry.end_event(&end).emit();
+        entry.report_end(&end);
         if let TaskEnd::Failed(cause) = end {
             self.record_failure(entry.into_failure(cause));
         }
@@ -242,7 +219,7 @@ impl Shared {
         panics.catch(|| self.drop_waker());
         let mut cursor = Some(Cursor::default());
         while let Some(next) = cursor {
-            cursor = self.abort_page(next, |_| true, &mut panics);
+            cursor = self.registry.abort_page(next, |_| true, &mut panics);
         }
         panics.catch(|| self.stop.abort("the future of the group was dropped"));
         panics.resume();
@@ -251,7 +228,7 @@ impl Shared {
     /// Makes another group the parent of the tasks that are left.
     fn hand_over(&self, parent: &Arc<Membership>, panics: &mut FirstPanic) {
         let name = TaskName::new("group", self.place);
-        let key = parent.register(TaskEntry::new(name, State::Detached));
+        let key = parent.registry.insert(TaskEntry::new(name, State::Detached));
         let mut state = self.state();
         let (failures, is_empty) = (mem::take(&mut state.failures), state.is_empty);
         // If the last member leaves later it removes the entry.
@@ -311,16 +288,6 @@ impl Shared {
     pub(super) fn drop_waker(&self) {
         let waker = self.state().waker.take();
         drop(waker);
-    }
-
-    /// Wakes the tasks of one page to abort, and returns the cursor of the next page.
-    pub(super) fn abort_page(
-        &self,
-        cursor: Cursor,
-        filter: fn(State) -> bool,
-        panics: &mut FirstPanic,
-    ) -> Option<Cursor> {
-        self.registry.abort_page(cursor, filter, panics)
     }
 
     /// Returns why the group stops, in words.

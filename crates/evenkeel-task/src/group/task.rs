@@ -58,7 +58,7 @@ impl Task<'_> {
         let shared = self.shared;
         if let Err(rejected) = self.try_spawn(future) {
             // Counted first, as the destructor of the future may panic.
-            shared.count_rejected();
+            shared.registry.count_rejected();
             drop(rejected);
         }
     }
@@ -151,10 +151,10 @@ impl Task<'_> {
             Some((group, name)) => {
                 // Registered before its first poll: it needs its key to count its restarts.
                 let state = if group.slots.is_some() { State::Waiting } else { State::Running };
-                let key = group.register(TaskEntry::new(name, state));
+                let key = group.registry.insert(TaskEntry::new(name, state));
                 child::spawn(group, key.into(), restart.supervise(work, Arc::clone(shared), key));
             }
-            None => shared.count_rejected(),
+            None => shared.registry.count_rejected(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, panic::Location, task::Waker, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{Cause, Failure, error::OneLine, telemetry::EndEvent};
+use crate::{Cause, Failure, error::OneLine, telemetry};
 
 /// The name and the place by which errors identify a task.
 #[derive(Debug)]
@@ -73,7 +73,8 @@ impl TaskEntry {
         Failure { name: name.map(|name| *name), place, after: started.elapsed(), restarts, cause }
     }
 
-    pub(super) fn end_event(&self, end: &TaskEnd) -> EndEvent {
+    /// Reports the end of the task to the subscribers.
+    pub(super) fn report_end(&self, end: &TaskEnd) {
         let outcome = match end {
             TaskEnd::Finished => "finished",
             TaskEnd::Cancelled => "cancelled",
@@ -82,7 +83,9 @@ impl TaskEntry {
             TaskEnd::Failed(Cause::RuntimeShutdown) => "runtime_shutdown",
             TaskEnd::Failed(_) => "failed",
         };
-        EndEvent::new(self.name.name.as_deref(), self.name.place, || self.started.elapsed(), outcome)
+        let TaskName { name, place } = &self.name;
+        let name = name.as_deref().map(|name| &**name);
+        telemetry::task_ended(name, place, || self.started.elapsed(), outcome);
     }
 
     pub(super) fn info(&self) -> TaskInfo {
