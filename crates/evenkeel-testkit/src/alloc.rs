@@ -1,6 +1,6 @@
-//! How often a test allocates.
+//! Counts of allocations.
 //!
-//! Only the allocator of a process can tell, and only the binary can choose it:
+//! Only the allocator of a process can count them, and only the binary can choose it:
 //!
 //! ```standalone_crate
 //! use evenkeel_testkit::{alloc::{INSTRUMENTED_SYSTEM, StatsAlloc}, assert_allocs};
@@ -16,12 +16,12 @@
 //! }
 //! ```
 //!
-//! It counts for the whole process, other tests included that run at the same time. So such a test has a
-//! binary of its own, `tests/alloc/main.rs`, with one `#[test]` in it.
+//! It counts for the whole process, including other tests that run at the same time. So such a test needs its own
+//! binary, `tests/alloc/main.rs`, with one `#[test]` in it.
 
 pub use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-/// How often this process has asked for memory so far, to get more of it or anew.
+/// The number of allocations and reallocations of this process so far.
 ///
 /// # Panics
 ///
@@ -44,14 +44,14 @@ pub fn count() -> usize {
     stats.allocations + stats.reallocations
 }
 
-/// Evaluates an expression, asserts how often the process allocated meanwhile, and gives its value.
+/// Evaluates an expression, asserts the number of allocations of the process meanwhile, and returns its value.
 ///
 /// The number follows a comparison: `<= 7`, `== 0`. In async code the expression may await. See
-/// [`alloc`](crate::alloc) for what the binary must set, and why it needs to be one of its own.
+/// [`alloc`](crate::alloc) for the allocator that the binary must set, and why the test needs its own binary.
 ///
 /// # Panics
 ///
-/// If it allocated more often, or less; and where [`count`] does.
+/// If the comparison fails; and where [`count`] does.
 ///
 /// # Examples
 ///

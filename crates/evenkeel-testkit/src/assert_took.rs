@@ -1,10 +1,10 @@
-//! Exact virtual durations.
+//! Assertions on exact virtual durations.
 
 use std::{fmt, future::Future, time::Duration};
 
 use tokio::time::Instant;
 
-/// The output of a future, and the virtual time that it took.
+/// Awaits a future, and returns its output and the virtual time that it took.
 ///
 /// # Cancel safety
 ///
@@ -27,7 +27,7 @@ pub async fn took<F: Future>(future: F) -> (F::Output, Duration) {
     (output, start.elapsed())
 }
 
-/// Awaits a future, asserts that it took exactly this virtual time, and gives its output.
+/// Awaits a future, asserts that it took exactly this virtual time, and returns its output.
 ///
 /// Further arguments are a message, as in [`assert!`].
 ///
@@ -59,7 +59,7 @@ macro_rules! assert_took {
     }};
 }
 
-/// The part of [`assert_took!`](crate::assert_took) that compares.
+/// The comparison of [`assert_took!`](crate::assert_took).
 #[doc(hidden)]
 #[track_caller]
 pub fn __assert_duration(got: Duration, expected: Duration, message: fmt::Arguments<'_>) {

@@ -1,4 +1,12 @@
-//! An operation, cut short at each of its suspension points.
+//! `cancel::every_point`: an operation, cancelled at each of its suspension points.
+//!
+//! # How it works
+//!
+//! The operation runs once without a cut, to count its suspension points, and once for each point and kind of cut,
+//! each time in a fresh world with its own runtime ([`explore`]). The operation is a task of its own
+//! ([`cut_task`]): it has its own waker, so it is polled only when it was woken, and a waker that is kept shows.
+//! After the cut the world gets an hour of virtual time; then the check runs and the state is dropped, and the run
+//! is compared with two others ([`Leftovers::verdict`]): one without the operation, and the complete one.
 
 use std::{
     fmt,
@@ -19,8 +27,8 @@ use self::{
     report::{Cut, Row},
 };
 use crate::{
-    panics::Log,
-    watchdog::{self, Watch},
+    panics::PanicLog,
+    watchdog::{self, WatchGuard},
     world::{Clock, Seed, WALL_LIMIT, World, execute, live_tasks},
 };
 
@@ -30,39 +38,39 @@ mod report;
 /// The virtual time in which an operation must complete.
 const COMPLETES_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Runs an operation once to its end, and once for each way to cut it short, each time in a fresh world,
-/// and checks what is left behind.
+/// Runs an operation once to its end, and once for each way to cut it short, each time in a fresh world, and
+/// checks what it leaves behind.
 ///
 /// A suspension point is a `Pending` of the operation. There it is
 /// - *dropped* at once,
 /// - *dropped on wake*: when its waker was called, before it is polled again,
 /// - *aborted*, as a task,
-/// - dropped because its task *panicked*, while the thread unwinds. A future has no other way to see a panic
-///   at a point where it waits; destructors that ask [`panicking`](std::thread::panicking) see this one,
-/// - *frozen*: not polled for an hour, and dropped then. Whom it held up tells [`CancelReport::held_up`].
+/// - dropped because its task *panicked*, while the thread unwinds. This is the only panic that a future can see
+///   while it waits; destructors that ask [`panicking`](std::thread::panicking) see it,
+/// - *frozen*: not polled for an hour, and then dropped. [`CancelReport::held_up`] counts the tasks that it blocked.
 ///
-/// It is also created and dropped without ever being polled. After each cut the world gets an hour of
-/// virtual time to come to rest. Then
+/// It is also created and dropped without ever being polled. After each cut, other tasks get an hour of virtual
+/// time to finish. Then
 /// - `check` must hold: an invariant, true after a cut as after a complete run;
-/// - when the state is dropped as well, no task may be alive that is not alive without the operation;
-/// - nobody may still hold the operation's waker;
+/// - after the state is dropped as well, no task may be alive that is not alive without the operation;
+/// - no clone of the operation's waker may be alive;
 /// - and no more tasks may have panicked than in the complete run.
 ///
-/// If `check` gives a value that tells how the state looks, [`CancelReport::class`] tells whether the operation is
-/// atomic, or can be repeated after a cut: then it is repeated. Otherwise, to ask that it can be repeated,
-/// repeat it in `check`.
+/// If `check` returns a value that describes the state, [`CancelReport::class`] says whether the operation is atomic,
+/// or can be repeated after a cut: to find out, it is repeated. If `check` returns `()`, repeat the operation in
+/// `check` where it must be repeatable.
 ///
-/// `setup` makes the state in a fresh world, and may spawn tasks. `operation` and `check` get clones of it:
-/// what they share must be shared by the clones, as in an [`Arc`]. Nothing need be [`Send`]. An operation
-/// that captures something is written `move |state| async move { … }`.
+/// `setup` makes the state in a fresh world, and may spawn tasks. `operation` and `check` receive clones of it, which
+/// have to share it, as clones of an [`Arc`] do. Nothing needs to be [`Send`]. An operation that captures something
+/// is written `move |state| async move { … }`.
 ///
-/// The cost is five runs for each point; all together have 60 s of real time.
+/// The cost is five runs for each point; all runs together may take 60 s of real time.
 ///
 /// # Panics
 ///
-/// With a table of all cuts, if one of them leaves something behind. With a message, if the operation
-/// itself panics, does not complete within 24 h of virtual time or 10,000 points, or does not always have
-/// the same number of points and lead to the same value of `check`; and if called inside a runtime.
+/// With a table of all cuts, if one of them leaves something behind. With a message, if the operation itself panics,
+/// does not complete within 24 h of virtual time or 10,000 points, or is not deterministic in its number of points
+/// and the value of `check`; and if called inside a runtime.
 ///
 /// # Examples
 ///
@@ -82,7 +90,7 @@ const COMPLETES_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
 /// assert_eq!(cuts.points(), 1);
 /// ```
 ///
-/// State that the operation needs as `&mut` is shared by a lock. Here the check takes the remaining items:
+/// State that the operation needs as `&mut` is shared through a lock. Here the check takes the remaining items:
 ///
 /// ```
 /// # use evenkeel_testkit::cancel;
@@ -132,8 +140,8 @@ where
     let watch = watchdog::arm(WALL_LIMIT);
     let run = |cut, twice| explore(cut, twice, &watch, &setup, &operation, &check);
     let sound = |cut, what: &str| match run(cut, false) {
-        Run { progress, rest: Ok(rest) } => (progress, rest),
-        Run { rest: Err(panic), .. } => panic!("{what}: {panic}"),
+        Run { progress, leftovers: Ok(leftovers) } => (progress, leftovers),
+        Run { leftovers: Err(panic), .. } => panic!("{what}: {panic}"),
     };
     let complete_run = || sound(Cut::Uncut, "the operation fails without being cut");
     let (_, without) = sound(Cut::Unstarted, "setup or check fails without the operation");
@@ -148,41 +156,43 @@ where
     let (again, other) = complete_run();
     same_points(again.points());
     assert!(
-        other.seen == complete.seen,
+        other.value == complete.value,
         "not deterministic: check gives {:?} in one run, {:?} in another",
-        complete.seen,
-        other.seen,
+        complete.value,
+        other.value,
     );
-    let seen = size_of::<Checked::Output>() > 0;
-    // What the state shows after a cut, and after the operation was repeated, if that has to be known.
-    let class = |cut, rest: &Rest<Checked::Output>| {
-        if !seen {
+    let compares_values = size_of::<Checked::Output>() > 0;
+    // Compares the value of the check after a cut; repeats the operation only if that decides the class.
+    let class = |cut, leftovers: &Leftovers<Checked::Output>| {
+        if !compares_values {
             return Class::Releases;
         }
-        if rest.seen == without.seen || rest.seen == complete.seen {
+        if leftovers.value == without.value || leftovers.value == complete.value {
             return Class::Atomic;
         }
-        match run(cut, true).rest {
-            Ok(repeated) if repeated.seen == complete.seen => Class::Resumable,
+        match run(cut, true).leftovers {
+            Ok(repeated) if repeated.value == complete.value => Class::Resumable,
             _ => Class::Releases,
         }
     };
-    let row = |cut, progress: &Progress, rest: Result<Rest<Checked::Output>, String>| {
-        let held_up = rest.as_ref().map_or(0, |rest| rest.waited.saturating_sub(without.waited));
-        let verdict = rest.and_then(|rest| rest.verdict(&without, &complete).map(|()| class(cut, &rest)));
+    let row = |cut, progress: &Progress, leftovers: Result<Leftovers<Checked::Output>, String>| {
+        let held_up =
+            leftovers.as_ref().map_or(0, |leftovers| leftovers.unblocked.saturating_sub(without.unblocked));
+        let verdict = leftovers
+            .and_then(|leftovers| leftovers.verdict(&without, &complete).map(|()| class(cut, &leftovers)));
         Row { cut, at: progress.at(), held_up, verdict }
     };
 
-    let mut cuts = CancelReport::new(points, seen);
+    let mut cuts = CancelReport::new(points, compares_values);
     let at_points = (1..=points)
         .flat_map(|k| [Cut::Dropped(k), Cut::Woken(k), Cut::Aborted(k), Cut::Unwound(k), Cut::Frozen(k)]);
     for cut in std::iter::once(Cut::Unpolled).chain(at_points) {
-        let Run { progress, rest } = run(cut, false);
+        let Run { progress, leftovers } = run(cut, false);
         if progress.completed() {
             same_points(progress.points());
         }
-        cuts.add(row(cut, &progress, rest));
-        // Past the limit every further run fails at once; one such row says so.
+        cuts.add(row(cut, &progress, leftovers));
+        // Past the limit each run fails at once; one such row is enough.
         if watch.expired().is_some() && !cuts.sound() {
             break;
         }
@@ -192,33 +202,33 @@ where
     cuts
 }
 
-/// What one run did.
+/// The result of one run.
 #[derive(Debug)]
 struct Run<T> {
     progress: Rc<Progress>,
-    /// What it left behind, or the panic that ended it.
-    rest: Result<Rest<T>, String>,
+    /// The state at its end, or the panic that ended it.
+    leftovers: Result<Leftovers<T>, String>,
 }
 
-/// What a run leaves behind, when it has come to rest and its state is dropped.
+/// The state at the end of a run, after the state of the test was dropped.
 #[derive(Debug)]
-struct Rest<T> {
-    /// What the check saw.
-    seen: T,
-    /// The tasks that ended in the second hour, or that the frozen operation held up until then.
-    waited: usize,
+struct Leftovers<T> {
+    /// The value of the check.
+    value: T,
+    /// Tasks that ended in the second hour: the frozen operation blocked them until then.
+    unblocked: usize,
     tasks: usize,
     wakers: usize,
     panics: Vec<String>,
 }
 
-impl<T> Rest<T> {
-    /// Compares it to a run without the operation, and to the complete one.
-    fn verdict(&self, without: &Rest<T>, complete: &Rest<T>) -> Result<(), String> {
+impl<T> Leftovers<T> {
+    /// Compares it with a run without the operation, and with the complete one.
+    fn verdict(&self, without: &Leftovers<T>, complete: &Leftovers<T>) -> Result<(), String> {
         if self.tasks > without.tasks {
             return Err(format!("{} task(s) still alive an hour later", self.tasks - without.tasks));
         }
-        // The tasks that outlive the state may well hold what the operation has registered with them.
+        // Tasks of the setup that outlive the state may hold a waker that the operation registered with them.
         if self.wakers > 0 && without.tasks == 0 {
             return Err("its waker is still held an hour later, with the state dropped".to_owned());
         }
@@ -229,11 +239,11 @@ impl<T> Rest<T> {
     }
 }
 
-/// Runs the operation up to the cut in a fresh world, and to its end after that if it is to be run twice.
+/// Runs the operation up to the cut in a fresh world; with `twice`, once more to its end.
 fn explore<S, Made, Running, Checked>(
     cut: Cut,
     twice: bool,
-    watch: &Watch,
+    watch: &WatchGuard,
     setup: impl Fn() -> Made,
     operation: impl Fn(S) -> Running,
     check: impl Fn(S) -> Checked,
@@ -245,7 +255,7 @@ where
     Checked: Future,
 {
     let progress = Rc::new(Progress::default());
-    let log = Log::new(true);
+    let log = PanicLog::new(true);
     let body = async |world: World| {
         let state = setup().await;
         let frozen = match cut {
@@ -257,7 +267,7 @@ where
             _ => run_until(cut, operation(state.clone()), &progress).await,
         };
         world.drain().await;
-        let mut waited = 0;
+        let mut unblocked = 0;
         if frozen.is_some() || cut == Cut::Unstarted {
             let own = frozen.as_ref().map_or(0, |_| 1 + progress.spawned());
             let before = live_tasks();
@@ -265,32 +275,32 @@ where
                 frozen.abort();
             }
             world.drain().await;
-            waited = before.saturating_sub(own + live_tasks());
+            unblocked = before.saturating_sub(own + live_tasks());
         }
         if twice {
             run_until(Cut::Uncut, operation(state.clone()), &Rc::default()).await;
             world.drain().await;
         }
-        let seen = check(state).await;
+        let value = check(state).await;
         world.drain().await;
-        (seen, waited, live_tasks(), progress.wakers())
+        (value, unblocked, live_tasks(), progress.wakers())
     };
-    // A run that panics is a row of the table; its world is gone, and nothing of it is used again.
+    // A run that panics becomes a row of the table; its world is dropped, and not used again.
     let seed = Arc::new(Seed::new(0));
     let outcome = catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, watch, &log, body).output));
-    let rest = match outcome {
-        Ok((seen, waited, tasks, wakers)) => {
+    let leftovers = match outcome {
+        Ok((value, unblocked, tasks, wakers)) => {
             let panics = log.in_tasks().iter().map(ToString::to_string).collect();
-            Ok(Rest { seen, waited, tasks, wakers, panics })
+            Ok(Leftovers { value, unblocked, tasks, wakers, panics })
         }
         Err(_) => {
             Err(log.last().map_or_else(|| "a panic without a message".to_owned(), |panic| panic.to_string()))
         }
     };
-    Run { progress, rest }
+    Run { progress, leftovers }
 }
 
-/// Runs the operation as a task of its own, until it completes or is cut; gives the task if it is frozen.
+/// Runs the operation as a task until it completes or is cut; returns the task if it is frozen.
 async fn run_until<F: Future + 'static>(
     cut: Cut,
     operation: F,

@@ -1,4 +1,4 @@
-//! An HTTP server with a script, and a client for it in memory.
+//! A scripted HTTP server, and a client for it in memory.
 //!
 //! | client | server | time |
 //! |---|---|---|
@@ -6,10 +6,10 @@
 //! | any that takes a stream | [`Server::mem`] and [`MemNet::connect`](crate::net::MemNet::connect) | exact, on any machine |
 //! | reqwest and others that take a URL | [`Server::loopback`] | exact in the same runtime, on Linux |
 //!
-//! | the server | default | set by |
+//! | behavior of the server | default | set by |
 //! |---|---|---|
-//! | gives a reply | once, and the last one for ever | [`Route::times`] |
-//! | answers what no route fits | 404, and fails the test at its end | [`Server::when`] for all the rest |
+//! | uses a reply | once, and the last one forever | [`Route::times`] |
+//! | answers calls without a route | 404, and fails the test at its end | [`Server::when`] for all other calls |
 //! | reads a body | up to 16 MiB; 413 beyond | |
 //! | faults below HTTP | none | [`Server::link`] |
 //!
@@ -30,7 +30,7 @@
 //!         .body("the report")
 //!         .expect(4);
 //!
-//!     // What is tested: it tries until it has a whole answer.
+//!     // The code under test: it tries until it has a whole answer.
 //!     let fetch = async || reqwest::get(server.url("/report")).await?.error_for_status()?.text().await;
 //!     let report = loop {
 //!         match fetch().await {
@@ -43,6 +43,15 @@
 //!     assert_eq!(at, [0, 1, 2, 3]);
 //! });
 //! ```
+
+// file         | holds
+// server.rs    | `Server`: starts, routes, counts; serves connections
+// route.rs, path.rs | `Route`: the replies to the calls that match
+// reply.rs     | `Reply`: status, body, latency, faults
+// call.rs      | `Call`: a recorded call
+// shared.rs    | the state of a server: routes, calls, the way from a call to its reply
+// body.rs, fault.rs | bodies in pieces, replies that hyper would not send
+// client.rs    | hyper-util's client in memory
 
 pub use hyper::{HeaderMap, Method, Uri, body::Bytes};
 

@@ -1,6 +1,16 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// file                     | holds
+// world.rs, world/         | `World`: the runtime of a test, its clock, its limits, the checks at its end
+// cancel.rs, cancel/       | `every_point`: an operation cut at each of its suspension points
+// assert_took.rs, record.rs | exact durations; notes with their time
+// probe.rs, sequencer.rs   | polls and wakes; the order of steps
+// net.rs, net/             | a network in memory, and its faults
+// http.rs, http/           | a scripted HTTP server
+// wiremock.rs, strategy.rs, waker.rs, alloc.rs | wiremock, proptest, hostile wakers, counted allocations
+// panics.rs, watchdog.rs, wall_clock.rs | the panic log, the limit of real time, real time
+
 #[cfg(feature = "alloc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "alloc")))]
 pub mod alloc;
@@ -17,6 +27,9 @@ pub mod sequencer;
 #[cfg(feature = "proptest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proptest")))]
 pub mod strategy;
+#[cfg(feature = "waker")]
+#[cfg_attr(docsrs, doc(cfg(feature = "waker")))]
+pub mod waker;
 mod wall_clock;
 mod watchdog;
 #[cfg(feature = "wiremock")]
@@ -31,4 +44,4 @@ pub use record::{__assert_timeline, Record};
 pub use tokio_test::{
     assert_pending, assert_ready, assert_ready_eq, assert_ready_err, assert_ready_ok, task,
 };
-pub use world::{Builder, Clock, Hold, World, WorldReport};
+pub use world::{Clock, Hold, World, WorldBuilder, WorldReport};

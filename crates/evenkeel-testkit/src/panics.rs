@@ -1,4 +1,4 @@
-//! The panics of one world: a hook notes them, with the place, and whether they were in a task.
+//! The log of the panics of one world: a panic hook notes each with its place, and whether it was in a task.
 
 use std::{
     cell::RefCell,
@@ -10,14 +10,14 @@ use std::{
 use evenkeel_base::lock;
 
 thread_local! {
-    /// The log of the world that this thread works for.
-    static CURRENT: RefCell<Option<Arc<Log>>> = const { RefCell::new(None) };
+    /// The log of the world to which this thread belongs.
+    static CURRENT_LOG: RefCell<Option<Arc<PanicLog>>> = const { RefCell::new(None) };
 }
 
-/// What panicked in one world.
+/// The panics of one world.
 #[derive(Debug)]
-pub(crate) struct Log {
-    /// Whether the panics are only noted, because they become rows of a table.
+pub(crate) struct PanicLog {
+    /// Whether panics are noted and not printed, because they become rows of a table.
     quiet: bool,
     seen: Mutex<Vec<Panic>>,
 }
@@ -30,20 +30,20 @@ pub(crate) struct Panic {
     in_task: bool,
 }
 
-impl Log {
+impl PanicLog {
     pub(crate) fn new(quiet: bool) -> Arc<Self> {
         install_hook();
-        Arc::new(Log { quiet, seen: Mutex::default() })
+        Arc::new(PanicLog { quiet, seen: Mutex::default() })
     }
 
     /// Notes the panics of this thread until the guard is dropped.
-    pub(crate) fn attach(self: &Arc<Self>) -> Attached {
-        Attached { previous: CURRENT.replace(Some(self.clone())) }
+    pub(crate) fn attach(self: &Arc<Self>) -> AttachGuard {
+        AttachGuard { previous: CURRENT_LOG.replace(Some(self.clone())) }
     }
 
-    /// Notes the panics of this thread, which belongs to the world's runtime and ends with it.
+    /// Notes the panics of this thread of the world's runtime, until the thread ends.
     pub(crate) fn adopt_thread(self: &Arc<Self>) {
-        CURRENT.set(Some(self.clone()));
+        CURRENT_LOG.set(Some(self.clone()));
     }
 
     /// The panics of spawned tasks.
@@ -51,7 +51,7 @@ impl Log {
         lock(&self.seen).iter().filter(|panic| panic.in_task).cloned().collect()
     }
 
-    /// The panic that came last, wherever it was.
+    /// The last panic, in a task or not.
     pub(crate) fn last(&self) -> Option<Panic> {
         lock(&self.seen).last().cloned()
     }
@@ -75,26 +75,26 @@ impl fmt::Display for Panic {
     }
 }
 
-/// While it lives, the panics of this thread go to a log.
+/// Sends the panics of this thread to a log while it lives.
 #[derive(Debug)]
-pub(crate) struct Attached {
-    previous: Option<Arc<Log>>,
+pub(crate) struct AttachGuard {
+    previous: Option<Arc<PanicLog>>,
 }
 
-impl Drop for Attached {
+impl Drop for AttachGuard {
     fn drop(&mut self) {
-        CURRENT.set(self.previous.take());
+        CURRENT_LOG.set(self.previous.take());
     }
 }
 
-/// Chains to the hook that was there, once per process.
+/// Installs the hook, once per process; it calls the hook before it.
 fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // A thread that is ending has no log any more.
-            let log = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
+            // A thread that is ending may have lost its thread-locals.
+            let log = CURRENT_LOG.try_with(|current| current.borrow().clone()).ok().flatten();
             if let Some(log) = &log {
                 log.note(info);
             }

@@ -1,4 +1,4 @@
-//! What it takes to drive a future: polls and wakes, counted without any clock.
+//! Counts of polls and wakes of a future, independent of any clock.
 
 use std::{
     fmt,
@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use crate::wall_clock;
 
-/// Counts how a future is polled and woken, and gives the counts beside its output.
+/// Counts polls and wakes of a future, and returns the counts with its output.
 ///
 /// # Why not just count in a `poll_fn`?
 ///
-/// Wakes are calls of the future's waker: this one hands out a waker of its own.
+/// A `poll_fn` does not see wakes. `meter` passes its own waker to the future, which counts them.
 ///
 /// # Cancel safety
 ///
@@ -41,10 +41,10 @@ use crate::wall_clock;
 /// });
 /// ```
 pub fn meter<F: Future>(future: F) -> Metered<F> {
-    Metered { future: Box::pin(future), waker: None, polled: None, counts: Counts::default() }
+    Metered { future: Box::pin(future), waker: None, last_poll: None, counts: Counts::default() }
 }
 
-/// A future whose polls and wakes are counted: see [`meter`].
+/// A future that counts its polls and wakes: see [`meter`].
 ///
 /// # Cancel safety
 ///
@@ -68,11 +68,11 @@ pub struct Metered<F: Future> {
     future: Pin<Box<F>>,
     waker: Option<Arc<CountingWaker>>,
     /// The end of the last poll.
-    polled: Option<Instant>,
+    last_poll: Option<Instant>,
     counts: Counts,
 }
 
-/// How a future was driven.
+/// The polls and wakes of a future.
 ///
 /// # Examples
 ///
@@ -86,16 +86,15 @@ pub struct Metered<F: Future> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// How often it was polled.
+    /// The number of polls.
     pub polls: u64,
-    /// How often its waker was called.
+    /// The number of calls of its waker.
     pub wakes: u64,
-    /// Those of the wakes that said nothing new: it had been woken and not polled since, or was complete.
+    /// Wakes without effect: the future was woken already and not polled since, or was complete.
     pub spurious_wakes: u64,
-    /// Those of the polls after the first that no wake had asked for: its neighbours in a `join!` or a
-    /// `select!` were woken.
+    /// Polls after the first without a wake before them: another future of a `join!` or `select!` was woken.
     pub spurious_polls: u64,
-    /// The longest time that its thread computed in one poll; zero where the system does not tell.
+    /// The longest CPU time of one poll; zero where the system does not measure it.
     pub longest_poll: Duration,
     /// The longest virtual time between two polls.
     pub longest_gap: Duration,
@@ -116,19 +115,19 @@ impl<F: Future> Future for Metered<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let waker = this.waker.get_or_insert_with(|| CountingWaker::new(cx.waker()));
-        let asked_for = waker.polled_by(cx.waker());
+        let was_woken = waker.set_outer(cx.waker());
         let own = Waker::from(waker.clone());
-        if let Some(polled) = this.polled {
-            this.counts.longest_gap = this.counts.longest_gap.max(polled.elapsed());
-            this.counts.spurious_polls += u64::from(!asked_for);
+        if let Some(at) = this.last_poll {
+            this.counts.longest_gap = this.counts.longest_gap.max(at.elapsed());
+            this.counts.spurious_polls += u64::from(!was_woken);
         }
         this.counts.polls += 1;
-        let begun = wall_clock::computed();
+        let begun = wall_clock::thread_cpu_time();
         let output = this.future.as_mut().poll(&mut Context::from_waker(&own));
-        if let (Some(begun), Some(end)) = (begun, wall_clock::computed()) {
+        if let (Some(begun), Some(end)) = (begun, wall_clock::thread_cpu_time()) {
             this.counts.longest_poll = this.counts.longest_poll.max(end.saturating_sub(begun));
         }
-        this.polled = Some(Instant::now());
+        this.last_poll = Some(Instant::now());
         output.map(|output| (output, this.counts()))
     }
 }
@@ -139,10 +138,10 @@ impl<F: Future> fmt::Debug for Metered<F> {
     }
 }
 
-/// Passes wakes on, and counts them.
+/// Counts wakes, and passes them on.
 #[derive(Debug)]
 struct CountingWaker {
-    // Woken and replaced outside of the lock: it may run anything.
+    // Called and dropped without the lock: it may run foreign code.
     outer: Mutex<Arc<Waker>>,
     woken: AtomicBool,
     wakes: AtomicU64,
@@ -159,8 +158,8 @@ impl CountingWaker {
         })
     }
 
-    /// The future is about to be polled: whether it was woken since the last time.
-    fn polled_by(&self, outer: &Waker) -> bool {
+    /// Stores the waker of a poll; returns whether the future was woken since the poll before.
+    fn set_outer(&self, outer: &Waker) -> bool {
         if !self.outer().will_wake(outer) {
             let mut waker = Arc::new(outer.clone());
             mem::swap(&mut *lock(&self.outer), &mut waker);
@@ -191,13 +190,13 @@ impl Wake for CountingWaker {
     }
 }
 
-/// Awaits a future, asserts how often it was polled, and gives its output.
+/// Awaits a future, asserts the number of its polls, and returns its output.
 ///
 /// The number follows a comparison: `<= 7`, `== 2`.
 ///
 /// # Panics
 ///
-/// If it was polled more often, or less; the message has all counts.
+/// If the comparison fails; the message has all counts.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! What happened, and when in virtual time.
+//! Notes with their virtual time, and the comparison of two timelines.
 
 use std::{
     fmt::Write as _,
@@ -9,13 +9,13 @@ use std::{
 use evenkeel_base::lock;
 use tokio::time::Instant;
 
-/// Notes, each with the virtual time since the record began.
+/// A list of notes, each with the virtual time since the record started.
 ///
 /// It is a handle: its clones share the notes. [`assert_timeline!`](crate::assert_timeline) compares them.
 ///
 /// # Why not just push to a `Vec`?
 ///
-/// It is one, and knows the time of each entry, and shows where two of them differ.
+/// It adds the time of each note, and shows where two timelines differ.
 ///
 /// # Examples
 ///
@@ -45,19 +45,19 @@ pub struct Record {
 }
 
 impl Record {
-    /// An empty record that begins now.
+    /// An empty record that starts now.
     #[must_use]
     pub fn new() -> Self {
         Record { start: Instant::now(), notes: Arc::default() }
     }
 
-    /// Adds a note that has the present time.
+    /// Adds a note with the current time.
     pub fn note(&self, what: impl Into<String>) {
         let note = (self.start.elapsed(), what.into());
         lock(&self.notes).push(note);
     }
 
-    /// All notes so far, in the order in which they were made.
+    /// All notes so far, in their order.
     ///
     /// ```
     /// # use evenkeel_testkit::Record;
@@ -83,12 +83,12 @@ impl Default for Record {
 
 /// Asserts that a [`Record`] has exactly these notes, at exactly these times.
 ///
-/// A time is a number and a unit: `ns`, `us`, `ms`, `s`, `min` or `h`. Where times are computed, compare
+/// A time is a number and a unit: `ns`, `us`, `ms`, `s`, `min` or `h`. To compare computed times, use
 /// [`Record::timeline`].
 ///
 /// # Panics
 ///
-/// If it has others; the message shows both side by side.
+/// If they differ; the message shows both timelines side by side.
 ///
 /// ```text
 /// the timeline differs, in the lines that are marked
@@ -121,7 +121,7 @@ macro_rules! assert_timeline {
     };
 }
 
-/// A number and a unit as a duration.
+/// Converts a number and a unit to a duration.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __time {
@@ -145,7 +145,7 @@ macro_rules! __time {
     };
 }
 
-/// The part of [`assert_timeline!`](crate::assert_timeline) that compares.
+/// The comparison of [`assert_timeline!`](crate::assert_timeline).
 #[doc(hidden)]
 #[track_caller]
 pub fn __assert_timeline(record: &Record, expected: Vec<(Duration, String)>) {
@@ -155,7 +155,7 @@ pub fn __assert_timeline(record: &Record, expected: Vec<(Duration, String)>) {
 
 type Note = (Duration, String);
 
-/// Both timelines side by side; what they share stands in the same line.
+/// Prints both timelines side by side; equal notes share a line.
 fn difference(expected: &[Note], got: &[Note]) -> String {
     let text = |note: Option<&Note>, width: usize| {
         note.map_or_else(String::new, |(at, what)| format!("{:<width$}  {what}", format!("{at:?}")))
@@ -177,9 +177,9 @@ fn difference(expected: &[Note], got: &[Note]) -> String {
     table
 }
 
-/// Pairs of notes: along a longest common subsequence, what differs in between.
+/// Pairs equal notes along a longest common subsequence; other notes stand alone.
 fn aligned<'a>(expected: &'a [Note], got: &'a [Note]) -> Vec<(Option<&'a Note>, Option<&'a Note>)> {
-    // How many notes are common to what begins at `i` and at `j`.
+    // The length of the longest common subsequence of `expected[i..]` and `got[j..]`.
     let mut common = vec![vec![0_usize; got.len() + 1]; expected.len() + 1];
     for i in (0..expected.len()).rev() {
         for j in (0..got.len()).rev() {

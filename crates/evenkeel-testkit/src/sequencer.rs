@@ -1,10 +1,8 @@
-//! Interleavings: in an order that the test sets, or in one that a seed finds.
+//! Interleavings of tasks: in an order that the test sets, or in one that a seed chooses.
 
 use std::{
     collections::BTreeMap,
-    fmt,
     future::{Future, poll_fn},
-    pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
@@ -13,13 +11,13 @@ use evenkeel_base::lock;
 
 use crate::net::Random;
 
-/// An order of steps that are in different tasks: step 0, then step 1, and so on.
+/// Runs numbered steps of several tasks in order: step 0, then step 1, and so on.
 ///
-/// It is a handle: its clones are the same order. It is what Trio calls a sequencer.
+/// It is a handle: its clones share the order. Trio has it under the same name.
 ///
 /// # Why not just use a `Barrier` or a `Notify`?
 ///
-/// Three tasks and seven steps take six of them. Here each step has its number.
+/// Three tasks with seven steps need six of them. Here each step has a number.
 ///
 /// # Examples
 ///
@@ -30,10 +28,10 @@ use crate::net::Random;
 ///     let (seq, record) = (Sequencer::new(), world.record());
 ///     tokio::join!(
 ///         async {
-///             let turn = seq.at(0).await;
+///             let step = seq.at(0).await;
 ///             tokio::task::yield_now().await; // still step 0
 ///             record.note("first");
-///             drop(turn);
+///             drop(step);
 ///             seq.at(3).await;
 ///             record.note("last");
 ///         },
@@ -52,31 +50,30 @@ pub struct Sequencer(Arc<Mutex<Steps>>);
 
 #[derive(Debug, Default)]
 struct Steps {
-    /// The step whose turn it is.
-    present: usize,
-    /// Whether somebody has that turn.
+    current: usize,
+    /// Whether a task is in the current step.
     taken: bool,
-    waiting: BTreeMap<usize, Arc<Waker>>,
+    waiters: BTreeMap<usize, Arc<Waker>>,
 }
 
 impl Sequencer {
-    /// An order that begins with step 0.
+    /// A sequencer that starts with step 0.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Waits for the turn of this step: until all before it have been taken, and are over.
+    /// Waits until all steps before this one have ended, and enters it.
     ///
-    /// The step is over when the [`StepGuard`] is dropped.
+    /// The step ends when the [`StepGuard`] is dropped.
     ///
     /// # Panics
     ///
-    /// If the step was taken before, or another waits for it.
+    /// If the step was entered before, or another caller waits for it.
     ///
     /// # Cancel safety
     ///
-    /// The step is free again: who asks for it later gets it.
+    /// Dropping it frees the step for another caller.
     ///
     /// # Examples
     ///
@@ -95,39 +92,39 @@ impl Sequencer {
     /// });
     /// ```
     pub async fn at(&self, step: usize) -> StepGuard {
-        let mut waiting = Waiting { seq: self, step, registered: false };
-        poll_fn(|cx| waiting.poll(cx)).await
+        let mut enter = Enter { sequencer: self, step, registered: false };
+        poll_fn(|cx| enter.poll(cx)).await
     }
 }
 
-/// One that waits for its turn.
-struct Waiting<'a> {
-    seq: &'a Sequencer,
+/// A pending call of [`Sequencer::at`].
+struct Enter<'a> {
+    sequencer: &'a Sequencer,
     step: usize,
     registered: bool,
 }
 
-impl Waiting<'_> {
+impl Enter<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StepGuard> {
         let step = self.step;
-        // Wakers are cloned, woken and dropped outside of the lock: they may run anything.
+        // Wakers are cloned, called and dropped without the lock: they may run foreign code.
         let waker = Arc::new(cx.waker().clone());
-        let mut steps = lock(&self.seq.0);
-        let another = !self.registered && steps.waiting.contains_key(&step);
-        let free = step > steps.present || (step == steps.present && !steps.taken);
+        let mut steps = lock(&self.sequencer.0);
+        let another = !self.registered && steps.waiters.contains_key(&step);
+        let free = step > steps.current || (step == steps.current && !steps.taken);
         if another || !free {
             drop(steps);
             panic!("step {step} is taken twice");
         }
-        if step == steps.present {
+        if step == steps.current {
             steps.taken = true;
-            let old = steps.waiting.remove(&step);
+            let old = steps.waiters.remove(&step);
             drop(steps);
             drop(old);
             self.registered = false;
-            return Poll::Ready(StepGuard(self.seq.clone()));
+            return Poll::Ready(StepGuard(self.sequencer.clone()));
         }
-        let old = steps.waiting.insert(step, waker);
+        let old = steps.waiters.insert(step, waker);
         drop(steps);
         drop(old);
         self.registered = true;
@@ -135,16 +132,16 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Enter<'_> {
     fn drop(&mut self) {
         if self.registered {
-            let waker = lock(&self.seq.0).waiting.remove(&self.step);
+            let waker = lock(&self.sequencer.0).waiters.remove(&self.step);
             drop(waker);
         }
     }
 }
 
-/// The turn of one step of a [`Sequencer`]; the next one begins when it is dropped.
+/// A step of a [`Sequencer`] that has been entered; dropping it ends the step.
 ///
 /// # Examples
 ///
@@ -152,9 +149,9 @@ impl Drop for Waiting<'_> {
 /// # use evenkeel_testkit::{World, sequencer::{Sequencer, StepGuard}};
 /// World::run(async |_| {
 ///     let seq = Sequencer::new();
-///     let turn: StepGuard = seq.at(0).await;
+///     let step: StepGuard = seq.at(0).await;
 ///     let next = tokio::spawn({ let seq = seq.clone(); async move { drop(seq.at(1).await) } });
-///     drop(turn);
+///     drop(step);
 ///     next.await.unwrap();
 /// });
 /// ```
@@ -164,10 +161,10 @@ pub struct StepGuard(Sequencer);
 impl Drop for StepGuard {
     fn drop(&mut self) {
         let mut steps = lock(&self.0.0);
-        steps.present += 1;
+        steps.current += 1;
         steps.taken = false;
-        let present = steps.present;
-        let next = steps.waiting.get(&present).cloned();
+        let current = steps.current;
+        let next = steps.waiters.get(&current).cloned();
         drop(steps);
         if let Some(next) = next {
             next.wake_by_ref();
@@ -175,11 +172,11 @@ impl Drop for StepGuard {
     }
 }
 
-/// Lets others run before each poll of a future, zero to three times: where, the seed decides.
+/// Yields zero to three times before each poll of a future; the seed decides how often.
 ///
-/// Tasks on one thread change places only where one waits; what is ready at once is never interleaved with
-/// anything. Wrapped in this, a task gives way at each of its polls, and each seed, such as
-/// [`World::seed`](crate::World::seed), is another interleaving. It yields at least once.
+/// Tasks on one thread are interleaved only where one waits; code that is always ready is never interleaved. Wrapped
+/// in this, a task yields at its polls, and each seed, such as [`World::seed`](crate::World::seed), is another
+/// interleaving. It yields at least once.
 ///
 /// # Cancel safety
 ///
@@ -187,7 +184,7 @@ impl Drop for StepGuard {
 ///
 /// # Examples
 ///
-/// The order in which two tasks are done depends on the seed alone:
+/// The order in which two tasks end depends on the seed alone:
 ///
 /// ```
 /// use evenkeel_testkit::{World, sequencer::yield_everywhere};
@@ -205,54 +202,18 @@ impl Drop for StepGuard {
 /// assert_eq!(winners, (0..20).map(winner).collect::<Vec<_>>());
 /// assert!(winners.iter().any(|name| name == "first") && winners.iter().any(|name| name == "second"));
 /// ```
-pub fn yield_everywhere<F: Future>(future: F, seed: u64) -> YieldEverywhere<F> {
+pub fn yield_everywhere<F: Future>(future: F, seed: u64) -> impl Future<Output = F::Output> {
+    const MAX_YIELDS: u64 = 3;
     let mut random = Random::new(seed);
-    let yields = 1 + random.up_to(MOST_YIELDS - 1);
-    YieldEverywhere { future: Box::pin(future), random, yields }
-}
-
-/// How often a poll is put off at most.
-const MOST_YIELDS: u64 = 3;
-
-/// A future that yields before its polls: see [`yield_everywhere`].
-///
-/// # Cancel safety
-///
-/// Dropping it drops the future in it; nothing else is lost.
-///
-/// # Examples
-///
-/// ```
-/// # use evenkeel_testkit::{World, sequencer::{YieldEverywhere, yield_everywhere}};
-/// World::run(async |world| {
-///     let answer: YieldEverywhere<_> = yield_everywhere(async { 42 }, world.seed());
-///     assert_eq!(answer.await, 42);
-/// });
-/// ```
-#[must_use = "futures do nothing unless polled"]
-pub struct YieldEverywhere<F> {
-    future: Pin<Box<F>>,
-    random: Random,
-    /// How often it yields before the next poll.
-    yields: u64,
-}
-
-impl<F: Future> Future for YieldEverywhere<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        if self.yields > 0 {
-            self.yields -= 1;
+    let mut yields = 1 + random.up_to(MAX_YIELDS - 1);
+    let mut future = Box::pin(future);
+    poll_fn(move |cx| {
+        if yields > 0 {
+            yields -= 1;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.yields = self.random.up_to(MOST_YIELDS);
-        self.future.as_mut().poll(cx)
-    }
-}
-
-impl<F> fmt::Debug for YieldEverywhere<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("YieldEverywhere").field("yields", &self.yields).finish_non_exhaustive()
-    }
+        yields = random.up_to(MAX_YIELDS);
+        future.as_mut().poll(cx)
+    })
 }

@@ -1,4 +1,4 @@
-//! Strategies of proptest for what is random in tests of async code.
+//! Strategies of proptest: latencies, interleavings, and faults of a link.
 
 use std::{iter::repeat_n, time::Duration};
 
@@ -8,11 +8,11 @@ use proptest::{
     strategy::{Just, Strategy},
 };
 
-use crate::net::{Fault, Script, Toxics};
+use crate::net::{Fault, FaultScript, Toxics};
 
-/// Latencies in whole milliseconds, none among them, up to `most`.
+/// Latencies in whole milliseconds, from zero to `most`.
 ///
-/// Half of them are at most 10 ms, so that some are equal, and some fall together. They shrink to none.
+/// Half of them are at most 10 ms, so that some are equal, and some timers coincide. They shrink to zero.
 ///
 /// # Examples
 ///
@@ -34,10 +34,10 @@ pub fn latency(most: Duration) -> impl Strategy<Value = Duration> + Clone {
     prop_oneof![0..=most.min(10), 0..=most].prop_map(Duration::from_millis)
 }
 
-/// Interleavings of tasks: for each, which of all steps are its own.
+/// Interleavings of tasks: for each task, the numbers of its steps.
 ///
-/// `steps` is the number of steps of each task. The numbers are for [`Sequencer::at`](crate::sequencer::Sequencer::at). They
-/// shrink to one task after the other.
+/// `steps` is the number of steps of each task. The numbers are arguments of [`Sequencer::at`](crate::sequencer::Sequencer::at). They shrink to
+/// one task after the other.
 ///
 /// # Examples
 ///
@@ -73,10 +73,9 @@ pub fn interleaving(steps: &[usize]) -> impl Strategy<Value = Vec<Vec<usize>>> +
     })
 }
 
-/// Toxics of one kind at a time, with times up to `most`; they shrink to a latency of none.
+/// Toxics of one kind at a time, with times up to `most`; they shrink to a latency of zero.
 ///
-/// A partition and a time-out are not among them: nothing ends the first, and the second is
-/// [`Fault::Cut`] with a wait.
+/// It draws no partition, which nothing would end, and no time-out, which is [`Fault::Cut`] with a wait.
 ///
 /// # Examples
 ///
@@ -93,7 +92,7 @@ pub fn interleaving(steps: &[usize]) -> impl Strategy<Value = Vec<Vec<usize>>> +
 ///         let mut listener = net.listen("echo.test:7").unwrap();
 ///         let mut client = net.connect("echo.test:7").await.unwrap();
 ///         let mut server = listener.accept().await;
-///         // It arrives, or the connection ends: nothing hangs.
+///         // The bytes arrive, or the connection ends: nothing hangs.
 ///         if client.write_all(b"hello").await.is_ok() {
 ///             let _ = server.read_exact(&mut [0; 5]).await;
 ///         }
@@ -117,11 +116,11 @@ pub fn toxics(most: Duration) -> impl Strategy<Value = Toxics> + Clone {
 
 /// Scripts of up to `faults` faults of a link, each at most `apart` after the one before it.
 ///
-/// All kinds are among them, a partition too: [`Script::play`] ends it. They shrink to fewer faults.
+/// It draws all kinds, also partitions: [`FaultScript::play`] ends them. Scripts shrink to fewer faults.
 ///
 /// # Examples
 ///
-/// A client that repeats what fails gets its answer in the end, whatever happens on the way:
+/// A client that retries gets its answer in the end, whatever the faults:
 ///
 /// ```
 /// use evenkeel_testkit::{World, net::MemNet, strategy};
@@ -160,7 +159,7 @@ pub fn toxics(most: Duration) -> impl Strategy<Value = Toxics> + Clone {
 ///     });
 /// });
 /// ```
-pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = Script> + Clone {
+pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = FaultScript> + Clone {
     let fault = prop_oneof![
         toxics(apart).prop_map(Fault::Toxics),
         Just(Fault::Toxics(Toxics::new().partition())),
@@ -171,6 +170,6 @@ pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = Script> +
         Just(Fault::Heal),
     ];
     vec((latency(apart), fault), 0..=faults).prop_map(|faults| {
-        faults.into_iter().fold(Script::new(), |script, (after, fault)| script.then(after, fault))
+        faults.into_iter().fold(FaultScript::new(), |script, (after, fault)| script.then(after, fault))
     })
 }

@@ -1,4 +1,4 @@
-//! Real time, for limits and reports: that of the wall, and that for which a thread has computed.
+//! Real time, for limits and reports: the wall clock, and the CPU time of a thread.
 
 use std::time::{Duration, Instant};
 
@@ -7,32 +7,21 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Stops this thread.
+/// Blocks this thread.
 #[expect(clippy::disallowed_methods, reason = "other threads need real time")]
 pub(crate) fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
+/// The CPU time of this thread; `None` on systems that do not report it.
 #[cfg(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple"))]
-mod thread {
-    use std::time::Duration;
-
+pub(crate) fn thread_cpu_time() -> Option<Duration> {
     use rustix::time::{ClockId, clock_gettime};
 
-    /// How long this thread has computed.
-    pub(crate) fn computed() -> Option<Duration> {
-        clock_gettime(ClockId::ThreadCPUTime).try_into().ok()
-    }
+    clock_gettime(ClockId::ThreadCPUTime).try_into().ok()
 }
 
 #[cfg(not(any(target_os = "android", target_os = "freebsd", target_os = "linux", target_vendor = "apple")))]
-mod thread {
-    use std::time::Duration;
-
-    /// How long this thread has computed: this system is not asked.
-    pub(crate) fn computed() -> Option<Duration> {
-        None
-    }
+pub(crate) fn thread_cpu_time() -> Option<Duration> {
+    None
 }
-
-pub(crate) use thread::computed;

@@ -1,4 +1,12 @@
-//! The wall-clock limit: one thread for all worlds of the process.
+//! The limit of real time: one thread for all worlds of the process.
+//!
+//! # How it works
+//!
+//! [`arm`] registers a world with its deadline. The thread sleeps until the earliest deadline. When one has passed, it
+//! sets the world's `expired` flag and wakes its root future, which panics; and it gives the world a grace period. If
+//! that passes, too, the world's thread is blocked, and the process is aborted with a message. Wakers are called
+//! without the lock. A new deadline wakes the thread only if it is earlier than the one for which it sleeps: most
+//! worlds end long before.
 
 use std::{
     io::Write,
@@ -15,24 +23,24 @@ use evenkeel_base::lock;
 
 use crate::wall_clock;
 
-/// How long an expired world may take to end by itself before the process is aborted.
+/// The time that an expired world gets to panic before the process is aborted.
 ///
-/// On a busy machine it may be long before its thread runs at all.
+/// On a busy machine its thread may not be scheduled at once.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A longer limit is none.
+/// Longer limits are capped: they mean no limit.
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 static WATCHDOG: Watchdog =
     Watchdog { state: Mutex::new(State { watched: Vec::new(), wakes_at: None }), changed: Condvar::new() };
 
-/// Ends a world that is not over after `limit` of real time.
-pub(crate) fn arm(limit: Duration) -> Watch {
+/// Fails the world if the guard still lives after `limit` of real time.
+pub(crate) fn arm(limit: Duration) -> WatchGuard {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         thread::Builder::new()
             .name("evenkeel-watchdog".to_owned())
-            .spawn(|| WATCHDOG.patrol())
+            .spawn(|| WATCHDOG.run())
             .expect("the system can start the watchdog thread");
     });
     let world = Arc::new(Watched {
@@ -44,32 +52,31 @@ pub(crate) fn arm(limit: Duration) -> Watch {
     let due = wall_clock::now() + limit.min(YEAR);
     let mut state = lock(&WATCHDOG.state);
     state.watched.push((due, world.clone()));
-    // Most worlds end long before the watchdog would wake: only an earlier limit is worth a wake-up.
     if state.wakes_at.is_none_or(|wakes_at| due < wakes_at) {
         state.wakes_at = Some(due);
         WATCHDOG.changed.notify_one();
     }
-    Watch(world)
+    WatchGuard(world)
 }
 
-/// A world, or a row of worlds, under the watchdog; dropping it calls the dog off.
+/// A world, or a sequence of worlds, with a limit; dropping it removes the limit.
 #[derive(Debug)]
-pub(crate) struct Watch(Arc<Watched>);
+pub(crate) struct WatchGuard(Arc<Watched>);
 
-impl Watch {
-    /// Says whom to wake when the time is up: the root future of the present world.
-    pub(crate) fn attend(&self, root: Waker) {
+impl WatchGuard {
+    /// Sets the waker to call at the limit: that of the root future of the current world.
+    pub(crate) fn set_root(&self, root: Waker) {
         let old = lock(&self.0.root).replace(Arc::new(root));
         drop(old);
     }
 
-    /// The limit, if it is past.
+    /// The limit, if it has passed.
     pub(crate) fn expired(&self) -> Option<Duration> {
         self.0.expired.load(Ordering::Acquire).then_some(self.0.limit)
     }
 }
 
-impl Drop for Watch {
+impl Drop for WatchGuard {
     fn drop(&mut self) {
         lock(&WATCHDOG.state).watched.retain(|(_, world)| !Arc::ptr_eq(world, &self.0));
     }
@@ -84,10 +91,10 @@ struct Watched {
 }
 
 impl Watched {
-    /// Asks the world to fail by itself; the second time, ends the process.
-    fn bark(&self) {
+    /// Asks the world to panic; the second time, aborts the process.
+    fn expire(&self) {
         if self.expired.swap(true, Ordering::AcqRel) {
-            // Straight to the stream: what the print macros write on this thread may be captured and lost.
+            // Directly to the stream: output of the print macros may be captured, and lost.
             let _ = writeln!(
                 std::io::stderr(),
                 "\nthe world of test '{}' is not over after {:?} of real time, and its thread is blocked: something \
@@ -117,7 +124,7 @@ struct State {
 }
 
 impl Watchdog {
-    fn patrol(&self) {
+    fn run(&self) {
         let mut state = lock(&self.state);
         loop {
             let now = wall_clock::now();
@@ -127,9 +134,9 @@ impl Watchdog {
                 *due = now + GRACE;
             }
             if !over.is_empty() {
-                // Not under the lock: it wakes them.
+                // Without the lock: it calls wakers.
                 drop(state);
-                over.iter().for_each(|world| world.bark());
+                over.iter().for_each(|world| world.expire());
                 state = lock(&self.state);
             }
             state.wakes_at = state.watched.iter().map(|(due, _)| *due).min();

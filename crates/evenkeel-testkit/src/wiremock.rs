@@ -1,25 +1,25 @@
 //! wiremock under the quiet clock.
 //!
 //! wiremock serves from a thread of its own, in real time. Under a clock that stands still only while
-//! something of *this* runtime can run, its clients time out before the answer can come, each time. The
-//! [quiet clock](crate::Clock::Quiet) waits for a while of real time in which nothing happens; so wiremock's
-//! mocks, matchers and expectations can be used as they are, beside code that sleeps in virtual time.
+//! something of *this* runtime can run, its clients always time out before the answer can arrive. The
+//! [quiet clock](crate::Clock::Quiet) waits until nothing has happened for a while of real time; so wiremock's
+//! mocks, matchers and expectations work unchanged beside code that sleeps in virtual time.
 //!
-//! It cannot do more than that:
+//! Its limits:
 //!
 //! - **wiremock's own delays stay real.** A reply with `set_delay` costs its delay in real time and none in
-//!   virtual time. One that is longer than [`QUIET`] is taken for silence: the clock jumps to the next timer,
-//!   and the client's timeout fires. No timeout, and no retry after one, can be tested with it.
+//!   virtual time. A delay longer than [`QUIET`] counts as silence: the clock jumps to the next timer, and the
+//!   client's timeout fires. Timeouts, and retries after them, cannot be tested with it.
 //! - It has no faults below HTTP: no reset, no half body, no slow connect.
-//! - It records what it was asked, and not when.
+//! - It records requests without their time.
 //! - A server of `MockServer::start()` comes from a pool: after its drop its port still answers, 404 to all, until
-//!   another test gets it. One of `MockServer::builder().start()` is closed when it is dropped, as [`run`]'s is; its
+//!   another test takes it. A server of `MockServer::builder().start()` is closed when it is dropped, as in [`run`]; its
 //!   thread takes a moment for that, in which a new connection may be accepted and is then reset.
 //! - It needs sockets, and each step of the clock at which something runs costs [`QUIET`] of real time.
-//! - "Nothing happens for a while" is a guess: on a machine that stands still for so long it is wrong.
+//! - "Nothing has happened for a while" is a heuristic: it fails on a machine that stalls for that long.
 //!
-//! [`http::Server`](crate::http::Server) (feature `http`) has none of these limits. This is for suites that
-//! have their mocks already, and for the real tier.
+//! [`http::Server`](crate::http::Server) (feature `http`) has none of these limits. Use this module for suites that
+//! have wiremock's mocks already, and for the real tier.
 
 use std::{future::Future, time::Duration};
 
@@ -27,19 +27,18 @@ pub use ::wiremock::MockServer;
 
 use crate::{Clock, World};
 
-/// How long nothing must happen, in real time, before the clock moves.
+/// The real time without any event after which the clock moves.
 pub const QUIET: Duration = Duration::from_millis(20);
 
 /// Runs `body` in a world whose clock waits for wiremock, with a fresh server.
 ///
-/// The server is no pooled one: who drops it sees what a service that is gone looks like, and not 404.
-///
-/// The server checks its expectations when it is dropped, as always. For a world with other limits, build
-/// it: `World::builder().clock(Clock::Quiet(QUIET))`.
+/// The server is not a pooled one: after its drop, connects are refused instead of answered with 404. It checks its
+/// expectations when it is dropped, as always. For a world with other limits, use
+/// `World::builder().clock(Clock::Quiet(QUIET))`.
 ///
 /// # Panics
 ///
-/// Where [`World::run`] does, and where the server does: if an expectation of a mock was not met.
+/// Where [`World::run`] does, and if an expectation of a mock was not met.
 ///
 /// # Examples
 ///

@@ -1,16 +1,16 @@
-//! One test's own runtime, and what is checked when it ends.
+//! `World`: the runtime of one test, and the checks at its end.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
 use self::park_hooks::ParkHooks;
-pub use self::{builder::Builder, clock::Clock, park_hooks::Hold, report::WorldReport};
 pub(crate) use self::{
     builder::WALL_LIMIT,
     runtime::{execute, live_tasks},
     seed::Seed,
 };
+pub use self::{builder::WorldBuilder, clock::Clock, park_hooks::Hold, report::WorldReport};
 use crate::Record;
 
 mod builder;
@@ -24,41 +24,41 @@ mod runtime;
 mod seed;
 mod settle;
 
-/// How long what is left to run may take to end.
+/// The virtual time that tasks get to finish after the body.
 const DRAIN: Duration = Duration::from_secs(60 * 60);
 
-/// The same, under the real clock.
+/// The same in real time, under `Clock::Real`.
 const REAL_DRAIN: Duration = Duration::from_secs(1);
 
-/// A fresh, paused, current-thread runtime for one test, and the handle to it.
+/// A fresh, paused, current-thread runtime for one test, and its handle.
 ///
 /// Its clock stands still while anything can run, and then jumps to the next timer: sleeping costs no real
 /// time, and durations are exact. `tokio::spawn` and `tokio::task::spawn_local` both work.
 ///
-/// When the body of the test has ended, what is left gets an hour of virtual time; then the world checks
-/// that no task is left alive, and that no task panicked. A world whose tasks all wait, with no timer set,
-/// is a deadlock: it panics at once. One that takes 60 s of real time panics too, or, if its thread is
-/// blocked, aborts the process with a message. One whose thread computed for 2 s without a rest fails, too.
-/// [`Builder`] changes these limits, and sets another [`Clock`].
+/// When the body of the test has ended, other tasks get an hour of virtual time to finish; then the world checks
+/// that no task is alive, and that no task panicked. A world whose tasks all wait, with no timer set, is a deadlock:
+/// it panics at once. One that takes 60 s of real time panics too, or, if its thread is blocked, aborts the process
+/// with a message. One whose thread computes for 2 s without parking fails, too. [`WorldBuilder`] changes these
+/// limits, and sets another [`Clock`].
 ///
-/// There is no step to the next timer. Tokio's clock also stops where its timer wheel only sorts timers, at
-/// 64 ms on the way to 100 ms, and nothing public tells such a stop from the next timer. What steps exactly
-/// is a `sleep` to a time that the test knows, and [`settle`](World::settle) then.
+/// There is no method that steps to the next timer. Tokio's clock also stops where its timer wheel only sorts timers,
+/// at 64 ms on the way to 100 ms, and nothing public tells such a stop from the next timer. For an exact step, `sleep`
+/// until a time that the test knows, and call [`settle`](World::settle).
 ///
-/// # What it does not see, and does not order
+/// # Limits
 ///
-/// - Threads with a runtime of their own, and what they run, are no part of the world: their tasks are not counted, their
-///   panics not noted, their timers run in real time. [`Clock::Quiet`] waits for their answers.
-/// - Child processes neither. Where a world fails at a deadlock or at its limit of real time while the test has some, the
-///   message says how many, on Linux.
-/// - `tokio::select!` without `biased;` takes a branch by chance, and the order of a `HashMap` is another one in each
-///   run: no [`seed`](World::seed) reaches them. A test that is to be replayed says `biased;`, and keeps a `BTreeMap` or a
-///   hasher with a seed. What was printed with the seed of a failed test says so, too.
+/// - Threads with their own runtime are not part of the world: their tasks are not counted, their panics are not noted,
+///   and their timers run in real time. [`Clock::Quiet`] waits for their answers.
+/// - Child processes are not part of it, either. If a world fails at a deadlock or at its limit of real time while the
+///   test has child processes, the message says how many, on Linux.
+/// - `tokio::select!` without `biased;` takes a random branch, and the order of a `HashMap` differs in each run: no
+///   [`seed`](World::seed) reaches them. A test that has to be replayed says `biased;`, and uses a `BTreeMap` or a hasher
+///   with a seed. The message with the seed of a failed test says so, too.
 ///
 /// # Why not just use `#[tokio::test(start_paused = true)]`?
 ///
 /// It has the same clock and the same scheduler, and no checks: a test passes while its tasks leak, while
-/// they panic unseen, and it hangs for ever where two of them wait for each other.
+/// they panic unseen, and it hangs forever when two of them wait for each other.
 ///
 /// # Examples
 ///
@@ -84,16 +84,16 @@ pub struct World {
 }
 
 impl World {
-    /// Runs `body` in a fresh world, and gives its output.
+    /// Runs `body` in a fresh world, and returns its output.
     ///
     /// # Panics
     ///
     /// If `body` does, and
     /// - if a task is still alive an hour of virtual time after the end of `body`,
-    /// - if a task panicked, even if it was joined: see [`Builder::allow_panics`],
+    /// - if a task panicked, even if it was joined: see [`WorldBuilder::allow_panics`],
     /// - if all tasks wait and no timer is set,
     /// - if 60 s of real time were not enough,
-    /// - if its thread computed for 2 s without a rest: see [`Builder::block_limit`],
+    /// - if its thread computed for 2 s without parking: see [`WorldBuilder::block_limit`],
     /// - if called inside another runtime.
     #[track_caller]
     pub fn run<F, Fut>(body: F) -> Fut::Output
@@ -104,39 +104,39 @@ impl World {
         Self::builder().run(body)
     }
 
-    /// A world with limits of its own.
-    pub fn builder() -> Builder {
-        Builder::new()
+    /// Returns a builder, to change the defaults.
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::new()
     }
 
-    /// The number from which the test takes all that is random in it.
+    /// The seed for everything random in the test.
     ///
-    /// It is a fresh one in each run, unless the environment variable `EVENKEEL_SEED` or [`Builder::seed`]
-    /// sets it. A test that has asked for it and then fails prints it.
+    /// It is fresh in each run, unless the environment variable `EVENKEEL_SEED` or [`WorldBuilder::seed`] sets it. A test
+    /// that has called this and then fails prints it.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed.get()
     }
 
-    /// The virtual time since the world began.
+    /// The virtual time since the world started.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// What the test and its mocks note, with the virtual time; it begins with the world.
+    /// The record for notes of the test and its mocks, with their virtual time; it starts with the world.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record
     }
 
-    /// Stops the clock until the guard is dropped: timeouts wait, while other threads do their work.
+    /// Stops the clock until the guard is dropped: no timeout fires while other threads work.
     ///
-    /// Tasks run on. A world that is held at the end of its body goes on only when the guard is dropped.
+    /// Tasks still run. A world that is held at the end of its body ends only after the guard is dropped.
     ///
     /// # Panics
     ///
-    /// Under [`Clock::Real`], which nobody can stop.
+    /// Under [`Clock::Real`], which cannot be stopped.
     ///
     /// # Examples
     ///
@@ -162,11 +162,11 @@ impl World {
 
     /// Waits until no other task can run, and only timers and I/O remain; the clock stands still.
     ///
-    /// Under [`Clock::Quiet`] it waits for the quiet, too: nothing has come from outside for that long.
+    /// Under [`Clock::Quiet`] it also waits until nothing has come from outside for that long.
     ///
     /// # Cancel safety
     ///
-    /// It has no effect but the wait.
+    /// Dropping it has no effect.
     ///
     /// # Examples
     ///
@@ -192,7 +192,7 @@ impl World {
         self.park_hooks.settle().await;
     }
 
-    /// Lets what is left to run come to its end.
+    /// Gives all other tasks time to finish.
     pub(crate) async fn drain(&self) {
         if self.clock != Clock::Real {
             sleep(DRAIN).await;

@@ -62,6 +62,7 @@ const OPTIONAL: [(&str, &[&str]); 7] = [
     (
         "evenkeel-testkit",
         &[
+            "cooked-waker",
             "http-body-util",
             "hyper",
             "hyper-util",

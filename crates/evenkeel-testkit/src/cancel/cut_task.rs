@@ -1,4 +1,4 @@
-//! The operation under test, inside a future that counts its points and cuts it short.
+//! The task around the operation under test, which counts its suspension points and cuts it short.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -18,14 +18,14 @@ use tokio::{
 use super::report::Cut;
 use crate::world::live_tasks;
 
-/// More points than this are taken for an operation that never completes.
+/// The limit of suspension points: beyond it the operation counts as one that never completes.
 const MAX_POINTS: usize = 10_000;
 
-/// The payload of a panic that cuts an operation short.
+/// The payload of the panic that cuts an operation short.
 #[derive(Debug)]
 pub(super) struct CutByPanic;
 
-/// How far the operation of one run has come.
+/// The progress of the operation in one run.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     points: Cell<usize>,
@@ -33,10 +33,10 @@ pub(super) struct Progress {
     completed: Cell<bool>,
     task: OnceCell<AbortHandle>,
     waker: RefCell<Weak<OperationWaker>>,
-    /// The tasks that it spawned by itself.
+    /// The number of tasks that it spawned.
     spawned: Cell<usize>,
     frozen: Cell<bool>,
-    /// Who waits for it to freeze.
+    /// Woken when it freezes.
     watcher: RefCell<Option<Waker>>,
 }
 
@@ -45,7 +45,7 @@ impl Progress {
         self.points.get()
     }
 
-    /// The virtual time from the first poll to the end or to the cut.
+    /// The virtual time from the first poll to the end or the cut.
     pub(super) fn at(&self) -> Duration {
         self.at.get()
     }
@@ -54,12 +54,12 @@ impl Progress {
         self.completed.get()
     }
 
-    /// At least the tasks that the operation itself has spawned.
+    /// A lower bound of the tasks that the operation has spawned.
     pub(super) fn spawned(&self) -> usize {
         self.spawned.get()
     }
 
-    /// Whether the operation is suspended for ever; wakes the watcher when it is.
+    /// Returns whether the operation is frozen; if not, wakes the caller when it is.
     pub(super) fn is_frozen(&self, cx: &Context<'_>) -> bool {
         self.watcher.replace(Some(cx.waker().clone()));
         self.frozen.get()
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// How many clones of the operation's waker there are.
+    /// The number of clones of the operation's waker.
     pub(super) fn wakers(&self) -> usize {
         self.waker.borrow().strong_count()
     }
@@ -93,7 +93,7 @@ async fn run_cut<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
     let waker = Waker::from(waker);
     let mut operation = Box::pin(operation);
 
-    // The task is woken by the operation's waker alone, so the operation is polled only when it was woken.
+    // Only the operation's waker wakes the task, so the operation is polled only when it was woken.
     let output = poll_fn(|_| {
         let end = |output| {
             progress.at.set(start.elapsed());
@@ -126,13 +126,13 @@ async fn run_cut<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
             progress.freeze();
         }
         if cut == Cut::Unwound(point) {
-            // Drops the operation on its way; no hook is told, for nothing is wrong.
+            // Unwinds, and so drops the operation, without calling the panic hook.
             resume_unwind(Box::new(CutByPanic));
         }
         Poll::Pending
     })
     .await;
-    // As at an await: first the future, then what becomes of its output.
+    // The order of an await: first the future is dropped, then its output.
     drop(operation);
     drop(output);
 }

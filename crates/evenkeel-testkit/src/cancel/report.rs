@@ -1,11 +1,11 @@
-//! Where an operation was cut, and what came of it.
+//! `CancelReport`: the cuts of an operation and their verdicts, as a table.
 
 use std::{fmt, time::Duration};
 
-/// More rows than this are not printed.
+/// The maximum number of printed rows.
 const PRINTED: usize = 60;
 
-/// All the runs in which [`every_point`](super::every_point) cut an operation short; displayed as a table.
+/// The runs in which [`every_point`](super::every_point) cut an operation short; displayed as a table.
 ///
 /// # Examples
 ///
@@ -19,8 +19,8 @@ const PRINTED: usize = 60;
 #[must_use = "an operation without suspension points was never cut: assert how many there were"]
 pub struct CancelReport {
     points: usize,
-    /// Whether the checks gave what they saw.
-    seen: bool,
+    /// Whether the checks returned a value.
+    compares_values: bool,
     rows: Vec<Row>,
 }
 
@@ -28,15 +28,15 @@ pub struct CancelReport {
 pub(super) struct Row {
     pub(super) cut: Cut,
     pub(super) at: Duration,
-    /// How many tasks waited for the operation while it was frozen.
+    /// The number of tasks blocked by the operation while it was frozen.
     pub(super) held_up: usize,
     pub(super) verdict: Result<Class, String>,
 }
 
-/// What it means to cut an operation short, from the worst to the best.
+/// The effect of cutting an operation short, from the worst to the best.
 ///
-/// [`every_point`](super::every_point) knows it from what its check gives: a value that tells how the state
-/// looks from outside.
+/// [`every_point`](super::every_point) derives it from the value of its check, which describes the state as compares_values from
+/// outside.
 ///
 /// # Examples
 ///
@@ -63,42 +63,42 @@ pub(super) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Class {
-    /// Something is left behind: the check fails, a task, a waker, a panic. Then `every_point` panics.
+    /// The check fails, or a task, a waker or a panic is left behind. Then `every_point` panics.
     Unsafe,
-    /// Nothing is left behind, but a part of the effect may be: it is lost work, or half of the work.
+    /// Nothing is left behind, but the effect may be partial: work is lost or half done.
     ///
-    /// Also where the check gives `()`, and so shows nothing.
+    /// Also if the check returns `()`, and so describes nothing.
     Releases,
-    /// To repeat the operation after the cut leads to where it leads without one.
+    /// Repeating the operation after the cut leads to the same state as without a cut.
     Resumable,
-    /// A cut has no effect, or the whole.
+    /// After a cut the operation has had no effect, or its whole effect.
     Atomic,
 }
 
-/// What is done with the operation, at which of its points.
+/// The kind of cut, and its suspension point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// It is not even created.
+    /// It is not created.
     Unstarted,
-    /// It is created, and dropped.
+    /// It is created, and dropped without a poll.
     Unpolled,
     /// It is dropped at its point.
     Dropped(usize),
-    /// It is dropped when it was woken at its point, and not polled since.
+    /// It is dropped after it was woken at its point, before the next poll.
     Woken(usize),
     /// Its task is aborted at its point.
     Aborted(usize),
-    /// It is dropped at its point by the unwinding of a panic of its task.
+    /// It is dropped at its point while its task unwinds from a panic.
     Unwound(usize),
-    /// It is not polled any more from its point on, and dropped later.
+    /// It is not polled from its point on, and dropped later.
     Frozen(usize),
     /// It completes.
     Uncut,
 }
 
 impl CancelReport {
-    pub(super) fn new(points: usize, seen: bool) -> Self {
-        CancelReport { points, seen, rows: Vec::new() }
+    pub(super) fn new(points: usize, compares_values: bool) -> Self {
+        CancelReport { points, compares_values, rows: Vec::new() }
     }
 
     pub(super) fn add(&mut self, row: Row) {
@@ -109,25 +109,24 @@ impl CancelReport {
         self.rows.iter().all(|row| row.verdict.is_ok())
     }
 
-    /// How often the operation was suspended, in the run that completed.
+    /// The number of suspension points in the complete run.
     #[must_use]
     pub fn points(&self) -> usize {
         self.points
     }
 
-    /// The worst that a cut did.
+    /// The worst effect of a cut.
     #[must_use]
     pub fn class(&self) -> Class {
         let classes = self.rows.iter().map(|row| row.verdict.as_ref().map_or(Class::Unsafe, |class| *class));
         classes.min().unwrap_or(Class::Unsafe)
     }
 
-    /// How many tasks of the setup the operation held up, at most, when it was suspended and no longer polled.
+    /// The highest number of tasks of the setup that the suspended operation blocked while it was not polled.
     ///
-    /// They went on only when it was dropped. It held a lock, a permit, or its place in a queue, as a future
-    /// does that waits in a `select!` loop or in a buffered stream while another branch runs: a *futurelock*
-    /// ([RFD 609](https://rfd.shared.oxide.computer/rfd/0609)). Where the operation spawns tasks of its own, as
-    /// many of those that waited are taken for them.
+    /// These tasks continued only after it was dropped. It held a lock, a permit, or its place in a queue, like a
+    /// future in a `select!` loop or a buffered stream while another branch runs: a *futurelock*
+    /// ([RFD 609](https://rfd.shared.oxide.computer/rfd/0609)). Tasks that the operation itself spawns are subtracted.
     ///
     /// # Examples
     ///
@@ -165,7 +164,7 @@ impl fmt::Display for CancelReport {
         let failed = self.rows.iter().filter(|row| row.verdict.is_err()).count();
         writeln!(f, "{failed} of {} runs failed, at {} suspension point(s)", self.rows.len(), self.points)?;
         writeln!(f, "{:>5}  {:<15}  {:>12}  verdict", "point", "cut", "virtual time")?;
-        // Of a long table, only what failed.
+        // Of a long table, only failed rows are printed.
         let all = self.rows.len() <= PRINTED;
         let shown = self.rows.iter().filter(|row| all || row.verdict.is_err());
         for Row { cut, at, held_up, verdict } in shown.take(PRINTED) {
@@ -181,7 +180,7 @@ impl fmt::Display for CancelReport {
             };
             let verdict = match verdict {
                 Ok(_) if *held_up > 0 => format!("held up {held_up} task(s) while it was not polled"),
-                Ok(_) if !self.seen => "ok".to_owned(),
+                Ok(_) if !self.compares_values => "ok".to_owned(),
                 Ok(class) => format!("{class:?}").to_lowercase(),
                 Err(why) => why.lines().map(str::trim).collect::<Vec<_>>().join("; "),
             };

@@ -1,4 +1,4 @@
-//! The body of a reply, on its way.
+//! The body of a reply, sent at once or in pieces.
 
 use std::{
     convert::Infallible,
@@ -10,22 +10,22 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{reply::Pace, shared::InFlight};
+use super::{reply::SlowBody, shared::InFlight};
 use crate::net::later;
 
-/// What is left to send, piece by piece or at once.
+/// The bytes that are left to send.
 #[derive(Debug)]
 pub(super) struct ReplyBody {
-    rest: Bytes,
-    pace: Option<(Pace, Pin<Box<Sleep>>)>,
-    /// The call is in flight as long as its reply is.
+    bytes: Bytes,
+    slow: Option<(SlowBody, Pin<Box<Sleep>>)>,
+    /// Counts the call as in flight until its reply is sent.
     _call: InFlight,
 }
 
 impl ReplyBody {
-    pub(super) fn new(body: Bytes, pace: Option<Pace>, call: InFlight) -> Self {
-        let pace = pace.map(|pace| (pace, Box::pin(sleep_until(Instant::now()))));
-        ReplyBody { rest: body, pace, _call: call }
+    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: InFlight) -> Self {
+        let slow = slow.map(|slow| (slow, Box::pin(sleep_until(Instant::now()))));
+        ReplyBody { bytes: body, slow, _call: call }
     }
 }
 
@@ -37,25 +37,25 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let body = &mut *self;
-        if body.rest.is_empty() {
+        let this = &mut *self;
+        if this.bytes.is_empty() {
             return Poll::Ready(None);
         }
-        let mut piece = body.rest.len();
-        if let Some((pace, turn)) = &mut body.pace {
-            ready!(turn.as_mut().poll(cx));
-            let next = later(turn.deadline(), pace.every);
-            turn.as_mut().reset(next);
-            piece = piece.min(pace.bytes);
+        let mut piece = this.bytes.len();
+        if let Some((slow, timer)) = &mut this.slow {
+            ready!(timer.as_mut().poll(cx));
+            let next = later(timer.deadline(), slow.every);
+            timer.as_mut().reset(next);
+            piece = piece.min(slow.bytes);
         }
-        Poll::Ready(Some(Ok(Frame::data(body.rest.split_to(piece)))))
+        Poll::Ready(Some(Ok(Frame::data(this.bytes.split_to(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        SizeHint::with_exact(self.bytes.len() as u64)
     }
 }

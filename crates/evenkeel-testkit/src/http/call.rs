@@ -1,14 +1,14 @@
-//! What a server was asked.
+//! `Call`: a recorded call.
 
 use std::{borrow::Cow, time::Duration};
 
 use hyper::{HeaderMap, Method, Uri, body::Bytes};
 
-/// One call, as the server recorded it.
+/// A call, as the server recorded it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Call {
-    /// When its head arrived: the time since the server was started.
+    /// When its head arrived: the time since the start of the server.
     pub at: Duration,
     /// The method.
     pub method: Method,
@@ -18,9 +18,9 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
-    /// How many calls were in flight when it arrived, itself included.
+    /// The number of calls in flight when it arrived, including itself.
     pub in_flight: usize,
-    /// Whether a route answered it. The others got a 404.
+    /// Whether a route answered it; otherwise it got a 404.
     pub matched: bool,
     pub(super) parameters: Vec<(String, String)>,
 }
@@ -32,7 +32,7 @@ impl Call {
         self.uri.path()
     }
 
-    /// What `{name}` in the path of its route stands for, as it was sent.
+    /// The value of `{name}` in the path of its route, as it was sent.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -44,7 +44,7 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body as text; what is not UTF-8 is replaced.
+    /// The body as text; invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)

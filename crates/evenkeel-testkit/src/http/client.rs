@@ -1,4 +1,4 @@
-//! A client in memory.
+//! hyper-util's client over a network in memory.
 
 use std::{
     future::Future,
@@ -25,7 +25,7 @@ pub type Client = legacy::Client<Connector, Full<Bytes>>;
 
 /// Connects hyper-util's client to the servers of a [`MemNet`], by the host and port of each URL.
 ///
-/// It takes `http` only; the port is 80 if the URL names none.
+/// It accepts `http` only; the port is 80 if the URL names none.
 ///
 /// # Examples
 ///
@@ -40,7 +40,7 @@ pub type Client = legacy::Client<Connector, Full<Bytes>>;
 ///     let server = Server::mem(&net, "api.test:8080").unwrap();
 ///     server.on(Method::GET, "/").reply(204);
 ///
-///     // A client with settings of its own.
+///     // A client with other settings.
 ///     let client: Client<_, Empty<Bytes>> =
 ///         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(Connector::new(&net));
 ///     assert_eq!(client.get("http://api.test:8080/".parse().unwrap()).await.unwrap().status(), 204);

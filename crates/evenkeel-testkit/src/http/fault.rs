@@ -7,7 +7,7 @@ use tokio::{io::AsyncWriteExt, time::sleep};
 use super::reply::{Fault, Reply, Sent};
 use crate::net::MemStream;
 
-/// Sends what a faulty reply sends, and ends the connection as it does.
+/// Sends the part of a faulty reply that it sends, and ends the connection.
 pub(super) async fn break_off(reply: &Reply, fault: &Fault, mut stream: MemStream) -> io::Result<()> {
     match fault.sent {
         Sent::Raw(bytes) => stream.write_all(bytes).await?,
@@ -15,7 +15,7 @@ pub(super) async fn break_off(reply: &Reply, fault: &Fault, mut stream: MemStrea
             stream.write_all(&head(reply)).await?;
             let body = &reply.body[..len.min(reply.body.len())];
             let (size, every) =
-                reply.pace.map_or((body.len().max(1), None), |pace| (pace.bytes, Some(pace.every)));
+                reply.slow.map_or((body.len().max(1), None), |slow| (slow.bytes, Some(slow.every)));
             for (number, piece) in body.chunks(size).enumerate() {
                 if let (Some(every), true) = (every, number > 0) {
                     sleep(every).await;
@@ -30,7 +30,7 @@ pub(super) async fn break_off(reply: &Reply, fault: &Fault, mut stream: MemStrea
     Ok(())
 }
 
-/// The head as hyper would send it.
+/// Writes the head as hyper would.
 fn head(reply: &Reply) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {}\r\n", reply.status);
     if !reply.headers.contains_key("content-length") {

@@ -1,4 +1,4 @@
-//! The paths that a route answers.
+//! Patterns of paths.
 
 /// A path with wildcards, in the notation of axum: `/users/{id}`, `/files/{*path}`.
 #[derive(Debug)]
@@ -35,21 +35,21 @@ impl Pattern {
         Pattern(segments.iter().enumerate().map(segment).collect())
     }
 
-    /// What the wildcards stand for, if the path fits.
+    /// Returns the values of the wildcards, if the path matches.
     pub(super) fn matches(&self, path: &str) -> Option<Vec<(String, String)>> {
         let mut parameters = Vec::new();
         let mut rest = Some(path.strip_prefix('/')?);
         for segment in &self.0 {
-            let left = rest?;
-            let (first, behind) = match left.split_once('/') {
-                Some((first, behind)) => (first, Some(behind)),
-                None => (left, None),
+            let remaining = rest?;
+            let (first, after) = match remaining.split_once('/') {
+                Some((first, after)) => (first, Some(after)),
+                None => (remaining, None),
             };
             let value = match segment {
-                Segment::Rest(_) => left,
+                Segment::Rest(_) => remaining,
                 Segment::Text(_) | Segment::One(_) => first,
             };
-            rest = behind;
+            rest = after;
             match segment {
                 Segment::Text(text) if text == value => {}
                 Segment::One(name) if !value.is_empty() => parameters.push((name.clone(), value.to_owned())),

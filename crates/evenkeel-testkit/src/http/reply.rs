@@ -1,4 +1,4 @@
-//! What a server answers.
+//! `Reply`: an answer, or a fault in its place.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use hyper::{
     header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
 
-/// An answer, or what a server does in place of one.
+/// An answer of a server, or a fault in its place.
 ///
-/// It is data: one may serve many routes.
+/// It is data: several routes can use it.
 ///
 /// # Examples
 ///
@@ -36,31 +36,31 @@ pub struct Reply {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     pub(super) latency: Duration,
-    pub(super) pace: Option<Pace>,
+    pub(super) slow: Option<SlowBody>,
     pub(super) fault: Option<Fault>,
 }
 
-/// How fast a body is sent.
+/// A body sent in pieces.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+pub(super) struct SlowBody {
     pub(super) bytes: usize,
     pub(super) every: Duration,
 }
 
-/// What breaks a reply off.
+/// The end of a reply that is cut off.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) sent: Sent,
-    /// Whether the connection is reset, or closed.
+    /// Whether the connection is reset instead of closed.
     pub(super) reset: bool,
 }
 
-/// What is sent before.
+/// The bytes that are sent first.
 #[derive(Clone, Debug)]
 pub(super) enum Sent {
     /// Bytes that need not be HTTP.
     Raw(&'static [u8]),
-    /// The head, and so much of the body that it announces.
+    /// The head, and this many bytes of the body that it announces.
     Part(usize),
 }
 
@@ -69,7 +69,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If no exchange can end with this status: if it is below 200 or above 999.
+    /// If it is below 200 or above 999: no final response has such a status.
     #[track_caller]
     pub fn new(status: u16) -> Self {
         assert!((200..=999).contains(&status), "no status that ends an exchange: {status}");
@@ -78,7 +78,7 @@ impl Reply {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             latency: Duration::ZERO,
-            pace: None,
+            slow: None,
             fault: None,
         }
     }
@@ -103,7 +103,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If it is none: a name with a blank, or a value with a line break.
+    /// If the name or the value is invalid: a name with a blank, or a value with a line break.
     #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let (name, value) = parse_header(name, value);
@@ -111,7 +111,7 @@ impl Reply {
         self
     }
 
-    /// Says when to come again, in the header `Retry-After`: in whole seconds, rounded up.
+    /// Sets the header `Retry-After`, in whole seconds, rounded up.
     pub fn retry_after(mut self, delay: Duration) -> Self {
         let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
         self.headers.insert(RETRY_AFTER, seconds.into());
@@ -124,13 +124,13 @@ impl Reply {
         self
     }
 
-    /// Sets the time from the arrival of the whole call to the reply, or to what comes in its place.
+    /// Sets the time from the arrival of the whole call to the reply, or to the fault in its place.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Sends the body in pieces of so many bytes: the first at once, and each other so much later.
+    /// Sends the body in pieces of `bytes` bytes: the first at once, each other `every` later.
     ///
     /// # Panics
     ///
@@ -138,17 +138,17 @@ impl Reply {
     #[track_caller]
     pub fn slow_body(mut self, bytes: usize, every: Duration) -> Self {
         assert!(bytes > 0, "pieces of zero bytes");
-        self.pace = Some(Pace { bytes, every });
+        self.slow = Some(SlowBody { bytes, every });
         self
     }
 
-    /// Closes the connection after so many bytes of the body.
+    /// Closes the connection after `after` bytes of the body.
     pub fn cut_body(mut self, after: usize) -> Self {
         self.fault = Some(Fault { sent: Sent::Part(after), reset: false });
         self
     }
 
-    /// Resets the connection after so many bytes of the body.
+    /// Resets the connection after `after` bytes of the body.
     pub fn reset_body(mut self, after: usize) -> Self {
         self.fault = Some(Fault { sent: Sent::Part(after), reset: true });
         self

@@ -1,4 +1,4 @@
-//! Which calls are answered, and how.
+//! `Route`: the replies to the calls that match.
 
 use std::{
     fmt, mem,
@@ -16,12 +16,12 @@ use super::{
     reply::{Reply, parse_header},
 };
 
-/// The replies to some calls, in order.
+/// The replies to the calls that match, in order.
 ///
-/// Each reply is given once, and the last one for ever; [`times`](Self::times) says otherwise. When all are
-/// given, the route answers no more, and the next route that fits does.
+/// Each reply is used once, and the last one forever, unless [`times`](Self::times) is set. When all are used up, the
+/// next route that matches answers.
 ///
-/// It is a handle: the route is in force as soon as it has a reply, and may be changed while it is.
+/// It is a handle: the route is in force as soon as it has a reply, and can be changed at any time.
 ///
 /// # Examples
 ///
@@ -45,15 +45,15 @@ use super::{
 /// });
 /// ```
 #[derive(Debug)]
-pub struct Route(Arc<Entry>);
+pub struct Route(Arc<RouteState>);
 
-/// What the server keeps of a route.
-pub(super) struct Entry {
+/// The server's part of a route.
+pub(super) struct RouteState {
     method: Option<Method>,
     matches: Matches,
     shown: String,
     place: &'static Location<'static>,
-    script: Mutex<Script>,
+    queue: Mutex<ReplyQueue>,
 }
 
 pub(super) enum Matches {
@@ -64,57 +64,57 @@ pub(super) enum Matches {
 type Make = Arc<dyn Fn(&Call) -> Reply + Send + Sync>;
 
 #[derive(Default)]
-struct Script {
-    steps: Vec<Step>,
-    /// The step that is next, and how often it was taken.
-    at: usize,
-    taken: usize,
+struct ReplyQueue {
+    replies: Vec<ScriptedReply>,
+    /// The index of the next reply, and how often it was used.
+    next: usize,
+    used: usize,
     calls: usize,
     expected: Option<usize>,
 }
 
-struct Step {
+struct ScriptedReply {
     reply: Make,
     times: Option<usize>,
 }
 
 impl Route {
-    pub(super) fn new(entry: Arc<Entry>) -> Self {
+    pub(super) fn new(entry: Arc<RouteState>) -> Self {
         Route(entry)
     }
 
-    /// Gives this reply, in place of all before.
+    /// Sets the reply, in place of all replies before.
     pub fn reply(&mut self, reply: impl Into<Reply>) -> &mut Self {
         let reply = reply.into();
         self.reply_with(move |_| reply.clone())
     }
 
-    /// Gives the reply that `make` makes of each call, in place of all before.
+    /// Sets the reply to the result of `make` for each call, in place of all replies before.
     ///
     /// A panic in it fails the test.
     pub fn reply_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
-        let mut script = lock(&self.0.script);
-        (script.at, script.taken) = (0, 0);
-        let old = mem::take(&mut script.steps);
-        drop(script);
-        // Not under the lock: what made the replies is the user's.
+        let mut queue = lock(&self.0.queue);
+        (queue.next, queue.used) = (0, 0);
+        let old = mem::take(&mut queue.replies);
+        drop(queue);
+        // Dropped without the lock: the closures are the user's.
         drop(old);
         self.then_with(make)
     }
 
-    /// Gives this reply after those before.
+    /// Adds this reply after the replies before.
     pub fn then(&mut self, reply: impl Into<Reply>) -> &mut Self {
         let reply = reply.into();
         self.then_with(move |_| reply.clone())
     }
 
-    /// Gives the reply that `make` makes of each call, after those before.
+    /// Adds the result of `make` for each call, after the replies before.
     pub fn then_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
-        lock(&self.0.script).steps.push(Step { reply: Arc::new(make), times: None });
+        lock(&self.0.queue).replies.push(ScriptedReply { reply: Arc::new(make), times: None });
         self
     }
 
-    /// Gives the last reply so often, even if none follows.
+    /// Uses the last reply `times` times, even if none follows.
     ///
     /// # Panics
     ///
@@ -122,7 +122,7 @@ impl Route {
     #[track_caller]
     pub fn times(&mut self, times: usize) -> &mut Self {
         assert!(times > 0, "a reply that is given zero times");
-        self.last(|step| step.times = Some(times))
+        self.last(|last| last.times = Some(times))
     }
 
     /// Adds a header to the last reply.
@@ -160,44 +160,44 @@ impl Route {
         self.edit(move |reply| reply.latency(latency))
     }
 
-    /// Lets the test fail, when the server is dropped, unless the route has answered so many calls.
+    /// Fails the test when the server is dropped, unless the route has answered exactly `calls` calls.
     pub fn expect(&mut self, calls: usize) -> &mut Self {
-        lock(&self.0.script).expected = Some(calls);
+        lock(&self.0.queue).expected = Some(calls);
         self
     }
 
     #[track_caller]
     fn edit(&mut self, edit: impl Fn(Reply) -> Reply + Send + Sync + 'static) -> &mut Self {
-        self.last(|step| {
-            let made = step.reply.clone();
-            step.reply = Arc::new(move |call| edit(made(call)));
+        self.last(|last| {
+            let made = last.reply.clone();
+            last.reply = Arc::new(move |call| edit(made(call)));
         })
     }
 
     #[track_caller]
-    fn last(&mut self, change: impl FnOnce(&mut Step)) -> &mut Self {
-        let mut script = lock(&self.0.script);
-        let Some(step) = script.steps.last_mut() else {
-            drop(script);
+    fn last(&mut self, change: impl FnOnce(&mut ScriptedReply)) -> &mut Self {
+        let mut queue = lock(&self.0.queue);
+        let Some(last) = queue.replies.last_mut() else {
+            drop(queue);
             panic!("the route has no reply yet");
         };
-        change(step);
-        drop(script);
+        change(last);
+        drop(queue);
         self
     }
 }
 
-impl Entry {
+impl RouteState {
     pub(super) fn new(
         method: Option<Method>,
         matches: Matches,
         shown: String,
         place: &'static Location<'static>,
     ) -> Self {
-        Entry { method, matches, shown, place, script: Mutex::default() }
+        RouteState { method, matches, shown, place, queue: Mutex::default() }
     }
 
-    /// The reply to a call that fits, if there is one left; the call gets the parameters of the path.
+    /// Returns the reply to a call that matches, if one is left; sets the parameters of the call.
     pub(super) fn answer(&self, call: &mut Call) -> Option<Reply> {
         if self.method.as_ref().is_some_and(|method| *method != call.method) {
             return None;
@@ -206,35 +206,35 @@ impl Entry {
             Matches::Path(pattern) => call.parameters = pattern.matches(call.path())?,
             Matches::Call(matches) => matches(call).then_some(())?,
         }
-        // The lock is free while the reply is made: that may change the route.
-        let make = lock(&self.script).next()?;
+        // Called without the lock: the closure may change the route.
+        let make = lock(&self.queue).next()?;
         Some(make(call))
     }
 
-    /// What was expected and did not happen.
+    /// Describes an expectation that was not met.
     pub(super) fn missed(&self) -> Option<String> {
-        let script = lock(&self.script);
-        let expected = script.expected.filter(|expected| *expected != script.calls)?;
-        Some(format!("{} ({}): expected {expected} call(s), got {}", self.shown, self.place, script.calls))
+        let queue = lock(&self.queue);
+        let expected = queue.expected.filter(|expected| *expected != queue.calls)?;
+        Some(format!("{} ({}): expected {expected} call(s), got {}", self.shown, self.place, queue.calls))
     }
 }
 
-impl Script {
+impl ReplyQueue {
     fn next(&mut self) -> Option<Make> {
         loop {
-            let step = self.steps.get(self.at)?;
-            let once = (self.at + 1 < self.steps.len()).then_some(1);
-            if step.times.or(once).is_none_or(|times| self.taken < times) {
-                self.taken += 1;
+            let last = self.replies.get(self.next)?;
+            let once = (self.next + 1 < self.replies.len()).then_some(1);
+            if last.times.or(once).is_none_or(|times| self.used < times) {
+                self.used += 1;
                 self.calls += 1;
-                return Some(step.reply.clone());
+                return Some(last.reply.clone());
             }
-            (self.at, self.taken) = (self.at + 1, 0);
+            (self.next, self.used) = (self.next + 1, 0);
         }
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for RouteState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Route").field(&self.shown).finish()
     }

@@ -1,4 +1,4 @@
-//! A server with a script.
+//! `Server`: starts, routes, counts; and the loop that serves connections.
 
 use std::{error::Error, io, panic::Location, sync::Arc, thread};
 
@@ -11,7 +11,7 @@ use super::{
     client::{Client, Connector},
     fault::break_off,
     path::Pattern,
-    route::{Entry, Matches, Route},
+    route::{Matches, Route, RouteState},
     shared::{Broken, Shared},
 };
 use crate::net::{
@@ -19,21 +19,20 @@ use crate::net::{
     tcp_bridge::{bind, forward_to_net},
 };
 
-/// An HTTP/1.1 server with scripted replies and faults, which records what it was asked.
+/// An HTTP/1.1 server with scripted replies and faults, which records all calls.
 ///
 /// It runs in the runtime of the test: in memory, for any client that takes a stream, or on loopback, for
-/// those that take only an address, as reqwest. Its latencies are tokio's, so exact under paused time; on
-/// loopback from tokio 1.53.3 on, on Linux.
+/// clients that take only an address, such as reqwest. Its latencies use tokio's clock, so they are exact under paused
+/// time; on loopback from tokio 1.53.3 on, on Linux.
 ///
-/// Calls are answered by the first [`Route`] that fits and has a reply left; if there is none, with 404.
-/// Dropping the server ends its tasks and closes its connections. It then panics, unless the test does
-/// already, if a route was not called as [expected](Route::expect), a call matched none, or a closure of a
-/// route panicked.
+/// The first [`Route`] that matches and has a reply left answers a call; if there is none, the answer is 404. Dropping
+/// the server ends its tasks and closes its connections. It then panics, unless the test does already, if a route was
+/// not called as [expected](Route::expect), a call matched no route, or a closure of a route panicked.
 ///
 /// # Why not just use wiremock?
 ///
-/// It serves from a thread of its own, in real time: under paused time its clients time out before the
-/// answer can come. It has no faults below HTTP, and does not say when it was called.
+/// It serves from its own thread, in real time: under paused time its clients time out before the answer can arrive.
+/// It has no faults below HTTP, and does not record the time of calls.
 ///
 /// # Examples
 ///
@@ -70,7 +69,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `AddrInUse`, if somebody listens there.
+    /// `AddrInUse`, if the address has a listener.
     ///
     /// # Panics
     ///
@@ -88,8 +87,8 @@ impl Server {
 
     /// Starts a server on a free port of loopback.
     ///
-    /// Behind the port there is a [`MemNet`] of its own, whose [`link`](Self::link) has all its faults. But the
-    /// kernel accepts before the link is asked: a connect that it refuses succeeds, and is reset then.
+    /// Behind the port is a [`MemNet`] whose [`link`](Self::link) has all faults. But the kernel accepts before the link
+    /// is asked: a connect that the link refuses succeeds, and is then reset.
     ///
     /// # Errors
     ///
@@ -97,7 +96,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has the server, it has started nothing.
+    /// Dropping it before it returns starts nothing.
     ///
     /// # Examples
     ///
@@ -120,14 +119,14 @@ impl Server {
         Ok(server)
     }
 
-    /// A route for this method and path; it answers as soon as it has a reply.
+    /// Adds a route for this method and path; it answers as soon as it has a reply.
     ///
-    /// The path is one without a query. `{name}` stands for any one segment of it, and `{*name}`, at the
-    /// end, for all the rest; [`Call::parameter`] gives what they stand for.
+    /// The path has no query. `{name}` matches one segment, and `{*name}`, at the end, all remaining segments;
+    /// [`Call::parameter`] returns their values.
     ///
     /// # Panics
     ///
-    /// If that is no path: if it does not begin with a slash, or a wildcard is not a whole segment.
+    /// If the path is invalid: it does not begin with a slash, or a wildcard is not a whole segment.
     #[must_use = "a route without a reply answers nothing"]
     #[track_caller]
     pub fn on(&self, method: Method, path: &str) -> Route {
@@ -135,7 +134,7 @@ impl Server {
         self.route(Some(method), Matches::Path(Pattern::new(path)), shown)
     }
 
-    /// A route for the calls that `matches` holds for.
+    /// Adds a route for the calls for which `matches` returns true.
     #[must_use = "a route without a reply answers nothing"]
     #[track_caller]
     pub fn when(&self, matches: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Route {
@@ -148,32 +147,31 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// A client that reaches all servers of the network, and keeps its connections.
+    /// A client for all servers of the network, which pools its connections.
     #[must_use]
     pub fn client(&self) -> Client {
         Connector::new(&self.net).client()
     }
 
-    /// The link that clients come by, unless they are on a [host](MemNet::at) of their own: its faults, and
-    /// its counts.
+    /// The link that clients use, unless they are on another [host](MemNet::at): its faults, and its counts.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
     }
 
-    /// All calls so far, in the order in which they had arrived as a whole.
+    /// All calls so far, in the order in which their bodies were complete.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls()
     }
 
-    /// How many calls are in flight: arrived, and their reply not yet sent.
+    /// The number of calls in flight: arrived, and not yet answered.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight().0
     }
 
-    /// The most calls that were in flight at once.
+    /// The highest number of calls in flight at once.
     #[must_use]
     pub fn peak_in_flight(&self) -> usize {
         self.shared.in_flight().1
@@ -181,7 +179,7 @@ impl Server {
 
     #[track_caller]
     fn route(&self, method: Option<Method>, matches: Matches, shown: String) -> Route {
-        let entry = Arc::new(Entry::new(method, matches, shown, Location::caller()));
+        let entry = Arc::new(RouteState::new(method, matches, shown, Location::caller()));
         self.shared.add(entry.clone());
         Route::new(entry)
     }
@@ -189,7 +187,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The tasks end as soon as the runtime comes to them; another server may start at once.
+        // The tasks end when the runtime polls them next; the address is free at once.
         self.net.free(&self.address);
         let complaints = self.shared.complaints();
         if !complaints.is_empty() && !thread::panicking() {
@@ -216,11 +214,11 @@ async fn converse(stream: MemStream, shared: Arc<Shared>) {
     let service = service_fn(move |request| shared.clone().serve(request));
     let mut connection =
         http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(stream), service);
-    // What else ends a connection is the client's doing, and the client sees it.
+    // Other errors come from the client, which sees them.
     let Err(error) = (&mut connection).await else { return };
     if let Some(broken) = error.source().and_then(|source| source.downcast_ref::<Broken>()) {
         let stream = connection.into_parts().io.into_inner();
-        // The client may be gone before it is over.
+        // The client may disconnect first.
         let _ = break_off(&broken.reply, &broken.fault, stream).await;
     }
 }

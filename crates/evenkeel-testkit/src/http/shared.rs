@@ -1,4 +1,11 @@
-//! From a call to its reply.
+//! The state of a server, and the way from a call to its reply.
+//!
+//! # How it works
+//!
+//! hyper runs [`Shared::serve`] for each request. It reads the body, asks the routes in their order, records the call
+//! and waits for the latency of the reply. Routes run closures of the test, so they are cloned out of the lock before
+//! they are asked, and a panic of one is noted for the end of the test. A reply that hyper cannot send becomes an
+//! error, [`Broken`]: hyper then returns the connection, and `fault.rs` writes to it.
 
 use std::{
     error::Error,
@@ -16,16 +23,16 @@ use super::{
     body::ReplyBody,
     call::Call,
     reply::{Fault, Reply},
-    route::Entry,
+    route::RouteState,
 };
 
-/// The largest body of a call that is read; larger ones get a 413.
+/// The largest body that is read; larger ones get a 413.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
-/// So many calls without a route are told one by one.
-const MOST_TOLD: usize = 10;
+/// The maximum number of calls without a route that are listed one by one.
+const MAX_LISTED: usize = 10;
 
-/// What a server answers, and what it was asked.
+/// The routes and the recorded calls of a server.
 #[derive(Debug)]
 pub(super) struct Shared {
     start: Instant,
@@ -34,7 +41,7 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    routes: Arc<Vec<Arc<Entry>>>,
+    routes: Arc<Vec<Arc<RouteState>>>,
     calls: Vec<Call>,
     in_flight: usize,
     peak_in_flight: usize,
@@ -46,7 +53,7 @@ impl Shared {
         Shared { start: Instant::now(), state: Mutex::default() }
     }
 
-    pub(super) fn add(&self, route: Arc<Entry>) {
+    pub(super) fn add(&self, route: Arc<RouteState>) {
         Arc::make_mut(&mut lock(&self.state).routes).push(route);
     }
 
@@ -59,21 +66,21 @@ impl Shared {
         (state.in_flight, state.peak_in_flight)
     }
 
-    /// What a test ought to know at its end.
+    /// The reasons for which the test has to fail at its end.
     pub(super) fn complaints(&self) -> Vec<String> {
         let state = lock(&self.state);
         let mut complaints: Vec<String> = state.routes.iter().filter_map(|route| route.missed()).collect();
         let mut unmatched = state.calls.iter().filter(|call| !call.matched);
-        let told = unmatched.by_ref().take(MOST_TOLD);
+        let listed = unmatched.by_ref().take(MAX_LISTED);
         complaints
-            .extend(told.map(|call| format!("no route for {} {} at {:?}", call.method, call.uri, call.at)));
-        let untold = unmatched.count();
-        complaints.extend((untold > 0).then(|| format!("no route for {untold} more")));
+            .extend(listed.map(|call| format!("no route for {} {} at {:?}", call.method, call.uri, call.at)));
+        let unlisted = unmatched.count();
+        complaints.extend((unlisted > 0).then(|| format!("no route for {unlisted} more")));
         complaints.extend_from_slice(&state.panics);
         complaints
     }
 
-    /// Records a call, and makes the reply to it.
+    /// Records a call, and returns the reply to it.
     pub(super) async fn serve(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -86,7 +93,7 @@ impl Shared {
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
                 return reply(Reply::new(413), call);
             }
-            // The client is gone.
+            // The client has disconnected.
             Err(_) => return reply(Reply::eof(), call),
         };
         let mut recorded = Call {
@@ -109,20 +116,20 @@ impl Shared {
         reply(answer, call)
     }
 
-    /// The reply of the first route that has one.
+    /// Returns the reply of the first route that has one.
     fn answer(&self, call: &mut Call) -> Option<Reply> {
         let routes = lock(&self.state).routes.clone();
         let found =
             catch_unwind(AssertUnwindSafe(|| routes.iter().find_map(|route| route.answer(&mut *call))));
         found.unwrap_or_else(|panic| {
-            // Whoever runs this task may not look at how it ends.
+            // The result of this task may not be looked at.
             let complaint = format!("a route panicked at {} {} at {:?}", call.method, call.uri, call.at);
             lock(&self.state).panics.push(complaint);
             resume_unwind(panic)
         })
     }
 
-    /// A call is in flight: one of so many.
+    /// Counts a call as in flight; returns its guard, and the number of calls in flight.
     fn enter(self: Arc<Self>) -> (InFlight, usize) {
         let mut state = lock(&self.state);
         state.in_flight += 1;
@@ -137,13 +144,13 @@ fn reply(mut reply: Reply, call: InFlight) -> Result<Response<ReplyBody>, Broken
     if let Some(fault) = reply.fault.take() {
         return Err(Broken { reply: Box::new(reply), fault, _call: call });
     }
-    let mut response = Response::new(ReplyBody::new(reply.body, reply.pace, call));
+    let mut response = Response::new(ReplyBody::new(reply.body, reply.slow, call));
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;
     Ok(response)
 }
 
-/// A call that is not over.
+/// Counts a call as in flight until it is dropped.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Shared>);
 
@@ -153,7 +160,7 @@ impl Drop for InFlight {
     }
 }
 
-/// A reply that hyper cannot send: it becomes the error with which hyper gives the connection back.
+/// A reply that hyper cannot send, as the error with which hyper returns the connection.
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) reply: Box<Reply>,

@@ -1,4 +1,4 @@
-//! The limits of a world.
+//! `WorldBuilder`: the settings of a world.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -7,22 +7,22 @@ use super::{
     runtime::{Ended, execute},
     seed::Seed,
 };
-use crate::{panics::Log, wall_clock, watchdog};
+use crate::{panics::PanicLog, wall_clock, watchdog};
 
-/// The real time that a world may take, unless it says otherwise.
+/// The default limit of real time.
 pub(crate) const WALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// The time that the thread of a world may compute without a rest, unless the world says otherwise.
+/// The default limit of CPU time between two parks.
 const BLOCK_LIMIT: Duration = Duration::from_secs(2);
 
-/// A [`World`] to be, with limits of its own.
+/// Builds a [`World`] with other settings than the defaults.
 ///
 /// # Examples
 ///
 /// ```
 /// use evenkeel_testkit::World;
 ///
-/// // This test means the panic: it looks at what becomes of it.
+/// // This test expects the panic, and looks at the error.
 /// World::builder().allow_panics(1).run(async |_| {
 ///     let error = tokio::spawn(async { panic!("boom") }).await.unwrap_err();
 ///     assert!(error.is_panic());
@@ -30,7 +30,7 @@ const BLOCK_LIMIT: Duration = Duration::from_secs(2);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a world does nothing until it is run"]
-pub struct Builder {
+pub struct WorldBuilder {
     seed: Option<u64>,
     clock: Clock,
     wall_limit: Duration,
@@ -39,9 +39,9 @@ pub struct Builder {
     panics: usize,
 }
 
-impl Builder {
+impl WorldBuilder {
     pub(super) fn new() -> Self {
-        Builder {
+        WorldBuilder {
             seed: None,
             clock: Clock::Exact,
             wall_limit: WALL_LIMIT,
@@ -51,13 +51,13 @@ impl Builder {
         }
     }
 
-    /// Sets what [`World::seed`] gives, in place of a fresh number or that of `EVENKEEL_SEED`.
+    /// Sets the value of [`World::seed`], in place of a fresh number or the one in `EVENKEEL_SEED`.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets what moves the clock: [`Clock::Exact`] by default.
+    /// Sets the kind of clock: [`Clock::Exact`] by default.
     ///
     /// # Panics
     ///
@@ -69,10 +69,10 @@ impl Builder {
         self
     }
 
-    /// Sets how much real time the world may take: 60 s by default.
+    /// Sets the limit of real time: 60 s by default.
     ///
-    /// A world that takes longer panics. If its thread is blocked and cannot panic, a message with the
-    /// name of the test is printed and the process is aborted, 2 s after the limit.
+    /// A world that takes longer panics. If its thread is blocked and cannot panic, the process is aborted 2 s after
+    /// the limit, with a message that names the test.
     ///
     /// # Panics
     ///
@@ -84,13 +84,12 @@ impl Builder {
         self
     }
 
-    /// Sets for how long the world's thread may compute without a rest: 2 s by default.
+    /// Sets the limit of CPU time between two parks of the world's thread: 2 s by default.
     ///
-    /// It rests when nothing can run. A task that computes for long, without an await, keeps all others
-    /// waiting; so do many that are never all done. What counts is the time for which the thread computed,
-    /// so that a busy machine makes no difference; a thread that sleeps or waits computes nothing, and only
-    /// the wall limit finds it. The limit is checked at the end, on Linux, Android, FreeBSD and Apple's
-    /// systems; others do not tell what a thread computes.
+    /// The thread parks when nothing can run. A task that computes for long without an await keeps all others
+    /// waiting; so do many tasks of which one can always run. CPU time counts, so that a busy machine makes no
+    /// difference; a thread that sleeps or blocks uses none, and only the wall limit finds it. The limit is checked
+    /// at the end, on Linux, Android, FreeBSD and Apple's systems; others do not report the CPU time of a thread.
     ///
     /// # Panics
     ///
@@ -101,7 +100,7 @@ impl Builder {
     /// ```
     /// # use evenkeel_testkit::World;
     /// # use std::time::Duration;
-    /// // A test that computes much itself.
+    /// // The test itself computes for long.
     /// World::builder().block_limit(Duration::from_secs(30)).run(async |_| {
     ///     assert_eq!((1..=1000_u64).sum::<u64>(), 500_500);
     /// });
@@ -113,16 +112,16 @@ impl Builder {
         self
     }
 
-    /// Lets up to `tasks` tasks outlive the body: none by default.
+    /// Allows up to `tasks` tasks to outlive the body: none by default.
     pub fn allow_leaks(mut self, tasks: usize) -> Self {
         self.leaks = tasks;
         self
     }
 
-    /// Lets up to `panics` tasks panic: none by default.
+    /// Allows up to `panics` tasks to panic: none by default.
     ///
-    /// What becomes of a panic in a task, nobody but the test can know: it may be joined and looked at, or
-    /// lost with its handle. So a test that means one says so.
+    /// Only the test knows whether a panic in a task is handled, or lost with its join handle. So a test that expects
+    /// panics says so.
     pub fn allow_panics(mut self, panics: usize) -> Self {
         self.panics = panics;
         self
@@ -142,7 +141,7 @@ impl Builder {
         self.run_report(body).0
     }
 
-    /// Runs `body` in a fresh world, as [`World::run`] does, and tells what the world did.
+    /// Runs `body` in a fresh world, as [`World::run`] does, and returns its measurements as well.
     ///
     /// # Panics
     ///
@@ -155,9 +154,9 @@ impl Builder {
     {
         let begun = wall_clock::now();
         let seed = Arc::new(self.seed.map_or_else(Seed::from_env, Seed::new));
-        let _replay = seed.note();
+        let _replay = seed.print_on_panic();
         let watch = watchdog::arm(self.wall_limit);
-        let log = Log::new(false);
+        let log = PanicLog::new(false);
         let Ended { output, elapsed, polls, max_busy, leaked, record } =
             execute(self.clock, seed.clone(), &watch, &log, body);
         let panicked = log.in_tasks();

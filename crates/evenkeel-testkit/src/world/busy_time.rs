@@ -1,4 +1,4 @@
-//! For how long the thread of a world computes without a rest.
+//! The longest time for which the thread of a world computes without parking.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -6,25 +6,26 @@ use evenkeel_base::lock;
 
 use crate::wall_clock;
 
-/// The longest span between two rests of the runtime.
+/// Measures CPU time between two parks of the runtime.
 #[derive(Debug, Default)]
 pub(super) struct BusyTime(Mutex<Spans>);
 
 #[derive(Debug, Default)]
 struct Spans {
-    begun: Option<Duration>,
+    /// The CPU time at the start of the current span.
+    started: Option<Duration>,
     longest: Duration,
 }
 
 impl BusyTime {
-    pub(super) fn begins(&self) {
-        lock(&self.0).begun = wall_clock::computed();
+    pub(super) fn start(&self) {
+        lock(&self.0).started = wall_clock::thread_cpu_time();
     }
 
-    pub(super) fn ends(&self) {
+    pub(super) fn stop(&self) {
         let mut spans = lock(&self.0);
-        if let (Some(begun), Some(now)) = (spans.begun.take(), wall_clock::computed()) {
-            spans.longest = spans.longest.max(now.saturating_sub(begun));
+        if let (Some(started), Some(now)) = (spans.started.take(), wall_clock::thread_cpu_time()) {
+            spans.longest = spans.longest.max(now.saturating_sub(started));
         }
     }
 

@@ -1,9 +1,9 @@
-//! What runs beside a world and is no part of it, as far as the system tells.
+//! Child processes of the test: no virtual clock waits for them.
 
 use std::fs;
 
-/// The child processes of this thread, in words for the message of a world that fails; nothing where there are none, or
-/// where the system does not tell. Linux does.
+/// Describes the child processes of this thread for the message of a world that fails. Empty if there are none, and on
+/// systems other than Linux.
 pub(super) fn describe() -> String {
     let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
     match children.split_whitespace().count() {

@@ -1,25 +1,25 @@
-//! What moves the clock of a world.
+//! `Clock`: the kinds of clock of a world.
 
 use std::time::Duration;
 
-/// What moves the clock of a [`World`](crate::World).
+/// The kind of clock of a [`World`](crate::World).
 ///
-/// | clock | moves | for |
+/// | clock | moves | use it for |
 /// |---|---|---|
-/// | [`Exact`](Clock::Exact) | when nothing can run, to the next timer | all that lives in the world: tasks, in-memory and same-runtime loopback connections |
+/// | [`Exact`](Clock::Exact) | when nothing can run, to the next timer | everything inside the world: tasks, in-memory and same-runtime loopback connections |
 /// | [`Quiet`](Clock::Quiet) | when nothing has run for a while of real time, to the next timer | peers in other threads and processes |
-/// | [`Real`](Clock::Real) | as real time does | what is timed by others |
+/// | [`Real`](Clock::Real) | as real time does | code whose timing depends on others |
 ///
 /// # Why not just use `Exact` everywhere?
 ///
 /// A paused clock jumps to the next timer as soon as nothing can run. While a peer in another thread works
-/// on its answer, nothing can run: every timeout fires at once. For peers *in* the runtime there is no such
-/// moment; on a loopback connection since tokio 1.53.3 (an older one jumps while bytes are in the kernel), and
-/// with `TCP_NODELAY`: without it a kernel delays acknowledgements for which a sender waits, by 40 ms on Linux.
+/// on its answer, nothing can run, and every timeout fires at once. Peers *in* the runtime have no such moment; on a
+/// loopback connection this needs tokio 1.53.3 (older ones jump while bytes are in the kernel) and `TCP_NODELAY`
+/// (without it a kernel delays the acknowledgement for which a sender waits, by 40 ms on Linux).
 ///
 /// # Examples
 ///
-/// A thread answers when it likes, and an hour passes all the same:
+/// A thread answers in its own time, and an hour of virtual time passes as well:
 ///
 /// ```
 /// use evenkeel_testkit::{Clock, World, assert_took};
@@ -42,12 +42,11 @@ pub enum Clock {
     Exact,
     /// Stands still until nothing has run for this much real time, and then jumps to the next timer.
     ///
-    /// It is a guess, and a good one: a peer that is silent for longer is taken for one that says nothing
-    /// more. 20 ms are enough for peers on the same machine. They are counted in naps of the world's thread,
-    /// and so last longer where that thread has to wait for its turn. Each step of the clock at which
-    /// something runs costs the quiet once more, in real time. What peers do takes no virtual time, so their
-    /// own delays are not seen.
+    /// This is a heuristic: a peer that is silent for longer counts as finished. 20 ms are enough for peers on the
+    /// same machine. They are counted in naps of the world's thread, and so last longer where that thread is not
+    /// scheduled at once. Each step of the clock at which something runs costs this time once more. Work of peers
+    /// takes no virtual time, so their own delays are not seen.
     Quiet(Duration),
-    /// Moves by itself, as in production. What is left to run at the end of the body gets a second.
+    /// Moves by itself, as in production. Tasks that are alive at the end of the body get a second to finish.
     Real,
 }

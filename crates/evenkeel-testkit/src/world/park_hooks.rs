@@ -1,4 +1,17 @@
-//! What happens in a world when its runtime has nothing to run.
+//! The hooks that the runtime of a world calls when it parks, and the guard that holds its clock.
+//!
+//! # How it works
+//!
+//! A current-thread runtime with a paused clock moves the clock when it parks: all tasks wait, so it jumps to the next
+//! timer. `on_thread_park` runs just before. If the root future is woken there, the runtime does not move the clock:
+//! it polls its driver without waiting, and runs on. That is how the clock is kept still, under [`Clock::Quiet`] and
+//! while a [`Hold`] lives: sleep for a moment of real time, then wake the root ([`ParkHooks::keep_clock`]).
+//!
+//! A park without such a reason means that only timers and I/O remain: [`SettleWaiters`] are woken, and the span of
+//! computing that [`BusyTime`] measures ends.
+//!
+//! The root's own waker is stored only while the root runs: a waker keeps the runtime alive, the runtime keeps its
+//! hooks, and they would keep each other.
 
 use std::{
     sync::{
@@ -14,18 +27,15 @@ use evenkeel_base::lock;
 use super::{Clock, busy_time::BusyTime, quiescence::Quiescence, settle::SettleWaiters};
 use crate::wall_clock;
 
-/// How often a runtime whose clock is held looks for news.
-const NAP: Duration = Duration::from_micros(200);
+/// The real time between two looks for events while the clock is held.
+const HOLD_POLL_INTERVAL: Duration = Duration::from_micros(200);
 
-/// Told by the runtime when it parks; keeps the clock from moving when it must not.
-///
-/// A runtime moves its paused clock when it parks. One whose root is woken while it is about to does not:
-/// it only asks for news.
+/// The state of the hooks of one runtime.
 #[derive(Debug)]
 pub(super) struct ParkHooks {
-    idle: SettleWaiters,
+    settle: SettleWaiters,
     busy: BusyTime,
-    quiet: Option<Quiescence>,
+    quiescence: Option<Quiescence>,
     holds: AtomicUsize,
     root: Mutex<Option<Arc<Waker>>>,
     root_polls: AtomicU64,
@@ -33,42 +43,44 @@ pub(super) struct ParkHooks {
 
 impl ParkHooks {
     pub(super) fn new(clock: Clock) -> Self {
-        let quiet = match clock {
+        let quiescence = match clock {
             Clock::Quiet(length) => Some(Quiescence::new(length)),
             Clock::Exact | Clock::Real => None,
         };
         ParkHooks {
-            idle: SettleWaiters::default(),
+            settle: SettleWaiters::default(),
             busy: BusyTime::default(),
-            quiet,
+            quiescence,
             holds: AtomicUsize::new(0),
             root: Mutex::default(),
             root_polls: AtomicU64::new(0),
         }
     }
 
-    /// The runtime has nothing to run, and is about to park.
-    pub(super) fn parks(&self) {
-        self.busy.ends();
-        if let Some(nap) = self.quiet.as_ref().and_then(|quiet| quiet.nap(self.root_polls())) {
-            return self.stay(nap);
+    /// Called when the runtime has nothing to run, and is about to park.
+    pub(super) fn before_park(&self) {
+        self.busy.stop();
+        let still_needed =
+            self.quiescence.as_ref().and_then(|quiescence| quiescence.next_nap(self.root_polls()));
+        if let Some(nap) = still_needed {
+            return self.keep_clock(nap);
         }
-        self.idle.reached();
+        self.settle.idle();
         if self.holds.load(Ordering::Relaxed) > 0 {
-            self.stay(NAP);
+            self.keep_clock(HOLD_POLL_INTERVAL);
         }
     }
 
-    /// The runtime has parked.
-    pub(super) fn unparked(&self) {
-        if let Some(quiet) = &self.quiet {
-            quiet.unparked(self.root_polls());
+    /// Called when the runtime has parked.
+    pub(super) fn after_park(&self) {
+        if let Some(quiescence) = &self.quiescence {
+            quiescence.unparked(self.root_polls());
         }
-        self.busy.begins();
+        self.busy.start();
     }
 
-    /// Waits a little, and then asks for news without moving the clock.
-    fn stay(&self, nap: Duration) {
+    /// Sleeps for a moment, and wakes the root so that this park does not move the clock.
+    fn keep_clock(&self, nap: Duration) {
         let root = lock(&self.root).clone();
         if let Some(root) = root {
             wall_clock::sleep(nap);
@@ -77,7 +89,7 @@ impl ParkHooks {
     }
 
     pub(super) async fn settle(&self) {
-        self.idle.settle().await;
+        self.settle.settle().await;
     }
 
     pub(super) fn hold(self: &Arc<Self>) -> Hold {
@@ -85,12 +97,12 @@ impl ParkHooks {
         Hold(self.clone())
     }
 
-    /// The root runs from now on until the guard is dropped.
-    pub(super) fn attend(self: &Arc<Self>, root: Waker) -> Attended {
+    /// Stores the waker of the root until the guard is dropped.
+    pub(super) fn root_starts(self: &Arc<Self>, root: Waker) -> RootGuard {
         let old = lock(&self.root).replace(Arc::new(root));
         drop(old);
-        self.busy.begins();
-        Attended(self.clone())
+        self.busy.start();
+        RootGuard(self.clone())
     }
 
     pub(super) fn root_polled(&self) {
@@ -106,22 +118,20 @@ impl ParkHooks {
     }
 }
 
-/// While it lives, the runtime has a root to wake.
-///
-/// The wakers keep the runtime alive, and the runtime its hooks: they must not stay.
+/// Drops the waker of the root when the root ends.
 #[derive(Debug)]
-pub(super) struct Attended(Arc<ParkHooks>);
+pub(super) struct RootGuard(Arc<ParkHooks>);
 
-impl Drop for Attended {
+impl Drop for RootGuard {
     fn drop(&mut self) {
-        self.0.busy.ends();
+        self.0.busy.stop();
         let root = lock(&self.0.root).take();
         drop(root);
-        self.0.idle.reached();
+        self.0.settle.idle();
     }
 }
 
-/// While it lives, the clock of its world stands still: see [`World::hold`](crate::World::hold).
+/// A guard that stops the clock of its world while it lives: see [`World::hold`](crate::World::hold).
 ///
 /// # Examples
 ///
@@ -149,7 +159,7 @@ impl Drop for Hold {
     }
 }
 
-/// The waker of the body of a test, which tells its wakes from those of the root around it.
+/// The waker of the test body: it tells wakes of the body from wakes of the root around it.
 #[derive(Debug)]
 pub(super) struct BodyWaker {
     woken: AtomicBool,
@@ -161,8 +171,8 @@ impl BodyWaker {
         Arc::new(BodyWaker { woken: AtomicBool::new(true), root })
     }
 
-    /// Whether it was woken since the last time that this was asked.
-    pub(super) fn was_woken(&self) -> bool {
+    /// Returns whether it was woken since the last call.
+    pub(super) fn take_woken(&self) -> bool {
         self.woken.swap(false, Ordering::AcqRel)
     }
 }

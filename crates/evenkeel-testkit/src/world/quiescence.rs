@@ -1,21 +1,24 @@
-//! When nothing has run for a while of real time.
+//! Detects that nothing has run for a while of real time: the condition of `Clock::Quiet`.
+//!
+//! # How it works
+//!
+//! A runtime does not say whether it ran anything between two parks. But it publishes its busy time whenever it polls
+//! its driver, and with an event interval of one it does so after each task. So [`Progress`], the busy time and the
+//! number of root polls, stays equal from the end of one park to the beginning of the next only if no task ran.
+//!
+//! The required time is counted in naps, as long as they were requested and not as long as they took: on a busy
+//! machine naps take longer, and so do the pauses of the peers whose answers the world waits for. Naps grow, so that
+//! a short pause is noticed early and a long one costs few wake-ups.
 
 use std::{sync::Mutex, time::Duration};
 
 use evenkeel_base::lock;
 use tokio::runtime::Handle;
 
-/// The runtime asks for news after a part of the time that it has waited, but at least and at most so often.
+/// The shortest and the longest nap; in between, a nap is as long as all naps before it.
 const NAPS: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(1));
 
-/// Knows for how long a runtime has been quiet.
-///
-/// A runtime does not say whether it ran anything between two parks. But it publishes the time for which it
-/// was busy whenever it polls its driver, and with an event interval of one it does so after each task. So
-/// that number stands still from the end of one park to the begin of the next only if no task ran.
-///
-/// The time is that for which the runtime meant to nap, not that which passed meanwhile: on a busy machine
-/// its naps are longer, as are the pauses of those for whose answer it waits.
+/// Measures for how long a runtime has been quiet.
 #[derive(Debug)]
 pub(super) struct Quiescence {
     length: Duration,
@@ -24,22 +27,23 @@ pub(super) struct Quiescence {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The naps since the runtime ran anything.
     napped: Duration,
-    /// What had been done at the end of the last park.
-    done: Option<Done>,
+    /// The progress at the end of the last park.
+    progress: Option<Progress>,
 }
 
-/// All that the runtime has done so far.
+/// A measure of the work of a runtime: equal values mean that nothing ran in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Done {
+struct Progress {
     busy: Duration,
     root_polls: u64,
 }
 
-impl Done {
-    /// Asks the present runtime.
+impl Progress {
+    /// Reads the progress of the current runtime.
     fn now(root_polls: u64) -> Self {
-        Done { busy: Handle::current().metrics().worker_total_busy_duration(0), root_polls }
+        Progress { busy: Handle::current().metrics().worker_total_busy_duration(0), root_polls }
     }
 }
 
@@ -49,13 +53,13 @@ impl Quiescence {
     }
 
     pub(super) fn unparked(&self, root_polls: u64) {
-        lock(&self.state).done = Some(Done::now(root_polls));
+        lock(&self.state).progress = Some(Progress::now(root_polls));
     }
 
-    /// How long to nap before the next look; nothing, if it has been quiet for long enough.
-    pub(super) fn nap(&self, root_polls: u64) -> Option<Duration> {
+    /// Returns how long to nap before the next look, or `None` if the runtime has been quiet for long enough.
+    pub(super) fn next_nap(&self, root_polls: u64) -> Option<Duration> {
         let mut state = lock(&self.state);
-        if state.done != Some(Done::now(root_polls)) {
+        if state.progress != Some(Progress::now(root_polls)) {
             state.napped = Duration::ZERO;
         }
         let missing = self.length.saturating_sub(state.napped);
@@ -73,10 +77,10 @@ mod tests {
 
     use super::Quiescence;
 
-    /// How long it is still to be quiet.
+    /// Adds up all naps until the runtime counts as quiet.
     fn missing(quiet: &Quiescence, root_polls: u64) -> Duration {
         let mut missing = Duration::ZERO;
-        while let Some(nap) = quiet.nap(root_polls) {
+        while let Some(nap) = quiet.next_nap(root_polls) {
             missing += nap;
             quiet.unparked(root_polls);
         }
@@ -96,14 +100,14 @@ mod tests {
             yield_now().await;
             assert_eq!(missing(&quiet, 1), LENGTH, "a task ran");
             let naps = [
-                quiet.nap(2),
+                quiet.next_nap(2),
                 {
                     quiet.unparked(2);
-                    quiet.nap(2)
+                    quiet.next_nap(2)
                 },
                 {
                     quiet.unparked(2);
-                    quiet.nap(2)
+                    quiet.next_nap(2)
                 },
             ];
             assert_eq!(naps, [50, 50, 100].map(|us| Some(Duration::from_micros(us))));

@@ -1,10 +1,10 @@
-//! What a world did.
+//! `WorldReport`: the measurements of a world.
 
 use std::time::Duration;
 
 use crate::Record;
 
-/// What a [`World`](crate::World) did, from [`Builder::run_report`](crate::Builder::run_report).
+/// The measurements of a [`World`](crate::World), from [`WorldBuilder::run_report`](crate::WorldBuilder::run_report).
 ///
 /// # Examples
 ///
@@ -20,17 +20,17 @@ use crate::Record;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct WorldReport {
-    /// The virtual time from the begin of the world to the end of its body.
+    /// The virtual time from the start of the world to the end of its body.
     pub virtual_elapsed: Duration,
-    /// The real time that all of it took.
+    /// The real time that the world took.
     pub wall: Duration,
-    /// How often the body was polled; [`probe::meter`](crate::probe::meter) counts those of any future.
+    /// The number of polls of the body; [`probe::meter`](crate::probe::meter) counts those of any future.
     pub polls: u64,
-    /// The longest time for which the runtime's thread computed without a rest: see
-    /// [`Builder::block_limit`](crate::Builder::block_limit). Zero where the system does not tell.
+    /// The longest CPU time of the runtime's thread between two parks: see
+    /// [`WorldBuilder::block_limit`](crate::WorldBuilder::block_limit). Zero where the system does not measure it.
     pub max_busy: Duration,
-    /// The tasks that were still alive at the end: at most [`allow_leaks`](crate::Builder::allow_leaks).
+    /// The number of tasks still alive at the end: at most [`allow_leaks`](crate::WorldBuilder::allow_leaks).
     pub leaked: usize,
-    /// What was noted in [`World::record`](crate::World::record).
+    /// The notes of [`World::record`](crate::World::record).
     pub record: Record,
 }

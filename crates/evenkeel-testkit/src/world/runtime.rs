@@ -1,4 +1,13 @@
 //! The runtime of a world, and the future at its root.
+//!
+//! # How it works
+//!
+//! [`execute`] builds a paused current-thread runtime with the [`ParkHooks`], runs the body in it, and lets the tasks
+//! that are left finish. [`supervise`] is the root future around the body. It polls the body only when the body's own
+//! waker was called, so that polls of the body can be counted; and it fails the world
+//! - when the watchdog says that the limit of real time has passed (it wakes the root),
+//! - when a timer fires that is a century away: the clock jumps there only if nothing can run and no other timer is
+//!   set, which is a deadlock.
 
 use std::{
     future::{Future, poll_fn},
@@ -19,13 +28,12 @@ use super::{
     park_hooks::{BodyWaker, ParkHooks},
     seed::Seed,
 };
-use crate::{Record, panics::Log, watchdog::Watch};
+use crate::{Record, panics::PanicLog, watchdog::WatchGuard};
 
-/// A timer so far away that it fires only where there is no other, and nothing to run: a deadlock.
-/// Tokio's sleeps end after 30 years at the latest.
+/// The deadline of the timer that detects deadlocks: later than all others, as tokio's sleeps end after 30 years.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// A world that has ended.
+/// The result of a world that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended<T> {
     pub(crate) output: T,
@@ -33,18 +41,18 @@ pub(crate) struct Ended<T> {
     pub(crate) elapsed: Duration,
     pub(crate) polls: u64,
     pub(crate) max_busy: Duration,
-    /// The tasks that are left alive.
+    /// The number of tasks still alive.
     pub(crate) leaked: usize,
     pub(crate) record: Record,
 }
 
-/// Runs `body` in a fresh runtime and drains it.
+/// Runs `body` in a fresh runtime, and lets its other tasks finish.
 #[track_caller]
 pub(crate) fn execute<F, Fut>(
     clock: Clock,
     seed: Arc<Seed>,
-    watch: &Watch,
-    log: &Arc<Log>,
+    watch: &WatchGuard,
+    log: &Arc<PanicLog>,
     body: F,
 ) -> Ended<Fut::Output>
 where
@@ -54,7 +62,7 @@ where
     let park_hooks = Arc::new(ParkHooks::new(clock));
     let mut builder = Builder::new_current_thread();
     if let Clock::Quiet(_) = clock {
-        // Then the runtime tells after each task how long it was busy: see `Quiescence`.
+        // Publishes the busy time after each task: see `Quiescence`.
         builder.event_interval(1);
     }
     let runtime = builder
@@ -62,11 +70,11 @@ where
         .start_paused(clock != Clock::Real)
         .on_thread_park({
             let park_hooks = park_hooks.clone();
-            move || park_hooks.parks()
+            move || park_hooks.before_park()
         })
         .on_thread_unpark({
             let park_hooks = park_hooks.clone();
-            move || park_hooks.unparked()
+            move || park_hooks.after_park()
         })
         .on_thread_start({
             let log = log.clone();
@@ -74,7 +82,7 @@ where
         })
         .build_local(LocalOptions::default());
     let _attached = log.attach();
-    let runtime = Running(Some(runtime.expect("the system can make a runtime")));
+    let runtime = RuntimeGuard(Some(runtime.expect("the system can make a runtime")));
     let (output, elapsed, leaked, polls, record) = runtime.block_on(async {
         let record = Record::new();
         let world = World {
@@ -97,17 +105,17 @@ where
     Ended { output, elapsed, polls, max_busy: park_hooks.max_busy(), leaked, record }
 }
 
-/// The tasks of the present runtime that have not ended.
+/// The number of tasks of the current runtime that have not ended.
 pub(crate) fn live_tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
 }
 
-/// Drives the root of a world, and fails it when it can or may go on no longer.
-async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>) -> F::Output {
-    // Once is enough: the root of a runtime has the same waker all its life.
+/// Drives the body of a world, and panics on a deadlock or past the limit of real time.
+async fn supervise<F: Future>(watch: &WatchGuard, world: &World, mut run: Pin<&mut F>) -> F::Output {
+    // The root of a runtime has the same waker in each poll.
     let root = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-    watch.attend(root.clone());
-    let _attended = world.park_hooks.attend(root.clone());
+    watch.set_root(root.clone());
+    let _root = world.park_hooks.root_starts(root.clone());
     let body = BodyWaker::new(root);
     let waker = Waker::from(body.clone());
     let mut deadlock = pin!(sleep_until(world.start + CENTURY));
@@ -135,7 +143,7 @@ async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>
             },
             child_processes::describe(),
         );
-        if !body.was_woken() {
+        if !body.take_woken() {
             return Poll::Pending;
         }
         world.park_hooks.root_polled();
@@ -144,18 +152,18 @@ async fn supervise<F: Future>(watch: &Watch, world: &World, mut run: Pin<&mut F>
     .await
 }
 
-/// Ends the runtime without waiting for its blocking tasks when the test has failed anyway.
+/// A runtime that does not wait for its blocking tasks when the test has failed.
 #[derive(Debug)]
-struct Running(Option<LocalRuntime>);
+struct RuntimeGuard(Option<LocalRuntime>);
 
-impl Running {
+impl RuntimeGuard {
     #[track_caller]
     fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.0.as_ref().expect("only drop takes it").block_on(future)
     }
 }
 
-impl Drop for Running {
+impl Drop for RuntimeGuard {
     fn drop(&mut self) {
         if let (Some(runtime), true) = (self.0.take(), thread::panicking()) {
             runtime.shutdown_background();

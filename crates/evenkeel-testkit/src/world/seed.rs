@@ -1,4 +1,4 @@
-//! The seed of a world, and the note that lets a failure be replayed.
+//! The seed of a world, and the message that says how to replay a failure.
 
 use std::{
     env,
@@ -21,7 +21,7 @@ impl Seed {
         Seed { value, used: AtomicBool::new(false) }
     }
 
-    /// The seed that the environment asks for, or a fresh one.
+    /// Reads the seed from the environment, or makes a fresh one.
     #[track_caller]
     pub(crate) fn from_env() -> Self {
         let value = match env::var(VARIABLE) {
@@ -39,16 +39,16 @@ impl Seed {
         self.value
     }
 
-    /// Says how to replay, if the test fails while the note lives, and if it used the seed at all.
-    pub(crate) fn note(&self) -> Note<'_> {
-        Note(self)
+    /// Returns a guard that prints how to replay, if the test fails while it lives and has used the seed.
+    pub(crate) fn print_on_panic(&self) -> ReplayHint<'_> {
+        ReplayHint(self)
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Note<'a>(&'a Seed);
+pub(crate) struct ReplayHint<'a>(&'a Seed);
 
-impl Drop for Note<'_> {
+impl Drop for ReplayHint<'_> {
     #[expect(clippy::print_stderr, reason = "the test harness shows it beside the panic")]
     fn drop(&mut self) {
         if thread::panicking() && self.0.used.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! When a world has nothing to run but timers.
+//! The tasks that wait until nothing else can run: `World::settle`.
 
 use std::{
     future::poll_fn,
@@ -8,39 +8,37 @@ use std::{
 
 use evenkeel_base::lock;
 
-/// Told by the runtime each time that it has nothing to run.
+/// Wakers of pending `settle` calls, woken each time that the runtime is idle.
 #[derive(Debug, Default)]
-pub(super) struct SettleWaiters {
-    state: Mutex<State>,
-}
+pub(super) struct SettleWaiters(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// How often the runtime had nothing to run.
-    times: u64,
-    settling: Vec<Waker>,
+    /// How many times the runtime was idle.
+    idle_count: u64,
+    wakers: Vec<Waker>,
 }
 
 impl SettleWaiters {
-    /// The runtime is about to park.
-    pub(super) fn reached(&self) {
-        let mut state = lock(&self.state);
-        state.times += 1;
-        let settling = std::mem::take(&mut state.settling);
+    /// Wakes all waiters: the runtime has nothing to run, and is about to park.
+    pub(super) fn idle(&self) {
+        let mut state = lock(&self.0);
+        state.idle_count += 1;
+        let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        settling.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     pub(super) async fn settle(&self) {
-        let begun = lock(&self.state).times;
+        let begun = lock(&self.0).idle_count;
         poll_fn(|cx| {
-            // Not under the lock: it may run anything.
+            // Cloned without the lock: a clone may run foreign code.
             let waker = cx.waker().clone();
-            let mut state = lock(&self.state);
-            if state.times > begun {
+            let mut state = lock(&self.0);
+            if state.idle_count > begun {
                 return Poll::Ready(());
             }
-            state.settling.push(waker);
+            state.wakers.push(waker);
             Poll::Pending
         })
         .await;

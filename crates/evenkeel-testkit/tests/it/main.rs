@@ -29,6 +29,7 @@ mod sequencer;
 mod settle;
 #[cfg(feature = "proptest")]
 mod strategy;
+#[cfg(feature = "waker")]
 mod wakers;
 
 const MS: Duration = Duration::from_millis(1);

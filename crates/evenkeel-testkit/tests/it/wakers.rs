@@ -3,52 +3,22 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_testkit::{
     World,
     net::{MemNet, MemStream, Toxics},
     probe,
     sequencer::Sequencer,
+    waker::{WakerEvent, counting, panicking, with_hook},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     time::{sleep, timeout},
 };
-
-type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
-
-/// A waker that calls this with the name of what is done to it.
-struct Hooked(Hook);
-
-impl Clone for Hooked {
-    fn clone(&self) -> Self {
-        (self.0)("clone");
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl WakeRef for Hooked {
-    fn wake_by_ref(&self) {
-        (self.0)("wake");
-    }
-}
-
-impl Wake for Hooked {}
-
-impl Drop for Hooked {
-    fn drop(&mut self) {
-        (self.0)("drop");
-    }
-}
-
-fn hooked(hook: impl Fn(&'static str) + Send + Sync + 'static) -> Waker {
-    Box::new(Hooked(Arc::new(hook))).into_waker()
-}
 
 fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(waker))
@@ -57,7 +27,7 @@ fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::
 #[test]
 fn a_waker_may_use_the_steps_that_it_waits_for() {
     let seq = Sequencer::new();
-    let waker = hooked({
+    let waker = with_hook({
         let seq = seq.clone();
         // Another step, taken and given up.
         move |_| drop(poll(&mut Box::pin(seq.at(9)), Waker::noop()))
@@ -67,7 +37,7 @@ fn a_waker_may_use_the_steps_that_it_waits_for() {
     for _ in 0..2 {
         assert!(poll(&mut second, &waker).is_pending());
         assert!(poll(&mut third, &waker.clone()).is_pending());
-        assert!(poll(&mut third, &hooked(|_| ())).is_pending());
+        assert!(poll(&mut third, &with_hook(|_| ())).is_pending());
     }
     drop(third);
     drop(first);
@@ -92,7 +62,7 @@ fn a_waker_may_look_at_the_probe_that_it_is_woken_by() {
             }
         }
     };
-    let waker = hooked(again);
+    let waker = with_hook(again);
     for _ in 0..3 {
         assert!(poll(&mut metered, &waker).is_pending());
         assert!(poll(&mut metered, Waker::noop()).is_pending());
@@ -128,8 +98,8 @@ fn a_waker_may_use_the_link_that_it_waits_for() {
         let called = Arc::new(Mutex::new(Vec::new()));
         let waker = || {
             let (link, called) = (link.clone(), Arc::clone(&called));
-            hooked(move |what| {
-                called.lock().unwrap().push(what);
+            with_hook(move |event| {
+                called.lock().unwrap().push(event);
                 assert_eq!(link.snapshot().opened, 1);
                 link.refuse(0);
             })
@@ -140,7 +110,7 @@ fn a_waker_may_use_the_link_that_it_waits_for() {
         // Its alarm is set by the writer, and rings.
         client.write_all(b"one").await.unwrap();
         sleep(Duration::from_secs(1)).await;
-        assert!(called.lock().unwrap().contains(&"wake"));
+        assert!(called.lock().unwrap().contains(&WakerEvent::Wake));
         assert_eq!(poll_read(&mut server, Waker::noop()), Poll::Ready(3));
         // Woken by the link, and dropped with the stream.
         called.lock().unwrap().clear();
@@ -149,10 +119,10 @@ fn a_waker_may_use_the_link_that_it_waits_for() {
         drop(client);
         link.reset();
         sleep(Duration::from_secs(1)).await;
-        assert!(called.lock().unwrap().contains(&"wake"));
+        assert!(called.lock().unwrap().contains(&WakerEvent::Wake));
         drop(server);
-        let count = |what| called.lock().unwrap().iter().filter(|called| **called == what).count();
-        assert_eq!(count("drop"), count("clone") + 2, "none is kept");
+        let count = |event| called.lock().unwrap().iter().filter(|called| **called == event).count();
+        assert_eq!(count(WakerEvent::Drop), count(WakerEvent::Clone) + 2, "none is kept");
     });
 }
 
@@ -161,18 +131,14 @@ fn a_waker_that_panics_loses_no_wake_of_a_link() {
     World::run(async |_| {
         let net = MemNet::new();
         let (mut client, mut server) = connected(&net).await;
-        let hostile = hooked(|what| assert!(what != "wake", "hostile"));
-        let woken = Arc::new(Mutex::new(0));
-        let counts = {
-            let woken = Arc::clone(&woken);
-            hooked(move |what| *woken.lock().unwrap() += usize::from(what == "wake"))
-        };
+        let hostile = panicking("hostile");
+        let (counts, wakes) = counting();
         assert!(poll_read(&mut server, &hostile).is_pending());
         assert!(poll_read(&mut client, &counts).is_pending());
         let link = net.link(ADDRESS);
         let panic = catch_unwind(AssertUnwindSafe(|| link.cut())).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"hostile"));
-        assert_eq!(*woken.lock().unwrap(), 1);
+        assert_eq!(wakes.load(Relaxed), 1);
     });
 }
 

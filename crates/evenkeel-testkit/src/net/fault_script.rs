@@ -31,7 +31,7 @@ pub enum Fault {
 /// # Examples
 ///
 /// ```
-/// use evenkeel_testkit::{World, assert_took, net::{Fault, MemNet, Script}};
+/// use evenkeel_testkit::{World, assert_took, net::{Fault, MemNet, FaultScript}};
 /// use std::time::Duration;
 ///
 /// const SECOND: Duration = Duration::from_secs(1);
@@ -40,19 +40,19 @@ pub enum Fault {
 ///     let net = MemNet::new();
 ///     let _listener = net.listen("db.test:5432").unwrap();
 ///     let link = net.link("db.test:5432");
-///     let script = Script::new().then(SECOND, Fault::Refuse(1)).then(2 * SECOND, Fault::Heal);
+///     let script = FaultScript::new().then(SECOND, Fault::Refuse(1)).then(2 * SECOND, Fault::Heal);
 ///     assert_took!(script.play(&link), 3 * SECOND);
 ///     assert!(net.connect("db.test:5432").await.is_ok());
 /// });
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use = "a script does nothing until it is played"]
-pub struct Script(Vec<(Duration, Fault)>);
+pub struct FaultScript(Vec<(Duration, Fault)>);
 
-impl Script {
+impl FaultScript {
     /// A script without faults.
     pub const fn new() -> Self {
-        Script(Vec::new())
+        FaultScript(Vec::new())
     }
 
     /// Adds a fault, this long after the one before it, or after the beginning.
