@@ -13,7 +13,7 @@ use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::instruments::{ByHand, waker};
+use crate::fixtures::{ByHand, waker};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

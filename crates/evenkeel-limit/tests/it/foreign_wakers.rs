@@ -17,7 +17,7 @@ use evenkeel_limit::{ConcurrencyLimiter, Rate, RateLimiter, Reason};
 use evenkeel_testkit::World;
 use tokio::time::{advance, sleep};
 
-use crate::instruments::{ByHand, waker};
+use crate::fixtures::{ByHand, waker};
 
 /// Uses limiters when it is cloned, woken, and dropped.
 struct Back;

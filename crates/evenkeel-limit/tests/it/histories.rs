@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use crate::{
-    instruments::ByHand,
+    fixtures::ByHand,
     model::{Model, Refusal, Speed, magnitude},
 };
 

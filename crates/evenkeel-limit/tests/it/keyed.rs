@@ -7,7 +7,7 @@ use evenkeel_testkit::{World, assert_took, cancel};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::instruments::ByHand;
+use crate::fixtures::ByHand;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -7,7 +7,7 @@ use evenkeel_testkit::{World, assert_took};
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::instruments::ByHand;
+use crate::fixtures::ByHand;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, advance, sleep, sleep_until, timeout},
 };
 
-use crate::instruments::{ByHand, Counts, counted};
+use crate::fixtures::{ByHand, Counts, counted};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

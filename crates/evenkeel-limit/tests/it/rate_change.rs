@@ -6,7 +6,7 @@ use evenkeel_limit::{Rate, RateLimiter};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::instruments::ByHand;
+use crate::fixtures::ByHand;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -20,7 +20,7 @@ use tokio::{
     time::{advance, sleep, timeout},
 };
 
-use crate::instruments::ByHand;
+use crate::fixtures::ByHand;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

@@ -1,7 +1,7 @@
 //! What holds for every limit, with Redis.
 
-#[path = "../it/distributed_suite.rs"]
-mod distributed_suite;
+#[path = "../it/distributed/every_store.rs"]
+mod every_store;
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use evenkeel_limit::{
 use futures::future::join_all;
 use redis::cmd;
 
-use self::distributed_suite::{Clock, suite};
+use self::every_store::{Clock, suite};
 use crate::redis::{connect, key, run, run_alone, store};
 
 /// A machine that is busy is not a server that is down.

@@ -8,8 +8,8 @@
 #[cfg(all(feature = "redis", unix))]
 mod distributed;
 mod hang;
-#[path = "../it/many_windows.rs"]
-mod many_windows;
+#[path = "../it/rate_bound_seeds.rs"]
+mod rate_bound_seeds;
 #[cfg(all(feature = "redis", unix))]
 #[path = "../real/redis.rs"]
 mod redis;
@@ -23,7 +23,7 @@ mod worker;
 #[test]
 #[ignore = "soak"]
 fn a_million_histories_keep_to_their_limits() {
-    many_windows::run(1_000_000);
+    rate_bound_seeds::run(1_000_000);
 }
 
 #[test]

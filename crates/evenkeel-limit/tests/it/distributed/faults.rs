@@ -14,9 +14,9 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    distributed::{Fault, Faulty, cause, ms, process},
-    distributed_suite::{Clock, suite},
-    instruments::ByHand,
+    distributed::every_store::{Clock, suite},
+    distributed::fixtures::{Fault, FaultyStore, cause, ms, process},
+    fixtures::ByHand,
 };
 
 const FAULTS: [Fault; 9] = [
@@ -39,7 +39,7 @@ fn panics(fault: Fault) -> usize {
 /// Two processes ask twelve times each, and one call of all goes wrong.
 async fn one_fault(fault: Fault, call: usize, policy: OnFailure) {
     let what = format!("{fault:?} in call {call} under {policy:?}");
-    let store = Faulty::new();
+    let store = FaultyStore::new();
     store.at(call, fault);
     let quota = || {
         let quota = Distributed::new(Arc::clone(&store), "quota", Rate::per_second(1000)).burst(100);
@@ -101,7 +101,7 @@ fn the_cause_is_told() {
     ];
     for (fault, expected) in causes {
         World::builder().allow_panics(panics(fault)).run(async move |_| {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             store.always(Some(fault));
             let quota = Distributed::new(store, "quota", Rate::per_second(10));
             assert_eq!(cause(quota.acquire().await), expected);
@@ -112,7 +112,7 @@ fn the_cause_is_told() {
 #[test]
 fn the_suite_holds_for_a_store_that_is_slow() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Slow(ms(3))));
         let mut count = 0;
         let limit = |rate, burst| {
@@ -130,7 +130,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_call_is_a_failure() {
     let (first, second) = (runtime(), runtime());
     let store = {
         let _entered = first.enter();
-        Faulty::new()
+        FaultyStore::new()
     };
     store.at(0, Fault::Hang);
     let quota = Arc::new(Distributed::new(Arc::clone(&store), "quota", Rate::per_second(10)).burst(2));
@@ -238,7 +238,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 /// Everybody is answered, and counted once; and without a share no more is used than the store gives.
 async fn disorder(policy: OnFailure, lease: u32, events: Vec<Event>) {
-    let store = Faulty::new();
+    let store = FaultyStore::new();
     let quota = || {
         let quota = process(&store, Rate::per_second(200)).burst(20).lease(lease);
         Arc::new(quota.timeout(ms(20)).on_failure(policy))

@@ -21,8 +21,8 @@ use evenkeel_limit::{
 use tokio::time::sleep;
 
 use crate::{
-    distributed::{Fault, Faulty, ms, process},
-    instruments::{ByHand, waker},
+    distributed::fixtures::{Fault, FaultyStore, ms, process},
+    fixtures::{ByHand, waker},
 };
 
 type Back = Arc<dyn Fn() + Send + Sync>;
@@ -89,7 +89,7 @@ fn a_waker_may_come_back() {
     for policy in [OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(2)] {
         ends(move || {
             in_paused_time(async {
-                let store = Faulty::new();
+                let store = FaultyStore::new();
                 let quota = Arc::new(process(&store, Rate::per_second(100)).burst(5).on_failure(policy));
                 let (back, count) = back(&quota);
                 quota.acquire_many(5).await.unwrap();
@@ -119,7 +119,7 @@ fn a_waker_may_come_back() {
 fn a_waker_that_panics_wakes_those_behind_it_all_the_same() {
     ends(|| {
         in_paused_time(async {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             let quota = process(&store, Rate::per_second(100)).burst(5);
             quota.acquire_many(5).await.unwrap();
             let panics = waker(|| panic!("the waker panics"));
@@ -208,7 +208,7 @@ fn a_panic_hook_may_come_back() {
         let quota = {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let _entered = runtime.enter();
-            Arc::new(process(&Faulty::new(), Rate::per_second(100)))
+            Arc::new(process(&FaultyStore::new(), Rate::per_second(100)))
         };
         let (looks, seen) = (Arc::clone(&quota), Arc::new(AtomicUsize::new(0)));
         let (here, counted) = (thread::current().id(), Arc::clone(&seen));

@@ -13,7 +13,7 @@ use evenkeel_limit::{
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, sleep};
 
-use crate::{distributed::ms, instruments::ByHand};
+use crate::{distributed::fixtures::ms, fixtures::ByHand};
 
 const POLICIES: [OnFailure; 3] = [OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(1)];
 

@@ -10,20 +10,20 @@ use evenkeel_testkit::{World, assert_took, took};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    distributed::{Fault, Faulty, cause, ms, process, there},
-    instruments::ByHand,
+    distributed::fixtures::{Fault, FaultyStore, available_elsewhere, cause, ms, process},
+    fixtures::ByHand,
 };
 
 const RATE: Rate = Rate::per_second(100);
 
-fn with_policy(store: &Arc<Faulty>, policy: OnFailure) -> Distributed {
+fn with_policy(store: &Arc<FaultyStore>, policy: OnFailure) -> Distributed {
     process(store, RATE).timeout(ms(30)).on_failure(policy)
 }
 
 #[test]
 fn closed_refuses_and_says_why_and_when() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Hang));
         let quota = with_policy(&store, OnFailure::Closed);
         let error = assert_took!(quota.acquire(), ms(30)).unwrap_err();
@@ -47,7 +47,7 @@ fn closed_refuses_and_says_why_and_when() {
 fn a_dead_store_is_asked_ever_more_rarely_and_only_if_anybody_asks() {
     World::run(async |_| {
         for policy in [OnFailure::Open, OnFailure::Closed] {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             store.always(Some(Fault::Error));
             let quota = with_policy(&store, policy);
             for _ in 0..5_000 {
@@ -64,7 +64,7 @@ fn a_dead_store_is_asked_ever_more_rarely_and_only_if_anybody_asks() {
 #[test]
 fn open_grants_everything() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Hang));
         let quota = with_policy(&store, OnFailure::Open).burst(5);
         assert_took!(quota.acquire(), ms(30)).unwrap();
@@ -81,14 +81,14 @@ fn open_grants_everything() {
         quota.acquire().await.unwrap();
         sleep(ms(1)).await;
         assert!(!quota.snapshot().store_down);
-        assert_eq!(there(&store, RATE, 5).await, 4);
+        assert_eq!(available_elsewhere(&store, RATE, 5).await, 4);
     });
 }
 
 #[test]
 fn a_local_share_is_a_part_of_rate_and_burst_and_starts_empty() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Hang));
         let quota = with_policy(&store, OnFailure::LocalShare(4)).burst(20);
         // 25 per second.
@@ -107,7 +107,7 @@ fn a_local_share_is_a_part_of_rate_and_burst_and_starts_empty() {
 #[test]
 fn who_waits_for_a_share_goes_back_to_the_store_when_it_answers() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Error));
         let quota = Distributed::new(Arc::clone(&store), "quota", Rate::every(Duration::from_secs(60)))
             .burst(8)
@@ -122,7 +122,7 @@ fn who_waits_for_a_share_goes_back_to_the_store_when_it_answers() {
         let ((first, second, third), ()) = assert_took!(async { tokio::join!(acquires, mend) }, ms(1550));
         assert!(first.is_ok() && second.is_ok() && third.is_ok());
         assert_eq!((quota.snapshot().waiting, quota.snapshot().granted), (0, 3));
-        assert_eq!(there(&store, Rate::every(Duration::from_secs(60)), 8).await, 2);
+        assert_eq!(available_elsewhere(&store, Rate::every(Duration::from_secs(60)), 8).await, 2);
     });
 }
 
@@ -130,7 +130,7 @@ fn who_waits_for_a_share_goes_back_to_the_store_when_it_answers() {
 fn what_is_in_hand_is_granted_under_every_policy() {
     World::run(async |_| {
         for policy in [OnFailure::Open, OnFailure::Closed, OnFailure::LocalShare(2)] {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             let quota = with_policy(&store, policy).lease(10);
             quota.acquire_many(3).await.unwrap();
             store.always(Some(Fault::Hang));
@@ -147,7 +147,7 @@ fn what_is_in_hand_is_granted_under_every_policy() {
 fn an_outage_adds_no_more_than_a_burst() {
     World::run(async |_| {
         for (policy, processes) in [(OnFailure::Closed, 3), (OnFailure::LocalShare(3), 3)] {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             let all: Vec<_> = (0..processes).map(|_| with_policy(&store, policy).burst(30)).collect();
             let start = Instant::now();
             let end = start + Duration::from_secs(10);
@@ -184,7 +184,7 @@ fn an_outage_adds_no_more_than_a_burst() {
 fn after_a_long_rest_the_first_one_finds_the_store_again() {
     World::run(async |_| {
         for policy in [OnFailure::Closed, OnFailure::LocalShare(4)] {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             store.at(0, Fault::Error);
             let quota = with_policy(&store, policy);
             if policy == OnFailure::Closed {
@@ -204,7 +204,7 @@ fn after_a_long_rest_the_first_one_finds_the_store_again() {
 #[test]
 fn nobody_overtakes_at_the_end_of_an_outage() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Error));
         let quota = Distributed::new(Arc::clone(&store), "quota", Rate::every(Duration::from_secs(60)))
             .burst(8)
@@ -224,7 +224,7 @@ fn nobody_overtakes_at_the_end_of_an_outage() {
 #[test]
 fn a_share_keeps_its_rate_while_the_store_hangs() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Hang));
         let quota = process(&store, Rate::per_second(3_000)).on_failure(OnFailure::LocalShare(2)).burst(2);
         let all = futures::future::join_all((0..3_000).map(|_| quota.acquire()));
@@ -240,7 +240,7 @@ fn a_share_keeps_its_rate_while_the_store_hangs() {
 #[test]
 fn a_share_is_left_as_if_nobody_had_come() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Error));
         let quota = with_policy(&store, OnFailure::LocalShare(10)).burst(10);
         // 10 per second, one at a time.

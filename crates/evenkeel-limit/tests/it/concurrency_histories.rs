@@ -6,7 +6,7 @@ use evenkeel_limit::{AcquirePermit, ConcurrencyLimiter, Denied, Permit, Reason};
 use evenkeel_testkit::World;
 use proptest::{prelude::*, sample::Index};
 
-use crate::instruments::ByHand;
+use crate::fixtures::ByHand;
 
 const MAX_WAITERS: usize = 6;
 

@@ -12,7 +12,7 @@ use evenkeel_limit::{Denied, Rate, RateLimiter, Reason};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, advance, sleep};
 
-use crate::instruments::{ByHand, waker};
+use crate::fixtures::{ByHand, waker};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

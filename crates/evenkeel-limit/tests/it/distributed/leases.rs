@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    distributed::{Fault, Faulty, ms, process, there},
-    distributed_suite::{Clock, suite},
-    instruments::ByHand,
+    distributed::every_store::{Clock, suite},
+    distributed::fixtures::{Fault, FaultyStore, available_elsewhere, ms, process},
+    fixtures::ByHand,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ fn the_suite_holds_with_leases() {
 #[test]
 fn a_lease_is_one_call() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(1000)).lease(64);
         for _ in 0..640 {
             assert_took!(quota.acquire(), ms(0)).unwrap();
@@ -57,7 +57,7 @@ fn a_lease_is_one_call() {
 #[test]
 fn those_who_wait_at_the_same_time_share_a_call() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         store.always(Some(Fault::Slow(ms(5))));
         let quota = process(&store, Rate::per_second(1000));
         let all = join_all((0..500).map(|_| quota.acquire()));
@@ -70,7 +70,7 @@ fn those_who_wait_at_the_same_time_share_a_call() {
 #[test]
 fn a_long_queue_is_served_on_schedule() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(1000)).burst(10);
         quota.acquire_many(10).await.unwrap();
         let (start, order) = (Instant::now(), Mutex::new(vec![]));
@@ -87,18 +87,18 @@ fn a_long_queue_is_served_on_schedule() {
 #[test]
 fn what_is_left_of_a_lease_goes_back_after_a_second() {
     World::run(async |_| {
-        let (store, rate) = (Faulty::new(), Rate::every(DAY));
+        let (store, rate) = (FaultyStore::new(), Rate::every(DAY));
         let quota = process(&store, rate).burst(50).lease(10);
         quota.acquire_many(3).await.unwrap();
         sleep(ms(600)).await;
         quota.acquire_many(2).await.unwrap();
-        assert_eq!(there(&store, rate, 50).await, 40);
+        assert_eq!(available_elsewhere(&store, rate, 50).await, 40);
         sleep(ms(399)).await;
         assert_eq!(quota.snapshot().leased, 5);
         sleep(ms(2)).await;
         assert_eq!(quota.snapshot().leased, 0);
         assert_eq!(store.calls(), [(ms(0), (0, 1, 10)), (ms(1000), (5, 0, 0))]);
-        assert_eq!(there(&store, rate, 50).await, 5);
+        assert_eq!(available_elsewhere(&store, rate, 50).await, 5);
     });
 }
 
@@ -106,7 +106,7 @@ fn what_is_left_of_a_lease_goes_back_after_a_second() {
 fn closing_gives_back_and_dropping_does_not() {
     World::run(async |_| {
         for close in [true, false] {
-            let (store, rate) = (Faulty::new(), Rate::every(DAY));
+            let (store, rate) = (FaultyStore::new(), Rate::every(DAY));
             let quota = process(&store, rate).burst(50).lease(10);
             quota.acquire().await.unwrap();
             if close {
@@ -114,7 +114,7 @@ fn closing_gives_back_and_dropping_does_not() {
             }
             drop(quota);
             sleep(2 * SECOND).await;
-            assert_eq!(there(&store, rate, 50).await, if close { 49 } else { 40 });
+            assert_eq!(available_elsewhere(&store, rate, 50).await, if close { 49 } else { 40 });
         }
     });
 }
@@ -122,14 +122,14 @@ fn closing_gives_back_and_dropping_does_not() {
 #[test]
 fn closing_waits_for_a_call_and_gives_back_what_it_brings() {
     World::run(async |_| {
-        let (store, rate) = (Faulty::new(), Rate::every(DAY));
+        let (store, rate) = (FaultyStore::new(), Rate::every(DAY));
         store.always(Some(Fault::Slow(ms(5))));
         let quota = process(&store, rate).burst(50).lease(10);
         let mut waiting = ByHand::queued(quota.acquire());
         yield_now().await;
         assert_took!(quota.close(), ms(10));
         assert!(waiting.poll().is_ready());
-        assert_eq!(there(&store, rate, 50).await, 50);
+        assert_eq!(available_elsewhere(&store, rate, 50).await, 50);
         // At a store that hangs it takes the time-out.
         store.always(Some(Fault::Hang));
         let quota = process(&store, rate).timeout(ms(30));
@@ -144,7 +144,7 @@ fn closing_waits_for_a_call_and_gives_back_what_it_brings() {
 #[test]
 fn an_empty_bucket_is_not_asked_in_vain() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(10)).burst(1);
         let start = Instant::now();
         let mut granted = vec![];
@@ -167,7 +167,7 @@ fn an_empty_bucket_is_not_asked_in_vain() {
 #[test]
 fn what_others_give_back_is_noticed_within_a_second() {
     World::run(async |_| {
-        let (store, rate) = (Faulty::new(), Rate::every(DAY));
+        let (store, rate) = (FaultyStore::new(), Rate::every(DAY));
         let (one, two) = (process(&store, rate).burst(5), process(&store, rate).burst(5));
         one.acquire_many(5).await.unwrap();
         let waits = async { timeout(10 * SECOND, two.acquire_many(2)).await };
@@ -178,7 +178,7 @@ fn what_others_give_back_is_noticed_within_a_second() {
         };
         let (got, ()) = assert_took!(async { tokio::join!(waits, gives) }, 2 * SECOND);
         assert!(got.unwrap().is_ok());
-        assert_eq!(there(&store, rate, 5).await, 2);
+        assert_eq!(available_elsewhere(&store, rate, 5).await, 2);
     });
 }
 
@@ -186,7 +186,7 @@ fn what_others_give_back_is_noticed_within_a_second() {
 #[test]
 fn with_leases_an_empty_bucket_is_asked_less_often() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(1000)).burst(100).lease(50);
         quota.acquire_many(100).await.unwrap();
         let work = async {
@@ -203,7 +203,7 @@ fn with_leases_an_empty_bucket_is_asked_less_often() {
 #[test]
 fn tries_at_the_same_time_are_answered_by_one_call() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(10)).burst(8);
         store.always(Some(Fault::Slow(ms(5))));
         let tries = [5, 4, 2, 2].map(|permits| quota.try_acquire_many(permits));
@@ -219,7 +219,7 @@ fn tries_at_the_same_time_are_answered_by_one_call() {
 #[test]
 fn a_try_behind_those_who_wait_is_refused_at_once() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(10)).burst(8);
         quota.acquire_many(8).await.unwrap();
         let mut waiting = Box::pin(quota.acquire_many(5));
@@ -236,7 +236,7 @@ fn a_try_behind_those_who_wait_is_refused_at_once() {
 #[test]
 fn a_large_request_is_collected_in_few_calls() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(100));
         quota.acquire_many(100).await.unwrap();
         assert_took!(quota.acquire_many(100), SECOND).unwrap();
@@ -248,7 +248,7 @@ fn a_large_request_is_collected_in_few_calls() {
 #[test]
 fn those_behind_one_who_leaves_move_up() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let quota = process(&store, Rate::per_second(10)).burst(8);
         quota.acquire_many(8).await.unwrap();
         let large = async { timeout(ms(50), quota.acquire_many(8)).await.is_err() };
@@ -261,7 +261,7 @@ fn those_behind_one_who_leaves_move_up() {
 #[test]
 fn a_large_request_is_not_starved() {
     World::run(async |_| {
-        let store = Faulty::new();
+        let store = FaultyStore::new();
         let (large, small) = (process(&store, Rate::per_second(100)), process(&store, Rate::per_second(100)));
         small.acquire_many(100).await.unwrap();
         let small = async {

@@ -17,10 +17,10 @@ use tokio::{
 };
 
 #[cfg(feature = "metrics")]
-use crate::distributed_mistakes::{Refusal, Scripted, quota};
+use crate::distributed::misconfigured::{Refusal, Scripted, quota};
 use crate::{
-    distributed::{Fault, Faulty, ms, process},
-    instruments::ByHand,
+    distributed::fixtures::{Fault, FaultyStore, ms, process},
+    fixtures::ByHand,
 };
 
 type Lines = Arc<Mutex<Vec<String>>>;
@@ -66,7 +66,7 @@ async fn requests() {
 
 /// Leases, and nothing for what is granted from them; refusals; and an outage with three failures.
 async fn quotas() {
-    let store = Faulty::new();
+    let store = FaultyStore::new();
     let quota = Arc::new(process(&store, Rate::per_second(10)).burst(5).lease(4));
     LOOKED_AT.set(Some(Arc::clone(&quota)));
     for _ in 0..4 {
@@ -93,7 +93,7 @@ async fn quotas() {
 
 /// What goes by a share is of no other limiter; and a call that is cut off at the end is nothing to tell.
 async fn shares() {
-    let store = Faulty::new();
+    let store = FaultyStore::new();
     store.always(Some(Fault::Hang));
     let quota = process(&store, Rate::per_second(10)).timeout(ms(30)).on_failure(OnFailure::LocalShare(2));
     quota.acquire().await.unwrap();

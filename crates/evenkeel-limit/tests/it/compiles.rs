@@ -85,7 +85,7 @@ fn refusals_say_when_to_come_back() {
 #[should_panic(expected = "polled after it was ready")]
 fn a_future_is_ready_once() {
     let limiter = RateLimiter::per_second(1);
-    let mut future = crate::instruments::ByHand::new(limiter.acquire());
+    let mut future = crate::fixtures::ByHand::new(limiter.acquire());
     assert!(future.poll().is_ready());
     let _ = future.poll();
 }

@@ -9,8 +9,8 @@ use evenkeel_limit::{
 use evenkeel_testkit::World;
 
 use crate::{
-    distributed::{Fault, Faulty, ms},
-    instruments::ByHand,
+    distributed::fixtures::{Fault, FaultyStore, ms},
+    fixtures::ByHand,
 };
 
 fn quota() -> Distributed {
@@ -108,7 +108,7 @@ fn threads_come_through_outages() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
     for policy in [OnFailure::Open, OnFailure::LocalShare(2)] {
         runtime.block_on(async {
-            let store = Faulty::new();
+            let store = FaultyStore::new();
             for call in (0..100_000).step_by(3) {
                 store.at(call, if call % 2 == 0 { Fault::Error } else { Fault::Hang });
             }

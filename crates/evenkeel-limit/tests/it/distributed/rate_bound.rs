@@ -7,7 +7,7 @@ use evenkeel_testkit::World;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::distributed::{Fault, Faulty, ms, process};
+use crate::distributed::fixtures::{Fault, FaultyStore, ms, process};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -33,7 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// In no stretch of time is more used than the burst, what the rate gives, and what was in hand before: a lease or what
 /// somebody collected.
 async fn windows(lease: u32, latency: Option<u64>, steps: Vec<Step>) {
-    let store = Faulty::new();
+    let store = FaultyStore::new();
     store.always(latency.map(|time| Fault::Slow(ms(time))));
     let quota = || process(&store, Rate::per_second(100)).burst(8).lease(lease);
     let quotas = [quota(), quota(), quota()];

@@ -7,7 +7,7 @@ use evenkeel_testkit::World;
 use proptest::prelude::*;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::{many_windows, model::magnitude};
+use crate::{model::magnitude, rate_bound_seeds};
 
 /// The times of the grants in nanoseconds, with their permits; in order.
 type Grants = Vec<(u128, u32)>;
@@ -120,5 +120,5 @@ proptest! {
 
 #[test]
 fn of_ten_thousand_histories() {
-    many_windows::run(10_000);
+    rate_bound_seeds::run(10_000);
 }
