@@ -47,7 +47,7 @@
 //! A bucket that is full earns nothing, and calls are a few milliseconds apart: with a burst of less than what is earned
 //! in that time a part of the rate is lost.
 
-mod desk;
+mod client;
 mod error;
 mod memory;
 mod outage;
@@ -55,8 +55,8 @@ mod quota;
 #[cfg(feature = "redis")]
 mod redis;
 mod snapshot;
+mod state;
 mod store;
-mod till;
 
 use std::{
     fmt,
@@ -67,10 +67,10 @@ use std::{
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 use self::{
-    desk::Desk,
+    client::Desk,
     quota::Quota,
+    state::{Patience, Terms},
     store::AnyStore,
-    till::{Patience, Terms},
 };
 pub use self::{
     error::Error,

@@ -19,7 +19,7 @@ use tokio::{task::coop::poll_proceed, time::Instant};
 
 use self::{
     key::{Given, Key, Missing, Plain, Shared, is_plain},
-    room::Room,
+    key_count::Room,
     shard::{Call, Shard, Terms},
 };
 use crate::{
@@ -31,9 +31,9 @@ use crate::{
 
 pub(crate) use self::shard::{Else, Verdict};
 
+mod coarse_clock;
 mod key;
-mod pace;
-mod room;
+mod key_count;
 mod shard;
 mod table;
 

@@ -3,11 +3,11 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    acquire::{AcquirePermit, Drained},
     adaptive::Adaptive,
     permit::{Handle, Permit},
     slots::Slots,
     snapshot::ConcurrencySnapshot,
-    wait::{AcquirePermit, Drained},
 };
 use crate::error::Denied;
 

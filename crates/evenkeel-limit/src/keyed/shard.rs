@@ -5,9 +5,9 @@ use std::{num::NonZeroU64, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    coarse_clock::Pace,
     key::{Key, Missing},
-    pace::Pace,
-    room::Room,
+    key_count::Room,
     table::Table,
 };
 use crate::{error::Denied, rate::Rate, rate_limiter::RateLimiter};

@@ -24,8 +24,8 @@ use super::{
     error::{Error, Failure},
     quota::Quota,
     snapshot::Snapshot,
+    state::{Aftermath, Ask, Entry, Patience, Step, Terms, Till, Upshot},
     store::{Answer, AnyStore, CallError, Take},
-    till::{Aftermath, Ask, Entry, Patience, Step, Terms, Till, Upshot},
 };
 use crate::{
     error::{Denied, Reason},

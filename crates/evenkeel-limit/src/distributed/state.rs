@@ -17,7 +17,7 @@ use crate::{
     sync::wait_queue::{Key, WaitQueue, Waiter},
 };
 
-mod calls;
+mod worker_steps;
 
 /// What is left of a lease goes back after so long.
 const TERM: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) struct Terms {
     pub(super) on_failure: OnFailure,
 }
 
-/// The state of a [`Desk`](super::desk::Desk): what is done when, and nothing that waits.
+/// The state of a [`Desk`](super::client::Desk): what is done when, and nothing that waits.
 #[derive(Debug)]
 pub(super) struct Till {
     rate: Rate,
