@@ -1,51 +1,62 @@
 //! One quota for several processes.
 //!
-//! Each process has a [`Distributed`] with the same key on the same [`Store`]. The permits are counted there, by one
-//! clock, in whole numbers; each process hands out what it has taken.
+//! Each process has a [`Distributed`] with the same key on the same [`Store`]. The store counts the permits, by one clock,
+//! in whole numbers; each process grants the permits that it has taken from there.
 //!
 //! # What it promises
 //!
-//! - **One bucket.** In no stretch of time do all processes together take more from the store than the burst and what
-//!   the rate gives in that time. What is *used* in it can be more by what was in hand at its beginning: a
-//!   [lease](Distributed::lease) for each process, or what was taken for a request that is not complete, or gone. What
-//!   nobody uses goes back after a second.
-//! - **Nothing waits for a dead store** longer than the [time-out](Distributed::timeout), once: then all requests go by
-//!   [`OnFailure`] at once, and the store is asked again after 50 ms, and twice that each time, up to a second. Requests
-//!   under [`Closed`](OnFailure::Closed) that come at that time wait for the answer. The first call of a limit may take
-//!   longer, if the store [has to connect](Store::first_timeout).
-//! - **A mistake in the configuration is told at once**, under every policy: a right, a user or a password that is missing,
-//!   a key that holds something else ([`Error::Misconfigured`]). The store is asked again as in an outage, so that a mistake
-//!   that is mended needs no restart.
-//! - **What an outage costs.** A store that has forgotten its buckets has full ones: that adds at most one burst. Under
-//!   [`LocalShare`](OnFailure::LocalShare) any outage does, for the bucket fills while the shares are used; and a process
-//!   that goes by its share while others reach the store adds that: in an outage that only some see, and at the end of
-//!   one for as long as it lasted, or a second. A call that timed out may have taken permits that nobody gets: fewer
-//!   are granted then, never more.
-//! - **First come, first served** in each process, in an outage, too; between processes, whoever asks first when there
-//!   are permits. Who asks for many collects them.
-//! - **Dropping is safe.** The store is called by a task of the limit, not by who waits. Permits that were taken for a
-//!   future that is gone go to the next one here, or back.
-//! - **Clocks may jump.** When that of the store goes back the bucket is empty at worst, and fills from there; when it
-//!   goes forward it is full at best.
+//! - **One bucket.** In no stretch of time do all processes together take more from the store than the burst and what the
+//!   rate earns in that time. The permits that are *used* in it can be more, by those that were taken before: a
+//!   [lease](Distributed::lease) for each process, or permits for a request that is incomplete or was dropped. Unused
+//!   permits go back after a second.
+//! - **No request waits for a dead store** longer than the [time-out](Distributed::timeout), once: from then on
+//!   [`OnFailure`] decides all requests at once. The store is called again after 50 ms, and each further pause is twice as
+//!   long, up to a second. Requests under [`Closed`](OnFailure::Closed) that enter during such a call wait for its answer.
+//!   The first call of a limit may take longer, if the store [has to connect](Store::first_timeout).
+//! - **A mistake in the configuration is reported at once**, under every policy: a missing right, user or password, or a
+//!   key that holds something else ([`Error::Misconfigured`]). The store is called again as in an outage, so that a mended
+//!   mistake needs no restart.
+//! - **The cost of an outage.** A store that has forgotten its buckets has full ones: that adds at most one burst. Under
+//!   [`LocalShare`](OnFailure::LocalShare) any outage adds it, because the bucket fills while the shares are used. A
+//!   process that uses its share while others reach the store adds that share: in an outage that only some see, and at the
+//!   end of one for as long as it lasted, or a second. A call that timed out may have taken permits that no request gets:
+//!   then fewer are granted, never more.
+//! - **First come, first served** in each process, in an outage, too. Between processes, the first to ask when there are
+//!   permits gets them. A request for several permits collects them.
+//! - **Dropping is safe.** A task of the limit calls the store, not the waiting futures. Permits that were taken for a
+//!   dropped future go to the next request of this process, or back.
+//! - **Clocks may jump.** When the clock of the store goes back, the bucket is empty at worst, and fills from there; when it
+//!   goes forward, the bucket is full at best.
 //!
 //! # Defaults
 //!
 //! | | |
 //! |---|---|
 //! | burst | the number of the rate |
-//! | lease | 1: nothing is taken that nobody waits for. Those who wait at the same time share a call all the same |
+//! | lease | 1: only permits that a request waits for are taken. Requests that wait at the same time share a call in any case |
 //! | time-out | 100 ms for each call; for the first one of a limit 5 s with `RedisStore`, 2 s with a `ConnectionManager` |
 //! | on failure | `Closed` |
 //!
 //! # What it does not do
 //!
-//! It does not wait in line across processes, and its rate does not change while it is in use: processes that disagree
-//! about rate or burst, as during a deployment, share a bucket that earns at the rate of whoever asks: the time since it was
-//! last used counts at the rate of the caller. One with a smaller burst gets nothing until it has been earned what the
-//! others took beyond that. A key with the numbers in it is a bucket of its own.
+//! It has no queue across processes, and its rate does not change while it is in use. Processes that disagree about rate
+//! or burst, as during a deployment, share a bucket that earns at the rate of each caller for the time since its last use.
+//! A process with a smaller burst gets nothing until the bucket has earned what the others took beyond that burst. A key
+//! that contains the numbers is a bucket of its own.
 //!
-//! A bucket that is full earns nothing, and calls are a few milliseconds apart: with a burst of less than what is earned
-//! in that time a part of the rate is lost.
+//! A full bucket earns nothing, and calls are a few milliseconds apart: a burst that is smaller than the permits earned in
+//! that time loses a part of the rate.
+
+// file                  | content
+// error.rs              | `Error`, and why a call of the store failed
+// quota.rs              | the arithmetic of a shared bucket, the same as in `take.lua`
+// store.rs              | `Store`: a call of it, and its answer
+// memory.rs, redis.rs   | the stores
+// client.rs             | how callers enter, and wait
+// state.rs              | the local lease and the queue; `state/worker_steps.rs`: what the worker does next
+// worker.rs             | the task that calls the store
+// outage.rs             | the time in which the store fails, and the local share
+// snapshot.rs           | `Snapshot`
 
 mod client;
 mod error;
@@ -56,7 +67,8 @@ mod quota;
 mod redis;
 mod snapshot;
 mod state;
-mod store;
+pub mod store;
+mod worker;
 
 use std::{
     fmt,
@@ -67,34 +79,30 @@ use std::{
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
 use self::{
-    client::Desk,
+    client::Client,
     quota::Quota,
-    state::{Patience, Terms},
+    state::{Config, Mode},
     store::AnyStore,
 };
-pub use self::{
-    error::Error,
-    memory::MemoryStore,
-    snapshot::Snapshot,
-    store::{Store, Take, Taken},
-};
+pub use self::{error::Error, memory::MemoryStore, snapshot::Snapshot, store::Store};
 use crate::rate::Rate;
 
 /// A rate that several processes share.
 ///
 /// It is a token bucket as [`RateLimiter`](crate::RateLimiter) is, kept in a [`Store`] under a key: full at the first
-/// use of the key, in whatever process that is. Share one by reference or in an [`Arc`]. When it is dropped, what is
-/// left of its lease is lost; [`close`](Self::close) gives it back. See [the module](self) for what it promises.
+/// use of the key in any process. Share one by reference or in an [`Arc`]. Dropping it loses the unused permits of its
+/// lease; [`close`](Self::close) returns them. See [the module](self) for its promises.
 ///
-/// It calls the store in a task of the runtime where that is first needed, as long as it is, and ends it when it is
-/// dropped. When that runtime ends those who wait in others go on with a task there, and one whose call was under way hears
-/// that it was cut off; but they wait for one that is there and is not driven. A panic of the store is a failure as any
-/// other. The task serves all callers, and so it carries the `tracing` span of none.
+/// A task calls the store. It is started in the runtime of the first request that needs it, runs as long as it is needed,
+/// and ends when the limit is dropped. When its runtime ends, a call under way fails with an error that says so, and the
+/// requests that wait in other runtimes go on with a task there. Requests wait for a runtime that exists and is not
+/// driven. A panic of the store is a failure like any other. The task serves all callers, so it carries the `tracing`
+/// span of none.
 ///
 /// # Why not just use a [`RateLimiter`](crate::RateLimiter) in each process, with its part of the rate?
 ///
-/// That needs no store, and cannot fail. But a process that is idle gives nothing to one that is busy, and the parts
-/// change with the number of processes.
+/// That needs no store, and cannot fail. But an idle process leaves nothing to a busy one, and the parts change with the
+/// number of processes.
 ///
 /// # Examples
 ///
@@ -138,20 +146,20 @@ pub struct Distributed {
     key: String,
     rate: Rate,
     burst: u32,
-    terms: Terms,
-    /// Made at the first use.
-    desk: OnceLock<Arc<Desk>>,
+    config: Config,
+    /// Created at the first use.
+    client: OnceLock<Arc<Client>>,
 }
 
-/// What to do when the store does not answer.
+/// The policy for requests while the store does not answer.
 ///
-/// Permits that are in hand are handed out first, in any case. A mistake in the configuration is no outage: it is
-/// [told](Error::Misconfigured) under every policy.
+/// Permits of the local lease are granted first, in any case. A mistake in the configuration is no outage: it is
+/// [reported](Error::Misconfigured) under every policy.
 ///
 /// # Examples
 ///
 /// ```
-/// use evenkeel_limit::{Rate, distributed::{Distributed, OnFailure, Store, Take, Taken}};
+/// use evenkeel_limit::{Rate, distributed::{Distributed, OnFailure, store::{Store, Take, Taken}}};
 /// use tokio::time::{Duration, Instant};
 ///
 /// struct Dead;
@@ -181,31 +189,30 @@ pub struct Distributed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
-    /// Grants everything: the work is worth more than the limit.
+    /// Grants every request: the work is worth more than the limit.
     Open,
-    /// Refuses everything with [`Error::Unavailable`]: the limit is worth more than the work.
+    /// Denies every request with [`Error::Unavailable`]: the limit is worth more than the work.
     Closed,
-    /// Goes by a limiter of its own, for one of so many processes: with that part of the rate and the burst, empty at
-    /// first.
+    /// Uses a local limiter with the rate and the burst divided by this number of processes. It is empty at first.
     ///
-    /// What exceeds the part of the burst is granted when that is full, and paid off afterwards.
+    /// A request above its burst is granted when it is full, and paid off afterwards.
     LocalShare(u32),
 }
 
 impl Distributed {
-    /// The quota of that name in a store. Clones of the key in other processes are the same quota.
+    /// Creates a limit on the bucket of this key in a store. The same key in other processes is the same bucket.
     ///
     /// # Panics
     ///
     /// At the first use, if the bucket would take more than 70 years to fill.
     #[must_use]
     pub fn new(store: impl Store, key: impl Into<String>, rate: Rate) -> Self {
-        let terms = Terms { lease: 1, timeout: Duration::from_millis(100), on_failure: OnFailure::Closed };
+        let config = Config { lease: 1, timeout: Duration::from_millis(100), on_failure: OnFailure::Closed };
         let burst = rate.permits();
-        Self { store: Arc::new(store), key: key.into(), rate, burst, terms, desk: OnceLock::new() }
+        Self { store: Arc::new(store), key: key.into(), rate, burst, config, client: OnceLock::new() }
     }
 
-    /// Sets how many permits there can be at once, and so the largest request. Counts until the first use.
+    /// Sets the burst: the most permits at once, and so the largest request. Must be called before the first use.
     ///
     /// # Panics
     ///
@@ -218,12 +225,12 @@ impl Distributed {
         self
     }
 
-    /// Takes up to so many permits in one call, more than are waited for, and at most the burst. Counts until the first
-    /// use.
+    /// Sets how many permits one call takes at least, if the store has them: more than are waited for, and at most the
+    /// burst. Must be called before the first use.
     ///
-    /// That is what makes it fast: one call for so many permits. What is left of a lease is kept from other processes
-    /// for a second, and then goes back; so that all leases together should be less than the burst. A request for which
-    /// permits are still to be earned may wait up to 10 ms longer than without leases.
+    /// One call for many permits makes the limit fast. The unused permits of a lease are kept from other processes for a
+    /// second, and then go back; all leases together should be less than the burst. A request for permits that are still
+    /// to be earned may wait up to 10 ms longer than without leases.
     ///
     /// # Panics
     ///
@@ -232,12 +239,12 @@ impl Distributed {
     #[track_caller]
     pub fn lease(mut self, permits: u32) -> Self {
         assert!(permits > 0, "a lease of zero permits");
-        self.terms.lease = permits;
+        self.config.lease = permits;
         self
     }
 
-    /// Sets how long a call of the store may take, but for the [first one](Store::first_timeout). Counts until the first
-    /// use.
+    /// Sets how long a call of the store may take, except for the [first one](Store::first_timeout). Must be called before
+    /// the first use.
     ///
     /// # Panics
     ///
@@ -246,11 +253,11 @@ impl Distributed {
     #[track_caller]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         assert!(!timeout.is_zero(), "a time-out of zero");
-        self.terms.timeout = timeout;
+        self.config.timeout = timeout;
         self
     }
 
-    /// Sets what to do when the store does not answer. Counts until the first use.
+    /// Sets the policy for requests while the store does not answer. Must be called before the first use.
     ///
     /// # Panics
     ///
@@ -259,7 +266,7 @@ impl Distributed {
     #[track_caller]
     pub fn on_failure(mut self, policy: OnFailure) -> Self {
         assert!(policy != OnFailure::LocalShare(0), "the share of one of zero processes");
-        self.terms.on_failure = policy;
+        self.config.on_failure = policy;
         self
     }
 
@@ -267,7 +274,7 @@ impl Distributed {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if the store does not answer and nothing is granted without it;
+    /// [`Error::Unavailable`] if the store does not answer and the policy grants nothing without it;
     /// [`Error::Misconfigured`]; [`Closed`](crate::Reason::Closed).
     ///
     /// # Panics
@@ -276,8 +283,8 @@ impl Distributed {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives its place in the queue up, and those behind it move up. A permit that was taken for it
-    /// goes to the next one who asks in this process, or back to the store within a second.
+    /// Dropping the future gives up its place in the queue. A permit that was taken for it goes to the next request of
+    /// this process, or back to the store within a second.
     ///
     /// # Examples
     ///
@@ -301,8 +308,8 @@ impl Distributed {
 
     /// Waits for `permits` at once.
     ///
-    /// Later requests of this process do not overtake it. Against those of others it holds what it has got until it has
-    /// them all.
+    /// Later requests of this process do not overtake it. It keeps the permits that it has got from other processes until
+    /// it has all of them.
     ///
     /// # Errors
     ///
@@ -334,14 +341,13 @@ impl Distributed {
     /// # }
     /// ```
     pub async fn acquire_many(&self, permits: u32) -> Result<(), Error> {
-        self.desk().take(permits, Patience::Some).await
+        self.client().acquire(permits, Mode::Wait).await
     }
 
-    /// Takes one permit that is there, or none.
+    /// Takes one permit that is available, or none.
     ///
-    /// It waits for the store's answer, at most for the time-out, and for that of a call that is under way; not for a
-    /// permit that is still to be earned. An empty bucket is not asked again before a permit is due, or a second has
-    /// passed.
+    /// It waits for the store's answer, at most for the time-out and the rest of a call under way, but not for a permit
+    /// that is still to be earned. An empty bucket is not asked again before a permit is due, or a second has passed.
     ///
     /// # Errors
     ///
@@ -374,7 +380,7 @@ impl Distributed {
         self.try_acquire_many(1).await
     }
 
-    /// Takes `permits` that are there, or none at all; see [`try_acquire`](Self::try_acquire).
+    /// Takes `permits` that are available, or none at all; see [`try_acquire`](Self::try_acquire).
     ///
     /// # Errors
     ///
@@ -403,13 +409,13 @@ impl Distributed {
     /// # }
     /// ```
     pub async fn try_acquire_many(&self, permits: u32) -> Result<(), Error> {
-        self.desk().take(permits, Patience::None).await
+        self.client().acquire(permits, Mode::Try).await
     }
 
-    /// Gives permits back that were not used, up to the burst.
+    /// Returns unused permits, up to the burst.
     ///
-    /// Those who wait in this process get them first. What nobody here uses goes back to the store a second later; in an
-    /// outage, to the share if there is one.
+    /// Waiters of this process get them first. Permits that are not used here go back to the store a second later; in an
+    /// outage they go to the local share, if there is one.
     ///
     /// # Examples
     ///
@@ -426,16 +432,16 @@ impl Distributed {
     /// # }
     /// ```
     pub fn refund(&self, permits: u32) {
-        self.desk().refund(permits);
+        self.client().refund(permits);
     }
 
-    /// Refuses all who wait and all who come here, and gives what is left of the lease back to the store.
+    /// Closes the limit in this process: denies all waiters and all later requests, and returns the lease to the store.
     ///
     /// Other processes are not concerned. It takes no longer than two calls of the store may.
     ///
     /// # Cancel safety
     ///
-    /// It is closed when this is first polled, and what is left goes back without it.
+    /// The limit is closed when the future is first polled, and the lease goes back without the future.
     ///
     /// # Examples
     ///
@@ -456,27 +462,27 @@ impl Distributed {
     /// # }
     /// ```
     pub async fn close(&self) {
-        self.desk().close().await;
+        self.client().close().await;
     }
 
-    /// What it has done in this process, and what it has in hand.
+    /// Returns what it has done in this process, and its lease.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.desk().snapshot()
+        self.client().snapshot()
     }
 
-    fn desk(&self) -> &Arc<Desk> {
-        self.desk.get_or_init(|| {
+    fn client(&self) -> &Arc<Client> {
+        self.client.get_or_init(|| {
             let quota = Quota::new(self.rate, self.burst);
-            Desk::new(Arc::clone(&self.store), self.key.clone(), self.rate, quota, self.terms)
+            Client::new(Arc::clone(&self.store), self.key.clone(), self.rate, quota, self.config)
         })
     }
 }
 
 impl Drop for Distributed {
     fn drop(&mut self) {
-        if let Some(desk) = self.desk.get() {
-            desk.abort();
+        if let Some(client) = self.client.get() {
+            client.abort();
         }
     }
 }

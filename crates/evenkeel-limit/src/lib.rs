@@ -11,6 +11,7 @@ pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
 mod keyed;
+mod mode;
 mod rate;
 mod rate_limiter;
 #[cfg(feature = "serde")]

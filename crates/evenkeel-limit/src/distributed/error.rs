@@ -1,4 +1,4 @@
-//! Why nothing was granted.
+//! The errors of a distributed limit, and the failures of a call that its store did not report.
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
@@ -23,29 +23,30 @@ use crate::error::Denied;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// By the limit.
+    /// The limit denied the request.
     Denied(Denied),
-    /// The store does not answer, and without it nothing is granted ([`OnFailure::Closed`](super::OnFailure::Closed)).
+    /// The store does not answer, and the policy grants nothing without it
+    /// ([`OnFailure::Closed`](super::OnFailure::Closed)).
     #[non_exhaustive]
     Unavailable {
-        /// What the last call ended with.
+        /// The error of the last call.
         cause: Arc<dyn error::Error + Send + Sync>,
-        /// How long from now the store is not going to be asked again.
+        /// The time from now until the store is called again.
         retry_after: Duration,
     },
-    /// The store refuses the limit because of a mistake in the configuration: a right, a user or a password that is
-    /// missing, a key that holds something else. Under every [`OnFailure`](super::OnFailure), until it is mended.
+    /// The store rejects the limit because of a mistake in the configuration: a missing right, user or password, or a key
+    /// that holds something else. Returned under every [`OnFailure`](super::OnFailure), until the mistake is mended.
     #[non_exhaustive]
     Misconfigured {
         /// The error of the store.
         cause: Arc<dyn error::Error + Send + Sync>,
-        /// How long from now the store is not going to be asked again.
+        /// The time from now until the store is called again.
         retry_after: Duration,
     },
 }
 
 impl Error {
-    /// How long from now the same request is refused, if that is known.
+    /// The time from now in which the same request is refused, if it is known.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -86,13 +87,13 @@ impl error::Error for Error {
     }
 }
 
-/// How a call ended that brought nothing.
+/// A failure of a call that the store did not report itself.
 #[derive(Debug)]
 pub(super) enum Failure {
     TimedOut(Duration),
-    /// It contradicts the question.
-    Nonsense,
-    /// Its task has ended without it: it panicked, or its runtime was shut down.
+    /// The answer contradicts the request.
+    InvalidAnswer,
+    /// The worker ended during the call: by a panic, or with its runtime.
     CutOff,
 }
 
@@ -100,7 +101,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut(after) => write!(f, "no answer within {after:?}"),
-            Self::Nonsense => f.write_str("an answer that does not fit the question"),
+            Self::InvalidAnswer => f.write_str("an answer that does not fit the question"),
             Self::CutOff => f.write_str("the call was cut off by a panic, or the end of its runtime"),
         }
     }

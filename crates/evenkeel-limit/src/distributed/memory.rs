@@ -1,4 +1,4 @@
-//! A store in memory.
+//! A store in the memory of the process.
 
 use std::{
     collections::HashMap,
@@ -9,14 +9,14 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    quota::Level,
+    quota::StoredBucket,
     store::{Store, Take, Taken},
 };
 
 /// A [`Store`] in the memory of this process, for tests, and for programs that may run without Redis.
 ///
 /// It counts exactly as Redis does, on tokio's clock, which can be paused. Clones are the same store: a
-/// [`Distributed`](super::Distributed) on each stands for a process. Of buckets that are full it remembers nothing.
+/// [`Distributed`](super::Distributed) on each stands for a process. It forgets buckets that are full.
 ///
 /// # Examples
 ///
@@ -40,14 +40,14 @@ use super::{
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
     start: Instant,
-    levels: Arc<Mutex<HashMap<String, Level>>>,
+    buckets: Arc<Mutex<HashMap<String, StoredBucket>>>,
 }
 
 impl MemoryStore {
-    /// An empty store: all buckets are full.
+    /// Creates a store in which all buckets are full.
     #[must_use]
     pub fn new() -> Self {
-        Self { start: Instant::now(), levels: Arc::default() }
+        Self { start: Instant::now(), buckets: Arc::default() }
     }
 }
 
@@ -62,14 +62,14 @@ impl Store for MemoryStore {
 
     async fn take(&self, take: Take<'_>) -> Result<Taken, Infallible> {
         let now = Instant::now().saturating_duration_since(self.start).as_micros() as u64;
-        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(level) = levels.get_mut(take.key) {
-            if level.full_at <= now {
-                *level = Level::default();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(take.key) {
+            if bucket.full_at <= now {
+                *bucket = StoredBucket::default();
             }
-            return Ok(level.take(&take, now));
+            return Ok(bucket.take(&take, now));
         }
-        levels.retain(|_, level| level.full_at > now);
-        Ok(levels.entry(take.key.to_owned()).or_default().take(&take, now))
+        buckets.retain(|_, bucket| bucket.full_at > now);
+        Ok(buckets.entry(take.key.to_owned()).or_default().take(&take, now))
     }
 }

@@ -1,4 +1,4 @@
-//! The time in which the store does not answer.
+//! The time in which the store fails, and the local limiter that serves meanwhile.
 
 use std::{error, mem, sync::Arc, time::Duration};
 
@@ -6,41 +6,42 @@ use tokio::time::Instant;
 
 use crate::{algorithm::bucket::Bucket, rate::Rate};
 
-/// How long a store that has failed is left alone: at first, and at most.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+/// The pause after the first failed call. Each further pause is twice as long.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a call ended with that failed.
+/// The error of a failed call.
 pub(super) type Cause = Arc<dyn error::Error + Send + Sync>;
 
-/// The time since the first of the calls that failed.
+/// The time since the first of the last calls, all of which failed.
 #[derive(Debug)]
 pub(super) struct Outage {
     pub(super) cause: Cause,
-    /// Whether it is told under every policy, since it does not pass by itself.
+    /// Whether every policy reports it: a mistake does not pass by itself.
     pub(super) misconfigured: bool,
     since: Instant,
-    /// The next call, and how long it was to wait for that.
+    /// When the store is called again.
     pub(super) until: Instant,
     pause: Duration,
-    /// What this process goes by meanwhile.
+    /// The local share of this process, under `OnFailure::LocalShare`.
     share: Option<Bucket>,
 }
 
 impl Outage {
     pub(super) fn new(cause: Cause, misconfigured: bool) -> Self {
-        let (since, pause) = (Instant::now(), PAUSES[0]);
-        Self { cause, misconfigured, since, until: since + pause, pause, share: None }
+        let since = Instant::now();
+        Self { cause, misconfigured, since, until: since + MIN_PAUSE, pause: MIN_PAUSE, share: None }
     }
 
-    /// Another call has failed; returns the cause before.
+    /// Adds another failed call, and returns the previous cause.
     pub(super) fn continue_with(&mut self, cause: Cause, misconfigured: bool) -> Cause {
-        self.pause = (self.pause * 2).min(PAUSES[1]);
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
         self.until = Instant::now() + self.pause;
         self.misconfigured = misconfigured;
         mem::replace(&mut self.cause, cause)
     }
 
-    /// Sets what this process goes by, unless it has it already.
+    /// Removes the share, or creates it if there is none.
     pub(super) fn set_share(&mut self, share: Option<impl FnOnce() -> Bucket>) {
         self.share = share.map(|share| self.share.take().unwrap_or_else(share));
     }
@@ -49,7 +50,7 @@ impl Outage {
         self.since.elapsed()
     }
 
-    /// The share, as of now.
+    /// Returns the share, advanced to now.
     pub(super) fn share(&mut self) -> Option<&mut Bucket> {
         let share = self.share.as_mut()?;
         share.advance(Instant::now());
@@ -57,7 +58,7 @@ impl Outage {
     }
 }
 
-/// The part of one process: empty at first, so that an outage grants no burst.
+/// Creates the share of one process: empty at first, so that an outage grants no burst.
 pub(super) fn share(rate: Rate, burst: u32, processes: u32) -> Bucket {
     let time = Duration::from_nanos(rate.nanos().saturating_mul(processes.into()));
     let burst = (burst / processes).max(1);

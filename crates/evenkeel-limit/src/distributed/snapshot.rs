@@ -1,8 +1,8 @@
-//! The state of a distributed limit, as seen from one process.
+//! The numbers of a distributed limit in one process.
 
 use crate::rate::Rate;
 
-/// What a [`Distributed`](super::Distributed) has done in this process, and what it has in hand.
+/// The numbers of a [`Distributed`](super::Distributed) in this process.
 ///
 /// # Examples
 ///
@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub burst: u32,
     /// Permits that were taken from the store and are not used yet.
     pub leased: u32,
-    /// Futures that wait for their turn.
+    /// Futures that wait in the queue.
     pub waiting: usize,
     /// Requests that got their permits.
     pub granted: u64,
@@ -37,9 +37,9 @@ pub struct Snapshot {
     pub refused: u64,
     /// Calls of the store that have ended.
     pub calls: u64,
-    /// Those of them that failed.
+    /// Calls that failed.
     pub failures: u64,
-    /// Whether the last call failed, so that it goes by [`OnFailure`](super::OnFailure).
+    /// Whether the last call failed, so that [`OnFailure`](super::OnFailure) decides.
     pub store_down: bool,
     /// Whether it has been closed.
     pub closed: bool,

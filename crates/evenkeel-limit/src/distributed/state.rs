@@ -1,4 +1,23 @@
-//! The permits that a process has in hand, and those who wait for them.
+//! The state of a distributed limit in one process: the local lease, the wait queue, and the outage of the store.
+//!
+//! # How it works
+//!
+//! A request takes from the local lease if nobody waits. Else it joins the queue and notifies the worker. The worker asks
+//! for its next action (`state/worker_steps.rs`), which is a call of the store or a sleep. An answer adds to the lease, and
+//! `serve` grants from the lease in the order of the queue.
+//!
+//! A request that [waits](Mode::Wait) stays in the queue until it is granted. One that only [tries](Mode::Try) stays for
+//! one answer: if that answer does not serve it, it is denied with the time after which to come back.
+//!
+//! During an [`Outage`] requests follow the policy of the limit. With a local share, the share serves what the lease
+//! cannot. With any other policy the queue is emptied, and each waiter enters again to be judged by the policy.
+//!
+//! Invariants:
+//! - Where requests wait, a worker runs or is about to start: `enqueue` sees to it, and a worker that is dropped sends
+//!   all waiters back to enter again.
+//! - `try_waiters` is the number of requests in the queue that only try.
+//! - Nothing here waits or runs foreign code. What must run or be dropped without the lock is collected in `effects`,
+//!   which every change of the state carries out (`Client::with`).
 
 use std::{sync::Arc, task::Waker, time::Duration};
 
@@ -17,361 +36,359 @@ use crate::{
     sync::wait_queue::{Key, WaitQueue, Waiter},
 };
 
+pub(super) use crate::mode::Mode;
+
 mod worker_steps;
 
-/// What is left of a lease goes back after so long.
-const TERM: Duration = Duration::from_secs(1);
+/// Unused permits of a lease go back to the store after this time.
+const LEASE_TTL: Duration = Duration::from_secs(1);
 
-/// So long it is believed that a bucket is empty: other processes may give permits back.
-const BELIEVED: Duration = Duration::from_secs(1);
+/// An empty bucket counts as empty for this time: then other processes may have returned permits.
+const EMPTY_TTL: Duration = Duration::from_secs(1);
 
+/// The settings of a limit beside its rate and burst.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct Config {
     pub(super) lease: u32,
     pub(super) timeout: Duration,
     pub(super) on_failure: OnFailure,
 }
 
-/// The state of a [`Desk`](super::client::Desk): what is done when, and nothing that waits.
+/// The data of a [`Client`](super::client::Client) behind its lock.
 #[derive(Debug)]
-pub(super) struct Till {
+pub(super) struct State {
     rate: Rate,
     quota: Quota,
-    terms: Terms,
-    /// Permits in hand, and when they go back.
-    left: u32,
-    term: Instant,
-    queue: WaitQueue<Patience>,
-    /// How many in the queue have no patience.
-    impatient: usize,
-    /// When there were no more permits, and how long the bucket was to take to fill.
+    config: Config,
+    /// Permits that were taken from the store and not granted yet, and when they go back.
+    leased: u32,
+    lease_expires: Instant,
+    queue: WaitQueue<Mode>,
+    /// The requests in the queue that only try.
+    try_waiters: usize,
+    /// When the store had no more permits, and how long its bucket was to take to fill.
     empty: Option<(Instant, Duration)>,
     outage: Option<Outage>,
-    /// Whether the runner is under way, is just being started, and waits for an answer.
-    running: bool,
-    starting: bool,
+    worker_running: bool,
+    /// Whether the runtime of the worker has not accepted it yet.
+    worker_starting: bool,
+    /// Whether the worker waits for an answer of the store.
     calling: bool,
     closed: bool,
     granted: u64,
     refused: u64,
     calls: u64,
     failures: u64,
-    pub(super) after: Aftermath,
+    pub(super) effects: Effects,
 }
 
-/// Whether one waits for permits that are still to be earned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    None,
-    Some,
-}
-
-impl Patience {
-    fn lack(self) -> usize {
-        usize::from(self == Self::None)
-    }
-}
-
-/// What is to be done when nothing is locked.
+/// The work that a change of the state leaves to do without the lock.
 #[derive(Debug, Default)]
-pub(super) struct Aftermath {
+pub(super) struct Effects {
     pub(super) wake: Vec<Waker>,
-    /// To be dropped: wakers, and errors of the store.
-    pub(super) wakers: Vec<Waker>,
-    pub(super) causes: Vec<Cause>,
-    /// There is news for the runner.
-    pub(super) poke: bool,
-    /// Where to start a runner.
-    pub(super) start: Option<Handle>,
+    pub(super) drop_wakers: Vec<Waker>,
+    /// Errors of the store.
+    pub(super) drop_causes: Vec<Cause>,
+    pub(super) notify_worker: bool,
+    pub(super) start_worker_in: Option<Handle>,
 }
 
-/// What becomes of a request.
+/// The result of a request that enters.
 #[derive(Debug)]
 pub(super) enum Entry {
     Granted,
-    Refused(Error),
     Queued(Key),
-    /// It needs a runtime, and there is none.
+    Denied(Error),
+    /// It needs a worker, and there is no runtime to start one in.
     NoRuntime,
 }
 
-/// What the runner does next.
+/// The next action of the worker.
 #[derive(Debug)]
-pub(super) enum Step {
-    Ask(Ask),
-    Pause(Instant),
+pub(super) enum WorkerAction {
+    Call(CallRequest),
+    Sleep(Instant),
 }
 
 /// The numbers of a [`Take`](super::store::Take).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ask {
-    /// Whether the store has never been asked before.
-    pub(super) first: bool,
+pub(super) struct CallRequest {
+    /// Whether it is the first call of this limit.
+    pub(super) is_first: bool,
     pub(super) returned: u32,
     pub(super) least: u32,
     pub(super) most: u32,
 }
 
-/// What became of a call.
+/// The result of a call of the store.
 #[derive(Debug)]
-pub(super) enum Upshot {
-    /// So many permits; and the end of an outage that lasted so long.
-    Taken(u32, Option<Duration>),
-    /// Nothing; and the beginning of an outage, if it is the first one.
-    Failed { cause: Cause, first: bool },
+pub(super) enum CallOutcome {
+    /// `outage` is the duration of an outage that this call ended.
+    Granted {
+        permits: u32,
+        outage: Option<Duration>,
+    },
+    Failed {
+        cause: Cause,
+        begins_outage: bool,
+    },
 }
 
-impl Till {
-    pub(super) fn new(rate: Rate, quota: Quota, terms: Terms) -> Self {
+impl State {
+    pub(super) fn new(rate: Rate, quota: Quota, config: Config) -> Self {
         Self {
             rate,
             quota,
-            terms: Terms { lease: terms.lease.min(quota.burst), ..terms },
-            left: 0,
-            term: Instant::now(),
+            config: Config { lease: config.lease.min(quota.burst), ..config },
+            leased: 0,
+            lease_expires: Instant::now(),
             queue: WaitQueue::new(),
-            impatient: 0,
+            try_waiters: 0,
             empty: None,
             outage: None,
-            running: false,
-            starting: false,
+            worker_running: false,
+            worker_starting: false,
             calling: false,
             closed: false,
             granted: 0,
             refused: 0,
             calls: 0,
             failures: 0,
-            after: Aftermath::default(),
+            effects: Effects::default(),
         }
     }
 
-    pub(super) fn enter(&mut self, permits: u32, patience: Patience) -> Entry {
-        if !self.closed && self.queue.is_empty() && permits <= self.left {
-            self.left -= permits;
+    pub(super) fn enter(&mut self, permits: u32, mode: Mode) -> Entry {
+        if !self.closed && self.queue.is_empty() && permits <= self.leased {
+            self.leased -= permits;
             self.granted += 1;
             return Entry::Granted;
         }
-        let entry = self.enter_without(permits, patience);
+        let entry = self.enter_slow(permits, mode);
         match entry {
             Entry::Granted => self.granted += 1,
-            Entry::Refused(_) => self.refused += 1,
+            Entry::Denied(_) => self.refused += 1,
             Entry::Queued(_) | Entry::NoRuntime => {}
         }
         entry
     }
 
-    /// One for whom nothing is in hand.
-    fn enter_without(&mut self, permits: u32, patience: Patience) -> Entry {
+    /// Slow path of `enter`: others wait, or the local lease does not suffice.
+    fn enter_slow(&mut self, permits: u32, mode: Mode) -> Entry {
         if self.closed {
-            return Entry::Refused(Denied::CLOSED.into());
+            return Entry::Denied(Denied::CLOSED.into());
         }
         if permits > self.quota.burst {
-            return Entry::Refused(Denied::NEVER_FITS.into());
+            return Entry::Denied(Denied::NEVER_FITS.into());
         }
         let now = Instant::now();
-        if let Some(entry) = self.by_policy(now, permits, patience) {
+        if let Some(entry) = self.enter_in_outage(now, permits, mode) {
             return entry;
         }
-        if patience == Patience::None && !self.calling {
-            let wait = self.wait(now, self.queue.permits(), permits);
-            let in_vain = match self.queue.front() {
-                Some(first) => self.pause_for(first, now).is_some(),
+        // An answer under way may serve it. Without one, a call would be made for a bucket that is known to be empty.
+        if mode == Mode::Try && !self.calling {
+            let wait = self.expected_wait(now, self.queue.permits(), permits);
+            let is_futile = match self.queue.front() {
+                Some(first) => self.next_call_at(first, now).is_some(),
                 None => !wait.is_zero(),
             };
-            if in_vain {
-                return Entry::Refused(Denied::busy(wait).into());
+            if is_futile {
+                return Entry::Denied(Denied::busy(wait).into());
             }
         }
-        self.join(permits, patience)
+        self.enqueue(permits, mode)
     }
 
-    fn join(&mut self, permits: u32, patience: Patience) -> Entry {
-        if !self.call_runner() {
+    fn enqueue(&mut self, permits: u32, mode: Mode) -> Entry {
+        if !self.ensure_worker() {
             return Entry::NoRuntime;
         }
-        self.impatient += patience.lack();
-        Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: patience }))
+        self.try_waiters += is_try(mode);
+        Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: mode }))
     }
 
-    /// What becomes of one in an outage, unless the store is asked again.
-    fn by_policy(&mut self, now: Instant, permits: u32, patience: Patience) -> Option<Entry> {
+    /// Decides by the policy during an outage; `None` if the request has to wait for the next answer.
+    fn enter_in_outage(&mut self, now: Instant, permits: u32, mode: Mode) -> Option<Entry> {
         let outage = self.outage.as_ref()?;
         let (until, is_due) = (outage.until, now >= outage.until);
-        let policy = if outage.misconfigured { OnFailure::Closed } else { self.terms.on_failure };
+        let policy = if outage.misconfigured { OnFailure::Closed } else { self.config.on_failure };
         if policy == OnFailure::Closed {
             let (cause, retry_after) = (Arc::clone(&outage.cause), until.saturating_duration_since(now));
             let error = match outage.misconfigured {
                 true => Error::Misconfigured { cause, retry_after },
                 false => Error::Unavailable { cause, retry_after },
             };
-            return (!is_due && !self.calling).then_some(Entry::Refused(error));
+            return (!is_due && !self.calling).then_some(Entry::Denied(error));
         }
-        if is_due && !self.call_runner() {
+        if is_due && !self.ensure_worker() {
             return Some(Entry::NoRuntime);
         }
         Some(match policy {
-            OnFailure::LocalShare(_) => self.by_share(now, permits, patience),
+            OnFailure::LocalShare(_) => self.enter_local_share(now, permits, mode),
             _ => Entry::Granted,
         })
     }
 
-    fn by_share(&mut self, now: Instant, permits: u32, patience: Patience) -> Entry {
+    fn enter_local_share(&mut self, now: Instant, permits: u32, mode: Mode) -> Entry {
         self.serve();
-        if self.queue.is_empty() && self.hand_out(permits) {
+        if self.queue.is_empty() && self.take_local(permits) {
             return Entry::Granted;
         }
-        match patience {
-            Patience::None => {
-                Entry::Refused(Denied::busy(self.wait(now, self.queue.permits(), permits)).into())
+        match mode {
+            Mode::Try => {
+                Entry::Denied(Denied::busy(self.expected_wait(now, self.queue.permits(), permits)).into())
             }
-            Patience::Some => self.join(permits, patience),
+            Mode::Wait => self.enqueue(permits, mode),
         }
     }
 
-    /// Gives up the place if it was decided. Refused as closed means to enter again.
-    pub(super) fn claim(&mut self, key: Key) -> Option<Result<(), Denied>> {
-        let decision = self.queue.claim(key)?;
-        match decision {
+    /// Returns the result of a request that has been decided, and frees its key. `Closed` means to enter again.
+    pub(super) fn take_result(&mut self, key: Key) -> Option<Result<(), Denied>> {
+        let result = self.queue.claim(key)?;
+        match result {
             Ok(_) => self.granted += 1,
             Err(denied) if denied != Denied::CLOSED => self.refused += 1,
             Err(_) => {}
         }
-        Some(decision.map(|_| ()))
+        Some(result.map(|_| ()))
     }
 
-    /// Whether one who waits is woken by another waker than this.
-    pub(super) fn lacks_waker(&self, key: Key, waker: &Waker) -> bool {
+    /// Whether the stored waker of a waiter wakes another task than `waker` does.
+    pub(super) fn needs_waker(&self, key: Key, waker: &Waker) -> bool {
         !self.queue.waiter(key).waker.will_wake(waker)
     }
 
     pub(super) fn set_waker(&mut self, key: Key, waker: Waker) {
-        self.after.wakers.push(self.queue.replace_waker(key, waker));
+        self.effects.drop_wakers.push(self.queue.replace_waker(key, waker));
     }
 
-    /// Gives up the place, and the permits if it has got them.
-    pub(super) fn leave(&mut self, key: Key) {
+    /// Removes a request whose future was dropped, and takes back its permits if it was granted.
+    pub(super) fn cancel(&mut self, key: Key) {
         match self.queue.claim(key) {
-            Some(Ok(permits)) => self.put_back(permits),
+            Some(Ok(permits)) => self.refund(permits),
             Some(Err(_)) => {}
             None => {
                 let waiter = self.queue.cancel(key);
-                self.impatient -= waiter.meta.lack();
-                self.after.wakers.push(waiter.waker);
+                self.try_waiters -= is_try(waiter.meta);
+                self.effects.drop_wakers.push(waiter.waker);
                 self.serve();
-                self.poke();
+                self.notify_worker();
             }
         }
     }
 
-    /// Takes permits back, for the share if there is one.
-    pub(super) fn put_back(&mut self, permits: u32) {
+    /// Returns permits to the local share if there is one, else to the lease.
+    pub(super) fn refund(&mut self, permits: u32) {
         match self.outage.as_mut().and_then(Outage::share) {
             Some(share) => share.refund(permits),
             None => {
-                self.left = self.left.saturating_add(permits).min(self.quota.burst);
-                self.term = Instant::now() + TERM;
+                self.leased = self.leased.saturating_add(permits).min(self.quota.burst);
+                self.lease_expires = Instant::now() + LEASE_TTL;
             }
         }
         self.serve();
-        self.give_back_later();
+        self.schedule_return();
     }
 
-    fn give_back_later(&mut self) {
-        if self.left > 0 {
-            // Outside of a runtime they stay until there is a runner.
-            let _ = self.call_runner();
+    /// Has the worker return the lease when it expires.
+    fn schedule_return(&mut self) {
+        if self.leased > 0 {
+            // Outside of a runtime the permits stay until a worker runs.
+            let _ = self.ensure_worker();
         }
     }
 
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.dismiss();
-        self.give_back_later();
-        self.poke();
+        self.reenter_waiters();
+        self.schedule_return();
+        self.notify_worker();
     }
 
-    /// Nobody is left: whatever happens to the runner is no failure any more.
+    /// Marks a limit that is being dropped: the abort of its worker is no failure of the store.
     pub(super) fn abandon(&mut self) {
         self.closed = true;
     }
 
-    pub(super) fn is_running(&self) -> bool {
-        self.running
+    pub(super) fn is_worker_running(&self) -> bool {
+        self.worker_running
     }
 
-    /// The time until there are so many more than those before have asked for: in an empty bucket, or of the share.
-    fn wait(&mut self, now: Instant, before: u64, permits: u32) -> Duration {
+    /// The time until `permits` are available behind `ahead` others: in an empty bucket, or from the local share.
+    fn expected_wait(&mut self, now: Instant, ahead: u64, permits: u32) -> Duration {
         if let Some(share) = self.outage.as_mut().and_then(Outage::share) {
-            return share.until(share.due(before, permits));
+            return share.until(share.due(ahead, permits));
         }
-        let lacking = (before + u64::from(permits)).saturating_sub(self.left.into());
-        let known = self.empty.filter(|(at, _)| lacking > 0 && now < *at + BELIEVED);
+        let lacking = (ahead + u64::from(permits)).saturating_sub(self.leased.into());
+        let known = self.empty.filter(|(at, _)| lacking > 0 && now < *at + EMPTY_TTL);
         known.map_or(Duration::ZERO, |(at, full_in)| {
             self.quota.wait(full_in, lacking).saturating_sub(now - at)
         })
     }
 
+    /// Grants waiters in order, as long as there are permits for the first one.
     fn serve(&mut self) {
         while let Some(first) = self.queue.front() {
-            let (permits, lack) = (first.permits, first.meta.lack());
-            if !self.hand_out(permits) {
+            let (permits, mode) = (first.permits, first.meta);
+            if !self.take_local(permits) {
                 return;
             }
-            self.impatient -= lack;
-            self.after.wake.extend(self.queue.serve(permits).map(|waiter| waiter.waker));
+            self.try_waiters -= is_try(mode);
+            self.effects.wake.extend(self.queue.serve(permits).map(|waiter| waiter.waker));
         }
-        // As long as anybody waits turns are reckoned from those before, and not from when they were served.
+        // While requests wait, each turn is computed from the turns before it, and not from the time of the grants.
         if let Some(share) = self.outage.as_mut().and_then(Outage::share) {
             share.overflow();
         }
     }
 
-    /// Takes permits from what is in hand, or else from the share.
-    fn hand_out(&mut self, permits: u32) -> bool {
-        if permits <= self.left {
-            self.left -= permits;
+    /// Takes permits from the lease, or else from the local share.
+    fn take_local(&mut self, permits: u32) -> bool {
+        if permits <= self.leased {
+            self.leased -= permits;
             return true;
         }
         let share = self.outage.as_mut().and_then(Outage::share).filter(|share| share.fits(permits));
         share.map(|share| share.spend(permits)).is_some()
     }
 
-    /// Sends all who wait back to enter again.
-    fn dismiss(&mut self) {
-        let wake = &mut self.after.wake;
-        self.impatient = 0;
+    /// Sends all waiters back to enter again.
+    fn reenter_waiters(&mut self) {
+        let wake = &mut self.effects.wake;
+        self.try_waiters = 0;
         self.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wake.push(waiter.waker));
     }
 
-    /// Fails outside of a runtime, where no runner can be started.
+    /// Notifies the worker, or starts one; false if there is none and no runtime to start one in.
     #[must_use]
-    fn call_runner(&mut self) -> bool {
-        if self.running {
-            self.poke();
+    fn ensure_worker(&mut self) -> bool {
+        if self.worker_running {
+            self.notify_worker();
         } else {
             let Ok(runtime) = Handle::try_current() else { return false };
-            self.after.start = Some(runtime);
-            self.running = true;
-            self.starting = true;
+            self.effects.start_worker_in = Some(runtime);
+            self.worker_running = true;
+            self.worker_starting = true;
         }
         true
     }
 
-    /// Its runtime has taken the runner over.
-    pub(super) fn started(&mut self) {
-        self.starting = false;
+    /// The runtime has accepted the worker.
+    pub(super) fn worker_started(&mut self) {
+        self.worker_starting = false;
     }
 
-    /// Lets the runner look at what there is to do; while it waits for an answer that concerns a share alone.
-    fn poke(&mut self) {
-        self.after.poke |= !self.calling || matches!(self.terms.on_failure, OnFailure::LocalShare(_));
+    /// Has the worker look at the state. During a call that is of use only for a local share.
+    fn notify_worker(&mut self) {
+        self.effects.notify_worker |=
+            !self.calling || matches!(self.config.on_failure, OnFailure::LocalShare(_));
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             rate: self.rate,
             burst: self.quota.burst,
-            leased: self.left,
+            leased: self.leased,
             waiting: self.queue.len(),
             granted: self.granted,
             refused: self.refused,
@@ -381,4 +398,9 @@ impl Till {
             closed: self.closed,
         }
     }
+}
+
+/// The number that a request adds to `try_waiters`.
+fn is_try(mode: Mode) -> usize {
+    usize::from(mode == Mode::Try)
 }

@@ -1,4 +1,4 @@
-//! Where the permits of all processes are counted.
+//! The interface of a store that counts the permits of all processes.
 
 use std::{error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -6,10 +6,10 @@ use super::error::Failure;
 
 pub(super) type BoxError = Box<dyn error::Error + Send + Sync>;
 
-/// Where the permits of all processes are counted: Redis, with the feature `redis`; memory; or a store of your own.
+/// Counts the permits of all processes: in Redis, with the feature `redis`; in memory; or in a store of your own.
 ///
-/// It keeps one bucket for each key, and has a clock that all processes share. To take is one step: of two processes
-/// that take at the same time, the second sees what the first one has left.
+/// It keeps one bucket for each key, on a clock that all processes share. Taking is atomic: of two processes that take at
+/// the same time, the second sees what the first one has left.
 ///
 /// # Cancel safety
 ///
@@ -20,7 +20,7 @@ pub(super) type BoxError = Box<dyn error::Error + Send + Sync>;
 /// A store that counts its calls:
 ///
 /// ```
-/// use evenkeel_limit::distributed::{Distributed, MemoryStore, Store, Take, Taken};
+/// use evenkeel_limit::distributed::{Distributed, MemoryStore, store::{Store, Take, Taken}};
 /// use evenkeel_limit::Rate;
 /// use std::convert::Infallible;
 /// use std::sync::{Arc, atomic::{AtomicU64, Ordering::Relaxed}};
@@ -52,28 +52,28 @@ pub(super) type BoxError = Box<dyn error::Error + Send + Sync>;
 /// # }
 /// ```
 pub trait Store: Send + Sync + 'static {
-    /// Why there is no answer.
+    /// The reason of a call without an answer.
     type Error: Into<Box<dyn error::Error + Send + Sync>>;
 
-    /// Gives permits back, and takes others.
+    /// Returns permits, and takes others.
     ///
     /// # Errors
     ///
-    /// If it is not known whether any were taken, or none were.
+    /// If no permits were taken, or it is not known whether any were.
     fn take(&self, take: Take<'_>) -> impl Future<Output = Result<Taken, Self::Error>> + Send;
 
     /// Whether an error comes from a mistake in the configuration, such as a missing right or a wrong password, rather
-    /// than from an outage.
+    /// than from an outage. By default no error does.
     ///
-    /// Such an error is told to the caller under every [`OnFailure`](super::OnFailure), as
-    /// [`Error::Misconfigured`](super::Error::Misconfigured): a policy for outages would hide it. None is, by default.
+    /// The caller gets such an error under every [`OnFailure`](super::OnFailure), as
+    /// [`Error::Misconfigured`](super::Error::Misconfigured): a policy for outages would hide it.
     fn is_misconfigured(&self, error: &Self::Error) -> bool {
         let _ = error;
         false
     }
 
-    /// How long the first call of a limit may take at least, where its [time-out](super::Distributed::timeout) is
-    /// shorter: the store may have to connect, and other limits begin at the same time. Zero by default.
+    /// The least time-out of the first call of a limit, if its [time-out](super::Distributed::timeout) is shorter: the
+    /// store may have to connect, and other limits begin at the same time. Zero by default.
     fn first_timeout(&self) -> Duration {
         Duration::ZERO
     }
@@ -95,16 +95,16 @@ impl<S: Store> Store for Arc<S> {
     }
 }
 
-/// What a [`Store`] is asked for.
+/// A request to a [`Store`]: it returns permits to a bucket, and takes others.
 ///
-/// A bucket that it does not know is full. In a microsecond it earns `speed` parts, until it has `depth` of them; a
-/// permit costs `cost` parts. Whole numbers all, and below 2^53, so that they are exact in a `double`, too.
+/// A bucket that the store does not know is full. In a microsecond a bucket earns `speed` parts, until it has `depth` of
+/// them; a permit costs `cost` parts. All of them are whole numbers below 2^53, so that they are exact in a `double`, too.
 ///
 /// Callers of one bucket may disagree about its rate, as during a deployment. So a store keeps the number of permits that
 /// were missing, and when: since then the bucket has earned at the rate of the caller.
 ///
-/// First the permits in `returned` are put back, up to the brim. Then up to `most` are granted, if there are at least
-/// `least`; or none.
+/// First the permits in `returned` are put back, until the bucket is full. Then up to `most` permits are granted if there
+/// are at least `least`, and else none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Take<'a> {
@@ -116,27 +116,27 @@ pub struct Take<'a> {
     pub cost: u64,
     /// The parts of a full bucket.
     pub depth: u64,
-    /// Permits that come back.
+    /// The permits to put back.
     pub returned: u32,
-    /// The fewest permits that are of any use.
+    /// The fewest permits that are of use.
     pub least: u32,
-    /// The most permits that are asked for.
+    /// The most permits to grant.
     pub most: u32,
 }
 
 /// The answer of a [`Store`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// The permits that are granted.
+    /// The permits that were granted.
     pub granted: u32,
-    /// How long it takes from now until the bucket is full, if nobody takes any: in whole microseconds, rounded up.
+    /// The time from now until the bucket is full, if no permits are taken: in whole microseconds, rounded up.
     pub full_in: Duration,
 }
 
-/// The answer of a store of any type.
+/// The result of a call of a store of any type.
 pub(super) type Answer = Result<Taken, CallError>;
 
-/// A call that brought nothing.
+/// The failure of a call.
 #[derive(Debug)]
 pub(super) struct CallError {
     pub(super) cause: BoxError,
@@ -144,13 +144,13 @@ pub(super) struct CallError {
 }
 
 impl CallError {
-    /// An error that no store has reported.
+    /// A failure that was not reported by the store itself.
     pub(super) fn of(failure: Failure) -> Self {
         Self { cause: Box::new(failure), misconfigured: false }
     }
 }
 
-/// A [`Store`] of which the type is not known.
+/// A [`Store`] as a trait object.
 pub(super) trait AnyStore: Send + Sync {
     fn take<'a>(&'a self, take: Take<'a>) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 

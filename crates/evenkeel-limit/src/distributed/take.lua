@@ -1,4 +1,4 @@
--- Takes permits from a bucket, or gives some back: `Level::take` of quota.rs, on the clock of the server.
+-- Takes permits from a bucket, or returns some: `StoredBucket::take` of quota.rs, on the clock of the server.
 -- The key holds `missing/cost@since`: the parts that were missing from a full bucket, of which `cost` are a permit,
 -- and when, in microseconds. The time since then earns at the rate of the caller.
 local time = redis.call('TIME')
@@ -28,18 +28,18 @@ if known then
   end
   missing = math.max(missing - (now - since) * speed, 0)
   if now < since and missing > depth then
-    -- The clock has gone back: no more than all of it is missing.
+    -- The clock has gone back: no more parts than those of a full bucket are missing.
     missing = depth
     changed = true
   end
 end
 missing = math.max(missing - returned * cost, 0)
 
-local there = math.max(depth - missing, 0)
-there = (there - there % cost) / cost
+local available = math.max(depth - missing, 0)
+available = (available - available % cost) / cost
 local granted = 0
-if there >= least then
-  granted = math.min(there, most)
+if available >= least then
+  granted = math.min(available, most)
 end
 missing = missing + granted * cost
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Level, MOST, Quota, Rate, Take, Taken};
+use super::{MAX_DEPTH, Quota, Rate, StoredBucket, Take, Taken};
 
 fn take(quota: Quota, returned: u32, least: u32, most: u32) -> Take<'static> {
     let Quota { speed, cost, .. } = quota;
@@ -38,49 +38,50 @@ fn a_bucket_for_centuries_is_refused() {
 #[test]
 fn a_clock_that_goes_back_locks_out_no_longer_than_it_takes_to_fill() {
     let quota = Quota::new(Rate::per_second(10), 5);
-    let mut level = Level { missing: quota.depth(), cost: quota.cost, since: 1 << 60, full_at: 1 << 61 };
-    let taken = level.take(&take(quota, 0, 1, 1), 7);
-    assert_eq!((taken, level.full_at), (Taken { granted: 0, full_in: micros(500_000) }, 500_007));
-    assert_eq!(level.take(&take(quota, 0, 1, 1), 100_007).granted, 1);
+    let mut bucket =
+        StoredBucket { missing: quota.depth(), cost: quota.cost, since: 1 << 60, full_at: 1 << 61 };
+    let taken = bucket.take(&take(quota, 0, 1, 1), 7);
+    assert_eq!((taken, bucket.full_at), (Taken { granted: 0, full_in: micros(500_000) }, 500_007));
+    assert_eq!(bucket.take(&take(quota, 0, 1, 1), 100_007).granted, 1);
 }
 
 #[test]
 fn a_clock_that_goes_back_earns_nothing_twice() {
     let quota = Quota::new(Rate::per_second(10), 5);
-    let mut level = Level::default();
-    assert_eq!(level.take(&take(quota, 0, 5, 5), 1_000_000).granted, 5);
-    assert_eq!(level.take(&take(quota, 0, 1, 1), 1_200_000).granted, 1);
-    assert_eq!(level.take(&take(quota, 0, 1, 5), 1_100_000).granted, 0);
-    assert_eq!(level.take(&take(quota, 0, 1, 5), 1_300_000).granted, 2);
+    let mut bucket = StoredBucket::default();
+    assert_eq!(bucket.take(&take(quota, 0, 5, 5), 1_000_000).granted, 5);
+    assert_eq!(bucket.take(&take(quota, 0, 1, 1), 1_200_000).granted, 1);
+    assert_eq!(bucket.take(&take(quota, 0, 1, 5), 1_100_000).granted, 0);
+    assert_eq!(bucket.take(&take(quota, 0, 1, 5), 1_300_000).granted, 2);
 }
 
 /// What others took beyond it is not forgotten.
 #[test]
 fn a_smaller_burst_waits_for_what_a_larger_one_took() {
     let [large, small] = [20, 5].map(|burst| Quota::new(Rate::per_second(10), burst));
-    let mut level = Level::default();
-    assert_eq!(level.take(&take(large, 0, 1, 20), 0).granted, 20);
+    let mut bucket = StoredBucket::default();
+    assert_eq!(bucket.take(&take(large, 0, 1, 20), 0).granted, 20);
     for returned in [0, 1] {
-        let taken = level.take(&take(small, returned, 1, 5), 100_000);
+        let taken = bucket.take(&take(small, returned, 1, 5), 100_000);
         assert_eq!(taken, Taken { granted: 0, full_in: micros(500_000) });
     }
-    assert_eq!(level.take(&take(large, 0, 1, 20), 100_000).granted, 2);
-    assert_eq!(level.take(&take(small, 0, 1, 5), 1_600_000).granted, 0);
-    assert_eq!(level.take(&take(small, 0, 1, 5), 1_700_000).granted, 1);
+    assert_eq!(bucket.take(&take(large, 0, 1, 20), 100_000).granted, 2);
+    assert_eq!(bucket.take(&take(small, 0, 1, 5), 1_600_000).granted, 0);
+    assert_eq!(bucket.take(&take(small, 0, 1, 5), 1_700_000).granted, 1);
 }
 
 /// One per second up to 60, used up; then a hundred times as many.
 #[test]
 fn a_faster_rate_earns_faster_what_a_slower_one_lacks() {
     let [slow, fast] = [1, 100].map(|permits| Quota::new(Rate::per_second(permits), 60));
-    let mut level = Level::default();
-    assert_eq!(level.take(&take(slow, 0, 1, 60), 0).granted, 60);
-    let taken = level.take(&take(fast, 0, 1, 1), 3_000);
+    let mut bucket = StoredBucket::default();
+    assert_eq!(bucket.take(&take(slow, 0, 1, 60), 0).granted, 60);
+    let taken = bucket.take(&take(fast, 0, 1, 1), 3_000);
     assert_eq!(taken, Taken { granted: 0, full_in: micros(597_000) });
-    assert_eq!(level.take(&take(fast, 0, 60, 60), 599_999).granted, 0);
-    assert_eq!(level.take(&take(fast, 0, 60, 60), 600_000).granted, 60);
+    assert_eq!(bucket.take(&take(fast, 0, 60, 60), 599_999).granted, 0);
+    assert_eq!(bucket.take(&take(fast, 0, 60, 60), 600_000).granted, 60);
     // And slower again: the 10 ms that pass earn a hundredth of a permit.
-    assert_eq!(level.take(&take(slow, 0, 1, 1), 610_000), Taken { granted: 0, full_in: micros(59_990_000) });
+    assert_eq!(bucket.take(&take(slow, 0, 1, 1), 610_000), Taken { granted: 0, full_in: micros(59_990_000) });
 }
 
 fn rate() -> impl Strategy<Value = Rate> {
@@ -95,14 +96,14 @@ proptest! {
         let fill = u128::from(burst) * u128::from(rate.nanos()) / u128::from(rate.permits());
         prop_assume!(fill < 70 * 365 * 86_400_000_000_000);
         let Quota { speed, cost, .. } = Quota::new(rate, burst);
-        prop_assert!(u128::from(cost) * u128::from(burst) <= MOST);
+        prop_assert!(u128::from(cost) * u128::from(burst) <= MAX_DEPTH);
         // Microseconds for a permit are cost / speed; they should be nanos / (1000 permits).
         let ours = u128::from(cost) * u128::from(rate.permits()) * 1000;
         let exact = u128::from(rate.nanos()) * u128::from(speed);
         prop_assert!(ours >= exact && (ours - exact) * 1_000_000 <= 3 * exact, "{speed} / {cost}");
     }
 
-    /// The level is kept to the part, whenever it is looked at.
+    /// The bucket is kept to the part, whenever it is looked at.
     #[test]
     fn no_part_is_lost(
         permits in 1..2000_u32,
@@ -110,7 +111,7 @@ proptest! {
         steps in prop::collection::vec((0..3000_u64, 0..3_u32, 0..20_u32, 0..60_u32), 1..50),
     ) {
         let quota = Quota::new(Rate::per(permits, Duration::from_millis(7)), burst);
-        let (mut level, mut now) = (Level::default(), 0);
+        let (mut bucket, mut now) = (StoredBucket::default(), 0);
         let mut there = u128::from(quota.depth());
         for (advance, returned, least, more) in steps {
             now += advance;
@@ -121,7 +122,7 @@ proptest! {
             let granted = if fit < least { 0 } else { fit.min(most) };
             there -= u128::from(granted) * u128::from(quota.cost);
             let full_in = micros((u128::from(quota.depth()) - there).div_ceil(quota.speed.into()) as u64);
-            prop_assert_eq!(level.take(&take(quota, returned, least, most), now), Taken { granted, full_in });
+            prop_assert_eq!(bucket.take(&take(quota, returned, least, most), now), Taken { granted, full_in });
         }
     }
 
@@ -135,9 +136,9 @@ proptest! {
         prop_assume!([one, two].iter().all(|rate| rate.nanos() <= longest));
         let (one, two) = (Quota::new(one, one_burst), Quota::new(two, two_burst));
         let spent = u32::from(spent).min(one_burst);
-        let mut level = Level::default();
-        level.take(&take(one, 0, spent, spent), 0);
-        let granted = level.take(&take(two, 0, 1, two_burst), passed).granted;
+        let mut bucket = StoredBucket::default();
+        bucket.take(&take(one, 0, spent, spent), 0);
+        let granted = bucket.take(&take(two, 0, 1, two_burst), passed).granted;
         // All that two's rate has earned meanwhile, in whole permits and a part of one.
         let earned = u128::from(passed) * u128::from(two.speed) / u128::from(two.cost);
         let most = (u128::from(two_burst) + earned).saturating_sub(spent.into()) ;
@@ -151,15 +152,15 @@ proptest! {
     fn a_wait_is_exact(permits in 1..3_000_000_u32, burst in 1..50_u32, spent in 0..50_u32, want in 1..50_u32) {
         let quota = Quota::new(Rate::per_second(permits), burst);
         let (spent, want) = (spent.min(burst), want.min(burst));
-        let mut level = Level::default();
-        let Taken { full_in, .. } = level.take(&take(quota, 0, spent, spent), 0);
+        let mut bucket = StoredBucket::default();
+        let Taken { full_in, .. } = bucket.take(&take(quota, 0, spent, spent), 0);
         let wait = quota.wait(full_in, want.into());
-        let granted = |mut level: Level, at: Duration| {
-            level.take(&take(quota, 0, want, want), at.as_micros() as u64).granted
+        let granted = |mut bucket: StoredBucket, at: Duration| {
+            bucket.take(&take(quota, 0, want, want), at.as_micros() as u64).granted
         };
-        prop_assert_eq!(granted(level, wait), want);
+        prop_assert_eq!(granted(bucket, wait), want);
         if let Some(early) = wait.checked_sub(micros(2)) {
-            prop_assert_eq!(granted(level, early), 0);
+            prop_assert_eq!(granted(bucket, early), 0);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Classes of errors of Redis: what they say about the connection, the call and the configuration.
+//! Classes of errors of Redis: the consequence of each for the connection, the call and the configuration.
 
 use std::{error::Error, io, sync::Arc};
 
@@ -9,21 +9,21 @@ use super::Take;
 /// The consequence of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorClass {
-    /// The connection is gone, or not to be trusted; whether the server ran the call is not known.
+    /// The connection is gone or unreliable; it is not known whether the server ran the call.
     ConnectionLost,
-    /// The server ran nothing, since it is a replica: another connection may lead to one that does.
+    /// The server is a replica and did not run the call: another connection may lead to the primary.
     WrongServer,
-    /// The key is on another server of a cluster: a mistake, unless that has changed and the name leads to it by now.
+    /// The key is on another server of a cluster: a mistake, unless the key has moved and the name leads there by now.
     Redirected,
-    /// The server does not serve this user, or is the wrong one: a mistake, unless it has worked before.
+    /// The server refuses this user, or is the wrong server: a mistake, unless it has worked before.
     Refused,
     /// A mistake that does not pass by itself.
     Configuration,
-    /// It may pass, and the connection is sound.
+    /// A failure that may pass; the connection is sound.
     Passing,
 }
 
-/// Texts, in lower case, of errors that have no other code than `ERR`: those inside of a script, and of older servers.
+/// Texts, in lower case, of errors with the code `ERR`: from inside of a script, and from older servers.
 const MISTAKES: [&str; 12] = [
     "acl failure in script",
     "the user executing the script can't",
@@ -43,7 +43,7 @@ impl ErrorClass {
     pub(super) fn of(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io => Self::of_io(error),
-            // That of the client is also a TLS handshake of native-tls.
+            // A failed TLS handshake of native-tls has the kind `Client`.
             ErrorKind::Parse | ErrorKind::AuthenticationFailed | ErrorKind::Client => Self::Refused,
             ErrorKind::InvalidClientConfig
             | ErrorKind::UnexpectedReturnType
@@ -76,7 +76,7 @@ impl ErrorClass {
         }
     }
 
-    /// Redis up to 6.2 reports what went wrong inside of a script as `ERR Error running script …`.
+    /// Redis up to 6.2 reports an error inside of a script as `ERR Error running script …`.
     fn of_text(text: &str) -> Self {
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
         if says(&MISTAKES) {
@@ -86,14 +86,14 @@ impl ErrorClass {
         } else if says(&["invalid password", "without any password configured", "no password is set"]) {
             Self::Refused
         } else if says(&["max number of clients"]) {
-            // It hangs up after that.
+            // The server hangs up after it.
             Self::ConnectionLost
         } else {
             Self::Passing
         }
     }
 
-    /// Whether another call on the same connection is of no use.
+    /// Whether further calls on the same connection are of no use.
     pub(super) fn ends_connection(self) -> bool {
         matches!(self, Self::ConnectionLost | Self::WrongServer | Self::Redirected | Self::Refused)
     }
@@ -103,7 +103,7 @@ impl ErrorClass {
         matches!(self, Self::ConnectionLost | Self::WrongServer | Self::Redirected)
     }
 
-    /// The call that is repeated. Permits that may have come back already are lost: they must not come back twice.
+    /// Returns the call to repeat. Permits that it may have returned already are lost: they must not be returned twice.
     pub(super) fn repetition(self, take: Take<'_>) -> Take<'_> {
         let returned = if self == Self::ConnectionLost { 0 } else { take.returned };
         Take { returned, ..take }

@@ -1,10 +1,10 @@
-//! What the runner does: which calls there are, and what follows from them.
+//! The steps of the worker: the next call or sleep, and the consequences of an answer.
 
 use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Ask, BELIEVED, Patience, Step, TERM, Till, Upshot};
+use super::{CallOutcome, CallRequest, EMPTY_TTL, LEASE_TTL, Mode, State, WorkerAction};
 use crate::{
     algorithm::bucket::Bucket,
     distributed::{
@@ -17,168 +17,179 @@ use crate::{
     sync::wait_queue::{WaitQueue, Waiter},
 };
 
-/// With leases, calls for permits that are still to be earned keep this distance, or half a lease's.
-const BREATH: Duration = Duration::from_millis(10);
+/// The distance between calls for permits that are still to be earned, with leases: this, or the time in which half a
+/// lease is earned.
+const MIN_CALL_INTERVAL: Duration = Duration::from_millis(10);
 
-impl Till {
-    /// What the runner does next; nothing, if it ends.
-    pub(in crate::distributed) fn step(&mut self) -> Option<Step> {
-        self.starting = false;
-        let turn = self.turn();
-        let step = self.next_step(Instant::now(), turn);
-        self.running = step.is_some();
-        self.calling = matches!(step, Some(Step::Ask(_)));
-        step
+impl State {
+    /// The next action of the worker; `None` ends it.
+    pub(in crate::distributed) fn next_action(&mut self) -> Option<WorkerAction> {
+        self.worker_starting = false;
+        let next_turn = self.serve_local_share();
+        let action = self.choose_action(Instant::now(), next_turn);
+        self.worker_running = action.is_some();
+        self.calling = matches!(action, Some(WorkerAction::Call(_)));
+        action
     }
 
-    /// Serves those who go by a share, and tells when the next one of them has its turn.
-    pub(in crate::distributed) fn turn(&mut self) -> Option<Instant> {
+    /// Serves waiters from the local share, and returns the turn of the next one.
+    pub(in crate::distributed) fn serve_local_share(&mut self) -> Option<Instant> {
         self.outage.as_mut()?.share()?;
         self.serve();
         let (share, first) = (self.outage.as_mut()?.share()?, self.queue.front()?);
         Some(Instant::now() + share.until(share.due(0, first.permits)))
     }
 
-    fn next_step(&mut self, now: Instant, turn: Option<Instant>) -> Option<Step> {
+    fn choose_action(&mut self, now: Instant, next_turn: Option<Instant>) -> Option<WorkerAction> {
         if self.closed {
-            return self.give_back();
+            return self.return_lease();
         }
         if let Some(outage) = &self.outage {
             if now >= outage.until {
-                return Some(self.ask(0, 1, 1));
+                return Some(self.call(0, 1, 1));
             }
             if !self.queue.is_empty() {
-                return Some(Step::Pause(turn.map_or(outage.until, |turn| turn.min(outage.until))));
+                let until = next_turn.map_or(outage.until, |turn| turn.min(outage.until));
+                return Some(WorkerAction::Sleep(until));
             }
         } else if let Some(first) = self.queue.front() {
-            if let Some(until) = self.pause_for(first, now) {
-                return Some(Step::Pause(until));
+            if let Some(until) = self.next_call_at(first, now) {
+                return Some(WorkerAction::Sleep(until));
             }
-            let lacking = first.permits - self.left;
-            let least = if first.meta == Patience::None { lacking } else { 1 };
-            let wanted = (self.queue.permits() - u64::from(self.left)).max(self.terms.lease.into());
+            let lacking = first.permits - self.leased;
+            let least = if first.meta == Mode::Try { lacking } else { 1 };
+            let wanted = (self.queue.permits() - u64::from(self.leased)).max(self.config.lease.into());
             let most = wanted.min(self.quota.burst.into()) as u32;
-            return Some(self.ask(0, least, most));
+            return Some(self.call(0, least, most));
         }
-        if self.left > 0 && now < self.term {
-            return Some(Step::Pause(self.term));
+        if self.leased > 0 && now < self.lease_expires {
+            return Some(WorkerAction::Sleep(self.lease_expires));
         }
-        self.give_back()
+        self.return_lease()
     }
 
-    fn give_back(&mut self) -> Option<Step> {
-        let returned = mem::take(&mut self.left);
-        // A store that is down cannot take them: they are lost.
-        let able = returned > 0 && self.outage.is_none();
-        able.then(|| self.ask(returned, 0, 0))
+    fn return_lease(&mut self) -> Option<WorkerAction> {
+        let returned = mem::take(&mut self.leased);
+        // A store that is down cannot take the permits back: they are lost.
+        let can_return = returned > 0 && self.outage.is_none();
+        can_return.then(|| self.call(returned, 0, 0))
     }
 
-    fn ask(&self, returned: u32, least: u32, most: u32) -> Step {
-        Step::Ask(Ask { first: self.calls == 0, returned, least, most })
+    fn call(&self, returned: u32, least: u32, most: u32) -> WorkerAction {
+        WorkerAction::Call(CallRequest { is_first: self.calls == 0, returned, least, most })
     }
 
-    /// Until when it is of no use to ask for the first one who waits.
-    pub(super) fn pause_for(&self, first: &Waiter<Patience>, now: Instant) -> Option<Instant> {
-        let (at, full_in) = self.empty.filter(|_| first.meta == Patience::Some)?;
-        // Half of what it lacks, and half of the rest: few calls, of which the last one comes in time.
-        let half = (first.permits - self.left).div_ceil(2);
-        let breath = BREATH.min(self.quota.wait(self.quota.fill(), (self.terms.lease / 2).into()));
-        let until = at + self.quota.wait(full_in, half.into()).max(breath).min(BELIEVED);
+    /// When to call the store for the first waiter, unless at once: its bucket is known to be empty until then.
+    pub(super) fn next_call_at(&self, first: &Waiter<Mode>, now: Instant) -> Option<Instant> {
+        let (at, full_in) = self.empty.filter(|_| first.meta == Mode::Wait)?;
+        // Each call waits for half of the permits that are lacking: few calls, and the last one is in time.
+        let half = (first.permits - self.leased).div_ceil(2);
+        let half_lease = self.quota.wait(self.quota.fill(), (self.config.lease / 2).into());
+        let interval = MIN_CALL_INTERVAL.min(half_lease);
+        let until = at + self.quota.wait(full_in, half.into()).max(interval).min(EMPTY_TTL);
         (now < until).then_some(until)
     }
 
-    /// Takes the answer to a question.
-    pub(in crate::distributed) fn settle(&mut self, ask: Ask, answer: Answer) -> Upshot {
+    /// Applies the answer of the store.
+    pub(in crate::distributed) fn apply_answer(
+        &mut self,
+        request: CallRequest,
+        answer: Answer,
+    ) -> CallOutcome {
         self.calling = false;
         self.calls += 1;
-        match answer.and_then(|taken| self.check(ask, taken)) {
-            Ok(taken) => self.receive(ask, taken),
+        match answer.and_then(|taken| self.check(request, taken)) {
+            Ok(taken) => self.add_to_lease(request, taken),
             Err(error) => self.fail(error),
         }
     }
 
-    fn check(&self, ask: Ask, taken: Taken) -> Answer {
+    /// Rejects an answer that contradicts the request.
+    fn check(&self, request: CallRequest, taken: Taken) -> Answer {
         let Taken { granted, full_in } = taken;
-        let of_use = granted == 0 || (ask.least..=ask.most).contains(&granted);
-        // Who did not get all must have something to wait for.
-        let more = if granted == 0 { ask.least } else { 1 };
-        let all = granted == ask.most || !self.quota.wait(full_in, more.into()).is_zero();
-        let sound = of_use && all && full_in <= self.quota.fill();
-        if sound { Ok(taken) } else { Err(CallError::of(Failure::Nonsense)) }
+        let in_range = granted == 0 || (request.least..=request.most).contains(&granted);
+        // A bucket that granted less than all must take time until it has the next permits: without it the worker
+        // would call in a loop.
+        let next = if granted == 0 { request.least } else { 1 };
+        let is_complete = granted == request.most || !self.quota.wait(full_in, next.into()).is_zero();
+        let is_valid = in_range && is_complete && full_in <= self.quota.fill();
+        if is_valid { Ok(taken) } else { Err(CallError::of(Failure::InvalidAnswer)) }
     }
 
-    fn receive(&mut self, ask: Ask, taken: Taken) -> Upshot {
+    fn add_to_lease(&mut self, request: CallRequest, taken: Taken) -> CallOutcome {
         let now = Instant::now();
         let outage = self.outage.take().map(|outage| {
             let lasted = outage.lasted();
-            self.after.causes.push(outage.cause);
+            self.effects.drop_causes.push(outage.cause);
             lasted
         });
         if taken.granted > 0 {
-            self.left = self.left.saturating_add(taken.granted);
-            self.term = now + TERM;
+            self.leased = self.leased.saturating_add(taken.granted);
+            self.lease_expires = now + LEASE_TTL;
         }
-        self.empty = (taken.granted < ask.most).then_some((now, taken.full_in));
+        self.empty = (taken.granted < request.most).then_some((now, taken.full_in));
         self.serve();
-        self.refuse_the_impatient(now);
-        Upshot::Taken(taken.granted, outage)
+        self.deny_try_waiters(now);
+        CallOutcome::Granted { permits: taken.granted, outage }
     }
 
-    /// Refuses those who do not wait for what is not there.
-    fn refuse_the_impatient(&mut self, now: Instant) {
-        if self.impatient == 0 {
+    /// Denies the requests that only try and are not served by now.
+    fn deny_try_waiters(&mut self, now: Instant) {
+        if self.try_waiters == 0 {
             return;
         }
+        // The queue is moved out, because the check of its waiters borrows the rest of the state.
         let mut queue = mem::replace(&mut self.queue, WaitQueue::new());
         let mut woken = vec![];
-        let verdict = |before, waiter: &Waiter<Patience>| {
-            let wait = self.wait(now, before, waiter.permits);
-            let waits = waiter.meta == Patience::Some || wait.is_zero();
-            if waits { Ok(()) } else { Err(Denied::busy(wait)) }
+        let check = |ahead, waiter: &Waiter<Mode>| {
+            let wait = self.expected_wait(now, ahead, waiter.permits);
+            let stays = waiter.meta == Mode::Wait || wait.is_zero();
+            if stays { Ok(()) } else { Err(Denied::busy(wait)) }
         };
-        queue.refuse(verdict, |waiter| woken.push(waiter.waker));
+        queue.refuse(check, |waiter| woken.push(waiter.waker));
         self.queue = queue;
-        self.impatient -= woken.len();
-        self.after.wake.append(&mut woken);
+        self.try_waiters -= woken.len();
+        self.effects.wake.append(&mut woken);
         self.serve();
     }
 
-    fn fail(&mut self, error: CallError) -> Upshot {
+    fn fail(&mut self, error: CallError) -> CallOutcome {
         self.failures += 1;
         self.empty = None;
         let (cause, misconfigured) = (Cause::from(error.cause), error.misconfigured);
-        let first = self.outage.is_none();
+        let begins_outage = self.outage.is_none();
         let (rate, burst) = (self.rate, self.quota.burst);
         let outage = match &mut self.outage {
             Some(outage) => {
-                self.after.causes.push(outage.continue_with(Arc::clone(&cause), misconfigured));
+                self.effects.drop_causes.push(outage.continue_with(Arc::clone(&cause), misconfigured));
                 outage
             }
             none => none.insert(Outage::new(Arc::clone(&cause), misconfigured)),
         };
-        match self.terms.on_failure {
+        match self.config.on_failure {
             OnFailure::LocalShare(processes) if !misconfigured => {
                 outage.set_share(Some(|| outage::share(rate, burst, processes)));
-                self.refuse_the_impatient(Instant::now());
+                self.deny_try_waiters(Instant::now());
             }
             _ => {
                 outage.set_share(None::<fn() -> Bucket>);
-                self.dismiss();
+                self.reenter_waiters();
             }
         }
-        Upshot::Failed { cause, first }
+        CallOutcome::Failed { cause, begins_outage }
     }
 
-    /// The runner was dropped before its last step.
-    pub(in crate::distributed) fn cut_off(&mut self) -> Option<Upshot> {
-        self.running = false;
-        // A runtime that did not take it over has ended: whoever waits is not to try that again.
-        let is_dead = mem::take(&mut self.starting);
+    /// The worker was dropped before its end: aborted, by a panic, or with its runtime.
+    pub(in crate::distributed) fn worker_dropped(&mut self) -> Option<CallOutcome> {
+        self.worker_running = false;
+        // A runtime that did not accept the worker has ended. This counts as an outage, so that its waiters do not enter
+        // again only to start the next worker there.
+        let is_dead = mem::take(&mut self.worker_starting);
         let failed = (mem::take(&mut self.calling) || is_dead) && !self.closed;
-        let upshot = failed.then(|| self.fail(CallError::of(Failure::CutOff)));
+        let outcome = failed.then(|| self.fail(CallError::of(Failure::CutOff)));
         if !is_dead {
-            self.dismiss();
+            self.reenter_waiters();
         }
-        upshot
+        outcome
     }
 }

@@ -9,7 +9,10 @@ use std::{
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, Error, MemoryStore, Store, Take, Taken},
+    distributed::{
+        Distributed, Error, MemoryStore,
+        store::{Store, Take, Taken},
+    },
 };
 use tokio::time::{Instant, sleep};
 

@@ -16,7 +16,10 @@ use std::{
 use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, OnFailure, Store, Take, Taken},
+    distributed::{
+        Distributed, OnFailure,
+        store::{Store, Take, Taken},
+    },
 };
 use tokio::time::sleep;
 

@@ -8,7 +8,10 @@ use std::{
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, Error, MemoryStore, OnFailure, Store, Take, Taken},
+    distributed::{
+        Distributed, Error, MemoryStore, OnFailure,
+        store::{Store, Take, Taken},
+    },
 };
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, sleep};
