@@ -82,9 +82,9 @@ use self::{
     client::Client,
     quota::Quota,
     state::{Config, Mode},
-    store::AnyStore,
+    store::{AnyStore, Store},
 };
-pub use self::{error::Error, memory::MemoryStore, snapshot::Snapshot, store::Store};
+pub use self::{error::Error, memory::MemoryStore, snapshot::Snapshot};
 use crate::rate::Rate;
 
 /// A rate that several processes share.

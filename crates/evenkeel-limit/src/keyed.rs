@@ -1,4 +1,15 @@
-//! A limit for each key.
+//! A rate limiter for each key.
+//!
+//! # How it works
+//!
+//! The hash of a key selects one of several [`Shard`]s, each a table of buckets behind a lock of its own. One word is the
+//! bucket of a key. A key gets a [`RateLimiter`] of its own when a request has to wait ([`Decision::Limiter`]); the waiting
+//! itself happens in that limiter, without the lock of the shard.
+//!
+//! The keys of all shards share one [`KeyCount`]. A new key that finds no room in its shard makes some in another one, and
+//! shares the overflow limiter if there is none either.
+//!
+//! Foreign code of keys never runs under a lock: [`key`] says how lookups do without it.
 
 use std::{
     borrow::Borrow,
@@ -7,7 +18,7 @@ use std::{
     hash::{BuildHasher, Hash, RandomState},
     num::NonZero,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Poll, ready},
@@ -15,21 +26,23 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::{task::coop::poll_proceed, time::Instant};
 
 use self::{
-    key::{Given, Key, Missing, Plain, Shared, is_plain},
-    key_count::Room,
-    shard::{Call, Shard, Terms},
+    key::{Lookup, NeedsUnlocked, OwnedKey, PlainKey, SharedKey, is_plain},
+    key_count::KeyCount,
+    shard::{Config, Request, Shard},
 };
 use crate::{
     error::Denied,
+    mode::Mode,
     rate::Rate,
     rate_limiter::RateLimiter,
     telemetry::{self, Kind},
 };
 
-pub(crate) use self::shard::{Else, Verdict};
+pub(crate) use self::shard::Decision;
 
 mod coarse_clock;
 mod key;
@@ -37,38 +50,41 @@ mod key_count;
 mod shard;
 mod table;
 
-/// The fewest keys for which it is worth to have one more lock, and the most that one lock is for.
-const KEYS_OF_A_SHARD: (usize, usize) = (1024, 8192);
-/// The most locks.
-const SHARDS: usize = 1024;
-/// The most keys for which memory is allocated at the first use; for more of them it grows.
-const AT_ONCE: usize = 1 << 20;
+/// A shard for each of this many keys is worth its lock.
+const MIN_KEYS_OF_A_SHARD: usize = 1024;
+/// The most keys of one shard, as long as there are fewer than [`MAX_SHARDS`].
+const MAX_KEYS_OF_A_SHARD: usize = 8192;
+const MAX_SHARDS: usize = 1024;
+/// Memory for up to this many keys is allocated at the first use; with more, the tables grow.
+const MAX_PREALLOCATED: usize = 1 << 20;
 /// The most keys: a table counts in 32 bits.
-const MOST: usize = u32::MAX as usize - 1;
+const MAX_KEYS: usize = u32::MAX as usize - 1;
 
-/// A rate limit for each key: each client, tenant, host.
+/// A rate limiter for each key: for each client, tenant or host.
 ///
 /// Every key has a bucket like that of a [`RateLimiter`], and its own queue.
 ///
-/// - **Memory is bounded.** [`max_keys`](Self::max_keys) of 8 bytes need some 27 bytes each, which are allocated at the
-///   first use; beyond a million keys, as they come. A key that somebody waits for has a limiter of its own beside that,
-///   until it is forgotten. Keys that are no numbers, strings, addresses or bytes are stored in an [`Arc`] each.
-/// - **No key is refused while there is room**, however keys are spread, and on any number of threads.
-/// - **Only what is full is forgotten.** Such a bucket cannot be told from one that was never used. Each new key looks
-///   at a few others, so that no call takes longer than the rest, and there is no task that cleans up.
-/// - **An attack with many keys** gets one bucket more: when there are `max_keys`, and none of those that a new key looks
-///   at is full, it shares the *overflow* with others like it, until there is room, and begins then with a bucket that is
-///   full. Nothing is taken from those who are known. Keys are hashed with the keyed function of the standard library, so
-///   that nobody can choose some that collide. Clients on IPv6 have as many addresses as they like: use
+/// - **Memory is bounded.** [`max_keys`](Self::max_keys) of 8 bytes need about 27 bytes each, which are allocated at the
+///   first use; beyond a million keys, when they are added. A key with waiters has a limiter of its own as well, until the
+///   key is forgotten. Keys other than numbers, strings, addresses and bytes are stored in an [`Arc`] each.
+/// - **No key is refused while there is room**, for every distribution of keys, on any number of threads.
+/// - **Only full buckets are forgotten.** A full bucket equals one that was never used. Each new key looks at a few others,
+///   so that no call takes longer than the rest, and there is no clean-up task.
+/// - **An attack with many keys** gets one more bucket. When there are `max_keys`, and none of the buckets that a new key
+///   looks at is full, the key shares the *overflow* with others like it until there is room; then it begins with a full
+///   bucket. Known keys lose nothing. Keys are hashed with the keyed function of the standard library, so that an attacker
+///   cannot choose keys that collide. Clients on IPv6 have any number of addresses: use
 ///   [`client_ip`](crate::client_ip()) as their key.
 /// - **A change of the rate** takes no longer for a million keys than for one.
 ///
 /// The keys are spread over several tables, each with its own lock. `Hash`, `Eq`, `ToOwned` and `Drop` of a key run
-/// without it, and may do anything: log through a subscriber that uses the same `Keyed`, or panic. That takes nothing, but
-/// for a key that is forgotten and panics in its `Drop`: by then the call has been decided.
-/// Some types of the standard library are compared under it, as that is quicker: numbers, strings, addresses, bytes.
-/// A bucket counts in parts, at least 2^46 for a whole burst: to the nanosecond, if that is earned within a day. What
-/// is rounded does not add up.
+/// without it, and may do anything: log through a subscriber that uses the same `Keyed`, or panic. A panic takes no
+/// permits, except in the `Drop` of a key that is forgotten: by then the call has been decided.
+/// Some types of the standard library are compared under the lock, because that is quicker: numbers, strings, addresses,
+/// bytes.
+///
+/// A bucket counts in parts, at least 2^46 for a whole burst: to the nanosecond, if that is earned within a day. Rounding
+/// errors do not add up.
 ///
 /// Share it by reference, in an [`Arc`], or as a `static` in a [`LazyLock`](std::sync::LazyLock).
 ///
@@ -98,13 +114,14 @@ pub struct Keyed<K> {
 
 struct Inner<K> {
     tables: Tables<K>,
-    room: Room,
-    /// The table in which room was made last.
-    swept: AtomicUsize,
+    count: KeyCount,
+    /// The next shard in which to make room for a key of another one.
+    next_sweep: AtomicUsize,
+    /// The limiter of all keys for which there is no room.
     overflow: Arc<RateLimiter>,
 }
 
-/// Keys as they are stored; see [`key`].
+/// The shards, by the way in which keys are stored; see [`key`].
 enum Tables<K> {
     Plain(Shards<K>),
     Shared(Shards<Arc<K>>),
@@ -113,7 +130,7 @@ enum Tables<K> {
 struct Shards<S>(Box<[Mutex<Shard<S>>]>);
 
 impl<K: Hash + Eq> Keyed<K> {
-    /// A limiter with this rate for each key, a burst of the number it is written with, and 100,000 keys.
+    /// Creates a limiter with this rate for each key, a burst of the number in the rate, and at most 100,000 keys.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
         Self {
@@ -137,7 +154,8 @@ impl<K: Hash + Eq> Keyed<K> {
         Self::new(Rate::per_second(permits))
     }
 
-    /// Sets how many permits a key can have at once, and so the largest request. Counts until the first use.
+    /// Sets the burst of each key: the most permits at once, and so the largest request. Must be called before the first
+    /// use.
     ///
     /// # Panics
     ///
@@ -150,7 +168,7 @@ impl<K: Hash + Eq> Keyed<K> {
         self
     }
 
-    /// Sets how many keys have a bucket of their own at most. Counts until the first use.
+    /// Sets the maximum number of keys with a bucket of their own. Must be called before the first use.
     ///
     /// # Panics
     ///
@@ -163,7 +181,7 @@ impl<K: Hash + Eq> Keyed<K> {
         self
     }
 
-    /// Sets the longest [pause](Self::penalize) of a key: a day unless set. Counts until the first use.
+    /// Sets the longest [pause](Self::penalize) of a key: a day unless set. Must be called before the first use.
     ///
     /// # Panics
     ///
@@ -220,7 +238,7 @@ impl<K: Hash + Eq> Keyed<K> {
     /// # Errors
     ///
     /// [`Busy`](crate::Reason::Busy) if there are fewer or others wait for that key, with the time after which to
-    /// come back; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst.
+    /// try again; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst.
     ///
     /// # Examples
     ///
@@ -236,11 +254,10 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.take(key, permits, Else::Refuse) {
-            Verdict::Granted => Ok(()),
-            Verdict::Denied(denied) => Err(denied),
-            Verdict::Ask(limiter) => limiter.try_acquire_many(permits),
-            Verdict::Overflow => self.overflow().try_acquire_many(permits),
+        match self.decide(key, permits, Some(Mode::Try)) {
+            Decision::Granted => Ok(()),
+            Decision::Denied(denied) => Err(denied),
+            Decision::Limiter(limiter) => limiter.try_acquire_many(permits),
         }
     }
 
@@ -248,12 +265,12 @@ impl<K: Hash + Eq> Keyed<K> {
     ///
     /// # Panics
     ///
-    /// When polled, if it has to wait outside of a tokio runtime with timers, or if the key was
-    /// [given](Self::override_key) a limiter that is closed. Nothing is taken then.
+    /// When polled, if it has to wait outside of a tokio runtime with timers, or if the key has an
+    /// [override](Self::override_key) that is closed. Nothing is taken then.
     ///
     /// # Cancel safety
     ///
-    /// That of [`RateLimiter::acquire`]: dropping the future leaves the limiter as if it had never come.
+    /// That of [`RateLimiter::acquire`]: dropping the future leaves the limiter as if it had never been polled.
     ///
     /// # Examples
     ///
@@ -274,11 +291,10 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.ask(key, 1).await {
-            Verdict::Granted => {}
-            Verdict::Ask(limiter) => limiter.acquire().await,
-            // One permit is never refused.
-            Verdict::Denied(_) | Verdict::Overflow => self.overflow().acquire().await,
+        match self.enter(key, 1).await {
+            Decision::Granted => {}
+            Decision::Denied(_) => unreachable!("one permit is never more than the burst"),
+            Decision::Limiter(limiter) => limiter.acquire().await,
         }
     }
 
@@ -287,7 +303,7 @@ impl<K: Hash + Eq> Keyed<K> {
     /// # Errors
     ///
     /// [`NeverFits`](crate::Reason::NeverFits), at once, if `permits` is more than the burst; those of
-    /// [`RateLimiter::acquire_many`] if the key was [given](Self::override_key) a limiter.
+    /// [`RateLimiter::acquire_many`] if the key has an [override](Self::override_key).
     ///
     /// # Panics
     ///
@@ -314,19 +330,18 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.ask(key, permits).await {
-            Verdict::Granted => Ok(()),
-            Verdict::Denied(denied) => Err(denied),
-            Verdict::Ask(limiter) => limiter.acquire_many(permits).await,
-            Verdict::Overflow => self.overflow().acquire_many(permits).await,
+        match self.enter(key, permits).await {
+            Decision::Granted => Ok(()),
+            Decision::Denied(denied) => Err(denied),
+            Decision::Limiter(limiter) => limiter.acquire_many(permits).await,
         }
     }
 
-    /// Waits for one permit of a key, if its turn comes by `deadline`, and is refused at once if not.
+    /// Waits for one permit of a key, or fails at once if it is not available by `deadline`.
     ///
     /// # Errors
     ///
-    /// [`Deadline`](crate::Reason::Deadline) if the turn would come later, and those of
+    /// [`Deadline`](crate::Reason::Deadline) if the permit is available later, and those of
     /// [`acquire_many`](Self::acquire_many).
     ///
     /// # Panics
@@ -355,18 +370,17 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.ask(key, 1).await {
-            Verdict::Granted => Ok(()),
-            Verdict::Denied(denied) => Err(denied),
-            Verdict::Ask(limiter) => limiter.acquire_by(deadline).await,
-            Verdict::Overflow => self.overflow().acquire_by(deadline).await,
+        match self.enter(key, 1).await {
+            Decision::Granted => Ok(()),
+            Decision::Denied(denied) => Err(denied),
+            Decision::Limiter(limiter) => limiter.acquire_by(deadline).await,
         }
     }
 
-    /// Changes the rate of all keys, for those who wait, too.
+    /// Changes the rate of all keys, for waiters, too.
     ///
-    /// The permits there are stay. It takes time in proportion to the number of keys that somebody waits for, and not
-    /// to that of all. A key that was [given](Self::override_key) a limiter keeps it.
+    /// Permits that are available stay. It takes time in proportion to the number of keys with waiters, and not to that of
+    /// all. A key with an [override](Self::override_key) keeps it.
     ///
     /// # Examples
     ///
@@ -392,9 +406,10 @@ impl<K: Hash + Eq> Keyed<K> {
         inner.overflow.set_rate(rate);
     }
 
-    /// Gives a key a limiter of its own, or another one; not counted among the [keys](Self::max_keys).
+    /// Sets or replaces the override of a key: a limiter of its own, which does not count among the
+    /// [keys](Self::max_keys).
     ///
-    /// Who waits for the key goes on as before.
+    /// Requests that wait for the key already go on as before.
     ///
     /// # Examples
     ///
@@ -408,15 +423,15 @@ impl<K: Hash + Eq> Keyed<K> {
     pub fn override_key(&self, key: K, limiter: RateLimiter) {
         let (hash, limiter) = (self.hasher.hash_one(&key), Arc::new(limiter));
         let _replaced = match &self.inner().tables {
-            Tables::Plain(shards) => shards.set_override(hash, &mut Given(Some(key)), &limiter),
+            Tables::Plain(shards) => shards.set_override(hash, &mut OwnedKey(Some(key)), &limiter),
             Tables::Shared(shards) => {
                 let key = Arc::new(key);
-                shards.set_override(hash, &mut Shared::given(&*key, Arc::clone(&key)), &limiter)
+                shards.set_override(hash, &mut SharedKey::owned(&*key, Arc::clone(&key)), &limiter)
             }
         };
     }
 
-    /// Takes the limiter back that a key was given; false if it has none.
+    /// Removes the override of a key; returns whether there was one.
     ///
     /// # Examples
     ///
@@ -435,17 +450,17 @@ impl<K: Hash + Eq> Keyed<K> {
     {
         let hash = self.hasher.hash_one(key);
         let removed = match &self.inner().tables {
-            Tables::Plain(shards) if is_plain::<Q>() => shards.remove_override(hash, &mut Plain(key)),
-            Tables::Plain(shards) => shards.remove_override(hash, &mut Given(Some(key.to_owned()))),
-            Tables::Shared(shards) => shards.remove_override(hash, &mut Shared::sought(key)),
+            Tables::Plain(shards) if is_plain::<Q>() => shards.remove_override(hash, &mut PlainKey(key)),
+            Tables::Plain(shards) => shards.remove_override(hash, &mut OwnedKey(Some(key.to_owned()))),
+            Tables::Shared(shards) => shards.remove_override(hash, &mut SharedKey::stored(key)),
         };
         removed.is_some()
     }
 
-    /// How many keys have a bucket; those that are full again are still among them until they are forgotten.
+    /// The number of keys with a bucket, including full ones that have not been forgotten yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.inner().room.keys()
+        self.inner().count.get()
     }
 
     /// Whether no key has a bucket.
@@ -454,12 +469,12 @@ impl<K: Hash + Eq> Keyed<K> {
         self.len() == 0
     }
 
-    /// The limiter of a key, with all that it can do: to reserve, to refund, to [pause](RateLimiter::penalize).
+    /// Returns the limiter of a key, with all its methods: to reserve, to refund, to [pause](RateLimiter::penalize).
     ///
-    /// It is the key's until it is full again and nobody has it any longer; then the key is forgotten, with all that
-    /// was changed. For what is to stay there is [`override_key`](Self::override_key). It takes several times the
-    /// memory of a bucket. If there is no room for the key it is the one that such keys share. Once it is
-    /// [closed](RateLimiter::close), so is the key, and to [`acquire`](Self::acquire) it panics.
+    /// It belongs to the key until it is full again and its handles are dropped; then the key is forgotten, with all
+    /// changes of the limiter. For lasting changes there is [`override_key`](Self::override_key). It takes several times
+    /// the memory of a bucket. If there is no room for the key, this is the limiter that such keys share. When it is
+    /// [closed](RateLimiter::close), so is the key, and [`acquire`](Self::acquire) of the key panics.
     ///
     /// # Examples
     ///
@@ -480,16 +495,15 @@ impl<K: Hash + Eq> Keyed<K> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        match self.take(key, 0, Else::Own) {
-            Verdict::Ask(limiter) => limiter,
-            _ => Arc::clone(self.overflow()),
+        match self.decide(key, 0, None) {
+            Decision::Limiter(limiter) => limiter,
+            Decision::Granted | Decision::Denied(_) => unreachable!("a request for the limiter itself"),
         }
     }
 
-    /// Grants a key nothing for `pause`, as [`RateLimiter::penalize`] does: its server has said `Retry-After`.
+    /// Pauses a key for `pause`, as [`RateLimiter::penalize`] does: its server has said `Retry-After`.
     ///
-    /// The key is not forgotten meanwhile. If there is no room for it, the pause is one of all the keys that share the
-    /// overflow.
+    /// The key is not forgotten meanwhile. If there is no room for it, all keys that share the overflow pause.
     ///
     /// # Examples
     ///
@@ -515,7 +529,7 @@ impl<K: Hash + Eq> Keyed<K> {
         self.limiter(key).penalize(pause);
     }
 
-    /// Grants a key nothing for `pause` from now on, whatever pause was in force, as [`RateLimiter::set_pause`] does.
+    /// Pauses a key for `pause` from now on, in place of any earlier pause, as [`RateLimiter::set_pause`] does.
     ///
     /// # Examples
     ///
@@ -560,65 +574,64 @@ impl<K: Hash + Eq> Keyed<K> {
         self.limiter(key).resume()
     }
 
-    /// Grants permits that are there, or gives the limiter to wait in.
-    async fn ask<Q>(&self, key: &Q, permits: u32) -> Verdict
+    /// Takes permits that are available, or returns the limiter in which to wait.
+    async fn enter<Q>(&self, key: &Q, permits: u32) -> Decision
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         poll_fn(|cx| {
-            // A loop over permits that are there has to let other tasks run.
+            // A loop over permits that are available must let other tasks run.
             let proceed = ready!(poll_proceed(cx));
-            let verdict = self.take(key, permits, Else::Wait);
-            if matches!(verdict, Verdict::Granted) {
+            let decision = self.decide(key, permits, Some(Mode::Wait));
+            if matches!(decision, Decision::Granted) {
                 proceed.made_progress();
             }
-            Poll::Ready(verdict)
+            Poll::Ready(decision)
         })
         .await
     }
 
-    /// Decides, or gives the limiter to ask.
+    /// Decides a request; without a mode it asks for the limiter of the key.
     #[inline]
-    pub(crate) fn take<Q>(&self, key: &Q, permits: u32, or: Else) -> Verdict
+    pub(crate) fn decide<Q>(&self, key: &Q, permits: u32, mode: Option<Mode>) -> Decision
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        // Not under the lock: the processor then waits for both at once.
-        let call = Call { now: Instant::now(), tag: tag(hash), permits, or };
+        // The clock is read before the lock is taken, so that the processor waits for both at once.
+        let request = Request { now: Instant::now(), tag: tag(hash), permits, mode };
         let inner = self.inner();
-        let verdict = match &inner.tables {
-            Tables::Plain(shards) if is_plain::<Q>() => inner.take(shards, hash, call, &mut Plain(key)),
-            Tables::Plain(shards) => inner.take(shards, hash, call, &mut Given(Some(key.to_owned()))),
-            Tables::Shared(shards) => inner.take(shards, hash, call, &mut Shared::new(key, Q::to_owned)),
+        let decision = match &inner.tables {
+            Tables::Plain(shards) if is_plain::<Q>() => {
+                inner.decide(shards, hash, request, &mut PlainKey(key))
+            }
+            Tables::Plain(shards) => inner.decide(shards, hash, request, &mut OwnedKey(Some(key.to_owned()))),
+            Tables::Shared(shards) => {
+                inner.decide(shards, hash, request, &mut SharedKey::borrowed(key, Q::to_owned))
+            }
         };
-        if let Verdict::Denied(denied) = &verdict {
+        if let Decision::Denied(denied) = &decision {
             telemetry::refused(Kind::Key, denied);
         }
-        verdict
-    }
-
-    /// The limiter of all keys for which there is no room.
-    pub(crate) fn overflow(&self) -> &Arc<RateLimiter> {
-        &self.inner().overflow
+        decision
     }
 
     fn inner(&self) -> &Inner<K> {
         self.inner.get_or_init(|| {
             let burst = self.burst.unwrap_or(self.rate.permits());
-            let terms = Terms { rate: self.rate, burst, max_pause: self.max_pause };
+            let config = Config { rate: self.rate, burst, max_pause: self.max_pause };
             let tables = if is_plain::<K>() {
-                Tables::Plain(Shards::new(terms, self.max_keys))
+                Tables::Plain(Shards::new(config, self.max_keys))
             } else {
-                Tables::Shared(Shards::new(terms, self.max_keys))
+                Tables::Shared(Shards::new(config, self.max_keys))
             };
             Inner {
                 tables,
-                room: Room::new(self.max_keys.min(MOST)),
-                swept: AtomicUsize::new(0),
-                overflow: Arc::new(terms.limiter(self.rate)),
+                count: KeyCount::new(self.max_keys.min(MAX_KEYS)),
+                next_sweep: AtomicUsize::new(0),
+                overflow: Arc::new(config.limiter(self.rate)),
             }
         })
     }
@@ -626,57 +639,65 @@ impl<K: Hash + Eq> Keyed<K> {
 
 impl<K> Inner<K> {
     #[inline(always)]
-    fn take<S>(&self, shards: &Shards<S>, hash: u64, call: Call, key: &mut impl Key<S>) -> Verdict {
-        let first = lock(shards.of(hash)).take(call, key, &self.room);
-        // Most requests end here, without a look at the rarer ends.
-        if matches!(first, Ok(Verdict::Granted)) {
-            return Verdict::Granted;
-        }
-        self.take_rest(shards, hash, call, key, first)
-    }
-
-    /// The same after a first attempt that granted nothing.
-    #[inline(never)]
-    fn take_rest<S>(
+    fn decide<S>(
         &self,
         shards: &Shards<S>,
         hash: u64,
-        call: Call,
-        key: &mut impl Key<S>,
-        first: Result<Verdict, Missing>,
-    ) -> Verdict {
-        let verdict = first.unwrap_or_else(|missing| {
-            key.provide(missing);
-            until_known(key, |key| lock(shards.of(hash)).take(call, key, &self.room))
-        });
-        if matches!(verdict, Verdict::Overflow) { self.make_room(shards, hash, call, key) } else { verdict }
+        request: Request,
+        key: &mut impl Lookup<S>,
+    ) -> Decision {
+        let first = lock(shards.of(hash)).decide(request, key, &self.count);
+        // Most requests end here, without a look at the rarer results.
+        if matches!(first, Ok(Some(Decision::Granted))) {
+            return Decision::Granted;
+        }
+        self.decide_slow(shards, hash, request, key, first)
     }
 
-    /// Takes permits for a key for which there is no room, if there is some for one that is full in another table.
+    /// Slow path of `decide`: the first attempt granted nothing.
     #[inline(never)]
-    fn make_room<S>(&self, shards: &Shards<S>, hash: u64, call: Call, key: &mut impl Key<S>) -> Verdict {
-        let next = self.swept.fetch_add(1, Relaxed) & (shards.0.len() - 1);
-        let made = lock(&shards.0[next]).make_room(call.now, key, &self.room);
-        match made {
-            true => until_known(key, |key| lock(shards.of(hash)).take(call, key, &self.room)),
-            false => Verdict::Overflow,
+    fn decide_slow<S>(
+        &self,
+        shards: &Shards<S>,
+        hash: u64,
+        request: Request,
+        key: &mut impl Lookup<S>,
+        mut attempt: Result<Option<Decision>, NeedsUnlocked>,
+    ) -> Decision {
+        let mut has_made_room = false;
+        loop {
+            match attempt {
+                Ok(Some(decision)) => return decision,
+                Ok(None) if has_made_room || !self.make_room(shards, request.now, key) => {
+                    return Decision::Limiter(Arc::clone(&self.overflow));
+                }
+                Ok(None) => has_made_room = true,
+                Err(needs) => key.resolve(needs),
+            }
+            attempt = lock(shards.of(hash)).decide(request, key, &self.count);
         }
+    }
+
+    /// Removes full buckets from another shard; returns whether there were any.
+    #[inline(never)]
+    fn make_room<S>(&self, shards: &Shards<S>, now: Instant, key: &mut impl Lookup<S>) -> bool {
+        let next = self.next_sweep.fetch_add(1, Relaxed) & (shards.0.len() - 1);
+        lock(&shards.0[next]).make_room(now, key, &self.count)
     }
 }
 
 impl<S> Shards<S> {
-    fn new(terms: Terms, max_keys: usize) -> Self {
+    fn new(config: Config, max_keys: usize) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        let (fewest, most) = KEYS_OF_A_SHARD;
-        let worthwhile = (max_keys / fewest).clamp(1, 4 * cores);
-        let count = worthwhile.max(max_keys / most).min(SHARDS).next_power_of_two();
-        let share = if max_keys > AT_ONCE { 0 } else { max_keys / count };
-        // As many more as there may be by chance.
+        let worthwhile = (max_keys / MIN_KEYS_OF_A_SHARD).clamp(1, 4 * cores);
+        let count = worthwhile.max(max_keys / MAX_KEYS_OF_A_SHARD).min(MAX_SHARDS).next_power_of_two();
+        let share = if max_keys > MAX_PREALLOCATED { 0 } else { max_keys / count };
+        // Hashes spread keys by chance: four standard deviations more than the average.
         let keys = if count == 1 { share } else { share + 4 * share.isqrt() };
-        Self((0..count).map(|_| Mutex::new(Shard::new(terms, keys))).collect())
+        Self((0..count).map(|_| Mutex::new(Shard::new(config, keys))).collect())
     }
 
-    /// By the lower half of the hash, of which the upper half is the tag.
+    /// Selects by the lower half of the hash; the upper half is the tag.
     #[inline]
     fn of(&self, hash: u64) -> &Mutex<Shard<S>> {
         &self.0[hash as usize & (self.0.len() - 1)]
@@ -684,6 +705,7 @@ impl<S> Shards<S> {
 
     fn set_rate(&self, rate: Rate) {
         for shard in &self.0 {
+            // Setting the rate of a limiter wakes its waiters: only without the lock.
             let limiters = lock(shard).set_rate(rate);
             limiters.iter().for_each(|limiter| limiter.set_rate(rate));
         }
@@ -692,34 +714,32 @@ impl<S> Shards<S> {
     fn set_override(
         &self,
         hash: u64,
-        key: &mut impl Key<S>,
+        key: &mut impl Lookup<S>,
         limiter: &Arc<RateLimiter>,
     ) -> Option<Arc<RateLimiter>> {
-        until_known(key, |key| lock(self.of(hash)).set_override(tag(hash), key, limiter))
+        resolved(key, |key| lock(self.of(hash)).set_override(tag(hash), key, limiter))
     }
 
-    fn remove_override(&self, hash: u64, key: &mut impl Key<S>) -> Option<Arc<RateLimiter>> {
-        until_known(key, |key| lock(self.of(hash)).remove_override(tag(hash), key))
+    fn remove_override(&self, hash: u64, key: &mut impl Lookup<S>) -> Option<Arc<RateLimiter>> {
+        resolved(key, |key| lock(self.of(hash)).remove_override(tag(hash), key))
     }
 }
 
-/// Tries under a lock, and does without it what was missing, until nothing is.
-#[inline(always)]
-fn until_known<S, K: Key<S>, T>(key: &mut K, mut attempt: impl FnMut(&mut K) -> Result<T, Missing>) -> T {
+/// Repeats an attempt under a lock, and resolves without it what the attempt needs.
+fn resolved<S, K: Lookup<S>, T>(
+    key: &mut K,
+    mut attempt: impl FnMut(&mut K) -> Result<T, NeedsUnlocked>,
+) -> T {
     loop {
         match attempt(key) {
             Ok(result) => return result,
-            Err(missing) => key.provide(missing),
+            Err(needs) => key.resolve(needs),
         }
     }
 }
 
 fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<K> fmt::Debug for Keyed<K> {

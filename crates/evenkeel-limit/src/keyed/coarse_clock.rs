@@ -1,4 +1,20 @@
-//! Time, counted in parts of a bucket.
+//! The clock of a shard: time, counted in fractions of a permit.
+//!
+//! # How it works
+//!
+//! A bucket of a key is a single word: the *reading* of this clock at which it is full. So the clock does not read
+//! nanoseconds, but what a bucket has earned, in *parts*. A part is a power of two of a permit, which has the same value at
+//! every rate. A change of the rate therefore changes the speed of the clock, and no bucket.
+//!
+//! A whole bucket has up to 2^47 parts. A nanosecond may earn less than a part: `fraction` keeps what is earned of the next
+//! one, so that nothing is lost however often the clock is read.
+//!
+//! Invariants:
+//! - A reading is twice the parts, and so always even: an odd word is a bucket, an even one a limiter (`shard.rs`).
+//! - One advance adds at most a whole bucket. More cannot be observed, since a bucket that is full stays full, and readings
+//!   wrap around later.
+//! - Readings never go back. `now` is read before the lock of the shard is taken, so two threads may arrive in the wrong
+//!   order: the clock then reads the time again.
 
 use std::time::Duration;
 
@@ -9,42 +25,38 @@ use crate::{
     rate::Rate,
 };
 
-/// Two to this power are the most parts of a whole bucket.
-const PARTS: u32 = 47;
+/// A whole bucket has at most two to this power parts.
+const MAX_BITS: u32 = 47;
 
 /// A clock that reads the parts earned so far, as even numbers that wrap around.
-///
-/// A part is a power of two of a permit, so that a reading means the same at every rate. Where a nanosecond earns a
-/// fraction of a part, that is kept. After a time in which any bucket fills up it reads no more than a whole bucket
-/// more: nobody can tell the difference, and readings stay in order for a long time.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct CoarseClock {
     rate: Rate,
     burst: u32,
-    /// Two to this power are the parts of a permit.
-    bits: u32,
+    /// A permit has two to this power parts.
+    permit_bits: u32,
     /// The parts of a whole bucket.
     whole: u64,
-    /// What a nanosecond earns: whole parts, and 2^-64 of a part.
-    step: (u64, u64),
+    /// The parts that a nanosecond earns: whole ones, and a fraction in 2^-64.
+    speed: (u64, u64),
     clock: MonotonicClock,
     reading: u64,
-    /// What is earned of the next part, in 2^-64 of it.
-    rest: u64,
+    /// The earned fraction of the next part, in 2^-64.
+    fraction: u64,
 }
 
-impl Pace {
+impl CoarseClock {
     pub(super) fn new(rate: Rate, burst: u32) -> Self {
-        let bits = PARTS - (u32::BITS - (burst - 1).leading_zeros());
+        let permit_bits = MAX_BITS - (u32::BITS - (burst - 1).leading_zeros());
         Self {
             rate,
             burst,
-            bits,
-            whole: u64::from(burst) << bits,
-            step: step(rate, bits),
+            permit_bits,
+            whole: u64::from(burst) << permit_bits,
+            speed: speed(rate, permit_bits),
             clock: MonotonicClock::new(Instant::now()),
             reading: 0,
-            rest: 0,
+            fraction: 0,
         }
     }
 
@@ -60,24 +72,24 @@ impl Pace {
         self.reading
     }
 
-    /// As much of a reading as the burst is.
+    /// The growth of the reading in which a whole bucket is earned.
     #[inline]
     pub(super) fn depth(&self) -> u64 {
         2 * self.whole
     }
 
-    /// As much of a reading as `permits` are.
-    pub(super) fn of(&self, permits: u32) -> u64 {
-        u64::from(permits) << (self.bits + 1)
+    /// The growth of the reading in which `permits` are earned.
+    pub(super) fn cost(&self, permits: u32) -> u64 {
+        u64::from(permits) << (self.permit_bits + 1)
     }
 
-    /// Moves on to `now`, which was read without the lock; to a later instant, if another was quicker to get it.
+    /// Advances to `now`, which was read without the lock; or further, if another thread got the lock before.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
-        let nanos = self.clock.try_advance(now).unwrap_or_else(|| self.move_from(now));
-        let fraction = u128::from(nanos) * u128::from(self.step.1) + u128::from(self.rest);
-        let earned = nanos.saturating_mul(self.step.0).saturating_add((fraction >> 64) as u64);
-        (self.reading, self.rest) = if earned < self.whole {
+        let nanos = self.clock.try_advance(now).unwrap_or_else(|| self.advance_late(now));
+        let fraction = u128::from(nanos) * u128::from(self.speed.1) + u128::from(self.fraction);
+        let earned = nanos.saturating_mul(self.speed.0).saturating_add((fraction >> 64) as u64);
+        (self.reading, self.fraction) = if earned < self.whole {
             (self.reading.wrapping_add(2 * earned), fraction as u64)
         } else {
             (self.reading.wrapping_add(self.depth()), 0)
@@ -85,33 +97,33 @@ impl Pace {
     }
 
     #[cold]
-    fn move_from(&mut self, now: Instant) -> u64 {
+    fn advance_late(&mut self, now: Instant) -> u64 {
         self.clock.advance(if now < self.clock.now() { Instant::now() } else { now })
     }
 
-    /// The time in which so much of a reading is earned.
-    pub(super) fn until(&self, reading: u64) -> Duration {
-        let missing = (u128::from(reading / 2) << 64).saturating_sub(self.rest.into());
-        let step = (u128::from(self.step.0) << 64) + u128::from(self.step.1);
-        Duration::from_nanos(u64::try_from(missing.div_ceil(step)).unwrap_or(u64::MAX))
+    /// The time in which the reading grows by `growth`.
+    pub(super) fn until(&self, growth: u64) -> Duration {
+        let missing = (u128::from(growth / 2) << 64).saturating_sub(self.fraction.into());
+        let speed = (u128::from(self.speed.0) << 64) + u128::from(self.speed.1);
+        Duration::from_nanos(u64::try_from(missing.div_ceil(speed)).unwrap_or(u64::MAX))
     }
 
-    /// The tokens that are still to be earned of so much of a reading.
-    pub(super) fn tokens(&self, reading: u64) -> Tokens {
-        let tokens = Tokens::from(reading / 2) << (64 - self.bits);
-        (tokens - Tokens::from(self.rest >> self.bits)).max(0)
+    /// The tokens that are earned while the reading grows by `growth`.
+    pub(super) fn tokens(&self, growth: u64) -> Tokens {
+        let tokens = Tokens::from(growth / 2) << (64 - self.permit_bits);
+        (tokens - Tokens::from(self.fraction >> self.permit_bits)).max(0)
     }
 
     pub(super) fn set_rate(&mut self, rate: Rate) {
         self.advance(Instant::now());
-        self.step = step(rate, self.bits);
+        self.speed = speed(rate, self.permit_bits);
         self.rate = rate;
     }
 }
 
-/// What a nanosecond earns, rounded up: by less than a part in a hundred years.
-fn step(rate: Rate, bits: u32) -> (u64, u64) {
-    let (parts, nanos) = (u128::from(rate.permits()) << bits, u128::from(rate.nanos()));
+/// The parts that a nanosecond earns, rounded up: by less than a part in a hundred years.
+fn speed(rate: Rate, permit_bits: u32) -> (u64, u64) {
+    let (parts, nanos) = (u128::from(rate.permits()) << permit_bits, u128::from(rate.nanos()));
     let fraction = ((parts % nanos) << 64).div_ceil(nanos);
     (u64::try_from(parts / nanos).unwrap_or(u64::MAX), fraction as u64)
 }

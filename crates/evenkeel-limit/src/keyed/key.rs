@@ -1,55 +1,62 @@
-//! Keys, and how they are compared and made.
+//! The lookup of a key under the lock of its shard.
 //!
-//! `Eq`, `Clone` and `Drop` of a key may be code of others, and must not run under the lock of a table. Keys of the
-//! types listed here are the standard library's: those are stored as they are, and compared under the lock. Of all
-//! other types a table has [`Arc`]s. What is under the lock then compares pointers; where it meets a key of the same
-//! hash of which it is not known whether it is the one that is asked for, it gives up, says what is [`Missing`], and
-//! begins again when that has been found out without the lock.
+//! # How it works
+//!
+//! `Eq`, `Clone` and `Drop` of a key may be foreign code, which must not run under the lock. Keys of the standard library's
+//! types ([`is_plain`]) are stored as they are, and compared under the lock. Keys of all other types are stored in an
+//! [`Arc`] each, and only the pointers are compared under the lock.
+//!
+//! A lookup that meets an unknown pointer with the same part of the hash cannot go on: it reports what it
+//! [needs](NeedsUnlocked), and clones the pointer. The caller releases the lock, has the keys compared, and repeats the
+//! lookup, which then knows these pointers. In the same way a key that is to be stored is created without the lock.
+//!
+//! A repetition may meet further unknown keys, which others have added meanwhile. Each repetition knows more of them, so
+//! it ends when no new keys with the same hash are added.
 
 use std::{any::type_name, borrow::Borrow, mem, sync::Arc};
 
-/// Whether keys are the same.
-pub(super) enum Is {
+/// The result of a comparison.
+pub(super) enum Comparison {
     Same,
-    Other,
+    Different,
     Unknown,
 }
 
-/// Work that has to be done without the lock.
+/// The work that a lookup needs before it can be repeated. It must be done without the lock.
 #[derive(Debug)]
-pub(super) enum Missing {
-    /// To compare with keys that were met.
+pub(super) enum NeedsUnlocked {
+    /// To compare the unknown keys that it met.
     Comparison,
-    /// To make a key that can be stored.
-    Key,
+    /// To create the key that is stored.
+    StoredKey,
 }
 
-/// A key that is asked for, where keys are stored as `S`.
-pub(super) trait Key<S> {
-    /// Begins to look for it. Called under the lock.
+/// A key that is looked up where keys are stored as `S`.
+pub(super) trait Lookup<S> {
+    /// Begins to search a chain. Called under the lock.
     fn begin(&mut self) {}
 
-    /// Whether a stored key is this one. Called under the lock.
-    fn is(&mut self, stored: &S) -> Is;
+    /// Compares with a stored key. Called under the lock.
+    fn compare(&mut self, stored: &S) -> Comparison;
 
-    /// This key, to be stored; `None` if it is still to be made. Called under the lock.
-    fn own(&mut self) -> Option<S>;
+    /// Returns this key, to be stored; `None` if it is still to be created. Called under the lock.
+    fn to_store(&mut self) -> Option<S>;
 
-    /// Takes a key that is not stored any longer, and drops it when there is no lock, if that is code of others.
+    /// Takes over a key that is no longer stored. If its `Drop` may be foreign code, it is dropped without the lock.
     fn discard(&mut self, stored: S) {
         drop(stored);
     }
 
-    /// Does what was missing. Called without the lock.
-    fn provide(&mut self, missing: Missing) {
-        unreachable!("{missing:?} of a key that is stored as it is");
+    /// Does the work that a lookup needs. Called without the lock.
+    fn resolve(&mut self, needs: NeedsUnlocked) {
+        unreachable!("{needs:?} of a key that is stored as it is");
     }
 }
 
-/// Whether `Hash`, `Eq`, `Clone` and `Drop` of a type are known to run no code of others.
+/// Whether `Hash`, `Eq`, `Clone` and `Drop` of a type are known to run no foreign code.
 ///
-/// Names are no more than a hint: a type that is not recognized costs time, and no promise. One of the same name
-/// would have to stand in a crate that is called `alloc` or `core`.
+/// Names are only a hint: a type that is not recognized costs time, and breaks no promise. A foreign type of the same name
+/// would have to be in a crate named `alloc` or `core`.
 pub(super) fn is_plain<T: ?Sized>() -> bool {
     matches!(
         type_name::<T>(),
@@ -85,115 +92,117 @@ pub(super) fn is_plain<T: ?Sized>() -> bool {
     )
 }
 
-/// A key of a plain type.
-pub(super) struct Plain<'a, Q: ?Sized>(pub(super) &'a Q);
+/// A borrowed key of a plain type.
+pub(super) struct PlainKey<'a, Q: ?Sized>(pub(super) &'a Q);
 
-impl<K: Borrow<Q>, Q: Eq + ToOwned<Owned = K> + ?Sized> Key<K> for Plain<'_, Q> {
+impl<K: Borrow<Q>, Q: Eq + ToOwned<Owned = K> + ?Sized> Lookup<K> for PlainKey<'_, Q> {
     #[inline]
-    fn is(&mut self, stored: &K) -> Is {
-        if stored.borrow() == self.0 { Is::Same } else { Is::Other }
+    fn compare(&mut self, stored: &K) -> Comparison {
+        if stored.borrow() == self.0 { Comparison::Same } else { Comparison::Different }
     }
 
-    fn own(&mut self) -> Option<K> {
+    fn to_store(&mut self) -> Option<K> {
         Some(self.0.to_owned())
     }
 }
 
-/// A key of a plain type that is to be stored itself.
-pub(super) struct Given<K>(pub(super) Option<K>);
+/// An owned key of a plain type, which is stored itself.
+pub(super) struct OwnedKey<K>(pub(super) Option<K>);
 
-impl<K: Eq> Key<K> for Given<K> {
-    fn is(&mut self, stored: &K) -> Is {
-        if self.0.as_ref() == Some(stored) { Is::Same } else { Is::Other }
+impl<K: Eq> Lookup<K> for OwnedKey<K> {
+    fn compare(&mut self, stored: &K) -> Comparison {
+        if self.0.as_ref() == Some(stored) { Comparison::Same } else { Comparison::Different }
     }
 
-    fn own(&mut self) -> Option<K> {
+    fn to_store(&mut self) -> Option<K> {
         self.0.take()
     }
 }
 
 /// A key of any other type.
-pub(super) struct Shared<'a, K, Q: ?Sized> {
+pub(super) struct SharedKey<'a, K, Q: ?Sized> {
     key: &'a Q,
-    make: Option<fn(&Q) -> K>,
-    own: Option<Arc<K>>,
-    /// The stored key that is this one.
+    create: Option<fn(&Q) -> K>,
+    to_store: Option<Arc<K>>,
+    /// The stored key that equals this one.
     same: Option<Arc<K>>,
-    /// Stored keys that are others, though they have the same tag; in the order in which they were met.
-    others: Vec<Arc<K>>,
-    /// The number of them that were met in this search.
+    /// Stored keys with the same tag that differ from this one, in the order in which they were met.
+    different: Vec<Arc<K>>,
+    /// How many of `different` the current search has passed.
     passed: usize,
-    /// Keys that were met, and are to be compared.
-    met: Vec<Arc<K>>,
+    /// Stored keys that were met, and are still to be compared.
+    unknown: Vec<Arc<K>>,
     discarded: Vec<Arc<K>>,
 }
 
-impl<'a, K, Q: ?Sized> Shared<'a, K, Q> {
-    /// One that is made when it is to be stored.
-    pub(super) fn new(key: &'a Q, make: fn(&Q) -> K) -> Self {
-        Self { make: Some(make), ..Self::sought(key) }
+impl<'a, K, Q: ?Sized> SharedKey<'a, K, Q> {
+    /// Returns a key that is created when it has to be stored.
+    pub(super) fn borrowed(key: &'a Q, create: fn(&Q) -> K) -> Self {
+        Self { create: Some(create), ..Self::stored(key) }
     }
 
-    /// One that is to be stored itself.
-    pub(super) fn given(key: &'a Q, own: Arc<K>) -> Self {
-        Self { own: Some(own), ..Self::sought(key) }
+    /// Returns a key that exists already, and is stored itself.
+    pub(super) fn owned(key: &'a Q, to_store: Arc<K>) -> Self {
+        Self { to_store: Some(to_store), ..Self::stored(key) }
     }
 
-    /// One that is there, or is not to be stored.
-    pub(super) fn sought(key: &'a Q) -> Self {
+    /// Returns a key that is looked up, but never stored.
+    pub(super) fn stored(key: &'a Q) -> Self {
         Self {
             key,
-            make: None,
-            own: None,
+            create: None,
+            to_store: None,
             same: None,
-            others: vec![],
+            different: vec![],
             passed: 0,
-            met: vec![],
+            unknown: vec![],
             discarded: vec![],
         }
     }
 }
 
-impl<K: Borrow<Q>, Q: Eq + ?Sized> Key<Arc<K>> for Shared<'_, K, Q> {
+impl<K: Borrow<Q>, Q: Eq + ?Sized> Lookup<Arc<K>> for SharedKey<'_, K, Q> {
     fn begin(&mut self) {
         self.passed = 0;
     }
 
-    fn is(&mut self, stored: &Arc<K>) -> Is {
+    fn compare(&mut self, stored: &Arc<K>) -> Comparison {
         let is = |known: &Arc<K>| Arc::ptr_eq(known, stored);
         if self.same.as_ref().is_some_and(is) {
-            return Is::Same;
+            return Comparison::Same;
         }
-        // Mostly it is the next one.
-        let next = self.others.get(self.passed).is_some_and(is).then_some(self.passed);
-        if let Some(place) = next.or_else(|| self.others.iter().position(is)) {
-            self.passed = place + 1;
-            return Is::Other;
+        // A chain is mostly unchanged between two searches, so the next known key is the likely one.
+        let next = self.different.get(self.passed).is_some_and(is).then_some(self.passed);
+        if let Some(index) = next.or_else(|| self.different.iter().position(is)) {
+            self.passed = index + 1;
+            return Comparison::Different;
         }
-        self.met.push(Arc::clone(stored));
-        Is::Unknown
+        self.unknown.push(Arc::clone(stored));
+        Comparison::Unknown
     }
 
-    fn own(&mut self) -> Option<Arc<K>> {
-        self.own.clone()
+    fn to_store(&mut self) -> Option<Arc<K>> {
+        self.to_store.clone()
     }
 
     fn discard(&mut self, stored: Arc<K>) {
         self.discarded.push(stored);
     }
 
-    fn provide(&mut self, missing: Missing) {
-        match missing {
-            Missing::Comparison => {
-                for met in mem::take(&mut self.met) {
-                    if (*met).borrow() == self.key {
-                        self.same = Some(met);
+    fn resolve(&mut self, needs: NeedsUnlocked) {
+        match needs {
+            NeedsUnlocked::Comparison => {
+                for stored in mem::take(&mut self.unknown) {
+                    if (*stored).borrow() == self.key {
+                        self.same = Some(stored);
                         break;
                     }
-                    self.others.push(met);
+                    self.different.push(stored);
                 }
             }
-            Missing::Key => self.own = self.make.map(|make| Arc::new(make(self.key))),
+            NeedsUnlocked::StoredKey => {
+                self.to_store = self.create.map(|create| Arc::new(create(self.key)));
+            }
         }
     }
 }

@@ -1,29 +1,29 @@
-//! How many keys there may be.
+//! The number of keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The keys of all tables, counted together.
+/// Counts the keys of all shards, up to a maximum.
 #[derive(Debug)]
-pub(super) struct Room {
-    most: usize,
-    keys: AtomicUsize,
+pub(super) struct KeyCount {
+    max: usize,
+    count: AtomicUsize,
 }
 
-impl Room {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, keys: AtomicUsize::new(0) }
+impl KeyCount {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, count: AtomicUsize::new(0) }
     }
 
-    pub(super) fn keys(&self) -> usize {
-        self.keys.load(Relaxed)
+    pub(super) fn get(&self) -> usize {
+        self.count.load(Relaxed)
     }
 
-    /// Counts one more, unless there are as many as may be.
-    pub(super) fn enter(&self) -> bool {
-        self.keys.fetch_update(Relaxed, Relaxed, |keys| (keys < self.most).then_some(keys + 1)).is_ok()
+    /// Adds one; false if that would exceed the maximum.
+    pub(super) fn try_add(&self) -> bool {
+        self.count.fetch_update(Relaxed, Relaxed, |count| (count < self.max).then_some(count + 1)).is_ok()
     }
 
-    pub(super) fn leave(&self, keys: usize) {
-        self.keys.fetch_sub(keys, Relaxed);
+    pub(super) fn subtract(&self, keys: usize) {
+        self.count.fetch_sub(keys, Relaxed);
     }
 }

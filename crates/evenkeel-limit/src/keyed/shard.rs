@@ -1,50 +1,67 @@
-//! Some of the keys.
+//! A shard: a table of buckets behind one lock.
+//!
+//! # How it works
+//!
+//! Each key has a word in the table. An odd word is a bucket: the reading of the shard's [`CoarseClock`] at which the
+//! bucket is full. Taking permits moves that reading into the future; a request fits while it is at most one burst ahead
+//! of the clock. An even word is the index of a limiter of the key's own ([`KeyLimiter`]): a key is *promoted* to one when
+//! a request has to wait, and takes all its permits there from then on.
+//!
+//! A bucket that is full equals one that was never used, so its key may be forgotten. There is no clean-up task. A *clock
+//! hand* goes round over the chains of the table, as in the page replacement of that name, and removes the buckets that
+//! are full: a chain for each new key, and more as the reading grows.
+//!
+//! Invariants:
+//! - The hand completes a round before the reading grows by a quarter of its range. So a bucket that was full long ago
+//!   never appears to be full in the future, although readings wrap around.
+//! - Each counted key is counted once in the [`KeyCount`]. Overrides are not counted, unless there is a bucket under them.
+//! - A promoted key is forgotten only if the shard alone holds its limiter, and that limiter is full and without waiters.
+//!   No handle can appear during that check, because handles are cloned under the lock.
+//!
+//! No foreign code runs here: a lookup that needs some is given up, and repeated (`key.rs`). Limiters that have to wake
+//! others are returned to the caller.
 
-use std::{num::NonZeroU64, sync::Arc, time::Duration};
+use std::{mem, num::NonZeroU64, sync::Arc, time::Duration};
 
+use evenkeel_base::Slab;
 use tokio::time::Instant;
 
 use super::{
-    coarse_clock::Pace,
-    key::{Key, Missing},
-    key_count::Room,
+    coarse_clock::CoarseClock,
+    key::{Lookup, NeedsUnlocked},
+    key_count::KeyCount,
     table::Table,
 };
-use crate::{error::Denied, rate::Rate, rate_limiter::RateLimiter};
+use crate::{error::Denied, mode::Mode, rate::Rate, rate_limiter::RateLimiter};
 
-/// The most chains that the hand passes over in one call.
-pub(super) const SWEEP: usize = 1;
-/// The same for a key of another table.
-const SWEEP_FOR_OTHERS: usize = 8;
-/// While the reading grows by this much the hand passes over as many chains as there are, so that no bucket that was
-/// full long ago seems to be full in the future.
+/// The most chains that the hand passes for a new key.
+pub(super) const CHAINS_FOR_NEW_KEY: usize = 1;
+/// The same for a new key of another shard.
+const CHAINS_FOR_OTHER_SHARD: usize = 8;
+/// The growth of the reading in which the hand completes a round.
 const ROUND: u64 = 1 << 61;
 
 /// A table of buckets that share one clock.
-///
-/// A bucket is the reading at which it is full, as long as nobody waits for it: an odd word. Else it is a limiter of
-/// its own: an even word, which tells the place of it.
 #[derive(Debug)]
 pub(super) struct Shard<S> {
-    terms: Terms,
-    pace: Pace,
+    config: Config,
+    clock: CoarseClock,
     table: Table<S>,
-    limiters: Vec<Option<Own>>,
-    vacant: Vec<usize>,
-    /// The reading up to which the hand has kept up.
-    swept: u64,
+    limiters: Slab<KeyLimiter>,
+    /// The reading up to which the hand has advanced.
+    hand_reading: u64,
 }
 
-/// The terms of every key.
+/// The settings of every key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    /// That at the first use.
+pub(super) struct Config {
+    /// The rate at the first use.
     pub(super) rate: Rate,
     pub(super) burst: u32,
     pub(super) max_pause: Duration,
 }
 
-impl Terms {
+impl Config {
     pub(super) fn limiter(self, rate: Rate) -> RateLimiter {
         RateLimiter::new(rate).burst(self.burst).max_pause(self.max_pause)
     }
@@ -52,273 +69,258 @@ impl Terms {
 
 /// The limiter of one key.
 #[derive(Debug)]
-struct Own {
+struct KeyLimiter {
     limiter: Arc<RateLimiter>,
-    over: Over,
+    origin: Origin,
 }
 
-/// Why a key has a limiter of its own.
+/// The reason for which a key has a limiter of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Over {
-    /// Somebody waits for it, or has waited.
-    Waiters,
-    /// It was given one; the key is not counted.
-    Nothing,
-    /// It was given one, over the bucket with this word.
-    Bucket(NonZeroU64),
+enum Origin {
+    /// A request had to wait, or asked for the limiter.
+    Promoted,
+    /// An override of a key that is not counted.
+    Override,
+    /// An override of a key that is counted, and has this word under the override.
+    OverrideOf(NonZeroU64),
 }
 
-/// Who decides about a request.
-pub(crate) enum Verdict {
+/// The result of a request.
+pub(crate) enum Decision {
     Granted,
     Denied(Denied),
-    /// The limiter of this key.
-    Ask(Arc<RateLimiter>),
-    /// There is no room for another key.
-    Overflow,
-}
-
-/// What to do if the permits are not there.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Else {
-    Refuse,
-    /// Give it a limiter to wait in.
-    Wait,
-    /// Give it a limiter, even if they are.
-    Own,
+    /// This limiter decides: that of the key, or the overflow.
+    Limiter(Arc<RateLimiter>),
 }
 
 /// A request for permits of a key.
 #[derive(Clone, Copy)]
-pub(super) struct Call {
+pub(super) struct Request {
     pub(super) now: Instant,
     pub(super) tag: u32,
     pub(super) permits: u32,
-    pub(super) or: Else,
+    /// `None` asks for the limiter of the key, even if there are permits.
+    pub(super) mode: Option<Mode>,
 }
 
 impl<S> Shard<S> {
     /// Allocates room for `keys`; with more, the table grows.
-    pub(super) fn new(terms: Terms, keys: usize) -> Self {
+    pub(super) fn new(config: Config, keys: usize) -> Self {
         Self {
-            terms,
-            pace: Pace::new(terms.rate, terms.burst),
+            config,
+            clock: CoarseClock::new(config.rate, config.burst),
             table: Table::new(keys),
-            limiters: vec![],
-            vacant: vec![],
-            swept: 0,
+            limiters: Slab::new(),
+            hand_reading: 0,
         }
     }
 
-    /// Gives the limiters of which the rate is still to be set, when nothing is locked: that wakes others.
+    /// Changes the rate of all buckets, and returns the limiters whose rate the caller has to change without the lock:
+    /// that wakes waiters.
     pub(super) fn set_rate(&mut self, rate: Rate) -> Vec<Arc<RateLimiter>> {
-        self.pace.set_rate(rate);
-        // One over which another was given has it as well.
-        let own = self.limiters.iter().flatten().filter(|own| own.over == Over::Waiters);
-        own.map(|own| Arc::clone(&own.limiter)).collect()
+        self.clock.set_rate(rate);
+        // A promoted limiter under an override keeps its index, and is still here.
+        let promoted = self.limiters.iter().filter(|own| own.origin == Origin::Promoted);
+        promoted.map(|own| Arc::clone(&own.limiter)).collect()
     }
 
-    /// Takes permits for a key.
+    /// Decides a request; `None` if its key is new and there is no room for it.
     #[inline(always)]
-    pub(super) fn take(
+    pub(super) fn decide(
         &mut self,
-        call: Call,
-        key: &mut impl Key<S>,
-        room: &Room,
-    ) -> Result<Verdict, Missing> {
-        let Call { now, tag, permits, or } = call;
-        self.pace.advance(now);
-        self.keep_up(key, room);
-        let (now, cost) = (self.pace.reading(), self.pace.of(permits));
-        let never_fits = permits > self.pace.burst();
+        request: Request,
+        key: &mut impl Lookup<S>,
+        count: &KeyCount,
+    ) -> Result<Option<Decision>, NeedsUnlocked> {
+        let Request { now, tag, permits, mode } = request;
+        self.clock.advance(now);
+        self.advance_hand(key, count);
+        let (now, cost) = (self.clock.reading(), self.clock.cost(permits));
+        let never_fits = permits > self.clock.burst();
         let Some(slot) = self.table.find(tag, key)? else {
             return if never_fits {
-                Ok(Verdict::Denied(Denied::NEVER_FITS))
+                Ok(Some(Decision::Denied(Denied::NEVER_FITS)))
             } else {
-                self.add(call, key, room)
+                self.decide_new_key(request, key, count)
             };
         };
         let word = self.table.word(slot);
-        if let Some(place) = place(*word) {
-            return Ok(Verdict::Ask(self.limiter(place)));
+        if let Some(index) = limiter_index(*word) {
+            return Ok(Some(Decision::Limiter(self.limiter(index))));
         }
         if never_fits {
-            return Ok(Verdict::Denied(Denied::NEVER_FITS));
+            return Ok(Some(Decision::Denied(Denied::NEVER_FITS)));
         }
         let missing = missing(*word, now);
         let wanted = missing + cost;
-        if wanted <= self.pace.depth() && or != Else::Own {
-            *word = full_at(now.wrapping_add(wanted));
-            return Ok(Verdict::Granted);
+        if wanted <= self.clock.depth() && mode.is_some() {
+            *word = bucket_word(now.wrapping_add(wanted));
+            return Ok(Some(Decision::Granted));
         }
-        Ok(match or {
-            Else::Refuse => Verdict::Denied(Denied::busy(self.pace.until(wanted - self.pace.depth()))),
-            Else::Wait | Else::Own => self.promote(slot, missing),
-        })
+        Ok(Some(match mode {
+            Some(Mode::Try) => Decision::Denied(Denied::busy(self.clock.until(wanted - self.clock.depth()))),
+            Some(Mode::Wait) | None => self.promote(slot, missing),
+        }))
     }
 
-    /// Takes permits for a key that is not there.
+    /// Decides a request for a key without a bucket.
     #[inline(never)]
-    fn add(&mut self, call: Call, key: &mut impl Key<S>, room: &Room) -> Result<Verdict, Missing> {
-        let Call { tag, permits, or, .. } = call;
-        self.sweep(SWEEP, None, key, room);
-        // Keys may all fall into one chain: only if there is no room it is worth to look at that.
-        if !room.enter() && (self.sweep(0, Some(tag), key, room) == 0 || !room.enter()) {
-            return Ok(Verdict::Overflow);
+    fn decide_new_key(
+        &mut self,
+        request: Request,
+        key: &mut impl Lookup<S>,
+        count: &KeyCount,
+    ) -> Result<Option<Decision>, NeedsUnlocked> {
+        let Request { tag, permits, mode, .. } = request;
+        self.sweep(CHAINS_FOR_NEW_KEY, None, key, count);
+        // Without this chain an attack with keys that all fall into it would find no room, however many of them are full.
+        if !count.try_add() && (self.sweep(0, Some(tag), key, count) == 0 || !count.try_add()) {
+            return Ok(None);
         }
-        let Some(own) = key.own() else {
-            room.leave(1);
-            return Err(Missing::Key);
+        let Some(stored) = key.to_store() else {
+            count.subtract(1);
+            return Err(NeedsUnlocked::StoredKey);
         };
-        let word = full_at(self.pace.reading().wrapping_add(self.pace.of(permits)));
-        let slot = self.table.insert(tag, own, word);
-        Ok(if or == Else::Own { self.promote(slot, 0) } else { Verdict::Granted })
+        let word = bucket_word(self.clock.reading().wrapping_add(self.clock.cost(permits)));
+        let slot = self.table.insert(tag, stored, word);
+        Ok(Some(if mode.is_some() { Decision::Granted } else { self.promote(slot, 0) }))
     }
 
-    /// Removes some of those that are full, for a key of another table; whether there were any.
-    pub(super) fn make_room(&mut self, now: Instant, key: &mut impl Key<S>, room: &Room) -> bool {
-        self.pace.advance(now);
-        self.keep_up(key, room);
-        self.sweep(SWEEP_FOR_OTHERS, None, key, room) > 0
+    /// Removes some full buckets, for a key of another shard; returns whether there were any.
+    pub(super) fn make_room(&mut self, now: Instant, key: &mut impl Lookup<S>, count: &KeyCount) -> bool {
+        self.clock.advance(now);
+        self.advance_hand(key, count);
+        self.sweep(CHAINS_FOR_OTHER_SHARD, None, key, count) > 0
     }
 
-    /// Gives a key a limiter, and gives back the one that it was given before.
+    /// Sets the override of a key, and returns the previous one.
     pub(super) fn set_override(
         &mut self,
         tag: u32,
-        key: &mut impl Key<S>,
+        key: &mut impl Lookup<S>,
         limiter: &Arc<RateLimiter>,
-    ) -> Result<Option<Arc<RateLimiter>>, Missing> {
+    ) -> Result<Option<Arc<RateLimiter>>, NeedsUnlocked> {
         let limiter = Arc::clone(limiter);
         let Some(slot) = self.table.find(tag, key)? else {
-            let own = key.own().ok_or(Missing::Key)?;
-            let word = self.settle(Own { limiter, over: Over::Nothing });
-            self.table.insert(tag, own, word);
+            let stored = key.to_store().ok_or(NeedsUnlocked::StoredKey)?;
+            let word = self.insert_limiter(KeyLimiter { limiter, origin: Origin::Override });
+            self.table.insert(tag, stored, word);
             return Ok(None);
         };
         let word = *self.table.word(slot);
-        let given = place(word).and_then(|place| self.limiters[place].as_mut());
-        if let Some(own) = given.filter(|own| own.over != Over::Waiters) {
-            return Ok(Some(std::mem::replace(&mut own.limiter, limiter)));
+        let own = limiter_index(word).and_then(|index| self.limiters.get_mut(index));
+        if let Some(own) = own.filter(|own| own.origin != Origin::Promoted) {
+            return Ok(Some(mem::replace(&mut own.limiter, limiter)));
         }
-        *self.table.word(slot) = self.settle(Own { limiter, over: Over::Bucket(word) });
+        *self.table.word(slot) =
+            self.insert_limiter(KeyLimiter { limiter, origin: Origin::OverrideOf(word) });
         Ok(None)
     }
 
-    /// Takes the limiter back that a key was given.
+    /// Removes the override of a key, and returns it.
     pub(super) fn remove_override(
         &mut self,
         tag: u32,
-        key: &mut impl Key<S>,
-    ) -> Result<Option<Arc<RateLimiter>>, Missing> {
+        key: &mut impl Lookup<S>,
+    ) -> Result<Option<Arc<RateLimiter>>, NeedsUnlocked> {
         let Some(slot) = self.table.find(tag, key)? else { return Ok(None) };
-        let Some(place) = place(*self.table.word(slot)) else { return Ok(None) };
-        let given = self.limiters[place].take_if(|own| own.over != Over::Waiters);
-        let Some(Own { limiter, over }) = given else { return Ok(None) };
-        self.vacant.push(place);
-        match over {
-            Over::Bucket(word) => *self.table.word(slot) = word,
-            Over::Waiters | Over::Nothing => self.table.remove(tag, slot, key),
+        let Some(index) = limiter_index(*self.table.word(slot)) else { return Ok(None) };
+        if self.limiters.get(index).is_none_or(|own| own.origin == Origin::Promoted) {
+            return Ok(None);
+        }
+        let Some(KeyLimiter { limiter, origin }) = self.limiters.remove(index) else { return Ok(None) };
+        match origin {
+            Origin::OverrideOf(word) => *self.table.word(slot) = word,
+            Origin::Promoted | Origin::Override => self.table.remove(tag, slot, key),
         }
         Ok(Some(limiter))
     }
 
-    fn limiter(&self, place: usize) -> Arc<RateLimiter> {
-        Arc::clone(&self.limiters[place].as_ref().expect("the limiter of a key").limiter)
+    fn limiter(&self, index: usize) -> Arc<RateLimiter> {
+        Arc::clone(&self.limiters.get(index).expect("the limiter of a key").limiter)
     }
 
-    /// Gives a key that is there a limiter of its own, in which the same permits are due at the same time.
-    fn promote(&mut self, slot: usize, missing: u64) -> Verdict {
-        let tokens = self.pace.tokens(missing);
-        let limiter = Arc::new(self.terms.limiter(self.pace.rate()).missing(tokens));
-        *self.table.word(slot) = self.settle(Own { limiter: Arc::clone(&limiter), over: Over::Waiters });
-        Verdict::Ask(limiter)
+    /// Replaces the bucket of a key by a limiter in which the same permits are due at the same time.
+    fn promote(&mut self, slot: usize, missing: u64) -> Decision {
+        let tokens = self.clock.tokens(missing);
+        let limiter = Arc::new(self.config.limiter(self.clock.rate()).missing(tokens));
+        let own = KeyLimiter { limiter: Arc::clone(&limiter), origin: Origin::Promoted };
+        *self.table.word(slot) = self.insert_limiter(own);
+        Decision::Limiter(limiter)
     }
 
-    /// Gives the word that tells the place of a limiter.
-    fn settle(&mut self, own: Own) -> NonZeroU64 {
-        let place = self.vacant.pop().unwrap_or(self.limiters.len());
-        if place == self.limiters.len() {
-            self.limiters.push(None);
-        }
-        self.limiters[place] = Some(own);
-        NonZeroU64::MIN.saturating_add(2 * place as u64 + 1)
+    /// Adds a limiter, and returns the word of its index.
+    fn insert_limiter(&mut self, own: KeyLimiter) -> NonZeroU64 {
+        NonZeroU64::MIN.saturating_add(2 * self.limiters.insert(own) as u64 + 1)
     }
 
-    /// Lets the hand go round as the reading grows.
+    /// Advances the hand as the reading grows, and returns the number of chains that it passed.
     #[inline]
-    fn keep_up(&mut self, key: &mut impl Key<S>, room: &Room) -> usize {
-        let grown = self.pace.reading().wrapping_sub(self.swept);
-        // Whether that is less than each chain's part of a round, without a division.
-        let is_early = (grown >> u32::BITS) * (self.table.chains() as u64) < ROUND >> u32::BITS;
-        if is_early { 0 } else { self.catch_up(grown, key, room) }
+    fn advance_hand(&mut self, key: &mut impl Lookup<S>, count: &KeyCount) -> usize {
+        let growth = self.clock.reading().wrapping_sub(self.hand_reading);
+        // Whether that is less than one chain's part of a round, without a division.
+        let is_early = (growth >> u32::BITS) * (self.table.chains() as u64) < ROUND >> u32::BITS;
+        if is_early { 0 } else { self.pass_due_chains(growth, key, count) }
     }
 
     #[inline(never)]
-    fn catch_up(&mut self, grown: u64, key: &mut impl Key<S>, room: &Room) -> usize {
+    fn pass_due_chains(&mut self, growth: u64, key: &mut impl Lookup<S>, count: &KeyCount) -> usize {
         let each = ROUND / self.table.chains() as u64;
-        let chains = grown / each;
-        self.swept = self.swept.wrapping_add(chains * each);
-        self.sweep(chains as usize, None, key, room);
+        let chains = growth / each;
+        self.hand_reading = self.hand_reading.wrapping_add(chains * each);
+        self.sweep(chains as usize, None, key, count);
         chains as usize
     }
 
-    /// Looks at some chains, and at that of a tag, and removes the buckets that are full: they are as good as new ones.
-    fn sweep(&mut self, chains: usize, tag: Option<u32>, key: &mut impl Key<S>, room: &Room) -> usize {
-        let now = self.pace.reading();
-        let Self { table, limiters, vacant, .. } = self;
+    /// Removes the full buckets of the next `chains`, and of the chain of a tag; returns how many keys are uncounted.
+    fn sweep(
+        &mut self,
+        chains: usize,
+        tag: Option<u32>,
+        key: &mut impl Lookup<S>,
+        count: &KeyCount,
+    ) -> usize {
+        let now = self.clock.reading();
+        let Self { table, limiters, .. } = self;
         let mut uncounted = 0;
-        let mut stale = |word: NonZeroU64| is_stale(word, now, limiters, vacant, &mut uncounted);
-        let mut removed = table.sweep(chains, key, &mut stale);
+        let mut is_stale = |word: NonZeroU64| is_stale(word, now, limiters, &mut uncounted);
+        let mut removed = table.sweep(chains, key, &mut is_stale);
         if let Some(tag) = tag {
-            removed += table.sweep_chain(tag, key, &mut stale);
+            removed += table.sweep_chain(tag, key, &mut is_stale);
         }
-        room.leave(removed + uncounted);
+        count.subtract(removed + uncounted);
         removed + uncounted
     }
 }
 
-/// Whether a bucket is full; if so, its limiter is removed. One over which a limiter was given is not there any longer,
-/// and that of the key stays.
+/// Whether the key of a word may be removed: its bucket is full. Removes the limiter of such a key, and the full bucket
+/// under an override, whose key stays and is no longer counted.
 #[inline(always)]
-fn is_stale(
-    word: NonZeroU64,
-    now: u64,
-    limiters: &mut [Option<Own>],
-    vacant: &mut Vec<usize>,
-    uncounted: &mut usize,
-) -> bool {
-    match place(word) {
+fn is_stale(word: NonZeroU64, now: u64, limiters: &mut Slab<KeyLimiter>, uncounted: &mut usize) -> bool {
+    match limiter_index(word) {
         None => missing(word, now) == 0,
-        Some(place) => is_own_stale(place, now, limiters, vacant, uncounted),
+        Some(index) => is_limiter_stale(index, now, limiters, uncounted),
     }
 }
 
-/// The same for one that has a limiter.
+/// The same for a word that is the index of a limiter.
 #[inline(never)]
-fn is_own_stale(
-    place: usize,
-    now: u64,
-    limiters: &mut [Option<Own>],
-    vacant: &mut Vec<usize>,
-    uncounted: &mut usize,
-) -> bool {
-    let Some(own) = &mut limiters[place] else { return false };
-    match own.over {
-        Over::Nothing => false,
-        Over::Waiters => {
-            let unused = Arc::strong_count(&own.limiter) == 1 && own.limiter.is_unused();
-            if unused {
-                limiters[place] = None;
-                vacant.push(place);
+fn is_limiter_stale(index: usize, now: u64, limiters: &mut Slab<KeyLimiter>, uncounted: &mut usize) -> bool {
+    let Some(own) = limiters.get(index) else { return false };
+    match own.origin {
+        Origin::Override => false,
+        Origin::Promoted => {
+            let is_unused = Arc::strong_count(&own.limiter) == 1 && own.limiter.is_unused();
+            if is_unused {
+                limiters.remove(index);
             }
-            unused
+            is_unused
         }
-        Over::Bucket(word) => {
-            if is_stale(word, now, limiters, vacant, uncounted)
-                && let Some(own) = &mut limiters[place]
+        Origin::OverrideOf(word) => {
+            if is_stale(word, now, limiters, uncounted)
+                && let Some(own) = limiters.get_mut(index)
             {
-                own.over = Over::Nothing;
+                own.origin = Origin::Override;
                 *uncounted += 1;
             }
             false
@@ -327,17 +329,17 @@ fn is_own_stale(
 }
 
 /// The word of a bucket that is full at a reading, which is even.
-fn full_at(reading: u64) -> NonZeroU64 {
+fn bucket_word(reading: u64) -> NonZeroU64 {
     NonZeroU64::MIN | reading
 }
 
-/// How much of a reading is earned until it is full.
+/// The growth of the reading until the bucket of a word is full.
 fn missing(word: NonZeroU64, now: u64) -> u64 {
     ((word.get() - 1).wrapping_sub(now) as i64).max(0) as u64
 }
 
-/// The place of the limiter that the word tells.
-fn place(word: NonZeroU64) -> Option<usize> {
+/// The index of the limiter, if the word is one.
+fn limiter_index(word: NonZeroU64) -> Option<usize> {
     word.get().is_multiple_of(2).then(|| (word.get() / 2 - 1) as usize)
 }
 

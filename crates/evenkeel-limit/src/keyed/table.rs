@@ -1,25 +1,25 @@
-//! Keys and a word for each.
+//! A hash table of keys and a word for each, with a clock hand.
 
 use std::num::NonZeroU64;
 
-use super::key::{Is, Key, Missing};
+use super::key::{Comparison, Lookup, NeedsUnlocked};
 
 /// The end of a chain.
 const END: u32 = u32::MAX;
 /// The fewest chains.
-const FEWEST: usize = 4;
+const MIN_CHAINS: usize = 4;
 
-/// A hash table with chains, over which a hand goes round.
+/// A hash table with chains, over which a clock hand goes round.
 ///
-/// A slot has a part of the hash of its key, its *tag*, which says the chain and tells most keys apart. So to find, move
-/// and remove entries takes no hash, and mostly no comparison either: no code of a key's type runs but what
-/// [`Key::is`] allows.
+/// A slot stores a part of the hash of its key, its *tag*. The tag determines the chain, and tells most keys apart. So to
+/// find, move and remove entries takes no hash, and mostly no comparison either: [`Lookup::compare`] alone may run code of
+/// a key's type.
 #[derive(Debug)]
 pub(super) struct Table<S> {
     /// The first slot of each chain.
     chains: Box<[u32]>,
     slots: Vec<Slot<S>>,
-    /// The first of the vacant slots, which are a chain as well.
+    /// The first of the vacant slots, which form a chain as well.
     vacant: u32,
     /// The chain to look at next.
     hand: usize,
@@ -35,7 +35,7 @@ struct Slot<S> {
 impl<S> Table<S> {
     /// Allocates room for `keys`; with more, it grows.
     pub(super) fn new(keys: usize) -> Self {
-        let chains = (keys / 2).max(FEWEST);
+        let chains = (keys / 2).max(MIN_CHAINS);
         Self { chains: vec![END; chains].into(), slots: Vec::with_capacity(keys), vacant: END, hand: 0 }
     }
 
@@ -44,25 +44,25 @@ impl<S> Table<S> {
         self.chains.len()
     }
 
-    /// The slot of a key, if it is there.
+    /// Returns the slot of a key, if the key is stored.
     #[inline]
-    pub(super) fn find(&self, tag: u32, key: &mut impl Key<S>) -> Result<Option<usize>, Missing> {
+    pub(super) fn find(&self, tag: u32, key: &mut impl Lookup<S>) -> Result<Option<usize>, NeedsUnlocked> {
         key.begin();
         let (mut at, mut unknown) = (self.chains[self.chain(tag)], false);
         while let Some(Slot { entry: Some((stored, _)), tag: other, next }) = self.slots.get(at as usize) {
             if *other == tag {
-                match key.is(stored) {
-                    Is::Same => return Ok(Some(at as usize)),
-                    Is::Other => {}
-                    Is::Unknown => unknown = true,
+                match key.compare(stored) {
+                    Comparison::Same => return Ok(Some(at as usize)),
+                    Comparison::Different => {}
+                    Comparison::Unknown => unknown = true,
                 }
             }
             at = *next;
         }
-        if unknown { Err(Missing::Comparison) } else { Ok(None) }
+        if unknown { Err(NeedsUnlocked::Comparison) } else { Ok(None) }
     }
 
-    /// The word in a slot that has been found.
+    /// Returns the word in a slot that has been found.
     #[inline]
     pub(super) fn word(&mut self, slot: usize) -> &mut NonZeroU64 {
         match &mut self.slots[slot].entry {
@@ -71,13 +71,13 @@ impl<S> Table<S> {
         }
     }
 
-    /// Adds a key that is not there.
+    /// Adds a key that is not stored.
     pub(super) fn insert(&mut self, tag: u32, key: S, word: NonZeroU64) -> usize {
         let entry = Some((key, word));
         let slot = match self.vacant {
             END => {
                 if self.slots.len() == self.slots.capacity() {
-                    // By an eighth, and not by as much again: that is what a key costs at most more than it needs.
+                    // Grows by an eighth and not by doubling, so that a key costs at most an eighth more than it needs.
                     self.slots.reserve_exact(self.slots.len() / 8 + 4);
                 }
                 self.slots.push(Slot { entry, tag, next: END });
@@ -91,23 +91,23 @@ impl<S> Table<S> {
             }
         };
         if self.slots.len() > 4 * self.chains.len() {
-            self.lengthen();
+            self.add_chains();
         } else {
             self.link(slot);
         }
         slot
     }
 
-    /// Moves the hand over `chains`, and removes the entries that are `stale`; `key` drops them.
+    /// Moves the hand over `chains`, and removes the entries whose word is `stale`; `key` drops them.
     pub(super) fn sweep(
         &mut self,
         chains: usize,
-        key: &mut impl Key<S>,
+        key: &mut impl Lookup<S>,
         mut stale: impl FnMut(NonZeroU64) -> bool,
     ) -> usize {
         let mut removed = 0;
         for _ in 0..chains.min(self.chains.len()) {
-            removed += self.clean(self.hand, key, &mut stale);
+            removed += self.sweep_one(self.hand, key, &mut stale);
             self.hand = if self.hand + 1 == self.chains.len() { 0 } else { self.hand + 1 };
         }
         removed
@@ -117,14 +117,14 @@ impl<S> Table<S> {
     pub(super) fn sweep_chain(
         &mut self,
         tag: u32,
-        key: &mut impl Key<S>,
+        key: &mut impl Lookup<S>,
         mut stale: impl FnMut(NonZeroU64) -> bool,
     ) -> usize {
-        self.clean(self.chain(tag), key, &mut stale)
+        self.sweep_one(self.chain(tag), key, &mut stale)
     }
 
-    /// Takes out a key.
-    pub(super) fn remove(&mut self, tag: u32, slot: usize, key: &mut impl Key<S>) {
+    /// Removes a key.
+    pub(super) fn remove(&mut self, tag: u32, slot: usize, key: &mut impl Lookup<S>) {
         let (chain, mut before, mut at) = (self.chain(tag), END, self.chains[self.chain(tag)]);
         while at as usize != slot {
             (before, at) = (at, self.slots[at as usize].next);
@@ -133,10 +133,10 @@ impl<S> Table<S> {
     }
 
     #[inline]
-    fn clean(
+    fn sweep_one(
         &mut self,
         chain: usize,
-        key: &mut impl Key<S>,
+        key: &mut impl Lookup<S>,
         stale: &mut impl FnMut(NonZeroU64) -> bool,
     ) -> usize {
         let (mut before, mut at, mut removed) = (END, self.chains[chain], 0);
@@ -153,8 +153,8 @@ impl<S> Table<S> {
         removed
     }
 
-    /// Takes the slot that comes after `before` out of a chain.
-    fn unlink(&mut self, chain: usize, before: u32, at: u32, key: &mut impl Key<S>) {
+    /// Removes the slot behind `before` from a chain.
+    fn unlink(&mut self, chain: usize, before: u32, at: u32, key: &mut impl Lookup<S>) {
         let slot = &mut self.slots[at as usize];
         let (entry, next) = (slot.entry.take(), slot.next);
         slot.next = self.vacant;
@@ -174,9 +174,9 @@ impl<S> Table<S> {
         self.chains[chain] = slot as u32;
     }
 
-    /// Makes more chains, so that they stay short.
+    /// Doubles the number of chains, so that they stay short.
     #[cold]
-    fn lengthen(&mut self) {
+    fn add_chains(&mut self) {
         self.chains = vec![END; 2 * self.chains.len()].into();
         self.hand = 0;
         for slot in 0..self.slots.len() {

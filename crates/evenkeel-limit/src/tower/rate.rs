@@ -16,7 +16,8 @@ use tower_service::Service;
 use super::{Cost, LimitError, cost_of};
 use crate::{
     error::Denied,
-    keyed::{Else, Keyed, Verdict},
+    keyed::{Decision, Keyed},
+    mode::Mode,
     rate_limiter::{RateLimiter, acquire::AcquireInner, core},
 };
 
@@ -44,19 +45,19 @@ use crate::{
 pub struct RateLimitLayer<Request> {
     enter: Enter<Request>,
     cost: Cost<Request>,
-    or: Else,
+    mode: Mode,
 }
 
 /// Takes permits for a request, or gives the turn in which to wait for them.
-type Enter<Request> = Arc<dyn Fn(&Request, u32, Else) -> Entry + Send + Sync>;
+type Enter<Request> = Arc<dyn Fn(&Request, u32, Mode) -> Entry + Send + Sync>;
 type Entry = Result<Option<AcquireInner<Arc<RateLimiter>>>, Denied>;
 
 impl<Request> RateLimitLayer<Request> {
     /// Takes one permit of this limiter for each request, and lets it wait for that.
     #[must_use]
     pub fn new(limiter: Arc<RateLimiter>) -> Self {
-        let enter = move |_: &Request, permits, or| enter(Arc::clone(&limiter), permits, or);
-        Self { enter: Arc::new(enter), cost: None, or: Else::Wait }
+        let enter = move |_: &Request, permits, mode| enter(Arc::clone(&limiter), permits, mode);
+        Self { enter: Arc::new(enter), cost: None, mode: Mode::Wait }
     }
 
     /// Takes one permit of the key of each request.
@@ -65,13 +66,16 @@ impl<Request> RateLimitLayer<Request> {
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
-        let enter = move |request: &Request, permits, or| match limiter.take(&key(request), permits, or) {
-            Verdict::Granted => Ok(None),
-            Verdict::Denied(denied) => Err(denied),
-            Verdict::Ask(own) => enter(own, permits, or),
-            Verdict::Overflow => enter(Arc::clone(limiter.overflow()), permits, or),
+        let enter = move |request: &Request, permits, mode| match limiter.decide(
+            &key(request),
+            permits,
+            Some(mode),
+        ) {
+            Decision::Granted => Ok(None),
+            Decision::Denied(denied) => Err(denied),
+            Decision::Limiter(limiter) => enter(limiter, permits, mode),
         };
-        Self { enter: Arc::new(enter), cost: None, or: Else::Wait }
+        Self { enter: Arc::new(enter), cost: None, mode: Mode::Wait }
     }
 
     /// Takes as many permits for a request as it costs.
@@ -84,15 +88,15 @@ impl<Request> RateLimitLayer<Request> {
     /// Refuses a request that would have to wait.
     #[must_use]
     pub fn reject(mut self) -> Self {
-        self.or = Else::Refuse;
+        self.mode = Mode::Try;
         self
     }
 }
 
-fn enter(limiter: Arc<RateLimiter>, permits: u32, or: Else) -> Entry {
-    match or {
-        Else::Refuse => limiter.try_acquire_many(permits).map(|()| None),
-        Else::Wait | Else::Own => {
+fn enter(limiter: Arc<RateLimiter>, permits: u32, mode: Mode) -> Entry {
+    match mode {
+        Mode::Try => limiter.try_acquire_many(permits).map(|()| None),
+        Mode::Wait => {
             let request = core::Request { permits, deadline: None, bounded: true };
             Ok(Some(AcquireInner::new(limiter, request)))
         }
@@ -128,8 +132,8 @@ impl<S: Service<Request> + Clone, Request> Service<Request> for RateLimit<S, Req
         // The service that was polled ready is the one to call; its clone need not be ready.
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
-        let RateLimitLayer { enter, cost, or } = &self.layer;
-        let state = match enter(&request, cost_of(cost, &request), *or) {
+        let RateLimitLayer { enter, cost, mode } = &self.layer;
+        let state = match enter(&request, cost_of(cost, &request), *mode) {
             Ok(None) => State::Calling { future: service.call(request) },
             Ok(Some(turn)) => State::Waiting { turn, service, request: Some(request) },
             Err(denied) => State::Denied { denied },
@@ -190,7 +194,7 @@ impl<S: Service<Request>, Request> Future for RateLimited<S, Request> {
 
 impl<Request> Clone for RateLimitLayer<Request> {
     fn clone(&self) -> Self {
-        Self { enter: Arc::clone(&self.enter), cost: self.cost.clone(), or: self.or }
+        Self { enter: Arc::clone(&self.enter), cost: self.cost.clone(), mode: self.mode }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, Error, OnFailure, Store},
+    distributed::{Distributed, Error, OnFailure, store::Store},
 };
 use redis::Value;
 

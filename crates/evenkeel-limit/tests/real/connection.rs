@@ -13,7 +13,7 @@ use std::{
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, Error, OnFailure, Store},
+    distributed::{Distributed, Error, OnFailure, store::Store},
 };
 use futures::future::join_all;
 use tokio::time::{sleep, timeout};

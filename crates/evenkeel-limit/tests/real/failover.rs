@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, Store},
+    distributed::{Distributed, store::Store},
 };
 
 use crate::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use evenkeel_limit::{
     Rate, Reason,
-    distributed::{Distributed, Error, Store},
+    distributed::{Distributed, Error, store::Store},
 };
 use futures::future::join_all;
 use redis::cmd;

@@ -1,12 +1,12 @@
-//! The table, against a map.
+//! The table, compared with a map.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{super::key::Plain, *};
+use super::{super::key::PlainKey, *};
 
-/// Few chains, in which many meet that cannot be told apart by their tags.
+/// Few tags, so that many keys share a chain and a tag.
 fn tag(key: u8) -> u32 {
     u32::from(key / 16) << 28
 }
@@ -21,7 +21,7 @@ proptest! {
     ) {
         let (mut table, mut map) = (Table::new(room), BTreeMap::new());
         let find = |table: &mut Table<u8>, key: u8| {
-            let slot = table.find(tag(key), &mut Plain(&key)).expect("a plain key");
+            let slot = table.find(tag(key), &mut PlainKey(&key)).expect("a plain key");
             slot.map(|slot| (slot, table.word(slot).get()))
         };
         for (key, sweep, stale, removes) in steps {
@@ -34,24 +34,24 @@ proptest! {
                     map.insert(key, word);
                 }
                 Some((slot, _)) if removes => {
-                    table.remove(tag(key), slot, &mut Plain(&key));
+                    table.remove(tag(key), slot, &mut PlainKey(&key));
                     map.remove(&key);
                 }
                 Some(_) => {}
             }
             let is_stale = |word: NonZeroU64| word.get() == stale;
-            let mut removed = table.sweep(sweep, &mut Plain(&key), is_stale);
-            removed += table.sweep_chain(tag(key), &mut Plain(&key), is_stale);
+            let mut removed = table.sweep(sweep, &mut PlainKey(&key), is_stale);
+            removed += table.sweep_chain(tag(key), &mut PlainKey(&key), is_stale);
             let before = map.len();
             map.retain(|&key, _| find(&mut table, key).is_some());
             prop_assert_eq!(map.len(), before - removed);
         }
-        // The hand comes to all of them.
-        prop_assert_eq!(table.sweep(table.chains(), &mut Plain(&0_u8), |_| true), map.len());
+        // A full round of the hand passes all keys.
+        prop_assert_eq!(table.sweep(table.chains(), &mut PlainKey(&0_u8), |_| true), map.len());
     }
 }
 
-/// However many there are, a key is found by looking at few others.
+/// The number of keys does not change how many others a search passes.
 #[test]
 fn chains_stay_short() {
     let mut table = Table::new(0);
