@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use deadpool_postgres::Manager;
-use evenkeel_pool::{BoxError, Deadpool, Manager as _};
+use evenkeel_pool::{BoxError, Deadpool};
 use tokio::time::timeout;
 
 use crate::{

@@ -7,7 +7,7 @@ use std::{env, error, process::Command, time::Duration};
 
 use evenkeel_limit::{
     Rate,
-    distributed::{Distributed, MemoryStore, OnFailure, RedisStore, Store},
+    distributed::{Distributed, MemoryStore, OnFailure, RedisStore, store::Store},
 };
 use tokio::time::{Instant, sleep};
 
