@@ -1,4 +1,12 @@
-//! How much runs at the same time.
+//! A limit of how much runs at the same time.
+
+// file         | content
+// limiter.rs   | `ConcurrencyLimiter`: the public methods
+// slots.rs     | the weight in use and the queue, behind a lock
+// acquire.rs   | the futures that wait
+// permit.rs    | `Permit`, which returns its weight
+// adaptive.rs  | how the limit follows the reports of permits
+// snapshot.rs  | `ConcurrencySnapshot`
 
 mod acquire;
 mod adaptive;
@@ -8,9 +16,6 @@ mod slots;
 mod snapshot;
 
 pub use self::{
-    acquire::{AcquirePermit, Drained},
-    adaptive::Adaptive,
-    limiter::ConcurrencyLimiter,
-    permit::Permit,
+    acquire::AcquirePermit, adaptive::Adaptive, limiter::ConcurrencyLimiter, permit::Permit,
     snapshot::ConcurrencySnapshot,
 };

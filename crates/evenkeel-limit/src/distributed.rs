@@ -81,11 +81,11 @@ pub use self::redis::RedisStore;
 use self::{
     client::Client,
     quota::Quota,
-    state::{Config, Mode},
+    state::Config,
     store::{AnyStore, Store},
 };
 pub use self::{error::Error, memory::MemoryStore, snapshot::Snapshot};
-use crate::rate::Rate;
+use crate::{rate::Rate, sync::entry::Mode};
 
 /// A rate that several processes share.
 ///

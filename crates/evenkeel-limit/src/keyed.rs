@@ -36,9 +36,9 @@ use self::{
 };
 use crate::{
     error::Denied,
-    mode::Mode,
     rate::Rate,
     rate_limiter::RateLimiter,
+    sync::entry::Mode,
     telemetry::{self, Kind},
 };
 

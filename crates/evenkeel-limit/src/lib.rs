@@ -11,7 +11,6 @@ pub mod guide;
 #[cfg(feature = "http")]
 pub mod http;
 mod keyed;
-mod mode;
 mod rate;
 mod rate_limiter;
 #[cfg(feature = "serde")]
@@ -26,7 +25,7 @@ pub mod tower;
 
 pub use all_of::{AllPermits, Demand, all_of, try_all_of};
 pub use client_ip::client_ip;
-pub use concurrency::{AcquirePermit, Adaptive, ConcurrencyLimiter, ConcurrencySnapshot, Drained, Permit};
+pub use concurrency::{AcquirePermit, Adaptive, ConcurrencyLimiter, ConcurrencySnapshot, Permit};
 pub use distributed::Distributed;
 pub use error::{Denied, Reason};
 pub use keyed::Keyed;

@@ -1,4 +1,4 @@
-//! Waiting for a turn to run, and for the end of all that runs.
+//! The futures that wait for a permit, and for the end of all work.
 
 use std::{
     fmt,
@@ -14,18 +14,21 @@ use tokio::{
 
 use super::{
     limiter::ConcurrencyLimiter,
-    permit::{Handle, Permit},
+    permit::{LimiterRef, Permit},
 };
 use crate::{
     error::{Denied, Reason},
-    sync::wait_queue::Key,
+    sync::{
+        entry::{Entry, Stage},
+        wait_queue::Key,
+    },
 };
 
-/// The future of [`ConcurrencyLimiter::acquire`] and its kin.
+/// The future of [`ConcurrencyLimiter::acquire`], `acquire_many` and `acquire_owned`.
 ///
 /// # Cancel safety
 ///
-/// Dropping it leaves the limiter as if it had never come, as said [there](ConcurrencyLimiter::acquire).
+/// Dropping it leaves the limiter as if it had never been polled; see [`acquire`](ConcurrencyLimiter::acquire).
 ///
 /// # Examples
 ///
@@ -41,27 +44,20 @@ use crate::{
 /// ```
 #[must_use = "futures do nothing unless awaited"]
 pub struct AcquirePermit<'a> {
-    limiter: Handle<'a>,
+    limiter: LimiterRef<'a>,
     weight: u32,
     deadline: Option<Instant>,
-    /// Runs while it waits with a deadline.
+    /// The timer of the deadline, once it waits.
     sleep: Option<Pin<Box<Sleep>>>,
     stage: Stage,
 }
 
-#[derive(Debug)]
-enum Stage {
-    Outside,
-    Queued(Key),
-    Done,
-}
-
 impl<'a> AcquirePermit<'a> {
-    pub(super) fn new(limiter: Handle<'a>, weight: u32) -> Self {
-        Self { limiter, weight, deadline: None, sleep: None, stage: Stage::Outside }
+    pub(super) fn new(limiter: LimiterRef<'a>, weight: u32) -> Self {
+        Self { limiter, weight, deadline: None, sleep: None, stage: Stage::New }
     }
 
-    /// Waits until `deadline` and is refused then, with [`Deadline`](Reason::Deadline).
+    /// Waits until `deadline`, and then fails with [`Deadline`](Reason::Deadline).
     ///
     /// # Panics
     ///
@@ -88,7 +84,7 @@ impl<'a> AcquirePermit<'a> {
         self
     }
 
-    /// Whether the deadline has passed; if not, the task is woken when it does.
+    /// Whether the deadline has passed; if not, its timer wakes the task.
     fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = self.deadline else { return false };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -102,19 +98,19 @@ impl<'a> Future for AcquirePermit<'a> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let slots = self.limiter.slots();
         let poll = match self.stage {
-            Stage::Outside => {
-                // A loop over permits that are there has to let other tasks run.
+            Stage::New => {
+                // A loop over permits that are available must let other tasks run.
                 let proceed = ready!(poll_proceed(cx));
                 match slots.enter(self.weight, cx.waker()) {
-                    Ok(Err(key)) => {
+                    Entry::Queued(key) => {
                         self.stage = Stage::Queued(key);
                         Poll::Pending
                     }
-                    Ok(Ok(grant)) => {
+                    Entry::Granted(grant) => {
                         proceed.made_progress();
                         Poll::Ready(Ok(grant))
                     }
-                    Err(denied) => {
+                    Entry::Denied(denied) => {
                         proceed.made_progress();
                         Poll::Ready(Err(denied))
                     }
@@ -158,27 +154,9 @@ impl fmt::Debug for AcquirePermit<'_> {
 }
 
 /// The future of [`ConcurrencyLimiter::drained`].
-///
-/// # Cancel safety
-///
-/// It takes nothing; dropping it changes nothing.
-///
-/// # Examples
-///
-/// ```
-/// use evenkeel_limit::{ConcurrencyLimiter, Drained};
-///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// let limiter = ConcurrencyLimiter::new(3);
-/// let drained: Drained<'_> = limiter.drained();
-/// drained.await;
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct Drained<'a> {
+pub(super) struct Drained<'a> {
     limiter: &'a ConcurrencyLimiter,
+    /// Its key in the queue of those that wait for the end.
     key: Option<Key>,
 }
 

@@ -1,31 +1,31 @@
-//! The limit.
+//! The limiter and its methods; the state behind them is in `slots.rs`.
 
 use std::{fmt, sync::Arc};
 
 use super::{
     acquire::{AcquirePermit, Drained},
     adaptive::Adaptive,
-    permit::{Handle, Permit},
+    permit::{LimiterRef, Permit},
     slots::Slots,
     snapshot::ConcurrencySnapshot,
 };
 use crate::error::Denied;
 
-/// Limits how much runs at the same time: first come, first served, by weight, and resized while it is in use.
+/// Limits how much runs at the same time: first come, first served, by weight, and resizable while it is in use.
 ///
 /// A [`Permit`] is the right to run, and goes back when it is dropped, however the work ends. The weights that run
-/// never sum up to more than the limit. Lowering it takes nothing from those who run; it only lets no more start.
+/// never sum up to more than the limit. Lowering the limit interrupts no work; it only lets no more start.
 ///
-/// With a limit that [adapts](Self::adaptive), permits report how the work went, and the limit follows what the other
-/// side can take.
+/// With a limit that [adapts](Self::adaptive), permits report how the work went, and the limit follows the capacity of the
+/// other side.
 ///
 /// Share it as a `static`, by reference, or in an [`Arc`].
 ///
 /// # Why not just use [`Semaphore`](https://docs.rs/tokio/latest/tokio/sync/struct.Semaphore.html)?
 ///
-/// Do, if the limit is a number that stays, and its queue may grow without bound. A semaphore cannot be lowered below
-/// what is in use, does not say how much that is or how many wait, does not refuse, waits for ever for a weight that
-/// is above its limit, and does not tell when all have ended.
+/// Do, if the limit is a number that stays, and its queue may grow without bound. A semaphore cannot be lowered below the
+/// weight in use, does not report that weight or the number of waiters, does not refuse, waits for ever for a weight above
+/// its limit, and does not tell when all work has ended.
 ///
 /// # Examples
 ///
@@ -53,7 +53,7 @@ pub struct ConcurrencyLimiter {
 }
 
 impl ConcurrencyLimiter {
-    /// A limit of so much at once.
+    /// Creates a limiter for this total weight at the same time.
     ///
     /// # Panics
     ///
@@ -65,7 +65,7 @@ impl ConcurrencyLimiter {
         Self { slots: Slots::new(limit, None) }
     }
 
-    /// A limit that follows what the permits report.
+    /// Creates a limiter whose limit follows the reports of its permits.
     ///
     /// # Examples
     ///
@@ -91,7 +91,7 @@ impl ConcurrencyLimiter {
         Self { slots: Slots::new(adaptive.limit(), Some(adaptive)) }
     }
 
-    /// Lets so many wait at once; more are refused with [`QueueFull`](crate::Reason::QueueFull).
+    /// Sets the maximum number of queued waiters; further requests fail with [`QueueFull`](crate::Reason::QueueFull).
     ///
     /// # Panics
     ///
@@ -106,7 +106,7 @@ impl ConcurrencyLimiter {
 
     /// Waits for a permit of weight 1.
     ///
-    /// Turns are given in the order in which the futures were first polled.
+    /// Permits are granted in the order in which the futures were first polled.
     ///
     /// # Errors
     ///
@@ -114,8 +114,8 @@ impl ConcurrencyLimiter {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the limiter as if it had never come: its place in the queue is given up, those
-    /// behind it move up, and a permit that was granted and not yet seen goes to the next.
+    /// Dropping the future leaves the limiter as if it had never been polled: the waiters behind it move up, and a permit
+    /// that was granted and not observed yet goes to the next one.
     ///
     /// # Examples
     ///
@@ -142,14 +142,14 @@ impl ConcurrencyLimiter {
 
     /// Waits for a permit of this weight.
     ///
-    /// Later requests do not overtake it, however light they are. What is heavier than an adaptive limit at the
-    /// moment, and not heavier than that can become, runs alone.
+    /// Later requests do not overtake it, however light they are. A weight above an adaptive limit's current value, but not
+    /// above its maximum, runs alone.
     ///
     /// # Errors
     ///
     /// [`NeverFits`](crate::Reason::NeverFits) if `weight` is above the limit; [`QueueFull`](crate::Reason::QueueFull)
-    /// if it had to wait and [too many](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). At once, or when the
-    /// limiter is changed while it waits.
+    /// if it had to wait and [too many](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). It fails at once, or when
+    /// the limiter is changed while it waits.
     ///
     /// # Cancel safety
     ///
@@ -168,10 +168,10 @@ impl ConcurrencyLimiter {
     /// # }
     /// ```
     pub fn acquire_many(&self, weight: u32) -> AcquirePermit<'_> {
-        AcquirePermit::new(Handle::Borrowed(self), weight)
+        AcquirePermit::new(LimiterRef::Borrowed(self), weight)
     }
 
-    /// Waits for a permit of this weight, which can go to another task.
+    /// Waits for a permit of this weight that can move to another task.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ impl ConcurrencyLimiter {
     /// # }
     /// ```
     pub fn acquire_owned(self: &Arc<Self>, weight: u32) -> AcquirePermit<'static> {
-        AcquirePermit::new(Handle::Owned(Arc::clone(self)), weight)
+        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight)
     }
 
     /// Takes a permit of weight 1 now or not at all.
@@ -238,10 +238,10 @@ impl ConcurrencyLimiter {
     /// ```
     pub fn try_acquire_many(&self, weight: u32) -> Result<Permit<'_>, Denied> {
         let grant = self.slots.try_acquire(weight)?;
-        Ok(Permit::new(Handle::Borrowed(self), grant))
+        Ok(Permit::new(LimiterRef::Borrowed(self), grant))
     }
 
-    /// Takes a permit of this weight now or not at all, which can go to another task.
+    /// Takes a permit of this weight that can move to another task, now or not at all.
     ///
     /// # Errors
     ///
@@ -261,13 +261,13 @@ impl ConcurrencyLimiter {
     /// ```
     pub fn try_acquire_owned(self: &Arc<Self>, weight: u32) -> Result<Permit<'static>, Denied> {
         let grant = self.slots.try_acquire(weight)?;
-        Ok(Permit::new(Handle::Owned(Arc::clone(self)), grant))
+        Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
     }
 
-    /// Changes the limit, for those who wait, too.
+    /// Changes the limit, for waiters, too.
     ///
-    /// Who waits for more than the new limit is refused with [`NeverFits`](crate::Reason::NeverFits). An adaptive
-    /// limit goes on from there, within its bounds.
+    /// Waiters for more than the new limit fail with [`NeverFits`](crate::Reason::NeverFits). An adaptive limit goes on
+    /// from there, within its bounds.
     ///
     /// # Panics
     ///
@@ -290,9 +290,10 @@ impl ConcurrencyLimiter {
         self.slots.set_limit(limit);
     }
 
-    /// Refuses all who wait and all who come with [`Closed`](crate::Reason::Closed), for good. Who runs goes on.
+    /// Closes the limiter for good: all waiters and all later requests fail with [`Closed`](crate::Reason::Closed). Running
+    /// work goes on.
     ///
-    /// It takes time in proportion to the number of those who wait.
+    /// It takes time in proportion to the number of waiters.
     ///
     /// # Examples
     ///
@@ -307,11 +308,11 @@ impl ConcurrencyLimiter {
         self.slots.close();
     }
 
-    /// Waits until nothing runs and nobody waits. After [`close`](Self::close) that stays so.
+    /// Waits until nothing runs and the queue is empty. After [`close`](Self::close) that stays so.
     ///
     /// # Cancel safety
     ///
-    /// It takes nothing; dropping it changes nothing.
+    /// Dropping the future changes nothing.
     ///
     /// # Examples
     ///
@@ -335,11 +336,12 @@ impl ConcurrencyLimiter {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn drained(&self) -> Drained<'_> {
+    #[must_use = "futures do nothing unless awaited"]
+    pub fn drained(&self) -> impl Future<Output = ()> {
         Drained::new(self)
     }
 
-    /// What it has done, and what it can do now.
+    /// Returns its numbers now.
     #[must_use]
     pub fn snapshot(&self) -> ConcurrencySnapshot {
         self.slots.snapshot()

@@ -1,23 +1,23 @@
-//! The right to run.
+//! Permits: the right to run, and the report how the work went.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{
-    adaptive::{Outcome, Sample},
+    adaptive::{Sample, WorkResult},
     limiter::ConcurrencyLimiter,
     slots::Grant,
 };
 
 /// A limiter that is borrowed or shared.
 #[derive(Clone)]
-pub(super) enum Handle<'a> {
+pub(super) enum LimiterRef<'a> {
     Borrowed(&'a ConcurrencyLimiter),
     Owned(Arc<ConcurrencyLimiter>),
 }
 
-impl Deref for Handle<'_> {
+impl Deref for LimiterRef<'_> {
     type Target = ConcurrencyLimiter;
 
     fn deref(&self) -> &ConcurrencyLimiter {
@@ -28,11 +28,11 @@ impl Deref for Handle<'_> {
     }
 }
 
-/// The right to run something; when it is dropped, the next one may.
+/// The right to run something; dropping it lets the next one run.
 ///
 /// It goes back however the work ends: with a result, with a panic, or by being dropped. To an
 /// [adaptive](ConcurrencyLimiter::adaptive) limiter it reports how the work went, by [`success`](Self::success) or
-/// [`overload`](Self::overload); dropped, it reports nothing.
+/// [`overload`](Self::overload). A permit that is dropped reports nothing.
 ///
 /// # Examples
 ///
@@ -51,44 +51,44 @@ impl Deref for Handle<'_> {
 /// ```
 #[must_use = "it goes back when it is dropped"]
 pub struct Permit<'a> {
-    limiter: Handle<'a>,
+    limiter: LimiterRef<'a>,
     weight: u32,
-    /// When it was granted and what was in use then, if that is to be measured.
+    /// When it was granted and the weight in use then, if the limit adapts.
     measured: Option<(Instant, u64)>,
-    outcome: Option<Outcome>,
+    result: Option<WorkResult>,
 }
 
 impl<'a> Permit<'a> {
-    pub(super) fn new(limiter: Handle<'a>, grant: Grant) -> Self {
+    pub(super) fn new(limiter: LimiterRef<'a>, grant: Grant) -> Self {
         let measured = grant.measured.map(|in_use| (Instant::now(), in_use));
-        Self { limiter, weight: grant.weight, measured, outcome: None }
+        Self { limiter, weight: grant.weight, measured, result: None }
     }
 
-    /// The weight that is in use by it.
+    /// The weight that it uses.
     #[must_use]
     pub fn weight(&self) -> u32 {
         self.weight
     }
 
-    /// Gives it back: the work went well, and its time tells how busy the other side is.
+    /// Returns it after work that went well; the duration of the work tells how busy the other side is.
     pub fn success(mut self) {
-        self.outcome = Some(Outcome::Success);
+        self.result = Some(WorkResult::Success);
     }
 
-    /// Gives it back: the other side was overloaded. It timed out, or refused.
+    /// Returns it after work that met an overload of the other side: a time-out, or a refusal.
     pub fn overload(mut self) {
-        self.outcome = Some(Outcome::Overload);
+        self.result = Some(WorkResult::Overload);
     }
 
-    /// Gives it back: how the work went says nothing about the other side. The same as dropping it.
+    /// Returns it after work whose result says nothing about the other side. The same as dropping it.
     pub fn ignore(self) {}
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let sample = self.outcome.zip(self.measured).map(|(outcome, (started, in_use))| {
+        let sample = self.result.zip(self.measured).map(|(result, (started, in_use))| {
             let now = Instant::now();
-            Sample { outcome, started, now, in_use }
+            Sample { result, started, now, in_use }
         });
         self.limiter.slots().release(self.weight, sample);
     }

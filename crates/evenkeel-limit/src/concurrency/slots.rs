@@ -1,10 +1,29 @@
-//! What is in use, and who waits for it.
+//! The weight in use and the wait queue of a concurrency limit, behind one lock.
+//!
+//! # How it works
+//!
+//! A request takes its weight at once if it fits and no other waits. Else it joins the queue, and `serve` grants from the
+//! front whenever something changes: a permit goes back, the limit changes, a waiter leaves. So a heavy request at the front
+//! is never overtaken. A second queue holds the futures that wait until nothing is in use.
+//!
+//! The weight of a waiter counts as in use from the grant on, before the waiter observes it. A waiter that is dropped in
+//! between returns it (`leave`).
+//!
+//! Invariants:
+//! - Nothing that fits waits: every change ends with `serve`.
+//! - No foreign code runs under the lock. Wakers to be woken are collected in a `WakeList`, which is declared before the
+//!   guard and so wakes after it is dropped; other wakers are returned to the caller.
+//!
+//! Race: a waker is cloned before the lock is taken again, so the request may be decided in between. Each function that
+//! stores a clone looks at the decision again first.
 
 use std::{
     mem,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     task::{Poll, Waker},
 };
+
+use evenkeel_base::lock;
 
 use super::{
     adaptive::{Adaptive, Sample},
@@ -13,13 +32,14 @@ use super::{
 use crate::{
     error::{Denied, Reason},
     sync::{
+        entry::Entry,
         wait_queue::{Key, WaitQueue, Waiter},
         wake_list::WakeList,
     },
     telemetry::{self, Kind},
 };
 
-/// All that the users of one limit share.
+/// The data that all users of a limiter share.
 #[derive(Debug)]
 pub(super) struct Slots {
     pub(super) max_waiters: usize,
@@ -31,7 +51,7 @@ struct State {
     limit: u32,
     in_use: u64,
     queue: WaitQueue<()>,
-    /// Those who wait until nothing is in use.
+    /// The futures that wait until nothing is in use.
     drained: WaitQueue<()>,
     adaptive: Option<Adaptive>,
     closed: bool,
@@ -39,12 +59,12 @@ struct State {
     refused: u64,
 }
 
-/// What was granted.
+/// The data of a new permit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant {
-    /// The weight that is in use by it.
+    /// The weight that the permit uses.
     pub(super) weight: u32,
-    /// All that is in use with it, if that is to be measured.
+    /// The total weight in use, if the limit adapts.
     pub(super) measured: Option<u64>,
 }
 
@@ -70,39 +90,39 @@ impl Slots {
         taken.inspect_err(|denied| telemetry::refused(Kind::Concurrency, denied))
     }
 
-    /// Takes a permit now, or a place in the queue.
+    /// Takes a permit, or joins the queue.
     #[inline]
-    pub(super) fn enter(&self, weight: u32, waker: &Waker) -> Result<Result<Grant, Key>, Denied> {
+    pub(super) fn enter(&self, weight: u32, waker: &Waker) -> Entry<Grant> {
         match self.with(|state, _| state.take(weight)) {
-            Ok(grant) => Ok(Ok(grant)),
-            Err(_) => self.queue_up(weight, waker),
+            Ok(grant) => Entry::Granted(grant),
+            Err(_) => self.enqueue(weight, waker),
         }
     }
 
-    /// The same for one who is likely to have to wait: the waker is cloned before the lock is taken.
+    /// Slow path of `enter`: the request probably has to wait, so the waker is cloned before the lock is taken again.
     #[inline(never)]
-    fn queue_up(&self, weight: u32, waker: &Waker) -> Result<Result<Grant, Key>, Denied> {
-        let mut waker = Some(waker.clone());
-        let entered = self.with(|state, _| {
-            let verdict = match state.take(weight) {
-                Ok(grant) => Ok(Ok(grant)),
-                Err(denied) if denied.reason != Reason::Busy => Err(denied),
-                Err(_) if state.queue.len() >= self.max_waiters => {
-                    Err(Denied::without_time(Reason::QueueFull))
-                }
-                Err(denied) => waker.take().map(|waker| Err(state.wait(weight, waker))).ok_or(denied),
+    fn enqueue(&self, weight: u32, waker: &Waker) -> Entry<Grant> {
+        // A clone that is not stored is dropped after the lock is released, so the closure only borrows it.
+        let mut waker = waker.clone();
+        let entry = self.with(|state, _| {
+            let denied = match state.take(weight) {
+                Ok(grant) => return Entry::Granted(grant),
+                Err(denied) if denied.reason != Reason::Busy => denied,
+                Err(_) if state.queue.len() >= self.max_waiters => Denied::without_time(Reason::QueueFull),
+                Err(_) => return Entry::Queued(state.queue.push(waiter(weight, &mut waker))),
             };
-            verdict.inspect_err(|_| state.refused += 1)
+            state.refused += 1;
+            Entry::Denied(denied)
         });
-        match &entered {
-            Ok(Err(_)) => telemetry::waits(Kind::Concurrency),
-            Ok(Ok(_)) => {}
-            Err(denied) => telemetry::refused(Kind::Concurrency, denied),
+        match &entry {
+            Entry::Queued(_) => telemetry::waits(Kind::Concurrency),
+            Entry::Granted(_) => {}
+            Entry::Denied(denied) => telemetry::refused(Kind::Concurrency, denied),
         }
-        entered
+        entry
     }
 
-    /// Gives up the place if its turn has come, or it was refused.
+    /// Returns the decision about a waiter, and frees its key.
     pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<Result<Grant, Denied>> {
         let decided = |state: &mut State| {
             let same_waker = |state: &State| state.queue.waiter(key).waker.will_wake(waker);
@@ -130,10 +150,10 @@ impl Slots {
         Poll::Ready(decided)
     }
 
-    /// Gives up the place, and what was granted; counts a refusal if it was for lack of time.
-    pub(super) fn leave(&self, key: Key, refused: bool) {
+    /// Removes a waiter, and takes back its grant; `is_late` if its deadline has passed.
+    pub(super) fn leave(&self, key: Key, is_late: bool) {
         drop(self.with(|state, wakes| {
-            state.refused += u64::from(refused);
+            state.refused += u64::from(is_late);
             let waiter = match state.queue.claim(key) {
                 Some(decision) => {
                     state.in_use -= u64::from(decision.unwrap_or(0));
@@ -144,7 +164,7 @@ impl Slots {
             state.serve(wakes);
             waiter
         }));
-        if refused {
+        if is_late {
             telemetry::refused(Kind::Concurrency, &Denied::without_time(Reason::Deadline));
         }
     }
@@ -182,19 +202,19 @@ impl Slots {
         });
     }
 
-    /// Ready if nothing is in use and nobody waits.
+    /// Waits until nothing is in use and the queue is empty.
     pub(super) fn poll_drained(&self, key: &mut Option<Key>, waker: &Waker) -> Poll<()> {
-        let waits = self.with(|state, _| match *key {
-            Some(place) if state.drained.claim(place).is_some() => None,
-            Some(place) => Some(state.drained.waiter(place).waker.will_wake(waker)),
+        let has_waker = self.with(|state, _| match *key {
+            Some(queued) if state.drained.claim(queued).is_some() => None,
+            Some(queued) => Some(state.drained.waiter(queued).waker.will_wake(waker)),
             None => (!state.is_idle()).then_some(false),
         });
-        match waits {
+        match has_waker {
             Some(true) => return Poll::Pending,
-            // The waker is cloned without the lock; meanwhile the end may have come.
+            // The waker is cloned without the lock; the end may come meanwhile.
             Some(false) => {
-                let mut place = Some(waker.clone());
-                self.with(|state, _| state.enter_drained(key, &mut place));
+                let mut waker = waker.clone();
+                self.with(|state, _| state.enter_drained(key, &mut waker));
             }
             None => *key = None,
         }
@@ -219,17 +239,17 @@ impl Slots {
         })
     }
 
-    /// Nothing of others is called or dropped under the lock.
+    /// Changes the state, and wakes the collected wakers after the lock is released.
     fn with<R>(&self, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
-        // Dropped in reverse order: the lock first.
+        // Dropped in reverse order: the guard of the lock first.
         let mut wakes = WakeList::new();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         change(&mut state, &mut wakes)
     }
 }
 
 impl State {
-    /// The heaviest that can ever run.
+    /// The heaviest weight that can ever run.
     fn ceiling(&self) -> u32 {
         self.adaptive.as_ref().map_or(self.limit, Adaptive::ceiling)
     }
@@ -238,7 +258,8 @@ impl State {
         self.in_use == 0 && self.queue.is_empty()
     }
 
-    /// The weight in use by one that asks for so much. What is heavier than an adaptive limit for now runs alone.
+    /// The weight that a request for `weight` uses now, if it fits. A weight above an adaptive limit's current value counts
+    /// as the whole limit, and so runs alone.
     fn fitting(&self, weight: u32) -> Option<u32> {
         let weight = weight.min(self.limit);
         (self.in_use + u64::from(weight) <= u64::from(self.limit)).then_some(weight)
@@ -257,11 +278,7 @@ impl State {
         Ok(self.grant(weight))
     }
 
-    fn wait(&mut self, weight: u32, waker: Waker) -> Key {
-        self.queue.push(Waiter { permits: weight, waker, meta: () })
-    }
-
-    /// Takes what was decided about one who waited.
+    /// Claims the decision about a waiter.
     fn decided(&mut self, key: Key) -> Option<Result<Grant, Denied>> {
         Some(match self.queue.claim(key)? {
             Ok(weight) => Ok(self.grant(weight)),
@@ -272,20 +289,14 @@ impl State {
         })
     }
 
-    /// Waits for the end with this waker, unless it has come; gives the waker that is not needed in its place.
-    fn enter_drained(&mut self, key: &mut Option<Key>, waker: &mut Option<Waker>) {
+    /// Stores the waker for the end, unless the end has come. Leaves the waker that is not needed in its place, for the
+    /// caller to drop.
+    fn enter_drained(&mut self, key: &mut Option<Key>, waker: &mut Waker) {
         match *key {
-            Some(place) if self.drained.claim(place).is_some() => *key = None,
-            Some(place) => {
-                if let Some(waker) = waker {
-                    mem::swap(&mut self.drained.waiter_mut(place).waker, waker);
-                }
-            }
+            Some(queued) if self.drained.claim(queued).is_some() => *key = None,
+            Some(queued) => mem::swap(&mut self.drained.waiter_mut(queued).waker, waker),
             None if self.is_idle() => {}
-            None => {
-                let waiter = waker.take().map(|waker| Waiter { permits: 0, waker, meta: () });
-                *key = waiter.map(|waiter| self.drained.push(waiter));
-            }
+            None => *key = Some(self.drained.push(waiter(0, waker))),
         }
     }
 
@@ -294,6 +305,7 @@ impl State {
         Grant { weight, measured: self.adaptive.as_ref().map(|_| self.in_use) }
     }
 
+    /// Grants waiters in order as long as the first one fits.
     fn serve(&mut self, wakes: &mut WakeList) {
         while let Some(first) = self.queue.front()
             && let Some(weight) = self.fitting(first.permits)
@@ -309,4 +321,9 @@ impl State {
             }
         }
     }
+}
+
+/// Creates a waiter, and leaves a waker in place of its own that does nothing.
+fn waiter(permits: u32, waker: &mut Waker) -> Waiter<()> {
+    Waiter { permits, waker: mem::replace(waker, Waker::noop().clone()), meta: () }
 }

@@ -1,6 +1,6 @@
-//! The state of a limit, as seen from outside.
+//! The numbers of a concurrency limit.
 
-/// What a [`ConcurrencyLimiter`](crate::ConcurrencyLimiter) has done, and what it can do now.
+/// The numbers of a [`ConcurrencyLimiter`](crate::ConcurrencyLimiter) now.
 ///
 /// # Examples
 ///
@@ -18,9 +18,9 @@
 pub struct ConcurrencySnapshot {
     /// The weight that may run at once.
     pub limit: u32,
-    /// The weight that runs. More than the limit, if that was lowered meanwhile.
+    /// The weight that runs. It is above the limit if the limit was lowered meanwhile.
     pub in_use: u64,
-    /// Futures that wait for their turn.
+    /// Futures that wait in the queue.
     pub waiting: usize,
     /// Requests that got a permit.
     pub granted: u64,

@@ -16,16 +16,14 @@
 //!   its own runtime. Such a waiter sees the denial `Closed`, and takes it as "enter again".
 
 use std::{
-    any::Any,
     future::{Future, poll_fn},
     mem,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
-    thread,
 };
 
+use evenkeel_base::{FirstPanic, lock};
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -36,14 +34,14 @@ use super::{
     error::Error,
     quota::Quota,
     snapshot::Snapshot,
-    state::{Config, Effects, Entry, Mode, State},
+    state::{Config, Effects, Entry, NoRuntime, State},
     store::AnyStore,
     worker,
 };
 use crate::{
     error::{Denied, Reason},
     rate::Rate,
-    sync::wait_queue::Key,
+    sync::{entry::Mode, wait_queue::Key},
     telemetry::{self, Kind},
 };
 
@@ -87,14 +85,14 @@ impl Client {
         let mut reports_wait = mode == Mode::Wait;
         loop {
             let result = match self.enter(permits, mode).await {
-                Entry::Granted => return Ok(()),
-                Entry::Denied(error) => Err(error),
-                Entry::NoRuntime => {
+                Ok(Entry::Granted(())) => return Ok(()),
+                Ok(Entry::Denied(error)) => Err(error),
+                Err(NoRuntime) => {
                     // `current` panics here and not under the lock, where a panic hook would run as foreign code.
                     drop(Handle::current());
                     continue;
                 }
-                Entry::Queued(key) => {
+                Ok(Entry::Queued(key)) => {
                     let waiter = PendingAcquire { client: self, key: Some(key) };
                     if mem::take(&mut reports_wait) {
                         telemetry::waits(Kind::Distributed);
@@ -117,12 +115,12 @@ impl Client {
         }
     }
 
-    async fn enter(self: &Arc<Self>, permits: u32, mode: Mode) -> Entry {
+    async fn enter(self: &Arc<Self>, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
         poll_fn(|cx| {
             // A loop over permits that are available must let other tasks run.
             let proceed = ready!(poll_proceed(cx));
             let entry = self.with(|state| state.enter(permits, mode));
-            if matches!(entry, Entry::Granted) {
+            if matches!(entry, Ok(Entry::Granted(()))) {
                 proceed.made_progress();
             }
             Poll::Ready(entry)
@@ -139,7 +137,7 @@ impl Client {
         loop {
             // Created before the look at the state: a worker that ends in between wakes it.
             let ended = self.worker_ended.notified();
-            if !self.locked().is_worker_running() {
+            if !lock(&self.state).is_worker_running() {
                 return;
             }
             ended.await;
@@ -147,12 +145,12 @@ impl Client {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        self.locked().snapshot()
+        lock(&self.state).snapshot()
     }
 
     /// Aborts the worker at its next await.
     pub(super) fn abort(&self) {
-        self.locked().abandon();
+        lock(&self.state).abandon();
         if let Some(worker) = self.replace_worker(None) {
             worker.abort();
         }
@@ -160,57 +158,41 @@ impl Client {
 
     /// Returns the previous handle, for the caller to drop without the lock.
     fn replace_worker(&self, worker: Option<AbortHandle>) -> Option<AbortHandle> {
-        mem::replace(&mut *self.worker.lock().unwrap_or_else(PoisonError::into_inner), worker)
-    }
-
-    fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        mem::replace(&mut *lock(&self.worker), worker)
     }
 
     /// Changes the state, and carries out the effects without the lock. The first panic of a waker goes on here.
     fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, panic) = self.with_caught(change);
-        if let Some(panic) = panic.filter(|_| !thread::panicking()) {
-            resume_unwind(panic);
-        }
+        panic.resume();
         result
     }
 
-    /// Does the same, and returns the first panic of a waker.
+    /// Does the same, and returns the first panic of a waker or an error's drop. The other effects are carried out all the
+    /// same.
     ///
     /// No foreign code runs under the lock: wakers are cloned before it, and wakers and errors of the store are called
     /// and dropped after it.
-    pub(super) fn with_caught<R>(
-        self: &Arc<Self>,
-        change: impl FnOnce(&mut State) -> R,
-    ) -> (R, Option<Panic>) {
-        let mut state = self.locked();
+    pub(super) fn with_caught<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> (R, FirstPanic) {
+        let mut state = lock(&self.state);
         let result = change(&mut state);
         let Effects { wake, drop_wakers, drop_causes, notify_worker, start_worker_in } =
             mem::take(&mut state.effects);
         drop(state);
         if let Some(runtime) = start_worker_in {
             let worker = worker::spawn(&runtime, Arc::clone(self));
-            self.locked().worker_started();
+            lock(&self.state).worker_started();
             drop(self.replace_worker(Some(worker)));
         }
         if notify_worker {
             self.worker_notify.notify_one();
         }
-        let woken = wake.into_iter().map(|waker| catch(|| waker.wake()));
-        let wakers = drop_wakers.into_iter().map(|waker| catch(|| drop(waker)));
-        let causes = drop_causes.into_iter().map(|cause| catch(|| drop(cause)));
-        // A panic of one must not keep the rest from being called and dropped.
-        let panic = woken.chain(wakers).chain(causes).fold(None, |first, next| first.or(next));
+        let mut panic = FirstPanic::default();
+        panic.wake(wake);
+        panic.drop_each(drop_wakers);
+        panic.drop_each(drop_causes);
         (result, panic)
     }
-}
-
-type Panic = Box<dyn Any + Send>;
-
-/// Runs foreign code, and returns its panic.
-fn catch(foreign: impl FnOnce()) -> Option<Panic> {
-    catch_unwind(AssertUnwindSafe(foreign)).err()
 }
 
 /// The future of a request that is in the queue; its result `Closed` means to enter again.

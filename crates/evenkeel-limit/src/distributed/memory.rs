@@ -3,9 +3,10 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
+use evenkeel_base::lock;
 use tokio::time::Instant;
 
 use super::{
@@ -62,7 +63,7 @@ impl Store for MemoryStore {
 
     async fn take(&self, take: Take<'_>) -> Result<Taken, Infallible> {
         let now = Instant::now().saturating_duration_since(self.start).as_micros() as u64;
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = lock(&self.buckets);
         if let Some(bucket) = buckets.get_mut(take.key) {
             if bucket.full_at <= now {
                 *bucket = StoredBucket::default();

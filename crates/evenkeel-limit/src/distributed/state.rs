@@ -33,10 +33,11 @@ use super::{
 use crate::{
     error::Denied,
     rate::Rate,
-    sync::wait_queue::{Key, WaitQueue, Waiter},
+    sync::{
+        entry::{self, Mode},
+        wait_queue::{Key, WaitQueue, Waiter},
+    },
 };
-
-pub(super) use crate::mode::Mode;
 
 mod worker_steps;
 
@@ -93,15 +94,11 @@ pub(super) struct Effects {
     pub(super) start_worker_in: Option<Handle>,
 }
 
-/// The result of a request that enters.
+pub(super) type Entry = entry::Entry<(), Error>;
+
+/// A worker is needed, and there is no runtime to start one in.
 #[derive(Debug)]
-pub(super) enum Entry {
-    Granted,
-    Queued(Key),
-    Denied(Error),
-    /// It needs a worker, and there is no runtime to start one in.
-    NoRuntime,
-}
+pub(super) struct NoRuntime;
 
 /// The next action of the worker.
 #[derive(Debug)]
@@ -158,32 +155,32 @@ impl State {
         }
     }
 
-    pub(super) fn enter(&mut self, permits: u32, mode: Mode) -> Entry {
+    pub(super) fn enter(&mut self, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
         if !self.closed && self.queue.is_empty() && permits <= self.leased {
             self.leased -= permits;
             self.granted += 1;
-            return Entry::Granted;
+            return Ok(Entry::Granted(()));
         }
-        let entry = self.enter_slow(permits, mode);
+        let entry = self.enter_slow(permits, mode)?;
         match entry {
-            Entry::Granted => self.granted += 1,
+            Entry::Granted(()) => self.granted += 1,
             Entry::Denied(_) => self.refused += 1,
-            Entry::Queued(_) | Entry::NoRuntime => {}
+            Entry::Queued(_) => {}
         }
-        entry
+        Ok(entry)
     }
 
     /// Slow path of `enter`: others wait, or the local lease does not suffice.
-    fn enter_slow(&mut self, permits: u32, mode: Mode) -> Entry {
+    fn enter_slow(&mut self, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
         if self.closed {
-            return Entry::Denied(Denied::CLOSED.into());
+            return Ok(Entry::Denied(Denied::CLOSED.into()));
         }
         if permits > self.quota.burst {
-            return Entry::Denied(Denied::NEVER_FITS.into());
+            return Ok(Entry::Denied(Denied::NEVER_FITS.into()));
         }
         let now = Instant::now();
-        if let Some(entry) = self.enter_in_outage(now, permits, mode) {
-            return entry;
+        if let Some(entry) = self.enter_in_outage(now, permits, mode)? {
+            return Ok(entry);
         }
         // An answer under way may serve it. Without one, a call would be made for a bucket that is known to be empty.
         if mode == Mode::Try && !self.calling {
@@ -193,23 +190,26 @@ impl State {
                 None => !wait.is_zero(),
             };
             if is_futile {
-                return Entry::Denied(Denied::busy(wait).into());
+                return Ok(Entry::Denied(Denied::busy(wait).into()));
             }
         }
         self.enqueue(permits, mode)
     }
 
-    fn enqueue(&mut self, permits: u32, mode: Mode) -> Entry {
-        if !self.ensure_worker() {
-            return Entry::NoRuntime;
-        }
+    fn enqueue(&mut self, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
+        self.ensure_worker()?;
         self.try_waiters += is_try(mode);
-        Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: mode }))
+        Ok(Entry::Queued(self.queue.push(Waiter { permits, waker: Waker::noop().clone(), meta: mode })))
     }
 
     /// Decides by the policy during an outage; `None` if the request has to wait for the next answer.
-    fn enter_in_outage(&mut self, now: Instant, permits: u32, mode: Mode) -> Option<Entry> {
-        let outage = self.outage.as_ref()?;
+    fn enter_in_outage(
+        &mut self,
+        now: Instant,
+        permits: u32,
+        mode: Mode,
+    ) -> Result<Option<Entry>, NoRuntime> {
+        let Some(outage) = &self.outage else { return Ok(None) };
         let (until, is_due) = (outage.until, now >= outage.until);
         let policy = if outage.misconfigured { OnFailure::Closed } else { self.config.on_failure };
         if policy == OnFailure::Closed {
@@ -218,25 +218,26 @@ impl State {
                 true => Error::Misconfigured { cause, retry_after },
                 false => Error::Unavailable { cause, retry_after },
             };
-            return (!is_due && !self.calling).then_some(Entry::Denied(error));
+            return Ok((!is_due && !self.calling).then_some(Entry::Denied(error)));
         }
-        if is_due && !self.ensure_worker() {
-            return Some(Entry::NoRuntime);
+        if is_due {
+            self.ensure_worker()?;
         }
-        Some(match policy {
-            OnFailure::LocalShare(_) => self.enter_local_share(now, permits, mode),
-            _ => Entry::Granted,
-        })
+        Ok(Some(match policy {
+            OnFailure::LocalShare(_) => self.enter_local_share(now, permits, mode)?,
+            _ => Entry::Granted(()),
+        }))
     }
 
-    fn enter_local_share(&mut self, now: Instant, permits: u32, mode: Mode) -> Entry {
+    fn enter_local_share(&mut self, now: Instant, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
         self.serve();
         if self.queue.is_empty() && self.take_local(permits) {
-            return Entry::Granted;
+            return Ok(Entry::Granted(()));
         }
         match mode {
             Mode::Try => {
-                Entry::Denied(Denied::busy(self.expected_wait(now, self.queue.permits(), permits)).into())
+                let wait = self.expected_wait(now, self.queue.permits(), permits);
+                Ok(Entry::Denied(Denied::busy(wait).into()))
             }
             Mode::Wait => self.enqueue(permits, mode),
         }
@@ -359,18 +360,16 @@ impl State {
         self.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wake.push(waiter.waker));
     }
 
-    /// Notifies the worker, or starts one; false if there is none and no runtime to start one in.
-    #[must_use]
-    fn ensure_worker(&mut self) -> bool {
+    /// Notifies the worker, or starts one if there is none.
+    fn ensure_worker(&mut self) -> Result<(), NoRuntime> {
         if self.worker_running {
             self.notify_worker();
         } else {
-            let Ok(runtime) = Handle::try_current() else { return false };
-            self.effects.start_worker_in = Some(runtime);
+            self.effects.start_worker_in = Some(Handle::try_current().map_err(|_| NoRuntime)?);
             self.worker_running = true;
             self.worker_starting = true;
         }
-        true
+        Ok(())
     }
 
     /// The runtime has accepted the worker.

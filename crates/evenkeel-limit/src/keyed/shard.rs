@@ -32,7 +32,7 @@ use super::{
     key_count::KeyCount,
     table::Table,
 };
-use crate::{error::Denied, mode::Mode, rate::Rate, rate_limiter::RateLimiter};
+use crate::{error::Denied, rate::Rate, rate_limiter::RateLimiter, sync::entry::Mode};
 
 /// The most chains that the hand passes for a new key.
 pub(super) const CHAINS_FOR_NEW_KEY: usize = 1;

@@ -17,8 +17,8 @@ use super::{Cost, LimitError, cost_of};
 use crate::{
     error::Denied,
     keyed::{Decision, Keyed},
-    mode::Mode,
     rate_limiter::{RateLimiter, acquire::AcquireInner, core},
+    sync::entry::Mode,
 };
 
 /// Wraps services in a [`RateLimit`].

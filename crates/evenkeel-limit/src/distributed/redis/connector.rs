@@ -18,12 +18,13 @@ use std::{
     io, mem,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use redis::{AsyncConnectionConfig, Client, ProtocolVersion, RedisError, Script, aio::MultiplexedConnection};
 use tokio::{
     sync::watch,
@@ -149,7 +150,7 @@ impl Connector {
 
     fn next_connection(&self) -> Result<NextConnection, RedisError> {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if let Some(current) = &state.current {
             return Ok(NextConnection::Existing(Arc::clone(current)));
         }
@@ -173,7 +174,7 @@ impl Connector {
     /// Makes sure that no further call begins on this connection.
     fn retire(&self, connection: &Arc<Connection>, error: &RedisError) {
         let (error, now) = (Some(error.clone()), Instant::now());
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if !state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
             return;
         }
@@ -189,10 +190,6 @@ impl Connector {
         // The connection and the error are dropped without the lock.
         drop(state);
         drop(retired);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -283,7 +280,7 @@ impl Call {
     }
 
     fn liveness(&self) -> MutexGuard<'_, Liveness> {
-        self.current.liveness.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current.liveness)
     }
 }
 

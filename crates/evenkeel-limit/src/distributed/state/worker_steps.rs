@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{CallOutcome, CallRequest, EMPTY_TTL, LEASE_TTL, Mode, State, WorkerAction};
+use super::{CallOutcome, CallRequest, EMPTY_TTL, LEASE_TTL, State, WorkerAction};
 use crate::{
     algorithm::bucket::Bucket,
     distributed::{
@@ -14,7 +14,10 @@ use crate::{
         store::{Answer, CallError, Taken},
     },
     error::Denied,
-    sync::wait_queue::{WaitQueue, Waiter},
+    sync::{
+        entry::Mode,
+        wait_queue::{WaitQueue, Waiter},
+    },
 };
 
 /// The distance between calls for permits that are still to be earned, with leases: this, or the time in which half a
