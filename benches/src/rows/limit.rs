@@ -80,7 +80,7 @@ fn granted_fast() -> Row {
 
 /// Its floor is to read tokio's clock.
 fn refused() -> Row {
-    let ours = RateLimiter::paced(Rate::every(DAY));
+    let ours = RateLimiter::new(Rate::every(DAY)).burst(1);
     let period = Quota::with_period(DAY).expect("a period above zero");
     let theirs = DefaultDirectRateLimiter::direct(period);
     let like_ours = governor::RateLimiter::direct_with_clock(period, MonotonicClock);
@@ -186,7 +186,7 @@ fn waiting() -> Row {
     let mut row = Row::new("limit/ten-thousand-waiters", Metric::Cpu).target(1.0).also(Metric::Wall);
     (row.rounds, row.operations) = (Some(3), Some(WAITERS));
     let ours = crowd(
-        || RateLimiter::paced(Rate::per_second(1000)),
+        || RateLimiter::new(Rate::per_second(1000)).burst(1),
         |limiter| async move { limiter.acquire().await },
     );
     row.with_round(OURS, ours)

@@ -1,212 +1,200 @@
-//! What says when permits are there.
+//! The arithmetic of a rate limit: which permits there are, and when more of them are due.
+//!
+//! An [`Algorithm`] is a token bucket ([`bucket`]) or a sliding window ([`window`]), on a clock that is moved by hand
+//! ([`clock`]). It knows no lock, waiter or timer. Times are *readings* of its clock, which only grow; a turn is due at a
+//! reading, and [`Algorithm::until`] says how long that takes at the present rate.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use self::{bucket::Bucket, clock::Tokens, window::Window};
-use crate::rate::Rate;
+use crate::{rate::Rate, sync::wait_queue::QueueAhead};
 
 pub(crate) mod bucket;
 pub(crate) mod clock;
 pub(crate) mod window;
 
-/// The policy of a limiter. Its readings grow with time, and turns are due at them.
 #[derive(Debug)]
 pub(crate) struct Algorithm {
-    policy: Policy,
-    /// While it is paused, what it would be if it were not: to that it goes back if the pause is lifted.
-    unpaused: Option<Box<Policy>>,
+    kind: Kind,
+    /// During a pause, the state that it would have without it: `resume` goes back to that.
+    unpaused: Option<Box<Kind>>,
 }
 
 #[derive(Clone, Debug)]
-enum Policy {
+enum Kind {
     Bucket(Bucket),
     Window(Window),
 }
 
-/// How a pause combines with one that is in force.
+/// The effect of a pause on one that is in force.
 #[derive(Clone, Copy)]
 pub(crate) enum PauseMode {
-    /// The one that ends later counts.
+    /// The pause that ends later counts.
     KeepLonger,
-    /// The new one counts.
+    /// The new pause counts.
     Replace,
 }
 
-/// Those who wait in front of a request.
-pub(crate) struct QueueAhead<'a> {
-    pub(crate) permits: u64,
-    /// Whether each of them asks for exactly one.
-    pub(crate) singles: bool,
-    /// The permits of each.
-    pub(crate) each: &'a mut dyn Iterator<Item = u32>,
-}
-
-impl QueueAhead<'_> {
-    /// Gives nobody to `with`.
-    pub(crate) fn empty<T>(with: impl FnOnce(QueueAhead<'_>) -> T) -> T {
-        with(QueueAhead { permits: 0, singles: true, each: &mut std::iter::empty() })
-    }
-}
-
-macro_rules! either {
-    ($policy:expr, $either:ident => $result:expr) => {
-        match $policy {
-            Policy::Bucket($either) => $result,
-            Policy::Window($either) => $result,
+/// Does the same with a bucket or a window.
+macro_rules! dispatch {
+    ($kind:expr, $inner:ident => $result:expr) => {
+        match $kind {
+            Kind::Bucket($inner) => $result,
+            Kind::Window($inner) => $result,
         }
     };
 }
 
-/// The same for the one that is not paused, too.
-macro_rules! each {
-    ($algorithm:expr, $either:ident => $result:expr) => {{
-        either!(&mut $algorithm.policy, $either => $result);
+/// Does the same with the state in force and, during a pause, with the state without it.
+macro_rules! dispatch_both {
+    ($algorithm:expr, $inner:ident => $result:expr) => {{
+        dispatch!(&mut $algorithm.kind, $inner => $result);
         if let Some(unpaused) = &mut $algorithm.unpaused {
-            either!(&mut **unpaused, $either => $result);
+            dispatch!(&mut **unpaused, $inner => $result);
         }
     }};
 }
 
 impl From<Bucket> for Algorithm {
     fn from(bucket: Bucket) -> Self {
-        Self { policy: Policy::Bucket(bucket), unpaused: None }
+        Self { kind: Kind::Bucket(bucket), unpaused: None }
     }
 }
 
 impl From<Window> for Algorithm {
     fn from(window: Window) -> Self {
-        Self { policy: Policy::Window(window), unpaused: None }
+        Self { kind: Kind::Window(window), unpaused: None }
     }
 }
 
 impl Algorithm {
     pub(crate) fn bucket(&self) -> Option<&Bucket> {
-        match &self.policy {
-            Policy::Bucket(bucket) => Some(bucket),
-            Policy::Window(_) => None,
+        match &self.kind {
+            Kind::Bucket(bucket) => Some(bucket),
+            Kind::Window(_) => None,
         }
     }
 
-    /// The bucket of one that is not paused.
+    /// Returns the bucket of a limiter that is not paused: the state without the pause does not follow.
     pub(crate) fn bucket_mut(&mut self) -> Option<&mut Bucket> {
-        match &mut self.policy {
-            Policy::Bucket(bucket) => Some(bucket),
-            Policy::Window(_) => None,
+        match &mut self.kind {
+            Kind::Bucket(bucket) => Some(bucket),
+            Kind::Window(_) => None,
         }
     }
 
     pub(crate) fn rate(&self) -> Rate {
-        either!(&self.policy, policy => policy.rate())
+        dispatch!(&self.kind, inner => inner.rate())
     }
 
     pub(crate) fn burst(&self) -> u32 {
-        either!(&self.policy, policy => policy.burst())
+        dispatch!(&self.kind, inner => inner.burst())
     }
 
-    /// The instant to which it was moved.
+    /// Returns the instant of the last `advance`.
     pub(crate) fn now(&self) -> Instant {
-        either!(&self.policy, policy => policy.now())
+        dispatch!(&self.kind, inner => inner.now())
     }
 
     #[inline]
     pub(crate) fn advance(&mut self, now: Instant) {
-        each!(self, policy => policy.advance(now));
+        dispatch_both!(self, inner => inner.advance(now));
         if self.unpaused.is_some() && self.paused_for().is_zero() {
             self.unpaused = None;
         }
     }
 
-    /// Forgets what has been earned since it was full, when nobody waits.
+    /// Forgets the permits that were earned beyond the burst, when nobody waits.
     #[inline]
     pub(crate) fn overflow(&mut self) {
-        each!(self, policy => policy.overflow());
+        dispatch_both!(self, inner => inner.overflow());
     }
 
     pub(crate) fn available(&self) -> u32 {
-        either!(&self.policy, policy => policy.available())
+        dispatch!(&self.kind, inner => inner.available())
     }
 
-    /// The reading from which on `permits` fit, behind those who wait. More than the burst fit when it is full.
-    pub(crate) fn due(&self, before: QueueAhead<'_>, permits: u32) -> Tokens {
-        match &self.policy {
-            Policy::Bucket(bucket) => bucket.due(before.permits, permits),
-            Policy::Window(window) => window.due(before, permits),
+    /// Returns the reading from which on `permits` fit, behind the waiters `ahead`. More than the burst fit when it is full.
+    pub(crate) fn due(&self, ahead: QueueAhead<'_>, permits: u32) -> Tokens {
+        match &self.kind {
+            Kind::Bucket(bucket) => bucket.due(ahead.permits, permits),
+            Kind::Window(window) => window.due(ahead, permits),
         }
     }
 
-    /// Whether it grants so many now.
+    /// Returns whether `permits` can be granted now.
     pub(crate) fn fits(&self, permits: u32) -> bool {
-        match &self.policy {
-            Policy::Bucket(bucket) => bucket.fits(permits),
-            Policy::Window(window) => permits <= window.available(),
+        match &self.kind {
+            Kind::Bucket(bucket) => bucket.fits(permits),
+            Kind::Window(window) => permits <= window.available(),
         }
     }
 
-    /// The time until a reading is due, and no pause is in force.
+    /// Returns the time until a reading is due, and no pause is in force.
     pub(crate) fn until(&self, reading: Tokens) -> Duration {
-        either!(&self.policy, policy => policy.until(reading))
+        dispatch!(&self.kind, inner => inner.until(reading))
     }
 
     #[inline]
     pub(crate) fn spend(&mut self, permits: u32) {
-        each!(self, policy => policy.spend(permits));
+        dispatch_both!(self, inner => inner.spend(permits));
     }
 
-    /// Spends parts of permits; none of a window.
+    /// Spends fractions of permits; a window has none, and spends nothing.
     pub(crate) fn spend_tokens(&mut self, tokens: Tokens) {
-        each!(self, policy => policy.spend_tokens(tokens));
+        dispatch_both!(self, inner => inner.spend_tokens(tokens));
     }
 
-    /// Puts back what was spent, up to the brim.
+    /// Puts spent permits back, up to the burst.
     pub(crate) fn refund(&mut self, permits: u32) {
-        each!(self, policy => policy.refund(permits));
+        dispatch_both!(self, inner => inner.refund(permits));
     }
 
-    /// What is to be known of a grant, right after it, when it comes back.
+    /// Returns the mark of a grant, right after it: the position to which its permits can be put back.
     pub(crate) fn mark(&self) -> Tokens {
-        either!(&self.policy, policy => policy.mark())
+        dispatch!(&self.kind, inner => inner.mark())
     }
 
-    /// Puts back what was spent for nobody: no more than there would be if it had not been spent.
+    /// Puts back the permits of a grant that was never observed: no more than there would be had they not been spent.
     pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
-        each!(self, policy => policy.take_back(permits, mark));
+        dispatch_both!(self, inner => inner.take_back(permits, mark));
     }
 
-    /// Puts back what was spent and not used, up to the brim, if it still counts.
+    /// Puts back permits that were granted and not used, up to the burst, if they still count.
     pub(crate) fn give_back(&mut self, permits: u32, mark: Tokens) {
-        each!(self, policy => policy.give_back(permits, mark));
+        dispatch_both!(self, inner => inner.give_back(permits, mark));
     }
 
-    /// How long a pause is still in force.
+    /// Returns the rest of the pause in force, or zero.
     pub(crate) fn paused_for(&self) -> Duration {
-        either!(&self.policy, policy => policy.paused_for())
+        dispatch!(&self.kind, inner => inner.paused_for())
     }
 
-    /// Lets nothing fit for `pause`, and one permit at most when it is over.
-    pub(crate) fn pause(&mut self, pause: Duration, how: PauseMode) {
-        match (&self.unpaused, how) {
-            (None, _) => self.unpaused = Some(Box::new(self.policy.clone())),
-            (Some(unpaused), PauseMode::Replace) => self.policy = Policy::clone(unpaused),
+    /// Lets nothing fit for `pause`, and one permit at most at its end.
+    pub(crate) fn pause(&mut self, pause: Duration, mode: PauseMode) {
+        match (&self.unpaused, mode) {
+            (None, _) => self.unpaused = Some(Box::new(self.kind.clone())),
+            (Some(unpaused), PauseMode::Replace) => self.kind = Kind::clone(unpaused),
             (Some(_), PauseMode::KeepLonger) => {}
         }
-        either!(&mut self.policy, policy => policy.pause(pause));
+        dispatch!(&mut self.kind, inner => inner.pause(pause));
     }
 
-    /// Ends a pause, as if it had been meant to last until now.
+    /// Ends a pause as if it had been set to end now.
     pub(crate) fn resume(&mut self) {
         if let Some(unpaused) = self.unpaused.take() {
-            self.policy = *unpaused;
-            either!(&mut self.policy, policy => policy.pause(Duration::ZERO));
+            self.kind = *unpaused;
+            dispatch!(&mut self.kind, inner => inner.pause(Duration::ZERO));
         }
     }
 
     pub(crate) fn set_rate(&mut self, rate: Rate) {
-        each!(self, policy => policy.set_rate(rate));
+        dispatch_both!(self, inner => inner.set_rate(rate));
     }
 
     pub(crate) fn set_burst(&mut self, burst: u32) {
-        each!(self, policy => policy.set_burst(burst));
+        dispatch_both!(self, inner => inner.set_burst(burst));
     }
 }

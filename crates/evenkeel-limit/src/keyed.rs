@@ -373,7 +373,7 @@ impl<K: Hash + Eq> Keyed<K> {
         match self.enter(key, 1).await {
             Decision::Granted => Ok(()),
             Decision::Denied(denied) => Err(denied),
-            Decision::Limiter(limiter) => limiter.acquire_by(deadline).await,
+            Decision::Limiter(limiter) => limiter.acquire().by(deadline).await,
         }
     }
 

@@ -84,30 +84,6 @@ impl RateLimiter {
         Self::new(Rate::per_second(permits))
     }
 
-    /// A limiter with a burst of 1: grants keep their distance, however long nothing was asked for.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{Rate, RateLimiter};
-    /// use tokio::time::{Duration, Instant, sleep};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let limiter = RateLimiter::paced(Rate::per_second(10));
-    /// sleep(Duration::from_secs(60)).await;
-    ///
-    /// let start = Instant::now();
-    /// limiter.acquire().await;
-    /// limiter.acquire().await;
-    /// assert_eq!(start.elapsed(), Duration::from_millis(100));
-    /// # }
-    /// ```
-    #[must_use]
-    pub const fn paced(rate: Rate) -> Self {
-        Self::new(rate).burst(1)
-    }
-
     /// A limiter that grants the number of the rate at most in any stretch of its time, wherever that begins.
     ///
     /// A bucket grants up to its burst more than that, see [`burst`](Self::burst): `per(10, minute)` with its burst of 10
@@ -311,13 +287,17 @@ impl RateLimiter {
 
     /// The same, full when it has earned so much.
     pub(crate) fn missing(self, missing: Tokens) -> Self {
-        self.core().spend(missing);
+        self.core().change(|state| {
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.spend_tokens(missing);
+            }
+        });
         self
     }
 
     /// How long one who asks for so many now waits.
     pub(crate) fn wait(&self, permits: u32) -> Duration {
-        self.core().wait(permits)
+        self.core().with(|state| state.wait(permits))
     }
 
     /// Whether nobody waits, and it is as good as a new one. Nobody is served, so that a lock may be held.

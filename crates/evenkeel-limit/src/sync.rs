@@ -1,7 +1,7 @@
-//! Waiting: the queue of waiters, their wakers, timers of a runtime, and the primitives that loom replaces.
+//! Waiting for permits, for rate and concurrency limits alike: the queue, the timers of a runtime, and the primitives
+//! that loom replaces.
 
 pub(crate) mod entry;
 pub(crate) mod loom;
 pub(crate) mod timer;
 pub(crate) mod wait_queue;
-pub(crate) mod wake_list;

@@ -36,23 +36,19 @@
 //! connection. A request waits for its turn in the future of its call, unless it is to be rejected; it is called on the
 //! service that was ready for it.
 
-mod concurrency;
-mod rate;
+mod layer;
+mod service;
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt};
 
 pub use self::{
-    concurrency::{ConcurrencyLimit, ConcurrencyLimitLayer, ConcurrencyLimited},
-    rate::{RateLimit, RateLimitLayer, RateLimited},
+    layer::{ConcurrencyLimitLayer, RateLimitLayer},
+    service::{
+        Limited as ConcurrencyLimit, Limited as RateLimit, LimitedCall as ConcurrencyLimited,
+        LimitedCall as RateLimited,
+    },
 };
 use crate::error::Denied;
-
-/// What a request costs, if it is not 1.
-type Cost<Request> = Option<Arc<dyn Fn(&Request) -> u32 + Send + Sync>>;
-
-fn cost_of<Request>(cost: &Cost<Request>, request: &Request) -> u32 {
-    cost.as_ref().map_or(1, |cost| cost(request))
-}
 
 /// Why a call through a limit failed.
 ///

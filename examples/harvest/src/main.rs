@@ -243,7 +243,7 @@ fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
         client.build().map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))?;
     let limiter = options
         .rate
-        .map_or_else(RateLimiter::unlimited, |rate| RateLimiter::paced(Rate::per_second(rate.get())));
+        .map_or_else(RateLimiter::unlimited, |rate| RateLimiter::new(Rate::per_second(rate.get())).burst(1));
     Ok(Api::new(client, base, policy, limiter, options.concurrency, stats))
 }
 

@@ -1,4 +1,17 @@
-//! How many permits there are.
+//! The token bucket.
+//!
+//! # How it works
+//!
+//! A bucket in the form of the generic cell rate algorithm (GCRA): its only state is `full_at`, the reading of its
+//! [`TokenClock`] at which it is full again. The clock reads tokens, so that its reading grows by one for each permit
+//! that is earned. To spend a permit moves `full_at` one token ahead. The permits that are there are the burst without
+//! the tokens from now to `full_at`.
+//!
+//! While somebody waits `full_at` may fall behind the reading: the surplus is kept, so that the turn of each waiter counts
+//! from the turn before it, and not from when a late timer served that. Without waiters [`Bucket::overflow`] drops the
+//! surplus.
+//!
+//! A rate change changes the pace of the clock, and no reading; so nothing here has to be converted.
 
 use std::time::Duration;
 
@@ -7,7 +20,6 @@ use tokio::time::Instant;
 use super::clock::{TokenClock, Tokens, tokens};
 use crate::rate::Rate;
 
-/// A token bucket in the form of GCRA: its only state is the reading at which it is full again.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     clock: TokenClock,
@@ -15,14 +27,15 @@ pub(crate) struct Bucket {
     full_at: Tokens,
 }
 
-/// A bucket in whole numbers.
+/// A bucket in whole numbers, counted in units: the largest fraction of a permit of which each nanosecond earns a whole
+/// number.
 #[derive(Debug)]
-pub(crate) struct Parts {
-    /// Parts that a nanosecond earns.
+pub(crate) struct Units {
+    /// Units that a nanosecond earns.
     pub(crate) speed: u64,
-    /// Parts of a permit.
+    /// Units of a permit.
     pub(crate) cost: u64,
-    /// Parts until it is full.
+    /// Units until the bucket is full.
     pub(crate) missing: u64,
 }
 
@@ -33,20 +46,20 @@ impl Bucket {
         Self { clock, burst, full_at }
     }
 
-    /// In numbers that fit into a [`FastPath`](crate::rate_limiter::fast_path::FastPath); None if they do not, or its clock does not simply
-    /// follow the time.
-    pub(crate) fn parts(&self) -> Option<Parts> {
+    /// Returns the bucket in units, for the fast path; `None` if it is no whole number of them, or the clock does not
+    /// simply follow the time.
+    pub(crate) fn units(&self) -> Option<Units> {
         if self.clock.is_ahead() || self.clock.is_behind() {
             return None;
         }
-        let (speed, cost) = self.clock.parts();
-        let missing = self.clock.parts_until(self.full_at)?.max(0);
-        Some(Parts { speed, cost, missing: u64::try_from(missing).ok()? })
+        let (speed, cost) = self.clock.units();
+        let missing = self.clock.units_until(self.full_at)?.max(0);
+        Some(Units { speed, cost, missing: u64::try_from(missing).ok()? })
     }
 
-    /// Is full in so many parts from now.
-    pub(crate) fn set_missing(&mut self, parts: u64) {
-        self.full_at = self.clock.reading_after(parts);
+    /// Sets the units until it is full.
+    pub(crate) fn set_missing(&mut self, units: u64) {
+        self.full_at = self.clock.reading_after(units);
     }
 
     pub(crate) fn rate(&self) -> Rate {
@@ -61,12 +74,11 @@ impl Bucket {
         self.clock.advance(now);
     }
 
-    /// Forgets what has been earned since it was full.
+    /// Forgets the tokens that were earned since it was full.
     pub(crate) fn overflow(&mut self) {
         self.full_at = self.full_at.wrapping_add(self.surplus());
     }
 
-    /// What has been earned since it was full.
     fn surplus(&self) -> Tokens {
         self.clock.reading().wrapping_sub(self.full_at).max(0)
     }
@@ -79,10 +91,10 @@ impl Bucket {
         free.clamp(0, self.burst.into()) as u32
     }
 
-    /// The reading from which on `permits` fit when those `before` have been spent. More than the burst fit
-    /// when it is full.
-    pub(crate) fn due(&self, before: u64, permits: u32) -> Tokens {
-        let wanted = before + u64::from(permits.min(self.burst));
+    /// Returns the reading from which on `permits` fit after those `ahead` were spent. More than the burst fit when it is
+    /// full.
+    pub(crate) fn due(&self, ahead: u64, permits: u32) -> Tokens {
+        let wanted = ahead + u64::from(permits.min(self.burst));
         self.full_at.wrapping_add(tokens(wanted)).wrapping_sub(tokens(self.burst.into()))
     }
 
@@ -94,7 +106,7 @@ impl Bucket {
         self.clock.now()
     }
 
-    /// The time until a reading is due, and no pause is in force.
+    /// Returns the time until a reading is due, and no pause is in force.
     pub(crate) fn until(&self, reading: Tokens) -> Duration {
         self.clock.until(reading)
     }
@@ -107,27 +119,27 @@ impl Bucket {
         self.full_at = self.full_at.wrapping_add(tokens);
     }
 
-    /// Puts back what was spent, up to the brim.
+    /// Puts spent permits back, up to the burst.
     pub(crate) fn refund(&mut self, permits: u32) {
         self.fill(tokens(permits.into()));
     }
 
-    /// The same of those that were granted and not used.
+    /// Puts back permits that were granted and not used.
     pub(crate) fn give_back(&mut self, permits: u32, _mark: Tokens) {
         self.refund(permits);
     }
 
-    /// The reading at which it is full again.
+    /// Returns the reading at which it is full again.
     pub(crate) fn mark(&self) -> Tokens {
         self.full_at
     }
 
-    /// Puts back what was spent before `mark`, as far as time alone has not made up for it: had it not been spent, so much
-    /// might have run over.
+    /// Puts back permits that were spent before `mark`, as far as the time since has not earned them anyway: had they not
+    /// been spent, the bucket might have overflowed.
     pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
         let missing = mark.wrapping_sub(self.clock.reading());
         if missing > 0 {
-            // Readings are rounded down. With two units more none of those in it makes a permit due a nanosecond late.
+            // Readings are rounded down. With 2^-63 token more, no rounding in it makes a permit due a nanosecond late.
             self.fill(missing.saturating_add(2).min(tokens(permits.into())));
         }
     }
@@ -137,12 +149,12 @@ impl Bucket {
         self.full_at = self.full_at.wrapping_sub(room.min(tokens));
     }
 
-    /// How long a pause is still in force.
+    /// Returns the rest of the pause in force, or zero.
     pub(crate) fn paused_for(&self) -> Duration {
         self.clock.ahead()
     }
 
-    /// Lets nothing fit for `pause`, and one permit at most when it is over.
+    /// Lets nothing fit for `pause`, and one permit at most at its end.
     pub(crate) fn pause(&mut self, pause: Duration) {
         self.clock.anticipate(pause);
         let one_left = self.clock.reading().wrapping_add(tokens(u64::from(self.burst) - 1));
@@ -155,7 +167,7 @@ impl Bucket {
         self.clock.set_rate(rate);
     }
 
-    /// Keeps the permits there are, as far as they fit in.
+    /// Keeps the permits there are, as far as they fit.
     pub(crate) fn set_burst(&mut self, burst: u32) {
         let larger = tokens(burst.into()).wrapping_sub(tokens(self.burst.into()));
         self.full_at = self.full_at.wrapping_add(larger);

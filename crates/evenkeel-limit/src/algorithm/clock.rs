@@ -1,4 +1,23 @@
-//! Time, counted in tokens.
+//! Clocks that are moved by hand: one that counts tokens, over one that never goes back.
+//!
+//! # How it works
+//!
+//! A [`TokenClock`] reads the tokens that were earned so far, in units of 2^-64. A rate change changes its pace and not its
+//! reading, so that nothing that was written down in readings has to be converted.
+//!
+//! Under one rate the reading is exact, rounded down: `base` has what whole periods and rate changes have earned, and
+//! `rest` the remainder of the division, in 1/`nanos` token. Exact readings differ by multiples of 1/`nanos` token, and
+//! `nanos` is less than 2^64; so rounding never merges two of them, and a token is due at the very nanosecond at which
+//! the exact clock has it.
+//!
+//! For the fast path, which has 64 bits, the clock also speaks in *units* of a token: of these each nanosecond earns a
+//! whole number.
+//!
+//! A pause is time that the clock counts in advance (`ahead`): its reading leaps, nothing fits until the time has
+//! really passed, and nothing is earned meanwhile.
+//!
+//! A [`MonotonicClock`] turns instants into time that has newly passed. tokio's instants can go back: runtimes with paused
+//! clocks may share a limiter with others, and a `static` outlives a test.
 
 use std::time::Duration;
 
@@ -9,12 +28,12 @@ use tokio::{
 
 use crate::rate::Rate;
 
-/// Tokens, in units of 2^-64. Readings of a clock wrap around, and only their differences mean something.
+/// Tokens, in units of 2^-64. Readings of a clock wrap around; only their differences have a meaning.
 pub(crate) type Tokens = i128;
 
 const FRACTION_BITS: u32 = 64;
 
-/// What one step of the clock can earn at most: more than all that can wait for it, and far from wrapping.
+/// The most tokens that one step of the clock earns: more than all waiters can ask for, and far from wrapping.
 const STEP: u128 = 1 << 56;
 
 pub(crate) const fn tokens(permits: u64) -> Tokens {
@@ -22,43 +41,35 @@ pub(crate) const fn tokens(permits: u64) -> Tokens {
 }
 
 /// A clock that reads the tokens earned so far.
-///
-/// A change of the rate changes its pace and not its reading, so that nothing that was written down in
-/// readings has to be rewritten.
-///
-/// Under one rate the reading is the exact one rounded down: the rest of each division is kept. A token is
-/// then due at the very nanosecond at which the exact clock has it, because distances between exact readings
-/// are multiples of 1/`nanos` token, and `nanos` is less than 2^64.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenClock {
     rate: Rate,
-    /// What permits and nanoseconds of the rate can both be divided by.
+    /// The greatest common divisor of the permits and the nanoseconds of the rate.
     divisor: u64,
     reading: Tokens,
     /// The reading without `rest`.
     base: Tokens,
-    /// The part of a token earned on top of `base`, in 1/`nanos` of it.
+    /// The fraction of a token earned on top of `base`, in 1/`nanos` of it.
     rest: u64,
     clock: MonotonicClock,
-    /// Nanoseconds that were counted before they passed.
+    /// The nanoseconds that were counted before they passed.
     ahead: u64,
 }
 
-/// How much time has newly passed, by clocks that may disagree.
+/// Counts the time that has newly passed, by clocks of several runtimes that may disagree.
 ///
-/// Instants go back where runtimes share a limiter of which one has a paused clock. That counts for nothing. From
-/// there on the clock that is behind counts by its own steps; of the others, only what lies beyond the highest
-/// instant is new.
+/// A step back counts as no time. From there on the clock that lags behind counts by its own steps; of the other clocks,
+/// only the time beyond the highest instant is new.
 #[derive(Clone, Debug)]
 pub(crate) struct MonotonicClock {
     last: Instant,
+    /// Set while the clock that was read last is behind another.
     lagging: Option<LaggingClock>,
 }
 
-/// A clock that was read last, and is behind another.
 #[derive(Clone, Debug)]
 struct LaggingClock {
-    /// The highest instant of all.
+    /// The highest instant of all clocks.
     highest: Instant,
     runtime: Option<Id>,
 }
@@ -68,13 +79,13 @@ impl MonotonicClock {
         Self { last: now, lagging: None }
     }
 
-    /// Moves on to `now`, and gives the nanoseconds that are new.
+    /// Moves to `now`, and returns the nanoseconds that are new.
     #[inline]
     pub(crate) fn advance(&mut self, now: Instant) -> u64 {
         self.try_advance(now).unwrap_or_else(|| self.change_clocks(now))
     }
 
-    /// The same for a clock that goes on; `None` if it does not, or another is ahead.
+    /// Does the same in the common case; `None` if `now` is before the last instant, or another clock is ahead.
     #[inline]
     pub(crate) fn try_advance(&mut self, now: Instant) -> Option<u64> {
         let time = now.checked_duration_since(self.last).filter(|_| self.lagging.is_none())?;
@@ -95,12 +106,12 @@ impl MonotonicClock {
         nanos(now.saturating_duration_since(from))
     }
 
-    /// Whether instants have gone back.
+    /// Returns whether instants have gone back.
     pub(crate) fn is_behind(&self) -> bool {
         self.lagging.is_some()
     }
 
-    /// The instant to which it was moved.
+    /// Returns the instant of the last `advance`.
     pub(crate) fn now(&self) -> Instant {
         self.last
     }
@@ -123,7 +134,7 @@ impl TokenClock {
         self.rate
     }
 
-    /// Moves on to `now`.
+    /// Moves to `now`.
     pub(crate) fn advance(&mut self, now: Instant) {
         let nanos = self.clock.advance(now);
         let counted = nanos.min(self.ahead);
@@ -131,61 +142,60 @@ impl TokenClock {
         self.earn(nanos - counted);
     }
 
-    /// Counts the next `time` now; it earns nothing when it passes.
+    /// Counts the next `time` now, so that it earns nothing when it passes.
     pub(crate) fn anticipate(&mut self, time: Duration) {
         let more = nanos(time).saturating_sub(self.ahead);
         self.ahead += more;
         self.earn(more);
     }
 
-    /// Whether instants have gone back.
+    /// Returns whether instants have gone back.
     pub(crate) fn is_behind(&self) -> bool {
         self.clock.is_behind()
     }
 
-    /// The parts of a token that each nanosecond earns, and of which a token has so many: the fewest that make
-    /// both whole numbers.
-    pub(crate) fn parts(&self) -> (u64, u64) {
+    /// Returns the units that a nanosecond earns, and the units of a token.
+    pub(crate) fn units(&self) -> (u64, u64) {
         (u64::from(self.rate.permits()) / self.divisor, self.rate.nanos() / self.divisor)
     }
 
-    /// The parts until the clock reads `target`, if that is a whole number.
-    pub(crate) fn parts_until(&self, target: Tokens) -> Option<i128> {
-        let (_, cost) = self.parts();
+    /// Returns the units until the clock reads `target`, if they are a whole number.
+    pub(crate) fn units_until(&self, target: Tokens) -> Option<i128> {
+        let (_, cost) = self.units();
         let missing = target.wrapping_sub(self.base);
         let (whole, fraction) = (missing >> FRACTION_BITS, missing as u64);
         let part = (u128::from(fraction) * u128::from(cost)).div_ceil(1 << FRACTION_BITS) as u64;
         let is_whole = part < cost && fraction_of(part, cost) == u128::from(fraction);
-        let parts = whole.checked_mul(cost.into())?.checked_add(part.into())?;
-        is_whole.then(|| parts - i128::from(self.rest / self.divisor))
+        let units = whole.checked_mul(cost.into())?.checked_add(part.into())?;
+        is_whole.then(|| units - i128::from(self.rest / self.divisor))
     }
 
-    /// What it reads when it has earned so many parts more.
-    pub(crate) fn reading_after(&self, parts: u64) -> Tokens {
-        let (_, cost) = self.parts();
-        let parts = u128::from(parts) + u128::from(self.rest / self.divisor);
-        let (whole, part) = ((parts / u128::from(cost)) as u64, (parts % u128::from(cost)) as u64);
+    /// Returns the reading of the clock after it has earned `units` more.
+    pub(crate) fn reading_after(&self, units: u64) -> Tokens {
+        let (_, cost) = self.units();
+        let units = u128::from(units) + u128::from(self.rest / self.divisor);
+        let (whole, part) = ((units / u128::from(cost)) as u64, (units % u128::from(cost)) as u64);
         self.base.wrapping_add(tokens(whole)).wrapping_add(fraction_of(part, cost) as Tokens)
     }
 
-    /// Whether it has counted time that has not passed.
+    /// Returns whether a pause is in force.
     pub(crate) fn is_ahead(&self) -> bool {
         self.ahead > 0
     }
 
-    /// The time that it has counted and that has not passed.
+    /// Returns the time that was counted and has not passed.
     pub(crate) fn ahead(&self) -> Duration {
         Duration::from_nanos(self.ahead)
     }
 
-    /// The instant to which it was moved.
+    /// Returns the instant of the last `advance`.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
     }
 
     fn earn(&mut self, nanos: u64) {
         let (permits, per) = (u64::from(self.rate.permits()), self.rate.nanos());
-        // The same in 64 bits, where it fits: that is several times as fast.
+        // In 64 bits where it fits, which is several times as fast.
         let small = nanos.checked_mul(permits).and_then(|earned| earned.checked_add(self.rest));
         let (whole, rest) = match small {
             Some(earned) => ((earned / per).min(STEP as u64), earned % per),
@@ -205,7 +215,7 @@ impl TokenClock {
         self.reading
     }
 
-    /// The time until the clock reads `target` and is not ahead, zero if that is so already.
+    /// Returns the time until the clock reads `target` and no pause is in force; zero if that is so already.
     pub(crate) fn until(&self, target: Tokens) -> Duration {
         let missing = u128::try_from(target.wrapping_sub(self.base)).unwrap_or(0);
         let per = u128::from(self.rate.nanos());
@@ -216,9 +226,9 @@ impl TokenClock {
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Changes the pace from the last instant on, or from the one up to which it has counted.
+    /// Changes the pace from the last `advance` on, or from the end of a pause.
     pub(crate) fn set_rate(&mut self, rate: Rate) {
-        // Rounded up: 2^-64 token too few would cost a whole tick of the timer.
+        // Rounded up, since 2^-64 token too few would cost a whole tick of the timer.
         let part = (u128::from(self.rest) << FRACTION_BITS).div_ceil(u128::from(self.rate.nanos()));
         self.base = self.base.wrapping_add(part as Tokens);
         self.reading = self.base;
@@ -228,12 +238,12 @@ impl TokenClock {
     }
 }
 
-/// Whole nanoseconds, at most 584 years of them.
+/// Returns a time in nanoseconds, at most 584 years.
 fn nanos(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000_000).saturating_add(time.subsec_nanos().into())
 }
 
-/// `part` of `whole`, rounded down to 2^-64.
+/// Returns `part` of `whole`, rounded down to 2^-64.
 fn fraction_of(part: u64, whole: u64) -> u128 {
     (u128::from(part) << FRACTION_BITS) / u128::from(whole)
 }

@@ -1,21 +1,27 @@
-//! How many permits were granted lately.
+//! The sliding window: in no stretch of the rate's time are more permits granted than its number.
+//!
+//! # How it works
+//!
+//! Permits have numbers, in the order in which they were granted; a [`Grant`] remembers the last number of those that were
+//! granted at one time. A reading is a count of nanoseconds. Permits up to the number `gone` count no longer: they were
+//! granted a window ago, or put back. So `granted - gone` of them are in use.
+//!
+//! The permit with number `n` fits when the permit `n - burst` has left the window: that many nanoseconds after its
+//! grant. For waiters that ask for different numbers of permits this is played through one after the other
+//! ([`Window::due`]); behind single permits it is one division.
+//!
+//! A pause counts as a grant of all permits but one, dated at its end.
 
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{
-    QueueAhead,
-    clock::{MonotonicClock, Tokens},
-};
-use crate::rate::Rate;
+use super::clock::{MonotonicClock, Tokens};
+use crate::{rate::Rate, sync::wait_queue::QueueAhead};
 
-/// So many grants are remembered one by one; of more, those that are close to each other as one, the last.
+/// The grants that are remembered one by one. Beyond that, grants close to each other count as one, at the last of them.
 const REMEMBERED: usize = 1024;
 
-/// A sliding window: in no stretch of the rate's time are more permits granted than its number.
-///
-/// Its readings are nanoseconds, and its permits have numbers, in the order in which they were granted.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     rate: Rate,
@@ -23,26 +29,25 @@ pub(crate) struct Window {
     clock: MonotonicClock,
     now: Tokens,
     paused_until: Tokens,
-    /// The number of the last permit that was taken for a pause.
+    /// The last number of the grant that stands for a pause.
     pause: Option<u64>,
-    /// Those up to this number count no longer.
+    /// Permits up to this number count no longer.
     gone: u64,
     grants: VecDeque<Grant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Grant {
-    /// The number of its last permit.
     last: u64,
     at: Tokens,
-    /// When the first of those was that are remembered as one.
+    /// The time of the first of those that count as this one.
     since: Tokens,
 }
 
 impl Window {
     pub(crate) fn new(rate: Rate, burst: u32, now: Instant) -> Self {
         let clock = MonotonicClock::new(now);
-        // QueueAhead it began: a pause that ends at once is one as well.
+        // Before the start, since a pause that ends at once counts as well.
         let paused_until = -1;
         Self { rate, burst, clock, now: 0, paused_until, pause: None, gone: 0, grants: VecDeque::new() }
     }
@@ -76,15 +81,15 @@ impl Window {
         self.burst.saturating_sub(used)
     }
 
-    /// The reading from which on `permits` fit, behind those who wait.
-    pub(crate) fn due(&self, before: QueueAhead<'_>, permits: u32) -> Tokens {
+    /// Returns the reading from which on `permits` fit, behind the waiters `ahead`.
+    pub(crate) fn due(&self, ahead: QueueAhead<'_>, permits: u32) -> Tokens {
         let permits = permits.min(self.burst);
-        if before.singles {
-            return self.due_behind(before.permits, permits);
+        if ahead.singles {
+            return self.due_behind_singles(ahead.permits, permits);
         }
         let (mut last, mut at) = (self.granted(), self.paused_until);
         let mut future: Vec<(u64, Tokens)> = vec![];
-        for permits in before.each.chain([permits]) {
+        for permits in ahead.each.chain([permits]) {
             last += u64::from(permits);
             let makes_room = last.saturating_sub(self.burst.into());
             let place = future.partition_point(|(number, _)| *number < makes_room);
@@ -99,11 +104,11 @@ impl Window {
         at
     }
 
-    /// The same where others wait for so many single permits.
-    fn due_behind(&self, singles: u64, permits: u32) -> Tokens {
+    /// Returns the same behind waiters for single permits.
+    fn due_behind_singles(&self, singles: u64, permits: u32) -> Tokens {
         let burst = u64::from(self.burst);
         let makes_room = (self.granted() + singles + u64::from(permits)).saturating_sub(burst);
-        // What is granted a window later makes room a window later.
+        // A permit that is granted a window later makes room a window later.
         let windows = makes_room.saturating_sub(self.granted()).div_ceil(burst);
         let free = self.granted_at(makes_room.saturating_sub(windows * burst));
         let first = free.map_or(self.now, |free| free + self.time()).max(self.paused_until);
@@ -124,46 +129,46 @@ impl Window {
         }
     }
 
-    /// Forgets permits, the earliest: what is left counts at least as long as it should.
+    /// Forgets the earliest permits: the others count at least as long as they should.
     pub(crate) fn refund(&mut self, permits: u32) {
         self.gone = (self.gone + u64::from(permits)).min(self.granted());
     }
 
-    /// The time.
+    /// Returns the time.
     pub(crate) fn mark(&self) -> Tokens {
         self.now
     }
 
-    /// Forgets permits that were granted at `mark`, if they still count: else others would be forgotten in their place.
+    /// Forgets permits that were granted at `mark`, if they still count; else others would be forgotten in their place.
     pub(crate) fn take_back(&mut self, permits: u32, mark: Tokens) {
         if self.now - mark < self.time() {
             self.refund(permits);
         }
     }
 
-    /// The same of those that were not used.
+    /// Forgets permits that were not used, if they still count.
     pub(crate) fn give_back(&mut self, permits: u32, mark: Tokens) {
         self.take_back(permits, mark);
     }
 
-    /// It does not fill up: nothing runs over.
+    /// Does nothing: a window has no surplus.
     pub(crate) fn overflow(&mut self) {}
 
-    /// It has whole permits alone.
+    /// Does nothing: a window has no fractions of permits.
     pub(crate) fn spend_tokens(&mut self, _tokens: Tokens) {}
 
-    /// How long a pause is still in force.
+    /// Returns the rest of the pause in force, or zero.
     pub(crate) fn paused_for(&self) -> Duration {
         Duration::from_nanos(u64::try_from(self.paused_until - self.now).unwrap_or(0))
     }
 
-    /// Lets nothing fit for `pause`, and one permit at most when it is over.
+    /// Lets nothing fit for `pause`, and one permit at most at its end.
     pub(crate) fn pause(&mut self, pause: Duration) {
         let until = self.now + Tokens::from(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
         if until <= self.paused_until {
             return;
         }
-        // As if all but one were granted at its end; but that counts for the later pause only.
+        // Of two pauses only the later one counts as a grant.
         if self.grants.back().is_some_and(|grant| grant.at > self.now && Some(grant.last) == self.pause) {
             self.grants.pop_back();
         }
@@ -185,7 +190,7 @@ impl Window {
         self.rate.nanos().into()
     }
 
-    /// How many permits were ever granted.
+    /// Returns the number of the last permit that was granted.
     fn granted(&self) -> u64 {
         self.grants.back().map_or(self.gone, |grant| grant.last.max(self.gone))
     }
@@ -194,7 +199,7 @@ impl Window {
         self.grants.back().map_or(self.now, |grant| grant.at)
     }
 
-    /// When the permit with this number was granted; `None` if that counts no longer.
+    /// Returns the time at which the permit with this number was granted; `None` if it counts no longer.
     fn granted_at(&self, number: u64) -> Option<Tokens> {
         let place = self.grants.partition_point(|grant| grant.last < number);
         (number > self.gone).then(|| self.grants.get(place).map(|grant| grant.at)).flatten()

@@ -23,7 +23,7 @@ use std::{
     task::{Poll, Waker},
 };
 
-use evenkeel_base::lock;
+use evenkeel_base::{WakeList, lock};
 
 use super::{
     adaptive::{Adaptive, Sample},
@@ -34,7 +34,6 @@ use crate::{
     sync::{
         entry::Entry,
         wait_queue::{Key, WaitQueue, Waiter},
-        wake_list::WakeList,
     },
     telemetry::{self, Kind},
 };
@@ -189,7 +188,7 @@ impl Slots {
             let verdict = |_, waiter: &Waiter<()>| {
                 if waiter.permits > ceiling { Err(Denied::NEVER_FITS) } else { Ok(()) }
             };
-            state.queue.refuse(verdict, |waiter| wakes.push(waiter.waker));
+            state.queue.deny(verdict, |waiter| wakes.push(waiter.waker));
             state.serve(wakes);
         });
     }
@@ -197,7 +196,7 @@ impl Slots {
     pub(super) fn close(&self) {
         self.with(|state, wakes| {
             state.closed = true;
-            state.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wakes.push(waiter.waker));
+            state.queue.deny(|_, _| Err(Denied::CLOSED), |waiter| wakes.push(waiter.waker));
             state.serve(wakes);
         });
     }

@@ -357,7 +357,7 @@ impl State {
     fn reenter_waiters(&mut self) {
         let wake = &mut self.effects.wake;
         self.try_waiters = 0;
-        self.queue.refuse(|_, _| Err(Denied::CLOSED), |waiter| wake.push(waiter.waker));
+        self.queue.deny(|_, _| Err(Denied::CLOSED), |waiter| wake.push(waiter.waker));
     }
 
     /// Notifies the worker, or starts one if there is none.

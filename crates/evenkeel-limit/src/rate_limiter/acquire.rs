@@ -1,4 +1,4 @@
-//! Waiting for permits.
+//! Requests for permits: taken now or not at all, or waited for.
 
 use std::{
     future::Future,
@@ -10,25 +10,29 @@ use std::{
 use tokio::{task::coop::poll_proceed, time::Instant};
 
 use super::{RateLimiter, core::Request};
-use crate::{error::Denied, sync::wait_queue::Key};
+use crate::{
+    error::Denied,
+    sync::entry::{Entry, Stage},
+};
 
 impl RateLimiter {
     /// Waits for one permit.
     ///
-    /// Turns are given in the order in which the futures were first polled. A task that asks again and again while there
-    /// are permits lets others run now and then, as with tokio's own futures.
+    /// Turns come in the order in which the futures were first polled. A task that acquires in a loop while there are
+    /// permits lets other tasks run now and then, as with tokio's own futures. With a deadline, set by
+    /// [`by`](Acquire::by), the future returns a `Result`.
     ///
     /// # Panics
     ///
     /// When polled, if the limiter is closed, or if it has to wait outside of a tokio runtime with timers, or in one that
-    /// has been shut down: others who wait there are woken, and panic if they are polled nowhere else.
-    /// Nothing is taken then. A limiter that is going to be closed is better asked for
-    /// [`acquire_many(1)`](Self::acquire_many), which has an error for that.
+    /// has been shut down: all waiters of that runtime are woken, and panic if they are polled in no other. Nothing is
+    /// taken then. For a limiter that is going to be closed use [`acquire_many(1)`](Self::acquire_many), which returns an
+    /// error instead.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the limiter as if it had never come: its place in the queue is given up,
-    /// those behind it move up, and a permit that was granted and not yet seen goes back, up to the burst.
+    /// Dropping the future leaves the limiter as if it had never been polled: it leaves the queue, the waiters behind it
+    /// move up, and a permit that was granted and not yet observed goes back, up to the burst.
     ///
     /// # Examples
     ///
@@ -66,8 +70,8 @@ impl RateLimiter {
     ///
     /// [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst, and may not become
     /// [debt](Self::oversize_as_debt); [`QueueFull`](crate::Reason::QueueFull) if it had to wait and
-    /// [too many](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). At once, or when the limiter is changed
-    /// while it waits.
+    /// [as many as may](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). It fails at once, or when the limiter is
+    /// changed while it waits.
     ///
     /// # Panics
     ///
@@ -99,47 +103,11 @@ impl RateLimiter {
         AcquireMany::new(self, permits)
     }
 
-    /// Waits for one permit, if its turn comes by `deadline`, and is refused at once if not.
-    ///
-    /// The same as [`acquire_many(1)`](Self::acquire_many) with a deadline [set](AcquireMany::by).
-    ///
-    /// # Errors
-    ///
-    /// [`Deadline`](crate::Reason::Deadline) if the turn would come later, and those of
-    /// [`acquire_many`](Self::acquire_many).
-    ///
-    /// # Panics
-    ///
-    /// When polled, if it has to wait outside of a tokio runtime with timers. Nothing is taken then.
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`acquire`](Self::acquire).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{RateLimiter, Reason};
-    /// use tokio::time::{Duration, Instant};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let limiter = RateLimiter::per_second(1).start_empty();
-    /// let start = Instant::now();
-    /// let denied = limiter.acquire_by(start + Duration::from_millis(999)).await.unwrap_err();
-    /// assert_eq!((denied.reason, start.elapsed()), (Reason::Deadline, Duration::ZERO));
-    /// assert!(limiter.acquire_by(start + Duration::from_secs(1)).await.is_ok());
-    /// # }
-    /// ```
-    pub fn acquire_by(&self, deadline: Instant) -> AcquireMany<'_> {
-        self.acquire_many(1).by(deadline)
-    }
-
     /// Takes one permit now or not at all.
     ///
     /// # Errors
     ///
-    /// [`Busy`](crate::Reason::Busy) if there is none or others wait, with the time after which to come back;
+    /// [`Busy`](crate::Reason::Busy) if there is none or others wait, with the time after which to try again;
     /// [`Closed`](crate::Reason::Closed).
     ///
     /// # Examples
@@ -166,8 +134,8 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// [`Busy`](crate::Reason::Busy) if there are fewer or others wait, with the time after which to come
-    /// back; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst, and may not become
+    /// [`Busy`](crate::Reason::Busy) if there are fewer or others wait, with the time after which to try
+    /// again; [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the burst, and may not become
     /// [debt](Self::oversize_as_debt); [`Closed`](crate::Reason::Closed).
     ///
     /// # Examples
@@ -189,7 +157,7 @@ impl RateLimiter {
 ///
 /// # Cancel safety
 ///
-/// Dropping it leaves the limiter as if it had never come, as said [there](RateLimiter::acquire).
+/// That of [`RateLimiter::acquire`].
 ///
 /// # Examples
 ///
@@ -211,7 +179,7 @@ pub struct Acquire<'a>(AcquireInner<&'a RateLimiter>);
 ///
 /// # Cancel safety
 ///
-/// Dropping it leaves the limiter as if it had never come, as said [there](RateLimiter::acquire).
+/// That of [`RateLimiter::acquire`].
 ///
 /// # Examples
 ///
@@ -233,6 +201,30 @@ impl<'a> Acquire<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter) -> Self {
         Self(AcquireInner::new(limiter, Request { permits: 1, deadline: None, bounded: false }))
     }
+
+    /// Waits no longer than until `deadline`, as [`AcquireMany::by`] does, and fails where [`RateLimiter::acquire`] would
+    /// panic or wait beyond [`max_waiters`](RateLimiter::max_waiters).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{RateLimiter, Reason};
+    /// use tokio::time::{Duration, Instant};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::per_second(1).start_empty();
+    /// let start = Instant::now();
+    /// let denied = limiter.acquire().by(start + Duration::from_millis(999)).await.unwrap_err();
+    /// assert_eq!((denied.reason, start.elapsed()), (Reason::Deadline, Duration::ZERO));
+    /// assert!(limiter.acquire().by(start + Duration::from_secs(1)).await.is_ok());
+    /// # }
+    /// ```
+    pub fn by(self, deadline: Instant) -> AcquireMany<'a> {
+        let mut inner = self.0;
+        inner.request.bounded = true;
+        AcquireMany(inner).by(deadline)
+    }
 }
 
 impl<'a> AcquireMany<'a> {
@@ -240,10 +232,11 @@ impl<'a> AcquireMany<'a> {
         Self(AcquireInner::new(limiter, Request { permits, deadline: None, bounded: true }))
     }
 
-    /// Waits no longer than until `deadline`: if the turn comes later it is refused, as soon as that is known.
+    /// Waits no longer than until `deadline`: fails with [`Deadline`](crate::Reason::Deadline) as soon as it is known that
+    /// the turn comes later.
     ///
-    /// That is at the first poll. A limiter that becomes slower while it waits refuses it then. Permits that
-    /// are there are granted, whatever the deadline is.
+    /// That is at the first poll, or when the limiter becomes slower while the future waits. Permits that are there are
+    /// granted, whatever the deadline is.
     ///
     /// # Examples
     ///
@@ -272,8 +265,11 @@ impl Future for Acquire<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let turn = ready!(self.0.poll(cx));
-        assert!(turn.is_ok(), "`acquire` of a limiter that is closed; `acquire_many(1)` is refused instead");
+        let decision = ready!(self.0.poll(cx));
+        assert!(
+            decision.is_ok(),
+            "`acquire` of a limiter that is closed; `acquire_many(1)` is refused instead"
+        );
         Poll::Ready(())
     }
 }
@@ -286,7 +282,7 @@ impl Future for AcquireMany<'_> {
     }
 }
 
-/// One request, on its way through the core.
+/// A request of a limiter that is borrowed or shared.
 #[derive(Debug)]
 pub(crate) struct AcquireInner<L: Deref<Target = RateLimiter>> {
     pub(crate) limiter: L,
@@ -294,42 +290,33 @@ pub(crate) struct AcquireInner<L: Deref<Target = RateLimiter>> {
     stage: Stage,
 }
 
-#[derive(Debug)]
-enum Stage {
-    Outside,
-    Queued(Key),
-    Done,
-}
-
 impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
     pub(crate) fn new(limiter: L, request: Request) -> Self {
-        Self { limiter, request, stage: Stage::Outside }
+        Self { limiter, request, stage: Stage::New }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         let core = self.limiter.core();
-        let poll = match self.stage {
-            Stage::Outside => {
+        let decision = match self.stage {
+            Stage::New => {
                 // A loop over permits that are there has to let other tasks run.
                 let proceed = ready!(poll_proceed(cx));
-                match core.enter(self.request, cx.waker()) {
-                    Ok(Some(key)) => {
+                let decision = match core.enter(self.request, cx.waker()) {
+                    Entry::Queued(key) => {
                         self.stage = Stage::Queued(key);
-                        Poll::Pending
+                        return Poll::Pending;
                     }
-                    entered => {
-                        proceed.made_progress();
-                        Poll::Ready(entered.map(|_| ()))
-                    }
-                }
+                    Entry::Granted(()) => Ok(()),
+                    Entry::Denied(denied) => Err(denied),
+                };
+                proceed.made_progress();
+                decision
             }
-            Stage::Queued(key) => core.poll(key, cx.waker()),
+            Stage::Queued(key) => ready!(core.poll(key, cx.waker())),
             Stage::Done => panic!("polled after it was ready"),
         };
-        if poll.is_ready() {
-            self.stage = Stage::Done;
-        }
-        poll
+        self.stage = Stage::Done;
+        Poll::Ready(decision)
     }
 }
 

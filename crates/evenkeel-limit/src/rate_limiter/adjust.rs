@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use super::RateLimiter;
-use crate::{algorithm::PauseMode, rate::Rate, snapshot::Snapshot};
+use crate::{
+    algorithm::{Algorithm, PauseMode},
+    rate::Rate,
+    snapshot::Snapshot,
+    telemetry,
+};
 
 impl RateLimiter {
     /// Changes the rate, for those who wait, too.
@@ -29,7 +34,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn set_rate(&self, rate: Rate) {
-        self.core().set_rate(rate);
+        self.core().change(|state| state.set_rate(rate));
     }
 
     /// Changes how many permits there can be at once, for those who wait, too.
@@ -55,7 +60,7 @@ impl RateLimiter {
     #[track_caller]
     pub fn set_burst(&self, permits: u32) {
         assert!(permits > 0, "a burst of zero permits");
-        self.core().set_burst(permits);
+        self.core().change(|state| state.set_burst(permits));
     }
 
     /// Gives permits back that were not used, up to the burst; those who wait get them first.
@@ -77,7 +82,11 @@ impl RateLimiter {
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
     pub fn refund(&self, permits: u32) {
-        self.core().refund(permits);
+        self.core().with(|state| {
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.refund(permits);
+            }
+        });
     }
 
     /// Grants nothing for `pause`, and starts again with one permit at most: the other side has said
@@ -107,7 +116,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn penalize(&self, pause: Duration) {
-        self.core().pause(pause, PauseMode::KeepLonger);
+        self.pause(pause, PauseMode::KeepLonger);
     }
 
     /// Grants nothing for `pause` from now on, whatever pause was in force: the other side has corrected itself.
@@ -135,7 +144,7 @@ impl RateLimiter {
     pub fn set_pause(&self, pause: Duration) {
         match pause {
             Duration::ZERO => _ = self.resume(),
-            pause => self.core().pause(pause, PauseMode::Replace),
+            pause => self.pause(pause, PauseMode::Replace),
         }
     }
 
@@ -160,7 +169,14 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn resume(&self) -> bool {
-        self.core().resume()
+        let was_paused = self.core().change(|state| {
+            let algorithm = state.algorithm.as_mut().filter(|algorithm| !algorithm.paused_for().is_zero());
+            algorithm.map(Algorithm::resume).is_some()
+        });
+        if was_paused {
+            telemetry::resumed();
+        }
+        was_paused
     }
 
     /// Refuses all who wait and all who come with [`Closed`](crate::Reason::Closed), for good.
@@ -182,12 +198,23 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn close(&self) {
-        self.core().close();
+        self.core().change(|state| state.closed = true);
     }
 
     /// What it has done, and what it can do now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.core().snapshot()
+    }
+
+    fn pause(&self, pause: Duration, mode: PauseMode) {
+        let pause = self.core().change(|state| {
+            let pause = pause.min(state.config.max_pause);
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.pause(pause, mode);
+            }
+            pause
+        });
+        telemetry::paused(pause);
     }
 }

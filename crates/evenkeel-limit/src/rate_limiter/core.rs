@@ -1,29 +1,53 @@
-//! Where requests for permits pass, one after the other.
+//! The core of a rate limiter: the part that its handles, futures and timers share.
+//!
+//! # How it works
+//!
+//! A request takes the fast path first, an atomic step without a lock ([`fast_path`](super::fast_path)). If that is closed
+//! or has no permit, the request goes through the lock: [`Core::with`] closes the fast path, serves the waiters whose
+//! turns have come, makes its change, serves again, and opens the fast path if nobody waits. The steps are those of
+//! [`State`].
+//!
+//! Waiters are served by whoever takes the lock. If nobody does, the timer of the first waiter fires; its waker is the
+//! core itself, so that a turn depends on no task being polled.
+//!
+//! Invariants:
+//! - No foreign code runs under the lock. Wakers are cloned before it is taken ([`WaitContext`]), and woken and dropped
+//!   after it is released. Timers are started and dropped without it, since to poll one may call its waker, which is the
+//!   core, on the same thread ([`timers`](super::timers)).
+//! - While somebody waits, the lock is released only when a timer is running for the first waiter, or a thread has
+//!   claimed its start.
+//!
+//! Races:
+//! - Between a refusal of the fast path and the lock another thread may have opened the fast path. So a request tries it
+//!   again under the lock, and leaves it open if that grants: to close it would send all other threads to the lock.
+//! - Between the first look at a waiter and the clone of a new waker, which is made without the lock, its turn may come.
+//!   So [`Core::poll`] claims the decision again when it sets the waker.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, PoisonError},
+    sync::Arc,
     task::{Poll, Wake, Waker},
     time::Duration,
 };
 
-use tokio::time::Instant;
+use evenkeel_base::WakeList;
 
-use self::state::{Entered, State, WaitContext};
+use self::state::WaitContext;
 use super::{
-    loom::{Mutex, MutexGuard},
+    loom::{Mutex, MutexGuard, lock},
     timer::Timer,
     timers::{RuntimeTimer, StartOutcome, TimerStart},
 };
 use crate::{
-    algorithm::{Algorithm, PauseMode, bucket::Bucket, clock::Tokens, window::Window},
     error::Denied,
     rate::Rate,
     rate_limiter::fast_path::{FastPath, TryAcquire},
     snapshot::Snapshot,
-    sync::{wait_queue::Key, wake_list::WakeList},
+    sync::{entry::Entry, wait_queue::Key},
     telemetry::{self, Kind},
 };
+
+pub(crate) use self::state::{Config, Request, State};
 
 #[path = "state.rs"]
 mod state;
@@ -31,66 +55,16 @@ mod state;
 /// The resolution of tokio's timers.
 const TICK: Duration = Duration::from_millis(1);
 
-/// All that the users of one limiter share.
-///
-/// Every call serves first those whose turn has come by the clock, and sees that an timer is set for the next
-/// one. What the timer wakes is the core itself: who waits is served although nobody is polled.
-///
-/// While nobody waits, requests pass through the fast_path.
 #[derive(Debug)]
 pub(crate) struct Core {
     fast_path: FastPath,
     state: Mutex<State>,
 }
 
-/// What was said of a limiter before its first use, but for its rate.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Config {
-    /// As many permits as the rate is written with, if not given.
-    pub(crate) burst: Option<u32>,
-    pub(crate) start_empty: bool,
-    /// Whether it is the burst that is granted in any stretch of the rate's time, at most.
-    pub(crate) sliding: bool,
-    /// Whether credits are given to the fast_path.
-    pub(crate) fast: bool,
-    /// Whether more than the burst is granted when the bucket is full.
-    pub(crate) debt: bool,
-    pub(crate) max_waiters: usize,
-    pub(crate) max_pause: Duration,
-}
-
-impl Config {
-    fn algorithm(self, rate: Rate) -> Algorithm {
-        let (burst, now) = (self.burst.unwrap_or(rate.permits()), Instant::now());
-        let mut algorithm = match self.sliding {
-            true => Algorithm::from(Window::new(rate, burst, now)),
-            false => Algorithm::from(Bucket::full(rate, burst, now)),
-        };
-        if self.start_empty {
-            algorithm.spend(burst);
-        }
-        algorithm
-    }
-
-    /// Whether so many can never be granted at once.
-    fn never_fit(self, permits: u32, burst: u32) -> bool {
-        permits > burst && (self.sliding || !self.debt)
-    }
-}
-
-/// What is asked for by one who may wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request {
-    pub(crate) permits: u32,
-    pub(crate) deadline: Option<Instant>,
-    /// Whether it is refused if too many wait.
-    pub(crate) bounded: bool,
-}
-
 impl Core {
     pub(crate) fn new(rate: Option<Rate>, config: Config) -> Arc<Self> {
         let core = Arc::new(Self { fast_path: FastPath::new(), state: Mutex::new(State::new(rate, config)) });
-        core.with(|_, _| ());
+        core.with(|_| ());
         core
     }
 
@@ -103,22 +77,19 @@ impl Core {
         }
     }
 
-    /// Another may have opened the fast_path by the time that the lock is there. It stays open then: to shut it would send
-    /// those who pass it to the lock as well, one behind the other.
     #[inline(never)]
     fn try_acquire_locked(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
-        let state = self.lock();
+        let state = lock(&self.state);
+        // Another thread may have opened the fast path while this one waited for the lock.
         match self.fast_path.take(permits) {
             TryAcquire::Granted => Ok(()),
             TryAcquire::Refused { lacking, speed } => {
                 drop(state);
                 Err(self.refuse(lacking, speed))
             }
-            TryAcquire::Closed => {
-                let take =
-                    |state: &mut State, _: &mut _| state.take(permits).inspect_err(|_| state.refused += 1);
-                self.with_locked(state, take).inspect_err(|denied| telemetry::refused(Kind::Rate, denied))
-            }
+            TryAcquire::Closed => self
+                .with_locked(state, |state, _| state.try_acquire(permits))
+                .inspect_err(|denied| telemetry::refused(Kind::Rate, denied)),
         }
     }
 
@@ -130,244 +101,111 @@ impl Core {
         denied
     }
 
-    /// Takes permits now, or a place in the queue.
+    /// Takes permits now, or joins the queue.
     #[inline]
-    pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
+    pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Entry {
         match self.fast_path.take(request.permits) {
-            TryAcquire::Granted => Ok(None),
-            passage => self.enter_beside_the_lane(matches!(passage, TryAcquire::Closed), request, waker),
+            TryAcquire::Granted => Entry::Granted(()),
+            TryAcquire::Refused { .. } => self.enter_slow(true, request, waker),
+            TryAcquire::Closed => self.enter_slow(self.fast_path.has_waiters(), request, waker),
         }
     }
 
+    /// Clones the waker at once for a request that is likely to wait; for another one only if it has to.
     #[inline(never)]
-    fn enter_beside_the_lane(
-        self: &Arc<Self>,
-        is_closed: bool,
-        request: Request,
-        waker: &Waker,
-    ) -> Result<Option<Key>, Denied> {
-        let entered = if is_closed && !self.fast_path.has_waiters() {
-            self.enter_locked(request, waker)
-        } else {
-            self.enqueue(request, waker)
-        };
-        match &entered {
-            Ok(Some(_)) => telemetry::waits(Kind::Rate),
-            Ok(None) => {}
-            Err(denied) => telemetry::refused(Kind::Rate, denied),
+    fn enter_slow(self: &Arc<Self>, waits: bool, request: Request, waker: &Waker) -> Entry {
+        let entry = if waits { None } else { self.enter_locked(request, None) };
+        let entry = entry
+            .or_else(|| self.enter_locked(request, Some(WaitContext::here(waker))))
+            .expect("a request with a context can wait");
+        match &entry {
+            Entry::Queued(_) => telemetry::waits(Kind::Rate),
+            Entry::Granted(()) => {}
+            Entry::Denied(denied) => telemetry::refused(Kind::Rate, denied),
         }
-        entered
+        entry
     }
 
-    /// The same for one who is not likely to have to wait.
+    /// Returns `None` for a request that has to wait and has no context.
     #[inline(never)]
-    fn enter_locked(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        let state = self.lock();
+    fn enter_locked(self: &Arc<Self>, request: Request, mut context: Option<WaitContext>) -> Option<Entry> {
+        let state = lock(&self.state);
+        // Another thread may have opened the fast path while this one waited for the lock.
         if matches!(self.fast_path.take(request.permits), TryAcquire::Granted) {
-            return Ok(None);
+            return Some(Entry::Granted(()));
         }
-        match self.with_locked(state, |state, _| state.take_or_admit(request))? {
-            Entered::Granted => Ok(None),
-            Entered::Waits => self.enqueue(request, waker),
-        }
+        self.with_locked(state, |state, _| state.enter(request, &mut context))
     }
 
-    /// The same for one who is likely to have to wait: the waker is cloned before the lock is taken.
-    #[inline(never)]
-    fn enqueue(self: &Arc<Self>, request: Request, waker: &Waker) -> Result<Option<Key>, Denied> {
-        let mut context = Some(WaitContext::here(waker));
-        let state = self.lock();
-        if matches!(self.fast_path.take(request.permits), TryAcquire::Granted) {
-            return Ok(None);
-        }
-        self.with_locked(state, |state, _| match state.take_or_admit(request)? {
-            Entered::Granted => Ok(None),
-            Entered::Waits => Ok(context.take().map(|context| state.join(request, context))),
-        })
-    }
-
-    /// Gives up the place if its turn has come, or it was refused.
+    /// Returns the decision about a waiter, whose key is free then, or has it woken by this waker.
     pub(crate) fn poll(self: &Arc<Self>, key: Key, waker: &Waker) -> Poll<Result<(), Denied>> {
-        let decided =
-            match self.with(|state, _| state.decided(key).ok_or_else(|| state.has_context(key, waker))) {
-                Ok(decided) => decided,
-                Err(true) => return Poll::Pending,
-                Err(false) => {
-                    let mut context = WaitContext::anywhere(waker);
-                    let moved = self.with(|state, _| match state.decided(key) {
-                        Some(decided) => Ok(Some(decided)),
-                        None if state.is_stranded(key, &context) => Err(()),
-                        None => {
-                            state.set_context(key, &mut context);
-                            Ok(None)
-                        }
-                    });
-                    match moved {
-                        Ok(Some(decided)) => decided,
-                        Ok(None) => return Poll::Pending,
-                        Err(()) => panic!("waiting for permits in a tokio runtime that has been shut down"),
+        let decision = match self.with(|state| state.claim(key).ok_or_else(|| state.has_context(key, waker)))
+        {
+            Ok(decision) => decision,
+            Err(true) => return Poll::Pending,
+            Err(false) => {
+                let mut context = WaitContext::anywhere(waker);
+                // The turn may have come while the waker was cloned.
+                let moved = self.with(|state| match state.claim(key) {
+                    Some(decision) => Ok(Some(decision)),
+                    None if state.is_stranded(key, &context) => Err(()),
+                    None => {
+                        state.set_context(key, &mut context);
+                        Ok(None)
                     }
+                });
+                match moved {
+                    Ok(Some(decision)) => decision,
+                    Ok(None) => return Poll::Pending,
+                    Err(()) => panic!("waiting for permits in a tokio runtime that has been shut down"),
                 }
-            };
-        if let Err(denied) = &decided {
+            }
+        };
+        if let Err(denied) = &decision {
             telemetry::refused(Kind::Rate, denied);
         }
-        Poll::Ready(decided)
+        Poll::Ready(decision)
     }
 
-    /// Gives up the place, and the permits if its turn has come.
+    /// Removes a waiter, and returns its permits if they were granted.
     pub(crate) fn leave(self: &Arc<Self>, key: Key) {
-        drop(self.with(|state, _| state.leave(key)));
-    }
-
-    /// How long one who comes now waits.
-    pub(crate) fn wait(self: &Arc<Self>, permits: u32) -> Duration {
-        self.with(|state, _| state.wait(permits))
-    }
-
-    pub(crate) fn refund(self: &Arc<Self>, permits: u32) {
-        self.with(|state, _| {
-            if let Some(algorithm) = &mut state.algorithm {
-                algorithm.refund(permits);
-            }
-        });
-    }
-
-    /// Where the algorithm is, right after a grant; none if there is no limit.
-    pub(crate) fn mark(self: &Arc<Self>) -> Option<Tokens> {
-        self.with(|state, _| state.algorithm.as_ref().map(Algorithm::mark))
-    }
-
-    /// The same as a refund of permits that were granted at this mark.
-    pub(crate) fn give_back(self: &Arc<Self>, permits: u32, mark: Tokens) {
-        self.with(|state, _| {
-            if let Some(algorithm) = &mut state.algorithm {
-                algorithm.give_back(permits, mark);
-            }
-        });
-    }
-
-    /// Takes permits that have been used already.
-    pub(crate) fn charge(self: &Arc<Self>, permits: u32) {
-        self.change(|state| {
-            if let Some(algorithm) = &mut state.algorithm {
-                algorithm.spend(permits);
-            }
-        });
-    }
-
-    /// Takes parts of permits.
-    pub(crate) fn spend(self: &Arc<Self>, tokens: Tokens) {
-        self.change(|state| {
-            if let Some(algorithm) = &mut state.algorithm {
-                algorithm.spend_tokens(tokens);
-            }
-        });
-    }
-
-    pub(crate) fn pause(self: &Arc<Self>, pause: Duration, how: PauseMode) {
-        let pause = self.change(|state| {
-            let pause = pause.min(state.config.max_pause);
-            if let Some(algorithm) = &mut state.algorithm {
-                algorithm.pause(pause, how);
-            }
-            pause
-        });
-        telemetry::paused(pause);
-    }
-
-    /// Whether there was a pause.
-    pub(crate) fn resume(self: &Arc<Self>) -> bool {
-        let paused = self.change(|state| {
-            let algorithm = state.algorithm.as_mut().filter(|algorithm| !algorithm.paused_for().is_zero());
-            algorithm.map(Algorithm::resume).is_some()
-        });
-        if paused {
-            telemetry::resumed();
-        }
-        paused
-    }
-
-    pub(crate) fn set_rate(self: &Arc<Self>, rate: Rate) {
-        self.change(|state| match &mut state.algorithm {
-            Some(algorithm) => {
-                algorithm.set_rate(rate);
-                if state.config.sliding && state.config.burst.is_none() {
-                    algorithm.set_burst(rate.permits());
-                }
-            }
-            None => state.algorithm = Some(state.config.algorithm(rate)),
-        });
-    }
-
-    pub(crate) fn set_burst(self: &Arc<Self>, burst: u32) {
-        self.change(|state| {
-            state.config.burst = Some(burst);
-            if let Some(algorithm) = &mut state.algorithm {
-                algorithm.set_burst(burst);
-            }
-        });
-    }
-
-    pub(crate) fn close(self: &Arc<Self>) {
-        self.change(|state| state.closed = true);
+        drop(self.with(|state| state.leave(key)));
     }
 
     pub(crate) fn snapshot(self: &Arc<Self>) -> Snapshot {
-        self.with(|state, _| {
-            let algorithm = state.algorithm.as_ref();
-            Snapshot {
-                rate: algorithm.map(Algorithm::rate),
-                burst: algorithm.map_or(u32::MAX, Algorithm::burst),
-                available: algorithm.map_or(u32::MAX, Algorithm::available),
-                full_in: state.wait(u32::MAX),
-                paused_for: algorithm.map_or(Duration::ZERO, Algorithm::paused_for),
-                waiting: state.queue.len(),
-                granted: state.granted,
-                refused: state.refused + self.fast_path.refused(),
-                closed: state.closed,
-            }
-        })
+        self.with(|state| state.snapshot(self.fast_path.refused()))
     }
 
-    /// Whether nobody waits, and it is as good as a new one. Nobody is served, and nothing of others is called.
+    /// Returns whether nobody waits, and it is as good as a new one. It serves nobody and runs no foreign code, so that
+    /// the caller may hold a lock.
     pub(crate) fn is_unused(&self) -> bool {
-        let mut state = self.lock();
-        let unused = state.queue.is_empty() && {
-            self.catch_up(&mut state);
-            state.is_full()
-        };
+        let mut state = lock(&self.state);
+        let unused = state.is_unused(&self.fast_path);
         state.open(&self.fast_path);
         unused
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes a change after which turns come at other times, and refuses those who cannot wait for theirs.
-    fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
-        self.with(|state, wakes| {
+    /// Makes a change after which turns come at other times, and denies the waiters that cannot be served any more.
+    pub(crate) fn change<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
+        self.with_locked(lock(&self.state), |state, wakes| {
             let result = change(state);
-            state.timers.reset();
             state.review(wakes);
             result
         })
     }
 
-    /// Changes the state, and does what follows from that.
-    ///
-    /// Nothing of others is called or dropped under the lock: neither here nor by `change`, which gives it back.
-    fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
-        self.with_locked(self.lock(), change)
+    /// Changes the state, serves the waiters whose turns have come, and sees that a timer runs for the next one.
+    pub(crate) fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> R) -> R {
+        self.with_locked(lock(&self.state), |state, _| change(state))
     }
 
+    /// Does the same with the lock taken. `change` runs no foreign code and drops no waker: it returns them.
     fn with_locked<R>(
         self: &Arc<Self>,
         locked: MutexGuard<'_, State>,
         change: impl FnOnce(&mut State, &mut WakeList) -> R,
     ) -> R {
-        // Dropped in reverse order: the old timers when those who were served are awake.
+        // They drop in reverse order, after the lock: first the wakers are woken, then the old timers are dropped.
         let mut unused = Vec::new();
         let mut wakes = WakeList::new();
         let (result, start) = self.pass(locked, &mut wakes, &mut unused, change);
@@ -377,7 +215,7 @@ impl Core {
         result
     }
 
-    /// One time through the lock, at the end of which a timer may have to be started.
+    /// Passes through the lock once, and returns a timer that has to be started.
     #[inline]
     fn pass<R>(
         &self,
@@ -387,32 +225,17 @@ impl Core {
         change: impl FnOnce(&mut State, &mut WakeList) -> R,
     ) -> (R, Option<TimerStart>) {
         let mut state = locked;
-        self.catch_up(&mut state);
+        state.settle(&self.fast_path);
         state.serve(wakes);
         let result = change(&mut state, wakes);
         state.serve(wakes);
-        state.timers.remove_unused(unused);
+        state.timers().remove_unused(unused);
         let start = state.claim_start();
         state.open(&self.fast_path);
         (result, start)
     }
 
-    /// Takes over what happened without the lock, up to now.
-    #[inline(always)]
-    fn catch_up(&self, state: &mut State) {
-        if let Some(usage) = self.fast_path.close() {
-            state.settle(usage);
-        }
-        if let Some(algorithm) = &mut state.algorithm {
-            algorithm.advance(Instant::now());
-        }
-        if state.lent > 0 {
-            let left = self.fast_path.recall();
-            state.settle_credits(left);
-        }
-    }
-
-    /// Starts timers without the lock, as said in [`timers`](super::timers), until none is missing.
+    /// Starts timers without the lock, by the protocol of [`timers`](super::timers), until none is missing.
     #[inline(never)]
     fn start_timers(
         self: &Arc<Self>,
@@ -425,21 +248,23 @@ impl Core {
         let mut next = Some(first);
         while let Some(start) = next {
             let timer = AssertUnwindSafe(|| Timer::start(&start.runtime, start.wait, &waker));
-            let started = match catch_unwind(timer) {
+            let outcome = match catch_unwind(timer) {
                 Ok(timer) => timer.map_or(StartOutcome::Gone, StartOutcome::Timer),
                 Err(panic) => {
                     panicked.get_or_insert(panic);
                     StartOutcome::Failed
                 }
             };
-            let has_fired = matches!(&started, StartOutcome::Timer(timer) if timer.has_fired());
+            let has_fired = matches!(&outcome, StartOutcome::Timer(timer) if timer.has_fired());
+            // Declared before the guard, so that the timer is dropped after the lock is released.
             let _replaced;
-            let mut state = self.lock();
-            _replaced = state.started(&start, started, wakes);
+            let mut state = lock(&self.state);
+            _replaced = state.started(&start, outcome, wakes);
             next =
                 if state.needs_maintenance() { self.pass(state, wakes, unused, |_, _| ()).1 } else { None };
             if let Some(start) = next.as_mut().filter(|_| has_fired) {
-                // The turn of the next one may have come already, if enough others are to be woken.
+                // A full batch of waiters is to be woken first, and the turn of the next one may have come already.
+                // To start its timer at once would repeat this loop until the last of them.
                 start.wait = start.wait.max(TICK);
             }
         }
@@ -451,10 +276,10 @@ impl Core {
 
 impl Wake for Core {
     fn wake(self: Arc<Self>) {
-        self.with(|_, _| ());
+        self.with(|_| ());
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.with(|_, _| ());
+        self.with(|_| ());
     }
 }

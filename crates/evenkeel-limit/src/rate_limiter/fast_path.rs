@@ -1,4 +1,34 @@
-//! The way past the lock, while nobody waits.
+//! The fast path: a token bucket in one atomic word, for requests that take no lock.
+//!
+//! # How it works
+//!
+//! The bucket of the state is lent to the fast path while nobody waits. It counts in units, of which each nanosecond earns
+//! a whole number, and is as exact as the bucket behind the lock. The word holds
+//!
+//! ```text
+//! 63                                     11 10            1  0
+//! ┌────────────────────────────────────────┬───────────────┬───┐
+//! │ units at which the bucket is full      │ grants        │ C │   C: closed
+//! └────────────────────────────────────────┴───────────────┴───┘
+//! ```
+//!
+//! A grant moves the first field ahead by the cost of its permits, and adds one to the second, in one compare-exchange.
+//! All other fields are written under the lock while the word is closed ([`FastPath::open`]). Readers treat them as under a
+//! seqlock: they read the word, then the fields, and the compare-exchange fails if the word has changed.
+//!
+//! Invariants:
+//! - From one opening to the next the units only grow. So no old word comes back, and a compare-exchange never succeeds
+//!   with fields of an earlier opening (the ABA problem).
+//! - The grants are counted in the word itself, so that [`FastPath::close`] takes over each grant exactly once.
+//! - A request looks at the clock before it reads the word in [`FastPath::take_at`]. So it may grant by an instant that has
+//!   passed, which is no more than the limit allows. It must not refuse by one: if the word has changed since the clock
+//!   was read, it looks again.
+//! - It is open for a millisecond after it was opened; the next request goes through the lock, so that the state knows
+//!   how late it is. It is also closed for rates and bursts that do not fit the fields, and after 1023 grants.
+//!
+//! *Credits* are another fast path, in place of this one, for a limiter that is built with
+//! [`fast`](crate::RateLimiter::fast): single permits that are granted without a look at the clock. They are spent when
+//! they are settled, later than they were granted, and so never too many.
 
 use tokio::time::{Duration, Instant};
 
@@ -9,53 +39,42 @@ use super::loom::{
 };
 use crate::{algorithm::bucket::Bucket, error::Denied};
 
-/// The low bit of the word: the fast_path is shut, and the bucket behind the lock counts.
+/// The low bit of the word: closed, and the bucket behind the lock counts.
 const CLOSED: u64 = 1;
-/// The next bits count grants, which are settled behind the lock before they overflow.
+/// One grant; its bits count those that are not settled yet.
 const GRANT: u64 = 1 << 1;
 const GRANTS: u64 = (1 << SHIFT) - GRANT;
-/// Where the parts begin.
+/// The bits below the units.
 const SHIFT: u32 = 11;
 
-/// The most parts that a burst or a debt may have: far from wrapping.
+/// The most units of a burst or a debt: far from wrapping.
 const MOST: u64 = 1 << 50;
-/// The most parts in a nanosecond, so that the parts come round in seconds and not between two steps of a thread.
+/// The most units of a nanosecond. The units wrap around in seconds then, and not between two steps of a thread.
 const FASTEST: u64 = 1 << 20;
 
-/// For how many nanoseconds it stays open, and how far a clock can go back without being noticed.
+/// The nanoseconds for which it stays open, and which a clock can go back without being noticed.
 const HORIZON: u64 = 1_000_000;
 
-/// A bucket in one word.
-///
-/// It counts in parts of a permit, of which each nanosecond earns a whole number, and is as exact as the one behind
-/// the lock. The word has the parts at which the bucket is full, modulo 2^53, and changes by one atomic step.
-///
-/// Its config are written while it is shut, and read as under a seqlock: a word that is still the same afterwards
-/// has not been shut in between. From one opening to the next the parts only grow, so that no old word comes back.
-///
-/// Numbers that do not fit, clocks that go back, and all else is left to the lock. So is the first request of each
-/// millisecond, by which it is known behind the lock how late it is.
 #[derive(Debug)]
 pub(crate) struct FastPath {
     busy: Busy,
-    /// When it was opened, in nanoseconds since `anchor`.
+    /// The time of the opening, in nanoseconds since `anchor`.
     opened: AtomicU64,
-    /// Parts in a nanosecond, in a permit, and in the burst; all of them shifted as they are in the word.
+    /// The units of a nanosecond, of a permit, and of the burst, each shifted as the units of the word are.
     speed: AtomicU64,
     cost: AtomicU64,
     depth: AtomicU64,
-    /// The parts that were earned at `anchor`, if it had been open since.
+    /// The units earned at `anchor`, had it been open since.
     origin: AtomicU64,
-    /// Single permits that are granted without a look at the clock, and reckoned as granted when they are settled:
-    /// too late, and so never too many. There are none while it is open.
+    /// The credits that are left; none while the word is open.
     credits: AtomicI64,
-    /// Whether others wait, as of the last time that the lock was held.
+    /// Whether somebody waited when the lock was last released.
     has_waiters: AtomicBool,
     anchor: Instant,
 }
 
-/// What every request writes, apart from what all only read: so the readers do not wait for each other's writes.
-/// Processors fetch lines of 64 bytes in pairs.
+/// The fields that every request writes, apart from those that it only reads, so that the readers do not wait for each
+/// other's writes. Processors fetch cache lines of 64 bytes in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Busy {
@@ -63,15 +82,15 @@ struct Busy {
     refused: AtomicU64,
 }
 
-/// What becomes of a request.
+/// The result of a request.
 pub(crate) enum TryAcquire {
     Granted,
-    /// So many parts are lacking, of which each nanosecond earns some.
+    /// `lacking` units are missing, of which each nanosecond earns `speed`.
     Refused {
         lacking: u64,
         speed: u64,
     },
-    /// That is to be found out behind the lock.
+    /// The state behind the lock has to answer.
     Closed,
 }
 
@@ -82,10 +101,10 @@ impl TryAcquire {
     }
 }
 
-/// What was done while it was open.
+/// The use of the fast path while it was open.
 pub(crate) struct Usage {
     pub(crate) granted: u64,
-    /// The parts from its opening until it is full.
+    /// The units from its opening until the bucket is full.
     pub(crate) missing: u64,
 }
 
@@ -105,13 +124,13 @@ impl FastPath {
         }
     }
 
-    /// Takes permits, or says why not.
+    /// Takes permits now or not at all.
     #[inline]
     pub(crate) fn take(&self, permits: u32) -> TryAcquire {
         if permits == 1 && self.take_credit() {
             return TryAcquire::Granted;
         }
-        self.take_by(|| self.nanos(Instant::now()), permits)
+        self.take_with_clock(|| self.nanos(Instant::now()), permits)
     }
 
     #[inline]
@@ -119,21 +138,21 @@ impl FastPath {
         self.credits.load(Relaxed) > 0 && self.credits.fetch_sub(1, Acquire) > 0
     }
 
-    /// The same by a clock, which is read before the word is: so others have little time to change that.
+    /// Does the same by this clock.
     ///
-    /// They may have done so since the clock was read. To grant by an instant that has passed is no more than the
-    /// limit allows; to refuse by one may be less, and so who is refused then looks again.
+    /// The clock is read after the word shows that it is open, so that others have little time to change the word.
     #[inline]
-    pub(super) fn take_by(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> TryAcquire {
+    pub(super) fn take_with_clock(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> TryAcquire {
         loop {
             let before = self.busy.word.load(Acquire);
             if before & CLOSED != 0 {
                 return TryAcquire::Closed;
             }
             let Some(now) = clock() else { return TryAcquire::Closed };
-            let passage = self.take_at(now, permits);
-            if !matches!(passage, TryAcquire::Refused { .. }) || self.busy.word.load(Relaxed) == before {
-                return passage;
+            let taken = self.take_at(now, permits);
+            // If others have taken permits since `now`, more may have been earned as well: a refusal does not hold then.
+            if !matches!(taken, TryAcquire::Refused { .. }) || self.busy.word.load(Relaxed) == before {
+                return taken;
             }
         }
     }
@@ -149,8 +168,10 @@ impl FastPath {
                 break;
             }
             let earned = self.origin.load(Relaxed).wrapping_add(now.wrapping_mul(speed));
-            // Parts that are missing now, none if it is full.
+            // The units that are missing now, none if it is full.
             let missing = ((word & !(GRANTS | CLOSED)).wrapping_sub(earned) as i64).max(0) as u64;
+            // The fields were read before this word is compared below. If one of them was of a later opening, the word has
+            // changed and the exchange fails.
             fence(Acquire);
             if missing + wanted > depth {
                 return TryAcquire::Refused { lacking: missing + wanted - depth, speed };
@@ -169,53 +190,54 @@ impl FastPath {
         self.busy.refused.fetch_add(1, Relaxed);
     }
 
-    /// How many were refused here.
+    /// Returns the number of refusals that were counted here.
     pub(crate) fn refused(&self) -> u64 {
         self.busy.refused.load(Relaxed)
     }
 
-    /// Whether one who comes now is likely to have to wait.
+    /// Returns whether a request that comes now is likely to have to wait.
     pub(crate) fn has_waiters(&self) -> bool {
         self.has_waiters.load(Relaxed)
     }
 
-    /// Only for whom has the lock.
+    /// Requires the lock.
     pub(crate) fn set_has_waiters(&self, has_waiters: bool) {
         self.has_waiters.store(has_waiters, Relaxed);
     }
 
-    /// Gives credits. Only for whom has the lock, and if it is shut.
+    /// Lends credits. Requires the lock, and that the word is closed.
     pub(crate) fn lend(&self, credits: u32) {
         self.credits.store(credits.into(), Release);
     }
 
-    /// Takes the credits back that have not been used. Only for whom has the lock.
+    /// Takes back the credits that have not been used. Requires the lock.
     pub(crate) fn recall(&self) -> u32 {
         self.credits.swap(0, Acquire).max(0) as u32
     }
 
-    /// Opens it for a bucket, if its numbers fit. Only for whom has the lock.
+    /// Opens it for a bucket, if its numbers fit. Requires the lock.
     pub(crate) fn open(&self, bucket: &Bucket) {
         let Some(opened) = self.nanos(bucket.now()) else { return };
-        let Some(parts) = bucket.parts().filter(|parts| parts.speed <= FASTEST) else { return };
-        let depth = u128::from(parts.cost) * u128::from(bucket.burst());
-        if depth > u128::from(MOST) || parts.missing > MOST {
+        let Some(units) = bucket.units().filter(|units| units.speed <= FASTEST) else { return };
+        let depth = u128::from(units.cost) * u128::from(bucket.burst());
+        if depth > u128::from(MOST) || units.missing > MOST {
             return;
         }
-        // One further than it ever was.
+        // One unit further than the word ever was, so that no old word comes back.
         let earned = ((self.busy.word.load(Relaxed) >> SHIFT) + 1) << SHIFT;
-        let per_nano = parts.speed << SHIFT;
+        let per_nano = units.speed << SHIFT;
         self.opened.store(opened, Relaxed);
         self.speed.store(per_nano, Relaxed);
-        self.cost.store(parts.cost << SHIFT, Relaxed);
+        self.cost.store(units.cost << SHIFT, Relaxed);
         self.depth.store((depth as u64) << SHIFT, Relaxed);
         self.origin.store(earned.wrapping_sub(opened.wrapping_mul(per_nano)), Relaxed);
-        self.busy.word.store(earned.wrapping_add(parts.missing << SHIFT), Release);
+        self.busy.word.store(earned.wrapping_add(units.missing << SHIFT), Release);
     }
 
-    /// Shuts it, and says what was done; None if it was not open. Only for whom has the lock.
+    /// Closes it, and returns its usage; `None` if it was closed. Requires the lock.
     pub(crate) fn close(&self) -> Option<Usage> {
         let word = self.busy.word.fetch_or(CLOSED, Acquire);
+        // No field that the next opening writes is seen before the word is closed.
         fence(Release);
         (word & CLOSED == 0).then(|| {
             let opened = self.opened.load(Relaxed).wrapping_mul(self.speed.load(Relaxed));
@@ -227,7 +249,7 @@ impl FastPath {
         })
     }
 
-    /// None before the anchor.
+    /// Returns an instant in nanoseconds since the anchor; `None` before it.
     pub(super) fn nanos(&self, instant: Instant) -> Option<u64> {
         let elapsed = instant.checked_duration_since(self.anchor)?;
         Some(elapsed.as_secs().wrapping_mul(1_000_000_000).wrapping_add(elapsed.subsec_nanos().into()))

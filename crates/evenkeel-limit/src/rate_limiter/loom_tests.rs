@@ -1,4 +1,8 @@
-//! The fast_path, with the steps of its users in every order that the memory model allows; and the queues.
+//! The fast path, with the steps of its users in every order that the memory model allows; the waiters and timers of the
+//! core are in the modules below.
+//!
+//! The shipped files are compiled a second time here, by `#[path]`, with the modules `loom` and `timer` of this file in
+//! place of those of `crate::sync`.
 
 use std::time::Duration;
 
@@ -17,6 +21,10 @@ mod loom {
         Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence},
     };
+
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
 }
 
 #[expect(clippy::duplicate_mod, dead_code, reason = "the same with another lock, and not all of it is used")]
@@ -32,14 +40,14 @@ mod timer;
 mod timers;
 mod waiting;
 
-/// A fast_path, and the bucket behind the lock with the number of its grants.
+/// A fast path, and the bucket behind the lock with the number of its grants.
 struct Limiter {
     fast_path: FastPath,
     locked: Mutex<(Bucket, u64)>,
 }
 
 impl Limiter {
-    /// One that earns nothing while it is tested.
+    /// Returns a limiter that earns nothing during the test.
     fn full(burst: u32) -> Arc<Self> {
         Self::new(Rate::every(Duration::from_secs(3600)), burst)
     }
@@ -51,7 +59,7 @@ impl Limiter {
         Arc::new(Self { fast_path, locked: Mutex::new((bucket, 0)) })
     }
 
-    /// As the core does.
+    /// Takes the lock as the core does.
     fn behind_the_lock<R>(&self, change: impl FnOnce(&mut Bucket, &mut u64) -> R) -> R {
         let mut locked = self.locked.lock().unwrap();
         let (bucket, granted) = &mut *locked;
@@ -64,13 +72,13 @@ impl Limiter {
         result
     }
 
-    /// Whether a permit was granted.
+    /// Returns whether a permit was granted.
     fn take(&self, now: u64) -> bool {
-        self.take_by(|| now)
+        self.take_with_clock(|| now)
     }
 
-    fn take_by(&self, clock: impl Fn() -> u64) -> bool {
-        match self.fast_path.take_by(|| Some(clock()), 1) {
+    fn take_with_clock(&self, clock: impl Fn() -> u64) -> bool {
+        match self.fast_path.take_with_clock(|| Some(clock()), 1) {
             TryAcquire::Granted => true,
             TryAcquire::Refused { .. } => false,
             TryAcquire::Closed => self.behind_the_lock(|bucket, granted| {
@@ -85,15 +93,15 @@ impl Limiter {
     }
 }
 
-/// All orders with so many switches from a thread that could go on; more of them find nothing more, and take hours.
+/// Runs all orders with at most two switches away from a thread that could go on; three find nothing more, and take hours.
 fn model(check: impl Fn() + Send + Sync + 'static) {
     let mut model = ::loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(check);
 }
 
-/// One who takes, while another changes the burst behind the lock: nothing is granted by config of before that nobody
-/// has any longer, and no grant is forgotten.
+/// A thread takes a permit while another changes the burst behind the lock: nothing is granted by the fields of an earlier
+/// opening, and no grant is forgotten.
 #[test]
 fn grants_add_up_whatever_changes() {
     for (before, after) in [(1, 1), (2, 1), (1, 2)] {
@@ -113,7 +121,7 @@ fn grants_add_up_whatever_changes() {
     }
 }
 
-/// Two who take the same permit.
+/// Two threads take the same permit.
 #[test]
 fn one_permit_goes_to_one() {
     model(|| {
@@ -129,17 +137,17 @@ fn one_permit_goes_to_one() {
     });
 }
 
-/// One whose instant has passed by when he sees what others took, after it, of what there was not yet at it.
+/// A thread reads the clock, and then sees the word after another took a permit that was earned later.
 #[test]
 fn nobody_is_refused_while_there_is_a_permit() {
     model(|| {
         let limiter = Limiter::new(Rate::every(Duration::from_micros(100)), 2);
         let opened = limiter.fast_path.nanos(limiter.locked.lock().unwrap().0.now()).unwrap();
-        // No clock gives an instant from before the one that another has read, as an atomic may.
+        // Behind a lock, as no clock shows an instant before one that another thread has read; an atomic may.
         let clock = Arc::new(Mutex::new(opened));
         let taker = thread::spawn({
             let (limiter, clock) = (Arc::clone(&limiter), Arc::clone(&clock));
-            move || limiter.take_by(|| *clock.lock().unwrap())
+            move || limiter.take_with_clock(|| *clock.lock().unwrap())
         });
         assert!(limiter.take(opened));
         let later = opened + 100_000;
@@ -149,7 +157,7 @@ fn nobody_is_refused_while_there_is_a_permit() {
     });
 }
 
-/// Credits that are taken back while others take them are used or left, and never both.
+/// Credits are taken back while others take them: each is used or left, and never both.
 #[test]
 fn credits_are_used_or_left() {
     model(|| {

@@ -1,4 +1,4 @@
-//! Permits that can be given back.
+//! Permits that can be returned, or corrected when the cost is known.
 
 use std::{
     future::Future,
@@ -10,14 +10,16 @@ use std::{
 use tokio::time::Instant;
 
 use super::{RateLimiter, acquire::AcquireInner, core::Request};
-use crate::{algorithm::clock::Tokens, error::Denied};
+use crate::{
+    algorithm::{Algorithm, clock::Tokens},
+    error::Denied,
+};
 
 impl RateLimiter {
-    /// Waits for `permits` that can be given back, or corrected when the cost is known.
+    /// Waits for `permits` that can be returned, or corrected when the cost is known.
     ///
-    /// It waits as [`acquire_many`](Self::acquire_many) does. What it gives can be
-    /// [committed](crate::Reservation::commit) or [settled](crate::Reservation::settle); if it is dropped the
-    /// permits go back.
+    /// It waits as [`acquire_many`](Self::acquire_many) does. The reservation can be [committed](Reservation::commit) or
+    /// [settled](Reservation::settle); if it is dropped, its permits go back.
     ///
     /// # Errors
     ///
@@ -52,11 +54,11 @@ impl RateLimiter {
     }
 }
 
-/// The future of [`RateLimiter::reserve`]: permits that can be given back.
+/// The future of [`RateLimiter::reserve`].
 ///
 /// # Cancel safety
 ///
-/// Dropping it leaves the limiter as if it had never come, as said [there](RateLimiter::acquire).
+/// That of [`RateLimiter::acquire`].
 ///
 /// # Examples
 ///
@@ -106,16 +108,16 @@ impl<'a> Future for Reserve<'a> {
     type Output = Result<Reservation<'a>, Denied>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let turn = ready!(self.0.poll(cx));
+        let decision = ready!(self.0.poll(cx));
         let (limiter, permits) = (self.0.limiter, self.0.request.permits);
-        Poll::Ready(turn.map(|()| Reservation::new(limiter, permits)))
+        Poll::Ready(decision.map(|()| Reservation::new(limiter, permits)))
     }
 }
 
-/// Permits that were taken, and go back when this is dropped: what they were for has not been done.
+/// Permits that were taken, and go back when the reservation is dropped: their work has not been done.
 ///
-/// They go back up to the burst; in a [sliding](RateLimiter::sliding) window, if they still count. It is best done soon:
-/// a bucket that has filled up meanwhile, and was used again, has them twice.
+/// They go back up to the burst; in a [sliding](RateLimiter::sliding) window, if they still count. Return them soon: a
+/// bucket that has filled up meanwhile, and was used again, has them twice.
 ///
 /// # Examples
 ///
@@ -138,10 +140,11 @@ pub struct Reservation<'a>(Spent<'a>);
 
 impl<'a> Reservation<'a> {
     pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(Spent { limiter, permits, mark: limiter.core().mark() })
+        let mark = limiter.core().with(|state| state.algorithm.as_ref().map(Algorithm::mark));
+        Self(Spent { limiter, permits, mark })
     }
 
-    /// How many were taken.
+    /// Returns the number of permits.
     #[must_use]
     pub fn permits(&self) -> u32 {
         self.0.permits
@@ -158,14 +161,18 @@ impl<'a> Reservation<'a> {
         spent
     }
 
-    /// Spends what was used, which may be less or more than was taken.
+    /// Spends the permits that were `used`, which may be less or more than were taken.
     ///
-    /// What is left over goes back, up to the burst. What is missing is taken at once, and earned before anything
-    /// else is granted; who waits and now gets a turn after the deadline is refused.
+    /// The rest goes back, up to the burst. Missing permits are taken at once, and earned before anything else is granted;
+    /// waiters whose turns now come after their deadlines are denied.
     pub fn settle(self, used: u32) {
         let spent = self.spend();
         if used > spent.permits {
-            spent.limiter.core().charge(used - spent.permits);
+            spent.limiter.core().change(|state| {
+                if let Some(algorithm) = &mut state.algorithm {
+                    algorithm.spend(used - spent.permits);
+                }
+            });
         } else {
             spent.give_back(spent.permits - used);
         }
@@ -178,12 +185,12 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// Permits of a limiter that were taken.
+/// Permits that were taken from a limiter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spent<'a> {
     limiter: &'a RateLimiter,
     pub(crate) permits: u32,
-    /// Where its algorithm was then; none if there was no limit.
+    /// The mark of the algorithm right after the grant; `None` if there was no limit.
     mark: Option<Tokens>,
 }
 
@@ -192,10 +199,13 @@ impl Spent<'_> {
         self.give_back(self.permits);
     }
 
-    /// Gives some back, if they were taken and still count.
+    /// Returns some of the permits, if they still count.
     fn give_back(self, permits: u32) {
-        if let Some(mark) = self.mark {
-            self.limiter.core().give_back(permits, mark);
-        }
+        let Some(mark) = self.mark else { return };
+        self.limiter.core().with(|state| {
+            if let Some(algorithm) = &mut state.algorithm {
+                algorithm.give_back(permits, mark);
+            }
+        });
     }
 }

@@ -1,63 +1,125 @@
-//! What is behind the lock of a core.
+//! The state of a rate limiter: the data under its lock.
+//!
+//! # How it works
+//!
+//! The algorithm says which permits there are, the queue holds the waiters, the timers wake the limiter for the first of
+//! them. Every call of the [core](super::Core) makes the same steps with it, in this order:
+//!
+//! 1. [`settle`](State::settle): takes over what the fast path has granted, and moves the algorithm to the present.
+//! 2. [`serve`](State::serve): grants the waiters whose turns have come. So a request that comes later never takes a
+//!    permit of one that waits.
+//! 3. The change that the call is for.
+//! 4. `serve` again, since the change may have brought permits or taken out the first waiter.
+//! 5. [`claim_start`](State::claim_start): finds a timer that would fire too late for the first waiter.
+//! 6. [`open`](State::open): lends the bucket to the fast path, if nobody waits.
+//!
+//! Invariants:
+//! - `granted` counts a waiter when its future has seen the grant. A future that is dropped before has its permits
+//!   returned by [`leave`](State::leave).
+//! - The counter of the timers for a runtime is the number of waiters whose `meta.runtime` it is.
+//! - No foreign code runs here. Wakers are cloned before the lock is taken, collected in a [`WakeList`], swapped and
+//!   returned; the core wakes and drops them after the lock is released.
 
 use std::{cell::Cell, mem, task::Waker, time::Duration};
 
+use evenkeel_base::WakeList;
 use tokio::{
     runtime::{Handle, Id},
     time::{Instant, sleep},
 };
 
-use super::{
-    super::{
-        timer::Timer,
-        timers::{StartOutcome, TimerStart, Timers},
-    },
-    Config, Request,
+use super::super::{
+    timer::Timer,
+    timers::{StartOutcome, TimerStart, Timers},
 };
 use crate::{
-    algorithm::{Algorithm, QueueAhead, clock::Tokens},
+    algorithm::{Algorithm, bucket::Bucket, clock::Tokens, window::Window},
     error::{Denied, Reason},
     rate::Rate,
     rate_limiter::fast_path::{FastPath, Usage},
+    snapshot::Snapshot,
     sync::{
-        wait_queue::{Key, WaitQueue, Waiter},
-        wake_list::WakeList,
+        entry::Entry,
+        wait_queue::{Key, QueueAhead, WaitQueue, Waiter},
     },
 };
 
-/// The most waiters that one call serves; those who were served serve the next ones.
+/// The most waiters that one call serves; those that were served serve the next ones when they are polled.
 const BATCH: usize = 32;
 
 /// The most permits that are granted at one look at the clock, if asked to be fast.
 const MOST_CREDITS: u32 = 32;
 
-/// The state of a core.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) config: Config,
-    /// None if there is no limit; then nobody waits.
-    pub(super) algorithm: Option<Algorithm>,
-    pub(super) queue: WaitQueue<WaiterMeta, Grant>,
-    pub(super) timers: Timers,
-    /// Permits lent to the fast_path.
-    pub(super) lent: u32,
-    pub(super) closed: bool,
-    pub(super) granted: u64,
-    pub(super) refused: u64,
-}
-
-/// How long one waits, and where.
-#[derive(Debug)]
-pub(super) struct WaiterMeta {
-    pub(super) deadline: Option<Instant>,
-    pub(super) runtime: Id,
-}
-
-/// What one was granted who may not see it.
+/// The settings of a limiter before its first use, but for its rate.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grant {
-    pub(super) permits: u32,
-    pub(super) mark: Tokens,
+pub(crate) struct Config {
+    /// The permits of the rate, if not set.
+    pub(crate) burst: Option<u32>,
+    pub(crate) start_empty: bool,
+    /// Counts by a sliding window and not by a bucket.
+    pub(crate) sliding: bool,
+    /// Lends credits to the fast path.
+    pub(crate) fast: bool,
+    /// Grants more than the burst when the bucket is full.
+    pub(crate) debt: bool,
+    pub(crate) max_waiters: usize,
+    pub(crate) max_pause: Duration,
+}
+
+impl Config {
+    fn algorithm(self, rate: Rate) -> Algorithm {
+        let (burst, now) = (self.burst.unwrap_or(rate.permits()), Instant::now());
+        let mut algorithm = match self.sliding {
+            true => Algorithm::from(Window::new(rate, burst, now)),
+            false => Algorithm::from(Bucket::full(rate, burst, now)),
+        };
+        if self.start_empty {
+            algorithm.spend(burst);
+        }
+        algorithm
+    }
+
+    /// Returns whether so many permits can never be granted at once.
+    fn never_fit(self, permits: u32, burst: u32) -> bool {
+        permits > burst && (self.sliding || !self.debt)
+    }
+}
+
+/// A request that may wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) permits: u32,
+    pub(crate) deadline: Option<Instant>,
+    /// Whether `max_waiters` counts for it.
+    pub(crate) bounded: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Config,
+    /// `None` if there is no limit; then nobody waits.
+    pub(crate) algorithm: Option<Algorithm>,
+    queue: WaitQueue<WaiterMeta, Grant>,
+    timers: Timers,
+    /// Credits lent to the fast path.
+    lent: u32,
+    pub(crate) closed: bool,
+    granted: u64,
+    refused: u64,
+}
+
+/// The data of a waiter.
+#[derive(Debug)]
+struct WaiterMeta {
+    deadline: Option<Instant>,
+    runtime: Id,
+}
+
+/// A grant that its waiter has not observed yet.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    permits: u32,
+    mark: Tokens,
 }
 
 thread_local! {
@@ -65,7 +127,7 @@ thread_local! {
     static CHECKED: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
-/// All that one needs to wait, made without the lock.
+/// The waker and the runtime of a waiter, made before the lock is taken.
 #[derive(Debug)]
 pub(super) struct WaitContext {
     waker: Waker,
@@ -74,14 +136,14 @@ pub(super) struct WaitContext {
 }
 
 impl WaitContext {
-    /// In the current runtime.
+    /// Takes the current runtime.
     ///
     /// # Panics
     ///
     /// If there is none, or it has no timers.
     pub(super) fn here(waker: &Waker) -> Self {
         let runtime = Handle::current();
-        // A timer of which nothing becomes: one that has no timers panics here.
+        // A timer that is never polled: a runtime without timers panics here, and not under the lock.
         if CHECKED.get() != Some(runtime.id()) {
             drop(sleep(Duration::ZERO));
             CHECKED.set(Some(runtime.id()));
@@ -89,7 +151,7 @@ impl WaitContext {
         Self { waker: waker.clone(), runtime: Some(runtime) }
     }
 
-    /// In the current runtime, if there is one.
+    /// Takes the current runtime, if there is one.
     pub(super) fn anywhere(waker: &Waker) -> Self {
         if Handle::try_current().is_ok() {
             Self::here(waker)
@@ -97,12 +159,6 @@ impl WaitContext {
             Self { waker: waker.clone(), runtime: None }
         }
     }
-}
-
-/// The outcome of a request that may wait.
-pub(super) enum Entered {
-    Granted,
-    Waits,
 }
 
 impl State {
@@ -119,7 +175,7 @@ impl State {
         }
     }
 
-    /// Lets requests pass without the lock, if nobody has to be asked before.
+    /// Lets requests pass without the lock, if nobody waits.
     pub(super) fn open(&mut self, fast_path: &FastPath) {
         fast_path.set_has_waiters(!self.queue.is_empty());
         let algorithm = self.algorithm.as_ref().filter(|_| self.queue.is_empty() && !self.closed);
@@ -133,8 +189,25 @@ impl State {
         }
     }
 
+    /// Takes over what happened without the lock, up to now.
+    #[inline(always)]
+    pub(super) fn settle(&mut self, fast_path: &FastPath) {
+        if let Some(Usage { granted, missing }) = fast_path.close() {
+            self.granted += granted;
+            if let Some(bucket) = self.algorithm.as_mut().and_then(Algorithm::bucket_mut) {
+                bucket.set_missing(missing);
+            }
+        }
+        if let Some(algorithm) = &mut self.algorithm {
+            algorithm.advance(Instant::now());
+        }
+        if self.lent > 0 {
+            self.settle_credits(fast_path.recall());
+        }
+    }
+
     /// Spends the credits that were used, as if that were now.
-    pub(super) fn settle_credits(&mut self, left: u32) {
+    fn settle_credits(&mut self, left: u32) {
         let used = mem::take(&mut self.lent) - left;
         self.granted += u64::from(used);
         if let Some(algorithm) = &mut self.algorithm {
@@ -143,25 +216,22 @@ impl State {
         }
     }
 
-    /// Takes over what was done in the fast_path.
-    pub(super) fn settle(&mut self, usage: Usage) {
-        self.granted += usage.granted;
-        if let Some(bucket) = self.algorithm.as_mut().and_then(Algorithm::bucket_mut) {
-            bucket.set_missing(usage.missing);
-        }
-    }
-
-    /// How long one who comes now waits, for no more than the burst.
-    pub(super) fn wait(&self, permits: u32) -> Duration {
+    /// Returns how long a request that comes now waits; more than the burst counts as the burst.
+    pub(crate) fn wait(&self, permits: u32) -> Duration {
         let each = &mut self.queue.iter().map(|waiter| waiter.permits);
-        let before =
+        let ahead =
             QueueAhead { permits: self.queue.permits(), singles: self.queue.asks_for_singles(), each };
         self.algorithm
             .as_ref()
-            .map_or(Duration::ZERO, |algorithm| algorithm.until(algorithm.due(before, permits)))
+            .map_or(Duration::ZERO, |algorithm| algorithm.until(algorithm.due(ahead, permits)))
     }
 
-    pub(super) fn take(&mut self, permits: u32) -> Result<(), Denied> {
+    /// Takes permits now or not at all, and counts a refusal.
+    pub(super) fn try_acquire(&mut self, permits: u32) -> Result<(), Denied> {
+        self.take(permits).inspect_err(|_| self.refused += 1)
+    }
+
+    fn take(&mut self, permits: u32) -> Result<(), Denied> {
         if self.closed {
             return Err(Denied::CLOSED);
         }
@@ -178,27 +248,38 @@ impl State {
         Ok(())
     }
 
-    /// Takes permits, or tells that they may be waited for.
-    pub(super) fn take_or_admit(&mut self, request: Request) -> Result<Entered, Denied> {
-        match self.take(request.permits) {
-            Ok(()) => Ok(Entered::Granted),
-            Err(denied) => self.admit(request, denied).map(|()| Entered::Waits),
+    /// Takes permits, or queues the request with its context; `None` if it has to wait and has no context.
+    pub(super) fn enter(&mut self, request: Request, context: &mut Option<WaitContext>) -> Option<Entry> {
+        let Err(denied) = self.take(request.permits) else { return Some(Entry::Granted(())) };
+        if let Err(denied) = self.admit(request, denied) {
+            self.refused += 1;
+            return Some(Entry::Denied(denied));
+        }
+        context.take().map(|context| Entry::Queued(self.push(request, context)))
+    }
+
+    /// Returns whether a request that is `denied` its permits now may wait for them.
+    fn admit(&self, request: Request, denied: Denied) -> Result<(), Denied> {
+        match denied.reason {
+            Reason::Busy if self.is_late(request.deadline, denied.retry_after.unwrap_or_default()) => {
+                Err(denied.because(Reason::Deadline))
+            }
+            Reason::Busy if request.bounded && self.queue.len() >= self.config.max_waiters => {
+                Err(denied.because(Reason::QueueFull))
+            }
+            Reason::Busy => Ok(()),
+            _ => Err(denied),
         }
     }
 
-    /// Lets one wait in a place.
-    pub(super) fn join(&mut self, request: Request, context: WaitContext) -> Key {
-        let runtime = self.timers.join(context.runtime.as_ref().expect("there is one where it is to wait"));
+    fn push(&mut self, request: Request, context: WaitContext) -> Key {
+        let runtime = self.timers.join(context.runtime.as_ref().expect("a context to wait in has a runtime"));
         let Request { permits, deadline, .. } = request;
         self.queue.push(Waiter { permits, waker: context.waker, meta: WaiterMeta { deadline, runtime } })
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.algorithm.as_ref().is_none_or(|algorithm| algorithm.available() == algorithm.burst())
-    }
-
-    /// Takes what was decided about one who waited.
-    pub(super) fn decided(&mut self, key: Key) -> Option<Result<(), Denied>> {
+    /// Frees the key of a waiter that was granted or denied, and returns which.
+    pub(super) fn claim(&mut self, key: Key) -> Option<Result<(), Denied>> {
         let decision = self.queue.claim(key)?;
         match decision {
             Ok(_) => self.granted += 1,
@@ -207,14 +288,14 @@ impl State {
         Some(decision.map(|_| ()))
     }
 
-    /// Whether one who waits is woken by this waker, and in the current runtime.
+    /// Returns whether a waiter has this waker, and waits in the current runtime.
     pub(super) fn has_context(&self, key: Key, waker: &Waker) -> bool {
         let waiter = self.queue.waiter(key);
         let here = Handle::try_current().ok().map(|runtime| runtime.id());
         waiter.waker.will_wake(waker) && here.is_none_or(|here| here == waiter.meta.runtime)
     }
 
-    /// Lets one who waits do so in another place, and gives back the waker of before: that runtime may be gone.
+    /// Sets where a waiter waits, and leaves the old waker in `context`. The old runtime may be gone.
     pub(super) fn set_context(&mut self, key: Key, context: &mut WaitContext) {
         let waiter = self.queue.waiter_mut(key);
         mem::swap(&mut waiter.waker, &mut context.waker);
@@ -225,32 +306,18 @@ impl State {
         }
     }
 
-    /// Whether the runtime in which one waits has been shut down, and this place is in no other.
+    /// Returns whether the runtime of a waiter has been shut down, and this context is in no other.
     pub(super) fn is_stranded(&self, key: Key, context: &WaitContext) -> bool {
         let there = self.queue.waiter(key).meta.runtime;
         context.runtime.as_ref().is_none_or(|here| here.id() == there) && self.timers.is_gone(there)
     }
 
-    /// Takes over the end of a start; gives what is to be dropped without the lock.
-    pub(super) fn started(
-        &mut self,
-        start: &TimerStart,
-        started: StartOutcome,
-        wakes: &mut WakeList,
-    ) -> Option<Timer> {
-        let gone = matches!(started, StartOutcome::Gone).then(|| start.runtime.id());
-        if let Some(gone) = gone {
-            self.queue.take_wakers(|waiter| waiter.meta.runtime == gone, |waker| wakes.push(waker));
-        }
-        self.timers.started(start, started)
-    }
-
-    /// Gives up a place, and the permits if its turn has come; gives what is to be dropped without the lock.
-    pub(super) fn leave(&mut self, key: Key) -> Option<Waiter<WaiterMeta>> {
+    /// Removes a waiter, and returns the permits if they were granted. Its waker is to be dropped without the lock.
+    pub(super) fn leave(&mut self, key: Key) -> Option<Waker> {
         let Some(decision) = self.queue.claim(key) else {
             let waiter = self.queue.cancel(key);
             self.timers.leave(waiter.meta.runtime);
-            return Some(waiter);
+            return Some(waiter.waker);
         };
         if let (Ok(Grant { permits, mark }), Some(algorithm)) = (decision, &mut self.algorithm) {
             algorithm.take_back(permits, mark);
@@ -258,32 +325,19 @@ impl State {
         None
     }
 
-    /// Whether one who was `denied` its permits now may wait for them.
-    fn admit(&mut self, request: Request, denied: Denied) -> Result<(), Denied> {
-        let verdict = match denied.reason {
-            Reason::Busy if self.is_late(request.deadline, denied.retry_after.unwrap_or_default()) => {
-                Err(denied.because(Reason::Deadline))
-            }
-            Reason::Busy if request.bounded && self.queue.len() >= self.config.max_waiters => {
-                Err(denied.because(Reason::QueueFull))
-            }
-            Reason::Busy => Ok(()),
-            _ => Err(denied),
-        };
-        verdict.inspect_err(|_| self.refused += 1)
-    }
-
-    /// Whether a turn after `wait` comes after the deadline.
+    /// Returns whether a turn after `wait` comes after the deadline.
     fn is_late(&self, deadline: Option<Instant>, wait: Duration) -> bool {
         let Some((deadline, algorithm)) = deadline.zip(self.algorithm.as_ref()) else { return false };
         wait > deadline.saturating_duration_since(algorithm.now())
     }
 
-    /// Refuses those whom nothing is left to wait for.
+    /// Follows a change after which turns come at other times: rejects waiters that can no longer be served (closed, over
+    /// the burst, or past the deadline), and has the timers started again.
     pub(super) fn review(&mut self, wakes: &mut WakeList) {
+        self.timers.reset();
         let mut queue = mem::replace(&mut self.queue, WaitQueue::new());
-        let (mut before, mut singles) = (vec![], true);
-        let verdict = |sum, waiter: &Waiter<WaiterMeta>| {
+        let (mut ahead, mut singles) = (vec![], true);
+        let verdict = |permits, waiter: &Waiter<WaiterMeta>| {
             let Some(algorithm) = self.algorithm.as_ref().filter(|_| !self.closed) else {
                 return Err(Denied::CLOSED);
             };
@@ -291,19 +345,19 @@ impl State {
                 return Err(Denied::NEVER_FITS);
             }
             if waiter.meta.deadline.is_some() {
-                let each = &mut before.iter().copied();
-                let before = QueueAhead { permits: sum, singles, each };
-                let wait = algorithm.until(algorithm.due(before, waiter.permits));
+                let each = &mut ahead.iter().copied();
+                let wait =
+                    algorithm.until(algorithm.due(QueueAhead { permits, singles, each }, waiter.permits));
                 if self.is_late(waiter.meta.deadline, wait) {
                     return Err(Denied::busy(wait).because(Reason::Deadline));
                 }
             }
-            before.push(waiter.permits);
+            ahead.push(waiter.permits);
             singles &= waiter.permits == 1;
             Ok(())
         };
         let mut left = vec![];
-        queue.refuse(verdict, |waiter| {
+        queue.deny(verdict, |waiter| {
             left.push(waiter.meta.runtime);
             wakes.push(waiter.waker);
         });
@@ -311,10 +365,10 @@ impl State {
         self.queue = queue;
     }
 
-    /// Serves those whose turn has come.
+    /// Grants the waiters whose turns have come.
     ///
-    /// While anybody waits the bucket does not overflow: the turn of each is reckoned from the one before
-    /// it, and not from when that was served, which is later by the resolution of the timer.
+    /// The bucket does not overflow while somebody waits: a turn counts from the turn before it, and not from when that
+    /// was served, which is later by the resolution of the timer.
     pub(super) fn serve(&mut self, wakes: &mut WakeList) {
         let Some(algorithm) = &mut self.algorithm else { return };
         while let Some(first) = self.queue.front()
@@ -333,21 +387,84 @@ impl State {
         }
     }
 
-    /// When the turn of the first of those who wait comes.
+    /// Returns the reading at which the turn of the first waiter comes.
     fn next_due(&self) -> Option<Tokens> {
         let (algorithm, first) = (self.algorithm.as_ref()?, self.queue.front()?);
-        Some(QueueAhead::empty(|nobody| algorithm.due(nobody, first.permits)))
+        Some(QueueAhead::empty(|ahead| algorithm.due(ahead, first.permits)))
     }
 
-    /// A timer that has to be started for the first of those who wait.
+    /// Returns a timer that has to be started for the first waiter.
     pub(super) fn claim_start(&mut self) -> Option<TimerStart> {
         let due = self.next_due()?;
         let algorithm = self.algorithm.as_ref()?;
         self.timers.claim(due, || algorithm.until(due))
     }
 
-    /// Whether timers are to be started or dropped.
+    /// Takes over the end of a start, and returns the timer that is to be dropped without the lock.
+    pub(super) fn started(
+        &mut self,
+        start: &TimerStart,
+        outcome: StartOutcome,
+        wakes: &mut WakeList,
+    ) -> Option<Timer> {
+        if let StartOutcome::Gone = outcome {
+            // No timer will wake the waiters of this runtime any more; a waiter that is polled elsewhere moves there.
+            let gone = start.runtime.id();
+            self.queue.take_wakers(|waiter| waiter.meta.runtime == gone, |waker| wakes.push(waker));
+        }
+        self.timers.started(start, outcome)
+    }
+
+    pub(super) fn timers(&mut self) -> &mut Timers {
+        &mut self.timers
+    }
+
+    /// Returns whether timers are to be started or dropped.
     pub(super) fn needs_maintenance(&self) -> bool {
         self.timers.need_maintenance(self.next_due())
+    }
+
+    /// Returns whether nobody waits, and all permits of the burst are there.
+    pub(super) fn is_unused(&mut self, fast_path: &FastPath) -> bool {
+        self.queue.is_empty() && {
+            self.settle(fast_path);
+            self.algorithm.as_ref().is_none_or(|algorithm| algorithm.available() == algorithm.burst())
+        }
+    }
+
+    /// Sets the rate; a sliding window whose burst was not set takes the new number for it.
+    pub(crate) fn set_rate(&mut self, rate: Rate) {
+        match &mut self.algorithm {
+            Some(algorithm) => {
+                algorithm.set_rate(rate);
+                if self.config.sliding && self.config.burst.is_none() {
+                    algorithm.set_burst(rate.permits());
+                }
+            }
+            None => self.algorithm = Some(self.config.algorithm(rate)),
+        }
+    }
+
+    pub(crate) fn set_burst(&mut self, burst: u32) {
+        self.config.burst = Some(burst);
+        if let Some(algorithm) = &mut self.algorithm {
+            algorithm.set_burst(burst);
+        }
+    }
+
+    /// Returns the numbers of the limiter; `refused` are those that the fast path has refused.
+    pub(super) fn snapshot(&self, refused: u64) -> Snapshot {
+        let algorithm = self.algorithm.as_ref();
+        Snapshot {
+            rate: algorithm.map(Algorithm::rate),
+            burst: algorithm.map_or(u32::MAX, Algorithm::burst),
+            available: algorithm.map_or(u32::MAX, Algorithm::available),
+            full_in: self.wait(u32::MAX),
+            paused_for: algorithm.map_or(Duration::ZERO, Algorithm::paused_for),
+            waiting: self.queue.len(),
+            granted: self.granted,
+            refused: self.refused + refused,
+            closed: self.closed,
+        }
     }
 }

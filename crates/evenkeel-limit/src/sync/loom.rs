@@ -4,3 +4,5 @@ pub(crate) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering, fence},
 };
+
+pub(crate) use evenkeel_base::lock;

@@ -1,4 +1,4 @@
-//! A timer of a runtime.
+//! A timer of a runtime that is started from any thread.
 
 use std::{
     future::Future,
@@ -19,27 +19,27 @@ use tokio::{
 pub(crate) struct Timer(Pin<Box<Sleep>>);
 
 impl Timer {
-    /// Calls `waker` in `wait` from now; `None` if the runtime has been shut down.
+    /// Starts a timer that calls `waker` in `wait` from now; returns `None` if the runtime has been shut down.
     ///
-    /// It may call `waker` before it returns, on this thread: so does tokio when the timer fires meanwhile on another.
-    /// No lock may be held that the waker takes.
+    /// It may call `waker` before it returns, on this thread, as tokio does when the timer fires meanwhile on another. The
+    /// caller must not hold a lock that the waker takes.
     ///
     /// # Panics
     ///
     /// If the waker does.
     pub(crate) fn start(runtime: &Handle, wait: Duration, waker: &Waker) -> Option<Self> {
         let _entered = runtime.enter();
-        // Once a runtime has been shut down its timers elapse at once, and panic if polled.
+        // After the shutdown of a runtime its timers elapse at once, and panic if polled.
         let is_gone = || started(Duration::MAX).is_elapsed();
         let mut sleep = started(wait);
         if sleep.is_elapsed() && is_gone() {
             return None;
         }
-        // Without regard to the budget of the task, which would call the waker as well.
+        // Outside the cooperative budget of the task: when that is used up, the poll would call the waker as well.
         let poll = || pin!(unconstrained(sleep.as_mut())).poll(&mut Context::from_waker(waker));
         match catch_unwind(AssertUnwindSafe(poll)) {
             Ok(_fired_if_ready) => Some(Self(sleep)),
-            // It was shut down meanwhile: that is no matter of the one who starts a timer for others.
+            // It was shut down meanwhile. The thread that starts a timer for others must not panic for that.
             Err(_) if is_gone() => None,
             Err(panic) => resume_unwind(panic),
         }
@@ -50,7 +50,7 @@ impl Timer {
     }
 }
 
-/// A timer of the current runtime that is running before it is polled.
+/// Returns a timer of the current runtime that is registered before it is polled.
 fn started(wait: Duration) -> Pin<Box<Sleep>> {
     let mut sleep = Box::pin(sleep(wait));
     let deadline = sleep.deadline();

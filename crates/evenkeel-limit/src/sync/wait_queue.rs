@@ -1,243 +1,195 @@
-//! Those who wait, in the order in which they came.
+//! The queue of those that wait for permits, first in, first out.
+//!
+//! # How it works
+//!
+//! A waiter has a [`Key`] from [`WaitQueue::push`] until its future has seen the decision about it, or was dropped:
+//!
+//! ```text
+//! push ──► waiting ──► serve or deny ──► decided ──► claim
+//!             └─────────► cancel
+//! ```
+//!
+//! A decision takes the waiter out of the line at once, so that the next one moves up although nobody has been polled.
+//! Its entry stays under the key and holds the decision, a grant or a denial, until the future claims it. A future that
+//! is dropped meanwhile finds by `claim` whether there is something to return; `cancel` is for one that still waits.
+//!
+//! The queue belongs to the state of a limiter and is changed under its lock. So it calls no waker: all functions that
+//! take a waiter out return it, and the caller wakes or drops it after the lock is released.
 
 use std::{mem, task::Waker};
 
+use evenkeel_base::LinkedQueue;
+
 use crate::error::Denied;
 
-/// The place of a waiter, from [`WaitQueue::push`] until [`WaitQueue::claim`] or [`WaitQueue::cancel`].
+/// The name of a waiter, from [`WaitQueue::push`] until [`WaitQueue::claim`] or [`WaitQueue::cancel`].
 pub(crate) type Key = usize;
 
-/// The places that stay allocated when nobody waits.
-const SPARE: usize = 64;
-
-/// One who waits.
 #[derive(Debug)]
-pub(crate) struct Waiter<N> {
+pub(crate) struct Waiter<M> {
     pub(crate) permits: u32,
     pub(crate) waker: Waker,
-    /// What else is to be known of it.
-    pub(crate) meta: N,
+    /// Data of the limiter, opaque to the queue.
+    pub(crate) meta: M,
 }
 
-/// A doubly linked list in a slab: O(1) to join, to be served, and to leave from anywhere.
-///
-/// Who is served is told what it is granted, a `G`.
+/// The waiters in front of a request.
+pub(crate) struct QueueAhead<'a> {
+    pub(crate) permits: u64,
+    /// Whether each of them asks for exactly one permit.
+    pub(crate) singles: bool,
+    /// The permits of each.
+    pub(crate) each: &'a mut dyn Iterator<Item = u32>,
+}
+
+/// Waiters with data `M`, and decisions with a grant `G`.
 #[derive(Debug)]
-pub(crate) struct WaitQueue<N, G = u32> {
-    slots: Vec<Slot<N, G>>,
-    vacant: Option<Key>,
-    front: Option<Key>,
-    back: Option<Key>,
-    len: usize,
-    /// How many of them have asked for exactly one.
+pub(crate) struct WaitQueue<M, G = u32> {
+    entries: LinkedQueue<Entry<M, G>>,
+    /// The waiters that ask for exactly one permit.
     singles: usize,
+    /// The permits that the waiters ask for.
     permits: u64,
-    /// Places that are not vacant.
-    taken: usize,
 }
 
 #[derive(Debug)]
-enum Slot<N, G> {
-    Vacant {
-        next: Option<Key>,
-    },
-    Waiting(Link<N>),
-    /// Served with its permits or refused, and not yet told.
+enum Entry<M, G> {
+    Waiting(Waiter<M>),
+    /// Granted or denied, and not claimed yet.
     Decided(Result<G, Denied>),
 }
 
-#[derive(Debug)]
-struct Link<N> {
-    waiter: Waiter<N>,
-    before: Option<Key>,
-    behind: Option<Key>,
+impl QueueAhead<'_> {
+    /// Calls `with` for an empty queue.
+    pub(crate) fn empty<T>(with: impl FnOnce(QueueAhead<'_>) -> T) -> T {
+        with(QueueAhead { permits: 0, singles: true, each: &mut std::iter::empty() })
+    }
 }
 
-impl<N, G: Copy> WaitQueue<N, G> {
+impl<M, G: Copy> WaitQueue<M, G> {
     pub(crate) const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            vacant: None,
-            front: None,
-            back: None,
-            len: 0,
-            singles: 0,
-            permits: 0,
-            taken: 0,
-        }
+        Self { entries: LinkedQueue::new(), singles: 0, permits: 0 }
     }
 
-    /// How many wait.
+    /// Returns the number of waiters.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.entries.len()
     }
 
+    /// Returns whether nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.entries.is_empty()
     }
 
-    /// How many permits those who wait have asked for.
+    /// Returns the permits that the waiters ask for.
     pub(crate) fn permits(&self) -> u64 {
         self.permits
     }
 
-    /// Whether each of those who wait has asked for exactly one permit.
+    /// Returns whether each waiter asks for exactly one permit.
     pub(crate) fn asks_for_singles(&self) -> bool {
-        self.singles == self.len
+        self.singles == self.len()
     }
 
-    /// One who waits.
-    pub(crate) fn waiter(&self, key: Key) -> &Waiter<N> {
-        &self.link(key).waiter
+    pub(crate) fn waiter(&self, key: Key) -> &Waiter<M> {
+        match self.entries.get(key) {
+            Entry::Waiting(waiter) => waiter,
+            Entry::Decided(_) => unreachable!("a key that waits"),
+        }
     }
 
-    /// One who waits; not to be given other permits.
-    pub(crate) fn waiter_mut(&mut self, key: Key) -> &mut Waiter<N> {
-        &mut self.link_mut(key).waiter
+    /// Returns a waiter; its `permits` must not be changed.
+    pub(crate) fn waiter_mut(&mut self, key: Key) -> &mut Waiter<M> {
+        match self.entries.get_mut(key) {
+            Entry::Waiting(waiter) => waiter,
+            Entry::Decided(_) => unreachable!("a key that waits"),
+        }
     }
 
-    pub(crate) fn front(&self) -> Option<&Waiter<N>> {
-        self.front.map(|key| &self.link(key).waiter)
+    /// Returns the waiter whose turn is next.
+    pub(crate) fn front(&self) -> Option<&Waiter<M>> {
+        self.entries.front().map(|key| self.waiter(key))
     }
 
-    /// Those who wait, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter<N>> {
-        let behind = |key: &Key| self.link(*key).behind;
-        std::iter::successors(self.front, behind).map(|key| &self.link(key).waiter)
+    /// Returns the waiters in the order of their turns.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Waiter<M>> {
+        self.entries.iter().map(|(key, _)| self.waiter(key))
     }
 
-    pub(crate) fn push(&mut self, waiter: Waiter<N>) -> Key {
-        self.len += 1;
-        self.taken += 1;
+    pub(crate) fn push(&mut self, waiter: Waiter<M>) -> Key {
         self.permits += u64::from(waiter.permits);
         self.singles += usize::from(waiter.permits == 1);
-        let slot = Slot::Waiting(Link { waiter, before: None, behind: None });
-        let key = match self.vacant {
-            Some(key) => {
-                let Slot::Vacant { next } = mem::replace(&mut self.slots[key], slot) else {
-                    unreachable!("a slot in the list of vacant ones")
-                };
-                self.vacant = next;
-                key
-            }
-            None => {
-                self.slots.push(slot);
-                self.slots.len() - 1
-            }
-        };
-        self.join(self.back, Some(key));
-        self.join(Some(key), None);
-        key
+        self.entries.push_back(Entry::Waiting(waiter))
     }
 
-    /// Takes the first one out of the line with what it is granted; its place is kept until it is claimed.
-    pub(crate) fn serve(&mut self, granted: G) -> Option<Waiter<N>> {
-        self.front.map(|key| {
-            let waiter = self.unlink(key);
-            self.slots[key] = Slot::Decided(Ok(granted));
-            waiter
-        })
+    /// Grants the first waiter its turn, and returns the waiter, to be woken.
+    pub(crate) fn serve(&mut self, grant: G) -> Option<Waiter<M>> {
+        self.entries.front().map(|key| self.decide(key, Ok(grant)))
     }
 
-    /// Takes out those for whom `verdict` is a refusal, and gives them to `refused`; it is told how many permits
-    /// those before them have asked for.
-    pub(crate) fn refuse(
+    /// Denies the waiters for which `verdict` is an error, and passes them to `denied`, to be woken. `verdict` is called
+    /// with the permits of those that stay in front of the waiter.
+    pub(crate) fn deny(
         &mut self,
-        mut verdict: impl FnMut(u64, &Waiter<N>) -> Result<(), Denied>,
-        mut refused: impl FnMut(Waiter<N>),
+        mut verdict: impl FnMut(u64, &Waiter<M>) -> Result<(), Denied>,
+        mut denied: impl FnMut(Waiter<M>),
     ) {
-        let (mut next, mut before) = (self.front, 0);
+        let (mut next, mut ahead) = (self.entries.front(), 0);
         while let Some(key) = next {
-            let link = self.link(key);
-            next = link.behind;
-            match verdict(before, &link.waiter) {
-                Ok(()) => before += u64::from(link.waiter.permits),
-                Err(denied) => {
-                    refused(self.unlink(key));
-                    self.slots[key] = Slot::Decided(Err(denied));
-                }
+            next = self.entries.next(key);
+            let waiter = self.waiter(key);
+            match verdict(ahead, waiter) {
+                Ok(()) => ahead += u64::from(waiter.permits),
+                Err(error) => denied(self.decide(key, Err(error))),
             }
         }
     }
 
-    /// Replaces the waker of one who waits, and gives the old one.
+    /// Replaces the waker of a waiter, and returns the old one, to be dropped after the lock is released.
     pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Waker {
-        mem::replace(&mut self.link_mut(key).waiter.waker, waker)
+        mem::replace(&mut self.waiter_mut(key).waker, waker)
     }
 
-    /// Takes the wakers of some of those who wait, and gives them to `taken`.
-    pub(crate) fn take_wakers(&mut self, of: impl Fn(&Waiter<N>) -> bool, mut taken: impl FnMut(Waker)) {
-        let mut next = self.front;
+    /// Takes the wakers of the waiters for which `of` is true, and passes them to `taken`.
+    pub(crate) fn take_wakers(&mut self, of: impl Fn(&Waiter<M>) -> bool, mut taken: impl FnMut(Waker)) {
+        let mut next = self.entries.front();
         while let Some(key) = next {
-            let link = self.link_mut(key);
-            next = link.behind;
-            if of(&link.waiter) {
-                taken(mem::replace(&mut link.waiter.waker, Waker::noop().clone()));
+            next = self.entries.next(key);
+            let waiter = self.waiter_mut(key);
+            if of(waiter) {
+                taken(mem::replace(&mut waiter.waker, Waker::noop().clone()));
             }
         }
     }
 
-    /// Vacates the place of one who was served or refused, and tells; nothing happens if it still waits.
+    /// Frees the key of a waiter about which was decided, and returns the decision; `None` if it still waits.
     pub(crate) fn claim(&mut self, key: Key) -> Option<Result<G, Denied>> {
-        let Slot::Decided(decision) = self.slots[key] else { return None };
-        self.vacate(key);
+        let Entry::Decided(decision) = *self.entries.get(key) else { return None };
+        self.entries.remove(key);
         Some(decision)
     }
 
-    /// Vacates the place of one who waits; those behind it move up.
-    pub(crate) fn cancel(&mut self, key: Key) -> Waiter<N> {
-        let waiter = self.unlink(key);
-        self.vacate(key);
+    /// Removes a waiter that still waits; those behind it move up.
+    pub(crate) fn cancel(&mut self, key: Key) -> Waiter<M> {
+        match self.entries.remove(key) {
+            Entry::Waiting(waiter) => self.leaves(waiter),
+            Entry::Decided(_) => unreachable!("a key that waits"),
+        }
+    }
+
+    /// Takes a waiter out of the line, and keeps the decision under its key.
+    fn decide(&mut self, key: Key, decision: Result<G, Denied>) -> Waiter<M> {
+        self.entries.unlink(key);
+        match mem::replace(self.entries.get_mut(key), Entry::Decided(decision)) {
+            Entry::Waiting(waiter) => self.leaves(waiter),
+            Entry::Decided(_) => unreachable!("a key that waits"),
+        }
+    }
+
+    fn leaves(&mut self, waiter: Waiter<M>) -> Waiter<M> {
+        self.permits -= u64::from(waiter.permits);
+        self.singles -= usize::from(waiter.permits == 1);
         waiter
-    }
-
-    fn vacate(&mut self, key: Key) {
-        self.slots[key] = Slot::Vacant { next: self.vacant };
-        self.vacant = Some(key);
-        self.taken -= 1;
-        if self.taken == 0 {
-            self.slots.clear();
-            self.slots.shrink_to(SPARE);
-            self.vacant = None;
-        }
-    }
-
-    /// Takes one out of the line; its place is to be decided or vacated.
-    fn unlink(&mut self, key: Key) -> Waiter<N> {
-        let Slot::Waiting(link) = mem::replace(&mut self.slots[key], Slot::Vacant { next: None }) else {
-            unreachable!("a slot in the line")
-        };
-        self.join(link.before, link.behind);
-        self.len -= 1;
-        self.permits -= u64::from(link.waiter.permits);
-        self.singles -= usize::from(link.waiter.permits == 1);
-        link.waiter
-    }
-
-    /// Makes two places, or ends of the line, neighbours.
-    fn join(&mut self, before: Option<Key>, behind: Option<Key>) {
-        match before {
-            Some(key) => self.link_mut(key).behind = behind,
-            None => self.front = behind,
-        }
-        match behind {
-            Some(key) => self.link_mut(key).before = before,
-            None => self.back = before,
-        }
-    }
-
-    fn link(&self, key: Key) -> &Link<N> {
-        match &self.slots[key] {
-            Slot::Waiting(link) => link,
-            _ => unreachable!("a slot in the line"),
-        }
-    }
-
-    fn link_mut(&mut self, key: Key) -> &mut Link<N> {
-        match &mut self.slots[key] {
-            Slot::Waiting(link) => link,
-            _ => unreachable!("a slot in the line"),
-        }
     }
 }
 

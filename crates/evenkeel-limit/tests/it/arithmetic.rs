@@ -33,7 +33,7 @@ fn starts_full_with_the_number_of_the_rate() {
         assert_eq!(drain(&RateLimiter::per_second(100)), 100);
         assert_eq!(drain(&RateLimiter::new(Rate::per(5000, secs(3600)))), 5000);
         assert_eq!(drain(&RateLimiter::new(Rate::every(ms(10)))), 1);
-        assert_eq!(drain(&RateLimiter::paced(Rate::per_second(100))), 1);
+        assert_eq!(drain(&RateLimiter::new(Rate::per_second(100)).burst(1)), 1);
         assert_eq!(drain(&RateLimiter::per_second(100).burst(20)), 20);
         assert_eq!(drain(&RateLimiter::per_second(100).burst(20).start_empty()), 0);
     });

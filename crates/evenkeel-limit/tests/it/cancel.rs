@@ -7,7 +7,7 @@ use evenkeel_testkit::{cancel, took};
 
 /// A limiter of which the next permit comes in 10 ms, and in whose queue another waits already.
 async fn contended() -> Arc<RateLimiter> {
-    let limiter = Arc::new(RateLimiter::paced(Rate::per_second(100)));
+    let limiter = Arc::new(RateLimiter::new(Rate::per_second(100)).burst(1));
     limiter.acquire().await;
     let other = Arc::clone(&limiter);
     tokio::spawn(async move { other.acquire().await });
@@ -40,7 +40,7 @@ fn acquire_many() {
 fn acquire_by() {
     let by = async |limiter: Arc<RateLimiter>| {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
-        limiter.acquire_by(deadline).await.unwrap();
+        limiter.acquire().by(deadline).await.unwrap();
     };
     let cuts = cancel::every_point(contended, by, as_if_new);
     assert_eq!(cuts.points(), 1);

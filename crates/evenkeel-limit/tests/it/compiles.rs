@@ -6,7 +6,7 @@ use evenkeel_limit::{Acquire, AcquireMany, Denied, InvalidRate, Rate, RateLimite
 use evenkeel_testkit::World;
 
 static LIMITER: RateLimiter = RateLimiter::per_second(100).burst(20);
-static PACED: RateLimiter = RateLimiter::paced(Rate::every(Duration::from_millis(10))).start_empty();
+static PACED: RateLimiter = RateLimiter::new(Rate::every(Duration::from_millis(10))).burst(1).start_empty();
 static UNLIMITED: RateLimiter = RateLimiter::unlimited();
 
 fn assert_send_sync<T: Send + Sync + Unpin>() {}

@@ -30,8 +30,8 @@ fn the_guide_draws_what_a_burst_does() {
         for (name, limiter) in [
             ("per_second(10)", RateLimiter::new(rate)),
             ("  .burst(3)", RateLimiter::new(rate).burst(3)),
-            ("paced", RateLimiter::paced(rate)),
-            ("  .start_empty()", RateLimiter::paced(rate).start_empty()),
+            ("  .burst(1)", RateLimiter::new(rate).burst(1)),
+            ("    .start_empty()", RateLimiter::new(rate).burst(1).start_empty()),
             ("sliding", RateLimiter::sliding(rate)),
         ] {
             let busy = grants(&limiter, 18).await;

@@ -76,7 +76,7 @@ fn the_last_word_of_a_server_counts_and_the_later_end_of_many() {
             limiter.set_pause(ms(200));
             assert_eq!(limiter.snapshot().paused_for, ms(200));
             let start = Instant::now();
-            let late = limiter.acquire_by(start + ms(199)).await.unwrap_err();
+            let late = limiter.acquire().by(start + ms(199)).await.unwrap_err();
             assert_eq!((late.reason, late.retry_after), (Reason::Deadline, Some(ms(200))));
             limiter.set_pause(ms(300));
             assert_took!(limiter.acquire(), ms(300));

@@ -27,7 +27,7 @@ fn ms(millis: u64) -> Duration {
 
 /// One permit per 10 ms, one at a time, and the first one gone.
 fn busy() -> RateLimiter {
-    let limiter = RateLimiter::paced(Rate::per_second(100));
+    let limiter = RateLimiter::new(Rate::per_second(100)).burst(1);
     limiter.try_acquire().unwrap();
     limiter
 }
@@ -89,7 +89,7 @@ fn many_turns_at_one_instant_come_without_being_polled() {
 fn a_late_timer_delays_one_turn_and_not_the_next() {
     World::run(async |_| {
         // A turn each 333 1/3 ms, of which the timer makes 334 or 667 or 1000.
-        let limiter = RateLimiter::paced(Rate::per_second(3));
+        let limiter = RateLimiter::new(Rate::per_second(3)).burst(1);
         let start = Instant::now();
         for turn in 0..1000_u64 {
             limiter.acquire().await;
@@ -241,7 +241,7 @@ fn a_permit_that_was_not_seen_fits_under_the_brim() {
 #[test]
 fn a_permit_that_was_never_seen_is_not_there_beside_its_successor() {
     World::run(async |_| {
-        let paced = RateLimiter::paced(Rate::per_second(100));
+        let paced = RateLimiter::new(Rate::per_second(100)).burst(1);
         paced.try_acquire().unwrap();
         let waiter = ByHand::queued(paced.acquire());
         // Its own at 10 ms, and another at 20.

@@ -54,7 +54,7 @@ fn those_who_wait_are_timed_anew() {
             (900, Rate::per_second(100), [901, 911, 921]),
             (500, Rate::every(ms(10_000)), [5500, 15_500, 25_500]),
         ] {
-            let limiter = RateLimiter::paced(Rate::per_second(1)).start_empty();
+            let limiter = RateLimiter::new(Rate::per_second(1)).burst(1).start_empty();
             let start = Instant::now();
             let turn = async || {
                 limiter.acquire().await;

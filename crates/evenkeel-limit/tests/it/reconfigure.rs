@@ -37,12 +37,12 @@ fn a_deadline_that_cannot_be_met_is_refused_at_once_and_takes_nothing() {
     World::run(async |_| {
         let limiter = empty();
         let _first = ByHand::queued(limiter.acquire_many(2));
-        let refused = assert_took!(limiter.acquire_by(in_ms(299)), Duration::ZERO);
+        let refused = assert_took!(limiter.acquire().by(in_ms(299)), Duration::ZERO);
         assert_eq!(why(refused), (Reason::Deadline, Some(ms(300))));
         let refused = assert_took!(limiter.reserve(2).by(in_ms(399)), Duration::ZERO);
         assert_eq!(why(refused), (Reason::Deadline, Some(ms(400))));
         assert_eq!(limiter.snapshot().waiting, 1);
-        assert_eq!(assert_took!(limiter.acquire_by(in_ms(300)), ms(300)), Ok(()));
+        assert_eq!(assert_took!(limiter.acquire().by(in_ms(300)), ms(300)), Ok(()));
     });
 }
 
@@ -51,8 +51,8 @@ fn permits_that_are_there_come_before_any_deadline() {
     World::run(async |_| {
         let past = Instant::now();
         sleep(ms(1)).await;
-        assert_eq!(RateLimiter::per_second(10).acquire_by(past).await, Ok(()));
-        assert_eq!(RateLimiter::unlimited().acquire_by(past).await, Ok(()));
+        assert_eq!(RateLimiter::per_second(10).acquire().by(past).await, Ok(()));
+        assert_eq!(RateLimiter::unlimited().acquire().by(past).await, Ok(()));
     });
 }
 
@@ -100,7 +100,7 @@ fn the_queue_is_as_long_as_allowed() {
         let [first, _second] = [(); 2].map(|()| ByHand::queued(limiter.acquire_many(1)));
         let refused = assert_took!(limiter.acquire_many(3), Duration::ZERO);
         assert_eq!(why(refused), (Reason::QueueFull, Some(ms(500))));
-        assert_eq!(why(limiter.acquire_by(in_ms(100)).await).0, Reason::Deadline);
+        assert_eq!(why(limiter.acquire().by(in_ms(100)).await).0, Reason::Deadline);
         let endless = ByHand::queued(limiter.acquire());
         assert_eq!(limiter.snapshot().waiting, 3, "one that cannot be refused");
         drop((first, endless));
@@ -122,7 +122,7 @@ fn closing_refuses_all_and_keeps_turns_that_have_come() {
         assert_eq!((served.poll(), first.poll()), (Poll::Ready(Ok(())), Poll::Ready(Err(closed()))));
         assert!(many.iter_mut().all(|waiter| waiter.poll().is_ready()));
         assert_eq!(limiter.try_acquire(), Err(closed()));
-        assert_eq!(limiter.acquire_by(in_ms(1000)).await, Err(closed()));
+        assert_eq!(limiter.acquire().by(in_ms(1000)).await, Err(closed()));
         let snapshot = limiter.snapshot();
         assert_eq!((snapshot.closed, snapshot.waiting), (true, 0));
         assert_eq!((snapshot.granted, snapshot.refused), (1, 103));
@@ -319,14 +319,14 @@ fn deadlines_and_pauses_may_be_as_far_as_they_can_be() {
         let (past, far) = (Instant::now(), Instant::now() + Duration::from_secs(u64::from(u32::MAX)));
         sleep(ms(1)).await;
         let limiter = empty();
-        assert_eq!(why(limiter.acquire_by(past).await), (Reason::Deadline, Some(ms(100))));
-        assert_eq!(assert_took!(limiter.acquire_by(far), ms(100)), Ok(()));
+        assert_eq!(why(limiter.acquire().by(past).await), (Reason::Deadline, Some(ms(100))));
+        assert_eq!(assert_took!(limiter.acquire().by(far), ms(100)), Ok(()));
         let limiter = RateLimiter::per_second(10).burst(20).start_empty().max_pause(Duration::MAX);
         limiter.penalize(Duration::MAX);
         limiter.penalize(Duration::MAX);
         let (reason, wait) = why(limiter.try_acquire());
         assert_eq!((reason, wait), (Reason::Busy, Some(Duration::from_nanos(u64::MAX))));
-        assert_eq!(why(limiter.acquire_by(far).await).0, Reason::Deadline);
+        assert_eq!(why(limiter.acquire().by(far).await).0, Reason::Deadline);
         let waiting = ByHand::queued(limiter.acquire());
         limiter.set_rate(Rate::per(u32::MAX, Duration::from_nanos(1)));
         limiter.set_burst(u32::MAX);

@@ -267,7 +267,7 @@ fn nobody_who_waits_means_no_timer() {
 
 #[test]
 fn waits_across_runtimes_in_one_order() {
-    let limiter = Arc::new(RateLimiter::paced(Rate::per_second(1000)).start_empty());
+    let limiter = Arc::new(RateLimiter::new(Rate::per_second(1000)).burst(1).start_empty());
     let (tx, rx) = mpsc::channel();
     let threads: Vec<_> = (0..20)
         .map(|id| {

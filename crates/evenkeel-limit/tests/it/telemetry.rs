@@ -42,7 +42,7 @@ async fn requests() {
     rate.acquire().await;
     rate.try_acquire().unwrap_err();
     rate.try_acquire_many(2).unwrap_err();
-    rate.acquire_by(Instant::now()).await.unwrap_err();
+    rate.acquire().by(Instant::now()).await.unwrap_err();
     let (waited, refused) = tokio::join!(rate.acquire_many(1), rate.acquire_many(1));
     assert!(waited.is_ok() && refused.is_err());
     rate.penalize(Duration::from_secs(3));

@@ -35,7 +35,7 @@ async fn main() {
 
     // Rather not at all than late.
     let soon = Instant::now() + Duration::from_millis(10);
-    if let Err(denied) = LIMITER.acquire_by(soon).await {
+    if let Err(denied) = LIMITER.acquire().by(soon).await {
         println!("{denied}");
     }
 }

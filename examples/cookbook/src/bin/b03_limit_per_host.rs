@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 static HOSTS: LazyLock<Keyed<String>> = LazyLock::new(|| {
     let hosts = Keyed::per_second(10).burst(1).max_keys(10_000);
     // One that asked for it.
-    hosts.override_key("slow.example".to_owned(), RateLimiter::paced(Rate::per_second(4)));
+    hosts.override_key("slow.example".to_owned(), RateLimiter::new(Rate::per_second(4)).burst(1));
     hosts
 });
 static ALL: RateLimiter = RateLimiter::per_second(100).burst(10);

@@ -28,7 +28,7 @@ impl Fixture {
         fixture
     }
 
-    /// Goes to an instant, which may be one before.
+    /// Goes to an instant, which may be an earlier one.
     fn at(&mut self, now: u64) -> &mut Self {
         self.now = now;
         self.bucket.advance(self.start + Duration::from_nanos(now));
@@ -48,7 +48,7 @@ impl Fixture {
         fits
     }
 
-    /// Takes what is there.
+    /// Takes all permits that are there.
     fn drain(&mut self) -> u32 {
         let available = self.bucket.available();
         assert!(self.take(available) && !self.take(1));
@@ -60,7 +60,7 @@ impl Fixture {
     }
 }
 
-/// What an empty bucket, polled so often, has given after a time.
+/// Returns the permits that an empty bucket has granted after a time in which it was polled at equal steps.
 fn polled(permits: u32, nanos: u64, every: u64, total: u64) -> u32 {
     let mut fixture = Fixture::empty(permits, nanos, 10);
     let polls = (0..total).step_by(every as usize).chain([total]);
@@ -82,7 +82,7 @@ fn rounding_does_not_add_up() {
     assert_eq!(Fixture::empty(3, SECOND, 1_000_000).at(DAY).drain(), 259_200);
     assert_eq!(Fixture::empty(1_000_003, SECOND, 2_000_000).at(SECOND).drain(), 1_000_003);
 
-    // A rate that no fraction of a power of two hits, over a million periods in uneven steps.
+    // No fraction with a power of two below it is this rate; a million periods in uneven steps.
     let mut fixture = Fixture::empty(7, 11, 1000);
     let mut taken = 0;
     while fixture.now < 11_000_000 {
@@ -177,7 +177,7 @@ fn refunds_do_not_overflow() {
     assert_eq!(fixture.bucket.available(), 7);
 }
 
-/// As many small numbers as large ones.
+/// Numbers of all magnitudes, small ones as often as large ones.
 fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
     (1..=bits, any::<u64>()).prop_map(|(bits, number)| (number >> (64 - bits)).max(1))
 }
@@ -185,8 +185,8 @@ fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Any rate, any burst: permits are there exactly when the rational number says so, and `until` is the
-    /// first nanosecond at which they are.
+    /// Any rate, any burst: permits are there exactly when the rational number says so, and `until` returns the first
+    /// nanosecond at which they are.
     #[test]
     fn every_rate_is_exact(
         permits in magnitude(32),

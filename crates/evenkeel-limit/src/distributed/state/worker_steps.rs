@@ -149,7 +149,7 @@ impl State {
             let stays = waiter.meta == Mode::Wait || wait.is_zero();
             if stays { Ok(()) } else { Err(Denied::busy(wait)) }
         };
-        queue.refuse(check, |waiter| woken.push(waiter.waker));
+        queue.deny(check, |waiter| woken.push(waiter.waker));
         self.queue = queue;
         self.try_waiters -= woken.len();
         self.effects.wake.append(&mut woken);

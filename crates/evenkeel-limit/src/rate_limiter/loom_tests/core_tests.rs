@@ -1,7 +1,7 @@
-//! Timers that fire while they are started, and wakers that take the lock.
+//! The core, with timers that fire while they are started, and wakers that take the lock.
 //!
-//! The model runs the core itself, with a lock whose users are switched, and timers that fire in every order with
-//! the threads that start them.
+//! The model runs the core itself, with a lock at which threads are switched, and timers that fire in every order with the
+//! threads that start them.
 
 use std::{
     sync::{Arc, Weak},
@@ -20,12 +20,12 @@ use super::{
     model,
     timer::fire,
 };
-use crate::rate::Rate;
+use crate::{rate::Rate, sync::entry::Entry};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ONE: Request = Request { permits: 1, deadline: None, bounded: true };
 
-/// Words for the stack of a thread that drives a runtime.
+/// Words of stack for a thread that drives a runtime.
 const STACK: usize = 1 << 16;
 
 /// Looks at the limiter when it is woken, and when it is dropped.
@@ -58,21 +58,22 @@ fn waker(core: &Arc<Core>, thread: Option<Thread>) -> Waker {
 
 fn waits(core: &Arc<Core>) {
     let waker = waker(core, Some(thread::current()));
-    let Some(key) = core.enter(ONE, &waker).unwrap() else { return };
+    let Entry::Queued(key) = core.enter(ONE, &waker) else { return };
     while core.poll(key, &waker).is_pending() {
         thread::park();
     }
 }
 
-/// Gives back what it got, if anything.
+/// Leaves the queue, or puts the permit back.
 fn leaves(core: &Arc<Core>) {
-    match core.enter(ONE, &waker(core, None)).unwrap() {
-        Some(key) => core.leave(key),
-        None => core.refund(1),
+    match core.enter(ONE, &waker(core, None)) {
+        Entry::Queued(key) => core.leave(key),
+        Entry::Granted(()) => core.with(|state| state.algorithm.as_mut().unwrap().refund(1)),
+        Entry::Denied(denied) => panic!("{denied}"),
     }
 }
 
-/// One limiter that has a permit in an hour, and an hour that passes.
+/// Lets an hour pass for a limiter that has a permit in an hour.
 fn an_hour_passes(actors: &'static [fn(&Arc<Core>)]) {
     let runtime = Arc::new(Builder::new_current_thread().enable_time().start_paused(true).build().unwrap());
     let _entered = runtime.enter();
@@ -96,7 +97,7 @@ fn an_hour_passes(actors: &'static [fn(&Arc<Core>)]) {
                 thread::Builder::new().stack_size(STACK).spawn(actor).unwrap()
             })
             .collect();
-        // The clock is not loom's: by this it knows that the order matters.
+        // The clock is not loom's. This call tells loom that its order with the other threads matters.
         let _before = core.snapshot();
         shared.block_on(advance(HOUR));
         fire();

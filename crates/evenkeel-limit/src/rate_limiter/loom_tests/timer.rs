@@ -1,4 +1,4 @@
-//! A timer that fires when a test says so, in every order with the thread that starts it.
+//! A timer that fires when a test calls [`fire`], in every order with the thread that starts it.
 
 use std::{
     sync::{Arc, Weak},
@@ -32,7 +32,7 @@ struct Running {
 }
 
 impl Timer {
-    /// As that of tokio: if it fires meanwhile, its waker is called here.
+    /// Calls the waker here if it fires meanwhile, as tokio's timer does.
     pub(super) fn start(_runtime: &Handle, _wait: Duration, waker: &Waker) -> Option<Self> {
         let running = Arc::new(Running { has_fired: AtomicBool::new(false), waker: Mutex::new(None) });
         let is_due = {
@@ -61,7 +61,7 @@ impl Running {
     }
 }
 
-/// Fires all that are running; if there are none, the next one.
+/// Fires all timers that are running; if there are none, the next one.
 pub(super) fn fire() {
     let running: Vec<_> = {
         let mut clock = CLOCK.lock().unwrap();

@@ -1,7 +1,7 @@
-//! Those who come, wait, leave and are served.
+//! Waiters that come, wait, leave and are served.
 //!
-//! What is done under a lock is one step, whatever else happens. So the limiters themselves are tried, and threads
-//! switch between their calls.
+//! A call that does its work under a lock is one step. So the limiters themselves are tested, and threads switch between
+//! their calls.
 
 use std::{
     pin::Pin,
@@ -24,10 +24,10 @@ use crate::{ConcurrencyLimiter, Rate, RateLimiter, Reason};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Words for the stack of a thread that drives a runtime.
+/// Words of stack for a thread that drives a runtime.
 const STACK: usize = 1 << 16;
 
-/// A limiter, and a word that every step writes: so every order of the steps is tried.
+/// A limiter, and a word that every step writes, so that loom tries every order of the steps.
 struct Shared<L> {
     limiter: L,
     steps: AtomicUsize,
@@ -35,13 +35,13 @@ struct Shared<L> {
 }
 
 impl<L> Shared<L> {
-    /// The limiter, for one call.
+    /// Returns the limiter for one call.
     fn step(&self) -> &L {
         self.steps.fetch_add(1, AcqRel);
         &self.limiter
     }
 
-    /// Polls as often as it is woken.
+    /// Polls a future each time that it is woken, until it is ready.
     fn wait<F: Future + Unpin>(&self, mut future: F) -> F::Output {
         let waker = Waker::from(Arc::new(Parked(thread::current())));
         loop {
@@ -53,7 +53,7 @@ impl<L> Shared<L> {
         }
     }
 
-    /// Polls once, and drops it a step later; whether it was ready.
+    /// Polls a future once, drops it a step later, and returns whether it was ready.
     fn poll_and_leave<F: Future + Unpin>(&self, mut future: F) -> bool {
         self.step();
         let poll = Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop()));
@@ -72,7 +72,7 @@ impl Wake for Parked {
 
 type Actor<L> = fn(&Shared<L>);
 
-/// Runs three threads in all orders; one that is never woken is a deadlock, which is found.
+/// Runs three threads in all orders; loom reports a thread that is never woken as a deadlock.
 fn threads<L: Send + Sync + 'static>(
     limiter: impl Fn() -> L + Send + Sync + 'static,
     actors: [Actor<L>; 3],
@@ -84,7 +84,7 @@ fn threads<L: Send + Sync + 'static>(
     model(move || {
         let runtime = Arc::clone(&shared_runtime);
         let shared = Arc::new(Shared { limiter: limiter(), steps: AtomicUsize::new(0), runtime });
-        // To join them would be a step as well, and make many times as many orders.
+        // The last thread checks: to join them would be a step as well, and multiply the orders.
         let end = move |shared: Arc<Shared<L>>| {
             if let Some(shared) = Arc::into_inner(shared) {
                 check(&shared.limiter);
@@ -102,14 +102,14 @@ fn threads<L: Send + Sync + 'static>(
     });
 }
 
-/// A permit an hour from now on.
+/// Returns a limiter that earns a permit each hour.
 fn empty() -> RateLimiter {
     let limiter = RateLimiter::new(Rate::every(HOUR)).burst(2).start_empty();
     let _first_use = limiter.snapshot();
     limiter
 }
 
-/// The permits there are, and those who wait.
+/// Returns the permits there are, and the number of waiters.
 fn left(limiter: &RateLimiter) -> (u32, usize) {
     let snapshot = limiter.snapshot();
     (snapshot.available, snapshot.waiting)

@@ -1,0 +1,203 @@
+//! The service of both layers, and the future of its calls.
+
+use std::{
+    fmt, mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::LimitError;
+use crate::{
+    concurrency::{AcquirePermit, ConcurrencyLimiter, Permit},
+    error::Denied,
+    rate_limiter::{RateLimiter, acquire::AcquireInner},
+    sync::entry::Mode,
+};
+
+/// The settings of a layer, shared with its services.
+pub(super) struct Config<Request> {
+    pub(super) limit: Limit<Request>,
+    /// The cost of a request, if it is not 1.
+    pub(super) cost: Option<Arc<dyn Fn(&Request) -> u32 + Send + Sync>>,
+    pub(super) mode: Mode,
+}
+
+pub(super) enum Limit<Request> {
+    Concurrency(Arc<ConcurrencyLimiter>),
+    /// Also of a key, which is taken from the request.
+    Rate(Arc<dyn Fn(&Request, u32, Mode) -> Admission + Send + Sync>),
+}
+
+/// The result of a request, before its future is polled.
+pub(super) enum Admission {
+    /// With the permit of a concurrency limit; a rate has none.
+    Granted(Option<Permit<'static>>),
+    Waits(Acquire),
+    Denied(Denied),
+}
+
+/// The wait for permits.
+pub(super) enum Acquire {
+    Concurrency(AcquirePermit<'static>),
+    Rate(AcquireInner<Arc<RateLimiter>>),
+}
+
+impl<Request> Config<Request> {
+    pub(super) fn new(limit: Limit<Request>) -> Self {
+        Self { limit, cost: None, mode: Mode::Wait }
+    }
+
+    fn admit(&self, request: &Request) -> Admission {
+        let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
+        match (&self.limit, self.mode) {
+            (Limit::Rate(admit), mode) => admit(request, cost, mode),
+            (Limit::Concurrency(limiter), Mode::Wait) => {
+                Admission::Waits(Acquire::Concurrency(limiter.acquire_owned(cost)))
+            }
+            (Limit::Concurrency(limiter), Mode::Try) => match limiter.try_acquire_owned(cost) {
+                Ok(permit) => Admission::Granted(Some(permit)),
+                Err(denied) => Admission::Denied(denied),
+            },
+        }
+    }
+}
+
+impl Acquire {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Permit<'static>>, Denied>> {
+        match self {
+            Self::Concurrency(acquire) => Pin::new(acquire).poll(cx).map_ok(Some),
+            Self::Rate(acquire) => acquire.poll(cx).map_ok(|()| None),
+        }
+    }
+}
+
+/// A service whose calls take permits of a limiter; a clone has the same limiter.
+///
+/// It is ready when the inner service is. A permit of a concurrency limit goes back as soon as the response is ready, or
+/// the call is dropped. A limit that [adapts](ConcurrencyLimiter::adaptive) counts each response as a success, and learns
+/// nothing from errors: with the [gradient](crate::Adaptive::gradient) it finds its place, with
+/// [`aimd`](crate::Adaptive::aimd) it only grows.
+pub struct Limited<S, Request> {
+    pub(super) inner: S,
+    pub(super) config: Config<Request>,
+}
+
+impl<S: Service<Request> + Clone, Request> Service<Request> for Limited<S, Request> {
+    type Response = S::Response;
+    type Error = LimitError<S::Error>;
+    type Future = LimitedCall<S, Request>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(LimitError::Service)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone need not be ready.
+        let clone = self.inner.clone();
+        let mut service = mem::replace(&mut self.inner, clone);
+        let state = match self.config.admit(&request) {
+            Admission::Granted(permit) => State::Calling { future: service.call(request), permit },
+            Admission::Denied(denied) => State::Denied { denied },
+            Admission::Waits(acquire) => State::Waiting { acquire, service, request: Some(request) },
+        };
+        LimitedCall { state }
+    }
+}
+
+pin_project! {
+    /// The future of a call through a limit.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitError`]: the refusal of the limiter, or the error of the service.
+    ///
+    /// # Panics
+    ///
+    /// When polled after it was ready, or if it has to wait for a rate outside of a tokio runtime with timers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it while it waits leaves the limiter as if it had never been polled, and nothing is called. Dropping it
+    /// later drops the call: a permit of a concurrency limit goes back, those of a rate are spent.
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct LimitedCall<S: Service<Request>, Request> {
+        #[pin]
+        state: State<S, Request>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S: Service<Request>, Request> {
+        Denied { denied: Denied },
+        Waiting { acquire: Acquire, service: S, request: Option<Request> },
+        Calling { #[pin] future: S::Future, permit: Option<Permit<'static>> },
+    }
+}
+
+impl<S: Service<Request>, Request> Future for LimitedCall<S, Request> {
+    type Output = Result<S::Response, LimitError<S::Error>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let (future, permit) = match state.as_mut().project() {
+                StateProjection::Calling { future, permit } => {
+                    let result = ready!(future.poll(cx));
+                    // Now, and not when this future is dropped, which may be much later.
+                    if let Some(permit) = permit.take().filter(|_| result.is_ok()) {
+                        permit.success();
+                    }
+                    return Poll::Ready(result.map_err(LimitError::Service));
+                }
+                StateProjection::Denied { denied } => return Poll::Ready(Err(LimitError::Denied(*denied))),
+                StateProjection::Waiting { acquire, service, request } => {
+                    let permit = ready!(acquire.poll(cx)).map_err(LimitError::Denied)?;
+                    (service.call(request.take().expect("it is taken once, on the way to `Calling`")), permit)
+                }
+            };
+            state.set(State::Calling { future, permit });
+        }
+    }
+}
+
+impl<Request> Clone for Config<Request> {
+    fn clone(&self) -> Self {
+        let limit = match &self.limit {
+            Limit::Concurrency(limiter) => Limit::Concurrency(Arc::clone(limiter)),
+            Limit::Rate(admit) => Limit::Rate(Arc::clone(admit)),
+        };
+        Self { limit, cost: self.cost.clone(), mode: self.mode }
+    }
+}
+
+impl<Request> fmt::Debug for Config<Request> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.limit {
+            Limit::Concurrency(limiter) => limiter.fmt(f),
+            Limit::Rate(_) => f.write_str("rate"),
+        }
+    }
+}
+
+impl<S: Clone, Request> Clone for Limited<S, Request> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), config: self.config.clone() }
+    }
+}
+
+impl<S: fmt::Debug, Request> fmt::Debug for Limited<S, Request> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limited").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S: Service<Request>, Request> fmt::Debug for LimitedCall<S, Request> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitedCall").finish_non_exhaustive()
+    }
+}
