@@ -30,8 +30,8 @@ use crate::{
 ///
 /// # Cancel safety
 ///
-/// Dropping it takes a call that has not begun out of the queue; it never runs. One that runs is told to
-/// abort, and its value is dropped.
+/// Dropping it removes a call that has not begun from the queue, so that it never runs. A call that runs is asked to
+/// abort by its signal, and its value is dropped.
 ///
 /// # Panics
 ///
@@ -83,7 +83,7 @@ where
 ///
 /// # Examples
 ///
-/// One for the work of a program that keeps processors busy:
+/// A bound for the work that keeps processors busy:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

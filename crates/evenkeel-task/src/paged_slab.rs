@@ -1,9 +1,32 @@
-//! Values under small keys that are used again, on pages that never move.
+//! Values under small keys that are used again, on pages of 1024 slots.
 //!
 //! It differs from the slab of evenkeel-base in its pages: a large group is aborted page by page, with the lock released
 //! between, and no insert copies all values or reserves twice the room.
 
 use std::mem;
+
+#[derive(Debug)]
+enum Slot<T> {
+    Value(T),
+    // The next free slot.
+    Free(Option<u32>),
+}
+
+impl<T> Slot<T> {
+    fn into_value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Free(_) => None,
+        }
+    }
+
+    fn value_mut(&mut self) -> Option<&mut T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Free(_) => None,
+        }
+    }
+}
 
 /// The number of slots of a page.
 const PAGE: usize = 1024;
@@ -11,20 +34,24 @@ const PAGE: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct PagedSlab<T> {
     // All of them are full but the last.
-    pages: Vec<Vec<Option<T>>>,
-    free: Vec<u32>,
+    pages: Vec<Vec<Slot<T>>>,
+    free: Option<u32>,
 }
 
 impl<T> Default for PagedSlab<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), free: Vec::new() }
+        Self { pages: Vec::new(), free: None }
     }
 }
 
 impl<T> PagedSlab<T> {
     pub(crate) fn insert(&mut self, value: T) -> u32 {
-        let Some(index) = self.free.pop() else { return self.push(value) };
-        self.pages[index as usize / PAGE][index as usize % PAGE] = Some(value);
+        let Some(index) = self.free else { return self.push(value) };
+        let slot = &mut self.pages[index as usize / PAGE][index as usize % PAGE];
+        if let Slot::Free(next) = *slot {
+            self.free = next;
+        }
+        *slot = Slot::Value(value);
         index
     }
 
@@ -37,34 +64,43 @@ impl<T> PagedSlab<T> {
         let last = self.pages.len() - 1;
         let page = &mut self.pages[last];
         let index = u32::try_from(last * PAGE + page.len()).expect("fewer than 2^32 values");
-        page.push(Some(value));
+        page.push(Slot::Value(value));
         index
     }
 
-    fn slot(&mut self, index: u32) -> Option<&mut Option<T>> {
+    fn slot(&mut self, index: u32) -> Option<&mut Slot<T>> {
         self.pages.get_mut(index as usize / PAGE)?.get_mut(index as usize % PAGE)
     }
 
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.slot(index)?.as_mut()
+        self.slot(index)?.value_mut()
     }
 
     pub(crate) fn remove(&mut self, index: u32) -> Option<T> {
-        let value = self.slot(index)?.take()?;
-        self.free.push(index);
-        Some(value)
+        let free = self.free;
+        let slot = self.slot(index)?;
+        if let Slot::Free(_) = slot {
+            return None;
+        }
+        let slot = mem::replace(slot, Slot::Free(free));
+        self.free = Some(index);
+        slot.into_value()
     }
 
     /// Removes and returns all values of the first page that is not empty.
     ///
     /// Nothing may be inserted after that: the keys of the page are not used again.
     pub(crate) fn take_page(&mut self) -> Option<impl Iterator<Item = T> + use<T>> {
+        self.free = None;
         let page = self.pages.iter_mut().find(|page| !page.is_empty())?;
-        Some(mem::take(page).into_iter().flatten())
+        Some(mem::take(page).into_iter().filter_map(Slot::into_value))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pages.iter().flatten().flatten()
+        self.pages.iter().flatten().filter_map(|slot| match slot {
+            Slot::Value(value) => Some(value),
+            Slot::Free(_) => None,
+        })
     }
 
     pub(crate) fn page_count(&self) -> usize {
@@ -72,7 +108,7 @@ impl<T> PagedSlab<T> {
     }
 
     pub(crate) fn page_mut(&mut self, page: usize) -> impl Iterator<Item = &mut T> {
-        self.pages.get_mut(page).into_iter().flatten().flatten()
+        self.pages.get_mut(page).into_iter().flatten().filter_map(Slot::value_mut)
     }
 }
 

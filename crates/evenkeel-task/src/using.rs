@@ -49,8 +49,8 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Why not just use `Drop`?
 ///
-/// Use it where releasing takes no `await`. A destructor cannot wait: it can neither end a transaction nor
-/// delete a remote file, and a task that it spawns for that belongs to nobody.
+/// Use it where releasing needs no `await`. A destructor cannot wait: it can neither end a transaction nor
+/// delete a remote file, and a task that it spawns for that has no owner.
 ///
 /// # Examples
 ///

@@ -8,7 +8,7 @@
 //!
 //! - **The future is dropped before the end is recorded**, and the membership is dropped last: an empty group has run all
 //!   destructors.
-//! - **An end is recorded once**: whoever records it takes `group`. That is also so if the runtime drops the task.
+//! - **An end is recorded once**, also if the runtime drops the task: the method that records it takes `group`.
 //! - **No abort is lost**: the task stores its waker, and asks again whether it must end, before it returns `Pending`.
 //! - **Foreign code is caught**: a panic of the future, its output or a destructor is the end of this task.
 

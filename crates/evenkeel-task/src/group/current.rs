@@ -43,10 +43,10 @@ pub(super) fn membership() -> Option<Arc<Membership>> {
     current.ok().flatten()
 }
 
-/// Returns a stop signal that drains with the current group; without a group nothing else gives it.
+/// Returns a stop signal that drains with the current group, or an independent one without a group.
 pub(crate) fn stop() -> Stop {
     match membership() {
-        // No abort: the abort of a group drops its tasks, and the drop of their futures aborts the parts of them.
+        // It does not abort with the group: the abort drops the tasks, which abort their own parts on drop.
         Some(group) => group.stop.drain_child(),
         None => Stop::new(),
     }

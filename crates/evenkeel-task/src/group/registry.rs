@@ -4,14 +4,14 @@
 //!
 //! The entries are in [`SHARDS`] shards with a lock each, as all tasks would wait for each other at a single one. A task
 //! is registered in the shard of the thread that first polls it; most tasks end on the same thread, so its lock is
-//! rarely contended. A shard is allocated when its first task comes. A [`TaskKey`] names the shard and the slot in it, and
+//! rarely contended. A shard is allocated with its first task. A [`TaskKey`] names the shard and the slot in it, and
 //! is valid until the entry is removed; slots are used again.
 //!
-//! - **Foreign code never runs under a lock.** Wakers are cloned before an entry keeps them, and those to be woken or
-//!   dropped leave the lock first.
-//! - **An abort goes page by page**, with a [`Cursor`], and holds the lock of one shard for one page. A page never
-//!   moves. A task that is registered behind the cursor meanwhile is not woken by it: it finds the group stopped in the
-//!   same poll, before it returns to the runtime.
+//! - **Foreign code never runs under a lock.** A waker is cloned before the lock is taken, and moved out of the lock
+//!   to be woken or dropped.
+//! - **An abort goes page by page**, with a [`Cursor`], and holds the lock of one shard for one page. An entry stays
+//!   on its page. A task that is registered behind the cursor meanwhile is not woken by it: it finds the group stopped in
+//!   the same poll, before it returns to the runtime.
 //! - **The counts lie in the shards, too**: an end is counted where the entry is removed, under the same lock.
 
 use std::{

@@ -14,7 +14,7 @@
 //!   before the wakers of the tasks are collected; a task stores its waker, and looks at the flag again, before it
 //!   returns to the runtime. So each task is woken, or sees the flag.
 //! - **A group within a group.** When the future of a group is dropped before its tasks have ended, the group around it
-//!   becomes its `parent`: it gets the failures that there are, and those that come, and an entry that keeps it from
+//!   becomes its `parent`: it gets the earlier and the later failures of the tasks, and an entry that keeps it from
 //!   ending. The parent is set, and taken by the last member, under the lock, so exactly one of the two removes that entry.
 //! - **Chains of parents are walked in loops**, as groups within groups may be of any depth.
 //! - **No foreign code runs under the lock**: wakers are cloned before it is taken, and woken and dropped behind it.
@@ -134,6 +134,7 @@ impl Shared {
         self.record_end(entry, end);
     }
 
+    #[inline]
     fn record_end(&self, entry: TaskEntry, end: TaskEnd) {
         entry.report_end(&end);
         if let TaskEnd::Failed(cause) = end {

@@ -3,69 +3,19 @@
 use std::{
     future::pending,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     task::{Context, Waker},
 };
 
-use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_task::{Group, Panic, Stop, Stopping, group};
-use evenkeel_testkit::World;
+use evenkeel_testkit::{
+    World,
+    waker::{WakerEvent, counting, panicking, with_hook},
+};
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 
 use crate::{failures, poll, throw};
-
-type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
-
-/// A waker that calls a closure with the name of each operation on it.
-struct Hooked(Hook);
-
-impl Clone for Hooked {
-    fn clone(&self) -> Self {
-        (self.0)("clone");
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl WakeRef for Hooked {
-    fn wake_by_ref(&self) {
-        (self.0)("wake");
-    }
-}
-
-impl Wake for Hooked {}
-
-impl Drop for Hooked {
-    fn drop(&mut self) {
-        (self.0)("drop");
-    }
-}
-
-fn hooked(hook: impl Fn(&'static str) + Send + Sync + 'static) -> Waker {
-    Box::new(Hooked(Arc::new(hook))).into_waker()
-}
-
-/// Panics when it is woken.
-fn sore() -> Waker {
-    hooked(|what| {
-        if what == "wake" {
-            throw("sore");
-        }
-    })
-}
-
-/// Counts its wakes.
-fn counting() -> (Waker, Arc<AtomicU32>) {
-    let wakes = Arc::new(AtomicU32::new(0));
-    let count = Arc::clone(&wakes);
-    let waker = hooked(move |what| {
-        count.fetch_add(u32::from(what == "wake"), Ordering::Relaxed);
-    });
-    (waker, wakes)
-}
 
 fn poll_with<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> bool {
     future.as_mut().poll(&mut Context::from_waker(waker)).is_ready()
@@ -104,18 +54,18 @@ fn a_waker_may_use_the_signal_that_it_waits_for() {
         let parent = Stop::new();
         let stop = parent.child();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let waker = hooked({
+        let waker = with_hook({
             let (stop, seen) = (stop.clone(), Arc::clone(&seen));
-            move |what| {
+            move |event| {
                 use_all_of(&stop);
-                seen.lock().unwrap().push(what);
+                seen.lock().unwrap().push(event);
             }
         });
         let mut waits: Vec<_> = (0..3).map(|_| Box::pin(wait(&stop))).collect();
         for waits in &mut waits {
             assert!(!poll_with(waits, &waker));
             // Replaces the stored waker.
-            assert!(!poll_with(waits, &hooked(|_| ())));
+            assert!(!poll_with(waits, &with_hook(|_| ())));
             assert!(!poll_with(waits, &waker));
         }
         drop(waits.pop());
@@ -123,26 +73,27 @@ fn a_waker_may_use_the_signal_that_it_waits_for() {
         assert!(waits.iter_mut().all(|waits| poll(waits).is_ready()));
         drop((waits, waker));
         let seen = seen.lock().unwrap();
-        let count = |what| seen.iter().filter(|seen| **seen == what).count();
-        assert_eq!((count("clone"), count("wake"), count("drop")), (6, 2, 7));
+        let count = |event| seen.iter().filter(|seen| **seen == event).count();
+        let counts = [WakerEvent::Clone, WakerEvent::Wake, WakerEvent::Drop].map(count);
+        assert_eq!(counts, [6, 2, 7]);
     }
 }
 
 #[test]
 fn a_waker_that_panics_costs_no_other_its_wake() {
-    type Give = fn(&Stop);
-    let gives: [Give; 2] = [|stop| stop.drain("enough"), |stop| stop.abort("enough")];
-    for give in gives {
+    type Send = fn(&Stop);
+    let sends: [Send; 2] = [|stop| stop.drain("enough"), |stop| stop.abort("enough")];
+    for send in sends {
         let stop = Stop::new();
         let (good, wakes) = counting();
-        let (bad, child) = (sore(), stop.child());
+        let (bad, child) = (panicking("sore"), stop.child());
         // Wakers that panic stand before, between and behind the others, at the signal and at its child.
         let mut waits: Vec<_> = (0..5000).map(|_| Box::pin(stop.draining())).collect();
         waits.extend((0..10).map(|_| Box::pin(child.draining())));
         for (n, waits) in waits.iter_mut().enumerate() {
             assert!(!poll_with(waits, if n % 2 == 0 { &bad } else { &good }));
         }
-        let panic = Panic::catch(|| give(&stop)).unwrap_err();
+        let panic = Panic::catch(|| send(&stop)).unwrap_err();
         assert_eq!(panic.message(), Some("sore"));
         assert_eq!(wakes.load(Ordering::Relaxed), 2505);
     }
@@ -154,7 +105,7 @@ fn a_token_from_outside_wakes_all_though_a_waker_panics() {
     let stop = Stop::from(token.clone());
     let (good, wakes) = counting();
     let mut waits: Vec<_> = (0..4).map(|_| Box::pin(stop.draining())).collect();
-    for (waits, waker) in waits.iter_mut().zip([&good, &sore(), &sore(), &good]) {
+    for (waits, waker) in waits.iter_mut().zip([&good, &panicking("sore"), &panicking("sore"), &good]) {
         assert!(!poll_with(waits, waker));
     }
     token.cancel();
@@ -176,7 +127,7 @@ fn a_waiter_may_outlive_the_signal_whose_parent_is_given() {
 fn the_waker_of_a_group_may_use_the_group() {
     World::run(async |_| {
         let kept = Arc::new(Kept::default());
-        let waker = hooked({
+        let waker = with_hook({
             let kept = Arc::clone(&kept);
             move |_| {
                 let Some(g) = kept.get() else { return };
@@ -213,8 +164,8 @@ fn the_last_task_of_a_group_may_end_in_the_clone_of_its_waker() {
     World::run(async move |_| {
         let handle = other.handle().clone();
         let other = Mutex::new(Some(other));
-        let waker = hooked(move |what| {
-            if what == "clone" {
+        let waker = with_hook(move |event| {
+            if event == WakerEvent::Clone {
                 let other = other.lock().unwrap().take();
                 other.into_iter().for_each(tokio::runtime::Runtime::shutdown_background);
             }
@@ -247,11 +198,11 @@ fn a_waker_that_panics_keeps_no_task_of_a_group_from_its_abort() {
             g.task("bad").spawn(async { crate::err("bad") });
             pending::<Result<(), evenkeel_task::BoxError>>().await
         }));
-        assert!(!poll_with(&mut run, &sore()));
+        assert!(!poll_with(&mut run, &panicking("sore")));
         let g = kept.get().unwrap();
         let mut waits: Vec<_> = (0..3).map(|_| Box::pin(g.stop().draining())).collect();
         let (good, wakes) = counting();
-        for (waits, waker) in waits.iter_mut().zip([&good, &sore(), &good]) {
+        for (waits, waker) in waits.iter_mut().zip([&good, &panicking("sore"), &good]) {
             assert!(!poll_with(waits, waker));
         }
         // The waker of the group panics in the task that fails; the waker of a waiter panics in the group.
@@ -271,12 +222,12 @@ fn a_group_that_is_dropped_tells_all_though_wakers_panic() {
             g.spawn(pending::<()>());
             pending::<Result<(), evenkeel_task::BoxError>>().await
         }));
-        assert!(!poll_with(&mut run, &sore()));
+        assert!(!poll_with(&mut run, &panicking("sore")));
         yield_now().await;
         let g = kept.get().unwrap();
         let (good, wakes) = counting();
         let mut waits = [g.stop().draining(), g.stop().aborting(), g.stop().aborting()].map(Box::pin);
-        for (waits, waker) in waits.iter_mut().zip([&sore(), &sore(), &good]) {
+        for (waits, waker) in waits.iter_mut().zip([&panicking("sore"), &panicking("sore"), &good]) {
             assert!(!poll_with(waits, waker));
         }
         assert_eq!(Panic::catch(|| drop(run)).unwrap_err().message(), Some("sore"));
@@ -291,7 +242,7 @@ fn a_group_that_is_dropped_tells_all_though_wakers_panic() {
         }));
         assert!(!poll_with(&mut run, &good));
         let mut waits = Box::pin(kept.get().unwrap().stop().draining());
-        assert!(!poll_with(&mut waits, &sore()));
+        assert!(!poll_with(&mut waits, &panicking("sore")));
         let panic = Panic::catch(move || {
             let _run = run;
             throw("first");

@@ -10,11 +10,11 @@ use std::{
 };
 
 use evenkeel_task::{BoxError, Stop, Stopping, group};
-use evenkeel_testkit::{World, assert_took};
+use evenkeel_testkit::{World, assert_took, waker::panicking};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{failures, ms, poll, throw};
+use crate::{failures, ms, poll};
 
 fn seen(stop: &Stop) -> (bool, bool, Option<&str>) {
     (stop.is_draining(), stop.is_aborting(), stop.reason())
@@ -200,16 +200,10 @@ fn a_chain_of_signals_may_be_of_any_length() {
 
 #[test]
 fn a_waker_that_panics_does_not_keep_an_abort_from_being_given() {
-    struct Sore;
-    impl Wake for Sore {
-        fn wake(self: Arc<Self>) {
-            throw("sore")
-        }
-    }
     let stop = Stop::new();
     let (child, mut draining, mut aborting) =
         (stop.child(), Box::pin(stop.draining()), Box::pin(stop.aborting()));
-    assert!(draining.as_mut().poll(&mut Context::from_waker(&Arc::new(Sore).into())).is_pending());
+    assert!(draining.as_mut().poll(&mut Context::from_waker(&panicking("sore"))).is_pending());
     let panic = evenkeel_task::Panic::catch(|| stop.abort("enough")).unwrap_err();
     assert_eq!(panic.message(), Some("sore"));
     assert_eq!((seen(&stop), child.is_aborting()), ((true, true, Some("enough")), true));
