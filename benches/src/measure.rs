@@ -1,4 +1,4 @@
-//! What a round costs: wall time, processor time, allocations.
+//! The costs of a round: wall time, processor time, allocations.
 
 use std::time::{Duration, Instant};
 

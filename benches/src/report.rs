@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(humane(283.3, "B"), "283 B");
     }
 
-    /// What `cargo xtask report` writes is what is committed, so that no figure is older than its data.
+    /// The committed pages are what `cargo xtask report` writes, so that no figure is older than its data.
     #[test]
     fn the_committed_summary_and_pictures_are_those_of_the_committed_results() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("results");

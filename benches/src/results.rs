@@ -41,7 +41,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// What the ratio means, unless noise hides it.
+    /// Returns the meaning of the ratio; empty if noise hides it.
     pub(crate) fn verdict(&self) -> &'static str {
         let (Some(ratio), Some(noise)) = (self.ratio, self.noise) else { return "" };
         match () {

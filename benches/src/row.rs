@@ -4,7 +4,7 @@ use std::{cell::LazyCell, pin::Pin, sync::Arc};
 
 use crate::measure::{Sample, measured};
 
-/// What is compared.
+/// A metric that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
     /// Processor time of the process, in nanoseconds for an operation.
@@ -57,7 +57,7 @@ pub(crate) struct Entrant {
 
 pub(crate) struct Row {
     pub(crate) id: String,
-    /// What is compared, and the ratio to the best peer that we want to reach; more than one makes as many rows.
+    /// The metrics that are compared, and the ratio to the best peer that we want to reach; more than one makes as many rows.
     pub(crate) metrics: Vec<(Metric, Option<f64>)>,
     /// How often to measure, where the usual number would take too long.
     pub(crate) rounds: Option<usize>,

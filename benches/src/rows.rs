@@ -1,4 +1,4 @@
-//! What is measured: a file for each pattern.
+//! The rows that are measured: a file for each pattern.
 
 use crate::row::Row;
 

@@ -15,7 +15,7 @@ pub(crate) struct Effort {
     pub(crate) rounds: usize,
     /// The least time of one round.
     pub(crate) round: Duration,
-    /// What a round that does a fixed number of operations is divided by.
+    /// The divisor of a round that does a fixed number of operations.
     pub(crate) divisor: u64,
 }
 

@@ -13,7 +13,7 @@ pub(crate) enum Theme {
     Page,
 }
 
-/// What a shape is drawn for.
+/// The purpose of a shape, which sets its color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
     Text,

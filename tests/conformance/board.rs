@@ -14,7 +14,7 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
 const PREFACE: &str = "# Scoreboard
 
-What came of the rules of [evenkeel-tck](../crates/evenkeel-tck) for ours and for the peers, written by
+The outcome of the rules of [evenkeel-tck](../crates/evenkeel-tck) for ours and for the peers, written by
 `cargo xtask conformance --save`; a test compares it. `cargo xtask conformance --peer NAME` shows how a rule is broken.
 
 ✓ holds · ✗ broken · – the implementation does not have it · ○ the implementation has no words for it · ? not tested

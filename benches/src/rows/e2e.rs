@@ -95,7 +95,7 @@ async fn futures(client: reqwest::Client, url: Arc<str>, limit: usize) -> u64 {
     calls.buffer_unordered(limit).filter(|answer| std::future::ready(answer.is_ok())).count().await as u64
 }
 
-/// What a call that waits takes beside the call itself: a retried, limited call on a task, and a bare task.
+/// The memory of a call that waits, beside the call itself: a retried, limited call on a task, and a bare task.
 fn memory() -> Row {
     let mut row = Row::new("e2e/memory-per-pending-call", Metric::Bytes)
         .rounds(5)

@@ -126,7 +126,7 @@ fn keyed() -> Row {
         .with("governor", move |n| (0..n).filter(|n| black_box(theirs.check_key(&key(*n))).is_ok()).count())
 }
 
-/// What stays allocated for each of so many keys.
+/// The bytes that stay allocated for each key.
 fn bytes_of_a_key() -> Row {
     Row::new("limit/keyed-memory", Metric::Bytes)
         .fixed(100_000)

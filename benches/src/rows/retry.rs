@@ -173,7 +173,7 @@ fn at_once(call: impl AsyncFn(&Cell<u32>) -> Option<u64>) -> impl FnMut(u64) {
     }
 }
 
-/// What every call pays for a budget, as long as all is well: the bucket is full.
+/// The cost of a budget for every call while all is well: the bucket is full.
 fn deposit() -> Row {
     let (ours, theirs) = (Budget::percent(10), tps_budget());
     Row::new("retry/budget-deposit", Metric::Cpu)

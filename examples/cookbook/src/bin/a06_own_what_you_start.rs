@@ -1,4 +1,4 @@
-//! Who keeps the task that my type starts? Its handle: dropped, it aborts the task; stopped, it lets it finish.
+//! Which owner keeps the task that my type starts? Its handle: dropped, it aborts the task; stopped, it lets it finish.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{

@@ -1,5 +1,5 @@
-//! What becomes of the others when one fails? They are stopped, have ended when the group returns, and its error has
-//! all that failed; `split` takes it apart by type, as `except*` does.
+//! How do the others end when one fails? They are stopped, have ended when the group returns, and its error has all that
+//! failed; `split` takes it apart by type, as `except*` does.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{io, num::ParseIntError, time::Duration};

@@ -33,7 +33,7 @@ async fn work(name: &str, quota: Distributed) {
             }
         }
     }
-    // What is left of the lease is for the others.
+    // The rest of the lease goes to the others.
     quota.close().await;
     let down = if quota.snapshot().store_down { ", and Redis does not answer" } else { "" };
     println!("{name}: {calls} calls{down}");

@@ -3,7 +3,7 @@
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
-    rule!(Must "LIMIT-47" limit_47 "What one key takes is not missing for another."),
+    rule!(Must "LIMIT-47" limit_47 "One key takes no permits from another."),
     rule!(Must "LIMIT-48" limit_48 "However many keys come, one that is not full again is not forgotten."),
     rule!(Should "LIMIT-49" limit_49 "Keys that are full again are forgotten without being told to."),
     rule!(Must "LIMIT-50" limit_50 "A bound for the keys is kept."),

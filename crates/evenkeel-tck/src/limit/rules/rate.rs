@@ -6,7 +6,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-01" limit_01 "A full limiter grants its burst at once, and no more."),
     rule!(Must "LIMIT-02" limit_02 "In no stretch of time is more granted than the burst and what the rate gives in it, to within one permit."),
     rule!(Should "LIMIT-03" limit_03 "In no stretch of time is even one permit more granted than that.").after("LIMIT-02"),
-    rule!(Must "LIMIT-04" limit_04 "What has been earned is granted."),
+    rule!(Must "LIMIT-04" limit_04 "Permits that have been earned are granted."),
     rule!(Must "LIMIT-05" limit_05 "A permit comes when it is earned, however often it was asked for before."),
     rule!(Must "LIMIT-06" limit_06 "However high the rate, it is right to within one percent."),
     rule!(Should "LIMIT-07" limit_07 "The rate is exact: after 3000 permits, a permit comes neither a nanosecond early nor late.").after("LIMIT-06"),

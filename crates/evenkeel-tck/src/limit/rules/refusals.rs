@@ -5,8 +5,9 @@ use super::prelude::*;
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "LIMIT-14" limit_14 "A request is granted whole, or takes nothing."),
     rule!(Must "LIMIT-15" limit_15 "More than the burst is refused as what never fits, or granted when the limiter is full."),
-    rule!(Must "LIMIT-16" limit_16 "Who comes back when the refusal says is granted."),
-    rule!(Should "LIMIT-17" limit_17 "Who comes back before the refusal says is refused.").after("LIMIT-16"),
+    rule!(Must "LIMIT-16" limit_16 "A request that comes back when the refusal says is granted."),
+    rule!(Should "LIMIT-17" limit_17 "A request that comes back before the refusal says is refused.")
+        .after("LIMIT-16"),
 ];
 
 async fn limit_14(subject: &dyn Adapter) -> Checked {

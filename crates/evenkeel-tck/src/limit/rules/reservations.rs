@@ -3,13 +3,14 @@
 use super::{prelude::*, waiting::queue};
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
-    rule!(Must "LIMIT-70" limit_70 "What is reserved is nobody else's."),
+    rule!(Must "LIMIT-70" limit_70 "Reserved permits are nobody else's."),
     rule!(Must "LIMIT-71" limit_71 "A reservation that is dropped has used nothing."),
-    rule!(Must "LIMIT-72" limit_72 "What a reservation did not use is there at once."),
-    rule!(Must "LIMIT-73" limit_73 "What comes back of a reservation is never more than the burst."),
-    rule!(Must "LIMIT-74" limit_74 "What was used beyond a reservation is earned before anything else is granted."),
-    rule!(Must "LIMIT-75" limit_75 "Who waits has a turn by what reservations have used.").after("LIMIT-19"),
-    rule!(Must "LIMIT-76" limit_76 "What a sliding window counts no longer does not come back to it."),
+    rule!(Must "LIMIT-72" limit_72 "Permits that a reservation did not use are there at once."),
+    rule!(Must "LIMIT-73" limit_73 "Permits that come back from a reservation are never more than the burst."),
+    rule!(Must "LIMIT-74" limit_74 "Use beyond a reservation is earned before anything else is granted."),
+    rule!(Must "LIMIT-75" limit_75 "A waiter's turn is reckoned by the use of the reservations.")
+        .after("LIMIT-19"),
+    rule!(Must "LIMIT-76" limit_76 "A permit that a sliding window no longer counts does not come back to it."),
 ];
 
 /// Ten a second.

@@ -8,7 +8,7 @@ use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-44" alone retry_44 "A call dropped at any await drops its attempt, makes no other, and leaves nothing."),
-    rule!(Should "RETRY-45" retry_45 "What an attempt held is free during the wait for the next."),
+    rule!(Should "RETRY-45" retry_45 "Resources of an attempt are free during the wait for the next."),
     rule!(Must "RETRY-46" retry_46 "A signal to stop ends the wait at once, and the last error comes back."),
 ];
 

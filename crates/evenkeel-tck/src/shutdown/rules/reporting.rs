@@ -3,9 +3,9 @@
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
-    rule!(Must "SHUTDOWN-20" shutdown_20 "What hung is told, and nothing else."),
+    rule!(Must "SHUTDOWN-20" shutdown_20 "Tasks that hung are reported, and nothing else."),
     rule!(Must "SHUTDOWN-21" panics shutdown_21 "The exit code is 0 after a clean stop, and not after an error, a panic or a hang."),
-    rule!(Must "SHUTDOWN-22" shutdown_22 "Whoever sees the stop sees the reason."),
+    rule!(Must "SHUTDOWN-22" shutdown_22 "A task that sees the stop sees the reason."),
 ];
 
 async fn shutdown_20(subject: &dyn Adapter) -> Checked {

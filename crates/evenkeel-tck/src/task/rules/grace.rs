@@ -4,10 +4,10 @@ use super::prelude::*;
 
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-29" task_29 "A task that drains within the grace ends by itself, and the group with the last of them."),
-    rule!(Must "TASK-30" task_30 "What has not drained is stopped when the grace is over."),
+    rule!(Must "TASK-30" task_30 "Tasks that have not drained are stopped when the grace is over."),
     rule!(Must "TASK-31" task_31 "An error that answers the stop does not replace the first failure."),
     rule!(Must "TASK-32" task_32 "Nothing begins in a group that stops."),
-    rule!(Must "TASK-33" task_33 "Whoever sees the signal to drain sees the reason."),
+    rule!(Must "TASK-33" task_33 "A task that sees the signal to drain sees the reason."),
 ];
 
 /// A group whose first failure comes at 1 s, with five seconds of grace after it.

@@ -5,7 +5,7 @@ use super::{failures::failing, prelude::*};
 pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-39" panics task_39 "Errors, panics and deadlines are told apart.").after("TASK-16"),
     rule!(Should "TASK-40" task_40 "A failure is told with the name of its task."),
-    rule!(Must "TASK-41" task_41 "What was spawned is what finished, failed and was cancelled."),
+    rule!(Must "TASK-41" task_41 "The number spawned is the sum of finished, failed and cancelled."),
 ];
 
 async fn task_39(subject: &dyn Adapter) -> Checked {
