@@ -13,7 +13,7 @@
 // | `budget.rs`, `bucket.rs`, `snapshot.rs` | retries as a share of the calls; its token bucket; its numbers |
 // | `hedge.rs`, `quantile.rs` | a second attempt beside a slow one; the quantile of its delay |
 // | `tower.rs`, `http.rs`, `serde.rs`, `telemetry.rs` | one feature each |
-// | `config_error.rs`, `timer.rs` | the error of a configuration; timers |
+// | `config_error.rs` | the error of a configuration |
 // | `loom.rs`, `loom_tests.rs` | the bucket in every interleaving |
 // | `guide.rs` | how to choose a policy; the names of other crates and ours |
 

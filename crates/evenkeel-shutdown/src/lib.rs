@@ -15,6 +15,7 @@
 // | `registry` | the runs of this process, which get its signals, and their watchdogs |
 // | `watchdog`, `watchdog_thread`, `exit` | ends the process if it does not end by itself |
 // | `systemd` | notifications to a service manager |
+// | `guide` | how to build a service, a step at a time |
 
 mod change_notify;
 mod deadlines;

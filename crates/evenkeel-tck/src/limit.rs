@@ -11,7 +11,7 @@ mod settings;
 
 pub use adapter::{Adapter, Capability};
 pub use denied::{Denied, Reason};
-pub use limiter::{Change, Limiter, Permit, Request, Reservation, Reserve, Turn};
+pub use limiter::{AcquireFuture, Change, Limiter, Permit, Request, Reservation, Reserve};
 pub use settings::{Limit, Rate, Settings};
 
 use crate::Suite;

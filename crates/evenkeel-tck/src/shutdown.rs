@@ -18,7 +18,7 @@ pub use settings::Settings;
 use crate::Suite;
 pub use crate::{
     probe_task::Refused,
-    told::{Kind, Told},
+    reported_failure::{FailureKind, ReportedFailure},
 };
 
 /// The rules for programs that stop in good order.

@@ -13,12 +13,12 @@ pub use adapter::{Adapter, Capability, Group};
 pub use body::Body;
 pub use child::Child;
 pub use outcome::Outcome;
-pub use settings::{OnFailure, Settings};
+pub use settings::{FailureMode, Settings};
 
 use crate::Suite;
 pub use crate::{
     probe_task::Refused,
-    told::{Kind, Told},
+    reported_failure::{FailureKind, ReportedFailure},
 };
 
 /// The rules for groups of tasks.

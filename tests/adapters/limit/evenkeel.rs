@@ -9,8 +9,8 @@ use evenkeel::limit::{
 use evenkeel_tck::{
     AdapterError,
     limit::{
-        Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Reservation,
-        Reserve, Settings, Turn,
+        AcquireFuture, Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Reason, Request,
+        Reservation, Reserve, Settings,
     },
 };
 
@@ -84,7 +84,7 @@ impl Limiter for Ours {
         .map_err(denied)
     }
 
-    fn acquire(&self, Request { permits, key, deadline, .. }: Request) -> Turn {
+    fn acquire(&self, Request { permits, key, deadline, .. }: Request) -> AcquireFuture {
         match self {
             Self::Rate(limiter) => {
                 let limiter = limiter.clone();

@@ -4,7 +4,9 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use evenkeel_tck::{
     AdapterError,
-    limit::{Adapter, Capability, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Settings, Turn},
+    limit::{
+        AcquireFuture, Adapter, Capability, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Settings,
+    },
 };
 use governor::{
     InsufficientCapacity, NotUntil, Quota, RateLimiter,
@@ -94,7 +96,7 @@ impl Limiter for Direct {
         answer(self.limiter.check_n(permits(request)), self.clock)
     }
 
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         let limiter = self.limiter.clone();
         Box::pin(async move { ready(limiter.until_n_ready(permits(request)).await) })
     }
@@ -111,7 +113,7 @@ impl Limiter for Keyed {
         answer(self.limiter.check_key_n(&key, permits(request)), self.clock)
     }
 
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         let limiter = self.limiter.clone();
         Box::pin(async move {
             let key = request.key.unwrap_or_default();

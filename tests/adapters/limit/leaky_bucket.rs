@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use evenkeel_tck::{
     AdapterError,
-    limit::{Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
+    limit::{AcquireFuture, Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings},
 };
 use leaky_bucket::RateLimiter;
 
@@ -86,7 +86,7 @@ impl Limiter for Bucket {
         Err(Denied::new(Reason::Busy))
     }
 
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         let turn = self.0.clone().acquire_owned(request.permits as usize);
         Box::pin(async move {
             turn.await;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use evenkeel_tck::{
     AdapterError,
-    limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
+    limit::{
+        AcquireFuture, Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings,
+    },
 };
 use tokio::sync::{Semaphore, TryAcquireError};
 
@@ -60,7 +62,7 @@ impl Limiter for Slots {
         })
     }
 
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         let turn = self.0.clone().acquire_many_owned(request.permits);
         Box::pin(async move { turn.await.map(Permit::new).map_err(|_| Denied::new(Reason::Closed)) })
     }

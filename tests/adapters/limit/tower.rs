@@ -11,7 +11,7 @@ use std::{
 
 use evenkeel_tck::{
     AdapterError,
-    limit::{Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn},
+    limit::{AcquireFuture, Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings},
 };
 use tower::{
     Service, ServiceExt,
@@ -86,7 +86,7 @@ type Endless = ServiceFn<fn(()) -> Pending<Result<(), Infallible>>>;
 struct Waiting(Buffer<(), Ready<Result<(), Infallible>>>);
 
 impl Limiter for Waiting {
-    fn acquire(&self, _: Request) -> Turn {
+    fn acquire(&self, _: Request) -> AcquireFuture {
         let service = self.0.clone();
         Box::pin(async move {
             service.oneshot(()).await.map(Permit::new).map_err(|_| Denied::new(Reason::Closed))
@@ -112,7 +112,7 @@ impl Limiter for Refusing {
 struct Slots(ConcurrencyLimit<Endless>);
 
 impl Limiter for Slots {
-    fn acquire(&self, _: Request) -> Turn {
+    fn acquire(&self, _: Request) -> AcquireFuture {
         let mut service = self.0.clone();
         Box::pin(async move {
             match service.ready().await {

@@ -5,7 +5,9 @@ use std::{future::pending, pin::Pin};
 use evenkeel::shutdown::{Handle, Outcome as Ended, Report, Shutdown, Stop, TaskReport};
 use evenkeel_tck::{
     AdapterError,
-    shutdown::{Adapter, Capability, Job, Kind, Outcome, Parts, Program, Refused, Settings, Told},
+    shutdown::{
+        Adapter, Capability, FailureKind, Job, Outcome, Parts, Program, Refused, ReportedFailure, Settings,
+    },
 };
 use tokio::{join, select};
 
@@ -110,12 +112,12 @@ fn work(job: Job, stop: Stop, handle: Handle) -> Work {
 fn told(report: &Report) -> Outcome {
     let told = |task: &TaskReport| {
         let kind = match task.outcome {
-            Ended::Failed(_) => Kind::Error,
-            Ended::Panicked(_) => Kind::Panic,
-            Ended::Aborted | Ended::Held => Kind::Hung,
+            Ended::Failed(_) => FailureKind::Error,
+            Ended::Panicked(_) => FailureKind::Panic,
+            Ended::Aborted | Ended::Held => FailureKind::Hung,
             _ => return None,
         };
-        Some(Told::named(kind, &task.name))
+        Some(ReportedFailure::named(kind, &task.name))
     };
     Outcome::telling(report.tasks.iter().filter_map(told)).exiting(report.exit_code())
 }

@@ -4,7 +4,9 @@ use std::{future::pending, pin::Pin};
 
 use evenkeel_tck::{
     AdapterError,
-    shutdown::{Adapter, Capability, Job, Kind, Outcome, Parts, Program, Refused, Settings, Told},
+    shutdown::{
+        Adapter, Capability, FailureKind, Job, Outcome, Parts, Program, Refused, ReportedFailure, Settings,
+    },
 };
 use tokio_graceful::{Shutdown, ShutdownGuard};
 
@@ -89,7 +91,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     });
     match shutdown.shutdown_with_limit(settings.grace.unwrap_or(USUAL_GRACE)).await {
         Ok(_) => Outcome::default(),
-        Err(_) => Outcome::telling([Told::new(Kind::Hung)]),
+        Err(_) => Outcome::telling([ReportedFailure::new(FailureKind::Hung)]),
     }
 }
 

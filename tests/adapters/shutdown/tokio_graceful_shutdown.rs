@@ -5,7 +5,9 @@ use std::{future::pending, pin::Pin};
 
 use evenkeel_tck::{
     AdapterError,
-    shutdown::{Adapter, Capability, Job, Kind, Outcome, Parts, Program, Refused, Settings, Told},
+    shutdown::{
+        Adapter, Capability, FailureKind, Job, Outcome, Parts, Program, Refused, ReportedFailure, Settings,
+    },
 };
 use tokio::select;
 use tokio_graceful_shutdown::{
@@ -130,10 +132,11 @@ async fn in_phases(tasks: Vec<Job>, s: &mut SubsystemHandle) -> Result<(), Refus
 /// As `main` returns it, so that it becomes the exit code.
 fn told(ended: Result<(), GracefulShutdownError>) -> Outcome {
     let Err(error) = ended else { return Outcome::default().exiting(0) };
-    let hung = matches!(error, GracefulShutdownError::ShutdownTimeout(_)).then(|| Told::new(Kind::Hung));
+    let hung = matches!(error, GracefulShutdownError::ShutdownTimeout(_))
+        .then(|| ReportedFailure::new(FailureKind::Hung));
     let failed = error.get_subsystem_errors().iter().map(|error| match error {
-        SubsystemError::Failed(name, _) => Told::named(Kind::Error, name),
-        SubsystemError::Panicked(name) => Told::named(Kind::Panic, name),
+        SubsystemError::Failed(name, _) => ReportedFailure::named(FailureKind::Error, name),
+        SubsystemError::Panicked(name) => ReportedFailure::named(FailureKind::Panic, name),
     });
     Outcome::telling(failed.chain(hung)).exiting(1)
 }

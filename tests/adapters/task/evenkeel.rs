@@ -3,7 +3,10 @@
 use evenkeel::task::{Cause, Failure, Group as Ours, GroupError, Stop, blocking, shield};
 use evenkeel_tck::{
     AdapterError,
-    task::{Adapter, Body, Capability, Child, Group, Kind, OnFailure, Outcome, Refused, Settings, Told},
+    task::{
+        Adapter, Body, Capability, Child, FailureKind, FailureMode, Group, Outcome, Refused, ReportedFailure,
+        Settings,
+    },
 };
 use tokio::{select, time::Instant};
 
@@ -33,7 +36,7 @@ impl Adapter for Evenkeel {
         if let Some(grace) = settings.grace {
             builder = builder.grace(grace);
         }
-        if settings.on_failure == OnFailure::GoOn {
+        if settings.on_failure == FailureMode::GoOn {
             builder = builder.collect_all();
         }
         Ok(Group::new(move |body: Body| {
@@ -88,16 +91,16 @@ fn told(error: GroupError) -> Outcome {
     Outcome::telling(error.into_failures().map(failure)).counting(finished, cancelled)
 }
 
-fn failure(failure: Failure) -> Told {
+fn failure(failure: Failure) -> ReportedFailure {
     let told = match failure.cause {
         Cause::Error(error) => match error.downcast::<Refused>() {
-            Ok(error) => Told::from(*error),
-            Err(_) => Told::new(Kind::Error),
+            Ok(error) => ReportedFailure::from(*error),
+            Err(_) => ReportedFailure::new(FailureKind::Error),
         },
-        Cause::Panic(panic) => Told::panic(panic.message().unwrap_or_default()),
-        Cause::Deadline => Told::new(Kind::Deadline),
-        Cause::Aborted(_) | Cause::RuntimeShutdown => Told::new(Kind::Stopped),
-        _ => Told::new(Kind::Error),
+        Cause::Panic(panic) => ReportedFailure::panic(panic.message().unwrap_or_default()),
+        Cause::Deadline => ReportedFailure::new(FailureKind::Deadline),
+        Cause::Aborted(_) | Cause::RuntimeShutdown => ReportedFailure::new(FailureKind::Stopped),
+        _ => ReportedFailure::new(FailureKind::Error),
     };
     told.of(failure.name.as_deref())
 }

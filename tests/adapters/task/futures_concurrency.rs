@@ -3,7 +3,7 @@
 
 use evenkeel_tck::{
     AdapterError,
-    task::{Adapter, Body, Capability, Child, Group, OnFailure, Outcome, Settings, Told},
+    task::{Adapter, Body, Capability, Child, FailureMode, Group, Outcome, ReportedFailure, Settings},
 };
 use futures_concurrency::future::{Join, Race, TryJoin};
 
@@ -52,10 +52,12 @@ impl Adapter for Futures {
                 let tasks: Vec<_> = body.tasks().into_iter().map(Child::alone).collect();
                 let all = async move {
                     match on_failure {
-                        OnFailure::Stop => Outcome::from(tasks.try_join().await.map(drop)),
+                        FailureMode::Stop => Outcome::from(tasks.try_join().await.map(drop)),
                         _ => {
                             let ended = tasks.join().await;
-                            Outcome::telling(ended.into_iter().filter_map(Result::err).map(Told::from))
+                            Outcome::telling(
+                                ended.into_iter().filter_map(Result::err).map(ReportedFailure::from),
+                            )
                         }
                     }
                 };

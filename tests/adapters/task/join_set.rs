@@ -2,7 +2,7 @@
 
 use evenkeel_tck::{
     AdapterError,
-    task::{Adapter, Body, Capability, Group, Outcome, Refused, Settings, Told},
+    task::{Adapter, Body, Capability, Group, Outcome, Refused, ReportedFailure, Settings},
 };
 use tokio::{select, task::JoinSet};
 
@@ -55,7 +55,7 @@ impl Adapter for Set {
     }
 }
 
-async fn run(set: &mut JoinSet<Result<(), Refused>>, body: Body) -> Vec<Told> {
+async fn run(set: &mut JoinSet<Result<(), Refused>>, body: Body) -> Vec<ReportedFailure> {
     let spawn = |child: evenkeel_tck::task::Child| {
         if child.is_blocking() {
             set.spawn_blocking(move || child.block(|| false));
@@ -63,10 +63,10 @@ async fn run(set: &mut JoinSet<Result<(), Refused>>, body: Body) -> Vec<Told> {
             set.spawn(child.alone());
         }
     };
-    let mut told = Vec::from_iter(body.run(spawn).await.err().map(Told::from));
+    let mut told = Vec::from_iter(body.run(spawn).await.err().map(ReportedFailure::from));
     while let Some(ended) = set.join_next().await {
         match ended {
-            Ok(ended) => told.extend(ended.err().map(Told::from)),
+            Ok(ended) => told.extend(ended.err().map(ReportedFailure::from)),
             Err(error) => told.push(error.into()),
         }
     }

@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use evenkeel_tck::{
     AdapterError,
-    task::{Adapter, Body, Capability, Child, Group, OnFailure, Outcome, Refused, Settings, Told},
+    task::{
+        Adapter, Body, Capability, Child, FailureMode, Group, Outcome, Refused, ReportedFailure, Settings,
+    },
 };
 use moro::{Scope, prelude::*};
 
@@ -39,7 +41,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Moro;
 
-type End = Result<Vec<Told>, Refused>;
+type End = Result<Vec<ReportedFailure>, Refused>;
 
 type Work<'s> = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + 's>>;
 
@@ -62,7 +64,7 @@ impl Adapter for Moro {
     fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
         let settings = settings.clone();
         Ok(Group::new(move |body: Body| {
-            let (fails_fast, stop_after) = (settings.on_failure == OnFailure::Stop, settings.stop_after);
+            let (fails_fast, stop_after) = (settings.on_failure == FailureMode::Stop, settings.stop_after);
             async move {
                 // The expansion of the macro `async_scope`, with a block that moves.
                 let scope = moro::scope_fn(|scope| {
@@ -94,7 +96,7 @@ async fn run<'s>(scope: &'s Scope<'s, '_, End>, body: Body, fails_fast: bool) ->
     }
     let mut told = Vec::new();
     for task in tasks {
-        told.extend(task.await.err().map(Told::from));
+        told.extend(task.await.err().map(ReportedFailure::from));
     }
     Ok(told)
 }

@@ -2,7 +2,7 @@
 
 use evenkeel_tck::{
     AdapterError,
-    task::{Adapter, Body, Capability, Child, Group, OnFailure, Outcome, Settings},
+    task::{Adapter, Body, Capability, Child, FailureMode, Group, Outcome, Settings},
 };
 use tokio::select;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,7 +46,7 @@ impl Adapter for Tracker {
     }
 
     fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
-        if settings.on_failure != OnFailure::Usual {
+        if settings.on_failure != FailureMode::Usual {
             return Err(AdapterError::NotExpressible("it does not know what fails"));
         }
         let stop_after = settings.stop_after;

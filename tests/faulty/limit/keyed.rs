@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use evenkeel_tck::limit::{Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings, Turn};
+use evenkeel_tck::limit::{AcquireFuture, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings};
 
 use super::{Fault, limiter::FaultyLimiter};
 
@@ -67,7 +67,7 @@ impl Limiter for KeyedLimiter {
         self.limiter(request.key)?.try_acquire(request)
     }
 
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         match self.limiter(request.key) {
             Ok(limiter) => limiter.acquire(request),
             Err(denied) => Box::pin(async move { Err(denied) }),

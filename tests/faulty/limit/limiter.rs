@@ -10,7 +10,7 @@ use std::{
 };
 
 use evenkeel_tck::limit::{
-    Change, Denied, Limiter, Permit, Reason, Request, Reservation, Reserve, Settings, Turn,
+    AcquireFuture, Change, Denied, Limiter, Permit, Reason, Request, Reservation, Reserve, Settings,
 };
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -70,7 +70,7 @@ impl Limiter for FaultyLimiter {
         taken.ok_or_else(|| self.state().refuse(Instant::now(), request.permits))
     }
 
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         let limiter = self.clone();
         Box::pin(async move {
             if limiter.fault == Fault::WaitsFirst {

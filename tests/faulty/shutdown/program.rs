@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::shutdown::{Job, Kind, Outcome, Parts, Probe, Settings, Told};
+use evenkeel_tck::shutdown::{FailureKind, Job, Outcome, Parts, Probe, ReportedFailure, Settings};
 use tokio::{
     runtime::Builder,
     signal::ctrl_c,
@@ -87,7 +87,7 @@ impl RunningProgram {
         if fault == Fault::EndsTheProcessWithACopy {
             end_with_a_signal();
         }
-        let is_clean = program.outcome.told.is_empty() || fault == Fault::ExitsWithZero;
+        let is_clean = program.outcome.failures.is_empty() || fault == Fault::ExitsWithZero;
         std::mem::take(&mut program.outcome).exiting(u8::from(!is_clean))
     }
 
@@ -159,7 +159,7 @@ impl RunningProgram {
         if !(hung && self.is(Fault::SkipsCleanUpsAfterAHang)) {
             self.begin_clean_ups();
             let cleaned = |program: &Self| {
-                let fails = program.is(Fault::EndsWithAFailedCleanUp) && !program.outcome.told.is_empty();
+                let fails = program.is(Fault::EndsWithAFailedCleanUp) && !program.outcome.failures.is_empty();
                 fails || program.tasks.iter().all(|task| task.kind != TaskKind::CleanUp)
             };
             self.wait(Some(since + grace), cleaned).await;
@@ -292,7 +292,7 @@ impl RunningProgram {
             Err(Failed::Error(_)) => {
                 let swallowed =
                     self.is(Fault::KeepsErrorsToItself) || is_late && self.is(Fault::SwallowsLateErrors);
-                self.tell(Kind::Error, name, swallowed);
+                self.tell(FailureKind::Error, name, swallowed);
                 !self.is(Fault::GoesOnAfterAnError)
             }
             Err(Failed::Panic(_)) => {
@@ -301,7 +301,7 @@ impl RunningProgram {
                 }
                 let swallowed =
                     self.is(Fault::SwallowsPanics) || is_late && self.is(Fault::SwallowsLatePanics);
-                self.tell(Kind::Panic, name, swallowed);
+                self.tell(FailureKind::Panic, name, swallowed);
                 if is_late && self.is(Fault::CutsTheOthersShort) {
                     self.tasks.clear();
                 }
@@ -312,13 +312,13 @@ impl RunningProgram {
             self.stop = Some("a task ended");
         }
         if self.is(Fault::BlamesEverybody) {
-            self.tell(Kind::Hung, name, false);
+            self.tell(FailureKind::Hung, name, false);
         }
     }
 
-    fn tell(&mut self, kind: Kind, name: &str, is_swallowed: bool) {
+    fn tell(&mut self, kind: FailureKind, name: &str, is_swallowed: bool) {
         if !is_swallowed {
-            self.outcome.told.push(Told::named(kind, name));
+            self.outcome.failures.push(ReportedFailure::named(kind, name));
         }
     }
 
@@ -326,11 +326,11 @@ impl RunningProgram {
     fn abort_tasks(&mut self, leaves: Fault, which: impl Fn(&ProgramTask) -> bool) {
         for mut task in self.tasks.extract_if(.., |task| which(task)).collect::<Vec<_>>() {
             let name = task.future.name.clone();
-            self.tell(Kind::Hung, &name, self.is(Fault::BlamesNobody));
+            self.tell(FailureKind::Hung, &name, self.is(Fault::BlamesNobody));
             if self.is(leaves) {
                 task.future.detach();
             } else if task.future.drop_now().is_err() {
-                self.tell(Kind::Panic, &name, self.is(Fault::SwallowsSorePanics));
+                self.tell(FailureKind::Panic, &name, self.is(Fault::SwallowsSorePanics));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use evenkeel_tck::task::{Body, Child, Kind, OnFailure, Outcome, Settings, Told};
+use evenkeel_tck::task::{Body, Child, FailureKind, FailureMode, Outcome, ReportedFailure, Settings};
 use tokio::{
     sync::watch,
     task::spawn_blocking,
@@ -84,7 +84,7 @@ impl RunningGroup {
     pub(super) async fn run(fault: Fault, settings: Settings, body: Body) -> Outcome {
         let start = Instant::now();
         let late = if fault == Fault::StopsLate { Duration::from_secs(1) } else { Duration::ZERO };
-        let deaf = fault == Fault::IgnoresAStopWhileItCollects && settings.on_failure == OnFailure::GoOn;
+        let deaf = fault == Fault::IgnoresAStopWhileItCollects && settings.on_failure == FailureMode::GoOn;
         let stop = settings.stop_after.filter(|_| !deaf).map(|after| start + after + late);
         let deadline = settings.deadline.map(|after| start + after);
         let mut group = Self::new(fault, settings, body);
@@ -98,8 +98,8 @@ impl RunningGroup {
             }
         };
         if !in_time {
-            let kind = if stop.is_some() { Kind::Stopped } else { Kind::Deadline };
-            group.outcome.told.push(Told::new(kind));
+            let kind = if stop.is_some() { FailureKind::Stopped } else { FailureKind::Deadline };
+            group.outcome.failures.push(ReportedFailure::new(kind));
         }
         group.stop(in_time).await;
         if let (Fault::WaitsForTheDeadline, Some(deadline)) = (fault, deadline) {
@@ -206,7 +206,7 @@ impl RunningGroup {
     }
 
     fn is_over(&self) -> bool {
-        let goes_on = self.settings.on_failure == OnFailure::GoOn && !self.is(Fault::StopsThoughItCollects);
+        let goes_on = self.settings.on_failure == FailureMode::GoOn && !self.is(Fault::StopsThoughItCollects);
         if self.failed && !self.stopping && !goes_on {
             return true;
         }
@@ -232,7 +232,7 @@ impl RunningGroup {
             Err(Failed::Error(_)) if is_body && self.is(Fault::IgnoresTheBody) => {}
             Err(Failed::Error(error)) => {
                 self.failed |= !self.is(Fault::GoesOnAfterAFailure);
-                self.tell(name, Told::from(error));
+                self.tell(name, ReportedFailure::from(error));
             }
             // The panic of tokio's timers when their runtime is gone.
             Err(Failed::Panic(message))
@@ -248,30 +248,31 @@ impl RunningGroup {
                 if is_body && self.is(Fault::LeavesTasksToABodysPanic) {
                     self.detach_all();
                 }
-                self.tell(name, Told::panic(&message));
+                self.tell(name, ReportedFailure::panic(&message));
             }
         }
     }
 
-    fn tell(&mut self, name: &str, mut told: Told) {
-        let has_told = |kind| self.outcome.told.iter().any(|told| told.kind == kind);
+    fn tell(&mut self, name: &str, mut told: ReportedFailure) {
+        let has_told = |kind| self.outcome.failures.iter().any(|told| told.kind == kind);
         let is_kept = match (self.fault, told.kind) {
-            (Fault::KeepsErrorsToItself, Kind::Error) | (Fault::SwallowsPanics, Kind::Panic) => false,
-            (Fault::TellsOneError, Kind::Error) => !has_told(Kind::Error),
-            (Fault::TellsOnePanic, Kind::Panic) => !has_told(Kind::Panic),
+            (Fault::KeepsErrorsToItself, FailureKind::Error)
+            | (Fault::SwallowsPanics, FailureKind::Panic) => false,
+            (Fault::TellsOneError, FailureKind::Error) => !has_told(FailureKind::Error),
+            (Fault::TellsOnePanic, FailureKind::Panic) => !has_told(FailureKind::Panic),
             _ => true,
         };
         if !is_kept {
             return;
         }
         if self.is(Fault::TellsPanicsAsErrors) {
-            told.kind = Kind::Error;
+            told.kind = FailureKind::Error;
         }
         let name = Some(name).filter(|name| !name.is_empty() && !self.is(Fault::ForgetsNames));
         let at_front =
             self.is(Fault::TellsTheLastFirst) || self.stopping && self.is(Fault::TellsTheAnswerFirst);
-        let at = if at_front { 0 } else { self.outcome.told.len() };
-        self.outcome.told.insert(at, told.of(name));
+        let at = if at_front { 0 } else { self.outcome.failures.len() };
+        self.outcome.failures.insert(at, told.of(name));
     }
 
     /// Stops the rest: drain, grace, abort, then the shielded tasks.
@@ -323,17 +324,17 @@ impl RunningGroup {
     fn drop_tasks(&mut self, which: impl Fn(&Task) -> bool) {
         for Task { mut future, .. } in self.tasks.extract_if(.., |task| which(task)).collect::<Vec<_>>() {
             let dropped = future.drop_now();
-            let (name, has_failed) = (future.name, !self.outcome.told.is_empty());
+            let (name, has_failed) = (future.name, !self.outcome.failures.is_empty());
             if name.is_empty() {
                 continue;
             }
             if self.is(Fault::TellsWhoWasStopped) {
-                self.tell(&name, Told::panic(&format!("{name} panicked")));
+                self.tell(&name, ReportedFailure::panic(&format!("{name} panicked")));
             }
             match dropped {
                 Err(_) if self.is(Fault::SwallowsSorePanics) => {}
                 Err(_) if self.is(Fault::SwallowsLatePanics) && has_failed => {}
-                Err(message) => self.tell(&name, Told::panic(&message)),
+                Err(message) => self.tell(&name, ReportedFailure::panic(&message)),
                 Ok(()) if self.is(Fault::CountsWhatWasDroppedAsFinished) => self.finished += 1,
                 Ok(()) => self.cancelled += 1,
             }

@@ -1,35 +1,67 @@
 //! How a reader finds the file: a table in each `lib.rs`, and a head on each file.
 
 use super::{
-    rust::has_word,
+    rust::{has_word, is_word},
     tree::{File, Tree},
 };
 
-/// A comment of `lib.rs` names each module that it declares: `name`, `name.rs` or a file in `name/`, in backticks.
+/// A comment of `lib.rs` names the file of each module that it declares, and no file that is gone.
 pub(super) fn lib_rs_lists_its_files(tree: &Tree) -> Vec<String> {
-    let libraries = tree.published().filter_map(|package| tree.file(&package.path("src/lib.rs")));
-    libraries.flat_map(unlisted).collect()
+    let mut found = Vec::new();
+    for package in tree.published() {
+        let Some(file) = tree.file(&package.path("src/lib.rs")) else { continue };
+        // Plain comments: the documentation is for users.
+        let is_plain =
+            |line: &&str| line.starts_with("//") && !line.starts_with("///") && !line.starts_with("//!");
+        let table: Vec<&str> = file.text.lines().filter(is_plain).collect();
+        let names = |module: &str| {
+            let quoted = [format!("`{module}`"), format!("`{module}/")];
+            let path = format!("{module}.rs");
+            let listed =
+                |line: &&str| has_word(line, &path, is_word) || quoted.iter().any(|name| line.contains(name));
+            table.iter().any(|line| listed(line))
+        };
+        let missing = modules(file).filter(|module| !names(module));
+        found.extend(missing.map(|module| format!("{}: add `{module}.rs` to the table of files", file.path)));
+        let gone = table.iter().flat_map(|line| files(line));
+        let gone = gone.filter(|path| tree.file(&package.path(&format!("src/{path}"))).is_none());
+        found.extend(
+            gone.map(|path| format!("{}: the table of files has `{path}`, which is not there", file.path)),
+        );
+    }
+    found
 }
 
-fn unlisted(file: &File) -> Vec<String> {
-    // Plain comments: the documentation is for users.
-    let table: Vec<&str> = file
-        .text
-        .lines()
-        .filter(|line| line.starts_with("//") && !line.starts_with("///") && !line.starts_with("//!"))
-        .collect();
-    let listed = |module: &str| {
-        let mut quoted = table.iter().flat_map(|line| line.split('`').skip(1).step_by(2));
-        quoted.any(|path| path.split(['/', '.']).next() == Some(module))
+fn modules(file: &File) -> impl Iterator<Item = &str> {
+    let declared = file.bare.lines().filter_map(|line| line.strip_suffix(';'));
+    declared.filter(|line| has_word(line, "mod", is_word)).filter_map(|line| line.rsplit(' ').next())
+}
+
+/// The files that a line names; a path that begins with a capital letter stands for several.
+fn files(line: &str) -> impl Iterator<Item = &str> {
+    let words = line.split(|c: char| !is_word(c) && !matches!(c, '/' | '.' | '*' | '-'));
+    words.filter(|word| word.ends_with(".rs") && !word.contains('*') && !word.starts_with(char::is_uppercase))
+}
+
+/// ARCHITECTURE.md names no file that is gone.
+pub(super) fn architecture_names_files_that_exist(tree: &Tree) -> Vec<String> {
+    let Some(page) = tree.file("ARCHITECTURE.md") else { return Vec::new() };
+    let exists = |path: &str| {
+        let mut paths = tree.rust_files().map(|file| file.path.as_str());
+        paths.any(|other| {
+            other.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('/'))
+        })
     };
-    let modules = file.bare.lines().filter_map(|line| {
-        let line = line.strip_suffix(';').filter(|line| has_word(line, "mod", super::rust::is_word))?;
-        line.rsplit(' ').next()
-    });
-    let missing = modules.filter(|module| !listed(module));
-    missing
-        .map(|module| format!("{}: add `{module}.rs` to the table of files at its head", file.path))
-        .collect()
+    let mut found = Vec::new();
+    for (index, line) in page.text.lines().enumerate() {
+        let gone = files(line).filter(|path| !exists(path));
+        found.extend(
+            gone.map(|path| {
+                page.finding(index + 1, &format!("`{path}` is not there: name the file of today"))
+            }),
+        );
+    }
+    found
 }
 
 /// Each file of a crate begins with `//!`: what it holds.
@@ -44,19 +76,39 @@ pub(super) fn files_have_heads(tree: &Tree) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{files_have_heads, lib_rs_lists_its_files};
+    use super::{architecture_names_files_that_exist, files_have_heads, lib_rs_lists_its_files};
     use crate::tidy::tree::findings;
 
     const PACKAGE: (&str, &str) = ("crates/a/Cargo.toml", "[package]\nname = \"a\"\n");
 
     #[test]
-    fn modules_that_no_table_names_are_found() {
-        let lib = "//! `five` is for users.\n// | `one.rs`, `two/deep.rs` | x |\n// | `three` | four |\n\nmod one;\n\
-                   pub mod two;\n#[cfg(x)]\nmod three;\npub(crate) mod four;\nmod five;\nmod inline {}\n/// `six`\nmod six;\n";
-        let files = [PACKAGE, ("crates/a/src/lib.rs", lib), ("xtask/src/lib.rs", "mod seven;\n")];
-        let expected = ["four", "five", "six"]
-            .map(|name| format!("crates/a/src/lib.rs: add `{name}.rs` to the table of files at its head"));
-        assert_eq!(findings(lib_rs_lists_its_files, &files), expected);
+    fn modules_that_no_table_names_are_found_and_files_that_are_gone() {
+        let lib = "//! `five` is for users.\n// one.rs | x\n// | `two/deep.rs`, `X/many.rs` | x |\n// | `three` | four, old.rs |\n\n\
+                   mod one;\npub mod two;\n#[cfg(x)]\nmod three;\npub(crate) mod four;\nmod five;\nmod inline {}\n/// `six`\nmod six;\n";
+        let files = [
+            PACKAGE,
+            ("crates/a/src/lib.rs", lib),
+            ("crates/a/src/one.rs", ""),
+            ("crates/a/src/two/deep.rs", ""),
+            ("xtask/src/lib.rs", "mod seven;\n"),
+        ];
+        let missing = ["four", "five", "six"]
+            .map(|name| format!("crates/a/src/lib.rs: add `{name}.rs` to the table of files"));
+        let gone = "crates/a/src/lib.rs: the table of files has `old.rs`, which is not there";
+        assert_eq!(
+            findings(lib_rs_lists_its_files, &files),
+            [missing.as_slice(), &[gone.to_owned()]].concat()
+        );
+    }
+
+    #[test]
+    fn pages_that_name_files_of_yesterday_are_found() {
+        let page = "| limit `core.rs`, `a/b.rs` | `x/*.rs`, X/core.rs |\nand `gone.rs`, `re.rs`.\n";
+        let files = [("ARCHITECTURE.md", page), ("crates/a/src/core.rs", ""), ("crates/a/src/a/b.rs", "")];
+        let found = findings(architecture_names_files_that_exist, &files);
+        let expected = ["gone.rs", "re.rs"]
+            .map(|path| format!("ARCHITECTURE.md:2: `{path}` is not there: name the file of today"));
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
 /// # Examples
 /// tokio's `Semaphore`, which limits what runs at once:
 /// ```
-/// use evenkeel_tck::{AdapterError, limit::{Adapter, Capability, Limit, Limiter, Permit, Request, SUITE, Settings, Turn}};
+/// use evenkeel_tck::{AdapterError, limit::{Adapter, Capability, Limit, Limiter, Permit, Request, SUITE, Settings, AcquireFuture}};
 /// use std::sync::Arc;
 /// use tokio::sync::Semaphore;
 ///
@@ -39,7 +39,7 @@ use crate::{
 /// struct Slots(Arc<Semaphore>);
 ///
 /// impl Limiter for Slots {
-///     fn acquire(&self, request: Request) -> Turn {
+///     fn acquire(&self, request: Request) -> AcquireFuture {
 ///         let slots = self.0.clone();
 ///         Box::pin(async move { Ok(Permit::new(slots.acquire_many_owned(request.permits).await.unwrap())) })
 ///     }

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Adapter, Change, Denied, Limiter, Permit, Request, Reservation, Settings, Turn,
+    AcquireFuture, Adapter, Change, Denied, Limiter, Permit, Request, Reservation, Settings,
     record::{Event, Record},
 };
 use crate::{
@@ -176,7 +176,7 @@ impl Harness {
     }
 
     /// The implementation's own future.
-    pub(crate) fn unpolled(&self, request: Request) -> Turn {
+    pub(crate) fn unpolled(&self, request: Request) -> AcquireFuture {
         self.limiter.acquire(request)
     }
 

@@ -28,7 +28,7 @@ pub trait Limiter: Send + Sync {
     ///
     /// # Panics
     /// Unless it is implemented.
-    fn acquire(&self, request: Request) -> Turn {
+    fn acquire(&self, request: Request) -> AcquireFuture {
         withheld(&request)
     }
 
@@ -63,7 +63,7 @@ fn withheld(what: &dyn fmt::Debug) -> ! {
 }
 
 /// The future of a request that waits.
-pub type Turn = Pin<Box<dyn Future<Output = Result<Permit, Denied>> + Send>>;
+pub type AcquireFuture = Pin<Box<dyn Future<Output = Result<Permit, Denied>> + Send>>;
 
 /// The future of a request for permits that are settled afterwards.
 pub type Reserve<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reservation + 'a>, Denied>> + 'a>>;

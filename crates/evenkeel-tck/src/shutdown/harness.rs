@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Adapter, Capability, Outcome, Parts, Settings, Told, script::Scene};
+use super::{Adapter, Capability, Outcome, Parts, ReportedFailure, Settings, script::Scene};
 use crate::{
     probe_task::{Finished, Record, TaskOutcome},
     rule::Checked,
@@ -16,7 +16,7 @@ impl TaskOutcome for Outcome {
     const SUBJECT: &'static str = "program";
 
     fn panicked(message: &str) -> Self {
-        Self::telling([Told::panic(message)])
+        Self::telling([ReportedFailure::panic(message)])
     }
 }
 

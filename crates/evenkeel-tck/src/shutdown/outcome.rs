@@ -1,21 +1,21 @@
 //! The outcome of a program, as an adapter reports it.
 
-use crate::told::{Kind, Told, tasks_of};
+use crate::reported_failure::{FailureKind, ReportedFailure, tasks_of};
 
 /// The outcome of a program, as far as the implementation tells.
 ///
 /// # Examples
 /// ```
-/// use evenkeel_tck::shutdown::{Kind, Outcome, Told};
+/// use evenkeel_tck::shutdown::{FailureKind, Outcome, ReportedFailure};
 ///
-/// let outcome = Outcome::telling([Told::named(Kind::Hung, "task 3")]).exiting(1);
-/// assert_eq!((outcome.told[0].task, outcome.code), (Some(3), Some(1)));
+/// let outcome = Outcome::telling([ReportedFailure::named(FailureKind::Hung, "task 3")]).exiting(1);
+/// assert_eq!((outcome.failures[0].task, outcome.code), (Some(3), Some(1)));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The failures, in the order in which the implementation tells them.
-    pub told: Vec<Told>,
+    pub failures: Vec<ReportedFailure>,
     /// The exit code of the process.
     pub code: Option<u8>,
 }
@@ -23,8 +23,8 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome with these failures.
     #[must_use]
-    pub fn telling(told: impl IntoIterator<Item = Told>) -> Self {
-        Self { told: told.into_iter().collect(), code: None }
+    pub fn telling(failures: impl IntoIterator<Item = ReportedFailure>) -> Self {
+        Self { failures: failures.into_iter().collect(), code: None }
     }
 
     /// With the exit code of the process.
@@ -35,8 +35,8 @@ impl Outcome {
     }
 
     /// The tasks with a failure of this kind, in the order of their numbers.
-    pub(crate) fn of(&self, kind: Kind) -> Vec<u32> {
-        let mut tasks = tasks_of(&self.told, kind);
+    pub(crate) fn of(&self, kind: FailureKind) -> Vec<u32> {
+        let mut tasks = tasks_of(&self.failures, kind);
         tasks.sort_unstable();
         tasks
     }

@@ -19,7 +19,7 @@ mod prelude {
         prelude::*,
         probe_task::{End, Event, Record},
         shutdown::{
-            Adapter, Capability, Kind, Parts, Program, Settings,
+            Adapter, Capability, FailureKind, Parts, Program, Settings,
             harness::{FinishedProgram, run_program},
             script::{Scene, Script, task},
         },

@@ -16,7 +16,7 @@ use crate::{
 /// # Examples
 /// tokio's `JoinSet`, which knows nothing of failures, and whose owner collects what its tasks return:
 /// ```
-/// use evenkeel_tck::{AdapterError, task::{Adapter, Body, Capability, Group, Outcome, SUITE, Settings, Told}};
+/// use evenkeel_tck::{AdapterError, task::{Adapter, Body, Capability, Group, Outcome, SUITE, Settings, ReportedFailure}};
 /// use tokio::task::JoinSet;
 ///
 /// struct Set;
@@ -40,8 +40,8 @@ use crate::{
 ///             while let Some(ended) = set.join_next().await {
 ///                 match ended {
 ///                     Ok(Ok(())) => {}
-///                     Ok(Err(error)) => told.push(Told::from(error)),
-///                     Err(error) => told.push(Told::from(error)),
+///                     Ok(Err(error)) => told.push(ReportedFailure::from(error)),
+///                     Err(error) => told.push(ReportedFailure::from(error)),
 ///                 }
 ///             }
 ///             Outcome::telling(told)

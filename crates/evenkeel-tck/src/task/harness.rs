@@ -1,6 +1,6 @@
 //! Runs one group with the implementation under test.
 
-use super::{Adapter, Body, Capability, Outcome, Settings, Told, script::Scene};
+use super::{Adapter, Body, Capability, Outcome, ReportedFailure, Settings, script::Scene};
 use crate::{
     probe_task::{Finished, Record, TaskOutcome},
     rule::Checked,
@@ -14,7 +14,7 @@ impl TaskOutcome for Outcome {
     const SUBJECT: &'static str = "group";
 
     fn panicked(message: &str) -> Self {
-        Self::telling([Told::panic(message)])
+        Self::telling([ReportedFailure::panic(message)])
     }
 }
 

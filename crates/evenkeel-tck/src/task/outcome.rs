@@ -2,7 +2,7 @@
 
 use crate::{
     probe_task::Refused,
-    told::{Kind, Told, tasks_of},
+    reported_failure::{FailureKind, ReportedFailure, tasks_of},
 };
 
 /// The outcome of a group, as far as the implementation tells.
@@ -12,16 +12,16 @@ use crate::{
 ///
 /// # Examples
 /// ```
-/// use evenkeel_tck::task::{Kind, Outcome, Told};
+/// use evenkeel_tck::task::{FailureKind, Outcome, ReportedFailure};
 ///
-/// let outcome = Outcome::telling([Told::new(Kind::Deadline)]).counting(3, 1);
-/// assert_eq!((outcome.told.len(), outcome.counts), (1, Some((3, 1))));
+/// let outcome = Outcome::telling([ReportedFailure::new(FailureKind::Deadline)]).counting(3, 1);
+/// assert_eq!((outcome.failures.len(), outcome.counts), (1, Some((3, 1))));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The failures, in the order in which the implementation tells them.
-    pub told: Vec<Told>,
+    pub failures: Vec<ReportedFailure>,
     /// How many tasks finished, and how many were cancelled.
     pub counts: Option<(usize, usize)>,
 }
@@ -29,8 +29,8 @@ pub struct Outcome {
 impl Outcome {
     /// An outcome with these failures.
     #[must_use]
-    pub fn telling(told: impl IntoIterator<Item = Told>) -> Self {
-        Self { told: told.into_iter().collect(), counts: None }
+    pub fn telling(failures: impl IntoIterator<Item = ReportedFailure>) -> Self {
+        Self { failures: failures.into_iter().collect(), counts: None }
     }
 
     /// With the numbers of tasks that finished and that were cancelled.
@@ -42,18 +42,19 @@ impl Outcome {
 
     /// The tasks with an error or a panic.
     pub(crate) fn failed(&self) -> Vec<u32> {
-        let is_own = |told: &&Told| matches!(told.kind, Kind::Error | Kind::Panic);
-        self.told.iter().filter(is_own).filter_map(|told| told.task).collect()
+        let is_own =
+            |failure: &&ReportedFailure| matches!(failure.kind, FailureKind::Error | FailureKind::Panic);
+        self.failures.iter().filter(is_own).filter_map(|failure| failure.task).collect()
     }
 
     /// The tasks with a failure of this kind.
-    pub(crate) fn of(&self, kind: Kind) -> Vec<u32> {
-        tasks_of(&self.told, kind)
+    pub(crate) fn of(&self, kind: FailureKind) -> Vec<u32> {
+        tasks_of(&self.failures, kind)
     }
 }
 
 impl From<Result<(), Refused>> for Outcome {
     fn from(result: Result<(), Refused>) -> Self {
-        Self::telling(result.err().map(Told::from))
+        Self::telling(result.err().map(ReportedFailure::from))
     }
 }

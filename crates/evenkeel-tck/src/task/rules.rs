@@ -19,7 +19,7 @@ mod prelude {
         prelude::*,
         probe_task::{End, Event, Record},
         task::{
-            Adapter, Body, Capability, Group, Kind, Settings,
+            Adapter, Body, Capability, FailureKind, Group, Settings,
             harness::{FinishedGroup, run_group},
             script::{Scene, Script, task},
         },

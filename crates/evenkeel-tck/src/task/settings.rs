@@ -15,7 +15,7 @@ use crate::subject::where_needed;
 #[non_exhaustive]
 pub struct Settings {
     /// The effect of a failure on the other tasks.
-    pub on_failure: OnFailure,
+    pub on_failure: FailureMode,
     /// How many tasks may run at a time. One rule asks for zero.
     pub limit: Option<usize>,
     /// The time from the begin of the group to its deadline.
@@ -32,7 +32,7 @@ pub struct Settings {
 /// As in [`Adapter`](super::Adapter).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum OnFailure {
+pub enum FailureMode {
     /// The default of the implementation.
     #[default]
     Usual,
@@ -50,12 +50,12 @@ impl Settings {
 
     /// The first failure stops the group.
     pub(crate) fn fail_fast() -> Self {
-        Self { on_failure: OnFailure::Stop, ..Self::default() }
+        Self { on_failure: FailureMode::Stop, ..Self::default() }
     }
 
     /// No failure stops the group.
     pub(crate) fn collecting() -> Self {
-        Self { on_failure: OnFailure::GoOn, ..Self::default() }
+        Self { on_failure: FailureMode::GoOn, ..Self::default() }
     }
 
     /// A stop comes after this time.
@@ -66,8 +66,8 @@ impl Settings {
     /// The capabilities that an implementation needs for these settings.
     pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
         where_needed([
-            (self.on_failure == OnFailure::Stop, Capability::FailFast),
-            (self.on_failure == OnFailure::GoOn, Capability::CollectAll),
+            (self.on_failure == FailureMode::Stop, Capability::FailFast),
+            (self.on_failure == FailureMode::GoOn, Capability::CollectAll),
             (self.limit.is_some(), Capability::Limit),
             (self.deadline.is_some(), Capability::Deadline),
             (self.grace.is_some(), Capability::Grace),

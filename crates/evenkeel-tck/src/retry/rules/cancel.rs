@@ -20,9 +20,9 @@ struct Cut {
     left: Cell<Option<usize>>,
 }
 
-struct Leaving(Rc<Cut>);
+struct CountOnDrop(Rc<Cut>);
 
-impl Drop for Leaving {
+impl Drop for CountOnDrop {
     fn drop(&mut self) {
         self.0.left.set(Some(self.0.record.called().len()));
     }
@@ -36,7 +36,7 @@ fn retry_44(subject: &dyn Adapter) -> Checked {
         Rc::new(Cut { policy, record: Record::start(), left: Cell::default() })
     };
     let call = async |cut: Rc<Cut>| {
-        let _leaving = Leaving(cut.clone());
+        let _leaving = CountOnDrop(cut.clone());
         let operation = Operation::new(&cut.record, |_| Step::TRANSIENT.taking(ms(10)));
         cut.policy.call(operation).await
     };

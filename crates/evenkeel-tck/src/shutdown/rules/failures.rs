@@ -31,7 +31,7 @@ async fn stopped_by(subject: &dyn Adapter, first: Script) -> Checked {
 async fn shutdown_11(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let run = with(subject, task(1).taking(secs(1)).ending(End::Error)).await?;
-    run.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
+    run.equal("tasks told to have failed:", run.outcome.of(FailureKind::Error), vec![1])
 }
 
 async fn shutdown_12(subject: &dyn Adapter) -> Checked {
@@ -42,7 +42,7 @@ async fn shutdown_12(subject: &dyn Adapter) -> Checked {
 async fn shutdown_13(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let run = with(subject, task(1).taking(secs(1)).ending(End::Panic)).await?;
-    run.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
+    run.equal("tasks told to have panicked:", run.outcome.of(FailureKind::Panic), vec![1])
 }
 
 async fn shutdown_14(subject: &dyn Adapter) -> Checked {
@@ -60,20 +60,20 @@ async fn shutdown_15(subject: &dyn Adapter) -> Checked {
 async fn shutdown_16(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let run = with(subject, task(1).answering(End::Panic)).await?;
-    run.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
+    run.equal("tasks told to have panicked:", run.outcome.of(FailureKind::Panic), vec![1])
 }
 
 async fn shutdown_17(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let run = with(subject, task(1).answering(End::Error)).await?;
-    run.equal("tasks told to have failed:", run.outcome.of(Kind::Error), vec![1])
+    run.equal("tasks told to have failed:", run.outcome.of(FailureKind::Error), vec![1])
 }
 
 async fn shutdown_18(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Tasks)?;
     let scene = Scene::of([task(1).deaf().panicking_on_drop(), task(2)]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    run.equal("tasks told to have panicked:", run.outcome.of(Kind::Panic), vec![1])
+    run.equal("tasks told to have panicked:", run.outcome.of(FailureKind::Panic), vec![1])
 }
 
 async fn shutdown_19(subject: &dyn Adapter) -> Checked {

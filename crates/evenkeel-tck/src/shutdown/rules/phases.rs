@@ -48,5 +48,5 @@ async fn shutdown_27(subject: &dyn Adapter) -> Checked {
     let scene = Scene::of([task(1)]).cleaned_by([panics, task(3).taking(ms(500))]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
     run.equal("what ended well:", run.ended(End::Ok), vec![1, 3])?;
-    run.equal("told to have panicked:", run.outcome.of(Kind::Panic), vec![2])
+    run.equal("told to have panicked:", run.outcome.of(FailureKind::Panic), vec![2])
 }

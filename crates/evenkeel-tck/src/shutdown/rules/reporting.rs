@@ -12,7 +12,7 @@ async fn shutdown_20(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Hung)?;
     let scene = Scene::of([task(1).deaf(), task(2), task(3).deaf(), task(4).draining(secs(2))]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
-    run.equal("tasks told to have hung:", run.outcome.of(Kind::Hung), vec![1, 3])
+    run.equal("tasks told to have hung:", run.outcome.of(FailureKind::Hung), vec![1, 3])
 }
 
 async fn shutdown_21(subject: &dyn Adapter) -> Checked {

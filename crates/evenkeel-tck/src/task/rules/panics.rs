@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 
 /// The rule asks that the outcome tells every panic.
 fn tells_all(run: &FinishedGroup) -> Checked {
-    let (mut told, mut threw) = (run.outcome.of(Kind::Panic), run.panicked());
+    let (mut told, mut threw) = (run.outcome.of(FailureKind::Panic), run.panicked());
     told.sort_unstable();
     threw.sort_unstable();
     run.equal("tasks told to have panicked:", told, threw)

@@ -12,15 +12,19 @@ async fn task_39(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Errors)?;
     let ends = || task(1).taking(secs(1));
     let mut cases = vec![
-        (failing(subject), ends().failing(), Kind::Error),
-        (failing(subject), ends().panicking(), Kind::Panic),
+        (failing(subject), ends().failing(), FailureKind::Error),
+        (failing(subject), ends().panicking(), FailureKind::Panic),
     ];
     if needs(subject, Capability::Deadline).is_ok() {
-        cases.push((Settings { deadline: Some(secs(1)), ..Settings::usual() }, task(1), Kind::Deadline));
+        cases.push((
+            Settings { deadline: Some(secs(1)), ..Settings::usual() },
+            task(1),
+            FailureKind::Deadline,
+        ));
     }
     for (settings, script, kind) in cases {
         let run = run_group(subject, &settings, Scene::of([script])).await?;
-        let told: Vec<Kind> = run.outcome.told.iter().map(|told| told.kind).collect();
+        let told: Vec<FailureKind> = run.outcome.failures.iter().map(|told| told.kind).collect();
         run.equal("told:", told, vec![kind])?;
     }
     Ok(())
@@ -30,7 +34,7 @@ async fn task_40(subject: &dyn Adapter) -> Checked {
     needs(subject, Capability::Names)?;
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing()]);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
-    let name = run.outcome.told.first().and_then(|told| told.name.clone());
+    let name = run.outcome.failures.first().and_then(|told| told.name.clone());
     run.equal("told:", name.as_deref(), Some("task 2"))
 }
 

@@ -21,7 +21,7 @@ fn task_46(subject: &dyn Adapter) -> Checked {
         other.shutdown_background();
         match timeout(secs(10), FinishedGroup::end(run, record.clone())).await {
             Ok(run) => {
-                let told = !run?.outcome.told.is_empty();
+                let told = !run?.outcome.failures.is_empty();
                 record.require(told, "task 1 is told", "a success")
             }
             Err(_) => Err(record.failure("an end within 10 s", "none")),

@@ -11,16 +11,16 @@ use crate::{
 ///
 /// # Examples
 /// ```
-/// use evenkeel_tck::task::{Kind, Told};
+/// use evenkeel_tck::task::{FailureKind, ReportedFailure};
 ///
-/// assert_eq!(Told::panic("task 3 panicked").task, Some(3));
-/// assert_eq!(Told::named(Kind::Hung, "server/task 3").task, Some(3));
+/// assert_eq!(ReportedFailure::panic("task 3 panicked").task, Some(3));
+/// assert_eq!(ReportedFailure::named(FailureKind::Hung, "server/task 3").task, Some(3));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Told {
+pub struct ReportedFailure {
     /// The kind of the failure.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// The number of the task, if the implementation tells it; 0 is the body of a group.
     pub task: Option<u32>,
     /// The name of the task, if the rules ask for it and the implementation keeps it.
@@ -30,7 +30,7 @@ pub struct Told {
 /// The kinds of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Kind {
+pub enum FailureKind {
     /// An error was returned.
     Error,
     /// It panicked.
@@ -43,23 +43,23 @@ pub enum Kind {
     Hung,
 }
 
-impl Told {
+impl ReportedFailure {
     /// A failure without a task.
     #[must_use]
-    pub const fn new(kind: Kind) -> Self {
+    pub const fn new(kind: FailureKind) -> Self {
         Self { kind, task: None, name: None }
     }
 
     /// A failure with the [name](crate::shutdown::Job::name) of its task, or with a path that ends in it.
     #[must_use]
-    pub fn named(kind: Kind, name: &str) -> Self {
+    pub fn named(kind: FailureKind, name: &str) -> Self {
         Self { task: name.rsplit(' ').next().and_then(|number| number.parse().ok()), ..Self::new(kind) }
     }
 
     /// A panic with this message.
     #[must_use]
     pub fn panic(message: &str) -> Self {
-        Self { task: panicked_task(message), ..Self::new(Kind::Panic) }
+        Self { task: panicked_task(message), ..Self::new(FailureKind::Panic) }
     }
 
     /// With the name of the task.
@@ -71,22 +71,22 @@ impl Told {
 }
 
 /// The tasks with a failure of this kind, in the order in which the implementation tells them.
-pub(crate) fn tasks_of(told: &[Told], kind: Kind) -> Vec<u32> {
-    told.iter().filter(|told| told.kind == kind).filter_map(|told| told.task).collect()
+pub(crate) fn tasks_of(failures: &[ReportedFailure], kind: FailureKind) -> Vec<u32> {
+    failures.iter().filter(|failure| failure.kind == kind).filter_map(|failure| failure.task).collect()
 }
 
-impl From<Refused> for Told {
+impl From<Refused> for ReportedFailure {
     fn from(error: Refused) -> Self {
-        Self { task: Some(error.task), ..Self::new(Kind::Error) }
+        Self { task: Some(error.task), ..Self::new(FailureKind::Error) }
     }
 }
 
 /// A panic, or a task that was aborted.
-impl From<JoinError> for Told {
+impl From<JoinError> for ReportedFailure {
     fn from(error: JoinError) -> Self {
         match error.try_into_panic() {
             Ok(payload) => Self::panic(&panic_message(&*payload)),
-            Err(_) => Self::new(Kind::Stopped),
+            Err(_) => Self::new(FailureKind::Stopped),
         }
     }
 }
