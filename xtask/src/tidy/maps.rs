@@ -19,7 +19,7 @@ pub(super) fn lib_rs_lists_its_files(tree: &Tree) -> Vec<String> {
             let path = format!("{module}.rs");
             let listed =
                 |line: &&str| has_word(line, &path, is_word) || quoted.iter().any(|name| line.contains(name));
-            table.iter().any(|line| listed(line))
+            table.iter().any(listed)
         };
         let missing = modules(file).filter(|module| !names(module));
         found.extend(missing.map(|module| format!("{}: add `{module}.rs` to the table of files", file.path)));
