@@ -8,6 +8,7 @@
 // | `suite.rs`, `rule.rs` | the rules of one pattern and their run; one rule and how it is checked |
 // | `subject.rs` | the implementation under test, in the form that all chapters share |
 // | `limit.rs`, `retry.rs`, `shutdown.rs`, `task.rs` | the chapters: the public names of each |
+// | `prelude.rs` | the names that the rules of all chapters import |
 // | `X/adapter.rs`, `X/settings.rs` | the trait that wraps an implementation; what a rule asks it for |
 // | `X/rules/` | the rule functions, by theme |
 // | `X/harness.rs`, `X/record.rs`, `X/script.rs` | how a rule runs its subject, and what it recorded |

@@ -8,12 +8,17 @@ use super::{
 };
 
 /// Public types that several crates have, each with the one meaning that they share.
-const SHARED: [(&str, &str); 6] = [
+const SHARED: [(&str, &str); 11] = [
     ("Builder", "sets what the type of its module is built with"),
+    ("Connector", "how clients reach a server of the test kit"),
     ("Error", "the error of its module, written with the module's name"),
     ("Outcome", "how the task, the statement or the run ended that has it as a field"),
     ("Reason", "why something ended, as the glossary has it"),
+    ("Reply", "what a server of the test kit answers"),
     ("Report", "the account of a whole run"),
+    ("Script", "what a server of the test kit does"),
+    ("Server", "a server of the test kit, in memory"),
+    ("Snapshot", "the numbers of a type now, as the glossary has it"),
     ("Verdict", "a judgement: of a failure, of an implementation"),
 ];
 
