@@ -147,9 +147,14 @@ fn named_in_two_crates(tree: &Tree, shared: &[(&str, &str)]) -> Vec<String> {
 pub(super) fn names_are_the_fields_words(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for file in tree.rust_files() {
-        let stem = file.path.trim_end_matches(".rs").rsplit('/').next().unwrap_or_default();
+        // The last is the file's own name.
+        let mut folders: Vec<&str> = file.path.trim_end_matches(".rs").split('/').collect();
+        let stem = folders.pop().unwrap_or_default();
         if let Some(why) = unclear(file, stem, stem) {
             found.push(format!("{}: {why}: name the file after its content", file.path));
+        }
+        if let Some(why) = folders.into_iter().find_map(metaphor) {
+            found.push(format!("{}: {why}: name the folder after its content", file.path));
         }
         for declared in types(file) {
             if let Some(why) = unclear(file, declared.name, &snake(declared.name)) {
@@ -165,11 +170,15 @@ fn unclear(file: &File, name: &str, snake: &str) -> Option<String> {
     if PLAIN.iter().any(|(plain, _)| *plain == name) {
         return None;
     }
-    if let Some(word) = snake.split('_').find(|word| METAPHORS.contains(word)) {
-        return Some(format!("`{word}` is a metaphor"));
+    if let Some(why) = metaphor(snake) {
+        return Some(why);
     }
     let mut here = UNCLEAR.iter().filter(|(folder, _)| file.path.starts_with(folder));
     here.any(|(_, names)| names.contains(&snake)).then(|| "the name says little".to_owned())
+}
+
+fn metaphor(snake: &str) -> Option<String> {
+    snake.split('_').find(|word| METAPHORS.contains(word)).map(|word| format!("`{word}` is a metaphor"))
 }
 
 struct Type<'a> {
@@ -258,11 +267,13 @@ mod tests {
             ("crates/evenkeel-testkit/src/world/quiet.rs", "pub trait Idle {}\n"),
             ("crates/evenkeel-testkit/src/world/quiescence.rs", "struct IdleTime;\n"),
             ("crates/evenkeel-pool/src/idle.rs", "struct Idle;\n"),
+            ("crates/a/src/till/calls.rs", ""),
             ("examples/harvest/src/timeline/lanes.rs", ""),
         ];
         let expected = [
             "crates/a/src/good.rs:2: `Alarm`: `alarm` is a metaphor: take the field's word",
             "crates/a/src/good.rs:3: `FastLane`: `lane` is a metaphor: take the field's word",
+            "crates/a/src/till/calls.rs: `till` is a metaphor: name the folder after its content",
             "crates/a/src/turnstile.rs: `turnstile` is a metaphor: name the file after its content",
             "crates/evenkeel-testkit/src/world/quiet.rs: the name says little: name the file after its content",
             "crates/evenkeel-testkit/src/world/quiet.rs:1: `Idle`: the name says little: take the field's word",

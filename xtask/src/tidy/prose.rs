@@ -33,6 +33,7 @@ fn prose<'a>(file: &File, line: &'a str, code: &str) -> Option<&'a str> {
     match file.path.rsplit_once('.')?.1 {
         "md" => Some(line),
         // Comments are blank in the code; literals are not, so that a URL begins none.
+        "rs" if code.trim().is_empty() => Some(line.trim_start_matches([' ', '/', '!', '*'])),
         "rs" => {
             let comment = line.match_indices("//").find(|(at, _)| code[*at..].trim().is_empty());
             comment.map(|(at, _)| line[at..].trim_start_matches(['/', '!']))
@@ -50,14 +51,14 @@ mod tests {
     #[test]
     fn lines_that_begin_with_a_clause_are_found() {
         let code = "//! What one.\n/// - Who two.\n    // Whoever three.\nlet x = 1; // Those four.\n/// | Those | five |\n\
-                    ///     // What six.\n";
+                    ///     // What six.\n/* x\n * What seven. */\n";
         let text = "# What seven\n\n> Those eight.\n1. **Who** nine.\nfirst,\nWhat ten.\n";
         let files =
             [("a.md", text), ("b.rs", code), ("c.toml", "# What eleven.\n"), ("d.sh", "  # Who twelve\n")];
         let found = findings(sentences_have_subjects, &files);
         let places: Vec<&str> = found.iter().map(|finding| finding.split(": ").next().unwrap()).collect();
         let a = ["a.md:1", "a.md:3", "a.md:4", "a.md:6"];
-        let b = ["b.rs:1", "b.rs:2", "b.rs:3", "b.rs:4", "b.rs:5", "b.rs:6"];
+        let b = ["b.rs:1", "b.rs:2", "b.rs:3", "b.rs:4", "b.rs:5", "b.rs:6", "b.rs:8"];
         assert_eq!(places, [a.as_slice(), &b, &["c.toml:1", "d.sh:1"]].concat());
         assert_eq!(found[0], "a.md:1: a line that begins with `What`: begin with a verb or a named subject");
     }
