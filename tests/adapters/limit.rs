@@ -8,11 +8,11 @@ mod ratelimit;
 mod semaphore;
 mod tower;
 
-use evenkeel_tck::limit::Adapter;
+use evenkeel_tck::limit::Settings;
 
 use super::Peer;
 
-pub(crate) const PEERS: [Peer<dyn Adapter>; 6] =
+pub(crate) const PEERS: [Peer<Settings>; 6] =
     [evenkeel::PEER, governor::PEER, leaky_bucket::PEER, ratelimit::PEER, tower::PEER, semaphore::PEER];
 
 const NO_SUCH_THING: &str = "there is no such thing";

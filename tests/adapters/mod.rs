@@ -8,15 +8,17 @@ pub(crate) mod retry;
 pub(crate) mod shutdown;
 pub(crate) mod task;
 
+use evenkeel_tck::{Adapter, Pattern};
+
 /// An implementation, and facts about it besides the findings of the rules.
-pub(crate) struct Peer<A: ?Sized + 'static> {
+pub(crate) struct Peer<S: Pattern> {
     /// Its name in the scoreboard.
     pub(crate) name: &'static str,
     /// Its package, whose version the scoreboard tells.
     pub(crate) package: &'static str,
     /// The documentation that the adapter follows.
     pub(crate) docs: &'static str,
-    pub(crate) adapter: &'static A,
+    pub(crate) adapter: &'static dyn Adapter<S>,
     /// Rules in which it may crash, hang or spin: these run in a process of their own.
     pub(crate) isolated: &'static [&'static str],
     /// Rules that it fails, and why.

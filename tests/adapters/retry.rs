@@ -7,11 +7,11 @@ mod tokio_retry;
 mod tokio_retry2;
 mod tower;
 
-use evenkeel_tck::retry::Adapter;
+use evenkeel_tck::retry::Settings;
 
 use super::Peer;
 
-pub(crate) const PEERS: [Peer<dyn Adapter>; 6] =
+pub(crate) const PEERS: [Peer<Settings>; 6] =
     [evenkeel::PEER, backon::PEER, backoff::PEER, tokio_retry::PEER, tokio_retry2::PEER, tower::PEER];
 
 /// Why a limit of zero cannot be asked of a peer that counts retries.

@@ -7,12 +7,12 @@ mod tokio_graceful_shutdown;
 
 use std::{future::pending, time::Duration};
 
-use evenkeel_tck::shutdown::Adapter;
+use evenkeel_tck::shutdown::Settings;
 use tokio::time::sleep;
 
 use super::Peer;
 
-pub(crate) const PEERS: [Peer<dyn Adapter>; 4] =
+pub(crate) const PEERS: [Peer<Settings>; 4] =
     [evenkeel::PEER, tokio_graceful_shutdown::PEER, tokio_graceful::PEER, async_shutdown::PEER];
 
 const NO_SUCH_THING: &str = "there is no such thing";

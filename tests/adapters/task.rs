@@ -10,12 +10,12 @@ mod task_tracker;
 
 use std::{future::pending, time::Duration};
 
-use evenkeel_tck::task::Adapter;
+use evenkeel_tck::task::Settings;
 use tokio::time::sleep;
 
 use super::Peer;
 
-pub(crate) const PEERS: [Peer<dyn Adapter>; 5] =
+pub(crate) const PEERS: [Peer<Settings>; 5] =
     [evenkeel::PEER, join_set::PEER, task_tracker::PEER, moro::PEER, futures_concurrency::PEER];
 
 const NO_SUCH_SETTING: &str = "there is no such setting";

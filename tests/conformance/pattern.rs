@@ -2,7 +2,7 @@
 
 use std::{env, process::Command, time::Duration};
 
-use evenkeel_tck::{Report, Suite, Tier, Verdict, child};
+use evenkeel_tck::{self as tck, Report, Suite, Tier, Verdict, child};
 
 use crate::{adapters::Peer, faulty::Planted, parallel::in_parallel};
 
@@ -32,20 +32,20 @@ pub(crate) struct Column {
     pub(crate) report: Report,
 }
 
-pub(crate) struct Entry<A: ?Sized + 'static> {
-    pub(crate) suite: &'static Suite<A>,
-    pub(crate) peers: &'static [Peer<A>],
-    pub(crate) sound: &'static A,
-    pub(crate) planted: &'static [Planted<A>],
+pub(crate) struct Entry<S: tck::Pattern> {
+    pub(crate) suite: &'static Suite<S>,
+    pub(crate) peers: &'static [Peer<S>],
+    pub(crate) sound: &'static dyn tck::Adapter<S>,
+    pub(crate) planted: &'static [Planted<S>],
 }
 
-impl<A: ?Sized + Sync> Pattern for Entry<A> {
+impl<S: tck::Pattern> Pattern for Entry<S> {
     fn name(&self) -> &'static str {
         self.suite.pattern
     }
 
     fn columns(&self, peer: Option<&str>) -> Vec<Column> {
-        let wanted: Vec<&Peer<A>> =
+        let wanted: Vec<&Peer<S>> =
             self.peers.iter().filter(|candidate| peer.is_none_or(|name| candidate.name == name)).collect();
         in_parallel(&wanted, |peer| {
             let child = |rule: &str| peer.isolated.contains(&rule).then(|| child(peer.name, rule));

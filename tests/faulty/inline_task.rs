@@ -3,7 +3,6 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -11,9 +10,9 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use evenkeel_tck::task::Refused;
+use evenkeel_tck::{BoxFuture, task::ReportedFailure};
 
-pub(super) type Work = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send>>;
+pub(super) type Work = BoxFuture<'static, Result<(), ReportedFailure>>;
 
 pub(super) struct InlineTask {
     pub(super) name: String,
@@ -23,7 +22,7 @@ pub(super) struct InlineTask {
 
 /// How a task ended: with this error, or with the message of this panic.
 pub(super) enum Failed {
-    Error(Refused),
+    Error(ReportedFailure),
     Panic(String),
 }
 

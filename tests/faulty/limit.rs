@@ -6,8 +6,8 @@ mod limiter;
 mod state;
 
 use evenkeel_tck::{
-    AdapterError,
-    limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Request, Settings},
+    Adapter, AdapterError,
+    limit::{Capability, Change, Denied, Limit, Limiter, Permit, Rate, Request, Settings},
 };
 
 use self::{keyed::KeyedLimiter, limiter::FaultyLimiter};
@@ -94,12 +94,12 @@ faults! {
 
 struct Faulty(Fault);
 
-impl Adapter for Faulty {
+impl Adapter<Settings> for Faulty {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Self(fault) = *self;
         let is_senseless = match settings.limit {
             Limit::Bucket { rate: Rate { permits: 0, .. }, .. } => fault != Fault::ZeroIsNoLimit,

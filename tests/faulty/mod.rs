@@ -7,9 +7,9 @@ macro_rules! faults {
         enum Fault { None, $($fault,)+ }
 
         /// The implementation without a fault.
-        pub(crate) const SOUND: &dyn Adapter = &Faulty(Fault::None);
+        pub(crate) const SOUND: &dyn Adapter<Settings> = &Faulty(Fault::None);
 
-        pub(crate) const PLANTED: &[Planted<dyn Adapter>] = &[$(Planted {
+        pub(crate) const PLANTED: &[Planted<Settings>] = &[$(Planted {
             fault: stringify!($fault),
             rule: $rule,
             isolated: !stringify!($($isolated)?).is_empty(),
@@ -24,11 +24,13 @@ pub(crate) mod retry;
 pub(crate) mod shutdown;
 pub(crate) mod task;
 
+use evenkeel_tck::{Adapter, Pattern};
+
 /// An implementation with one fault, and the rule that must find it.
-pub(crate) struct Planted<A: ?Sized + 'static> {
+pub(crate) struct Planted<S: Pattern> {
     pub(crate) fault: &'static str,
     pub(crate) rule: &'static str,
     /// It crashes or hangs: it is to be run in a process of its own.
     pub(crate) isolated: bool,
-    pub(crate) adapter: &'static A,
+    pub(crate) adapter: &'static dyn Adapter<S>,
 }

@@ -6,7 +6,6 @@ mod budget;
 mod clock;
 
 use std::{
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::SeqCst},
@@ -15,8 +14,8 @@ use std::{
 };
 
 use evenkeel_tck::{
-    AdapterError,
-    retry::{Adapter, Capability, Growth, Jitter, Operation, Outcome, Policy, Settings},
+    Adapter, AdapterError, BoxFuture, Configured,
+    retry::{Capability, Growth, Jitter, Operation, Outcome, Settings},
 };
 use tokio::time::Instant;
 
@@ -128,12 +127,12 @@ faults! {
 
 struct Faulty(Fault);
 
-impl Adapter for Faulty {
+impl Adapter<Settings> for Faulty {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let Self(fault) = *self;
         let senseless = match settings {
             Settings { max_attempts: 0, .. } => fault != Fault::ZeroIsEndless,
@@ -156,7 +155,7 @@ impl Adapter for Faulty {
         let tokens = FaultyBudget::new(fault, settings);
         let (attempts, calls) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
         let policy = settings.clone();
-        Ok(Policy::new(move |operation| {
+        Ok(Configured::new(move |operation: Operation| {
             let call = Attempts {
                 fault,
                 settings: policy.clone(),
@@ -183,12 +182,11 @@ impl Adapter for Faulty {
     }
 }
 
-fn recurse(operation: Operation, left: u32) -> Pin<Box<dyn Future<Output = Outcome>>> {
+fn recurse(operation: Operation, left: u32) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         match operation.call().await {
-            Ok(value) => Ok(value),
-            Err(error) if left == 1 => Err(error.into()),
-            Err(_) => recurse(operation, left - 1).await,
+            Err(_) if left > 1 => recurse(operation, left - 1).await,
+            result => result.into(),
         }
     })
 }

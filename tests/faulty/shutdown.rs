@@ -4,8 +4,8 @@ mod program;
 mod task;
 
 use evenkeel_tck::{
-    AdapterError,
-    shutdown::{Adapter, Capability, Parts, Program, Settings},
+    Adapter, AdapterError, Configured,
+    shutdown::{Capability, Outcome, Parts, Settings},
 };
 
 use self::program::RunningProgram;
@@ -60,14 +60,14 @@ faults! {
 
 struct Faulty(Fault);
 
-impl Adapter for Faulty {
+impl Adapter<Settings> for Faulty {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Parts, Outcome>, AdapterError> {
         let Self(fault) = *self;
         let settings = settings.clone();
-        Ok(Program::new(move |parts: Parts| RunningProgram::run(fault, settings.clone(), parts)))
+        Ok(Configured::new(move |parts: Parts| RunningProgram::run(fault, settings.clone(), parts)))
     }
 }

@@ -3,8 +3,8 @@
 mod group;
 
 use evenkeel_tck::{
-    AdapterError,
-    task::{Adapter, Body, Capability, Group, Settings},
+    Adapter, AdapterError, Configured,
+    task::{Body, Capability, Outcome, Settings},
 };
 
 use self::group::RunningGroup;
@@ -63,17 +63,17 @@ faults! {
 
 struct Faulty(Fault);
 
-impl Adapter for Faulty {
+impl Adapter<Settings> for Faulty {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Body, Outcome>, AdapterError> {
         let Self(fault) = *self;
         if settings.limit == Some(0) && fault != Fault::WaitsWithALimitOfZero {
             return Err(AdapterError::Refused("nothing would ever run".to_owned()));
         }
         let settings = settings.clone();
-        Ok(Group::new(move |body: Body| RunningGroup::run(fault, settings.clone(), body)))
+        Ok(Configured::new(move |body: Body| RunningGroup::run(fault, settings.clone(), body)))
     }
 }

@@ -1,9 +1,16 @@
 //! Rules that drop a future at each of its await points.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+};
+
+use evenkeel_testkit::cancel;
 
 use crate::{
-    Verdict,
+    Adapter, Configured, Pattern, Verdict,
+    adapter::configure,
+    probe_task::{End, Event, Outcome, Record},
     rule::{Checked, panic_message},
 };
 
@@ -17,4 +24,26 @@ pub(crate) fn explored<T>(explore: impl FnOnce() -> T) -> Checked {
         let timeline = rows.lines().map(str::to_owned).collect();
         Verdict::Fail { expected: "nothing left behind".to_owned(), got: head.to_owned(), timeline }
     })
+}
+
+/// Drops a group or a program at each of its await points. The rule asks that none of its tasks goes on.
+pub(crate) fn leaves_no_task<S, I>(subject: &dyn Adapter<S>, settings: &S, work: fn(&Record) -> I) -> Checked
+where
+    S: Pattern<Configured = Configured<I, Outcome>>,
+    I: 'static,
+{
+    configure(subject, settings)?;
+    let setup = async || {
+        let configured = configure(subject, settings).unwrap_or_else(|verdict| panic!("{verdict}"));
+        Rc::new((configured, Record::start()))
+    };
+    let run = move |state: Rc<(S::Configured, Record)>| async move { state.0.call(work(&state.1)).await };
+    let check = async |state: Rc<(S::Configured, Record)>| {
+        let record = &state.1;
+        let freed = record.pick(|_, event| matches!(event, Event::Freed(1..)).then_some(())).len();
+        assert_eq!(record.spawned(), freed, "a task goes on after its owner was dropped");
+        let ended = record.ended(End::Ok).len();
+        assert!(ended == 0 || ended == record.spawned(), "a task went on to its end");
+    };
+    explored(|| cancel::every_point(setup, run, check))
 }

@@ -8,9 +8,9 @@ pub(crate) use tokio::{
 };
 
 pub(crate) use crate::{
-    Rule, Verdict,
-    cancel::explored,
+    Configured, Rule, Verdict,
+    adapter::{configure, has, needs, needs_all, unless_refused},
+    cancel::{explored, leaves_no_task},
     duration::{ms, secs},
-    rule::{Checked, panic_message, rule, runtime},
-    subject::{configure, has, needs, unless_refused},
+    rule::{Checked, beside, panic_message, rule, runtime},
 };

@@ -6,14 +6,16 @@
 //! polls; a task without it was alive when the group or the program had ended.
 
 mod finished;
+mod outcome;
 mod record;
+mod reported_failure;
+mod script;
+mod task;
 
 use std::{
-    error::Error,
-    fmt,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::pin,
     task::Poll,
     thread,
     time::Duration,
@@ -22,10 +24,17 @@ use std::{
 use tokio::time::sleep;
 
 pub(crate) use self::{
-    finished::{Finished, TaskOutcome},
+    finished::Finished,
+    outcome::sorted,
     record::{Event, Record},
+    script::Script,
 };
-use crate::rule::panic_message;
+pub use self::{
+    outcome::Outcome,
+    reported_failure::{FailureKind, ReportedFailure},
+    task::Task,
+};
+use crate::{BoxFuture, rule::panic_message};
 
 /// How a task ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +44,7 @@ pub(crate) enum End {
     Panic,
 }
 
-/// The error of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Refused {
-    /// The number of the task; the body of a group is number 0.
-    pub task: u32,
-}
-
-/// A task as the record sees it: notes its steps, and its drop.
+/// The steps of a task or of a body: each is noted, and the drop is the last one.
 pub(crate) struct ProbeTask {
     number: u32,
     panics_on_drop: bool,
@@ -101,13 +102,13 @@ impl ProbeTask {
         self.note(Event::Drained(self.number, reason));
     }
 
-    pub(crate) fn ends(&mut self, end: End) -> Result<(), Refused> {
+    pub(crate) fn ends(&mut self, end: End) -> Result<(), ReportedFailure> {
         self.has_ended = true;
         match end {
             End::Panic => self.panic(),
             End::Ok | End::Error => self.note(Event::Ended(self.number, end)),
         }
-        if end == End::Ok { Ok(()) } else { Err(Refused { task: self.number }) }
+        if end == End::Ok { Ok(()) } else { Err(ReportedFailure::error(self.number)) }
     }
 
     fn panic(&self) {
@@ -126,12 +127,12 @@ impl Drop for ProbeTask {
 }
 
 /// The number of the task that panicked with this message.
-pub(crate) fn panicked_task(message: &str) -> Option<u32> {
+fn panicked_task(message: &str) -> Option<u32> {
     message.strip_prefix("task ")?.split(' ').next()?.parse().ok()
 }
 
 /// Awaits a future. Returns the message of the panic if the future or its destructor panics.
-pub(crate) async fn catch_panic<T>(future: Pin<Box<dyn Future<Output = T> + Send>>) -> Result<T, String> {
+async fn catch_panic<T>(future: BoxFuture<'static, T>) -> Result<T, String> {
     let mut future = Some(future);
     poll_fn(move |cx| {
         let Some(inner) = &mut future else { return Poll::Pending };
@@ -150,11 +151,3 @@ pub(crate) async fn catch_panic<T>(future: Pin<Box<dyn Future<Output = T> + Send
     })
     .await
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} was refused", self.task)
-    }
-}
-
-impl Error for Refused {}

@@ -11,15 +11,20 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    rc::Rc,
 };
 
 use evenkeel_testkit::World;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::{spawn_local, yield_now},
+};
 
-use crate::Verdict;
+use crate::{Adapter, Pattern, Verdict};
 
 /// How often a paused rule is run.
 const RUNS: u32 = 3;
@@ -49,7 +54,7 @@ pub enum Tier {
     Real,
 }
 
-/// One rule of a specification, for implementations behind the adapter trait `A`.
+/// One rule of a specification, for implementations behind an [`Adapter`].
 ///
 /// # Examples
 /// ```
@@ -60,7 +65,7 @@ pub enum Tier {
 /// assert_eq!(rule.text, "The delays grow by the factor, to within one percent.");
 /// ```
 #[non_exhaustive]
-pub struct Rule<A: ?Sized> {
+pub struct Rule<S: Pattern> {
     /// Its number, never given to another rule: the heading in the specification, and the name of the test function.
     pub id: &'static str,
     /// How much it matters.
@@ -72,20 +77,22 @@ pub struct Rule<A: ?Sized> {
     /// The rule that this one builds on: where that does not hold, this one is not tested.
     pub after: Option<&'static str>,
     runs: u32,
-    check: Check<A>,
+    check: Check<S>,
 }
 
 /// The test of a rule.
-pub(crate) enum Check<A: ?Sized> {
+pub(crate) enum Check<S: Pattern> {
     /// Runs in a fresh world.
-    InWorld(InWorld<A>),
+    InWorld(InWorld<S>),
     /// Runs in a fresh world whose tasks may panic.
-    WithPanics(InWorld<A>),
+    WithPanics(InWorld<S>),
     /// Makes its own worlds or runtimes.
-    Alone(fn(&A) -> Checked),
+    Alone(fn(&Subject<S>) -> Checked),
 }
 
-type InWorld<A> = for<'a> fn(&'a A) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
+type Subject<S> = dyn Adapter<S>;
+
+type InWorld<S> = for<'a> fn(&'a Subject<S>) -> Pin<Box<dyn Future<Output = Checked> + 'a>>;
 
 /// A rule whose id is the name of its function: `rule!(Must "RETRY-01" retry_01 "…")`.
 macro_rules! rule {
@@ -125,13 +132,13 @@ pub(crate) const fn is_named(id: &str, function: &str) -> bool {
     id.len() == function.len()
 }
 
-impl<A: ?Sized> Rule<A> {
+impl<S: Pattern> Rule<S> {
     pub(crate) const fn new(
         id: &'static str,
         level: Level,
         tier: Tier,
         text: &'static str,
-        check: Check<A>,
+        check: Check<S>,
     ) -> Self {
         let runs = if matches!(tier, Tier::Paused) { RUNS } else { 1 };
         Self { id, level, tier, text, after: None, runs, check }
@@ -154,7 +161,7 @@ impl<A: ?Sized> Rule<A> {
     ///
     /// # Panics
     /// If called inside a runtime.
-    pub fn check(&self, subject: &A) -> Verdict {
+    pub fn check(&self, subject: &(dyn Adapter<S> + 'static)) -> Verdict {
         let runs = self.runs;
         let verdicts: Vec<Verdict> = (0..runs).map(|_| self.check_once(subject)).collect();
         let passed = verdicts.iter().filter(|verdict| verdict.passed()).count();
@@ -164,7 +171,7 @@ impl<A: ?Sized> Rule<A> {
         }
     }
 
-    fn check_once(&self, subject: &A) -> Verdict {
+    fn check_once(&self, subject: &Subject<S>) -> Verdict {
         // After a panic the world is gone, and the adapter only configures the implementation again.
         let outcome = catch_unwind(AssertUnwindSafe(|| match self.check {
             Check::InWorld(check) => World::run(|_| check(subject)),
@@ -184,6 +191,21 @@ pub(crate) fn runtime(builder: &mut Builder) -> Checked<Runtime> {
     builder.build().map_err(|error| Verdict::Untested(format!("no runtime: {error}")))
 }
 
+/// Runs this beside another task. Returns the output, and the number of turns that the other task had.
+pub(crate) async fn beside<T>(run: impl Future<Output = T>) -> (T, u32) {
+    let turns = Rc::new(Cell::new(0));
+    let counted = turns.clone();
+    let other = spawn_local(async move {
+        loop {
+            counted.set(counted.get() + 1);
+            yield_now().await;
+        }
+    });
+    let output = run.await;
+    other.abort();
+    (output, turns.get())
+}
+
 /// The text of a panic.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
@@ -192,7 +214,7 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
         .to_owned()
 }
 
-impl<A: ?Sized> fmt::Debug for Rule<A> {
+impl<S: Pattern> fmt::Debug for Rule<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rule")
             .field("id", &self.id)

@@ -2,9 +2,9 @@
 
 use std::{fmt, process::Command};
 
-use crate::{Finding, Report, Rule, Tier, Verdict, child};
+use crate::{Adapter, Finding, Pattern, Report, Rule, Tier, Verdict, child};
 
-/// The rules of one pattern, for implementations behind the adapter trait `A`.
+/// The rules of one pattern, for implementations behind an [`Adapter`] of its settings.
 ///
 /// # Examples
 /// Every rule is a heading of the specification:
@@ -14,23 +14,23 @@ use crate::{Finding, Report, Rule, Tier, Verdict, child};
 /// assert!(SUITE.rules().all(|rule| SUITE.spec.contains(&format!("### {}\n", rule.id))));
 /// ```
 #[non_exhaustive]
-pub struct Suite<A: ?Sized + 'static> {
+pub struct Suite<S: Pattern> {
     /// The prefix of the rules' ids.
     pub pattern: &'static str,
     /// The specification: each rule with its reason, and the bug that it comes from. Markdown.
     pub spec: &'static str,
-    pub(crate) chapters: &'static [&'static [Rule<A>]],
+    pub(crate) chapters: &'static [&'static [Rule<S>]],
 }
 
-impl<A: ?Sized> Suite<A> {
+impl<S: Pattern> Suite<S> {
     /// All rules, in the order of the specification.
-    pub fn rules(&self) -> impl Iterator<Item = &'static Rule<A>> + use<A> {
+    pub fn rules(&self) -> impl Iterator<Item = &'static Rule<S>> + use<S> {
         self.chapters.iter().copied().flatten()
     }
 
     /// The rule with this id.
     #[must_use]
-    pub fn rule(&self, id: &str) -> Option<&'static Rule<A>> {
+    pub fn rule(&self, id: &str) -> Option<&'static Rule<S>> {
         self.rules().find(|rule| rule.id == id)
     }
 
@@ -41,7 +41,7 @@ impl<A: ?Sized> Suite<A> {
     ///
     /// # Examples
     /// As in [the crate's documentation](crate).
-    pub fn run(&self, subject: &A) -> Report {
+    pub fn run(&self, subject: &(dyn Adapter<S> + 'static)) -> Report {
         self.run_with_children(subject, |_| None)
     }
 
@@ -52,8 +52,8 @@ impl<A: ?Sized> Suite<A> {
     /// If called inside a runtime.
     pub fn run_with_children(
         &self,
-        subject: &A,
-        mut child: impl FnMut(&'static Rule<A>) -> Option<Command>,
+        subject: &(dyn Adapter<S> + 'static),
+        mut child: impl FnMut(&'static Rule<S>) -> Option<Command>,
     ) -> Report {
         let mut findings: Vec<Finding> = Vec::new();
         for rule in self.rules() {
@@ -80,7 +80,7 @@ impl<A: ?Sized> Suite<A> {
     }
 }
 
-impl<A: ?Sized> fmt::Debug for Suite<A> {
+impl<S: Pattern> fmt::Debug for Suite<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Suite").field("pattern", &self.pattern).finish_non_exhaustive()
     }

@@ -2,10 +2,11 @@
 
 use std::{
     fmt::{Debug, Display},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use evenkeel_base::lock;
 use tokio::time::Instant;
 
 use crate::{Verdict, rule::Checked};
@@ -75,6 +76,6 @@ impl<E: Clone + Display> Timeline<E> {
     }
 
     fn events(&self) -> MutexGuard<'_, Vec<(Duration, E)>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.events)
     }
 }

@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use evenkeel::limit::{
-    ConcurrencyLimiter, Denied as Refusal, Keyed, Rate as Speed, RateLimiter, Reason as Why,
-    Reservation as Estimate, try_all_of,
+    ConcurrencyLimiter, Denied as Refusal, Keyed, Rate as Speed, RateLimiter, Reason, try_all_of,
 };
 use evenkeel_tck::{
-    AdapterError,
-    limit::{
-        AcquireFuture, Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Rate, Reason, Request,
-        Reservation, Reserve, Settings,
-    },
+    Adapter, AdapterError, BoxFuture,
+    limit::{Capability, Change, Denied, Limit, Limiter, Permit, Rate, Request, Settings, Settle},
 };
 
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "evenkeel",
     package: "evenkeel-limit",
     docs: "https://docs.rs/evenkeel-limit",
@@ -27,12 +23,12 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Evenkeel;
 
-impl Adapter for Evenkeel {
+impl Adapter<Settings> for Evenkeel {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let waiters = settings.max_waiters.unwrap_or(usize::MAX);
         if let (Limit::Bucket { rate, burst }, Some(Limit::Bucket { rate: other, burst: others })) =
             (settings.limit, settings.also)
@@ -84,7 +80,10 @@ impl Limiter for Ours {
         .map_err(denied)
     }
 
-    fn acquire(&self, Request { permits, key, deadline, .. }: Request) -> AcquireFuture {
+    fn acquire(
+        &self,
+        Request { permits, key, deadline, .. }: Request,
+    ) -> BoxFuture<'static, Result<Permit, Denied>> {
         match self {
             Self::Rate(limiter) => {
                 let limiter = limiter.clone();
@@ -111,11 +110,11 @@ impl Limiter for Ours {
         }
     }
 
-    fn reserve(&self, permits: u32) -> Reserve<'_> {
+    fn reserve(&self, permits: u32) -> BoxFuture<'_, Result<Settle<'_>, Denied>> {
         let Self::Rate(limiter) = self else { unreachable!("rates alone have reservations") };
         Box::pin(async move {
-            let estimate = limiter.reserve(permits).await.map_err(denied)?;
-            Ok(Box::new(Reserved(estimate)) as Box<dyn Reservation>)
+            let reservation = limiter.reserve(permits).await.map_err(denied)?;
+            Ok(Box::new(move |used| reservation.settle(used)) as Settle<'_>)
         })
     }
 
@@ -141,14 +140,6 @@ impl Limiter for Ours {
     }
 }
 
-struct Reserved<'a>(Estimate<'a>);
-
-impl Reservation for Reserved<'_> {
-    fn settle(self: Box<Self>, used: u32) {
-        self.0.settle(used);
-    }
-}
-
 /// Two limits at once.
 struct Both([RateLimiter; 2]);
 
@@ -161,12 +152,11 @@ impl Limiter for Both {
 }
 
 fn denied(refusal: Refusal) -> Denied {
-    let denied = Denied::new(match refusal.reason {
-        Why::NeverFits => Reason::NeverFits,
-        Why::QueueFull => Reason::QueueFull,
-        Why::Deadline => Reason::Deadline,
-        Why::Closed => Reason::Closed,
-        _ => Reason::Busy,
-    });
-    refusal.retry_after.map_or(denied, |wait| denied.until(wait))
+    match refusal.reason {
+        Reason::NeverFits => Denied::NeverFits,
+        Reason::QueueFull => Denied::QueueFull,
+        Reason::Deadline => Denied::Deadline,
+        Reason::Closed => Denied::Closed,
+        _ => Denied::Busy(refusal.retry_after),
+    }
 }

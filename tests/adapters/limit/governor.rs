@@ -3,10 +3,8 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use evenkeel_tck::{
-    AdapterError,
-    limit::{
-        AcquireFuture, Adapter, Capability, Denied, Limit, Limiter, Permit, Rate, Reason, Request, Settings,
-    },
+    Adapter, AdapterError, BoxFuture,
+    limit::{Capability, Denied, Limit, Limiter, Permit, Rate, Request, Settings},
 };
 use governor::{
     InsufficientCapacity, NotUntil, Quota, RateLimiter,
@@ -19,7 +17,7 @@ use governor::{
 use super::{NO_SUCH_THING, RATES_ONLY, clock::TokioClock};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "governor",
     package: "governor",
     docs: "https://docs.rs/governor/0.10.4/governor/struct.RateLimiter.html",
@@ -35,7 +33,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Governor;
 
-impl Adapter for Governor {
+impl Adapter<Settings> for Governor {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Rate
@@ -55,7 +53,7 @@ impl Adapter for Governor {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Bucket { rate, burst } = settings.limit else {
             return Err(AdapterError::NotExpressible(RATES_ONLY));
         };
@@ -96,7 +94,7 @@ impl Limiter for Direct {
         answer(self.limiter.check_n(permits(request)), self.clock)
     }
 
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let limiter = self.limiter.clone();
         Box::pin(async move { ready(limiter.until_n_ready(permits(request)).await) })
     }
@@ -113,7 +111,7 @@ impl Limiter for Keyed {
         answer(self.limiter.check_key_n(&key, permits(request)), self.clock)
     }
 
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let limiter = self.limiter.clone();
         Box::pin(async move {
             let key = request.key.unwrap_or_default();
@@ -131,7 +129,7 @@ fn permits(request: Request) -> NonZeroU32 {
 }
 
 fn ready(turn: Result<(), InsufficientCapacity>) -> Result<Permit, Denied> {
-    turn.map(Permit::new).map_err(|_| Denied::new(Reason::NeverFits))
+    turn.map(Permit::new).map_err(|_| Denied::NeverFits)
 }
 
 type Checked = Result<Result<(), NotUntil<Nanos>>, InsufficientCapacity>;
@@ -141,8 +139,8 @@ fn answer(checked: Checked, clock: TokioClock) -> Result<Permit, Denied> {
         Ok(Ok(())) => Ok(Permit::new(())),
         Ok(Err(not_until)) => {
             let wait: Duration = not_until.wait_time_from(clock.now());
-            Err(Denied::new(Reason::Busy).until(wait))
+            Err(Denied::Busy(Some(wait)))
         }
-        Err(_) => Err(Denied::new(Reason::NeverFits)),
+        Err(_) => Err(Denied::NeverFits),
     }
 }

@@ -4,15 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_tck::{
-    AdapterError,
-    limit::{AcquireFuture, Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings},
+    Adapter, AdapterError, BoxFuture,
+    limit::{Capability, Denied, Limit, Limiter, Permit, Request, Settings},
 };
 use leaky_bucket::RateLimiter;
 
 use super::{NO_SUCH_THING, RATES_ONLY};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "leaky-bucket",
     package: "leaky-bucket",
     docs: "https://docs.rs/leaky-bucket/1.1.2/leaky_bucket/struct.Builder.html",
@@ -36,7 +36,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Leaky;
 
-impl Adapter for Leaky {
+impl Adapter<Settings> for Leaky {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Rate
@@ -54,7 +54,7 @@ impl Adapter for Leaky {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Bucket { rate, burst } = settings.limit else {
             return Err(AdapterError::NotExpressible(RATES_ONLY));
         };
@@ -83,10 +83,10 @@ impl Limiter for Bucket {
         if self.0.try_acquire(request.permits as usize) {
             return Ok(Permit::new(()));
         }
-        Err(Denied::new(Reason::Busy))
+        Err(Denied::Busy(None))
     }
 
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let turn = self.0.clone().acquire_owned(request.permits as usize);
         Box::pin(async move {
             turn.await;

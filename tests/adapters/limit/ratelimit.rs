@@ -2,15 +2,15 @@
 //! documentation.
 
 use evenkeel_tck::{
-    AdapterError,
-    limit::{Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings},
+    Adapter, AdapterError,
+    limit::{Capability, Change, Denied, Limit, Limiter, Permit, Request, Settings},
 };
 use ratelimit::{Builder, Ratelimiter, TryWaitError};
 
 use super::{NO_SUCH_THING, RATES_ONLY, clock::TokioClock};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "ratelimit",
     package: "ratelimit",
     docs: "https://docs.rs/ratelimit/2.0.0/ratelimit/struct.Ratelimiter.html",
@@ -33,7 +33,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Ratelimit;
 
-impl Adapter for Ratelimit {
+impl Adapter<Settings> for Ratelimit {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Rate
@@ -51,7 +51,7 @@ impl Adapter for Ratelimit {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Bucket { rate, burst } = settings.limit else {
             return Err(AdapterError::NotExpressible(RATES_ONLY));
         };
@@ -69,9 +69,9 @@ struct Bucket(Ratelimiter<TokioClock>);
 impl Limiter for Bucket {
     fn try_acquire(&self, request: Request) -> Result<Permit, Denied> {
         self.0.try_wait_n(request.permits.into()).map(Permit::new).map_err(|error| match error {
-            TryWaitError::Insufficient(wait) => Denied::new(Reason::Busy).until(wait),
-            TryWaitError::ExceedsCapacity => Denied::new(Reason::NeverFits),
-            _ => Denied::new(Reason::Busy),
+            TryWaitError::Insufficient(wait) => Denied::Busy(Some(wait)),
+            TryWaitError::ExceedsCapacity => Denied::NeverFits,
+            _ => Denied::Busy(None),
         })
     }
 

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use evenkeel_tck::{
-    AdapterError,
-    limit::{
-        AcquireFuture, Adapter, Capability, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings,
-    },
+    Adapter, AdapterError, BoxFuture,
+    limit::{Capability, Change, Denied, Limit, Limiter, Permit, Request, Settings},
 };
 use tokio::sync::{Semaphore, TryAcquireError};
 
 use super::NO_SUCH_THING;
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "Semaphore",
     package: "tokio",
     docs: "https://docs.rs/tokio/1.54.1/tokio/sync/struct.Semaphore.html",
@@ -27,7 +25,7 @@ struct Tokio;
 /// The reason for which it has no rate.
 const CONCURRENCY_ONLY: &str = "it limits what runs at once";
 
-impl Adapter for Tokio {
+impl Adapter<Settings> for Tokio {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Concurrency
@@ -43,7 +41,7 @@ impl Adapter for Tokio {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         let Limit::Concurrency(limit) = settings.limit else {
             return Err(AdapterError::NotExpressible(CONCURRENCY_ONLY));
         };
@@ -57,14 +55,14 @@ impl Limiter for Slots {
     fn try_acquire(&self, request: Request) -> Result<Permit, Denied> {
         let permit = self.0.clone().try_acquire_many_owned(request.permits);
         permit.map(Permit::new).map_err(|error| match error {
-            TryAcquireError::Closed => Denied::new(Reason::Closed),
-            TryAcquireError::NoPermits => Denied::new(Reason::Busy),
+            TryAcquireError::Closed => Denied::Closed,
+            TryAcquireError::NoPermits => Denied::Busy(None),
         })
     }
 
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let turn = self.0.clone().acquire_many_owned(request.permits);
-        Box::pin(async move { turn.await.map(Permit::new).map_err(|_| Denied::new(Reason::Closed)) })
+        Box::pin(async move { turn.await.map(Permit::new).map_err(|_| Denied::Closed) })
     }
 
     fn change(&self, change: Change) {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use evenkeel_tck::{
-    AdapterError,
-    limit::{AcquireFuture, Adapter, Capability, Denied, Limit, Limiter, Permit, Reason, Request, Settings},
+    Adapter, AdapterError, BoxFuture,
+    limit::{Capability, Denied, Limit, Limiter, Permit, Request, Settings},
 };
 use tower::{
     Service, ServiceExt,
@@ -25,7 +25,7 @@ use tower::{
 use super::NO_SUCH_THING;
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "tower",
     package: "tower",
     docs: "https://docs.rs/tower/0.5.3/tower/struct.ServiceBuilder.html#method.rate_limit",
@@ -42,7 +42,7 @@ const BUFFER: usize = 1000;
 
 struct Tower;
 
-impl Adapter for Tower {
+impl Adapter<Settings> for Tower {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Rate | Capability::Concurrency | Capability::Try | Capability::Wait => Ok(()),
@@ -57,7 +57,7 @@ impl Adapter for Tower {
         }
     }
 
-    fn limiter(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Box<dyn Limiter>, AdapterError> {
         match settings.limit {
             Limit::Bucket { rate, .. } => {
                 let instant: Instant = service_fn(|()| ready(Ok(())));
@@ -86,11 +86,9 @@ type Endless = ServiceFn<fn(()) -> Pending<Result<(), Infallible>>>;
 struct Waiting(Buffer<(), Ready<Result<(), Infallible>>>);
 
 impl Limiter for Waiting {
-    fn acquire(&self, _: Request) -> AcquireFuture {
+    fn acquire(&self, _: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let service = self.0.clone();
-        Box::pin(async move {
-            service.oneshot(()).await.map(Permit::new).map_err(|_| Denied::new(Reason::Closed))
-        })
+        Box::pin(async move { service.oneshot(()).await.map(Permit::new).map_err(|_| Denied::Closed) })
     }
 }
 
@@ -101,10 +99,10 @@ impl Limiter for Refusing {
     fn try_acquire(&self, _: Request) -> Result<Permit, Denied> {
         let mut service = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let cx = &mut Context::from_waker(Waker::noop());
-        let Poll::Ready(Ok(())) = service.poll_ready(cx) else { return Err(Denied::new(Reason::Busy)) };
+        let Poll::Ready(Ok(())) = service.poll_ready(cx) else { return Err(Denied::Busy(None)) };
         match pin!(service.call(())).poll(cx) {
             Poll::Ready(Ok(())) => Ok(Permit::new(())),
-            _ => Err(Denied::new(Reason::Busy)),
+            _ => Err(Denied::Busy(None)),
         }
     }
 }
@@ -112,7 +110,7 @@ impl Limiter for Refusing {
 struct Slots(ConcurrencyLimit<Endless>);
 
 impl Limiter for Slots {
-    fn acquire(&self, _: Request) -> AcquireFuture {
+    fn acquire(&self, _: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let mut service = self.0.clone();
         Box::pin(async move {
             match service.ready().await {

@@ -8,14 +8,14 @@ use backoff::{
     future::retry_notify,
 };
 use evenkeel_tck::{
-    AdapterError,
-    retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
+    Adapter, AdapterError, Configured,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
 };
 
 use super::{NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "backoff",
     package: "backoff",
     docs: "https://docs.rs/backoff/0.4.0/backoff/future/index.html",
@@ -46,7 +46,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct BackoffCrate;
 
-impl Adapter for BackoffCrate {
+impl Adapter<Settings> for BackoffCrate {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Jitter | Capability::TotalTimeout | Capability::RetryAfter | Capability::Observer => {
@@ -58,11 +58,11 @@ impl Adapter for BackoffCrate {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let retries = settings.max_attempts.checked_sub(1);
         let left = retries.ok_or(AdapterError::NotExpressible("it has no limit for attempts"))?;
         let settings = settings.clone();
-        Ok(Policy::new(move |operation| {
+        Ok(Configured::new(move |operation: Operation| {
             let observed = operation.clone();
             let limited = Limited { left, backoff: backoff(&settings) };
             let attempt = move || {
@@ -74,7 +74,7 @@ impl Adapter for BackoffCrate {
     }
 }
 
-fn backoff(settings: &Settings) -> Box<dyn Backoff> {
+fn backoff(settings: &Settings) -> Box<dyn Backoff + Send> {
     let (factor, cap) = match settings.growth {
         Growth::Exponential(factor) => (factor, settings.cap),
         _ if settings.total_timeout.is_none() && settings.jitter.is_none() => {
@@ -108,7 +108,7 @@ fn error(error: Refused) -> Error<Refused> {
 /// A limit for attempts, which the crate does not have, by means of the trait that it offers for backoffs of one's own.
 struct Limited {
     left: u32,
-    backoff: Box<dyn Backoff>,
+    backoff: Box<dyn Backoff + Send>,
 }
 
 impl Backoff for Limited {

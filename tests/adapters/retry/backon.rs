@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
 use evenkeel_tck::{
-    AdapterError,
-    retry::{Adapter, Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
+    Adapter, AdapterError, Configured,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
 };
 
 use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "backon",
     package: "backon",
     docs: "https://docs.rs/backon/1.6.0/backon/struct.Retry.html",
@@ -39,7 +39,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Backon;
 
-impl Adapter for Backon {
+impl Adapter<Settings> for Backon {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Jitter | Capability::Seed | Capability::RetryAfter | Capability::Observer => Ok(()),
@@ -49,7 +49,7 @@ impl Adapter for Backon {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let retries =
             settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
                 as usize;
@@ -70,12 +70,12 @@ impl Adapter for Backon {
                 if let Some(seed) = settings.seed {
                     builder = builder.with_jitter_seed(seed);
                 }
-                Policy::new(move |operation| retry(builder, operation))
+                Configured::new(move |operation: Operation| retry(builder, operation))
             }
             _ => {
                 let builder = ConstantBuilder::new().with_delay(settings.initial).with_max_times(retries);
                 let builder = if is_jittered { builder.with_jitter() } else { builder };
-                Policy::new(move |operation| retry(builder, operation))
+                Configured::new(move |operation: Operation| retry(builder, operation))
             }
         })
     }

@@ -6,17 +6,14 @@ use evenkeel::retry::{
     Attempt, Backoff, Budget, GaveUp as Limit, Jitter, Policy as Ours, RetryError, Verdict, tower::RetryLayer,
 };
 use evenkeel_tck::{
-    AdapterError,
-    retry::{
-        Adapter, Capability, GaveUp, Growth, Hint, Jitter as Wanted, Operation, Policy, Reason, Refused,
-        Settings,
-    },
+    Adapter, AdapterError, Configured,
+    retry::{Capability, Growth, Hint, Jitter as Wanted, Operation, Outcome, Reason, Refused, Settings},
 };
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "evenkeel",
     package: "evenkeel-retry",
     docs: "https://docs.rs/evenkeel-retry",
@@ -27,12 +24,12 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Evenkeel;
 
-impl Adapter for Evenkeel {
+impl Adapter<Settings> for Evenkeel {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let mut policy = Ours::new(backoff(settings)?)
             .max_attempts(settings.max_attempts)
             .attempt_timeout(settings.attempt_timeout.unwrap_or(Duration::MAX));
@@ -62,7 +59,7 @@ impl Adapter for Evenkeel {
             (false, true) if is_plain => return Ok(keyed(policy)),
             _ => return Err(AdapterError::NotExpressible("this adapter asks for one of them at a time")),
         }
-        Ok(Policy::new(move |operation| {
+        Ok(Configured::new(move |operation: Operation| {
             let observed = operation.clone();
             let run = policy
                 .run(move || operation.call())
@@ -76,29 +73,29 @@ impl Adapter for Evenkeel {
                 });
             let run = if at_most_once { run.at_most_once() } else { run };
             let run = if let Some(at) = deadline { run.deadline(at) } else { run };
-            async move { run.await.map_err(gave_up) }
+            async move { run.await.map_or_else(gave_up, Outcome::from) }
         }))
     }
 }
 
-fn keyed(policy: &'static Ours) -> Policy {
-    Policy::new(move |operation: Operation| {
+fn keyed(policy: &'static Ours) -> Configured<Operation, Outcome> {
+    Configured::new(move |operation: Operation| {
         let attempt = move |attempt: Attempt| {
             operation.keyed(attempt.key());
             operation.call()
         };
         let run = policy.run_with(attempt).classify(verdict);
-        async move { run.await.map_err(gave_up) }
+        async move { run.await.map_or_else(gave_up, Outcome::from) }
     })
 }
 
-fn layered(policy: &'static Ours) -> Policy {
-    Policy::new(move |operation: Operation| {
+fn layered(policy: &'static Ours) -> Configured<Operation, Outcome> {
+    Configured::new(move |operation: Operation| {
         let judged = operation.clone();
         let judge = move |response: &u32| judged.judge(*response).map_or(Verdict::Permanent, meant);
         let retry = RetryLayer::new(policy, |(): &()| Some(()), verdict).classify_response(judge);
         let service = retry.layer(service_fn(move |()| operation.call()));
-        async move { service.oneshot(()).await.map_err(gave_up) }
+        async move { service.oneshot(()).await.map_or_else(gave_up, Outcome::from) }
     })
 }
 
@@ -128,8 +125,8 @@ fn meant(hint: Hint) -> Verdict {
     }
 }
 
-fn gave_up(error: RetryError<Refused>) -> GaveUp {
-    let told = GaveUp::new(error.last);
+fn gave_up(error: RetryError<Refused>) -> Outcome {
+    let told = Outcome::gave_up(error.last);
     match error.reason {
         Limit::Permanent => told.because(Reason::Permanent),
         Limit::Attempts => told.because(Reason::Attempts),

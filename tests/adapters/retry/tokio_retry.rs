@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use evenkeel_tck::{
-    AdapterError,
-    retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
+    Adapter, AdapterError, Configured,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
 };
 use tokio_retry::{
     RetryIf,
@@ -14,7 +14,7 @@ use tokio_retry::{
 use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "tokio-retry",
     package: "tokio-retry",
     docs: "https://docs.rs/tokio-retry/0.3.2/tokio_retry/index.html",
@@ -30,9 +30,9 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct TokioRetry;
 
-type Delays = Box<dyn Iterator<Item = Duration>>;
+type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
-impl Adapter for TokioRetry {
+impl Adapter<Settings> for TokioRetry {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Jitter => Ok(()),
@@ -41,13 +41,13 @@ impl Adapter for TokioRetry {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let retries =
             settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
                 as usize;
         delays(settings).map(drop)?;
         let settings = settings.clone();
-        Ok(Policy::new(move |operation| {
+        Ok(Configured::new(move |operation: Operation| {
             let delays = delays(&settings).expect("it was asked for above");
             RetryIf::start(
                 delays.take(retries),

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use evenkeel_tck::{
-    AdapterError,
-    retry::{Adapter, Capability, Growth, Hint, Jitter, Policy, Refused, Settings},
+    Adapter, AdapterError, Configured,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
 };
 use tokio_retry2::{
     Retry, RetryError,
@@ -15,7 +15,7 @@ use tokio_retry2::{
 use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "tokio-retry2",
     package: "tokio-retry2",
     docs: "https://docs.rs/tokio-retry2/0.9.1/tokio_retry2/index.html",
@@ -50,9 +50,9 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct TokioRetry2;
 
-type Delays = Box<dyn Iterator<Item = Duration>>;
+type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
-impl Adapter for TokioRetry2 {
+impl Adapter<Settings> for TokioRetry2 {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Jitter | Capability::TotalTimeout | Capability::RetryAfter | Capability::Observer => {
@@ -63,13 +63,13 @@ impl Adapter for TokioRetry2 {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let retries =
             settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
                 as usize;
         delays(settings).map(drop)?;
         let settings = settings.clone();
-        Ok(Policy::new(move |operation| {
+        Ok(Configured::new(move |operation: Operation| {
             let delays = delays(&settings).expect("it was asked for above");
             let observed = operation.clone();
             let attempt = move || {

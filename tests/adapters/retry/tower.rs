@@ -3,20 +3,16 @@
 use std::{
     future::ready,
     hash::{BuildHasher, DefaultHasher, Hasher, RandomState},
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
 use evenkeel_tck::{
-    AdapterError,
-    retry::{
-        Adapter, Budget as Wanted, Capability, GaveUp, Growth, Hint, Jitter, Operation, Policy, Refused,
-        Settings,
-    },
+    Adapter, AdapterError, BoxFuture, Configured,
+    retry::{Budget as Wanted, Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
 };
 use tower::{
-    BoxError, Service, ServiceExt,
+    BoxError, ServiceExt,
     retry::{
         self, Retry,
         backoff::{Backoff, ExponentialBackoff, ExponentialBackoffMaker, MakeBackoff},
@@ -30,7 +26,7 @@ use tower::{
 use super::NO_SUCH_SETTING;
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "tower",
     package: "tower",
     docs: "https://docs.rs/tower/0.5.3/tower/retry/trait.Policy.html",
@@ -63,7 +59,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Tower;
 
-impl Adapter for Tower {
+impl Adapter<Settings> for Tower {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Jitter
@@ -78,32 +74,26 @@ impl Adapter for Tower {
         }
     }
 
-    fn policy(&self, settings: &Settings) -> Result<Policy, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
         let retries = settings.max_attempts.checked_sub(1);
         let retries = retries.ok_or(AdapterError::NotExpressible("the policy counts attempts itself"))?;
         let (backoff, budget) = (backoff(settings)?, settings.budget.map(budget));
         let limit = settings.attempt_timeout;
-        Ok(Policy::new(move |operation: Operation| {
+        Ok(Configured::new(move |operation: Operation| {
             let (backoff, budget) = (backoff.clone(), budget.clone());
             let policy = Attempts { retries, backoff, budget, operation: operation.clone() };
             let service = service_fn(move |()| operation.call());
+            let call: BoxFuture<'static, Result<u32, BoxError>> = match limit {
+                Some(limit) => Box::pin(Retry::new(policy, Timeout::new(service, limit)).oneshot(())),
+                None => Box::pin(Retry::new(policy, service.map_err(BoxError::from)).oneshot(())),
+            };
+            // Any other error is the one of `Timeout`.
             async move {
-                let response = match limit {
-                    Some(limit) => call(policy, Timeout::new(service, limit)).await,
-                    None => call(policy, service.map_err(BoxError::from)).await,
-                };
-                // Anything else is the error of `Timeout`.
-                response.map_err(|error| GaveUp::new(error.downcast_ref().copied()))
+                let gave_up = |error: BoxError| Outcome::gave_up(error.downcast_ref().copied());
+                call.await.map_or_else(gave_up, Outcome::from)
             }
         }))
     }
-}
-
-async fn call<S>(policy: Attempts, service: S) -> Result<u32, BoxError>
-where
-    S: Service<(), Response = u32, Error = BoxError> + Clone,
-{
-    Retry::new(policy, service).oneshot(()).await
 }
 
 #[derive(Clone)]
@@ -116,7 +106,7 @@ struct Attempts {
 }
 
 impl retry::Policy<(), u32, BoxError> for Attempts {
-    type Future = Pin<Box<dyn Future<Output = ()>>>;
+    type Future = BoxFuture<'static, ()>;
 
     fn retry(&mut self, (): &mut (), result: &mut Result<u32, BoxError>) -> Option<Self::Future> {
         let hint = match result {

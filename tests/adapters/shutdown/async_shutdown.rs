@@ -1,18 +1,18 @@
 //! async-shutdown: a `ShutdownManager`, with tasks that delay its completion, as in its example.
 
-use std::{future::pending, pin::Pin};
+use std::future::pending;
 
 use async_shutdown::ShutdownManager;
 use evenkeel_tck::{
-    AdapterError,
-    shutdown::{Adapter, Capability, Job, Outcome, Parts, Program, Refused, Settings},
+    Adapter, AdapterError, BoxFuture, Configured,
+    shutdown::{Capability, Outcome, Parts, ReportedFailure, Settings, Task},
 };
 use tokio::select;
 
 use super::NO_SUCH_THING;
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "async-shutdown",
     package: "async-shutdown",
     docs: "https://docs.rs/async-shutdown/0.2.2/async_shutdown/struct.ShutdownManager.html",
@@ -25,7 +25,7 @@ struct Async;
 
 type Manager = ShutdownManager<&'static str>;
 
-impl Adapter for Async {
+impl Adapter<Settings> for Async {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Vital | Capability::Reason | Capability::Guards | Capability::Start => Ok(()),
@@ -39,22 +39,22 @@ impl Adapter for Async {
         }
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Parts, Outcome>, AdapterError> {
         let settings = settings.clone();
-        Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
+        Ok(Configured::new(move |parts: Parts| run(settings.clone(), parts)))
     }
 }
 
 async fn run(settings: Settings, parts: Parts) -> Outcome {
     let manager = Manager::new();
-    parts.start_up.run().await;
-    for job in parts.tasks {
-        spawn(&manager, job);
+    parts.start_up().await;
+    for task in parts.tasks {
+        spawn(&manager, task);
     }
-    for job in parts.guards {
+    for task in parts.guards {
         if let Ok(token) = manager.delay_shutdown_token() {
             tokio::spawn(async move {
-                let _ = job.run(pending(), drop).await;
+                let _ = task.alone().await;
                 drop(token);
             });
         }
@@ -72,9 +72,9 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     Outcome::default()
 }
 
-fn spawn(manager: &Manager, job: Job) {
-    let is_vital = job.is_vital();
-    let Ok(work) = manager.wrap_delay_shutdown(work(manager.clone(), job)) else { return };
+fn spawn(manager: &Manager, task: Task) {
+    let is_vital = task.is_vital();
+    let Ok(work) = manager.wrap_delay_shutdown(work(manager.clone(), task)) else { return };
     if is_vital {
         tokio::spawn(manager.wrap_trigger_shutdown("a vital task ended", work));
     } else {
@@ -82,12 +82,10 @@ fn spawn(manager: &Manager, job: Job) {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send>>;
-
-fn work(manager: Manager, job: Job) -> Work {
+fn work(manager: Manager, task: Task) -> BoxFuture<'static, Result<(), ReportedFailure>> {
     Box::pin(async move {
         let signal = manager.wait_shutdown_triggered();
         let asked = async { Some(signal.await.to_owned()) };
-        job.run(asked, |job| spawn(&manager, job)).await
+        task.run(asked, |task| spawn(&manager, task)).await
     })
 }

@@ -1,20 +1,18 @@
 //! Ours.
 
-use std::{future::pending, pin::Pin};
+use std::future::pending;
 
 use evenkeel::shutdown::{Handle, Outcome as Ended, Report, Shutdown, Stop, TaskReport};
 use evenkeel_tck::{
-    AdapterError,
-    shutdown::{
-        Adapter, Capability, FailureKind, Job, Outcome, Parts, Program, Refused, ReportedFailure, Settings,
-    },
+    Adapter, AdapterError, BoxFuture, Configured,
+    shutdown::{Capability, FailureKind, Outcome, Parts, ReportedFailure, Settings, Task},
 };
 use tokio::{join, select};
 
 use super::USUAL_GRACE;
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "evenkeel",
     package: "evenkeel-shutdown",
     docs: "https://docs.rs/evenkeel-shutdown",
@@ -25,44 +23,44 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Evenkeel;
 
-impl Adapter for Evenkeel {
+impl Adapter<Settings> for Evenkeel {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Parts, Outcome>, AdapterError> {
         let settings = settings.clone();
-        Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
+        Ok(Configured::new(move |parts: Parts| run(settings.clone(), parts)))
     }
 }
 
 async fn run(settings: Settings, parts: Parts) -> Outcome {
     let (shutdown, stop) = if settings.signals { (Shutdown::new(), Stop::new()) } else { Shutdown::manual() };
-    parts.start_up.run().await;
+    parts.start_up().await;
     let mut shutdown = shutdown.grace(settings.grace.unwrap_or(USUAL_GRACE));
     if let Some(delay) = settings.pre_stop {
         shutdown = shutdown.pre_stop(delay);
     }
     let handle = shutdown.handle();
-    let mut phase = 0;
-    for job in parts.tasks {
-        if job.phase() > phase {
-            phase = job.phase();
+    let (turn_away, mut phase) = (parts.turn_away(), 0);
+    for task in parts.tasks {
+        if task.phase() > phase {
+            phase = task.phase();
             shutdown = shutdown.phase(format!("phase {phase}"));
         }
-        let (handle, is_vital) = (handle.clone(), job.is_vital());
-        shutdown = shutdown.task(job.name(), move |stop| work(job, stop, handle));
+        let (handle, is_vital) = (handle.clone(), task.is_vital());
+        shutdown = shutdown.task(task.name(), move |stop| work(task, stop, handle));
         if is_vital {
             shutdown = shutdown.vital();
         }
     }
-    for job in parts.clean_ups {
-        shutdown = shutdown.on_stop(job.name(), move || job.run(pending(), drop));
+    for task in parts.clean_ups {
+        shutdown = shutdown.on_stop(task.name(), move || task.alone());
     }
-    for job in parts.guards {
-        let guard = handle.guard(job.name());
+    for task in parts.guards {
+        let guard = handle.guard(task.name());
         tokio::spawn(async move {
-            let _ = job.run(pending(), drop).await;
+            let _ = task.alone().await;
             drop(guard);
         });
     }
@@ -70,7 +68,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     let turned_away = async {
         let _ = readiness.wait_for(|ready| *ready).await;
         let _ = readiness.wait_for(|ready| !*ready).await;
-        parts.probe.is_turned_away();
+        turn_away();
     };
     let alone = async {
         super::stop(settings.alone_after).await;
@@ -93,19 +91,17 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send>>;
-
-fn work(job: Job, stop: Stop, handle: Handle) -> Work {
+fn work(task: Task, stop: Stop, handle: Handle) -> BoxFuture<'static, Result<(), ReportedFailure>> {
     Box::pin(async move {
         let asked = async {
             stop.draining().await;
             stop.reason().map(str::to_owned)
         };
-        let start = |job: Job| {
+        let start = |task: Task| {
             let later = handle.clone();
-            let _ = handle.spawn(job.name(), move |stop| work(job, stop, later));
+            let _ = handle.spawn(task.name(), move |stop| work(task, stop, later));
         };
-        job.run(asked, start).await
+        task.run(asked, start).await
     })
 }
 

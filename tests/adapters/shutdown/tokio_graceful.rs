@@ -1,19 +1,15 @@
 //! tokio-graceful: a `Shutdown` with signal, delay and overwrite, and tasks and guards of it, as in its README.
 
-use std::{future::pending, pin::Pin};
-
 use evenkeel_tck::{
-    AdapterError,
-    shutdown::{
-        Adapter, Capability, FailureKind, Job, Outcome, Parts, Program, Refused, ReportedFailure, Settings,
-    },
+    Adapter, AdapterError, BoxFuture, Configured,
+    shutdown::{Capability, FailureKind, Outcome, Parts, ReportedFailure, Settings, Task},
 };
 use tokio_graceful::{Shutdown, ShutdownGuard};
 
 use super::{NO_SUCH_THING, USUAL_GRACE};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "tokio-graceful",
     package: "tokio-graceful",
     docs: "https://docs.rs/tokio-graceful/0.2.2/tokio_graceful/struct.Shutdown.html",
@@ -33,7 +29,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Graceful;
 
-impl Adapter for Graceful {
+impl Adapter<Settings> for Graceful {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Tasks
@@ -52,9 +48,9 @@ impl Adapter for Graceful {
         }
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Parts, Outcome>, AdapterError> {
         let settings = settings.clone();
-        Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
+        Ok(Configured::new(move |parts: Parts| run(settings.clone(), parts)))
     }
 }
 
@@ -73,21 +69,22 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
             }
         }
     };
-    parts.start_up.run().await;
-    for job in parts.tasks {
-        shutdown.spawn_task_fn(move |guard| work(job, guard));
+    parts.start_up().await;
+    let turn_away = parts.turn_away();
+    for task in parts.tasks {
+        shutdown.spawn_task_fn(move |guard| work(task, guard));
     }
-    for job in parts.guards {
+    for task in parts.guards {
         let guard = shutdown.guard();
         tokio::spawn(async move {
-            let _ = job.run(pending(), drop).await;
+            let _ = task.alone().await;
             drop(guard);
         });
     }
-    let (early, probe) = (shutdown.guard_weak(), parts.probe);
+    let early = shutdown.guard_weak();
     tokio::spawn(async move {
         early.shutdown_signal_triggered().await;
-        probe.is_turned_away();
+        turn_away();
     });
     match shutdown.shutdown_with_limit(settings.grace.unwrap_or(USUAL_GRACE)).await {
         Ok(_) => Outcome::default(),
@@ -95,14 +92,12 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send>>;
-
-fn work(job: Job, guard: ShutdownGuard) -> Work {
+fn work(task: Task, guard: ShutdownGuard) -> BoxFuture<'static, Result<(), ReportedFailure>> {
     Box::pin(async move {
         let asked = async {
             guard.cancelled().await;
             None
         };
-        job.run(asked, |job| drop(guard.spawn_task_fn(move |guard| work(job, guard)))).await
+        task.run(asked, |task| drop(guard.spawn_task_fn(move |guard| work(task, guard)))).await
     })
 }

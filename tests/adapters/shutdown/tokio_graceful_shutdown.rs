@@ -1,13 +1,11 @@
 //! tokio-graceful-shutdown: subsystems under a `Toplevel`, with phases as in its example 20,
 //! `orchestrated_shutdown_order`.
 
-use std::{future::pending, pin::Pin};
+use std::future::pending;
 
 use evenkeel_tck::{
-    AdapterError,
-    shutdown::{
-        Adapter, Capability, FailureKind, Job, Outcome, Parts, Program, Refused, ReportedFailure, Settings,
-    },
+    Adapter, AdapterError, BoxFuture, Configured,
+    shutdown::{Capability, FailureKind, Outcome, Parts, ReportedFailure, Settings, Task},
 };
 use tokio::select;
 use tokio_graceful_shutdown::{
@@ -19,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{NO_SUCH_THING, USUAL_GRACE};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "tokio-graceful-shutdown",
     package: "tokio-graceful-shutdown",
     docs: "https://docs.rs/tokio-graceful-shutdown/0.20.0/tokio_graceful_shutdown/index.html",
@@ -39,7 +37,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Graceful;
 
-impl Adapter for Graceful {
+impl Adapter<Settings> for Graceful {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Tasks
@@ -59,23 +57,23 @@ impl Adapter for Graceful {
         }
     }
 
-    fn program(&self, settings: &Settings) -> Result<Program, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Parts, Outcome>, AdapterError> {
         let settings = settings.clone();
-        Ok(Program::new(move |parts: Parts| run(settings.clone(), parts)))
+        Ok(Configured::new(move |parts: Parts| run(settings.clone(), parts)))
     }
 }
 
 async fn run(settings: Settings, parts: Parts) -> Outcome {
     let (token, alone_after) = (CancellationToken::new(), settings.alone_after);
-    let tasks = parts.tasks;
+    let (start_up, tasks) = (parts.start_up(), parts.tasks);
     let toplevel: Toplevel = Toplevel::new_with_shutdown_token(
         async move |s: &mut SubsystemHandle| {
-            if tasks.iter().any(|job| job.phase() > 0) {
+            if tasks.iter().any(|task| task.phase() > 0) {
                 let phases = async move |s: &mut SubsystemHandle| in_phases(tasks, s).await;
                 s.start(SubsystemBuilder::new("phases", phases));
                 return;
             }
-            let subsystems: Vec<_> = tasks.into_iter().map(|job| start(s, job, false)).collect();
+            let subsystems: Vec<_> = tasks.into_iter().map(|task| start(s, task, false)).collect();
             if alone_after.is_some() {
                 super::stop(alone_after).await;
                 subsystems[0].initiate_shutdown();
@@ -84,7 +82,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
         token.clone(),
     );
     let toplevel = if settings.signals { toplevel.catch_signals() } else { toplevel };
-    parts.start_up.run().await;
+    start_up.await;
     let asked = async {
         super::stop(settings.stop_after).await;
         token.cancel();
@@ -98,27 +96,25 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     }
 }
 
-fn start(s: &SubsystemHandle, job: Job, is_detached: bool) -> NestedSubsystem {
+fn start(s: &SubsystemHandle, task: Task, is_detached: bool) -> NestedSubsystem {
     let subsystem =
-        SubsystemBuilder::new(job.name(), async move |s: &mut SubsystemHandle| work(job, s).await);
+        SubsystemBuilder::new(task.name(), async move |s: &mut SubsystemHandle| work(task, s).await);
     s.start(if is_detached { subsystem.detached() } else { subsystem })
 }
 
-type Work<'s> = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + 's>>;
-
-fn work(job: Job, s: &mut SubsystemHandle) -> Work<'_> {
+fn work(task: Task, s: &mut SubsystemHandle) -> BoxFuture<'_, Result<(), ReportedFailure>> {
     Box::pin(async move {
         let asked = async {
             s.on_shutdown_requested().await;
             None
         };
-        job.run(asked, |job| drop(start(s, job, false))).await
+        task.run(asked, |task| drop(start(s, task, false))).await
     })
 }
 
 /// One phase after the other is asked to stop, and joined.
-async fn in_phases(tasks: Vec<Job>, s: &mut SubsystemHandle) -> Result<(), Refused> {
-    let phases: Vec<_> = tasks.into_iter().map(|job| (job.phase(), start(s, job, true))).collect();
+async fn in_phases(tasks: Vec<Task>, s: &mut SubsystemHandle) -> Result<(), ReportedFailure> {
+    let phases: Vec<_> = tasks.into_iter().map(|task| (task.phase(), start(s, task, true))).collect();
     s.on_shutdown_requested().await;
     for phase in phases.chunk_by(|(one, _), (other, _)| one == other) {
         phase.iter().for_each(|(_, subsystem)| subsystem.initiate_shutdown());

@@ -2,17 +2,14 @@
 
 use evenkeel::task::{Cause, Failure, Group as Ours, GroupError, Stop, blocking, shield};
 use evenkeel_tck::{
-    AdapterError,
-    task::{
-        Adapter, Body, Capability, Child, FailureKind, FailureMode, Group, Outcome, Refused, ReportedFailure,
-        Settings,
-    },
+    Adapter, AdapterError, Configured,
+    task::{Body, Capability, FailureKind, FailureMode, Outcome, ReportedFailure, Settings, Task},
 };
 use tokio::{select, time::Instant};
 
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "evenkeel",
     package: "evenkeel-task",
     docs: "https://docs.rs/evenkeel-task",
@@ -23,12 +20,12 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Evenkeel;
 
-impl Adapter for Evenkeel {
+impl Adapter<Settings> for Evenkeel {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Ok(())
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Body, Outcome>, AdapterError> {
         let (settings, mut builder) = (settings.clone(), Ours::builder());
         if let Some(limit) = settings.limit {
             builder = builder.limit(limit);
@@ -39,7 +36,7 @@ impl Adapter for Evenkeel {
         if settings.on_failure == FailureMode::GoOn {
             builder = builder.collect_all();
         }
-        Ok(Group::new(move |body: Body| {
+        Ok(Configured::new(move |body: Body| {
             let (stop, deadline) = (Stop::new(), settings.deadline);
             let (stop_after, mut builder) = (settings.stop_after, builder.clone());
             async move {
@@ -69,17 +66,17 @@ impl Adapter for Evenkeel {
     }
 }
 
-fn spawn(g: &Ours, child: Child) {
+fn spawn(g: &Ours, child: Task) {
     let (inner, stop) = (g.clone(), g.stop().clone());
     if child.is_blocking() {
         return g.task(child.name()).spawn(blocking(|stop| child.block(|| stop.is_draining())));
     }
-    let child = child.watching(async move {
+    let drained = async move {
         stop.draining().await;
         stop.reason().map(str::to_owned)
-    });
+    };
     let (task, longest) = (g.task(child.name()), child.shield());
-    let run = child.run(move |child| spawn(&inner, child));
+    let run = child.run(drained, move |child| spawn(&inner, child));
     match longest {
         Some(longest) => task.spawn(shield(longest, run)),
         None => task.spawn(run),
@@ -93,8 +90,8 @@ fn told(error: GroupError) -> Outcome {
 
 fn failure(failure: Failure) -> ReportedFailure {
     let told = match failure.cause {
-        Cause::Error(error) => match error.downcast::<Refused>() {
-            Ok(error) => ReportedFailure::from(*error),
+        Cause::Error(error) => match error.downcast::<ReportedFailure>() {
+            Ok(error) => *error,
             Err(_) => ReportedFailure::new(FailureKind::Error),
         },
         Cause::Panic(panic) => ReportedFailure::panic(panic.message().unwrap_or_default()),

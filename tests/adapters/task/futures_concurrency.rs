@@ -2,15 +2,15 @@
 //! traits.
 
 use evenkeel_tck::{
-    AdapterError,
-    task::{Adapter, Body, Capability, Child, FailureMode, Group, Outcome, ReportedFailure, Settings},
+    Adapter, AdapterError, Configured,
+    task::{Body, Capability, FailureMode, Outcome, Settings, Task},
 };
 use futures_concurrency::future::{Join, Race, TryJoin};
 
 use super::{NO_SUCH_SETTING, TIMEOUT};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "futures-concurrency",
     package: "futures-concurrency",
     docs: "https://docs.rs/futures-concurrency/7.7.1/futures_concurrency/future/index.html",
@@ -30,7 +30,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Futures;
 
-impl Adapter for Futures {
+impl Adapter<Settings> for Futures {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Errors | Capability::FailFast | Capability::CollectAll | Capability::Stop => Ok(()),
@@ -44,20 +44,18 @@ impl Adapter for Futures {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Body, Outcome>, AdapterError> {
         let settings = settings.clone();
-        Ok(Group::new(move |body: Body| {
+        Ok(Configured::new(move |body: Body| {
             let (on_failure, stop_after) = (settings.on_failure, settings.stop_after);
             async move {
-                let tasks: Vec<_> = body.tasks().into_iter().map(Child::alone).collect();
+                let tasks: Vec<_> = body.tasks().into_iter().map(Task::alone).collect();
                 let all = async move {
                     match on_failure {
                         FailureMode::Stop => Outcome::from(tasks.try_join().await.map(drop)),
                         _ => {
                             let ended = tasks.join().await;
-                            Outcome::telling(
-                                ended.into_iter().filter_map(Result::err).map(ReportedFailure::from),
-                            )
+                            Outcome::telling(ended.into_iter().filter_map(Result::err))
                         }
                     }
                 };

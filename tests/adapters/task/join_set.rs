@@ -1,15 +1,15 @@
 //! tokio's `JoinSet`: spawned into, and emptied by `join_next` or `shutdown`, as in its documentation.
 
 use evenkeel_tck::{
-    AdapterError,
-    task::{Adapter, Body, Capability, Group, Outcome, Refused, ReportedFailure, Settings},
+    Adapter, AdapterError, Configured,
+    task::{Body, Capability, Outcome, ReportedFailure, Settings},
 };
 use tokio::{select, task::JoinSet};
 
 use super::{NO_SUCH_SETTING, TIMEOUT};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "JoinSet",
     package: "tokio",
     docs: "https://docs.rs/tokio/1.54.1/tokio/task/struct.JoinSet.html",
@@ -24,7 +24,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Set;
 
-impl Adapter for Set {
+impl Adapter<Settings> for Set {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Body
@@ -40,9 +40,9 @@ impl Adapter for Set {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Body, Outcome>, AdapterError> {
         let stop_after = settings.stop_after;
-        Ok(Group::new(move |body: Body| async move {
+        Ok(Configured::new(move |body: Body| async move {
             let mut set = JoinSet::new();
             let told = select! {
                 biased;
@@ -55,18 +55,18 @@ impl Adapter for Set {
     }
 }
 
-async fn run(set: &mut JoinSet<Result<(), Refused>>, body: Body) -> Vec<ReportedFailure> {
-    let spawn = |child: evenkeel_tck::task::Child| {
+async fn run(set: &mut JoinSet<Result<(), ReportedFailure>>, body: Body) -> Vec<ReportedFailure> {
+    let spawn = |child: evenkeel_tck::task::Task| {
         if child.is_blocking() {
             set.spawn_blocking(move || child.block(|| false));
         } else {
             set.spawn(child.alone());
         }
     };
-    let mut told = Vec::from_iter(body.run(spawn).await.err().map(ReportedFailure::from));
+    let mut told = Vec::from_iter(body.run(spawn).await.err());
     while let Some(ended) = set.join_next().await {
         match ended {
-            Ok(ended) => told.extend(ended.err().map(ReportedFailure::from)),
+            Ok(ended) => told.extend(ended.err()),
             Err(error) => told.push(error.into()),
         }
     }

@@ -1,19 +1,17 @@
 //! moro: a scope with `spawn`, `terminate` and `unwrap_or_cancel`, as in its README and the documentation of `Scope`.
 
-use std::pin::Pin;
+use std::future::pending;
 
 use evenkeel_tck::{
-    AdapterError,
-    task::{
-        Adapter, Body, Capability, Child, FailureMode, Group, Outcome, Refused, ReportedFailure, Settings,
-    },
+    Adapter, AdapterError, BoxFuture, Configured,
+    task::{Body, Capability, FailureMode, Outcome, ReportedFailure, Settings, Task},
 };
 use moro::{Scope, prelude::*};
 
 use super::{NO_SUCH_SETTING, TIMEOUT};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "moro",
     package: "moro",
     docs: "https://docs.rs/moro/0.4.0/moro/struct.Scope.html",
@@ -41,11 +39,9 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Moro;
 
-type End = Result<Vec<ReportedFailure>, Refused>;
+type End = Result<Vec<ReportedFailure>, ReportedFailure>;
 
-type Work<'s> = Pin<Box<dyn Future<Output = Result<(), Refused>> + Send + 's>>;
-
-impl Adapter for Moro {
+impl Adapter<Settings> for Moro {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Body
@@ -61,9 +57,9 @@ impl Adapter for Moro {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Body, Outcome>, AdapterError> {
         let settings = settings.clone();
-        Ok(Group::new(move |body: Body| {
+        Ok(Configured::new(move |body: Body| {
             let (fails_fast, stop_after) = (settings.on_failure == FailureMode::Stop, settings.stop_after);
             async move {
                 // The expansion of the macro `async_scope`, with a block that moves.
@@ -81,7 +77,7 @@ impl Adapter for Moro {
                 let end: End = scope.await;
                 match end {
                     Ok(told) => Outcome::telling(told),
-                    Err(error) => Outcome::telling([error.into()]),
+                    Err(error) => Outcome::telling([error]),
                 }
             }
         }))
@@ -96,14 +92,18 @@ async fn run<'s>(scope: &'s Scope<'s, '_, End>, body: Body, fails_fast: bool) ->
     }
     let mut told = Vec::new();
     for task in tasks {
-        told.extend(task.await.err().map(ReportedFailure::from));
+        told.extend(task.await.err());
     }
     Ok(told)
 }
 
-fn work<'s>(scope: &'s Scope<'s, '_, End>, child: Child, fails_fast: bool) -> Work<'s> {
+fn work<'s>(
+    scope: &'s Scope<'s, '_, End>,
+    child: Task,
+    fails_fast: bool,
+) -> BoxFuture<'s, Result<(), ReportedFailure>> {
     Box::pin(async move {
-        let ended = child.run(|child| drop(scope.spawn(work(scope, child, fails_fast)))).await;
+        let ended = child.run(pending(), |child| drop(scope.spawn(work(scope, child, fails_fast)))).await;
         if fails_fast {
             ended.unwrap_or_cancel(scope).await;
             return Ok(());

@@ -1,8 +1,10 @@
 //! tokio-util's `TaskTracker` with a `CancellationToken`, as in the examples of both.
 
+use std::future::pending;
+
 use evenkeel_tck::{
-    AdapterError,
-    task::{Adapter, Body, Capability, Child, FailureMode, Group, Outcome, Settings},
+    Adapter, AdapterError, Configured,
+    task::{Body, Capability, FailureMode, Outcome, Settings, Task},
 };
 use tokio::select;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -10,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{NO_SUCH_SETTING, TIMEOUT};
 use crate::adapters::Peer;
 
-pub(super) const PEER: Peer<dyn Adapter> = Peer {
+pub(super) const PEER: Peer<Settings> = Peer {
     name: "TaskTracker",
     package: "tokio-util",
     docs: "https://docs.rs/tokio-util/0.7.20/tokio_util/task/task_tracker/struct.TaskTracker.html",
@@ -29,7 +31,7 @@ pub(super) const PEER: Peer<dyn Adapter> = Peer {
 
 struct Tracker;
 
-impl Adapter for Tracker {
+impl Adapter<Settings> for Tracker {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
             Capability::Body
@@ -45,12 +47,12 @@ impl Adapter for Tracker {
         }
     }
 
-    fn group(&self, settings: &Settings) -> Result<Group, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Configured<Body, Outcome>, AdapterError> {
         if settings.on_failure != FailureMode::Usual {
             return Err(AdapterError::NotExpressible("it does not know what fails"));
         }
         let stop_after = settings.stop_after;
-        Ok(Group::new(move |body: Body| async move {
+        Ok(Configured::new(move |body: Body| async move {
             let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
             let handle = (tracker.clone(), token.clone());
             body.hand_out(move |child| spawn(&handle, child));
@@ -63,7 +65,7 @@ impl Adapter for Tracker {
             let stopped = async {
                 super::stop(stop_after).await;
                 token.cancel();
-                std::future::pending::<()>().await;
+                pending::<()>().await;
             };
             select! {
                 biased;
@@ -75,7 +77,7 @@ impl Adapter for Tracker {
     }
 }
 
-fn spawn(group: &(TaskTracker, CancellationToken), child: Child) {
+fn spawn(group: &(TaskTracker, CancellationToken), child: Task) {
     let inner = group.clone();
     let (tracker, token) = group.clone();
     if child.is_blocking() {
@@ -85,7 +87,7 @@ fn spawn(group: &(TaskTracker, CancellationToken), child: Child) {
     tracker.spawn(async move {
         select! {
             biased;
-            _ = child.run(move |child| spawn(&inner, child)) => {}
+            _ = child.run(pending(), move |child| spawn(&inner, child)) => {}
             () = token.cancelled() => {}
         }
     });

@@ -5,7 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use evenkeel_tck::limit::{AcquireFuture, Change, Denied, Limit, Limiter, Permit, Reason, Request, Settings};
+use evenkeel_tck::{
+    BoxFuture,
+    limit::{Change, Denied, Limit, Limiter, Permit, Request, Settings},
+};
 
 use super::{Fault, limiter::FaultyLimiter};
 
@@ -37,7 +40,7 @@ impl KeyedLimiter {
         let key = key.filter(|_| !share).unwrap_or_default();
         let mut limiters = self.limiters();
         if !limiters.contains_key(&key) && !self.has_room(&mut limiters) {
-            return Err(Denied::new(Reason::Busy));
+            return Err(Denied::Busy(None));
         }
         Ok(limiters.entry(key).or_insert_with(|| FaultyLimiter::new(self.fault, &self.settings())).clone())
     }
@@ -67,7 +70,7 @@ impl Limiter for KeyedLimiter {
         self.limiter(request.key)?.try_acquire(request)
     }
 
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         match self.limiter(request.key) {
             Ok(limiter) => limiter.acquire(request),
             Err(denied) => Box::pin(async move { Err(denied) }),

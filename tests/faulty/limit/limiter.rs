@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::limit::{
-    AcquireFuture, Change, Denied, Limiter, Permit, Reason, Request, Reservation, Reserve, Settings,
+use evenkeel_tck::{
+    BoxFuture,
+    limit::{Change, Denied, Limiter, Permit, Request, Settings, Settle},
 };
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
@@ -70,7 +71,7 @@ impl Limiter for FaultyLimiter {
         taken.ok_or_else(|| self.state().refuse(Instant::now(), request.permits))
     }
 
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         let limiter = self.clone();
         Box::pin(async move {
             if limiter.fault == Fault::WaitsFirst {
@@ -88,13 +89,14 @@ impl Limiter for FaultyLimiter {
         })
     }
 
-    fn reserve(&self, permits: u32) -> Reserve<'_> {
+    fn reserve(&self, permits: u32) -> BoxFuture<'_, Result<Settle<'_>, Denied>> {
         Box::pin(async move {
             if self.fault != Fault::TakesWhenSettled && self.take(permits, false)?.is_none() {
                 return Err(self.state().refuse(Instant::now(), permits));
             }
             let at = Instant::now();
-            Ok(Box::new(Reserved { limiter: self, permits, at, is_settled: false }) as Box<dyn Reservation>)
+            let mut reserved = Reserved { limiter: self, permits, at, is_settled: false };
+            Ok(Box::new(move |used| reserved.use_up(used)) as Settle<'_>)
         })
     }
 
@@ -115,12 +117,6 @@ impl Reserved<'_> {
     fn use_up(&mut self, used: u32) {
         self.is_settled = true;
         self.limiter.state().settle(Instant::now(), (self.at, self.permits), used);
-    }
-}
-
-impl Reservation for Reserved<'_> {
-    fn settle(mut self: Box<Self>, used: u32) {
-        self.use_up(used);
     }
 }
 
@@ -154,7 +150,7 @@ impl Acquire {
                 Err(ready_at) => ready_at,
             };
             if self.request.deadline.is_some_and(|deadline| deadline <= now) {
-                return Poll::Ready(Err(Denied::new(Reason::Deadline)));
+                return Poll::Ready(Err(Denied::Deadline));
             }
             let Some(at) = ready_at.into_iter().chain(self.request.deadline).min() else {
                 return Poll::Pending;

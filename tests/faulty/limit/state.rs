@@ -5,7 +5,7 @@ use std::{
     task::Waker,
 };
 
-use evenkeel_tck::limit::{Change, Denied, Reason, Request, Settings};
+use evenkeel_tck::limit::{Change, Denied, Request, Settings};
 use tokio::time::{Duration, Instant};
 
 use super::{Fault, algorithm::Algorithm};
@@ -50,10 +50,10 @@ impl State {
     /// Returns whether a new request is granted now; takes nothing.
     pub(super) fn admits(&mut self, now: Instant, permits: u32, waits: bool) -> Result<bool, Denied> {
         if self.is_closed {
-            return Err(Denied::new(Reason::Closed));
+            return Err(Denied::Closed);
         }
         if self.algorithm.never_has(permits) && !self.is(Fault::SaysBusyToAll) {
-            return Err(Denied::new(Reason::NeverFits));
+            return Err(Denied::NeverFits);
         }
         let overtakes = !waits && matches!(self.fault, Fault::TryOvertakes | Fault::TryRunsFirst);
         Ok((overtakes || self.queue.is_empty()) && self.algorithm.has(now, permits))
@@ -72,21 +72,17 @@ impl State {
             _ => {}
         }
         let before = if self.is(Fault::CountsNobodyBefore) { 0 } else { self.wanted() };
-        let busy = Denied::new(Reason::Busy);
-        match self.algorithm.wait(now, before + permits) {
-            Some(wait) if self.is(Fault::RoundsTheWaitDown) => {
-                busy.until(Duration::from_millis(wait.as_millis() as u64))
-            }
-            Some(wait) if self.is(Fault::RoundsTheWaitUp) => busy.until(wait + Duration::from_millis(1)),
-            Some(wait) => busy.until(wait),
-            None => busy,
-        }
+        Denied::Busy(self.algorithm.wait(now, before + permits).map(|wait| match self.fault {
+            Fault::RoundsTheWaitDown => Duration::from_millis(wait.as_millis() as u64),
+            Fault::RoundsTheWaitUp => wait + Duration::from_millis(1),
+            _ => wait,
+        }))
     }
 
     /// Enqueues a waiter, and returns its number.
     pub(super) fn enqueue(&mut self, now: Instant, request: Request) -> Result<u64, Denied> {
         if self.waiting >= self.max_waiters && !self.is(Fault::HasNoBound) {
-            return Err(Denied::new(Reason::QueueFull));
+            return Err(Denied::QueueFull);
         }
         let wanted = self.wanted() + request.permits;
         let ready_at = self.algorithm.wait(now, wanted).map(|wait| now + wait);
@@ -99,7 +95,7 @@ impl State {
                 {
                     bucket.charge(request.permits);
                 }
-                return Err(Denied::new(Reason::Deadline));
+                return Err(Denied::Deadline);
             }
         }
         self.next += 1;
@@ -273,7 +269,7 @@ impl State {
         self.is_closed = true;
         while !matches!(self.fault, Fault::ClosesForNewOnly | Fault::ClosesForNewRunsOnly) {
             let Some(waiter) = self.queue.front() else { return };
-            self.answer(0, waiter.number, Err(Denied::new(Reason::Closed)));
+            self.answer(0, waiter.number, Err(Denied::Closed));
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::retry::{Attempt, GaveUp, Hint, Operation, Outcome, Reason, Refused, Settings};
+use evenkeel_tck::retry::{Attempt, Hint, Operation, Outcome, Reason, Refused, Settings};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{
@@ -86,11 +86,11 @@ impl Attempts {
                 Some(Ok(response)) => {
                     match operation.judge(response).filter(|_| !self.is(Fault::KeepsEveryResponse)) {
                         Some(hint) => hint,
-                        None => return Ok(response),
+                        None => return response.into(),
                     }
                 }
                 Some(Err(error)) => error.hint,
-                None if self.is(Fault::GivesUpOnSlowAttempts) => return Err(GaveUp::new(None)),
+                None if self.is(Fault::GivesUpOnSlowAttempts) => return Outcome::gave_up(None),
                 None => Hint::Transient,
             };
             let _held = self.is(Fault::HoldsTheAttempt).then_some(attempt);
@@ -155,9 +155,9 @@ impl Attempts {
             _ => reason,
         };
         match last.flatten() {
-            Some(Ok(response)) if !self.is(Fault::DropsTheResponse) => Ok(response),
-            Some(Err(error)) => Err(GaveUp::new(Some(error)).because(reason)),
-            _ => Err(GaveUp::new(None).because(reason)),
+            Some(Ok(response)) if !self.is(Fault::DropsTheResponse) => response.into(),
+            Some(Err(error)) => Outcome::gave_up(Some(error)).because(reason),
+            _ => Outcome::gave_up(None).because(reason),
         }
     }
 

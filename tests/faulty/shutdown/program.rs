@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_tck::shutdown::{FailureKind, Job, Outcome, Parts, Probe, ReportedFailure, Settings};
+use evenkeel_tck::shutdown::{FailureKind, Outcome, Parts, ReportedFailure, Settings, Task};
 use tokio::{
     runtime::Builder,
     signal::ctrl_c,
@@ -30,8 +30,8 @@ pub(super) struct RunningProgram {
     start: Instant,
     spawned: SpawnQueue,
     tasks: Vec<ProgramTask>,
-    clean_ups: Vec<Job>,
-    probe: Probe,
+    clean_ups: Vec<Task>,
+    turn_away: Box<dyn Fn() + Send>,
     /// The reason of the stop, once it stops.
     stop: Option<&'static str>,
     outcome: Outcome,
@@ -58,14 +58,15 @@ enum WaitEnd {
 
 impl RunningProgram {
     pub(super) async fn run(fault: Fault, settings: Settings, parts: Parts) -> Outcome {
+        let start_up = parts.start_up();
         let mut program = Self {
             fault,
             start: Instant::now(),
             settings,
             spawned: SpawnQueue::default(),
             tasks: Vec::new(),
+            turn_away: Box::new(parts.turn_away()),
             clean_ups: parts.clean_ups,
-            probe: parts.probe,
             stop: None,
             outcome: Outcome::default(),
             ended: 0,
@@ -76,11 +77,11 @@ impl RunningProgram {
         if fault != Fault::IsDeafUntilItRuns {
             program.listen();
         }
-        parts.start_up.run().await;
+        start_up.await;
         if fault == Fault::IsDeafUntilItRuns {
             program.listen();
         }
-        parts.tasks.into_iter().for_each(|job| program.enter(job, TaskKind::Task, 0));
+        parts.tasks.into_iter().for_each(|task| program.enter(task, TaskKind::Task, 0));
         program.tasks.extend(parts.guards.into_iter().map(ProgramTask::guard));
         program.run_until_stop().await;
         program.stop_phases().await;
@@ -106,8 +107,8 @@ impl RunningProgram {
         }
     }
 
-    fn enter(&mut self, job: Job, kind: TaskKind, phase: usize) {
-        self.tasks.push(ProgramTask::new(self.fault, job, kind, phase, self.spawned.clone()));
+    fn enter(&mut self, task: Task, kind: TaskKind, phase: usize) {
+        self.tasks.push(ProgramTask::new(self.fault, task, kind, phase, self.spawned.clone()));
     }
 
     /// Runs until the stop.
@@ -169,13 +170,13 @@ impl RunningProgram {
 
     async fn pre_stop(&mut self) {
         if !self.is(Fault::IsReadyDuringTheDelay) {
-            self.probe.is_turned_away();
+            (self.turn_away)();
         }
         if let Some(delay) = self.settings.pre_stop.filter(|_| !self.is(Fault::HasNoDelay)) {
             self.wait(Some(Instant::now() + delay), Self::is_over).await;
         }
         if self.is(Fault::IsReadyDuringTheDelay) {
-            self.probe.is_turned_away();
+            (self.turn_away)();
         }
     }
 
@@ -199,7 +200,9 @@ impl RunningProgram {
     }
 
     fn begin_clean_ups(&mut self) {
-        std::mem::take(&mut self.clean_ups).into_iter().for_each(|job| self.enter(job, TaskKind::CleanUp, 0));
+        std::mem::take(&mut self.clean_ups)
+            .into_iter()
+            .for_each(|task| self.enter(task, TaskKind::CleanUp, 0));
     }
 
     fn is_awaited(&self, task: &ProgramTask, phase: usize) -> bool {
@@ -264,8 +267,8 @@ impl RunningProgram {
             }
             let late = self.spawned.take(cx.waker());
             moved |= !late.is_empty();
-            for (job, phase) in late {
-                self.enter(job, TaskKind::Task, phase);
+            for (task, phase) in late {
+                self.enter(task, TaskKind::Task, phase);
                 if let (Some(reason), false) = (self.stop, self.is(Fault::DoesNotAskWhoIsLate)) {
                     self.tasks[self.tasks.len() - 1].ask(reason);
                 }

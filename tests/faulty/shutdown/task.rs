@@ -1,12 +1,11 @@
 //! A task, a clean-up or a guard of a program.
 
 use std::{
-    future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
 
-use evenkeel_tck::shutdown::Job;
+use evenkeel_tck::shutdown::Task;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::Fault;
@@ -35,14 +34,14 @@ struct DrainSignal {
     edge: Notify,
 }
 
-/// The jobs that were spawned and have not begun.
+/// The tasks that were spawned and have not begun.
 #[derive(Clone, Default)]
 pub(super) struct SpawnQueue(Arc<Mutex<QueueState>>);
 
 #[derive(Default)]
 struct QueueState {
     /// Each with its phase.
-    jobs: Vec<(Job, usize)>,
+    tasks: Vec<(Task, usize)>,
     waker: Option<Waker>,
 }
 
@@ -51,25 +50,25 @@ impl SpawnQueue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, job: Job, phase: usize) {
+    fn push(&self, task: Task, phase: usize) {
         let mut queue = self.queue();
-        queue.jobs.push((job, phase));
+        queue.tasks.push((task, phase));
         if let Some(waker) = queue.waker.take() {
             waker.wake();
         }
     }
 
     /// Takes all of them; the next push wakes.
-    pub(super) fn take(&self, waker: &Waker) -> Vec<(Job, usize)> {
+    pub(super) fn take(&self, waker: &Waker) -> Vec<(Task, usize)> {
         let mut queue = self.queue();
         queue.waker = Some(waker.clone());
-        std::mem::take(&mut queue.jobs)
+        std::mem::take(&mut queue.tasks)
     }
 }
 
 impl ProgramTask {
-    pub(super) fn new(fault: Fault, job: Job, kind: TaskKind, phase: usize, spawned: SpawnQueue) -> Self {
-        let (name, is_vital, phase) = (job.name(), job.is_vital(), job.phase().max(phase));
+    pub(super) fn new(fault: Fault, task: Task, kind: TaskKind, phase: usize, spawned: SpawnQueue) -> Self {
+        let (name, is_vital, phase) = (task.name(), task.is_vital(), task.phase().max(phase));
         let asked = Arc::new(DrainSignal::default());
         let (mut reason, edge) = (asked.reason.subscribe(), asked.clone());
         let signal = async move {
@@ -79,16 +78,16 @@ impl ProgramTask {
             }
             reason.wait_for(Option::is_some).await.ok()?.clone().filter(|reason| !reason.is_empty())
         };
-        let work = job.run(signal, move |job| spawned.push(job, phase));
+        let work = task.run(signal, move |task| spawned.push(task, phase));
         Self { future: InlineTask::new(name, Box::pin(work)), kind, phase, is_vital, asked }
     }
 
     /// Runs work beside the program. The returned task ends when the guard of that work is dropped.
-    pub(super) fn guard(job: Job) -> Self {
+    pub(super) fn guard(task: Task) -> Self {
         let (guard, released) = oneshot::channel::<()>();
-        let name = job.name();
+        let name = task.name();
         tokio::spawn(async move {
-            let _ = job.run(pending(), drop).await;
+            let _ = task.alone().await;
             drop(guard);
         });
         let held = async {

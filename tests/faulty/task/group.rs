@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use evenkeel_tck::task::{Body, Child, FailureKind, FailureMode, Outcome, ReportedFailure, Settings};
+use evenkeel_tck::task::{Body, FailureKind, FailureMode, Outcome, ReportedFailure, Settings, Task};
 use tokio::{
     sync::watch,
     task::spawn_blocking,
@@ -28,7 +28,7 @@ pub(super) struct RunningGroup {
     queue: SpawnQueue,
     drain: watch::Sender<Option<String>>,
     /// The body is one of them until it has ended; it has no name.
-    tasks: Vec<Task>,
+    tasks: Vec<RunningTask>,
     body_ended: bool,
     ended: usize,
     failed: bool,
@@ -38,7 +38,7 @@ pub(super) struct RunningGroup {
     cancelled: usize,
 }
 
-struct Task {
+struct RunningTask {
     future: InlineTask,
     shield: Option<Duration>,
     /// The body spawned it, not another task.
@@ -51,7 +51,7 @@ struct SpawnQueue(Arc<Mutex<QueueState>>);
 
 #[derive(Default)]
 struct QueueState {
-    waiting: VecDeque<(Child, bool)>,
+    waiting: VecDeque<(Task, bool)>,
     closed: bool,
     waker: Option<Waker>,
 }
@@ -61,7 +61,7 @@ impl SpawnQueue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, fault: Fault, child: Child, from_task: bool) {
+    fn push(&self, fault: Fault, child: Task, from_task: bool) {
         if from_task && fault == Fault::ForgetsGrandchildren {
             tokio::spawn(child.alone());
             return;
@@ -119,7 +119,7 @@ impl RunningGroup {
             settings,
             queue,
             drain: watch::Sender::new(None),
-            tasks: vec![Task { future, shield: None, is_first: true }],
+            tasks: vec![RunningTask { future, shield: None, is_first: true }],
             body_ended: false,
             ended: 0,
             failed: false,
@@ -185,24 +185,28 @@ impl RunningGroup {
                 self.block(child);
                 continue;
             }
-            let child = child.watching(async move {
+            let drained = async move {
                 let reason = drain.wait_for(Option::is_some).await.ok()?.clone();
                 reason.filter(|reason| !reason.is_empty())
-            });
-            let work = child.run(move |child| queue.push(fault, child, true));
+            };
+            let work = child.run(drained, move |child| queue.push(fault, child, true));
             let future = InlineTask::new(name, Box::pin(work));
-            self.tasks.push(Task { future, shield, is_first: !from_task });
+            self.tasks.push(RunningTask { future, shield, is_first: !from_task });
         }
     }
 
     /// Runs a call on a thread. It cannot be stopped, so the group waits for it.
-    fn block(&mut self, child: Child) {
+    fn block(&mut self, child: Task) {
         let (name, drain) = (child.name(), self.drain.subscribe());
         let tells = !self.is(Fault::TellsNothingToBlockingCalls);
         let call = spawn_blocking(move || child.block(|| tells && drain.borrow().is_some()));
         let work = async { call.await.unwrap_or_else(|error| resume_unwind(error.into_panic())) };
         let shield = Some(Duration::MAX).filter(|_| !self.is(Fault::LeavesBlockingCalls));
-        self.tasks.push(Task { future: InlineTask::new(name, Box::pin(work)), shield, is_first: true });
+        self.tasks.push(RunningTask {
+            future: InlineTask::new(name, Box::pin(work)),
+            shield,
+            is_first: true,
+        });
     }
 
     fn is_over(&self) -> bool {
@@ -232,7 +236,7 @@ impl RunningGroup {
             Err(Failed::Error(_)) if is_body && self.is(Fault::IgnoresTheBody) => {}
             Err(Failed::Error(error)) => {
                 self.failed |= !self.is(Fault::GoesOnAfterAFailure);
-                self.tell(name, ReportedFailure::from(error));
+                self.tell(name, error);
             }
             // The panic of tokio's timers when their runtime is gone.
             Err(Failed::Panic(message))
@@ -321,8 +325,10 @@ impl RunningGroup {
         self.cancelled += waiting.len();
     }
 
-    fn drop_tasks(&mut self, which: impl Fn(&Task) -> bool) {
-        for Task { mut future, .. } in self.tasks.extract_if(.., |task| which(task)).collect::<Vec<_>>() {
+    fn drop_tasks(&mut self, which: impl Fn(&RunningTask) -> bool) {
+        for RunningTask { mut future, .. } in
+            self.tasks.extract_if(.., |task| which(task)).collect::<Vec<_>>()
+        {
             let dropped = future.drop_now();
             let (name, has_failed) = (future.name, !self.outcome.failures.is_empty());
             if name.is_empty() {

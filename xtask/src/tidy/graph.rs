@@ -19,7 +19,7 @@ const GRAPH: [(&str, &[&str]); 14] = [
     ("evenkeel", &FACADE),
     ("evenkeel-testkit", &["evenkeel-base"]),
     ("evenkeel-testkit-pg", &["evenkeel-base", "evenkeel-testkit"]),
-    ("evenkeel-tck", &["evenkeel-testkit"]),
+    ("evenkeel-tck", &["evenkeel-base", "evenkeel-testkit"]),
 ];
 
 const FACADE: [&str; 8] = [

@@ -6,27 +6,18 @@ use std::{fmt, time::Duration};
 ///
 /// # Examples
 /// ```
-/// use evenkeel_tck::limit::{Denied, Reason};
+/// use evenkeel_tck::limit::Denied;
 /// use std::time::Duration;
 ///
-/// let denied = Denied::new(Reason::Busy).until(Duration::from_millis(800));
-/// assert_eq!(denied.retry_after, Some(Duration::from_millis(800)));
+/// let denied = Denied::Busy(Some(Duration::from_millis(800)));
+/// assert_eq!(denied.to_string(), "busy, come back in 800ms");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Denied {
-    /// Why.
-    pub reason: Reason,
-    /// When to come back, from now.
-    pub retry_after: Option<Duration>,
-}
-
-/// Why a request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reason {
-    /// The permits are not there now, or it does not say.
-    Busy,
+pub enum Denied {
+    /// The permits are not there now, or it does not say why; with the time after which to come back, for
+    /// implementations that tell.
+    Busy(Option<Duration>),
     /// The request exceeds the number of permits that can ever be there at once.
     NeverFits,
     /// Too many wait already.
@@ -38,29 +29,24 @@ pub enum Reason {
 }
 
 impl Denied {
-    /// For this reason.
-    #[must_use]
-    pub const fn new(reason: Reason) -> Self {
-        Self { reason, retry_after: None }
-    }
-
-    /// With the time after which to come back, for implementations that tell.
-    #[must_use]
-    pub const fn until(mut self, retry_after: Duration) -> Self {
-        self.retry_after = Some(retry_after);
-        self
+    /// When to come back, from now.
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Busy(retry_after) => retry_after,
+            _ => None,
+        }
     }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.reason {
-            Reason::Busy => "busy",
-            Reason::NeverFits => "it never fits",
-            Reason::QueueFull => "the queue is full",
-            Reason::Deadline => "after the deadline",
-            Reason::Closed => "closed",
-        })?;
-        self.retry_after.map_or(Ok(()), |wait| write!(f, ", come back in {wait:?}"))
+        match self {
+            Self::Busy(Some(wait)) => write!(f, "busy, come back in {wait:?}"),
+            Self::Busy(None) => f.write_str("busy"),
+            Self::NeverFits => f.write_str("it never fits"),
+            Self::QueueFull => f.write_str("the queue is full"),
+            Self::Deadline => f.write_str("after the deadline"),
+            Self::Closed => f.write_str("closed"),
+        }
     }
 }

@@ -9,13 +9,14 @@ use tokio::{
 };
 
 use super::{
-    AcquireFuture, Adapter, Change, Denied, Limiter, Permit, Request, Reservation, Settings,
+    Change, Denied, Limiter, Permit, Request, Settings, Settle,
     record::{Event, Record},
 };
 use crate::{
+    Adapter, BoxFuture,
+    adapter::{self, configure},
     duration::WEEK,
     rule::Checked,
-    subject::{self, configure},
 };
 
 /// A limiter, and the record of the requests made of it.
@@ -30,7 +31,7 @@ pub(crate) struct Waiter(JoinHandle<Counts>);
 
 /// Permits that were reserved; dropping it gives them back.
 pub(crate) struct Reserved<'a> {
-    reservation: Box<dyn Reservation + 'a>,
+    settle: Settle<'a>,
     permits: u32,
     record: Record,
 }
@@ -38,7 +39,7 @@ pub(crate) struct Reserved<'a> {
 impl Reserved<'_> {
     pub(crate) fn settle(self, used: u32) {
         self.record.note(Event::Settled(self.permits, used));
-        self.reservation.settle(used);
+        (self.settle)(used);
     }
 }
 
@@ -50,13 +51,16 @@ impl Drop for Waiter {
 
 impl Harness {
     /// A new limiter.
-    pub(crate) fn start(subject: &dyn Adapter, settings: &Settings) -> Checked<Self> {
+    pub(crate) fn start(subject: &dyn Adapter<Settings>, settings: &Settings) -> Checked<Self> {
         Ok(Self::with(configure(subject, settings)?))
     }
 
     /// A new limiter with senseless settings, or `None` if the implementation refuses them, which the rules accept.
-    pub(crate) fn unless_refused(subject: &dyn Adapter, settings: &Settings) -> Checked<Option<Self>> {
-        Ok(subject::unless_refused(subject, settings)?.map(Self::with))
+    pub(crate) fn unless_refused(
+        subject: &dyn Adapter<Settings>,
+        settings: &Settings,
+    ) -> Checked<Option<Self>> {
+        Ok(adapter::unless_refused(subject, settings)?.map(Self::with))
     }
 
     fn with(limiter: Box<dyn Limiter>) -> Self {
@@ -128,10 +132,10 @@ impl Harness {
     pub(crate) async fn reserve(&self, permits: u32) -> Checked<Reserved<'_>> {
         let turn = timeout(WEEK, self.limiter.reserve(permits)).await;
         let turn = turn.map_err(|_| self.failure(format_args!("a reservation within {WEEK:?}"), "none"))?;
-        let reservation =
+        let settle =
             turn.map_err(|denied| self.failure(format_args!("{permits} reserved"), denied.to_string()))?;
         self.note(Event::Granted(0, permits));
-        Ok(Reserved { reservation, permits, record: self.record.clone() })
+        Ok(Reserved { settle, permits, record: self.record.clone() })
     }
 
     /// Spawns a waiter that returns its permits at once.
@@ -176,7 +180,7 @@ impl Harness {
     }
 
     /// The implementation's own future.
-    pub(crate) fn unpolled(&self, request: Request) -> AcquireFuture {
+    pub(crate) fn unpolled(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         self.limiter.acquire(request)
     }
 

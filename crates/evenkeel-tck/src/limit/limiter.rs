@@ -1,17 +1,18 @@
 //! A limiter behind its adapter: requests, permits, reservations and changes.
 
-use std::{any::Any, fmt, pin::Pin, time::Duration};
+use std::{any::Any, fmt, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{Denied, Rate};
+use crate::BoxFuture;
 
 /// A configured implementation, shared by concurrent callers.
 ///
-/// It has only to have what the adapter [supports](super::Adapter::supports): the rules never call the rest.
+/// It has only to have what the adapter [supports](crate::Adapter::supports): the rules never call the rest.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 pub trait Limiter: Send + Sync {
     /// Takes permits now or not at all.
     ///
@@ -28,7 +29,7 @@ pub trait Limiter: Send + Sync {
     ///
     /// # Panics
     /// Unless it is implemented.
-    fn acquire(&self, request: Request) -> AcquireFuture {
+    fn acquire(&self, request: Request) -> BoxFuture<'static, Result<Permit, Denied>> {
         withheld(&request)
     }
 
@@ -37,7 +38,7 @@ pub trait Limiter: Send + Sync {
     ///
     /// # Panics
     /// Unless it is implemented.
-    fn reserve(&self, permits: u32) -> Reserve<'_> {
+    fn reserve(&self, permits: u32) -> BoxFuture<'_, Result<Settle<'_>, Denied>> {
         withheld(&format_args!("a reservation of {permits}"))
     }
 
@@ -62,36 +63,9 @@ fn withheld(what: &dyn fmt::Debug) -> ! {
     unreachable!("{what:?} was asked of an adapter that withholds it")
 }
 
-/// The future of a request that waits.
-pub type AcquireFuture = Pin<Box<dyn Future<Output = Result<Permit, Denied>> + Send>>;
-
-/// The future of a request for permits that are settled afterwards.
-pub type Reserve<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Reservation + 'a>, Denied>> + 'a>>;
-
-/// Permits that were granted for work whose cost is known afterwards only. Dropping it unsettled means that none was
-/// used.
-///
-/// # Examples
-/// ```
-/// use evenkeel_tck::limit::Reservation;
-/// use std::cell::Cell;
-///
-/// struct Reserved<'a>(&'a Cell<u32>);
-///
-/// impl Reservation for Reserved<'_> {
-///     fn settle(self: Box<Self>, used: u32) {
-///         self.0.set(used);
-///     }
-/// }
-///
-/// let used = Cell::new(0);
-/// Box::new(Reserved(&used)).settle(7);
-/// assert_eq!(used.get(), 7);
-/// ```
-pub trait Reservation {
-    /// Tells how many permits were used, which may be less or more than were granted.
-    fn settle(self: Box<Self>, used: u32);
-}
+/// Settles permits that were granted for work whose cost is known afterwards only: it is called with the number of
+/// permits that were used, which may be less or more than were granted. Dropping it means that none was used.
+pub type Settle<'a> = Box<dyn FnOnce(u32) + Send + 'a>;
 
 /// A request for permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

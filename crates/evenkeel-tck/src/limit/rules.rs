@@ -13,22 +13,24 @@ mod reservations;
 mod sliding;
 mod waiting;
 
-use self::prelude::{Adapter, Rule};
+use self::prelude::{Rule, Settings};
 
 /// The words of the rules.
 mod prelude {
     pub(super) use crate::{
         limit::{
-            Adapter, Capability, Change, Denied, Limit, Rate, Reason, Request, Settings,
+            Capability, Change, Denied, Limit, Rate, Request, Settings,
             harness::{Harness, Waiter},
             model::Model,
             record::Event,
         },
         prelude::*,
     };
+
+    pub(super) type Subject = dyn crate::Adapter<Settings>;
 }
 
-pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
+pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     rate::RULES,
     refusals::RULES,
     waiting::RULES,

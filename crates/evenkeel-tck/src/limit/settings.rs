@@ -1,16 +1,16 @@
-//! The settings of a limiter.
+//! The capabilities and the settings of a limiter.
 
 use std::time::Duration;
 
-use super::Capability;
-use crate::subject::where_needed;
+use super::Limiter;
+use crate::adapter::{Pattern, capabilities, where_needed};
 
 /// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -34,7 +34,7 @@ pub struct Settings {
 /// The kind of a limit.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Limit {
@@ -105,9 +105,13 @@ impl Settings {
     pub(crate) fn of_keys(self) -> Self {
         Self { keyed: true, ..self }
     }
+}
 
-    /// The capabilities that an implementation needs for these settings.
-    pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
+impl Pattern for Settings {
+    type Capability = Capability;
+    type Configured = Box<dyn Limiter>;
+
+    fn needs(&self) -> impl Iterator<Item = Capability> {
         let (what, has_burst) = match self.limit {
             Limit::Bucket { rate, burst } => (Capability::Rate, burst != rate.permits),
             Limit::Sliding(_) => (Capability::Sliding, false),
@@ -124,5 +128,62 @@ impl Settings {
             (self.keyed, Capability::Keys),
             (self.max_keys.is_some(), Capability::MaxKeys),
         ])
+    }
+}
+
+capabilities! {
+    /// A feature that an implementation of limits may have.
+    ///
+    /// # Examples
+    /// As in [`SUITE`](super::SUITE).
+    pub enum Capability {
+        /// Permits that are earned at a rate.
+        Rate = "rate",
+        /// Permits that come back when work has ended.
+        Concurrency = "concurrency",
+        /// Requests that are refused if there is no permit.
+        Try = "try",
+        /// Requests that wait for their turn.
+        Wait = "wait",
+        /// Both, for the same limiter.
+        Mixed = "mixed",
+        /// Requests for several permits.
+        Weights = "weights",
+        /// A burst that is another number than that of the rate.
+        Burst = "burst",
+        /// A limiter that begins without permits.
+        StartEmpty = "start empty",
+        /// A limit for any stretch of time as long as that of the rate.
+        Sliding = "sliding",
+        /// A refusal says when to come back.
+        RetryAfter = "retry after",
+        /// A refusal says whether the request can ever be granted.
+        NeverFits = "never fits",
+        /// Requests that wait until a time, and no longer.
+        Deadline = "deadline",
+        /// A limit for how many wait.
+        MaxWaiters = "max waiters",
+        /// A rate that can be changed.
+        SetRate = "set rate",
+        /// A burst that can be changed.
+        SetBurst = "set burst",
+        /// A limit of concurrency that can be changed.
+        SetLimit = "set limit",
+        /// Permits that were earned, and are given back.
+        Refund = "refund",
+        /// Permits that are reserved, and settled when the cost is known.
+        Reserve = "reserve",
+        /// A time in which nothing is granted.
+        Penalty = "penalty",
+        /// A limiter that can be closed.
+        Close = "close",
+        /// A limit for each key.
+        Keys = "keys",
+        /// It tells for how many keys it keeps a state.
+        CountKeys = "count keys",
+        /// A maximum for the number of keys with a state.
+        MaxKeys = "max keys",
+        /// Permits of several limits, or none.
+        AllOf = "all of",
     }
 }

@@ -1,43 +1,37 @@
 //! The wait for the end of a group or a program.
 
-use std::{ops::Deref, pin::Pin, time::Duration};
+use std::{ops::Deref, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Event, Record, catch_panic};
-use crate::{duration::WEEK, rule::Checked};
+use super::{Event, Outcome, Record, ReportedFailure, catch_panic};
+use crate::{BoxFuture, Configured, duration::WEEK, rule::Checked};
 
 /// A group or a program that has ended, with the record of its tasks.
-pub(crate) struct Finished<O> {
-    pub(crate) outcome: O,
+pub(crate) struct Finished {
+    pub(crate) outcome: Outcome,
     pub(crate) record: Record,
 }
 
-/// The outcome of a group or of a program.
-pub(crate) trait TaskOutcome {
-    /// The word for it in failures.
-    const SUBJECT: &'static str;
+impl Finished {
+    /// Runs a group or a program to its end.
+    pub(crate) async fn of<I>(
+        subject: &Configured<I, Outcome>,
+        work: impl FnOnce(&Record) -> I,
+    ) -> Checked<Self> {
+        let record = Record::start();
+        Self::end(subject.call(work(&record)), record).await
+    }
 
-    /// The outcome where the implementation's future panicked itself.
-    fn panicked(message: &str) -> Self;
-}
-
-impl<O: TaskOutcome> Finished<O> {
     /// Waits for the end of a group or a program, for a week at most. A panic of its future becomes part of the
     /// outcome.
-    pub(crate) async fn end(run: Pin<Box<dyn Future<Output = O> + Send>>, record: Record) -> Checked<Self> {
-        let end = {
-            let record = record.clone();
-            async move {
-                let outcome = catch_panic(run).await.unwrap_or_else(|message| O::panicked(&message));
-                record.note(Event::Returned);
-                outcome
-            }
+    pub(crate) async fn end(run: BoxFuture<'static, Outcome>, record: Record) -> Checked<Self> {
+        let Ok(ended) = timeout(WEEK, catch_panic(run)).await else {
+            return Err(record.failure(format_args!("an end within {WEEK:?}"), "none"));
         };
-        match timeout(WEEK, end).await {
-            Ok(outcome) => Ok(Self { outcome, record }),
-            Err(_) => Err(record.failure(format_args!("an end within {WEEK:?}"), "none")),
-        }
+        record.note(Event::Returned);
+        let outcome = ended.unwrap_or_else(|message| Outcome::telling([ReportedFailure::panic(&message)]));
+        Ok(Self { outcome, record })
     }
 
     /// The time at which it ended.
@@ -45,14 +39,18 @@ impl<O: TaskOutcome> Finished<O> {
         self.first(&Event::Returned).unwrap_or_default()
     }
 
+    /// The rule asks that it ended at this time.
+    pub(crate) fn ends_at(&self, when: &str, at: Duration) -> Checked {
+        self.equal(&format!("{when}, the end at"), self.returned_at(), at)
+    }
+
     /// The rule asks that no task is alive when it has ended.
     pub(crate) fn leaves_nobody(&self) -> Checked {
-        let what = format!("when the {} has ended, tasks alive:", O::SUBJECT);
-        self.equal(&what, self.alive_at_the_end(), Vec::new())
+        self.equal("at the end, tasks alive:", self.alive_at_the_end(), Vec::new())
     }
 }
 
-impl<O> Deref for Finished<O> {
+impl Deref for Finished {
     type Target = Record;
 
     fn deref(&self) -> &Record {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::End;
-use crate::timeline::Timeline;
+use crate::{rule::Checked, timeline::Timeline};
 
 /// The events of the tasks of a group or of a program, each with its time.
 pub(crate) type Record = Timeline<Event>;
@@ -36,14 +36,10 @@ pub(crate) enum Event {
 impl Record {
     /// When each task began, in the order of their numbers.
     pub(crate) fn begun(&self) -> Vec<Duration> {
-        let begun: BTreeMap<u32, Duration> = self
-            .pick(|at, event| match event {
-                Event::Began(number @ 1..) => Some((*number, at)),
-                _ => None,
-            })
-            .into_iter()
-            .collect();
-        begun.into_values().collect()
+        self.times(|event| match event {
+            Event::Began(number @ 1..) => Some(*number),
+            _ => None,
+        })
     }
 
     /// The tasks that ended in this way, in the order in which they did.
@@ -84,14 +80,26 @@ impl Record {
 
     /// When each task was asked to stop, in the order of their numbers.
     pub(crate) fn drained(&self) -> Vec<Duration> {
-        let drained: BTreeMap<u32, Duration> = self
-            .pick(|at, event| match event {
-                Event::Drained(number, _) => Some((*number, at)),
-                _ => None,
-            })
-            .into_iter()
-            .collect();
-        drained.into_values().collect()
+        self.times(|event| match event {
+            Event::Drained(number, _) => Some(*number),
+            _ => None,
+        })
+    }
+
+    /// The times of the events that `task` finds the number of a task in, in the order of these numbers.
+    fn times(&self, task: impl Fn(&Event) -> Option<u32>) -> Vec<Duration> {
+        let times = self.pick(|at, event| task(event).map(|number| (number, at)));
+        BTreeMap::from_iter(times).into_values().collect()
+    }
+
+    /// The rule asks that the only task that drained was told why.
+    pub(crate) fn drains_for_a_reason(&self) -> Checked {
+        let seen = self.pick(|_, event| match event {
+            Event::Drained(_, reason) => Some(reason.clone()),
+            _ => None,
+        });
+        let has_reason = matches!(&seen[..], [Some(reason)] if !reason.is_empty());
+        self.require(has_reason, "one task that drains for a reason", format_args!("{seen:?}"))
     }
 
     /// When the first event of this kind came.

@@ -4,8 +4,11 @@ use std::{ops::Deref, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Adapter, GaveUp, Operation, Outcome, Policy, Record, Settings, adapter::Call, operation::Step};
-use crate::{duration::WEEK, rule::Checked, subject::configure};
+use super::{Operation, Outcome, Settings, operation::Step, record::Record};
+use crate::{Adapter, BoxFuture, Configured, adapter::configure, duration::WEEK, rule::Checked};
+
+/// An implementation whose calls share a state.
+pub(crate) type Policy = Configured<Operation, Outcome>;
 
 /// A call that has ended.
 pub(crate) struct FinishedCall {
@@ -24,7 +27,7 @@ pub(crate) enum Expected {
 
 /// Makes one call with a new policy.
 pub(crate) async fn run_call(
-    subject: &dyn Adapter,
+    subject: &dyn Adapter<Settings>,
     settings: &Settings,
     script: impl Fn(u32) -> Step + Send + Sync + 'static,
 ) -> Checked<FinishedCall> {
@@ -51,7 +54,11 @@ impl FinishedCall {
     }
 
     /// Waits for the end of a call.
-    pub(crate) async fn end(limit: Duration, call: Call, record: Record) -> Checked<Self> {
+    pub(crate) async fn end(
+        limit: Duration,
+        call: BoxFuture<'static, Outcome>,
+        record: Record,
+    ) -> Checked<Self> {
         match timeout(limit, call).await {
             Ok(outcome) => Ok(Self { outcome, elapsed: record.elapsed(), record }),
             Err(_) => {
@@ -73,10 +80,10 @@ impl FinishedCall {
             Expected::ErrorOf(attempt) => format!("the error of attempt {attempt}"),
             Expected::NoError => "no error of an attempt".to_owned(),
         };
-        let got = match self.outcome {
+        let got = match self.outcome.result {
             Ok(attempt) => Expected::ValueOf(attempt),
-            Err(GaveUp { last: Some(error), .. }) => Expected::ErrorOf(error.attempt),
-            Err(_) => Expected::NoError,
+            Err(Some(error)) => Expected::ErrorOf(error.attempt),
+            Err(None) => Expected::NoError,
         };
         self.require(got == expected, told(expected), told(got))
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::{Sleep, advance, sleep},
 };
 
-use super::{Record, record::Event};
+use super::record::{Event, Record};
 
 /// The rounds of work of a busy attempt: enough for hundreds of polls.
 const ROUNDS: u32 = 50_000;
@@ -27,7 +27,7 @@ const ROUNDS: u32 = 50_000;
 /// Clones are handles to the same operation.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Clone)]
 pub struct Operation(Arc<Play>);
 
@@ -88,7 +88,7 @@ pub struct Refused {
 /// The hint of an error, or of a response that counts as a failure, about another attempt.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Hint {

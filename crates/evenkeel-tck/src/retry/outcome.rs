@@ -1,27 +1,25 @@
-//! The result of a call, as an adapter reports it.
+//! The outcome of a call, as an adapter reports it.
 
 use super::Refused;
 
-/// The result of a call: the value of an attempt, or the reason for which there was no other attempt.
-pub type Outcome = Result<u32, GaveUp>;
-
-/// A call that gave up, as far as the implementation tells.
+/// The outcome of a call, as far as the implementation tells.
 ///
-/// Made from a plain [`Refused`] where an implementation gives back the operation's own error.
+/// Made from a plain `Result` where an implementation gives back the operation's own error.
 ///
 /// # Examples
 /// ```
-/// use evenkeel_tck::retry::{GaveUp, Reason};
+/// use evenkeel_tck::retry::{Outcome, Reason};
 ///
-/// let timed_out = GaveUp::new(None).because(Reason::TotalTimeout);
-/// assert_eq!(timed_out.reason, Some(Reason::TotalTimeout));
+/// let timed_out = Outcome::gave_up(None).because(Reason::TotalTimeout);
+/// assert_eq!((timed_out.result, timed_out.reason), (Err(None), Some(Reason::TotalTimeout)));
+/// assert_eq!(Outcome::from(Ok(3)).result, Ok(3));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct GaveUp {
-    /// The error of the last attempt that gave one.
-    pub last: Option<Refused>,
-    /// Which limit was reached, if the implementation says so.
+pub struct Outcome {
+    /// The value of an attempt, or the error of the last attempt that gave one.
+    pub result: Result<u32, Option<Refused>>,
+    /// The reason for which there was no other attempt, if the implementation says so.
     pub reason: Option<Reason>,
 }
 
@@ -45,23 +43,29 @@ pub enum Reason {
     Stopped,
 }
 
-impl GaveUp {
-    /// With the error of the last attempt, if the implementation gives it back.
+impl Outcome {
+    /// A call that gave up, with the error of the last attempt if the implementation gives it back.
     #[must_use]
-    pub const fn new(last: Option<Refused>) -> Self {
-        Self { last, reason: None }
+    pub const fn gave_up(last: Option<Refused>) -> Self {
+        Self { result: Err(last), reason: None }
     }
 
-    /// With the limit that was reached, for implementations that tell.
+    /// With the reason for which there was no other attempt, for implementations that tell.
     #[must_use]
-    pub const fn because(mut self, reason: Reason) -> Self {
-        self.reason = Some(reason);
-        self
+    pub const fn because(self, reason: Reason) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 }
 
-impl From<Refused> for GaveUp {
-    fn from(error: Refused) -> Self {
-        Self::new(Some(error))
+/// The value of an attempt.
+impl From<u32> for Outcome {
+    fn from(value: u32) -> Self {
+        Self { result: Ok(value), reason: None }
+    }
+}
+
+impl From<Result<u32, Refused>> for Outcome {
+    fn from(result: Result<u32, Refused>) -> Self {
+        Self { result: result.map_err(Some), reason: None }
     }
 }

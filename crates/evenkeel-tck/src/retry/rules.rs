@@ -18,21 +18,24 @@ mod responses;
 mod retry_after;
 mod runtime_cost;
 
-use self::prelude::{Adapter, Rule};
+use self::prelude::{Rule, Settings};
 
 /// The words of the rules.
 mod prelude {
     pub(super) use crate::{
         prelude::*,
         retry::{
-            Adapter, Budget, Capability, Growth, Hint, Jitter, Operation, Policy, Reason, Record, Settings,
-            harness::{Expected, FinishedCall, run_call},
+            Budget, Capability, Growth, Hint, Jitter, Operation, Reason, Settings,
+            harness::{Expected, FinishedCall, Policy, run_call},
             operation::Step,
+            record::Record,
         },
     };
+
+    pub(super) type Subject = dyn crate::Adapter<Settings>;
 }
 
-pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
+pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     attempts::RULES,
     delays::RULES,
     runtime_cost::RULES,

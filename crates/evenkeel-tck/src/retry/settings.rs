@@ -1,18 +1,21 @@
-//! The settings of a policy.
+//! The capabilities and the settings of a policy.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Capability;
-use crate::subject::where_needed;
+use super::{Operation, Outcome};
+use crate::{
+    Configured,
+    adapter::{Pattern, capabilities, where_needed},
+};
 
 /// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
 /// It never has a setting whose [`Capability`] the adapter does not support.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
@@ -53,7 +56,7 @@ pub struct Settings {
 /// How delays grow from one to the next.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Growth {
@@ -117,9 +120,13 @@ impl Settings {
         self.max_attempts = attempts;
         self
     }
+}
 
-    /// The capabilities that an implementation needs for these settings.
-    pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> {
+impl Pattern for Settings {
+    type Capability = Capability;
+    type Configured = Configured<Operation, Outcome>;
+
+    fn needs(&self) -> impl Iterator<Item = Capability> {
         where_needed([
             (self.jitter.is_some(), Capability::Jitter),
             (self.seed.is_some(), Capability::Seed),
@@ -134,5 +141,44 @@ impl Settings {
             (self.idempotency_keys, Capability::IdempotencyKeys),
             (self.stop_after.is_some(), Capability::StopSignal),
         ])
+    }
+}
+
+capabilities! {
+    /// A feature that an implementation of retry may have.
+    ///
+    /// # Examples
+    /// As in [`SUITE`](super::SUITE).
+    pub enum Capability {
+        /// Chance in the delays.
+        Jitter = "jitter",
+        /// Jitter that can be replayed.
+        Seed = "seed",
+        /// A limit for the time of all attempts and waits together.
+        TotalTimeout = "total timeout",
+        /// A limit for the time of one attempt.
+        AttemptTimeout = "attempt timeout",
+        /// A moment at which a call must have ended.
+        Deadline = "deadline",
+        /// A series of attempts that starts over after an attempt that lasted.
+        ResetAfter = "reset after",
+        /// Responses that count as failures.
+        Responses = "responses",
+        /// An error that says how long to wait.
+        RetryAfter = "retry after",
+        /// A limit for how long an error may ask to wait.
+        MaxRetryAfter = "max retry after",
+        /// A hook that is called before each wait.
+        Observer = "observer",
+        /// A share of all calls that may be retried.
+        Budget = "budget",
+        /// Operations that are repeated only if they were not sent.
+        AtMostOnce = "at most once",
+        /// A key for each call, by which the other side knows a repetition.
+        IdempotencyKeys = "idempotency keys",
+        /// Giving up on a signal.
+        StopSignal = "stop signal",
+        /// An error that says which limit was reached.
+        Reason = "reason",
     }
 }

@@ -1,87 +1,106 @@
-//! The parts of a program: tasks, clean-ups, guards, start-up and probe.
+//! The parts of a program: tasks, clean-ups, guarded work, start-up and probe.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Job, script::Scene};
-use crate::probe_task::{Event, Record};
+use super::Capability;
+use crate::{
+    adapter::where_needed,
+    probe_task::{Event, Record, Script, Task},
+};
+
+/// The scripts of all parts of a program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scene {
+    tasks: Vec<Script>,
+    clean_ups: Vec<Script>,
+    guards: Vec<Script>,
+    /// How long it takes between being made and being run.
+    start_up: Duration,
+}
+
+impl Scene {
+    pub(crate) fn of(tasks: impl IntoIterator<Item = Script>) -> Self {
+        Self { tasks: tasks.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The capabilities that an implementation needs for these parts.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> + use<> {
+        let any = |has: fn(&Script) -> bool| self.tasks.iter().any(has);
+        where_needed([
+            (!self.clean_ups.is_empty(), Capability::CleanUps),
+            (!self.guards.is_empty(), Capability::Guards),
+            (any(|script| script.phase > 0), Capability::Phases),
+            (any(|script| script.is_vital), Capability::Vital),
+            (any(|script| !script.spawns.is_empty()), Capability::Start),
+        ])
+    }
+
+    pub(crate) fn starting_up(self, start_up: Duration) -> Self {
+        Self { start_up, ..self }
+    }
+
+    pub(crate) fn cleaned_by(self, clean_ups: impl IntoIterator<Item = Script>) -> Self {
+        Self { clean_ups: clean_ups.into_iter().collect(), ..self }
+    }
+
+    pub(crate) fn guarded_by(self, guards: impl IntoIterator<Item = Script>) -> Self {
+        Self { guards: guards.into_iter().collect(), ..self }
+    }
+}
 
 /// The parts of a program.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "they do nothing unless they are run"]
 pub struct Parts {
     /// The tasks, in the order of their phases.
-    pub tasks: Vec<Job>,
+    pub tasks: Vec<Task>,
     /// The clean-ups, to run when the tasks have ended; only where
     /// [`Capability::CleanUps`](super::Capability::CleanUps) is supported.
-    pub clean_ups: Vec<Job>,
+    pub clean_ups: Vec<Task>,
     /// Work that is to run beside the program, each with a guard; only where
     /// [`Capability::Guards`](super::Capability::Guards) is supported.
-    pub guards: Vec<Job>,
-    /// The work between making the program and running it.
-    pub start_up: StartUp,
-    /// The probe to notify when the program is asked to stop; only where
-    /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
-    pub probe: Probe,
-}
-
-/// The work of a program before it runs, such as connecting to a database.
-#[must_use = "it does nothing unless it is run"]
-pub struct StartUp {
-    takes: Duration,
+    pub guards: Vec<Task>,
+    start_up: Duration,
     record: Record,
 }
 
-/// A readiness probe outside of the program.
-#[derive(Clone)]
-pub struct Probe(Record);
-
 impl Parts {
     pub(crate) fn new(scene: Scene, record: &Record) -> Self {
-        let jobs = |scripts: Vec<_>| scripts.into_iter().map(|script| Job::new(script, record)).collect();
+        let tasks = |scripts: Vec<_>| scripts.into_iter().map(|script| Task::new(script, record)).collect();
         Self {
-            tasks: jobs(scene.tasks),
-            clean_ups: jobs(scene.clean_ups),
-            guards: jobs(scene.guards),
-            start_up: StartUp { takes: scene.start_up, record: record.clone() },
-            probe: Probe(record.clone()),
+            tasks: tasks(scene.tasks),
+            clean_ups: tasks(scene.clean_ups),
+            guards: tasks(scene.guards),
+            start_up: scene.start_up,
+            record: record.clone(),
         }
     }
-}
 
-impl Probe {
-    /// Records that the program is not ready any more.
-    pub fn is_turned_away(&self) {
-        self.0.note(Event::TurnedAway);
-    }
-}
-
-impl StartUp {
-    /// Takes its time, where the rule is about that.
+    /// Returns the work between making the program and running it, such as connecting to a database. It takes its time
+    /// where the rule is about that.
     ///
     /// # Cancel safety
     /// Dropping it ends the start-up.
-    pub async fn run(self) {
-        if !self.takes.is_zero() {
-            self.record.note(Event::StartsUp);
-            sleep(self.takes).await;
+    pub fn start_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (takes, record) = (self.start_up, self.record.clone());
+        async move {
+            if !takes.is_zero() {
+                record.note(Event::StartsUp);
+                sleep(takes).await;
+            }
         }
     }
-}
 
-impl fmt::Debug for StartUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartUp").field("takes", &self.takes).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Probe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe").finish_non_exhaustive()
+    /// Returns the readiness probe outside of the program: to be called when the program is asked to stop; only where
+    /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
+    pub fn turn_away(&self) -> impl Fn() + Send + Sync + use<> {
+        let record = self.record.clone();
+        move || record.note(Event::TurnedAway)
     }
 }

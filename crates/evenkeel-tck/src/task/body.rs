@@ -2,21 +2,54 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use super::{
-    Child,
-    script::{Scene, Script},
-};
-use crate::probe_task::{End, ProbeTask, Record, Refused};
+use evenkeel_base::lock;
 
-type Spawn = Box<dyn FnMut(Child) + Send>;
+use crate::probe_task::{End, ProbeTask, Record, ReportedFailure, Script, Task};
+
+type Spawn = Box<dyn FnMut(Task) + Send>;
+
+/// The script of a body.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    /// The tasks that it spawns, each with its time, in the order of time.
+    tasks: Vec<(Duration, Script)>,
+    /// When it ends, and how.
+    takes: Duration,
+    end: End,
+}
+
+impl Scene {
+    /// Spawns these, and ends at once.
+    pub(crate) fn of(tasks: impl IntoIterator<Item = Script>) -> Self {
+        let tasks = tasks.into_iter().map(|script| (Duration::ZERO, script)).collect();
+        Self { tasks, takes: Duration::ZERO, end: End::Ok }
+    }
+
+    /// Spawns another one at this time.
+    pub(crate) fn later(mut self, at: Duration, script: Script) -> Self {
+        self.tasks.push((at, script));
+        Self { takes: self.takes.max(at), ..self }
+    }
+
+    /// Ends in this way, at this time.
+    pub(crate) fn ending(self, takes: Duration, end: End) -> Self {
+        Self { takes, end, ..self }
+    }
+
+    /// Returns whether the body only spawns tasks at once.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.end == End::Ok && self.takes.is_zero() && self.tasks.iter().all(|(at, _)| at.is_zero())
+    }
+}
 
 /// The body of a group: it spawns tasks and ends as the script of a rule says, and records each of its steps.
 ///
 /// # Examples
-/// As in [`Adapter`](super::Adapter).
+/// As in [`SUITE`](super::SUITE).
 #[must_use = "it does nothing unless it is run"]
 pub struct Body {
     scene: Scene,
@@ -39,8 +72,8 @@ impl Body {
 
     /// Leaves a handle that spawns into this group, also when its body has ended; only where
     /// [`Capability::Handle`](super::Capability::Handle) is supported.
-    pub fn hand_out(&self, spawn: impl FnMut(Child) + Send + 'static) {
-        *self.outside.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(spawn));
+    pub fn hand_out(&self, spawn: impl FnMut(Task) + Send + 'static) {
+        self.outside.put(Box::new(spawn));
     }
 
     /// Runs the body; `spawn` puts a task into the group.
@@ -53,14 +86,14 @@ impl Body {
     ///
     /// # Panics
     /// If that is how the body ends.
-    pub async fn run(self, mut spawn: impl FnMut(Child)) -> Result<(), Refused> {
+    pub async fn run(self, mut spawn: impl FnMut(Task)) -> Result<(), ReportedFailure> {
         let Self { scene, mut probe, outside: _ } = self;
         probe.begins();
-        let mut now = std::time::Duration::ZERO;
+        let mut now = Duration::ZERO;
         for (at, script) in scene.tasks {
             probe.sleep(at - now).await;
             now = at;
-            spawn(Child::new(script, probe.record()));
+            spawn(Task::new(script, probe.record()));
         }
         probe.sleep(scene.takes - now).await;
         probe.ends(scene.end)
@@ -69,23 +102,23 @@ impl Body {
     /// All its tasks, for an implementation that wants them before it begins: where
     /// [`Capability::Body`](super::Capability::Body) is withheld the body does nothing else.
     #[must_use]
-    pub fn tasks(self) -> Vec<Child> {
+    pub fn tasks(self) -> Vec<Task> {
         let record = self.probe.record().clone();
-        self.scene.tasks.into_iter().map(|(_, script)| Child::new(script, &record)).collect()
-    }
-
-    /// Returns whether the body only spawns tasks at once.
-    pub(crate) fn is_plain(scene: &Scene) -> bool {
-        scene.end == End::Ok && scene.takes.is_zero() && scene.tasks.iter().all(|(at, _)| at.is_zero())
+        self.scene.tasks.into_iter().map(|(_, script)| Task::new(script, &record)).collect()
     }
 }
 
 impl Outside {
-    /// Spawns a task from outside, if a handle was left here.
+    fn put(&self, spawn: Spawn) {
+        *lock(&self.0) = Some(spawn);
+    }
+
+    /// Spawns a task from outside, if a handle was left here. It is called outside of the lock.
     pub(crate) fn spawn(&self, script: Script, record: &Record) {
-        let mut spawn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(spawn) = &mut *spawn {
-            spawn(Child::new(script, record));
+        let spawn = lock(&self.0).take();
+        if let Some(mut spawn) = spawn {
+            spawn(Task::new(script, record));
+            self.put(spawn);
         }
     }
 }

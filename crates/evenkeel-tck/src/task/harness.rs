@@ -1,33 +1,21 @@
 //! Runs one group with the implementation under test.
 
-use super::{Adapter, Body, Capability, Outcome, ReportedFailure, Settings, script::Scene};
+use super::{Body, Capability, Settings, body::Scene};
 use crate::{
-    probe_task::{Finished, Record, TaskOutcome},
+    Adapter,
+    adapter::{configure, needs},
+    probe_task::Finished,
     rule::Checked,
-    subject::{configure, needs},
 };
-
-/// A group that has ended.
-pub(crate) type FinishedGroup = Finished<Outcome>;
-
-impl TaskOutcome for Outcome {
-    const SUBJECT: &'static str = "group";
-
-    fn panicked(message: &str) -> Self {
-        Self::telling([ReportedFailure::panic(message)])
-    }
-}
 
 /// Runs one group.
 pub(crate) async fn run_group(
-    subject: &dyn Adapter,
+    subject: &dyn Adapter<Settings>,
     settings: &Settings,
     scene: Scene,
-) -> Checked<FinishedGroup> {
-    if !Body::is_plain(&scene) {
+) -> Checked<Finished> {
+    if !scene.is_plain() {
         needs(subject, Capability::Body)?;
     }
-    let group = configure(subject, settings)?;
-    let record = Record::start();
-    FinishedGroup::end(group.call(Body::new(scene, &record)), record).await
+    Finished::of(&configure(subject, settings)?, |record| Body::new(scene, record)).await
 }

@@ -11,22 +11,25 @@ mod runtimes;
 mod shield;
 mod stopping;
 
-use self::prelude::{Adapter, Rule};
+use self::prelude::{Rule, Settings};
 
 /// The words of the rules.
 mod prelude {
     pub(super) use crate::{
         prelude::*,
-        probe_task::{End, Event, Record},
-        task::{
-            Adapter, Body, Capability, FailureKind, Group, Settings,
-            harness::{FinishedGroup, run_group},
-            script::{Scene, Script, task},
-        },
+        probe_task::{End, Event, FailureKind, Finished, Record, Script, sorted},
+        task::{Body, Capability, Settings, body::Scene, harness::run_group},
     };
+
+    pub(super) type Subject = dyn crate::Adapter<Settings>;
+
+    /// A task that takes a minute, ignores the signal to drain, and ends well.
+    pub(super) fn task(number: u32) -> Script {
+        Script::new(number)
+    }
 }
 
-pub(super) const CHAPTERS: &[&[Rule<dyn Adapter>]] = &[
+pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     joining::RULES,
     failures::RULES,
     panics::RULES,

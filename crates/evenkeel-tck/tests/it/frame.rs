@@ -7,32 +7,32 @@ use std::{
 };
 
 use evenkeel_tck::{
-    AdapterError, Report, Verdict,
-    retry::{Adapter, Capability, Operation, Outcome, Policy, SUITE, Settings},
+    Adapter, AdapterError, Configured, Report, Verdict,
+    retry::{Capability, Operation, Outcome, Refused, SUITE, Settings},
 };
 
 /// An implementation that is one function.
 struct Function<F>(F);
 
-impl<F, Fut> Adapter for Function<F>
+impl<F, Fut> Adapter<Settings> for Function<F>
 where
     F: Fn(Operation) -> Fut + Copy + Send + Sync + 'static,
-    Fut: Future<Output = Outcome> + 'static,
+    Fut: Future<Output = Result<u32, Refused>> + Send + 'static,
 {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Err("it is one function")
     }
 
-    fn policy(&self, _: &Settings) -> Result<Policy, AdapterError> {
-        Ok(Policy::new(self.0))
+    fn configure(&self, _: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+        Ok(Configured::new(self.0))
     }
 }
 
-async fn once(operation: Operation) -> Outcome {
-    Ok(operation.call().await?)
+async fn once(operation: Operation) -> Result<u32, Refused> {
+    operation.call().await
 }
 
-fn check(rule: &str, subject: &(dyn Adapter + 'static)) -> Verdict {
+fn check(rule: &str, subject: &(dyn Adapter<Settings> + 'static)) -> Verdict {
     SUITE.rule(rule).expect("a rule").check(subject)
 }
 

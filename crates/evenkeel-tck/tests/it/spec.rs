@@ -1,6 +1,6 @@
 //! The specification and the README against the rules.
 
-use evenkeel_tck::{Level, Suite, Tier, limit, retry, shutdown, task};
+use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, retry, shutdown, task};
 
 /// A test for every suite, whatever its adapter trait.
 macro_rules! for_every_suite {
@@ -25,7 +25,7 @@ fn headings(spec: &str) -> Vec<(&str, &str, &str)> {
 
 #[test]
 fn the_specification_and_the_rules_say_the_same_in_the_same_order() {
-    fn test<A: ?Sized>(suite: &Suite<A>) {
+    fn test<S: Pattern>(suite: &Suite<S>) {
         let kind = |level: Level, tier: Tier| format!("{} · {tier}", level.to_string().to_uppercase());
         let rules: Vec<_> =
             suite.rules().map(|rule| (rule.id, kind(rule.level, rule.tier), rule.text)).collect();
@@ -37,7 +37,7 @@ fn the_specification_and_the_rules_say_the_same_in_the_same_order() {
 
 #[test]
 fn a_rule_builds_on_an_earlier_one_and_the_specification_says_so() {
-    fn test<A: ?Sized>(suite: &Suite<A>) {
+    fn test<S: Pattern>(suite: &Suite<S>) {
         let position = |id: &str| suite.rules().position(|rule| rule.id == id);
         for rule in suite.rules() {
             let heading = format!("### {}\n", rule.id);
@@ -52,7 +52,7 @@ fn a_rule_builds_on_an_earlier_one_and_the_specification_says_so() {
 
 #[test]
 fn rules_are_numbered_without_a_gap() {
-    fn test<A: ?Sized>(suite: &Suite<A>) {
+    fn test<S: Pattern>(suite: &Suite<S>) {
         for (index, rule) in suite.rules().enumerate() {
             assert_eq!(rule.id, format!("{}-{:02}", suite.pattern, index + 1));
         }
@@ -62,7 +62,7 @@ fn rules_are_numbered_without_a_gap() {
 
 #[test]
 fn the_readme_counts_right() {
-    fn test<A: ?Sized>(suite: &Suite<A>) {
+    fn test<S: Pattern>(suite: &Suite<S>) {
         let count =
             |of: fn(Level, Tier) -> bool| suite.rules().filter(|rule| of(rule.level, rule.tier)).count();
         let (all, should) = (count(|_, _| true), count(|level, _| level == Level::Should));

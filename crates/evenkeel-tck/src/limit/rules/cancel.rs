@@ -4,18 +4,20 @@ use std::{cell::Cell, future::poll_fn, rc::Rc, task::Poll};
 
 use evenkeel_testkit::cancel;
 
-use super::{prelude::*, waiting::queue};
+use super::{
+    prelude::*,
+    waiting::{queue, spent},
+};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-28" limit_28 "When somebody who waits gives up, those behind move up.").after("LIMIT-19"),
     rule!(Must "LIMIT-29" limit_29 "Permits earned for a big request that gives up go to the requests behind it.").after("LIMIT-19"),
     rule!(Must "LIMIT-30" alone limit_30 "A request dropped at any point has taken nothing.").after("LIMIT-19"),
     rule!(Must "LIMIT-31" limit_31 "A waiter that is not polled any more holds up nobody for longer than a turn.").after("LIMIT-19"),
 ];
 
-async fn limit_28(subject: &dyn Adapter) -> Checked {
-    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = harness.spend(1).await?;
+async fn limit_28(subject: &Subject) -> Checked {
+    let harness = spent(subject, Settings::rate(1, secs(1))).await?;
     let mut waiters = queue(&harness, 3).await;
     sleep(ms(500)).await;
     drop(waiters.remove(0));
@@ -23,7 +25,7 @@ async fn limit_28(subject: &dyn Adapter) -> Checked {
     harness.turns_at("the first of three left", &[1, 2].map(secs))
 }
 
-async fn limit_29(subject: &dyn Adapter) -> Checked {
+async fn limit_29(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     let harness = Harness::start(subject, &Settings::rate(1, ms(100)).burst(10).waiting())?;
     let _all = harness.spend(10).await?;
@@ -46,10 +48,10 @@ fn deep() -> Settings {
     Settings::rate(1, secs(1)).burst(100_000).waiting()
 }
 
-fn limit_30(subject: &dyn Adapter) -> Checked {
-    for capability in [Capability::Weights, Capability::Mixed].into_iter().chain(deep().needs()) {
-        needs(subject, capability)?;
-    }
+fn limit_30(subject: &Subject) -> Checked {
+    needs(subject, Capability::Weights)?;
+    needs(subject, Capability::Mixed)?;
+    needs_all(subject, &deep())?;
     let setup = async || {
         let harness = Harness::start(subject, &deep()).unwrap_or_else(|verdict| panic!("{verdict}"));
         let spent = harness.spend(100_000).await;
@@ -68,9 +70,8 @@ fn limit_30(subject: &dyn Adapter) -> Checked {
     explored(|| cancel::every_point(setup, request, check))
 }
 
-async fn limit_31(subject: &dyn Adapter) -> Checked {
-    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = harness.spend(1).await?;
+async fn limit_31(subject: &Subject) -> Checked {
+    let harness = spent(subject, Settings::rate(1, secs(1))).await?;
     let mut idle = harness.unpolled(Request::of(1));
     poll_fn(|cx| Poll::Ready(idle.as_mut().poll(cx).is_pending())).await;
     harness.everybody(queue(&harness, 2).await).await?;

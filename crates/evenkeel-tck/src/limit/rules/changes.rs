@@ -1,8 +1,11 @@
 //! Changes of a limiter that is in use.
 
-use super::{prelude::*, waiting::queue};
+use super::{
+    prelude::*,
+    waiting::{closes, queue, spent},
+};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-37" limit_37 "A new rate counts from now on: what was earned before stays as it is."),
     rule!(Must "LIMIT-38" limit_38 "A new rate counts for those who wait, too.").after("LIMIT-19"),
     rule!(Must "LIMIT-39" limit_39 "A larger burst grants nothing until it is earned."),
@@ -17,7 +20,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 /// Ten times as fast as one a second.
 const FASTER: Change = Change::Rate(Rate { permits: 10, per: secs(1) });
 
-async fn limit_37(subject: &dyn Adapter) -> Checked {
+async fn limit_37(subject: &Subject) -> Checked {
     needs(subject, Capability::SetRate)?;
     let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(10))?;
     harness.take(10);
@@ -26,10 +29,9 @@ async fn limit_37(subject: &dyn Adapter) -> Checked {
     harness.grants("after 3.5s at 1 per second", 10, 3)
 }
 
-async fn limit_38(subject: &dyn Adapter) -> Checked {
+async fn limit_38(subject: &Subject) -> Checked {
     needs(subject, Capability::SetRate)?;
-    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = harness.spend(1).await?;
+    let harness = spent(subject, Settings::rate(1, secs(1))).await?;
     let waiters = queue(&harness, 2).await;
     sleep(ms(500)).await;
     harness.change(FASTER);
@@ -37,7 +39,7 @@ async fn limit_38(subject: &dyn Adapter) -> Checked {
     harness.turns_at("half a permit earned at 1 per second, and the rest at 10", &[ms(550), ms(650)])
 }
 
-async fn limit_39(subject: &dyn Adapter) -> Checked {
+async fn limit_39(subject: &Subject) -> Checked {
     needs(subject, Capability::SetBurst)?;
     let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(5))?;
     advance(secs(100)).await;
@@ -45,14 +47,14 @@ async fn limit_39(subject: &dyn Adapter) -> Checked {
     harness.grants("a burst of 5 that becomes 10", 20, 5)
 }
 
-async fn limit_40(subject: &dyn Adapter) -> Checked {
+async fn limit_40(subject: &Subject) -> Checked {
     needs(subject, Capability::SetBurst)?;
     let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(10))?;
     harness.change(Change::Burst(5));
     harness.grants("a burst of 10 that becomes 5", 20, 5)
 }
 
-async fn limit_41(subject: &dyn Adapter) -> Checked {
+async fn limit_41(subject: &Subject) -> Checked {
     needs(subject, Capability::Refund)?;
     let harness = Harness::start(subject, &Settings::rate(10, secs(1)))?;
     harness.take(10);
@@ -62,10 +64,9 @@ async fn limit_41(subject: &dyn Adapter) -> Checked {
     harness.grants("after 100 were given back", 20, 10)
 }
 
-async fn limit_42(subject: &dyn Adapter) -> Checked {
+async fn limit_42(subject: &Subject) -> Checked {
     needs(subject, Capability::Refund)?;
-    let harness = Harness::start(subject, &Settings::rate(1, secs(3600)).waiting())?;
-    let _first = harness.spend(1).await?;
+    let harness = spent(subject, Settings::rate(1, secs(3600))).await?;
     let waiters = queue(&harness, 1).await;
     sleep(secs(60)).await;
     harness.change(Change::Refund(1));
@@ -73,7 +74,7 @@ async fn limit_42(subject: &dyn Adapter) -> Checked {
     harness.turns_at("given back after a minute", &[secs(60)])
 }
 
-async fn limit_43(subject: &dyn Adapter) -> Checked {
+async fn limit_43(subject: &Subject) -> Checked {
     needs(subject, Capability::Penalty)?;
     let harness = Harness::start(subject, &Settings::rate(10, secs(1)))?;
     harness.change(Change::Penalty(secs(30)));
@@ -85,16 +86,9 @@ async fn limit_43(subject: &dyn Adapter) -> Checked {
     harness.require(granted <= 1, "after it, at most 1 at once", granted)
 }
 
-async fn limit_44(subject: &dyn Adapter) -> Checked {
+async fn limit_44(subject: &Subject) -> Checked {
     needs(subject, Capability::Close)?;
-    let harness = Harness::start(subject, &Settings::rate(1, secs(3600)).waiting())?;
-    let _first = harness.spend(1).await?;
+    let harness = spent(subject, Settings::rate(1, secs(3600))).await?;
     let waiters = queue(&harness, 2).await;
-    sleep(secs(60)).await;
-    harness.change(Change::Close);
-    harness.everybody(waiters).await?;
-    let next = harness.turn(Request::of(1)).await?;
-    let refused = harness.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
-    let outcome = (refused, next.is_err());
-    harness.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
+    closes(&harness, waiters).await
 }

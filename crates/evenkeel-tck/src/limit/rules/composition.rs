@@ -2,10 +2,10 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] =
+pub(super) const RULES: &[Rule<Settings>] =
     &[rule!(Must "LIMIT-67" limit_67 "A request that one of two limits refuses takes nothing of the other.")];
 
-async fn limit_67(subject: &dyn Adapter) -> Checked {
+async fn limit_67(subject: &Subject) -> Checked {
     let bucket = |per, burst| Limit::Bucket { rate: Rate { permits: 1, per: secs(per) }, burst };
     let (deep, quick) = (bucket(3600, 3), bucket(1, 1));
     for (limit, also) in [(deep, quick), (quick, deep)] {

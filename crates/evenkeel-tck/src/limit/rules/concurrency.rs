@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use evenkeel_testkit::cancel;
 
-use super::prelude::*;
+use super::{prelude::*, waiting::closes};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-54" limit_54 "Never more runs at once than the limit."),
     rule!(Must "LIMIT-55" limit_55 "As much runs at once as the limit allows."),
     rule!(Must "LIMIT-56" limit_56 "Turns to run come in the order in which the requests were first polled."),
@@ -31,20 +31,20 @@ async fn crowd(harness: &Harness, waiters: u32) -> Vec<Waiter> {
     crowd
 }
 
-async fn limit_54(subject: &dyn Adapter) -> Checked {
+async fn limit_54(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     harness.everybody(crowd(&harness, 20).await).await?;
     let peak = harness.peak();
     harness.require(peak <= 3, "at most 3 at once", peak)
 }
 
-async fn limit_55(subject: &dyn Adapter) -> Checked {
+async fn limit_55(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     harness.everybody(crowd(&harness, 20).await).await?;
     harness.equal("20 of 10ms each, three at once, have ended after", harness.elapsed(), ms(70))
 }
 
-async fn limit_56(subject: &dyn Adapter) -> Checked {
+async fn limit_56(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(2))?;
     let mut waiters = crowd(&harness, 10).await;
     for who in 11..20 {
@@ -55,7 +55,7 @@ async fn limit_56(subject: &dyn Adapter) -> Checked {
     harness.in_order()
 }
 
-async fn limit_57(subject: &dyn Adapter) -> Checked {
+async fn limit_57(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(1))?;
     let permit = harness.spend(1).await?;
     let work = tokio::spawn(async move {
@@ -68,9 +68,9 @@ async fn limit_57(subject: &dyn Adapter) -> Checked {
     harness.equal("a permit whose holder panics at 10ms is there at", harness.elapsed(), ms(10))
 }
 
-fn limit_58(subject: &dyn Adapter) -> Checked {
+fn limit_58(subject: &Subject) -> Checked {
     let settings = Settings::concurrency(2);
-    settings.needs().try_for_each(|capability| needs(subject, capability))?;
+    needs_all(subject, &settings)?;
     let setup = async || {
         let harness = Harness::start(subject, &settings).unwrap_or_else(|verdict| panic!("{verdict}"));
         for time in [10, 20] {
@@ -98,7 +98,7 @@ fn limit_58(subject: &dyn Adapter) -> Checked {
     explored(|| cancel::every_point(setup, request, check))
 }
 
-async fn limit_59(subject: &dyn Adapter) -> Checked {
+async fn limit_59(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     let first = harness.enter_to_hold(1, Request::of(2), ms(10)).await;
@@ -108,13 +108,13 @@ async fn limit_59(subject: &dyn Adapter) -> Checked {
     harness.in_order()
 }
 
-async fn limit_60(subject: &dyn Adapter) -> Checked {
+async fn limit_60(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     harness.turn(Request::of(4)).await.map(drop)
 }
 
-async fn limit_61(subject: &dyn Adapter) -> Checked {
+async fn limit_61(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     needs(subject, Capability::Mixed)?;
     let harness = Harness::start(subject, &Settings::concurrency(2))?;
@@ -123,14 +123,14 @@ async fn limit_61(subject: &dyn Adapter) -> Checked {
     harness.refuses("while a request of weight 2 waits, and 1 is free", Request::of(1)).map(drop)
 }
 
-async fn limit_62(subject: &dyn Adapter) -> Checked {
+async fn limit_62(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     let counts = harness.everybody(crowd(&harness, 100).await).await?;
     let most = counts.iter().map(|counts| counts.polls).max().unwrap_or_default();
     harness.require(most <= 2, "at most 2 polls for each of 100", most)
 }
 
-async fn limit_63(subject: &dyn Adapter) -> Checked {
+async fn limit_63(subject: &Subject) -> Checked {
     needs(subject, Capability::SetLimit)?;
     let harness = Harness::start(subject, &Settings::concurrency(3))?;
     let mut waiters = Vec::new();
@@ -143,7 +143,7 @@ async fn limit_63(subject: &dyn Adapter) -> Checked {
     harness.turns_at("three run, and from now on one at once,", &[start, start, start, ms(30)])
 }
 
-async fn limit_64(subject: &dyn Adapter) -> Checked {
+async fn limit_64(subject: &Subject) -> Checked {
     needs(subject, Capability::SetLimit)?;
     let harness = Harness::start(subject, &Settings::concurrency(1))?;
     let waiters = crowd(&harness, 3).await;
@@ -153,21 +153,15 @@ async fn limit_64(subject: &dyn Adapter) -> Checked {
     harness.turns_at("a limit of 1 that is 3 after 5ms,", &[ms(0), ms(5), ms(5)])
 }
 
-async fn limit_65(subject: &dyn Adapter) -> Checked {
+async fn limit_65(subject: &Subject) -> Checked {
     needs(subject, Capability::Close)?;
     let harness = Harness::start(subject, &Settings::concurrency(1))?;
     let _runs = harness.spend(1).await?;
     let waiters = crowd(&harness, 2).await;
-    sleep(secs(60)).await;
-    harness.change(Change::Close);
-    harness.everybody(waiters).await?;
-    let next = harness.turn(Request::of(1)).await?;
-    let refused = harness.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
-    let outcome = (refused, next.is_err());
-    harness.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
+    closes(&harness, waiters).await
 }
 
-async fn limit_66(subject: &dyn Adapter) -> Checked {
+async fn limit_66(subject: &Subject) -> Checked {
     let Some(harness) = Harness::unless_refused(subject, &Settings::concurrency(0))? else { return Ok(()) };
     let _waiter = harness.enter(1, Request::of(1)).await;
     sleep(secs(60)).await;

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-47" limit_47 "One key takes no permits from another."),
     rule!(Must "LIMIT-48" limit_48 "However many keys come, one that is not full again is not forgotten."),
     rule!(Should "LIMIT-49" limit_49 "Keys that are full again are forgotten without being told to."),
@@ -18,14 +18,14 @@ const MANY: u32 = 2000;
 
 const BOUND: usize = 100;
 
-async fn limit_47(subject: &dyn Adapter) -> Checked {
+async fn limit_47(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(10, secs(1)).of_keys())?;
     let taken = [1, 2].map(|key| harness.take_of(20, Request::of(1).key(key)));
     harness.equal("granted of 20 requests for each key:", taken, [10, 10])
 }
 
 /// The first key is not full again for an hour, and many come after it.
-async fn crowd(subject: &dyn Adapter, settings: Settings) -> Checked<Harness> {
+async fn crowd(subject: &Subject, settings: Settings) -> Checked<Harness> {
     let harness = Harness::start(subject, &settings.of_keys())?;
     for key in 0..MANY {
         harness.take_of(1, Request::of(1).key(key));
@@ -33,12 +33,12 @@ async fn crowd(subject: &dyn Adapter, settings: Settings) -> Checked<Harness> {
     Ok(harness)
 }
 
-async fn limit_48(subject: &dyn Adapter) -> Checked {
+async fn limit_48(subject: &Subject) -> Checked {
     let harness = crowd(subject, Settings::rate(1, secs(3600))).await?;
     harness.refuses("for the first of many keys", Request::of(1).key(0)).map(drop)
 }
 
-async fn limit_49(subject: &dyn Adapter) -> Checked {
+async fn limit_49(subject: &Subject) -> Checked {
     needs(subject, Capability::CountKeys)?;
     // Some implementations make room only when they need it.
     let max_keys = subject.supports(Capability::MaxKeys).ok().map(|()| BOUND);
@@ -56,19 +56,19 @@ async fn limit_49(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn limit_50(subject: &dyn Adapter) -> Checked {
+async fn limit_50(subject: &Subject) -> Checked {
     needs(subject, Capability::CountKeys)?;
     let harness = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
     let keys = harness.keys();
     harness.require(keys <= BOUND, format_args!("at most {BOUND} keys"), keys)
 }
 
-async fn limit_51(subject: &dyn Adapter) -> Checked {
+async fn limit_51(subject: &Subject) -> Checked {
     let harness = crowd(subject, Settings { max_keys: Some(BOUND), ..Settings::rate(1, secs(3600)) }).await?;
     harness.refuses("for the first of many keys", Request::of(1).key(0)).map(drop)
 }
 
-async fn limit_52(subject: &dyn Adapter) -> Checked {
+async fn limit_52(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(1, secs(1)).of_keys().waiting())?;
     let mut waiters = Vec::new();
     for (who, key) in [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2)] {
@@ -78,7 +78,7 @@ async fn limit_52(subject: &dyn Adapter) -> Checked {
     harness.turns_at("at 1 per second, three of one key and two of another,", &[0, 0, 1, 1, 2].map(secs))
 }
 
-async fn limit_53(subject: &dyn Adapter) -> Checked {
+async fn limit_53(subject: &Subject) -> Checked {
     needs(subject, Capability::SetRate)?;
     let harness = Harness::start(subject, &Settings::rate(1, secs(1)).burst(10).of_keys())?;
     let take = || [1, 2].map(|key| harness.take_of(20, Request::of(1).key(key)));

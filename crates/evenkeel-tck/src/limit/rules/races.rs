@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-68" threads limit_68 "Threads that ask at once get the burst together, and no more."),
     rule!(Must "LIMIT-69" threads limit_69 "Of several threads, never more run at once than the limit."),
 ];
@@ -21,7 +21,7 @@ const THREADS: u32 = 4;
 
 /// Lets all threads begin with the same limiter at the same time, one limiter after the other.
 fn race(
-    subject: &dyn Adapter,
+    subject: &Subject,
     settings: &Settings,
     rounds: usize,
     work: impl Fn(usize, &Harness) + Sync,
@@ -42,7 +42,7 @@ fn race(
     Ok(())
 }
 
-fn limit_68(subject: &dyn Adapter) -> Checked {
+fn limit_68(subject: &Subject) -> Checked {
     const ROUNDS: usize = 50;
     const BURST: u32 = 100;
     let granted: Vec<AtomicU32> = (0..ROUNDS).map(|_| AtomicU32::new(0)).collect();
@@ -58,7 +58,7 @@ fn limit_68(subject: &dyn Adapter) -> Checked {
     }
 }
 
-fn limit_69(subject: &dyn Adapter) -> Checked {
+fn limit_69(subject: &Subject) -> Checked {
     const ROUNDS: usize = 200;
     let (running, peak) = (AtomicU32::new(0), AtomicU32::new(0));
     race(subject, &Settings::concurrency(2), ROUNDS, |_, harness| {

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-01" limit_01 "A full limiter grants its burst at once, and no more."),
     rule!(Must "LIMIT-02" limit_02 "In no stretch of time is more granted than the burst and what the rate gives in it, to within one permit."),
     rule!(Should "LIMIT-03" limit_03 "In no stretch of time is even one permit more granted than that.").after("LIMIT-02"),
@@ -25,13 +25,13 @@ const NANO: Duration = Duration::from_nanos(1);
 /// Ten a second.
 const TEN: Settings = Settings::rate(10, secs(1));
 
-async fn limit_01(subject: &dyn Adapter) -> Checked {
+async fn limit_01(subject: &Subject) -> Checked {
     Harness::start(subject, &TEN)?.grants("at 10 per second", 25, 10)
 }
 
 /// Makes one request at the beginning, then takes all permits just before and just after each second. The rule asks
 /// that the sum never exceeds the rate.
-async fn never_exceeds(subject: &dyn Adapter, more: u128) -> Checked {
+async fn never_exceeds(subject: &Subject, more: u128) -> Checked {
     let harness = Harness::start(subject, &TEN)?;
     harness.take(1);
     for step in [990, 10, 500, 490, 10, 90] {
@@ -52,15 +52,15 @@ async fn never_exceeds(subject: &dyn Adapter, more: u128) -> Checked {
     Ok(())
 }
 
-async fn limit_02(subject: &dyn Adapter) -> Checked {
+async fn limit_02(subject: &Subject) -> Checked {
     never_exceeds(subject, 1).await
 }
 
-async fn limit_03(subject: &dyn Adapter) -> Checked {
+async fn limit_03(subject: &Subject) -> Checked {
     never_exceeds(subject, 0).await
 }
 
-async fn limit_04(subject: &dyn Adapter) -> Checked {
+async fn limit_04(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &TEN)?;
     harness.take(10);
     let mut granted = 0;
@@ -72,7 +72,7 @@ async fn limit_04(subject: &dyn Adapter) -> Checked {
     harness.require(granted >= 25, all, granted)
 }
 
-async fn limit_05(subject: &dyn Adapter) -> Checked {
+async fn limit_05(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(1, secs(3600)))?;
     harness.take(1);
     let (times, step) = (2000, Duration::from_micros(7190));
@@ -84,7 +84,7 @@ async fn limit_05(subject: &dyn Adapter) -> Checked {
     harness.grants("after an hour, at 1 per hour, and 2000 requests in it", 1, 1)
 }
 
-async fn limit_06(subject: &dyn Adapter) -> Checked {
+async fn limit_06(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     for (per_second, time) in [(600_000_000, ms(1)), (300_000_000, ms(1)), (1_000_000, ms(10))] {
         let harness = Harness::start(subject, &Settings::rate(per_second, secs(1)))?;
@@ -98,7 +98,7 @@ async fn limit_06(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn limit_07(subject: &dyn Adapter) -> Checked {
+async fn limit_07(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     for (time, is_there) in [(secs(1000) - NANO, false), (secs(1000), true)] {
         let harness = Harness::start(subject, &Settings::rate(3, secs(1)).burst(3000))?;
@@ -111,7 +111,7 @@ async fn limit_07(subject: &dyn Adapter) -> Checked {
 }
 
 /// Permits of whole nanoseconds, and steps of time that are thousandths of a permit's.
-async fn limit_08(subject: &dyn Adapter) -> Checked {
+async fn limit_08(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     // The state of xorshift.
@@ -134,7 +134,7 @@ async fn limit_08(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn limit_09(subject: &dyn Adapter) -> Checked {
+async fn limit_09(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &TEN)?;
     harness.take(10);
     for idle in [ms(1050), DAY, 10 * YEAR] {
@@ -144,26 +144,26 @@ async fn limit_09(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn limit_10(subject: &dyn Adapter) -> Checked {
+async fn limit_10(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings { starts_empty: true, ..TEN })?;
     harness.grants("at the beginning", 5, 0)?;
     advance(ms(200)).await;
     harness.grants("after 200ms, at 10 per second", 5, 2)
 }
 
-async fn limit_11(subject: &dyn Adapter) -> Checked {
+async fn limit_11(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &TEN.burst(3))?;
     harness.grants("with a burst of 3", 10, 3)?;
     advance(secs(60)).await;
     harness.grants("with a burst of 3, after a minute", 10, 3)
 }
 
-async fn limit_12(subject: &dyn Adapter) -> Checked {
+async fn limit_12(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(1, YEAR).burst(1000))?;
     harness.grants("with a burst of 1000, and 1 per year", 1010, 1000)
 }
 
-async fn limit_13(subject: &dyn Adapter) -> Checked {
+async fn limit_13(subject: &Subject) -> Checked {
     let Some(harness) = Harness::unless_refused(subject, &Settings::rate(0, secs(1)))? else { return Ok(()) };
     harness.grants("at 0 per second", 100, 0)
 }

@@ -2,13 +2,13 @@
 
 use super::{prelude::*, waiting::queue};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-70" limit_70 "Reserved permits are nobody else's."),
     rule!(Must "LIMIT-71" limit_71 "A reservation that is dropped has used nothing."),
     rule!(Must "LIMIT-72" limit_72 "Permits that a reservation did not use are there at once."),
     rule!(Must "LIMIT-73" limit_73 "Permits that come back from a reservation are never more than the burst."),
     rule!(Must "LIMIT-74" limit_74 "Use beyond a reservation is earned before anything else is granted."),
-    rule!(Must "LIMIT-75" limit_75 "A waiter's turn is reckoned by the use of the reservations.")
+    rule!(Must "LIMIT-75" limit_75 "The turn of a waiter follows from what reservations have used.")
         .after("LIMIT-19"),
     rule!(Must "LIMIT-76" limit_76 "A permit that a sliding window no longer counts does not come back to it."),
 ];
@@ -17,12 +17,12 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 const TEN: Settings = Settings::rate(10, secs(1));
 
 /// A limiter that is full.
-fn start(subject: &dyn Adapter, settings: &Settings) -> Checked<Harness> {
+fn start(subject: &Subject, settings: &Settings) -> Checked<Harness> {
     needs(subject, Capability::Reserve)?;
     Harness::start(subject, settings)
 }
 
-async fn limit_70(subject: &dyn Adapter) -> Checked {
+async fn limit_70(subject: &Subject) -> Checked {
     let harness = start(subject, &TEN)?;
     let reserved = harness.reserve(6).await?;
     harness.grants("with 6 of 10 reserved", 20, 4)?;
@@ -30,19 +30,19 @@ async fn limit_70(subject: &dyn Adapter) -> Checked {
     harness.grants("after all 6 were used", 20, 0)
 }
 
-async fn limit_71(subject: &dyn Adapter) -> Checked {
+async fn limit_71(subject: &Subject) -> Checked {
     let harness = start(subject, &TEN)?;
     drop(harness.reserve(6).await?);
     harness.grants("after 6 of 10 were reserved and dropped", 20, 10)
 }
 
-async fn limit_72(subject: &dyn Adapter) -> Checked {
+async fn limit_72(subject: &Subject) -> Checked {
     let harness = start(subject, &TEN)?;
     harness.reserve(6).await?.settle(2);
     harness.grants("after 2 of 6 were used, of 10", 20, 8)
 }
 
-async fn limit_73(subject: &dyn Adapter) -> Checked {
+async fn limit_73(subject: &Subject) -> Checked {
     let harness = start(subject, &TEN)?;
     let reserved = harness.reserve(6).await?;
     advance(secs(10)).await;
@@ -50,7 +50,7 @@ async fn limit_73(subject: &dyn Adapter) -> Checked {
     harness.grants("after 4 of 6 came back to a full limiter", 20, 10)
 }
 
-async fn limit_74(subject: &dyn Adapter) -> Checked {
+async fn limit_74(subject: &Subject) -> Checked {
     let harness = start(subject, &TEN)?;
     harness.reserve(10).await?.settle(25);
     advance(ms(1599)).await;
@@ -59,7 +59,7 @@ async fn limit_74(subject: &dyn Adapter) -> Checked {
     harness.grants("a millisecond later", 20, 1)
 }
 
-async fn limit_75(subject: &dyn Adapter) -> Checked {
+async fn limit_75(subject: &Subject) -> Checked {
     for (used, turns) in [(9, [ms(50), ms(100)]), (12, [ms(300), ms(400)])] {
         let harness = start(subject, &TEN.waiting())?;
         let reserved = harness.reserve(10).await?;
@@ -72,7 +72,7 @@ async fn limit_75(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn limit_76(subject: &dyn Adapter) -> Checked {
+async fn limit_76(subject: &Subject) -> Checked {
     let harness = start(subject, &Settings::sliding(10, secs(1)))?;
     let reserved = harness.reserve(6).await?;
     advance(secs(1)).await;

@@ -2,12 +2,12 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-45" limit_45 "A sliding window grants its number at most in any stretch as long as it is."),
     rule!(Must "LIMIT-46" limit_46 "A permit of a sliding window is there again when a window has passed."),
 ];
 
-async fn limit_45(subject: &dyn Adapter) -> Checked {
+async fn limit_45(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::sliding(10, secs(1)))?;
     harness.take(1);
     for step in [500, 490, 10, 500, 490, 10] {
@@ -22,7 +22,7 @@ async fn limit_45(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn limit_46(subject: &dyn Adapter) -> Checked {
+async fn limit_46(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::sliding(10, secs(1)))?;
     harness.grants("at the beginning", 1, 1)?;
     advance(ms(500)).await;

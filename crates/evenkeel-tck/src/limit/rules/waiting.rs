@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-18" limit_18 "A permit that is there is granted at once."),
     rule!(Must "LIMIT-19" limit_19 "Waiting is measured on the runtime's clock."),
     rule!(Must "LIMIT-20" limit_20 "A turn comes when its permit has been earned.").after("LIMIT-19"),
@@ -16,6 +16,24 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Should "LIMIT-27" limit_27 "A refusal that says when to come back counts those who wait.").after("LIMIT-19"),
 ];
 
+/// A limiter of requests that wait, whose first permit is taken.
+pub(super) async fn spent(subject: &Subject, settings: Settings) -> Checked<Harness> {
+    let harness = Harness::start(subject, &settings.waiting())?;
+    let _first = harness.spend(1).await?;
+    Ok(harness)
+}
+
+/// Closes the limiter after a minute. The rule asks that these two waiters, and a request after them, are refused then.
+pub(super) async fn closes(harness: &Harness, waiters: Vec<Waiter>) -> Checked {
+    sleep(secs(60)).await;
+    harness.change(Change::Close);
+    harness.everybody(waiters).await?;
+    let next = harness.turn(Request::of(1)).await?;
+    let refused = harness.pick(|at, event| matches!(event, Event::Refused(1.., _)).then_some(at));
+    let outcome = (refused, next.is_err());
+    harness.equal("closed at 60s: refused, and who comes too,", outcome, (vec![secs(60); 2], true))
+}
+
 /// Spawns this number of waiters for one permit each, in this order.
 pub(super) async fn queue(harness: &Harness, waiters: u32) -> Vec<Waiter> {
     let mut queue = Vec::new();
@@ -25,7 +43,7 @@ pub(super) async fn queue(harness: &Harness, waiters: u32) -> Vec<Waiter> {
     queue
 }
 
-async fn limit_18(subject: &dyn Adapter) -> Checked {
+async fn limit_18(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(10, secs(1)).waiting())?;
     for _ in 0..10 {
         let _permit = harness.spend(1).await?;
@@ -33,20 +51,19 @@ async fn limit_18(subject: &dyn Adapter) -> Checked {
     harness.equal("ten of a burst of ten after", harness.elapsed(), ms(0))
 }
 
-async fn limit_19(subject: &dyn Adapter) -> Checked {
-    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = harness.spend(1).await?;
+async fn limit_19(subject: &Subject) -> Checked {
+    let harness = spent(subject, Settings::rate(1, secs(1))).await?;
     harness.spend(1).await.map(drop)
 }
 
-async fn limit_20(subject: &dyn Adapter) -> Checked {
+async fn limit_20(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(1, ms(100)).waiting())?;
     harness.everybody(queue(&harness, 8).await).await?;
     let times: Vec<_> = (0..8).map(|turn| ms(100 * turn)).collect();
     harness.turns_at("at 1 per 100ms", &times)
 }
 
-async fn limit_21(subject: &dyn Adapter) -> Checked {
+async fn limit_21(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(1, ms(10)).waiting())?;
     let mut waiters = queue(&harness, 20).await;
     for who in 21..40 {
@@ -57,7 +74,7 @@ async fn limit_21(subject: &dyn Adapter) -> Checked {
     harness.in_order()
 }
 
-async fn limit_22(subject: &dyn Adapter) -> Checked {
+async fn limit_22(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     let harness = Harness::start(subject, &Settings::rate(1, ms(100)).burst(5).waiting())?;
     let _all = harness.spend(5).await?;
@@ -68,7 +85,7 @@ async fn limit_22(subject: &dyn Adapter) -> Checked {
     harness.in_order()
 }
 
-async fn limit_23(subject: &dyn Adapter) -> Checked {
+async fn limit_23(subject: &Subject) -> Checked {
     needs(subject, Capability::Mixed)?;
     needs(subject, Capability::Weights)?;
     let harness = Harness::start(subject, &Settings::rate(1, ms(100)).burst(5).waiting())?;
@@ -78,7 +95,7 @@ async fn limit_23(subject: &dyn Adapter) -> Checked {
     harness.refuses("while a request for 5 waits, after 2 were earned", Request::of(1)).map(drop)
 }
 
-async fn limit_24(subject: &dyn Adapter) -> Checked {
+async fn limit_24(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(1, ms(2)).waiting())?;
     let counts = harness.everybody(queue(&harness, 200).await).await?;
     let most = counts.iter().map(|counts| counts.polls).max().unwrap_or_default();
@@ -86,7 +103,7 @@ async fn limit_24(subject: &dyn Adapter) -> Checked {
     harness.require(most <= 2, "at most 2 polls for each of 200", format_args!("{most}, and {all} together"))
 }
 
-async fn limit_25(subject: &dyn Adapter) -> Checked {
+async fn limit_25(subject: &Subject) -> Checked {
     let harness = Harness::start(subject, &Settings::rate(3, ms(2)).waiting())?;
     harness.everybody(queue(&harness, 150).await).await?;
     let (end, right) = (harness.elapsed(), ms(98));
@@ -97,18 +114,17 @@ async fn limit_25(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn limit_26(subject: &dyn Adapter) -> Checked {
+async fn limit_26(subject: &Subject) -> Checked {
     needs(subject, Capability::Weights)?;
     let harness = Harness::start(subject, &Settings::rate(10, secs(1)).waiting())?;
     harness.turn(Request::of(11)).await.map(drop)
 }
 
-async fn limit_27(subject: &dyn Adapter) -> Checked {
+async fn limit_27(subject: &Subject) -> Checked {
     needs(subject, Capability::Mixed)?;
     needs(subject, Capability::RetryAfter)?;
-    let harness = Harness::start(subject, &Settings::rate(1, secs(1)).waiting())?;
-    let _first = harness.spend(1).await?;
+    let harness = spent(subject, Settings::rate(1, secs(1))).await?;
     let _waiters = queue(&harness, 2).await;
     let denied = harness.refuses("behind two who wait", Request::of(1))?;
-    harness.equal("at 1 per second, behind two who wait, come back in", denied.retry_after, Some(secs(3)))
+    harness.equal("at 1 per second, behind two who wait, come back in", denied.retry_after(), Some(secs(3)))
 }

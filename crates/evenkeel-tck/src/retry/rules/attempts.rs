@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-01" retry_01 "The first attempt begins at once."),
     rule!(Must "RETRY-02" retry_02 "The operation is not called before the call is polled."),
     rule!(Must "RETRY-03" retry_03 "A success ends the call and is its value."),
@@ -14,12 +14,12 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-09" retry_09 "Each call of a policy has all its attempts, whatever other calls use."),
 ];
 
-async fn retry_01(subject: &dyn Adapter) -> Checked {
+async fn retry_01(subject: &Subject) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::OK).await?;
     run.equal("attempts at", run.begun(), vec![ms(0)])
 }
 
-async fn retry_02(subject: &dyn Adapter) -> Checked {
+async fn retry_02(subject: &Subject) -> Checked {
     let policy = configure(subject, &Settings::doubling())?;
     let record = Record::start();
     let call = policy.call(Operation::new(&record, |_| Step::OK));
@@ -33,13 +33,13 @@ async fn retry_02(subject: &dyn Adapter) -> Checked {
         .failure("no call of the operation in 50ms without a poll", format_args!("called at {called:?}")))
 }
 
-async fn retry_03(subject: &dyn Adapter) -> Checked {
+async fn retry_03(subject: &Subject) -> Checked {
     let script = |attempt| if attempt < 3 { Step::TRANSIENT } else { Step::OK };
     let run = run_call(subject, &Settings::doubling(), script).await?;
     run.returns(Expected::ValueOf(3))
 }
 
-async fn retry_04(subject: &dyn Adapter) -> Checked {
+async fn retry_04(subject: &Subject) -> Checked {
     for attempts in [1, 2, 7] {
         let settings = Settings::doubling().attempts(attempts);
         let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
@@ -48,31 +48,31 @@ async fn retry_04(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_05(subject: &dyn Adapter) -> Checked {
+async fn retry_05(subject: &Subject) -> Checked {
     let settings = Settings::fixed(secs(1)).attempts(0);
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
     let run = FinishedCall::within(secs(3600), &policy, |_| Step::TRANSIENT).await?;
     run.require(run.attempts() <= 1, "at most one attempt", run.attempts())
 }
 
-async fn retry_06(subject: &dyn Adapter) -> Checked {
+async fn retry_06(subject: &Subject) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
     let last = run.ended().last().copied().unwrap_or_default();
     run.equal("time after the last attempt", run.elapsed.saturating_sub(last), ms(0))
 }
 
-async fn retry_07(subject: &dyn Adapter) -> Checked {
+async fn retry_07(subject: &Subject) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT).await?;
     run.returns(Expected::ErrorOf(run.attempts() as u32))
 }
 
-async fn retry_08(subject: &dyn Adapter) -> Checked {
+async fn retry_08(subject: &Subject) -> Checked {
     let script = |attempt| if attempt < 2 { Step::TRANSIENT } else { Step::refusing(Hint::Permanent) };
     let run = run_call(subject, &Settings::doubling(), script).await?;
     run.equal("number of attempts", run.attempts(), 2)
 }
 
-async fn retry_09(subject: &dyn Adapter) -> Checked {
+async fn retry_09(subject: &Subject) -> Checked {
     let policy = configure(subject, &Settings::doubling())?;
     let call = || {
         let policy = policy.clone();

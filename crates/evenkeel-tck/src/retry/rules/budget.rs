@@ -8,7 +8,7 @@ use std::{
 
 use super::{prelude::*, retry_after::asking};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-47" retry_47 "With an empty budget a call makes one attempt, and gives its error."),
     rule!(Must "RETRY-48" retry_48 "A budget allows its share of retries, to within one percent of the calls."),
     rule!(Must "RETRY-49" retry_49 "A call dropped during a wait gives its retry back to the budget."),
@@ -17,7 +17,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-52" threads retry_52 "Two threads do not take one retry of a budget twice."),
 ];
 
-pub(super) const MORE: &[Rule<dyn Adapter>] = &[
+pub(super) const MORE: &[Rule<Settings>] = &[
     rule!(Must "RETRY-77" retry_77 "Retries after waits that errors ask for are taken from the budget."),
     rule!(Must "RETRY-78" retry_78 "A call that is stopped during a wait gives its retry back to the budget.")
         .after("RETRY-46"),
@@ -35,7 +35,7 @@ pub(super) async fn failing(policy: &Policy) -> Checked<FinishedCall> {
     FinishedCall::of(policy, |_| Step::TRANSIENT).await
 }
 
-async fn retry_47(subject: &dyn Adapter) -> Checked {
+async fn retry_47(subject: &Subject) -> Checked {
     let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
     let run = failing(&policy).await?;
@@ -43,7 +43,7 @@ async fn retry_47(subject: &dyn Adapter) -> Checked {
     run.returns(Expected::ErrorOf(1))
 }
 
-async fn retry_48(subject: &dyn Adapter) -> Checked {
+async fn retry_48(subject: &Subject) -> Checked {
     let calls = 200;
     for percent in [10, 30, 60, 90] {
         let budget = Budget { percent, reserve: 200, per_second: 0 };
@@ -63,7 +63,7 @@ async fn retry_48(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_49(subject: &dyn Adapter) -> Checked {
+async fn retry_49(subject: &Subject) -> Checked {
     let policy = configure(subject, &with(ONE, Settings::doubling()))?;
     let record = Record::start();
     let _cut = timeout(ms(50), policy.call(Operation::new(&record, |_| Step::TRANSIENT))).await;
@@ -71,7 +71,7 @@ async fn retry_49(subject: &dyn Adapter) -> Checked {
     run.equal("number of attempts after a call that was dropped,", run.attempts(), 2)
 }
 
-async fn retry_50(subject: &dyn Adapter) -> Checked {
+async fn retry_50(subject: &Subject) -> Checked {
     let (calls, budget) = (300, Budget { percent: 10, reserve: 10, per_second: 0 });
     let policy = configure(subject, &with(budget, Settings::doubling()))?;
     let record = Record::start();
@@ -85,7 +85,7 @@ async fn retry_50(subject: &dyn Adapter) -> Checked {
     record.require(made <= most, format_args!("at most {most} attempts for {calls} calls"), made)
 }
 
-async fn retry_51(subject: &dyn Adapter) -> Checked {
+async fn retry_51(subject: &Subject) -> Checked {
     let budget = Budget { per_second: 1, ..ONE };
     let policy = configure(subject, &with(budget, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
@@ -94,7 +94,7 @@ async fn retry_51(subject: &dyn Adapter) -> Checked {
     run.require(run.attempts() > 1, "a retry, an hour after the last", "none")
 }
 
-fn retry_52(subject: &dyn Adapter) -> Checked {
+fn retry_52(subject: &Subject) -> Checked {
     const ROUNDS: usize = 500;
     let policies: Vec<Policy> = (0..ROUNDS)
         .map(|_| configure(subject, &with(ONE, Settings::fixed(ms(0)))))
@@ -110,7 +110,7 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
             while arrived.load(SeqCst) < 2 * (round + 1) {
                 thread::yield_now();
             }
-            runtime.block_on(async { policy.call(operation).await }).map_or_else(drop, drop);
+            runtime.block_on(async { policy.call(operation).await });
             attempts[round].fetch_add(record.begun().len() as u32, SeqCst);
         }
     };
@@ -127,14 +127,14 @@ fn retry_52(subject: &dyn Adapter) -> Checked {
     }
 }
 
-async fn retry_77(subject: &dyn Adapter) -> Checked {
+async fn retry_77(subject: &Subject) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let policy = configure(subject, &with(ONE, Settings::fixed(ms(0))))?;
     let run = FinishedCall::of(&policy, |_| asking(secs(1))).await?;
     run.equal("number of attempts, of a budget with one retry,", run.attempts(), 2)
 }
 
-async fn retry_78(subject: &dyn Adapter) -> Checked {
+async fn retry_78(subject: &Subject) -> Checked {
     let settings = Settings { stop_after: Some(ms(50)), ..Settings::fixed(ms(40)) };
     let policy = configure(subject, &with(ONE, settings))?;
     // The stop comes 20 ms after the first attempt of this call, and 10 ms after the second one of the next.
@@ -143,7 +143,7 @@ async fn retry_78(subject: &dyn Adapter) -> Checked {
     run.equal("number of attempts after a call that was stopped,", run.attempts(), 2)
 }
 
-async fn retry_79(subject: &dyn Adapter) -> Checked {
+async fn retry_79(subject: &Subject) -> Checked {
     let budget = Budget { percent: 50, reserve: 10, per_second: 0 };
     let policy = configure(subject, &with(budget, Settings::fixed(ms(0)).attempts(1000)))?;
     for _ in 0..200 {
@@ -154,7 +154,7 @@ async fn retry_79(subject: &dyn Adapter) -> Checked {
     retries.require(retries.attempts() <= 1 + 10, "at most 10 retries", retries.attempts() - 1)
 }
 
-async fn retry_80(subject: &dyn Adapter) -> Checked {
+async fn retry_80(subject: &Subject) -> Checked {
     let policy = configure(subject, &with(Budget { per_second: 1, ..ONE }, Settings::fixed(ms(0))))?;
     failing(&policy).await?;
     for minutes in [1, 10, 15, 30, 45, 2000] {

@@ -2,7 +2,7 @@
 
 use super::{deadlines::until, limits::five_seconds, prelude::*};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-82" retry_82 "An attempt that is never short of work is dropped at its own limit, too.")
         .after("RETRY-36"),
     rule!(Should "RETRY-83" retry_83 "An attempt that is never short of work is dropped when the total time is over, too.")
@@ -11,22 +11,22 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
         .after("RETRY-56"),
 ];
 
-async fn retry_82(subject: &dyn Adapter) -> Checked {
+async fn retry_82(subject: &Subject) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(5)), ..Settings::fixed(secs(1)) };
     let run = dropped(subject, &settings).await?;
     run.equal("attempts at", run.begun(), vec![ms(0), secs(6)])
 }
 
-async fn retry_83(subject: &dyn Adapter) -> Checked {
+async fn retry_83(subject: &Subject) -> Checked {
     dropped(subject, &five_seconds(secs(1))).await.map(drop)
 }
 
-async fn retry_84(subject: &dyn Adapter) -> Checked {
+async fn retry_84(subject: &Subject) -> Checked {
     dropped(subject, &until(secs(5), secs(1))).await.map(drop)
 }
 
 /// The first attempt works on when its five seconds are over, and then no time passes.
-async fn dropped(subject: &dyn Adapter, settings: &Settings) -> Checked<FinishedCall> {
+async fn dropped(subject: &Subject, settings: &Settings) -> Checked<FinishedCall> {
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(5)).busy() } else { Step::OK };
     let run = run_call(subject, settings, script).await?;
     let (freed, ended) = (run.freed(), run.ended());

@@ -6,7 +6,7 @@ use evenkeel_testkit::cancel;
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-44" alone retry_44 "A call dropped at any await drops its attempt, makes no other, and leaves nothing."),
     rule!(Should "RETRY-45" retry_45 "Resources of an attempt are free during the wait for the next."),
     rule!(Must "RETRY-46" retry_46 "A signal to stop ends the wait at once, and the last error comes back."),
@@ -28,7 +28,7 @@ impl Drop for CountOnDrop {
     }
 }
 
-fn retry_44(subject: &dyn Adapter) -> Checked {
+fn retry_44(subject: &Subject) -> Checked {
     let settings = Settings::doubling().attempts(3);
     configure(subject, &settings)?;
     let setup = async || {
@@ -50,12 +50,12 @@ fn retry_44(subject: &dyn Adapter) -> Checked {
     explored(|| cancel::every_point(setup, call, check))
 }
 
-async fn retry_45(subject: &dyn Adapter) -> Checked {
+async fn retry_45(subject: &Subject) -> Checked {
     let run = run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT.taking(ms(10))).await?;
     run.equal("attempts dropped when they end,", run.freed(), run.ended())
 }
 
-async fn retry_46(subject: &dyn Adapter) -> Checked {
+async fn retry_46(subject: &Subject) -> Checked {
     let settings = Settings { stop_after: Some(ms(1500)), ..Settings::fixed(secs(1)) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     run.equal("stopped at", run.elapsed, ms(1500))?;

@@ -2,7 +2,7 @@
 
 use super::{prelude::*, retry_after::asking};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-55" retry_55 "At a deadline that has passed, no attempt is made."),
     rule!(Must "RETRY-56" retry_56 "An attempt in flight is dropped at the deadline."),
     rule!(Must "RETRY-57" retry_57 "A wait that would not end before the deadline is not begun."),
@@ -15,7 +15,7 @@ pub(super) fn until(deadline: Duration, delay: Duration) -> Settings {
     Settings { deadline: Some(Instant::now() + deadline), ..Settings::fixed(delay).attempts(1000) }
 }
 
-async fn retry_55(subject: &dyn Adapter) -> Checked {
+async fn retry_55(subject: &Subject) -> Checked {
     let settings = until(ms(0), secs(1));
     for passed in [ms(0), secs(1)] {
         sleep(passed).await;
@@ -25,12 +25,12 @@ async fn retry_55(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_56(subject: &dyn Adapter) -> Checked {
+async fn retry_56(subject: &Subject) -> Checked {
     let run = run_call(subject, &until(secs(5), secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
     run.equal("the only attempt, of 60s, dropped at", run.freed(), vec![secs(5)])
 }
 
-async fn retry_57(subject: &dyn Adapter) -> Checked {
+async fn retry_57(subject: &Subject) -> Checked {
     let outlasting = run_call(subject, &until(secs(5), secs(3)), |_| Step::TRANSIENT).await?;
     outlasting.equal(
         "attempts before 5s, with delays of 3s, at",
@@ -47,7 +47,7 @@ async fn retry_57(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_58(subject: &dyn Adapter) -> Checked {
+async fn retry_58(subject: &Subject) -> Checked {
     let policy = configure(subject, &until(ms(5500), secs(1)))?;
     let record = Record::start();
     let call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
@@ -56,7 +56,7 @@ async fn retry_58(subject: &dyn Adapter) -> Checked {
     run.equal("polled at 3s, attempts until 5.5s at", run.begun(), [3, 4, 5].map(secs).to_vec())
 }
 
-async fn retry_59(subject: &dyn Adapter) -> Checked {
+async fn retry_59(subject: &Subject) -> Checked {
     for (total, deadline) in [(ms(2500), secs(5)), (secs(5), ms(2500))] {
         let settings = Settings { total_timeout: Some(total), ..until(deadline, secs(1)) };
         let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-10" retry_10 "The delays grow by the factor, to within one percent."),
     rule!(Should "RETRY-11" retry_11 "The delays are exact.").after("RETRY-10"),
     rule!(Must "RETRY-12" retry_12 "The operation is not called again before its delay is over."),
@@ -27,12 +27,12 @@ pub(super) fn near(got: Duration, want: Duration) -> bool {
 }
 
 /// The delays of six attempts, and what they are to be.
-async fn six(subject: &dyn Adapter) -> Checked<(FinishedCall, Vec<Duration>)> {
+async fn six(subject: &Subject) -> Checked<(FinishedCall, Vec<Duration>)> {
     let run = run_call(subject, &Settings::doubling().attempts(6), |_| Step::TRANSIENT).await?;
     Ok((run, [100, 200, 400, 800, 1600].map(ms).to_vec()))
 }
 
-async fn retry_10(subject: &dyn Adapter) -> Checked {
+async fn retry_10(subject: &Subject) -> Checked {
     let (run, expected) = six(subject).await?;
     let waits = run.waits();
     run.require(
@@ -42,23 +42,23 @@ async fn retry_10(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_11(subject: &dyn Adapter) -> Checked {
+async fn retry_11(subject: &Subject) -> Checked {
     let (run, expected) = six(subject).await?;
     run.equal("delays of", run.waits(), expected)
 }
 
-async fn retry_12(subject: &dyn Adapter) -> Checked {
+async fn retry_12(subject: &Subject) -> Checked {
     let (run, _) = six(subject).await?;
     run.equal("calls at the times of the attempts,", run.called(), run.begun())
 }
 
-async fn retry_13(subject: &dyn Adapter) -> Checked {
+async fn retry_13(subject: &Subject) -> Checked {
     let settings = Settings { cap: secs(1), ..Settings::doubling().attempts(8) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     capped(&run, secs(1))
 }
 
-async fn retry_14(subject: &dyn Adapter) -> Checked {
+async fn retry_14(subject: &Subject) -> Checked {
     let settings = Settings { initial: secs(60), cap: secs(1), ..Settings::doubling() };
     let Some(policy) = unless_refused(subject, &settings)? else { return Ok(()) };
     capped(&FinishedCall::of(&policy, |_| Step::TRANSIENT).await?, secs(1))
@@ -73,7 +73,7 @@ pub(super) fn capped(run: &FinishedCall, cap: Duration) -> Checked {
     )
 }
 
-async fn retry_15(subject: &dyn Adapter) -> Checked {
+async fn retry_15(subject: &Subject) -> Checked {
     // Short ones cost less: a timer of a second is sorted several times.
     let settings = Settings { initial: ms(2), cap: ms(32), ..Settings::doubling().attempts(1100) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
@@ -83,7 +83,7 @@ async fn retry_15(subject: &dyn Adapter) -> Checked {
     run.require(shorter.is_none(), "no delay shorter than the one before", got)
 }
 
-async fn retry_16(subject: &dyn Adapter) -> Checked {
+async fn retry_16(subject: &Subject) -> Checked {
     let settings = Settings { initial: Duration::from_nanos(1), ..Settings::doubling().attempts(60) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     let last = run.waits().last().copied().unwrap_or_default();
@@ -94,13 +94,13 @@ async fn retry_16(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_17(subject: &dyn Adapter) -> Checked {
+async fn retry_17(subject: &Subject) -> Checked {
     let settings = Settings { initial: ms(0), ..Settings::doubling().attempts(20) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     run.require(run.elapsed <= 20 * TICK, "no time for 20 attempts", format_args!("{:?}", run.elapsed))
 }
 
-async fn retry_18(subject: &dyn Adapter) -> Checked {
+async fn retry_18(subject: &Subject) -> Checked {
     for factor in [f64::NAN, -2.0] {
         let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
@@ -115,7 +115,7 @@ async fn retry_18(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_19(subject: &dyn Adapter) -> Checked {
+async fn retry_19(subject: &Subject) -> Checked {
     let policy = configure(subject, &Settings::fixed(Duration::MAX))?;
     let ended = one_attempt_in_a_year(&policy, Step::TRANSIENT).await?;
     if ended { Err(Verdict::fail("a call that waits for a year", "its end")) } else { Ok(()) }

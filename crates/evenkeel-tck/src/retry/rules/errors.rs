@@ -7,12 +7,12 @@ use super::{
     prelude::*,
 };
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Should "RETRY-53" retry_53 "A call that gave up says which limit was the reason."),
     rule!(Must "RETRY-54" retry_54 "An operation that is not safe to repeat is repeated only if it was not sent."),
 ];
 
-async fn retry_53(subject: &dyn Adapter) -> Checked {
+async fn retry_53(subject: &Subject) -> Checked {
     needs(subject, Capability::Reason)?;
     let settings = Settings::doubling;
     let cases = [
@@ -26,7 +26,7 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
     ];
     for (settings, hint, reason) in cases.into_iter().filter(|(settings, ..)| has(subject, settings)) {
         let run = run_call(subject, &settings, move |_| Step::refusing(hint)).await?;
-        let told = run.outcome.err().and_then(|gave_up| gave_up.reason);
+        let told = run.outcome.reason;
         run.require(
             told == Some(reason),
             format_args!("the reason {reason:?}"),
@@ -36,7 +36,7 @@ async fn retry_53(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_54(subject: &dyn Adapter) -> Checked {
+async fn retry_54(subject: &Subject) -> Checked {
     let settings = Settings { at_most_once: true, ..Settings::doubling() };
     let script = |attempt| if attempt < 3 { Step::refusing(Hint::NotSent) } else { Step::TRANSIENT };
     let run = run_call(subject, &settings, script).await?;

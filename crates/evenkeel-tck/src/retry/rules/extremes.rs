@@ -6,7 +6,7 @@ use super::{
     retry_after::asking,
 };
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-71" retry_71 "With jitter, too, a delay beyond what the clock can express is waited for.")
         .after("RETRY-19"),
     rule!(Must "RETRY-72" retry_72 "A limit of time beyond what the clock can express is none."),
@@ -14,13 +14,13 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-74" retry_74 "A factor beyond all bounds is refused, or leads to the cap."),
 ];
 
-pub(super) const MORE: &[Rule<dyn Adapter>] = &[
+pub(super) const MORE: &[Rule<Settings>] = &[
     rule!(Must "RETRY-87" retry_87 "The last moment that the clock can express is a deadline like any other."),
 ];
 
 const LONGEST: Option<Duration> = Some(Duration::MAX);
 
-async fn retry_71(subject: &dyn Adapter) -> Checked {
+async fn retry_71(subject: &Subject) -> Checked {
     let growing = Settings { initial: Duration::MAX, cap: Duration::MAX, ..Settings::doubling() };
     for settings in [Settings::fixed(Duration::MAX), growing] {
         let settings = Settings { jitter: Some(Jitter::Usual), ..settings };
@@ -29,7 +29,7 @@ async fn retry_71(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_72(subject: &dyn Adapter) -> Checked {
+async fn retry_72(subject: &Subject) -> Checked {
     let settings = || Settings::fixed(secs(1));
     let limits = [
         Settings { total_timeout: LONGEST, ..settings() },
@@ -47,13 +47,13 @@ async fn retry_72(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_73(subject: &dyn Adapter) -> Checked {
+async fn retry_73(subject: &Subject) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let policy = configure(subject, &Settings::doubling())?;
     one_attempt_in_a_year(&policy, asking(Duration::MAX)).await.map(drop)
 }
 
-async fn retry_74(subject: &dyn Adapter) -> Checked {
+async fn retry_74(subject: &Subject) -> Checked {
     for factor in [1e300, f64::INFINITY] {
         let settings = Settings { growth: Growth::Exponential(factor), ..Settings::doubling() };
         let Some(policy) = unless_refused(subject, &settings)? else { continue };
@@ -69,7 +69,7 @@ async fn retry_74(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_87(subject: &dyn Adapter) -> Checked {
+async fn retry_87(subject: &Subject) -> Checked {
     let settings = Settings { deadline: Some(last_moment()), ..Settings::fixed(secs(1)) };
     let run = run_call(subject, &settings, |_| Step::TRANSIENT.taking(ms(10))).await?;
     run.equal("number of attempts", run.attempts(), 4)

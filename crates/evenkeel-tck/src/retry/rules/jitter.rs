@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{prelude::*, retry_after::asking};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-25" retry_25 "With jitter, too, no delay is longer than the cap."),
     rule!(Should "RETRY-26" retry_26 "At the cap, jitter still spreads the delays."),
     rule!(Must "RETRY-27" retry_27 "Jitter does not compound from one retry to the next."),
@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-31" retry_31 "Jitter spreads delays of whole seconds like any others."),
 ];
 
-pub(super) const MORE: &[Rule<dyn Adapter>] = &[
+pub(super) const MORE: &[Rule<Settings>] = &[
     rule!(Must "RETRY-75" retry_75 "Two policies of the same settings draw different delays."),
     rule!(Must "RETRY-76" retry_76 "With jitter, too, no wait is shorter than the error asks for.")
         .after("RETRY-37"),
@@ -26,13 +26,13 @@ fn jittered(initial: Duration, cap: Duration, attempts: u32) -> Settings {
     Settings { initial, cap, jitter: Some(Jitter::Usual), ..Settings::doubling().attempts(attempts) }
 }
 
-async fn retry_25(subject: &dyn Adapter) -> Checked {
+async fn retry_25(subject: &Subject) -> Checked {
     let run = run_call(subject, &jittered(secs(1), secs(10), 200), |_| Step::TRANSIENT).await?;
     let above = run.waits().iter().filter(|wait| **wait > secs(10)).count();
     run.require(above == 0, "no delay above 10s", format_args!("{above} of {} above it", run.attempts() - 1))
 }
 
-async fn retry_26(subject: &dyn Adapter) -> Checked {
+async fn retry_26(subject: &Subject) -> Checked {
     let run = run_call(subject, &jittered(secs(1), secs(10), 400), |_| Step::TRANSIENT).await?;
     // The first four are below the cap.
     let waits = run.waits().split_off(4);
@@ -44,7 +44,7 @@ async fn retry_26(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_27(subject: &dyn Adapter) -> Checked {
+async fn retry_27(subject: &Subject) -> Checked {
     let run = run_call(subject, &jittered(secs(1), secs(4), 503), |_| Step::TRANSIENT).await?;
     // The first two are below the cap.
     let waits = run.waits().split_off(2);
@@ -58,7 +58,7 @@ async fn retry_27(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_28(subject: &dyn Adapter) -> Checked {
+async fn retry_28(subject: &Subject) -> Checked {
     let policy = configure(subject, &jittered(secs(1), HOUR, 6))?;
     let first = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
     let second = FinishedCall::of(&policy, |_| Step::TRANSIENT).await?;
@@ -66,7 +66,7 @@ async fn retry_28(subject: &dyn Adapter) -> Checked {
     second.require(waits != again, "two calls with different delays", format_args!("{again:?} in both"))
 }
 
-async fn retry_29(subject: &dyn Adapter) -> Checked {
+async fn retry_29(subject: &Subject) -> Checked {
     let seeded = |seed| Settings { seed: Some(seed), ..jittered(secs(1), HOUR, 6) };
     let first = run_call(subject, &seeded(7), |_| Step::TRANSIENT).await?;
     let again = run_call(subject, &seeded(7), |_| Step::TRANSIENT).await?;
@@ -79,7 +79,7 @@ async fn retry_29(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_30(subject: &dyn Adapter) -> Checked {
+async fn retry_30(subject: &Subject) -> Checked {
     let settings = Settings {
         initial: secs(1),
         cap: secs(1),
@@ -92,7 +92,7 @@ async fn retry_30(subject: &dyn Adapter) -> Checked {
     run.require(zero == 0, "no delay of zero", format_args!("{zero} of {}", run.attempts() - 1))
 }
 
-async fn retry_31(subject: &dyn Adapter) -> Checked {
+async fn retry_31(subject: &Subject) -> Checked {
     let calls = 20;
     let mut first_waits = BTreeSet::new();
     for _ in 0..calls {
@@ -109,7 +109,7 @@ async fn retry_31(subject: &dyn Adapter) -> Checked {
     ))
 }
 
-async fn retry_75(subject: &dyn Adapter) -> Checked {
+async fn retry_75(subject: &Subject) -> Checked {
     let settings = jittered(secs(1), HOUR, 6);
     let first = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
     let second = run_call(subject, &settings, |_| Step::TRANSIENT).await?;
@@ -121,7 +121,7 @@ async fn retry_75(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_76(subject: &dyn Adapter) -> Checked {
+async fn retry_76(subject: &Subject) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let attempts = 20;
     let script = move |attempt| if attempt < attempts { asking(secs(5)) } else { Step::OK };

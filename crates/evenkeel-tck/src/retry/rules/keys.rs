@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-88" retry_88 "All attempts of a call have one idempotency key."),
     rule!(Must "RETRY-89" retry_89 "Every call has an idempotency key of its own, whatever the seed."),
 ];
@@ -13,7 +13,7 @@ fn keyed(seed: Option<u64>) -> Settings {
     Settings { idempotency_keys: true, seed, ..Settings::doubling() }
 }
 
-async fn retry_88(subject: &dyn Adapter) -> Checked {
+async fn retry_88(subject: &Subject) -> Checked {
     let run = run_call(subject, &keyed(None), |_| Step::TRANSIENT).await?;
     let keys = run.keys();
     run.require(
@@ -23,7 +23,7 @@ async fn retry_88(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_89(subject: &dyn Adapter) -> Checked {
+async fn retry_89(subject: &Subject) -> Checked {
     configure(subject, &keyed(None))?;
     let cases = [None, Some(42)].map(keyed);
     for settings in cases.iter().filter(|settings| has(subject, settings)) {

@@ -10,14 +10,14 @@ use super::{
     responses::judging,
 };
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-85" retry_85 "A call whose time is over when its wait is makes no attempt, and gives its last error.")
         .after("RETRY-32"),
     rule!(Must "RETRY-86" retry_86 "A call whose time is over when its wait is gives its retry back to the budget.")
         .after("RETRY-32"),
 ];
 
-async fn retry_85(subject: &dyn Adapter) -> Checked {
+async fn retry_85(subject: &Subject) -> Checked {
     needs(subject, Capability::TotalTimeout)?;
     // A deadline is to count from the call that it is for.
     let cases: [fn() -> Settings; 3] =
@@ -32,7 +32,7 @@ async fn retry_85(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn retry_86(subject: &dyn Adapter) -> Checked {
+async fn retry_86(subject: &Subject) -> Checked {
     let policy = configure(subject, &with(ONE, five_seconds(secs(1))))?;
     left_alone(&policy).await?;
     let run = failing(&policy).await?;

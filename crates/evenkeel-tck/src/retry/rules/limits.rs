@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-32" retry_32 "The total time is measured on the runtime's clock."),
     rule!(Must "RETRY-33" retry_33 "No attempt begins after the total time.").after("RETRY-32"),
     rule!(Must "RETRY-34" retry_34 "A wait that would outlast the total time is not begun.")
@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-36" retry_36 "An attempt is dropped at its own limit, and another one made."),
 ];
 
-pub(super) const MORE: &[Rule<dyn Adapter>] =
+pub(super) const MORE: &[Rule<Settings>] =
     &[rule!(Must "RETRY-81" retry_81 "Attempts that are dropped at their own limit use up attempts.")
         .after("RETRY-36")];
 
@@ -21,29 +21,29 @@ pub(super) fn five_seconds(delay: Duration) -> Settings {
     Settings { total_timeout: Some(secs(5)), ..Settings::fixed(delay).attempts(1_000_000) }
 }
 
-async fn retry_32(subject: &dyn Adapter) -> Checked {
+async fn retry_32(subject: &Subject) -> Checked {
     let policy = configure(subject, &five_seconds(secs(1)))?;
     // An end, early or late: RETRY-33 and RETRY-34 ask when.
     FinishedCall::within(secs(60), &policy, |_| Step::TRANSIENT).await.map(drop)
 }
 
-async fn retry_33(subject: &dyn Adapter) -> Checked {
+async fn retry_33(subject: &Subject) -> Checked {
     let run = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(2))).await?;
     run.equal("attempts of 2s each at", run.begun(), vec![secs(0), secs(3)])
 }
 
-async fn retry_34(subject: &dyn Adapter) -> Checked {
+async fn retry_34(subject: &Subject) -> Checked {
     let run = run_call(subject, &five_seconds(secs(3)), |_| Step::TRANSIENT).await?;
     let last = run.ended().last().copied().unwrap_or_default();
     run.equal("time after the last attempt", run.elapsed.saturating_sub(last), ms(0))
 }
 
-async fn retry_35(subject: &dyn Adapter) -> Checked {
+async fn retry_35(subject: &Subject) -> Checked {
     let run = run_call(subject, &five_seconds(secs(1)), |_| Step::TRANSIENT.taking(secs(60))).await?;
     run.equal("the only attempt, of 60s, dropped at", run.freed(), vec![secs(5)])
 }
 
-async fn retry_36(subject: &dyn Adapter) -> Checked {
+async fn retry_36(subject: &Subject) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let script = |attempt| if attempt == 1 { Step::OK.taking(secs(60)) } else { Step::OK };
     let run = run_call(subject, &settings, script).await?;
@@ -52,7 +52,7 @@ async fn retry_36(subject: &dyn Adapter) -> Checked {
     run.returns(Expected::ValueOf(2))
 }
 
-async fn retry_81(subject: &dyn Adapter) -> Checked {
+async fn retry_81(subject: &Subject) -> Checked {
     let settings = Settings { attempt_timeout: Some(secs(2)), ..Settings::fixed(secs(1)) };
     let policy = configure(subject, &settings)?;
     let run = FinishedCall::within(secs(60), &policy, |_| Step::OK.taking(secs(60))).await?;

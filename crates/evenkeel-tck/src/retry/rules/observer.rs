@@ -2,22 +2,22 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-42" retry_42 "The observer is told of each retry once, and of the last failure not at all."),
     rule!(Must "RETRY-43" retry_43 "The delay that the observer is told is the one that is slept."),
 ];
 
-async fn observed(subject: &dyn Adapter) -> Checked<FinishedCall> {
+async fn observed(subject: &Subject) -> Checked<FinishedCall> {
     needs(subject, Capability::Observer)?;
     run_call(subject, &Settings::doubling(), |_| Step::TRANSIENT).await
 }
 
-async fn retry_42(subject: &dyn Adapter) -> Checked {
+async fn retry_42(subject: &Subject) -> Checked {
     let run = observed(subject).await?;
     run.equal("for four attempts, retries observed:", run.observed().len(), 3)
 }
 
-async fn retry_43(subject: &dyn Adapter) -> Checked {
+async fn retry_43(subject: &Subject) -> Checked {
     let run = observed(subject).await?;
     // The number of calls is the subject of RETRY-42.
     let (mut told, slept) = (run.observed(), run.waits());

@@ -6,7 +6,7 @@ use super::{
     prelude::*,
 };
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-66" retry_66 "A response that counts as a failure is retried, after the delay.")
         .after("RETRY-10"),
     rule!(Must "RETRY-67" retry_67 "Responses that count as failures use up attempts.").after("RETRY-66"),
@@ -21,7 +21,7 @@ pub(super) fn judging(settings: Settings) -> Settings {
     Settings { responses: true, ..settings }
 }
 
-async fn retry_66(subject: &dyn Adapter) -> Checked {
+async fn retry_66(subject: &Subject) -> Checked {
     let script = |attempt| if attempt < 3 { BUSY } else { Step::OK };
     let run = run_call(subject, &judging(Settings::doubling()), script).await?;
     run.returns(Expected::ValueOf(3))?;
@@ -33,18 +33,18 @@ async fn retry_66(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn retry_67(subject: &dyn Adapter) -> Checked {
+async fn retry_67(subject: &Subject) -> Checked {
     let policy = configure(subject, &judging(Settings::fixed(secs(1))))?;
     let run = FinishedCall::within(secs(60), &policy, |_| BUSY).await?;
     run.equal("number of attempts", run.attempts(), 4)
 }
 
-async fn retry_68(subject: &dyn Adapter) -> Checked {
+async fn retry_68(subject: &Subject) -> Checked {
     let run = run_call(subject, &judging(Settings::doubling()), |_| BUSY).await?;
     run.returns(Expected::ValueOf(run.attempts() as u32))
 }
 
-async fn retry_69(subject: &dyn Adapter) -> Checked {
+async fn retry_69(subject: &Subject) -> Checked {
     needs(subject, Capability::RetryAfter)?;
     let asking = Step::responding(Hint::RetryAfter(secs(5)));
     let script = move |attempt| if attempt == 1 { asking } else { Step::OK };
@@ -53,7 +53,7 @@ async fn retry_69(subject: &dyn Adapter) -> Checked {
     run.require(wait >= secs(5), "a wait of at least 5s", format_args!("{wait:?}"))
 }
 
-async fn retry_70(subject: &dyn Adapter) -> Checked {
+async fn retry_70(subject: &Subject) -> Checked {
     let policy = configure(subject, &judging(with(ONE, Settings::fixed(ms(0)))))?;
     let run = FinishedCall::of(&policy, |_| BUSY).await?;
     run.equal("number of attempts, of a budget with one retry,", run.attempts(), 2)

@@ -1,15 +1,13 @@
 //! The cost of a call for its thread, its task and its runtime.
 
 use std::{
-    cell::Cell,
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    rc::Rc,
 };
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-20" retry_20 "Retries without delay let other tasks run."),
     rule!(Should "RETRY-21" alone retry_21 "A retry without delay needs no timer."),
     rule!(Should "RETRY-22" alone retry_22 "A call of one attempt needs no timer."),
@@ -17,26 +15,17 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "RETRY-24" retry_24 "The stack does not grow with the number of retries.").once(),
 ];
 
-async fn retry_20(subject: &dyn Adapter) -> Checked {
-    let turns = Rc::new(Cell::new(0_u32));
-    let other = turns.clone();
-    let other = tokio::task::spawn_local(async move {
-        loop {
-            other.set(other.get() + 1);
-            tokio::task::yield_now().await;
-        }
-    });
-    let run = run_call(subject, &Settings::fixed(ms(0)).attempts(2000), |_| Step::TRANSIENT).await;
-    other.abort();
-    let run = run?;
-    run.require(turns.get() > 0, "another task to run during 2000 attempts", "none ran")
+async fn retry_20(subject: &Subject) -> Checked {
+    let settings = Settings::fixed(ms(0)).attempts(2000);
+    let (run, turns) = beside(run_call(subject, &settings, |_| Step::TRANSIENT)).await;
+    run?.require(turns > 0, "another task to run during 2000 attempts", "none ran")
 }
 
-fn retry_21(subject: &dyn Adapter) -> Checked {
+fn retry_21(subject: &Subject) -> Checked {
     without_timers(&configure(subject, &Settings::fixed(ms(0)))?, Step::TRANSIENT)
 }
 
-fn retry_22(subject: &dyn Adapter) -> Checked {
+fn retry_22(subject: &Subject) -> Checked {
     without_timers(&configure(subject, &Settings::doubling())?, Step::OK)?;
     without_timers(&configure(subject, &Settings::doubling().attempts(1))?, Step::TRANSIENT)
 }
@@ -56,7 +45,7 @@ fn without_timers(policy: &Policy, step: Step) -> Checked {
     })
 }
 
-async fn retry_23(subject: &dyn Adapter) -> Checked {
+async fn retry_23(subject: &Subject) -> Checked {
     let policy = configure(subject, &Settings::doubling())?;
     let record = Record::start();
     let mut call = policy.call(Operation::new(&record, |_| Step::TRANSIENT));
@@ -70,7 +59,7 @@ async fn retry_23(subject: &dyn Adapter) -> Checked {
     record.require(polls <= most, format_args!("at most {most} polls for three waits"), polls)
 }
 
-async fn retry_24(subject: &dyn Adapter) -> Checked {
+async fn retry_24(subject: &Subject) -> Checked {
     let attempts = 10_000;
     let run = run_call(subject, &Settings::fixed(ms(0)).attempts(attempts), |_| Step::TRANSIENT).await?;
     run.equal("number of attempts", run.attempts(), attempts as usize)

@@ -2,24 +2,24 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "SHUTDOWN-20" shutdown_20 "Tasks that hung are reported, and nothing else."),
     rule!(Must "SHUTDOWN-21" panics shutdown_21 "The exit code is 0 after a clean stop, and not after an error, a panic or a hang."),
     rule!(Must "SHUTDOWN-22" shutdown_22 "A task that sees the stop sees the reason."),
 ];
 
-async fn shutdown_20(subject: &dyn Adapter) -> Checked {
+async fn shutdown_20(subject: &Subject) -> Checked {
     needs(subject, Capability::Hung)?;
     let scene = Scene::of([task(1).deaf(), task(2), task(3).deaf(), task(4).draining(secs(2))]);
     let run = run_program(subject, &Settings::stopped(secs(1)).within(secs(5)), scene).await?;
     run.equal("tasks told to have hung:", run.outcome.of(FailureKind::Hung), vec![1, 3])
 }
 
-async fn shutdown_21(subject: &dyn Adapter) -> Checked {
+async fn shutdown_21(subject: &Subject) -> Checked {
     needs(subject, Capability::ExitCode)?;
     let mut cases = vec![("a clean stop", task(1), true)];
-    cases.push(("an error", task(1).taking(secs(1)).ending(End::Error), false));
-    cases.push(("a panic", task(1).taking(secs(1)).ending(End::Panic), false));
+    cases.push(("an error", task(1).taking(secs(1)).failing(), false));
+    cases.push(("a panic", task(1).taking(secs(1)).panicking(), false));
     if needs(subject, Capability::Grace).is_ok() {
         cases.push(("a hang", task(1).deaf(), false));
     }
@@ -35,16 +35,8 @@ async fn shutdown_21(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn shutdown_22(subject: &dyn Adapter) -> Checked {
+async fn shutdown_22(subject: &Subject) -> Checked {
     needs(subject, Capability::Reason)?;
     let run = run_program(subject, &Settings::stopped(secs(1)), Scene::of([task(1)])).await?;
-    let seen = run.pick(|_, event| match event {
-        Event::Drained(_, reason) => Some(reason.clone()),
-        _ => None,
-    });
-    run.require(
-        matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
-        "one task that is asked for a reason",
-        format_args!("{seen:?}"),
-    )
+    run.drains_for_a_reason()
 }

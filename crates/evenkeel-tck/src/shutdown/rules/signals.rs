@@ -8,7 +8,7 @@ use std::{
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "SHUTDOWN-36" real shutdown_36 "A signal of the process stops the program."),
     rule!(Must "SHUTDOWN-37" real shutdown_37 "A second signal ends the grace at once."),
     rule!(Must "SHUTDOWN-38" real shutdown_38 "A second program in the same process hears signals like the first.")
@@ -30,18 +30,18 @@ const COPY: Duration = ms(40);
 /// A program that runs on a thread of its own.
 struct Running {
     record: Record,
-    ended: Receiver<Checked<FinishedProgram>>,
+    ended: Receiver<Checked<Finished>>,
 }
 
 impl Running {
     /// Runs a program until its first task has begun.
-    fn start(subject: &dyn Adapter, settings: &Settings, scene: Scene) -> Checked<Self> {
+    fn start(subject: &Subject, settings: &Settings, scene: Scene) -> Checked<Self> {
         let running = Self::make(subject, settings, scene)?;
         running.shows("a task that begins", |record| record.first(&Event::Began(1)).is_some())?;
         Ok(running)
     }
 
-    fn make(subject: &dyn Adapter, settings: &Settings, scene: Scene) -> Checked<Self> {
+    fn make(subject: &Subject, settings: &Settings, scene: Scene) -> Checked<Self> {
         if cfg!(not(unix)) {
             return Err(Verdict::Untested("it sends signals of Unix".to_owned()));
         }
@@ -51,7 +51,7 @@ impl Running {
         let (done, ended) = mpsc::channel();
         let run = {
             let record = record.clone();
-            async move { FinishedProgram::end(program.call(Parts::new(scene, &record)), record).await }
+            async move { Finished::end(program.call(Parts::new(scene, &record)), record).await }
         };
         // The receiver is gone if the rule has failed.
         thread::spawn(move || drop(done.send(runtime.block_on(run))));
@@ -79,13 +79,13 @@ impl Running {
     }
 
     /// Waits for the end of the program.
-    fn end(&self, after: &str) -> Checked<FinishedProgram> {
+    fn end(&self, after: &str) -> Checked<Finished> {
         let never = |_| self.record.failure(format_args!("the end of the program after {after}"), "none");
         self.ended.recv_timeout(SOON).map_err(never)?
     }
 }
 
-fn shutdown_36(subject: &dyn Adapter) -> Checked {
+fn shutdown_36(subject: &Subject) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
     let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
     running.interrupt()?;
@@ -93,7 +93,7 @@ fn shutdown_36(subject: &dyn Adapter) -> Checked {
     run.equal("tasks that were asked:", run.drained().len(), 1)
 }
 
-fn shutdown_37(subject: &dyn Adapter) -> Checked {
+fn shutdown_37(subject: &Subject) -> Checked {
     let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
     let scene = Scene::of([task(1).deaf(), task(2)]);
     let running = Running::start(subject, &settings.within(secs(600)), scene)?;
@@ -104,13 +104,13 @@ fn shutdown_37(subject: &dyn Adapter) -> Checked {
     running.end("a second SIGINT").map(drop)
 }
 
-fn shutdown_38(subject: &dyn Adapter) -> Checked {
+fn shutdown_38(subject: &Subject) -> Checked {
     shutdown_36(subject)?;
     thread::park_timeout(AGAIN);
     shutdown_36(subject)
 }
 
-fn shutdown_39(subject: &dyn Adapter) -> Checked {
+fn shutdown_39(subject: &Subject) -> Checked {
     let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
     let running =
         Running::start(subject, &settings.within(secs(600)), Scene::of([task(1).draining(ms(100))]))?;
@@ -122,7 +122,7 @@ fn shutdown_39(subject: &dyn Adapter) -> Checked {
     run.equal("tasks that ended well:", run.ended(End::Ok), vec![1])
 }
 
-fn shutdown_40(subject: &dyn Adapter) -> Checked {
+fn shutdown_40(subject: &Subject) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
     let running = Running::make(subject, &settings, Scene::of([task(1)]).starting_up(ms(200)))?;
     running.shows("a program that starts up", |record| record.first(&Event::StartsUp).is_some())?;
@@ -132,7 +132,7 @@ fn shutdown_40(subject: &dyn Adapter) -> Checked {
     run.equal("tasks that were left alive:", run.alive_at_the_end(), Vec::new())
 }
 
-fn shutdown_41(subject: &dyn Adapter) -> Checked {
+fn shutdown_41(subject: &Subject) -> Checked {
     let settings = Settings { signals: true, ..Settings::unstopped() };
     let running = Running::start(subject, &settings, Scene::of([task(1)]))?;
     running.interrupt()?;

@@ -2,25 +2,25 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "SHUTDOWN-32" shutdown_32 "A task that is started during the stop is asked to stop at once."),
     rule!(Must "SHUTDOWN-33" shutdown_33 "A task that is started during the stop is waited for."),
     rule!(Must "SHUTDOWN-34" shutdown_34 "One task can be stopped alone, and the others go on."),
 ];
 
-async fn shutdown_32(subject: &dyn Adapter) -> Checked {
-    let scene = Scene::of([task(1).draining(secs(2)).starting(vec![task(2).draining(secs(1))])]);
+async fn shutdown_32(subject: &Subject) -> Checked {
+    let scene = Scene::of([task(1).draining(secs(2)).spawning(vec![task(2).draining(secs(1))])]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
     run.equal("with a stop at 1s, tasks asked at", run.drained(), vec![secs(1); 2])
 }
 
-async fn shutdown_33(subject: &dyn Adapter) -> Checked {
-    let scene = Scene::of([task(1).starting(vec![task(2).deaf().taking(secs(2))])]);
+async fn shutdown_33(subject: &Subject) -> Checked {
+    let scene = Scene::of([task(1).spawning(vec![task(2).deaf().taking(secs(2))])]);
     let run = run_program(subject, &Settings::stopped(secs(1)), scene).await?;
     run.ends_at("with a stop at 1s, and a task of 2s that is started then", secs(3))
 }
 
-async fn shutdown_34(subject: &dyn Adapter) -> Checked {
+async fn shutdown_34(subject: &Subject) -> Checked {
     let settings = Settings { alone_after: Some(secs(2)), ..Settings::stopped(secs(5)) };
     let run = run_program(subject, &settings, Scene::of([task(1), task(2)])).await?;
     let asked = run.drained();

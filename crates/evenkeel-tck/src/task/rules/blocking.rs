@@ -2,26 +2,25 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-44" threads task_44 "When a group has ended because it was stopped, so have its blocking calls."),
     rule!(Should "TASK-45" threads task_45 "A blocking call sees that its group is stopped."),
 ];
 
 /// A group that is stopped while its only call runs.
-fn stopped(subject: &dyn Adapter, call: Script) -> Checked<FinishedGroup> {
+fn stopped(subject: &Subject, call: Script) -> Checked<Finished> {
     needs(subject, Capability::Blocking)?;
     let group = configure(subject, &Settings::stopped(ms(60)))?;
     runtime(Builder::new_current_thread().enable_time())?.block_on(async {
-        let record = Record::start();
-        FinishedGroup::end(group.call(Body::new(Scene::of([call.taking(ms(150))]), &record)), record).await
+        Finished::of(&group, |record| Body::new(Scene::of([call.taking(ms(150))]), record)).await
     })
 }
 
-fn task_44(subject: &dyn Adapter) -> Checked {
+fn task_44(subject: &Subject) -> Checked {
     stopped(subject, task(1).blocking(false))?.leaves_nobody()
 }
 
-fn task_45(subject: &dyn Adapter) -> Checked {
+fn task_45(subject: &Subject) -> Checked {
     needs(subject, Capability::BlockingSignal)?;
     let run = stopped(subject, task(1).blocking(true))?;
     let seen = run.first(&Event::Drained(1, None));

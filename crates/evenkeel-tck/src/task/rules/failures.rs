@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-09" task_09 "The error of a task is told."),
     rule!(Must "TASK-10" task_10 "The first failure stops the others at once."),
     rule!(Must "TASK-11" task_11 "The failure that came first is told first.").after("TASK-09"),
@@ -14,27 +14,27 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
 ];
 
 /// The settings under which a failure stops the group, or is told at its end.
-pub(super) fn failing(subject: &dyn Adapter) -> Settings {
+pub(super) fn failing(subject: &Subject) -> Settings {
     match needs(subject, Capability::FailFast) {
         Ok(()) => Settings::fail_fast(),
         Err(_) => Settings::collecting(),
     }
 }
 
-async fn task_09(subject: &dyn Adapter) -> Checked {
+async fn task_09(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1).taking(secs(1)).failing()]);
     let run = run_group(subject, &failing(subject), scene).await?;
     run.equal("tasks told to have failed:", run.outcome.failed(), vec![1])
 }
 
-async fn task_10(subject: &dyn Adapter) -> Checked {
+async fn task_10(subject: &Subject) -> Checked {
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing(), task(3)]);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
-    run.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
+    run.ends_at("after a failure at 1s", secs(1))
 }
 
-async fn task_11(subject: &dyn Adapter) -> Checked {
+async fn task_11(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
     let run = run_group(subject, &failing(subject), scene).await?;
@@ -42,36 +42,32 @@ async fn task_11(subject: &dyn Adapter) -> Checked {
     run.equal("told first:", run.outcome.failed().first().copied(), first)
 }
 
-async fn task_12(subject: &dyn Adapter) -> Checked {
+async fn task_12(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1)).failing()));
     let run = run_group(subject, &failing(subject), scene).await?;
-    let (mut told, mut failed) = (run.outcome.failed(), run.ended(End::Error));
-    told.sort_unstable();
-    failed.sort_unstable();
-    run.equal("tasks told to have failed:", told, failed)
+    let (told, failed) = (run.outcome.failed(), run.ended(End::Error));
+    run.equal("tasks told to have failed:", sorted(told), sorted(failed))
 }
 
-async fn task_13(subject: &dyn Adapter) -> Checked {
+async fn task_13(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
     let failing = |number: u32| task(number).taking(secs(u64::from(number))).failing();
     let scene = Scene::of([failing(1), task(3).taking(secs(3)), failing(2)]);
     let run = run_group(subject, &Settings::collecting(), scene).await?;
     run.equal("the end of the group at", run.returned_at(), secs(3))?;
-    let mut told = run.outcome.failed();
-    told.sort_unstable();
-    run.equal("tasks told to have failed:", told, vec![1, 2])
+    run.equal("tasks told to have failed:", sorted(run.outcome.failed()), vec![1, 2])
 }
 
-async fn task_14(subject: &dyn Adapter) -> Checked {
+async fn task_14(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Error);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
-    run.equal("after an error at 1s, the end of the group at", run.returned_at(), secs(1))?;
+    run.ends_at("after an error at 1s", secs(1))?;
     run.equal("told to have failed, where 0 is the body:", run.outcome.failed(), vec![0])
 }
 
-async fn task_15(subject: &dyn Adapter) -> Checked {
+async fn task_15(subject: &Subject) -> Checked {
     let scene = Scene::of([task(1), task(2)]).ending(secs(1), End::Panic);
     let run = run_group(subject, &Settings::usual(), scene).await?;
     run.equal("told to have panicked, where 0 is the body:", run.outcome.failed(), vec![0])?;

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-29" task_29 "A task that drains within the grace ends by itself, and the group with the last of them."),
     rule!(Must "TASK-30" task_30 "Tasks that have not drained are stopped when the grace is over."),
     rule!(Must "TASK-31" task_31 "An error that answers the stop does not replace the first failure."),
@@ -15,28 +15,28 @@ fn graceful() -> Settings {
     Settings { grace: Some(secs(5)), ..Settings::fail_fast() }
 }
 
-async fn task_29(subject: &dyn Adapter) -> Checked {
-    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(2), End::Ok)]);
+async fn task_29(subject: &Subject) -> Checked {
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(2))]);
     let run = run_group(subject, &graceful(), scene).await?;
     run.equal("tasks that ended well:", run.ended(End::Ok), vec![2])?;
     run.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
-async fn task_30(subject: &dyn Adapter) -> Checked {
+async fn task_30(subject: &Subject) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2)]);
     let run = run_group(subject, &graceful(), scene).await?;
     run.equal("task 2 dropped at", run.first(&Event::Freed(2)), Some(secs(6)))?;
     run.equal("the end of the group at", run.returned_at(), secs(6))
 }
 
-async fn task_31(subject: &dyn Adapter) -> Checked {
+async fn task_31(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
-    let scene = Scene::of([task(1).draining(secs(0), End::Error), task(2).taking(secs(1)).failing()]);
+    let scene = Scene::of([task(1).answering(End::Error), task(2).taking(secs(1)).failing()]);
     let run = run_group(subject, &graceful(), scene).await?;
     run.equal("tasks told to have failed, in this order:", run.outcome.failed(), vec![2, 1])
 }
 
-async fn task_32(subject: &dyn Adapter) -> Checked {
+async fn task_32(subject: &Subject) -> Checked {
     needs(subject, Capability::Handle)?;
     let group = configure(subject, &graceful())?;
     let record = Record::start();
@@ -46,24 +46,16 @@ async fn task_32(subject: &dyn Adapter) -> Checked {
         sleep(secs(3)).await;
         outside.spawn(task(3).taking(secs(1)), &late);
     });
-    let run = FinishedGroup::end(group.call(body), record).await?;
+    let run = Finished::end(group.call(body), record).await?;
     outsider.abort();
     let began = run.first(&Event::Began(3));
     run.require(began.is_none(), "that task 3 never begins", "it does")?;
     run.leaves_nobody()
 }
 
-async fn task_33(subject: &dyn Adapter) -> Checked {
+async fn task_33(subject: &Subject) -> Checked {
     needs(subject, Capability::Reason)?;
-    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(0), End::Ok)]);
+    let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2).draining(secs(0))]);
     let run = run_group(subject, &graceful(), scene).await?;
-    let seen = run.pick(|_, event| match event {
-        Event::Drained(_, reason) => Some(reason.clone()),
-        _ => None,
-    });
-    run.require(
-        matches!(&seen[..], [Some(reason)] if !reason.is_empty()),
-        "one task that drains for a reason",
-        format_args!("{seen:?}"),
-    )
+    run.drains_for_a_reason()
 }

@@ -1,10 +1,10 @@
 //! The tasks that a group waits for, and the cost of waiting.
 
-use std::{cell::Cell, rc::Rc, sync::mpsc, thread};
+use std::{sync::mpsc, thread};
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-01" task_01 "A group ends when its last task has ended, and not before."),
     rule!(Must "TASK-02" task_02 "Tasks run beside each other."),
     rule!(Must "TASK-03" task_03 "A group without tasks ends with its body."),
@@ -15,32 +15,32 @@ pub(super) const RULES: &[Rule<dyn Adapter>] = &[
     rule!(Must "TASK-08" threads task_08 "On several threads, no end of a task is missed."),
 ];
 
-async fn task_01(subject: &dyn Adapter) -> Checked {
+async fn task_01(subject: &Subject) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1)), task(2).taking(secs(3)), task(3).taking(secs(2))]);
     let run = run_group(subject, &Settings::usual(), scene).await?;
     run.equal("tasks that ended before the group,", run.ended(End::Ok), vec![1, 3, 2])?;
     run.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
-async fn task_02(subject: &dyn Adapter) -> Checked {
+async fn task_02(subject: &Subject) -> Checked {
     let scene = Scene::of([1, 2, 3].map(|number| task(number).taking(secs(1))));
     let run = run_group(subject, &Settings::usual(), scene).await?;
     run.equal("tasks of 1s begin at", run.begun(), vec![secs(0); 3])
 }
 
-async fn task_03(subject: &dyn Adapter) -> Checked {
+async fn task_03(subject: &Subject) -> Checked {
     let run = run_group(subject, &Settings::usual(), Scene::of([])).await?;
     run.equal("the end of the group at", run.returned_at(), secs(0))
 }
 
-async fn task_04(subject: &dyn Adapter) -> Checked {
+async fn task_04(subject: &Subject) -> Checked {
     let scene = Scene::of([task(1).taking(secs(1))]).later(secs(5), task(2).taking(secs(1)));
     let run = run_group(subject, &Settings::usual(), scene).await?;
     run.equal("tasks of 1s, spawned at 0s and 5s, begin at", run.begun(), vec![secs(0), secs(5)])?;
     run.equal("the end of the group at", run.returned_at(), secs(6))
 }
 
-async fn task_05(subject: &dyn Adapter) -> Checked {
+async fn task_05(subject: &Subject) -> Checked {
     needs(subject, Capability::SpawnFromTasks)?;
     let last = task(3).taking(secs(5));
     let scene =
@@ -49,7 +49,7 @@ async fn task_05(subject: &dyn Adapter) -> Checked {
     run.equal("the end of the group at", run.returned_at(), secs(7))
 }
 
-async fn task_06(subject: &dyn Adapter) -> Checked {
+async fn task_06(subject: &Subject) -> Checked {
     let scene = Scene::of((1..=20).map(|number| task(number).taking(ms(100 * u64::from(number)))));
     let run = run_group(subject, &Settings::usual(), scene).await?;
     let in_vain = run.pick(|_, event| matches!(event, Event::PolledInVain(_)).then_some(()));
@@ -60,23 +60,13 @@ async fn task_06(subject: &dyn Adapter) -> Checked {
     )
 }
 
-async fn task_07(subject: &dyn Adapter) -> Checked {
-    let turns = Rc::new(Cell::new(0_u32));
-    let other = turns.clone();
-    let other = tokio::task::spawn_local(async move {
-        loop {
-            other.set(other.get() + 1);
-            tokio::task::yield_now().await;
-        }
-    });
+async fn task_07(subject: &Subject) -> Checked {
     let scene = Scene::of((1..=1000).map(|number| task(number).taking(ms(0))));
-    let run = run_group(subject, &Settings::usual(), scene).await;
-    other.abort();
-    let run = run?;
-    run.require(turns.get() > 0, "another task to run while 1000 tasks end", "none ran")
+    let (run, turns) = beside(run_group(subject, &Settings::usual(), scene)).await;
+    run?.require(turns > 0, "another task to run while 1000 tasks end", "none ran")
 }
 
-fn task_08(subject: &dyn Adapter) -> Checked {
+fn task_08(subject: &Subject) -> Checked {
     const ROUNDS: usize = 20;
     const TASKS: usize = 16;
     let group = configure(subject, &Settings::usual())?;
@@ -84,9 +74,8 @@ fn task_08(subject: &dyn Adapter) -> Checked {
     let (done, ended) = mpsc::channel();
     let rounds = async move {
         for _ in 0..ROUNDS {
-            let record = Record::start();
             let tasks = (1..=TASKS as u32).map(|number| task(number).taking(ms(u64::from(number % 2))));
-            let run = FinishedGroup::end(group.call(Body::new(Scene::of(tasks), &record)), record).await;
+            let run = Finished::of(&group, |record| Body::new(Scene::of(tasks), record)).await;
             let ended = run.map(|run| run.ended(End::Ok).len());
             if done.send(ended).is_err() {
                 return;

@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-34" task_34 "No more tasks run at a time than the limit, and no fewer."),
     rule!(Must "TASK-35" task_35 "A task that waits for its turn never begins in a group that has failed."),
     rule!(Must "TASK-36" task_36 "A limit of zero is refused, or is no reason to wait for ever."),
@@ -14,7 +14,7 @@ fn limited(tasks: usize) -> Settings {
     Settings { limit: Some(tasks), ..Settings::usual() }
 }
 
-async fn task_34(subject: &dyn Adapter) -> Checked {
+async fn task_34(subject: &Subject) -> Checked {
     let scene = Scene::of((1..=5).map(|number| task(number).taking(secs(1))));
     let run = run_group(subject, &limited(2), scene).await?;
     let begun = [0, 0, 1, 1, 2].map(secs).to_vec();
@@ -23,31 +23,30 @@ async fn task_34(subject: &dyn Adapter) -> Checked {
     run.equal("with a limit of 2, tasks of 1s begin at", got, begun)
 }
 
-async fn task_35(subject: &dyn Adapter) -> Checked {
+async fn task_35(subject: &Subject) -> Checked {
     let settings = Settings { limit: Some(1), ..Settings::fail_fast() };
     let scene = Scene::of([task(1).taking(secs(1)).failing(), task(2), task(3)]);
     let run = run_group(subject, &settings, scene).await?;
     run.equal("with a limit of 1, tasks begin at", run.begun(), vec![secs(0)])?;
-    run.equal("after a failure at 1s, the end of the group at", run.returned_at(), secs(1))
+    run.ends_at("after a failure at 1s", secs(1))
 }
 
-async fn task_36(subject: &dyn Adapter) -> Checked {
+async fn task_36(subject: &Subject) -> Checked {
     needs(subject, Capability::Limit)?;
     let Some(group) = unless_refused(subject, &limited(0))? else { return Ok(()) };
-    let record = Record::start();
-    FinishedGroup::end(group.call(Body::new(Scene::of([task(1)]), &record)), record).await.map(drop)
+    Finished::of(&group, |record| Body::new(Scene::of([task(1)]), record)).await.map(drop)
 }
 
-async fn task_37(subject: &dyn Adapter) -> Checked {
+async fn task_37(subject: &Subject) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
     let run = run_group(subject, &settings, Scene::of([task(1), task(2)])).await?;
-    run.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(5))?;
+    run.ends_at("with a deadline of 5s", secs(5))?;
     run.equal("task 1 dropped at", run.first(&Event::Freed(1)), Some(secs(5)))?;
     run.leaves_nobody()
 }
 
-async fn task_38(subject: &dyn Adapter) -> Checked {
+async fn task_38(subject: &Subject) -> Checked {
     let settings = Settings { deadline: Some(secs(5)), ..Settings::usual() };
     let run = run_group(subject, &settings, Scene::of([task(1).taking(secs(1))])).await?;
-    run.equal("with a deadline of 5s, the end of the group at", run.returned_at(), secs(1))
+    run.ends_at("with a deadline of 5s", secs(1))
 }

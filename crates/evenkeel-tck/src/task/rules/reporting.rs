@@ -2,13 +2,13 @@
 
 use super::{failures::failing, prelude::*};
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-39" panics task_39 "Errors, panics and deadlines are told apart.").after("TASK-16"),
     rule!(Should "TASK-40" task_40 "A failure is told with the name of its task."),
     rule!(Must "TASK-41" task_41 "The number spawned is the sum of finished, failed and cancelled."),
 ];
 
-async fn task_39(subject: &dyn Adapter) -> Checked {
+async fn task_39(subject: &Subject) -> Checked {
     needs(subject, Capability::Errors)?;
     let ends = || task(1).taking(secs(1));
     let mut cases = vec![
@@ -30,7 +30,7 @@ async fn task_39(subject: &dyn Adapter) -> Checked {
     Ok(())
 }
 
-async fn task_40(subject: &dyn Adapter) -> Checked {
+async fn task_40(subject: &Subject) -> Checked {
     needs(subject, Capability::Names)?;
     let scene = Scene::of([task(1), task(2).taking(secs(1)).failing()]);
     let run = run_group(subject, &Settings::fail_fast(), scene).await?;
@@ -38,7 +38,7 @@ async fn task_40(subject: &dyn Adapter) -> Checked {
     run.equal("told:", name.as_deref(), Some("task 2"))
 }
 
-async fn task_41(subject: &dyn Adapter) -> Checked {
+async fn task_41(subject: &Subject) -> Checked {
     needs(subject, Capability::Counts)?;
     let done = [1, 2, 3].map(|number| task(number).taking(secs(u64::from(number))));
     let rest = [task(4).taking(secs(4)).failing(), task(5), task(6)];

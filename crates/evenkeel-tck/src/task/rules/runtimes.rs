@@ -4,11 +4,11 @@ use std::{future::poll_fn, task::Poll};
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] =
+pub(super) const RULES: &[Rule<Settings>] =
     &[rule!(Must "TASK-46" threads task_46 "A task whose runtime ends before it is told.")];
 
 /// The group is begun in one runtime, which ends, and waited for in another.
-fn task_46(subject: &dyn Adapter) -> Checked {
+fn task_46(subject: &Subject) -> Checked {
     let group = configure(subject, &Settings::usual())?;
     let [other, here] = [(); 2].map(|()| runtime(Builder::new_current_thread().enable_time()));
     let (other, here) = (other?, here?);
@@ -19,7 +19,7 @@ fn task_46(subject: &dyn Adapter) -> Checked {
         poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await;
         drop(inside);
         other.shutdown_background();
-        match timeout(secs(10), FinishedGroup::end(run, record.clone())).await {
+        match timeout(secs(10), Finished::end(run, record.clone())).await {
             Ok(run) => {
                 let told = !run?.outcome.failures.is_empty();
                 record.require(told, "task 1 is told", "a success")

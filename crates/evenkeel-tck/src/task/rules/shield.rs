@@ -2,12 +2,12 @@
 
 use super::prelude::*;
 
-pub(super) const RULES: &[Rule<dyn Adapter>] = &[
+pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-42" task_42 "A shielded task goes on to its end in a group that is stopped, and the group waits for it."),
     rule!(Must "TASK-43" task_43 "A shield has an end.").after("TASK-42"),
 ];
 
-async fn task_42(subject: &dyn Adapter) -> Checked {
+async fn task_42(subject: &Subject) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).taking(secs(3)).shielded(secs(5)), task(2)]);
     let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;
@@ -16,7 +16,7 @@ async fn task_42(subject: &dyn Adapter) -> Checked {
     run.equal("the end of the group at", run.returned_at(), secs(3))
 }
 
-async fn task_43(subject: &dyn Adapter) -> Checked {
+async fn task_43(subject: &Subject) -> Checked {
     needs(subject, Capability::Shield)?;
     let scene = Scene::of([task(1).shielded(secs(5))]);
     let run = run_group(subject, &Settings::stopped(secs(1)), scene).await?;

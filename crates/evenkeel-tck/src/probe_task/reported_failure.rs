@@ -1,13 +1,13 @@
 //! One failure, as an adapter of groups or of programs reports it.
 
+use std::{error::Error, fmt};
+
 use tokio::task::JoinError;
 
-use crate::{
-    probe_task::{Refused, panicked_task},
-    rule::panic_message,
-};
+use super::panicked_task;
+use crate::rule::panic_message;
 
-/// One failure, as far as the implementation tells.
+/// One failure, as far as the implementation tells: also the error of a [`Task`](super::Task).
 ///
 /// # Examples
 /// ```
@@ -50,7 +50,12 @@ impl ReportedFailure {
         Self { kind, task: None, name: None }
     }
 
-    /// A failure with the [name](crate::shutdown::Job::name) of its task, or with a path that ends in it.
+    /// The error of the task with this number.
+    pub(crate) const fn error(task: u32) -> Self {
+        Self { kind: FailureKind::Error, task: Some(task), name: None }
+    }
+
+    /// A failure with the [name](super::Task::name) of its task, or with a path that ends in it.
     #[must_use]
     pub fn named(kind: FailureKind, name: &str) -> Self {
         Self { task: name.rsplit(' ').next().and_then(|number| number.parse().ok()), ..Self::new(kind) }
@@ -70,17 +75,6 @@ impl ReportedFailure {
     }
 }
 
-/// The tasks with a failure of this kind, in the order in which the implementation tells them.
-pub(crate) fn tasks_of(failures: &[ReportedFailure], kind: FailureKind) -> Vec<u32> {
-    failures.iter().filter(|failure| failure.kind == kind).filter_map(|failure| failure.task).collect()
-}
-
-impl From<Refused> for ReportedFailure {
-    fn from(error: Refused) -> Self {
-        Self { task: Some(error.task), ..Self::new(FailureKind::Error) }
-    }
-}
-
 /// A panic, or a task that was aborted.
 impl From<JoinError> for ReportedFailure {
     fn from(error: JoinError) -> Self {
@@ -90,3 +84,14 @@ impl From<JoinError> for ReportedFailure {
         }
     }
 }
+
+impl fmt::Display for ReportedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.task {
+            Some(task) => write!(f, "task {task}: {:?}", self.kind),
+            None => write!(f, "{:?}", self.kind),
+        }
+    }
+}
+
+impl Error for ReportedFailure {}

@@ -1,0 +1,149 @@
+//! The task that an implementation of groups or of programs runs.
+
+use std::{fmt, mem, thread, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Event, ProbeTask, Record, ReportedFailure, Script};
+use crate::duration::ms;
+
+/// A task that an implementation is to run: it follows the script of a rule, and records each of its steps.
+///
+/// The clean-ups and the guarded work of a program are tasks, too.
+///
+/// # Examples
+/// As in [`task::SUITE`](crate::task::SUITE) and in [`shutdown::SUITE`](crate::shutdown::SUITE).
+#[must_use = "it does nothing unless it is run"]
+pub struct Task {
+    script: Script,
+    probe: ProbeTask,
+}
+
+impl Task {
+    pub(crate) fn new(script: Script, record: &Record) -> Self {
+        record.note(Event::Spawned(script.number));
+        let probe = ProbeTask::new(script.number, script.panics_on_drop, record);
+        Self { script, probe }
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("task {}", self.script.number)
+    }
+
+    /// Returns the maximum time for which it is shielded from a stop, if it is. It never is where
+    /// [`Capability::Shield`](crate::task::Capability::Shield) is withheld.
+    #[must_use]
+    pub fn shield(&self) -> Option<Duration> {
+        self.script.shield
+    }
+
+    /// Whether it is to [block](Self::block) a thread. It never is where
+    /// [`Capability::Blocking`](crate::task::Capability::Blocking) is withheld.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        self.script.blocks.is_some()
+    }
+
+    /// The phase in which it is to stop, from 0. It is 0 where
+    /// [`Capability::Phases`](crate::shutdown::Capability::Phases) is withheld.
+    #[must_use]
+    pub fn phase(&self) -> usize {
+        self.script.phase
+    }
+
+    /// Whether its end is to stop the program. It never is where
+    /// [`Capability::Vital`](crate::shutdown::Capability::Vital) is withheld.
+    #[must_use]
+    pub fn is_vital(&self) -> bool {
+        self.script.is_vital
+    }
+
+    /// Runs the task. `drained` is the signal to drain, with its reason where there is one. `spawn` puts another task
+    /// into the same group or program; it is not called where
+    /// [`SpawnFromTasks`](crate::task::Capability::SpawnFromTasks) or [`Start`](crate::shutdown::Capability::Start) is
+    /// withheld.
+    ///
+    /// # Errors
+    /// If that is how the task ends.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the task, and is noted.
+    ///
+    /// # Panics
+    /// If that is how the task ends; a rule may also make the destructor panic.
+    pub async fn run(
+        self,
+        drained: impl Future<Output = Option<String>>,
+        mut spawn: impl FnMut(Self),
+    ) -> Result<(), ReportedFailure> {
+        let Self { mut script, mut probe } = self;
+        let record = probe.record().clone();
+        let mut spawn_all =
+            |scripts: Vec<_>| scripts.into_iter().for_each(|next| spawn(Self::new(next, &record)));
+        let mut end = script.end;
+        probe.begins();
+        if let Some((takes, answer)) = script.drains {
+            probe.sleep(script.looks_after.min(script.takes)).await;
+            let rest = script.takes.saturating_sub(script.looks_after);
+            if let Some(reason) = probe.sleep_or(rest, drained).await {
+                probe.drains(reason);
+                spawn_all(mem::take(&mut script.spawns));
+                probe.sleep(takes).await;
+                end = answer;
+            }
+        } else if let Some(inner) = script.inner.take() {
+            inner.call(record.clone()).await;
+        } else {
+            probe.sleep(script.takes).await;
+        }
+        if script.is_endless {
+            script.spawns.push(script.clone());
+        }
+        spawn_all(script.spawns);
+        probe.ends(end)
+    }
+
+    /// Runs a task that spawns none and that nobody asks to drain.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub async fn alone(self) -> Result<(), ReportedFailure> {
+        self.run(std::future::pending(), drop).await
+    }
+
+    /// Runs a task that blocks its thread; `is_stopped` is asked whether it is to end, and says no where
+    /// [`Capability::BlockingSignal`](crate::task::Capability::BlockingSignal) is withheld.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn block(self, is_stopped: impl Fn() -> bool) -> Result<(), ReportedFailure> {
+        let Self { script, mut probe } = self;
+        probe.begins();
+        let end = Instant::now() + script.takes;
+        while Instant::now() < end {
+            if script.blocks == Some(true) && is_stopped() {
+                probe.drains(None);
+                break;
+            }
+            thread::park_timeout(ms(1));
+        }
+        probe.ends(script.end)
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("number", &self.script.number).finish_non_exhaustive()
+    }
+}
