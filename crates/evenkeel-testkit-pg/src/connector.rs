@@ -1,4 +1,4 @@
-//! How clients reach a server.
+//! `Connector`: how clients reach a server.
 
 use std::{
     io,
@@ -14,9 +14,9 @@ use tokio_postgres::{CancelToken, Client, Config, Connection, Error, NoTls, tls:
 
 use evenkeel_testkit::net::{MemNet, MemStream};
 
-/// Connects to a PostgreSQL server in memory: by itself, or for a pool of deadpool-postgres.
+/// Connects to a PostgreSQL server in memory: single clients, or a pool of deadpool-postgres.
 ///
-/// What a [`Config`] says about hosts is not used; its user, database, password and `connect_timeout` are.
+/// It ignores the hosts of a [`Config`], and uses its user, database, password and `connect_timeout`.
 ///
 /// # Examples
 ///
@@ -45,7 +45,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// To the server at an address like `db.test:5432`; the port is 5432 if it names none.
+    /// A connector to the server at an address like `db.test:5432`; the port is 5432 if it names none.
     #[must_use]
     pub fn new(net: &MemNet, address: &str) -> Self {
         let address = match address.contains(':') {
@@ -55,15 +55,15 @@ impl Connector {
         Connector { net: net.clone(), address }
     }
 
-    /// Connects: the client, and the connection that somebody must drive.
+    /// Connects, and returns the client and the connection, which the caller must drive.
     ///
     /// # Errors
     ///
-    /// If nobody listens there, the link breaks, the server refuses, or the `connect_timeout` has passed.
+    /// If the address has no listener, the link breaks, the server refuses, or the `connect_timeout` passes.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has the client, it leaves no connection behind.
+    /// Dropping it before it returns leaves no connection behind.
     ///
     /// # Examples
     ///
@@ -103,15 +103,15 @@ impl Connector {
         }
     }
 
-    /// Asks the server to cancel what runs on the token's connection.
+    /// Asks the server to cancel the statement that runs on the token's connection.
     ///
     /// # Errors
     ///
-    /// If the link fails. Whether there was something to cancel, the protocol does not say.
+    /// If the link fails. The protocol does not say whether there was a statement to cancel.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is over, it may have been asked or not.
+    /// If it is dropped, the request may have been sent or not.
     ///
     /// # Examples
     ///
@@ -156,14 +156,14 @@ impl deadpool_postgres::Connect for Connector {
         let config = config.clone();
         Box::pin(async move {
             let (client, connection) = self.connect(&config).await?;
-            // What ends the connection, the client sees.
+            // The client sees the error of the connection.
             let driver = async { drop(connection.await) };
             Ok((client, tokio::spawn(driver)))
         })
     }
 }
 
-/// A stream that could not be opened: so tokio-postgres makes its own error of ours.
+/// A stream that returns one error: tokio-postgres converts it to its own error type.
 #[derive(Debug)]
 struct Refused(Option<io::Error>);
 

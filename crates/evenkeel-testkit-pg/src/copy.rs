@@ -1,16 +1,16 @@
-//! The formats of COPY.
+//! The text and binary formats of COPY.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{
     error::SqlError,
     store::Field,
-    value::{Cell, from_text, to_text},
+    value::{Cell, from_text, put_cell, to_text},
 };
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
-/// What comes before the rows.
+/// The header before the rows.
 pub(super) fn head(binary: bool) -> Bytes {
     if !binary {
         return Bytes::new();
@@ -19,12 +19,12 @@ pub(super) fn head(binary: bool) -> Bytes {
     [SIGNATURE, &[0; 8]].concat().into()
 }
 
-/// What comes after the rows.
+/// The trailer after the rows.
 pub(super) fn tail(binary: bool) -> &'static [u8] {
     if binary { &[0xff, 0xff] } else { b"" }
 }
 
-/// One row.
+/// Encodes a row.
 pub(super) fn encode(fields: &[Field], cells: &[Cell], binary: bool) -> Result<Bytes, SqlError> {
     let mut row = BytesMut::new();
     if binary {
@@ -32,11 +32,7 @@ pub(super) fn encode(fields: &[Field], cells: &[Cell], binary: bool) -> Result<B
     }
     for (number, ((_, ty), cell)) in fields.iter().zip(cells).enumerate() {
         match (binary, cell) {
-            (true, None) => row.put_i32(-1),
-            (true, Some(data)) => {
-                row.put_i32(data.len() as i32);
-                row.put_slice(data);
-            }
+            (true, cell) => put_cell(&mut row, cell),
             (false, cell) => {
                 if number > 0 {
                     row.put_u8(b'\t');
@@ -54,7 +50,7 @@ pub(super) fn encode(fields: &[Field], cells: &[Cell], binary: bool) -> Result<B
     Ok(row.freeze())
 }
 
-/// All rows.
+/// Decodes all rows.
 pub(super) fn decode(fields: &[Field], data: Bytes, binary: bool) -> Result<Vec<Vec<Cell>>, SqlError> {
     if binary {
         return decode_binary(fields.len(), data).ok_or_else(|| bad("invalid COPY file"))?;
@@ -73,7 +69,7 @@ pub(super) fn decode(fields: &[Field], data: Bytes, binary: bool) -> Result<Vec<
     lines.map(row).collect()
 }
 
-/// Nothing if the data end too early, or begin otherwise.
+/// Returns `None` if the data are truncated, or have no signature.
 fn decode_binary(columns: usize, mut data: Bytes) -> Option<Result<Vec<Vec<Cell>>, SqlError>> {
     if !data.starts_with(SIGNATURE) {
         return None;

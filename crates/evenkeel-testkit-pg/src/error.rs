@@ -1,4 +1,4 @@
-//! What PostgreSQL says when it does not do what it was asked.
+//! Errors and notices of PostgreSQL.
 
 use pgwire::messages::response::{ErrorResponse, NoticeResponse};
 
@@ -20,7 +20,7 @@ impl SqlError {
         SqlError { fatal: true, ..Self::new(code, message) }
     }
 
-    /// A statement that the tables do not understand.
+    /// The error for a statement that the tables do not understand.
     pub(super) fn syntax(near: &str) -> Self {
         let message = format!("syntax error at or near \"{near}\" (the test kit's tables know little SQL)");
         Self::new("42601", message)

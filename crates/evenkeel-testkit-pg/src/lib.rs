@@ -5,7 +5,7 @@
 // server.rs     | `Server`: scripts, setup, clients, records
 // script.rs     | `Script`: the replies to the statements that match
 // reply.rs      | `Reply`: rows, errors, faults
-// record.rs     | `Statement` and its `Outcome`
+// record.rs     | `Statement` and its `StatementOutcome`
 // connector.rs  | `Connector`: how clients reach the server
 // shared.rs     | state that all sessions share: scripts, records, tables, signals
 // session.rs    | one connection: start-up, simple queries, end of transactions
@@ -20,7 +20,7 @@ pub use tokio_postgres::types::Type;
 
 pub use self::{
     connector::Connector,
-    record::{Outcome, Statement},
+    record::{Statement, StatementOutcome},
     reply::Reply,
     script::Script,
     server::Server,

@@ -1,4 +1,4 @@
-//! What a server answers.
+//! `Reply`: the answer to a statement, or a fault in its place.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio_postgres::types::{IsNull, ToSql, Type};
 
 use super::{error::SqlError, store::Field, value::Cell};
 
-/// The answer to a statement, or what a server does in index of one.
+/// The answer to a statement, or a fault in its place.
 ///
-/// It is data: one may serve many scripts.
+/// It is data: several scripts can use it.
 ///
 /// # Examples
 ///
@@ -36,15 +36,15 @@ pub struct Reply {
     pub(super) body: Body,
     pub(super) latency: Duration,
     pub(super) notices: Vec<String>,
-    /// Break the connection off after so many rows.
+    /// The number of rows after which the connection is reset.
     pub(super) reset_after: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Body {
-    /// What the tables say.
+    /// The statement runs on the tables.
     Run,
-    /// Done, so many rows affected.
+    /// It succeeds, and has affected this many rows.
     Done(u64),
     Rows(Vec<Field>, Vec<Vec<Cell>>),
     Error(SqlError),
@@ -55,17 +55,17 @@ pub(super) enum Body {
 }
 
 impl Reply {
-    /// Runs the statement, as if there were no script: for a latency, or a notice.
+    /// Runs the statement as if there were no script: to add a latency or a notice.
     pub fn run() -> Self {
         Self::new(Body::Run)
     }
 
-    /// The statement is done, and has affected so many rows.
+    /// The statement succeeds, and has affected `rows` rows.
     pub fn affected(rows: u64) -> Self {
         Self::new(Body::Done(rows))
     }
 
-    /// A result with these columns, and without rows.
+    /// A result with these columns, and no rows yet.
     pub fn columns(columns: &[(&str, Type)]) -> Self {
         let fields = columns.iter().map(|(name, ty)| ((*name).to_owned(), ty.clone()));
         Self::new(Body::Rows(fields.collect(), Vec::new()))
@@ -75,7 +75,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If it is none: five digits or capital letters.
+    /// If it is not a SQLSTATE: five digits or capital letters.
     #[track_caller]
     pub fn error(code: &str) -> Self {
         check(code);
@@ -93,17 +93,17 @@ impl Reply {
         Self::new(Body::Error(SqlError::fatal(code, "scripted error")))
     }
 
-    /// Resets the connection in index of a reply.
+    /// Resets the connection in place of a reply.
     pub fn reset() -> Self {
         Self::new(Body::Break { reset: true })
     }
 
-    /// Closes the connection in index of a reply.
+    /// Closes the connection in place of a reply.
     pub fn eof() -> Self {
         Self::new(Body::Break { reset: false })
     }
 
-    /// Never answers. Only a cancel request, or the end of the server, ends it.
+    /// Never answers. Only a cancel request or the end of the server ends it.
     pub fn stall() -> Self {
         Self::new(Body::Stall)
     }
@@ -112,7 +112,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If the reply has no columns, or not as many, or if a value is none of its column's type.
+    /// If the reply has no columns, or another number of them, or if a value does not have the type of its column.
     #[track_caller]
     pub fn row(mut self, values: &[&(dyn ToSql + Sync)]) -> Self {
         let Body::Rows(fields, rows) = &mut self.body else { panic!("a row of a reply without columns") };
@@ -125,7 +125,7 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// If the reply is no error.
+    /// If the reply is not an error.
     #[track_caller]
     pub fn message(mut self, message: &str) -> Self {
         let Body::Error(error) = &mut self.body else { panic!("a message of a reply that is no error") };
@@ -133,9 +133,9 @@ impl Reply {
         self
     }
 
-    /// Sets the time from the start of the statement to the reply, or to what comes in its index.
+    /// Sets the time from the start of the statement to the reply, or to the fault in its place.
     ///
-    /// It is a time that a cancel request cuts short.
+    /// A cancel request cuts it short.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
@@ -147,7 +147,7 @@ impl Reply {
         self
     }
 
-    /// Resets the connection after so many rows of the result.
+    /// Resets the connection after `rows` rows of the result.
     pub fn reset_after(mut self, rows: usize) -> Self {
         self.reset_after = Some(rows);
         self

@@ -1,4 +1,4 @@
-//! Which statements are answered by a script, and how.
+//! `Script`: the replies to the statements that match.
 
 use std::{
     fmt,
@@ -15,12 +15,12 @@ use super::{
     store::Field,
 };
 
-/// The replies to some statements, in order.
+/// The replies to the statements that match, in order.
 ///
-/// Each reply is given once, and the last one for ever; [`times`](Self::times) says otherwise. When all are
-/// given, the script answers no more, and the next one that fits does, or the tables.
+/// Each reply is used once, and the last one forever, unless [`times`](Self::times) is set. When all are used up, the
+/// next script that matches answers, or the tables.
 ///
-/// It is a handle: the script is in force as soon as it has a reply, and may be changed while it is.
+/// It is a handle: the script is in force as soon as it has a reply, and can be changed at any time.
 ///
 /// # Examples
 ///
@@ -45,31 +45,31 @@ use super::{
 /// });
 /// ```
 #[derive(Debug)]
-pub struct Script(Arc<ScriptEntry>);
+pub struct Script(Arc<ScriptState>);
 
-/// What the server keeps of a script.
-pub(super) struct ScriptEntry {
+/// The server's part of a script.
+pub(super) struct ScriptState {
     matches: Matches,
     shown: String,
     location: &'static Location<'static>,
-    steps: Mutex<ScriptState>,
+    queue: Mutex<ReplyQueue>,
 }
 
 pub(super) enum Matches {
     Exact(String),
     Prefix(String),
     Sql(Box<dyn Fn(&str) -> bool + Send + Sync>),
-    /// The statement of this number, counted from 1.
+    /// The statement with this number, counted from 1.
     Nth(usize),
     Every(usize),
 }
 
 #[derive(Default)]
-struct ScriptState {
-    steps: Vec<ScriptedReply>,
-    /// The step that is next, and how often it was taken.
-    at: usize,
-    taken: usize,
+struct ReplyQueue {
+    replies: Vec<ScriptedReply>,
+    /// The index of the next reply, and how often it was used.
+    next: usize,
+    used: usize,
     calls: usize,
     expected: Option<usize>,
     parameters: Vec<Type>,
@@ -80,34 +80,34 @@ struct ScriptedReply {
     times: Option<usize>,
 }
 
-/// What is known of a scripted statement before it runs.
+/// The description of a scripted statement before it runs.
 #[derive(Debug, Default)]
 pub(super) struct Described {
     pub(super) parameters: Vec<Type>,
-    /// The columns, if the script knows whether there are any.
+    /// The columns, if the script says whether there are any.
     pub(super) fields: Option<Option<Vec<Field>>>,
 }
 
 impl Script {
-    pub(super) fn new(entry: Arc<ScriptEntry>) -> Self {
-        Script(entry)
+    pub(super) fn new(state: Arc<ScriptState>) -> Self {
+        Script(state)
     }
 
-    /// Gives this reply, in location of all before.
+    /// Sets the reply, in place of all replies before.
     pub fn reply(&mut self, reply: Reply) -> &mut Self {
-        let mut script = lock(&self.0.steps);
-        (script.steps, script.at, script.taken) = (vec![], 0, 0);
-        drop(script);
+        let mut queue = lock(&self.0.queue);
+        (queue.replies, queue.next, queue.used) = (vec![], 0, 0);
+        drop(queue);
         self.then(reply)
     }
 
-    /// Gives this reply after those before.
+    /// Adds this reply after the replies before.
     pub fn then(&mut self, reply: Reply) -> &mut Self {
-        lock(&self.0.steps).steps.push(ScriptedReply { reply, times: None });
+        lock(&self.0.queue).replies.push(ScriptedReply { reply, times: None });
         self
     }
 
-    /// Gives the last reply so often, even if none follows.
+    /// Uses the last reply `times` times, even if none follows.
     ///
     /// # Panics
     ///
@@ -115,7 +115,7 @@ impl Script {
     #[track_caller]
     pub fn times(&mut self, times: usize) -> &mut Self {
         assert!(times > 0, "a reply that is given zero times");
-        self.last(|step| step.times = Some(times))
+        self.last(|last| last.times = Some(times))
     }
 
     /// Sets the latency of the last reply, as [`Reply::latency`] does.
@@ -125,77 +125,76 @@ impl Script {
     /// If there is no reply.
     #[track_caller]
     pub fn latency(&mut self, latency: Duration) -> &mut Self {
-        self.last(|step| step.reply.latency = latency)
+        self.last(|last| last.reply.latency = latency)
     }
 
     /// Sets the types of the parameters.
     ///
-    /// Without it they are what the client asks for, what a cast like `$1::int8` or a table says, or else
-    /// `text`.
+    /// Otherwise the types come from the client, a cast like `$1::int8`, or a table; else they are `text`.
     pub fn parameters(&mut self, types: &[Type]) -> &mut Self {
-        lock(&self.0.steps).parameters = types.to_vec();
+        lock(&self.0.queue).parameters = types.to_vec();
         self
     }
 
-    /// Lets the test fail, when the server is dropped, unless the script has answered so many statements.
+    /// Fails the test when the server is dropped, unless the script has answered exactly `statements` statements.
     pub fn expect(&mut self, statements: usize) -> &mut Self {
-        lock(&self.0.steps).expected = Some(statements);
+        lock(&self.0.queue).expected = Some(statements);
         self
     }
 
     #[track_caller]
     fn last(&mut self, change: impl FnOnce(&mut ScriptedReply)) -> &mut Self {
-        let mut script = lock(&self.0.steps);
-        let Some(step) = script.steps.last_mut() else {
-            drop(script);
+        let mut queue = lock(&self.0.queue);
+        let Some(last) = queue.replies.last_mut() else {
+            drop(queue);
             panic!("the script has no reply yet");
         };
-        change(step);
-        drop(script);
+        change(last);
+        drop(queue);
         self
     }
 }
 
-impl ScriptEntry {
+impl ScriptState {
     pub(super) fn new(matches: Matches, shown: String, location: &'static Location<'static>) -> Self {
-        ScriptEntry { matches, shown, location, steps: Mutex::default() }
+        ScriptState { matches, shown, location, queue: Mutex::default() }
     }
 
-    /// The reply to the statement of this number, if there is one left.
+    /// Returns the reply to the statement with this number, if one is left.
     pub(super) fn answer(&self, sql: &str, number: usize) -> Option<Reply> {
-        let fits = match self.matches {
+        let is_match = match self.matches {
             Matches::Nth(nth) => nth == number,
             Matches::Every(every) => number.is_multiple_of(every),
-            _ => self.fits(sql),
+            _ => self.matches_text(sql),
         };
-        if fits { lock(&self.steps).next() } else { None }
+        if is_match { lock(&self.queue).next() } else { None }
     }
 
-    /// What the replies that are left say about a statement.
+    /// Describes a statement by the replies that are left.
     pub(super) fn describe(&self, sql: &str) -> Option<Described> {
-        if !self.fits(sql) {
+        if !self.matches_text(sql) {
             return None;
         }
-        let mut script = lock(&self.steps);
-        script.advance();
-        let left = script.steps.get(script.at..).filter(|left| !left.is_empty())?;
-        let fields = left.iter().find_map(|step| match &step.reply.body {
+        let mut queue = lock(&self.queue);
+        queue.advance();
+        let left = queue.replies.get(queue.next..).filter(|left| !left.is_empty())?;
+        let fields = left.iter().find_map(|last| match &last.reply.body {
             Body::Rows(fields, _) => Some(Some(fields.clone())),
             Body::Done(_) => Some(None),
             _ => None,
         });
-        Some(Described { parameters: script.parameters.clone(), fields })
+        Some(Described { parameters: queue.parameters.clone(), fields })
     }
 
-    /// What was expected and did not happen.
+    /// Describes an expectation that was not met.
     pub(super) fn missed(&self) -> Option<String> {
-        let script = lock(&self.steps);
-        let expected = script.expected.filter(|expected| *expected != script.calls)?;
-        let ScriptEntry { shown, location, .. } = self;
-        Some(format!("{shown} ({location}): expected {expected} statement(s), got {}", script.calls))
+        let queue = lock(&self.queue);
+        let expected = queue.expected.filter(|expected| *expected != queue.calls)?;
+        let ScriptState { shown, location, .. } = self;
+        Some(format!("{shown} ({location}): expected {expected} statement(s), got {}", queue.calls))
     }
 
-    fn fits(&self, sql: &str) -> bool {
+    fn matches_text(&self, sql: &str) -> bool {
         match &self.matches {
             Matches::Exact(text) => normal(sql) == *text,
             Matches::Prefix(prefix) => normal(sql).starts_with(prefix),
@@ -205,34 +204,34 @@ impl ScriptEntry {
     }
 }
 
-impl ScriptState {
+impl ReplyQueue {
     fn next(&mut self) -> Option<Reply> {
         self.advance();
-        let reply = self.steps.get(self.at)?.reply.clone();
-        self.taken += 1;
+        let reply = self.replies.get(self.next)?.reply.clone();
+        self.used += 1;
         self.calls += 1;
         Some(reply)
     }
 
-    /// To the first reply that is not used up.
+    /// Moves to the first reply that is not used up.
     fn advance(&mut self) {
-        while let Some(step) = self.steps.get(self.at) {
-            let once = (self.at + 1 < self.steps.len()).then_some(1);
-            if step.times.or(once).is_none_or(|times| self.taken < times) {
+        while let Some(last) = self.replies.get(self.next) {
+            let once = (self.next + 1 < self.replies.len()).then_some(1);
+            if last.times.or(once).is_none_or(|times| self.used < times) {
                 return;
             }
-            (self.at, self.taken) = (self.at + 1, 0);
+            (self.next, self.used) = (self.next + 1, 0);
         }
     }
 }
 
-/// A statement without what does not matter: case, and how blank the blanks are.
+/// Normalizes a statement for comparison: lower case, and single blanks.
 pub(super) fn normal(sql: &str) -> String {
     let words: Vec<&str> = sql.trim_end_matches([';', ' ', '\n']).split_whitespace().collect();
     words.join(" ").to_lowercase()
 }
 
-impl fmt::Debug for ScriptEntry {
+impl fmt::Debug for ScriptState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Script").field(&self.shown).finish()
     }

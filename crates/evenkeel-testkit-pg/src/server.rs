@@ -1,4 +1,4 @@
-//! A server with a script and tables.
+//! `Server`: scripts, setup, clients, records.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use super::{
     error::SqlError,
     record::Statement,
     reply::check,
-    script::{Matches, Script, ScriptEntry, normal},
+    script::{Matches, Script, ScriptState, normal},
     session,
     shared::{Notification, Shared},
     sql::{parse, split_statements},
@@ -24,15 +24,14 @@ use super::{
 };
 use evenkeel_testkit::net::{Link, MemListener, MemNet, MemStream};
 
-/// A PostgreSQL server in memory, with scripted replies and faults and small tables, which records what it
-/// was asked.
+/// A PostgreSQL server in memory, with scripted replies, faults and small tables, which records all statements.
 ///
 /// It speaks the real protocol to unmodified clients, in the runtime of the test: simple and extended
-/// queries, portals, COPY, notices and notifications, cancel requests. Its latencies are tokio's, so exact
-/// under paused time. It trusts every user.
+/// queries, portals, COPY, notices and notifications, cancel requests. Its latencies use tokio's clock, so they are
+/// exact under paused time. It trusts every user.
 ///
-/// A statement is answered by the first [`Script`] that fits and has a reply left; if there is none, by the
-/// tables, which understand this much SQL:
+/// The first [`Script`] that matches and has a reply left answers a statement; if there is none, it runs on the tables,
+/// which understand this SQL:
 ///
 /// | statement | |
 /// |---|---|
@@ -50,23 +49,23 @@ use evenkeel_testkit::net::{Link, MemListener, MemNet, MemStream};
 /// text, `bool`, `bytea`, `uuid` and `json`; those of dates, times and arrays in binary format alone.
 /// Anything else fails with `42601`, `42704` or `42883`: script it.
 ///
-/// Transactions are real in their status, and in what a rollback, or the end of the connection, takes back:
-/// the rows that they changed themselves. They have no isolation: others see uncommitted rows, nothing is
-/// locked, and tables that were created or dropped stay so.
+/// Transactions have the status of real ones, and a rollback, or the end of the connection, restores the rows that they
+/// changed. They have no isolation: others see uncommitted rows, nothing is locked, and tables that were created or
+/// dropped stay so.
 ///
-/// Dropping the server ends its tasks and closes its connections. It then panics, unless the test does
-/// already, if a script was not used as [expected](Script::expect).
+/// Dropping the server ends its tasks and closes its connections. It then panics, unless the test does already, if a
+/// script was not used as [expected](Script::expect).
 ///
 /// # Why not just use a PostgreSQL server?
 ///
-/// For SQL, use one. It runs in real time, and has no faults to choose: what a program does when the fiftieth
-/// query is cut off, after 100 ms to the nanosecond, takes this one.
+/// For SQL, use one. It runs in real time, and its faults cannot be chosen: to test how a program behaves when its
+/// fiftieth query is cut off after exactly 100 ms, use this server.
 ///
 /// # Examples
 ///
 /// ```
 /// use evenkeel_testkit::{World, assert_took, net::MemNet};
-/// use evenkeel_testkit_pg::{Outcome, Reply, Server};
+/// use evenkeel_testkit_pg::{StatementOutcome, Reply, Server};
 /// use std::time::Duration;
 ///
 /// World::run(async |_| {
@@ -85,7 +84,7 @@ use evenkeel_testkit::net::{Link, MemListener, MemNet, MemStream};
 ///     let last = server.statements().pop().unwrap();
 ///     assert_eq!((last.at, last.connection), (Duration::from_millis(10), 1));
 ///     assert_eq!(last.parameters, [Some("8".to_owned()), Some("Bob".to_owned())]);
-///     assert_eq!(last.outcome, Outcome::Failed("40001".to_owned()));
+///     assert_eq!(last.outcome, StatementOutcome::Failed("40001".to_owned()));
 /// });
 /// ```
 #[derive(Debug)]
@@ -93,17 +92,8 @@ pub struct Server {
     connector: Connector,
     link: Link,
     shared: Arc<Shared>,
-    tasks: Mutex<Vec<Owned>>,
-}
-
-/// A task that ends with the server.
-#[derive(Debug)]
-struct Owned(AbortHandle);
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    /// The task that accepts, and the connections of [`client`](Self::client).
+    tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl Server {
@@ -111,7 +101,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `AddrInUse`, if somebody listens there.
+    /// `AddrInUse`, if the address has a listener.
     ///
     /// # Panics
     ///
@@ -120,12 +110,12 @@ impl Server {
         let connector = Connector::new(net, address);
         let listener = net.listen(connector.address())?;
         let shared = Arc::new(Shared::new());
-        let accepts = Owned(tokio::spawn(serve(listener, shared.clone())).abort_handle());
+        let accepting = tokio::spawn(serve(listener, shared.clone())).abort_handle();
         let link = net.link(connector.address());
-        Ok(Server { connector, link, shared, tasks: Mutex::new(vec![accepts]) })
+        Ok(Server { connector, link, shared, tasks: Mutex::new(vec![accepting]) })
     }
 
-    /// Runs SQL on the tables, at once and unrecorded: to make them, and to fill them.
+    /// Runs SQL on the tables, at once and unrecorded: to create them, and to fill them.
     ///
     /// # Panics
     ///
@@ -144,30 +134,30 @@ impl Server {
         }
     }
 
-    /// A script for the statements with this text, whatever their case and their blanks.
+    /// Adds a script for the statements with this text; case and white space do not matter.
     #[must_use = "a script without a reply answers nothing"]
     #[track_caller]
     pub fn on(&self, sql: &str) -> Script {
         self.script(Matches::Exact(normal(sql)), sql.to_owned())
     }
 
-    /// A script for the statements that begin so, whatever their case and their blanks.
+    /// Adds a script for the statements that begin with this text; case and white space do not matter.
     #[must_use = "a script without a reply answers nothing"]
     #[track_caller]
     pub fn on_prefix(&self, sql: &str) -> Script {
         self.script(Matches::Prefix(normal(sql)), format!("{sql} …"))
     }
 
-    /// A script for the statements whose text `matches` holds for.
+    /// Adds a script for the statements for whose text `matches` returns true.
     #[must_use = "a script without a reply answers nothing"]
     #[track_caller]
     pub fn when(&self, matches: impl Fn(&str) -> bool + Send + Sync + 'static) -> Script {
         self.script(Matches::Sql(Box::new(matches)), "a script of its own".to_owned())
     }
 
-    /// A script for the statement of this number, on whichever connection it comes.
+    /// Adds a script for the statement with this number, on any connection.
     ///
-    /// Statements are counted from 1 as they are executed, those of transactions included.
+    /// Statements are counted from 1 in the order of their execution, including those of transactions.
     ///
     /// # Panics
     ///
@@ -179,7 +169,7 @@ impl Server {
         self.script(Matches::Nth(number), format!("statement {number}"))
     }
 
-    /// A script for each statement whose number, as [`on_nth`](Self::on_nth) counts, is a multiple of this.
+    /// Adds a script for each statement whose number, as [`on_nth`](Self::on_nth) counts, is a multiple of `number`.
     ///
     /// # Panics
     ///
@@ -191,10 +181,10 @@ impl Server {
         self.script(Matches::Every(number), format!("every {number} statements"))
     }
 
-    /// Lets the next start-ups of connections fail with this SQLSTATE, like `57P03`, in index of those that
-    /// were still to fail.
+    /// Fails the next `startups` start-ups of connections with this SQLSTATE, like `57P03`, and no more: it replaces the
+    /// number set before.
     ///
-    /// Connections that are refused before that are the [`link`](Self::link)'s.
+    /// To refuse connects, use the [`link`](Self::link).
     ///
     /// # Panics
     ///
@@ -210,16 +200,16 @@ impl Server {
         self.shared.reject(vec![SqlError::fatal(code, message); startups]);
     }
 
-    /// Ends all connections with `57P01`, as a server does that is shut down by its administrator.
+    /// Ends all connections with `57P01`, as when the administrator shuts the server down.
     pub fn terminate_all(&self) {
         self.shared.terminate_all();
     }
 
-    /// Notifies all who listen to a channel, as from process 0.
+    /// Notifies all sessions that listen to a channel, as process 0.
     ///
     /// # Panics
     ///
-    /// If a listener has 10,000 notifications that it has not yet received.
+    /// If a listener has 10,000 notifications that it has not received yet.
     #[track_caller]
     pub fn notify(&self, channel: &str, payload: &str) {
         assert!(!self.shared.is_full(channel), "too many notifications for {channel}");
@@ -227,7 +217,7 @@ impl Server {
         self.shared.notify(&Notification { pid: 0, channel, payload });
     }
 
-    /// Connects the user `test`. The server drives the connection, until it or the client is dropped.
+    /// Connects the user `test`. The server drives the connection until it or the client is dropped.
     ///
     /// # Errors
     ///
@@ -235,7 +225,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has the client, it leaves no connection behind.
+    /// Dropping it before it returns leaves no connection behind.
     ///
     /// # Examples
     ///
@@ -251,17 +241,17 @@ impl Server {
     /// ```
     pub async fn client(&self) -> Result<Client, Error> {
         let (client, connection) = self.connect(Config::new().user("test")).await?;
-        // Not under the lock: a runtime that is gone drops it here and now. What ends it, the client sees.
-        let task = Owned(tokio::spawn(async { drop(connection.await) }).abort_handle());
+        // Spawned without the lock: a runtime that has shut down drops the future at once. The client sees its error.
+        let task = tokio::spawn(async { drop(connection.await) }).abort_handle();
         let mut tasks = lock(&self.tasks);
-        let ended: Vec<_> = tasks.extract_if(.., |task| task.0.is_finished()).collect();
+        let ended: Vec<_> = tasks.extract_if(.., |task| task.is_finished()).collect();
         tasks.push(task);
         drop(tasks);
         drop(ended);
         Ok(client)
     }
 
-    /// Connects: the client, and the connection that somebody must drive.
+    /// Connects, and returns the client and the connection, which the caller must drive.
     ///
     /// # Errors
     ///
@@ -269,7 +259,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it has the client, it leaves no connection behind.
+    /// Dropping it before it returns leaves no connection behind.
     ///
     /// # Examples
     ///
@@ -292,34 +282,33 @@ impl Server {
         self.connector.connect(config).await
     }
 
-    /// What connects to it, for a pool, and for cancel requests.
+    /// Returns a connector to this server, for pools and cancel requests.
     #[must_use]
     pub fn connector(&self) -> Connector {
         self.connector.clone()
     }
 
-    /// The link that clients come by, unless they are on a [host](MemNet::at) of their own: its faults, and
-    /// its counts.
+    /// The link that clients use, unless they are on another [host](MemNet::at): its faults, and its counts.
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
     }
 
-    /// All statements so far, in the order in which they were executed.
+    /// All statements so far, in the order of their execution.
     #[must_use]
     pub fn statements(&self) -> Vec<Statement> {
         self.shared.statements()
     }
 
-    /// How many connections are open: started, and not yet ended by either side.
+    /// The number of open connections: started, and not ended by either side.
     ///
-    /// As with a real server, one whose client is gone ends when its statement has.
+    /// As with a real server, a connection whose client has disconnected ends after its statement.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.sessions().0
     }
 
-    /// The most connections that were open at once.
+    /// The highest number of connections that were open at once.
     #[must_use]
     pub fn peak_connections(&self) -> usize {
         self.shared.sessions().1
@@ -327,7 +316,7 @@ impl Server {
 
     #[track_caller]
     fn script(&self, matches: Matches, shown: String) -> Script {
-        let entry = Arc::new(ScriptEntry::new(matches, shown, Location::caller()));
+        let entry = Arc::new(ScriptState::new(matches, shown, Location::caller()));
         self.shared.add(entry.clone());
         Script::new(entry)
     }
@@ -335,6 +324,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.iter().for_each(AbortHandle::abort);
         let missed = self.shared.missed();
         if !missed.is_empty() && !thread::panicking() {
             let address = self.connector.address();

@@ -1,4 +1,15 @@
-//! One connection, from its start to its end.
+//! A session: one connection, from its start-up to its end.
+//!
+//! # How it works
+//!
+//! [`Session::next_event`] waits for a message of the client or for a signal. Each message of the simple or extended
+//! protocol runs to its end before the next is read; a statement is raced against
+//! [`Signals::interrupted`](super::shared::Signals::interrupted), so that a cancel request ends it at any await. Nothing
+//! is half done at an await: changes of the tables happen at once, with their undo log, before a statement sleeps.
+//!
+//! A transaction is an undo log. Outside of a `begin` block it is committed at the next `ReadyForQuery`, and rolled
+//! back by an error. After an error in a block, all statements but its end fail. After an error of the extended
+//! protocol, messages are skipped until the next sync.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,7 +39,7 @@ mod extended;
 mod output;
 mod state;
 
-/// What clients ask about a server when they connect.
+/// The parameters that a server reports at start-up.
 const PARAMETERS: [(&str, &str); 6] = [
     ("server_version", "17.0"),
     ("server_encoding", "UTF8"),
@@ -38,7 +49,7 @@ const PARAMETERS: [(&str, &str); 6] = [
     ("standard_conforming_strings", "on"),
 ];
 
-/// Why a connection, or a statement, does not go on.
+/// The reason for which a statement, or a connection, ends early.
 #[derive(Debug)]
 pub(super) enum Interrupt {
     Error(SqlError),
@@ -50,7 +61,7 @@ struct Session {
     wire: Wire,
     state: SessionState,
     status: TransactionStatus,
-    /// Skip what comes until the next sync.
+    /// Whether messages are skipped until the next sync.
     failed: bool,
     statements: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
@@ -73,7 +84,7 @@ pub(super) async fn serve(stream: MemStream, shared: Arc<Shared>) {
     }
 }
 
-/// A state, if the client has come to stay.
+/// Performs the start-up; returns `None` if it was a cancel request, or was rejected.
 async fn start(wire: &mut Wire, shared: Arc<Shared>) -> Result<Option<SessionState>, Disconnected> {
     loop {
         match wire.receive().await? {
@@ -116,19 +127,19 @@ async fn start(wire: &mut Wire, shared: Arc<Shared>) -> Result<Option<SessionSta
 impl Session {
     async fn run(&mut self) -> Interrupt {
         loop {
-            if let Err(stop) = self.turn().await {
+            if let Err(stop) = self.next_event().await {
                 return stop;
             }
         }
     }
 
-    /// Waits for the next message, or for news, and does what is to be done.
-    async fn turn(&mut self) -> Result<(), Interrupt> {
+    /// Waits for the next message or signal, and handles it.
+    async fn next_event(&mut self) -> Result<(), Interrupt> {
         let signals = self.state.signals.clone();
         if signals.is_terminated() {
             return self.fail(terminated()).await;
         }
-        self.deliver().await?;
+        self.send_notifications().await?;
         let message = tokio::select! {
             biased;
             message = self.wire.receive() => message?,
@@ -152,8 +163,8 @@ impl Session {
         }
     }
 
-    /// Sends the notifications that have come, outside of transactions.
-    async fn deliver(&mut self) -> Result<(), Interrupt> {
+    /// Sends pending notifications, outside of transactions.
+    async fn send_notifications(&mut self) -> Result<(), Interrupt> {
         if self.status != TransactionStatus::Idle {
             return Ok(());
         }
@@ -168,7 +179,7 @@ impl Session {
         Ok(self.wire.flush().await?)
     }
 
-    /// A simple query: statements that are one transaction, unless they say otherwise.
+    /// Runs a simple query: its statements are one transaction, unless they begin or end one.
     async fn simple(&mut self, sql: &str) -> Result<(), Interrupt> {
         let statements = split_statements(sql);
         if statements.is_empty() {
@@ -194,11 +205,11 @@ impl Session {
             error = signals.interrupted() => Err(Interrupt::Error(error)),
             result = self.simple_answer(raw, number) => result,
         };
-        self.state.settle(number, &result);
+        self.state.set_outcome(number, &result);
         result.map(drop)
     }
 
-    /// Answers a statement in full; the tag.
+    /// Answers a statement with all its rows, and returns the command tag.
     async fn simple_answer(
         &mut self,
         raw: &RawStatement,
@@ -212,17 +223,17 @@ impl Session {
         output.send(&mut self.wire, &formats, 0).await
     }
 
-    /// The end of what was asked: outside of a transaction, its changes stand.
+    /// Sends `ReadyForQuery`; outside of a `begin` block, commits first.
     async fn ready(&mut self) -> Result<(), Interrupt> {
         if self.status == TransactionStatus::Idle {
             self.commit();
         }
-        self.deliver().await?;
+        self.send_notifications().await?;
         self.wire.put(&PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(self.status)));
         Ok(self.wire.flush().await?)
     }
 
-    /// Reports an error, and ends what it ends.
+    /// Reports an error, and ends the connection or the transaction.
     async fn fail(&mut self, error: SqlError) -> Result<(), Interrupt> {
         self.wire.put(&PgWireBackendMessage::ErrorResponse(error.response()));
         if error.fatal {

@@ -1,4 +1,7 @@
-//! What the sessions of a server share.
+//! The state that all sessions of a server share: scripts, records, tables, signals.
+//!
+//! Closures of scripts run without the lock: the list of scripts is cloned out of it first. Sessions are signalled
+//! without the lock as well, as that wakes their tasks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,16 +13,16 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     error::SqlError,
-    record::{Outcome, Statement},
+    record::{Statement, StatementOutcome},
     reply::Reply,
-    script::{Described, ScriptEntry},
+    script::{Described, ScriptState},
     store::Store,
 };
 
-/// How many notifications may wait for a session.
+/// The maximum number of notifications that wait for a session.
 const NOTIFICATIONS: usize = 10_000;
 
-/// A server without its wire.
+/// The state of a server.
 #[derive(Debug)]
 pub(super) struct Shared {
     start: Instant,
@@ -28,21 +31,22 @@ pub(super) struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    scripts: Arc<Vec<Arc<ScriptEntry>>>,
+    scripts: Arc<Vec<Arc<ScriptState>>>,
     statements: Vec<Statement>,
     store: Store,
     sessions: BTreeMap<i32, Arc<Signals>>,
     peak: usize,
-    /// All sessions that there were.
+    /// The number of sessions so far; the newest has this process id.
     opened: i32,
-    /// The errors that the next start-ups end with.
+    /// The errors of the next start-ups.
     rejections: Vec<SqlError>,
 }
 
-/// What others tell a session.
+/// Events for a session, from other sessions and the test.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     pending: Mutex<Pending>,
+    /// Notified after each change of `pending`.
     changed: Notify,
 }
 
@@ -54,7 +58,7 @@ struct Pending {
     notifications: Vec<Notification>,
 }
 
-/// Who has changed what.
+/// A notification, and the process that sent it.
 #[derive(Clone, Debug)]
 pub(super) struct Notification {
     pub(super) pid: i32,
@@ -67,22 +71,22 @@ impl Shared {
         Shared { start: Instant::now(), state: Mutex::default() }
     }
 
-    pub(super) fn add(&self, script: Arc<ScriptEntry>) {
+    pub(super) fn add(&self, script: Arc<ScriptState>) {
         Arc::make_mut(&mut lock(&self.state).scripts).push(script);
     }
 
-    /// Does something to the tables.
+    /// Calls a function with the tables.
     pub(super) fn store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
         act(&mut lock(&self.state).store)
     }
 
-    /// The reply to a statement, if a script has one; its number is counted from 1.
+    /// Returns the reply to a statement with this number, counted from 1, if a script has one.
     pub(super) fn reply(&self, sql: &str, number: usize) -> Option<Reply> {
         let scripts = lock(&self.state).scripts.clone();
         scripts.iter().find_map(|script| script.answer(sql, number))
     }
 
-    /// What the scripts say about a statement before it runs.
+    /// Describes a statement before it runs, if a script matches it.
     pub(super) fn describe(&self, sql: &str) -> Option<Described> {
         let scripts = lock(&self.state).scripts.clone();
         let mut found = scripts.iter().filter_map(|script| script.describe(sql)).peekable();
@@ -101,16 +105,16 @@ impl Shared {
         scripts.iter().filter_map(|script| script.missed()).collect()
     }
 
-    /// Records a statement; its number, counted from 1.
+    /// Records a statement, and returns its number, counted from 1.
     pub(super) fn record(&self, connection: i32, sql: &str, parameters: Vec<Option<String>>) -> usize {
         let at = self.start.elapsed();
-        let outcome = Outcome::Running;
+        let outcome = StatementOutcome::Running;
         let mut state = lock(&self.state);
         state.statements.push(Statement { at, connection, sql: sql.to_owned(), parameters, outcome });
         state.statements.len()
     }
 
-    pub(super) fn settle(&self, number: usize, outcome: Outcome) {
+    pub(super) fn set_outcome(&self, number: usize, outcome: StatementOutcome) {
         lock(&self.state).statements[number - 1].outcome = outcome;
     }
 
@@ -118,12 +122,12 @@ impl Shared {
         lock(&self.state).statements.clone()
     }
 
-    /// Lets the next start-ups fail, in index of those that were still to fail.
+    /// Sets the errors of the next start-ups.
     pub(super) fn reject(&self, rejections: Vec<SqlError>) {
         lock(&self.state).rejections = rejections;
     }
 
-    /// A new session: its process id, and its signals.
+    /// Opens a session, and returns its process id and its signals.
     pub(super) fn open(&self) -> Result<(i32, Arc<Signals>), SqlError> {
         let mut state = lock(&self.state);
         if let Some(error) = state.rejections.pop() {
@@ -140,13 +144,13 @@ impl Shared {
         lock(&self.state).sessions.remove(&pid);
     }
 
-    /// How many sessions there are, and the most that there were at once.
+    /// The number of sessions, and the highest number at once.
     pub(super) fn sessions(&self) -> (usize, usize) {
         let state = lock(&self.state);
         (state.sessions.len(), state.peak)
     }
 
-    /// Cancels what runs in a session, if this is its key.
+    /// Cancels the statement of a session, if this is its key.
     pub(super) fn cancel(&self, pid: i32, secret: Option<i32>) {
         if secret == Some(secret_of(pid)) {
             let session = lock(&self.state).sessions.get(&pid).cloned();
@@ -160,7 +164,7 @@ impl Shared {
         }
     }
 
-    /// Tells all sessions that listen.
+    /// Queues a notification for all sessions that listen to its channel.
     pub(super) fn notify(&self, notification: &Notification) {
         for signals in self.signals() {
             signals.update(|pending| {
@@ -171,7 +175,7 @@ impl Shared {
         }
     }
 
-    /// Whether some session listens whose queue is full.
+    /// Whether a session listens to the channel whose queue is full.
     pub(super) fn is_full(&self, channel: &str) -> bool {
         let state = lock(&self.state);
         state.sessions.values().any(|signals| {
@@ -180,13 +184,13 @@ impl Shared {
         })
     }
 
-    /// Of all sessions, to be changed when the lock is free: it wakes them.
+    /// The signals of all sessions, to be changed without the lock.
     fn signals(&self) -> Vec<Arc<Signals>> {
         lock(&self.state).sessions.values().cloned().collect()
     }
 }
 
-/// The key to cancel a session with: the same in each run.
+/// The key for cancel requests: the same in each run.
 pub(super) fn secret_of(pid: i32) -> i32 {
     pid.wrapping_mul(0x9e37_79b9_u32 as i32)
 }
@@ -196,7 +200,7 @@ impl Signals {
         lock(&self.pending).channels.insert(channel.to_owned());
     }
 
-    /// No longer to this channel, or to none.
+    /// Stops listening to this channel, or to all channels.
     pub(super) fn unlisten(&self, channel: Option<&str>) {
         match channel {
             Some(channel) => drop(lock(&self.pending).channels.remove(channel)),
@@ -212,17 +216,17 @@ impl Signals {
         lock(&self.pending).terminate
     }
 
-    /// A cancel request is for what runs when it comes.
+    /// Drops a cancel request for the statement before.
     pub(super) fn forget_cancel(&self) {
         lock(&self.pending).cancel = false;
     }
 
-    /// Waits until there is something new.
+    /// Waits for the next change.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Waits until what runs is to end; the error that it ends with.
+    /// Waits for a cancel request or the end of the session, and returns the error for the statement.
     pub(super) async fn interrupted(&self) -> SqlError {
         loop {
             if self.is_terminated() {

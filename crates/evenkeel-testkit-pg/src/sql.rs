@@ -19,10 +19,10 @@ pub(super) enum Sql {
     RollbackTo(String),
     Release(String),
     Listen(String),
-    /// From all channels, if it names none.
+    /// `None` for all channels.
     Unlisten(Option<String>),
     Notify(String, String),
-    /// Answered by its tag, without effect: `set`, `reset` and their kind.
+    /// Answered with its command tag, without effect: `set`, `reset` and others.
     Ignored(&'static str),
     CreateTable {
         name: String,
@@ -36,7 +36,7 @@ pub(super) enum Sql {
     Truncate(String),
     Insert {
         table: String,
-        /// All, if it names none.
+        /// Empty for all columns.
         columns: Vec<String>,
         rows: Vec<Vec<Expr>>,
         returning: Vec<Item>,
@@ -56,7 +56,7 @@ pub(super) enum Sql {
         items: Vec<Item>,
         table: Option<String>,
         filter: Vec<(String, Expr)>,
-        /// By these columns, and whether downwards.
+        /// The columns, and whether their order is descending.
         order: Vec<(String, bool)>,
         limit: Option<usize>,
     },
@@ -81,7 +81,7 @@ pub(super) struct Column {
     pub(super) unique: bool,
 }
 
-/// What a row of a result is made of.
+/// A column of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Item {
     All,
@@ -104,7 +104,7 @@ pub(super) enum Expr {
 }
 
 impl Sql {
-    /// `select a, b from t`, or all columns if it names none.
+    /// `select a, b from t`; all columns, if `columns` is empty.
     pub(super) fn everything(table: &str, columns: &[String]) -> Self {
         let column = |name: &String| Item::Expr { expr: Expr::Column(name.clone()), name: name.clone() };
         let items = match columns {

@@ -1,4 +1,4 @@
-//! The tables.
+//! The tables: changes of rows, with an undo log.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,11 +23,11 @@ pub(super) type Field = (String, Type);
 #[derive(Debug, Default)]
 pub(super) struct Store {
     tables: BTreeMap<String, Table>,
-    /// Of a row, or of a table.
+    /// The last id given to a row or a table.
     next_id: u64,
 }
 
-/// How to take a change back: a row that was not there, or what it was.
+/// An entry of the undo log: a row, and its value before the change, if it existed.
 #[derive(Debug)]
 pub(super) struct Undo {
     table: u64,
@@ -35,11 +35,11 @@ pub(super) struct Undo {
     before: Option<Vec<Cell>>,
 }
 
-/// What a statement gives.
+/// The result of a statement.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     pub(super) tag: String,
-    /// Of a statement that gives rows.
+    /// `None` for a statement without rows.
     pub(super) fields: Option<Vec<Field>>,
     pub(super) rows: Vec<Vec<Cell>>,
 }
@@ -51,7 +51,7 @@ impl Answer {
 }
 
 impl Store {
-    /// Does what a statement about tables says, all of it or nothing.
+    /// Runs a statement about tables; on an error, all its changes are undone.
     pub(super) fn run(&mut self, sql: &Sql, context: &mut ExecContext<'_>) -> Result<Answer, SqlError> {
         let done = context.undo.len();
         let result = self.change(sql, context);
@@ -61,24 +61,24 @@ impl Store {
         result
     }
 
-    /// Takes changes back, the last one first.
+    /// Undoes changes, the last one first.
     pub(super) fn roll_back(&mut self, undo: impl DoubleEndedIterator<Item = Undo>) {
         for Undo { table, row, before } in undo.rev() {
-            // A table may have been dropped since.
+            // The table may have been dropped meanwhile.
             if let Some(table) = self.tables.values_mut().find(|known| known.id == table) {
                 table.put(row, before);
             }
         }
     }
 
-    /// The columns that a COPY names, in its order.
+    /// The columns of a COPY, in its order.
     pub(super) fn copied(&self, copy: &Copy) -> Result<Vec<Field>, SqlError> {
         let table = self.table(&copy.table)?;
         let indices = table.indices(&copy.columns)?;
         Ok(indices.into_iter().map(|index| table.columns[index].field()).collect())
     }
 
-    /// Inserts rows, as COPY does.
+    /// Inserts the rows of a COPY.
     pub(super) fn insert(
         &mut self,
         copy: &Copy,
@@ -207,7 +207,7 @@ impl Store {
         self.put(name, [(row, Some(cells))], context.undo)
     }
 
-    /// What a statement shows of these rows.
+    /// Evaluates the columns of a result for these rows.
     fn answer(
         &self,
         tag: String,
@@ -240,7 +240,7 @@ impl Store {
         self.tables.get(name).ok_or_else(|| no_table(name))
     }
 
-    /// Sets rows, or takes them away.
+    /// Sets or removes rows, and logs their values before.
     fn put(
         &mut self,
         name: &str,

@@ -1,16 +1,22 @@
-//! Values: kept in PostgreSQL's binary format, with a text form for the common types.
+//! Values in PostgreSQL's binary format, and their text format for common types.
 
 use std::{cmp::Ordering, fmt::Display, str::FromStr};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use tokio_postgres::types::Type;
 
 use super::error::SqlError;
 
-/// A value in binary format; nothing for NULL.
+/// A value in binary format; `None` is NULL.
 pub(super) type Cell = Option<Bytes>;
 
-/// The type of this name, as in `create table` and after `::`.
+/// Appends a value with its length, as in rows and binary COPY data.
+pub(super) fn put_cell(data: &mut BytesMut, cell: &Cell) {
+    data.put_i32(cell.as_ref().map_or(-1, |bytes| bytes.len() as i32));
+    data.put_slice(cell.as_deref().unwrap_or_default());
+}
+
+/// Looks a type up by its name, as in `create table` and after `::`.
 pub(super) fn type_named(name: &str) -> Option<Type> {
     Some(match name {
         "bool" | "boolean" => Type::BOOL,
@@ -32,7 +38,7 @@ pub(super) fn type_named(name: &str) -> Option<Type> {
     })
 }
 
-/// The type of arrays of this one; they have no text form.
+/// The array type of a type; arrays have no text format here.
 pub(super) fn array_of(ty: &Type) -> Option<Type> {
     Some(match *ty {
         Type::BOOL => Type::BOOL_ARRAY,
@@ -54,7 +60,7 @@ pub(super) fn array_of(ty: &Type) -> Option<Type> {
     })
 }
 
-/// The binary form of a text.
+/// Converts a text to the binary format.
 pub(super) fn from_text(ty: &Type, text: &str) -> Result<Bytes, SqlError> {
     let bytes = match *ty {
         Type::BOOL => match text.to_ascii_lowercase().as_str() {
@@ -83,7 +89,7 @@ pub(super) fn from_text(ty: &Type, text: &str) -> Result<Bytes, SqlError> {
     Ok(bytes.into())
 }
 
-/// The text form of a value.
+/// Converts a value to its text format.
 pub(super) fn to_text(ty: &Type, data: &[u8]) -> Result<String, SqlError> {
     let text = match *ty {
         Type::BOOL => if number(ty, data, |[byte]: [u8; 1]| byte)? == "0" { "f" } else { "t" }.to_owned(),
@@ -107,7 +113,7 @@ pub(super) fn to_text(ty: &Type, data: &[u8]) -> Result<String, SqlError> {
     Ok(text)
 }
 
-/// The same value as one of another type.
+/// Converts a value to another type.
 pub(super) fn convert(cell: Cell, from: &Type, to: &Type) -> Result<Cell, SqlError> {
     match cell {
         Some(data) if from != to && !(is_text(from) && is_text(to)) => {
@@ -117,7 +123,7 @@ pub(super) fn convert(cell: Cell, from: &Type, to: &Type) -> Result<Cell, SqlErr
     }
 }
 
-/// Which comes first in the order of their type: NULL is last, and text goes by its bytes.
+/// Compares two values in the order of their type: NULL is last, and text is compared by bytes.
 pub(super) fn compare(ty: &Type, a: &Cell, b: &Cell) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else { return a.is_none().cmp(&b.is_none()) };
     match *ty {
@@ -129,7 +135,7 @@ pub(super) fn compare(ty: &Type, a: &Cell, b: &Cell) -> Ordering {
     }
 }
 
-/// The sum, or the difference, of two numbers of this type.
+/// Adds or subtracts two numbers of this type.
 pub(super) fn add(ty: &Type, a: &[u8], b: &[u8], minus: bool) -> Result<Bytes, SqlError> {
     let sign = if minus { -1 } else { 1 };
     let out_of_range = || SqlError::new("22003", format!("{ty} out of range"));

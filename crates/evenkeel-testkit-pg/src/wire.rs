@@ -1,21 +1,21 @@
-//! Messages over a stream.
+//! The wire: messages over a stream.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use pgwire::messages::{
     DecodeContext, PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion, SslNegotiationMetaMessage,
     data::DataRow,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::value::Cell;
+use super::value::{Cell, put_cell};
 use evenkeel_testkit::net::MemStream;
 
-/// How much may wait to be sent before a row waits for the client.
+/// The number of buffered bytes above which a row waits for the client.
 const HIGH_WATER: usize = 16 * 1024;
 
 /// The server's side of a connection.
 ///
-/// All that waits is cancel safe: whole messages stay in its buffers.
+/// All its futures are cancel safe: messages stay whole in its buffers.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: MemStream,
@@ -24,7 +24,7 @@ pub(super) struct Wire {
     context: DecodeContext,
 }
 
-/// The client is gone, or does not speak the protocol.
+/// The client has disconnected, or does not speak the protocol.
 #[derive(Debug)]
 pub(super) struct Disconnected;
 
@@ -34,7 +34,7 @@ impl Wire {
         Wire { stream, input: BytesMut::new(), output: BytesMut::new(), context }
     }
 
-    /// The next message.
+    /// Waits for the next message.
     pub(super) async fn receive(&mut self) -> Result<PgWireFrontendMessage, Disconnected> {
         loop {
             match PgWireFrontendMessage::decode(&mut self.input, &self.context) {
@@ -51,34 +51,26 @@ impl Wire {
         }
     }
 
-    /// From here on the client sends messages with a type.
+    /// Ends the start-up: later messages of the client have a type byte.
     pub(super) fn started(&mut self) {
         self.context.awaiting_frontend_startup = false;
     }
 
-    /// Sends a message with the next flush.
+    /// Buffers a message until the next flush.
     pub(super) fn put(&mut self, message: &PgWireBackendMessage) {
         message.encode(&mut self.output).expect("a message of ours is not too large");
     }
 
-    /// Sends a row; its values are in the format of their columns.
+    /// Sends a row whose values are in the format of their columns.
     pub(super) async fn row(&mut self, cells: Vec<Cell>) -> Result<(), Disconnected> {
         let mut data = BytesMut::new();
-        for cell in &cells {
-            match cell {
-                Some(bytes) => {
-                    data.put_i32(bytes.len() as i32);
-                    data.put_slice(bytes);
-                }
-                None => data.put_i32(-1),
-            }
-        }
+        cells.iter().for_each(|cell| put_cell(&mut data, cell));
         self.put(&PgWireBackendMessage::DataRow(DataRow::new(data, cells.len() as i16)));
-        self.relieve().await
+        self.flush_if_full().await
     }
 
-    /// Waits for the client if too much waits to be sent.
-    pub(super) async fn relieve(&mut self) -> Result<(), Disconnected> {
+    /// Flushes if too many bytes are buffered.
+    pub(super) async fn flush_if_full(&mut self) -> Result<(), Disconnected> {
         if self.output.len() > HIGH_WATER { self.flush().await } else { Ok(()) }
     }
 

@@ -1,4 +1,4 @@
-//! What becomes of a statement.
+//! The execution of statements: by scripts, by the tables, and of those about the session.
 
 use std::future::pending;
 
@@ -24,9 +24,9 @@ use crate::{
 };
 
 impl Session {
-    /// The answer to a statement, from the scripts or from the tables.
+    /// Answers a statement from the scripts, or from the tables.
     ///
-    /// Nothing is half done where it waits.
+    /// Dropping it at an await leaves nothing half done.
     pub(super) async fn answer(
         &mut self,
         raw: &RawStatement,
@@ -65,7 +65,7 @@ impl Session {
                 }
             }
             (Body::Error(error), _) => {
-                // A transaction that cannot be committed is over.
+                // A commit that fails ends the transaction.
                 if matches!(sql, Ok(Sql::Commit | Sql::Rollback)) {
                     self.roll_back();
                 }
@@ -83,7 +83,7 @@ impl Session {
         }
     }
 
-    /// A failed transaction takes nothing but its end.
+    /// Fails if the transaction has failed, and the statement does not end it.
     pub(super) fn check_transaction(&self, sql: &Result<Sql, SqlError>) -> Result<(), SqlError> {
         let ends = matches!(sql, Ok(Sql::Commit | Sql::Rollback | Sql::RollbackTo(_)));
         if self.status == TransactionStatus::Error && !ends {
@@ -118,12 +118,12 @@ impl Session {
             }
             Sql::Savepoint(name) => {
                 self.in_transaction("SAVEPOINT")?;
-                self.state.save(&name);
+                self.state.add_savepoint(&name);
                 "SAVEPOINT"
             }
             Sql::RollbackTo(name) => {
                 self.in_transaction("ROLLBACK TO SAVEPOINT")?;
-                self.state.back_to(&name)?;
+                self.state.roll_back_to(&name)?;
                 self.status = TransactionStatus::Transaction;
                 "ROLLBACK"
             }
@@ -170,25 +170,25 @@ impl Session {
 
     async fn run_tables(&mut self, sql: &Sql, parameters: &[(Type, Cell)]) -> Result<Output, Interrupt> {
         let state = &mut self.state;
-        let told = state.notify.len();
+        let queued = state.notify.len();
         let mut context = ExecContext::new(state.pid, parameters, &mut state.undo, &mut state.notify);
         let result = state.shared.store(|store| store.run(sql, &mut context));
         let time = context.sleep;
         let answer = match result {
             Ok(answer) => answer,
             Err(error) => {
-                self.state.notify.truncate(told);
+                self.state.notify.truncate(queued);
                 return Err(error.into());
             }
         };
-        self.queue(&self.state.notify[told..])?;
+        self.queue(&self.state.notify[queued..])?;
         if !time.is_zero() {
             sleep(time).await;
         }
         Ok(Output::new(answer, None))
     }
 
-    /// Whether there is room for these notifications.
+    /// Fails if there is no room for these notifications.
     fn queue(&self, notify: &[(String, String)]) -> Result<(), SqlError> {
         match notify.iter().any(|(channel, _)| self.state.shared.is_full(channel)) {
             true => Err(SqlError::new("54000", "too many notifications in the NOTIFY queue")),
@@ -196,7 +196,7 @@ impl Session {
         }
     }
 
-    /// All that a client sends in a COPY.
+    /// Receives all data of a COPY.
     async fn receive_copy(&mut self, binary: bool, columns: usize) -> Result<BytesMut, Interrupt> {
         let format = code(binary);
         let response = CopyInResponse::new(format as i8, columns as i16, vec![format; columns]);
@@ -227,7 +227,7 @@ impl Session {
         }
     }
 
-    /// `discard all` and its kind.
+    /// Applies `discard all`, `deallocate all` and `close all`.
     fn forget(&mut self, tag: &str) {
         if matches!(tag, "DISCARD" | "DEALLOCATE") {
             self.statements.clear();
@@ -241,7 +241,7 @@ impl Session {
     }
 }
 
-/// The tag of a scripted statement.
+/// The command tag of a scripted statement.
 fn tag(raw: &RawStatement, rows: u64) -> String {
     let verb = raw.verb().to_uppercase();
     match verb.as_str() {

@@ -1,4 +1,4 @@
-//! The extended protocol: statements and portals.
+//! The extended protocol: prepared statements and portals.
 
 use std::sync::Arc;
 
@@ -27,20 +27,20 @@ use crate::{
 /// A prepared statement.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    /// None, if it is empty.
+    /// `None` for an empty statement.
     raw: Option<RawStatement>,
     types: Vec<Type>,
     pub(super) fields: Option<Vec<Field>>,
 }
 
-/// A statement with its parameters.
+/// A prepared statement with its parameters.
 #[derive(Debug)]
 pub(super) struct Portal {
     prepared: Arc<Prepared>,
     parameters: Vec<(Type, Cell)>,
     /// For each column, whether it is sent in binary format.
     binary: Vec<bool>,
-    /// The number of its execution, and what is left to send.
+    /// The number of its statement, and the output left to send.
     run: Option<(usize, Output)>,
 }
 
@@ -53,7 +53,7 @@ impl Session {
             PgWireFrontendMessage::Close(close) => self.close(&close),
             PgWireFrontendMessage::Execute(execute) => return self.execute(&execute).await,
             PgWireFrontendMessage::Flush(_) => return Ok(self.wire.flush().await?),
-            // What is left of a COPY that has failed.
+            // Messages after a COPY that has failed.
             _ => return Ok(()),
         };
         self.wire.put(&reply);
@@ -181,13 +181,13 @@ impl Session {
             error = signals.interrupted() => Err(Interrupt::Error(error)),
             result = self.execute_portal(&mut portal, number, limit) => result,
         };
-        self.state.settle(number, &result);
+        self.state.set_outcome(number, &result);
         result?;
         self.portals.insert(name.to_owned(), portal);
         Ok(())
     }
 
-    /// Executes a portal, or goes on with it; the tag, if it is at its end.
+    /// Executes a portal, or resumes it; returns the command tag at its end.
     async fn execute_portal(
         &mut self,
         portal: &mut Portal,
@@ -206,7 +206,7 @@ impl Session {
     }
 }
 
-/// For each of so many values, whether it is in binary format.
+/// Returns for each value whether it is in binary format.
 fn formats(codes: &[i16], values: usize) -> Vec<bool> {
     let code = |index: usize| match codes {
         [] => 0,
@@ -216,7 +216,7 @@ fn formats(codes: &[i16], values: usize) -> Vec<bool> {
     (0..values).map(|index| code(index) == 1).collect()
 }
 
-/// A parameter as it is recorded.
+/// Formats a parameter for the record.
 fn shown((ty, cell): &(Type, Cell)) -> Option<String> {
     let data = cell.as_ref()?;
     to_text(ty, data).or_else(|_| to_text(&Type::BYTEA, data)).ok()

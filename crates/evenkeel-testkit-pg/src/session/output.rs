@@ -1,4 +1,4 @@
-//! From an answer to messages.
+//! The output of a statement: rows as messages, or as a COPY.
 
 use std::vec;
 
@@ -20,14 +20,14 @@ use crate::{
     wire::Wire,
 };
 
-/// An answer on its way.
+/// The answer to a statement, and the number of rows sent so far.
 #[derive(Debug)]
 pub(super) struct Output {
     tag: String,
     pub(super) fields: Option<Vec<Field>>,
     rows: vec::IntoIter<Vec<Cell>>,
     sent: usize,
-    /// The rows are sent as those of a COPY, in binary format or not.
+    /// For a COPY, whether its format is binary.
     copy: Option<bool>,
     reset_after: Option<usize>,
 }
@@ -53,13 +53,13 @@ impl Output {
         self.fields.as_ref().map_or(0, Vec::len)
     }
 
-    /// The columns, unless it is a COPY, or has none.
+    /// Describes the columns; `None` for a COPY, or without columns.
     pub(super) fn description(&self, formats: &[bool]) -> Option<RowDescription> {
         let fields = self.fields.as_ref().filter(|_| self.copy.is_none())?;
         Some(description(fields, formats))
     }
 
-    /// Sends rows, all or as many as `limit` says if it is not zero; at the end, the tag.
+    /// Sends up to `limit` rows, or all if it is zero; returns the command tag at the end.
     pub(super) async fn send(
         &mut self,
         wire: &mut Wire,
@@ -99,11 +99,11 @@ impl Output {
         loop {
             self.break_off(wire).await?;
             let Some(row) = self.rows.next() else { break };
-            // The head comes with the first row, as from PostgreSQL.
+            // The header is sent with the first row, as PostgreSQL does.
             let row = [&std::mem::take(&mut head)[..], &copy::encode(&fields, &row, binary)?].concat();
             wire.put(&data(row.into()));
             self.sent += 1;
-            wire.relieve().await?;
+            wire.flush_if_full().await?;
         }
         let tail = [&head[..], copy::tail(binary)].concat();
         if !tail.is_empty() {
@@ -113,7 +113,7 @@ impl Output {
         Ok(Some(self.complete(wire, self.sent)))
     }
 
-    /// Ends the connection, if it is to end here.
+    /// Breaks the connection off if the reply says so at this row.
     async fn break_off(&self, wire: &mut Wire) -> Result<(), Interrupt> {
         if self.reset_after == Some(self.sent) {
             wire.flush().await?;
@@ -132,7 +132,7 @@ impl Output {
     }
 }
 
-/// The columns, in these formats.
+/// Describes columns in these formats.
 pub(super) fn description(fields: &[Field], binary: &[bool]) -> RowDescription {
     let field = |((name, ty), binary): (&Field, &bool)| {
         FieldDescription::new(name.clone(), 0, 0, ty.oid(), -1, -1, code(*binary))

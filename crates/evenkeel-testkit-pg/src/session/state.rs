@@ -1,28 +1,28 @@
-//! What a session holds of the server, and gives back when it ends.
+//! The transaction of a session, and the resources that it returns when it ends.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::Interrupt;
 use crate::{
     error::SqlError,
-    record::Outcome,
+    record::StatementOutcome,
     shared::{Notification, Shared, Signals},
     store::Undo,
 };
 
-/// A session that is open; dropping it ends its transaction.
+/// An open session; dropping it rolls its transaction back.
 #[derive(Debug)]
 pub(super) struct SessionState {
     pub(super) shared: Arc<Shared>,
     pub(super) signals: Arc<Signals>,
     pub(super) pid: i32,
-    /// How to take the transaction back.
+    /// The undo log of the transaction.
     pub(super) undo: Vec<Undo>,
-    /// Whom to notify when it is committed.
+    /// The notifications to send at the commit: channel and payload.
     pub(super) notify: Vec<(String, String)>,
-    /// How long these two were.
+    /// For each savepoint, its name and the lengths of `undo` and `notify`.
     savepoints: Vec<(String, usize, usize)>,
-    /// The statements that are not over.
+    /// The numbers of statements that have not ended.
     running: BTreeSet<usize>,
 }
 
@@ -33,7 +33,7 @@ impl SessionState {
         Ok(SessionState { shared, signals, pid, undo, notify, savepoints, running: BTreeSet::new() })
     }
 
-    /// A statement begins; its number.
+    /// Records the start of a statement, and returns its number.
     pub(super) fn begin(&mut self, sql: &str, parameters: Vec<Option<String>>) -> usize {
         self.signals.forget_cancel();
         let number = self.shared.record(self.pid, sql, parameters);
@@ -41,25 +41,25 @@ impl SessionState {
         number
     }
 
-    /// Records what became of a statement: its tag, if it is done.
-    pub(super) fn settle(&mut self, number: usize, result: &Result<Option<String>, Interrupt>) {
+    /// Records the outcome of a statement; `Ok(None)` means that its portal has more rows.
+    pub(super) fn set_outcome(&mut self, number: usize, result: &Result<Option<String>, Interrupt>) {
         let outcome = match result {
-            Ok(Some(tag)) => Outcome::Done(tag.clone()),
+            Ok(Some(tag)) => StatementOutcome::Done(tag.clone()),
             Ok(None) => return,
-            Err(Interrupt::Error(error)) => Outcome::Failed(error.code.clone()),
-            Err(Interrupt::Disconnected | Interrupt::Break { .. }) => Outcome::Cut,
+            Err(Interrupt::Error(error)) => StatementOutcome::Failed(error.code.clone()),
+            Err(Interrupt::Disconnected | Interrupt::Break { .. }) => StatementOutcome::Cut,
         };
         self.running.remove(&number);
-        self.shared.settle(number, outcome);
+        self.shared.set_outcome(number, outcome);
     }
 
-    pub(super) fn save(&mut self, name: &str) {
+    pub(super) fn add_savepoint(&mut self, name: &str) {
         self.savepoints.push((name.to_owned(), self.undo.len(), self.notify.len()));
     }
 
-    /// Back to a savepoint, which stays.
-    pub(super) fn back_to(&mut self, name: &str) -> Result<(), SqlError> {
-        let index = self.savepoint(name)?;
+    /// Rolls back to a savepoint, which stays.
+    pub(super) fn roll_back_to(&mut self, name: &str) -> Result<(), SqlError> {
+        let index = self.find_savepoint(name)?;
         self.savepoints.truncate(index + 1);
         let (_, undo, notify) = self.savepoints[index];
         self.shared.store(|store| store.roll_back(self.undo.drain(undo..)));
@@ -67,39 +67,39 @@ impl SessionState {
         Ok(())
     }
 
-    /// Forgets a savepoint, and those after it.
+    /// Removes a savepoint, and all later ones.
     pub(super) fn release(&mut self, name: &str) -> Result<(), SqlError> {
-        let index = self.savepoint(name)?;
+        let index = self.find_savepoint(name)?;
         self.savepoints.truncate(index);
         Ok(())
     }
 
-    /// What was done stands.
+    /// Commits the transaction, and sends its notifications.
     pub(super) fn commit(&mut self) {
         self.undo.clear();
         self.savepoints.clear();
         for (channel, payload) in self.notify.drain(..) {
             self.shared.notify(&Notification { pid: self.pid, channel, payload });
         }
-        self.cut();
+        self.end_running();
     }
 
-    /// What was done is taken back.
+    /// Rolls the transaction back.
     pub(super) fn roll_back(&mut self) {
         self.shared.store(|store| store.roll_back(self.undo.drain(..)));
         self.savepoints.clear();
         self.notify.clear();
-        self.cut();
+        self.end_running();
     }
 
-    /// What was not over is cut off: a portal ends with its transaction.
-    fn cut(&mut self) {
+    /// Ends all running statements: portals end with their transaction.
+    fn end_running(&mut self) {
         for number in std::mem::take(&mut self.running) {
-            self.shared.settle(number, Outcome::Cut);
+            self.shared.set_outcome(number, StatementOutcome::Cut);
         }
     }
 
-    fn savepoint(&self, name: &str) -> Result<usize, SqlError> {
+    fn find_savepoint(&self, name: &str) -> Result<usize, SqlError> {
         let index = self.savepoints.iter().rposition(|(known, ..)| known == name);
         index.ok_or_else(|| SqlError::new("3B001", format!("savepoint \"{name}\" does not exist")))
     }

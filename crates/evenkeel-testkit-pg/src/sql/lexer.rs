@@ -1,7 +1,7 @@
-//! From text to tokens.
+//! The lexer: from text to statements of tokens.
 
-/// As many as the protocol can bind.
-const MOST_PARAMETERS: usize = 65_535;
+/// The limit of the protocol.
+const MAX_PARAMETERS: usize = 65_535;
 
 /// A token of SQL.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +17,10 @@ pub(crate) enum Token {
     Symbol(char),
 }
 
-/// One statement of a text.
+/// A statement of a text, not parsed yet.
 #[derive(Clone, Debug)]
 pub(crate) struct RawStatement {
-    /// As it was sent, without the semicolon.
+    /// Its text without the semicolon.
     pub(crate) text: String,
     pub(crate) tokens: Vec<Token>,
 }
@@ -34,12 +34,12 @@ impl RawStatement {
         }
     }
 
-    /// Whether it is `discard all`, or another that ends so.
+    /// Whether its last word is `all`, as in `discard all`.
     pub(crate) fn is_all(&self) -> bool {
         matches!(self.tokens.last(), Some(Token::Word(word)) if word == "all")
     }
 
-    /// How many parameters it has.
+    /// The number of its parameters.
     pub(crate) fn parameters(&self) -> usize {
         let parameters = self.tokens.iter().filter_map(|token| match token {
             Token::Param(number) => Some(number + 1),
@@ -49,7 +49,7 @@ impl RawStatement {
     }
 }
 
-/// The statements of a text; those without any token are none.
+/// Splits a text at its semicolons; statements without a token are left out.
 pub(crate) fn split_statements(sql: &str) -> Vec<RawStatement> {
     let mut lexer = Lexer { rest: sql };
     let (mut statements, mut tokens, mut start) = (Vec::new(), Vec::new(), sql);
@@ -77,7 +77,7 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// Skips blanks and comments; what follows.
+    /// Skips white space and comments; returns the rest.
     fn skip(&mut self) -> &'a str {
         loop {
             self.rest = self.rest.trim_start();
@@ -97,8 +97,8 @@ impl<'a> Lexer<'a> {
             '"' => Token::Word(self.quoted('"')),
             '$' if self.rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
                 self.rest = &self.rest[1..];
-                let number = self.take(|c| c.is_ascii_digit()).parse().unwrap_or(MOST_PARAMETERS);
-                Token::Param(number.clamp(1, MOST_PARAMETERS) - 1)
+                let number = self.take(|c| c.is_ascii_digit()).parse().unwrap_or(MAX_PARAMETERS);
+                Token::Param(number.clamp(1, MAX_PARAMETERS) - 1)
             }
             '$' if self.rest[1..].find('$').is_some() => self.dollar_quoted(),
             ':' if self.rest.starts_with("::") => {
@@ -124,7 +124,7 @@ impl<'a> Lexer<'a> {
         token
     }
 
-    /// What is between quotes; two of them stand for one.
+    /// Reads a quoted text, in which two quotes stand for one.
     fn quoted(&mut self, quote: char) -> String {
         let mut text = String::new();
         self.rest = &self.rest[1..];

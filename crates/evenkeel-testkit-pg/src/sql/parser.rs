@@ -1,4 +1,4 @@
-//! From tokens to a statement.
+//! The parser: from tokens to a statement, by recursive descent.
 
 use tokio_postgres::types::Type;
 
@@ -11,7 +11,7 @@ use crate::{
     value::{array_of, type_named},
 };
 
-/// The type that a parameter is cast to somewhere in a statement.
+/// Returns the type of the first cast of a parameter in a statement.
 pub(crate) fn cast_of(raw: &RawStatement, parameter: usize) -> Option<Type> {
     let casts = (0..raw.tokens.len()).filter_map(|at| match &raw.tokens[at..] {
         [Token::Param(number), Token::Cast, tokens @ ..] if *number == parameter => Some(tokens),
@@ -20,7 +20,7 @@ pub(crate) fn cast_of(raw: &RawStatement, parameter: usize) -> Option<Type> {
     casts.into_iter().find_map(|tokens| Parser { tokens }.ty().ok())
 }
 
-/// Reads one statement.
+/// Parses a statement.
 pub(crate) fn parse(raw: &RawStatement) -> Result<Sql, SqlError> {
     let mut parser = Parser { tokens: &raw.tokens };
     let sql = parser.statement()?;
@@ -143,7 +143,7 @@ impl Parser<'_> {
             true => Some(self.number()?.parse().map_err(|_| self.error())?),
             false => None,
         };
-        // Rows are never locked.
+        // Accepted without effect: rows are never locked.
         let _ = self.words(&["for", "update"])? && self.words(&["skip", "locked"])?;
         Ok(Sql::Select { items, table, filter, order, limit })
     }
@@ -297,7 +297,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `(a, b)`, perhaps empty.
+    /// Parses `(a, b)`, which may be empty.
     fn list<T>(&mut self, item: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         if !self.symbol('(') {
             return Err(self.error());
@@ -317,7 +317,7 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// A name, perhaps with a schema that is left out.
+    /// Parses a name; a schema before it is ignored.
     fn table(&mut self) -> Parsed<String> {
         let name = self.name()?;
         if self.symbol('.') { self.name() } else { Ok(name) }
@@ -357,7 +357,7 @@ impl Parser<'_> {
         next == word
     }
 
-    /// All of these, if the first is there.
+    /// Skips these words if the first is next; then all must follow.
     fn words(&mut self, words: &[&str]) -> Parsed<bool> {
         let there = self.word(words[0]);
         if there {
@@ -370,7 +370,7 @@ impl Parser<'_> {
         if self.word(word) { Ok(()) } else { Err(self.error()) }
     }
 
-    /// What follows changes nothing.
+    /// Ignores all remaining tokens.
     fn rest(&mut self, sql: Sql) -> Sql {
         self.tokens = &[];
         sql
@@ -388,7 +388,7 @@ impl Parser<'_> {
 }
 
 impl Expr {
-    /// How its column is called.
+    /// The name of its column in a result.
     fn name(&self) -> String {
         match self {
             Expr::Column(name) | Expr::Call(name, _) => name.clone(),

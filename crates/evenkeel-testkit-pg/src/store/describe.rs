@@ -1,4 +1,4 @@
-//! What is known of a statement before it runs.
+//! The types of parameters and results, known before a statement runs.
 
 use tokio_postgres::types::Type;
 
@@ -8,11 +8,11 @@ use crate::{
     sql::{Expr, Item, Sql},
 };
 
-/// The types of the parameters, as far as they are known.
+/// The known types of the parameters.
 type Types = Vec<Option<Type>>;
 
 impl Store {
-    /// The types of its parameters, those that are given and those that follow, and of its rows.
+    /// Infers the types of the parameters of a statement, and of the columns of its result.
     pub(crate) fn describe(
         &self,
         sql: &Sql,
@@ -99,7 +99,7 @@ impl Store {
 }
 
 impl Expr {
-    /// Its type: `hint` where that is open. Parameters that have none get theirs.
+    /// Infers its type, which is `hint` where the expression leaves it open; sets types of parameters that have none.
     pub(super) fn ty(
         &self,
         hint: Option<&Type>,
@@ -130,7 +130,7 @@ impl Expr {
                 ty.clone()
             }
             Expr::Add(a, b, _) => {
-                // A number takes the type of the other side.
+                // A number adopts the type of the other operand.
                 let (first, second) = if matches!(**a, Expr::Number(_)) { (b, a) } else { (a, b) };
                 let ty = first.ty(hint, fields, types)?;
                 second.ty(Some(&ty), fields, types)?;
@@ -141,7 +141,7 @@ impl Expr {
     }
 }
 
-/// The type of what a function gives.
+/// Infers the type of a call.
 fn call(name: &str, arguments: &[Expr], fields: &[Field], types: &mut Types) -> Result<Type, SqlError> {
     let (takes, gives): (&[Type], _) = match name {
         "pg_backend_pid" => (&[], Type::INT4),

@@ -1,4 +1,4 @@
-//! The values of expressions.
+//! The evaluation of expressions.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     value::{Cell, add, convert, from_text, to_text},
 };
 
-/// What a statement knows of its session, and does to it.
+/// The context of a statement: parameters to read, and effects on its session.
 #[derive(Debug)]
 pub(crate) struct ExecContext<'a> {
     pid: i32,
@@ -19,7 +19,7 @@ pub(crate) struct ExecContext<'a> {
     pub(super) undo: &'a mut Vec<Undo>,
     /// Channel and payload.
     notify: &'a mut Vec<(String, String)>,
-    /// How long it takes.
+    /// The time that the statement takes.
     pub(crate) sleep: Duration,
 }
 
@@ -73,7 +73,7 @@ impl RowValues<'_> {
         Ok((fields, cells))
     }
 
-    /// The value of an expression, and its type, which is `hint` where that is open.
+    /// Evaluates an expression to its type, which is `hint` where the expression leaves it open, and its value.
     pub(super) fn value(
         self,
         expr: &Expr,

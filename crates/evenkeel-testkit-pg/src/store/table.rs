@@ -1,4 +1,4 @@
-//! One table.
+//! A table: rows, unique keys, filters, order.
 
 use std::{
     cmp::Ordering,
@@ -20,12 +20,12 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Another for each table that there ever was.
+    /// Unique among all tables so far.
     pub(super) id: u64,
     pub(super) columns: Vec<Column>,
-    /// In the order in which they were inserted.
+    /// In the order of insertion.
     rows: BTreeMap<u64, Vec<Cell>>,
-    /// For each unique column, the rows by their values.
+    /// For each unique column, an index of the rows by value.
     keys: BTreeMap<usize, HashMap<Bytes, u64>>,
 }
 
@@ -56,7 +56,7 @@ impl Table {
         &self.rows[&row]
     }
 
-    /// Sets a row, or takes it away; what it was.
+    /// Sets or removes a row, and returns its value before.
     pub(super) fn put(&mut self, row: u64, cells: Option<Vec<Cell>>) -> Option<Vec<Cell>> {
         let before = self.rows.remove(&row);
         for (index, keys) in &mut self.keys {
@@ -73,7 +73,7 @@ impl Table {
         before
     }
 
-    /// Whether a row may be so.
+    /// Checks the constraints of a row.
     pub(super) fn check(&self, name: &str, row: u64, cells: &[Cell]) -> Result<(), SqlError> {
         for (index, column) in self.columns.iter().enumerate() {
             match &cells[index] {
@@ -106,7 +106,7 @@ impl Table {
         cells.map(|(expr, index)| self.value(*index, expr, &[], &[], context)).collect()
     }
 
-    /// The value of an expression for a column.
+    /// Evaluates an expression for a column.
     pub(super) fn value(
         &self,
         index: usize,
@@ -120,7 +120,7 @@ impl Table {
         convert(cell, &from, ty)
     }
 
-    /// The rows that a filter lets through.
+    /// The rows that match a filter.
     pub(super) fn matching(
         &self,
         filter: &[(String, Expr)],
@@ -179,7 +179,7 @@ impl Column {
 }
 
 impl Expr {
-    /// Whether it is the same for each row, and has no effect.
+    /// Whether it has the same value for each row, and no effect.
     fn is_constant(&self) -> bool {
         match self {
             Expr::Number(_) | Expr::Text(_) | Expr::Param(_) => true,

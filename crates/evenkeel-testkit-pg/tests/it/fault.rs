@@ -6,7 +6,7 @@ use evenkeel_testkit::{
     World, assert_took,
     net::{MemNet, Toxics},
 };
-use evenkeel_testkit_pg::{Connector, Outcome, Reply, Server, Type};
+use evenkeel_testkit_pg::{Connector, Reply, Server, StatementOutcome, Type};
 use futures::StreamExt;
 use tokio::time::timeout;
 use tokio_postgres::Error;
@@ -35,7 +35,7 @@ fn a_reply_may_be_the_end_of_the_connection() {
             assert!(client.is_closed());
             assert_eq!(server.connections(), 0);
             let outcome = server.statements().pop().unwrap().outcome;
-            assert_eq!(outcome, fatal.map_or(Outcome::Cut, super::failed));
+            assert_eq!(outcome, fatal.map_or(StatementOutcome::Cut, super::failed));
         }
     });
 }

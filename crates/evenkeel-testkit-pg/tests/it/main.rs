@@ -6,7 +6,7 @@ use std::{
 };
 
 use evenkeel_testkit::net::MemNet;
-use evenkeel_testkit_pg::{Outcome, Server};
+use evenkeel_testkit_pg::{Server, StatementOutcome};
 use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 mod cancel;
@@ -73,10 +73,10 @@ async fn names(client: &Client) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-fn done(tag: &str) -> Outcome {
-    Outcome::Done(tag.to_owned())
+fn done(tag: &str) -> StatementOutcome {
+    StatementOutcome::Done(tag.to_owned())
 }
 
-fn failed(code: &str) -> Outcome {
-    Outcome::Failed(code.to_owned())
+fn failed(code: &str) -> StatementOutcome {
+    StatementOutcome::Failed(code.to_owned())
 }

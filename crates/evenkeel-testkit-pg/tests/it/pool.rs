@@ -2,7 +2,7 @@
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
 use evenkeel_testkit::{World, assert_took};
-use evenkeel_testkit_pg::{Outcome, Reply, Server};
+use evenkeel_testkit_pg::{Reply, Server, StatementOutcome};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{code, server};
@@ -54,7 +54,8 @@ fn every_fiftieth_query_is_cut_off_and_the_counts_add_up() {
             assert_eq!(assert_took!(storm(&pool), 5 * SECOND), (490, 10));
 
             let statements = server.statements();
-            let cut = statements.iter().filter(|statement| statement.outcome == Outcome::Cut).count();
+            let cut =
+                statements.iter().filter(|statement| statement.outcome == StatementOutcome::Cut).count();
             let done =
                 statements.iter().filter(|statement| statement.outcome == super::done("SELECT 1")).count();
             assert_eq!((statements.len(), done, cut), (500, 490, 10));

@@ -4,7 +4,7 @@ use evenkeel_testkit::{
     World,
     net::{MemNet, Toxics},
 };
-use evenkeel_testkit_pg::{Outcome, Reply, Server, Type};
+use evenkeel_testkit_pg::{Reply, Server, StatementOutcome, Type};
 use futures::{StreamExt, TryStreamExt};
 
 use tokio_postgres::types::ToSql;
@@ -28,10 +28,10 @@ fn a_portal_gives_its_rows_in_parts() {
         tx.commit().await.unwrap();
         let outcomes: Vec<_> = server.statements().into_iter().map(|statement| statement.outcome).collect();
         let expected = [
-            Outcome::Done("BEGIN".to_owned()),
-            Outcome::Done("SELECT 0".to_owned()),
-            Outcome::Cut,
-            Outcome::Done("COMMIT".to_owned()),
+            StatementOutcome::Done("BEGIN".to_owned()),
+            StatementOutcome::Done("SELECT 0".to_owned()),
+            StatementOutcome::Cut,
+            StatementOutcome::Done("COMMIT".to_owned()),
         ];
         assert_eq!(outcomes, expected);
     });

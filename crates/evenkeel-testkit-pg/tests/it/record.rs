@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use evenkeel_testkit::World;
-use evenkeel_testkit_pg::{Outcome, Reply};
+use evenkeel_testkit_pg::{Reply, StatementOutcome};
 
 use super::{done, failed, users};
 use crate::{MS, SECOND};
@@ -33,7 +33,7 @@ fn statements_are_recorded_with_their_instant_and_what_became_of_them() {
             (5 * MS, 1, "select nothing", failed("42703")),
             (5 * MS, 2, "select name from users where id = $1", done("SELECT 1")),
             (5 * MS, 2, sql, done("SELECT 1")),
-            (5 * MS, 2, "select 2", Outcome::Running),
+            (5 * MS, 2, "select 2", StatementOutcome::Running),
         ];
         assert_eq!(shown, expected);
         assert_eq!(recorded[2].parameters, [Some("2".to_owned())]);
@@ -42,7 +42,7 @@ fn statements_are_recorded_with_their_instant_and_what_became_of_them() {
 
         server.link().reset();
         stalled.await.unwrap().unwrap_err();
-        assert_eq!(server.statements()[4].outcome, Outcome::Running, "nobody told the server");
+        assert_eq!(server.statements()[4].outcome, StatementOutcome::Running, "nobody told the server");
         assert_eq!(server.connections(), 1, "it waits for its statement");
         server.terminate_all();
         world.settle().await;
