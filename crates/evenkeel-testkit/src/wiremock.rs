@@ -1,6 +1,6 @@
 //! wiremock under the quiet clock.
 //!
-//! wiremock serves from a thread of its own, in real time. Under a clock that stands still only while
+//! wiremock serves from its own thread, in real time. Under a clock that stands still only while
 //! something of *this* runtime can run, its clients always time out before the answer can arrive. The
 //! [quiet clock](crate::Clock::Quiet) waits until nothing has happened for a while of real time; so wiremock's
 //! mocks, matchers and expectations work unchanged beside code that sleeps in virtual time.

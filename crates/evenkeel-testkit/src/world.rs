@@ -192,7 +192,7 @@ impl World {
         self.park_hooks.settle().await;
     }
 
-    /// Gives all other tasks time to finish.
+    /// Waits until all other tasks have had time to finish.
     pub(crate) async fn drain(&self) {
         if self.clock != Clock::Real {
             sleep(DRAIN).await;

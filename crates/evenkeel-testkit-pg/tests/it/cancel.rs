@@ -10,7 +10,7 @@ use tokio_postgres::{CancelToken, Client};
 use super::{code, done, failed, names, users};
 use crate::{MS, SECOND};
 
-/// Asks to cancel after a time.
+/// Sends a cancel request after a time.
 fn cancel_after(server: &Server, delay: Duration, token: CancelToken) {
     let connector = server.connector();
     tokio::spawn(async move {

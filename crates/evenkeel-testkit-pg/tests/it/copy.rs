@@ -14,7 +14,7 @@ use tokio_postgres::{
 use super::{code, done, names, users};
 use crate::SECOND;
 
-/// What `sql` takes in, or how it fails.
+/// Runs a COPY with these data; returns the number of rows, or the error.
 async fn copy_in(client: &Client, sql: &str, data: &[&'static [u8]]) -> Result<u64, String> {
     let sink = client.copy_in::<_, Bytes>(sql).await.map_err(|error| code(&error).to_owned())?;
     let mut sink = pin!(sink);
@@ -118,7 +118,7 @@ fn copies_are_scripted_too() {
         server.on_prefix("copy t from").reply(Reply::affected(7)).latency(SECOND).then(Reply::error("57P01"));
         assert_eq!(assert_took!(copy_in(&client, "copy t from stdin", &[b"anything"]), SECOND), Ok(7));
         assert_eq!(copy_in(&client, "copy t from stdin", &[]).await, Err("57P01".to_owned()));
-        // After that tokio-postgres sends one sync too many, and takes the answer to it for another's.
+        // After that tokio-postgres sends one sync too many, and mistakes its answer for the answer to another message.
         let client = server.client().await.unwrap();
         let rows = Reply::columns(&[("a", Type::INT4), ("b", Type::TEXT)]).row(&[&1, &"x"]).row(&[&2, &"y"]);
         server.on_prefix("copy t to").reply(rows.clone()).then(rows.reset_after(1));

@@ -1,4 +1,4 @@
-//! What goes wrong with a connection, and when.
+//! Faults of connections, and their times.
 
 use std::{error::Error as _, io, pin::pin, time::Duration};
 

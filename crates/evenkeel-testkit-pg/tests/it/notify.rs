@@ -10,7 +10,7 @@ use tokio_postgres::{AsyncMessage, Client, Config};
 use super::{code, users};
 use crate::SECOND;
 
-/// A client, and what it is told besides.
+/// A client, and the stream of its asynchronous messages.
 async fn listening(server: &Server) -> (Client, mpsc::UnboundedReceiver<String>) {
     let (client, mut connection) = server.connect(Config::new().user("test")).await.expect("a connection");
     let (tell, told) = mpsc::unbounded_channel();

@@ -15,7 +15,7 @@ fn pool(server: &Server, recycling_method: RecyclingMethod, size: usize) -> Pool
     Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).build().expect("a pool")
 }
 
-/// 500 checkouts that query for 100 ms each, over 10 connections: how many were good and bad.
+/// Runs 500 checkouts with queries of 100 ms over 10 connections, and counts good and bad ones.
 async fn storm(pool: &Pool) -> (usize, usize) {
     let mut checkouts = JoinSet::new();
     for _ in 0..500 {
@@ -123,7 +123,7 @@ fn a_verified_checkout_waits_behind_an_abandoned_query() {
         assert!(assert_took!(slow, 60 * SECOND).is_err());
         drop(client);
         let timeouts = deadpool_postgres::Timeouts { recycle: Some(30 * SECOND), ..Default::default() };
-        // The abandoned one is given up, and another takes its place.
+        // The abandoned connection is dropped, and another replaces it.
         drop(assert_took!(pool.timeout_get(&timeouts), 30 * SECOND).unwrap());
         assert_eq!(server.link().snapshot().opened, 2);
     });

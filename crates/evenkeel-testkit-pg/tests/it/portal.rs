@@ -94,7 +94,7 @@ fn an_error_skips_what_was_sent_with_it() {
         let statement = client.prepare("insert into users values ($1, $2)").await.unwrap();
         let ada: [&(dyn ToSql + Sync); 2] = [&1_i64, &"Ada"];
         let cy: [&(dyn ToSql + Sync); 2] = [&3_i64, &"Cy"];
-        // Pipelined, and each a turn of its own.
+        // Pipelined; each execution sends its own rows.
         let (first, second) = tokio::join!(client.execute(&statement, &ada), client.execute(&statement, &cy));
         assert_eq!((code(&first.unwrap_err()), second.unwrap()), ("23505", 1));
         assert_eq!(super::names(&client).await, ["Ada", "Bob", "Cy"]);

@@ -1,4 +1,4 @@
-//! What a server has recorded.
+//! The record of a server.
 
 use std::time::{Duration, UNIX_EPOCH};
 

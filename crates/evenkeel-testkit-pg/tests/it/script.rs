@@ -1,4 +1,4 @@
-//! Which statement gets which reply.
+//! The replies of scripts to statements.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use evenkeel_testkit_pg::{Reply, Server, Type};
 use super::{code, server, text, users};
 use crate::{MS, SECOND, panic_of};
 
-/// The SQLSTATE of each of so many executions, or the number of rows that it affected.
+/// For each of `times` executions, its SQLSTATE or the number of affected rows.
 async fn results(server: &Server, sql: &str, times: usize) -> Vec<String> {
     let client = server.client().await.expect("a connection");
     let mut results = vec![];

@@ -180,7 +180,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Against a map, and a copy of it for the transaction; a failed one does nothing but end.
+    /// The model is a map, and a copy of it for the transaction; a failed transaction can only end.
     #[test]
     fn a_table_is_a_map(acts in acts()) {
         World::run(async |_| {

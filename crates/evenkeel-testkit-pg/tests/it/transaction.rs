@@ -1,4 +1,4 @@
-//! Transactions: their status, and what a rollback takes back.
+//! Transactions: their status, and the effect of a rollback.
 
 use evenkeel_testkit::World;
 use evenkeel_testkit_pg::Reply;
@@ -46,7 +46,7 @@ fn savepoints_take_back_a_part() {
         inner.execute("insert into users values (5, 'Ed')", &[]).await.unwrap();
         inner.commit().await.unwrap();
         assert_eq!(code(&tx.batch_execute("rollback to b").await.unwrap_err()), "3B001");
-        // The savepoint is still there, and what was done before it stays.
+        // The savepoint still exists, and changes before it stay.
         tx.batch_execute("rollback to a").await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(names(&client).await, ["Ada", "Bob", "Cy"]);

@@ -79,7 +79,7 @@ fn types_are_those_of_the_columns_or_of_the_client() {
         let columns: Vec<_> =
             statement.columns().iter().map(|column| (column.name(), column.type_())).collect();
         assert_eq!(columns, [("b", &Type::TEXT), ("a", &Type::INT8)]);
-        // An int4 finds its equal among int8.
+        // An int4 is compared with an int8.
         client.execute("insert into t values (7, 'x')", &[]).await.unwrap();
         let typed = client.prepare_typed("select b from t where a = $1", &[Type::INT4]).await.unwrap();
         assert_eq!(client.query_one(&typed, &[&7_i32]).await.unwrap().get::<_, &str>(0), "x");

@@ -1,4 +1,4 @@
-//! What tokio-postgres does not send, byte by byte.
+//! Messages that tokio-postgres does not send, byte by byte.
 
 use evenkeel_testkit::{
     World,

@@ -52,7 +52,7 @@ use super::{link::Link, listener::MemListener, stream::MemStream};
 ///         stream.read_u8().await.unwrap()
 ///     };
 ///     assert_eq!(assert_took!(echo(1), Duration::ZERO), 1);
-///     link.both(Toxics::new().latency(Duration::from_millis(40))); // also for what is open
+///     link.both(Toxics::new().latency(Duration::from_millis(40))); // also for open connections
 ///     assert_eq!(assert_took!(echo(2), Duration::from_millis(80)), 2);
 /// });
 /// ```

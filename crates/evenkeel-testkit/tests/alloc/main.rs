@@ -1,4 +1,4 @@
-//! Allocations are counted, where the binary lets them: one test, so that no other allocates meanwhile.
+//! Counts of allocations: a binary with one test, so that no other test allocates meanwhile.
 #![cfg(feature = "alloc")]
 
 use std::{

@@ -8,10 +8,10 @@ use tokio::{task::yield_now, time::sleep};
 
 use crate::{MS, SECOND, panic_of};
 
-/// What the tests allow.
+/// The limit of the tests.
 const LIMIT: Duration = Duration::from_micros(100);
 
-/// Computes for much longer than that on any machine.
+/// Computes for much longer than the limit on any machine.
 fn compute() {
     for number in 0..2_000_000_u32 {
         black_box(number);

@@ -1,4 +1,4 @@
-//! The behaviours of the test kit.
+//! The behavior of the test kit.
 
 use std::{
     env,
@@ -51,7 +51,7 @@ fn is_child() -> bool {
     env::var_os(CHILD).is_some()
 }
 
-/// Runs one test of this binary in a process of its own.
+/// Runs one test of this binary in a separate process.
 fn run_child(test: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env::current_exe().expect("a path"));
     command.args(["--exact", test]).env(CHILD, "1").envs(variables.iter().copied());

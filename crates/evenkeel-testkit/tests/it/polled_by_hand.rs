@@ -1,4 +1,4 @@
-//! tokio-test's parts are there.
+//! The re-exports of tokio-test work.
 
 use evenkeel_testkit::{assert_pending, assert_ready_eq, task};
 use tokio::sync::oneshot;

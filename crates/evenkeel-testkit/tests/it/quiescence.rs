@@ -23,7 +23,7 @@ fn it_stands_still_until_other_threads_have_answered() {
             let (answer, answered) = oneshot::channel();
             ask.send(answer).unwrap();
             assert_eq!(timeout(MS, answered).await, Ok(Ok(())));
-            // In a task of its own, too.
+            // In a spawned task, too.
             let (answer, answered) = oneshot::channel();
             ask.send(answer).unwrap();
             assert_eq!(spawn_local(timeout(MS, answered)).await.unwrap(), Ok(Ok(())));
@@ -34,7 +34,7 @@ fn it_stands_still_until_other_threads_have_answered() {
     });
 }
 
-/// Each answer begins the quiet anew: all together are longer than it.
+/// Each answer restarts the quiet time: all answers together take longer than it.
 #[test]
 fn whatever_runs_breaks_the_quiet() {
     World::builder().clock(Clock::Quiet(100 * MS)).run(async |world| {

@@ -1,4 +1,4 @@
-//! What was noted when, and where two timelines differ.
+//! Notes and their times, and the differences of two timelines.
 
 use evenkeel_testkit::{Record, World, assert_timeline};
 use tokio::time::sleep;

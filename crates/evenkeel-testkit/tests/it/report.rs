@@ -1,4 +1,4 @@
-//! What a world tells of itself.
+//! The report of a world.
 
 use std::future::pending;
 

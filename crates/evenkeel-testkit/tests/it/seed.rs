@@ -1,4 +1,4 @@
-//! What is random in a test can be replayed.
+//! Randomness of a test can be replayed.
 
 use evenkeel_testkit::World;
 

@@ -1,4 +1,4 @@
-//! Interleavings, set or found.
+//! Interleavings: set by the test, or chosen by a seed.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Settling lets everything run that can, without moving the clock.
+//! `settle` lets all tasks run that can, and the clock stands still.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use tokio::{task::yield_now, time::sleep};
 
 use crate::MS;
 
-/// A task that needs `yields` turns, and then a millisecond.
+/// A task that yields `yields` times, and then sleeps a millisecond.
 fn busy(yields: usize, done: &Arc<AtomicUsize>) -> tokio::task::JoinHandle<()> {
     let done = done.clone();
     tokio::spawn(async move {

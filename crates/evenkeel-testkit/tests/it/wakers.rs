@@ -1,4 +1,4 @@
-//! Wakers and values that call back while they are called.
+//! Wakers that call back, or panic, while they are called.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,7 +29,7 @@ fn a_waker_may_use_the_steps_that_it_waits_for() {
     let seq = Sequencer::new();
     let waker = with_hook({
         let seq = seq.clone();
-        // Another step, taken and given up.
+        // Asks for another step, and drops the call.
         move |_| drop(poll(&mut Box::pin(seq.at(9)), Waker::noop()))
     });
     let Poll::Ready(first) = poll(&mut Box::pin(seq.at(0)), Waker::noop()) else { panic!("it is the first") };
@@ -52,7 +52,7 @@ fn a_waker_may_look_at_the_probe_that_it_is_woken_by() {
         *keep.lock().unwrap() = Some(cx.waker().clone());
         Poll::<()>::Pending
     })));
-    // It wakes again from within its own clone, wake and drop.
+    // It calls the inner waker from its own clone, wake and drop.
     let again = {
         let inner = Arc::clone(&inner);
         move |_| {
@@ -72,7 +72,7 @@ fn a_waker_may_look_at_the_probe_that_it_is_woken_by() {
     assert_eq!(metered.counts().polls, 6);
 }
 
-/// A client and a server, each read with a waker of its own from outside of the tasks of the world.
+/// A client and a server, which the tests poll with wakers of theirs, outside of tasks.
 async fn connected(net: &MemNet) -> (MemStream, MemStream) {
     let mut listener = net.listen(ADDRESS).expect("a free address");
     let client = net.connect(ADDRESS).await.expect("a connection");
@@ -107,7 +107,7 @@ fn a_waker_may_use_the_link_that_it_waits_for() {
         // Cloned, and replaced.
         assert!(poll_read(&mut server, &waker()).is_pending());
         assert!(poll_read(&mut server, &waker()).is_pending());
-        // Its alarm is set by the writer, and rings.
+        // The write arms its timer, which fires.
         client.write_all(b"one").await.unwrap();
         sleep(Duration::from_secs(1)).await;
         assert!(called.lock().unwrap().contains(&WakerEvent::Wake));
@@ -152,7 +152,7 @@ fn an_alarm_that_cannot_be_set_here_is_set_by_the_reader() {
         net.link(ADDRESS).both(Toxics::new().latency(Duration::from_millis(20)));
         (client, server)
     });
-    // The time of the one who writes ends before what it wrote arrives.
+    // The runtime of the writer, in which the timer was armed, ends before the bytes arrive.
     let (mut client, mut server) = (client, server);
     let mut buf = [0; 3];
     let mut read = Box::pin(server.read_exact(&mut buf));
@@ -162,7 +162,7 @@ fn an_alarm_that_cannot_be_set_here_is_set_by_the_reader() {
     readers.block_on(async { timeout(Duration::from_secs(60), read).await.unwrap().unwrap() });
     assert_eq!(&buf, b"one");
 
-    // And of one who has none at all.
+    // And a writer without a runtime.
     let mut read = Box::pin(server.read_exact(&mut buf));
     readers.block_on(async { assert!(timeout(Duration::from_millis(1), &mut read).await.is_err()) });
     let write = Pin::new(&mut client);

@@ -1,4 +1,4 @@
-//! What runs beside a world, in the messages of those that fail.
+//! Child processes, in the messages of worlds that fail.
 
 use evenkeel_testkit::World;
 

@@ -8,7 +8,7 @@ use evenkeel_testkit::{
 };
 use tokio::sync::oneshot;
 
-/// Status and body, or nothing if the connection broke; from a thread with a runtime of its own.
+/// Status and body, or `None` if the connection broke; from a thread with its own runtime.
 async fn fetch(urls: Vec<String>) -> Vec<Option<(u16, String)>> {
     let (answer, answered) = oneshot::channel();
     let fetch = async move |url: String| {

@@ -2,7 +2,7 @@
 //!
 //! A paused clock is exact beside loopback connections whose two ends are in its runtime, since tokio 1.53.3
 //! (and 1.51.6): older ones move it while bytes are in the kernel, and 1.47.1 fails the first of these tests
-//! in each run. This suite is how a new tokio is found out.
+//! in each run. This suite checks each new tokio.
 //!
 //! Without `TCP_NODELAY` a sender may wait 40 ms for an acknowledgement that the receiver's kernel delays.
 //! Nothing can run meanwhile, and the exact clock moves.
@@ -28,7 +28,7 @@ mod wiremock;
 
 const MIB: usize = 1 << 20;
 
-/// Sends a MiB through an echo in the same runtime, and gives how much came back in five virtual seconds.
+/// Sends a MiB through an echo in the same runtime, and returns how much came back within five virtual seconds.
 async fn echo(pause: Duration) -> io::Result<usize> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let mut stream = TcpStream::connect(listener.local_addr()?).await?;

@@ -18,7 +18,7 @@ use tokio::{
 
 const MS: Duration = Duration::from_millis(1);
 
-/// A server that sends back what it gets, from threads of its own.
+/// Starts an echo server with its own threads.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");

@@ -58,7 +58,7 @@ fn what_is_on_its_way_outlives_the_runtime_that_sent_it() {
     let server = thread::spawn(move || in_runtime(async { listener.accept().await.read_u8().await }));
     in_runtime(async {
         let mut client = net.connect("late.test:1").await.expect("a connection");
-        // The server waits by now, or will find it there.
+        // The server waits already, or finds the connection later.
         tokio::time::sleep(Duration::from_millis(20)).await;
         client.write_u8(7).await.expect("a connection");
     });

@@ -1,4 +1,4 @@
-//! wiremock, and what it can and cannot do under the quiet clock.
+//! wiremock under the quiet clock, and its limits.
 
 use std::time::Duration;
 

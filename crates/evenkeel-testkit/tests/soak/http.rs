@@ -19,7 +19,7 @@ use crate::{median, tell, wall};
 const LATENCY: Duration = Duration::from_millis(200);
 const BODY: &str = r#"{"id":7}"#;
 
-/// What can be seen of a run.
+/// The observable result of a run.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
     virtual_time: Duration,

@@ -10,7 +10,7 @@ mod loopback;
 mod quiet;
 mod wiremock;
 
-/// The real time that something takes.
+/// Measures the real time of a call.
 #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
 fn wall<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
@@ -23,7 +23,7 @@ fn tell(figures: fmt::Arguments<'_>) {
     println!("{figures}");
 }
 
-/// The middle one.
+/// The median.
 fn median(mut walls: Vec<Duration>) -> Duration {
     walls.sort();
     walls[walls.len() / 2]

@@ -1,4 +1,4 @@
-//! The quiet clock, with peers in other threads, on a busy machine; and what the exact one costs.
+//! The quiet clock, with peers in other threads, on a busy machine; and the cost of the exact one.
 
 use std::{
     hint::spin_loop,
@@ -32,7 +32,7 @@ fn work() {
     thread::sleep(Duration::from_millis(1));
 }
 
-/// A server that answers after a millisecond, from threads of its own.
+/// Starts a server that answers after a millisecond, from its own threads.
 fn server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("its address");

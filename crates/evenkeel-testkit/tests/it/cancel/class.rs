@@ -1,4 +1,4 @@
-//! What a cut means: the classes, from what the check sees.
+//! The classes of cuts, derived from the value of the check.
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,4 +1,4 @@
-//! What a cut does to the state: each fault is found, and its correct twin passes.
+//! Effects of a cut on the state: each faulty operation is found, and its correct twin passes.
 
 use std::{
     cell::{Cell, RefCell},
@@ -83,7 +83,7 @@ fn an_update_in_one_step_passes() {
     assert_eq!(cuts.points(), 2);
 }
 
-/// Hands items to those who wait, and keeps the others.
+/// Passes items to waiting callers, and keeps the others.
 #[derive(Default)]
 struct Handoff {
     waiting: RefCell<VecDeque<oneshot::Sender<u32>>>,
@@ -92,7 +92,7 @@ struct Handoff {
 }
 
 impl Handoff {
-    /// One that gets its only item after a second.
+    /// Receives its only item after a second.
     async fn with_an_item() -> Rc<Self> {
         let handoff = Rc::new(Handoff::default());
         let producer = handoff.clone();
@@ -163,7 +163,7 @@ fn an_item_that_goes_back_passes() {
     assert_eq!(cuts.points(), 1);
 }
 
-/// Is free again when it is dropped.
+/// A guard that frees the lock when it is dropped.
 struct Busy(Rc<Cell<bool>>);
 
 impl Drop for Busy {

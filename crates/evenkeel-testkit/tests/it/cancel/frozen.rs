@@ -1,4 +1,4 @@
-//! Operations that hold up others while nobody polls them.
+//! Operations that block others while they are not polled.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::{
 use super::{anything_goes, nothing};
 use crate::{MS, SECOND};
 
-/// A lock that another task asks for after a while.
+/// A lock for which another task asks after a while.
 async fn contended() -> Arc<Mutex<()>> {
     let lock = Arc::new(Mutex::new(()));
     let other = lock.clone();
@@ -80,7 +80,7 @@ fn a_place_in_a_queue_is_found() {
         async |semaphore| drop(semaphore.acquire().await),
         anything_goes,
     );
-    // The permit goes to it, who asked first, and it does not take it.
+    // The operation asked first, so the permit is assigned to it, and it does not take it.
     assert_eq!((cuts.points(), cuts.held_up()), (1, 3));
 }
 

@@ -1,4 +1,4 @@
-//! What a cut leaves behind beside the state: tasks, wakers and panics.
+//! Leftovers of a cut: tasks, wakers and panics.
 
 use std::{
     cell::{Cell, RefCell},
@@ -95,7 +95,7 @@ fn tasks_of_the_setup_run_between_the_polls_and_may_outlive_it() {
     assert_eq!(failed(&table), [&ALL_OF_TWO_POINTS[5..], &["2 completed"]].concat());
 }
 
-/// The waker of the future that awaits it.
+/// Returns the waker of the future that awaits it.
 async fn own_waker() -> Waker {
     poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
 }

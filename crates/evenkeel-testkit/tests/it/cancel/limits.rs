@@ -1,4 +1,4 @@
-//! What an exploration refuses, and what it prints.
+//! The limits of an exploration, and its messages.
 
 use std::{
     cell::{Cell, RefCell},
@@ -78,7 +78,7 @@ fn a_number_of_points_that_changes_is_refused() {
             );
         })
     };
-    // Without the operation, twice to its end, never polled, and the first cut at its last point.
+    // The runs: without the operation, twice to its end, never polled, and the first cut at its last point.
     assert_eq!(run(&[0, 2, 3]), "not deterministic: 2 suspension points in one run, 3 in another");
     assert_eq!(run(&[0, 1, 1, 0, 0]), "not deterministic: 1 suspension points in one run, 0 in another");
 }

@@ -31,7 +31,7 @@ fn a_call_that_is_cut_leaves_a_server_that_answers_the_next() {
 
 #[test]
 fn starting_leaves_nothing_when_it_is_cut() {
-    // It may have no point at all: then the cuts are those before and after.
+    // It may have no suspension point: then the only cuts are before and after it.
     let _ = cancel::every_point(async || (), async |()| Server::loopback().await.unwrap(), async |()| {});
     let proxy = async |()| Proxy::start("127.0.0.1:9").await.unwrap();
     let _ = cancel::every_point(async || (), proxy, async |()| {});

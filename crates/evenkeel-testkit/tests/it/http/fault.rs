@@ -1,4 +1,4 @@
-//! Replies that are none.
+//! Faults in place of replies.
 
 use std::{
     io::ErrorKind::{ConnectionRefused, ConnectionReset, UnexpectedEof},
@@ -18,7 +18,7 @@ use tokio::{
 use super::{get, io_kind, server};
 use crate::{MS, SECOND};
 
-/// The bytes that a reply becomes, and whether the connection is reset then.
+/// The bytes of a reply on the wire, and whether the connection is reset after them.
 fn bytes(reply: Reply, expected_time: Duration) -> (String, bool) {
     World::run(async |_| {
         let net = MemNet::new();

@@ -1,4 +1,4 @@
-//! Loopback in the same runtime: exact, with reqwest as it is.
+//! Loopback in the same runtime: exact, with an unmodified reqwest.
 
 use std::{
     io::ErrorKind::{ConnectionReset, UnexpectedEof},
@@ -89,7 +89,7 @@ fn a_client_in_memory_reaches_it_as_well() {
     });
 }
 
-/// A server that sends back what it gets, and a proxy to it.
+/// An echo server, and a proxy to it.
 async fn echo() -> (Proxy, tokio::task::AbortHandle) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let proxy = Proxy::start(listener.local_addr().expect("an address")).await.expect("a proxy");

@@ -5,7 +5,7 @@ use evenkeel_testkit::{World, http::Method};
 use super::{get, server};
 use crate::panic_of;
 
-/// The parameters of a path under a pattern, if it fits.
+/// The parameters of a path under a pattern, if it matches.
 fn parameters(pattern: &'static str, path: &str, names: &'static [&str]) -> Option<Vec<String>> {
     World::run(async |_| {
         let server = server();

@@ -1,4 +1,4 @@
-//! What a server remembers.
+//! The record of a server.
 
 use evenkeel_testkit::{
     World,

@@ -1,4 +1,4 @@
-//! What a server says at its end.
+//! The complaints of a server at its end.
 
 use evenkeel_testkit::{World, http::Method};
 

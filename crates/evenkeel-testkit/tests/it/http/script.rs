@@ -1,4 +1,4 @@
-//! Which reply comes when.
+//! The order of replies.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use hyper::Request;
 use super::{get, server};
 use crate::{MS, SECOND};
 
-/// The statuses of so many calls of one path.
+/// The statuses of a number of calls of one path.
 async fn statuses(server: &Server, calls: usize) -> Vec<u16> {
     let client = server.client();
     let mut statuses = vec![];

@@ -59,13 +59,13 @@ fn accepting_loses_no_connection() {
         tokio::spawn(async move {
             sleep(SECOND).await;
             let mut client = net.connect(ADDRESS).await.unwrap();
-            // It ends when it is dropped there.
+            // Dropping it there ends the connection.
             let _ = client.read_u8().await;
         });
         Rc::new(RefCell::new((Some(listener), Vec::<MemStream>::new())))
     };
     async fn accept(state: &RefCell<(Option<MemListener>, Vec<MemStream>)>) {
-        // Given back even when it is cut.
+        // Returned even when the operation is cut.
         struct Back<'a>(&'a RefCell<(Option<MemListener>, Vec<MemStream>)>, Option<MemListener>);
         impl Drop for Back<'_> {
             fn drop(&mut self) {
@@ -113,7 +113,7 @@ fn reading_and_writing_lose_no_byte() {
             let (stream, sent, got) = &*state;
             let mut stream = stream.lock().await;
             while sent.get() < 4 {
-                // Twice as much as the buffer holds, so that it waits to write as well.
+                // Twice the size of the buffer, so that writing waits as well.
                 for _ in 0..2 {
                     stream.write_u8(sent.get()).await.unwrap();
                     sent.set(sent.get() + 1);

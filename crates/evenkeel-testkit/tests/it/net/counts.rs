@@ -1,4 +1,4 @@
-//! What a link counts.
+//! The counts of a link.
 
 use evenkeel_testkit::{
     World,

@@ -1,4 +1,4 @@
-//! The timetable of a link, against a fluid: bytes of no size that flow through a pipe.
+//! Arrival times of a link, compared with a fluid model: bytes of no size that flow through a pipe.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use tokio::{
 
 use super::connected;
 
-/// A write of so many bytes, so many milliseconds after the one before.
+/// A write of a number of bytes, a number of milliseconds after the write before.
 type Write = (u64, usize);
 
 /// When the last byte of each write arrives.
 fn fluid(latency: u64, rate: u64, writes: &[Write]) -> Vec<Duration> {
     const MILLI: u128 = 1_000_000;
     let mut now = 0;
-    // The fluid flows without a break since `begun`, and has come to so many bytes.
+    // The fluid has flowed without a pause since `begun`, and `flowed` bytes have arrived.
     let (mut begun, mut flowed) = (0, 0);
     let mut arrivals = vec![];
     for &(wait, len) in writes {
@@ -32,7 +32,7 @@ fn fluid(latency: u64, rate: u64, writes: &[Write]) -> Vec<Duration> {
         }
         flowed += len as u128;
         let arrival = begun + time(flowed) + u128::from(latency) * MILLI;
-        // Timers are exact to the millisecond, upwards.
+        // Timers fire at the next full millisecond.
         arrivals.push(Duration::from_millis(arrival.div_ceil(MILLI) as u64));
     }
     arrivals
@@ -44,7 +44,7 @@ proptest! {
     #[test]
     fn each_write_arrives_when_a_fluid_would(
         latency in 0_u64..300,
-        // Rates that divide a second: the fluid has no remainders.
+        // Rates that divide a second leave no remainders.
         rate in prop::sample::select(vec![2_u64, 5, 10, 125, 1000, 4000, 1_000_000, 1_000_000_000]),
         writes in prop::collection::vec((0_u64..2000, 1_usize..200), 1..10),
     ) {

@@ -1,4 +1,4 @@
-//! Toxics that mean nothing.
+//! Toxics without a meaning are refused.
 
 use evenkeel_testkit::net::Toxics;
 

@@ -1,4 +1,4 @@
-//! Bytes, and who is woken for them.
+//! Bytes, and the wakes of readers and writers.
 
 use std::{
     io::{ErrorKind, IoSlice},
@@ -131,7 +131,7 @@ fn nobody_is_woken_by_what_others_do() {
             assert_eq!((read.unwrap_err().kind(), polled), (ErrorKind::UnexpectedEof, 2));
         });
         tokio::task::yield_now().await;
-        // Counts, and a change that changes nothing for it.
+        // Reading the counts, and a change without effect on the reader.
         for _ in 0..5 {
             let _ = link.snapshot();
             link.downstream(Toxics::new().latency(MS));
@@ -184,7 +184,7 @@ fn a_busy_writer_wakes_a_reader_no_sooner() {
         link.upstream(Toxics::new().latency(SECOND));
         let reading = tokio::spawn(async move { polls(server.read_u8()).await.1 });
         tokio::task::yield_now().await;
-        // More than the budget of tokio lets it do in one turn.
+        // More reads than tokio's budget allows in one poll of a task.
         for _ in 0..1000 {
             client.write_u8(1).await.unwrap();
         }

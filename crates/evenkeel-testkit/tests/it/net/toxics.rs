@@ -1,4 +1,4 @@
-//! What each toxic does, to the millisecond.
+//! The effect of each toxic, to the millisecond.
 
 use std::{
     io::ErrorKind::{BrokenPipe, ConnectionReset},
@@ -20,7 +20,7 @@ use crate::{MS, SECOND};
 
 const NONE: Toxics = Toxics::new();
 
-/// What a client reads, with the time of each read, of what a server writes at once and then ends.
+/// The bytes that a client reads, with the time of each read, if a server writes them at once and then closes.
 async fn served(net: MemNet, toxics: Toxics, bytes: usize) -> (Vec<(Duration, usize)>, std::io::Result<()>) {
     let (mut client, mut server, link) = connected(&net).await;
     link.downstream(toxics);
@@ -67,7 +67,7 @@ fn latency_delays_all_alike() {
 fn bandwidth_is_exact_and_portioned() {
     let expected: Vec<_> = (1..=10).map(|n| (n * 100 * MS, 100)).collect();
     reads(NONE.bandwidth(1000), 1000, &expected);
-    // 1024 bytes a second come in portions of 102.
+    // 1024 bytes per second arrive in portions of 102.
     let (reads, _) = World::run(async |_| served(MemNet::new(), NONE.bandwidth(1024), 10_240).await);
     assert_eq!(reads.last().unwrap().0, 10 * SECOND);
     assert_eq!(reads.iter().map(|(_, read)| *read).max(), Some(102));
@@ -252,7 +252,7 @@ fn a_reset_comes_when_it_is_due_and_data_flows_until_then() {
         assert_eq!(server.read_u8().await.unwrap(), 1);
         assert_took!(ends(&mut client, ConnectionReset), SECOND);
         ends(&mut server, ConnectionReset).await;
-        // The next connection has three seconds of its own.
+        // The next connection has its own three seconds.
         let (mut client, _server, _) = connected(&net).await;
         assert_took!(ends(&mut client, ConnectionReset), 3 * SECOND);
     });
