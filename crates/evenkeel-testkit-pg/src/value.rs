@@ -40,24 +40,8 @@ pub(super) fn type_named(name: &str) -> Option<Type> {
 
 /// The array type of a type; arrays have no text format here.
 pub(super) fn array_of(ty: &Type) -> Option<Type> {
-    Some(match *ty {
-        Type::BOOL => Type::BOOL_ARRAY,
-        Type::INT2 => Type::INT2_ARRAY,
-        Type::INT4 => Type::INT4_ARRAY,
-        Type::INT8 => Type::INT8_ARRAY,
-        Type::FLOAT4 => Type::FLOAT4_ARRAY,
-        Type::FLOAT8 => Type::FLOAT8_ARRAY,
-        Type::TEXT => Type::TEXT_ARRAY,
-        Type::VARCHAR => Type::VARCHAR_ARRAY,
-        Type::BYTEA => Type::BYTEA_ARRAY,
-        Type::UUID => Type::UUID_ARRAY,
-        Type::JSON => Type::JSON_ARRAY,
-        Type::JSONB => Type::JSONB_ARRAY,
-        Type::DATE => Type::DATE_ARRAY,
-        Type::TIMESTAMP => Type::TIMESTAMP_ARRAY,
-        Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
-        _ => return None,
-    })
+    // The OIDs of built-in types are assigned by hand, below 10,000.
+    (0..10_000).filter_map(Type::from_oid).find(|array| array.name().strip_prefix('_') == Some(ty.name()))
 }
 
 /// Converts a text to the binary format.

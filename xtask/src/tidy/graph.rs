@@ -66,6 +66,7 @@ const OPTIONAL: [(&str, &[&str]); 7] = [
             "http-body-util",
             "hyper",
             "hyper-util",
+            "matchit",
             "proptest",
             "stats_alloc",
             "tokio-test",
