@@ -10,7 +10,7 @@ use std::{
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{reply::SlowBody, shared::InFlight};
+use super::{in_flight::InFlightGuard, reply::SlowBody};
 use crate::net::later;
 
 /// The bytes that are left to send.
@@ -19,11 +19,11 @@ pub(super) struct ReplyBody {
     bytes: Bytes,
     slow: Option<(SlowBody, Pin<Box<Sleep>>)>,
     /// Counts the call as in flight until its reply is sent.
-    _call: InFlight,
+    _call: InFlightGuard,
 }
 
 impl ReplyBody {
-    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: InFlight) -> Self {
+    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: InFlightGuard) -> Self {
         let slow = slow.map(|slow| (slow, Box::pin(sleep_until(Instant::now()))));
         ReplyBody { bytes: body, slow, _call: call }
     }

@@ -168,13 +168,13 @@ impl Server {
     /// The number of calls in flight: arrived, and not yet answered.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight().0
+        self.shared.in_flight.now_and_peak().0
     }
 
     /// The highest number of calls in flight at once.
     #[must_use]
     pub fn peak_in_flight(&self) -> usize {
-        self.shared.in_flight().1
+        self.shared.in_flight.now_and_peak().1
     }
 
     #[track_caller]

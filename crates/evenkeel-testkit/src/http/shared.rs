@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     body::ReplyBody,
     call::Call,
+    in_flight::{CallCount, InFlightGuard},
     reply::{Fault, Reply},
     route::RouteState,
 };
@@ -36,6 +37,7 @@ const MAX_LISTED: usize = 10;
 #[derive(Debug)]
 pub(super) struct Shared {
     start: Instant,
+    pub(super) in_flight: Arc<CallCount>,
     state: Mutex<State>,
 }
 
@@ -43,14 +45,12 @@ pub(super) struct Shared {
 struct State {
     routes: Arc<Vec<Arc<RouteState>>>,
     calls: Vec<Call>,
-    in_flight: usize,
-    peak_in_flight: usize,
     panics: Vec<String>,
 }
 
 impl Shared {
     pub(super) fn new() -> Self {
-        Shared { start: Instant::now(), state: Mutex::default() }
+        Shared { start: Instant::now(), in_flight: Arc::default(), state: Mutex::default() }
     }
 
     pub(super) fn add(&self, route: Arc<RouteState>) {
@@ -59,11 +59,6 @@ impl Shared {
 
     pub(super) fn calls(&self) -> Vec<Call> {
         lock(&self.state).calls.clone()
-    }
-
-    pub(super) fn in_flight(&self) -> (usize, usize) {
-        let state = lock(&self.state);
-        (state.in_flight, state.peak_in_flight)
     }
 
     /// The reasons for which the test has to fail at its end.
@@ -86,7 +81,7 @@ impl Shared {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, Broken> {
         let at = self.start.elapsed();
-        let (call, in_flight) = self.clone().enter();
+        let (call, in_flight) = self.in_flight.enter();
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, LARGEST_BODY).collect().await {
             Ok(body) => body.to_bytes(),
@@ -128,19 +123,9 @@ impl Shared {
             resume_unwind(panic)
         })
     }
-
-    /// Counts a call as in flight; returns its guard, and the number of calls in flight.
-    fn enter(self: Arc<Self>) -> (InFlight, usize) {
-        let mut state = lock(&self.state);
-        state.in_flight += 1;
-        state.peak_in_flight = state.peak_in_flight.max(state.in_flight);
-        let in_flight = state.in_flight;
-        drop(state);
-        (InFlight(self), in_flight)
-    }
 }
 
-fn reply(mut reply: Reply, call: InFlight) -> Result<Response<ReplyBody>, Broken> {
+fn reply(mut reply: Reply, call: InFlightGuard) -> Result<Response<ReplyBody>, Broken> {
     if let Some(fault) = reply.fault.take() {
         return Err(Broken { reply: Box::new(reply), fault, _call: call });
     }
@@ -150,22 +135,12 @@ fn reply(mut reply: Reply, call: InFlight) -> Result<Response<ReplyBody>, Broken
     Ok(response)
 }
 
-/// Counts a call as in flight until it is dropped.
-#[derive(Debug)]
-pub(super) struct InFlight(Arc<Shared>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        lock(&self.0.state).in_flight -= 1;
-    }
-}
-
 /// A reply that hyper cannot send, as the error with which hyper returns the connection.
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) reply: Box<Reply>,
     pub(super) fault: Fault,
-    _call: InFlight,
+    _call: InFlightGuard,
 }
 
 impl fmt::Display for Broken {

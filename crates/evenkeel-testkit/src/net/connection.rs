@@ -22,7 +22,7 @@ use super::{
     pipe::{End, Pipe},
     schedule::later,
     toxics::Toxics,
-    waiter::{Deferred, Readiness, SelectWaiter, SharedWaker, Waiter},
+    waiter::{Deferred, Readiness, SharedWaker, Side, Waiter},
 };
 
 /// A connection between two streams, each named after the direction that it writes to.
@@ -71,8 +71,12 @@ impl Connection {
     }
 
     /// Returns a waiter of one of the pipes.
-    pub(super) fn waiter(&mut self, direction: Direction, which: SelectWaiter) -> &mut Waiter {
-        which(self.pipes.get_mut(direction))
+    pub(super) fn waiter(&mut self, direction: Direction, side: Side) -> &mut Waiter {
+        let pipe = self.pipes.get_mut(direction);
+        match side {
+            Side::Reader => &mut pipe.reader,
+            Side::Writer => &mut pipe.writer,
+        }
     }
 
     pub(super) fn read(
@@ -198,8 +202,6 @@ impl Connection {
 
     /// Collects the wakers of all waits that are over, and the timers of the others.
     fn collect_wakes(&mut self, id: u64, now: Now<'_>) -> Deferred {
-        let (reader, writer): (SelectWaiter, SelectWaiter) =
-            (|pipe| &mut pipe.reader, |pipe| &mut pipe.writer);
         let mut deferred = Deferred::default();
         let due = self.due(now.active).map_or(Readiness::Unknown, |(at, _)| Readiness::at(at, now.at));
         for direction in Direction::BOTH {
@@ -207,8 +209,8 @@ impl Connection {
             let pipe = self.pipes.get_mut(direction);
             let readable = if held_back { Readiness::Unknown } else { pipe.readable(now.at) };
             let writable = if pipe.is_writable() { Readiness::Now } else { Readiness::Unknown };
-            pipe.reader.update(readable.or(due), (id, direction, reader), &mut deferred);
-            pipe.writer.update(writable.or(due), (id, direction, writer), &mut deferred);
+            pipe.reader.update(readable.or(due), (id, direction, Side::Reader), &mut deferred);
+            pipe.writer.update(writable.or(due), (id, direction, Side::Writer), &mut deferred);
         }
         deferred
     }

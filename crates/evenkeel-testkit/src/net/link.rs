@@ -33,7 +33,6 @@ use super::{
     pipe::{End, Pipe},
     random::{Random, seed_of},
     schedule::Schedule,
-    stream::MemStream,
     toxics::Toxics,
     waiter::{Deferred, SharedWaker},
 };
@@ -233,8 +232,8 @@ impl Link {
         io::Error::new(io::ErrorKind::ConnectionRefused, format!("nobody listens on {}", self.0.address))
     }
 
-    /// Opens a connection, and returns the streams of the client and of the server.
-    pub(super) fn open(&self, buffer: usize) -> (MemStream, MemStream) {
+    /// Opens a connection, and returns its id.
+    pub(super) fn open(&self, buffer: usize) -> u64 {
         let mut state = lock(&self.0.state);
         // A connection whose time-out is due must not count as open beside the new one.
         let timed =
@@ -255,7 +254,7 @@ impl Link {
         state.connections.insert(id, connection);
         drop(state);
         self.run_deferred(deferred);
-        (MemStream::new(self.clone(), id, Direction::Up), MemStream::new(self.clone(), id, Direction::Down))
+        id
     }
 
     /// Applies a change to a connection, and its consequences.

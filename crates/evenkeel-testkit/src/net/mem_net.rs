@@ -9,7 +9,7 @@ use std::{
 use evenkeel_base::lock;
 use tokio::sync::mpsc;
 
-use super::{link::Link, listener::MemListener, stream::MemStream};
+use super::{direction::Direction, link::Link, listener::MemListener, stream::MemStream};
 
 /// A network in memory: its addresses are names, its faults are chosen, and its time is tokio's.
 ///
@@ -190,9 +190,9 @@ impl MemNet {
         let listener = lock(&self.state).listeners.get(address).cloned().ok_or_else(|| link.refused())?;
         let place = listener.reserve().await.map_err(|_| link.refused())?;
         let buffer = lock(&self.state).buffer;
-        let (client, server) = link.open(buffer);
-        place.send(server);
-        Ok(client)
+        let id = link.open(buffer);
+        place.send(MemStream::new(link.clone(), id, Direction::Down));
+        Ok(MemStream::new(link, id, Direction::Up))
     }
 
     /// The link from this host to an address, whether a listener is there or not.

@@ -23,7 +23,7 @@ use std::{
 use evenkeel_base::{FirstPanic, poll_timer};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{direction::Direction, pipe::Pipe};
+use super::direction::Direction;
 
 /// A task that waits to read, or to write.
 #[derive(Debug, Default)]
@@ -81,11 +81,15 @@ impl Readiness {
     }
 }
 
-/// Selects the reader or the writer of a pipe.
-pub(super) type SelectWaiter = fn(&mut Pipe) -> &mut Waiter;
+/// The two waiters of a pipe.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side {
+    Reader,
+    Writer,
+}
 
-/// Identifies a waiter: the connection, the pipe, and the reader or the writer.
-pub(super) type WaiterId = (u64, Direction, SelectWaiter);
+/// Identifies a waiter: the connection, the pipe, and its side.
+pub(super) type WaiterId = (u64, Direction, Side);
 
 impl Waiter {
     /// Ends the wait before, and registers the task that waits from now on, if any.
