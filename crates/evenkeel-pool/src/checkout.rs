@@ -30,9 +30,7 @@ use tokio::{
 
 use crate::{
     BoxError, GetError, Lease, Manager, Panic, Pool,
-    shared::Shared,
-    slot::{SlotGuard, SlottedObject},
-    state::{Caller, CheckoutStep, Failure, Place, Queued, Served, State},
+    state::{Caller, CheckoutStep, Failure, Place, Queued, Served, Shared, SlotGuard, SlottedObject, State},
 };
 
 impl<M: Manager> Pool<M> {

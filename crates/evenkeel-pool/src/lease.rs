@@ -9,7 +9,7 @@ use std::{
 
 use evenkeel_task::catch_panic;
 
-use crate::{Manager, Panic, slot::SlottedObject};
+use crate::{Manager, Panic, state::SlottedObject};
 
 /// A borrowed object of a [`Pool`](crate::Pool), which returns itself when it is dropped.
 ///

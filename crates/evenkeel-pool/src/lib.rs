@@ -7,11 +7,12 @@
 // |---|---|
 // | `pool`, `builder`, `manager` | the handle and its configuration; the trait that users implement |
 // | `checkout` | one checkout: `get`, its future, the check and the creation of an object |
-// | `lease`, `slot` | an object in use; its slot, which its drop frees |
-// | `shared` | the part that handles, leases and tasks share: the lock, the work after it, the tasks |
+// | `lease` | an object in use |
 // | `state` | the data under the lock |
 // | `state/waiters` | the wait queue: whose turn it is, and what a caller does next |
-// | `state/slots`, `state/backoff` | the slots and what they are used for; the pauses of creations that fail |
+// | `state/slots`, `state/backoff` | the slots by their use; the pauses of creations that fail |
+// | `state/slot` | an object with its slot, which its drop frees |
+// | `state/shared` | the lock, the work that is left after it, and the tasks of the pool |
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |
 // | `deadpool` | managers of the crate deadpool |
 
@@ -23,8 +24,6 @@ mod error;
 mod lease;
 mod manager;
 mod pool;
-mod shared;
-mod slot;
 mod snapshot;
 mod state;
 

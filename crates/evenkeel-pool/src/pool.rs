@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use crate::{Builder, Closed, Holder, Manager, Snapshot, builder::Limits, shared::Shared, state::State};
+use crate::{
+    Builder, Closed, Holder, Manager, Snapshot,
+    builder::Limits,
+    state::{Shared, State},
+};
 
 /// Objects that are costly to make, lent to one user at a time, first come first served.
 ///

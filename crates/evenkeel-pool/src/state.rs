@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! An object is idle, in which case it has no slot, or it is on its way in a
-//! [`SlottedObject`](crate::slot::SlottedObject); objects that are being created have a slot already. So
+//! [`SlottedObject`]; objects that are being created have a slot already. So
 //! `idle + slots <= max`. A caller that finds no idle object joins the wait queue. A waiter is *called* when there is
 //! something that it can take, an idle object or room to create one: it is woken, and takes it when it is polled. It is
 //! *served* when a task hands an object or an error to it: it leaves the queue at once, and finds the result when it is
@@ -18,6 +18,8 @@
 //!   [`Deferred`] or returned. An object that is served keeps its slot guard, and leaves the state before it is dropped.
 
 mod backoff;
+mod shared;
+mod slot;
 mod slots;
 mod waiters;
 
@@ -26,11 +28,15 @@ use std::{error::Error, mem, panic::Location, sync::Arc, task::Waker};
 use evenkeel_base::{LinkedQueue, error_chain};
 use tokio::time::Instant;
 
-pub(crate) use self::waiters::{Caller, CheckoutStep, Queued, Served};
 use self::{
     backoff::Backoff,
     slots::{Slot, SlotUse},
     waiters::Waiter,
+};
+pub(crate) use self::{
+    shared::Shared,
+    slot::{SlotGuard, SlottedObject},
+    waiters::{Caller, CheckoutStep, Queued, Served},
 };
 use crate::{GetError, Holder, Manager, Snapshot};
 

@@ -7,8 +7,8 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::{Place, State};
-use crate::{Manager, slot::SlottedObject};
+use super::{Place, SlottedObject, State};
+use crate::Manager;
 
 /// A slot that is taken.
 pub(super) struct Slot {

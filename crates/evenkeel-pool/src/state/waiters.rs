@@ -20,12 +20,8 @@ use std::{mem, sync::Arc, task::Waker};
 
 use tokio::time::Instant;
 
-use super::{Place, SlotUse, State};
-use crate::{
-    GetError, Manager, Timeout,
-    shared::Shared,
-    slot::{SlotGuard, SlottedObject},
-};
+use super::{Place, Shared, SlotGuard, SlotUse, SlottedObject, State};
+use crate::{GetError, Manager, Timeout};
 
 /// The number of holders that a [`Timeout`] names.
 const NAMED: usize = 3;

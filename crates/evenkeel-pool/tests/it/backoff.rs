@@ -12,7 +12,7 @@ use evenkeel_pool::{BoxError, GetError, Lease, Manager, Pool};
 use evenkeel_testkit::{World, assert_took};
 use tokio::{task::JoinHandle, time::sleep};
 
-use crate::scripted::{Gate, Item, Refused, Scripted, assert_whole, ms, pool, pool_with, secs, take};
+use crate::scripted::{Act, Item, Refused, Scripted, assert_whole, ms, pool, pool_with, secs, take};
 
 /// The earliest and the latest begin of the n-th creation, in ms, where all fail at once: each pause loses up to a half
 /// of 50, 100, 200, 400, 800, 1000, 1000, ... ms.
@@ -35,10 +35,10 @@ fn callers(pool: &Pool<Scripted>, n: usize) -> Vec<JoinHandle<Result<usize, GetE
 /// The pace does not depend on the number of waiters or on the room.
 #[test]
 fn one_creation_per_pause() {
-    for (max, gate) in [(1, Gate::FAIL), (10, Gate::FAIL), (10, Gate::PANIC)] {
+    for (max, act) in [(1, Act::FAIL), (10, Act::FAIL), (10, Act::PANIC)] {
         World::builder().allow_panics(usize::MAX).run(async |_| {
             let (pool, script) = pool_with(max, |builder| builder.acquire_timeout(secs(30)));
-            script.create.set(gate);
+            script.create.set(act);
             let callers = callers(&pool, 10_000);
             sleep(ms(1)).await;
             // The creations that had begun before the first one failed.
@@ -53,10 +53,10 @@ fn one_creation_per_pause() {
                     GetError::Create(Refused) | GetError::Panic(_) => failed += 1,
                     GetError::Timeout(why) => {
                         let cause = why.source().unwrap().to_string();
-                        let refused = if gate == Gate::FAIL {
+                        let refused = if act == Act::FAIL {
                             "could not create an object: refused"
                         } else {
-                            "the manager of the pool failed: panicked: the gate fell"
+                            "the manager of the pool failed: panicked: the script panics"
                         };
                         assert_eq!((cause.as_str(), why.last_failure.as_deref()), (refused, Some(refused)));
                     }
@@ -64,7 +64,7 @@ fn one_creation_per_pause() {
                 }
             }
             assert!(script.creations.load(SeqCst) - failed <= 1);
-            script.create.set(Gate::Open);
+            script.create.set(Act::Ready);
             sleep(secs(2)).await;
             assert_whole(&pool, &script).await;
         });
@@ -76,7 +76,7 @@ fn one_creation_per_pause() {
 fn callers_in_turn_are_paced_too() {
     World::run(async |world| {
         let (pool, script) = pool(10);
-        script.create.set(Gate::FAIL);
+        script.create.set(Act::FAIL);
         while world.elapsed() < secs(10) {
             assert!(matches!(pool.get().await, Err(GetError::Create(Refused))));
         }
@@ -91,11 +91,11 @@ fn callers_in_turn_are_paced_too() {
 fn with_the_first_success_all_begin() {
     World::run(async |world| {
         let (pool, script) = pool(4);
-        script.create.set(Gate::FAIL);
+        script.create.set(Act::FAIL);
         let mut failing = callers(&pool, 30);
         sleep(secs(3)).await;
         let failed = script.creations.load(SeqCst);
-        script.create.set(Gate::Slow(ms(10)));
+        script.create.set(Act::Slow(ms(10)));
         let mut held = Vec::new();
         let get = |pool: Pool<Scripted>| async move { pool.get().await.map(|lease| (lease.id, lease)) };
         let later: Vec<_> = (0..3).map(|_| tokio::spawn(get(pool.clone()))).collect();
@@ -125,7 +125,7 @@ fn with_the_first_success_all_begin() {
 fn a_healthy_pool_is_not_delayed() {
     World::run(async |_| {
         let (pool, script) = pool(8);
-        script.create.set(Gate::Slow(ms(10)));
+        script.create.set(Act::Slow(ms(10)));
         let all = async |pool: Pool<Scripted>| {
             let pool = &pool;
             let (a, b, c, d) = tokio::join!(pool.get(), pool.get(), pool.get(), pool.get());
@@ -134,7 +134,7 @@ fn a_healthy_pool_is_not_delayed() {
         let leases = assert_took!(all(pool.clone()), ms(10));
         leases.into_iter().for_each(Lease::discard);
 
-        script.create.next(Gate::FAIL);
+        script.create.next(Act::FAIL);
         assert!(pool.get().await.is_err());
         Lease::discard(pool.get().await.unwrap());
         let leases = assert_took!(all(pool.clone()), ms(10));
@@ -149,7 +149,7 @@ fn an_object_that_comes_back_is_taken_during_a_pause() {
     World::run(async |_| {
         let (pool, script) = pool(2);
         let lease = take(&pool, 1).await.remove(0);
-        script.create.set(Gate::FAIL);
+        script.create.set(Act::FAIL);
         assert!(pool.get().await.is_err());
         let (got, ()) = tokio::join!(async { assert_took!(pool.get(), ms(3)) }, async {
             sleep(ms(3)).await;
@@ -190,7 +190,7 @@ impl Manager for Knowing {
 
 fn knowing(refusals: isize) -> (Pool<Knowing>, Knowing) {
     let knowing = Knowing { refusals: Arc::new(AtomicIsize::new(refusals)), scripted: Scripted::new() };
-    knowing.scripted.0.create.set(Gate::FAIL);
+    knowing.scripted.0.create.set(Act::FAIL);
     let pool = Pool::builder(knowing.clone()).max(2).acquire_timeout(secs(5)).build().unwrap();
     (pool, knowing)
 }
@@ -226,7 +226,7 @@ fn who_runs_out_of_time_has_the_very_error_as_the_cause() {
             assert_eq!(cause.source().unwrap().to_string(), "refused");
         }
         // The first success ends the backoff.
-        manager.scripted.0.create.set(Gate::Open);
+        manager.scripted.0.create.set(Act::Ready);
         let held = [pool.get().await.unwrap(), pool.get().await.unwrap()];
         let Err(GetError::Timeout(why)) = pool.get().await else { panic!("there is room for two") };
         assert!(why.last_failure.is_none() && why.cause.is_none());
@@ -254,9 +254,9 @@ fn an_error_of_every_caller_is_told_to_all_at_once() {
         assert!(script.creations.load(SeqCst) <= 8, "{:?}", script.creations);
 
         // Callers to which an object may come back wait for it.
-        script.create.set(Gate::Open);
+        script.create.set(Act::Ready);
         let held = pool.get().await.unwrap();
-        script.create.set(Gate::FAIL);
+        script.create.set(Act::FAIL);
         let mut waiting = callers(3);
         sleep(ms(1)).await;
         assert!(matches!(waiting.remove(0).await.unwrap(), Err(GetError::Create(Refused))));

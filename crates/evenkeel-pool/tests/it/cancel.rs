@@ -11,7 +11,7 @@ use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::time::{sleep, timeout};
 
 use crate::scripted::{
-    Broken, Gate, Refused, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take,
+    Act, Broken, Refused, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take,
 };
 
 type State = (Pool<Scripted>, Arc<Script>);
@@ -33,8 +33,8 @@ fn cut_get(setup: impl AsyncFn(&State) -> Vec<Lease<Scripted>>, points: usize) {
         async |(pool, _)| drop(pool.get().await),
         async |(pool, script)| {
             assert_eq!(script.running.load(SeqCst), 0);
-            script.create.set(Gate::Open);
-            script.check.set(Gate::Open);
+            script.create.set(Act::Ready);
+            script.check.set(Act::Ready);
             assert_whole(&pool, &script).await;
         },
     );
@@ -54,10 +54,10 @@ fn get_of_an_idle_object() {
 
 #[test]
 fn get_that_creates() {
-    for gate in [Gate::Open, Gate::Slow(ms(5)), Gate::Fail(ms(5)), Gate::Shut] {
+    for act in [Act::Ready, Act::Slow(ms(5)), Act::Fail(ms(5)), Act::Hang] {
         cut_get(
             async |(_, script)| {
-                script.create.set(gate);
+                script.create.set(act);
                 Vec::new()
             },
             1,
@@ -67,13 +67,13 @@ fn get_that_creates() {
 
 #[test]
 fn get_that_checks() {
-    for (gate, points) in [(Gate::Slow(ms(5)), 1), (Gate::Fail(ms(5)), 3), (Gate::Shut, 3)] {
+    for (act, points) in [(Act::Slow(ms(5)), 1), (Act::Fail(ms(5)), 3), (Act::Hang, 3)] {
         cut_get(
             async |(pool, script)| {
                 drop(take(pool, 2).await);
-                script.create.set(Gate::Slow(ms(5)));
-                script.check.next(gate);
-                script.check.next(gate);
+                script.create.set(Act::Slow(ms(5)));
+                script.check.next(act);
+                script.check.next(act);
                 Vec::new()
             },
             points,
@@ -83,11 +83,11 @@ fn get_that_checks() {
 
 #[test]
 fn get_that_waits_in_line() {
-    for (gate, points) in [(Gate::Open, 1), (Gate::Slow(ms(5)), 2), (Gate::Fail(ms(5)), 3)] {
+    for (act, points) in [(Act::Ready, 1), (Act::Slow(ms(5)), 2), (Act::Fail(ms(5)), 3)] {
         cut_get(
             async |(pool, script)| {
                 let leases = take(pool, 2).await;
-                script.check.next(gate);
+                script.check.next(act);
                 leases
             },
             points,
@@ -130,7 +130,7 @@ fn a_waiter_that_dies_passes_its_turn_on() {
             World::run(async |world| {
                 let (pool, script) = pool(1);
                 let held = if creates { None } else { Some(pool.get().await.unwrap()) };
-                script.create.next(Gate::Slow(ms(5)));
+                script.create.next(Act::Slow(ms(5)));
                 let mut waiters: Vec<_> = (0..4)
                     .map(|_| {
                         let pool = pool.clone();
@@ -168,7 +168,7 @@ fn a_returned_object_passes_the_dead_by() {
     World::run(async |world| {
         let (pool, script) = pool(3);
         let held = pool.get().await.unwrap();
-        script.create.set(Gate::Slow(secs(5)));
+        script.create.set(Act::Slow(secs(5)));
         let mut first = Box::pin(pool.get());
         assert!(timeout(ms(0), &mut first).await.is_err());
         let second = tokio::spawn({
@@ -219,23 +219,23 @@ mod meanwhile {
     /// The waiter is served an error, and returns it; the check of its object goes on.
     #[test]
     fn an_error_comes() {
-        for gate in [Gate::Yield, Gate::FAIL, Gate::Shut] {
+        for act in [Act::Yield, Act::FAIL, Act::Hang] {
             World::run(async |world| {
                 let (pool, script) = pool(2);
                 let mut leases = take(&pool, 2).await;
                 leases[0].broken = Broken::Panic;
                 let (bad, good) = (leases.remove(0), leases.remove(0));
                 script.meanwhile(|| drop(bad));
-                script.check.next(gate);
+                script.check.next(act);
                 let (result, ()) = tokio::join!(pool.get(), async { drop(good) });
                 let error = assert_panic(result.map(|lease| lease.id));
                 assert_eq!(error, "broken for good");
                 world.settle().await;
                 let snapshot = pool.snapshot();
-                let is = |other| usize::from(gate == other);
+                let is = |other| usize::from(act == other);
                 assert_eq!(
                     (snapshot.idle, snapshot.checking, snapshot.in_use),
-                    (is(Gate::Yield), is(Gate::Shut), 0)
+                    (is(Act::Yield), is(Act::Hang), 0)
                 );
                 sleep(secs(5)).await;
                 assert_whole(&pool, &script).await;
@@ -246,11 +246,11 @@ mod meanwhile {
     /// The waiter gets the object that another one was served and did not take: its own object is for the next.
     #[test]
     fn an_object_comes() {
-        for gate in [Gate::Yield, Gate::Open, Gate::FAIL] {
+        for act in [Act::Yield, Act::Ready, Act::FAIL] {
             World::run(async |world| {
                 let (pool, script) = pool(2);
                 let held = pool.get().await.unwrap();
-                script.create.next(Gate::Slow(ms(5)));
+                script.create.next(Act::Slow(ms(5)));
                 let (served, mut get) = (pool.clone(), None);
                 let served: &'static Pool<Scripted> = Box::leak(Box::new(served));
                 let mut dying = Box::pin(served.get());
@@ -261,12 +261,12 @@ mod meanwhile {
                 world.settle().await;
                 assert_eq!(pool.snapshot().in_use, 2, "the first one is served");
                 script.meanwhile(|| drop(dying));
-                script.check.next(gate);
+                script.check.next(act);
                 drop(held);
                 let id = assert_took!(get, ms(0)).unwrap().id;
-                assert_eq!(id, usize::from(gate != Gate::Open));
+                assert_eq!(id, usize::from(act != Act::Ready));
                 world.settle().await;
-                assert_eq!(pool.snapshot().idle, if gate == Gate::FAIL { 1 } else { 2 });
+                assert_eq!(pool.snapshot().idle, if act == Act::FAIL { 1 } else { 2 });
                 assert_whole(&pool, &script).await;
             });
         }
@@ -275,7 +275,7 @@ mod meanwhile {
     /// The pool is closed.
     #[test]
     fn the_pool_is_closed() {
-        for gate in [Gate::Yield, Gate::Shut, Gate::Open, Gate::FAIL] {
+        for act in [Act::Yield, Act::Hang, Act::Ready, Act::FAIL] {
             for waits in [false, true] {
                 World::run(async |world| {
                     let (pool, script) = pool(1);
@@ -285,7 +285,7 @@ mod meanwhile {
                         let close = pin!(closing.close(secs(1)));
                         let _ = close.poll(&mut Context::from_waker(Waker::noop()));
                     });
-                    script.check.next(gate);
+                    script.check.next(act);
                     let result = if waits {
                         tokio::join!(pool.get(), async { drop(held) }).0
                     } else {
@@ -293,7 +293,7 @@ mod meanwhile {
                         assert_took!(pool.get(), ms(0))
                     };
                     match result {
-                        Ok(lease) => assert_eq!((gate, lease.id), (Gate::Open, 0)),
+                        Ok(lease) => assert_eq!((act, lease.id), (Act::Ready, 0)),
                         Err(error) => assert!(matches!(error, GetError::Closed)),
                     }
                     world.settle().await;

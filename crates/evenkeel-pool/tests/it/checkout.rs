@@ -10,7 +10,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, ms, pool, pool_with, secs, take};
+use crate::scripted::{Act, Scripted, assert_sound, assert_whole, ms, pool, pool_with, secs, take};
 
 #[test]
 fn a_pool_without_room_is_an_error() {
@@ -98,11 +98,11 @@ fn try_get_waits_for_nothing() {
         assert_eq!(script.creations.load(SeqCst), 0, "it creates nothing");
 
         drop(take(&pool, 2).await);
-        script.check.next(Gate::FAIL);
+        script.check.next(Act::FAIL);
         assert_eq!(pool.try_get().unwrap().id, 0, "the unfit one is passed over");
         assert_eq!(pool.snapshot().discarded, 1);
 
-        script.check.next(Gate::Slow(ms(5)));
+        script.check.next(Act::Slow(ms(5)));
         assert!(pool.try_get().is_none());
         assert_eq!((pool.snapshot().checking, pool.snapshot().in_use), (1, 0));
         sleep(ms(5)).await;
@@ -118,7 +118,7 @@ fn what_comes_first_is_taken() {
     World::run(async |world| {
         let (pool, script) = pool(2);
         let lease = pool.get().await.unwrap();
-        script.create.set(Gate::Slow(secs(5)));
+        script.create.set(Act::Slow(secs(5)));
         tokio::spawn(async move {
             sleep(ms(10)).await;
             drop(lease);
@@ -139,7 +139,7 @@ fn a_slow_check_is_overtaken_by_a_return() {
         let (pool, script) = pool(2);
         let mut leases = take(&pool, 2).await;
         drop(leases.pop());
-        script.check.next(Gate::Slow(secs(5)));
+        script.check.next(Act::Slow(secs(5)));
         let held = leases.pop().unwrap();
         tokio::spawn(async move {
             sleep(ms(10)).await;
@@ -159,7 +159,7 @@ fn one_caller_has_one_check() {
     World::run(async |world| {
         let (pool, script) = pool(4);
         drop(take(&pool, 4).await);
-        script.check.set(Gate::Slow(ms(5)));
+        script.check.set(Act::Slow(ms(5)));
         let mut get = tokio::spawn({
             let pool = pool.clone();
             async move { pool.get().await.unwrap().id }
@@ -177,8 +177,8 @@ fn two_callers_have_two_checks() {
     World::run(async |world| {
         let (pool, script) = pool(3);
         drop(take(&pool, 2).await);
-        script.check.set(Gate::Slow(ms(5)));
-        script.create.set(Gate::Slow(ms(9)));
+        script.check.set(Act::Slow(ms(5)));
+        script.create.set(Act::Slow(ms(9)));
         let mut callers = [tokio::spawn(get_id(pool.clone())), tokio::spawn(get_id(pool.clone()))];
         world.settle().await;
         assert_eq!((pool.snapshot().checking, pool.snapshot().creating), (2, 0));
@@ -198,8 +198,8 @@ fn each_caller_answers_for_its_own_check() {
         let held = take(&pool, 2).await;
         let mut callers = [tokio::spawn(get_id(pool.clone())), tokio::spawn(get_id(pool.clone()))];
         world.settle().await;
-        script.check.next(Gate::Shut);
-        script.check.next(Gate::Fail(ms(5)));
+        script.check.next(Act::Hang);
+        script.check.next(Act::Fail(ms(5)));
         drop(held);
         world.settle().await;
         assert_eq!(pool.snapshot().checking, 2);
@@ -213,7 +213,7 @@ fn each_caller_answers_for_its_own_check() {
 fn creations_are_counted() {
     World::run(async |world| {
         let (pool, script) = pool(4);
-        script.create.set(Gate::Slow(ms(100)));
+        script.create.set(Act::Slow(ms(100)));
         let mut callers: Vec<_> = (0..2).map(|_| Box::pin(pool.get())).collect();
         for caller in &mut callers {
             assert!(timeout(ms(10), caller).await.is_err());
@@ -234,7 +234,7 @@ fn an_idle_object_saves_a_creation() {
     World::run(async |_| {
         let (pool, script) = pool(3);
         let held = pool.get().await.unwrap();
-        script.create.set(Gate::Slow(ms(5)));
+        script.create.set(Act::Slow(ms(5)));
         let mut first = Box::pin(pool.get());
         assert!(timeout(ms(0), &mut first).await.is_err());
         drop(held);
@@ -250,7 +250,7 @@ fn an_idle_object_saves_a_creation() {
 fn creation_survives_its_caller() {
     World::run(async |_| {
         let (pool, script) = pool_with(4, |builder| builder.acquire_timeout(ms(80)));
-        script.create.set(Gate::Slow(ms(100)));
+        script.create.set(Act::Slow(ms(100)));
         assert!(matches!(assert_took!(pool.get(), ms(80)), Err(GetError::Timeout(_))));
         let lease = assert_took!(pool.get(), ms(20)).unwrap();
         drop(lease);
@@ -267,7 +267,7 @@ fn a_check_survives_its_caller() {
     World::run(async |world| {
         let (pool, script) = pool_with(4, |builder| builder.acquire_timeout(ms(10)));
         drop(take(&pool, 4).await);
-        script.check.set(Gate::Slow(ms(50)));
+        script.check.set(Act::Slow(ms(50)));
         for _ in 0..4 {
             assert!(pool.get().await.is_err());
         }
@@ -283,7 +283,7 @@ fn an_abandoned_check_keeps_nobody_waiting() {
     World::run(async |_| {
         let (pool, script) = pool_with(2, |builder| builder.acquire_timeout(secs(1)));
         drop(take(&pool, 1).await);
-        script.check.next(Gate::Shut);
+        script.check.next(Act::Hang);
         assert!(assert_took!(pool.get(), secs(1)).is_err());
         let lease = assert_took!(pool.get(), ms(0)).unwrap();
         assert_eq!((lease.id, pool.snapshot().checking), (1, 1));
@@ -298,7 +298,7 @@ fn an_overtaken_check_keeps_nobody_waiting() {
         let (pool, script) = pool(3);
         let mut leases = take(&pool, 2).await;
         leases.pop();
-        script.check.next(Gate::Shut);
+        script.check.next(Act::Hang);
         let (first, ()) = tokio::join!(pool.get(), async {
             sleep(ms(10)).await;
             leases.clear();
@@ -354,9 +354,9 @@ fn limits_may_be_endless() {
         let max = std::time::Duration::MAX;
         let (pool, script) =
             pool_with(1, |builder| builder.acquire_timeout(max).create_timeout(max).check_timeout(max));
-        script.create.set(Gate::Slow(secs(86400)));
+        script.create.set(Act::Slow(secs(86400)));
         drop(assert_took!(pool.get(), secs(86400)).unwrap());
-        script.check.set(Gate::Slow(secs(86400)));
+        script.check.set(Act::Slow(secs(86400)));
         drop(assert_took!(pool.get(), secs(86400)).unwrap());
     });
 }
@@ -397,8 +397,8 @@ fn who_sleeps_on_its_object_holds_up_nobody() {
     World::run(async |world| {
         let (pool, script) = pool(3);
         drop(take(&pool, 1).await);
-        script.check.next(Gate::Shut);
-        script.create.next(Gate::Slow(ms(5)));
+        script.check.next(Act::Hang);
+        script.create.next(Act::Slow(ms(5)));
         let mut sleeper = Box::pin(pool.get());
         assert!(timeout(ms(0), &mut sleeper).await.is_err());
         let mut second = tokio::spawn(get_id(pool.clone()));
@@ -432,8 +432,8 @@ proptest! {
             });
             drop(take(&pool, dead).await);
             // The longest of each hang, and are ended at their limits.
-            script.check.set(if check == 20 { Gate::Shut } else { Gate::Fail(ms(check)) });
-            script.create.set(if create == 50 { Gate::Shut } else { Gate::Slow(ms(create)) });
+            script.check.set(if check == 20 { Act::Hang } else { Act::Fail(ms(check)) });
+            script.create.set(if create == 50 { Act::Hang } else { Act::Slow(ms(create)) });
             match assert_took!(pool.get(), ms(needed.min(patience))) {
                 Ok(lease) => {
                     assert!(needed < patience && create < 50);
@@ -450,8 +450,8 @@ proptest! {
                 Err(other) => panic!("{other:?}"),
             }
             assert_sound(&pool, &script);
-            script.check.set(Gate::Open);
-            script.create.set(Gate::Open);
+            script.check.set(Act::Ready);
+            script.create.set(Act::Ready);
             sleep(ms(100)).await;
             assert_whole(&pool, &script).await;
         });

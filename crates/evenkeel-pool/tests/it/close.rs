@@ -6,7 +6,7 @@ use evenkeel_pool::{GetError, Lease, Snapshot};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::scripted::{Gate, assert_sound, ms, pool, secs, take};
+use crate::scripted::{Act, assert_sound, ms, pool, secs, take};
 
 #[test]
 fn an_unused_pool_closes_at_once() {
@@ -87,8 +87,8 @@ fn closing_ends_what_is_under_way() {
     World::run(async |world| {
         let (pool, script) = pool(3);
         drop(take(&pool, 1).await);
-        script.check.set(Gate::Shut);
-        script.create.set(Gate::Shut);
+        script.check.set(Act::Hang);
+        script.create.set(Act::Hang);
         let callers: Vec<_> = (0..3)
             .map(|_| {
                 let pool = pool.clone();
@@ -116,7 +116,7 @@ fn what_is_made_too_late_is_dropped() {
     for delay in [ms(4), ms(5), ms(6)] {
         World::run(async |_| {
             let (pool, script) = pool(1);
-            script.create.set(Gate::Slow(ms(5)));
+            script.create.set(Act::Slow(ms(5)));
             let caller = async { pool.get().await.map(|lease| lease.id) };
             let close = async {
                 sleep(delay).await;
@@ -150,8 +150,8 @@ fn dropping_the_last_handle_ends_the_pool() {
     World::run(async |world| {
         let (pool, script) = pool(5);
         let mut leases = take(&pool, 4).await;
-        script.check.set(Gate::Shut);
-        script.create.set(Gate::Shut);
+        script.check.set(Act::Hang);
+        script.create.set(Act::Hang);
         assert!(timeout(ms(1), pool.get()).await.is_err());
         leases.truncate(2);
         assert!(timeout(ms(1), pool.get()).await.is_err());
@@ -179,7 +179,7 @@ fn dropping_the_last_handle_ends_the_pool() {
 #[test]
 fn a_pool_survives_its_runtime() {
     let (pool, script) = pool(2);
-    script.create.set(Gate::Shut);
+    script.create.set(Act::Hang);
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let first = runtime();
@@ -194,6 +194,6 @@ fn a_pool_survives_its_runtime() {
     // Its tasks are dropped where they are.
     drop(first);
     assert_eq!((pool.snapshot().size, pool.snapshot().waiting), (0, 0));
-    script.create.set(Gate::Open);
+    script.create.set(Act::Ready);
     runtime().block_on(crate::scripted::assert_whole(&pool, &script));
 }

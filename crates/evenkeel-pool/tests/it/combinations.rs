@@ -6,15 +6,15 @@ use evenkeel_pool::{GetError, Pool};
 use evenkeel_testkit::World;
 use tokio::time::{sleep, timeout};
 
-use crate::scripted::{Broken, Gate, Scripted, assert_sound, assert_whole, ms, pool_with, secs};
+use crate::scripted::{Act, Broken, Scripted, assert_sound, assert_whole, ms, pool_with, secs};
 
-const GATES: [Gate; 5] = [Gate::Open, Gate::Slow(ms(3)), Gate::Fail(ms(1)), Gate::Panic(ms(2)), Gate::Shut];
+const ACTS: [Act; 5] = [Act::Ready, Act::Slow(ms(3)), Act::Fail(ms(1)), Act::Panic(ms(2)), Act::Hang];
 
 /// Eight callers of different patience on two objects, through four rounds.
 #[test]
 fn all_combinations() {
-    for create in GATES {
-        for check in GATES {
+    for create in ACTS {
+        for check in ACTS {
             for broken in [Broken::No, Broken::Yes, Broken::Panic] {
                 World::builder().allow_panics(usize::MAX).run(async |_| run(create, check, broken).await);
             }
@@ -22,7 +22,7 @@ fn all_combinations() {
     }
 }
 
-async fn run(create: Gate, check: Gate, broken: Broken) {
+async fn run(create: Act, check: Act, broken: Broken) {
     let (pool, script) =
         pool_with(2, |builder| builder.acquire_timeout(ms(40)).create_timeout(ms(20)).check_timeout(ms(10)));
     // So there is something to check also if nothing can be created.
@@ -52,10 +52,10 @@ async fn run(create: Gate, check: Gate, broken: Broken) {
         "{snapshot:?}"
     );
     assert_eq!(script.live.load(SeqCst), snapshot.idle);
-    script.create.set(Gate::Open);
-    script.check.set(Gate::Open);
+    script.create.set(Act::Ready);
+    script.check.set(Act::Ready);
     assert_whole(&pool, &script).await;
-    if create == Gate::Open {
+    if create == Act::Ready {
         assert_eq!(snapshot.timeouts, 0, "no caller waits in vain while objects can be made");
     }
 }

@@ -10,7 +10,7 @@ use evenkeel_pool::{Adopted, Deadpool, GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::{Instant, sleep};
 
-use crate::scripted::{Gate, Refused, ms, secs};
+use crate::scripted::{Act, Refused, ms, secs};
 
 /// Numbers its objects, and counts the calls.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ struct Numbers {
     /// The metrics of the last recycling.
     seen: Mutex<Option<Metrics>>,
     fails: Mutex<Option<RecycleError<Refused>>>,
-    create: Mutex<Gate>,
+    create: Mutex<Act>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ impl Manager for Handle {
     type Error = Refused;
 
     async fn create(&self) -> Result<usize, Refused> {
-        let gate = *self.0.create.lock().unwrap();
-        gate.pass().await?;
+        let act = *self.0.create.lock().unwrap();
+        act.pass().await?;
         Ok(self.0.created.fetch_add(1, SeqCst))
     }
 
@@ -53,7 +53,7 @@ fn pool() -> (Pool<Deadpool<Handle>>, Arc<Numbers>) {
         detached: AtomicUsize::new(0),
         seen: Mutex::new(None),
         fails: Mutex::new(None),
-        create: Mutex::new(Gate::Slow(ms(1))),
+        create: Mutex::new(Act::Slow(ms(1))),
     });
     let manager = Deadpool::new(Handle(Arc::clone(&numbers)));
     (Pool::builder(manager).max(2).acquire_timeout(secs(1)).create_timeout(secs(5)).build().unwrap(), numbers)
@@ -85,17 +85,17 @@ fn it_creates_and_recycles() {
 fn errors_of_the_manager_arrive() {
     World::run(async |_| {
         let (pool, numbers) = pool();
-        let creates = |gate| *numbers.create.lock().unwrap() = gate;
-        creates(Gate::FAIL);
+        let creates = |act| *numbers.create.lock().unwrap() = act;
+        creates(Act::FAIL);
         assert!(matches!(pool.get().await, Err(GetError::Create(Refused))));
 
         for (failure, text) in
             [(RecycleError::message("gone"), "gone"), (RecycleError::Backend(Refused), "refused: refused")]
         {
-            creates(Gate::Open);
+            creates(Act::Ready);
             drop(pool.get().await.unwrap());
             *numbers.fails.lock().unwrap() = Some(failure);
-            creates(Gate::Shut);
+            creates(Act::Hang);
             let Err(GetError::Timeout(why)) = pool.get().await else { unreachable!() };
             let expected = format!("a check failed: Error occurred while recycling an object: {text}");
             assert_eq!(why.last_failure, Some(expected));

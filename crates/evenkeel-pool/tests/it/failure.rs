@@ -6,7 +6,7 @@ use evenkeel_pool::{GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 
-use crate::scripted::{Broken, Gate, Refused, Scripted, assert_whole, ms, pool, pool_with, secs, take};
+use crate::scripted::{Act, Broken, Refused, Scripted, assert_whole, ms, pool, pool_with, secs, take};
 
 type Outcome = Result<usize, GetError<Refused>>;
 
@@ -21,8 +21,8 @@ fn callers(pool: &Pool<Scripted>, n: usize) -> Vec<tokio::task::JoinHandle<Outco
 fn a_failed_creation_is_the_error_of_the_first_waiter() {
     World::run(async |world| {
         let (pool, script) = pool(1);
-        for gate in [Gate::Fail(ms(10)), Gate::Fail(ms(20)), Gate::Slow(ms(30))] {
-            script.create.next(gate);
+        for act in [Act::Fail(ms(10)), Act::Fail(ms(20)), Act::Slow(ms(30))] {
+            script.create.next(act);
         }
         let mut outcomes = Vec::new();
         for caller in callers(&pool, 4) {
@@ -46,12 +46,12 @@ fn a_failed_creation_is_the_error_of_the_first_waiter() {
 fn an_orphaned_failure_is_heard_by_who_waits() {
     World::run(async |world| {
         let (pool, script) = pool_with(1, |builder| builder.acquire_timeout(ms(10)));
-        script.create.next(Gate::Fail(ms(15)));
+        script.create.next(Act::Fail(ms(15)));
         assert!(matches!(pool.get().await, Err(GetError::Timeout(_))));
         assert!(matches!(assert_took!(pool.get(), ms(5)), Err(GetError::Create(Refused))));
 
         sleep(secs(1)).await;
-        script.create.next(Gate::Fail(ms(15)));
+        script.create.next(Act::Fail(ms(15)));
         assert!(pool.get().await.is_err());
         sleep(ms(5)).await;
         world.settle().await;
@@ -65,13 +65,13 @@ fn an_orphaned_failure_is_heard_by_who_waits() {
 fn creations_and_checks_have_their_limits() {
     World::run(async |_| {
         let (pool, script) = pool_with(2, |builder| builder.create_timeout(secs(2)).check_timeout(secs(1)));
-        script.create.next(Gate::Shut);
+        script.create.next(Act::Hang);
         let error = assert_took!(pool.get(), secs(2)).unwrap_err();
         assert!(matches!(error, GetError::CreateTimeout(limit) if limit == secs(2)));
         assert_eq!(script.running.load(SeqCst), 0, "it was dropped");
 
         drop(take(&pool, 2).await);
-        script.check.next(Gate::Shut);
+        script.check.next(Act::Hang);
         let lease = assert_took!(pool.get(), secs(1)).unwrap();
         assert_eq!((lease.id, pool.snapshot().discarded), (0, 1), "the next idle one");
         drop(lease);
@@ -82,12 +82,12 @@ fn creations_and_checks_have_their_limits() {
 /// Objects that fail their check, at once or after a while, are replaced; no caller hears of it.
 #[test]
 fn unfit_objects_are_replaced() {
-    for gate in [Gate::FAIL, Gate::Fail(ms(3))] {
+    for act in [Act::FAIL, Act::Fail(ms(3))] {
         World::run(async |_| {
             let (pool, script) = pool(4);
             drop(take(&pool, 4).await);
             for _ in 0..4 {
-                script.check.next(gate);
+                script.check.next(act);
             }
             let lease = pool.get().await.unwrap();
             assert_eq!((lease.id, pool.snapshot().discarded, pool.snapshot().size), (4, 4, 1));
@@ -129,18 +129,18 @@ fn message(error: &GetError<Refused>) -> &str {
 /// A panic in a creation or in a check, early or late, is the error of the first waiter, and costs one object at most.
 #[test]
 fn a_panic_is_an_error() {
-    for gate in [Gate::PANIC, Gate::Panic(ms(5))] {
+    for act in [Act::PANIC, Act::Panic(ms(5))] {
         World::builder().allow_panics(2).run(async |_| {
             let (pool, script) = pool(2);
-            script.create.next(gate);
+            script.create.next(act);
             let error = pool.get().await.unwrap_err();
-            assert_eq!(message(&error), "the gate fell");
-            assert_eq!(error.source().unwrap().to_string(), "panicked: the gate fell");
+            assert_eq!(message(&error), "the script panics");
+            assert_eq!(error.source().unwrap().to_string(), "panicked: the script panics");
             assert_eq!((pool.snapshot().size, pool.snapshot().create_failures), (0, 1));
 
             drop(take(&pool, 2).await);
-            script.check.next(gate);
-            assert_eq!(message(&pool.get().await.unwrap_err()), "the gate fell");
+            script.check.next(act);
+            assert_eq!(message(&pool.get().await.unwrap_err()), "the script panics");
             assert_eq!((pool.snapshot().idle, pool.snapshot().discarded), (1, 1));
             assert_eq!(script.live.load(SeqCst), 1);
             assert_whole(&pool, &script).await;
@@ -153,9 +153,9 @@ fn try_get_panics_where_the_check_does() {
     World::run(async |_| {
         let (pool, script) = pool(1);
         drop(take(&pool, 1).await);
-        script.check.next(Gate::PANIC);
+        script.check.next(Act::PANIC);
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.try_get()));
-        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"the gate fell"));
+        assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"the script panics"));
         assert_whole(&pool, &script).await;
     });
 }
@@ -179,9 +179,9 @@ fn a_panic_at_the_return_is_the_error_of_a_waiter() {
         let mut lease = pool.get().await.unwrap();
         lease.broken = Broken::Panic;
         drop(lease);
-        script.create.set(Gate::Shut);
+        script.create.set(Act::Hang);
         let Err(GetError::CreateTimeout(_)) = pool.get().await else { unreachable!() };
-        script.create.set(Gate::Open);
+        script.create.set(Act::Ready);
         assert_whole(&pool, &script).await;
     });
 }
@@ -209,8 +209,10 @@ fn a_panic_of_the_user_leaks_nothing() {
 /// Polled outside of a runtime, a `get` that has to wait panics, and leaves nothing behind.
 #[test]
 fn outside_of_a_runtime_it_panics() {
-    use std::pin::pin;
-    use std::task::{Context, Waker};
+    use std::{
+        pin::pin,
+        task::{Context, Waker},
+    };
     let get = |pool: &Pool<Scripted>| {
         let get = pin!(pool.get());
         let _ = get.poll(&mut Context::from_waker(Waker::noop()));
@@ -220,7 +222,7 @@ fn outside_of_a_runtime_it_panics() {
     assert!(caught().is_err(), "it would create");
     World::run(async |_| drop(take(&pool, 2).await));
     assert!(caught().is_ok(), "it takes an idle object");
-    script.check.next(Gate::Yield);
+    script.check.next(Act::Yield);
     assert!(caught().is_err(), "it would check");
     let held = World::run(async |_| take(&pool, 2).await);
     assert!(caught().is_err(), "it would wait");
@@ -229,9 +231,11 @@ fn outside_of_a_runtime_it_panics() {
 }
 
 mod destructors {
-    use std::convert::Infallible;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::{Arc, Mutex, OnceLock};
+    use std::{
+        convert::Infallible,
+        panic::{AssertUnwindSafe, catch_unwind},
+        sync::{Arc, Mutex, OnceLock},
+    };
 
     use evenkeel_pool::{BoxError, Manager};
     use tokio::time::timeout;
@@ -287,7 +291,7 @@ mod destructors {
     struct Witness {
         pool: Arc<OnceLock<Pool<Witness>>>,
         seen: Arc<Mutex<Vec<usize>>>,
-        check: Arc<Mutex<Option<Gate>>>,
+        check: Arc<Mutex<Option<Act>>>,
     }
 
     struct Seen(Witness);
@@ -307,8 +311,8 @@ mod destructors {
         }
 
         async fn check(&self, _: &mut Seen) -> Result<(), BoxError> {
-            let gate = self.check.lock().unwrap().take();
-            Ok(gate.unwrap_or(Gate::Open).pass().await?)
+            let act = self.check.lock().unwrap().take();
+            Ok(act.unwrap_or(Act::Ready).pass().await?)
         }
 
         fn is_broken(&self, _: &mut Seen) -> bool {
@@ -323,18 +327,18 @@ mod destructors {
             let witness = Witness::default();
             let pool = Pool::builder(witness.clone()).max(1).check_timeout(secs(1)).build().unwrap();
             witness.pool.set(pool.clone()).unwrap();
-            let next = |gate| *witness.check.lock().unwrap() = Some(gate);
+            let next = |act| *witness.check.lock().unwrap() = Some(act);
 
             Lease::discard(pool.get().await.unwrap());
             drop(pool.get().await.unwrap());
-            for gate in [Gate::FAIL, Gate::Fail(ms(1)), Gate::Shut, Gate::PANIC, Gate::Panic(ms(1))] {
+            for act in [Act::FAIL, Act::Fail(ms(1)), Act::Hang, Act::PANIC, Act::Panic(ms(1))] {
                 let lease = pool.get().await.unwrap();
-                next(gate);
+                next(act);
                 drop(lease);
                 let _ = pool.get().await;
             }
             let lease = pool.get().await.unwrap();
-            next(Gate::Shut);
+            next(Act::Hang);
             drop(lease);
             let _ = timeout(ms(1), pool.get()).await;
             let _ = pool.close(secs(1)).await;

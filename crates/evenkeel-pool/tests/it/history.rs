@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use tokio::{task::yield_now, time::sleep};
 
 use crate::scripted::{
-    Broken, Gate, Refused, Script, Scripted, assert_sound, assert_whole, ms, pool_with, secs,
+    Act, Broken, Refused, Script, Scripted, assert_sound, assert_whole, ms, pool_with, secs,
 };
 
 /// A future that is polled only when it was woken, so that a lost wake-up is seen.
@@ -209,7 +209,7 @@ proptest! {
     ) {
         World::run(async |world| {
             let (pool, script) = pool_with(max, |builder| builder.acquire_timeout(secs(1000)));
-            script.check.set(if slow_checks { Gate::Yield } else { Gate::Open });
+            script.check.set(if slow_checks { Act::Yield } else { Act::Ready });
             let mut real = Real::new(&pool);
             let mut model = Model { max, ..Model::default() };
             for (name, op) in ops.into_iter().enumerate() {
@@ -227,7 +227,7 @@ proptest! {
             drop(real);
             world.settle().await;
             if !model.closed {
-                script.create.set(Gate::Open);
+                script.create.set(Act::Ready);
                 for _ in 0..max {
                     // Unfit objects may be left.
                     assert!(pool.get().await.is_ok());
@@ -309,7 +309,7 @@ async fn step<'a>(
         }
         Op::FailCreate => {
             model.failing += 1;
-            script.create.next(Gate::FAIL);
+            script.create.next(Act::FAIL);
         }
         Op::Close => {
             assert!(real.pool.close(ms(0)).await.stragglers.len() == real.held.len());
@@ -332,18 +332,18 @@ enum Move {
     TryGet,
     Yield,
     Wait(u64),
-    Create(Gate),
-    Check(Gate),
+    Create(Act),
+    Check(Act),
 }
 
-fn gate() -> impl Strategy<Value = Gate> {
+fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        2 => Just(Gate::Open),
-        2 => Just(Gate::Yield),
-        4 => (1_u64..5).prop_map(|time| Gate::Slow(ms(time))),
-        2 => (0_u64..5).prop_map(|time| Gate::Fail(ms(time))),
-        1 => (0_u64..5).prop_map(|time| Gate::Panic(ms(time))),
-        1 => Just(Gate::Shut),
+        2 => Just(Act::Ready),
+        2 => Just(Act::Yield),
+        4 => (1_u64..5).prop_map(|time| Act::Slow(ms(time))),
+        2 => (0_u64..5).prop_map(|time| Act::Fail(ms(time))),
+        1 => (0_u64..5).prop_map(|time| Act::Panic(ms(time))),
+        1 => Just(Act::Hang),
     ]
 }
 
@@ -360,8 +360,8 @@ fn a_move() -> impl Strategy<Value = Move> {
         1 => Just(Move::TryGet),
         4 => Just(Move::Yield),
         3 => (1_u64..4).prop_map(Move::Wait),
-        3 => gate().prop_map(Move::Create),
-        3 => gate().prop_map(Move::Check),
+        3 => act().prop_map(Move::Create),
+        3 => act().prop_map(Move::Check),
     ]
 }
 
@@ -404,8 +404,8 @@ proptest! {
             drop(real);
             sleep(secs(3)).await;
             world.settle().await;
-            script.create.set(Gate::Open);
-            script.check.set(Gate::Open);
+            script.create.set(Act::Ready);
+            script.check.set(Act::Ready);
             for _ in 0..max {
                 assert!(pool.get().await.is_ok());
             }
@@ -441,7 +441,7 @@ async fn make<'a>(one: Move, name: usize, real: &mut Real<'a>, script: &Script) 
         }
         Move::Yield => yield_now().await,
         Move::Wait(time) => sleep(ms(time)).await,
-        Move::Create(gate) => script.create.next(gate),
-        Move::Check(gate) => script.check.next(gate),
+        Move::Create(act) => script.create.next(act),
+        Move::Check(act) => script.check.next(act),
     }
 }

@@ -16,7 +16,7 @@ use evenkeel_pool::{Get, GetError, Lease, Manager, Panic, Pool};
 use evenkeel_testkit::World;
 use tokio::{task::yield_now, time::sleep};
 
-use crate::scripted::{Gate, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
+use crate::scripted::{Act, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
 
 type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
 
@@ -100,7 +100,7 @@ fn a_waker_may_use_the_pool_that_it_waits_for() {
         }
         // One waiter leaves; one is called, begins a check that is pending, and so is served.
         drop(gets.pop());
-        script.check.next(Gate::Yield);
+        script.check.next(Act::Yield);
         drop(leases.pop());
         let mut first = loop {
             let ready = gets.iter_mut().find_map(|get| match poll(get, &waker) {
@@ -253,7 +253,7 @@ fn an_object_may_use_the_pool_when_its_runtime_is_gone() {
 #[test]
 fn a_creation_that_is_cut_with_its_runtime_is_made_again_and_told() {
     let (pool, script) = pool_with(1, |builder| builder.create_timeout(secs(60)));
-    script.create.set(Gate::Shut);
+    script.create.set(Act::Hang);
     let gone = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     gone.block_on(async {
         assert!(poll(&mut Box::pin(pool.get()), Waker::noop()).is_pending());

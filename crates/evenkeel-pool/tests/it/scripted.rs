@@ -15,34 +15,34 @@ use tokio::{task::yield_now, time::sleep};
 
 /// The behavior of one call of the manager.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Gate {
-    Open,
+pub(crate) enum Act {
+    Ready,
     /// Yields to other tasks, and passes.
     Yield,
     Slow(Duration),
     Fail(Duration),
     Panic(Duration),
-    Shut,
+    Hang,
 }
 
-impl Gate {
-    pub(crate) const FAIL: Gate = Gate::Fail(Duration::ZERO);
-    pub(crate) const PANIC: Gate = Gate::Panic(Duration::ZERO);
+impl Act {
+    pub(crate) const FAIL: Act = Act::Fail(Duration::ZERO);
+    pub(crate) const PANIC: Act = Act::Panic(Duration::ZERO);
 
     pub(crate) async fn pass(self) -> Result<(), Refused> {
         match self {
-            Gate::Open => {}
-            Gate::Yield => yield_now().await,
-            Gate::Slow(time) => sleep(time).await,
-            Gate::Fail(time) => {
+            Act::Ready => {}
+            Act::Yield => yield_now().await,
+            Act::Slow(time) => sleep(time).await,
+            Act::Fail(time) => {
                 nap(time).await;
                 return Err(Refused);
             }
-            Gate::Panic(time) => {
+            Act::Panic(time) => {
                 nap(time).await;
-                panic!("the gate fell");
+                panic!("the script panics");
             }
-            Gate::Shut => std::future::pending().await,
+            Act::Hang => std::future::pending().await,
         }
         Ok(())
     }
@@ -65,28 +65,28 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The gates of one method: those of the next calls, and those that all later ones pass in turn.
+/// The acts of one method: those of the next calls, and those that all later ones pass in turn.
 #[derive(Debug)]
-pub(crate) struct Gates(Mutex<(VecDeque<Gate>, Vec<Gate>, usize)>);
+pub(crate) struct Acts(Mutex<(VecDeque<Act>, Vec<Act>, usize)>);
 
-impl Gates {
+impl Acts {
     fn new() -> Self {
-        Gates(Mutex::new((VecDeque::new(), vec![Gate::Open], 0)))
+        Acts(Mutex::new((VecDeque::new(), vec![Act::Ready], 0)))
     }
 
-    pub(crate) fn set(&self, gate: Gate) {
-        self.set_all(&[gate]);
+    pub(crate) fn set(&self, act: Act) {
+        self.set_all(&[act]);
     }
 
-    pub(crate) fn set_all(&self, gates: &[Gate]) {
-        *self.0.lock().unwrap() = (VecDeque::new(), gates.to_vec(), 0);
+    pub(crate) fn set_all(&self, acts: &[Act]) {
+        *self.0.lock().unwrap() = (VecDeque::new(), acts.to_vec(), 0);
     }
 
-    pub(crate) fn next(&self, gate: Gate) {
-        self.0.lock().unwrap().0.push_back(gate);
+    pub(crate) fn next(&self, act: Act) {
+        self.0.lock().unwrap().0.push_back(act);
     }
 
-    fn take(&self) -> Gate {
+    fn take(&self) -> Act {
         let (next, later, turn) = &mut *self.0.lock().unwrap();
         next.pop_front().unwrap_or_else(|| {
             *turn += 1;
@@ -97,8 +97,8 @@ impl Gates {
 
 /// The orders of the test to the manager, and its counts.
 pub(crate) struct Script {
-    pub(crate) create: Gates,
-    pub(crate) check: Gates,
+    pub(crate) create: Acts,
+    pub(crate) check: Acts,
     /// A call during the first poll of the next check.
     pub(crate) meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
     /// Calls of `create` and `check` under way.
@@ -136,8 +136,8 @@ pub(crate) struct Scripted(pub(crate) Arc<Script>);
 impl Scripted {
     pub(crate) fn new() -> Self {
         Scripted(Arc::new(Script {
-            create: Gates::new(),
-            check: Gates::new(),
+            create: Acts::new(),
+            check: Acts::new(),
             meanwhile: Mutex::new(None),
             running: AtomicUsize::new(0),
             live: AtomicUsize::new(0),

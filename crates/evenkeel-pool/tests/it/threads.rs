@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use evenkeel_pool::{GetError, Lease, Pool};
 use tokio::task::{JoinSet, yield_now};
 
-use crate::scripted::{Broken, Gate, Scripted, assert_sound, assert_whole, pool_with, secs};
+use crate::scripted::{Act, Broken, Scripted, assert_sound, assert_whole, pool_with, secs};
 
 /// Many tasks on few objects take, return, discard and detach, and give up in the middle; checks and creations take
 /// a moment, or fail. No caller waits in vain, there are never too many objects, and all adds up in the end.
@@ -16,9 +16,9 @@ fn stress() {
     runtime.block_on(async {
         let (pool, script) = pool_with(3, |builder| builder.acquire_timeout(secs(60)));
         // A failure costs a pause in real time, so there are few.
-        let creations: Vec<_> = [Gate::Open, Gate::Yield].repeat(8).into_iter().chain([Gate::FAIL]).collect();
+        let creations: Vec<_> = [Act::Ready, Act::Yield].repeat(8).into_iter().chain([Act::FAIL]).collect();
         script.create.set_all(&creations);
-        script.check.set_all(&[Gate::Open, Gate::Yield, Gate::Open, Gate::Yield, Gate::FAIL]);
+        script.check.set_all(&[Act::Ready, Act::Yield, Act::Ready, Act::Yield, Act::FAIL]);
         let mut users = JoinSet::new();
         for user in 0..16 {
             users.spawn(use_it(pool.clone(), user));
@@ -35,8 +35,8 @@ fn stress() {
         while script.running.load(SeqCst) > 0 || pool.snapshot().creating + pool.snapshot().checking > 0 {
             yield_now().await;
         }
-        script.create.set(Gate::Yield);
-        script.check.set(Gate::Yield);
+        script.create.set(Act::Yield);
+        script.check.set(Act::Yield);
         assert_whole(&pool, &script).await;
         assert!(pool.close(secs(60)).await.stragglers.is_empty());
         assert_eq!(script.live.load(SeqCst), 0);

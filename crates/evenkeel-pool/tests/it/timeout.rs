@@ -6,7 +6,7 @@ use evenkeel_pool::{BuildError, GetError, Lease, Pool, Timeout};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 
-use crate::scripted::{Broken, Gate, Refused, Script, Scripted, ms, pool_with, secs, take};
+use crate::scripted::{Act, Broken, Refused, Script, Scripted, ms, pool_with, secs, take};
 
 fn why<T: std::fmt::Debug>(result: Result<T, GetError<Refused>>) -> Timeout {
     match result {
@@ -88,9 +88,9 @@ fn it_says_what_is_under_way() {
     World::run(async |_| {
         let (pool, script) = pool_with(2, |builder| builder.acquire_timeout(ms(100)));
         drop(take(&pool, 1).await);
-        script.check.next(Gate::Shut);
-        script.create.next(Gate::FAIL);
-        script.create.next(Gate::Shut);
+        script.check.next(Act::Hang);
+        script.create.next(Act::FAIL);
+        script.create.next(Act::Hang);
         let (a, b, c) = tokio::join!(biased; pool.get(), pool.get(), pool.get());
         assert!(matches!(a, Err(GetError::Create(_))), "{a:?}");
         assert_eq!(
@@ -115,7 +115,7 @@ fn last_failure(
             builder.acquire_timeout(ms(100)).create_timeout(ms(300)).check_timeout(ms(300))
         });
         let lease = story(&pool, &script).await;
-        script.create.set(Gate::Shut);
+        script.create.set(Act::Hang);
         let timeout = why(pool.get().await);
         assert_eq!(timeout.snapshot.in_use, usize::from(lease.is_some()));
         timeout.last_failure
@@ -128,20 +128,20 @@ fn the_last_failure_is_kept() {
     assert_eq!(none, None);
 
     let refused = last_failure(async |pool, script| {
-        script.create.next(Gate::FAIL);
+        script.create.next(Act::FAIL);
         pool.get().await.ok()
     });
     assert_eq!(refused.unwrap(), "could not create an object: refused");
 
     let overcome = last_failure(async |pool, script| {
-        script.create.next(Gate::FAIL);
+        script.create.next(Act::FAIL);
         let _ = pool.get().await;
         pool.get().await.ok()
     });
     assert_eq!(overcome, None);
 
     let slow = last_failure(async |pool, script| {
-        script.create.next(Gate::Shut);
+        script.create.next(Act::Hang);
         let _ = pool.get().await;
         sleep(ms(300)).await;
         None
@@ -149,21 +149,21 @@ fn the_last_failure_is_kept() {
     assert_eq!(slow.unwrap(), "creating an object took longer than 300ms");
 
     let panicked = last_failure(async |pool, script| {
-        script.create.next(Gate::PANIC);
+        script.create.next(Act::PANIC);
         pool.get().await.ok()
     });
-    assert_eq!(panicked.unwrap(), "the manager of the pool failed: panicked: the gate fell");
+    assert_eq!(panicked.unwrap(), "the manager of the pool failed: panicked: the script panics");
 
     let unfit = last_failure(async |pool, script| {
         drop(pool.get().await);
-        script.check.next(Gate::FAIL);
+        script.check.next(Act::FAIL);
         None
     });
     assert_eq!(unfit.unwrap(), "a check failed: refused");
 
     let dead = last_failure(async |pool, script| {
         drop(pool.get().await);
-        script.check.next(Gate::Shut);
+        script.check.next(Act::Hang);
         let _ = pool.get().await;
         sleep(ms(300)).await;
         None

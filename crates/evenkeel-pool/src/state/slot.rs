@@ -9,13 +9,10 @@ use std::sync::Arc;
 use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
-use crate::{
-    GetError, Manager, Panic,
-    shared::Shared,
-    state::{Failure, State},
-};
+use super::{Failure, State, shared::Shared};
+use crate::{GetError, Manager, Panic};
 
-const TAKEN: &str = "a slot is taken until its guard is used up";
+const TAKEN: &str = "a slot is taken until its guard is disarmed";
 
 /// A slot that is taken; dropping it frees the slot.
 ///

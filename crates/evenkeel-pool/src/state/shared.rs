@@ -29,11 +29,8 @@ use evenkeel_base::{FirstPanic, error_chain, lock};
 use evenkeel_task::{Stop, catch_panic};
 use tokio::sync::Notify;
 
-use crate::{
-    GetError, Manager,
-    builder::Limits,
-    state::{Deferred, Failure, RareDeferred, State},
-};
+use super::{Deferred, Failure, RareDeferred, State};
+use crate::{GetError, Manager, builder::Limits};
 
 const CLOSED: &str = "the pool is closed";
 
