@@ -123,7 +123,9 @@ impl<T: 'static, E: 'static> InFlight<T, E> {
             };
             (number, result)
         };
-        let task = self.tasks.spawn(in_current_span(task));
+        #[cfg(feature = "tracing")]
+        let task = tracing::Instrument::in_current_span(task);
+        let task = self.tasks.spawn(task);
         self.started += 1;
         if self.ordered {
             self.done.push_back(Entry::Running(task.id()));
@@ -200,16 +202,6 @@ impl<T: 'static, E: 'static> InFlight<T, E> {
 fn runtime_shutdown() -> Panic {
     const MESSAGE: &str = "the runtime of the item was shut down before the item ended";
     Panic::catch(|| -> Infallible { resume_unwind(Box::new(MESSAGE)) }).expect_err("it panics")
-}
-
-#[cfg(feature = "tracing")]
-pub(crate) fn in_current_span<F: Future>(task: F) -> impl Future<Output = F::Output> {
-    tracing::Instrument::in_current_span(task)
-}
-
-#[cfg(not(feature = "tracing"))]
-pub(crate) fn in_current_span<F: Future>(task: F) -> F {
-    task
 }
 
 impl<T, E> fmt::Debug for InFlight<T, E> {

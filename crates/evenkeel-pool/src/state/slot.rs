@@ -64,36 +64,33 @@ impl<M: Manager> SlotGuard<M> {
             });
             drop(unheard);
         }
-        let failure = copy().map(Failure::new);
-        self.fail_as(GetError::Create(error), failure);
+        let copied = copy();
+        let error = GetError::Create(error);
+        let failure = copied.map_or_else(|| Failure::text(error_chain(&error)), Failure::new);
+        self.end(failure, Some(error));
     }
 
-    /// Fails the first waiter, as the creation in this slot has failed.
+    /// Fails the first waiter, as there will be no object in this slot.
     pub(crate) fn fail(self, error: GetError<M::Error>) {
-        self.fail_as(error, None);
+        self.end(Failure::text(error_chain(&error)), Some(error));
     }
 
-    fn fail_as(mut self, error: GetError<M::Error>, failure: Option<Failure>) {
-        let failure = failure.unwrap_or_else(|| Failure::text(error_chain(&error)));
+    /// Frees the slot for another attempt: the creation has failed, but no wait ends by it.
+    pub(crate) fn retry(self, error: M::Error) {
+        self.end(Failure::new(GetError::Create(error)), None);
+    }
+
+    /// Frees the slot and fails the first waiter in one change, so that no waiter is called for the slot in between.
+    fn end(mut self, failure: Failure, error: Option<GetError<M::Error>>) {
         let now = Instant::now();
         let key = self.disarm();
         let unheard = self.shared.update(|state| {
             state.creation_failed(key, now);
             state.record_failure(failure);
-            state.fail_first(error)
+            error.and_then(|error| state.fail_first(error))
         });
+        // An error of a user's type: without the lock.
         drop(unheard);
-    }
-
-    /// Frees the slot for another attempt: the creation has failed, but no wait ends by it.
-    pub(crate) fn retry(mut self, error: M::Error) {
-        let failure = Failure::new(GetError::Create(error));
-        let now = Instant::now();
-        let key = self.disarm();
-        self.shared.update(|state| {
-            state.creation_failed(key, now);
-            state.record_failure(failure);
-        });
     }
 }
 
@@ -112,10 +109,6 @@ pub(crate) struct SlottedObject<M: Manager> {
 }
 
 impl<M: Manager> SlottedObject<M> {
-    pub(crate) fn new(object: M::Object, shared: &Arc<Shared<M>>, key: usize) -> Self {
-        Self { object, slot: SlotGuard::new(shared, key) }
-    }
-
     /// Passes on an object that was just created.
     pub(crate) fn created(self) {
         let now = Instant::now();

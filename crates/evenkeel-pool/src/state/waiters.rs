@@ -119,7 +119,8 @@ impl<M: Manager> State<M> {
 
     fn pop_idle(&mut self, shared: &Arc<Shared<M>>, place: Place, now: Instant) -> Option<SlottedObject<M>> {
         let object = self.idle.pop()?;
-        Some(SlottedObject::new(object, shared, self.take_slot(place, now, SlotUse::Lease)))
+        let slot = SlotGuard::new(shared, self.take_slot(place, now, SlotUse::Lease));
+        Some(SlottedObject { object, slot })
     }
 
     /// Returns the next step of a caller, which joins the queue if it has to wait.

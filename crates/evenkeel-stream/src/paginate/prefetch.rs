@@ -17,7 +17,6 @@ use tokio::{
 };
 
 use super::{CursorHistory, Fetch, Page, PageError};
-use crate::in_flight::in_current_span;
 
 /// The stream of [`Paginate::prefetch`](crate::Paginate::prefetch): as [`Paginate`](crate::Paginate), with pages
 /// fetched ahead by a task.
@@ -94,7 +93,9 @@ impl<T> Stream for Prefetch<T> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Some(fetch) = this.fetch.take() {
-            this.task.spawn(in_current_span(fetch));
+            #[cfg(feature = "tracing")]
+            let fetch = tracing::Instrument::in_current_span(fetch);
+            this.task.spawn(fetch);
         }
         loop {
             if let Some(item) = this.page.next() {
