@@ -56,7 +56,7 @@ pub trait Manager: Send + Sync + 'static {
 
     /// Makes an object.
     ///
-    /// It runs on a task of the pool's own, so it ends even if the caller that needed the object has given up. It is
+    /// It runs in a task of the pool, so it ends even if the caller that needed the object has given up. It is
     /// dropped at [`create_timeout`](crate::Builder::create_timeout), and when the pool is closed or dropped.
     ///
     /// # Errors

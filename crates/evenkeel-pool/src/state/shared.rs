@@ -100,7 +100,7 @@ impl<M: Manager> Shared<M> {
         panics.resume();
     }
 
-    /// Closes the pool, and ends all that nobody holds.
+    /// Closes the pool: ends its tasks, fails its waiters, and drops its idle objects.
     pub(crate) fn close(&self) {
         let ((idle, waiters), deferred) = self.change(State::close);
         let mut panics = FirstPanic::default();

@@ -291,7 +291,7 @@ fn an_abandoned_check_keeps_nobody_waiting() {
     });
 }
 
-/// The same where the caller got another object meanwhile.
+/// The same if the caller got another object meanwhile.
 #[test]
 fn an_overtaken_check_keeps_nobody_waiting() {
     World::run(async |_| {

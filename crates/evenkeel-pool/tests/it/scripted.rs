@@ -65,7 +65,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The acts of one method: those of the next calls, and those that all later ones pass in turn.
+/// The acts of one method: for the next calls, and then in turn for all later ones.
 #[derive(Debug)]
 pub(crate) struct Acts(Mutex<(VecDeque<Act>, Vec<Act>, usize)>);
 
