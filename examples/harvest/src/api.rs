@@ -7,8 +7,7 @@ use std::{
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::Poll,
-    time::Duration,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use evenkeel::{
@@ -17,7 +16,10 @@ use evenkeel::{
     task::Stop,
 };
 use futures::poll;
-use reqwest::{Client, Response, Url, header, header::HeaderMap};
+use reqwest::{
+    Client, Response, Url,
+    header::{self, HeaderMap},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},

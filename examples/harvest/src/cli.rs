@@ -1,6 +1,12 @@
 //! The command line: flags, their defaults, and which of them exclude each other.
 
-use std::{ffi::OsString, num::NonZeroU32, num::NonZeroU64, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    ffi::OsString,
+    num::{NonZeroU32, NonZeroU64},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use reqwest::Url;
 
@@ -10,8 +16,12 @@ use crate::{
 };
 
 mod flags {
+    use std::{
+        num::{NonZeroU32, NonZeroU64},
+        path::PathBuf,
+    };
+
     use super::{Choice, Concurrency, Faults, Grace};
-    use std::{num::NonZeroU32, num::NonZeroU64, path::PathBuf};
 
     xflags::xflags! {
         /// Reads a paginated HTTP API, enriches every user with two more calls, stores all in a database.

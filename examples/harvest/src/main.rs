@@ -44,27 +44,26 @@ use std::{
     time::Duration,
 };
 
+use api::{Api, POLICY, budget};
+use cli::{Options, Source};
+use error::Fatal;
 use evenkeel::{
     limit::{Rate, RateLimiter},
     shutdown::Reason,
 };
+use lower_bound::Job;
+use report::{Ended, Report};
 use reqwest::{Client, Url};
+use run::Harvest;
+use server::{Plan, Server, Site};
+use stats::{Counts, Stats};
+use store::{Checkpoint, Location, Store};
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::{
     runtime,
     time::{Instant, timeout},
 };
-
-use api::{Api, POLICY, budget};
-use cli::{Options, Source};
-use error::Fatal;
-use lower_bound::Job;
-use report::{Ended, Report};
-use run::Harvest;
-use server::{Plan, Server, Site};
-use stats::{Counts, Stats};
-use store::{Checkpoint, Location, Store};
 
 /// The threads of the runtime. Few are enough, since the job mostly waits.
 const WORKERS: usize = 2;

@@ -159,7 +159,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{lower_bound::Job, stats::Counts, stats::Failure};
+    use crate::{
+        lower_bound::Job,
+        stats::{Counts, Failure},
+    };
 
     fn page(failures: usize) -> String {
         let failure = |n| Failure { url: format!("http://h/{n}?a&b"), reason: "<html>".into() };

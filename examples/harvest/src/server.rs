@@ -8,9 +8,18 @@ mod outages;
 pub(crate) use data::{Site, mix};
 pub(crate) use faults::Plan;
 
-use std::{convert::Infallible, fmt, io, net::Ipv4Addr, sync::Arc, thread, time::Duration, time::SystemTime};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::Ipv4Addr,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
+use body::Body;
 use evenkeel::limit::RateLimiter;
+use faults::{Fault, Faults};
 use hyper::{
     Request, Response, StatusCode,
     body::Incoming,
@@ -19,6 +28,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use outages::Outage;
 use reqwest::Url;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
@@ -26,10 +36,6 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
-
-use body::Body;
-use faults::{Fault, Faults};
-use outages::Outage;
 
 /// The backlog of connections: more than a client opens at once.
 const BACKLOG: u32 = 1024;

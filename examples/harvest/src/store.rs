@@ -18,12 +18,15 @@ use std::{
     time::Duration,
 };
 
+use chaos::{Disturbances, Fault};
 use evenkeel::{
     pool,
     retry::{GaveUp, Policy, RetryError},
     task::Stop,
 };
+use postgres::Postgres;
 use serde::Serialize;
+use sqlite::Sqlite;
 
 use crate::{
     api::Fetched,
@@ -31,9 +34,6 @@ use crate::{
     model::{Call, User},
     stats::{Failure, Stats},
 };
-use chaos::{Disturbances, Fault};
-use postgres::Postgres;
-use sqlite::Sqlite;
 
 /// The retry policy of an entry, for conflicts with other programs and lost connections.
 static POLICY: Policy = Policy::exponential(Duration::from_millis(50), Duration::from_secs(1))

@@ -19,6 +19,7 @@ use std::{
 };
 
 use deadpool_postgres::{Manager, ManagerConfig};
+use evenkeel_base::lock;
 use evenkeel_pool::{Deadpool, Manager as _};
 use tokio::{
     net::lookup_host,
@@ -37,7 +38,6 @@ use super::{
     progress::AttemptProgress,
     staggered::staggered,
 };
-use evenkeel_base::lock;
 
 /// The hosts of a configuration.
 pub(crate) struct Hosts {

@@ -1,4 +1,4 @@
-//! A statement that nobody waits for any more, to the millisecond.
+//! Abandoned statements: cancelling them, to the millisecond.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use evenkeel_postgres::{Database, Error, TxOptions};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::timeout;
 
-use crate::wire::{Answer, Server};
+use crate::scripted_server::{Answer, Server};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -40,14 +40,14 @@ fn it_is_cancelled_at_once_and_the_next_user_has_a_connection_of_its_own() {
 fn a_request_that_has_no_effect_is_repeated() {
     World::run(async |_| {
         let mut deaf = true;
-        // It listens for a cancel from 50 ms on only.
+        // The server ignores requests to cancel before 50 ms.
         let server = Server::new(move |_| {
             let heeds = Answer::After(Duration::from_secs(3600), Box::new(Answer::Count(1)));
             std::mem::take(&mut deaf).then(|| Answer::Pause(MS(150), Box::new(heeds)))
         });
         let db = server.db();
         abandoned(&db, "slow").await;
-        // 20, 40 and 80 ms apart.
+        // The requests are 20, 40 and 80 ms apart.
         assert_took!(db.execute("update", ()), MS(20 + 40)).unwrap();
         let cancels = server.log().iter().filter(|line| *line == "1 cancel").count();
         assert_eq!(cancels, 3);
@@ -79,7 +79,7 @@ fn a_request_that_hangs_or_fails_holds_nobody_up() {
         assert_took!(db.execute("update", ()), MS(500)).unwrap();
 
         let fails = Server::new(half_a_second);
-        // The connection has no address, and so the default has none either.
+        // The connection has no address, so the default has nowhere to send a request.
         let db = fails.builder().cancel_with(|token| async move {
             token.cancel_query(evenkeel_postgres::tokio_postgres::NoTls).await
         });

@@ -1,11 +1,11 @@
-//! Every future, dropped at each of its awaits.
+//! Every future is dropped at each of its awaits.
 
 use std::time::Duration;
 
 use evenkeel_postgres::{Database, Error, TxOptions};
 use evenkeel_testkit::{assert_took, cancel};
 
-use crate::wire::{Answer, Server};
+use crate::scripted_server::{Answer, Server};
 
 #[derive(Clone)]
 struct Both {
@@ -13,14 +13,14 @@ struct Both {
     db: Database,
 }
 
-/// A server that takes its time over everything.
+/// A server that takes 10 ms for every answer.
 fn slow(sql: &str) -> Option<Answer> {
     let answer = if sql.starts_with("select") { Answer::Rows(vec![1]) } else { Answer::Count(1) };
     Some(Answer::After(Duration::from_millis(10), Box::new(answer)))
 }
 
-/// Whatever was dropped: the next call has a connection within a moment, no transaction is left open in it, and there
-/// was never more than one connection.
+/// After any drop the next call has a connection at once, without an open transaction, and there was never more than one
+/// connection.
 async fn in_order(Both { server, db }: Both) {
     let stats = db.snapshot();
     assert_eq!((stats.in_use, stats.creating, stats.size), (0, 0, stats.idle), "all came back");
@@ -109,7 +109,7 @@ fn what_is_prepared_again() {
     assert!(cuts.points() > 0);
 }
 
-// It may end the transaction, as far as its text tells.
+// A statement that may end the transaction, as far as its text tells.
 at_every_point!(a_statement_that_is_watched, |db| async {
     let watched =
         db.transaction(TxOptions::new(), async |tx| tx.batch_execute("insert '\\'; commit; --'").await);

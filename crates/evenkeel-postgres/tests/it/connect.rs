@@ -1,12 +1,11 @@
 //! Connections that are not made at the first attempt.
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use evenkeel_postgres::{Error, GetError, TxOptions};
 use evenkeel_testkit::{World, assert_took, took};
 
-use crate::wire::{Answer, Greeting, Server};
+use crate::scripted_server::{Answer, Greeting, Server};
 
 fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| (**error).source()).collect()
@@ -27,7 +26,7 @@ fn a_server_that_is_not_ready_is_asked_again() {
         server.greet(not_ready.into_iter().chain([Greeting::Nobody]));
         let (db, time) = took(server.builder().connect()).await;
         let db = db.unwrap();
-        // 50, 100, 200, 400 and 800 ms at most.
+        // The pauses are at most 50, 100, 200, 400 and 800 ms.
         assert!(time > Duration::from_millis(775) && time <= Duration::from_millis(1555), "{time:?}");
         assert_eq!((db.snapshot().created, db.snapshot().create_failures), (1, 5));
     });
@@ -144,7 +143,7 @@ fn who_waits_in_vain_is_told_who_has_the_connections() {
     });
 }
 
-/// Failures that may be otherwise in a moment, of the server, of a pooler, of the resolver, and of the wrong role.
+/// Failures that may pass in a moment: of the server, a pooler, the resolver, and of the wrong role.
 #[test]
 fn what_passes_is_waited_for() {
     let pooler = |text| Greeting::Pooler("08P01", text);
@@ -198,7 +197,7 @@ fn what_does_not_pass_is_told_at_once() {
             let error = error.unwrap_err();
             assert!(matches!(error, Error::Get(GetError::Create(_))), "{greeting:?}: {error:?}");
 
-            // However many wait.
+            // For any number of waiters.
             server.greet([greeting; 10]);
             let db = server.db();
             let call = |db: evenkeel_postgres::Database| async move { took(db.execute("update", ())).await };
@@ -212,7 +211,7 @@ fn what_does_not_pass_is_told_at_once() {
     }
 }
 
-/// Whoever runs out of time is told what the attempts came to, also while one of them still goes on.
+/// A caller that runs out of time gets the failures of the attempts, also while one of them still goes on.
 #[test]
 fn the_cause_of_a_timeout_is_in_its_chain() {
     World::run(async |_| {
@@ -238,7 +237,7 @@ fn the_cause_of_a_timeout_is_in_its_chain() {
     });
 }
 
-/// A pooler's last word, without the field that says how severe it is: the link is not used again.
+/// A pooler ends the link with an error without the field for the severity: the link is not used again.
 #[test]
 fn a_link_that_a_pooler_has_cut_is_not_used_again() {
     World::run(async |_| {
@@ -257,7 +256,7 @@ fn a_link_that_a_pooler_has_cut_is_not_used_again() {
     });
 }
 
-/// The server ended the connection for its idleness when the call was on its way: it has not run, and runs now.
+/// The server ended an idle connection while the statement was being sent: it has not run, and is repeated.
 #[test]
 fn what_the_server_did_not_begin_is_run_on_another_connection() {
     World::run(async |_| {
@@ -271,7 +270,7 @@ fn what_the_server_did_not_begin_is_run_on_another_connection() {
             let (one,): (i32,) = db.fetch_one("select 0", ()).await.unwrap();
             assert_eq!((one, db.snapshot().created), (1, 2));
         }
-        // It is not for ever: a server on which no connection lives has its word in the end. Each takes 10 ms to end.
+        // The repetition is bounded: if every connection ends at once, its error is returned. Each takes 10 ms to end.
         let server = Server::new(|_| Some(Answer::End("57P05")));
         let db = server.builder().acquire_timeout(SECS(5)).build().unwrap();
         let (error, time) = took(db.execute("update", ())).await;
@@ -304,7 +303,7 @@ fn every_call_is_run_again() {
     });
 }
 
-/// A server that has become a standby: one write tells all connections of the pool.
+/// After a server has become a standby, one refused write retires all connections of the pool.
 #[test]
 fn a_server_that_refuses_writes_retires_all_connections_to_it() {
     World::run(async |_| {
@@ -324,7 +323,7 @@ fn a_server_that_refuses_writes_retires_all_connections_to_it() {
         assert_eq!((db.snapshot().idle, db.snapshot().created), (3, 3));
 
         standby.store(true, std::sync::atomic::Ordering::Relaxed);
-        // One is in use meanwhile, and closed when it comes back.
+        // One connection is in use meanwhile, and closed when it returns.
         let (slow, refused) = tokio::join!(slow(), db.execute("insert", ()));
         assert!(slow.is_ok());
         assert_eq!(refused.unwrap_err().code().map(|code| code.code()), Some("25006"));
@@ -334,7 +333,7 @@ fn a_server_that_refuses_writes_retires_all_connections_to_it() {
         }
         assert_eq!((db.snapshot().created, db.snapshot().discarded), (4, 3));
 
-        // In a transaction that is to write nothing it is no news.
+        // In a read-only transaction the same error is expected.
         let read_only = TxOptions::new().read_only();
         standby.store(true, std::sync::atomic::Ordering::Relaxed);
         let refused: Result<u64, Error> =
@@ -346,7 +345,7 @@ fn a_server_that_refuses_writes_retires_all_connections_to_it() {
     });
 }
 
-/// A transaction that the server has ended for its idleness has left nothing behind, and is run again.
+/// The server has ended an idle transaction and rolled it back: it is repeated.
 #[test]
 fn a_transaction_that_was_idle_for_too_long_is_run_again() {
     World::run(async |_| {

@@ -1,12 +1,12 @@
-//! In virtual time, against a server that does as it is told.
+//! In virtual time, against a scripted server.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abandoned;
 mod cancel;
+mod compiles;
 mod connect;
-mod endings;
 mod errors;
-mod pins;
+mod scripted_server;
 mod sessions;
 mod transactions;
-mod wire;
+mod tx_end;

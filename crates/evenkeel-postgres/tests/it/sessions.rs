@@ -1,9 +1,9 @@
-//! What it takes to hand a connection on.
+//! The statements sent between two users of a connection.
 
 use evenkeel_postgres::{Database, TxOptions};
 use evenkeel_testkit::World;
 
-use crate::wire::{Answer, Server};
+use crate::scripted_server::{Answer, Server};
 
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
@@ -42,7 +42,7 @@ fn after_orderly_use_it_takes_nothing() {
     });
 }
 
-/// The log of what this does, after the connection was made, and until it is back.
+/// Returns the log of this call, after the connection was made and until it has returned.
 async fn logged<Fut: Future>(world: &World, server: &Server, db: &Database, call: Fut) -> Vec<String> {
     call.await;
     world.settle().await;
@@ -159,7 +159,7 @@ fn the_last_value_of_a_sequence_is_no_other_users() {
             [&format!("1 {insert}"), &format!("1 {insert}"), "1 DISCARD SEQUENCES", "1 select lastval()"]
         );
 
-        // In a transaction it is its own one.
+        // In a transaction the value is its own.
         let last = async |tx: evenkeel_postgres::Tx| {
             tx.execute("update", ()).await?;
             tx.execute(insert, ()).await?;
@@ -209,7 +209,7 @@ fn a_statement_that_is_out_of_date_is_prepared_again() {
         assert_eq!(db.fetch_one::<(i32,)>("select 1", ()).await.unwrap(), (1,));
         assert_eq!(server.log(), ["1 begins", "1 select 1", "1 select 1"]);
 
-        // In a transaction all of it is repeated, once.
+        // The whole body of a transaction is repeated, once.
         let call = async |tx: evenkeel_postgres::Tx| {
             tx.execute("update", ()).await?;
             tx.fetch_one::<(i32,)>("select 1", ()).await

@@ -1,19 +1,16 @@
-//! When a transaction is tried again, and when it is not.
+//! Transactions that are repeated, and transactions that are not.
 
-use std::cell::Cell;
-use std::error::Error as _;
-use std::time::Duration;
+use std::{cell::Cell, error::Error as _, time::Duration};
 
-use evenkeel_postgres::tokio_postgres::types::ToSql;
-use evenkeel_postgres::{Error, Policy, Tx, TxOptions};
+use evenkeel_postgres::{Error, Policy, Tx, TxOptions, tokio_postgres::types::ToSql};
 use evenkeel_testkit::{World, assert_took};
 use tokio::time::sleep;
 
-use crate::wire::{Answer, Server};
+use crate::scripted_server::{Answer, Server};
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
 
-/// Gives these answers to the first statements that read so.
+/// Returns these answers to the first statements with this text.
 pub(crate) fn told(text: &'static str, answers: impl IntoIterator<Item = Answer>) -> Server {
     let mut answers = answers.into_iter().collect::<Vec<_>>().into_iter();
     Server::new(move |sql| if sql == text { answers.next() } else { None })
@@ -96,7 +93,7 @@ fn a_commit_without_an_answer_is_never_repeated() {
         for (answer, code) in [
             (Answer::Cut, None),
             (Answer::End("57P01"), Some("57P01")),
-            // Even if the code is that of a conflict: the connection is gone.
+            // Also with the code of a conflict, since the connection is lost.
             (Answer::End("40001"), Some("40001")),
         ] {
             let server = told("COMMIT", [answer]);
@@ -141,7 +138,7 @@ fn the_time_of_an_attempt_does_not_end_a_commit_but_the_wait_for_it() {
         assert!(matches!(error, Error::CommitUnknown(None)), "{error:?}");
         assert!(!error.is_connection_lost() && error.source().is_none());
 
-        // Before the commit it is repeated.
+        // Before the commit the transaction is repeated.
         let server = told("update", [slow.clone()]);
         let db = server.db();
         assert_eq!(assert_took!(db.transaction(options.clone(), update), MS(250)).unwrap(), 1);
@@ -165,7 +162,7 @@ fn a_rollback_that_hangs_ends_in_time() {
             Err::<(), _>(Error::RowCount(0))
         });
         assert!(matches!(assert_took!(call, MS(700)), Err(Error::RowCount(0))));
-        // And then as long for the cleaner.
+        // The recycler has the same time once more.
         assert_took!(db.execute("update", ()), MS(700)).unwrap();
     });
 }
@@ -329,7 +326,7 @@ fn a_conflict_among_many_rows_is_repeated_with_the_transaction() {
         let call = call.transaction(options(), async |tx| tx.execute_many("insert", &rows).await);
         assert_eq!(assert_took!(call, MS(50)).unwrap(), 3);
 
-        // By itself it is not.
+        // By itself the call is not repeated.
         let server = told("insert", [Answer::Refuse("40001")]);
         let error = assert_took!(server.db().execute_many("insert", rows), Duration::ZERO).unwrap_err();
         assert!(error.is_conflict() && matches!(error, Error::Row(0, _)), "{error:?}");
@@ -342,7 +339,7 @@ fn of_two_rows_that_fail_the_first_is_named() {
         let server = told("insert $1", [Answer::Count(1), Answer::Refuse("23505")]);
         let one: &(dyn ToSql + Sync) = &1;
         let rows = [[one], [one], [&"no number"], [one]];
-        // The third is refused before the answer to the second has come.
+        // The third row is refused before the answer to the second has arrived.
         let error = server.db().execute_many("insert $1", rows.iter().map(|row| &row[..])).await.unwrap_err();
         assert!(matches!(error, Error::Row(1, _)), "{error:?}");
         assert_eq!(error.code().map(|code| code.code()), Some("23505"));

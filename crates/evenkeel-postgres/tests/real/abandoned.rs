@@ -1,14 +1,16 @@
-//! What becomes of a statement that nobody waits for any more.
+//! Abandoned statements on a real server.
 
 use std::time::Duration;
 
 use evenkeel_postgres::{Database, Error, TxOptions};
 use tokio::time::timeout;
 
-use crate::harness::{number, pid, run, until};
-use crate::tunnel::Tunnel;
+use crate::{
+    harness::{number, pid, run, until},
+    tunnel::Tunnel,
+};
 
-/// Drops a call when the server is in the middle of it.
+/// Drops a call while the server runs it.
 async fn abandon(place: &crate::harness::Place, call: impl Future) {
     tokio::select! {
         biased;
@@ -122,7 +124,7 @@ fn many_rows_on_their_way_are_none() {
 #[ignore = "real tier"]
 fn where_it_cannot_be_cancelled_its_place_is_free_after_a_time() {
     run(|place| async move {
-        // A connection that was made by others has no address to which to send the request.
+        // A connection from another `Connect` has no address for the request.
         let db: Database = Database::over(Tunnel::default().manager(&place.config))
             .max(1)
             .cleanup_timeout(Duration::from_millis(100))

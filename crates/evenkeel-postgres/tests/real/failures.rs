@@ -1,15 +1,17 @@
-//! Connections that are lost, and those that cannot be made.
+//! Connections that are lost, and connections that cannot be made.
 
 use std::time::Duration;
 
-use evenkeel_postgres::tokio_postgres::{Config, Row};
-use evenkeel_postgres::{Database, Error, GetError, TxOptions};
-use tokio::io::copy_bidirectional;
-use tokio::net::TcpListener;
-use tokio::time::sleep;
+use evenkeel_postgres::{
+    Database, Error, GetError, TxOptions,
+    tokio_postgres::{Config, Row},
+};
+use tokio::{io::copy_bidirectional, net::TcpListener, time::sleep};
 
-use crate::harness::{chain, code, number, pid, run, until};
-use crate::tunnel::dial;
+use crate::{
+    harness::{chain, code, number, pid, run, until},
+    tunnel::dial,
+};
 
 #[test]
 #[ignore = "real tier"]
@@ -55,7 +57,7 @@ fn a_backend_that_is_killed_while_idle_is_replaced() {
         let victim = pid(&db).await;
         place.kill(victim).await;
         place.until_backends("%", 0).await;
-        // It may take a moment until the end of the connection is known here.
+        // It may take a moment until the client sees the end of the connection.
         until("it is replaced", async || {
             db.fetch_one::<(i32,)>("select pg_backend_pid()", ()).await.is_ok_and(|(pid,)| pid != victim)
         })
@@ -130,7 +132,7 @@ fn a_server_without_room_is_waited_for() {
         config.user(&role);
         let holder = Database::builder(config.clone()).max(1).connect().await.unwrap();
         let waiting = tokio::spawn(Database::builder(config).max(1).connect());
-        // That it has been refused is to be seen in the log of the server alone.
+        // Only the log of the server shows the refusals.
         sleep(Duration::from_millis(50)).await;
         assert!(!waiting.is_finished());
         assert!(holder.close(Duration::from_secs(30)).await.stragglers.is_empty());

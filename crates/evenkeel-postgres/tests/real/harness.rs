@@ -1,27 +1,31 @@
 //! A schema for each test.
 
-use std::env;
-use std::io::Write as _;
-use std::panic::resume_unwind;
-use std::process;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::{
+    env,
+    io::Write as _,
+    panic::resume_unwind,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use evenkeel_postgres::{Builder, Database, Error, tokio_postgres::Config};
 use tokio::time::{sleep, timeout};
 
-/// No test takes that long; one that hangs fails.
+/// The time limit of a test: one that hangs fails.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Where a test works: its schema is the search path of all its connections, and its name that of the application.
+/// The schema of a test: the search path of all its connections. Its name is also the application name.
 pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) config: Config,
     pub(crate) admin: Database,
 }
 
-/// Runs a test in a place of its own on each server that there is.
+/// Runs a test in a schema of its own on each available server.
 pub(crate) fn run<F, Fut>(test: F)
 where
     F: Fn(Arc<Place>) -> Fut,
@@ -35,7 +39,7 @@ where
     }
 }
 
-/// What the environment names, if it does.
+/// Returns the server that the environment names, if it names one.
 pub(crate) fn server(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -79,7 +83,7 @@ impl Place {
         Database::builder(self.config.clone())
     }
 
-    /// A database of at most so many connections.
+    /// A database with this maximum of connections.
     pub(crate) async fn db(&self, max: usize) -> Database {
         self.builder().max(max).connect().await.unwrap()
     }
@@ -90,19 +94,19 @@ impl Place {
         Database::builder(config).max(max).connect().await.unwrap()
     }
 
-    /// How many backends of this test are in a state like this.
+    /// Returns the number of backends of this test in a state like this.
     pub(crate) async fn backends(&self, state: &str) -> i64 {
         let sql = "select count(*) from pg_stat_activity where application_name = $1 and state like $2";
         let (count,): (i64,) = self.admin.fetch_one(sql, (&self.name, state)).await.unwrap();
         count
     }
 
-    /// Waits until so many backends of this test are in a state like this.
+    /// Waits until this number of backends of this test are in a state like this.
     pub(crate) async fn until_backends(&self, state: &str, count: i64) {
         until(&format!("{count} backends are {state}"), async || self.backends(state).await == count).await;
     }
 
-    /// Waits until the server is in the middle of a `pg_sleep` of this test.
+    /// Waits until the server runs a `pg_sleep` of this test.
     pub(crate) async fn until_asleep(&self) {
         let sql =
             "select count(*) from pg_stat_activity where application_name = $1 and wait_event = 'PgSleep'";
@@ -118,7 +122,7 @@ impl Place {
     }
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 pub(crate) async fn until<Fut: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> Fut) {
     let waited = timeout(LIMIT / 2, async {
         while !so().await {
@@ -128,13 +132,13 @@ pub(crate) async fn until<Fut: Future<Output = bool>>(what: &str, mut so: impl F
     assert!(waited.await.is_ok(), "it never happened that {what}");
 }
 
-/// The process of the connection that the next call would get.
+/// Returns the backend of the connection that the next call gets.
 pub(crate) async fn pid(db: &Database) -> i32 {
     let (pid,): (i32,) = db.fetch_one("select pg_backend_pid()", ()).await.unwrap();
     pid
 }
 
-/// The one number that the statement gives.
+/// Returns the one number that the statement returns.
 pub(crate) async fn number(db: &Database, sql: &str) -> i64 {
     let (number,): (i64,) = db.fetch_one(sql, ()).await.unwrap();
     number

@@ -1,28 +1,37 @@
-//! Several hosts, of which not all are as they should be.
+//! Several hosts, some of which fail.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use evenkeel_postgres::tokio_postgres::Config;
-use evenkeel_postgres::tokio_postgres::config::TargetSessionAttrs;
-use evenkeel_postgres::{Database, Error, TxOptions};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use evenkeel_postgres::{
+    Database, Error, TxOptions,
+    tokio_postgres::{Config, config::TargetSessionAttrs},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{sleep, timeout},
+};
 
-use crate::harness::{Place, chain, code, number, run, server, skip};
-use crate::tunnel::dial;
+use crate::{
+    harness::{Place, chain, code, number, run, server, skip},
+    tunnel::dial,
+};
 
 const SECS: fn(u64) -> Duration = Duration::from_secs;
 
-/// A host of a test: its port, and how many connections it has seen.
+/// A host of a test: its port, and the number of connections to it.
 pub(crate) struct TestHost {
     pub(crate) port: u16,
     pub(crate) seen: Arc<AtomicUsize>,
 }
 
-/// One that leads to the server.
+/// Returns a host that leads to the server.
 pub(crate) async fn good(config: &Config) -> TestHost {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, seen) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
@@ -38,7 +47,7 @@ pub(crate) async fn good(config: &Config) -> TestHost {
     TestHost { port, seen }
 }
 
-/// One that accepts and says nothing.
+/// Returns a host that accepts and sends nothing.
 async fn silent() -> TestHost {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, seen) = (listener.local_addr().unwrap().port(), Arc::<AtomicUsize>::default());
@@ -53,7 +62,7 @@ async fn silent() -> TestHost {
     TestHost { port, seen }
 }
 
-/// One that answers to no SYN: its backlog is full.
+/// Returns a host that does not answer a SYN: its backlog is full.
 async fn dropping() -> (TestHost, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -65,12 +74,12 @@ async fn dropping() -> (TestHost, Vec<TcpStream>) {
         held.push(stream.unwrap());
         assert!(held.len() < 1000, "a backlog has an end");
     }
-    // It lives on as a file that nobody reads.
+    // The socket stays open until the process ends.
     std::mem::forget(listener);
     (TestHost { port, seen: Arc::default() }, held)
 }
 
-/// One where nobody listens.
+/// Returns a port where nobody listens.
 async fn closed() -> TestHost {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     TestHost { port, seen: Arc::default() }
@@ -88,7 +97,7 @@ pub(crate) fn at(place: &Config, hosts: &[&TestHost]) -> Config {
     config
 }
 
-/// The good one is reached within the time of a caller, and asked first from then on.
+/// The good host is reached within the time of a caller, and tried first from then on.
 async fn the_good_one_is_found(place: &Place, bad: &TestHost, acquire: Duration) {
     let good = good(&place.config).await;
     let config = at(&place.config, &[bad, &good]);
@@ -126,7 +135,7 @@ fn a_host_that_refuses_is_passed_over() {
     run(|place| async move { the_good_one_is_found(&place, &closed().await, SECS(2)).await });
 }
 
-/// When the one that answered last is gone, the others are tried again.
+/// When the host that answered last is gone, the others are tried again.
 #[test]
 #[ignore = "real tier"]
 fn the_next_one_is_found_when_the_good_one_is_gone() {
@@ -136,7 +145,7 @@ fn the_next_one_is_found_when_the_good_one_is_gone() {
         let db = Database::builder(config.clone()).max(1).acquire_timeout(SECS(2)).connect().await.unwrap();
         assert_eq!((first.seen.load(SeqCst), second.seen.load(SeqCst)), (0, 1));
         drop(db);
-        // By name, in another order, by another database: it remembers nothing.
+        // By name, in another order, by another `Database`, which remembers nothing.
         config = Config::new();
         config.user(place.config.get_user().unwrap()).dbname(place.config.get_dbname().unwrap());
         config.host("localhost").port(first.port).host("localhost").port(second.port);
@@ -153,7 +162,7 @@ fn all_causes_are_told() {
         let (silent, closed) = (silent().await, closed().await);
         let config = at(&place.config, &[&silent, &closed]);
         let (a, b) = (format!("127.0.0.1:{}", silent.port), format!("127.0.0.1:{}", closed.port));
-        // All attempts have ended, or the first one goes on: both are told in any case.
+        // The error has both hosts, whether all attempts have ended or the first one goes on.
         for connect_timeout in [Duration::from_millis(400), SECS(10)] {
             let builder = Database::builder(config.clone()).connect_timeout(connect_timeout);
             let error = builder.acquire_timeout(SECS(1)).connect().await.unwrap_err();
@@ -167,7 +176,7 @@ fn all_causes_are_told() {
     });
 }
 
-/// A database that exists on the server of each version, writable on one of them alone.
+/// A database that exists on both servers and is writable on one of them.
 async fn two_roles(name: &str) -> Option<[(Database, Config); 2]> {
     let mut both = Vec::new();
     for variable in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
@@ -227,7 +236,7 @@ fn the_primary_is_found_and_waited_for_while_there_is_none() {
     });
 }
 
-/// Connections to a server that was a standby when they were made, and is one no more, are all replaced after one write.
+/// After a failover one refused write replaces all connections to the old primary.
 #[test]
 #[ignore = "real tier"]
 fn one_refused_write_is_enough() {
@@ -270,11 +279,11 @@ fn one_refused_write_is_enough() {
     });
 }
 
-/// How calls have ended that met the end of their connection.
+/// The results of calls that met the end of their connection.
 #[derive(Default)]
 struct Ends {
     done: i64,
-    // The system has thrown the server's last word away with the connection: then nothing is certain.
+    // The system may discard the server's error together with the connection: then nothing is certain.
     lost: i64,
 }
 

@@ -1,13 +1,11 @@
-//! Statements that look like work on tables, and what they leave in the session.
+//! Statements that look like work on tables, and leave something in the session.
 
 use evenkeel_postgres::{Database, Error, TxOptions};
-use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::TestRunner;
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use crate::harness::{Place, pid, run};
 
-/// A function that leaves behind whatever it can, and others of the same kind with the names of keywords.
+/// A function that leaves as much as possible in the session, and others of the same kind with names of keywords.
 async fn with_functions(place: &Place) -> Database {
     let db = place.db(1).await;
     db.batch_execute("create table t (id int, n int); insert into t values (1, 1); create table u (n int); create sequence s")
@@ -35,7 +33,7 @@ async fn with_functions(place: &Place) -> Database {
     db
 }
 
-/// What the next user finds in the session that is not his.
+/// Returns what an earlier user has left in the session.
 const LEFT: &str = "select concat_ws(' ',
     (select 'table ' || min(relname) from pg_class where relnamespace = pg_my_temp_schema()),
     'setting ' || nullif(current_setting('a.b', true), ''),
@@ -52,7 +50,7 @@ async fn left(db: &Database) -> String {
     left
 }
 
-/// These run, and leave something where the session is not reset.
+/// Statements that leave something if the session is not reset.
 const LEAVES: [&str; 31] = [
     "select 1 as n into temp left_table",
     "select 1 as n into temporary table left_table from t",
@@ -96,7 +94,7 @@ fn nothing_is_left_by_what_looks_like_a_read() {
         let pid = pid(&db).await;
         assert_eq!(left(&db).await, "");
         for sql in LEAVES {
-            // That the reset is needed shows within a transaction; what is refused in there leaves nothing.
+            // Within a transaction it shows that the reset is needed. A statement that is refused there leaves nothing.
             let within: Result<String, Error> = db
                 .transaction(TxOptions::new(), async |tx| {
                     tx.execute(sql, ()).await?;
@@ -115,7 +113,7 @@ fn nothing_is_left_by_what_looks_like_a_read() {
     });
 }
 
-/// A call that is one only where a backslash escapes the quote behind it.
+/// A text that has a call only where a backslash escapes the quote after it.
 #[test]
 #[ignore = "real tier"]
 fn nothing_is_left_whichever_way_the_server_reads_strings() {
@@ -140,7 +138,7 @@ fn whatever_is_trusted_leaves_nothing() {
     run(|place| async move {
         let db = with_functions(&place).await;
         let one_of = |all: &'static [&'static str]| prop::sample::select(all);
-        // Sentences that are right more often than not.
+        // Mostly valid statements.
         let value = one_of(&[
             "1",
             "n",
@@ -235,7 +233,7 @@ fn whatever_is_trusted_leaves_nothing() {
         let sentence = (value, into, from, around, space).prop_map(|(value, into, from, around, space)| {
             around.replace('@', &format!("select {value}{into}{from}")).replace(' ', space)
         });
-        // And others.
+        // Other functions.
         let part = one_of(&[
             "select",
             "values",
@@ -331,7 +329,7 @@ fn what_cannot_run_here_holds_up_no_next_user() {
     });
 }
 
-/// The functions that are called without a reset afterwards, as they stand in the source.
+/// Returns the functions that need no reset, as the source lists them.
 fn trusted_functions() -> Vec<&'static str> {
     let source = include_str!("../../src/sql/effect.rs");
     let (_, list) = source.split_once("const FUNCTIONS: &str = \"").unwrap();

@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abandoned;
-mod endings;
 mod failures;
 mod harness;
 mod hosts;
 mod leaks;
-mod out_of_date;
 mod pooler;
 mod queries;
 mod sessions;
+mod stale_statements;
 mod transactions;
 mod tunnel;
+mod tx_end;

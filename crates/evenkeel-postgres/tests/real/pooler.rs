@@ -1,23 +1,33 @@
-//! Behind PgBouncer, in its mode of transactions.
+//! Behind PgBouncer, in its transaction mode.
 
-use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    io,
+    path::PathBuf,
+    pin::Pin,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use evenkeel_postgres::tokio_postgres::Socket;
-use evenkeel_postgres::tokio_postgres::config::{Host, SslMode};
-use evenkeel_postgres::tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
-use evenkeel_postgres::{Builder, Database, Error};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use evenkeel_postgres::{
+    Builder, Database, Error,
+    tokio_postgres::{
+        Socket,
+        config::{Host, SslMode},
+        tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
+    },
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 
-use crate::harness::{Place, chain, number, run, server, skip, until};
-use crate::hosts::{TestHost, at};
+use crate::{
+    harness::{Place, chain, number, run, server, skip, until},
+    hosts::{TestHost, at},
+};
 
 const SECS: fn(u64) -> Duration = Duration::from_secs;
 
@@ -29,7 +39,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// None where there is no PgBouncer.
+    /// `None` without PgBouncer.
     async fn start(place: &Place, settings: &str) -> Option<Pooler> {
         let Some(program) = server("EVENKEEL_TEST_PGBOUNCER") else {
             skip("PgBouncer", "EVENKEEL_TEST_PGBOUNCER");
@@ -41,7 +51,7 @@ impl Pooler {
             Host::Unix(dir) => dir.display().to_string(),
         };
         let to = place.config.get_ports().first().copied().unwrap_or(5432);
-        // It refuses to be root; the folder of a socket is open to its owner alone.
+        // PgBouncer refuses to run as root, and the folder of a socket is open only to its owner.
         let read = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().unwrap();
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -69,8 +79,8 @@ impl Pooler {
         Some(Pooler { host: TestHost { port, seen: Arc::default() }, child, dir })
     }
 
-    /// A database behind it. What runs there has no search path and no prepared statements of others: the tables have
-    /// the name of the schema.
+    /// A database behind the pooler. A transaction there has neither search path nor prepared statements of others, so
+    /// tables are named with their schema.
     fn builder(&self, place: &Place) -> Builder {
         Database::builder(at(&place.config, &[&self.host]))
     }
@@ -84,11 +94,11 @@ impl Drop for Pooler {
     }
 }
 
-/// Drops statements that would store a row, and says how many rows there are in the end.
+/// Drops statements that would store a row, and returns the number of rows in the end.
 async fn rows_of_dropped(place: &Place, db: &Database, times: u32) -> i64 {
     let table = format!("{}.t", place.name);
     place.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
-    // Sent as text, for PgBouncer gives each transaction another connection.
+    // Sent as text, because PgBouncer may give each transaction another connection.
     let sql = format!("insert into {table} select 1 from pg_sleep(1.5)");
     let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and query like $1";
     let like = format!("insert into {table}%");
@@ -115,7 +125,7 @@ fn a_dropped_statement_is_cancelled() {
     });
 }
 
-/// Something that stands for TLS: it changes nothing.
+/// TLS that changes nothing.
 #[derive(Clone)]
 struct Plain;
 
@@ -171,7 +181,7 @@ impl AsyncWrite for PlainStream {
     }
 }
 
-/// A host that says yes to TLS, and leads on to another one.
+/// A host that accepts TLS, and forwards to another host.
 async fn encrypted(to: u16) -> TestHost {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, seen) = (listener.local_addr().unwrap().port(), Arc::default());
@@ -191,7 +201,7 @@ async fn encrypted(to: u16) -> TestHost {
     TestHost { port, seen }
 }
 
-/// With TLS, which the server has, or has not.
+/// With TLS, on a server that has it and on one that does not.
 #[test]
 #[ignore = "real tier"]
 fn a_dropped_statement_is_cancelled_with_tls_as_well() {
@@ -208,7 +218,7 @@ fn a_dropped_statement_is_cancelled_with_tls_as_well() {
     });
 }
 
-/// A statement that the pooler has not passed on cannot be cancelled: its place is taken until it has ended.
+/// A statement that waits in the pooler cannot be cancelled: its connection is in use until it has ended.
 #[test]
 #[ignore = "real tier"]
 fn a_statement_in_the_queue_of_the_pooler_keeps_its_place() {
@@ -249,7 +259,7 @@ fn a_pooler_without_room_is_waited_for() {
     });
 }
 
-/// PgBouncer ends its link to us with an error that is not marked as the end: the link is not used again.
+/// PgBouncer ends the link with an error that is not marked as fatal: the link is not used again.
 #[test]
 #[ignore = "real tier"]
 fn a_link_that_the_pooler_ends_is_not_used_again() {

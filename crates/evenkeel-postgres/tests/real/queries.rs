@@ -1,7 +1,9 @@
-//! What goes in comes out, and errors say why it does not.
+//! Values that are stored and read back, and the errors if they cannot be.
 
-use evenkeel_postgres::tokio_postgres::{Row, types::ToSql};
-use evenkeel_postgres::{BoxError, Error, FromRow};
+use evenkeel_postgres::{
+    BoxError, Error, FromRow,
+    tokio_postgres::{Row, types::ToSql},
+};
 
 use crate::harness::{chain, code, number, pid, run};
 
@@ -143,14 +145,14 @@ fn ten_thousand_rows_are_stored_all_or_none() {
         assert_eq!(db.execute_many(update, [(vec![1, 2],), (vec![-1],), (vec![3],)]).await.unwrap(), 3);
         assert_eq!(db.execute_many(insert, &[] as &[(i32, &str)]).await.unwrap(), 0);
 
-        // The second of these is there already, long before the end.
+        // The second of these rows exists already, long before the end.
         let twice = db.execute_many(insert, (0..5000).map(|n| (10_001 - n, "new"))).await.unwrap_err();
         assert!(matches!(twice, Error::Row(2, _)), "{twice:?}");
         assert_eq!(twice.to_string(), "the statement failed for row 2");
         assert_eq!(twice.code().map(|code| code.code()), Some("23505"));
         assert_eq!(number(&db, "select count(*) from t").await, 10_000);
 
-        // It is refused before the answers to those sent before it have come.
+        // The row is refused before the answers to earlier rows have arrived.
         let params: Vec<Box<dyn ToSql + Sync + Send>> =
             vec![Box::new(20_000), Box::new(20_001), Box::new("wrong"), Box::new(20_002)];
         let rows = params.iter().map(|one| [&**one as &(dyn ToSql + Sync), &"name"]);
@@ -196,7 +198,7 @@ fn prepared_statements_are_kept_and_bounded() {
         for n in 0..300 {
             assert_eq!(number(&db, &format!("select {n}::int8")).await, n);
         }
-        // Those that go are closed with what is sent next.
+        // Evicted statements are closed with the next request.
         let kept = number(&db, prepared).await;
         assert!((100..=102).contains(&kept), "{kept}");
         for _ in 0..10 {

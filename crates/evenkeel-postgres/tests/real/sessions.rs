@@ -1,10 +1,10 @@
-//! What one call leaves in the session, the next one does not see.
+//! The next call does not see what an earlier one has left in the session.
 
 use evenkeel_postgres::{Database, Error, Tx, TxOptions};
 
 use crate::harness::{code, number, pid, run};
 
-/// The connection is the same one, and this is true in it.
+/// Checks that the connection is the same one, and that this is true in it.
 async fn holds(db: &Database, pid_before: i32, sql: &str) {
     let (pid, so): (i32, bool) = db.fetch_one(&format!("select pg_backend_pid(), {sql}"), ()).await.unwrap();
     assert!(so, "not so: {sql}");
@@ -142,7 +142,7 @@ fn what_is_cleared_of_others_does_not_fix_the_snapshot_of_a_transaction() {
             .await;
         assert_eq!(seen.unwrap(), (1,));
 
-        // The lock first, and then the snapshot: it holds all that was committed before.
+        // The lock is taken before the snapshot, which therefore has everything that was committed before.
         db.execute("insert into t default values", ()).await.unwrap();
         let seen: Result<(i64,), Error> = db
             .transaction(TxOptions::repeatable_read(), async |tx: Tx| {

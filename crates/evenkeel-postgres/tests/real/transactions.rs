@@ -1,14 +1,20 @@
-//! Committed or rolled back, and repeated after a conflict.
+//! Transactions are committed or rolled back, and repeated after a conflict.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::time::Duration;
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use evenkeel_postgres::{Database, Error, Policy, RetryError, Tx, TxOptions};
 use tokio::sync::Barrier;
 
-use crate::harness::{Place, chain, code, number, pid, run};
-use crate::tunnel::{Cut, Tunnel};
+use crate::{
+    harness::{Place, chain, code, number, pid, run},
+    tunnel::{Cut, Tunnel},
+};
 
 #[derive(Debug)]
 pub(crate) enum Failed {
@@ -197,7 +203,7 @@ fn a_handle_that_is_kept_is_not_committed() {
     });
 }
 
-/// Both read what the other one changes: one of them has to see the change of the other.
+/// Each transaction reads what the other one changes: one of them has to see the change of the other.
 #[test]
 #[ignore = "real tier"]
 fn a_serialization_failure_is_repeated() {

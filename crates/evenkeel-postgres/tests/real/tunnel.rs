@@ -1,26 +1,31 @@
-//! A way to the server that can be cut.
+//! A link to the server that a test can cut.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
 
-use evenkeel_postgres::deadpool_postgres::{Connect, Manager, ManagerConfig};
-use evenkeel_postgres::tokio_postgres::config::Host;
-use evenkeel_postgres::tokio_postgres::{Client, Config, Error, NoTls};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::task::JoinHandle;
+use evenkeel_postgres::{
+    deadpool_postgres::{Connect, Manager, ManagerConfig},
+    tokio_postgres::{Client, Config, Error, NoTls, config::Host},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split},
+    net::{TcpStream, UnixStream},
+    task::JoinHandle,
+};
 
-/// When the connection is cut.
+/// The moment at which the connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cut {
-    /// When these words are sent, before they arrive.
+    /// When this text is sent, before it arrives.
     Before(&'static str),
-    /// When the server has answered to these words, before the answer arrives.
+    /// When the server has answered to this text, before the answer arrives.
     After(&'static str),
 }
 
-/// Leads connections to the server through this process.
+/// Forwards connections to the server.
 #[derive(Clone, Default)]
 pub(crate) struct Tunnel {
     cut: Arc<Mutex<Option<Cut>>>,
@@ -35,7 +40,7 @@ impl Tunnel {
         *self.cut.lock().unwrap() = Some(cut);
     }
 
-    /// Whether it is to be cut now, which it then is only once.
+    /// Whether to cut now, which happens once.
     fn is_cut(&self, sent: &[u8]) -> Option<Cut> {
         let mut cut = self.cut.lock().unwrap();
         let (Cut::Before(words) | Cut::After(words)) = (*cut)?;
@@ -46,7 +51,7 @@ impl Tunnel {
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
-/// A bare connection to the server.
+/// A connection to the server without a `Database`.
 pub(crate) async fn dial(config: &Config) -> io::Result<Box<dyn Wire>> {
     let port = config.get_ports().first().copied().unwrap_or(5432);
     Ok(match &config.get_hosts()[0] {
@@ -87,7 +92,7 @@ impl Tunnel {
                     return Ok(());
                 }
                 if found.is_some() {
-                    // The one who carries the answers ends at the next one.
+                    // The task that forwards answers ends at the next one.
                     cut.send(()).await.expect("it still listens");
                 }
                 server_in.write_all(&bytes[..length]).await?;

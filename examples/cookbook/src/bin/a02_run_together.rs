@@ -1,4 +1,4 @@
-//! How do I run a few things together? In one task with `try_join!`, which gives all results in order; on all
+//! How do I run a few things together? In one task with `try_join!`, which returns all results in order; on all
 //! processors as tasks of a group.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
@@ -24,7 +24,7 @@ async fn main() -> Result<(), BoxError> {
         println!("{error} after {} ms", start.elapsed().as_millis());
     }
 
-    // Tasks of their own, each on the processor that is free.
+    // Separate tasks, which run on all processors.
     group(async |g| {
         for what in ["a", "b", "c"] {
             g.task(what).spawn(async move { load(what, 30).await.map(|it| println!("{it} on a task")) });

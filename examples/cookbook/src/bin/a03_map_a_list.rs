@@ -1,4 +1,4 @@
-//! How do I run one function over a list? With `try_par_map`: so many at a time, results in the order of the list.
+//! How do I run one function over a list? With `try_par_map`: a maximum at a time, results in the order of the list.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{io, time::Duration};

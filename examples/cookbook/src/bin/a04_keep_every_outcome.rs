@@ -1,4 +1,4 @@
-//! How do I get all results, the failed ones too? With `settled`: an outcome for each item, panics included.
+//! How do I get all results, failures included? With `settled`: an outcome for each item, panics included.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::error::Error as _;
@@ -7,7 +7,7 @@ use evenkeel_stream::{ItemError, prelude::*};
 use futures::{StreamExt as _, stream};
 
 async fn parse(text: &'static str) -> Result<u8, std::num::ParseIntError> {
-    // Tells of a panic without the text on stderr that `panic!` writes.
+    // Panics without the text on stderr that `panic!` writes.
     if text.is_empty() {
         std::panic::resume_unwind(Box::new("an empty line"));
     }

@@ -1,5 +1,5 @@
-//! How do I start work in the background that is not lost? As a named task of a group: it can be looked at, it can be
-//! stopped, and its error cannot vanish.
+//! How do I start background work that is not lost? As a named task of a group: it can be listed and stopped, and its
+//! error is returned.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{future::pending, time::Duration};

@@ -12,7 +12,7 @@ use std::{
 use evenkeel_task::{Background, background};
 use tokio::time::{sleep, timeout};
 
-/// A value that a task of its own keeps fresh.
+/// A value that is refreshed by a task of its own.
 struct Fresh {
     value: Arc<AtomicU32>,
     refresher: Background<&'static str>,

@@ -7,7 +7,7 @@ use std::{io, num::ParseIntError, time::Duration};
 use evenkeel_task::{Group, GroupError};
 use tokio::time::sleep;
 
-/// Says when it goes, however it goes.
+/// Prints a line when it is dropped.
 struct Connection(&'static str);
 
 impl Drop for Connection {

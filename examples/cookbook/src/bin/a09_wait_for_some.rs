@@ -1,5 +1,5 @@
-//! How do I wait for a while, and keep what is not done yet? With tokio's own `JoinSet` and `timeout`: the pending
-//! ones stay in the set, and end with it.
+//! How do I wait for a while, and keep the tasks that are not done yet? With tokio's own `JoinSet` and `timeout`: pending
+//! tasks stay in the set, and end with it.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How do I take the fastest of several sources? With `first_ok`, which cleans the losers up; with a hedge where the
+//! How do I take the fastest of several sources? With `first_ok`, which cancels the losers; with a hedge if the
 //! second should start only when the first is slow.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 

@@ -1,5 +1,5 @@
-//! How do I bound the time of something? `timeout` for one future, a deadline for a group, a policy's two limits for
-//! attempts and for all of them; the error says which it was.
+//! How do I bound the time of something? With `timeout` for one future, a deadline for a group, a policy's two limits for
+//! attempts and for all of them; the error says which limit it was.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{future::pending, io, time::Duration};

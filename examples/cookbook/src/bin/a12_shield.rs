@@ -1,5 +1,5 @@
-//! How do I keep a critical section from being cut? With `shield`: when the caller is gone it goes on, for a time, and
-//! the group around it waits.
+//! How do I keep a critical section from being cancelled? With `shield`: when the caller is dropped it goes on, within a
+//! limit, and the group around it waits.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::time::Duration;

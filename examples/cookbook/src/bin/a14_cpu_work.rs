@@ -1,5 +1,5 @@
-//! Where does work go that keeps a processor busy? To a `Blocking` with as many places as there are processors:
-//! nothing is pickled, and the tasks of the runtime go on meanwhile.
+//! Where do I run work that keeps a processor busy? On a `Blocking` with one slot for each processor: nothing is
+//! pickled, and the tasks of the runtime go on meanwhile.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::thread::available_parallelism;

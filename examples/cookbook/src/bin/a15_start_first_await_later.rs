@@ -20,7 +20,7 @@ async fn main() -> Result<(), GroupError> {
     let page = group(async |g| {
         let (answer, later) = oneshot::channel();
         g.task("fetch").spawn(async move {
-            // A body that is gone wants no answer.
+            // The send fails if the body has ended.
             fetch().await.map(|page| answer.send(page).ok())
         });
         for step in 1..=3 {

@@ -1,5 +1,5 @@
-//! How do I keep too much from running at the same time? With a limit whose permits go back by themselves; heavy work
-//! takes a heavy permit, who waits has a place in line and a deadline, and nobody waits where too many do already.
+//! How do I limit the work that runs at the same time? With a limit whose permits return on drop. Heavy work takes several
+//! permits, waiters are served in order and have a deadline, and the queue is bounded.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel_limit::{ConcurrencyLimiter, Denied, Reason};
 use tokio::time::{Instant, sleep};
 
-/// Megabytes that may be in use at once.
+/// The maximum of megabytes in use at once.
 static MEMORY: ConcurrencyLimiter = ConcurrencyLimiter::new(100).max_waiters(50);
 
 async fn resize(image: u32, megabytes: u32) -> Result<(), Denied> {
@@ -20,7 +20,7 @@ async fn resize(image: u32, megabytes: u32) -> Result<(), Denied> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // Two fit at once, then one after the other; the last two do not get a turn in time, or never would.
+    // Two fit at once, then one after the other; of the last two, one is too late and the other never fits.
     let all = [resize(1, 60), resize(2, 40), resize(3, 90), resize(4, 90), resize(5, 101)];
     for (image, result) in (1..).zip(futures::future::join_all(all).await) {
         match result {

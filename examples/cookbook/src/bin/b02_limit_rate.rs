@@ -1,5 +1,5 @@
-//! How do I call a server so many times a second, and obey it when it has had enough? With a limiter as a `static`: whoever
-//! calls waits for a turn, in order, and what the server says about its limit pauses all of them.
+//! How do I call a server at a fixed rate, and obey its own limits? With a limiter as a `static`: callers wait in order, and
+//! the limits in the server's headers pause all of them.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::time::{Duration, SystemTime};
@@ -33,7 +33,7 @@ async fn main() {
         obey(get(page).await);
     }
 
-    // Rather not at all than late.
+    // Fails instead of being late.
     let soon = Instant::now() + Duration::from_millis(10);
     if let Err(denied) = LIMITER.acquire().by(soon).await {
         println!("{denied}");

@@ -1,5 +1,5 @@
-//! How do I give each host its own limit, and all of them together another? With a limit for each key, in bounded memory,
-//! and `all_of` for a request that needs a turn in several limits: it gets all of them, or gives back what it has.
+//! How do I give each host its own limit, and all of them a common one? With a limit for each key, in bounded memory, and
+//! `all_of` for a request that needs permits of several limits: it gets all of them, or returns those that it has.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{sync::LazyLock, time::Duration};
@@ -18,8 +18,8 @@ static AT_ONCE: ConcurrencyLimiter = ConcurrencyLimiter::new(4);
 
 async fn fetch(host: &str) -> Result<(), Denied> {
     let own = HOSTS.limiter(host);
-    let _turn = all_of([own.demand(1), ALL.demand(1)]).await?;
-    // Only now: who waits for the slow host holds nothing that the others need.
+    let _permits = all_of([own.demand(1), ALL.demand(1)]).await?;
+    // After the wait for the host, so that a slow host blocks no permit that the others need.
     let _permit = AT_ONCE.acquire().await?;
     sleep(Duration::from_millis(5)).await;
     Ok(())
@@ -36,6 +36,6 @@ async fn main() {
     futures::future::join_all(hosts.map(fetch)).await;
     println!("{} hosts are known", HOSTS.len());
 
-    // One key alone needs no parts.
+    // A single limit needs no `all_of`.
     HOSTS.acquire("c.example").await;
 }

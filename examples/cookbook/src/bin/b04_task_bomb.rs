@@ -1,6 +1,6 @@
-//! How do I do a million things without a million tasks? By limiting what is begun, and not what runs: a semaphore in each
-//! of a million tasks limits the work, and holds a million tasks in memory. `par_map` takes the next item when there
-//! is room for it.
+//! How do I do a million things without a million tasks? By limiting the tasks that are started: a semaphore in
+//! each of a million tasks limits the work, but keeps a million tasks in memory. `par_map` takes the next item when
+//! there is room for it.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

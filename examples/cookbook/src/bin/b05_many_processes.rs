@@ -1,5 +1,5 @@
-//! How do many processes share one quota? They take permits from a bucket in Redis, a few at a time, and say what is to
-//! happen without it: here each goes on with its third. `REDIS_URL=redis://localhost` names the server; without one,
+//! How do many processes share one quota? They take permits from a bucket in Redis, a few at a time, and have a
+//! rule for an outage: here each goes on with its third. `REDIS_URL=redis://localhost` names the server; without one,
 //! three tasks share a store in memory.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
@@ -41,7 +41,7 @@ async fn work(name: &str, quota: Distributed) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn process(name: &str, url: &str) -> Result<(), Box<dyn error::Error>> {
-    // It connects when it is first used, and again when it has to: a program can start without Redis.
+    // It connects when it is first used, and reconnects when needed: a program can start without Redis.
     let store = RedisStore::new(redis::Client::open(url)?);
     work(name, quota(store)).await;
     Ok(())

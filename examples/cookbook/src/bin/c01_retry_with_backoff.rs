@@ -1,5 +1,5 @@
-//! How do I try again, a little later each time? With a policy, as a `static`; which errors are worth it is said at
-//! the call.
+//! How do I try again, a little later each time? With a policy, as a `static`; the call says which errors are
+//! retried.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{cell::Cell, io, time::Duration};
@@ -13,7 +13,7 @@ static POLICY: Policy = Policy::new(
 .attempt_timeout(Duration::from_secs(1))
 .total_timeout(Duration::from_secs(10));
 
-/// Refuses twice, as a server does that is starting.
+/// Refuses twice, as a starting server does.
 async fn connect(calls: &Cell<u32>) -> io::Result<&'static str> {
     calls.set(calls.get() + 1);
     match calls.get() {

@@ -1,5 +1,5 @@
-//! Which HTTP answers are worth a retry, and when? Those that say so: the status is classified, `Retry-After` is
-//! obeyed in all of its forms, and a request that may have taken effect is not sent twice.
+//! Which HTTP answers are worth a retry, and when? The status decides, `Retry-After` is obeyed in all of its forms,
+//! and a request that may have taken effect is not sent twice.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{
@@ -13,7 +13,7 @@ use evenkeel_retry::{Policy, Verdict, http::retry_after};
 static POLICY: Policy =
     Policy::exponential(Duration::from_millis(50), Duration::from_secs(2)).max_attempts(4);
 
-/// An answer that is not a success, as `error_for_status` of an HTTP client gives it.
+/// An answer that is not a success, as `error_for_status` of an HTTP client returns it.
 #[derive(Debug)]
 struct Status {
     code: u16,
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn error::Error>> {
         .await?;
     println!("{body}");
 
-    // A payment is not safe to repeat: after a 502 nobody knows whether it was made.
+    // A payment is not safe to repeat: after a 502 it may have been made.
     calls.set(1);
     if let Err(gave_up) = POLICY.run(|| get(&calls)).classify(classify).at_most_once().await {
         println!("{gave_up}");

@@ -1,5 +1,5 @@
-//! How do I make sure that what was opened is given back? A lease gives it back when it is dropped: after a value, an
-//! error, a panic, and when the caller is gone.
+//! How do I make sure that a resource is returned? With a lease, which returns it on drop: after a value, an error, a panic,
+//! and when the caller is cancelled.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{io, time::Duration};

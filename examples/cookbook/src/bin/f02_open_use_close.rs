@@ -1,4 +1,4 @@
-//! How do I close something that takes an `await` to close? With `using`: acquire, release, body. The release runs
+//! How do I close a resource whose close needs an `await`? With `using`: acquire, release, body. The release runs
 //! after a value, an error, a panic, and when the caller is dropped.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 

@@ -9,7 +9,7 @@ use evenkeel_retry::{Backoff, Budget, BudgetPermit, Jitter};
 const CLIENTS: u64 = 10_000;
 const OUTAGE: std::ops::Range<u64> = 5_000..35_000;
 const END: u64 = 60_000;
-/// Every client makes a call so often, all times in milliseconds.
+/// The interval of the calls of a client; all times are in milliseconds.
 const EVERY: u64 = 10_000;
 const ATTEMPTS: u32 = 4;
 const BAR: u64 = 250;
@@ -22,13 +22,13 @@ struct Fleet {
 
 struct Outcome {
     bars: Vec<u32>,
-    /// Calls during the outage, for each that would have been made without retries.
+    /// The calls during the outage, divided by the calls without retries.
     amplification: f64,
-    /// The most calls in any bar after the outage.
+    /// The maximum of calls in a bar after the outage.
     peak: u32,
 }
 
-/// Plays the attempts of all clients in the order of their times.
+/// Simulates the attempts of all clients in the order of their times.
 fn simulate(fleet: &Fleet) -> Outcome {
     let mut queue: BinaryHeap<Reverse<(u64, u64, u32)>> =
         (0..CLIENTS).map(|client| Reverse((client * EVERY / CLIENTS, client, 1))).collect();

@@ -1,20 +1,20 @@
-//! How does a program stop on SIGTERM, in order and in time? In phases: first what takes work in, then what works,
-//! then what is closed. Press Ctrl-C, once or twice, or wait: it stops by itself after three seconds, with a report
-//! of the task that does not listen.
+//! How does a program stop on SIGTERM, in order and in time? In phases: first intake, then work, then closing. Press
+//! Ctrl-C, once or twice, or wait: it stops by itself after three seconds, with a report of the task that does not listen.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
-use std::future::pending;
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 
 use evenkeel_shutdown::{Report, Shutdown, Stop};
-use tokio::sync::mpsc;
-use tokio::time::{interval, sleep};
+use tokio::{
+    sync::mpsc,
+    time::{interval, sleep},
+};
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Takes an order every 300 ms, until it is asked to stop.
+/// Accepts an order every 300 ms, until it is asked to stop.
 async fn accept(orders: mpsc::Sender<u32>, stop: Stop) {
     let mut ticks = interval(ms(300));
     for order in 1.. {
@@ -30,7 +30,7 @@ async fn accept(orders: mpsc::Sender<u32>, stop: Stop) {
     println!("no more orders are taken, because of {}", stop.reason().unwrap_or("nothing"));
 }
 
-/// Works until nothing can come any more: the end of the channel tells it, not the stop.
+/// Works until the channel ends, so that no order is lost at the stop.
 async fn work(mut orders: mpsc::Receiver<u32>) {
     while let Some(order) = orders.recv().await {
         sleep(ms(400)).await;

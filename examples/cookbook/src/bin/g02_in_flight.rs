@@ -1,5 +1,5 @@
-//! How does it wait for work that was handed on? With a guard: whoever has the work holds it, and the program does not
-//! end before it is dropped, or the time is over. Then the report says who held it, where it was taken and how long ago.
+//! How does a program wait for work that was passed on? With a guard, which is passed on with the work: the program does not
+//! end before the guard is dropped, or the time is over. Then the report names the guard, its place and its age.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use evenkeel_shutdown::{Guard, Report, Shutdown};
 use tokio::time::sleep;
 
-/// Something that spawns tasks of its own, as a library may do: nobody here can join them.
+/// Spawns a task of its own, as a library may do: the program cannot join it.
 fn send_mail(number: u64, guard: Guard) {
     tokio::spawn(async move {
         sleep(Duration::from_millis(200 * number)).await;

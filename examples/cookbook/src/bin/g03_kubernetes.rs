@@ -3,25 +3,27 @@
 //! `examples/kubernetes`; its manifest is checked against this program by a test.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
-use std::io;
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use axum::Router;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::{any, get};
+use axum::{
+    Router,
+    extract::{
+        Path, State,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::StatusCode,
+    response::Response,
+    routing::{any, get},
+};
 use evenkeel_shutdown::{Handle, Report, Shutdown, Stop};
-use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::{net::TcpListener, time::sleep};
 
 const PORT: u16 = 8080;
 /// All of `terminationGracePeriodSeconds`, less the 2 seconds of the watchdog.
 const GRACE: Duration = Duration::from_secs(28);
-/// Until every proxy has heard that there are no more requests for this pod: a guess, and a generous one.
+/// The time until every proxy sends no more requests to this pod: a generous guess.
 const PRE_STOP: Duration = Duration::from_secs(5);
-/// No request takes longer.
+/// The time limit of a request.
 const REQUESTS: Duration = Duration::from_secs(12);
 const JOBS: Duration = Duration::from_secs(6);
 const CLOSE: Duration = Duration::from_secs(3);
@@ -46,7 +48,7 @@ async fn work(Path(ms): Path<u64>) -> String {
 async fn socket(State(service): State<Service>, upgrade: WebSocketUpgrade) -> Response {
     let guard = service.handle.guard("websocket");
     upgrade.on_upgrade(async move |socket| {
-        // A client that has gone away is nobody's failure.
+        // A client that has disconnected is not a failure.
         let _ = echo(socket, service.stop).await;
         drop(guard);
     })
@@ -111,7 +113,7 @@ mod tests {
 
     const MANIFEST: &str = include_str!("../../../kubernetes/deployment.yaml");
 
-    /// The number behind a key that stands once in the manifest.
+    /// Returns the number of a key that stands once in the manifest.
     fn number(key: &str) -> u64 {
         let values =
             |line: &'static str| line.trim_start_matches([' ', '-']).strip_prefix(key)?.strip_prefix(": ");

@@ -1,6 +1,12 @@
 //! The location of the store: the `--store` of the command line.
 
-use std::{env, ffi::OsString, fmt, fs, path, path::PathBuf, str::FromStr};
+use std::{
+    env,
+    ffi::OsString,
+    fmt, fs,
+    path::{self, PathBuf},
+    str::FromStr,
+};
 
 use evenkeel::postgres::tokio_postgres::Config;
 use reqwest::Url;

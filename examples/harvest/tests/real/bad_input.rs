@@ -1,4 +1,4 @@
-//! What cannot be done is said in one line, with exit code 2.
+//! Invalid input is reported in one line, with exit code 2.
 
 use std::fs;
 #[cfg(target_os = "linux")]
@@ -11,13 +11,13 @@ use crate::{
     server::{Answer, Server, answer},
 };
 
-/// Runs it, and gives the one line that it has to say on stderr.
+/// Runs the program, and returns its one line on stderr.
 async fn refused(command: &mut Command) -> String {
     let output = command.output().await.unwrap();
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
-    // It may have said where it would have stored.
+    // Stdout may have the location of the store.
     assert!(output.stdout.is_empty() || output.stdout.starts_with(b"storing in "), "{line}");
     line
 }
@@ -118,7 +118,7 @@ async fn the_directory_of_the_store_is_read_only() {
     let place = Place::new();
     place.run("--users 1 --latency 1 --faults none", 0).await;
     fs::set_permissions(place.path("store.db"), Permissions::from_mode(0o666)).unwrap();
-    // Another user need not get to where the program is.
+    // Another user may have no access to the directory of the program.
     fs::copy(PROGRAM, place.path("harvest")).unwrap();
     fs::set_permissions(place.path(""), Permissions::from_mode(0o555)).unwrap();
     for (store, reason) in [
@@ -128,7 +128,7 @@ async fn the_directory_of_the_store_is_read_only() {
         let flag = format!("sqlite:{}", place.path(store));
         let mut command = quiet(Command::new(place.path("harvest")));
         command.args(["--users", "1", "--store", &flag]);
-        // Root may write everywhere.
+        // Root can write everywhere.
         if fs::File::create(place.path("probe")).is_ok() {
             command.uid(65_534);
         }

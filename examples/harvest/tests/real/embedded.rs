@@ -62,7 +62,7 @@ async fn both_stores_have_the_same_rows() {
     assert_eq!(sqlite.dump().await, postgres.dump().await);
 }
 
-/// What it says on stdout without `--store`.
+/// Returns the output on stdout without `--store`.
 async fn unasked(cache: &str, flags: &[&str], variable: &str) -> String {
     let mut command = quiet(Command::new(PROGRAM));
     command.args(["--users", "1", "--latency", "1", "--faults", "none"]).args(flags);
@@ -135,7 +135,7 @@ async fn the_report_is_a_table_and_the_same_in_json() {
     );
     assert!(!table.contains('\u{1b}'), "no escape sequences where there is no terminal: {table}");
 
-    // 129 documents of 5 ms, the first page alone, 20 at a time; but 9 pages one after another take longer.
+    // 129 documents of 5 ms, the first page alone, 20 at a time; the bound is the 9 pages, one after another.
     assert_eq!(report["floor_seconds"], 0.05);
     assert_eq!(report["one_by_one_seconds"], 0.645);
     assert!(report["seconds"].as_f64().unwrap() >= 0.05);

@@ -5,11 +5,12 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+use serde_json::{Value, json};
+
 use crate::{
     place::{Place, text},
     server::{Answer, Server, answer, bare, document, json, page},
 };
-use serde_json::{Value, json};
 
 async fn flawed(path: String) -> Answer {
     match path.as_str() {

@@ -1,4 +1,4 @@
-//! An API that a test holds in the middle of its work.
+//! An API whose answers wait for the test.
 
 use tokio::{process::Child, sync::watch};
 
@@ -7,12 +7,12 @@ use crate::{
     server::{Server, document, page},
 };
 
-/// An API of ten users whose next page never comes, and whose documents wait for the test's word.
+/// An API of ten users whose next page never answers, and whose documents wait until the test releases them.
 pub(crate) struct Held {
     server: Server,
-    /// Documents asked for so far.
+    /// The documents requested so far.
     asked: watch::Sender<usize>,
-    /// Users up to this id have their documents.
+    /// The documents of users up to this id are released.
     pub(crate) released: watch::Sender<u64>,
 }
 
@@ -42,7 +42,7 @@ impl Held {
         &self.server.base
     }
 
-    /// Starts a run, and waits until it has asked for this many documents.
+    /// Starts a run, and waits until it has requested this number of documents.
     pub(crate) async fn harvest(&self, place: &Place, flags: &str, asked: usize) -> Child {
         let child = place.harvest(&format!("--url {} {flags}", self.base())).spawn().unwrap();
         self.asked.subscribe().wait_for(|so_far| *so_far >= asked).await.unwrap();

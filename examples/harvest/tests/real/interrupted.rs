@@ -1,8 +1,11 @@
-//! Runs that are ended at a random moment, and those after them.
+//! Runs that are ended at a random moment, and the runs after them.
 
 use std::time::Duration;
 
-use tokio::{process::Child, process::Command, time::sleep};
+use tokio::{
+    process::{Child, Command},
+    time::sleep,
+};
 
 use crate::{
     place::{Place, text},
@@ -10,7 +13,7 @@ use crate::{
     site::{DOCUMENTS, FLAWS, Site, USERS},
 };
 
-/// Calls in flight.
+/// The maximum of calls in flight.
 const CONCURRENCY: u32 = 8;
 
 /// How a run is ended.
@@ -27,8 +30,8 @@ pub(crate) async fn signal(child: &Child, name: &str) {
     }
 }
 
-/// Ends a run at a moment that the seed draws, and lets another one finish the work: its rows are those of a run
-/// that was not interrupted. Says whether the store was partly filled in between.
+/// Ends a run at a random moment of this seed, and lets another one finish the work: the rows are the same as without
+/// the interruption. Returns whether the store was partly filled in between.
 pub(crate) async fn at_random(place: &Place, how: Signal, seed: u64) -> bool {
     let (whole, site) = (Place::new(), Site::start().await);
     let flags = format!("--url {} --concurrency {CONCURRENCY}", site.base());
@@ -43,7 +46,7 @@ pub(crate) async fn at_random(place: &Place, how: Signal, seed: u64) -> bool {
     assert_eq!(place.dump().await, whole.dump().await, "seed {seed}");
     assert_eq!((&report["users"], &report["ended"]), (&USERS.into(), &"complete".into()), "{report}");
     assert_eq!(report["failures"].as_array().unwrap().len(), FLAWS, "{report}");
-    // After a complete run the next one reads all again.
+    // After a complete run the next one reads everything again.
     if stored < USERS {
         assert_eq!(report["users_before"], stored);
         let most = if how == Signal::Kill { CONCURRENCY } else { 1 };
@@ -52,7 +55,7 @@ pub(crate) async fn at_random(place: &Place, how: Signal, seed: u64) -> bool {
     (1..USERS).contains(&stored)
 }
 
-/// Runs it until the moment that the seed draws, and gives the number of users that are stored then.
+/// Runs the program until a random moment of this seed, and returns the number of users that are stored then.
 async fn interrupt(place: &Place, site: &Site, how: Signal, seed: u64) -> u64 {
     let mut random = Random(seed);
     let calls = 1 + random.below(DOCUMENTS);

@@ -25,7 +25,7 @@ async fn the_second_is_refused(place: Place) {
     assert!((1..60).contains(&age), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 
-    // A crash frees it at once, and nothing is lost.
+    // A crash releases the lock at once, and nothing is lost.
     first.start_kill().unwrap();
     first.wait().await.unwrap();
     let report = place.run(SECOND, 0).await;
@@ -45,7 +45,7 @@ async fn the_second_is_refused_on_postgres() {
     the_second_is_refused(place).await;
 }
 
-/// Starts both on a store that neither finds made.
+/// Starts two runs on a store that does not exist yet.
 async fn of_two_at_once_one_is_refused(place: Place) {
     let api = Held::start().await;
     let flags = format!("--url {} --concurrency 30", api.base());
@@ -78,7 +78,7 @@ async fn of_two_at_once_one_is_refused_on_postgres() {
     }
 }
 
-/// By whatever path it is named.
+/// The lock holds for every path to the same file.
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_link_to_a_store_is_that_store() {
@@ -91,8 +91,8 @@ async fn a_link_to_a_store_is_that_store() {
     drop(first);
 }
 
-/// The session that holds the lock is ended by an administrator: a second run takes the store over, and the first
-/// one stops before it writes beside it.
+/// An administrator ends the session that holds the lock: a second run takes the store over, and the first one stops
+/// before its next write.
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_run_that_lost_its_session_does_not_write_beside_the_next() {
@@ -114,7 +114,7 @@ async fn a_run_that_lost_its_session_does_not_write_beside_the_next() {
     assert_eq!(place.dump().await, rows);
 }
 
-/// Who has been stopped, and not ended, goes on with its work.
+/// A process that is stopped by SIGSTOP and continued goes on with its work.
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_run_that_sleeps_keeps_the_store() {

@@ -1,4 +1,4 @@
-//! An API with a limit, said in the ways of real ones.
+//! An API with a limit, in the forms of real APIs.
 
 use std::{
     collections::HashMap,
@@ -9,15 +9,16 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+use tokio::time::Instant;
+
 use crate::{
     flaws::failures,
     place::Place,
     server::{Answer, Server, bare, document, page},
 };
-use serde_json::Value;
-use tokio::time::Instant;
 
-/// Runs against an API that answers the first call for a document with this, and all others well.
+/// Runs against an API that answers the first call for a document with this, and all later ones well.
 async fn at_first(users: u64, first: impl Fn() -> Answer + Clone + Send + Sync + 'static) -> Value {
     let (place, asked) = (Place::new(), Arc::new(Mutex::new(HashMap::new())));
     let server = Server::start(move |path: String| {
@@ -84,7 +85,7 @@ async fn what_passes_is_asked_for_again() {
     }
 }
 
-/// Of eight calls at a time three a second get through; attempts are not what it costs.
+/// Of eight calls at a time three per second get through, and the others use up no attempts.
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_tight_limit_costs_time_and_nothing_else() {

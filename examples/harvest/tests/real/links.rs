@@ -1,4 +1,4 @@
-//! Pages that end, and links and redirects that leave.
+//! Last pages, and links and redirects to other hosts.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use crate::{
     server::{Answer, Server, bare, document, page},
 };
 
-/// An API whose second page says that the next one is there.
+/// An API whose second page has this link to the next one.
 async fn with_second_next(next: &'static str) -> Server {
     Server::start(move |path| async move {
         match path.as_str() {
@@ -44,7 +44,7 @@ async fn the_only_page_may_name_itself() {
     }
 }
 
-/// Keeps what it hears: the requests to another host.
+/// Records the requests to another host.
 async fn another_host() -> (Server, Arc<Mutex<Vec<String>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let log = heard.clone();
@@ -96,7 +96,7 @@ async fn a_link_to_another_host_is_refused_by_name() {
     assert_eq!(*heard.lock().unwrap(), <[String; 0]>::default());
 }
 
-/// An API that redirects what is asked for to a place that depends on it, and sees no `Referer`.
+/// An API that redirects each request to a location that depends on its path, and checks that there is no `Referer`.
 async fn redirecting(to: impl Fn(&str) -> Option<String> + Clone + Send + 'static) -> Server {
     let answer = move |path: String| -> Answer {
         match (to(&path), path.split('?').next().unwrap()) {

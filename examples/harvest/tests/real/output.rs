@@ -1,13 +1,13 @@
-//! What cannot be printed is no reason to stop.
+//! Output that cannot be printed does not stop a run.
 
 use tokio::process::Command;
 
 use crate::place::{PROGRAM, Place, quiet, text};
 
-/// It takes five seconds, and says every two how far it is.
+/// A run of five seconds, which prints its progress every two seconds.
 const FLAGS: &str = "--users 40 --page-size 7 --latency 250 --concurrency 4 --faults none";
 
-/// Runs it in a shell that does this with its output, and gives what is said then: at its end the exit code.
+/// Runs the program in a shell with this redirection, and returns the output, with the exit code at its end.
 async fn in_a_shell(place: &Place, script: &str) -> String {
     let harvest = format!("{PROGRAM} {FLAGS} --store {} --json {}", place.store(), place.path("report.json"));
     let script = script.replace("HARVEST", &harvest);

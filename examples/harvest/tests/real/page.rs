@@ -7,7 +7,7 @@ use crate::{
     server::{Server, answer, document, page},
 };
 
-/// Runs it, and gives the page.
+/// Runs the program, and returns the page.
 async fn shown(flags: &str) -> String {
     let place = Place::new();
     let path = place.path("report.html");
@@ -16,7 +16,7 @@ async fn shown(flags: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// It needs nothing from elsewhere, and runs nothing.
+/// The page loads nothing and runs no scripts.
 fn assert_self_contained(page: &str) {
     for foreign in
         ["<script", "<link", "<img", "<iframe", "@import", "url(", "href=", "src=", "onload", "onclick"]

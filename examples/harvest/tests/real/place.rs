@@ -1,4 +1,4 @@
-//! Runs the program with a store of its own, which goes away with the test.
+//! Runs the program with a store of its own, which ends with the test.
 
 use std::{
     env, fs,
@@ -26,7 +26,7 @@ pub(crate) fn text(output: &Output) -> String {
     [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat()
 }
 
-/// A directory, and a store there or in a schema of a server.
+/// A directory, with a store there or in a schema of a server.
 pub(crate) struct Place {
     dir: PathBuf,
     postgres: Option<Schema>,
@@ -46,14 +46,14 @@ const USERS: &str = "SELECT id, name, email, active, theme, locale, newsletter F
 const ORDERS: &str = "SELECT id, user_id, cents, currency FROM orders ORDER BY id";
 
 impl Place {
-    /// With a store in a file.
+    /// Returns a place with a store in a file.
     pub(crate) fn new() -> Self {
         let dir = env::temp_dir().join(fresh_name("harvest-test-", "-"));
         fs::create_dir_all(&dir).unwrap();
         Self { dir, postgres: None }
     }
 
-    /// With a store on the server, if there is one.
+    /// Returns a place with a store on the server, if there is one.
     pub(crate) async fn postgres() -> Option<Self> {
         let Ok(server) = env::var("EVENKEEL_TEST_POSTGRES") else {
             println!("SKIPPED: no PostgreSQL server (cargo xtask servers up)");
@@ -73,7 +73,7 @@ impl Place {
         self.dir.join(name).display().to_string()
     }
 
-    /// The `--store` of this place.
+    /// Returns the `--store` of this place.
     pub(crate) fn store(&self) -> String {
         match &self.postgres {
             Some(schema) => format!("postgres:{}", schema.url),
@@ -81,12 +81,12 @@ impl Place {
         }
     }
 
-    /// The program with these flags, and its store and JSON in this place.
+    /// Returns the program with these flags, and its store and JSON in this place.
     pub(crate) fn harvest(&self, flags: &str) -> Command {
         self.harvest_into(flags, &self.store())
     }
 
-    /// The same with another store.
+    /// Returns the same with another store.
     pub(crate) fn harvest_into(&self, flags: &str, store: &str) -> Command {
         let mut command = quiet(Command::new(PROGRAM));
         command.args(flags.split_whitespace());
@@ -105,7 +105,7 @@ impl Place {
         serde_json::from_slice(&fs::read(self.path("report.json")).unwrap()).unwrap()
     }
 
-    /// All rows of both tables, in order; alike for both kinds of store.
+    /// Returns all rows of both tables in order, alike for both kinds of store.
     pub(crate) async fn dump(&self) -> Vec<String> {
         let (users, orders): (Vec<UserRow>, Vec<OrderRow>) = match &self.postgres {
             Some(schema) => {
@@ -126,7 +126,7 @@ impl Place {
         users.chain(orders.iter().map(|row| format!("{row:?}"))).collect()
     }
 
-    /// One number of the database.
+    /// Returns one number from the database.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         match &self.postgres {
             Some(schema) => {
@@ -155,7 +155,7 @@ impl Drop for Place {
             let admin = Database::connect(&server).await?;
             admin.batch_execute(&format!("DROP SCHEMA {name} CASCADE")).await
         };
-        // This may be a thread of a runtime, where nothing can be waited for.
+        // This may be a thread of a runtime, which must not block.
         let dropped = thread::spawn(|| {
             runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(drop)
         });

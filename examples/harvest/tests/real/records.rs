@@ -1,4 +1,4 @@
-//! Records that make no sense: each costs itself and no other, in the same words on both stores.
+//! Invalid records: each costs no other, with the same texts on both stores.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::{
     server::{Answer, Server, answer, document},
 };
 
-/// A page with sound users around bad ones; some users have bad documents.
+/// A page with valid users around invalid ones; some users have invalid documents.
 fn serve(path: &str) -> Answer {
     let sound =
         |id: u64| format!(r#"{{"id": {id}, "name": "User {id}", "email": "a@b.test", "active": true}}"#);
@@ -142,7 +142,7 @@ async fn both_stores_have_the_same_rows_and_say_the_same() {
     assert_eq!(sqlite.dump().await, postgres.dump().await);
 }
 
-/// A link of 10,000 characters is no row of an index in PostgreSQL.
+/// A link of 10,000 characters does not fit an index in PostgreSQL.
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_long_link_is_a_link() {

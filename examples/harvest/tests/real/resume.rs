@@ -1,4 +1,4 @@
-//! What a run leaves behind, the next one goes on with.
+//! The next run continues an unfinished one.
 
 use crate::{
     interrupted::{Signal, again_and_again, at_random},

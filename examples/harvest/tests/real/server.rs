@@ -1,17 +1,20 @@
-//! Serves the program APIs that are made for a test.
+//! Servers of APIs made for a test.
 
 use std::net::Ipv4Addr;
 
 use http_body_util::Full;
 use hyper::{
-    Request, Response, body::Bytes, body::Incoming, http::request::Parts, server::conn::http1,
+    Request, Response,
+    body::{Bytes, Incoming},
+    http::request::Parts,
+    server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
-/// A server on loopback that answers as a test wants; it ends with the test.
+/// A server on loopback with the answers of a test; it ends with the test.
 pub(crate) struct Server {
     pub(crate) base: String,
     _tasks: JoinSet<()>,
@@ -20,7 +23,7 @@ pub(crate) struct Server {
 pub(crate) type Answer = Response<Full<Bytes>>;
 
 impl Server {
-    /// Answers every path with what `answer` says.
+    /// Answers every path by `answer`.
     pub(crate) async fn start<F, Fut>(answer: F) -> Self
     where
         F: Fn(String) -> Fut + Clone + Send + 'static,
@@ -29,7 +32,7 @@ impl Server {
         Self::heard(move |request| answer(request.uri.to_string())).await
     }
 
-    /// Answers every request, of which it has the headers, too.
+    /// Answers every request by `answer`, which also gets the headers.
     pub(crate) async fn heard<F, Fut>(answer: F) -> Self
     where
         F: Fn(Parts) -> Fut + Clone + Send + 'static,
@@ -61,7 +64,7 @@ pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Bytes>) ->
     answer.body(Full::from(body.into())).unwrap()
 }
 
-/// Without a body, with these headers.
+/// Returns an answer without a body, with these headers.
 pub(crate) fn bare(status: u16, headers: &[(&str, &str)]) -> Answer {
     let answer = Response::builder().status(status);
     let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
@@ -72,13 +75,13 @@ pub(crate) fn json(body: &Value) -> Answer {
     answer(200, "application/json", body.to_string())
 }
 
-/// A page of these users.
+/// Returns a page of these users.
 pub(crate) fn page(ids: impl IntoIterator<Item = u64>, next: Option<&str>) -> Answer {
     let user = |id| json!({ "id": id, "name": format!("User {id}"), "email": "a@b.test", "active": true });
     json(&json!({ "items": ids.into_iter().map(user).collect::<Vec<_>>(), "next": next }))
 }
 
-/// What a sound API has at the path of a user's document: one order, and preferences.
+/// Returns the document at a path as a valid API has it: one order, or preferences.
 pub(crate) fn document(path: &str) -> Answer {
     let mut parts = path.trim_start_matches("/users/").split('/');
     let Some(id) = parts.next().and_then(|id| id.parse::<u64>().ok()) else {

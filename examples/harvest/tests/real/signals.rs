@@ -15,7 +15,7 @@ use crate::{
     place::{Place, text},
 };
 
-/// Waits until the program says that it is stopping.
+/// Waits until the program prints that it is stopping.
 async fn is_stopping(child: &mut Child) {
     let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
@@ -26,7 +26,7 @@ async fn is_stopping(child: &mut Child) {
     panic!("it ended without a word");
 }
 
-/// Waits for its end, and gives its exit code and its report.
+/// Waits for the end of the program, and returns its exit code and its report.
 async fn ended(child: Child, place: &Place) -> (Option<i32>, Value) {
     let output = child.wait_with_output().await.unwrap();
     let report = place.report();
@@ -47,7 +47,7 @@ async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
         api.released.send_replace(10);
         let (code, report) = ended(child, &place).await;
         assert_eq!((code, &report["ended"]), (Some(0), &"drained".into()));
-        // The window had 4 users; the second page may have had one of the 4 places for calls.
+        // The documents of 4 users are begun; the second page may have one of the 4 slots for calls.
         assert!((2..=4).contains(&report["users"].as_u64().unwrap()), "{report}");
         assert_eq!(report["failures"].as_array().unwrap().len(), 0, "{report}");
     }
@@ -60,7 +60,7 @@ async fn the_second_signal_aborts_and_says_what_was_left() {
     let mut child = api.harvest(&place, "--concurrency 4 --grace 2m", 3).await;
     signal(&child, "-TERM").await;
     is_stopping(&mut child).await;
-    // One that comes within 200 ms is a copy of the first.
+    // A signal within 200 ms is a copy of the first.
     sleep(Duration::from_millis(500)).await;
     signal(&child, "-TERM").await;
     let (code, report) = ended(child, &place).await;

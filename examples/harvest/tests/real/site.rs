@@ -14,9 +14,9 @@ use crate::server::{Answer, Server, answer, json};
 pub(crate) const USERS: u64 = 250;
 const PAGE: u64 = 36;
 const LATENCY: Duration = Duration::from_millis(5);
-/// Pages, and two documents for each user.
+/// The number of pages, and of two documents for each user.
 pub(crate) const DOCUMENTS: u64 = 7 + 2 * USERS;
-/// Documents that cannot be read.
+/// The documents that cannot be read.
 pub(crate) const FLAWS: usize = 3;
 
 pub(crate) struct Site {
@@ -45,18 +45,18 @@ impl Site {
         &self.server.base
     }
 
-    /// Forgets the calls so far.
+    /// Resets the count of calls.
     pub(crate) fn count_anew(&self) {
         self.calls.lock().unwrap().clear();
         self.arrived.send_replace(0);
     }
 
-    /// Waits until so many calls have arrived.
+    /// Waits until this number of calls has arrived.
     pub(crate) async fn called(&self, times: u64) {
         self.arrived.subscribe().wait_for(|count| *count >= times).await.unwrap();
     }
 
-    /// How many calls were not the first for their document.
+    /// Returns the number of calls that were not the first for their document.
     pub(crate) fn repeated(&self) -> u32 {
         self.calls.lock().unwrap().values().map(|times| times - 1).sum()
     }

@@ -1,4 +1,4 @@
-//! A database that stops taking what it is given.
+//! A database that stops accepting writes.
 
 use rusqlite::Connection;
 

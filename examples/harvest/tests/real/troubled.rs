@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 
-/// Runs the same job in peace and in trouble, and compares what is stored.
+/// Runs the same job without and with faults, and compares the stored rows.
 pub(crate) async fn by_plan(place: &Place, seed: u64, size: &str) {
     let peace = Place::new();
     let flags = format!("{size} --seed {seed}");

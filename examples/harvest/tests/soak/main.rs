@@ -1,4 +1,4 @@
-//! Many random moments and many seeds: what `tests/real` tries a few of.
+//! Many random moments and many seeds, of which `tests/real` tries a few.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -30,7 +30,7 @@ mod moments {
     use super::{Place, SEEDS};
     use crate::interrupted::{Signal, at_random};
 
-    /// Most moments have to be in the middle of the work.
+    /// The minimum of moments in the middle of the work.
     const HITS: usize = 15;
 
     fn count(hits: &[bool], store: &str, how: Signal) {

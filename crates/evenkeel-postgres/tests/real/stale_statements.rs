@@ -1,11 +1,14 @@
-//! What was prepared before does not fit any more: tables and types have changed.
+//! Stale prepared statements: tables and types have changed.
 
-use std::error::Error as StdError;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::{
+    error::Error as StdError,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
-use evenkeel_postgres::tokio_postgres::types::private::BytesMut;
-use evenkeel_postgres::tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
-use evenkeel_postgres::{Database, Error, Tx, TxOptions};
+use evenkeel_postgres::{
+    Database, Error, Tx, TxOptions,
+    tokio_postgres::types::{FromSql, IsNull, Kind, ToSql, Type, private::BytesMut, to_sql_checked},
+};
 use tokio::sync::Barrier;
 
 use crate::harness::{Place, code, number, pid, run};
@@ -27,7 +30,7 @@ impl ToSql for Raw {
     to_sql_checked!();
 }
 
-/// A mood, sad or glad: as those that are derived, it fits an enum of these labels only.
+/// A mood, sad or glad. Like a derived type, it accepts only an enum with these labels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Glad;
 
@@ -63,7 +66,7 @@ async fn with_table(place: &Place, max: usize) -> Database {
     db
 }
 
-/// Runs it in a transaction; gives the number of attempts.
+/// Runs a statement in a transaction, and returns the number of attempts.
 async fn attempts<Fut>(db: &Database, mut body: impl FnMut(Tx) -> Fut) -> u32
 where
     Fut: Future<Output = Result<(), Error>>,
@@ -90,7 +93,7 @@ fn a_parameter_whose_column_has_another_type_now() {
         db.execute(insert, (3_i64,)).await.unwrap();
 
         admin.batch_execute("alter table t alter n type text").await.unwrap();
-        // It is found before anything is sent, so that the transaction goes on.
+        // The mistake is found before anything is sent, so the transaction goes on.
         let once = attempts(&db, async |tx| {
             tx.execute(insert, ("4",)).await?;
             Ok(())
@@ -108,7 +111,7 @@ fn a_parameter_whose_column_has_another_type_now() {
         assert_eq!(many.await, 1);
         assert_eq!(number(&db, "select sum(n)::int8 from t").await, (1..=8).sum::<i64>());
 
-        // One that never fitted is told as before.
+        // A value that never fitted is reported as before.
         let wrong = db.execute(insert, ("9",)).await.unwrap_err();
         assert!(
             wrong.source().unwrap().to_string().starts_with("error serializing parameter 0"),
@@ -175,7 +178,7 @@ fn a_table_with_other_columns() {
         assert_eq!(twice.await, 2);
         assert_eq!(number(&db, "select count(*) from t").await, 1000);
 
-        // A body that saves itself is not repeated.
+        // A body that goes back to a savepoint is not repeated.
         db.fetch_all::<(i32, String)>(all, ()).await.unwrap();
         admin.batch_execute("alter table t add c text").await.unwrap();
         let saved = attempts(&db, async |tx| {
@@ -185,7 +188,7 @@ fn a_table_with_other_columns() {
             Ok(())
         });
         assert_eq!(saved.await, 1);
-        // What is wrong for good is told after the second attempt.
+        // A lasting mistake is reported after the second attempt.
         admin.batch_execute("alter table t drop b").await.unwrap();
         let (count, gone) = (AtomicU32::new(0), "select n from t where b = 'x'");
         let failed: Result<(), Error> = db
@@ -282,7 +285,7 @@ fn an_enum_with_another_label() {
         assert_eq!(db.execute_many(give, [(Glad,), (Glad,)]).await.unwrap(), 2);
         assert_eq!(db.fetch_all::<(Glad,)>(take, ()).await.unwrap(), [(Glad,); 3]);
 
-        // The same with what comes back.
+        // The same with the types of columns.
         admin
             .batch_execute(
                 "drop table m; drop type mood; create type mood as enum ('sad'); create table m (v mood)",
@@ -298,7 +301,7 @@ fn an_enum_with_another_label() {
     });
 }
 
-/// Of two connections one hears of it, and the other one fails in no transaction.
+/// One of two connections finds the change, and the other one fails in no transaction.
 #[test]
 #[ignore = "real tier"]
 fn one_failure_tells_the_whole_pool() {
@@ -320,14 +323,14 @@ fn one_failure_tells_the_whole_pool() {
             assert_eq!((first.unwrap(), second.unwrap()), (columns, columns));
             assert_eq!(attempted.load(Relaxed), 2);
             admin.batch_execute(&format!("alter table t add c{columns} int")).await.unwrap();
-            // It is repeated by itself.
+            // A single call is repeated.
             db.execute(all, ()).await.unwrap();
         }
         assert_eq!(db.snapshot().created, 2);
     });
 }
 
-/// The client looks at types by statements of its own, and does not notice when those are gone.
+/// The client looks up types by statements of its own, and does not notice when they are gone.
 #[test]
 #[ignore = "real tier"]
 fn a_session_that_has_lost_all_its_statements() {
@@ -343,7 +346,7 @@ fn a_session_that_has_lost_all_its_statements() {
             let db = place.db(1).await;
             db.fetch_one::<(i64,)>(one, glad()).await.unwrap();
             db.batch_execute(discard).await.unwrap();
-            // Of a type that is known already.
+            // The type is known already.
             db.fetch_one::<(i64,)>(one, glad()).await.unwrap();
             let twice = attempts(&db, async |tx| {
                 tx.fetch_one::<(bool,)>(two, glad()).await?;
@@ -356,7 +359,7 @@ fn a_session_that_has_lost_all_its_statements() {
                 "only another connection can tell of a type that is not known"
             );
 
-            // A call outside of a transaction goes there, too.
+            // A call outside of a transaction moves to another connection, too.
             let insert = "insert into t (n) select 1 where $1::two is not null";
             for many in [false, true] {
                 let db = place.db(1).await;

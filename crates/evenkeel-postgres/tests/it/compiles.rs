@@ -1,11 +1,10 @@
-//! How it is written has to go on compiling: inside `tokio::spawn`, inside an `async_trait` method, with types of the
-//! user's own.
+//! Calls that must keep compiling: inside `tokio::spawn`, inside an `async_trait` method, with types of the user.
 
 use async_trait::async_trait;
 use evenkeel_postgres::{BoxError, Database, Error, FromRow, Policy, Tx, TxOptions, tokio_postgres::Row};
 use evenkeel_testkit::World;
 
-use crate::wire::Server;
+use crate::scripted_server::Server;
 
 #[derive(Debug)]
 struct Count(i32);

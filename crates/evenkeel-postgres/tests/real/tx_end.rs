@@ -1,11 +1,13 @@
-//! What ends a transaction before its time, and what does not.
+//! Statements that end a transaction too early, and statements that do not.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use evenkeel_postgres::{Error, TxOptions};
 
-use crate::harness::{code, number, run};
-use crate::transactions::{CONFLICT, Failed, count, insert, with_table};
+use crate::{
+    harness::{code, number, run},
+    transactions::{CONFLICT, Failed, count, insert, with_table},
+};
 
 #[test]
 #[ignore = "real tier"]
@@ -75,7 +77,7 @@ fn the_server_tells_that_a_transaction_is_another_one() {
             assert_eq!(count(&db).await, stored, "{sql}");
             db.batch_execute("truncate t").await.unwrap();
         }
-        // It is the same one.
+        // The transaction is still the same.
         let whole: Result<u64, Error> = db
             .transaction(TxOptions::new(), async |tx| {
                 insert(&tx, 1).await?;
@@ -168,7 +170,7 @@ fn a_conflict_that_was_cured_by_a_savepoint_is_not_repeated() {
         assert!(matches!(cured, Err(Failed::Own(3))), "{cured:?}");
         assert_eq!((attempts.load(Relaxed), count(&db).await), (1, 0));
 
-        // One that a later failure covers up has ended it all the same.
+        // The end counts also if a later failure hides it.
         let attempts = AtomicU32::new(0);
         let covered: Result<(), Error> = db
             .transaction(TxOptions::new(), async |tx| {

@@ -1,48 +1,54 @@
-//! A server that speaks the protocol of PostgreSQL in memory, knows no SQL, and answers what a test tells it to.
+//! A scripted server in memory, which speaks the protocol of PostgreSQL and knows no SQL.
 
-use std::collections::{HashMap, VecDeque};
-use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{self, ErrorKind},
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use evenkeel_postgres::deadpool_postgres::{Connect, Manager, ManagerConfig};
-use evenkeel_postgres::tokio_postgres::{self, CancelToken, Client, Config, NoTls};
-use evenkeel_postgres::{Builder, Database};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use evenkeel_postgres::{
+    Builder, Database,
+    deadpool_postgres::{Connect, Manager, ManagerConfig},
+    tokio_postgres::{self, CancelToken, Client, Config, NoTls},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
+    sync::Notify,
+    task::JoinHandle,
+    time::sleep,
+};
 
-/// What comes of a statement.
+/// The answer to a statement.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// Rows of one column.
     Rows(Vec<i32>),
     /// Texts of one column with this name.
     Texts(&'static str, Vec<&'static str>),
-    /// So many rows were changed.
+    /// This number of rows was changed.
     Count(u64),
     /// An error with this code.
     Refuse(&'static str),
     /// An error with this code, and the end of the connection.
     End(&'static str),
-    /// This answer, after so long, or an error when it is cancelled.
+    /// This answer after this time, or an error when it is cancelled.
     After(Duration, Box<Answer>),
-    /// This answer, after so long, without heed to what comes meanwhile.
+    /// This answer after this time; cancel requests are ignored.
     Pause(Duration, Box<Answer>),
     /// This answer, and then the end of the connection.
     Last(Box<Answer>),
     /// An error as a pooler sends it, with this code and text, and then nothing: the link is cut on its side alone.
     Pooler(&'static str, &'static str),
-    /// Nothing, whatever comes.
+    /// No answer.
     Never,
     /// The end of the connection.
     Cut,
 }
 
-/// What comes of a connection.
+/// The outcome of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Greeting {
     /// An error with this code.
@@ -51,9 +57,9 @@ pub(crate) enum Greeting {
     Pooler(&'static str, &'static str),
     /// Nobody listens.
     Nobody,
-    /// The attempt fails on this side, with this text.
+    /// The attempt fails on the client's side, with this text.
     Fails(ErrorKind, &'static str),
-    /// Nothing.
+    /// No answer.
     Silence,
 }
 
@@ -74,15 +80,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server that asks the script for the answer to a statement. Where it has none, a `select` gives one row with a
-    /// 1, and all else changes one row.
+    /// A server that asks the script for the answer to a statement. By default a `select` returns one row with a 1, and
+    /// any other statement changes one row.
     pub(crate) fn new(script: impl FnMut(&str) -> Option<Answer> + Send + 'static) -> Self {
         let script: Script = Box::new(script);
         let (greetings, log, cancels) = (VecDeque::new(), Vec::new(), HashMap::new());
         Self { state: Arc::new(Mutex::new(State { script, greetings, log, cancels, last: 0 })) }
     }
 
-    /// From now on it is this script that is asked.
+    /// Replaces the script.
     pub(crate) fn told(&self, script: impl FnMut(&str) -> Option<Answer> + Send + 'static) {
         self.lock().script = Box::new(script);
     }
@@ -101,12 +107,12 @@ impl Server {
             .cancel_with(move |token| server.clone().cancel(token))
     }
 
-    /// Greets the next connections so, and all after them well.
+    /// Greets the next connections like this, and all later ones well.
     pub(crate) fn greet(&self, greetings: impl IntoIterator<Item = Greeting>) {
         self.lock().greetings.extend(greetings);
     }
 
-    /// What has happened since the last look: statements, with the number of their connection, and its begin and end.
+    /// Returns the events since the last call: statements, with the number of their connection, and its begin and end.
     pub(crate) fn log(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().log)
     }
@@ -282,7 +288,7 @@ impl Backend<'_> {
         self.link.message(b'C', tag.as_bytes());
     }
 
-    /// Does as the script says; false after an error.
+    /// Sends the answer of the script; returns `false` after an error.
     async fn answer(&mut self, sql: &str, is_simple: bool) -> io::Result<bool> {
         let told = {
             let mut state = self.server.lock();
@@ -329,7 +335,7 @@ impl Backend<'_> {
                 Answer::End(code) => {
                     self.link.error("FATAL", code);
                     self.link.flush().await?;
-                    // The last word and the end do not arrive together.
+                    // The error and the end of the link do not arrive together.
                     sleep(Duration::from_millis(10)).await;
                     return Err(ErrorKind::Other.into());
                 }
@@ -340,7 +346,7 @@ impl Backend<'_> {
                     continue;
                 }
                 Answer::Never => {
-                    // Until the other side is gone.
+                    // Until the other side has closed.
                     self.link.stream.read_to_end(&mut Vec::new()).await?;
                     return Err(ErrorKind::Other.into());
                 }
@@ -397,7 +403,7 @@ impl Connect for Server {
     }
 }
 
-/// A stream to a place where nobody listens.
+/// A stream that nobody reads.
 struct Nobody(ErrorKind, &'static str);
 
 impl Nobody {

@@ -1,13 +1,14 @@
-//! What ends a transaction before its time, and what does not.
+//! Statements that end a transaction too early, and statements that do not.
 
-use std::cell::Cell;
-use std::error::Error as _;
+use std::{cell::Cell, error::Error as _};
 
 use evenkeel_postgres::{Error, Tx};
 use evenkeel_testkit::World;
 
-use crate::transactions::{options, told};
-use crate::wire::{Answer, Server};
+use crate::{
+    scripted_server::{Answer, Server},
+    transactions::{options, told},
+};
 
 #[test]
 fn a_body_cannot_end_its_transaction() {
@@ -23,7 +24,7 @@ fn a_body_cannot_end_its_transaction() {
         ] {
             let server = Server::new(|_| None);
             let db = server.db();
-            // Whatever becomes of the error.
+            // Also if the body ignores the error.
             let swallowed = db.transaction(options(), async |tx| {
                 tx.execute("update", ()).await?;
                 let ended = tx.batch_execute(sql).await;
@@ -49,17 +50,17 @@ fn a_body_cannot_end_its_transaction() {
             assert_eq!(log[4..], none);
             assert_eq!(db.snapshot().created, 1);
         }
-        // Outside of one they may.
+        // Outside of a transaction they may run.
         let server = Server::new(|_| None);
         server.db().batch_execute("begin; insert; commit").await.unwrap();
         assert!(server.log().contains(&"1 begin; insert; commit".into()));
     });
 }
 
-/// The server tells what cannot be read off the text.
+/// The server is asked where the text leaves a doubt.
 #[test]
 fn a_transaction_that_is_another_one_afterwards_has_ended() {
-    // How it reads depends on a setting.
+    // The meaning of this text depends on a setting.
     const DOUBTFUL: &str = "select '\\'; commit; --'";
     World::run(async |_| {
         let begun_at = |times: &[i32]| {
@@ -107,7 +108,7 @@ fn a_conflict_that_was_cured_is_not_repeated() {
             assert_eq!(runs.get(), attempts);
             assert_eq!(matches!(error, Error::RowCount(7)), cured, "{error:?}");
         }
-        // An answer that comes after it, to what was sent before, cures nothing.
+        // The later answer to a statement that was sent before the failure does not disprove it.
         let server = Server::new(|sql| match sql {
             "update" => Some(Answer::Refuse("40001")),
             _ => None,
@@ -134,7 +135,7 @@ fn what_ended_it_is_the_first_failure_that_was_not_cured() {
         let mut conflict = true;
         let server = Server::new(move |sql| match sql {
             "update" => std::mem::take(&mut conflict).then_some(Answer::Refuse("40001")),
-            // They are refused before the server looks at the transaction.
+            // The server refuses these before it checks the state of the transaction.
             "selec 1" => Some(Answer::Refuse("42601")),
             "rollback to savepoint none" => Some(Answer::Refuse("3B001")),
             _ => None,
