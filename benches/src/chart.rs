@@ -1,4 +1,4 @@
-//! Ratios to the best peer as bars: to the left of the line of 1 is cheaper.
+//! Ratios to the best peer as bars: a bar to the left of the line at 1 means cheaper.
 
 use crate::{
     results::{Cost, Line},
@@ -8,13 +8,13 @@ use crate::{
 const WIDTH: f64 = 860.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 34.0;
-/// Where the labels end and the bars may begin.
+/// The end of the labels, where the bars may begin.
 const LEFT: f64 = 270.0;
 const RIGHT: f64 = WIDTH - 225.0;
-/// The axis reaches from a tenth to ten times; what lies beyond is drawn to its end, with its number beside it.
+/// The axis reaches from a tenth to ten times; a longer bar is drawn to its end, with its number beside it.
 const DECADES: f64 = 1.0;
 
-/// The bars of all rows that have a peer.
+/// Draws the bars of all rows that have a peer.
 pub(crate) fn ratios(rows: &[&Line], theme: Theme, title: &str) -> String {
     let rows: Vec<_> = rows.iter().filter(|row| row.ratio.is_some()).collect();
     let height = TOP + ROW * rows.len() as f64 + 10.0;
@@ -50,7 +50,7 @@ pub(crate) fn ratios(rows: &[&Line], theme: Theme, title: &str) -> String {
     svg.finish(title)
 }
 
-/// How one entrant's rounds spread: from the least to the most, a box from quartile to quartile, the median in it.
+/// Draws the spread of one entrant's rounds: a line from minimum to maximum, a box from quartile to quartile, the median.
 ///
 /// The axis is logarithmic and reaches over `all`, which are the entrants of one row.
 pub(crate) fn spread<'a>(cost: &Cost, all: impl Iterator<Item = &'a Cost> + Clone) -> String {

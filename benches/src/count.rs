@@ -1,4 +1,4 @@
-//! One entrant's work, to be run under callgrind: `cargo xtask bench --instructions` starts it.
+//! The program `evenkeel-count`: one entrant's work, for callgrind. `cargo xtask bench --instructions` starts it.
 
 use std::process::ExitCode;
 

@@ -20,7 +20,7 @@ xflags::xflags! {
             /// Lists the rows and measures nothing.
             optional --list
         }
-        /// The server of the rows that make calls.
+        /// Runs the server of the rows that make calls.
         cmd serve {
             /// Milliseconds that an answer takes.
             required latency: u64

@@ -1,7 +1,8 @@
 //! Instructions and clock reads of an operation, counted by callgrind.
 //!
-//! `evenkeel-count` does one entrant's operations twice under callgrind, which counts from the second time only: start-up
-//! and first-time work fall out. A count hardly differs between runs and machines, so it tells where times disagree.
+//! `evenkeel-count` does one entrant's operations twice under callgrind, which counts from the second time only: so
+//! start-up and first-time work are not counted. A count hardly differs between runs and machines, so it decides where
+//! times disagree.
 //!
 //! Two limits. Callgrind runs one thread at a time, so rows on several threads are left out. Its programs read the
 //! operating system's clock by a system call that runs outside of them, so the cost of a read is missing in the
@@ -22,17 +23,17 @@ use crate::{
     run::round,
 };
 
-/// Operations of a run: enough that ten thousand keys are all known, and a batch of a thousand is whole.
+/// The operations of a run: enough for ten thousand known keys, and for whole batches of a thousand.
 const OPERATIONS: u64 = 10_000;
 
-/// Rows that callgrind can count: time is their metric, they have a repeatable amount of work, and one thread.
+/// Whether callgrind can count a row: its metric is time, its work is repeatable, and it has one thread.
 fn countable(row: &Row) -> bool {
     let timed = row.metrics.iter().any(|(metric, _)| *metric != Metric::Bytes);
     let one_thread = !["/multi", "two-threads"].iter().any(|part| row.id.contains(part));
     timed && one_thread && row.rounds.is_none() && !row.id.starts_with("e2e/")
 }
 
-/// Counts all rows that can be counted, as many at a time as there are processors.
+/// Counts all rows that can be counted, one per processor at a time.
 ///
 /// # Errors
 ///
@@ -63,7 +64,7 @@ pub(crate) fn count(rows: &[Row]) -> io::Result<Vec<Line>> {
     Ok(rows.iter().map(|row| line(row, &costs)).collect())
 }
 
-/// The work of the program that is counted.
+/// Does the work of the program that is counted.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ pub(crate) fn work(mut arguments: impl Iterator<Item = String>) -> io::Result<()
     Ok(())
 }
 
-/// Callgrind counts between the entry and the end of this function, which it knows by name.
+/// Does the counted round: callgrind counts between the entry and the end of this function, which it finds by name.
 #[inline(never)]
 fn counted_round(round: &mut Round) {
     round(OPERATIONS);
@@ -114,7 +115,7 @@ fn counted(row: &str, entrant: &str) -> io::Result<Count> {
     if !output.status.success() {
         return Err(failed());
     }
-    // The first dump is that of the counted round; the file without a number is of the end of the program.
+    // The first dump has the counted round; the file without a number is written at the end of the program.
     let dump = file.with_added_extension("1");
     let total =
         parse(&fs::read_to_string(&dump)?).filter(|total| total.instructions > 0.0).ok_or_else(failed)?;
@@ -133,7 +134,7 @@ fn profile_of(row: &str, entrant: &str) -> PathBuf {
 /// Reads the total and the calls of `clock_gettime` from callgrind's file.
 ///
 /// A function is named where it is called, `cfn=(7) clock_gettime@@GLIBC_2.17` at first and `cfn=(7)` later; the line
-/// `calls=` below says how often. The format is described in "Callgrind Format Specification" of valgrind's manual.
+/// `calls=` below has the number. The format is described in "Callgrind Format Specification" of valgrind's manual.
 fn parse(profile: &str) -> Option<Count> {
     let (mut total, mut reads, mut clocks, mut callee) = (None, 0_f64, Vec::new(), "");
     for line in profile.lines() {

@@ -30,7 +30,7 @@ use crate::{
     svg::Theme,
 };
 
-/// The program `evenkeel-bench`.
+/// Runs the program `evenkeel-bench`.
 #[must_use]
 pub fn bench() -> ExitCode {
     let done = match EvenkeelBench::from_env_or_exit().subcommand {
@@ -41,7 +41,7 @@ pub fn bench() -> ExitCode {
     exit_code(done)
 }
 
-/// The program `evenkeel-count`: does one entrant's operations, and nothing else.
+/// Runs the program `evenkeel-count`, which does only one entrant's operations.
 #[must_use]
 pub fn count() -> ExitCode {
     exit_code(instructions::work(std::env::args().skip(1)))
@@ -99,7 +99,7 @@ fn report(flags: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// The files beside the results that are made of them, by name: what the front page shows, and all of them as text.
+/// Returns the files made from the results, by name: the pictures and table of the front page, and all results as text.
 fn pictures(results: &Results) -> [(&'static str, String); 4] {
     let shown: Vec<_> = results.rows.iter().filter(|row| report::is_shown_first(&row.id)).collect();
     let chart = |theme| chart::ratios(&shown, theme, "Cost of Evenkeel as a ratio to the best peer") + "\n";

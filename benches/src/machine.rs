@@ -1,4 +1,4 @@
-//! Where the numbers come from, without naming the machine.
+//! The kind of machine that was measured, without its name.
 
 use std::{collections::BTreeMap, fs, process::Command, thread};
 

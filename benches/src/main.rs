@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: measures the rows, and counts what they allocate.
+//! `cargo xtask bench`: measures the rows, and counts their allocations.
 
 use std::{alloc::System, process::ExitCode};
 

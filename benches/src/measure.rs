@@ -5,19 +5,19 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region};
 
-/// The cost of some operations done together.
+/// The cost of several operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) wall: Duration,
-    /// Of the whole process, all its threads.
+    /// The processor time of all threads of the process.
     pub(crate) cpu: Duration,
-    /// Zero where the program has another allocator than the one that counts.
+    /// Zero if the program does not have the counting allocator.
     pub(crate) allocations: u64,
-    /// Bytes that are still allocated at the end.
+    /// The bytes that are still allocated at the end.
     pub(crate) bytes: i64,
 }
 
-/// Runs `work` and measures it; what it gives back is dropped after the measurement.
+/// Runs `work` and measures it; its output is dropped after the measurement.
 pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> Sample {
     let region = Region::new(&INSTRUMENTED_SYSTEM);
     let (wall, cpu) = (Instant::now(), processor_time());

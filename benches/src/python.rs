@@ -1,4 +1,4 @@
-//! The peers that are written in Python, if an interpreter with their packages was named.
+//! The peers in Python, if an interpreter with their packages was named.
 
 use std::{
     env, io,
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::measure::Sample;
 
-/// Names an interpreter that has aiohttp and httpx; `cargo xtask bench --python` makes one.
+/// The variable that names an interpreter with aiohttp and httpx; `cargo xtask bench --python` makes one.
 const VARIABLE: &str = "EVENKEEL_BENCH_PYTHON";
 
 pub(crate) fn interpreter() -> Option<String> {
@@ -35,7 +35,7 @@ pub(crate) fn calls(python: &str, client: &str, url: &str, count: u64, limit: us
     Ok(Sample { wall, cpu, ..Sample::default() })
 }
 
-/// Bytes of memory of a task that waits.
+/// Returns the bytes of memory of a waiting task.
 pub(crate) fn pending(python: &str, count: u64) -> io::Result<Sample> {
     let output = script(python, include_str!("../python/pending.py"), &[&count.to_string()])?;
     let each: f64 = output.trim().parse().map_err(io::Error::other)?;

@@ -9,7 +9,7 @@ use crate::{
     svg::{Escaped, Ink, Theme},
 };
 
-/// The whole page: no script, no font and no picture from anywhere else.
+/// Returns the page, which loads no script, font or picture.
 pub(crate) fn page(results: &Results) -> String {
     let mut page = String::new();
     let _ = write!(
@@ -37,7 +37,7 @@ pub(crate) fn page(results: &Results) -> String {
     page + "</html>\n"
 }
 
-/// The rows by their first word, in their order.
+/// Groups the rows by their first word, in their order.
 fn patterns(rows: &[Line]) -> BTreeMap<&str, Vec<&Line>> {
     let mut patterns: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
     for row in rows {
@@ -47,7 +47,7 @@ fn patterns(rows: &[Line]) -> BTreeMap<&str, Vec<&Line>> {
 }
 
 fn cells(row: &Line) -> String {
-    // A floor that is not known for this metric is 0.
+    // An unknown floor of a metric is 0.
     let mut costs: Vec<_> =
         row.costs.iter().filter(|(name, cost)| *name != FLOOR || cost.median > 0.0).collect();
     costs.sort_by(|a, b| a.1.median.total_cmp(&b.1.median));
@@ -85,7 +85,7 @@ fn cells(row: &Line) -> String {
 }
 
 fn style() -> String {
-    let variables = |dark| Ink::ALL.map(|ink| format!("{}:{}", ink.variable(), ink.colour(dark))).join(";");
+    let variables = |dark| Ink::ALL.map(|ink| format!("{}:{}", ink.variable(), ink.color(dark))).join(";");
     format!(
         ":root{{color-scheme:light dark;--page:#fff;{}}}@media(prefers-color-scheme:dark){{:root{{--page:#0d1117;{}}}}}\
          body{{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--page);max-width:1240px;margin:0 auto;padding:1rem}}\
@@ -109,12 +109,12 @@ const FRONT: [&str; 8] = [
     "task/spawn-join/multi/task",
 ];
 
-/// The table of the front page.
+/// Returns the table of the front page.
 pub(crate) fn front(rows: &[Line]) -> String {
     summary(rows.iter().filter(|row| FRONT.contains(&row.id.as_str())))
 }
 
-/// All results as a page of Markdown, beside the data.
+/// Returns all results as a page of Markdown, beside the data.
 pub(crate) fn overview(results: &Results) -> String {
     let machine: Vec<_> = results.machine.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     let (counted, timed): (Vec<&Line>, Vec<&Line>) =
@@ -152,7 +152,7 @@ fn instructions(rows: &[&Line]) -> String {
     table
 }
 
-/// A table of these rows.
+/// Returns a table of these rows.
 fn summary<'a>(rows: impl IntoIterator<Item = &'a Line>) -> String {
     let mut table = String::from("| row | ours | best peer | ratio | |\n|---|---|---|---|---|\n");
     for row in rows {
@@ -182,8 +182,8 @@ fn humane(value: f64, unit: &str) -> String {
     }
 }
 
-/// Whether a row is in the README's picture: of the places where a future is driven it shows the usual one, a task
-/// of the multi-threaded runtime. Instructions are in [`overview`] and on the page.
+/// Whether a row is in the README's picture. Of the places where a future is driven, it shows the usual one: a task of the
+/// multi-threaded runtime. Instructions are in [`overview`] and on the page.
 pub(crate) fn is_shown_first(id: &str) -> bool {
     let others = ["current/block_on", "current/task", "multi/block_on", "/instructions"];
     others.iter().all(|other| !id.ends_with(other))
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_committed_summary_and_pictures_are_those_of_the_committed_results() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-        // A checkout without results claims nothing.
+        // A checkout without results makes no claims.
         let Ok(results) = Results::read(&folder) else { return };
         for (name, text) in crate::pictures(&results) {
             let committed = std::fs::read_to_string(folder.join(name)).expect("it is committed");

@@ -1,4 +1,4 @@
-//! The results as data: what is written, committed, and shown.
+//! The results as data, which is written, committed and shown.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -22,7 +22,7 @@ pub(crate) struct Cost {
     pub(crate) clock_reads: Option<f64>,
 }
 
-/// One row's outcome.
+/// The result of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) id: String,
@@ -31,9 +31,9 @@ pub(crate) struct Line {
     pub(crate) ours: Option<f64>,
     pub(crate) peers: BTreeMap<String, f64>,
     pub(crate) best_peer: Option<String>,
-    /// Ours / the best peer's, the median over the rounds: below 1 is better.
+    /// Our cost divided by the best peer's, as the median over the rounds: below 1 is better.
     pub(crate) ratio: Option<f64>,
-    /// How far the ratio may be off, as a share of it.
+    /// The relative error of the ratio.
     pub(crate) noise: Option<f64>,
     pub(crate) floor: Option<f64>,
     pub(crate) target: Option<f64>,
@@ -52,7 +52,7 @@ impl Line {
     }
 }
 
-/// All rows of a run, and where it ran.
+/// All rows of a run, and its machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: BTreeMap<String, String>,
@@ -60,7 +60,7 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// All committed files of a folder.
+    /// Reads all committed files of a folder.
     pub(crate) fn read(folder: &Path) -> io::Result<Self> {
         let mut all = Self { machine: BTreeMap::new(), rows: Vec::new() };
         let mut paths: Vec<_> =
@@ -75,7 +75,7 @@ impl Results {
         Ok(all)
     }
 
-    /// Writes the file whole or not at all.
+    /// Writes the file completely or not at all.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;

@@ -1,4 +1,4 @@
-//! A row: one thing that we and our peers do, and what it may cost.
+//! A row: an operation of ours and of our peers, and the ratio to reach.
 
 use std::{cell::LazyCell, pin::Pin, sync::Arc};
 
@@ -7,11 +7,11 @@ use crate::measure::{Sample, measured};
 /// A metric that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
-    /// Processor time of the process, in nanoseconds for an operation.
+    /// The processor time of the process per operation, in nanoseconds.
     Cpu,
-    /// Wall time, in nanoseconds for an operation.
+    /// The wall time per operation, in nanoseconds.
     Wall,
-    /// Bytes on the heap that an operation keeps.
+    /// The bytes on the heap that an operation keeps.
     Bytes,
 }
 
@@ -31,7 +31,7 @@ impl Metric {
         }
     }
 
-    /// The value of a sample of this many operations.
+    /// Returns the value of a sample of this number of operations.
     pub(crate) fn of(self, sample: Sample, operations: u64) -> f64 {
         let total = match self {
             Self::Cpu => sample.cpu.as_nanos() as f64,
@@ -42,12 +42,12 @@ impl Metric {
     }
 }
 
-/// Does a number of operations, and says what they cost.
+/// Does a number of operations, and returns their cost.
 pub(crate) type Round = Box<dyn FnMut(u64) -> Sample>;
 
 /// The name of our own entrant.
 pub(crate) const OURS: &str = "evenkeel";
-/// The name of the entrant that nobody can beat: the work without any library.
+/// The name of the lower bound: the work without any library.
 pub(crate) const FLOOR: &str = "floor";
 
 pub(crate) struct Entrant {
@@ -59,9 +59,9 @@ pub(crate) struct Row {
     pub(crate) id: String,
     /// The metrics that are compared, and the ratio to the best peer that we want to reach; more than one makes as many rows.
     pub(crate) metrics: Vec<(Metric, Option<f64>)>,
-    /// How often to measure, where the usual number would take too long.
+    /// The number of rounds, if the usual number would take too long.
     pub(crate) rounds: Option<usize>,
-    /// Operations of a round, where it is not to be found out how many are enough.
+    /// The number of operations of a round, if it is fixed.
     pub(crate) operations: Option<u64>,
     pub(crate) entrants: Vec<Entrant>,
 }
@@ -82,20 +82,20 @@ impl Row {
         self
     }
 
-    /// Each round does one operation, and there are only so many.
+    /// Sets the number of rounds, each with one operation.
     pub(crate) fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = Some(rounds);
         self.operations = Some(1);
         self
     }
 
-    /// Each round does so many operations.
+    /// Sets the number of operations of a round.
     pub(crate) fn fixed(mut self, operations: u64) -> Self {
         self.operations = Some(operations);
         self
     }
 
-    /// The ratio to reach in the metric that was named last.
+    /// Sets the ratio to reach in the metric that was named last.
     pub(crate) fn target(mut self, ratio: f64) -> Self {
         if let Some((_, target)) = self.metrics.last_mut() {
             *target = Some(ratio);
@@ -103,7 +103,7 @@ impl Row {
         self
     }
 
-    /// Adds an entrant that does the operations it is told to, and may keep something until they are measured.
+    /// Adds an entrant, which does a number of operations, and may keep its output until they are measured.
     pub(crate) fn with<T>(self, name: &str, mut work: impl FnMut(u64) -> T + 'static) -> Self {
         self.with_round(name, Box::new(move |operations| measured(|| work(operations))))
     }
@@ -116,7 +116,7 @@ impl Row {
 
 type Work = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// A row whose entrants are asynchronous: it becomes four, one for each place where a future can be driven.
+/// A row with asynchronous entrants. It becomes four rows, one for each place where a future can be driven.
 ///
 /// A library can be linear in one of them and quadratic in another, as joins of many handles are.
 pub(crate) struct AsyncRow {
@@ -161,7 +161,7 @@ fn driven(place: &'static str, work: Work) -> Round {
         true => tokio::runtime::Builder::new_current_thread(),
         false => tokio::runtime::Builder::new_multi_thread(),
     };
-    // Only for a row that is measured: most runs want one of them.
+    // Made only for a row that is measured, since most runs measure one of them.
     let runtime = LazyCell::new(move || {
         builder.worker_threads(2).enable_all().build().expect("a runtime for a benchmark")
     });

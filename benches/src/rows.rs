@@ -9,7 +9,7 @@ mod retry;
 mod stream;
 mod task;
 
-/// All rows, in the order in which they are shown.
+/// Returns all rows in the order of the report.
 pub(crate) fn all() -> Vec<Row> {
     [retry::rows(), limit::rows(), stream::rows(), pool::rows(), task::rows(), e2e::rows()]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Measuring a row: all entrants in turn, round after round, so that what disturbs one disturbs all.
+//! Measuring a row: all entrants in turn, round after round, so that a disturbance affects all of them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,11 +9,11 @@ use crate::{
     stats::{median, noise, quantile},
 };
 
-/// How long and how often to measure.
+/// The duration and number of measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     pub(crate) rounds: usize,
-    /// The least time of one round.
+    /// The minimum time of a round.
     pub(crate) round: Duration,
     /// The divisor of a round that does a fixed number of operations.
     pub(crate) divisor: u64,
@@ -31,7 +31,7 @@ pub(crate) fn run(mut row: Row, effort: Effort) -> Vec<Line> {
     let operations: Vec<u64> = row.entrants.iter_mut().map(enough).collect();
     let mut samples = vec![Vec::new(); row.entrants.len()];
     for round in 0..row.rounds.unwrap_or(effort.rounds) {
-        // Each round begins with another entrant: nobody always runs after the same neighbour.
+        // Each round begins with another entrant, so that none always runs after the same neighbor.
         for turn in 0..row.entrants.len() {
             let index = (round + turn) % row.entrants.len();
             samples[index].push((row.entrants[index].round)(operations[index]));
@@ -47,7 +47,7 @@ pub(crate) fn run(mut row: Row, effort: Effort) -> Vec<Line> {
     row.metrics.iter().map(|(metric, target)| line(&id(*metric), *metric, *target, &entrants)).collect()
 }
 
-/// The number of operations that take long enough to be measured.
+/// Returns the number of operations that take long enough to be measured.
 fn calibrate(entrant: &mut Entrant, least: Duration) -> u64 {
     let mut operations = 1;
     loop {
@@ -55,7 +55,7 @@ fn calibrate(entrant: &mut Entrant, least: Duration) -> u64 {
         if took >= least || operations >= 1 << 32 {
             return operations;
         }
-        // From the last round's speed, but carefully: the first rounds warm caches up.
+        // Extrapolates from the last round in small steps, since the first rounds warm caches up.
         let scale = least.as_nanos() / took.as_nanos().max(1);
         operations *= u64::try_from(scale.clamp(2, 100)).unwrap_or(2);
     }
@@ -105,7 +105,7 @@ fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<Strin
         peers: peers.map(|(name, cost)| (name.clone(), cost.median)).collect(),
         best_peer: best,
         ratio: ratios.as_deref().map(|ratios| round(median(ratios))),
-        // Of fewer rounds nobody knows.
+        // Fewer rounds have no known error.
         noise: ratios.as_deref().filter(|ratios| ratios.len() > 2).map(|ratios| round(noise(ratios))),
         floor: costs.get(FLOOR).map(|cost| cost.median).filter(|cost| *cost > 0.0),
         target,
@@ -113,7 +113,7 @@ fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<Strin
     }
 }
 
-/// Four significant digits: more would be noise in a committed file.
+/// Rounds to four significant digits: more would be noise in a committed file.
 pub(crate) fn round(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;

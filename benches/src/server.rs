@@ -1,4 +1,4 @@
-//! The other side of the calls: a server in a process of its own, so that its processor time is nobody's.
+//! The server of the calls, in a process of its own, so that its processor time does not count.
 
 use std::{
     convert::Infallible,
@@ -65,7 +65,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Its standard input ends here, and so does it.
+        // The server ends with its standard input.
         drop(self.child.stdin.take());
         self.child.wait().ok();
     }

@@ -1,6 +1,6 @@
-//! Robust statistics of a few numbers.
+//! Robust statistics of small samples.
 
-/// The value below which this share of the values lies, interpolated between its neighbours.
+/// Returns the value below which this share of the values lies, interpolated between its neighbors.
 pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -14,7 +14,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// How far the median of these values may be off, as a share of it: the half width of a 95 % interval.
+/// Returns the relative error of the median of these values: the half width of a 95 % interval.
 ///
 /// The spread is estimated from the median absolute deviation (times 1.4826 for a normal distribution), and the
 /// standard error of a median is 1.2533 times that of a mean.

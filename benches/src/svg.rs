@@ -1,15 +1,15 @@
-//! The few shapes that our pictures are made of, in one place, so that the README and the report cannot disagree.
+//! The shapes of all pictures, in one place, so that the README and the report look alike.
 
 use std::fmt::{self, Write as _};
 
-/// Where the colours come from.
+/// The source of the colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Theme {
-    /// Fixed colours for a light background: a file of its own.
+    /// Fixed colors for a light background, in a file of its own.
     Light,
-    /// Fixed colours for a dark background.
+    /// Fixed colors for a dark background.
     Dark,
-    /// The variables of the page around it.
+    /// The variables of the page around the picture.
     Page,
 }
 
@@ -36,8 +36,8 @@ impl Ink {
         }
     }
 
-    /// Chosen to be told apart by people who do not see red and green alike.
-    pub(crate) const fn colour(self, dark: bool) -> &'static str {
+    /// The colors are distinct also for people with red-green color blindness.
+    pub(crate) const fn color(self, dark: bool) -> &'static str {
         match (self, dark) {
             (Self::Text, false) => "#1f2328",
             (Self::Text, true) => "#e6edf3",
@@ -60,7 +60,7 @@ pub(crate) struct Svg {
     body: String,
 }
 
-/// Which end of a text its position is.
+/// The end of a text that its position refers to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Anchor {
     Start,
@@ -76,11 +76,11 @@ impl Svg {
     fn ink(&self, ink: Ink) -> String {
         match self.theme {
             Theme::Page => format!("var({})", ink.variable()),
-            theme => ink.colour(theme == Theme::Dark).to_owned(),
+            theme => ink.color(theme == Theme::Dark).to_owned(),
         }
     }
 
-    /// A bar with a tooltip.
+    /// Adds a bar with a tooltip.
     pub(crate) fn bar(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), ink: Ink, tip: &str) {
         let (fill, tip) = (self.ink(ink), Escaped(tip));
         let _ = write!(
@@ -107,7 +107,7 @@ impl Svg {
         );
     }
 
-    /// The picture; its title is what a screen reader says.
+    /// Returns the picture; its title is read by screen readers.
     pub(crate) fn finish(self, title: &str) -> String {
         let Self { width, height, body, .. } = self;
         let title = Escaped(title);
@@ -117,7 +117,7 @@ impl Svg {
     }
 }
 
-/// Text as it may stand in HTML and SVG, within quotes as well.
+/// Escapes text for HTML and SVG, also within quotes.
 pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {

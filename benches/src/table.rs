@@ -44,7 +44,7 @@ pub(crate) fn render(results: &Results) -> String {
     table.to_string()
 }
 
-/// Ours and the best peer's, where they were counted.
+/// Returns our instructions and the best peer's, if they were counted.
 fn clock_reads(row: &Line) -> Option<String> {
     let reads = |name: &str| row.costs.get(name)?.clock_reads;
     Some(format!("{}, {}", reads(OURS)?, reads(row.best_peer.as_deref()?)?))

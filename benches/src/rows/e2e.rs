@@ -1,4 +1,4 @@
-//! The whole of it: calls over real sockets to a server in another process, in real time.
+//! End to end: calls over real sockets to a server in another process, in real time.
 
 use std::{future::pending, hint::black_box, rc::Rc, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const CALLS: u64 = 1000;
 const LATENCY: Duration = Duration::from_millis(200);
-/// Calls that wait at once, where memory is measured.
+/// The number of calls that wait at once, where memory is measured.
 const PENDING: u64 = 10_000;
 
 static POLICY: Policy = Policy::exponential(Duration::from_millis(100), Duration::from_secs(5));
@@ -23,7 +23,7 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![calls(100), calls(1000), memory()]
 }
 
-/// A fixed list of calls; ours with a retry policy and a rate limit around each of them.
+/// Makes a fixed list of calls; ours with a retry policy and a rate limit around each of them.
 fn calls(limit: usize) -> Row {
     let server = Rc::new(std::cell::OnceCell::new());
     let url = move || -> Rc<Server> {
@@ -54,9 +54,9 @@ fn calls(limit: usize) -> Row {
     row
 }
 
-/// A runtime and a client of its own for each round, as a program has them.
+/// Makes a runtime and a client for each round, as a program has them.
 ///
-/// The wall time is that of the calls; the processor time is the whole program's, as it is for the Python peers.
+/// The wall time is that of the calls; the processor time is that of the whole program, as for the Python peers.
 fn client<F, Fut>(url: &str, work: F) -> Sample
 where
     F: FnOnce(reqwest::Client, Arc<str>) -> Fut,

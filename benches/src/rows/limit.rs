@@ -1,4 +1,4 @@
-//! Limits: a check that is granted, one that is refused, one of a key, a permit that is there, and ten thousand who wait.
+//! Limits: a check that is granted, one that is refused, one of a key, a free permit, and ten thousand waiters.
 
 use std::{
     hint::black_box,
@@ -19,12 +19,12 @@ use crate::{
     row::{AsyncRow, FLOOR, Metric, OURS, Round, Row},
 };
 
-/// So fast, and with so large a burst, that it never refuses.
+/// A rate and a burst that never refuse.
 const FAST: u32 = 4_000_000_000;
 const DAY: Duration = Duration::from_secs(86_400);
 const KEYS: u64 = 10_000;
 const WAITERS: u64 = 10_000;
-/// governor with the clock that tokio has; by default it reads the processor's counter.
+/// governor with tokio's clock; by default it reads the processor's counter.
 const STD_CLOCK: &str = "governor, std's clock";
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -51,7 +51,7 @@ fn ours_of(fast: bool) -> RateLimiter {
     if fast { limiter.fast() } else { limiter }
 }
 
-/// Its floor is to read tokio's clock, and to write down a time by one atomic step.
+/// The floor is to read tokio's clock, and to store a time by one atomic step.
 fn granted() -> Row {
     let (ours, theirs) = (ours_of(false), governor_of(FAST, FAST));
     let like_ours = governor::RateLimiter::direct_with_clock(quota(FAST, FAST), MonotonicClock);
@@ -78,7 +78,7 @@ fn granted_fast() -> Row {
         .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
 }
 
-/// Its floor is to read tokio's clock.
+/// The floor is to read tokio's clock.
 fn refused() -> Row {
     let ours = RateLimiter::new(Rate::every(DAY)).burst(1);
     let period = Quota::with_period(DAY).expect("a period above zero");
@@ -96,7 +96,7 @@ fn refused() -> Row {
         .with(FLOOR, move |n| (0..n).filter(|_| black_box(start.elapsed()).is_zero()).count())
 }
 
-/// One limiter for both.
+/// One limiter for both threads.
 fn on_two_threads(fast: bool) -> Row {
     let (ours, theirs) = (ours_of(fast), governor_of(FAST, FAST));
     let both = |operations: u64, work: &(dyn Fn() + Sync)| {
@@ -108,14 +108,14 @@ fn on_two_threads(fast: bool) -> Row {
     };
     let id =
         if fast { "limit/try-acquire-fast/two-threads" } else { "limit/try-acquire-granted/two-threads" };
-    // So many that starting the threads does not count.
+    // Enough operations to make the start of the threads negligible.
     let row = Row::new(id, Metric::Wall).fixed(1_000_000);
     let row = if fast { row.target(0.95) } else { row };
     row.with(OURS, move |n| both(n, &|| _ = black_box(ours.try_acquire())))
         .with("governor", move |n| both(n, &|| _ = black_box(theirs.check())))
 }
 
-/// Ten thousand keys in no order.
+/// Ten thousand keys in random order.
 fn keyed() -> Row {
     let ours = Keyed::<u64>::per_second(FAST).burst(FAST);
     let theirs = governor::RateLimiter::keyed(quota(FAST, FAST));
@@ -181,7 +181,7 @@ fn concurrency() -> AsyncRow {
         })
 }
 
-/// All of them at once, at a thousand a second: ten seconds each.
+/// Ten thousand waiters at once, at a thousand per second: ten seconds for each entrant.
 fn waiting() -> Row {
     let mut row = Row::new("limit/ten-thousand-waiters", Metric::Cpu).target(1.0).also(Metric::Wall);
     (row.rounds, row.operations) = (Some(3), Some(WAITERS));
@@ -206,7 +206,7 @@ fn waiting() -> Row {
         )
 }
 
-/// As many tasks as operations, each of which waits once.
+/// Spawns one task for each operation, which waits once.
 fn crowd<L, F>(limiter: fn() -> L, turn: fn(Arc<L>) -> F) -> Round
 where
     L: 'static,

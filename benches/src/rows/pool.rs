@@ -1,4 +1,4 @@
-//! Pools: a checkout that need not wait, and one among many that wait.
+//! Pools: a checkout without a wait, and one among many that wait.
 
 use std::{convert::Infallible, hint::black_box, sync::Arc};
 
@@ -7,7 +7,7 @@ use tokio::task::yield_now;
 
 use crate::row::{AsyncRow, Metric, OURS, Row};
 
-/// Objects that cost nothing to make.
+/// Makes objects at no cost.
 struct Units;
 
 impl Manager for Units {
@@ -47,7 +47,7 @@ fn ours(max: usize) -> Pool<Units> {
     Pool::builder(Units).max(max).build().expect("a pool of some objects")
 }
 
-/// With a time-out to wait, as ours has: without one deadpool waits for ever.
+/// deadpool with a time-out for the wait, as ours has; without one it waits for ever.
 fn deadpool_of(max: usize) -> deadpool::managed::Pool<Units> {
     let builder = deadpool::managed::Pool::builder(Units).max_size(max).runtime(deadpool::Runtime::Tokio1);
     builder.wait_timeout(Some(std::time::Duration::from_secs(30))).build().expect("a pool of some objects")
@@ -69,7 +69,7 @@ fn uncontended() -> AsyncRow {
         })
 }
 
-/// A thousand tasks share ten objects, and hold each over one yield.
+/// A thousand tasks share ten objects, and hold one over a yield.
 fn contended() -> AsyncRow {
     AsyncRow::new("pool/get-contended", Metric::Cpu)
         .with(OURS, |n| {

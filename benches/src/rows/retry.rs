@@ -1,5 +1,5 @@
-//! Retry: what a call costs that needs none, one that needs two without delay, one that needs one after a delay, and
-//! what a budget adds to each.
+//! Retry: the cost of a call without retries, with two without delay, and with one after a delay; and the cost of a
+//! budget.
 
 use std::{cell::Cell, future::ready, hint::black_box, sync::atomic::AtomicU32, time::Duration};
 
@@ -43,7 +43,7 @@ pub(crate) fn rows() -> Vec<Row> {
     calls.chain([one_delay(), deposit(), deposit_on_two_threads()]).collect()
 }
 
-/// Peers are used as their documentation shows: a builder for each call, except where they keep one.
+/// Peers are used as their documentation shows: with a builder for each call, except where they keep one.
 fn success() -> AsyncRow {
     AsyncRow::new("retry/success", Metric::Cpu)
         .target(0.8)
@@ -91,7 +91,7 @@ fn success() -> AsyncRow {
         })
 }
 
-/// tower leaves the policy to its user: this one retries errors at once, which never happens here.
+/// The policy that tower leaves to its user: it retries errors at once, which never happens here.
 #[derive(Clone)]
 struct Never;
 
@@ -132,7 +132,7 @@ fn zero_delay() -> AsyncRow {
         })
 }
 
-/// The work of a timer and around it; so many calls wait at once that waking up does not count.
+/// Measures the work of a timer. Many calls wait at once, to make the wake-up negligible.
 fn one_delay() -> Row {
     Row::new("retry/one-delay", Metric::Cpu)
         .fixed(10_000)
@@ -184,7 +184,7 @@ fn deposit() -> Row {
 
 fn deposit_on_two_threads() -> Row {
     let (ours, theirs) = (Budget::percent(10), tps_budget());
-    // So many that starting the threads does not count.
+    // Enough operations to make the start of the threads negligible.
     Row::new("retry/budget-deposit/two-threads", Metric::Wall)
         .fixed(1_000_000)
         .target(0.4)

@@ -1,4 +1,4 @@
-//! Parallel maps: the price of an item that costs nothing itself, and of one that suspends once.
+//! Parallel maps: the overhead of an item that is ready at once, and of one that suspends once.
 
 use std::{future::ready, hint::black_box};
 
@@ -14,7 +14,7 @@ pub(crate) fn rows() -> Vec<Row> {
     trivial().everywhere().chain(yielding().everywhere()).collect()
 }
 
-/// On real tasks: peers that stay in one task are shown beside it as `buffer_unordered`.
+/// Maps on separate tasks; peers that stay in one task are shown beside them as `buffer_unordered`.
 fn trivial() -> AsyncRow {
     AsyncRow::new("stream/par-map-trivial", Metric::Cpu)
         .with(OURS, |n| async move {

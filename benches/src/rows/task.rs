@@ -1,5 +1,5 @@
-//! Task groups: spawning and joining tasks that do nothing, with their panics kept; ending tasks that wait; and what
-//! a task that sleeps keeps on the heap.
+//! Task groups: spawning and joining empty tasks, with their panics kept; ending tasks that wait; and the heap memory of a
+//! sleeping task.
 
 mod asyncio;
 mod cancel;
@@ -22,10 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::row::{AsyncRow, FLOOR, Metric, OURS, Row};
 
-/// Tasks that are alive together, unless the row says otherwise.
+/// The number of tasks alive together, unless the row says otherwise.
 const BATCH: u64 = 1000;
 
-/// An hour: nobody wakes up while we look.
+/// An hour, so that no task wakes up during the measurement.
 const LONG: Duration = Duration::from_secs(3600);
 
 pub(crate) fn rows() -> Vec<Row> {
@@ -48,7 +48,7 @@ async fn joined(n: u64, size: u64) {
     }
 }
 
-/// In batches of this size: the smaller they are, the more the making of a group weighs.
+/// Measures batches of this size: in smaller ones the cost of a group weighs more.
 fn spawn_join(id: &'static str, size: u64) -> AsyncRow {
     AsyncRow::new(id, Metric::Cpu)
         .with(OURS, move |n| joined(n, size))
@@ -61,7 +61,7 @@ fn spawn_join(id: &'static str, size: u64) -> AsyncRow {
                 }
             }
         })
-        // `TaskTracker`, which keeps neither results nor panics, and so is no substitute.
+        // `TaskTracker` is left out, because it keeps neither results nor panics.
         .with(FLOOR, move |n| async move {
             for batch in batches(n, size) {
                 let tracker = TaskTracker::new();
@@ -72,7 +72,7 @@ fn spawn_join(id: &'static str, size: u64) -> AsyncRow {
         })
 }
 
-/// Tasks that wait are spawned, and told to abort together until all have ended.
+/// Spawns tasks that wait, aborts them together, and waits until all have ended.
 fn spawn_cancel() -> AsyncRow {
     AsyncRow::new("task/spawn-cancel-join", Metric::Cpu)
         .target(1.2)
@@ -99,7 +99,7 @@ fn spawn_cancel() -> AsyncRow {
         })
 }
 
-/// As many as fit: what a growing list holds in reserve is counted too.
+/// Measures the heap of sleeping tasks, including the spare capacity of growing lists.
 fn memory() -> Row {
     Row::new("task/memory-per-sleeping-child", Metric::Bytes)
         .fixed(100_000)
@@ -132,7 +132,7 @@ fn asleep(n: u64) -> (Running, Runtime) {
     (run, runtime)
 }
 
-/// Until everything that was spawned on this thread has been polled: it is first in, first out.
+/// Yields until every task spawned on this thread was polled: the queue is first in, first out.
 async fn polled() {
     tokio::spawn(async {}).await.ok();
 }

@@ -1,4 +1,4 @@
-//! The same work in Python: what its `TaskGroup` takes for a task, in time and in memory.
+//! The same work in Python: the cost of a task of its `TaskGroup`, in time and memory.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 const COUNT: u64 = 100_000;
 const PEER: &str = "asyncio.TaskGroup";
 
-/// None without an interpreter: they would compare nothing.
+/// Returns no rows without an interpreter.
 pub(super) fn rows() -> Vec<Row> {
     let Some(python) = python::interpreter() else { return Vec::new() };
     let again = python.clone();
@@ -46,7 +46,7 @@ struct Cost {
     bytes: i64,
 }
 
-/// In a process of its own, which measures itself without its start.
+/// Runs in a process of its own, which measures itself without its start.
 fn taskgroup(python: &str, count: u64, batch: u64) -> Sample {
     let text = include_str!("../../../python/taskgroup.py");
     let output = python::script(python, text, &[&count.to_string(), &batch.to_string()]);

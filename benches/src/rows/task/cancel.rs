@@ -1,4 +1,4 @@
-//! A hundred thousand tasks that sleep are told to end; the time until all of them have.
+//! The time from cancelling a hundred thousand sleeping tasks until all of them have ended.
 
 use std::{
     future::poll_fn,
