@@ -55,32 +55,24 @@ impl sealed::Refs for [&(dyn ToSql + Sync)] {
 }
 
 macro_rules! tuples {
-    ($($name:ident)*) => {
-        impl<$($name: ToSql + Send + Sync),*> sealed::Refs for ($($name,)*) {
+    () => {
+        impl sealed::Refs for () {
             fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
-                #[expect(non_snake_case, reason = "the variables have the names of the types")]
-                let ($($name,)*) = self;
-                vec![$($name),*]
+                Vec::new()
             }
         }
     };
+    ($first:ident $($name:ident)*) => {
+        impl<$first: ToSql + Send + Sync, $($name: ToSql + Send + Sync),*> sealed::Refs for ($first, $($name,)*) {
+            fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+                #[expect(non_snake_case, reason = "the variables have the names of the types")]
+                let ($first, $($name,)*) = self;
+                vec![$first, $($name),*]
+            }
+        }
+
+        tuples!($($name)*);
+    };
 }
 
-impl sealed::Refs for () {
-    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
-        Vec::new()
-    }
-}
-
-tuples!(A);
-tuples!(A B);
-tuples!(A B C);
-tuples!(A B C D);
-tuples!(A B C D E);
-tuples!(A B C D E F);
-tuples!(A B C D E F G);
-tuples!(A B C D E F G H);
-tuples!(A B C D E F G H I);
-tuples!(A B C D E F G H I J);
-tuples!(A B C D E F G H I J K);
 tuples!(A B C D E F G H I J K L);

@@ -53,28 +53,26 @@ impl FromRow for Row {
 }
 
 macro_rules! tuples {
-    ($($name:ident $at:literal)*) => {
-        impl<$($name: FromSqlOwned),*> FromRow for ($($name,)*) {
+    () => {};
+    ($first:ident $($name:ident)*) => {
+        impl<$first: FromSqlOwned, $($name: FromSqlOwned),*> FromRow for ($first, $($name,)*) {
             fn from_row(row: Row) -> Result<Self, BoxError> {
-                const COLUMNS: usize = [$($at),*].len();
+                const COLUMNS: usize = [stringify!($first), $(stringify!($name)),*].len();
                 if row.len() != COLUMNS {
                     return Err(format!("the row has {} columns, and the tuple {COLUMNS}", row.len()).into());
                 }
-                Ok(($(row.try_get::<_, $name>($at)?,)*))
+                // The fields of a tuple are evaluated in their order.
+                let mut columns = 0;
+                let mut next = || {
+                    columns += 1;
+                    columns - 1
+                };
+                Ok((row.try_get::<_, $first>(next())?, $(row.try_get::<_, $name>(next())?,)*))
             }
         }
+
+        tuples!($($name)*);
     };
 }
 
-tuples!(A 0);
-tuples!(A 0 B 1);
-tuples!(A 0 B 1 C 2);
-tuples!(A 0 B 1 C 2 D 3);
-tuples!(A 0 B 1 C 2 D 3 E 4);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10);
-tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11);
+tuples!(A B C D E F G H I J K L);
