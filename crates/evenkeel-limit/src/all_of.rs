@@ -1,4 +1,7 @@
-//! Several limits at once.
+//! Permits of several limits, or none.
+//!
+//! A request waits in one queue after the other, always in the same order, so that no two requests wait for each other.
+//! Permits that it has already are in [`Taken`], and go back when that is dropped.
 
 use std::{cmp::Reverse, fmt, ptr};
 
@@ -11,7 +14,7 @@ use crate::{
     },
 };
 
-/// What is asked of one limiter, as a demand of [`all_of`].
+/// Permits asked of one limiter, for [`all_of`].
 ///
 /// # Examples
 ///
@@ -33,7 +36,7 @@ enum Limit<'a> {
 }
 
 impl RateLimiter {
-    /// So many permits of this limiter, for [`all_of`].
+    /// Returns a demand for `permits` of this limiter, for [`all_of`].
     #[must_use]
     pub fn demand(&self, permits: u32) -> Demand<'_> {
         Demand(Limit::Rate(self), permits)
@@ -41,29 +44,29 @@ impl RateLimiter {
 }
 
 impl ConcurrencyLimiter {
-    /// A permit of this weight, for [`all_of`].
+    /// Returns a demand for a permit of this weight, for [`all_of`].
     #[must_use]
     pub fn demand(&self, weight: u32) -> Demand<'_> {
         Demand(Limit::Concurrency(self), weight)
     }
 }
 
-/// Waits until all the limits let it through.
+/// Waits until all the limits grant their permits.
 ///
-/// It waits in their queues one after the other, the same whatever the order of `demands` is: first for the concurrency
-/// limits, in an order that is the same for all who ask, so that nobody waits for one who waits for him; then for the
-/// rates, that with the longest wait first, so that permits are hardly held while it waits for others. What one of them
-/// refuses nobody gets: the others have their permits back, up to their burst.
+/// It waits in their queues one after the other, whatever the order of `demands` is: first for the concurrency limits, in
+/// an order that is the same for all callers, so that no two of them wait for each other; then for the rates, the one with
+/// the longest wait first, so that permits are hardly held while it waits for others. If one of them denies its permits,
+/// the others get theirs back, up to their burst.
 ///
-/// So permits to run are held while it waits for the rates. Where one of these is for some requests only, as that of a
-/// slow host, ask for the permit to run afterwards, or such requests hold what all the others need. Whoever holds one
-/// already, and waits for another of the same limiter, may wait for himself.
+/// So permits to run are held while it waits for the rates. Where one of these is for some requests only, such as the rate
+/// of a slow host, ask for the permit to run afterwards, or such requests hold the permits that all others need. A caller
+/// that holds a permit already, and waits for another of the same limiter, may wait for itself.
 ///
 /// For a limit of a key there is [`Keyed::limiter`](crate::Keyed::limiter).
 ///
 /// # Errors
 ///
-/// The first refusal, as by [`RateLimiter::acquire_many`] or [`ConcurrencyLimiter::acquire_many`].
+/// The first error of [`RateLimiter::acquire_many`] or [`ConcurrencyLimiter::acquire_many`].
 ///
 /// # Panics
 ///
@@ -71,8 +74,8 @@ impl ConcurrencyLimiter {
 ///
 /// # Cancel safety
 ///
-/// Dropping the future gives back all that it has, and its places in the queues: the limiters are left as if it had
-/// never come, but for what did not fit under a burst meanwhile.
+/// Dropping the future puts all its permits back, and leaves the queue: the limiters are as if it had never been polled,
+/// but for permits that did not fit under a burst meanwhile.
 ///
 /// # Examples
 ///
@@ -87,7 +90,7 @@ impl ConcurrencyLimiter {
 /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
 /// let held = all_of([PER_SECOND.demand(1), PER_DAY.demand(1), AT_ONCE.demand(1)]).await?;
 /// // the call
-/// drop(held); // gives back what is in use at once; what was spent is spent
+/// drop(held); // the permit of the concurrency limit goes back; those of the rates are spent
 /// # Ok(())
 /// # }
 /// ```
@@ -99,14 +102,14 @@ pub async fn all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result
             Limit::Rate(limiter) => taken.reservations.push(limiter.reserve(permits).await?),
         }
     }
-    Ok(taken.hold())
+    Ok(taken.into_all())
 }
 
-/// Takes what all the limits have now, or nothing at all.
+/// Takes permits of all the limits now, or none at all.
 ///
 /// # Errors
 ///
-/// The first refusal, as by [`RateLimiter::try_acquire_many`] or [`ConcurrencyLimiter::try_acquire_many`].
+/// The first error of [`RateLimiter::try_acquire_many`] or [`ConcurrencyLimiter::try_acquire_many`].
 ///
 /// # Examples
 ///
@@ -129,15 +132,15 @@ pub fn try_all_of<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Result<A
             }
         }
     }
-    Ok(taken.hold())
+    Ok(taken.into_all())
 }
 
-/// In the order in which to wait, with one demand for each limiter.
+/// Returns the demands in the order in which to wait, with one for each limiter.
 fn sorted<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Vec<Demand<'a>> {
     let mut demands: Vec<Demand<'a>> = demands.into_iter().collect();
-    demands.sort_by_key(|demand| demand.0.place());
+    demands.sort_by_key(|demand| demand.0.address());
     demands.dedup_by(|more, demand| {
-        let same = more.0.place() == demand.0.place();
+        let same = more.0.address() == demand.0.address();
         if same {
             demand.1 = demand.1.saturating_add(more.1);
         }
@@ -151,7 +154,7 @@ fn sorted<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Vec<Demand<'a>> 
 }
 
 impl Limit<'_> {
-    fn place(&self) -> (u8, usize) {
+    fn address(&self) -> (u8, usize) {
         match *self {
             Self::Concurrency(limiter) => (0, ptr::from_ref(limiter).addr()),
             Self::Rate(limiter) => (1, ptr::from_ref(limiter).addr()),
@@ -159,10 +162,10 @@ impl Limit<'_> {
     }
 }
 
-/// What [`all_of`] has taken.
+/// The permits that [`all_of`] has taken.
 ///
-/// Permits of concurrency limits go back when it is dropped. Those of rates are spent, unless they are
-/// [given back](Self::refund).
+/// Permits of concurrency limits go back when it is dropped. Permits of rates are spent, unless they are
+/// [put back](Self::refund).
 ///
 /// # Examples
 ///
@@ -183,19 +186,19 @@ pub struct AllPermits<'a> {
 }
 
 impl<'a> AllPermits<'a> {
-    /// Gives everything back, up to the bursts: what it was for has not been done.
+    /// Puts all permits back, up to the bursts, since the work has not been done.
     pub fn refund(self) {
         self.spent.into_iter().for_each(Spent::refund);
     }
 
-    /// The permits of the concurrency limits, to report how the work [went](Permit::success).
+    /// Returns the permits of the concurrency limits, to report how the work [went](Permit::success).
     #[must_use = "they go back when they are dropped"]
     pub fn into_permits(self) -> Vec<Permit<'a>> {
         self.permits
     }
 }
 
-/// What goes back when it is dropped before all are there.
+/// The permits so far, which go back when this is dropped before all are there.
 #[derive(Default)]
 struct Taken<'a> {
     permits: Vec<Permit<'a>>,
@@ -203,7 +206,7 @@ struct Taken<'a> {
 }
 
 impl<'a> Taken<'a> {
-    fn hold(self) -> AllPermits<'a> {
+    fn into_all(self) -> AllPermits<'a> {
         AllPermits {
             permits: self.permits,
             spent: self.reservations.into_iter().map(Reservation::spend).collect(),

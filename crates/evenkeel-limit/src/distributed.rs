@@ -313,7 +313,7 @@ impl Distributed {
     ///
     /// # Errors
     ///
-    /// Those of [`acquire`](Self::acquire), and [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the
+    /// The errors of [`acquire`](Self::acquire), and [`NeverFits`](crate::Reason::NeverFits) if `permits` is more than the
     /// burst.
     ///
     /// # Panics
@@ -384,7 +384,7 @@ impl Distributed {
     ///
     /// # Errors
     ///
-    /// Those of [`try_acquire`](Self::try_acquire), and [`NeverFits`](crate::Reason::NeverFits) if `permits` is more
+    /// The errors of [`try_acquire`](Self::try_acquire), and [`NeverFits`](crate::Reason::NeverFits) if `permits` is more
     /// than the burst.
     ///
     /// # Panics

@@ -1,8 +1,8 @@
-//! Refusals.
+//! The error of a request for permits.
 
 use std::{error::Error, fmt, time::Duration};
 
-/// A request for permits was refused, and took none.
+/// A request for permits was denied, and took none.
 ///
 /// # Examples
 ///
@@ -24,15 +24,15 @@ use std::{error::Error, fmt, time::Duration};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Denied {
-    /// Why.
+    /// The reason for the denial.
     pub reason: Reason,
-    /// How long from now the same request is refused; after exactly this time it is granted, if nobody comes
-    /// or leaves in between. Never zero; `None` if it is never granted, or that depends on when others end, as for
-    /// a [`ConcurrencyLimiter`](crate::ConcurrencyLimiter).
+    /// The time from now for which the same request is denied; after exactly this time it is granted, if no other request
+    /// comes or leaves meanwhile. Never zero; `None` if it is never granted, or if that depends on when others end, as for a
+    /// [`ConcurrencyLimiter`](crate::ConcurrencyLimiter).
     pub retry_after: Option<Duration>,
 }
 
-/// Why a request for permits was refused.
+/// The reason for which a request for permits was denied.
 ///
 /// # Examples
 ///
@@ -48,11 +48,11 @@ pub struct Denied {
 pub enum Reason {
     /// There are not enough permits now, or others wait for them.
     Busy,
-    /// More permits were asked for than there can ever be at once.
+    /// The request asks for more permits than there can ever be at once.
     NeverFits,
-    /// As many wait as may, as set by `max_waiters`.
+    /// The number of waiters has reached `max_waiters`.
     QueueFull,
-    /// Its turn would come after the deadline, or did not come before it.
+    /// The turn of the request would come after the deadline, or did not come before it.
     Deadline,
     /// The limiter has been closed.
     Closed,
@@ -76,7 +76,7 @@ impl Denied {
         Self { reason: Reason::Busy, retry_after: Some(wait.max(Duration::from_nanos(1))) }
     }
 
-    /// Without a time at which to come back.
+    /// Returns an error without a time after which to try again.
     pub(crate) const fn without_time(reason: Reason) -> Self {
         Self { reason, retry_after: None }
     }
@@ -84,7 +84,7 @@ impl Denied {
     pub(crate) const NEVER_FITS: Self = Self::without_time(Reason::NeverFits);
     pub(crate) const CLOSED: Self = Self::without_time(Reason::Closed);
 
-    /// The same request, which may come back at the same time, refused for another reason.
+    /// Returns the same error with another reason.
     pub(crate) fn because(self, reason: Reason) -> Self {
         Self { reason, ..self }
     }

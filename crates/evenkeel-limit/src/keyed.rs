@@ -209,7 +209,7 @@ impl<K: Hash + Eq> Keyed<K> {
     ///
     /// # Errors
     ///
-    /// Those of [`try_acquire_many`](Self::try_acquire_many).
+    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Examples
     ///

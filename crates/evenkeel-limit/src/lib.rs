@@ -1,6 +1,23 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// file              | holds, in reading order
+// rate.rs           | `Rate`
+// rate_limiter.rs   | `RateLimiter` and its builder
+//   acquire.rs      | requests and their futures
+//   core.rs         | the part that handles share; state.rs: the data under its lock
+//   fast_path.rs    | the bucket in one atomic word, without a lock
+//   timers.rs       | the timers that wake the core, one for each runtime
+//   reservation.rs  | permits that can be put back; adjust.rs: set_rate, pauses, close
+// algorithm.rs      | token bucket (bucket.rs) or sliding window (window.rs), on clock.rs
+// sync.rs           | sync/: wait queue, results of a wait, timer of a runtime, loom's primitives
+// concurrency.rs    | `ConcurrencyLimiter`
+// keyed.rs          | `Keyed`, a limit for each key
+// distributed.rs    | `Distributed`, a quota in a store
+// all_of.rs         | permits of several limits, or none
+// error.rs          | `Denied`; snapshot.rs: `Snapshot`; telemetry.rs: events and counters
+// http, serde, stream, tower | features
+
 mod algorithm;
 mod all_of;
 mod client_ip;

@@ -1,4 +1,4 @@
-//! How many permits per time.
+//! Rates: permits per time.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -32,7 +32,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many permits per second.
+    /// Returns a rate of `permits` per second.
     ///
     /// # Panics
     ///
@@ -43,7 +43,7 @@ impl Rate {
         Self::per(permits, Duration::from_secs(1))
     }
 
-    /// So many permits per `time`.
+    /// Returns a rate of `permits` per `time`.
     ///
     /// # Panics
     ///
@@ -57,7 +57,7 @@ impl Rate {
         }
     }
 
-    /// One permit per `time`.
+    /// Returns a rate of one permit per `time`.
     ///
     /// # Panics
     ///
@@ -68,7 +68,7 @@ impl Rate {
         Self::per(1, time)
     }
 
-    /// So many permits per `time`, from numbers that are known at run time only.
+    /// Returns a rate of `permits` per `time`, from numbers that are known at run time only.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl fmt::Display for Rate {
     }
 }
 
-/// Why a number and a time are not a [`Rate`].
+/// The reason for which a number and a time are no [`Rate`].
 ///
 /// # Examples
 ///

@@ -1,4 +1,7 @@
-//! The limiter.
+//! The rate limiter: the type and its builder.
+//!
+//! Files in reading order: [`acquire`] has the requests and their futures, [`core`] the part that all handles share with
+//! its fast path, state and timers, [`reservation`] and `adjust` the other calls.
 
 use std::{
     fmt,
@@ -24,21 +27,21 @@ mod timers;
 
 /// Lets work through at a rate: first come, first served, each at the instant its permits are there.
 ///
-/// It is a token bucket: permits are earned at the [`Rate`], up to the *burst*, and every request takes some.
-/// In no stretch of time is more granted than the burst and what the rate gives in that time; no rounding
-/// adds up, at any rate. It is full at its first use, or empty if built with
-/// [`start_empty`](Self::start_empty).
+/// It is a token bucket: permits are earned at the [`Rate`], up to the *burst*, and every request takes some. In no
+/// stretch of time are more granted than the burst and those that the rate earns in that time; no rounding adds up, at any
+/// rate. The bucket is full at the first use, or empty if built with [`start_empty`](Self::start_empty). The settings of
+/// the builder count until the first use.
 ///
-/// Who has to wait does so in one queue. `n` waiters cost one timer and `n` wakes, whoever drops out takes
-/// nothing, and nobody's progress depends on another's future being polled. A turn comes by the clock: a
-/// timer that fires late (those of tokio by up to a millisecond) delays one grant, and not those after it.
+/// Waiters share one FIFO queue. `n` waiters cost one timer and `n` wakes, a waiter that is dropped takes nothing, and no
+/// waiter depends on another being polled. A turn comes by the clock: a timer that fires late (tokio's by up to a
+/// millisecond) delays one grant, and not those after it.
 ///
-/// Share it as a `static`, by reference, or in an [`Arc`]. It works across runtimes and outside of them; only
-/// waiting needs a tokio runtime with timers. Time is that of tokio's clock, and can be paused.
+/// Share it as a `static`, by reference, or in an [`Arc`]. It works across runtimes and outside of them; only waiting needs
+/// a tokio runtime with timers. Time is that of tokio's clock, and can be paused.
 ///
 /// # Why not just use [`tokio::time::interval`], or a [`Semaphore`](https://docs.rs/tokio/latest/tokio/sync/struct.Semaphore.html)?
 ///
-/// An interval has one owner: behind a lock its ticks go to whoever polls, and a late tick is made up for in a
+/// An interval has one owner: behind a lock its ticks go to the caller that polls, and a late tick is made up for in a
 /// burst or lost. A semaphore limits how much runs at once, not how much starts in a second.
 ///
 /// # Examples
@@ -61,19 +64,39 @@ mod timers;
 pub struct RateLimiter {
     rate: Option<Rate>,
     config: Config,
-    /// Made at the first use: a `static` can have neither an `Arc` nor the time.
+    /// Made at the first use, since a `static` can have neither an `Arc` nor the time.
     core: OnceLock<Arc<Core>>,
 }
 
 impl RateLimiter {
-    /// A limiter with this rate, and a burst of the number it is written with: 100 per second starts with
-    /// 100 at once.
+    /// Returns a limiter with this rate, and a burst of the number it is written with: 100 per second starts with 100 at
+    /// once.
+    ///
+    /// With a [`burst`](Self::burst) of 1 grants keep their distance, however long the limiter was idle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Rate, RateLimiter};
+    /// use tokio::time::{Duration, Instant, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let limiter = RateLimiter::new(Rate::per_second(10)).burst(1);
+    /// sleep(Duration::from_secs(60)).await;
+    ///
+    /// let start = Instant::now();
+    /// limiter.acquire().await;
+    /// limiter.acquire().await;
+    /// assert_eq!(start.elapsed(), Duration::from_millis(100));
+    /// # }
+    /// ```
     #[must_use]
     pub const fn new(rate: Rate) -> Self {
         Self::with_rate(Some(rate))
     }
 
-    /// The same as `RateLimiter::new(Rate::per_second(permits))`.
+    /// Returns `RateLimiter::new(Rate::per_second(permits))`.
     ///
     /// # Panics
     ///
@@ -84,22 +107,22 @@ impl RateLimiter {
         Self::new(Rate::per_second(permits))
     }
 
-    /// A limiter that grants the number of the rate at most in any stretch of its time, wherever that begins.
+    /// Returns a limiter with a sliding window: it grants the number of the rate at most in any stretch of its time.
     ///
     /// A bucket grants up to its burst more than that, see [`burst`](Self::burst): `per(10, minute)` with its burst of 10
-    /// may grant 20 in a minute, which a strict window does not allow. This is for a server that counts what came lately
-    /// and forgives nothing. Permits that were granted at once come back at once, a window later.
+    /// may grant 20 in a minute, which a strict window does not allow. The sliding window is for a server that counts the
+    /// requests of the last minute and forgives nothing. Permits that were granted at once come back at once, a window later.
     ///
     /// It counts when requests are *granted*, and the server when they *arrive*. If one takes longer on its way than the
-    /// next ones do, more than the number arrive within the time. So make the time as much longer as the way differs: the
+    /// next ones do, more than the number arrive within the time. So make the time longer by the difference of the ways: the
     /// server's window and the jitter, for example `Rate::per(10, Duration::from_millis(60_250))` for ten a minute and
     /// a way of 50 to 300 ms.
     ///
-    /// The burst is the number: who sets one sets the other, and [`set_rate`](Self::set_rate) with it, unless a burst
-    /// was set. [`fast`](Self::fast) and [`oversize_as_debt`](Self::oversize_as_debt) change nothing. Each grant is
-    /// remembered as long as it counts, up to some 2000 of them; of more, those within 1/1000 of the time count as if
-    /// they were the last. Every request takes a lock. Behind requests of different sizes it takes time in proportion
-    /// to how many wait to say when a turn comes.
+    /// The burst is the number of permits in the window. [`set_rate`](Self::set_rate) changes it too, unless a burst was set.
+    /// [`fast`](Self::fast) and [`oversize_as_debt`](Self::oversize_as_debt) change nothing. The limiter remembers each
+    /// grant as long as it counts, up to some 2000 of them; beyond that, grants within 1/1000 of the time count like the
+    /// last of them. Every request takes a lock. To find the turn of a request behind others of different sizes takes time
+    /// in proportion to the number of waiters.
     ///
     /// # Examples
     ///
@@ -128,7 +151,7 @@ impl RateLimiter {
         limiter
     }
 
-    /// A limiter that grants everything at once.
+    /// Returns a limiter that grants everything at once.
     ///
     /// # Examples
     ///
@@ -157,7 +180,7 @@ impl RateLimiter {
         Self { rate, config, core: OnceLock::new() }
     }
 
-    /// Sets how many permits there can be at once, and so the largest request. Counts until the first use.
+    /// Sets the most permits there can be at once, and so the largest request.
     ///
     /// # Panics
     ///
@@ -170,19 +193,18 @@ impl RateLimiter {
         self
     }
 
-    /// Starts without permits: they are earned from the first use on. Counts until the first use.
+    /// Starts without permits: they are earned from the first use on.
     #[must_use]
     pub const fn start_empty(mut self) -> Self {
         self.config.start_empty = true;
         self
     }
 
-    /// Looks at the clock once for several permits, up to 1/16 of the burst and 32. Counts until the first use.
+    /// Looks at the clock once for several permits, up to 1/16 of the burst and 32.
     ///
-    /// [`try_acquire`](Self::try_acquire) and [`acquire`](Self::acquire) take about a quarter of the time then. They
-    /// are reckoned as granted at the next look at the clock, later than they were: never is more granted than
-    /// without it, and up to 1/16 of the burst may be missing, once, after a time in which nothing was asked for. With
-    /// a burst below 16 nothing changes.
+    /// [`try_acquire`](Self::try_acquire) and [`acquire`](Self::acquire) take about a quarter of the time then. Permits
+    /// count as granted at the next look at the clock, later than they were. So never are more granted than without
+    /// `fast`, and up to 1/16 of the burst may be missing, once, after an idle time. With a burst below 16 nothing changes.
     ///
     /// # Examples
     ///
@@ -199,10 +221,10 @@ impl RateLimiter {
         self
     }
 
-    /// Grants more permits than the burst at once, when the bucket is full; what they exceed it by is earned
-    /// afterwards, before anything else is granted. Counts until the first use.
+    /// Grants more permits than the burst at once, when the bucket is full; the excess is earned afterwards, before anything
+    /// else is granted.
     ///
-    /// Without it such a request is refused, for there are never so many permits at once.
+    /// Without it such a request is denied, since there are never as many permits at once.
     ///
     /// # Examples
     ///
@@ -227,14 +249,13 @@ impl RateLimiter {
         self
     }
 
-    /// Lets so many wait at once; more are refused with [`QueueFull`](crate::Reason::QueueFull). Counts until the
-    /// first use.
+    /// Sets the maximum number of waiters; further requests fail with [`QueueFull`](crate::Reason::QueueFull).
     ///
-    /// [`acquire`](Self::acquire) waits all the same, as it cannot be refused, and counts as one who waits.
+    /// [`acquire`](Self::acquire) waits all the same, since it returns no error, and counts as a waiter.
     ///
     /// # Panics
     ///
-    /// If `waiters` is zero; in a `static` that is an error of the compiler. Who does not want to wait uses
+    /// If `waiters` is zero; in a `static` that is an error of the compiler. A caller that does not want to wait uses
     /// [`try_acquire`](Self::try_acquire).
     ///
     /// # Examples
@@ -258,8 +279,7 @@ impl RateLimiter {
         self
     }
 
-    /// Sets the longest pause that [`penalize`](Self::penalize) and [`set_pause`](Self::set_pause) make: a day unless
-    /// set. Counts until the first use.
+    /// Sets the longest pause that [`penalize`](Self::penalize) and [`set_pause`](Self::set_pause) make: a day unless set.
     ///
     /// A pause comes from outside, and a server that errs would stop its clients for as long as it says.
     ///
@@ -285,7 +305,7 @@ impl RateLimiter {
         self
     }
 
-    /// The same, full when it has earned so much.
+    /// Returns the limiter without these tokens: it is full when it has earned them.
     pub(crate) fn missing(self, missing: Tokens) -> Self {
         self.core().change(|state| {
             if let Some(algorithm) = &mut state.algorithm {
@@ -295,12 +315,12 @@ impl RateLimiter {
         self
     }
 
-    /// How long one who asks for so many now waits.
+    /// Returns the time that a request for `permits` would wait now.
     pub(crate) fn wait(&self, permits: u32) -> Duration {
         self.core().with(|state| state.wait(permits))
     }
 
-    /// Whether nobody waits, and it is as good as a new one. Nobody is served, so that a lock may be held.
+    /// Returns whether nobody waits, and it is as good as a new one. It serves nobody, so that the caller may hold a lock.
     pub(crate) fn is_unused(&self) -> bool {
         self.core().is_unused()
     }

@@ -1,4 +1,4 @@
-//! Configuration files: what is read goes through the constructors that check it.
+//! Configuration files: the data goes through the constructors that check it.
 
 use std::{fmt, hash::Hash, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{Adaptive, ConcurrencyLimiter, Keyed, Rate, RateLimiter};
 #[serde(rename = "Rate", deny_unknown_fields)]
 struct RateData {
     permits: u32,
-    #[serde(with = "humane")]
+    #[serde(with = "duration_text")]
     per: Duration,
 }
 
@@ -31,7 +31,7 @@ struct RateLimiterData {
     #[serde(default)]
     oversize_as_debt: bool,
     max_waiters: Option<usize>,
-    #[serde(default, with = "humane::option")]
+    #[serde(default, with = "duration_text::option")]
     max_pause: Option<Duration>,
 }
 
@@ -41,7 +41,7 @@ struct KeyedData {
     rate: Rate,
     burst: Option<u32>,
     max_keys: Option<usize>,
-    #[serde(default, with = "humane::option")]
+    #[serde(default, with = "duration_text::option")]
     max_pause: Option<Duration>,
 }
 
@@ -134,7 +134,7 @@ impl<'de> Deserialize<'de> for ConcurrencyLimiter {
     }
 }
 
-/// By hand: an untagged enum would not say what is wrong with it.
+/// By hand, since the error of an untagged enum would not say what is wrong.
 impl<'de> Deserialize<'de> for LimitData {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberOrAdaptive).map(Self)
@@ -189,7 +189,7 @@ fn not_zero<T: Default + PartialEq, E: Error>(number: T, why: &str) -> Result<T,
 }
 
 /// Durations as people write them.
-mod humane {
+mod duration_text {
     use super::{Deserialize, Deserializer, Duration, Error, Serializer};
 
     pub(super) fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,10 +1,10 @@
-//! The state of a limiter, as seen from outside.
+//! The numbers of a rate limiter.
 
 use std::time::Duration;
 
 use crate::rate::Rate;
 
-/// What a limiter has done, and what it can do now.
+/// The numbers of a rate limiter at one time.
 ///
 /// # Examples
 ///
@@ -26,18 +26,18 @@ pub struct Snapshot {
     pub rate: Option<Rate>,
     /// The most permits there can be at once; `u32::MAX` if there is no limit.
     pub burst: u32,
-    /// Permits there are now; those who wait come first. `u32::MAX` if there is no limit.
+    /// The permits there are now; waiters get them first. `u32::MAX` if there is no limit.
     pub available: u32,
-    /// The time until there are as many as the burst, if nobody comes meanwhile.
+    /// The time until there are as many as the burst, without further requests.
     pub full_in: Duration,
     /// The time until a [pause](crate::RateLimiter::penalize) ends; zero if there is none.
     pub paused_for: Duration,
-    /// Futures that wait for their turn.
+    /// The number of waiters.
     pub waiting: usize,
-    /// Requests that got their permits.
+    /// The number of requests that got their permits.
     pub granted: u64,
-    /// Requests that were [`Denied`](crate::Denied).
+    /// The number of requests that were [`Denied`](crate::Denied).
     pub refused: u64,
-    /// Whether it has been closed.
+    /// Whether the limiter has been closed.
     pub closed: bool,
 }

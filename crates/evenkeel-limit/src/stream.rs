@@ -63,14 +63,14 @@ where
     S: Stream,
     L: Deref<Target = RateLimiter> + Clone,
 {
-    Throttled { stream, limiter, cost, item: None, turn: None }
+    Throttled { stream, limiter, cost, item: None, acquire: None }
 }
 
 pin_project! {
     /// The stream of [`throttle`] and [`throttle_by`].
     ///
-    /// An item is asked for first and then waits for its permits: a stream that has none takes none. One item waits at
-    /// a time.
+    /// It polls the stream first; the item then waits for its permits, so that a stream without items takes no permits. One
+    /// item waits at a time.
     ///
     /// # Panics
     ///
@@ -88,7 +88,7 @@ pin_project! {
         limiter: L,
         cost: fn(&S::Item) -> u32,
         item: Option<S::Item>,
-        turn: Option<AcquireInner<L>>,
+        acquire: Option<AcquireInner<L>>,
     }
 }
 
@@ -96,21 +96,21 @@ impl<S: Stream, L: Deref<Target = RateLimiter> + Clone> Stream for Throttled<S, 
     type Item = S::Item;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        let me = self.project();
-        if me.turn.is_none() {
-            let Some(item) = ready!(me.stream.poll_next(cx)) else { return Poll::Ready(None) };
-            let request = Request { permits: (me.cost)(&item), deadline: None, bounded: false };
-            *me.turn = Some(AcquireInner::new(me.limiter.clone(), request));
-            *me.item = Some(item);
+        let this = self.project();
+        if this.acquire.is_none() {
+            let Some(item) = ready!(this.stream.poll_next(cx)) else { return Poll::Ready(None) };
+            let request = Request { permits: (this.cost)(&item), deadline: None, bounded: false };
+            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), request));
+            *this.item = Some(item);
         }
-        if let Some(turn) = me.turn {
-            let decided = ready!(turn.poll(cx));
-            *me.turn = None;
+        if let Some(acquire) = this.acquire {
+            let decided = ready!(acquire.poll(cx));
+            *this.acquire = None;
             if let Err(denied) = decided {
                 panic!("an item of a throttled stream can never pass: {denied}");
             }
         }
-        Poll::Ready(me.item.take())
+        Poll::Ready(this.item.take())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

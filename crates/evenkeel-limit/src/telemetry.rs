@@ -1,10 +1,12 @@
-//! What is told to `tracing` and `metrics`; without these features nothing.
+//! Events of `tracing` and counters of `metrics`; nothing without these features.
+//!
+//! A subscriber or recorder is foreign code: no function of this file may be called with a lock held.
 
 use std::{error::Error, time::Duration};
 
 use crate::error::Denied;
 
-/// What kind of limit it is about.
+/// The kind of a limit.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     Rate,
@@ -25,7 +27,7 @@ impl Kind {
     }
 }
 
-/// A request waits; nothing is locked.
+/// Reports a request that waits.
 #[inline]
 pub(crate) fn waits(_kind: Kind) {
     #[cfg(feature = "tracing")]
@@ -34,14 +36,14 @@ pub(crate) fn waits(_kind: Kind) {
     metrics::counter!("evenkeel_limit_waits_total", "kind" => _kind.name()).increment(1);
 }
 
-/// A request is refused; nothing is locked.
+/// Reports a request that is denied.
 #[inline]
 pub(crate) fn refused(_kind: Kind, _denied: &Denied) {
     #[cfg(any(feature = "metrics", feature = "tracing"))]
     refused_as(_kind, _denied.reason.name(), _denied.retry_after);
 }
 
-/// A request is refused since the store of its limit does not answer or refuses it; nothing is locked.
+/// Reports a request that is denied since the store of its limit does not answer, or refuses.
 #[inline]
 pub(crate) fn store_refused(_reason: &'static str, _retry_after: Duration) {
     #[cfg(any(feature = "metrics", feature = "tracing"))]
@@ -62,7 +64,7 @@ fn refused_as(kind: Kind, reason: &'static str, _retry_after: Option<Duration>) 
     metrics::counter!("evenkeel_limit_refused_total", "kind" => kind.name(), "reason" => reason).increment(1);
 }
 
-/// The other side asked for a pause; nothing is locked.
+/// Reports a pause that the other side asked for.
 #[inline]
 pub(crate) fn paused(_pause: Duration) {
     #[cfg(feature = "tracing")]
@@ -71,7 +73,7 @@ pub(crate) fn paused(_pause: Duration) {
     metrics::counter!("evenkeel_limit_pauses_total").increment(1);
 }
 
-/// A pause was lifted; nothing is locked.
+/// Reports a pause that was lifted.
 #[inline]
 pub(crate) fn resumed() {
     #[cfg(feature = "tracing")]
@@ -80,7 +82,7 @@ pub(crate) fn resumed() {
     metrics::counter!("evenkeel_limit_resumes_total").increment(1);
 }
 
-/// A call of a store brought permits; nothing is locked.
+/// Reports a call of a store that brought permits.
 #[inline]
 pub(crate) fn leased(_key: &str, _permits: u32) {
     #[cfg(feature = "tracing")]
@@ -89,7 +91,7 @@ pub(crate) fn leased(_key: &str, _permits: u32) {
     metrics::counter!("evenkeel_limit_leased_permits_total").increment(_permits.into());
 }
 
-/// A call of a store failed; nothing is locked.
+/// Reports a call of a store that failed.
 #[cold]
 pub(crate) fn store_failed(_key: &str, _cause: &(dyn Error + 'static)) {
     #[cfg(feature = "tracing")]
@@ -98,7 +100,7 @@ pub(crate) fn store_failed(_key: &str, _cause: &(dyn Error + 'static)) {
     metrics::counter!("evenkeel_limit_store_failures_total").increment(1);
 }
 
-/// A store does not answer any more; nothing is locked.
+/// Reports a store that does not answer any more.
 #[cold]
 pub(crate) fn outage_began(_key: &str, _cause: &(dyn Error + 'static)) {
     #[cfg(feature = "tracing")]
@@ -107,7 +109,7 @@ pub(crate) fn outage_began(_key: &str, _cause: &(dyn Error + 'static)) {
     metrics::counter!("evenkeel_limit_outages_began_total").increment(1);
 }
 
-/// A store answers again; nothing is locked.
+/// Reports a store that answers again.
 #[cold]
 pub(crate) fn outage_ended(_key: &str, _lasted: Duration) {
     #[cfg(feature = "tracing")]

@@ -32,9 +32,9 @@
 //! # }
 //! ```
 //!
-//! Layers, and the services they make, are clones of each other's limiter: make a layer once, and not for each
-//! connection. A request waits for its turn in the future of its call, unless it is to be rejected; it is called on the
-//! service that was ready for it.
+//! Clones of a layer, and the services it makes, share its limiter: make a layer once, and not for each connection. A
+//! request waits for its turn in the future of its call, unless the layer [rejects](RateLimitLayer::reject); it is called
+//! on the service that was ready for it.
 
 mod layer;
 mod service;
@@ -50,7 +50,7 @@ pub use self::{
 };
 use crate::error::Denied;
 
-/// Why a call through a limit failed.
+/// The error of a call through a limit.
 ///
 /// # Examples
 ///
@@ -65,7 +65,7 @@ use crate::error::Denied;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LimitError<E> {
-    /// The limit refused the request; the service was not called.
+    /// The limit denied the request; the service was not called.
     Denied(Denied),
     /// The service failed.
     Service(E),

@@ -110,7 +110,7 @@ impl ConcurrencyLimiter {
     ///
     /// # Errors
     ///
-    /// Those of [`acquire_many`](Self::acquire_many).
+    /// The errors of [`acquire_many`](Self::acquire_many).
     ///
     /// # Cancel safety
     ///
@@ -175,7 +175,7 @@ impl ConcurrencyLimiter {
     ///
     /// # Errors
     ///
-    /// Those of [`acquire_many`](Self::acquire_many).
+    /// The errors of [`acquire_many`](Self::acquire_many).
     ///
     /// # Cancel safety
     ///
@@ -203,7 +203,7 @@ impl ConcurrencyLimiter {
     ///
     /// # Errors
     ///
-    /// Those of [`try_acquire_many`](Self::try_acquire_many).
+    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Examples
     ///
@@ -245,7 +245,7 @@ impl ConcurrencyLimiter {
     ///
     /// # Errors
     ///
-    /// Those of [`try_acquire_many`](Self::try_acquire_many).
+    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Examples
     ///

@@ -305,7 +305,16 @@ impl State {
     }
 
     /// Grants waiters in order as long as the first one fits.
+    #[inline]
     fn serve(&mut self, wakes: &mut WakeList) {
+        // Most calls find nobody, and should not pay for a call of the loops below.
+        if !self.queue.is_empty() || !self.drained.is_empty() {
+            self.serve_waiters(wakes);
+        }
+    }
+
+    #[inline(never)]
+    fn serve_waiters(&mut self, wakes: &mut WakeList) {
         while let Some(first) = self.queue.front()
             && let Some(weight) = self.fitting(first.permits)
         {

@@ -1,4 +1,4 @@
-//! Steering a limiter that is in use.
+//! Changes of a limiter that is in use: rate, burst, pauses, refunds and its end.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::{
 };
 
 impl RateLimiter {
-    /// Changes the rate, for those who wait, too.
+    /// Changes the rate, for waiters, too.
     ///
-    /// The permits there are and the burst stay what they are; from now on they are earned at the new rate. A
-    /// limiter without a limit gets one, as if it had been built with this rate.
+    /// The permits there are and the burst stay; from now on permits are earned at the new rate. A limiter without a limit
+    /// gets one, as if it had been built with this rate.
     ///
     /// # Examples
     ///
@@ -37,10 +37,10 @@ impl RateLimiter {
         self.core().change(|state| state.set_rate(rate));
     }
 
-    /// Changes how many permits there can be at once, for those who wait, too.
+    /// Changes the most permits there can be at once, for waiters, too.
     ///
-    /// The permits there are stay, as far as they fit in: a larger burst fills up at the rate. Who waits for more
-    /// than the new burst is refused with [`NeverFits`](crate::Reason::NeverFits).
+    /// The permits there are stay, as far as they fit: a larger burst fills up at the rate. A waiter that asks for more than
+    /// the new burst fails with [`NeverFits`](crate::Reason::NeverFits).
     ///
     /// # Panics
     ///
@@ -63,10 +63,10 @@ impl RateLimiter {
         self.core().change(|state| state.set_burst(permits));
     }
 
-    /// Gives permits back that were not used, up to the burst; those who wait get them first.
+    /// Puts permits back that were not used, up to the burst; waiters get them first.
     ///
-    /// It does not know when they were granted: what a [sliding](Self::sliding) window has forgotten already is no more
-    /// to be given back. A [`Reservation`](crate::Reservation) knows.
+    /// It does not know when they were granted: permits that a [sliding](Self::sliding) window has forgotten already cannot
+    /// be put back. A [`Reservation`](crate::Reservation) knows.
     ///
     /// # Examples
     ///
@@ -92,8 +92,7 @@ impl RateLimiter {
     /// Grants nothing for `pause`, and starts again with one permit at most: the other side has said
     /// `Retry-After`.
     ///
-    /// Of two pauses the one that ends later counts, so that an answer which comes late does not shorten the pause of
-    /// another; [`set_pause`](Self::set_pause) replaces it, and [`resume`](Self::resume) lifts it.
+    /// Of two pauses the one that ends later counts, so that a late answer does not shorten the pause of another; [`set_pause`](Self::set_pause) replaces it, and [`resume`](Self::resume) lifts it.
     /// [`set_rate`](Self::set_rate) does not shorten it. It lasts no longer than [`max_pause`](Self::max_pause), a day
     /// unless set. Waiters go on waiting, unless the turn is now after the deadline. A limiter without a limit does not
     /// pause.
@@ -121,8 +120,8 @@ impl RateLimiter {
 
     /// Grants nothing for `pause` from now on, whatever pause was in force: the other side has corrected itself.
     ///
-    /// It does what [`penalize`](Self::penalize) does, but that a shorter pause replaces a longer one. It is for a single
-    /// source that knows: one server, whose last word counts. A pause of zero [lifts](Self::resume) the one in force.
+    /// It does the same as [`penalize`](Self::penalize), but a shorter pause replaces a longer one. It is for a single source
+    /// that knows: one server, whose last word counts. A pause of zero [lifts](Self::resume) the one in force.
     ///
     /// # Examples
     ///
@@ -148,9 +147,9 @@ impl RateLimiter {
         }
     }
 
-    /// Lifts a pause, for those who wait, too; returns whether there was one.
+    /// Lifts a pause, for waiters, too; returns whether there was one.
     ///
-    /// The limiter goes on as if the pause had been meant to end now: with one permit at most.
+    /// The limiter goes on as if the pause had been set to end now: with one permit at most.
     ///
     /// # Examples
     ///
@@ -179,10 +178,10 @@ impl RateLimiter {
         was_paused
     }
 
-    /// Refuses all who wait and all who come with [`Closed`](crate::Reason::Closed), for good.
+    /// Denies all waiters and all further requests with [`Closed`](crate::Reason::Closed), for good.
     ///
-    /// [`acquire`](Self::acquire) panics instead, as it has no error. Turns that have come are kept. It takes time
-    /// in proportion to the number of those who wait.
+    /// [`acquire`](Self::acquire) panics instead, since it returns no error. Turns that have come are kept. It takes time in
+    /// proportion to the number of waiters.
     ///
     /// # Examples
     ///
@@ -201,7 +200,7 @@ impl RateLimiter {
         self.core().change(|state| state.closed = true);
     }
 
-    /// What it has done, and what it can do now.
+    /// Returns the numbers of the limiter now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.core().snapshot()

@@ -23,7 +23,7 @@ impl RateLimiter {
     ///
     /// # Errors
     ///
-    /// Those of [`acquire_many`](Self::acquire_many).
+    /// The errors of [`acquire_many`](Self::acquire_many).
     ///
     /// # Panics
     ///

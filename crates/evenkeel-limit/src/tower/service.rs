@@ -21,16 +21,19 @@ use crate::{
 /// The settings of a layer, shared with its services.
 pub(super) struct Config<Request> {
     pub(super) limit: Limit<Request>,
-    /// The cost of a request, if it is not 1.
-    pub(super) cost: Option<Arc<dyn Fn(&Request) -> u32 + Send + Sync>>,
+    /// 1 if not set.
+    pub(super) cost: Option<Cost<Request>>,
     pub(super) mode: Mode,
 }
 
 pub(super) enum Limit<Request> {
     Concurrency(Arc<ConcurrencyLimiter>),
     /// Also of a key, which is taken from the request.
-    Rate(Arc<dyn Fn(&Request, u32, Mode) -> Admission + Send + Sync>),
+    Rate(Admit<Request>),
 }
+
+type Cost<Request> = Arc<dyn Fn(&Request) -> u32 + Send + Sync>;
+type Admit<Request> = Arc<dyn Fn(&Request, u32, Mode) -> Admission + Send + Sync>;
 
 /// The result of a request, before its future is polled.
 pub(super) enum Admission {
