@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address by which a client is to be limited: an IPv4 address as it is, an IPv6 address without its lower 64 bits.
+/// Returns the address by which to limit a client: an IPv4 address unchanged, an IPv6 address without its lower 64 bits.
 ///
-/// A client on IPv6 has a network of 2^64 addresses at least, and may take another for each request: a limit for each
-/// address limits nobody, and fills the table of a [`Keyed`](crate::Keyed). An IPv4 address that is written as one of
-/// IPv6 (`::ffff:192.0.2.1`), as sockets that listen for both give it, is the IPv4 address.
+/// A client on IPv6 has a network of 2^64 addresses at least, and may use another one for each request: a limit for each
+/// address has no effect, and fills the table of a [`Keyed`](crate::Keyed). An IPv4 address in IPv6 notation
+/// (`::ffff:192.0.2.1`), as sockets that listen for both report it, becomes the IPv4 address.
 ///
 /// # Examples
 ///

@@ -3,7 +3,7 @@
 //! Each process has a [`Distributed`] with the same key on the same [`Store`]. The store counts the permits, by one clock,
 //! in whole numbers; each process grants the permits that it has taken from there.
 //!
-//! # What it promises
+//! # Promises
 //!
 //! - **One bucket.** In no stretch of time do all processes together take more from the store than the burst and what the
 //!   rate earns in that time. The permits that are *used* in it can be more, by those that were taken before: a
@@ -37,7 +37,7 @@
 //! | time-out | 100 ms for each call; for the first one of a limit 5 s with `RedisStore`, 2 s with a `ConnectionManager` |
 //! | on failure | `Closed` |
 //!
-//! # What it does not do
+//! # Non-goals
 //!
 //! It has no queue across processes, and its rate does not change while it is in use. Processes that disagree about rate
 //! or burst, as during a deployment, share a bucket that earns at the rate of each caller for the time since its last use.

@@ -1,4 +1,4 @@
-//! The headers by which servers tell clients about a limit, in both directions.
+//! The headers by which servers tell clients about a limit: written, and read.
 //!
 //! A server adds them to its responses:
 //!
@@ -20,7 +20,7 @@
 //! # }
 //! ```
 //!
-//! Where a response has both, clients go by `Retry-After`: that is the time after which this request would have passed.
+//! If a response has both, clients follow `Retry-After`: the time after which this request would have passed.
 //!
 //! A client obeys them:
 //!
@@ -37,12 +37,12 @@
 //! # assert_eq!(http::pause(response, now), Some(Duration::from_secs(42)));
 //! ```
 //!
-//! Where a 429 has no pause that can be read, there is none to make: back off, and perhaps lower the rate with
-//! [`set_rate`](crate::RateLimiter::set_rate) for a while. Which other responses ask for a pause is on the front page of
-//! [`evenkeel_retry_after`].
+//! If a 429 has no readable pause, back off, and perhaps lower the rate with
+//! [`set_rate`](crate::RateLimiter::set_rate) for a while. The front page of [`evenkeel_retry_after`] lists the other
+//! responses that ask for a pause.
 //!
-//! The fields `RateLimit` and `RateLimit-Policy` are those of draft-ietf-httpapi-ratelimit-headers-11; `Retry-After` is
-//! that of RFC 9110, section 10.2.3. There are no standard ones that begin with `X-`.
+//! The fields `RateLimit` and `RateLimit-Policy` follow draft-ietf-httpapi-ratelimit-headers-11, `Retry-After` follows
+//! RFC 9110, section 10.2.3. No field that begins with `X-` is standard.
 
 use std::time::{Duration, SystemTime};
 
@@ -51,12 +51,12 @@ use crate::{error::Denied, snapshot::Snapshot};
 /// The name and the value of a header.
 type Header = (&'static str, String);
 
-/// The fields `RateLimit-Policy` and `RateLimit`; `None` if there is no limit.
+/// Returns the fields `RateLimit-Policy` and `RateLimit`; `None` if there is no limit.
 ///
-/// The policy is the rate, as a quota `q` for a window of `w` whole seconds: its own time, rounded up, with as many
-/// permits as fit in. The state is `r`, the permits there are, and `t`, the seconds until the bucket is full, rounded up.
-/// In the name, what is not printable ASCII becomes a question mark. A number of more than fifteen digits, which no
-/// header can have, becomes the largest one of fifteen.
+/// The policy is the rate, as a quota `q` for a window of `w` whole seconds: the time of the rate, rounded up, with the
+/// permits that fit into it. The state is `r`, the available permits, and `t`, the seconds until the bucket is full, rounded
+/// up. Characters of the name other than printable ASCII become question marks. A number of more than fifteen digits, which
+/// no header can have, becomes the largest one of fifteen.
 #[must_use]
 pub fn headers(name: &str, snapshot: &Snapshot) -> Option<[Header; 2]> {
     let (quota, window) = policy(snapshot)?;
@@ -67,8 +67,8 @@ pub fn headers(name: &str, snapshot: &Snapshot) -> Option<[Header; 2]> {
     Some([("ratelimit-policy", policy), ("ratelimit", state)])
 }
 
-/// The older fields `X-RateLimit-Limit`, `-Remaining` and `-Reset`, the last in seconds from now; `None` if there is no
-/// limit.
+/// Returns the older fields `X-RateLimit-Limit`, `-Remaining` and `-Reset`, the last in seconds from now; `None` if there
+/// is no limit.
 ///
 /// # Examples
 ///
@@ -94,24 +94,23 @@ pub fn legacy_headers(snapshot: &Snapshot) -> Option<[Header; 3]> {
     ])
 }
 
-/// The field `Retry-After` in seconds, rounded up, so that who obeys it is not too early; `None` if it makes no sense to
-/// come back.
+/// Returns the field `Retry-After` in seconds, rounded up so that an obedient client is not too early; `None` if trying
+/// again makes no sense.
 #[must_use]
 pub fn retry_after(denied: &Denied) -> Option<Header> {
     denied.retry_after.map(|wait| ("retry-after", whole_seconds(wait).to_string()))
 }
 
-/// How long the headers of a response ask to pause, for [`penalize`](crate::RateLimiter::penalize); `None` if they do
-/// not, or ask for more than a day.
+/// Returns the pause that the headers of a response ask for, for [`penalize`](crate::RateLimiter::penalize); `None` if they
+/// ask for none, or for more than a day.
 ///
-/// That is what `Retry-After` and its relatives say. Where they are missing or say nothing, it is the time until the
-/// limit is reset that has nothing left, by `RateLimit` in its present form and that of earlier drafts, or by fields such
-/// as `X-RateLimit-Remaining` and `-Reset`, each scope with its own; of several, the longest. All forms of numbers, spans
-/// and dates are listed in [`evenkeel_retry_after`]; evenkeel-retry's `http::retry_after` reads the same. Unreadable values
-/// are passed over.
+/// `Retry-After` and its relatives come first. If they are missing or unreadable, the pause is the time until an exhausted
+/// limit is reset: by `RateLimit` in its present form and that of earlier drafts, or by fields such as
+/// `X-RateLimit-Remaining` and `-Reset`, each scope with its own; the longest of several. [`evenkeel_retry_after`] lists all
+/// forms of numbers, spans and dates; evenkeel-retry's `http::retry_after` reads the same. Unreadable values are ignored.
 ///
 /// `headers` are all headers of the response, as a `&http::HeaderMap` has them. The clock is an argument because only the
-/// wall clock can be compared with a date; where the response has a `Date`, that is the clock.
+/// wall clock can be compared with a date; if the response has a `Date`, that is the clock.
 ///
 /// # Examples
 ///
@@ -134,7 +133,7 @@ pub fn pause<N: AsRef<str>, V: AsRef<[u8]>>(
     evenkeel_retry_after::retry_after(headers, now)
 }
 
-/// The same as [`pause`] with a bound of `longest` instead of a day: a longer pause counts as none.
+/// Does the same as [`pause`] with a bound of `longest` instead of a day: a longer pause counts as none.
 #[must_use]
 pub fn pause_within<N: AsRef<str>, V: AsRef<[u8]>>(
     headers: impl IntoIterator<Item = (N, V)>,
@@ -144,7 +143,7 @@ pub fn pause_within<N: AsRef<str>, V: AsRef<[u8]>>(
     evenkeel_retry_after::retry_after_within(headers, now, longest)
 }
 
-/// Permits for a number of whole seconds.
+/// Returns the rate as permits in a number of whole seconds.
 fn policy(snapshot: &Snapshot) -> Option<(u64, u64)> {
     let rate = snapshot.rate?;
     let window = rate.nanos().div_ceil(SECOND);

@@ -1,4 +1,4 @@
-//! How often limits allocate, and how much. The counters are those of the whole process, so there is one test.
+//! The number and size of allocations. The counters belong to the whole process, so there is one test.
 
 use std::alloc::System;
 
@@ -12,7 +12,7 @@ use evenkeel_testkit::{
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// A refusal is a counter of `metrics`, whose labels are allocated.
+/// A refusal is a counter of `metrics`, which allocates its labels.
 fn refused(requests: impl FnOnce() -> usize) {
     if cfg!(feature = "metrics") {
         requests();
@@ -47,7 +47,7 @@ fn what_does_not_wait_allocates_nothing() {
         assert!(keyed.try_acquire(&0).is_ok());
         let per_key = (live_bytes() - before) as f64 / KEYS as f64;
         assert!(per_key <= 32.0, "{per_key} bytes for each key");
-        // New keys, known ones, those that are refused and, at the end, those for which there is no room.
+        // New keys, known keys, keys that are refused and, at the end, keys without room.
         let _overflow = (0..KEYS + 1000).filter(|key| keyed.try_acquire(key).is_ok()).count();
         refused(|| (0..2 * KEYS).filter(|key| keyed.try_acquire(key).is_ok()).count());
         tokio::time::advance(std::time::Duration::from_secs(10)).await;

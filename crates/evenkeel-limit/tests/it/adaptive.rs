@@ -1,4 +1,4 @@
-//! Limits that find what the other side can take (P23).
+//! Limits that find the capacity of the other side (P23).
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
     time::{advance, sleep},
 };
 
-/// A server that does so much at once, each in 10 ms; above that all take longer, or are refused.
+/// A server with a capacity, at 10 ms a call; above it all calls take longer, or are refused.
 struct Server {
     capacity: Cell<f64>,
     base: Cell<f64>,
@@ -22,7 +22,7 @@ impl Server {
         Rc::new(Self { capacity: Cell::new(capacity), base: Cell::new(0.01), refuses })
     }
 
-    /// Asks for so many calls, with so many clients at once.
+    /// Makes a number of calls, with a number of clients at the same time.
     async fn load(self: &Rc<Self>, limiter: &Rc<ConcurrencyLimiter>, clients: usize, calls: usize) {
         let tasks = LocalSet::new();
         let left = Rc::new(Cell::new(calls));
@@ -56,7 +56,7 @@ fn the_gradient_finds_the_capacity_in_two_hundred_samples() {
     for (initial, capacity) in [(20, 40.0), (20, 25.0), (100, 40.0), (60, 20.0)] {
         World::run(async |_| {
             let (limiter, server) = (gradient(initial), Server::new(capacity, false));
-            // One at a time first: the time without queueing has to be seen once.
+            // One at a time first: the time without a queue must be measured once.
             server.load(&limiter, 1, 10).await;
             server.load(&limiter, 300, 190).await;
             let limit = limiter.snapshot().limit;
@@ -73,7 +73,7 @@ fn the_gradient_stays_there_and_does_not_drift() {
         for _ in 0..50 {
             server.load(&limiter, 300, 500).await;
             let limit = limiter.snapshot().limit;
-            // A probe, or what follows on it.
+            // A probe, or the samples behind it.
             assert!(within(limit, 100.0, 0.3) || limit >= 40, "{limit}");
             assert!(limit <= 130, "{limit}");
         }
@@ -165,7 +165,7 @@ fn heavier_than_the_limit_for_now_runs_alone() {
     });
 }
 
-/// So many successes one after the other, each of which takes so long.
+/// A number of successes, one after the other, of the same duration.
 async fn successes(limiter: &ConcurrencyLimiter, number: u32, time: Duration) -> u32 {
     for _ in 0..number {
         let permit = limiter.acquire().await.unwrap();
@@ -181,7 +181,7 @@ const MS: Duration = Duration::from_millis(1);
 fn a_probe_takes_half_and_gives_it_back() {
     World::run(async |_| {
         let limiter = ConcurrencyLimiter::adaptive(Adaptive::gradient(1, 100).initial(100));
-        // The ten of the probe count, too.
+        // The ten samples of the probe count, too.
         for medians in [30, 29, 29] {
             assert_eq!(successes(&limiter, 10 * medians - 1, MS).await, 100);
             assert_eq!(
@@ -232,7 +232,7 @@ fn a_slow_moment_halves_it_at_most() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever work reports, and however long it takes: from no time to months.
+    /// For all reports and all durations: from no time to months.
     #[test]
     fn the_limit_stays_within_its_bounds(
         min in 1..20_u32,

@@ -78,7 +78,7 @@ proptest! {
         });
     }
 
-    /// Tasks that want the same limits in different orders, and give up at different times.
+    /// Tasks that request the same limits in different orders, and give up at different times.
     #[test]
     fn nobody_waits_for_ever(
         tasks in prop::collection::vec((prop::collection::vec((0..4_u8, 1..3_u32), 1..5), 0..400_u64, 0..50_u64), 1..20),

@@ -1,4 +1,4 @@
-//! Permits and times to come back, in numbers that others got wrong (P4, P5, P6, P8).
+//! Permits and times to try again, in numbers that other limiters got wrong (P4, P5, P6, P8).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How many it gives at once.
+/// The permits that it grants at once.
 fn drain(limiter: &RateLimiter) -> usize {
     std::iter::from_fn(|| limiter.try_acquire().ok()).count()
 }

@@ -1,11 +1,11 @@
-//! Every future, dropped at every suspension point (P10).
+//! Every future of a rate limiter, dropped at every await (P10).
 
 use std::{sync::Arc, time::Duration};
 
 use evenkeel_limit::{Rate, RateLimiter};
 use evenkeel_testkit::{cancel, took};
 
-/// A limiter of which the next permit comes in 10 ms, and in whose queue another waits already.
+/// A limiter whose next permit is due in 10 ms, with another waiter in its queue.
 async fn contended() -> Arc<RateLimiter> {
     let limiter = Arc::new(RateLimiter::new(Rate::per_second(100)).burst(1));
     limiter.acquire().await;
@@ -15,7 +15,7 @@ async fn contended() -> Arc<RateLimiter> {
     limiter
 }
 
-/// After an hour there is a burst, and nothing is left behind.
+/// After an hour the limiter has its burst, and an empty queue.
 async fn as_if_new(limiter: Arc<RateLimiter>) {
     let snapshot = limiter.snapshot();
     assert_eq!((snapshot.available, snapshot.waiting), (1, 0));

@@ -1,4 +1,4 @@
-//! What must keep compiling, and what is said in words.
+//! Programs that must keep compiling, and the texts of messages.
 
 use std::{panic::catch_unwind, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ fn types_can_be_sent() {
     assert_send_sync::<(Rate, InvalidRate, Denied, Snapshot)>();
 }
 
-/// The shape in which the operators of streams take their mappers.
+/// The shape of a mapper in the operators of streams.
 async fn mapped<F, Fut>(f: F) -> u32
 where
     F: FnOnce(u32) -> Fut + Clone + Send + 'static,

@@ -1,4 +1,4 @@
-//! How much runs at the same time (P22): by weight, in order, resized, drained, and given back however work ends.
+//! Concurrency limits (P22): by weight, in order, resized, drained, with permits that go back however work ends.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

@@ -1,4 +1,4 @@
-//! Random histories of a limit of what runs at once, compared step by step with a number and a list.
+//! Random histories of a concurrency limit, compared step by step with a model: a number and a list.
 
 use std::{collections::VecDeque, task::Poll};
 
@@ -42,7 +42,7 @@ struct Model {
     queue: VecDeque<(usize, u32)>,
     decided: Vec<(usize, Result<u32, Reason>)>,
     closed: bool,
-    /// How often nothing was in use while nobody waited, or another step left it so.
+    /// The number of steps after which nothing was in use and the queue was empty.
     ends: usize,
 }
 
@@ -61,7 +61,7 @@ impl Model {
         Ok(())
     }
 
-    /// Whether it runs at once; if not, it waits.
+    /// Whether the request runs at once; if not, it waits.
     fn enter(&mut self, id: usize, weight: u32) -> Result<bool, Reason> {
         match self.take(weight) {
             Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! Counters around futures.
+//! Futures polled by hand, with counters of their polls and wakes.
 
 use std::{
     future::Future,
@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-/// How often futures were polled and woken.
+/// The numbers of polls and wakes.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     polls: AtomicUsize,
@@ -56,7 +56,7 @@ impl<F: Future> ByHand<F> {
         Self { future: Box::pin(future), counts: Arc::default() }
     }
 
-    /// Polls it once beforehand, which must not complete it.
+    /// Returns a future that was polled once, and is pending.
     pub(crate) fn queued(future: F) -> Self {
         let mut by_hand = Self::new(future);
         assert!(by_hand.poll().is_pending());
@@ -74,7 +74,7 @@ impl<F: Future> ByHand<F> {
     }
 }
 
-/// A waker that does this.
+/// Returns a waker that calls `wake`.
 pub(crate) fn waker(wake: impl Fn() + Send + Sync + 'static) -> Waker {
     struct Does<F>(F);
     impl<F: Fn() + Send + Sync> Wake for Does<F> {

@@ -1,4 +1,4 @@
-//! Keys of types that are not the standard library's: their `Hash`, `Eq`, `Clone` and `Drop` may do anything.
+//! Keys of foreign types: their `Hash`, `Eq`, `Clone` and `Drop` may do anything.
 
 use std::{
     cell::Cell,
@@ -18,7 +18,7 @@ use tokio::time::advance;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Of these all have the same hash.
+/// A key type whose values all have the same hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Same(u32);
 
@@ -63,14 +63,14 @@ fn threads_that_bring_new_keys_fill_the_room_and_no_more() {
         let barrier = Barrier::new(4);
         let bring = |thread: u64| {
             barrier.wait();
-            // Each key is brought by two.
+            // Two threads use each key.
             (0..keys).filter(|key| keyed.try_acquire(&(key + thread / 2 * (keys / 2))).is_ok()).count()
         };
         let granted: usize = thread::scope(|scope| {
             let threads = [0, 1, 2, 3].map(|thread| scope.spawn(move || bring(thread)));
             threads.map(|thread| thread.join().unwrap()).iter().sum()
         });
-        // One of the overflow, and one of each key that has a bucket.
+        // One permit of the overflow, and one of each key with a bucket.
         assert_eq!((granted, keyed.len() as u64), (keys as usize + 1, keys));
     }
 }
@@ -97,7 +97,7 @@ thread_local! {
 
 static BACK: AtomicUsize = AtomicUsize::new(0);
 
-/// Calls back into the limiter that it is a key of, from wherever it is called.
+/// A key that calls back into its limiter from each of its functions.
 struct Back(u32);
 
 static KEYED: LazyLock<Keyed<Back>> =
@@ -166,11 +166,11 @@ fn keys_may_call_back() {
 }
 
 thread_local! {
-    /// After how many calls a key panics.
+    /// The number of calls after which a key panics.
     static FUSE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Panics in any of its functions but `Drop`.
+/// A key that panics in any of its functions except `Drop`.
 #[derive(Debug)]
 struct Fused(u32);
 

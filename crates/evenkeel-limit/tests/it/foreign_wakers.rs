@@ -1,4 +1,4 @@
-//! Wakers are code of others: they may call back, and may panic.
+//! Foreign wakers: they may call back, and may panic.
 
 use std::{
     future::Future,
@@ -89,7 +89,7 @@ fn wakers_may_call_back_when_cloned_woken_replaced_and_dropped() {
     });
 }
 
-/// One whose waker panics, and the number of calls.
+/// A waiter whose waker panics, and the number of its wakes.
 fn panicking(calls: &Arc<AtomicUsize>) -> Waker {
     let calls = Arc::clone(calls);
     waker(move || {

@@ -1,4 +1,4 @@
-//! The drawing in the guide.
+//! The drawing in the guide, compared with the limiters.
 
 use std::{fmt::Write, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio::time::advance;
 
 const COLUMN: Duration = Duration::from_millis(100);
 
-/// What is granted at each of some instants.
+/// The permits that are granted at each instant.
 async fn grants(limiter: &RateLimiter, columns: usize) -> Vec<usize> {
     let mut grants = vec![];
     for _ in 0..columns {

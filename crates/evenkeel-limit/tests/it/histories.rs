@@ -1,5 +1,5 @@
-//! Random histories, compared step by step with the exact model: when permits are there (P2), the time to come
-//! back (P5), more than the burst (P6), the order (P9), dropping anywhere (P10), changes of the rate (P16) and the
+//! Random histories, compared step by step with the exact model: when permits are available (P2), the time to try
+//! again (P5), more than the burst (P6), the order (P9), dropping anywhere (P10), changes of the rate (P16) and the
 //! burst (P17), deadlines (P18), pauses, refunds and costs known afterwards (P24).
 
 use std::{task::Poll, time::Duration};
@@ -25,7 +25,7 @@ enum Step {
     Enter(u32, Option<u64>),
     Poll(prop::sample::Index),
     Drop(prop::sample::Index),
-    /// Reserves some, and uses another number.
+    /// Reserves permits, and uses another number of them.
     Settle(u32, u32),
     Refund(u32),
     Penalize(u64),
@@ -102,7 +102,7 @@ async fn compare(speed: Speed, burst: u32, debt: bool, steps: Vec<Step>) {
                 assert_eq!(got.map_err(refusal), model.try_acquire(permits));
                 count(got.is_ok());
             }
-            // The model serves all at once, the limiter 32 in one call.
+            // The model serves all waiters at once, the limiter 32 in one call.
             Step::Enter(permits, patience) if waiters.len() < 32 => {
                 let expected = model.enter(id, permits, patience);
                 let future = limiter.acquire_many(permits);

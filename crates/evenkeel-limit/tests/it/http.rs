@@ -1,4 +1,4 @@
-//! Headers, out and in.
+//! Headers, written and read.
 
 use std::time::{Duration, SystemTime};
 
@@ -119,7 +119,7 @@ fn a_client_reads_all_the_forms() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// What one side says the other one understands: who pauses as told finds permits.
+    /// A client that obeys the written headers finds permits after the pause.
     #[test]
     fn both_ends_agree(
         name in r#"[a-z;=, "\\]{0,8}"#,

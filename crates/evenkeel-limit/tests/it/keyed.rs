@@ -1,4 +1,4 @@
-//! A limit for each key (P20, P21): as if each had a limiter of its own, in a bounded room.
+//! A limit for each key (P20, P21): as if each key had a limiter of its own, in bounded memory.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// There is room for all; what is forgotten cannot be told from what is kept.
+    /// With room for all keys, a forgotten bucket cannot be told from one that is kept.
     #[test]
     fn every_key_is_as_if_it_were_alone(steps in prop::collection::vec(step(), 1..200)) {
         World::run(async |_| {
@@ -71,7 +71,7 @@ proptest! {
     }
 }
 
-/// What is rounded is much less; it shows where it makes a nanosecond of it.
+/// Rounding errors are much smaller; one shows where it amounts to a nanosecond.
 const ROUNDED: Duration = Duration::from_nanos(1);
 
 #[test]
@@ -121,7 +121,7 @@ fn a_full_bucket_is_forgotten_and_one_that_is_not_is_kept() {
         advance(ms(600)).await;
         keyed.try_acquire(&"baz").unwrap();
         advance(ms(201)).await;
-        // New keys let the hand go round; they stay.
+        // New keys move the clock hand; the promoted keys stay.
         let keys: Vec<String> = (0..500).map(|i| format!("key {i}")).collect();
         for key in &keys {
             keyed.try_acquire(&key.leak_for_test()).unwrap();
@@ -247,7 +247,7 @@ fn the_limiter_of_a_key_is_its_bucket() {
 
         let new = keyed.limiter(&2);
         assert_eq!((keyed.len(), new.snapshot().available), (2, 3));
-        // There is no room: these two share the overflow.
+        // Without room these two keys share the overflow.
         assert!(
             Arc::ptr_eq(&keyed.limiter(&3), &keyed.limiter(&4)) && !Arc::ptr_eq(&new, &keyed.limiter(&3))
         );

@@ -1,4 +1,4 @@
-//! The limiter as a rational number and a list.
+//! A model of the limiter: a rational number and a list.
 
 use std::collections::VecDeque;
 
@@ -17,10 +17,10 @@ pub(crate) struct Speed {
     pub(crate) nanos: u64,
 }
 
-/// An exact limiter.
+/// The model of an exact limiter.
 ///
-/// Its level counts in parts of a permit, of which each nanosecond earns a whole number. Who waits is served
-/// at the real instant at which the parts are there, so that nothing overflows as long as anybody waits.
+/// Its level counts in parts of a permit, of which each nanosecond earns a whole number. A waiter is served
+/// at the exact instant at which the parts are earned, so that nothing overflows while the queue is not empty.
 #[derive(Debug)]
 pub(crate) struct Model {
     parts: i128,
@@ -28,10 +28,10 @@ pub(crate) struct Model {
     burst: u32,
     debt: bool,
     level: i128,
-    /// All that was ever earned, also what did not fit in.
+    /// All parts that were ever earned, including those that did not fit.
     earned: i128,
     now: u64,
-    /// Nanoseconds that are still to pass and are counted already; nothing is granted until then.
+    /// Nanoseconds of the future that are counted already; nothing is granted until they have passed.
     pause: u64,
     waiting: VecDeque<Waiting>,
     served: Vec<Served>,
@@ -48,12 +48,12 @@ struct Waiting {
 #[derive(Clone, Copy, Debug)]
 struct Served {
     id: usize,
-    /// What was missing then, and what had been earned.
+    /// The parts that were missing then, and the parts that had been earned.
     missing: i128,
     earned: i128,
 }
 
-/// Why, and the nanoseconds to wait, which are none if it never fits.
+/// The reason, and the nanoseconds to wait; `None` if the request never fits.
 pub(crate) type Refusal = (Reason, Option<u64>);
 
 impl Model {
@@ -128,7 +128,7 @@ impl Model {
         i128::from(permits) * self.parts
     }
 
-    /// The nanoseconds until `permits` fit behind those that others want before.
+    /// The nanoseconds until `permits` fit behind the waiters before them.
     fn wait(&self, before: i128, permits: u32) -> u64 {
         let wanted = before + i128::from(permits.min(self.burst));
         let missing = (wanted * self.parts - self.level).max(0);
@@ -149,7 +149,7 @@ impl Model {
         Err((Reason::Busy, Some(wait.max(1))))
     }
 
-    /// Takes permits, or queues up unless the turn comes after so many nanoseconds.
+    /// Takes permits, or joins the queue unless its turn would come after this number of nanoseconds.
     pub(crate) fn enter(&mut self, id: usize, permits: u32, patience: Option<u64>) -> Result<(), Refusal> {
         let deadline = patience.map(|patience| self.now + patience);
         match self.try_acquire(permits) {
@@ -167,15 +167,15 @@ impl Model {
         self.served.iter().any(|served| served.id == id)
     }
 
-    /// Why one who has waited was refused.
+    /// The reason for which a waiter was refused.
     pub(crate) fn refusal(&self, id: usize) -> Option<Refusal> {
         self.refused.iter().find(|refused| refused.0 == id).map(|refused| refused.1)
     }
 
-    /// Takes a future out again, which may have been served and not told so.
+    /// Removes a future, which may have been granted without having observed it.
     pub(crate) fn cancel(&mut self, id: usize, permits: u32) {
         if let Some(served) = self.served.iter().find(|served| served.id == id) {
-            // What would be missing if nothing else had been taken; the rest has been made up for by time.
+            // The parts that would be missing without this grant; time has earned the rest.
             let missing = served.missing - (self.earned - served.earned);
             self.fill(missing.clamp(0, self.of(permits)));
         }
@@ -192,7 +192,7 @@ impl Model {
         self.waiting.len()
     }
 
-    /// Refuses those whose turn never comes, or comes too late.
+    /// Refuses waiters whose turn never comes, or comes too late.
     fn review(&mut self) {
         let mut before = 0;
         for waiting in std::mem::take(&mut self.waiting) {

@@ -87,7 +87,7 @@ fn the_last_word_of_a_server_counts_and_the_later_end_of_many() {
     });
 }
 
-/// In a long window each pause of before would count until the window is over.
+/// In a long window each earlier pause would count until the window has passed.
 #[test]
 fn a_pause_that_was_replaced_takes_no_permits() {
     World::run(async |_| {
@@ -163,7 +163,7 @@ async fn charge(limiter: &RateLimiter, permits: u32) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// A pause that is lifted is one that was meant to last until then.
+    /// A lifted pause equals one that was to last until then.
     #[test]
     fn a_lifted_pause_is_a_short_one(
         sliding in any::<bool>(),

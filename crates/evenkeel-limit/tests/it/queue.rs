@@ -1,5 +1,5 @@
-//! Who waits: the order (P9), dropping out (P10), one timer and one wake (P11), no need for anybody to be
-//! polled (P12), several in one task (P13).
+//! Waiters: the order (P9), dropping out (P10), one timer and one wake (P11), no dependence on the
+//! polls of others (P12), several in one task (P13).
 
 use std::{
     future::{Future, poll_fn},
@@ -25,7 +25,7 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// One permit per 10 ms, one at a time, and the first one gone.
+/// One permit per 10 ms, one at a time, and the first one used.
 fn busy() -> RateLimiter {
     let limiter = RateLimiter::new(Rate::per_second(100)).burst(1);
     limiter.try_acquire().unwrap();
@@ -88,7 +88,7 @@ fn many_turns_at_one_instant_come_without_being_polled() {
 #[test]
 fn a_late_timer_delays_one_turn_and_not_the_next() {
     World::run(async |_| {
-        // A turn each 333 1/3 ms, of which the timer makes 334 or 667 or 1000.
+        // A turn each 333 1/3 ms; the timer fires at 334, 667 or 1000.
         let limiter = RateLimiter::new(Rate::per_second(3)).burst(1);
         let start = Instant::now();
         for turn in 0..1000_u64 {
@@ -244,7 +244,7 @@ fn a_permit_that_was_never_seen_is_not_there_beside_its_successor() {
         let paced = RateLimiter::new(Rate::per_second(100)).burst(1);
         paced.try_acquire().unwrap();
         let waiter = ByHand::queued(paced.acquire());
-        // Its own at 10 ms, and another at 20.
+        // Its own permit at 10 ms, and another at 20 ms.
         sleep(ms(25)).await;
         paced.try_acquire().unwrap();
         drop(waiter);
@@ -307,7 +307,7 @@ fn a_task_without_budget_waits_as_well() {
     World::run(async |_| {
         let limiter = Arc::new(busy());
         let task = tokio::spawn(async move {
-            // Up to the point where tokio's own resources are pending until the task yields.
+            // The loop ends where tokio's own resources are pending until the task yields.
             while tokio::task::coop::has_budget_remaining() {
                 tokio::task::consume_budget().await;
             }
@@ -320,7 +320,7 @@ fn a_task_without_budget_waits_as_well() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Each turn goes to the first of those who still wait.
+    /// Each turn goes to the first waiter that is left.
     #[test]
     fn turns_come_in_order(patience in prop::collection::vec(0..300_u64, 1..40)) {
         World::run(async |_| {
@@ -342,7 +342,7 @@ proptest! {
     }
 }
 
-/// As tokio's own do.
+/// The same as tokio's own futures.
 #[test]
 fn permits_that_are_there_let_other_tasks_run() {
     World::run(async |_| {

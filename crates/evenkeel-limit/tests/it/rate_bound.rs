@@ -1,4 +1,4 @@
-//! No stretch of time gets more than the burst and what the rate gives in it (P1).
+//! No stretch of time gets more than the burst and the permits that the rate earns in it (P1).
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ fn assert_every_window(grants: &Grants, permits: u32, nanos: u64, burst: u32) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// From 1 per day to 4e9 per second, asked at any time.
+    /// Rates from 1 per day to 4e9 per second, and requests at any time.
     #[test]
     fn of_what_is_tried(
         permits in magnitude(32),
@@ -39,7 +39,7 @@ proptest! {
             let limiter = RateLimiter::new(Rate::per(permits, Duration::from_nanos(nanos))).burst(burst);
             let (start, mut grants) = (Instant::now(), vec![]);
             for (step, n) in tries {
-                // About as long as it takes to earn a burst, and all that is less.
+                // Up to about the time in which a burst is earned.
                 let fill = u128::from(burst) * u128::from(nanos) / u128::from(permits);
                 advance(Duration::from_nanos((u128::from(step) % (fill + 1)) as u64)).await;
                 let n = (n % u64::from(burst) + 1) as u32;
@@ -51,8 +51,8 @@ proptest! {
         });
     }
 
-    /// With credits it grants nothing that an exact bucket would refuse, which has seen the same grants when they
-    /// were, and is no more than a sixteenth of the burst behind it.
+    /// With credits it grants nothing that an exact bucket would refuse, which has seen the same grants at the same
+    /// times, and it is no more than a sixteenth of the burst behind that bucket.
     #[test]
     fn of_what_is_tried_fast(
         permits in 1..2000_u32,
@@ -62,7 +62,7 @@ proptest! {
         World::run(async |_| {
             let limiter = RateLimiter::per_second(permits).burst(burst).fast();
             let (start, mut grants) = (Instant::now(), vec![]);
-            // Of a permit each nanosecond earns `permits` of so many parts.
+            // A permit has this many parts, of which each nanosecond earns `permits`.
             let parts = |permits: u32| u64::from(permits) * 1_000_000_000;
             let mut level = parts(burst);
             for (step, tries, more) in steps {
@@ -87,7 +87,7 @@ proptest! {
         });
     }
 
-    /// Tasks that come and go, where turns fall on the ticks of the timer.
+    /// Tasks that wait and give up, with turns on the ticks of the timer.
     #[test]
     fn of_what_is_waited_for(
         every in 1..20_u64,

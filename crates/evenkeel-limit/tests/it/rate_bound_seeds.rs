@@ -1,4 +1,4 @@
-//! Many short histories of every policy, of which every stretch of time is checked (P1).
+//! Many short histories of every kind of limiter; every stretch of time of them is checked (P1).
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use evenkeel_limit::{Denied, Keyed, Rate, RateLimiter};
 use evenkeel_testkit::World;
 use tokio::time::{Instant, advance};
 
-/// So many in one world.
+/// The number of histories in one world.
 const BATCH: u32 = 500;
 
-/// A history each for so many seeds.
+/// Checks a history for each seed.
 pub(crate) fn run(histories: u32) {
     for batch in 0..histories.div_ceil(BATCH) {
         World::run(async |_| {
@@ -80,7 +80,7 @@ async fn history(random: &mut Random) {
             }
         }
         if let Limiter::Keyed(keyed) = &limiter {
-            // Another key, which may take its place in the table once it is full. There is room for all.
+            // Another key, which may take the slot of a full bucket. There is room for all.
             let _other = keyed.try_acquire(&(random.below(3) as u8 + 2));
         }
     }
@@ -91,11 +91,11 @@ async fn history(random: &mut Random) {
             let above_burst = granted.saturating_sub(burst.into()) * u128::from(nanos);
             let possible = match limiter {
                 Limiter::Bucket(_) => (to - from) * u128::from(permits),
-                // A whole number of stretches fits in between, and as often the burst.
+                // A whole number of stretches fits in between, each with a burst.
                 Limiter::Sliding(_) => {
                     (to - from) / u128::from(nanos) * u128::from(nanos) * u128::from(burst)
                 }
-                // To the nanosecond.
+                // Exact to the nanosecond.
                 Limiter::Keyed(_) => (to - from + 1) * u128::from(permits),
             };
             assert!(above_burst <= possible, "{granted} in {} ns of {rate}, burst {burst}", to - from);

@@ -28,7 +28,7 @@ fn what_is_there_stays() {
 #[test]
 fn the_missing_part_is_earned_at_the_new_rate() {
     World::run(async |_| {
-        // 0.3 of a permit in 100 ms at 3 per second; the other 0.7 take 100 ms at 7 per second, and so on.
+        // 0.3 of a permit is earned in 100 ms at 3 per second; the other 0.7 in 100 ms at 7 per second, and so on.
         let limiter = RateLimiter::per_second(3).start_empty();
         let change = async {
             sleep(ms(100)).await;

@@ -1,4 +1,4 @@
-//! Limiters that are changed, paused, or closed while others wait, and what they refuse (P17, P18, P24).
+//! Limiters that are changed, paused, or closed while requests wait, and their refusals (P17, P18, P24).
 
 use std::{
     panic::AssertUnwindSafe,
@@ -22,7 +22,7 @@ fn in_ms(millis: u64) -> Instant {
     Instant::now() + ms(millis)
 }
 
-/// One permit per 100 ms, and none there.
+/// One permit per 100 ms, and none available yet.
 fn empty() -> RateLimiter {
     RateLimiter::per_second(10).start_empty()
 }

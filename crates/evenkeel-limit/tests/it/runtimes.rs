@@ -1,4 +1,4 @@
-//! One limiter in several runtimes: statics, clocks that disagree (P7), runtimes that go away.
+//! One limiter in several runtimes: statics, clocks that disagree (P7), runtimes that end.
 
 use std::{
     future::{Future, poll_fn},
@@ -30,7 +30,7 @@ fn paused() -> Runtime {
     Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-/// Without paused time.
+/// A runtime in real time.
 fn running() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -50,7 +50,7 @@ fn a_static_serves_one_world_after_the_other() {
             LIMITER.acquire().await;
             time
         });
-        // Left full by the world before, but for one. Its clock began anew, and it counts.
+        // The previous test left it full except for one permit. The clock has started again, and counts.
         let expected = if world == 0 { ms(1000) } else { ms(1010) };
         assert_eq!(time, expected);
     }
@@ -106,14 +106,14 @@ fn a_clock_that_is_behind_is_not_locked_out() {
     });
 }
 
-/// The runtime that has the alarm goes away, or is not driven any longer: the queue goes on.
+/// The runtime with the timer ends, or is no longer driven: the queue goes on.
 #[test]
 fn a_runtime_that_goes_away_takes_nobody_with_it() {
     for shut_down in [true, false] {
         let limiter = RateLimiter::per_second(100).burst(1).start_empty();
         let (first, second) = (running(), running());
         let waiter = first.block_on(async { ByHand::queued(limiter.acquire()) });
-        // Queues up behind it, and leaves with the alarm in its runtime.
+        // Joins the queue behind it, and leaves while its runtime has the timer.
         second.block_on(async { assert!(timeout(ms(1), limiter.acquire()).await.is_err()) });
         if shut_down {
             drop(second);
@@ -138,7 +138,7 @@ fn the_next_waiter_revives_a_queue_whose_runtime_went_away() {
     }
 }
 
-/// As with a timer of tokio. Nothing would wake it, and it would wait for ever.
+/// It panics as a timer of tokio does: nothing would wake it.
 #[test]
 fn waiting_in_a_runtime_that_has_been_shut_down_panics() {
     let limiter = RateLimiter::per_second(1).burst(1).start_empty();
@@ -162,7 +162,7 @@ fn waiting_in_a_runtime_that_has_been_shut_down_panics() {
     assert_eq!(limiter.snapshot().waiting, 0);
 }
 
-/// A thread that comes starts the timers of all waiters, and must not panic when their runtime ends.
+/// Any thread may start a timer in that runtime for its waiters, and must not panic when the runtime ends.
 #[test]
 fn a_runtime_that_ends_while_another_thread_starts_its_timer_panics_nobody() {
     // On a busy machine the test may take seconds, and no turn must come meanwhile.
@@ -209,7 +209,7 @@ fn a_runtime_that_shuts_down_with_its_turn_due_does_not_panic() {
     let runtime = paused();
     let mut waiters = runtime.block_on(async {
         let waiters = [(); 100].map(|()| ByHand::queued(limiter.acquire()));
-        // Moves the clock, and does not come to look at the timers.
+        // Moves the clock, but does not run the timers.
         let mut advance = ByHand::new(advance(ms(50)));
         assert!(advance.poll().is_pending());
         waiters

@@ -1,4 +1,4 @@
-//! The sliding window: never more than its number in any stretch of its time, and never less than it could be.
+//! The sliding window: never more than its number in any stretch of its time, and never less than possible.
 
 use std::{cell::RefCell, sync::Arc, task::Poll, time::Duration};
 
@@ -13,7 +13,7 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// When permits were granted, one by one.
+/// The times of the grants, one by one.
 #[derive(Default)]
 struct Log(RefCell<Vec<u128>>);
 
@@ -38,7 +38,7 @@ impl Log {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Up to so many grants it is exact.
+    /// The number of grants up to which it is exact.
     #[test]
     fn grants_what_a_log_would(
         permits in 1..20_u32,
@@ -70,7 +70,7 @@ proptest! {
         });
     }
 
-    /// When a turn comes is known beforehand, behind others of any size, and it comes then.
+    /// A turn is predicted exactly, behind waiters of any size.
     #[test]
     fn turns_come_when_it_was_said(
         permits in 1..8_u32,
@@ -127,7 +127,7 @@ proptest! {
                     let now = start.elapsed().as_nanos();
                     match limiter.try_acquire() {
                         Ok(()) => log.add(now, 1),
-                        // So much later than it could be.
+                        // The delay against the earliest possible time.
                         Err(_) => assert!(log.since(now.saturating_sub(500_000_000 + 500_000)) as u32 >= permits),
                     }
                 }
@@ -204,7 +204,7 @@ fn what_costs_nothing_does_not_hide_what_others_cost() {
         limiter.try_acquire().unwrap();
         let (_two, _none) =
             (ByHand::queued(limiter.acquire_many(2)), ByHand::queued(limiter.acquire_many(0)));
-        // The two at 140 ms, and so the next one a window later.
+        // The two grants at 140 ms, and so the next one a window later.
         assert_eq!(limiter.try_acquire().unwrap_err().retry_after, Some(ms(200)));
     });
 }

@@ -57,7 +57,7 @@ fn items_may_cost_more_than_one() {
         let start = Instant::now();
         let times =
             throttle_by(chunks, &limiter, |chunk| chunk.len() as u32).map(|_| start.elapsed().as_millis());
-        // What costs nothing waits all the same, until the debt is paid.
+        // An item of cost zero waits, too, until the debt is paid.
         assert_eq!(times.collect::<Vec<_>>().await, [0, 1999, 2000]);
     });
 }

@@ -1,4 +1,4 @@
-//! What `tracing` and `metrics` are told, name by name.
+//! The events of `tracing` and the counters of `metrics`, name by name.
 
 use std::{
     cell::RefCell,
@@ -26,11 +26,11 @@ use crate::{
 type Lines = Arc<Mutex<Vec<String>>>;
 
 thread_local! {
-    /// A limit at which everybody looks who is told of something.
+    /// A limit that the subscriber looks at during each event.
     static LOOKED_AT: RefCell<Option<Arc<Distributed>>> = const { RefCell::new(None) };
 }
 
-/// It would hang here if that were told under a lock.
+/// Records an event. It would hang here if the event were emitted under a lock.
 fn note(lines: &Lines, line: String) {
     lines.lock().unwrap().push(line);
     LOOKED_AT.with_borrow(|quota| quota.as_ref().map(|quota| quota.snapshot()));
@@ -64,7 +64,7 @@ async fn requests() {
     assert!(lifted.resume() && !lifted.resume());
 }
 
-/// Leases, and nothing for what is granted from them; refusals; and an outage with three failures.
+/// Leases, without events for grants from them; refusals; and an outage with three failures.
 async fn quotas() {
     let store = FaultyStore::new();
     let quota = Arc::new(process(&store, Rate::per_second(10)).burst(5).lease(4));
@@ -91,7 +91,7 @@ async fn quotas() {
     LOOKED_AT.take();
 }
 
-/// What goes by a share is of no other limiter; and a call that is cut off at the end is nothing to tell.
+/// Grants of a local share have no events of another limiter; a call that is cut off at the end has none, either.
 async fn shares() {
     let store = FaultyStore::new();
     store.always(Some(Fault::Hang));
@@ -254,7 +254,7 @@ fn traced(scenario: impl AsyncFnOnce()) -> Vec<String> {
     }
 
     let lines = Lines::default();
-    // With one subscriber alone, tracing asks that of the thread that comes to an event first, and there it has none.
+    // With only one subscriber, tracing asks the thread that reaches an event first, which has none.
     let _second = tracing::Dispatch::new(Log(Lines::default()));
     with_default(Log(lines.clone()), || World::run(async |_| scenario().await));
     let lines = lines.lock().unwrap();
@@ -283,7 +283,7 @@ fn tracing_has_an_event_for_each() {
     assert_eq!(traced(requests), expected.map(|line| format!("DEBUG {line}")));
 }
 
-/// A right that is missing, under a policy that grants everything in an outage.
+/// A missing right, under a policy that grants everything in an outage.
 #[cfg(feature = "metrics")]
 #[test]
 fn metrics_name_a_mistake() {

@@ -1,4 +1,4 @@
-//! Several threads at once (P14, P15). Nothing here depends on how long anything takes.
+//! Several threads at once (P14, P15). No test here depends on the duration of anything.
 
 use std::{
     sync::{Arc, Barrier},
@@ -19,7 +19,7 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(THREADS).enable_all().build().unwrap()
 }
 
-/// One permit a day: as good as none while the test runs.
+/// One permit a day: practically none during a test.
 fn frozen(burst: u32) -> Arc<RateLimiter> {
     Arc::new(RateLimiter::new(Rate::every(Duration::from_secs(86_400))).burst(burst))
 }

@@ -1,4 +1,4 @@
-//! Limits as layers.
+//! Limits as layers of tower.
 
 use std::{
     error::Error as _,
@@ -27,7 +27,7 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Takes as many milliseconds as it is asked for, fails for 13, and refuses to be called without having been ready.
+/// A service that takes the requested milliseconds, fails for 13, and panics if it is called before it was ready.
 #[derive(Debug, Default)]
 struct Server {
     ready: bool,

@@ -1,4 +1,4 @@
-//! Mistakes in the configuration: rights, users, keys, servers. They are told at once, under every policy.
+//! Mistakes in the configuration: rights, users, keys, servers. They are reported at once, under every policy.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn mistake(store: impl Store, key: &str, policy: OnFailure) -> String {
     let error = quota.acquire().await.unwrap_err();
     let Error::Misconfigured { cause, .. } = &error else { panic!("{policy:?}: {error:?}") };
     assert!(error.to_string().contains(&cause.to_string()));
-    // And again, while the store is left alone.
+    // And again, during the pause between calls.
     assert!(matches!(quota.try_acquire().await, Err(Error::Misconfigured { .. })));
     assert_eq!((quota.snapshot().calls, quota.snapshot().refused), (1, 2));
     cause.to_string()
@@ -68,7 +68,7 @@ fn the_rights_that_the_documentation_names_suffice() {
             quota.refund(10);
             quota.close().await;
             assert_eq!(quota.snapshot().failures, 0);
-            // With a password a greeting is denied that the client sends behind `AUTH`; nothing depends on it.
+            // With a password the server denies a greeting that the client sends after `AUTH`; nothing depends on it.
             if protocol == "resp3" {
                 let denials = server.admin("ACL LOG").await;
                 assert_eq!(denials, Value::Array(vec![]), "{denials:?}");
@@ -87,12 +87,12 @@ fn a_right_that_is_missing_is_told_at_once() {
             set_user(&server, RIGHTS.into_iter().filter(|&right| right != missing)).await;
             server.admin("SCRIPT FLUSH").await;
             if !["~limit:*", "+evalsha", "+script|load"].contains(&missing) {
-                // Inside of the script.
+                // Denied inside of the script.
                 store_loads(&server).await;
             }
             is_told(&url, &key_of_user(), "").await;
         }
-        // That is used only by what comes back.
+        // This right is needed only for returned permits.
         set_user(&server, RIGHTS.into_iter().filter(|&right| right != "+del")).await;
         let quota = limit(store(&url), &key_of_user(), OnFailure::Open);
         quota.acquire().await.unwrap();
@@ -122,7 +122,7 @@ fn a_mistake_that_is_mended_is_forgotten() {
     });
 }
 
-/// A right that is taken away later does not come back by itself, either.
+/// A right that is revoked later does not come back by itself, either.
 #[test]
 #[ignore = "real tier"]
 fn a_right_that_is_taken_away_is_told() {
@@ -188,7 +188,7 @@ fn a_server_without_the_command_is_told() {
     });
 }
 
-/// A node of a cluster that does not have the key, and one that has nothing yet.
+/// A node of a cluster that does not have the key, and one that has no slots yet.
 #[test]
 #[ignore = "real tier"]
 fn a_cluster_is_told() {

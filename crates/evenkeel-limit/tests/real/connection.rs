@@ -77,7 +77,7 @@ fn a_server_that_is_restarted_costs_no_call() {
     });
 }
 
-/// Permits that came back to a server twice would be granted twice.
+/// Permits that are returned to a server twice would be granted twice.
 #[test]
 #[ignore = "real tier"]
 fn what_is_given_back_on_a_broken_connection_is_not_given_back_twice() {
@@ -89,7 +89,7 @@ fn what_is_given_back_on_a_broken_connection_is_not_given_back_twice() {
         first.refund(4);
         server.admin("CLIENT KILL TYPE normal SKIPME yes").await;
         first.close().await;
-        // It is not known whether they arrived, and that is no outage.
+        // It is unknown whether they arrived, and it is no outage.
         assert_eq!(first.snapshot().failures, 0);
         assert!(quota(store(&server.url())).try_acquire_many(5).await.is_err());
     });
@@ -124,7 +124,7 @@ fn a_user_who_is_missing_for_a_while_is_an_outage() {
     });
 }
 
-/// 2,000 limits that begin at the same time on a store that has still to connect, and on one that has.
+/// 2,000 limits that begin at the same time, on a store that has still to connect, and on a connected one.
 #[test]
 #[ignore = "real tier"]
 fn none_of_two_thousand_limits_times_out() {
@@ -188,7 +188,7 @@ fn what_passes_is_an_outage_under_every_policy() {
         passes(&server, "CONFIG SET maxmemory 1", "OOM", "CONFIG SET maxmemory 0").await;
         let replicas = "CONFIG SET min-replicas-to-write";
         passes(&server, &format!("{replicas} 1"), "NOREPLICAS", &format!("{replicas} 0")).await;
-        // A script that does not end.
+        // A script that runs for ever.
         server.admin("CONFIG SET lua-time-limit 20").await;
         let client = redis::Client::open(server.url()).unwrap();
         let quota = patient(store(&server.url()));
@@ -209,7 +209,7 @@ fn what_passes_is_an_outage_under_every_policy() {
     });
 }
 
-/// A store that was first used in a runtime that has ended, and in one that nobody drives.
+/// A store that was first used in a runtime that has ended, and in one that is not driven.
 #[test]
 #[ignore = "real tier"]
 fn a_connection_does_not_end_with_its_runtime() {
@@ -241,7 +241,7 @@ fn a_connection_does_not_end_with_its_runtime() {
     });
 }
 
-/// A hundred limits on a server that hangs up at once do not knock without end.
+/// A hundred limits on a server that hangs up at once reconnect at a limited rate.
 #[test]
 #[ignore = "real tier"]
 fn connections_that_fail_are_paced() {
@@ -268,7 +268,7 @@ fn connections_that_fail_are_paced() {
             sleep(Duration::from_millis(50)).await;
         }
     });
-    // In 2 s there are six: at 0, 50, 150, 350, 750 and 1,550 ms. A busy machine takes longer.
+    // In 2 s there are six connections: at 0, 50, 150, 350, 750 and 1,550 ms. A busy machine takes longer.
     let count = count.load(Relaxed);
     assert!((2..=20).contains(&count), "{count}");
 }

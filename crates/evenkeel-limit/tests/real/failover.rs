@@ -1,4 +1,4 @@
-//! A name that leads to another server, while the connection to the one before stays open.
+//! A name that leads to another server, while the connection to the previous one stays open.
 
 use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     server::Server,
 };
 
-/// A name of a server, as a load balancer or DNS gives it.
+/// A name of a server, as from a load balancer or DNS.
 struct Name(PathBuf);
 
 impl Name {
@@ -32,7 +32,7 @@ impl Name {
     }
 }
 
-/// Limits at the name of a server; `trouble` with that, and the name is another's.
+/// Limits at the name of a server; after `trouble` with that server, the name leads to another one.
 async fn fails_over<S: Store>(old: &Server, connect: impl Fn(&str) -> S, trouble: impl AsyncFn(&Server)) {
     let Some(new) = Server::start(&old.url(), &[]).await else { return skip("no second server") };
     let name = Name::of(old);
@@ -40,7 +40,7 @@ async fn fails_over<S: Store>(old: &Server, connect: impl Fn(&str) -> S, trouble
     let quota = Distributed::new(connect(&name.url()), &*key, rate).burst(10);
     quota.acquire().await.unwrap();
     trouble(old).await;
-    // Before the name has changed there is nothing to be had.
+    // Before the name has changed there are no permits.
     for _ in 0..3 {
         assert!(quota.acquire().await.is_err());
         tokio::time::sleep(Duration::from_millis(60)).await;
@@ -92,7 +92,7 @@ fn a_replica_that_has_lost_its_primary_is_left() {
     });
 }
 
-/// The machine is gone without a word, as when its power fails.
+/// The machine vanishes without closing its connections, as after a power failure.
 #[test]
 #[ignore = "real tier"]
 fn a_server_that_is_silent_is_left() {

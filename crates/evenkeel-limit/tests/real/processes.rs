@@ -25,8 +25,8 @@ async fn trouble(server: &mut Server) {
     server.resume();
 }
 
-/// All permits that four processes used, and those that the bucket of the beginning, one for each outage, and the rate
-/// gave them.
+/// All permits that four processes used, and their maximum: the bucket at the start, one for each outage, and the
+/// rate.
 async fn four(mut server: Server, policy: &'static str) -> (u64, u64) {
     let orders = Orders {
         url: server.url(),
@@ -52,7 +52,7 @@ async fn four(mut server: Server, policy: &'static str) -> (u64, u64) {
 fn four_processes_share_a_quota_that_is_closed_in_an_outage() {
     run_alone(async |server| {
         let (granted, most) = four(server, "closed").await;
-        // The pause loses nothing that the server knows.
+        // The server has lost no state in the pause.
         assert!(granted <= most - u64::from(BURST), "{granted} of {most}");
         assert!(granted >= u64::from(RATE), "{granted} of {most}");
     });
@@ -63,7 +63,7 @@ fn four_processes_share_a_quota_that_is_closed_in_an_outage() {
 fn four_processes_share_a_quota_and_have_shares_in_an_outage() {
     run_alone(async |server| {
         let (granted, most) = four(server, "4").await;
-        // A process that has not noticed the end of an outage goes on with its share, no longer than that has lasted.
+        // A process that misses the end of an outage goes on with its share, no longer than the outage has lasted.
         let unnoticed = 2 * u64::from(RATE) * 3 / 4 * 6 / 10;
         assert!(granted <= most + unnoticed, "{granted} of {most}");
         assert!(granted >= 2 * u64::from(RATE), "{granted} of {most}");

@@ -1,4 +1,4 @@
-//! A key for each test.
+//! Connections to the servers of the tests, and a key for each test.
 
 use std::{
     env,
@@ -24,7 +24,7 @@ pub(crate) fn skip(why: &str) {
 
 const SERVERS: [(&str, &str); 2] = [("Redis", "EVENKEEL_TEST_REDIS"), ("Valkey", "EVENKEEL_TEST_VALKEY")];
 
-/// Runs a test with the URL of each server that there is, one after the other.
+/// Runs a test with the URL of each available server, one after the other.
 pub(crate) fn run<Fut: Future<Output = ()>>(test: impl Fn(String) -> Fut) {
     for (name, variable) in SERVERS {
         let Ok(url) = env::var(variable) else {
@@ -61,13 +61,13 @@ pub(crate) fn connect(url: &str) -> ConnectionManager {
     ConnectionManager::new_lazy_with_config(Client::open(url).unwrap(), config).unwrap()
 }
 
-/// A key that nobody has used.
+/// Returns a key that was never used.
 pub(crate) fn key() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     format!("evenkeel:test:{}:{}", process::id(), COUNT.fetch_add(1, Relaxed))
 }
 
-/// Within five seconds permits come from the server again.
+/// Waits until permits come from the server again, for five seconds at most.
 pub(crate) async fn comes_back(quota: &Distributed) {
     let comes = async {
         loop {

@@ -1,4 +1,4 @@
-//! Replies that no server here gives when it is asked to: of older versions, of clusters, of servers that start.
+//! Replies that no server here can be made to send: of older versions, of clusters, of servers that start.
 
 use std::{
     io::{BufReader, Read as _, Write as _},
@@ -18,10 +18,10 @@ use evenkeel_limit::{
 
 use crate::redis::{comes_back, connect, key, store};
 
-/// A permit is granted.
+/// The reply for a granted permit.
 const GRANTED: &str = "*2\r\n:1\r\n:1000\r\n";
 
-/// A server that says this to each call, on each connection; nothing hangs up.
+/// A server that sends this reply to each call, on each connection, and never hangs up.
 #[derive(Clone)]
 struct Scripted {
     url: String,
@@ -51,7 +51,7 @@ impl Scripted {
     }
 }
 
-/// Until the client or the script hangs up.
+/// Ends when the client or the script hangs up.
 fn serve(mut stream: TcpStream, reply: impl Fn(usize) -> &'static str, calls: &AtomicUsize) -> Option<()> {
     let script = redis::Script::new(include_str!("../../src/distributed/take.lua"));
     let hash = format!("$40\r\n{}\r\n", script.get_hash());
@@ -97,7 +97,7 @@ fn run(test: impl Future<Output = ()>) {
     runtime.block_on(test);
 }
 
-/// A replica of any version is left at once for the server to which the name leads by now.
+/// The client leaves a replica of any version at once for the server to which the name leads by now.
 #[test]
 #[ignore = "real tier"]
 fn a_call_that_a_replica_refuses_is_repeated_elsewhere() {
@@ -107,7 +107,7 @@ fn a_call_that_a_replica_refuses_is_repeated_elsewhere() {
          against a read only replica.\r\n",
         "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
         "-MOVED 6099 10.0.0.7:6379\r\n",
-        // It hangs up.
+        // The client hangs up.
         "",
     ];
     for first in replies {
@@ -127,7 +127,7 @@ fn a_call_that_a_replica_refuses_is_repeated_elsewhere() {
     }
 }
 
-/// And not more than once.
+/// At most once.
 #[test]
 #[ignore = "real tier"]
 fn a_call_is_repeated_once() {
@@ -139,7 +139,7 @@ fn a_call_is_repeated_once() {
     });
 }
 
-/// A server that starts, moves a slot, or cannot write is an outage, on a connection that is kept.
+/// A server that starts, moves a slot, or cannot write is an outage, and its connection is kept.
 #[test]
 #[ignore = "real tier"]
 fn trouble_of_the_server_is_an_outage() {
@@ -157,7 +157,7 @@ fn trouble_of_the_server_is_an_outage() {
     ];
     for reply in replies {
         run(async {
-            // Each of them calls once, but a missing script is loaded and called again.
+            // Each of them makes one call, but a missing script is loaded and called again.
             let server = Scripted::start(move |_, call| if call < 6 { reply } else { GRANTED });
             let store = store(&server.url);
             let closed = limit(store.clone(), OnFailure::Closed);
@@ -201,7 +201,7 @@ fn mistakes_are_told_under_every_policy() {
     }
 }
 
-/// A server that says this to each connection, and hangs up; it has read nothing.
+/// A server that sends this to each connection, and hangs up without reading.
 fn hangs_up(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -210,14 +210,14 @@ fn hangs_up(answer: &'static str) -> SocketAddr {
             let mut stream = stream.unwrap();
             let _ = stream.write_all(answer.as_bytes());
             let _ = stream.shutdown(Shutdown::Write);
-            // As long as the client is there: a reset could overtake the answer.
+            // Waits for the client to close first: a reset could overtake the answer.
             thread::spawn(move || stream.read_to_end(&mut vec![]));
         }
     });
     address
 }
 
-/// What a server says in place of the greeting is the cause, and no lost connection.
+/// The error that a server sends in place of the greeting is the cause, not the lost connection.
 #[test]
 #[ignore = "real tier"]
 fn a_server_that_refuses_connections_is_told_in_its_words() {

@@ -1,4 +1,4 @@
-//! The script, on a clock of the test's, against exact numbers.
+//! The script, on a clock set by the test, compared with exact numbers.
 
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use redis::{Script, aio::ConnectionManager};
@@ -11,30 +11,30 @@ struct Model {
     speed: i128,
     cost: i128,
     depth: i128,
-    /// When it is full, in parts that were earned since the clock began.
+    /// The reading at which it is full, in parts that were earned since the clock began.
     full_at: i128,
-    /// When that was stored.
+    /// The time at which it was stored.
     since: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    /// By how much the clock goes on, or back.
+    /// The step of the clock, forward or back.
     micros: i64,
     returned: u32,
     least: u32,
     most: u32,
-    /// Whether the other rate asks.
+    /// Whether the other rate is the caller's.
     other: bool,
 }
 
 impl Model {
-    /// The same permits are missing at another rate, rounded up to parts of it; the time since then earns at that rate.
+    /// Converts the missing permits to another rate, rounded up; the time since then earns at that rate.
     fn follow(&mut self, before: Self) {
         self.since = before.since;
         let since = i128::from(before.since);
         let missing = before.full_at - since * before.speed;
-        // A full one is forgotten.
+        // A full bucket is forgotten.
         self.full_at = 0;
         if before.full_at > 0 {
             self.full_at = since * self.speed + (missing * self.cost + before.cost - 1) / before.cost;
@@ -51,7 +51,7 @@ impl Model {
         let there = (self.depth - missing).max(0) / self.cost;
         let granted = if there < least.into() { 0 } else { there.min(most.into()) };
         let missing = missing + granted * self.cost;
-        // A full one is forgotten.
+        // A full bucket is forgotten.
         self.full_at = if missing == 0 { 0 } else { earned + missing };
         if granted > 0 || returned > 0 || lost || changed {
             self.since = now;
@@ -94,7 +94,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn compare(redis: &ConnectionManager, mut models: [Model; 2], steps: Vec<Step>) {
     let text = include_str!("../../src/distributed/take.lua");
     let clocked = text.replace("redis.call('TIME')", "{ ARGV[7], ARGV[8] }");
-    // The server lets go of a key by a clock of its own.
+    // The server expires keys by its own clock.
     let kept = clocked.replace("/ 1000) + 1", "/ 1000) + 60000");
     assert!(text != clocked && clocked != kept);
     let (script, key) = (Script::new(&kept), key());
@@ -128,7 +128,7 @@ fn the_script_counts_exactly() {
     });
 }
 
-/// Two that disagree about the rate and the burst.
+/// Two callers that disagree about the rate and the burst.
 #[test]
 #[ignore = "real tier"]
 fn the_script_counts_exactly_at_two_rates() {

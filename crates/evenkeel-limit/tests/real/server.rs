@@ -1,4 +1,4 @@
-//! Servers of the tests' own, which may be killed and paused.
+//! Private servers, which tests may kill and pause.
 
 use std::{
     env, fs,
@@ -12,7 +12,7 @@ use std::{
 use redis::{Client, Value, cmd};
 use tokio::time::sleep;
 
-/// A server that ends when this is dropped.
+/// A private server, which ends on drop.
 pub(crate) struct Server {
     program: PathBuf,
     settings: Vec<String>,
@@ -21,7 +21,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// None without the program of the server that there is.
+    /// `None` without the program of a server.
     pub(crate) async fn start(url: &str, settings: &[&str]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("evenkeel-limit-{}-{}", process::id(), COUNT.fetch_add(1, Relaxed));
@@ -38,12 +38,12 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// As a user of its own, with one of the protocols.
+    /// The URL for another user, with one of the protocols.
     pub(crate) fn url_of(&self, user: &str, password: &str, protocol: &str) -> String {
         format!("{}?user={user}&pass={password}&protocol={protocol}", self.url())
     }
 
-    /// A command that an administrator gives, on a connection of its own.
+    /// Sends an administrator's command, on a connection of its own.
     pub(crate) async fn admin(&self, command: &str) -> Value {
         let (name, arguments) = command.split_once(' ').unwrap_or((command, ""));
         let mut command = cmd(name);
@@ -76,7 +76,7 @@ impl Server {
         panic!("the server does not start");
     }
 
-    /// With all that it knows.
+    /// Kills the server, with all its state.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    /// It takes connections and answers nothing.
+    /// Stops the process: the server accepts connections and answers nothing.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
@@ -103,12 +103,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
-        // What is left goes with the machine's temporary files.
+        // A directory that cannot be removed is left in the temporary files.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
-/// The program that the server at this URL says it is, if it runs here.
+/// The program of the server at this URL, by its own answer, if it runs here.
 async fn program(url: &str) -> Option<PathBuf> {
     let mut connection = Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let info: String = cmd("INFO").arg("server").query_async(&mut connection).await.unwrap();
@@ -116,7 +116,7 @@ async fn program(url: &str) -> Option<PathBuf> {
     program.is_file().then_some(program)
 }
 
-/// Where the libraries are that were unpacked together with a program.
+/// The directory of the libraries that were unpacked together with a program.
 fn libraries(program: &Path) -> Vec<PathBuf> {
     let below = |root: &Path| fs::read_dir(root.join("lib")).into_iter().flatten().flatten();
     let roots = program.ancestors().skip(2).take(2);

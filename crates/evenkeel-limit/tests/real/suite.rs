@@ -1,4 +1,4 @@
-//! What holds for every limit, with Redis.
+//! The promises of every limit, with Redis.
 
 #[path = "../it/distributed/every_store.rs"]
 mod every_store;
@@ -15,12 +15,12 @@ use redis::cmd;
 use self::every_store::{Clock, suite};
 use crate::redis::{connect, key, run, run_alone, store};
 
-/// A machine that is busy is not a server that is down.
+/// A limit whose calls do not time out on a busy machine.
 fn patient(redis: impl Store, key: impl Into<String>, rate: Rate) -> Distributed {
     Distributed::new(redis, key, rate).timeout(Duration::from_secs(5))
 }
 
-/// The server's clock and ours may run apart by so much in a test.
+/// The most by which the server's clock and ours may drift apart in a test.
 const APART: Duration = Duration::from_millis(3);
 
 #[test]
@@ -53,7 +53,7 @@ fn the_suite_holds_with_redis_and_leases() {
     });
 }
 
-/// Eight that ask at the same time on connections of their own get what there is, to the permit.
+/// Eight clients on connections of their own get exactly the available permits.
 #[test]
 #[ignore = "real tier"]
 fn those_who_ask_at_the_same_time_share() {
@@ -101,7 +101,7 @@ fn a_key_lives_until_its_bucket_is_full() {
     });
 }
 
-/// A key that holds something else is an error, and says so.
+/// A key that holds something else is an error with a clear text.
 #[test]
 #[ignore = "real tier"]
 fn what_redis_says_is_the_cause() {
@@ -129,7 +129,7 @@ fn a_text_of_others_is_not_written_over() {
     });
 }
 
-/// As after a fail-over to a server whose clock is behind: the bucket fills by that.
+/// As after a failover to a server whose clock is behind: the bucket fills by its clock.
 #[test]
 #[ignore = "real tier"]
 fn a_clock_that_was_ahead_locks_nobody_out() {
@@ -145,7 +145,7 @@ fn a_clock_that_was_ahead_locks_nobody_out() {
     });
 }
 
-/// The program runs without the server, and finds it when it comes.
+/// The program runs without the server, and connects when the server starts.
 #[test]
 #[ignore = "real tier"]
 fn a_server_that_comes_late_is_found() {

@@ -1,4 +1,4 @@
-//! A process that takes from a quota: this very binary again.
+//! A process that takes permits of a quota: the test binary, started again.
 
 use std::{
     env,
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::redis::store;
 
-/// Tells the program what to do.
+/// The environment variable with the orders for the process.
 const ORDERS: &str = "EVENKEEL_LIMIT_WORKER";
 
 #[derive(Clone, Debug)]
@@ -27,22 +27,22 @@ pub(crate) struct Orders {
     /// `open`, `closed`, or the number of processes that share.
     pub(crate) policy: &'static str,
     pub(crate) time: Duration,
-    /// Between requests.
+    /// The pause between requests.
     pub(crate) pause: Duration,
 }
 
-/// What one process did.
+/// The report of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     pub(crate) granted: u64,
     pub(crate) refused: u64,
     pub(crate) longest: Duration,
-    /// When it first asked and was last granted, in microseconds of the wall clock.
+    /// The times of its first request and its last grant, in microseconds of the wall clock.
     pub(crate) from: u64,
     pub(crate) until: u64,
 }
 
-/// One process under way.
+/// A running process.
 pub(crate) struct Worker(Child);
 
 impl Worker {

@@ -1,4 +1,4 @@
-//! Processes that share a quota in Redis: how fast they are, and how long they wait when it is killed.
+//! Processes that share a quota in Redis: their speed, and the longest wait when the server is killed.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The time-out of a call, and what a process that shares its processor may take to notice.
+/// The time-out of a call, and the time that a busy process may take to notice it.
 const LONGEST: Duration = Duration::from_millis(110);
 
 #[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
@@ -33,7 +33,7 @@ fn orders(server: &Server) -> Orders {
     }
 }
 
-/// Runs so many processes, and gives the permits that all of them used, and the seconds that it took.
+/// Runs a number of processes; returns the permits that all of them used, and the seconds of the run.
 fn processes(count: usize, orders: &Orders) -> (f64, f64) {
     let workers: Vec<Worker> = (0..count).map(|_| Worker::start(orders)).collect();
     let reports: Vec<Report> = workers.into_iter().map(Worker::ends).collect();

@@ -19,10 +19,10 @@ use tokio::{
 };
 
 const TASKS: u64 = 12;
-/// A worker that has served nobody for this time hangs.
+/// A worker that has served no request for this time hangs.
 const STILL: Duration = Duration::from_secs(10);
 
-/// Twelve tasks take 1 to 10 permits of a fast limiter; of every third request the future is dropped after a poll.
+/// Twelve tasks take 1 to 10 permits of a fast limiter; the future of every third request is dropped after a poll.
 pub(crate) fn run(seconds: u64) {
     let workers = 3.max(available_parallelism().map_or(1, std::num::NonZero::get) + 1);
     let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap();
@@ -47,7 +47,7 @@ pub(crate) fn run(seconds: u64) {
             })
         })
         .collect();
-    // Looks on from a runtime of its own: that of the tasks may hang.
+    // Watches from a runtime of its own, because that of the tasks may hang.
     let watch = Builder::new_current_thread().enable_time().build().unwrap();
     let hangs = watch.block_on(async {
         let (start, mut last, mut since) = (Instant::now(), 0, Instant::now());
@@ -64,7 +64,7 @@ pub(crate) fn run(seconds: u64) {
         }
         false
     });
-    // A runtime that hangs would be waited for.
+    // Dropping a runtime that hangs would wait for it.
     runtime.shutdown_background();
     assert!(!hangs, "nobody was served after {} requests", served.load(Relaxed));
 }

@@ -1,4 +1,4 @@
-//! What the suite does ten thousand times, a million times; and processes that share a quota.
+//! The histories of the suite, a million times; and processes that share a quota.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 #![cfg_attr(
     all(feature = "redis", unix),

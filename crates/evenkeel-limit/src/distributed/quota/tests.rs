@@ -1,4 +1,4 @@
-//! The arithmetic, against rational numbers.
+//! The arithmetic, compared with rational numbers.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn a_clock_that_goes_back_earns_nothing_twice() {
     assert_eq!(bucket.take(&take(quota, 0, 1, 5), 1_300_000).granted, 2);
 }
 
-/// What others took beyond it is not forgotten.
+/// The permits that a larger burst allowed are not forgotten.
 #[test]
 fn a_smaller_burst_waits_for_what_a_larger_one_took() {
     let [large, small] = [20, 5].map(|burst| Quota::new(Rate::per_second(10), burst));
@@ -70,7 +70,7 @@ fn a_smaller_burst_waits_for_what_a_larger_one_took() {
     assert_eq!(bucket.take(&take(small, 0, 1, 5), 1_700_000).granted, 1);
 }
 
-/// One per second up to 60, used up; then a hundred times as many.
+/// A bucket of 60 at one per second is used up; then the rate is a hundred times as high.
 #[test]
 fn a_faster_rate_earns_faster_what_a_slower_one_lacks() {
     let [slow, fast] = [1, 100].map(|permits| Quota::new(Rate::per_second(permits), 60));
@@ -80,7 +80,7 @@ fn a_faster_rate_earns_faster_what_a_slower_one_lacks() {
     assert_eq!(taken, Taken { granted: 0, full_in: micros(597_000) });
     assert_eq!(bucket.take(&take(fast, 0, 60, 60), 599_999).granted, 0);
     assert_eq!(bucket.take(&take(fast, 0, 60, 60), 600_000).granted, 60);
-    // And slower again: the 10 ms that pass earn a hundredth of a permit.
+    // At the slower rate again, the 10 ms earn a hundredth of a permit.
     assert_eq!(bucket.take(&take(slow, 0, 1, 1), 610_000), Taken { granted: 0, full_in: micros(59_990_000) });
 }
 
@@ -103,7 +103,7 @@ proptest! {
         prop_assert!(ours >= exact && (ours - exact) * 1_000_000 <= 3 * exact, "{speed} / {cost}");
     }
 
-    /// The bucket is kept to the part, whenever it is looked at.
+    /// The bucket is exact to the part, at every time of a call.
     #[test]
     fn no_part_is_lost(
         permits in 1..2000_u32,
@@ -126,7 +126,7 @@ proptest! {
         }
     }
 
-    /// Nothing is made up when callers disagree, however their numbers fit together.
+    /// No permits are invented when callers disagree, for all pairs of rates.
     #[test]
     fn another_rate_sees_no_more_permits(
         one in rate(), two in rate(), bursts in any::<[u16; 2]>(), spent in any::<u16>(), passed in 0..1_000_000_u64,
@@ -139,7 +139,7 @@ proptest! {
         let mut bucket = StoredBucket::default();
         bucket.take(&take(one, 0, spent, spent), 0);
         let granted = bucket.take(&take(two, 0, 1, two_burst), passed).granted;
-        // All that two's rate has earned meanwhile, in whole permits and a part of one.
+        // The earnings of the second rate meanwhile, in whole permits.
         let earned = u128::from(passed) * u128::from(two.speed) / u128::from(two.cost);
         let most = (u128::from(two_burst) + earned).saturating_sub(spent.into()) ;
         prop_assert!(u128::from(granted) <= most.min(two_burst.into()), "{granted} of {most}");
@@ -147,7 +147,7 @@ proptest! {
         prop_assert!(u128::from(granted) + 1 >= exact, "{granted} of {exact}");
     }
 
-    /// Permits are there after the wait, and at most 2 µs of it are rounding.
+    /// The permits are available after the wait, and at most 2 µs of it are rounding.
     #[test]
     fn a_wait_is_exact(permits in 1..3_000_000_u32, burst in 1..50_u32, spent in 0..50_u32, want in 1..50_u32) {
         let quota = Quota::new(Rate::per_second(permits), burst);

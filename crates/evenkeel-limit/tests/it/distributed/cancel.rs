@@ -1,4 +1,4 @@
-//! Futures that are dropped while the store is asked.
+//! Futures that are dropped during a call of the store.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::distributed::fixtures::{Fault, FaultyStore, available_elsewhere, ms, 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Nothing is lost: what is there and what was granted are the burst, wherever it is cut.
+/// No permit is lost at any point of cancellation: those in the store and those that were granted add up to the burst.
 #[test]
 fn cuts_lose_nothing() {
     let setup = async || {
@@ -23,7 +23,7 @@ fn cuts_lose_nothing() {
         let quota = process(&store, Rate::every(DAY)).burst(10).lease(2);
         let shared = Arc::new((quota, Arc::clone(&store)));
         let other = Arc::clone(&shared);
-        // Another waits, too.
+        // Another request waits, too.
         tokio::spawn(async move { other.0.acquire().await });
         yield_now().await;
         shared
@@ -34,7 +34,7 @@ fn cuts_lose_nothing() {
         let snapshot = quota.snapshot();
         assert_eq!((snapshot.waiting, snapshot.leased), (0, 0));
         store.always(None);
-        // A permit is 1 day; less than a tenth of one was earned meanwhile.
+        // A permit takes a day; less than a tenth of one was earned meanwhile.
         assert_eq!(
             available_elsewhere(store, Rate::every(DAY), 10).await,
             9 - (snapshot.granted as u32 - 1) * 3
@@ -47,7 +47,7 @@ fn cuts_lose_nothing() {
     assert_eq!(cancel::every_point(setup, tries, all_there).points(), 1);
 }
 
-/// It is closed wherever that is cut, and nothing is kept.
+/// The limit is closed at every point of cancellation, and keeps no permit.
 #[test]
 fn close_is_done_when_it_is_begun() {
     let setup = async || {
@@ -68,7 +68,7 @@ fn close_is_done_when_it_is_begun() {
     assert_eq!(cuts.points(), 1);
 }
 
-/// Waiting for permits, at a store that hangs, and for a share.
+/// Waits for permits, with a store that hangs, and for the local share.
 #[test]
 fn cuts_leave_the_way_free() {
     for fault in [None, Some(Fault::Hang)] {
@@ -84,7 +84,7 @@ fn cuts_leave_the_way_free() {
             shared.1.always(None);
             sleep(2 * SECOND).await;
             assert_eq!(shared.0.snapshot().waiting, 0);
-            // It may end the outage.
+            // This request may end the outage.
             shared.0.acquire().await.unwrap();
             sleep(2 * SECOND).await;
             assert_took!(shared.0.acquire(), ms(0)).unwrap();

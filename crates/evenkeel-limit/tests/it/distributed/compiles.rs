@@ -1,4 +1,4 @@
-//! What the compiler and the builder promise.
+//! Programs that must keep compiling, and the checks of the builder.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -86,7 +86,7 @@ fn threads_share_to_the_permit() {
             let both = [0; 2].map(|_| tokio::spawn(work(Arc::clone(&quota))));
             async move {
                 let granted = futures::future::join_all(both).await;
-                // What is left of the last lease is for those who are not done.
+                // The rest of the last lease serves the tasks that are not done.
                 quota.close().await;
                 granted.into_iter().map(Result::unwrap).sum::<u32>()
             }

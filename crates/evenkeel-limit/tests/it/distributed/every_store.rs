@@ -1,4 +1,4 @@
-//! What holds for a limit wherever its permits are counted: in this process, in memory, in a store with faults, in
+//! The promises of a limit for every place of its permits: this process, memory, a store with faults,
 //! Redis.
 
 use std::{future::Future, sync::Mutex, time::Duration};
@@ -10,12 +10,12 @@ use evenkeel_limit::{
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How exact time is.
+/// The precision of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "the virtual tier has exact clocks, the real one has not")]
 pub(crate) enum Clock {
     Exact,
-    /// Permits may come later, and by this much sooner than they should by a clock elsewhere.
+    /// Permits may be late, and early by this much, because the server has another clock.
     Real(Duration),
 }
 
@@ -82,7 +82,7 @@ fn reason(result: Result<(), Denied>) -> Reason {
     result.unwrap_err().reason
 }
 
-/// Runs it all, each with a limit of its own.
+/// Runs all checks, each with a limit of its own.
 pub(crate) async fn suite<L: Limit>(clock: Clock, limit: impl Fn(Rate, u32) -> L) {
     burst_and_return(clock, limit(Rate::per_second(5), 3)).await;
     sizes(limit(Rate::per_second(1), 3)).await;
@@ -124,7 +124,7 @@ async fn pace(clock: Clock, limit: impl Limit) {
     clock.check(start, Duration::from_millis(100));
 }
 
-/// 23 1/3 ms for each: thirds of a millisecond do not add up.
+/// Permits are 23 1/3 ms apart: rounded thirds of a millisecond must not add up.
 async fn uneven_pace(clock: Clock, limit: impl Limit) {
     let start = Instant::now();
     for _ in 0..10 {
@@ -140,7 +140,7 @@ async fn weights(clock: Clock, limit: impl Limit) {
     clock.check(start, Duration::from_millis(40));
 }
 
-/// Small ones do not overtake big ones, and nobody overtakes those who wait.
+/// Small requests do not overtake big ones, and no request overtakes waiters.
 async fn order(clock: Clock, limit: impl Limit) {
     limit.acquire_many(4).await.unwrap();
     let start = Instant::now();
@@ -157,7 +157,7 @@ async fn order(clock: Clock, limit: impl Limit) {
     clock.check(start, Duration::from_millis(80));
 }
 
-/// Whoever leaves takes nothing along.
+/// A dropped waiter takes nothing.
 async fn leaving(clock: Clock, limit: impl Limit) {
     limit.acquire_many(8).await.unwrap();
     let start = Instant::now();

@@ -36,7 +36,7 @@ fn panics(fault: Fault) -> usize {
     usize::from(fault == Fault::Panic)
 }
 
-/// Two processes ask twelve times each, and one call of all goes wrong.
+/// Two processes make twelve requests each, and one of all calls fails.
 async fn one_fault(fault: Fault, call: usize, policy: OnFailure) {
     let what = format!("{fault:?} in call {call} under {policy:?}");
     let store = FaultyStore::new();
@@ -64,7 +64,7 @@ async fn one_fault(fault: Fault, call: usize, policy: OnFailure) {
     let failed = one.snapshot().failures + two.snapshot().failures;
     assert_eq!(failed, u64::from(fails && call < store.calls().len()), "{what}");
 
-    // It comes back, gives back what it has, and nothing is made up: after a second the bucket is full.
+    // The process recovers, returns its permits, and invents none: after a second the bucket is full.
     sleep(ms(100)).await;
     one.acquire().await.unwrap();
     two.acquire().await.unwrap();
@@ -151,7 +151,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_call_is_a_failure() {
     });
 }
 
-/// Those who wait elsewhere go on with a runner of their own.
+/// Waiters in another runtime go on with a worker there.
 #[test]
 fn a_runtime_that_ends_between_two_calls_holds_nobody_up() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -175,7 +175,7 @@ fn a_runtime_that_ends_between_two_calls_holds_nobody_up() {
     assert_eq!((snapshot.waiting, snapshot.granted, snapshot.failures), (0, 2, 0));
 }
 
-/// The task that calls the store was spawned there, and never polled.
+/// The worker was spawned in that runtime, and never polled.
 #[test]
 fn a_runtime_that_ends_before_the_first_call_holds_nobody_up() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -218,9 +218,9 @@ fn a_runtime_that_has_ended_is_a_failure() {
 #[derive(Clone, Debug)]
 enum Event {
     Sleep(u64),
-    /// One of two processes asks for so many, whether it waits or not, and goes away after a time.
+    /// One of two processes requests permits, waiting or not, and is dropped after a time.
     Ask(usize, u32, bool, u64),
-    /// One takes a permit that is there, and gives it back.
+    /// Takes an available permit, and returns it.
     Refund(usize),
     Fault(Option<Fault>),
 }
@@ -236,7 +236,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Everybody is answered, and counted once; and without a share no more is used than the store gives.
+/// Each request is answered and counted once; without a local share no more permits are used than the store granted.
 async fn disorder(policy: OnFailure, lease: u32, events: Vec<Event>) {
     let store = FaultyStore::new();
     let quota = || {
@@ -281,7 +281,7 @@ async fn disorder(policy: OnFailure, lease: u32, events: Vec<Event>) {
         let most = 20 + start.elapsed().as_millis() as u64 / 5;
         assert!(*used.lock().unwrap() <= most, "{:?} of {most}", used.lock());
     }
-    // The longest pause of an outage, and the time until all has gone back.
+    // The longest pause of an outage, and the time until all permits have gone back.
     sleep(ms(1_100)).await;
     for quota in &quotas {
         timeout(ms(500), quota.acquire_many(20)).await.unwrap().unwrap();

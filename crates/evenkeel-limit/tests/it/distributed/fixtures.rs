@@ -16,25 +16,25 @@ use evenkeel_limit::{
 };
 use tokio::time::{Instant, sleep};
 
-/// What happens in a call.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It fails at once, and takes nothing.
+    /// The call fails at once, and takes nothing.
     Error,
     Hang,
-    /// It takes, and then hangs.
+    /// The call takes permits, and then hangs.
     Lose,
     Slow(Duration),
-    /// More than was asked for.
+    /// The answer has more permits than requested.
     TooMany,
-    /// Nothing, although the bucket is full.
+    /// The answer has no permits, although the bucket is full.
     None,
-    /// Nothing in a hundred years.
+    /// The answer has no permits for a hundred years.
     Never,
     Panic,
 }
 
-/// A store that does in each call as it is told.
+/// A store with a scripted fault in each call.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     pub(crate) store: MemoryStore,
@@ -44,7 +44,7 @@ pub(crate) struct FaultyStore {
     calls: Mutex<Vec<(Duration, Numbers)>>,
 }
 
-/// Permits that were returned, the least and the most.
+/// The returned permits, the least and the most of a call.
 pub(crate) type Numbers = (u32, u32, u32);
 
 impl FaultyStore {
@@ -58,17 +58,17 @@ impl FaultyStore {
         })
     }
 
-    /// What happens in each call from now on.
+    /// Sets the fault of each call from now on.
     pub(crate) fn always(&self, fault: Option<Fault>) {
         *self.always.lock().unwrap() = fault;
     }
 
-    /// What happens in one call.
+    /// Sets the fault of one call.
     pub(crate) fn at(&self, call: usize, fault: Fault) {
         self.at.lock().unwrap().insert(call, fault);
     }
 
-    /// When it was called, since it was made, and for what.
+    /// The time of each call since the store was created, and its numbers.
     pub(crate) fn calls(&self) -> Vec<(Duration, Numbers)> {
         self.calls.lock().unwrap().clone()
     }
@@ -127,7 +127,7 @@ pub(crate) fn process(store: &Arc<FaultyStore>, rate: Rate) -> Distributed {
     Distributed::new(Arc::clone(store), "quota", rate)
 }
 
-/// How many permits another process would get now.
+/// The permits that another process would get now.
 pub(crate) async fn available_elsewhere(store: &Arc<FaultyStore>, rate: Rate, burst: u32) -> u32 {
     let probe = Distributed::new(store.store.clone(), "quota", rate).burst(burst);
     let mut granted = 0;

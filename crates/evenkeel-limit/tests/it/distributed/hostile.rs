@@ -1,4 +1,4 @@
-//! Wakers, errors and panic hooks that come back to the limit, or panic. Under a lock they would hang, so that each test
+//! Wakers, errors and panic hooks that call back into the limit, or panic. Under a lock they would hang, so each test
 //! has a thread of its own.
 
 use std::{
@@ -48,7 +48,7 @@ fn in_paused_time(test: impl Future<Output = ()>) {
     runtime.unwrap().block_on(test);
 }
 
-/// Comes back when it is cloned, woken, and dropped.
+/// A waker that calls back when it is cloned, woken, and dropped.
 struct ComesBack(Back);
 
 impl Clone for ComesBack {
@@ -98,7 +98,7 @@ fn a_waker_may_come_back() {
                 quota.acquire_many(5).await.unwrap();
                 for round in 0..6 {
                     let mut waiting = Box::pin(quota.acquire_many(2));
-                    // Replaced by another one, which is dropped or woken.
+                    // Replaced by another waker, which is dropped or woken.
                     for _ in 0..2 {
                         let waker = Box::new(ComesBack(Arc::clone(&back))).into_waker();
                         if waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
@@ -132,11 +132,11 @@ fn a_waker_that_panics_wakes_those_behind_it_all_the_same() {
             sleep(ms(100)).await;
             assert!(behind.iter_mut().all(|waiting| waiting.wakes() == 1 && waiting.poll().is_ready()));
             assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
-            // The task that calls the store is still there.
+            // The worker is still there.
             quota.acquire().await.unwrap();
             assert_eq!((quota.snapshot().failures, quota.snapshot().granted), (0, 5));
 
-            // In the caller's hands the panic is the caller's.
+            // The panic in a call goes on in that call.
             quota.acquire_many(5).await.unwrap();
             let mut first = Box::pin(quota.acquire());
             assert!(first.as_mut().poll(&mut Context::from_waker(&panics)).is_pending());

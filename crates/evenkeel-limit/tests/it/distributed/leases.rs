@@ -1,4 +1,4 @@
-//! How many calls there are, who gets what is taken, and what becomes of what is left.
+//! The number of calls, the order of grants, and the return of unused permits.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -130,7 +130,7 @@ fn closing_waits_for_a_call_and_gives_back_what_it_brings() {
         assert_took!(quota.close(), ms(10));
         assert!(waiting.poll().is_ready());
         assert_eq!(available_elsewhere(&store, rate, 50).await, 50);
-        // At a store that hangs it takes the time-out.
+        // With a store that hangs, it takes the time-out.
         store.always(Some(Fault::Hang));
         let quota = process(&store, rate).timeout(ms(30));
         let waiting = ByHand::queued(quota.acquire());
@@ -140,7 +140,7 @@ fn closing_waits_for_a_call_and_gives_back_what_it_brings() {
     });
 }
 
-/// Many who are refused cost one call, until a permit is due.
+/// Many refused requests cost one call, until a permit is due.
 #[test]
 fn an_empty_bucket_is_not_asked_in_vain() {
     World::run(async |_| {
@@ -163,7 +163,7 @@ fn an_empty_bucket_is_not_asked_in_vain() {
     });
 }
 
-/// Another process gives permits back long before any would be earned.
+/// Another process returns permits long before any would be earned.
 #[test]
 fn what_others_give_back_is_noticed_within_a_second() {
     World::run(async |_| {
@@ -182,7 +182,7 @@ fn what_others_give_back_is_noticed_within_a_second() {
     });
 }
 
-/// Not more than a call in ten milliseconds for each process, though permits come each millisecond; and none is lost.
+/// At most one call in ten milliseconds for each process, though a permit is earned each millisecond; none is lost.
 #[test]
 fn with_leases_an_empty_bucket_is_asked_less_often() {
     World::run(async |_| {
@@ -199,7 +199,7 @@ fn with_leases_an_empty_bucket_is_asked_less_often() {
     });
 }
 
-/// Those who do not wait are told at once if others wait, and else when there is an answer; each by its own size.
+/// Requests that only try are refused at once if others wait, and else after an answer; each by its own size.
 #[test]
 fn tries_at_the_same_time_are_answered_by_one_call() {
     World::run(async |_| {
@@ -232,7 +232,7 @@ fn a_try_behind_those_who_wait_is_refused_at_once() {
     });
 }
 
-/// A hundred permits are collected in ten calls, and there at the very millisecond.
+/// A hundred permits are collected in ten calls, exactly to the millisecond.
 #[test]
 fn a_large_request_is_collected_in_few_calls() {
     World::run(async |_| {
@@ -244,7 +244,7 @@ fn a_large_request_is_collected_in_few_calls() {
     });
 }
 
-/// When a large one leaves the next call comes sooner.
+/// When a large request leaves, the next call comes sooner.
 #[test]
 fn those_behind_one_who_leaves_move_up() {
     World::run(async |_| {
@@ -257,7 +257,7 @@ fn those_behind_one_who_leaves_move_up() {
     });
 }
 
-/// A large request collects what it needs against many small ones of another process, in few calls.
+/// A large request collects its permits against many small requests of another process, in few calls.
 #[test]
 fn a_large_request_is_not_starved() {
     World::run(async |_| {

@@ -34,7 +34,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// A store that refuses as it is told, and takes a while.
+/// A store that fails as scripted, after a delay.
 #[derive(Debug)]
 pub(crate) struct Scripted {
     store: MemoryStore,
@@ -91,7 +91,7 @@ pub(crate) fn quota(store: &Arc<Scripted>, policy: OnFailure) -> Distributed {
     Distributed::new(Arc::clone(store), "quota", Rate::per_second(100)).burst(10).on_failure(policy)
 }
 
-/// When to come back.
+/// The time after which to try again.
 fn mistake(result: Result<(), Error>) -> Duration {
     let error = result.unwrap_err();
     let text = "the store of the limit refuses it until the configuration is mended: no right to run 'get'";
@@ -114,7 +114,7 @@ fn a_mistake_is_told_at_once_under_every_policy() {
             assert_eq!(mistake(assert_took!(quota.try_acquire(), ms(0))), ms(50));
             sleep(ms(20)).await;
             assert_eq!(mistake(assert_took!(quota.acquire(), ms(0))), ms(30));
-            // Asked again as in an outage, and only if anybody asks.
+            // The store is called again as in an outage, and only for requests.
             for _ in 0..2_000 {
                 mistake(assert_took!(quota.acquire(), ms(0)));
                 sleep(ms(1)).await;
@@ -131,7 +131,7 @@ fn a_mistake_is_told_at_once_under_every_policy() {
     });
 }
 
-/// A right that is taken away while a limit is in use, and an outage in between.
+/// A right that is revoked while a limit is in use, and an outage in between.
 #[test]
 fn a_mistake_may_begin_and_end_in_the_middle_of_an_outage() {
     World::run(async |_| {
@@ -147,7 +147,7 @@ fn a_mistake_may_begin_and_end_in_the_middle_of_an_outage() {
             by_policy().await;
             store.refuses(Some(Refusal::NoRight));
             sleep(ms(50)).await;
-            // The first one may be granted by the policy before the store has said anything.
+            // The policy may grant the first request before the store has answered.
             let _ = quota.try_acquire().await;
             sleep(ms(1)).await;
             mistake(assert_took!(quota.acquire(), ms(0)));
@@ -166,7 +166,7 @@ fn a_mistake_may_begin_and_end_in_the_middle_of_an_outage() {
     });
 }
 
-/// A request that waits for a share is refused when the store says that it will not come back.
+/// A request that waits for the local share is refused when the store reports a mistake.
 #[test]
 fn a_mistake_ends_the_waits_for_a_share() {
     World::run(async |_| {
@@ -188,7 +188,7 @@ fn the_first_call_may_take_longer() {
         let store = Scripted::new(None, ms(400));
         let first = quota(&store, OnFailure::Closed);
         assert_took!(first.acquire(), ms(400)).unwrap();
-        // Not the second one.
+        // The second call has no longer time-out.
         sleep(Duration::from_secs(2)).await;
         let error = assert_took!(first.acquire(), ms(100)).unwrap_err();
         assert!(matches!(error, Error::Unavailable { .. }));
@@ -198,7 +198,7 @@ fn the_first_call_may_take_longer() {
         let late = quota(&store, OnFailure::Open);
         assert_took!(late.acquire(), ms(500)).unwrap();
         assert_took!(late.acquire(), ms(0)).unwrap();
-        // A time-out that is longer holds.
+        // A longer time-out stays.
         let patient = quota(&store, OnFailure::Closed).timeout(ms(700));
         let Err(Error::Unavailable { cause, .. }) = assert_took!(patient.acquire(), ms(700)) else {
             panic!()
@@ -207,7 +207,7 @@ fn the_first_call_may_take_longer() {
     });
 }
 
-/// A key whose rate changes, as in a deployment, earns at the rate of whoever asks.
+/// A key whose rate changes, as in a deployment, earns at the rate of the caller.
 #[test]
 fn a_bucket_earns_at_the_rate_of_its_caller() {
     World::run(async |_| {
@@ -219,12 +219,12 @@ fn a_bucket_earns_at_the_rate_of_its_caller() {
         assert_eq!(fast.try_acquire().await.unwrap_err().retry_after(), Some(ms(10)));
         assert_took!(fast.acquire_many(60), ms(600)).unwrap();
 
-        // And down again.
+        // And back to the slower rate.
         let slow = quota(1, 60);
         assert_eq!(slow.try_acquire().await.unwrap_err().retry_after(), Some(ms(1_000)));
         assert_took!(slow.acquire(), ms(1_000)).unwrap();
         assert_took!(slow.acquire(), ms(1_000)).unwrap();
-        // A deeper bucket was as full as the other one when that was used up.
+        // The deeper bucket lacks the same permits as the other one.
         assert_took!(quota(10, 100).acquire_many(41), ms(100)).unwrap();
     });
 }

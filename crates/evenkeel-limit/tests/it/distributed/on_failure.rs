@@ -1,4 +1,4 @@
-//! What happens when the store does not answer, to the millisecond.
+//! The policies for a store that does not answer, to the millisecond.
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,7 +75,7 @@ fn open_grants_everything() {
         assert!(quota.acquire_many(6).await.is_err());
         assert_eq!(quota.snapshot().granted, 2_001);
 
-        // Its next answer ends that.
+        // The next answer of the store ends the outage.
         store.always(None);
         sleep(ms(50)).await;
         quota.acquire().await.unwrap();
@@ -96,7 +96,7 @@ fn a_local_share_is_a_part_of_rate_and_burst_and_starts_empty() {
         assert_took!(quota.acquire_many(3), ms(120)).unwrap();
         let error = assert_took!(quota.try_acquire(), ms(0)).unwrap_err();
         assert_eq!(error.retry_after(), Some(ms(40)));
-        // A burst of 5, when it is full, and the rest afterwards.
+        // A full burst of 5, and the rest is paid off afterwards.
         assert_took!(quota.acquire_many(20), ms(200)).unwrap();
         assert_took!(quota.acquire(), ms(16 * 40)).unwrap();
         let snapshot = quota.snapshot();
@@ -118,7 +118,7 @@ fn who_waits_for_a_share_goes_back_to_the_store_when_it_answers() {
             store.always(None);
         };
         let acquires = async { tokio::join!(quota.acquire(), quota.acquire_many(4), quota.acquire()) };
-        // Asked again while they wait, at 50, 150, 350, 750 and 1550 ms.
+        // The store is called again while requests wait, at 50, 150, 350, 750 and 1550 ms.
         let ((first, second, third), ()) = assert_took!(async { tokio::join!(acquires, mend) }, ms(1550));
         assert!(first.is_ok() && second.is_ok() && third.is_ok());
         assert_eq!((quota.snapshot().waiting, quota.snapshot().granted), (0, 3));
@@ -173,7 +173,7 @@ fn an_outage_adds_no_more_than_a_burst() {
             let total: u32 = granted.iter().sum();
             let most = 30 + 10 * 100 + 30;
             assert!(total <= most, "{policy:?}: {total}");
-            // Under the share the rate goes on.
+            // With the local share the rate goes on.
             let least = if policy == OnFailure::Closed { 300 } else { 900 };
             assert!(total >= least, "{policy:?}: {total}");
         }
@@ -200,7 +200,7 @@ fn after_a_long_rest_the_first_one_finds_the_store_again() {
     });
 }
 
-/// Those who wait keep their places when an outage begins and when it ends.
+/// Waiters keep their places when an outage begins and when it ends.
 #[test]
 fn nobody_overtakes_at_the_end_of_an_outage() {
     World::run(async |_| {
@@ -220,7 +220,7 @@ fn nobody_overtakes_at_the_end_of_an_outage() {
     });
 }
 
-/// The turns of a share come while a call hangs, and by the clock: one that is served late costs no rate.
+/// The local share serves during a call that hangs, and by the clock: a late grant costs no rate.
 #[test]
 fn a_share_keeps_its_rate_while_the_store_hangs() {
     World::run(async |_| {
@@ -230,13 +230,13 @@ fn a_share_keeps_its_rate_while_the_store_hangs() {
         let all = futures::future::join_all((0..3_000).map(|_| quota.acquire()));
         let granted = assert_took!(all, ms(100 + 2_000));
         assert!(granted.iter().all(Result::is_ok));
-        // 15 were earned in the last 10 ms, and 1 fits in.
+        // 15 permits were earned in the last 10 ms, and 1 fits.
         sleep(ms(10)).await;
         assert!(quota.try_acquire().await.is_ok() && quota.try_acquire().await.is_err());
     });
 }
 
-/// Whoever leaves takes nothing of the share along, and permits that come back are the share's.
+/// A dropped waiter takes nothing of the local share, and returned permits go to the share.
 #[test]
 fn a_share_is_left_as_if_nobody_had_come() {
     World::run(async |_| {
@@ -250,7 +250,7 @@ fn a_share_is_left_as_if_nobody_had_come() {
         assert!(large.poll().is_pending() && small.poll().is_pending());
         drop(large);
         sleep(ms(2)).await;
-        // Served, and dropped before it was seen.
+        // Granted, and dropped before it was observed.
         assert_eq!(small.wakes(), 1);
         drop(small);
         assert_took!(quota.acquire(), ms(0)).unwrap();

@@ -1,4 +1,4 @@
-//! What several processes use of one quota in any stretch of time.
+//! The permits that several processes use of one quota in any stretch of time.
 
 use std::sync::Mutex;
 
@@ -14,7 +14,7 @@ enum Step {
     Sleep(u64),
     Acquire(usize, u32),
     Try(usize, u32),
-    /// Waits so long, and leaves.
+    /// Waits for this time at most, and is dropped.
     Leave(usize, u32, u64),
     Refund(usize),
 }
@@ -30,8 +30,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// In no stretch of time is more used than the burst, what the rate gives, and what was in hand before: a lease or what
-/// somebody collected.
+/// In no stretch of time are more permits used than the burst, those that the rate earns, and those that were taken
+/// before: a lease, or those that a request collected.
 async fn windows(lease: u32, latency: Option<u64>, steps: Vec<Step>) {
     let store = FaultyStore::new();
     store.always(latency.map(|time| Fault::Slow(ms(time))));
@@ -73,7 +73,7 @@ async fn windows(lease: u32, latency: Option<u64>, steps: Vec<Step>) {
             assert!(sum <= 8 + rate + hands, "{sum} from {from:?} until {until:?}");
         }
     }
-    // From the beginning nothing was in hand.
+    // At the beginning no permits had been taken.
     let mut sum = 0;
     for (until, permits) in used {
         sum += permits;

@@ -1,4 +1,4 @@
-//! Replies of servers, word for word: of Redis 7.0 and 8.2, of Valkey 9.1, and of older versions by their sources.
+//! The classes of replies, word for word from Redis 7.0 and 8.2, Valkey 9.1, and the sources of older versions.
 
 use std::io;
 
@@ -115,7 +115,7 @@ fn errors_of_the_client() {
     }
     assert_eq!(io(io::ErrorKind::TimedOut), Passing);
     assert_eq!(io(io::ErrorKind::PermissionDenied), Refused);
-    // What rustls says about a certificate, and about a server that does not speak TLS.
+    // The errors of rustls for a certificate, and for a server without TLS.
     assert_eq!(io(io::ErrorKind::InvalidData), Refused);
     let client = |kind| ErrorClass::of(&RedisError::from((kind, "text")));
     assert_eq!(client(ErrorKind::AuthenticationFailed), Refused);
