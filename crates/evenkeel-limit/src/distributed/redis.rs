@@ -112,31 +112,32 @@ impl RedisStore {
     pub fn new(client: Client) -> Self {
         Self { connector: Arc::new(Connector::new(client, &TAKE)), has_answered: Arc::default() }
     }
+
+    async fn call_once(&self, take: Take<'_>) -> Result<Taken, FailedCall> {
+        let call = self.connector.begin_call().await.map_err(|error| FailedCall { error, class: None })?;
+        let mut connection = call.connection.clone();
+        match call.answer(run_script(&mut connection, take)).await {
+            Ok(taken) => {
+                call.succeed();
+                self.has_answered.store(true, Relaxed);
+                Ok(taken)
+            }
+            Err(error) => {
+                let class = ErrorClass::of(&error);
+                call.fail(class.ends_connection().then_some(&error));
+                Err(FailedCall { error, class: Some(class) })
+            }
+        }
+    }
 }
 
 impl Store for RedisStore {
     type Error = RedisError;
 
-    async fn take(&self, mut take: Take<'_>) -> Result<Taken, RedisError> {
-        let mut is_repeat = false;
-        loop {
-            let call = self.connector.begin_call().await?;
-            let mut connection = call.connection.clone();
-            let error = match call.answer(run_script(&mut connection, take)).await {
-                Ok(taken) => {
-                    call.succeed();
-                    self.has_answered.store(true, Relaxed);
-                    return Ok(taken);
-                }
-                Err(error) => error,
-            };
-            let class = ErrorClass::of(&error);
-            call.fail(class.ends_connection().then_some(&error));
-            if is_repeat || !class.is_repeated() {
-                return Err(error);
-            }
-            take = class.repetition(take);
-            is_repeat = true;
+    async fn take(&self, take: Take<'_>) -> Result<Taken, RedisError> {
+        match self.call_once(take).await {
+            Ok(taken) => Ok(taken),
+            Err(failed) => self.call_once(failed.repetition(take)?).await.map_err(|failed| failed.error),
         }
     }
 
@@ -162,25 +163,13 @@ impl Store for RedisStore {
 impl Store for ConnectionManager {
     type Error = RedisError;
 
-    async fn take(&self, mut take: Take<'_>) -> Result<Taken, RedisError> {
+    async fn take(&self, take: Take<'_>) -> Result<Taken, RedisError> {
         let mut connection = self.clone();
-        let mut is_repeat = false;
-        loop {
-            let error = match run_script(&mut connection, take).await {
-                Ok(taken) => return Ok(taken),
-                Err(error) => error,
-            };
-            let class = ErrorClass::of(&error);
-            if matches!(class, ErrorClass::WrongServer | ErrorClass::Redirected) {
-                // The manager notices the closed connection at the `PING`, and connects.
-                let _ = cmd("QUIT").exec_async(&mut connection).await;
-                let _ = cmd("PING").exec_async(&mut connection).await;
+        match call_once(&mut connection, take).await {
+            Ok(taken) => Ok(taken),
+            Err(failed) => {
+                call_once(&mut connection, failed.repetition(take)?).await.map_err(|failed| failed.error)
             }
-            if is_repeat || !class.is_repeated() {
-                return Err(error);
-            }
-            take = class.repetition(take);
-            is_repeat = true;
         }
     }
 
@@ -191,6 +180,36 @@ impl Store for ConnectionManager {
 
     fn first_timeout(&self) -> Duration {
         FIRST_TIMEOUT_OF_MANAGER
+    }
+}
+
+async fn call_once(connection: &mut ConnectionManager, take: Take<'_>) -> Result<Taken, FailedCall> {
+    let error = match run_script(connection, take).await {
+        Ok(taken) => return Ok(taken),
+        Err(error) => error,
+    };
+    let class = ErrorClass::of(&error);
+    if matches!(class, ErrorClass::WrongServer | ErrorClass::Redirected) {
+        // The manager notices the closed connection at the `PING`, and connects.
+        let _ = cmd("QUIT").exec_async(connection).await;
+        let _ = cmd("PING").exec_async(connection).await;
+    }
+    Err(FailedCall { error, class: Some(class) })
+}
+
+/// A call that failed, with the class of its error; without one if there was no connection for it.
+struct FailedCall {
+    error: RedisError,
+    class: Option<ErrorClass>,
+}
+
+impl FailedCall {
+    /// Returns the call to repeat on another connection, or the error if the call is not repeated.
+    fn repetition(self, take: Take<'_>) -> Result<Take<'_>, RedisError> {
+        match self.class {
+            Some(class) if class.is_repeated() => Ok(class.repetition(take)),
+            _ => Err(self.error),
+        }
     }
 }
 
