@@ -7,7 +7,7 @@
 //! turns have come, makes its change, serves again, and opens the fast path if nobody waits. The steps are those of
 //! [`State`].
 //!
-//! Waiters are served by whoever takes the lock. If nobody does, the timer of the first waiter fires; its waker is the
+//! Each call that takes the lock serves the waiters. If no call comes, the timer of the first waiter fires; its waker is the
 //! core itself, so that a turn depends on no task being polled.
 //!
 //! Invariants:

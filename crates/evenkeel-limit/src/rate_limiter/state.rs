@@ -79,7 +79,7 @@ impl Config {
         algorithm
     }
 
-    /// Returns whether so many permits can never be granted at once.
+    /// Returns whether `permits` can never be granted at once.
     fn never_fit(self, permits: u32, burst: u32) -> bool {
         permits > burst && (self.sliding || !self.debt)
     }
