@@ -118,12 +118,14 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
     fn end(&mut self, end: TaskEnd) {
         let Some(group) = self.group.take() else { return };
         self.span.in_scope(|| {
-            match self.listing {
-                Listing::Listed { key, .. } => group.end(*key, end),
+            let key = match self.listing {
+                Listing::Listed { key, .. } => *key,
+                // The task was never polled: it is registered to be counted.
                 Listing::Unlisted(name) => {
-                    group.end_unregistered(TaskEntry::new(name.take(), State::Running), end);
+                    group.registry.insert(TaskEntry::new(name.take(), A::INITIAL_STATE))
                 }
-            }
+            };
+            group.record_end(key, end);
             drop(group);
         });
     }

@@ -101,13 +101,13 @@ impl Registry {
     pub(super) fn remove(&self, key: TaskKey, end: &TaskEnd) -> Option<TaskEntry> {
         let mut shard = self.shard(key.shard);
         let entry = shard.entries.remove(key.index)?;
-        shard.count(&entry, end);
+        match end {
+            _ if entry.is_detached() => {}
+            TaskEnd::Finished => shard.finished += 1,
+            TaskEnd::Cancelled => shard.cancelled += 1,
+            TaskEnd::Failed(_) => {}
+        }
         Some(entry)
-    }
-
-    /// Counts the end of a task that was never registered.
-    pub(super) fn count(&self, entry: &TaskEntry, end: &TaskEnd) {
-        self.shard(current_shard()).count(entry, end);
     }
 
     /// Counts a task that was not spawned, as the group accepts none any more.
@@ -159,16 +159,5 @@ impl Registry {
             (Cursor { shard, page }, entries.entries.page_count())
         });
         pages.find(|(at, count)| at.shard >= from.shard && at.page < *count).map(|(at, _)| at)
-    }
-}
-
-impl Shard {
-    fn count(&mut self, entry: &TaskEntry, end: &TaskEnd) {
-        match end {
-            _ if entry.is_detached() => {}
-            TaskEnd::Finished => self.finished += 1,
-            TaskEnd::Cancelled => self.cancelled += 1,
-            TaskEnd::Failed(_) => {}
-        }
     }
 }

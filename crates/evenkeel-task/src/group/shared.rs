@@ -122,20 +122,8 @@ impl Shared {
     }
 
     /// Removes a task whose future has been dropped, and records its end.
-    pub(super) fn end(&self, key: TaskKey, end: TaskEnd) {
-        if let Some(entry) = self.registry.remove(key, &end) {
-            self.record_end(entry, end);
-        }
-    }
-
-    /// Records the end of a task that was never polled, and so never registered.
-    pub(super) fn end_unregistered(&self, entry: TaskEntry, end: TaskEnd) {
-        self.registry.count(&entry, &end);
-        self.record_end(entry, end);
-    }
-
-    #[inline]
-    fn record_end(&self, entry: TaskEntry, end: TaskEnd) {
+    pub(super) fn record_end(&self, key: TaskKey, end: TaskEnd) {
+        let Some(entry) = self.registry.remove(key, &end) else { return };
         entry.report_end(&end);
         if let TaskEnd::Failed(cause) = end {
             self.record_failure(entry.into_failure(cause));
