@@ -38,7 +38,7 @@ use super::{
     registry::{Cursor, Registry, TaskKey},
     task_entry::{State, TaskEnd, TaskEntry, TaskName},
 };
-use crate::{Cause, Failure, GroupError, Stop};
+use crate::{Cause, Failure, GroupError, Panic, Stop};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -164,9 +164,8 @@ impl Shared {
         state.rest_unneeded = true;
         let waker = state.waker.take();
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        // A panic of the waker is not one of the task, whose result counts.
+        drop(waker.map(|waker| Panic::catch(|| waker.wake())));
     }
 
     /// Adds a failure of the body or of the group itself; called by its future alone, which needs no wake.

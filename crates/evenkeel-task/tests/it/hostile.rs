@@ -7,7 +7,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use evenkeel_task::{Group, Panic, Stop, Stopping, group};
+use evenkeel_task::{Group, Panic, Stop, Stopping, first_ok, group};
 use evenkeel_testkit::{
     World,
     waker::{WakerEvent, counting, panicking, with_hook},
@@ -248,5 +248,21 @@ fn a_group_that_is_dropped_tells_all_though_wakers_panic() {
             throw("first");
         });
         assert_eq!(panic.unwrap_err().message(), Some("first"));
+    });
+}
+
+#[test]
+fn a_waker_that_panics_costs_a_race_neither_its_winner_nor_its_end() {
+    World::run(async |_| {
+        let entrant = async |wins: bool| {
+            yield_now().await;
+            if wins { Ok(7) } else { pending::<Result<u8, &str>>().await }
+        };
+        let mut run = Box::pin(first_ok([entrant(false), entrant(true), entrant(false)]));
+        assert!(!poll_with(&mut run, &panicking("sore")));
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        assert_eq!(evenkeel_task::catch_panic(run).await.unwrap(), Ok(7));
     });
 }
