@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{BoxError, Manager};
 
-/// Drives any [`deadpool::managed::Manager`](managed::Manager), such as that of deadpool-postgres or of deadpool-sqlite.
+/// Drives any [`deadpool::managed::Manager`], such as that of deadpool-postgres or of deadpool-sqlite.
 ///
 /// `create` makes an object, `recycle` is the [check](Manager::check) before each reuse, and `detach` is called once
 /// when the object leaves the pool, whatever the reason.
