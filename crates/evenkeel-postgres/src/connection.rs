@@ -5,8 +5,8 @@
 //! A connection records the effect of every statement before it is sent, so that a connection that was used in an orderly
 //! way needs no question to the server before the next use.
 //!
-//! - [`Condition`] only gets worse. It is raised *before* a statement is sent, so that a call that is dropped at any await
-//!   leaves a condition that covers the statement. The recycler lowers it, by a reset.
+//! - [`Condition`] only gets worse, until a reset. A connection is marked as tainted *before* the statement is sent, so that
+//!   a call can be dropped at any await.
 //! - A [`StatementGuard`] exists while the server may be busy. It is forgotten when the answer is complete; dropped
 //!   before, it marks the connection as abandoned.
 //! - [`TxState`] and [`TxRecord`] describe the transaction: its failures, and whether a statement has ended it.

@@ -3,7 +3,7 @@
 //! # How it works
 //!
 //! A clean connection goes straight back to the pool, and a lost one is closed. The others are recycled on a task, which
-//! holds the lease, so that the pool counts the connection as in use until then:
+//! holds the lease, so that the connection counts as in use meanwhile:
 //!
 //! - A tainted session, or an open transaction, is reset.
 //! - On an abandoned connection the statement is cancelled, over another link, until the server has finished it. One

@@ -7,7 +7,7 @@
 //! connection decides how an attempt ends, not the body's error.
 //!
 //! Two loops repeat a body: the inner one once, at once, when a prepared statement was stale; the outer one after a
-//! conflict, by the policy. A commit that was sent is never repeated.
+//! conflict, by the policy. A commit with an unknown outcome ends both: nothing is repeated after it.
 
 mod options;
 mod tx;
@@ -32,7 +32,7 @@ impl Database {
     /// unknown, and the error says so.
     ///
     /// The [`Tx`] must be dropped when `body` ends. `E` is any error type that an [`Error`] converts into. Where Rust
-    /// cannot see it, as with a `?` behind the call, end the body with `Ok::<_, Error>(…)`.
+    /// cannot see it, as with a `?` after the call, end the body with `Ok::<_, Error>(…)`.
     ///
     /// # Errors
     ///

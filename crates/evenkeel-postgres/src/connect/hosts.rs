@@ -6,7 +6,7 @@
 //! for itself, and each address an equal share of its host's; then the next one is tried beside it
 //! ([`staggered`]). Nothing is cut off before the end of the attempt, so that a slow server can still answer.
 //!
-//! The host and address that answered last come first the next time. Their lock is held for a copy or a sort alone.
+//! The host and address that answered last are tried first the next time. Their lock is held for a copy or a sort alone.
 
 use std::{
     fmt,

@@ -13,7 +13,7 @@ use tokio_postgres::{SimpleQueryStream, error::DbError};
 use crate::sqlstate::is_idle_timeout;
 
 /// The results of the last statement that was sent ahead. Nobody waits for them: they are few enough not to fill the
-/// channel of the client. They are kept because the client tells the end of the connection to the oldest statement.
+/// channel of the client. They are kept because the error that ends a connection goes to its oldest statement.
 #[derive(Default)]
 pub(crate) struct PipelinedResults {
     results: Mutex<Option<Pin<Box<SimpleQueryStream>>>>,

@@ -118,8 +118,9 @@ async fn the_directory_of_the_store_is_read_only() {
     let place = Place::new();
     place.run("--users 1 --latency 1 --faults none", 0).await;
     fs::set_permissions(place.path("store.db"), Permissions::from_mode(0o666)).unwrap();
-    // Another user may have no access to the directory of the program.
-    fs::copy(PROGRAM, place.path("harvest")).unwrap();
+    // Another user may have no access to the directory of the program. A process of its own makes the copy: a child that
+    // another test starts meanwhile would inherit our open file, which then could not be executed (ETXTBSY).
+    assert!(Command::new("cp").args([PROGRAM, &place.path("harvest")]).status().await.unwrap().success());
     fs::set_permissions(place.path(""), Permissions::from_mode(0o555)).unwrap();
     for (store, reason) in [
         ("store.db", "its directory and the files beside it have to be writable, too"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::{
-    held::Held,
+    blocking_api::BlockingApi,
     interrupted::signal,
     place::{Place, text},
 };
@@ -13,7 +13,7 @@ use crate::{
 const SECOND: &str = "--users 3 --latency 1 --faults none";
 
 async fn the_second_is_refused(place: Place) {
-    let api = Held::start().await;
+    let api = BlockingApi::start().await;
     let mut first = api.harvest(&place, "--concurrency 30", 20).await;
     sleep(Duration::from_millis(1100)).await;
     let pid = first.id().unwrap();
@@ -47,7 +47,7 @@ async fn the_second_is_refused_on_postgres() {
 
 /// Starts two runs on a store that does not exist yet.
 async fn of_two_at_once_one_is_refused(place: Place) {
-    let api = Held::start().await;
+    let api = BlockingApi::start().await;
     let flags = format!("--url {} --concurrency 30", api.base());
     let [mut one, mut other] = [(); 2].map(|()| place.harvest(&flags).spawn().unwrap());
     let pids = [&one, &other].map(|child| child.id().unwrap());
@@ -82,7 +82,7 @@ async fn of_two_at_once_one_is_refused_on_postgres() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_link_to_a_store_is_that_store() {
-    let (place, api) = (Place::new(), Held::start().await);
+    let (place, api) = (Place::new(), BlockingApi::start().await);
     let first = api.harvest(&place, "--concurrency 30", 20).await;
     std::os::unix::fs::symlink(place.path("store.db"), place.path("link.db")).unwrap();
     let output =
@@ -96,7 +96,7 @@ async fn a_link_to_a_store_is_that_store() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_run_that_lost_its_session_does_not_write_beside_the_next() {
-    let (Some(place), api) = (Place::postgres().await, Held::start().await) else { return };
+    let (Some(place), api) = (Place::postgres().await, BlockingApi::start().await) else { return };
     let first = api.harvest(&place, "--concurrency 30", 20).await;
     let pid = first.id().unwrap();
     let kill = format!(
@@ -118,7 +118,7 @@ async fn a_run_that_lost_its_session_does_not_write_beside_the_next() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_run_that_sleeps_keeps_the_store() {
-    let (place, api) = (Place::new(), Held::start().await);
+    let (place, api) = (Place::new(), BlockingApi::start().await);
     let child = api.harvest(&place, "--concurrency 30", 20).await;
     signal(&child, "-STOP").await;
     let output = place.harvest(SECOND).output().await.unwrap();

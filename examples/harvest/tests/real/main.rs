@@ -6,10 +6,10 @@
 )]
 
 mod bad_input;
+mod blocking_api;
 mod chaos;
 mod embedded;
 mod flaws;
-mod held;
 #[cfg(unix)]
 mod interrupted;
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    held::Held,
+    blocking_api::BlockingApi,
     interrupted::signal,
     place::{Place, text},
 };
@@ -40,7 +40,7 @@ async fn ended(child: Child, place: &Place) -> (Option<i32>, Value) {
 #[ignore = "real tier"]
 async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
     for name in ["-TERM", "-INT"] {
-        let (place, api) = (Place::new(), Held::start().await);
+        let (place, api) = (Place::new(), BlockingApi::start().await);
         let mut child = api.harvest(&place, "--concurrency 4", 3).await;
         signal(&child, name).await;
         is_stopping(&mut child).await;
@@ -56,7 +56,7 @@ async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_second_signal_aborts_and_says_what_was_left() {
-    let (place, api) = (Place::new(), Held::start().await);
+    let (place, api) = (Place::new(), BlockingApi::start().await);
     let mut child = api.harvest(&place, "--concurrency 4 --grace 2m", 3).await;
     signal(&child, "-TERM").await;
     is_stopping(&mut child).await;
@@ -71,7 +71,7 @@ async fn the_second_signal_aborts_and_says_what_was_left() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn what_hangs_is_aborted_after_the_grace_period_and_the_rest_is_stored() {
-    let (place, api) = (Place::new(), Held::start().await);
+    let (place, api) = (Place::new(), BlockingApi::start().await);
     let mut child = api.harvest(&place, "--concurrency 30 --grace 1s", 20).await;
     signal(&child, "-TERM").await;
     is_stopping(&mut child).await;

@@ -2,12 +2,12 @@
 
 use rusqlite::Connection;
 
-use crate::{held::Held, place::Place};
+use crate::{blocking_api::BlockingApi, place::Place};
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_store_that_breaks_ends_the_run_with_a_report() {
-    let (place, api) = (Place::new(), Held::start().await);
+    let (place, api) = (Place::new(), BlockingApi::start().await);
     let child = api.harvest(&place, "--concurrency 30", 20).await;
     let database = Connection::open(place.path("store.db")).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// An API of ten users whose next page never answers, and whose documents wait until the test releases them.
-pub(crate) struct Held {
+pub(crate) struct BlockingApi {
     server: Server,
     /// The documents requested so far.
     asked: watch::Sender<usize>,
@@ -16,7 +16,7 @@ pub(crate) struct Held {
     pub(crate) released: watch::Sender<u64>,
 }
 
-impl Held {
+impl BlockingApi {
     pub(crate) async fn start() -> Self {
         let (asked, released) = (watch::Sender::new(0), watch::Sender::new(0));
         let (count, until) = (asked.clone(), released.clone());
