@@ -9,9 +9,11 @@
 // | `session_pool.rs`, `session.rs`, `session/` | lends sessions, repeats calls that did not begin; a leased connection |
 // | `transaction.rs`, `transaction/` | begin, body, commit, repeat; the handle `Tx`; the options |
 // | `connection.rs` | a connection and the account that it keeps of itself: condition, transaction, sequences |
-// | `connection/run.rs`, `prepared.rs`, `statement_cache.rs` | runs statements; keeps them prepared, renews stale ones |
-// | `connection/tx_end.rs`, `tx_record.rs` | guards a transaction against its end; its failures and identity |
-// | `connection/pipelined_results.rs`, `serial_number.rs` | statements sent ahead of others; retired connections |
+// | `connection/run.rs` | runs statements, each prepared once, and again when it is stale |
+// | `connection/prepared.rs`, `connection/statement_cache.rs` | the prepared statements, and when they are stale |
+// | `connection/tx_end.rs`, `connection/tx_record.rs` | guards a transaction against its end; its failures and identity |
+// | `connection/pipelined_results.rs` | the results of a statement sent ahead of another one |
+// | `connection/serial_number.rs` | retires all connections made so far |
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
 // | `sql/` | tokens of a statement; its effect on the session; whether it ends the transaction |
 // | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, progress, errors |

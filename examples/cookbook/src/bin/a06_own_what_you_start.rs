@@ -1,4 +1,4 @@
-//! Which owner keeps the task that my type starts? Its handle: dropped, it aborts the task; stopped, it lets it finish.
+//! How does my type own the task that it starts? By a handle: dropping it aborts the task, stopping it lets it finish.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{

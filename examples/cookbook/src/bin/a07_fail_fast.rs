@@ -1,5 +1,5 @@
-//! How do the others end when one fails? They are stopped, have ended when the group returns, and its error has all that
-//! failed; `split` takes it apart by type, as `except*` does.
+//! How do the other tasks stop when one fails? The group stops them, waits for them, and returns an error with
+//! all failures; `split` divides it by type, as `except*` does.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
 use std::{io, num::ParseIntError, time::Duration};

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 static HOSTS: LazyLock<Keyed<String>> = LazyLock::new(|| {
     let hosts = Keyed::per_second(10).burst(1).max_keys(10_000);
-    // One that asked for it.
+    // A host that asked for a lower rate.
     hosts.override_key("slow.example".to_owned(), RateLimiter::new(Rate::per_second(4)).burst(1));
     hosts
 });

@@ -1,4 +1,4 @@
-//! How hard do ten thousand clients hit a server that was down for half a minute? A simulation of the policies'
+//! How do ten thousand clients load a server after an outage of half a minute? A simulation of the policies'
 //! own arithmetic, and a picture: `cargo run -p cookbook --bin fleet > fleet.svg`.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a picture, and figures beside it")]
 

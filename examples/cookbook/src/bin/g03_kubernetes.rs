@@ -1,5 +1,5 @@
-//! How does a web service for Kubernetes look? A readiness probe that fails before anything is refused, requests
-//! and websockets that end in good order, and a pool that is closed last, all within 30 seconds. The sums are in
+//! How do I write a web service for Kubernetes? With a readiness probe that fails before requests are refused, requests
+//! and websockets that end in order, and a pool that is closed last, all within 30 seconds. The sums are in
 //! `examples/kubernetes`; its manifest is checked against this program by a test.
 #![expect(clippy::print_stdout, reason = "it shows what happens")]
 
