@@ -13,6 +13,7 @@
 // wire.rs       | messages over a stream
 // sql.rs, sql/  | the SQL that the tables understand: lexer and parser
 // store.rs, store/ | the tables: changes and undo, types, expressions
+// error.rs      | errors with their SQLSTATE
 // value.rs      | values in PostgreSQL's binary and text formats
 // copy.rs       | the formats of COPY
 

@@ -40,7 +40,12 @@ fn modules(file: &File) -> impl Iterator<Item = &str> {
 /// The files that a line names; a path that begins with a capital letter stands for several.
 fn files(line: &str) -> impl Iterator<Item = &str> {
     let words = line.split(|c: char| !is_word(c) && !matches!(c, '/' | '.' | '*' | '-'));
-    words.filter(|word| word.ends_with(".rs") && !word.contains('*') && !word.starts_with(char::is_uppercase))
+    words.filter(|word| {
+        word.ends_with(".rs")
+            && *word != ".rs"
+            && !word.contains('*')
+            && !word.starts_with(char::is_uppercase)
+    })
 }
 
 /// ARCHITECTURE.md names no file that is gone.
@@ -103,7 +108,8 @@ mod tests {
 
     #[test]
     fn pages_that_name_files_of_yesterday_are_found() {
-        let page = "| limit `core.rs`, `a/b.rs` | `x/*.rs`, X/core.rs |\nand `gone.rs`, `re.rs`.\n";
+        let page =
+            "| limit `core.rs`, `a/b.rs` | `x/*.rs`, `{a,b}.rs`, X/core.rs |\nand `gone.rs`, `re.rs`.\n";
         let files = [("ARCHITECTURE.md", page), ("crates/a/src/core.rs", ""), ("crates/a/src/a/b.rs", "")];
         let found = findings(architecture_names_files_that_exist, &files);
         let expected = ["gone.rs", "re.rs"]

@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Public types that several crates have, each with the one meaning that they share.
-const SHARED: [(&str, &str); 11] = [
+const SHARED: [(&str, &str); 12] = [
     ("Builder", "sets what the type of its module is built with"),
     ("Connector", "how clients reach a server of the test kit"),
     ("Error", "the error of its module, written with the module's name"),
@@ -19,6 +19,7 @@ const SHARED: [(&str, &str); 11] = [
     ("Script", "what a server of the test kit does"),
     ("Server", "a server of the test kit, in memory"),
     ("Snapshot", "the numbers of a type now, as the glossary has it"),
+    ("Task", "a task of a group or a program, before it is spawned"),
     ("Verdict", "a judgement: of a failure, of an implementation"),
 ];
 
