@@ -35,7 +35,7 @@ use evenkeel_base::{far_future, poll_timer};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-pub use self::futures::{AttemptFuture, BackoffFuture};
+use self::futures::{AttemptFuture, BackoffFuture};
 use crate::{
     Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict, error::nanos,
     telemetry, verdict::Repeat,
@@ -149,7 +149,7 @@ impl<'p> Attempts<'p> {
     /// assert_eq!(attempts.attempt(async { io::Result::Ok(42) }).await.unwrap(), 42);
     /// # }
     /// ```
-    pub fn attempt<F, T, E>(&mut self, operation: F) -> AttemptFuture<'_, 'p, F>
+    pub fn attempt<F, T, E>(&mut self, operation: F) -> impl Future<Output = Result<T, Failed<E>>>
     where
         F: Future<Output = Result<T, E>>,
     {
@@ -164,6 +164,9 @@ impl<'p> Attempts<'p> {
     /// # Cancel safety
     /// Dropping the future ends the wait, and drops the failure that was passed in.
     ///
+    /// # Panics
+    /// When the future is polled after it was ready.
+    ///
     /// # Examples
     /// ```
     /// # use evenkeel_retry::Policy;
@@ -177,7 +180,7 @@ impl<'p> Attempts<'p> {
     /// assert_eq!(gave_up.attempts, 1);
     /// # }
     /// ```
-    pub const fn backoff<E>(&mut self, failed: Failed<E>) -> BackoffFuture<'_, 'p, E> {
+    pub const fn backoff<E>(&mut self, failed: Failed<E>) -> impl Future<Output = Result<(), RetryError<E>>> {
         BackoffFuture::new(self, failed)
     }
 

@@ -143,8 +143,8 @@ impl Hedge {
     /// Dropping the future drops both attempts. The operation has to know whether they took effect.
     ///
     /// # Panics
-    /// If the first attempt is not ready at once, and there is no tokio runtime or it has no timer (`enable_time`); and
-    /// where the operation does.
+    /// If the first attempt is not ready at once, and there is no tokio runtime or it has no timer (`enable_time`); where
+    /// the operation does; and when the future is polled after it was ready.
     ///
     /// # Examples
     /// ```
@@ -165,7 +165,7 @@ impl Hedge {
     /// assert_eq!(start.elapsed(), Duration::from_millis(1100));
     /// # }
     /// ```
-    pub const fn run<Op, Fut, T, E>(&self, operation: Op) -> Hedged<'_, Op, Fut, E>
+    pub const fn run<Op, Fut, T, E>(&self, operation: Op) -> impl Future<Output = Result<T, HedgeError<E>>>
     where
         Op: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -194,27 +194,7 @@ impl<E> Errors<E> {
 
 pin_project! {
     /// The future of [`Hedge::run`].
-    ///
-    /// # Cancel safety
-    /// Dropping it drops both attempts.
-    ///
-    /// # Panics
-    /// When polled after it was ready.
-    ///
-    /// # Examples
-    /// ```
-    /// use evenkeel_retry::Hedge;
-    /// use std::{io, time::Duration};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let hedge = Hedge::after(Duration::from_millis(50));
-    /// let answer = hedge.run(async || io::Result::Ok(42)); // nothing has begun
-    /// assert_eq!(answer.await.unwrap(), 42);
-    /// # }
-    /// ```
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct Hedged<'h, Op, Fut, E> {
+    struct Hedged<'h, Op, Fut, E> {
         hedge: &'h Hedge,
         operation: Op,
         stage: Stage,
@@ -318,15 +298,6 @@ fn poll_attempt<F: Future>(mut attempt: Pin<&mut Option<F>>, cx: &mut Context<'_
             Some(output)
         }
         Poll::Pending => None,
-    }
-}
-
-impl<Op, Fut, E> fmt::Debug for Hedged<'_, Op, Fut, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hedged")
-            .field("hedge", self.hedge)
-            .field("stage", &self.stage)
-            .finish_non_exhaustive()
     }
 }
 

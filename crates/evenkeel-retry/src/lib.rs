@@ -44,13 +44,13 @@ pub mod tower;
 mod verdict;
 
 pub use attempt::{Attempt, IdempotencyKey};
-pub use attempts::{AttemptFuture, Attempts, BackoffFuture};
+pub use attempts::Attempts;
 pub use backoff::{Backoff, Jitter};
 pub use boxed::BoxedError;
 pub use budget::{Budget, BudgetPermit};
 pub use config_error::InvalidPolicy;
 pub use error::{GaveUp, RetryError};
-pub use hedge::{Hedge, HedgeError, Hedged};
+pub use hedge::{Hedge, HedgeError};
 pub use policy::Policy;
 pub use retry::{Retry, RetryEvent};
 pub use snapshot::BudgetSnapshot;

@@ -11,26 +11,7 @@ use crate::{Attempts, Failed, RetryError, Verdict};
 
 pin_project! {
     /// The future of [`Attempts::attempt`].
-    ///
-    /// # Cancel safety
-    /// Dropping it drops the operation. The attempt counts if it was polled.
-    ///
-    /// # Examples
-    /// ```
-    /// use evenkeel_retry::{AttemptFuture, Policy};
-    /// # use std::{io, time::Duration};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// # let policy = Policy::fixed(Duration::from_secs(1));
-    /// let mut attempts = policy.start();
-    /// let attempt: AttemptFuture<'_, '_, _> = attempts.attempt(async { io::Result::Ok(42) });
-    /// assert_eq!(attempt.await.unwrap(), 42);
-    /// # }
-    /// ```
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless awaited"]
-    pub struct AttemptFuture<'t, 'p, F> {
+    pub(super) struct AttemptFuture<'t, 'p, F> {
         attempts: &'t mut Attempts<'p>,
         started: bool,
         #[pin]
@@ -61,30 +42,7 @@ where
 }
 
 /// The future of [`Attempts::backoff`].
-///
-/// # Cancel safety
-/// Dropping it ends the wait, and drops the failure that was passed in.
-///
-/// # Panics
-/// When polled after it was ready.
-///
-/// # Examples
-/// ```
-/// use evenkeel_retry::{BackoffFuture, Policy};
-/// # use std::{io, time::Duration};
-///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// # let policy = Policy::fixed(Duration::from_secs(1));
-/// let mut attempts = policy.start();
-/// let failed = attempts.attempt(async { Err::<(), _>(io::Error::other("busy")) }).await.unwrap_err();
-/// let wait: BackoffFuture<'_, '_, io::Error> = attempts.backoff(failed);
-/// wait.await.unwrap();
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "futures do nothing unless awaited"]
-pub struct BackoffFuture<'t, 'p, E> {
+pub(super) struct BackoffFuture<'t, 'p, E> {
     /// `None` when it is over.
     attempts: Option<&'t mut Attempts<'p>>,
     failed: Option<Failed<E>>,
