@@ -23,8 +23,8 @@ pub(super) fn lib_rs_lists_its_files(tree: &Tree) -> Vec<String> {
         };
         let missing = modules(file).filter(|module| !names(module));
         found.extend(missing.map(|module| format!("{}: add `{module}.rs` to the table of files", file.path)));
-        let gone = table.iter().flat_map(|line| files(line));
-        let gone = gone.filter(|path| tree.file(&package.path(&format!("src/{path}"))).is_none());
+        let sources = package.path("src/");
+        let gone = table.iter().flat_map(|line| files(line)).filter(|path| !exists(tree, &sources, path));
         found.extend(
             gone.map(|path| format!("{}: the table of files has `{path}`, which is not there", file.path)),
         );
@@ -48,18 +48,18 @@ fn files(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Returns whether a file in this folder has this path, or ends with it: a table names a folder once in a row.
+fn exists(tree: &Tree, folder: &str, path: &str) -> bool {
+    let mut inner = tree.rust_files().filter_map(|file| file.path.strip_prefix(folder));
+    inner.any(|file| file.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('/')))
+}
+
 /// ARCHITECTURE.md names no file that is gone.
 pub(super) fn architecture_names_files_that_exist(tree: &Tree) -> Vec<String> {
     let Some(page) = tree.file("ARCHITECTURE.md") else { return Vec::new() };
-    let exists = |path: &str| {
-        let mut paths = tree.rust_files().map(|file| file.path.as_str());
-        paths.any(|other| {
-            other.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('/'))
-        })
-    };
     let mut found = Vec::new();
     for (index, line) in page.text.lines().enumerate() {
-        let gone = files(line).filter(|path| !exists(path));
+        let gone = files(line).filter(|path| !exists(tree, "", path));
         found.extend(
             gone.map(|path| {
                 page.finding(index + 1, &format!("`{path}` is not there: name the file of today"))
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn modules_that_no_table_names_are_found_and_files_that_are_gone() {
-        let lib = "//! `five` is for users.\n// one.rs | x\n// | `two/deep.rs`, `X/many.rs` | x |\n// | `three` | four, old.rs |\n\n\
+        let lib = "//! `five` is for users.\n// one.rs | x\n// | `two/deep.rs`, `X/many.rs` | x |\n// | `three`, `deep.rs` | four, old.rs |\n\n\
                    mod one;\npub mod two;\n#[cfg(x)]\nmod three;\npub(crate) mod four;\nmod five;\nmod inline {}\n/// `six`\nmod six;\n";
         let files = [
             PACKAGE,
