@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Verdict, rule::Checked};
+use crate::{Verdict, verdict::Checked};
 
 /// A pattern, named by its settings: [`retry::Settings`](crate::retry::Settings) stands for retry.
 pub trait Pattern: 'static {

@@ -11,7 +11,8 @@ use crate::{
     Adapter, Configured, Pattern, Verdict,
     adapter::configure,
     probe_task::{End, Event, Outcome, Record},
-    rule::{Checked, panic_message},
+    rule::panic_message,
+    verdict::Checked,
 };
 
 /// Runs an exploration of all await points, and turns its panic into a failure whose timeline lists the await points

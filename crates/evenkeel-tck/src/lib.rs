@@ -14,7 +14,8 @@
 // | `limit/limiter.rs`, `retry/operation.rs`, `task/body.rs`, `shutdown/parts.rs` | the work that a rule gives its subject |
 // | `probe_task/` | the tasks of groups and programs: script, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
-// | `timeline.rs`, `duration.rs`, `prelude.rs` | events in virtual time; durations; the words that all rules share |
+// | `timeline.rs`, `duration.rs`, `runtime.rs` | events in virtual time; durations; runtimes in real time |
+// | `prelude.rs` | the words that all rules share |
 
 mod adapter;
 mod cancel;
@@ -26,6 +27,7 @@ mod probe_task;
 mod report;
 pub mod retry;
 mod rule;
+mod runtime;
 pub mod shutdown;
 mod suite;
 pub mod task;

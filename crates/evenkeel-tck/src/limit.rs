@@ -10,8 +10,8 @@ mod settings;
 
 pub use self::{
     denied::Denied,
-    limiter::{Change, Limiter, Permit, Request, Settle},
-    settings::{Capability, Limit, Rate, Settings},
+    limiter::{Change, Limiter, Permit, Rate, Request, Settle},
+    settings::{Capability, Limit, Settings},
 };
 use crate::Suite;
 

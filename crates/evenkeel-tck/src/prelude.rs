@@ -12,5 +12,7 @@ pub(crate) use crate::{
     adapter::{configure, has, needs, needs_all, unless_refused},
     cancel::{explored, leaves_no_task},
     duration::{ms, secs},
-    rule::{Checked, beside, panic_message, rule, runtime},
+    rule::{panic_message, rule},
+    runtime::{beside, runtime},
+    verdict::Checked,
 };

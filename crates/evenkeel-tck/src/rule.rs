@@ -11,26 +11,17 @@
 
 use std::{
     any::Any,
-    cell::Cell,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    rc::Rc,
 };
 
 use evenkeel_testkit::World;
-use tokio::{
-    runtime::{Builder, Runtime},
-    task::{spawn_local, yield_now},
-};
 
-use crate::{Adapter, Pattern, Verdict};
+use crate::{Adapter, Pattern, Verdict, verdict::Checked};
 
 /// How often a paused rule is run.
 const RUNS: u32 = 3;
-
-/// The result of a check. Every verdict but a pass is an error, so that checks can end with `?`.
-pub(crate) type Checked<T = ()> = Result<T, Verdict>;
 
 /// How much a rule matters, as in RFC 2119.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,26 +175,6 @@ impl<S: Pattern> Rule<S> {
             Err(payload) => Verdict::fail("no panic, no leak and no deadlock", panic_message(&*payload)),
         }
     }
-}
-
-/// Builds a runtime, which takes real time.
-pub(crate) fn runtime(builder: &mut Builder) -> Checked<Runtime> {
-    builder.build().map_err(|error| Verdict::Untested(format!("no runtime: {error}")))
-}
-
-/// Runs this beside another task. Returns the output, and the number of turns that the other task had.
-pub(crate) async fn beside<T>(run: impl Future<Output = T>) -> (T, u32) {
-    let turns = Rc::new(Cell::new(0));
-    let counted = turns.clone();
-    let other = spawn_local(async move {
-        loop {
-            counted.set(counted.get() + 1);
-            yield_now().await;
-        }
-    });
-    let output = run.await;
-    other.abort();
-    (output, turns.get())
 }
 
 /// The text of a panic.

@@ -9,7 +9,7 @@ use std::{
 use evenkeel_base::lock;
 use tokio::time::Instant;
 
-use crate::{Verdict, rule::Checked};
+use crate::{Verdict, verdict::Checked};
 
 /// A longer timeline is cut in the middle when it is printed.
 const PRINTED: usize = 24;

@@ -51,6 +51,9 @@ pub enum Verdict {
     Hung(Duration),
 }
 
+/// The result of a check. Every verdict but a pass is an error, so that checks can end with `?`.
+pub(crate) type Checked<T = ()> = Result<T, Verdict>;
+
 impl Verdict {
     /// A failure without a timeline.
     pub(crate) fn fail(expected: impl fmt::Display, got: impl fmt::Display) -> Self {

@@ -16,7 +16,7 @@ use crate::{
     Adapter, BoxFuture,
     adapter::{self, configure},
     duration::WEEK,
-    rule::Checked,
+    verdict::Checked,
 };
 
 /// A limiter, and the record of the requests made of it.

@@ -1,10 +1,10 @@
-//! A limiter behind its adapter: requests, permits, reservations and changes.
+//! A limiter behind its adapter: requests, permits, reservations, rates and changes.
 
 use std::{any::Any, fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Denied, Rate};
+use super::Denied;
 use crate::BoxFuture;
 
 /// A configured implementation, shared by concurrent callers.
@@ -97,6 +97,16 @@ pub struct Request {
 #[must_use = "it is given back when it is dropped"]
 pub struct Permit {
     _held: Box<dyn Any + Send>,
+}
+
+/// Permits per time; one rule asks for none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rate {
+    /// The number of permits,
+    pub permits: u32,
+    /// earned in this time.
+    pub per: Duration,
 }
 
 /// A change of a limiter that is in use; only where the capability for it is supported.

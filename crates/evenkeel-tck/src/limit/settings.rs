@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Limiter;
+use super::{Limiter, Rate};
 use crate::adapter::{Pattern, capabilities, where_needed};
 
 /// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
@@ -49,16 +49,6 @@ pub enum Limit {
     Sliding(Rate),
     /// This number of permits held at the same time.
     Concurrency(u32),
-}
-
-/// Permits per time; one rule asks for none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Rate {
-    /// The number of permits,
-    pub permits: u32,
-    /// earned in this time.
-    pub per: Duration,
 }
 
 impl Settings {

@@ -5,7 +5,7 @@ use std::{ops::Deref, time::Duration};
 use tokio::time::timeout;
 
 use super::{Event, Outcome, Record, ReportedFailure, catch_panic};
-use crate::{BoxFuture, Configured, duration::WEEK, rule::Checked};
+use crate::{BoxFuture, Configured, duration::WEEK, verdict::Checked};
 
 /// A group or a program that has ended, with the record of its tasks.
 pub(crate) struct Finished {

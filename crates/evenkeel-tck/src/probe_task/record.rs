@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::End;
-use crate::{rule::Checked, timeline::Timeline};
+use crate::{timeline::Timeline, verdict::Checked};
 
 /// The events of the tasks of a group or of a program, each with its time.
 pub(crate) type Record = Timeline<Event>;

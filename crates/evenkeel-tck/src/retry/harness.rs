@@ -5,7 +5,7 @@ use std::{ops::Deref, time::Duration};
 use tokio::time::timeout;
 
 use super::{Operation, Outcome, Settings, operation::Step, record::Record};
-use crate::{Adapter, BoxFuture, Configured, adapter::configure, duration::WEEK, rule::Checked};
+use crate::{Adapter, BoxFuture, Configured, adapter::configure, duration::WEEK, verdict::Checked};
 
 /// An implementation whose calls share a state.
 pub(crate) type Policy = Configured<Operation, Outcome>;

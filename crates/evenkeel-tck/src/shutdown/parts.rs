@@ -4,18 +4,14 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::Capability;
-use crate::{
-    adapter::where_needed,
-    probe_task::{Event, Record, Script, Task},
-};
+use crate::probe_task::{Event, Record, Script, Task};
 
 /// The scripts of all parts of a program.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
-    tasks: Vec<Script>,
-    clean_ups: Vec<Script>,
-    guards: Vec<Script>,
+    pub(crate) tasks: Vec<Script>,
+    pub(crate) clean_ups: Vec<Script>,
+    pub(crate) guards: Vec<Script>,
     /// How long it takes between being made and being run.
     start_up: Duration,
 }
@@ -23,18 +19,6 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn of(tasks: impl IntoIterator<Item = Script>) -> Self {
         Self { tasks: tasks.into_iter().collect(), ..Self::default() }
-    }
-
-    /// The capabilities that an implementation needs for these parts.
-    pub(crate) fn needs(&self) -> impl Iterator<Item = Capability> + use<> {
-        let any = |has: fn(&Script) -> bool| self.tasks.iter().any(has);
-        where_needed([
-            (!self.clean_ups.is_empty(), Capability::CleanUps),
-            (!self.guards.is_empty(), Capability::Guards),
-            (any(|script| script.phase > 0), Capability::Phases),
-            (any(|script| script.is_vital), Capability::Vital),
-            (any(|script| !script.spawns.is_empty()), Capability::Start),
-        ])
     }
 
     pub(crate) fn starting_up(self, start_up: Duration) -> Self {

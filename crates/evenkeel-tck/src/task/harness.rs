@@ -5,7 +5,7 @@ use crate::{
     Adapter,
     adapter::{configure, needs},
     probe_task::Finished,
-    rule::Checked,
+    verdict::Checked,
 };
 
 /// Runs one group.
