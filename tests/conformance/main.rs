@@ -127,7 +127,7 @@ fn run_child(subject: &str, rule: &str) -> Result<(), String> {
     child::report(&verdict).map_err(|error: io::Error| error.to_string())
 }
 
-/// A reader who has left has read what he wanted; std's macros panic then.
+/// Ignores a closed pipe: the reader has left. The macros of std panic then.
 fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }

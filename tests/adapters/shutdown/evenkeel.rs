@@ -42,7 +42,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
         shutdown = shutdown.pre_stop(delay);
     }
     let handle = shutdown.handle();
-    let (turn_away, mut phase) = (parts.turn_away(), 0);
+    let (not_ready, mut phase) = (parts.readiness_probe(), 0);
     for task in parts.tasks {
         if task.phase() > phase {
             phase = task.phase();
@@ -68,7 +68,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     let turned_away = async {
         let _ = readiness.wait_for(|ready| *ready).await;
         let _ = readiness.wait_for(|ready| !*ready).await;
-        turn_away();
+        not_ready();
     };
     let alone = async {
         super::stop(settings.alone_after).await;

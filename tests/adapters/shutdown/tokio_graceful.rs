@@ -70,7 +70,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
         }
     };
     parts.start_up().await;
-    let turn_away = parts.turn_away();
+    let not_ready = parts.readiness_probe();
     for task in parts.tasks {
         shutdown.spawn_task_fn(move |guard| work(task, guard));
     }
@@ -84,7 +84,7 @@ async fn run(settings: Settings, parts: Parts) -> Outcome {
     let early = shutdown.guard_weak();
     tokio::spawn(async move {
         early.shutdown_signal_triggered().await;
-        turn_away();
+        not_ready();
     });
     match shutdown.shutdown_with_limit(settings.grace.unwrap_or(USUAL_GRACE)).await {
         Ok(_) => Outcome::default(),

@@ -31,7 +31,7 @@ pub(super) struct RunningProgram {
     spawned: SpawnQueue,
     tasks: Vec<ProgramTask>,
     clean_ups: Vec<Task>,
-    turn_away: Box<dyn Fn() + Send>,
+    not_ready: Box<dyn Fn() + Send>,
     /// The reason of the stop, once it stops.
     stop: Option<&'static str>,
     outcome: Outcome,
@@ -65,7 +65,7 @@ impl RunningProgram {
             settings,
             spawned: SpawnQueue::default(),
             tasks: Vec::new(),
-            turn_away: Box::new(parts.turn_away()),
+            not_ready: Box::new(parts.readiness_probe()),
             clean_ups: parts.clean_ups,
             stop: None,
             outcome: Outcome::default(),
@@ -170,13 +170,13 @@ impl RunningProgram {
 
     async fn pre_stop(&mut self) {
         if !self.is(Fault::IsReadyDuringTheDelay) {
-            (self.turn_away)();
+            (self.not_ready)();
         }
         if let Some(delay) = self.settings.pre_stop.filter(|_| !self.is(Fault::HasNoDelay)) {
             self.wait(Some(Instant::now() + delay), Self::is_over).await;
         }
         if self.is(Fault::IsReadyDuringTheDelay) {
-            (self.turn_away)();
+            (self.not_ready)();
         }
     }
 

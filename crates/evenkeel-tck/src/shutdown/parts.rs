@@ -83,7 +83,7 @@ impl Parts {
 
     /// Returns the readiness probe outside of the program: to be called when the program is asked to stop; only where
     /// [`Capability::Readiness`](super::Capability::Readiness) is supported.
-    pub fn turn_away(&self) -> impl Fn() + Send + Sync + use<> {
+    pub fn readiness_probe(&self) -> impl Fn() + Send + Sync + use<> {
         let record = self.record.clone();
         move || record.note(Event::TurnedAway)
     }
