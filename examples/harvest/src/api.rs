@@ -194,7 +194,7 @@ impl Api {
                 self.limiter.acquire().await;
             }
             trace.wait_for(Wait::Slot);
-            let slot = self.slots.clone().acquire_owned().await.expect("the slots is never closed");
+            let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
             let mut slot = Some(slot);
             let failed = match attempts.attempt(self.attempt(url, &mut trace)).await {
                 Ok(document) => break (Ok(document), slot),
