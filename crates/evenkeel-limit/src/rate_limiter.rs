@@ -16,6 +16,7 @@ use crate::{
     sync::{loom, timer},
 };
 
+// The modules below name `loom` and `timer` by `super::`, so that `loom_tests` can put others in their place.
 pub(crate) mod acquire;
 mod adjust;
 pub(crate) mod core;
