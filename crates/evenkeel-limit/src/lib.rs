@@ -16,7 +16,8 @@
 // distributed.rs    | `Distributed`, a quota in a store
 // all_of.rs         | permits of several limits, or none
 // error.rs          | `Denied`; snapshot.rs: `Snapshot`; telemetry.rs: events and counters
-// http, serde, stream, tower | features
+// http.rs, serde.rs, stream.rs, tower.rs | a feature each
+// client_ip.rs      | `client_ip`, the key of a client; guide.rs: the guide
 
 mod algorithm;
 mod all_of;

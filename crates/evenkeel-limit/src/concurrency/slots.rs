@@ -85,14 +85,17 @@ impl Slots {
     }
 
     pub(super) fn try_acquire(&self, weight: u32) -> Result<Grant, Denied> {
-        let taken = self.with(|state, _| state.take(weight).inspect_err(|_| state.refused += 1));
+        let mut state = lock(&self.state);
+        let taken = state.take(weight).inspect_err(|_| state.refused += 1);
+        drop(state);
         taken.inspect_err(|denied| telemetry::refused(Kind::Concurrency, denied))
     }
 
     /// Takes a permit, or joins the queue.
     #[inline]
     pub(super) fn enter(&self, weight: u32, waker: &Waker) -> Entry<Grant> {
-        match self.with(|state, _| state.take(weight)) {
+        let taken = lock(&self.state).take(weight);
+        match taken {
             Ok(grant) => Entry::Granted(grant),
             Err(_) => self.enqueue(weight, waker),
         }
@@ -101,18 +104,9 @@ impl Slots {
     /// Slow path of `enter`: the request probably has to wait, so the waker is cloned before the lock is taken again.
     #[inline(never)]
     fn enqueue(&self, weight: u32, waker: &Waker) -> Entry<Grant> {
-        // A clone that is not stored is dropped after the lock is released, so the closure only borrows it.
+        // A clone that is not stored is dropped here, after the lock is released.
         let mut waker = waker.clone();
-        let entry = self.with(|state, _| {
-            let denied = match state.take(weight) {
-                Ok(grant) => return Entry::Granted(grant),
-                Err(denied) if denied.reason != Reason::Busy => denied,
-                Err(_) if state.queue.len() >= self.max_waiters => Denied::without_time(Reason::QueueFull),
-                Err(_) => return Entry::Queued(state.queue.push(waiter(weight, &mut waker))),
-            };
-            state.refused += 1;
-            Entry::Denied(denied)
-        });
+        let entry = lock(&self.state).enqueue(weight, self.max_waiters, &mut waker);
         match &entry {
             Entry::Queued(_) => telemetry::waits(Kind::Concurrency),
             Entry::Granted(_) => {}
@@ -123,25 +117,20 @@ impl Slots {
 
     /// Returns the decision about a waiter, and frees its key.
     pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<Result<Grant, Denied>> {
-        let decided = |state: &mut State| {
-            let same_waker = |state: &State| state.queue.waiter(key).waker.will_wake(waker);
-            state.decided(key).ok_or_else(|| same_waker(state))
-        };
-        let decided = match self.with(|state, _| decided(state)) {
+        let decided = lock(&self.state).decided_or_waker(key, waker);
+        let decided = match decided {
+            Ok(decided) => decided,
             Err(true) => return Poll::Pending,
             Err(false) => {
+                // The guard of the lock is dropped before the waker that is not stored.
                 let mut waker = waker.clone();
-                let decided = self.with(|state, _| {
-                    let decided = state.decided(key);
-                    if decided.is_none() {
-                        mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
-                    }
-                    decided
-                });
-                let Some(decided) = decided else { return Poll::Pending };
+                let mut state = lock(&self.state);
+                let Some(decided) = state.decided(key) else {
+                    mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
+                    return Poll::Pending;
+                };
                 decided
             }
-            Ok(decided) => decided,
         };
         if let Err(denied) = &decided {
             telemetry::refused(Kind::Concurrency, denied);
@@ -203,17 +192,13 @@ impl Slots {
 
     /// Waits until nothing is in use and the queue is empty.
     pub(super) fn poll_drained(&self, key: &mut Option<Key>, waker: &Waker) -> Poll<()> {
-        let has_waker = self.with(|state, _| match *key {
-            Some(queued) if state.drained.claim(queued).is_some() => None,
-            Some(queued) => Some(state.drained.waiter(queued).waker.will_wake(waker)),
-            None => (!state.is_idle()).then_some(false),
-        });
+        let has_waker = lock(&self.state).has_drained_waker(*key, waker);
         match has_waker {
             Some(true) => return Poll::Pending,
             // The waker is cloned without the lock; the end may come meanwhile.
             Some(false) => {
                 let mut waker = waker.clone();
-                self.with(|state, _| state.enter_drained(key, &mut waker));
+                lock(&self.state).enter_drained(key, &mut waker);
             }
             None => *key = None,
         }
@@ -221,24 +206,26 @@ impl Slots {
     }
 
     pub(super) fn leave_drained(&self, key: Key) {
-        drop(self.with(|state, _| match state.drained.claim(key) {
-            Some(_) => None,
-            None => Some(state.drained.cancel(key)),
-        }));
+        let mut state = lock(&self.state);
+        let waiter = state.drained.claim(key).is_none().then(|| state.drained.cancel(key));
+        // The lock is released before the waker of the waiter is dropped.
+        drop(state);
+        drop(waiter);
     }
 
     pub(super) fn snapshot(&self) -> ConcurrencySnapshot {
-        self.with(|state, _| ConcurrencySnapshot {
+        let state = lock(&self.state);
+        ConcurrencySnapshot {
             limit: state.limit,
             in_use: state.in_use,
             waiting: state.queue.len(),
             granted: state.granted,
             refused: state.refused,
             closed: state.closed,
-        })
+        }
     }
 
-    /// Changes the state, and wakes the collected wakers after the lock is released.
+    /// Makes a change that may grant or deny waiters, and wakes them after the lock is released.
     fn with<R>(&self, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
         // Dropped in reverse order: the guard of the lock first.
         let mut wakes = WakeList::new();
@@ -277,6 +264,23 @@ impl State {
         Ok(self.grant(weight))
     }
 
+    /// Takes a permit, or pushes a waiter with this waker, which is replaced by another one.
+    fn enqueue(&mut self, weight: u32, max_waiters: usize, waker: &mut Waker) -> Entry<Grant> {
+        let denied = match self.take(weight) {
+            Ok(grant) => return Entry::Granted(grant),
+            Err(denied) if denied.reason != Reason::Busy => denied,
+            Err(_) if self.queue.len() >= max_waiters => Denied::without_time(Reason::QueueFull),
+            Err(_) => return Entry::Queued(self.queue.push(waiter(weight, waker))),
+        };
+        self.refused += 1;
+        Entry::Denied(denied)
+    }
+
+    /// Claims the decision about a waiter; without one, returns whether its waker is the same as this.
+    fn decided_or_waker(&mut self, key: Key, waker: &Waker) -> Result<Result<Grant, Denied>, bool> {
+        self.decided(key).ok_or_else(|| self.queue.waiter(key).waker.will_wake(waker))
+    }
+
     /// Claims the decision about a waiter.
     fn decided(&mut self, key: Key) -> Option<Result<Grant, Denied>> {
         Some(match self.queue.claim(key)? {
@@ -286,6 +290,15 @@ impl State {
                 Err(denied)
             }
         })
+    }
+
+    /// Whether this waker is stored for the end; `None` if the end has come.
+    fn has_drained_waker(&mut self, key: Option<Key>, waker: &Waker) -> Option<bool> {
+        match key {
+            Some(queued) if self.drained.claim(queued).is_some() => None,
+            Some(queued) => Some(self.drained.waiter(queued).waker.will_wake(waker)),
+            None => (!self.is_idle()).then_some(false),
+        }
     }
 
     /// Stores the waker for the end, unless the end has come. Leaves the waker that is not needed in its place, for the
