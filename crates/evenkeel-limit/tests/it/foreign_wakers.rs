@@ -12,20 +12,17 @@ use std::{
     time::Duration,
 };
 
-use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_limit::{ConcurrencyLimiter, Rate, RateLimiter, Reason};
-use evenkeel_testkit::World;
+use evenkeel_testkit::{World, waker::with_hook};
 use tokio::time::{advance, sleep};
 
 use crate::fixtures::{ByHand, waker};
-
-/// Uses limiters when it is cloned, woken, and dropped.
-struct Back;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 static RATE: LazyLock<RateLimiter> = LazyLock::new(|| RateLimiter::new(Rate::every(Duration::from_secs(1))));
 static SLOTS: ConcurrencyLimiter = ConcurrencyLimiter::new(1);
 
+/// Uses the limiters.
 fn call_back() {
     CALLS.fetch_add(1, Relaxed);
     let _taken = RATE.try_acquire();
@@ -37,29 +34,8 @@ fn call_back() {
     assert!(!RATE.snapshot().closed && !SLOTS.snapshot().closed);
 }
 
-impl Clone for Back {
-    fn clone(&self) -> Self {
-        call_back();
-        Self
-    }
-}
-
-impl WakeRef for Back {
-    fn wake_by_ref(&self) {
-        call_back();
-    }
-}
-
-impl Wake for Back {}
-
-impl Drop for Back {
-    fn drop(&mut self) {
-        call_back();
-    }
-}
-
 fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(&Box::new(Back).into_waker()))
+    future.poll(&mut Context::from_waker(&with_hook(|_| call_back())))
 }
 
 #[test]

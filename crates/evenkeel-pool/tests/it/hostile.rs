@@ -11,61 +11,14 @@ use std::{
     time::Duration,
 };
 
-use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_pool::{Get, GetError, Lease, Manager, Panic, Pool};
-use evenkeel_testkit::World;
+use evenkeel_testkit::{
+    World,
+    waker::{WakerEvent, counting, panicking, with_hook},
+};
 use tokio::{task::yield_now, time::sleep};
 
 use crate::scripted::{Act, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
-
-type Hook = Arc<dyn Fn(&'static str) + Send + Sync>;
-
-/// A waker that calls this function with the name of each call that it gets.
-struct Hooked(Hook);
-
-impl Clone for Hooked {
-    fn clone(&self) -> Self {
-        (self.0)("clone");
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl WakeRef for Hooked {
-    fn wake_by_ref(&self) {
-        (self.0)("wake");
-    }
-}
-
-impl Wake for Hooked {}
-
-impl Drop for Hooked {
-    fn drop(&mut self) {
-        (self.0)("drop");
-    }
-}
-
-fn hooked(hook: impl Fn(&'static str) + Send + Sync + 'static) -> Waker {
-    Box::new(Hooked(Arc::new(hook))).into_waker()
-}
-
-/// Panics when it is woken.
-fn sore() -> Waker {
-    hooked(|what| {
-        if what == "wake" {
-            std::panic::resume_unwind(Box::new("sore"));
-        }
-    })
-}
-
-/// Counts its wakes.
-fn counting() -> (Waker, Arc<AtomicUsize>) {
-    let wakes = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&wakes);
-    let waker = hooked(move |what| {
-        count.fetch_add(usize::from(what == "wake"), SeqCst);
-    });
-    (waker, wakes)
-}
 
 fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(waker))
@@ -84,18 +37,18 @@ fn a_waker_may_use_the_pool_that_it_waits_for() {
         let (pool, script) = pool(2);
         let mut leases = take(&pool, 2).await;
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let waker = hooked({
+        let waker = with_hook({
             let (pool, seen) = (pool.clone(), Arc::clone(&seen));
-            move |what| {
+            move |event| {
                 use_all_of(&pool);
-                seen.lock().unwrap().push(what);
+                seen.lock().unwrap().push(event);
             }
         });
         let mut gets: Vec<Pin<Box<Get<'_, Scripted>>>> = (0..3).map(|_| Box::pin(pool.get())).collect();
         for get in &mut gets {
             assert!(poll(get, &waker).is_pending());
             // Another waker in its place, and again.
-            assert!(poll(get, &hooked(|_| ())).is_pending());
+            assert!(poll(get, &with_hook(|_| ())).is_pending());
             assert!(poll(get, &waker).is_pending());
         }
         // One waiter leaves; one is called, begins a check that is pending, and so is served.
@@ -115,8 +68,8 @@ fn a_waker_may_use_the_pool_that_it_waits_for() {
         first.unfit = true;
         drop((gets, waker, first, leases));
         let seen = std::mem::take(&mut *seen.lock().unwrap());
-        for what in ["clone", "wake", "drop"] {
-            assert!(seen.contains(&what), "{what} of {seen:?}");
+        for event in [WakerEvent::Clone, WakerEvent::Wake, WakerEvent::Drop] {
+            assert!(seen.contains(&event), "{event:?} of {seen:?}");
         }
         yield_now().await;
         assert_whole(&pool, &script).await;
@@ -130,7 +83,9 @@ fn a_closing_pool_tells_all_though_wakers_panic() {
         let lease = take(&pool, 1).await;
         let (good, wakes) = counting();
         let mut gets: Vec<_> = (0..5).map(|_| Box::pin(pool.get())).collect();
-        for (get, waker) in gets.iter_mut().zip([&sore(), &good, &sore(), &sore(), &good]) {
+        for (get, waker) in
+            gets.iter_mut().zip([&panicking("sore"), &good, &panicking("sore"), &panicking("sore"), &good])
+        {
             assert!(poll(get, waker).is_pending());
         }
         let mut close = Box::pin(pool.close(secs(1)));
@@ -142,7 +97,7 @@ fn a_closing_pool_tells_all_though_wakers_panic() {
         }
         // The waiters for its end, too.
         let mut ends: Vec<_> = (0..3).map(|_| Box::pin(pool.close(secs(1)))).collect();
-        for (end, waker) in ends.iter_mut().zip([&good, &sore(), &good]) {
+        for (end, waker) in ends.iter_mut().zip([&good, &panicking("sore"), &good]) {
             assert!(poll(end, waker).is_pending());
         }
         assert_eq!(Panic::catch(|| drop(lease)).unwrap_err().message(), Some("sore"));
@@ -157,7 +112,7 @@ fn a_waker_that_panics_costs_neither_an_object_nor_a_wake() {
         let mut leases = take(&pool, 3).await;
         let (good, wakes) = counting();
         let mut gets: Vec<_> = (0..3).map(|_| Box::pin(pool.get())).collect();
-        for (get, waker) in gets.iter_mut().zip([&good, &sore(), &good]) {
+        for (get, waker) in gets.iter_mut().zip([&good, &panicking("sore"), &good]) {
             assert!(poll(get, waker).is_pending());
         }
         drop(leases.pop());
@@ -169,7 +124,7 @@ fn a_waker_that_panics_costs_neither_an_object_nor_a_wake() {
         assert_eq!((wakes.load(SeqCst), pool.snapshot().idle), (2, 2));
         // A caller that joins is called at once, which panics in its own poll: it keeps its place, and gets its object.
         let mut behind = Box::pin(pool.get());
-        let panic = Panic::catch(|| drop(poll(&mut behind, &sore()))).unwrap_err();
+        let panic = Panic::catch(|| drop(poll(&mut behind, &panicking("sore")))).unwrap_err();
         assert_eq!(panic.message(), Some("sore"));
         assert_eq!(pool.snapshot().waiting, 2);
         assert!(poll(&mut behind, Waker::noop()).is_ready());
@@ -278,7 +233,7 @@ fn a_pool_with_any_number_of_wakers_that_panic_is_closed() {
     World::run(async |_| {
         let (pool, _script) = pool(1);
         let lease = take(&pool, 1).await;
-        let bad = sore();
+        let bad = panicking("sore");
         let mut gets: Vec<_> = (0..20_000).map(|_| Box::pin(pool.get())).collect();
         assert!(gets.iter_mut().all(|get| poll(get, &bad).is_pending()));
         let (good, wakes) = counting();
@@ -325,7 +280,7 @@ fn a_waker_that_panics_keeps_no_paused_creation_from_its_start() {
         }
         world.settle().await;
         // Its next creation has a pause of at least 25 ms.
-        assert!(poll(&mut gets[0], &sore()).is_pending());
+        assert!(poll(&mut gets[0], &panicking("sore")).is_pending());
         sleep(Duration::from_millis(10)).await;
         world.settle().await;
         assert_eq!(creations.load(SeqCst), 3, "creations work again");

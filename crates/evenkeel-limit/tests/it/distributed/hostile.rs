@@ -13,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use cooked_waker::{IntoWaker, Wake, WakeRef};
 use evenkeel_limit::{
     Rate,
     distributed::{
@@ -21,6 +20,7 @@ use evenkeel_limit::{
         store::{Store, Take, Taken},
     },
 };
+use evenkeel_testkit::waker::with_hook;
 use tokio::time::sleep;
 
 use crate::{
@@ -46,30 +46,6 @@ fn ends(test: impl FnOnce() + Send + 'static) {
 fn in_paused_time(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.unwrap().block_on(test);
-}
-
-/// A waker that calls back when it is cloned, woken, and dropped.
-struct ComesBack(Back);
-
-impl Clone for ComesBack {
-    fn clone(&self) -> Self {
-        (self.0)();
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl WakeRef for ComesBack {
-    fn wake_by_ref(&self) {
-        (self.0)();
-    }
-}
-
-impl Wake for ComesBack {}
-
-impl Drop for ComesBack {
-    fn drop(&mut self) {
-        (self.0)();
-    }
 }
 
 /// Uses a limit in all ways that take its lock.
@@ -100,7 +76,8 @@ fn a_waker_may_come_back() {
                     let mut waiting = Box::pin(quota.acquire_many(2));
                     // Replaced by another waker, which is dropped or woken.
                     for _ in 0..2 {
-                        let waker = Box::new(ComesBack(Arc::clone(&back))).into_waker();
+                        let back = Arc::clone(&back);
+                        let waker = with_hook(move |_| back());
                         if waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
                             break;
                         }
