@@ -235,6 +235,7 @@ impl Signals {
             if std::mem::take(&mut lock(&self.pending).cancel) {
                 return SqlError::canceled();
             }
+            // A change since the check has left a permit in `changed`, so that it is not missed.
             self.changed().await;
         }
     }

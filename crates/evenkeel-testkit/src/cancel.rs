@@ -1,12 +1,12 @@
-//! `cancel::every_point`: an operation, cancelled at each of its suspension points.
-//!
-//! # How it works
-//!
-//! The operation runs once without a cut, to count its suspension points, and once for each point and kind of cut,
-//! each time in a fresh world with its own runtime ([`explore`]). The operation is a separate task
-//! ([`cut_task`]): it has its own waker, so it is polled only when it was woken, and a waker that is kept shows.
-//! After the cut the world gets an hour of virtual time; then the check runs and the state is dropped, and the run
-//! is compared with two others ([`Leftovers::verdict`]): one without the operation, and the complete one.
+//! An operation, cancelled at each of its suspension points.
+
+// How it works
+//
+// The operation runs once without a cut, to count its suspension points, and once for each point and kind of cut, each
+// time in a fresh world with its own runtime (`explore`). The operation is a separate task (`cut_task`): it has its own
+// waker, so it is polled only when it was woken, and a waker that is kept is seen. After the cut the world gets an hour
+// of virtual time; then the check runs and the state is dropped, and the run is compared with two others
+// (`Leftovers::verdict`): one without the operation, and the complete one.
 
 use std::{
     fmt,

@@ -17,7 +17,7 @@ use crate::net::Random;
 ///
 /// # Why not just use a `Barrier` or a `Notify`?
 ///
-/// Three tasks with seven steps need six of them. Here each step has a number.
+/// Seven steps in three tasks need six of those primitives. Here each step has a number.
 ///
 /// # Examples
 ///
@@ -121,6 +121,7 @@ impl Enter<'_> {
             let old = steps.waiters.remove(&step);
             drop(steps);
             drop(old);
+            // The guard frees the step from now on, and not the drop of this call.
             self.registered = false;
             return Poll::Ready(StepGuard(self.sequencer.clone()));
         }

@@ -36,8 +36,8 @@ pub fn latency(most: Duration) -> impl Strategy<Value = Duration> + Clone {
 
 /// Interleavings of tasks: for each task, the numbers of its steps.
 ///
-/// `steps` is the number of steps of each task. The numbers are arguments of [`Sequencer::at`](crate::sequencer::Sequencer::at). They shrink to
-/// one task after the other.
+/// `steps` is the number of steps of each task. The numbers are arguments of
+/// [`Sequencer::at`](crate::sequencer::Sequencer::at). They shrink to one task after the other.
 ///
 /// # Examples
 ///

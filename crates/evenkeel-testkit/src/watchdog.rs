@@ -139,6 +139,7 @@ impl Watchdog {
                 over.iter().for_each(|world| world.expire());
                 state = lock(&self.state);
             }
+            // Under the same lock as the wait: `arm` sees for how long this thread sleeps.
             state.wakes_at = state.watched.iter().map(|(due, _)| *due).min();
             state = match state.wakes_at {
                 Some(due) => {

@@ -35,7 +35,7 @@ pub(super) struct Row {
 
 /// The effect of cutting an operation short, from the worst to the best.
 ///
-/// [`every_point`](super::every_point) derives it from the value of its check, which describes the state as compares_values from
+/// [`every_point`](super::every_point) derives it from the value of its check, which describes the state as seen from
 /// outside.
 ///
 /// # Examples

@@ -162,7 +162,7 @@ impl Link {
         self.both(Toxics::new());
     }
 
-    /// Closes all open connections, both directions; sent bytes still arrive, unless a partition holds them back.
+    /// Closes all open connections in both directions; sent bytes still arrive, unless a partition holds them back.
     pub fn cut(&self) {
         self.break_off(End::Close);
     }
@@ -204,6 +204,7 @@ impl Link {
         }
         loop {
             let mut changed = pin!(self.0.changed.notified());
+            // Registered before the check, so that a change in between is not missed.
             changed.as_mut().enable();
             match self.try_admit() {
                 Some(admitted) => return admitted,

@@ -137,7 +137,7 @@ impl Toxics {
         self
     }
 
-    /// Closes the connection, both directions, as soon as it has carried this many bytes.
+    /// Closes the connection, in both directions, as soon as it has carried this many bytes.
     ///
     /// Bytes sent until then still arrive. With zero, it is closed as soon as it is open.
     pub const fn limit_data(mut self, bytes: u64) -> Self {
