@@ -497,7 +497,7 @@ impl CallState {
     fn poll_wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         match (*this.wait, this.timer.as_pin_mut()) {
-            (Wait::Timer, Some(timer)) => ready!(poll_timer(timer, cx)),
+            (Wait::Timer, Some(timer)) => ready!(poll_delay_timer(timer, cx)),
             (Wait::Yield, _) => {
                 *this.wait = Wait::Nothing;
                 cx.waker().wake_by_ref();
@@ -535,6 +535,12 @@ impl CallState {
         }
         *this.wait = Wait::Timer;
     }
+}
+
+/// Polls the timer of a delay, out of line: a retry without delay does not pay for its frame.
+#[inline(never)]
+fn poll_delay_timer(timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+    poll_timer(timer, cx)
 }
 
 /// Returns the earlier of two times, where `None` is never.
