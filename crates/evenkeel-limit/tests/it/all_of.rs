@@ -85,11 +85,11 @@ proptest! {
     ) {
         World::run(async |_| {
             let limits = Arc::new(Limits::new());
-            let tasks: Vec<_> = tasks.into_iter().map(|(parts, patience, work)| {
+            let tasks: Vec<_> = tasks.into_iter().map(|(parts, max_wait, work)| {
                 let limits = Arc::clone(&limits);
                 tokio::spawn(async move {
                     let parts = parts.iter().map(|&(limit, n)| limits.demand(limit, n)).collect::<Vec<_>>();
-                    if let Ok(Ok(held)) = timeout(ms(patience), all_of(parts)).await {
+                    if let Ok(Ok(held)) = timeout(ms(max_wait), all_of(parts)).await {
                         sleep(ms(work)).await;
                         drop(held);
                     }

@@ -221,13 +221,13 @@ proptest! {
         World::run(async |_| {
             let limiter = Arc::new(ConcurrencyLimiter::new(limit));
             let mut started = vec![];
-            let tasks: Vec<_> = tasks.into_iter().map(|(at, weight, work, patience)| {
+            let tasks: Vec<_> = tasks.into_iter().map(|(at, weight, work, max_wait)| {
                 let limiter = Arc::clone(&limiter);
                 tokio::spawn(async move {
                     sleep(ms(at)).await;
                     let came = Instant::now();
-                    let patience = patience.map_or(Duration::MAX, ms);
-                    let permit = timeout(patience, limiter.acquire_many(weight.min(limit))).await.ok()?.unwrap();
+                    let max_wait = max_wait.map_or(Duration::MAX, ms);
+                    let permit = timeout(max_wait, limiter.acquire_many(weight.min(limit))).await.ok()?.unwrap();
                     let snapshot = limiter.snapshot();
                     assert!(snapshot.in_use <= u64::from(limit));
                     sleep(ms(work)).await;

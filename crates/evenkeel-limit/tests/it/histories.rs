@@ -103,11 +103,11 @@ async fn compare(speed: Speed, burst: u32, debt: bool, steps: Vec<Step>) {
                 count(got.is_ok());
             }
             // The model serves all waiters at once, the limiter 32 in one call.
-            Step::Enter(permits, patience) if waiters.len() < 32 => {
-                let expected = model.enter(id, permits, patience);
+            Step::Enter(permits, max_wait) if waiters.len() < 32 => {
+                let expected = model.enter(id, permits, max_wait);
                 let future = limiter.acquire_many(permits);
-                let mut future = ByHand::new(match patience {
-                    Some(patience) => future.by(Instant::now() + Duration::from_nanos(patience)),
+                let mut future = ByHand::new(match max_wait {
+                    Some(max_wait) => future.by(Instant::now() + Duration::from_nanos(max_wait)),
                     None => future,
                 });
                 match future.poll() {

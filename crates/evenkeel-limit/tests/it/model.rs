@@ -150,11 +150,11 @@ impl Model {
     }
 
     /// Takes permits, or joins the queue unless its turn would come after this number of nanoseconds.
-    pub(crate) fn enter(&mut self, id: usize, permits: u32, patience: Option<u64>) -> Result<(), Refusal> {
-        let deadline = patience.map(|patience| self.now + patience);
+    pub(crate) fn enter(&mut self, id: usize, permits: u32, max_wait: Option<u64>) -> Result<(), Refusal> {
+        let deadline = max_wait.map(|max_wait| self.now + max_wait);
         match self.try_acquire(permits) {
             Ok(()) => self.note(id),
-            Err((Reason::Busy, wait)) if patience.is_some_and(|patience| wait > Some(patience)) => {
+            Err((Reason::Busy, wait)) if max_wait.is_some_and(|max_wait| wait > Some(max_wait)) => {
                 return Err((Reason::Deadline, wait));
             }
             Err((Reason::Busy, _)) => self.waiting.push_back(Waiting { id, permits, deadline }),

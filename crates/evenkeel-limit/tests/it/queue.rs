@@ -322,19 +322,19 @@ proptest! {
 
     /// Each turn goes to the first waiter that is left.
     #[test]
-    fn turns_come_in_order(patience in prop::collection::vec(0..300_u64, 1..40)) {
+    fn turns_come_in_order(max_wait in prop::collection::vec(0..300_u64, 1..40)) {
         World::run(async |_| {
             let limiter = Arc::new(busy());
             let start = Instant::now();
-            let tasks: Vec<_> = patience.iter().map(|&patience| {
+            let tasks: Vec<_> = max_wait.iter().map(|&max_wait| {
                 let limiter = Arc::clone(&limiter);
                 tokio::spawn(async move {
-                    timeout(ms(patience), limiter.acquire()).await.ok().map(|()| start.elapsed())
+                    timeout(ms(max_wait), limiter.acquire()).await.ok().map(|()| start.elapsed())
                 })
             }).collect();
             let mut turn = 10;
-            for (task, patience) in tasks.into_iter().zip(patience) {
-                let expected = (patience >= turn).then(|| ms(turn));
+            for (task, max_wait) in tasks.into_iter().zip(max_wait) {
+                let expected = (max_wait >= turn).then(|| ms(turn));
                 assert_eq!(task.await.unwrap(), expected);
                 turn += if expected.is_some() { 10 } else { 0 };
             }

@@ -97,13 +97,13 @@ proptest! {
         World::run(async |_| {
             let limiter = RateLimiter::new(Rate::every(Duration::from_millis(every))).burst(burst);
             let (limiter, start) = (Arc::new(limiter), Instant::now());
-            let tasks: Vec<_> = tasks.into_iter().map(|(at, n, patience)| {
+            let tasks: Vec<_> = tasks.into_iter().map(|(at, n, max_wait)| {
                 let limiter = Arc::clone(&limiter);
                 tokio::spawn(async move {
                     sleep(Duration::from_millis(at)).await;
                     let n = n.min(burst);
-                    let patience = patience.map_or(Duration::MAX, Duration::from_millis);
-                    let granted = tokio::time::timeout(patience, limiter.acquire_many(n)).await;
+                    let max_wait = max_wait.map_or(Duration::MAX, Duration::from_millis);
+                    let granted = tokio::time::timeout(max_wait, limiter.acquire_many(n)).await;
                     granted.is_ok().then(|| (start.elapsed().as_nanos(), n))
                 })
             }).collect();

@@ -50,8 +50,8 @@ fn no_permit_is_lost_in_the_queue() {
         for id in 0..200_u64 {
             let limiter = Arc::clone(&limiter);
             tasks.spawn(async move {
-                let patience = Duration::from_micros(id % 7 * 300);
-                timeout(patience, limiter.acquire_many(1 + (id % 2) as u32)).await.map_or(0, |_| 1 + id % 2)
+                let max_wait = Duration::from_micros(id % 7 * 300);
+                timeout(max_wait, limiter.acquire_many(1 + (id % 2) as u32)).await.map_or(0, |_| 1 + id % 2)
             });
         }
         let granted: u64 = tasks.join_all().await.iter().sum();
