@@ -24,13 +24,13 @@ pub(super) struct Outage {
     pub(super) until: Instant,
     pause: Duration,
     /// The local share of this process, under `OnFailure::LocalShare`.
-    share: Option<Bucket>,
+    pub(super) local_share: Option<Bucket>,
 }
 
 impl Outage {
     pub(super) fn new(cause: Cause, misconfigured: bool) -> Self {
         let since = Instant::now();
-        Self { cause, misconfigured, since, until: since + MIN_PAUSE, pause: MIN_PAUSE, share: None }
+        Self { cause, misconfigured, since, until: since + MIN_PAUSE, pause: MIN_PAUSE, local_share: None }
     }
 
     /// Adds another failed call, and returns the previous cause.
@@ -41,20 +41,8 @@ impl Outage {
         mem::replace(&mut self.cause, cause)
     }
 
-    /// Removes the share, or creates it if there is none.
-    pub(super) fn set_share(&mut self, share: Option<impl FnOnce() -> Bucket>) {
-        self.share = share.map(|share| self.share.take().unwrap_or_else(share));
-    }
-
     pub(super) fn lasted(&self) -> Duration {
         self.since.elapsed()
-    }
-
-    /// Returns the share, advanced to now.
-    pub(super) fn share(&mut self) -> Option<&mut Bucket> {
-        let share = self.share.as_mut()?;
-        share.advance(Instant::now());
-        Some(share)
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
+    algorithm::bucket::Bucket,
     error::Denied,
     rate::Rate,
     sync::{
@@ -280,7 +281,7 @@ impl State {
 
     /// Returns permits to the local share if there is one, else to the lease.
     pub(super) fn refund(&mut self, permits: u32) {
-        match self.outage.as_mut().and_then(Outage::share) {
+        match self.local_share() {
             Some(share) => share.refund(permits),
             None => {
                 self.leased = self.leased.saturating_add(permits).min(self.quota.burst);
@@ -317,7 +318,7 @@ impl State {
 
     /// The time until `permits` are available behind `ahead` others: in an empty bucket, or from the local share.
     fn expected_wait(&mut self, now: Instant, ahead: u64, permits: u32) -> Duration {
-        if let Some(share) = self.outage.as_mut().and_then(Outage::share) {
+        if let Some(share) = self.local_share() {
             return share.until(share.due(ahead, permits));
         }
         let lacking = (ahead + u64::from(permits)).saturating_sub(self.leased.into());
@@ -338,9 +339,16 @@ impl State {
             self.effects.wake.extend(self.queue.serve(permits).map(|waiter| waiter.waker));
         }
         // While requests wait, each turn is computed from the turns before it, and not from the time of the grants.
-        if let Some(share) = self.outage.as_mut().and_then(Outage::share) {
+        if let Some(share) = self.local_share() {
             share.overflow();
         }
+    }
+
+    /// Returns the local share if there is one, advanced to now.
+    fn local_share(&mut self) -> Option<&mut Bucket> {
+        let share = self.outage.as_mut()?.local_share.as_mut()?;
+        share.advance(Instant::now());
+        Some(share)
     }
 
     /// Takes permits from the lease, or else from the local share.
@@ -349,7 +357,7 @@ impl State {
             self.leased -= permits;
             return true;
         }
-        let share = self.outage.as_mut().and_then(Outage::share).filter(|share| share.fits(permits));
+        let share = self.local_share().filter(|share| share.fits(permits));
         share.map(|share| share.spend(permits)).is_some()
     }
 

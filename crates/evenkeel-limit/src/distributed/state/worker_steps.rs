@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::{CallOutcome, CallRequest, EMPTY_TTL, LEASE_TTL, State, WorkerAction};
 use crate::{
-    algorithm::bucket::Bucket,
     distributed::{
         OnFailure,
         error::Failure,
@@ -37,10 +36,11 @@ impl State {
 
     /// Serves waiters from the local share, and returns the turn of the next one.
     pub(in crate::distributed) fn serve_local_share(&mut self) -> Option<Instant> {
-        self.outage.as_mut()?.share()?;
+        self.local_share()?;
         self.serve();
-        let (share, first) = (self.outage.as_mut()?.share()?, self.queue.front()?);
-        Some(Instant::now() + share.until(share.due(0, first.permits)))
+        let permits = self.queue.front()?.permits;
+        let share = self.local_share()?;
+        Some(Instant::now() + share.until(share.due(0, permits)))
     }
 
     fn choose_action(&mut self, now: Instant, next_turn: Option<Instant>) -> Option<WorkerAction> {
@@ -171,11 +171,11 @@ impl State {
         };
         match self.config.on_failure {
             OnFailure::LocalShare(processes) if !misconfigured => {
-                outage.set_share(Some(|| outage::share(rate, burst, processes)));
+                outage.local_share.get_or_insert_with(|| outage::share(rate, burst, processes));
                 self.deny_try_waiters(Instant::now());
             }
             _ => {
-                outage.set_share(None::<fn() -> Bucket>);
+                outage.local_share = None;
                 self.reenter_waiters();
             }
         }
