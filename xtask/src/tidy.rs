@@ -3,23 +3,18 @@
 //! A rule is a function from the files to its findings, each of which says how to mend it.
 
 mod async_docs;
-#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
 mod circles;
 mod clock;
 mod compiled_files;
 mod crates;
 mod deps;
 mod graph;
-#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
 mod imports;
 mod locks;
 mod manifest;
-#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
 mod maps;
 mod measurements;
-#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
 mod names;
-#[cfg_attr(not(test), expect(dead_code, reason = "switched on when the tree keeps it"))]
 mod prose;
 mod rust;
 mod text;
@@ -32,7 +27,9 @@ use tree::Tree;
 
 type Rule = fn(&Tree) -> Vec<String>;
 
-const RULES: [Rule; 23] = [
+const RULES: [Rule; 31] = [
+    circles::files_make_few_circles,
+    imports::imports_are_nested,
     clock::tests_do_not_wait_for_the_wall_clock,
     clock::time_is_paused_from_the_start,
     crates::manifests_are_complete,
@@ -52,6 +49,12 @@ const RULES: [Rule; 23] = [
     graph::our_crates_stand_where_they_should,
     locks::no_foreign_code_runs_under_a_lock,
     compiled_files::every_rust_file_is_compiled,
+    maps::architecture_names_files_that_exist,
+    maps::files_have_heads,
+    maps::lib_rs_lists_its_files,
+    names::names_are_the_fields_words,
+    names::public_types_have_one_meaning,
+    prose::sentences_have_subjects,
     text::files_stay_short,
     text::lines_end_cleanly,
     text::no_private_paths,
