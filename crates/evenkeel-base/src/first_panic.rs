@@ -10,7 +10,8 @@ use std::{
 
 /// Makes foreign calls one after the other, and keeps the first panic until the last of them.
 ///
-/// The payloads of further panics are dropped; a payload that panics when it is dropped is forgotten.
+/// The payloads of further panics are dropped, and that of the first one if it is neither taken nor resumed. A payload
+/// that panics when it is dropped ends nothing.
 #[derive(Debug, Default)]
 #[must_use = "a panic is lost unless it is resumed or taken"]
 pub struct FirstPanic(Option<Box<dyn Any + Send>>);
@@ -44,8 +45,8 @@ impl FirstPanic {
 
     /// Returns the payload of the first panic.
     #[must_use]
-    pub fn take(self) -> Option<Box<dyn Any + Send>> {
-        self.0
+    pub fn take(mut self) -> Option<Box<dyn Any + Send>> {
+        self.0.take()
     }
 
     /// Goes on with the first panic, unless the thread unwinds already: a second one would abort the process.
@@ -54,8 +55,8 @@ impl FirstPanic {
     ///
     /// If a call did.
     #[inline]
-    pub fn resume(self) {
-        if let Some(payload) = self.0 {
+    pub fn resume(mut self) {
+        if let Some(payload) = self.0.take() {
             resume_unless_panicking(payload);
         }
     }
@@ -69,6 +70,16 @@ impl FirstPanic {
     }
 }
 
+/// A future that is dropped while it keeps a panic for later may hold one of these.
+impl Drop for FirstPanic {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(payload) = self.0.take() {
+            discard(payload);
+        }
+    }
+}
+
 #[cold]
 fn resume_unless_panicking(payload: Box<dyn Any + Send>) {
     if !thread::panicking() {
@@ -77,7 +88,8 @@ fn resume_unless_panicking(payload: Box<dyn Any + Send>) {
     discard(payload);
 }
 
-/// Drops a payload.
+/// Drops a payload, and catches the panic of its destructor.
+#[cold]
 fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         // It may panic with another payload like it, without an end.

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{BoxError, Panic, Stop, catch_panic, group::child::spawn_detached, telemetry::in_current_span};
+use crate::{Panic, Stop, catch_panic, group::child::spawn_detached, telemetry::in_current_span};
 
 /// Spawns a task that belongs to a handle and gets a [`Stop`].
 ///
@@ -127,15 +127,14 @@ impl<T: Send + 'static> Background<T> {
         self.stop.drain("the handle of the task was told to stop");
         let task = self.task.as_mut()?;
         let output = match timeout(grace, &mut *task).await {
-            Ok(output) => Some(output.unwrap_or_else(|error| Err(into_panic(error)))),
+            Ok(output) => Some(flatten(output)),
             Err(_) => {
                 self.stop.abort("the grace is over");
                 let ended = task.is_finished();
                 task.abort();
                 match task.await {
-                    Ok(output) => Some(output),
-                    Err(error) if ended || error.is_panic() => Some(Err(into_panic(error))),
-                    Err(_) => None,
+                    Err(error) if error.is_cancelled() && !ended => None,
+                    output => Some(flatten(output)),
                 }
             }
         };
@@ -158,7 +157,7 @@ impl<T: Send + 'static> Future for Background<T> {
         let task = self.task.as_mut().expect("polled after it gave its result");
         let output = ready!(Pin::new(task).poll(cx));
         self.task = None;
-        Poll::Ready(output.unwrap_or_else(|error| Err(into_panic(error))))
+        Poll::Ready(flatten(output))
     }
 }
 
@@ -172,19 +171,18 @@ impl<T: Send + 'static> Drop for Background<T> {
             // Also for a task that has ended: it may have panicked.
             spawn_detached("background", self.place, &runtime, async move {
                 match task.await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(panic)) => Err(BoxError::from(panic)),
-                    Err(error) if ended || error.is_panic() => Err(into_panic(error).into()),
-                    Err(_) => Ok(()),
+                    Err(error) if error.is_cancelled() && !ended => Ok(()),
+                    output => flatten(output).map(drop),
                 }
             });
         }
     }
 }
 
-/// Returns the panic of a task that was not aborted: that of a destructor, or one that says that its runtime dropped it.
-fn into_panic(error: JoinError) -> Panic {
-    Panic::try_from(error).unwrap_or_else(|_| Panic::runtime_shutdown())
+/// Returns the output of a task that was not aborted. A `JoinError` is the panic of a destructor, or says that the runtime
+/// dropped the task.
+fn flatten<T>(output: Result<Result<T, Panic>, JoinError>) -> Result<T, Panic> {
+    output.unwrap_or_else(|error| Err(Panic::try_from(error).unwrap_or_else(|_| Panic::runtime_shutdown())))
 }
 
 impl<T: Send + 'static> fmt::Debug for Background<T> {

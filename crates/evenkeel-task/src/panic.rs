@@ -93,17 +93,12 @@ impl Panic {
         catch_unwind(AssertUnwindSafe(f)).map_err(Self::new)
     }
 
-    /// Returns the first panic of several calls.
-    pub(crate) fn first(panics: FirstPanic) -> Option<Self> {
-        panics.take().map(Self::new)
-    }
-
     /// Returns the panic that stands for a task that its runtime dropped.
     pub(crate) fn runtime_shutdown() -> Self {
         Self::new(Box::new("the runtime of the task was shut down before the task ended"))
     }
 
-    fn new(payload: Payload) -> Self {
+    pub(crate) fn new(payload: Payload) -> Self {
         let message = match payload.downcast_ref::<&'static str>() {
             Some(text) => Some(*text),
             None => payload.downcast_ref::<String>().map(String::as_str),
@@ -115,11 +110,7 @@ impl Panic {
 impl Drop for Panic {
     fn drop(&mut self) {
         let payload = self.payload.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let payload = mem::replace(payload, Box::new(()));
-        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // A payload that panics when dropped may do so with another one like it; there is no end to that.
-            mem::forget(again);
-        }
+        discard([mem::replace(payload, Box::new(()))]);
     }
 }
 
@@ -143,7 +134,7 @@ impl Error for Panic {}
 /// Drops values one by one, and the panics of their destructors: a second panic beside one that is resumed would abort
 /// the process.
 pub(crate) fn discard<T>(values: impl IntoIterator<Item = T>) {
-    values.into_iter().for_each(|value| drop(Panic::catch(|| drop(value))));
+    FirstPanic::default().drop_each(values);
 }
 
 /// Converts the error of a task that panicked without [`catch_panic`]; the error of a task that was aborted is returned

@@ -12,6 +12,14 @@ impl Drop for PanicsOnDrop {
     }
 }
 
+struct PanicsOnceDropped;
+
+impl Drop for PanicsOnceDropped {
+    fn drop(&mut self) {
+        panic_any("dropped");
+    }
+}
+
 #[test]
 fn every_call_is_made_and_the_first_panic_goes_on() {
     let mut calls = 0;
@@ -38,6 +46,22 @@ fn a_payload_that_panics_when_dropped_ends_nothing() {
     panics.drop_each([PanicsOnDrop, PanicsOnDrop]);
     let payload = panics.take().expect("the first panic");
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"first"));
+}
+
+#[test]
+fn a_panic_that_nobody_wants_ends_nothing() {
+    let mut panics = FirstPanic::default();
+    panics.catch(|| panic_any(PanicsOnceDropped));
+    drop(panics);
+
+    // As in a future that unwinds while it keeps a panic for later: a second panic would abort the process.
+    let unwinding = || {
+        let mut panics = FirstPanic::default();
+        panics.catch(|| panic_any(PanicsOnceDropped));
+        panic_any("outer");
+    };
+    let payload = catch_unwind(unwinding).expect_err("it goes on");
+    assert_eq!(payload.downcast_ref::<&str>(), Some(&"outer"));
 }
 
 #[test]

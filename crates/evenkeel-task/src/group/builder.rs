@@ -351,7 +351,7 @@ impl GroupBuilder {
                 poll_fn(|cx| shared.poll_empty(cx)).await;
             }
             guard.has_ended = true;
-            match panic.or(Panic::first(panics)) {
+            match panic.or_else(|| panics.take().map(Panic::new)) {
                 Some(panic) => {
                     discard(shared.take_failures());
                     panic.resume()

@@ -124,10 +124,13 @@ impl Shared {
     /// Removes a task whose future has been dropped, and records its end.
     pub(super) fn record_end(&self, key: TaskKey, end: TaskEnd) {
         let Some(entry) = self.registry.remove(key, &end) else { return };
-        entry.report_end(&end);
+        // Subscribers are foreign code: one that panics must not lose the failure.
+        let mut panics = FirstPanic::default();
+        panics.catch(|| entry.report_end(&end));
         if let TaskEnd::Failed(cause) = end {
             self.record_failure(entry.into_failure(cause));
         }
+        panics.resume();
     }
 
     /// Records a failure here, or in the group that waits for the tasks of this one.

@@ -9,7 +9,6 @@ use std::{
 use evenkeel_base::FirstPanic;
 
 use super::signal::Signal;
-use crate::Panic;
 
 pub(super) struct Core {
     pub(super) drain: Signal,
@@ -58,10 +57,8 @@ struct UpstreamWaker {
 impl Wake for UpstreamWaker {
     fn wake(self: Arc<Self>) {
         if let Some(core) = self.core.upgrade() {
-            let mut panics = FirstPanic::default();
-            core.signal(self.kind).send(&mut panics);
             // Not resumed: the caller sent another signal, and tokio-util would lose the wakes behind this one.
-            drop(Panic::first(panics));
+            core.signal(self.kind).send(&mut FirstPanic::default());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error,
     fmt,
     future::pending,
     sync::{
@@ -93,6 +94,39 @@ fn tasks_are_counted_by_their_outcome() {
         "evenkeel_task_spawned_total 5",
     ];
     assert_eq!(counts.lines(), expected);
+}
+
+struct PanicsAtFailures;
+
+impl Recorder for PanicsAtFailures {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, key: &Key, _: &About<'_>) -> Counter {
+        assert!(key.labels().all(|label| label.value() != "failed"), "the recorder is broken");
+        Counter::noop()
+    }
+    fn register_gauge(&self, _: &Key, _: &About<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &About<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_loses_no_failure() {
+    let run = async |_: World| {
+        let run = group(async |g| {
+            g.task("fails").spawn(async { Err::<(), _>("no disk") });
+            Ok(())
+        });
+        let error = run.await.unwrap_err();
+        assert_eq!(error.first().name.as_deref(), Some("fails"));
+        assert_eq!(error.source().unwrap().to_string(), "no disk");
+    };
+    let world = World::builder().allow_panics(1);
+    metrics::with_local_recorder(&PanicsAtFailures, || world.run(run));
 }
 
 #[test]
