@@ -2,15 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{Manager, Pool};
-
-/// The time limits of a pool.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) acquire_timeout: Duration,
-    pub(crate) create_timeout: Duration,
-    pub(crate) check_timeout: Duration,
-}
+use crate::{Manager, Pool, limits::Limits};
 
 /// Configures and makes a [`Pool`]; [`Pool::builder`] returns it.
 ///
@@ -35,16 +27,14 @@ pub struct Builder<M> {
     limits: Limits,
 }
 
-impl<M: Manager> Builder<M> {
-    pub(crate) fn new(manager: M) -> Self {
-        let limits = Limits {
-            acquire_timeout: Duration::from_secs(30),
-            create_timeout: Duration::from_secs(10),
-            check_timeout: Duration::from_secs(5),
-        };
-        Self { manager, max: 10, limits }
+impl<M: Manager> Pool<M> {
+    /// Returns the builder of a pool over this manager.
+    pub fn builder(manager: M) -> Builder<M> {
+        Builder { manager, max: 10, limits: Limits::default() }
     }
+}
 
+impl<M: Manager> Builder<M> {
     /// Sets the maximum number of objects at a time, those that are being created included. The default is 10.
     pub fn max(mut self, max: usize) -> Self {
         self.max = max;

@@ -5,7 +5,7 @@
 //
 // | file | contents |
 // |---|---|
-// | `pool`, `builder`, `manager` | the handle and its configuration; the trait that users implement |
+// | `pool`, `builder`, `limits`, `manager` | the handle and its configuration; the trait that users implement |
 // | `checkout` | one checkout: `get`, its future, the check and the creation of an object |
 // | `lease` | an object in use |
 // | `state` | the data under the lock |
@@ -22,6 +22,7 @@ mod checkout;
 mod deadpool;
 mod error;
 mod lease;
+mod limits;
 mod manager;
 mod pool;
 mod snapshot;

@@ -5,14 +5,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Builder, Closed, Holder, Manager, Snapshot,
-    builder::Limits,
+    Closed, Holder, Manager, Snapshot,
+    limits::Limits,
     state::{Shared, State},
 };
 
 /// Objects that are costly to make, lent to one user at a time, first come first served.
 ///
-/// A clone is another handle to the same pool. The pool keeps at most [`max`](Builder::max) objects, and lends the one
+/// A clone is another handle to the same pool. The pool keeps at most [`max`](crate::Builder::max) objects, and lends the one
 /// that was used last. Every object that was used is [checked](Manager::check) before it is lent again.
 ///
 /// Creations, and checks that are not ready at once, run on tasks that the pool owns. Their result goes to the caller that
@@ -79,11 +79,6 @@ impl<M: Manager> Drop for Owner<M> {
 }
 
 impl<M: Manager> Pool<M> {
-    /// Returns the builder of a pool over this manager.
-    pub fn builder(manager: M) -> Builder<M> {
-        Builder::new(manager)
-    }
-
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
         Self { owner: Arc::new(Owner { shared: Arc::new(Shared::new(manager, max, limits)) }) }
     }

@@ -30,7 +30,7 @@ use evenkeel_task::{Stop, catch_panic};
 use tokio::sync::Notify;
 
 use super::{Deferred, Failure, RareDeferred, State};
-use crate::{GetError, Manager, builder::Limits};
+use crate::{GetError, Manager, limits::Limits};
 
 const CLOSED: &str = "the pool is closed";
 
