@@ -74,7 +74,7 @@ struct Owner<M: Manager> {
 
 impl<M: Manager> Drop for Owner<M> {
     fn drop(&mut self) {
-        self.shared.close();
+        self.shared.end();
     }
 }
 

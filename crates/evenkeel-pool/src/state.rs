@@ -18,6 +18,7 @@
 //!   [`Deferred`] or returned. An object that is served keeps its slot guard, and leaves the state before it is dropped.
 
 mod backoff;
+mod objects;
 mod shared;
 mod slot;
 mod slots;
@@ -30,7 +31,7 @@ use tokio::time::Instant;
 
 use self::{
     backoff::Backoff,
-    slots::{Slot, SlotUse},
+    slots::{Slot, Slots},
     waiters::Waiter,
 };
 pub(crate) use self::{
@@ -48,16 +49,10 @@ pub(crate) struct State<M: Manager> {
     closed: bool,
     // The object that was used last is on top.
     idle: Vec<M::Object>,
-    // In the order in which they were taken.
-    slots: LinkedQueue<Slot>,
-    // The numbers of slots that are used for creations and for checks on tasks.
-    creating: usize,
-    checking: usize,
+    slots: Slots,
     waiters: LinkedQueue<Waiter<M>>,
     // The number of waiters that are called.
     called: usize,
-    // The number of checks on tasks whose waiter is still in the queue.
-    awaited_checks: usize,
     counts: Counts,
     backoff: Backoff,
     last_failure: Option<Failure>,
@@ -130,12 +125,9 @@ impl<M: Manager> State<M> {
             max,
             closed: false,
             idle: Vec::new(),
-            slots: LinkedQueue::new(),
-            creating: 0,
-            checking: 0,
+            slots: Slots::default(),
             waiters: LinkedQueue::new(),
             called: 0,
-            awaited_checks: 0,
             counts: Counts::default(),
             backoff: Backoff::default(),
             last_failure: None,
@@ -161,8 +153,14 @@ impl<M: Manager> State<M> {
         self.idle.len() + self.slots.len()
     }
 
-    fn free(&self) -> usize {
-        self.max - self.size()
+    /// Returns how many creations may begin, or begin to wait for their time.
+    fn allowed_creations(&self) -> usize {
+        self.backoff.allowed_creations(self.max - self.size())
+    }
+
+    /// Returns whether the last creation failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.backoff.is_failing()
     }
 
     /// Keeps a failure for the error of the next time-out.
@@ -189,9 +187,9 @@ impl<M: Manager> State<M> {
             max: self.max,
             size: self.size(),
             idle: self.idle.len(),
-            in_use: self.slots.len() - self.creating - self.checking,
-            creating: self.creating,
-            checking: self.checking,
+            in_use: self.slots.len() - self.slots.creating() - self.slots.checking(),
+            creating: self.slots.creating(),
+            checking: self.slots.checking(),
             waiting: self.waiters.len(),
             created,
             create_failures,
@@ -203,8 +201,10 @@ impl<M: Manager> State<M> {
 
     /// Returns the holders of objects, the longest first.
     pub(crate) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
-        self.slots.iter().filter(|(_, slot)| matches!(slot.used_for, SlotUse::Lease)).map(move |(_, slot)| {
-            Holder { place: slot.place, held_for: now.saturating_duration_since(slot.since) }
-        })
+        let holder = move |slot: &Slot| Holder {
+            place: slot.place,
+            held_for: now.saturating_duration_since(slot.since),
+        };
+        self.slots.leases().map(holder)
     }
 }

@@ -11,9 +11,6 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Place, SlotUse, State};
-use crate::Manager;
-
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,7 +25,59 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    fn pause(&mut self, now: Instant) {
+    /// Returns how many creations may begin, or begin to wait for their time, if there is room for `free`.
+    pub(super) fn allowed_creations(&self, free: usize) -> usize {
+        match (self.next, self.paused) {
+            (None, _) => free,
+            (Some(_), false) => free.min(1),
+            (Some(_), true) => 0,
+        }
+    }
+
+    /// Returns whether the last creation failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Returns the number of failures since the last success, which a creation remembers from its start.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Returns the time at which the next creation may begin if not at once; then it is the one that is paused.
+    pub(super) fn begin_pause(&mut self) -> Option<Instant> {
+        self.paused |= self.is_failing();
+        self.next
+    }
+
+    /// Lets another creation wait for its time: the paused one has begun, or never will.
+    pub(super) fn end_pause(&mut self) {
+        self.paused = false;
+    }
+
+    /// Begins the paused creation; while creations fail, the next one may begin a pause later.
+    pub(super) fn begin_creation(&mut self, now: Instant) {
+        self.end_pause();
+        if self.is_failing() {
+            self.plan_next(now);
+        }
+    }
+
+    /// Counts the failure of a creation that began after this number of failures.
+    pub(super) fn count_failure(&mut self, failures: u32, now: Instant) {
+        if failures == self.failures {
+            self.failures += 1;
+            self.plan_next(now);
+        }
+    }
+
+    /// Ends the backoff: a creation has succeeded.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+        self.next = None;
+    }
+
+    fn plan_next(&mut self, now: Instant) {
         self.next = Some(now + pause(self.failures, RandomState::new().hash_one(self.failures)));
     }
 }
@@ -39,58 +88,6 @@ fn pause(failures: u32, random: u64) -> Duration {
     let half = (FIRST_PAUSE * factor).min(LONGEST_PAUSE) / 2;
     // The upper 32 bits are as random as all of them, and leave room for the product.
     half + half.mul_f64((random >> 32) as f64 / f64::from(u32::MAX))
-}
-
-impl<M: Manager> State<M> {
-    /// Returns how many creations may begin, or begin to wait for their time.
-    pub(super) fn allowed_creations(&self) -> usize {
-        match (self.backoff.next, self.backoff.paused) {
-            (None, _) => self.free(),
-            (Some(_), false) => self.free().min(1),
-            (Some(_), true) => 0,
-        }
-    }
-
-    /// Takes a slot for a creation; returns its key, and the time at which the creation may begin if not at once.
-    pub(super) fn take_slot_for_creation(&mut self, place: Place, now: Instant) -> (usize, Option<Instant>) {
-        let next = self.backoff.next;
-        let used_for = if next.is_some() { SlotUse::Pause } else { SlotUse::Creation(self.backoff.failures) };
-        self.backoff.paused |= next.is_some();
-        (self.take_slot(place, now, used_for), next)
-    }
-
-    /// Returns whether the last creation failed.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.backoff.next.is_some()
-    }
-
-    /// Begins the creation in this slot, whose pause is over.
-    pub(crate) fn begin_creation(&mut self, slot: usize, now: Instant) {
-        self.slots.get_mut(slot).used_for = SlotUse::Creation(self.backoff.failures);
-        self.end_pause();
-        if self.is_failing() {
-            self.backoff.pause(now);
-        }
-    }
-
-    /// Lets another creation wait for its time: the paused one has begun, or never will.
-    pub(super) fn end_pause(&mut self) {
-        self.backoff.paused = false;
-    }
-
-    /// Counts the failure of a creation that began after this number of failures.
-    pub(super) fn back_off(&mut self, failures: u32, now: Instant) {
-        if failures == self.backoff.failures {
-            self.backoff.failures += 1;
-            self.backoff.pause(now);
-        }
-    }
-
-    /// Ends the backoff: a creation has succeeded.
-    pub(super) fn reset_backoff(&mut self) {
-        self.backoff.failures = 0;
-        self.backoff.next = None;
-    }
 }
 
 #[cfg(test)]

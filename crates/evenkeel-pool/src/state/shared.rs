@@ -110,6 +110,17 @@ impl<M: Manager> Shared<M> {
         self.run(deferred, panics);
     }
 
+    /// Closes the pool with its last handle.
+    ///
+    /// A future of a checkout borrows a handle. If there still is one, it was forgotten: the object that it was served,
+    /// which owns a reference to this part, is dropped here.
+    pub(crate) fn end(&self) {
+        let mut panics = FirstPanic::default();
+        panics.catch(|| self.close());
+        panics.drop_each(self.update(State::take_served));
+        panics.resume();
+    }
+
     /// Fails the first waiter; the text of the error is kept as the last failure.
     pub(crate) fn fail(&self, error: GetError<M::Error>) {
         let failure = Failure::text(error_chain(&error));

@@ -1,20 +1,27 @@
-//! The slots of a pool, and the way of an object through them.
-//!
-//! A slot is taken for a creation, becomes that of a check or a lease, and is freed when the object is idle, detached or
-//! gone. `creating`, `checking` and `awaited_checks` count the slots by their use; they change where the use changes.
+//! The slots of a pool that are taken, and their numbers by use.
 
-use std::mem;
-
+use evenkeel_base::LinkedQueue;
 use tokio::time::Instant;
 
-use super::{Place, SlottedObject, State};
-use crate::Manager;
+use super::Place;
+
+/// The slots, in the order in which they were taken.
+#[derive(Default)]
+pub(super) struct Slots {
+    queue: LinkedQueue<Slot>,
+    /// Creations, the paused one included.
+    creating: usize,
+    /// Checks on tasks.
+    checking: usize,
+    /// Checks on tasks whose waiter is still in the queue.
+    awaited_checks: usize,
+}
 
 /// A slot that is taken.
 pub(super) struct Slot {
     pub(super) place: Place,
     pub(super) since: Instant,
-    pub(super) used_for: SlotUse,
+    used_for: SlotUse,
 }
 
 #[derive(Clone, Copy)]
@@ -29,126 +36,75 @@ pub(super) enum SlotUse {
     Lease,
 }
 
-impl<M: Manager> State<M> {
-    pub(super) fn take_slot(&mut self, place: Place, since: Instant, used_for: SlotUse) -> usize {
-        if let SlotUse::Pause | SlotUse::Creation(_) = used_for {
-            self.creating += 1;
-        }
-        self.slots.push_back(Slot { place, since, used_for })
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 
-    fn free_slot(&mut self, slot: usize) -> SlotUse {
-        let used_for = self.slots.remove(slot).used_for;
-        match used_for {
-            SlotUse::Pause => {
-                self.creating -= 1;
-                self.end_pause();
-            }
-            SlotUse::Creation(_) => self.creating -= 1,
-            SlotUse::Check(waiter) => {
-                self.checking -= 1;
-                if let Some(waiter) = waiter {
-                    self.awaited_checks -= 1;
-                    self.waiters.get_mut(waiter).checks -= 1;
-                }
-            }
-            SlotUse::Lease => {}
-        }
+    pub(super) fn creating(&self) -> usize {
+        self.creating
+    }
+
+    pub(super) fn checking(&self) -> usize {
+        self.checking
+    }
+
+    /// Returns the number of waiters for which a task works, at most.
+    pub(super) fn tasks_for_waiters(&self) -> usize {
+        self.creating + self.awaited_checks
+    }
+
+    /// Returns the slots of objects that are in use.
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Slot> {
+        self.queue.iter().map(|(_, slot)| slot).filter(|slot| matches!(slot.used_for, SlotUse::Lease))
+    }
+
+    pub(super) fn used_for(&self, key: usize) -> SlotUse {
+        self.queue.get(key).used_for
+    }
+
+    /// Takes a slot, and returns its key.
+    pub(super) fn take(&mut self, place: Place, since: Instant, used_for: SlotUse) -> usize {
+        self.count(used_for, |number| *number += 1);
+        self.queue.push_back(Slot { place, since, used_for })
+    }
+
+    pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {
+        self.count(self.used_for(key), |number| *number -= 1);
+        self.count(used_for, |number| *number += 1);
+        self.queue.get_mut(key).used_for = used_for;
+    }
+
+    /// Frees a slot, and returns its last use.
+    pub(super) fn free(&mut self, key: usize) -> SlotUse {
+        let used_for = self.queue.remove(key).used_for;
+        self.count(used_for, |number| *number -= 1);
         used_for
     }
 
-    /// Records that the object in this slot is checked by a task, for this waiter.
-    pub(crate) fn move_check_to_task(&mut self, slot: usize, waiter: Option<usize>) {
-        self.slots.get_mut(slot).used_for = SlotUse::Check(waiter);
-        self.checking += 1;
-        if let Some(waiter) = waiter {
-            self.awaited_checks += 1;
-            self.waiters.get_mut(waiter).checks += 1;
+    /// Detaches the checks on tasks from a waiter that leaves the queue: their objects go to other waiters.
+    pub(super) fn detach_checks(&mut self, waiter: usize) {
+        for slot in self.queue.values_mut() {
+            if let SlotUse::Check(taken_by) = &mut slot.used_for
+                && *taken_by == Some(waiter)
+            {
+                *taken_by = None;
+                self.awaited_checks -= 1;
+            }
         }
     }
 
-    /// Detaches the checks on tasks from their waiter, which leaves the queue: their objects go to other waiters.
-    pub(super) fn detach_checks(&mut self, waiter: usize) {
-        let checks = mem::take(&mut self.waiters.get_mut(waiter).checks);
-        self.awaited_checks -= checks;
-        if checks > 0 {
-            for slot in self.slots.values_mut() {
-                if let SlotUse::Check(taken_by) = &mut slot.used_for {
-                    *taken_by = taken_by.filter(|key| *key != waiter);
+    /// Changes the numbers of slots that have this use.
+    fn count(&mut self, used_for: SlotUse, change: impl Fn(&mut usize)) {
+        match used_for {
+            SlotUse::Pause | SlotUse::Creation(_) => change(&mut self.creating),
+            SlotUse::Check(waiter) => {
+                change(&mut self.checking);
+                if waiter.is_some() {
+                    change(&mut self.awaited_checks);
                 }
             }
-        }
-    }
-
-    /// Ends the backoff, and passes a new object on like one that a task has checked.
-    pub(crate) fn created(&mut self, object: SlottedObject<M>, now: Instant) -> Option<SlottedObject<M>> {
-        self.slots.get_mut(object.slot.key()).used_for = SlotUse::Check(None);
-        self.creating -= 1;
-        self.checking += 1;
-        self.counts.created += 1;
-        if let Some(outdated) = self.last_failure.take() {
-            self.deferred.rare().outdated = Some(outdated);
-        }
-        self.reset_backoff();
-        self.offer(object, now)
-    }
-
-    /// Serves the first waiter with an object that is fit for use, or makes the object idle; a closed pool returns it.
-    pub(crate) fn offer(&mut self, mut object: SlottedObject<M>, now: Instant) -> Option<SlottedObject<M>> {
-        if self.closed {
-            return Some(object);
-        }
-        match self.waiters.front() {
-            Some(key) => {
-                let place = self.waiters.get(key).place;
-                // A slot of its own in time: the holders are in the order of their leases.
-                self.free_slot(object.slot.key());
-                object.slot.set_key(self.take_slot(place, now, SlotUse::Lease));
-                self.serve_and_wake(key, Ok(object));
-            }
-            None => self.make_idle(object),
-        }
-        None
-    }
-
-    /// Makes an object idle that was used: it must pass a check before its next use. A closed pool returns it.
-    pub(crate) fn put_back(&mut self, object: SlottedObject<M>) -> Option<SlottedObject<M>> {
-        if self.closed {
-            return Some(object);
-        }
-        self.make_idle(object);
-        // A waiter takes what comes first, also where a task works for it.
-        self.call_next_below(self.waiters.len());
-        None
-    }
-
-    /// Frees the slot of an object that is idle now. The caller has another handle to the pool, so none is dropped here.
-    fn make_idle(&mut self, object: SlottedObject<M>) {
-        let (object, slot) = object.take_apart();
-        self.free_slot(slot);
-        self.idle.push(object);
-    }
-
-    /// Counts an object that has left the pool and lives on.
-    pub(crate) fn detach(&mut self, slot: usize) {
-        self.free_slot(slot);
-        self.counts.detached += 1;
-    }
-
-    /// Counts a creation that failed.
-    pub(crate) fn creation_failed(&mut self, slot: usize, now: Instant) {
-        if let SlotUse::Creation(failures) = self.slots.get(slot).used_for {
-            self.back_off(failures, now);
-        }
-        self.vacate(slot);
-    }
-
-    /// Frees the slot of an object that is gone, or that never came.
-    pub(crate) fn vacate(&mut self, slot: usize) {
-        match self.free_slot(slot) {
-            SlotUse::Pause => {}
-            SlotUse::Creation(_) => self.counts.create_failures += 1,
-            SlotUse::Check(_) | SlotUse::Lease => self.counts.discarded += 1,
+            SlotUse::Lease => {}
         }
     }
 }

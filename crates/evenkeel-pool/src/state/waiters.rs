@@ -20,7 +20,11 @@ use std::{mem, sync::Arc, task::Waker};
 
 use tokio::time::Instant;
 
-use super::{Place, Shared, SlotGuard, SlotUse, SlottedObject, State};
+use super::{
+    Place, State,
+    shared::Shared,
+    slot::{SlotGuard, SlottedObject},
+};
 use crate::{GetError, Manager, Timeout};
 
 /// The number of holders that a [`Timeout`] names.
@@ -83,7 +87,7 @@ pub(crate) enum CheckoutStep<M: Manager> {
 impl<M: Manager> State<M> {
     /// Returns the number of waiters for which no task works.
     pub(super) fn waiters_without_task(&self) -> usize {
-        self.waiters.len().saturating_sub(self.creating + self.awaited_checks)
+        self.waiters.len().saturating_sub(self.slots.tasks_for_waiters())
     }
 
     /// Calls the next waiter if fewer than `wanted` are called, and there is something that it can take.
@@ -115,12 +119,6 @@ impl<M: Manager> State<M> {
         now: Instant,
     ) -> Option<SlottedObject<M>> {
         if self.waiters.is_empty() { self.pop_idle(shared, place, now) } else { None }
-    }
-
-    fn pop_idle(&mut self, shared: &Arc<Shared<M>>, place: Place, now: Instant) -> Option<SlottedObject<M>> {
-        let object = self.idle.pop()?;
-        let slot = SlotGuard::new(shared, self.take_slot(place, now, SlotUse::Lease));
-        Some(SlottedObject { object, slot })
     }
 
     /// Returns the next step of a caller, which joins the queue if it has to wait.
@@ -271,9 +269,18 @@ impl<M: Manager> State<M> {
         }
     }
 
+    /// Takes the results of all callers that were served and have not taken them: none of them can be polled any more.
+    pub(crate) fn take_served(&mut self) -> Vec<Served<M>> {
+        let served = |waiter: &mut Waiter<M>| match &mut waiter.state {
+            WaiterState::Served(served) => Some(mem::replace(served, Err(GetError::Closed))),
+            WaiterState::Waiting(_) | WaiterState::Called => None,
+        };
+        self.waiters.values_mut().filter_map(served).collect()
+    }
+
     /// Returns the number of waiters if there is no object that could come to them, and zero else.
     pub(crate) fn hopeless_waiters(&self) -> usize {
-        if self.size() == self.creating { self.waiters.len() } else { 0 }
+        if self.size() == self.slots.creating() { self.waiters.len() } else { 0 }
     }
 
     /// Fails the first waiter, or returns the error if nobody waits.

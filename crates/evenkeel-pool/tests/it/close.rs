@@ -1,6 +1,10 @@
 //! The end of a pool: closed, or dropped.
 
-use std::sync::{Arc, atomic::Ordering::SeqCst};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::SeqCst},
+    task::{Context, Waker},
+};
 
 use evenkeel_pool::{GetError, Lease, Snapshot};
 use evenkeel_testkit::{World, assert_took};
@@ -176,6 +180,29 @@ fn dropping_the_last_handle_ends_the_pool() {
 }
 
 /// A pool may outlive the runtime in which it was used.
+/// The object that a forgotten future was served, and the manager, are dropped with the last handle.
+#[test]
+fn a_forgotten_future_keeps_nothing_alive() {
+    World::run(async |_| {
+        let (pool, script) = pool(3);
+        script.create.set(Act::Slow(secs(1)));
+        for _ in 0..2 {
+            let mut get = Box::pin(pool.get());
+            assert!(get.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            mem::forget(get);
+        }
+        sleep(secs(2)).await;
+        assert_eq!((pool.snapshot().in_use, script.live.load(SeqCst)), (2, 2));
+
+        let lease = pool.get().await.unwrap();
+        drop(pool);
+        assert_eq!(script.live.load(SeqCst), 1, "that of the lease");
+        drop(lease);
+        assert_eq!(script.live.load(SeqCst), 0);
+        assert_eq!(Arc::strong_count(&script), 1, "the manager is gone");
+    });
+}
+
 #[test]
 fn a_pool_survives_its_runtime() {
     let (pool, script) = pool(2);
