@@ -14,8 +14,8 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, AdapterError, BoxFuture, Configured,
-    retry::{Capability, Growth, Jitter, Operation, Outcome, Settings},
+    Adapter, AdapterError, BoxFuture,
+    retry::{Capability, Growth, Jitter, Operation, Outcome, Policy, Settings},
 };
 use tokio::time::Instant;
 
@@ -132,7 +132,7 @@ impl Adapter<Settings> for Faulty {
         Ok(())
     }
 
-    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let Self(fault) = *self;
         let senseless = match settings {
             Settings { max_attempts: 0, .. } => fault != Fault::ZeroIsEndless,
@@ -155,7 +155,7 @@ impl Adapter<Settings> for Faulty {
         let tokens = FaultyBudget::new(fault, settings);
         let (attempts, calls) = (Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
         let policy = settings.clone();
-        Ok(Configured::new(move |operation: Operation| {
+        Ok(Policy::new(move |operation: Operation| {
             let call = Attempts {
                 fault,
                 settings: policy.clone(),

@@ -63,24 +63,20 @@ pub enum AdapterError {
 /// A future of an implementation.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A configured implementation, which can run many times: it takes the work of a rule, and returns the outcome.
+/// A configured group or program, which can run many times: it takes the work of a rule, and returns the outcome.
+///
+/// Its future is `Send`, since a rule runs one group in a task of another.
 pub struct Configured<I, O>(Arc<dyn Fn(I) -> BoxFuture<'static, O> + Send + Sync>);
 
 impl<I, O> Configured<I, O> {
     /// An implementation that runs work with `run`, which returns the implementation's own future, not yet polled.
     ///
     /// # Examples
-    /// A retry that tries twice, and a group that runs its tasks in turn:
+    /// A group that runs its tasks in turn:
     /// ```
-    /// use evenkeel_tck::{Configured, retry::{self, Operation}, task::{self, Body}};
+    /// use evenkeel_tck::{Configured, task::{Body, Outcome}};
     ///
-    /// let twice: Configured<Operation, retry::Outcome> = Configured::new(|operation: Operation| async move {
-    ///     match operation.call().await {
-    ///         Ok(value) => Ok(value),
-    ///         Err(_) => operation.call().await,
-    ///     }
-    /// });
-    /// let in_turn: Configured<Body, task::Outcome> = Configured::new(|body: Body| async move {
+    /// let in_turn: Configured<Body, Outcome> = Configured::new(|body: Body| async move {
     ///     for task in body.tasks() {
     ///         task.alone().await?;
     ///     }

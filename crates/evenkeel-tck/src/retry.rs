@@ -3,6 +3,7 @@
 mod harness;
 mod operation;
 mod outcome;
+mod policy;
 mod record;
 mod rules;
 mod settings;
@@ -10,6 +11,7 @@ mod settings;
 pub use self::{
     operation::{Attempt, Hint, Operation, Refused},
     outcome::{Outcome, Reason},
+    policy::Policy,
     settings::{Budget, Capability, Growth, Jitter, Settings},
 };
 use crate::Suite;
@@ -20,8 +22,8 @@ use crate::Suite;
 /// An implementation with a fixed delay, which knows permanent errors:
 /// ```
 /// use evenkeel_tck::{
-///     Adapter, AdapterError, Configured,
-///     retry::{Capability, Growth, Hint, Operation, Outcome, SUITE, Settings},
+///     Adapter, AdapterError,
+///     retry::{Capability, Growth, Hint, Operation, Policy, SUITE, Settings},
 /// };
 ///
 /// struct FixedDelay;
@@ -34,7 +36,7 @@ use crate::Suite;
 ///         }
 ///     }
 ///
-///     fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+///     fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
 ///         let (delay, attempts) = (settings.initial, settings.max_attempts);
 ///         if settings.growth != Growth::Fixed {
 ///             return Err(AdapterError::NotExpressible("delays do not grow"));
@@ -42,7 +44,7 @@ use crate::Suite;
 ///         if attempts == 0 {
 ///             return Err(AdapterError::Refused("zero attempts".to_owned()));
 ///         }
-///         Ok(Configured::new(move |operation: Operation| async move {
+///         Ok(Policy::new(move |operation: Operation| async move {
 ///             let mut number = 1;
 ///             loop {
 ///                 match operation.call().await {

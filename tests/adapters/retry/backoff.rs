@@ -8,8 +8,8 @@ use backoff::{
     future::retry_notify,
 };
 use evenkeel_tck::{
-    Adapter, AdapterError, Configured,
-    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
+    Adapter, AdapterError,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
 };
 
 use super::{NO_SUCH_SETTING, ONLY_ERRORS};
@@ -58,11 +58,11 @@ impl Adapter<Settings> for BackoffCrate {
         }
     }
 
-    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries = settings.max_attempts.checked_sub(1);
         let left = retries.ok_or(AdapterError::NotExpressible("it has no limit for attempts"))?;
         let settings = settings.clone();
-        Ok(Configured::new(move |operation: Operation| {
+        Ok(Policy::new(move |operation: Operation| {
             let observed = operation.clone();
             let limited = Limited { left, backoff: backoff(&settings) };
             let attempt = move || {

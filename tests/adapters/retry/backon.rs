@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
 use evenkeel_tck::{
-    Adapter, AdapterError, Configured,
-    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
+    Adapter, AdapterError,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
 };
 
 use super::{COUNTS_RETRIES, NO_SUCH_SETTING, ONLY_ERRORS};
@@ -49,7 +49,7 @@ impl Adapter<Settings> for Backon {
         }
     }
 
-    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries =
             settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
                 as usize;
@@ -70,12 +70,12 @@ impl Adapter<Settings> for Backon {
                 if let Some(seed) = settings.seed {
                     builder = builder.with_jitter_seed(seed);
                 }
-                Configured::new(move |operation: Operation| retry(builder, operation))
+                Policy::new(move |operation: Operation| retry(builder, operation))
             }
             _ => {
                 let builder = ConstantBuilder::new().with_delay(settings.initial).with_max_times(retries);
                 let builder = if is_jittered { builder.with_jitter() } else { builder };
-                Configured::new(move |operation: Operation| retry(builder, operation))
+                Policy::new(move |operation: Operation| retry(builder, operation))
             }
         })
     }

@@ -6,8 +6,10 @@ use evenkeel::retry::{
     Attempt, Backoff, Budget, GaveUp as Limit, Jitter, Policy as Ours, RetryError, Verdict, tower::RetryLayer,
 };
 use evenkeel_tck::{
-    Adapter, AdapterError, Configured,
-    retry::{Capability, Growth, Hint, Jitter as Wanted, Operation, Outcome, Reason, Refused, Settings},
+    Adapter, AdapterError,
+    retry::{
+        Capability, Growth, Hint, Jitter as Wanted, Operation, Outcome, Policy, Reason, Refused, Settings,
+    },
 };
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -29,7 +31,7 @@ impl Adapter<Settings> for Evenkeel {
         Ok(())
     }
 
-    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let mut policy = Ours::new(backoff(settings)?)
             .max_attempts(settings.max_attempts)
             .attempt_timeout(settings.attempt_timeout.unwrap_or(Duration::MAX));
@@ -59,7 +61,7 @@ impl Adapter<Settings> for Evenkeel {
             (false, true) if is_plain => return Ok(keyed(policy)),
             _ => return Err(AdapterError::NotExpressible("this adapter asks for one of them at a time")),
         }
-        Ok(Configured::new(move |operation: Operation| {
+        Ok(Policy::new(move |operation: Operation| {
             let observed = operation.clone();
             let run = policy
                 .run(move || operation.call())
@@ -78,8 +80,8 @@ impl Adapter<Settings> for Evenkeel {
     }
 }
 
-fn keyed(policy: &'static Ours) -> Configured<Operation, Outcome> {
-    Configured::new(move |operation: Operation| {
+fn keyed(policy: &'static Ours) -> Policy {
+    Policy::new(move |operation: Operation| {
         let attempt = move |attempt: Attempt| {
             operation.keyed(attempt.key());
             operation.call()
@@ -89,8 +91,8 @@ fn keyed(policy: &'static Ours) -> Configured<Operation, Outcome> {
     })
 }
 
-fn layered(policy: &'static Ours) -> Configured<Operation, Outcome> {
-    Configured::new(move |operation: Operation| {
+fn layered(policy: &'static Ours) -> Policy {
+    Policy::new(move |operation: Operation| {
         let judged = operation.clone();
         let judge = move |response: &u32| judged.judge(*response).map_or(Verdict::Permanent, meant);
         let retry = RetryLayer::new(policy, |(): &()| Some(()), verdict).classify_response(judge);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use evenkeel_tck::{
-    Adapter, AdapterError, Configured,
-    retry::{Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
+    Adapter, AdapterError,
+    retry::{Capability, Growth, Hint, Jitter, Operation, Policy, Refused, Settings},
 };
 use tokio_retry::{
     RetryIf,
@@ -41,13 +41,13 @@ impl Adapter<Settings> for TokioRetry {
         }
     }
 
-    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries =
             settings.max_attempts.checked_sub(1).ok_or(AdapterError::NotExpressible(COUNTS_RETRIES))?
                 as usize;
         delays(settings).map(drop)?;
         let settings = settings.clone();
-        Ok(Configured::new(move |operation: Operation| {
+        Ok(Policy::new(move |operation: Operation| {
             let delays = delays(&settings).expect("it was asked for above");
             RetryIf::start(
                 delays.take(retries),

@@ -8,8 +8,10 @@ use std::{
 };
 
 use evenkeel_tck::{
-    Adapter, AdapterError, BoxFuture, Configured,
-    retry::{Budget as Wanted, Capability, Growth, Hint, Jitter, Operation, Outcome, Refused, Settings},
+    Adapter, AdapterError, BoxFuture,
+    retry::{
+        Budget as Wanted, Capability, Growth, Hint, Jitter, Operation, Outcome, Policy, Refused, Settings,
+    },
 };
 use tower::{
     BoxError, ServiceExt,
@@ -74,12 +76,12 @@ impl Adapter<Settings> for Tower {
         }
     }
 
-    fn configure(&self, settings: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
+    fn configure(&self, settings: &Settings) -> Result<Policy, AdapterError> {
         let retries = settings.max_attempts.checked_sub(1);
         let retries = retries.ok_or(AdapterError::NotExpressible("the policy counts attempts itself"))?;
         let (backoff, budget) = (backoff(settings)?, settings.budget.map(budget));
         let limit = settings.attempt_timeout;
-        Ok(Configured::new(move |operation: Operation| {
+        Ok(Policy::new(move |operation: Operation| {
             let (backoff, budget) = (backoff.clone(), budget.clone());
             let policy = Attempts { retries, backoff, budget, operation: operation.clone() };
             let service = service_fn(move |()| operation.call());

@@ -8,11 +8,12 @@ use super::{
 };
 
 /// Public types that several crates have, each with the one meaning that they share.
-const SHARED: [(&str, &str); 12] = [
+const SHARED: [(&str, &str); 13] = [
     ("Builder", "sets what the type of its module is built with"),
     ("Connector", "how clients reach a server of the test kit"),
     ("Error", "the error of its module, written with the module's name"),
     ("Outcome", "how the task, the statement or the run ended that has it as a field"),
+    ("Policy", "how the calls of an operation are retried"),
     ("Reason", "why something ended, as the glossary has it"),
     ("Reply", "what a server of the test kit answers"),
     ("Report", "the account of a whole run"),

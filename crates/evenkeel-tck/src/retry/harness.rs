@@ -4,11 +4,8 @@ use std::{ops::Deref, time::Duration};
 
 use tokio::time::timeout;
 
-use super::{Operation, Outcome, Settings, operation::Step, record::Record};
-use crate::{Adapter, BoxFuture, Configured, adapter::configure, duration::WEEK, verdict::Checked};
-
-/// An implementation whose calls share a state.
-pub(crate) type Policy = Configured<Operation, Outcome>;
+use super::{Operation, Outcome, Policy, Settings, operation::Step, policy::Call, record::Record};
+use crate::{Adapter, adapter::configure, duration::WEEK, verdict::Checked};
 
 /// A call that has ended.
 pub(crate) struct FinishedCall {
@@ -54,11 +51,7 @@ impl FinishedCall {
     }
 
     /// Waits for the end of a call.
-    pub(crate) async fn end(
-        limit: Duration,
-        call: BoxFuture<'static, Outcome>,
-        record: Record,
-    ) -> Checked<Self> {
+    pub(crate) async fn end(limit: Duration, call: Call, record: Record) -> Checked<Self> {
         match timeout(limit, call).await {
             Ok(outcome) => Ok(Self { outcome, elapsed: record.elapsed(), record }),
             Err(_) => {

@@ -25,8 +25,8 @@ mod prelude {
     pub(super) use crate::{
         prelude::*,
         retry::{
-            Budget, Capability, Growth, Hint, Jitter, Operation, Reason, Settings,
-            harness::{Expected, FinishedCall, Policy, run_call},
+            Budget, Capability, Growth, Hint, Jitter, Operation, Policy, Reason, Settings,
+            harness::{Expected, FinishedCall, run_call},
             operation::Step,
             record::Record,
         },

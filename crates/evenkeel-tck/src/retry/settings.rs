@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Operation, Outcome};
-use crate::{
-    Configured,
-    adapter::{Pattern, capabilities, where_needed},
-};
+use super::Policy;
+use crate::adapter::{Pattern, capabilities, where_needed};
 
 /// The configuration of an implementation; an adapter returns [`AdapterError`](crate::AdapterError) where it cannot be.
 ///
@@ -124,7 +121,7 @@ impl Settings {
 
 impl Pattern for Settings {
     type Capability = Capability;
-    type Configured = Configured<Operation, Outcome>;
+    type Configured = Policy;
 
     fn needs(&self) -> impl Iterator<Item = Capability> {
         where_needed([

@@ -1,14 +1,16 @@
 //! Verdicts of the frame on implementations that fail in ways of their own, seen by one rule of retry.
 
 use std::{
+    cell::Cell,
     process::Command,
+    rc::Rc,
     sync::atomic::{AtomicU32, Ordering::SeqCst},
     time::Duration,
 };
 
 use evenkeel_tck::{
-    Adapter, AdapterError, Configured, Report, Verdict,
-    retry::{Capability, Operation, Outcome, Refused, SUITE, Settings},
+    Adapter, AdapterError, Report, Verdict,
+    retry::{Capability, Operation, Policy, Refused, SUITE, Settings},
 };
 
 /// An implementation that is one function.
@@ -17,14 +19,14 @@ struct Function<F>(F);
 impl<F, Fut> Adapter<Settings> for Function<F>
 where
     F: Fn(Operation) -> Fut + Copy + Send + Sync + 'static,
-    Fut: Future<Output = Result<u32, Refused>> + Send + 'static,
+    Fut: Future<Output = Result<u32, Refused>> + 'static,
 {
     fn supports(&self, _: Capability) -> Result<(), &'static str> {
         Err("it is one function")
     }
 
-    fn configure(&self, _: &Settings) -> Result<Configured<Operation, Outcome>, AdapterError> {
-        Ok(Configured::new(self.0))
+    fn configure(&self, _: &Settings) -> Result<Policy, AdapterError> {
+        Ok(Policy::new(self.0))
     }
 }
 
@@ -46,6 +48,24 @@ fn got(verdict: Verdict) -> String {
 #[test]
 fn what_holds_passes() {
     assert_eq!(check("RETRY-01", &Function(once)), Verdict::Pass);
+}
+
+#[test]
+fn futures_of_retry_need_not_be_send() {
+    let counted = async |operation: Operation| {
+        let attempts = Rc::new(Cell::new(1));
+        loop {
+            match once(operation.clone()).await {
+                Err(_) if attempts.get() < 4 => attempts.set(attempts.get() + 1),
+                outcome => break outcome,
+            }
+        }
+    };
+    let report = SUITE.run(&Function(counted));
+    let holds = |id: &str| report.findings.iter().any(|rule| rule.id == id && rule.verdict.passed());
+    // It makes four attempts, and knows neither delays nor permanent errors. RETRY-09 spawns calls.
+    assert!(holds("RETRY-01") && holds("RETRY-09"), "{report}");
+    assert!(!holds("RETRY-08") && !holds("RETRY-10"), "{report}");
 }
 
 #[test]

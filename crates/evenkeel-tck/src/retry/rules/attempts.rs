@@ -79,10 +79,10 @@ async fn retry_09(subject: &Subject) -> Checked {
         tokio::task::spawn_local(async move { FinishedCall::of(&policy, |_| Step::TRANSIENT).await })
     };
     let (first, beside) = (call(), call());
-    let mut trials = vec![joined(first).await?, joined(beside).await?];
-    trials.push(joined(call()).await?);
-    let made: Vec<usize> = trials.iter().map(FinishedCall::attempts).collect();
-    trials[0].equal("attempts of two calls beside each other, and of one after them:", made, vec![4, 4, 4])
+    let mut calls = vec![joined(first).await?, joined(beside).await?];
+    calls.push(joined(call()).await?);
+    let made: Vec<usize> = calls.iter().map(FinishedCall::attempts).collect();
+    calls[0].equal("attempts of two calls beside each other, and of one after them:", made, vec![4, 4, 4])
 }
 
 async fn joined(task: tokio::task::JoinHandle<Checked<FinishedCall>>) -> Checked<FinishedCall> {
