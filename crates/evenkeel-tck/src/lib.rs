@@ -12,7 +12,7 @@
 // | `X/rules.rs`, `X/rules/` | the words of the rules and their order; the rule functions, by theme |
 // | `X/harness.rs` | how a rule runs its subject |
 // | `limit/limiter.rs`, `retry/operation.rs`, `task/body.rs`, `shutdown/parts.rs` | the work that a rule gives its subject |
-// | `probe_task/` | the tasks of groups and programs: script, record, reported failures, outcome |
+// | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
 // | `timeline.rs`, `duration.rs`, `runtime.rs` | events in virtual time; durations; runtimes in real time |
 // | `prelude.rs` | the words that all rules share |

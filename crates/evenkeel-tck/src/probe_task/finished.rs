@@ -1,11 +1,21 @@
 //! The wait for the end of a group or a program.
 
-use std::{ops::Deref, time::Duration};
+use std::{
+    future::poll_fn,
+    ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
-use super::{Event, Outcome, Record, ReportedFailure, catch_panic};
-use crate::{BoxFuture, Configured, duration::WEEK, verdict::Checked};
+use super::{
+    outcome::Outcome,
+    record::{Event, Record},
+    reported_failure::ReportedFailure,
+};
+use crate::{BoxFuture, Configured, duration::WEEK, rule::panic_message, verdict::Checked};
 
 /// A group or a program that has ended, with the record of its tasks.
 pub(crate) struct Finished {
@@ -56,4 +66,25 @@ impl Deref for Finished {
     fn deref(&self) -> &Record {
         &self.record
     }
+}
+
+/// Awaits a future. Returns the message of the panic if the future or its destructor panics.
+async fn catch_panic<T>(future: BoxFuture<'static, T>) -> Result<T, String> {
+    let mut future = Some(future);
+    poll_fn(move |cx| {
+        let Some(inner) = &mut future else { return Poll::Pending };
+        let polled = catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx)));
+        if let Ok(Poll::Pending) = polled {
+            return Poll::Pending;
+        }
+        // An awaiting owner drops the future at its end, too. If both the poll and the drop panic, the first one
+        // counts.
+        let dropped = catch_unwind(AssertUnwindSafe(|| future = None));
+        let ended = polled.and_then(|output| dropped.map(|()| output));
+        match ended {
+            Ok(output) => output.map(Ok),
+            Err(payload) => Poll::Ready(Err(panic_message(&*payload))),
+        }
+    })
+    .await
 }

@@ -1,6 +1,6 @@
 //! The outcome of a group or of a program, as an adapter reports it.
 
-use super::{FailureKind, ReportedFailure};
+use super::reported_failure::{FailureKind, ReportedFailure};
 
 /// The outcome of a group or of a program, as far as the implementation tells.
 ///

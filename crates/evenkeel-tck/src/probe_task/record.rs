@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use super::End;
 use crate::{timeline::Timeline, verdict::Checked};
 
 /// The events of the tasks of a group or of a program, each with its time.
@@ -31,6 +30,14 @@ pub(crate) enum Event {
     TurnedAway,
     /// The group or the program has ended: its future returned or panicked.
     Returned,
+}
+
+/// How a task ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Ok,
+    Error,
+    Panic,
 }
 
 impl Record {

@@ -4,7 +4,6 @@ use std::{error::Error, fmt};
 
 use tokio::task::JoinError;
 
-use super::panicked_task;
 use crate::rule::panic_message;
 
 /// One failure, as far as the implementation tells: also the error of a [`Task`](super::Task).
@@ -95,3 +94,8 @@ impl fmt::Display for ReportedFailure {
 }
 
 impl Error for ReportedFailure {}
+
+/// The number of the task that panicked with this message.
+fn panicked_task(message: &str) -> Option<u32> {
+    message.strip_prefix("task ")?.split(' ').next()?.parse().ok()
+}

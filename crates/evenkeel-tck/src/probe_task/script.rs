@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{End, Record};
+use super::record::{End, Record};
 use crate::{
     Configured,
     duration::{ms, secs},

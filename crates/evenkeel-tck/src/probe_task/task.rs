@@ -4,7 +4,12 @@ use std::{fmt, mem, thread, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Event, ProbeTask, Record, ReportedFailure, Script};
+use super::{
+    record::{Event, Record},
+    reported_failure::ReportedFailure,
+    script::Script,
+    step_recorder::StepRecorder,
+};
 use crate::duration::ms;
 
 /// A task that an implementation is to run: it follows the script of a rule, and records each of its steps.
@@ -16,14 +21,14 @@ use crate::duration::ms;
 #[must_use = "it does nothing unless it is run"]
 pub struct Task {
     script: Script,
-    probe: ProbeTask,
+    steps: StepRecorder,
 }
 
 impl Task {
     pub(crate) fn new(script: Script, record: &Record) -> Self {
         record.note(Event::Spawned(script.number));
-        let probe = ProbeTask::new(script.number, script.panics_on_drop, record);
-        Self { script, probe }
+        let steps = StepRecorder::new(script.number, script.panics_on_drop, record);
+        Self { script, steps }
     }
 
     /// The task's name.
@@ -78,31 +83,31 @@ impl Task {
         drained: impl Future<Output = Option<String>>,
         mut spawn: impl FnMut(Self),
     ) -> Result<(), ReportedFailure> {
-        let Self { mut script, mut probe } = self;
-        let record = probe.record().clone();
+        let Self { mut script, mut steps } = self;
+        let record = steps.record().clone();
         let mut spawn_all =
             |scripts: Vec<_>| scripts.into_iter().for_each(|next| spawn(Self::new(next, &record)));
         let mut end = script.end;
-        probe.begins();
+        steps.begins();
         if let Some((takes, answer)) = script.drains {
-            probe.sleep(script.looks_after.min(script.takes)).await;
+            steps.sleep(script.looks_after.min(script.takes)).await;
             let rest = script.takes.saturating_sub(script.looks_after);
-            if let Some(reason) = probe.sleep_or(rest, drained).await {
-                probe.drains(reason);
+            if let Some(reason) = steps.sleep_or(rest, drained).await {
+                steps.drains(reason);
                 spawn_all(mem::take(&mut script.spawns));
-                probe.sleep(takes).await;
+                steps.sleep(takes).await;
                 end = answer;
             }
         } else if let Some(inner) = script.inner.take() {
             inner.call(record.clone()).await;
         } else {
-            probe.sleep(script.takes).await;
+            steps.sleep(script.takes).await;
         }
         if script.is_endless {
             script.spawns.push(script.clone());
         }
         spawn_all(script.spawns);
-        probe.ends(end)
+        steps.ends(end)
     }
 
     /// Runs a task that spawns none and that nobody asks to drain.
@@ -128,17 +133,17 @@ impl Task {
     /// # Panics
     /// As [`run`](Self::run).
     pub fn block(self, is_stopped: impl Fn() -> bool) -> Result<(), ReportedFailure> {
-        let Self { script, mut probe } = self;
-        probe.begins();
+        let Self { script, mut steps } = self;
+        steps.begins();
         let end = Instant::now() + script.takes;
         while Instant::now() < end {
             if script.blocks == Some(true) && is_stopped() {
-                probe.drains(None);
+                steps.drains(None);
                 break;
             }
             thread::park_timeout(ms(1));
         }
-        probe.ends(script.end)
+        steps.ends(script.end)
     }
 }
 

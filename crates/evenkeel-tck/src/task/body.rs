@@ -8,7 +8,7 @@ use std::{
 
 use evenkeel_base::lock;
 
-use crate::probe_task::{End, ProbeTask, Record, ReportedFailure, Script, Task};
+use crate::probe_task::{End, Record, ReportedFailure, Script, StepRecorder, Task};
 
 type Spawn = Box<dyn FnMut(Task) + Send>;
 
@@ -53,7 +53,7 @@ impl Scene {
 #[must_use = "it does nothing unless it is run"]
 pub struct Body {
     scene: Scene,
-    probe: ProbeTask,
+    steps: StepRecorder,
     outside: Outside,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Outside(Arc<Mutex<Option<Spawn>>>);
 
 impl Body {
     pub(crate) fn new(scene: Scene, record: &Record) -> Self {
-        Self { scene, probe: ProbeTask::new(0, false, record), outside: Outside::default() }
+        Self { scene, steps: StepRecorder::new(0, false, record), outside: Outside::default() }
     }
 
     pub(crate) fn outside(&self) -> Outside {
@@ -87,23 +87,23 @@ impl Body {
     /// # Panics
     /// If that is how the body ends.
     pub async fn run(self, mut spawn: impl FnMut(Task)) -> Result<(), ReportedFailure> {
-        let Self { scene, mut probe, outside: _ } = self;
-        probe.begins();
+        let Self { scene, mut steps, outside: _ } = self;
+        steps.begins();
         let mut now = Duration::ZERO;
         for (at, script) in scene.tasks {
-            probe.sleep(at - now).await;
+            steps.sleep(at - now).await;
             now = at;
-            spawn(Task::new(script, probe.record()));
+            spawn(Task::new(script, steps.record()));
         }
-        probe.sleep(scene.takes - now).await;
-        probe.ends(scene.end)
+        steps.sleep(scene.takes - now).await;
+        steps.ends(scene.end)
     }
 
     /// All its tasks, for an implementation that wants them before it begins: where
     /// [`Capability::Body`](super::Capability::Body) is withheld the body does nothing else.
     #[must_use]
     pub fn tasks(self) -> Vec<Task> {
-        let record = self.probe.record().clone();
+        let record = self.steps.record().clone();
         self.scene.tasks.into_iter().map(|(_, script)| Task::new(script, &record)).collect()
     }
 }
