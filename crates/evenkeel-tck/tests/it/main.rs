@@ -1,4 +1,5 @@
 //! The frame: verdicts, runs, dependence of rules; and the specification against the rules.
 
 mod frame;
+mod outsiders;
 mod spec;
