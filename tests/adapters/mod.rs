@@ -1,4 +1,4 @@
-//! Implementations behind the adapter traits of evenkeel-tck: ours, and the peers of each pattern.
+//! Implementations behind the `Adapter` of evenkeel-tck: ours, and the peers of each pattern.
 //!
 //! An adapter follows its peer's documentation, and adds nothing. A rule that a peer fails is a claim about the
 //! work of others: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.

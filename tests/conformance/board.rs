@@ -14,13 +14,15 @@ const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
 const PREFACE: &str = "# Scoreboard
 
-The outcome of the rules of [evenkeel-tck](../crates/evenkeel-tck) for ours and for the peers, written by
-`cargo xtask conformance --save`; a test compares it. `cargo xtask conformance --peer NAME` shows how a rule is broken.
+This page shows which rules of [evenkeel-tck](../crates/evenkeel-tck) our crates and their peers keep.
+`cargo xtask conformance --save` writes it, and a test compares it with a new run. `cargo xtask conformance --peer NAME` shows
+how a peer breaks a rule.
 
-✓ holds · ✗ broken · – the implementation does not have it · ○ the implementation has no words for it · ? not tested
+✓ the rule holds · ✗ the rule is broken · – the implementation lacks the feature · ○ its interface cannot express the
+settings of the rule · ? not tested
 
-A score counts ✓ and ✗ alone. An adapter ([adapters/](adapters)) follows its peer's documentation, and each ✗ was read in
-the peer's source; where one is wrong nevertheless, it is our bug, and a correction is welcome.
+A score counts ✓ and ✗ alone. An adapter ([adapters/](adapters)) follows its peer's documentation, and the reason of each ✗
+was found in the peer's source. A wrong ✗ is our bug, and a correction is welcome.
 ";
 
 pub(crate) struct Board {
@@ -67,7 +69,7 @@ impl Board {
             let committed = fs::read_to_string(Path::new(FOLDER).join(name)).unwrap_or_default();
             if let Some(difference) = difference(&committed, &text) {
                 return Err(format!(
-                    "tests/{name} is another one: run `cargo xtask conformance --save`, and read what has changed\n\
+                    "tests/{name} differs: run `cargo xtask conformance --save`, and read the changes\n\
                      {difference}"
                 ));
             }

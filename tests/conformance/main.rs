@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! conformance [PATTERN] [--peer NAME] [--save]   prints the scoreboard, or one peer's report; --save writes it to tests/
-//! conformance check                              fails if ours breaks a rule, or if the scoreboard is another one
+//! conformance check                              fails if ours breaks a rule, or if the scoreboard differs
 //! conformance faults                             fails if a planted fault is not found, or a rule finds none
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
 //! ```

@@ -12,7 +12,7 @@ const HANGS: Duration = Duration::from_millis(150);
 /// The name of the implementation without a fault.
 const SOUND: &str = "sound";
 
-/// All patterns look alike from here, whatever their adapter traits.
+/// One pattern, whatever the type of its settings.
 pub(crate) trait Pattern: Sync {
     fn name(&self) -> &'static str;
     /// The reports of all peers, or of the one with this name.

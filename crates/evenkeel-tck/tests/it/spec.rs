@@ -2,7 +2,7 @@
 
 use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, retry, shutdown, task};
 
-/// A test for every suite, whatever its adapter trait.
+/// A test for every suite, whatever its pattern.
 macro_rules! for_every_suite {
     ($test:ident) => {
         $test(&retry::SUITE);
