@@ -157,11 +157,12 @@ impl Board {
     }
 }
 
-/// A race need not be found in each run: where its source shows it, the rule is broken all the same.
+/// A race on threads or in real time need not be found in each run: where the source shows it, the rule is broken all the
+/// same.
 fn verdict(column: &Column, finding: &Finding) -> Verdict {
     let known = column.fails.iter().find(|(rule, _)| *rule == finding.id);
     match known {
-        Some((_, why)) if finding.tier == Tier::Threads && finding.verdict.passed() => {
+        Some((_, why)) if finding.tier != Tier::Paused && finding.verdict.passed() => {
             Verdict::Fail { expected: finding.text.to_owned(), got: (*why).to_owned(), timeline: Vec::new() }
         }
         _ => finding.verdict.clone(),
