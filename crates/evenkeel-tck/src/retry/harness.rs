@@ -66,6 +66,11 @@ impl FinishedCall {
         self.record.begun().len()
     }
 
+    /// How many attempts were made behind the first one.
+    pub(crate) fn retries(&self) -> usize {
+        self.attempts().saturating_sub(1)
+    }
+
     /// The rule asks that the call returns this.
     pub(crate) fn returns(&self, expected: Expected) -> Checked {
         let told = |back| match back {

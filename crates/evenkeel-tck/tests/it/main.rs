@@ -1,5 +1,7 @@
-//! The frame: verdicts, runs, dependence of rules; and the specification against the rules.
+//! The frame: verdicts, runs, dependence of rules; the rules with small, idle and boundless implementations; and the
+//! specification against the rules.
 
+mod claims_everything;
 mod frame;
 mod outsiders;
 mod spec;
