@@ -29,7 +29,13 @@ use self::{
 use crate::{
     panics::PanicLog,
     watchdog::{self, WatchGuard},
-    world::{Clock, Seed, WALL_LIMIT, World, execute, live_tasks},
+    world::{
+        World,
+        builder::WALL_LIMIT,
+        clock::Clock,
+        runtime::{execute, live_tasks},
+        seed::Seed,
+    },
 };
 
 mod cut_task;
@@ -287,7 +293,7 @@ where
     };
     // A run that panics becomes a row of the table; its world is dropped, and not used again.
     let seed = Arc::new(Seed::new(0));
-    let outcome = catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, watch, &log, body).output));
+    let outcome = catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, watch, &log, body).0));
     let leftovers = match outcome {
         Ok((value, unblocked, tasks, wakers)) => {
             let panics = log.in_tasks().iter().map(ToString::to_string).collect();

@@ -44,4 +44,4 @@ pub use record::{__assert_timeline, Record};
 pub use tokio_test::{
     assert_pending, assert_ready, assert_ready_eq, assert_ready_err, assert_ready_ok, task,
 };
-pub use world::{Clock, Hold, World, WorldBuilder, WorldReport};
+pub use world::{World, builder::WorldBuilder, clock::Clock, park_hooks::Hold, report::WorldReport};

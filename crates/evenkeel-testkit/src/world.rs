@@ -1,34 +1,31 @@
-//! `World`: the runtime of one test, and the checks at its end.
+//! `World`: the handle of a test to its runtime.
 
-use std::{future::Future, sync::Arc, time::Duration};
+// file           | holds
+// builder.rs     | `WorldBuilder`, `World::run`: the settings, and the checks at the end
+// runtime.rs     | the runtime, the future at its root, the time to finish
+// park_hooks.rs  | how the clock is kept still: `Hold`, `World::settle`; quiescence.rs, busy_time.rs measure
+// clock.rs, report.rs, seed.rs, child_processes.rs | settings and messages
 
-use tokio::time::{Instant, sleep};
+use std::{sync::Arc, time::Duration};
 
-use self::park_hooks::ParkHooks;
-pub(crate) use self::{
-    builder::WALL_LIMIT,
-    runtime::{execute, live_tasks},
+use tokio::time::Instant;
+
+use self::{
+    clock::Clock,
+    park_hooks::{Hold, ParkHooks},
     seed::Seed,
 };
-pub use self::{builder::WorldBuilder, clock::Clock, park_hooks::Hold, report::WorldReport};
 use crate::Record;
 
-mod builder;
+pub(crate) mod builder;
 mod busy_time;
 mod child_processes;
-mod clock;
-mod park_hooks;
+pub(crate) mod clock;
+pub(crate) mod park_hooks;
 mod quiescence;
-mod report;
-mod runtime;
-mod seed;
-mod settle;
-
-/// The virtual time that tasks get to finish after the body.
-const DRAIN: Duration = Duration::from_secs(60 * 60);
-
-/// The same in real time, under `Clock::Real`.
-const REAL_DRAIN: Duration = Duration::from_secs(1);
+pub(crate) mod report;
+pub(crate) mod runtime;
+pub(crate) mod seed;
 
 /// A fresh, paused, current-thread runtime for one test, and its handle.
 ///
@@ -38,8 +35,8 @@ const REAL_DRAIN: Duration = Duration::from_secs(1);
 /// When the body of the test has ended, other tasks get an hour of virtual time to finish; then the world checks
 /// that no task is alive, and that no task panicked. A world whose tasks all wait, with no timer set, is a deadlock:
 /// it panics at once. One that takes 60 s of real time panics too, or, if its thread is blocked, aborts the process
-/// with a message. One whose thread computes for 2 s without parking fails, too. [`WorldBuilder`] changes these
-/// limits, and sets another [`Clock`].
+/// with a message. One whose thread computes for 2 s without parking fails, too.
+/// [`WorldBuilder`](crate::WorldBuilder) changes these limits, and sets another [`Clock`].
 ///
 /// There is no method that steps to the next timer. Tokio's clock also stops where its timer wheel only sorts timers,
 /// at 64 ms on the way to 100 ms, and nothing public tells such a stop from the next timer. For an exact step, `sleep`
@@ -84,35 +81,10 @@ pub struct World {
 }
 
 impl World {
-    /// Runs `body` in a fresh world, and returns its output.
-    ///
-    /// # Panics
-    ///
-    /// If `body` does, and
-    /// - if a task is still alive an hour of virtual time after the end of `body`,
-    /// - if a task panicked, even if it was joined: see [`WorldBuilder::allow_panics`],
-    /// - if all tasks wait and no timer is set,
-    /// - if 60 s of real time were not enough,
-    /// - if its thread computed for 2 s without parking: see [`WorldBuilder::block_limit`],
-    /// - if called inside another runtime.
-    #[track_caller]
-    pub fn run<F, Fut>(body: F) -> Fut::Output
-    where
-        F: FnOnce(World) -> Fut,
-        Fut: Future,
-    {
-        Self::builder().run(body)
-    }
-
-    /// Returns a builder, to change the defaults.
-    pub fn builder() -> WorldBuilder {
-        WorldBuilder::new()
-    }
-
     /// The seed for everything random in the test.
     ///
-    /// It is fresh in each run, unless the environment variable `EVENKEEL_SEED` or [`WorldBuilder::seed`] sets it. A test
-    /// that has called this and then fails prints it.
+    /// It is fresh in each run, unless the environment variable `EVENKEEL_SEED` or
+    /// [`WorldBuilder::seed`](crate::WorldBuilder::seed) sets it. A test that has called this and then fails prints it.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed.get()
@@ -190,17 +162,5 @@ impl World {
     /// ```
     pub async fn settle(&self) {
         self.park_hooks.settle().await;
-    }
-
-    /// Waits until all other tasks have had time to finish.
-    pub(crate) async fn drain(&self) {
-        if self.clock != Clock::Real {
-            sleep(DRAIN).await;
-            return self.settle().await;
-        }
-        let end = Instant::now() + REAL_DRAIN;
-        while live_tasks() > 0 && Instant::now() < end {
-            sleep(Duration::from_millis(1)).await;
-        }
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::report::Cut;
-use crate::world::live_tasks;
+use crate::world::runtime::live_tasks;
 
 /// The limit of suspension points: beyond it the operation counts as one that never completes.
 const MAX_POINTS: usize = 10_000;

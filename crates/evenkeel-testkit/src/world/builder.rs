@@ -1,13 +1,9 @@
-//! `WorldBuilder`: the settings of a world.
+//! `WorldBuilder`: the settings of a world, and the checks at its end.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use super::{
-    Clock, World, WorldReport,
-    runtime::{Ended, execute},
-    seed::Seed,
-};
-use crate::{panics::PanicLog, wall_clock, watchdog};
+use super::{World, clock::Clock, report::WorldReport, runtime::execute, seed::Seed};
+use crate::{panics::PanicLog, watchdog};
 
 /// The default limit of real time.
 pub(crate) const WALL_LIMIT: Duration = Duration::from_secs(60);
@@ -39,8 +35,35 @@ pub struct WorldBuilder {
     panics: usize,
 }
 
+impl World {
+    /// Runs `body` in a fresh world, and returns its output.
+    ///
+    /// # Panics
+    ///
+    /// If `body` does, and
+    /// - if a task is still alive an hour of virtual time after the end of `body`,
+    /// - if a task panicked, even if it was joined: see [`WorldBuilder::allow_panics`],
+    /// - if all tasks wait and no timer is set,
+    /// - if 60 s of real time were not enough,
+    /// - if its thread computed for 2 s without parking: see [`WorldBuilder::block_limit`],
+    /// - if called inside another runtime.
+    #[track_caller]
+    pub fn run<F, Fut>(body: F) -> Fut::Output
+    where
+        F: FnOnce(World) -> Fut,
+        Fut: Future,
+    {
+        Self::builder().run(body)
+    }
+
+    /// Returns a builder, to change the defaults.
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::new()
+    }
+}
+
 impl WorldBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         WorldBuilder {
             seed: None,
             clock: Clock::Exact,
@@ -152,13 +175,12 @@ impl WorldBuilder {
         F: FnOnce(World) -> Fut,
         Fut: Future,
     {
-        let begun = wall_clock::now();
         let seed = Arc::new(self.seed.map_or_else(Seed::from_env, Seed::new));
         let _replay = seed.print_on_panic();
         let watch = watchdog::arm(self.wall_limit);
         let log = PanicLog::new(false);
-        let Ended { output, elapsed, polls, max_busy, leaked, record } =
-            execute(self.clock, seed.clone(), &watch, &log, body);
+        let (output, report) = execute(self.clock, seed.clone(), &watch, &log, body);
+        let WorldReport { leaked, max_busy, .. } = report;
         let panicked = log.in_tasks();
         if let Some(panic) = panicked.get(self.panics) {
             panic!(
@@ -180,7 +202,6 @@ impl WorldBuilder {
              an await, or there is always one more that can run\n(if the test means it: World::builder().block_limit(..))",
             self.block_limit,
         );
-        let wall = wall_clock::now() - begun;
-        (output, WorldReport { virtual_elapsed: elapsed, wall, polls, max_busy, leaked, record })
+        (output, report)
     }
 }

@@ -7,7 +7,7 @@
 //! it polls its driver without waiting, and runs on. That is how the clock is kept still, under [`Clock::Quiet`] and
 //! while a [`Hold`] lives: sleep for a moment of real time, then wake the root ([`ParkHooks::keep_clock`]).
 //!
-//! A park without such a reason means that only timers and I/O remain: [`SettleWaiters`] are woken, and the span of
+//! A park without such a reason means that only timers and I/O remain: `World::settle` returns, and the span of
 //! computing that [`BusyTime`] measures ends.
 //!
 //! The root's own waker is stored only while the root runs: a waker keeps the runtime alive, the runtime keeps its
@@ -23,8 +23,9 @@ use std::{
 };
 
 use evenkeel_base::lock;
+use tokio::sync::Notify;
 
-use super::{Clock, busy_time::BusyTime, quiescence::Quiescence, settle::SettleWaiters};
+use super::{busy_time::BusyTime, clock::Clock, quiescence::Quiescence};
 use crate::wall_clock;
 
 /// The real time between two looks for events while the clock is held.
@@ -33,7 +34,8 @@ const HOLD_POLL_INTERVAL: Duration = Duration::from_micros(200);
 /// The state of the hooks of one runtime.
 #[derive(Debug)]
 pub(super) struct ParkHooks {
-    settle: SettleWaiters,
+    /// Notified each time that the runtime is idle.
+    idle: Notify,
     busy: BusyTime,
     quiescence: Option<Quiescence>,
     holds: AtomicUsize,
@@ -48,7 +50,7 @@ impl ParkHooks {
             Clock::Exact | Clock::Real => None,
         };
         ParkHooks {
-            settle: SettleWaiters::default(),
+            idle: Notify::new(),
             busy: BusyTime::default(),
             quiescence,
             holds: AtomicUsize::new(0),
@@ -65,7 +67,7 @@ impl ParkHooks {
         if let Some(nap) = still_needed {
             return self.keep_clock(nap);
         }
-        self.settle.idle();
+        self.idle.notify_waiters();
         if self.holds.load(Ordering::Relaxed) > 0 {
             self.keep_clock(HOLD_POLL_INTERVAL);
         }
@@ -88,8 +90,9 @@ impl ParkHooks {
         }
     }
 
+    /// Waits until the runtime is idle the next time.
     pub(super) async fn settle(&self) {
-        self.settle.settle().await;
+        self.idle.notified().await;
     }
 
     pub(super) fn hold(self: &Arc<Self>) -> Hold {
@@ -127,7 +130,7 @@ impl Drop for RootGuard {
         self.0.busy.stop();
         let root = lock(&self.0.root).take();
         drop(root);
-        self.0.settle.idle();
+        self.0.idle.notify_waiters();
     }
 }
 

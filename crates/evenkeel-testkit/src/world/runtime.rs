@@ -20,31 +20,26 @@ use std::{
 
 use tokio::{
     runtime::{Builder, Handle, LocalOptions, LocalRuntime},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
-    Clock, World, child_processes,
+    World, child_processes,
+    clock::Clock,
     park_hooks::{BodyWaker, ParkHooks},
+    report::WorldReport,
     seed::Seed,
 };
-use crate::{Record, panics::PanicLog, watchdog::WatchGuard};
+use crate::{Record, panics::PanicLog, wall_clock, watchdog::WatchGuard};
 
 /// The deadline of the timer that detects deadlocks: later than all others, as tokio's sleeps end after 30 years.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The result of a world that has ended.
-#[derive(Debug)]
-pub(crate) struct Ended<T> {
-    pub(crate) output: T,
-    /// The virtual time that the body took.
-    pub(crate) elapsed: Duration,
-    pub(crate) polls: u64,
-    pub(crate) max_busy: Duration,
-    /// The number of tasks still alive.
-    pub(crate) leaked: usize,
-    pub(crate) record: Record,
-}
+/// The virtual time that tasks get to finish after the body.
+const DRAIN: Duration = Duration::from_secs(60 * 60);
+
+/// The same in real time, under `Clock::Real`.
+const REAL_DRAIN: Duration = Duration::from_secs(1);
 
 /// Runs `body` in a fresh runtime, and lets its other tasks finish.
 #[track_caller]
@@ -54,11 +49,12 @@ pub(crate) fn execute<F, Fut>(
     watch: &WatchGuard,
     log: &Arc<PanicLog>,
     body: F,
-) -> Ended<Fut::Output>
+) -> (Fut::Output, WorldReport)
 where
     F: FnOnce(World) -> Fut,
     Fut: Future,
 {
+    let begun = wall_clock::now();
     let park_hooks = Arc::new(ParkHooks::new(clock));
     let mut builder = Builder::new_current_thread();
     if let Clock::Quiet(_) = clock {
@@ -83,26 +79,42 @@ where
         .build_local(LocalOptions::default());
     let _attached = log.attach();
     let runtime = RuntimeGuard(Some(runtime.expect("the system can make a runtime")));
-    let (output, elapsed, leaked, polls, record) = runtime.block_on(async {
-        let record = Record::new();
+    let (output, virtual_elapsed, polls, leaked, record) = runtime.block_on(async {
         let world = World {
             start: Instant::now(),
             clock,
             seed,
             park_hooks: park_hooks.clone(),
-            record: record.clone(),
+            record: Record::new(),
         };
         let run = pin!(async {
             let output = body(world.clone()).await;
-            let (elapsed, polls) = (world.elapsed(), world.park_hooks.root_polls());
+            let (virtual_elapsed, polls) = (world.elapsed(), park_hooks.root_polls());
             if live_tasks() > 0 {
                 world.drain().await;
             }
-            (output, elapsed, live_tasks(), polls, record)
+            (output, virtual_elapsed, polls, live_tasks(), world.record.clone())
         });
         supervise(watch, &world, run).await
     });
-    Ended { output, elapsed, polls, max_busy: park_hooks.max_busy(), leaked, record }
+    // Waits for blocking tasks, which the real time of the world includes.
+    drop(runtime);
+    let (wall, max_busy) = (wall_clock::now() - begun, park_hooks.max_busy());
+    (output, WorldReport { virtual_elapsed, wall, polls, max_busy, leaked, record })
+}
+
+impl World {
+    /// Waits until all other tasks have had time to finish.
+    pub(crate) async fn drain(&self) {
+        if self.clock != Clock::Real {
+            sleep(DRAIN).await;
+            return self.settle().await;
+        }
+        let end = Instant::now() + REAL_DRAIN;
+        while live_tasks() > 0 && Instant::now() < end {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 /// The number of tasks of the current runtime that have not ended.
