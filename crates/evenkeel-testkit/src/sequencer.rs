@@ -120,10 +120,11 @@ impl Enter<'_> {
             steps.taken = true;
             let old = steps.waiters.remove(&step);
             drop(steps);
-            drop(old);
-            // The guard frees the step from now on, and not the drop of this call.
+            // The guard ends the step from now on, also if the drop of the waker panics.
             self.registered = false;
-            return Poll::Ready(StepGuard(self.sequencer.clone()));
+            let guard = StepGuard(self.sequencer.clone());
+            drop(old);
+            return Poll::Ready(guard);
         }
         let old = steps.waiters.insert(step, waker);
         drop(steps);

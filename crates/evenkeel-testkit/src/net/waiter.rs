@@ -177,7 +177,7 @@ impl Deferred {
         self.stale.append(&mut other.stale);
     }
 
-    /// Arms the timers and calls all wakers, also after one that panics.
+    /// Arms the timers and calls all wakers, also after one that panics when it is called or dropped.
     ///
     /// `store` takes the lock, and returns the timers that no waiter needs.
     pub(super) fn run(self, store: impl FnOnce(Vec<ArmedTimer>) -> Vec<ArmedTimer>) {
@@ -194,12 +194,13 @@ impl Deferred {
             }
         }
         if !timers.is_empty() {
-            drop(store(timers));
+            first.drop_each(store(timers));
         }
         for waker in wakers {
             first.catch(|| waker.0.wake_by_ref());
+            first.catch(|| drop(waker));
         }
-        drop(stale);
+        first.drop_each(stale);
         first.resume();
     }
 }

@@ -1,9 +1,12 @@
 //! Wakers that call back, or panic, while they are called.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -24,6 +27,16 @@ fn poll<F: Future + ?Sized>(future: &mut Pin<Box<F>>, waker: &Waker) -> Poll<F::
     future.as_mut().poll(&mut Context::from_waker(waker))
 }
 
+/// A waker that panics when it is dropped the first time.
+fn panics_on_drop() -> Waker {
+    let armed = AtomicBool::new(true);
+    with_hook(move |event| {
+        if event == WakerEvent::Drop && armed.swap(false, Relaxed) {
+            resume_unwind(Box::new("dropped"));
+        }
+    })
+}
+
 #[test]
 fn a_waker_may_use_the_steps_that_it_waits_for() {
     let seq = Sequencer::new();
@@ -42,6 +55,20 @@ fn a_waker_may_use_the_steps_that_it_waits_for() {
     drop(third);
     drop(first);
     assert!(poll(&mut second, &waker).is_ready());
+}
+
+#[test]
+fn a_waker_that_panics_as_it_is_dropped_takes_no_step_with_it() {
+    let seq = Sequencer::new();
+    let waker = panics_on_drop();
+    let first = poll(&mut Box::pin(seq.at(0)), Waker::noop());
+    let (mut second, mut third) = (Box::pin(seq.at(1)), Box::pin(seq.at(2)));
+    assert!(poll(&mut second, &waker).is_pending());
+    assert!(poll(&mut third, Waker::noop()).is_pending());
+    drop(first);
+    let panic = catch_unwind(AssertUnwindSafe(|| poll(&mut second, Waker::noop()).is_ready())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"dropped"));
+    assert!(poll(&mut third, Waker::noop()).is_ready());
 }
 
 #[test]
@@ -138,6 +165,22 @@ fn a_waker_that_panics_loses_no_wake_of_a_link() {
         let link = net.link(ADDRESS);
         let panic = catch_unwind(AssertUnwindSafe(|| link.cut())).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"hostile"));
+        assert_eq!(wakes.load(Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_waker_that_panics_as_it_is_dropped_loses_no_wake_of_a_link() {
+    World::run(async |_| {
+        let net = MemNet::new();
+        let (mut client, mut server) = connected(&net).await;
+        let hostile = panics_on_drop();
+        let (counts, wakes) = counting();
+        assert!(poll_read(&mut server, &hostile).is_pending());
+        assert!(poll_read(&mut client, &counts).is_pending());
+        let link = net.link(ADDRESS);
+        let panic = catch_unwind(AssertUnwindSafe(|| link.cut())).unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"dropped"));
         assert_eq!(wakes.load(Relaxed), 1);
     });
 }
