@@ -50,7 +50,6 @@
 // reply.rs     | `Reply`: status, body, latency, faults
 // call.rs      | `Call`: a recorded call
 // shared.rs    | the state of a server: routes, calls, the way from a call to its reply
-// in_flight.rs | the count of calls in flight
 // body.rs, fault.rs | bodies in pieces, replies that hyper would not send
 // client.rs    | hyper-util's client in memory
 
@@ -68,7 +67,6 @@ mod body;
 mod call;
 mod client;
 mod fault;
-mod in_flight;
 mod path;
 mod reply;
 mod route;

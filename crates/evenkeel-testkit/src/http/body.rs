@@ -4,13 +4,14 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{in_flight::InFlightGuard, reply::SlowBody};
+use super::reply::SlowBody;
 use crate::net::later;
 
 /// The bytes that are left to send.
@@ -19,11 +20,15 @@ pub(super) struct ReplyBody {
     bytes: Bytes,
     slow: Option<(SlowBody, Pin<Box<Sleep>>)>,
     /// Counts the call as in flight until its reply is sent.
-    _call: InFlightGuard,
+    _call: Arc<InFlight>,
 }
 
+/// A call that has arrived, and is not answered yet: the clones of its `Arc` are counted.
+#[derive(Debug, Default)]
+pub(super) struct InFlight;
+
 impl ReplyBody {
-    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: InFlightGuard) -> Self {
+    pub(super) fn new(body: Bytes, slow: Option<SlowBody>, call: Arc<InFlight>) -> Self {
         let slow = slow.map(|slow| (slow, Box::pin(sleep_until(Instant::now()))));
         ReplyBody { bytes: body, slow, _call: call }
     }

@@ -22,8 +22,11 @@ pub struct Call {
     pub in_flight: usize,
     /// Whether a route answered it; otherwise it got a 404.
     pub matched: bool,
-    pub(super) parameters: Vec<(String, String)>,
+    pub(super) parameters: Parameters,
 }
+
+/// The names and values of the wildcards of a path.
+pub(super) type Parameters = Vec<(String, String)>;
 
 impl Call {
     /// The path, without the query.

@@ -14,7 +14,7 @@ use hyper_util::{
         self,
         connect::{Connected, Connection},
     },
-    rt::{TokioExecutor, TokioIo},
+    rt::TokioIo,
 };
 use tower_service::Service;
 
@@ -54,10 +54,6 @@ impl Connector {
     #[must_use]
     pub fn new(net: &MemNet) -> Self {
         Connector(net.clone())
-    }
-
-    pub(super) fn client(self) -> Client {
-        legacy::Client::builder(TokioExecutor::new()).build(self)
     }
 }
 

@@ -8,11 +8,10 @@ use std::{
 };
 
 use evenkeel_base::lock;
-use hyper::{Method, body::Bytes};
+use hyper::body::Bytes;
 
 use super::{
-    call::Call,
-    path::Pattern,
+    call::{Call, Parameters},
     reply::{Reply, parse_header},
 };
 
@@ -49,17 +48,14 @@ pub struct Route(Arc<RouteState>);
 
 /// The server's part of a route.
 pub(super) struct RouteState {
-    method: Option<Method>,
     matches: Matches,
     shown: String,
     place: &'static Location<'static>,
     queue: Mutex<ReplyQueue>,
 }
 
-pub(super) enum Matches {
-    Path(Pattern),
-    Call(Box<dyn Fn(&Call) -> bool + Send + Sync>),
-}
+/// Returns the parameters of the path, if the call matches.
+type Matches = Box<dyn Fn(&Call) -> Option<Parameters> + Send + Sync>;
 
 type Make = Arc<dyn Fn(&Call) -> Reply + Send + Sync>;
 
@@ -93,13 +89,14 @@ impl Route {
     ///
     /// A panic in it fails the test.
     pub fn reply_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
+        let replies = vec![ScriptedReply::new(make)];
         let mut queue = lock(&self.0.queue);
         (queue.next, queue.used) = (0, 0);
-        let old = mem::take(&mut queue.replies);
+        let old = mem::replace(&mut queue.replies, replies);
         drop(queue);
         // Dropped without the lock: the closures are the user's.
         drop(old);
-        self.then_with(make)
+        self
     }
 
     /// Adds this reply after the replies before.
@@ -110,7 +107,7 @@ impl Route {
 
     /// Adds the result of `make` for each call, after the replies before.
     pub fn then_with(&mut self, make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> &mut Self {
-        lock(&self.0.queue).replies.push(ScriptedReply { reply: Arc::new(make), times: None });
+        lock(&self.0.queue).replies.push(ScriptedReply::new(make));
         self
     }
 
@@ -188,26 +185,16 @@ impl Route {
 }
 
 impl RouteState {
-    pub(super) fn new(
-        method: Option<Method>,
-        matches: Matches,
-        shown: String,
-        place: &'static Location<'static>,
-    ) -> Self {
-        RouteState { method, matches, shown, place, queue: Mutex::default() }
+    pub(super) fn new(matches: Matches, shown: String, place: &'static Location<'static>) -> Self {
+        RouteState { matches, shown, place, queue: Mutex::default() }
     }
 
     /// Returns the reply to a call that matches, if one is left; sets the parameters of the call.
     pub(super) fn answer(&self, call: &mut Call) -> Option<Reply> {
-        if self.method.as_ref().is_some_and(|method| *method != call.method) {
-            return None;
-        }
-        match &self.matches {
-            Matches::Path(pattern) => call.parameters = pattern.matches(call.path())?,
-            Matches::Call(matches) => matches(call).then_some(())?,
-        }
+        let parameters = (self.matches)(call)?;
         // Called without the lock: the closure may change the route.
         let make = lock(&self.queue).next()?;
+        call.parameters = parameters;
         Some(make(call))
     }
 
@@ -216,6 +203,12 @@ impl RouteState {
         let queue = lock(&self.queue);
         let expected = queue.expected.filter(|expected| *expected != queue.calls)?;
         Some(format!("{} ({}): expected {expected} call(s), got {}", self.shown, self.place, queue.calls))
+    }
+}
+
+impl ScriptedReply {
+    fn new(make: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        ScriptedReply { reply: Arc::new(make), times: None }
     }
 }
 

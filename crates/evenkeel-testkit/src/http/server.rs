@@ -3,15 +3,18 @@
 use std::{error::Error, io, panic::Location, sync::Arc, thread};
 
 use hyper::{Method, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioIo},
+};
 use tokio::task::JoinSet;
 
 use super::{
-    call::Call,
+    call::{Call, Parameters},
     client::{Client, Connector},
     fault::break_off,
-    path::Pattern,
-    route::{Matches, Route, RouteState},
+    path::matcher,
+    route::{Route, RouteState},
     shared::{Broken, Shared},
 };
 use crate::net::{
@@ -75,10 +78,9 @@ impl Server {
     ///
     /// Outside a runtime.
     pub fn mem(net: &MemNet, address: &str) -> io::Result<Self> {
-        let address = match address.contains(':') {
-            true => address.to_owned(),
-            false => format!("{address}:80"),
-        };
+        // The colons of `[::1]` do not precede a port.
+        let has_port = address.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        let address = if has_port { address.to_owned() } else { format!("{address}:80") };
         let shared = Arc::new(Shared::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(net.listen(&address)?, shared.clone()));
@@ -130,15 +132,15 @@ impl Server {
     #[must_use = "a route without a reply answers nothing"]
     #[track_caller]
     pub fn on(&self, method: Method, path: &str) -> Route {
-        let shown = format!("{method} {path}");
-        self.route(Some(method), Matches::Path(Pattern::new(path)), shown)
+        let (shown, parameters) = (format!("{method} {path}"), matcher(path));
+        self.route(shown, move |call| parameters(call.path()).filter(|_| call.method == method))
     }
 
     /// Adds a route for the calls for which `matches` returns true.
     #[must_use = "a route without a reply answers nothing"]
     #[track_caller]
     pub fn when(&self, matches: impl Fn(&Call) -> bool + Send + Sync + 'static) -> Route {
-        self.route(None, Matches::Call(Box::new(matches)), "a route of its own".to_owned())
+        self.route("a route of its own".to_owned(), move |call| matches(call).then(Vec::new))
     }
 
     /// The URL of a path: `http://api.test:80/users`.
@@ -150,7 +152,7 @@ impl Server {
     /// A client for all servers of the network, which pools its connections.
     #[must_use]
     pub fn client(&self) -> Client {
-        Connector::new(&self.net).client()
+        legacy::Client::builder(TokioExecutor::new()).build(Connector::new(&self.net))
     }
 
     /// The link that clients use, unless they are on another [host](MemNet::at): its faults, and its counts.
@@ -168,18 +170,22 @@ impl Server {
     /// The number of calls in flight: arrived, and not yet answered.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.shared.in_flight.now_and_peak().0
+        self.shared.in_flight()
     }
 
     /// The highest number of calls in flight at once.
     #[must_use]
     pub fn peak_in_flight(&self) -> usize {
-        self.shared.in_flight.now_and_peak().1
+        self.shared.peak_in_flight()
     }
 
     #[track_caller]
-    fn route(&self, method: Option<Method>, matches: Matches, shown: String) -> Route {
-        let entry = Arc::new(RouteState::new(method, matches, shown, Location::caller()));
+    fn route(
+        &self,
+        shown: String,
+        matches: impl Fn(&Call) -> Option<Parameters> + Send + Sync + 'static,
+    ) -> Route {
+        let entry = Arc::new(RouteState::new(Box::new(matches), shown, Location::caller()));
         self.shared.add(entry.clone());
         Route::new(entry)
     }

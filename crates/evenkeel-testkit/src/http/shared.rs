@@ -11,7 +11,10 @@ use std::{
     error::Error,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use evenkeel_base::lock;
@@ -20,9 +23,8 @@ use hyper::{Request, Response, body::Incoming};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    body::ReplyBody,
+    body::{InFlight, ReplyBody},
     call::Call,
-    in_flight::{CallCount, InFlightGuard},
     reply::{Fault, Reply},
     route::RouteState,
 };
@@ -37,7 +39,9 @@ const MAX_LISTED: usize = 10;
 #[derive(Debug)]
 pub(super) struct Shared {
     start: Instant,
-    pub(super) in_flight: Arc<CallCount>,
+    /// Each call in flight holds a clone.
+    in_flight: Arc<InFlight>,
+    peak_in_flight: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -50,7 +54,12 @@ struct State {
 
 impl Shared {
     pub(super) fn new() -> Self {
-        Shared { start: Instant::now(), in_flight: Arc::default(), state: Mutex::default() }
+        Shared {
+            start: Instant::now(),
+            in_flight: Arc::default(),
+            peak_in_flight: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
     }
 
     pub(super) fn add(&self, route: Arc<RouteState>) {
@@ -59,6 +68,14 @@ impl Shared {
 
     pub(super) fn calls(&self) -> Vec<Call> {
         lock(&self.state).calls.clone()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        Arc::strong_count(&self.in_flight) - 1
+    }
+
+    pub(super) fn peak_in_flight(&self) -> usize {
+        self.peak_in_flight.load(Ordering::Relaxed)
     }
 
     /// The reasons for which the test has to fail at its end.
@@ -81,7 +98,9 @@ impl Shared {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, Broken> {
         let at = self.start.elapsed();
-        let (call, in_flight) = self.in_flight.enter();
+        let call = Arc::clone(&self.in_flight);
+        let in_flight = self.in_flight();
+        self.peak_in_flight.fetch_max(in_flight, Ordering::Relaxed);
         let (head, body) = request.into_parts();
         let body = match Limited::new(body, LARGEST_BODY).collect().await {
             Ok(body) => body.to_bytes(),
@@ -125,7 +144,7 @@ impl Shared {
     }
 }
 
-fn reply(mut reply: Reply, call: InFlightGuard) -> Result<Response<ReplyBody>, Broken> {
+fn reply(mut reply: Reply, call: Arc<InFlight>) -> Result<Response<ReplyBody>, Broken> {
     if let Some(fault) = reply.fault.take() {
         return Err(Broken { reply: Box::new(reply), fault, _call: call });
     }
@@ -140,7 +159,7 @@ fn reply(mut reply: Reply, call: InFlightGuard) -> Result<Response<ReplyBody>, B
 pub(super) struct Broken {
     pub(super) reply: Box<Reply>,
     pub(super) fault: Fault,
-    _call: InFlightGuard,
+    _call: Arc<InFlight>,
 }
 
 impl fmt::Display for Broken {

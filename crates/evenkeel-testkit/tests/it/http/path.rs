@@ -1,6 +1,10 @@
 //! The paths of routes.
 
-use evenkeel_testkit::{World, http::Method};
+use evenkeel_testkit::{
+    World,
+    http::{Call, Method, Server},
+    net::MemNet,
+};
 
 use super::{get, server};
 use crate::panic_of;
@@ -73,4 +77,33 @@ fn what_is_no_pattern_is_refused() {
     ] {
         assert_eq!(panic_of(|| World::run(async |_| drop(server().on(Method::GET, pattern)))), message);
     }
+}
+
+#[test]
+fn a_route_that_is_used_up_leaves_no_parameters() {
+    World::run(async |_| {
+        let server = server();
+        server.on(Method::GET, "/users/{id}").reply(200).times(1);
+        server.on(Method::GET, "/users/{name}").reply(200).times(1);
+        server.when(|_| true).reply(204);
+        for _ in 0..3 {
+            get(&server.client(), &server.url("/users/7")).await.expect("a reply");
+        }
+        let parameters = |call: &Call| (call.parameter("id").is_some(), call.parameter("name").is_some());
+        let calls: Vec<_> = server.calls().iter().map(parameters).collect();
+        assert_eq!(calls, [(true, false), (false, true), (false, false)]);
+    });
+}
+
+#[test]
+fn an_address_in_brackets_has_the_port_80_if_it_names_none() {
+    World::run(async |_| {
+        for address in ["[::1]", "[::1]:80", "[::1]:8080", "api.test", "api.test:8080"] {
+            let server = Server::mem(&MemNet::new(), address).expect("a free address");
+            server.when(|_| true).reply(204);
+            let (status, _) = get(&server.client(), &server.url("/")).await.expect("a reply");
+            let (other, _) = get(&server.client(), &format!("http://{address}/")).await.expect("a reply");
+            assert_eq!((status, other), (204, 204), "{address}");
+        }
+    });
 }

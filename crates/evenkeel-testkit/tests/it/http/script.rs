@@ -1,6 +1,9 @@
 //! The order of replies.
 
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use evenkeel_testkit::{
     World, assert_took,
@@ -51,6 +54,28 @@ fn a_route_that_is_used_up_leaves_the_call_to_the_next() {
         server.when(|call| call.path() == "/").reply(204).times(1);
         server.when(|_| true).reply(200);
         assert_eq!(statuses(&server, 6).await, [500, 501, 501, 204, 200, 200]);
+    });
+}
+
+#[test]
+fn a_route_has_its_new_reply_before_the_old_one_is_dropped() {
+    struct Broken;
+    impl Drop for Broken {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("dropped"));
+        }
+    }
+    World::run(async |_| {
+        let server = server();
+        let mut route = server.on(Method::GET, "/");
+        let broken = Broken;
+        route.reply_with(move |_| {
+            let _ = &broken;
+            Reply::new(500)
+        });
+        let replaced = catch_unwind(AssertUnwindSafe(|| _ = route.reply(200)));
+        assert_eq!(replaced.unwrap_err().downcast_ref(), Some(&"dropped"));
+        assert_eq!(statuses(&server, 1).await, [200]);
     });
 }
 
