@@ -152,7 +152,7 @@ where
     let complete_run = || sound(Cut::Uncut, "the operation fails without being cut");
     let (_, without) = sound(Cut::Unstarted, "setup or check fails without the operation");
     let (progress, complete) = complete_run();
-    let points = progress.points();
+    let points = progress.points.get();
     let same_points = |other: usize| {
         assert!(
             other == points,
@@ -160,7 +160,7 @@ where
         );
     };
     let (again, other) = complete_run();
-    same_points(again.points());
+    same_points(again.points.get());
     assert!(
         other.value == complete.value,
         "not deterministic: check gives {:?} in one run, {:?} in another",
@@ -186,7 +186,7 @@ where
             leftovers.as_ref().map_or(0, |leftovers| leftovers.unblocked.saturating_sub(without.unblocked));
         let verdict = leftovers
             .and_then(|leftovers| leftovers.verdict(&without, &complete).map(|()| class(cut, &leftovers)));
-        Row { cut, at: progress.at(), held_up, verdict }
+        Row { cut, at: progress.at.get(), held_up, verdict }
     };
 
     let mut cuts = CancelReport::new(points, compares_values);
@@ -194,8 +194,8 @@ where
         .flat_map(|k| [Cut::Dropped(k), Cut::Woken(k), Cut::Aborted(k), Cut::Unwound(k), Cut::Frozen(k)]);
     for cut in std::iter::once(Cut::Unpolled).chain(at_points) {
         let Run { progress, leftovers } = run(cut, false);
-        if progress.completed() {
-            same_points(progress.points());
+        if progress.completed.get() {
+            same_points(progress.points.get());
         }
         cuts.add(row(cut, &progress, leftovers));
         // Past the limit each run fails at once; one such row is enough.
@@ -275,7 +275,7 @@ where
         world.drain().await;
         let mut unblocked = 0;
         if frozen.is_some() || cut == Cut::Unstarted {
-            let own = frozen.as_ref().map_or(0, |_| 1 + progress.spawned());
+            let own = frozen.as_ref().map_or(0, |_| 1 + progress.spawned.get());
             let before = live_tasks();
             if let Some(frozen) = frozen {
                 frozen.abort();
@@ -330,7 +330,7 @@ async fn run_until<F: Future + 'static>(
         Ok(Some(_)) => {}
         Err(_) => panic!(
             "the operation still waits after {COMPLETES_WITHIN:?} of virtual time, at suspension point {}",
-            progress.points()
+            progress.points.get()
         ),
     }
     None

@@ -13,7 +13,7 @@
 //! | breaks now | [`Link::cut`], [`Link::reset`], [`MemStream::reset`] |
 //! | cannot be reached | [`Link::refuse`], [`Link::connect_delay`], [`Toxics::partition`], a full [backlog](MemNet::backlog) |
 //!
-//! A [`FaultScript`] is a sequence of such [`Fault`]s as data, for property tests.
+//! [`Link::play`] plays a sequence of such [`Fault`]s, which is data for property tests.
 //!
 //! The feature `proxy` has `Proxy`, the same link in front of a real TCP server, for tests that need one: in
 //! memory everything is exact, on any machine.
@@ -25,7 +25,7 @@
 // connection.rs, pipe.rs | the state of a connection, and of each direction
 // waiter.rs    | wakers and timers of a pipe, and the work done without the lock
 // schedule.rs  | when sent bytes arrive
-// toxics.rs, fault_script.rs | faults as data
+// toxics.rs, fault.rs | faults as data
 // tcp_bridge.rs, proxy.rs | between a `MemNet` and TCP
 
 #[cfg(feature = "proxy")]
@@ -35,7 +35,7 @@ pub(crate) use self::random::Random;
 #[cfg(feature = "http")]
 pub(crate) use self::schedule::later;
 pub use self::{
-    fault_script::{Fault, FaultScript},
+    fault::Fault,
     link::{Link, LinkSnapshot},
     listener::MemListener,
     mem_net::MemNet,
@@ -45,7 +45,7 @@ pub use self::{
 
 mod connection;
 mod direction;
-mod fault_script;
+mod fault;
 mod link;
 mod listener;
 mod mem_net;

@@ -8,7 +8,7 @@ use proptest::{
     strategy::{Just, Strategy},
 };
 
-use crate::net::{Fault, FaultScript, Toxics};
+use crate::net::{Fault, Toxics};
 
 /// Latencies in whole milliseconds, from zero to `most`.
 ///
@@ -116,7 +116,7 @@ pub fn toxics(most: Duration) -> impl Strategy<Value = Toxics> + Clone {
 
 /// Scripts of up to `faults` faults of a link, each at most `apart` after the one before it.
 ///
-/// It draws all kinds, also partitions: [`FaultScript::play`] ends them. Scripts shrink to fewer faults.
+/// It draws all kinds, also partitions: [`Link::play`](crate::net::Link::play) ends them. Scripts shrink to fewer faults.
 ///
 /// # Examples
 ///
@@ -153,13 +153,13 @@ pub fn toxics(most: Duration) -> impl Strategy<Value = Toxics> + Clone {
 ///             }
 ///         };
 ///         let link = net.link("time.test:37");
-///         let (answer, ()) = tokio::join!(client, script.play(&link));
+///         let (answer, ()) = tokio::join!(client, link.play(&script));
 ///         assert_eq!(&answer, b"noon");
 ///         server.abort();
 ///     });
 /// });
 /// ```
-pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = FaultScript> + Clone {
+pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = Vec<(Duration, Fault)>> + Clone {
     let fault = prop_oneof![
         toxics(apart).prop_map(Fault::Toxics),
         Just(Fault::Toxics(Toxics::new().partition())),
@@ -169,7 +169,5 @@ pub fn script(faults: usize, apart: Duration) -> impl Strategy<Value = FaultScri
         latency(apart).prop_map(Fault::ConnectDelay),
         Just(Fault::Heal),
     ];
-    vec((latency(apart), fault), 0..=faults).prop_map(|faults| {
-        faults.into_iter().fold(FaultScript::new(), |script, (after, fault)| script.then(after, fault))
-    })
+    vec((latency(apart), fault), 0..=faults)
 }

@@ -28,37 +28,20 @@ pub(super) struct CutByPanic;
 /// The progress of the operation in one run.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    points: Cell<usize>,
-    at: Cell<Duration>,
-    completed: Cell<bool>,
+    pub(super) points: Cell<usize>,
+    /// The virtual time from the first poll to the end or the cut.
+    pub(super) at: Cell<Duration>,
+    pub(super) completed: Cell<bool>,
     task: OnceCell<AbortHandle>,
     waker: RefCell<Weak<OperationWaker>>,
-    /// The number of tasks that it spawned.
-    spawned: Cell<usize>,
+    /// A lower bound of the tasks that it has spawned.
+    pub(super) spawned: Cell<usize>,
     frozen: Cell<bool>,
     /// Woken when it freezes.
     watcher: RefCell<Option<Waker>>,
 }
 
 impl Progress {
-    pub(super) fn points(&self) -> usize {
-        self.points.get()
-    }
-
-    /// The virtual time from the first poll to the end or the cut.
-    pub(super) fn at(&self) -> Duration {
-        self.at.get()
-    }
-
-    pub(super) fn completed(&self) -> bool {
-        self.completed.get()
-    }
-
-    /// A lower bound of the tasks that the operation has spawned.
-    pub(super) fn spawned(&self) -> usize {
-        self.spawned.get()
-    }
-
     /// Returns whether the operation is frozen; if not, wakes the caller when it is.
     pub(super) fn is_frozen(&self, cx: &Context<'_>) -> bool {
         self.watcher.replace(Some(cx.waker().clone()));
@@ -102,7 +85,7 @@ async fn run_cut<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
         if progress.frozen.get() {
             return Poll::Pending;
         }
-        if cut == Cut::Woken(progress.points()) {
+        if cut == Cut::Woken(progress.points.get()) {
             return end(None);
         }
         let tasks = live_tasks();
@@ -112,7 +95,7 @@ async fn run_cut<F: Future>(operation: F, cut: Cut, progress: Rc<Progress>) {
             progress.completed.set(true);
             return end(Some(output));
         }
-        let point = progress.points() + 1;
+        let point = progress.points.get() + 1;
         assert!(point <= MAX_POINTS, "the operation has more than {MAX_POINTS} suspension points");
         progress.points.set(point);
         if cut == Cut::Dropped(point) {

@@ -57,17 +57,17 @@ impl Connection {
 
     /// Whether neither stream was dropped, and the link has not ended it.
     pub(super) fn is_open(&self) -> bool {
-        !self.dropped.up && !self.dropped.down && !self.broken
+        self.dropped.0 == [false; 2] && !self.broken
     }
 
     /// Whether both streams have been dropped.
     pub(super) fn is_over(&self) -> bool {
-        self.dropped.up && self.dropped.down
+        self.dropped.0 == [true; 2]
     }
 
     /// The number of bytes sent.
     pub(super) fn sent(&self, direction: Direction) -> u64 {
-        self.pipes.get(direction).sent()
+        self.pipes.get(direction).sent
     }
 
     /// Returns a waiter of one of the pipes.
@@ -117,7 +117,7 @@ impl Connection {
             .broken(now.at)
             .filter(|_| !self.holds_back(direction.reverse(), now));
         let pipe = self.pipes.get_mut(direction);
-        let own_end = pipe.is_ended().then_some(ErrorKind::BrokenPipe);
+        let own_end = pipe.ended.then_some(ErrorKind::BrokenPipe);
         if let Some(kind) = broken_by_peer.or(own_end) {
             return Poll::Ready(Err(kind.into()));
         }
@@ -133,7 +133,7 @@ impl Connection {
     /// Ends the direction that the stream writes to.
     pub(super) fn shut_down(&mut self, direction: Direction, now: Now<'_>) {
         let pipe = self.pipes.get_mut(direction);
-        if !pipe.is_ended() {
+        if !pipe.ended {
             pipe.end(now.at, &now.active.get(direction).toxics, End::Shutdown);
         }
     }
@@ -183,21 +183,17 @@ impl Connection {
         if self.broken {
             return;
         }
-        let passed = |direction: Direction, limit: Option<u64>| {
-            limit.is_some_and(|limit| self.sent(direction) >= limit)
+        let reached = |limit: fn(&Toxics) -> Option<u64>| {
+            let mut both = self.pipes.0.iter().zip(&now.active.0);
+            both.any(|(pipe, active)| limit(&active.toxics).is_some_and(|limit| pipe.sent >= limit))
         };
-        let limited = |end: End, limit: fn(&Toxics) -> Option<u64>| {
-            let any = Direction::BOTH
-                .into_iter()
-                .any(|direction| passed(direction, limit(&now.active.get(direction).toxics)));
-            any.then_some((now.at, end))
+        let (at, end) = match self.due(now.active) {
+            Some((at, end)) if at <= now.at => (at, end),
+            _ if reached(|toxics| toxics.reset_data) => (now.at, End::Reset),
+            _ if reached(|toxics| toxics.limit_data) => (now.at, End::Close),
+            _ => return,
         };
-        let due = self.due(now.active).filter(|(at, _)| *at <= now.at);
-        let due = due.or_else(|| limited(End::Reset, |toxics| toxics.reset_data));
-        let due = due.or_else(|| limited(End::Close, |toxics| toxics.limit_data));
-        if let Some((at, end)) = due {
-            self.break_off(at, end, now);
-        }
+        self.break_off(at, end, now);
     }
 
     /// Collects the wakers of all waits that are over, and the timers of the others.
@@ -223,7 +219,7 @@ impl Connection {
             let reset = toxics.reset_peer.map(|after| (later(since, after), End::Reset));
             timeout.into_iter().chain(reset)
         };
-        let timed = [&active.up, &active.down].into_iter().filter(|active| active.toxics.are_timed());
+        let timed = active.0.iter().filter(|active| active.toxics.are_timed());
         timed.flat_map(ends).min_by_key(|(at, _)| *at)
     }
 

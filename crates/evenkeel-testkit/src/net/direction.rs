@@ -7,12 +7,9 @@ pub(super) enum Direction {
     Down,
 }
 
-/// A value for each direction.
+/// A value for each direction, that for `Up` first.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PerDirection<T> {
-    pub(super) up: T,
-    pub(super) down: T,
-}
+pub(super) struct PerDirection<T>(pub(super) [T; 2]);
 
 impl Direction {
     pub(super) const BOTH: [Direction; 2] = [Direction::Up, Direction::Down];
@@ -27,16 +24,10 @@ impl Direction {
 
 impl<T> PerDirection<T> {
     pub(super) fn get(&self, direction: Direction) -> &T {
-        match direction {
-            Direction::Up => &self.up,
-            Direction::Down => &self.down,
-        }
+        &self.0[direction as usize]
     }
 
     pub(super) fn get_mut(&mut self, direction: Direction) -> &mut T {
-        match direction {
-            Direction::Up => &mut self.up,
-            Direction::Down => &mut self.down,
-        }
+        &mut self.0[direction as usize]
     }
 }

@@ -111,7 +111,7 @@ impl Link {
     pub(super) fn new(seed: u64, host: &str, address: &str) -> Self {
         let active = ActiveToxics { toxics: Toxics::new(), since: Instant::now() };
         let state = State {
-            active: PerDirection { up: active, down: active },
+            active: PerDirection([active; 2]),
             refuse: 0,
             connect_delay: Duration::ZERO,
             connections: BTreeMap::new(),
@@ -217,7 +217,7 @@ impl Link {
     fn try_admit(&self) -> Option<io::Result<()>> {
         let mut state = lock(&self.0.state);
         let State { active, refuse, stats, .. } = &mut *state;
-        if Direction::BOTH.into_iter().any(|direction| active.get(direction).toxics.partition) {
+        if active.0.iter().any(|active| active.toxics.partition) {
             return None;
         }
         let Some(rest) = refuse.checked_sub(1) else { return Some(Ok(())) };
@@ -237,8 +237,7 @@ impl Link {
     pub(super) fn open(&self, buffer: usize) -> u64 {
         let mut state = lock(&self.0.state);
         // A connection whose time-out is due must not count as open beside the new one.
-        let timed =
-            Direction::BOTH.into_iter().any(|direction| state.active.get(direction).toxics.are_timed());
+        let timed = state.active.0.iter().any(|active| active.toxics.are_timed());
         let deferred = if timed { state.each(|_, _| {}) } else { Deferred::default() };
         let id = state.stats.opened;
         let opened = Instant::now();
@@ -246,7 +245,7 @@ impl Link {
             let random = Random::new(seed_of(self.0.seed, "", 2 * id + number));
             Pipe::new(buffer, Schedule::new(opened, random))
         };
-        let mut connection = Connection::new(opened, PerDirection { up: pipe(0), down: pipe(1) });
+        let mut connection = Connection::new(opened, PerDirection([pipe(0), pipe(1)]));
         // A byte limit of zero ends it at once.
         connection.catch_up(Now { at: opened, active: &state.active });
         state.stats.opened += 1;

@@ -23,8 +23,10 @@ pub(super) struct Pipe {
     schedule: Schedule,
     /// The maximum number of unread bytes.
     buffer: usize,
-    sent: u64,
-    ended: bool,
+    /// The number of bytes taken since the connection was opened.
+    pub(super) sent: u64,
+    /// Whether the writer has ended it.
+    pub(super) ended: bool,
     /// Whether written bytes are dropped: nobody will read them.
     discarding: bool,
     pub(super) reader: Waiter,
@@ -69,16 +71,6 @@ impl Pipe {
         }
     }
 
-    /// The number of bytes taken since the connection was opened.
-    pub(super) fn sent(&self) -> u64 {
-        self.sent
-    }
-
-    /// Whether the writer has ended it.
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Whether a write would not wait.
     pub(super) fn is_writable(&self) -> bool {
         self.discarding || self.bytes.len() < self.buffer
@@ -111,7 +103,7 @@ impl Pipe {
 
     /// Ends the direction as its writer does: behind all written bytes, with their latency.
     pub(super) fn end(&mut self, now: Instant, toxics: &Toxics, end: End) {
-        let mut at = self.schedule.end(now, toxics, self.sent);
+        let mut at = self.schedule.arrive(now, toxics, self.sent);
         if end != End::Reset && !self.ended {
             at = self.schedule.delay_until(later(at, toxics.slow_close));
         }

@@ -57,19 +57,14 @@ impl Schedule {
         Piece { len: size, alone: toxics.slicer.is_some(), at: self.arrive(left, toxics, sent) }
     }
 
-    /// Schedules the end of the stream, sent now, after `sent` bytes.
-    pub(super) fn end(&mut self, now: Instant, toxics: &Toxics, sent: u64) -> Instant {
-        self.arrive(now, toxics, sent)
-    }
-
     /// Delays all later arrivals until this instant at least.
     pub(super) fn delay_until(&mut self, until: Instant) -> Instant {
         self.latest = cmp::max(self.latest, until);
         self.latest
     }
 
-    /// When bytes arrive that leave the wire at `left`.
-    fn arrive(&mut self, left: Instant, toxics: &Toxics, sent: u64) -> Instant {
+    /// Schedules bytes that leave the wire at `left`, or the end of the stream, after `sent` bytes.
+    pub(super) fn arrive(&mut self, left: Instant, toxics: &Toxics, sent: u64) -> Instant {
         let stalled = toxics.stall.filter(|(stop, _)| sent == *stop);
         let pause = stalled.map_or(Duration::ZERO, |(_, pause)| pause);
         let travel = self.travel(toxics);
