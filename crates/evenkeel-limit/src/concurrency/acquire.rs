@@ -4,13 +4,10 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use tokio::{
-    task::coop::poll_proceed,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     limiter::ConcurrencyLimiter,
@@ -18,10 +15,7 @@ use super::{
 };
 use crate::{
     error::{Denied, Reason},
-    sync::{
-        entry::{Entry, Stage},
-        wait_queue::Key,
-    },
+    sync::{entry::Stage, wait_queue::Key},
 };
 
 /// The future of [`ConcurrencyLimiter::acquire`], `acquire_many` and `acquire_owned`.
@@ -80,7 +74,7 @@ impl<'a> AcquirePermit<'a> {
     /// # }
     /// ```
     pub fn by(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+        (self.deadline, self.sleep) = (Some(deadline), None);
         self
     }
 
@@ -96,40 +90,21 @@ impl<'a> Future for AcquirePermit<'a> {
     type Output = Result<Permit<'a>, Denied>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let slots = self.limiter.slots();
-        let poll = match self.stage {
-            Stage::New => {
-                // A loop over permits that are available must let other tasks run.
-                let proceed = ready!(poll_proceed(cx));
-                match slots.enter(self.weight, cx.waker()) {
-                    Entry::Queued(key) => {
-                        self.stage = Stage::Queued(key);
-                        Poll::Pending
-                    }
-                    Entry::Granted(grant) => {
-                        proceed.made_progress();
-                        Poll::Ready(Ok(grant))
-                    }
-                    Entry::Denied(denied) => {
-                        proceed.made_progress();
-                        Poll::Ready(Err(denied))
-                    }
-                }
-            }
-            Stage::Queued(key) => slots.poll(key, cx.waker()),
-            Stage::Done => panic!("polled after it was ready"),
-        };
-        if let (Poll::Pending, Stage::Queued(key)) = (&poll, &self.stage) {
-            let key = *key;
-            if self.is_late(cx) {
-                self.stage = Stage::Done;
-                self.limiter.slots().leave(key, true);
-                return Poll::Ready(Err(Denied::without_time(Reason::Deadline)));
-            }
-        } else {
-            self.stage = Stage::Done;
+        let this = &mut *self;
+        let (slots, weight) = (this.limiter.slots(), this.weight);
+        let poll = this.stage.poll(
+            cx,
+            |stage, waker| slots.enter(weight, waker, stage),
+            |stage, key, waker| slots.poll(key, waker, stage),
+        );
+        if let Stage::Queued(key) = this.stage
+            && this.is_late(cx)
+        {
+            this.stage = Stage::Done;
+            this.limiter.slots().leave(key, true);
+            return Poll::Ready(Err(Denied::without_time(Reason::Deadline)));
         }
-        poll.map_ok(|grant| Permit::new(self.limiter.clone(), grant))
+        poll.map_ok(|grant| Permit::new(this.limiter.clone(), grant))
     }
 }
 

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     error::{Denied, Reason},
     sync::{
-        entry::Entry,
+        entry::Stage,
         wait_queue::{Key, WaitQueue, Waiter},
     },
     telemetry::{self, Kind},
@@ -91,33 +91,33 @@ impl Slots {
         taken.inspect_err(|denied| telemetry::refused(Kind::Concurrency, denied))
     }
 
-    /// Takes a permit, or joins the queue.
+    /// Takes a permit, or joins the queue and sets the stage.
     #[inline]
-    pub(super) fn enter(&self, weight: u32, waker: &Waker) -> Entry<Grant> {
+    pub(super) fn enter(&self, weight: u32, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
         let taken = lock(&self.state).take(weight);
         match taken {
-            Ok(grant) => Entry::Granted(grant),
-            Err(_) => self.enqueue(weight, waker),
+            Ok(grant) => Poll::Ready(Ok(grant)),
+            Err(_) => self.enqueue(weight, waker, stage),
         }
     }
 
     /// Slow path of `enter`: the request probably has to wait, so the waker is cloned before the lock is taken again.
     #[inline(never)]
-    fn enqueue(&self, weight: u32, waker: &Waker) -> Entry<Grant> {
+    fn enqueue(&self, weight: u32, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
         // A clone that is not stored is dropped here, after the lock is released.
         let mut waker = waker.clone();
-        let entry = lock(&self.state).enqueue(weight, self.max_waiters, &mut waker);
-        match &entry {
-            Entry::Queued(_) => telemetry::waits(Kind::Concurrency),
-            Entry::Granted(_) => {}
-            Entry::Denied(denied) => telemetry::refused(Kind::Concurrency, denied),
+        let poll = lock(&self.state).enqueue(weight, self.max_waiters, &mut waker, stage);
+        match &poll {
+            Poll::Pending => telemetry::waits(Kind::Concurrency),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(denied)) => telemetry::refused(Kind::Concurrency, denied),
         }
-        entry
+        poll
     }
 
-    /// Returns the decision about a waiter, and frees its key.
-    pub(super) fn poll(&self, key: Key, waker: &Waker) -> Poll<Result<Grant, Denied>> {
-        let decided = lock(&self.state).decided_or_waker(key, waker);
+    /// Returns the decision about a waiter, which frees the key and ends the stage; or has it woken by this waker.
+    pub(super) fn poll(&self, key: Key, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
+        let decided = lock(&self.state).decided_or_waker(key, waker, stage);
         let decided = match decided {
             Ok(decided) => decided,
             Err(true) => return Poll::Pending,
@@ -125,7 +125,7 @@ impl Slots {
                 // The guard of the lock is dropped before the waker that is not stored.
                 let mut waker = waker.clone();
                 let mut state = lock(&self.state);
-                let Some(decided) = state.decided(key) else {
+                let Some(decided) = state.decided(key, stage) else {
                     mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
                     return Poll::Pending;
                 };
@@ -264,26 +264,42 @@ impl State {
         Ok(self.grant(weight))
     }
 
-    /// Takes a permit, or pushes a waiter with this waker, which is replaced by another one.
-    fn enqueue(&mut self, weight: u32, max_waiters: usize, waker: &mut Waker) -> Entry<Grant> {
+    /// Takes a permit, or pushes a waiter with this waker, which is replaced by another one, and sets the stage.
+    fn enqueue(
+        &mut self,
+        weight: u32,
+        max_waiters: usize,
+        waker: &mut Waker,
+        stage: &mut Stage,
+    ) -> Poll<Result<Grant, Denied>> {
         let denied = match self.take(weight) {
-            Ok(grant) => return Entry::Granted(grant),
+            Ok(grant) => return Poll::Ready(Ok(grant)),
             Err(denied) if denied.reason != Reason::Busy => denied,
             Err(_) if self.queue.len() >= max_waiters => Denied::without_time(Reason::QueueFull),
-            Err(_) => return Entry::Queued(self.queue.push(waiter(weight, waker))),
+            Err(_) => {
+                *stage = Stage::Queued(self.queue.push(waiter(weight, waker)));
+                return Poll::Pending;
+            }
         };
         self.refused += 1;
-        Entry::Denied(denied)
+        Poll::Ready(Err(denied))
     }
 
     /// Claims the decision about a waiter; without one, returns whether its waker is the same as this.
-    fn decided_or_waker(&mut self, key: Key, waker: &Waker) -> Result<Result<Grant, Denied>, bool> {
-        self.decided(key).ok_or_else(|| self.queue.waiter(key).waker.will_wake(waker))
+    fn decided_or_waker(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+        stage: &mut Stage,
+    ) -> Result<Result<Grant, Denied>, bool> {
+        self.decided(key, stage).ok_or_else(|| self.queue.waiter(key).waker.will_wake(waker))
     }
 
-    /// Claims the decision about a waiter.
-    fn decided(&mut self, key: Key) -> Option<Result<Grant, Denied>> {
-        Some(match self.queue.claim(key)? {
+    /// Claims the decision about a waiter, and ends its stage.
+    fn decided(&mut self, key: Key, stage: &mut Stage) -> Option<Result<Grant, Denied>> {
+        let decision = self.queue.claim(key)?;
+        *stage = Stage::Done;
+        Some(match decision {
             Ok(weight) => Ok(self.grant(weight)),
             Err(denied) => {
                 self.refused += 1;

@@ -84,16 +84,16 @@ impl Client {
     pub(super) async fn acquire(self: &Arc<Self>, permits: u32, mode: Mode) -> Result<(), Error> {
         let mut reports_wait = mode == Mode::Wait;
         loop {
-            let result = match self.enter(permits, mode).await {
-                Ok(Entry::Granted(())) => return Ok(()),
+            let mut waiter = PendingAcquire { client: self, key: None };
+            let result = match waiter.enter(permits, mode).await {
+                Ok(Entry::Granted) => return Ok(()),
                 Ok(Entry::Denied(error)) => Err(error),
                 Err(NoRuntime) => {
                     // `current` panics here and not under the lock, where a panic hook would run as foreign code.
                     drop(Handle::current());
                     continue;
                 }
-                Ok(Entry::Queued(key)) => {
-                    let waiter = PendingAcquire { client: self, key: Some(key) };
+                Ok(Entry::Queued(_)) => {
                     if mem::take(&mut reports_wait) {
                         telemetry::waits(Kind::Distributed);
                     }
@@ -113,19 +113,6 @@ impl Client {
                 }
             });
         }
-    }
-
-    async fn enter(self: &Arc<Self>, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
-        poll_fn(|cx| {
-            // A loop over permits that are available must let other tasks run.
-            let proceed = ready!(poll_proceed(cx));
-            let entry = self.with(|state| state.enter(permits, mode));
-            if matches!(entry, Ok(Entry::Granted(()))) {
-                proceed.made_progress();
-            }
-            Poll::Ready(entry)
-        })
-        .await
     }
 
     pub(super) fn refund(self: &Arc<Self>, permits: u32) {
@@ -195,7 +182,9 @@ impl Client {
     }
 }
 
-/// The future of a request that is in the queue; its result `Closed` means to enter again.
+/// The future of a request, which waits once it is in the queue; its result `Closed` means to enter again.
+///
+/// The key changes under the lock, together with the queue: foreign code that runs later may panic.
 #[derive(Debug)]
 struct PendingAcquire<'a> {
     client: &'a Arc<Client>,
@@ -203,20 +192,49 @@ struct PendingAcquire<'a> {
     key: Option<Key>,
 }
 
+impl PendingAcquire<'_> {
+    /// Takes permits from the lease, or joins the queue.
+    async fn enter(&mut self, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
+        poll_fn(|cx| {
+            // A loop over permits that are available must let other tasks run.
+            let proceed = ready!(poll_proceed(cx));
+            let entry = self.client.with(|state| {
+                let entry = state.enter(permits, mode);
+                if let Ok(Entry::Queued(key)) = entry {
+                    self.key = Some(key);
+                }
+                entry
+            });
+            if matches!(entry, Ok(Entry::Granted)) {
+                proceed.made_progress();
+            }
+            Poll::Ready(entry)
+        })
+        .await
+    }
+
+    /// Takes the result of the request, and forgets the key, which is free then.
+    fn take_result(&mut self, state: &mut State, key: Key) -> Option<Result<(), Denied>> {
+        let result = state.take_result(key)?;
+        self.key = None;
+        Some(result)
+    }
+}
+
 impl Future for PendingAcquire<'_> {
     type Output = Result<(), Denied>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let key = self.key.expect("not polled after it was ready");
-        let mut result = self.client.with(|state| match state.take_result(key) {
+        let (client, key) = (self.client, self.key.expect("not polled after it was ready"));
+        let mut result = client.with(|state| match self.take_result(state, key) {
             None if state.needs_waker(key, cx.waker()) => Err(()),
             result => Ok(result),
         });
         if result.is_err() {
             let waker = cx.waker().clone();
             // The request may have been decided during the clone.
-            result = Ok(self.client.with(|state| {
-                let result = state.take_result(key);
+            result = Ok(client.with(|state| {
+                let result = self.take_result(state, key);
                 match result {
                     None => state.set_waker(key, waker),
                     Some(_) => state.effects.drop_wakers.push(waker),
@@ -225,10 +243,7 @@ impl Future for PendingAcquire<'_> {
             }));
         }
         match result {
-            Ok(Some(result)) => {
-                self.key = None;
-                Poll::Ready(result)
-            }
+            Ok(Some(result)) => Poll::Ready(result),
             _ => Poll::Pending,
         }
     }

@@ -35,7 +35,7 @@ use crate::{
     error::Denied,
     rate::Rate,
     sync::{
-        entry::{self, Mode},
+        entry::Mode,
         wait_queue::{Key, WaitQueue, Waiter},
     },
 };
@@ -95,7 +95,14 @@ pub(super) struct Effects {
     pub(super) start_worker_in: Option<Handle>,
 }
 
-pub(super) type Entry = entry::Entry<(), Error>;
+/// The result of a request that enters.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Granted,
+    Denied(Error),
+    /// It waits in the queue under this key.
+    Queued(Key),
+}
 
 /// A worker is needed, and there is no runtime to start one in.
 #[derive(Debug)]
@@ -160,11 +167,11 @@ impl State {
         if !self.closed && self.queue.is_empty() && permits <= self.leased {
             self.leased -= permits;
             self.granted += 1;
-            return Ok(Entry::Granted(()));
+            return Ok(Entry::Granted);
         }
         let entry = self.enter_slow(permits, mode)?;
         match entry {
-            Entry::Granted(()) => self.granted += 1,
+            Entry::Granted => self.granted += 1,
             Entry::Denied(_) => self.refused += 1,
             Entry::Queued(_) => {}
         }
@@ -226,14 +233,14 @@ impl State {
         }
         Ok(Some(match policy {
             OnFailure::LocalShare(_) => self.enter_local_share(now, permits, mode)?,
-            _ => Entry::Granted(()),
+            _ => Entry::Granted,
         }))
     }
 
     fn enter_local_share(&mut self, now: Instant, permits: u32, mode: Mode) -> Result<Entry, NoRuntime> {
         self.serve();
         if self.queue.is_empty() && self.take_local(permits) {
-            return Ok(Entry::Granted(()));
+            return Ok(Entry::Granted);
         }
         match mode {
             Mode::Try => {

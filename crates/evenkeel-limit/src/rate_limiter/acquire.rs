@@ -7,13 +7,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{task::coop::poll_proceed, time::Instant};
+use tokio::time::Instant;
 
 use super::{RateLimiter, core::Request};
-use crate::{
-    error::Denied,
-    sync::entry::{Entry, Stage},
-};
+use crate::{error::Denied, sync::entry::Stage};
 
 impl RateLimiter {
     /// Waits for one permit.
@@ -236,7 +233,7 @@ impl<'a> AcquireMany<'a> {
     /// the turn comes later.
     ///
     /// That is at the first poll, or when the limiter becomes slower while the future waits. Permits that are there are
-    /// granted, whatever the deadline is.
+    /// granted, whatever the deadline is. A deadline that is set after the first poll has no effect.
     ///
     /// # Examples
     ///
@@ -296,27 +293,12 @@ impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
-        let core = self.limiter.core();
-        let decision = match self.stage {
-            Stage::New => {
-                // A loop over permits that are there has to let other tasks run.
-                let proceed = ready!(poll_proceed(cx));
-                let decision = match core.enter(self.request, cx.waker()) {
-                    Entry::Queued(key) => {
-                        self.stage = Stage::Queued(key);
-                        return Poll::Pending;
-                    }
-                    Entry::Granted(()) => Ok(()),
-                    Entry::Denied(denied) => Err(denied),
-                };
-                proceed.made_progress();
-                decision
-            }
-            Stage::Queued(key) => ready!(core.poll(key, cx.waker())),
-            Stage::Done => panic!("polled after it was ready"),
-        };
-        self.stage = Stage::Done;
-        Poll::Ready(decision)
+        let (core, request) = (self.limiter.core(), self.request);
+        self.stage.poll(
+            cx,
+            |stage, waker| core.enter(request, waker, stage),
+            |stage, key, waker| core.poll(key, waker, stage),
+        )
     }
 }
 

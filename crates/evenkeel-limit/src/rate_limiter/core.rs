@@ -43,7 +43,7 @@ use crate::{
     rate::Rate,
     rate_limiter::fast_path::{FastPath, TryAcquire},
     snapshot::Snapshot,
-    sync::{entry::Entry, wait_queue::Key},
+    sync::{entry::Stage, wait_queue::Key},
     telemetry::{self, Kind},
 };
 
@@ -101,52 +101,74 @@ impl Core {
         denied
     }
 
-    /// Takes permits now, or joins the queue.
+    /// Takes permits now, or joins the queue and sets the stage.
     #[inline]
-    pub(crate) fn enter(self: &Arc<Self>, request: Request, waker: &Waker) -> Entry {
-        match self.fast_path.take(request.permits) {
-            TryAcquire::Granted => Entry::Granted(()),
-            TryAcquire::Refused { .. } => self.enter_slow(true, request, waker),
-            TryAcquire::Closed => self.enter_slow(self.fast_path.has_waiters(), request, waker),
-        }
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        request: Request,
+        waker: &Waker,
+        stage: &mut Stage,
+    ) -> Poll<Result<(), Denied>> {
+        let waits = match self.fast_path.take(request.permits) {
+            TryAcquire::Granted => return Poll::Ready(Ok(())),
+            TryAcquire::Refused { .. } => true,
+            TryAcquire::Closed => self.fast_path.has_waiters(),
+        };
+        self.enter_slow(waits, request, waker, stage)
     }
 
     /// Clones the waker at once for a request that is likely to wait; for another one only if it has to.
     #[inline(never)]
-    fn enter_slow(self: &Arc<Self>, waits: bool, request: Request, waker: &Waker) -> Entry {
-        let entry = if waits { None } else { self.enter_locked(request, None) };
-        let entry = entry
-            .or_else(|| self.enter_locked(request, Some(WaitContext::here(waker))))
+    fn enter_slow(
+        self: &Arc<Self>,
+        waits: bool,
+        request: Request,
+        waker: &Waker,
+        stage: &mut Stage,
+    ) -> Poll<Result<(), Denied>> {
+        let poll = if waits { None } else { self.enter_locked(request, None, stage) };
+        let poll = poll
+            .or_else(|| self.enter_locked(request, Some(WaitContext::here(waker)), stage))
             .expect("a request with a context can wait");
-        match &entry {
-            Entry::Queued(_) => telemetry::waits(Kind::Rate),
-            Entry::Granted(()) => {}
-            Entry::Denied(denied) => telemetry::refused(Kind::Rate, denied),
+        match &poll {
+            Poll::Pending => telemetry::waits(Kind::Rate),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(denied)) => telemetry::refused(Kind::Rate, denied),
         }
-        entry
+        poll
     }
 
     /// Returns `None` for a request that has to wait and has no context.
     #[inline(never)]
-    fn enter_locked(self: &Arc<Self>, request: Request, mut context: Option<WaitContext>) -> Option<Entry> {
+    fn enter_locked(
+        self: &Arc<Self>,
+        request: Request,
+        mut context: Option<WaitContext>,
+        stage: &mut Stage,
+    ) -> Option<Poll<Result<(), Denied>>> {
         let state = lock(&self.state);
         // Another thread may have opened the fast path while this one waited for the lock.
         if matches!(self.fast_path.take(request.permits), TryAcquire::Granted) {
-            return Some(Entry::Granted(()));
+            return Some(Poll::Ready(Ok(())));
         }
-        self.with_locked(state, |state, _| state.enter(request, &mut context))
+        self.with_locked(state, |state, _| state.enter(request, &mut context, stage))
     }
 
-    /// Returns the decision about a waiter, whose key is free then, or has it woken by this waker.
-    pub(crate) fn poll(self: &Arc<Self>, key: Key, waker: &Waker) -> Poll<Result<(), Denied>> {
-        let decision = match self.with(|state| state.claim(key).ok_or_else(|| state.has_context(key, waker)))
-        {
+    /// Returns the decision about a waiter, which frees the key and ends the stage; or has it woken by this waker.
+    pub(crate) fn poll(
+        self: &Arc<Self>,
+        key: Key,
+        waker: &Waker,
+        stage: &mut Stage,
+    ) -> Poll<Result<(), Denied>> {
+        let claimed = self.with(|state| state.claim(key, stage).ok_or_else(|| state.has_context(key, waker)));
+        let decision = match claimed {
             Ok(decision) => decision,
             Err(true) => return Poll::Pending,
             Err(false) => {
                 let mut context = WaitContext::anywhere(waker);
                 // The turn may have come while the waker was cloned.
-                let moved = self.with(|state| match state.claim(key) {
+                let moved = self.with(|state| match state.claim(key, stage) {
                     Some(decision) => Ok(Some(decision)),
                     None if state.is_stranded(key, &context) => Err(()),
                     None => {

@@ -20,7 +20,12 @@
 //! - No foreign code runs here. Wakers are cloned before the lock is taken, collected in a [`WakeList`], swapped and
 //!   returned; the core wakes and drops them after the lock is released.
 
-use std::{cell::Cell, mem, task::Waker, time::Duration};
+use std::{
+    cell::Cell,
+    mem,
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use evenkeel_base::WakeList;
 use tokio::{
@@ -39,7 +44,7 @@ use crate::{
     rate_limiter::fast_path::{FastPath, Usage},
     snapshot::Snapshot,
     sync::{
-        entry::Entry,
+        entry::Stage,
         wait_queue::{Key, QueueAhead, WaitQueue, Waiter},
     },
 };
@@ -248,14 +253,21 @@ impl State {
         Ok(())
     }
 
-    /// Takes permits, or queues the request with its context; `None` if it has to wait and has no context.
-    pub(super) fn enter(&mut self, request: Request, context: &mut Option<WaitContext>) -> Option<Entry> {
-        let Err(denied) = self.take(request.permits) else { return Some(Entry::Granted(())) };
+    /// Takes permits, or queues the request with its context and sets the stage; `None` if it has to wait and has no
+    /// context.
+    pub(super) fn enter(
+        &mut self,
+        request: Request,
+        context: &mut Option<WaitContext>,
+        stage: &mut Stage,
+    ) -> Option<Poll<Result<(), Denied>>> {
+        let Err(denied) = self.take(request.permits) else { return Some(Poll::Ready(Ok(()))) };
         if let Err(denied) = self.admit(request, denied) {
             self.refused += 1;
-            return Some(Entry::Denied(denied));
+            return Some(Poll::Ready(Err(denied)));
         }
-        context.take().map(|context| Entry::Queued(self.push(request, context)))
+        *stage = Stage::Queued(self.push(request, context.take()?));
+        Some(Poll::Pending)
     }
 
     /// Returns whether a request that is `denied` its permits now may wait for them.
@@ -278,9 +290,10 @@ impl State {
         self.queue.push(Waiter { permits, waker: context.waker, meta: WaiterMeta { deadline, runtime } })
     }
 
-    /// Frees the key of a waiter that was granted or denied, and returns which.
-    pub(super) fn claim(&mut self, key: Key) -> Option<Result<(), Denied>> {
+    /// Frees the key of a waiter that was granted or denied, ends its stage, and returns which.
+    pub(super) fn claim(&mut self, key: Key, stage: &mut Stage) -> Option<Result<(), Denied>> {
         let decision = self.queue.claim(key)?;
+        *stage = Stage::Done;
         match decision {
             Ok(_) => self.granted += 1,
             Err(_) => self.refused += 1,

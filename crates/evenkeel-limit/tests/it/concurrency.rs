@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -23,6 +23,18 @@ fn why<T>(poll: Poll<Result<T, evenkeel_limit::Denied>>) -> Reason {
     let Poll::Ready(Err(denied)) = poll else { panic!("no refusal") };
     assert_eq!(denied.retry_after, None);
     denied.reason
+}
+
+#[test]
+fn a_deadline_that_is_set_again_counts() {
+    World::run(async |_| {
+        let limiter = ConcurrencyLimiter::new(1);
+        let _permit = limiter.acquire().await.unwrap();
+        let mut waits = limiter.acquire().by(Instant::now() + ms(20));
+        assert!(pin!(&mut waits).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let later = waits.by(Instant::now() + ms(50));
+        assert_eq!(assert_took!(later, ms(50)).unwrap_err().reason, Reason::Deadline);
+    });
 }
 
 #[test]

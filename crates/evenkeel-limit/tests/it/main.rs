@@ -12,6 +12,7 @@ mod concurrency_histories;
 mod distributed;
 mod fixtures;
 mod foreign_keys;
+mod foreign_panics;
 mod foreign_wakers;
 mod guide;
 mod histories;

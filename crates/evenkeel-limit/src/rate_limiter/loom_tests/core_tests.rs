@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Arc, Weak},
-    task::{Wake, Waker},
+    task::{Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use super::{
     model,
     timer::fire,
 };
-use crate::{rate::Rate, sync::entry::Entry};
+use crate::{rate::Rate, sync::entry::Stage};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ONE: Request = Request { permits: 1, deadline: None, bounded: true };
@@ -58,18 +58,22 @@ fn waker(core: &Arc<Core>, thread: Option<Thread>) -> Waker {
 
 fn waits(core: &Arc<Core>) {
     let waker = waker(core, Some(thread::current()));
-    let Entry::Queued(key) = core.enter(ONE, &waker) else { return };
-    while core.poll(key, &waker).is_pending() {
+    let mut stage = Stage::New;
+    let _entered = core.enter(ONE, &waker, &mut stage);
+    while let Stage::Queued(key) = stage
+        && core.poll(key, &waker, &mut stage).is_pending()
+    {
         thread::park();
     }
 }
 
 /// Leaves the queue, or puts the permit back.
 fn leaves(core: &Arc<Core>) {
-    match core.enter(ONE, &waker(core, None)) {
-        Entry::Queued(key) => core.leave(key),
-        Entry::Granted(()) => core.with(|state| state.algorithm.as_mut().unwrap().refund(1)),
-        Entry::Denied(denied) => panic!("{denied}"),
+    let mut stage = Stage::New;
+    match (core.enter(ONE, &waker(core, None), &mut stage), stage) {
+        (Poll::Pending, Stage::Queued(key)) => core.leave(key),
+        (Poll::Ready(Ok(())), _) => core.with(|state| state.algorithm.as_mut().unwrap().refund(1)),
+        (poll, stage) => panic!("{poll:?} in {stage:?}"),
     }
 }
 
