@@ -11,13 +11,13 @@ use tokio_postgres::{
 
 use crate::{
     Database, Error,
-    cancel::{CancelRequest, cancel_with, cancel_with_tls, cancel_without_tls},
+    cancel::{CancelRequest, cancel_with, cancel_with_tls},
     connect::{
         hosts::Hosts,
         link::{connect_with_tls, connect_without_tls},
         progress::ConnectProgress,
     },
-    connection::prepared::SchemaVersion,
+    connection::{Generation, prepared::SchemaVersion},
     manager::{ConnectionManager, Source},
     recycle::Recycler,
     session_pool::SessionPool,
@@ -53,7 +53,7 @@ impl Database {
     /// Begins to configure a database at this address, without TLS.
     pub fn builder(config: Config) -> Builder {
         let hosts = Box::new(Hosts::new(config, connect_without_tls()));
-        Builder::new(Source::Hosts(hosts), cancel_without_tls())
+        Builder::new(Source::Hosts(hosts), cancel_with_tls(NoTls))
     }
 
     /// Begins to configure a database at this address, with TLS as `sslmode` of the configuration asks for it.
@@ -101,7 +101,7 @@ impl Database {
     /// - The error with which the server ends an idle connection (57P05, 25P03) is not always seen. Then a call fails
     ///   with the error of the lost connection, and is not repeated.
     pub fn over(manager: Manager) -> Builder {
-        Builder::new(Source::Manager(Deadpool::new(manager)), cancel_without_tls())
+        Builder::new(Source::Manager(Deadpool::new(manager)), cancel_with_tls(NoTls))
     }
 }
 
@@ -286,7 +286,7 @@ impl Builder {
             },
             connect_timeout,
             progress: Arc::clone(&progress),
-            serial_numbers: Arc::default(),
+            generation: Generation::default(),
             schema_version: SchemaVersion::default(),
             reset_always,
         };

@@ -41,10 +41,6 @@ where
     })
 }
 
-pub(crate) fn cancel_without_tls() -> CancelRequest {
-    Arc::new(|token, peer| Box::pin(async move { drop(request_without_tls(&token, peer).await) }))
-}
-
 /// Requests over TLS if the connection has TLS, and without it otherwise.
 pub(crate) fn cancel_with_tls<T>(tls: T) -> CancelRequest
 where

@@ -17,34 +17,35 @@
 //! sends a statement when its future is first polled, so the order of the first polls is the order on the server. The
 //! atomics are `Relaxed`: they pass no data, and a connection goes from user to user through the lock of the pool.
 
-mod pipelined_results;
 pub(crate) mod prepared;
 mod reset;
 mod run;
-pub(crate) mod serial_number;
 mod statement_cache;
 mod tx_end;
 mod tx_record;
 
 use std::{
     mem,
-    pin::pin,
-    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
 };
 
 use deadpool_postgres::Manager;
+use evenkeel_base::lock;
 use evenkeel_pool::Adopted;
+use futures_core::Stream;
 use tokio_postgres::{
-    CancelToken, Error,
+    CancelToken, Error, SimpleQueryStream,
     error::{DbError, SqlState},
 };
 
 use self::{
-    pipelined_results::PipelinedResults,
     prepared::{PreparedStatements, SchemaVersion},
-    serial_number::SerialNumber,
-    tx_record::{TxFailure, TxRecord},
+    tx_record::TxRecord,
 };
 use crate::{
     connect::{Connected, Peer},
@@ -52,18 +53,26 @@ use crate::{
     sqlstate::{is_connection_lost, is_idle_timeout},
 };
 
+/// Counts how often all connections of a pool were retired; shared by them.
+pub(crate) type Generation = Arc<AtomicU64>;
+
 /// A connection of the pool.
 pub(crate) struct Connection {
     connected: Connected,
-    serial: SerialNumber,
-    pipelined: PipelinedResults,
+    // The present generation, and the one in which the connection was made.
+    generation: Generation,
+    made_in: u64,
+    // The results of the last statement that was sent ahead of another one. Nobody waits for them: they are few enough
+    // not to fill the channel of the client. They are kept because the error that ends a connection goes to its oldest
+    // statement.
+    pipelined: Mutex<Option<Pin<Box<SimpleQueryStream>>>>,
     statements: PreparedStatements,
     condition: AtomicU8,
     reset_always: bool,
     pub(crate) tx_state: TxState,
     /// Whether the transaction was begun as read only.
     pub(crate) tx_is_read_only: bool,
-    tx: TxRecord,
+    tx: Mutex<TxRecord>,
     // The number of statements that were sent.
     sent: AtomicU64,
     // Whether this user, and an earlier one, may have drawn from sequences: the session keeps the last values.
@@ -95,20 +104,21 @@ pub(crate) enum TxState {
 impl Connection {
     pub(crate) fn new(
         connected: Connected,
-        serial: SerialNumber,
+        generation: Generation,
         schema_version: SchemaVersion,
         reset_always: bool,
     ) -> Self {
         Self {
             connected,
-            serial,
-            pipelined: PipelinedResults::default(),
+            made_in: generation.load(Relaxed),
+            generation,
+            pipelined: Mutex::default(),
             statements: PreparedStatements::new(schema_version),
             condition: AtomicU8::new(Condition::Clean as u8),
             reset_always,
             tx_state: TxState::Idle,
             tx_is_read_only: false,
-            tx: TxRecord::default(),
+            tx: Mutex::default(),
             sent: AtomicU64::new(0),
             uses_sequences: AtomicBool::new(false),
             used_sequences: AtomicBool::new(false),
@@ -140,7 +150,7 @@ impl Connection {
 
     /// Whether the connection was made before the server began to refuse writes.
     pub(crate) fn is_retired(&self) -> bool {
-        self.serial.is_retired()
+        self.made_in < self.generation.load(Relaxed)
     }
 
     pub(crate) fn condition(&self) -> Condition {
@@ -164,27 +174,27 @@ impl Connection {
     /// Notes that a transaction begins.
     pub(crate) fn begin_tx(&mut self, is_read_only: bool) {
         (self.tx_state, self.tx_is_read_only) = (TxState::Open, is_read_only);
-        self.tx.begin();
+        *self.tx() = TxRecord::default();
         // Ahead of the transaction: inside it the statement would fix the snapshot, and the isolation level.
         self.discard_sequences();
     }
 
-    /// The failure of the transaction so far.
-    pub(crate) fn tx_failure(&self) -> Option<TxFailure> {
-        self.tx.failure()
-    }
-
-    /// Whether a statement in the transaction has ended it, or was refused because it would have.
-    pub(crate) fn has_tx_ended(&self) -> bool {
-        self.tx.has_ended()
+    /// Locks the record of the transaction.
+    pub(crate) fn tx(&self) -> MutexGuard<'_, TxRecord> {
+        lock(&self.tx)
     }
 
     /// Runs a statement that begins or ends a transaction, or asks about it.
     pub(crate) async fn control(&self, sql: &str) -> Result<(), Error> {
+        self.recorded(self.client().batch_execute(sql)).await
+    }
+
+    /// Runs a statement that is not prepared, and records its end.
+    async fn recorded<T>(&self, statement: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let guard = StatementGuard { connection: self };
         let number = self.next_number();
-        let result = self.client().batch_execute(sql).await;
-        self.record_end(number, result.as_ref(), false);
+        let result = statement.await;
+        self.record_end(number, result.as_ref().err(), false);
         guard.finished();
         result
     }
@@ -216,7 +226,8 @@ impl Connection {
         // The first poll sends it.
         let sent = pin!(self.client().simple_query_raw(sql)).poll(&mut Context::from_waker(Waker::noop()));
         if let Poll::Ready(Ok(results)) = sent {
-            self.pipelined.keep(results);
+            let before = lock(&self.pipelined).replace(Box::pin(results));
+            drop(before);
         }
     }
 
@@ -226,7 +237,7 @@ impl Connection {
     /// An open transaction is rolled back then.
     pub(crate) fn never_began(&self, error: &Error) -> Option<Box<DbError>> {
         if error.is_closed() {
-            return self.connected.link.end().map(Box::new).or_else(|| self.pipelined.idle_timeout());
+            return self.connected.link.end().map(Box::new).or_else(|| self.pipelined_idle_timeout());
         }
         let error = error.as_db_error()?;
         // The client's own statements, by which it prepares others, are gone.
@@ -238,7 +249,18 @@ impl Connection {
     /// Returns the server's error if it has ended the connection because of its idleness.
     pub(crate) fn idle_timeout(&self) -> Option<Box<DbError>> {
         let end = self.connected.link.end().filter(|error| is_idle_timeout(error.code()));
-        end.map(Box::new).or_else(|| self.pipelined.idle_timeout())
+        end.map(Box::new).or_else(|| self.pipelined_idle_timeout())
+    }
+
+    /// The same, if the server said so in reply to a statement that was sent ahead.
+    fn pipelined_idle_timeout(&self) -> Option<Box<DbError>> {
+        let mut results = lock(&self.pipelined).take()?;
+        match results.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(Err(error))) => {
+                error.as_db_error().filter(|error| is_idle_timeout(error.code())).cloned().map(Box::new)
+            }
+            _ => None,
+        }
     }
 
     fn next_number(&self) -> u64 {
@@ -246,8 +268,8 @@ impl Connection {
     }
 
     /// Records the end of a statement.
-    fn record_end<T>(&self, number: u64, result: Result<T, &Error>, is_stale: bool) {
-        let Err(error) = result else { return self.tx.on_success(number) };
+    fn record_end(&self, number: u64, error: Option<&Error>, is_stale: bool) {
+        let Some(error) = error else { return self.tx().on_success(number) };
         if is_connection_lost(error) || self.is_closed() {
             self.worsen(Condition::Lost);
         }
@@ -258,9 +280,9 @@ impl Connection {
                 if *error.code() == SqlState::READ_ONLY_SQL_TRANSACTION
                     && !(self.tx_is_read_only && self.tx_state == TxState::Open)
                 {
-                    self.serial.retire_all();
+                    self.generation.fetch_add(1, Relaxed);
                 }
-                self.tx.on_failure(number, error, is_stale);
+                self.tx().on_failure(number, error, is_stale);
             }
             // As a rule a parameter that does not fit; or a server that is out of step.
             None => self.worsen(Condition::Tainted),

@@ -12,8 +12,6 @@
 // | `connection/run.rs` | runs statements, each prepared once, and again when it is stale |
 // | `connection/prepared.rs`, `connection/statement_cache.rs` | the prepared statements, and when they are stale |
 // | `connection/tx_end.rs`, `connection/tx_record.rs` | guards a transaction against its end; its failures and identity |
-// | `connection/pipelined_results.rs` | the results of a statement sent ahead of another one |
-// | `connection/serial_number.rs` | retires all connections made so far |
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
 // | `sql/` | tokens of a statement; its effect on the session; whether it ends the transaction |
 // | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, progress, errors |

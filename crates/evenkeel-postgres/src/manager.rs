@@ -4,14 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use deadpool_postgres::Manager;
 use evenkeel_pool::{BoxError, Deadpool};
-use tokio::time::timeout;
 
 use crate::{
     connect::{
-        ConnectError, ConnectReason, Connected, HostError, hosts::Hosts, link::LinkState,
-        progress::ConnectProgress,
+        ConnectError, ConnectReason, Connected, hosts::Hosts, link::LinkState, progress::ConnectProgress,
     },
-    connection::{Connection, prepared::SchemaVersion, serial_number::SerialNumbers},
+    connection::{Connection, Generation, prepared::SchemaVersion},
 };
 
 /// The manager of the connections.
@@ -21,7 +19,7 @@ pub(crate) struct ConnectionManager {
     pub(crate) shared_time: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) progress: Arc<ConnectProgress>,
-    pub(crate) serial_numbers: Arc<SerialNumbers>,
+    pub(crate) generation: Generation,
     pub(crate) schema_version: SchemaVersion,
     pub(crate) reset_always: bool,
 }
@@ -43,20 +41,17 @@ impl evenkeel_pool::Manager for ConnectionManager {
         let connected = match &self.source {
             Source::Hosts(hosts) => hosts.connect(self.shared_time, limit, &guard.attempt).await,
             Source::Manager(manager) => {
-                let host = || "the server".to_owned();
-                let failed = |reason| vec![HostError::new(host(), reason)];
-                guard.attempt.begin(host());
-                match timeout(limit, manager.create()).await {
-                    Ok(Ok(client)) => Ok(Connected { client, address: None, link: LinkState::default() }),
-                    Ok(Err(error)) => Err(failed(ConnectReason::Client(error))),
-                    Err(_) => Err(failed(ConnectReason::NoAnswer(limit))),
-                }
+                let create = async {
+                    let client = manager.create().await.map_err(ConnectReason::Client)?;
+                    Ok(Connected { client, address: None, link: LinkState::default() })
+                };
+                guard.attempt.step("the server".to_owned(), limit, create).await
             }
         };
         match connected {
             Ok(connected) => Ok(Connection::new(
                 connected,
-                self.serial_numbers.next(),
+                Arc::clone(&self.generation),
                 Arc::clone(&self.schema_version),
                 self.reset_always,
             )),

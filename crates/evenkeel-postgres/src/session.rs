@@ -20,7 +20,7 @@ use tokio_postgres::{
 
 use crate::{
     Error, FromRow, Params,
-    connection::{Condition, Connection, TxState, prepared::PreparedStatement},
+    connection::{Condition, Connection, TxState},
     manager::ConnectionManager,
     recycle::Recycler,
     sql::effect::SqlEffect,
@@ -43,18 +43,6 @@ impl Session {
         Self { lease: Some(lease), recycler, runtime: Handle::current() }
     }
 
-    pub(crate) async fn fetch_one<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<R, Error> {
-        self.fetch_opt(sql, params).await?.ok_or(Error::RowCount(0))
-    }
-
-    pub(crate) async fn fetch_opt<R: FromRow>(
-        &self,
-        sql: &str,
-        params: impl Params,
-    ) -> Result<Option<R>, Error> {
-        Ok(self.fetch(sql, params, Some(1)).await?.pop())
-    }
-
     /// Fetches all rows; more than `max` are an error.
     pub(crate) async fn fetch<R: FromRow>(
         &self,
@@ -69,11 +57,10 @@ impl Session {
             decoded => return decoded,
         };
         // The types that the client knows may be stale. A statement that only read can run again with the new ones.
-        let (PreparedStatement { statement, effect }, _) = self.get_or_prepare(sql).await?;
-        match self.prepare_again(sql, effect, &statement).await {
-            Ok(Some(_)) if !effect.taints_session && !effect.writes => {
-                decode(self.rows(sql, &params, max).await?)
-            }
+        let (prepared, _) = self.get_or_prepare(sql).await?;
+        let reads_only = !prepared.effect.taints_session && !prepared.effect.writes;
+        match self.prepare_again(sql, &prepared).await {
+            Ok(Some(_)) if reads_only => decode(self.rows(sql, &params, max).await?),
             _ => Err(Error::Decode(error)),
         }
     }
@@ -132,7 +119,7 @@ impl Session {
         if self.condition() == Condition::Abandoned {
             return Err(Error::Abandoned);
         }
-        let can_commit = if self.has_tx_ended() { Err(Error::Ended) } else { self.check_open().await };
+        let can_commit = if self.tx().has_ended { Err(Error::Ended) } else { self.check_open().await };
         if let Err(error) = can_commit {
             self.roll_back().await;
             return Err(error);
@@ -161,7 +148,7 @@ impl Session {
     /// Checks that the transaction is still open. A failure has ended it, unless it went back to a savepoint, and the
     /// server answers to the commit of a failed transaction without an error.
     async fn check_open(&self) -> Result<(), Error> {
-        let Some(failure) = self.tx_failure() else { return self.check_identity().await };
+        let Some(failure) = self.tx().failure.clone() else { return self.check_identity().await };
         match self.control("SELECT 1").await {
             Ok(()) => self.check_identity().await,
             Err(error) if is_in_failed_transaction(&error) => Err(Error::Aborted(failure.error)),

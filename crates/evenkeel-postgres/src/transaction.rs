@@ -152,7 +152,7 @@ where
         return AttemptEnd::Done(output.and_then(|_| Err(Error::TxStillBorrowed.into())));
     };
     // After a return to a savepoint the failure has ended nothing.
-    let failure = session.tx_failure().filter(|failure| !failure.is_recovered);
+    let failure = session.tx().failure.clone().filter(|failure| !failure.is_recovered);
     let is_stale = failure.as_ref().is_some_and(|failure| failure.is_stale);
     match output {
         Ok(value) => match session.commit(committing).await {

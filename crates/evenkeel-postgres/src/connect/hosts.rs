@@ -21,10 +21,7 @@ use std::{
 use deadpool_postgres::{Manager, ManagerConfig};
 use evenkeel_base::lock;
 use evenkeel_pool::{Deadpool, Manager as _};
-use tokio::{
-    net::lookup_host,
-    time::{Instant, timeout},
-};
+use tokio::{net::lookup_host, time::Instant};
 use tokio_postgres::{
     Config,
     config::{Host, LoadBalanceHosts},
@@ -91,10 +88,8 @@ impl Hosts {
     ) -> Result<Connected, Vec<HostError>> {
         let Some(hosts) = self.in_order() else {
             // The error of the client says what is wrong with the configuration.
-            return self
-                .open(self.config.clone(), None)
-                .await
-                .map_err(|error| vec![HostError::new("the host".to_owned(), ConnectReason::Client(error))]);
+            let opened = self.open(self.config.clone(), None).await;
+            return opened.map_err(|reason| vec![HostError::new("the host".to_owned(), reason)]);
         };
         let share = share(shared, hosts.len());
         let time = TimeLimit { start: Instant::now(), limit };
@@ -167,29 +162,22 @@ impl Hosts {
             (None, Some(Host::Unix(dir))) => return Ok(vec![Address::Unix(dir.clone(), host.port)]),
             (None, None) => return Ok(Vec::new()),
         };
-        let label = format!("{name}:{}", host.port);
-        let limit = time.remaining();
-        let step = progress.begin(label.clone());
-        let reason = match timeout(limit, lookup_host((name.as_str(), host.port))).await {
-            Ok(Ok(found)) => {
-                let mut addresses: Vec<_> = Vec::new();
-                for found in found {
-                    let address = Address::Tcp(found.ip(), host.port);
-                    if !addresses.contains(&address) {
-                        addresses.push(address);
-                    }
+        let lookup = async {
+            let mut addresses: Vec<_> = Vec::new();
+            for found in lookup_host((name.as_str(), host.port)).await.map_err(ConnectReason::Lookup)? {
+                let address = Address::Tcp(found.ip(), host.port);
+                if !addresses.contains(&address) {
+                    addresses.push(address);
                 }
-                self.sort(&mut addresses);
-                if !addresses.is_empty() {
-                    progress.done(step);
-                    return Ok(addresses);
-                }
-                ConnectReason::Lookup(io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
             }
-            Ok(Err(error)) => ConnectReason::Lookup(error),
-            Err(_) => ConnectReason::NoAnswer(limit),
+            if addresses.is_empty() {
+                let error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                return Err(ConnectReason::Lookup(error));
+            }
+            self.sort(&mut addresses);
+            Ok(addresses)
         };
-        Err(progress.failed(step, HostError::new(label, reason)))
+        progress.step(format!("{name}:{}", host.port), time.remaining(), lookup).await
     }
 
     fn sort(&self, addresses: &mut [Address]) {
@@ -230,25 +218,15 @@ impl Hosts {
             }
             _ => address.to_string(),
         };
-        let limit = time.remaining();
-        let step = progress.begin(label.clone());
-        let reason = match timeout(limit, self.open(config, Some(address))).await {
-            Ok(Ok(connected)) => return Ok(connected),
-            Ok(Err(error)) => ConnectReason::Client(error),
-            Err(_) => ConnectReason::NoAnswer(limit),
-        };
-        Err(progress.failed(step, HostError::new(label, reason)))
+        progress.step(label, time.remaining(), self.open(config, Some(address))).await
     }
 
-    async fn open(
-        &self,
-        config: Config,
-        address: Option<Address>,
-    ) -> Result<Connected, tokio_postgres::Error> {
+    async fn open(&self, config: Config, address: Option<Address>) -> Result<Connected, ConnectReason> {
         let link = LinkState::default();
         let connect = ObservedConnect { connect: Arc::clone(&self.connect_link), link: link.clone() };
         let manager = Manager::from_connect(config, connect, ManagerConfig::default());
-        Ok(Connected { client: Deadpool::new(manager).create().await?, address, link })
+        let client = Deadpool::new(manager).create().await.map_err(ConnectReason::Client)?;
+        Ok(Connected { client, address, link })
     }
 }
 

@@ -3,12 +3,13 @@
 use std::{
     fmt::Write,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use evenkeel_base::lock;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::error::HostError;
+use super::error::{ConnectReason, HostError};
 
 /// The attempts under way, the oldest first.
 #[derive(Default)]
@@ -25,7 +26,7 @@ pub(crate) struct AttemptProgress {
 enum StepState {
     Begun(Instant),
     Failed(String),
-    /// A name was resolved; its addresses are steps of their own.
+    /// A name was resolved, whose addresses are steps of their own; or the server has answered.
     Done,
 }
 
@@ -64,23 +65,25 @@ impl ConnectProgress {
 }
 
 impl AttemptProgress {
-    /// Begins to try a host, and returns the index of this step.
-    pub(crate) fn begin(&self, host: String) -> usize {
+    /// Tries a host for a limited time, and records the progress.
+    pub(crate) async fn step<T>(
+        &self,
+        host: String,
+        limit: Duration,
+        attempt: impl Future<Output = Result<T, ConnectReason>>,
+    ) -> Result<T, Vec<HostError>> {
         let now = Instant::now();
-        let mut steps = lock(&self.steps);
-        steps.push((host, StepState::Begun(now)));
-        steps.len() - 1
-    }
-
-    /// Records the failure of a step, and returns it as the errors of its host.
-    pub(crate) fn failed(&self, step: usize, error: HostError) -> Vec<HostError> {
-        let text = error.chain();
-        lock(&self.steps)[step].1 = StepState::Failed(text);
-        vec![error]
-    }
-
-    pub(crate) fn done(&self, step: usize) {
-        lock(&self.steps)[step].1 = StepState::Done;
+        let step = {
+            let mut steps = lock(&self.steps);
+            steps.push((host.clone(), StepState::Begun(now)));
+            steps.len() - 1
+        };
+        let result = timeout(limit, attempt).await.unwrap_or(Err(ConnectReason::NoAnswer(limit)));
+        let result = result.map_err(|reason| HostError::new(host, reason));
+        let state =
+            result.as_ref().map_or_else(|error| StepState::Failed(error.chain()), |_| StepState::Done);
+        lock(&self.steps)[step].1 = state;
+        result.map_err(|error| vec![error])
     }
 }
 

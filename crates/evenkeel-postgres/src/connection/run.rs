@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::pin};
 
 use futures_core::Stream;
-use tokio_postgres::{Row, Statement, error::SqlState, types::ToSql};
+use tokio_postgres::{Row, error::SqlState, types::ToSql};
 
 use super::{
     Condition, Connection, StatementGuard, TxState,
@@ -39,14 +39,14 @@ impl Connection {
         each: &mut impl FnMut(Row),
     ) -> Result<u64, PgError> {
         let was_known = known.is_some();
-        let statement = match known {
-            Some(known) => known.statement,
+        let prepared = match known {
+            Some(known) => known,
             None => self.prepare(sql, effect).await?,
         };
-        match self.run_once(&statement, parameters, each).await {
+        match self.run_once(&prepared, parameters, each).await {
             Ok(count) => Ok(count),
             Err(failure) => {
-                let again = self.replace_stale(sql, effect, &statement, was_known, failure).await?;
+                let again = self.replace_stale(sql, &prepared, was_known, failure).await?;
                 self.run_once(&again, parameters, each)
                     .await
                     .map_err(|failure| self.record_failure(failure, sql, false).0)
@@ -58,15 +58,15 @@ impl Connection {
     pub(crate) async fn replace_stale(
         &self,
         sql: &str,
-        effect: SqlEffect,
-        statement: &Statement,
+        failed: &PreparedStatement,
         was_known: bool,
         failure: StatementFailure,
-    ) -> Result<Statement, PgError> {
+    ) -> Result<PreparedStatement, PgError> {
         if failure.stale() == Some(Stale::TypeMismatch) {
-            let prepared = self.prepare_again(sql, effect, statement).await?;
-            return prepared.ok_or_else(|| self.record_failure(failure, sql, was_known).0);
+            let again = self.prepare_again(sql, failed).await?;
+            return again.ok_or_else(|| self.record_failure(failure, sql, was_known).0);
         }
+        let effect = failed.effect;
         // The server undoes a statement that fails, except for one that ends transactions of its own.
         let is_undone = !failure.has_begun || !(effect.taints_session || failure.has_rows);
         match self.record_failure(failure, sql, was_known) {
@@ -99,7 +99,7 @@ impl Connection {
             }
             Some(Stale::TypeMismatch) | None => false,
         };
-        self.record_end(failure.number, Err::<(), _>(&failure.error), is_stale);
+        self.record_end(failure.number, Some(&failure.error), is_stale);
         (failure.error, is_stale)
     }
 
@@ -107,43 +107,40 @@ impl Connection {
     pub(crate) async fn prepare_again(
         &self,
         sql: &str,
-        effect: SqlEffect,
-        before: &Statement,
-    ) -> Result<Option<Statement>, PgError> {
+        before: &PreparedStatement,
+    ) -> Result<Option<PreparedStatement>, PgError> {
         self.client().clear_type_cache();
-        let statement = self.prepare(sql, effect).await?;
-        if have_same_types(before, &statement) {
+        let now = self.prepare(sql, before.effect).await?;
+        if have_same_types(&before.statement, &now.statement) {
             return Ok(None);
         }
         self.statements.invalidate_all(self.client());
-        self.statements.insert(sql, PreparedStatement { statement: statement.clone(), effect });
-        Ok(Some(statement))
+        self.statements.insert(sql, now.clone());
+        Ok(Some(now))
     }
 
     /// Returns the statement, prepared now if it was not, and whether it was prepared before.
     pub(crate) async fn get_or_prepare(&self, sql: &str) -> Result<(PreparedStatement, bool), PgError> {
-        if let Some(known) = self.statements.get(self.client(), sql) {
-            return Ok((known, true));
+        match self.statements.get(self.client(), sql) {
+            Some(known) => Ok((known, true)),
+            None => Ok((self.prepare(sql, SqlEffect::of(sql)).await?, false)),
         }
-        let effect = SqlEffect::of(sql);
-        Ok((PreparedStatement { statement: self.prepare(sql, effect).await?, effect }, false))
     }
 
-    pub(crate) async fn prepare(&self, sql: &str, effect: SqlEffect) -> Result<Statement, PgError> {
+    pub(crate) async fn prepare(&self, sql: &str, effect: SqlEffect) -> Result<PreparedStatement, PgError> {
         let guard = StatementGuard { connection: self };
         let number = self.next_number();
-        let result = self.client().prepare(sql).await;
+        let prepared = |statement| PreparedStatement { statement, effect };
+        let result = self.client().prepare(sql).await.map(prepared);
         match &result {
-            Ok(statement) => {
-                self.statements.insert(sql, PreparedStatement { statement: statement.clone(), effect });
-            }
+            Ok(prepared) => self.statements.insert(sql, prepared.clone()),
             Err(error) => {
                 // The client's own statements, by which it looks up types, are gone, and it prepares them only once.
                 let is_gone = error.code() == Some(&SqlState::INVALID_SQL_STATEMENT_NAME);
                 if is_gone {
                     self.worsen(Condition::Lost);
                 }
-                self.record_end(number, Err::<(), _>(error), is_gone);
+                self.record_end(number, Some(error), is_gone);
             }
         }
         guard.finished();
@@ -153,20 +150,20 @@ impl Connection {
     /// Runs a prepared statement once. It is sent when the future is first polled.
     pub(crate) async fn run_once(
         &self,
-        statement: &Statement,
+        prepared: &PreparedStatement,
         parameters: &[&(dyn ToSql + Sync)],
         each: &mut impl FnMut(Row),
     ) -> Result<u64, StatementFailure> {
         let number = self.next_number();
         let mut has_rows = false;
         let failure = |error, has_begun, has_rows| StatementFailure { error, number, has_begun, has_rows };
-        let rows = self.client().query_raw(statement, parameters.iter().copied()).await;
+        let rows = self.client().query_raw(&prepared.statement, parameters.iter().copied()).await;
         let mut rows = pin!(rows.map_err(|error| failure(error, false, false))?);
         while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
             each(row.map_err(|error| failure(error, true, has_rows))?);
             has_rows = true;
         }
-        self.tx.on_success(number);
+        self.tx().on_success(number);
         Ok(rows.rows_affected().unwrap_or(0))
     }
 }

@@ -9,7 +9,7 @@
 
 use tokio_postgres::SimpleQueryMessage;
 
-use super::{Connection, StatementGuard, TxState};
+use super::{Connection, TxState};
 use crate::{
     Error,
     sql::{effect::SqlEffect, ends_tx::EndsTx},
@@ -41,21 +41,21 @@ impl Connection {
         if !ends_tx || self.tx_state != TxState::Open {
             return Ok(());
         }
-        self.tx.end();
+        self.tx().has_ended = true;
         Err(Error::Ended)
     }
 
     /// Compares the identity once more before a commit, if a failure kept it from being compared.
     pub(crate) async fn check_identity(&self) -> Result<(), Error> {
-        if self.tx.is_identity_unsure() { self.compare_identity(Ok(())).await } else { Ok(()) }
+        if self.tx().is_identity_unsure { self.compare_identity(Ok(())).await } else { Ok(()) }
     }
 
     async fn remember_identity(&self) -> Result<(), Error> {
-        if self.tx.has_identity() {
+        if self.tx().identity.is_some() {
             return Ok(());
         }
         match self.identity().await {
-            Ok(identity) => self.tx.set_identity(identity),
+            Ok(identity) => self.tx().identity = Some(identity),
             // The transaction has failed. A statement that goes back to a savepoint must not count as another one.
             Err(error) if is_in_failed_transaction(&error) => {}
             Err(error) => return Err(error.into()),
@@ -66,10 +66,10 @@ impl Connection {
     /// Returns `result`, or an error if there is another transaction than before, or none.
     async fn compare_identity(&self, result: Result<(), Error>) -> Result<(), Error> {
         match self.identity().await {
-            Ok(identity) if self.tx.is_same(&identity) => result,
+            Ok(identity) if self.tx().is_same(&identity) => result,
             Ok(_) => Err(Error::Ended),
             Err(error) if is_in_failed_transaction(&error) => {
-                self.tx.set_identity_unsure();
+                self.tx().is_identity_unsure = true;
                 result
             }
             Err(error) => result.and(Err(error.into())),
@@ -77,15 +77,11 @@ impl Connection {
     }
 
     async fn identity(&self) -> Result<Option<String>, tokio_postgres::Error> {
-        let guard = StatementGuard { connection: self };
-        let number = self.next_number();
-        let result = self.client().simple_query(IDENTITY).await;
-        self.record_end(number, result.as_ref(), false);
-        guard.finished();
+        let messages = self.recorded(self.client().simple_query(IDENTITY)).await?;
         let value = |message: &SimpleQueryMessage| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(ToOwned::to_owned),
             _ => None,
         };
-        Ok(result?.iter().find_map(value))
+        Ok(messages.iter().find_map(value))
     }
 }

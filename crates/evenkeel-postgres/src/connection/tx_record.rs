@@ -1,8 +1,5 @@
 //! The record of a transaction: the failure that may have ended it, and its identity.
 
-use std::sync::Mutex;
-
-use evenkeel_base::lock;
 use tokio_postgres::error::{DbError, SqlState};
 
 /// Errors that the server reports before it looks whether the transaction has failed already, or while it goes back to
@@ -29,79 +26,42 @@ pub(crate) struct TxFailure {
 /// The record of a transaction.
 #[derive(Default)]
 pub(crate) struct TxRecord {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    // The failure that ended the transaction, or else the last one.
-    failure: Option<TxFailure>,
-    // `None` before it was first asked for; the inner one where the server does not tell.
-    identity: Option<Option<String>>,
-    is_identity_unsure: bool,
-    has_ended: bool,
+    /// The failure that ended the transaction, or else the last one.
+    pub(crate) failure: Option<TxFailure>,
+    /// A statement in the transaction has ended it, or was refused because it would have.
+    pub(crate) has_ended: bool,
+    /// `None` before it was first asked for; the inner one where the server does not tell.
+    pub(super) identity: Option<Option<String>>,
+    /// A failure kept the identity from being compared.
+    pub(super) is_identity_unsure: bool,
 }
 
 impl TxRecord {
-    /// Begins the record of another transaction.
-    pub(crate) fn begin(&self) {
-        *lock(&self.state) = State::default();
-    }
-
-    pub(crate) fn failure(&self) -> Option<TxFailure> {
-        lock(&self.state).failure.clone()
-    }
-
     /// Records a success. If it was sent after a failure, the transaction must have gone back to a savepoint: otherwise
     /// the server would have refused it.
-    pub(crate) fn on_success(&self, number: u64) {
-        if let Some(failure) = &mut lock(&self.state).failure
+    pub(super) fn on_success(&mut self, number: u64) {
+        if let Some(failure) = &mut self.failure
             && failure.number < number
         {
             failure.is_recovered = true;
         }
     }
 
-    pub(crate) fn on_failure(&self, number: u64, error: &DbError, is_stale: bool) {
-        let last = &mut lock(&self.state).failure;
-        let has_failed = last.as_ref().is_some_and(|failure| !failure.is_recovered);
+    pub(super) fn on_failure(&mut self, number: u64, error: &DbError, is_stale: bool) {
+        let has_failed = self.failure.as_ref().is_some_and(|failure| !failure.is_recovered);
         let is_consequence = *error.code() == SqlState::IN_FAILED_SQL_TRANSACTION
             || (has_failed && CHECKED_BEFORE_STATE.contains(error.code()));
         if !is_consequence {
-            *last = Some(TxFailure { error: Box::new(error.clone()), number, is_recovered: false, is_stale });
+            let error = Box::new(error.clone());
+            self.failure = Some(TxFailure { error, number, is_recovered: false, is_stale });
         }
     }
 
-    pub(crate) fn has_identity(&self) -> bool {
-        lock(&self.state).identity.is_some()
-    }
-
-    pub(crate) fn set_identity(&self, identity: Option<String>) {
-        lock(&self.state).identity = Some(identity);
-    }
-
     /// Compares the identity with the one from before, and records the end of the transaction if they differ.
-    pub(crate) fn is_same(&self, identity: &Option<String>) -> bool {
-        let mut state = lock(&self.state);
-        let is_same = state.identity.as_ref() == Some(identity);
-        state.is_identity_unsure = false;
-        state.has_ended |= !is_same;
+    pub(super) fn is_same(&mut self, identity: &Option<String>) -> bool {
+        let is_same = self.identity.as_ref() == Some(identity);
+        self.is_identity_unsure = false;
+        self.has_ended |= !is_same;
         is_same
-    }
-
-    pub(crate) fn set_identity_unsure(&self) {
-        lock(&self.state).is_identity_unsure = true;
-    }
-
-    pub(crate) fn is_identity_unsure(&self) -> bool {
-        lock(&self.state).is_identity_unsure
-    }
-
-    pub(crate) fn end(&self) {
-        lock(&self.state).has_ended = true;
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        lock(&self.state).has_ended
     }
 }

@@ -9,8 +9,6 @@
 
 use std::{collections::VecDeque, future::poll_fn, task::Poll};
 
-use tokio_postgres::Statement;
-
 use super::Session;
 use crate::{
     Error, Params,
@@ -29,11 +27,11 @@ impl Session {
     where
         I: IntoIterator<Item: Params>,
     {
-        let (PreparedStatement { mut statement, effect }, mut was_known) = self.get_or_prepare(sql).await?;
-        self.refuse_tx_end(effect.ends_tx)?;
-        let guard = self.begin_statement(effect);
-        let send = |statement: Statement, row: I::Item| {
-            Box::pin(async move { (self.run_once(&statement, &row.refs(), &mut drop).await, row) })
+        let (mut prepared, mut was_known) = self.get_or_prepare(sql).await?;
+        self.refuse_tx_end(prepared.effect.ends_tx)?;
+        let guard = self.begin_statement(prepared.effect);
+        let send = |prepared: PreparedStatement, row: I::Item| {
+            Box::pin(async move { (self.run_once(&prepared, &row.refs(), &mut drop).await, row) })
         };
         let mut total: Total = Ok(0);
         let mut rows = (0..).zip(rows);
@@ -43,14 +41,14 @@ impl Session {
                 && total.is_ok()
                 && let Some((index, row)) = rows.next()
             {
-                let mut sent = send(statement.clone(), row);
+                let mut sent = send(prepared.clone(), row);
                 let mut first = poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx))).await;
                 if let Poll::Ready((Err(failure), row)) = first {
                     while self.next_answer(&mut in_flight, &mut total, sql, was_known).await {}
-                    match self.replace_stale(sql, effect, &statement, was_known, failure).await {
+                    match self.replace_stale(sql, &prepared, was_known, failure).await {
                         Ok(again) => {
-                            (statement, was_known) = (again, false);
-                            sent = send(statement.clone(), row);
+                            (prepared, was_known) = (again, false);
+                            sent = send(prepared.clone(), row);
                             first = poll_fn(|cx| Poll::Ready(sent.as_mut().poll(cx))).await;
                         }
                         Err(error) => {

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The possible effects of a statement, beside its work on tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SqlEffect {
     /// It may leave something in the session.
     pub(crate) taints_session: bool,
@@ -35,33 +35,26 @@ impl SqlEffect {
 
     /// Reads a single statement.
     pub(crate) fn of(sql: &str) -> Self {
-        let (one, has_backslashes) = Self::read(sql, false);
-        if !has_backslashes {
-            return one;
+        let mut effect = Self::default();
+        if effect.add(sql, false) {
+            effect.add(sql, true);
         }
-        let (other, _) = Self::read(sql, true);
-        Self {
-            taints_session: one.taints_session || other.taints_session,
-            uses_sequences: one.uses_sequences || other.uses_sequences,
-            writes: one.writes || other.writes,
-            ends_tx: one.ends_tx || other.ends_tx,
-        }
+        effect
     }
 
-    fn read(sql: &str, escapes: bool) -> (Self, bool) {
+    /// Adds the effects of a statement, read in one way. Returns whether a server may read it in the other way.
+    fn add(&mut self, sql: &str, escapes: bool) -> bool {
         let (mut scanner, mut ends) = (EffectScanner::default(), EndScanner::default());
         let mut tokens = Tokens::new(sql, escapes);
         for token in tokens.by_ref() {
             ends.push(token);
             scanner.push(token);
         }
-        let effect = Self {
-            taints_session: scanner.taints_session || !scanner.began || tokens.is_doubtful(),
-            uses_sequences: scanner.uses_sequences,
-            writes: scanner.writes,
-            ends_tx: ends.ends_tx() == EndsTx::Yes,
-        };
-        (effect, tokens.has_backslashes())
+        self.taints_session |= scanner.taints_session || !scanner.began || tokens.is_doubtful();
+        self.uses_sequences |= scanner.uses_sequences;
+        self.writes |= scanner.writes;
+        self.ends_tx |= ends.ends_tx() == EndsTx::Yes;
+        tokens.has_backslashes()
     }
 }
 

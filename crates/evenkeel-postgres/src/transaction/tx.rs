@@ -81,7 +81,7 @@ impl Tx {
     /// # }
     /// ```
     pub async fn fetch_one<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<R, Error> {
-        self.session()?.fetch_one(sql, params).await
+        self.session()?.fetch(sql, params, Some(1)).await?.pop().ok_or(Error::RowCount(0))
     }
 
     /// As [`Database::fetch_opt`](crate::Database::fetch_opt).
@@ -103,7 +103,7 @@ impl Tx {
     /// # }
     /// ```
     pub async fn fetch_opt<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<Option<R>, Error> {
-        self.session()?.fetch_opt(sql, params).await
+        Ok(self.session()?.fetch(sql, params, Some(1)).await?.pop())
     }
 
     /// As [`Database::fetch_all`](crate::Database::fetch_all).
@@ -207,7 +207,7 @@ impl Tx {
         let session = self.session.as_ref().expect("a transaction has its session until it is dropped");
         if session.condition() == Condition::Abandoned {
             Err(Error::Abandoned)
-        } else if session.has_tx_ended() {
+        } else if session.tx().has_ended {
             Err(Error::Ended)
         } else {
             Ok(session)
