@@ -7,8 +7,8 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 use tokio::process::Command;
 
 use crate::{
-    place::{PROGRAM, Place, quiet},
     server::{Answer, Server, answer},
+    workdir::{PROGRAM, Workdir, quiet},
 };
 
 /// Runs the program, and returns its one line on stderr.
@@ -23,13 +23,13 @@ async fn refused(command: &mut Command) -> String {
 }
 
 async fn refused_first_page(first: Answer) -> String {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let server = Server::start(move |_| {
         let first = first.clone();
         async move { first }
     });
     let server = server.await;
-    let line = refused(&mut place.harvest(&format!("--url {}", server.base))).await;
+    let line = refused(&mut workdir.harvest(&format!("--url {}", server.base))).await;
     assert!(line.contains("/users.json: "), "{line}");
     line
 }
@@ -38,7 +38,7 @@ async fn refused_first_page(first: Answer) -> String {
 #[ignore = "real tier"]
 async fn nobody_listens() {
     let gone = Server::start(async |_| answer(200, "text/plain", "")).await.base.clone();
-    let line = refused(&mut Place::new().harvest(&format!("--url {gone}"))).await;
+    let line = refused(&mut Workdir::new().harvest(&format!("--url {gone}"))).await;
     assert!(line.contains("no connection: Connection refused"), "{line}");
 }
 
@@ -58,12 +58,12 @@ async fn the_first_page_is_no_page() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_store_cannot_be_one() {
-    let place = Place::new();
-    fs::write(place.path("notes.txt"), "this is no database ".repeat(100)).unwrap();
+    let workdir = Workdir::new();
+    fs::write(workdir.path("notes.txt"), "this is no database ".repeat(100)).unwrap();
     for (store, reason) in [
-        (place.path("missing/store.db"), "No such file or directory"),
-        (place.path(""), "Is a directory"),
-        (place.path("notes.txt"), "file is not a database"),
+        (workdir.path("missing/store.db"), "No such file or directory"),
+        (workdir.path(""), "Is a directory"),
+        (workdir.path("notes.txt"), "file is not a database"),
     ] {
         let flag = format!("sqlite:{store}");
         let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", &flag])).await;
@@ -74,8 +74,8 @@ async fn the_store_cannot_be_one() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_store_is_no_database_that_can_be_reached() {
-    let place = Place::new();
-    let missing = format!("postgres://u:secret@{}/d", place.path("missing").replace('/', "%2F"));
+    let workdir = Workdir::new();
+    let missing = format!("postgres://u:secret@{}/d", workdir.path("missing").replace('/', "%2F"));
     for (store, reason) in [(&*missing, "could not connect"), ("postgres://h:x/d", "invalid port")] {
         let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", store])).await;
         assert!(line.contains(reason) && !line.contains("secret"), "{line}");
@@ -104,9 +104,9 @@ async fn the_variable_names_no_postgres_database() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_store_is_read_only() {
-    let place = Place::new();
-    place.run("--users 1 --latency 1 --faults none", 0).await;
-    let store = format!("sqlite:file:{}?mode=ro", place.path("store.db"));
+    let workdir = Workdir::new();
+    workdir.run("--users 1 --latency 1 --faults none", 0).await;
+    let store = format!("sqlite:file:{}?mode=ro", workdir.path("store.db"));
     let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", &store])).await;
     assert!(line.contains("cannot use the store") && line.contains("the file is read-only"), "{line}");
 }
@@ -115,35 +115,35 @@ async fn the_store_is_read_only() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_directory_of_the_store_is_read_only() {
-    let place = Place::new();
-    place.run("--users 1 --latency 1 --faults none", 0).await;
-    fs::set_permissions(place.path("store.db"), Permissions::from_mode(0o666)).unwrap();
+    let workdir = Workdir::new();
+    workdir.run("--users 1 --latency 1 --faults none", 0).await;
+    fs::set_permissions(workdir.path("store.db"), Permissions::from_mode(0o666)).unwrap();
     // Another user may have no access to the directory of the program. A process of its own makes the copy: a child that
     // another test starts meanwhile would inherit our open file, which then could not be executed (ETXTBSY).
-    assert!(Command::new("cp").args([PROGRAM, &place.path("harvest")]).status().await.unwrap().success());
-    fs::set_permissions(place.path(""), Permissions::from_mode(0o555)).unwrap();
+    assert!(Command::new("cp").args([PROGRAM, &workdir.path("harvest")]).status().await.unwrap().success());
+    fs::set_permissions(workdir.path(""), Permissions::from_mode(0o555)).unwrap();
     for (store, reason) in [
         ("store.db", "its directory and the files beside it have to be writable, too"),
         ("other.db", "Permission denied"),
     ] {
-        let flag = format!("sqlite:{}", place.path(store));
-        let mut command = quiet(Command::new(place.path("harvest")));
+        let flag = format!("sqlite:{}", workdir.path(store));
+        let mut command = quiet(Command::new(workdir.path("harvest")));
         command.args(["--users", "1", "--store", &flag]);
         // Root can write everywhere.
-        if fs::File::create(place.path("probe")).is_ok() {
+        if fs::File::create(workdir.path("probe")).is_ok() {
             command.uid(65_534);
         }
         let line = refused(&mut command).await;
         assert!(line.contains(reason), "{line}");
     }
-    fs::set_permissions(place.path(""), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(workdir.path(""), Permissions::from_mode(0o755)).unwrap();
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_report_cannot_be_written() {
     for flag in ["--json", "--report"] {
-        let path = Place::new().path("missing/report");
+        let path = Workdir::new().path("missing/report");
         let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", flag, &path])).await;
         assert!(line.contains(&path), "{line}");
     }
@@ -161,7 +161,7 @@ async fn there_are_too_few_file_descriptors() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn flags_that_make_no_sense() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     for flags in [
         "--concurrency 0",
         "--faults many",
@@ -170,6 +170,6 @@ async fn flags_that_make_no_sense() {
         "--no-such-flag",
         "--chaos --faults none",
     ] {
-        refused(&mut place.harvest(flags)).await;
+        refused(&mut workdir.harvest(flags)).await;
     }
 }

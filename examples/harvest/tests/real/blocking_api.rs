@@ -3,8 +3,8 @@
 use tokio::{process::Child, sync::watch};
 
 use crate::{
-    place::Place,
     server::{Server, document, page},
+    workdir::Workdir,
 };
 
 /// An API of ten users whose next page never answers, and whose documents wait until the test releases them.
@@ -43,8 +43,8 @@ impl BlockingApi {
     }
 
     /// Starts a run, and waits until it has requested this number of documents.
-    pub(crate) async fn harvest(&self, place: &Place, flags: &str, asked: usize) -> Child {
-        let child = place.harvest(&format!("--url {} {flags}", self.base())).spawn().unwrap();
+    pub(crate) async fn harvest(&self, workdir: &Workdir, flags: &str, asked: usize) -> Child {
+        let child = workdir.harvest(&format!("--url {} {flags}", self.base())).spawn().unwrap();
         self.asked.subscribe().wait_for(|so_far| *so_far >= asked).await.unwrap();
         child
     }

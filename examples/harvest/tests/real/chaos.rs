@@ -1,6 +1,6 @@
 //! `--chaos`, with a few seeds.
 
-use crate::{place::Place, troubled::by_plan};
+use crate::{compare_runs::compare_with_chaos, workdir::Workdir};
 
 const SIZE: &str = "--users 60 --page-size 7 --latency 5 --concurrency 20";
 
@@ -8,7 +8,7 @@ const SIZE: &str = "--users 60 --page-size 7 --latency 5 --concurrency 20";
 #[ignore = "real tier"]
 async fn on_sqlite() {
     for seed in [1, 2] {
-        by_plan(&Place::new(), seed, SIZE).await;
+        compare_with_chaos(&Workdir::new(), seed, SIZE).await;
     }
 }
 
@@ -16,7 +16,7 @@ async fn on_sqlite() {
 #[ignore = "real tier"]
 async fn on_postgres() {
     for seed in [1, 2] {
-        let Some(place) = Place::postgres().await else { return };
-        by_plan(&place, seed, SIZE).await;
+        let Some(workdir) = Workdir::postgres().await else { return };
+        compare_with_chaos(&workdir, seed, SIZE).await;
     }
 }

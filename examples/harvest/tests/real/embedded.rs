@@ -2,14 +2,14 @@
 
 use tokio::process::Command;
 
-use crate::place::{PROGRAM, Place, quiet, text};
+use crate::workdir::{PROGRAM, Workdir, quiet, text};
 
 const SMALL: &str = "--users 60 --page-size 7 --latency 5 --concurrency 20 --seed 3";
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn faults_cost_time_and_nothing_else() {
-    let (calm, troubled) = (Place::new(), Place::new());
+    let (calm, troubled) = (Workdir::new(), Workdir::new());
     let without = calm.run(&format!("{SMALL} --faults none"), 0).await;
     let with = troubled.run(SMALL, 0).await;
 
@@ -17,47 +17,47 @@ async fn faults_cost_time_and_nothing_else() {
     assert_eq!(without["retries"], 0);
     assert!(with["retries"].as_u64().unwrap() > 0, "{with}");
     assert_eq!(with["calls"].as_u64().unwrap(), 9 + 2 * 60 + with["retries"].as_u64().unwrap());
-    for (place, report) in [(&calm, &without), (&troubled, &with)] {
+    for (workdir, report) in [(&calm, &without), (&troubled, &with)] {
         assert_eq!(report["ended"], "complete");
         assert_eq!(report["failures"].as_array().unwrap().len(), 0, "{report}");
         assert_eq!(report["users"], 60);
-        assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders").await);
-        assert_eq!(place.number("SELECT count(*) FROM users WHERE theme IS NOT NULL").await, 60);
+        assert_eq!(report["orders"], workdir.number("SELECT count(*) FROM orders").await);
+        assert_eq!(workdir.number("SELECT count(*) FROM users WHERE theme IS NOT NULL").await, 60);
     }
     assert_eq!(calm.dump().await, troubled.dump().await);
 }
 
-async fn a_second_run_changes_nothing(place: Place) {
-    let first = place.run(&format!("{SMALL} --faults none"), 0).await;
-    let dump = place.dump().await;
-    let second = place.run(&format!("{SMALL} --faults none"), 0).await;
+async fn a_second_run_changes_nothing(workdir: Workdir) {
+    let first = workdir.run(&format!("{SMALL} --faults none"), 0).await;
+    let dump = workdir.dump().await;
+    let second = workdir.run(&format!("{SMALL} --faults none"), 0).await;
     for name in ["users", "orders", "calls"] {
         assert_eq!(first[name], second[name], "{name}");
     }
-    assert_eq!(place.dump().await, dump);
+    assert_eq!(workdir.dump().await, dump);
     assert_eq!(second["users_before"], 0);
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_second_run_reads_all_again_and_changes_nothing_on_sqlite() {
-    a_second_run_changes_nothing(Place::new()).await;
+    a_second_run_changes_nothing(Workdir::new()).await;
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_second_run_reads_all_again_and_changes_nothing_on_postgres() {
-    let Some(place) = Place::postgres().await else { return };
-    a_second_run_changes_nothing(place).await;
+    let Some(workdir) = Workdir::postgres().await else { return };
+    a_second_run_changes_nothing(workdir).await;
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn both_stores_have_the_same_rows() {
-    let Some(postgres) = Place::postgres().await else { return };
-    let sqlite = Place::new();
-    for place in [&sqlite, &postgres] {
-        place.run(SMALL, 0).await;
+    let Some(postgres) = Workdir::postgres().await else { return };
+    let sqlite = Workdir::new();
+    for workdir in [&sqlite, &postgres] {
+        workdir.run(SMALL, 0).await;
     }
     assert_eq!(sqlite.dump().await, postgres.dump().await);
 }
@@ -74,8 +74,8 @@ async fn unasked(cache: &str, flags: &[&str], variable: &str) -> String {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn it_stores_in_a_file_that_stays_and_says_what_to_do_with_it() {
-    let (place, postgres) = (Place::new(), Place::postgres().await);
-    let cache = place.path("cache");
+    let (workdir, postgres) = (Workdir::new(), Workdir::postgres().await);
+    let cache = workdir.path("cache");
     let file = format!("{cache}/evenkeel/harvest.sqlite");
     let address = postgres.as_ref().map(|postgres| postgres.store().replace("postgres:postgres", "postgres"));
     for variable in ["", "mysql://h/d"].into_iter().chain(address.as_deref()) {
@@ -98,7 +98,7 @@ async fn it_stores_in_a_file_that_stays_and_says_what_to_do_with_it() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_variable_is_used_where_it_is_asked_for() {
-    let Some(postgres) = Place::postgres().await else { return };
+    let Some(postgres) = Workdir::postgres().await else { return };
     let url = postgres.store().replace("postgres:postgres", "postgres");
     let said = unasked("/nowhere", &["--store", "env"], &url).await;
     assert!(said.starts_with("storing in postgres"), "{said}");
@@ -109,7 +109,7 @@ async fn the_variable_is_used_where_it_is_asked_for() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_temporary_store_is_said_to_be_one() {
-    let said = unasked(&Place::new().path("cache"), &["--temporary-store"], "").await;
+    let said = unasked(&Workdir::new().path("cache"), &["--temporary-store"], "").await;
     assert!(
         said.lines().next().unwrap().ends_with(", which is temporary: it goes away after this run"),
         "{said}"
@@ -120,10 +120,10 @@ async fn a_temporary_store_is_said_to_be_one() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_report_is_a_table_and_the_same_in_json() {
-    let place = Place::new();
-    let output = place.harvest(&format!("{SMALL} --faults none")).output().await.unwrap();
+    let workdir = Workdir::new();
+    let output = workdir.harvest(&format!("{SMALL} --faults none")).output().await.unwrap();
     let table = text(&output);
-    let report = place.report();
+    let report = workdir.report();
     let rows =
         ["users", "orders", "failures", "calls", "retries", "latency", "time", "at best", "one by one"];
     for row in rows.into_iter().chain(["refused by budget", "rate limit waited for", "pool at the worst"]) {
@@ -139,15 +139,15 @@ async fn the_report_is_a_table_and_the_same_in_json() {
     assert_eq!(report["floor_seconds"], 0.05);
     assert_eq!(report["one_by_one_seconds"], 0.645);
     assert!(report["seconds"].as_f64().unwrap() >= 0.05);
-    assert_eq!(report["store"], format!("sqlite:{}", place.path("store.db")));
+    assert_eq!(report["store"], format!("sqlite:{}", workdir.path("store.db")));
     assert_eq!(report["peak_rss_bytes"].is_u64(), cfg!(target_os = "linux"));
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn no_users_are_a_complete_run() {
-    let place = Place::new();
-    let report = place.run("--users 0 --latency 1 --faults none", 0).await;
+    let workdir = Workdir::new();
+    let report = workdir.run("--users 0 --latency 1 --faults none", 0).await;
     assert_eq!(
         (&report["users"], &report["pages"], &report["ended"]),
         (&0.into(), &1.into(), &"complete".into())
@@ -157,8 +157,8 @@ async fn no_users_are_a_complete_run() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_rate_bounds_the_calls() {
-    let place = Place::new();
-    let report = place.run("--users 20 --latency 1 --faults none --rate 100", 0).await;
+    let workdir = Workdir::new();
+    let report = workdir.run("--users 20 --latency 1 --faults none --rate 100", 0).await;
     assert_eq!(report["calls"], 41);
     assert!(report["seconds"].as_f64().unwrap() >= 0.4, "41 calls at 100 per second: {report}");
     assert!(report["limiter_waits"].as_u64().unwrap() > 30, "{report}");

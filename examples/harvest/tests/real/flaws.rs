@@ -8,8 +8,8 @@ use std::sync::{
 use serde_json::{Value, json};
 
 use crate::{
-    place::{Place, text},
     server::{Answer, Server, answer, bare, document, json, page},
+    workdir::{Workdir, text},
 };
 
 async fn flawed(path: String) -> Answer {
@@ -36,10 +36,10 @@ pub(crate) fn failures(report: &Value) -> Vec<(&str, &str)> {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn flawed_documents_are_listed_and_the_rest_is_stored() {
-    let (place, server) = (Place::new(), Server::start(flawed).await);
+    let (workdir, server) = (Workdir::new(), Server::start(flawed).await);
     let base = &server.base;
     let flags = format!("--url {base}/api/?key=1");
-    let report = place.run(&flags, 0).await;
+    let report = workdir.run(&flags, 0).await;
     assert_eq!(
         failures(&report),
         [
@@ -57,21 +57,21 @@ async fn flawed_documents_are_listed_and_the_rest_is_stored() {
     );
     assert_eq!((&report["users"], &report["orders"], &report["retries"]), (&6.into(), &4.into(), &0.into()));
     assert_eq!(
-        place.number("SELECT count(*) FROM users WHERE theme IS NULL AND newsletter IS NULL").await,
+        workdir.number("SELECT count(*) FROM users WHERE theme IS NULL AND newsletter IS NULL").await,
         2
     );
-    assert_eq!(place.number("SELECT count(*) FROM orders").await, 4);
+    assert_eq!(workdir.number("SELECT count(*) FROM orders").await, 4);
 
-    let dump = place.dump().await;
-    place.run(&format!("{flags} --strict"), 1).await;
-    assert_eq!(place.dump().await, dump);
+    let dump = workdir.dump().await;
+    workdir.run(&format!("{flags} --strict"), 1).await;
+    assert_eq!(workdir.dump().await, dump);
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn failures_are_named_below_the_table() {
-    let (place, server) = (Place::new(), Server::start(flawed).await);
-    let output = place.harvest(&format!("--url {}/api?key=1", server.base)).output().await.unwrap();
+    let (workdir, server) = (Workdir::new(), Server::start(flawed).await);
+    let output = workdir.harvest(&format!("--url {}/api?key=1", server.base)).output().await.unwrap();
     assert!(text(&output).contains("failed: "), "{}", text(&output));
     assert!(text(&output).contains("/api/users/1/prefs.json?key=1: 404 Not Found"), "{}", text(&output));
 }
@@ -91,7 +91,7 @@ async fn a_later_page_that_fails_is_the_last() {
             5,
         ),
     ] {
-        let place = Place::new();
+        let workdir = Workdir::new();
         let server = Server::start(move |path| {
             let second = second.clone();
             async move {
@@ -103,7 +103,7 @@ async fn a_later_page_that_fails_is_the_last() {
             }
         });
         let server = server.await;
-        let report = place.run(&format!("--url {}", server.base), 0).await;
+        let report = workdir.run(&format!("--url {}", server.base), 0).await;
         let [(url, told)] = failures(&report)[..] else { panic!("{report}") };
         assert!(url == format!("{}/users-2.json", server.base) && told.starts_with(reason), "{told}");
         assert_eq!((&report["users"], &report["orders"]), (&users.into(), &users.into()));
@@ -114,7 +114,7 @@ async fn a_later_page_that_fails_is_the_last() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn pages_in_a_circle_end_and_are_listed() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let server = Server::start(async |path: String| match path.as_str() {
         "/users.json" => page(1..=2, Some("users-2.json")),
         "/users-2.json" => page(3..=4, Some("users-3.json")),
@@ -122,8 +122,8 @@ async fn pages_in_a_circle_end_and_are_listed() {
         path => document(path),
     });
     let server = server.await;
-    let report = place.run(&format!("--url {}", server.base), 0).await;
-    assert_eq!(place.number("SELECT count(*) FROM users").await, 6);
+    let report = workdir.run(&format!("--url {}", server.base), 0).await;
+    assert_eq!(workdir.number("SELECT count(*) FROM users").await, 6);
     assert_eq!(failures(&report).len(), 1);
     assert!(failures(&report)[0].1.contains("leads back"), "{report}");
 }
@@ -131,13 +131,13 @@ async fn pages_in_a_circle_end_and_are_listed() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_server_that_is_down_is_not_overrun_with_retries() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let server = Server::start(async |path: String| match path.as_str() {
         "/users.json" => page(1..=200, None),
         _ => answer(503, "text/plain", "down"),
     });
     let server = server.await;
-    let report = place.run(&format!("--url {} --concurrency 4", server.base), 0).await;
+    let report = workdir.run(&format!("--url {} --concurrency 4", server.base), 0).await;
     let number = |name: &str| report[name].as_u64().unwrap();
     // The reserve of 50, a quarter of the calls, and one each second; without a budget 1600.
     let most = 50 + 401 / 4 + report["seconds"].as_f64().unwrap() as u64 + 1;
@@ -150,7 +150,7 @@ async fn a_server_that_is_down_is_not_overrun_with_retries() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_server_that_stays_busy_is_given_up_with_the_reason() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let asked = Arc::new(AtomicU32::new(0));
     let count = asked.clone();
     let server = Server::start(move |path| {
@@ -167,7 +167,7 @@ async fn a_server_that_stays_busy_is_given_up_with_the_reason() {
         }
     });
     let server = server.await;
-    let report = place.run(&format!("--url {}", server.base), 0).await;
+    let report = workdir.run(&format!("--url {}", server.base), 0).await;
     assert_eq!(asked.load(Relaxed), 5);
     assert_eq!(report["retries_by_reason"], json!({ "503 Service Unavailable": 4 }));
     let url = format!("{}/users/1/prefs.json", server.base);

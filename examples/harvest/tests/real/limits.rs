@@ -14,13 +14,13 @@ use tokio::time::Instant;
 
 use crate::{
     flaws::failures,
-    place::Place,
     server::{Answer, Server, bare, document, page},
+    workdir::Workdir,
 };
 
 /// Runs against an API that answers the first call for a document with this, and all later ones well.
 async fn at_first(users: u64, first: impl Fn() -> Answer + Clone + Send + Sync + 'static) -> Value {
-    let (place, asked) = (Place::new(), Arc::new(Mutex::new(HashMap::new())));
+    let (workdir, asked) = (Workdir::new(), Arc::new(Mutex::new(HashMap::new())));
     let server = Server::start(move |path: String| {
         let mut asked = asked.lock().unwrap();
         let times: &mut u32 = asked.entry(path.clone()).or_default();
@@ -33,7 +33,7 @@ async fn at_first(users: u64, first: impl Fn() -> Answer + Clone + Send + Sync +
         async { answer }
     });
     let server = server.await;
-    place.run(&format!("--url {}", server.base), 0).await
+    workdir.run(&format!("--url {}", server.base), 0).await
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn what_passes_is_asked_for_again() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_tight_limit_costs_time_and_nothing_else() {
-    let (place, window) = (Place::new(), Arc::new(Mutex::new((Instant::now(), 0))));
+    let (workdir, window) = (Workdir::new(), Arc::new(Mutex::new((Instant::now(), 0))));
     let server = Server::start(move |path: String| {
         let mut window = window.lock().unwrap();
         if window.0.elapsed() >= Duration::from_secs(1) {
@@ -104,7 +104,7 @@ async fn a_tight_limit_costs_time_and_nothing_else() {
         async { answer }
     });
     let server = server.await;
-    let report = place.run(&format!("--url {}", server.base), 0).await;
+    let report = workdir.run(&format!("--url {}", server.base), 0).await;
     assert_eq!(failures(&report), []);
     assert_eq!((&report["users"], &report["orders"]), (&10.into(), &10.into()));
 }
@@ -112,7 +112,7 @@ async fn a_tight_limit_costs_time_and_nothing_else() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_limit_under_which_nothing_gets_through_is_given_up() {
-    let (place, asked) = (Place::new(), Arc::new(AtomicU32::new(0)));
+    let (workdir, asked) = (Workdir::new(), Arc::new(AtomicU32::new(0)));
     let count = asked.clone();
     let server = Server::start(move |path: String| {
         let answer = match path.as_str() {
@@ -125,7 +125,7 @@ async fn a_limit_under_which_nothing_gets_through_is_given_up() {
         async { answer }
     });
     let server = server.await;
-    let report = place.run(&format!("--url {}", server.base), 0).await;
+    let report = workdir.run(&format!("--url {}", server.base), 0).await;
     assert_eq!((asked.load(Relaxed), failures(&report).len()), (10, 2), "{report}");
 }
 
@@ -133,7 +133,7 @@ async fn a_limit_under_which_nothing_gets_through_is_given_up() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_stop_does_not_wait_for_a_limit() {
-    let (place, asked) = (Place::new(), Arc::new(tokio::sync::Notify::new()));
+    let (workdir, asked) = (Workdir::new(), Arc::new(tokio::sync::Notify::new()));
     let told = asked.clone();
     let server = Server::start(move |path: String| {
         let answer = match path.as_str() {
@@ -148,13 +148,13 @@ async fn a_stop_does_not_wait_for_a_limit() {
     });
     let server = server.await;
     let flags = format!("--url {} --grace 2m", server.base);
-    let child = place.harvest(&flags).spawn().unwrap();
+    let child = workdir.harvest(&flags).spawn().unwrap();
     asked.notified().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     crate::interrupted::signal(&child, "-TERM").await;
     let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await;
     assert_eq!(output.expect("not after 600 s").unwrap().status.code(), Some(0));
-    let report = place.report();
+    let report = workdir.report();
     assert_eq!(
         (&report["ended"], &report["users"], &report["unfinished"]),
         (&"drained".into(), &1.into(), &1.into())

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::{
     flaws::failures,
-    place::{Place, text},
     server::{Answer, Server, bare, document, page},
+    workdir::{Workdir, text},
 };
 
 /// An API whose second page has this link to the next one.
@@ -24,8 +24,8 @@ async fn with_second_next(next: &'static str) -> Server {
 #[ignore = "real tier"]
 async fn the_last_page_says_so_in_many_ways() {
     for next in ["", " ", "#", "users-2.json", "/users-2.json", "./users-2.json#top"] {
-        let (place, server) = (Place::new(), with_second_next(next).await);
-        let report = place.run(&format!("--url {} --strict", server.base), 0).await;
+        let (workdir, server) = (Workdir::new(), with_second_next(next).await);
+        let report = workdir.run(&format!("--url {} --strict", server.base), 0).await;
         assert_eq!(failures(&report), [], "{next:?}");
         assert_eq!((&report["users"], &report["pages"]), (&4.into(), &2.into()), "{next:?}");
     }
@@ -38,8 +38,8 @@ async fn the_only_page_may_name_itself() {
         let server = Server::start(move |path| async move {
             if path == "/users.json" { page(1..=2, Some(next)) } else { document(&path) }
         });
-        let (place, server) = (Place::new(), server.await);
-        let report = place.run(&format!("--url {} --strict", server.base), 0).await;
+        let (workdir, server) = (Workdir::new(), server.await);
+        let report = workdir.run(&format!("--url {} --strict", server.base), 0).await;
         assert_eq!((&report["users"], &report["ended"]), (&2.into(), &"complete".into()), "{next:?}");
     }
 }
@@ -68,7 +68,7 @@ async fn a_link_to_another_host_is_refused_by_name() {
         "ftp://127.0.0.1/users-2.json".to_owned(),
         "https://127.0.0.1/users-2.json".to_owned(),
     ] {
-        let (place, next) = (Place::new(), link.clone());
+        let (workdir, next) = (Workdir::new(), link.clone());
         let server = Server::start(move |path| {
             let next = next.clone();
             async move {
@@ -79,7 +79,7 @@ async fn a_link_to_another_host_is_refused_by_name() {
             }
         });
         let server = server.await;
-        let report = place.run(&format!("--url {}/?key=secret", server.base), 0).await;
+        let report = workdir.run(&format!("--url {}/?key=secret", server.base), 0).await;
         let [(url, reason)] = failures(&report)[..] else { panic!("{report}") };
         assert_eq!(url, format!("{}/users.json?key=secret", server.base));
         let host = link.replace('\\', "/").replace("user:pass", "user").replace("http:", "");
@@ -118,13 +118,13 @@ async fn redirecting(to: impl Fn(&str) -> Option<String> + Clone + Send + 'stati
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_redirect_to_another_host_is_refused_by_name_and_tells_it_nothing() {
-    let ((other, heard), place) = (another_host().await, Place::new());
+    let ((other, heard), workdir) = (another_host().await, Workdir::new());
     let base = other.base.clone();
     let server =
         redirecting(move |path| path.starts_with("/users/1/prefs.json").then(|| format!("{base}{path}")))
             .await;
     let url = server.base.replace("http://", "http://user:pass@") + "/?key=secret";
-    let report = place.run(&format!("--url {url}"), 0).await;
+    let report = workdir.run(&format!("--url {url}"), 0).await;
     let [(url, reason)] = failures(&report)[..] else { panic!("{report}") };
     assert!(url.ends_with("/users/1/prefs.json?key=secret") && !url.contains("pass"), "{url}");
     let target = format!("redirected: it is on another port: {}/users/1/prefs.json?key=secret", other.base);
@@ -139,7 +139,7 @@ async fn a_first_page_that_is_elsewhere_is_named() {
     let (other, _) = another_host().await;
     let base = other.base.clone();
     let server = redirecting(move |path| Some(format!("{base}{path}"))).await;
-    let output = Place::new().harvest(&format!("--url {}", server.base)).output().await.unwrap();
+    let output = Workdir::new().harvest(&format!("--url {}", server.base)).output().await.unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output).contains(&format!("redirected: it is on another port: {}", other.base)),
@@ -151,7 +151,7 @@ async fn a_first_page_that_is_elsewhere_is_named() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_redirect_that_stays_is_followed_and_one_in_a_circle_ends() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let server = redirecting(|path| match path {
         "/users.json" => Some("/v2/users.json".into()),
         "/users/1/prefs.json" => Some("prefs.json?again".into()),
@@ -159,7 +159,7 @@ async fn a_redirect_that_stays_is_followed_and_one_in_a_circle_ends() {
         _ => None,
     });
     let server = server.await;
-    let report = place.run(&format!("--url {}", server.base), 0).await;
+    let report = workdir.run(&format!("--url {}", server.base), 0).await;
     let url = format!("{}/users/1/prefs.json", server.base);
     assert_eq!(failures(&report), [(&*url, "redirected: more than 10 times")]);
     assert_eq!(

@@ -8,7 +8,10 @@
 mod bad_input;
 mod blocking_api;
 mod chaos;
+mod compare_runs;
 mod embedded;
+#[cfg(unix)]
+mod flawed_api;
 mod flaws;
 #[cfg(unix)]
 mod interrupted;
@@ -19,7 +22,6 @@ mod links;
 #[cfg(unix)]
 mod output;
 mod page;
-mod place;
 mod random;
 mod records;
 #[cfg(unix)]
@@ -27,7 +29,5 @@ mod resume;
 mod server;
 #[cfg(unix)]
 mod signals;
-#[cfg(unix)]
-mod site;
 mod store;
-mod troubled;
+mod workdir;

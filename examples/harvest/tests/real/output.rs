@@ -2,14 +2,15 @@
 
 use tokio::process::Command;
 
-use crate::place::{PROGRAM, Place, quiet, text};
+use crate::workdir::{PROGRAM, Workdir, quiet, text};
 
 /// A run of five seconds, which prints its progress every two seconds.
 const FLAGS: &str = "--users 40 --page-size 7 --latency 250 --concurrency 4 --faults none";
 
 /// Runs the program in a shell with this redirection, and returns the output, with the exit code at its end.
-async fn in_a_shell(place: &Place, script: &str) -> String {
-    let harvest = format!("{PROGRAM} {FLAGS} --store {} --json {}", place.store(), place.path("report.json"));
+async fn in_a_shell(workdir: &Workdir, script: &str) -> String {
+    let harvest =
+        format!("{PROGRAM} {FLAGS} --store {} --json {}", workdir.store(), workdir.path("report.json"));
     let script = script.replace("HARVEST", &harvest);
     let output = quiet(Command::new("bash")).args(["-c", &script]).output().await.unwrap();
     text(&output)
@@ -28,13 +29,13 @@ async fn a_reader_that_leaves_costs_nothing() {
         "HARVEST >&- 2>&-; echo code $?",
     ]
     .map(|script| async move {
-        let place = Place::new();
-        let said = in_a_shell(&place, script).await;
+        let workdir = Workdir::new();
+        let said = in_a_shell(&workdir, script).await;
         assert!(said.ends_with("code 0\n") && !said.contains("panicked"), "{script}: {said}");
-        let report = place.report();
+        let report = workdir.report();
         assert_eq!((&report["users"], &report["ended"]), (&40.into(), &"complete".into()), "{script}");
         assert!(report["seconds"].as_f64().unwrap() > 4.0, "long enough for lines of progress: {report}");
-        assert_eq!(place.number("SELECT count(*) FROM users").await, 40, "{script}");
+        assert_eq!(workdir.number("SELECT count(*) FROM users").await, 40, "{script}");
     });
     futures::future::join_all(runs).await;
 }
@@ -42,7 +43,7 @@ async fn a_reader_that_leaves_costs_nothing() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_full_disk_behind_stdout_is_told() {
-    let said = in_a_shell(&Place::new(), "HARVEST >/dev/full; echo code $?").await;
+    let said = in_a_shell(&Workdir::new(), "HARVEST >/dev/full; echo code $?").await;
     assert!(said.contains("harvest: cannot write to stdout: No space left on device"), "{said}");
     assert!(said.starts_with("code 0\n"), "{said}");
 }
@@ -64,9 +65,9 @@ async fn other_ends_have_their_exit_codes_too() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_file_that_may_not_grow_is_told() {
-    let place = Place::new();
+    let workdir = Workdir::new();
     let flags = "--users 2000 --page-size 500 --latency 1 --faults none --concurrency 50";
-    let script = format!("ulimit -f 256; exec {PROGRAM} {flags} --store {}", place.store());
+    let script = format!("ulimit -f 256; exec {PROGRAM} {flags} --store {}", workdir.store());
     let output = quiet(Command::new("bash")).args(["-c", &script]).output().await.unwrap();
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -3,15 +3,15 @@
 use std::fs;
 
 use crate::{
-    place::{Place, text},
     server::{Server, answer, document, page},
+    workdir::{Workdir, text},
 };
 
 /// Runs the program, and returns the page.
 async fn shown(flags: &str) -> String {
-    let place = Place::new();
-    let path = place.path("report.html");
-    let output = place.harvest(flags).args(["--report", &path]).output().await.unwrap();
+    let workdir = Workdir::new();
+    let path = workdir.path("report.html");
+    let output = workdir.harvest(flags).args(["--report", &path]).output().await.unwrap();
     assert!(output.status.success(), "{}", text(&output));
     fs::read_to_string(path).unwrap()
 }

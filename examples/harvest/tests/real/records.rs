@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::{
     flaws::failures,
-    place::Place,
     server::{Answer, Server, answer, document},
+    workdir::Workdir,
 };
 
 /// A page with valid users around invalid ones; some users have invalid documents.
@@ -82,9 +82,9 @@ fn told(report: &Value, base: &str) -> Vec<(String, String)> {
     failures(report).into_iter().map(|(url, reason)| (url.replace(base, ""), reason.to_owned())).collect()
 }
 
-async fn harvested(place: &Place) -> (Value, Vec<(String, String)>) {
+async fn harvested(workdir: &Workdir) -> (Value, Vec<(String, String)>) {
     let server = Server::start(async |path: String| serve(&path)).await;
-    let report = place.run(&format!("--url {}", server.base), 0).await;
+    let report = workdir.run(&format!("--url {}", server.base), 0).await;
     let told = told(&report, &server.base);
     (report, told)
 }
@@ -92,8 +92,8 @@ async fn harvested(place: &Place) -> (Value, Vec<(String, String)>) {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_bad_record_is_reported_and_all_others_are_stored() {
-    let place = Place::new();
-    let (report, told) = harvested(&place).await;
+    let workdir = Workdir::new();
+    let (report, told) = harvested(&workdir).await;
     let expected = [
         ("/users.json#/items/1", "user 101: its name has a NUL character"),
         ("/users.json#/items/10", "user 110: invalid escape"),
@@ -121,18 +121,18 @@ async fn a_bad_record_is_reported_and_all_others_are_stored() {
         (&report["users"], &report["orders"], &report["unfinished"]),
         (&6.into(), &6.into(), &0.into())
     );
-    assert_eq!(place.number("SELECT count(*) FROM users").await, 6);
-    assert_eq!(place.number("SELECT count(*) FROM orders").await, 6);
-    assert_eq!(place.number("SELECT length(name) FROM users WHERE id = 2").await, 1 << 19);
-    assert_eq!(place.number("SELECT cents FROM orders WHERE id = 14").await, i64::MIN);
-    assert_eq!(place.number("SELECT cents FROM orders WHERE id = 10").await, 6, "the last of two");
+    assert_eq!(workdir.number("SELECT count(*) FROM users").await, 6);
+    assert_eq!(workdir.number("SELECT count(*) FROM orders").await, 6);
+    assert_eq!(workdir.number("SELECT length(name) FROM users WHERE id = 2").await, 1 << 19);
+    assert_eq!(workdir.number("SELECT cents FROM orders WHERE id = 14").await, i64::MIN);
+    assert_eq!(workdir.number("SELECT cents FROM orders WHERE id = 10").await, 6, "the last of two");
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn both_stores_have_the_same_rows_and_say_the_same() {
-    let Some(postgres) = Place::postgres().await else { return };
-    let sqlite = Place::new();
+    let Some(postgres) = Workdir::postgres().await else { return };
+    let sqlite = Workdir::new();
     let (mine, mine_told) = harvested(&sqlite).await;
     let (other, other_told) = harvested(&postgres).await;
     assert_eq!(mine_told, other_told);
@@ -146,7 +146,7 @@ async fn both_stores_have_the_same_rows_and_say_the_same() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn a_long_link_is_a_link() {
-    for place in [Some(Place::new()), Place::postgres().await].into_iter().flatten() {
+    for workdir in [Some(Workdir::new()), Workdir::postgres().await].into_iter().flatten() {
         let server = Server::start(async |path: String| match path.as_str() {
             "/users.json" => {
                 crate::server::page(1..=2, Some(&format!("users-2.json?cursor={}", "x".repeat(10_000))))
@@ -155,7 +155,7 @@ async fn a_long_link_is_a_link() {
             path => document(path),
         });
         let server = server.await;
-        let report = place.run(&format!("--url {}", server.base), 0).await;
+        let report = workdir.run(&format!("--url {}", server.base), 0).await;
         let [(url, "404 Not Found")] = failures(&report)[..] else { panic!("{report}") };
         assert!(
             url.starts_with(&format!("{}/users-2.json?cursor=xxx", server.base)) && url.len() < 1100,

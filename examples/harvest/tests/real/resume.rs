@@ -2,7 +2,7 @@
 
 use crate::{
     interrupted::{Signal, again_and_again, at_random},
-    place::Place,
+    workdir::Workdir,
 };
 
 const SEEDS: [u64; 3] = [101, 102, 103];
@@ -11,7 +11,7 @@ const SEEDS: [u64; 3] = [101, 102, 103];
 #[ignore = "real tier"]
 async fn after_sigterm_on_sqlite() {
     for seed in SEEDS {
-        at_random(&Place::new(), Signal::Term, seed).await;
+        at_random(&Workdir::new(), Signal::Term, seed).await;
     }
 }
 
@@ -19,8 +19,8 @@ async fn after_sigterm_on_sqlite() {
 #[ignore = "real tier"]
 async fn after_sigterm_on_postgres() {
     for seed in SEEDS {
-        let Some(place) = Place::postgres().await else { return };
-        at_random(&place, Signal::Term, seed).await;
+        let Some(workdir) = Workdir::postgres().await else { return };
+        at_random(&workdir, Signal::Term, seed).await;
     }
 }
 
@@ -28,7 +28,7 @@ async fn after_sigterm_on_postgres() {
 #[ignore = "real tier"]
 async fn after_a_crash_on_sqlite() {
     for seed in SEEDS {
-        at_random(&Place::new(), Signal::Kill, seed).await;
+        at_random(&Workdir::new(), Signal::Kill, seed).await;
     }
 }
 
@@ -36,13 +36,13 @@ async fn after_a_crash_on_sqlite() {
 #[ignore = "real tier"]
 async fn after_a_crash_on_postgres() {
     for seed in SEEDS {
-        let Some(place) = Place::postgres().await else { return };
-        at_random(&place, Signal::Kill, seed).await;
+        let Some(workdir) = Workdir::postgres().await else { return };
+        at_random(&workdir, Signal::Kill, seed).await;
     }
 }
 
 #[tokio::test]
 #[ignore = "real tier"]
 async fn after_many_crashes() {
-    again_and_again(&Place::new(), 104).await;
+    again_and_again(&Workdir::new(), 104).await;
 }

@@ -12,7 +12,7 @@ use tokio::{
 use crate::{
     blocking_api::BlockingApi,
     interrupted::signal,
-    place::{Place, text},
+    workdir::{Workdir, text},
 };
 
 /// Waits until the program prints that it is stopping.
@@ -27,11 +27,11 @@ async fn is_stopping(child: &mut Child) {
 }
 
 /// Waits for the end of the program, and returns its exit code and its report.
-async fn ended(child: Child, place: &Place) -> (Option<i32>, Value) {
+async fn ended(child: Child, workdir: &Workdir) -> (Option<i32>, Value) {
     let output = child.wait_with_output().await.unwrap();
-    let report = place.report();
-    assert_eq!(report["users"], place.number("SELECT count(*) FROM users").await, "{}", text(&output));
-    assert_eq!(report["orders"], place.number("SELECT count(*) FROM orders").await, "{}", text(&output));
+    let report = workdir.report();
+    assert_eq!(report["users"], workdir.number("SELECT count(*) FROM users").await, "{}", text(&output));
+    assert_eq!(report["orders"], workdir.number("SELECT count(*) FROM orders").await, "{}", text(&output));
     assert_eq!(report["users"].as_u64().unwrap() + report["unfinished"].as_u64().unwrap(), 10, "{report}");
     (output.status.code(), report)
 }
@@ -40,12 +40,12 @@ async fn ended(child: Child, place: &Place) -> (Option<i32>, Value) {
 #[ignore = "real tier"]
 async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
     for name in ["-TERM", "-INT"] {
-        let (place, api) = (Place::new(), BlockingApi::start().await);
-        let mut child = api.harvest(&place, "--concurrency 4", 3).await;
+        let (workdir, api) = (Workdir::new(), BlockingApi::start().await);
+        let mut child = api.harvest(&workdir, "--concurrency 4", 3).await;
         signal(&child, name).await;
         is_stopping(&mut child).await;
         api.released.send_replace(10);
-        let (code, report) = ended(child, &place).await;
+        let (code, report) = ended(child, &workdir).await;
         assert_eq!((code, &report["ended"]), (Some(0), &"drained".into()));
         // The documents of 4 users are begun; the second page may have one of the 4 slots for calls.
         assert!((2..=4).contains(&report["users"].as_u64().unwrap()), "{report}");
@@ -56,14 +56,14 @@ async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn the_second_signal_aborts_and_says_what_was_left() {
-    let (place, api) = (Place::new(), BlockingApi::start().await);
-    let mut child = api.harvest(&place, "--concurrency 4 --grace 2m", 3).await;
+    let (workdir, api) = (Workdir::new(), BlockingApi::start().await);
+    let mut child = api.harvest(&workdir, "--concurrency 4 --grace 2m", 3).await;
     signal(&child, "-TERM").await;
     is_stopping(&mut child).await;
     // A signal within 200 ms is a copy of the first.
     sleep(Duration::from_millis(500)).await;
     signal(&child, "-TERM").await;
-    let (code, report) = ended(child, &place).await;
+    let (code, report) = ended(child, &workdir).await;
     assert_eq!((code, &report["ended"]), (Some(128 + 15), &"aborted".into()));
     assert_eq!(report["unfinished"], 10);
 }
@@ -71,12 +71,12 @@ async fn the_second_signal_aborts_and_says_what_was_left() {
 #[tokio::test]
 #[ignore = "real tier"]
 async fn what_hangs_is_aborted_after_the_grace_period_and_the_rest_is_stored() {
-    let (place, api) = (Place::new(), BlockingApi::start().await);
-    let mut child = api.harvest(&place, "--concurrency 30 --grace 1s", 20).await;
+    let (workdir, api) = (Workdir::new(), BlockingApi::start().await);
+    let mut child = api.harvest(&workdir, "--concurrency 30 --grace 1s", 20).await;
     signal(&child, "-TERM").await;
     is_stopping(&mut child).await;
     api.released.send_replace(1);
-    let (code, report) = ended(child, &place).await;
+    let (code, report) = ended(child, &workdir).await;
     assert_eq!((code, &report["ended"]), (Some(128 + 15), &"aborted".into()));
     assert_eq!((&report["users"], &report["orders"]), (&1.into(), &1.into()));
 }

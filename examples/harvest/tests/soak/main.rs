@@ -6,28 +6,28 @@
 )]
 #![allow(dead_code, reason = "a part of what the other tests use is used here")]
 
+#[path = "../real/compare_runs.rs"]
+mod compare_runs;
+#[path = "../real/flawed_api.rs"]
+mod flawed_api;
 #[cfg(unix)]
 #[path = "../real/interrupted.rs"]
 mod interrupted;
-#[path = "../real/place.rs"]
-mod place;
 #[path = "../real/random.rs"]
 mod random;
 #[path = "../real/server.rs"]
 mod server;
-#[path = "../real/site.rs"]
-mod site;
-#[path = "../real/troubled.rs"]
-mod troubled;
+#[path = "../real/workdir.rs"]
+mod workdir;
 
-use place::Place;
+use workdir::Workdir;
 
 const SEEDS: u64 = 20;
 const SIZE: &str = "--users 300 --page-size 40 --latency 20 --concurrency 50";
 
 #[cfg(unix)]
 mod moments {
-    use super::{Place, SEEDS};
+    use super::{SEEDS, Workdir};
     use crate::interrupted::{Signal, at_random};
 
     /// The minimum of moments in the middle of the work.
@@ -42,7 +42,7 @@ mod moments {
     async fn on_sqlite(how: Signal) {
         let mut hits = Vec::new();
         for seed in 0..SEEDS {
-            hits.push(at_random(&Place::new(), how, seed).await);
+            hits.push(at_random(&Workdir::new(), how, seed).await);
         }
         count(&hits, "SQLite", how);
     }
@@ -50,8 +50,8 @@ mod moments {
     async fn on_postgres(how: Signal) {
         let mut hits = Vec::new();
         for seed in 0..SEEDS {
-            let Some(place) = Place::postgres().await else { return };
-            hits.push(at_random(&place, how, seed).await);
+            let Some(workdir) = Workdir::postgres().await else { return };
+            hits.push(at_random(&workdir, how, seed).await);
         }
         count(&hits, "PostgreSQL", how);
     }
@@ -85,7 +85,7 @@ mod moments {
 #[ignore = "soak"]
 async fn chaos_on_sqlite() {
     for seed in 0..SEEDS {
-        troubled::by_plan(&Place::new(), seed, SIZE).await;
+        compare_runs::compare_with_chaos(&Workdir::new(), seed, SIZE).await;
     }
 }
 
@@ -93,7 +93,7 @@ async fn chaos_on_sqlite() {
 #[ignore = "soak"]
 async fn chaos_on_postgres() {
     for seed in 0..SEEDS {
-        let Some(place) = Place::postgres().await else { return };
-        troubled::by_plan(&place, seed, SIZE).await;
+        let Some(workdir) = Workdir::postgres().await else { return };
+        compare_runs::compare_with_chaos(&workdir, seed, SIZE).await;
     }
 }

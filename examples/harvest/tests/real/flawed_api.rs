@@ -19,13 +19,13 @@ pub(crate) const DOCUMENTS: u64 = 7 + 2 * USERS;
 /// The documents that cannot be read.
 pub(crate) const FLAWS: usize = 3;
 
-pub(crate) struct Site {
+pub(crate) struct FlawedApi {
     server: Server,
     calls: Arc<Mutex<HashMap<String, u32>>>,
     arrived: watch::Sender<u64>,
 }
 
-impl Site {
+impl FlawedApi {
     pub(crate) async fn start() -> Self {
         let calls = Arc::new(Mutex::new(HashMap::new()));
         let arrived = watch::Sender::new(0);
@@ -46,18 +46,18 @@ impl Site {
     }
 
     /// Resets the count of calls.
-    pub(crate) fn count_anew(&self) {
+    pub(crate) fn reset_counts(&self) {
         self.calls.lock().unwrap().clear();
         self.arrived.send_replace(0);
     }
 
     /// Waits until this number of calls has arrived.
-    pub(crate) async fn called(&self, times: u64) {
+    pub(crate) async fn wait_for_calls(&self, times: u64) {
         self.arrived.subscribe().wait_for(|count| *count >= times).await.unwrap();
     }
 
     /// Returns the number of calls that were not the first for their document.
-    pub(crate) fn repeated(&self) -> u32 {
+    pub(crate) fn repeated_calls(&self) -> u32 {
         self.calls.lock().unwrap().values().map(|times| times - 1).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! Runs the program with a store of its own, which ends with the test.
+//! A directory and a store for one test, and the program run there.
 
 use std::{
     env, fs,
@@ -27,7 +27,7 @@ pub(crate) fn text(output: &Output) -> String {
 }
 
 /// A directory, with a store there or in a schema of a server.
-pub(crate) struct Place {
+pub(crate) struct Workdir {
     dir: PathBuf,
     postgres: Option<Schema>,
 }
@@ -45,15 +45,15 @@ type OrderRow = (i64, i64, i64, String);
 const USERS: &str = "SELECT id, name, email, active, theme, locale, newsletter FROM users ORDER BY id";
 const ORDERS: &str = "SELECT id, user_id, cents, currency FROM orders ORDER BY id";
 
-impl Place {
-    /// Returns a place with a store in a file.
+impl Workdir {
+    /// Returns a directory with its store in a file.
     pub(crate) fn new() -> Self {
         let dir = env::temp_dir().join(fresh_name("harvest-test-", "-"));
         fs::create_dir_all(&dir).unwrap();
         Self { dir, postgres: None }
     }
 
-    /// Returns a place with a store on the server, if there is one.
+    /// Returns a directory with its store on the server, if there is one.
     pub(crate) async fn postgres() -> Option<Self> {
         let Ok(server) = env::var("EVENKEEL_TEST_POSTGRES") else {
             println!("SKIPPED: no PostgreSQL server (cargo xtask servers up)");
@@ -64,16 +64,16 @@ impl Place {
         admin.batch_execute(&format!("CREATE SCHEMA {name}")).await.unwrap();
         let separator = if server.contains('?') { '&' } else { '?' };
         let url = format!("{server}{separator}options=-csearch_path%3D{name}");
-        let mut place = Self::new();
-        place.postgres = Some(Schema { server, name, url });
-        Some(place)
+        let mut workdir = Self::new();
+        workdir.postgres = Some(Schema { server, name, url });
+        Some(workdir)
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
 
-    /// Returns the `--store` of this place.
+    /// Returns the `--store` of this directory.
     pub(crate) fn store(&self) -> String {
         match &self.postgres {
             Some(schema) => format!("postgres:{}", schema.url),
@@ -81,7 +81,7 @@ impl Place {
         }
     }
 
-    /// Returns the program with these flags, and its store and JSON in this place.
+    /// Returns the program with these flags, and its store and JSON in this directory.
     pub(crate) fn harvest(&self, flags: &str) -> Command {
         self.harvest_into(flags, &self.store())
     }
@@ -147,7 +147,7 @@ fn fresh_name(prefix: &str, between: &str) -> String {
     format!("{prefix}{}{between}{}", process::id(), COUNT.fetch_add(1, Relaxed))
 }
 
-impl Drop for Place {
+impl Drop for Workdir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
         let Some(Schema { server, name, .. }) = self.postgres.take() else { return };

@@ -1,13 +1,13 @@
-//! A server, a network and a store that misbehave cost time and nothing else.
+//! Compares a run with faults and one without: faults of the server, the network and the store cost only time.
 
-use crate::place::Place;
+use crate::workdir::Workdir;
 
-/// Runs the same job without and with faults, and compares the stored rows.
-pub(crate) async fn by_plan(place: &Place, seed: u64, size: &str) {
-    let peace = Place::new();
+/// Runs the same job without faults and with `--chaos`, and compares the stored rows.
+pub(crate) async fn compare_with_chaos(workdir: &Workdir, seed: u64, size: &str) {
+    let faultless = Workdir::new();
     let flags = format!("{size} --seed {seed}");
-    peace.run(&format!("{flags} --faults none"), 0).await;
-    let report = place.run(&format!("{flags} --chaos"), 0).await;
+    faultless.run(&format!("{flags} --faults none"), 0).await;
+    let report = workdir.run(&format!("{flags} --chaos"), 0).await;
 
     let number = |name: &str| report[name].as_u64().unwrap();
     println!(
@@ -22,7 +22,7 @@ pub(crate) async fn by_plan(place: &Place, seed: u64, size: &str) {
     let by_reason: u64 =
         report["retries_by_reason"].as_object().unwrap().values().filter_map(|n| n.as_u64()).sum();
     assert_eq!(number("retries"), by_reason, "seed {seed}: {report}");
-    assert_eq!(number("users") as i64, place.number("SELECT count(*) FROM users").await, "seed {seed}");
-    assert_eq!(number("orders") as i64, place.number("SELECT count(*) FROM orders").await, "seed {seed}");
-    assert_eq!(place.dump().await, peace.dump().await, "seed {seed}");
+    assert_eq!(number("users") as i64, workdir.number("SELECT count(*) FROM users").await, "seed {seed}");
+    assert_eq!(number("orders") as i64, workdir.number("SELECT count(*) FROM orders").await, "seed {seed}");
+    assert_eq!(workdir.dump().await, faultless.dump().await, "seed {seed}");
 }
