@@ -16,12 +16,12 @@ use crate::{
 #[test]
 #[ignore = "real tier"]
 fn a_backend_that_is_killed_is_an_error_of_its_user_alone() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let victim = pid(&db).await;
         let kill = async {
-            place.until_asleep().await;
-            place.kill(victim).await;
+            schema.until_asleep().await;
+            schema.kill(victim).await;
         };
         let (lost, ()) = tokio::join!(db.execute("select pg_sleep(3600)", ()), kill);
         let lost = lost.unwrap_err();
@@ -34,13 +34,13 @@ fn a_backend_that_is_killed_is_an_error_of_its_user_alone() {
 #[test]
 #[ignore = "real tier"]
 fn a_backend_that_is_killed_in_a_transaction_takes_it_along() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (n int)").await.unwrap();
         let result = db.transaction(TxOptions::new(), async |tx| {
             tx.execute("insert into t values (1)", ()).await?;
             let (pid,) = tx.fetch_one("select pg_backend_pid()", ()).await?;
-            place.kill(pid).await;
+            schema.kill(pid).await;
             tx.execute("insert into t values (2)", ()).await
         });
         let lost: Error = result.await.unwrap_err();
@@ -52,11 +52,11 @@ fn a_backend_that_is_killed_in_a_transaction_takes_it_along() {
 #[test]
 #[ignore = "real tier"]
 fn a_backend_that_is_killed_while_idle_is_replaced() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let victim = pid(&db).await;
-        place.kill(victim).await;
-        place.until_backends("%", 0).await;
+        schema.kill(victim).await;
+        schema.until_backends("%", 0).await;
         // It may take a moment until the client sees the end of the connection.
         until("it is replaced", async || {
             db.fetch_one::<(i32,)>("select pg_backend_pid()", ()).await.is_ok_and(|(pid,)| pid != victim)
@@ -68,8 +68,8 @@ fn a_backend_that_is_killed_while_idle_is_replaced() {
 #[test]
 #[ignore = "real tier"]
 fn what_cannot_succeed_is_not_tried_again() {
-    run(|place| async move {
-        let [mut wrong_name, mut wrong_user] = [place.config.clone(), place.config.clone()];
+    run(|schema| async move {
+        let [mut wrong_name, mut wrong_user] = [schema.config.clone(), schema.config.clone()];
         wrong_name.dbname("nobody_has_this_name");
         wrong_user.user("nobody_has_this_name");
         for (config, expected) in [(wrong_name, "3D000"), (wrong_user, "28000")] {
@@ -81,7 +81,7 @@ fn what_cannot_succeed_is_not_tried_again() {
         }
         let url = Database::connect("postgres://a:b:c").await.unwrap_err();
         assert!(matches!(url, Error::Config(_)), "{url:?}");
-        let zero = place.builder().max(0).connect().await.unwrap_err();
+        let zero = schema.builder().max(0).connect().await.unwrap_err();
         assert_eq!(chain(&zero)[0], "the database cannot be set up so");
     });
 }
@@ -101,15 +101,15 @@ fn at(config: &Config, port: u16) -> Config {
 #[test]
 #[ignore = "real tier"]
 fn a_server_that_is_not_there_yet_is_waited_for() {
-    run(|place| async move {
+    run(|schema| async move {
         let port = free_port().await;
-        let db = Database::builder(at(&place.config, port)).build().unwrap();
+        let db = Database::builder(at(&schema.config, port)).build().unwrap();
         let server = async {
             until("it was refused", async || db.snapshot().creating == 1).await;
             sleep(Duration::from_millis(50)).await;
             let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
             let (mut client, _) = listener.accept().await.unwrap();
-            let mut server = dial(&place.config).await.unwrap();
+            let mut server = dial(&schema.config).await.unwrap();
             let _ = copy_bidirectional(&mut client, &mut server).await;
         };
         tokio::select! {
@@ -124,11 +124,11 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
 #[test]
 #[ignore = "real tier"]
 fn a_server_without_room_is_waited_for() {
-    run(|place| async move {
-        let db = place.db(1).await;
-        let role = format!("{}_limited", place.name);
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        let role = format!("{}_limited", schema.name);
         db.batch_execute(&format!("create role {role} connection limit 1 login")).await.unwrap();
-        let mut config = place.config.clone();
+        let mut config = schema.config.clone();
         config.user(&role);
         let holder = Database::builder(config.clone()).max(1).connect().await.unwrap();
         let waiting = tokio::spawn(Database::builder(config).max(1).connect());
@@ -146,8 +146,8 @@ fn a_server_without_room_is_waited_for() {
 #[test]
 #[ignore = "real tier"]
 fn who_waits_in_vain_is_told_who_has_the_connections() {
-    run(|place| async move {
-        let db = place.builder().max(1).acquire_timeout(Duration::from_millis(50)).connect().await.unwrap();
+    run(|schema| async move {
+        let db = schema.builder().max(1).acquire_timeout(Duration::from_millis(50)).connect().await.unwrap();
         let line = line!() + 1;
         let holding = db.transaction(TxOptions::new(), async |_tx| {
             assert_eq!(db.holders()[0].place.line(), line);
@@ -155,17 +155,17 @@ fn who_waits_in_vain_is_told_who_has_the_connections() {
         });
         let error = holding.await.unwrap();
         assert!(error.is_timeout(), "{error:?}");
-        let place = format!("held by {}:{line}:26 for ", file!());
+        let schema = format!("held by {}:{line}:26 for ", file!());
         assert!(error.to_string().starts_with("no object within "), "{error}");
-        assert!(error.to_string().contains(&place), "{error}");
+        assert!(error.to_string().contains(&schema), "{error}");
     });
 }
 
 #[test]
 #[ignore = "real tier"]
 fn all_calls_keep_their_place() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let first = line!() + 2;
         let calls: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 6] = [
             Box::pin(async { drop(db.execute("select pg_sleep(3600)", ()).await) }),

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The schema of a test: the search path of all its connections. Its name is also the application name.
-pub(crate) struct Place {
+pub(crate) struct TestSchema {
     pub(crate) name: String,
     pub(crate) config: Config,
     pub(crate) admin: Database,
@@ -28,7 +28,7 @@ pub(crate) struct Place {
 /// Runs a test in a schema of its own on each available server.
 pub(crate) fn run<F, Fut>(test: F)
 where
-    F: Fn(Arc<Place>) -> Fut,
+    F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
     for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
@@ -50,7 +50,7 @@ pub(crate) fn skip(what: &str, name: &str) {
 
 fn run_at<F, Fut>(url: &str, test: &F)
 where
-    F: Fn(Arc<Place>) -> Fut,
+    F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -60,12 +60,12 @@ where
         let config: Config = url.parse().unwrap();
         let admin = Database::builder(config.clone()).max(1).connect().await.unwrap();
         admin.batch_execute(&format!("create schema {name}")).await.unwrap();
-        let place = Arc::new(Place { config: configured(config, &name, ""), name, admin });
+        let schema = Arc::new(TestSchema { config: configured(config, &name, ""), name, admin });
 
-        let outcome = tokio::spawn(timeout(LIMIT, test(Arc::clone(&place)))).await;
+        let outcome = tokio::spawn(timeout(LIMIT, test(Arc::clone(&schema)))).await;
 
-        let drop = format!("drop schema {} cascade", place.name);
-        place.admin.batch_execute(&drop).await.unwrap();
+        let drop = format!("drop schema {} cascade", schema.name);
+        schema.admin.batch_execute(&drop).await.unwrap();
         match outcome {
             Ok(ended) => ended.expect("the test hangs"),
             Err(error) => resume_unwind(error.into_panic()),
@@ -78,7 +78,7 @@ fn configured(mut config: Config, name: &str, options: &str) -> Config {
     config
 }
 
-impl Place {
+impl TestSchema {
     pub(crate) fn builder(&self) -> Builder {
         Database::builder(self.config.clone())
     }

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{Place, chain, code, number, run, server, skip},
+    harness::{TestSchema, chain, code, number, run, server, skip},
     tunnel::dial,
 };
 
@@ -85,12 +85,12 @@ async fn closed() -> TestHost {
     TestHost { port, seen: Arc::default() }
 }
 
-pub(crate) fn at(place: &Config, hosts: &[&TestHost]) -> Config {
+pub(crate) fn at(schema: &Config, hosts: &[&TestHost]) -> Config {
     let mut config = Config::new();
-    config.user(place.get_user().unwrap()).dbname(place.get_dbname().unwrap());
-    place.get_password().map(|password| config.password(password));
-    place.get_options().map(|options| config.options(options));
-    place.get_application_name().map(|name| config.application_name(name));
+    config.user(schema.get_user().unwrap()).dbname(schema.get_dbname().unwrap());
+    schema.get_password().map(|password| config.password(password));
+    schema.get_options().map(|options| config.options(options));
+    schema.get_application_name().map(|name| config.application_name(name));
     for host in hosts {
         config.host("127.0.0.1").port(host.port);
     }
@@ -98,9 +98,9 @@ pub(crate) fn at(place: &Config, hosts: &[&TestHost]) -> Config {
 }
 
 /// The good host is reached within the time of a caller, and tried first from then on.
-async fn the_good_one_is_found(place: &Place, bad: &TestHost, acquire: Duration) {
-    let good = good(&place.config).await;
-    let config = at(&place.config, &[bad, &good]);
+async fn the_good_one_is_found(schema: &TestSchema, bad: &TestHost, acquire: Duration) {
+    let good = good(&schema.config).await;
+    let config = at(&schema.config, &[bad, &good]);
     let db = Database::builder(config).max(3).acquire_timeout(acquire).connect().await.unwrap();
     let before = bad.seen.load(SeqCst);
     for _ in 0..3 {
@@ -116,15 +116,15 @@ async fn the_good_one_is_found(place: &Place, bad: &TestHost, acquire: Duration)
 #[test]
 #[ignore = "real tier"]
 fn a_host_that_says_nothing_takes_its_share_alone() {
-    run(|place| async move { the_good_one_is_found(&place, &silent().await, SECS(2)).await });
+    run(|schema| async move { the_good_one_is_found(&schema, &silent().await, SECS(2)).await });
 }
 
 #[test]
 #[ignore = "real tier"]
 fn a_host_that_drops_packets_takes_its_share_alone() {
-    run(|place| async move {
+    run(|schema| async move {
         let (bad, held) = dropping().await;
-        the_good_one_is_found(&place, &bad, SECS(2)).await;
+        the_good_one_is_found(&schema, &bad, SECS(2)).await;
         drop(held);
     });
 }
@@ -132,22 +132,22 @@ fn a_host_that_drops_packets_takes_its_share_alone() {
 #[test]
 #[ignore = "real tier"]
 fn a_host_that_refuses_is_passed_over() {
-    run(|place| async move { the_good_one_is_found(&place, &closed().await, SECS(2)).await });
+    run(|schema| async move { the_good_one_is_found(&schema, &closed().await, SECS(2)).await });
 }
 
 /// When the host that answered last is gone, the others are tried again.
 #[test]
 #[ignore = "real tier"]
 fn the_next_one_is_found_when_the_good_one_is_gone() {
-    run(|place| async move {
-        let (first, second) = (silent().await, good(&place.config).await);
-        let mut config = at(&place.config, &[&second, &first]);
+    run(|schema| async move {
+        let (first, second) = (silent().await, good(&schema.config).await);
+        let mut config = at(&schema.config, &[&second, &first]);
         let db = Database::builder(config.clone()).max(1).acquire_timeout(SECS(2)).connect().await.unwrap();
         assert_eq!((first.seen.load(SeqCst), second.seen.load(SeqCst)), (0, 1));
         drop(db);
         // By name, in another order, by another `Database`, which remembers nothing.
         config = Config::new();
-        config.user(place.config.get_user().unwrap()).dbname(place.config.get_dbname().unwrap());
+        config.user(schema.config.get_user().unwrap()).dbname(schema.config.get_dbname().unwrap());
         config.host("localhost").port(first.port).host("localhost").port(second.port);
         let db = Database::builder(config).max(1).acquire_timeout(SECS(2)).connect().await.unwrap();
         assert_eq!(number(&db, "select 1::int8").await, 1);
@@ -158,9 +158,9 @@ fn the_next_one_is_found_when_the_good_one_is_gone() {
 #[test]
 #[ignore = "real tier"]
 fn all_causes_are_told() {
-    run(|place| async move {
+    run(|schema| async move {
         let (silent, closed) = (silent().await, closed().await);
-        let config = at(&place.config, &[&silent, &closed]);
+        let config = at(&schema.config, &[&silent, &closed]);
         let (a, b) = (format!("127.0.0.1:{}", silent.port), format!("127.0.0.1:{}", closed.port));
         // The error has both hosts, whether all attempts have ended or the first one goes on.
         for connect_timeout in [Duration::from_millis(400), SECS(10)] {
@@ -240,17 +240,17 @@ fn the_primary_is_found_and_waited_for_while_there_is_none() {
 #[test]
 #[ignore = "real tier"]
 fn one_refused_write_is_enough() {
-    run(|place| async move {
-        let role = format!("{}_switching", place.name);
+    run(|schema| async move {
+        let role = format!("{}_switching", schema.name);
         let standby = format!(
             "create role {role} superuser login; alter role {role} set default_transaction_read_only = on"
         );
-        place
+        schema
             .admin
-            .batch_execute(&format!("{standby}; create table {}.t (n int8)", place.name))
+            .batch_execute(&format!("{standby}; create table {}.t (n int8)", schema.name))
             .await
             .unwrap();
-        let mut config = place.config.clone();
+        let mut config = schema.config.clone();
         config.user(&role);
         let db = Database::builder(config).max(10).connect().await.unwrap();
         let calls: Vec<_> = (0..10).map(|_| db.clone()).collect();
@@ -262,7 +262,7 @@ fn one_refused_write_is_enough() {
         }
         assert_eq!(db.snapshot().idle, 10);
 
-        place.admin.batch_execute(&format!("alter role {role} reset all")).await.unwrap();
+        schema.admin.batch_execute(&format!("alter role {role} reset all")).await.unwrap();
         let mut refused = 0;
         for n in 0..30_i64 {
             match db.execute("insert into t values ($1)", (n,)).await {
@@ -275,19 +275,19 @@ fn one_refused_write_is_enough() {
         }
         assert_eq!((refused, db.snapshot().created), (1, 11));
         assert!(db.close(SECS(10)).await.stragglers.is_empty());
-        place.admin.batch_execute(&format!("drop role {role}")).await.unwrap();
+        schema.admin.batch_execute(&format!("drop role {role}")).await.unwrap();
     });
 }
 
-/// The results of calls that met the end of their connection.
+/// The numbers of calls that met the end of their connection, by their result.
 #[derive(Default)]
-struct Ends {
+struct CallCounts {
     done: i64,
     // The system may discard the server's error together with the connection: then nothing is certain.
     lost: i64,
 }
 
-impl Ends {
+impl CallCounts {
     fn count(&mut self, n: u64, result: Result<u64, Error>) {
         match result {
             Ok(count) => {
@@ -306,10 +306,10 @@ impl Ends {
 #[test]
 #[ignore = "real tier"]
 fn no_call_fails_because_its_connection_was_idle_for_too_long() {
-    run(|place| async move {
-        let db = place.db_with(1, "-c idle_session_timeout=60ms").await;
-        place.admin.batch_execute(&format!("create table {}.t (n int8)", place.name)).await.unwrap();
-        let mut ends = Ends::default();
+    run(|schema| async move {
+        let db = schema.db_with(1, "-c idle_session_timeout=60ms").await;
+        schema.admin.batch_execute(&format!("create table {}.t (n int8)", schema.name)).await.unwrap();
+        let mut ends = CallCounts::default();
         for n in 0..100_u64 {
             sleep(Duration::from_micros(58_500 + 30 * n)).await;
             let result = match n % 3 {
@@ -320,7 +320,7 @@ fn no_call_fails_because_its_connection_was_idle_for_too_long() {
             ends.count(n, result);
         }
         assert!(ends.lost <= 10, "{}", ends.lost);
-        let rows = number(&place.admin, &format!("select count(*) from {}.t", place.name)).await;
+        let rows = number(&schema.admin, &format!("select count(*) from {}.t", schema.name)).await;
         assert!((ends.done..=100).contains(&rows), "none was run twice: {rows} of {}", ends.done);
         assert!(db.snapshot().created > 1, "{:?}", db.snapshot());
     });
@@ -329,10 +329,10 @@ fn no_call_fails_because_its_connection_was_idle_for_too_long() {
 #[test]
 #[ignore = "real tier"]
 fn a_transaction_that_was_idle_for_too_long_is_run_again() {
-    run(|place| async move {
-        let db = place.db_with(1, "-c idle_in_transaction_session_timeout=60ms").await;
-        place.admin.batch_execute(&format!("create table {}.t (n int8)", place.name)).await.unwrap();
-        let mut ends = Ends::default();
+    run(|schema| async move {
+        let db = schema.db_with(1, "-c idle_in_transaction_session_timeout=60ms").await;
+        schema.admin.batch_execute(&format!("create table {}.t (n int8)", schema.name)).await.unwrap();
+        let mut ends = CallCounts::default();
         for n in 0..20_u64 {
             let mut pause = Duration::from_micros(58_000 + 250 * n);
             let done = db.transaction(TxOptions::new(), |tx| {
@@ -346,7 +346,7 @@ fn a_transaction_that_was_idle_for_too_long_is_run_again() {
             ends.count(n, done.await);
         }
         assert!(ends.lost <= 5, "{}", ends.lost);
-        let rows = number(&place.admin, &format!("select count(*) from {}.t", place.name)).await;
+        let rows = number(&schema.admin, &format!("select count(*) from {}.t", schema.name)).await;
         assert_eq!(rows, 2 * ends.done, "all or nothing");
         assert!(db.snapshot().created > 1, "{:?}", db.snapshot());
     });

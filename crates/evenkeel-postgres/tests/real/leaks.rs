@@ -3,11 +3,11 @@
 use evenkeel_postgres::{Database, Error, TxOptions};
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
-use crate::harness::{Place, pid, run};
+use crate::harness::{TestSchema, pid, run};
 
 /// A function that leaves as much as possible in the session, and others of the same kind with names of keywords.
-async fn with_functions(place: &Place) -> Database {
-    let db = place.db(1).await;
+async fn with_functions(schema: &TestSchema) -> Database {
+    let db = schema.db(1).await;
     db.batch_execute("create table t (id int, n int); insert into t values (1, 1); create table u (n int); create sequence s")
         .await
         .unwrap();
@@ -88,8 +88,8 @@ const LEAVES: [&str; 31] = [
 #[test]
 #[ignore = "real tier"]
 fn nothing_is_left_by_what_looks_like_a_read() {
-    run(|place| async move {
-        let db = with_functions(&place).await;
+    run(|schema| async move {
+        let db = with_functions(&schema).await;
         db.execute("set a.b = ''", ()).await.unwrap();
         let pid = pid(&db).await;
         assert_eq!(left(&db).await, "");
@@ -117,10 +117,10 @@ fn nothing_is_left_by_what_looks_like_a_read() {
 #[test]
 #[ignore = "real tier"]
 fn nothing_is_left_whichever_way_the_server_reads_strings() {
-    run(|place| async move {
-        with_functions(&place).await;
+    run(|schema| async move {
+        with_functions(&schema).await;
         for (setting, is_call) in [("off", 1), ("on", 0)] {
-            let db = place.db_with(1, &format!("-c standard_conforming_strings={setting}")).await;
+            let db = schema.db_with(1, &format!("-c standard_conforming_strings={setting}")).await;
             for sql in
                 [r"select '\'' || f(1)::text || '\''", r"select 1 where 'x' ~ '\'' or f(1) = 2 or 'x' = '\''"]
             {
@@ -135,8 +135,8 @@ fn nothing_is_left_whichever_way_the_server_reads_strings() {
 #[test]
 #[ignore = "real tier"]
 fn whatever_is_trusted_leaves_nothing() {
-    run(|place| async move {
-        let db = with_functions(&place).await;
+    run(|schema| async move {
+        let db = with_functions(&schema).await;
         let one_of = |all: &'static [&'static str]| prop::sample::select(all);
         // Mostly valid statements.
         let value = one_of(&[
@@ -290,9 +290,9 @@ fn whatever_is_trusted_leaves_nothing() {
 #[test]
 #[ignore = "real tier"]
 fn what_triggers_leave_is_reset_where_it_is_asked_for() {
-    run(|place| async move {
-        with_functions(&place).await;
-        let db = place.builder().max(1).reset_always().connect().await.unwrap();
+    run(|schema| async move {
+        with_functions(&schema).await;
+        let db = schema.builder().max(1).reset_always().connect().await.unwrap();
         db.batch_execute(
             "create function leave() returns trigger language plpgsql as $$ begin perform f(); return new; end $$;
              create trigger leave before insert on t for each row execute function leave();
@@ -311,8 +311,8 @@ fn what_triggers_leave_is_reset_where_it_is_asked_for() {
 #[test]
 #[ignore = "real tier"]
 fn what_cannot_run_here_holds_up_no_next_user() {
-    run(|place| async move {
-        let db = place
+    run(|schema| async move {
+        let db = schema
             .builder()
             .max(1)
             .cleanup_timeout(std::time::Duration::from_millis(500))
@@ -340,8 +340,8 @@ fn trusted_functions() -> Vec<&'static str> {
 #[test]
 #[ignore = "real tier"]
 fn trusted_functions_are_the_servers_and_change_nothing() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let names = trusted_functions();
         assert!(names.len() > 200 && names.is_sorted(), "{names:?}");
         let volatile = "select proname::text from pg_proc where pronamespace = 'pg_catalog'::regnamespace

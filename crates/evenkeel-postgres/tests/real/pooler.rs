@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    harness::{Place, chain, number, run, server, skip, until},
+    harness::{TestSchema, chain, number, run, server, skip, until},
     hosts::{TestHost, at},
 };
 
@@ -40,17 +40,17 @@ struct Pooler {
 
 impl Pooler {
     /// `None` without PgBouncer.
-    async fn start(place: &Place, settings: &str) -> Option<Pooler> {
+    async fn start(schema: &TestSchema, settings: &str) -> Option<Pooler> {
         let Some(program) = server("EVENKEEL_TEST_PGBOUNCER") else {
             skip("PgBouncer", "EVENKEEL_TEST_PGBOUNCER");
             return None;
         };
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let host = match &place.config.get_hosts()[0] {
+        let host = match &schema.config.get_hosts()[0] {
             Host::Tcp(name) => name.clone(),
             Host::Unix(dir) => dir.display().to_string(),
         };
-        let to = place.config.get_ports().first().copied().unwrap_or(5432);
+        let to = schema.config.get_ports().first().copied().unwrap_or(5432);
         // PgBouncer refuses to run as root, and the folder of a socket is open only to its owner.
         let read = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().unwrap();
@@ -81,8 +81,8 @@ impl Pooler {
 
     /// A database behind the pooler. A transaction there has neither search path nor prepared statements of others, so
     /// tables are named with their schema.
-    fn builder(&self, place: &Place) -> Builder {
-        Database::builder(at(&place.config, &[&self.host]))
+    fn builder(&self, schema: &TestSchema) -> Builder {
+        Database::builder(at(&schema.config, &[&self.host]))
     }
 }
 
@@ -95,9 +95,9 @@ impl Drop for Pooler {
 }
 
 /// Drops statements that would store a row, and returns the number of rows in the end.
-async fn rows_of_dropped(place: &Place, db: &Database, times: u32) -> i64 {
-    let table = format!("{}.t", place.name);
-    place.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
+async fn rows_of_dropped(schema: &TestSchema, db: &Database, times: u32) -> i64 {
+    let table = format!("{}.t", schema.name);
+    schema.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
     // Sent as text, because PgBouncer may give each transaction another connection.
     let sql = format!("insert into {table} select 1 from pg_sleep(1.5)");
     let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and query like $1";
@@ -106,22 +106,22 @@ async fn rows_of_dropped(place: &Place, db: &Database, times: u32) -> i64 {
         tokio::select! {
             biased;
             ended = db.batch_execute(&sql) => panic!("it has ended: {ended:?}"),
-            () = until("it sleeps", async || place.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 > 0) => {}
+            () = until("it sleeps", async || schema.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 > 0) => {}
         }
-        until("it ends", async || place.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 == 0)
+        until("it ends", async || schema.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0 == 0)
             .await;
     }
     until("all are back", async || db.snapshot().in_use == 0).await;
-    number(&place.admin, &format!("select count(*) from {table}")).await
+    number(&schema.admin, &format!("select count(*) from {table}")).await
 }
 
 #[test]
 #[ignore = "real tier"]
 fn a_dropped_statement_is_cancelled() {
-    run(|place| async move {
-        let Some(pooler) = Pooler::start(&place, "default_pool_size = 5").await else { return };
-        let db = pooler.builder(&place).max(2).connect().await.unwrap();
-        assert_eq!(rows_of_dropped(&place, &db, 20).await, 0);
+    run(|schema| async move {
+        let Some(pooler) = Pooler::start(&schema, "default_pool_size = 5").await else { return };
+        let db = pooler.builder(&schema).max(2).connect().await.unwrap();
+        assert_eq!(rows_of_dropped(&schema, &db, 20).await, 0);
     });
 }
 
@@ -205,15 +205,15 @@ async fn encrypted(to: u16) -> TestHost {
 #[test]
 #[ignore = "real tier"]
 fn a_dropped_statement_is_cancelled_with_tls_as_well() {
-    run(|place| async move {
+    run(|schema| async move {
         for has_tls in [true, false] {
-            let Some(pooler) = Pooler::start(&place, "default_pool_size = 5").await else { return };
+            let Some(pooler) = Pooler::start(&schema, "default_pool_size = 5").await else { return };
             let tls = encrypted(pooler.host.port).await;
-            let mut config = at(&place.config, &[if has_tls { &tls } else { &pooler.host }]);
+            let mut config = at(&schema.config, &[if has_tls { &tls } else { &pooler.host }]);
             config.ssl_mode(if has_tls { SslMode::Require } else { SslMode::Prefer });
             let db = Database::builder_with_tls(config, Plain).max(2).connect().await.unwrap();
-            assert_eq!(rows_of_dropped(&place, &db, 5).await, 0, "{has_tls}");
-            place.admin.batch_execute(&format!("drop table {}.t", place.name)).await.unwrap();
+            assert_eq!(rows_of_dropped(&schema, &db, 5).await, 0, "{has_tls}");
+            schema.admin.batch_execute(&format!("drop table {}.t", schema.name)).await.unwrap();
         }
     });
 }
@@ -222,12 +222,12 @@ fn a_dropped_statement_is_cancelled_with_tls_as_well() {
 #[test]
 #[ignore = "real tier"]
 fn a_statement_in_the_queue_of_the_pooler_keeps_its_place() {
-    run(|place| async move {
-        let Some(pooler) = Pooler::start(&place, "default_pool_size = 1").await else { return };
-        let table = format!("{}.t", place.name);
-        place.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
-        let other = pooler.builder(&place).max(1).connect().await.unwrap();
-        let db = pooler.builder(&place).max(1).cleanup_timeout(SECS(20)).connect().await.unwrap();
+    run(|schema| async move {
+        let Some(pooler) = Pooler::start(&schema, "default_pool_size = 1").await else { return };
+        let table = format!("{}.t", schema.name);
+        schema.admin.batch_execute(&format!("create table {table} (n int8)")).await.unwrap();
+        let other = pooler.builder(&schema).max(1).connect().await.unwrap();
+        let db = pooler.builder(&schema).max(1).cleanup_timeout(SECS(20)).connect().await.unwrap();
         let holding = tokio::spawn(async move { other.batch_execute("select pg_sleep(2)").await });
         sleep(Duration::from_millis(300)).await;
         let insert = format!("insert into {table} values (1)");
@@ -237,21 +237,21 @@ fn a_statement_in_the_queue_of_the_pooler_keeps_its_place() {
         assert_eq!((db.snapshot().in_use, db.snapshot().size), (1, 1));
         holding.await.unwrap().unwrap();
         until("it is back", async || db.snapshot().in_use == 0).await;
-        assert!(number(&place.admin, &format!("select count(*) from {table}")).await <= 1);
+        assert!(number(&schema.admin, &format!("select count(*) from {table}")).await <= 1);
     });
 }
 
 #[test]
 #[ignore = "real tier"]
 fn a_pooler_without_room_is_waited_for() {
-    run(|place| async move {
-        let Some(pooler) = Pooler::start(&place, "max_client_conn = 1").await else { return };
-        let first = pooler.builder(&place).max(1).connect().await.unwrap();
-        let error = pooler.builder(&place).max(1).acquire_timeout(SECS(1)).connect().await.unwrap_err();
+    run(|schema| async move {
+        let Some(pooler) = Pooler::start(&schema, "max_client_conn = 1").await else { return };
+        let first = pooler.builder(&schema).max(1).connect().await.unwrap();
+        let error = pooler.builder(&schema).max(1).acquire_timeout(SECS(1)).connect().await.unwrap_err();
         assert!(error.is_timeout(), "{error:?}");
         assert!(chain(&error).last().unwrap().contains("no more connections allowed"), "{error:?}");
 
-        let waiting = tokio::spawn(pooler.builder(&place).max(1).connect());
+        let waiting = tokio::spawn(pooler.builder(&schema).max(1).connect());
         sleep(Duration::from_millis(300)).await;
         assert!(!waiting.is_finished());
         assert!(first.close(SECS(10)).await.stragglers.is_empty());
@@ -263,11 +263,11 @@ fn a_pooler_without_room_is_waited_for() {
 #[test]
 #[ignore = "real tier"]
 fn a_link_that_the_pooler_ends_is_not_used_again() {
-    run(|place| async move {
+    run(|schema| async move {
         let settings = "default_pool_size = 1\nquery_wait_timeout = 1";
-        let Some(pooler) = Pooler::start(&place, settings).await else { return };
-        let other = pooler.builder(&place).max(1).connect().await.unwrap();
-        let db = pooler.builder(&place).max(1).connect().await.unwrap();
+        let Some(pooler) = Pooler::start(&schema, settings).await else { return };
+        let other = pooler.builder(&schema).max(1).connect().await.unwrap();
+        let db = pooler.builder(&schema).max(1).connect().await.unwrap();
         for _ in 0..2 {
             let holder = other.clone();
             let holding = tokio::spawn(async move { holder.batch_execute("select pg_sleep(3)").await });

@@ -10,8 +10,8 @@ use crate::harness::{chain, code, number, pid, run};
 #[test]
 #[ignore = "real tier"]
 fn values_of_many_types_come_back() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let text = String::from("Ada; -- 'π'");
         let sent =
             (true, 1_i16, -2_i32, 3_i64, 0.5_f32, -0.25_f64, text.as_str(), vec![0_u8, 255], None::<i32>);
@@ -41,8 +41,8 @@ fn values_of_many_types_come_back() {
 #[test]
 #[ignore = "real tier"]
 fn parameters_may_be_a_slice() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let (a, b) = (2, String::from("x"));
         let params: [&(dyn ToSql + Sync); 2] = [&a, &b];
         let back: (i32, String) = db.fetch_one("select $1::int, $2::text", &params[..]).await.unwrap();
@@ -63,8 +63,8 @@ impl FromRow for Even {
 #[test]
 #[ignore = "real tier"]
 fn rows_are_read_as_tuples_as_types_of_the_user_and_as_they_are() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let rows: Vec<Row> = db.fetch_all("select generate_series(1, 3) as n", ()).await.unwrap();
         assert_eq!(rows.iter().map(|row| row.get("n")).collect::<Vec<i32>>(), [1, 2, 3]);
         assert_eq!(db.fetch_one::<Even>("select 4 as n", ()).await.unwrap(), Even(4));
@@ -81,8 +81,8 @@ fn rows_are_read_as_tuples_as_types_of_the_user_and_as_they_are() {
 #[test]
 #[ignore = "real tier"]
 fn one_row_is_one_row() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let sql = "select generate_series(1, $1)";
         let pid = pid(&db).await;
         for (rows, expected) in
@@ -101,8 +101,8 @@ fn one_row_is_one_row() {
 #[test]
 #[ignore = "real tier"]
 fn errors_of_the_server_have_their_code_and_their_cause() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (id int constraint only_once primary key)").await.unwrap();
         assert_eq!(db.execute("insert into t values ($1), ($2)", (1, 2)).await.unwrap(), 2);
         let twice = db.execute("insert into t values ($1)", (1,)).await.unwrap_err();
@@ -119,8 +119,8 @@ fn errors_of_the_server_have_their_code_and_their_cause() {
 #[test]
 #[ignore = "real tier"]
 fn a_parameter_that_does_not_fit_is_an_error_and_no_more() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let wrong = db.fetch_one::<(i64,)>("select $1::int8", (1_i32,)).await.unwrap_err();
         assert_eq!(chain(&wrong)[..2], ["a statement failed", "error serializing parameter 0"]);
         let few = db.fetch_one::<(i64,)>("select $1::int8", ()).await.unwrap_err();
@@ -133,8 +133,8 @@ fn a_parameter_that_does_not_fit_is_an_error_and_no_more() {
 #[test]
 #[ignore = "real tier"]
 fn ten_thousand_rows_are_stored_all_or_none() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (id int primary key, name text not null)").await.unwrap();
         let insert = "insert into t values ($1, $2)";
         let rows = (0..10_000).map(|id| (id, format!("row {id}")));
@@ -168,8 +168,8 @@ fn ten_thousand_rows_are_stored_all_or_none() {
 #[test]
 #[ignore = "real tier"]
 fn many_tasks_share_few_connections() {
-    run(|place| async move {
-        let db = place.db(4).await;
+    run(|schema| async move {
+        let db = schema.db(4).await;
         db.batch_execute("create table t (id int primary key)").await.unwrap();
         let tasks: Vec<_> = (0..100)
             .map(|id| {
@@ -184,7 +184,7 @@ fn many_tasks_share_few_connections() {
             assert_eq!(task.await.unwrap(), id);
         }
         assert_eq!(number(&db, "select count(*) from t").await, 100);
-        assert!(place.backends("%").await <= 4);
+        assert!(schema.backends("%").await <= 4);
         assert_eq!(db.snapshot().created, db.snapshot().idle as u64, "none was lost");
     });
 }
@@ -192,8 +192,8 @@ fn many_tasks_share_few_connections() {
 #[test]
 #[ignore = "real tier"]
 fn prepared_statements_are_kept_and_bounded() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let prepared = "select count(*) from pg_prepared_statements";
         for n in 0..300 {
             assert_eq!(number(&db, &format!("select {n}::int8")).await, n);
@@ -211,8 +211,8 @@ fn prepared_statements_are_kept_and_bounded() {
 #[test]
 #[ignore = "real tier"]
 fn a_statement_goes_on_when_its_table_was_altered() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (a int); insert into t values (1)").await.unwrap();
         let all = "select * from t";
         assert_eq!(db.fetch_one::<(i32,)>(all, ()).await.unwrap(), (1,));

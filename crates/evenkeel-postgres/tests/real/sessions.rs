@@ -14,8 +14,8 @@ async fn holds(db: &Database, pid_before: i32, sql: &str) {
 #[test]
 #[ignore = "real tier"]
 fn an_open_transaction_is_rolled_back() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (n int)").await.unwrap();
         let pid = pid(&db).await;
         db.batch_execute("begin; insert into t values (1)").await.unwrap();
@@ -29,8 +29,8 @@ fn an_open_transaction_is_rolled_back() {
 #[test]
 #[ignore = "real tier"]
 fn a_failed_transaction_is_not_handed_on() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         assert_eq!(code(db.batch_execute("begin; select 1; select 1/0").await), "22012");
         assert_eq!(number(&db, "select 1::int8").await, 1);
     });
@@ -39,8 +39,8 @@ fn a_failed_transaction_is_not_handed_on() {
 #[test]
 #[ignore = "real tier"]
 fn settings_roles_and_what_else_a_session_keeps_are_reset() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let pid = pid(&db).await;
         for (sql, holds_after) in [
             ("set statement_timeout = 12345", "current_setting('statement_timeout') <> '12345ms'"),
@@ -64,7 +64,7 @@ fn settings_roles_and_what_else_a_session_keeps_are_reset() {
             "not exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())",
         )
         .await;
-        holds(&db, pid, &format!("current_schema = '{}'", place.name)).await;
+        holds(&db, pid, &format!("current_schema = '{}'", schema.name)).await;
         assert_eq!(db.snapshot().created, 1);
     });
 }
@@ -72,8 +72,8 @@ fn settings_roles_and_what_else_a_session_keeps_are_reset() {
 #[test]
 #[ignore = "real tier"]
 fn inside_a_transaction_it_is_so_as_well() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         let pid = pid(&db).await;
         let opinion = db.transaction(TxOptions::new(), async |tx| {
             tx.execute("set statement_timeout = 12345", ()).await?;
@@ -88,8 +88,8 @@ fn inside_a_transaction_it_is_so_as_well() {
 #[test]
 #[ignore = "real tier"]
 fn the_last_value_of_a_sequence_is_that_of_its_user() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (id serial, n int default 0)").await.unwrap();
         let pid = pid(&db).await;
         let last = "select lastval()";
@@ -130,8 +130,8 @@ fn the_last_value_of_a_sequence_is_that_of_its_user() {
 #[test]
 #[ignore = "real tier"]
 fn what_is_cleared_of_others_does_not_fix_the_snapshot_of_a_transaction() {
-    run(|place| async move {
-        let db = place.db(1).await;
+    run(|schema| async move {
+        let db = schema.db(1).await;
         db.batch_execute("create table t (id serial)").await.unwrap();
         db.execute("insert into t default values", ()).await.unwrap();
         let seen: Result<(i64,), Error> = db
@@ -146,7 +146,7 @@ fn what_is_cleared_of_others_does_not_fix_the_snapshot_of_a_transaction() {
         db.execute("insert into t default values", ()).await.unwrap();
         let seen: Result<(i64,), Error> = db
             .transaction(TxOptions::repeatable_read(), async |tx: Tx| {
-                place.admin.batch_execute(&format!("insert into {}.t default values", place.name)).await?;
+                schema.admin.batch_execute(&format!("insert into {}.t default values", schema.name)).await?;
                 tx.batch_execute("lock table t").await?;
                 tx.fetch_one("select count(*) from t", ()).await
             })

@@ -11,7 +11,7 @@ use evenkeel_postgres::{
 };
 use tokio::sync::Barrier;
 
-use crate::harness::{Place, code, number, pid, run};
+use crate::harness::{TestSchema, code, number, pid, run};
 
 /// Bytes for a value of any type.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ impl FromSql<'_> for Glad {
     }
 }
 
-async fn with_table(place: &Place, max: usize) -> Database {
-    let db = place.db(max).await;
+async fn with_table(schema: &TestSchema, max: usize) -> Database {
+    let db = schema.db(max).await;
     db.batch_execute("create table t (n int); insert into t values (1)").await.unwrap();
     db
 }
@@ -83,8 +83,8 @@ where
 #[test]
 #[ignore = "real tier"]
 fn a_parameter_whose_column_has_another_type_now() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 1).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 1).await, schema.db(1).await);
         let pid = pid(&db).await;
         let insert = "insert into t values ($1)";
         db.execute(insert, (2_i32,)).await.unwrap();
@@ -124,8 +124,8 @@ fn a_parameter_whose_column_has_another_type_now() {
 #[test]
 #[ignore = "real tier"]
 fn a_parameter_that_the_server_cannot_use_any_more() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 1).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 1).await, schema.db(1).await);
         let find = "select count(*) from t where n = $1";
         let one = || (Raw(1_i32.to_be_bytes().to_vec()),);
         assert_eq!(db.fetch_one::<(i64,)>(find, one()).await.unwrap(), (1,));
@@ -147,8 +147,8 @@ fn a_parameter_that_the_server_cannot_use_any_more() {
 #[test]
 #[ignore = "real tier"]
 fn a_table_with_other_columns() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 1).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 1).await, schema.db(1).await);
         let all = "select * from t";
         let returning = "insert into t (n) values ($1) returning *";
         assert_eq!(db.fetch_one::<(i32,)>(all, ()).await.unwrap(), (1,));
@@ -205,8 +205,8 @@ fn a_table_with_other_columns() {
 #[test]
 #[ignore = "real tier"]
 fn a_table_that_was_made_again() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 1).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 1).await, schema.db(1).await);
         let sql = "select n from t where n = $1";
         db.fetch_opt::<(i32,)>(sql, (1,)).await.unwrap();
         admin.batch_execute("drop table t").await.unwrap();
@@ -221,8 +221,8 @@ fn a_table_that_was_made_again() {
 #[test]
 #[ignore = "real tier"]
 fn types_that_were_made_again() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 1).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 1).await, schema.db(1).await);
         let pair = |a: i32| {
             let field = |n: i32| [&23_i32.to_be_bytes()[..], &4_i32.to_be_bytes(), &n.to_be_bytes()].concat();
             Raw([&2_i32.to_be_bytes()[..], &field(a), &field(2)].concat())
@@ -271,8 +271,8 @@ fn types_that_were_made_again() {
 #[test]
 #[ignore = "real tier"]
 fn an_enum_with_another_label() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 1).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 1).await, schema.db(1).await);
         admin.batch_execute("create type mood as enum ('sad'); create table m (v mood)").await.unwrap();
         let (give, take) = ("insert into m values ($1)", "select v from m");
         db.fetch_opt::<(Glad,)>(take, ()).await.unwrap();
@@ -305,8 +305,8 @@ fn an_enum_with_another_label() {
 #[test]
 #[ignore = "real tier"]
 fn one_failure_tells_the_whole_pool() {
-    run(|place| async move {
-        let (db, admin) = (with_table(&place, 2).await, place.db(1).await);
+    run(|schema| async move {
+        let (db, admin) = (with_table(&schema, 2).await, schema.db(1).await);
         let all = "select * from t";
         for columns in 1..4 {
             let both = Barrier::new(2);
@@ -334,8 +334,8 @@ fn one_failure_tells_the_whole_pool() {
 #[test]
 #[ignore = "real tier"]
 fn a_session_that_has_lost_all_its_statements() {
-    run(|place| async move {
-        let admin = with_table(&place, 1).await;
+    run(|schema| async move {
+        let admin = with_table(&schema, 1).await;
         admin
             .batch_execute("create type one as enum ('glad'); create type two as enum ('glad')")
             .await
@@ -343,7 +343,7 @@ fn a_session_that_has_lost_all_its_statements() {
         let glad = || (Raw(b"glad".to_vec()),);
         let (one, two) = ("select count(*) from t where $1::one is null", "select $1::two is null");
         for discard in ["deallocate all", "discard all"] {
-            let db = place.db(1).await;
+            let db = schema.db(1).await;
             db.fetch_one::<(i64,)>(one, glad()).await.unwrap();
             db.batch_execute(discard).await.unwrap();
             // The type is known already.
@@ -362,7 +362,7 @@ fn a_session_that_has_lost_all_its_statements() {
             // A call outside of a transaction moves to another connection, too.
             let insert = "insert into t (n) select 1 where $1::two is not null";
             for many in [false, true] {
-                let db = place.db(1).await;
+                let db = schema.db(1).await;
                 db.fetch_one::<(i64,)>(one, glad()).await.unwrap();
                 db.batch_execute(discard).await.unwrap();
                 if many {

@@ -12,7 +12,7 @@ use evenkeel_postgres::{Database, Error, Policy, RetryError, Tx, TxOptions};
 use tokio::sync::Barrier;
 
 use crate::{
-    harness::{Place, chain, code, number, pid, run},
+    harness::{TestSchema, chain, code, number, pid, run},
     tunnel::{Cut, Tunnel},
 };
 
@@ -28,8 +28,8 @@ impl From<Error> for Failed {
     }
 }
 
-pub(crate) async fn with_table(place: &Place, max: usize) -> Database {
-    let db = place.db(max).await;
+pub(crate) async fn with_table(schema: &TestSchema, max: usize) -> Database {
+    let db = schema.db(max).await;
     db.batch_execute("create table t (id int primary key, n int8 not null)").await.unwrap();
     db
 }
@@ -45,8 +45,8 @@ pub(crate) async fn count(db: &Database) -> i64 {
 #[test]
 #[ignore = "real tier"]
 fn ok_commits_and_err_rolls_back() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let pid = pid(&db).await;
         let stored: Result<u64, Failed> = db
             .transaction(TxOptions::new(), async |tx| Ok(insert(&tx, 1).await? + insert(&tx, 2).await?))
@@ -78,8 +78,8 @@ fn ok_commits_and_err_rolls_back() {
 #[test]
 #[ignore = "real tier"]
 fn a_panic_and_a_drop_roll_back() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let pid = pid(&db).await;
         let panics = tokio::spawn({
             let db = db.clone();
@@ -112,8 +112,8 @@ fn a_panic_and_a_drop_roll_back() {
 #[test]
 #[ignore = "real tier"]
 fn the_options_are_in_effect() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let show =
             "select current_setting('transaction_isolation'), current_setting('transaction_read_only')";
         for (options, level) in [
@@ -137,8 +137,8 @@ fn the_options_are_in_effect() {
 #[test]
 #[ignore = "real tier"]
 fn statements_may_be_polled_together() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let all: Result<_, Error> = db
             .transaction(TxOptions::new(), async |tx| {
                 tokio::try_join!(insert(&tx, 1), insert(&tx, 2), tx.fetch_one::<(i32,)>("select 3", ()))
@@ -152,8 +152,8 @@ fn statements_may_be_polled_together() {
 #[test]
 #[ignore = "real tier"]
 fn what_failed_inside_is_not_committed_in_silence() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let ignored: Result<(), Error> = db
             .transaction(TxOptions::new(), async |tx| {
                 insert(&tx, 1).await?;
@@ -186,8 +186,8 @@ fn what_failed_inside_is_not_committed_in_silence() {
 #[test]
 #[ignore = "real tier"]
 fn a_handle_that_is_kept_is_not_committed() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let kept = Mutex::new(None);
         let result: Result<(), Error> = db
             .transaction(TxOptions::new(), async |tx| {
@@ -207,8 +207,8 @@ fn a_handle_that_is_kept_is_not_committed() {
 #[test]
 #[ignore = "real tier"]
 fn a_serialization_failure_is_repeated() {
-    run(|place| async move {
-        let db = with_table(&place, 2).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 2).await;
         db.batch_execute("insert into t values (1, 10), (2, 20)").await.unwrap();
         let (attempts, both_have_read) = (AtomicU32::new(0), Barrier::new(2));
         let cross = async |from: i32, to: i32| {
@@ -237,9 +237,9 @@ fn a_serialization_failure_is_repeated() {
 #[test]
 #[ignore = "real tier"]
 fn a_deadlock_is_repeated() {
-    run(|place| async move {
-        with_table(&place, 1).await;
-        let db = place.db_with(2, "-c deadlock_timeout=20ms").await;
+    run(|schema| async move {
+        with_table(&schema, 1).await;
+        let db = schema.db_with(2, "-c deadlock_timeout=20ms").await;
         db.batch_execute("insert into t values (1, 0), (2, 0)").await.unwrap();
         let (attempts, both_have_one) = (AtomicU32::new(0), Barrier::new(2));
         let update = "update t set n = n + 1 where id = $1";
@@ -268,8 +268,8 @@ pub(crate) const CONFLICT: &str = "do $$ begin raise 'too bad' using errcode = '
 #[test]
 #[ignore = "real tier"]
 fn what_is_always_in_conflict_is_given_up() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let policy = Policy::fixed(Duration::from_millis(1)).max_attempts(4);
         let attempts = AtomicU32::new(0);
         let result = db.transaction(TxOptions::new().retry(policy), async |tx| {
@@ -291,8 +291,8 @@ fn what_is_always_in_conflict_is_given_up() {
 #[test]
 #[ignore = "real tier"]
 fn a_swallowed_conflict_is_repeated_too() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let attempts = AtomicU32::new(0);
         let result: Result<u32, Error> = db
             .transaction(TxOptions::new(), async |tx| {
@@ -310,8 +310,8 @@ fn a_swallowed_conflict_is_repeated_too() {
 #[test]
 #[ignore = "real tier"]
 fn an_attempt_that_takes_too_long_is_cancelled_and_repeated() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let policy =
             Policy::fixed(Duration::ZERO).max_attempts(2).attempt_timeout(Duration::from_millis(300));
         let attempts = AtomicU32::new(0);
@@ -352,8 +352,8 @@ async fn fails_at_commit(db: &Database, n: i64) -> (Error, u32) {
 #[test]
 #[ignore = "real tier"]
 fn a_commit_that_is_refused_is_no_riddle() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         db.batch_execute(CHECK_AT_COMMIT).await.unwrap();
         let (error, attempts) = fails_at_commit(&db, 1).await;
         assert_eq!((error.code().map(|code| code.code()), attempts), (Some("22012"), 1));
@@ -366,8 +366,8 @@ fn a_commit_that_is_refused_is_no_riddle() {
 #[test]
 #[ignore = "real tier"]
 fn a_commit_in_which_the_connection_is_lost_may_have_come_about() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         db.batch_execute(CHECK_AT_COMMIT).await.unwrap();
         let (error, attempts) = fails_at_commit(&db, 2).await;
         assert!(error.is_commit_unknown() && error.is_connection_lost(), "{error:?}");
@@ -375,7 +375,7 @@ fn a_commit_in_which_the_connection_is_lost_may_have_come_about() {
         assert_eq!(count(&db).await, 0);
 
         let tunnel = Tunnel::default();
-        let cut = Database::over(tunnel.manager(&place.config)).max(1).connect().await.unwrap();
+        let cut = Database::over(tunnel.manager(&schema.config)).max(1).connect().await.unwrap();
         for (where_, stored) in [(Cut::Before("COMMIT"), 0), (Cut::After("COMMIT"), 1)] {
             tunnel.cut(where_);
             let (error, attempts) = fails_at_commit(&cut, 3).await;
@@ -393,8 +393,8 @@ fn a_commit_in_which_the_connection_is_lost_may_have_come_about() {
 #[test]
 #[ignore = "real tier"]
 fn a_commit_without_an_answer_in_time_is_not_repeated() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         db.batch_execute(
             "create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.4); return null; end $$;
              create constraint trigger slow after insert on t deferrable initially deferred

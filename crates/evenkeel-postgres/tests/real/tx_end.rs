@@ -12,8 +12,8 @@ use crate::{
 #[test]
 #[ignore = "real tier"]
 fn a_body_that_ends_its_transaction_gets_an_error_and_stores_nothing() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         for sql in [
             "commit",
             "rollback",
@@ -54,9 +54,9 @@ fn a_body_that_ends_its_transaction_gets_an_error_and_stores_nothing() {
 #[test]
 #[ignore = "real tier"]
 fn the_server_tells_that_a_transaction_is_another_one() {
-    run(|place| async move {
-        with_table(&place, 1).await;
-        let db = place.db_with(1, "-c standard_conforming_strings=off").await;
+    run(|schema| async move {
+        with_table(&schema, 1).await;
+        let db = schema.db_with(1, "-c standard_conforming_strings=off").await;
         for (sql, stored) in [
             (r"select '\'\\'; rollback; --'", 0),
             (r"select '\'\\'; rollback; select '\'\\'; begin; --'", 0),
@@ -96,8 +96,8 @@ fn the_server_tells_that_a_transaction_is_another_one() {
 #[test]
 #[ignore = "real tier"]
 fn a_procedure_that_commits_cannot_end_it_either() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         db.batch_execute(
             "create procedure p() language plpgsql as $$ begin insert into t values (7, 7); commit; end $$;
              create procedure q() language plpgsql as $$ begin insert into t values (8, 8); rollback; end $$",
@@ -123,8 +123,8 @@ fn a_procedure_that_commits_cannot_end_it_either() {
 #[test]
 #[ignore = "real tier"]
 fn savepoints_and_words_that_only_look_like_an_end_do_no_harm() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let whole: Result<u64, Error> = db
             .transaction(TxOptions::new(), async |tx| {
                 insert(&tx, 1).await?;
@@ -152,8 +152,8 @@ fn savepoints_and_words_that_only_look_like_an_end_do_no_harm() {
 #[test]
 #[ignore = "real tier"]
 fn a_conflict_that_was_cured_by_a_savepoint_is_not_repeated() {
-    run(|place| async move {
-        let db = with_table(&place, 1).await;
+    run(|schema| async move {
+        let db = with_table(&schema, 1).await;
         let attempts = AtomicU32::new(0);
         let cured: Result<(), Failed> = db
             .transaction(TxOptions::new(), async |tx| {
