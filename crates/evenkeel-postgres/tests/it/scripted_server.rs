@@ -55,8 +55,8 @@ pub(crate) enum Greeting {
     Refuse(&'static str),
     /// An error as a pooler sends it, with this code and text.
     Pooler(&'static str, &'static str),
-    /// Nobody listens.
-    Nobody,
+    /// The connection is refused.
+    Refused,
     /// The attempt fails on the client's side, with this text.
     Fails(ErrorKind, &'static str),
     /// No answer.
@@ -156,7 +156,7 @@ impl Server {
                 link.pooler_error(code, text);
                 return drop(link.flush().await);
             }
-            Some(Greeting::Nobody | Greeting::Fails(..)) => unreachable!("nobody serves"),
+            Some(Greeting::Refused | Greeting::Fails(..)) => unreachable!("nobody serves"),
         }
         let (pid, cancel) = {
             let mut state = self.lock();
@@ -379,7 +379,7 @@ impl Connect for Server {
             let failure = {
                 let greetings = &mut self.lock().greetings;
                 let failure = match greetings.front() {
-                    Some(Greeting::Nobody) => Some((ErrorKind::ConnectionRefused, "nobody listens")),
+                    Some(Greeting::Refused) => Some((ErrorKind::ConnectionRefused, "nobody listens")),
                     Some(Greeting::Fails(kind, text)) => Some((*kind, *text)),
                     _ => None,
                 };
@@ -390,7 +390,7 @@ impl Connect for Server {
             };
             if let Some((kind, text)) = failure {
                 self.note("nobody".to_owned());
-                return match config.connect_raw(Nobody(kind, text), NoTls).await {
+                return match config.connect_raw(FailingStream(kind, text), NoTls).await {
                     Err(error) => Err(error),
                     Ok(_) => unreachable!("nobody is there"),
                 };
@@ -403,22 +403,22 @@ impl Connect for Server {
     }
 }
 
-/// A stream that nobody reads.
-struct Nobody(ErrorKind, &'static str);
+/// A stream that fails.
+struct FailingStream(ErrorKind, &'static str);
 
-impl Nobody {
+impl FailingStream {
     fn fail<T>(&self) -> Poll<io::Result<T>> {
         Poll::Ready(Err(io::Error::new(self.0, self.1)))
     }
 }
 
-impl AsyncRead for Nobody {
+impl AsyncRead for FailingStream {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.fail()
     }
 }
 
-impl AsyncWrite for Nobody {
+impl AsyncWrite for FailingStream {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
         self.fail()
     }
