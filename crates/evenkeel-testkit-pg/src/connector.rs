@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncWrite, empty, join},
     time::timeout,
 };
 use tokio_postgres::{CancelToken, Client, Config, Connection, Error, NoTls, tls::NoTlsStream};
@@ -96,7 +96,7 @@ impl Connector {
         };
         match stream {
             Ok(stream) => config.connect_raw(stream, NoTls).await,
-            Err(error) => match config.connect_raw(Refused(Some(error)), NoTls).await {
+            Err(error) => match config.connect_raw(join(empty(), Refused(Some(error))), NoTls).await {
                 Ok(_) => unreachable!("a stream that only fails"),
                 Err(error) => Err(error),
             },
@@ -137,7 +137,7 @@ impl Connector {
     pub async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
         match self.net.connect(&self.address).await {
             Ok(stream) => token.cancel_query_raw(stream, NoTls).await,
-            Err(error) => token.cancel_query_raw(Refused(Some(error)), NoTls).await,
+            Err(error) => token.cancel_query_raw(join(empty(), Refused(Some(error))), NoTls).await,
         }
     }
 
@@ -163,29 +163,17 @@ impl deadpool_postgres::Connect for Connector {
     }
 }
 
-/// A stream that returns one error: tokio-postgres converts it to its own error type.
+/// A stream whose first write fails with this error: tokio-postgres converts it to its own error type.
 #[derive(Debug)]
 struct Refused(Option<io::Error>);
 
-impl Refused {
-    fn error<T>(&mut self) -> Poll<io::Result<T>> {
-        Poll::Ready(Err(self.0.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
-    }
-}
-
-impl AsyncRead for Refused {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.error()
-    }
-}
-
 impl AsyncWrite for Refused {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        self.error()
+        Poll::Ready(Err(self.0.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.error()
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

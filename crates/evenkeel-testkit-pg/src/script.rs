@@ -45,7 +45,7 @@ use super::{
 /// });
 /// ```
 #[derive(Debug)]
-pub struct Script(Arc<ScriptState>);
+pub struct Script(pub(super) Arc<ScriptState>);
 
 /// The server's part of a script.
 pub(super) struct ScriptState {
@@ -89,10 +89,6 @@ pub(super) struct Described {
 }
 
 impl Script {
-    pub(super) fn new(state: Arc<ScriptState>) -> Self {
-        Script(state)
-    }
-
     /// Sets the reply, in place of all replies before.
     pub fn reply(&mut self, reply: Reply) -> &mut Self {
         let mut queue = lock(&self.0.queue);

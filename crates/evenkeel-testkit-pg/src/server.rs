@@ -316,9 +316,9 @@ impl Server {
 
     #[track_caller]
     fn script(&self, matches: Matches, shown: String) -> Script {
-        let entry = Arc::new(ScriptState::new(matches, shown, Location::caller()));
-        self.shared.add(entry.clone());
-        Script::new(entry)
+        let script = Arc::new(ScriptState::new(matches, shown, Location::caller()));
+        self.shared.add(script.clone());
+        Script(script)
     }
 }
 

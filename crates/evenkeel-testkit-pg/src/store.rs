@@ -138,20 +138,20 @@ impl Store {
                 Ok(answer)
             }
             Sql::Select { items, table: None, .. } => {
-                let row = RowValues { fields: &[], cells: &[] };
-                let (fields, cells) = row.items(items, context)?;
+                let fields = self.fields(items, None, &mut context.types())?;
+                let cells = RowValues { fields: &[], cells: &[] }.items(items, context)?;
                 Ok(Answer { tag: "SELECT 1".to_owned(), fields: Some(fields), rows: vec![cells] })
             }
             Sql::Select { items, table: Some(name), filter, order, limit } => {
                 let table = self.table(name)?;
                 let mut found = table.matching(filter, context)?;
                 table.sort(&mut found, order)?;
-                let counts = items.iter().any(|item| matches!(item, Item::Count { .. }));
-                if !counts {
+                if !counts(items) {
                     found.truncate(limit.unwrap_or(usize::MAX));
                 }
-                let count = if counts { 1 } else { found.len() };
-                self.answer(format!("SELECT {count}"), name, &found, items, context)
+                let mut answer = self.answer(String::new(), name, &found, items, context)?;
+                answer.tag = format!("SELECT {}", answer.rows.len());
+                Ok(answer)
             }
             _ => Err(SqlError::new("0A000", "not a statement about tables")),
         }
@@ -222,15 +222,14 @@ impl Store {
         let table = self.table(name)?;
         let all = table.fields();
         let fields = self.fields(items, Some(name), &mut context.types())?;
-        let counts = items.iter().any(|item| matches!(item, Item::Count { .. }));
         let mut rows = Vec::new();
-        if counts {
+        if counts(items) {
             let count = Some((found.len() as i64).to_be_bytes().to_vec().into());
             rows.push(vec![count; fields.len()]);
         } else {
             for row in found {
                 let values = RowValues { fields: &all, cells: table.row(*row) };
-                rows.push(values.items(items, context)?.1);
+                rows.push(values.items(items, context)?);
             }
         }
         Ok(Answer { tag, fields: Some(fields), rows })
@@ -258,6 +257,11 @@ impl Store {
         self.next_id += 1;
         self.next_id
     }
+}
+
+/// Whether a result counts rows.
+fn counts(items: &[Item]) -> bool {
+    items.iter().any(|item| matches!(item, Item::Count { .. }))
 }
 
 fn no_table(name: &str) -> SqlError {

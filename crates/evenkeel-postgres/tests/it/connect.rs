@@ -23,7 +23,7 @@ fn a_server_that_is_not_ready_is_asked_again() {
     World::run(async |_| {
         let server = Server::new(|_| None);
         let not_ready = ["57P03", "53300", "57P01", "57P02"].map(Greeting::Refuse);
-        server.greet(not_ready.into_iter().chain([Greeting::Refused]));
+        server.greet(not_ready.into_iter().chain([Greeting::NoListener]));
         let (db, time) = took(server.builder().connect()).await;
         let db = db.unwrap();
         // The pauses are at most 50, 100, 200, 400 and 800 ms.
@@ -52,7 +52,7 @@ fn what_cannot_succeed_is_an_error_at_once() {
 fn a_server_that_never_comes_is_told_with_the_cause_and_within_the_time() {
     World::run(async |_| {
         let server = Server::new(|_| None);
-        server.greet([Greeting::Refused; 1000]);
+        server.greet([Greeting::NoListener; 1000]);
         let db = server.builder().acquire_timeout(SECS(12)).connect_timeout(SECS(3)).build().unwrap();
         let (error, time) = took(db.execute("update", ())).await;
         let error = error.unwrap_err();

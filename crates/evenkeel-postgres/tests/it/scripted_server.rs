@@ -55,8 +55,8 @@ pub(crate) enum Greeting {
     Refuse(&'static str),
     /// An error as a pooler sends it, with this code and text.
     Pooler(&'static str, &'static str),
-    /// The connection is refused.
-    Refused,
+    /// Nothing listens: the connection is refused.
+    NoListener,
     /// The attempt fails on the client's side, with this text.
     Fails(ErrorKind, &'static str),
     /// No answer.
@@ -156,7 +156,7 @@ impl Server {
                 link.pooler_error(code, text);
                 return drop(link.flush().await);
             }
-            Some(Greeting::Refused | Greeting::Fails(..)) => unreachable!("nobody serves"),
+            Some(Greeting::NoListener | Greeting::Fails(..)) => unreachable!("nobody serves"),
         }
         let (pid, cancel) = {
             let mut state = self.lock();
@@ -379,7 +379,7 @@ impl Connect for Server {
             let failure = {
                 let greetings = &mut self.lock().greetings;
                 let failure = match greetings.front() {
-                    Some(Greeting::Refused) => Some((ErrorKind::ConnectionRefused, "nobody listens")),
+                    Some(Greeting::NoListener) => Some((ErrorKind::ConnectionRefused, "nobody listens")),
                     Some(Greeting::Fails(kind, text)) => Some((*kind, *text)),
                     _ => None,
                 };

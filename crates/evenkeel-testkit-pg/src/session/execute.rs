@@ -54,11 +54,12 @@ impl Session {
                 if let Some(copy) = copied.filter(|copy| copy.from) {
                     self.receive_copy(copy.binary, 0).await?;
                 }
-                Output::new(Answer::tagged(tag(raw, affected)), None)
+                Output::new(Answer::tagged(tag(raw, affected)))
             }
             (Body::Rows(fields, rows), copied) => {
                 let tag = tag(raw, rows.len() as u64);
-                let output = Output::new(Answer { tag, fields: Some(fields), rows }, reset_after);
+                let mut output = Output::new(Answer { tag, fields: Some(fields), rows });
+                output.reset_after = reset_after;
                 match copied.filter(|copy| !copy.from) {
                     Some(copy) => output.copy_out(copy.binary),
                     None => output,
@@ -157,7 +158,7 @@ impl Session {
                 let rows = copy::decode(&fields, data.freeze(), copy.binary)?;
                 let undo = &mut self.state.undo;
                 let answer = self.state.shared.store(|store| store.insert(&copy, rows, undo))?;
-                return Ok(Output::new(answer, None));
+                return Ok(Output::new(answer));
             }
             Sql::Copy(Copy { ref table, ref columns, binary, .. }) => {
                 let select = Sql::everything(table, columns);
@@ -165,7 +166,7 @@ impl Session {
             }
             sql => return self.run_tables(&sql, parameters).await,
         };
-        Ok(Output::new(Answer::tagged(tag), None))
+        Ok(Output::new(Answer::tagged(tag)))
     }
 
     async fn run_tables(&mut self, sql: &Sql, parameters: &[(Type, Cell)]) -> Result<Output, Interrupt> {
@@ -185,7 +186,7 @@ impl Session {
         if !time.is_zero() {
             sleep(time).await;
         }
-        Ok(Output::new(answer, None))
+        Ok(Output::new(answer))
     }
 
     /// Fails if there is no room for these notifications.

@@ -33,6 +33,12 @@ pub(super) struct Prepared {
     pub(super) fields: Option<Vec<Field>>,
 }
 
+impl Prepared {
+    fn columns(&self) -> usize {
+        self.fields.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// A prepared statement with its parameters.
 #[derive(Debug)]
 pub(super) struct Portal {
@@ -101,10 +107,7 @@ impl Session {
     }
 
     fn bind(&mut self, message: &Bind) -> Result<PgWireBackendMessage, SqlError> {
-        let name = message.statement_name.as_deref().unwrap_or_default();
-        let prepared = self.statements.get(name).cloned();
-        let prepared = prepared
-            .ok_or_else(|| SqlError::new("26000", format!("prepared statement \"{name}\" does not exist")))?;
+        let prepared = self.statement(message.statement_name.as_deref())?;
         let (got, wanted) = (message.parameters.len(), prepared.types.len());
         if got != wanted {
             let message = format!("bind message supplies {got} parameters, but {wanted} are required");
@@ -124,32 +127,35 @@ impl Session {
         };
         let parameters = message.parameters.iter().zip(&prepared.types).zip(binary).map(parameter);
         let parameters = parameters.collect::<Result<_, SqlError>>()?;
-        let columns = prepared.fields.as_ref().map_or(0, Vec::len);
-        let binary = formats(&message.result_column_format_codes, columns);
+        let binary = formats(&message.result_column_format_codes, prepared.columns());
         let portal = Portal { prepared, parameters, binary, run: None };
         self.portals.insert(message.portal_name.clone().unwrap_or_default(), portal);
         Ok(PgWireBackendMessage::BindComplete(BindComplete::new()))
     }
 
     fn describe(&mut self, message: &Describe) -> Result<PgWireBackendMessage, SqlError> {
-        let name = message.name.as_deref().unwrap_or_default();
         let (prepared, binary) = if message.target_type == TARGET_TYPE_BYTE_PORTAL {
+            let name = message.name.as_deref().unwrap_or_default();
             let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
             (portal.prepared.clone(), portal.binary.clone())
         } else {
-            let prepared = self.statements.get(name).cloned().ok_or_else(|| {
-                SqlError::new("26000", format!("prepared statement \"{name}\" does not exist"))
-            })?;
+            let prepared = self.statement(message.name.as_deref())?;
             let types = prepared.types.iter().map(Type::oid).collect();
             let parameters = ParameterDescription::new(types);
             self.wire.put(&PgWireBackendMessage::ParameterDescription(parameters));
-            let columns = prepared.fields.as_ref().map_or(0, Vec::len);
-            (prepared, vec![false; columns])
+            let binary = vec![false; prepared.columns()];
+            (prepared, binary)
         };
         Ok(match &prepared.fields {
             Some(fields) => PgWireBackendMessage::RowDescription(description(fields, &binary)),
             None => PgWireBackendMessage::NoData(NoData::new()),
         })
+    }
+
+    fn statement(&self, name: Option<&str>) -> Result<Arc<Prepared>, SqlError> {
+        let name = name.unwrap_or_default();
+        let missing = || SqlError::new("26000", format!("prepared statement \"{name}\" does not exist"));
+        self.statements.get(name).cloned().ok_or_else(missing)
     }
 
     fn close(&mut self, message: &Close) -> PgWireBackendMessage {

@@ -29,13 +29,13 @@ pub(super) struct Output {
     sent: usize,
     /// For a COPY, whether its format is binary.
     copy: Option<bool>,
-    reset_after: Option<usize>,
+    /// The number of rows after which the connection is reset.
+    pub(super) reset_after: Option<usize>,
 }
 
 impl Output {
-    pub(super) fn new(answer: Answer, reset_after: Option<usize>) -> Self {
-        let Answer { tag, fields, rows } = answer;
-        Output { tag, fields, rows: rows.into_iter(), sent: 0, copy: None, reset_after }
+    pub(super) fn new(Answer { tag, fields, rows }: Answer) -> Self {
+        Output { tag, fields, rows: rows.into_iter(), sent: 0, copy: None, reset_after: None }
     }
 
     /// Sends the rows as those of a COPY.

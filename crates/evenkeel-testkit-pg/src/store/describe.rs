@@ -2,7 +2,7 @@
 
 use tokio_postgres::types::Type;
 
-use super::{Field, Store, no_column};
+use super::{Field, Store, counts, no_column};
 use crate::{
     error::SqlError,
     sql::{Expr, Item, Sql},
@@ -67,8 +67,8 @@ impl Store {
             Some(table) => self.table(table)?.fields(),
             None => Vec::new(),
         };
-        let counts = items.iter().filter(|item| matches!(item, Item::Count { .. })).count();
-        if counts > 0 && counts < items.len() {
+        let has_others = items.iter().any(|item| !matches!(item, Item::Count { .. }));
+        if table.is_some() && counts(items) && has_others {
             return Err(SqlError::new("42803", "a column beside count(*)"));
         }
         let mut fields = Vec::new();

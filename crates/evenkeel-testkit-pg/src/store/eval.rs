@@ -47,30 +47,17 @@ pub(super) struct RowValues<'a> {
 }
 
 impl RowValues<'_> {
-    pub(super) fn items(
-        self,
-        items: &[Item],
-        context: &mut ExecContext<'_>,
-    ) -> Result<(Vec<Field>, Vec<Cell>), SqlError> {
-        let (mut fields, mut cells) = (Vec::new(), Vec::new());
+    /// Evaluates the columns of a result for this row.
+    pub(super) fn items(self, items: &[Item], context: &mut ExecContext<'_>) -> Result<Vec<Cell>, SqlError> {
+        let mut cells = Vec::new();
         for item in items {
             match item {
-                Item::All => {
-                    fields.extend_from_slice(self.fields);
-                    cells.extend_from_slice(self.cells);
-                }
-                Item::Count { name } => {
-                    fields.push((name.clone(), Type::INT8));
-                    cells.push(Some(1_i64.to_be_bytes().to_vec().into()));
-                }
-                Item::Expr { expr, name } => {
-                    let (ty, cell) = self.value(expr, None, context)?;
-                    fields.push((name.clone(), ty));
-                    cells.push(cell);
-                }
+                Item::All => cells.extend_from_slice(self.cells),
+                Item::Count { .. } => cells.push(Some(1_i64.to_be_bytes().to_vec().into())),
+                Item::Expr { expr, .. } => cells.push(self.value(expr, None, context)?.1),
             }
         }
-        Ok((fields, cells))
+        Ok(cells)
     }
 
     /// Evaluates an expression to its type, which is `hint` where the expression leaves it open, and its value.

@@ -59,6 +59,17 @@ fn rows_are_inserted_selected_updated_and_deleted() {
 }
 
 #[test]
+fn a_count_without_a_table_may_have_columns_beside_it_in_both_protocols() {
+    World::run(async |_| {
+        let (_server, client) = users().await;
+        let sql = "select count(*), 7 as n";
+        let row = client.query_one(sql, &[]).await.unwrap();
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, i32>("n")), (1, 7));
+        assert_eq!(text(&client, sql).await.unwrap(), [["1", "7"].map(|text| Some(text.to_owned()))]);
+    });
+}
+
+#[test]
 fn null_equals_nothing_and_comes_last() {
     World::run(async |_| {
         let (_server, client) = users().await;
