@@ -27,18 +27,15 @@ use crate::connect::{Address, Peer};
 /// Asks the server to cancel the statement of a connection.
 pub(crate) type CancelRequest = Arc<dyn Fn(CancelToken, Option<Peer>) -> CancelFuture + Send + Sync>;
 
-/// A failure is not reported: the request is repeated until the statement has ended.
-type CancelFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A failure is of no account: the request is repeated until the statement has ended.
+type CancelFuture = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
 pub(crate) fn cancel_with<F, Fut>(cancel: F) -> CancelRequest
 where
     F: Fn(CancelToken) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), tokio_postgres::Error>> + Send + 'static,
 {
-    Arc::new(move |token, _| {
-        let request = cancel(token);
-        Box::pin(async { drop(request.await) })
-    })
+    Arc::new(move |token, _| Box::pin(cancel(token)))
 }
 
 /// Requests over TLS if the connection has TLS, and without it otherwise.
@@ -52,10 +49,10 @@ where
     Arc::new(move |token, peer| {
         let tls = AwaitClose(tls.clone());
         Box::pin(async move {
-            let _ = match peer {
+            match peer {
                 Some(peer) if peer.is_encrypted => token.cancel_query(tls).await,
                 peer => request_without_tls(&token, peer).await,
-            };
+            }
         })
     })
 }

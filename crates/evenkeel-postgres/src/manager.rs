@@ -36,16 +36,15 @@ impl evenkeel_pool::Manager for ConnectionManager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        let guard = self.progress.begin();
-        let limit = self.connect_timeout;
+        let attempt = self.progress.begin(self.connect_timeout);
         let connected = match &self.source {
-            Source::Hosts(hosts) => hosts.connect(self.shared_time, limit, &guard.attempt).await,
+            Source::Hosts(hosts) => hosts.connect(self.shared_time, &attempt).await,
             Source::Manager(manager) => {
                 let create = async {
                     let client = manager.create().await.map_err(ConnectReason::Client)?;
                     Ok(Connected { client, address: None, link: LinkState::default() })
                 };
-                guard.attempt.step("the server".to_owned(), limit, create).await
+                attempt.step("the server".to_owned(), create).await
             }
         };
         match connected {

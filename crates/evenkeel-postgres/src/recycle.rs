@@ -86,7 +86,7 @@ async fn recycle(mut lease: Lease<ConnectionManager>, cancel: CancelRequest, lim
         while !is_drained {
             // A request runs to its own end, also when the statement has ended: a pooler may still be passing it on.
             let mut request = cancel(token.clone(), peer.clone());
-            poll_fn(|cx| {
+            let _ = poll_fn(|cx| {
                 is_drained = is_drained || drained.as_mut().poll(cx).is_ready();
                 request.as_mut().poll(cx)
             })

@@ -21,7 +21,7 @@ use std::{
 use deadpool_postgres::{Manager, ManagerConfig};
 use evenkeel_base::lock;
 use evenkeel_pool::{Deadpool, Manager as _};
-use tokio::{net::lookup_host, time::Instant};
+use tokio::net::lookup_host;
 use tokio_postgres::{
     Config,
     config::{Host, LoadBalanceHosts},
@@ -32,7 +32,7 @@ use super::{
     config::{with_time_limits, without_hosts},
     error::{ConnectReason, HostError},
     link::{ConnectLink, LinkState, ObservedConnect},
-    progress::AttemptProgress,
+    progress::ConnectAttempt,
     staggered::staggered,
 };
 
@@ -57,34 +57,20 @@ struct ConfigHost {
 
 type ConnectFuture<'a> = Pin<Box<dyn Future<Output = Result<Connected, Vec<HostError>>> + Send + 'a>>;
 
-/// The time limit of an attempt, for all hosts.
-#[derive(Clone, Copy)]
-struct TimeLimit {
-    start: Instant,
-    limit: Duration,
-}
-
-impl TimeLimit {
-    fn remaining(self) -> Duration {
-        self.limit.saturating_sub(self.start.elapsed())
-    }
-}
-
 impl Hosts {
     pub(crate) fn new(config: Config, connect_link: ConnectLink) -> Self {
         let base = with_time_limits(without_hosts(&config));
         Self { config, base, connect_link, last_good: Mutex::new(None) }
     }
 
-    /// Connects to the first host that answers, within `limit`.
+    /// Connects to the first host that answers, within the time of the attempt.
     ///
     /// Each host has an equal share of `shared` for itself. Then the next one is tried beside it, or at once when the one
     /// before has failed.
     pub(crate) async fn connect(
         &self,
         shared: Duration,
-        limit: Duration,
-        progress: &AttemptProgress,
+        attempt: &ConnectAttempt,
     ) -> Result<Connected, Vec<HostError>> {
         let Some(hosts) = self.in_order() else {
             // The error of the client says what is wrong with the configuration.
@@ -92,10 +78,9 @@ impl Hosts {
             return opened.map_err(|reason| vec![HostError::new("the host".to_owned(), reason)]);
         };
         let share = share(shared, hosts.len());
-        let time = TimeLimit { start: Instant::now(), limit };
         let mut attempts: Vec<ConnectFuture<'_>> = Vec::new();
         for host in hosts {
-            attempts.push(Box::pin(self.connect_host(host, share, time, progress)));
+            attempts.push(Box::pin(self.connect_host(host, share, attempt)));
         }
         staggered(share, attempts).await
     }
@@ -104,14 +89,13 @@ impl Hosts {
         &self,
         host: ConfigHost,
         shared: Duration,
-        time: TimeLimit,
-        progress: &AttemptProgress,
+        attempt: &ConnectAttempt,
     ) -> Result<Connected, Vec<HostError>> {
-        let addresses = self.addresses(&host, time, progress).await?;
+        let addresses = self.addresses(&host, attempt).await?;
         let share = share(shared, addresses.len());
         let mut attempts: Vec<ConnectFuture<'_>> = Vec::new();
         for address in addresses {
-            attempts.push(Box::pin(self.connect_address(&host, address, time, progress)));
+            attempts.push(Box::pin(self.connect_address(&host, address, attempt)));
         }
         let connected = staggered(share, attempts).await?;
         *lock(&self.last_good) = connected.address.clone().map(|address| (host.index, address));
@@ -152,8 +136,7 @@ impl Hosts {
     async fn addresses(
         &self,
         host: &ConfigHost,
-        time: TimeLimit,
-        progress: &AttemptProgress,
+        attempt: &ConnectAttempt,
     ) -> Result<Vec<Address>, Vec<HostError>> {
         let name = match (host.addr, &host.host) {
             (Some(addr), _) => return Ok(vec![Address::Tcp(addr, host.port)]),
@@ -177,7 +160,7 @@ impl Hosts {
             self.sort(&mut addresses);
             Ok(addresses)
         };
-        progress.step(format!("{name}:{}", host.port), time.remaining(), lookup).await
+        attempt.step(format!("{name}:{}", host.port), lookup).await
     }
 
     fn sort(&self, addresses: &mut [Address]) {
@@ -193,8 +176,7 @@ impl Hosts {
         &self,
         host: &ConfigHost,
         address: Address,
-        time: TimeLimit,
-        progress: &AttemptProgress,
+        attempt: &ConnectAttempt,
     ) -> Result<Connected, Vec<HostError>> {
         let mut config = self.base.clone();
         match &host.host {
@@ -218,7 +200,7 @@ impl Hosts {
             }
             _ => address.to_string(),
         };
-        progress.step(label, time.remaining(), self.open(config, Some(address))).await
+        attempt.step(label, self.open(config, Some(address))).await
     }
 
     async fn open(&self, config: Config, address: Option<Address>) -> Result<Connected, ConnectReason> {

@@ -1,8 +1,9 @@
-//! The progress of the attempts to connect that are under way, for the errors of callers that run out of time.
+//! The attempts to connect that are under way: their time limit, and their progress for the errors of callers that run
+//! out of time.
 
 use std::{
     fmt::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -14,12 +15,14 @@ use super::error::{ConnectReason, HostError};
 /// The attempts under way, the oldest first.
 #[derive(Default)]
 pub(crate) struct ConnectProgress {
-    attempts: Mutex<Vec<Arc<AttemptProgress>>>,
+    // Some may have ended since the last one began.
+    attempts: Mutex<Vec<Weak<ConnectAttempt>>>,
 }
 
-/// The progress of one attempt: the hosts that it has tried so far.
-#[derive(Default)]
-pub(crate) struct AttemptProgress {
+/// One attempt, which is under way until it is dropped: its time limit, and the hosts that it has tried so far.
+pub(crate) struct ConnectAttempt {
+    start: Instant,
+    limit: Duration,
     steps: Mutex<Vec<(String, StepState)>>,
 }
 
@@ -30,23 +33,21 @@ enum StepState {
     Done,
 }
 
-/// An attempt, which is under way until this guard is dropped.
-pub(crate) struct AttemptGuard<'a> {
-    all: &'a ConnectProgress,
-    pub(crate) attempt: Arc<AttemptProgress>,
-}
-
 impl ConnectProgress {
-    pub(crate) fn begin(&self) -> AttemptGuard<'_> {
-        let attempt = Arc::<AttemptProgress>::default();
-        lock(&self.attempts).push(Arc::clone(&attempt));
-        AttemptGuard { all: self, attempt }
+    /// Begins an attempt, for all hosts.
+    pub(crate) fn begin(&self, limit: Duration) -> Arc<ConnectAttempt> {
+        let attempt = Arc::new(ConnectAttempt { start: Instant::now(), limit, steps: Mutex::default() });
+        let mut attempts = lock(&self.attempts);
+        attempts.retain(|attempt| attempt.strong_count() > 0);
+        attempts.push(Arc::downgrade(&attempt));
+        drop(attempts);
+        attempt
     }
 
     /// Describes the oldest attempt so far.
     pub(crate) fn describe_oldest(&self) -> Option<String> {
         let now = Instant::now();
-        let attempt = Arc::clone(lock(&self.attempts).first()?);
+        let attempt = lock(&self.attempts).iter().find_map(Weak::upgrade)?;
         let mut text = String::new();
         for (host, state) in &*lock(&attempt.steps) {
             let begin = if text.is_empty() { "no connection to " } else { "; nor to " };
@@ -64,31 +65,25 @@ impl ConnectProgress {
     }
 }
 
-impl AttemptProgress {
-    /// Tries a host for a limited time, and records the progress.
+impl ConnectAttempt {
+    /// Tries a host for the rest of the time, and records the progress.
     pub(crate) async fn step<T>(
         &self,
         host: String,
-        limit: Duration,
-        attempt: impl Future<Output = Result<T, ConnectReason>>,
+        connect: impl Future<Output = Result<T, ConnectReason>>,
     ) -> Result<T, Vec<HostError>> {
         let now = Instant::now();
+        let limit = self.limit.saturating_sub(now - self.start);
         let step = {
             let mut steps = lock(&self.steps);
             steps.push((host.clone(), StepState::Begun(now)));
             steps.len() - 1
         };
-        let result = timeout(limit, attempt).await.unwrap_or(Err(ConnectReason::NoAnswer(limit)));
+        let result = timeout(limit, connect).await.unwrap_or(Err(ConnectReason::NoAnswer(limit)));
         let result = result.map_err(|reason| HostError::new(host, reason));
         let state =
             result.as_ref().map_or_else(|error| StepState::Failed(error.chain()), |_| StepState::Done);
         lock(&self.steps)[step].1 = state;
         result.map_err(|error| vec![error])
-    }
-}
-
-impl Drop for AttemptGuard<'_> {
-    fn drop(&mut self) {
-        lock(&self.all.attempts).retain(|attempt| !Arc::ptr_eq(attempt, &self.attempt));
     }
 }

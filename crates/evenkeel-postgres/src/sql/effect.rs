@@ -50,11 +50,11 @@ impl SqlEffect {
             ends.push(token);
             scanner.push(token);
         }
-        self.taints_session |= scanner.taints_session || !scanner.began || tokens.is_doubtful();
+        self.taints_session |= scanner.taints_session || !scanner.began || tokens.is_doubtful;
         self.uses_sequences |= scanner.uses_sequences;
         self.writes |= scanner.writes;
         self.ends_tx |= ends.ends_tx() == EndsTx::Yes;
-        tokens.has_backslashes()
+        tokens.has_backslashes
     }
 }
 

@@ -21,7 +21,7 @@ impl EndsTx {
     fn read(sql: &str, escapes: bool) -> (Self, bool) {
         let (mut tokens, mut scanner) = (Tokens::new(sql, escapes), EndScanner::default());
         tokens.by_ref().for_each(|token| scanner.push(token));
-        (scanner.ends_tx(), tokens.has_backslashes())
+        (scanner.ends_tx(), tokens.has_backslashes)
     }
 }
 

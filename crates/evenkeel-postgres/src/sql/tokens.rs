@@ -25,8 +25,10 @@ pub(crate) struct Tokens<'a> {
     text: &'a str,
     at: usize,
     escapes: bool,
-    has_backslashes: bool,
-    is_doubtful: bool,
+    /// A server with the other setting may read the text in another way.
+    pub(super) has_backslashes: bool,
+    /// A quotation or comment has no end, or a name is written in escapes.
+    pub(super) is_doubtful: bool,
 }
 
 impl<'a> Tokens<'a> {
@@ -34,16 +36,6 @@ impl<'a> Tokens<'a> {
     /// `standard_conforming_strings`.
     pub(crate) const fn new(text: &'a str, escapes: bool) -> Self {
         Self { text, at: 0, escapes, has_backslashes: false, is_doubtful: false }
-    }
-
-    /// Whether a server with the other setting may read the text in another way.
-    pub(crate) const fn has_backslashes(&self) -> bool {
-        self.has_backslashes
-    }
-
-    /// Whether a quotation or comment has no end, or a name is written in escapes.
-    pub(crate) const fn is_doubtful(&self) -> bool {
-        self.is_doubtful
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -211,7 +203,7 @@ mod tests {
                 Token::Sign(sign) => char::from(sign).to_string(),
             })
             .collect();
-        (shown.join(" "), tokens.is_doubtful())
+        (shown.join(" "), tokens.is_doubtful)
     }
 
     #[test]
