@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! The body gets the session as a [`Tx`] and must drop it before it ends, which puts the session into a [`ReturnSlot`]:
+//! The body gets the session as a [`Tx`] and must drop it before it ends, which puts the session into a [`ReturnSlot`](tx::ReturnSlot):
 //! so nothing can use the connection beside the commit. The body may hide a failure; therefore the record of the
 //! connection decides how an attempt ends, not the body's error.
 //!
@@ -14,6 +14,7 @@ mod tx;
 
 use std::mem;
 
+use evenkeel_base::lock;
 use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
@@ -148,7 +149,7 @@ where
         Err(error) => return AttemptEnd::Done(Err(Error::into(error))),
     };
     let output = body(tx).await;
-    let Some(mut session) = return_slot.take() else {
+    let Some(mut session) = lock(&return_slot).take() else {
         return AttemptEnd::Done(output.and_then(|_| Err(Error::TxStillBorrowed.into())));
     };
     // After a return to a savepoint the failure has ended nothing.

@@ -44,22 +44,13 @@ pub struct Tx {
     return_slot: Weak<Mutex<Option<Session>>>,
 }
 
-/// The slot to which a [`Tx`] returns its session.
-pub(crate) struct ReturnSlot {
-    session: Arc<Mutex<Option<Session>>>,
-}
-
-impl ReturnSlot {
-    /// Returns the session, if the `Tx` was dropped.
-    pub(crate) fn take(self) -> Option<Session> {
-        lock(&self.session).take()
-    }
-}
+/// The slot to which a [`Tx`] returns its session when it is dropped.
+pub(crate) type ReturnSlot = Arc<Mutex<Option<Session>>>;
 
 impl Tx {
     pub(crate) fn new(session: Session) -> (Self, ReturnSlot) {
-        let slot = Arc::new(Mutex::new(None));
-        (Self { session: Some(session), return_slot: Arc::downgrade(&slot) }, ReturnSlot { session: slot })
+        let slot = ReturnSlot::default();
+        (Self { session: Some(session), return_slot: Arc::downgrade(&slot) }, slot)
     }
 
     /// As [`Database::fetch_one`](crate::Database::fetch_one).
