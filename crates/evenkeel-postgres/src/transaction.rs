@@ -2,8 +2,9 @@
 //!
 //! # How it works
 //!
-//! The body gets the session as a [`Tx`] and must drop it before it ends, which puts the session into a [`ReturnSlot`](tx::ReturnSlot):
-//! so nothing can use the connection beside the commit. The body may hide a failure; therefore the record of the
+//! The body gets the session as a [`Tx`] and must drop it before it ends, which puts the session into a
+//! [`ReturnSlot`](tx::ReturnSlot): so nothing can use the connection beside the commit. A `Tx` that is dropped later finds
+//! no slot, and its session rolls back in the background. The body may hide a failure; therefore the record of the
 //! connection decides how an attempt ends, not the body's error.
 //!
 //! Two loops repeat a body: the inner one once, at once, when a prepared statement was stale; the outer one after a
