@@ -96,5 +96,5 @@ async fn recycle(mut lease: Lease<ConnectionManager>, cancel: CancelRequest, lim
         }
     };
     // The connection is closed at `limit`; the rest of the time is that of the last request.
-    let _ = timeout(2 * limit, requests).await;
+    let _ = timeout(limit.saturating_mul(2), requests).await;
 }

@@ -69,6 +69,17 @@ fn what_cannot_be_cancelled_is_given_up_in_time() {
 }
 
 #[test]
+fn it_is_cancelled_also_where_there_is_no_limit_of_time() {
+    World::run(async |_| {
+        let server = slow_server();
+        let db = server.builder().max(1).cleanup_timeout(Duration::MAX).build().unwrap();
+        abandoned(&db, "slow").await;
+        assert_took!(db.execute("update", ()), Duration::ZERO).unwrap();
+        assert_eq!(server.log()[1..4], ["1 slow", "1 cancel", "1 "]);
+    });
+}
+
+#[test]
 fn a_request_that_hangs_or_fails_holds_nobody_up() {
     World::run(async |_| {
         let half_a_second =

@@ -311,7 +311,7 @@ fn the_first_row_that_fails_is_named() {
         assert_eq!(error.code().map(|code| code.code()), Some("23505"));
         let log = server.log();
         let sent = log.iter().filter(|line| *line == "1 insert").count();
-        assert_eq!(sent, 700 + 256, "so many are on their way when the first one fails");
+        assert_eq!(sent, 700 + 256, "256 more rows are on their way when the first one fails");
         assert_eq!(log.last().unwrap(), "1 ROLLBACK");
         assert_eq!(db.snapshot().idle, 1);
     });

@@ -109,7 +109,7 @@ fn nothing_is_left_by_what_looks_like_a_read() {
             db.batch_execute(&format!("select 1; {sql}")).await.unwrap();
             assert_eq!(left(&db).await, "", "{sql}");
         }
-        assert_eq!(crate::harness::pid(&db).await, pid, "it was reset, and not made anew");
+        assert_eq!(crate::harness::pid(&db).await, pid, "it was reset, and not made again");
     });
 }
 

@@ -8,7 +8,7 @@ use crate::harness::{code, number, pid, run};
 async fn holds(db: &Database, pid_before: i32, sql: &str) {
     let (pid, so): (i32, bool) = db.fetch_one(&format!("select pg_backend_pid(), {sql}"), ()).await.unwrap();
     assert!(so, "not so: {sql}");
-    assert_eq!(pid, pid_before, "reset, and not made anew");
+    assert_eq!(pid, pid_before, "reset, and not made again");
 }
 
 #[test]

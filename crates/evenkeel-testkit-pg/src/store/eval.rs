@@ -107,8 +107,9 @@ impl RowValues<'_> {
         match name {
             "pg_backend_pid" => return Ok(Some(context.pid.to_be_bytes().to_vec().into())),
             "pg_sleep" => {
-                let seconds = text(0, &Type::FLOAT8)?.parse().unwrap_or(0.0);
-                context.sleep += Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                let seconds: f64 = text(0, &Type::FLOAT8)?.parse().unwrap_or(0.0);
+                let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+                context.sleep = context.sleep.saturating_add(time);
             }
             "pg_notify" => {
                 let notification = (text(0, &Type::TEXT)?, text(1, &Type::TEXT)?);

@@ -128,3 +128,20 @@ fn a_dropped_cancel_request_does_no_harm() {
     );
     assert!(cuts.points() >= 1, "{cuts}");
 }
+
+#[test]
+fn a_sleep_beyond_all_time_ends_only_by_a_cancel_request() {
+    World::run(async |_| {
+        let (server, client) = users().await;
+        for sql in [
+            "select pg_sleep(1e30)",
+            "select pg_sleep('infinity')",
+            "select pg_sleep(10000000000000000000), pg_sleep(10000000000000000000)",
+        ] {
+            cancel_after(&server, SECOND, client.cancel_token());
+            let error = assert_took!(client.batch_execute(sql), SECOND).unwrap_err();
+            assert_eq!(code(&error), "57014", "{sql}");
+        }
+        assert_took!(client.batch_execute("select pg_sleep(-1), pg_sleep('nan')"), 0 * SECOND).unwrap();
+    });
+}
