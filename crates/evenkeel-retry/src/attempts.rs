@@ -21,10 +21,9 @@
 //! limit: if both are ready, its result counts. A caller may drop an attempt that is pending, and begin another: `begin`
 //! clears the state that the dropped attempt left.
 
-mod futures;
-
 use std::{
     fmt,
+    future::poll_fn,
     hash::{BuildHasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -35,7 +34,6 @@ use evenkeel_base::{far_future, poll_timer};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
-use self::futures::{AttemptFuture, BackoffFuture};
 use crate::{
     Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict, error::nanos,
     telemetry, verdict::Repeat,
@@ -153,7 +151,8 @@ impl<'p> Attempts<'p> {
     where
         F: Future<Output = Result<T, E>>,
     {
-        AttemptFuture::new(self, operation)
+        // Not an `async` block, which would hold the operation twice: as its argument, and pinned.
+        AttemptFuture { attempts: self, started: false, operation }
     }
 
     /// Waits for the next attempt's time, or gives up.
@@ -180,8 +179,22 @@ impl<'p> Attempts<'p> {
     /// assert_eq!(gave_up.attempts, 1);
     /// # }
     /// ```
-    pub const fn backoff<E>(&mut self, failed: Failed<E>) -> impl Future<Output = Result<(), RetryError<E>>> {
-        BackoffFuture::new(self, failed)
+    pub fn backoff<E>(&mut self, failed: Failed<E>) -> impl Future<Output = Result<(), RetryError<E>>> {
+        // `None` when it is over. Not an `async` block, which would not be `Unpin`.
+        let (mut attempts, mut failed) = (Some(self), Some(failed));
+        poll_fn(move |cx| {
+            let this = attempts.take().expect("`Attempts::backoff` was polled after it was ready");
+            if let Some(failed) = failed.take()
+                && let Err(reason) = this.decide(failed.verdict, failed.may_repeat)
+            {
+                return Poll::Ready(Err(this.gave_up(reason, failed.error)));
+            }
+            let waited = this.state().poll_wait(cx).map(Ok);
+            if waited.is_pending() {
+                attempts = Some(this);
+            }
+            waited
+        })
     }
 
     /// Waits for the next attempt's time, and counts it; false if the total time is over.
@@ -269,11 +282,6 @@ impl<'p> Attempts<'p> {
             Wait::Timer => state.poll_wait(cx),
             _ => Poll::Pending,
         }
-    }
-
-    /// Waits for the delay that [`decide`](Self::decide) has chosen.
-    fn poll_delay(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.state().poll_wait(cx)
     }
 
     /// Decides after a failure: returns the delay, or the reason to give up.
@@ -388,6 +396,32 @@ impl fmt::Debug for Attempts<'_> {
             .field("policy", self.policy)
             .field("attempts", &self.attempts)
             .finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The future of [`Attempts::attempt`].
+    struct AttemptFuture<'t, 'p, F> {
+        attempts: &'t mut Attempts<'p>,
+        started: bool,
+        #[pin]
+        operation: F,
+    }
+}
+
+impl<F, T, E> Future for AttemptFuture<'_, '_, F>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    type Output = Result<T, Failed<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if !*this.started && !this.attempts.begin() {
+            return Poll::Ready(Err(Failed { verdict: Verdict::NotSent, ..Failed::new(None) }));
+        }
+        *this.started = true;
+        this.attempts.poll_attempt(this.operation, cx)
     }
 }
 

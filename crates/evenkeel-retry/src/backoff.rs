@@ -63,6 +63,7 @@ pub(crate) enum Growth {
 /// assert!(delay >= Duration::from_secs(8) && delay <= Duration::from_secs(10));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Jitter {
     /// Always the ceiling itself.

@@ -7,7 +7,7 @@
 // |---|---|
 // | `policy.rs`, `backoff.rs` | the settings of a call; how long to wait before retry n |
 // | `retry.rs` | the future of `Policy::run` and its options |
-// | `attempts.rs`, `attempts/futures.rs` | the engine: begin, poll, decide, wait; the caller's own loop |
+// | `attempts.rs` | the engine: begin, poll, decide, wait; the caller's own loop |
 // | `verdict.rs`, `error.rs`, `boxed.rs` | the classification of a failure; the error of a call |
 // | `attempt.rs` | the description of one attempt: number, deadline, key |
 // | `budget.rs`, `bucket.rs`, `snapshot.rs` | retries as a share of the calls; its token bucket; its numbers |

@@ -7,15 +7,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use crate::{Backoff, Budget, InvalidPolicy, Jitter, Policy, backoff::Growth};
 
 #[derive(Deserialize, Serialize)]
-#[serde(rename = "Jitter", rename_all = "snake_case")]
-enum JitterData {
-    None,
-    Full,
-    Equal,
-    Percent(u8),
-}
-
-#[derive(Deserialize, Serialize)]
 #[serde(rename = "Backoff", rename_all = "snake_case", deny_unknown_fields)]
 enum BackoffData {
     Fixed {
@@ -65,28 +56,6 @@ struct PolicyData {
     budget: Option<Budget>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
-}
-
-impl From<Jitter> for JitterData {
-    fn from(jitter: Jitter) -> Self {
-        match jitter {
-            Jitter::None => Self::None,
-            Jitter::Full => Self::Full,
-            Jitter::Equal => Self::Equal,
-            Jitter::Percent(percent) => Self::Percent(percent),
-        }
-    }
-}
-
-impl From<JitterData> for Jitter {
-    fn from(data: JitterData) -> Self {
-        match data {
-            JitterData::None => Self::None,
-            JitterData::Full => Self::Full,
-            JitterData::Equal => Self::Equal,
-            JitterData::Percent(percent) => Self::Percent(percent),
-        }
-    }
 }
 
 impl Growing {
@@ -170,18 +139,6 @@ impl TryFrom<PolicyData> for Policy {
         policy.budget = data.budget;
         policy.seed = data.seed;
         Ok(policy)
-    }
-}
-
-impl Serialize for Jitter {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        JitterData::from(*self).serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Jitter {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        JitterData::deserialize(deserializer).map(Self::from)
     }
 }
 
