@@ -34,6 +34,7 @@ use crate::{InvalidPolicy, config_error::valid};
 /// assert_eq!(BACKOFF.jitter(Jitter::None).delay(2, 42), Duration::from_millis(200));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "crate::serde::BackoffData"))]
 pub struct Backoff {
     pub(crate) growth: Growth,
     pub(crate) cap: u64,

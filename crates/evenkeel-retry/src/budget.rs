@@ -52,6 +52,7 @@ use crate::{
 /// assert!(calls <= 1000 + 100 + 10, "{calls}"); // without a budget: 4000
 /// # }
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "crate::serde::BudgetData"))]
 pub struct Budget {
     deposit: u64,
     per_second: u32,

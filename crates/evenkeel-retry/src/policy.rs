@@ -49,6 +49,7 @@ use crate::{
 /// static POLICY: Policy = Policy::fixed(Duration::from_millis(100)).max_attempts(0);
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(try_from = "crate::serde::PolicyData"))]
 pub struct Policy {
     pub(crate) backoff: Backoff,
     pub(crate) max_attempts: u32,

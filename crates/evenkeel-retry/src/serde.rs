@@ -8,7 +8,7 @@ use crate::{Backoff, Budget, InvalidPolicy, Jitter, Policy, backoff::Growth};
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename = "Backoff", rename_all = "snake_case", deny_unknown_fields)]
-enum BackoffData {
+pub(crate) enum BackoffData {
     Fixed {
         #[serde(with = "humane")]
         delay: Duration,
@@ -21,7 +21,7 @@ enum BackoffData {
 
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Growing {
+pub(crate) struct Growing {
     #[serde(with = "humane")]
     initial: Duration,
     #[serde(with = "humane")]
@@ -33,7 +33,7 @@ struct Growing {
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename = "Budget", deny_unknown_fields)]
-struct BudgetData {
+pub(crate) struct BudgetData {
     permille: u32,
     per_second: Option<u32>,
     reserve: Option<u32>,
@@ -41,7 +41,7 @@ struct BudgetData {
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename = "Policy", deny_unknown_fields)]
-struct PolicyData {
+pub(crate) struct PolicyData {
     backoff: Backoff,
     max_attempts: Option<u32>,
     #[serde(default, with = "limit")]
@@ -149,12 +149,6 @@ impl Serialize for Backoff {
     }
 }
 
-impl<'de> Deserialize<'de> for Backoff {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BackoffData::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
-    }
-}
-
 /// Writes the settings, not the tokens of the moment.
 impl Serialize for Budget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -165,12 +159,6 @@ impl Serialize for Budget {
 }
 
 /// Reads a budget with a bucket of its own.
-impl<'de> Deserialize<'de> for Budget {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BudgetData::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
-    }
-}
-
 impl Serialize for Policy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let data = PolicyData {
@@ -184,12 +172,6 @@ impl Serialize for Policy {
             seed: self.seed,
         };
         data.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Policy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        PolicyData::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
     }
 }
 

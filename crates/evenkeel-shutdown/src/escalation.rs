@@ -28,13 +28,15 @@ pub(crate) enum Effect {
     Exit,
 }
 
-impl Escalation {
-    pub(crate) fn new() -> Self {
+impl Default for Escalation {
+    fn default() -> Self {
         // Runners pass a signal on within 66 ms as measured, and a person presses a key again after 250 ms or more.
         let window = Duration::from_millis(200);
         Self { window, last: None, first: None, counted: 0, reports: Vec::new() }
     }
+}
 
+impl Escalation {
     /// Records a signal, and returns its effect.
     pub(crate) fn record(&mut self, number: i32, now: Instant) -> Effect {
         let first = *self.first.get_or_insert(now);

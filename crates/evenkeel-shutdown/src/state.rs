@@ -18,6 +18,7 @@ use crate::{
 ///
 /// The counts of a phase always equal the number of its tasks and clean-ups without an end, and of its guards that
 /// are held: both change in the same critical section.
+#[derive(Default)]
 pub(crate) struct State {
     /// Tasks and clean-ups; an index stays valid until the report takes them.
     pub(crate) tasks: Vec<Task>,
@@ -89,23 +90,7 @@ impl Registration {
 
 impl State {
     pub(crate) fn new() -> Self {
-        Self {
-            tasks: Vec::new(),
-            phases: vec![Phase::default()],
-            guards: Slab::new(),
-            left_guards: Vec::new(),
-            aborted: Vec::new(),
-            group: None,
-            deadlines: Deadlines::default(),
-            escalation: Escalation::new(),
-            ends_process: false,
-            has_begun: false,
-            stopped_before_begin: false,
-            is_over: false,
-            ended_by_itself: false,
-            is_ready: false,
-            readiness: Vec::new(),
-        }
+        Self { phases: vec![Phase::default()], ..Self::default() }
     }
 
     pub(crate) fn readiness(&mut self) -> watch::Receiver<bool> {
