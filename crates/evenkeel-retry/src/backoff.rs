@@ -114,11 +114,8 @@ impl Backoff {
     /// assert_eq!(Backoff::try_linear(initial, cap).unwrap_err(), InvalidPolicy::InitialAboveCap);
     /// ```
     pub const fn try_linear(initial: Duration, cap: Duration) -> Result<Self, InvalidPolicy> {
-        let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
-        if initial > cap {
-            return Err(InvalidPolicy::InitialAboveCap);
-        }
-        Ok(Self { growth: Growth::Linear { initial }, cap, jitter: Jitter::Full })
+        let initial = saturating_nanos(initial);
+        Self::growing(initial, Growth::Linear { initial }, cap)
     }
 
     /// Returns a delay that doubles with every retry, up to `cap`; see [`ratio`](Self::ratio) for other growth.
@@ -144,11 +141,8 @@ impl Backoff {
     /// assert_eq!(Backoff::try_exponential(initial, cap).unwrap_err(), InvalidPolicy::InitialAboveCap);
     /// ```
     pub const fn try_exponential(initial: Duration, cap: Duration) -> Result<Self, InvalidPolicy> {
-        let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
-        if initial > cap {
-            return Err(InvalidPolicy::InitialAboveCap);
-        }
-        Ok(Self { growth: Growth::Exponential { initial, ratio: (2, 1) }, cap, jitter: Jitter::Full })
+        let initial = saturating_nanos(initial);
+        Self::growing(initial, Growth::Exponential { initial, ratio: (2, 1) }, cap)
     }
 
     /// Returns a delay that grows as the Fibonacci numbers do (by a factor of about 1.62), up to `cap`.
@@ -174,11 +168,17 @@ impl Backoff {
     /// assert_eq!(Backoff::try_fibonacci(initial, cap).unwrap_err(), InvalidPolicy::InitialAboveCap);
     /// ```
     pub const fn try_fibonacci(initial: Duration, cap: Duration) -> Result<Self, InvalidPolicy> {
-        let (initial, cap) = (saturating_nanos(initial), saturating_nanos(cap));
+        let initial = saturating_nanos(initial);
+        Self::growing(initial, Growth::Fibonacci { initial }, cap)
+    }
+
+    const fn growing(initial: u64, growth: Growth, cap: Duration) -> Result<Self, InvalidPolicy> {
+        let cap = saturating_nanos(cap);
         if initial > cap {
-            return Err(InvalidPolicy::InitialAboveCap);
+            Err(InvalidPolicy::InitialAboveCap)
+        } else {
+            Ok(Self { growth, cap, jitter: Jitter::Full })
         }
-        Ok(Self { growth: Growth::Fibonacci { initial }, cap, jitter: Jitter::Full })
     }
 
     /// Returns the delays of a list, without jitter; its last delay repeats for ever.

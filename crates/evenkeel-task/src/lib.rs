@@ -39,6 +39,6 @@ pub use group::{
 };
 pub use into_result::{BoxError, IntoResult};
 pub use panic::{CatchPanic, Panic, catch_panic};
-pub use shield::{Shield, shield};
+pub use shield::shield;
 pub use stop::{Stop, Stopping};
 pub use using::{Resource, UsingError, UsingStage, using};

@@ -1,7 +1,6 @@
 //! Critical sections that go on when their caller is dropped.
 
 use std::{
-    fmt,
     panic::Location,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -62,39 +61,20 @@ use crate::{
 /// # }
 /// ```
 #[track_caller]
-pub fn shield<F>(max: Duration, future: F) -> Shield<F>
+pub fn shield<F>(max: Duration, future: F) -> impl Future<Output = F::Output>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    let future = Some(Box::pin(catch_panic(future)));
-    Shield { future, runtime: None, max, name: "shield", place: Location::caller() }
+    Shield::new("shield", Location::caller(), None, max, future)
 }
 
-/// The future of [`shield`].
-///
-/// # Cancel safety
-///
-/// See [`shield`]: dropping it after its first poll does not drop the section.
-///
-/// # Examples
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use evenkeel_task::{Shield, shield};
-/// use std::{future::{Ready, ready}, time::Duration};
-///
-/// let section: Shield<Ready<Result<u8, std::io::Error>>> = shield(Duration::from_secs(1), ready(Ok(7)));
-/// assert_eq!(section.await.unwrap(), 7);
-/// # }
-/// ```
-#[must_use = "futures do nothing unless polled"]
-pub struct Shield<F>
+/// The future of [`shield`], and of the release of [`using`](crate::using()).
+pub(crate) struct Shield<F>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
     future: Option<Pin<Box<CatchPanic<F>>>>,
-    // Set by the first poll.
+    // `Some` once it has begun, by its first poll at the latest.
     runtime: Option<Handle>,
     max: Duration,
     name: &'static str,
@@ -105,15 +85,15 @@ impl<F> Shield<F>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    /// Begins the section before its first poll, with this name and place in errors.
-    pub(crate) fn begun(
-        mut self,
+    /// Returns a section with this name and place in errors; with a runtime it has begun before its first poll.
+    pub(crate) fn new(
         name: &'static str,
         place: &'static Location<'static>,
-        runtime: Handle,
+        runtime: Option<Handle>,
+        max: Duration,
+        future: F,
     ) -> Self {
-        (self.name, self.place, self.runtime) = (name, place, Some(runtime));
-        self
+        Self { future: Some(Box::pin(catch_panic(future))), runtime, max, name, place }
     }
 }
 
@@ -141,16 +121,6 @@ where
             let rest = with_timeout(self.max, async move { future.await?.into_result() });
             spawn_detached(self.name, self.place, &runtime, rest);
         }
-    }
-}
-
-impl<F> fmt::Debug for Shield<F>
-where
-    F: Future<Output: IntoResult> + Send + 'static,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let begun = self.runtime.is_some();
-        f.debug_struct("Shield").field("begun", &begun).field("max", &self.max).finish_non_exhaustive()
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{
     BoxError, Cause, IntoResult, catch_panic,
     panic::discard,
-    shield::{shield, with_timeout},
+    shield::{Shield, with_timeout},
 };
 
 /// The time that a release has.
@@ -102,8 +102,8 @@ where
         let (give_back, returned) = oneshot::channel();
         let resource = Resource { value: Some(value), give_back: Some(give_back) };
         // Declared before the body, so dropped after it; it has begun, so a drop detaches it.
-        let release = shield(RELEASE_TIMEOUT, release_when_returned(returned, release));
-        let release = release.begun("release", place, runtime);
+        let release = release_when_returned(returned, release);
+        let release = Shield::new("release", place, Some(runtime), RELEASE_TIMEOUT, release);
 
         let output = catch_panic(async move { body(resource).await }).await;
         let released = release.await.map_err(Cause::of);
