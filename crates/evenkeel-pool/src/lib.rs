@@ -11,6 +11,7 @@
 // | `state` | the data under the lock |
 // | `state/waiters` | the wait queue: whose turn it is, and what a caller does next |
 // | `state/slots`, `state/backoff` | the slots by their use; the pauses of creations that fail |
+// | `state/objects` | the way of an object: created, checked, leased, idle again, gone |
 // | `state/slot` | an object with its slot, which its drop frees |
 // | `state/shared` | the lock, the work that is left after it, and the tasks of the pool |
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |

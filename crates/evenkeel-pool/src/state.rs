@@ -24,7 +24,7 @@ mod slot;
 mod slots;
 mod waiters;
 
-use std::{error::Error, mem, panic::Location, sync::Arc, task::Waker};
+use std::{error::Error, mem, sync::Arc, task::Waker};
 
 use evenkeel_base::{LinkedQueue, error_chain};
 use tokio::time::Instant;
@@ -37,12 +37,10 @@ use self::{
 pub(crate) use self::{
     shared::Shared,
     slot::{SlotGuard, SlottedObject},
+    slots::Place,
     waiters::{Caller, CheckoutStep, Queued, Served},
 };
 use crate::{GetError, Holder, Manager, Snapshot};
-
-/// The place of a call in the source.
-pub(crate) type Place = &'static Location<'static>;
 
 pub(crate) struct State<M: Manager> {
     max: usize,

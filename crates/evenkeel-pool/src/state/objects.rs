@@ -8,10 +8,10 @@ use std::{mem, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Place, State,
+    State,
     shared::Shared,
     slot::{SlotGuard, SlottedObject},
-    slots::SlotUse,
+    slots::{Place, SlotUse},
 };
 use crate::Manager;
 

@@ -1,9 +1,12 @@
 //! The slots of a pool that are taken, and their numbers by use.
 
+use std::panic::Location;
+
 use evenkeel_base::LinkedQueue;
 use tokio::time::Instant;
 
-use super::Place;
+/// The place of a call in the source.
+pub(crate) type Place = &'static Location<'static>;
 
 /// The slots, in the order in which they were taken.
 #[derive(Default)]

@@ -21,9 +21,10 @@ use std::{mem, sync::Arc, task::Waker};
 use tokio::time::Instant;
 
 use super::{
-    Place, State,
+    State,
     shared::Shared,
     slot::{SlotGuard, SlottedObject},
+    slots::Place,
 };
 use crate::{GetError, Manager, Timeout};
 
