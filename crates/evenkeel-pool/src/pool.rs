@@ -12,13 +12,13 @@ use crate::{
 
 /// Objects that are costly to make, lent to one user at a time, first come first served.
 ///
-/// A clone is another handle to the same pool. The pool keeps at most [`max`](crate::Builder::max) objects, and lends the one
-/// that was used last. Every object that was used is [checked](Manager::check) before it is lent again.
+/// A clone is another handle to the same pool. The pool keeps at most [`max`](crate::Builder::max) objects, and lends the
+/// one that was used last. Every object that was used is [checked](Manager::check) before it is lent again.
 ///
 /// Creations, and checks that are not ready at once, run on tasks that the pool owns. Their result goes to the caller that
 /// has waited longest, so nothing is lost when the caller that began them gives up. When the last handle is dropped, the
-/// idle objects are dropped and the tasks aborted; leases stay usable, and their objects are dropped when they are
-/// returned.
+/// tasks are aborted and the idle objects dropped, with any that a forgotten future was served; leases stay usable, and
+/// their objects are dropped when they are returned.
 ///
 /// # Backoff
 ///

@@ -2,12 +2,11 @@
 //!
 //! # How it works
 //!
-//! An object is idle, in which case it has no slot, or it is on its way in a
-//! [`SlottedObject`]; objects that are being created have a slot already. So
-//! `idle + slots <= max`. A caller that finds no idle object joins the wait queue. A waiter is *called* when there is
-//! something that it can take, an idle object or room to create one: it is woken, and takes it when it is polled. It is
-//! *served* when a task hands an object or an error to it: it leaves the queue at once, and finds the result when it is
-//! polled.
+//! An object is idle, in which case it has no slot, or it is on its way in a [`SlottedObject`]; objects that are being
+//! created have a slot already. So `idle + slots <= max`. A caller that finds no idle object joins the wait queue. A
+//! waiter is *called* when there is something that it can take, an idle object or room to create one: it is woken, and
+//! takes it when it is polled. It is *served* when a task hands an object or an error to it: it leaves the queue at
+//! once, and finds the result when it is polled.
 //!
 //! - **No wake-up is lost**: [`State::finish_change`] ends every change, and calls a waiter while one has no task that
 //!   works for it and something is there. A waiter that was called and leaves passes the call on.
@@ -16,6 +15,8 @@
 //! - **No caller passes the queue**: an idle object goes to a newcomer only if nobody waits.
 //! - **No foreign code runs in here**: wakers are handed in as clones, and anything to wake or drop is handed out in
 //!   [`Deferred`] or returned. An object that is served keeps its slot guard, and leaves the state before it is dropped.
+//! - **A forgotten future keeps no object**: a guard owns a reference to the shared part, so a served object that is
+//!   never taken would keep the state alive, and the state the object. The end of the last handle takes it out.
 
 mod backoff;
 mod objects;
