@@ -30,7 +30,12 @@ pub struct Builder<M> {
 impl<M: Manager> Pool<M> {
     /// Returns the builder of a pool over this manager.
     pub fn builder(manager: M) -> Builder<M> {
-        Builder { manager, max: 10, limits: Limits::default() }
+        let limits = Limits {
+            acquire_timeout: Duration::from_secs(30),
+            create_timeout: Duration::from_secs(10),
+            check_timeout: Duration::from_secs(5),
+        };
+        Builder { manager, max: 10, limits }
     }
 }
 

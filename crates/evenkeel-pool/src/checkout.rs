@@ -139,13 +139,12 @@ impl<M: Manager> Pool<M> {
     #[must_use]
     #[track_caller]
     pub fn try_get(&self) -> Option<Lease<M>> {
-        let place = Location::caller();
-        let shared = self.shared();
+        let (shared, place, waker) = (self.shared(), Location::caller(), Waker::noop());
         loop {
-            let now = Instant::now();
-            let object = shared.update(|state| state.take_idle(shared, place, now))?;
+            let caller = Caller { shared, place, now: Instant::now(), waker, cloned_waker: None };
+            let object = shared.update(|state| state.take_idle(&caller))?;
             let slot = object.slot.key();
-            match begin_check(object, &mut Context::from_waker(Waker::noop())) {
+            match begin_check(object, &mut Context::from_waker(waker)) {
                 CheckStart::Passed(object) => return Some(Lease::new(object)),
                 CheckStart::Failed => {}
                 CheckStart::Panicked(panic) => panic.resume(),

@@ -3,11 +3,7 @@
 use std::{
     fmt,
     ops::{Deref, DerefMut},
-    pin::pin,
-    task::{Context, Poll, Waker},
 };
-
-use evenkeel_task::catch_panic;
 
 use crate::{Manager, Panic, state::SlottedObject};
 
@@ -96,19 +92,12 @@ impl<M: Manager> Lease<M> {
 impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
         let Some(mut object) = self.object.take() else { return };
-        match is_broken(&mut object) {
+        let SlottedObject { object: returned, slot } = &mut object;
+        match Panic::catch(|| slot.shared().manager.is_broken(returned)) {
             Ok(false) => object.put_back(),
             Ok(true) => drop(object),
             Err(panic) => object.fail(panic),
         }
-    }
-}
-
-fn is_broken<M: Manager>(SlottedObject { object, slot }: &mut SlottedObject<M>) -> Result<bool, Panic> {
-    let work = pin!(catch_panic(async { slot.shared().manager.is_broken(object) }));
-    match work.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(outcome) => outcome,
-        Poll::Pending => unreachable!("nothing is awaited"),
     }
 }
 

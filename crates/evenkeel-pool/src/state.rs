@@ -30,11 +30,7 @@ use std::{error::Error, mem, sync::Arc, task::Waker};
 use evenkeel_base::{LinkedQueue, error_chain};
 use tokio::time::Instant;
 
-use self::{
-    backoff::Backoff,
-    slots::{Slot, Slots},
-    waiters::Waiter,
-};
+use self::{backoff::Backoff, slots::Slots, waiters::Waiter};
 pub(crate) use self::{
     shared::Shared,
     slot::{SlotGuard, SlottedObject},
@@ -186,9 +182,9 @@ impl<M: Manager> State<M> {
             max: self.max,
             size: self.size(),
             idle: self.idle.len(),
-            in_use: self.slots.len() - self.slots.creating() - self.slots.checking(),
-            creating: self.slots.creating(),
-            checking: self.slots.checking(),
+            in_use: self.slots.len() - self.slots.creating - self.slots.checking,
+            creating: self.slots.creating,
+            checking: self.slots.checking,
             waiting: self.waiters.len(),
             created,
             create_failures,
@@ -200,10 +196,6 @@ impl<M: Manager> State<M> {
 
     /// Returns the holders of objects, the longest first.
     pub(crate) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
-        let holder = move |slot: &Slot| Holder {
-            place: slot.place,
-            held_for: now.saturating_duration_since(slot.since),
-        };
-        self.slots.leases().map(holder)
+        self.slots.holders(now)
     }
 }

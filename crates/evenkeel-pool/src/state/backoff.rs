@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     /// Failures since the last success; those of creations that began together count as one.
-    failures: u32,
+    pub(super) failures: u32,
     /// The time at which the next creation may begin; `None` after a success.
     next: Option<Instant>,
     /// Whether a creation waits for that time.
@@ -37,11 +37,6 @@ impl Backoff {
     /// Returns whether the last creation failed.
     pub(super) fn is_failing(&self) -> bool {
         self.next.is_some()
-    }
-
-    /// Returns the number of failures since the last success, which a creation remembers from its start.
-    pub(super) fn failures(&self) -> u32 {
-        self.failures
     }
 
     /// Returns the time at which the next creation may begin if not at once; then it is the one that is paused.

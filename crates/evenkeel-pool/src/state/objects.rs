@@ -1,44 +1,20 @@
-//! The way of an object through the pool: created or taken, checked, leased, idle again, gone.
+//! The way of an object through the pool: created, checked, offered to a waiter, put back, gone.
 //!
-//! A slot is taken for a creation or a lease, and is freed when the object is idle, detached or gone. The slots count
-//! themselves by their use; a change that ends a pause or a check also concerns the backoff or a waiter.
+//! A slot is taken for a creation or for a lease, and is freed when its object is idle, detached or gone. The slots count
+//! themselves by their use; the end of a pause also concerns the backoff, and that of a check the waiter that took the
+//! object.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use tokio::time::Instant;
 
-use super::{
-    State,
-    shared::Shared,
-    slot::{SlotGuard, SlottedObject},
-    slots::{Place, SlotUse},
-};
+use super::{State, slot::SlottedObject, slots::SlotUse};
 use crate::Manager;
 
 impl<M: Manager> State<M> {
-    /// Takes an idle object and a slot for its lease.
-    pub(super) fn pop_idle(
-        &mut self,
-        shared: &Arc<Shared<M>>,
-        place: Place,
-        now: Instant,
-    ) -> Option<SlottedObject<M>> {
-        let object = self.idle.pop()?;
-        let slot = SlotGuard::new(shared, self.slots.take(place, now, SlotUse::Lease));
-        Some(SlottedObject { object, slot })
-    }
-
-    /// Takes a slot for a creation; returns its key, and the time at which the creation may begin if not at once.
-    pub(super) fn take_slot_for_creation(&mut self, place: Place, now: Instant) -> (usize, Option<Instant>) {
-        let from = self.backoff.begin_pause();
-        let used_for =
-            if from.is_some() { SlotUse::Pause } else { SlotUse::Creation(self.backoff.failures()) };
-        (self.slots.take(place, now, used_for), from)
-    }
-
     /// Begins the creation in this slot, whose pause is over.
     pub(crate) fn begin_creation(&mut self, slot: usize, now: Instant) {
-        self.slots.set_use(slot, SlotUse::Creation(self.backoff.failures()));
+        self.slots.set_use(slot, SlotUse::Creation(self.backoff.failures));
         self.backoff.begin_creation(now);
     }
 

@@ -5,6 +5,8 @@ use std::panic::Location;
 use evenkeel_base::LinkedQueue;
 use tokio::time::Instant;
 
+use crate::Holder;
+
 /// The place of a call in the source.
 pub(crate) type Place = &'static Location<'static>;
 
@@ -13,17 +15,17 @@ pub(crate) type Place = &'static Location<'static>;
 pub(super) struct Slots {
     queue: LinkedQueue<Slot>,
     /// Creations, the paused one included.
-    creating: usize,
+    pub(super) creating: usize,
     /// Checks on tasks.
-    checking: usize,
+    pub(super) checking: usize,
     /// Checks on tasks whose waiter is still in the queue.
-    awaited_checks: usize,
+    pub(super) awaited_checks: usize,
 }
 
 /// A slot that is taken.
-pub(super) struct Slot {
-    pub(super) place: Place,
-    pub(super) since: Instant,
+struct Slot {
+    place: Place,
+    since: Instant,
     used_for: SlotUse,
 }
 
@@ -44,22 +46,11 @@ impl Slots {
         self.queue.len()
     }
 
-    pub(super) fn creating(&self) -> usize {
-        self.creating
-    }
-
-    pub(super) fn checking(&self) -> usize {
-        self.checking
-    }
-
-    /// Returns the number of waiters for which a task works, at most.
-    pub(super) fn tasks_for_waiters(&self) -> usize {
-        self.creating + self.awaited_checks
-    }
-
-    /// Returns the slots of objects that are in use.
-    pub(super) fn leases(&self) -> impl Iterator<Item = &Slot> {
-        self.queue.iter().map(|(_, slot)| slot).filter(|slot| matches!(slot.used_for, SlotUse::Lease))
+    /// Returns the holders of objects, the longest first.
+    pub(super) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
+        self.queue.iter().filter(|(_, slot)| matches!(slot.used_for, SlotUse::Lease)).map(move |(_, slot)| {
+            Holder { place: slot.place, held_for: now.saturating_duration_since(slot.since) }
+        })
     }
 
     pub(super) fn used_for(&self, key: usize) -> SlotUse {

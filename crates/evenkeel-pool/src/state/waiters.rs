@@ -24,7 +24,7 @@ use super::{
     State,
     shared::Shared,
     slot::{SlotGuard, SlottedObject},
-    slots::Place,
+    slots::{Place, SlotUse},
 };
 use crate::{GetError, Manager, Timeout};
 
@@ -88,7 +88,7 @@ pub(crate) enum CheckoutStep<M: Manager> {
 impl<M: Manager> State<M> {
     /// Returns the number of waiters for which no task works.
     pub(super) fn waiters_without_task(&self) -> usize {
-        self.waiters.len().saturating_sub(self.slots.tasks_for_waiters())
+        self.waiters.len().saturating_sub(self.slots.creating + self.slots.awaited_checks)
     }
 
     /// Calls the next waiter if fewer than `wanted` are called, and there is something that it can take.
@@ -113,13 +113,15 @@ impl<M: Manager> State<M> {
     }
 
     /// Returns an idle object for a newcomer, unless a waiter comes first.
-    pub(crate) fn take_idle(
-        &mut self,
-        shared: &Arc<Shared<M>>,
-        place: Place,
-        now: Instant,
-    ) -> Option<SlottedObject<M>> {
-        if self.waiters.is_empty() { self.pop_idle(shared, place, now) } else { None }
+    pub(crate) fn take_idle(&mut self, caller: &Caller<'_, M>) -> Option<SlottedObject<M>> {
+        if self.waiters.is_empty() { self.pop_idle(caller) } else { None }
+    }
+
+    /// Takes an idle object and a slot for its lease.
+    fn pop_idle(&mut self, caller: &Caller<'_, M>) -> Option<SlottedObject<M>> {
+        let object = self.idle.pop()?;
+        let slot = self.slots.take(caller.place, caller.now, SlotUse::Lease);
+        Some(SlottedObject { object, slot: SlotGuard::new(caller.shared, slot) })
     }
 
     /// Returns the next step of a caller, which joins the queue if it has to wait.
@@ -145,7 +147,7 @@ impl<M: Manager> State<M> {
         if self.closed {
             return CheckoutStep::Done(Err(GetError::Closed));
         }
-        if let Some(object) = self.take_idle(caller.shared, caller.place, caller.now) {
+        if let Some(object) = self.take_idle(caller) {
             return CheckoutStep::Check(object);
         }
         let Some(waker) = caller.cloned_waker.take() else { return CheckoutStep::CloneWaker };
@@ -163,7 +165,7 @@ impl<M: Manager> State<M> {
 
     /// Returns the step of a waiter that was called. It stays called until its object has passed the check.
     fn on_called(&mut self, key: usize, caller: &mut Caller<'_, M>) -> CheckoutStep<M> {
-        if let Some(object) = self.pop_idle(caller.shared, caller.place, caller.now) {
+        if let Some(object) = self.pop_idle(caller) {
             return CheckoutStep::Check(object);
         }
         let Some(waker) = caller.cloned_waker.take() else { return CheckoutStep::CloneWaker };
@@ -177,11 +179,12 @@ impl<M: Manager> State<M> {
     /// waiters that are called.
     fn create_if_due(&mut self, caller: &Caller<'_, M>) -> CheckoutStep<M> {
         if self.waiters_without_task() > self.idle.len() && self.allowed_creations() > 0 {
-            let (slot, next) = self.take_slot_for_creation(caller.place, caller.now);
-            CheckoutStep::Create(SlotGuard::new(caller.shared, slot), next)
-        } else {
-            CheckoutStep::Wait
+            let from = self.backoff.begin_pause();
+            let used_for = from.map_or(SlotUse::Creation(self.backoff.failures), |_| SlotUse::Pause);
+            let slot = self.slots.take(caller.place, caller.now, used_for);
+            return CheckoutStep::Create(SlotGuard::new(caller.shared, slot), from);
         }
+        CheckoutStep::Wait
     }
 
     fn wait_again(&mut self, key: usize, waker: Waker) {
@@ -281,7 +284,7 @@ impl<M: Manager> State<M> {
 
     /// Returns the number of waiters if there is no object that could come to them, and zero else.
     pub(crate) fn hopeless_waiters(&self) -> usize {
-        if self.size() == self.slots.creating() { self.waiters.len() } else { 0 }
+        if self.size() == self.slots.creating { self.waiters.len() } else { 0 }
     }
 
     /// Fails the first waiter, or returns the error if nobody waits.
