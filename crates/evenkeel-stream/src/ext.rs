@@ -2,7 +2,7 @@
 
 use futures_core::Stream;
 
-use crate::{Batch, Batches, ParMap, TryParMap};
+use crate::{Batch, Batches, ParMap, TryParMap, task_map::TaskMap};
 
 /// The methods that this crate adds to every [`Stream`]; import them with `use evenkeel_stream::prelude::*`.
 ///
@@ -57,7 +57,12 @@ pub trait StreamExt: Stream {
         F: FnOnce(Self::Item) -> Fut + Clone + Send + 'static,
         Fut: Future<Output: Send + 'static> + Send + 'static,
     {
-        ParMap::new(self, limit, f)
+        let tasks = TaskMap::new(self, limit, move |in_flight, item| {
+            let f = f.clone();
+            // Called within the task, so that a panic of `f` itself is one of the item.
+            in_flight.start(async move { Ok(f(item).await) });
+        });
+        ParMap { tasks }
     }
 
     /// Runs `f` over the values of a stream of results, each in its own task, at most `limit` at a time, and stops at the
@@ -95,7 +100,14 @@ pub trait StreamExt: Stream {
         F: FnOnce(T) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<U, E2>> + Send + 'static,
     {
-        TryParMap::new(self, limit, f)
+        let tasks = TaskMap::new(self, limit, move |in_flight, item| match item {
+            Ok(value) => {
+                let f = f.clone();
+                in_flight.start(async move { f(value).await });
+            }
+            Err(error) => in_flight.add_error(error.into()),
+        });
+        TryParMap { tasks }
     }
 
     /// Collects the items into batches by number and time. See [`Batch`].

@@ -10,7 +10,7 @@
 // | `task_map`, `in_flight` | the part that the maps share: starting items; their tasks and results |
 // | `item_error` | the error of one item |
 // | `paginate` | pages as a stream of their items |
-// | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page that was fetched |
+// | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page, and its fetch |
 // | `paginate/prefetch`, `paginate/error` | pages fetched ahead; the error of a page |
 // | `batch` | batches by number and time |
 

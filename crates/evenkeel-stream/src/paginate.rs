@@ -16,7 +16,7 @@ use futures_core::Stream;
 
 use cursors::CursorHistory;
 pub use error::PageError;
-use page::Page;
+use page::{Fetch, Fetching, Page};
 pub use prefetch::Prefetch;
 
 /// Returns the items of a paginated source, one by one; `fetch` returns the page at a cursor, and the next cursor.
@@ -80,14 +80,9 @@ where
         fetch: Box::new(fetch),
         cursors: CursorHistory::new(first),
         fetching: None,
-        page: Page::default(),
+        page: Page::new(Vec::new(), None),
     }
 }
-
-// Boxed, which costs nothing beside a fetch: the stream has no types in its name that a user cannot write, it need not
-// be pinned, and it has no bound like `E: Into<BoxError>`, which fails as "not general enough" within spawned tasks.
-type Fetch<C, T> = Box<dyn FnMut(C) -> Fetching<C, T> + Send>;
-type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), BoxError>> + Send>>;
 
 /// The stream of [`paginate`].
 ///
@@ -209,7 +204,7 @@ impl<C, T> Unpin for Paginate<C, T> {}
 impl<C, T> fmt::Debug for Paginate<C, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Paginate")
-            .field("pages", &self.cursors.pages())
+            .field("pages", &self.cursors.pages)
             .field("is_fetching", &self.fetching.is_some())
             .field("page", &self.page)
             .finish_non_exhaustive()

@@ -66,26 +66,11 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct ParMap<S: Stream, T> {
         #[pin]
-        tasks: TaskMap<S, T, Infallible>,
+        pub(crate) tasks: TaskMap<S, T, Infallible>,
     }
 }
 
 impl<S: Stream, T> ParMap<S, T> {
-    #[track_caller]
-    pub(crate) fn new<F, Fut>(source: S, limit: usize, f: F) -> Self
-    where
-        S::Item: Send + 'static,
-        T: Send + 'static,
-        F: FnOnce(S::Item) -> Fut + Clone + Send + 'static,
-        Fut: Future<Output = T> + Send + 'static,
-    {
-        let tasks = TaskMap::new(source, limit, move |in_flight, item| {
-            let f = f.clone();
-            in_flight.start(async move { Ok(f(item).await) });
-        });
-        Self { tasks }
-    }
-
     /// Returns the results in the order of the input.
     ///
     /// A result that is finished early waits for the results before it, and counts against the limit: behind one slow

@@ -60,32 +60,11 @@ pin_project! {
     #[must_use = "streams do nothing unless polled"]
     pub struct TryParMap<S: Stream, T, E> {
         #[pin]
-        tasks: TaskMap<S, T, E>,
+        pub(crate) tasks: TaskMap<S, T, E>,
     }
 }
 
 impl<S: Stream, T, E> TryParMap<S, T, E> {
-    #[track_caller]
-    pub(crate) fn new<In, E0, F, Fut>(source: S, limit: usize, f: F) -> Self
-    where
-        S: Stream<Item = Result<In, E0>>,
-        In: Send + 'static,
-        T: Send + 'static,
-        E: From<E0> + Send + 'static,
-        F: FnOnce(In) -> Fut + Clone + Send + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        let tasks = TaskMap::new(source, limit, move |in_flight, item| match item {
-            Ok(value) => {
-                let f = f.clone();
-                // Called within the task, so that a panic of `f` itself is one of the item.
-                in_flight.start(async move { f(value).await });
-            }
-            Err(error) => in_flight.add_error(error.into()),
-        });
-        Self { tasks }
-    }
-
     /// Returns the results in the order of the input, as [`ParMap::ordered`](crate::ParMap::ordered) does; an error
     /// still comes at its own instant.
     ///

@@ -2,7 +2,7 @@
 
 use evenkeel_task::BoxError;
 
-use super::{Page, PageError};
+use super::{error::PageError, page::Page};
 
 /// The next cursor, and the three earlier ones with which it is compared.
 ///
@@ -15,18 +15,14 @@ pub(super) struct CursorHistory<C> {
     first: C,
     latest: C,
     mark: C,
-    pages: u64,
+    /// The number of pages that were fetched.
+    pub(super) pages: u64,
 }
 
 impl<C> CursorHistory<C> {
     /// Returns whether no page was fetched yet.
     pub(super) fn is_fresh(&self) -> bool {
         self.pages == 0 && self.next.is_some()
-    }
-
-    /// Returns the number of pages that were fetched.
-    pub(super) fn pages(&self) -> u64 {
-        self.pages
     }
 
     /// Returns whether no page is left to fetch.

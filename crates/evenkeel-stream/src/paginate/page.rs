@@ -1,8 +1,15 @@
-//! A page that was fetched.
+//! A page that was fetched, and the function that fetches it.
 
-use std::{fmt, vec};
+use std::{fmt, pin::Pin, vec};
 
-use super::PageError;
+use evenkeel_task::BoxError;
+
+use super::error::PageError;
+
+// Boxed, which costs nothing beside a fetch: the stream has no types in its name that a user cannot write, it need not
+// be pinned, and it has no bound like `E: Into<BoxError>`, which fails as "not general enough" within spawned tasks.
+pub(super) type Fetch<C, T> = Box<dyn FnMut(C) -> Fetching<C, T> + Send>;
+pub(super) type Fetching<C, T> = Pin<Box<dyn Future<Output = Result<(Vec<T>, Option<C>), BoxError>> + Send>>;
 
 /// The rest of a page: its items, and the error that comes after them.
 pub(super) struct Page<T> {
@@ -21,12 +28,6 @@ impl<T> Page<T> {
 
     pub(super) fn len(&self) -> usize {
         self.items.len().saturating_add(usize::from(self.error.is_some()))
-    }
-}
-
-impl<T> Default for Page<T> {
-    fn default() -> Self {
-        Self::new(Vec::new(), None)
     }
 }
 

@@ -16,7 +16,11 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{CursorHistory, Fetch, Page, PageError};
+use super::{
+    cursors::CursorHistory,
+    error::PageError,
+    page::{Fetch, Page},
+};
 
 /// The stream of [`Paginate::prefetch`](crate::Paginate::prefetch): as [`Paginate`](crate::Paginate), with pages
 /// fetched ahead by a task.
@@ -70,7 +74,7 @@ impl<T: Send + 'static> Prefetch<T> {
         assert!(pages > 0, "the number of pages ahead must not be zero");
         let (fetched, ahead) = mpsc::channel(pages.min(Semaphore::MAX_PERMITS));
         let fetch = Box::pin(fetch_ahead(fetch, cursors, fetched));
-        Self { fetch: Some(fetch), task: JoinSet::new(), ahead, page: Page::default(), pages: 0 }
+        Self { fetch: Some(fetch), task: JoinSet::new(), ahead, page: Page::new(Vec::new(), None), pages: 0 }
     }
 }
 
