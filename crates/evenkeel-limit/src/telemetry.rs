@@ -2,7 +2,7 @@
 //!
 //! A subscriber or recorder is foreign code: no function of this file may be called with a lock held.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, task::Poll, time::Duration};
 
 use crate::error::Denied;
 
@@ -24,6 +24,16 @@ impl Kind {
             Self::Concurrency => "concurrency",
             Self::Distributed => "distributed",
         }
+    }
+}
+
+/// Reports a request that has entered a limiter, and was not granted at once.
+#[inline]
+pub(crate) fn entered<T>(kind: Kind, poll: &Poll<Result<T, Denied>>) {
+    match poll {
+        Poll::Pending => waits(kind),
+        Poll::Ready(Ok(_)) => {}
+        Poll::Ready(Err(denied)) => refused(kind, denied),
     }
 }
 

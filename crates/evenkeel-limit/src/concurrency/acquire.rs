@@ -1,22 +1,258 @@
-//! The futures that wait for a permit, and for the end of all work.
+//! Requests for permits: taken now or not at all, or waited for.
 
 use std::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
 
+use evenkeel_base::lock;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     limiter::ConcurrencyLimiter,
     permit::{LimiterRef, Permit},
+    state::Grant,
 };
 use crate::{
     error::{Denied, Reason},
     sync::{entry::Stage, wait_queue::Key},
+    telemetry::{self, Kind},
 };
+
+impl ConcurrencyLimiter {
+    /// Waits for a permit of weight 1.
+    ///
+    /// Permits are granted in the order in which the futures were first polled.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the limiter as if it had never been polled: the waiters behind it move up, and a permit
+    /// that was granted and not observed yet goes to the next one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::ConcurrencyLimiter;
+    /// use tokio::time::{Duration, Instant, sleep};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// static LIMITER: ConcurrencyLimiter = ConcurrencyLimiter::new(2);
+    ///
+    /// let start = Instant::now();
+    /// let call = async || {
+    ///     let _permit = LIMITER.acquire().await.unwrap();
+    ///     sleep(Duration::from_millis(10)).await;
+    /// };
+    /// tokio::join!(call(), call(), call());
+    /// assert_eq!(start.elapsed(), Duration::from_millis(20));
+    /// # }
+    /// ```
+    pub fn acquire(&self) -> AcquirePermit<'_> {
+        self.acquire_many(1)
+    }
+
+    /// Waits for a permit of this weight.
+    ///
+    /// Later requests do not overtake it, however light they are. A weight above an adaptive limit's current value, but not
+    /// above its maximum, runs alone.
+    ///
+    /// # Errors
+    ///
+    /// [`NeverFits`](crate::Reason::NeverFits) if `weight` is above the limit; [`QueueFull`](crate::Reason::QueueFull)
+    /// if it had to wait and [too many](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). It fails at once, or when
+    /// the limiter is changed while it waits.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{ConcurrencyLimiter, Reason};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let megabytes = ConcurrencyLimiter::new(512);
+    /// assert!(megabytes.acquire_many(300).await.is_ok());
+    /// assert_eq!(megabytes.acquire_many(600).await.unwrap_err().reason, Reason::NeverFits);
+    /// # }
+    /// ```
+    pub fn acquire_many(&self, weight: u32) -> AcquirePermit<'_> {
+        AcquirePermit::new(LimiterRef::Borrowed(self), weight)
+    }
+
+    /// Waits for a permit of this weight that can move to another task.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`acquire_many`](Self::acquire_many).
+    ///
+    /// # Cancel safety
+    ///
+    /// That of [`acquire`](Self::acquire).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::ConcurrencyLimiter;
+    /// use std::sync::Arc;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
+    /// let limiter = Arc::new(ConcurrencyLimiter::new(2));
+    /// let permit = limiter.acquire_owned(1).await?;
+    /// tokio::spawn(async move { drop(permit) }).await.unwrap();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn acquire_owned(self: &Arc<Self>, weight: u32) -> AcquirePermit<'static> {
+        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight)
+    }
+
+    /// Takes a permit of weight 1 now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{ConcurrencyLimiter, Reason};
+    ///
+    /// let limiter = ConcurrencyLimiter::new(1);
+    /// let permit = limiter.try_acquire()?;
+    /// assert_eq!(limiter.try_acquire().unwrap_err().reason, Reason::Busy);
+    /// # Ok::<(), evenkeel_limit::Denied>(())
+    /// ```
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Denied> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes a permit of this weight now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`](crate::Reason::Busy) if it does not fit now or others wait; [`NeverFits`](crate::Reason::NeverFits) if
+    /// `weight` is above the limit; [`Closed`](crate::Reason::Closed).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::ConcurrencyLimiter;
+    ///
+    /// let limiter = ConcurrencyLimiter::new(10);
+    /// let permit = limiter.try_acquire_many(7)?;
+    /// assert!(limiter.try_acquire_many(4).is_err());
+    /// # Ok::<(), evenkeel_limit::Denied>(())
+    /// ```
+    pub fn try_acquire_many(&self, weight: u32) -> Result<Permit<'_>, Denied> {
+        let grant = self.take_now(weight)?;
+        Ok(Permit::new(LimiterRef::Borrowed(self), grant))
+    }
+
+    /// Takes a permit of this weight that can move to another task, now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::ConcurrencyLimiter;
+    /// use std::sync::Arc;
+    ///
+    /// let limiter = Arc::new(ConcurrencyLimiter::new(2));
+    /// let permit = limiter.try_acquire_owned(2)?;
+    /// std::thread::spawn(move || drop(permit)).join().unwrap();
+    /// assert!(limiter.try_acquire_owned(2).is_ok());
+    /// # Ok::<(), evenkeel_limit::Denied>(())
+    /// ```
+    pub fn try_acquire_owned(self: &Arc<Self>, weight: u32) -> Result<Permit<'static>, Denied> {
+        let grant = self.take_now(weight)?;
+        Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
+    }
+
+    fn take_now(&self, weight: u32) -> Result<Grant, Denied> {
+        let mut state = lock(&self.state);
+        let taken = state.take(weight).inspect_err(|_| state.refused += 1);
+        drop(state);
+        taken.inspect_err(|denied| telemetry::refused(Kind::Concurrency, denied))
+    }
+
+    /// Takes a permit, or joins the queue and sets the stage.
+    #[inline]
+    fn enter(&self, weight: u32, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
+        let taken = lock(&self.state).take(weight);
+        match taken {
+            Ok(grant) => Poll::Ready(Ok(grant)),
+            Err(_) => self.enqueue(weight, waker, stage),
+        }
+    }
+
+    /// Slow path of `enter`: the request probably has to wait, so the waker is cloned before the lock is taken again.
+    #[inline(never)]
+    fn enqueue(&self, weight: u32, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
+        // A clone that is not stored is dropped here, after the lock is released.
+        let mut waker = waker.clone();
+        let poll = lock(&self.state).enqueue(weight, self.max_waiters, &mut waker, stage);
+        telemetry::entered(Kind::Concurrency, &poll);
+        poll
+    }
+
+    /// Returns the decision about a waiter, which frees the key and ends the stage; or has it woken by this waker.
+    fn poll_waiter(&self, key: Key, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
+        let decided = lock(&self.state).decided_or_waker(key, waker, stage);
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(true) => return Poll::Pending,
+            Err(false) => {
+                // The guard of the lock is dropped before the waker that is not stored.
+                let mut waker = waker.clone();
+                let mut state = lock(&self.state);
+                let Some(decided) = state.decided(key, stage) else {
+                    mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
+                    return Poll::Pending;
+                };
+                decided
+            }
+        };
+        if let Err(denied) = &decided {
+            telemetry::refused(Kind::Concurrency, denied);
+        }
+        Poll::Ready(decided)
+    }
+
+    /// Removes a waiter, and takes back its grant; `is_late` if its deadline has passed.
+    fn leave(&self, key: Key, is_late: bool) {
+        drop(self.with(|state, wakes| {
+            state.refused += u64::from(is_late);
+            let waiter = match state.queue.claim(key) {
+                Some(decision) => {
+                    state.in_use -= u64::from(decision.unwrap_or(0));
+                    None
+                }
+                None => Some(state.queue.cancel(key)),
+            };
+            state.serve(wakes);
+            waiter
+        }));
+        if is_late {
+            telemetry::refused(Kind::Concurrency, &Denied::without_time(Reason::Deadline));
+        }
+    }
+}
 
 /// The future of [`ConcurrencyLimiter::acquire`], `acquire_many` and `acquire_owned`.
 ///
@@ -47,7 +283,7 @@ pub struct AcquirePermit<'a> {
 }
 
 impl<'a> AcquirePermit<'a> {
-    pub(super) fn new(limiter: LimiterRef<'a>, weight: u32) -> Self {
+    fn new(limiter: LimiterRef<'a>, weight: u32) -> Self {
         Self { limiter, weight, deadline: None, sleep: None, stage: Stage::New }
     }
 
@@ -91,17 +327,17 @@ impl<'a> Future for AcquirePermit<'a> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (slots, weight) = (this.limiter.slots(), this.weight);
+        let (limiter, weight) = (&*this.limiter, this.weight);
         let poll = this.stage.poll(
             cx,
-            |stage, waker| slots.enter(weight, waker, stage),
-            |stage, key, waker| slots.poll(key, waker, stage),
+            |stage, waker| limiter.enter(weight, waker, stage),
+            |stage, key, waker| limiter.poll_waiter(key, waker, stage),
         );
         if let Stage::Queued(key) = this.stage
             && this.is_late(cx)
         {
             this.stage = Stage::Done;
-            this.limiter.slots().leave(key, true);
+            this.limiter.leave(key, true);
             return Poll::Ready(Err(Denied::without_time(Reason::Deadline)));
         }
         poll.map_ok(|grant| Permit::new(this.limiter.clone(), grant))
@@ -111,7 +347,7 @@ impl<'a> Future for AcquirePermit<'a> {
 impl Drop for AcquirePermit<'_> {
     fn drop(&mut self) {
         if let Stage::Queued(key) = self.stage {
-            self.limiter.slots().leave(key, false);
+            self.limiter.leave(key, false);
         }
     }
 }
@@ -125,35 +361,5 @@ impl fmt::Debug for AcquirePermit<'_> {
             .field("deadline", deadline)
             .field("stage", stage)
             .finish_non_exhaustive()
-    }
-}
-
-/// The future of [`ConcurrencyLimiter::drained`].
-pub(super) struct Drained<'a> {
-    limiter: &'a ConcurrencyLimiter,
-    /// Its key in the queue of those that wait for the end.
-    key: Option<Key>,
-}
-
-impl<'a> Drained<'a> {
-    pub(super) fn new(limiter: &'a ConcurrencyLimiter) -> Self {
-        Self { limiter, key: None }
-    }
-}
-
-impl Future for Drained<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let limiter = self.limiter;
-        limiter.slots().poll_drained(&mut self.key, cx.waker())
-    }
-}
-
-impl Drop for Drained<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.limiter.slots().leave_drained(key);
-        }
     }
 }

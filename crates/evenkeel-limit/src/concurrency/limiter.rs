@@ -1,15 +1,15 @@
-//! The limiter and its methods; the state behind them is in `slots.rs`.
+//! The limiter, its builder, and its changes while it is in use.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Mutex};
+
+use evenkeel_base::{WakeList, lock};
 
 use super::{
-    acquire::{AcquirePermit, Drained},
-    adaptive::Adaptive,
-    permit::{LimiterRef, Permit},
-    slots::Slots,
+    adaptive::{Adaptive, Sample},
     snapshot::ConcurrencySnapshot,
+    state::State,
 };
-use crate::error::Denied;
+use crate::{error::Denied, sync::wait_queue::Waiter};
 
 /// Limits how much runs at the same time: first come, first served, by weight, and resizable while it is in use.
 ///
@@ -19,7 +19,7 @@ use crate::error::Denied;
 /// With a limit that [adapts](Self::adaptive), permits report how the work went, and the limit follows the capacity of the
 /// other side.
 ///
-/// Share it as a `static`, by reference, or in an [`Arc`].
+/// Share it as a `static`, by reference, or in an [`Arc`](std::sync::Arc).
 ///
 /// # Why not just use [`Semaphore`](https://docs.rs/tokio/latest/tokio/sync/struct.Semaphore.html)?
 ///
@@ -49,7 +49,8 @@ use crate::error::Denied;
 /// # }
 /// ```
 pub struct ConcurrencyLimiter {
-    slots: Slots,
+    pub(super) max_waiters: usize,
+    pub(super) state: Mutex<State>,
 }
 
 impl ConcurrencyLimiter {
@@ -62,7 +63,7 @@ impl ConcurrencyLimiter {
     #[track_caller]
     pub const fn new(limit: u32) -> Self {
         assert!(limit > 0, "a limit of zero permits");
-        Self { slots: Slots::new(limit, None) }
+        Self::with_limit(limit, None)
     }
 
     /// Creates a limiter whose limit follows the reports of its permits.
@@ -88,7 +89,11 @@ impl ConcurrencyLimiter {
     /// ```
     #[must_use]
     pub const fn adaptive(adaptive: Adaptive) -> Self {
-        Self { slots: Slots::new(adaptive.limit(), Some(adaptive)) }
+        Self::with_limit(adaptive.limit(), Some(adaptive))
+    }
+
+    const fn with_limit(limit: u32, adaptive: Option<Adaptive>) -> Self {
+        Self { max_waiters: usize::MAX, state: Mutex::new(State::new(limit, adaptive)) }
     }
 
     /// Sets the maximum number of queued waiters; further requests fail with [`QueueFull`](crate::Reason::QueueFull).
@@ -100,168 +105,8 @@ impl ConcurrencyLimiter {
     #[track_caller]
     pub const fn max_waiters(mut self, waiters: usize) -> Self {
         assert!(waiters > 0, "a queue for zero waiters");
-        self.slots.max_waiters = waiters;
+        self.max_waiters = waiters;
         self
-    }
-
-    /// Waits for a permit of weight 1.
-    ///
-    /// Permits are granted in the order in which the futures were first polled.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`acquire_many`](Self::acquire_many).
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves the limiter as if it had never been polled: the waiters behind it move up, and a permit
-    /// that was granted and not observed yet goes to the next one.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::ConcurrencyLimiter;
-    /// use tokio::time::{Duration, Instant, sleep};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// static LIMITER: ConcurrencyLimiter = ConcurrencyLimiter::new(2);
-    ///
-    /// let start = Instant::now();
-    /// let call = async || {
-    ///     let _permit = LIMITER.acquire().await.unwrap();
-    ///     sleep(Duration::from_millis(10)).await;
-    /// };
-    /// tokio::join!(call(), call(), call());
-    /// assert_eq!(start.elapsed(), Duration::from_millis(20));
-    /// # }
-    /// ```
-    pub fn acquire(&self) -> AcquirePermit<'_> {
-        self.acquire_many(1)
-    }
-
-    /// Waits for a permit of this weight.
-    ///
-    /// Later requests do not overtake it, however light they are. A weight above an adaptive limit's current value, but not
-    /// above its maximum, runs alone.
-    ///
-    /// # Errors
-    ///
-    /// [`NeverFits`](crate::Reason::NeverFits) if `weight` is above the limit; [`QueueFull`](crate::Reason::QueueFull)
-    /// if it had to wait and [too many](Self::max_waiters) do; [`Closed`](crate::Reason::Closed). It fails at once, or when
-    /// the limiter is changed while it waits.
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`acquire`](Self::acquire).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{ConcurrencyLimiter, Reason};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let megabytes = ConcurrencyLimiter::new(512);
-    /// assert!(megabytes.acquire_many(300).await.is_ok());
-    /// assert_eq!(megabytes.acquire_many(600).await.unwrap_err().reason, Reason::NeverFits);
-    /// # }
-    /// ```
-    pub fn acquire_many(&self, weight: u32) -> AcquirePermit<'_> {
-        AcquirePermit::new(LimiterRef::Borrowed(self), weight)
-    }
-
-    /// Waits for a permit of this weight that can move to another task.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`acquire_many`](Self::acquire_many).
-    ///
-    /// # Cancel safety
-    ///
-    /// That of [`acquire`](Self::acquire).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::ConcurrencyLimiter;
-    /// use std::sync::Arc;
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
-    /// let limiter = Arc::new(ConcurrencyLimiter::new(2));
-    /// let permit = limiter.acquire_owned(1).await?;
-    /// tokio::spawn(async move { drop(permit) }).await.unwrap();
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn acquire_owned(self: &Arc<Self>, weight: u32) -> AcquirePermit<'static> {
-        AcquirePermit::new(LimiterRef::Owned(Arc::clone(self)), weight)
-    }
-
-    /// Takes a permit of weight 1 now or not at all.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::{ConcurrencyLimiter, Reason};
-    ///
-    /// let limiter = ConcurrencyLimiter::new(1);
-    /// let permit = limiter.try_acquire()?;
-    /// assert_eq!(limiter.try_acquire().unwrap_err().reason, Reason::Busy);
-    /// # Ok::<(), evenkeel_limit::Denied>(())
-    /// ```
-    pub fn try_acquire(&self) -> Result<Permit<'_>, Denied> {
-        self.try_acquire_many(1)
-    }
-
-    /// Takes a permit of this weight now or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`](crate::Reason::Busy) if it does not fit now or others wait; [`NeverFits`](crate::Reason::NeverFits) if
-    /// `weight` is above the limit; [`Closed`](crate::Reason::Closed).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::ConcurrencyLimiter;
-    ///
-    /// let limiter = ConcurrencyLimiter::new(10);
-    /// let permit = limiter.try_acquire_many(7)?;
-    /// assert!(limiter.try_acquire_many(4).is_err());
-    /// # Ok::<(), evenkeel_limit::Denied>(())
-    /// ```
-    pub fn try_acquire_many(&self, weight: u32) -> Result<Permit<'_>, Denied> {
-        let grant = self.slots.try_acquire(weight)?;
-        Ok(Permit::new(LimiterRef::Borrowed(self), grant))
-    }
-
-    /// Takes a permit of this weight that can move to another task, now or not at all.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`try_acquire_many`](Self::try_acquire_many).
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::ConcurrencyLimiter;
-    /// use std::sync::Arc;
-    ///
-    /// let limiter = Arc::new(ConcurrencyLimiter::new(2));
-    /// let permit = limiter.try_acquire_owned(2)?;
-    /// std::thread::spawn(move || drop(permit)).join().unwrap();
-    /// assert!(limiter.try_acquire_owned(2).is_ok());
-    /// # Ok::<(), evenkeel_limit::Denied>(())
-    /// ```
-    pub fn try_acquire_owned(self: &Arc<Self>, weight: u32) -> Result<Permit<'static>, Denied> {
-        let grant = self.slots.try_acquire(weight)?;
-        Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
     }
 
     /// Changes the limit, for waiters, too.
@@ -287,7 +132,18 @@ impl ConcurrencyLimiter {
     #[track_caller]
     pub fn set_limit(&self, limit: u32) {
         assert!(limit > 0, "a limit of zero permits");
-        self.slots.set_limit(limit);
+        self.with(|state, wakes| {
+            state.limit = match &mut state.adaptive {
+                Some(adaptive) => adaptive.set(limit),
+                None => limit,
+            };
+            let ceiling = state.ceiling();
+            let verdict = |_, waiter: &Waiter<()>| {
+                if waiter.permits > ceiling { Err(Denied::NEVER_FITS) } else { Ok(()) }
+            };
+            state.queue.deny(verdict, |waiter| wakes.push(waiter.waker));
+            state.serve(wakes);
+        });
     }
 
     /// Closes the limiter for good: all waiters and all later requests fail with [`Closed`](crate::Reason::Closed). Running
@@ -305,50 +161,35 @@ impl ConcurrencyLimiter {
     /// assert_eq!(limiter.try_acquire().unwrap_err().reason, Reason::Closed);
     /// ```
     pub fn close(&self) {
-        self.slots.close();
-    }
-
-    /// Waits until nothing runs and the queue is empty. After [`close`](Self::close) that stays so.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future changes nothing.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use evenkeel_limit::ConcurrencyLimiter;
-    /// use std::sync::Arc;
-    /// use tokio::time::{Duration, Instant, sleep};
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() -> Result<(), evenkeel_limit::Denied> {
-    /// let limiter = Arc::new(ConcurrencyLimiter::new(2));
-    /// let permit = limiter.acquire_owned(1).await?;
-    /// let start = Instant::now();
-    /// tokio::spawn(async move {
-    ///     sleep(Duration::from_secs(3)).await;
-    ///     drop(permit);
-    /// });
-    /// limiter.close();
-    /// limiter.drained().await;
-    /// assert_eq!(start.elapsed(), Duration::from_secs(3));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use = "futures do nothing unless awaited"]
-    pub fn drained(&self) -> impl Future<Output = ()> {
-        Drained::new(self)
+        self.with(|state, wakes| {
+            state.closed = true;
+            state.queue.deny(|_, _| Err(Denied::CLOSED), |waiter| wakes.push(waiter.waker));
+            state.serve(wakes);
+        });
     }
 
     /// Returns its numbers now.
     #[must_use]
     pub fn snapshot(&self) -> ConcurrencySnapshot {
-        self.slots.snapshot()
+        lock(&self.state).snapshot()
     }
 
-    pub(super) fn slots(&self) -> &Slots {
-        &self.slots
+    pub(super) fn release(&self, weight: u32, sample: Option<Sample>) {
+        self.with(|state, wakes| {
+            state.in_use -= u64::from(weight);
+            if let (Some(adaptive), Some(sample)) = (&mut state.adaptive, sample) {
+                state.limit = adaptive.update(sample);
+            }
+            state.serve(wakes);
+        });
+    }
+
+    /// Makes a change that may grant or deny waiters, and wakes them after the lock is released.
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
+        // Dropped in reverse order: the guard of the lock first.
+        let mut wakes = WakeList::new();
+        let mut state = lock(&self.state);
+        change(&mut state, &mut wakes)
     }
 }
 

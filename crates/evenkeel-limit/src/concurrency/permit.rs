@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     adaptive::{Sample, WorkResult},
     limiter::ConcurrencyLimiter,
-    slots::Grant,
+    state::Grant,
 };
 
 /// A limiter that is borrowed or shared.
@@ -90,7 +90,7 @@ impl Drop for Permit<'_> {
             let now = Instant::now();
             Sample { result, started, now, in_use }
         });
-        self.limiter.slots().release(self.weight, sample);
+        self.limiter.release(self.weight, sample);
     }
 }
 

@@ -130,11 +130,7 @@ impl Core {
         let poll = poll
             .or_else(|| self.enter_locked(request, Some(WaitContext::here(waker)), stage))
             .expect("a request with a context can wait");
-        match &poll {
-            Poll::Pending => telemetry::waits(Kind::Rate),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(denied)) => telemetry::refused(Kind::Rate, denied),
-        }
+        telemetry::entered(Kind::Rate, &poll);
         poll
     }
 

@@ -1,0 +1,211 @@
+//! The state of a concurrency limiter: the data under its lock.
+//!
+//! # How it works
+//!
+//! A request takes its weight at once if it fits and no other waits. Else it joins the queue, and `serve` grants from the
+//! front whenever something changes: a permit goes back, the limit changes, a waiter leaves. So a heavy request at the front
+//! is never overtaken. A second queue holds the futures that wait until nothing is in use.
+//!
+//! The weight of a waiter counts as in use from the grant on, before the waiter observes it. A waiter that is dropped in
+//! between returns it (`leave`).
+//!
+//! Invariants:
+//! - Nothing that fits waits: every change ends with `serve`.
+//! - No foreign code runs under the lock. Wakers to be woken are collected in a `WakeList`, which is declared before the
+//!   guard and so wakes after it is dropped; other wakers are returned to the caller.
+//!
+//! Race: a waker is cloned before the lock is taken again, so the request may be decided in between. Each function that
+//! stores a clone looks at the decision again first.
+
+use std::{
+    mem,
+    task::{Poll, Waker},
+};
+
+use evenkeel_base::WakeList;
+
+use super::{adaptive::Adaptive, snapshot::ConcurrencySnapshot};
+use crate::{
+    error::{Denied, Reason},
+    sync::{
+        entry::Stage,
+        wait_queue::{Key, WaitQueue, Waiter},
+    },
+};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) limit: u32,
+    pub(super) in_use: u64,
+    pub(super) queue: WaitQueue<()>,
+    /// The futures that wait until nothing is in use.
+    pub(super) drained: WaitQueue<()>,
+    pub(super) adaptive: Option<Adaptive>,
+    pub(super) closed: bool,
+    granted: u64,
+    pub(super) refused: u64,
+}
+
+/// The data of a new permit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grant {
+    /// The weight that the permit uses.
+    pub(super) weight: u32,
+    /// The total weight in use, if the limit adapts.
+    pub(super) measured: Option<u64>,
+}
+
+impl State {
+    pub(super) const fn new(limit: u32, adaptive: Option<Adaptive>) -> Self {
+        Self {
+            limit,
+            in_use: 0,
+            queue: WaitQueue::new(),
+            drained: WaitQueue::new(),
+            adaptive,
+            closed: false,
+            granted: 0,
+            refused: 0,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> ConcurrencySnapshot {
+        ConcurrencySnapshot {
+            limit: self.limit,
+            in_use: self.in_use,
+            waiting: self.queue.len(),
+            granted: self.granted,
+            refused: self.refused,
+            closed: self.closed,
+        }
+    }
+
+    /// The heaviest weight that can ever run.
+    pub(super) fn ceiling(&self) -> u32 {
+        self.adaptive.as_ref().map_or(self.limit, Adaptive::ceiling)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_use == 0 && self.queue.is_empty()
+    }
+
+    /// The weight that a request for `weight` uses now, if it fits. A weight above an adaptive limit's current value counts
+    /// as the whole limit, and so runs alone.
+    fn fitting(&self, weight: u32) -> Option<u32> {
+        let weight = weight.min(self.limit);
+        (self.in_use + u64::from(weight) <= u64::from(self.limit)).then_some(weight)
+    }
+
+    pub(super) fn take(&mut self, weight: u32) -> Result<Grant, Denied> {
+        if self.closed {
+            return Err(Denied::CLOSED);
+        }
+        if weight > self.ceiling() {
+            return Err(Denied::NEVER_FITS);
+        }
+        let fitting = self.fitting(weight).filter(|_| self.queue.is_empty());
+        let weight = fitting.ok_or(Denied::without_time(Reason::Busy))?;
+        self.in_use += u64::from(weight);
+        Ok(self.grant(weight))
+    }
+
+    /// Takes a permit, or pushes a waiter with this waker, which is replaced by another one, and sets the stage.
+    pub(super) fn enqueue(
+        &mut self,
+        weight: u32,
+        max_waiters: usize,
+        waker: &mut Waker,
+        stage: &mut Stage,
+    ) -> Poll<Result<Grant, Denied>> {
+        let denied = match self.take(weight) {
+            Ok(grant) => return Poll::Ready(Ok(grant)),
+            Err(denied) if denied.reason != Reason::Busy => denied,
+            Err(_) if self.queue.len() >= max_waiters => Denied::without_time(Reason::QueueFull),
+            Err(_) => {
+                *stage = Stage::Queued(self.queue.push(waiter(weight, waker)));
+                return Poll::Pending;
+            }
+        };
+        self.refused += 1;
+        Poll::Ready(Err(denied))
+    }
+
+    /// Claims the decision about a waiter; without one, returns whether its waker is the same as this.
+    pub(super) fn decided_or_waker(
+        &mut self,
+        key: Key,
+        waker: &Waker,
+        stage: &mut Stage,
+    ) -> Result<Result<Grant, Denied>, bool> {
+        self.decided(key, stage).ok_or_else(|| self.queue.waiter(key).waker.will_wake(waker))
+    }
+
+    /// Claims the decision about a waiter, and ends its stage.
+    pub(super) fn decided(&mut self, key: Key, stage: &mut Stage) -> Option<Result<Grant, Denied>> {
+        let decision = self.queue.claim(key)?;
+        *stage = Stage::Done;
+        Some(match decision {
+            Ok(weight) => Ok(self.grant(weight)),
+            Err(denied) => {
+                self.refused += 1;
+                Err(denied)
+            }
+        })
+    }
+
+    /// Whether this waker is stored for the end; `None` if the end has come.
+    pub(super) fn has_drained_waker(&mut self, key: Option<Key>, waker: &Waker) -> Option<bool> {
+        match key {
+            Some(queued) if self.drained.claim(queued).is_some() => None,
+            Some(queued) => Some(self.drained.waiter(queued).waker.will_wake(waker)),
+            None => (!self.is_idle()).then_some(false),
+        }
+    }
+
+    /// Stores the waker for the end, unless the end has come. Leaves the waker that is not needed in its place, for the
+    /// caller to drop.
+    pub(super) fn enter_drained(&mut self, key: &mut Option<Key>, waker: &mut Waker) {
+        match *key {
+            Some(queued) if self.drained.claim(queued).is_some() => *key = None,
+            Some(queued) => mem::swap(&mut self.drained.waiter_mut(queued).waker, waker),
+            None if self.is_idle() => {}
+            None => *key = Some(self.drained.push(waiter(0, waker))),
+        }
+    }
+
+    fn grant(&mut self, weight: u32) -> Grant {
+        self.granted += 1;
+        Grant { weight, measured: self.adaptive.as_ref().map(|_| self.in_use) }
+    }
+
+    /// Grants waiters in order as long as the first one fits.
+    #[inline]
+    pub(super) fn serve(&mut self, wakes: &mut WakeList) {
+        // Most calls find nobody, and should not pay for a call of the loops below.
+        if !self.queue.is_empty() || !self.drained.is_empty() {
+            self.serve_waiters(wakes);
+        }
+    }
+
+    #[inline(never)]
+    fn serve_waiters(&mut self, wakes: &mut WakeList) {
+        while let Some(first) = self.queue.front()
+            && let Some(weight) = self.fitting(first.permits)
+        {
+            self.in_use += u64::from(weight);
+            if let Some(waiter) = self.queue.serve(weight) {
+                wakes.push(waiter.waker);
+            }
+        }
+        if self.is_idle() {
+            while let Some(waiter) = self.drained.serve(0) {
+                wakes.push(waiter.waker);
+            }
+        }
+    }
+}
+
+/// Creates a waiter, and leaves a waker in place of its own that does nothing.
+fn waiter(permits: u32, waker: &mut Waker) -> Waiter<()> {
+    Waiter { permits, waker: mem::replace(waker, Waker::noop().clone()), meta: () }
+}
