@@ -141,7 +141,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(source: Source, cancel: CancelRequest) -> Self {
+    fn new(source: Source, cancel: CancelRequest) -> Self {
         Self {
             source,
             cancel,

@@ -17,7 +17,7 @@ use std::{
     future::poll_fn,
     mem,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -63,7 +63,7 @@ impl Recycler {
 
 impl Drop for Recycler {
     fn drop(&mut self) {
-        let tasks = mem::take(self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let tasks = mem::take(&mut *lock(&self.tasks));
         tasks.iter().for_each(AbortHandle::abort);
     }
 }

@@ -99,10 +99,8 @@ impl HostError {
     }
 
     fn db(&self) -> Option<&DbError> {
-        match &*self.reason {
-            ConnectReason::Client(error) => error.as_db_error(),
-            ConnectReason::Lookup(_) | ConnectReason::NoAnswer(_) => None,
-        }
+        let ConnectReason::Client(error) = &*self.reason else { return None };
+        error.as_db_error()
     }
 
     fn is_transient(&self) -> bool {

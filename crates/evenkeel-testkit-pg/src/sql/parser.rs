@@ -41,10 +41,7 @@ impl Parser<'_> {
         let verb = self.name()?;
         match verb.as_str() {
             "begin" => Ok(self.rest(Sql::Begin)),
-            "start" => {
-                self.expect("transaction")?;
-                Ok(self.rest(Sql::Begin))
-            }
+            "start" => self.expect("transaction").map(|()| self.rest(Sql::Begin)),
             "commit" | "end" => Ok(self.rest(Sql::Commit)),
             "abort" => Ok(self.rest(Sql::Rollback)),
             "rollback" => self.rollback(),
