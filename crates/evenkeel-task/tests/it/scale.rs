@@ -7,11 +7,15 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Wake, Waker},
+    task::{Context, Wake},
 };
 
 use evenkeel_task::{Group, GroupError, Stop, Stopping, group};
-use evenkeel_testkit::World;
+use evenkeel_testkit::{
+    World,
+    probe::meter,
+    waker::{WakerEvent, counting, with_hook},
+};
 use tokio::time::sleep;
 
 use crate::{Alive, alive, err, ms, throw};
@@ -19,15 +23,9 @@ use crate::{Alive, alive, err, ms, throw};
 const TASKS: usize = 20_000;
 
 /// Counts the polls of a future until it ends.
-async fn polls<F: Future>(future: F) -> (F::Output, usize) {
-    let mut future = pin!(future);
-    let mut count = 0;
-    let output = poll_fn(|cx| {
-        count += 1;
-        future.as_mut().poll(cx)
-    })
-    .await;
-    (output, count)
+async fn polls<F: Future>(future: F) -> (F::Output, u64) {
+    let (output, counts) = meter(future).await;
+    (output, counts.polls)
 }
 
 #[test]
@@ -64,18 +62,8 @@ fn aborting_lets_others_run_after_each_1024_tasks() {
         let error: GroupError = error.unwrap_err();
         assert_eq!((error.cancelled(), alive(&left)), (TASKS, 0));
         // One poll to begin with, one for the failure, one after each chunk but the last, one for the last task.
-        assert_eq!(polls, 2 + TASKS / 1024 + 1);
+        assert_eq!(polls, 2 + TASKS as u64 / 1024 + 1);
     });
-}
-
-/// Counts the wakes, and forwards them.
-struct Counter(Waker, Arc<AtomicUsize>);
-
-impl Wake for Counter {
-    fn wake(self: Arc<Self>) {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        self.0.wake_by_ref();
-    }
 }
 
 #[test]
@@ -88,7 +76,13 @@ fn a_group_that_stops_wakes_at_most_1024_tasks_in_a_poll() {
                 g.spawn(async move {
                     let mut draining = pin!(stop.draining());
                     poll_fn(|cx| {
-                        let waker = Arc::new(Counter(cx.waker().clone(), wakes.clone())).into();
+                        let (task, wakes) = (cx.waker().clone(), wakes.clone());
+                        let waker = with_hook(move |event| {
+                            if event == WakerEvent::Wake {
+                                wakes.fetch_add(1, Ordering::Relaxed);
+                                task.wake_by_ref();
+                            }
+                        });
                         draining.as_mut().poll(&mut Context::from_waker(&waker))
                     })
                     .await;
@@ -114,8 +108,7 @@ fn a_group_that_stops_wakes_at_most_1024_tasks_in_a_poll() {
 #[test]
 fn room_of_those_who_gave_up_waiting_for_a_stop_is_used_again() {
     let stop = Stop::new();
-    let wakes = Arc::new(AtomicUsize::new(0));
-    let waker = Arc::new(Counter(Waker::noop().clone(), wakes.clone())).into();
+    let (waker, wakes) = counting();
     let wait = || {
         let mut waiter = stop.draining();
         assert!(pin!(&mut waiter).poll(&mut Context::from_waker(&waker)).is_pending());
@@ -160,7 +153,7 @@ fn a_waiter_that_is_woken_may_drop_all_others() {
 }
 
 /// Joins tasks that are ready when it begins to wait, and counts its polls.
-async fn join(tasks: usize) -> usize {
+async fn join(tasks: usize) -> u64 {
     let (joined, polls) = polls(group(async move |g| {
         (0..tasks).for_each(|_| g.spawn(async {}));
         Ok(())

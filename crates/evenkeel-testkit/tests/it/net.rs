@@ -1,11 +1,11 @@
 //! The network in memory.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-};
+use std::future::Future;
 
-use evenkeel_testkit::net::{Link, MemNet, MemStream};
+use evenkeel_testkit::{
+    net::{Link, MemNet, MemStream},
+    probe::meter,
+};
 
 mod cancel;
 mod change;
@@ -26,14 +26,8 @@ async fn connected(net: &MemNet) -> (MemStream, MemStream, Link) {
     (client, listener.accept().await, net.link(ADDRESS))
 }
 
-/// The output of a future, and how often it was polled.
-async fn polls<F: Future>(future: F) -> (F::Output, usize) {
-    let mut future = pin!(future);
-    let mut polls = 0;
-    let output = poll_fn(|cx| {
-        polls += 1;
-        future.as_mut().poll(cx)
-    })
-    .await;
-    (output, polls)
+/// The output of a future, and the number of its polls.
+async fn polls<F: Future>(future: F) -> (F::Output, u64) {
+    let (output, counts) = meter(future).await;
+    (output, counts.polls)
 }
