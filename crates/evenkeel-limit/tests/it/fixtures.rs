@@ -10,6 +10,8 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
+use evenkeel_testkit::waker::{WakerEvent, with_hook};
+
 /// The numbers of polls and wakes.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -76,13 +78,11 @@ impl<F: Future> ByHand<F> {
 
 /// Returns a waker that calls `wake`.
 pub(crate) fn waker(wake: impl Fn() + Send + Sync + 'static) -> Waker {
-    struct Does<F>(F);
-    impl<F: Fn() + Send + Sync> Wake for Does<F> {
-        fn wake(self: Arc<Self>) {
-            (self.0)();
+    with_hook(move |event| {
+        if event == WakerEvent::Wake {
+            wake();
         }
-    }
-    Arc::new(Does(wake)).into()
+    })
 }
 
 struct Counting {
