@@ -296,12 +296,9 @@ where
     let outcome = catch_unwind(AssertUnwindSafe(|| execute(Clock::Exact, seed, watch, &log, body).0));
     let leftovers = match outcome {
         Ok((value, unblocked, tasks, wakers)) => {
-            let panics = log.in_tasks().iter().map(ToString::to_string).collect();
-            Ok(Leftovers { value, unblocked, tasks, wakers, panics })
+            Ok(Leftovers { value, unblocked, tasks, wakers, panics: log.in_tasks() })
         }
-        Err(_) => {
-            Err(log.last().map_or_else(|| "a panic without a message".to_owned(), |panic| panic.to_string()))
-        }
+        Err(_) => Err(log.last().unwrap_or_else(|| "a panic without a message".to_owned())),
     };
     Run { progress, leftovers }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    fmt,
     panic::PanicHookInfo,
     sync::{Arc, Mutex, Once},
 };
@@ -19,15 +18,8 @@ thread_local! {
 pub(crate) struct PanicLog {
     /// Whether panics are noted and not printed, because they become rows of a table.
     quiet: bool,
-    seen: Mutex<Vec<Panic>>,
-}
-
-/// One panic.
-#[derive(Clone, Debug)]
-pub(crate) struct Panic {
-    message: String,
-    place: String,
-    in_task: bool,
+    /// Each with its place, and whether it was in a task.
+    seen: Mutex<Vec<(String, bool)>>,
 }
 
 impl PanicLog {
@@ -47,13 +39,13 @@ impl PanicLog {
     }
 
     /// The panics of spawned tasks.
-    pub(crate) fn in_tasks(&self) -> Vec<Panic> {
-        lock(&self.seen).iter().filter(|panic| panic.in_task).cloned().collect()
+    pub(crate) fn in_tasks(&self) -> Vec<String> {
+        lock(&self.seen).iter().filter(|(_, in_task)| *in_task).map(|(panic, _)| panic.clone()).collect()
     }
 
     /// The last panic, in a task or not.
-    pub(crate) fn last(&self) -> Option<Panic> {
-        lock(&self.seen).last().cloned()
+    pub(crate) fn last(&self) -> Option<String> {
+        lock(&self.seen).last().map(|(panic, _)| panic.clone())
     }
 
     fn note(&self, info: &PanicHookInfo<'_>) {
@@ -61,17 +53,9 @@ impl PanicLog {
         let message = (payload.downcast_ref::<&str>().copied())
             .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("a value that is not text");
-        lock(&self.seen).push(Panic {
-            message: message.to_owned(),
-            place: info.location().map(ToString::to_string).unwrap_or_default(),
-            in_task: tokio::task::try_id().is_some(),
-        });
-    }
-}
-
-impl fmt::Display for Panic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.message, self.place)
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let in_task = tokio::task::try_id().is_some();
+        lock(&self.seen).push((format!("{message} ({place})"), in_task));
     }
 }
 
