@@ -7,13 +7,13 @@ use super::{
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-37" limit_37 "A new rate counts from now on: what was earned before stays as it is."),
-    rule!(Must "LIMIT-38" limit_38 "A new rate counts for those who wait, too.").after("LIMIT-19"),
+    rule!(Must "LIMIT-38" limit_38 "A new rate counts for waiters, too.").after("LIMIT-19"),
     rule!(Must "LIMIT-39" limit_39 "A larger burst grants nothing until it is earned."),
-    rule!(Must "LIMIT-40" limit_40 "A smaller burst cuts what is there."),
+    rule!(Must "LIMIT-40" limit_40 "A smaller burst cuts the permits that are there."),
     rule!(Must "LIMIT-41" limit_41 "Permits given back are there at once, and never more than the burst."),
-    rule!(Must "LIMIT-42" limit_42 "Permits given back go to those who wait.").after("LIMIT-19"),
+    rule!(Must "LIMIT-42" limit_42 "Permits given back go to waiters.").after("LIMIT-19"),
     rule!(Must "LIMIT-43" limit_43 "During a penalty nothing is granted, and afterwards no burst."),
-    rule!(Must "LIMIT-44" limit_44 "Closing refuses those who wait, at once, and all who come.")
+    rule!(Must "LIMIT-44" limit_44 "Closing refuses the waiters at once, and every later request.")
         .after("LIMIT-19"),
 ];
 

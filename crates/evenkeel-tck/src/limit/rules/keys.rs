@@ -4,7 +4,7 @@ use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "LIMIT-47" limit_47 "One key takes no permits from another."),
-    rule!(Must "LIMIT-48" limit_48 "However many keys come, one that is not full again is not forgotten."),
+    rule!(Must "LIMIT-48" limit_48 "However many keys come, a key that is not full again is not forgotten."),
     rule!(Should "LIMIT-49" limit_49 "Keys that are full again are forgotten without being told to."),
     rule!(Must "LIMIT-50" limit_50 "A bound for the keys is kept."),
     rule!(Must "LIMIT-51" limit_51 "At the bound, too, no key is forgotten that is not full again."),

@@ -3,7 +3,7 @@
 use super::{prelude::*, waiting::queue};
 
 pub(super) const RULES: &[Rule<Settings>] = &[
-    rule!(Must "LIMIT-70" limit_70 "Reserved permits are nobody else's."),
+    rule!(Must "LIMIT-70" limit_70 "Reserved permits are granted to no other request."),
     rule!(Must "LIMIT-71" limit_71 "A reservation that is dropped has used nothing."),
     rule!(Must "LIMIT-72" limit_72 "Permits that a reservation did not use are there at once."),
     rule!(Must "LIMIT-73" limit_73 "Permits that come back from a reservation are never more than the burst."),

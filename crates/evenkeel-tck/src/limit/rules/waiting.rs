@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Should "LIMIT-24" limit_24 "A wait costs at most two polls, however many wait.").after("LIMIT-19"),
     rule!(Must "LIMIT-25" limit_25 "Timers that fire late cost no rate.").after("LIMIT-19"),
     rule!(Must "LIMIT-26" limit_26 "More than the burst is refused or granted in the end; it does not wait for ever.").after("LIMIT-19"),
-    rule!(Should "LIMIT-27" limit_27 "A refusal that says when to come back counts those who wait.").after("LIMIT-19"),
+    rule!(Should "LIMIT-27" limit_27 "A refusal that says when to come back counts the waiters.").after("LIMIT-19"),
 ];
 
 /// A limiter of requests that wait, whose first permit is taken.

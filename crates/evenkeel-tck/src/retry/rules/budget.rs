@@ -21,8 +21,8 @@ pub(super) const MORE: &[Rule<Settings>] = &[
     rule!(Must "RETRY-77" retry_77 "Retries after waits that errors ask for are taken from the budget."),
     rule!(Must "RETRY-78" retry_78 "A call that is stopped during a wait gives its retry back to the budget.")
         .after("RETRY-46"),
-    rule!(Must "RETRY-79" retry_79 "An hour after the last call, no more is left than the reserve of what calls have earned."),
-    rule!(Must "RETRY-80" retry_80 "A budget that fills by time does so however long nobody asks.").after("RETRY-51"),
+    rule!(Must "RETRY-79" retry_79 "An hour after the last call, the budget has no more left than its reserve."),
+    rule!(Must "RETRY-80" retry_80 "A budget that fills by time does so however long no call is made.").after("RETRY-51"),
 ];
 
 pub(super) const ONE: Budget = Budget { percent: 0, reserve: 1, per_second: 0 };

@@ -9,7 +9,7 @@ use super::{
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-71" retry_71 "With jitter, too, a delay beyond what the clock can express is waited for.")
         .after("RETRY-19"),
-    rule!(Must "RETRY-72" retry_72 "A limit of time beyond what the clock can express is none."),
+    rule!(Must "RETRY-72" retry_72 "A limit of time beyond what the clock can express is no limit."),
     rule!(Must "RETRY-73" retry_73 "A wait asked for beyond what the clock can express is waited for, or ends the call."),
     rule!(Must "RETRY-74" retry_74 "A factor beyond all bounds is refused, or leads to the cap."),
 ];

@@ -4,7 +4,7 @@ use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "RETRY-42" retry_42 "The observer is told of each retry once, and of the last failure not at all."),
-    rule!(Must "RETRY-43" retry_43 "The delay that the observer is told is the one that is slept."),
+    rule!(Must "RETRY-43" retry_43 "The observer is told the delay that is slept."),
 ];
 
 async fn observed(subject: &Subject) -> Checked<FinishedCall> {

@@ -5,9 +5,9 @@ use super::prelude::*;
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "SHUTDOWN-01" shutdown_01 "The stop reaches every task at once."),
     rule!(Must "SHUTDOWN-02" shutdown_02 "The program ends when its last task has ended, and not before."),
-    rule!(Must "SHUTDOWN-03" shutdown_03 "A task that looks late whether it was asked to stop sees that it was."),
+    rule!(Must "SHUTDOWN-03" shutdown_03 "A task that looks late sees that it was asked to stop."),
     rule!(Must "SHUTDOWN-04" shutdown_04 "A program without tasks ends when it is asked to stop, or before."),
-    rule!(Must "SHUTDOWN-05" shutdown_05 "A program ends when all its tasks have, though nobody has asked it to stop."),
+    rule!(Must "SHUTDOWN-05" shutdown_05 "A program ends when all its tasks have ended, also without a request to stop."),
     rule!(Must "SHUTDOWN-06" shutdown_06 "A task that ends well does not stop the others."),
 ];
 

@@ -6,7 +6,8 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-09" task_09 "The error of a task is told."),
     rule!(Must "TASK-10" task_10 "The first failure stops the others at once."),
     rule!(Must "TASK-11" task_11 "The failure that came first is told first.").after("TASK-09"),
-    rule!(Must "TASK-12" task_12 "Every error is told, also those of the same instant.").after("TASK-09"),
+    rule!(Must "TASK-12" task_12 "Every error is reported, also errors of the same instant.")
+        .after("TASK-09"),
     rule!(Must "TASK-13" task_13 "A group that collects lets every task end, and tells every error.")
         .after("TASK-09"),
     rule!(Must "TASK-14" task_14 "An error of the body stops the tasks, and is told."),

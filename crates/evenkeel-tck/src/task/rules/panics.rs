@@ -5,7 +5,7 @@ use super::prelude::*;
 pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "TASK-16" panics task_16 "The panic of a task is told, or goes on in the caller."),
     rule!(Must "TASK-17" panics task_17 "A panic stops the others as an error does.").after("TASK-16"),
-    rule!(Must "TASK-18" panics task_18 "Every panic is told, also those of the same instant.")
+    rule!(Must "TASK-18" panics task_18 "Every panic is reported, also panics of the same instant.")
         .after("TASK-16"),
     rule!(Must "TASK-19" panics task_19 "A panic in the destructor of a task that is stopped is told, or goes on."),
     rule!(Must "TASK-20" panics task_20 "A panic after the first failure is told beside it.")

@@ -5,7 +5,7 @@ use std::{future::poll_fn, task::Poll};
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] =
-    &[rule!(Must "TASK-46" threads task_46 "A task whose runtime ends before it is told.")];
+    &[rule!(Must "TASK-46" threads task_46 "A task whose runtime ends before it is reported.")];
 
 /// The group is begun in one runtime, which ends, and waited for in another.
 fn task_46(subject: &Subject) -> Checked {
