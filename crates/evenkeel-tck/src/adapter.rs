@@ -65,7 +65,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A configured group or program, which can run many times: it takes the work of a rule, and returns the outcome.
 ///
-/// Its future is `Send`, since a rule runs one group in a task of another.
+/// Its future is `Send`: rules run a group in a task of another one, and a program on a thread of its own.
 pub struct Configured<I, O>(Arc<dyn Fn(I) -> BoxFuture<'static, O> + Send + Sync>);
 
 impl<I, O> Configured<I, O> {
