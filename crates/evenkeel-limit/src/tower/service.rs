@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::LimitError;
+use super::error::LimitError;
 use crate::{
     concurrency::{AcquirePermit, ConcurrencyLimiter, Permit},
     error::Denied,

@@ -4,7 +4,7 @@ use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, RetryMethod};
 
-use super::Take;
+use crate::distributed::store::Take;
 
 /// The consequence of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
