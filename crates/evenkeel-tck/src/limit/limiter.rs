@@ -65,6 +65,53 @@ fn withheld(what: &dyn fmt::Debug) -> ! {
 
 /// Settles permits that were granted for work whose cost is known afterwards only: it is called with the number of
 /// permits that were used, which may be less or more than were granted. Dropping it means that none was used.
+///
+/// # Examples
+/// A quota without time, which keeps a debt:
+/// ```
+/// use evenkeel_tck::{BoxFuture, limit::{Denied, Limiter, Settle}};
+/// use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+///
+/// struct Quota(AtomicI64);
+///
+/// impl Limiter for Quota {
+///     fn reserve(&self, permits: u32) -> BoxFuture<'_, Result<Settle<'_>, Denied>> {
+///         let permits = i64::from(permits);
+///         Box::pin(async move {
+///             self.0.fetch_update(Relaxed, Relaxed, |left| (left >= permits).then(|| left - permits))
+///                 .map_err(|_| Denied::Busy(None))?;
+///             let reserved = Reserved { quota: self, permits };
+///             Ok(Box::new(move |used| reserved.settle(used)) as Settle<'_>)
+///         })
+///     }
+/// }
+///
+/// /// Gives all its permits back when it is dropped, also after `settle` has taken the used ones.
+/// struct Reserved<'a> {
+///     quota: &'a Quota,
+///     permits: i64,
+/// }
+///
+/// impl Reserved<'_> {
+///     fn settle(self, used: u32) {
+///         self.quota.0.fetch_sub(i64::from(used), Relaxed);
+///     }
+/// }
+///
+/// impl Drop for Reserved<'_> {
+///     fn drop(&mut self) {
+///         self.quota.0.fetch_add(self.permits, Relaxed);
+///     }
+/// }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let quota = Quota(AtomicI64::new(10));
+/// let settle = quota.reserve(7).await.unwrap();
+/// assert_eq!(quota.0.load(Relaxed), 3);
+/// settle(2);
+/// drop(quota.reserve(8).await.unwrap());
+/// assert_eq!(quota.0.into_inner(), 8);
+/// # });
+/// ```
 pub type Settle<'a> = Box<dyn FnOnce(u32) + Send + 'a>;
 
 /// A request for permits.

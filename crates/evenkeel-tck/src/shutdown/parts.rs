@@ -37,7 +37,23 @@ impl Scene {
 /// The parts of a program.
 ///
 /// # Examples
-/// As in [`SUITE`](super::SUITE).
+/// A program that starts up, runs its tasks to their end, and then its clean-ups:
+/// ```
+/// use evenkeel_tck::{Configured, shutdown::{Outcome, Parts, ReportedFailure}};
+///
+/// let program: Configured<Parts, Outcome> = Configured::new(|parts: Parts| async move {
+///     parts.start_up().await;
+///     let running: Vec<_> = parts.tasks.into_iter().map(|task| tokio::spawn(task.alone())).collect();
+///     for task in running {
+///         task.await.map_err(ReportedFailure::from)??;
+///     }
+///     for clean_up in parts.clean_ups {
+///         clean_up.alone().await?;
+///     }
+///     Ok(())
+/// });
+/// # drop(program);
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "they do nothing unless they are run"]

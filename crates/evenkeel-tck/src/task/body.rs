@@ -49,7 +49,22 @@ impl Scene {
 /// The body of a group: it spawns tasks and ends as the script of a rule says, and records each of its steps.
 ///
 /// # Examples
-/// As in [`SUITE`](super::SUITE).
+/// A group over a `JoinSet` that runs the body first, for an adapter that supports
+/// [`Capability::Body`](super::Capability::Body):
+/// ```
+/// use evenkeel_tck::{Configured, task::{Body, Outcome, ReportedFailure}};
+/// use tokio::task::JoinSet;
+///
+/// let group: Configured<Body, Outcome> = Configured::new(|body: Body| async move {
+///     let mut set = JoinSet::new();
+///     body.run(|task| drop(set.spawn(task.alone()))).await?;
+///     while let Some(ended) = set.join_next().await {
+///         ended.map_err(ReportedFailure::from)??;
+///     }
+///     Ok(())
+/// });
+/// # drop(group);
+/// ```
 #[must_use = "it does nothing unless it is run"]
 pub struct Body {
     scene: Scene,
