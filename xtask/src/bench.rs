@@ -18,7 +18,7 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
         if project.tool("valgrind").is_none() {
             return Ok(Outcome::Skipped("instructions: valgrind is not installed".to_owned()));
         }
-        // The program that is counted is another one than that which counts.
+        // The counted program is not the one that counts, so it is built first.
         execute(project.cargo("build").args(["--release", "--package", "evenkeel-bench"]))?;
     }
     let command =

@@ -9,7 +9,7 @@ use crate::{
 
 type Step = fn(&Project, &flags::Ci) -> Result<Outcome>;
 
-/// The steps in their order: what fails fast and often comes first.
+/// The steps in their order: the ones that fail fast and often come first.
 const STEPS: [(&str, Step); 10] = [
     ("fmt", |project, _| lint::fmt(project)),
     ("clippy", |project, _| lint::lints(project)),

@@ -93,7 +93,7 @@ fn end_with_this_process() -> Result {
     Ok(())
 }
 
-/// The application's program, if this message of cargo tells of it.
+/// The application's program, if this message of cargo names it.
 fn executable(message: &str) -> Result<Option<String>> {
     let message: serde_json::Value = serde_json::from_str(message)?;
     let ours = message["target"]["name"] == APPLICATION;

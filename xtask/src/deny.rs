@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: what may be in the dependency tree, by the rules of deny.toml, which cargo-deny checks.
+//! `cargo xtask deny`: cargo-deny checks the dependency tree by the rules of deny.toml.
 
 use crate::{
     Result,

@@ -30,7 +30,7 @@ xflags::xflags! {
         }
         /// Checks formatting and lints.
         cmd lint {
-            /// Formats the code and applies what the lints propose.
+            /// Formats the code and applies the changes that the lints propose.
             optional --fix
         }
         /// Measures Evenkeel and its peers side by side, in release; prints the ratio to the best peer.

@@ -1,6 +1,6 @@
 //! How a command can end.
 
-/// The outcome of a command; an error besides these is one that it did not foresee.
+/// The outcome of a command; failures that it did not foresee are errors instead.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done,

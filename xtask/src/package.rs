@@ -1,4 +1,4 @@
-//! `cargo xtask package`: what would be published builds by itself.
+//! `cargo xtask package`: each package builds from the files that would be published.
 
 use crate::{
     Result,

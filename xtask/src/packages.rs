@@ -20,12 +20,12 @@ pub(crate) struct Package {
     pub(crate) version: String,
     /// The folder of its manifest.
     pub(crate) folder: PathBuf,
-    /// Where it comes from; nothing for a package of this workspace.
+    /// The registry or repository; `None` for a package of this workspace.
     pub(crate) source: Option<String>,
     pub(crate) rust_version: Option<String>,
     /// May be published.
     pub(crate) public: bool,
-    /// Each feature with what it switches on.
+    /// Each feature with the features that it switches on.
     pub(crate) features: Vec<(String, Vec<String>)>,
     /// The names of its integration tests.
     pub(crate) tests: Vec<String>,
@@ -53,7 +53,7 @@ pub(crate) fn selection<'a>(packages: impl IntoIterator<Item = &'a Package>) -> 
 #[derive(Debug)]
 pub(crate) struct Graph {
     pub(crate) packages: Vec<Package>,
-    /// From the one package to the other, for its library, its program or its build script.
+    /// From a package to one that its library, program or build script needs.
     edges: Vec<(String, String)>,
 }
 
@@ -75,7 +75,7 @@ impl Graph {
         Ok(Graph { packages: packages(&metadata)?, edges })
     }
 
-    /// The packages that are built when one of `roots` is, its tests aside; `roots` among them.
+    /// Returns `roots`, and the packages that are built with one of them, its tests aside.
     pub(crate) fn shipped(&self, roots: impl Fn(&Package) -> bool) -> Vec<&Package> {
         let mut open: Vec<&str> = self
             .packages

@@ -18,7 +18,7 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn open() -> Result<Project> {
-        // The answer of cargo today comes first: a target folder that was moved holds a program that was built
+        // Cargo's variable of this run comes first: a target folder that was moved holds a program that was built
         // elsewhere.
         let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&xtask).parent().ok_or("xtask lies at the root")?.to_owned();
@@ -32,7 +32,7 @@ impl Project {
         self.program(Path::new("cargo")).arg(subcommand)
     }
 
-    /// A program that may be missing; those that were installed for this project alone lie in `target/tools`.
+    /// Finds a program that may be missing, on the path or in `target/tools`, where those of this project alone are installed.
     pub(crate) fn tool(&self, name: &str) -> Option<Cmd<'_>> {
         let file = format!("{name}{}", env::consts::EXE_SUFFIX);
         let path = env::var_os("PATH").unwrap_or_default();
@@ -49,7 +49,7 @@ impl Project {
         Ok(tools.join("bin").join(format!("{package}{}", env::consts::EXE_SUFFIX)))
     }
 
-    /// Any program, at the root.
+    /// Returns the command of any program, at the root.
     ///
     /// Without the variables that the outer `cargo run` set for this one: build scripts watch some of them,
     /// and their crates would be built again each time xtask and plain cargo take turns.
@@ -63,7 +63,7 @@ impl Project {
     }
 }
 
-/// The command without those variables, too.
+/// Removes the variables of [`foreign_variables`] from a command.
 pub(crate) fn cleaned(mut command: Command) -> Command {
     for name in foreign_variables() {
         command.env_remove(name);
@@ -88,14 +88,14 @@ pub(crate) fn run(command: Cmd<'_>) -> Result {
     run_with(&[], command)
 }
 
-/// As [`run`], with variables that belong to what the reader would type.
+/// Runs as [`run`] does, with variables, which the printed command line shows, too.
 pub(crate) fn run_with(variables: &[(&str, &str)], command: Cmd<'_>) -> Result {
     let typed: String = variables.iter().map(|(name, value)| format!("{name}={value:?} ")).collect();
     tell!("$ {typed}{command}");
     Ok(command.envs(variables.iter().copied()).run()?)
 }
 
-/// Prints the command line and gives the command's standard output; its diagnostics go to the terminal.
+/// Prints the command line and returns the command's standard output; its diagnostics go to the terminal.
 pub(crate) fn read(command: Cmd<'_>) -> Result<String> {
     tell!("$ {command}");
     Ok(command.read()?)

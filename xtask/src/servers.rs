@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// The variable that tells the tests the server's URL, or the path of its program.
+    /// The variable from which the tests read the server's URL, or the path of its program.
     pub(crate) fn env(self) -> &'static str {
         match self {
             Server::Postgres => "EVENKEEL_TEST_POSTGRES",
@@ -112,7 +112,7 @@ impl FromStr for Server {
     }
 }
 
-/// Finds or starts the servers; they outlive this process. Only what is missing is downloaded, if that is allowed.
+/// Finds or starts the servers; they outlive this process. Missing programs are downloaded, if that is allowed.
 pub(crate) fn up(root: &Path, which: &[Server], may_download: bool) -> Vec<Started> {
     let mut state = State::open(root);
     let mut one = |server: Server| {
@@ -139,14 +139,14 @@ pub(crate) fn up(root: &Path, which: &[Server], may_download: bool) -> Vec<Start
     which.iter().copied().map(started).collect()
 }
 
-/// Ends those of the servers that `up` started, and removes their data.
+/// Ends the servers that `up` started, and removes their data.
 pub(crate) fn down(root: &Path, which: &[Server]) {
     if let Ok(mut state) = State::open(root) {
         which.iter().for_each(|&server| state.end(server));
     }
 }
 
-/// Each server with one line on where it stands.
+/// Returns each server with a line about its state.
 pub(crate) fn status(root: &Path) -> Vec<(Server, String)> {
     let state = State::open(root).ok();
     let one = |server: Server| {

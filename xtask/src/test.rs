@@ -19,7 +19,7 @@ use crate::{
     project::Project,
 };
 
-/// The test binaries of the real tier have this name; those that only `cargo xtask soak` runs, the other.
+/// The test binaries of the real tier are named `real`; those named `soak` are run by `cargo xtask soak` alone.
 const REAL: &str = "real";
 pub(crate) const SOAK: &str = "soak";
 

@@ -56,7 +56,7 @@ impl Apt {
         command
     }
 
-    /// The folder with the packages; those that are there from an earlier attempt are not loaded again.
+    /// Downloads the packages into a folder, and returns it; files of an earlier attempt are not loaded again.
     fn download(&self, server: Server) -> Result<PathBuf, String> {
         let package = match server {
             // It has the version in its name.

@@ -11,7 +11,7 @@ use std::{
 const START: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(10);
 
-/// Runs a program to its end and gives what it printed, or the last that it complained about.
+/// Runs a program to its end and returns its output, or the last lines of its errors.
 pub(super) fn read(command: &mut Command) -> Result<String, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
@@ -21,7 +21,7 @@ pub(super) fn read(command: &mut Command) -> Result<String, String> {
     Err(format!("{program}: {}: {}", output.status, tail(&String::from_utf8_lossy(&output.stderr))))
 }
 
-/// Starts a server that outlives this process, and waits until `ready` gives its URL.
+/// Starts a server that outlives this process, and waits until `ready` returns its URL.
 pub(super) fn start(
     command: &mut Command,
     dir: &Path,
@@ -49,10 +49,10 @@ pub(super) fn start(
     Err(format!("{failure}: {}", tail(&fs::read_to_string(&log).unwrap_or_default())))
 }
 
-/// Whether this very program still runs under that id; ids are used again.
+/// Returns whether this very program still runs under that id, as ids are used again.
 pub(super) fn runs(pid: u32, program: &str) -> bool {
     if Path::new("/proc/self/cmdline").exists() {
-        // Empty for a process that has ended but that nobody has waited for.
+        // Empty for a process that has ended and was not waited for.
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         return String::from_utf8_lossy(&line).contains(program);
     }
@@ -60,7 +60,7 @@ pub(super) fn runs(pid: u32, program: &str) -> bool {
     line.is_ok_and(|line| !line.starts_with('Z') && line.contains(program))
 }
 
-/// Asks the process to end, and makes it end if it takes too long; says whether it is gone.
+/// Asks the process to end, and kills it if that takes too long; returns whether it is gone.
 pub(super) fn end(pid: u32, program: &str, signal: &str) -> bool {
     let gone = || (!runs(pid, program)).then_some(());
     [signal, "KILL"].into_iter().any(|signal| {
@@ -85,7 +85,7 @@ fn wait<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-/// The last lines, in one.
+/// The last lines, joined to one.
 fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(5)..].join("; ")

@@ -1,4 +1,4 @@
-//! Which servers run: `target/servers/state`, one line for each.
+//! The servers that run: `target/servers/state` has one line for each.
 
 use std::{
     fs::{self, File},
@@ -28,7 +28,7 @@ pub(super) struct Record {
 }
 
 impl State {
-    /// Forgets the servers that have ended meanwhile, and removes what they left.
+    /// Forgets the servers that have ended meanwhile, and removes their folders.
     pub(super) fn open(root: &Path) -> io::Result<State> {
         let home = root.join("target/servers");
         fs::create_dir_all(&home)?;

@@ -1,4 +1,4 @@
-//! Servers that a Python package brings along: a version that the system does not have, and always the same one.
+//! Servers from Python packages: versions that the system does not have, each pinned.
 
 use std::{
     fs, io,
@@ -30,7 +30,7 @@ impl Server {
         self.wheel().is_some() && !has_pip()
     }
 
-    /// The package that this server comes in, and in no other way.
+    /// The Python package of this server, if that is its only source.
     pub(super) fn wheel(self) -> Option<Wheel> {
         match self {
             Server::Postgres18 => Some(Wheel {

@@ -1,4 +1,4 @@
-//! Reading what test binaries print.
+//! Reading the output of test binaries.
 
 /// How the tests of one suite ended.
 #[derive(Debug, Default, PartialEq)]
@@ -66,7 +66,7 @@ fn result(line: &str) -> Option<Counts> {
     })
 }
 
-/// Moves the tests that only said why they did not run from passed to skipped, and adds the ignored ones.
+/// Moves tests that printed `SKIPPED:` from passed to skipped, and adds the ignored ones.
 fn with_skips(result: Counts, output: &str) -> Counts {
     let told: Vec<String> = outside_failures(output).filter_map(skip).collect();
     let ignored = outside_failures(output).filter_map(ignored);

@@ -42,7 +42,7 @@ pub(crate) fn build(project: &Project, selection: &[&str], packages: &[Package])
     Ok(binaries)
 }
 
-/// The test binary that one message of cargo tells of.
+/// The test binary in one message of cargo.
 fn binary(message: &str, packages: &[Package]) -> Result<Option<Binary>> {
     let message: serde_json::Value = serde_json::from_str(message)?;
     let (Some(path), true) = (message["executable"].as_str(), message["profile"]["test"] == true) else {
@@ -96,7 +96,7 @@ impl Binary {
     }
 }
 
-/// Runs the documentation tests; gives the seconds of compiling them besides, which rustdoc does as it runs.
+/// Runs the documentation tests; also returns the seconds of compiling them, which rustdoc does as it runs.
 pub(crate) fn doctests(project: &Project, selection: &[&str]) -> Result<(Vec<Suite>, f64)> {
     let command = project.cargo("test").args(["--doc", "--all-features", "--no-fail-fast"]).args(selection);
     let command = command.env("CARGO_TERM_COLOR", "never").args(["--", "--show-output"]);

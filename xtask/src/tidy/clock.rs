@@ -1,4 +1,4 @@
-//! Tests run on paused time, save those against real servers.
+//! Tests run on paused time, except for the ones against real servers.
 
 use super::tree::{File, Tree};
 

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{deps::TABLES, tree::Tree};
 
-/// Each published crate and those of ours below it.
+/// Each published crate, and the workspace's crates that it may depend on.
 const GRAPH: [(&str, &[&str]); 14] = [
     ("evenkeel-base", &[]),
     ("evenkeel-task", &["evenkeel-base"]),
@@ -33,10 +33,10 @@ const FACADE: [&str; 8] = [
     "evenkeel-task",
 ];
 
-/// Foreign crates that any crate of ours may need, and show in its public API.
+/// External crates that any published crate may need, and show in its public API.
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
-/// External crates that are the vocabulary of one crate alone.
+/// External crates that one crate alone may need, and show in its public API.
 const OWN: [(&str, &[&str]); 5] = [
     ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
     // Dates and spans.

@@ -1,11 +1,11 @@
-//! No code of others runs under a lock, as far as that can be seen in the text of one function.
+//! No foreign code runs under a lock, as far as the text of one function shows it.
 
 use super::{
     rust,
     tree::{File, Tree},
 };
 
-/// Places where what looks like code of others is not, each with the reason.
+/// Calls that look foreign and are not, each with the reason.
 const ALLOWED: [(&str, &str, &str); 1] = [(
     "crates/evenkeel-shutdown/src/signals.rs",
     "runtime.spawn(",
@@ -46,7 +46,7 @@ fn findings_in(file: &File) -> Vec<String> {
     found
 }
 
-/// The tokens during which the guard is alive that the call of `lock` at this place gives.
+/// Returns the tokens during which a guard is alive: the one that the call of `lock` at this place returns.
 fn guard_at(words: &[&str], at: usize) -> Option<Vec<usize>> {
     let name = words[at].strip_prefix("try_").unwrap_or(words[at]);
     let is_call = matches!(name, "lock" | "read" | "write") && words.get(at + 1) == Some(&"(");
@@ -97,7 +97,7 @@ fn guard_at(words: &[&str], at: usize) -> Option<Vec<usize>> {
     Some((after..end).collect())
 }
 
-/// The same of a guard that is given to a function, by its type at this place.
+/// Returns the tokens during which a guard is alive: the argument whose type stands at this place.
 fn argument_at(words: &[&str], at: usize) -> Option<Vec<usize>> {
     if !matches!(words[at], "MutexGuard" | "RwLockReadGuard" | "RwLockWriteGuard") {
         return None;
@@ -123,7 +123,7 @@ fn unwrapping(words: &[&str], at: usize) -> Option<usize> {
     }
 }
 
-/// The bracket that closes the one at this place.
+/// Returns the place of the bracket that closes this one.
 fn closing(words: &[&str], open: usize) -> Option<usize> {
     let mut depth = 0_i32;
     for (at, word) in words.iter().enumerate().skip(open) {
@@ -139,7 +139,7 @@ fn closing(words: &[&str], open: usize) -> Option<usize> {
     None
 }
 
-/// Where the statement begins in which this token stands: behind the last `;`, `{` or `}` outside of brackets.
+/// Returns the start of the statement around this token: behind the last `;`, `{` or `}` outside of brackets.
 fn statement_start(words: &[&str], at: usize) -> usize {
     let mut depth = 0_i32;
     for before in (0..at).rev() {
@@ -153,8 +153,8 @@ fn statement_start(words: &[&str], at: usize) -> usize {
     0
 }
 
-/// Until the block ends, or the guard with this name is dropped or given away; after an inner block in which it is, it
-/// is alive again, for those who come by another way.
+/// Returns the tokens until the block ends, or the guard with this name is dropped or moved. Behind an inner block that
+/// drops it the guard is alive again, as the inner block may not have run.
 fn while_named(words: &[&str], from: usize, name: &str) -> Vec<usize> {
     let (mut alive, mut since, mut blocks) = (vec![], from, vec![]);
     let mut at = from;
@@ -179,7 +179,7 @@ fn while_named(words: &[&str], from: usize, name: &str) -> Vec<usize> {
     alive
 }
 
-/// The name of a call that may be code of others, if there is one here.
+/// Returns the name of the call at this place, if it may run foreign code.
 fn foreign_at(words: &[&str], at: usize) -> Option<String> {
     match *words.get(at..at + 4)? {
         [".", name, "(", _]

@@ -21,7 +21,7 @@ pub(super) fn the_front_page_quotes_the_results(tree: &Tree) -> Vec<String> {
     }
 }
 
-/// A claim of speed or size without its data is a promise that nobody keeps.
+/// A claim of speed or size names its data.
 ///
 /// Limits and settings are written in seconds and milliseconds; what was measured is in nanoseconds, microseconds
 /// or megabytes, or says how many times faster.

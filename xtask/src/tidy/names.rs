@@ -145,7 +145,7 @@ fn named_in_two_crates(tree: &Tree, shared: &[(&str, &str)]) -> Vec<String> {
     found
 }
 
-/// Files and types are not named by a metaphor, nor by a name that has been replaced.
+/// No file or type is named by a metaphor, or by a name that has been replaced.
 pub(super) fn names_are_the_fields_words(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for file in tree.rust_files() {

@@ -113,7 +113,7 @@ fn quoted(bytes: &[u8], quote: u8) -> usize {
     (at + 1).min(bytes.len())
 }
 
-/// The length of `#"..."#` with any number of hashes, if that is what begins here.
+/// Returns the length of `#"..."#`, with any number of hashes, if one begins here.
 fn raw_string(bytes: &[u8]) -> Option<usize> {
     let hashes = find(bytes, |rest| rest[0] != b'#');
     (bytes.get(hashes) == Some(&b'"')).then_some(())?;
