@@ -26,7 +26,7 @@ use std::{
 use futures_core::{FusedStream, Stream};
 use pin_project_lite::pin_project;
 
-use crate::rate_limiter::{RateLimiter, acquire::AcquireInner, core::Request};
+use crate::rate_limiter::{RateLimiter, acquire::AcquireInner};
 
 /// Lets the items of a stream pass one permit each.
 ///
@@ -99,8 +99,8 @@ impl<S: Stream, L: Deref<Target = RateLimiter> + Clone> Stream for Throttled<S, 
         let this = self.project();
         if this.acquire.is_none() {
             let Some(item) = ready!(this.stream.poll_next(cx)) else { return Poll::Ready(None) };
-            let request = Request { permits: (this.cost)(&item), deadline: None, bounded: false };
-            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), request));
+            let permits = (this.cost)(&item);
+            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), permits).unbounded());
             *this.item = Some(item);
         }
         if let Some(acquire) = this.acquire {

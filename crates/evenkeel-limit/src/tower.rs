@@ -43,8 +43,5 @@ mod service;
 pub use self::{
     error::LimitError,
     layer::{ConcurrencyLimitLayer, RateLimitLayer},
-    service::{
-        Limited as ConcurrencyLimit, Limited as RateLimit, LimitedCall as ConcurrencyLimited,
-        LimitedCall as RateLimited,
-    },
+    service::{Limited, LimitedCall},
 };

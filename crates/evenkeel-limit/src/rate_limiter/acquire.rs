@@ -56,7 +56,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn acquire(&self) -> Acquire<'_> {
-        Acquire::new(self)
+        Acquire(AcquireInner::new(self, 1).unbounded())
     }
 
     /// Waits for `permits` at once.
@@ -97,7 +97,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn acquire_many(&self, permits: u32) -> AcquireMany<'_> {
-        AcquireMany::new(self, permits)
+        AcquireMany(AcquireInner::new(self, permits))
     }
 
     /// Takes one permit now or not at all.
@@ -195,10 +195,6 @@ pub struct Acquire<'a>(AcquireInner<&'a RateLimiter>);
 pub struct AcquireMany<'a>(AcquireInner<&'a RateLimiter>);
 
 impl<'a> Acquire<'a> {
-    pub(crate) fn new(limiter: &'a RateLimiter) -> Self {
-        Self(AcquireInner::new(limiter, Request { permits: 1, deadline: None, bounded: false }))
-    }
-
     /// Waits no longer than until `deadline`, as [`AcquireMany::by`] does, and fails where [`RateLimiter::acquire`] would
     /// panic or wait beyond [`max_waiters`](RateLimiter::max_waiters).
     ///
@@ -224,11 +220,7 @@ impl<'a> Acquire<'a> {
     }
 }
 
-impl<'a> AcquireMany<'a> {
-    pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(AcquireInner::new(limiter, Request { permits, deadline: None, bounded: true }))
-    }
-
+impl AcquireMany<'_> {
     /// Waits no longer than until `deadline`: fails with [`Deadline`](crate::Reason::Deadline) as soon as it is known that
     /// the turn comes later.
     ///
@@ -288,8 +280,15 @@ pub(crate) struct AcquireInner<L: Deref<Target = RateLimiter>> {
 }
 
 impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
-    pub(crate) fn new(limiter: L, request: Request) -> Self {
+    pub(crate) fn new(limiter: L, permits: u32) -> Self {
+        let request = Request { permits, deadline: None, bounded: true };
         Self { limiter, request, stage: Stage::New }
+    }
+
+    /// Has it wait although the queue is full.
+    pub(crate) fn unbounded(mut self) -> Self {
+        self.request.bounded = false;
+        self
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {

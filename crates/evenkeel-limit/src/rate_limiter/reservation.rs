@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{RateLimiter, acquire::AcquireInner, core::Request};
+use super::{RateLimiter, acquire::AcquireInner};
 use crate::{
     algorithm::{Algorithm, clock::Tokens},
     error::Denied,
@@ -50,7 +50,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn reserve(&self, permits: u32) -> Reserve<'_> {
-        Reserve::new(self, permits)
+        Reserve(AcquireInner::new(self, permits))
     }
 }
 
@@ -78,11 +78,7 @@ impl RateLimiter {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Reserve<'a>(AcquireInner<&'a RateLimiter>);
 
-impl<'a> Reserve<'a> {
-    pub(crate) fn new(limiter: &'a RateLimiter, permits: u32) -> Self {
-        Self(AcquireInner::new(limiter, Request { permits, deadline: None, bounded: true }))
-    }
-
+impl Reserve<'_> {
     /// Waits no longer than until `deadline`, as [`AcquireMany::by`](crate::AcquireMany::by) does.
     ///
     /// # Examples

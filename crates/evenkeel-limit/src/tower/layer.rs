@@ -4,11 +4,11 @@ use std::{fmt, hash::Hash, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::service::{Acquire, Admission, Config, Limit, Limited};
+use super::service::{Acquire, Admission, Config, Limited};
 use crate::{
     concurrency::ConcurrencyLimiter,
     keyed::{Decision, Keyed},
-    rate_limiter::{RateLimiter, acquire::AcquireInner, core},
+    rate_limiter::{RateLimiter, acquire::AcquireInner},
     sync::entry::Mode,
 };
 
@@ -39,8 +39,7 @@ impl<Request> RateLimitLayer<Request> {
     /// Takes one permit of this limiter for each request; a request waits for it.
     #[must_use]
     pub fn new(limiter: Arc<RateLimiter>) -> Self {
-        let admit = move |_: &Request, permits, mode| admit(Arc::clone(&limiter), permits, mode);
-        Self(Config::new(Limit::Rate(Arc::new(admit))))
+        Self(Config::new(move |_, permits, mode| admit(Arc::clone(&limiter), permits, mode)))
     }
 
     /// Takes one permit of the key of each request.
@@ -49,16 +48,13 @@ impl<Request> RateLimitLayer<Request> {
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
-        let admit = move |request: &Request, permits, mode| match limiter.decide(
-            &key(request),
-            permits,
-            Some(mode),
-        ) {
-            Decision::Granted => Admission::Granted(None),
-            Decision::Denied(denied) => Admission::Denied(denied),
-            Decision::Limiter(limiter) => admit(limiter, permits, mode),
-        };
-        Self(Config::new(Limit::Rate(Arc::new(admit))))
+        Self(Config::new(move |request, permits, mode| {
+            match limiter.decide(&key(request), permits, Some(mode)) {
+                Decision::Granted => Admission::Decided(Ok(None)),
+                Decision::Denied(denied) => Admission::Decided(Err(denied)),
+                Decision::Limiter(limiter) => admit(limiter, permits, mode),
+            }
+        }))
     }
 
     /// Takes as many permits for a request as it costs.
@@ -78,14 +74,8 @@ impl<Request> RateLimitLayer<Request> {
 
 fn admit(limiter: Arc<RateLimiter>, permits: u32, mode: Mode) -> Admission {
     match mode {
-        Mode::Wait => {
-            let request = core::Request { permits, deadline: None, bounded: true };
-            Admission::Waits(Acquire::Rate(AcquireInner::new(limiter, request)))
-        }
-        Mode::Try => match limiter.try_acquire_many(permits) {
-            Ok(()) => Admission::Granted(None),
-            Err(denied) => Admission::Denied(denied),
-        },
+        Mode::Wait => Admission::Waits(Acquire::Rate(AcquireInner::new(limiter, permits))),
+        Mode::Try => Admission::Decided(limiter.try_acquire_many(permits).map(|()| None)),
     }
 }
 
@@ -116,7 +106,10 @@ impl<Request> ConcurrencyLimitLayer<Request> {
     /// Holds a permit of weight 1 during each call; a request waits for it.
     #[must_use]
     pub fn new(limiter: Arc<ConcurrencyLimiter>) -> Self {
-        Self(Config::new(Limit::Concurrency(limiter)))
+        Self(Config::new(move |_, weight, mode| match mode {
+            Mode::Wait => Admission::Waits(Acquire::Concurrency(limiter.acquire_owned(weight))),
+            Mode::Try => Admission::Decided(limiter.try_acquire_owned(weight).map(Some)),
+        }))
     }
 
     /// Holds a permit of this weight during a call.
@@ -170,6 +163,6 @@ impl<Request> fmt::Debug for RateLimitLayer<Request> {
 
 impl<Request> fmt::Debug for ConcurrencyLimitLayer<Request> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConcurrencyLimitLayer").field("limiter", &self.0).finish_non_exhaustive()
+        f.debug_struct("ConcurrencyLimitLayer").finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use super::error::LimitError;
 use crate::{
-    concurrency::{AcquirePermit, ConcurrencyLimiter, Permit},
+    concurrency::{AcquirePermit, Permit},
     error::Denied,
     rate_limiter::{RateLimiter, acquire::AcquireInner},
     sync::entry::Mode,
@@ -20,28 +20,24 @@ use crate::{
 
 /// The settings of a layer, shared with its services.
 pub(super) struct Config<Request> {
-    pub(super) limit: Limit<Request>,
+    admit: Admit<Request>,
     /// 1 if not set.
     pub(super) cost: Option<Cost<Request>>,
     pub(super) mode: Mode,
 }
 
-pub(super) enum Limit<Request> {
-    Concurrency(Arc<ConcurrencyLimiter>),
-    /// Also of a key, which is taken from the request.
-    Rate(Admit<Request>),
-}
-
 type Cost<Request> = Arc<dyn Fn(&Request) -> u32 + Send + Sync>;
+/// Enters the limiter, or that of the key of the request, for its cost.
 type Admit<Request> = Arc<dyn Fn(&Request, u32, Mode) -> Admission + Send + Sync>;
 
 /// The result of a request, before its future is polled.
 pub(super) enum Admission {
-    /// With the permit of a concurrency limit; a rate has none.
-    Granted(Option<Permit<'static>>),
+    Decided(Decision),
     Waits(Acquire),
-    Denied(Denied),
 }
+
+/// Granted with the permit of a concurrency limit, or without one of a rate; or denied.
+type Decision = Result<Option<Permit<'static>>, Denied>;
 
 /// The wait for permits.
 pub(super) enum Acquire {
@@ -50,27 +46,18 @@ pub(super) enum Acquire {
 }
 
 impl<Request> Config<Request> {
-    pub(super) fn new(limit: Limit<Request>) -> Self {
-        Self { limit, cost: None, mode: Mode::Wait }
+    pub(super) fn new(admit: impl Fn(&Request, u32, Mode) -> Admission + Send + Sync + 'static) -> Self {
+        Self { admit: Arc::new(admit), cost: None, mode: Mode::Wait }
     }
 
     fn admit(&self, request: &Request) -> Admission {
         let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
-        match (&self.limit, self.mode) {
-            (Limit::Rate(admit), mode) => admit(request, cost, mode),
-            (Limit::Concurrency(limiter), Mode::Wait) => {
-                Admission::Waits(Acquire::Concurrency(limiter.acquire_owned(cost)))
-            }
-            (Limit::Concurrency(limiter), Mode::Try) => match limiter.try_acquire_owned(cost) {
-                Ok(permit) => Admission::Granted(Some(permit)),
-                Err(denied) => Admission::Denied(denied),
-            },
-        }
+        (self.admit)(request, cost, self.mode)
     }
 }
 
 impl Acquire {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Permit<'static>>, Denied>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision> {
         match self {
             Self::Concurrency(acquire) => Pin::new(acquire).poll(cx).map_ok(Some),
             Self::Rate(acquire) => acquire.poll(cx).map_ok(|()| None),
@@ -78,11 +65,12 @@ impl Acquire {
     }
 }
 
-/// A service whose calls take permits of a limiter; a clone has the same limiter.
+/// The service of a [`RateLimitLayer`](super::RateLimitLayer) or [`ConcurrencyLimitLayer`](super::ConcurrencyLimitLayer):
+/// its calls take permits of a limiter, and a clone has the same limiter.
 ///
 /// It is ready when the inner service is. A permit of a concurrency limit goes back as soon as the response is ready, or
-/// the call is dropped. A limit that [adapts](ConcurrencyLimiter::adaptive) counts each response as a success, and learns
-/// nothing from errors: with the [gradient](crate::Adaptive::gradient) it finds its place, with
+/// the call is dropped. A limit that [adapts](crate::ConcurrencyLimiter::adaptive) counts each response as a success, and learns
+/// nothing from errors: with the [gradient](crate::Adaptive::gradient) it finds the capacity, with
 /// [`aimd`](crate::Adaptive::aimd) it only grows.
 pub struct Limited<S, Request> {
     pub(super) inner: S,
@@ -103,8 +91,8 @@ impl<S: Service<Request> + Clone, Request> Service<Request> for Limited<S, Reque
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
         let state = match self.config.admit(&request) {
-            Admission::Granted(permit) => State::Calling { future: service.call(request), permit },
-            Admission::Denied(denied) => State::Denied { denied },
+            Admission::Decided(Ok(permit)) => State::Calling { future: service.call(request), permit },
+            Admission::Decided(Err(denied)) => State::Denied { denied },
             Admission::Waits(acquire) => State::Waiting { acquire, service, request: Some(request) },
         };
         LimitedCall { state }
@@ -112,7 +100,7 @@ impl<S: Service<Request> + Clone, Request> Service<Request> for Limited<S, Reque
 }
 
 pin_project! {
-    /// The future of a call through a limit.
+    /// The future of a call through a [`Limited`] service.
     ///
     /// # Errors
     ///
@@ -170,20 +158,7 @@ impl<S: Service<Request>, Request> Future for LimitedCall<S, Request> {
 
 impl<Request> Clone for Config<Request> {
     fn clone(&self) -> Self {
-        let limit = match &self.limit {
-            Limit::Concurrency(limiter) => Limit::Concurrency(Arc::clone(limiter)),
-            Limit::Rate(admit) => Limit::Rate(Arc::clone(admit)),
-        };
-        Self { limit, cost: self.cost.clone(), mode: self.mode }
-    }
-}
-
-impl<Request> fmt::Debug for Config<Request> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.limit {
-            Limit::Concurrency(limiter) => limiter.fmt(f),
-            Limit::Rate(_) => f.write_str("rate"),
-        }
+        Self { admit: Arc::clone(&self.admit), cost: self.cost.clone(), mode: self.mode }
     }
 }
 
