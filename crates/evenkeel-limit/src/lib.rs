@@ -10,7 +10,7 @@
 //   timers.rs       | the timers that wake the core, one for each runtime
 //   reservation.rs  | permits that can be put back; adjust.rs: set_rate, pauses, close
 // algorithm.rs      | token bucket (bucket.rs) or sliding window (window.rs), on clock.rs
-// sync.rs           | sync/: wait queue, results of a wait, timer of a runtime, loom's primitives
+// sync.rs           | sync/: wait queue, stage of a request, timer of a runtime, loom's primitives
 // concurrency.rs    | `ConcurrencyLimiter`
 // keyed.rs          | `Keyed`, a limit for each key
 // distributed.rs    | `Distributed`, a quota in a store

@@ -13,8 +13,8 @@ use crate::{error::Denied, sync::wait_queue::Waiter};
 
 /// Limits how much runs at the same time: first come, first served, by weight, and resizable while it is in use.
 ///
-/// A [`Permit`] is the right to run, and goes back when it is dropped, however the work ends. The weights that run
-/// never sum up to more than the limit. Lowering the limit interrupts no work; it only lets no more start.
+/// A [`Permit`](crate::Permit) is the right to run, and goes back when it is dropped, however the work ends. The weights
+/// that run never sum up to more than the limit. Lowering the limit interrupts no work; it only lets no more start.
 ///
 /// With a limit that [adapts](Self::adaptive), permits report how the work went, and the limit follows the capacity of the
 /// other side.
