@@ -57,19 +57,15 @@ macro_rules! dispatch_both {
     }};
 }
 
-impl From<Bucket> for Algorithm {
-    fn from(bucket: Bucket) -> Self {
-        Self { kind: Kind::Bucket(bucket), unpaused: None }
-    }
-}
-
-impl From<Window> for Algorithm {
-    fn from(window: Window) -> Self {
-        Self { kind: Kind::Window(window), unpaused: None }
-    }
-}
-
 impl Algorithm {
+    pub(crate) fn bucket_of(rate: Rate, burst: u32, now: Instant) -> Self {
+        Self { kind: Kind::Bucket(Bucket::full(rate, burst, now)), unpaused: None }
+    }
+
+    pub(crate) fn window_of(rate: Rate, burst: u32, now: Instant) -> Self {
+        Self { kind: Kind::Window(Window::new(rate, burst, now)), unpaused: None }
+    }
+
     pub(crate) fn bucket(&self) -> Option<&Bucket> {
         match &self.kind {
             Kind::Bucket(bucket) => Some(bucket),

@@ -148,7 +148,7 @@ fn sorted<'a>(demands: impl IntoIterator<Item = Demand<'a>>) -> Vec<Demand<'a>> 
     });
     demands.sort_by_cached_key(|demand| match demand.0 {
         Limit::Concurrency(_) => (0, Reverse(None)),
-        Limit::Rate(limiter) => (1, Reverse(Some(limiter.wait(demand.1)))),
+        Limit::Rate(limiter) => (1, Reverse(Some(limiter.core().with(|state| state.wait(demand.1))))),
     });
     demands
 }

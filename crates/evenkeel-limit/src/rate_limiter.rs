@@ -316,16 +316,6 @@ impl RateLimiter {
         self
     }
 
-    /// Returns the time that a request for `permits` would wait now.
-    pub(crate) fn wait(&self, permits: u32) -> Duration {
-        self.core().with(|state| state.wait(permits))
-    }
-
-    /// Returns whether nobody waits, and it is as good as a new one. It serves nobody, so that the caller may hold a lock.
-    pub(crate) fn is_unused(&self) -> bool {
-        self.core().is_unused()
-    }
-
     pub(crate) fn core(&self) -> &Arc<Core> {
         self.core.get_or_init(|| Core::new(self.rate, self.config))
     }

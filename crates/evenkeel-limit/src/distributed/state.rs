@@ -19,7 +19,7 @@
 //! - Nothing here waits or runs foreign code. What must run or be dropped without the lock is collected in `effects`,
 //!   which every change of the state carries out (`Client::with`).
 
-use std::{sync::Arc, task::Waker, time::Duration};
+use std::{mem, sync::Arc, task::Waker, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 
@@ -268,7 +268,8 @@ impl State {
     }
 
     pub(super) fn set_waker(&mut self, key: Key, waker: Waker) {
-        self.effects.drop_wakers.push(self.queue.replace_waker(key, waker));
+        let replaced = mem::replace(&mut self.queue.waiter_mut(key).waker, waker);
+        self.effects.drop_wakers.push(replaced);
     }
 
     /// Removes a request whose future was dropped, and takes back its permits if it was granted.

@@ -310,7 +310,7 @@ fn is_limiter_stale(index: usize, now: u64, limiters: &mut Slab<KeyLimiter>, unc
     match own.origin {
         Origin::Override => false,
         Origin::Promoted => {
-            let is_unused = Arc::strong_count(&own.limiter) == 1 && own.limiter.is_unused();
+            let is_unused = Arc::strong_count(&own.limiter) == 1 && own.limiter.core().is_unused();
             if is_unused {
                 limiters.remove(index);
             }

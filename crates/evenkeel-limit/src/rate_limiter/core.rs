@@ -247,7 +247,7 @@ impl Core {
         state.serve(wakes);
         let result = change(&mut state, wakes);
         state.serve(wakes);
-        state.timers().remove_unused(unused);
+        state.timers.remove_unused(unused);
         let start = state.claim_start();
         state.open(&self.fast_path);
         (result, start)

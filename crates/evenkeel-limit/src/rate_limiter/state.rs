@@ -22,7 +22,7 @@
 
 use std::{
     cell::Cell,
-    mem,
+    iter, mem,
     task::{Poll, Waker},
     time::Duration,
 };
@@ -38,7 +38,7 @@ use super::super::{
     timers::{StartOutcome, TimerStart, Timers},
 };
 use crate::{
-    algorithm::{Algorithm, bucket::Bucket, clock::Tokens, window::Window},
+    algorithm::{Algorithm, clock::Tokens},
     error::{Denied, Reason},
     rate::Rate,
     rate_limiter::fast_path::{FastPath, Usage},
@@ -75,8 +75,8 @@ impl Config {
     fn algorithm(self, rate: Rate) -> Algorithm {
         let (burst, now) = (self.burst.unwrap_or(rate.permits()), Instant::now());
         let mut algorithm = match self.sliding {
-            true => Algorithm::from(Window::new(rate, burst, now)),
-            false => Algorithm::from(Bucket::full(rate, burst, now)),
+            true => Algorithm::window_of(rate, burst, now),
+            false => Algorithm::bucket_of(rate, burst, now),
         };
         if self.start_empty {
             algorithm.spend(burst);
@@ -105,7 +105,7 @@ pub(crate) struct State {
     /// `None` if there is no limit; then nobody waits.
     pub(crate) algorithm: Option<Algorithm>,
     queue: WaitQueue<WaiterMeta, Grant>,
-    timers: Timers,
+    pub(super) timers: Timers,
     /// Credits lent to the fast path.
     lent: u32,
     pub(crate) closed: bool,
@@ -403,7 +403,8 @@ impl State {
     /// Returns the reading at which the turn of the first waiter comes.
     fn next_due(&self) -> Option<Tokens> {
         let (algorithm, first) = (self.algorithm.as_ref()?, self.queue.front()?);
-        Some(QueueAhead::empty(|ahead| algorithm.due(ahead, first.permits)))
+        let nobody = QueueAhead { permits: 0, singles: true, each: &mut iter::empty() };
+        Some(algorithm.due(nobody, first.permits))
     }
 
     /// Returns a timer that has to be started for the first waiter.
@@ -426,10 +427,6 @@ impl State {
             self.queue.take_wakers(|waiter| waiter.meta.runtime == gone, |waker| wakes.push(waker));
         }
         self.timers.started(start, outcome)
-    }
-
-    pub(super) fn timers(&mut self) -> &mut Timers {
-        &mut self.timers
     }
 
     /// Returns whether timers are to be started or dropped.

@@ -1,4 +1,4 @@
-//! The queue of those that wait for permits, first in, first out.
+//! The queue of the requests that wait for permits, first in, first out.
 //!
 //! # How it works
 //!
@@ -59,13 +59,6 @@ enum Entry<M, G> {
     Decided(Result<G, Denied>),
 }
 
-impl QueueAhead<'_> {
-    /// Calls `with` for an empty queue.
-    pub(crate) fn empty<T>(with: impl FnOnce(QueueAhead<'_>) -> T) -> T {
-        with(QueueAhead { permits: 0, singles: true, each: &mut std::iter::empty() })
-    }
-}
-
 impl<M, G: Copy> WaitQueue<M, G> {
     pub(crate) const fn new() -> Self {
         Self { entries: LinkedQueue::new(), singles: 0, permits: 0 }
@@ -98,7 +91,8 @@ impl<M, G: Copy> WaitQueue<M, G> {
         }
     }
 
-    /// Returns a waiter; its `permits` must not be changed.
+    /// Returns a waiter; its `permits` must not be changed, and a waker that is replaced is dropped after the lock is
+    /// released.
     pub(crate) fn waiter_mut(&mut self, key: Key) -> &mut Waiter<M> {
         match self.entries.get_mut(key) {
             Entry::Waiting(waiter) => waiter,
@@ -143,11 +137,6 @@ impl<M, G: Copy> WaitQueue<M, G> {
                 Err(error) => denied(self.decide(key, Err(error))),
             }
         }
-    }
-
-    /// Replaces the waker of a waiter, and returns the old one, to be dropped after the lock is released.
-    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Waker {
-        mem::replace(&mut self.waiter_mut(key).waker, waker)
     }
 
     /// Takes the wakers of the waiters for which `of` is true, and passes them to `taken`.
