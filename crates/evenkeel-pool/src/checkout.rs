@@ -232,10 +232,18 @@ impl<M: Manager> Get<'_, M> {
     }
 
     /// Ends the wait; an object that was served meanwhile goes to the next waiter.
+    ///
+    /// Most checkouts do not wait: only this check is inlined, at both ends of the future.
+    #[inline]
     fn leave(&mut self) {
-        if self.queued.is_some()
-            && let Some(Ok(object)) = self.shared.update(|state| state.leave(&mut self.queued))
-        {
+        if self.queued.is_some() {
+            self.leave_queue();
+        }
+    }
+
+    #[inline(never)]
+    fn leave_queue(&mut self) {
+        if let Some(Ok(object)) = self.shared.update(|state| state.leave(&mut self.queued)) {
             object.offer();
         }
     }

@@ -84,6 +84,7 @@ impl<M: Manager> State<M> {
     }
 
     /// Frees the slot of an object that is idle now. The caller has another handle to the pool, so none is dropped here.
+    #[inline]
     fn make_idle(&mut self, object: SlottedObject<M>) {
         let (object, slot) = object.take_apart();
         self.free_slot(slot);

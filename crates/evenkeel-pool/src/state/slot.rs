@@ -95,6 +95,7 @@ impl<M: Manager> SlotGuard<M> {
 }
 
 impl<M: Manager> Drop for SlotGuard<M> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(key) = self.key {
             self.shared.update(|state| state.vacate(key));
