@@ -84,7 +84,7 @@ impl Sequencer {
     /// World::run(async |_| {
     ///     let seq = Sequencer::new();
     ///     let first = async {
-    ///         let _turn = seq.at(0).await;
+    ///         let _step = seq.at(0).await;
     ///         sleep(Duration::from_secs(1)).await;
     ///     };
     ///     let second = async { assert_took!(seq.at(1), Duration::from_secs(1)) };

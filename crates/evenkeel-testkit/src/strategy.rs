@@ -50,7 +50,7 @@ pub fn latency(most: Duration) -> impl Strategy<Value = Duration> + Clone {
 ///         let seq = Sequencer::new();
 ///         let task = async |steps: &[usize]| {
 ///             for step in steps {
-///                 let _turn = seq.at(*step).await;
+///                 let _step = seq.at(*step).await;
 ///                 world.record().note(step.to_string());
 ///             }
 ///         };

@@ -30,7 +30,7 @@ use hyper::{
 /// });
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a reply does nothing until a route gives it"]
+#[must_use = "a reply does nothing until a route uses it"]
 pub struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
