@@ -27,6 +27,9 @@ const AGAIN: Duration = ms(300);
 /// How long a runner takes to pass a signal on that the terminal has sent as well.
 const COPY: Duration = ms(40);
 
+/// How long a task drains that a copy must not cut: a slow machine has this time to send the copy.
+const DRAIN: Duration = ms(190);
+
 /// A program that runs on a thread of its own.
 struct Running {
     record: Record,
@@ -112,8 +115,7 @@ fn shutdown_38(subject: &Subject) -> Checked {
 
 fn shutdown_39(subject: &Subject) -> Checked {
     let settings = Settings { signals: true, again_after: Some(ms(0)), ..Settings::unstopped() };
-    let running =
-        Running::start(subject, &settings.within(secs(600)), Scene::of([task(1).draining(ms(100))]))?;
+    let running = Running::start(subject, &settings.within(secs(600)), Scene::of([task(1).draining(DRAIN)]))?;
     running.interrupt()?;
     running.shows("a task that is asked to stop", |record| !record.drained().is_empty())?;
     thread::park_timeout(COPY);
