@@ -3,7 +3,7 @@
 //! ```
 //! use evenkeel_limit::{
 //!     ConcurrencyLimiter, Keyed, RateLimiter,
-//!     tower::{ConcurrencyLimitLayer, RateLimitLayer},
+//!     tower::LimitLayer,
 //! };
 //! use std::{io, sync::Arc};
 //! use tower::{Service, ServiceBuilder, ServiceExt};
@@ -18,8 +18,8 @@
 //! let users = Arc::new(Keyed::<String>::per_second(100).burst(1000));
 //! let at_once = Arc::new(ConcurrencyLimiter::new(64));
 //! let mut service = ServiceBuilder::new()
-//!     .layer(RateLimitLayer::keyed(users, |request: &Request| request.user.clone()).cost(|request: &Request| request.bytes).reject())
-//!     .layer(ConcurrencyLimitLayer::new(at_once))
+//!     .layer(LimitLayer::keyed(users, |request: &Request| request.user.clone()).cost(|request: &Request| request.bytes).reject())
+//!     .layer(LimitLayer::concurrency(at_once))
 //!     .service_fn(async |request: Request| io::Result::Ok(request.bytes));
 //!
 //! let mut ask = async |user: &str, bytes| {
@@ -33,7 +33,7 @@
 //! ```
 //!
 //! Clones of a layer, and the services it makes, share its limiter: make a layer once, and not for each connection. A
-//! request waits for its turn in the future of its call, unless the layer [rejects](RateLimitLayer::reject); it is called
+//! request waits for its turn in the future of its call, unless the layer [rejects](LimitLayer::reject); it is called
 //! on the service that was ready for it.
 
 mod error;
@@ -42,6 +42,6 @@ mod service;
 
 pub use self::{
     error::LimitError,
-    layer::{ConcurrencyLimitLayer, RateLimitLayer},
+    layer::LimitLayer,
     service::{Limited, LimitedCall},
 };

@@ -13,6 +13,7 @@
 //! - Nothing that fits waits: every change ends with `serve`.
 //! - No foreign code runs under the lock. Wakers to be woken are collected in a `WakeList`, which is declared before the
 //!   guard and so wakes after it is dropped; other wakers are returned to the caller.
+//! - The stage of a future changes under the lock, together with the queue: foreign code that runs later may panic.
 //!
 //! Race: a waker is cloned before the lock is taken again, so the request may be decided in between. Each function that
 //! stores a clone looks at the decision again first.

@@ -16,6 +16,8 @@
 //!   core, on the same thread ([`timers`](super::timers)).
 //! - While somebody waits, the lock is released only when a timer is running for the first waiter, or a thread has
 //!   claimed its start.
+//! - The stage of a future changes under the lock, together with the queue. Wakers and telemetry run later and may panic:
+//!   the future is dropped then, and must know whether it has a key.
 //!
 //! Races:
 //! - Between a refusal of the fast path and the lock another thread may have opened the fast path. So a request tries it

@@ -1,45 +1,81 @@
-//! The layers: of a rate, also by key, and of a concurrency limit.
+//! The layer: a limit of a rate, also by key, or of how much runs at the same time.
 
-use std::{fmt, hash::Hash, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    hash::Hash,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
-use tower_layer::Layer;
-
-use super::service::{Acquire, Admission, Config, Limited};
 use crate::{
-    concurrency::ConcurrencyLimiter,
-    keyed::{Decision, Keyed},
+    concurrency::{AcquirePermit, ConcurrencyLimiter, Permit},
+    error::Denied,
+    keyed::{self, Keyed},
     rate_limiter::{RateLimiter, acquire::AcquireInner},
     sync::entry::Mode,
 };
 
-/// Limits the rate of the calls of a service.
+/// Limits the calls of a service: [how many start in a time](Self::rate), also [by key](Self::keyed), or
+/// [how many run at the same time](Self::concurrency). A request waits for its permits, unless the layer
+/// [rejects](Self::reject).
 ///
-/// # Why not just use `tower::limit::RateLimitLayer`?
+/// # Why not just use `tower::limit::RateLimitLayer` or `tower::limit::ConcurrencyLimitLayer`?
 ///
-/// It counts in fixed windows, so that twice the number passes around the end of one; its service is not `Clone`, so
-/// that each connection has a limit of its own or a buffer is needed; and it knows neither keys nor costs.
+/// Do, if a number that stays limits the concurrency. That layer does not refuse, knows no weights, cannot be resized or
+/// adapt, and holds its permit until the future of the response is dropped.
+///
+/// The rate limit of tower counts in fixed windows, so that twice the number passes around the end of one. Its service is
+/// not `Clone`, so that each connection has a limit of its own or a buffer is needed; and it knows neither keys nor costs.
 ///
 /// # Examples
 ///
 /// ```
-/// use evenkeel_limit::{RateLimiter, tower::RateLimitLayer};
+/// use evenkeel_limit::{ConcurrencyLimiter, RateLimiter, tower::LimitLayer};
 /// use std::{io, sync::Arc};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() {
-/// let layer = RateLimitLayer::new(Arc::new(RateLimiter::per_second(10)));
-/// let service = ServiceBuilder::new().layer(layer).service_fn(async |page: u32| io::Result::Ok(page));
+/// let service = ServiceBuilder::new()
+///     .layer(LimitLayer::rate(Arc::new(RateLimiter::per_second(10))))
+///     .layer(LimitLayer::concurrency(Arc::new(ConcurrencyLimiter::new(64))).reject())
+///     .service_fn(async |page: u32| io::Result::Ok(page));
 /// assert_eq!(service.oneshot(7).await.unwrap(), 7);
 /// # }
 /// ```
-pub struct RateLimitLayer<Request>(Config<Request>);
+pub struct LimitLayer<Request> {
+    admit: Admit<Request>,
+    /// 1 if not set.
+    cost: Option<Cost<Request>>,
+    mode: Mode,
+}
 
-impl<Request> RateLimitLayer<Request> {
-    /// Takes one permit of this limiter for each request; a request waits for it.
+type Cost<Request> = Arc<dyn Fn(&Request) -> u32 + Send + Sync>;
+/// Enters the limiter, or that of the key of the request, for its cost.
+type Admit<Request> = Arc<dyn Fn(&Request, u32, Mode) -> Admission + Send + Sync>;
+
+/// The result of a request, before its future is polled.
+pub(super) enum Admission {
+    Decided(Decision),
+    Waits(Acquire),
+}
+
+/// Granted with the permit of a concurrency limit, or without one of a rate; or denied.
+pub(super) type Decision = Result<Option<Permit<'static>>, Denied>;
+
+/// The wait for permits.
+pub(super) enum Acquire {
+    Concurrency(AcquirePermit<'static>),
+    Rate(AcquireInner<Arc<RateLimiter>>),
+}
+
+impl<Request> LimitLayer<Request> {
+    /// Takes one permit of this limiter for each request.
     #[must_use]
-    pub fn new(limiter: Arc<RateLimiter>) -> Self {
-        Self(Config::new(move |_, permits, mode| admit(Arc::clone(&limiter), permits, mode)))
+    pub fn rate(limiter: Arc<RateLimiter>) -> Self {
+        Self::new(move |_, permits, mode| admit(Arc::clone(&limiter), permits, mode))
     }
 
     /// Takes one permit of the key of each request.
@@ -48,27 +84,43 @@ impl<Request> RateLimitLayer<Request> {
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,
     {
-        Self(Config::new(move |request, permits, mode| {
-            match limiter.decide(&key(request), permits, Some(mode)) {
-                Decision::Granted => Admission::Decided(Ok(None)),
-                Decision::Denied(denied) => Admission::Decided(Err(denied)),
-                Decision::Limiter(limiter) => admit(limiter, permits, mode),
-            }
-        }))
+        Self::new(move |request, permits, mode| match limiter.decide(&key(request), permits, Some(mode)) {
+            keyed::Decision::Granted => Admission::Decided(Ok(None)),
+            keyed::Decision::Denied(denied) => Admission::Decided(Err(denied)),
+            keyed::Decision::Limiter(limiter) => admit(limiter, permits, mode),
+        })
     }
 
-    /// Takes as many permits for a request as it costs.
+    /// Holds a permit of weight 1 during each call.
+    #[must_use]
+    pub fn concurrency(limiter: Arc<ConcurrencyLimiter>) -> Self {
+        Self::new(move |_, weight, mode| match mode {
+            Mode::Wait => Admission::Waits(Acquire::Concurrency(limiter.acquire_owned(weight))),
+            Mode::Try => Admission::Decided(limiter.try_acquire_owned(weight).map(Some)),
+        })
+    }
+
+    fn new(admit: impl Fn(&Request, u32, Mode) -> Admission + Send + Sync + 'static) -> Self {
+        Self { admit: Arc::new(admit), cost: None, mode: Mode::Wait }
+    }
+
+    /// Takes as many permits for a request as it costs, or a permit of this weight.
     #[must_use]
     pub fn cost(mut self, cost: impl Fn(&Request) -> u32 + Send + Sync + 'static) -> Self {
-        self.0.cost = Some(Arc::new(cost));
+        self.cost = Some(Arc::new(cost));
         self
     }
 
     /// Refuses a request that would have to wait.
     #[must_use]
     pub fn reject(mut self) -> Self {
-        self.0.mode = Mode::Try;
+        self.mode = Mode::Try;
         self
+    }
+
+    pub(super) fn admit(&self, request: &Request) -> Admission {
+        let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
+        (self.admit)(request, cost, self.mode)
     }
 }
 
@@ -79,90 +131,23 @@ fn admit(limiter: Arc<RateLimiter>, permits: u32, mode: Mode) -> Admission {
     }
 }
 
-/// Limits how many calls of a service run at the same time.
-///
-/// # Why not just use `tower::limit::ConcurrencyLimitLayer`?
-///
-/// Do, if the limit is a number that stays. It does not refuse, knows no weights, cannot be resized or adapt, and holds
-/// its permit until the future of the response is dropped.
-///
-/// # Examples
-///
-/// ```
-/// use evenkeel_limit::{ConcurrencyLimiter, tower::ConcurrencyLimitLayer};
-/// use std::{io, sync::Arc};
-/// use tower::{ServiceBuilder, ServiceExt};
-///
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// let layer = ConcurrencyLimitLayer::new(Arc::new(ConcurrencyLimiter::new(64))).reject();
-/// let service = ServiceBuilder::new().layer(layer).service_fn(async |page: u32| io::Result::Ok(page));
-/// assert_eq!(service.oneshot(7).await.unwrap(), 7);
-/// # }
-/// ```
-pub struct ConcurrencyLimitLayer<Request>(Config<Request>);
-
-impl<Request> ConcurrencyLimitLayer<Request> {
-    /// Holds a permit of weight 1 during each call; a request waits for it.
-    #[must_use]
-    pub fn new(limiter: Arc<ConcurrencyLimiter>) -> Self {
-        Self(Config::new(move |_, weight, mode| match mode {
-            Mode::Wait => Admission::Waits(Acquire::Concurrency(limiter.acquire_owned(weight))),
-            Mode::Try => Admission::Decided(limiter.try_acquire_owned(weight).map(Some)),
-        }))
-    }
-
-    /// Holds a permit of this weight during a call.
-    #[must_use]
-    pub fn cost(mut self, weight: impl Fn(&Request) -> u32 + Send + Sync + 'static) -> Self {
-        self.0.cost = Some(Arc::new(weight));
-        self
-    }
-
-    /// Refuses a request that would have to wait.
-    #[must_use]
-    pub fn reject(mut self) -> Self {
-        self.0.mode = Mode::Try;
-        self
+impl Acquire {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision> {
+        match self {
+            Self::Concurrency(acquire) => Pin::new(acquire).poll(cx).map_ok(Some),
+            Self::Rate(acquire) => acquire.poll(cx).map_ok(|()| None),
+        }
     }
 }
 
-impl<S, Request> Layer<S> for RateLimitLayer<Request> {
-    type Service = Limited<S, Request>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Limited { inner, config: self.0.clone() }
-    }
-}
-
-impl<S, Request> Layer<S> for ConcurrencyLimitLayer<Request> {
-    type Service = Limited<S, Request>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Limited { inner, config: self.0.clone() }
-    }
-}
-
-impl<Request> Clone for RateLimitLayer<Request> {
+impl<Request> Clone for LimitLayer<Request> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { admit: Arc::clone(&self.admit), cost: self.cost.clone(), mode: self.mode }
     }
 }
 
-impl<Request> Clone for ConcurrencyLimitLayer<Request> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<Request> fmt::Debug for RateLimitLayer<Request> {
+impl<Request> fmt::Debug for LimitLayer<Request> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RateLimitLayer").finish_non_exhaustive()
-    }
-}
-
-impl<Request> fmt::Debug for ConcurrencyLimitLayer<Request> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConcurrencyLimitLayer").finish_non_exhaustive()
+        f.debug_struct("LimitLayer").finish_non_exhaustive()
     }
 }

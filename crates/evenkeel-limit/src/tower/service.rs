@@ -1,80 +1,38 @@
-//! The service of both layers, and the future of its calls.
+//! The service of the layer, and the future of its calls.
 
 use std::{
     fmt, mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use pin_project_lite::pin_project;
+use tower_layer::Layer;
 use tower_service::Service;
 
-use super::error::LimitError;
-use crate::{
-    concurrency::{AcquirePermit, Permit},
-    error::Denied,
-    rate_limiter::{RateLimiter, acquire::AcquireInner},
-    sync::entry::Mode,
+use super::{
+    error::LimitError,
+    layer::{Acquire, Admission, LimitLayer},
 };
+use crate::{concurrency::Permit, error::Denied};
 
-/// The settings of a layer, shared with its services.
-pub(super) struct Config<Request> {
-    admit: Admit<Request>,
-    /// 1 if not set.
-    pub(super) cost: Option<Cost<Request>>,
-    pub(super) mode: Mode,
-}
-
-type Cost<Request> = Arc<dyn Fn(&Request) -> u32 + Send + Sync>;
-/// Enters the limiter, or that of the key of the request, for its cost.
-type Admit<Request> = Arc<dyn Fn(&Request, u32, Mode) -> Admission + Send + Sync>;
-
-/// The result of a request, before its future is polled.
-pub(super) enum Admission {
-    Decided(Decision),
-    Waits(Acquire),
-}
-
-/// Granted with the permit of a concurrency limit, or without one of a rate; or denied.
-type Decision = Result<Option<Permit<'static>>, Denied>;
-
-/// The wait for permits.
-pub(super) enum Acquire {
-    Concurrency(AcquirePermit<'static>),
-    Rate(AcquireInner<Arc<RateLimiter>>),
-}
-
-impl<Request> Config<Request> {
-    pub(super) fn new(admit: impl Fn(&Request, u32, Mode) -> Admission + Send + Sync + 'static) -> Self {
-        Self { admit: Arc::new(admit), cost: None, mode: Mode::Wait }
-    }
-
-    fn admit(&self, request: &Request) -> Admission {
-        let cost = self.cost.as_ref().map_or(1, |cost| cost(request));
-        (self.admit)(request, cost, self.mode)
-    }
-}
-
-impl Acquire {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Decision> {
-        match self {
-            Self::Concurrency(acquire) => Pin::new(acquire).poll(cx).map_ok(Some),
-            Self::Rate(acquire) => acquire.poll(cx).map_ok(|()| None),
-        }
-    }
-}
-
-/// The service of a [`RateLimitLayer`](super::RateLimitLayer) or [`ConcurrencyLimitLayer`](super::ConcurrencyLimitLayer):
-/// its calls take permits of a limiter, and a clone has the same limiter.
+/// The service of a [`LimitLayer`]: its calls take permits of a limiter, and a clone has the same limiter.
 ///
 /// It is ready when the inner service is. A permit of a concurrency limit goes back as soon as the response is ready, or
 /// the call is dropped. A limit that [adapts](crate::ConcurrencyLimiter::adaptive) counts each response as a success, and learns
 /// nothing from errors: with the [gradient](crate::Adaptive::gradient) it finds the capacity, with
 /// [`aimd`](crate::Adaptive::aimd) it only grows.
 pub struct Limited<S, Request> {
-    pub(super) inner: S,
-    pub(super) config: Config<Request>,
+    inner: S,
+    layer: LimitLayer<Request>,
+}
+
+impl<S, Request> Layer<S> for LimitLayer<Request> {
+    type Service = Limited<S, Request>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Limited { inner, layer: self.clone() }
+    }
 }
 
 impl<S: Service<Request> + Clone, Request> Service<Request> for Limited<S, Request> {
@@ -90,7 +48,7 @@ impl<S: Service<Request> + Clone, Request> Service<Request> for Limited<S, Reque
         // The service that was polled ready is the one to call; its clone need not be ready.
         let clone = self.inner.clone();
         let mut service = mem::replace(&mut self.inner, clone);
-        let state = match self.config.admit(&request) {
+        let state = match self.layer.admit(&request) {
             Admission::Decided(Ok(permit)) => State::Calling { future: service.call(request), permit },
             Admission::Decided(Err(denied)) => State::Denied { denied },
             Admission::Waits(acquire) => State::Waiting { acquire, service, request: Some(request) },
@@ -156,15 +114,9 @@ impl<S: Service<Request>, Request> Future for LimitedCall<S, Request> {
     }
 }
 
-impl<Request> Clone for Config<Request> {
-    fn clone(&self) -> Self {
-        Self { admit: Arc::clone(&self.admit), cost: self.cost.clone(), mode: self.mode }
-    }
-}
-
 impl<S: Clone, Request> Clone for Limited<S, Request> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), config: self.config.clone() }
+        Self { inner: self.inner.clone(), layer: self.layer.clone() }
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use evenkeel_limit::{
     Adaptive, ConcurrencyLimiter, Keyed, RateLimiter, Reason,
-    tower::{ConcurrencyLimitLayer, LimitError, RateLimitLayer},
+    tower::{LimitError, LimitLayer},
 };
 use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::{
@@ -77,7 +77,7 @@ fn reason<T: std::fmt::Debug>(result: Result<T, LimitError<io::Error>>) -> Optio
 fn requests_wait_for_their_turn_in_all_clones() {
     World::run(async |_| {
         let limiter = Arc::new(RateLimiter::per_second(10).burst(1));
-        let service = RateLimitLayer::new(limiter).layer(Server::default());
+        let service = LimitLayer::rate(limiter).layer(Server::default());
         let start = Instant::now();
         let mut tasks = JoinSet::new();
         for _ in 0..4 {
@@ -97,7 +97,7 @@ fn requests_wait_for_their_turn_in_all_clones() {
 fn requests_that_would_wait_can_be_refused() {
     World::run(async |_| {
         let (limiter, server) = (Arc::new(RateLimiter::per_second(10).burst(5)), Server::default());
-        let layer = RateLimitLayer::new(limiter).cost(|request: &u64| *request as u32).reject();
+        let layer = LimitLayer::rate(limiter).cost(|request: &u64| *request as u32).reject();
         let mut service = layer.layer(server.clone());
         let mut ask = async |cost| service.ready().await.unwrap().call(cost).await;
         assert_eq!(ask(4).await.unwrap(), 4);
@@ -113,13 +113,13 @@ fn requests_that_would_wait_can_be_refused() {
 #[test]
 fn errors_of_the_service_pass() {
     World::run(async |_| {
-        let service = RateLimitLayer::new(Arc::new(RateLimiter::per_second(10))).layer(Server::default());
+        let service = LimitLayer::rate(Arc::new(RateLimiter::per_second(10))).layer(Server::default());
         let error = service.oneshot(13).await.unwrap_err();
         assert!(matches!(&error, LimitError::Service(error) if error.to_string() == "unlucky"));
         assert_eq!(error.to_string(), "unlucky");
         let closed = Arc::new(RateLimiter::per_second(10));
         closed.close();
-        let refused = RateLimitLayer::new(closed).layer(Server::default()).oneshot(1).await;
+        let refused = LimitLayer::rate(closed).layer(Server::default()).oneshot(1).await;
         assert_eq!(reason(refused), Some(Reason::Closed));
     });
 }
@@ -129,20 +129,20 @@ fn each_key_has_a_limit() {
     World::run(async |_| {
         let keyed = || Arc::new(Keyed::<u64>::per_second(10).burst(1).max_keys(3));
         let parity = |request: &u64| request % 2;
-        let waits = RateLimitLayer::keyed(keyed(), parity).layer(Server::default());
+        let waits = LimitLayer::keyed(keyed(), parity).layer(Server::default());
         let both = async {
             tokio::join!(waits.clone().oneshot(2), waits.clone().oneshot(1), waits.clone().oneshot(4))
         };
         let (_, _, third) = assert_took!(both, ms(104));
         assert_eq!(third.unwrap(), 4);
 
-        let refuses = RateLimitLayer::keyed(keyed(), parity).reject().layer(Server::default());
+        let refuses = LimitLayer::keyed(keyed(), parity).reject().layer(Server::default());
         assert!(refuses.clone().oneshot(2).await.is_ok() && refuses.clone().oneshot(3).await.is_ok());
         assert_eq!(reason(refuses.clone().oneshot(2).await), Some(Reason::Busy));
-        let costly = RateLimitLayer::keyed(keyed(), parity).cost(|_| 2).layer(Server::default());
+        let costly = LimitLayer::keyed(keyed(), parity).cost(|_| 2).layer(Server::default());
         assert_eq!(reason(costly.oneshot(2).await), Some(Reason::NeverFits));
 
-        let many = RateLimitLayer::keyed(keyed(), |request: &u64| *request).reject().layer(Server::default());
+        let many = LimitLayer::keyed(keyed(), |request: &u64| *request).reject().layer(Server::default());
         let passed = futures::future::join_all((100..110).map(|key| many.clone().oneshot(key))).await;
         assert_eq!(passed.iter().filter(|result| result.is_ok()).count(), 4, "three keys, and the overflow");
     });
@@ -152,8 +152,8 @@ fn each_key_has_a_limit() {
 fn so_many_calls_run_at_once() {
     World::run(async |_| {
         let (limiter, server) = (Arc::new(ConcurrencyLimiter::new(3)), Server::default());
-        let layer = ConcurrencyLimitLayer::new(Arc::clone(&limiter))
-            .cost(|time: &u64| if *time > 10 { 2 } else { 1 });
+        let layer =
+            LimitLayer::concurrency(Arc::clone(&limiter)).cost(|time: &u64| if *time > 10 { 2 } else { 1 });
         let service = layer.layer(server.clone());
         let calls = (0..7).map(|_| service.clone().oneshot(10));
         assert_took!(futures::future::join_all(calls), ms(30));
@@ -168,7 +168,7 @@ fn a_permit_goes_back_when_the_response_is_ready_and_not_when_its_future_is_drop
     World::run(async |_| {
         for time in [5, 13] {
             let limiter = Arc::new(ConcurrencyLimiter::new(1));
-            let layer = ConcurrencyLimitLayer::new(Arc::clone(&limiter));
+            let layer = LimitLayer::concurrency(Arc::clone(&limiter));
             let mut service = layer.layer(Server::default());
             let mut call = Box::pin(service.ready().await.unwrap().call(time));
             assert_eq!(call.as_mut().await.is_ok(), time == 5);
@@ -183,8 +183,8 @@ fn a_permit_goes_back_when_the_response_is_ready_and_not_when_its_future_is_drop
 fn a_full_house_refuses_and_waiting_has_its_bound() {
     World::run(async |_| {
         let limiter = Arc::new(ConcurrencyLimiter::new(1).max_waiters(1));
-        let waits = ConcurrencyLimitLayer::new(Arc::clone(&limiter)).layer(Server::default());
-        let refuses = ConcurrencyLimitLayer::new(Arc::clone(&limiter)).reject().layer(Server::default());
+        let waits = LimitLayer::concurrency(Arc::clone(&limiter)).layer(Server::default());
+        let refuses = LimitLayer::concurrency(Arc::clone(&limiter)).reject().layer(Server::default());
         let calls = async {
             tokio::join!(
                 waits.clone().oneshot(5),
@@ -204,7 +204,7 @@ fn a_full_house_refuses_and_waiting_has_its_bound() {
 fn an_adaptive_limit_learns_from_responses() {
     World::run(async |_| {
         let limiter = Arc::new(ConcurrencyLimiter::adaptive(Adaptive::aimd(1, 10)));
-        let service = ConcurrencyLimitLayer::new(Arc::clone(&limiter)).layer(Server::default());
+        let service = LimitLayer::concurrency(Arc::clone(&limiter)).layer(Server::default());
         assert!(service.clone().oneshot(13).await.is_err());
         assert_eq!(limiter.snapshot().limit, 1, "nothing from errors");
         assert!(service.clone().oneshot(1).await.is_ok());
@@ -217,12 +217,12 @@ fn what_panics_takes_nothing() {
     World::run(async |_| {
         let panics = |call: &mut dyn FnMut()| catch_unwind(AssertUnwindSafe(call)).unwrap_err();
         let (rate, slots) = (Arc::new(RateLimiter::per_second(10)), Arc::new(ConcurrencyLimiter::new(1)));
-        let cost = RateLimitLayer::new(Arc::clone(&rate)).cost(|_: &u64| panic!("a cost"));
+        let cost = LimitLayer::rate(Arc::clone(&rate)).cost(|_: &u64| panic!("a cost"));
         let mut cost = cost.layer(Server::default());
         cost.ready().await.unwrap();
         panics(&mut || drop(cost.call(1)));
         let keys = Arc::new(Keyed::<u64>::per_second(10));
-        let key = RateLimitLayer::keyed(Arc::clone(&keys), |_: &u64| panic!("a key"));
+        let key = LimitLayer::keyed(Arc::clone(&keys), |_: &u64| panic!("a key"));
         let mut key = key.layer(Server::default());
         key.ready().await.unwrap();
         panics(&mut || drop(key.call(1)));
@@ -230,10 +230,10 @@ fn what_panics_takes_nothing() {
 
         let server =
             || tower::service_fn(|_: u64| -> std::future::Ready<io::Result<u64>> { panic!("a call") });
-        let mut rejects = ConcurrencyLimitLayer::new(Arc::clone(&slots)).reject().layer(server());
+        let mut rejects = LimitLayer::concurrency(Arc::clone(&slots)).reject().layer(server());
         rejects.ready().await.unwrap();
         panics(&mut || drop(rejects.call(1)));
-        let mut waits = ConcurrencyLimitLayer::new(Arc::clone(&slots)).layer(server());
+        let mut waits = LimitLayer::concurrency(Arc::clone(&slots)).layer(server());
         let mut call = Box::pin(waits.ready().await.unwrap().call(1));
         panics(&mut || _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop())));
         assert_eq!(slots.snapshot().in_use, 0, "before it is dropped");
@@ -246,8 +246,8 @@ fn what_costs_nothing_passes_with_the_others() {
         let (rate, slots) =
             (Arc::new(RateLimiter::per_second(10).burst(1)), Arc::new(ConcurrencyLimiter::new(1)));
         let service = ServiceBuilder::new()
-            .layer(RateLimitLayer::new(Arc::clone(&rate)).cost(|_| 0))
-            .layer(ConcurrencyLimitLayer::new(Arc::clone(&slots)).cost(|_| 0))
+            .layer(LimitLayer::rate(Arc::clone(&rate)).cost(|_| 0))
+            .layer(LimitLayer::concurrency(Arc::clone(&slots)).cost(|_| 0))
             .service(Server::default());
         let calls = (0..5).map(|_| service.clone().oneshot(5));
         assert_took!(futures::future::join_all(calls), ms(5));
@@ -270,8 +270,8 @@ fn dropped_at_any_await_it_leaves_the_limits_as_they_were() {
     };
     let call = async |(rate, concurrency): Limits| {
         let service = ServiceBuilder::new()
-            .layer(RateLimitLayer::new(rate))
-            .layer(ConcurrencyLimitLayer::new(concurrency))
+            .layer(LimitLayer::rate(rate))
+            .layer(LimitLayer::concurrency(concurrency))
             .service(Server::default());
         service.oneshot(5).await.unwrap();
     };
