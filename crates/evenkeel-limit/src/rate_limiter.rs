@@ -316,6 +316,8 @@ impl RateLimiter {
         self
     }
 
+    // Each request passes here: without this, it depends on the units of code whether it is a call.
+    #[inline]
     pub(crate) fn core(&self) -> &Arc<Core> {
         self.core.get_or_init(|| Core::new(self.rate, self.config))
     }

@@ -100,7 +100,7 @@ impl<S: Stream, L: Deref<Target = RateLimiter> + Clone> Stream for Throttled<S, 
         if this.acquire.is_none() {
             let Some(item) = ready!(this.stream.poll_next(cx)) else { return Poll::Ready(None) };
             let permits = (this.cost)(&item);
-            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), permits).unbounded());
+            *this.acquire = Some(AcquireInner::new(this.limiter.clone(), permits, false));
             *this.item = Some(item);
         }
         if let Some(acquire) = this.acquire {

@@ -56,7 +56,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn acquire(&self) -> Acquire<'_> {
-        Acquire(AcquireInner::new(self, 1).unbounded())
+        Acquire(AcquireInner::new(self, 1, false))
     }
 
     /// Waits for `permits` at once.
@@ -97,7 +97,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn acquire_many(&self, permits: u32) -> AcquireMany<'_> {
-        AcquireMany(AcquireInner::new(self, permits))
+        AcquireMany(AcquireInner::new(self, permits, true))
     }
 
     /// Takes one permit now or not at all.
@@ -280,17 +280,14 @@ pub(crate) struct AcquireInner<L: Deref<Target = RateLimiter>> {
 }
 
 impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
-    pub(crate) fn new(limiter: L, permits: u32) -> Self {
-        let request = Request { permits, deadline: None, bounded: true };
+    /// Creates a request, for which `max_waiters` counts if it is `bounded`.
+    #[inline]
+    pub(crate) fn new(limiter: L, permits: u32, bounded: bool) -> Self {
+        let request = Request { permits, deadline: None, bounded };
         Self { limiter, request, stage: Stage::New }
     }
 
-    /// Has it wait although the queue is full.
-    pub(crate) fn unbounded(mut self) -> Self {
-        self.request.bounded = false;
-        self
-    }
-
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         let (core, request) = (self.limiter.core(), self.request);
         self.stage.poll(

@@ -50,7 +50,7 @@ impl RateLimiter {
     /// # }
     /// ```
     pub fn reserve(&self, permits: u32) -> Reserve<'_> {
-        Reserve(AcquireInner::new(self, permits))
+        Reserve(AcquireInner::new(self, permits, true))
     }
 }
 

@@ -126,7 +126,7 @@ impl<Request> LimitLayer<Request> {
 
 fn admit(limiter: Arc<RateLimiter>, permits: u32, mode: Mode) -> Admission {
     match mode {
-        Mode::Wait => Admission::Waits(Acquire::Rate(AcquireInner::new(limiter, permits))),
+        Mode::Wait => Admission::Waits(Acquire::Rate(AcquireInner::new(limiter, permits, true))),
         Mode::Try => Admission::Decided(limiter.try_acquire_many(permits).map(|()| None)),
     }
 }
