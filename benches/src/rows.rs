@@ -8,6 +8,7 @@ mod pool;
 mod retry;
 mod stream;
 mod task;
+mod waiter;
 
 /// Returns all rows in the order of the report.
 pub(crate) fn all() -> Vec<Row> {

@@ -12,11 +12,16 @@ use std::{
 
 use evenkeel::limit::{ConcurrencyLimiter, Keyed, Rate, RateLimiter};
 use governor::{DefaultDirectRateLimiter, Quota, clock::MonotonicClock};
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::{
     measure::measured,
     row::{AsyncRow, FLOOR, Metric, OURS, Round, Row},
+    rows::waiter,
 };
 
 /// A rate and a burst that never refuse.
@@ -30,8 +35,10 @@ const STD_CLOCK: &str = "governor, std's clock";
 pub(crate) fn rows() -> Vec<Row> {
     let checks = [granted(), granted_fast(), refused(), on_two_threads(false), on_two_threads(true)];
     let keys = [keyed(), bytes_of_a_key()];
-    let ready = ready().everywhere().chain(concurrency().everywhere());
-    checks.into_iter().chain(keys).chain(ready).chain([waiting()]).collect()
+    let ready = ready().everywhere().chain(ready_fast().everywhere()).chain(concurrency().everywhere());
+    let waiters =
+        [waiting(), memory_of_a_waiter(), memory_of_a_waiter_for_a_slot(), waiter_with_a_deadline()];
+    checks.into_iter().chain(keys).chain(ready).chain(waiters).collect()
 }
 
 fn number(n: u32) -> NonZeroU32 {
@@ -165,6 +172,23 @@ fn ready() -> AsyncRow {
         })
 }
 
+fn ready_fast() -> AsyncRow {
+    AsyncRow::new("limit/acquire-ready-fast", Metric::Cpu)
+        .target(0.8)
+        .with(OURS, |n| async move {
+            let limiter = ours_of(true);
+            for _ in 0..n {
+                limiter.acquire().await;
+            }
+        })
+        .with("governor", |n| async move {
+            let limiter = governor_of(FAST, FAST);
+            for _ in 0..n {
+                limiter.until_ready().await;
+            }
+        })
+}
+
 fn concurrency() -> AsyncRow {
     AsyncRow::new("limit/concurrency-ready", Metric::Cpu)
         .with(OURS, |n| async move {
@@ -203,6 +227,64 @@ fn waiting() -> Row {
                 },
                 |limiter| async move { limiter.acquire_one().await },
             ),
+        )
+}
+
+/// The time until a permit: a thousand waiters have their turns within a [`MONTH`], and none during a measurement.
+const PERIOD: Duration = Duration::from_secs(600);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+async fn ours_used_up() -> RateLimiter {
+    let limiter = RateLimiter::new(Rate::every(PERIOD)).burst(1);
+    limiter.try_acquire().ok();
+    limiter
+}
+
+async fn governor_used_up() -> DefaultDirectRateLimiter {
+    let limiter = DefaultDirectRateLimiter::direct(Quota::with_period(PERIOD).expect("a period above zero"));
+    limiter.check().ok();
+    limiter
+}
+
+fn memory_of_a_waiter() -> Row {
+    waiter::memory("limit/memory-per-waiter")
+        .with(OURS, waiter::kept(ours_used_up, |limiter| async move { limiter.acquire().await }))
+        .with(
+            "governor",
+            waiter::kept(governor_used_up, |limiter| async move { limiter.until_ready().await }),
+        )
+}
+
+fn memory_of_a_waiter_for_a_slot() -> Row {
+    waiter::memory("limit/concurrency-memory-per-waiter")
+        .with(OURS, waiter::kept(slot_in_use, |limiter| async move { drop(limiter.acquire().await) }))
+        .with("tokio", waiter::kept(no_permits, |permits| async move { drop(permits.acquire().await) }))
+}
+
+async fn slot_in_use() -> ConcurrencyLimiter {
+    let limiter = ConcurrencyLimiter::new(1);
+    std::mem::forget(limiter.try_acquire());
+    limiter
+}
+
+async fn no_permits() -> Semaphore {
+    Semaphore::new(0)
+}
+
+/// The peers have no deadline of their own: tokio's `timeout` is around them.
+fn waiter_with_a_deadline() -> Row {
+    waiter::cost("limit/waiter-with-deadline")
+        .with(
+            OURS,
+            waiter::given_up(ours_used_up, |limiter| async move {
+                limiter.acquire().by(Instant::now() + MONTH).await.ok();
+            }),
+        )
+        .with(
+            "governor",
+            waiter::given_up(governor_used_up, |limiter| async move {
+                timeout(MONTH, limiter.until_ready()).await.ok();
+            }),
         )
 }
 

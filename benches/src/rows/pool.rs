@@ -5,7 +5,10 @@ use std::{convert::Infallible, hint::black_box, sync::Arc};
 use evenkeel::pool::{Manager, Pool};
 use tokio::task::yield_now;
 
-use crate::row::{AsyncRow, Metric, OURS, Row};
+use crate::{
+    row::{AsyncRow, Metric, OURS, Row},
+    rows::waiter,
+};
 
 /// Makes objects at no cost.
 struct Units;
@@ -40,7 +43,8 @@ const TASKS: u64 = 1000;
 const OBJECTS: usize = 10;
 
 pub(crate) fn rows() -> Vec<Row> {
-    uncontended().everywhere().chain(contended().everywhere()).collect()
+    let checkouts = uncontended().everywhere().chain(contended().everywhere());
+    checkouts.chain([memory_of_a_waiter(), waiter_with_a_deadline()]).collect()
 }
 
 fn ours(max: usize) -> Pool<Units> {
@@ -88,6 +92,32 @@ fn contended() -> AsyncRow {
                 drop(black_box(lease));
             })
         })
+}
+
+/// A pool whose only object is in use.
+async fn ours_used_up() -> Pool<Units> {
+    let pool = ours(1);
+    std::mem::forget(pool.get().await);
+    pool
+}
+
+async fn deadpool_used_up() -> deadpool::managed::Pool<Units> {
+    let pool = deadpool_of(1);
+    std::mem::forget(pool.get().await);
+    pool
+}
+
+fn memory_of_a_waiter() -> Row {
+    waiter::memory("pool/memory-per-waiter")
+        .with(OURS, waiter::kept(ours_used_up, |pool| async move { drop(pool.get().await) }))
+        .with("deadpool", waiter::kept(deadpool_used_up, |pool| async move { drop(pool.get().await) }))
+}
+
+/// Both have a time-out of 30 s for the wait.
+fn waiter_with_a_deadline() -> Row {
+    waiter::cost("pool/waiter-with-deadline")
+        .with(OURS, waiter::given_up(ours_used_up, |pool| async move { drop(pool.get().await) }))
+        .with("deadpool", waiter::given_up(deadpool_used_up, |pool| async move { drop(pool.get().await) }))
 }
 
 async fn share<P, F, Fut>(n: u64, pool: Arc<P>, checkout: F)

@@ -8,13 +8,15 @@ use std::{
     future::{pending, poll_fn, ready},
     hint::black_box,
     pin::Pin,
+    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use evenkeel::task::{BoxError, GroupError, group};
+use evenkeel::task::{BoxError, Group, GroupError, group};
 use tokio::{
     runtime::{Builder, Runtime},
+    sync::{Semaphore, mpsc},
     task::{JoinSet, yield_now},
     time::sleep,
 };
@@ -31,7 +33,11 @@ const LONG: Duration = Duration::from_secs(3600);
 pub(crate) fn rows() -> Vec<Row> {
     let spawn_join = spawn_join("task/spawn-join", BATCH).target(0.75);
     let mut rows: Vec<_> = spawn_join.everywhere().chain(spawn_cancel().everywhere()).collect();
-    rows.extend(self::spawn_join("task/spawn-join-4", 4).everywhere().take(1));
+    for (id, size) in [("task/spawn-join-4", 4), ("task/spawn-join-16", 16)] {
+        rows.extend(self::spawn_join(id, size).everywhere().take(1));
+    }
+    rows.extend(spawn_join_value().everywhere());
+    rows.push(memory_of_a_waiter());
     rows.extend(cancel::rows());
     rows.push(memory());
     rows.extend(asyncio::rows());
@@ -69,6 +75,71 @@ fn spawn_join(id: &'static str, size: u64) -> AsyncRow {
                 tracker.close();
                 tracker.wait().await;
             }
+        })
+}
+
+/// Tasks that return a number each: a group sends them through a channel.
+fn spawn_join_value() -> AsyncRow {
+    AsyncRow::new("task/spawn-join-value", Metric::Cpu)
+        .target(0.9)
+        .with(OURS, |n| async move {
+            for batch in batches(n, BATCH) {
+                let joined = group(async |g| {
+                    let (values, mut received) = mpsc::unbounded_channel();
+                    for value in 0..batch {
+                        let values = values.clone();
+                        g.spawn(async move { values.send(value).map_err(BoxError::from) });
+                    }
+                    drop(values);
+                    while let Some(value) = received.recv().await {
+                        black_box(value);
+                    }
+                    Ok(())
+                });
+                black_box(joined.await).ok();
+            }
+        })
+        .with("JoinSet", |n| async move {
+            for batch in batches(n, BATCH) {
+                let mut set = JoinSet::new();
+                (0..batch).for_each(|value| drop(set.spawn(ready(value))));
+                while let Some(joined) = set.join_next().await {
+                    black_box(joined).ok();
+                }
+            }
+        })
+}
+
+/// Measures the heap of tasks that wait for their turn in a group with a limit, beside tasks that wait for a semaphore.
+fn memory_of_a_waiter() -> Row {
+    Row::new("task/memory-per-waiting-child", Metric::Bytes)
+        .fixed(100_000)
+        .with(OURS, |n| {
+            let runtime = runtime();
+            let mut run: Running = Box::pin(Group::builder().limit(1).run(async move |g| {
+                (0..n).for_each(|_| g.spawn(sleep(LONG)));
+                Ok(())
+            }));
+            runtime.block_on(async {
+                poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx).is_ready())).await;
+                polled().await;
+            });
+            (run, runtime)
+        })
+        .with("JoinSet, Semaphore", |n| {
+            let runtime = runtime();
+            let (mut set, turn) = (JoinSet::new(), Arc::new(Semaphore::new(1)));
+            runtime.block_on(async {
+                for _ in 0..n {
+                    let turn = Arc::clone(&turn);
+                    set.spawn(async move {
+                        let _permit = turn.acquire_owned().await;
+                        sleep(LONG).await;
+                    });
+                }
+                polled().await;
+            });
+            (set, runtime)
         })
 }
 
