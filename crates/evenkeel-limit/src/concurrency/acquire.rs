@@ -330,6 +330,7 @@ impl<'a> Future for AcquirePermit<'a> {
         let (limiter, weight) = (&*this.limiter, this.weight);
         let poll = this.stage.poll(
             cx,
+            || None,
             |stage, waker| limiter.enter(weight, waker, stage),
             |stage, key, waker| limiter.poll_waiter(key, waker, stage),
         );

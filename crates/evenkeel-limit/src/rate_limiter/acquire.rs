@@ -55,6 +55,7 @@ impl RateLimiter {
     /// }
     /// # }
     /// ```
+    #[inline]
     pub fn acquire(&self) -> Acquire<'_> {
         Acquire(AcquireInner::new(self, 1, false))
     }
@@ -96,6 +97,7 @@ impl RateLimiter {
     /// # Ok(())
     /// # }
     /// ```
+    #[inline]
     pub fn acquire_many(&self, permits: u32) -> AcquireMany<'_> {
         AcquireMany(AcquireInner::new(self, permits, true))
     }
@@ -123,6 +125,7 @@ impl RateLimiter {
     /// assert!(limiter.try_acquire().is_ok());
     /// # }
     /// ```
+    #[inline]
     pub fn try_acquire(&self) -> Result<(), Denied> {
         self.try_acquire_many(1)
     }
@@ -145,6 +148,7 @@ impl RateLimiter {
     /// assert_eq!(limiter.try_acquire_many(7).unwrap_err().reason, Reason::Busy);
     /// assert_eq!(limiter.try_acquire_many(11).unwrap_err().reason, Reason::NeverFits);
     /// ```
+    #[inline]
     pub fn try_acquire_many(&self, permits: u32) -> Result<(), Denied> {
         self.core().try_acquire(permits)
     }
@@ -253,6 +257,7 @@ impl AcquireMany<'_> {
 impl Future for Acquire<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let decision = ready!(self.0.poll(cx));
         assert!(
@@ -266,6 +271,7 @@ impl Future for Acquire<'_> {
 impl Future for AcquireMany<'_> {
     type Output = Result<(), Denied>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll(cx)
     }
@@ -289,16 +295,20 @@ impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
 
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
-        let (core, request) = (self.limiter.core(), self.request);
+        // The request is copied only where it leaves the fast path: to read it back whole stalls the processor, which
+        // has just written its fields one by one.
+        let (core, request) = (self.limiter.core(), &self.request);
         self.stage.poll(
             cx,
-            |stage, waker| core.enter(request, waker, stage),
+            || (request.permits == 1 && core.take_credit()).then_some(Ok(())),
+            |stage, waker| core.enter(*request, waker, stage),
             |stage, key, waker| core.poll(key, waker, stage),
         )
     }
 }
 
 impl<L: Deref<Target = RateLimiter>> Drop for AcquireInner<L> {
+    #[inline]
     fn drop(&mut self) {
         if let Stage::Queued(key) = self.stage {
             self.limiter.core().leave(key);

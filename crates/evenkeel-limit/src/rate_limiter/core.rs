@@ -70,9 +70,21 @@ impl Core {
         core
     }
 
+    /// Takes a permit by a credit, without a look at the clock or the lock.
+    #[inline]
+    pub(crate) fn take_credit(&self) -> bool {
+        self.fast_path.take_credit()
+    }
+
     /// Takes permits now or not at all.
+    #[inline]
     pub(crate) fn try_acquire(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
-        match self.fast_path.take(permits) {
+        if permits == 1 && self.take_credit() { Ok(()) } else { self.try_acquire_by_clock(permits) }
+    }
+
+    #[inline(never)]
+    fn try_acquire_by_clock(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
+        match self.fast_path.take_by_clock(permits) {
             TryAcquire::Granted => Ok(()),
             TryAcquire::Refused { lacking, speed } => Err(self.refuse(lacking, speed)),
             TryAcquire::Closed => self.try_acquire_locked(permits),
@@ -111,7 +123,7 @@ impl Core {
         waker: &Waker,
         stage: &mut Stage,
     ) -> Poll<Result<(), Denied>> {
-        let waits = match self.fast_path.take(request.permits) {
+        let waits = match self.fast_path.take_by_clock(request.permits) {
             TryAcquire::Granted => return Poll::Ready(Ok(())),
             TryAcquire::Refused { .. } => true,
             TryAcquire::Closed => self.fast_path.has_waiters(),

@@ -124,12 +124,15 @@ impl FastPath {
         }
     }
 
-    /// Takes permits now or not at all.
-    #[inline]
+    /// Takes permits now or not at all, for the slow paths.
+    #[inline(never)]
     pub(crate) fn take(&self, permits: u32) -> TryAcquire {
-        if permits == 1 && self.take_credit() {
-            return TryAcquire::Granted;
-        }
+        if permits == 1 && self.take_credit() { TryAcquire::Granted } else { self.take_by_clock(permits) }
+    }
+
+    /// Does the same without a look at the credits.
+    #[inline(always)]
+    pub(crate) fn take_by_clock(&self, permits: u32) -> TryAcquire {
         self.take_with_clock(|| self.nanos(Instant::now()), permits)
     }
 
@@ -141,7 +144,7 @@ impl FastPath {
     /// Does the same by this clock.
     ///
     /// The clock is read after the word shows that it is open, so that others have little time to change the word.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_with_clock(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> TryAcquire {
         loop {
             let before = self.busy.word.load(Acquire);
@@ -157,7 +160,7 @@ impl FastPath {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_at(&self, now: u64, permits: u32) -> TryAcquire {
         let mut word = self.busy.word.load(Acquire);
         while word & CLOSED == 0 && word & GRANTS != GRANTS {

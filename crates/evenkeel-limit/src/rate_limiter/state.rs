@@ -53,7 +53,7 @@ use crate::{
 const BATCH: usize = 32;
 
 /// The most permits that are granted at one look at the clock, if asked to be fast.
-const MOST_CREDITS: u32 = 32;
+const MOST_CREDITS: u32 = 256;
 
 /// The settings of a limiter before its first use, but for its rate.
 #[derive(Clone, Copy, Debug)]

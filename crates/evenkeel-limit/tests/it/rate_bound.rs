@@ -79,7 +79,7 @@ proptest! {
                         level -= parts(n);
                         grants.push((start.elapsed().as_nanos(), n));
                     } else {
-                        assert!(level < parts(n + (burst / 16).min(32)), "{} missing", level / parts(1));
+                        assert!(level < parts(n + (burst / 16).min(256)), "{} missing", level / parts(1));
                     }
                 }
             }
