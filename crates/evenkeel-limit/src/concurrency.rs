@@ -2,6 +2,8 @@
 
 // file         | content
 // limiter.rs   | `ConcurrencyLimiter`, its builder and its changes
+// core.rs      | the part that requests, permits and changes share: fast path and state
+// fast_path.rs | granting without the lock
 // state.rs     | the weight in use and the queue: the data under the lock
 // permit.rs    | `Permit`, which returns its weight
 // acquire.rs   | requests and their future
@@ -11,11 +13,18 @@
 
 mod acquire;
 mod adaptive;
+mod core;
 mod drained;
+mod fast_path;
 mod limiter;
+#[cfg(test)]
+mod loom_tests;
 mod permit;
 mod snapshot;
 mod state;
+
+// The modules name `loom` by `super::`, so that `loom_tests` can put another in its place.
+use crate::sync::loom;
 
 pub use self::{
     acquire::AcquirePermit, adaptive::Adaptive, limiter::ConcurrencyLimiter, permit::Permit,

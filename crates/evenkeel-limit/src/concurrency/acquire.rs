@@ -3,24 +3,20 @@
 use std::{
     fmt,
     future::Future,
-    mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, ready},
 };
 
-use evenkeel_base::lock;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     limiter::ConcurrencyLimiter,
     permit::{LimiterRef, Permit},
-    state::Grant,
 };
 use crate::{
     error::{Denied, Reason},
-    sync::{entry::Stage, wait_queue::Key},
-    telemetry::{self, Kind},
+    sync::entry::Stage,
 };
 
 impl ConcurrencyLimiter {
@@ -56,6 +52,7 @@ impl ConcurrencyLimiter {
     /// assert_eq!(start.elapsed(), Duration::from_millis(20));
     /// # }
     /// ```
+    #[inline]
     pub fn acquire(&self) -> AcquirePermit<'_> {
         self.acquire_many(1)
     }
@@ -87,6 +84,7 @@ impl ConcurrencyLimiter {
     /// assert_eq!(megabytes.acquire_many(600).await.unwrap_err().reason, Reason::NeverFits);
     /// # }
     /// ```
+    #[inline]
     pub fn acquire_many(&self, weight: u32) -> AcquirePermit<'_> {
         AcquirePermit::new(LimiterRef::Borrowed(self), weight)
     }
@@ -135,6 +133,7 @@ impl ConcurrencyLimiter {
     /// assert_eq!(limiter.try_acquire().unwrap_err().reason, Reason::Busy);
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Denied> {
         self.try_acquire_many(1)
     }
@@ -156,8 +155,9 @@ impl ConcurrencyLimiter {
     /// assert!(limiter.try_acquire_many(4).is_err());
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
+    #[inline]
     pub fn try_acquire_many(&self, weight: u32) -> Result<Permit<'_>, Denied> {
-        let grant = self.take_now(weight)?;
+        let grant = self.core.try_take(weight)?;
         Ok(Permit::new(LimiterRef::Borrowed(self), grant))
     }
 
@@ -180,77 +180,8 @@ impl ConcurrencyLimiter {
     /// # Ok::<(), evenkeel_limit::Denied>(())
     /// ```
     pub fn try_acquire_owned(self: &Arc<Self>, weight: u32) -> Result<Permit<'static>, Denied> {
-        let grant = self.take_now(weight)?;
+        let grant = self.core.try_take(weight)?;
         Ok(Permit::new(LimiterRef::Owned(Arc::clone(self)), grant))
-    }
-
-    fn take_now(&self, weight: u32) -> Result<Grant, Denied> {
-        let mut state = lock(&self.state);
-        let taken = state.take(weight).inspect_err(|_| state.refused += 1);
-        drop(state);
-        taken.inspect_err(|denied| telemetry::refused(Kind::Concurrency, denied))
-    }
-
-    /// Takes a permit, or joins the queue and sets the stage.
-    #[inline]
-    fn enter(&self, weight: u32, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
-        let taken = lock(&self.state).take(weight);
-        match taken {
-            Ok(grant) => Poll::Ready(Ok(grant)),
-            Err(_) => self.enqueue(weight, waker, stage),
-        }
-    }
-
-    /// Slow path of `enter`: the request probably has to wait, so the waker is cloned before the lock is taken again.
-    #[inline(never)]
-    fn enqueue(&self, weight: u32, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
-        // A clone that is not stored is dropped here, after the lock is released.
-        let mut waker = waker.clone();
-        let poll = lock(&self.state).enqueue(weight, self.max_waiters, &mut waker, stage);
-        telemetry::entered(Kind::Concurrency, &poll);
-        poll
-    }
-
-    /// Returns the decision about a waiter, which frees the key and ends the stage; or has it woken by this waker.
-    fn poll_waiter(&self, key: Key, waker: &Waker, stage: &mut Stage) -> Poll<Result<Grant, Denied>> {
-        let decided = lock(&self.state).decided_or_waker(key, waker, stage);
-        let decided = match decided {
-            Ok(decided) => decided,
-            Err(true) => return Poll::Pending,
-            Err(false) => {
-                // The guard of the lock is dropped before the waker that is not stored.
-                let mut waker = waker.clone();
-                let mut state = lock(&self.state);
-                let Some(decided) = state.decided(key, stage) else {
-                    mem::swap(&mut state.queue.waiter_mut(key).waker, &mut waker);
-                    return Poll::Pending;
-                };
-                decided
-            }
-        };
-        if let Err(denied) = &decided {
-            telemetry::refused(Kind::Concurrency, denied);
-        }
-        Poll::Ready(decided)
-    }
-
-    /// Removes a waiter, and takes back its grant; `is_late` if its deadline has passed.
-    fn leave(&self, key: Key, is_late: bool) {
-        drop(self.with(|state, wakes| {
-            state.refused += u64::from(is_late);
-            let waiter = match state.queue.claim(key) {
-                Some(decision) => {
-                    state.in_use -= u64::from(decision.unwrap_or(0));
-                    None
-                }
-                None => Some(state.queue.cancel(key)),
-            };
-            state.serve(wakes);
-            waiter
-        }));
-        if is_late {
-            telemetry::refused(Kind::Concurrency, &Denied::without_time(Reason::Deadline));
-        }
     }
 }
 
@@ -283,6 +214,7 @@ pub struct AcquirePermit<'a> {
 }
 
 impl<'a> AcquirePermit<'a> {
+    #[inline]
     fn new(limiter: LimiterRef<'a>, weight: u32) -> Self {
         Self { limiter, weight, deadline: None, sleep: None, stage: Stage::New }
     }
@@ -314,41 +246,45 @@ impl<'a> AcquirePermit<'a> {
         self
     }
 
-    /// Whether the deadline has passed; if not, its timer wakes the task.
-    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = self.deadline else { return false };
+    /// Leaves the queue if the deadline has passed; if not, its timer wakes the task.
+    #[inline(never)]
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Denied> {
+        let (Stage::Queued(key), Some(deadline)) = (&self.stage, self.deadline) else { return Poll::Pending };
+        let key = *key;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        sleep.as_mut().poll(cx).is_ready()
+        ready!(sleep.as_mut().poll(cx));
+        self.stage = Stage::Done;
+        self.limiter.core.leave(key, true);
+        Poll::Ready(Denied::without_time(Reason::Deadline))
     }
 }
 
 impl<'a> Future for AcquirePermit<'a> {
     type Output = Result<Permit<'a>, Denied>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let (limiter, weight) = (&*this.limiter, this.weight);
         let poll = this.stage.poll(
             cx,
-            || None,
-            |stage, waker| limiter.enter(weight, waker, stage),
-            |stage, key, waker| limiter.poll_waiter(key, waker, stage),
+            || limiter.core.take_fast(weight).map(Ok),
+            |stage, waker| limiter.core.enter(weight, limiter.max_waiters, waker, stage),
+            |stage, key, waker| limiter.core.poll(key, waker, stage),
         );
-        if let Stage::Queued(key) = this.stage
-            && this.is_late(cx)
-        {
-            this.stage = Stage::Done;
-            this.limiter.leave(key, true);
-            return Poll::Ready(Err(Denied::without_time(Reason::Deadline)));
+        match poll {
+            Poll::Ready(Ok(grant)) => Poll::Ready(Ok(Permit::new(this.limiter.clone(), grant))),
+            Poll::Ready(Err(denied)) => Poll::Ready(Err(denied)),
+            Poll::Pending => this.poll_deadline(cx).map(Err),
         }
-        poll.map_ok(|grant| Permit::new(this.limiter.clone(), grant))
     }
 }
 
 impl Drop for AcquirePermit<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Stage::Queued(key) = self.stage {
-            self.limiter.leave(key, false);
+            self.limiter.core.leave(key, false);
         }
     }
 }

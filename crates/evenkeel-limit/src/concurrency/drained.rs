@@ -6,8 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use evenkeel_base::lock;
-
 use super::limiter::ConcurrencyLimiter;
 use crate::sync::wait_queue::Key;
 
@@ -58,13 +56,13 @@ impl Future for Drained<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { limiter, key } = &mut *self;
-        let has_waker = lock(&limiter.state).has_drained_waker(*key, cx.waker());
+        let has_waker = limiter.core.with(|state, _| state.has_drained_waker(*key, cx.waker()));
         match has_waker {
             Some(true) => return Poll::Pending,
             // The waker is cloned without the lock; the end may come meanwhile.
             Some(false) => {
                 let mut waker = cx.waker().clone();
-                lock(&limiter.state).enter_drained(key, &mut waker);
+                limiter.core.with(|state, _| state.enter_drained(key, &mut waker));
             }
             None => *key = None,
         }
@@ -75,10 +73,11 @@ impl Future for Drained<'_> {
 impl Drop for Drained<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key else { return };
-        let mut state = lock(&self.limiter.state);
-        let waiter = state.drained.claim(key).is_none().then(|| state.drained.cancel(key));
-        // The lock is released before the waker of the waiter is dropped.
-        drop(state);
-        drop(waiter);
+        // The waker of the waiter is dropped after the lock is released.
+        drop(
+            self.limiter
+                .core
+                .with(|state, _| state.drained.claim(key).is_none().then(|| state.drained.cancel(key))),
+        );
     }
 }

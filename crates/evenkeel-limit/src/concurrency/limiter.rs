@@ -1,11 +1,12 @@
 //! The limiter, its builder, and its changes while it is in use.
 
-use std::{fmt, sync::Mutex};
-
-use evenkeel_base::{WakeList, lock};
+use std::fmt;
 
 use super::{
-    adaptive::{Adaptive, Sample},
+    adaptive::Adaptive,
+    core::Core,
+    fast_path::FastPath,
+    loom::{AtomicU64, Mutex},
     snapshot::ConcurrencySnapshot,
     state::State,
 };
@@ -50,7 +51,7 @@ use crate::{error::Denied, sync::wait_queue::Waiter};
 /// ```
 pub struct ConcurrencyLimiter {
     pub(super) max_waiters: usize,
-    pub(super) state: Mutex<State>,
+    pub(super) core: Core,
 }
 
 impl ConcurrencyLimiter {
@@ -93,7 +94,10 @@ impl ConcurrencyLimiter {
     }
 
     const fn with_limit(limit: u32, adaptive: Option<Adaptive>) -> Self {
-        Self { max_waiters: usize::MAX, state: Mutex::new(State::new(limit, adaptive)) }
+        // It opens at the first use, except for an adaptive limit.
+        let fast_path = FastPath::new(AtomicU64::new(FastPath::closed()));
+        let core = Core::new(fast_path, Mutex::new(State::new(limit, adaptive)));
+        Self { max_waiters: usize::MAX, core }
     }
 
     /// Sets the maximum number of queued waiters; further requests fail with [`QueueFull`](crate::Reason::QueueFull).
@@ -132,7 +136,7 @@ impl ConcurrencyLimiter {
     #[track_caller]
     pub fn set_limit(&self, limit: u32) {
         assert!(limit > 0, "a limit of zero permits");
-        self.with(|state, wakes| {
+        self.core.with(|state, wakes| {
             state.limit = match &mut state.adaptive {
                 Some(adaptive) => adaptive.set(limit),
                 None => limit,
@@ -142,7 +146,6 @@ impl ConcurrencyLimiter {
                 if waiter.permits > ceiling { Err(Denied::NEVER_FITS) } else { Ok(()) }
             };
             state.queue.deny(verdict, |waiter| wakes.push(waiter.waker));
-            state.serve(wakes);
         });
     }
 
@@ -161,35 +164,16 @@ impl ConcurrencyLimiter {
     /// assert_eq!(limiter.try_acquire().unwrap_err().reason, Reason::Closed);
     /// ```
     pub fn close(&self) {
-        self.with(|state, wakes| {
+        self.core.with(|state, wakes| {
             state.closed = true;
             state.queue.deny(|_, _| Err(Denied::CLOSED), |waiter| wakes.push(waiter.waker));
-            state.serve(wakes);
         });
     }
 
     /// Returns its numbers now.
     #[must_use]
     pub fn snapshot(&self) -> ConcurrencySnapshot {
-        lock(&self.state).snapshot()
-    }
-
-    pub(super) fn release(&self, weight: u32, sample: Option<Sample>) {
-        self.with(|state, wakes| {
-            state.in_use -= u64::from(weight);
-            if let (Some(adaptive), Some(sample)) = (&mut state.adaptive, sample) {
-                state.limit = adaptive.update(sample);
-            }
-            state.serve(wakes);
-        });
-    }
-
-    /// Makes a change that may grant or deny waiters, and wakes them after the lock is released.
-    pub(super) fn with<R>(&self, change: impl FnOnce(&mut State, &mut WakeList) -> R) -> R {
-        // Dropped in reverse order: the guard of the lock first.
-        let mut wakes = WakeList::new();
-        let mut state = lock(&self.state);
-        change(&mut state, &mut wakes)
+        self.core.with(|state, _| state.snapshot())
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) enum LimiterRef<'a> {
 impl Deref for LimiterRef<'_> {
     type Target = ConcurrencyLimiter;
 
+    #[inline]
     fn deref(&self) -> &ConcurrencyLimiter {
         match self {
             Self::Borrowed(limiter) => limiter,
@@ -59,6 +60,7 @@ pub struct Permit<'a> {
 }
 
 impl<'a> Permit<'a> {
+    #[inline]
     pub(super) fn new(limiter: LimiterRef<'a>, grant: Grant) -> Self {
         let measured = grant.measured.map(|in_use| (Instant::now(), in_use));
         Self { limiter, weight: grant.weight, measured, result: None }
@@ -85,12 +87,16 @@ impl<'a> Permit<'a> {
 }
 
 impl Drop for Permit<'_> {
+    #[inline]
     fn drop(&mut self) {
-        let sample = self.result.zip(self.measured).map(|(result, (started, in_use))| {
-            let now = Instant::now();
-            Sample { result, started, now, in_use }
-        });
-        self.limiter.release(self.weight, sample);
+        match self.measured {
+            None => self.limiter.core.put_back(self.weight),
+            Some((started, in_use)) => {
+                let sample =
+                    self.result.map(|result| Sample { result, started, now: Instant::now(), in_use });
+                self.limiter.core.put_back_measured(self.weight, sample);
+            }
+        }
     }
 }
 

@@ -2,21 +2,21 @@
 //!
 //! # How it works
 //!
-//! A request takes its weight at once if it fits and no other waits. Else it joins the queue, and `serve` grants from the
-//! front whenever something changes: a permit goes back, the limit changes, a waiter leaves. So a heavy request at the front
-//! is never overtaken. A second queue holds the futures that wait until nothing is in use.
+//! Every call of the [core](super::core) takes over what happened on the fast path (`settle`), makes its change, grants
+//! from the front of the queue (`serve`), and lends the permits to the fast path again if nobody waits (`open`).
+//!
+//! A request takes its weight at once if it fits and no other waits. Else it joins the queue. So a heavy request at the
+//! front is never overtaken. A second queue holds the futures that wait until nothing is in use.
 //!
 //! The weight of a waiter counts as in use from the grant on, before the waiter observes it. A waiter that is dropped in
 //! between returns it (`leave`).
 //!
 //! Invariants:
 //! - Nothing that fits waits: every change ends with `serve`.
-//! - No foreign code runs under the lock. Wakers to be woken are collected in a `WakeList`, which is declared before the
-//!   guard and so wakes after it is dropped; other wakers are returned to the caller.
+//! - `in_use` counts between `settle` and `open`; then the fast path has the permits, or those that came back since.
+//! - No foreign code runs under the lock. Wakers to be woken are collected in a `WakeList`; other wakers are returned to
+//!   the caller.
 //! - The stage of a future changes under the lock, together with the queue: foreign code that runs later may panic.
-//!
-//! Race: a waker is cloned before the lock is taken again, so the request may be decided in between. Each function that
-//! stores a clone looks at the decision again first.
 
 use std::{
     mem,
@@ -25,7 +25,11 @@ use std::{
 
 use evenkeel_base::WakeList;
 
-use super::{adaptive::Adaptive, snapshot::ConcurrencySnapshot};
+use super::{
+    adaptive::Adaptive,
+    fast_path::{FastPath, Usage},
+    snapshot::ConcurrencySnapshot,
+};
 use crate::{
     error::{Denied, Reason},
     sync::{
@@ -78,6 +82,28 @@ impl State {
             granted: self.granted,
             refused: self.refused,
             closed: self.closed,
+        }
+    }
+
+    /// Takes over what happened without the lock.
+    pub(super) fn settle(&mut self, fast_path: &FastPath) {
+        match fast_path.close() {
+            Usage::Open { available, granted } => {
+                self.in_use = u64::from(self.limit - available);
+                self.granted += granted;
+            }
+            Usage::Closed { returned } => self.in_use -= u64::from(returned),
+        }
+    }
+
+    /// Lets requests pass without the lock, if nobody waits.
+    pub(super) fn open(&self, fast_path: &FastPath) {
+        let nobody_waits = self.queue.is_empty() && self.drained.is_empty();
+        // More than the limit may be in use after it was lowered.
+        let available = u64::from(self.limit).checked_sub(self.in_use);
+        if let Some(available) = available.filter(|_| nobody_waits && !self.closed && self.adaptive.is_none())
+        {
+            fast_path.open(available as u32);
         }
     }
 

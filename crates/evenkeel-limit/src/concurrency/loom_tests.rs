@@ -1,0 +1,208 @@
+//! The core with its fast path, with the steps of its users in every order that the memory model allows.
+//!
+//! The shipped files are compiled a second time here, by `#[path]`, with the module `loom` of this file in place of that
+//! of `crate::sync`.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    task::{Poll, Wake, Waker},
+};
+
+use ::loom::{
+    sync::Arc,
+    thread::{self, Thread},
+};
+
+use self::{core::Core, fast_path::FastPath, state::State};
+use super::{adaptive, snapshot};
+use crate::{error::Reason, sync::entry::Stage};
+
+/// The primitives of the code under test.
+mod loom {
+    pub(super) use ::loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
+}
+
+#[expect(clippy::duplicate_mod, dead_code, reason = "the same with another lock, and not all of it is used")]
+#[path = "core.rs"]
+mod core;
+#[expect(clippy::duplicate_mod, reason = "the same with another atomic")]
+#[path = "fast_path.rs"]
+mod fast_path;
+#[expect(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "the same with another fast path, and not all of it is used"
+)]
+#[path = "state.rs"]
+mod state;
+
+/// A limiter, and the weight that runs.
+struct Shared {
+    core: Core,
+    limit: u32,
+    running: AtomicU32,
+}
+
+impl Shared {
+    fn new(limit: u32) -> Arc<Self> {
+        let fast_path = FastPath::new(loom::AtomicU64::new(FastPath::closed()));
+        let core = Core::new(fast_path, loom::Mutex::new(State::new(limit, None)));
+        core.with(|_, _| ());
+        Arc::new(Self { core, limit, running: AtomicU32::new(0) })
+    }
+
+    /// Runs for some steps of the other threads.
+    fn run(&self, weight: u32) {
+        assert!(self.running.fetch_add(weight, Relaxed) + weight <= self.limit);
+        thread::yield_now();
+        self.running.fetch_sub(weight, Relaxed);
+        self.core.put_back(weight);
+    }
+
+    /// Takes permits as a future does, and waits for them if it has to; returns whether they were granted.
+    fn waits(&self, weight: u32) -> bool {
+        let waker = Waker::from(std::sync::Arc::new(Parked(thread::current())));
+        let mut stage = Stage::New;
+        let mut poll = match self.core.take_fast(weight) {
+            Some(grant) => Poll::Ready(Ok(grant)),
+            None => self.core.enter(weight, usize::MAX, &waker, &mut stage),
+        };
+        while let (Poll::Pending, Stage::Queued(key)) = (&poll, &stage) {
+            thread::park();
+            poll = self.core.poll(*key, &waker, &mut stage);
+        }
+        let Poll::Ready(decision) = poll else { panic!("pending without a key") };
+        match decision {
+            Ok(grant) => self.run(grant.weight),
+            Err(denied) => assert_eq!(denied.reason, Reason::Closed),
+        }
+        decision.is_ok()
+    }
+
+    /// Takes permits as a future that is dropped after its first poll.
+    fn leaves(&self, weight: u32) {
+        let mut stage = Stage::New;
+        let poll = match self.core.take_fast(weight) {
+            Some(grant) => Poll::Ready(Ok(grant)),
+            None => self.core.enter(weight, usize::MAX, Waker::noop(), &mut stage),
+        };
+        match (poll, stage) {
+            (Poll::Pending, Stage::Queued(key)) => self.core.leave(key, false),
+            (Poll::Ready(Ok(grant)), _) => self.run(grant.weight),
+            (poll, stage) => panic!("{poll:?} in {stage:?}"),
+        }
+    }
+
+    fn tries(&self, weight: u32) -> bool {
+        let grant = self.core.try_take(weight);
+        grant.inspect(|grant| self.run(grant.weight)).is_ok()
+    }
+
+    /// Asserts that all permits are back, and each grant was counted.
+    fn assert_granted(&self, granted: u64) {
+        let snapshot = self.core.with(|state, _| state.snapshot());
+        assert_eq!((snapshot.in_use, snapshot.waiting, snapshot.granted), (0, 0, granted));
+    }
+}
+
+fn spawn(shared: &Arc<Shared>, actor: fn(&Shared)) -> thread::JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || actor(&shared))
+}
+
+struct Parked(Thread);
+
+impl Wake for Parked {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs all orders with at most two switches away from a thread that could go on.
+fn model(check: impl Fn() + Send + Sync + 'static) {
+    let mut model = ::loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(check);
+}
+
+/// Three threads want the only permit: one at a time has it, and each is woken for its turn.
+#[test]
+fn each_waiter_gets_the_permit_of_another() {
+    model(|| {
+        let shared = Shared::new(1);
+        let threads = [(); 2].map(|()| spawn(&shared, |shared| assert!(shared.waits(1))));
+        assert!(shared.waits(1));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        shared.assert_granted(3);
+    });
+}
+
+/// A light request comes while a heavy one waits for two light permits to go back.
+#[test]
+fn a_heavy_waiter_is_served() {
+    model(|| {
+        let shared = Shared::new(2);
+        let heavy = spawn(&shared, |shared| assert!(shared.waits(2)));
+        let light = spawn(&shared, |shared| assert!(shared.waits(1)));
+        let tried = shared.tries(1);
+        heavy.join().unwrap();
+        light.join().unwrap();
+        shared.assert_granted(2 + u64::from(tried));
+    });
+}
+
+/// A waiter leaves while the permit that it waits for goes back: the next waiter gets it.
+#[test]
+fn a_permit_is_not_lost_with_a_waiter_that_leaves() {
+    model(|| {
+        let shared = Shared::new(1);
+        let leaver = spawn(&shared, |shared| shared.leaves(1));
+        let waiter = spawn(&shared, |shared| assert!(shared.waits(1)));
+        assert!(shared.waits(1));
+        leaver.join().unwrap();
+        waiter.join().unwrap();
+        let granted = shared.core.with(|state, _| state.snapshot()).granted;
+        assert!((2..=3).contains(&granted));
+        shared.assert_granted(granted);
+    });
+}
+
+/// The limit shrinks and grows while permits are taken and go back: no permit is lost or made.
+#[test]
+fn permits_add_up_while_the_limit_changes() {
+    model(|| {
+        let shared = Shared::new(2);
+        let set_limit = |shared: &Shared, limit| shared.core.with(|state, _| state.limit = limit);
+        let taker = spawn(&shared, |shared| assert!(shared.waits(1)));
+        let other = spawn(&shared, |shared| assert!(shared.waits(1)));
+        set_limit(&shared, 1);
+        set_limit(&shared, 2);
+        taker.join().unwrap();
+        other.join().unwrap();
+        shared.assert_granted(2);
+        assert_eq!(shared.core.with(|state, _| state.take(2).map(|grant| grant.weight)), Ok(2));
+    });
+}
+
+/// After `close` nothing is granted, on no path.
+#[test]
+fn nothing_is_granted_after_it_is_closed() {
+    model(|| {
+        let shared = Shared::new(1);
+        let waiter = spawn(&shared, |shared| _ = shared.waits(1));
+        shared.core.with(|state, _| state.closed = true);
+        assert!(!shared.tries(1));
+        let before = shared.core.with(|state, _| state.snapshot()).granted;
+        waiter.join().unwrap();
+        shared.assert_granted(before);
+    });
+}
