@@ -257,7 +257,8 @@ impl AcquireMany<'_> {
 impl Future for Acquire<'_> {
     type Output = ();
 
-    #[inline]
+    // Most of it is the look at tokio's budget, for which the compiler would make it a call.
+    #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let decision = ready!(self.0.poll(cx));
         assert!(
@@ -293,7 +294,7 @@ impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
         Self { limiter, request, stage: Stage::New }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Denied>> {
         // The request is copied only where it leaves the fast path: to read it back whole stalls the processor, which
         // has just written its fields one by one.

@@ -166,8 +166,15 @@ impl FastPath {
         while word & CLOSED == 0 && word & GRANTS != GRANTS {
             let (speed, cost) = (self.speed.load(Relaxed), self.cost.load(Relaxed));
             let depth = self.depth.load(Relaxed);
-            let wanted = if permits == 1 { cost } else { u64::from(permits).saturating_mul(cost) };
-            if now.wrapping_sub(self.opened.load(Relaxed)) > HORIZON || wanted > depth {
+            // One permit is never more than the burst.
+            let (wanted, fits) = match permits {
+                1 => (cost, true),
+                _ => {
+                    let wanted = u64::from(permits).saturating_mul(cost);
+                    (wanted, wanted <= depth)
+                }
+            };
+            if now.wrapping_sub(self.opened.load(Relaxed)) > HORIZON || !fits {
                 break;
             }
             let earned = self.origin.load(Relaxed).wrapping_add(now.wrapping_mul(speed));

@@ -32,7 +32,7 @@ impl Stage {
     /// looks at a waiter.
     ///
     /// Only the steps of a request that `take` grants are inlined where the future is polled.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
