@@ -13,7 +13,11 @@ use ::loom::{
     thread::{self, Thread},
 };
 
-use self::{core::Core, fast_path::FastPath, state::State};
+use self::{
+    core::Core,
+    fast_path::{FastPath, Usage},
+    state::State,
+};
 use super::{adaptive, snapshot};
 use crate::{error::Reason, sync::entry::Stage};
 
@@ -204,5 +208,24 @@ fn nothing_is_granted_after_it_is_closed() {
         let before = shared.core.with(|state, _| state.snapshot()).granted;
         waiter.join().unwrap();
         shared.assert_granted(before);
+    });
+}
+
+/// The fields of the word at their largest values: none runs over into another.
+#[test]
+fn full_fields_stay_apart() {
+    model(|| {
+        let grants = (1 << 31) - 1;
+        let fast_path = FastPath::new(loom::AtomicU64::new(grants << 33 | 5));
+        assert!(!fast_path.take(1), "the lock has to take over the grants first");
+        assert!(fast_path.put_back(1));
+        assert!(matches!(fast_path.close(), Usage::Open { available: 6, granted } if granted == grants));
+
+        assert!(!fast_path.put_back(u32::MAX));
+        assert!(matches!(fast_path.close(), Usage::Closed { returned: u32::MAX }));
+        fast_path.open(u32::MAX);
+        assert!(fast_path.take(u32::MAX) && fast_path.take(0) && !fast_path.take(1));
+        assert!(fast_path.put_back(u32::MAX));
+        assert!(matches!(fast_path.close(), Usage::Open { available: u32::MAX, granted: 2 }));
     });
 }
