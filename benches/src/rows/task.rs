@@ -16,7 +16,7 @@ use std::{
 use evenkeel::task::{BoxError, Group, GroupError, group};
 use tokio::{
     runtime::{Builder, Runtime},
-    sync::{Semaphore, mpsc},
+    sync::Semaphore,
     task::{JoinSet, yield_now},
     time::sleep,
 };
@@ -78,21 +78,17 @@ fn spawn_join(id: &'static str, size: u64) -> AsyncRow {
         })
 }
 
-/// Tasks that return a number each: a group sends them through a channel.
+/// Tasks that return a number each, to their handles in a group.
 fn spawn_join_value() -> AsyncRow {
     AsyncRow::new("task/spawn-join-value", Metric::Cpu)
         .target(0.9)
         .with(OURS, |n| async move {
             for batch in batches(n, BATCH) {
                 let joined = group(async |g| {
-                    let (values, mut received) = mpsc::unbounded_channel();
-                    for value in 0..batch {
-                        let values = values.clone();
-                        g.spawn(async move { values.send(value).map_err(BoxError::from) });
-                    }
-                    drop(values);
-                    while let Some(value) = received.recv().await {
-                        black_box(value);
+                    let spawn = |value| g.spawn_with_handle(ready(Ok::<_, BoxError>(value)));
+                    let handles: Vec<_> = (0..batch).map(spawn).collect();
+                    for handle in handles {
+                        black_box(handle.await).ok();
                     }
                     Ok(())
                 });

@@ -289,6 +289,19 @@ pub struct Failure {
     pub cause: Cause,
 }
 
+impl Failure {
+    /// Returns whether it is a panic, or the error of a group with one.
+    pub(crate) fn has_panic(&self) -> bool {
+        match &self.cause {
+            Cause::Panic(_) => true,
+            Cause::Nested(nested) => {
+                nested.leaves().iter().any(|(_, leaf)| matches!(leaf.cause, Cause::Panic(_)))
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Error for Failure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.error()

@@ -9,6 +9,8 @@
 //! | `shared` | the core of a group, and the memberships in it |
 //! | `registry`, `task_entry` | the tasks that are alive, and the entry of each |
 //! | `child`, `admission` | the future of a task; the condition under which it may run |
+//! | `handle` | the handle of a task, for its value and its abort |
+//! | `finish` | a group that a value can end early |
 //! | `current` | the group whose task or body the thread is polling |
 //! | `stop_condition` | abort and deadline |
 
@@ -16,6 +18,8 @@ mod admission;
 pub(crate) mod builder;
 pub(crate) mod child;
 pub(crate) mod current;
+mod finish;
+mod handle;
 mod registry;
 mod restart;
 mod shared;
@@ -31,6 +35,8 @@ use std::{
 
 use self::shared::{Membership, Shared};
 pub use self::{
+    finish::FinishGroup,
+    handle::{NoValue, TaskHandle},
     restart::Restart,
     task::{Rejected, Task},
     task_entry::{State, TaskInfo},
@@ -40,7 +46,7 @@ use crate::{IntoResult, Stop};
 /// The handle of a group, which spawns tasks into it; its body and its tasks may clone and keep it.
 ///
 /// A task returns `()` or a `Result`, see [`IntoResult`]. Its error or panic stops the group; its value is
-/// dropped. After the group has begun to stop, or has ended, nothing is spawned any more.
+/// dropped, unless it is spawned [with a handle](Self::spawn_with_handle). After the group has begun to stop, or has ended, nothing is spawned any more.
 ///
 /// # Examples
 ///
@@ -111,6 +117,43 @@ impl Group {
         F: Future<Output: IntoResult> + Send + 'static,
     {
         self.new_task(None).spawn(future);
+    }
+
+    /// Spawns a task without a name, and returns a handle that can be awaited for its value and aborted alone.
+    ///
+    /// In all else it is a task like those of [`spawn`](Self::spawn): its error or panic stops the group, which waits for
+    /// it also when the handle is dropped. The handle says why there is no value: [`NoValue`]. When the group is stopping
+    /// or has ended, the future is dropped, counted as cancelled, and so says the handle.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// # use evenkeel_task::group;
+    /// async fn fetch(id: u32) -> Result<u32, std::io::Error> {
+    ///     Ok(id * id)
+    /// }
+    ///
+    /// let sum = group(async |g| {
+    ///     let (one, two) = (g.spawn_with_handle(fetch(3)), g.spawn_with_handle(fetch(4)));
+    ///     Ok(one.await? + two.await?)
+    /// });
+    /// assert_eq!(sum.await?, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_with_handle<F, T>(&self, future: F) -> TaskHandle<T>
+    where
+        F: Future<Output: IntoResult<Value = T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.new_task(None).spawn_with_handle(future)
     }
 
     /// Spawns a task without a name, or returns its future.

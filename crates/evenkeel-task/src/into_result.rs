@@ -21,7 +21,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// The outputs that a task may have: `()`, a [`Result`] whose error becomes a [`BoxError`], or none because it
 /// never ends.
 ///
-/// The value of an `Ok` is dropped: a task hands its results on through a channel or shared state. The
+/// The value of an `Ok` is for the [handle](crate::Group::spawn_with_handle) of the task, and is dropped without one. The
 /// trait is sealed; it is public so that bounds can name it.
 ///
 /// An `async` block that uses `?` has to name its error type, as in any other place where Rust cannot see it:
@@ -44,29 +44,50 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
     label = "the future's output is `{Self}`"
 )]
 pub trait IntoResult: sealed::Sealed {
+    /// The value of a task that did not fail.
+    type Value;
+
+    /// Returns the value, and boxes the error.
+    ///
+    /// # Errors
+    ///
+    /// The task's own error.
+    fn into_value(self) -> Result<Self::Value, BoxError>;
+
     /// Drops the value and boxes the error.
     ///
     /// # Errors
     ///
     /// The task's own error.
-    fn into_result(self) -> Result<(), BoxError>;
+    fn into_result(self) -> Result<(), BoxError>
+    where
+        Self: Sized,
+    {
+        self.into_value().map(drop)
+    }
 }
 
 impl IntoResult for () {
-    fn into_result(self) -> Result<(), BoxError> {
+    type Value = ();
+
+    fn into_value(self) -> Result<(), BoxError> {
         Ok(())
     }
 }
 
 impl<T, E: Into<BoxError>> IntoResult for Result<T, E> {
-    fn into_result(self) -> Result<(), BoxError> {
-        self.map(drop).map_err(Into::into)
+    type Value = T;
+
+    fn into_value(self) -> Result<T, BoxError> {
+        self.map_err(Into::into)
     }
 }
 
 /// A task that never ends, such as a `loop` without a `break`.
 impl IntoResult for Never {
-    fn into_result(self) -> Result<(), BoxError> {
+    type Value = Self;
+
+    fn into_value(self) -> Result<Self, BoxError> {
         self
     }
 }

@@ -34,7 +34,7 @@ pub use blocking::{Blocking, blocking};
 pub use error::{Cause, Failure, GroupError};
 pub use first_ok::{AllFailed, first_ok};
 pub use group::{
-    Group, Rejected, Restart, State, Task, TaskInfo,
+    FinishGroup, Group, NoValue, Rejected, Restart, State, Task, TaskHandle, TaskInfo,
     builder::{GroupBuilder, group},
 };
 pub use into_result::{BoxError, IntoResult};

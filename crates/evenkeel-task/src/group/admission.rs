@@ -8,7 +8,11 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-use super::{registry::TaskKey, shared::Shared, task_entry::State};
+use super::{
+    registry::TaskKey,
+    shared::Shared,
+    task_entry::{State, TaskEnd},
+};
 
 /// Asked before each poll of a task.
 pub(super) trait Admission {
@@ -25,6 +29,9 @@ pub(super) trait Admission {
     fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
     }
+
+    /// Called when the task has ended and its future has been dropped, before the end is recorded.
+    fn on_end(&self, _: &TaskEnd) {}
 }
 
 /// A task of a group without a limit: it runs until the group stops.

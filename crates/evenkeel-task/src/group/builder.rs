@@ -18,14 +18,15 @@
 
 use std::{future::poll_fn, panic::Location, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use evenkeel_base::{FirstPanic, poll_timer};
+use evenkeel_base::{FirstPanic, lock, poll_timer};
 use tokio::{
     task::yield_now,
     time::{Instant, sleep},
 };
 
 use super::{
-    Group, current,
+    FinishGroup, Group, current,
+    finish::FinishValue,
     registry::Cursor,
     shared::{Membership, Shared},
     stop_condition::StopCondition,
@@ -63,8 +64,8 @@ use crate::{
 /// # Why not just use `JoinSet`?
 ///
 /// Use it where one owner collects results of one type. Dropping a `JoinSet` aborts its tasks and does not
-/// wait for them, `shutdown` drops their panics, and only its owner can spawn. For results use a channel,
-/// or `par_map` of evenkeel-stream.
+/// wait for them, `shutdown` drops their panics, and only its owner can spawn. For results use
+/// [`Group::spawn_with_handle`], or `par_map` of evenkeel-stream.
 ///
 /// # Examples
 ///
@@ -72,22 +73,16 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), evenkeel_task::BoxError> {
 /// use evenkeel_task::group;
-/// use tokio::sync::mpsc;
 ///
 /// async fn fetch(id: u32) -> Result<u32, std::io::Error> {
 ///     Ok(id * id)
 /// }
 ///
-/// let (found, mut results) = mpsc::channel(8);
 /// let sum = group(async |g| {
-///     for id in 1..=3 {
-///         let found = found.clone();
-///         g.spawn(async move { found.send(fetch(id).await?).await.map_err(std::io::Error::other) });
-///     }
-///     drop(found);
+///     let squares = [1, 2, 3].map(|id| g.spawn_with_handle(fetch(id)));
 ///     let mut sum = 0;
-///     while let Some(square) = results.recv().await {
-///         sum += square;
+///     for square in squares {
+///         sum += square.await?;
 ///     }
 ///     Ok(sum)
 /// })
@@ -297,67 +292,134 @@ impl GroupBuilder {
         F: FnOnce(Group) -> Fut,
         Fut: Future<Output = Result<R, BoxError>>,
     {
-        let place = Location::caller();
-        async move {
-            let stop = self.stop.as_ref().map_or_else(current::stop, Stop::child);
-            let shared = Arc::new(Shared::new(place, stop, self.limit, self.collect_all));
-            let membership = Arc::new(Membership(Arc::clone(&shared)));
-            let group = Group { shared: Arc::clone(&shared), membership: Arc::downgrade(&membership) };
-            let mut guard =
-                RunGuard { shared: Arc::clone(&shared), membership: Some(membership), has_ended: false };
-            let mut condition = pin!(StopCondition::new(shared.stop.clone(), self.deadline));
+        self.run_body(Location::caller(), body, || None)
+    }
 
-            let mut body = pin!(catch_panic(async move { body(group).await }));
-            let output =
-                condition.as_mut().until_stopped(&shared, |cx| guard.enter(|| body.as_mut().poll(cx))).await;
-            let (mut value, mut panic) = (None, None);
-            let waits_for_tasks = match output {
-                Some(Ok(Ok(output))) => {
-                    value = Some(output);
-                    true
-                }
-                Some(Ok(Err(error))) => {
-                    shared.fail("body", Cause::of(error));
-                    self.collect_all
-                }
-                Some(Err(caught)) => {
-                    panic = Some(caught);
-                    false
-                }
-                None => {
-                    if let Err(panic) = guard.enter(|| body.cancel()) {
-                        shared.fail("body", Cause::Panic(panic));
-                    }
-                    false
-                }
-            };
+    /// Runs `body` and the tasks that it spawns, like [`run`](Self::run), until they have ended or one of them ends the
+    /// group with a value: [`FinishGroup::finish`].
+    ///
+    /// Without such a value it returns that of the body.
+    ///
+    /// # Errors
+    ///
+    /// As for [`run`](Self::run), if the failure came before the value, or is a panic.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`run`](Self::run). A value that was there already is dropped.
+    ///
+    /// # Panics
+    ///
+    /// As for [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// The first answer that is good enough:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// use evenkeel_task::Group;
+    /// use std::time::Duration;
+    /// use tokio::time::sleep;
+    ///
+    /// let run = Group::builder().run_until_finished(async |g| {
+    ///     for quality in [5, 1, 9, 2] {
+    ///         let group = g.clone();
+    ///         g.spawn(async move {
+    ///             sleep(Duration::from_secs(quality)).await;
+    ///             if quality > 4 {
+    ///                 group.finish(Some(quality));
+    ///             }
+    ///         });
+    ///     }
+    ///     Ok(None)
+    /// });
+    /// assert_eq!(run.await?, Some(5));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn run_until_finished<R, F, Fut>(self, body: F) -> impl Future<Output = Result<R, GroupError>>
+    where
+        F: FnOnce(FinishGroup<R>) -> Fut,
+        Fut: Future<Output = Result<R, BoxError>>,
+    {
+        let value = Arc::new(FinishValue::new(None));
+        let taken = Arc::clone(&value);
+        let body = move |group| body(FinishGroup::new(group, value));
+        self.run_body(Location::caller(), body, move || lock(&taken).take())
+    }
 
-            guard.end_body();
-            let all_ended = waits_for_tasks
-                && condition.as_mut().until_stopped(&shared, |cx| shared.poll_empty(cx)).await.is_some();
-            condition.disarm();
-            // Of wakers; kept until all tasks have ended.
-            let mut panics = FirstPanic::default();
-            if !all_ended {
-                shared.close();
-                if !self.grace.is_zero() && !shared.stop.is_aborting() {
-                    abort_tasks(&shared, |state| state == State::Waiting, &mut panics).await;
-                    shared.stop.drain_by_page(shared.stop_reason(), &mut panics).await;
-                    drain_for(&shared, self.grace).await;
-                }
-                shared.forbid_progress();
-                abort_tasks(&shared, |_| true, &mut panics).await;
-                shared.stop.abort_by_page(shared.stop_reason(), &mut panics).await;
-                poll_fn(|cx| shared.poll_empty(cx)).await;
+    /// Runs `body`; `take_finished` returns the value that has ended the group early.
+    async fn run_body<R, F, Fut>(
+        self,
+        place: &'static Location<'static>,
+        body: F,
+        take_finished: impl FnOnce() -> Option<R>,
+    ) -> Result<R, GroupError>
+    where
+        F: FnOnce(Group) -> Fut,
+        Fut: Future<Output = Result<R, BoxError>>,
+    {
+        let stop = self.stop.as_ref().map_or_else(current::stop, Stop::child);
+        let shared = Arc::new(Shared::new(place, stop, self.limit, self.collect_all));
+        let membership = Arc::new(Membership(Arc::clone(&shared)));
+        let group = Group { shared: Arc::clone(&shared), membership: Arc::downgrade(&membership) };
+        let mut guard =
+            RunGuard { shared: Arc::clone(&shared), membership: Some(membership), has_ended: false };
+        let mut condition = pin!(StopCondition::new(shared.stop.clone(), self.deadline));
+
+        let mut body = pin!(catch_panic(async move { body(group).await }));
+        let output =
+            condition.as_mut().until_stopped(&shared, |cx| guard.enter(|| body.as_mut().poll(cx))).await;
+        let (mut value, mut panic) = (None, None);
+        let waits_for_tasks = match output {
+            Some(Ok(Ok(output))) => {
+                value = Some(output);
+                true
             }
-            guard.has_ended = true;
-            match panic.or_else(|| panics.take().map(Panic::new)) {
-                Some(panic) => {
-                    discard(shared.take_failures());
-                    panic.resume()
-                }
-                None => shared.result(value),
+            Some(Ok(Err(error))) => {
+                shared.fail("body", Cause::of(error));
+                self.collect_all
             }
+            Some(Err(caught)) => {
+                panic = Some(caught);
+                false
+            }
+            None => {
+                if let Err(panic) = guard.enter(|| body.cancel()) {
+                    shared.fail("body", Cause::Panic(panic));
+                }
+                false
+            }
+        };
+
+        guard.end_body();
+        let all_ended = waits_for_tasks
+            && condition.as_mut().until_stopped(&shared, |cx| shared.poll_empty(cx)).await.is_some();
+        condition.disarm();
+        // Of wakers; kept until all tasks have ended.
+        let mut panics = FirstPanic::default();
+        if !all_ended {
+            shared.close();
+            if !self.grace.is_zero() && !shared.stop.is_aborting() {
+                abort_tasks(&shared, |state| state == State::Waiting, &mut panics).await;
+                shared.stop.drain_by_page(shared.stop_reason(), &mut panics).await;
+                drain_for(&shared, self.grace).await;
+            }
+            shared.forbid_progress();
+            abort_tasks(&shared, |_| true, &mut panics).await;
+            shared.stop.abort_by_page(shared.stop_reason(), &mut panics).await;
+            poll_fn(|cx| shared.poll_empty(cx)).await;
+        }
+        guard.has_ended = true;
+        match panic.or_else(|| panics.take().map(Panic::new)) {
+            Some(panic) => {
+                discard(shared.take_failures());
+                panic.resume()
+            }
+            None => shared.result(take_finished().or(value)),
         }
     }
 }

@@ -3,8 +3,8 @@
 //! # How it works
 //!
 //! At its first poll a [`Child`] registers itself. It asks its [`Admission`] before each poll whether it has to end or to
-//! wait, and polls the user's future with its group as the current one. Nobody has a `JoinHandle`: a group aborts a task
-//! by waking it to find that it must end; it then drops its future itself.
+//! wait, and polls the user's future with its group as the current one. A group has no `JoinHandle`: it aborts a task by
+//! waking it to find that it must end; the task then drops its future itself.
 //!
 //! - **The future is dropped before the end is recorded**, and the membership is dropped last: an empty group has run all
 //!   destructors.
@@ -25,6 +25,7 @@ use tokio::runtime::Handle;
 use super::{
     admission::{Admission, Detached, Limited, Unlimited},
     current,
+    handle::{Abortable, KeepValue, Outcome, TaskHandle},
     registry::TaskKey,
     shared::Membership,
     task_entry::{State, TaskEnd, TaskEntry, TaskName},
@@ -79,6 +80,28 @@ where
     });
 }
 
+/// Spawns a task with a handle into a group that is open.
+#[track_caller]
+pub(super) fn spawn_with_handle<F, T>(group: Arc<Membership>, listing: Listing, future: F) -> TaskHandle<T>
+where
+    F: Future<Output: IntoResult<Value = T>> + Send + 'static,
+    T: Send + 'static,
+{
+    let outcome = Arc::new(Outcome::new());
+    let future = KeepValue::new(future, &outcome);
+    let task = match &group.slots {
+        None => {
+            let admission = Abortable::new(Unlimited, Arc::clone(&outcome));
+            tokio::spawn(Child::new(future, admission, listing, group))
+        }
+        Some(slots) => {
+            let admission = Abortable::new(Limited::new(slots), Arc::clone(&outcome));
+            tokio::spawn(Child::new(future, admission, listing, group))
+        }
+    };
+    TaskHandle::new(task, outcome)
+}
+
 /// Spawns work that goes on when its caller is gone, and that ends by itself.
 ///
 /// The current group waits for it, does not abort it, and records its failure. Without a group it is a task of the
@@ -118,6 +141,7 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
     fn end(&mut self, end: TaskEnd) {
         let Some(group) = self.group.take() else { return };
         self.span.in_scope(|| {
+            self.admission.on_end(&end);
             let key = match self.listing {
                 Listing::Listed { key, .. } => *key,
                 // The task was never polled: it is registered to be counted.

@@ -38,7 +38,7 @@ use super::{
     registry::{Cursor, Registry, TaskKey},
     task_entry::{State, TaskEnd, TaskEntry, TaskName},
 };
-use crate::{Cause, Failure, GroupError, Panic, Stop};
+use crate::{Cause, Failure, GroupError, Panic, Stop, panic::discard};
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -66,6 +66,8 @@ struct GroupState {
     waker: Option<Waker>,
     // Whether a task has asked to cancel the others.
     rest_unneeded: bool,
+    // Whether a value has ended the group early.
+    is_finished: bool,
     // Whether the last member has left.
     is_empty: bool,
 }
@@ -163,12 +165,26 @@ impl Shared {
     /// Stops the group as a failure does, but without one: a task has the result.
     pub(super) fn cancel_rest(&self) {
         self.close();
+        cancel_rest(self.state());
+    }
+
+    /// Stops the group as [`cancel_rest`](Self::cancel_rest) does, for a value, and returns whether that is the result.
+    pub(super) fn finish(&self) -> bool {
+        // An abort that the future of the group has not seen yet.
+        if self.stop.is_aborting() {
+            return false;
+        }
         let mut state = self.state();
-        state.rest_unneeded = true;
-        let waker = state.waker.take();
-        drop(state);
-        // A panic of the waker is not one of the task, whose result counts.
-        drop(waker.map(|waker| Panic::catch(|| waker.wake())));
+        if !self.is_open() {
+            return false;
+        }
+        // There are failures if the group is to collect them.
+        state.is_finished = state.failures.is_empty();
+        let is_result = state.is_finished;
+        // Closed under the lock: of two values one is the result.
+        self.close();
+        cancel_rest(state);
+        is_result
     }
 
     /// Adds a failure of the body or of the group itself; called by its future alone, which needs no wake.
@@ -295,17 +311,32 @@ impl Shared {
         mem::take(&mut self.state().failures)
     }
 
-    /// Returns the result of the group: the value of its body if nothing failed.
+    /// Returns the result of the group: its value if nothing failed before.
     pub(super) fn result<R>(&self, value: Option<R>) -> Result<R, GroupError> {
         let failures = self.take_failures();
+        let is_finished = self.state().is_finished;
         match value {
             Some(value) if failures.is_empty() => Ok(value),
+            // Errors of tasks that were told to stop; a panic is never dropped.
+            Some(value) if is_finished && !failures.iter().any(Failure::has_panic) => {
+                discard(failures);
+                Ok(value)
+            }
             _ => {
                 let (finished, cancelled) = self.registry.counts();
                 Err(GroupError::new(failures, finished, cancelled))
             }
         }
     }
+}
+
+/// Tells the future of a closed group that the rest is not needed.
+fn cancel_rest(mut state: MutexGuard<'_, GroupState>) {
+    state.rest_unneeded = true;
+    let waker = state.waker.take();
+    drop(state);
+    // A panic of the waker is not one of the task, whose result counts.
+    drop(waker.map(|waker| Panic::catch(|| waker.wake())));
 }
 
 /// The membership in a group of its body and of each of its tasks; the group is empty when the last one is dropped.

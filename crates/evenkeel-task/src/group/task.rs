@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     child::{self, Listing},
+    handle::TaskHandle,
     restart::Restart,
     shared::{Membership, Shared},
     task_entry::{State, TaskEntry, TaskName},
@@ -95,6 +96,42 @@ impl Task<'_> {
         let Some((group, name)) = self.join() else { return Err(Rejected(future)) };
         child::spawn(group, Listing::Unlisted(name), future);
         Ok(())
+    }
+
+    /// Spawns it and returns a handle for its value, like
+    /// [`Group::spawn_with_handle`](crate::Group::spawn_with_handle).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// # use evenkeel_task::group;
+    /// let port = group(async |g| Ok(g.task("port").spawn_with_handle(async { "80".parse::<u16>() }).await?));
+    /// assert_eq!(port.await?, 80);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn spawn_with_handle<F, T>(self, future: F) -> TaskHandle<T>
+    where
+        F: Future<Output: IntoResult<Value = T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let shared = self.shared;
+        match self.join() {
+            Some((group, name)) => child::spawn_with_handle(group, Listing::Unlisted(name), future),
+            None => {
+                // Counted first, as the destructor of the future may panic.
+                shared.registry.count_rejected();
+                drop(future);
+                TaskHandle::rejected()
+            }
+        }
     }
 
     /// Returns a membership for the task, unless the group is closed.

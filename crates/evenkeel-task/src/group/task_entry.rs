@@ -169,7 +169,7 @@ pub enum State {
     Waiting,
     /// It runs.
     Running,
-    /// It was told to abort, and has not ended: it is in the middle of a poll.
+    /// Its group told it to abort, and it has not ended: it is in the middle of a poll.
     Aborting,
     /// Its caller is gone, and it ends by itself: a [`shield`](crate::shield), a release of
     /// [`using`](crate::using()), a [`blocking`](crate::blocking()) call, the task of a dropped

@@ -11,7 +11,9 @@ mod compiles;
 mod detached;
 mod error;
 mod fail_fast;
+mod finish;
 mod first_ok;
+mod handle;
 mod hostile;
 mod model;
 mod panics;
@@ -34,6 +36,7 @@ use std::{
 };
 
 use evenkeel_task::{BoxError, Cause, Failure, GroupError};
+use tokio::time::Instant;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -66,6 +69,14 @@ fn failures(error: &GroupError) -> Vec<String> {
         }
     };
     error.failures().map(text).collect()
+}
+
+/// Asserts that a future takes this virtual time, and returns its output.
+async fn took<T>(time: Duration, future: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let output = future.await;
+    assert_eq!(started.elapsed(), time);
+    output
 }
 
 fn err(message: &str) -> Result<(), BoxError> {

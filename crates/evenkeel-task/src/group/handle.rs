@@ -1,0 +1,317 @@
+//! The handle of a task: its value, and its abort alone.
+//!
+//! # How it works
+//!
+//! A task with a handle is a task like the others, with an [`Outcome`] that it shares with its handle. [`KeepValue`], around
+//! the user's future, stores the value there; [`Abortable`], around the admission, reads the abort and stores the reason
+//! why there is no value. The handle waits for the end of the task with tokio's `JoinHandle`, so it is ready when the end
+//! has been recorded in the group.
+//!
+//! - **An abort is a flag and tokio's abort.** The runtime drops the task, which finds the flag and ends as cancelled; a
+//!   task that the runtime drops without the flag is a failure of the group.
+//! - **A value has one owner.** It is moved under the lock, and dropped behind it: by the task if the handle is gone, so
+//!   that its destructor belongs to the task, and otherwise by the holder of the handle.
+
+use std::{
+    error::Error,
+    fmt, mem,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use evenkeel_base::lock;
+use pin_project_lite::pin_project;
+use tokio::task::JoinHandle;
+
+use super::{
+    admission::Admission,
+    registry::TaskKey,
+    shared::Shared,
+    task_entry::{State, TaskEnd},
+};
+use crate::{BoxError, Cause, IntoResult, Panic};
+
+/// The handle of a task, see [`Group::spawn_with_handle`](crate::Group::spawn_with_handle); as a future it returns the
+/// task's value.
+///
+/// The task belongs to its group. Dropping the handle leaves it there, and drops the value of a task that has ended. The
+/// handle may leave the group; when the group has ended it is ready at once.
+///
+/// # Errors
+///
+/// [`NoValue`] if the task has no value. The failure itself is the group's; it is recorded before the handle is ready.
+///
+/// # Cancel safety
+///
+/// Dropping a future that awaits `&mut handle` changes nothing: the value stays for the next one.
+///
+/// # Panics
+///
+/// When polled after it returned its result.
+///
+/// # Examples
+///
+/// The values of tasks as they end:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+/// use evenkeel_task::{BoxError, group};
+/// use futures::stream::{FuturesUnordered, StreamExt};
+/// use std::time::Duration;
+/// use tokio::time::sleep;
+///
+/// let values = group(async |g| {
+///     let task = |takes| async move {
+///         sleep(Duration::from_secs(takes)).await;
+///         Ok::<_, BoxError>(takes)
+///     };
+///     let handles: FuturesUnordered<_> = [3, 1, 2].map(|takes| g.spawn_with_handle(task(takes))).into_iter().collect();
+///     Ok(handles.filter_map(async |value| value.ok()).collect::<Vec<_>>().await)
+/// })
+/// .await?;
+/// assert_eq!(values, [1, 2, 3]);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the task runs in any case; `spawn` is for a task without a handle"]
+pub struct TaskHandle<T>(Progress<T>);
+
+enum Progress<T> {
+    Spawned(JoinHandle<()>, Arc<Outcome<T>>),
+    Rejected,
+    Returned,
+}
+
+impl<T> TaskHandle<T> {
+    pub(super) fn rejected() -> Self {
+        Self(Progress::Rejected)
+    }
+
+    pub(super) fn new(task: JoinHandle<()>, outcome: Arc<Outcome<T>>) -> Self {
+        Self(Progress::Spawned(task, outcome))
+    }
+
+    /// Aborts this task alone, at its next await point; the group goes on and counts it as cancelled.
+    ///
+    /// It does nothing to a task that has ended. The call does not wait; await the handle for that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), evenkeel_task::GroupError> {
+    /// use evenkeel_task::{NoValue, group};
+    ///
+    /// group(async |g| {
+    ///     let endless = g.spawn_with_handle(std::future::pending::<()>());
+    ///     endless.abort();
+    ///     assert_eq!(endless.await, Err(NoValue::Cancelled));
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn abort(&self) {
+        if let Progress::Spawned(task, outcome) = &self.0 {
+            outcome.is_aborted.store(true, Ordering::Release);
+            task.abort();
+        }
+    }
+
+    /// Returns whether the task has ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match &self.0 {
+            Progress::Spawned(task, _) => task.is_finished(),
+            Progress::Rejected | Progress::Returned => true,
+        }
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, NoValue>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Progress::Spawned(task, _) = &mut self.0 {
+            // The outcome tells more than a `JoinError`.
+            let _ = ready!(Pin::new(task).poll(cx));
+        }
+        match mem::replace(&mut self.0, Progress::Returned) {
+            Progress::Spawned(_, outcome) => Poll::Ready(outcome.take()),
+            Progress::Rejected => Poll::Ready(Err(NoValue::Cancelled)),
+            Progress::Returned => panic!("polled after it returned its result"),
+        }
+    }
+}
+
+impl<T> Drop for TaskHandle<T> {
+    fn drop(&mut self) {
+        if let Progress::Spawned(_, outcome) = &self.0 {
+            let slot = outcome.replace(Slot::HandleDropped);
+            drop(slot);
+        }
+    }
+}
+
+// Not pinned: it holds no future in place.
+impl<T> Unpin for TaskHandle<T> {}
+
+impl<T> fmt::Debug for TaskHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle").field("finished", &self.is_finished()).finish_non_exhaustive()
+    }
+}
+
+/// Why a task has no value, the error of a [`TaskHandle`].
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::{Group, NoValue};
+///
+/// let run = Group::builder().collect_all().run(async |g| {
+///     let port = g.spawn_with_handle(async { "http".parse::<u16>() });
+///     assert_eq!(port.await, Err(NoValue::Failed));
+///     Ok(())
+/// });
+/// // The error itself is the group's.
+/// assert!(run.await.unwrap_err().downcast_ref::<std::num::ParseIntError>().is_some());
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoValue {
+    /// The task returned an error, or its runtime was shut down.
+    Failed,
+    /// The task panicked, in a poll or in a destructor.
+    Panicked,
+    /// The task was aborted, by its handle or by its group, or was not spawned because the group takes no more tasks.
+    Cancelled,
+}
+
+impl fmt::Display for NoValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "the task failed, and its group has the error",
+            Self::Panicked => "the task panicked, and its group has the panic",
+            Self::Cancelled => "the task was cancelled",
+        })
+    }
+}
+
+impl Error for NoValue {}
+
+/// The end of a task, shared with its handle.
+#[derive(Debug)]
+pub(super) struct Outcome<T> {
+    is_aborted: AtomicBool,
+    slot: Mutex<Slot<T>>,
+}
+
+#[derive(Debug)]
+enum Slot<T> {
+    // The reason holds until the task stores its value.
+    NoValue(NoValue),
+    Value(T),
+    HandleDropped,
+}
+
+impl<T> Outcome<T> {
+    pub(super) fn new() -> Self {
+        Self { is_aborted: AtomicBool::new(false), slot: Mutex::new(Slot::NoValue(NoValue::Cancelled)) }
+    }
+
+    /// The former content may be a value: its destructor is foreign code, so it is returned from under the lock.
+    fn replace(&self, new: Slot<T>) -> Slot<T> {
+        mem::replace(&mut *lock(&self.slot), new)
+    }
+
+    /// Stores what the task ended with, or returns it if the handle is gone.
+    fn store(&self, new: Slot<T>) -> Slot<T> {
+        let mut slot = lock(&self.slot);
+        match *slot {
+            Slot::HandleDropped => new,
+            _ => mem::replace(&mut slot, new),
+        }
+    }
+
+    fn take(&self) -> Result<T, NoValue> {
+        match self.replace(Slot::HandleDropped) {
+            Slot::Value(value) => Ok(value),
+            Slot::NoValue(reason) => Err(reason),
+            Slot::HandleDropped => unreachable!("the handle is polled"),
+        }
+    }
+}
+
+pin_project! {
+    /// Stores the value of the future, for a handle.
+    pub(super) struct KeepValue<F, T> {
+        #[pin]
+        future: F,
+        outcome: Arc<Outcome<T>>,
+    }
+}
+
+impl<F, T> KeepValue<F, T> {
+    pub(super) fn new(future: F, outcome: &Arc<Outcome<T>>) -> Self {
+        Self { future, outcome: Arc::clone(outcome) }
+    }
+}
+
+impl<F: Future<Output: IntoResult<Value = T>>, T> Future for KeepValue<F, T> {
+    type Output = Result<(), BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let value = ready!(this.future.poll(cx)).into_value()?;
+        let unneeded = this.outcome.store(Slot::Value(value));
+        drop(unneeded);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The admission of a task that its handle can abort.
+#[derive(Debug)]
+pub(super) struct Abortable<A, T> {
+    admission: A,
+    outcome: Arc<Outcome<T>>,
+}
+
+impl<A, T> Abortable<A, T> {
+    pub(super) fn new(admission: A, outcome: Arc<Outcome<T>>) -> Self {
+        Self { admission, outcome }
+    }
+}
+
+impl<A: Admission, T> Admission for Abortable<A, T> {
+    const INITIAL_STATE: State = A::INITIAL_STATE;
+
+    fn must_end(&self, group: &Shared) -> bool {
+        self.admission.must_end(group) || self.outcome.is_aborted.load(Ordering::Acquire)
+    }
+
+    fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()> {
+        self.admission.poll_admit(group, key, cx)
+    }
+
+    fn on_end(&self, end: &TaskEnd) {
+        let reason = match end {
+            TaskEnd::Finished => return,
+            TaskEnd::Cancelled => NoValue::Cancelled,
+            TaskEnd::Failed(Cause::Panic(_)) => NoValue::Panicked,
+            TaskEnd::Failed(_) => NoValue::Failed,
+        };
+        // A value is there if the destructor of the future panicked behind it. Of several panics the first one says most.
+        let value = self.outcome.store(Slot::NoValue(reason));
+        drop(Panic::catch(|| drop(value)));
+    }
+}
