@@ -160,7 +160,7 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
             (&self.group, &mut self.listing)
         {
             *has_waker = true;
-            drop(group.registry.set_waker(*key, cx.waker().clone()));
+            *key = group.registry.set_waker(*key, cx.waker().clone());
         }
     }
 
@@ -190,7 +190,7 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
 impl<F: Future<Output: IntoResult>, A: Admission> ChildProjection<'_, F, A> {
     fn register(&mut self) {
         if let (Some(group), Listing::Unlisted(name)) = (&self.group, &mut self.listing) {
-            let key = group.registry.insert(TaskEntry::new(name.take(), A::INITIAL_STATE));
+            let key = group.registry.insert_in_first_poll(TaskEntry::new(name.take(), A::INITIAL_STATE));
             *self.listing = key.into();
         }
     }

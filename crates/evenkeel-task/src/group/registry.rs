@@ -7,6 +7,10 @@
 //! rarely contended. A shard is allocated with its first task. A [`TaskKey`] names the shard and the slot in it, and
 //! is valid until the entry is removed; slots are used again.
 //!
+//! A task that is in its first poll has a place beside the slots, as a thread is in one first poll at a time and most short
+//! tasks end in it. A task that is pending moves to a slot. If the place is taken, because threads share the shard or a
+//! task polls another one, a task takes a slot at once.
+//!
 //! - **Foreign code never runs under a lock.** A waker is cloned before the lock is taken, and moved out of the lock
 //!   to be woken or dropped.
 //! - **An abort goes page by page**, with a [`Cursor`], and holds the lock of one shard for one page. An entry stays
@@ -36,11 +40,30 @@ pub(super) struct Registry([OnceLock<Box<Mutex<Shard>>>; SHARDS]);
 #[derive(Debug, Default)]
 struct Shard {
     entries: PagedSlab<TaskEntry>,
+    in_first_poll: Option<TaskEntry>,
     finished: usize,
     cancelled: usize,
 }
 
-/// The place of an entry, until it is removed.
+impl Shard {
+    fn get_mut(&mut self, index: u32) -> Option<&mut TaskEntry> {
+        if index == IN_FIRST_POLL { self.in_first_poll.as_mut() } else { self.entries.get_mut(index) }
+    }
+
+    fn remove(&mut self, index: u32) -> Option<TaskEntry> {
+        if index == IN_FIRST_POLL { self.in_first_poll.take() } else { self.entries.remove(index) }
+    }
+
+    /// Returns the number of pages to abort; the first one includes the task that is in its first poll.
+    fn page_count(&self) -> usize {
+        self.entries.page_count().max(usize::from(self.in_first_poll.is_some()))
+    }
+}
+
+/// The index of a task that is in its first poll. The slab has fewer entries.
+const IN_FIRST_POLL: u32 = u32::MAX;
+
+/// The place of an entry, until it is removed or its task is pending for the first time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TaskKey {
     shard: u8,
@@ -78,29 +101,51 @@ impl Registry {
             .map(|shard| (shard, self.shard(shard)))
     }
 
+    /// Inserts the entry of a task that is not in its first poll.
     pub(super) fn insert(&self, entry: TaskEntry) -> TaskKey {
         let shard = current_shard();
         let index = self.shard(shard).entries.insert(entry);
         TaskKey { shard, index }
     }
 
-    /// Changes an entry under the lock: `f` may neither call nor drop foreign code.
-    pub(super) fn with<T>(&self, key: TaskKey, f: impl FnOnce(&mut TaskEntry) -> T) -> Option<T> {
-        self.shard(key.shard).entries.get_mut(key.index).map(f)
+    /// Inserts the entry of a task that is in its first poll, until [`set_waker`](Self::set_waker) is called.
+    #[inline]
+    pub(super) fn insert_in_first_poll(&self, entry: TaskEntry) -> TaskKey {
+        let shard = current_shard();
+        let mut entries = self.shard(shard);
+        let index = if entries.in_first_poll.is_none() {
+            entries.in_first_poll = Some(entry);
+            IN_FIRST_POLL
+        } else {
+            entries.entries.insert(entry)
+        };
+        TaskKey { shard, index }
     }
 
-    /// Stores the waker of a task, and returns the one that is no longer needed.
-    pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) -> Option<Waker> {
-        match self.shard(key.shard).entries.get_mut(key.index) {
-            Some(entry) => entry.set_waker(waker),
-            None => Some(waker),
+    /// Changes an entry under the lock: `f` may neither call nor drop foreign code.
+    pub(super) fn with<T>(&self, key: TaskKey, f: impl FnOnce(&mut TaskEntry) -> T) -> Option<T> {
+        self.shard(key.shard).get_mut(key.index).map(f)
+    }
+
+    /// Stores the waker of a task that is pending for the first time, and returns the new place of its entry.
+    pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) -> TaskKey {
+        let mut shard = self.shard(key.shard);
+        if key.index == IN_FIRST_POLL
+            && let Some(mut entry) = shard.in_first_poll.take()
+        {
+            entry.set_waker(waker);
+            return TaskKey { index: shard.entries.insert(entry), ..key };
         }
+        if let Some(entry) = shard.get_mut(key.index) {
+            entry.set_waker(waker);
+        }
+        key
     }
 
     /// Removes the entry of a task that has ended, and counts its end.
     pub(super) fn remove(&self, key: TaskKey, end: &TaskEnd) -> Option<TaskEntry> {
         let mut shard = self.shard(key.shard);
-        let entry = shard.entries.remove(key.index)?;
+        let entry = shard.remove(key.index)?;
         match end {
             _ if entry.is_detached() => {}
             TaskEnd::Finished => shard.finished += 1,
@@ -126,7 +171,7 @@ impl Registry {
     pub(super) fn live(&self) -> Vec<TaskInfo> {
         let mut live = Vec::new();
         for (_, shard) in self.shards() {
-            live.extend(shard.entries.iter().map(TaskEntry::info));
+            live.extend(shard.entries.iter().chain(&shard.in_first_poll).map(TaskEntry::info));
         }
         live.sort_by_key(|task| Reverse(task.age));
         live
@@ -142,11 +187,14 @@ impl Registry {
         panics: &mut FirstPanic,
     ) -> Option<Cursor> {
         let cursor = self.first_page(cursor)?;
-        let mut shard = self.shard(cursor.shard);
+        let mut guard = self.shard(cursor.shard);
+        let shard = &mut *guard;
+        // It has no waker yet.
+        let in_first_poll = shard.in_first_poll.as_mut().filter(|_| cursor.page == 0);
         let filter = |entry: &&mut TaskEntry| !entry.is_detached() && filter(entry.state());
-        let entries = shard.entries.page_mut(cursor.page).filter(filter);
+        let entries = shard.entries.page_mut(cursor.page).chain(in_first_poll).filter(filter);
         let wakers: Vec<_> = entries.filter_map(TaskEntry::abort).collect();
-        drop(shard);
+        drop(guard);
         // To wake a task may drop it here and now, if its runtime is gone; then it takes the lock to be removed.
         panics.wake(wakers);
         self.first_page(Cursor { page: cursor.page + 1, ..cursor })
@@ -156,7 +204,7 @@ impl Registry {
     fn first_page(&self, from: Cursor) -> Option<Cursor> {
         let mut pages = self.shards().map(|(shard, entries)| {
             let page = if shard == from.shard { from.page } else { 0 };
-            (Cursor { shard, page }, entries.entries.page_count())
+            (Cursor { shard, page }, entries.page_count())
         });
         pages.find(|(at, count)| at.shard >= from.shard && at.page < *count).map(|(at, _)| at)
     }

@@ -58,8 +58,10 @@ impl TaskEntry {
         self.restarts = self.restarts.saturating_add(1);
     }
 
-    pub(super) fn set_waker(&mut self, waker: Waker) -> Option<Waker> {
-        self.waker.replace(waker)
+    /// Stores the waker of a task that has none yet: no waker is dropped under the lock.
+    pub(super) fn set_waker(&mut self, waker: Waker) {
+        debug_assert!(self.waker.is_none());
+        self.waker = Some(waker);
     }
 
     /// Marks the task as aborting, and returns its waker.

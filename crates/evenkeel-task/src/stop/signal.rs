@@ -29,7 +29,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use crate::paged_slab::PagedSlab;
 
 pub(super) struct Signal {
-    token: CancellationToken,
+    // Made with the first child: most signals have none. A signal with a parent always has it.
+    token: OnceLock<CancellationToken>,
     // Whether the token is a child of another one, which cancels it.
     has_parent: bool,
     upstream: OnceLock<Pin<Box<WaitForCancellationFutureOwned>>>,
@@ -64,25 +65,42 @@ impl Waiters {
 
 impl Signal {
     pub(super) fn new() -> Self {
-        Self::with_token(CancellationToken::new(), false)
+        Self::with_token(OnceLock::new(), false)
     }
 
     /// Returns a signal that is sent with a token, which is not touched.
     pub(super) fn child_of(token: &CancellationToken) -> Self {
-        Self::with_token(token.child_token(), true)
+        Self::with_token(token.child_token().into(), true)
     }
 
     pub(super) fn child(&self) -> Self {
-        Self::child_of(&self.token)
+        Self::child_of(self.token())
     }
 
-    fn with_token(token: CancellationToken, has_parent: bool) -> Self {
+    fn token(&self) -> &CancellationToken {
+        if let Some(token) = self.token.get() {
+            return token;
+        }
+        // Under the lock, as `sent` is set: a signal that is sent later finds the token.
+        let _waiters = self.waiters();
+        self.token.get_or_init(|| {
+            let token = CancellationToken::new();
+            if self.sent.load(Ordering::Acquire) {
+                // It has no children yet, so this wakes nobody.
+                token.cancel();
+            }
+            token
+        })
+    }
+
+    fn with_token(token: OnceLock<CancellationToken>, has_parent: bool) -> Self {
         let (upstream, sent, waiters) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
         Self { token, has_parent, upstream, sent, waiters }
     }
 
     pub(super) fn is_sent(&self) -> bool {
-        self.sent.load(Ordering::Acquire) || (self.has_parent && self.token.is_cancelled())
+        self.sent.load(Ordering::Acquire)
+            || (self.has_parent && self.token.get().is_some_and(CancellationToken::is_cancelled))
     }
 
     /// Ready when the signal is sent; until then the waker is stored, for `is_owner` as the last one to be woken.
@@ -147,7 +165,7 @@ impl Signal {
 
     fn wait_upstream(&self, waker: impl FnOnce() -> Waker) {
         self.upstream.get_or_init(|| {
-            let mut cancelled = Box::pin(self.token.clone().cancelled_owned());
+            let mut cancelled = Box::pin(self.token().clone().cancelled_owned());
             if cancelled.as_mut().poll(&mut Context::from_waker(&waker())).is_ready() {
                 // The parent was sent since `poll` looked; this is the first waiter, so there is none to wake.
                 self.set_sent();
@@ -159,7 +177,9 @@ impl Signal {
     /// Sends the signal to its children, and wakes all waiters now.
     pub(super) fn send(&self, panics: &mut FirstPanic) {
         self.set_sent();
-        panics.catch(|| self.token.cancel());
+        if let Some(token) = self.token.get() {
+            panics.catch(|| token.cancel());
+        }
         while self.wake_page(panics) {}
         let last = self.waiters().last.take();
         panics.wake(last);

@@ -36,6 +36,15 @@ fn an_abort_implies_a_drain_and_the_first_reason_stays() {
 }
 
 #[test]
+fn the_first_child_of_a_signal_that_was_sent_is_sent() {
+    let parent = Stop::new();
+    parent.drain("before");
+    assert_eq!(seen(&parent.child()), (true, false, Some("before")));
+    parent.abort("later");
+    assert_eq!(seen(&parent.child().child()), (true, true, Some("before")));
+}
+
+#[test]
 fn children_follow_and_do_not_lead() {
     let parent = Stop::new();
     let child = parent.child();

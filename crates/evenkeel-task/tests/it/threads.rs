@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_task::{Cause, Failure, Group, Stop, catch_panic, first_ok, group};
+use evenkeel_task::{BoxError, Cause, Failure, Group, State, Stop, catch_panic, first_ok, group};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    task::yield_now,
+    task::{block_in_place, yield_now},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -252,4 +252,61 @@ fn every_waiter_hears_a_signal_that_is_given_meanwhile() {
             assert!(grandchild.is_aborting() && !follows.1.is_draining());
         }
     });
+}
+
+#[test]
+fn a_task_in_the_middle_of_its_first_poll_is_listed_and_told_to_abort() {
+    let runtime = threads();
+    let (begun, has_begun) = channel();
+    let (release, released) = channel::<()>();
+    let (keep, kept) = channel();
+    let run = runtime.spawn(group(async move |g| {
+        g.task("blocked").spawn(async move {
+            begun.send(()).unwrap();
+            released.recv().ok();
+        });
+        keep.send(g).unwrap();
+        pending().await
+    }));
+    has_begun.recv().unwrap();
+    let g: Group = kept.recv().unwrap();
+    let states = || g.live().iter().map(|task| task.state).collect::<Vec<_>>();
+    assert_eq!(states(), [State::Running]);
+    g.stop().abort("enough");
+    while states() != [State::Aborting] {
+        std::thread::yield_now();
+    }
+    release.send(()).unwrap();
+    let error = runtime.block_on(run).unwrap().map(|(): ()| ()).unwrap_err();
+    assert_eq!((error.finished(), states()), (1, vec![]));
+}
+
+#[test]
+fn a_first_poll_within_a_first_poll_is_listed_too() {
+    let runtime = threads();
+    let inner = Builder::new_current_thread().build().unwrap();
+    let run = Group::builder().collect_all().run(async |g| {
+        let group = g.clone();
+        let spawner = g.task("outer").spawn_with_handle(async move {
+            let listed = block_in_place(move || {
+                inner.block_on(async {
+                    let listing = group.clone();
+                    let names = async move {
+                        let mut names: Vec<_> =
+                            listing.live().into_iter().filter_map(|task| task.name).collect();
+                        names.sort_unstable();
+                        yield_now().await;
+                        Ok::<_, BoxError>(names)
+                    };
+                    group.task("inner").spawn_with_handle(names).await
+                })
+            });
+            Ok::<_, BoxError>(listed)
+        });
+        assert_eq!(spawner.await??, ["inner", "outer"]);
+        g.spawn(async { err("to see the counts") });
+        Ok(())
+    });
+    let error = runtime.block_on(run).unwrap_err();
+    assert_eq!((error.finished(), error.failures().len()), (2, 1));
 }
