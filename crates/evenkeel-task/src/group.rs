@@ -46,7 +46,8 @@ use crate::{IntoResult, Stop};
 /// The handle of a group, which spawns tasks into it; its body and its tasks may clone and keep it.
 ///
 /// A task returns `()` or a `Result`, see [`IntoResult`]. Its error or panic stops the group; its value is
-/// dropped, unless it is spawned [with a handle](Self::spawn_with_handle). After the group has begun to stop, or has ended, nothing is spawned any more.
+/// dropped, unless it is spawned [with a handle](Self::spawn_with_handle). After the group has begun to stop, or has
+/// ended, nothing is spawned any more.
 ///
 /// # Examples
 ///
