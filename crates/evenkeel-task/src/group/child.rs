@@ -28,7 +28,7 @@ use super::{
     handle::{Abortable, KeepValue, Outcome, TaskHandle},
     registry::TaskKey,
     shared::Membership,
-    task_entry::{State, TaskEnd, TaskName},
+    task_entry::{State, TaskEnd, TaskEntry, TaskName},
 };
 use crate::{
     CatchPanic, Cause, IntoResult, Panic, catch_panic,
@@ -116,7 +116,7 @@ pub(crate) fn spawn_detached<F>(
 {
     match current::membership() {
         Some(group) => {
-            let key = group.registry.insert(TaskName::new(name, place), State::Detached);
+            let key = group.registry.insert(TaskEntry::new(TaskName::new(name, place), State::Detached));
             drop(runtime.spawn(Child::new(work, Detached, key.into(), group)));
         }
         None => {
@@ -145,7 +145,9 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
             let key = match self.listing {
                 Listing::Listed { key, .. } => *key,
                 // The task was never polled: it is registered to be counted.
-                Listing::Unlisted(name) => group.registry.insert(name.take(), A::INITIAL_STATE),
+                Listing::Unlisted(name) => {
+                    group.registry.insert(TaskEntry::new(name.take(), A::INITIAL_STATE))
+                }
             };
             group.record_end(key, end);
             drop(group);
@@ -188,7 +190,7 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
 impl<F: Future<Output: IntoResult>, A: Admission> ChildProjection<'_, F, A> {
     fn register(&mut self) {
         if let (Some(group), Listing::Unlisted(name)) = (&self.group, &mut self.listing) {
-            let key = group.registry.insert_in_first_poll(name.take(), A::INITIAL_STATE);
+            let key = group.registry.insert_in_first_poll(TaskEntry::new(name.take(), A::INITIAL_STATE));
             *self.listing = key.into();
         }
     }

@@ -28,19 +28,14 @@ use std::{
 };
 
 use evenkeel_base::{FirstPanic, lock};
-use tokio::time::Instant;
 
-use super::task_entry::{Offset, State, TaskEnd, TaskEntry, TaskInfo, TaskName};
+use super::task_entry::{State, TaskEnd, TaskEntry, TaskInfo};
 use crate::paged_slab::PagedSlab;
 
 const SHARDS: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Registry {
-    shards: [OnceLock<Box<Mutex<Shard>>>; SHARDS],
-    // The origin of the times in the entries.
-    created: Instant,
-}
+pub(super) struct Registry([OnceLock<Box<Mutex<Shard>>>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -92,32 +87,22 @@ fn current_shard() -> u8 {
 }
 
 impl Registry {
-    pub(super) fn new() -> Self {
-        Self { shards: [const { OnceLock::new() }; SHARDS], created: Instant::now() }
-    }
-
-    /// Returns when the group began.
-    pub(super) fn created(&self) -> Instant {
-        self.created
-    }
-
-    pub(super) fn now(&self) -> Offset {
-        Offset::now(self.created)
+    pub(super) const fn new() -> Self {
+        Self([const { OnceLock::new() }; SHARDS])
     }
 
     fn shard(&self, shard: u8) -> MutexGuard<'_, Shard> {
-        lock(self.shards[usize::from(shard)].get_or_init(Box::default))
+        lock(self.0[usize::from(shard)].get_or_init(Box::default))
     }
 
     fn shards(&self) -> impl Iterator<Item = (u8, MutexGuard<'_, Shard>)> {
         (0..SHARDS as u8)
-            .filter(|shard| self.shards[usize::from(*shard)].get().is_some())
+            .filter(|shard| self.0[usize::from(*shard)].get().is_some())
             .map(|shard| (shard, self.shard(shard)))
     }
 
     /// Inserts the entry of a task that is not in its first poll.
-    pub(super) fn insert(&self, name: TaskName, state: State) -> TaskKey {
-        let entry = TaskEntry::new(name, state, self.now());
+    pub(super) fn insert(&self, entry: TaskEntry) -> TaskKey {
         let shard = current_shard();
         let index = self.shard(shard).entries.insert(entry);
         TaskKey { shard, index }
@@ -125,8 +110,7 @@ impl Registry {
 
     /// Inserts the entry of a task that is in its first poll, until [`set_waker`](Self::set_waker) is called.
     #[inline]
-    pub(super) fn insert_in_first_poll(&self, name: TaskName, state: State) -> TaskKey {
-        let entry = TaskEntry::new(name, state, self.now());
+    pub(super) fn insert_in_first_poll(&self, entry: TaskEntry) -> TaskKey {
         let shard = current_shard();
         let mut entries = self.shard(shard);
         let index = if entries.in_first_poll.is_none() {
@@ -185,10 +169,9 @@ impl Registry {
 
     /// Describes the tasks that are alive, the oldest first.
     pub(super) fn live(&self) -> Vec<TaskInfo> {
-        let now = self.now();
         let mut live = Vec::new();
         for (_, shard) in self.shards() {
-            live.extend(shard.entries.iter().chain(&shard.in_first_poll).map(|entry| entry.info(now)));
+            live.extend(shard.entries.iter().chain(&shard.in_first_poll).map(TaskEntry::info));
         }
         live.sort_by_key(|task| Reverse(task.age));
         live

@@ -32,7 +32,7 @@ use std::{
 };
 
 use evenkeel_base::{FirstPanic, lock};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     registry::{Cursor, Registry, TaskKey},
@@ -54,6 +54,7 @@ pub(super) struct Shared {
     // Whether failures do not stop it.
     collect_all: bool,
     place: &'static Location<'static>,
+    started: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +88,7 @@ impl Shared {
             slots: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             collect_all,
             place,
+            started: Instant::now(),
         }
     }
 
@@ -115,7 +117,7 @@ impl Shared {
 
     /// Marks a task that has waited for a slot as running, unless the group is closed.
     pub(super) fn begin(&self, key: TaskKey) -> bool {
-        let now = self.registry.now();
+        let now = Instant::now();
         // Under the lock of the shard: the group is closed before that lock is taken to wake the tasks that wait.
         let begin = |entry: &mut TaskEntry| self.is_open().then(|| entry.begin(now)).is_some();
         self.registry.with(key, begin).unwrap_or(false)
@@ -126,9 +128,9 @@ impl Shared {
         let Some(entry) = self.registry.remove(key, &end) else { return };
         // Subscribers are foreign code: one that panics must not lose the failure.
         let mut panics = FirstPanic::default();
-        panics.catch(|| entry.report_end(&end, || self.registry.now()));
+        panics.catch(|| entry.report_end(&end));
         if let TaskEnd::Failed(cause) = end {
-            self.record_failure(entry.into_failure(cause, self.registry.now()));
+            self.record_failure(entry.into_failure(cause));
         }
         panics.resume();
     }
@@ -187,7 +189,7 @@ impl Shared {
 
     /// Adds a failure of the body or of the group itself; called by its future alone, which needs no wake.
     pub(super) fn fail(&self, name: &'static str, cause: Cause) {
-        let (place, after) = (self.place, self.registry.created().elapsed());
+        let (place, after) = (self.place, self.started.elapsed());
         if !self.collect_all {
             self.close();
         }
@@ -233,7 +235,7 @@ impl Shared {
     /// Makes another group the parent of the tasks that are left.
     fn hand_over(&self, parent: &Arc<Membership>, panics: &mut FirstPanic) {
         let name = TaskName::new("group", self.place);
-        let key = parent.registry.insert(name, State::Detached);
+        let key = parent.registry.insert(TaskEntry::new(name, State::Detached));
         let mut state = self.state();
         let (failures, is_empty) = (mem::take(&mut state.failures), state.is_empty);
         // If the last member leaves later it removes the entry.

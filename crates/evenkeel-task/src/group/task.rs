@@ -14,7 +14,7 @@ use super::{
     handle::TaskHandle,
     restart::Restart,
     shared::{Membership, Shared},
-    task_entry::{State, TaskName},
+    task_entry::{State, TaskEntry, TaskName},
 };
 use crate::IntoResult;
 
@@ -188,7 +188,7 @@ impl Task<'_> {
             Some((group, name)) => {
                 // Registered before its first poll: it needs its key to count its restarts.
                 let state = if group.slots.is_some() { State::Waiting } else { State::Running };
-                let key = group.registry.insert(name, state);
+                let key = group.registry.insert(TaskEntry::new(name, state));
                 child::spawn(group, key.into(), restart.supervise(work, Arc::clone(shared), key));
             }
             None => shared.registry.count_rejected(),

@@ -24,32 +24,11 @@ impl TaskName {
     }
 }
 
-/// The time from an instant, which the entries of a group share, in nanoseconds: half the size of an `Instant`.
-///
-/// It is negative where a task runs on a runtime whose paused clock is behind.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offset(i64);
-
-impl Offset {
-    pub(super) fn now(origin: Instant) -> Self {
-        let now = Instant::now();
-        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-        match now.checked_duration_since(origin) {
-            Some(since) => Self(nanoseconds(since)),
-            None => Self(-nanoseconds(origin.duration_since(now))),
-        }
-    }
-
-    fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0).try_into().unwrap_or(0))
-    }
-}
-
 /// A task of a group, or detached work.
 #[derive(Debug)]
 pub(super) struct TaskEntry {
     name: TaskName,
-    started: Offset,
+    started: Instant,
     // From the first poll that was pending until the task is told to abort.
     waker: Option<Waker>,
     restarts: u32,
@@ -57,8 +36,8 @@ pub(super) struct TaskEntry {
 }
 
 impl TaskEntry {
-    pub(super) fn new(name: TaskName, state: State, started: Offset) -> Self {
-        Self { name, started, waker: None, restarts: 0, state }
+    pub(super) fn new(name: TaskName, state: State) -> Self {
+        Self { name, started: Instant::now(), waker: None, restarts: 0, state }
     }
 
     pub(super) fn state(&self) -> State {
@@ -70,7 +49,7 @@ impl TaskEntry {
         self.state == State::Detached
     }
 
-    pub(super) fn begin(&mut self, now: Offset) {
+    pub(super) fn begin(&mut self, now: Instant) {
         self.started = now;
         self.state = State::Running;
     }
@@ -91,13 +70,13 @@ impl TaskEntry {
         self.waker.take()
     }
 
-    pub(super) fn into_failure(self, cause: Cause, now: Offset) -> Failure {
+    pub(super) fn into_failure(self, cause: Cause) -> Failure {
         let Self { name: TaskName { name, place }, started, restarts, .. } = self;
-        Failure { name: name.map(|name| *name), place, after: now.since(started), restarts, cause }
+        Failure { name: name.map(|name| *name), place, after: started.elapsed(), restarts, cause }
     }
 
     /// Reports the end of the task to the subscribers.
-    pub(super) fn report_end(&self, end: &TaskEnd, now: impl FnOnce() -> Offset) {
+    pub(super) fn report_end(&self, end: &TaskEnd) {
         let outcome = match end {
             TaskEnd::Finished => "finished",
             TaskEnd::Cancelled => "cancelled",
@@ -108,13 +87,13 @@ impl TaskEntry {
         };
         let TaskName { name, place } = &self.name;
         let name = name.as_deref().map(|name| &**name);
-        telemetry::task_ended(name, place, || now().since(self.started), outcome);
+        telemetry::task_ended(name, place, || self.started.elapsed(), outcome);
     }
 
-    pub(super) fn info(&self, now: Offset) -> TaskInfo {
+    pub(super) fn info(&self) -> TaskInfo {
         let Self { name: TaskName { name, place }, started, restarts, state, .. } = self;
         let name = name.as_deref().cloned();
-        TaskInfo { name, place, age: now.since(*started), restarts: *restarts, state: *state }
+        TaskInfo { name, place, age: started.elapsed(), restarts: *restarts, state: *state }
     }
 }
 
