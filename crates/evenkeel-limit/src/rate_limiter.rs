@@ -205,10 +205,10 @@ impl RateLimiter {
 
     /// Looks at the clock once for several permits, up to 1/16 of the burst and 256: take it where the burst is 64 or more.
     ///
-    /// To read the clock is most of what a request costs: some 20 to 30 ns where it is cheap, and several times that in
-    /// a virtual machine whose clock is a call of the kernel. With `fast`, [`try_acquire`](Self::try_acquire) and
-    /// [`acquire`](Self::acquire) of one permit read it once for 4 permits at a burst of 64, for 62 at 1000, and for 256
-    /// from 4096 on; the others cost one atomic step on every machine. Requests for several permits always read it.
+    /// To read the clock is most of what a request costs, and costs more in a virtual machine whose clock is a call of the
+    /// kernel. With `fast`, [`try_acquire`](Self::try_acquire) and [`acquire`](Self::acquire) of one permit read it once
+    /// for 4 permits at a burst of 64, for 62 at 1000, and for 256 from 4096 on; the others cost one atomic step on every
+    /// machine. Requests for several permits always read it.
     ///
     /// Permits count as granted at the next look at the clock, later than they were. So never are more granted than without
     /// `fast`, and up to 1/16 of the burst may be missing, once, after an idle time. With a burst below 16 nothing changes.
