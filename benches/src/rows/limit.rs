@@ -150,33 +150,23 @@ fn bytes_of_a_key() -> Row {
 }
 
 fn ready() -> AsyncRow {
-    AsyncRow::new("limit/acquire-ready", Metric::Cpu)
-        .with(OURS, |n| async move {
-            let limiter = ours_of(false);
-            for _ in 0..n {
-                limiter.acquire().await;
-            }
-        })
-        .with("governor", |n| async move {
-            let limiter = governor_of(FAST, FAST);
-            for _ in 0..n {
-                limiter.until_ready().await;
-            }
-        })
-        .with("leaky-bucket", |n| async move {
-            let full = usize::MAX / 4;
-            let limiter = leaky_bucket::RateLimiter::builder().initial(full).max(full).refill(1000).build();
-            for _ in 0..n {
-                limiter.acquire_one().await;
-            }
-        })
+    free_permit("limit/acquire-ready", false).with("leaky-bucket", |n| async move {
+        let full = usize::MAX / 4;
+        let limiter = leaky_bucket::RateLimiter::builder().initial(full).max(full).refill(1000).build();
+        for _ in 0..n {
+            limiter.acquire_one().await;
+        }
+    })
 }
 
 fn ready_fast() -> AsyncRow {
-    AsyncRow::new("limit/acquire-ready-fast", Metric::Cpu)
-        .target(0.8)
-        .with(OURS, |n| async move {
-            let limiter = ours_of(true);
+    free_permit("limit/acquire-ready-fast", true).target(0.8)
+}
+
+fn free_permit(id: &'static str, fast: bool) -> AsyncRow {
+    AsyncRow::new(id, Metric::Cpu)
+        .with(OURS, move |n| async move {
+            let limiter = ours_of(fast);
             for _ in 0..n {
                 limiter.acquire().await;
             }
