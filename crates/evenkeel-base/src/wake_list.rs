@@ -9,36 +9,43 @@ use crate::FirstPanic;
 /// A waker is foreign code and may panic. The others are woken all the same; the first panic goes on afterwards,
 /// unless the thread unwinds already.
 #[derive(Debug, Default)]
-pub struct WakeList(Vec<Waker>);
+pub struct WakeList {
+    // Most lists have one waker, which needs no allocation.
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
 
 impl WakeList {
     /// Returns a list without wakers; it does not allocate.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { first: None, others: Vec::new() }
     }
 
     /// Returns the number of wakers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        usize::from(self.first.is_some()) + self.others.len()
     }
 
     /// Returns whether the list has no waker.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_none()
     }
 
     /// Adds a waker.
     pub fn push(&mut self, waker: Waker) {
-        self.0.push(waker);
+        match self.first {
+            None => self.first = Some(waker),
+            Some(_) => self.others.push(waker),
+        }
     }
 
     #[inline(never)]
     fn wake_all(&mut self) {
         let mut panics = FirstPanic::default();
-        panics.wake(mem::take(&mut self.0));
+        panics.wake(self.first.take().into_iter().chain(mem::take(&mut self.others)));
         panics.resume();
     }
 }
@@ -46,7 +53,7 @@ impl WakeList {
 impl Drop for WakeList {
     #[inline]
     fn drop(&mut self) {
-        if !self.0.is_empty() {
+        if self.first.is_some() {
             self.wake_all();
         }
     }
