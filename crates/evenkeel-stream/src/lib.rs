@@ -13,6 +13,11 @@
 // | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page, and its fetch |
 // | `paginate/prefetch`, `paginate/error` | pages fetched ahead; the error of a page |
 // | `batch` | batches by number and time |
+// | `queue`, `queue/capacity` | a queue between producers and consumers; its bounds |
+// | `queue/producer`, `queue/consumer`, `queue/job` | its two sides; an item that was taken |
+// | `queue/core`, `queue/state`, `queue/loom` | its lock; the data behind it; the primitives that loom replaces |
+// | `queue/workers` | workers on a queue, and their report |
+// | `queue/error`, `queue/snapshot` | its errors; its numbers |
 
 mod batch;
 mod ext;
@@ -21,6 +26,7 @@ mod item_error;
 mod paginate;
 mod par_map;
 pub mod prelude;
+mod queue;
 mod task_map;
 mod try_par_map;
 
@@ -29,4 +35,8 @@ pub use ext::StreamExt;
 pub use item_error::ItemError;
 pub use paginate::{PageError, Paginate, Prefetch, paginate};
 pub use par_map::ParMap;
+pub use queue::{
+    Capacity, Consumer, Job, Join, Pop, PopError, Producer, Push, PushError, QueueSnapshot, Unfinished,
+    Workers, WorkersReport, queue,
+};
 pub use try_par_map::{Settled, TryParMap};

@@ -10,9 +10,11 @@ mod paginate;
 mod panics;
 mod prefetch;
 mod progress;
+mod queue;
 mod settled;
 mod stream_contract;
 mod support;
 #[cfg(feature = "tracing")]
 mod telemetry;
 mod threads;
+mod workers;

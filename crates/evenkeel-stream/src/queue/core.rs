@@ -1,0 +1,334 @@
+//! The core of a queue: the lock around its state, and the count of finished jobs beside it.
+//!
+//! # How it works
+//!
+//! A push and a pop take the lock once, and twice if they have to wait: a waker is cloned without the lock, so a step that
+//! needs a clone returns nothing, and is repeated with one ([`Caller`]).
+//!
+//! A job that ends takes no lock. It counts itself in `finished`, whose lowest bit says that somebody waits in
+//! [`poll_join`](Core::poll_join). That bit is set in the same atomic step that reads the count, so a job either was
+//! counted there, or sees the bit and takes the lock to look whether it was the last one.
+//!
+//! Invariant: no foreign code runs under the lock. Items and wakers are moved out of it, and dropped and called behind it.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    task::{Poll, Waker},
+};
+
+use evenkeel_base::WakeList;
+
+use super::{
+    error::PushError,
+    loom::{
+        AtomicU64, Mutex,
+        Ordering::{AcqRel, Acquire},
+        lock,
+    },
+    snapshot::QueueSnapshot,
+    state::{Entry, Key, State, WaitingConsumer, WaitingJoin, WaitingProducer},
+};
+
+/// The bit of `finished` that says that somebody waits for the last job.
+const WATCHED: u64 = 1;
+/// One job in `finished`.
+const JOB: u64 = 2;
+
+pub(super) struct Core<T> {
+    state: Mutex<State<T>>,
+    finished: AtomicU64,
+}
+
+/// How far a push has come: its item, or its key in the wait queue.
+pub(super) enum PushStage<T> {
+    New(Entry<T>),
+    Waiting(Key),
+    Ended,
+}
+
+impl<T> Core<T> {
+    pub(super) fn new(max_items: usize, max_bytes: usize) -> Self {
+        Self { state: Mutex::new(State::new(max_items, max_bytes)), finished: AtomicU64::new(0) }
+    }
+
+    #[inline]
+    pub(super) fn try_push(&self, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
+        self.with(|state, wakes| state.push(entry, wakes))
+    }
+
+    /// Adds the item of a push, or waits for room; `Err` has the item, as the queue is closed.
+    #[inline]
+    pub(super) fn poll_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+        match mem::replace(stage, PushStage::Ended) {
+            PushStage::New(entry) => match self.try_push(entry) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(PushError::Closed(entry)) => Poll::Ready(Err(entry.item)),
+                Err(PushError::Full(entry)) => self.enter_push(entry, stage, waker),
+            },
+            PushStage::Waiting(key) => {
+                let poll = self.poll_waiting_push(key, waker);
+                if poll.is_pending() {
+                    *stage = PushStage::Waiting(key);
+                }
+                poll
+            }
+            PushStage::Ended => panic!("polled after it returned its result"),
+        }
+    }
+
+    #[inline(never)]
+    fn enter_push(&self, entry: Entry<T>, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+        // A clone that is not stored is dropped here, behind the lock.
+        let mut waker = Some(waker.clone());
+        self.with(|state, wakes| match state.push(entry, wakes) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(PushError::Closed(entry)) => Poll::Ready(Err(entry.item)),
+            Err(PushError::Full(entry)) => {
+                let producer = WaitingProducer { entry: Some(entry), waker: waker.take() };
+                *stage = PushStage::Waiting(state.waiting_producers.push_back(producer));
+                Poll::Pending
+            }
+        })
+    }
+
+    #[inline(never)]
+    fn poll_waiting_push(&self, key: Key, waker: &Waker) -> Poll<Result<(), T>> {
+        let mut caller = Caller { waker, clone: None };
+        self.repeat(&mut caller, |state, caller| {
+            let is_closed = state.is_closed();
+            let producer = state.waiting_producers.get_mut(key);
+            if producer.entry.is_some() && !is_closed {
+                return caller.store(&mut producer.waker).then_some(Poll::Pending);
+            }
+            // Its waker was taken.
+            let entry = state.waiting_producers.remove(key).entry;
+            Some(Poll::Ready(entry.map_or(Ok(()), |entry| Err(entry.item))))
+        })
+    }
+
+    /// Ends the wait of a push; returns its item if it was not accepted.
+    pub(super) fn cancel_push(&self, key: Key) -> Option<T> {
+        // The waker is dropped here, behind the lock.
+        let producer = self.with(|state, wakes| state.remove_producer(key, wakes));
+        producer.entry.map(|entry| entry.item)
+    }
+
+    #[inline]
+    pub(super) fn try_pop(&self, wakes: &mut WakeList) -> Result<Entry<T>, bool> {
+        let mut state = lock(&self.state);
+        state.pop(wakes).ok_or_else(|| state.has_ended())
+    }
+
+    /// Takes an item, `None` after the end, or waits; the key is that of a wait. The caller drops `wakes` behind it.
+    #[inline]
+    pub(super) fn poll_pop(
+        &self,
+        key: &mut Option<Key>,
+        waker: &Waker,
+        wakes: &mut WakeList,
+    ) -> Poll<Option<Entry<T>>> {
+        if key.is_some() {
+            return self.poll_waiting_pop(key, waker, wakes);
+        }
+        match self.try_pop(wakes) {
+            Ok(entry) => Poll::Ready(Some(entry)),
+            Err(true) => Poll::Ready(None),
+            Err(false) => self.enter_pop(key, waker, wakes),
+        }
+    }
+
+    #[inline(never)]
+    fn enter_pop(
+        &self,
+        key: &mut Option<Key>,
+        waker: &Waker,
+        wakes: &mut WakeList,
+    ) -> Poll<Option<Entry<T>>> {
+        let mut waker = Some(waker.clone());
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.pop(wakes) {
+            return Poll::Ready(Some(entry));
+        }
+        if state.has_ended() {
+            return Poll::Ready(None);
+        }
+        let consumer = WaitingConsumer { waker: waker.take(), has_reservation: false };
+        *key = Some(state.waiting_consumers.push_back(consumer));
+        Poll::Pending
+    }
+
+    #[inline(never)]
+    fn poll_waiting_pop(
+        &self,
+        waiting: &mut Option<Key>,
+        waker: &Waker,
+        wakes: &mut WakeList,
+    ) -> Poll<Option<Entry<T>>> {
+        let Some(key) = *waiting else { return Poll::Pending };
+        let mut caller = Caller { waker, clone: None };
+        loop {
+            let mut state = lock(&self.state);
+            let entry = state.pop_reserved(key, wakes);
+            if entry.is_some() || state.has_ended() {
+                state.waiting_consumers.remove(key);
+                *waiting = None;
+                return Poll::Ready(entry);
+            }
+            if caller.store(&mut state.waiting_consumers.get_mut(key).waker) {
+                return Poll::Pending;
+            }
+            drop(state);
+            caller.clone = Some(waker.clone());
+        }
+    }
+
+    /// Ends the wait of a pop.
+    pub(super) fn cancel_pop(&self, key: Key) {
+        drop(self.with(|state, wakes| state.remove_consumer(key, wakes)));
+    }
+
+    /// Counts a job as finished.
+    #[inline]
+    pub(super) fn finish(&self) {
+        if self.finished.fetch_add(JOB, AcqRel) & WATCHED != 0 {
+            self.with(|_, _| ());
+        }
+    }
+
+    /// Puts back the item of a job, which has yet to count as finished.
+    pub(super) fn put_back(&self, entry: Entry<T>) {
+        self.with(|state, wakes| state.put_back(entry, wakes));
+    }
+
+    /// Waits until all items are done, or nobody is left for the rest, whose number is returned.
+    pub(super) fn poll_join(&self, waiting: &mut Option<Key>, waker: &Waker) -> Poll<Result<(), usize>> {
+        let mut caller = Caller { waker, clone: None };
+        self.repeat(&mut caller, |state, caller| {
+            if let Some(key) = *waiting {
+                let join = state.joins.get_mut(key);
+                let Some(outcome) = join.outcome else {
+                    return caller.store(&mut join.waker).then_some(Poll::Pending);
+                };
+                // Its waker was taken.
+                state.joins.remove(key);
+                *waiting = None;
+                return Some(Poll::Ready(outcome));
+            }
+            // From here on the last job takes the lock, which waits until this call has entered the list.
+            let finished = self.finished.fetch_or(WATCHED, AcqRel) / JOB;
+            if let Some(outcome) = state.join_outcome(state.taken - finished) {
+                return Some(Poll::Ready(outcome));
+            }
+            let waker = Some(caller.clone.take()?);
+            *waiting = Some(state.joins.push_back(WaitingJoin { waker, outcome: None }));
+            Some(Poll::Pending)
+        })
+    }
+
+    /// Ends a wait for all items.
+    pub(super) fn cancel_join(&self, key: Key) {
+        drop(self.with(|state, _| state.joins.remove(key)));
+    }
+
+    pub(super) fn close(&self) {
+        self.with(State::close);
+    }
+
+    /// Closes the queue, and returns the items that were not taken.
+    pub(super) fn stop(&self) -> VecDeque<Entry<T>> {
+        self.with(State::stop)
+    }
+
+    pub(super) fn add_producer(&self) {
+        self.with(|state, _| state.producers += 1);
+    }
+
+    /// Removes a handle of a producer; the last one closes the queue.
+    pub(super) fn drop_producer(&self) {
+        self.with(|state, wakes| {
+            state.producers -= 1;
+            if state.producers == 0 {
+                state.close(wakes);
+            }
+        });
+    }
+
+    pub(super) fn add_consumer(&self) {
+        self.with(|state, _| state.consumers += 1);
+    }
+
+    /// Removes a handle of a consumer; without one nothing is accepted.
+    pub(super) fn drop_consumer(&self) {
+        self.with(|state, wakes| {
+            state.consumers -= 1;
+            if state.consumers == 0 {
+                state.close(wakes);
+            }
+        });
+    }
+
+    pub(super) fn snapshot(&self) -> QueueSnapshot {
+        lock(&self.state).snapshot(self.finished.load(Acquire) / JOB)
+    }
+
+    /// Changes the state, tells those that wait for all items, and calls wakers behind the lock.
+    #[inline]
+    fn with<R>(&self, change: impl FnOnce(&mut State<T>, &mut WakeList) -> R) -> R {
+        // Dropped in reverse order: the guard of the lock first.
+        let mut wakes = WakeList::new();
+        let mut state = lock(&self.state);
+        let result = change(&mut state, &mut wakes);
+        if !state.joins.is_empty() {
+            self.tell_joins(&mut state, &mut wakes);
+        }
+        result
+    }
+
+    /// Takes a step, again with a clone of the waker if it returns nothing.
+    fn repeat<'a, R>(
+        &self,
+        caller: &mut Caller<'a>,
+        mut step: impl FnMut(&mut State<T>, &mut Caller<'a>) -> Option<R>,
+    ) -> R {
+        loop {
+            if let Some(result) = self.with(|state, _| step(state, caller)) {
+                return result;
+            }
+            caller.clone = Some(caller.waker.clone());
+        }
+    }
+
+    #[inline(never)]
+    fn tell_joins(&self, state: &mut State<T>, wakes: &mut WakeList) {
+        let finished = self.finished.load(Acquire) / JOB;
+        let Some(outcome) = state.join_outcome(state.taken - finished) else { return };
+        while let Some(key) = state.joins.front() {
+            state.joins.unlink(key);
+            let join = state.joins.get_mut(key);
+            join.outcome = Some(outcome);
+            join.waker.take().into_iter().for_each(|waker| wakes.push(waker));
+        }
+        self.finished.fetch_and(!WATCHED, AcqRel);
+    }
+}
+
+/// A waker, and its clone, which is made without the lock.
+struct Caller<'a> {
+    waker: &'a Waker,
+    clone: Option<Waker>,
+}
+
+impl Caller<'_> {
+    /// Stores the clone unless the stored waker does; returns `false` if there is no clone. The replaced waker stays here.
+    fn store(&mut self, stored: &mut Option<Waker>) -> bool {
+        if stored.as_ref().is_some_and(|stored| stored.will_wake(self.waker)) {
+            return true;
+        }
+        if self.clone.is_some() {
+            mem::swap(stored, &mut self.clone);
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,256 @@
+//! The data behind the lock of a queue.
+//!
+//! # How it works
+//!
+//! Items stand in the order in which they were accepted. A producer without room waits with its item: whoever makes room
+//! moves the item over, and wakes the producer to learn of it. A consumer without an item waits for a reservation: whoever
+//! adds an item reserves one for the consumer at the front, and wakes it. The item itself stays in its place until the
+//! consumer takes it, so that a consumer that is dropped meanwhile only passes its reservation on.
+//!
+//! Invariants, whenever the lock is released:
+//! - No producer waits whose item is next and would fit.
+//! - No consumer waits while there are more items than reservations, nor after the end.
+//! - There are at most as many reservations as items, except after [`stop`](State::stop) has taken the items.
+//!
+//! Functions take a [`WakeList`], and run no foreign code: items and wakers are moved, and never dropped.
+
+use std::{collections::VecDeque, mem, task::Waker};
+
+use evenkeel_base::{LinkedQueue, WakeList};
+
+use super::{error::PushError, snapshot::QueueSnapshot};
+
+pub(super) type Key = usize;
+
+/// An item, and its share of the capacity in bytes.
+pub(super) struct Entry<T> {
+    pub(super) item: T,
+    pub(super) size: usize,
+}
+
+pub(super) struct State<T> {
+    max_items: usize,
+    max_bytes: u128,
+    entries: VecDeque<Entry<T>>,
+    bytes: u128,
+    pub(super) producers: usize,
+    pub(super) consumers: usize,
+    pub(super) waiting_producers: LinkedQueue<WaitingProducer<T>>,
+    pub(super) waiting_consumers: LinkedQueue<WaitingConsumer>,
+    pub(super) joins: LinkedQueue<WaitingJoin>,
+    // Items that stand in the queue for a consumer that was woken.
+    reserved: usize,
+    is_closed: bool,
+    // Closed, and nothing more is handed out.
+    is_stopped: bool,
+    accepted: u64,
+    pub(super) taken: u64,
+    put_back: u64,
+}
+
+pub(super) struct WaitingProducer<T> {
+    // Some while it waits, and if the queue was closed.
+    pub(super) entry: Option<Entry<T>>,
+    pub(super) waker: Option<Waker>,
+}
+
+pub(super) struct WaitingConsumer {
+    pub(super) waker: Option<Waker>,
+    pub(super) has_reservation: bool,
+}
+
+pub(super) struct WaitingJoin {
+    pub(super) waker: Option<Waker>,
+    pub(super) outcome: Option<Result<(), usize>>,
+}
+
+impl<T> State<T> {
+    pub(super) fn new(max_items: usize, max_bytes: usize) -> Self {
+        Self {
+            max_items,
+            max_bytes: max_bytes as u128,
+            entries: VecDeque::new(),
+            bytes: 0,
+            producers: 1,
+            consumers: 1,
+            waiting_producers: LinkedQueue::new(),
+            waiting_consumers: LinkedQueue::new(),
+            joins: LinkedQueue::new(),
+            reserved: 0,
+            is_closed: false,
+            is_stopped: false,
+            accepted: 0,
+            taken: 0,
+            put_back: 0,
+        }
+    }
+
+    /// Adds an item at the back, if there is room and no producer waits.
+    #[inline]
+    pub(super) fn push(&mut self, entry: Entry<T>, wakes: &mut WakeList) -> Result<(), PushError<Entry<T>>> {
+        if self.is_closed {
+            return Err(PushError::Closed(entry));
+        }
+        if !self.waiting_producers.is_empty() || !self.has_room(entry.size) {
+            return Err(PushError::Full(entry));
+        }
+        self.accept(entry);
+        self.serve_consumers(wakes);
+        Ok(())
+    }
+
+    /// Takes the item at the front, unless all are reserved for others.
+    #[inline]
+    pub(super) fn pop(&mut self, wakes: &mut WakeList) -> Option<Entry<T>> {
+        if self.is_stopped || self.entries.len() <= self.reserved {
+            return None;
+        }
+        let entry = self.entries.pop_front()?;
+        self.bytes -= entry.size as u128;
+        self.taken += 1;
+        if !self.waiting_producers.is_empty() {
+            self.serve_producers(wakes);
+        }
+        if self.entries.is_empty() && self.is_closed {
+            self.end_consumers(wakes);
+        }
+        Some(entry)
+    }
+
+    /// Takes the item that is reserved for a waiting consumer, which frees its key if it has ended.
+    pub(super) fn pop_reserved(&mut self, key: Key, wakes: &mut WakeList) -> Option<Entry<T>> {
+        if !mem::take(&mut self.waiting_consumers.get_mut(key).has_reservation) {
+            return None;
+        }
+        self.reserved -= 1;
+        self.pop(wakes)
+    }
+
+    /// Returns whether nothing is left for a consumer, now and later.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_stopped || self.is_closed && self.entries.is_empty()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Puts an item back that was taken, at the front and also without room.
+    pub(super) fn put_back(&mut self, entry: Entry<T>, wakes: &mut WakeList) {
+        self.bytes += entry.size as u128;
+        self.entries.push_front(entry);
+        self.put_back += 1;
+        self.serve_consumers(wakes);
+    }
+
+    /// Removes a producer that waits or was served; returns its item if it was not accepted.
+    pub(super) fn remove_producer(&mut self, key: Key, wakes: &mut WakeList) -> WaitingProducer<T> {
+        let producer = self.waiting_producers.remove(key);
+        // The next one may be smaller.
+        self.serve_producers(wakes);
+        producer
+    }
+
+    /// Removes a consumer that waits or was woken, and passes its reservation on.
+    pub(super) fn remove_consumer(&mut self, key: Key, wakes: &mut WakeList) -> WaitingConsumer {
+        let consumer = self.waiting_consumers.remove(key);
+        if consumer.has_reservation {
+            self.reserved -= 1;
+            self.serve_consumers(wakes);
+        }
+        consumer
+    }
+
+    /// Accepts no more items; waiting producers keep theirs.
+    pub(super) fn close(&mut self, wakes: &mut WakeList) {
+        self.is_closed = true;
+        while let Some(key) = self.waiting_producers.front() {
+            self.waiting_producers.unlink(key);
+            self.waiting_producers.get_mut(key).waker.take().into_iter().for_each(|waker| wakes.push(waker));
+        }
+        if self.has_ended() {
+            self.end_consumers(wakes);
+        }
+    }
+
+    /// Accepts and hands out no more items; returns those that were not taken.
+    pub(super) fn stop(&mut self, wakes: &mut WakeList) -> VecDeque<Entry<T>> {
+        self.is_stopped = true;
+        self.close(wakes);
+        self.bytes = 0;
+        mem::take(&mut self.entries)
+    }
+
+    /// Returns how a wait for all items ends, if it does: `Err` has the number of those that nobody will take.
+    pub(super) fn join_outcome(&self, in_flight: u64) -> Option<Result<(), usize>> {
+        match self.entries.len() {
+            _ if in_flight > 0 => None,
+            0 => Some(Ok(())),
+            left => (self.is_stopped || self.consumers == 0).then_some(Err(left)),
+        }
+    }
+
+    pub(super) fn snapshot(&self, finished: u64) -> QueueSnapshot {
+        QueueSnapshot {
+            items: self.entries.len(),
+            bytes: usize::try_from(self.bytes).unwrap_or(usize::MAX),
+            // A job that is just being put back has finished a little later.
+            in_flight: self.taken.saturating_sub(finished),
+            waiting_producers: self.waiting_producers.len(),
+            waiting_consumers: self.waiting_consumers.len(),
+            accepted: self.accepted,
+            done: finished.saturating_sub(self.put_back),
+            is_closed: self.is_closed,
+        }
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        self.entries.len() < self.max_items && self.bytes + size as u128 <= self.max_bytes
+    }
+
+    fn accept(&mut self, entry: Entry<T>) {
+        self.bytes += entry.size as u128;
+        self.entries.push_back(entry);
+        self.accepted += 1;
+    }
+
+    /// Accepts the items of waiting producers, as long as they fit.
+    fn serve_producers(&mut self, wakes: &mut WakeList) {
+        while let Some(key) = self.waiting_producers.front() {
+            let size = self.waiting_producers.get(key).entry.as_ref().map_or(0, |entry| entry.size);
+            if !self.has_room(size) {
+                break;
+            }
+            self.waiting_producers.unlink(key);
+            let producer = self.waiting_producers.get_mut(key);
+            let (entry, waker) = (producer.entry.take(), producer.waker.take());
+            entry.into_iter().for_each(|entry| self.accept(entry));
+            waker.into_iter().for_each(|waker| wakes.push(waker));
+        }
+        self.serve_consumers(wakes);
+    }
+
+    /// Reserves items for waiting consumers.
+    #[inline]
+    fn serve_consumers(&mut self, wakes: &mut WakeList) {
+        while self.entries.len() > self.reserved
+            && !self.is_stopped
+            && let Some(key) = self.waiting_consumers.front()
+        {
+            self.reserved += 1;
+            self.waiting_consumers.unlink(key);
+            let consumer = self.waiting_consumers.get_mut(key);
+            consumer.has_reservation = true;
+            consumer.waker.take().into_iter().for_each(|waker| wakes.push(waker));
+        }
+    }
+
+    /// Wakes all waiting consumers, which find the end.
+    fn end_consumers(&mut self, wakes: &mut WakeList) {
+        while let Some(key) = self.waiting_consumers.front() {
+            self.waiting_consumers.unlink(key);
+            let waker = self.waiting_consumers.get_mut(key).waker.take();
+            waker.into_iter().for_each(|waker| wakes.push(waker));
+        }
+    }
+}
