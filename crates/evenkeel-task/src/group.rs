@@ -33,7 +33,10 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use self::shared::{Membership, Shared};
+use self::{
+    admission::Unnamed,
+    shared::{Membership, Shared},
+};
 pub use self::{
     finish::FinishGroup,
     handle::{NoValue, TaskHandle},
@@ -117,7 +120,7 @@ impl Group {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        self.new_task(None).spawn(future);
+        self.spawn_as(Unnamed, future);
     }
 
     /// Spawns a task without a name, and returns a handle that can be awaited for its value and aborted alone.
@@ -154,7 +157,7 @@ impl Group {
         F: Future<Output: IntoResult<Value = T>> + Send + 'static,
         T: Send + 'static,
     {
-        self.new_task(None).spawn_with_handle(future)
+        self.spawn_with_handle_as(Unnamed, future)
     }
 
     /// Spawns a task without a name, or returns its future.
@@ -183,7 +186,7 @@ impl Group {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        self.new_task(None).try_spawn(future)
+        self.try_spawn_as(Unnamed, future)
     }
 
     /// Returns a task with a name, to be spawned: errors identify it by this name.
@@ -206,11 +209,7 @@ impl Group {
     /// # }
     /// ```
     pub fn task(&self, name: impl Into<Cow<'static, str>>) -> Task<'_> {
-        self.new_task(Some(name.into()))
-    }
-
-    fn new_task(&self, name: Option<Cow<'static, str>>) -> Task<'_> {
-        Task { shared: &self.shared, membership: &self.membership, name }
+        Task { group: self, name: Box::new(name.into()) }
     }
 
     /// Describes the tasks that are alive in this group, the oldest first, and the detached work that it waits for.

@@ -226,28 +226,41 @@ impl<F> CatchPanic<F> {
     }
 }
 
-impl<F: Future> Future for CatchPanic<F> {
-    type Output = Result<F::Output, Panic>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+impl<F: Future> CatchPanic<F> {
+    /// Polls the future and converts its output; a panic of either is the result.
+    pub(crate) fn poll_and_convert<R>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        convert: impl FnOnce(F::Output) -> R,
+    ) -> Poll<Result<R, Panic>> {
         let mut future = self.as_mut().project().future;
         assert!(future.is_some(), "polled after it gave its result");
         let mut output = None;
         let caught = Panic::catch(|| {
-            output = future.as_mut().as_pin_mut().map(|future| future.poll(cx)).filter(Poll::is_ready);
-            if output.is_some() {
-                future.set(None);
-            }
+            output = match future.as_mut().as_pin_mut()?.poll(cx) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => return None,
+            };
+            future.set(None);
+            output.take().map(convert)
         });
-        match (caught, output) {
-            (Ok(()), Some(output)) => output.map(Ok),
-            (Ok(()), None) => Poll::Pending,
-            (Err(panic), output) => {
+        match caught {
+            Ok(Some(result)) => Poll::Ready(Ok(result)),
+            Ok(None) => Poll::Pending,
+            Err(panic) => {
                 // Of several panics the first one says most.
                 drop(self.cancel());
                 drop(Panic::catch(|| drop(output)));
                 Poll::Ready(Err(panic))
             }
         }
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = Result<F::Output, Panic>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_and_convert(cx, |output| output)
     }
 }

@@ -2,6 +2,9 @@
 
 use std::{panic::Location, time::Duration};
 
+/// Whether the end of each task is reported.
+pub(crate) const IS_ON: bool = cfg!(any(feature = "tracing", feature = "metrics"));
+
 /// The span of a spawner, in which the work that it spawned runs.
 #[derive(Debug)]
 pub(crate) struct Span {

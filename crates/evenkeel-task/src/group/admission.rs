@@ -11,7 +11,7 @@ use tokio_util::sync::PollSemaphore;
 use super::{
     registry::TaskKey,
     shared::Shared,
-    task_entry::{State, TaskEnd},
+    task_entry::{State, TaskEnd, TaskName},
 };
 
 /// Asked before each poll of a task.
@@ -22,12 +22,20 @@ pub(super) trait Admission {
     /// Whether the task is spawned on the current runtime. Then there may be none, and the task is never spawned.
     const ON_CURRENT_RUNTIME: bool = true;
 
+    /// Whether [`on_end`](Self::on_end) does nothing.
+    const IS_SILENT: bool = true;
+
     /// Returns whether the task has to end before its next poll.
     fn must_end(&self, group: &Shared) -> bool;
 
     /// Ready when the task may run.
     fn poll_admit(&mut self, _: &Shared, _: TaskKey, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
+    }
+
+    /// Returns the name of the task, once.
+    fn take_name(&mut self) -> Option<TaskName> {
+        None
     }
 
     /// Called when the task has ended and its future has been dropped, before the end is recorded.
@@ -92,5 +100,61 @@ impl Admission for Limited {
             *self = Self::Admitted { _slot: slot };
         }
         Poll::Ready(())
+    }
+}
+
+/// What a task has beside its future: nothing, a name, a handle. Each is a type, and adds nothing to other tasks.
+pub(super) trait TaskKind {
+    type Admission<A: Admission + Send + 'static>: Admission + Send + 'static;
+
+    fn admission<A: Admission + Send + 'static>(self, admission: A) -> Self::Admission<A>;
+}
+
+/// A task without a name and a handle.
+#[derive(Debug)]
+pub(super) struct Unnamed;
+
+impl TaskKind for Unnamed {
+    type Admission<A: Admission + Send + 'static> = A;
+
+    fn admission<A: Admission + Send + 'static>(self, admission: A) -> A {
+        admission
+    }
+}
+
+/// A task with a name.
+impl TaskKind for TaskName {
+    type Admission<A: Admission + Send + 'static> = Named<A>;
+
+    fn admission<A: Admission + Send + 'static>(self, admission: A) -> Named<A> {
+        Named { name: Some(self), admission }
+    }
+}
+
+/// The admission of a task with a name, which it keeps until it is registered.
+#[derive(Debug)]
+pub(super) struct Named<A> {
+    name: Option<TaskName>,
+    admission: A,
+}
+
+impl<A: Admission> Admission for Named<A> {
+    const INITIAL_STATE: State = A::INITIAL_STATE;
+    const IS_SILENT: bool = A::IS_SILENT;
+
+    fn must_end(&self, group: &Shared) -> bool {
+        self.admission.must_end(group)
+    }
+
+    fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()> {
+        self.admission.poll_admit(group, key, cx)
+    }
+
+    fn take_name(&mut self) -> Option<TaskName> {
+        self.name.take()
+    }
+
+    fn on_end(&self, end: &TaskEnd) {
+        self.admission.on_end(end);
     }
 }

@@ -20,28 +20,29 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
-    admission::{Admission, Detached, Limited, Unlimited},
+    admission::{Admission, Detached, Limited, TaskKind, Unlimited},
     current,
-    handle::{Abortable, KeepValue, Outcome, TaskHandle},
     registry::TaskKey,
     shared::Membership,
-    task_entry::{State, TaskEnd, TaskEntry, TaskName},
+    task_entry::{FirstPoll, State, TaskEnd, TaskEntry},
 };
 use crate::{
-    CatchPanic, Cause, IntoResult, Panic, catch_panic,
+    CatchPanic, Cause, IntoResult, catch_panic,
     telemetry::{self, Span, in_current_span},
 };
 
 pin_project! {
-    #[project = ChildProjection]
+    // It is moved and dropped with each task, and a small one makes the runtime's allocation half as large.
     struct Child<F, A: Admission> {
         #[pin]
         future: CatchPanic<F>,
         // Declared after the future: a slot is freed when the future has been dropped.
         admission: A,
+        place: &'static Location<'static>,
+        key: TaskKey,
         listing: Listing,
         span: Span,
         // Taken when the end is recorded.
@@ -50,56 +51,42 @@ pin_project! {
 
     impl<F, A: Admission> PinnedDrop for Child<F, A> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().on_drop();
+            if this.group.is_some() {
+                this.cut();
+            }
         }
     }
 }
 
 /// Whether the task is in the registry of its group.
-#[derive(Debug)]
-pub(super) enum Listing {
-    Unlisted(TaskName),
-    Listed { key: TaskKey, has_waker: bool },
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Listing {
+    Unlisted,
+    Listed,
+    // Its waker is there, too.
+    WithWaker,
 }
 
-impl From<TaskKey> for Listing {
-    fn from(key: TaskKey) -> Self {
-        Self::Listed { key, has_waker: false }
-    }
-}
-
-/// Spawns a task into a group that is open.
+/// Spawns a task into a group that is open; `key` is that of a task that is in the registry already.
+#[inline(always)]
 #[track_caller]
-pub(super) fn spawn<F>(group: Arc<Membership>, listing: Listing, future: F)
+pub(super) fn spawn<F>(
+    group: Arc<Membership>,
+    place: &'static Location<'static>,
+    key: Option<TaskKey>,
+    kind: impl TaskKind,
+    future: F,
+) -> JoinHandle<()>
 where
     F: Future<Output: IntoResult> + Send + 'static,
 {
-    drop(match &group.slots {
-        None => tokio::spawn(Child::new(future, Unlimited, listing, group)),
-        Some(slots) => tokio::spawn(Child::new(future, Limited::new(slots), listing, group)),
-    });
-}
-
-/// Spawns a task with a handle into a group that is open.
-#[track_caller]
-pub(super) fn spawn_with_handle<F, T>(group: Arc<Membership>, listing: Listing, future: F) -> TaskHandle<T>
-where
-    F: Future<Output: IntoResult<Value = T>> + Send + 'static,
-    T: Send + 'static,
-{
-    let outcome = Arc::new(Outcome::new());
-    let future = KeepValue::new(future, &outcome);
-    let task = match &group.slots {
-        None => {
-            let admission = Abortable::new(Unlimited, Arc::clone(&outcome));
-            tokio::spawn(Child::new(future, admission, listing, group))
-        }
+    match &group.slots {
+        None => tokio::spawn(Child::new(future, kind.admission(Unlimited), place, key, group)),
         Some(slots) => {
-            let admission = Abortable::new(Limited::new(slots), Arc::clone(&outcome));
-            tokio::spawn(Child::new(future, admission, listing, group))
+            let admission = kind.admission(Limited::new(slots));
+            tokio::spawn(Child::new(future, admission, place, key, group))
         }
-    };
-    TaskHandle::new(task, outcome)
+    }
 }
 
 /// Spawns work that goes on when its caller is gone, and that ends by itself.
@@ -116,8 +103,9 @@ pub(crate) fn spawn_detached<F>(
 {
     match current::membership() {
         Some(group) => {
-            let key = group.registry.insert(TaskEntry::new(TaskName::new(name, place), State::Detached));
-            drop(runtime.spawn(Child::new(work, Detached, key.into(), group)));
+            let name = Some(Box::new(name.into()));
+            let key = group.registry.insert(TaskEntry::new(name, place, State::Detached));
+            drop(runtime.spawn(Child::new(work, Detached, place, Some(key), group)));
         }
         None => {
             let work = catch_panic(async move { work.await.into_result() });
@@ -127,48 +115,58 @@ pub(crate) fn spawn_detached<F>(
 }
 
 impl<F: Future, A: Admission> Child<F, A> {
-    fn new(future: F, admission: A, listing: Listing, group: Arc<Membership>) -> Self {
+    fn new(
+        future: F,
+        admission: A,
+        place: &'static Location<'static>,
+        key: Option<TaskKey>,
+        group: Arc<Membership>,
+    ) -> Self {
         telemetry::count_spawned();
-        Self { future: catch_panic(future), admission, listing, span: Span::current(), group: Some(group) }
+        let listing = if key.is_some() { Listing::Listed } else { Listing::Unlisted };
+        let (future, key, span) = (catch_panic(future), key.unwrap_or_default(), Span::current());
+        Self { future, admission, place, key, listing, span, group: Some(group) }
     }
 }
 
-impl<F, A: Admission> ChildProjection<'_, F, A> {
+impl<F, A: Admission> Child<F, A> {
     fn must_end(&self) -> bool {
         self.group.as_ref().is_none_or(|group| self.admission.must_end(group))
     }
 
-    fn end(&mut self, end: TaskEnd) {
-        let Some(group) = self.group.take() else { return };
-        self.span.in_scope(|| {
-            self.admission.on_end(&end);
-            let key = match self.listing {
-                Listing::Listed { key, .. } => *key,
+    /// Records the end of a task whose future has been dropped.
+    #[inline(never)]
+    fn end(self: Pin<&mut Self>, end: TaskEnd) {
+        let this = self.project();
+        let Some(group) = this.group.take() else { return };
+        this.span.in_scope(|| {
+            this.admission.on_end(&end);
+            if *this.listing == Listing::Unlisted {
                 // The task was never polled: it is registered to be counted.
-                Listing::Unlisted(name) => {
-                    group.registry.insert(TaskEntry::new(name.take(), A::INITIAL_STATE))
-                }
-            };
-            group.record_end(key, end);
+                let name = this.admission.take_name();
+                *this.key = group.registry.insert(TaskEntry::new(name, this.place, A::INITIAL_STATE));
+            }
+            group.record_end(*this.key, end);
             drop(group);
         });
     }
 
     /// Stores the waker for an abort, at the first poll that is pending. The runtime passes the same one to each poll.
-    fn set_waker(&mut self, cx: &Context<'_>) {
-        if let (Some(group), Listing::Listed { key, has_waker: has_waker @ false }) =
-            (&self.group, &mut self.listing)
-        {
-            *has_waker = true;
-            *key = group.registry.set_waker(*key, cx.waker().clone());
+    fn set_waker(self: Pin<&mut Self>, cx: &Context<'_>) {
+        let this = self.project();
+        if let (Some(group), Listing::Listed) = (&this.group, *this.listing) {
+            *this.listing = Listing::WithWaker;
+            *this.key = group.registry.set_waker(*this.key, cx.waker().clone());
         }
     }
 
     /// Drops the future in place, unless it has ended.
-    fn cancel(&mut self, by_runtime: bool) {
+    #[cold]
+    fn cancel(mut self: Pin<&mut Self>, by_runtime: bool) {
         if self.group.is_some() {
-            let drop = || current::enter(self.group, || self.future.as_mut().cancel());
-            let end = match self.span.in_scope(drop) {
+            let this = self.as_mut().project();
+            let drop = || current::enter(this.group, || this.future.cancel());
+            let end = match this.span.in_scope(drop) {
                 Ok(()) if by_runtime => TaskEnd::Failed(Cause::RuntimeShutdown),
                 Ok(()) => TaskEnd::Cancelled,
                 Err(panic) => TaskEnd::Failed(Cause::Panic(panic)),
@@ -177,67 +175,73 @@ impl<F, A: Admission> ChildProjection<'_, F, A> {
         }
     }
 
-    /// The runtime drops the task: a failure, unless the group has told the task to end.
-    fn on_drop(&mut self) {
-        if self.group.is_some() {
-            // Without a current runtime the task was never spawned, and `tokio::spawn` panics.
-            let was_spawned = !A::ON_CURRENT_RUNTIME || Handle::try_current().is_ok();
-            self.cancel(was_spawned && !self.must_end());
-        }
+    /// The runtime drops a task that has not ended: a failure, unless the group has told the task to end.
+    #[cold]
+    fn cut(self: Pin<&mut Self>) {
+        // Without a current runtime the task was never spawned, and `tokio::spawn` panics.
+        let was_spawned = !A::ON_CURRENT_RUNTIME || Handle::try_current().is_ok();
+        let by_runtime = was_spawned && !self.must_end();
+        self.cancel(by_runtime);
     }
 }
 
-impl<F: Future<Output: IntoResult>, A: Admission> ChildProjection<'_, F, A> {
-    fn register(&mut self) {
-        if let (Some(group), Listing::Unlisted(name)) = (&self.group, &mut self.listing) {
-            let key = group.registry.insert_in_first_poll(TaskEntry::new(name.take(), A::INITIAL_STATE));
-            *self.listing = key.into();
-        }
-    }
-
-    fn poll_admit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match (&self.group, &self.listing) {
-            (Some(group), Listing::Listed { key, .. }) => self.admission.poll_admit(group, *key, cx),
-            _ => Poll::Pending,
-        }
-    }
-
-    fn poll_future(&mut self, cx: &mut Context<'_>) -> Poll<TaskEnd> {
-        let poll = || {
-            // The conversion is foreign code, too: it drops a value and boxes an error.
-            let convert = |output: Result<F::Output, Panic>| {
-                output.and_then(|output| Panic::catch(|| output.into_result()))
-            };
-            self.future.as_mut().poll(cx).map(convert)
-        };
-        self.span.in_scope(|| current::enter(self.group, poll)).map(|result| match result {
-            Ok(Ok(())) => TaskEnd::Finished,
-            Ok(Err(error)) => TaskEnd::Failed(Cause::of(error)),
-            Err(panic) => TaskEnd::Failed(Cause::Panic(panic)),
+impl<F: Future<Output: IntoResult>, A: Admission> Child<F, A> {
+    fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
+        let this = self.project();
+        // The conversion is foreign code, too: it drops a value and boxes an error.
+        let poll = || this.future.poll_and_convert(cx, IntoResult::into_result);
+        this.span.in_scope(|| current::enter(this.group, poll)).map(|result| match result {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Cause::of(error)),
+            Err(panic) => Err(Cause::Panic(panic)),
         })
+    }
+
+    /// Records the end of a task that did not fail. This is the way of most tasks, so it is short if it can be.
+    fn finish(mut self: Pin<&mut Self>) {
+        let this = self.as_mut().project();
+        if let Some(group) = this.group
+            && A::IS_SILENT
+            && !telemetry::IS_ON
+            && group.registry.finish_in_first_poll(*this.key)
+        {
+            *this.group = None;
+        } else {
+            self.end(TaskEnd::Finished);
+        }
     }
 }
 
 impl<F: Future<Output: IntoResult>, A: Admission> Future for Child<F, A> {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        this.register();
-        if !this.must_end() {
-            if this.poll_admit(cx).is_ready()
-                && let Poll::Ready(end) = this.poll_future(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
+        let Some(group) = this.group else { return Poll::Ready(()) };
+        if *this.listing == Listing::Unlisted {
+            *this.key = match this.admission.take_name() {
+                None => group.registry.insert_in_first_poll(FirstPoll::new(this.place, A::INITIAL_STATE)),
+                name => group.registry.insert(TaskEntry::new(name, this.place, A::INITIAL_STATE)),
+            };
+            *this.listing = Listing::Listed;
+        }
+        if !this.admission.must_end(group) {
+            if this.admission.poll_admit(group, *this.key, cx).is_ready()
+                && let Poll::Ready(result) = self.as_mut().poll_future(cx)
             {
-                this.end(end);
+                match result {
+                    Ok(()) => self.finish(),
+                    Err(cause) => self.end(TaskEnd::Failed(cause)),
+                }
                 return Poll::Ready(());
             }
-            this.set_waker(cx);
+            self.as_mut().set_waker(cx);
             // A group that began to stop meanwhile has not seen the waker.
-            if !this.must_end() {
+            if !self.must_end() {
                 return Poll::Pending;
             }
         }
-        this.cancel(false);
+        self.cancel(false);
         Poll::Ready(())
     }
 }

@@ -1,20 +1,24 @@
 //! The group whose task or body the thread is polling.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, mem::ManuallyDrop, sync::Arc};
 
 use super::shared::Membership;
 use crate::Stop;
 
 thread_local! {
-    static CURRENT: Cell<Option<Arc<Membership>>> = const { Cell::new(None) };
+    // A value without a destructor is read without a look at whether the thread has ended. Each group that is put here is
+    // taken out again, so none is left to be dropped.
+    static CURRENT: Cell<ManuallyDrop<Option<Arc<Membership>>>> = const { Cell::new(ManuallyDrop::new(None)) };
 }
 
 /// Runs `f`, a poll or a destructor, with the group in `slot` as the current one.
 ///
 /// The slot and the thread swap their groups for that time, so no reference is counted.
+#[inline]
 pub(super) fn enter<T>(slot: &mut Option<Arc<Membership>>, f: impl FnOnce() -> T) -> T {
     struct SwapBack<'s>(&'s mut Option<Arc<Membership>>);
     impl Drop for SwapBack<'_> {
+        #[inline]
         fn drop(&mut self) {
             swap(self.0);
         }
@@ -24,23 +28,19 @@ pub(super) fn enter<T>(slot: &mut Option<Arc<Membership>>, f: impl FnOnce() -> T
     f()
 }
 
+#[inline]
 fn swap(slot: &mut Option<Arc<Membership>>) {
-    // A thread whose locals are being destroyed has no current group.
-    let _ = CURRENT.try_with(|current| {
-        let other = current.take();
-        current.set(slot.take());
-        *slot = other;
-    });
+    let other = CURRENT.replace(ManuallyDrop::new(slot.take()));
+    *slot = ManuallyDrop::into_inner(other);
 }
 
 /// Returns a membership in the current group.
 pub(super) fn membership() -> Option<Arc<Membership>> {
-    let current = CURRENT.try_with(|current| {
-        let group = current.take();
-        current.set(group.clone());
-        group
-    });
-    current.ok().flatten()
+    let mut group = None;
+    swap(&mut group);
+    let membership = group.clone();
+    swap(&mut group);
+    membership
 }
 
 /// Returns a stop signal that drains with the current group, or an independent one without a group.

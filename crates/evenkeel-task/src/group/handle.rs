@@ -15,6 +15,7 @@
 use std::{
     error::Error,
     fmt, mem,
+    panic::Location,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -28,10 +29,11 @@ use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
 
 use super::{
-    admission::Admission,
+    admission::{Admission, TaskKind},
+    child,
     registry::TaskKey,
-    shared::Shared,
-    task_entry::{State, TaskEnd},
+    shared::{Membership, Shared},
+    task_entry::{State, TaskEnd, TaskName},
 };
 use crate::{BoxError, Cause, IntoResult, Panic};
 
@@ -92,7 +94,22 @@ impl<T> TaskHandle<T> {
         Self(Progress::Rejected)
     }
 
-    pub(super) fn new(task: JoinHandle<()>, outcome: Arc<Outcome<T>>) -> Self {
+    /// Spawns a task into a group that is open.
+    #[track_caller]
+    pub(super) fn spawn<F>(
+        group: Arc<Membership>,
+        place: &'static Location<'static>,
+        kind: impl TaskKind,
+        future: F,
+    ) -> Self
+    where
+        F: Future<Output: IntoResult<Value = T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let outcome = Arc::new(Outcome::new());
+        let future = KeepValue::new(future, &outcome);
+        let kind = WithHandle { kind, outcome: Arc::clone(&outcome) };
+        let task = child::spawn(group, place, None, kind, future);
         Self(Progress::Spawned(task, outcome))
     }
 
@@ -286,14 +303,24 @@ pub(super) struct Abortable<A, T> {
     outcome: Arc<Outcome<T>>,
 }
 
-impl<A, T> Abortable<A, T> {
-    pub(super) fn new(admission: A, outcome: Arc<Outcome<T>>) -> Self {
-        Self { admission, outcome }
+/// A task with a handle.
+#[derive(Debug)]
+struct WithHandle<K, T> {
+    kind: K,
+    outcome: Arc<Outcome<T>>,
+}
+
+impl<K: TaskKind, T: Send + 'static> TaskKind for WithHandle<K, T> {
+    type Admission<A: Admission + Send + 'static> = Abortable<K::Admission<A>, T>;
+
+    fn admission<A: Admission + Send + 'static>(self, admission: A) -> Self::Admission<A> {
+        Abortable { admission: self.kind.admission(admission), outcome: self.outcome }
     }
 }
 
 impl<A: Admission, T> Admission for Abortable<A, T> {
     const INITIAL_STATE: State = A::INITIAL_STATE;
+    const IS_SILENT: bool = false;
 
     fn must_end(&self, group: &Shared) -> bool {
         self.admission.must_end(group) || self.outcome.is_aborted.load(Ordering::Acquire)
@@ -301,6 +328,10 @@ impl<A: Admission, T> Admission for Abortable<A, T> {
 
     fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()> {
         self.admission.poll_admit(group, key, cx)
+    }
+
+    fn take_name(&mut self) -> Option<TaskName> {
+        self.admission.take_name()
     }
 
     fn on_end(&self, end: &TaskEnd) {

@@ -8,8 +8,9 @@
 //! is valid until the entry is removed; slots are used again.
 //!
 //! A task that is in its first poll has a place beside the slots, as a thread is in one first poll at a time and most short
-//! tasks end in it. A task that is pending moves to a slot. If the place is taken, because threads share the shard or a
-//! task polls another one, a task takes a slot at once.
+//! tasks end in it: the lock is taken to write what it is, and no more when it ends. A task that is pending moves to a slot.
+//! If the place is taken, because threads share the shard or a task polls another one, a task takes a slot at once, and so
+//! does a task with a name.
 //!
 //! - **Foreign code never runs under a lock.** A waker is cloned before the lock is taken, and moved out of the lock
 //!   to be woken or dropped.
@@ -22,52 +23,102 @@ use std::{
     cmp::Reverse,
     sync::{
         Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Waker,
 };
 
 use evenkeel_base::{FirstPanic, lock};
+use tokio::time::Instant;
 
-use super::task_entry::{State, TaskEnd, TaskEntry, TaskInfo};
+use super::task_entry::{FirstPoll, State, TaskEnd, TaskEntry, TaskInfo};
 use crate::paged_slab::PagedSlab;
 
 const SHARDS: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Registry([OnceLock<Box<Mutex<Shard>>>; SHARDS]);
+pub(super) struct Registry([OnceLock<Box<Shard>>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct Shard {
-    entries: PagedSlab<TaskEntry>,
-    in_first_poll: Option<TaskEntry>,
-    finished: usize,
-    cancelled: usize,
+    entries: Mutex<Entries>,
+    // Whether the entry beside the slots is that of a live task. Set under the lock, cleared without it.
+    has_first_poll: AtomicBool,
+    finished: AtomicUsize,
+    cancelled: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    slots: PagedSlab<TaskEntry>,
+    first_poll: Option<FirstPoll>,
 }
 
 impl Shard {
-    fn get_mut(&mut self, index: u32) -> Option<&mut TaskEntry> {
-        if index == IN_FIRST_POLL { self.in_first_poll.as_mut() } else { self.entries.get_mut(index) }
+    #[inline]
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        lock(&self.entries)
     }
 
-    fn remove(&mut self, index: u32) -> Option<TaskEntry> {
-        if index == IN_FIRST_POLL { self.in_first_poll.take() } else { self.entries.remove(index) }
+    /// Returns whether a task is in its first poll, beside the slots.
+    #[inline]
+    fn has_first_poll(&self) -> bool {
+        self.has_first_poll.load(Ordering::Acquire)
+    }
+
+    /// Says that the entry beside the slots is none any more; it stays there until the next one.
+    #[inline]
+    fn end_first_poll(&self) {
+        self.has_first_poll.store(false, Ordering::Release);
+    }
+
+    fn remove(&self, index: u32) -> Option<TaskEntry> {
+        let mut entries = self.entries();
+        if index == IN_FIRST_POLL {
+            self.end_first_poll();
+            entries.first_poll.take().map(Into::into)
+        } else {
+            entries.slots.remove(index)
+        }
     }
 
     /// Returns the number of pages to abort; the first one includes the task that is in its first poll.
     fn page_count(&self) -> usize {
-        self.entries.page_count().max(usize::from(self.in_first_poll.is_some()))
+        self.entries().slots.page_count().max(usize::from(self.has_first_poll()))
+    }
+
+    fn count(&self, end: &TaskEnd) {
+        match end {
+            TaskEnd::Finished => self.finished.fetch_add(1, Ordering::Relaxed),
+            TaskEnd::Cancelled => self.cancelled.fetch_add(1, Ordering::Relaxed),
+            TaskEnd::Failed(_) => 0,
+        };
     }
 }
 
 /// The index of a task that is in its first poll. The slab has fewer entries.
-const IN_FIRST_POLL: u32 = u32::MAX;
+const IN_FIRST_POLL: u32 = u32::MAX / SHARDS as u32;
 
 /// The place of an entry, until it is removed or its task is pending for the first time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TaskKey {
-    shard: u8,
-    index: u32,
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TaskKey(u32);
+
+impl TaskKey {
+    #[inline]
+    fn new(shard: u8, index: u32) -> Self {
+        debug_assert!(index <= IN_FIRST_POLL);
+        Self(index * SHARDS as u32 + u32::from(shard))
+    }
+
+    #[inline]
+    fn shard(self) -> u8 {
+        (self.0 % SHARDS as u32) as u8
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0 / SHARDS as u32
+    }
 }
 
 /// The place that an abort has reached: the next page of entries.
@@ -78,6 +129,7 @@ pub(super) struct Cursor {
 }
 
 /// Returns the index of the shard of this thread, which is the same in each registry.
+#[inline]
 fn current_shard() -> u8 {
     static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -91,52 +143,89 @@ impl Registry {
         Self([const { OnceLock::new() }; SHARDS])
     }
 
-    fn shard(&self, shard: u8) -> MutexGuard<'_, Shard> {
-        lock(self.0[usize::from(shard)].get_or_init(Box::default))
+    #[inline]
+    fn shard(&self, shard: u8) -> &Shard {
+        self.0[usize::from(shard)].get_or_init(Box::default)
     }
 
-    fn shards(&self) -> impl Iterator<Item = (u8, MutexGuard<'_, Shard>)> {
-        (0..SHARDS as u8)
-            .filter(|shard| self.0[usize::from(*shard)].get().is_some())
-            .map(|shard| (shard, self.shard(shard)))
+    fn shards(&self) -> impl Iterator<Item = (u8, &Shard)> {
+        (0_u8..).zip(&self.0).filter_map(|(index, shard)| Some((index, &**shard.get()?)))
     }
 
     /// Inserts the entry of a task that is not in its first poll.
     pub(super) fn insert(&self, entry: TaskEntry) -> TaskKey {
         let shard = current_shard();
-        let index = self.shard(shard).entries.insert(entry);
-        TaskKey { shard, index }
+        let index = self.shard(shard).entries().slots.insert(entry);
+        TaskKey::new(shard, index)
     }
 
-    /// Inserts the entry of a task that is in its first poll, until [`set_waker`](Self::set_waker) is called.
+    /// Inserts a task without a name that is in its first poll, until that is over: see
+    /// [`finish_in_first_poll`](Self::finish_in_first_poll) and [`set_waker`](Self::set_waker).
+    #[inline(always)]
+    pub(super) fn insert_in_first_poll(&self, first: FirstPoll) -> TaskKey {
+        let index = current_shard();
+        let shard = self.shard(index);
+        let mut entries = shard.entries();
+        if shard.has_first_poll() {
+            drop(entries);
+            return self.insert_beside(first);
+        }
+        entries.first_poll = Some(first);
+        shard.has_first_poll.store(true, Ordering::Relaxed);
+        TaskKey::new(index, IN_FIRST_POLL)
+    }
+
+    /// Inserts a task that is in its first poll while another one of its shard is.
+    #[cold]
+    #[inline(never)]
+    fn insert_beside(&self, first: FirstPoll) -> TaskKey {
+        self.insert(first.into())
+    }
+
+    /// Removes the entry of a task that has finished in its first poll, and counts its end; returns whether it is one.
     #[inline]
-    pub(super) fn insert_in_first_poll(&self, entry: TaskEntry) -> TaskKey {
-        let shard = current_shard();
-        let mut entries = self.shard(shard);
-        let index = if entries.in_first_poll.is_none() {
-            entries.in_first_poll = Some(entry);
-            IN_FIRST_POLL
-        } else {
-            entries.entries.insert(entry)
-        };
-        TaskKey { shard, index }
+    pub(super) fn finish_in_first_poll(&self, key: TaskKey) -> bool {
+        if key.index() != IN_FIRST_POLL {
+            return false;
+        }
+        let shard = self.shard(key.shard());
+        shard.count(&TaskEnd::Finished);
+        shard.end_first_poll();
+        true
     }
 
-    /// Changes an entry under the lock: `f` may neither call nor drop foreign code.
-    pub(super) fn with<T>(&self, key: TaskKey, f: impl FnOnce(&mut TaskEntry) -> T) -> Option<T> {
-        self.shard(key.shard).get_mut(key.index).map(f)
+    /// Marks a task that has waited for a slot as running, if `may_begin` under the lock.
+    pub(super) fn begin(&self, key: TaskKey, may_begin: impl FnOnce() -> bool) -> bool {
+        let now = Instant::now();
+        let mut entries = self.shard(key.shard()).entries();
+        if !may_begin() {
+            return false;
+        }
+        if key.index() == IN_FIRST_POLL {
+            entries.first_poll.as_mut().map(|first| first.begin(now)).is_some()
+        } else {
+            entries.slots.get_mut(key.index()).map(|entry| entry.begin(now)).is_some()
+        }
+    }
+
+    /// Counts a restart of a task that was registered before its first poll.
+    pub(super) fn count_restart(&self, key: TaskKey) {
+        self.shard(key.shard()).entries().slots.get_mut(key.index()).map(TaskEntry::count_restart);
     }
 
     /// Stores the waker of a task that is pending for the first time, and returns the new place of its entry.
     pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) -> TaskKey {
-        let mut shard = self.shard(key.shard);
-        if key.index == IN_FIRST_POLL
-            && let Some(mut entry) = shard.in_first_poll.take()
+        let shard = self.shard(key.shard());
+        let mut entries = shard.entries();
+        if key.index() == IN_FIRST_POLL
+            && let Some(first) = entries.first_poll.take()
         {
+            shard.end_first_poll();
+            let mut entry = TaskEntry::from(first);
             entry.set_waker(waker);
-            return TaskKey { index: shard.entries.insert(entry), ..key };
+            return TaskKey::new(key.shard(), entries.slots.insert(entry));
         }
-        if let Some(entry) = shard.get_mut(key.index) {
+        if let Some(entry) = entries.slots.get_mut(key.index()) {
             entry.set_waker(waker);
         }
         key
@@ -144,26 +233,24 @@ impl Registry {
 
     /// Removes the entry of a task that has ended, and counts its end.
     pub(super) fn remove(&self, key: TaskKey, end: &TaskEnd) -> Option<TaskEntry> {
-        let mut shard = self.shard(key.shard);
-        let entry = shard.remove(key.index)?;
-        match end {
-            _ if entry.is_detached() => {}
-            TaskEnd::Finished => shard.finished += 1,
-            TaskEnd::Cancelled => shard.cancelled += 1,
-            TaskEnd::Failed(_) => {}
+        let shard = self.shard(key.shard());
+        let entry = shard.remove(key.index())?;
+        if !entry.is_detached() {
+            shard.count(end);
         }
         Some(entry)
     }
 
     /// Counts a task that was not spawned, as the group accepts none any more.
     pub(super) fn count_rejected(&self) {
-        self.shard(current_shard()).cancelled += 1;
+        self.shard(current_shard()).count(&TaskEnd::Cancelled);
     }
 
     /// Returns how many tasks have finished, and how many were cancelled.
     pub(super) fn counts(&self) -> (usize, usize) {
         self.shards().fold((0, 0), |(finished, cancelled), (_, shard)| {
-            (finished + shard.finished, cancelled + shard.cancelled)
+            let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+            (finished + count(&shard.finished), cancelled + count(&shard.cancelled))
         })
     }
 
@@ -171,7 +258,10 @@ impl Registry {
     pub(super) fn live(&self) -> Vec<TaskInfo> {
         let mut live = Vec::new();
         for (_, shard) in self.shards() {
-            live.extend(shard.entries.iter().chain(&shard.in_first_poll).map(TaskEntry::info));
+            let entries = shard.entries();
+            let first_poll = entries.first_poll.iter().filter(|_| shard.has_first_poll());
+            live.extend(first_poll.map(FirstPoll::info));
+            live.extend(entries.slots.iter().map(TaskEntry::info));
         }
         live.sort_by_key(|task| Reverse(task.age));
         live
@@ -187,13 +277,17 @@ impl Registry {
         panics: &mut FirstPanic,
     ) -> Option<Cursor> {
         let cursor = self.first_page(cursor)?;
-        let mut guard = self.shard(cursor.shard);
-        let shard = &mut *guard;
-        // It has no waker yet.
-        let in_first_poll = shard.in_first_poll.as_mut().filter(|_| cursor.page == 0);
+        let mut guard = self.shard(cursor.shard).entries();
+        let entries = &mut *guard;
+        if cursor.page == 0
+            && let Some(first) = entries.first_poll.as_mut().filter(|first| filter(first.state()))
+        {
+            // It has no waker yet.
+            first.abort();
+        }
         let filter = |entry: &&mut TaskEntry| !entry.is_detached() && filter(entry.state());
-        let entries = shard.entries.page_mut(cursor.page).chain(in_first_poll).filter(filter);
-        let wakers: Vec<_> = entries.filter_map(TaskEntry::abort).collect();
+        let page = entries.slots.page_mut(cursor.page).filter(filter);
+        let wakers: Vec<_> = page.filter_map(TaskEntry::abort).collect();
         drop(guard);
         // To wake a task may drop it here and now, if its runtime is gone; then it takes the lock to be removed.
         panics.wake(wakers);
@@ -202,9 +296,9 @@ impl Registry {
 
     /// Returns the first page that there is at or behind a cursor.
     fn first_page(&self, from: Cursor) -> Option<Cursor> {
-        let mut pages = self.shards().map(|(shard, entries)| {
-            let page = if shard == from.shard { from.page } else { 0 };
-            (Cursor { shard, page }, entries.page_count())
+        let mut pages = self.shards().map(|(index, shard)| {
+            let page = if index == from.shard { from.page } else { 0 };
+            (Cursor { shard: index, page }, shard.page_count())
         });
         pages.find(|(at, count)| at.shard >= from.shard && at.page < *count).map(|(at, _)| at)
     }

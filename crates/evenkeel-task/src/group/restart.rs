@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use super::{registry::TaskKey, shared::Shared, task_entry::TaskEntry};
+use super::{registry::TaskKey, shared::Shared};
 use crate::{BoxError, IntoResult, catch_panic};
 
 /// A rule for tasks that fail: when they are started again, and when they are given up.
@@ -105,7 +105,7 @@ impl<D: IntoIterator<Item = Duration> + Clone> Restart<D> {
                 return Err(error);
             }
             recent.push_back(Instant::now());
-            group.registry.with(key, TaskEntry::count_restart);
+            group.registry.count_restart(key);
         }
     }
 }

@@ -36,7 +36,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     registry::{Cursor, Registry, TaskKey},
-    task_entry::{State, TaskEnd, TaskEntry, TaskName},
+    task_entry::{State, TaskEnd, TaskEntry},
 };
 use crate::{Cause, Failure, GroupError, Panic, Stop, panic::discard};
 
@@ -117,10 +117,8 @@ impl Shared {
 
     /// Marks a task that has waited for a slot as running, unless the group is closed.
     pub(super) fn begin(&self, key: TaskKey) -> bool {
-        let now = Instant::now();
         // Under the lock of the shard: the group is closed before that lock is taken to wake the tasks that wait.
-        let begin = |entry: &mut TaskEntry| self.is_open().then(|| entry.begin(now)).is_some();
-        self.registry.with(key, begin).unwrap_or(false)
+        self.registry.begin(key, || self.is_open())
     }
 
     /// Removes a task whose future has been dropped, and records its end.
@@ -234,8 +232,8 @@ impl Shared {
 
     /// Makes another group the parent of the tasks that are left.
     fn hand_over(&self, parent: &Arc<Membership>, panics: &mut FirstPanic) {
-        let name = TaskName::new("group", self.place);
-        let key = parent.registry.insert(TaskEntry::new(name, State::Detached));
+        let name = Some(Box::new("group".into()));
+        let key = parent.registry.insert(TaskEntry::new(name, self.place, State::Detached));
         let mut state = self.state();
         let (failures, is_empty) = (mem::take(&mut state.failures), state.is_empty);
         // If the last member leaves later it removes the entry.

@@ -1,19 +1,14 @@
 //! Tasks that are about to be spawned.
 
-use std::{
-    borrow::Cow,
-    error::Error,
-    fmt,
-    panic::Location,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{error::Error, fmt, panic::Location, sync::Arc, time::Duration};
 
 use super::{
-    child::{self, Listing},
+    Group,
+    admission::{TaskKind, Unnamed},
+    child,
     handle::TaskHandle,
     restart::Restart,
-    shared::{Membership, Shared},
+    shared::Membership,
     task_entry::{State, TaskEntry, TaskName},
 };
 use crate::IntoResult;
@@ -40,9 +35,8 @@ use crate::IntoResult;
 #[derive(Debug)]
 #[must_use = "nothing runs until it is spawned"]
 pub struct Task<'g> {
-    pub(super) shared: &'g Arc<Shared>,
-    pub(super) membership: &'g Weak<Membership>,
-    pub(super) name: Option<Cow<'static, str>>,
+    pub(super) group: &'g Group,
+    pub(super) name: TaskName,
 }
 
 impl Task<'_> {
@@ -56,12 +50,7 @@ impl Task<'_> {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        let shared = self.shared;
-        if let Err(rejected) = self.try_spawn(future) {
-            // Counted first, as the destructor of the future may panic.
-            shared.registry.count_rejected();
-            drop(rejected);
-        }
+        self.group.spawn_as(self.name, future);
     }
 
     /// Spawns it, or returns its future, like [`Group::try_spawn`](crate::Group::try_spawn).
@@ -93,9 +82,7 @@ impl Task<'_> {
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
-        let Some((group, name)) = self.join() else { return Err(Rejected(future)) };
-        child::spawn(group, Listing::Unlisted(name), future);
-        Ok(())
+        self.group.try_spawn_as(self.name, future)
     }
 
     /// Spawns it and returns a handle for its value, like
@@ -122,23 +109,7 @@ impl Task<'_> {
         F: Future<Output: IntoResult<Value = T>> + Send + 'static,
         T: Send + 'static,
     {
-        let shared = self.shared;
-        match self.join() {
-            Some((group, name)) => child::spawn_with_handle(group, Listing::Unlisted(name), future),
-            None => {
-                // Counted first, as the destructor of the future may panic.
-                shared.registry.count_rejected();
-                drop(future);
-                TaskHandle::rejected()
-            }
-        }
-    }
-
-    /// Returns a membership for the task, unless the group is closed.
-    #[track_caller]
-    fn join(self) -> Option<(Arc<Membership>, TaskName)> {
-        let group = self.membership.upgrade().filter(|group| group.is_open())?;
-        Some((group, TaskName { name: self.name.map(Box::new), place: Location::caller() }))
+        self.group.spawn_with_handle_as(self.name, future)
     }
 
     /// Spawns work that is started again when it fails or panics, as `restart` says.
@@ -183,16 +154,66 @@ impl Task<'_> {
         F: FnOnce() -> Fut + Clone + Send + 'static,
         Fut: Future<Output: IntoResult> + Send + 'static,
     {
-        let shared = self.shared;
+        let Self { group: handle, name } = self;
+        let Some(group) = handle.join() else { return handle.shared.registry.count_rejected() };
+        // Registered before its first poll: it needs its key to count its restarts.
+        let (place, shared) = (Location::caller(), Arc::clone(&handle.shared));
+        let state = if group.slots.is_some() { State::Waiting } else { State::Running };
+        let key = group.registry.insert(TaskEntry::new(Some(name), place, state));
+        drop(child::spawn(group, place, Some(key), Unnamed, restart.supervise(work, shared, key)));
+    }
+}
+
+/// Tasks of each kind.
+impl Group {
+    /// Returns a membership for a task, unless the group is closed.
+    #[inline(always)]
+    fn join(&self) -> Option<Arc<Membership>> {
+        self.membership.upgrade().filter(|group| group.is_open())
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    pub(super) fn spawn_as<F>(&self, kind: impl TaskKind, future: F)
+    where
+        F: Future<Output: IntoResult> + Send + 'static,
+    {
         match self.join() {
-            Some((group, name)) => {
-                // Registered before its first poll: it needs its key to count its restarts.
-                let state = if group.slots.is_some() { State::Waiting } else { State::Running };
-                let key = group.registry.insert(TaskEntry::new(name, state));
-                child::spawn(group, key.into(), restart.supervise(work, Arc::clone(shared), key));
-            }
-            None => shared.registry.count_rejected(),
+            Some(group) => drop(child::spawn(group, Location::caller(), None, kind, future)),
+            None => self.reject(future),
         }
+    }
+
+    #[track_caller]
+    pub(super) fn try_spawn_as<F>(&self, kind: impl TaskKind, future: F) -> Result<(), Rejected<F>>
+    where
+        F: Future<Output: IntoResult> + Send + 'static,
+    {
+        let Some(group) = self.join() else { return Err(Rejected(future)) };
+        drop(child::spawn(group, Location::caller(), None, kind, future));
+        Ok(())
+    }
+
+    #[track_caller]
+    pub(super) fn spawn_with_handle_as<F, T>(&self, kind: impl TaskKind, future: F) -> TaskHandle<T>
+    where
+        F: Future<Output: IntoResult<Value = T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        match self.join() {
+            Some(group) => TaskHandle::spawn(group, Location::caller(), kind, future),
+            None => {
+                self.reject(future);
+                TaskHandle::rejected()
+            }
+        }
+    }
+
+    #[cold]
+    fn reject<F>(&self, future: F) {
+        // Counted first, as the destructor of the future may panic.
+        self.shared.registry.count_rejected();
+        drop(future);
     }
 }
 

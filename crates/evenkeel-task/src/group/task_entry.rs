@@ -6,52 +6,80 @@ use tokio::time::Instant;
 
 use crate::{Cause, Failure, error::OneLine, telemetry};
 
-/// The name and the place by which errors identify a task.
-#[derive(Debug)]
-pub(super) struct TaskName {
-    // Boxed, as most tasks have none: so it takes one word in each task.
-    pub(super) name: Option<Box<Cow<'static, str>>>,
-    pub(super) place: &'static Location<'static>,
-}
-
-impl TaskName {
-    pub(super) fn new(name: impl Into<Cow<'static, str>>, place: &'static Location<'static>) -> Self {
-        Self { name: Some(Box::new(name.into())), place }
-    }
-
-    pub(super) fn take(&mut self) -> Self {
-        Self { name: self.name.take(), place: self.place }
-    }
-}
+/// The name of a task, boxed, as most tasks have none.
+pub(super) type TaskName = Box<Cow<'static, str>>;
 
 /// A task of a group, or detached work.
 #[derive(Debug)]
 pub(super) struct TaskEntry {
-    name: TaskName,
-    started: Instant,
+    name: Option<TaskName>,
+    first: FirstPoll,
     // From the first poll that was pending until the task is told to abort.
     waker: Option<Waker>,
     restarts: u32,
+}
+
+/// The part of an entry that a task without a name has in its first poll.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstPoll {
+    place: &'static Location<'static>,
+    started: Instant,
     state: State,
 }
 
-impl TaskEntry {
-    pub(super) fn new(name: TaskName, state: State) -> Self {
-        Self { name, started: Instant::now(), waker: None, restarts: 0, state }
+impl FirstPoll {
+    #[inline]
+    pub(super) fn new(place: &'static Location<'static>, state: State) -> Self {
+        Self { place, started: Instant::now(), state }
+    }
+
+    /// Marks the task as running from now on.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.started = now;
+        self.state = State::Running;
+    }
+
+    pub(super) fn abort(&mut self) {
+        self.state = State::Aborting;
     }
 
     pub(super) fn state(&self) -> State {
         self.state
     }
 
+    pub(super) fn info(&self) -> TaskInfo {
+        TaskInfo {
+            name: None,
+            place: self.place,
+            age: self.started.elapsed(),
+            restarts: 0,
+            state: self.state,
+        }
+    }
+}
+
+impl From<FirstPoll> for TaskEntry {
+    fn from(first: FirstPoll) -> Self {
+        Self { name: None, first, waker: None, restarts: 0 }
+    }
+}
+
+impl TaskEntry {
+    pub(super) fn new(name: Option<TaskName>, place: &'static Location<'static>, state: State) -> Self {
+        Self { name, ..FirstPoll::new(place, state).into() }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.first.state
+    }
+
     /// Returns whether it is detached work, which is waited for, and neither counted nor aborted.
     pub(super) fn is_detached(&self) -> bool {
-        self.state == State::Detached
+        self.first.state == State::Detached
     }
 
     pub(super) fn begin(&mut self, now: Instant) {
-        self.started = now;
-        self.state = State::Running;
+        self.first.begin(now);
     }
 
     pub(super) fn count_restart(&mut self) {
@@ -66,12 +94,12 @@ impl TaskEntry {
 
     /// Marks the task as aborting, and returns its waker.
     pub(super) fn abort(&mut self) -> Option<Waker> {
-        self.state = State::Aborting;
+        self.first.abort();
         self.waker.take()
     }
 
     pub(super) fn into_failure(self, cause: Cause) -> Failure {
-        let Self { name: TaskName { name, place }, started, restarts, .. } = self;
+        let Self { name, first: FirstPoll { place, started, .. }, restarts, .. } = self;
         Failure { name: name.map(|name| *name), place, after: started.elapsed(), restarts, cause }
     }
 
@@ -85,15 +113,16 @@ impl TaskEntry {
             TaskEnd::Failed(Cause::RuntimeShutdown) => "runtime_shutdown",
             TaskEnd::Failed(_) => "failed",
         };
-        let TaskName { name, place } = &self.name;
-        let name = name.as_deref().map(|name| &**name);
-        telemetry::task_ended(name, place, || self.started.elapsed(), outcome);
+        let name = self.name.as_deref().map(|name| &**name);
+        telemetry::task_ended(name, self.first.place, || self.first.started.elapsed(), outcome);
     }
 
     pub(super) fn info(&self) -> TaskInfo {
-        let Self { name: TaskName { name, place }, started, restarts, state, .. } = self;
-        let name = name.as_deref().cloned();
-        TaskInfo { name, place, age: started.elapsed(), restarts: *restarts, state: *state }
+        TaskInfo {
+            name: self.name.as_deref().cloned(),
+            restarts: self.restarts,
+            ..self.first.info()
+        }
     }
 }
 
