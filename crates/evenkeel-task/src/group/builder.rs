@@ -16,7 +16,14 @@
 //! A panic, of the body or of a waker, is kept until all tasks have ended, and goes on then. If the future is dropped at any
 //! await point, [`RunGuard`] aborts the tasks, and the group around it waits for them.
 
-use std::{future::poll_fn, panic::Location, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    panic::Location,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use evenkeel_base::{FirstPanic, lock, poll_timer};
 use tokio::{
@@ -371,8 +378,11 @@ impl GroupBuilder {
         let mut condition = pin!(StopCondition::new(shared.stop.clone(), self.deadline));
 
         let mut body = pin!(catch_panic(async move { body(group).await }));
-        let output =
-            condition.as_mut().until_stopped(&shared, |cx| guard.enter(|| body.as_mut().poll(cx))).await;
+        let poll_body = |cx: &mut Context<'_>| match guard.enter(|| body.as_mut().poll(cx)) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => shared.poll_must_stop(cx).map(|()| None),
+        };
+        let output = condition.as_mut().until_stopped(&shared, poll_body).await;
         let (mut value, mut panic) = (None, None);
         let waits_for_tasks = match output {
             Some(Ok(Ok(output))) => {
@@ -397,7 +407,11 @@ impl GroupBuilder {
 
         guard.end_body();
         let all_ended = waits_for_tasks
-            && condition.as_mut().until_stopped(&shared, |cx| shared.poll_empty(cx)).await.is_some();
+            && condition
+                .as_mut()
+                .until_stopped(&shared, |cx| shared.poll_empty_or_must_stop(cx))
+                .await
+                .is_some();
         condition.disarm();
         // Of wakers; kept until all tasks have ended.
         let mut panics = FirstPanic::default();

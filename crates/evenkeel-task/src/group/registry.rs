@@ -119,6 +119,11 @@ impl TaskKey {
     fn index(self) -> u32 {
         self.0 / SHARDS as u32
     }
+
+    #[inline]
+    fn is_in_first_poll(self) -> bool {
+        self.0 >= IN_FIRST_POLL * SHARDS as u32
+    }
 }
 
 /// The place that an abort has reached: the next page of entries.
@@ -185,7 +190,7 @@ impl Registry {
     /// Removes the entry of a task that has finished in its first poll, and counts its end; returns whether it is one.
     #[inline]
     pub(super) fn finish_in_first_poll(&self, key: TaskKey) -> bool {
-        if key.index() != IN_FIRST_POLL {
+        if !key.is_in_first_poll() {
             return false;
         }
         let shard = self.shard(key.shard());
@@ -201,7 +206,7 @@ impl Registry {
         if !may_begin() {
             return false;
         }
-        if key.index() == IN_FIRST_POLL {
+        if key.is_in_first_poll() {
             entries.first_poll.as_mut().map(|first| first.begin(now)).is_some()
         } else {
             entries.slots.get_mut(key.index()).map(|entry| entry.begin(now)).is_some()
@@ -217,7 +222,7 @@ impl Registry {
     pub(super) fn set_waker(&self, key: TaskKey, waker: Waker) -> TaskKey {
         let shard = self.shard(key.shard());
         let mut entries = shard.entries();
-        if key.index() == IN_FIRST_POLL
+        if key.is_in_first_poll()
             && let Some(first) = entries.first_poll.take()
         {
             shard.end_first_poll();

@@ -249,28 +249,41 @@ impl Shared {
         }
     }
 
-    /// Ready when a failure, or a task that has the result, stops the group.
+    /// Returns whether a failure, or a task that has the result, stops the group.
+    pub(super) fn must_stop(&self) -> bool {
+        // Each of them closes the group first.
+        !self.is_open() && self.is_stopped_by(&self.state())
+    }
+
+    fn is_stopped_by(&self, state: &GroupState) -> bool {
+        state.rest_unneeded || (!self.collect_all && !state.failures.is_empty())
+    }
+
+    /// Ready when the group [must stop](Self::must_stop).
     pub(super) fn poll_must_stop(&self, cx: &Context<'_>) -> Poll<()> {
-        let has_failed = |state: &GroupState| !self.collect_all && !state.failures.is_empty();
-        self.poll_state(cx, |state| state.rest_unneeded || has_failed(state))
+        self.poll_state(cx, |state| self.is_stopped_by(state).then_some(()))
     }
 
     /// Ready when the last member has left.
     pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        let empty = self.poll_state(cx, |state| state.is_empty);
-        if empty.is_ready() {
-            self.drop_waker();
-        }
-        empty
+        self.poll_state(cx, |state| state.is_empty.then_some(()))
     }
 
-    /// Ready when the condition holds; until then the waker is stored.
-    fn poll_state(&self, cx: &Context<'_>, condition: impl Fn(&GroupState) -> bool) -> Poll<()> {
+    /// Ready when the last member has left, or with `None` when the group [must stop](Self::must_stop).
+    pub(super) fn poll_empty_or_must_stop(&self, cx: &Context<'_>) -> Poll<Option<()>> {
+        self.poll_state(cx, |state| match self.is_stopped_by(state) {
+            true => Some(None),
+            false => state.is_empty.then_some(Some(())),
+        })
+    }
+
+    /// Ready with the value of the condition; until then the waker is stored.
+    fn poll_state<T>(&self, cx: &Context<'_>, condition: impl Fn(&GroupState) -> Option<T>) -> Poll<T> {
         let mut clone = None;
         loop {
             let mut state = self.state();
-            if condition(&state) {
-                return Poll::Ready(());
+            if let Some(value) = condition(&state) {
+                return Poll::Ready(value);
             }
             if state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
                 return Poll::Pending;

@@ -28,23 +28,37 @@ impl StopCondition {
     }
 
     /// Drives `poll` until it is ready, or returns `None` once the group has to stop.
+    ///
+    /// `poll` stores the waker of the group when it is pending, and is ready with `None` if a failure stops the group.
     pub(super) async fn until_stopped<T>(
         mut self: Pin<&mut Self>,
         group: &Shared,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<Option<T>>,
     ) -> Option<T> {
         poll_fn(|cx| {
-            if group.poll_must_stop(cx).is_ready() {
+            // Looked at before `poll`, and waited for behind it: most bodies end in their first poll.
+            if group.must_stop() || (self.may_have_fired() && self.as_mut().has_fired(group, cx)) {
                 return Poll::Ready(None);
             }
-            if let Poll::Ready(cause) = self.as_mut().poll(cx) {
-                group.fail("group", cause);
-                group.close();
+            let polled = poll(cx);
+            if polled.is_pending() && self.as_mut().has_fired(group, cx) {
                 return Poll::Ready(None);
             }
-            poll(cx).map(Some)
+            polled
         })
         .await
+    }
+
+    fn may_have_fired(&self) -> bool {
+        self.deadline.is_some() || self.stop.is_aborting()
+    }
+
+    /// Stops the group if the condition is met; until then the waker is stored.
+    fn has_fired(self: Pin<&mut Self>, group: &Shared, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(cause) = self.poll(cx) else { return false };
+        group.fail("group", cause);
+        group.close();
+        true
     }
 
     /// Stops waiting, so that the abort that the group itself sends does not wake it.
