@@ -34,7 +34,7 @@ const STD_CLOCK: &str = "governor, std's clock";
 
 pub(crate) fn rows() -> Vec<Row> {
     let checks = [granted(), granted_fast(), refused(), on_two_threads(false), on_two_threads(true)];
-    let keys = [keyed(), bytes_of_a_key()];
+    let keys = [keyed("limit/keyed", 0.9, false), keyed("limit/keyed-fast", 0.8, true), bytes_of_a_key()];
     let ready = ready().everywhere().chain(ready_fast().everywhere()).chain(concurrency().everywhere());
     let waiters =
         [waiting(), memory_of_a_waiter(), memory_of_a_waiter_for_a_slot(), waiter_with_a_deadline()];
@@ -123,12 +123,13 @@ fn on_two_threads(fast: bool) -> Row {
 }
 
 /// Ten thousand keys in random order.
-fn keyed() -> Row {
+fn keyed(id: &'static str, target: f64, fast: bool) -> Row {
     let ours = Keyed::<u64>::per_second(FAST).burst(FAST);
+    let ours = if fast { ours.fast() } else { ours };
     let theirs = governor::RateLimiter::keyed(quota(FAST, FAST));
     let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
-    Row::new("limit/keyed", Metric::Cpu)
-        .target(0.9)
+    Row::new(id, Metric::Cpu)
+        .target(target)
         .with(OURS, move |n| (0..n).filter(|n| black_box(ours.try_acquire(&key(*n))).is_ok()).count())
         .with("governor", move |n| (0..n).filter(|n| black_box(theirs.check_key(&key(*n))).is_ok()).count())
 }

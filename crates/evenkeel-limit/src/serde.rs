@@ -40,6 +40,8 @@ struct RateLimiterData {
 struct KeyedData {
     rate: Rate,
     burst: Option<u32>,
+    #[serde(default)]
+    fast: bool,
     max_keys: Option<usize>,
     #[serde(default, with = "duration_text::option")]
     max_pause: Option<Duration>,
@@ -104,7 +106,7 @@ impl<'de> Deserialize<'de> for RateLimiter {
     }
 }
 
-/// From its rate and, if they are not the defaults, `burst`, `max_keys` and `max_pause`.
+/// From its rate and, if they are not the defaults, `burst`, `fast`, `max_keys` and `max_pause`.
 impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = KeyedData::deserialize(deserializer)?;
@@ -118,7 +120,7 @@ impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
         if let Some(pause) = data.max_pause {
             keyed = keyed.max_pause(not_zero(pause, "pauses of no time")?);
         }
-        Ok(keyed)
+        Ok(if data.fast { keyed.fast() } else { keyed })
     }
 }
 

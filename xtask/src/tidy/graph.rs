@@ -37,7 +37,9 @@ const FACADE: [&str; 8] = [
 const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tokio-util"];
 
 /// External crates that one crate alone may need, and show in its public API.
-const OWN: [(&str, &[&str]); 5] = [
+const OWN: [(&str, &[&str]); 6] = [
+    // The hash of a key.
+    ("evenkeel-limit", &["siphasher"]),
     ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
     // Dates and spans.
     ("evenkeel-retry-after", &["httpdate", "jiff"]),

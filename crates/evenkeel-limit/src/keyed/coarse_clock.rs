@@ -6,11 +6,11 @@
 //! nanoseconds, but what a bucket has earned, in *parts*. A part is a power of two of a permit, which has the same value at
 //! every rate. A change of the rate therefore changes the speed of the clock, and no bucket.
 //!
-//! A whole bucket has up to 2^47 parts. A nanosecond may earn less than a part: `fraction` keeps what is earned of the next
+//! A whole bucket has up to 2^47 parts, or 2^38 where words have credits. A nanosecond may earn less than a part: `fraction` keeps what is earned of the next
 //! one, so that nothing is lost however often the clock is read.
 //!
 //! Invariants:
-//! - A reading is twice the parts, and so always even: an odd word is a bucket, an even one a limiter (`shard.rs`).
+//! - A reading is the parts above the bits of a word that are no reading ([`word`](super::word)), and so always even.
 //! - One advance adds at most a whole bucket. More cannot be observed, since a bucket that is full stays full, and readings
 //!   wrap around later.
 //! - Readings never go back. `now` is read before the lock of the shard is taken, so two threads may arrive in the wrong
@@ -25,14 +25,16 @@ use crate::{
     rate::Rate,
 };
 
-/// A whole bucket has at most two to this power parts.
-const MAX_BITS: u32 = 47;
+/// The reading grows by at most two to this power while a whole bucket is earned.
+const MAX_BITS: u32 = 48;
 
 /// A clock that reads the parts earned so far, as even numbers that wrap around.
 #[derive(Debug)]
 pub(super) struct CoarseClock {
     rate: Rate,
     burst: u32,
+    /// A part is two to this power in a reading.
+    part_bits: u32,
     /// A permit has two to this power parts.
     permit_bits: u32,
     /// The parts of a whole bucket.
@@ -46,11 +48,13 @@ pub(super) struct CoarseClock {
 }
 
 impl CoarseClock {
-    pub(super) fn new(rate: Rate, burst: u32) -> Self {
-        let permit_bits = MAX_BITS - (u32::BITS - (burst - 1).leading_zeros());
+    /// Creates a clock whose readings leave so many bits of a word free.
+    pub(super) fn new(rate: Rate, burst: u32, part_bits: u32) -> Self {
+        let permit_bits = MAX_BITS - part_bits - (u32::BITS - (burst - 1).leading_zeros());
         Self {
             rate,
             burst,
+            part_bits,
             permit_bits,
             whole: u64::from(burst) << permit_bits,
             speed: speed(rate, permit_bits),
@@ -75,12 +79,13 @@ impl CoarseClock {
     /// The growth of the reading in which a whole bucket is earned.
     #[inline]
     pub(super) fn depth(&self) -> u64 {
-        2 * self.whole
+        self.whole << self.part_bits
     }
 
     /// The growth of the reading in which `permits` are earned.
+    #[inline]
     pub(super) fn cost(&self, permits: u32) -> u64 {
-        u64::from(permits) << (self.permit_bits + 1)
+        u64::from(permits) << (self.permit_bits + self.part_bits)
     }
 
     /// Advances to `now`, which was read without the lock; or further, if another thread got the lock before.
@@ -90,7 +95,7 @@ impl CoarseClock {
         let fraction = u128::from(nanos) * u128::from(self.speed.1) + u128::from(self.fraction);
         let earned = nanos.saturating_mul(self.speed.0).saturating_add((fraction >> 64) as u64);
         (self.reading, self.fraction) = if earned < self.whole {
-            (self.reading.wrapping_add(2 * earned), fraction as u64)
+            (self.reading.wrapping_add(earned << self.part_bits), fraction as u64)
         } else {
             (self.reading.wrapping_add(self.depth()), 0)
         };
@@ -103,14 +108,14 @@ impl CoarseClock {
 
     /// The time in which the reading grows by `growth`.
     pub(super) fn until(&self, growth: u64) -> Duration {
-        let missing = (u128::from(growth / 2) << 64).saturating_sub(self.fraction.into());
+        let missing = (u128::from(growth >> self.part_bits) << 64).saturating_sub(self.fraction.into());
         let speed = (u128::from(self.speed.0) << 64) + u128::from(self.speed.1);
         Duration::from_nanos(u64::try_from(missing.div_ceil(speed)).unwrap_or(u64::MAX))
     }
 
     /// The tokens that are earned while the reading grows by `growth`.
     pub(super) fn tokens(&self, growth: u64) -> Tokens {
-        let tokens = Tokens::from(growth / 2) << (64 - self.permit_bits);
+        let tokens = Tokens::from(growth >> self.part_bits) << (64 - self.permit_bits);
         (tokens - Tokens::from(self.fraction >> self.permit_bits)).max(0)
     }
 

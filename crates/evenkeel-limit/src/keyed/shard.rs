@@ -2,10 +2,12 @@
 //!
 //! # How it works
 //!
-//! Each key has a word in the table. An odd word is a bucket: the reading of the shard's [`CoarseClock`] at which the
-//! bucket is full. Taking permits moves that reading into the future; a request fits while it is at most one burst ahead
-//! of the clock. An even word is the index of a limiter of the key's own ([`KeyLimiter`]): a key is *promoted* to one when
-//! a request has to wait, and takes all its permits there from then on.
+//! Each key has a [word](super::word) in the table. An odd word is a bucket: the reading of the shard's [`CoarseClock`] at
+//! which the bucket is full. Taking permits moves that reading into the future; a request fits while it is at most one
+//! burst ahead of the clock. An even word is the index of a limiter of the key's own ([`KeyLimiter`]): a key is *promoted*
+//! to one when a request has to wait, and takes all its permits there from then on.
+//!
+//! A bucket may have credits, for requests that do not look at the clock; they are settled by the next one that does.
 //!
 //! A bucket that is full equals one that was never used, so its key may be forgotten. There is no clean-up task. A *clock
 //! hand* goes round over the chains of the table, as in the page replacement of that name, and removes the buckets that
@@ -31,6 +33,7 @@ use super::{
     key::{Lookup, NeedsUnlocked},
     key_count::KeyCount,
     table::Table,
+    word::{self, Credits, bucket_word, limiter_index, limiter_word, missing},
 };
 use crate::{error::Denied, rate::Rate, rate_limiter::RateLimiter, sync::entry::Mode};
 
@@ -46,6 +49,7 @@ const ROUND: u64 = 1 << 61;
 pub(super) struct Shard<S> {
     config: Config,
     clock: CoarseClock,
+    credits: Credits,
     table: Table<S>,
     limiters: Slab<KeyLimiter>,
     /// The reading up to which the hand has advanced.
@@ -58,12 +62,14 @@ pub(super) struct Config {
     /// The rate at the first use.
     pub(super) rate: Rate,
     pub(super) burst: u32,
+    pub(super) fast: bool,
     pub(super) max_pause: Duration,
 }
 
 impl Config {
     pub(super) fn limiter(self, rate: Rate) -> RateLimiter {
-        RateLimiter::new(rate).burst(self.burst).max_pause(self.max_pause)
+        let limiter = RateLimiter::new(rate).burst(self.burst).max_pause(self.max_pause);
+        if self.fast { limiter.fast() } else { limiter }
     }
 }
 
@@ -96,19 +102,28 @@ pub(crate) enum Decision {
 /// A request for permits of a key.
 #[derive(Clone, Copy)]
 pub(super) struct Request {
-    pub(super) now: Instant,
     pub(super) tag: u32,
     pub(super) permits: u32,
     /// `None` asks for the limiter of the key, even if there are permits.
     pub(super) mode: Option<Mode>,
 }
 
+impl Request {
+    /// Whether the request can do with a credit of its key.
+    #[inline]
+    pub(super) fn may_take_credit(self) -> bool {
+        self.permits == 1 && self.mode.is_some()
+    }
+}
+
 impl<S> Shard<S> {
     /// Allocates room for `keys`; with more, the table grows.
     pub(super) fn new(config: Config, keys: usize) -> Self {
+        let credits = Credits::new(config.fast, config.burst);
         Self {
             config,
-            clock: CoarseClock::new(config.rate, config.burst),
+            clock: CoarseClock::new(config.rate, config.burst, credits.bits()),
+            credits,
             table: Table::new(keys),
             limiters: Slab::new(),
             hand_reading: 0,
@@ -124,15 +139,34 @@ impl<S> Shard<S> {
         promoted.map(|own| Arc::clone(&own.limiter)).collect()
     }
 
-    /// Decides a request; `None` if its key is new and there is no room for it.
+    /// Takes a permit of a key by a credit, without a look at the clock; requires that the limit is `fast`.
     #[inline(always)]
-    pub(super) fn decide(
+    pub(super) fn take_credit(&mut self, tag: u32, key: &mut impl Lookup<S>) -> bool {
+        let slot = self.table.find(tag, key).ok().flatten();
+        self.credits.are_lent() && slot.is_some_and(|slot| word::take_credit(self.table.word(slot)))
+    }
+
+    /// Reads the clock, and decides a request as `decide` does.
+    #[inline(never)]
+    pub(super) fn decide_now(
         &mut self,
         request: Request,
         key: &mut impl Lookup<S>,
         count: &KeyCount,
     ) -> Result<Option<Decision>, NeedsUnlocked> {
-        let Request { now, tag, permits, mode } = request;
+        self.decide(Instant::now(), request, key, count)
+    }
+
+    /// Decides a request; `None` if its key is new and there is no room for it.
+    #[inline(always)]
+    pub(super) fn decide(
+        &mut self,
+        now: Instant,
+        request: Request,
+        key: &mut impl Lookup<S>,
+        count: &KeyCount,
+    ) -> Result<Option<Decision>, NeedsUnlocked> {
+        let Request { tag, permits, mode } = request;
         self.clock.advance(now);
         self.advance_hand(key, count);
         let (now, cost) = (self.clock.reading(), self.clock.cost(permits));
@@ -151,10 +185,12 @@ impl<S> Shard<S> {
         if never_fits {
             return Ok(Some(Decision::Denied(Denied::NEVER_FITS)));
         }
+        self.credits.settle(word, now, self.clock.cost(1));
         let missing = missing(*word, now);
         let wanted = missing + cost;
         if wanted <= self.clock.depth() && mode.is_some() {
             *word = bucket_word(now.wrapping_add(wanted));
+            self.credits.lend(word, self.clock.depth() - wanted, self.clock.cost(1));
             return Ok(Some(Decision::Granted));
         }
         Ok(Some(match mode {
@@ -181,14 +217,18 @@ impl<S> Shard<S> {
             count.subtract(1);
             return Err(NeedsUnlocked::StoredKey);
         };
-        let word = bucket_word(self.clock.reading().wrapping_add(self.clock.cost(permits)));
+        let cost = self.clock.cost(permits);
+        let mut word = bucket_word(self.clock.reading().wrapping_add(cost));
+        if mode.is_some() {
+            self.credits.lend(&mut word, self.clock.depth() - cost, self.clock.cost(1));
+        }
         let slot = self.table.insert(tag, stored, word);
         Ok(Some(if mode.is_some() { Decision::Granted } else { self.promote(slot, 0) }))
     }
 
     /// Removes some full buckets, for a key of another shard; returns whether there were any.
-    pub(super) fn make_room(&mut self, now: Instant, key: &mut impl Lookup<S>, count: &KeyCount) -> bool {
-        self.clock.advance(now);
+    pub(super) fn make_room(&mut self, key: &mut impl Lookup<S>, count: &KeyCount) -> bool {
+        self.clock.advance(Instant::now());
         self.advance_hand(key, count);
         self.sweep(CHAINS_FOR_OTHER_SHARD, None, key, count) > 0
     }
@@ -201,13 +241,16 @@ impl<S> Shard<S> {
         limiter: &Arc<RateLimiter>,
     ) -> Result<Option<Arc<RateLimiter>>, NeedsUnlocked> {
         let limiter = Arc::clone(limiter);
+        self.clock.advance(Instant::now());
         let Some(slot) = self.table.find(tag, key)? else {
             let stored = key.to_store().ok_or(NeedsUnlocked::StoredKey)?;
             let word = self.insert_limiter(KeyLimiter { limiter, origin: Origin::Override });
             self.table.insert(tag, stored, word);
             return Ok(None);
         };
-        let word = *self.table.word(slot);
+        let word = self.table.word(slot);
+        self.credits.settle(word, self.clock.reading(), self.clock.cost(1));
+        let word = *word;
         let own = limiter_index(word).and_then(|index| self.limiters.get_mut(index));
         if let Some(own) = own.filter(|own| own.origin != Origin::Promoted) {
             return Ok(Some(mem::replace(&mut own.limiter, limiter)));
@@ -251,7 +294,7 @@ impl<S> Shard<S> {
 
     /// Adds a limiter, and returns the word of its index.
     fn insert_limiter(&mut self, own: KeyLimiter) -> NonZeroU64 {
-        NonZeroU64::MIN.saturating_add(2 * self.limiters.insert(own) as u64 + 1)
+        limiter_word(self.limiters.insert(own))
     }
 
     /// Advances the hand as the reading grows, and returns the number of chains that it passed.
@@ -280,10 +323,13 @@ impl<S> Shard<S> {
         key: &mut impl Lookup<S>,
         count: &KeyCount,
     ) -> usize {
-        let now = self.clock.reading();
-        let Self { table, limiters, .. } = self;
+        let (now, cost) = (self.clock.reading(), self.clock.cost(1));
+        let Self { table, limiters, credits, .. } = self;
         let mut uncounted = 0;
-        let mut is_stale = |word: NonZeroU64| is_stale(word, now, limiters, &mut uncounted);
+        let mut is_stale = |word: &mut NonZeroU64| {
+            credits.settle(word, now, cost);
+            is_stale(*word, now, limiters, &mut uncounted)
+        };
         let mut removed = table.sweep(chains, key, &mut is_stale);
         if let Some(tag) = tag {
             removed += table.sweep_chain(tag, key, &mut is_stale);
@@ -326,21 +372,6 @@ fn is_limiter_stale(index: usize, now: u64, limiters: &mut Slab<KeyLimiter>, unc
             false
         }
     }
-}
-
-/// The word of a bucket that is full at a reading, which is even.
-fn bucket_word(reading: u64) -> NonZeroU64 {
-    NonZeroU64::MIN | reading
-}
-
-/// The growth of the reading until the bucket of a word is full.
-fn missing(word: NonZeroU64, now: u64) -> u64 {
-    ((word.get() - 1).wrapping_sub(now) as i64).max(0) as u64
-}
-
-/// The index of the limiter, if the word is one.
-fn limiter_index(word: NonZeroU64) -> Option<usize> {
-    word.get().is_multiple_of(2).then(|| (word.get() / 2 - 1) as usize)
 }
 
 #[cfg(test)]

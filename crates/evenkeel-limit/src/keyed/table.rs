@@ -63,7 +63,7 @@ impl<S> Table<S> {
     }
 
     /// Returns the word in a slot that has been found.
-    #[inline]
+    #[inline(always)]
     pub(super) fn word(&mut self, slot: usize) -> &mut NonZeroU64 {
         match &mut self.slots[slot].entry {
             Some((_, word)) => word,
@@ -98,12 +98,12 @@ impl<S> Table<S> {
         slot
     }
 
-    /// Moves the hand over `chains`, and removes the entries whose word is `stale`; `key` drops them.
+    /// Moves the hand over `chains`, and removes the entries whose word is `stale`, which may change it; `key` drops them.
     pub(super) fn sweep(
         &mut self,
         chains: usize,
         key: &mut impl Lookup<S>,
-        mut stale: impl FnMut(NonZeroU64) -> bool,
+        mut stale: impl FnMut(&mut NonZeroU64) -> bool,
     ) -> usize {
         let mut removed = 0;
         for _ in 0..chains.min(self.chains.len()) {
@@ -118,7 +118,7 @@ impl<S> Table<S> {
         &mut self,
         tag: u32,
         key: &mut impl Lookup<S>,
-        mut stale: impl FnMut(NonZeroU64) -> bool,
+        mut stale: impl FnMut(&mut NonZeroU64) -> bool,
     ) -> usize {
         self.sweep_one(self.chain(tag), key, &mut stale)
     }
@@ -137,12 +137,12 @@ impl<S> Table<S> {
         &mut self,
         chain: usize,
         key: &mut impl Lookup<S>,
-        stale: &mut impl FnMut(NonZeroU64) -> bool,
+        stale: &mut impl FnMut(&mut NonZeroU64) -> bool,
     ) -> usize {
         let (mut before, mut at, mut removed) = (END, self.chains[chain], 0);
-        while let Some(Slot { entry: Some((_, word)), next, .. }) = self.slots.get(at as usize) {
+        while let Some(Slot { entry: Some((_, word)), next, .. }) = self.slots.get_mut(at as usize) {
             let next = *next;
-            if stale(*word) {
+            if stale(word) {
                 self.unlink(chain, before, at, key);
                 removed += 1;
             } else {

@@ -43,13 +43,14 @@ enum Limiter {
     Bucket(RateLimiter),
     Sliding(RateLimiter),
     Keyed(Keyed<u8>),
+    KeyedFast(Keyed<u8>),
 }
 
 impl Limiter {
     fn try_acquire(&self, permits: u32) -> Result<(), Denied> {
         match self {
             Self::Bucket(limiter) | Self::Sliding(limiter) => limiter.try_acquire_many(permits),
-            Self::Keyed(limiter) => limiter.try_acquire_many(&1, permits),
+            Self::Keyed(limiter) | Self::KeyedFast(limiter) => limiter.try_acquire_many(&1, permits),
         }
     }
 }
@@ -58,11 +59,12 @@ async fn history(random: &mut Random) {
     let (permits, burst) = (random.magnitude(32) as u32, random.magnitude(12) as u32);
     let nanos = [1, 1_000_000, 7_000_000, 1_000_000_000, 60_000_000_000][random.below(5) as usize];
     let rate = Rate::per(permits, Duration::from_nanos(nanos));
-    let limiter = match random.below(5) {
+    let limiter = match random.below(6) {
         0 | 1 => Limiter::Bucket(RateLimiter::new(rate).burst(burst)),
         2 => Limiter::Bucket(RateLimiter::new(rate).burst(burst).fast()),
         3 => Limiter::Sliding(RateLimiter::sliding(rate).burst(burst)),
-        _ => Limiter::Keyed(Keyed::new(rate).burst(burst).max_keys(4)),
+        4 => Limiter::Keyed(Keyed::new(rate).burst(burst).max_keys(4)),
+        _ => Limiter::KeyedFast(Keyed::new(rate).burst(burst).fast().max_keys(4)),
     };
     // The time in which a whole burst is earned, or granted again.
     let fill = if matches!(limiter, Limiter::Sliding(_)) {
@@ -79,7 +81,7 @@ async fn history(random: &mut Random) {
                 grants.push((start.elapsed().as_nanos(), u128::from(n)));
             }
         }
-        if let Limiter::Keyed(keyed) = &limiter {
+        if let Limiter::Keyed(keyed) | Limiter::KeyedFast(keyed) = &limiter {
             // Another key, which may take the slot of a full bucket. There is room for all.
             let _other = keyed.try_acquire(&(random.below(3) as u8 + 2));
         }
@@ -97,6 +99,8 @@ async fn history(random: &mut Random) {
                 }
                 // Exact to the nanosecond.
                 Limiter::Keyed(_) => (to - from + 1) * u128::from(permits),
+                // Or to 2^-37 of the time of a burst.
+                Limiter::KeyedFast(_) => (to - from + 1 + u128::from(fill >> 37)) * u128::from(permits),
             };
             assert!(above_burst <= possible, "{granted} in {} ns of {rate}, burst {burst}", to - from);
         }

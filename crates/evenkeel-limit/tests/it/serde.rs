@@ -36,6 +36,18 @@ fn a_limiter_is_read_from_a_configuration() {
 }
 
 #[test]
+fn keys_that_look_at_the_clock_once_can_be_configured() {
+    World::run(async |_| {
+        let text = r#"{"rate": {"permits": 64, "per": "1s"}, "fast": true}"#;
+        let keyed: Keyed<u8> = from_str(text).unwrap();
+        // One that reads the clock, and four that do not: those count as granted at the next reading.
+        assert!((0..5).all(|_| keyed.try_acquire(&1).is_ok()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!((0..100).filter(|_| keyed.try_acquire(&1).is_ok()).count(), 60);
+    });
+}
+
+#[test]
 fn a_window_that_slides_can_be_configured() {
     World::run(async |_| {
         let limiter: RateLimiter =

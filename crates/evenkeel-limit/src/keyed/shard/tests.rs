@@ -12,14 +12,14 @@ use super::{super::key::PlainKey, *};
 const KEYS: usize = 16_383;
 
 fn config(permits: u32, burst: u32) -> Config {
-    Config { rate: Rate::per_second(permits), burst, max_pause: Duration::MAX }
+    Config { rate: Rate::per_second(permits), burst, fast: false, max_pause: Duration::MAX }
 }
 
 fn decide(shard: &mut Shard<u64>, count: &KeyCount, key: u64) -> Decision {
     // Spread over the table.
     let tag = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32;
-    let request = Request { now: Instant::now(), tag, permits: 1, mode: Some(Mode::Try) };
-    let decision = shard.decide(request, &mut PlainKey(&key), count).expect("a plain key");
+    let request = Request { tag, permits: 1, mode: Some(Mode::Try) };
+    let decision = shard.decide_now(request, &mut PlainKey(&key), count).expect("a plain key");
     decision.expect("room for the key")
 }
 

@@ -39,7 +39,7 @@ proptest! {
                 }
                 Some(_) => {}
             }
-            let is_stale = |word: NonZeroU64| word.get() == stale;
+            let is_stale = |word: &mut NonZeroU64| word.get() == stale;
             let mut removed = table.sweep(sweep, &mut PlainKey(&key), is_stale);
             removed += table.sweep_chain(tag(key), &mut PlainKey(&key), is_stale);
             let before = map.len();
