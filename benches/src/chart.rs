@@ -1,25 +1,30 @@
 //! Ratios to the best peer as bars: a bar to the left of the line at 1 means cheaper.
 
+use std::cmp::Ordering;
+
 use crate::{
-    results::{Cost, Line},
+    machines::{Compared, range_text, short},
+    results::Cost,
     svg::{Anchor, Ink, Svg, Theme},
 };
 
-const WIDTH: f64 = 860.0;
+const WIDTH: f64 = 920.0;
 const ROW: f64 = 22.0;
 const TOP: f64 = 34.0;
 /// The end of the labels, where the bars may begin.
 const LEFT: f64 = 270.0;
-const RIGHT: f64 = WIDTH - 225.0;
+const RIGHT: f64 = WIDTH - 285.0;
 /// The axis reaches from a tenth to ten times; a longer bar is drawn to its end, with its number beside it.
 const DECADES: f64 = 1.0;
 
 /// Draws the bars of all rows that have a peer.
-pub(crate) fn ratios(rows: &[&Line], theme: Theme, title: &str) -> String {
-    let rows: Vec<_> = rows.iter().filter(|row| row.ratio.is_some()).collect();
+///
+/// A bar reaches to the ratio that is nearest to 1, and a line over it from the least to the largest of all machines. A
+/// row whose machines disagree has no bar. The ratio of instructions is a mark across.
+pub(crate) fn ratios(rows: &[&Compared<'_>], theme: Theme, title: &str) -> String {
+    let rows: Vec<_> = rows.iter().filter_map(|row| Some((*row, row.range()?))).collect();
     let height = TOP + ROW * rows.len() as f64 + 10.0;
     let mut svg = Svg::new(WIDTH, height, theme);
-    let middle = position(1.0);
     for (value, label) in [
         (0.1, "1/10"),
         (0.25, "1/4"),
@@ -32,22 +37,35 @@ pub(crate) fn ratios(rows: &[&Line], theme: Theme, title: &str) -> String {
         svg.line((position(value), TOP - 8.0), (position(value), height - 8.0), Ink::Faint);
         svg.text((position(value), TOP - 14.0), Anchor::Middle, Ink::Faint, label);
     }
-    for (index, row) in rows.iter().enumerate() {
-        let ratio = row.ratio.unwrap_or(1.0);
-        let y = TOP + ROW * index as f64;
-        let (start, end) = (middle.min(position(ratio)), middle.max(position(ratio)));
-        let ink = match row.verdict() {
-            "better" => Ink::Better,
-            "worse" => Ink::Worse,
-            _ => Ink::Same,
-        };
-        let tip = format!("{}: {} of {}", row.id, ratio, row.best_peer.as_deref().unwrap_or_default());
-        svg.text((LEFT - 14.0, y + 14.0), Anchor::End, Ink::Text, &row.id);
-        svg.bar((start, y + 3.0), ((end - start).max(1.5), ROW - 7.0), ink, &tip);
-        let number = format!("{} of {}", short(ratio), row.best_peer.as_deref().unwrap_or_default());
-        svg.text((RIGHT + 8.0, y + 14.0), Anchor::Start, Ink::Text, &number);
+    for (index, (row, range)) in rows.into_iter().enumerate() {
+        bar(&mut svg, TOP + ROW * index as f64, row, range);
     }
     svg.finish(title)
+}
+
+fn bar(svg: &mut Svg, y: f64, row: &Compared<'_>, (least, most): (f64, f64)) {
+    let peer = row.best_peer().unwrap_or("the best peer");
+    let flips = if row.flips().is_some() { "flips: " } else { "" };
+    let number = format!("{flips}{} of {peer}", range_text((least, most)));
+    let on_machines = format!("{}: {number}", row.id);
+    let ink = match row.side() {
+        Some(Ordering::Less) => Ink::Better,
+        Some(Ordering::Greater) => Ink::Worse,
+        _ => Ink::Same,
+    };
+    svg.text((LEFT - 14.0, y + 14.0), Anchor::End, Ink::Text, row.id);
+    let (middle, nearest) = (position(1.0), position(1.0_f64.clamp(least, most)));
+    let (start, end) = (middle.min(nearest), middle.max(nearest));
+    svg.bar((start, y + 3.0), ((end - start).max(1.5), ROW - 7.0), ink, &on_machines);
+    if least < most {
+        let (start, end) = (position(least), position(most));
+        svg.bar((start, y + 9.0), ((end - start).max(1.5), 3.0), ink, &on_machines);
+    }
+    if let Some(ratio) = row.counted.and_then(|line| line.ratio) {
+        let tip = format!("{}: {} in instructions", row.id, short(ratio));
+        svg.bar((position(ratio) - 1.0, y + 1.0), (2.0, ROW - 3.0), Ink::Text, &tip);
+    }
+    svg.text((RIGHT + 8.0, y + 14.0), Anchor::Start, Ink::Text, &number);
 }
 
 /// Draws the spread of one entrant's rounds: a line from minimum to maximum, a box from quartile to quartile, the median.
@@ -71,13 +89,6 @@ pub(crate) fn spread<'a>(cost: &Cost, all: impl Iterator<Item = &'a Cost> + Clon
 fn position(ratio: f64) -> f64 {
     let decades = ratio.log10().clamp(-DECADES, DECADES);
     f64::midpoint(LEFT, RIGHT) + decades / DECADES * (RIGHT - LEFT) / 2.0
-}
-
-fn short(ratio: f64) -> String {
-    match ratio {
-        small if small < 0.01 => format!("1/{:.0}", 1.0 / small),
-        other => format!("{other:.2}"),
-    }
 }
 
 #[cfg(test)]
@@ -109,11 +120,5 @@ mod tests {
         assert!(spread(&all[0], all.iter()).contains("M2.0 7.0"));
         assert!(spread(&all[1], all.iter()).contains("L178.0 7.0"));
         assert!(!spread(&cost(0.0), [cost(0.0)].iter()).contains("NaN"));
-    }
-
-    #[test]
-    fn numbers_stay_short() {
-        assert_eq!(short(0.000_1), "1/10000");
-        assert_eq!(short(0.7512), "0.75");
     }
 }

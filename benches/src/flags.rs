@@ -13,7 +13,7 @@ xflags::xflags! {
             optional --quick
             /// Counts instructions and clock reads under callgrind, and no time.
             optional --instructions
-            /// Updates the committed results in this folder as well.
+            /// Updates the committed results as well: a folder for each machine in this folder.
             optional --save folder: PathBuf
             /// Where the results are written.
             optional --out file: PathBuf
@@ -25,9 +25,9 @@ xflags::xflags! {
             /// Milliseconds that an answer takes.
             required latency: u64
         }
-        /// Makes a page and the README's pictures of the committed results.
+        /// Makes a page, tables and pictures of the committed results.
         cmd report {
-            /// The folder of the committed results; the pictures are written there.
+            /// The folder of the committed results; the tables and pictures are written there.
             required results: PathBuf
             /// Where the page is written.
             required page: PathBuf

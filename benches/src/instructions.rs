@@ -1,12 +1,13 @@
 //! Instructions and clock reads of an operation, counted by callgrind.
 //!
-//! `evenkeel-count` does one entrant's operations twice under callgrind, which counts from the second time only: so
-//! start-up and first-time work are not counted. A count hardly differs between runs and machines, so it decides where
-//! times disagree.
+//! `evenkeel-count` does one entrant's operations twice under callgrind, which counts the second time only: so start-up
+//! and first-time work are not counted. A count hardly differs between runs and machines, so it decides where times
+//! disagree.
 //!
-//! Two limits. Callgrind runs one thread at a time, so rows on several threads are left out. Its programs read the
-//! operating system's clock by a system call that runs outside of them, so the cost of a read is missing in the
-//! instructions: the reads are counted beside them. A program that reads the processor's counter itself has no such reads.
+//! Two limits. Callgrind runs one thread at a time: rows on several threads have no contention, and their count varies by
+//! [`INTERLEAVED`] with the order in which threads take turns. Its programs read the operating system's clock by a system
+//! call that runs outside of them, so the cost of a read is missing in the instructions: the reads are counted beside
+//! them. A program that reads the processor's counter itself has no such reads.
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +18,8 @@ use std::{
 };
 
 use crate::{
-    results::{Cost, Line},
-    row::{FLOOR, Metric, OURS, Round, Row},
+    results::{Build, Cost, Line},
+    row::{Entrant, FLOOR, OURS, Row},
     rows,
     run::round,
 };
@@ -26,31 +27,44 @@ use crate::{
 /// The operations of a run: enough for ten thousand known keys, and for whole batches of a thousand.
 const OPERATIONS: u64 = 10_000;
 
-/// Whether callgrind can count a row: its metric is time, its work is repeatable, and it has one thread.
+/// The relative error of a ratio where threads take turns.
+const INTERLEAVED: f64 = 0.02;
+
+/// Whether callgrind can count a row.
 fn countable(row: &Row) -> bool {
-    let timed = row.metrics.iter().any(|(metric, _)| *metric != Metric::Bytes);
-    let one_thread = !["/multi", "two-threads"].iter().any(|part| row.id.contains(part));
-    timed && one_thread && row.rounds.is_none() && !row.id.starts_with("e2e/")
+    row.timed() && row.not_counted.is_none()
+}
+
+/// Whether callgrind is installed.
+pub(crate) fn is_available() -> bool {
+    let version =
+        Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
 }
 
 /// Counts all rows that can be counted, one per processor at a time.
 ///
 /// # Errors
 ///
-/// If valgrind is not installed, or a run of it fails.
-pub(crate) fn count(rows: &[Row]) -> io::Result<Vec<Line>> {
-    let valgrind =
-        Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !valgrind.is_ok_and(|status| status.success()) {
+/// If valgrind is not installed, a run of it fails, or no row can be counted.
+pub(crate) fn count(rows: &[Row], build: &Build) -> io::Result<Vec<Line>> {
+    if !is_available() {
         return Err(io::Error::other("instructions need valgrind, which is not installed"));
     }
+    for row in rows.iter().filter(|row| !countable(row)) {
+        eprintln!("{} is not counted: {}", row.id, row.not_counted.unwrap_or("it measures bytes"));
+    }
     let rows: Vec<_> = rows.iter().filter(|row| countable(row)).collect();
-    let runs: Vec<(&str, &str)> =
-        rows.iter().flat_map(|row| row.entrants.iter().map(|entrant| (&*row.id, &*entrant.name))).collect();
+    if rows.is_empty() {
+        return Err(io::Error::other("no row is left to count"));
+    }
+    let run = |row: &'_ &Row, entrant: &'_ Entrant| (row.id.clone(), entrant.name.clone(), operations(row));
+    let runs: Vec<_> =
+        rows.iter().flat_map(|row| row.entrants.iter().map(|entrant| run(row, entrant))).collect();
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = |part: usize| {
         let mine = runs.iter().skip(part).step_by(threads);
-        mine.map(|&(row, entrant)| Ok(((row, entrant), counted(row, entrant)?)))
+        mine.map(|(row, entrant, n)| Ok(((&**row, &**entrant), counted(row, entrant, *n)?)))
             .collect::<io::Result<Vec<_>>>()
     };
     let mut costs = BTreeMap::new();
@@ -61,7 +75,7 @@ pub(crate) fn count(rows: &[Row]) -> io::Result<Vec<Line>> {
         }
         io::Result::Ok(())
     })?;
-    Ok(rows.iter().map(|row| line(row, &costs)).collect())
+    Ok(rows.iter().map(|row| line(row, &costs, build)).collect())
 }
 
 /// Does the work of the program that is counted.
@@ -75,16 +89,15 @@ pub(crate) fn work(mut arguments: impl Iterator<Item = String>) -> io::Result<()
         return Err(missing());
     };
     let row = rows::all().into_iter().find(|row| row.id == id).ok_or_else(missing)?;
+    let operations = operations(&row);
     let mut entrant = row.entrants.into_iter().find(|entrant| entrant.name == name).ok_or_else(missing)?;
-    (entrant.round)(OPERATIONS);
-    counted_round(&mut entrant.round);
+    (entrant.round)(operations);
+    (entrant.round)(operations);
     Ok(())
 }
 
-/// Does the counted round: callgrind counts between the entry and the end of this function, which it finds by name.
-#[inline(never)]
-fn counted_round(round: &mut Round) {
-    round(OPERATIONS);
+fn operations(row: &Row) -> u64 {
+    row.operations.unwrap_or(OPERATIONS)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,7 +107,7 @@ struct Count {
 }
 
 /// The cost of one operation.
-fn counted(row: &str, entrant: &str) -> io::Result<Count> {
+fn counted(row: &str, entrant: &str, operations: u64) -> io::Result<Count> {
     let file = profile_of(row, entrant);
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -102,26 +115,25 @@ fn counted(row: &str, entrant: &str) -> io::Result<Count> {
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")
         .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg("--zero-before=*instructions::counted_round")
-        .arg("--dump-after=*instructions::counted_round")
+        .arg("--zero-before=*measure::worked")
+        .arg("--dump-after=*measure::worked")
         .arg(env::current_exe()?.with_file_name("evenkeel-count"))
         .args([row, entrant])
         .stdout(Stdio::null())
         .output()?;
     let failed = || {
         let printed = String::from_utf8_lossy(&output.stderr);
-        io::Error::other(format!("{row}, {entrant}: callgrind failed: {}", printed.trim()))
+        io::Error::other(format!("{row}, {entrant}: callgrind made no counts: {}", printed.trim()))
     };
     if !output.status.success() {
         return Err(failed());
     }
-    // The first dump has the counted round; the file without a number is written at the end of the program.
-    let dump = file.with_added_extension("1");
-    let total =
-        parse(&fs::read_to_string(&dump)?).filter(|total| total.instructions > 0.0).ok_or_else(failed)?;
-    fs::remove_file(&dump)?;
-    fs::remove_file(&file)?;
-    let each = |total: f64| total / OPERATIONS as f64;
+    // A dump for each round; the file without a number is written at the end of the program.
+    let [first, second] = ["1", "2"].map(|dump| file.with_added_extension(dump));
+    let profile = fs::read_to_string(&second).map_err(|_| failed())?;
+    let total = parse(&profile).filter(|total| total.instructions > 0.0).ok_or_else(failed)?;
+    [first, second, file].iter().try_for_each(fs::remove_file)?;
+    let each = |total: f64| total / operations as f64;
     Ok(Count { instructions: each(total.instructions), clock_reads: each(total.clock_reads) })
 }
 
@@ -153,7 +165,7 @@ fn parse(profile: &str) -> Option<Count> {
     Some(Count { instructions: total?, clock_reads: reads })
 }
 
-fn line(row: &Row, costs: &BTreeMap<(&str, &str), Count>) -> Line {
+fn line(row: &Row, costs: &BTreeMap<(&str, &str), Count>, build: &Build) -> Line {
     let cost = |entrant: &str| costs.get(&(&*row.id, entrant)).copied();
     let names = row.entrants.iter().map(|entrant| entrant.name.as_str());
     let value = |entrant: &str| cost(entrant).map(|count| round(count.instructions));
@@ -167,12 +179,13 @@ fn line(row: &Row, costs: &BTreeMap<(&str, &str), Count>) -> Line {
     let all = names.filter_map(|name| Some((name.to_owned(), spread(cost(name)?))));
     Line {
         id: format!("{}/instructions", row.id),
+        build: build.clone(),
         unit: "/op".to_owned(),
         metric: "instructions".to_owned(),
         ours,
         ratio: ours.zip(best.as_ref()).map(|(ours, (_, best))| round(ours / best)),
         best_peer: best.map(|(name, _)| name),
-        noise: None,
+        noise: ["/multi", "two-threads"].iter().any(|part| row.id.contains(part)).then_some(INTERLEAVED),
         floor: value(FLOOR),
         target: None,
         costs: all.collect(),
@@ -199,6 +212,7 @@ fn spread(count: Count) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Metric;
 
     const PROFILE: &str = "\
 events: Ir
@@ -223,13 +237,26 @@ totals: 105
         assert_eq!(parse("events: Ir"), None);
     }
 
+    /// Whatever is measured in nanoseconds is counted, too, but for these.
     #[test]
-    fn rows_on_several_threads_bytes_and_calls_are_not_counted() {
-        let row = |id: &str, metric| countable(&Row::new(id, metric));
-        assert!(row("limit/keyed", Metric::Cpu) && row("task/x/current/task", Metric::Wall));
-        assert!(!row("task/x/multi/task", Metric::Cpu) && !row("limit/x/two-threads", Metric::Wall));
-        assert!(!row("limit/keyed-memory", Metric::Bytes) && !row("e2e/x", Metric::Wall));
-        assert!(!countable(&Row::new("x", Metric::Cpu).rounds(3)));
+    fn every_row_of_time_is_counted_or_says_why_not() {
+        let rows = rows::all();
+        let left_out = rows.iter().filter(|row| row.timed() && !countable(row));
+        let left_out: Vec<_> = left_out.map(|row| row.id.as_str()).collect();
+        let reasons = [
+            "limit/ten-thousand-waiters",
+            "task/beside-asyncio",
+            "e2e/1000x200ms/100",
+            "e2e/1000x200ms/1000",
+        ];
+        assert_eq!(left_out, reasons);
+        for row in rows.iter().filter(|row| countable(row)) {
+            assert!(
+                row.entrants.iter().all(|entrant| !entrant.python),
+                "{}: a peer that cannot be counted",
+                row.id
+            );
+        }
     }
 
     #[test]
@@ -243,7 +270,8 @@ totals: 105
             (("x/y", "b"), count(40.0)),
             (("x/y", FLOOR), count(10.0)),
         ]);
-        let line = line(&row, &costs);
+        let build = Build { time: "2026-01-01T00:00:00Z".into(), commit: "1a2b3c4".into() };
+        let line = line(&row, &costs, &build);
         assert_eq!((line.id.as_str(), line.best_peer.as_deref()), ("x/y/instructions", Some("b")));
         assert_eq!((line.ours, line.ratio, line.floor), (Some(30.0), Some(0.75), Some(10.0)));
         assert_eq!(line.costs["a"].clock_reads, Some(1.0));

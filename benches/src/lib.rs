@@ -5,12 +5,14 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
-use std::{fs, io, path::PathBuf, process::ExitCode, time::Duration};
+use std::{io, path::PathBuf, process::ExitCode, time::Duration};
 
 mod chart;
 mod flags;
 mod instructions;
 mod machine;
+mod machines;
+mod markdown;
 mod measure;
 mod python;
 mod report;
@@ -25,7 +27,9 @@ mod table;
 
 use crate::{
     flags::{EvenkeelBench, EvenkeelBenchCmd, Measure, Report},
-    results::Results,
+    machines::Machine,
+    results::{Known, Results},
+    row::Row,
     run::Effort,
     svg::Theme,
 };
@@ -58,8 +62,9 @@ fn exit_code(done: io::Result<()>) -> ExitCode {
 }
 
 fn measure(flags: &Measure) -> io::Result<()> {
+    let known = known();
     let filter = flags.filter.as_deref().unwrap_or_default();
-    let rows: Vec<_> = rows::all().into_iter().filter(|row| row.id.contains(filter)).collect();
+    let mut rows: Vec<_> = rows::all().into_iter().filter(|row| row.id.contains(filter)).collect();
     if rows.is_empty() {
         return Err(io::Error::other(format!("no row has {filter:?} in its id; --list shows them")));
     }
@@ -67,46 +72,79 @@ fn measure(flags: &Measure) -> io::Result<()> {
         rows.iter().for_each(|row| println!("{}", row.id));
         return Ok(());
     }
-    if flags.instructions {
-        let results = Results { machine: machine::describe(), rows: instructions::count(&rows)? };
-        return finish(flags, &results);
+    let (machine, build) = (machine::describe(), machine::build());
+    let folder = flags.save.as_ref().map(|results| results.join(machine::folder(&machine)));
+    // An hour of measurements must not end with a folder that cannot be written.
+    folder.as_deref().map_or(Ok(()), results::check)?;
+    let out = flags.out.clone().unwrap_or_else(|| PathBuf::from("target/evenkeel/bench.json"));
+    let lines = if flags.instructions {
+        instructions::count(&rows, &build)?
+    } else {
+        if !python::is_named()? {
+            rows = rows.into_iter().filter_map(without_python).collect();
+        }
+        if rows.is_empty() {
+            return Err(io::Error::other("no row is left to measure"));
+        }
+        let effort = if flags.quick { Effort::QUICK } else { Effort::FULL };
+        let measured = rows.into_iter().flat_map(|row| {
+            eprintln!("{}", row.id);
+            run::run(row, effort, &build)
+        });
+        measured.collect()
+    };
+    let results = Results::new(machine, lines);
+    println!("{}", table::render(&results.rows));
+    results.write(&out)?;
+    if !flags.instructions && !instructions::is_available() {
+        println!("Instructions are not counted: valgrind is not installed.");
     }
-    let effort = if flags.quick { Effort::QUICK } else { Effort::FULL };
-    let mut results = Results { machine: machine::describe(), rows: Vec::new() };
-    for row in rows {
-        eprintln!("{}", row.id);
-        results.rows.extend(run::run(row, effort));
-    }
-    finish(flags, &results)
+    let Some(folder) = folder else { return Ok(()) };
+    results.save(&folder, &known)?;
+    println!("saved in {}", folder.display());
+    Ok(())
 }
 
-fn finish(flags: &Measure, results: &Results) -> io::Result<()> {
-    println!("{}", table::render(results));
-    results.write(flags.out.as_deref().unwrap_or(&PathBuf::from("target/evenkeel/bench.json")))?;
-    flags.save.as_deref().map_or(Ok(()), |folder| results.save(folder))
+fn without_python(row: Row) -> Option<Row> {
+    let id = row.id.clone();
+    let left = row.without_python();
+    if left.is_none() {
+        eprintln!("{id} is left out: its peers are in Python, which `cargo xtask bench --python` measures");
+    }
+    left
+}
+
+fn known() -> Known {
+    let mut known = Known::default();
+    for row in rows::all() {
+        known.ids.push(format!("{}{}", row.id, results::COUNTED));
+        known.ids.extend(row.metrics.iter().map(|(metric, _)| row.id_of(*metric)));
+        let python = row.entrants.into_iter().filter(|entrant| entrant.python);
+        known.optional_peers.extend(python.map(|entrant| entrant.name));
+    }
+    known
 }
 
 fn report(flags: &Report) -> io::Result<()> {
-    let results = Results::read(&flags.results)?;
-    if let Some(folder) = flags.page.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(&flags.page, report::page(&results))?;
-    for (name, text) in pictures(&results) {
-        fs::write(flags.results.join(name), text)?;
+    let machines = machines::read(&flags.results)?;
+    results::write(&flags.page, &report::page(&machines))?;
+    for (name, text) in pictures(&machines) {
+        results::write(&flags.results.join(name), &text)?;
     }
     println!("{}", flags.page.display());
     Ok(())
 }
 
-/// Returns the files made from the results, by name: the pictures and table of the front page, and all results as text.
-fn pictures(results: &Results) -> [(&'static str, String); 4] {
-    let shown: Vec<_> = results.rows.iter().filter(|row| report::is_shown_first(&row.id)).collect();
+/// Returns the files made from the results, by name: the tables of Markdown, and the pictures of the front page.
+fn pictures(machines: &[Machine]) -> Vec<(String, String)> {
+    let rows = machines::compare(machines);
+    let shown: Vec<_> = rows.iter().filter(|row| report::is_shown_first(row.id)).collect();
     let chart = |theme| chart::ratios(&shown, theme, "Cost of Evenkeel as a ratio to the best peer") + "\n";
-    [
-        ("summary.md", report::front(&results.rows)),
-        ("README.md", report::overview(results)),
-        ("chart-light.svg", chart(Theme::Light)),
-        ("chart-dark.svg", chart(Theme::Dark)),
-    ]
+    let mut files = markdown::pages(machines);
+    files.push(("chart-light.svg".to_owned(), chart(Theme::Light)));
+    files.push(("chart-dark.svg".to_owned(), chart(Theme::Dark)));
+    files
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,21 @@ use crate::measure::Sample;
 /// The variable that names an interpreter with aiohttp and httpx; `cargo xtask bench --python` makes one.
 const VARIABLE: &str = "EVENKEEL_BENCH_PYTHON";
 
-pub(crate) fn interpreter() -> Option<String> {
+/// Whether an interpreter was named.
+///
+/// # Errors
+///
+/// If it does not start, is older than 3.11, or lacks a package.
+pub(crate) fn is_named() -> io::Result<bool> {
+    let Some(python) = named() else { return Ok(false) };
+    script("import asyncio, aiohttp, httpx; asyncio.TaskGroup", &[]).map(|_| true).map_err(|error| {
+        io::Error::other(format!(
+            "{VARIABLE}={python}: {error}; Python 3.11 with aiohttp and httpx is needed"
+        ))
+    })
+}
+
+fn named() -> Option<String> {
     env::var(VARIABLE).ok().filter(|path| !path.is_empty())
 }
 
@@ -24,27 +38,25 @@ struct Calls {
 }
 
 /// Runs the calls in a process of their own, which measures itself without its start.
-pub(crate) fn calls(python: &str, client: &str, url: &str, count: u64, limit: usize) -> io::Result<Sample> {
-    let output = script(
-        python,
-        include_str!("../python/calls.py"),
-        &[client, url, &count.to_string(), &limit.to_string()],
-    )?;
+pub(crate) fn calls(client: &str, url: &str, count: u64, limit: usize) -> io::Result<Sample> {
+    let text = include_str!("../python/calls.py");
+    let output = script(text, &[client, url, &count.to_string(), &limit.to_string()])?;
     let calls: Calls = serde_json::from_str(&output)?;
     let (wall, cpu) = (Duration::from_secs_f64(calls.wall), Duration::from_secs_f64(calls.cpu));
     Ok(Sample { wall, cpu, ..Sample::default() })
 }
 
 /// Returns the bytes of memory of a waiting task.
-pub(crate) fn pending(python: &str, count: u64) -> io::Result<Sample> {
-    let output = script(python, include_str!("../python/pending.py"), &[&count.to_string()])?;
+pub(crate) fn pending(count: u64) -> io::Result<Sample> {
+    let output = script(include_str!("../python/pending.py"), &[&count.to_string()])?;
     let each: f64 = output.trim().parse().map_err(io::Error::other)?;
     Ok(Sample { bytes: (each * count as f64) as i64, ..Sample::default() })
 }
 
-pub(crate) fn script(python: &str, text: &str, arguments: &[&str]) -> io::Result<String> {
+pub(crate) fn script(text: &str, arguments: &[&str]) -> io::Result<String> {
+    let python = named().ok_or_else(|| io::Error::other(format!("{VARIABLE} names no interpreter")))?;
     let output =
-        Command::new(python).arg("-c").arg(text).args(arguments).stderr(Stdio::inherit()).output()?;
+        Command::new(&python).arg("-c").arg(text).args(arguments).stderr(Stdio::inherit()).output()?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         false => Err(io::Error::other(format!("{python} ended with {}", output.status))),

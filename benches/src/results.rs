@@ -1,8 +1,11 @@
-//! The results as data, which is written, committed and shown.
+//! The results of one run as data, which is written, committed and shown.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{cmp::Ordering, collections::BTreeMap, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
+
+/// The version of the files' format.
+const SCHEMA: u32 = 2;
 
 /// One entrant's cost of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,10 +25,19 @@ pub(crate) struct Cost {
     pub(crate) clock_reads: Option<f64>,
 }
 
+/// The code that was measured.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Build {
+    /// The time of the commit, in UTC and RFC 3339, which sorts as text does.
+    pub(crate) time: String,
+    pub(crate) commit: String,
+}
+
 /// The result of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) id: String,
+    pub(crate) build: Build,
     pub(crate) unit: String,
     pub(crate) metric: String,
     pub(crate) ours: Option<f64>,
@@ -40,70 +52,176 @@ pub(crate) struct Line {
     pub(crate) costs: BTreeMap<String, Cost>,
 }
 
+/// The end of the id of a row that counts instructions.
+pub(crate) const COUNTED: &str = "/instructions";
+
 impl Line {
-    /// Returns the meaning of the ratio; empty if noise hides it.
+    /// Returns the side of 1 on which the ratio is, or that noise hides it; an unknown noise hides nothing.
+    pub(crate) fn side(&self) -> Option<Ordering> {
+        let (ratio, noise) = (self.ratio?, self.noise.unwrap_or(0.0));
+        let hidden = (ratio - 1.0).abs() <= noise * ratio;
+        Some(if hidden { Ordering::Equal } else { ratio.total_cmp(&1.0) })
+    }
+
+    /// Returns the meaning of the ratio in words; empty if there is none.
     pub(crate) fn verdict(&self) -> &'static str {
-        let (Some(ratio), Some(noise)) = (self.ratio, self.noise) else { return "" };
-        match () {
-            () if (ratio - 1.0).abs() <= noise * ratio => "no difference",
-            () if ratio < 1.0 => "better",
-            () => "worse",
+        self.side().map(verdict).unwrap_or_default()
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.id.ends_with(COUNTED)
+    }
+
+    /// Returns the id of the row whose instructions or time this is.
+    pub(crate) fn row(&self) -> &str {
+        let ends = [COUNTED, "/cpu", "/wall"];
+        ends.iter().find_map(|end| self.id.strip_suffix(end)).unwrap_or(&self.id)
+    }
+
+    /// Adds what peers cost in an earlier run, which this one could not measure.
+    fn keep(&mut self, old: &Self, is_kept: impl Fn(&str) -> bool) {
+        for (name, value) in old.peers.iter().filter(|(name, _)| is_kept(name)) {
+            if self.peers.contains_key(name) {
+                continue;
+            }
+            self.peers.insert(name.clone(), *value);
+            self.costs.extend(old.costs.get(name).map(|cost| (name.clone(), *cost)));
+            let best = self.best_peer.as_ref().and_then(|best| self.peers.get(best));
+            if best.is_none_or(|best| value < best) {
+                self.best_peer = Some(name.clone());
+                // They did not take turns: the ratio is that of the medians, and its error is not known.
+                self.ratio = self.ours.map(|ours| crate::run::round(ours / value));
+                self.noise = None;
+            }
         }
     }
 }
 
-/// All rows of a run, and its machine.
+pub(crate) const fn verdict(side: Ordering) -> &'static str {
+    match side {
+        Ordering::Less => "better",
+        Ordering::Greater => "worse",
+        Ordering::Equal => "no difference",
+    }
+}
+
+/// Rows of a run, and its machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Results {
+    schema: u32,
     pub(crate) machine: BTreeMap<String, String>,
     pub(crate) rows: Vec<Line>,
 }
 
+/// The rows that the program has, which decide what a saved file keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// All ids that a run can write.
+    pub(crate) ids: Vec<String>,
+    /// The peers that not every run can measure.
+    pub(crate) optional_peers: Vec<String>,
+}
+
 impl Results {
-    /// Reads all committed files of a folder.
-    pub(crate) fn read(folder: &Path) -> io::Result<Self> {
-        let mut all = Self { machine: BTreeMap::new(), rows: Vec::new() };
-        let mut paths: Vec<_> =
-            fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-        paths.sort();
-        for path in paths {
-            let Self { machine, rows } = serde_json::from_slice(&fs::read(path)?)?;
-            all.machine = machine;
-            all.rows.extend(rows);
-        }
-        Ok(all)
+    pub(crate) fn new(machine: BTreeMap<String, String>, rows: Vec<Line>) -> Self {
+        Self { schema: SCHEMA, machine, rows }
     }
 
-    /// Writes the file completely or not at all.
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is no JSON, or was written by a program with another format; the error names the file.
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Header {
+            schema: Option<u32>,
+        }
+        let failed = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
+        let text = fs::read(path).map_err(|error| io::Error::new(error.kind(), failed(&error)))?;
+        let broken = |error| {
+            failed(&format!(
+                "not a file of results: {error}; restore it with git, or delete it and measure again"
+            ))
+        };
+        let header: Header = serde_json::from_slice(&text).map_err(broken)?;
+        if header.schema != Some(SCHEMA) {
+            let schema = header.schema.map_or("no schema".to_owned(), |schema| format!("schema {schema}"));
+            let advice = "use the program of the commit that wrote it, or delete it and measure again";
+            return Err(failed(&format!(
+                "it has {schema}, and this program reads schema {SCHEMA}: {advice}"
+            )));
+        }
+        serde_json::from_slice(&text).map_err(broken)
+    }
+
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        let partial = path.with_extension("json.partial");
-        fs::write(&partial, text)?;
-        fs::rename(partial, path)
+        write(path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
-    /// Updates the committed files, one for each pattern: rows that were not measured this time stay as they are.
-    pub(crate) fn save(&self, folder: &Path) -> io::Result<()> {
+    /// Updates the committed files of a machine, one for each pattern.
+    ///
+    /// Rows that were not measured this time stay as they are, and so do the costs of peers that this run could not
+    /// measure. Rows that the program no longer has are dropped.
+    pub(crate) fn save(&self, folder: &Path, known: &Known) -> io::Result<()> {
         let mut patterns: BTreeMap<&str, Vec<Line>> = BTreeMap::new();
         for row in &self.rows {
             patterns.entry(row.id.split('/').next().unwrap_or_default()).or_default().push(row.clone());
         }
-        for (pattern, rows) in patterns {
-            let path = folder.join(format!("{pattern}.json"));
-            let mut kept = match fs::read(&path) {
-                Ok(text) => serde_json::from_slice::<Self>(&text)?.rows,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-                Err(error) => return Err(error),
-            };
-            kept.retain(|old| rows.iter().all(|new| new.id != old.id));
-            kept.extend(rows);
-            kept.sort_by(|a, b| a.id.cmp(&b.id));
-            Self { machine: self.machine.clone(), rows: kept }.write(&path)?;
-        }
-        Ok(())
+        let path = |pattern: &str| folder.join(format!("{pattern}.json"));
+        // All files are read before one is written, so that a broken one changes nothing.
+        let merged: Vec<_> = patterns
+            .into_iter()
+            .map(|(pattern, rows)| {
+                let old = match Self::read(&path(pattern)) {
+                    Ok(results) => results.rows,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                Ok((pattern, merged(old, rows, known)))
+            })
+            .collect::<io::Result<_>>()?;
+        merged
+            .into_iter()
+            .try_for_each(|(pattern, rows)| Self::new(self.machine.clone(), rows).write(&path(pattern)))
     }
+}
+
+/// Writes a file completely or not at all, in a folder that need not exist.
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    let partial = path.with_added_extension("partial");
+    let written = || {
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+        fs::write(&partial, text)?;
+        fs::rename(&partial, path)
+    };
+    written().map_err(|error: io::Error| {
+        io::Error::new(error.kind(), format!("{} cannot be written: {error}", path.display()))
+    })
+}
+
+/// Checks that results can be saved in a folder: that it can be written, and that this program can read its files.
+pub(crate) fn check(folder: &Path) -> io::Result<()> {
+    let probe = folder.join("probe");
+    write(&probe, "")?;
+    fs::remove_file(&probe)?;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            Results::read(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn merged(old: Vec<Line>, mut rows: Vec<Line>, known: &Known) -> Vec<Line> {
+    for old in old {
+        match rows.iter_mut().find(|new| new.id == old.id) {
+            Some(new) => new.keep(&old, |peer| known.optional_peers.iter().any(|name| name == peer)),
+            None if known.ids.contains(&old.id) => rows.push(old),
+            None => {}
+        }
+    }
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    rows
 }

@@ -53,6 +53,8 @@ pub(crate) const FLOOR: &str = "floor";
 pub(crate) struct Entrant {
     pub(crate) name: String,
     pub(crate) round: Round,
+    /// Whether it runs in an interpreter, which not every machine has.
+    pub(crate) python: bool,
 }
 
 pub(crate) struct Row {
@@ -63,6 +65,8 @@ pub(crate) struct Row {
     pub(crate) rounds: Option<usize>,
     /// The number of operations of a round, if it is fixed.
     pub(crate) operations: Option<u64>,
+    /// The reason that callgrind cannot count the instructions, if it cannot.
+    pub(crate) not_counted: Option<&'static str>,
     pub(crate) entrants: Vec<Entrant>,
 }
 
@@ -73,8 +77,27 @@ impl Row {
             metrics: vec![(metric, None)],
             rounds: None,
             operations: None,
+            not_counted: None,
             entrants: Vec::new(),
         }
+    }
+
+    /// Returns the id of the result in one of the metrics.
+    pub(crate) fn id_of(&self, metric: Metric) -> String {
+        match self.metrics.len() {
+            1 => self.id.clone(),
+            _ => format!("{}/{}", self.id, metric.name()),
+        }
+    }
+
+    /// Whether a metric is time, so that instructions stand beside it.
+    pub(crate) fn timed(&self) -> bool {
+        self.metrics.iter().any(|(metric, _)| *metric != Metric::Bytes)
+    }
+
+    pub(crate) fn not_counted(mut self, reason: &'static str) -> Self {
+        self.not_counted = Some(reason);
+        self
     }
 
     pub(crate) fn also(mut self, metric: Metric) -> Self {
@@ -109,8 +132,22 @@ impl Row {
     }
 
     pub(crate) fn with_round(mut self, name: &str, round: Round) -> Self {
-        self.entrants.push(Entrant { name: name.to_owned(), round });
+        self.entrants.push(Entrant { name: name.to_owned(), round, python: false });
         self
+    }
+
+    /// Adds a peer that is written in Python.
+    pub(crate) fn with_python(self, name: &str, round: Round) -> Self {
+        let mut row = self.with_round(name, round);
+        row.entrants.iter_mut().rev().take(1).for_each(|entrant| entrant.python = true);
+        row
+    }
+
+    /// Removes the peers in Python; returns nothing if no peer is left.
+    pub(crate) fn without_python(mut self) -> Option<Self> {
+        self.entrants.retain(|entrant| !entrant.python);
+        let peer = |entrant: &Entrant| ![OURS, FLOOR].contains(&&*entrant.name);
+        self.entrants.iter().any(peer).then_some(self)
     }
 }
 

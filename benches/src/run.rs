@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     measure::Sample,
-    results::{Cost, Line},
+    results::{Build, Cost, Line},
     row::{Entrant, FLOOR, Metric, OURS, Row},
     stats::{median, noise, quantile},
 };
@@ -25,7 +25,7 @@ impl Effort {
 }
 
 /// Measures all entrants of a row against each other.
-pub(crate) fn run(mut row: Row, effort: Effort) -> Vec<Line> {
+pub(crate) fn run(mut row: Row, effort: Effort, build: &Build) -> Vec<Line> {
     let fixed = row.operations.map(|operations| (operations / effort.divisor).max(1));
     let enough = |entrant| fixed.unwrap_or_else(|| calibrate(entrant, effort.round));
     let operations: Vec<u64> = row.entrants.iter_mut().map(enough).collect();
@@ -40,11 +40,10 @@ pub(crate) fn run(mut row: Row, effort: Effort) -> Vec<Line> {
     let measured = row.entrants.iter().zip(operations).zip(samples);
     let entrants =
         measured.map(|((entrant, n), samples)| (entrant.name.clone(), Measured { n, samples })).collect();
-    let id = |metric: Metric| match row.metrics.len() {
-        1 => row.id.clone(),
-        _ => format!("{}/{}", row.id, metric.name()),
-    };
-    row.metrics.iter().map(|(metric, target)| line(&id(*metric), *metric, *target, &entrants)).collect()
+    row.metrics
+        .iter()
+        .map(|(metric, target)| line(&row.id_of(*metric), build, *metric, *target, &entrants))
+        .collect()
 }
 
 /// Returns the number of operations that take long enough to be measured.
@@ -88,7 +87,13 @@ impl Measured {
     }
 }
 
-fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<String, Measured>) -> Line {
+fn line(
+    id: &str,
+    build: &Build,
+    metric: Metric,
+    target: Option<f64>,
+    entrants: &BTreeMap<String, Measured>,
+) -> Line {
     let costs: BTreeMap<String, Cost> =
         entrants.iter().map(|(name, measured)| (name.clone(), measured.cost(metric))).collect();
     let peers = costs.iter().filter(|(name, _)| *name != OURS && *name != FLOOR);
@@ -99,6 +104,7 @@ fn line(id: &str, metric: Metric, target: Option<f64>, entrants: &BTreeMap<Strin
     });
     Line {
         id: id.to_owned(),
+        build: build.clone(),
         unit: metric.unit().to_owned(),
         metric: metric.name().to_owned(),
         ours: costs.get(OURS).map(|cost| cost.median),
@@ -136,13 +142,14 @@ mod tests {
 
     #[test]
     fn a_row_compares_with_the_best_peer_and_not_with_the_floor() {
+        let build = Build { time: "2026-01-01T00:00:00Z".into(), commit: "1a2b3c4".into() };
         let row = Row::new("x/y", Metric::Wall)
             .target(0.8)
             .with_round(OURS, Box::new(fixed(60)))
             .with_round("slow", Box::new(fixed(400)))
             .with_round("fast", Box::new(fixed(100)))
             .with_round(FLOOR, Box::new(fixed(10)));
-        let line = run(row, Effort::QUICK).remove(0);
+        let line = run(row, Effort::QUICK, &build).remove(0);
         assert_eq!(line.best_peer.as_deref(), Some("fast"));
         assert_eq!(
             (line.ours, line.ratio, line.noise, line.floor),
@@ -155,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_round_is_made_long_enough() {
-        let mut entrant = Entrant { name: "x".into(), round: Box::new(fixed(10)) };
+        let mut entrant = Entrant { name: "x".into(), round: Box::new(fixed(10)), python: false };
         let n = calibrate(&mut entrant, Duration::from_millis(2));
         assert!((200_000..20_000_000).contains(&n), "{n}");
     }

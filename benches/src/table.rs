@@ -2,32 +2,24 @@
 
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 
-use crate::{
-    results::{Line, Results},
-    row::OURS,
-};
+use crate::{results::Line, row::OURS};
 
-pub(crate) fn render(results: &Results) -> String {
+/// Returns a table of the rows; clock reads have a column if they were counted.
+pub(crate) fn render(rows: &[Line]) -> String {
+    let counted = rows.iter().any(Line::is_counted);
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "row",
-        "unit",
-        "ours",
-        "best peer",
-        "",
-        "ratio",
-        "noise",
-        "target",
-        "floor",
-        "clock reads",
-        "verdict",
-    ]);
-    for row in &results.rows {
+    let mut header =
+        vec!["row", "unit", "ours", "best peer", "", "ratio", "noise", "target", "floor", "verdict"];
+    if counted {
+        header.push("clock reads");
+    }
+    table.set_header(header);
+    for row in rows {
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         let best = row.best_peer.clone().unwrap_or_default();
         let missed = row.ratio.zip(row.target).is_some_and(|(ratio, target)| ratio > target);
-        table.add_row([
+        let mut cells = vec![
             row.id.clone(),
             format!("{} {}", row.metric, row.unit),
             number(row.ours),
@@ -37,14 +29,17 @@ pub(crate) fn render(results: &Results) -> String {
             row.noise.map(|noise| format!("±{:.1} %", noise * 100.0)).unwrap_or_default(),
             number(row.target) + if missed { " missed" } else { "" },
             number(row.floor),
-            clock_reads(row).unwrap_or_default(),
             row.verdict().to_owned(),
-        ]);
+        ];
+        if counted {
+            cells.push(clock_reads(row).unwrap_or_default());
+        }
+        table.add_row(cells);
     }
     table.to_string()
 }
 
-/// Returns our instructions and the best peer's, if they were counted.
+/// Returns our clock reads and the best peer's, if they were counted.
 fn clock_reads(row: &Line) -> Option<String> {
     let reads = |name: &str| row.costs.get(name)?.clock_reads;
     Some(format!("{}, {}", reads(OURS)?, reads(row.best_peer.as_deref()?)?))

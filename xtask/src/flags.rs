@@ -41,12 +41,12 @@ xflags::xflags! {
             optional --quick
             /// Counts instructions and clock reads under valgrind, and no time.
             optional --instructions
-            /// Updates the committed results, benches/results, as well.
+            /// Updates the committed results of this machine, a folder in benches/results, as well.
             optional --save
             /// Measures aiohttp and httpx beside it, in an environment below target/.
             optional --python
         }
-        /// Makes target/evenkeel/report.html and the README's pictures of the committed results.
+        /// Makes target/evenkeel/report.html of the committed results, and their tables and pictures in README.md and others.
         cmd report {
             /// Shows the page in a browser.
             optional --open

@@ -1,17 +1,23 @@
-//! `cargo xtask report`: the committed results of the benchmarks as a page and as the README's pictures.
+//! `cargo xtask report`: the committed results of the benchmarks as a page, as tables and pictures, and where pages
+//! quote them.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use crate::{
     Result,
     outcome::Outcome,
     project::{Project, run as execute},
+    tidy::measurements,
 };
 
 pub(crate) fn run(project: &Project, open: bool) -> Result<Outcome> {
     let page = project.target().join("evenkeel/report.html");
     let command = project.cargo("run").args(["--release", "--package", "evenkeel-bench", "--", "report"]);
     execute(command.arg("benches/results").arg(&page))?;
+    for (path, text) in measurements::outdated(&project.root)? {
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        say!("{} quotes the results of today", path.display());
+    }
     if open { shown(project, &page) } else { Ok(Outcome::Done) }
 }
 

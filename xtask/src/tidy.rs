@@ -13,7 +13,7 @@ mod imports;
 mod locks;
 mod manifest;
 mod maps;
-mod measurements;
+pub(crate) mod measurements;
 mod names;
 mod prose;
 mod rust;
@@ -40,7 +40,7 @@ const RULES: [Rule; 31] = [
     deps::external_versions_are_stated_once,
     deps::our_dev_dependencies_are_paths,
     measurements::figures_come_from_the_results,
-    measurements::the_front_page_quotes_the_results,
+    measurements::pages_quote_the_results,
     async_docs::async_functions_say_what_dropping_does,
     async_docs::future_types_must_be_used,
     async_docs::future_types_say_what_dropping_does,

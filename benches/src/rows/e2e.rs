@@ -36,6 +36,7 @@ fn calls(limit: usize) -> Row {
         .also(Metric::Cpu)
         .target(1.2)
         .rounds(5)
+        .not_counted("calls over sockets, to a server in another process")
         .with_round(OURS, Box::new(move |_| client(&ours().url, |client, url| evenkeel(client, url, limit))))
         .with_round(
             "reqwest, buffer_unordered",
@@ -43,13 +44,9 @@ fn calls(limit: usize) -> Row {
         )
         .with_round(FLOOR, Box::new(move |_| floor));
     for peer in ["aiohttp", "httpx"] {
-        if let Some(python) = python::interpreter() {
-            let url = url.clone();
-            let run = move |_| {
-                python::calls(&python, peer, &url().url, CALLS, limit).expect("a Python peer that works")
-            };
-            row = row.with_round(peer, Box::new(run));
-        }
+        let url = url.clone();
+        let run = move |_| python::calls(peer, &url().url, CALLS, limit).expect("a Python peer that works");
+        row = row.with_python(peer, Box::new(run));
     }
     row
 }
@@ -97,7 +94,7 @@ async fn futures(client: reqwest::Client, url: Arc<str>, limit: usize) -> u64 {
 
 /// The memory of a call that waits, beside the call itself: a retried, limited call on a task, and a bare task.
 fn memory() -> Row {
-    let mut row = Row::new("e2e/memory-per-pending-call", Metric::Bytes)
+    Row::new("e2e/memory-per-pending-call", Metric::Bytes)
         .rounds(5)
         .fixed(PENDING)
         .with_round(
@@ -108,12 +105,8 @@ fn memory() -> Row {
                 })
             }),
         )
-        .with_round("tokio::spawn", Box::new(|n| waiting(n, pending::<()>)));
-    if let Some(python) = python::interpreter() {
-        let run = move |n| python::pending(&python, n).expect("a Python peer that works");
-        row = row.with_round("asyncio", Box::new(run));
-    }
-    row
+        .with_round("tokio::spawn", Box::new(|n| waiting(n, pending::<()>)))
+        .with_python("asyncio", Box::new(|n| python::pending(n).expect("a Python peer that works")))
 }
 
 fn waiting<F, Fut>(count: u64, call: F) -> Sample

@@ -1,24 +1,65 @@
 //! Rules for measured figures in our prose.
 
-use super::tree::Tree;
+use std::path::{Path, PathBuf};
 
-const SUMMARY: &str = "benches/results/summary.md";
-const BEGIN: &str = "<!-- benches/results/summary.md -->\n";
+use super::tree::{File, Tree};
+
+/// Begins a quotation of a table of results, and names it: `<!-- benches/results/limit.md -->`.
+const BEGIN: &str = "<!-- benches/results/";
+const BEGIN_END: &str = " -->\n";
 const END: &str = "<!-- end -->";
 
-/// The front page quotes the committed results, as `cargo xtask report` wrote them down.
-pub(super) fn the_front_page_quotes_the_results(tree: &Tree) -> Vec<String> {
-    let (Some(readme), Some(summary)) = (tree.file("README.md"), tree.file(SUMMARY)) else {
-        return Vec::new();
-    };
-    let quoted = readme.text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
-    match quoted {
-        Some((quoted, _)) if quoted == summary.text => Vec::new(),
-        Some(_) => {
-            vec![format!("README.md: the table after `{}` is not {SUMMARY}: copy it", BEGIN.trim_end())]
-        }
-        None => vec![format!("README.md: no `{}` … `{END}`: quote the results there", BEGIN.trim_end())],
+/// Pages quote the committed results, as `cargo xtask report` wrote them down.
+pub(super) fn pages_quote_the_results(tree: &Tree) -> Vec<String> {
+    let mut found: Vec<String> = tree
+        .files
+        .iter()
+        .filter(|file| file.path.ends_with(".md"))
+        .filter_map(|file| match quoting(&file.text, tree) {
+            Ok(text) if text == file.text => None,
+            Ok(_) => Some(format!("{}: it quotes older results: run `cargo xtask report`", file.path)),
+            Err(error) => Some(format!("{}: {error}", file.path)),
+        })
+        .collect();
+    let quotes = |readme: &File| readme.text.contains(BEGIN);
+    if tree.file("benches/results/summary.md").is_some() && !tree.file("README.md").is_some_and(quotes) {
+        found.push(format!(
+            "README.md: no `{BEGIN}summary.md{}` … `{END}`: quote the results there",
+            BEGIN_END.trim_end()
+        ));
     }
+    found
+}
+
+/// Returns the pages whose quotations are not those of the results, with their text as it should be.
+///
+/// # Errors
+///
+/// If the files cannot be listed, or a quotation has no end or names no file.
+pub(crate) fn outdated(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let tree = Tree::read(root).map_err(|error| format!("{}: {error}", root.display()))?;
+    let mut pages = Vec::new();
+    for file in tree.files.iter().filter(|file| file.path.ends_with(".md")) {
+        let text = quoting(&file.text, &tree).map_err(|error| format!("{}: {error}", file.path))?;
+        if text != file.text {
+            pages.push((root.join(&file.path), text));
+        }
+    }
+    Ok(pages)
+}
+
+/// Returns the text with the results of today in its quotations.
+fn quoting(text: &str, tree: &Tree) -> Result<String, String> {
+    let (mut quoting, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, after) = after.split_once(BEGIN_END).ok_or("a quotation of results names no file")?;
+        let path = format!("benches/results/{name}");
+        let quoted = tree.file(&path).ok_or_else(|| format!("it quotes {path}, which does not exist"))?;
+        let (_, after) = after.split_once(END).ok_or_else(|| format!("no `{END}` after {path}"))?;
+        quoting.extend([before, BEGIN, name, BEGIN_END, &quoted.text, END]);
+        rest = after;
+    }
+    Ok(quoting + rest)
 }
 
 /// A claim of speed or size names its data.
@@ -32,7 +73,7 @@ pub(super) fn figures_come_from_the_results(tree: &Tree) -> Vec<String> {
         let (mut code, mut quoted) = (false, false);
         for (index, line) in file.text.lines().enumerate() {
             code ^= line.starts_with("```");
-            quoted = (quoted || line == BEGIN.trim_end()) && line != END;
+            quoted = (quoted || line.starts_with(BEGIN)) && line != END;
             if !code && !quoted && claims(line) {
                 found.push(file.finding(
                     index + 1,
@@ -56,8 +97,8 @@ fn claims(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{claims, figures_come_from_the_results, the_front_page_quotes_the_results};
-    use crate::tidy::tree::findings;
+    use super::{claims, figures_come_from_the_results, pages_quote_the_results, quoting};
+    use crate::tidy::tree::{findings, in_tree};
 
     #[test]
     fn a_figure_of_ones_own_is_found_and_a_setting_is_not() {
@@ -74,14 +115,48 @@ mod tests {
     }
 
     #[test]
-    fn the_front_page_must_quote_the_results_word_for_word() {
+    fn pages_must_quote_the_results_word_for_word() {
         let results = ("benches/results/summary.md", "| 1 |\n");
+        let others = ("benches/results/limit.md", "| 3 |\n");
         let quoted = "a\n<!-- benches/results/summary.md -->\n| 1 |\n<!-- end -->\n";
-        let check = |readme: &str| {
-            findings(the_front_page_quotes_the_results, &[("README.md", readme), results]).len()
+        let check = |readme: &str, compare: &str| {
+            let files = [("README.md", readme), ("COMPARE.md", compare), results, others];
+            findings(pages_quote_the_results, &files)
         };
-        assert_eq!(check(quoted), 0);
-        assert_eq!(check(&quoted.replace("| 1 |", "| 2 |")), 1);
-        assert_eq!(check("nothing\n"), 1);
+        let limit = "b\n<!-- benches/results/limit.md -->\n| 3 |\n<!-- end -->\nc\n";
+        assert_eq!(check(quoted, limit), Vec::<String>::new());
+        for (readme, compare, expected) in [
+            (quoted.replace("| 1 |", "| 2 |"), limit.to_owned(), "README.md: it quotes older results"),
+            (
+                quoted.to_owned(),
+                format!("{limit}{}", limit.replace("| 3 |", "")),
+                "COMPARE.md: it quotes older",
+            ),
+            (
+                quoted.to_owned(),
+                limit.replace("limit.md", "lost.md"),
+                "benches/results/lost.md, which does not exist",
+            ),
+            (
+                quoted.to_owned(),
+                limit.replace("end", "END"),
+                "no `<!-- end -->` after benches/results/limit.md",
+            ),
+            ("nothing\n".to_owned(), limit.to_owned(), "README.md: no `<!-- benches/results/summary.md -->`"),
+        ] {
+            let found = check(&readme, &compare);
+            assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_rewritten_in_its_quotations_alone() {
+        let results = [("benches/results/a.md", "A\n"), ("benches/results/b.md", "B\n")];
+        let quoted = |name, text| format!("<!-- benches/results/{name}.md -->\n{text}<!-- end -->\n");
+        let page = format!("x\n{}y\n{}<!-- end -->z", quoted("a", "old\n"), quoted("b", ""));
+        let expected = format!("x\n{}y\n{}<!-- end -->z", quoted("a", "A\n"), quoted("b", "B\n"));
+        for text in [&page, &expected] {
+            assert_eq!(in_tree(&results, |tree| quoting(text, tree)), Ok(expected.clone()));
+        }
     }
 }

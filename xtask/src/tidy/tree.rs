@@ -127,6 +127,12 @@ fn walk(root: &Path) -> io::Result<Vec<String>> {
 /// The findings of a rule in a tree of these files, written to a temporary folder.
 #[cfg(test)]
 pub(super) fn findings(rule: super::Rule, files: &[(&str, &str)]) -> Vec<String> {
+    in_tree(files, rule)
+}
+
+/// Calls `read` with a tree of these files, which are removed afterwards.
+#[cfg(test)]
+pub(super) fn in_tree<T>(files: &[(&str, &str)], read: impl FnOnce(&Tree) -> T) -> T {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -137,7 +143,7 @@ pub(super) fn findings(rule: super::Rule, files: &[(&str, &str)]) -> Vec<String>
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let found = rule(&Tree::read(&root).unwrap());
+    let found = read(&Tree::read(&root).unwrap());
     fs::remove_dir_all(root).unwrap();
     found
 }

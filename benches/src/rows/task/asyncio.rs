@@ -14,14 +14,12 @@ use crate::{
 const COUNT: u64 = 100_000;
 const PEER: &str = "asyncio.TaskGroup";
 
-/// Returns no rows without an interpreter.
-pub(super) fn rows() -> Vec<Row> {
-    let Some(python) = python::interpreter() else { return Vec::new() };
-    let again = python.clone();
+pub(super) fn rows() -> [Row; 2] {
     let time = Row::new("task/beside-asyncio", Metric::Wall)
         .target(0.25)
         .rounds(5)
         .fixed(COUNT)
+        .not_counted("its peer runs in Python; ours alone is `task/spawn-join`")
         .with_round(
             OURS,
             Box::new(|n| {
@@ -29,14 +27,14 @@ pub(super) fn rows() -> Vec<Row> {
                 measured(|| runtime.block_on(joined(n, BATCH)))
             }),
         )
-        .with_round(PEER, Box::new(move |n| taskgroup(&again, n, BATCH)));
+        .with_python(PEER, Box::new(|n| taskgroup(n, BATCH)));
     let memory = Row::new("task/memory-beside-asyncio", Metric::Bytes)
         .target(0.4)
         .rounds(5)
         .fixed(COUNT)
         .with(OURS, asleep)
-        .with_round(PEER, Box::new(move |n| taskgroup(&python, n, 0)));
-    vec![time, memory]
+        .with_python(PEER, Box::new(|n| taskgroup(n, 0)));
+    [time, memory]
 }
 
 #[derive(Deserialize)]
@@ -47,12 +45,11 @@ struct Cost {
 }
 
 /// Runs in a process of its own, which measures itself without its start.
-fn taskgroup(python: &str, count: u64, batch: u64) -> Sample {
+fn taskgroup(count: u64, batch: u64) -> Sample {
     let text = include_str!("../../../python/taskgroup.py");
-    let output = python::script(python, text, &[&count.to_string(), &batch.to_string()]);
-    let cost: Cost = output
-        .and_then(|output| Ok(serde_json::from_str(&output)?))
-        .expect("a Python that has TaskGroup, which came with 3.11");
+    let output = python::script(text, &[&count.to_string(), &batch.to_string()]);
+    let cost: Cost =
+        output.and_then(|output| Ok(serde_json::from_str(&output)?)).expect("a Python peer that works");
     let (wall, cpu) = (Duration::from_secs_f64(cost.wall), Duration::from_secs_f64(cost.cpu));
     Sample { wall, cpu, bytes: cost.bytes, ..Sample::default() }
 }
