@@ -2,12 +2,13 @@
 //!
 //! # How it works
 //!
-//! [`Get`] asks the state for its next step until it has an object or has to wait ([`State::step`]). It polls the check
-//! of an idle object once itself, since most checks are ready at once; a check that is pending moves to a task of the
-//! pool, together with its object, and so does every creation. From then on the caller waits for any object: the result
-//! of a task goes to the first waiter, and a caller that is dropped takes nothing with it.
+//! [`Get`] takes an idle object if nobody waits; else it asks the state for its next step until it has an object or has to
+//! wait ([`State::step`]). It polls the check of an idle object once itself, since most checks are ready at once; a check
+//! that is pending moves to a task of the pool, together with its object, and so does every creation. From then on the
+//! caller waits for any object: the result of a task goes to the first waiter, and a caller that is dropped takes nothing
+//! with it.
 //!
-//! - **The wait in the queue has one timer**, which is set when the caller first has to wait.
+//! - **The wait has no timer of its own**: the deadlines of all waiters share one (`state/timers.rs`).
 //! - **The waker is registered before the task is spawned**, so that the result of the task finds the waiter.
 //! - **The state knows of a moved check before its task exists.** If the task is dropped at once, since its runtime is
 //!   gone, the slot guard frees the slot, and the state calls the next waiter.
@@ -21,16 +22,18 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use evenkeel_base::error_chain;
 use evenkeel_task::catch_panic;
 use tokio::{
     task::coop,
-    time::{Instant, Sleep, sleep, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
-    BoxError, GetError, Lease, Manager, Panic, Pool,
-    state::{Caller, CheckoutStep, Failure, Place, Queued, Served, Shared, SlotGuard, SlottedObject, State},
+    GetError, Lease, Manager, Pool,
+    check::{CheckStart, begin_check, finish_check},
+    state::{
+        Caller, CheckoutStep, Place, PooledObject, Queued, Served, Shared, SlotGuard, SlottedObject, State,
+    },
 };
 
 impl<M: Manager> Pool<M> {
@@ -110,7 +113,7 @@ impl<M: Manager> Pool<M> {
     /// # }
     /// ```
     pub fn get_at(&self, place: &'static Location<'static>) -> Get<'_, M> {
-        Get { shared: self.shared(), place, queued: None, deadline: None }
+        Get { shared: self.shared(), place, queued: None }
     }
 
     /// Takes an idle object whose check is ready at once, if there is one and nobody waits.
@@ -141,14 +144,12 @@ impl<M: Manager> Pool<M> {
     pub fn try_get(&self) -> Option<Lease<M>> {
         let (shared, place, waker) = (self.shared(), Location::caller(), Waker::noop());
         loop {
-            let caller = Caller { shared, place, now: Instant::now(), waker, cloned_waker: None };
-            let object = shared.update(|state| state.take_idle(&caller))?;
-            let slot = object.slot.key();
+            let object = shared.take_idle(place)?;
             match begin_check(object, &mut Context::from_waker(waker)) {
                 CheckStart::Passed(object) => return Some(Lease::new(object)),
                 CheckStart::Failed => {}
                 CheckStart::Panicked(panic) => panic.resume(),
-                CheckStart::Pending(check) => {
+                CheckStart::Pending(check, slot) => {
                     shared.update(|state| state.move_check_to_task(slot, None));
                     shared.spawn("a check", finish_check(Arc::clone(shared), check));
                     return None;
@@ -185,46 +186,40 @@ pub struct Get<'a, M: Manager> {
     place: Place,
     // Some while it waits.
     queued: Option<Queued>,
-    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<M: Manager> Get<'_, M> {
-    fn poll_served(&mut self, cx: &mut Context<'_>) -> Poll<Served<M>> {
-        let Self { shared, place, queued, deadline } = self;
-        let (shared, place, waker) = (*shared, *place, cx.waker());
-        // A clone that will be needed saves taking the lock twice.
-        let cloned_waker = (queued.is_none() && shared.must_wait()).then(|| waker.clone());
-        let now = Instant::now();
-        let mut caller = Caller { shared, place, now, waker, cloned_waker };
-        let mut step = shared.update(|state| state.step(queued, &mut caller));
+    /// Polls a caller that waits, or that found no object at once: `first` is the check of one that is not passed.
+    #[inline(never)]
+    fn poll_queued(&mut self, first: Option<CheckStart<M>>, cx: &mut Context<'_>) -> Poll<Served<M>> {
+        let Self { shared, place, queued } = self;
+        let shared = *shared;
+        let mut caller = Caller::new(shared, *place, cx.waker());
+        // To be ready for the wait saves taking the lock twice.
+        if queued.is_none() && first.is_none() && shared.must_wait() {
+            caller.prepare();
+        }
+        let mut step = match first {
+            Some(start) => on_check(start, queued, &mut caller),
+            None => shared.update(|state| state.step(queued, &mut caller)),
+        };
         loop {
             step = match step {
-                CheckoutStep::CloneWaker => {
-                    caller.clone_waker();
+                CheckoutStep::Prepare => {
+                    caller.prepare();
                     shared.update(|state| state.step(queued, &mut caller))
                 }
-                CheckoutStep::Check(object) => {
-                    let slot = object.slot.key();
-                    match begin_check(object, cx) {
-                        CheckStart::Passed(object) => return Poll::Ready(Ok(object)),
-                        CheckStart::Panicked(panic) => return Poll::Ready(Err(GetError::Panic(panic))),
-                        CheckStart::Failed => shared.update(|state| state.step(queued, &mut caller)),
-                        CheckStart::Pending(check) => {
-                            caller.clone_waker();
-                            let step = shared.update(|state| state.wait_for_check(slot, queued, &mut caller));
-                            shared.spawn("a check", finish_check(Arc::clone(shared), check));
-                            step
-                        }
-                    }
-                }
+                CheckoutStep::Check(object) => on_check(begin_check(object, cx), queued, &mut caller),
                 CheckoutStep::Create(slot, from) => {
                     shared.spawn("a creation", create(slot, from));
                     CheckoutStep::Wait
                 }
                 CheckoutStep::Wait => {
-                    let limit = shared.limits.acquire_timeout;
-                    ready!(deadline.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
-                    return Poll::Ready(shared.update(|state| state.expire(queued, now)));
+                    if let Some(timer) = caller.timer.take() {
+                        shared.start_timer(timer);
+                    }
+                    let Some(now) = caller.late(queued) else { return Poll::Pending };
+                    CheckoutStep::Done(shared.update(|state| state.expire(queued, now)))
                 }
                 CheckoutStep::Done(served) => return Poll::Ready(served),
             }
@@ -254,7 +249,19 @@ impl<M: Manager> Future for Get<'_, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(coop::poll_proceed(cx));
-        let served = ready!(self.poll_served(cx));
+        let mut first = None;
+        if self.queued.is_none()
+            && let Some(object) = self.shared.take_idle(self.place)
+        {
+            match begin_check(object, cx) {
+                CheckStart::Passed(object) => {
+                    coop.made_progress();
+                    return Poll::Ready(Ok(Lease::new(object)));
+                }
+                start => first = Some(start),
+            }
+        }
+        let served = ready!(self.poll_queued(first, cx));
         coop.made_progress();
         self.leave();
         Poll::Ready(served.map(Lease::new))
@@ -276,52 +283,24 @@ impl<M: Manager> fmt::Debug for Get<'_, M> {
     }
 }
 
-/// A check under way. It owns its object, so that it can move from the caller to a task of the pool.
-type Check<M> = Pin<Box<dyn Future<Output = Result<(SlottedObject<M>, Result<(), BoxError>), Panic>> + Send>>;
-
-/// The result of the first poll of a check.
-enum CheckStart<M: Manager> {
-    Passed(SlottedObject<M>),
-    Failed,
-    Panicked(Panic),
-    Pending(Check<M>),
-}
-
-/// Begins to check an object, in the task of the caller.
-fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
-    let mut check: Check<M> = Box::pin(catch_panic(async move {
-        let verdict = object.slot.shared().manager.check(&mut object.object).await;
-        (object, verdict)
-    }));
-    match check.as_mut().poll(cx) {
-        Poll::Ready(Ok((object, Ok(())))) => CheckStart::Passed(object),
-        Poll::Ready(Ok((object, Err(error)))) => {
-            reject(object, &error);
-            CheckStart::Failed
-        }
-        Poll::Ready(Err(panic)) => CheckStart::Panicked(panic),
-        Poll::Pending => CheckStart::Pending(check),
-    }
-}
-
-/// Goes on with a check, as a task of the pool.
-async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, check: Check<M>) {
-    let limit = shared.limits.check_timeout;
-    match timeout(limit, check).await {
-        Ok(Ok((object, Ok(())))) => object.offer(),
-        Ok(Ok((object, Err(error)))) => reject(object, &error),
-        Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
-        Err(_) => {
-            let failure = Failure::text(format!("a check took longer than {limit:?}"));
-            shared.update(|state| state.record_failure(failure));
+/// Returns the step of a caller after the first poll of a check.
+fn on_check<M: Manager>(
+    start: CheckStart<M>,
+    queued: &mut Option<Queued>,
+    caller: &mut Caller<'_, M>,
+) -> CheckoutStep<M> {
+    let shared = caller.shared;
+    match start {
+        CheckStart::Passed(object) => CheckoutStep::Done(Ok(object)),
+        CheckStart::Panicked(panic) => CheckoutStep::Done(Err(GetError::Panic(panic))),
+        CheckStart::Failed => shared.update(|state| state.step(queued, caller)),
+        CheckStart::Pending(check, slot) => {
+            caller.prepare();
+            let step = shared.update(|state| state.wait_for_check(slot, queued, caller));
+            shared.spawn("a check", finish_check(Arc::clone(shared), check));
+            step
         }
     }
-}
-
-/// Drops an object that failed its check.
-fn reject<M: Manager>(object: SlottedObject<M>, error: &BoxError) {
-    let failure = Failure::text(format!("a check failed: {}", error_chain(error.as_ref())));
-    object.slot.shared().update(|state| state.record_failure(failure));
 }
 
 /// Creates an object, as a task of the pool, from this time on if not at once.
@@ -338,7 +317,7 @@ async fn create<M: Manager>(slot: SlotGuard<M>, from: Option<Instant>) {
         slot.begin_creation();
     }
     match catch_panic(timeout(limit, shared.manager.create())).await {
-        Ok(Ok(Ok(object))) => SlottedObject { object, slot }.created(),
+        Ok(Ok(Ok(object))) => SlottedObject { pooled: PooledObject::new(object), slot }.created(),
         Ok(Ok(Err(error))) if shared.manager.is_transient(&error) => slot.retry(error),
         Ok(Ok(Err(error))) => slot.refuse(error),
         Ok(Err(_)) => slot.fail(GetError::CreateTimeout(limit)),

@@ -92,8 +92,8 @@ impl<M: Manager> Lease<M> {
 impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
         let Some(mut object) = self.object.take() else { return };
-        let SlottedObject { object: returned, slot } = &mut object;
-        match Panic::catch(|| slot.shared().manager.is_broken(returned)) {
+        let SlottedObject { pooled, slot } = &mut object;
+        match Panic::catch(|| slot.shared().manager.is_broken(&mut pooled.object)) {
             Ok(false) => object.put_back(),
             Ok(true) => drop(object),
             Err(panic) => object.fail(panic),
@@ -105,13 +105,13 @@ impl<M: Manager> Deref for Lease<M> {
     type Target = M::Object;
 
     fn deref(&self) -> &M::Object {
-        &self.object.as_ref().expect(HELD).object
+        &self.object.as_ref().expect(HELD).pooled.object
     }
 }
 
 impl<M: Manager> DerefMut for Lease<M> {
     fn deref_mut(&mut self) -> &mut M::Object {
-        &mut self.object.as_mut().expect(HELD).object
+        &mut self.object.as_mut().expect(HELD).pooled.object
     }
 }
 

@@ -6,10 +6,12 @@
 // | file | contents |
 // |---|---|
 // | `pool`, `builder`, `limits`, `manager` | the handle and its configuration; the trait that users implement |
-// | `checkout` | one checkout: `get`, its future, the check and the creation of an object |
+// | `checkout` | one checkout: `get`, its future, the creation of an object |
+// | `check` | the check of an object that is lent again |
 // | `lease` | an object in use |
 // | `state` | the data under the lock |
 // | `state/waiters` | the wait queue: whose turn it is, and what a caller does next |
+// | `state/timers` | the deadlines of the waiters, and one timer for all of them |
 // | `state/slots`, `state/backoff` | the slots by their use; the pauses of creations that fail |
 // | `state/objects` | the way of an object: created, checked, leased, idle again, gone |
 // | `state/slot` | an object with its slot, which its drop frees |
@@ -18,6 +20,7 @@
 // | `deadpool` | managers of the crate deadpool |
 
 mod builder;
+mod check;
 mod checkout;
 #[cfg(feature = "deadpool")]
 mod deadpool;

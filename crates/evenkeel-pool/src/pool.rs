@@ -97,7 +97,7 @@ impl<M: Manager> Pool<M> {
     #[must_use]
     pub fn holders(&self) -> Vec<Holder> {
         let now = Instant::now();
-        self.shared().read(|state| state.holders(now).collect())
+        self.shared().look(|state| state.holders(now))
     }
 
     /// Closes the pool, and waits until all objects are back, at most for the time `within`.

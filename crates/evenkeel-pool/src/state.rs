@@ -2,8 +2,8 @@
 //!
 //! # How it works
 //!
-//! An object is idle, in which case it has no slot, or it is on its way in a [`SlottedObject`]; objects that are being
-//! created have a slot already. So `idle + slots <= max`. A caller that finds no idle object joins the wait queue. A
+//! An object is idle, or it is on its way in a [`SlottedObject`]. It has a slot in both cases, as an object has that is
+//! being created, so `slots <= max`. A caller that finds no idle object joins the wait queue. A
 //! waiter is *called* when there is something that it can take, an idle object or room to create one: it is woken, and
 //! takes it when it is polled. It is *served* when a task hands an object or an error to it: it leaves the queue at
 //! once, and finds the result when it is polled.
@@ -23,17 +23,18 @@ mod objects;
 mod shared;
 mod slot;
 mod slots;
+mod timers;
 mod waiters;
 
-use std::{error::Error, mem, sync::Arc, task::Waker};
+use std::{error::Error, sync::Arc, task::Waker};
 
-use evenkeel_base::{LinkedQueue, error_chain};
+use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
-use self::{backoff::Backoff, slots::Slots, waiters::Waiter};
+use self::{backoff::Backoff, slots::Slots, timers::Timers, waiters::WaitQueue};
 pub(crate) use self::{
     shared::Shared,
-    slot::{SlotGuard, SlottedObject},
+    slot::{PooledObject, SlotGuard, SlottedObject},
     slots::Place,
     waiters::{Caller, CheckoutStep, Queued, Served},
 };
@@ -43,11 +44,15 @@ pub(crate) struct State<M: Manager> {
     max: usize,
     closed: bool,
     // The object that was used last is on top.
-    idle: Vec<M::Object>,
+    idle: Vec<Box<PooledObject<M>>>,
     slots: Slots,
-    waiters: LinkedQueue<Waiter<M>>,
-    // The number of waiters that are called.
+    waiters: WaitQueue<M>,
+    // The number of callers that joined the queue.
+    arrivals: u64,
+    // The number of waiters that are called, and the first one that is not; all in front of that are.
     called: usize,
+    first_waiting: Option<usize>,
+    timers: Timers,
     counts: Counts,
     backoff: Backoff,
     last_failure: Option<Failure>,
@@ -121,8 +126,11 @@ impl<M: Manager> State<M> {
             closed: false,
             idle: Vec::new(),
             slots: Slots::default(),
-            waiters: LinkedQueue::new(),
+            waiters: WaitQueue::new(),
+            arrivals: 0,
             called: 0,
+            first_waiting: None,
+            timers: Timers::default(),
             counts: Counts::default(),
             backoff: Backoff::default(),
             last_failure: None,
@@ -145,7 +153,7 @@ impl<M: Manager> State<M> {
     }
 
     fn size(&self) -> usize {
-        self.idle.len() + self.slots.len()
+        self.slots.len()
     }
 
     /// Returns how many creations may begin, or begin to wait for their time.
@@ -166,14 +174,13 @@ impl<M: Manager> State<M> {
     }
 
     /// Fails all waiters, and returns the idle objects, to be dropped, and the wakers.
-    pub(crate) fn close(&mut self) -> (Vec<M::Object>, Vec<Waker>) {
+    pub(crate) fn close(&mut self) -> (Vec<Box<PooledObject<M>>>, Vec<Waker>) {
         self.closed = true;
         let mut wakers = Vec::with_capacity(self.waiters.len());
         while let Some(key) = self.waiters.front() {
             wakers.extend(self.serve(key, Err(GetError::Closed)));
         }
-        self.counts.discarded += self.idle.len() as u64;
-        (mem::take(&mut self.idle), wakers)
+        (self.take_idle_objects(), wakers)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
@@ -182,7 +189,7 @@ impl<M: Manager> State<M> {
             max: self.max,
             size: self.size(),
             idle: self.idle.len(),
-            in_use: self.slots.len() - self.slots.creating - self.slots.checking,
+            in_use: self.slots.len() - self.idle.len() - self.slots.creating - self.slots.checking,
             creating: self.slots.creating,
             checking: self.slots.checking,
             waiting: self.waiters.len(),
@@ -195,7 +202,8 @@ impl<M: Manager> State<M> {
     }
 
     /// Returns the holders of objects, the longest first.
-    pub(crate) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
+    pub(crate) fn holders(&mut self, now: Instant) -> Vec<Holder> {
+        self.slots.set_time(now);
         self.slots.holders(now)
     }
 }

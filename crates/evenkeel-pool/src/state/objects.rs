@@ -1,6 +1,6 @@
 //! The way of an object through the pool: created, checked, offered to a waiter, put back, gone.
 //!
-//! A slot is taken for a creation or for a lease, and is freed when its object is idle, detached or gone. The slots count
+//! A slot is taken for a creation, stays with its object, and is freed when that is detached or gone. The slots count
 //! themselves by their use; the end of a pause also concerns the backoff, and that of a check the waiter that took the
 //! object.
 
@@ -8,7 +8,11 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::{State, slot::SlottedObject, slots::SlotUse};
+use super::{
+    State,
+    slot::{PooledObject, SlottedObject},
+    slots::{Place, SlotUse},
+};
 use crate::Manager;
 
 impl<M: Manager> State<M> {
@@ -33,13 +37,18 @@ impl<M: Manager> State<M> {
         }
     }
 
-    fn free_slot(&mut self, slot: usize) -> SlotUse {
-        let used_for = self.slots.free(slot);
+    /// Ends the use of a slot by a task or a pause.
+    fn end_use(&mut self, used_for: SlotUse) {
         match used_for {
             SlotUse::Pause => self.backoff.end_pause(),
             SlotUse::Check(Some(waiter)) => self.waiters.get_mut(waiter).checks -= 1,
-            SlotUse::Creation(_) | SlotUse::Check(None) | SlotUse::Lease => {}
+            SlotUse::Creation(_) | SlotUse::Check(None) | SlotUse::Idle | SlotUse::Lease => {}
         }
+    }
+
+    fn free_slot(&mut self, slot: usize) -> SlotUse {
+        let used_for = self.slots.free(slot);
+        self.end_use(used_for);
         used_for
     }
 
@@ -59,36 +68,43 @@ impl<M: Manager> State<M> {
         if self.closed {
             return Some(object);
         }
+        let slot = object.slot.key();
+        self.end_use(self.slots.used_for(slot));
         match self.waiters.front() {
             Some(key) => {
-                let place = self.waiters.get(key).place;
-                // A slot of its own in time: the holders are in the order of their leases.
-                self.free_slot(object.slot.key());
-                object.slot.set_key(self.slots.take(place, now, SlotUse::Lease));
+                self.slots.lease(slot, self.waiters.get(key).place, now);
                 self.serve_and_wake(key, Ok(object));
             }
-            None => self.make_idle(object),
+            None => {
+                self.slots.set_use(slot, SlotUse::Idle);
+                // The caller has another handle to the pool, so the last one is not dropped here.
+                let _ = object.slot.disarm();
+                object.pooled.idle_slot = slot;
+                self.idle.push(object.pooled);
+            }
         }
         None
     }
 
-    /// Makes an object idle that was used: it must pass a check before its next use. A closed pool returns it.
-    pub(crate) fn put_back(&mut self, object: SlottedObject<M>) -> Option<SlottedObject<M>> {
-        if self.closed {
-            return Some(object);
-        }
-        self.make_idle(object);
+    /// Takes an idle object, whose slot is leased from then on.
+    #[inline]
+    pub(super) fn lease_idle(&mut self, place: Place) -> Option<Box<PooledObject<M>>> {
+        let pooled = self.idle.pop()?;
+        self.slots.lease_idle(pooled.idle_slot, place);
+        Some(pooled)
+    }
+
+    /// Makes an object idle that was used: it must pass a check before its next use.
+    #[inline]
+    pub(super) fn put_back(&mut self, pooled: Box<PooledObject<M>>) {
+        self.slots.end_lease(pooled.idle_slot);
+        self.idle.push(pooled);
+    }
+
+    /// Calls a waiter for an object that was put back.
+    pub(super) fn call_for_returned(&mut self) {
         // A waiter takes what comes first, also where a task works for it.
         self.call_next_below(self.waiters.len());
-        None
-    }
-
-    /// Frees the slot of an object that is idle now. The caller has another handle to the pool, so none is dropped here.
-    #[inline]
-    fn make_idle(&mut self, object: SlottedObject<M>) {
-        let (object, slot) = object.take_apart();
-        self.free_slot(slot);
-        self.idle.push(object);
     }
 
     /// Counts an object that has left the pool and lives on.
@@ -110,7 +126,16 @@ impl<M: Manager> State<M> {
         match self.free_slot(slot) {
             SlotUse::Pause => {}
             SlotUse::Creation(_) => self.counts.create_failures += 1,
-            SlotUse::Check(_) | SlotUse::Lease => self.counts.discarded += 1,
+            SlotUse::Check(_) | SlotUse::Idle | SlotUse::Lease => self.counts.discarded += 1,
         }
+    }
+
+    /// Takes all idle objects, to be dropped without the lock, and frees their slots.
+    pub(super) fn take_idle_objects(&mut self) -> Vec<Box<PooledObject<M>>> {
+        let idle = mem::take(&mut self.idle);
+        for pooled in &idle {
+            self.vacate(pooled.idle_slot);
+        }
+        idle
     }
 }

@@ -25,11 +25,15 @@ use std::{
     thread,
 };
 
-use evenkeel_base::{FirstPanic, error_chain, lock};
+use evenkeel_base::{FirstPanic, error_chain, far_future, lock};
 use evenkeel_task::{Stop, catch_panic};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use super::{Deferred, Failure, RareDeferred, State};
+use super::{
+    Deferred, Failure, RareDeferred, State,
+    slot::{PooledObject, SlotGuard, SlottedObject},
+    slots::Place,
+};
 use crate::{GetError, Manager, limits::Limits};
 
 const CLOSED: &str = "the pool is closed";
@@ -58,6 +62,50 @@ impl<M: Manager> Shared<M> {
     /// Reads the state.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State<M>) -> T) -> T {
         look(&lock(&self.state))
+    }
+
+    /// Reads the state, or changes what no waiter depends on.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut State<M>) -> T) -> T {
+        look(&mut lock(&self.state))
+    }
+
+    /// Takes an idle object, if there is one and nobody waits.
+    #[inline]
+    pub(crate) fn take_idle(self: &Arc<Self>, place: Place) -> Option<SlottedObject<M>> {
+        if self.must_wait() {
+            return None;
+        }
+        let mut state = lock(&self.state);
+        let pooled = if state.waiters.is_empty() { state.lease_idle(place)? } else { return None };
+        self.must_wait.store(state.idle.is_empty(), Relaxed);
+        drop(state);
+        let slot = SlotGuard::new(self, pooled.idle_slot);
+        Some(SlottedObject { pooled, slot })
+    }
+
+    /// Makes an object idle that was used, and calls a waiter for it; a closed pool returns it.
+    #[inline]
+    pub(crate) fn put_back(&self, pooled: Box<PooledObject<M>>) -> Result<(), Box<PooledObject<M>>> {
+        let mut state = lock(&self.state);
+        if state.waiters.is_empty() && !state.closed {
+            state.put_back(pooled);
+            self.must_wait.store(false, Relaxed);
+            return Ok(());
+        }
+        drop(state);
+        self.update(|state| {
+            if state.closed {
+                return Err(pooled);
+            }
+            state.put_back(pooled);
+            state.call_for_returned();
+            Ok(())
+        })
+    }
+
+    /// Returns the time until which a caller waits that begins now.
+    pub(crate) fn acquire_deadline(&self, now: Instant) -> Instant {
+        now.checked_add(self.limits.acquire_timeout).unwrap_or_else(|| far_future(now))
     }
 
     /// Changes the state, and wakes the waiters that the change concerns.
@@ -110,6 +158,14 @@ impl<M: Manager> Shared<M> {
         self.run(deferred, panics);
     }
 
+    /// Ends the waits whose time is up.
+    pub(crate) fn expire_due(&self, now: Instant) {
+        let (waiters, deferred) = self.change(|state| state.expire_due(now));
+        let mut panics = FirstPanic::default();
+        panics.wake(waiters);
+        self.run(deferred, panics);
+    }
+
     /// Closes the pool with its last handle.
     ///
     /// A future of a checkout borrows a handle. If there still is one, it was forgotten: the object that it was served,
@@ -140,25 +196,36 @@ impl<M: Manager> Shared<M> {
         work: impl Future<Output = ()> + Send + 'static,
     ) {
         let end = TaskEnd { shared: Arc::clone(self), name, is_cut: true };
-        let mut closing = self.closing.draining();
-        let task = async move {
-            {
-                let mut work = pin!(async {
-                    if let Err(panic) = catch_panic(work).await {
-                        end.shared.fail(GetError::Panic(panic));
-                    }
-                });
-                poll_fn(|cx| match Pin::new(&mut closing).poll(cx) {
-                    Poll::Ready(()) => Poll::Ready(()),
-                    Poll::Pending => work.as_mut().poll(cx),
-                })
-                .await;
+        let task = self.until_closed(async move {
+            if let Err(panic) = catch_panic(work).await {
+                end.shared.fail(GetError::Panic(panic));
             }
             end.reached();
-        };
+        });
         #[cfg(feature = "tracing")]
         let task = tracing::Instrument::in_current_span(task);
         drop(tokio::spawn(task));
+    }
+
+    /// Runs a task that ends with the pool.
+    pub(crate) fn spawn_until_closed(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(tokio::spawn(self.until_closed(work)));
+    }
+
+    /// Returns a future that drops this one when the pool is closed.
+    fn until_closed(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let mut closing = self.closing.draining();
+        async move {
+            let mut work = pin!(work);
+            poll_fn(|cx| match Pin::new(&mut closing).poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => work.as_mut().poll(cx),
+            })
+            .await;
+        }
     }
 }
 

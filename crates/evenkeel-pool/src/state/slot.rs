@@ -1,8 +1,8 @@
-//! The slot that an object has while it is not idle.
+//! The slot of an object in the pool.
 //!
-//! An object travels in its [`SlottedObject`] from its creation, or from the idle objects, to the lease and back. Wherever
-//! that is dropped, in a task that is aborted or in a panic, the object is dropped first, and its slot is free only then:
-//! so there are never more than `max` objects, their destructors included.
+//! An object that is not idle travels in a [`SlottedObject`], from its creation, or from the idle objects, to the lease and
+//! back. Wherever that is dropped, in a task that is aborted or in a panic, the object is dropped first, and its slot is
+//! free only then: so there are never more than `max` objects, their destructors included.
 
 use std::sync::Arc;
 
@@ -10,50 +10,49 @@ use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
 use super::{Failure, State, shared::Shared};
-use crate::{GetError, Manager, Panic};
+use crate::{GetError, Manager, Panic, check::SavedCheck};
 
 const TAKEN: &str = "a slot is taken until its guard is disarmed";
 
 /// A slot that is taken; dropping it frees the slot.
 ///
-/// Must not be dropped under the lock of the pool while it has its key.
+/// Must not be dropped under the lock of the pool before it is disarmed.
 pub(crate) struct SlotGuard<M: Manager> {
-    shared: Arc<Shared<M>>,
-    // None once the state has freed the slot.
-    key: Option<usize>,
+    // None once the state has freed the slot, or keeps it for an idle object.
+    taken: Option<(Arc<Shared<M>>, usize)>,
 }
 
 impl<M: Manager> SlotGuard<M> {
+    #[inline]
     pub(crate) fn new(shared: &Arc<Shared<M>>, key: usize) -> Self {
-        Self { shared: Arc::clone(shared), key: Some(key) }
+        Self { taken: Some((Arc::clone(shared), key)) }
     }
 
+    #[inline]
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
-        &self.shared
+        &self.taken.as_ref().expect(TAKEN).0
     }
 
+    #[inline]
     pub(crate) fn key(&self) -> usize {
-        self.key.expect(TAKEN)
+        self.taken.as_ref().expect(TAKEN).1
     }
 
-    pub(crate) fn set_key(&mut self, key: usize) {
-        self.key = Some(key);
-    }
-
-    fn disarm(&mut self) -> usize {
-        self.key.take().expect(TAKEN)
+    #[inline]
+    pub(super) fn disarm(&mut self) -> (Arc<Shared<M>>, usize) {
+        self.taken.take().expect(TAKEN)
     }
 
     /// Begins the creation in this slot, whose pause is over.
     pub(crate) fn begin_creation(&self) {
         let now = Instant::now();
-        self.shared.update(|state| state.begin_creation(self.key(), now));
+        self.shared().update(|state| state.begin_creation(self.key(), now));
     }
 
     /// Fails the first waiter with the error of a creation, and the other ones with copies of it if no object can come
     /// back to them.
     pub(crate) fn refuse(self, error: M::Error) {
-        let shared = Arc::clone(&self.shared);
+        let shared = Arc::clone(self.shared());
         let copy = || shared.manager.copy_error(&error).map(GetError::Create);
         // Only for the waiters of now: others may come back at once, and get their own attempt.
         for _ in 1..shared.read(State::hopeless_waiters) {
@@ -83,8 +82,8 @@ impl<M: Manager> SlotGuard<M> {
     /// Frees the slot and fails the first waiter in one change, so that no waiter is called for the slot in between.
     fn end(mut self, failure: Failure, error: Option<GetError<M::Error>>) {
         let now = Instant::now();
-        let key = self.disarm();
-        let unheard = self.shared.update(|state| {
+        let (shared, key) = self.disarm();
+        let unheard = shared.update(|state| {
             state.creation_failed(key, now);
             state.record_failure(failure);
             error.and_then(|error| state.fail_first(error))
@@ -97,15 +96,29 @@ impl<M: Manager> SlotGuard<M> {
 impl<M: Manager> Drop for SlotGuard<M> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            self.shared.update(|state| state.vacate(key));
+        if let Some((shared, key)) = self.taken.take() {
+            shared.update(|state| state.vacate(key));
         }
+    }
+}
+
+/// An object of the pool, in a box of its own: the ways through the pool move a pointer.
+pub(crate) struct PooledObject<M: Manager> {
+    pub(crate) object: M::Object,
+    pub(crate) check: SavedCheck<M>,
+    /// The slot while it is idle.
+    pub(super) idle_slot: usize,
+}
+
+impl<M: Manager> PooledObject<M> {
+    pub(crate) fn new(object: M::Object) -> Box<Self> {
+        Box::new(Self { object, check: SavedCheck::default(), idle_slot: 0 })
     }
 }
 
 /// An object and its slot. The order of the fields is that of the drops: the object, then the slot.
 pub(crate) struct SlottedObject<M: Manager> {
-    pub(crate) object: M::Object,
+    pub(crate) pooled: Box<PooledObject<M>>,
     pub(crate) slot: SlotGuard<M>,
 }
 
@@ -113,9 +126,9 @@ impl<M: Manager> SlottedObject<M> {
     /// Passes on an object that was just created.
     pub(crate) fn created(self) {
         let now = Instant::now();
-        let shared = Arc::clone(&self.slot.shared);
+        let shared = Arc::clone(self.slot.shared());
         // Paused creations begin, though a waker panics.
-        let passed_on = Panic::catch(|| self.release(|state, object| state.created(object, now)));
+        let passed_on = Panic::catch(|| self.pass_on(|state, object| state.created(object, now)));
         shared.recovered.notify_waiters();
         if let Err(panic) = passed_on {
             panic.resume();
@@ -125,40 +138,38 @@ impl<M: Manager> SlottedObject<M> {
     /// Passes on an object that is fit for use.
     pub(crate) fn offer(self) {
         let now = Instant::now();
-        self.release(|state, object| state.offer(object, now));
+        self.pass_on(|state, object| state.offer(object, now));
     }
 
     /// Returns an object that was used.
-    pub(crate) fn put_back(self) {
-        self.release(State::put_back);
+    #[inline]
+    pub(crate) fn put_back(mut self) {
+        let (shared, key) = self.slot.disarm();
+        self.pooled.idle_slot = key;
+        if let Err(refused) = shared.put_back(self.pooled) {
+            // The pool is closed.
+            drop(Self { pooled: refused, slot: SlotGuard { taken: Some((shared, key)) } });
+        }
     }
 
     /// Drops an object whose manager panicked, and fails the first waiter with that.
     pub(crate) fn fail(self, panic: Panic) {
-        let Self { object, slot } = self;
-        drop(object);
+        let Self { pooled, slot } = self;
+        drop(pooled);
         slot.fail(GetError::Panic(panic));
     }
 
     /// Hands the object over to the state; if that returns it, it is dropped, without the lock.
-    fn release(self, change: impl FnOnce(&mut State<M>, Self) -> Option<Self>) {
-        let shared = Arc::clone(&self.slot.shared);
+    fn pass_on(self, change: impl FnOnce(&mut State<M>, Self) -> Option<Self>) {
+        let shared = Arc::clone(self.slot.shared());
         let refused = shared.update(|state| change(state, self));
         drop(refused);
     }
 
     /// Takes the object out of the pool.
-    pub(crate) fn detach(self) -> M::Object {
-        let shared = Arc::clone(&self.slot.shared);
-        let (object, key) = self.take_apart();
+    pub(crate) fn detach(mut self) -> M::Object {
+        let (shared, key) = self.slot.disarm();
         shared.update(|state| state.detach(key));
-        object
-    }
-
-    /// Returns the object, and the key of its slot, which has to be freed.
-    pub(crate) fn take_apart(self) -> (M::Object, usize) {
-        let Self { object, mut slot } = self;
-        let key = slot.disarm();
-        (object, key)
+        self.pooled.object
     }
 }

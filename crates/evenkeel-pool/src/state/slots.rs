@@ -1,8 +1,17 @@
 //! The slots of a pool that are taken, and their numbers by use.
+//!
+//! An object keeps its slot as long as it is in the pool, so that a checkout and a return only write into it.
+//!
+//! # The times of leases
+//!
+//! Reading the clock is dear beside the rest of a checkout. So a checkout that has nothing else to read it for leaves it
+//! out where checkouts follow each other within moments: after two readings that are close to each other the next
+//! [`UNREAD`] leases get their time from the next reading, whatever it is for. A paused clock does not move between two
+//! readings, and is always read.
 
-use std::panic::Location;
+use std::{panic::Location, time::Duration};
 
-use evenkeel_base::LinkedQueue;
+use evenkeel_base::Slab;
 use tokio::time::Instant;
 
 use crate::Holder;
@@ -10,22 +19,34 @@ use crate::Holder;
 /// The place of a call in the source.
 pub(crate) type Place = &'static Location<'static>;
 
-/// The slots, in the order in which they were taken.
+/// The number of leases in a row that may begin without a reading of the clock.
+const UNREAD: usize = 32;
+
+/// Two readings that are closer than this are moments apart.
+const MOMENT: Duration = Duration::from_micros(20);
+
+/// The slots that are taken.
 #[derive(Default)]
 pub(super) struct Slots {
-    queue: LinkedQueue<Slot>,
+    slots: Slab<Slot>,
+    /// The number of leases so far.
+    pub(super) leases: u64,
     /// Creations, the paused one included.
     pub(super) creating: usize,
     /// Checks on tasks.
     pub(super) checking: usize,
     /// Checks on tasks whose waiter is still in the queue.
     pub(super) awaited_checks: usize,
+    clock: LeaseClock,
 }
 
 /// A slot that is taken.
 struct Slot {
     place: Place,
-    since: Instant,
+    /// The beginning of the lease; `None` until the clock is read.
+    since: Option<Instant>,
+    /// The number of the lease.
+    number: u64,
     used_for: SlotUse,
 }
 
@@ -37,53 +58,117 @@ pub(super) enum SlotUse {
     Creation(u32),
     /// A check on a task; the waiter that took the object, unless it has left the queue.
     Check(Option<usize>),
+    /// The object is idle.
+    Idle,
     /// The object is leased, or checked by the caller that takes it.
     Lease,
 }
 
+/// The last reading of the clock, and the slots whose leases wait for the next one.
+#[derive(Default)]
+struct LeaseClock {
+    last: Option<Instant>,
+    is_burst: bool,
+    unread: Vec<usize>,
+}
+
+const TAKEN: &str = "a slot is used until it is freed";
+
 impl Slots {
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.slots.len()
     }
 
     /// Returns the holders of objects, the longest first.
-    pub(super) fn holders(&self, now: Instant) -> impl Iterator<Item = Holder> {
-        self.queue.iter().filter(|(_, slot)| matches!(slot.used_for, SlotUse::Lease)).map(move |(_, slot)| {
-            Holder { place: slot.place, held_for: now.saturating_duration_since(slot.since) }
-        })
+    pub(super) fn holders(&self, now: Instant) -> Vec<Holder> {
+        let mut leases: Vec<_> =
+            self.slots.iter().filter(|slot| matches!(slot.used_for, SlotUse::Lease)).collect();
+        leases.sort_unstable_by_key(|slot| slot.number);
+        let held_for =
+            |slot: &Slot| slot.since.map_or_else(Duration::default, |at| now.saturating_duration_since(at));
+        leases.iter().map(|slot| Holder { place: slot.place, held_for: held_for(slot) }).collect()
     }
 
     pub(super) fn used_for(&self, key: usize) -> SlotUse {
-        self.queue.get(key).used_for
+        self.slots.get(key).expect(TAKEN).used_for
     }
 
     /// Takes a slot, and returns its key.
-    pub(super) fn take(&mut self, place: Place, since: Instant, used_for: SlotUse) -> usize {
+    pub(super) fn take(&mut self, place: Place, used_for: SlotUse) -> usize {
         self.count(used_for, |number| *number += 1);
-        self.queue.push_back(Slot { place, since, used_for })
+        self.slots.insert(Slot { place, since: None, number: 0, used_for })
+    }
+
+    /// Begins the lease of an object that was idle.
+    #[inline]
+    pub(super) fn lease_idle(&mut self, key: usize, place: Place) {
+        let since = if self.clock.is_burst && self.clock.unread.len() < UNREAD {
+            self.clock.unread.push(key);
+            None
+        } else {
+            Some(self.read_clock())
+        };
+        self.leases += 1;
+        *self.slots.get_mut(key).expect(TAKEN) =
+            Slot { place, since, number: self.leases, used_for: SlotUse::Lease };
+    }
+
+    /// Begins the lease of an object that a task has worked on.
+    pub(super) fn lease(&mut self, key: usize, place: Place, now: Instant) {
+        self.set_time(now);
+        self.set_use(key, SlotUse::Lease);
+        self.leases += 1;
+        let slot = self.slots.get_mut(key).expect(TAKEN);
+        (slot.place, slot.since, slot.number) = (place, Some(now), self.leases);
+    }
+
+    /// Records that a leased object is idle.
+    #[inline]
+    pub(super) fn end_lease(&mut self, key: usize) {
+        self.slots.get_mut(key).expect(TAKEN).used_for = SlotUse::Idle;
     }
 
     pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {
         self.count(self.used_for(key), |number| *number -= 1);
         self.count(used_for, |number| *number += 1);
-        self.queue.get_mut(key).used_for = used_for;
+        self.slots.get_mut(key).expect(TAKEN).used_for = used_for;
     }
 
     /// Frees a slot, and returns its last use.
     pub(super) fn free(&mut self, key: usize) -> SlotUse {
-        let used_for = self.queue.remove(key).used_for;
+        let used_for = self.slots.remove(key).expect(TAKEN).used_for;
         self.count(used_for, |number| *number -= 1);
         used_for
     }
 
     /// Detaches the checks on tasks from a waiter that leaves the queue: their objects go to other waiters.
     pub(super) fn detach_checks(&mut self, waiter: usize) {
-        for slot in self.queue.values_mut() {
+        for slot in self.slots.iter_mut() {
             if let SlotUse::Check(taken_by) = &mut slot.used_for
                 && *taken_by == Some(waiter)
             {
                 *taken_by = None;
                 self.awaited_checks -= 1;
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn read_clock(&mut self) -> Instant {
+        let now = Instant::now();
+        let gap = self.clock.last.map(|last| now.saturating_duration_since(last));
+        self.set_time(now);
+        self.clock.is_burst = gap.is_some_and(|gap| !gap.is_zero() && gap < MOMENT);
+        now
+    }
+
+    /// Sets the time of the leases that wait for a reading of the clock.
+    pub(super) fn set_time(&mut self, now: Instant) {
+        self.clock.last = Some(now);
+        for key in self.clock.unread.drain(..) {
+            // The slot may have another lease by now, which waits as well, or none.
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.since.get_or_insert(now);
             }
         }
     }
@@ -98,7 +183,7 @@ impl Slots {
                     change(&mut self.awaited_checks);
                 }
             }
-            SlotUse::Lease => {}
+            SlotUse::Idle | SlotUse::Lease => {}
         }
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! # How it works
 //!
-//! A caller asks for its next step at each poll, and after each step that it has taken itself ([`State::step`]). Checks
-//! and wakers are foreign code, so the state only says what to do: check this object, create one in this slot, wait.
-//! `Waiting -> Called -> Waiting` are the states of a waiter that is woken and finds something to do; `Served` is the
-//! last one, in which it is out of the queue.
+//! A caller that finds no idle object asks for its next step at each poll, and after each step that it has taken itself
+//! ([`State::step`]). Checks and wakers are foreign code, so the state only says what to do: check this object, create
+//! one in this slot, wait. `Waiting -> Called -> Waiting` are the states of a waiter that is woken and finds something to
+//! do; `Served` and `Expired` are the last ones, in which it is out of the queue.
 //!
 //! - **The waker is cloned without the lock.** If a step needs a clone that the caller has not made, the answer is
-//!   [`CheckoutStep::CloneWaker`], and the caller asks again.
+//!   [`CheckoutStep::Prepare`], and the caller asks again.
 //! - **A called waiter stays called while it checks an object**, so that no other is called for the room that it may
 //!   need next. While it is busy without the lock a task may serve it, or the pool may close: then the check goes on
 //!   for the next waiter, and the caller takes its result.
@@ -18,24 +18,46 @@
 
 use std::{mem, sync::Arc, task::Waker};
 
-use tokio::time::Instant;
+use evenkeel_base::LinkedQueue;
+use tokio::{
+    runtime::{Handle, Id},
+    time::Instant,
+};
 
 use super::{
     State,
     shared::Shared,
     slot::{SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
+    timers::TimerStart,
 };
-use crate::{GetError, Manager, Timeout};
+use crate::{GetError, Manager, Panic, Timeout};
 
 /// The number of holders that a [`Timeout`] names.
 const NAMED: usize = 3;
+
+pub(super) type WaitQueue<M> = LinkedQueue<Waiter<M>>;
 
 pub(super) struct Waiter<M: Manager> {
     pub(super) place: Place,
     state: WaiterState<M>,
     /// The number of objects that it took and that tasks check now.
     pub(super) checks: usize,
+    /// Its number in the order of arrival.
+    pub(super) number: u64,
+    pub(super) deadline: Instant,
+    pub(super) limit: Limit,
+    /// The runtime in which it was polled first.
+    pub(super) runtime: Id,
+}
+
+/// The origin of a deadline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// The acquire timeout of the pool.
+    Common,
+    /// The caller.
+    Own,
 }
 
 enum WaiterState<M: Manager> {
@@ -44,6 +66,8 @@ enum WaiterState<M: Manager> {
     Called,
     /// Out of the queue.
     Served(Served<M>),
+    /// Out of the queue: its time is up.
+    Expired,
 }
 
 /// An object, or the reason why there is none.
@@ -55,28 +79,64 @@ pub(crate) struct Queued {
     key: usize,
     ahead: usize,
     since: Instant,
+    deadline: Instant,
 }
 
 /// A caller at one poll of its future.
 pub(crate) struct Caller<'a, M: Manager> {
     pub(crate) shared: &'a Arc<Shared<M>>,
     pub(crate) place: Place,
-    pub(crate) now: Instant,
     pub(crate) waker: &'a Waker,
-    // For the queue. It is made, and dropped if it is not needed, without the lock.
-    pub(crate) cloned_waker: Option<Waker>,
+    /// Its own deadline, if it has one.
+    pub(crate) deadline: Option<Instant>,
+    prepared: Option<Prepared>,
+    /// The time at which it began to wait in this poll.
+    waits_from: Option<Instant>,
+    /// The timer that it has to start, as the first waiter of its runtime.
+    pub(crate) timer: Option<TimerStart>,
 }
 
-impl<M: Manager> Caller<'_, M> {
-    pub(crate) fn clone_waker(&mut self) {
-        self.cloned_waker = Some(self.waker.clone());
+/// All that a caller brings to wait. It is made, and dropped if it is not needed, without the lock.
+pub(crate) struct Prepared {
+    waker: Waker,
+    runtime: Handle,
+    now: Instant,
+}
+
+impl<'a, M: Manager> Caller<'a, M> {
+    pub(crate) fn new(shared: &'a Arc<Shared<M>>, place: Place, waker: &'a Waker) -> Self {
+        Self { shared, place, waker, deadline: None, prepared: None, waits_from: None, timer: None }
+    }
+
+    /// Returns the time if that of the caller is up in the poll in which it begins to wait: no timer watches it.
+    pub(crate) fn late(&self, queued: &Option<Queued>) -> Option<Instant> {
+        self.waits_from.filter(|now| queued.as_ref().is_some_and(|queued| queued.deadline <= *now))
+    }
+
+    /// Makes ready to wait.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub(crate) fn prepare(&mut self) {
+        let runtime = Handle::current();
+        self.prepared = Some(Prepared { waker: self.waker.clone(), runtime, now: Instant::now() });
+    }
+}
+
+/// A waker that panicked keeps the caller from starting the timer on which others rely by now.
+impl<M: Manager> Drop for Caller<'_, M> {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            drop(Panic::catch(|| self.shared.start_timer(timer)));
+        }
     }
 }
 
 /// The next step of a caller.
 pub(crate) enum CheckoutStep<M: Manager> {
-    /// Clone the waker, and ask again.
-    CloneWaker,
+    /// Prepare to wait, and ask again.
+    Prepare,
     /// Check this object, which was idle.
     Check(SlottedObject<M>),
     /// Spawn a creation in this slot, which begins at this time if not at once, and wait.
@@ -102,26 +162,33 @@ impl<M: Manager> State<M> {
 
     #[inline(never)]
     fn call_next(&mut self) {
-        let next = self.waiters.iter().find(|(_, waiter)| matches!(waiter.state, WaiterState::Waiting(_)));
-        if let Some((key, _)) = next
-            && let WaiterState::Waiting(waker) =
-                mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Called)
+        let Some(key) = self.first_waiting else { return };
+        self.first_waiting = self.next_waiting(key);
+        if let WaiterState::Waiting(waker) =
+            mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Called)
         {
             self.called += 1;
             self.deferred.wake(waker);
         }
     }
 
-    /// Returns an idle object for a newcomer, unless a waiter comes first.
-    pub(crate) fn take_idle(&mut self, caller: &Caller<'_, M>) -> Option<SlottedObject<M>> {
-        if self.waiters.is_empty() { self.pop_idle(caller) } else { None }
+    /// Returns the first waiter behind this one that is not called. Those in front of the first one are all called.
+    fn next_waiting(&self, key: usize) -> Option<usize> {
+        let mut next = self.waiters.next(key);
+        while let Some(key) = next
+            && matches!(self.waiters.get(key).state, WaiterState::Called)
+        {
+            next = self.waiters.next(key);
+        }
+        next
     }
 
-    /// Takes an idle object and a slot for its lease.
+    /// Takes an idle object for a caller.
     fn pop_idle(&mut self, caller: &Caller<'_, M>) -> Option<SlottedObject<M>> {
-        let object = self.idle.pop()?;
-        let slot = self.slots.take(caller.place, caller.now, SlotUse::Lease);
-        Some(SlottedObject { object, slot: SlotGuard::new(caller.shared, slot) })
+        self.lease_idle(caller.place).map(|pooled| {
+            let slot = SlotGuard::new(caller.shared, pooled.idle_slot);
+            SlottedObject { pooled, slot }
+        })
     }
 
     /// Returns the next step of a caller, which joins the queue if it has to wait.
@@ -134,12 +201,14 @@ impl<M: Manager> State<M> {
         match &mut self.waiters.get_mut(key).state {
             WaiterState::Waiting(last) if last.will_wake(caller.waker) => CheckoutStep::Wait,
             WaiterState::Waiting(last) => {
-                let Some(waker) = caller.cloned_waker.take() else { return CheckoutStep::CloneWaker };
-                self.deferred.rare().stale = Some(mem::replace(last, waker));
+                let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
+                self.deferred.rare().stale = Some(mem::replace(last, prepared.waker));
+                self.move_to_runtime(key, prepared.runtime.id(), caller);
                 CheckoutStep::Wait
             }
             WaiterState::Called => self.on_called(key, caller),
             WaiterState::Served(_) => self.leave(queued).map_or(CheckoutStep::Wait, CheckoutStep::Done),
+            WaiterState::Expired => CheckoutStep::Done(self.expire(queued, Instant::now())),
         }
     }
 
@@ -147,20 +216,48 @@ impl<M: Manager> State<M> {
         if self.closed {
             return CheckoutStep::Done(Err(GetError::Closed));
         }
-        if let Some(object) = self.take_idle(caller) {
+        if self.waiters.is_empty()
+            && let Some(object) = self.pop_idle(caller)
+        {
             return CheckoutStep::Check(object);
         }
-        let Some(waker) = caller.cloned_waker.take() else { return CheckoutStep::CloneWaker };
-        self.join_queue(queued, caller, waker);
+        let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
+        self.join_queue(queued, caller, prepared);
         self.create_if_due(caller)
     }
 
-    fn join_queue(&mut self, queued: &mut Option<Queued>, caller: &Caller<'_, M>, waker: Waker) -> usize {
-        let ahead = self.waiters.len();
-        let waiter = Waiter { place: caller.place, state: WaiterState::Waiting(waker), checks: 0 };
+    fn join_queue(
+        &mut self,
+        queued: &mut Option<Queued>,
+        caller: &mut Caller<'_, M>,
+        prepared: Prepared,
+    ) -> usize {
+        let Prepared { waker, runtime, now } = prepared;
+        let (ahead, number) = (self.waiters.len(), self.arrivals);
+        let (deadline, limit) = match caller.deadline {
+            Some(deadline) => (deadline, Limit::Own),
+            None => (caller.shared.acquire_deadline(now), Limit::Common),
+        };
+        let state = WaiterState::Waiting(waker);
+        let waiter =
+            Waiter { place: caller.place, state, checks: 0, number, deadline, limit, runtime: runtime.id() };
         let key = self.waiters.push_back(waiter);
-        *queued = Some(Queued { key, ahead, since: caller.now });
+        self.arrivals += 1;
+        self.first_waiting.get_or_insert(key);
+        caller.timer = self.timers.join(key, &self.waiters);
+        caller.waits_from = Some(now);
+        self.slots.set_time(now);
+        *queued = Some(Queued { key, ahead, since: now, deadline });
         key
+    }
+
+    /// A future may move to another runtime: the timer there serves it then.
+    fn move_to_runtime(&mut self, key: usize, runtime: Id, caller: &mut Caller<'_, M>) {
+        let last = mem::replace(&mut self.waiters.get_mut(key).runtime, runtime);
+        if last != runtime {
+            self.timers.leave_runtime(last);
+            caller.timer = self.timers.join_runtime(runtime);
+        }
     }
 
     /// Returns the step of a waiter that was called. It stays called until its object has passed the check.
@@ -168,8 +265,8 @@ impl<M: Manager> State<M> {
         if let Some(object) = self.pop_idle(caller) {
             return CheckoutStep::Check(object);
         }
-        let Some(waker) = caller.cloned_waker.take() else { return CheckoutStep::CloneWaker };
-        self.wait_again(key, waker);
+        let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
+        self.wait_again(key, prepared, caller);
         self.create_if_due(caller)
     }
 
@@ -181,18 +278,24 @@ impl<M: Manager> State<M> {
         if self.waiters_without_task() > self.idle.len() && self.allowed_creations() > 0 {
             let from = self.backoff.begin_pause();
             let used_for = from.map_or(SlotUse::Creation(self.backoff.failures), |_| SlotUse::Pause);
-            let slot = self.slots.take(caller.place, caller.now, used_for);
+            let slot = self.slots.take(caller.place, used_for);
             return CheckoutStep::Create(SlotGuard::new(caller.shared, slot), from);
         }
         CheckoutStep::Wait
     }
 
-    fn wait_again(&mut self, key: usize, waker: Waker) {
-        self.waiters.get_mut(key).state = WaiterState::Waiting(waker);
+    fn wait_again(&mut self, key: usize, prepared: Prepared, caller: &mut Caller<'_, M>) {
+        caller.waits_from = Some(prepared.now);
+        self.waiters.get_mut(key).state = WaiterState::Waiting(prepared.waker);
         self.called -= 1;
+        let number = |key| self.waiters.get(key).number;
+        if self.first_waiting.is_none_or(|first| number(key) < number(first)) {
+            self.first_waiting = Some(key);
+        }
+        self.move_to_runtime(key, prepared.runtime.id(), caller);
     }
 
-    /// Returns the step of a caller that leaves the check of its object to a task; it has cloned its waker.
+    /// Returns the step of a caller that leaves the check of its object to a task; it is prepared to wait.
     pub(crate) fn wait_for_check(
         &mut self,
         slot: usize,
@@ -209,22 +312,34 @@ impl<M: Manager> State<M> {
             self.move_check_to_task(slot, None);
             return self.step(queued, caller);
         }
-        let waker = caller.cloned_waker.take().expect("the waker was cloned before");
+        let prepared = caller.prepared.take().expect("the caller prepared before");
         let key = match key {
             Some(key) => {
-                self.wait_again(key, waker);
+                self.wait_again(key, prepared, caller);
                 key
             }
-            None => self.join_queue(queued, caller, waker),
+            None => self.join_queue(queued, caller, prepared),
         };
         self.move_check_to_task(slot, Some(key));
         CheckoutStep::Wait
     }
 
+    /// Takes a waiter out of the queue, and out of all that refers to its position there.
+    fn unlink(&mut self, key: usize) {
+        self.detach_checks(key);
+        if self.first_waiting == Some(key) {
+            self.first_waiting = self.next_waiting(key);
+        }
+        self.timers.leave(key, &self.waiters);
+        self.waiters.unlink(key);
+    }
+
     /// Ends the wait of a caller, which has an object or gives up; returns the result that it was served, if any.
     pub(crate) fn leave(&mut self, queued: &mut Option<Queued>) -> Option<Served<M>> {
         let key = queued.take()?.key;
-        self.detach_checks(key);
+        if matches!(self.waiters.get(key).state, WaiterState::Waiting(_) | WaiterState::Called) {
+            self.unlink(key);
+        }
         match self.waiters.remove(key).state {
             WaiterState::Served(served) => return Some(served),
             WaiterState::Waiting(waker) => self.deferred.rare().stale = Some(waker),
@@ -233,8 +348,25 @@ impl<M: Manager> State<M> {
                 // Passes the call on.
                 self.call_next_below(self.waiters.len());
             }
+            WaiterState::Expired => {}
         }
         None
+    }
+
+    /// Takes the waiters whose time is up out of the queue, and returns their wakers.
+    pub(crate) fn expire_due(&mut self, now: Instant) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        while let Some(key) = self.timers.pop_due(now, &self.waiters) {
+            // A called one was woken, and looks at its deadline itself.
+            if matches!(self.waiters.get(key).state, WaiterState::Waiting(_)) {
+                self.unlink(key);
+                let state = mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Expired);
+                if let WaiterState::Waiting(waker) = state {
+                    wakers.push(waker);
+                }
+            }
+        }
+        wakers
     }
 
     /// Ends the wait of a caller whose time is up: returns the result that it was served in the last moment, or a report.
@@ -244,11 +376,13 @@ impl<M: Manager> State<M> {
         };
         self.leave(queued).unwrap_or_else(|| {
             self.counts.timeouts += 1;
+            let mut holders = self.holders(now);
+            holders.truncate(NAMED);
             Err(GetError::Timeout(Box::new(Timeout {
                 waited: now.saturating_duration_since(since),
                 ahead,
                 snapshot: self.snapshot(),
-                holders: self.holders(now).take(NAMED).collect(),
+                holders,
                 last_failure: self.last_failure.as_ref().map(|failure| failure.text.clone()),
                 cause: self.last_failure.as_ref().map(|failure| Arc::clone(&failure.error)),
             })))
@@ -257,12 +391,11 @@ impl<M: Manager> State<M> {
 
     /// Takes a waiter out of the queue with its result; returns its waker, unless it was called, and so woken, already.
     pub(super) fn serve(&mut self, key: usize, served: Served<M>) -> Option<Waker> {
-        self.detach_checks(key);
-        self.waiters.unlink(key);
+        self.unlink(key);
         match mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Served(served)) {
             WaiterState::Waiting(waker) => return Some(waker),
             WaiterState::Called => self.called -= 1,
-            WaiterState::Served(_) => unreachable!("it would not be in the queue"),
+            WaiterState::Served(_) | WaiterState::Expired => unreachable!("it would not be in the queue"),
         }
         None
     }
@@ -277,7 +410,7 @@ impl<M: Manager> State<M> {
     pub(crate) fn take_served(&mut self) -> Vec<Served<M>> {
         let served = |waiter: &mut Waiter<M>| match &mut waiter.state {
             WaiterState::Served(served) => Some(mem::replace(served, Err(GetError::Closed))),
-            WaiterState::Waiting(_) | WaiterState::Called => None,
+            WaiterState::Waiting(_) | WaiterState::Called | WaiterState::Expired => None,
         };
         self.waiters.values_mut().filter_map(served).collect()
     }

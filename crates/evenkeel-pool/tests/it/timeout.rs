@@ -91,11 +91,12 @@ fn it_says_what_is_under_way() {
         script.check.next(Act::Hang);
         script.create.next(Act::FAIL);
         script.create.next(Act::Hang);
+        // The time of the second and of the third is up in the same instant, so that neither waits beside the other.
         let (a, b, c) = tokio::join!(biased; pool.get(), pool.get(), pool.get());
         assert!(matches!(a, Err(GetError::Create(_))), "{a:?}");
         assert_eq!(
             why(b).to_string(),
-            "no object within 100ms: 0 of 2 in use, 1 being checked, 1 being created, 1 more waiting, 1 was ahead; \
+            "no object within 100ms: 0 of 2 in use, 1 being checked, 1 being created, 1 was ahead; \
              last failure: could not create an object: refused"
         );
         assert_eq!(

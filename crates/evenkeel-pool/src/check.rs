@@ -1,0 +1,184 @@
+//! The check of an object before it is lent again.
+//!
+//! # How it works
+//!
+//! A check begins in the task of the caller that takes the object, as most checks are ready at once. If it is pending it
+//! moves to a task of the pool, together with its object, so that the caller can give up or take another one. So the
+//! future of a check owns its object, and stands in a box; each object keeps its box for its next check, and a checkout
+//! allocates nothing.
+//!
+//! A manager without a check has a future that is never pending. It is recognized by the name of its type, and needs no
+//! box; a name that is not recognized costs time, and no promise.
+
+use std::{
+    any::type_name,
+    future::Ready,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use evenkeel_base::error_chain;
+use evenkeel_task::{CatchPanic, catch_panic};
+use pin_project_lite::pin_project;
+use tokio::time::timeout;
+
+use crate::{
+    BoxError, GetError, Manager, Panic,
+    state::{Failure, Shared, SlottedObject},
+};
+
+/// A check under way. It owns its object, so that it can move from the caller to a task of the pool.
+pub(crate) type Check<M> = Pin<Box<dyn CheckBox<M>>>;
+
+/// The box of the last check of an object, for the next one.
+pub(crate) struct SavedCheck<M: Manager>(
+    // The lock makes it `Sync`; it is never held.
+    Mutex<Option<Check<M>>>,
+);
+
+impl<M: Manager> Default for SavedCheck<M> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<M: Manager> SavedCheck<M> {
+    fn slot(&mut self) -> &mut Option<Check<M>> {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Checked<M> = Result<(SlottedObject<M>, Result<(), BoxError>), Panic>;
+
+/// A box in which the checks of an object run, one after the other.
+pub(crate) trait CheckBox<M: Manager>: Send {
+    fn begin(self: Pin<&mut Self>, object: SlottedObject<M>);
+
+    /// Polls the check that has begun.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Checked<M>>;
+}
+
+pin_project! {
+    struct CheckRun<F, C> {
+        check: F,
+        #[pin]
+        running: Option<CatchPanic<C>>,
+    }
+}
+
+impl<M, F, C> CheckBox<M> for CheckRun<F, C>
+where
+    M: Manager,
+    F: Fn(SlottedObject<M>) -> C + Send,
+    C: Future<Output = (SlottedObject<M>, Result<(), BoxError>)> + Send,
+{
+    fn begin(self: Pin<&mut Self>, object: SlottedObject<M>) {
+        let mut this = self.project();
+        let check = (this.check)(object);
+        this.running.set(Some(catch_panic(check)));
+    }
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Checked<M>> {
+        self.project().running.as_pin_mut().expect("a check has begun").poll(cx)
+    }
+}
+
+fn new_box<M: Manager>() -> Check<M> {
+    let check = |mut object: SlottedObject<M>| async move {
+        let SlottedObject { pooled, slot } = &mut object;
+        let verdict = slot.shared().manager.check(&mut pooled.object).await;
+        (object, verdict)
+    };
+    Box::pin(CheckRun { check, running: None })
+}
+
+/// The result of the first poll of a check.
+pub(crate) enum CheckStart<M: Manager> {
+    Passed(SlottedObject<M>),
+    Failed,
+    Panicked(Panic),
+    /// With the slot of its object.
+    Pending(Check<M>, usize),
+}
+
+/// Begins to check an object, in the task of the caller.
+#[inline]
+pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
+    let SlottedObject { pooled, slot } = &mut object;
+    let (manager, value) = (&slot.shared().manager, &mut pooled.object);
+    let check = move || {
+        // Moved, so that the future may keep it.
+        let value = value;
+        manager.check(value)
+    };
+    if !is_ready(&check) {
+        return begin_boxed(object, cx);
+    }
+    match Panic::catch(|| pin!(check()).poll(cx)) {
+        Ok(Poll::Ready(Ok(()))) => CheckStart::Passed(object),
+        Ok(Poll::Ready(Err(error))) => failed(object, &error),
+        Ok(Poll::Pending) => begin_boxed(object, cx),
+        Err(panic) => panicked(object, panic),
+    }
+}
+
+/// Returns whether a call returns a future that is always ready.
+fn is_ready<T>(_: &impl FnOnce() -> T) -> bool {
+    let name = type_name::<Ready<()>>();
+    type_name::<T>().starts_with(name.trim_end_matches("()>"))
+}
+
+#[cold]
+fn failed<M: Manager>(object: SlottedObject<M>, error: &BoxError) -> CheckStart<M> {
+    reject(object, error);
+    CheckStart::Failed
+}
+
+#[cold]
+fn panicked<M: Manager>(object: SlottedObject<M>, panic: Panic) -> CheckStart<M> {
+    // Its destructor may panic as well; of several panics the first one says most.
+    drop(Panic::catch(|| drop(object)));
+    CheckStart::Panicked(panic)
+}
+
+#[inline(never)]
+fn begin_boxed<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
+    let slot = object.slot.key();
+    let mut check = object.pooled.check.slot().take().unwrap_or_else(new_box);
+    check.as_mut().begin(object);
+    match check.as_mut().poll(cx) {
+        Poll::Ready(Ok((mut object, Ok(())))) => {
+            *object.pooled.check.slot() = Some(check);
+            CheckStart::Passed(object)
+        }
+        Poll::Ready(Ok((object, Err(error)))) => failed(object, &error),
+        Poll::Ready(Err(panic)) => CheckStart::Panicked(panic),
+        Poll::Pending => CheckStart::Pending(check, slot),
+    }
+}
+
+/// Goes on with a check, as a task of the pool.
+pub(crate) async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, mut check: Check<M>) {
+    let limit = shared.limits.check_timeout;
+    let checked = timeout(limit, std::future::poll_fn(|cx| check.as_mut().poll(cx))).await;
+    match checked {
+        Ok(Ok((mut object, Ok(())))) => {
+            *object.pooled.check.slot() = Some(check);
+            object.offer();
+        }
+        Ok(Ok((object, Err(error)))) => reject(object, &error),
+        Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
+        Err(_) => {
+            drop(check);
+            let failure = Failure::text(format!("a check took longer than {limit:?}"));
+            shared.update(|state| state.record_failure(failure));
+        }
+    }
+}
+
+/// Drops an object that failed its check.
+fn reject<M: Manager>(object: SlottedObject<M>, error: &BoxError) {
+    let failure = Failure::text(format!("a check failed: {}", error_chain(error.as_ref())));
+    object.slot.shared().update(|state| state.record_failure(failure));
+}

@@ -1,0 +1,202 @@
+//! The times at which waiters give up, and the timers for them: one for each runtime in which somebody waits.
+//!
+//! # How it works
+//!
+//! The waiters of `get` have one time limit, so their deadlines are in the order of their arrival: only the first of them
+//! is looked at. A deadline of a waiter's own, of `get_by`, is in a sorted set.
+//!
+//! A timer is a task, and waits for the earliest deadline of all waiters, wherever they wait. So no runtime depends on
+//! another being driven. It is not told of waiters that leave: it finds nothing due then, and waits for the next deadline,
+//! and ends if nobody waits in its runtime. It is told of a deadline that is earlier than the one it waits for.
+//!
+//! A waiter that is called is not expired by a timer: it was woken, and looks at its deadline itself.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use evenkeel_base::far_future;
+use tokio::{
+    runtime::Id,
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    shared::Shared,
+    waiters::{Limit, WaitQueue},
+};
+use crate::{GetError, Manager, Panic};
+
+#[derive(Default)]
+pub(super) struct Timers {
+    /// The first waiter in the queue with the common limit that no timer has passed.
+    first: Option<usize>,
+    /// The deadlines of waiters that have one of their own, with their numbers and keys.
+    own: BTreeSet<(Instant, u64, usize)>,
+    timers: Vec<RuntimeTimer>,
+}
+
+/// A timer that has to be started, or was; it is told of earlier deadlines by this.
+#[derive(Clone)]
+pub(crate) struct TimerStart(Arc<Notify>);
+
+/// The timer of one runtime.
+struct RuntimeTimer {
+    runtime: Id,
+    /// The number of waiters in this runtime.
+    waiting: usize,
+    /// The deadline that it waits for; `None` before its first look.
+    due: Option<Instant>,
+    /// Notified when a deadline is earlier than that.
+    earlier: Arc<Notify>,
+}
+
+impl Timers {
+    /// Adds a waiter at the back of the queue; returns the timer that its runtime needs, if it has none.
+    pub(super) fn join<M: Manager>(&mut self, key: usize, queue: &WaitQueue<M>) -> Option<TimerStart> {
+        let waiter = queue.get(key);
+        match waiter.limit {
+            Limit::Common => _ = self.first.get_or_insert(key),
+            Limit::Own => _ = self.own.insert((waiter.deadline, waiter.number, key)),
+        }
+        for timer in &self.timers {
+            if timer.due.is_some_and(|due| waiter.deadline < due) {
+                timer.earlier.notify_one();
+            }
+        }
+        self.join_runtime(waiter.runtime)
+    }
+
+    /// Removes a waiter, which is still in the queue.
+    pub(super) fn leave<M: Manager>(&mut self, key: usize, queue: &WaitQueue<M>) {
+        let waiter = queue.get(key);
+        match waiter.limit {
+            Limit::Common if self.first == Some(key) => self.first = next_common(key, queue),
+            Limit::Common => {}
+            Limit::Own => _ = self.own.remove(&(waiter.deadline, waiter.number, key)),
+        }
+        self.leave_runtime(waiter.runtime);
+    }
+
+    /// Adds a waiter of this runtime; returns the timer that it needs, if it has none.
+    pub(super) fn join_runtime(&mut self, runtime: Id) -> Option<TimerStart> {
+        if let Some(timer) = self.timer(runtime) {
+            timer.waiting += 1;
+            return None;
+        }
+        let earlier = Arc::default();
+        let start = TimerStart(Arc::clone(&earlier));
+        self.timers.push(RuntimeTimer { runtime, waiting: 1, due: None, earlier });
+        Some(start)
+    }
+
+    /// Removes a waiter of this runtime, whose timer may have ended with it.
+    pub(super) fn leave_runtime(&mut self, runtime: Id) {
+        if let Some(timer) = self.timer(runtime) {
+            timer.waiting = timer.waiting.saturating_sub(1);
+        }
+    }
+
+    fn position(&self, start: &TimerStart) -> Option<usize> {
+        self.timers.iter().position(|timer| Arc::ptr_eq(&timer.earlier, &start.0))
+    }
+
+    /// Removes the timer of a runtime that was shut down.
+    fn remove(&mut self, start: &TimerStart) {
+        self.position(start).map(|n| self.timers.swap_remove(n));
+    }
+
+    /// Returns the next waiter whose time is up, and stops watching its deadline.
+    pub(super) fn pop_due<M: Manager>(&mut self, now: Instant, queue: &WaitQueue<M>) -> Option<usize> {
+        if let Some(key) = self.first.filter(|key| queue.get(*key).deadline <= now) {
+            self.first = next_common(key, queue);
+            return Some(key);
+        }
+        let due = self.own.first().filter(|(deadline, ..)| *deadline <= now).copied()?;
+        self.own.remove(&due);
+        Some(due.2)
+    }
+
+    /// Returns the time for which a timer waits next; or removes the timer, if nobody waits in its runtime.
+    fn next<M: Manager>(&mut self, start: &TimerStart, queue: &WaitQueue<M>, now: Instant) -> Option<Instant> {
+        let common = self.first.map(|key| queue.get(key).deadline);
+        let due = common.into_iter().chain(self.own.first().map(|(deadline, ..)| *deadline)).min();
+        let n = self.position(start)?;
+        if self.timers[n].waiting == 0 {
+            self.timers.swap_remove(n);
+            return None;
+        }
+        // Without a deadline there are called waiters, which look at theirs themselves.
+        let due = due.unwrap_or_else(|| far_future(now)).min(far_future(now));
+        self.timers[n].due = Some(due);
+        Some(due)
+    }
+
+    fn timer(&mut self, runtime: Id) -> Option<&mut RuntimeTimer> {
+        self.timers.iter_mut().find(|timer| timer.runtime == runtime)
+    }
+}
+
+/// Returns the next waiter behind this one that has the common limit.
+fn next_common<M: Manager>(key: usize, queue: &WaitQueue<M>) -> Option<usize> {
+    let mut next = queue.next(key);
+    while let Some(key) = next
+        && matches!(queue.get(key).limit, Limit::Own)
+    {
+        next = queue.next(key);
+    }
+    next
+}
+
+impl<M: Manager> Shared<M> {
+    /// Starts the timer of the runtime in which it is called.
+    ///
+    /// # Panics
+    ///
+    /// If the runtime has no timers, or was shut down.
+    #[cold]
+    pub(crate) fn start_timer(self: &Arc<Self>, start: TimerStart) {
+        let timer = RunningTimer { shared: Arc::downgrade(self), start: start.clone() };
+        // In a runtime without timers it panics here.
+        drop(tokio::time::sleep(Duration::ZERO));
+        self.spawn_until_closed(timer.run());
+        let is_running = self.read(|state| state.closed || state.timers.position(&start).is_some());
+        assert!(is_running, "a caller waits for an object of a pool in a runtime that is being shutdown");
+    }
+}
+
+/// The work of the task; if its runtime drops that, the timer is removed. It does not keep the pool alive.
+struct RunningTimer<M: Manager> {
+    shared: Weak<Shared<M>>,
+    start: TimerStart,
+}
+
+impl<M: Manager> RunningTimer<M> {
+    async fn run(self) {
+        while let Some(due) = self.next() {
+            if timeout_at(due, self.start.0.notified()).await.is_err()
+                && let Some(shared) = self.shared.upgrade()
+                // A waker that panics is foreign code that failed; the others have been woken.
+                && let Err(panic) = Panic::catch(|| shared.expire_due(Instant::now()))
+            {
+                shared.fail(GetError::Panic(panic));
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let shared = self.shared.upgrade()?;
+        shared.look(|state| state.timers.next(&self.start, &state.waiters, Instant::now()))
+    }
+}
+
+impl<M: Manager> Drop for RunningTimer<M> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.look(|state| state.timers.remove(&self.start));
+        }
+    }
+}
