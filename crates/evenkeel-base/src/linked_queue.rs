@@ -58,6 +58,20 @@ impl<T> LinkedQueue<T> {
         key
     }
 
+    /// Adds a value in front of one that is in the queue, and returns its key.
+    ///
+    /// # Panics
+    ///
+    /// If the other key has no value.
+    pub fn insert_before(&mut self, next: usize, value: T) -> usize {
+        let prev = self.node(next).prev;
+        let key = self.nodes.insert(Node { value, prev, next });
+        self.node_mut(next).prev = key;
+        self.set_next(prev, key);
+        self.len += 1;
+        key
+    }
+
     /// Returns the key of the value at the front.
     #[must_use]
     pub fn front(&self) -> Option<usize> {
@@ -155,5 +169,25 @@ const HAS_VALUE: &str = "a key is used until its value is removed";
 impl<T> Default for LinkedQueue<T> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_inserted_in_front_of_others() {
+        let mut queue = LinkedQueue::new();
+        let last = queue.push_back(4);
+        let third = queue.insert_before(last, 3);
+        let first = queue.insert_before(third, 1);
+        queue.insert_before(third, 2);
+        let values = |queue: &LinkedQueue<i32>| queue.iter().map(|(_, value)| *value).collect::<Vec<_>>();
+        assert_eq!((values(&queue), queue.len()), (vec![1, 2, 3, 4], 4));
+        queue.remove(third);
+        queue.remove(first);
+        queue.remove(last);
+        assert_eq!((values(&queue), queue.len()), (vec![2], 1));
     }
 }

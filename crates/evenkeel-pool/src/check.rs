@@ -12,7 +12,6 @@
 
 use std::{
     any::type_name,
-    future::Ready,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -123,10 +122,11 @@ pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Con
     }
 }
 
-/// Returns whether a call returns a future that is always ready.
+/// Returns whether a call returns a future that is always ready. The compiler works it out.
+#[inline]
 fn is_ready<T>(_: &impl FnOnce() -> T) -> bool {
-    let name = type_name::<Ready<()>>();
-    type_name::<T>().starts_with(name.trim_end_matches("()>"))
+    const READY: &[u8] = b"core::future::ready::Ready<";
+    type_name::<T>().as_bytes().starts_with(READY)
 }
 
 #[cold]
@@ -181,4 +181,18 @@ pub(crate) async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, mut check: 
 fn reject<M: Manager>(object: SlottedObject<M>, error: &BoxError) {
     let failure = Failure::text(format!("a check failed: {}", error_chain(error.as_ref())));
     object.slot.shared().update(|state| state.record_failure(failure));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::is_ready;
+
+    #[test]
+    fn a_future_that_is_always_ready_is_recognized() {
+        assert!(is_ready(&|| ready(7)));
+        assert!(!is_ready(&|| async { 7 }));
+        assert!(!is_ready(&|| 7));
+    }
 }

@@ -1,8 +1,7 @@
 //! The way of an object through the pool: created, checked, offered to a waiter, put back, gone.
 //!
 //! A slot is taken for a creation, stays with its object, and is freed when that is detached or gone. The slots count
-//! themselves by their use; the end of a pause also concerns the backoff, and that of a check the waiter that took the
-//! object.
+//! themselves by their use; the end of a pause also concerns the backoff.
 
 use std::mem;
 
@@ -22,33 +21,24 @@ impl<M: Manager> State<M> {
         self.backoff.begin_creation(now);
     }
 
-    /// Records that the object in this slot is checked by a task, for this waiter.
-    pub(crate) fn move_check_to_task(&mut self, slot: usize, waiter: Option<usize>) {
+    /// Records that the object in this slot is checked by a task, for the waiter with this number.
+    pub(crate) fn move_check_to_task(&mut self, slot: usize, waiter: Option<u64>) {
         self.slots.set_use(slot, SlotUse::Check(waiter));
-        if let Some(waiter) = waiter {
-            self.waiters.get_mut(waiter).checks += 1;
-        }
     }
 
     /// Detaches the checks on tasks from their waiter, which leaves the queue.
     pub(super) fn detach_checks(&mut self, waiter: usize) {
-        if mem::take(&mut self.waiters.get_mut(waiter).checks) > 0 {
-            self.slots.detach_checks(waiter);
-        }
-    }
-
-    /// Ends the use of a slot by a task or a pause.
-    fn end_use(&mut self, used_for: SlotUse) {
-        match used_for {
-            SlotUse::Pause => self.backoff.end_pause(),
-            SlotUse::Check(Some(waiter)) => self.waiters.get_mut(waiter).checks -= 1,
-            SlotUse::Creation(_) | SlotUse::Check(None) | SlotUse::Idle | SlotUse::Lease => {}
+        let waiter = self.waiters.get_mut(waiter);
+        if mem::take(&mut waiter.has_checks) {
+            self.slots.detach_checks(waiter.number);
         }
     }
 
     fn free_slot(&mut self, slot: usize) -> SlotUse {
         let used_for = self.slots.free(slot);
-        self.end_use(used_for);
+        if let SlotUse::Pause = used_for {
+            self.backoff.end_pause();
+        }
         used_for
     }
 
@@ -69,7 +59,6 @@ impl<M: Manager> State<M> {
             return Some(object);
         }
         let slot = object.slot.key();
-        self.end_use(self.slots.used_for(slot));
         match self.waiters.front() {
             Some(key) => {
                 self.slots.lease(slot, self.waiters.get(key).place, now);

@@ -87,20 +87,19 @@ impl<M: Manager> Shared<M> {
     #[inline]
     pub(crate) fn put_back(&self, pooled: Box<PooledObject<M>>) -> Result<(), Box<PooledObject<M>>> {
         let mut state = lock(&self.state);
-        if state.waiters.is_empty() && !state.closed {
-            state.put_back(pooled);
+        if state.closed {
+            return Err(pooled);
+        }
+        state.put_back(pooled);
+        if state.waiters.is_empty() {
             self.must_wait.store(false, Relaxed);
             return Ok(());
         }
+        state.call_for_returned();
+        let deferred = state.finish_change();
         drop(state);
-        self.update(|state| {
-            if state.closed {
-                return Err(pooled);
-            }
-            state.put_back(pooled);
-            state.call_for_returned();
-            Ok(())
-        })
+        self.work_off(deferred);
+        Ok(())
     }
 
     /// Returns the time until which a caller waits that begins now.
@@ -113,13 +112,18 @@ impl<M: Manager> Shared<M> {
     /// A panic of a waker goes on here after all are awake and all is done; the output is dropped then.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> T {
         let (output, deferred) = self.change(change);
+        self.work_off(deferred);
+        output
+    }
+
+    #[inline]
+    fn work_off(&self, deferred: Deferred) {
         match deferred {
             Deferred { waker: None, rare: None } => {}
             // The usual case: nothing is left to do behind a panic of this waker.
             Deferred { waker: Some(waker), rare: None } if !thread::panicking() => waker.wake(),
             deferred => self.run(deferred, FirstPanic::default()),
         }
-        output
     }
 
     /// Changes the state, and returns the work that is left.

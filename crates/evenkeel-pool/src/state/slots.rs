@@ -56,8 +56,8 @@ pub(super) enum SlotUse {
     Pause,
     /// A creation that began after this number of failures.
     Creation(u32),
-    /// A check on a task; the waiter that took the object, unless it has left the queue.
-    Check(Option<usize>),
+    /// A check on a task; the number of the waiter that took the object, unless that has left.
+    Check(Option<u64>),
     /// The object is idle.
     Idle,
     /// The object is leased, or checked by the caller that takes it.
@@ -142,7 +142,7 @@ impl Slots {
     }
 
     /// Detaches the checks on tasks from a waiter that leaves the queue: their objects go to other waiters.
-    pub(super) fn detach_checks(&mut self, waiter: usize) {
+    pub(super) fn detach_checks(&mut self, waiter: u64) {
         for slot in self.slots.iter_mut() {
             if let SlotUse::Check(taken_by) = &mut slot.used_for
                 && *taken_by == Some(waiter)

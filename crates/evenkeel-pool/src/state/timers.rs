@@ -55,11 +55,12 @@ struct RuntimeTimer {
 }
 
 impl Timers {
-    /// Adds a waiter at the back of the queue; returns the timer that its runtime needs, if it has none.
+    /// Adds a waiter that is in the queue; returns the timer that its runtime needs, if it has none.
     pub(super) fn join<M: Manager>(&mut self, key: usize, queue: &WaitQueue<M>) -> Option<TimerStart> {
         let waiter = queue.get(key);
         match waiter.limit {
-            Limit::Common => _ = self.first.get_or_insert(key),
+            Limit::Common if self.first.is_some_and(|first| queue.get(first).number < waiter.number) => {}
+            Limit::Common => self.first = Some(key),
             Limit::Own => _ = self.own.insert((waiter.deadline, waiter.number, key)),
         }
         for timer in &self.timers {

@@ -9,9 +9,8 @@
 //!
 //! - **The waker is cloned without the lock.** If a step needs a clone that the caller has not made, the answer is
 //!   [`CheckoutStep::Prepare`], and the caller asks again.
-//! - **A called waiter stays called while it checks an object**, so that no other is called for the room that it may
-//!   need next. While it is busy without the lock a task may serve it, or the pool may close: then the check goes on
-//!   for the next waiter, and the caller takes its result.
+//! - **A called waiter leaves the queue with the object that it checks**, so that most need no further step. If the object
+//!   fails, or its check is pending, the caller goes back to its place, by its number in the order of arrival.
 //! - **An object in a step is owned by the caller**: if the wake of another waiter panics, it is dropped, and not lost.
 //! - **A waiter that leaves passes on what it was called to.** A result that it was served is returned, so that
 //!   the caller can pass that on.
@@ -41,8 +40,8 @@ pub(super) type WaitQueue<M> = LinkedQueue<Waiter<M>>;
 pub(super) struct Waiter<M: Manager> {
     pub(super) place: Place,
     state: WaiterState<M>,
-    /// The number of objects that it took and that tasks check now.
-    pub(super) checks: usize,
+    /// Whether tasks may check objects that it took.
+    pub(super) has_checks: bool,
     /// Its number in the order of arrival.
     pub(super) number: u64,
     pub(super) deadline: Instant,
@@ -77,6 +76,8 @@ pub(crate) type Served<M> = Result<SlottedObject<M>, GetError<<M as Manager>::Er
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Queued {
     key: usize,
+    number: u64,
+    has_checks: bool,
     ahead: usize,
     since: Instant,
     deadline: Instant,
@@ -90,6 +91,8 @@ pub(crate) struct Caller<'a, M: Manager> {
     /// Its own deadline, if it has one.
     pub(crate) deadline: Option<Instant>,
     prepared: Option<Prepared>,
+    /// The place to which it goes back if its object is no good.
+    place_in_queue: Option<Queued>,
     /// The time at which it began to wait in this poll.
     waits_from: Option<Instant>,
     /// The timer that it has to start, as the first waiter of its runtime.
@@ -105,7 +108,16 @@ pub(crate) struct Prepared {
 
 impl<'a, M: Manager> Caller<'a, M> {
     pub(crate) fn new(shared: &'a Arc<Shared<M>>, place: Place, waker: &'a Waker) -> Self {
-        Self { shared, place, waker, deadline: None, prepared: None, waits_from: None, timer: None }
+        Self {
+            shared,
+            place,
+            waker,
+            deadline: None,
+            prepared: None,
+            place_in_queue: None,
+            waits_from: None,
+            timer: None,
+        }
     }
 
     /// Returns the time if that of the caller is up in the poll in which it begins to wait: no timer watches it.
@@ -124,9 +136,13 @@ impl<'a, M: Manager> Caller<'a, M> {
     }
 }
 
-/// A waker that panicked keeps the caller from starting the timer on which others rely by now.
 impl<M: Manager> Drop for Caller<'_, M> {
     fn drop(&mut self) {
+        // It has an object, and leaves its checks to other waiters.
+        if let Some(Queued { number, has_checks: true, .. }) = self.place_in_queue {
+            self.shared.update(|state| state.slots.detach_checks(number));
+        }
+        // A waker that panicked kept it from starting the timer on which others rely by now.
         if let Some(timer) = self.timer.take() {
             drop(Panic::catch(|| self.shared.start_timer(timer)));
         }
@@ -206,7 +222,7 @@ impl<M: Manager> State<M> {
                 self.move_to_runtime(key, prepared.runtime.id(), caller);
                 CheckoutStep::Wait
             }
-            WaiterState::Called => self.on_called(key, caller),
+            WaiterState::Called => self.on_called(queued, key, caller),
             WaiterState::Served(_) => self.leave(queued).map_or(CheckoutStep::Wait, CheckoutStep::Done),
             WaiterState::Expired => CheckoutStep::Done(self.expire(queued, Instant::now())),
         }
@@ -216,9 +232,12 @@ impl<M: Manager> State<M> {
         if self.closed {
             return CheckoutStep::Done(Err(GetError::Closed));
         }
-        if self.waiters.is_empty()
-            && let Some(object) = self.pop_idle(caller)
-        {
+        // Waiters that are called have an idle object each; a newcomer lets all others go first.
+        let may_take = match caller.place_in_queue {
+            Some(_) => self.called < self.idle.len(),
+            None => self.waiters.is_empty(),
+        };
+        if may_take && let Some(object) = self.pop_idle(caller) {
             return CheckoutStep::Check(object);
         }
         let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
@@ -233,22 +252,46 @@ impl<M: Manager> State<M> {
         prepared: Prepared,
     ) -> usize {
         let Prepared { waker, runtime, now } = prepared;
-        let (ahead, number) = (self.waiters.len(), self.arrivals);
-        let (deadline, limit) = match caller.deadline {
-            Some(deadline) => (deadline, Limit::Own),
-            None => (caller.shared.acquire_deadline(now), Limit::Common),
+        let limit = caller.deadline.map_or(Limit::Common, |_| Limit::Own);
+        let place = caller.place_in_queue.take().unwrap_or_else(|| {
+            let deadline = caller.deadline.unwrap_or_else(|| caller.shared.acquire_deadline(now));
+            let number = self.arrivals;
+            self.arrivals += 1;
+            Queued { key: 0, number, has_checks: false, ahead: self.waiters.len(), since: now, deadline }
+        });
+        let Queued { number, has_checks, deadline, .. } = place;
+        let waiter = Waiter {
+            place: caller.place,
+            state: WaiterState::Waiting(waker),
+            has_checks,
+            number,
+            deadline,
+            limit,
+            runtime: runtime.id(),
         };
-        let state = WaiterState::Waiting(waker);
-        let waiter =
-            Waiter { place: caller.place, state, checks: 0, number, deadline, limit, runtime: runtime.id() };
-        let key = self.waiters.push_back(waiter);
-        self.arrivals += 1;
-        self.first_waiting.get_or_insert(key);
+        // A newcomer is the last one; a caller that comes back passes those that came later.
+        let next = match self.arrivals == number + 1 {
+            true => None,
+            false => self.waiters.iter().find(|(_, other)| other.number > number).map(|(key, _)| key),
+        };
+        let key = match next {
+            Some(next) => self.waiters.insert_before(next, waiter),
+            None => self.waiters.push_back(waiter),
+        };
+        self.is_waiting(key);
         caller.timer = self.timers.join(key, &self.waiters);
         caller.waits_from = Some(now);
         self.slots.set_time(now);
-        *queued = Some(Queued { key, ahead, since: now, deadline });
+        *queued = Some(Queued { key, ..place });
         key
+    }
+
+    /// Records that a waiter is not called.
+    fn is_waiting(&mut self, key: usize) {
+        let number = |key| self.waiters.get(key).number;
+        if self.first_waiting.is_none_or(|first| number(key) < number(first)) {
+            self.first_waiting = Some(key);
+        }
     }
 
     /// A future may move to another runtime: the timer there serves it then.
@@ -260,9 +303,18 @@ impl<M: Manager> State<M> {
         }
     }
 
-    /// Returns the step of a waiter that was called. It stays called until its object has passed the check.
-    fn on_called(&mut self, key: usize, caller: &mut Caller<'_, M>) -> CheckoutStep<M> {
+    /// Returns the step of a waiter that was called: it leaves the queue with an idle object, or waits again.
+    fn on_called(
+        &mut self,
+        queued: &mut Option<Queued>,
+        key: usize,
+        caller: &mut Caller<'_, M>,
+    ) -> CheckoutStep<M> {
         if let Some(object) = self.pop_idle(caller) {
+            self.unlink(key);
+            let has_checks = self.waiters.remove(key).has_checks;
+            caller.place_in_queue = queued.take().map(|queued| Queued { has_checks, ..queued });
+            self.called -= 1;
             return CheckoutStep::Check(object);
         }
         let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
@@ -288,10 +340,7 @@ impl<M: Manager> State<M> {
         caller.waits_from = Some(prepared.now);
         self.waiters.get_mut(key).state = WaiterState::Waiting(prepared.waker);
         self.called -= 1;
-        let number = |key| self.waiters.get(key).number;
-        if self.first_waiting.is_none_or(|first| number(key) < number(first)) {
-            self.first_waiting = Some(key);
-        }
+        self.is_waiting(key);
         self.move_to_runtime(key, prepared.runtime.id(), caller);
     }
 
@@ -302,31 +351,21 @@ impl<M: Manager> State<M> {
         queued: &mut Option<Queued>,
         caller: &mut Caller<'_, M>,
     ) -> CheckoutStep<M> {
-        let key = queued.as_ref().map(|queued| queued.key);
-        let waits = match key {
-            Some(key) => matches!(self.waiters.get(key).state, WaiterState::Called),
-            None => !self.closed,
-        };
-        if !waits {
-            // A task has served it while it was busy, or the pool was closed.
+        if self.closed {
             self.move_check_to_task(slot, None);
             return self.step(queued, caller);
         }
         let prepared = caller.prepared.take().expect("the caller prepared before");
-        let key = match key {
-            Some(key) => {
-                self.wait_again(key, prepared, caller);
-                key
-            }
-            None => self.join_queue(queued, caller, prepared),
-        };
-        self.move_check_to_task(slot, Some(key));
+        let key = self.join_queue(queued, caller, prepared);
+        let waiter = self.waiters.get_mut(key);
+        waiter.has_checks = true;
+        let number = waiter.number;
+        self.move_check_to_task(slot, Some(number));
         CheckoutStep::Wait
     }
 
     /// Takes a waiter out of the queue, and out of all that refers to its position there.
     fn unlink(&mut self, key: usize) {
-        self.detach_checks(key);
         if self.first_waiting == Some(key) {
             self.first_waiting = self.next_waiting(key);
         }
@@ -338,6 +377,7 @@ impl<M: Manager> State<M> {
     pub(crate) fn leave(&mut self, queued: &mut Option<Queued>) -> Option<Served<M>> {
         let key = queued.take()?.key;
         if matches!(self.waiters.get(key).state, WaiterState::Waiting(_) | WaiterState::Called) {
+            self.detach_checks(key);
             self.unlink(key);
         }
         match self.waiters.remove(key).state {
@@ -359,6 +399,7 @@ impl<M: Manager> State<M> {
         while let Some(key) = self.timers.pop_due(now, &self.waiters) {
             // A called one was woken, and looks at its deadline itself.
             if matches!(self.waiters.get(key).state, WaiterState::Waiting(_)) {
+                self.detach_checks(key);
                 self.unlink(key);
                 let state = mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Expired);
                 if let WaiterState::Waiting(waker) = state {
@@ -391,6 +432,7 @@ impl<M: Manager> State<M> {
 
     /// Takes a waiter out of the queue with its result; returns its waker, unless it was called, and so woken, already.
     pub(super) fn serve(&mut self, key: usize, served: Served<M>) -> Option<Waker> {
+        self.detach_checks(key);
         self.unlink(key);
         match mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Served(served)) {
             WaiterState::Waiting(waker) => return Some(waker),
