@@ -17,6 +17,7 @@ use crate::{
         link::{connect_with_tls, connect_without_tls},
         progress::ConnectProgress,
     },
+    connection::SessionOptions,
     connection::{Generation, prepared::SchemaVersion},
     manager::{ConnectionManager, Source},
     recycle::Recycler,
@@ -113,6 +114,7 @@ impl Database {
 /// | [`acquire_timeout`](Self::acquire_timeout) | 30 s |
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`cleanup_timeout`](Self::cleanup_timeout) | 5 s |
+/// | [`source_timeout`](Self::source_timeout) | 60 s |
 /// | [`reset_always`](Self::reset_always) | where something may have stayed in the session |
 /// | [`cancel_with`](Self::cancel_with) | the address and the TLS of the connection itself |
 ///
@@ -137,7 +139,7 @@ pub struct Builder {
     acquire_timeout: Duration,
     connect_timeout: Duration,
     cleanup_timeout: Duration,
-    reset_always: bool,
+    options: SessionOptions,
 }
 
 impl Builder {
@@ -149,7 +151,7 @@ impl Builder {
             acquire_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             cleanup_timeout: Duration::from_secs(5),
-            reset_always: false,
+            options: SessionOptions { reset_always: false, source_timeout: Duration::from_secs(60) },
         }
     }
 
@@ -185,6 +187,15 @@ impl Builder {
         self
     }
 
+    /// Sets how long a `COPY` into the database may wait for the next bytes or rows of its source. The default is 60 s.
+    ///
+    /// A source that is silent holds a connection and the locks of its transaction, and the `statement_timeout` of the
+    /// server does not run meanwhile. After this time the call fails with [`Error::SourceIdle`].
+    pub const fn source_timeout(mut self, limit: Duration) -> Self {
+        self.options.source_timeout = limit;
+        self
+    }
+
     /// Resets a session after every use, which costs a round trip each time.
     ///
     /// By default the reset is left out after statements that only work on tables and call PostgreSQL's own functions, as
@@ -203,7 +214,7 @@ impl Builder {
     /// # }
     /// ```
     pub const fn reset_always(mut self) -> Self {
-        self.reset_always = true;
+        self.options.reset_always = true;
         self
     }
 
@@ -273,8 +284,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn build(self) -> Result<Database, BuildError> {
-        let Self { source, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, reset_always } =
-            self;
+        let Self { source, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, options } = self;
         let progress = Arc::new(ConnectProgress::default());
         let manager = ConnectionManager {
             source,
@@ -288,7 +298,7 @@ impl Builder {
             progress: Arc::clone(&progress),
             generation: Generation::default(),
             schema_version: SchemaVersion::default(),
-            reset_always,
+            options,
         };
         let pool = Pool::builder(manager)
             .max(max)
@@ -335,7 +345,7 @@ impl fmt::Debug for Builder {
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("cleanup_timeout", &self.cleanup_timeout)
-            .field("reset_always", &self.reset_always)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

@@ -32,6 +32,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use deadpool_postgres::Manager;
@@ -68,7 +69,7 @@ pub(crate) struct Connection {
     pipelined: Mutex<Option<Pin<Box<SimpleQueryStream>>>>,
     statements: PreparedStatements,
     condition: AtomicU8,
-    reset_always: bool,
+    pub(crate) options: SessionOptions,
     pub(crate) tx_state: TxState,
     /// Whether the transaction was begun as read only.
     pub(crate) tx_is_read_only: bool,
@@ -78,6 +79,15 @@ pub(crate) struct Connection {
     // Whether this user, and an earlier one, may have drawn from sequences: the session keeps the last values.
     uses_sequences: AtomicBool,
     used_sequences: AtomicBool,
+}
+
+/// The settings of all sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionOptions {
+    /// Whether a session is reset after every use.
+    pub(crate) reset_always: bool,
+    /// How long a `COPY` waits for its source.
+    pub(crate) source_timeout: Duration,
 }
 
 /// The condition in which users have left a connection; it only gets worse.
@@ -106,7 +116,7 @@ impl Connection {
         connected: Connected,
         generation: Generation,
         schema_version: SchemaVersion,
-        reset_always: bool,
+        options: SessionOptions,
     ) -> Self {
         Self {
             connected,
@@ -115,7 +125,7 @@ impl Connection {
             pipelined: Mutex::default(),
             statements: PreparedStatements::new(schema_version),
             condition: AtomicU8::new(Condition::Clean as u8),
-            reset_always,
+            options,
             tx_state: TxState::Idle,
             tx_is_read_only: false,
             tx: Mutex::default(),
@@ -130,7 +140,7 @@ impl Connection {
         *self.used_sequences.get_mut() |= mem::take(self.uses_sequences.get_mut());
     }
 
-    fn client(&self) -> &Adopted<Manager> {
+    pub(crate) fn client(&self) -> &Adopted<Manager> {
         &self.connected.client
     }
 
@@ -167,7 +177,7 @@ impl Connection {
         self.client().is_closed()
     }
 
-    fn worsen(&self, condition: Condition) {
+    pub(crate) fn worsen(&self, condition: Condition) {
         self.condition.fetch_max(condition as u8, Relaxed);
     }
 
@@ -201,7 +211,7 @@ impl Connection {
 
     /// Records the effect of a statement that is about to be sent.
     pub(crate) fn begin_statement(&self, effect: SqlEffect) -> StatementGuard<'_> {
-        if effect.taints_session || self.reset_always {
+        if effect.taints_session || self.options.reset_always {
             self.worsen(Condition::Tainted);
         }
         if effect.taints_session {
@@ -263,12 +273,12 @@ impl Connection {
         }
     }
 
-    fn next_number(&self) -> u64 {
+    pub(crate) fn next_number(&self) -> u64 {
         self.sent.fetch_add(1, Relaxed)
     }
 
     /// Records the end of a statement.
-    fn record_end(&self, number: u64, error: Option<&Error>, is_stale: bool) {
+    pub(crate) fn record_end(&self, number: u64, error: Option<&Error>, is_stale: bool) {
         let Some(error) = error else { return self.tx().on_success(number) };
         if is_connection_lost(error) || self.is_closed() {
             self.worsen(Condition::Lost);

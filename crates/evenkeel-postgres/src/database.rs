@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use evenkeel_pool::{Closed, Holder, Snapshot};
+use tokio_postgres::types::FromSqlOwned;
 
 use crate::{
     Error, FromRow, Params, TxOptions,
@@ -82,6 +83,34 @@ impl Database {
     ) -> impl Future<Output = Result<R, Error>> + Send {
         let rows = self.fetch(sql, params, Some(1));
         async move { rows.await?.pop().ok_or(Error::RowCount(0)) }
+    }
+
+    /// Fetches the one value that the statement returns, in one row of one column.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch_one`](Self::fetch_one). A null is an [`Error::Decode`] unless `T` is an `Option`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the statement on the server; it may have taken effect.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: evenkeel_postgres::Database) -> Result<(), evenkeel_postgres::Error> {
+    /// let users: i64 = db.fetch_scalar("select count(*) from users", ()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn fetch_scalar<T: FromSqlOwned>(
+        &self,
+        sql: &str,
+        params: impl Params,
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        let row = self.fetch_one::<(T,)>(sql, params);
+        async move { row.await.map(|(value,)| value) }
     }
 
     /// Fetches the one row that the statement returns, or `None` if it returns none.

@@ -1,6 +1,6 @@
 //! The error of all calls.
 
-use std::{error::Error as StdError, fmt};
+use std::{error::Error as StdError, fmt, time::Duration};
 
 use evenkeel_pool::{BoxError, BuildError, GetError};
 use evenkeel_retry::RetryError;
@@ -42,6 +42,15 @@ pub enum Error {
     Statement(tokio_postgres::Error),
     /// This row of [`execute_many`](crate::Database::execute_many) failed, as the first one; counted from 0.
     Row(u64, tokio_postgres::Error),
+    /// This row of a bulk write could not be encoded, counted from 0: a value does not fit its column. Nothing was stored.
+    Encode(u64, BoxError),
+    /// The source of a bulk write failed. Nothing was stored.
+    Source(BoxError),
+    /// The source of a bulk write was silent for the time of
+    /// [`source_timeout`](crate::Builder::source_timeout). Nothing was stored.
+    SourceIdle(Duration),
+    /// The target of a bulk write is not a table with its columns in parentheses, such as `users (id, name)`.
+    Target(String),
     /// There was this number of rows where one was expected.
     RowCount(u64),
     /// A row cannot be read as the requested type.
@@ -137,6 +146,15 @@ impl fmt::Display for Error {
             Self::Get(error) => error.fmt(f),
             Self::Statement(_) => f.write_str("a statement failed"),
             Self::Row(index, _) => write!(f, "the statement failed for row {index}"),
+            Self::Encode(index, _) => write!(f, "row {index} cannot be encoded"),
+            Self::Source(_) => f.write_str("the source of the rows failed"),
+            Self::SourceIdle(limit) => write!(f, "the source of the rows was silent for {limit:?}"),
+            Self::Target(target) => {
+                write!(
+                    f,
+                    "`{target}` is not a table with its columns in parentheses, as `users (id, name)` is"
+                )
+            }
             Self::RowCount(count) => write!(f, "expected one row, got {count}"),
             Self::Decode(_) => f.write_str("a row is not what it was to be read as"),
             Self::GaveUp(error) => write!(f, "the transaction {error}"),
@@ -158,11 +176,16 @@ impl StdError for Error {
             Self::Config(error) | Self::Statement(error) | Self::Row(_, error) => Some(error),
             Self::Build(error) => Some(error),
             Self::Get(error) => error.source(),
-            Self::Decode(error) => Some(&**error),
+            Self::Decode(error) | Self::Encode(_, error) | Self::Source(error) => Some(&**error),
             Self::GaveUp(error) => error.last.as_deref().map(|error| error as _),
             Self::Aborted(error) => Some(&**error),
             Self::CommitUnknown(error) => error.as_ref().map(|error| error as _),
-            Self::RowCount(_) | Self::Abandoned | Self::Ended | Self::TxStillBorrowed => None,
+            Self::RowCount(_)
+            | Self::SourceIdle(_)
+            | Self::Target(_)
+            | Self::Abandoned
+            | Self::Ended
+            | Self::TxStillBorrowed => None,
         }
     }
 }

@@ -15,6 +15,8 @@
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
 // | `sql/` | tokens of a statement; its effect on the session; whether it ends the transaction |
 // | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, progress, errors |
+// | `stream.rs` | statements whose results are read as they come: rows, and what `COPY` sends |
+// | `copy.rs`, `copy/` | bulk writes and reads: targets, rows and their encodings, sending, reading |
 // | `error.rs`, `sqlstate.rs` | the error of all calls; the meaning of the server's errors |
 // | `params.rs`, `row.rs` | parameters and rows as tuples |
 
@@ -22,6 +24,7 @@ mod builder;
 mod cancel;
 mod connect;
 mod connection;
+mod copy;
 mod database;
 mod error;
 mod manager;
@@ -32,6 +35,7 @@ mod session;
 mod session_pool;
 mod sql;
 mod sqlstate;
+mod stream;
 mod transaction;
 
 pub use deadpool_postgres;
@@ -42,9 +46,11 @@ pub use tokio_postgres;
 pub use self::{
     builder::Builder,
     connect::{ConnectError, HostError},
+    copy::{CopyOut, CopyOutBytes, CopyRow, FromCopy},
     database::Database,
     error::Error,
     params::Params,
     row::FromRow,
+    stream::RowStream,
     transaction::{Tx, TxOptions},
 };

@@ -9,7 +9,7 @@ use crate::{
     connect::{
         ConnectError, ConnectReason, Connected, hosts::Hosts, link::LinkState, progress::ConnectProgress,
     },
-    connection::{Connection, Generation, prepared::SchemaVersion},
+    connection::{Connection, Generation, SessionOptions, prepared::SchemaVersion},
 };
 
 /// The manager of the connections.
@@ -21,7 +21,7 @@ pub(crate) struct ConnectionManager {
     pub(crate) progress: Arc<ConnectProgress>,
     pub(crate) generation: Generation,
     pub(crate) schema_version: SchemaVersion,
-    pub(crate) reset_always: bool,
+    pub(crate) options: SessionOptions,
 }
 
 /// The source of connections.
@@ -52,7 +52,7 @@ impl evenkeel_pool::Manager for ConnectionManager {
                 connected,
                 Arc::clone(&self.generation),
                 Arc::clone(&self.schema_version),
-                self.reset_always,
+                self.options,
             )),
             Err(hosts) => Err(ConnectError { hosts }),
         }

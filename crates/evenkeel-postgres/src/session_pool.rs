@@ -55,7 +55,12 @@ pub(crate) struct CallRetry<'a> {
 impl<'a> CallRetry<'a> {
     #[track_caller]
     pub(crate) fn new(pool: &'a SessionPool) -> Self {
-        Self { pool, place: Location::caller(), start: None, failures: 0 }
+        Self::at(pool, Location::caller())
+    }
+
+    /// The attempts of a call at this place.
+    pub(crate) fn at(pool: &'a SessionPool, place: &'static Location<'static>) -> Self {
+        Self { pool, place, start: None, failures: 0 }
     }
 
     /// Returns a session for the next attempt.

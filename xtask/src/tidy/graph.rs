@@ -40,7 +40,8 @@ const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tok
 const OWN: [(&str, &[&str]); 6] = [
     // The hash of a key.
     ("evenkeel-limit", &["siphasher"]),
-    ("evenkeel-postgres", &["deadpool-postgres", "tokio-postgres"]),
+    // The client, and the buffers and the sink of its `COPY`.
+    ("evenkeel-postgres", &["bytes", "deadpool-postgres", "futures-sink", "tokio-postgres"]),
     // Dates and spans.
     ("evenkeel-retry-after", &["httpdate", "jiff"]),
     // The default action of a signal, and an end of the process that no atexit handler holds up.

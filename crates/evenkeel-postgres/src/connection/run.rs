@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::pin};
 
 use futures_core::Stream;
-use tokio_postgres::{Row, error::SqlState, types::ToSql};
+use tokio_postgres::{Row, RowStream, error::SqlState, types::ToSql};
 
 use super::{
     Condition, Connection, StatementGuard, TxState,
@@ -154,16 +154,64 @@ impl Connection {
         parameters: &[&(dyn ToSql + Sync)],
         each: &mut impl FnMut(Row),
     ) -> Result<u64, StatementFailure> {
-        let number = self.next_number();
         let mut has_rows = false;
-        let failure = |error, has_begun, has_rows| StatementFailure { error, number, has_begun, has_rows };
-        let rows = self.client().query_raw(&prepared.statement, parameters.iter().copied()).await;
-        let mut rows = pin!(rows.map_err(|error| failure(error, false, false))?);
+        let (number, rows) = self.open_once(prepared, parameters).await?;
+        let mut rows = pin!(rows);
         while let Some(row) = poll_fn(|cx| rows.as_mut().poll_next(cx)).await {
-            each(row.map_err(|error| failure(error, true, has_rows))?);
+            let failure = |error| StatementFailure { error, number, has_begun: true, has_rows };
+            each(row.map_err(failure)?);
             has_rows = true;
         }
         self.tx().on_success(number);
         Ok(rows.rows_affected().unwrap_or(0))
+    }
+
+    /// Sends a prepared statement once, and returns its number and its rows.
+    async fn open_once(
+        &self,
+        prepared: &PreparedStatement,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(u64, RowStream), StatementFailure> {
+        let number = self.next_number();
+        let failure = |error| StatementFailure { error, number, has_begun: false, has_rows: false };
+        let rows = self.client().query_raw(&prepared.statement, parameters.iter().copied()).await;
+        Ok((number, rows.map_err(failure)?))
+    }
+
+    /// Begins a statement whose rows the caller reads, and returns its number and its rows. From then on the caller
+    /// answers for the connection.
+    pub(crate) async fn open(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(u64, RowStream), Error> {
+        let known = self.statements.get(self.client(), sql);
+        let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
+        self.refuse_tx_end(effect.ends_tx)?;
+        let guard = self.begin_statement(effect);
+        let result = async {
+            let was_known = known.is_some();
+            let prepared = match known {
+                Some(known) => known,
+                None => self.prepare(sql, effect).await?,
+            };
+            match self.open_once(&prepared, parameters).await {
+                Ok(opened) => Ok(opened),
+                Err(failure) => {
+                    let again = self.replace_stale(sql, &prepared, was_known, failure).await?;
+                    let opened = self.open_once(&again, parameters).await;
+                    opened.map_err(|failure| self.record_failure(failure, sql, false).0)
+                }
+            }
+        };
+        let result: Result<_, PgError> = result.await;
+        guard.finished();
+        Ok(result?)
+    }
+
+    /// Forgets a statement, and the types that the client knows.
+    pub(crate) fn forget(&self, sql: &str) {
+        self.client().clear_type_cache();
+        self.statements.remove(sql);
     }
 }

@@ -5,9 +5,15 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
+use bytes::Bytes;
 use evenkeel_base::lock;
+use futures_core::Stream;
+use tokio_postgres::types::FromSqlOwned;
 
-use crate::{Error, FromRow, Params, connection::Condition, session::Session};
+use crate::{
+    BoxError, CopyOut, CopyOutBytes, CopyRow, Error, FromCopy, FromRow, Params, RowStream,
+    connection::Condition, session::Session,
+};
 
 /// An open transaction, which [`Database::transaction`](crate::Database::transaction) passes to its closure.
 ///
@@ -119,6 +125,19 @@ impl Tx {
         self.session()?.fetch(sql, params, None).await
     }
 
+    /// As [`Database::fetch_scalar`](crate::Database::fetch_scalar).
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before its end ends the transaction, and rolls it back.
+    pub async fn fetch_scalar<T: FromSqlOwned>(&self, sql: &str, params: impl Params) -> Result<T, Error> {
+        self.fetch_one::<(T,)>(sql, params).await.map(|(value,)| value)
+    }
+
     /// As [`Database::execute`](crate::Database::execute).
     ///
     /// # Errors
@@ -139,6 +158,127 @@ impl Tx {
     /// ```
     pub async fn execute(&self, sql: &str, params: impl Params) -> Result<u64, Error> {
         self.session()?.execute(sql, params).await
+    }
+
+    /// As [`Database::stream`](crate::Database::stream), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream before its end ends the transaction, and rolls it back.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::pin::pin;
+    ///
+    /// use futures::TryStreamExt as _;
+    ///
+    /// # async fn example(tx: evenkeel_postgres::Tx) -> Result<(), evenkeel_postgres::Error> {
+    /// let mut users = pin!(tx.stream::<(i64,)>("select id from users for update", ()));
+    /// while let Some((id,)) = users.try_next().await? {
+    ///     println!("{id}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<'a, R: FromRow>(&'a self, sql: &str, params: impl Params + 'a) -> RowStream<'a, R> {
+        RowStream::in_tx(self.session(), sql, params)
+    }
+
+    /// As [`Database::copy_in`](crate::Database::copy_in), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A source that fails ends the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before its end ends the transaction, and rolls it back.
+    pub async fn copy_in<S>(&self, target: &str, rows: S) -> Result<u64, Error>
+    where
+        S: Stream<Item: CopyRow> + Send,
+    {
+        self.session()?.copy_in(target, rows).await
+    }
+
+    /// As [`Database::copy_in_bytes`](crate::Database::copy_in_bytes), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A source that fails ends the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before its end ends the transaction, and rolls it back.
+    pub async fn copy_in_bytes<S, E>(&self, sql: &str, bytes: S) -> Result<u64, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send,
+        E: Into<BoxError>,
+    {
+        self.session()?.copy_in_bytes(sql, bytes).await
+    }
+
+    /// As [`Database::copy_upsert`](crate::Database::copy_upsert), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A source that fails ends the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before its end ends the transaction, and rolls it back.
+    pub async fn copy_upsert<S>(&self, target: &str, on_conflict: &str, rows: S) -> Result<u64, Error>
+    where
+        S: Stream<Item: CopyRow> + Send,
+    {
+        self.session()?.copy_upsert(target, on_conflict, rows).await
+    }
+
+    /// As [`Database::copy_out`](crate::Database::copy_out), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream before its end ends the transaction, and rolls it back.
+    pub fn copy_out<R: FromCopy>(&self, query: &str) -> CopyOut<'_, R> {
+        CopyOut::in_tx(self.session(), query)
+    }
+
+    /// As [`Database::copy_out_bytes`](crate::Database::copy_out_bytes), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream before its end ends the transaction, and rolls it back.
+    pub fn copy_out_bytes(&self, sql: &str) -> CopyOutBytes<'_> {
+        CopyOutBytes::in_tx(self.session(), sql)
+    }
+
+    /// As [`Database::insert_many`](crate::Database::insert_many), in this transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there, [`Error::Abandoned`] and [`Error::Ended`]. A row that the server refuses ends the transaction. A row that
+    /// cannot be encoded does not, and the rows of the statements before it are stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before its end ends the transaction, and rolls it back.
+    pub async fn insert_many<I>(&self, target: &str, on_conflict: &str, rows: I) -> Result<u64, Error>
+    where
+        I: IntoIterator<Item: CopyRow, IntoIter: Send> + Send,
+    {
+        self.session()?.insert_many(target, on_conflict, rows).await
     }
 
     /// As [`Database::execute_many`](crate::Database::execute_many), in this transaction.
