@@ -37,7 +37,12 @@ use crate::paged_slab::PagedSlab;
 const SHARDS: usize = 8;
 
 #[derive(Debug)]
-pub(super) struct Registry([OnceLock<Box<Shard>>; SHARDS]);
+pub(super) struct Registry {
+    // The shard of the thread that made the group, with its index: a small group has no other.
+    home: Shard,
+    home_index: u8,
+    others: OnceLock<Box<[OnceLock<Shard>; SHARDS]>>,
+}
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -144,17 +149,26 @@ fn current_shard() -> u8 {
 }
 
 impl Registry {
-    pub(super) const fn new() -> Self {
-        Self([const { OnceLock::new() }; SHARDS])
+    pub(super) fn new() -> Self {
+        Self { home: Shard::default(), home_index: current_shard(), others: OnceLock::new() }
     }
 
     #[inline]
-    fn shard(&self, shard: u8) -> &Shard {
-        self.0[usize::from(shard)].get_or_init(Box::default)
+    fn shard(&self, index: u8) -> &Shard {
+        if index == self.home_index { &self.home } else { self.other_shard(index) }
     }
 
+    #[inline(never)]
+    fn other_shard(&self, index: u8) -> &Shard {
+        self.others.get_or_init(Box::default)[usize::from(index)].get_or_init(Shard::default)
+    }
+
+    /// Returns the shards that have been used, by their index.
     fn shards(&self) -> impl Iterator<Item = (u8, &Shard)> {
-        (0_u8..).zip(&self.0).filter_map(|(index, shard)| Some((index, &**shard.get()?)))
+        (0..SHARDS as u8).filter_map(|index| match index == self.home_index {
+            true => Some((index, &self.home)),
+            false => Some((index, self.others.get()?[usize::from(index)].get()?)),
+        })
     }
 
     /// Inserts the entry of a task that is not in its first poll.
