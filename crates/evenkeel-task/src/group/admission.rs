@@ -13,6 +13,7 @@ use super::{
     shared::Shared,
     task_entry::{State, TaskEnd, TaskName},
 };
+use crate::{BoxError, IntoResult};
 
 /// Asked before each poll of a task.
 pub(super) trait Admission {
@@ -21,9 +22,6 @@ pub(super) trait Admission {
 
     /// Whether the task is spawned on the current runtime. Then there may be none, and the task is never spawned.
     const ON_CURRENT_RUNTIME: bool = true;
-
-    /// Whether [`on_end`](Self::on_end) does nothing.
-    const IS_SILENT: bool = true;
 
     /// Returns whether the task has to end before its next poll.
     fn must_end(&self, group: &Shared) -> bool;
@@ -38,8 +36,19 @@ pub(super) trait Admission {
         None
     }
 
-    /// Called when the task has ended and its future has been dropped, before the end is recorded.
-    fn on_end(&self, _: &TaskEnd) {}
+    /// Called when the task has failed or was cancelled and its future has been dropped, before the end is recorded.
+    fn on_failure(&self, _: &TaskEnd) {}
+
+    /// Called when the end has been recorded. It may not panic.
+    fn on_recorded(&self) {}
+}
+
+/// Takes the output of a task.
+pub(super) trait TakeOutput<O: IntoResult>: Admission {
+    /// Drops the value, unless there is a handle for it, and returns the error.
+    fn take_output(&self, output: O) -> Result<(), BoxError> {
+        output.into_result()
+    }
 }
 
 /// A task of a group without a limit: it runs until the group stops.
@@ -54,6 +63,8 @@ impl Admission for Unlimited {
     }
 }
 
+impl<O: IntoResult> TakeOutput<O> for Unlimited {}
+
 /// Detached work: nothing cancels it, it ends by itself.
 #[derive(Debug)]
 pub(super) struct Detached;
@@ -66,6 +77,8 @@ impl Admission for Detached {
         false
     }
 }
+
+impl<O: IntoResult> TakeOutput<O> for Detached {}
 
 /// A task of a group with a limit: it waits for a slot, in the order in which the tasks were spawned.
 #[derive(Debug)]
@@ -103,30 +116,32 @@ impl Admission for Limited {
     }
 }
 
-/// What a task has beside its future: nothing, a name, a handle. Each is a type, and adds nothing to other tasks.
-pub(super) trait TaskKind {
-    type Admission<A: Admission + Send + 'static>: Admission + Send + 'static;
+impl<O: IntoResult> TakeOutput<O> for Limited {}
 
-    fn admission<A: Admission + Send + 'static>(self, admission: A) -> Self::Admission<A>;
+/// What a task has beside its future: nothing, a name, a handle. Each is a type, and adds nothing to other tasks.
+pub(super) trait TaskKind<O: IntoResult> {
+    type Admission<A: TakeOutput<O> + Send + 'static>: TakeOutput<O> + Send + 'static;
+
+    fn admission<A: TakeOutput<O> + Send + 'static>(self, admission: A) -> Self::Admission<A>;
 }
 
 /// A task without a name and a handle.
 #[derive(Debug)]
 pub(super) struct Unnamed;
 
-impl TaskKind for Unnamed {
-    type Admission<A: Admission + Send + 'static> = A;
+impl<O: IntoResult> TaskKind<O> for Unnamed {
+    type Admission<A: TakeOutput<O> + Send + 'static> = A;
 
-    fn admission<A: Admission + Send + 'static>(self, admission: A) -> A {
+    fn admission<A: TakeOutput<O> + Send + 'static>(self, admission: A) -> A {
         admission
     }
 }
 
 /// A task with a name.
-impl TaskKind for TaskName {
-    type Admission<A: Admission + Send + 'static> = Named<A>;
+impl<O: IntoResult> TaskKind<O> for TaskName {
+    type Admission<A: TakeOutput<O> + Send + 'static> = Named<A>;
 
-    fn admission<A: Admission + Send + 'static>(self, admission: A) -> Named<A> {
+    fn admission<A: TakeOutput<O> + Send + 'static>(self, admission: A) -> Named<A> {
         Named { name: Some(self), admission }
     }
 }
@@ -140,7 +155,6 @@ pub(super) struct Named<A> {
 
 impl<A: Admission> Admission for Named<A> {
     const INITIAL_STATE: State = A::INITIAL_STATE;
-    const IS_SILENT: bool = A::IS_SILENT;
 
     fn must_end(&self, group: &Shared) -> bool {
         self.admission.must_end(group)
@@ -154,7 +168,17 @@ impl<A: Admission> Admission for Named<A> {
         self.name.take()
     }
 
-    fn on_end(&self, end: &TaskEnd) {
-        self.admission.on_end(end);
+    fn on_failure(&self, end: &TaskEnd) {
+        self.admission.on_failure(end);
+    }
+
+    fn on_recorded(&self) {
+        self.admission.on_recorded();
+    }
+}
+
+impl<O: IntoResult, A: TakeOutput<O>> TakeOutput<O> for Named<A> {
+    fn take_output(&self, output: O) -> Result<(), BoxError> {
+        self.admission.take_output(output)
     }
 }

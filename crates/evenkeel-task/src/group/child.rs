@@ -19,11 +19,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use evenkeel_base::FirstPanic;
 use pin_project_lite::pin_project;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
-    admission::{Admission, Detached, Limited, TaskKind, Unlimited},
+    admission::{Admission, Detached, Limited, TakeOutput, TaskKind, Unlimited},
     current,
     registry::TaskKey,
     shared::Membership,
@@ -74,7 +75,7 @@ pub(super) fn spawn<F>(
     group: Arc<Membership>,
     place: &'static Location<'static>,
     key: Option<TaskKey>,
-    kind: impl TaskKind,
+    kind: impl TaskKind<F::Output>,
     future: F,
 ) -> JoinHandle<()>
 where
@@ -140,14 +141,20 @@ impl<F, A: Admission> Child<F, A> {
         let this = self.project();
         let Some(group) = this.group.take() else { return };
         this.span.in_scope(|| {
-            this.admission.on_end(&end);
+            if !matches!(end, TaskEnd::Finished) {
+                this.admission.on_failure(&end);
+            }
             if *this.listing == Listing::Unlisted {
                 // The task was never polled: it is registered to be counted.
                 let name = this.admission.take_name();
                 *this.key = group.registry.insert(TaskEntry::new(name, this.place, A::INITIAL_STATE));
             }
-            group.record_end(*this.key, end);
-            drop(group);
+            // A panic of a subscriber goes on behind the rest.
+            let mut panics = FirstPanic::default();
+            panics.catch(|| group.record_end(*this.key, end));
+            this.admission.on_recorded();
+            panics.catch(|| drop(group));
+            panics.resume();
         });
     }
 
@@ -185,11 +192,11 @@ impl<F, A: Admission> Child<F, A> {
     }
 }
 
-impl<F: Future<Output: IntoResult>, A: Admission> Child<F, A> {
+impl<F: Future<Output: IntoResult>, A: TakeOutput<F::Output>> Child<F, A> {
     fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Cause>> {
         let this = self.project();
         // The conversion is foreign code, too: it drops a value and boxes an error.
-        let poll = || this.future.poll_and_convert(cx, IntoResult::into_result);
+        let poll = || this.future.poll_and_convert(cx, |output| this.admission.take_output(output));
         this.span.in_scope(|| current::enter(this.group, poll)).map(|result| match result {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Cause::of(error)),
@@ -201,10 +208,10 @@ impl<F: Future<Output: IntoResult>, A: Admission> Child<F, A> {
     fn finish(mut self: Pin<&mut Self>) {
         let this = self.as_mut().project();
         if let Some(group) = this.group
-            && A::IS_SILENT
             && !telemetry::IS_ON
             && group.registry.finish_in_first_poll(*this.key)
         {
+            this.admission.on_recorded();
             *this.group = None;
         } else {
             self.end(TaskEnd::Finished);
@@ -212,7 +219,7 @@ impl<F: Future<Output: IntoResult>, A: Admission> Child<F, A> {
     }
 }
 
-impl<F: Future<Output: IntoResult>, A: Admission> Future for Child<F, A> {
+impl<F: Future<Output: IntoResult>, A: TakeOutput<F::Output>> Future for Child<F, A> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

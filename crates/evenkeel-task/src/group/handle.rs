@@ -2,15 +2,15 @@
 //!
 //! # How it works
 //!
-//! A task with a handle is a task like the others, with an [`Outcome`] that it shares with its handle. [`KeepValue`], around
-//! the user's future, stores the value there; [`Abortable`], around the admission, reads the abort and stores the reason
-//! why there is no value. The handle waits for the end of the task with tokio's `JoinHandle`, so it is ready when the end
-//! has been recorded in the group.
+//! A task with a handle is a task like the others, with an [`Outcome`] that it shares with its handle. [`Abortable`], around
+//! the admission, stores the value there or the reason why there is none, and reads the abort. The outcome is complete, and
+//! wakes the handle, when the end has been recorded in the group.
 //!
 //! - **An abort is a flag and tokio's abort.** The runtime drops the task, which finds the flag and ends as cancelled; a
 //!   task that the runtime drops without the flag is a failure of the group.
 //! - **A value has one owner.** It is moved under the lock, and dropped behind it: by the task if the handle is gone, so
 //!   that its destructor belongs to the task, and otherwise by the holder of the handle.
+//! - **The handle is ready before the group is**: the outcome is complete before the task leaves the group.
 
 use std::{
     error::Error,
@@ -21,15 +21,14 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
-use evenkeel_base::lock;
-use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
+use evenkeel_base::{FirstPanic, lock};
+use tokio::task::{AbortHandle, coop::poll_proceed};
 
 use super::{
-    admission::{Admission, TaskKind},
+    admission::{Admission, TakeOutput, TaskKind},
     child,
     registry::TaskKey,
     shared::{Membership, Shared},
@@ -84,7 +83,7 @@ use crate::{BoxError, Cause, IntoResult, Panic};
 pub struct TaskHandle<T>(Progress<T>);
 
 enum Progress<T> {
-    Spawned(JoinHandle<()>, Arc<Outcome<T>>),
+    Spawned(AbortHandle, Arc<Outcome<T>>),
     Rejected,
     Returned,
 }
@@ -99,7 +98,7 @@ impl<T> TaskHandle<T> {
     pub(super) fn spawn<F>(
         group: Arc<Membership>,
         place: &'static Location<'static>,
-        kind: impl TaskKind,
+        kind: impl TaskKind<F::Output>,
         future: F,
     ) -> Self
     where
@@ -107,10 +106,9 @@ impl<T> TaskHandle<T> {
         T: Send + 'static,
     {
         let outcome = Arc::new(Outcome::new());
-        let future = KeepValue::new(future, &outcome);
         let kind = WithHandle { kind, outcome: Arc::clone(&outcome) };
         let task = child::spawn(group, place, None, kind, future);
-        Self(Progress::Spawned(task, outcome))
+        Self(Progress::Spawned(task.abort_handle(), outcome))
     }
 
     /// Aborts this task alone, at its next await point; the group goes on and counts it as cancelled.
@@ -145,7 +143,7 @@ impl<T> TaskHandle<T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match &self.0 {
-            Progress::Spawned(task, _) => task.is_finished(),
+            Progress::Spawned(_, outcome) => lock(&outcome.end).is_complete,
             Progress::Rejected | Progress::Returned => true,
         }
     }
@@ -155,23 +153,26 @@ impl<T> Future for TaskHandle<T> {
     type Output = Result<T, NoValue>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Progress::Spawned(task, _) = &mut self.0 {
-            // The outcome tells more than a `JoinError`.
-            let _ = ready!(Pin::new(task).poll(cx));
-        }
-        match mem::replace(&mut self.0, Progress::Returned) {
-            Progress::Spawned(_, outcome) => Poll::Ready(outcome.take()),
-            Progress::Rejected => Poll::Ready(Err(NoValue::Cancelled)),
+        let result = match &self.0 {
+            Progress::Spawned(_, outcome) => {
+                // A loop over handles that are ready lets other tasks run.
+                let coop = ready!(poll_proceed(cx));
+                let result = ready!(outcome.poll(cx));
+                coop.made_progress();
+                result
+            }
+            Progress::Rejected => Err(NoValue::Cancelled),
             Progress::Returned => panic!("polled after it returned its result"),
-        }
+        };
+        self.0 = Progress::Returned;
+        Poll::Ready(result)
     }
 }
 
 impl<T> Drop for TaskHandle<T> {
     fn drop(&mut self) {
         if let Progress::Spawned(_, outcome) = &self.0 {
-            let slot = outcome.replace(Slot::HandleDropped);
-            drop(slot);
+            outcome.release();
         }
     }
 }
@@ -228,9 +229,18 @@ impl Error for NoValue {}
 
 /// The end of a task, shared with its handle.
 #[derive(Debug)]
-pub(super) struct Outcome<T> {
+struct Outcome<T> {
     is_aborted: AtomicBool,
-    slot: Mutex<Slot<T>>,
+    end: Mutex<End<T>>,
+}
+
+#[derive(Debug)]
+struct End<T> {
+    slot: Slot<T>,
+    // Whether the end of the task has been recorded.
+    is_complete: bool,
+    // The waker of the handle.
+    waker: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -242,63 +252,75 @@ enum Slot<T> {
 }
 
 impl<T> Outcome<T> {
-    pub(super) fn new() -> Self {
-        Self { is_aborted: AtomicBool::new(false), slot: Mutex::new(Slot::NoValue(NoValue::Cancelled)) }
+    fn new() -> Self {
+        let end = End { slot: Slot::NoValue(NoValue::Cancelled), is_complete: false, waker: None };
+        Self { is_aborted: AtomicBool::new(false), end: Mutex::new(end) }
     }
 
-    /// The former content may be a value: its destructor is foreign code, so it is returned from under the lock.
-    fn replace(&self, new: Slot<T>) -> Slot<T> {
-        mem::replace(&mut *lock(&self.slot), new)
-    }
-
-    /// Stores what the task ended with, or returns it if the handle is gone.
+    /// Stores what the task ended with. What is not stored or was there before may be a value: its destructor is foreign
+    /// code, so it is returned from under the lock.
     fn store(&self, new: Slot<T>) -> Slot<T> {
-        let mut slot = lock(&self.slot);
-        match *slot {
+        let slot = &mut lock(&self.end).slot;
+        match slot {
             Slot::HandleDropped => new,
-            _ => mem::replace(&mut slot, new),
+            _ => mem::replace(slot, new),
         }
     }
 
-    fn take(&self) -> Result<T, NoValue> {
-        match self.replace(Slot::HandleDropped) {
-            Slot::Value(value) => Ok(value),
-            Slot::NoValue(reason) => Err(reason),
-            Slot::HandleDropped => unreachable!("the handle is polled"),
+    /// Makes the handle ready.
+    fn complete(&self) {
+        let waker = {
+            let mut end = lock(&self.end);
+            end.is_complete = true;
+            end.waker.take()
+        };
+        // A panic of the waker is not one of the task.
+        drop(waker.map(|waker| Panic::catch(|| waker.wake())));
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, NoValue>> {
+        let mut clone = None;
+        loop {
+            let mut end = lock(&self.end);
+            if end.is_complete {
+                return match mem::replace(&mut end.slot, Slot::HandleDropped) {
+                    Slot::Value(value) => Poll::Ready(Ok(value)),
+                    Slot::NoValue(reason) => Poll::Ready(Err(reason)),
+                    Slot::HandleDropped => unreachable!("the handle is polled"),
+                };
+            }
+            if end.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            let Some(waker) = clone.take() else {
+                // The clone is foreign code: it is made without the lock, and the end is read again.
+                drop(end);
+                clone = Some(cx.waker().clone());
+                continue;
+            };
+            let old = end.waker.replace(waker);
+            drop(end);
+            drop(old);
+            return Poll::Pending;
         }
     }
-}
 
-pin_project! {
-    /// Stores the value of the future, for a handle.
-    pub(super) struct KeepValue<F, T> {
-        #[pin]
-        future: F,
-        outcome: Arc<Outcome<T>>,
-    }
-}
-
-impl<F, T> KeepValue<F, T> {
-    pub(super) fn new(future: F, outcome: &Arc<Outcome<T>>) -> Self {
-        Self { future, outcome: Arc::clone(outcome) }
-    }
-}
-
-impl<F: Future<Output: IntoResult<Value = T>>, T> Future for KeepValue<F, T> {
-    type Output = Result<(), BoxError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let value = ready!(this.future.poll(cx)).into_value()?;
-        let unneeded = this.outcome.store(Slot::Value(value));
-        drop(unneeded);
-        Poll::Ready(Ok(()))
+    /// Drops what is there for a handle that is dropped.
+    fn release(&self) {
+        let (slot, waker) = {
+            let mut end = lock(&self.end);
+            (mem::replace(&mut end.slot, Slot::HandleDropped), end.waker.take())
+        };
+        let mut panics = FirstPanic::default();
+        panics.catch(|| drop(slot));
+        panics.catch(|| drop(waker));
+        panics.resume();
     }
 }
 
 /// The admission of a task that its handle can abort.
 #[derive(Debug)]
-pub(super) struct Abortable<A, T> {
+struct Abortable<A, T> {
     admission: A,
     outcome: Arc<Outcome<T>>,
 }
@@ -310,17 +332,16 @@ struct WithHandle<K, T> {
     outcome: Arc<Outcome<T>>,
 }
 
-impl<K: TaskKind, T: Send + 'static> TaskKind for WithHandle<K, T> {
-    type Admission<A: Admission + Send + 'static> = Abortable<K::Admission<A>, T>;
+impl<O: IntoResult<Value: Send + 'static>, K: TaskKind<O>> TaskKind<O> for WithHandle<K, O::Value> {
+    type Admission<A: TakeOutput<O> + Send + 'static> = Abortable<K::Admission<A>, O::Value>;
 
-    fn admission<A: Admission + Send + 'static>(self, admission: A) -> Self::Admission<A> {
+    fn admission<A: TakeOutput<O> + Send + 'static>(self, admission: A) -> Self::Admission<A> {
         Abortable { admission: self.kind.admission(admission), outcome: self.outcome }
     }
 }
 
 impl<A: Admission, T> Admission for Abortable<A, T> {
     const INITIAL_STATE: State = A::INITIAL_STATE;
-    const IS_SILENT: bool = false;
 
     fn must_end(&self, group: &Shared) -> bool {
         self.admission.must_end(group) || self.outcome.is_aborted.load(Ordering::Acquire)
@@ -334,15 +355,25 @@ impl<A: Admission, T> Admission for Abortable<A, T> {
         self.admission.take_name()
     }
 
-    fn on_end(&self, end: &TaskEnd) {
+    fn on_failure(&self, end: &TaskEnd) {
         let reason = match end {
-            TaskEnd::Finished => return,
-            TaskEnd::Cancelled => NoValue::Cancelled,
             TaskEnd::Failed(Cause::Panic(_)) => NoValue::Panicked,
             TaskEnd::Failed(_) => NoValue::Failed,
+            TaskEnd::Finished | TaskEnd::Cancelled => NoValue::Cancelled,
         };
-        // A value is there if the destructor of the future panicked behind it. Of several panics the first one says most.
         let value = self.outcome.store(Slot::NoValue(reason));
         drop(Panic::catch(|| drop(value)));
+    }
+
+    fn on_recorded(&self) {
+        self.outcome.complete();
+    }
+}
+
+impl<O: IntoResult, A: TakeOutput<O>> TakeOutput<O> for Abortable<A, O::Value> {
+    fn take_output(&self, output: O) -> Result<(), BoxError> {
+        let unneeded = self.outcome.store(Slot::Value(output.into_value()?));
+        drop(unneeded);
+        Ok(())
     }
 }

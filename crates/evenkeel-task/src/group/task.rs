@@ -174,7 +174,7 @@ impl Group {
 
     #[inline(always)]
     #[track_caller]
-    pub(super) fn spawn_as<F>(&self, kind: impl TaskKind, future: F)
+    pub(super) fn spawn_as<F>(&self, kind: impl TaskKind<F::Output>, future: F)
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
@@ -185,7 +185,11 @@ impl Group {
     }
 
     #[track_caller]
-    pub(super) fn try_spawn_as<F>(&self, kind: impl TaskKind, future: F) -> Result<(), Rejected<F>>
+    pub(super) fn try_spawn_as<F>(
+        &self,
+        kind: impl TaskKind<F::Output>,
+        future: F,
+    ) -> Result<(), Rejected<F>>
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {
@@ -195,7 +199,11 @@ impl Group {
     }
 
     #[track_caller]
-    pub(super) fn spawn_with_handle_as<F, T>(&self, kind: impl TaskKind, future: F) -> TaskHandle<T>
+    pub(super) fn spawn_with_handle_as<F, T>(
+        &self,
+        kind: impl TaskKind<F::Output>,
+        future: F,
+    ) -> TaskHandle<T>
     where
         F: Future<Output: IntoResult<Value = T>> + Send + 'static,
         T: Send + 'static,
