@@ -203,8 +203,10 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
 /// Checks that results can be saved in a folder: that it can be written, and that this program can read its files.
 pub(crate) fn check(folder: &Path) -> io::Result<()> {
     let probe = folder.join("probe");
-    write(&probe, "")?;
-    fs::remove_file(&probe)?;
+    let written = write(&probe, "").and_then(|()| fs::remove_file(&probe));
+    written.map_err(|error| {
+        io::Error::new(error.kind(), format!("{}: nothing can be saved there: {error}", folder.display()))
+    })?;
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "json") {

@@ -21,7 +21,7 @@ pub(super) fn pages_quote_the_results(tree: &Tree) -> Vec<String> {
             Err(error) => Some(format!("{}: {error}", file.path)),
         })
         .collect();
-    let quotes = |readme: &File| readme.text.contains(BEGIN);
+    let quotes = |readme: &File| readme.text.contains(&format!("{BEGIN}summary.md"));
     if tree.file("benches/results/summary.md").is_some() && !tree.file("README.md").is_some_and(quotes) {
         found.push(format!(
             "README.md: no `{BEGIN}summary.md{}` … `{END}`: quote the results there",
@@ -51,7 +51,10 @@ pub(crate) fn outdated(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
 /// Returns the text with the results of today in its quotations.
 fn quoting(text: &str, tree: &Tree) -> Result<String, String> {
     let (mut quoting, mut rest) = (String::new(), text);
-    while let Some((before, after)) = rest.split_once(BEGIN) {
+    // At the begin of a line: within one it is a sentence about a quotation.
+    while let Some(start) = rest.match_indices(BEGIN).map(|found| found.0).find(|start| is_line(rest, *start))
+    {
+        let (before, after) = (&rest[..start], &rest[start + BEGIN.len()..]);
         let (name, after) = after.split_once(BEGIN_END).ok_or("a quotation of results names no file")?;
         let path = format!("benches/results/{name}");
         let quoted = tree.file(&path).ok_or_else(|| format!("it quotes {path}, which does not exist"))?;
@@ -60,6 +63,10 @@ fn quoting(text: &str, tree: &Tree) -> Result<String, String> {
         rest = after;
     }
     Ok(quoting + rest)
+}
+
+fn is_line(text: &str, start: usize) -> bool {
+    start == 0 || text[..start].ends_with('\n')
 }
 
 /// A claim of speed or size names its data.
@@ -153,8 +160,16 @@ mod tests {
     fn a_page_is_rewritten_in_its_quotations_alone() {
         let results = [("benches/results/a.md", "A\n"), ("benches/results/b.md", "B\n")];
         let quoted = |name, text| format!("<!-- benches/results/{name}.md -->\n{text}<!-- end -->\n");
-        let page = format!("x\n{}y\n{}<!-- end -->z", quoted("a", "old\n"), quoted("b", ""));
-        let expected = format!("x\n{}y\n{}<!-- end -->z", quoted("a", "A\n"), quoted("b", "B\n"));
+        let page = format!(
+            "x `<!-- benches/results/none`\n{}y\n{}<!-- end -->z",
+            quoted("a", "old\n"),
+            quoted("b", "")
+        );
+        let expected = format!(
+            "x `<!-- benches/results/none`\n{}y\n{}<!-- end -->z",
+            quoted("a", "A\n"),
+            quoted("b", "B\n")
+        );
         for text in [&page, &expected] {
             assert_eq!(in_tree(&results, |tree| quoting(text, tree)), Ok(expected.clone()));
         }
