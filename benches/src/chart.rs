@@ -46,7 +46,10 @@ pub(crate) fn ratios(rows: &[&Compared<'_>], theme: Theme, title: &str) -> Strin
 fn bar(svg: &mut Svg, y: f64, row: &Compared<'_>, (least, most): (f64, f64)) {
     let peer = row.best_peer().unwrap_or("the best peer");
     let flips = if row.flips().is_some() { "flips: " } else { "" };
-    let number = format!("{flips}{} of {peer}", range_text((least, most)));
+    let counted = row.counted.and_then(|line| line.ratio);
+    let against = counted.filter(|ratio| row.flips().is_some() && (least > 1.0) != (*ratio > 1.0));
+    let counts = against.map(|ratio| format!(", {} counted", short(ratio))).unwrap_or_default();
+    let number = format!("{flips}{} of {peer}{counts}", range_text((least, most)));
     let on_machines = format!("{}: {number}", row.id);
     let ink = match row.side() {
         Some(Ordering::Less) => Ink::Better,
@@ -61,7 +64,7 @@ fn bar(svg: &mut Svg, y: f64, row: &Compared<'_>, (least, most): (f64, f64)) {
         let (start, end) = (position(least), position(most));
         svg.bar((start, y + 9.0), ((end - start).max(1.5), 3.0), ink, &on_machines);
     }
-    if let Some(ratio) = row.counted.and_then(|line| line.ratio) {
+    if let Some(ratio) = counted {
         let tip = format!("{}: {} in instructions", row.id, short(ratio));
         svg.bar((position(ratio) - 1.0, y + 1.0), (2.0, ROW - 3.0), Ink::Text, &tip);
     }

@@ -181,6 +181,7 @@ fn the_page_is_whole_and_takes_nothing_from_elsewhere() {
     let page = report::page(&machines::read(folder.path()).expect("three machines"));
     assert!(page.contains("x/&lt;b&gt;") && !page.contains("<b>\"") && page.contains("<svg"));
     assert!(page.contains("flips: 0.90 to 3.53 of peer"), "the chart shows the range");
+    assert!(page.contains("flips: 1.20 to 1.26 of peer, 0.97 counted"), "the chart shows both");
     assert!(page.contains("intel-xeon-processor-2, an older build"));
     assert_eq!(page.matches("<td>any machine").count(), 3, "a count for each row that has one");
     for foreign in ["<script", "src=", "@import", "url("] {
