@@ -189,12 +189,19 @@ pub struct Get<'a, M: Manager> {
 }
 
 impl<M: Manager> Get<'_, M> {
-    /// Polls a caller that waits, or that found no object at once: `first` is the check of one that is not passed.
+    /// Polls a caller that waits, or that found no object at once: `first` is the check of one for which there is more to
+    /// do, and `place_in_queue` the place that the caller left with it.
     #[inline(never)]
-    fn poll_queued(&mut self, first: Option<CheckStart<M>>, cx: &mut Context<'_>) -> Poll<Served<M>> {
+    fn poll_queued(
+        &mut self,
+        first: Option<CheckStart<M>>,
+        place_in_queue: Option<Queued>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Served<M>> {
         let Self { shared, place, queued } = self;
         let shared = *shared;
         let mut caller = Caller::new(shared, *place, cx.waker());
+        caller.place_in_queue = place_in_queue;
         // To be ready for the wait saves taking the lock twice.
         if queued.is_none() && first.is_none() && shared.must_wait() {
             caller.prepare();
@@ -249,19 +256,23 @@ impl<M: Manager> Future for Get<'_, M> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(coop::poll_proceed(cx));
+        let this = &mut *self;
+        let (object, place_in_queue) = match this.queued {
+            None => (this.shared.take_idle(this.place), None),
+            Some(_) => this.shared.take_called(&mut this.queued, this.place).unzip(),
+        };
+        let place_in_queue: Option<Queued> = place_in_queue.flatten();
         let mut first = None;
-        if self.queued.is_none()
-            && let Some(object) = self.shared.take_idle(self.place)
-        {
+        if let Some(object) = object {
             match begin_check(object, cx) {
-                CheckStart::Passed(object) => {
+                CheckStart::Passed(object) if place_in_queue.is_none_or(|place| !place.has_checks) => {
                     coop.made_progress();
                     return Poll::Ready(Ok(Lease::new(object)));
                 }
                 start => first = Some(start),
             }
         }
-        let served = ready!(self.poll_queued(first, cx));
+        let served = ready!(this.poll_queued(first, place_in_queue, cx));
         coop.made_progress();
         self.leave();
         Poll::Ready(served.map(Lease::new))

@@ -144,6 +144,10 @@ impl<M: Manager> State<M> {
         if self.closed && self.size() == 0 {
             self.deferred.rare().ended = true;
         }
+        self.take_deferred()
+    }
+
+    pub(crate) fn take_deferred(&mut self) -> Deferred {
         Deferred { waker: self.deferred.waker.take(), rare: self.deferred.rare.take() }
     }
 

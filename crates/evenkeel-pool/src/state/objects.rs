@@ -90,12 +90,6 @@ impl<M: Manager> State<M> {
         self.idle.push(pooled);
     }
 
-    /// Calls a waiter for an object that was put back.
-    pub(super) fn call_for_returned(&mut self) {
-        // A waiter takes what comes first, also where a task works for it.
-        self.call_next_below(self.waiters.len());
-    }
-
     /// Counts an object that has left the pool and lives on.
     pub(crate) fn detach(&mut self, slot: usize) {
         self.free_slot(slot);

@@ -33,6 +33,7 @@ use super::{
     Deferred, Failure, RareDeferred, State,
     slot::{PooledObject, SlotGuard, SlottedObject},
     slots::Place,
+    waiters::Queued,
 };
 use crate::{GetError, Manager, limits::Limits};
 
@@ -95,11 +96,30 @@ impl<M: Manager> Shared<M> {
             self.must_wait.store(false, Relaxed);
             return Ok(());
         }
-        state.call_for_returned();
-        let deferred = state.finish_change();
+        // A waiter takes what comes first, also where a task works for it.
+        let wanted = state.waiters.len();
+        state.call_next_below(wanted);
+        let deferred = state.take_deferred();
         drop(state);
         self.work_off(deferred);
         Ok(())
+    }
+
+    /// Takes an idle object for a waiter that was called, with the place in the queue that it leaves.
+    #[inline]
+    pub(crate) fn take_called(
+        self: &Arc<Self>,
+        queued: &mut Option<Queued>,
+        place: Place,
+    ) -> Option<(SlottedObject<M>, Option<Queued>)> {
+        let mut state = lock(&self.state);
+        let (pooled, place_in_queue) = state.take_called(queued, place)?;
+        let deferred = state.finish_change();
+        drop(state);
+        let slot = SlotGuard::new(self, pooled.idle_slot);
+        let object = SlottedObject { pooled, slot };
+        self.work_off(deferred);
+        Some((object, place_in_queue))
     }
 
     /// Returns the time until which a caller waits that begins now.

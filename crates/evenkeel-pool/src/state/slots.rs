@@ -156,14 +156,14 @@ impl Slots {
     #[inline(never)]
     fn read_clock(&mut self) -> Instant {
         let now = Instant::now();
-        let gap = self.clock.last.map(|last| now.saturating_duration_since(last));
         self.set_time(now);
-        self.clock.is_burst = gap.is_some_and(|gap| !gap.is_zero() && gap < MOMENT);
         now
     }
 
     /// Sets the time of the leases that wait for a reading of the clock.
     pub(super) fn set_time(&mut self, now: Instant) {
+        let gap = self.clock.last.map(|last| now.saturating_duration_since(last));
+        self.clock.is_burst = gap.is_some_and(|gap| !gap.is_zero() && gap < MOMENT);
         self.clock.last = Some(now);
         for key in self.clock.unread.drain(..) {
             // The slot may have another lease by now, which waits as well, or none.

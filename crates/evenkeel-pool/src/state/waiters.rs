@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     State,
     shared::Shared,
-    slot::{SlotGuard, SlottedObject},
+    slot::{PooledObject, SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
     timers::TimerStart,
 };
@@ -63,8 +63,8 @@ enum WaiterState<M: Manager> {
     Waiting(Waker),
     /// Woken, and not polled since.
     Called,
-    /// Out of the queue.
-    Served(Served<M>),
+    /// Out of the queue. In a box, as most waiters are called, and their memory is moved.
+    Served(Box<Served<M>>),
     /// Out of the queue: its time is up.
     Expired,
 }
@@ -77,7 +77,7 @@ pub(crate) type Served<M> = Result<SlottedObject<M>, GetError<<M as Manager>::Er
 pub(crate) struct Queued {
     key: usize,
     number: u64,
-    has_checks: bool,
+    pub(crate) has_checks: bool,
     ahead: usize,
     since: Instant,
     deadline: Instant,
@@ -92,7 +92,7 @@ pub(crate) struct Caller<'a, M: Manager> {
     pub(crate) deadline: Option<Instant>,
     prepared: Option<Prepared>,
     /// The place to which it goes back if its object is no good.
-    place_in_queue: Option<Queued>,
+    pub(crate) place_in_queue: Option<Queued>,
     /// The time at which it began to wait in this poll.
     waits_from: Option<Instant>,
     /// The timer that it has to start, as the first waiter of its runtime.
@@ -310,16 +310,31 @@ impl<M: Manager> State<M> {
         key: usize,
         caller: &mut Caller<'_, M>,
     ) -> CheckoutStep<M> {
-        if let Some(object) = self.pop_idle(caller) {
-            self.unlink(key);
-            let has_checks = self.waiters.remove(key).has_checks;
-            caller.place_in_queue = queued.take().map(|queued| Queued { has_checks, ..queued });
-            self.called -= 1;
-            return CheckoutStep::Check(object);
+        if let Some((pooled, place_in_queue)) = self.take_called(queued, caller.place) {
+            caller.place_in_queue = place_in_queue;
+            let slot = SlotGuard::new(caller.shared, pooled.idle_slot);
+            return CheckoutStep::Check(SlottedObject { pooled, slot });
         }
         let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
         self.wait_again(key, prepared, caller);
         self.create_if_due(caller)
+    }
+
+    /// Takes an idle object for a waiter that is called, which leaves the queue with it.
+    pub(super) fn take_called(
+        &mut self,
+        queued: &mut Option<Queued>,
+        place: Place,
+    ) -> Option<(Box<PooledObject<M>>, Option<Queued>)> {
+        let key = queued.as_ref()?.key;
+        if !matches!(self.waiters.get(key).state, WaiterState::Called) {
+            return None;
+        }
+        let pooled = self.lease_idle(place)?;
+        self.unlink(key);
+        let has_checks = self.waiters.remove(key).has_checks;
+        self.called -= 1;
+        Some((pooled, queued.take().map(|queued| Queued { has_checks, ..queued })))
     }
 
     /// Begins a creation if a waiter needs one.
@@ -381,7 +396,7 @@ impl<M: Manager> State<M> {
             self.unlink(key);
         }
         match self.waiters.remove(key).state {
-            WaiterState::Served(served) => return Some(served),
+            WaiterState::Served(served) => return Some(*served),
             WaiterState::Waiting(waker) => self.deferred.rare().stale = Some(waker),
             WaiterState::Called => {
                 self.called -= 1;
@@ -434,7 +449,7 @@ impl<M: Manager> State<M> {
     pub(super) fn serve(&mut self, key: usize, served: Served<M>) -> Option<Waker> {
         self.detach_checks(key);
         self.unlink(key);
-        match mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Served(served)) {
+        match mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Served(Box::new(served))) {
             WaiterState::Waiting(waker) => return Some(waker),
             WaiterState::Called => self.called -= 1,
             WaiterState::Served(_) | WaiterState::Expired => unreachable!("it would not be in the queue"),
@@ -451,7 +466,7 @@ impl<M: Manager> State<M> {
     /// Takes the results of all callers that were served and have not taken them: none of them can be polled any more.
     pub(crate) fn take_served(&mut self) -> Vec<Served<M>> {
         let served = |waiter: &mut Waiter<M>| match &mut waiter.state {
-            WaiterState::Served(served) => Some(mem::replace(served, Err(GetError::Closed))),
+            WaiterState::Served(served) => Some(mem::replace(&mut **served, Err(GetError::Closed))),
             WaiterState::Waiting(_) | WaiterState::Called | WaiterState::Expired => None,
         };
         self.waiters.values_mut().filter_map(served).collect()
