@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{Manager, Pool, limits::Limits};
+use crate::{Manager, Order, Pool, limits::Limits};
 
 /// Configures and makes a [`Pool`]; [`Pool::builder`] returns it.
 ///
@@ -31,6 +31,9 @@ impl<M: Manager> Pool<M> {
     /// Returns the builder of a pool over this manager.
     pub fn builder(manager: M) -> Builder<M> {
         let limits = Limits {
+            order: Order::Lifo,
+            max_creating: usize::MAX,
+            validate_after: Duration::ZERO,
             acquire_timeout: Duration::from_secs(30),
             create_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(5),
@@ -63,6 +66,30 @@ impl<M: Manager> Builder<M> {
     /// Sets the time that [`Manager::check`] may take before the object counts as dead. The default is 5 s.
     pub fn check_timeout(mut self, limit: Duration) -> Self {
         self.limits.check_timeout = limit;
+        self
+    }
+
+    /// Sets the number of creations at a time, so that a pool that grows does not storm its server. The default is no limit
+    /// but [`max`](Self::max). At zero it counts as one.
+    pub fn max_creating(mut self, max: usize) -> Self {
+        self.limits.max_creating = max.max(1);
+        self
+    }
+
+    /// Leaves out the [check](Manager::check) of an object that has been idle for less than this time. The default is zero:
+    /// each object is checked before it is lent again.
+    ///
+    /// An object that was not idle, because it went from its last user to a caller that waited, counts as used just now.
+    /// [`is_broken`](Manager::is_broken) is asked at each return all the same. With this setting a checkout and a return
+    /// read the clock.
+    pub fn validate_after(mut self, idle: Duration) -> Self {
+        self.limits.validate_after = idle;
+        self
+    }
+
+    /// Sets which of the idle objects is lent next. The default is the one that was used last.
+    pub fn order(mut self, order: Order) -> Self {
+        self.limits.order = order;
         self
     }
 

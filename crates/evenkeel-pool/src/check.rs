@@ -15,12 +15,13 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use evenkeel_base::error_chain;
 use evenkeel_task::{CatchPanic, catch_panic};
 use pin_project_lite::pin_project;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     BoxError, GetError, Manager, Panic,
@@ -104,6 +105,10 @@ pub(crate) enum CheckStart<M: Manager> {
 /// Begins to check an object, in the task of the caller.
 #[inline]
 pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
+    let limit = object.slot.shared().limits.validate_after;
+    if !limit.is_zero() && is_fresh(object.pooled.idle_since, limit) {
+        return CheckStart::Passed(object);
+    }
     let SlottedObject { pooled, slot } = &mut object;
     let (manager, value) = (&slot.shared().manager, &mut pooled.object);
     let check = move || {
@@ -127,6 +132,10 @@ pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Con
 fn is_ready<T>(_: &impl FnOnce() -> T) -> bool {
     const READY: &[u8] = b"core::future::ready::Ready<";
     type_name::<T>().as_bytes().starts_with(READY)
+}
+
+fn is_fresh(idle_since: Option<Instant>, limit: Duration) -> bool {
+    idle_since.is_some_and(|since| since.elapsed() < limit)
 }
 
 #[cold]

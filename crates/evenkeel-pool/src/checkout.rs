@@ -32,7 +32,7 @@ use crate::{
     GetError, Lease, Manager, Pool,
     check::{CheckStart, begin_check, finish_check},
     state::{
-        Caller, CheckoutStep, Place, PooledObject, Queued, Served, Shared, SlotGuard, SlottedObject, State,
+        Caller, CheckoutStep, NewSlot, Place, PooledObject, Queued, Served, Shared, SlottedObject, State,
     },
 };
 
@@ -113,7 +113,47 @@ impl<M: Manager> Pool<M> {
     /// # }
     /// ```
     pub fn get_at(&self, place: &'static Location<'static>) -> Get<'_, M> {
-        Get { shared: self.shared(), place, queued: None }
+        Get { shared: self.shared(), place, deadline: None, queued: None }
+    }
+
+    /// As [`get`](Self::get), with a deadline of the caller's own instead of
+    /// [`acquire_timeout`](crate::Builder::acquire_timeout).
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use evenkeel_pool::Pool;
+    /// use std::time::Duration;
+    /// use tokio::time::Instant;
+    ///
+    /// let pool = Pool::builder(Counters).max(1).build()?;
+    /// let lease = pool.get().await?;
+    /// let deadline = Instant::now() + Duration::from_secs(2);
+    /// assert!(pool.get_by(deadline).await.is_err());
+    /// assert_eq!(Instant::now(), deadline);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn get_by(&self, deadline: Instant) -> Get<'_, M> {
+        let mut get = self.get_at(Location::caller());
+        get.deadline = Some(deadline);
+        get
     }
 
     /// Takes an idle object whose check is ready at once, if there is one and nobody waits.
@@ -184,6 +224,8 @@ impl<M: Manager> Pool<M> {
 pub struct Get<'a, M: Manager> {
     shared: &'a Arc<Shared<M>>,
     place: Place,
+    // Of its own.
+    deadline: Option<Instant>,
     // Some while it waits.
     queued: Option<Queued>,
 }
@@ -198,9 +240,9 @@ impl<M: Manager> Get<'_, M> {
         place_in_queue: Option<Queued>,
         cx: &mut Context<'_>,
     ) -> Poll<Served<M>> {
-        let Self { shared, place, queued } = self;
+        let Self { shared, place, deadline, queued } = self;
         let shared = *shared;
-        let mut caller = Caller::new(shared, *place, cx.waker());
+        let mut caller = Caller::new(shared, *place, *deadline, cx.waker());
         caller.place_in_queue = place_in_queue;
         // To be ready for the wait saves taking the lock twice.
         if queued.is_none() && first.is_none() && shared.must_wait() {
@@ -217,8 +259,8 @@ impl<M: Manager> Get<'_, M> {
                     shared.update(|state| state.step(queued, &mut caller))
                 }
                 CheckoutStep::Check(object) => on_check(begin_check(object, cx), queued, &mut caller),
-                CheckoutStep::Create(slot, from) => {
-                    shared.spawn("a creation", create(slot, from));
+                CheckoutStep::Create(slot) => {
+                    shared.spawn("a creation", create(slot));
                     CheckoutStep::Wait
                 }
                 CheckoutStep::Wait => {
@@ -314,8 +356,8 @@ fn on_check<M: Manager>(
     }
 }
 
-/// Creates an object, as a task of the pool, from this time on if not at once.
-async fn create<M: Manager>(slot: SlotGuard<M>, from: Option<Instant>) {
+/// Creates an object, as a task of the pool.
+pub(crate) async fn create<M: Manager>(NewSlot { slot, from, generation }: NewSlot<M>) {
     let shared = Arc::clone(slot.shared());
     let limit = shared.limits.create_timeout;
     if let Some(from) = from {
@@ -328,7 +370,7 @@ async fn create<M: Manager>(slot: SlotGuard<M>, from: Option<Instant>) {
         slot.begin_creation();
     }
     match catch_panic(timeout(limit, shared.manager.create())).await {
-        Ok(Ok(Ok(object))) => SlottedObject { pooled: PooledObject::new(object), slot }.created(),
+        Ok(Ok(Ok(object))) => SlottedObject { pooled: PooledObject::new(object, generation), slot }.created(),
         Ok(Ok(Err(error))) if shared.manager.is_transient(&error) => slot.retry(error),
         Ok(Ok(Err(error))) => slot.refuse(error),
         Ok(Err(_)) => slot.fail(GetError::CreateTimeout(limit)),

@@ -84,6 +84,29 @@ impl<M: Manager> Lease<M> {
         drop(lease.take());
     }
 
+    /// Says what the lease is for: the text stands in [`Holder::label`](crate::Holder::label), and in the time-outs of others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/doc/counters.rs.in"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use evenkeel_pool::Pool;
+    /// use evenkeel_pool::Lease;
+    ///
+    /// let pool = Pool::builder(Counters).build()?;
+    /// let lease = pool.get().await?;
+    /// Lease::label(&lease, "report");
+    /// assert_eq!(pool.holders()[0].label, Some("report"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn label(lease: &Self, label: &'static str) {
+        let slot = &lease.object.as_ref().expect(HELD).slot;
+        slot.shared().look(|state| state.set_label(slot.key(), label));
+    }
+
     fn take(&mut self) -> SlottedObject<M> {
         self.object.take().expect(HELD)
     }

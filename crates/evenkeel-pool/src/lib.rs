@@ -6,6 +6,7 @@
 // | file | contents |
 // |---|---|
 // | `pool`, `builder`, `limits`, `manager` | the handle and its configuration; the trait that users implement |
+// | `adjust` | changes of a pool in use: filled, resized, retired |
 // | `checkout` | one checkout: `get`, its future, the creation of an object |
 // | `check` | the check of an object that is lent again |
 // | `lease` | an object in use |
@@ -19,6 +20,7 @@
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |
 // | `deadpool` | managers of the crate deadpool |
 
+mod adjust;
 mod builder;
 mod check;
 mod checkout;
@@ -39,6 +41,7 @@ pub use checkout::Get;
 pub use error::{GetError, Timeout};
 pub use evenkeel_task::{BoxError, Panic};
 pub use lease::Lease;
+pub use limits::Order;
 pub use manager::Manager;
 pub use pool::Pool;
 pub use snapshot::{Closed, Holder, Snapshot};

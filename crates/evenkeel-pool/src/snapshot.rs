@@ -53,7 +53,7 @@ pub struct Snapshot {
 
 /// The holder of an object, and the time for which it has had it.
 ///
-/// As text: `src/main.rs:12:30 for 2s`.
+/// As text: `src/main.rs:12:30 for 2s`, or `report at src/main.rs:12:30 for 2s` with a label.
 ///
 /// # Examples
 ///
@@ -79,12 +79,20 @@ pub struct Snapshot {
 pub struct Holder {
     /// The place at which [`Pool::get`](crate::Pool::get) or [`Pool::try_get`](crate::Pool::try_get) was called.
     pub place: &'static Location<'static>,
+    /// The text that [`Lease::label`](crate::Lease::label) set.
+    pub label: Option<&'static str>,
     /// The time since it got the object, by tokio's clock.
+    ///
+    /// Where checkouts without a wait follow each other within microseconds, up to 32 of them get the time of the next
+    /// event of the pool: a wait, a creation, a call of [`holders`](crate::Pool::holders).
     pub held_for: Duration,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(label) = self.label {
+            write!(f, "{label} at ")?;
+        }
         write!(f, "{} for {:?}", self.place, self.held_for)
     }
 }

@@ -26,25 +26,29 @@ mod slots;
 mod timers;
 mod waiters;
 
-use std::{error::Error, sync::Arc, task::Waker};
+use std::{collections::VecDeque, error::Error, mem, sync::Arc, task::Waker};
 
 use evenkeel_base::error_chain;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use self::{backoff::Backoff, slots::Slots, timers::Timers, waiters::WaitQueue};
 pub(crate) use self::{
     shared::Shared,
-    slot::{PooledObject, SlotGuard, SlottedObject},
+    slot::{PooledObject, SlottedObject},
     slots::Place,
-    waiters::{Caller, CheckoutStep, Queued, Served},
+    waiters::{Caller, CheckoutStep, NewSlot, Queued, Served},
 };
-use crate::{GetError, Holder, Manager, Snapshot};
+use crate::{GetError, Holder, Manager, Order, Snapshot, limits::Limits};
 
 pub(crate) struct State<M: Manager> {
     max: usize,
     closed: bool,
-    // The object that was used last is on top.
-    idle: Vec<Box<PooledObject<M>>>,
+    order: Order,
+    max_creating: usize,
+    // Raised when the objects of now are not to be used again; a closed pool uses none.
+    generation: u64,
+    // The object that was used last is at the back.
+    idle: VecDeque<Box<PooledObject<M>>>,
     slots: Slots,
     waiters: WaitQueue<M>,
     // The number of callers that joined the queue.
@@ -82,6 +86,8 @@ impl Failure {
 #[derive(Default)]
 pub(crate) struct Deferred {
     pub(crate) waker: Option<Waker>,
+    // A waker that was replaced or is not needed any more, to be dropped.
+    pub(crate) stale: Option<Waker>,
     // In a box: each change returns this struct, and few changes have any of it.
     pub(crate) rare: Option<Box<RareDeferred>>,
 }
@@ -90,9 +96,10 @@ pub(crate) struct Deferred {
 pub(crate) struct RareDeferred {
     // A change wakes at most the waiter that it serves, and the waiter that it calls.
     pub(crate) second: Option<Waker>,
-    // Replaced values, to be dropped.
-    pub(crate) stale: Option<Waker>,
+    // A replaced value, to be dropped.
     pub(crate) outdated: Option<Failure>,
+    // Tasks of the pool to be told that there is something to do.
+    pub(crate) notify: Vec<Arc<Notify>>,
     // Whether the pool is closed and empty.
     pub(crate) ended: bool,
 }
@@ -120,11 +127,14 @@ struct Counts {
 }
 
 impl<M: Manager> State<M> {
-    pub(crate) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize, limits: &Limits) -> Self {
         Self {
             max,
             closed: false,
-            idle: Vec::new(),
+            order: limits.order,
+            max_creating: limits.max_creating,
+            generation: 0,
+            idle: VecDeque::new(),
             slots: Slots::default(),
             waiters: WaitQueue::new(),
             arrivals: 0,
@@ -148,7 +158,7 @@ impl<M: Manager> State<M> {
     }
 
     pub(crate) fn take_deferred(&mut self) -> Deferred {
-        Deferred { waker: self.deferred.waker.take(), rare: self.deferred.rare.take() }
+        mem::take(&mut self.deferred)
     }
 
     /// Returns whether a newcomer has to wait.
@@ -160,9 +170,15 @@ impl<M: Manager> State<M> {
         self.slots.len()
     }
 
+    /// Returns the number of objects, in use or not.
+    pub(crate) fn objects(&self) -> usize {
+        self.size() - self.slots.creating
+    }
+
     /// Returns how many creations may begin, or begin to wait for their time.
     fn allowed_creations(&self) -> usize {
-        self.backoff.allowed_creations(self.max - self.size())
+        let room = self.max.saturating_sub(self.size());
+        self.backoff.allowed_creations(room.min(self.max_creating.saturating_sub(self.slots.creating)))
     }
 
     /// Returns whether the last creation failed.
@@ -178,8 +194,9 @@ impl<M: Manager> State<M> {
     }
 
     /// Fails all waiters, and returns the idle objects, to be dropped, and the wakers.
-    pub(crate) fn close(&mut self) -> (Vec<Box<PooledObject<M>>>, Vec<Waker>) {
+    pub(crate) fn close(&mut self) -> (VecDeque<Box<PooledObject<M>>>, Vec<Waker>) {
         self.closed = true;
+        self.generation += 1;
         let mut wakers = Vec::with_capacity(self.waiters.len());
         while let Some(key) = self.waiters.front() {
             wakers.extend(self.serve(key, Err(GetError::Closed)));
@@ -203,6 +220,11 @@ impl<M: Manager> State<M> {
             detached,
             timeouts,
         }
+    }
+
+    /// Sets the text that says what the lease in this slot is for.
+    pub(crate) fn set_label(&mut self, slot: usize, label: &'static str) {
+        self.slots.set_label(slot, label);
     }
 
     /// Returns the holders of objects, the longest first.

@@ -3,7 +3,7 @@
 //! A slot is taken for a creation, stays with its object, and is freed when that is detached or gone. The slots count
 //! themselves by their use; the end of a pause also concerns the backoff.
 
-use std::mem;
+use std::{collections::VecDeque, mem};
 
 use tokio::time::Instant;
 
@@ -12,7 +12,10 @@ use super::{
     slot::{PooledObject, SlottedObject},
     slots::{Place, SlotUse},
 };
-use crate::Manager;
+use crate::{Manager, Order};
+
+/// An object that was idle, and the slot that it has until it is dropped.
+pub(crate) type SlotKey<M> = (usize, Box<PooledObject<M>>);
 
 impl<M: Manager> State<M> {
     /// Begins the creation in this slot, whose pause is over.
@@ -55,7 +58,7 @@ impl<M: Manager> State<M> {
 
     /// Serves the first waiter with an object that is fit for use, or makes the object idle; a closed pool returns it.
     pub(crate) fn offer(&mut self, mut object: SlottedObject<M>, now: Instant) -> Option<SlottedObject<M>> {
-        if self.closed {
+        if !self.wants(&object.pooled) {
             return Some(object);
         }
         let slot = object.slot.key();
@@ -69,7 +72,8 @@ impl<M: Manager> State<M> {
                 // The caller has another handle to the pool, so the last one is not dropped here.
                 let _ = object.slot.disarm();
                 object.pooled.idle_slot = slot;
-                self.idle.push(object.pooled);
+                object.pooled.idle_since = Some(now);
+                self.idle.push_back(object.pooled);
             }
         }
         None
@@ -78,16 +82,25 @@ impl<M: Manager> State<M> {
     /// Takes an idle object, whose slot is leased from then on.
     #[inline]
     pub(super) fn lease_idle(&mut self, place: Place) -> Option<Box<PooledObject<M>>> {
-        let pooled = self.idle.pop()?;
+        let pooled = match self.order {
+            Order::Lifo => self.idle.pop_back()?,
+            Order::Fifo => self.idle.pop_front()?,
+        };
         self.slots.lease_idle(pooled.idle_slot, place);
         Some(pooled)
+    }
+
+    /// Returns whether an object may be used again: it was not retired, and there is room for it.
+    #[inline]
+    pub(super) fn wants(&self, pooled: &PooledObject<M>) -> bool {
+        pooled.generation == self.generation && self.slots.len() <= self.max
     }
 
     /// Makes an object idle that was used: it must pass a check before its next use.
     #[inline]
     pub(super) fn put_back(&mut self, pooled: Box<PooledObject<M>>) {
         self.slots.end_lease(pooled.idle_slot);
-        self.idle.push(pooled);
+        self.idle.push_back(pooled);
     }
 
     /// Counts an object that has left the pool and lives on.
@@ -113,8 +126,21 @@ impl<M: Manager> State<M> {
         }
     }
 
+    /// Changes the number of objects; returns the idle ones that are too many, to be dropped without the lock.
+    pub(crate) fn resize(&mut self, max: usize) -> Vec<SlotKey<M>> {
+        self.max = max;
+        let surplus = self.slots.len().saturating_sub(max).min(self.idle.len());
+        self.idle.drain(..surplus).map(|pooled| (pooled.idle_slot, pooled)).collect()
+    }
+
+    /// Retires the objects of now; returns the idle ones, to be dropped without the lock.
+    pub(crate) fn retire_all(&mut self) -> Vec<SlotKey<M>> {
+        self.generation += 1;
+        self.idle.drain(..).map(|pooled| (pooled.idle_slot, pooled)).collect()
+    }
+
     /// Takes all idle objects, to be dropped without the lock, and frees their slots.
-    pub(super) fn take_idle_objects(&mut self) -> Vec<Box<PooledObject<M>>> {
+    pub(super) fn take_idle_objects(&mut self) -> VecDeque<Box<PooledObject<M>>> {
         let idle = mem::take(&mut self.idle);
         for pooled in &idle {
             self.vacate(pooled.idle_slot);

@@ -31,6 +31,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Deferred, Failure, RareDeferred, State,
+    objects::SlotKey,
     slot::{PooledObject, SlotGuard, SlottedObject},
     slots::Place,
     waiters::Queued,
@@ -55,7 +56,7 @@ pub(crate) struct Shared<M: Manager> {
 
 impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
-        let state = Mutex::new(State::new(max));
+        let state = Mutex::new(State::new(max, &limits));
         let (must_wait, recovered) = (AtomicBool::new(true), Notify::new());
         Self { manager, limits, state, must_wait, closing: Stop::new(), ended: Stop::new(), recovered }
     }
@@ -84,11 +85,11 @@ impl<M: Manager> Shared<M> {
         Some(SlottedObject { pooled, slot })
     }
 
-    /// Makes an object idle that was used, and calls a waiter for it; a closed pool returns it.
+    /// Makes an object idle that was used, and calls a waiter for it; returns one that is not to be used again.
     #[inline]
     pub(crate) fn put_back(&self, pooled: Box<PooledObject<M>>) -> Result<(), Box<PooledObject<M>>> {
         let mut state = lock(&self.state);
-        if state.closed {
+        if !state.wants(&pooled) {
             return Err(pooled);
         }
         state.put_back(pooled);
@@ -139,9 +140,10 @@ impl<M: Manager> Shared<M> {
     #[inline]
     fn work_off(&self, deferred: Deferred) {
         match deferred {
-            Deferred { waker: None, rare: None } => {}
-            // The usual case: nothing is left to do behind a panic of this waker.
-            Deferred { waker: Some(waker), rare: None } if !thread::panicking() => waker.wake(),
+            Deferred { waker: None, stale: None, rare: None } => {}
+            // The usual cases: nothing is left to do behind a panic of this waker.
+            Deferred { waker: Some(waker), stale: None, rare: None } if !thread::panicking() => waker.wake(),
+            Deferred { waker: None, stale: Some(stale), rare: None } if !thread::panicking() => drop(stale),
             deferred => self.run(deferred, FirstPanic::default()),
         }
     }
@@ -161,9 +163,12 @@ impl<M: Manager> Shared<M> {
         self.must_wait.load(Relaxed)
     }
 
-    fn run(&self, Deferred { waker, rare }: Deferred, mut panics: FirstPanic) {
-        let RareDeferred { second, stale, outdated, ended } = *rare.unwrap_or_default();
+    fn run(&self, Deferred { waker, stale, rare }: Deferred, mut panics: FirstPanic) {
+        let RareDeferred { second, outdated, notify, ended } = *rare.unwrap_or_default();
         panics.wake([waker, second].into_iter().flatten());
+        for task in notify {
+            panics.catch(|| task.notify_one());
+        }
         if ended {
             panics.catch(|| self.ended.drain(CLOSED));
         }
@@ -180,6 +185,15 @@ impl<M: Manager> Shared<M> {
         panics.wake(waiters);
         panics.drop_each(idle);
         self.run(deferred, panics);
+    }
+
+    /// Changes the state so that idle objects leave the pool, and drops them. Their slots are free then.
+    pub(crate) fn drop_idle(self: &Arc<Self>, change: impl FnOnce(&mut State<M>) -> Vec<SlotKey<M>>) {
+        let idle = self.update(change);
+        let objects = idle.into_iter().map(|idle| SlottedObject::was_idle(self, idle));
+        let mut panics = FirstPanic::default();
+        panics.drop_each(objects);
+        panics.resume();
     }
 
     /// Ends the waits whose time is up.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
-use super::{Failure, State, shared::Shared};
+use super::{Failure, State, objects::SlotKey, shared::Shared};
 use crate::{GetError, Manager, Panic, check::SavedCheck};
 
 const TAKEN: &str = "a slot is taken until its guard is disarmed";
@@ -108,11 +108,14 @@ pub(crate) struct PooledObject<M: Manager> {
     pub(crate) check: SavedCheck<M>,
     /// The slot while it is idle.
     pub(super) idle_slot: usize,
+    /// The beginning of the time in which it is idle, if that is needed.
+    pub(crate) idle_since: Option<Instant>,
+    pub(super) generation: u64,
 }
 
 impl<M: Manager> PooledObject<M> {
-    pub(crate) fn new(object: M::Object) -> Box<Self> {
-        Box::new(Self { object, check: SavedCheck::default(), idle_slot: 0 })
+    pub(crate) fn new(object: M::Object, generation: u64) -> Box<Self> {
+        Box::new(Self { object, check: SavedCheck::default(), idle_slot: 0, idle_since: None, generation })
     }
 }
 
@@ -123,6 +126,11 @@ pub(crate) struct SlottedObject<M: Manager> {
 }
 
 impl<M: Manager> SlottedObject<M> {
+    /// Returns the object that was idle in a slot.
+    pub(crate) fn was_idle(shared: &Arc<Shared<M>>, (key, pooled): SlotKey<M>) -> Self {
+        Self { pooled, slot: SlotGuard::new(shared, key) }
+    }
+
     /// Passes on an object that was just created.
     pub(crate) fn created(self) {
         let now = Instant::now();
@@ -146,8 +154,10 @@ impl<M: Manager> SlottedObject<M> {
     pub(crate) fn put_back(mut self) {
         let (shared, key) = self.slot.disarm();
         self.pooled.idle_slot = key;
+        if !shared.limits.validate_after.is_zero() {
+            self.pooled.idle_since = Some(Instant::now());
+        }
         if let Err(refused) = shared.put_back(self.pooled) {
-            // The pool is closed.
             drop(Self { pooled: refused, slot: SlotGuard { taken: Some((shared, key)) } });
         }
     }

@@ -43,6 +43,7 @@ pub(super) struct Slots {
 /// A slot that is taken.
 struct Slot {
     place: Place,
+    label: Option<&'static str>,
     /// The beginning of the lease; `None` until the clock is read.
     since: Option<Instant>,
     /// The number of the lease.
@@ -86,7 +87,11 @@ impl Slots {
         leases.sort_unstable_by_key(|slot| slot.number);
         let held_for =
             |slot: &Slot| slot.since.map_or_else(Duration::default, |at| now.saturating_duration_since(at));
-        leases.iter().map(|slot| Holder { place: slot.place, held_for: held_for(slot) }).collect()
+        leases.iter().map(|slot| Holder {
+            place: slot.place,
+            label: slot.label,
+            held_for: held_for(slot),
+        }).collect()
     }
 
     pub(super) fn used_for(&self, key: usize) -> SlotUse {
@@ -96,7 +101,7 @@ impl Slots {
     /// Takes a slot, and returns its key.
     pub(super) fn take(&mut self, place: Place, used_for: SlotUse) -> usize {
         self.count(used_for, |number| *number += 1);
-        self.slots.insert(Slot { place, since: None, number: 0, used_for })
+        self.slots.insert(Slot { place, label: None, since: None, number: 0, used_for })
     }
 
     /// Begins the lease of an object that was idle.
@@ -110,7 +115,7 @@ impl Slots {
         };
         self.leases += 1;
         *self.slots.get_mut(key).expect(TAKEN) =
-            Slot { place, since, number: self.leases, used_for: SlotUse::Lease };
+            Slot { place, label: None, since, number: self.leases, used_for: SlotUse::Lease };
     }
 
     /// Begins the lease of an object that a task has worked on.
@@ -119,7 +124,13 @@ impl Slots {
         self.set_use(key, SlotUse::Lease);
         self.leases += 1;
         let slot = self.slots.get_mut(key).expect(TAKEN);
-        (slot.place, slot.since, slot.number) = (place, Some(now), self.leases);
+        (slot.place, slot.label) = (place, None);
+        (slot.since, slot.number) = (Some(now), self.leases);
+    }
+
+    /// Sets the text that says what a lease is for.
+    pub(super) fn set_label(&mut self, key: usize, label: &'static str) {
+        self.slots.get_mut(key).expect(TAKEN).label = Some(label);
     }
 
     /// Records that a leased object is idle.

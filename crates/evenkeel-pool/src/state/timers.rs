@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{
+    Deferred,
     shared::Shared,
     waiters::{Limit, WaitQueue},
 };
@@ -56,7 +57,12 @@ struct RuntimeTimer {
 
 impl Timers {
     /// Adds a waiter that is in the queue; returns the timer that its runtime needs, if it has none.
-    pub(super) fn join<M: Manager>(&mut self, key: usize, queue: &WaitQueue<M>) -> Option<TimerStart> {
+    pub(super) fn join<M: Manager>(
+        &mut self,
+        key: usize,
+        queue: &WaitQueue<M>,
+        deferred: &mut Deferred,
+    ) -> Option<TimerStart> {
         let waiter = queue.get(key);
         match waiter.limit {
             Limit::Common if self.first.is_some_and(|first| queue.get(first).number < waiter.number) => {}
@@ -65,7 +71,7 @@ impl Timers {
         }
         for timer in &self.timers {
             if timer.due.is_some_and(|due| waiter.deadline < due) {
-                timer.earlier.notify_one();
+                deferred.rare().notify.push(Arc::clone(&timer.earlier));
             }
         }
         self.join_runtime(waiter.runtime)

@@ -107,12 +107,17 @@ pub(crate) struct Prepared {
 }
 
 impl<'a, M: Manager> Caller<'a, M> {
-    pub(crate) fn new(shared: &'a Arc<Shared<M>>, place: Place, waker: &'a Waker) -> Self {
+    pub(crate) fn new(
+        shared: &'a Arc<Shared<M>>,
+        place: Place,
+        deadline: Option<Instant>,
+        waker: &'a Waker,
+    ) -> Self {
         Self {
             shared,
             place,
             waker,
-            deadline: None,
+            deadline,
             prepared: None,
             place_in_queue: None,
             waits_from: None,
@@ -155,10 +160,19 @@ pub(crate) enum CheckoutStep<M: Manager> {
     Prepare,
     /// Check this object, which was idle.
     Check(SlottedObject<M>),
-    /// Spawn a creation in this slot, which begins at this time if not at once, and wait.
-    Create(SlotGuard<M>, Option<Instant>),
+    /// Spawn a creation in this slot, and wait.
+    Create(NewSlot<M>),
     Wait,
     Done(Served<M>),
+}
+
+/// A slot for a creation.
+pub(crate) struct NewSlot<M: Manager> {
+    pub(crate) slot: SlotGuard<M>,
+    /// The time at which the creation begins, if not at once.
+    pub(crate) from: Option<Instant>,
+    /// The generation of its object.
+    pub(crate) generation: u64,
 }
 
 impl<M: Manager> State<M> {
@@ -218,7 +232,7 @@ impl<M: Manager> State<M> {
             WaiterState::Waiting(last) if last.will_wake(caller.waker) => CheckoutStep::Wait,
             WaiterState::Waiting(last) => {
                 let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
-                self.deferred.rare().stale = Some(mem::replace(last, prepared.waker));
+                self.deferred.stale = Some(mem::replace(last, prepared.waker));
                 self.move_to_runtime(key, prepared.runtime.id(), caller);
                 CheckoutStep::Wait
             }
@@ -279,7 +293,7 @@ impl<M: Manager> State<M> {
             None => self.waiters.push_back(waiter),
         };
         self.is_waiting(key);
-        caller.timer = self.timers.join(key, &self.waiters);
+        caller.timer = self.timers.join(key, &self.waiters, &mut self.deferred);
         caller.waits_from = Some(now);
         self.slots.set_time(now);
         *queued = Some(Queued { key, ..place });
@@ -343,12 +357,28 @@ impl<M: Manager> State<M> {
     /// waiters that are called.
     fn create_if_due(&mut self, caller: &Caller<'_, M>) -> CheckoutStep<M> {
         if self.waiters_without_task() > self.idle.len() && self.allowed_creations() > 0 {
-            let from = self.backoff.begin_pause();
-            let used_for = from.map_or(SlotUse::Creation(self.backoff.failures), |_| SlotUse::Pause);
-            let slot = self.slots.take(caller.place, used_for);
-            return CheckoutStep::Create(SlotGuard::new(caller.shared, slot), from);
+            return CheckoutStep::Create(self.begin(caller.place, caller.shared));
         }
         CheckoutStep::Wait
+    }
+
+    /// Takes a slot for a creation, or for its pause.
+    fn begin(&mut self, place: Place, shared: &Arc<Shared<M>>) -> NewSlot<M> {
+        let from = self.backoff.begin_pause();
+        let used_for = from.map_or(SlotUse::Creation(self.backoff.failures), |_| SlotUse::Pause);
+        let slot = SlotGuard::new(shared, self.slots.take(place, used_for));
+        NewSlot { slot, from, generation: self.generation }
+    }
+
+    /// Takes a slot for a creation if there are fewer than `n` objects, those that are being created included.
+    pub(crate) fn create_below(
+        &mut self,
+        n: usize,
+        place: Place,
+        shared: &Arc<Shared<M>>,
+    ) -> Option<NewSlot<M>> {
+        let is_due = !self.closed && self.size() < n && self.allowed_creations() > 0;
+        is_due.then(|| self.begin(place, shared))
     }
 
     fn wait_again(&mut self, key: usize, prepared: Prepared, caller: &mut Caller<'_, M>) {
@@ -397,7 +427,7 @@ impl<M: Manager> State<M> {
         }
         match self.waiters.remove(key).state {
             WaiterState::Served(served) => return Some(*served),
-            WaiterState::Waiting(waker) => self.deferred.rare().stale = Some(waker),
+            WaiterState::Waiting(waker) => self.deferred.stale = Some(waker),
             WaiterState::Called => {
                 self.called -= 1;
                 // Passes the call on.

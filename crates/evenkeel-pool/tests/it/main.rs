@@ -13,6 +13,7 @@ mod failure;
 mod history;
 mod hostile;
 mod scripted;
+mod settings;
 #[cfg(feature = "tracing")]
 mod telemetry;
 mod threads;
