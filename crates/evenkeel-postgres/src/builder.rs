@@ -15,11 +15,9 @@ use crate::{
     connect::{
         hosts::Hosts,
         link::{connect_with_tls, connect_without_tls},
-        progress::ConnectProgress,
     },
-    connection::SessionOptions,
-    connection::{Generation, prepared::SchemaVersion},
-    manager::{ConnectionManager, Source},
+    connection::{Generation, SessionOptions, prepared::SchemaVersion},
+    manager::{ConnectSettings, ConnectionManager, Source},
     recycle::Recycler,
     session_pool::SessionPool,
 };
@@ -285,9 +283,8 @@ impl Builder {
     /// ```
     pub fn build(self) -> Result<Database, BuildError> {
         let Self { source, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, options } = self;
-        let progress = Arc::new(ConnectProgress::default());
-        let manager = ConnectionManager {
-            source,
+        let connect = ConnectSettings {
+            source: Arc::new(source),
             // A caller that does not wait has no time to share; its connection is for others.
             shared_time: if acquire_timeout.is_zero() {
                 connect_timeout
@@ -295,7 +292,10 @@ impl Builder {
                 acquire_timeout.min(connect_timeout)
             },
             connect_timeout,
-            progress: Arc::clone(&progress),
+            progress: Arc::default(),
+        };
+        let manager = ConnectionManager {
+            connect: connect.clone(),
             generation: Generation::default(),
             schema_version: SchemaVersion::default(),
             options,
@@ -307,7 +307,7 @@ impl Builder {
             .create_timeout(Duration::MAX)
             .build()?;
         let recycler = Arc::new(Recycler::new(cancel, cleanup_timeout));
-        Ok(Database { sessions: SessionPool { pool, recycler, progress, acquire_timeout } })
+        Ok(Database { sessions: SessionPool { pool, recycler, connect, acquire_timeout } })
     }
 
     /// Builds the database and makes a first connection, so that a wrong address or password is found at once.

@@ -51,6 +51,8 @@ pub enum Error {
     SourceIdle(Duration),
     /// The target of a bulk write is not a table with its columns in parentheses, such as `users (id, name)`.
     Target(String),
+    /// The database cannot do this, as the text says.
+    Unsupported(&'static str),
     /// There was this number of rows where one was expected.
     RowCount(u64),
     /// A row cannot be read as the requested type.
@@ -155,6 +157,7 @@ impl fmt::Display for Error {
                     "`{target}` is not a table with its columns in parentheses, as `users (id, name)` is"
                 )
             }
+            Self::Unsupported(why) => f.write_str(why),
             Self::RowCount(count) => write!(f, "expected one row, got {count}"),
             Self::Decode(_) => f.write_str("a row is not what it was to be read as"),
             Self::GaveUp(error) => write!(f, "the transaction {error}"),
@@ -182,6 +185,7 @@ impl StdError for Error {
             Self::CommitUnknown(error) => error.as_ref().map(|error| error as _),
             Self::RowCount(_)
             | Self::SourceIdle(_)
+            | Self::Unsupported(_)
             | Self::Target(_)
             | Self::Abandoned
             | Self::Ended

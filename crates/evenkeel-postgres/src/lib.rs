@@ -17,6 +17,7 @@
 // | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, progress, errors |
 // | `stream.rs` | statements whose results are read as they come: rows, and what `COPY` sends |
 // | `copy.rs`, `copy/` | bulk writes and reads: targets, rows and their encodings, sending, reading |
+// | `listen.rs` | notifications, over a connection of their own |
 // | `error.rs`, `sqlstate.rs` | the error of all calls; the meaning of the server's errors |
 // | `params.rs`, `row.rs` | parameters and rows as tuples |
 
@@ -27,6 +28,7 @@ mod connection;
 mod copy;
 mod database;
 mod error;
+mod listen;
 mod manager;
 mod params;
 mod recycle;
@@ -49,6 +51,7 @@ pub use self::{
     copy::{CopyOut, CopyOutBytes, CopyRow, FromCopy},
     database::Database,
     error::Error,
+    listen::{Event, Listener},
     params::Params,
     row::FromRow,
     stream::RowStream,

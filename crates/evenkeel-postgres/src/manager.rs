@@ -14,14 +14,20 @@ use crate::{
 
 /// The manager of the connections.
 pub(crate) struct ConnectionManager {
-    pub(crate) source: Source,
+    pub(crate) connect: ConnectSettings,
+    pub(crate) generation: Generation,
+    pub(crate) schema_version: SchemaVersion,
+    pub(crate) options: SessionOptions,
+}
+
+/// How connections are made, those of the pool and others.
+#[derive(Clone)]
+pub(crate) struct ConnectSettings {
+    pub(crate) source: Arc<Source>,
     /// The time that the hosts share before they are tried side by side.
     pub(crate) shared_time: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) progress: Arc<ConnectProgress>,
-    pub(crate) generation: Generation,
-    pub(crate) schema_version: SchemaVersion,
-    pub(crate) options: SessionOptions,
 }
 
 /// The source of connections.
@@ -36,9 +42,10 @@ impl evenkeel_pool::Manager for ConnectionManager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        let attempt = self.progress.begin(self.connect_timeout);
-        let connected = match &self.source {
-            Source::Hosts(hosts) => hosts.connect(self.shared_time, &attempt).await,
+        let ConnectSettings { source, shared_time, connect_timeout, progress } = &self.connect;
+        let attempt = progress.begin(*connect_timeout);
+        let connected = match &**source {
+            Source::Hosts(hosts) => hosts.connect(*shared_time, &attempt).await,
             Source::Manager(manager) => {
                 let create = async {
                     let client = manager.create().await.map_err(ConnectReason::Client)?;
@@ -62,7 +69,7 @@ impl evenkeel_pool::Manager for ConnectionManager {
         if connection.is_retired() {
             return Err("the server of the connections made before allows no writes".into());
         }
-        match &self.source {
+        match &*self.connect.source {
             Source::Manager(manager) => manager.check(connection.client_mut()).await,
             Source::Hosts(_) if connection.is_closed() => Err("the connection is closed".into()),
             Source::Hosts(_) => Ok(()),

@@ -9,7 +9,9 @@ use evenkeel_pool::{BoxError, GetError, Pool};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    Error, connect::progress::ConnectProgress, manager::ConnectionManager, recycle::Recycler,
+    Error,
+    manager::{ConnectSettings, ConnectionManager},
+    recycle::Recycler,
     session::Session,
 };
 
@@ -21,7 +23,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct SessionPool {
     pub(crate) pool: Pool<ConnectionManager>,
     pub(crate) recycler: Arc<Recycler>,
-    pub(crate) progress: Arc<ConnectProgress>,
+    pub(crate) connect: ConnectSettings,
     pub(crate) acquire_timeout: Duration,
 }
 
@@ -33,7 +35,7 @@ impl SessionPool {
                 if let GetError::Timeout(why) = &mut error
                     && why.snapshot.creating > 0
                     && why.cause.is_none()
-                    && let Some(text) = self.progress.describe_oldest()
+                    && let Some(text) = self.connect.progress.describe_oldest()
                 {
                     why.cause = Some(BoxError::from(text.as_str()).into());
                     why.last_failure = Some(text);

@@ -21,9 +21,9 @@ use std::{
 use deadpool_postgres::{Manager, ManagerConfig};
 use evenkeel_base::lock;
 use evenkeel_pool::{Deadpool, Manager as _};
-use tokio::net::lookup_host;
+use tokio::{net::lookup_host, sync::mpsc};
 use tokio_postgres::{
-    Config,
+    Config, Notification,
     config::{Host, LoadBalanceHosts},
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Hosts {
     connect_link: ConnectLink,
     // The index of the host that answered last, and its address.
     last_good: Mutex<Option<(usize, Address)>>,
+    // Where the notifications of the connections go.
+    notifications: Option<mpsc::Sender<Notification>>,
 }
 
 /// One of the hosts of the configuration.
@@ -60,7 +62,19 @@ type ConnectFuture<'a> = Pin<Box<dyn Future<Output = Result<Connected, Vec<HostE
 impl Hosts {
     pub(crate) fn new(config: Config, connect_link: ConnectLink) -> Self {
         let base = with_time_limits(without_hosts(&config));
-        Self { config, base, connect_link, last_good: Mutex::new(None) }
+        Self { config, base, connect_link, last_good: Mutex::new(None), notifications: None }
+    }
+
+    /// Returns the same hosts, for connections that pass their notifications on.
+    pub(crate) fn listening(&self, notifications: mpsc::Sender<Notification>) -> Self {
+        let last_good = Mutex::new(lock(&self.last_good).clone());
+        Self {
+            config: self.config.clone(),
+            base: self.base.clone(),
+            connect_link: Arc::clone(&self.connect_link),
+            last_good,
+            notifications: Some(notifications),
+        }
     }
 
     /// Connects to the first host that answers, within the time of the attempt.
@@ -204,7 +218,7 @@ impl Hosts {
     }
 
     async fn open(&self, config: Config, address: Option<Address>) -> Result<Connected, ConnectReason> {
-        let link = LinkState::default();
+        let link = LinkState::new(self.notifications.clone());
         let connect = ObservedConnect { connect: Arc::clone(&self.connect_link), link: link.clone() };
         let manager = Manager::from_connect(config, connect, ManagerConfig::default());
         let client = Deadpool::new(manager).create().await.map_err(ConnectReason::Client)?;

@@ -4,6 +4,7 @@
 //! statement runs, and leaves it in a [`LinkState`].
 
 use std::{
+    future::poll_fn,
     pin::{Pin, pin},
     sync::{
         Arc, Mutex,
@@ -13,11 +14,11 @@ use std::{
 
 use deadpool_postgres::Connect;
 use evenkeel_base::lock;
-use tokio::task::JoinHandle;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{
-    Client, Config, Error, NoTls, Socket,
+    AsyncMessage, Client, Config, Connection, Error, NoTls, Notification, Socket,
     error::DbError,
-    tls::{MakeTlsConnect, TlsConnect},
+    tls::{MakeTlsConnect, TlsConnect, TlsStream},
 };
 
 use crate::sqlstate::io_error;
@@ -35,9 +36,15 @@ pub(crate) struct LinkState(Arc<Inner>);
 struct Inner {
     is_encrypted: AtomicBool,
     end: Mutex<Option<Error>>,
+    // Where the task of the connection passes notifications, which takes it; without it they are dropped.
+    notifications: Mutex<Option<mpsc::Sender<Notification>>>,
 }
 
 impl LinkState {
+    pub(crate) fn new(notifications: Option<mpsc::Sender<Notification>>) -> Self {
+        Self(Arc::new(Inner { notifications: Mutex::new(notifications), ..Inner::default() }))
+    }
+
     /// Returns the error with which the server ended the connection while no statement ran.
     ///
     /// A statement that found the connection closed then was not sent: the client reads everything that has arrived
@@ -73,10 +80,14 @@ where
     T: MakeTlsConnect<Socket, Stream: Send + 'static>,
 {
     let (client, connection) = config.connect(tls).await?;
+    let notifications = lock(&link.0.notifications).take();
     let task = tokio::spawn(async move {
         // The end is stored before the connection is dropped, because the drop is how the client learns of it.
         let mut connection = pin!(connection);
-        let mut ended = connection.as_mut().await;
+        let mut ended = match notifications {
+            Some(notifications) => pass_on(connection.as_mut(), &notifications).await,
+            None => connection.as_mut().await,
+        };
         if ended.as_ref().is_err_and(|error| io_error(error).is_some()) {
             // A write failed. An error that the server sent before it closed may still be unread. The connection passes
             // it to the oldest statement, or ends with it if there is none; if there is no error, it fails again.
@@ -88,6 +99,20 @@ where
         *lock(&link.0.end) = ended.err();
     });
     Ok((client, task))
+}
+
+/// Runs a connection until it ends, and passes its notifications on. While nobody takes them, it reads no further.
+async fn pass_on<T: TlsStream + Unpin>(
+    mut connection: Pin<&mut Connection<Socket, T>>,
+    notifications: &mpsc::Sender<Notification>,
+) -> Result<(), Error> {
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await.transpose()? {
+        if let AsyncMessage::Notification(notification) = message {
+            // A listener that is gone has dropped its client, which ends the connection.
+            let _ = notifications.send(notification).await;
+        }
+    }
+    Ok(())
 }
 
 /// TLS that notes whether the server accepts it.

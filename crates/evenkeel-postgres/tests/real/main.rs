@@ -7,6 +7,7 @@ mod failures;
 mod harness;
 mod hosts;
 mod leaks;
+mod listen;
 mod pooler;
 mod queries;
 mod sessions;
