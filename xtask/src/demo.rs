@@ -3,9 +3,9 @@
 use std::{env, ffi::OsString, process::Command};
 
 use crate::{
-    Result,
+    Result, application,
     outcome::Outcome,
-    project::{Project, cleaned, read},
+    project::Project,
     servers::{self, Server},
 };
 
@@ -18,20 +18,8 @@ const PRIVATE: &str = "postgres";
 #[cfg(unix)]
 const WATCH: &str = r#"while kill -0 "$1"; do sleep 0.1; done 2>/dev/null; shift; exec "$@""#;
 
-/// The command line with everything behind `demo` kept from xtask's own parser.
-pub(crate) fn guarded(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let is = |at: usize, word: &str| arguments.get(at).is_some_and(|argument| argument == word);
-    if is(0, "demo") && !is(1, "--") {
-        arguments.insert(1, "--".into());
-    }
-    arguments
-}
-
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
-    let build = project.cargo("build").args(["--release", "-p", APPLICATION]);
-    let messages = read(build.arg("--message-format=json-render-diagnostics"))?;
-    let program = messages.lines().filter_map(|line| executable(line).transpose()).next_back();
-    let mut command = cleaned(Command::new(program.ok_or("cargo built no program")??));
+    let mut command = application::build(project, APPLICATION)?;
     match private_store(arguments) {
         None => command.args(arguments),
         Some(at) => {
@@ -40,9 +28,7 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
             command.args(ends.then_some("--temporary-store"))
         }
     };
-    let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
-    tell!("$ {}", words.join(" ".as_ref()).display());
-    become_it(command)
+    application::become_application(command)
 }
 
 /// Where in the arguments a private server is asked for.
@@ -93,39 +79,11 @@ fn end_with_this_process() -> Result {
     Ok(())
 }
 
-/// The application's program, if this message of cargo names it.
-fn executable(message: &str) -> Result<Option<String>> {
-    let message: serde_json::Value = serde_json::from_str(message)?;
-    let ours = message["target"]["name"] == APPLICATION;
-    Ok(message["executable"].as_str().filter(|_| ours).map(str::to_owned))
-}
-
-/// Replaces this process: signals, the terminal and the exit code are the application's alone.
-#[cfg(unix)]
-fn become_it(mut command: Command) -> Result<Outcome> {
-    Err(std::os::unix::process::CommandExt::exec(&mut command).into())
-}
-
-#[cfg(not(unix))]
-fn become_it(mut command: Command) -> Result<Outcome> {
-    std::process::exit(command.status()?.code().unwrap_or(1))
-}
-
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
 
-    use super::{executable, guarded, private_store};
-
-    #[test]
-    fn only_demo_keeps_its_arguments_from_the_parser() {
-        let guard = |words: &[&str]| guarded(words.iter().map(OsString::from).collect()).join(" ".as_ref());
-        assert_eq!(guard(&["demo", "--help"]), "demo -- --help");
-        assert_eq!(guard(&["demo", "--", "--help"]), "demo -- --help");
-        assert_eq!(guard(&["demo"]), "demo --");
-        assert_eq!(guard(&["test", "demo"]), "test demo");
-        assert_eq!(guard(&[]), "");
-    }
+    use super::private_store;
 
     #[test]
     fn a_server_is_started_for_those_who_ask_for_it() {
@@ -153,13 +111,5 @@ mod tests {
         watched.kill().unwrap();
         watched.wait().unwrap();
         assert_eq!(watcher.wait_with_output().unwrap().stdout, b"it ended\n");
-    }
-
-    #[test]
-    fn the_application_is_found_among_the_messages() {
-        let message = r#"{"target":{"name":"harvest"},"executable":"/t/harvest"}"#;
-        assert_eq!(executable(message).unwrap().as_deref(), Some("/t/harvest"));
-        assert_eq!(executable(r#"{"target":{"name":"harvest"},"executable":null}"#).unwrap(), None);
-        assert_eq!(executable(r#"{"target":{"name":"x"},"executable":"/t/x"}"#).unwrap(), None);
     }
 }

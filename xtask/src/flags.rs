@@ -12,6 +12,12 @@ xflags::xflags! {
             /// Arguments of the application, dashes and all.
             repeated args: OsString
         }
+        /// Builds the application examples/crawl in release and becomes it; all arguments are its own. Without a URL it
+        /// crawls the documentation of the standard library, served on this machine.
+        cmd crawl {
+            /// Arguments of the application, dashes and all.
+            repeated args: OsString
+        }
         /// Runs the tests: virtual tier, documentation, real tier; ends with one table.
         cmd test {
             /// Only this package; `retry` means `evenkeel-retry`.

@@ -5,10 +5,12 @@
 #[macro_use]
 mod out;
 
+mod application;
 mod bench;
 mod ci;
 mod conformance;
 mod coverage;
+mod crawl;
 mod demo;
 mod deny;
 mod docs;
@@ -40,7 +42,7 @@ use crate::{
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let arguments = demo::guarded(env::args_os().skip(1).collect());
+    let arguments = application::guarded(env::args_os().skip(1).collect());
     let flags = match Xtask::from_vec(arguments) {
         Ok(flags) => flags,
         Err(help) if help.is_help() => {
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
 fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {
     match command {
         XtaskCmd::Demo(flags) => demo::run(project, &flags.args),
+        XtaskCmd::Crawl(flags) => crawl::run(project, &flags.args),
         XtaskCmd::Test(flags) => test::run(project, &flags),
         XtaskCmd::Ci(flags) => ci::run(project, &flags),
         XtaskCmd::Bench(flags) => bench::run(project, &flags),

@@ -1,0 +1,81 @@
+//! The applications under examples/: building one, and becoming it.
+
+use std::{ffi::OsString, process::Command};
+
+use crate::{
+    Result,
+    outcome::Outcome,
+    project::{Project, cleaned, read},
+};
+
+/// The commands whose arguments are the application's.
+const COMMANDS: [&str; 2] = ["crawl", "demo"];
+
+/// The command line with everything behind such a command kept from xtask's own parser.
+pub(crate) fn guarded(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is = |at: usize, word: &str| arguments.get(at).is_some_and(|argument| argument == word);
+    if COMMANDS.iter().any(|command| is(0, command)) && !is(1, "--") {
+        arguments.insert(1, "--".into());
+    }
+    arguments
+}
+
+/// Builds the application in release, and returns its program.
+pub(crate) fn build(project: &Project, application: &str) -> Result<Command> {
+    let build = project.cargo("build").args(["--release", "-p", application]);
+    let messages = read(build.arg("--message-format=json-render-diagnostics"))?;
+    let program = messages.lines().filter_map(|line| executable(line, application).transpose()).next_back();
+    Ok(cleaned(Command::new(program.ok_or("cargo built no program")??)))
+}
+
+/// Prints the command, and replaces this process by it.
+pub(crate) fn become_application(command: Command) -> Result<Outcome> {
+    let words: Vec<_> = [command.get_program()].into_iter().chain(command.get_args()).collect();
+    tell!("$ {}", words.join(" ".as_ref()).display());
+    become_it(command)
+}
+
+/// The program of the application, if this message of cargo names it.
+fn executable(message: &str, application: &str) -> Result<Option<String>> {
+    let message: serde_json::Value = serde_json::from_str(message)?;
+    let ours = message["target"]["name"] == application;
+    Ok(message["executable"].as_str().filter(|_| ours).map(str::to_owned))
+}
+
+/// Replaces this process: signals, the terminal and the exit code are the application's alone.
+#[cfg(unix)]
+fn become_it(mut command: Command) -> Result<Outcome> {
+    Err(std::os::unix::process::CommandExt::exec(&mut command).into())
+}
+
+#[cfg(not(unix))]
+fn become_it(mut command: Command) -> Result<Outcome> {
+    std::process::exit(command.status()?.code().unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::{executable, guarded};
+
+    #[test]
+    fn only_applications_keep_their_arguments_from_the_parser() {
+        let guard = |words: &[&str]| guarded(words.iter().map(OsString::from).collect()).join(" ".as_ref());
+        assert_eq!(guard(&["demo", "--help"]), "demo -- --help");
+        assert_eq!(guard(&["demo", "--", "--help"]), "demo -- --help");
+        assert_eq!(guard(&["demo"]), "demo --");
+        assert_eq!(guard(&["crawl", "--depth", "1"]), "crawl -- --depth 1");
+        assert_eq!(guard(&["test", "demo"]), "test demo");
+        assert_eq!(guard(&[]), "");
+    }
+
+    #[test]
+    fn the_application_is_found_among_the_messages() {
+        let message = r#"{"target":{"name":"harvest"},"executable":"/t/harvest"}"#;
+        assert_eq!(executable(message, "harvest").unwrap().as_deref(), Some("/t/harvest"));
+        assert_eq!(executable(message, "crawl").unwrap(), None);
+        let library = r#"{"target":{"name":"harvest"},"executable":null}"#;
+        assert_eq!(executable(library, "harvest").unwrap(), None);
+    }
+}

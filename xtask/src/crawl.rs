@@ -1,0 +1,84 @@
+//! `cargo xtask crawl`: becomes the crawler.
+
+use std::{
+    ffi::OsString,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Result, application,
+    outcome::Outcome,
+    project::{Project, read},
+};
+
+const APPLICATION: &str = "crawl";
+
+/// Links into ranges of lines, which only a script of rustdoc understands.
+const LINES: &str = "/src/.*#[0-9]+(-[0-9]+)?$";
+
+/// Crawls the URL among the arguments, or else the documentation of the standard library on this machine.
+pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
+    let defaults = if has_target(arguments) {
+        Vec::new()
+    } else {
+        let documentation = documentation(project)?;
+        if !documentation.join("std/index.html").is_file() {
+            let told = "the Rust documentation is not installed (rustup component add rust-docs)";
+            return Ok(Outcome::Skipped(told.into()));
+        }
+        of_documentation(project, documentation)?
+    };
+    let mut command = application::build(project, APPLICATION)?;
+    command.args(defaults).args(arguments);
+    application::become_application(command)
+}
+
+/// Whether the arguments say what to do: a page, or to print the help.
+fn has_target(arguments: &[OsString]) -> bool {
+    let is_one =
+        |word: &str| ["http://", "https://", "--help", "-h"].iter().any(|begin| word.starts_with(begin));
+    arguments.iter().any(|word| word.to_str().is_some_and(is_one))
+}
+
+fn documentation(project: &Project) -> Result<PathBuf> {
+    let sysroot = read(project.program(Path::new("rustc")).args(["--print", "sysroot"]))?;
+    Ok(PathBuf::from(sysroot.trim()).join("share/doc/rust/html"))
+}
+
+/// The arguments for the documentation, served at a free port and stored for this run.
+fn of_documentation(project: &Project, documentation: PathBuf) -> Result<Vec<OsString>> {
+    let folder = project.target().join("evenkeel");
+    fs::create_dir_all(&folder)?;
+    let store = folder.join("crawl.sqlite");
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = store.clone().into_os_string();
+        file.push(suffix);
+        // It need not be there.
+        let _ = fs::remove_file(file);
+    }
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let mut arguments: Vec<OsString> = vec![format!("http://127.0.0.1:{port}/std/index.html").into()];
+    arguments.extend(["--serve".into(), documentation.into_os_string()]);
+    arguments.extend(["--prefix", "/std/", "--rate", "unlimited", "--ignore", LINES].map(Into::into));
+    let mut place = OsString::from("sqlite:");
+    place.push(store);
+    arguments.extend(["--store".into(), place]);
+    arguments.extend(["--report".into(), folder.join("crawl.html").into_os_string()]);
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::has_target;
+
+    #[test]
+    fn without_a_page_it_is_the_documentation() {
+        let asked = |words: &[&str]| has_target(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(!asked(&[]) && !asked(&["--depth", "2"]));
+        assert!(asked(&["--depth", "2", "https://h/"]) && asked(&["http://h/"]) && asked(&["--help"]));
+    }
+}
