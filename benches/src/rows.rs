@@ -5,6 +5,7 @@ use crate::row::Row;
 mod e2e;
 mod limit;
 mod pool;
+mod queue;
 mod retry;
 mod stream;
 mod task;
@@ -12,7 +13,7 @@ mod waiter;
 
 /// Returns all rows in the order of the report.
 pub(crate) fn all() -> Vec<Row> {
-    [retry::rows(), limit::rows(), stream::rows(), pool::rows(), task::rows(), e2e::rows()]
+    [retry::rows(), limit::rows(), stream::rows(), queue::rows(), pool::rows(), task::rows(), e2e::rows()]
         .into_iter()
         .flatten()
         .collect()
