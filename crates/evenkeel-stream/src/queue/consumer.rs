@@ -163,14 +163,25 @@ impl<T> Consumer<T> {
 
     #[inline]
     fn poll_pop(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Job<T>>> {
+        let coop = ready!(poll_proceed(cx));
+        // Also by a consumer that has left: there is nothing for it.
+        let polled = match key.is_none().then(|| self.core.pop_fast()).flatten() {
+            Some(entry) => Poll::Ready(Some(Job::new(entry, self.core.clone()))),
+            None => self.poll_pop_slow(key, cx),
+        };
+        if polled.is_ready() {
+            coop.made_progress();
+        }
+        polled
+    }
+
+    #[inline(never)]
+    fn poll_pop_slow(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Job<T>>> {
         if self.has_left.load(Relaxed) {
             return Poll::Ready(None);
         }
-        let coop = ready!(poll_proceed(cx));
         let mut wakes = WakeList::new();
-        let popped = ready!(self.core.poll_pop(key, cx.waker(), &mut wakes));
-        coop.made_progress();
-        Poll::Ready(match popped {
+        Poll::Ready(match ready!(self.core.poll_pop_slow(key, cx.waker(), &mut wakes)) {
             Some(entry) => Some(kept_until_woken(Job::new(entry, self.core.clone()), wakes)),
             None => {
                 self.leave();
@@ -188,7 +199,6 @@ impl<T> Consumer<T> {
 }
 
 /// Calls these wakers; if one panics, the item goes back to the queue.
-#[inline]
 fn kept_until_woken<T>(mut job: Job<T>, wakes: WakeList) -> Job<T> {
     if !wakes.is_empty() {
         job.set_put_back(true);

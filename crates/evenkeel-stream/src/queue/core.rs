@@ -54,6 +54,13 @@ impl<T> Core<T> {
 
     #[inline]
     pub(super) fn try_push(&self, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
+        // A statement of its own, so that the lock is released.
+        let pushed = lock(&self.state).push_fast(entry);
+        pushed.or_else(|entry| self.try_push_slow(entry))
+    }
+
+    #[inline(never)]
+    fn try_push_slow(&self, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
         self.with(|state, wakes| state.push(entry, wakes))
     }
 
@@ -61,24 +68,27 @@ impl<T> Core<T> {
     #[inline]
     pub(super) fn poll_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
         match mem::replace(stage, PushStage::Ended) {
-            PushStage::New(entry) => match self.try_push(entry) {
-                Ok(()) => Poll::Ready(Ok(())),
-                Err(PushError::Closed(entry)) => Poll::Ready(Err(entry.item)),
-                Err(PushError::Full(entry)) => self.enter_push(entry, stage, waker),
-            },
-            PushStage::Waiting(key) => {
-                let poll = self.poll_waiting_push(key, waker);
-                if poll.is_pending() {
-                    *stage = PushStage::Waiting(key);
+            PushStage::New(entry) => {
+                let pushed = lock(&self.state).push_fast(entry);
+                match pushed {
+                    Ok(()) => Poll::Ready(Ok(())),
+                    Err(entry) => self.enter_push(entry, stage, waker),
                 }
-                poll
             }
-            PushStage::Ended => panic!("polled after it returned its result"),
+            other => {
+                *stage = other;
+                self.poll_waiting_push(stage, waker)
+            }
         }
     }
 
     #[inline(never)]
     fn enter_push(&self, entry: Entry<T>, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+        let entry = match self.try_push_slow(entry) {
+            Ok(()) => return Poll::Ready(Ok(())),
+            Err(PushError::Closed(entry)) => return Poll::Ready(Err(entry.item)),
+            Err(PushError::Full(entry)) => entry,
+        };
         // A clone that is not stored is dropped here, behind the lock.
         let mut waker = Some(waker.clone());
         self.with(|state, wakes| match state.push(entry, wakes) {
@@ -93,9 +103,10 @@ impl<T> Core<T> {
     }
 
     #[inline(never)]
-    fn poll_waiting_push(&self, key: Key, waker: &Waker) -> Poll<Result<(), T>> {
+    fn poll_waiting_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+        let PushStage::Waiting(key) = *stage else { panic!("polled after it returned its result") };
         let mut caller = Caller { waker, clone: None };
-        self.repeat(&mut caller, |state, caller| {
+        let poll = self.repeat(&mut caller, |state, caller| {
             let is_closed = state.is_closed();
             let producer = state.waiting_producers.get_mut(key);
             if producer.entry.is_some() && !is_closed {
@@ -104,7 +115,11 @@ impl<T> Core<T> {
             // Its waker was taken.
             let entry = state.waiting_producers.remove(key).entry;
             Some(Poll::Ready(entry.map_or(Ok(()), |entry| Err(entry.item))))
-        })
+        });
+        if poll.is_ready() {
+            *stage = PushStage::Ended;
+        }
+        poll
     }
 
     /// Ends the wait of a push; returns its item if it was not accepted.
@@ -114,72 +129,63 @@ impl<T> Core<T> {
         producer.entry.map(|entry| entry.item)
     }
 
+    /// Takes an item; `Err` says whether the queue has ended. The caller drops `wakes` behind it.
     #[inline]
     pub(super) fn try_pop(&self, wakes: &mut WakeList) -> Result<Entry<T>, bool> {
-        let mut state = lock(&self.state);
-        state.pop(wakes).ok_or_else(|| state.has_ended())
+        let popped = lock(&self.state).pop_fast();
+        popped.map_or_else(|| self.try_pop_slow(wakes), Ok)
+    }
+
+    #[inline(never)]
+    fn try_pop_slow(&self, wakes: &mut WakeList) -> Result<Entry<T>, bool> {
+        self.locked(wakes, |state, wakes| state.pop(wakes).ok_or_else(|| state.has_ended()))
+    }
+
+    #[inline]
+    pub(super) fn pop_fast(&self) -> Option<Entry<T>> {
+        lock(&self.state).pop_fast()
     }
 
     /// Takes an item, `None` after the end, or waits; the key is that of a wait. The caller drops `wakes` behind it.
-    #[inline]
-    pub(super) fn poll_pop(
-        &self,
-        key: &mut Option<Key>,
-        waker: &Waker,
-        wakes: &mut WakeList,
-    ) -> Poll<Option<Entry<T>>> {
-        if key.is_some() {
-            return self.poll_waiting_pop(key, waker, wakes);
-        }
-        match self.try_pop(wakes) {
-            Ok(entry) => Poll::Ready(Some(entry)),
-            Err(true) => Poll::Ready(None),
-            Err(false) => self.enter_pop(key, waker, wakes),
-        }
-    }
-
     #[inline(never)]
-    fn enter_pop(
-        &self,
-        key: &mut Option<Key>,
-        waker: &Waker,
-        wakes: &mut WakeList,
-    ) -> Poll<Option<Entry<T>>> {
-        let mut waker = Some(waker.clone());
-        let mut state = lock(&self.state);
-        if let Some(entry) = state.pop(wakes) {
-            return Poll::Ready(Some(entry));
-        }
-        if state.has_ended() {
-            return Poll::Ready(None);
-        }
-        let consumer = WaitingConsumer { waker: waker.take(), has_reservation: false };
-        *key = Some(state.waiting_consumers.push_back(consumer));
-        Poll::Pending
-    }
-
-    #[inline(never)]
-    fn poll_waiting_pop(
+    pub(super) fn poll_pop_slow(
         &self,
         waiting: &mut Option<Key>,
         waker: &Waker,
         wakes: &mut WakeList,
     ) -> Poll<Option<Entry<T>>> {
-        let Some(key) = *waiting else { return Poll::Pending };
-        let mut caller = Caller { waker, clone: None };
+        // A new wait is likely: the fast path has found nothing.
+        let mut caller = Caller { waker, clone: waiting.is_none().then(|| waker.clone()) };
         loop {
-            let mut state = lock(&self.state);
-            let entry = state.pop_reserved(key, wakes);
-            if entry.is_some() || state.has_ended() {
-                state.waiting_consumers.remove(key);
-                *waiting = None;
-                return Poll::Ready(entry);
+            let polled = self.locked(wakes, |state, wakes| {
+                let popped = match *waiting {
+                    Some(key) => state.pop_reserved(key, wakes),
+                    None => state.pop(wakes),
+                };
+                if popped.is_some() || state.has_ended() {
+                    if let Some(key) = waiting.take() {
+                        // Its waker was taken.
+                        state.waiting_consumers.remove(key);
+                    }
+                    return Some(Poll::Ready(popped));
+                }
+                match *waiting {
+                    Some(key) => caller.store(&mut state.waiting_consumers.get_mut(key).waker),
+                    None => match caller.clone.take() {
+                        None => false,
+                        waker => {
+                            let consumer = WaitingConsumer { waker, has_reservation: false };
+                            *waiting = Some(state.waiting_consumers.push_back(consumer));
+                            true
+                        }
+                    },
+                }
+                .then_some(Poll::Pending)
+            });
+            match polled {
+                Some(polled) => return polled,
+                None => caller.clone = Some(waker.clone()),
             }
-            if caller.store(&mut state.waiting_consumers.get_mut(key).waker) {
-                return Poll::Pending;
-            }
-            drop(state);
-            caller.clone = Some(waker.clone());
         }
     }
 
@@ -272,16 +278,21 @@ impl<T> Core<T> {
         lock(&self.state).snapshot(self.finished.load(Acquire) / JOB)
     }
 
-    /// Changes the state, tells those that wait for all items, and calls wakers behind the lock.
-    #[inline]
+    /// Changes the state, and calls wakers behind the lock.
     fn with<R>(&self, change: impl FnOnce(&mut State<T>, &mut WakeList) -> R) -> R {
-        // Dropped in reverse order: the guard of the lock first.
+        // Declared first, and so dropped last.
         let mut wakes = WakeList::new();
+        self.locked(&mut wakes, change)
+    }
+
+    /// Changes the state, and tells those that wait for all items.
+    fn locked<R>(&self, wakes: &mut WakeList, change: impl FnOnce(&mut State<T>, &mut WakeList) -> R) -> R {
         let mut state = lock(&self.state);
-        let result = change(&mut state, &mut wakes);
+        let result = change(&mut state, wakes);
         if !state.joins.is_empty() {
-            self.tell_joins(&mut state, &mut wakes);
+            self.tell_joins(&mut state, wakes);
         }
+        state.update_fast();
         result
     }
 

@@ -61,7 +61,11 @@ fn push(queue: &Queue, item: u32) -> bool {
 
 fn poll_pop(queue: &Queue, key: &mut Option<Key>, waker: &Waker) -> Poll<Option<u32>> {
     let mut wakes = WakeList::new();
-    queue.poll_pop(key, waker, &mut wakes).map(|entry| entry.map(|entry| entry.item))
+    let polled = match key.is_none().then(|| queue.pop_fast()).flatten() {
+        Some(entry) => Poll::Ready(Some(entry)),
+        None => queue.poll_pop_slow(key, waker, &mut wakes),
+    };
+    polled.map(|entry| entry.map(|entry| entry.item))
 }
 
 fn pop(queue: &Queue) -> Option<u32> {

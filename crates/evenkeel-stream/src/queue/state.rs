@@ -7,7 +7,11 @@
 //! adds an item reserves one for the consumer at the front, and wakes it. The item itself stays in its place until the
 //! consumer takes it, so that a consumer that is dropped meanwhile only passes its reservation on.
 //!
+//! In most calls nobody waits, and there is nothing to do but to move an item: [`push_fast`](State::push_fast) and
+//! [`pop_fast`](State::pop_fast) ask one flag for that, and leave all else to the slow path.
+//!
 //! Invariants, whenever the lock is released:
+//! - The flag is set only if the queue is open, and no producer, consumer or join waits.
 //! - No producer waits whose item is next and would fit.
 //! - No consumer waits while there are more items than reservations, nor after the end.
 //! - There are at most as many reservations as items, except after [`stop`](State::stop) has taken the items.
@@ -40,12 +44,15 @@ pub(super) struct State<T> {
     pub(super) joins: LinkedQueue<WaitingJoin>,
     // Items that stand in the queue for a consumer that was woken.
     reserved: usize,
+    // Whether the queue is open and nobody waits.
+    is_fast: bool,
     is_closed: bool,
     // Closed, and nothing more is handed out.
     is_stopped: bool,
-    accepted: u64,
     pub(super) taken: u64,
     put_back: u64,
+    // Items that were returned by `stop`.
+    returned: u64,
 }
 
 pub(super) struct WaitingProducer<T> {
@@ -77,16 +84,46 @@ impl<T> State<T> {
             waiting_consumers: LinkedQueue::new(),
             joins: LinkedQueue::new(),
             reserved: 0,
+            is_fast: true,
             is_closed: false,
             is_stopped: false,
-            accepted: 0,
             taken: 0,
             put_back: 0,
+            returned: 0,
         }
     }
 
-    /// Adds an item at the back, if there is room and no producer waits.
+    /// Adds an item at the back, if nobody is to be told of it.
     #[inline]
+    pub(super) fn push_fast(&mut self, entry: Entry<T>) -> Result<(), Entry<T>> {
+        if !self.is_fast || !self.has_room(entry.size) {
+            return Err(entry);
+        }
+        self.accept(entry);
+        Ok(())
+    }
+
+    /// Takes the item at the front, if nobody is to be told of it.
+    #[inline]
+    pub(super) fn pop_fast(&mut self) -> Option<Entry<T>> {
+        if !self.is_fast || self.entries.len() <= self.reserved {
+            return None;
+        }
+        let entry = self.entries.pop_front()?;
+        self.remove_bytes(entry.size);
+        self.taken += 1;
+        Some(entry)
+    }
+
+    /// Looks whether anybody waits; called before the lock is released on the slow path.
+    pub(super) fn update_fast(&mut self) {
+        self.is_fast = !self.is_closed
+            && self.waiting_producers.is_empty()
+            && self.waiting_consumers.is_empty()
+            && self.joins.is_empty();
+    }
+
+    /// Adds an item at the back, if there is room and no producer waits.
     pub(super) fn push(&mut self, entry: Entry<T>, wakes: &mut WakeList) -> Result<(), PushError<Entry<T>>> {
         if self.is_closed {
             return Err(PushError::Closed(entry));
@@ -100,13 +137,12 @@ impl<T> State<T> {
     }
 
     /// Takes the item at the front, unless all are reserved for others.
-    #[inline]
     pub(super) fn pop(&mut self, wakes: &mut WakeList) -> Option<Entry<T>> {
         if self.is_stopped || self.entries.len() <= self.reserved {
             return None;
         }
         let entry = self.entries.pop_front()?;
-        self.bytes -= entry.size as u128;
+        self.remove_bytes(entry.size);
         self.taken += 1;
         if !self.waiting_producers.is_empty() {
             self.serve_producers(wakes);
@@ -137,7 +173,7 @@ impl<T> State<T> {
 
     /// Puts an item back that was taken, at the front and also without room.
     pub(super) fn put_back(&mut self, entry: Entry<T>, wakes: &mut WakeList) {
-        self.bytes += entry.size as u128;
+        self.add_bytes(entry.size);
         self.entries.push_front(entry);
         self.put_back += 1;
         self.serve_consumers(wakes);
@@ -178,6 +214,7 @@ impl<T> State<T> {
         self.is_stopped = true;
         self.close(wakes);
         self.bytes = 0;
+        self.returned += self.entries.len() as u64;
         mem::take(&mut self.entries)
     }
 
@@ -198,20 +235,37 @@ impl<T> State<T> {
             in_flight: self.taken.saturating_sub(finished),
             waiting_producers: self.waiting_producers.len(),
             waiting_consumers: self.waiting_consumers.len(),
-            accepted: self.accepted,
+            // An item that was put back is taken again.
+            accepted: (self.taken - self.put_back) + self.returned + self.entries.len() as u64,
             done: finished.saturating_sub(self.put_back),
             is_closed: self.is_closed,
         }
     }
 
+    #[inline]
     fn has_room(&self, size: usize) -> bool {
-        self.entries.len() < self.max_items && self.bytes + size as u128 <= self.max_bytes
+        self.entries.len() < self.max_items && (size == 0 || self.bytes + size as u128 <= self.max_bytes)
     }
 
+    // Most queues are not bounded by bytes, and their items have no size.
+    #[inline]
+    fn add_bytes(&mut self, size: usize) {
+        if size != 0 {
+            self.bytes += size as u128;
+        }
+    }
+
+    #[inline]
+    fn remove_bytes(&mut self, size: usize) {
+        if size != 0 {
+            self.bytes -= size as u128;
+        }
+    }
+
+    #[inline]
     fn accept(&mut self, entry: Entry<T>) {
-        self.bytes += entry.size as u128;
+        self.add_bytes(entry.size);
         self.entries.push_back(entry);
-        self.accepted += 1;
     }
 
     /// Accepts the items of waiting producers, as long as they fit.
@@ -231,7 +285,6 @@ impl<T> State<T> {
     }
 
     /// Reserves items for waiting consumers.
-    #[inline]
     fn serve_consumers(&mut self, wakes: &mut WakeList) {
         while self.entries.len() > self.reserved
             && !self.is_stopped
