@@ -9,6 +9,7 @@
 // | `par_map`, `try_par_map` | the public streams of the parallel maps |
 // | `task_map`, `in_flight` | the part that the maps share: starting items; their tasks and results |
 // | `item_error` | the error of one item |
+// | `generate`, `generate/yielder`, `generate/shared` | async code as a stream; its handle; what both share |
 // | `paginate` | pages as a stream of their items |
 // | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page, and its fetch |
 // | `paginate/prefetch`, `paginate/error` | pages fetched ahead; the error of a page |
@@ -21,6 +22,7 @@
 
 mod batch;
 mod ext;
+mod generate;
 mod in_flight;
 mod item_error;
 mod paginate;
@@ -32,6 +34,7 @@ mod try_par_map;
 
 pub use batch::{Batch, Batches};
 pub use ext::StreamExt;
+pub use generate::{Generate, TryGenerate, Yield, Yielder, generate, try_generate};
 pub use item_error::ItemError;
 pub use paginate::{PageError, Paginate, Prefetch, paginate};
 pub use par_map::ParMap;

@@ -4,6 +4,7 @@ mod batch;
 mod cancel;
 mod compiles;
 mod fail_fast;
+mod generate;
 mod limit;
 mod order;
 mod paginate;
