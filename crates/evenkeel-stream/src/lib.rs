@@ -13,7 +13,8 @@
 // | `paginate` | pages as a stream of their items |
 // | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page, and its fetch |
 // | `paginate/prefetch`, `paginate/error` | pages fetched ahead; the error of a page |
-// | `batch` | batches by number and time |
+// | `merge`, `merge/ready` | several streams as one; those that were woken |
+// | `batch` | batches by number, bytes, time, or a predicate |
 // | `queue`, `queue/capacity` | a queue between producers and consumers; its bounds |
 // | `queue/producer`, `queue/consumer`, `queue/job` | its two sides; an item that was taken |
 // | `queue/core`, `queue/state`, `queue/loom` | its lock; the data behind it; the primitives that loom replaces |
@@ -25,6 +26,7 @@ mod ext;
 mod generate;
 mod in_flight;
 mod item_error;
+mod merge;
 mod paginate;
 mod par_map;
 pub mod prelude;
@@ -36,6 +38,7 @@ pub use batch::{Batch, Batches};
 pub use ext::StreamExt;
 pub use generate::{Generate, TryGenerate, Yield, Yielder, generate, try_generate};
 pub use item_error::ItemError;
+pub use merge::{Merge, MergeHandle, merge};
 pub use paginate::{PageError, Paginate, Prefetch, paginate};
 pub use par_map::ParMap;
 pub use queue::{

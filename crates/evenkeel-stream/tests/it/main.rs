@@ -6,6 +6,7 @@ mod compiles;
 mod fail_fast;
 mod generate;
 mod limit;
+mod merge;
 mod order;
 mod paginate;
 mod panics;
