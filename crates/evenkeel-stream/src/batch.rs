@@ -1,17 +1,20 @@
-//! Batches of items, by number and time.
+//! Batches of items, by number, size, time, or a predicate.
 
 use std::{
     fmt, mem,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::poll_proceed,
+    time::{Instant, Sleep, sleep_until},
+};
 
-/// The size of a batch, as a number of items and a time.
+/// The end of a batch: a number of items, and optionally a size in bytes, a time, or an item that says so.
 ///
 /// # Examples
 ///
@@ -33,14 +36,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// assert_eq!(batches, [(vec![0, 1, 2], 280), (vec![3], 320)]);
 /// # }
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub struct Batch {
+pub struct Batch<T> {
     items: usize,
+    bytes: Option<Bytes<T>>,
     within: Option<Duration>,
+    ends_after: Option<Closure<T, bool>>,
 }
 
-impl Batch {
+type Closure<T, R> = Box<dyn FnMut(&T) -> R + Send>;
+
+struct Bytes<T> {
+    max: usize,
+    size: Closure<T, usize>,
+}
+
+impl<T> Batch<T> {
     /// Makes batches of `items`; only the last one may have fewer.
     ///
     /// # Panics
@@ -49,15 +60,76 @@ impl Batch {
     #[track_caller]
     pub const fn items(items: usize) -> Self {
         assert!(items > 0, "the number of items in a batch must not be zero");
-        Self { items, within: None }
+        Self { items, bytes: None, within: None, ends_after: None }
+    }
+
+    /// Also bounds the sum of the items' sizes; `size` returns that of an item.
+    ///
+    /// An item that does not fit ends the batch, and is the first one of the next. An item that is larger than `bytes` is a
+    /// batch of its own. A panic of `size` resumes at the consumer; its item is lost, and no other.
+    ///
+    /// # Panics
+    ///
+    /// If `bytes` is zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Batch, prelude::*};
+    /// use futures::StreamExt as _;
+    ///
+    /// let words = futures::stream::iter(["a", "bcd", "ef", "a long one", "g"]);
+    /// let batches = words.batch(Batch::items(500).max_bytes(4, |word: &&str| word.len()));
+    /// let batches: Vec<_> = batches.map(|words| words.join(" ")).collect().await;
+    /// assert_eq!(batches, ["a bcd", "ef", "a long one", "g"]);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn max_bytes(self, bytes: usize, size: impl FnMut(&T) -> usize + Send + 'static) -> Self {
+        assert!(bytes > 0, "the number of bytes in a batch must not be zero");
+        Self { bytes: Some(Bytes { max: bytes, size: Box::new(size) }), ..self }
     }
 
     /// Also ends a batch this long after its first item; without it there is no such bound.
     ///
     /// An item that comes at that very instant is in the next batch. With `Duration::ZERO` every item is a batch.
     /// tokio's timers count whole milliseconds: while the source is silent, a fraction is rounded up.
-    pub const fn within(self, within: Duration) -> Self {
+    pub fn within(self, within: Duration) -> Self {
         Self { within: Some(within), ..self }
+    }
+
+    /// Also ends a batch behind each item for which `is_last` returns true.
+    ///
+    /// A panic of `is_last` resumes at the consumer; the item stays in its batch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Batch, prelude::*};
+    /// use futures::StreamExt as _;
+    ///
+    /// let words = futures::stream::iter("one two. three. four".split_inclusive(' '));
+    /// let sentences = words.batch(Batch::items(500).ends_after(|word: &&str| word.ends_with(". ")));
+    /// let sentences: Vec<_> = sentences.map(|words| words.concat()).collect().await;
+    /// assert_eq!(sentences, ["one two. ", "three. ", "four"]);
+    /// # }
+    /// ```
+    pub fn ends_after(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
+        Self { ends_after: Some(Box::new(is_last)), ..self }
+    }
+}
+
+impl<T> fmt::Debug for Batch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("items", &self.items)
+            .field("bytes", &self.bytes.as_ref().map(|bytes| bytes.max))
+            .field("within", &self.within)
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,13 +141,15 @@ pin_project! {
     ///   consumer gets.
     /// - The vectors grow with their content; a large maximum costs nothing.
     /// - When the source ends, the rest is the last batch, at once.
+    /// - [`into_rest`](Self::into_rest) takes the unfinished batch back.
+    /// - A batch of an endless source without a bound in reach lets other tasks run.
     /// - Results are items like others: a batch of a stream of results is a `Vec<Result<T, E>>`.
     /// - After its end it returns `None` for ever, and the source is dropped.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future of one `next()` loses nothing: the items stay in the stream, and the time of their batch
-    /// goes on. Dropping the stream drops the items of the unfinished batch.
+    /// goes on. Dropping the stream drops the items of the unfinished batch; [`into_rest`](Self::into_rest) returns them.
     ///
     /// # Panics
     ///
@@ -103,24 +177,88 @@ pin_project! {
     pub struct Batches<S: Stream> {
         #[pin]
         source: Option<S>,
-        full: Batch,
+        full: Batch<S::Item>,
+        // The batch in progress. The deadline and the timer belong to it; the timer is set when the source is first
+        // pending before the deadline.
         items: Vec<S::Item>,
-        // Both belong to the batch in `items`; the timer is set when the source is first pending before the deadline.
+        bytes: usize,
+        is_full: bool,
         deadline: Option<Instant>,
         timer: Option<Pin<Box<Sleep>>>,
     }
 }
 
 impl<S: Stream> Batches<S> {
-    pub(crate) fn new(source: S, full: Batch) -> Self {
-        Self { source: Some(source), full, items: Vec::new(), deadline: None, timer: None }
+    pub(crate) fn new(source: S, full: Batch<S::Item>) -> Self {
+        Self {
+            source: Some(source),
+            full,
+            items: Vec::new(),
+            bytes: 0,
+            is_full: false,
+            deadline: None,
+            timer: None,
+        }
     }
 
-    fn emit(self: Pin<&mut Self>) -> Poll<Option<Vec<S::Item>>> {
+    /// Ends the stream, and returns the items of the unfinished batch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Batch, generate, prelude::*};
+    /// use futures::StreamExt as _;
+    /// use std::{future::pending, time::Duration};
+    /// use tokio::time::timeout;
+    ///
+    /// let numbers = generate(|y| async move {
+    ///     for n in 0..5 {
+    ///         y.yield_(n).await;
+    ///     }
+    ///     pending().await
+    /// });
+    /// let mut batches = numbers.batch(Batch::items(3));
+    /// assert_eq!(batches.next().await, Some(vec![0, 1, 2]));
+    /// assert!(timeout(Duration::from_secs(1), batches.next()).await.is_err());
+    /// assert_eq!(batches.into_rest(), [3, 4]);
+    /// # }
+    /// ```
+    #[must_use = "these items were in no batch, and are dropped"]
+    pub fn into_rest(self) -> Vec<S::Item> {
+        self.items
+    }
+
+    fn take_batch(self: Pin<&mut Self>) -> Vec<S::Item> {
         let this = self.project();
+        (*this.bytes, *this.is_full) = (0, false);
         *this.deadline = None;
         *this.timer = None;
-        Poll::Ready(Some(mem::take(this.items)))
+        mem::take(this.items)
+    }
+
+    /// Adds an item; returns the batch before it, if the item did not fit in there.
+    fn add(mut self: Pin<&mut Self>, item: S::Item) -> Option<Vec<S::Item>> {
+        let this = self.as_mut().project();
+        let (max, size) = match &mut this.full.bytes {
+            Some(bytes) => (bytes.max, (bytes.size)(&item)),
+            None => (usize::MAX, 0),
+        };
+        let fits = this.bytes.checked_add(size).is_some_and(|sum| sum <= max);
+        let before = (!fits && !this.items.is_empty()).then(|| self.as_mut().take_batch());
+        let this = self.project();
+        if this.items.is_empty() {
+            *this.deadline = this.full.within.and_then(|within| Instant::now().checked_add(within));
+        }
+        *this.bytes = this.bytes.saturating_add(size);
+        this.items.push(item);
+        *this.is_full =
+            this.items.len() == this.full.items || this.full.bytes.is_some() && *this.bytes >= max;
+        if let (Some(is_last), Some(item)) = (&mut this.full.ends_after, this.items.last()) {
+            *this.is_full |= is_last(item);
+        }
+        before
     }
 }
 
@@ -130,29 +268,28 @@ impl<S: Stream> Stream for Batches<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let mut this = self.as_mut().project();
-            if this.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return self.emit();
+            if *this.is_full || this.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Poll::Ready(Some(self.take_batch()));
             }
-            let Some(source) = this.source.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+            let Some(source) = this.source.as_mut().as_pin_mut() else {
+                // The item that did not fit in the last batch but one.
+                return Poll::Ready((!this.items.is_empty()).then(|| self.take_batch()));
+            };
+            // An endless source would keep the task in this loop.
+            let coop = ready!(poll_proceed(cx));
             match source.poll_next(cx) {
                 Poll::Ready(Some(item)) => {
-                    if this.items.is_empty() {
-                        *this.deadline =
-                            this.full.within.and_then(|within| Instant::now().checked_add(within));
-                    }
-                    this.items.push(item);
-                    if this.items.len() == this.full.items {
-                        return self.emit();
+                    coop.made_progress();
+                    if let Some(batch) = self.as_mut().add(item) {
+                        return Poll::Ready(Some(batch));
                     }
                 }
-                Poll::Ready(None) => {
-                    this.source.set(None);
-                    return if this.items.is_empty() { Poll::Ready(None) } else { self.emit() };
-                }
+                Poll::Ready(None) => this.source.set(None),
                 Poll::Pending => {
                     let Some(deadline) = *this.deadline else { return Poll::Pending };
                     let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-                    return if timer.as_mut().poll(cx).is_ready() { self.emit() } else { Poll::Pending };
+                    ready!(timer.as_mut().poll(cx));
+                    return Poll::Ready(Some(self.take_batch()));
                 }
             }
         }

@@ -110,7 +110,7 @@ pub trait StreamExt: Stream {
         TryParMap { tasks }
     }
 
-    /// Collects the items into batches by number and time. See [`Batch`].
+    /// Collects the items into batches by number, size, time, or a predicate. See [`Batch`].
     ///
     /// # Examples
     ///
@@ -124,7 +124,7 @@ pub trait StreamExt: Stream {
     /// assert_eq!(batches, [vec![0, 1], vec![2, 3], vec![4]]);
     /// # }
     /// ```
-    fn batch(self, batch: Batch) -> Batches<Self>
+    fn batch(self, batch: Batch<Self::Item>) -> Batches<Self>
     where
         Self: Sized,
     {
