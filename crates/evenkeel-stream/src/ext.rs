@@ -22,7 +22,7 @@ use crate::{Batch, Batches, ParMap, TryParMap, task_map::TaskMap};
 /// # }
 /// ```
 pub trait StreamExt: Stream {
-    /// Runs `f` over the items, each in its own task, at most `limit` at a time.
+    /// Runs `f` over the items, at most `limit` at a time, on tasks that take the next item when theirs has ended.
     ///
     /// Results come in the order of completion, or [`ordered`](ParMap::ordered). See [`ParMap`].
     ///
@@ -52,21 +52,17 @@ pub trait StreamExt: Stream {
     #[track_caller]
     fn par_map<F, Fut>(self, limit: usize, f: F) -> ParMap<Self, Fut::Output>
     where
-        Self: Sized,
+        Self: Sized + Send + 'static,
         Self::Item: Send + 'static,
         F: FnOnce(Self::Item) -> Fut + Clone + Send + 'static,
         Fut: Future<Output: Send + 'static> + Send + 'static,
     {
-        let tasks = TaskMap::new(self, limit, move |in_flight, item| {
-            let f = f.clone();
-            // Called within the task, so that a panic of `f` itself is one of the item.
-            in_flight.start(async move { Ok(f(item).await) });
-        });
+        let tasks = TaskMap::new(self, limit, Ok, move |item| async move { Ok(f(item).await) });
         ParMap { tasks }
     }
 
-    /// Runs `f` over the values of a stream of results, each in its own task, at most `limit` at a time, and stops at the
-    /// first error.
+    /// Runs `f` over the values of a stream of results, at most `limit` at a time, as [`par_map`](StreamExt::par_map)
+    /// does, and stops at the first error.
     ///
     /// The error may be one of the source or one of `f`; `f` may have its own error type, into which errors of the source
     /// convert. With [`settled`](TryParMap::settled) an error stops nothing. See [`TryParMap`].
@@ -93,20 +89,14 @@ pub trait StreamExt: Stream {
     #[track_caller]
     fn try_par_map<T, E, U, E2, F, Fut>(self, limit: usize, f: F) -> TryParMap<Self, U, E2>
     where
-        Self: Stream<Item = Result<T, E>> + Sized,
+        Self: Stream<Item = Result<T, E>> + Sized + Send + 'static,
         T: Send + 'static,
         U: Send + 'static,
         E2: From<E> + Send + 'static,
         F: FnOnce(T) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<U, E2>> + Send + 'static,
     {
-        let tasks = TaskMap::new(self, limit, move |in_flight, item| match item {
-            Ok(value) => {
-                let f = f.clone();
-                in_flight.start(async move { f(value).await });
-            }
-            Err(error) => in_flight.add_error(error.into()),
-        });
+        let tasks = TaskMap::new(self, limit, |item| item.map_err(E2::from), f);
         TryParMap { tasks }
     }
 

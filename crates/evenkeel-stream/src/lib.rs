@@ -7,7 +7,7 @@
 // |---|---|
 // | `ext`, `prelude` | the methods on every stream |
 // | `par_map`, `try_par_map` | the public streams of the parallel maps |
-// | `task_map`, `in_flight` | the part that the maps share: starting items; their tasks and results |
+// | `task_map`, `span` | the part that the maps share, with a table of its own; the span of the consumer |
 // | `item_error` | the error of one item |
 // | `generate`, `generate/yielder`, `generate/shared` | async code as a stream; its handle; what both share |
 // | `paginate` | pages as a stream of their items |
@@ -24,13 +24,13 @@
 mod batch;
 mod ext;
 mod generate;
-mod in_flight;
 mod item_error;
 mod merge;
 mod paginate;
 mod par_map;
 pub mod prelude;
 mod queue;
+mod span;
 mod task_map;
 mod try_par_map;
 

@@ -87,11 +87,10 @@ impl Slots {
         leases.sort_unstable_by_key(|slot| slot.number);
         let held_for =
             |slot: &Slot| slot.since.map_or_else(Duration::default, |at| now.saturating_duration_since(at));
-        leases.iter().map(|slot| Holder {
-            place: slot.place,
-            label: slot.label,
-            held_for: held_for(slot),
-        }).collect()
+        leases
+            .iter()
+            .map(|slot| Holder { place: slot.place, label: slot.label, held_for: held_for(slot) })
+            .collect()
     }
 
     pub(super) fn used_for(&self, key: usize) -> SlotUse {

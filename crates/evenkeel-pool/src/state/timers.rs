@@ -128,7 +128,12 @@ impl Timers {
     }
 
     /// Returns the time for which a timer waits next; or removes the timer, if nobody waits in its runtime.
-    fn next<M: Manager>(&mut self, start: &TimerStart, queue: &WaitQueue<M>, now: Instant) -> Option<Instant> {
+    fn next<M: Manager>(
+        &mut self,
+        start: &TimerStart,
+        queue: &WaitQueue<M>,
+        now: Instant,
+    ) -> Option<Instant> {
         let common = self.first.map(|key| queue.get(key).deadline);
         let due = common.into_iter().chain(self.own.first().map(|(deadline, ..)| *deadline)).min();
         let n = self.position(start)?;

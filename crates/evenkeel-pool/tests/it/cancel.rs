@@ -10,9 +10,7 @@ use evenkeel_pool::{Get, GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::time::{sleep, timeout};
 
-use crate::scripted::{
-    Act, Broken, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take,
-};
+use crate::scripted::{Act, Broken, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take};
 
 type State = (Pool<Scripted>, Arc<Script>);
 

@@ -28,7 +28,8 @@ fn each_caller_ends_at_its_deadline() {
         let (pool, _) = pool_with(1, |builder| builder.acquire_timeout(ms(50)));
         let lease = pool.get().await.unwrap();
         let mut callers = Vec::new();
-        for (n, own) in [Some(70), None, Some(20), Some(0), None, Some(20), Some(500)].into_iter().enumerate() {
+        for (n, own) in [Some(70), None, Some(20), Some(0), None, Some(20), Some(500)].into_iter().enumerate()
+        {
             sleep(ms(1)).await;
             let begin = Instant::now();
             let (pool, deadline) = (pool.clone(), own.map(|own| begin + ms(own)));

@@ -77,3 +77,21 @@ fn items_and_pages_run_in_the_span_of_who_polls() {
         });
     });
 }
+
+/// Items that start while the consumer is busy, and the source that a worker waits for, are in its span as well.
+#[test]
+fn items_that_start_while_the_consumer_is_busy_run_in_its_span() {
+    async fn all_of_them() -> Vec<bool> {
+        let source = crate::support::slow((0..3).map(|n| (10, n))).map(|_| is_within());
+        let mut map = source.par_map(4, async |before| before && spanned().await);
+        assert!(futures::FutureExt::now_or_never(map.next()).is_none());
+        tokio::time::sleep(crate::support::ms(100)).await;
+        map.collect().await
+    }
+    tracing::subscriber::with_default(OneSpan::default(), || {
+        World::run(async |_| {
+            assert_eq!(all_of_them().await, [false; 3]);
+            assert_eq!(all_of_them().instrument(tracing::info_span!("caller")).await, [true; 3]);
+        });
+    });
+}

@@ -37,6 +37,70 @@ async fn two_items_run_at_the_same_time() {
     assert_eq!(leaders.into_iter().filter(|is_leader| *is_leader).count(), 1);
 }
 
+/// Runs as many items as there are threads, each of which blocks its thread until all are there.
+async fn all_at_the_same_time(threads: usize) {
+    for _ in 0..20 {
+        let all = Arc::new(std::sync::Barrier::new(threads));
+        let waits = stream::iter(0..threads).par_map(2 * threads, async move |_| all.wait().is_leader());
+        let leaders: Vec<bool> = waits.collect().await;
+        assert_eq!(leaders.into_iter().filter(|is_leader| *is_leader).count(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn items_that_block_their_threads_get_all_of_them() {
+    all_at_the_same_time(4).await;
+    tokio::spawn(all_at_the_same_time(4)).await.unwrap();
+}
+
+/// The first items are ready at once; the others block their threads until the consumer has got the first ones.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn items_that_block_their_threads_do_not_keep_results_from_the_consumer() {
+    async fn run(limit: usize) {
+        let got = Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let inner = got.clone();
+        let mut map = stream::iter(0..8).par_map(limit, async move |n| {
+            if n == 5 {
+                let (count, changed) = &*inner;
+                drop(changed.wait_while(count.lock().unwrap(), |count| *count < 5).unwrap());
+            }
+        });
+        while map.next().await.is_some() {
+            *got.0.lock().unwrap() += 1;
+            got.1.notify_all();
+        }
+        assert_eq!(*got.0.lock().unwrap(), 8);
+    }
+    for _ in 0..50 {
+        for limit in [6, 8, 64] {
+            run(limit).await;
+            tokio::spawn(run(limit)).await.unwrap();
+        }
+    }
+}
+
+/// The consumer blocks its thread, which is none of the runtime's; the items go on, and start, on those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_may_block_its_thread() {
+    let (started, on_start) = std::sync::mpsc::channel();
+    // A source that is pending at first: a worker waits for it.
+    let source = stream::iter(0..6).then(async |n| {
+        yield_now().await;
+        n
+    });
+    let mut map = Box::pin(source).par_map(3, async move |n: u32| {
+        started.send(n).unwrap();
+        yield_now().await;
+        n
+    });
+    let taken = usize::from(poll_next(&mut map).is_ready());
+    // All items that there is room for.
+    let mut first: Vec<_> = (0..3).map(|_| on_start.recv().unwrap()).collect();
+    first.sort_unstable();
+    assert_eq!(first, [0, 1, 2]);
+    assert_eq!(taken + map.count().await, 6);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_leaves_nothing_running() {
     for _ in 0..100 {
@@ -165,4 +229,39 @@ fn items_that_begin_on_a_runtime_that_is_gone_say_so() {
     let outcomes: Vec<_> = futures::executor::block_on(items.ordered().settled().collect());
     assert_eq!(outcomes.len(), 10);
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(ItemError::Panic(_)))));
+}
+
+/// A worker that waits for the source is dropped with its runtime: the source goes on in the next one.
+#[test]
+fn a_source_outlives_the_runtime_that_waited_for_it() {
+    let (items, source) = futures::channel::mpsc::unbounded();
+    let mut stream = source.par_map(3, async |n: u32| n);
+    let first = one();
+    let inside = first.enter();
+    assert!(poll_next(&mut stream).is_pending());
+    drop(inside);
+    items.unbounded_send(1).unwrap();
+    first.block_on(async {
+        assert_eq!(stream.next().await, Some(1));
+        assert!(poll_next(&mut stream).is_pending());
+        yield_now().await;
+    });
+    drop(first);
+    items.unbounded_send(2).unwrap();
+    drop(items);
+    let rest: Vec<_> = one().block_on(stream.collect());
+    assert_eq!(rest, [2]);
+}
+
+/// Outside a runtime a poll panics, and loses nothing.
+#[test]
+fn without_a_runtime_a_poll_panics_and_loses_nothing() {
+    let mut stream = futures::stream::iter(0..5).par_map(2, async |n: u32| n);
+    for _ in 0..3 {
+        let panic = Panic::catch(|| poll_next(&mut stream)).unwrap_err();
+        assert_eq!(panic.message(), Some("a parallel map must be polled within a tokio runtime"));
+    }
+    let mut rest: Vec<_> = one().block_on(stream.collect());
+    rest.sort_unstable();
+    assert_eq!(rest, [0, 1, 2, 3, 4]);
 }

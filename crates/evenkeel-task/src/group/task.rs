@@ -185,11 +185,7 @@ impl Group {
     }
 
     #[track_caller]
-    pub(super) fn try_spawn_as<F>(
-        &self,
-        kind: impl TaskKind<F::Output>,
-        future: F,
-    ) -> Result<(), Rejected<F>>
+    pub(super) fn try_spawn_as<F>(&self, kind: impl TaskKind<F::Output>, future: F) -> Result<(), Rejected<F>>
     where
         F: Future<Output: IntoResult> + Send + 'static,
     {

@@ -118,11 +118,7 @@ impl TaskEntry {
     }
 
     pub(super) fn info(&self) -> TaskInfo {
-        TaskInfo {
-            name: self.name.as_deref().cloned(),
-            restarts: self.restarts,
-            ..self.first.info()
-        }
+        TaskInfo { name: self.name.as_deref().cloned(), restarts: self.restarts, ..self.first.info() }
     }
 }
 

@@ -1,0 +1,39 @@
+//! The lock over the state of a map.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use evenkeel_base::lock;
+use futures_core::Stream;
+
+use super::{source::Source, state::State};
+
+type MapState<S, V, T, E> = State<Box<Source<S, V, E>>, V, T, E>;
+
+/// The part of a map that its consumer and its workers share.
+pub(super) struct Shared<S: Stream, V, T, E> {
+    state: Mutex<MapState<S, V, T, E>>,
+    /// Set with the failure, so that the consumer sees it without the lock.
+    failed: AtomicBool,
+}
+
+impl<S: Stream, V, T, E> Shared<S, V, T, E> {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { state: Mutex::new(State::new(limit)), failed: AtomicBool::new(false) }
+    }
+
+    pub(super) fn with<R>(&self, step: impl FnOnce(&mut MapState<S, V, T, E>) -> R) -> R {
+        let mut state = lock(&self.state);
+        let result = step(&mut state);
+        if state.has_failed() {
+            self.failed.store(true, Relaxed);
+        }
+        result
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+}

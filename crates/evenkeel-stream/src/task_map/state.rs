@@ -1,0 +1,367 @@
+//! The data of a map behind its lock: every step from an item to its result.
+//!
+//! # How it works
+//!
+//! Items wait in `queue` for a worker, results in `results` for the consumer. A worker reports its result and takes the
+//! next item in one step. Nothing foreign runs here: wakers, handles and values of users that a step takes out are
+//! called or dropped by its caller when the lock is gone.
+//!
+//! - **An item in the queue has a worker on its way**, unless all are busy. A worker that arrives takes one item, and calls
+//!   the next worker if there is more: [`WorkerSet::call`].
+//! - **A consumer that waits is woken once for several results.** A worker with a result leaves the wake to the workers on
+//!   their way, if each thread has one, until it is pending itself. Else it wakes the consumer; on a runtime with several
+//!   threads it comes back first if it has no other item, and yields afterwards if it has one, as the consumer is
+//!   next on its thread, and an item may block that.
+//! - **After a failure no item starts.** The consumer sees it, and [closes](State::close) the map.
+
+use std::{collections::VecDeque, mem, task::Waker};
+
+use evenkeel_task::Panic;
+use tokio::task::AbortHandle;
+
+use super::{
+    keys::KeyQueues,
+    results::Results,
+    workers::{Call, WorkerSet},
+};
+use crate::{ItemError, span::Span};
+
+pub(crate) type ItemResult<T, E> = Result<T, ItemError<E>>;
+
+/// An item of the queue that has failed, and what is left of its failure: to be dropped without the lock.
+pub(super) type Rejected<V, T, E> = (PulledItem<V>, Option<ItemResult<T, E>>);
+
+/// An item that was taken from the source and has not begun.
+#[derive(Debug)]
+pub(super) struct PulledItem<V> {
+    pub(super) ticket: Ticket,
+    pub(super) value: V,
+    pub(super) span: Span,
+}
+
+/// The identity of an item: its number in the order of the input, and that of its key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ticket {
+    pub(super) number: u64,
+    pub(super) key: Option<usize>,
+}
+
+/// The source, while neither the consumer nor a worker has it.
+#[derive(Debug)]
+pub(super) enum Parked<S> {
+    /// Somebody has it, or it has ended.
+    None,
+    /// There is no room: the consumer takes it when it makes some.
+    Full(S),
+    /// It was pending: a worker takes it and waits for it.
+    Pending(S),
+}
+
+/// The next step of a worker.
+pub(super) enum Step<S, V> {
+    Run(PulledItem<V>),
+    /// Waits for the source.
+    Pull(S),
+    /// Comes back at once, behind the other tasks of its thread.
+    Yield,
+    Park,
+    End,
+}
+
+pub(super) struct State<S, V, T, E> {
+    queue: VecDeque<PulledItem<V>>,
+    pub(super) keys: KeyQueues<PulledItem<V>>,
+    pub(super) workers: WorkerSet,
+    pub(super) results: Results<ItemResult<T, E>>,
+    pub(super) settled: bool,
+    pub(super) parked: Parked<S>,
+    /// The room that the consumer made while a worker has the source.
+    pub(super) freed: usize,
+    /// The size hint of the source when the consumer has not got it.
+    pub(super) hint: (usize, Option<usize>),
+    /// The number of items that were taken from the source, ever.
+    pub(super) started: u64,
+    /// Whether the source has ended.
+    pub(super) ended: bool,
+    consumer: Option<Waker>,
+    /// The panic of the source of a settled map, for the end of the stream.
+    pub(super) source_panic: Option<Panic>,
+    /// The error or panic that ends the stream as soon as no worker is left.
+    failure: Option<ItemError<E>>,
+    closed: bool,
+    /// Whether the consumer is gone: results are for nobody.
+    abandoned: bool,
+}
+
+impl<S, V, T, E> State<S, V, T, E> {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            keys: KeyQueues::new(),
+            workers: WorkerSet::new(limit),
+            results: Results::unordered(),
+            settled: false,
+            parked: Parked::None,
+            freed: 0,
+            hint: (0, None),
+            started: 0,
+            ended: false,
+            consumer: None,
+            source_panic: None,
+            failure: None,
+            closed: false,
+            abandoned: false,
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.closed || self.failure.is_some()
+    }
+
+    /// Adds an item of the source; returns it if none may start any more.
+    pub(super) fn push(&mut self, value: V, key: Option<usize>, span: Span) -> (Call, Option<PulledItem<V>>) {
+        let ticket = Ticket { number: self.started, key };
+        let job = PulledItem { ticket, value, span };
+        if self.is_stopped() {
+            return (Call::None, Some(job));
+        }
+        self.started += 1;
+        self.hint.0 = self.hint.0.saturating_sub(1);
+        match key {
+            Some(key) => self.queue.extend(self.keys.enter(key, job)),
+            None => self.queue.push_back(job),
+        }
+        (self.call(), None)
+    }
+
+    /// Adds an item that has failed already: an error of the source. Returns what is left of it.
+    pub(super) fn push_error(&mut self, error: E) -> Option<ItemResult<T, E>> {
+        let ticket = Ticket { number: self.started, key: None };
+        self.started += 1;
+        self.hint.0 = self.hint.0.saturating_sub(1);
+        self.finish(ticket, Err(ItemError::Error(error)))
+    }
+
+    /// Calls a worker if there is work that none is on its way to.
+    pub(super) fn call(&mut self) -> Call {
+        if self.is_stopped() {
+            return Call::None;
+        }
+        self.workers.call(self.queue.len() + usize::from(matches!(self.parked, Parked::Pending(_))))
+    }
+
+    /// Parks the source for a worker that waits for it.
+    pub(super) fn park_pending(&mut self, source: S, hint: (usize, Option<usize>)) -> Call {
+        self.parked = Parked::Pending(source);
+        self.hint = hint;
+        self.call()
+    }
+
+    /// Parks the source of a worker that is dropped; returns it if the map is closed.
+    pub(super) fn put_back(&mut self, source: S, hint: (usize, Option<usize>)) -> Option<S> {
+        if self.closed {
+            return Some(source);
+        }
+        (self.parked, self.hint) = (Parked::Pending(source), hint);
+        None
+    }
+
+    /// Makes room for one item; returns the source if it waited for that.
+    pub(super) fn make_room(&mut self, set_room: impl FnOnce(&mut S, usize)) -> Option<S> {
+        if self.ended {
+            return None;
+        }
+        self.freed += 1;
+        match mem::replace(&mut self.parked, Parked::None) {
+            Parked::Full(mut source) => {
+                set_room(&mut source, mem::take(&mut self.freed));
+                Some(source)
+            }
+            other => {
+                self.parked = other;
+                None
+            }
+        }
+    }
+
+    /// Stores the result of an item; returns what is left of it.
+    pub(super) fn finish(&mut self, ticket: Ticket, result: ItemResult<T, E>) -> Option<ItemResult<T, E>> {
+        if let Some(next) = ticket.key.and_then(|key| self.keys.leave(key)) {
+            self.queue.push_front(next);
+        }
+        match result {
+            result if self.abandoned => Some(result),
+            Err(failed) if !self.settled => self.fail(failed).map(Err),
+            result => {
+                self.results.add(ticket.number, result);
+                None
+            }
+        }
+    }
+
+    /// Ends the stream with the first error; a panic must not vanish behind it. Returns the one that is not kept.
+    pub(super) fn fail(&mut self, failed: ItemError<E>) -> Option<ItemError<E>> {
+        match (&self.failure, &failed) {
+            (None, _) | (Some(ItemError::Error(_)), ItemError::Panic(_)) => self.failure.replace(failed),
+            (Some(_), _) => Some(failed),
+        }
+    }
+
+    /// Notes that the source has ended or panicked. Returns the panic that is not kept.
+    pub(super) fn source_over(&mut self, panic: Option<Panic>) -> Option<Panic> {
+        self.ended = true;
+        self.hint = (0, Some(0));
+        match panic {
+            Some(panic) if self.settled => match self.source_panic {
+                None => self.source_panic.replace(panic),
+                Some(_) => Some(panic),
+            },
+            Some(panic) => match self.fail(ItemError::Panic(panic)) {
+                Some(ItemError::Panic(panic)) => Some(panic),
+                // An error that the panic has replaced.
+                _ => None,
+            },
+            None => None,
+        }
+    }
+
+    /// Decides the next step of a worker that has none; a worker that parks leaves its waker.
+    ///
+    /// `may_go_on` says that it may run another item in this poll, `came_back` that it has run none in it.
+    pub(super) fn step(
+        &mut self,
+        key: usize,
+        waker: &mut Option<Waker>,
+        may_go_on: bool,
+        came_back: bool,
+    ) -> Next<S, V> {
+        if self.is_stopped() {
+            return Next {
+                step: Step::End,
+                call: Call::None,
+                consumer: self.consumer.take(),
+                leaves_wake: false,
+            };
+        }
+        let is_awaited = self.is_awaited();
+        let has_more = !self.queue.is_empty() || matches!(self.parked, Parked::Pending(_));
+        let leaves_wake =
+            is_awaited && may_go_on && self.workers.reach_all_threads() && (has_more || !came_back);
+        let has_others = self.workers.threads() > 1;
+        let comes_back = is_awaited && !leaves_wake && !has_more && !came_back && !self.ended && has_others;
+        let consumer = if is_awaited && !leaves_wake && !comes_back { self.consumer.take() } else { None };
+        let step = if comes_back || (has_more && (!may_go_on || (consumer.is_some() && has_others))) {
+            self.workers.yields();
+            Step::Yield
+        } else if let Some(job) = self.queue.pop_front() {
+            Step::Run(job)
+        } else {
+            match mem::replace(&mut self.parked, Parked::None) {
+                Parked::Pending(source) => Step::Pull(source),
+                other => {
+                    self.parked = other;
+                    if self.ended {
+                        Step::End
+                    } else {
+                        self.workers.park(key, waker.take().expect("a worker has its waker here"));
+                        Step::Park
+                    }
+                }
+            }
+        };
+        Next { step, call: self.call(), consumer, leaves_wake }
+    }
+
+    /// Returns whether the consumer waits and there is something for it.
+    fn is_awaited(&self) -> bool {
+        self.consumer.is_some() && (self.results.has_next() || self.failure.is_some())
+    }
+
+    /// Returns the waker of the consumer, if it waits and there is something for it.
+    pub(super) fn take_awaited(&mut self) -> Option<Waker> {
+        if self.is_awaited() { self.consumer.take() } else { None }
+    }
+
+    /// Returns the waker of the consumer, if it waits.
+    pub(super) fn take_consumer(&mut self) -> Option<Waker> {
+        self.consumer.take()
+    }
+
+    /// Stores the waker of the consumer; returns the one before.
+    pub(super) fn wait(&mut self, waker: Waker) -> Option<Waker> {
+        self.consumer.replace(waker)
+    }
+
+    /// Fails one item of the queue, as no worker could be made for it. Returns the item, and what is left of the panic.
+    pub(super) fn reject(&mut self, panic: Panic) -> Option<Rejected<V, T, E>> {
+        let job = self.queue.pop_front()?;
+        let left = self.finish(job.ticket, Err(ItemError::Panic(panic)));
+        Some((job, left))
+    }
+
+    /// Returns whether items wait that no worker is left for.
+    pub(super) fn is_stranded(&self) -> bool {
+        !self.is_stopped() && self.workers.alive() == 0 && !self.queue.is_empty()
+    }
+
+    /// Notes that an item was dropped, with a panic of its destructor or without. An item that was aborted has no result;
+    /// for another one it is the panic `shutdown`. Returns what is left.
+    pub(super) fn cut(
+        &mut self,
+        ticket: Ticket,
+        panic: Option<Panic>,
+        shutdown: Option<Panic>,
+    ) -> Option<ItemResult<T, E>> {
+        if self.closed {
+            self.fail(ItemError::Panic(panic?)).map(Err)
+        } else {
+            self.finish(ticket, Err(ItemError::Panic(panic.or(shutdown)?)))
+        }
+    }
+
+    /// Takes the failure, if no worker is left.
+    pub(super) fn take_failure(&mut self) -> Option<ItemError<E>> {
+        if self.workers.alive() == 0 { self.failure.take() } else { None }
+    }
+
+    /// Ends the map: no item starts any more. Returns the workers to abort, and all that waits, to be dropped.
+    pub(super) fn close(&mut self) -> Closed<S, V> {
+        self.closed = true;
+        let source = mem::replace(&mut self.parked, Parked::None);
+        let queue = mem::take(&mut self.queue);
+        let jobs = queue.into_iter().chain(self.keys.take_all()).collect();
+        Closed { workers: self.workers.take_handles(), source, jobs }
+    }
+
+    /// Closes the map of a consumer that is gone; returns its results, too.
+    pub(super) fn abandon(
+        &mut self,
+    ) -> (Closed<S, V>, impl Iterator<Item = ItemResult<T, E>> + use<S, V, T, E>) {
+        self.abandoned = true;
+        (self.close(), self.results.take_all())
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+/// The next step of a worker, and the calls to make before it.
+pub(super) struct Next<S, V> {
+    pub(super) step: Step<S, V>,
+    pub(super) call: Call,
+    pub(super) consumer: Option<Waker>,
+    /// Whether the consumer waits for a result, and has to be woken before the worker is pending.
+    pub(super) leaves_wake: bool,
+}
+
+/// All that waits in a map that is closed.
+pub(super) struct Closed<S, V> {
+    pub(super) workers: Vec<AbortHandle>,
+    pub(super) source: Parked<S>,
+    pub(super) jobs: Vec<PulledItem<V>>,
+}

@@ -1,0 +1,314 @@
+//! A worker of a map: a task that runs one item after the other, and parks while there is none.
+//!
+//! # How it works
+//!
+//! A worker either runs an item, or waits for the source, or is parked. Items that are ready at once follow each other
+//! within one poll, up to [`RUN`] of them. The one worker that waits for the source takes items from it until there is no
+//! room, and runs none meanwhile.
+//!
+//! - **Dropped with an item**, without an abort, the worker says that its runtime was shut down: in the item's
+//!   place, and in those of the queue if no worker is left.
+//! - **Dropped with the source** it puts the source back, for a worker on another runtime.
+//! - **A panic of a destructor** of an item or of the source is a panic of the item or the source.
+
+use std::{
+    convert::Infallible,
+    mem,
+    panic::resume_unwind,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use evenkeel_task::{CatchPanic, Panic, catch_panic};
+use futures_core::Stream;
+use pin_project_lite::pin_project;
+use tokio::runtime::Handle;
+
+use super::{
+    pull::{Stopped, drop_source, pull},
+    shared::Shared,
+    source::Source,
+    state::{Parked, Step, Ticket},
+    workers::Call,
+};
+use crate::{ItemError, span::Span};
+
+/// The number of items that a worker runs before it lets other tasks of its thread run.
+const RUN: u32 = 8;
+
+pin_project! {
+    pub(super) struct Worker<S: Stream, V, T, E, F, Fut> {
+        shared: Arc<Shared<S, V, T, E>>,
+        key: usize,
+        work: F,
+        #[pin]
+        item: Option<CatchPanic<Fut>>,
+        // Set while there is an item.
+        ticket: Option<(Ticket, Span)>,
+        // Set while the worker waits for the source.
+        source: Option<Box<Source<S, V, E>>>,
+        // A clone for the next time that the worker parks.
+        waker: Option<Waker>,
+        // Whether the worker is parked or on its way, and was not polled since.
+        is_waiting: bool,
+        // Whether the consumer has to be woken before the worker is pending.
+        leaves_wake: bool,
+    }
+
+    impl<S: Stream, V, T, E, F, Fut> PinnedDrop for Worker<S, V, T, E, F, Fut> {
+        fn drop(this: Pin<&mut Self>) {
+            this.end();
+        }
+    }
+}
+
+impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
+    pub(super) fn new(shared: Arc<Shared<S, V, T, E>>, key: usize, work: F) -> Self {
+        Self {
+            shared,
+            key,
+            work,
+            item: None,
+            ticket: None,
+            source: None,
+            waker: None,
+            is_waiting: true,
+            leaves_wake: false,
+        }
+    }
+
+    /// Waits for the source, until there is no room or it is over.
+    fn wait_for_source(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>
+    where
+        S: Stream + Send + 'static,
+        V: Send + 'static,
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(V) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let this = self.project();
+        while let Some(source) = this.source.as_mut() {
+            let span = source.span.clone();
+            let stopped =
+                span.in_scope(|| pull(this.shared, source, |call| perform(this.shared, this.work, call), cx));
+            let hint = source.size_hint();
+            let consumer = match stopped {
+                Stopped::Pending => this.shared.with(|state| {
+                    state.hint = hint;
+                    state.take_awaited()
+                }),
+                Stopped::NoRoom => this.shared.with(|state| {
+                    state.hint = hint;
+                    match mem::take(&mut state.freed) {
+                        0 => state.parked = this.source.take().map_or(Parked::None, Parked::Full),
+                        room => {
+                            if let Some(source) = this.source {
+                                source.room = room;
+                            }
+                        }
+                    }
+                    state.take_awaited()
+                }),
+                Stopped::Over => {
+                    drop_source(this.shared, this.source.take());
+                    this.shared.with(|state| state.take_consumer())
+                }
+            };
+            wake(consumer);
+            if stopped == Stopped::Pending {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Leaves the map: the worker has ended, was aborted, or is dropped with its runtime.
+    fn end(self: Pin<&mut Self>) {
+        let mut this = self.project();
+        let (key, is_waiting) = (*this.key, *this.is_waiting);
+        let is_closed = this.shared.with(|state| state.is_closed());
+        let mut is_source_left = false;
+        if let Some(source) = this.source.take() {
+            let hint = source.size_hint();
+            let closed = this.shared.with(|state| state.put_back(source, hint));
+            is_source_left = closed.is_none();
+            drop_source(this.shared, closed);
+        }
+        let mut cut = None;
+        if let Some((ticket, span)) = this.ticket.take() {
+            let panic = span.in_scope(|| Panic::catch(|| this.item.set(None))).err();
+            let shutdown = (!is_closed && panic.is_none()).then(runtime_shutdown);
+            cut = Some((ticket, panic, shutdown));
+        }
+        let (entry, left, consumer) = this.shared.with(|state| {
+            let left = cut.and_then(|(ticket, panic, shutdown)| state.cut(ticket, panic, shutdown));
+            let entry = state.workers.remove(key, is_waiting);
+            let is_last = state.workers.alive() == 0;
+            let consumer =
+                if is_last || is_source_left { state.take_consumer() } else { state.take_awaited() };
+            (entry, left, consumer)
+        });
+        // Nobody is left to be told of a panic of these.
+        drop(Panic::catch(|| drop((entry, left))));
+        while this.shared.with(|state| state.is_stranded()) {
+            let panic = runtime_shutdown();
+            let stranded = this.shared.with(|state| state.reject(panic));
+            drop(Panic::catch(|| drop(stranded)));
+        }
+        wake(consumer);
+    }
+}
+
+fn runtime_shutdown() -> Panic {
+    const MESSAGE: &str = "the runtime of the item was shut down before the item ended";
+    Panic::catch(|| -> Infallible { resume_unwind(Box::new(MESSAGE)) }).expect_err("it panics")
+}
+
+/// Wakes the consumer. The panic of a waker says nothing of an item.
+fn wake(consumer: Option<Waker>) {
+    if let Some(waker) = consumer {
+        drop(Panic::catch(|| waker.wake()));
+    }
+}
+
+impl<S, V, T, E, F, Fut> Future for Worker<S, V, T, E, F, Fut>
+where
+    S: Stream + Send + 'static,
+    V: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: FnOnce(V) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut report = None;
+        let mut ended = 0;
+        loop {
+            let mut this = self.as_mut().project();
+            if let Some((ticket, span)) = this.ticket
+                && let Some(item) = this.item.as_mut().as_pin_mut()
+            {
+                let Poll::Ready(result) = span.in_scope(|| item.poll(cx)) else {
+                    if mem::take(this.leaves_wake) {
+                        wake(this.shared.with(|state| state.take_awaited()));
+                    }
+                    return Poll::Pending;
+                };
+                let result = result.map_or_else(
+                    |panic| Err(ItemError::Panic(panic)),
+                    |result| result.map_err(ItemError::Error),
+                );
+                report = Some((*ticket, result));
+                *this.ticket = None;
+                this.item.set(None);
+                ended += 1;
+            } else if this.source.is_some() && self.as_mut().wait_for_source(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let mut this = self.as_mut().project();
+            if this.waker.is_none() {
+                *this.waker = Some(cx.waker().clone());
+            }
+            let (left, next) = this.shared.with(|state| {
+                if *this.is_waiting && !state.workers.arrive(*this.key) {
+                    return (None, None);
+                }
+                let came_back = mem::take(this.is_waiting);
+                let left = report.take().and_then(|(ticket, result)| state.finish(ticket, result));
+                (left, Some(state.step(*this.key, this.waker, ended < RUN, came_back)))
+            });
+            if left.is_some() {
+                drop(Panic::catch(|| drop(left)));
+            }
+            // It is parked, and was woken by a waker that an earlier item has left behind.
+            let Some(next) = next else { return Poll::Pending };
+            *this.leaves_wake = next.leaves_wake;
+            *this.is_waiting = matches!(next.step, Step::Yield | Step::Park);
+            wake(next.consumer);
+            perform(this.shared, &*this.work, next.call);
+            match next.step {
+                Step::Run(job) => {
+                    let started = job.span.in_scope(|| Panic::catch(|| this.work.clone()(job.value)));
+                    match started {
+                        Ok(item) => {
+                            this.item.set(Some(catch_panic(item)));
+                            *this.ticket = Some((job.ticket, job.span));
+                        }
+                        Err(panic) => {
+                            report = Some((job.ticket, Err(ItemError::Panic(panic))));
+                            ended += 1;
+                        }
+                    }
+                }
+                Step::Pull(source) => *this.source = Some(source),
+                Step::Yield => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Step::Park => return Poll::Pending,
+                Step::End => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+/// Makes a worker come. Outside a tokio runtime none can be spawned; the item is left in the queue.
+pub(super) fn perform<S, V, T, E, F, Fut>(shared: &Arc<Shared<S, V, T, E>>, work: &F, call: Call)
+where
+    S: Stream + Send + 'static,
+    V: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: FnOnce(V) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    match call {
+        Call::None => {}
+        Call::Wake(waker) => waker.wake(),
+        Call::Spawn(key) => spawn(shared, work, key),
+    }
+}
+
+#[cold]
+fn spawn<S, V, T, E, F, Fut>(shared: &Arc<Shared<S, V, T, E>>, work: &F, key: usize)
+where
+    S: Stream + Send + 'static,
+    V: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: FnOnce(V) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let Ok(runtime) = Handle::try_current() else {
+        shared.with(|state| state.workers.not_spawned(key));
+        return;
+    };
+    let work = match Panic::catch(|| work.clone()) {
+        Ok(work) => work,
+        Err(panic) => {
+            // The panic of the function is one of the item for which the worker was meant.
+            let (left, waker) = shared.with(|state| {
+                state.workers.not_spawned(key);
+                (state.reject(panic), state.take_awaited())
+            });
+            drop(Panic::catch(|| drop(left)));
+            drop(Panic::catch(|| waker.map(Waker::wake)));
+            return;
+        }
+    };
+    let threads = runtime.metrics().num_workers();
+    let task = runtime.spawn(Worker::new(Arc::clone(shared), key, work)).abort_handle();
+    let ended = shared.with(|state| {
+        let ended = state.workers.spawned(key, task, threads);
+        if state.is_closed() {
+            ended.into_iter().chain(state.workers.take_handles()).collect()
+        } else {
+            Vec::from_iter(ended)
+        }
+    });
+    ended.into_iter().for_each(|task| task.abort());
+}

@@ -1,0 +1,144 @@
+//! The workers of a map: those that are parked, and how many are on their way to an item.
+
+use std::task::Waker;
+
+use evenkeel_base::Slab;
+use tokio::task::AbortHandle;
+
+/// A call to make when the lock is gone, so that a worker comes for an item.
+#[derive(Debug)]
+#[must_use = "without the call no worker comes"]
+pub(super) enum Call {
+    /// Enough workers are on their way.
+    None,
+    Wake(Waker),
+    /// Spawns a worker under this key.
+    Spawn(usize),
+}
+
+/// The workers of a map, at most as many as its limit.
+#[derive(Debug)]
+pub(super) struct WorkerSet {
+    limit: usize,
+    /// The number of threads that can run a worker each.
+    threads: usize,
+    entries: Slab<Entry>,
+    /// The number of workers that have not ended.
+    alive: usize,
+    /// The keys of the parked workers; the one that parked last is woken first, as its memory is still cached.
+    parked: Vec<usize>,
+    /// The number of workers that were woken or spawned, or have yielded, and were not polled since.
+    coming: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    abort: Option<AbortHandle>,
+    /// Set while the worker is parked.
+    waker: Option<Waker>,
+    /// Set if the worker ended before its handle was stored.
+    has_ended: bool,
+}
+
+impl WorkerSet {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, threads: 1, entries: Slab::new(), alive: 0, parked: Vec::new(), coming: 0 }
+    }
+
+    /// Returns the number of workers that have not ended.
+    pub(super) fn alive(&self) -> usize {
+        self.alive
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Returns whether each thread has a worker on its way to it.
+    ///
+    /// A thread keeps the task that was woken last to itself, and may be blocked by an item meanwhile. Of as many workers as
+    /// there are threads, one is not kept by a blocked thread.
+    pub(super) fn reach_all_threads(&self) -> bool {
+        self.coming >= self.threads
+    }
+
+    /// Calls another worker, unless enough are on their way for this much work.
+    pub(super) fn call(&mut self, work: usize) -> Call {
+        if self.coming >= work.min(self.threads) {
+            return Call::None;
+        }
+        if let Some(key) = self.parked.pop() {
+            self.coming += 1;
+            let waker = self.entries.get_mut(key).and_then(|entry| entry.waker.take());
+            return Call::Wake(waker.expect("a parked worker has a waker"));
+        }
+        if self.alive < self.limit {
+            self.coming += 1;
+            self.alive += 1;
+            return Call::Spawn(self.entries.insert(Entry::default()));
+        }
+        Call::None
+    }
+
+    /// Stores the handle of a worker that was spawned; returns it if the worker has ended already.
+    pub(super) fn spawned(&mut self, key: usize, abort: AbortHandle, threads: usize) -> Option<AbortHandle> {
+        self.threads = threads;
+        match self.entries.get_mut(key) {
+            Some(entry) if !entry.has_ended => entry.abort.replace(abort),
+            _ => {
+                self.entries.remove(key);
+                Some(abort)
+            }
+        }
+    }
+
+    /// Takes back a worker that could not be spawned.
+    pub(super) fn not_spawned(&mut self, key: usize) {
+        self.coming -= 1;
+        self.alive -= 1;
+        self.entries.remove(key);
+    }
+
+    /// Notes that a worker is polled; returns false if it is parked and nobody called it.
+    pub(super) fn arrive(&mut self, key: usize) -> bool {
+        let was_called = self.entries.get(key).is_some_and(|entry| entry.waker.is_none());
+        if was_called {
+            self.coming -= 1;
+        }
+        was_called
+    }
+
+    /// Notes that a worker will be polled again soon.
+    pub(super) fn yields(&mut self) {
+        self.coming += 1;
+    }
+
+    pub(super) fn park(&mut self, key: usize, waker: Waker) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.waker = Some(waker);
+            self.parked.push(key);
+        }
+    }
+
+    /// Removes a worker that ends or is dropped; returns its handle and its waker, to be dropped without the lock.
+    ///
+    /// `is_waiting` says that it is parked or on its way.
+    pub(super) fn remove(&mut self, key: usize, is_waiting: bool) -> impl Sized + use<> {
+        if is_waiting && !self.arrive(key) {
+            self.parked.retain(|parked| *parked != key);
+        }
+        self.alive -= 1;
+        let entry = self.entries.get_mut(key)?;
+        if entry.abort.is_none() {
+            // The handle is stored by the spawner, under this key.
+            entry.has_ended = true;
+            return entry.waker.take().map(|waker| Entry { waker: Some(waker), ..Entry::default() });
+        }
+        self.entries.remove(key)
+    }
+
+    /// Returns the handles of all workers.
+    pub(super) fn take_handles(&mut self) -> Vec<AbortHandle> {
+        self.entries.iter_mut().filter_map(|entry| entry.abort.take()).collect()
+    }
+}
