@@ -9,7 +9,7 @@
 //! | `shared` | the core of a group, and the memberships in it |
 //! | `registry`, `task_entry` | the tasks that are alive, and the entry of each |
 //! | `child`, `admission` | the future of a task; the condition under which it may run |
-//! | `handle` | the handle of a task, for its value and its abort |
+//! | `handle`, `outcome` | the handle of a task, for its value and its abort; what the two share |
 //! | `finish` | a group that a value can end early |
 //! | `current` | the group whose task or body the thread is polling |
 //! | `stop_condition` | abort and deadline |
@@ -20,6 +20,7 @@ pub(crate) mod child;
 pub(crate) mod current;
 mod finish;
 mod handle;
+mod outcome;
 mod registry;
 mod restart;
 mod shared;

@@ -36,6 +36,9 @@ pub(super) trait Admission {
         None
     }
 
+    /// Called at the first poll of the task that is pending.
+    fn on_pending(&self, _: &Context<'_>) {}
+
     /// Called when the task has failed or was cancelled and its future has been dropped, before the end is recorded.
     fn on_failure(&self, _: &TaskEnd) {}
 
@@ -166,6 +169,10 @@ impl<A: Admission> Admission for Named<A> {
 
     fn take_name(&mut self) -> Option<TaskName> {
         self.name.take()
+    }
+
+    fn on_pending(&self, cx: &Context<'_>) {
+        self.admission.on_pending(cx);
     }
 
     fn on_failure(&self, end: &TaskEnd) {

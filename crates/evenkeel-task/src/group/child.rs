@@ -163,6 +163,7 @@ impl<F, A: Admission> Child<F, A> {
         let this = self.project();
         if let (Some(group), Listing::Listed) = (&this.group, *this.listing) {
             *this.listing = Listing::WithWaker;
+            this.admission.on_pending(cx);
             *this.key = group.registry.set_waker(*this.key, cx.waker().clone());
         }
     }

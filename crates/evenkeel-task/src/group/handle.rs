@@ -6,35 +6,32 @@
 //! the admission, stores the value there or the reason why there is none, and reads the abort. The outcome is complete, and
 //! wakes the handle, when the end has been recorded in the group.
 //!
-//! - **An abort is a flag and tokio's abort.** The runtime drops the task, which finds the flag and ends as cancelled; a
-//!   task that the runtime drops without the flag is a failure of the group.
+//! - **An abort is a flag and a wake**, as the abort of a group is: the task finds the flag in its next poll, and drops its
+//!   future. A task that has a waker there looks at the flag again before it returns `Pending`.
 //! - **A value has one owner.** It is moved under the lock, and dropped behind it: by the task if the handle is gone, so
 //!   that its destructor belongs to the task, and otherwise by the holder of the handle.
 //! - **The handle is ready before the group is**: the outcome is complete before the task leaves the group.
 
 use std::{
     error::Error,
-    fmt, mem,
+    fmt,
     panic::Location,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Waker, ready},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
-use evenkeel_base::{FirstPanic, lock};
-use tokio::task::{AbortHandle, coop::poll_proceed};
+use tokio::task::coop::poll_proceed;
 
 use super::{
     admission::{Admission, TakeOutput, TaskKind},
     child,
+    outcome::Outcome,
     registry::TaskKey,
     shared::{Membership, Shared},
     task_entry::{State, TaskEnd, TaskName},
 };
-use crate::{BoxError, Cause, IntoResult, Panic};
+use crate::{BoxError, Cause, IntoResult};
 
 /// The handle of a task, see [`Group::spawn_with_handle`](crate::Group::spawn_with_handle); as a future it returns the
 /// task's value.
@@ -83,7 +80,7 @@ use crate::{BoxError, Cause, IntoResult, Panic};
 pub struct TaskHandle<T>(Progress<T>);
 
 enum Progress<T> {
-    Spawned(AbortHandle, Arc<Outcome<T>>),
+    Spawned(Outcome<T>),
     Rejected,
     Returned,
 }
@@ -105,10 +102,10 @@ impl<T> TaskHandle<T> {
         F: Future<Output: IntoResult<Value = T>> + Send + 'static,
         T: Send + 'static,
     {
-        let outcome = Arc::new(Outcome::new());
-        let kind = WithHandle { kind, outcome: Arc::clone(&outcome) };
-        let task = child::spawn(group, place, None, kind, future);
-        Self(Progress::Spawned(task.abort_handle(), outcome))
+        let outcome = group.registry.next_outcome();
+        let kind = WithHandle { kind, outcome: outcome.clone() };
+        drop(child::spawn(group, place, None, kind, future));
+        Self(Progress::Spawned(outcome))
     }
 
     /// Aborts this task alone, at its next await point; the group goes on and counts it as cancelled.
@@ -133,9 +130,8 @@ impl<T> TaskHandle<T> {
     /// # }
     /// ```
     pub fn abort(&self) {
-        if let Progress::Spawned(task, outcome) = &self.0 {
-            outcome.is_aborted.store(true, Ordering::Release);
-            task.abort();
+        if let Progress::Spawned(outcome) = &self.0 {
+            outcome.abort();
         }
     }
 
@@ -143,7 +139,7 @@ impl<T> TaskHandle<T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match &self.0 {
-            Progress::Spawned(_, outcome) => lock(&outcome.end).is_complete,
+            Progress::Spawned(outcome) => outcome.is_complete(),
             Progress::Rejected | Progress::Returned => true,
         }
     }
@@ -154,7 +150,7 @@ impl<T> Future for TaskHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match &self.0 {
-            Progress::Spawned(_, outcome) => {
+            Progress::Spawned(outcome) => {
                 // A loop over handles that are ready lets other tasks run.
                 let coop = ready!(poll_proceed(cx));
                 let result = ready!(outcome.poll(cx));
@@ -171,7 +167,7 @@ impl<T> Future for TaskHandle<T> {
 
 impl<T> Drop for TaskHandle<T> {
     fn drop(&mut self) {
-        if let Progress::Spawned(_, outcome) = &self.0 {
+        if let Progress::Spawned(outcome) = &self.0 {
             outcome.release();
         }
     }
@@ -227,109 +223,18 @@ impl fmt::Display for NoValue {
 
 impl Error for NoValue {}
 
-/// The end of a task, shared with its handle.
-#[derive(Debug)]
-struct Outcome<T> {
-    is_aborted: AtomicBool,
-    end: Mutex<End<T>>,
-}
-
-#[derive(Debug)]
-struct End<T> {
-    slot: Slot<T>,
-    // Whether the end of the task has been recorded.
-    is_complete: bool,
-    // The waker of the handle.
-    waker: Option<Waker>,
-}
-
-#[derive(Debug)]
-enum Slot<T> {
-    // The reason holds until the task stores its value.
-    NoValue(NoValue),
-    Value(T),
-    HandleDropped,
-}
-
-impl<T> Outcome<T> {
-    fn new() -> Self {
-        let end = End { slot: Slot::NoValue(NoValue::Cancelled), is_complete: false, waker: None };
-        Self { is_aborted: AtomicBool::new(false), end: Mutex::new(end) }
-    }
-
-    /// Stores what the task ended with. What is not stored or was there before may be a value: its destructor is foreign
-    /// code, so it is returned from under the lock.
-    fn store(&self, new: Slot<T>) -> Slot<T> {
-        let slot = &mut lock(&self.end).slot;
-        match slot {
-            Slot::HandleDropped => new,
-            _ => mem::replace(slot, new),
-        }
-    }
-
-    /// Makes the handle ready.
-    fn complete(&self) {
-        let waker = {
-            let mut end = lock(&self.end);
-            end.is_complete = true;
-            end.waker.take()
-        };
-        // A panic of the waker is not one of the task.
-        drop(waker.map(|waker| Panic::catch(|| waker.wake())));
-    }
-
-    fn poll(&self, cx: &Context<'_>) -> Poll<Result<T, NoValue>> {
-        let mut clone = None;
-        loop {
-            let mut end = lock(&self.end);
-            if end.is_complete {
-                return match mem::replace(&mut end.slot, Slot::HandleDropped) {
-                    Slot::Value(value) => Poll::Ready(Ok(value)),
-                    Slot::NoValue(reason) => Poll::Ready(Err(reason)),
-                    Slot::HandleDropped => unreachable!("the handle is polled"),
-                };
-            }
-            if end.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                return Poll::Pending;
-            }
-            let Some(waker) = clone.take() else {
-                // The clone is foreign code: it is made without the lock, and the end is read again.
-                drop(end);
-                clone = Some(cx.waker().clone());
-                continue;
-            };
-            let old = end.waker.replace(waker);
-            drop(end);
-            drop(old);
-            return Poll::Pending;
-        }
-    }
-
-    /// Drops what is there for a handle that is dropped.
-    fn release(&self) {
-        let (slot, waker) = {
-            let mut end = lock(&self.end);
-            (mem::replace(&mut end.slot, Slot::HandleDropped), end.waker.take())
-        };
-        let mut panics = FirstPanic::default();
-        panics.catch(|| drop(slot));
-        panics.catch(|| drop(waker));
-        panics.resume();
-    }
-}
-
 /// The admission of a task that its handle can abort.
 #[derive(Debug)]
 struct Abortable<A, T> {
     admission: A,
-    outcome: Arc<Outcome<T>>,
+    outcome: Outcome<T>,
 }
 
 /// A task with a handle.
 #[derive(Debug)]
 struct WithHandle<K, T> {
     kind: K,
-    outcome: Arc<Outcome<T>>,
+    outcome: Outcome<T>,
 }
 
 impl<O: IntoResult<Value: Send + 'static>, K: TaskKind<O>> TaskKind<O> for WithHandle<K, O::Value> {
@@ -344,7 +249,7 @@ impl<A: Admission, T> Admission for Abortable<A, T> {
     const INITIAL_STATE: State = A::INITIAL_STATE;
 
     fn must_end(&self, group: &Shared) -> bool {
-        self.admission.must_end(group) || self.outcome.is_aborted.load(Ordering::Acquire)
+        self.admission.must_end(group) || self.outcome.is_aborted()
     }
 
     fn poll_admit(&mut self, group: &Shared, key: TaskKey, cx: &mut Context<'_>) -> Poll<()> {
@@ -355,14 +260,17 @@ impl<A: Admission, T> Admission for Abortable<A, T> {
         self.admission.take_name()
     }
 
+    fn on_pending(&self, cx: &Context<'_>) {
+        self.outcome.set_task(cx.waker().clone());
+    }
+
     fn on_failure(&self, end: &TaskEnd) {
         let reason = match end {
             TaskEnd::Failed(Cause::Panic(_)) => NoValue::Panicked,
             TaskEnd::Failed(_) => NoValue::Failed,
             TaskEnd::Finished | TaskEnd::Cancelled => NoValue::Cancelled,
         };
-        let value = self.outcome.store(Slot::NoValue(reason));
-        drop(Panic::catch(|| drop(value)));
+        self.outcome.store_reason(reason);
     }
 
     fn on_recorded(&self) {
@@ -372,7 +280,7 @@ impl<A: Admission, T> Admission for Abortable<A, T> {
 
 impl<O: IntoResult, A: TakeOutput<O>> TakeOutput<O> for Abortable<A, O::Value> {
     fn take_output(&self, output: O) -> Result<(), BoxError> {
-        let unneeded = self.outcome.store(Slot::Value(output.into_value()?));
+        let unneeded = self.outcome.store(output.into_value()?);
         drop(unneeded);
         Ok(())
     }

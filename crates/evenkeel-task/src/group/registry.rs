@@ -31,7 +31,10 @@ use std::{
 use evenkeel_base::{FirstPanic, lock};
 use tokio::time::Instant;
 
-use super::task_entry::{FirstPoll, State, TaskEnd, TaskEntry, TaskInfo};
+use super::{
+    outcome::{Outcome, Outcomes},
+    task_entry::{FirstPoll, State, TaskEnd, TaskEntry, TaskInfo},
+};
 use crate::paged_slab::PagedSlab;
 
 const SHARDS: usize = 8;
@@ -51,6 +54,8 @@ struct Shard {
     has_first_poll: AtomicBool,
     finished: AtomicUsize,
     cancelled: AtomicUsize,
+    // For the handles of tasks that the thread spawns.
+    outcomes: Outcomes,
 }
 
 #[derive(Debug, Default)]
@@ -258,6 +263,11 @@ impl Registry {
             shard.count(end);
         }
         Some(entry)
+    }
+
+    /// Returns an outcome for a task with a handle.
+    pub(super) fn next_outcome<T: Send + 'static>(&self) -> Outcome<T> {
+        self.shard(current_shard()).outcomes.next()
     }
 
     /// Counts a task that was not spawned, as the group accepts none any more.
