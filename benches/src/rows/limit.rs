@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel::limit::{ConcurrencyLimiter, Keyed, Rate, RateLimiter};
+use evenkeel::limit::{Clock, ConcurrencyLimiter, Keyed, Rate, RateLimiter};
 use governor::{DefaultDirectRateLimiter, Quota, clock::MonotonicClock};
 use tokio::{
     sync::Semaphore,
@@ -33,9 +33,23 @@ const WAITERS: u64 = 10_000;
 const STD_CLOCK: &str = "governor, std's clock";
 
 pub(crate) fn rows() -> Vec<Row> {
-    let checks = [granted(), granted_fast(), refused(), on_two_threads(false), on_two_threads(true)];
-    let keys = [keyed("limit/keyed", 0.9, false), keyed("limit/keyed-fast", 0.8, true), bytes_of_a_key()];
-    let ready = ready().everywhere().chain(ready_fast().everywhere()).chain(concurrency().everywhere());
+    let checks = [
+        granted(),
+        granted_cpu(),
+        granted_fast(),
+        refused(),
+        refused_cpu(),
+        on_two_threads(false),
+        on_two_threads(true),
+    ];
+    let keys = [
+        keyed("limit/keyed", |keyed| keyed).target(0.9),
+        keyed("limit/keyed-cpu", |keyed| keyed.clock(Clock::Cpu)),
+        keyed("limit/keyed-fast", Keyed::fast).target(0.8),
+        bytes_of_a_key(),
+    ];
+    let ready = ready().everywhere().chain(ready_cpu().everywhere()).chain(ready_fast().everywhere());
+    let ready = ready.chain(concurrency().everywhere());
     let waiters =
         [waiting(), memory_of_a_waiter(), memory_of_a_waiter_for_a_slot(), waiter_with_a_deadline()];
     checks.into_iter().chain(keys).chain(ready).chain(waiters).collect()
@@ -54,8 +68,15 @@ fn governor_of(rate: u32, burst: u32) -> DefaultDirectRateLimiter {
 }
 
 fn ours_of(fast: bool) -> RateLimiter {
-    let limiter = RateLimiter::per_second(FAST).burst(FAST);
-    if fast { limiter.fast() } else { limiter }
+    if fast { exact().fast() } else { exact() }
+}
+
+fn exact() -> RateLimiter {
+    RateLimiter::per_second(FAST).burst(FAST)
+}
+
+fn by_counter() -> RateLimiter {
+    exact().clock(Clock::Cpu)
 }
 
 /// The floor is to read tokio's clock, and to store a time by one atomic step.
@@ -71,6 +92,28 @@ fn granted() -> Row {
         .with(FLOOR, move |n| {
             let step = || {
                 let (last, now) = (word.load(Relaxed), start.elapsed().as_nanos() as u64);
+                word.compare_exchange(last, now, Relaxed, Relaxed)
+            };
+            (0..n).filter(|_| black_box(step()).is_ok()).count()
+        })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the floor of rows that read the processor's counter")]
+fn counter() -> quanta::Clock {
+    quanta::Clock::new()
+}
+
+/// Both read the processor's counter. The floor is to read it, and to store a number by one atomic step.
+fn granted_cpu() -> Row {
+    let (ours, theirs) = (by_counter(), governor_of(FAST, FAST));
+    let (clock, word) = (counter(), AtomicU64::new(0));
+    Row::new("limit/try-acquire-granted-cpu", Metric::Cpu)
+        .target(0.9)
+        .with(OURS, move |n| (0..n).filter(|_| black_box(ours.try_acquire()).is_ok()).count())
+        .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
+        .with(FLOOR, move |n| {
+            let step = || {
+                let (last, now) = (word.load(Relaxed), clock.delta_as_nanos(0, clock.raw()));
                 word.compare_exchange(last, now, Relaxed, Relaxed)
             };
             (0..n).filter(|_| black_box(step()).is_ok()).count()
@@ -103,6 +146,20 @@ fn refused() -> Row {
         .with(FLOOR, move |n| (0..n).filter(|_| black_box(start.elapsed()).is_zero()).count())
 }
 
+/// Both read the processor's counter, which alone is the floor.
+fn refused_cpu() -> Row {
+    let ours = RateLimiter::new(Rate::every(DAY)).burst(1).clock(Clock::Cpu);
+    let theirs = DefaultDirectRateLimiter::direct(Quota::with_period(DAY).expect("a period above zero"));
+    ours.try_acquire().ok();
+    theirs.check().ok();
+    let clock = counter();
+    Row::new("limit/try-acquire-refused-cpu", Metric::Cpu)
+        .target(0.9)
+        .with(OURS, move |n| (0..n).filter(|_| black_box(ours.try_acquire()).is_ok()).count())
+        .with("governor", move |n| (0..n).filter(|_| black_box(theirs.check()).is_ok()).count())
+        .with(FLOOR, move |n| (0..n).filter(|_| black_box(clock.delta_as_nanos(0, clock.raw())) == 0).count())
+}
+
 /// One limiter for both threads.
 fn on_two_threads(fast: bool) -> Row {
     let (ours, theirs) = (ours_of(fast), governor_of(FAST, FAST));
@@ -123,13 +180,11 @@ fn on_two_threads(fast: bool) -> Row {
 }
 
 /// Ten thousand keys in random order.
-fn keyed(id: &'static str, target: f64, fast: bool) -> Row {
-    let ours = Keyed::<u64>::per_second(FAST).burst(FAST);
-    let ours = if fast { ours.fast() } else { ours };
+fn keyed(id: &'static str, with: fn(Keyed<u64>) -> Keyed<u64>) -> Row {
+    let ours = with(Keyed::per_second(FAST).burst(FAST));
     let theirs = governor::RateLimiter::keyed(quota(FAST, FAST));
     let key = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % KEYS;
     Row::new(id, Metric::Cpu)
-        .target(target)
         .with(OURS, move |n| (0..n).filter(|n| black_box(ours.try_acquire(&key(*n))).is_ok()).count())
         .with("governor", move |n| (0..n).filter(|n| black_box(theirs.check_key(&key(*n))).is_ok()).count())
 }
@@ -151,7 +206,7 @@ fn bytes_of_a_key() -> Row {
 }
 
 fn ready() -> AsyncRow {
-    free_permit("limit/acquire-ready", false).with("leaky-bucket", |n| async move {
+    free_permit("limit/acquire-ready", exact).with("leaky-bucket", |n| async move {
         let full = usize::MAX / 4;
         let limiter = leaky_bucket::RateLimiter::builder().initial(full).max(full).refill(1000).build();
         for _ in 0..n {
@@ -160,14 +215,18 @@ fn ready() -> AsyncRow {
     })
 }
 
-fn ready_fast() -> AsyncRow {
-    free_permit("limit/acquire-ready-fast", true).target(0.8)
+fn ready_cpu() -> AsyncRow {
+    free_permit("limit/acquire-ready-cpu", by_counter).target(0.9)
 }
 
-fn free_permit(id: &'static str, fast: bool) -> AsyncRow {
+fn ready_fast() -> AsyncRow {
+    free_permit("limit/acquire-ready-fast", || exact().fast()).target(0.8)
+}
+
+fn free_permit(id: &'static str, ours: fn() -> RateLimiter) -> AsyncRow {
     AsyncRow::new(id, Metric::Cpu)
         .with(OURS, move |n| async move {
-            let limiter = ours_of(fast);
+            let limiter = ours();
             for _ in 0..n {
                 limiter.acquire().await;
             }

@@ -2,11 +2,11 @@
 //!
 //! # How it works
 //!
-//! The hash of a key selects one of several [`Shard`]s, each a table of buckets behind a lock of its own. One word is the
+//! The hash of a key selects one of several [shards](shards), each a table of buckets behind a lock of its own. One word is the
 //! bucket of a key. A key gets a [`RateLimiter`] of its own when a request has to wait ([`Decision::Limiter`]); the waiting
 //! itself happens in that limiter, without the lock of the shard.
 //!
-//! The keys of all shards share one [`KeyCount`]. A new key that finds no room in its shard makes some in another one, and
+//! The keys of all shards share one count. A new key that finds no room in its shard makes some in another one, and
 //! shares the overflow limiter if there is none either.
 //!
 //! Foreign code of keys never runs under a lock: [`key`] says how lookups do without it.
@@ -16,26 +16,23 @@ use std::{
     fmt,
     future::poll_fn,
     hash::Hash,
-    num::NonZero,
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, OnceLock},
     task::{Poll, ready},
-    thread::available_parallelism,
     time::Duration,
 };
 
-use evenkeel_base::lock;
 use tokio::{task::coop::poll_proceed, time::Instant};
 
 use self::{
     hash::KeyHash,
-    key::{Lookup, NeedsUnlocked, OwnedKey, PlainKey, SharedKey, is_plain},
-    key_count::KeyCount,
-    shard::{Config, Request, Shard},
+    key::{OwnedKey, PlainKey, SharedKey, is_plain},
+    shard::{Config, Request},
+    shards::{Inner, Tables, tag},
 };
+#[cfg(feature = "quanta")]
+use crate::clock::Clock;
 use crate::{
+    clock::Counter,
     error::Denied,
     rate::Rate,
     rate_limiter::RateLimiter,
@@ -50,18 +47,9 @@ mod hash;
 mod key;
 mod key_count;
 mod shard;
+mod shards;
 mod table;
 mod word;
-
-/// A shard for each of this many keys is worth its lock.
-const MIN_KEYS_OF_A_SHARD: usize = 1024;
-/// The most keys of one shard, as long as there are fewer than [`MAX_SHARDS`].
-const MAX_KEYS_OF_A_SHARD: usize = 8192;
-const MAX_SHARDS: usize = 1024;
-/// Memory for up to this many keys is allocated at the first use; with more, the tables grow.
-const MAX_PREALLOCATED: usize = 1 << 20;
-/// The most keys: a table counts in 32 bits.
-const MAX_KEYS: usize = u32::MAX as usize - 1;
 
 /// A rate limiter for each key: for each client, tenant or host.
 ///
@@ -110,28 +98,12 @@ pub struct Keyed<K> {
     rate: Rate,
     burst: Option<u32>,
     fast: bool,
+    cpu: bool,
     max_keys: usize,
     max_pause: Duration,
     hash: KeyHash,
     inner: OnceLock<Inner<K>>,
 }
-
-struct Inner<K> {
-    tables: Tables<K>,
-    count: KeyCount,
-    /// The next shard in which to make room for a key of another one.
-    next_sweep: AtomicUsize,
-    /// The limiter of all keys for which there is no room.
-    overflow: Arc<RateLimiter>,
-}
-
-/// The shards, by the way in which keys are stored; see [`key`].
-enum Tables<K> {
-    Plain(Shards<K>),
-    Shared(Shards<Arc<K>>),
-}
-
-struct Shards<S>(Box<[Mutex<Shard<S>>]>);
 
 impl<K: Hash + Eq> Keyed<K> {
     /// Creates a limiter with this rate for each key, a burst of the number in the rate, and at most 100,000 keys.
@@ -141,6 +113,7 @@ impl<K: Hash + Eq> Keyed<K> {
             rate,
             burst: None,
             fast: false,
+            cpu: false,
             max_keys: 100_000,
             max_pause: Duration::from_secs(24 * 60 * 60),
             hash: KeyHash::new(),
@@ -195,6 +168,25 @@ impl<K: Hash + Eq> Keyed<K> {
     #[must_use]
     pub fn fast(mut self) -> Self {
         self.fast = true;
+        self
+    }
+
+    /// Sets the clock that requests read: tokio's unless set, or the processor's counter. Must be called before the first use.
+    ///
+    /// [`Clock::Cpu`] has what the counter costs, and what it does not do: it does not obey paused time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_limit::{Clock, Keyed};
+    ///
+    /// let clients: Keyed<u64> = Keyed::per_second(10).clock(Clock::Cpu);
+    /// assert_eq!((0..20).filter(|_| clients.try_acquire(&7).is_ok()).count(), 10);
+    /// ```
+    #[cfg(feature = "quanta")]
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.cpu = matches!(clock, Clock::Cpu);
         self
     }
 
@@ -650,151 +642,21 @@ impl<K: Hash + Eq> Keyed<K> {
     }
 
     fn inner(&self) -> &Inner<K> {
-        self.inner.get_or_init(|| {
-            let burst = self.burst.unwrap_or(self.rate.permits());
-            let config = Config { rate: self.rate, burst, fast: self.fast, max_pause: self.max_pause };
-            let tables = if is_plain::<K>() {
-                Tables::Plain(Shards::new(config, self.max_keys))
-            } else {
-                Tables::Shared(Shards::new(config, self.max_keys))
-            };
-            Inner {
-                tables,
-                count: KeyCount::new(self.max_keys.min(MAX_KEYS)),
-                next_sweep: AtomicUsize::new(0),
-                overflow: Arc::new(config.limiter(self.rate)),
-            }
-        })
-    }
-}
-
-impl<K> Inner<K> {
-    #[inline(always)]
-    fn decide<S>(
-        &self,
-        shards: &Shards<S>,
-        hash: u64,
-        request: Request,
-        fast: bool,
-        key: &mut impl Lookup<S>,
-    ) -> Decision {
-        if fast {
-            return self.decide_fast(shards, hash, request, key);
-        }
-        // The clock is read before the lock is taken, so that the processor waits for both at once.
-        let now = Instant::now();
-        let first = lock(shards.of(hash)).decide(now, request, key, &self.count);
-        // Most requests end here, without a look at the rarer results.
-        if matches!(first, Ok(Some(Decision::Granted))) {
-            return Decision::Granted;
-        }
-        self.decide_slow(shards, hash, request, key, first)
+        self.inner.get_or_init(|| self.inner_with(Counter::if_asked(self.cpu)))
     }
 
-    /// Takes a credit if the key has one, and reads the clock only if not.
-    #[inline(always)]
-    fn decide_fast<S>(
-        &self,
-        shards: &Shards<S>,
-        hash: u64,
-        request: Request,
-        key: &mut impl Lookup<S>,
-    ) -> Decision {
-        let mut shard = lock(shards.of(hash));
-        if request.may_take_credit() && shard.take_credit(request.tag, key) {
-            return Decision::Granted;
-        }
-        let first = shard.decide_now(request, key, &self.count);
-        drop(shard);
-        self.decide_slow(shards, hash, request, key, first)
+    fn inner_with(&self, counter: Option<Counter>) -> Inner<K> {
+        let burst = self.burst.unwrap_or(self.rate.permits());
+        let config =
+            Config { rate: self.rate, burst, fast: self.fast, cpu: self.cpu, max_pause: self.max_pause };
+        Inner::new(config, self.max_keys, counter)
     }
 
-    /// Slow path of `decide`: the first attempt granted nothing.
-    #[inline(never)]
-    fn decide_slow<S>(
-        &self,
-        shards: &Shards<S>,
-        hash: u64,
-        request: Request,
-        key: &mut impl Lookup<S>,
-        mut attempt: Result<Option<Decision>, NeedsUnlocked>,
-    ) -> Decision {
-        let mut has_made_room = false;
-        loop {
-            match attempt {
-                Ok(Some(decision)) => return decision,
-                Ok(None) if has_made_room || !self.make_room(shards, key) => {
-                    return Decision::Limiter(Arc::clone(&self.overflow));
-                }
-                Ok(None) => has_made_room = true,
-                Err(needs) => key.resolve(needs),
-            }
-            attempt = lock(shards.of(hash)).decide_now(request, key, &self.count);
-        }
+    /// Returns the limiter in its first use, with this counter.
+    #[cfg(all(test, feature = "quanta"))]
+    pub(crate) fn on(self, counter: Counter) -> Self {
+        Self { inner: OnceLock::from(self.inner_with(Some(counter))), ..self }
     }
-
-    /// Removes full buckets from another shard; returns whether there were any.
-    #[inline(never)]
-    fn make_room<S>(&self, shards: &Shards<S>, key: &mut impl Lookup<S>) -> bool {
-        let next = self.next_sweep.fetch_add(1, Relaxed) & (shards.0.len() - 1);
-        lock(&shards.0[next]).make_room(key, &self.count)
-    }
-}
-
-impl<S> Shards<S> {
-    fn new(config: Config, max_keys: usize) -> Self {
-        let cores = available_parallelism().map_or(1, NonZero::get);
-        let worthwhile = (max_keys / MIN_KEYS_OF_A_SHARD).clamp(1, 4 * cores);
-        let count = worthwhile.max(max_keys / MAX_KEYS_OF_A_SHARD).min(MAX_SHARDS).next_power_of_two();
-        let share = if max_keys > MAX_PREALLOCATED { 0 } else { max_keys / count };
-        // Hashes spread keys by chance: four standard deviations more than the average.
-        let keys = if count == 1 { share } else { share + 4 * share.isqrt() };
-        Self((0..count).map(|_| Mutex::new(Shard::new(config, keys))).collect())
-    }
-
-    /// Selects by the lower half of the hash; the upper half is the tag.
-    #[inline]
-    fn of(&self, hash: u64) -> &Mutex<Shard<S>> {
-        &self.0[hash as usize & (self.0.len() - 1)]
-    }
-
-    fn set_rate(&self, rate: Rate) {
-        for shard in &self.0 {
-            // Setting the rate of a limiter wakes its waiters: only without the lock.
-            let limiters = lock(shard).set_rate(rate);
-            limiters.iter().for_each(|limiter| limiter.set_rate(rate));
-        }
-    }
-
-    fn set_override(
-        &self,
-        hash: u64,
-        key: &mut impl Lookup<S>,
-        limiter: &Arc<RateLimiter>,
-    ) -> Option<Arc<RateLimiter>> {
-        resolved(key, |key| lock(self.of(hash)).set_override(tag(hash), key, limiter))
-    }
-
-    fn remove_override(&self, hash: u64, key: &mut impl Lookup<S>) -> Option<Arc<RateLimiter>> {
-        resolved(key, |key| lock(self.of(hash)).remove_override(tag(hash), key))
-    }
-}
-
-/// Repeats an attempt under a lock, and resolves without it what the attempt needs.
-fn resolved<S, K: Lookup<S>, T>(
-    key: &mut K,
-    mut attempt: impl FnMut(&mut K) -> Result<T, NeedsUnlocked>,
-) -> T {
-    loop {
-        match attempt(key) {
-            Ok(result) => return result,
-            Err(needs) => key.resolve(needs),
-        }
-    }
-}
-
-fn tag(hash: u64) -> u32 {
-    (hash >> 32) as u32
 }
 
 impl<K> fmt::Debug for Keyed<K> {

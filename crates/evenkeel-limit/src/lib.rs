@@ -9,6 +9,7 @@
 //   fast_path.rs    | the bucket in one atomic word, without a lock
 //   timers.rs       | the timers that wake the core, one for each runtime
 //   reservation.rs  | permits that can be put back; adjust.rs: set_rate, pauses, close
+// clock.rs          | `Clock`, and the processor's counter
 // algorithm.rs      | token bucket (bucket.rs) or sliding window (window.rs), on clock.rs
 // sync.rs           | sync/: wait queue, stage of a request, timer of a runtime, loom's primitives
 // concurrency.rs    | `ConcurrencyLimiter`
@@ -22,6 +23,7 @@
 mod algorithm;
 mod all_of;
 mod client_ip;
+mod clock;
 mod concurrency;
 pub mod distributed;
 mod error;
@@ -43,6 +45,8 @@ pub mod tower;
 
 pub use all_of::{AllPermits, Demand, all_of, try_all_of};
 pub use client_ip::client_ip;
+#[cfg(feature = "quanta")]
+pub use clock::Clock;
 pub use concurrency::{AcquirePermit, Adaptive, ConcurrencyLimiter, ConcurrencySnapshot, Permit};
 pub use distributed::Distributed;
 pub use error::{Denied, Reason};

@@ -7,6 +7,8 @@ use serde::{
     de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 
+#[cfg(feature = "quanta")]
+use crate::Clock;
 use crate::{Adaptive, ConcurrencyLimiter, Keyed, Rate, RateLimiter};
 
 #[derive(Deserialize, Serialize)]
@@ -28,6 +30,9 @@ struct RateLimiterData {
     start_empty: bool,
     #[serde(default)]
     fast: bool,
+    #[cfg(feature = "quanta")]
+    #[serde(default)]
+    clock: Clock,
     #[serde(default)]
     oversize_as_debt: bool,
     max_waiters: Option<usize>,
@@ -42,6 +47,9 @@ struct KeyedData {
     burst: Option<u32>,
     #[serde(default)]
     fast: bool,
+    #[cfg(feature = "quanta")]
+    #[serde(default)]
+    clock: Clock,
     max_keys: Option<usize>,
     #[serde(default, with = "duration_text::option")]
     max_pause: Option<Duration>,
@@ -86,7 +94,7 @@ impl<'de> Deserialize<'de> for Rate {
 }
 
 /// From its rate and, if they are not the defaults, `burst`, `sliding`, `start_empty`, `fast`, `oversize_as_debt`,
-/// `max_waiters` and `max_pause`.
+/// `max_waiters` and `max_pause`; with the feature `quanta` also `clock`, which is `"tokio"` or `"cpu"`.
 impl<'de> Deserialize<'de> for RateLimiter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = RateLimiterData::deserialize(deserializer)?;
@@ -102,11 +110,13 @@ impl<'de> Deserialize<'de> for RateLimiter {
         }
         limiter = if data.start_empty { limiter.start_empty() } else { limiter };
         limiter = if data.fast { limiter.fast() } else { limiter };
+        #[cfg(feature = "quanta")]
+        let limiter = limiter.clock(data.clock);
         Ok(if data.oversize_as_debt { limiter.oversize_as_debt() } else { limiter })
     }
 }
 
-/// From its rate and, if they are not the defaults, `burst`, `fast`, `max_keys` and `max_pause`.
+/// From its rate and, if they are not the defaults, `burst`, `fast`, `max_keys` and `max_pause`; with the feature `quanta` also `clock`.
 impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let data = KeyedData::deserialize(deserializer)?;
@@ -120,6 +130,8 @@ impl<'de, K: Hash + Eq> Deserialize<'de> for Keyed<K> {
         if let Some(pause) = data.max_pause {
             keyed = keyed.max_pause(not_zero(pause, "pauses of no time")?);
         }
+        #[cfg(feature = "quanta")]
+        let keyed = keyed.clock(data.clock);
         Ok(if data.fast { keyed.fast() } else { keyed })
     }
 }

@@ -56,7 +56,7 @@ const OWN: [(&str, &[&str]); 6] = [
 const OPTIONAL: [(&str, &[&str]); 7] = [
     (
         "evenkeel-limit",
-        &["humantime", "metrics", "redis", "serde", "tower-layer", "tower-service", "tracing"],
+        &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
     ("evenkeel-pool", &["deadpool", "tracing"]),
     ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),

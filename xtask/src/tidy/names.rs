@@ -8,8 +8,9 @@ use super::{
 };
 
 /// Public types that several crates have, each with the one meaning that they share.
-const SHARED: [(&str, &str); 13] = [
+const SHARED: [(&str, &str); 14] = [
     ("Builder", "sets what the type of its module is built with"),
+    ("Clock", "how time passes for a limiter or in a test"),
     ("Connector", "how clients reach a server of the test kit"),
     ("Error", "the error of its module, written with the module's name"),
     ("Outcome", "how the task, the statement or the run ended that has it as a field"),

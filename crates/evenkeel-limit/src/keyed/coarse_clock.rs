@@ -15,6 +15,10 @@
 //!   wrap around later.
 //! - Readings never go back. `now` is read before the lock of the shard is taken, so two threads may arrive in the wrong
 //!   order: the clock then reads the time again.
+//!
+//! With a counter of the processor the clock is *anchored*: it knows the ticks at which it read tokio's clock, and counts the
+//! nanoseconds that the counter has measured since then. After a millisecond it reads tokio's clock again, and earns the
+//! time that the counter has not measured. If that measured too much, it first has to make up for it (`counted`).
 
 use std::time::Duration;
 
@@ -22,6 +26,7 @@ use tokio::time::Instant;
 
 use crate::{
     algorithm::clock::{MonotonicClock, Tokens},
+    clock::Counter,
     rate::Rate,
 };
 
@@ -42,6 +47,11 @@ pub(super) struct CoarseClock {
     /// The parts that a nanosecond earns: whole ones, and a fraction in 2^-64.
     speed: (u64, u64),
     clock: MonotonicClock,
+    counter: Option<Counter>,
+    /// The ticks at which tokio's clock was read last.
+    anchor: u64,
+    /// The nanoseconds since then that are earned already.
+    counted: u64,
     reading: u64,
     /// The earned fraction of the next part, in 2^-64.
     fraction: u64,
@@ -49,7 +59,7 @@ pub(super) struct CoarseClock {
 
 impl CoarseClock {
     /// Creates a clock whose readings leave so many bits of a word free.
-    pub(super) fn new(rate: Rate, burst: u32, part_bits: u32) -> Self {
+    pub(super) fn new(rate: Rate, burst: u32, part_bits: u32, counter: Option<Counter>) -> Self {
         let permit_bits = MAX_BITS - part_bits - (u32::BITS - (burst - 1).leading_zeros());
         Self {
             rate,
@@ -59,6 +69,9 @@ impl CoarseClock {
             whole: u64::from(burst) << permit_bits,
             speed: speed(rate, permit_bits),
             clock: MonotonicClock::new(Instant::now()),
+            anchor: u64::MAX / 2,
+            counter,
+            counted: 0,
             reading: 0,
             fraction: 0,
         }
@@ -88,10 +101,34 @@ impl CoarseClock {
         u64::from(permits) << (self.permit_bits + self.part_bits)
     }
 
-    /// Advances to `now`, which was read without the lock; or further, if another thread got the lock before.
+    /// Advances to `now` of tokio's clock, which was read without the lock; or further, if another thread got the lock before.
     #[inline]
     pub(super) fn advance(&mut self, now: Instant) {
         let nanos = self.clock.try_advance(now).unwrap_or_else(|| self.advance_late(now));
+        self.earn(nanos);
+    }
+
+    /// Advances to the ticks of the counter, in the same way.
+    #[inline]
+    pub(super) fn advance_to_ticks(&mut self, ticks: u64) {
+        let passed = self.counter.as_ref().and_then(|counter| counter.nanos(self.anchor, ticks));
+        let nanos = match passed {
+            Some(passed) => self.count(passed),
+            None => self.anchor(),
+        };
+        self.earn(nanos);
+    }
+
+    /// Reads the counter, or tokio's clock if there is none.
+    pub(super) fn advance_to_now(&mut self) {
+        match &self.counter {
+            None => self.advance(Instant::now()),
+            Some(counter) => self.advance_to_ticks(counter.ticks()),
+        }
+    }
+
+    #[inline]
+    fn earn(&mut self, nanos: u64) {
         let fraction = u128::from(nanos) * u128::from(self.speed.1) + u128::from(self.fraction);
         let earned = nanos.saturating_mul(self.speed.0).saturating_add((fraction >> 64) as u64);
         (self.reading, self.fraction) = if earned < self.whole {
@@ -104,6 +141,29 @@ impl CoarseClock {
     #[cold]
     fn advance_late(&mut self, now: Instant) -> u64 {
         self.clock.advance(if now < self.clock.now() { Instant::now() } else { now })
+    }
+
+    /// Returns the nanoseconds that are new, of those that `passed` since the anchor.
+    #[inline]
+    fn count(&mut self, passed: u64) -> u64 {
+        let new = passed.saturating_sub(self.counted);
+        self.counted += new;
+        new
+    }
+
+    /// Reads tokio's clock, and returns the nanoseconds that are new.
+    #[cold]
+    fn anchor(&mut self) -> u64 {
+        let (now, ticks) = match &self.counter {
+            None => (Instant::now(), None),
+            Some(counter) => counter.read(),
+        };
+        // With ticks that are far from the next ones, the next request reads tokio's clock again.
+        self.anchor = ticks.unwrap_or(u64::MAX / 2);
+        let passed = self.clock.advance(now);
+        let counted = passed.min(self.counted);
+        self.counted -= counted;
+        passed - counted
     }
 
     /// The time in which the reading grows by `growth`.
@@ -120,7 +180,8 @@ impl CoarseClock {
     }
 
     pub(super) fn set_rate(&mut self, rate: Rate) {
-        self.advance(Instant::now());
+        let nanos = self.anchor();
+        self.earn(nanos);
         self.speed = speed(rate, self.permit_bits);
         self.rate = rate;
     }

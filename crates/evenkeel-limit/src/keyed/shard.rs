@@ -26,7 +26,6 @@
 use std::{mem, num::NonZeroU64, sync::Arc, time::Duration};
 
 use evenkeel_base::Slab;
-use tokio::time::Instant;
 
 use super::{
     coarse_clock::CoarseClock,
@@ -35,7 +34,7 @@ use super::{
     table::Table,
     word::{self, Credits, bucket_word, limiter_index, limiter_word, missing},
 };
-use crate::{error::Denied, rate::Rate, rate_limiter::RateLimiter, sync::entry::Mode};
+use crate::{clock::Counter, error::Denied, rate::Rate, rate_limiter::RateLimiter, sync::entry::Mode};
 
 /// The most chains that the hand passes for a new key.
 pub(super) const CHAINS_FOR_NEW_KEY: usize = 1;
@@ -63,12 +62,14 @@ pub(super) struct Config {
     pub(super) rate: Rate,
     pub(super) burst: u32,
     pub(super) fast: bool,
+    pub(super) cpu: bool,
     pub(super) max_pause: Duration,
 }
 
 impl Config {
     pub(super) fn limiter(self, rate: Rate) -> RateLimiter {
         let limiter = RateLimiter::new(rate).burst(self.burst).max_pause(self.max_pause);
+        let limiter = limiter.with_cpu(self.cpu);
         if self.fast { limiter.fast() } else { limiter }
     }
 }
@@ -118,11 +119,11 @@ impl Request {
 
 impl<S> Shard<S> {
     /// Allocates room for `keys`; with more, the table grows.
-    pub(super) fn new(config: Config, keys: usize) -> Self {
+    pub(super) fn new(config: Config, keys: usize, counter: Option<Counter>) -> Self {
         let credits = Credits::new(config.fast, config.burst);
         Self {
             config,
-            clock: CoarseClock::new(config.rate, config.burst, credits.bits()),
+            clock: CoarseClock::new(config.rate, config.burst, credits.bits(), counter),
             credits,
             table: Table::new(keys),
             limiters: Slab::new(),
@@ -154,20 +155,32 @@ impl<S> Shard<S> {
         key: &mut impl Lookup<S>,
         count: &KeyCount,
     ) -> Result<Option<Decision>, NeedsUnlocked> {
-        self.decide(Instant::now(), request, key, count)
+        self.decide(CoarseClock::advance_to_now, request, key, count)
     }
 
-    /// Decides a request; `None` if its key is new and there is no room for it.
+    /// Decides a request at the ticks of the counter as `decide` does.
+    #[inline(never)]
+    pub(super) fn decide_at_ticks(
+        &mut self,
+        ticks: u64,
+        request: Request,
+        key: &mut impl Lookup<S>,
+        count: &KeyCount,
+    ) -> Result<Option<Decision>, NeedsUnlocked> {
+        self.decide(|clock| clock.advance_to_ticks(ticks), request, key, count)
+    }
+
+    /// Advances the clock, and decides a request; `None` if its key is new and there is no room for it.
     #[inline(always)]
     pub(super) fn decide(
         &mut self,
-        now: Instant,
+        advance: impl FnOnce(&mut CoarseClock),
         request: Request,
         key: &mut impl Lookup<S>,
         count: &KeyCount,
     ) -> Result<Option<Decision>, NeedsUnlocked> {
         let Request { tag, permits, mode } = request;
-        self.clock.advance(now);
+        advance(&mut self.clock);
         self.advance_hand(key, count);
         let (now, cost) = (self.clock.reading(), self.clock.cost(permits));
         let never_fits = permits > self.clock.burst();
@@ -228,7 +241,7 @@ impl<S> Shard<S> {
 
     /// Removes some full buckets, for a key of another shard; returns whether there were any.
     pub(super) fn make_room(&mut self, key: &mut impl Lookup<S>, count: &KeyCount) -> bool {
-        self.clock.advance(Instant::now());
+        self.clock.advance_to_now();
         self.advance_hand(key, count);
         self.sweep(CHAINS_FOR_OTHER_SHARD, None, key, count) > 0
     }
@@ -241,7 +254,7 @@ impl<S> Shard<S> {
         limiter: &Arc<RateLimiter>,
     ) -> Result<Option<Arc<RateLimiter>>, NeedsUnlocked> {
         let limiter = Arc::clone(limiter);
-        self.clock.advance(Instant::now());
+        self.clock.advance_to_now();
         let Some(slot) = self.table.find(tag, key)? else {
             let stored = key.to_store().ok_or(NeedsUnlocked::StoredKey)?;
             let word = self.insert_limiter(KeyLimiter { limiter, origin: Origin::Override });

@@ -41,6 +41,7 @@ use super::{
     timers::{RuntimeTimer, StartOutcome, TimerStart},
 };
 use crate::{
+    clock::Counter,
     error::Denied,
     rate::Rate,
     rate_limiter::fast_path::{FastPath, TryAcquire},
@@ -65,7 +66,13 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(rate: Option<Rate>, config: Config) -> Arc<Self> {
-        let core = Arc::new(Self { fast_path: FastPath::new(), state: Mutex::new(State::new(rate, config)) });
+        Self::with_counter(rate, config, Counter::if_asked(config.cpu))
+    }
+
+    /// Creates a core whose fast path reads this counter, and not tokio's clock.
+    pub(crate) fn with_counter(rate: Option<Rate>, config: Config, counter: Option<Counter>) -> Arc<Self> {
+        let core =
+            Arc::new(Self { fast_path: FastPath::new(counter), state: Mutex::new(State::new(rate, config)) });
         core.with(|_| ());
         core
     }
@@ -79,14 +86,12 @@ impl Core {
     /// Takes permits now or not at all.
     #[inline]
     pub(crate) fn try_acquire(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
-        if permits == 1 && self.take_credit() { Ok(()) } else { self.try_acquire_by_clock(permits) }
-    }
-
-    #[inline(never)]
-    fn try_acquire_by_clock(self: &Arc<Self>, permits: u32) -> Result<(), Denied> {
+        if permits == 1 && self.take_credit() {
+            return Ok(());
+        }
         match self.fast_path.take_by_clock(permits) {
             TryAcquire::Granted => Ok(()),
-            TryAcquire::Refused { lacking, speed } => Err(self.refuse(lacking, speed)),
+            TryAcquire::Refused(nanos) => Err(self.refuse(nanos)),
             TryAcquire::Closed => self.try_acquire_locked(permits),
         }
     }
@@ -97,9 +102,9 @@ impl Core {
         // Another thread may have opened the fast path while this one waited for the lock.
         match self.fast_path.take(permits) {
             TryAcquire::Granted => Ok(()),
-            TryAcquire::Refused { lacking, speed } => {
+            TryAcquire::Refused(nanos) => {
                 drop(state);
-                Err(self.refuse(lacking, speed))
+                Err(self.refuse(nanos))
             }
             TryAcquire::Closed => self
                 .with_locked(state, |state, _| state.try_acquire(permits))
@@ -108,9 +113,9 @@ impl Core {
     }
 
     #[inline]
-    fn refuse(&self, lacking: u64, speed: u64) -> Denied {
+    fn refuse(&self, nanos: u64) -> Denied {
         self.fast_path.count_refusal();
-        let denied = TryAcquire::denied(lacking, speed);
+        let denied = Denied::busy(Duration::from_nanos(nanos));
         telemetry::refused(Kind::Rate, &denied);
         denied
     }
@@ -125,7 +130,7 @@ impl Core {
     ) -> Poll<Result<(), Denied>> {
         let waits = match self.fast_path.take_by_clock(request.permits) {
             TryAcquire::Granted => return Poll::Ready(Ok(())),
-            TryAcquire::Refused { .. } => true,
+            TryAcquire::Refused(_) => true,
             TryAcquire::Closed => self.fast_path.has_waiters(),
         };
         self.enter_slow(waits, request, waker, stage)

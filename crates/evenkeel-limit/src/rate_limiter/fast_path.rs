@@ -26,18 +26,24 @@
 //! - It is open for a millisecond after it was opened; the next request goes through the lock, so that the state knows
 //!   how late it is. It is also closed for rates and bursts that do not fit the fields, and after 1023 grants.
 //!
+//! With [`Clock::Cpu`](crate::clock) the time is the counter's, from the last reading of tokio's clock on, which is when
+//! the state was settled before the word was opened.
+//!
 //! *Credits* are another fast path, in place of this one, for a limiter that is built with
 //! [`fast`](crate::RateLimiter::fast): single permits that are granted without a look at the clock. They are spent when
 //! they are settled, later than they were granted, and so never too many.
 
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use super::loom::{
     AtomicBool, AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
     fence,
 };
-use crate::{algorithm::bucket::Bucket, error::Denied};
+use crate::{
+    algorithm::bucket::Bucket,
+    clock::{Counter, HORIZON},
+};
 
 /// The low bit of the word: closed, and the bucket behind the lock counts.
 const CLOSED: u64 = 1;
@@ -52,24 +58,28 @@ const MOST: u64 = 1 << 50;
 /// The most units of a nanosecond. The units wrap around in seconds then, and not between two steps of a thread.
 const FASTEST: u64 = 1 << 20;
 
-/// The nanoseconds for which it stays open, and which a clock can go back without being noticed.
-const HORIZON: u64 = 1_000_000;
+/// No ticks: a counter takes years to get there.
+const UNKNOWN: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) struct FastPath {
     busy: Busy,
-    /// The time of the opening, in nanoseconds since `anchor`.
+    /// The time of the opening, in ticks.
     opened: AtomicU64,
     /// The units of a nanosecond, of a permit, and of the burst, each shifted as the units of the word are.
     speed: AtomicU64,
     cost: AtomicU64,
     depth: AtomicU64,
-    /// The units earned at `anchor`, had it been open since.
-    origin: AtomicU64,
+    /// The units earned at the opening.
+    earned: AtomicU64,
     /// The credits that are left; none while the word is open.
     credits: AtomicI64,
     /// Whether somebody waited when the lock was last released.
     has_waiters: AtomicBool,
+    /// The clock if it is not tokio's. Ticks are its own then, and otherwise nanoseconds since `anchor`.
+    counter: Option<Counter>,
+    /// The ticks of the counter at the last reading of tokio's clock; `UNKNOWN` if they are not close.
+    read_at: AtomicU64,
     anchor: Instant,
 }
 
@@ -82,23 +92,14 @@ struct Busy {
     refused: AtomicU64,
 }
 
-/// The result of a request.
+/// The result of a request, small enough for two registers.
+#[derive(Clone, Copy)]
 pub(crate) enum TryAcquire {
     Granted,
-    /// `lacking` units are missing, of which each nanosecond earns `speed`.
-    Refused {
-        lacking: u64,
-        speed: u64,
-    },
+    /// There are as many permits in this number of nanoseconds.
+    Refused(u64),
     /// The state behind the lock has to answer.
     Closed,
-}
-
-impl TryAcquire {
-    pub(crate) fn denied(lacking: u64, speed: u64) -> Denied {
-        let nanos = if speed == 1 << SHIFT { lacking >> SHIFT } else { lacking.div_ceil(speed) };
-        Denied::busy(Duration::from_nanos(nanos))
-    }
 }
 
 /// The use of the fast path while it was open.
@@ -109,7 +110,7 @@ pub(crate) struct Usage {
 }
 
 impl FastPath {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(counter: Option<Counter>) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             busy: Busy { word: AtomicU64::new(CLOSED), refused: zero() },
@@ -117,9 +118,11 @@ impl FastPath {
             speed: zero(),
             cost: zero(),
             depth: zero(),
-            origin: zero(),
+            earned: zero(),
             credits: AtomicI64::new(0),
             has_waiters: AtomicBool::new(false),
+            counter,
+            read_at: AtomicU64::new(UNKNOWN),
             anchor: Instant::now(),
         }
     }
@@ -133,7 +136,32 @@ impl FastPath {
     /// Does the same without a look at the credits.
     #[inline(always)]
     pub(crate) fn take_by_clock(&self, permits: u32) -> TryAcquire {
-        self.take_with_clock(|| self.nanos(Instant::now()), permits)
+        // One permit is by far the most frequent number, and takes fewer steps and registers.
+        match (permits, &self.counter) {
+            (1, None) => self.take_one_by_tokio(),
+            (1, Some(counter)) => self.take_one_by_counter(counter),
+            _ => self.take_many_by_clock(permits),
+        }
+    }
+
+    #[inline(never)]
+    fn take_one_by_tokio(&self) -> TryAcquire {
+        self.take_with_clock(|| self.nanos(Instant::now()), 1)
+    }
+
+    #[inline(never)]
+    fn take_one_by_counter(&self, counter: &Counter) -> TryAcquire {
+        self.take_with(|| Some(counter.ticks()), |opened, now| counter.nanos(opened, now), 1)
+    }
+
+    #[inline(never)]
+    fn take_many_by_clock(&self, permits: u32) -> TryAcquire {
+        match &self.counter {
+            None => self.take_with_clock(|| self.nanos(Instant::now()), permits),
+            Some(counter) => {
+                self.take_with(|| Some(counter.ticks()), |opened, now| counter.nanos(opened, now), permits)
+            }
+        }
     }
 
     #[inline]
@@ -141,27 +169,39 @@ impl FastPath {
         self.credits.load(Relaxed) > 0 && self.credits.fetch_sub(1, Acquire) > 0
     }
 
-    /// Does the same by this clock.
+    /// Does the same by a clock whose ticks are nanoseconds since the anchor.
+    #[inline(always)]
+    pub(super) fn take_with_clock(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> TryAcquire {
+        let passed = |opened, now: u64| Some(now.wrapping_sub(opened)).filter(|passed| *passed <= HORIZON);
+        self.take_with(clock, passed, permits)
+    }
+
+    /// Does the same by this clock, and the nanoseconds between two of its ticks if they are within the horizon.
     ///
     /// The clock is read after the word shows that it is open, so that others have little time to change the word.
     #[inline(always)]
-    pub(super) fn take_with_clock(&self, clock: impl Fn() -> Option<u64>, permits: u32) -> TryAcquire {
+    fn take_with(
+        &self,
+        clock: impl Fn() -> Option<u64>,
+        passed: impl Fn(u64, u64) -> Option<u64>,
+        permits: u32,
+    ) -> TryAcquire {
         loop {
             let before = self.busy.word.load(Acquire);
             if before & CLOSED != 0 {
                 return TryAcquire::Closed;
             }
             let Some(now) = clock() else { return TryAcquire::Closed };
-            let taken = self.take_at(now, permits);
+            let taken = self.take_at(now, &passed, permits);
             // If others have taken permits since `now`, more may have been earned as well: a refusal does not hold then.
-            if !matches!(taken, TryAcquire::Refused { .. }) || self.busy.word.load(Relaxed) == before {
+            if !matches!(taken, TryAcquire::Refused(_)) || self.busy.word.load(Relaxed) == before {
                 return taken;
             }
         }
     }
 
     #[inline(always)]
-    fn take_at(&self, now: u64, permits: u32) -> TryAcquire {
+    fn take_at(&self, now: u64, passed: impl Fn(u64, u64) -> Option<u64>, permits: u32) -> TryAcquire {
         let mut word = self.busy.word.load(Acquire);
         while word & CLOSED == 0 && word & GRANTS != GRANTS {
             let (speed, cost) = (self.speed.load(Relaxed), self.cost.load(Relaxed));
@@ -174,17 +214,15 @@ impl FastPath {
                     (wanted, wanted <= depth)
                 }
             };
-            if now.wrapping_sub(self.opened.load(Relaxed)) > HORIZON || !fits {
-                break;
-            }
-            let earned = self.origin.load(Relaxed).wrapping_add(now.wrapping_mul(speed));
+            let Some(passed) = passed(self.opened.load(Relaxed), now).filter(|_| fits) else { break };
+            let earned = self.earned.load(Relaxed).wrapping_add(passed.wrapping_mul(speed));
             // The units that are missing now, none if it is full.
             let missing = ((word & !(GRANTS | CLOSED)).wrapping_sub(earned) as i64).max(0) as u64;
             // The fields were read before this word is compared below. If one of them was of a later opening, the word has
             // changed and the exchange fails.
             fence(Acquire);
             if missing + wanted > depth {
-                return TryAcquire::Refused { lacking: missing + wanted - depth, speed };
+                return TryAcquire::Refused(nanos_for(missing + wanted - depth, speed));
             }
             let full_at = earned.wrapping_add(missing + wanted);
             let next = full_at | ((word & GRANTS) + GRANT);
@@ -225,9 +263,23 @@ impl FastPath {
         self.credits.swap(0, Acquire).max(0) as u32
     }
 
-    /// Opens it for a bucket, if its numbers fit. Requires the lock.
+    /// Reads tokio's clock, for the next opening. Requires the lock.
+    #[inline(always)]
+    pub(crate) fn read_clock(&self) -> Instant {
+        let Some(counter) = &self.counter else { return Instant::now() };
+        let (now, ticks) = counter.read();
+        self.read_at.store(ticks.unwrap_or(UNKNOWN), Relaxed);
+        now
+    }
+
+    /// Opens it for a bucket, if its numbers fit. Requires the lock, and that the bucket is at the time of the last
+    /// [`read_clock`](Self::read_clock).
     pub(crate) fn open(&self, bucket: &Bucket) {
-        let Some(opened) = self.nanos(bucket.now()) else { return };
+        let opened = match &self.counter {
+            None => self.nanos(bucket.now()),
+            Some(_) => Some(self.read_at.load(Relaxed)).filter(|&ticks| ticks != UNKNOWN),
+        };
+        let Some(opened) = opened else { return };
         let Some(units) = bucket.units().filter(|units| units.speed <= FASTEST) else { return };
         let depth = u128::from(units.cost) * u128::from(bucket.burst());
         if depth > u128::from(MOST) || units.missing > MOST {
@@ -235,12 +287,11 @@ impl FastPath {
         }
         // One unit further than the word ever was, so that no old word comes back.
         let earned = ((self.busy.word.load(Relaxed) >> SHIFT) + 1) << SHIFT;
-        let per_nano = units.speed << SHIFT;
         self.opened.store(opened, Relaxed);
-        self.speed.store(per_nano, Relaxed);
+        self.speed.store(units.speed << SHIFT, Relaxed);
         self.cost.store(units.cost << SHIFT, Relaxed);
         self.depth.store((depth as u64) << SHIFT, Relaxed);
-        self.origin.store(earned.wrapping_sub(opened.wrapping_mul(per_nano)), Relaxed);
+        self.earned.store(earned, Relaxed);
         self.busy.word.store(earned.wrapping_add(units.missing << SHIFT), Release);
     }
 
@@ -250,8 +301,7 @@ impl FastPath {
         // No field that the next opening writes is seen before the word is closed.
         fence(Release);
         (word & CLOSED == 0).then(|| {
-            let opened = self.opened.load(Relaxed).wrapping_mul(self.speed.load(Relaxed));
-            let earned = self.origin.load(Relaxed).wrapping_add(opened);
+            let earned = self.earned.load(Relaxed);
             Usage {
                 granted: (word & GRANTS) / GRANT,
                 missing: (word & !(GRANTS | CLOSED)).wrapping_sub(earned) >> SHIFT,
@@ -264,4 +314,10 @@ impl FastPath {
         let elapsed = instant.checked_duration_since(self.anchor)?;
         Some(elapsed.as_secs().wrapping_mul(1_000_000_000).wrapping_add(elapsed.subsec_nanos().into()))
     }
+}
+
+/// Returns the nanoseconds in which the units that are `lacking` are earned.
+#[inline(always)]
+fn nanos_for(lacking: u64, speed: u64) -> u64 {
+    if speed == 1 << SHIFT { lacking >> SHIFT } else { lacking.div_ceil(speed) }
 }

@@ -53,7 +53,7 @@ impl Limiter {
     }
 
     fn new(rate: Rate, burst: u32) -> Arc<Self> {
-        let fast_path = FastPath::new();
+        let fast_path = FastPath::new(None);
         let bucket = Bucket::full(rate, burst, Instant::now());
         fast_path.open(&bucket);
         Arc::new(Self { fast_path, locked: Mutex::new((bucket, 0)) })
@@ -161,7 +161,7 @@ fn nobody_is_refused_while_there_is_a_permit() {
 #[test]
 fn credits_are_used_or_left() {
     model(|| {
-        let fast_path = Arc::new(FastPath::new());
+        let fast_path = Arc::new(FastPath::new(None));
         fast_path.lend(2);
         let takers = [(); 2].map(|()| {
             let fast_path = Arc::clone(&fast_path);

@@ -65,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) sliding: bool,
     /// Lends credits to the fast path.
     pub(crate) fast: bool,
+    /// Reads the processor's counter between two readings of tokio's clock.
+    pub(crate) cpu: bool,
     /// Grants more than the burst when the bucket is full.
     pub(crate) debt: bool,
     pub(crate) max_waiters: usize,
@@ -204,7 +206,7 @@ impl State {
             }
         }
         if let Some(algorithm) = &mut self.algorithm {
-            algorithm.advance(Instant::now());
+            algorithm.advance(fast_path.read_clock());
         }
         if self.lent > 0 {
             self.settle_credits(fast_path.recall());

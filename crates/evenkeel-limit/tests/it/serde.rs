@@ -47,6 +47,18 @@ fn keys_that_look_at_the_clock_once_can_be_configured() {
     });
 }
 
+#[cfg(feature = "quanta")]
+#[test]
+fn the_clock_can_be_configured() {
+    let text = r#"{"rate": {"permits": 1, "per": "1h"}, "clock": "cpu"}"#;
+    let limiter: RateLimiter = from_str(text).unwrap();
+    assert_eq!([(); 2].map(|()| limiter.try_acquire().is_ok()), [true, false]);
+    let keyed: Keyed<u8> = from_str(text).unwrap();
+    assert_eq!([(); 2].map(|()| keyed.try_acquire(&1).is_ok()), [true, false]);
+    let unknown = from_str::<RateLimiter>(&text.replace("cpu", "sundial")).unwrap_err().to_string();
+    assert!(unknown.starts_with("unknown variant `sundial`, expected `tokio` or `cpu`"), "{unknown}");
+}
+
 #[test]
 fn a_window_that_slides_can_be_configured() {
     World::run(async |_| {

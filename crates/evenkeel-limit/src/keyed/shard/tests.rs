@@ -12,7 +12,7 @@ use super::{super::key::PlainKey, *};
 const KEYS: usize = 16_383;
 
 fn config(permits: u32, burst: u32) -> Config {
-    Config { rate: Rate::per_second(permits), burst, fast: false, max_pause: Duration::MAX }
+    Config { rate: Rate::per_second(permits), burst, fast: false, cpu: false, max_pause: Duration::MAX }
 }
 
 fn decide(shard: &mut Shard<u64>, count: &KeyCount, key: u64) -> Decision {
@@ -34,11 +34,11 @@ proptest! {
         steps in prop::collection::vec(0..50_u32, 1..60),
     ) {
         World::run(async |_| {
-            let mut shard = Shard::new(config(permits, burst), KEYS);
+            let mut shard = Shard::new(config(permits, burst), KEYS, None);
             let count = KeyCount::new(KEYS);
             for (key, step) in steps.into_iter().enumerate() {
                 advance(Duration::from_nanos(1 << step)).await;
-                shard.clock.advance(Instant::now());
+                shard.clock.advance_to_now();
                 assert!(shard.advance_hand(&mut PlainKey(&0), &count) <= CHAINS_FOR_NEW_KEY);
                 decide(&mut shard, &count, key as u64);
             }
@@ -50,7 +50,7 @@ proptest! {
 #[test]
 fn an_old_key_is_full() {
     World::run(async |_| {
-        let mut shard = Shard::new(config(1, 4), 2);
+        let mut shard = Shard::new(config(1, 4), 2, None);
         let count = KeyCount::new(2);
         assert!(matches!(decide(&mut shard, &count, 7), Decision::Granted));
         // Advances by more than half of the range of readings, in steps of a whole bucket.

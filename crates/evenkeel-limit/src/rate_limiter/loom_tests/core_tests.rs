@@ -88,6 +88,7 @@ fn an_hour_passes(actors: &'static [fn(&Arc<Core>)]) {
             start_empty: true,
             sliding: false,
             fast: false,
+            cpu: false,
             debt: false,
             max_waiters: usize::MAX,
             max_pause: HOUR,
