@@ -87,7 +87,7 @@ impl Frontier {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no URL is taken.
+    /// If the future is dropped, no URL is taken, and the frontier is of no more use: it may have been about to read the store.
     pub(crate) async fn next(self: &Arc<Self>, stop: &Stop) -> Result<Option<(Entry, InFlight)>, Fatal> {
         loop {
             if stop.is_draining() {
@@ -118,7 +118,18 @@ impl Frontier {
     fn step(self: &Arc<Self>) -> Step {
         let mut state = self.state();
         let State { hosts, turn, depths } = &mut *state;
-        let level = if self.by_level { depths.iter().min().copied() } else { None };
+        let level = if self.by_level {
+            // The next level may begin when no host has anything left of this one.
+            let unread =
+                hosts.iter_mut().enumerate().find(|(_, host)| host.window.is_empty() && host.has_more);
+            if let Some((index, host)) = unread {
+                return host.refill(index);
+            }
+            let fronts = hosts.iter().filter_map(|host| host.window.front()).map(|entry| entry.depth);
+            depths.iter().copied().chain(fronts).min()
+        } else {
+            None
+        };
         let count = hosts.len();
         for index in (0..count).map(|offset| (*turn + offset) % count) {
             let host = &mut hosts[index];
@@ -127,7 +138,7 @@ impl Frontier {
             }
             let Some(first) = host.window.front() else {
                 if host.has_more {
-                    return Step::Refill(index, host.name.clone(), host.last);
+                    return host.refill(index);
                 }
                 continue;
             };
@@ -149,14 +160,21 @@ impl Frontier {
     fn refill(&self, index: usize, entries: Vec<Entry>) {
         let mut state = self.state();
         let host = &mut state.hosts[index];
-        // URLs that are added meanwhile say so.
-        host.has_more = entries.len() as i64 == WINDOW;
+        host.has_more |= entries.len() as i64 == WINDOW;
         host.last = entries.last().map_or(host.last, |entry| entry.position);
         host.window.extend(entries);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Host {
+    fn refill(&mut self, index: usize) -> Step {
+        // URLs that are added from now on set it again.
+        self.has_more = false;
+        Step::Refill(index, self.name.clone(), self.last)
     }
 }
 

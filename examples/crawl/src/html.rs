@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use encoding_rs::Encoding;
 use lol_html::{
     AsciiCompatibleEncoding, element,
     errors::RewritingError,
@@ -40,7 +41,8 @@ pub(crate) struct Parser {
 }
 
 impl Parser {
-    pub(crate) fn new() -> Self {
+    /// Reads a page in this character set; without one it is the one that the page names, or UTF-8.
+    pub(crate) fn new(charset: Option<&str>) -> Self {
         let found: Arc<Mutex<Found>> = Arc::default();
         let with = |read: fn(&mut Found, &Element<'_, '_>)| {
             let found = found.clone();
@@ -59,8 +61,10 @@ impl Parser {
             .append_element_content_handler(element!("meta", with(Found::meta)))
             .append_element_content_handler(text!("noscript", noscript(found.clone())))
             .with_strict(false);
-        let settings =
-            settings.with_encoding(AsciiCompatibleEncoding::utf_8()).with_adjust_charset_on_meta_tag(true);
+        let encoding = charset.and_then(|label| Encoding::for_label(label.as_bytes()));
+        let encoding = encoding.and_then(AsciiCompatibleEncoding::new);
+        let settings = settings.with_encoding(encoding.unwrap_or_else(AsciiCompatibleEncoding::utf_8));
+        let settings = settings.with_adjust_charset_on_meta_tag(encoding.is_none());
         Self { rewriter: HtmlRewriter::new(settings, |_| {}), found }
     }
 
@@ -79,7 +83,7 @@ impl Parser {
 
 /// Reads a whole page.
 fn parse(page: &[u8]) -> Result<Found, RewritingError> {
-    let mut parser = Parser::new();
+    let mut parser = Parser::new(None);
     parser.write(page)?;
     parser.end()
 }
@@ -260,13 +264,30 @@ mod tests {
     fn a_page_may_come_in_any_parts() {
         let page = "<a href='a?b=1&amp;c'></a><noscript><a href=2></a></noscript><p id=é><img src=3 srcset='4 1x, 5'>";
         for size in 1..=page.len() {
-            let mut parser = Parser::new();
+            let mut parser = Parser::new(None);
             page.as_bytes().chunks(size).for_each(|part| parser.write(part).unwrap());
             let mut found = parser.end().unwrap();
             found.anchors.sort();
             assert_eq!(found.links, ["a?b=1&c", "2", "3", "4", "5"], "{size}");
             assert!(found.anchors.contains("é"), "{size}");
         }
+    }
+
+    #[test]
+    fn names_are_read_in_the_character_set_of_the_page() {
+        let has = |charset, page: &[u8]| {
+            let mut parser = Parser::new(charset);
+            parser.write(page).unwrap();
+            let mut anchors = parser.end().unwrap().anchors;
+            anchors.sort();
+            anchors.contains("é")
+        };
+        assert!(has(Some("ISO-8859-1"), b"<p id=\xe9>") && has(None, b"<meta charset=latin1><p id=\xe9>"));
+        assert!(
+            has(Some("utf-8"), b"<meta charset=latin1><p id=\xc3\xa9>")
+                && has(Some("none"), b"<p id=\xc3\xa9>")
+        );
+        assert!(!has(None, b"<p id=\xe9>"));
     }
 
     #[test]

@@ -36,6 +36,11 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// Returns the part of the first page, which is followed wherever it is.
+    pub(crate) fn role_of_start(&self) -> Role {
+        if self.depth == Some(0) { Role::Check } else { Role::Follow }
+    }
+
     /// Returns the part of a URL that is this many links away from the start.
     pub(crate) fn role(&self, url: &Url, depth: i64) -> Role {
         if !self.hosts.contains(&host(url)) {
@@ -92,6 +97,8 @@ mod tests {
 
     #[test]
     fn the_last_level_is_asked_for_and_not_followed() {
+        assert_eq!(scope(&["/std/"], Some(0)).role_of_start(), Role::Check);
+        assert_eq!(scope(&["/std/"], Some(1)).role_of_start(), Role::Follow);
         let url = Url::parse("http://h.example/").unwrap();
         let roles = [0, 1, 2].map(|depth| scope(&[], Some(2)).role(&url, depth));
         assert_eq!(roles, [Role::Follow, Role::Follow, Role::Check]);

@@ -98,12 +98,9 @@ impl Stored {
         })
     }
 
-    /// The distance of its targets from the start: a redirect is no step.
+    /// The distance of its targets from the start: a redirect is a link, too.
     const fn depth_of_targets(&self) -> i64 {
-        match self.outcome {
-            Outcome::Redirect(_) => self.entry.depth,
-            _ => self.entry.depth + 1,
-        }
+        self.entry.depth + 1
     }
 
     fn links(&self) -> &[crate::page::Link] {
@@ -219,7 +216,7 @@ impl Store {
         if !is_same {
             statements.extend(sql::FORGET.map(|forget| (forget, vec![])));
         }
-        let role = self.scope.role(start, 0) as i64;
+        let role = self.scope.role_of_start() as i64;
         statements.push((sql::DROP_INDEX, vec![]));
         statements.push((sql::CLEAR_BROKEN, vec![]));
         statements.push((sql::BEGIN_PASS, vec![job.into(), pass.into()]));

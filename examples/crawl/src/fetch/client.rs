@@ -82,7 +82,8 @@ impl Fetcher {
             etag: text(headers, &header::ETAG),
             modified: text(headers, &header::LAST_MODIFIED),
         };
-        if !text(headers, &header::CONTENT_TYPE).is_some_and(|kind| is_html(&kind)) {
+        let content_type = text(headers, &header::CONTENT_TYPE).unwrap_or_default();
+        if !is_html(&content_type) {
             skip(response).await;
             return Ok(Loaded { validators, bytes: 0, document: None });
         }
@@ -91,7 +92,7 @@ impl Fetcher {
         if response.content_length().is_some_and(too_large) {
             return Err(FetchError::TooLarge { limit });
         }
-        let mut parser = Parser::new();
+        let mut parser = Parser::new(charset(&content_type));
         let mut bytes = 0;
         while let Some(part) = response.chunk().await.map_err(FetchError::Transport)? {
             bytes += part.len();
@@ -137,6 +138,13 @@ fn text(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 fn is_html(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("text/html") || essence.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// Returns the character set that the server names.
+fn charset(content_type: &str) -> Option<&str> {
+    let parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.next().map(|(_, value)| value.trim().trim_matches('"'))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a header may have a date of the wall clock")]
@@ -188,11 +196,15 @@ impl fmt::Display for FetchError {
 
 /// Whether the handshake of TLS failed: rustls reports invalid data.
 fn is_tls(error: &reqwest::Error) -> bool {
-    let of_tls = |error: &(dyn std::error::Error + 'static)| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
-    };
     let is_https = error.url().is_some_and(|url| url.scheme() == "https");
-    is_https && error.is_connect() && causes(error).any(of_tls)
+    let mut io = causes(error).filter_map(|error| error.downcast_ref::<io::Error>());
+    is_https && error.is_connect() && io.any(is_invalid_data)
+}
+
+/// Whether it is such an error, or has one inside, which is none of its causes.
+fn is_invalid_data(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
+    error.kind() == io::ErrorKind::InvalidData || inner.is_some_and(is_invalid_data)
 }
 
 /// Returns the cause of all others, without the address, which the report has already.
@@ -223,6 +235,17 @@ mod tests {
             assert_eq!(status(code, Some(pause)).verdict(), Verdict::Permanent, "{code}");
         }
         assert_eq!(FetchError::TooLarge { limit: 1 }.verdict(), Verdict::Permanent);
+    }
+
+    #[test]
+    fn the_character_set_is_a_parameter_of_the_type() {
+        for (content_type, right) in [
+            ("text/html; charset=utf-8", Some("utf-8")),
+            ("text/html;x=y; Charset = \"Latin1\" ", Some("Latin1")),
+            ("text/html", None),
+        ] {
+            assert_eq!(charset(content_type), right, "{content_type}");
+        }
     }
 
     #[test]

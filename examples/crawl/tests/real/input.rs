@@ -1,0 +1,53 @@
+//! Wrong input is one line and exit code 2; a folder can be crawled as a site.
+
+use std::fs;
+
+use crate::workdir::{Workdir, broken, text};
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn wrong_input_is_told_in_one_line() {
+    let workdir = Workdir::new();
+    for (url, flags) in [
+        ("nonsense", ""),
+        ("http://h/", "--report /no/such/folder/x.html"),
+        ("http://h/", "--log /no/such/folder/x.log"),
+        ("http://h/", "--store sqlite:/no/such/folder/x.db"),
+        ("http://127.0.0.1:1/", "--serve /no/such/folder"),
+        ("http://192.0.2.1:8080/", "--serve ."),
+    ] {
+        // The last of two flags would be an error of its own.
+        let mut command = tokio::process::Command::new(crate::workdir::PROGRAM);
+        command.arg(url).args(flags.split_whitespace());
+        if !flags.contains("--store") {
+            command.args(["--store", &format!("sqlite:{}", workdir.path("store.db"))]);
+        }
+        let output = command.output().await.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{url} {flags}: {}", text(&output));
+        assert_eq!(text(&output).lines().count(), 1, "{url} {flags}: {}", text(&output));
+    }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_folder_is_served_and_crawled() {
+    let workdir = Workdir::new();
+    for (name, content) in [
+        ("site/index.html", "<a href=sub><a href='a%20b.html'><a href=sub/#x><a href=none.html>"),
+        ("site/sub/index.html", "<p id=x><a href=../>"),
+        ("site/a b.html", "<img src=i.png>"),
+        ("site/i.png", "png"),
+    ] {
+        let path = workdir.path(name);
+        fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (url, serve) =
+        (format!("http://localhost:{port}/"), format!("--rate unlimited --serve {}", workdir.path("site")));
+    let report = workdir.run(&url, &serve, 1).await;
+    assert_eq!(broken(&report), [("status".to_owned(), "/none.html".to_owned())]);
+    assert_eq!((&report["pages"], &report["redirects"]), (&3.into(), &1.into()), "{report}");
+    // The store is the same for the next run at this address, and files have a time.
+    assert_eq!(workdir.run(&url, &serve, 1).await["unchanged"], 4);
+}
