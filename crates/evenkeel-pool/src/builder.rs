@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{Manager, Order, Pool, limits::Limits};
+use crate::{Event, Manager, Order, Pool, events::Observer, limits::Limits};
 
 /// Configures and makes a [`Pool`]; [`Pool::builder`] returns it.
 ///
@@ -25,6 +25,7 @@ pub struct Builder<M> {
     manager: M,
     max: usize,
     limits: Limits,
+    observer: Option<Observer>,
 }
 
 impl<M: Manager> Pool<M> {
@@ -34,11 +35,15 @@ impl<M: Manager> Pool<M> {
             order: Order::Lifo,
             max_creating: usize::MAX,
             validate_after: Duration::ZERO,
+            min_idle: 0,
+            idle_timeout: None,
+            max_lifetime: None,
+            hold_warning: None,
             acquire_timeout: Duration::from_secs(30),
             create_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(5),
         };
-        Builder { manager, max: 10, limits }
+        Builder { manager, max: 10, limits, observer: None }
     }
 }
 
@@ -93,7 +98,51 @@ impl<M: Manager> Builder<M> {
         self
     }
 
+    /// Keeps this many objects idle, as far as [`max`](Self::max) leaves room. The default is none.
+    ///
+    /// They are created in the background, while creations fail at the pace of the [backoff](Pool#backoff).
+    pub fn min_idle(mut self, objects: usize) -> Self {
+        self.limits.min_idle = objects;
+        self
+    }
+
+    /// Drops an object that has been idle for this time, down to [`min_idle`](Self::min_idle). By default none is.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.limits.idle_timeout = Some(limit);
+        self
+    }
+
+    /// Drops an object at this age, when it is idle or returned. By default none is.
+    ///
+    /// The lifetime of each object is shorter by a random part of a tenth, drawn once, so that objects made together do not
+    /// end together. Where [`min_idle`](Self::min_idle) needs it, another one is created before: at the last tenth of the
+    /// lifetime, or a [`create_timeout`](Self::create_timeout) before the end if that is later, unless there are `max` of
+    /// them.
+    pub fn max_lifetime(mut self, limit: Duration) -> Self {
+        self.limits.max_lifetime = Some(limit);
+        self
+    }
+
+    /// Tells the [`observer`](Self::observer) of each lease that lasts for this time. By default it does not.
+    pub fn hold_warning(mut self, limit: Duration) -> Self {
+        self.limits.hold_warning = Some(limit);
+        self
+    }
+
+    /// Sets a function that hears of the [events](Event) of the pool. There is none by default.
+    ///
+    /// It is called where the event happens, without a lock, and must not block. It may use the pool. If it panics, nothing
+    /// else changes.
+    pub fn observer(mut self, observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Observer::new(observe));
+        self
+    }
+
     /// Makes the pool. It is empty at first: objects are created when they are needed.
+    ///
+    /// The upkeep of [`min_idle`](Self::min_idle), [`idle_timeout`](Self::idle_timeout), [`max_lifetime`](Self::max_lifetime)
+    /// and [`hold_warning`](Self::hold_warning) is a task of the pool. It starts here, or outside of a tokio runtime with
+    /// the first caller that waits or creates.
     ///
     /// # Errors
     ///
@@ -114,7 +163,9 @@ impl<M: Manager> Builder<M> {
         if self.max == 0 {
             return Err(BuildError::ZeroMax);
         }
-        Ok(Pool::new(self.manager, self.max, self.limits))
+        let pool = Pool::new(self.manager, self.max, self.limits, self.observer);
+        pool.shared().start_upkeep();
+        Ok(pool)
     }
 }
 

@@ -30,9 +30,9 @@ use tokio::{
 
 use crate::{
     GetError, Lease, Manager, Pool,
-    check::{CheckStart, begin_check, finish_check},
     state::{
-        Caller, CheckoutStep, NewSlot, Place, PooledObject, Queued, Served, Shared, SlottedObject, State,
+        Caller, CheckStart, CheckoutStep, NewSlot, Place, PooledObject, Queued, Served, Shared,
+        SlottedObject, State, begin_check, finish_check,
     },
 };
 
@@ -242,8 +242,11 @@ impl<M: Manager> Get<'_, M> {
     ) -> Poll<Served<M>> {
         let Self { shared, place, deadline, queued } = self;
         let shared = *shared;
-        let mut caller = Caller::new(shared, *place, *deadline, cx.waker());
+        let mut caller = Caller::new(shared, place, *deadline, cx.waker());
         caller.place_in_queue = place_in_queue;
+        if queued.is_none() {
+            shared.start_upkeep();
+        }
         // To be ready for the wait saves taking the lock twice.
         if queued.is_none() && first.is_none() && shared.must_wait() {
             caller.prepare();

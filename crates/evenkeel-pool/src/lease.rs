@@ -5,7 +5,7 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use crate::{Manager, Panic, state::SlottedObject};
+use crate::{DiscardReason, Event, Manager, Panic, state::SlottedObject};
 
 /// A borrowed object of a [`Pool`](crate::Pool), which returns itself when it is dropped.
 ///
@@ -59,6 +59,7 @@ impl<M: Manager> Lease<M> {
     /// # Ok(())
     /// # }
     /// ```
+    #[must_use]
     pub fn detach(mut lease: Self) -> M::Object {
         lease.take().detach()
     }
@@ -81,7 +82,9 @@ impl<M: Manager> Lease<M> {
     /// # }
     /// ```
     pub fn discard(mut lease: Self) {
-        drop(lease.take());
+        let object = lease.take();
+        object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Discarded });
+        drop(object);
     }
 
     /// Says what the lease is for: the text stands in [`Holder::label`](crate::Holder::label), and in the time-outs of others.
@@ -102,6 +105,7 @@ impl<M: Manager> Lease<M> {
     /// # Ok(())
     /// # }
     /// ```
+    #[expect(clippy::missing_panics_doc, reason = "a lease has its object until it is dropped")]
     pub fn label(lease: &Self, label: &'static str) {
         let slot = &lease.object.as_ref().expect(HELD).slot;
         slot.shared().look(|state| state.set_label(slot.key(), label));
@@ -118,7 +122,10 @@ impl<M: Manager> Drop for Lease<M> {
         let SlottedObject { pooled, slot } = &mut object;
         match Panic::catch(|| slot.shared().manager.is_broken(&mut pooled.object)) {
             Ok(false) => object.put_back(),
-            Ok(true) => drop(object),
+            Ok(true) => {
+                slot.shared().tell(&Event::Discarded { reason: DiscardReason::Broken });
+                drop(object);
+            }
             Err(panic) => object.fail(panic),
         }
     }

@@ -8,31 +8,36 @@
 // | `pool`, `builder`, `limits`, `manager` | the handle and its configuration; the trait that users implement |
 // | `adjust` | changes of a pool in use: filled, resized, retired |
 // | `checkout` | one checkout: `get`, its future, the creation of an object |
-// | `check` | the check of an object that is lent again |
 // | `lease` | an object in use |
 // | `state` | the data under the lock |
+// | `state/queue` | the waiters as they stand in the queue |
 // | `state/waiters` | the wait queue: whose turn it is, and what a caller does next |
-// | `state/timers` | the deadlines of the waiters, and one timer for all of them |
+// | `state/timers`, `wait_timer` | the deadlines of the waiters, and one timer for all of them |
 // | `state/slots`, `state/backoff` | the slots by their use; the pauses of creations that fail |
 // | `state/objects` | the way of an object: created, checked, leased, idle again, gone |
 // | `state/slot` | an object with its slot, which its drop frees |
+// | `state/check` | the check of an object that is lent again |
 // | `state/shared` | the lock, the work that is left after it, and the tasks of the pool |
+// | `state/upkeep`, `upkeep` | idle objects that are missing or too old, leases that last too long |
+// | `events` | events for the observer of a pool |
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |
 // | `deadpool` | managers of the crate deadpool |
 
 mod adjust;
 mod builder;
-mod check;
 mod checkout;
 #[cfg(feature = "deadpool")]
 mod deadpool;
 mod error;
+mod events;
 mod lease;
 mod limits;
 mod manager;
 mod pool;
 mod snapshot;
 mod state;
+mod upkeep;
+mod wait_timer;
 
 #[cfg(feature = "deadpool")]
 pub use self::deadpool::{Adopted, Deadpool};
@@ -40,6 +45,7 @@ pub use builder::{BuildError, Builder};
 pub use checkout::Get;
 pub use error::{GetError, Timeout};
 pub use evenkeel_task::{BoxError, Panic};
+pub use events::{DiscardReason, Event};
 pub use lease::Lease;
 pub use limits::Order;
 pub use manager::Manager;

@@ -37,7 +37,24 @@ pub(crate) struct Limits {
     pub(crate) order: Order,
     pub(crate) max_creating: usize,
     pub(crate) validate_after: Duration,
+    pub(crate) min_idle: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) hold_warning: Option<Duration>,
     pub(crate) acquire_timeout: Duration,
     pub(crate) create_timeout: Duration,
     pub(crate) check_timeout: Duration,
+}
+
+impl Limits {
+    /// Returns whether the pool has a task for its upkeep.
+    pub(crate) fn needs_upkeep(&self) -> bool {
+        let Self { idle_timeout, max_lifetime, hold_warning, min_idle, .. } = self;
+        *min_idle > 0 || [idle_timeout, max_lifetime, hold_warning].iter().any(|limit| limit.is_some())
+    }
+
+    /// Returns whether the time of a return is needed.
+    pub(crate) fn times_returns(&self) -> bool {
+        !self.validate_after.is_zero() || self.idle_timeout.is_some() || self.max_lifetime.is_some()
+    }
 }

@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     Closed, Holder, Manager, Snapshot,
+    events::Observer,
     limits::Limits,
     state::{Shared, State},
 };
@@ -79,8 +80,8 @@ impl<M: Manager> Drop for Owner<M> {
 }
 
 impl<M: Manager> Pool<M> {
-    pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
-        Self { owner: Arc::new(Owner { shared: Arc::new(Shared::new(manager, max, limits)) }) }
+    pub(crate) fn new(manager: M, max: usize, limits: Limits, observer: Option<Observer>) -> Self {
+        Self { owner: Arc::new(Owner { shared: Arc::new(Shared::new(manager, max, limits, observer)) }) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared<M>> {

@@ -19,11 +19,14 @@
 //!   never taken would keep the state alive, and the state the object. The end of the last handle takes it out.
 
 mod backoff;
+mod check;
 mod objects;
+mod queue;
 mod shared;
 mod slot;
 mod slots;
 mod timers;
+mod upkeep;
 mod waiters;
 
 use std::{collections::VecDeque, error::Error, mem, sync::Arc, task::Waker};
@@ -31,20 +34,23 @@ use std::{collections::VecDeque, error::Error, mem, sync::Arc, task::Waker};
 use evenkeel_base::error_chain;
 use tokio::{sync::Notify, time::Instant};
 
-use self::{backoff::Backoff, slots::Slots, timers::Timers, waiters::WaitQueue};
+use self::{backoff::Backoff, queue::WaitQueue, slots::Slots, timers::Timers, upkeep::Upkeep};
 pub(crate) use self::{
+    check::{CheckStart, begin_check, finish_check},
+    queue::{Queued, Served},
     shared::Shared,
-    slot::{PooledObject, SlottedObject},
+    slot::{NewSlot, PooledObject, SlottedObject},
     slots::Place,
-    waiters::{Caller, CheckoutStep, NewSlot, Queued, Served},
+    timers::TimerStart,
+    upkeep::UpkeepWork,
+    waiters::{Caller, CheckoutStep},
 };
-use crate::{GetError, Holder, Manager, Order, Snapshot, limits::Limits};
+use crate::{GetError, Holder, Manager, Snapshot, limits::Limits};
 
 pub(crate) struct State<M: Manager> {
     max: usize,
     closed: bool,
-    order: Order,
-    max_creating: usize,
+    limits: Limits,
     // Raised when the objects of now are not to be used again; a closed pool uses none.
     generation: u64,
     // The object that was used last is at the back.
@@ -57,6 +63,7 @@ pub(crate) struct State<M: Manager> {
     called: usize,
     first_waiting: Option<usize>,
     timers: Timers,
+    upkeep: Upkeep,
     counts: Counts,
     backoff: Backoff,
     last_failure: Option<Failure>,
@@ -100,6 +107,8 @@ pub(crate) struct RareDeferred {
     pub(crate) outdated: Option<Failure>,
     // Tasks of the pool to be told that there is something to do.
     pub(crate) notify: Vec<Arc<Notify>>,
+    // Whether the task for the upkeep has something to do.
+    pub(crate) upkeep: bool,
     // Whether the pool is closed and empty.
     pub(crate) ended: bool,
 }
@@ -129,18 +138,18 @@ struct Counts {
 impl<M: Manager> State<M> {
     pub(crate) fn new(max: usize, limits: &Limits) -> Self {
         Self {
+            limits: *limits,
             max,
             closed: false,
-            order: limits.order,
-            max_creating: limits.max_creating,
             generation: 0,
             idle: VecDeque::new(),
-            slots: Slots::default(),
+            slots: Slots::new(limits.hold_warning.is_some()),
             waiters: WaitQueue::new(),
             arrivals: 0,
             called: 0,
             first_waiting: None,
             timers: Timers::default(),
+            upkeep: Upkeep::default(),
             counts: Counts::default(),
             backoff: Backoff::default(),
             last_failure: None,
@@ -151,6 +160,7 @@ impl<M: Manager> State<M> {
     /// Ends a change: calls the next waiter if it is due, and returns the work that is left.
     pub(crate) fn finish_change(&mut self) -> Deferred {
         self.call_next_below(self.waiters_without_task());
+        self.tell_of_missing();
         if self.closed && self.size() == 0 {
             self.deferred.rare().ended = true;
         }
@@ -178,7 +188,7 @@ impl<M: Manager> State<M> {
     /// Returns how many creations may begin, or begin to wait for their time.
     fn allowed_creations(&self) -> usize {
         let room = self.max.saturating_sub(self.size());
-        self.backoff.allowed_creations(room.min(self.max_creating.saturating_sub(self.slots.creating)))
+        self.backoff.allowed_creations(room.min(self.limits.max_creating.saturating_sub(self.slots.creating)))
     }
 
     /// Returns whether the last creation failed.

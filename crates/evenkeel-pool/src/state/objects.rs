@@ -9,13 +9,11 @@ use tokio::time::Instant;
 
 use super::{
     State,
-    slot::{PooledObject, SlottedObject},
+    slot::{IdleObject, PooledObject, SlottedObject},
     slots::{Place, SlotUse},
+    upkeep::expiry,
 };
 use crate::{Manager, Order};
-
-/// An object that was idle, and the slot that it has until it is dropped.
-pub(crate) type SlotKey<M> = (usize, Box<PooledObject<M>>);
 
 impl<M: Manager> State<M> {
     /// Begins the creation in this slot, whose pause is over.
@@ -46,9 +44,10 @@ impl<M: Manager> State<M> {
     }
 
     /// Ends the backoff, and passes a new object on like one that a task has checked.
-    pub(crate) fn created(&mut self, object: SlottedObject<M>, now: Instant) -> Option<SlottedObject<M>> {
+    pub(crate) fn created(&mut self, mut object: SlottedObject<M>, now: Instant) -> Option<SlottedObject<M>> {
         self.slots.set_use(object.slot.key(), SlotUse::Check(None));
         self.counts.created += 1;
+        object.pooled.expires = expiry(&self.limits, now);
         if let Some(outdated) = self.last_failure.take() {
             self.deferred.rare().outdated = Some(outdated);
         }
@@ -66,6 +65,7 @@ impl<M: Manager> State<M> {
             Some(key) => {
                 self.slots.lease(slot, self.waiters.get(key).place, now);
                 self.serve_and_wake(key, Ok(object));
+                self.tell_of_lease();
             }
             None => {
                 self.slots.set_use(slot, SlotUse::Idle);
@@ -74,6 +74,7 @@ impl<M: Manager> State<M> {
                 object.pooled.idle_slot = slot;
                 object.pooled.idle_since = Some(now);
                 self.idle.push_back(object.pooled);
+                self.tell_of_idle();
             }
         }
         None
@@ -82,7 +83,7 @@ impl<M: Manager> State<M> {
     /// Takes an idle object, whose slot is leased from then on.
     #[inline]
     pub(super) fn lease_idle(&mut self, place: Place) -> Option<Box<PooledObject<M>>> {
-        let pooled = match self.order {
+        let pooled = match self.limits.order {
             Order::Lifo => self.idle.pop_back()?,
             Order::Fifo => self.idle.pop_front()?,
         };
@@ -127,16 +128,16 @@ impl<M: Manager> State<M> {
     }
 
     /// Changes the number of objects; returns the idle ones that are too many, to be dropped without the lock.
-    pub(crate) fn resize(&mut self, max: usize) -> Vec<SlotKey<M>> {
+    pub(crate) fn resize(&mut self, max: usize) -> Vec<IdleObject<M>> {
         self.max = max;
         let surplus = self.slots.len().saturating_sub(max).min(self.idle.len());
-        self.idle.drain(..surplus).map(|pooled| (pooled.idle_slot, pooled)).collect()
+        self.idle.drain(..surplus).collect()
     }
 
     /// Retires the objects of now; returns the idle ones, to be dropped without the lock.
-    pub(crate) fn retire_all(&mut self) -> Vec<SlotKey<M>> {
+    pub(crate) fn retire_all(&mut self) -> Vec<IdleObject<M>> {
         self.generation += 1;
-        self.idle.drain(..).map(|pooled| (pooled.idle_slot, pooled)).collect()
+        self.idle.drain(..).collect()
     }
 
     /// Takes all idle objects, to be dropped without the lock, and frees their slots.

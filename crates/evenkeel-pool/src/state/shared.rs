@@ -31,18 +31,20 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Deferred, Failure, RareDeferred, State,
-    objects::SlotKey,
-    slot::{PooledObject, SlotGuard, SlottedObject},
+    queue::Queued,
+    slot::{IdleObject, PooledObject, SlotGuard, SlottedObject},
     slots::Place,
-    waiters::Queued,
 };
-use crate::{GetError, Manager, limits::Limits};
+use crate::{DiscardReason, Event, GetError, Manager, events::Observer, limits::Limits};
 
 const CLOSED: &str = "the pool is closed";
 
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) limits: Limits,
+    // Whether the upkeep depends on leases that begin.
+    watches_leases: bool,
+    observer: Option<Observer>,
     state: Mutex<State<M>>,
     // Whether a caller that came after the last change had to wait.
     must_wait: AtomicBool,
@@ -52,18 +54,42 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) ended: Stop,
     // Notified when a creation has succeeded, for the creations that are paused.
     pub(crate) recovered: Notify,
+    // Notified when the upkeep has something to do.
+    pub(crate) upkeep: Arc<Notify>,
 }
 
 impl<M: Manager> Shared<M> {
-    pub(crate) fn new(manager: M, max: usize, limits: Limits) -> Self {
+    pub(crate) fn new(manager: M, max: usize, limits: Limits, observer: Option<Observer>) -> Self {
         let state = Mutex::new(State::new(max, &limits));
         let (must_wait, recovered) = (AtomicBool::new(true), Notify::new());
-        Self { manager, limits, state, must_wait, closing: Stop::new(), ended: Stop::new(), recovered }
+        let (closing, ended) = (Stop::new(), Stop::new());
+        let watches_leases = limits.min_idle > 0 || limits.hold_warning.is_some();
+        let upkeep = Arc::default();
+        Self {
+            manager,
+            limits,
+            watches_leases,
+            observer,
+            state,
+            must_wait,
+            closing,
+            ended,
+            recovered,
+            upkeep,
+        }
     }
 
     /// Reads the state.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State<M>) -> T) -> T {
         look(&lock(&self.state))
+    }
+
+    /// Tells the observer of an event.
+    #[inline]
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer.hear(event);
+        }
     }
 
     /// Reads the state, or changes what no waiter depends on.
@@ -80,7 +106,14 @@ impl<M: Manager> Shared<M> {
         let mut state = lock(&self.state);
         let pooled = if state.waiters.is_empty() { state.lease_idle(place)? } else { return None };
         self.must_wait.store(state.idle.is_empty(), Relaxed);
-        drop(state);
+        if self.watches_leases {
+            state.tell_of_lease();
+            let deferred = state.take_deferred();
+            drop(state);
+            self.work_off(deferred);
+        } else {
+            drop(state);
+        }
         let slot = SlotGuard::new(self, pooled.idle_slot);
         Some(SlottedObject { pooled, slot })
     }
@@ -93,7 +126,9 @@ impl<M: Manager> Shared<M> {
             return Err(pooled);
         }
         state.put_back(pooled);
-        if state.waiters.is_empty() {
+        if self.limits.times_returns() {
+            state.tell_of_idle();
+        } else if state.waiters.is_empty() {
             self.must_wait.store(false, Relaxed);
             return Ok(());
         }
@@ -101,6 +136,7 @@ impl<M: Manager> Shared<M> {
         let wanted = state.waiters.len();
         state.call_next_below(wanted);
         let deferred = state.take_deferred();
+        self.must_wait.store(state.must_wait(), Relaxed);
         drop(state);
         self.work_off(deferred);
         Ok(())
@@ -115,6 +151,9 @@ impl<M: Manager> Shared<M> {
     ) -> Option<(SlottedObject<M>, Option<Queued>)> {
         let mut state = lock(&self.state);
         let (pooled, place_in_queue) = state.take_called(queued, place)?;
+        if self.watches_leases {
+            state.tell_of_lease();
+        }
         let deferred = state.finish_change();
         drop(state);
         let slot = SlotGuard::new(self, pooled.idle_slot);
@@ -164,9 +203,9 @@ impl<M: Manager> Shared<M> {
     }
 
     fn run(&self, Deferred { waker, stale, rare }: Deferred, mut panics: FirstPanic) {
-        let RareDeferred { second, outdated, notify, ended } = *rare.unwrap_or_default();
+        let RareDeferred { second, outdated, notify, upkeep, ended } = *rare.unwrap_or_default();
         panics.wake([waker, second].into_iter().flatten());
-        for task in notify {
+        for task in notify.iter().chain(upkeep.then_some(&self.upkeep)) {
             panics.catch(|| task.notify_one());
         }
         if ended {
@@ -183,16 +222,21 @@ impl<M: Manager> Shared<M> {
         let mut panics = FirstPanic::default();
         panics.catch(|| self.closing.drain(CLOSED));
         panics.wake(waiters);
-        panics.drop_each(idle);
+        for object in idle {
+            self.tell(&Event::Discarded { reason: DiscardReason::Retired });
+            panics.catch(|| drop(object));
+        }
         self.run(deferred, panics);
     }
 
     /// Changes the state so that idle objects leave the pool, and drops them. Their slots are free then.
-    pub(crate) fn drop_idle(self: &Arc<Self>, change: impl FnOnce(&mut State<M>) -> Vec<SlotKey<M>>) {
+    pub(crate) fn drop_idle(self: &Arc<Self>, change: impl FnOnce(&mut State<M>) -> Vec<IdleObject<M>>) {
         let idle = self.update(change);
-        let objects = idle.into_iter().map(|idle| SlottedObject::was_idle(self, idle));
         let mut panics = FirstPanic::default();
-        panics.drop_each(objects);
+        for idle in idle {
+            self.tell(&Event::Discarded { reason: DiscardReason::Retired });
+            panics.catch(|| drop(SlottedObject::was_idle(self, idle)));
+        }
         panics.resume();
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
-use super::{Failure, State, objects::SlotKey, shared::Shared};
-use crate::{GetError, Manager, Panic, check::SavedCheck};
+use super::{Failure, State, check::SavedCheck, shared::Shared};
+use crate::{DiscardReason, Event, GetError, Manager, Panic};
 
 const TAKEN: &str = "a slot is taken until its guard is disarmed";
 
@@ -83,6 +83,7 @@ impl<M: Manager> SlotGuard<M> {
     fn end(mut self, failure: Failure, error: Option<GetError<M::Error>>) {
         let now = Instant::now();
         let (shared, key) = self.disarm();
+        shared.tell(&Event::CreateFailed { error: &failure.text });
         let unheard = shared.update(|state| {
             state.creation_failed(key, now);
             state.record_failure(failure);
@@ -102,6 +103,15 @@ impl<M: Manager> Drop for SlotGuard<M> {
     }
 }
 
+/// A slot for a creation.
+pub(crate) struct NewSlot<M: Manager> {
+    pub(crate) slot: SlotGuard<M>,
+    /// The time at which the creation begins, if not at once.
+    pub(crate) from: Option<Instant>,
+    /// The generation of its object.
+    pub(crate) generation: u64,
+}
+
 /// An object of the pool, in a box of its own: the ways through the pool move a pointer.
 pub(crate) struct PooledObject<M: Manager> {
     pub(crate) object: M::Object,
@@ -111,13 +121,19 @@ pub(crate) struct PooledObject<M: Manager> {
     /// The beginning of the time in which it is idle, if that is needed.
     pub(crate) idle_since: Option<Instant>,
     pub(super) generation: u64,
+    /// The end of its lifetime.
+    pub(crate) expires: Option<Instant>,
 }
 
 impl<M: Manager> PooledObject<M> {
     pub(crate) fn new(object: M::Object, generation: u64) -> Box<Self> {
-        Box::new(Self { object, check: SavedCheck::default(), idle_slot: 0, idle_since: None, generation })
+        let check = SavedCheck::default();
+        Box::new(Self { object, check, idle_slot: 0, idle_since: None, generation, expires: None })
     }
 }
+
+/// An object that was idle. It is dropped with its slot, as a [`SlottedObject`].
+pub(crate) type IdleObject<M> = Box<PooledObject<M>>;
 
 /// An object and its slot. The order of the fields is that of the drops: the object, then the slot.
 pub(crate) struct SlottedObject<M: Manager> {
@@ -127,8 +143,9 @@ pub(crate) struct SlottedObject<M: Manager> {
 
 impl<M: Manager> SlottedObject<M> {
     /// Returns the object that was idle in a slot.
-    pub(crate) fn was_idle(shared: &Arc<Shared<M>>, (key, pooled): SlotKey<M>) -> Self {
-        Self { pooled, slot: SlotGuard::new(shared, key) }
+    pub(crate) fn was_idle(shared: &Arc<Shared<M>>, pooled: IdleObject<M>) -> Self {
+        let slot = SlotGuard::new(shared, pooled.idle_slot);
+        Self { pooled, slot }
     }
 
     /// Passes on an object that was just created.
@@ -136,6 +153,7 @@ impl<M: Manager> SlottedObject<M> {
         let now = Instant::now();
         let shared = Arc::clone(self.slot.shared());
         // Paused creations begin, though a waker panics.
+        shared.tell(&Event::Created);
         let passed_on = Panic::catch(|| self.pass_on(|state, object| state.created(object, now)));
         shared.recovered.notify_waiters();
         if let Err(panic) = passed_on {
@@ -154,10 +172,16 @@ impl<M: Manager> SlottedObject<M> {
     pub(crate) fn put_back(mut self) {
         let (shared, key) = self.slot.disarm();
         self.pooled.idle_slot = key;
-        if !shared.limits.validate_after.is_zero() {
-            self.pooled.idle_since = Some(Instant::now());
+        let mut has_expired = false;
+        if shared.limits.times_returns() {
+            let now = Instant::now();
+            self.pooled.idle_since = Some(now);
+            has_expired = self.pooled.has_expired(now);
         }
-        if let Err(refused) = shared.put_back(self.pooled) {
+        let returned = if has_expired { Err(self.pooled) } else { shared.put_back(self.pooled) };
+        if let Err(refused) = returned {
+            let reason = if has_expired { DiscardReason::Expired } else { DiscardReason::Retired };
+            shared.tell(&Event::Discarded { reason });
             drop(Self { pooled: refused, slot: SlotGuard { taken: Some((shared, key)) } });
         }
     }
@@ -165,6 +189,7 @@ impl<M: Manager> SlottedObject<M> {
     /// Drops an object whose manager panicked, and fails the first waiter with that.
     pub(crate) fn fail(self, panic: Panic) {
         let Self { pooled, slot } = self;
+        slot.shared().tell(&Event::Discarded { reason: DiscardReason::Broken });
         drop(pooled);
         slot.fail(GetError::Panic(panic));
     }
@@ -173,6 +198,9 @@ impl<M: Manager> SlottedObject<M> {
     fn pass_on(self, change: impl FnOnce(&mut State<M>, Self) -> Option<Self>) {
         let shared = Arc::clone(self.slot.shared());
         let refused = shared.update(|state| change(state, self));
+        if refused.is_some() {
+            shared.tell(&Event::Discarded { reason: DiscardReason::Retired });
+        }
         drop(refused);
     }
 

@@ -14,7 +14,7 @@ use std::{panic::Location, time::Duration};
 use evenkeel_base::Slab;
 use tokio::time::Instant;
 
-use crate::Holder;
+use crate::{Holder, limits::Limits};
 
 /// The place of a call in the source.
 pub(crate) type Place = &'static Location<'static>;
@@ -26,7 +26,6 @@ const UNREAD: usize = 32;
 const MOMENT: Duration = Duration::from_micros(20);
 
 /// The slots that are taken.
-#[derive(Default)]
 pub(super) struct Slots {
     slots: Slab<Slot>,
     /// The number of leases so far.
@@ -38,6 +37,10 @@ pub(super) struct Slots {
     /// Checks on tasks whose waiter is still in the queue.
     pub(super) awaited_checks: usize,
     clock: LeaseClock,
+    /// Whether each lease has to be timed.
+    times_leases: bool,
+    /// The number of the last lease that was looked at for its length.
+    warned: u64,
 }
 
 /// A slot that is taken.
@@ -49,6 +52,13 @@ struct Slot {
     /// The number of the lease.
     number: u64,
     used_for: SlotUse,
+}
+
+impl Slot {
+    fn holder(&self, now: Instant) -> Holder {
+        let held_for = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        Holder { place: self.place, label: self.label, held_for }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -76,6 +86,47 @@ struct LeaseClock {
 const TAKEN: &str = "a slot is used until it is freed";
 
 impl Slots {
+    pub(super) fn new(times_leases: bool) -> Self {
+        Self {
+            slots: Slab::new(),
+            leases: 0,
+            creating: 0,
+            checking: 0,
+            awaited_checks: 0,
+            clock: LeaseClock::default(),
+            times_leases,
+            warned: 0,
+        }
+    }
+
+    /// Returns the leases that were not looked at for their length.
+    fn not_warned(&self) -> impl Iterator<Item = &Slot> {
+        let is_new = |slot: &&Slot| matches!(slot.used_for, SlotUse::Lease) && slot.number > self.warned;
+        self.slots.iter().filter(is_new)
+    }
+
+    /// Returns the holders whose leases have lasted too long since the last look.
+    pub(super) fn warn(&mut self, limits: &Limits, now: Instant) -> Vec<Holder> {
+        let Some(limit) = limits.hold_warning else { return Vec::new() };
+        let is_long =
+            |slot: &&Slot| slot.since.is_some_and(|since| now.saturating_duration_since(since) >= limit);
+        // Leases begin in the order of their numbers.
+        let Some(last) = self.not_warned().filter(is_long).map(|slot| slot.number).max() else {
+            return Vec::new();
+        };
+        let mut long: Vec<_> = self.not_warned().filter(is_long).collect();
+        long.sort_unstable_by_key(|slot| slot.number);
+        let holders = long.into_iter().map(|slot| slot.holder(now)).collect();
+        self.warned = last;
+        holders
+    }
+
+    /// Returns the time at which the next lease lasts too long.
+    pub(super) fn next_warning(&self, limits: &Limits) -> Option<Instant> {
+        let limit = limits.hold_warning?;
+        self.not_warned().filter_map(|slot| slot.since?.checked_add(limit)).min()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -85,12 +136,7 @@ impl Slots {
         let mut leases: Vec<_> =
             self.slots.iter().filter(|slot| matches!(slot.used_for, SlotUse::Lease)).collect();
         leases.sort_unstable_by_key(|slot| slot.number);
-        let held_for =
-            |slot: &Slot| slot.since.map_or_else(Duration::default, |at| now.saturating_duration_since(at));
-        leases
-            .iter()
-            .map(|slot| Holder { place: slot.place, label: slot.label, held_for: held_for(slot) })
-            .collect()
+        leases.iter().map(|slot| slot.holder(now)).collect()
     }
 
     pub(super) fn used_for(&self, key: usize) -> SlotUse {
@@ -106,7 +152,7 @@ impl Slots {
     /// Begins the lease of an object that was idle.
     #[inline]
     pub(super) fn lease_idle(&mut self, key: usize, place: Place) {
-        let since = if self.clock.is_burst && self.clock.unread.len() < UNREAD {
+        let since = if !self.times_leases && self.clock.is_burst && self.clock.unread.len() < UNREAD {
             self.clock.unread.push(key);
             None
         } else {

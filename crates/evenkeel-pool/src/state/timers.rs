@@ -1,35 +1,26 @@
-//! The times at which waiters give up, and the timers for them: one for each runtime in which somebody waits.
+//! The deadlines of the waiters, and the timers for them: one for each runtime in which somebody waits.
 //!
 //! # How it works
 //!
 //! The waiters of `get` have one time limit, so their deadlines are in the order of their arrival: only the first of them
 //! is looked at. A deadline of a waiter's own, of `get_by`, is in a sorted set.
 //!
-//! A timer is a task, and waits for the earliest deadline of all waiters, wherever they wait. So no runtime depends on
+//! A timer is a task (`wait_timer.rs`), and waits for the earliest deadline of all waiters, wherever they wait. So no runtime depends on
 //! another being driven. It is not told of waiters that leave: it finds nothing due then, and waits for the next deadline,
 //! and ends if nobody waits in its runtime. It is told of a deadline that is earlier than the one it waits for.
 //!
 //! A waiter that is called is not expired by a timer: it was woken, and looks at its deadline itself.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use evenkeel_base::far_future;
-use tokio::{
-    runtime::Id,
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::{runtime::Id, sync::Notify, time::Instant};
 
 use super::{
-    Deferred,
-    shared::Shared,
-    waiters::{Limit, WaitQueue},
+    Deferred, State,
+    queue::{Limit, WaitQueue},
 };
-use crate::{GetError, Manager, Panic};
+use crate::Manager;
 
 #[derive(Default)]
 pub(super) struct Timers {
@@ -42,7 +33,7 @@ pub(super) struct Timers {
 
 /// A timer that has to be started, or was; it is told of earlier deadlines by this.
 #[derive(Clone)]
-pub(crate) struct TimerStart(Arc<Notify>);
+pub(crate) struct TimerStart(pub(crate) Arc<Notify>);
 
 /// The timer of one runtime.
 struct RuntimeTimer {
@@ -111,11 +102,6 @@ impl Timers {
         self.timers.iter().position(|timer| Arc::ptr_eq(&timer.earlier, &start.0))
     }
 
-    /// Removes the timer of a runtime that was shut down.
-    fn remove(&mut self, start: &TimerStart) {
-        self.position(start).map(|n| self.timers.swap_remove(n));
-    }
-
     /// Returns the next waiter whose time is up, and stops watching its deadline.
     pub(super) fn pop_due<M: Manager>(&mut self, now: Instant, queue: &WaitQueue<M>) -> Option<usize> {
         if let Some(key) = self.first.filter(|key| queue.get(*key).deadline <= now) {
@@ -163,52 +149,19 @@ fn next_common<M: Manager>(key: usize, queue: &WaitQueue<M>) -> Option<usize> {
     next
 }
 
-impl<M: Manager> Shared<M> {
-    /// Starts the timer of the runtime in which it is called.
-    ///
-    /// # Panics
-    ///
-    /// If the runtime has no timers, or was shut down.
-    #[cold]
-    pub(crate) fn start_timer(self: &Arc<Self>, start: TimerStart) {
-        let timer = RunningTimer { shared: Arc::downgrade(self), start: start.clone() };
-        // In a runtime without timers it panics here.
-        drop(tokio::time::sleep(Duration::ZERO));
-        self.spawn_until_closed(timer.run());
-        let is_running = self.read(|state| state.closed || state.timers.position(&start).is_some());
-        assert!(is_running, "a caller waits for an object of a pool in a runtime that is being shutdown");
-    }
-}
-
-/// The work of the task; if its runtime drops that, the timer is removed. It does not keep the pool alive.
-struct RunningTimer<M: Manager> {
-    shared: Weak<Shared<M>>,
-    start: TimerStart,
-}
-
-impl<M: Manager> RunningTimer<M> {
-    async fn run(self) {
-        while let Some(due) = self.next() {
-            if timeout_at(due, self.start.0.notified()).await.is_err()
-                && let Some(shared) = self.shared.upgrade()
-                // A waker that panics is foreign code that failed; the others have been woken.
-                && let Err(panic) = Panic::catch(|| shared.expire_due(Instant::now()))
-            {
-                shared.fail(GetError::Panic(panic));
-            }
-        }
+impl<M: Manager> State<M> {
+    /// Returns the time for which a timer waits next; or removes the timer, if nobody waits in its runtime.
+    pub(crate) fn next_due(&mut self, start: &TimerStart, now: Instant) -> Option<Instant> {
+        self.timers.next(start, &self.waiters, now)
     }
 
-    fn next(&self) -> Option<Instant> {
-        let shared = self.shared.upgrade()?;
-        shared.look(|state| state.timers.next(&self.start, &state.waiters, Instant::now()))
+    /// Returns whether this timer is there, or none is needed any more.
+    pub(crate) fn has_timer(&self, start: &TimerStart) -> bool {
+        self.closed || self.timers.position(start).is_some()
     }
-}
 
-impl<M: Manager> Drop for RunningTimer<M> {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.upgrade() {
-            shared.look(|state| state.timers.remove(&self.start));
-        }
+    /// Removes the timer of a runtime that was shut down.
+    pub(crate) fn remove_timer(&mut self, start: &TimerStart) {
+        self.timers.position(start).map(|n| self.timers.timers.swap_remove(n));
     }
 }

@@ -17,7 +17,6 @@
 
 use std::{mem, sync::Arc, task::Waker};
 
-use evenkeel_base::LinkedQueue;
 use tokio::{
     runtime::{Handle, Id},
     time::Instant,
@@ -25,8 +24,9 @@ use tokio::{
 
 use super::{
     State,
+    queue::{Limit, Queued, Served, Waiter, WaiterState},
     shared::Shared,
-    slot::{PooledObject, SlotGuard, SlottedObject},
+    slot::{NewSlot, PooledObject, SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
     timers::TimerStart,
 };
@@ -34,54 +34,6 @@ use crate::{GetError, Manager, Panic, Timeout};
 
 /// The number of holders that a [`Timeout`] names.
 const NAMED: usize = 3;
-
-pub(super) type WaitQueue<M> = LinkedQueue<Waiter<M>>;
-
-pub(super) struct Waiter<M: Manager> {
-    pub(super) place: Place,
-    state: WaiterState<M>,
-    /// Whether tasks may check objects that it took.
-    pub(super) has_checks: bool,
-    /// Its number in the order of arrival.
-    pub(super) number: u64,
-    pub(super) deadline: Instant,
-    pub(super) limit: Limit,
-    /// The runtime in which it was polled first.
-    pub(super) runtime: Id,
-}
-
-/// The origin of a deadline.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Limit {
-    /// The acquire timeout of the pool.
-    Common,
-    /// The caller.
-    Own,
-}
-
-enum WaiterState<M: Manager> {
-    Waiting(Waker),
-    /// Woken, and not polled since.
-    Called,
-    /// Out of the queue. In a box, as most waiters are called, and their memory is moved.
-    Served(Box<Served<M>>),
-    /// Out of the queue: its time is up.
-    Expired,
-}
-
-/// An object, or the reason why there is none.
-pub(crate) type Served<M> = Result<SlottedObject<M>, GetError<<M as Manager>::Error>>;
-
-/// The position of a caller in the wait queue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Queued {
-    key: usize,
-    number: u64,
-    pub(crate) has_checks: bool,
-    ahead: usize,
-    since: Instant,
-    deadline: Instant,
-}
 
 /// A caller at one poll of its future.
 pub(crate) struct Caller<'a, M: Manager> {
@@ -164,15 +116,6 @@ pub(crate) enum CheckoutStep<M: Manager> {
     Create(NewSlot<M>),
     Wait,
     Done(Served<M>),
-}
-
-/// A slot for a creation.
-pub(crate) struct NewSlot<M: Manager> {
-    pub(crate) slot: SlotGuard<M>,
-    /// The time at which the creation begins, if not at once.
-    pub(crate) from: Option<Instant>,
-    /// The generation of its object.
-    pub(crate) generation: u64,
 }
 
 impl<M: Manager> State<M> {
@@ -363,7 +306,7 @@ impl<M: Manager> State<M> {
     }
 
     /// Takes a slot for a creation, or for its pause.
-    fn begin(&mut self, place: Place, shared: &Arc<Shared<M>>) -> NewSlot<M> {
+    pub(super) fn begin(&mut self, place: Place, shared: &Arc<Shared<M>>) -> NewSlot<M> {
         let from = self.backoff.begin_pause();
         let used_for = from.map_or(SlotUse::Creation(self.backoff.failures), |_| SlotUse::Pause);
         let slot = SlotGuard::new(shared, self.slots.take(place, used_for));

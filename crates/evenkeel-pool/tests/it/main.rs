@@ -18,3 +18,4 @@ mod settings;
 mod telemetry;
 mod threads;
 mod timeout;
+mod upkeep;

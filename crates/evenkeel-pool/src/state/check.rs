@@ -15,7 +15,6 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use evenkeel_base::error_chain;
@@ -23,10 +22,8 @@ use evenkeel_task::{CatchPanic, catch_panic};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, timeout};
 
-use crate::{
-    BoxError, GetError, Manager, Panic,
-    state::{Failure, Shared, SlottedObject},
-};
+use super::{Failure, shared::Shared, slot::SlottedObject};
+use crate::{BoxError, DiscardReason, Event, GetError, Manager, Panic};
 
 /// A check under way. It owns its object, so that it can move from the caller to a task of the pool.
 pub(crate) type Check<M> = Pin<Box<dyn CheckBox<M>>>;
@@ -105,9 +102,17 @@ pub(crate) enum CheckStart<M: Manager> {
 /// Begins to check an object, in the task of the caller.
 #[inline]
 pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
-    let limit = object.slot.shared().limits.validate_after;
-    if !limit.is_zero() && is_fresh(object.pooled.idle_since, limit) {
-        return CheckStart::Passed(object);
+    let limits = &object.slot.shared().limits;
+    if limits.times_returns() {
+        let now = Instant::now();
+        if object.pooled.has_expired(now) {
+            object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Expired });
+            return CheckStart::Failed;
+        }
+        let idle = object.pooled.idle_since.map(|since| now.saturating_duration_since(since));
+        if idle.is_some_and(|idle| idle < limits.validate_after) {
+            return CheckStart::Passed(object);
+        }
     }
     let SlottedObject { pooled, slot } = &mut object;
     let (manager, value) = (&slot.shared().manager, &mut pooled.object);
@@ -132,10 +137,6 @@ pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Con
 fn is_ready<T>(_: &impl FnOnce() -> T) -> bool {
     const READY: &[u8] = b"core::future::ready::Ready<";
     type_name::<T>().as_bytes().starts_with(READY)
-}
-
-fn is_fresh(idle_since: Option<Instant>, limit: Duration) -> bool {
-    idle_since.is_some_and(|since| since.elapsed() < limit)
 }
 
 #[cold]
@@ -179,6 +180,7 @@ pub(crate) async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, mut check: 
         Ok(Ok((object, Err(error)))) => reject(object, &error),
         Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
         Err(_) => {
+            shared.tell(&Event::Discarded { reason: DiscardReason::Unfit });
             drop(check);
             let failure = Failure::text(format!("a check took longer than {limit:?}"));
             shared.update(|state| state.record_failure(failure));
@@ -189,6 +191,7 @@ pub(crate) async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, mut check: 
 /// Drops an object that failed its check.
 fn reject<M: Manager>(object: SlottedObject<M>, error: &BoxError) {
     let failure = Failure::text(format!("a check failed: {}", error_chain(error.as_ref())));
+    object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Unfit });
     object.slot.shared().update(|state| state.record_failure(failure));
 }
 
