@@ -35,6 +35,7 @@ impl<M: Manager> Pool<M> {
             order: Order::Lifo,
             max_creating: usize::MAX,
             validate_after: Duration::ZERO,
+            detects_deadlocks: false,
             min_idle: 0,
             idle_timeout: None,
             max_lifetime: None,
@@ -126,6 +127,17 @@ impl<M: Manager> Builder<M> {
     /// Tells the [`observer`](Self::observer) of each lease that lasts for this time. By default it does not.
     pub fn hold_warning(mut self, limit: Duration) -> Self {
         self.limits.hold_warning = Some(limit);
+        self
+    }
+
+    /// Fails a caller at once, with [`GetError::Deadlock`](crate::GetError::Deadlock), if no object can come back: all are
+    /// leased by tasks that wait for this pool, the caller among them. It is off by default.
+    ///
+    /// It is for programs in which a lease stays in the task that took it, and a task waits for one object at a time. A lease
+    /// counts for the task that took it: if that sends it to another task, or returns it in one branch of a `join!` while
+    /// another branch waits, there is no deadlock where this sees one. What a thread blocks on counts as a task.
+    pub fn detect_deadlocks(mut self, detect: bool) -> Self {
+        self.limits.detects_deadlocks = detect;
         self
     }
 

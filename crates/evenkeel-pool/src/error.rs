@@ -36,6 +36,9 @@ pub enum GetError<E> {
     Timeout(Box<Timeout>),
     /// The pool is closed.
     Closed,
+    /// All objects are leased by tasks that wait for this pool, the caller among them, so none can come back. These hold
+    /// them; only with [`detect_deadlocks`](crate::Builder::detect_deadlocks).
+    Deadlock(Vec<Holder>),
     /// The manager failed to create an object.
     Create(E),
     /// A creation took longer than this [`create_timeout`](crate::Builder::create_timeout).
@@ -49,6 +52,10 @@ impl<E> fmt::Display for GetError<E> {
         match self {
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Closed => f.write_str("the pool is closed"),
+            Self::Deadlock(holders) => {
+                f.write_str("deadlock: all objects are held by tasks that wait for one")?;
+                write_holders(holders, f)
+            }
             Self::Create(_) => f.write_str("could not create an object"),
             Self::CreateTimeout(limit) => write!(f, "creating an object took longer than {limit:?}"),
             Self::Panic(_) => f.write_str("the manager of the pool failed"),
@@ -62,7 +69,7 @@ impl<E: Error + 'static> Error for GetError<E> {
             Self::Create(error) => Some(error),
             Self::Panic(panic) => Some(panic),
             Self::Timeout(why) => why.source(),
-            Self::Closed | Self::CreateTimeout(_) => None,
+            Self::Closed | Self::Deadlock(_) | Self::CreateTimeout(_) => None,
         }
     }
 }
@@ -134,12 +141,17 @@ impl fmt::Display for Timeout {
             1 => f.write_str(", 1 was ahead")?,
             _ => write!(f, ", {ahead} were ahead")?,
         }
-        for (n, holder) in holders.iter().enumerate() {
-            write!(f, "{}{holder}", if n == 0 { "; held by " } else { ", " })?;
-        }
+        write_holders(holders, f)?;
         if let Some(text) = last_failure {
             write!(f, "; last failure: {text}")?;
         }
         Ok(())
     }
+}
+
+fn write_holders(holders: &[Holder], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (n, holder) in holders.iter().enumerate() {
+        write!(f, "{}{holder}", if n == 0 { "; held by " } else { ", " })?;
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@
 // | `state/waiters` | the wait queue: whose turn it is, and what a caller does next |
 // | `state/timers`, `wait_timer` | the deadlines of the waiters, and one timer for all of them |
 // | `state/slots`, `state/backoff` | the slots by their use; the pauses of creations that fail |
+// | `state/tasks` | the tasks that hold objects and those that wait |
 // | `state/objects` | the way of an object: created, checked, leased, idle again, gone |
 // | `state/slot` | an object with its slot, which its drop frees |
 // | `state/check` | the check of an object that is lent again |

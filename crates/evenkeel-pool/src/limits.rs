@@ -37,6 +37,7 @@ pub(crate) struct Limits {
     pub(crate) order: Order,
     pub(crate) max_creating: usize,
     pub(crate) validate_after: Duration,
+    pub(crate) detects_deadlocks: bool,
     pub(crate) min_idle: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,

@@ -25,6 +25,7 @@ mod queue;
 mod shared;
 mod slot;
 mod slots;
+mod tasks;
 mod timers;
 mod upkeep;
 mod waiters;

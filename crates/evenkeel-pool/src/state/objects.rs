@@ -11,6 +11,7 @@ use super::{
     State,
     slot::{IdleObject, PooledObject, SlottedObject},
     slots::{Place, SlotUse},
+    tasks::TaskKey,
     upkeep::expiry,
 };
 use crate::{Manager, Order};
@@ -63,7 +64,8 @@ impl<M: Manager> State<M> {
         let slot = object.slot.key();
         match self.waiters.front() {
             Some(key) => {
-                self.slots.lease(slot, self.waiters.get(key).place, now);
+                let waiter = self.waiters.get(key);
+                self.slots.lease(slot, waiter.place, waiter.task, now);
                 self.serve_and_wake(key, Ok(object));
                 self.tell_of_lease();
             }
@@ -82,12 +84,12 @@ impl<M: Manager> State<M> {
 
     /// Takes an idle object, whose slot is leased from then on.
     #[inline]
-    pub(super) fn lease_idle(&mut self, place: Place) -> Option<Box<PooledObject<M>>> {
+    pub(super) fn lease_idle(&mut self, place: Place, task: Option<TaskKey>) -> Option<Box<PooledObject<M>>> {
         let pooled = match self.limits.order {
             Order::Lifo => self.idle.pop_back()?,
             Order::Fifo => self.idle.pop_front()?,
         };
-        self.slots.lease_idle(pooled.idle_slot, place);
+        self.slots.lease_idle(pooled.idle_slot, place, task);
         Some(pooled)
     }
 

@@ -5,7 +5,7 @@ use std::task::Waker;
 use evenkeel_base::LinkedQueue;
 use tokio::{runtime::Id, time::Instant};
 
-use super::{slot::SlottedObject, slots::Place};
+use super::{slot::SlottedObject, slots::Place, tasks::TaskKey};
 use crate::{GetError, Manager};
 
 pub(super) type WaitQueue<M> = LinkedQueue<Waiter<M>>;
@@ -19,8 +19,10 @@ pub(super) struct Waiter<M: Manager> {
     pub(super) number: u64,
     pub(super) deadline: Instant,
     pub(super) limit: Limit,
-    /// The runtime in which it was polled first.
+    /// The runtime in which it was polled last.
     pub(super) runtime: Id,
+    /// Its task, if that is needed.
+    pub(super) task: Option<TaskKey>,
 }
 
 /// The origin of a deadline.

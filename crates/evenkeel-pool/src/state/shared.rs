@@ -34,6 +34,7 @@ use super::{
     queue::Queued,
     slot::{IdleObject, PooledObject, SlotGuard, SlottedObject},
     slots::Place,
+    tasks::TaskKey,
 };
 use crate::{DiscardReason, Event, GetError, Manager, events::Observer, limits::Limits};
 
@@ -84,6 +85,12 @@ impl<M: Manager> Shared<M> {
         look(&lock(&self.state))
     }
 
+    /// Returns the task that runs, if the pool looks for deadlocks.
+    #[inline]
+    pub(crate) fn current_task(&self) -> Option<TaskKey> {
+        self.limits.detects_deadlocks.then(TaskKey::current)
+    }
+
     /// Tells the observer of an event.
     #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
@@ -103,8 +110,9 @@ impl<M: Manager> Shared<M> {
         if self.must_wait() {
             return None;
         }
+        let task = self.current_task();
         let mut state = lock(&self.state);
-        let pooled = if state.waiters.is_empty() { state.lease_idle(place)? } else { return None };
+        let pooled = if state.waiters.is_empty() { state.lease_idle(place, task)? } else { return None };
         self.must_wait.store(state.idle.is_empty(), Relaxed);
         if self.watches_leases {
             state.tell_of_lease();

@@ -14,6 +14,7 @@ use std::{panic::Location, time::Duration};
 use evenkeel_base::Slab;
 use tokio::time::Instant;
 
+use super::tasks::{TaskCounts, TaskKey};
 use crate::{Holder, limits::Limits};
 
 /// The place of a call in the source.
@@ -39,6 +40,8 @@ pub(super) struct Slots {
     clock: LeaseClock,
     /// Whether each lease has to be timed.
     times_leases: bool,
+    /// The tasks with leases and waits, as far as they are known.
+    pub(super) tasks: TaskCounts,
     /// The number of the last lease that was looked at for its length.
     warned: u64,
 }
@@ -51,6 +54,8 @@ struct Slot {
     since: Option<Instant>,
     /// The number of the lease.
     number: u64,
+    /// The task that took it, if that is needed.
+    task: Option<TaskKey>,
     used_for: SlotUse,
 }
 
@@ -95,6 +100,7 @@ impl Slots {
             awaited_checks: 0,
             clock: LeaseClock::default(),
             times_leases,
+            tasks: TaskCounts::default(),
             warned: 0,
         }
     }
@@ -146,12 +152,12 @@ impl Slots {
     /// Takes a slot, and returns its key.
     pub(super) fn take(&mut self, place: Place, used_for: SlotUse) -> usize {
         self.count(used_for, |number| *number += 1);
-        self.slots.insert(Slot { place, label: None, since: None, number: 0, used_for })
+        self.slots.insert(Slot { place, label: None, since: None, number: 0, task: None, used_for })
     }
 
     /// Begins the lease of an object that was idle.
     #[inline]
-    pub(super) fn lease_idle(&mut self, key: usize, place: Place) {
+    pub(super) fn lease_idle(&mut self, key: usize, place: Place, task: Option<TaskKey>) {
         let since = if !self.times_leases && self.clock.is_burst && self.clock.unread.len() < UNREAD {
             self.clock.unread.push(key);
             None
@@ -160,17 +166,23 @@ impl Slots {
         };
         self.leases += 1;
         *self.slots.get_mut(key).expect(TAKEN) =
-            Slot { place, label: None, since, number: self.leases, used_for: SlotUse::Lease };
+            Slot { place, label: None, since, number: self.leases, task, used_for: SlotUse::Lease };
+        if let Some(task) = task {
+            self.tasks.lease_begins(task);
+        }
     }
 
     /// Begins the lease of an object that a task has worked on.
-    pub(super) fn lease(&mut self, key: usize, place: Place, now: Instant) {
+    pub(super) fn lease(&mut self, key: usize, place: Place, task: Option<TaskKey>, now: Instant) {
         self.set_time(now);
         self.set_use(key, SlotUse::Lease);
         self.leases += 1;
         let slot = self.slots.get_mut(key).expect(TAKEN);
         (slot.place, slot.label) = (place, None);
-        (slot.since, slot.number) = (Some(now), self.leases);
+        (slot.since, slot.number, slot.task) = (Some(now), self.leases, task);
+        if let Some(task) = task {
+            self.tasks.lease_begins(task);
+        }
     }
 
     /// Sets the text that says what a lease is for.
@@ -181,18 +193,26 @@ impl Slots {
     /// Records that a leased object is idle.
     #[inline]
     pub(super) fn end_lease(&mut self, key: usize) {
-        self.slots.get_mut(key).expect(TAKEN).used_for = SlotUse::Idle;
+        let slot = self.slots.get_mut(key).expect(TAKEN);
+        slot.used_for = SlotUse::Idle;
+        if let Some(task) = slot.task.take() {
+            self.tasks.lease_ends(task);
+        }
     }
 
     pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {
         self.count(self.used_for(key), |number| *number -= 1);
         self.count(used_for, |number| *number += 1);
+        self.end_lease(key);
         self.slots.get_mut(key).expect(TAKEN).used_for = used_for;
     }
 
     /// Frees a slot, and returns its last use.
     pub(super) fn free(&mut self, key: usize) -> SlotUse {
-        let used_for = self.slots.remove(key).expect(TAKEN).used_for;
+        let Slot { used_for, task, .. } = self.slots.remove(key).expect(TAKEN);
+        if let Some(task) = task {
+            self.tasks.lease_ends(task);
+        }
         self.count(used_for, |number| *number -= 1);
         used_for
     }

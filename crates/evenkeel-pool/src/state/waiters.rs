@@ -28,6 +28,7 @@ use super::{
     shared::Shared,
     slot::{NewSlot, PooledObject, SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
+    tasks::TaskKey,
     timers::TimerStart,
 };
 use crate::{GetError, Manager, Panic, Timeout};
@@ -56,6 +57,7 @@ pub(crate) struct Prepared {
     waker: Waker,
     runtime: Handle,
     now: Instant,
+    task: Option<TaskKey>,
 }
 
 impl<'a, M: Manager> Caller<'a, M> {
@@ -89,7 +91,8 @@ impl<'a, M: Manager> Caller<'a, M> {
     /// Outside of a runtime.
     pub(crate) fn prepare(&mut self) {
         let runtime = Handle::current();
-        self.prepared = Some(Prepared { waker: self.waker.clone(), runtime, now: Instant::now() });
+        let (waker, task) = (self.waker.clone(), self.shared.current_task());
+        self.prepared = Some(Prepared { waker, runtime, now: Instant::now(), task });
     }
 }
 
@@ -158,7 +161,7 @@ impl<M: Manager> State<M> {
 
     /// Takes an idle object for a caller.
     fn pop_idle(&mut self, caller: &Caller<'_, M>) -> Option<SlottedObject<M>> {
-        self.lease_idle(caller.place).map(|pooled| {
+        self.lease_idle(caller.place, caller.shared.current_task()).map(|pooled| {
             let slot = SlotGuard::new(caller.shared, pooled.idle_slot);
             SlottedObject { pooled, slot }
         })
@@ -198,7 +201,12 @@ impl<M: Manager> State<M> {
             return CheckoutStep::Check(object);
         }
         let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
+        let now = prepared.now;
         self.join_queue(queued, caller, prepared);
+        if self.is_deadlocked() {
+            self.leave(queued);
+            return CheckoutStep::Done(Err(GetError::Deadlock(self.holders(now))));
+        }
         self.create_if_due(caller)
     }
 
@@ -208,7 +216,7 @@ impl<M: Manager> State<M> {
         caller: &mut Caller<'_, M>,
         prepared: Prepared,
     ) -> usize {
-        let Prepared { waker, runtime, now } = prepared;
+        let Prepared { waker, runtime, now, task } = prepared;
         let limit = caller.deadline.map_or(Limit::Common, |_| Limit::Own);
         let place = caller.place_in_queue.take().unwrap_or_else(|| {
             let deadline = caller.deadline.unwrap_or_else(|| caller.shared.acquire_deadline(now));
@@ -225,7 +233,11 @@ impl<M: Manager> State<M> {
             deadline,
             limit,
             runtime: runtime.id(),
+            task,
         };
+        if let Some(task) = task {
+            self.slots.tasks.wait_begins(task);
+        }
         // A newcomer is the last one; a caller that comes back passes those that came later.
         let next = match self.arrivals == number + 1 {
             true => None,
@@ -287,7 +299,7 @@ impl<M: Manager> State<M> {
         if !matches!(self.waiters.get(key).state, WaiterState::Called) {
             return None;
         }
-        let pooled = self.lease_idle(place)?;
+        let pooled = self.lease_idle(place, self.waiters.get(key).task)?;
         self.unlink(key);
         let has_checks = self.waiters.remove(key).has_checks;
         self.called -= 1;
@@ -303,6 +315,15 @@ impl<M: Manager> State<M> {
             return CheckoutStep::Create(self.begin(caller.place, caller.shared));
         }
         CheckoutStep::Wait
+    }
+
+    /// Returns whether all objects are leased by tasks that wait.
+    fn is_deadlocked(&self) -> bool {
+        let at_work = self.slots.creating + self.slots.checking + self.idle.len();
+        self.limits.detects_deadlocks
+            && at_work == 0
+            && self.slots.len() >= self.max
+            && self.slots.tasks.are_stuck()
     }
 
     /// Takes a slot for a creation, or for its pause.
@@ -358,6 +379,9 @@ impl<M: Manager> State<M> {
             self.first_waiting = self.next_waiting(key);
         }
         self.timers.leave(key, &self.waiters);
+        if let Some(task) = self.waiters.get(key).task {
+            self.slots.tasks.wait_ends(task);
+        }
         self.waiters.unlink(key);
     }
 

@@ -7,6 +7,7 @@ mod checkout;
 mod close;
 mod combinations;
 mod compiles;
+mod deadlock;
 #[cfg(feature = "deadpool")]
 mod deadpool;
 mod failure;

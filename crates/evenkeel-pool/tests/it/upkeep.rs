@@ -22,8 +22,10 @@ fn idle_objects_are_kept_ready() {
         }
         // Whatever takes one away.
         drop(leases.pop());
-        leases.pop().map(Lease::discard);
-        leases.pop().map(Lease::detach).map(|mut item| item.uncount());
+        leases.pop().into_iter().for_each(Lease::discard);
+        if let Some(lease) = leases.pop() {
+            Lease::detach(lease).uncount();
+        }
         if let Some(mut lease) = leases.pop() {
             lease.broken = Broken::Yes;
         }
