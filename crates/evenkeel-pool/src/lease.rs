@@ -5,7 +5,10 @@ use std::{
     ops::{Deref, DerefMut},
 };
 
-use crate::{DiscardReason, Event, Manager, Panic, state::SlottedObject};
+use crate::{
+    DiscardReason, Event, Manager, Panic,
+    state::{SlottedObject, reset},
+};
 
 /// A borrowed object of a [`Pool`](crate::Pool), which returns itself when it is dropped.
 ///
@@ -121,7 +124,7 @@ impl<M: Manager> Drop for Lease<M> {
         let Some(mut object) = self.object.take() else { return };
         let SlottedObject { pooled, slot } = &mut object;
         match Panic::catch(|| slot.shared().manager.is_broken(&mut pooled.object)) {
-            Ok(false) => object.put_back(),
+            Ok(false) => reset(object),
             Ok(true) => {
                 slot.shared().tell(&Event::Discarded { reason: DiscardReason::Broken });
                 drop(object);

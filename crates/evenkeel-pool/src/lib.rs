@@ -22,9 +22,11 @@
 // | `state/upkeep`, `upkeep` | idle objects that are missing or too old, leases that last too long |
 // | `events` | events for the observer of a pool |
 // | `error`, `snapshot` | why there is no lease; the numbers of a pool, its holders |
-// | `deadpool` | managers of the crate deadpool |
+// | `deadpool`, `bb8` | managers of the crates deadpool and bb8 |
 
 mod adjust;
+#[cfg(feature = "bb8")]
+mod bb8;
 mod builder;
 mod checkout;
 #[cfg(feature = "deadpool")]
@@ -40,6 +42,8 @@ mod state;
 mod upkeep;
 mod wait_timer;
 
+#[cfg(feature = "bb8")]
+pub use self::bb8::Bb8;
 #[cfg(feature = "deadpool")]
 pub use self::deadpool::{Adopted, Deadpool};
 pub use builder::{BuildError, Builder};

@@ -80,6 +80,20 @@ pub trait Manager: Send + Sync + 'static {
         ready(Ok(()))
     }
 
+    /// Cleans an object that was returned, for its next user.
+    ///
+    /// It begins when the [`Lease`](crate::Lease) is dropped, in the task that drops it: it must not block. If it is pending
+    /// it goes on in a task of the pool, and the object is lent again only when it has ended; it still has to pass its
+    /// [check](Self::check) then. It is dropped, together with the object, at [`check_timeout`](crate::Builder::check_timeout),
+    /// when the pool is closed or dropped, and if it is pending where there is no tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// The object is dropped, as one that failed its check.
+    fn reset(&self, _object: &mut Self::Object) -> impl Future<Output = Result<(), BoxError>> + Send {
+        ready(Ok(()))
+    }
+
     /// Returns whether a creation that failed with this error is worth another attempt.
     ///
     /// If it is, no wait ends by it: the pool creates again, after a [backoff](crate::Pool#backoff), as long as a caller

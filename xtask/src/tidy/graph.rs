@@ -58,7 +58,7 @@ const OPTIONAL: [(&str, &[&str]); 7] = [
         "evenkeel-limit",
         &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
-    ("evenkeel-pool", &["deadpool", "tracing"]),
+    ("evenkeel-pool", &["bb8", "deadpool", "tracing"]),
     ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),
     ("evenkeel-stream", &["tracing"]),
     ("evenkeel-task", &["metrics", "tracing"]),

@@ -1,4 +1,4 @@
-//! The check of an object before it is lent again.
+//! The check of an object before it is lent again, and its reset when it is returned.
 //!
 //! # How it works
 //!
@@ -7,20 +7,26 @@
 //! future of a check owns its object, and stands in a box; each object keeps its box for its next check, and a checkout
 //! allocates nothing.
 //!
-//! A manager without a check has a future that is never pending. It is recognized by the name of its type, and needs no
+//! A reset works in the same way, in the task that returns the object.
+//!
+//! A manager without a check or a reset has a future that is never pending. It is recognized by the name of its type, and needs no
 //! box; a name that is not recognized costs time, and no promise.
 
 use std::{
     any::type_name,
+    future::poll_fn,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use evenkeel_base::error_chain;
 use evenkeel_task::{CatchPanic, catch_panic};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use super::{Failure, shared::Shared, slot::SlottedObject};
 use crate::{BoxError, DiscardReason, Event, GetError, Manager, Panic};
@@ -54,6 +60,9 @@ pub(crate) trait CheckBox<M: Manager>: Send {
 
     /// Polls the check that has begun.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Checked<M>>;
+
+    /// Drops the check, and its object.
+    fn cancel(self: Pin<&mut Self>);
 }
 
 pin_project! {
@@ -79,12 +88,25 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Checked<M>> {
         self.project().running.as_pin_mut().expect("a check has begun").poll(cx)
     }
+
+    fn cancel(self: Pin<&mut Self>) {
+        self.project().running.set(None);
+    }
 }
 
-fn new_box<M: Manager>() -> Check<M> {
+fn new_check<M: Manager>() -> Check<M> {
     let check = |mut object: SlottedObject<M>| async move {
         let SlottedObject { pooled, slot } = &mut object;
         let verdict = slot.shared().manager.check(&mut pooled.object).await;
+        (object, verdict)
+    };
+    Box::pin(CheckRun { check, running: None })
+}
+
+fn new_reset<M: Manager>() -> Check<M> {
+    let check = |mut object: SlottedObject<M>| async move {
+        let SlottedObject { pooled, slot } = &mut object;
+        let verdict = slot.shared().manager.reset(&mut pooled.object).await;
         (object, verdict)
     };
     Box::pin(CheckRun { check, running: None })
@@ -141,7 +163,7 @@ fn is_ready<T>(_: &impl FnOnce() -> T) -> bool {
 
 #[cold]
 fn failed<M: Manager>(object: SlottedObject<M>, error: &BoxError) -> CheckStart<M> {
-    reject(object, error);
+    reject(object, "a check", error);
     CheckStart::Failed
 }
 
@@ -155,7 +177,7 @@ fn panicked<M: Manager>(object: SlottedObject<M>, panic: Panic) -> CheckStart<M>
 #[inline(never)]
 fn begin_boxed<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
     let slot = object.slot.key();
-    let mut check = object.pooled.check.slot().take().unwrap_or_else(new_box);
+    let mut check = object.pooled.check.slot().take().unwrap_or_else(new_check);
     check.as_mut().begin(object);
     match check.as_mut().poll(cx) {
         Poll::Ready(Ok((mut object, Ok(())))) => {
@@ -170,29 +192,93 @@ fn begin_boxed<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -
 
 /// Goes on with a check, as a task of the pool.
 pub(crate) async fn finish_check<M: Manager>(shared: Arc<Shared<M>>, mut check: Check<M>) {
-    let limit = shared.limits.check_timeout;
-    let checked = timeout(limit, std::future::poll_fn(|cx| check.as_mut().poll(cx))).await;
-    match checked {
-        Ok(Ok((mut object, Ok(())))) => {
-            *object.pooled.check.slot() = Some(check);
-            object.offer();
-        }
-        Ok(Ok((object, Err(error)))) => reject(object, &error),
-        Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
-        Err(_) => {
-            shared.tell(&Event::Discarded { reason: DiscardReason::Unfit });
-            drop(check);
-            let failure = Failure::text(format!("a check took longer than {limit:?}"));
-            shared.update(|state| state.record_failure(failure));
-        }
+    if let Some(mut object) = finish(&shared, "a check", &mut check).await {
+        *object.pooled.check.slot() = Some(check);
+        object.offer();
     }
 }
 
-/// Drops an object that failed its check.
-fn reject<M: Manager>(object: SlottedObject<M>, error: &BoxError) {
-    let failure = Failure::text(format!("a check failed: {}", error_chain(error.as_ref())));
+/// Goes on with a reset, as a task of the pool.
+async fn finish_reset<M: Manager>(shared: Arc<Shared<M>>, mut reset: Check<M>) {
+    if let Some(mut object) = finish(&shared, "a reset", &mut reset).await {
+        *object.pooled.reset.slot() = Some(reset);
+        object.put_back();
+    }
+}
+
+/// Ends a check or a reset, and returns its object if that has passed; it is dropped if not.
+async fn finish<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    name: &str,
+    check: &mut Check<M>,
+) -> Option<SlottedObject<M>> {
+    let limit = shared.limits.check_timeout;
+    match timeout(limit, poll_fn(|cx| check.as_mut().poll(cx))).await {
+        Ok(Ok((object, Ok(())))) => return Some(object),
+        Ok(Ok((object, Err(error)))) => reject(object, name, &error),
+        Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
+        Err(_) => {
+            shared.tell(&Event::Discarded { reason: DiscardReason::Unfit });
+            check.as_mut().cancel();
+            let failure = Failure::text(format!("{name} took longer than {limit:?}"));
+            shared.update(|state| state.record_failure(failure));
+        }
+    }
+    None
+}
+
+/// Drops an object that failed its check or its reset.
+fn reject<M: Manager>(object: SlottedObject<M>, name: &str, error: &BoxError) {
+    let failure = Failure::text(format!("{name} failed: {}", error_chain(error.as_ref())));
     object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Unfit });
     object.slot.shared().update(|state| state.record_failure(failure));
+}
+
+/// Resets an object that was used, and puts it back.
+#[inline]
+pub(crate) fn reset<M: Manager>(mut object: SlottedObject<M>) {
+    let SlottedObject { pooled, slot } = &mut object;
+    let (manager, value) = (&slot.shared().manager, &mut pooled.object);
+    let reset = move || {
+        // Moved, so that the future may keep it.
+        let value = value;
+        manager.reset(value)
+    };
+    if !is_ready(&reset) {
+        return begin_reset(object);
+    }
+    match Panic::catch(|| pin!(reset()).poll(&mut Context::from_waker(Waker::noop()))) {
+        Ok(Poll::Ready(Err(error))) => reject(object, "a reset", &error),
+        Ok(_) => object.put_back(),
+        Err(panic) => object.fail(panic),
+    }
+}
+
+/// Begins a reset in the task that returns the object; its first poll needs no waker, as a task polls it again.
+#[inline(never)]
+fn begin_reset<M: Manager>(mut object: SlottedObject<M>) {
+    let (shared, slot) = (Arc::clone(object.slot.shared()), object.slot.key());
+    if shared.closing.is_draining() {
+        return object.put_back();
+    }
+    let mut reset = object.pooled.reset.slot().take().unwrap_or_else(new_reset);
+    reset.as_mut().begin(object);
+    match reset.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok((mut object, Ok(())))) => {
+            *object.pooled.reset.slot() = Some(reset);
+            object.put_back();
+        }
+        Poll::Ready(Ok((object, Err(error)))) => reject(object, "a reset", &error),
+        Poll::Ready(Err(panic)) => shared.fail(GetError::Panic(panic)),
+        Poll::Pending if Handle::try_current().is_ok() => {
+            shared.update(|state| state.move_check_to_task(slot, None));
+            shared.spawn("a reset", finish_reset(Arc::clone(&shared), reset));
+        }
+        Poll::Pending => {
+            shared.tell(&Event::Discarded { reason: DiscardReason::Unfit });
+            drop(reset);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ pub(crate) struct NewSlot<M: Manager> {
 pub(crate) struct PooledObject<M: Manager> {
     pub(crate) object: M::Object,
     pub(crate) check: SavedCheck<M>,
+    pub(super) reset: SavedCheck<M>,
     /// The slot while it is idle.
     pub(super) idle_slot: usize,
     /// The beginning of the time in which it is idle, if that is needed.
@@ -127,8 +128,8 @@ pub(crate) struct PooledObject<M: Manager> {
 
 impl<M: Manager> PooledObject<M> {
     pub(crate) fn new(object: M::Object, generation: u64) -> Box<Self> {
-        let check = SavedCheck::default();
-        Box::new(Self { object, check, idle_slot: 0, idle_since: None, generation, expires: None })
+        let (check, reset) = (SavedCheck::default(), SavedCheck::default());
+        Box::new(Self { object, check, reset, idle_slot: 0, idle_since: None, generation, expires: None })
     }
 }
 

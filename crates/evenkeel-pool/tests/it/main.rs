@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backoff;
+#[cfg(feature = "bb8")]
+mod bb8;
 mod cancel;
 mod checkout;
 mod close;
@@ -13,6 +15,7 @@ mod deadpool;
 mod failure;
 mod history;
 mod hostile;
+mod reset;
 mod scripted;
 mod settings;
 #[cfg(feature = "tracing")]
