@@ -83,6 +83,9 @@ fn measure(flags: &Measure) -> io::Result<()> {
         if !python::is_named()? {
             rows = rows.into_iter().filter_map(without_python).collect();
         }
+        if rows::postgres::server().is_none() {
+            rows.retain(|row| !needs_postgres(row));
+        }
         if rows.is_empty() {
             return Err(io::Error::other("no row is left to measure"));
         }
@@ -112,6 +115,15 @@ fn without_python(row: Row) -> Option<Row> {
         eprintln!("{id} is left out: its peers are in Python, which `cargo xtask bench --python` measures");
     }
     left
+}
+
+/// Whether a row needs a server that was not named.
+fn needs_postgres(row: &Row) -> bool {
+    let needs = row.id.starts_with("postgres/");
+    if needs {
+        eprintln!("{} is left out: it needs a server, which `cargo xtask bench --postgres` starts", row.id);
+    }
+    needs
 }
 
 fn known() -> Known {

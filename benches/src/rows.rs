@@ -5,6 +5,7 @@ use crate::row::Row;
 mod e2e;
 mod limit;
 mod pool;
+pub(crate) mod postgres;
 mod queue;
 mod retry;
 mod stream;
@@ -13,8 +14,17 @@ mod waiter;
 
 /// Returns all rows in the order of the report.
 pub(crate) fn all() -> Vec<Row> {
-    [retry::rows(), limit::rows(), stream::rows(), queue::rows(), pool::rows(), task::rows(), e2e::rows()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        retry::rows(),
+        limit::rows(),
+        stream::rows(),
+        queue::rows(),
+        pool::rows(),
+        postgres::rows(),
+        task::rows(),
+        e2e::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -7,6 +7,8 @@ use crate::{
     flags::Bench,
     outcome::Outcome,
     project::{Project, run as execute, run_with},
+    servers::Server,
+    test::Servers,
 };
 
 /// The peers that are written in Python, each at its newest release.
@@ -26,9 +28,15 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let command = if flags.instructions { command.arg("--instructions") } else { command };
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };
-    match &python {
-        Some(python) => run_with(&[("EVENKEEL_BENCH_PYTHON", &python.to_string_lossy())], command)?,
-        None => execute(command)?,
+    let servers = flags.postgres.then(|| Servers::start_only(project, &[Server::Postgres], true));
+    let mut variables: Vec<(&str, String)> = Vec::new();
+    variables
+        .extend(python.iter().map(|python| ("EVENKEEL_BENCH_PYTHON", python.to_string_lossy().into_owned())));
+    variables.extend(servers.iter().flat_map(|servers| servers.variables.clone()));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    run_with(&variables, command)?;
+    if let Some((server, reason)) = servers.as_ref().and_then(|servers| servers.missing.first()) {
+        return Ok(Outcome::Partly(format!("{}: {reason}", server.name())));
     }
     if flags.python && python.is_none() {
         return Ok(Outcome::Partly(format!("{}: there is no python3", PYTHON_PEERS.join(" and "))));

@@ -51,6 +51,8 @@ xflags::xflags! {
             optional --save
             /// Measures aiohttp and httpx beside it, in an environment below target/.
             optional --python
+            /// Starts PostgreSQL, and measures the rows that need it, too.
+            optional --postgres
         }
         /// Makes target/evenkeel/report.html of the committed results, and their tables and pictures in README.md and others.
         cmd report {

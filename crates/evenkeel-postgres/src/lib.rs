@@ -51,7 +51,7 @@ pub use self::{
     copy::{CopyOut, CopyOutBytes, CopyRow, FromCopy},
     database::Database,
     error::Error,
-    listen::{Event, Listener},
+    listen::{ListenEvent, Listener},
     params::Params,
     row::FromRow,
     stream::RowStream,

@@ -5,7 +5,7 @@
 //! A listener has a connection of its own, beside the pool. The task of the connection passes notifications on through a
 //! channel that holds a few; when it is full, the task stops reading, and the server keeps what follows. The channel ends
 //! with the connection. Then the listener connects again, as often as it takes, and says with
-//! [`Event::MayHaveMissed`] that it did: the server keeps nothing for a session that is gone.
+//! [`ListenEvent::MayHaveMissed`] that it did: the server keeps nothing for a session that is gone.
 
 use std::{
     fmt,
@@ -40,7 +40,7 @@ const BACKOFF: Backoff = Backoff::exponential(Duration::from_millis(50), Duratio
 /// An event of a [`Listener`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event {
+pub enum ListenEvent {
     /// A notification of the server: its channel, its payload, and the process that sent it.
     Notification(Notification),
     /// The connection was lost, and there is a new one. Notifications that were sent meanwhile are gone: look for the work
@@ -51,7 +51,7 @@ pub enum Event {
 /// The notifications of some channels, as a stream; made by [`Database::listen`].
 ///
 /// It never ends by itself, unless the server refuses the login: then its last item is that error. When the connection
-/// is lost, it makes another one, and yields [`Event::MayHaveMissed`]. It makes progress while it is polled; up to 1,024
+/// is lost, it makes another one, and yields [`ListenEvent::MayHaveMissed`]. It makes progress while it is polled; up to 1,024
 /// notifications are held in between, and the server keeps those after them.
 ///
 /// # Cancel safety
@@ -106,7 +106,7 @@ impl Database {
     /// # Examples
     ///
     /// ```no_run
-    /// use evenkeel_postgres::{Database, Error, Event};
+    /// use evenkeel_postgres::{Database, Error, ListenEvent};
     /// use futures::TryStreamExt as _;
     ///
     /// # async fn work() {}
@@ -115,7 +115,7 @@ impl Database {
     /// work().await;
     /// while let Some(event) = jobs.try_next().await? {
     ///     match event {
-    ///         Event::Notification(job) => println!("{}: {}", job.channel(), job.payload()),
+    ///         ListenEvent::Notification(job) => println!("{}: {}", job.channel(), job.payload()),
     ///         _ => println!("some may have been missed"),
     ///     }
     ///     work().await;
@@ -181,14 +181,14 @@ fn is_transient(error: &Error) -> bool {
 }
 
 impl Stream for Listener {
-    type Item = Result<Event, Error>;
+    type Item = Result<ListenEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             match &mut self.state {
                 State::Connected(listening) => {
                     if let Some(notification) = ready!(listening.notifications.poll_recv(cx)) {
-                        return Poll::Ready(Some(Ok(Event::Notification(notification))));
+                        return Poll::Ready(Some(Ok(ListenEvent::Notification(notification))));
                     }
                     let connector = Arc::clone(&self.connector);
                     self.state = State::Connecting(Box::pin(async move { connector.connect(None).await }));
@@ -196,7 +196,7 @@ impl Stream for Listener {
                 State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                     Ok(listening) => {
                         self.state = State::Connected(listening);
-                        return Poll::Ready(Some(Ok(Event::MayHaveMissed)));
+                        return Poll::Ready(Some(Ok(ListenEvent::MayHaveMissed)));
                     }
                     Err(error) => {
                         self.state = State::Ended;

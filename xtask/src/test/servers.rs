@@ -19,9 +19,14 @@ pub(crate) struct Servers {
 impl Servers {
     /// Finds or starts all servers; downloads only what is required.
     pub(crate) fn start(project: &Project, required: bool) -> Servers {
+        Self::start_only(project, &Server::ALL, required)
+    }
+
+    /// Finds or starts these servers.
+    pub(crate) fn start_only(project: &Project, servers: &[Server], required: bool) -> Servers {
         let root = project.root.clone();
         let mut all = Servers { root, started: Vec::new(), variables: Vec::new(), missing: Vec::new() };
-        for started in servers::up(&project.root, &Server::ALL, required) {
+        for started in servers::up(&project.root, servers, required) {
             all.started.extend(started.fresh.then_some(started.server));
             match started.result {
                 Ok(url) => all.variables.push((started.server.env(), url)),

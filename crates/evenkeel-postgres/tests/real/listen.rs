@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_postgres::{
-    Database, Error, Event, Listener, TxOptions, deadpool_postgres::Manager, tokio_postgres::NoTls,
+    Database, Error, ListenEvent, Listener, TxOptions, deadpool_postgres::Manager, tokio_postgres::NoTls,
 };
 use futures::StreamExt as _;
 
@@ -12,7 +12,7 @@ use crate::harness::{TestSchema, chain, code, run};
 /// Returns the next event as text.
 async fn next(listener: &mut Listener) -> String {
     match listener.next().await.unwrap().unwrap() {
-        Event::Notification(n) => format!("{}: {}", n.channel(), n.payload()),
+        ListenEvent::Notification(n) => format!("{}: {}", n.channel(), n.payload()),
         event => format!("{event:?}"),
     }
 }

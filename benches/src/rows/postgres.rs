@@ -1,0 +1,255 @@
+//! Statements over a PostgreSQL server: the bulk ones, and a single row.
+//!
+//! The server is another process, so that the processor time is that of the client alone. Each entrant has a runtime of two
+//! workers, and a connection that is made before the measurement.
+
+use std::{
+    env,
+    hint::black_box,
+    pin::pin,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use evenkeel::postgres::{
+    Database,
+    deadpool_postgres::{self, Manager, ManagerConfig, RecyclingMethod},
+    tokio_postgres::{
+        Client, Config, NoTls,
+        binary_copy::BinaryCopyInWriter,
+        types::{ToSql, Type},
+    },
+};
+use futures::{SinkExt as _, stream};
+use tokio::runtime::Runtime;
+
+use crate::{
+    measure::{Sample, measured},
+    row::{FLOOR, Metric, OURS, Row},
+};
+
+/// The variable that names the server; `cargo xtask bench --postgres` starts one.
+const VARIABLE: &str = "EVENKEEL_TEST_POSTGRES";
+const COPIED: u64 = 1_000_000;
+const STORED: u64 = 10_000;
+const FETCHED: u64 = 3_000;
+const TEXT: &str = "a text of 20 letters";
+
+/// The server that is measured over, if one is named.
+pub(crate) fn server() -> Option<String> {
+    env::var(VARIABLE).ok().filter(|url| !url.is_empty())
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    let mut rows = vec![copy_in(), fetch_one()];
+    rows.extend([
+        stored("execute-many", async |db| {
+            let sql = "insert into bench_rows (id, name, at, x) values ($1, $2, $3, $4)";
+            db.execute_many(sql, values(STORED)).await.expect("rows that are stored")
+        }),
+        stored("insert-many", async |db| {
+            db.insert_many(TARGET, "", values(STORED)).await.expect("rows that are stored")
+        }),
+        stored("copy-in", async |db| {
+            db.copy_in(TARGET, stream::iter(values(STORED))).await.expect("rows that are stored")
+        }),
+    ]);
+    rows
+}
+
+const TARGET: &str = "bench_rows (id, name, at, x)";
+
+fn values(count: u64) -> impl Iterator<Item = (i64, &'static str, SystemTime, f64)> {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    (0..count as i64).map(move |id| (id, TEXT, at, id as f64))
+}
+
+/// A runtime with a connection of its own, made when it is first used.
+struct Connected<C> {
+    runtime: Runtime,
+    connection: C,
+}
+
+fn connected<C: 'static, Fut: Future<Output = C>>(
+    connect: impl Fn(Config) -> Fut + 'static,
+) -> impl Fn() -> Rc<Connected<C>> {
+    let cell = std::cell::OnceCell::new();
+    move || {
+        let made = cell.get_or_init(|| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            let runtime = runtime.expect("a runtime for a benchmark");
+            let config = server().expect("a server").parse().expect("an address");
+            let connection = runtime.block_on(connect(config));
+            Rc::new(Connected { runtime, connection })
+        });
+        Rc::clone(made)
+    }
+}
+
+async fn database(config: Config) -> Database {
+    let db = Database::builder(config).max(1).connect().await.expect("a connection");
+    prepare(async |sql| db.batch_execute(sql).await.expect("a table")).await;
+    db
+}
+
+async fn client(config: Config) -> Client {
+    let (client, connection) = config.connect(NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    prepare(async |sql| client.batch_execute(sql).await.expect("a table")).await;
+    client
+}
+
+async fn prepare(execute: impl AsyncFn(&'static str)) {
+    execute(
+        "create unlogged table if not exists bench_rows (id bigint, name text, at timestamptz, x float8);
+         truncate bench_rows",
+    )
+    .await;
+}
+
+/// Measures an operation, and empties the table behind it.
+fn round<C: 'static>(
+    made: impl Fn() -> Rc<Connected<C>> + 'static,
+    work: impl AsyncFn(&C) -> u64 + 'static,
+    clear: impl AsyncFn(&C, &'static str) + 'static,
+) -> Box<dyn FnMut(u64) -> Sample> {
+    Box::new(move |operations| {
+        let Connected { runtime, connection } = &*made();
+        let sample = measured(|| {
+            assert_eq!(runtime.block_on(work(connection)), operations, "all rows are stored");
+        });
+        runtime.block_on(clear(connection, "truncate bench_rows"));
+        sample
+    })
+}
+
+async fn clear_database(db: &Database, sql: &'static str) {
+    db.batch_execute(sql).await.expect("a table");
+}
+
+async fn clear_client(client: &Client, sql: &'static str) {
+    client.batch_execute(sql).await.expect("a table");
+}
+
+const COPY: &str = "copy bench_rows (id, name, at, x) from stdin (format binary)";
+const TYPES: [Type; 4] = [Type::INT8, Type::TEXT, Type::TIMESTAMPTZ, Type::FLOAT8];
+
+/// Copies a million rows of four columns; the floor sends bytes that were encoded before.
+fn copy_in() -> Row {
+    let ours = async |db: &Database| {
+        db.copy_in(TARGET, stream::iter(values(COPIED))).await.expect("rows that are stored")
+    };
+    let writer = async |client: &Client| {
+        let sink = client.copy_in(COPY).await.expect("a copy that begins");
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
+        for (id, name, at, x) in values(COPIED) {
+            let row: [&(dyn ToSql + Sync); 4] = [&id, &name, &at, &x];
+            writer.as_mut().write(&row).await.expect("a row that is sent");
+        }
+        writer.finish().await.expect("rows that are stored")
+    };
+    let chunks = encoded();
+    let ready = async move |client: &Client| {
+        let mut sink = pin!(client.copy_in(COPY).await.expect("a copy that begins"));
+        for chunk in chunks.clone() {
+            sink.send(chunk).await.expect("bytes that are sent");
+        }
+        sink.finish().await.expect("rows that are stored")
+    };
+    let mut row = Row::new("postgres/copy-in", Metric::Cpu)
+        .target(0.5)
+        .also(Metric::Wall)
+        .fixed(COPIED)
+        .not_counted("statements over a socket, to a server in another process")
+        .with_round(OURS, round(connected(database), ours, clear_database))
+        .with_round("tokio-postgres", round(connected(client), writer, clear_client))
+        .with_round(FLOOR, round(connected(client), ready, clear_client));
+    row.rounds = Some(5);
+    row
+}
+
+/// The rows in the binary format of `COPY`, in chunks of 64 KiB.
+fn encoded() -> Vec<Bytes> {
+    let mut bytes = BytesMut::from(&b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..]);
+    let value = |bytes: &mut BytesMut, value: &dyn ToSql, ty: &Type| {
+        let start = bytes.len();
+        bytes.put_i32(0);
+        value.to_sql_checked(ty, bytes).expect("a value that fits");
+        let length = (bytes.len() - start - 4) as i32;
+        bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    };
+    for (id, name, at, x) in values(COPIED) {
+        bytes.put_i16(4);
+        let row: [&dyn ToSql; 4] = [&id, &name, &at, &x];
+        row.iter().zip(&TYPES).for_each(|(each, ty)| value(&mut bytes, *each, ty));
+    }
+    bytes.put_i16(-1);
+    let bytes = bytes.freeze();
+    (0..bytes.len()).step_by(1 << 16).map(|at| bytes.slice(at..bytes.len().min(at + (1 << 16)))).collect()
+}
+
+/// Stores 10,000 rows in one call, beside as many calls. The server does not wait for its disk; where it does, a call for each
+/// row takes ten times as long.
+fn stored(name: &str, work: impl AsyncFn(&Database) -> u64 + 'static) -> Row {
+    let each = async |client: &Client| {
+        let sql = "insert into bench_rows (id, name, at, x) values ($1, $2, $3, $4)";
+        let insert = client.prepare(sql).await.expect("a statement");
+        let mut stored = 0;
+        for (id, name, at, x) in values(STORED) {
+            stored += client.execute(&insert, &[&id, &name, &at, &x]).await.expect("a row that is stored");
+        }
+        stored
+    };
+    let mut row = Row::new(format!("postgres/ten-thousand-rows/{name}"), Metric::Wall)
+        .fixed(STORED)
+        .not_counted("statements over a socket, to a server in another process")
+        .with_round(OURS, round(connected(database), work, clear_database))
+        .with_round("one by one", round(connected(client), each, clear_client));
+    row.rounds = Some(3);
+    row
+}
+
+/// Fetches one row by a prepared statement, over a warm pool.
+fn fetch_one() -> Row {
+    const SQL: &str = "select $1::bigint, $2::text";
+    let ours = async |db: &Database| {
+        for id in 0..FETCHED as i64 {
+            let row: (i64, String) = db.fetch_one(SQL, (id, TEXT)).await.expect("a row");
+            black_box(row);
+        }
+        FETCHED
+    };
+    let bare = async |client: &Client| {
+        let statement = client.prepare(SQL).await.expect("a statement");
+        for id in 0..FETCHED as i64 {
+            let row = client.query_one(&statement, &[&id, &TEXT]).await.expect("a row");
+            black_box((row.get::<_, i64>(0), row.get::<_, String>(1)));
+        }
+        FETCHED
+    };
+    let pooled = async |pool: &deadpool_postgres::Pool| {
+        for id in 0..FETCHED as i64 {
+            let client = pool.get().await.expect("a connection");
+            let statement = client.prepare_cached(SQL).await.expect("a statement");
+            let row = client.query_one(&statement, &[&id, &TEXT]).await.expect("a row");
+            black_box((row.get::<_, i64>(0), row.get::<_, String>(1)));
+        }
+        FETCHED
+    };
+    let pool = async |config: Config| {
+        let recycling_method = RecyclingMethod::Verified;
+        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+        deadpool_postgres::Pool::builder(manager).max_size(1).build().expect("a pool")
+    };
+    let mut row = Row::new("postgres/fetch-one", Metric::Wall)
+        .target(0.75)
+        .also(Metric::Cpu)
+        .fixed(FETCHED)
+        .not_counted("statements over a socket, to a server in another process")
+        .with_round(OURS, round(connected(database), ours, async |_, _| ()))
+        .with_round("deadpool-postgres, verified", round(connected(pool), pooled, async |_, _| ()))
+        .with_round(FLOOR, round(connected(client), bare, async |_, _| ()));
+    row.rounds = Some(7);
+    row
+}
