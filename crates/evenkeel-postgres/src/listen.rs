@@ -64,7 +64,7 @@ pub struct Listener {
 }
 
 enum State {
-    Connected(Listening),
+    Connected(Box<Listening>),
     Connecting(Pin<Box<dyn Future<Output = Result<Listening, Error>> + Send>>),
     Ended,
 }
@@ -136,7 +136,7 @@ impl Database {
         });
         let deadline = Instant::now().checked_add(self.sessions.acquire_timeout);
         let listening = connector.connect(deadline).await?;
-        Ok(Listener { state: State::Connected(listening), connector })
+        Ok(Listener { state: State::Connected(Box::new(listening)), connector })
     }
 }
 
@@ -195,7 +195,7 @@ impl Stream for Listener {
                 }
                 State::Connecting(connecting) => match ready!(connecting.as_mut().poll(cx)) {
                     Ok(listening) => {
-                        self.state = State::Connected(listening);
+                        self.state = State::Connected(Box::new(listening));
                         return Poll::Ready(Some(Ok(ListenEvent::MayHaveMissed)));
                     }
                     Err(error) => {
