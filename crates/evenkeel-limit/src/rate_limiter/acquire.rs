@@ -1,6 +1,7 @@
 //! Requests for permits: taken now or not at all, or waited for.
 
 use std::{
+    cell::Cell,
     future::Future,
     ops::Deref,
     pin::Pin,
@@ -299,10 +300,15 @@ impl<L: Deref<Target = RateLimiter>> AcquireInner<L> {
         // The request is copied only where it leaves the fast path: to read it back whole stalls the processor, which
         // has just written its fields one by one.
         let (core, request) = (self.limiter.core(), &self.request);
+        let waits = Cell::new(false);
+        let take = || match request.permits {
+            1 => core.take_one().map_err(|likely| waits.set(likely)).ok().map(Ok),
+            _ => None,
+        };
         self.stage.poll(
             cx,
-            || (request.permits == 1 && core.take_credit()).then_some(Ok(())),
-            |stage, waker| core.enter(*request, waker, stage),
+            take,
+            |stage, waker| core.enter(*request, waits.get(), waker, stage),
             |stage, key, waker| core.poll(key, waker, stage),
         )
     }

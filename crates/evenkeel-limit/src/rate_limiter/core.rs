@@ -120,19 +120,35 @@ impl Core {
         denied
     }
 
-    /// Takes permits now, or joins the queue and sets the stage.
-    #[inline]
+    /// Takes one permit without the lock and without a future that waits, and says whether the request is likely to wait.
+    #[inline(always)]
+    pub(crate) fn take_one(&self) -> Result<(), bool> {
+        if self.take_credit() {
+            return Ok(());
+        }
+        match self.fast_path.take_one_by_clock() {
+            TryAcquire::Granted => Ok(()),
+            TryAcquire::Refused(_) => Err(true),
+            TryAcquire::Closed => Err(self.fast_path.has_waiters()),
+        }
+    }
+
+    /// Takes permits now, or joins the queue and sets the stage. For one permit, [`take_one`](Self::take_one) has said that
+    /// it is likely to wait.
     pub(crate) fn enter(
         self: &Arc<Self>,
         request: Request,
+        mut waits: bool,
         waker: &Waker,
         stage: &mut Stage,
     ) -> Poll<Result<(), Denied>> {
-        let waits = match self.fast_path.take_by_clock(request.permits) {
-            TryAcquire::Granted => return Poll::Ready(Ok(())),
-            TryAcquire::Refused(_) => true,
-            TryAcquire::Closed => self.fast_path.has_waiters(),
-        };
+        if request.permits != 1 {
+            waits = match self.fast_path.take_many_by_clock(request.permits) {
+                TryAcquire::Granted => return Poll::Ready(Ok(())),
+                TryAcquire::Refused(_) => true,
+                TryAcquire::Closed => self.fast_path.has_waiters(),
+            };
+        }
         self.enter_slow(waits, request, waker, stage)
     }
 

@@ -137,10 +137,15 @@ impl FastPath {
     #[inline(always)]
     pub(crate) fn take_by_clock(&self, permits: u32) -> TryAcquire {
         // One permit is by far the most frequent number, and takes fewer steps and registers.
-        match (permits, &self.counter) {
-            (1, None) => self.take_one_by_tokio(),
-            (1, Some(counter)) => self.take_one_by_counter(counter),
-            _ => self.take_many_by_clock(permits),
+        if permits == 1 { self.take_one_by_clock() } else { self.take_many_by_clock(permits) }
+    }
+
+    /// Does the same for one permit.
+    #[inline(always)]
+    pub(crate) fn take_one_by_clock(&self) -> TryAcquire {
+        match &self.counter {
+            None => self.take_one_by_tokio(),
+            Some(counter) => self.take_one_by_counter(counter),
         }
     }
 
@@ -155,7 +160,7 @@ impl FastPath {
     }
 
     #[inline(never)]
-    fn take_many_by_clock(&self, permits: u32) -> TryAcquire {
+    pub(crate) fn take_many_by_clock(&self, permits: u32) -> TryAcquire {
         match &self.counter {
             None => self.take_with_clock(|| self.nanos(Instant::now()), permits),
             Some(counter) => {

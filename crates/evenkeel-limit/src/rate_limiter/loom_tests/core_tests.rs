@@ -20,7 +20,7 @@ use super::{
     model,
     timer::fire,
 };
-use crate::{rate::Rate, sync::entry::Stage};
+use crate::{error::Denied, rate::Rate, sync::entry::Stage};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const ONE: Request = Request { permits: 1, deadline: None, bounded: true };
@@ -56,10 +56,18 @@ fn waker(core: &Arc<Core>, thread: Option<Thread>) -> Waker {
     Arc::new(LooksBack(Arc::downgrade(core), thread)).into()
 }
 
+/// Polls a request for one permit for the first time, as its future does.
+fn enter(core: &Arc<Core>, waker: &Waker, stage: &mut Stage) -> Poll<Result<(), Denied>> {
+    match core.take_one() {
+        Ok(()) => Poll::Ready(Ok(())),
+        Err(waits) => core.enter(ONE, waits, waker, stage),
+    }
+}
+
 fn waits(core: &Arc<Core>) {
     let waker = waker(core, Some(thread::current()));
     let mut stage = Stage::New;
-    let _entered = core.enter(ONE, &waker, &mut stage);
+    let _entered = enter(core, &waker, &mut stage);
     while let Stage::Queued(key) = stage
         && core.poll(key, &waker, &mut stage).is_pending()
     {
@@ -70,7 +78,7 @@ fn waits(core: &Arc<Core>) {
 /// Leaves the queue, or puts the permit back.
 fn leaves(core: &Arc<Core>) {
     let mut stage = Stage::New;
-    match (core.enter(ONE, &waker(core, None), &mut stage), stage) {
+    match (enter(core, &waker(core, None), &mut stage), stage) {
         (Poll::Pending, Stage::Queued(key)) => core.leave(key),
         (Poll::Ready(Ok(())), _) => core.with(|state| state.algorithm.as_mut().unwrap().refund(1)),
         (poll, stage) => panic!("{poll:?} in {stage:?}"),
