@@ -17,7 +17,8 @@ impl RateLimiter {
     /// Waits for one permit.
     ///
     /// Turns come in the order in which the futures were first polled. A task that acquires in a loop while there are
-    /// permits lets other tasks run now and then, as with tokio's own futures. With a deadline, set by
+    /// permits lets other tasks run after 128 of them, as with tokio's own futures: each permit takes a part of the task's
+    /// [cooperative budget](tokio::task::coop). With a deadline, set by
     /// [`by`](Acquire::by), the future returns a `Result`.
     ///
     /// # Panics
