@@ -28,7 +28,7 @@ use super::{
     current,
     registry::TaskKey,
     shared::Membership,
-    task_entry::{FirstPoll, State, TaskEnd, TaskEntry},
+    task_entry::{FirstPoll, State, TaskEnd},
 };
 use crate::{
     CatchPanic, Cause, IntoResult, catch_panic,
@@ -105,7 +105,7 @@ pub(crate) fn spawn_detached<F>(
     match current::membership() {
         Some(group) => {
             let name = Some(Box::new(name.into()));
-            let key = group.registry.insert(TaskEntry::new(name, place, State::Detached));
+            let key = group.registry.insert(name, place, State::Detached);
             drop(runtime.spawn(Child::new(work, Detached, place, Some(key), group)));
         }
         None => {
@@ -147,7 +147,7 @@ impl<F, A: Admission> Child<F, A> {
             if *this.listing == Listing::Unlisted {
                 // The task was never polled: it is registered to be counted.
                 let name = this.admission.take_name();
-                *this.key = group.registry.insert(TaskEntry::new(name, this.place, A::INITIAL_STATE));
+                *this.key = group.registry.insert(name, this.place, A::INITIAL_STATE);
             }
             // A panic of a subscriber goes on behind the rest.
             let mut panics = FirstPanic::default();
@@ -229,7 +229,7 @@ impl<F: Future<Output: IntoResult>, A: TakeOutput<F::Output>> Future for Child<F
         if *this.listing == Listing::Unlisted {
             *this.key = match this.admission.take_name() {
                 None => group.registry.insert_in_first_poll(FirstPoll::new(this.place, A::INITIAL_STATE)),
-                name => group.registry.insert(TaskEntry::new(name, this.place, A::INITIAL_STATE)),
+                name => group.registry.insert(name, this.place, A::INITIAL_STATE),
             };
             *this.listing = Listing::Listed;
         }

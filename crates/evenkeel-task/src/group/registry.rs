@@ -21,6 +21,7 @@
 
 use std::{
     cmp::Reverse,
+    panic::Location,
     sync::{
         Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -33,7 +34,7 @@ use tokio::time::Instant;
 
 use super::{
     outcome::{Outcome, Outcomes},
-    task_entry::{FirstPoll, State, TaskEnd, TaskEntry, TaskInfo},
+    task_entry::{FirstPoll, RemovedTask, State, TaskEnd, TaskEntry, TaskInfo, TaskName},
 };
 use crate::paged_slab::PagedSlab;
 
@@ -45,6 +46,8 @@ pub(super) struct Registry {
     home: Shard,
     home_index: u8,
     others: OnceLock<Box<[OnceLock<Shard>; SHARDS]>>,
+    // The start of the group.
+    base: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -80,16 +83,6 @@ impl Shard {
     #[inline]
     fn end_first_poll(&self) {
         self.has_first_poll.store(false, Ordering::Release);
-    }
-
-    fn remove(&self, index: u32) -> Option<TaskEntry> {
-        let mut entries = self.entries();
-        if index == IN_FIRST_POLL {
-            self.end_first_poll();
-            entries.first_poll.take().map(Into::into)
-        } else {
-            entries.slots.remove(index)
-        }
     }
 
     /// Returns the number of pages to abort; the first one includes the task that is in its first poll.
@@ -154,8 +147,8 @@ fn current_shard() -> u8 {
 }
 
 impl Registry {
-    pub(super) fn new() -> Self {
-        Self { home: Shard::default(), home_index: current_shard(), others: OnceLock::new() }
+    pub(super) fn new(base: Instant) -> Self {
+        Self { home: Shard::default(), home_index: current_shard(), others: OnceLock::new(), base }
     }
 
     #[inline]
@@ -176,8 +169,17 @@ impl Registry {
         })
     }
 
-    /// Inserts the entry of a task that is not in its first poll.
-    pub(super) fn insert(&self, entry: TaskEntry) -> TaskKey {
+    /// Inserts a task that has a name, or is not in its first poll.
+    pub(super) fn insert(
+        &self,
+        name: Option<TaskName>,
+        place: &'static Location<'static>,
+        state: State,
+    ) -> TaskKey {
+        self.insert_entry(TaskEntry::new(name, FirstPoll::new(place, state), self.base))
+    }
+
+    fn insert_entry(&self, entry: TaskEntry) -> TaskKey {
         let shard = current_shard();
         let index = self.shard(shard).entries().slots.insert(entry);
         TaskKey::new(shard, index)
@@ -203,7 +205,7 @@ impl Registry {
     #[cold]
     #[inline(never)]
     fn insert_beside(&self, first: FirstPoll) -> TaskKey {
-        self.insert(first.into())
+        self.insert_entry(TaskEntry::new(None, first, self.base))
     }
 
     /// Removes the entry of a task that has finished in its first poll, and counts its end; returns whether it is one.
@@ -228,7 +230,8 @@ impl Registry {
         if key.is_in_first_poll() {
             entries.first_poll.as_mut().map(|first| first.begin(now)).is_some()
         } else {
-            entries.slots.get_mut(key.index()).map(|entry| entry.begin(now)).is_some()
+            let entry = entries.slots.get_mut(key.index());
+            entry.map(|entry| entry.begin(self.base, now)).is_some()
         }
     }
 
@@ -245,7 +248,7 @@ impl Registry {
             && let Some(first) = entries.first_poll.take()
         {
             shard.end_first_poll();
-            let mut entry = TaskEntry::from(first);
+            let mut entry = TaskEntry::new(None, first, self.base);
             entry.set_waker(waker);
             return TaskKey::new(key.shard(), entries.slots.insert(entry));
         }
@@ -256,13 +259,20 @@ impl Registry {
     }
 
     /// Removes the entry of a task that has ended, and counts its end.
-    pub(super) fn remove(&self, key: TaskKey, end: &TaskEnd) -> Option<TaskEntry> {
+    pub(super) fn remove(&self, key: TaskKey, end: &TaskEnd) -> Option<RemovedTask> {
         let shard = self.shard(key.shard());
-        let entry = shard.remove(key.index())?;
-        if !entry.is_detached() {
+        let removed = if key.is_in_first_poll() {
+            let first = shard.entries().first_poll.take();
+            shard.end_first_poll();
+            RemovedTask::from(first?)
+        } else {
+            let entry = shard.entries().slots.remove(key.index());
+            entry?.into_removed(self.base)
+        };
+        if !removed.is_detached() {
             shard.count(end);
         }
-        Some(entry)
+        Some(removed)
     }
 
     /// Returns an outcome for a task with a handle.
@@ -290,7 +300,7 @@ impl Registry {
             let entries = shard.entries();
             let first_poll = entries.first_poll.iter().filter(|_| shard.has_first_poll());
             live.extend(first_poll.map(FirstPoll::info));
-            live.extend(entries.slots.iter().map(TaskEntry::info));
+            live.extend(entries.slots.iter().map(|entry| entry.info(self.base)));
         }
         live.sort_by_key(|task| Reverse(task.age));
         live

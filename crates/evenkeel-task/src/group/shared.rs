@@ -36,7 +36,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     registry::{Cursor, Registry, TaskKey},
-    task_entry::{State, TaskEnd, TaskEntry},
+    task_entry::{State, TaskEnd},
 };
 use crate::{Cause, Failure, GroupError, Panic, Stop, panic::discard};
 
@@ -79,8 +79,9 @@ impl Shared {
         limit: Option<usize>,
         collect_all: bool,
     ) -> Self {
+        let started = Instant::now();
         Self {
-            registry: Registry::new(),
+            registry: Registry::new(started),
             state: Mutex::default(),
             closed: AtomicBool::new(false),
             progress_forbidden: AtomicBool::new(false),
@@ -88,7 +89,7 @@ impl Shared {
             slots: limit.map(|limit| Arc::new(Semaphore::new(limit))),
             collect_all,
             place,
-            started: Instant::now(),
+            started,
         }
     }
 
@@ -233,7 +234,7 @@ impl Shared {
     /// Makes another group the parent of the tasks that are left.
     fn hand_over(&self, parent: &Arc<Membership>, panics: &mut FirstPanic) {
         let name = Some(Box::new("group".into()));
-        let key = parent.registry.insert(TaskEntry::new(name, self.place, State::Detached));
+        let key = parent.registry.insert(name, self.place, State::Detached);
         let mut state = self.state();
         let (failures, is_empty) = (mem::take(&mut state.failures), state.is_empty);
         // If the last member leaves later it removes the entry.

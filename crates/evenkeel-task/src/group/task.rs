@@ -9,7 +9,7 @@ use super::{
     handle::TaskHandle,
     restart::Restart,
     shared::Membership,
-    task_entry::{State, TaskEntry, TaskName},
+    task_entry::{State, TaskName},
 };
 use crate::IntoResult;
 
@@ -159,7 +159,7 @@ impl Task<'_> {
         // Registered before its first poll: it needs its key to count its restarts.
         let (place, shared) = (Location::caller(), Arc::clone(&handle.shared));
         let state = if group.slots.is_some() { State::Waiting } else { State::Running };
-        let key = group.registry.insert(TaskEntry::new(Some(name), place, state));
+        let key = group.registry.insert(Some(name), place, state);
         drop(child::spawn(group, place, Some(key), Unnamed, restart.supervise(work, shared, key)));
     }
 }

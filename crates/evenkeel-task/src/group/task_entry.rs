@@ -9,77 +9,38 @@ use crate::{Cause, Failure, error::OneLine, telemetry};
 /// The name of a task, boxed, as most tasks have none.
 pub(super) type TaskName = Box<Cow<'static, str>>;
 
-/// A task of a group, or detached work.
+/// A task of a group, or detached work, in a slot of the registry. There may be many, so it is small.
 #[derive(Debug)]
 pub(super) struct TaskEntry {
     name: Option<TaskName>,
-    first: FirstPoll,
+    place: &'static Location<'static>,
+    // In nanoseconds since the start of the registry: half as large as an `Instant`.
+    started: u64,
     // From the first poll that was pending until the task is told to abort.
     waker: Option<Waker>,
     restarts: u32,
-}
-
-/// The part of an entry that a task without a name has in its first poll.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FirstPoll {
-    place: &'static Location<'static>,
-    started: Instant,
     state: State,
 }
 
-impl FirstPoll {
-    #[inline]
-    pub(super) fn new(place: &'static Location<'static>, state: State) -> Self {
-        Self { place, started: Instant::now(), state }
-    }
-
-    /// Marks the task as running from now on.
-    pub(super) fn begin(&mut self, now: Instant) {
-        self.started = now;
-        self.state = State::Running;
-    }
-
-    pub(super) fn abort(&mut self) {
-        self.state = State::Aborting;
+impl TaskEntry {
+    /// `base` is the start of the registry.
+    pub(super) fn new(name: Option<TaskName>, first: FirstPoll, base: Instant) -> Self {
+        let FirstPoll { place, started, state } = first;
+        Self { name, place, started: nanos_between(base, started), waker: None, restarts: 0, state }
     }
 
     pub(super) fn state(&self) -> State {
         self.state
     }
 
-    pub(super) fn info(&self) -> TaskInfo {
-        TaskInfo {
-            name: None,
-            place: self.place,
-            age: self.started.elapsed(),
-            restarts: 0,
-            state: self.state,
-        }
-    }
-}
-
-impl From<FirstPoll> for TaskEntry {
-    fn from(first: FirstPoll) -> Self {
-        Self { name: None, first, waker: None, restarts: 0 }
-    }
-}
-
-impl TaskEntry {
-    pub(super) fn new(name: Option<TaskName>, place: &'static Location<'static>, state: State) -> Self {
-        Self { name, ..FirstPoll::new(place, state).into() }
-    }
-
-    pub(super) fn state(&self) -> State {
-        self.first.state
-    }
-
     /// Returns whether it is detached work, which is waited for, and neither counted nor aborted.
     pub(super) fn is_detached(&self) -> bool {
-        self.first.state == State::Detached
+        self.state == State::Detached
     }
 
-    pub(super) fn begin(&mut self, now: Instant) {
-        self.first.begin(now);
+    pub(super) fn begin(&mut self, base: Instant, now: Instant) {
+        self.started = nanos_between(base, now);
+        self.state = State::Running;
     }
 
     pub(super) fn count_restart(&mut self) {
@@ -94,12 +55,84 @@ impl TaskEntry {
 
     /// Marks the task as aborting, and returns its waker.
     pub(super) fn abort(&mut self) -> Option<Waker> {
-        self.first.abort();
+        self.state = State::Aborting;
         self.waker.take()
     }
 
+    fn first(&self, base: Instant) -> FirstPoll {
+        let Self { place, started, state, .. } = *self;
+        FirstPoll { place, started: base + Duration::from_nanos(started), state }
+    }
+
+    pub(super) fn into_removed(self, base: Instant) -> RemovedTask {
+        RemovedTask { first: self.first(base), name: self.name, restarts: self.restarts }
+    }
+
+    pub(super) fn info(&self, base: Instant) -> TaskInfo {
+        let name = self.name.as_deref().cloned();
+        TaskInfo { name, restarts: self.restarts, ..self.first(base).info() }
+    }
+}
+
+fn nanos_between(base: Instant, at: Instant) -> u64 {
+    // It is enough for five hundred years.
+    u64::try_from(at.saturating_duration_since(base).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A task without a name that is in its first poll.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FirstPoll {
+    place: &'static Location<'static>,
+    started: Instant,
+    state: State,
+}
+
+impl FirstPoll {
+    #[inline]
+    pub(super) fn new(place: &'static Location<'static>, state: State) -> Self {
+        Self { place, started: Instant::now(), state }
+    }
+
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.started = now;
+        self.state = State::Running;
+    }
+
+    pub(super) fn abort(&mut self) {
+        self.state = State::Aborting;
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    pub(super) fn info(&self) -> TaskInfo {
+        let Self { place, started, state } = *self;
+        TaskInfo { name: None, place, age: started.elapsed(), restarts: 0, state }
+    }
+}
+
+/// A task that has left the registry.
+#[derive(Debug)]
+pub(super) struct RemovedTask {
+    name: Option<TaskName>,
+    first: FirstPoll,
+    restarts: u32,
+}
+
+impl From<FirstPoll> for RemovedTask {
+    fn from(first: FirstPoll) -> Self {
+        Self { name: None, first, restarts: 0 }
+    }
+}
+
+impl RemovedTask {
+    pub(super) fn is_detached(&self) -> bool {
+        self.first.state == State::Detached
+    }
+
     pub(super) fn into_failure(self, cause: Cause) -> Failure {
-        let Self { name, first: FirstPoll { place, started, .. }, restarts, .. } = self;
+        let Self { name, first: FirstPoll { place, started, .. }, restarts } = self;
         Failure { name: name.map(|name| *name), place, after: started.elapsed(), restarts, cause }
     }
 
@@ -115,10 +148,6 @@ impl TaskEntry {
         };
         let name = self.name.as_deref().map(|name| &**name);
         telemetry::task_ended(name, self.first.place, || self.first.started.elapsed(), outcome);
-    }
-
-    pub(super) fn info(&self) -> TaskInfo {
-        TaskInfo { name: self.name.as_deref().cloned(), restarts: self.restarts, ..self.first.info() }
     }
 }
 
@@ -217,5 +246,27 @@ impl fmt::Display for TaskInfo {
             State::Detached => "was left by its caller and runs",
         };
         write!(f, "({}) {doing} for {:?}", self.place, self.age)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_as_small_as_that_of_a_join_set() {
+        assert!(size_of::<TaskEntry>() <= 48);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_tells_the_age_of_its_task_to_the_nanosecond() {
+        let base = Instant::now();
+        tokio::time::advance(Duration::from_nanos(1_234_567_891)).await;
+        let first = FirstPoll::new(Location::caller(), State::Running);
+        tokio::time::advance(Duration::from_nanos(17)).await;
+        let entry = TaskEntry::new(None, first, base);
+        assert_eq!(entry.info(base).age, Duration::from_nanos(17));
+        let failure = entry.into_removed(base).into_failure(Cause::Deadline);
+        assert_eq!(failure.after, Duration::from_nanos(17));
     }
 }

@@ -2,12 +2,17 @@
 
 use std::{
     future::{pending, ready},
-    sync::Mutex,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
     thread,
 };
 
 use evenkeel_task::{BoxError, Group, GroupError, NoValue, TaskHandle, group};
-use evenkeel_testkit::{World, cancel};
+use evenkeel_testkit::{
+    World, cancel,
+    waker::{WakerEvent, panicking, with_hook},
+};
 use tokio::{
     runtime::{Builder, Runtime},
     task::yield_now,
@@ -294,4 +299,50 @@ fn an_abort_on_another_thread_is_a_value_or_a_cancel() {
         error.finished() + error.cancelled()
     });
     assert_eq!(counts, 500);
+}
+
+#[test]
+fn a_handle_wakes_the_last_waker_once_and_keeps_none() {
+    World::run(async |_| {
+        let run = group(async |g| {
+            let events = Arc::new(Mutex::new(Vec::new()));
+            let [first, last, unneeded] = [1, 2, 3].map(|id| {
+                let events = events.clone();
+                with_hook(move |event| events.lock().unwrap().push((id, event)))
+            });
+            let poll =
+                |handle: &mut TaskHandle<u64>, waker| pin!(handle).poll(&mut Context::from_waker(waker));
+            let (mut waits, mut dropped) = (g.spawn_with_handle(after(1)), g.spawn_with_handle(after(1)));
+            assert!(poll(&mut waits, &first).is_pending());
+            assert!(poll(&mut waits, &last).is_pending());
+            assert!(poll(&mut dropped, &unneeded).is_pending());
+            drop(dropped);
+            sleep(ms(2)).await;
+            assert_eq!(poll(&mut waits, &first), Poll::Ready(Ok(1)));
+            let events = events.lock().unwrap().clone();
+            let of = |id| {
+                events.iter().filter(move |event| event.0 == id).map(|event| event.1).collect::<Vec<_>>()
+            };
+            assert_eq!(of(1), [WakerEvent::Clone, WakerEvent::Drop]);
+            assert_eq!(of(2), [WakerEvent::Clone, WakerEvent::Wake, WakerEvent::Drop]);
+            assert_eq!(of(3), [WakerEvent::Clone, WakerEvent::Drop]);
+            Ok(())
+        });
+        run.await.unwrap();
+    });
+}
+
+#[test]
+fn a_panic_of_the_waker_of_a_handle_ends_nothing() {
+    World::run(async |_| {
+        let run = group(async |g| {
+            let mut handle = g.spawn_with_handle(after(1));
+            let waker = panicking("broken");
+            assert!(pin!(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+            sleep(ms(2)).await;
+            assert!(g.live().is_empty());
+            Ok(handle.await?)
+        });
+        assert_eq!(run.await.unwrap(), 1);
+    });
 }

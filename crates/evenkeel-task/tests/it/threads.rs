@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicUsize, Ordering},
         mpsc::channel,
     },
@@ -309,4 +309,70 @@ fn a_first_poll_within_a_first_poll_is_listed_too() {
     });
     let error = runtime.block_on(run).unwrap_err();
     assert_eq!((error.finished(), error.failures().len()), (2, 1));
+}
+
+#[test]
+fn tasks_without_a_name_that_share_a_shard_are_listed_in_their_first_poll() {
+    // One more than there are shards, so two of them share one.
+    const THREADS: usize = 9;
+    let barrier = Arc::new(Barrier::new(THREADS + 1));
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let run = group(async |g| {
+        let spawn = |_| {
+            let (barrier, g) = (barrier.clone(), g.clone());
+            std::thread::spawn(move || {
+                let runtime = Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async {
+                    g.spawn(async move {
+                        barrier.wait();
+                        barrier.wait();
+                    });
+                    yield_now().await;
+                });
+            })
+        };
+        let threads: Vec<_> = (0..THREADS).map(spawn).collect();
+        barrier.wait();
+        let live = g.live();
+        barrier.wait();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(g.live().is_empty());
+        Ok(live)
+    });
+    let live = runtime.block_on(run).unwrap();
+    assert_eq!(live.len(), THREADS);
+    assert!(live.iter().all(|task| task.state == State::Running && task.name.is_none()));
+}
+
+#[test]
+fn each_handle_returns_its_own_value_while_tasks_end_on_other_threads() {
+    threads().block_on(async {
+        for round in 0..20_u64 {
+            let run = group(async move |g| {
+                let handles: Vec<_> = (0..500_u64)
+                    .map(|n| {
+                        let value = async move {
+                            if n % 3 == 0 {
+                                yield_now().await;
+                            }
+                            Ok::<_, BoxError>(round * 1000 + n)
+                        };
+                        // Another type in between takes another page.
+                        let text = (n % 7 == 0)
+                            .then(|| g.spawn_with_handle(async move { Ok::<_, BoxError>(n.to_string()) }));
+                        (n, g.spawn_with_handle(value), text)
+                    })
+                    .collect();
+                for (n, value, text) in handles {
+                    assert_eq!(value.await, Ok(round * 1000 + n));
+                    if let Some(text) = text {
+                        assert_eq!(text.await, Ok(n.to_string()));
+                    }
+                }
+                assert_eq!(g.live().len(), 0);
+                Ok(())
+            });
+            tokio::spawn(run).await.unwrap().unwrap();
+        }
+    });
 }
