@@ -40,7 +40,8 @@ use self::{
 };
 pub use self::{
     finish::FinishGroup,
-    handle::{NoValue, TaskHandle},
+    handle::TaskHandle,
+    outcome::NoValue,
     restart::Restart,
     task::{Rejected, Task},
     task_entry::{State, TaskInfo},

@@ -121,7 +121,7 @@ impl Admission for Limited {
 
 impl<O: IntoResult> TakeOutput<O> for Limited {}
 
-/// What a task has beside its future: nothing, a name, a handle. Each is a type, and adds nothing to other tasks.
+/// The parts of a task beside its future: none, a name, a handle. Each is a type, and adds nothing to other tasks.
 pub(super) trait TaskKind<O: IntoResult> {
     type Admission<A: TakeOutput<O> + Send + 'static>: TakeOutput<O> + Send + 'static;
 

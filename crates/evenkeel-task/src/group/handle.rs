@@ -13,7 +13,6 @@
 //! - **The handle is ready before the group is**: the outcome is complete before the task leaves the group.
 
 use std::{
-    error::Error,
     fmt,
     panic::Location,
     pin::Pin,
@@ -26,7 +25,7 @@ use tokio::task::coop::poll_proceed;
 use super::{
     admission::{Admission, TakeOutput, TaskKind},
     child,
-    outcome::Outcome,
+    outcome::{NoValue, Outcome},
     registry::TaskKey,
     shared::{Membership, Shared},
     task_entry::{State, TaskEnd, TaskName},
@@ -181,47 +180,6 @@ impl<T> fmt::Debug for TaskHandle<T> {
         f.debug_struct("TaskHandle").field("finished", &self.is_finished()).finish_non_exhaustive()
     }
 }
-
-/// Why a task has no value, the error of a [`TaskHandle`].
-///
-/// # Examples
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-/// # async fn main() {
-/// use evenkeel_task::{Group, NoValue};
-///
-/// let run = Group::builder().collect_all().run(async |g| {
-///     let port = g.spawn_with_handle(async { "http".parse::<u16>() });
-///     assert_eq!(port.await, Err(NoValue::Failed));
-///     Ok(())
-/// });
-/// // The error itself is the group's.
-/// assert!(run.await.unwrap_err().downcast_ref::<std::num::ParseIntError>().is_some());
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NoValue {
-    /// The task returned an error, or its runtime was shut down.
-    Failed,
-    /// The task panicked, in a poll or in a destructor.
-    Panicked,
-    /// The task was aborted, by its handle or by its group, or was not spawned because the group takes no more tasks.
-    Cancelled,
-}
-
-impl fmt::Display for NoValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failed => "the task failed, and its group has the error",
-            Self::Panicked => "the task panicked, and its group has the panic",
-            Self::Cancelled => "the task was cancelled",
-        })
-    }
-}
-
-impl Error for NoValue {}
 
 /// The admission of a task that its handle can abort.
 #[derive(Debug)]

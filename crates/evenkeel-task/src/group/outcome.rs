@@ -2,18 +2,20 @@
 //!
 //! # How it works
 //!
-//! A thread that spawns has a page of [`PAGE`] outcomes of one type in the group, and gives one after the other to its tasks:
-//! a page is allocated, and not each outcome. A handle that is kept for long keeps its page. An outcome is used once.
+//! A thread that spawns has a chunk of [`CHUNK`] outcomes of one type in the group, and gives one after the other to its tasks:
+//! a chunk is allocated, and not each outcome. A handle that is kept for long keeps its chunk. An outcome is used once.
 //!
 //! - **No foreign code runs under a lock**: values and wakers are moved out of it to be dropped or woken.
-//! - **A page has no values when it is dropped**: the handle takes or drops the value of its outcome, and a task stores none
+//! - **A chunk has no values when it is dropped**: the handle takes or drops the value of its outcome, and a task stores none
 //!   for a handle that is gone.
 //! - **No wake is lost**: a waker is stored before its flag is set, and the same atomic has the flag of the end. So either the
 //!   handle finds the end, or the task finds the waker.
 
 use std::{
     any::Any,
-    array, fmt, mem,
+    array,
+    error::Error,
+    fmt, mem,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering},
@@ -23,17 +25,16 @@ use std::{
 
 use evenkeel_base::{FirstPanic, lock};
 
-use super::handle::NoValue;
 use crate::Panic;
 
-/// The number of outcomes of a page.
-const PAGE: usize = 8;
+/// The number of outcomes of a chunk.
+const CHUNK: usize = 8;
 
 /// The outcomes that a thread has left.
 #[derive(Default)]
 pub(super) struct Outcomes(Mutex<Option<Box<dyn Any + Send>>>);
 
-type Page<T> = [Shared<T>; PAGE];
+type OutcomeChunk<T> = [Shared<T>; CHUNK];
 
 impl Outcomes {
     /// Returns an outcome that has not been used.
@@ -41,14 +42,14 @@ impl Outcomes {
         // The next outcome, of any type.
         if let Some(next) = &mut *lock(&self.0)
             && let Some(next) = next.downcast_mut::<Outcome<T>>()
-            && next.index < PAGE
+            && next.index < CHUNK
         {
             let outcome = next.clone();
             next.index += 1;
             return outcome;
         }
-        let outcome = Outcome { page: Arc::new(array::from_fn(|_| Shared::default())), index: 0 };
-        let next = Outcome { page: Arc::clone(&outcome.page), index: 1 };
+        let outcome = Outcome { chunk: Arc::new(array::from_fn(|_| Shared::default())), index: 0 };
+        let next = Outcome { chunk: Arc::clone(&outcome.chunk), index: 1 };
         let old = lock(&self.0).replace(Box::new(next));
         drop(old);
         outcome
@@ -61,16 +62,57 @@ impl fmt::Debug for Outcomes {
     }
 }
 
+/// Why a task has no value, the error of a [`TaskHandle`](crate::TaskHandle).
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// use evenkeel_task::{Group, NoValue};
+///
+/// let run = Group::builder().collect_all().run(async |g| {
+///     let port = g.spawn_with_handle(async { "http".parse::<u16>() });
+///     assert_eq!(port.await, Err(NoValue::Failed));
+///     Ok(())
+/// });
+/// // The error itself is the group's.
+/// assert!(run.await.unwrap_err().downcast_ref::<std::num::ParseIntError>().is_some());
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoValue {
+    /// The task returned an error, or its runtime was shut down.
+    Failed,
+    /// The task panicked, in a poll or in a destructor.
+    Panicked,
+    /// The task was aborted, by its handle or by its group, or was not spawned because the group takes no more tasks.
+    Cancelled,
+}
+
+impl fmt::Display for NoValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "the task failed, and its group has the error",
+            Self::Panicked => "the task panicked, and its group has the panic",
+            Self::Cancelled => "the task was cancelled",
+        })
+    }
+}
+
+impl Error for NoValue {}
+
 /// The outcome of one task.
 #[derive(Debug)]
 pub(super) struct Outcome<T> {
-    page: Arc<Page<T>>,
+    chunk: Arc<OutcomeChunk<T>>,
     index: usize,
 }
 
 impl<T> Clone for Outcome<T> {
     fn clone(&self) -> Self {
-        Self { page: Arc::clone(&self.page), index: self.index }
+        Self { chunk: Arc::clone(&self.chunk), index: self.index }
     }
 }
 
@@ -125,7 +167,7 @@ impl<T> Shared<T> {
 /// For the task.
 impl<T> Outcome<T> {
     fn shared(&self) -> &Shared<T> {
-        &self.page[self.index]
+        &self.chunk[self.index]
     }
 
     pub(super) fn is_aborted(&self) -> bool {

@@ -357,7 +357,7 @@ fn each_handle_returns_its_own_value_while_tasks_end_on_other_threads() {
                             }
                             Ok::<_, BoxError>(round * 1000 + n)
                         };
-                        // Another type in between takes another page.
+                        // Another type in between takes another chunk.
                         let text = (n % 7 == 0)
                             .then(|| g.spawn_with_handle(async move { Ok::<_, BoxError>(n.to_string()) }));
                         (n, g.spawn_with_handle(value), text)
