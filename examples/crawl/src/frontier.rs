@@ -189,3 +189,102 @@ impl Drop for InFlight {
         self.frontier.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Url;
+
+    use super::*;
+    use crate::{
+        outcome::Validators,
+        scope::{Role, Scope},
+        stats::Stats,
+        store::Location,
+    };
+
+    async fn frontier(hosts: &[&str], per_host: usize, by_level: bool) -> Arc<Frontier> {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let scope = Arc::new(Scope { hosts: hosts.clone(), prefixes: vec![], depth: None });
+        let location = Location::Sqlite(":memory:".into());
+        let store = Store::open(&location, scope, Arc::new(Stats::default())).await.unwrap();
+        Arc::new(Frontier::new(store, &hosts, per_host, by_level))
+    }
+
+    fn entries(depths: &[i64]) -> Vec<Entry> {
+        let entry = |(position, depth): (usize, &i64)| Entry {
+            position: position as i64 + 1,
+            id: position as i64,
+            url: Url::parse("http://h/").unwrap(),
+            role: Role::Follow,
+            depth: *depth,
+            validators: Validators::default(),
+        };
+        depths.iter().enumerate().map(entry).collect()
+    }
+
+    fn take(frontier: &Arc<Frontier>) -> Option<(i64, InFlight)> {
+        match frontier.step() {
+            Step::Take(entry, in_flight) => Some((entry.position, in_flight)),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn urls_that_are_added_while_the_store_is_read_are_not_lost() {
+        let frontier = frontier(&["h"], 4, false).await;
+        assert!(matches!(frontier.step(), Step::Refill(0, _, 0)));
+        frontier.added();
+        frontier.refill(0, vec![]);
+        assert!(matches!(frontier.step(), Step::Refill(0, _, 0)), "the store has more by now");
+        frontier.refill(0, vec![]);
+        assert!(matches!(frontier.step(), Step::End));
+    }
+
+    #[tokio::test]
+    async fn each_host_has_its_own_slots_and_they_take_turns() {
+        let frontier = frontier(&["h", "i"], 2, false).await;
+        frontier.refill(0, entries(&[0, 0, 0]));
+        frontier.refill(1, entries(&[0, 0, 0]));
+        let mut taken: Vec<_> = std::iter::from_fn(|| take(&frontier)).collect();
+        let order: Vec<_> = taken.iter().map(|(position, in_flight)| (in_flight.host, *position)).collect();
+        assert_eq!(order, [(0, 1), (1, 1), (0, 2), (1, 2)]);
+        assert!(matches!(frontier.step(), Step::Wait));
+        taken.remove(1);
+        let (position, next) = take(&frontier).unwrap();
+        assert_eq!((next.host, position), (1, 3));
+    }
+
+    #[tokio::test]
+    async fn a_level_ends_on_all_hosts_before_the_next_begins() {
+        let frontier = frontier(&["h", "i"], 4, true).await;
+        frontier.state().hosts.iter_mut().for_each(|host| host.has_more = false);
+        frontier.refill(0, entries(&[2]));
+        frontier.refill(1, entries(&[1, 1, 2]));
+        let first = [take(&frontier).unwrap(), take(&frontier).unwrap()];
+        assert_eq!(
+            first.each_ref().map(|(_, in_flight)| (in_flight.host, in_flight.depth)),
+            [(1, 1), (1, 1)]
+        );
+        assert!(matches!(frontier.step(), Step::Wait));
+        drop(first);
+        let second = [take(&frontier).unwrap(), take(&frontier).unwrap()];
+        assert!(second.iter().all(|(_, in_flight)| in_flight.depth == 2));
+        drop(second);
+        assert!(matches!(frontier.step(), Step::End));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_work_wakes_the_reader() {
+        let frontier = frontier(&["h"], 1, false).await;
+        frontier.refill(0, entries(&[0]));
+        let (_, in_flight) = take(&frontier).unwrap();
+        let stop = Stop::new();
+        let (next, ()) = tokio::join!(frontier.next(&stop), async {
+            tokio::task::yield_now().await;
+            drop(in_flight);
+        });
+        assert!(next.unwrap().is_none());
+        stop.drain("test");
+        assert!(frontier.next(&stop).await.unwrap().is_none());
+    }
+}

@@ -29,10 +29,10 @@ use crate::{
     stats::Stats,
 };
 
-/// The retry policy of a transaction, for lost connections.
+/// The retry policy of a transaction, for lost connections. An index over all links takes its time.
 static POLICY: Policy = Policy::exponential(Duration::from_millis(50), Duration::from_secs(1))
     .max_attempts(6)
-    .attempt_timeout(Duration::from_secs(60));
+    .attempt_timeout(Duration::from_secs(600));
 
 /// The outcome of one URL, as it is stored.
 #[derive(Debug)]
