@@ -1,7 +1,10 @@
 //! The task that wakes the waiters of a pool whose time is up.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,12 +23,15 @@ impl<M: Manager> Shared<M> {
     /// If the runtime has no timers, or was shut down.
     #[cold]
     pub(crate) fn start_timer(self: &Arc<Self>, start: TimerStart) {
-        let timer = RunningTimer { shared: Arc::downgrade(self), start: start.clone() };
+        let is_cut = Arc::new(AtomicBool::new(false));
+        let shared = Arc::downgrade(self);
+        let timer = RunningTimer { shared, start: start.clone(), is_cut: is_cut.clone(), has_ended: false };
         // In a runtime without timers it panics here.
         drop(tokio::time::sleep(Duration::ZERO));
         self.spawn_until_closed(timer.run());
-        let is_running = self.read(|state| state.has_timer(&start));
-        assert!(is_running, "a caller waits for an object of a pool in a runtime that is being shutdown");
+        // It may have ended by itself: on another thread, if the waiter was called meanwhile.
+        let is_in_vain = is_cut.load(Relaxed) && !self.read(|state| state.has_timer(&start));
+        assert!(!is_in_vain, "a caller waits for an object of a pool in a runtime that is being shutdown");
     }
 }
 
@@ -33,10 +39,13 @@ impl<M: Manager> Shared<M> {
 struct RunningTimer<M: Manager> {
     shared: Weak<Shared<M>>,
     start: TimerStart,
+    /// Set if it is dropped before its end.
+    is_cut: Arc<AtomicBool>,
+    has_ended: bool,
 }
 
 impl<M: Manager> RunningTimer<M> {
-    async fn run(self) {
+    async fn run(mut self) {
         while let Some(due) = self.next() {
             if timeout_at(due, self.start.0.notified()).await.is_err()
                 && let Some(shared) = self.shared.upgrade()
@@ -46,6 +55,7 @@ impl<M: Manager> RunningTimer<M> {
                 shared.fail(GetError::Panic(panic));
             }
         }
+        self.has_ended = true;
     }
 
     fn next(&self) -> Option<Instant> {
@@ -56,6 +66,7 @@ impl<M: Manager> RunningTimer<M> {
 
 impl<M: Manager> Drop for RunningTimer<M> {
     fn drop(&mut self) {
+        self.is_cut.store(!self.has_ended, Relaxed);
         if let Some(shared) = self.shared.upgrade() {
             shared.look(|state| state.remove_timer(&self.start));
         }

@@ -43,6 +43,21 @@ fn stress() {
     });
 }
 
+/// The thread of `block_on` waits for a creation. A worker begins with that and with the timer of the waiters at once: the object may
+/// be there, and the timer may find that nobody waits any more and end, before the thread goes on.
+#[test]
+fn a_timer_that_ends_at_once_is_no_shutdown() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..5_000 {
+            let (pool, _script) = pool_with(1, |builder| builder.acquire_timeout(secs(60)));
+            drop(pool.get().await.unwrap());
+            assert_eq!((pool.snapshot().timeouts, pool.snapshot().waiting), (0, 0));
+        }
+    });
+}
+
 /// Uses the pool, and returns the number of creations that failed for it.
 async fn use_it(pool: Pool<Scripted>, user: usize) -> u64 {
     let mut failed = 0;
