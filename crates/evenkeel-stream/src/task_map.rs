@@ -26,6 +26,8 @@ use futures_core::Stream;
 
 mod consumer;
 mod keys;
+#[cfg(test)]
+mod loom_tests;
 mod pull;
 mod results;
 mod shared;

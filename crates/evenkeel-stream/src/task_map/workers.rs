@@ -141,4 +141,17 @@ impl WorkerSet {
     pub(super) fn take_handles(&mut self) -> Vec<AbortHandle> {
         self.entries.iter_mut().filter_map(|entry| entry.abort.take()).collect()
     }
+
+    #[cfg(test)]
+    pub(super) fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
+    }
+
+    /// Takes the waker of a parked worker, as an abort would wake it.
+    #[cfg(test)]
+    pub(super) fn take_parked(&mut self) -> Option<Waker> {
+        let key = self.parked.pop()?;
+        self.coming += 1;
+        self.entries.get_mut(key)?.waker.take()
+    }
 }

@@ -1,6 +1,12 @@
 //! Items in flight make progress, whatever the consumer does.
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use evenkeel_stream::prelude::*;
 use evenkeel_testkit::{World, assert_took};
@@ -12,6 +18,28 @@ use tokio::{
 };
 
 use crate::support::{Gauge, ms};
+
+/// The budget of a task makes a set of futures poll some of them for nothing, the more the larger it is; workers have one
+/// each. At any limit an item is polled once at its start, and once when its timer fires.
+#[test]
+fn an_item_is_polled_for_its_own_wakes_alone() {
+    for limit in [10, 1000, 20_000] {
+        World::run(async |_| {
+            let polls = Arc::new(AtomicUsize::new(0));
+            let inner = polls.clone();
+            let map = stream::iter(0..40_000).par_map(limit, move |_: u32| {
+                let polls = inner;
+                let mut nap = Box::pin(sleep(ms(1)));
+                poll_fn(move |cx| {
+                    polls.fetch_add(1, Relaxed);
+                    nap.poll_unpin(cx)
+                })
+            });
+            assert_eq!(map.count().await, 40_000);
+            assert_eq!(polls.load(Relaxed), 80_000);
+        });
+    }
+}
 
 /// Returns the map in its two orders.
 fn both<T: Send + 'static, U: Send + 'static, Fut>(
