@@ -1,4 +1,9 @@
-//! Parallel maps: the overhead of an item that is ready at once, and of one that suspends once.
+//! Parallel maps: the overhead of an item that is ready at once, and of one that suspends once; timers in large numbers;
+//! work on two cores; a million items beside asyncio.
+
+mod asyncio;
+mod cores;
+mod timers;
 
 use std::{future::ready, hint::black_box};
 
@@ -11,7 +16,8 @@ use crate::row::{AsyncRow, Metric, OURS, Row};
 const LIMIT: usize = 64;
 
 pub(crate) fn rows() -> Vec<Row> {
-    trivial().everywhere().chain(yielding().everywhere()).collect()
+    let maps = trivial().target(0.5).everywhere().chain(yielding().target(0.6).everywhere());
+    maps.chain(timers::rows()).chain(cores::rows()).chain(asyncio::rows()).collect()
 }
 
 /// Maps on separate tasks; peers that stay in one task are shown beside them as `buffer_unordered`.
