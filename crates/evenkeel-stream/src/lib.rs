@@ -12,8 +12,10 @@
 // | `generate`, `generate/yielder`, `generate/shared` | async code as a stream; its handle; what both share |
 // | `paginate` | pages as a stream of their items |
 // | `paginate/cursors`, `paginate/page` | the cursors, and whether they run in a circle; a page, and its fetch |
+// | `paginate/offset` | pages at known offsets, side by side |
 // | `paginate/prefetch`, `paginate/error` | pages fetched ahead; the error of a page |
 // | `merge`, `merge/ready` | several streams as one; those that were woken |
+// | `http` | the next page in the `Link` header of a response, with the feature `http` |
 // | `batch` | batches by number, bytes, time, or a predicate |
 // | `queue`, `queue/capacity` | a queue between producers and consumers; its bounds |
 // | `queue/producer`, `queue/consumer`, `queue/job` | its two sides; an item that was taken |
@@ -24,6 +26,8 @@
 mod batch;
 mod ext;
 mod generate;
+#[cfg(feature = "http")]
+pub mod http;
 mod item_error;
 mod merge;
 mod paginate;
@@ -39,7 +43,7 @@ pub use ext::StreamExt;
 pub use generate::{Generate, TryGenerate, Yield, Yielder, generate, try_generate};
 pub use item_error::ItemError;
 pub use merge::{Merge, MergeHandle, merge};
-pub use paginate::{PageError, Paginate, Prefetch, paginate};
+pub use paginate::{PageError, Paginate, PaginateOffset, Prefetch, paginate, paginate_offset};
 pub use par_map::ParMap;
 pub use queue::{
     Capacity, Consumer, Job, Join, Pop, PopError, Producer, Push, PushError, QueueSnapshot, Unfinished,

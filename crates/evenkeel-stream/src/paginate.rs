@@ -2,6 +2,7 @@
 
 mod cursors;
 mod error;
+mod offset;
 mod page;
 mod prefetch;
 
@@ -16,6 +17,7 @@ use futures_core::Stream;
 
 use cursors::CursorHistory;
 pub use error::PageError;
+pub use offset::{PaginateOffset, paginate_offset};
 use page::{Fetch, Fetching, Page};
 pub use prefetch::Prefetch;
 
@@ -136,6 +138,70 @@ where
     C: Clone + PartialEq + Send + 'static,
     T: Send + 'static,
 {
+    /// Ends the stream at the first page without items, whatever its next cursor is.
+    ///
+    /// For sources whose cursor never changes, as the scroll of Elasticsearch, whose end is an empty page. The cursors are not
+    /// compared then, so a source that never returns an empty page ends with [`max_pages`](Self::max_pages) alone.
+    ///
+    /// # Panics
+    ///
+    /// If the stream was polled before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), evenkeel_stream::PageError> {
+    /// use evenkeel_stream::{PageError, paginate};
+    /// use futures::TryStreamExt as _;
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// // The server remembers the position; the id of the scroll is always the same.
+    /// let scroll = Arc::new(Mutex::new((0..7).collect::<Vec<_>>()));
+    /// let hits = paginate("the id", async move |id| {
+    ///     let mut left = scroll.lock().unwrap();
+    ///     let hits: Vec<_> = { let n = left.len().min(3); left.drain(..n).collect() };
+    ///     Ok::<_, PageError>((hits, Some(id)))
+    /// });
+    /// assert_eq!(hits.until_empty().try_collect::<Vec<_>>().await?.len(), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn until_empty(mut self) -> Self {
+        assert!(self.cursors.is_fresh(), "the end must be chosen before the stream is polled");
+        self.cursors.end.is_empty_page = true;
+        self
+    }
+
+    /// Ends the stream, without an error, behind a page whose next cursor is the one that was sent.
+    ///
+    /// For sources that say the end in this way. Every other circle of cursors is still an error.
+    ///
+    /// # Panics
+    ///
+    /// If the stream was polled before.
+    #[track_caller]
+    pub fn until_same_cursor(mut self) -> Self {
+        assert!(self.cursors.is_fresh(), "the end must be chosen before the stream is polled");
+        self.cursors.end.is_same_cursor = true;
+        self
+    }
+
+    /// Sets the maximum number of pages; if there are more, the stream ends with [`PageError::MaxPages`] behind the items
+    /// of the last page that it fetched.
+    ///
+    /// # Panics
+    ///
+    /// If `pages` is zero, or if the stream was polled before.
+    #[track_caller]
+    pub fn max_pages(mut self, pages: u64) -> Self {
+        assert!(pages > 0, "the number of pages must not be zero");
+        assert!(self.cursors.is_fresh(), "the end must be chosen before the stream is polled");
+        self.cursors.end.max_pages = pages;
+        self
+    }
+
     /// Fetches up to `pages` pages ahead, in a task.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! Follows links and redirects of an API only to the same host, so that no other host gets credentials or a query with a
 //! key.
 
+use evenkeel::stream::http::same_host;
 use reqwest::{Url, redirect::Policy};
 
 /// The maximum number of redirects of one call.
@@ -19,7 +20,7 @@ pub(crate) fn next(page: &Url, at: &Url, link: &str) -> Result<Option<Url>, Stri
     let _ = from.set_username(page.username());
     let _ = from.set_password(page.password());
     from.set_fragment(None);
-    stays(&from, &next).map_err(|reason| format!("its next page is not read: {reason}"))?;
+    same_host(&from, &next).map_err(|reason| format!("its next page is not read: {reason}"))?;
     // All pages are requested with the user and password of the first. Setting them fails only without a host.
     let _ = next.set_username(page.username());
     let _ = next.set_password(page.password());
@@ -33,7 +34,7 @@ pub(crate) fn redirects() -> Policy {
     Policy::custom(|attempt| {
         let stays = match attempt.previous() {
             previous if previous.len() > MOST_REDIRECTS => Err(format!("more than {MOST_REDIRECTS} times")),
-            [.., from] => stays(from, attempt.url()),
+            [.., from] => same_host(from, attempt.url()).map_err(|reason| reason.to_string()),
             [] => Ok(()),
         };
         match stays {
@@ -49,29 +50,6 @@ pub(crate) fn without_password(url: &Url) -> String {
     // This fails only without a host, where there is no password.
     let _ = shown.set_password(None);
     shown.into()
-}
-
-/// Returns why a URL does not lead to the same host, by the same scheme or a safer one.
-fn stays(from: &Url, to: &Url) -> Result<(), String> {
-    let shown = without_password(to);
-    if !matches!(to.scheme(), "http" | "https") {
-        return Err(format!("it is not HTTP: {shown}"));
-    }
-    if from.host() != to.host() {
-        return Err(format!("it is on another host: {shown}"));
-    }
-    let ways = [from, to].map(|url| (url.scheme(), url.port_or_known_default()));
-    match ways {
-        [from, to] if from == to => {}
-        [("http", Some(80)), ("https", Some(443))] => {}
-        [("https", _), ("http", _)] => return Err(format!("it goes from https to http: {shown}")),
-        _ => return Err(format!("it is on another port: {shown}")),
-    }
-    let users = [from, to].map(|url| (url.username(), url.password()));
-    if users[1] != ("", None) && users[0] != users[1] {
-        return Err(format!("it names a user of its own: {shown}"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

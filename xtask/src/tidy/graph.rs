@@ -60,7 +60,7 @@ const OPTIONAL: [(&str, &[&str]); 7] = [
     ),
     ("evenkeel-pool", &["bb8", "deadpool", "tracing"]),
     ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),
-    ("evenkeel-stream", &["tracing"]),
+    ("evenkeel-stream", &["tracing", "url"]),
     ("evenkeel-task", &["metrics", "tracing"]),
     (
         "evenkeel-testkit",

@@ -15,8 +15,16 @@ pub(super) struct CursorHistory<C> {
     first: C,
     latest: C,
     mark: C,
+    pub(super) end: End,
     /// The number of pages that were fetched.
     pub(super) pages: u64,
+}
+
+/// The end of the pages, beside a page without a next cursor.
+pub(super) struct End {
+    pub(super) is_empty_page: bool,
+    pub(super) is_same_cursor: bool,
+    pub(super) max_pages: u64,
 }
 
 impl<C> CursorHistory<C> {
@@ -33,7 +41,15 @@ impl<C> CursorHistory<C> {
 
 impl<C: Clone + PartialEq> CursorHistory<C> {
     pub(super) fn new(first: C) -> Self {
-        Self { next: Some(first.clone()), first: first.clone(), latest: first.clone(), mark: first, pages: 0 }
+        let end = End { is_empty_page: false, is_same_cursor: false, max_pages: u64::MAX };
+        Self {
+            next: Some(first.clone()),
+            first: first.clone(),
+            latest: first.clone(),
+            mark: first,
+            end,
+            pages: 0,
+        }
     }
 
     /// Takes the cursor of the next page.
@@ -52,8 +68,15 @@ impl<C: Clone + PartialEq> CursorHistory<C> {
             Err(source) => return Page::new(Vec::new(), Some(PageError::Fetch { page, source })),
         };
         let Some(next) = next else { return Page::new(items, None) };
-        if [&self.first, &self.latest, &self.mark].contains(&&next) {
+        if self.end.is_empty_page && items.is_empty() || self.end.is_same_cursor && next == self.latest {
+            return Page::new(items, None);
+        }
+        // Where the end is an empty page, the cursors may be the same.
+        if !self.end.is_empty_page && [&self.first, &self.latest, &self.mark].contains(&&next) {
             return Page::new(items, Some(PageError::Loop { page }));
+        }
+        if page >= self.end.max_pages {
+            return Page::new(items, Some(PageError::MaxPages { page }));
         }
         if (page + 1).is_power_of_two() {
             self.mark = next.clone();

@@ -47,6 +47,19 @@ pub enum PageError {
         /// The page that leads back.
         page: u64,
     },
+    /// More pages were there than [`max_pages`](crate::Paginate::max_pages) allows.
+    #[non_exhaustive]
+    MaxPages {
+        /// The last page that was fetched.
+        page: u64,
+    },
+    /// A page of [`paginate_offset`](crate::paginate_offset) had fewer items than asked for, and was not the last one: the
+    /// source returns smaller pages, so items between them were not read.
+    #[non_exhaustive]
+    Short {
+        /// The page.
+        page: u64,
+    },
 }
 
 impl fmt::Display for PageError {
@@ -54,6 +67,10 @@ impl fmt::Display for PageError {
         match self {
             Self::Fetch { page, .. } => write!(f, "page {page} could not be fetched"),
             Self::Loop { page } => write!(f, "page {page} leads back to a page that was fetched before"),
+            Self::MaxPages { page } => write!(f, "page {page} is not the last one, and no more are fetched"),
+            Self::Short { page } => {
+                write!(f, "page {page} has fewer items than asked for, and more pages follow")
+            }
         }
     }
 }
@@ -62,7 +79,7 @@ impl Error for PageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fetch { source, .. } => Some(source.as_ref()),
-            Self::Loop { .. } => None,
+            Self::Loop { .. } | Self::MaxPages { .. } | Self::Short { .. } => None,
         }
     }
 }

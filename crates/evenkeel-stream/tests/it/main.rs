@@ -7,10 +7,13 @@ mod fail_fast;
 mod generate;
 mod hostile;
 mod keyed;
+#[cfg(feature = "http")]
+mod http;
 mod limit;
 mod merge;
 mod order;
 mod paginate;
+mod paginate_offset;
 mod panics;
 mod prefetch;
 mod progress;

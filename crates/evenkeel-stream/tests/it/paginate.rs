@@ -139,3 +139,75 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn a_cursor_that_never_changes_ends_at_an_empty_page() {
+    World::run(async |_| {
+        let scroll = |last: u64| {
+            let asked = Gauge::default();
+            paginate(None, async move |id: Option<&str>| {
+                drop(asked.enter());
+                assert_eq!(id.is_some(), asked.total() > 1);
+                let page = asked.total() as u64;
+                Ok::<_, &str>((if page > last { vec![] } else { vec![page; 2] }, Some(Some("the id"))))
+            })
+            .until_empty()
+        };
+        assert_eq!(scroll(3).try_collect::<Vec<_>>().await.unwrap(), [1, 1, 2, 2, 3, 3]);
+        assert!(scroll(0).try_collect::<Vec<_>>().await.unwrap().is_empty());
+        assert_eq!(scroll(500).prefetch(3).try_collect::<Vec<_>>().await.unwrap().len(), 1000);
+        // Without it, the second page is a circle; with a bound, a scroll without an end has one.
+        let mut items: Vec<_> = scroll(u64::MAX).max_pages(4).collect().await;
+        assert!(matches!(items.pop(), Some(Err(PageError::MaxPages { page: 4, .. }))));
+        assert_eq!(items.len(), 8);
+    });
+}
+
+#[test]
+fn a_cursor_that_was_sent_can_be_the_end() {
+    World::run(async |_| {
+        let pages = |back: usize| {
+            paginate(0, async move |page| {
+                Ok::<_, &str>((vec![page], Some(if page == 4 { back } else { page + 1 })))
+            })
+            .until_same_cursor()
+        };
+        assert_eq!(pages(4).try_collect::<Vec<_>>().await.unwrap(), [0, 1, 2, 3, 4]);
+        assert_eq!(pages(4).prefetch(2).try_collect::<Vec<_>>().await.unwrap(), [0, 1, 2, 3, 4]);
+        assert!(matches!(pages(0).try_collect::<Vec<_>>().await, Err(PageError::Loop { page: 5, .. })));
+        assert!(matches!(pages(2).try_collect::<Vec<_>>().await, Err(PageError::Loop { .. })));
+    });
+}
+
+#[test]
+fn more_pages_than_the_maximum_are_an_error_behind_their_items() {
+    World::run(async |_| {
+        let pages = |max| {
+            paginate(1, async |page: u64| Ok::<_, &str>((vec![page], (page < 5).then_some(page + 1))))
+                .max_pages(max)
+        };
+        assert_eq!(pages(5).try_collect::<Vec<_>>().await.unwrap(), [1, 2, 3, 4, 5]);
+        for max in 1..5 {
+            let mut items: Vec<_> = pages(max).collect().await;
+            let error = items.pop().unwrap().unwrap_err();
+            assert_eq!(error.to_string(), format!("page {max} is not the last one, and no more are fetched"));
+            assert_eq!(items.len() as u64, max);
+        }
+    });
+}
+
+#[test]
+#[should_panic = "the number of pages must not be zero"]
+fn a_maximum_of_no_pages_panics() {
+    drop(paginate(1, async |_: u8| Ok::<_, &str>((vec![1], None))).max_pages(0));
+}
+
+#[test]
+#[should_panic = "the end must be chosen before the stream is polled"]
+fn the_end_cannot_be_chosen_half_way() {
+    World::run(async |_| {
+        let mut items = paginate(1, |page| std::future::ready(Ok::<_, &str>((vec![page], Some(page + 1)))));
+        items.next().await.unwrap().unwrap();
+        drop(items.until_empty());
+    });
+}
