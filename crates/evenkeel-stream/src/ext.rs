@@ -2,7 +2,7 @@
 
 use futures_core::Stream;
 
-use crate::{Batch, Batches, ParMap, TryParMap, task_map::TaskMap};
+use crate::{Batch, Batches, ParMap, Progress, TryParMap, WithProgress, task_map::TaskMap};
 
 /// The methods that this crate adds to every [`Stream`]; import them with `use evenkeel_stream::prelude::*`.
 ///
@@ -119,6 +119,35 @@ pub trait StreamExt: Stream {
         Self: Sized,
     {
         Batches::new(self, batch)
+    }
+
+    /// Calls `hook` behind each item and at the end, with the number of items, the total, the rate, and the time that is
+    /// left. See [`Progress`] and [`WithProgress`].
+    ///
+    /// Place it behind the work that it tells of. A bar of indicatif is a hook of one line.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_stream::prelude::*;
+    /// use futures::StreamExt as _;
+    /// use std::time::Duration;
+    ///
+    /// let rows = futures::stream::iter(0..100_000).progress(|progress| {
+    ///     if progress.has_ended {
+    ///         assert_eq!((progress.done, progress.total), (100_000, Some(100_000)));
+    ///     }
+    /// });
+    /// assert_eq!(rows.every(Duration::from_millis(100)).count().await, 100_000);
+    /// # }
+    /// ```
+    fn progress(self, hook: impl FnMut(&Progress) + Send + 'static) -> WithProgress<Self>
+    where
+        Self: Sized,
+    {
+        WithProgress::new(self, hook)
     }
 }
 

@@ -17,6 +17,7 @@
 // | `merge`, `merge/ready` | several streams as one; those that were woken |
 // | `http` | the next page in the `Link` header of a response, with the feature `http` |
 // | `batch` | batches by number, bytes, time, or a predicate |
+// | `progress` | how far a stream has come |
 // | `queue`, `queue/capacity` | a queue between producers and consumers; its bounds |
 // | `queue/producer`, `queue/consumer`, `queue/job` | its two sides; an item that was taken |
 // | `queue/core`, `queue/state`, `queue/loom` | its lock; the data behind it; the primitives that loom replaces |
@@ -33,6 +34,7 @@ mod merge;
 mod paginate;
 mod par_map;
 pub mod prelude;
+mod progress;
 mod queue;
 mod span;
 mod task_map;
@@ -45,6 +47,7 @@ pub use item_error::ItemError;
 pub use merge::{Merge, MergeHandle, merge};
 pub use paginate::{PageError, Paginate, PaginateOffset, Prefetch, paginate, paginate_offset};
 pub use par_map::ParMap;
+pub use progress::{Progress, WithProgress};
 pub use queue::{
     Capacity, Consumer, Job, Join, Pop, PopError, Producer, Push, PushError, QueueSnapshot, Unfinished,
     Workers, WorkersReport, queue,

@@ -7,6 +7,7 @@ mod fail_fast;
 mod generate;
 mod hostile;
 mod keyed;
+mod hook;
 #[cfg(feature = "http")]
 mod http;
 mod limit;
@@ -19,6 +20,7 @@ mod prefetch;
 mod progress;
 mod queue;
 mod refill;
+mod queue_hostile;
 mod settled;
 mod stream_contract;
 mod support;
