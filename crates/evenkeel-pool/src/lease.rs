@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    DiscardReason, Event, Manager, Panic,
-    state::{SlottedObject, reset},
+    DiscardReason, Manager,
+    state::{SlottedObject, end_lease},
 };
 
 /// A borrowed object of a [`Pool`](crate::Pool), which returns itself when it is dropped.
@@ -85,9 +85,7 @@ impl<M: Manager> Lease<M> {
     /// # }
     /// ```
     pub fn discard(mut lease: Self) {
-        let object = lease.take();
-        object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Discarded });
-        drop(object);
+        lease.take().discard(DiscardReason::Discarded);
     }
 
     /// Says what the lease is for: the text stands in [`Holder::label`](crate::Holder::label), and in the time-outs of others.
@@ -121,15 +119,8 @@ impl<M: Manager> Lease<M> {
 
 impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
-        let Some(mut object) = self.object.take() else { return };
-        let SlottedObject { pooled, slot } = &mut object;
-        match Panic::catch(|| slot.shared().manager.is_broken(&mut pooled.object)) {
-            Ok(false) => reset(object),
-            Ok(true) => {
-                slot.shared().tell(&Event::Discarded { reason: DiscardReason::Broken });
-                drop(object);
-            }
-            Err(panic) => object.fail(panic),
+        if let Some(object) = self.object.take() {
+            end_lease(object);
         }
     }
 }

@@ -37,7 +37,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use self::{backoff::Backoff, queue::WaitQueue, slots::Slots, timers::Timers, upkeep::Upkeep};
 pub(crate) use self::{
-    check::{CheckStart, begin_check, finish_check, reset},
+    check::{CheckStart, begin_check, end_lease, finish_check},
     queue::{Queued, Served},
     shared::Shared,
     slot::{NewSlot, PooledObject, SlottedObject},

@@ -122,19 +122,13 @@ pub(crate) enum CheckStart<M: Manager> {
 }
 
 /// Begins to check an object, in the task of the caller.
-#[inline]
+#[inline(always)]
 pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Context<'_>) -> CheckStart<M> {
-    let limits = &object.slot.shared().limits;
-    if limits.times_returns() {
-        let now = Instant::now();
-        if object.pooled.has_expired(now) {
-            object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Expired });
-            return CheckStart::Failed;
-        }
-        let idle = object.pooled.idle_since.map(|since| now.saturating_duration_since(since));
-        if idle.is_some_and(|idle| idle < limits.validate_after) {
-            return CheckStart::Passed(object);
-        }
+    if !object.slot.shared().is_plain {
+        object = match judge(object) {
+            Ok(object) => object,
+            Err(start) => return start,
+        };
     }
     let SlottedObject { pooled, slot } = &mut object;
     let (manager, value) = (&slot.shared().manager, &mut pooled.object);
@@ -151,6 +145,25 @@ pub(crate) fn begin_check<M: Manager>(mut object: SlottedObject<M>, cx: &mut Con
         Ok(Poll::Ready(Err(error))) => failed(object, &error),
         Ok(Poll::Pending) => begin_boxed(object, cx),
         Err(panic) => panicked(object, panic),
+    }
+}
+
+/// Returns an object that has to be checked.
+#[inline(never)]
+fn judge<M: Manager>(object: SlottedObject<M>) -> Result<SlottedObject<M>, CheckStart<M>> {
+    let limits = &object.slot.shared().limits;
+    if !limits.times_returns() {
+        return Ok(object);
+    }
+    let now = Instant::now();
+    if object.pooled.has_expired(now) {
+        object.discard(DiscardReason::Expired);
+        return Err(CheckStart::Failed);
+    }
+    let idle = object.pooled.idle_since.map(|since| now.saturating_duration_since(since));
+    match idle {
+        Some(idle) if idle < limits.validate_after => Err(CheckStart::Passed(object)),
+        _ => Ok(object),
     }
 }
 
@@ -234,23 +247,44 @@ fn reject<M: Manager>(object: SlottedObject<M>, name: &str, error: &BoxError) {
     object.slot.shared().update(|state| state.record_failure(failure));
 }
 
-/// Resets an object that was used, and puts it back.
+/// Ends a lease: puts the object back, unless it is broken or cannot be reset.
 #[inline]
-pub(crate) fn reset<M: Manager>(mut object: SlottedObject<M>) {
+pub(crate) fn end_lease<M: Manager>(mut object: SlottedObject<M>) {
     let SlottedObject { pooled, slot } = &mut object;
     let (manager, value) = (&slot.shared().manager, &mut pooled.object);
+    match Panic::catch(move || judge_returned(manager, value)) {
+        Ok(Returned::Clean) => object.put_back(),
+        Ok(Returned::Unclean) => begin_reset(object),
+        Ok(Returned::Broken) => object.discard(DiscardReason::Broken),
+        Ok(Returned::Unfit(error)) => reject(object, "a reset", &error),
+        Err(panic) => object.fail(panic),
+    }
+}
+
+enum Returned {
+    Clean,
+    /// Its reset is not ready at once.
+    Unclean,
+    Broken,
+    Unfit(BoxError),
+}
+
+#[inline]
+fn judge_returned<M: Manager>(manager: &M, value: &mut M::Object) -> Returned {
+    if manager.is_broken(value) {
+        return Returned::Broken;
+    }
     let reset = move || {
         // Moved, so that the future may keep it.
         let value = value;
         manager.reset(value)
     };
     if !is_ready(&reset) {
-        return begin_reset(object);
+        return Returned::Unclean;
     }
-    match Panic::catch(|| pin!(reset()).poll(&mut Context::from_waker(Waker::noop()))) {
-        Ok(Poll::Ready(Err(error))) => reject(object, "a reset", &error),
-        Ok(_) => object.put_back(),
-        Err(panic) => object.fail(panic),
+    match pin!(reset()).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(error)) => Returned::Unfit(error),
+        Poll::Ready(Ok(())) | Poll::Pending => Returned::Clean,
     }
 }
 

@@ -83,7 +83,7 @@ impl<M: Manager> State<M> {
     }
 
     /// Takes an idle object, whose slot is leased from then on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lease_idle(&mut self, place: Place, task: Option<TaskKey>) -> Option<Box<PooledObject<M>>> {
         let pooled = match self.limits.order {
             Order::Lifo => self.idle.pop_back()?,

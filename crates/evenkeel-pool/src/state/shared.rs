@@ -43,8 +43,8 @@ const CLOSED: &str = "the pool is closed";
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) limits: Limits,
-    // Whether the upkeep depends on leases that begin.
-    watches_leases: bool,
+    // Whether the pool has no setting for which a checkout or a return does more than lend and take back.
+    pub(crate) is_plain: bool,
     observer: Option<Observer>,
     state: Mutex<State<M>>,
     // Whether a caller that came after the last change had to wait.
@@ -64,20 +64,9 @@ impl<M: Manager> Shared<M> {
         let state = Mutex::new(State::new(max, &limits));
         let (must_wait, recovered) = (AtomicBool::new(true), Notify::new());
         let (closing, ended) = (Stop::new(), Stop::new());
-        let watches_leases = limits.min_idle > 0 || limits.hold_warning.is_some();
+        let is_plain = !(limits.needs_upkeep() || limits.times_returns() || limits.detects_deadlocks);
         let upkeep = Arc::default();
-        Self {
-            manager,
-            limits,
-            watches_leases,
-            observer,
-            state,
-            must_wait,
-            closing,
-            ended,
-            recovered,
-            upkeep,
-        }
+        Self { manager, limits, is_plain, observer, state, must_wait, closing, ended, recovered, upkeep }
     }
 
     /// Reads the state.
@@ -110,17 +99,17 @@ impl<M: Manager> Shared<M> {
         if self.must_wait() {
             return None;
         }
-        let task = self.current_task();
+        let task = if self.is_plain { None } else { self.current_task() };
         let mut state = lock(&self.state);
         let pooled = if state.waiters.is_empty() { state.lease_idle(place, task)? } else { return None };
         self.must_wait.store(state.idle.is_empty(), Relaxed);
-        if self.watches_leases {
+        if self.is_plain {
+            drop(state);
+        } else {
             state.tell_of_lease();
             let deferred = state.take_deferred();
             drop(state);
             self.work_off(deferred);
-        } else {
-            drop(state);
         }
         let slot = SlotGuard::new(self, pooled.idle_slot);
         Some(SlottedObject { pooled, slot })
@@ -134,7 +123,7 @@ impl<M: Manager> Shared<M> {
             return Err(pooled);
         }
         state.put_back(pooled);
-        if self.limits.times_returns() {
+        if !self.is_plain {
             state.tell_of_idle();
         } else if state.waiters.is_empty() {
             self.must_wait.store(false, Relaxed);
@@ -159,7 +148,7 @@ impl<M: Manager> Shared<M> {
     ) -> Option<(SlottedObject<M>, Option<Queued>)> {
         let mut state = lock(&self.state);
         let (pooled, place_in_queue) = state.take_called(queued, place)?;
-        if self.watches_leases {
+        if !self.is_plain {
             state.tell_of_lease();
         }
         let deferred = state.finish_change();

@@ -4,7 +4,7 @@
 //! back. Wherever that is dropped, in a task that is aborted or in a panic, the object is dropped first, and its slot is
 //! free only then: so there are never more than `max` objects, their destructors included.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use evenkeel_base::error_chain;
 use tokio::time::Instant;
@@ -171,20 +171,35 @@ impl<M: Manager> SlottedObject<M> {
     /// Returns an object that was used.
     #[inline]
     pub(crate) fn put_back(mut self) {
+        if !self.slot.shared().is_plain && self.expires_at_return() {
+            return self.discard(DiscardReason::Expired);
+        }
         let (shared, key) = self.slot.disarm();
+        // Disarmed, it has nothing to drop.
+        mem::forget(self.slot);
         self.pooled.idle_slot = key;
-        let mut has_expired = false;
-        if shared.limits.times_returns() {
-            let now = Instant::now();
-            self.pooled.idle_since = Some(now);
-            has_expired = self.pooled.has_expired(now);
+        if let Err(refused) = shared.put_back(self.pooled) {
+            let slot = SlotGuard { taken: Some((shared, key)) };
+            Self { pooled: refused, slot }.discard(DiscardReason::Retired);
         }
-        let returned = if has_expired { Err(self.pooled) } else { shared.put_back(self.pooled) };
-        if let Err(refused) = returned {
-            let reason = if has_expired { DiscardReason::Expired } else { DiscardReason::Retired };
-            shared.tell(&Event::Discarded { reason });
-            drop(Self { pooled: refused, slot: SlotGuard { taken: Some((shared, key)) } });
+    }
+
+    /// Keeps the time of a return, if that is needed; returns whether the lifetime of the object is over.
+    #[cold]
+    fn expires_at_return(&mut self) -> bool {
+        if !self.slot.shared().limits.times_returns() {
+            return false;
         }
+        let now = Instant::now();
+        self.pooled.idle_since = Some(now);
+        self.pooled.has_expired(now)
+    }
+
+    /// Drops the object, for this reason.
+    #[cold]
+    pub(crate) fn discard(self, reason: DiscardReason) {
+        self.slot.shared().tell(&Event::Discarded { reason });
+        drop(self);
     }
 
     /// Drops an object whose manager panicked, and fails the first waiter with that.

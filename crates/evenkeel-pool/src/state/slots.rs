@@ -156,7 +156,7 @@ impl Slots {
     }
 
     /// Begins the lease of an object that was idle.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lease_idle(&mut self, key: usize, place: Place, task: Option<TaskKey>) {
         let since = if !self.times_leases && self.clock.is_burst && self.clock.unread.len() < UNREAD {
             self.clock.unread.push(key);
@@ -165,9 +165,12 @@ impl Slots {
             Some(self.read_clock())
         };
         self.leases += 1;
-        *self.slots.get_mut(key).expect(TAKEN) =
-            Slot { place, label: None, since, number: self.leases, task, used_for: SlotUse::Lease };
+        let slot = self.slots.get_mut(key).expect(TAKEN);
+        (slot.place, slot.label, slot.since) = (place, None, since);
+        (slot.number, slot.used_for) = (self.leases, SlotUse::Lease);
+        // An idle object has no task.
         if let Some(task) = task {
+            slot.task = Some(task);
             self.tasks.lease_begins(task);
         }
     }

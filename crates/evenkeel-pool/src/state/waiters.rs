@@ -160,6 +160,7 @@ impl<M: Manager> State<M> {
     }
 
     /// Takes an idle object for a caller.
+    #[inline(never)]
     fn pop_idle(&mut self, caller: &Caller<'_, M>) -> Option<SlottedObject<M>> {
         self.lease_idle(caller.place, caller.shared.current_task()).map(|pooled| {
             let slot = SlotGuard::new(caller.shared, pooled.idle_slot);
