@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use crate::{Event, Manager, Order, Pool, events::Observer, limits::Limits};
+use crate::{Manager, Order, Pool, PoolEvent, events::Observer, limits::Limits};
 
 /// Configures and makes a [`Pool`]; [`Pool::builder`] returns it.
 ///
@@ -141,11 +141,11 @@ impl<M: Manager> Builder<M> {
         self
     }
 
-    /// Sets a function that hears of the [events](Event) of the pool. There is none by default.
+    /// Sets a function that hears of the [events](PoolEvent) of the pool. There is none by default.
     ///
     /// It is called where the event happens, without a lock, and must not block. It may use the pool. If it panics, nothing
     /// else changes.
-    pub fn observer(mut self, observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+    pub fn observer(mut self, observe: impl Fn(&PoolEvent<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer::new(observe));
         self
     }

@@ -13,7 +13,7 @@ use crate::{Holder, Panic};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use evenkeel_pool::Pool;
-/// use evenkeel_pool::{DiscardReason, Event, Lease};
+/// use evenkeel_pool::{DiscardReason, PoolEvent, Lease};
 /// use std::sync::mpsc;
 ///
 /// let (sender, events) = mpsc::channel();
@@ -30,7 +30,7 @@ use crate::{Holder, Panic};
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event<'a> {
+pub enum PoolEvent<'a> {
     /// An object was created.
     Created,
     /// A creation failed; the text of its error with all sources.
@@ -54,7 +54,7 @@ pub enum Event<'a> {
 ///
 /// # Examples
 ///
-/// See [`Event`].
+/// See [`PoolEvent`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiscardReason {
@@ -72,19 +72,19 @@ pub enum DiscardReason {
     Retired,
 }
 
-type Observe = dyn Fn(&Event<'_>) + Send + Sync;
+type Observe = dyn Fn(&PoolEvent<'_>) + Send + Sync;
 
 /// The function that hears of the events.
 #[derive(Clone)]
 pub(crate) struct Observer(Arc<Observe>);
 
 impl Observer {
-    pub(crate) fn new(observe: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(observe: impl Fn(&PoolEvent<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(observe))
     }
 
     /// Tells of an event, without the lock. A panic of the observer ends nothing: the panic hook has reported it.
-    pub(crate) fn hear(&self, event: &Event<'_>) {
+    pub(crate) fn hear(&self, event: &PoolEvent<'_>) {
         drop(Panic::catch(|| (self.0)(event)));
     }
 }

@@ -50,7 +50,7 @@ pub use builder::{BuildError, Builder};
 pub use checkout::Get;
 pub use error::{GetError, Timeout};
 pub use evenkeel_task::{BoxError, Panic};
-pub use events::{DiscardReason, Event};
+pub use events::{DiscardReason, PoolEvent};
 pub use lease::Lease;
 pub use limits::Order;
 pub use manager::Manager;

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    Event, GetError, Manager, Panic,
+    GetError, Manager, Panic, PoolEvent,
     checkout::create,
     state::{Shared, SlottedObject, State, UpkeepWork},
 };
@@ -37,11 +37,11 @@ impl<M: Manager> Shared<M> {
             self.spawn("a creation", create(slot));
         }
         for holder in held_long {
-            self.tell(&Event::HeldLong { holder });
+            self.tell(&PoolEvent::HeldLong { holder });
         }
         let mut panics = FirstPanic::default();
         for (idle, reason) in outdated {
-            self.tell(&Event::Discarded { reason });
+            self.tell(&PoolEvent::Discarded { reason });
             panics.catch(|| drop(SlottedObject::was_idle(self, idle)));
         }
         panics.resume();

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{Failure, shared::Shared, slot::SlottedObject};
-use crate::{BoxError, DiscardReason, Event, GetError, Manager, Panic};
+use crate::{BoxError, DiscardReason, GetError, Manager, Panic, PoolEvent};
 
 /// A check under way. It owns its object, so that it can move from the caller to a task of the pool.
 pub(crate) type Check<M> = Pin<Box<dyn CheckBox<M>>>;
@@ -231,7 +231,7 @@ async fn finish<M: Manager>(
         Ok(Ok((object, Err(error)))) => reject(object, name, &error),
         Ok(Err(panic)) => shared.fail(GetError::Panic(panic)),
         Err(_) => {
-            shared.tell(&Event::Discarded { reason: DiscardReason::Unfit });
+            shared.tell(&PoolEvent::Discarded { reason: DiscardReason::Unfit });
             check.as_mut().cancel();
             let failure = Failure::text(format!("{name} took longer than {limit:?}"));
             shared.update(|state| state.record_failure(failure));
@@ -243,7 +243,7 @@ async fn finish<M: Manager>(
 /// Drops an object that failed its check or its reset.
 fn reject<M: Manager>(object: SlottedObject<M>, name: &str, error: &BoxError) {
     let failure = Failure::text(format!("{name} failed: {}", error_chain(error.as_ref())));
-    object.slot.shared().tell(&Event::Discarded { reason: DiscardReason::Unfit });
+    object.slot.shared().tell(&PoolEvent::Discarded { reason: DiscardReason::Unfit });
     object.slot.shared().update(|state| state.record_failure(failure));
 }
 
@@ -309,7 +309,7 @@ fn begin_reset<M: Manager>(mut object: SlottedObject<M>) {
             shared.spawn("a reset", finish_reset(Arc::clone(&shared), reset));
         }
         Poll::Pending => {
-            shared.tell(&Event::Discarded { reason: DiscardReason::Unfit });
+            shared.tell(&PoolEvent::Discarded { reason: DiscardReason::Unfit });
             drop(reset);
         }
     }

@@ -36,7 +36,7 @@ use super::{
     slots::Place,
     tasks::TaskKey,
 };
-use crate::{DiscardReason, Event, GetError, Manager, events::Observer, limits::Limits};
+use crate::{DiscardReason, GetError, Manager, PoolEvent, events::Observer, limits::Limits};
 
 const CLOSED: &str = "the pool is closed";
 
@@ -82,7 +82,7 @@ impl<M: Manager> Shared<M> {
 
     /// Tells the observer of an event.
     #[inline]
-    pub(crate) fn tell(&self, event: &Event<'_>) {
+    pub(crate) fn tell(&self, event: &PoolEvent<'_>) {
         if let Some(observer) = &self.observer {
             observer.hear(event);
         }
@@ -220,7 +220,7 @@ impl<M: Manager> Shared<M> {
         panics.catch(|| self.closing.drain(CLOSED));
         panics.wake(waiters);
         for object in idle {
-            self.tell(&Event::Discarded { reason: DiscardReason::Retired });
+            self.tell(&PoolEvent::Discarded { reason: DiscardReason::Retired });
             panics.catch(|| drop(object));
         }
         self.run(deferred, panics);
@@ -231,7 +231,7 @@ impl<M: Manager> Shared<M> {
         let idle = self.update(change);
         let mut panics = FirstPanic::default();
         for idle in idle {
-            self.tell(&Event::Discarded { reason: DiscardReason::Retired });
+            self.tell(&PoolEvent::Discarded { reason: DiscardReason::Retired });
             panics.catch(|| drop(SlottedObject::was_idle(self, idle)));
         }
         panics.resume();

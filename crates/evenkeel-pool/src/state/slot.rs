@@ -10,7 +10,7 @@ use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
 use super::{Failure, State, check::SavedCheck, shared::Shared};
-use crate::{DiscardReason, Event, GetError, Manager, Panic};
+use crate::{DiscardReason, GetError, Manager, Panic, PoolEvent};
 
 const TAKEN: &str = "a slot is taken until its guard is disarmed";
 
@@ -83,7 +83,7 @@ impl<M: Manager> SlotGuard<M> {
     fn end(mut self, failure: Failure, error: Option<GetError<M::Error>>) {
         let now = Instant::now();
         let (shared, key) = self.disarm();
-        shared.tell(&Event::CreateFailed { error: &failure.text });
+        shared.tell(&PoolEvent::CreateFailed { error: &failure.text });
         let unheard = shared.update(|state| {
             state.creation_failed(key, now);
             state.record_failure(failure);
@@ -154,7 +154,7 @@ impl<M: Manager> SlottedObject<M> {
         let now = Instant::now();
         let shared = Arc::clone(self.slot.shared());
         // Paused creations begin, though a waker panics.
-        shared.tell(&Event::Created);
+        shared.tell(&PoolEvent::Created);
         let passed_on = Panic::catch(|| self.pass_on(|state, object| state.created(object, now)));
         shared.recovered.notify_waiters();
         if let Err(panic) = passed_on {
@@ -198,14 +198,14 @@ impl<M: Manager> SlottedObject<M> {
     /// Drops the object, for this reason.
     #[cold]
     pub(crate) fn discard(self, reason: DiscardReason) {
-        self.slot.shared().tell(&Event::Discarded { reason });
+        self.slot.shared().tell(&PoolEvent::Discarded { reason });
         drop(self);
     }
 
     /// Drops an object whose manager panicked, and fails the first waiter with that.
     pub(crate) fn fail(self, panic: Panic) {
         let Self { pooled, slot } = self;
-        slot.shared().tell(&Event::Discarded { reason: DiscardReason::Broken });
+        slot.shared().tell(&PoolEvent::Discarded { reason: DiscardReason::Broken });
         drop(pooled);
         slot.fail(GetError::Panic(panic));
     }
@@ -215,7 +215,7 @@ impl<M: Manager> SlottedObject<M> {
         let shared = Arc::clone(self.slot.shared());
         let refused = shared.update(|state| change(state, self));
         if refused.is_some() {
-            shared.tell(&Event::Discarded { reason: DiscardReason::Retired });
+            shared.tell(&PoolEvent::Discarded { reason: DiscardReason::Retired });
         }
         drop(refused);
     }

@@ -12,6 +12,7 @@ mod compiles;
 mod deadlock;
 #[cfg(feature = "deadpool")]
 mod deadpool;
+mod explorer;
 mod failure;
 mod history;
 mod hostile;

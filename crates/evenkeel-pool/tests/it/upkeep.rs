@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, atomic::Ordering::SeqCst};
 
-use evenkeel_pool::{DiscardReason, Event, Lease, Pool};
+use evenkeel_pool::{DiscardReason, Lease, Pool, PoolEvent};
 use evenkeel_testkit::World;
 use tokio::time::sleep;
 
@@ -146,7 +146,7 @@ fn logged(
         let log = Arc::clone(&log);
         configure(builder).observer(move |event| {
             let text = match event {
-                Event::HeldLong { holder } => format!("held for {:?}", holder.held_for),
+                PoolEvent::HeldLong { holder } => format!("held for {:?}", holder.held_for),
                 event => format!("{event:?}"),
             };
             log.lock().unwrap().push(text);
@@ -192,7 +192,7 @@ fn an_observer_hears_why_objects_come_and_go() {
         let (pool, script, log) =
             logged(|builder| builder.idle_timeout(secs(10)).max_lifetime(secs(1000)).check_timeout(secs(1)));
         let created = "Created".to_owned();
-        let discarded = |reason| format!("{:?}", Event::Discarded { reason });
+        let discarded = |reason| format!("{:?}", PoolEvent::Discarded { reason });
         let mut lease = pool.get().await.unwrap();
         lease.broken = Broken::Yes;
         drop(lease);
