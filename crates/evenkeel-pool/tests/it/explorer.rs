@@ -163,10 +163,11 @@ pub(crate) fn explore(steps: u32) {
                 held: Vec::new(),
                 served: Vec::new(),
             };
-            // Two objects are in use, so that the steps meet a full pool.
+            // Two objects are in use and a caller waits, so that the steps meet a full pool.
             run.step(history[0]);
             run.step(history[1]);
             run.finish_creations(&runtime);
+            run.step(Step::Get);
             let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 history[2..].iter().for_each(|step| run.step(*step));
                 run.finish(&runtime);

@@ -50,7 +50,10 @@ fn nothing_is_lost_between_two_threads() {
                                     match step {
                                         4 => lease.broken = Broken::Yes,
                                         5 => Lease::discard(lease),
-                                        6 => Lease::detach(lease).uncount(),
+                                        6 => {
+                                            lease.uncount();
+                                            drop(Lease::detach(lease));
+                                        }
                                         7 => lease.unfit = true,
                                         _ => {}
                                     }
