@@ -1,12 +1,19 @@
 //! Pools: a checkout without a wait, and one among many that wait.
 
-use std::{convert::Infallible, hint::black_box, sync::Arc};
+use std::{
+    convert::Infallible,
+    hint::black_box,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use evenkeel::pool::{Manager, Pool};
-use tokio::task::yield_now;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::yield_now,
+};
 
 use crate::{
-    row::{AsyncRow, Metric, OURS, Row},
+    row::{AsyncRow, FLOOR, Metric, OURS, Row},
     rows::waiter,
 };
 
@@ -39,6 +46,40 @@ impl deadpool::managed::Manager for Units {
     }
 }
 
+/// A permit and a vector behind a lock: no check, no time-out, no holders, and no end.
+struct Floor {
+    permits: Semaphore,
+    objects: Mutex<Vec<u64>>,
+}
+
+struct FloorLease<'a> {
+    floor: &'a Floor,
+    object: u64,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Floor {
+    fn new(max: usize) -> Self {
+        Self { permits: Semaphore::new(max), objects: Mutex::new(vec![0; max]) }
+    }
+
+    fn objects(&self) -> std::sync::MutexGuard<'_, Vec<u64>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn get(&self) -> Option<FloorLease<'_>> {
+        let permit = self.permits.acquire().await.ok()?;
+        let object = self.objects().pop()?;
+        Some(FloorLease { floor: self, object, _permit: permit })
+    }
+}
+
+impl Drop for FloorLease<'_> {
+    fn drop(&mut self) {
+        self.floor.objects().push(self.object);
+    }
+}
+
 const TASKS: u64 = 1000;
 const OBJECTS: usize = 10;
 
@@ -59,6 +100,13 @@ fn deadpool_of(max: usize) -> deadpool::managed::Pool<Units> {
 
 fn uncontended() -> AsyncRow {
     AsyncRow::new("pool/get", Metric::Cpu)
+        .target(0.4)
+        .with(FLOOR, |n| async move {
+            let pool = Floor::new(4);
+            for _ in 0..n {
+                drop(black_box(pool.get().await));
+            }
+        })
         .with(OURS, |n| async move {
             let pool = ours(4);
             for _ in 0..n {
@@ -76,6 +124,14 @@ fn uncontended() -> AsyncRow {
 /// A thousand tasks share ten objects, and hold one over a yield.
 fn contended() -> AsyncRow {
     AsyncRow::new("pool/get-contended", Metric::Cpu)
+        .target(0.6)
+        .with(FLOOR, |n| {
+            share(n, Arc::new(Floor::new(OBJECTS)), async |pool| {
+                let lease = pool.get().await;
+                yield_now().await;
+                drop(black_box(lease));
+            })
+        })
         .with(OURS, |n| {
             let pool = ours(OBJECTS);
             share(n, Arc::new(pool), async |pool| {
