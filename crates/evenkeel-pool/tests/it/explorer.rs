@@ -94,7 +94,7 @@ impl<'a> Run<'a> {
             }
             Step::PollFirst | Step::PollLast => {
                 let mut woken = (0..self.waiting.len()).filter(|n| self.waiting[*n].2.0.load(SeqCst));
-                let n = if step == Step::PollFirst { woken.next() } else { woken.last() };
+                let n = if step == Step::PollFirst { woken.next() } else { woken.next_back() };
                 n.into_iter().for_each(|n| self.poll(n));
             }
             Step::CancelFirst => last.iter().for_each(|_| drop(self.waiting.remove(0))),
