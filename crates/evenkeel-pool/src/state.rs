@@ -160,8 +160,11 @@ impl<M: Manager> State<M> {
 
     /// Ends a change: calls the next waiter if it is due, and returns the work that is left.
     pub(crate) fn finish_change(&mut self) -> Deferred {
-        self.call_next_below(self.waiters_without_task());
-        self.tell_of_missing();
+        // Where all objects are lent nothing is there that a waiter could take, nor room for more.
+        if !self.idle.is_empty() || self.size() < self.max {
+            self.call_next_below(self.waiters_without_task());
+            self.tell_of_missing();
+        }
         if self.closed && self.size() == 0 {
             self.deferred.rare().ended = true;
         }
