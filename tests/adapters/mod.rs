@@ -6,6 +6,7 @@
 pub(crate) mod limit;
 pub(crate) mod retry;
 pub(crate) mod shutdown;
+pub(crate) mod stream;
 pub(crate) mod task;
 
 use evenkeel_tck::{Adapter, Pattern};

@@ -214,10 +214,15 @@ fn remarks(column: &Column) -> String {
     }
 }
 
-/// The version that is locked.
+/// The version that is locked. Where there are several, the dependencies of this package name their own.
 fn version(package: &str) -> Result<String, String> {
     let path = Path::new(FOLDER).join("../Cargo.lock");
     let lock = fs::read_to_string(path).map_err(|error| format!("Cargo.lock: {error}"))?;
+    let ours = lock.split("[[package]]").find(|entry| entry.starts_with("\nname = \"evenkeel-tests\"\n"));
+    let named = ours.and_then(|entry| entry.split_once(&format!("\n \"{package} ")));
+    if let Some((version, _)) = named.and_then(|(_, rest)| rest.split_once('"')) {
+        return Ok(version.to_owned());
+    }
     let entry = format!("name = \"{package}\"\nversion = \"");
     let found = lock.split_once(&entry).and_then(|(_, rest)| rest.split_once('"'));
     found.map(|(version, _)| version.to_owned()).ok_or_else(|| format!("{package} is not in Cargo.lock"))

@@ -22,7 +22,7 @@ use std::{
     thread,
 };
 
-use evenkeel_tck::{child, limit, retry, shutdown, task};
+use evenkeel_tck::{child, limit, retry, shutdown, stream, task};
 
 use self::{
     board::Board,
@@ -55,6 +55,12 @@ const PATTERNS: &[&dyn Pattern] = &[
         peers: &adapters::limit::PEERS,
         sound: faulty::limit::SOUND,
         planted: faulty::limit::PLANTED,
+    },
+    &Entry {
+        suite: &stream::SUITE,
+        peers: &adapters::stream::PEERS,
+        sound: faulty::stream::SOUND,
+        planted: faulty::stream::PLANTED,
     },
 ];
 

@@ -22,6 +22,7 @@ mod inline_task;
 pub(crate) mod limit;
 pub(crate) mod retry;
 pub(crate) mod shutdown;
+pub(crate) mod stream;
 pub(crate) mod task;
 
 use evenkeel_tck::{Adapter, Pattern};

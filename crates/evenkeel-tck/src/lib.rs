@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Files in reading order; X is a chapter, one of `limit`, `retry`, `shutdown`, `task`:
+// Files in reading order; X is a chapter, one of `limit`, `retry`, `shutdown`, `stream`,
+// `task`:
 //
 // | file | contents |
 // |---|---|
@@ -12,6 +13,8 @@
 // | `X/rules.rs`, `X/rules/` | the words of the rules and their order; the rule functions, by theme |
 // | `X/harness.rs` | how a rule runs its subject |
 // | `limit/limiter.rs`, `retry/operation.rs`, `task/body.rs`, `shutdown/parts.rs` | the work that a rule gives its subject |
+// | `stream/operator.rs`, `stream/source.rs`, `stream/item.rs`, `stream/consumer.rs`, `stream/fetch.rs` | the same for streams: the operator, and the parts at its ends |
+// | `stream/queue.rs`, `stream/queue_harness.rs` | the ends of a queue; one queue under test |
 // | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
 // | `timeline.rs`, `duration.rs`, `runtime.rs` | events in virtual time; durations; runtimes in real time |
@@ -29,6 +32,7 @@ pub mod retry;
 mod rule;
 mod runtime;
 pub mod shutdown;
+pub mod stream;
 mod suite;
 pub mod task;
 mod timeline;

@@ -14,7 +14,7 @@ mod step_recorder;
 mod task;
 
 pub(crate) use self::{
-    finished::Finished,
+    finished::{Finished, catch_panic},
     outcome::sorted,
     record::{End, Event, Record},
     script::Script,

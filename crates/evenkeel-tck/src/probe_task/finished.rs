@@ -69,7 +69,7 @@ impl Deref for Finished {
 }
 
 /// Awaits a future. Returns the message of the panic if the future or its destructor panics.
-async fn catch_panic<T>(future: BoxFuture<'static, T>) -> Result<T, String> {
+pub(crate) async fn catch_panic<T>(future: BoxFuture<'static, T>) -> Result<T, String> {
     let mut future = Some(future);
     poll_fn(move |cx| {
         let Some(inner) = &mut future else { return Poll::Pending };

@@ -6,8 +6,10 @@ use evenkeel_tck::{
     limit::{self, Change, Denied, Limiter, Permit, Request, Settle},
     retry::{self, Policy},
     shutdown::{self, Parts},
+    stream::{self, Channel, Item, Job, Operator, QueueConsumer, QueueProducer, Worked},
     task::{self, Body},
 };
+use futures::{StreamExt as _, stream as futures_stream};
 
 struct Idle;
 
@@ -162,4 +164,121 @@ impl Adapter<task::Settings> for Boundless {
 #[test]
 fn a_group_that_only_runs_its_tasks() {
     assert_verdicts(&task::SUITE.run(&Boundless));
+}
+
+impl Adapter<stream::Settings> for Idle {
+    fn supports(&self, _: stream::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, settings: &stream::Settings) -> Result<Operator, AdapterError> {
+        Ok(match settings {
+            stream::Settings::Map(_) => Operator::map(|_| futures_stream::empty()),
+            stream::Settings::Batch(_) => {
+                Operator::batch_with_rest(|_| futures_stream::empty(), |_| Vec::new())
+            }
+            stream::Settings::Merge => Operator::merge_with_handle(|_| (futures_stream::empty(), |_| {})),
+            stream::Settings::Queue(_) => Operator::queue(|| Channel::new(Self, Self)),
+            stream::Settings::Pages(_) => Operator::pages(|_| futures_stream::empty()),
+            _ => Operator::generate(|_| futures_stream::empty()),
+        })
+    }
+}
+
+impl QueueProducer for Idle {
+    fn push(&self, _: Item) -> BoxFuture<'_, Result<(), Option<Item>>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn join(&self) -> BoxFuture<'_, Result<(), ()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+impl QueueConsumer for Idle {
+    fn pop(&mut self) -> BoxFuture<'_, Option<Box<dyn Job>>> {
+        Box::pin(async { None })
+    }
+
+    fn another(&self) -> Box<dyn QueueConsumer> {
+        Box::new(Self)
+    }
+
+    fn close(&mut self) {}
+
+    fn close_now(&mut self) -> Vec<Item> {
+        Vec::new()
+    }
+
+    fn workers(self: Box<Self>, _: usize, _: Option<std::time::Duration>) -> BoxFuture<'static, Worked> {
+        Box::pin(async { Worked::new([], []) })
+    }
+}
+
+#[test]
+fn operators_without_items() {
+    assert_verdicts(&stream::SUITE.run(&Idle));
+}
+
+impl Adapter<stream::Settings> for Boundless {
+    fn supports(&self, _: stream::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, settings: &stream::Settings) -> Result<Operator, AdapterError> {
+        Ok(match settings {
+            stream::Settings::Map(_) => Operator::map(|source| source.map(Item::run).buffer_unordered(1000)),
+            stream::Settings::Batch(_) => Operator::batch(|source| source.chunks(1000)),
+            stream::Settings::Merge => Operator::merge(|sources| futures_stream::iter(sources).flatten()),
+            stream::Settings::Queue(_) => Operator::queue(|| Channel::new(Self, Self)),
+            stream::Settings::Pages(_) => Operator::pages(|fetch| {
+                let pages = futures_stream::iter(1..).then(move |cursor| {
+                    let fetch = fetch.clone();
+                    async move { fetch.page(cursor).await }
+                });
+                pages.take(20).flat_map(|page| {
+                    futures_stream::iter(page.map_or_else(
+                        |error| vec![Err(error)],
+                        |(items, _)| items.into_iter().map(Ok).collect(),
+                    ))
+                })
+            }),
+            _ => Operator::generate(|source| source.ready_chunks(100).flat_map(futures_stream::iter)),
+        })
+    }
+}
+
+impl QueueProducer for Boundless {
+    fn push(&self, item: Item) -> BoxFuture<'_, Result<(), Option<Item>>> {
+        Box::pin(async { Err(Some(item)) })
+    }
+
+    fn join(&self) -> BoxFuture<'_, Result<(), ()>> {
+        Box::pin(async { Err(()) })
+    }
+}
+
+impl QueueConsumer for Boundless {
+    fn pop(&mut self) -> BoxFuture<'_, Option<Box<dyn Job>>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn another(&self) -> Box<dyn QueueConsumer> {
+        Box::new(Self)
+    }
+
+    fn close(&mut self) {}
+
+    fn close_now(&mut self) -> Vec<Item> {
+        Vec::new()
+    }
+
+    fn workers(self: Box<Self>, _: usize, _: Option<std::time::Duration>) -> BoxFuture<'static, Worked> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[test]
+fn operators_without_bounds() {
+    assert_verdicts(&stream::SUITE.run(&Boundless));
 }

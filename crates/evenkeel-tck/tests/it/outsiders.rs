@@ -12,8 +12,10 @@ use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture, Configured, Report,
     limit::{self, Denied, Limit, Limiter, Permit, Request},
     shutdown::{self, Parts},
+    stream::{self, Item, Operator},
     task::{self, Body, Outcome, ReportedFailure, Task},
 };
+use futures::StreamExt as _;
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -196,4 +198,34 @@ impl Adapter<shutdown::Settings> for Channel {
 fn a_channel() {
     // Nobody looks at the result of a task.
     assert_breaks(&shutdown::SUITE.run(&Channel), &["SHUTDOWN-13"], 7);
+}
+
+/// `buffer_unordered` of futures.
+struct BufferUnordered;
+
+impl Adapter<stream::Settings> for BufferUnordered {
+    fn supports(&self, capability: stream::Capability) -> Result<(), &'static str> {
+        match capability {
+            stream::Capability::Map | stream::Capability::Unordered => Ok(()),
+            _ => Err(NO_SUCH_THING),
+        }
+    }
+
+    fn configure(&self, settings: &stream::Settings) -> Result<Operator, AdapterError> {
+        let stream::Settings::Map(map) = settings else { panic!("{settings:?} is withheld") };
+        assert_eq!((map.ordered, map.keyed), (false, false), "both withheld");
+        assert_eq!(map.on_failure, stream::FailureMode::Usual, "others are withheld");
+        if map.limit == 0 {
+            return Err(AdapterError::Refused("it would wait for ever".to_owned()));
+        }
+        let limit = map.limit;
+        Ok(Operator::map(move |source| source.map(Item::run).buffer_unordered(limit)))
+    }
+}
+
+#[test]
+fn buffered_futures() {
+    // The hazard of buffered streams: items in flight stand still while the consumer does.
+    let broken = ["STREAM-13", "STREAM-14", "STREAM-15", "STREAM-16", "STREAM-17", "STREAM-18", "STREAM-102"];
+    assert_breaks(&stream::SUITE.run(&BufferUnordered), &broken, 18);
 }

@@ -1,6 +1,6 @@
 //! The specification and the README against the rules.
 
-use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, retry, shutdown, task};
+use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, retry, shutdown, stream, task};
 
 /// A test for every suite, whatever its pattern.
 macro_rules! for_every_suite {
@@ -9,6 +9,7 @@ macro_rules! for_every_suite {
         $test(&task::SUITE);
         $test(&shutdown::SUITE);
         $test(&limit::SUITE);
+        $test(&stream::SUITE);
     };
 }
 

@@ -1,0 +1,211 @@
+//! The source of a map, of batches and of a merge: a stream that follows the script of a rule, and records its steps.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::Stream;
+use tokio::time::{Sleep, advance, sleep};
+
+use super::{
+    item::{Item, Script},
+    record::{Event, Record},
+};
+use crate::probe_task::ReportedFailure;
+
+/// The script of a source.
+#[derive(Clone, Debug)]
+pub(crate) struct Supply {
+    steps: VecDeque<Step>,
+    /// After the last step it is silent, and does not end.
+    stays_open: bool,
+    /// It is always ready, and this time goes by before each step.
+    busy: Duration,
+    hint: Hint,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    /// The source is silent for this time.
+    after: Duration,
+    gives: Gives,
+}
+
+#[derive(Clone, Debug)]
+enum Gives {
+    Item(Script),
+    Error(u32),
+    Panic,
+}
+
+/// The size hint of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hint {
+    Exact,
+    Unknown,
+    /// True, and as large as a number can be.
+    Huge,
+}
+
+impl Supply {
+    /// Gives these one after the other, always ready.
+    pub(crate) fn of(items: impl IntoIterator<Item = Script>) -> Self {
+        let steps =
+            items.into_iter().map(|script| Step { after: Duration::ZERO, gives: Gives::Item(script) });
+        Self { steps: steps.collect(), stays_open: false, busy: Duration::ZERO, hint: Hint::Exact }
+    }
+
+    /// Gives another one after this time of silence.
+    pub(crate) fn later(self, after: Duration, script: Script) -> Self {
+        self.step(after, Gives::Item(script))
+    }
+
+    /// Gives an error after this time of silence.
+    pub(crate) fn error(self, after: Duration, number: u32) -> Self {
+        self.step(after, Gives::Error(number))
+    }
+
+    /// Panics after this time of silence.
+    pub(crate) fn panic(self, after: Duration) -> Self {
+        self.step(after, Gives::Panic)
+    }
+
+    /// Does not end.
+    pub(crate) fn open(self) -> Self {
+        Self { stays_open: true, ..self }
+    }
+
+    /// Lets this time go by before each step, though it is always ready.
+    pub(crate) fn busy(self, busy: Duration) -> Self {
+        Self { busy, ..self }
+    }
+
+    pub(crate) fn hinting(self, hint: Hint) -> Self {
+        Self { hint, ..self }
+    }
+
+    fn step(mut self, after: Duration, gives: Gives) -> Self {
+        self.steps.push_back(Step { after, gives });
+        self
+    }
+}
+
+/// The source of an operator: a stream of [items](Item).
+///
+/// # Examples
+/// As in [`SUITE`](super::SUITE).
+#[must_use = "streams do nothing unless polled"]
+pub struct Source {
+    supply: Supply,
+    record: Record,
+    timer: Option<Pin<Box<Sleep>>>,
+    has_ended: bool,
+}
+
+impl Source {
+    pub(crate) fn new(supply: Supply, record: &Record) -> Self {
+        Self { supply, record: record.clone(), timer: None, has_ended: false }
+    }
+
+    /// The items as a stream of results, for a map that takes one; an error is among them only where
+    /// [`Capability::SourceErrors`](super::Capability::SourceErrors) is supported.
+    pub fn results(self) -> Results {
+        Results(self)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Item, ReportedFailure>>> {
+        if self.has_ended {
+            self.record.note(Event::PolledAfterEnd);
+            return Poll::Ready(None);
+        }
+        let Some(step) = self.supply.steps.front() else {
+            if self.supply.stays_open {
+                return Poll::Pending;
+            }
+            self.has_ended = true;
+            self.record.note(Event::SourceEnded);
+            return Poll::Ready(None);
+        };
+        if !step.after.is_zero() {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(step.after)));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+        if !self.supply.busy.is_zero() {
+            // The first poll moves the clock.
+            let _ = pin!(advance(self.supply.busy)).poll(cx);
+        }
+        let gives = self.supply.steps.pop_front().map(|step| step.gives);
+        Poll::Ready(gives.map(|gives| match gives {
+            Gives::Item(script) => {
+                self.record.note(Event::Given(script.number));
+                Ok(Item::new(script, &self.record))
+            }
+            Gives::Error(number) => {
+                self.record.note(Event::GaveError(number));
+                Err(ReportedFailure::error(number))
+            }
+            Gives::Panic => panic!("task 0 panicked"),
+        }))
+    }
+
+    fn hint(&self) -> (usize, Option<usize>) {
+        let left = self.supply.steps.len();
+        match self.supply.hint {
+            Hint::Exact if self.supply.stays_open => (left, None),
+            Hint::Exact => (left, Some(left)),
+            Hint::Unknown => (0, None),
+            Hint::Huge => (left, Some(usize::MAX)),
+        }
+    }
+}
+
+impl Stream for Source {
+    type Item = Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        self.poll(cx).map(|item| item.and_then(Result::ok))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.hint()
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        self.record.note(Event::SourceFreed);
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("left", &self.supply.steps.len()).finish_non_exhaustive()
+    }
+}
+
+/// The stream of [`Source::results`].
+///
+/// # Examples
+/// As in [`SUITE`](super::SUITE).
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Results(Source);
+
+impl Stream for Results {
+    type Item = Result<Item, ReportedFailure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll(cx)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.hint()
+    }
+}
