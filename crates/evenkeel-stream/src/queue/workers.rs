@@ -19,6 +19,47 @@ use crate::ItemError;
 /// The number of failures that a report keeps.
 const MAX_FAILURES: usize = 64;
 
+impl<T> Consumer<T> {
+    /// Starts `n` workers on the current runtime, each of which runs `f` over one item after the other.
+    ///
+    /// See [`Workers`].
+    ///
+    /// # Panics
+    ///
+    /// If `n` is zero, or outside of a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Capacity, queue};
+    ///
+    /// let (jobs, consumer) = queue(Capacity::items(10));
+    /// let workers = consumer.workers(3, async |id: u32| match id {
+    ///     7 => Err("unlucky"),
+    ///     _ => Ok(()),
+    /// });
+    /// for id in 0..100 {
+    ///     jobs.push(id).await.unwrap();
+    /// }
+    /// jobs.close();
+    /// let report = workers.await;
+    /// assert_eq!((report.done, report.failed), (99, 1));
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn workers<F, Fut, E>(self, n: usize, f: F) -> Workers<T, E>
+    where
+        T: Send + 'static,
+        F: FnOnce(T) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Send + 'static,
+    {
+        Workers::new(self, n, f)
+    }
+}
+
 /// The workers of [`Consumer::workers`], as a future of their [`WorkersReport`].
 ///
 /// - **They run at once**, each in a task on the runtime where they were started. They take one item after the other, in

@@ -158,7 +158,9 @@ fn wakers_that_panic_lose_no_item_and_no_other_wake() {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counting = {
             let wakes = wakes.clone();
-            with_hook(move |event| drop(wakes.fetch_add(usize::from(event == WakerEvent::Wake), SeqCst)))
+            with_hook(move |event| {
+                wakes.fetch_add(usize::from(event == WakerEvent::Wake), SeqCst);
+            })
         };
         assert!(poll(&mut pops[0], &panicking("first")).is_pending());
         assert!(poll(&mut pops[1], &counting).is_pending());
@@ -318,7 +320,7 @@ fn run(steps: &[Step], max_items: usize, max_bytes: usize) {
             model.has_left |= !pops.is_empty();
             assert!(pops.drain(..).all(|pop| pop.now_or_never().is_some_and(|popped| popped.is_none())));
         }
-        // Those that were let in hear of it.
+        // Pushes that were accepted hear of it.
         while pushes.len() > model.pushes.len() {
             assert_eq!(pushes.pop_front().and_then(|push| push.now_or_never()), Some(Ok(())));
         }

@@ -87,13 +87,13 @@ fn stream_37(subject: &Subject) -> Checked {
             drop(state.1.take());
             let run = &state.0;
             settle().await;
-            assert_eq!(run.alive(), Vec::new(), "items alive after the drop");
+            assert_eq!(run.alive(), Vec::<u32>::new(), "items alive after the drop");
             let dropped_at = run.first(&Event::Returned);
             let later = run.pick(|at, event| match event {
                 Event::Given(number) | Event::Ended(number) if Some(at) > dropped_at => Some(*number),
                 _ => None,
             });
-            assert_eq!(later, Vec::new(), "items given or ended after the drop");
+            assert_eq!(later, Vec::<u32>::new(), "items given or ended after the drop");
         };
         explored(|| cancel::every_point(setup, operation, check))?;
     }
