@@ -96,7 +96,12 @@ pub trait StreamExt: Stream {
         F: FnOnce(T) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<U, E2>> + Send + 'static,
     {
-        let tasks = TaskMap::new(self, limit, |item| item.map_err(E2::from), f);
+        let tasks = TaskMap::new(
+            self,
+            limit,
+            |item| item.map_err(E2::from),
+            move |value| async move { f(value).await },
+        );
         TryParMap { tasks }
     }
 

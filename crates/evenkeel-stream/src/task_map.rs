@@ -53,7 +53,8 @@ pub(crate) struct TaskMap<S: Stream, T, E> {
 }
 
 impl<S: Stream, T, E> TaskMap<S, T, E> {
-    /// `split` tells items from those that have failed already.
+    /// `split` tells items from those that have failed already. `work` calls no foreign code before its future is polled,
+    /// so that a panic of it is one of the item.
     #[track_caller]
     pub(crate) fn new<V, F, Fut>(source: S, limit: usize, split: fn(S::Item) -> Result<V, E>, work: F) -> Self
     where

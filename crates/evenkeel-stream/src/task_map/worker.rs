@@ -204,7 +204,6 @@ where
                 );
                 report = Some((*ticket, result));
                 *this.ticket = None;
-                this.item.set(None);
                 ended += 1;
             } else if this.source.is_some() && self.as_mut().wait_for_source(cx).is_pending() {
                 return Poll::Pending;
@@ -231,19 +230,17 @@ where
             wake(next.consumer);
             perform(this.shared, &*this.work, next.call);
             match next.step {
-                Step::Run(job) => {
-                    let started = job.span.in_scope(|| Panic::catch(|| this.work.clone()(job.value)));
-                    match started {
-                        Ok(item) => {
-                            this.item.set(Some(catch_panic(item)));
-                            *this.ticket = Some((job.ticket, job.span));
-                        }
-                        Err(panic) => {
-                            report = Some((job.ticket, Err(ItemError::Panic(panic))));
-                            ended += 1;
-                        }
+                Step::Run(item) => match Panic::catch(|| this.work.clone()) {
+                    Ok(work) => {
+                        this.item.set(Some(catch_panic(work(item.value))));
+                        *this.ticket = Some((item.ticket, item.span));
                     }
-                }
+                    Err(panic) => {
+                        drop(Panic::catch(|| drop(item.value)));
+                        report = Some((item.ticket, Err(ItemError::Panic(panic))));
+                        ended += 1;
+                    }
+                },
                 Step::Pull(source) => *this.source = Some(source),
                 Step::Yield => {
                     cx.waker().wake_by_ref();
