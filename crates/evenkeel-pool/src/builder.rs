@@ -107,20 +107,21 @@ impl<M: Manager> Builder<M> {
         self
     }
 
-    /// Drops an object that has been idle for this time, down to [`min_idle`](Self::min_idle). By default none is.
+    /// Drops an object that has been idle for this time, down to [`min_idle`](Self::min_idle). By default none is; at zero
+    /// each is that no caller waits for.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.limits.idle_timeout = Some(limit);
         self
     }
 
-    /// Drops an object at this age, when it is idle or returned. By default none is.
+    /// Drops an object at this age, when it is idle or returned. By default, and at zero, none is.
     ///
     /// The lifetime of each object is shorter by a random part of a tenth, drawn once, so that objects made together do not
     /// end together. Where [`min_idle`](Self::min_idle) needs it, another one is created before: at the last tenth of the
     /// lifetime, or a [`create_timeout`](Self::create_timeout) before the end if that is later, unless there are `max` of
     /// them.
     pub fn max_lifetime(mut self, limit: Duration) -> Self {
-        self.limits.max_lifetime = Some(limit);
+        self.limits.max_lifetime = Some(limit).filter(|limit| !limit.is_zero());
         self
     }
 

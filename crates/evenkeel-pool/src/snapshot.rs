@@ -5,7 +5,8 @@ use std::{fmt, panic::Location, time::Duration};
 /// The numbers of a pool at one instant.
 ///
 /// They add up: `size == idle + in_use + creating + checking <= max`, and
-/// `created == idle + in_use + checking + discarded + detached`.
+/// `created == idle + in_use + checking + discarded + detached`. After [`Pool::resize`](crate::Pool::resize) to fewer, `size`
+/// is above `max` until the objects in use are returned.
 ///
 /// # Examples
 ///

@@ -275,3 +275,37 @@ fn the_upkeep_needs_no_runtime_of_its_own() {
         });
     }
 }
+
+/// Limits of zero end, and at the longest time nothing overflows.
+#[test]
+fn extreme_limits_do_no_harm() {
+    World::run(async |world| {
+        let max = std::time::Duration::MAX;
+        for min_idle in [0, 1, 9] {
+            let (pool, script) = pool_with(3, |builder| {
+                builder.min_idle(min_idle).max_lifetime(ms(0)).idle_timeout(ms(0)).hold_warning(ms(0))
+            });
+            drop(take(&pool, 3).await);
+            world.settle().await;
+            sleep(secs(100)).await;
+            let kept = min_idle.min(3);
+            assert_eq!((pool.snapshot().idle, script.live.load(SeqCst)), (kept, kept));
+            assert!(script.made.load(SeqCst) <= 6, "{:?}", script.made);
+
+            let (pool, _script) = pool_with(3, |builder| {
+                builder
+                    .min_idle(min_idle)
+                    .max_lifetime(max)
+                    .idle_timeout(max)
+                    .hold_warning(max)
+                    .validate_after(max)
+            });
+            drop(take(&pool, 3).await);
+            sleep(secs(86_400)).await;
+            assert_eq!(pool.snapshot().idle, 3);
+            pool.retire_all();
+            drop(pool);
+            world.settle().await;
+        }
+    });
+}
