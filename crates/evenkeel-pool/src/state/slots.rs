@@ -84,6 +84,8 @@ pub(super) enum SlotUse {
 #[derive(Default)]
 struct LeaseClock {
     last: Option<Instant>,
+    /// A moment behind the last reading.
+    moment: Option<Instant>,
     is_burst: bool,
     unread: Vec<usize>,
 }
@@ -241,9 +243,10 @@ impl Slots {
 
     /// Sets the time of the leases that wait for a reading of the clock.
     pub(super) fn set_time(&mut self, now: Instant) {
-        let gap = self.clock.last.map(|last| now.saturating_duration_since(last));
-        self.clock.is_burst = gap.is_some_and(|gap| !gap.is_zero() && gap < MOMENT);
-        self.clock.last = Some(now);
+        let LeaseClock { last, moment, is_burst, .. } = &mut self.clock;
+        // A time that is neither before nor at the last one, and not long behind it.
+        *is_burst = Some(now) > *last && Some(now) < *moment;
+        (*last, *moment) = (Some(now), now.checked_add(MOMENT));
         for key in self.clock.unread.drain(..) {
             // The slot may have another lease by now, which waits as well, or none.
             if let Some(slot) = self.slots.get_mut(key) {

@@ -301,7 +301,7 @@ impl<M: Manager> State<M> {
             return None;
         }
         let pooled = self.lease_idle(place, self.waiters.get(key).task)?;
-        self.unlink(key);
+        self.leave_position(key);
         let has_checks = self.waiters.remove(key).has_checks;
         self.called -= 1;
         Some((pooled, queued.take().map(|queued| Queued { has_checks, ..queued })))
@@ -376,6 +376,12 @@ impl<M: Manager> State<M> {
 
     /// Takes a waiter out of the queue, and out of all that refers to its position there.
     fn unlink(&mut self, key: usize) {
+        self.leave_position(key);
+        self.waiters.unlink(key);
+    }
+
+    /// Takes a waiter that leaves the queue out of all that refers to its position there.
+    fn leave_position(&mut self, key: usize) {
         if self.first_waiting == Some(key) {
             self.first_waiting = self.next_waiting(key);
         }
@@ -383,7 +389,6 @@ impl<M: Manager> State<M> {
         if let Some(task) = self.waiters.get(key).task {
             self.slots.tasks.wait_ends(task);
         }
-        self.waiters.unlink(key);
     }
 
     /// Ends the wait of a caller, which has an object or gives up; returns the result that it was served, if any.
@@ -391,7 +396,7 @@ impl<M: Manager> State<M> {
         let key = queued.take()?.key;
         if matches!(self.waiters.get(key).state, WaiterState::Waiting(_) | WaiterState::Called) {
             self.detach_checks(key);
-            self.unlink(key);
+            self.leave_position(key);
         }
         match self.waiters.remove(key).state {
             WaiterState::Served(served) => return Some(*served),
