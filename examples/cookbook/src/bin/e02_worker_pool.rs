@@ -1,0 +1,50 @@
+//! How do I run a pool of workers? With `workers` of a queue: a failure or a panic stops nobody, and what was not started comes
+//! back.
+#![expect(clippy::print_stdout, reason = "it shows what happens")]
+
+use std::time::Duration;
+
+use evenkeel_stream::{Capacity, ItemError, queue};
+use tokio::time::sleep;
+
+async fn crawl(page: u32) -> Result<(), String> {
+    sleep(Duration::from_millis(10)).await;
+    match page {
+        3 => Err("page 3 is gone".into()),
+        // Panics without the text on stderr that `panic!` writes.
+        5 => std::panic::resume_unwind(Box::new("a bug at page 5")),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let (pages, consumer) = queue(Capacity::items(100));
+    let workers = consumer.workers(3, crawl);
+    for page in 0..10 {
+        if pages.push(page).await.is_err() {
+            return;
+        }
+    }
+    // The usual pattern of asyncio hangs here when its workers have died.
+    let joined = pages.join().await;
+    println!("joined: {}", joined.is_ok());
+
+    // A hundred more, and no time for all of them.
+    for page in 100..200 {
+        let _ = pages.try_push(page);
+    }
+    let report = workers.close(Duration::from_millis(25)).await;
+    println!(
+        "{} done, {} failed, {} panicked, {} aborted",
+        report.done, report.failed, report.panicked, report.aborted
+    );
+    for failure in &report.failures {
+        match failure {
+            ItemError::Error(error) => println!("- {error}"),
+            ItemError::Panic(panic) => println!("- {panic}"),
+            other => println!("- {other}"),
+        }
+    }
+    println!("some were not started: {}", !report.unstarted.is_empty());
+}
