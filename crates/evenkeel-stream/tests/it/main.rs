@@ -3,6 +3,7 @@
 mod batch;
 mod cancel;
 mod compiles;
+mod compiles_queue;
 mod fail_fast;
 mod generate;
 mod hook;

@@ -182,7 +182,7 @@ fn many_threads_take_each_item_once() {
             async move |item: u64| {
                 sum.fetch_add(item, SeqCst);
                 count.fetch_add(1, SeqCst);
-                if item % 7 == 0 { Err(()) } else { Ok(()) }
+                if item.is_multiple_of(7) { Err(()) } else { Ok(()) }
             }
         });
         let producers: Vec<_> = (0..4_u64)
