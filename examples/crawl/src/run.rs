@@ -7,8 +7,8 @@
 //! the links that were found to the frontier. A URL counts as in flight until that transaction ends, so that a crash
 //! loses the outcomes of those alone.
 //!
-//! The frontier reads the store, and has a task of its own for that: as a part of the stream it would stand still while a
-//! batch is being stored, with the one connection that the batch waits for.
+//! The frontier reads the store, which has one connection, and a batch waits for that one. The map goes on with its source
+//! while a batch is being stored, so neither waits for the other.
 //!
 //! A stop ends the source. Everything in flight is finished and stored, except URLs that wait for the rate of
 //! their host or for another attempt: they count as not begun.
@@ -28,7 +28,6 @@ use evenkeel::{
     task::{Stop, group},
 };
 use futures::{StreamExt as _, stream};
-use tokio::sync::mpsc;
 
 use crate::{
     check::Check,
@@ -96,9 +95,7 @@ impl Crawl {
         let done = group(async |g| {
             let progress = progress::show(self.stats.clone(), self.hosts, stop.clone(), g.stop().clone());
             g.task("progress").spawn(progress);
-            let (sender, urls) = mpsc::channel(1);
-            g.task("frontier").spawn(feed(self.frontier.clone(), stop.clone(), sender));
-            self.pipeline(urls, &stop).await?;
+            self.pipeline(&stop).await?;
             if !stop.is_draining() && self.check.run(&stop).await?.is_continue() {
                 self.is_complete.store(true, Relaxed);
             }
@@ -111,8 +108,11 @@ impl Crawl {
         })
     }
 
-    async fn pipeline(&self, urls: mpsc::Receiver<(Entry, InFlight)>, stop: &Stop) -> Result<(), Fatal> {
-        let urls = stream::unfold(urls, async |mut urls| Some((Ok::<_, Fatal>(urls.recv().await?), urls)));
+    async fn pipeline(&self, stop: &Stop) -> Result<(), Fatal> {
+        let urls = stream::try_unfold((self.frontier.clone(), stop.clone()), async |(frontier, stop)| {
+            let next = frontier.next(&stop).await?;
+            Ok::<_, Fatal>(next.map(|next| (next, (frontier, stop))))
+        });
         let (fetcher, stopping, stats) = (self.fetcher.clone(), stop.clone(), self.stats.clone());
         let fetched = Box::pin(urls)
             .try_par_map(self.max_in_flight, async move |(entry, in_flight): (Entry, InFlight)| {
@@ -172,18 +172,4 @@ impl Crawl {
         }
         Ok(())
     }
-}
-
-/// Sends the URLs of the frontier, until there are none or `stop` drains.
-async fn feed(
-    frontier: Arc<Frontier>,
-    stop: Stop,
-    sender: mpsc::Sender<(Entry, InFlight)>,
-) -> Result<(), Fatal> {
-    while let Some(next) = frontier.next(&stop).await? {
-        if sender.send(next).await.is_err() {
-            break;
-        }
-    }
-    Ok(())
 }
