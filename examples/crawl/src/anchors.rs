@@ -25,8 +25,8 @@ impl Anchors {
         self.0.binary_search(&hash(name.as_bytes())).is_ok()
     }
 
-    /// Whether a fragment leads to a place on the page, by the HTML standard: as it is written first, decoded second. No
-    /// fragment and `top` lead to the top.
+    /// Whether a fragment leads to a place on the page, by the HTML standard: as it is written first, decoded second.
+    /// No fragment and `top` lead to the top.
     pub(crate) fn have(&self, fragment: &str) -> bool {
         // The directive behind it, such as a text to look for, is no part of the fragment.
         let fragment = fragment.split(":~:").next().unwrap_or_default();

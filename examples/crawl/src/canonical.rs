@@ -1,9 +1,10 @@
 //! Canonical URLs: two addresses of one resource are one text.
 //!
-//! The six steps, in this order: the fragment is cut off, since it is no part of what is fetched; escapes of unreserved
-//! characters are decoded, and the digits of all others are upper case; one trailing dot of the host is removed; an empty
-//! query is removed; so are user and password, which must not be stored; anything but http and https is no page. The
-//! order of a query, `index.html`, the case of a path and a trailing slash stay as they are: they may matter.
+//! The six steps, in this order: the fragment is cut off, since it is no part of what is fetched; escapes of
+//! unreserved characters are decoded, and the digits of all others are upper case; one trailing dot of the host is
+//! removed; an empty query is removed; so are user and password, which must not be stored; anything but http and https
+//! is no page. The order of a query, `index.html`, the case of a path and a trailing slash stay as they are: they may
+//! matter.
 //!
 //! RFC 3986, sections 6.2.2 and 6.2.3; RFC 9110, section 4.2.3. The result is a fixed point.
 

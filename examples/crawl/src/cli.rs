@@ -23,7 +23,8 @@ mod flags {
     use super::{Choice, RateLimit, Time};
 
     xflags::xflags! {
-        /// Visits all pages of a site and reports broken links. Exits with 1 if there are any, and with 3 if it was stopped.
+        /// Visits all pages of a site and reports broken links. Exits with 1 if there are any, and with 3 if it was
+        /// stopped.
         cmd crawl {
             /// The first page: http://host/path or https://host/path.
             required url: String
@@ -49,7 +50,8 @@ mod flags {
             repeated --ignore pattern: String
             /// Do not ask for robots.txt: for a server of your own.
             optional --no-robots
-            /// Where to store: sqlite:PATH, postgres:URL, or auto, which is a file in the user's cache directory [auto].
+            /// Where to store: sqlite:PATH, postgres:URL, or auto, which is a file in the user's cache directory
+            /// [auto].
             optional --store store: Choice
             /// Write the report to this file as JSON, too.
             optional --json file: PathBuf

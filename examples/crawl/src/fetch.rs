@@ -124,8 +124,9 @@ impl Fetcher {
         self.pacer.resume(hosts);
     }
 
-    /// Makes a request until it is answered or the policy gives up. The layers, from the outside to the inside: the retries; the
-    /// rate of the host, so that a retry counts as a request; the time of one attempt, so that only the server uses it up.
+    /// Makes a request until it is answered or the policy gives up. The layers, from the outside to the inside: the
+    /// retries; the rate of the host, so that a retry counts as a request; the time of one attempt, so that only the
+    /// server uses it up.
     async fn attempts(&self, request: &Request<'_>, stop: &Stop) -> Option<Result<Answer, Problem>> {
         let host = host(request.url);
         let mut attempts = self.policy.start();
@@ -144,6 +145,8 @@ impl Fetcher {
             }
             let label = problem_of(&failed, self.limits.timeout);
             let decided = tokio::select! {
+                // A failure that is final is an outcome, also after a stop.
+                biased;
                 decided = attempts.backoff(failed) => decided,
                 () = stop.draining() => return None,
             };

@@ -1,8 +1,8 @@
 //! The order of the work: breadth first, with a bounded number of URLs of each host in flight.
 //!
-//! The store has the frontier. Here is a window of it for each host, behind which the store is asked for more. A URL gets a
-//! higher position than all before it, so the next one of a host is always behind the last one, and those in flight need
-//! no list. A URL is in flight until its outcome is stored: a crash repeats only those.
+//! The store has the frontier. Here is a window of it for each host, behind which the store is asked for more. A URL
+//! gets a higher position than all before it, so the next one of a host is always behind the last one, and those in
+//! flight need no list. A URL is in flight until its outcome is stored: a crash repeats only those.
 //!
 //! One reader takes URLs ([`Frontier::next`]), and waits while each host has enough in flight or nothing left. A guard
 //! that is dropped, and outcomes that were stored, wake it.
@@ -87,7 +87,8 @@ impl Frontier {
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped, no URL is taken, and the frontier is of no more use: it may have been about to read the store.
+    /// If the future is dropped, no URL is taken, and the frontier is of no more use: it may have been about to read
+    /// the store.
     pub(crate) async fn next(self: &Arc<Self>, stop: &Stop) -> Result<Option<(Entry, InFlight)>, Fatal> {
         loop {
             if stop.is_draining() {

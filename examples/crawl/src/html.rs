@@ -1,8 +1,8 @@
 //! Reads the links and the fragment targets of a page while it comes in, in constant memory beside them.
 //!
-//! lol_html finds the elements, so that markup in comments, scripts and texts is none. Done here: character references,
-//! the white space around an address, lists of images, refreshes, and `noscript`, whose content is text for lol_html and
-//! is read a second time. Templates are read as well: a link in one is a link sooner or later.
+//! lol_html finds the elements, so that markup in comments, scripts and texts is none. Done here: character
+//! references, the white space around an address, lists of images, refreshes, and `noscript`, whose content is text
+//! for lol_html and is read a second time. Templates are read as well: a link in one is a link sooner or later.
 
 mod refresh;
 mod srcset;

@@ -146,7 +146,7 @@ async fn run(
         counts.known = checkpoint.done + checkpoint.queued;
     });
     let crawl = job(options, &store, log, stats.clone())?;
-    if checkpoint.is_continued {
+    if checkpoint.is_continued || checkpoint.pass > 1 {
         crawl.fetcher.resume(&scope.hosts);
     }
     let (ended, reason) = crawl.run(options.grace).await?;

@@ -1,9 +1,9 @@
 //! The time between two requests to one host.
 //!
-//! A rate limiter for each host has the schedule, and the pauses that a server asks for. A limiter keeps its schedule: a
-//! request that starts late costs the next one no time, so two of them may start closer together than the rate says. The log
-//! of a polite crawler has no such pair. So a host has one request at a time that waits for its turn, and the pause to the next one
-//! is counted from its start.
+//! A rate limiter for each host has the schedule, and the pauses that a server asks for. A limiter keeps its schedule:
+//! a request that starts late costs the next one no time, so two of them may start closer together than the rate says.
+//! The log of a polite crawler has no such pair. So a host has one request at a time that waits for its turn, and the
+//! pause to the next one is counted from its start.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -25,8 +25,8 @@ pub(crate) struct Pacer {
     limiter: Keyed<String>,
     /// The time between two requests; zero without a rate.
     interval: Duration,
-    /// The queue of each host, with the delay that its robots.txt asks for. They are few: the hosts of the scope, and those to which a
-    /// robots.txt was redirected.
+    /// The queue of each host, with the delay that its robots.txt asks for. They are few: the hosts of the scope, and
+    /// those to which a robots.txt was redirected.
     hosts: std::sync::Mutex<HashMap<String, std::sync::Arc<Mutex<Duration>>>>,
 }
 
@@ -63,8 +63,10 @@ impl Pacer {
         true
     }
 
-    /// Sets the delay that the host asks for in its robots.txt.
+    /// Sets the delay that the host asks for in its robots.txt. It begins now: an earlier run may have sent a request a
+    /// moment ago.
     pub(crate) async fn set_delay(&self, host: &str, delay: Duration) {
+        self.pause(host, delay);
         *self.host(host).lock().await = delay;
     }
 
@@ -121,11 +123,12 @@ mod tests {
     async fn the_delay_of_a_robots_txt_counts_if_it_is_longer() {
         let pacer = Pacer::new(Some(10));
         pacer.set_delay(HOST, Duration::from_millis(250)).await;
-        assert_eq!(starts(&pacer, 3).await, [0, 250, 500]);
+        assert_eq!(starts(&pacer, 3).await, [250, 500, 750]);
         pacer.set_delay("other", Duration::from_millis(10)).await;
         let unlimited = Pacer::new(None);
+        unlimited.set_delay("none", Duration::ZERO).await;
         unlimited.set_delay(HOST, Duration::from_secs(2)).await;
-        assert_eq!(starts(&unlimited, 3).await, [0, 2000, 4000]);
+        assert_eq!(starts(&unlimited, 3).await, [2000, 4000, 6000]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
-//! The report: the numbers of a run, and its broken links by their targets. The links are read from the store in parts, and
-//! written as they come.
+//! The report: the numbers of a run, and its broken links by their targets. The links are read from the store in
+//! parts, and written as they come.
 
 mod html;
 mod json;
@@ -100,8 +100,8 @@ impl Report<'_> {
         self.broken.iter().map(|(_, count)| count).sum()
     }
 
-    /// Calls `write` with the broken links of a kind, up to this number, with the first of their pages and the number of
-    /// these.
+    /// Calls `write` with the broken links of a kind, up to this number, with the first of their pages and the number
+    /// of these.
     async fn each(
         &self,
         kind: Kind,

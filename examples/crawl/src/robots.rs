@@ -1,8 +1,8 @@
 //! The rules of a robots.txt, by RFC 9309: which paths a crawler may ask for, and how long it waits between requests.
 //!
-//! robotxt decides. It ends a group at a `Crawl-delay`, although by section 2.2.4 only `allow` and `disallow` lines end
-//! the run of `user-agent` lines, and so lets in a crawler that is denied. [`delays_behind_agents`] mends that: it moves such a line
-//! behind the run.
+//! robotxt decides. It ends a group at a `Crawl-delay`, although by section 2.2.4 only `allow` and `disallow` lines
+//! end the run of `user-agent` lines, and so lets in a crawler that is denied. [`delays_behind_agents`] mends that: it
+//! moves such a line behind the run.
 
 use std::time::Duration;
 

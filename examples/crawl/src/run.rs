@@ -1,4 +1,5 @@
-//! The job: takes URLs from the frontier, asks for many at a time, stores their links, and checks all links at the end.
+//! The job: takes URLs from the frontier, asks for many at a time, stores their links, and checks all links at the
+//! end.
 //!
 //! # How it works
 //!
@@ -7,8 +8,8 @@
 //! the links that were found to the frontier. A URL counts as in flight until that transaction ends, so that a crash
 //! loses the outcomes of those alone.
 //!
-//! The frontier reads the store, which has one connection, and a batch waits for that one. The map goes on with its source
-//! while a batch is being stored, so neither waits for the other.
+//! The frontier reads the store, which has one connection, and a batch waits for that one. The map goes on with its
+//! source while a batch is being stored, so neither waits for the other.
 //!
 //! A stop ends the source. Everything in flight is finished and stored, except URLs that wait for the rate of
 //! their host or for another attempt: they count as not begun.

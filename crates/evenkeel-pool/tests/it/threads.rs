@@ -43,8 +43,8 @@ fn stress() {
     });
 }
 
-/// The thread of `block_on` waits for a creation. A worker begins with that and with the timer of the waiters at once: the object may
-/// be there, and the timer may find that nobody waits any more and end, before the thread goes on.
+/// The thread of `block_on` waits for a creation. A worker begins with that and with the timer of the waiters at once:
+/// the object may be there, and the timer may find that nobody waits any more and end, before the thread goes on.
 #[test]
 fn a_timer_that_ends_at_once_is_no_shutdown() {
     let runtime =

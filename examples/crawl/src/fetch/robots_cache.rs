@@ -20,7 +20,8 @@ pub(super) struct RobotsCache {
     servers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Known>>>>,
 }
 
-/// The rules of one server, as far as they are known. The lock is held while the server is asked, so that one request does.
+/// The rules of one server, as far as they are known. The lock is held while the server is asked, so that one request
+/// does.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     rules: Option<(Arc<Rules>, Instant)>,

@@ -1,6 +1,7 @@
 //! The address of a `meta` refresh, by the HTML standard: "shared declarative refresh steps".
 
-/// Returns the address in the content of a refresh; `None` if the page only loads itself again, or the content is invalid.
+/// Returns the address in the content of a refresh; `None` if the page only loads itself again, or the content is
+/// invalid.
 pub(crate) fn url(content: &str) -> Option<&str> {
     let content = content.trim_ascii_start();
     let rest = content.trim_start_matches(|c: char| c.is_ascii_digit());

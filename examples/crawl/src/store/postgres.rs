@@ -38,7 +38,8 @@ const LOCK: &str = "SELECT pg_try_advisory_xact_lock(1751216759, 'crawl'::regcla
 /// Without this lock `IF NOT EXISTS` fails while another run creates the same table.
 const PREPARE_LOCK: &str = "SELECT pg_advisory_xact_lock(1751216759, 0)";
 
-/// Marks URLs as seen in this pass, and adds those that are new in it to the frontier. Texts, hosts, roles, depth, pass.
+/// Marks URLs as seen in this pass, and adds those that are new in it to the frontier. Texts, hosts, roles, depth,
+/// pass.
 const SEE: &str = "
     WITH fresh AS (
         INSERT INTO urls (url, host, role, depth, seen)

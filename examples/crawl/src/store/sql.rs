@@ -9,8 +9,8 @@
 //! | `anchors` | the targets of fragments on each page, as hashes |
 //! | `broken` | the broken links, by target and fragment: the result |
 //!
-//! A URL leaves the frontier in the transaction that stores its outcome and its links. So the tables are a checkpoint at
-//! any moment, and to store an outcome twice changes nothing.
+//! A URL leaves the frontier in the transaction that stores its outcome and its links. So the tables are a checkpoint
+//! at any moment, and to store an outcome twice changes nothing.
 //!
 //! For SQLite `$1` is a name, and the parameters are numbered as they appear: they appear in order.
 

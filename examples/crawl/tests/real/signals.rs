@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::sleep};
 
 use crate::{
     interrupted::signal,
-    server::{Server, html},
+    server::{Server, answer, html},
     workdir::{Workdir, text},
 };
 
@@ -45,6 +45,33 @@ async fn the_first_signal_finishes_what_was_begun_and_begins_nothing() {
         assert_eq!((&report["ended"], &report["pages"], server.total()), (&"stopped".into(), &4.into(), 4));
         assert_eq!(report["queued"], 17, "{report}");
     }
+}
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn an_error_that_arrives_after_the_signal_is_an_outcome() {
+    let (sender, released) = watch::channel(false);
+    let server = Server::start(move |request| {
+        let mut released = released.clone();
+        async move {
+            if request.uri.path() == "/" {
+                return html((1..=10).map(|n| format!("<a href={n}>")).collect::<String>());
+            }
+            let _ = released.wait_for(|is_released| *is_released).await;
+            answer(404, "text/plain", "no")
+        }
+    })
+    .await;
+    let (workdir, flags) = (Workdir::new(), "--rate unlimited --no-robots --per-host 10");
+    let child = workdir.crawl(&server.url("/"), flags).spawn().unwrap();
+    server.wait_for(11).await;
+    signal(&child, "-TERM").await;
+    sleep(Duration::from_millis(300)).await;
+    sender.send_replace(true);
+    assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(3));
+    assert_eq!(workdir.report()["failed"], 10);
+    let report = workdir.run(&server.url("/"), flags, 1).await;
+    assert_eq!((&report["failed"], &report["requests"], server.total()), (&10.into(), &0.into(), 11));
 }
 
 #[tokio::test]
