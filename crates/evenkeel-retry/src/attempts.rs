@@ -35,8 +35,8 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    Attempt, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict, error::nanos,
-    telemetry, verdict::Repeat,
+    Attempt, Budget, BudgetPermit, Failed, GaveUp, IdempotencyKey, Jitter, Policy, RetryError, Verdict,
+    error::nanos, telemetry, verdict::Repeat,
 };
 
 /// A zero delay needs no timer, but a loop of them must let other tasks run.
@@ -202,11 +202,9 @@ impl<'p> Attempts<'p> {
     /// Must not be called after an attempt that succeeded.
     #[inline]
     pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let Some(state) = &mut self.state.0 else {
-            self.count_first();
-            return Poll::Ready(true);
-        };
-        ready!(state.as_mut().poll_wait(cx));
+        if let Some(state) = &mut self.state.0 {
+            ready!(state.as_mut().poll_wait(cx));
+        }
         Poll::Ready(self.begin())
     }
 
@@ -224,17 +222,25 @@ impl<'p> Attempts<'p> {
 
     fn count(&mut self) {
         match self.attempts {
-            0 => self.count_first(),
+            0 => {
+                self.deposit();
+                self.attempts = 1;
+            }
             attempts => self.attempts = attempts.saturating_add(1),
         }
     }
 
+    /// Counts the first attempt of a call that has made its deposit.
+    pub(crate) fn count_first(&mut self) {
+        self.attempts = self.attempts.max(1);
+    }
+
+    /// Adds the share of a call to the budget.
     #[inline]
-    fn count_first(&mut self) {
+    pub(crate) fn deposit(&self) {
         if let Some(budget) = &self.policy.budget {
-            budget.deposit();
+            deposit(budget);
         }
-        self.attempts = 1;
     }
 
     #[inline]
@@ -260,7 +266,7 @@ impl<'p> Attempts<'p> {
     /// Waits for the time limit of the attempt, which is set when the attempt is first pending.
     #[cold]
     #[inline(never)]
-    fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.state.0.is_none() && self.policy.is_untimed() {
             return Poll::Pending;
         }
@@ -353,13 +359,29 @@ impl<'p> Attempts<'p> {
         }
     }
 
-    // Inlined, so that a result is made where it goes: copying it would be a good part of the cost of a success.
-    #[inline(always)]
     pub(crate) fn gave_up<E>(&mut self, reason: GaveUp, last: Option<E>) -> RetryError<E> {
+        let (elapsed, total) = self.end(reason);
+        RetryError { reason, last, attempts: self.attempts, elapsed, total }
+    }
+
+    /// Returns the time since the first failure and the total time, in nanoseconds, of a call that gives up.
+    pub(crate) fn end(&mut self, reason: GaveUp) -> (Duration, u64) {
         telemetry::gave_up(reason, self.attempts);
         let times = self.state.0.as_mut().map(|state| state.as_mut().end());
         let (elapsed, total) = times.unwrap_or_default();
-        RetryError { reason, last, attempts: self.attempts, elapsed, total: nanos(total) }
+        (elapsed, nanos(total))
+    }
+
+    /// Drops the state of the call.
+    pub(crate) fn clear(&mut self) {
+        self.state.0 = None;
+    }
+
+    /// Tells the compiler that the call has no state, so that it leaves out the drop of one.
+    #[inline]
+    pub(crate) fn assert_stateless(&mut self) {
+        debug_assert!(self.state.0.is_none(), "the state of the call would leak");
+        std::mem::forget(self.state.0.take());
     }
 
     pub(crate) fn this_attempt(&mut self) -> Attempt {
@@ -437,6 +459,12 @@ impl Drop for LazyState {
             std::mem::forget(self.0.take());
         }
     }
+}
+
+/// Makes the deposit of a call, out of line: a call without a budget does not pay for its frame.
+#[inline(never)]
+fn deposit(budget: &Budget) {
+    budget.deposit();
 }
 
 #[cold]

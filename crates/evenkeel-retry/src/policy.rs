@@ -328,6 +328,7 @@ impl Policy {
             retry_all,
             unobserved,
         )
+        .with_call_state()
     }
 
     /// Returns whether no setting needs to know how long an attempt is in flight.

@@ -2,6 +2,10 @@
 //!
 //! It alternates between two states, the wait before an attempt and the attempt; each decision is made by
 //! [`Attempts`]. The operation is dropped before its error is classified, so that nothing it holds is held during the wait.
+//!
+//! Most calls succeed at their first poll, so that poll has a path of its own: it makes the deposit, polls the operation and
+//! returns its value. It is inlined at every caller, and all else is in `poll_on`, out of line. This path finds no state of
+//! the call to drop: a call that has a state from the start, for its deadline or its description, begins at `Waiting`.
 
 use std::{
     fmt,
@@ -15,7 +19,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use crate::{Attempts, GaveUp, RetryError, Verdict, verdict::Repeat};
+use crate::{Attempts, Failed, GaveUp, RetryError, Verdict, verdict::Repeat};
 
 /// A failure that is about to be retried, as [`Retry::observe`] shows it.
 ///
@@ -86,22 +90,57 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<Fut, E> {
-        // The wait before an attempt, with the error of the last one.
+        // Before the first attempt, of a call that has no `CallState`.
+        New,
+        // The wait before any other attempt, with the error of the last one.
         Waiting { last: Option<E> },
         Attempt { #[pin] operation: Fut },
         Done { error: PhantomData<E> },
     }
 }
 
+/// The outcome of a first poll that was no success.
+enum First<E> {
+    Cancelled,
+    Failed(E),
+    Pending,
+}
+
+/// The parts of a [`RetryError`] that the call does not keep.
+struct Parts<E> {
+    reason: GaveUp,
+    last: Option<E>,
+    times: (Duration, u64),
+}
+
+impl<E> Parts<E> {
+    /// Ends a call that gives up, and drops its `CallState`.
+    fn new(reason: GaveUp, last: Option<E>, attempts: &mut Attempts<'_>) -> Self {
+        let times = attempts.end(reason);
+        attempts.clear();
+        Self { reason, last, times }
+    }
+}
+
 impl<Fut, E> State<Fut, E> {
     const DONE: Self = Self::Done { error: PhantomData };
+
+    #[inline]
+    fn begin(mut self: Pin<&mut Self>, operation: Fut) -> Pin<&mut Fut> {
+        self.set(Self::Attempt { operation });
+        match self.project() {
+            StateProjection::Attempt { operation } => operation,
+            _ => unreachable!("it was set above"),
+        }
+    }
 }
 
 impl<'p, Op, Fut, E, C, O> Retry<'p, Op, Fut, E, C, O> {
+    /// Makes a call without a `CallState`, whose operation does not ask for one.
     #[inline]
     pub(crate) fn new(attempts: Attempts<'p>, operation: Op, classify: C, observe: O) -> Self {
         let until = std::future::pending();
-        Self { operation, classify, observe, until, attempts, state: State::Waiting { last: None } }
+        Self { operation, classify, observe, until, attempts, state: State::New }
     }
 }
 
@@ -223,6 +262,12 @@ impl<'p, Op, Fut, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U> {
     /// ```
     pub fn deadline(mut self, at: Instant) -> Self {
         self.attempts = self.attempts.deadline(at);
+        self.with_call_state()
+    }
+
+    /// Lets the call have a `CallState` from the start.
+    pub(crate) fn with_call_state(mut self) -> Self {
+        self.state = State::Waiting { last: None };
         self
     }
 
@@ -246,44 +291,110 @@ where
 {
     type Output = Result<T, RetryError<E>>;
 
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            if let StateProjection::Waiting { last } = this.state.as_mut().project() {
-                if this.until.as_mut().poll(cx).is_ready() {
-                    let cancelled = this.attempts.gave_up(GaveUp::Cancelled, last.take());
-                    this.state.set(State::DONE);
-                    return Poll::Ready(Err(cancelled));
-                }
-                if !ready!(this.attempts.poll_begin(cx)) {
-                    let late = this.attempts.gave_up(GaveUp::Deadline, last.take());
-                    this.state.set(State::DONE);
-                    return Poll::Ready(Err(late));
-                }
+    // Always: were it left to the compiler, a second call of the same types would make each of them cost almost twice.
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.as_mut().project();
+        let mut first = None;
+        if let StateProjection::New = this.state.as_mut().project() {
+            first = Some(if this.until.as_mut().poll(cx).is_ready() {
+                First::Cancelled
+            } else {
+                this.attempts.deposit();
                 let operation = (this.operation)(this.attempts);
-                this.state.set(State::Attempt { operation });
-            }
-            let outcome = match this.state.as_mut().project() {
-                StateProjection::Attempt { operation } => this.attempts.poll_attempt(operation, cx),
+                match this.state.as_mut().begin(operation).poll(cx) {
+                    Poll::Ready(Ok(value)) => {
+                        this.state.set(State::DONE);
+                        this.attempts.assert_stateless();
+                        return Poll::Ready(Ok(value));
+                    }
+                    Poll::Ready(Err(error)) => First::Failed(error),
+                    Poll::Pending => First::Pending,
+                }
+            });
+        }
+        let ended = ready!(self.as_mut().poll_on(cx, first));
+        let attempts = self.project().attempts;
+        attempts.assert_stateless();
+        Poll::Ready(ended.map_err(|Parts { reason, last, times: (elapsed, total) }| RetryError {
+            reason,
+            last,
+            attempts: attempts.attempts(),
+            elapsed,
+            total,
+        }))
+    }
+}
+
+impl<'p, Op, Fut, T, E, C, O, U> Retry<'p, Op, Fut, E, C, O, U>
+where
+    Op: FnMut(&mut Attempts<'p>) -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    C: FnMut(&E) -> Verdict,
+    O: FnMut(RetryEvent<'_, E>),
+    U: Future,
+{
+    /// Does the rest of a call, after the first poll or at each later one.
+    ///
+    /// Out of line, and it returns the parts of an error: so the code of a success is small enough to be inlined
+    /// everywhere, and writes its result where it goes. Leaves no `CallState` when it is ready.
+    #[cold]
+    #[inline(never)]
+    fn poll_on(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut first: Option<First<E>>,
+    ) -> Poll<Result<T, Parts<E>>> {
+        let mut this = self.project();
+        if let StateProjection::Attempt { .. } = this.state.as_mut().project() {
+            this.attempts.count_first();
+        }
+        loop {
+            let operation = match this.state.as_mut().project() {
+                StateProjection::New => {
+                    this.state.set(State::DONE);
+                    return Poll::Ready(Err(Parts::new(GaveUp::Cancelled, None, this.attempts)));
+                }
+                StateProjection::Attempt { operation } => operation,
+                StateProjection::Waiting { last } => {
+                    let reason = match this.until.as_mut().poll(cx) {
+                        Poll::Ready(_) => Some(GaveUp::Cancelled),
+                        Poll::Pending => (!ready!(this.attempts.poll_begin(cx))).then_some(GaveUp::Deadline),
+                    };
+                    if let Some(reason) = reason {
+                        let last = last.take();
+                        this.state.set(State::DONE);
+                        return Poll::Ready(Err(Parts::new(reason, last, this.attempts)));
+                    }
+                    let operation = (this.operation)(this.attempts);
+                    this.state.as_mut().begin(operation)
+                }
                 _ => panic!("`Retry` was polled after it was ready"),
             };
-            let Poll::Ready(outcome) = outcome else { return Poll::Pending };
+            let outcome = match first.take() {
+                Some(First::Failed(error)) => Err(Failed::new(Some(error))),
+                Some(First::Pending) => {
+                    ready!(this.attempts.poll_limit(cx));
+                    Err(Failed::new(None))
+                }
+                _ => ready!(this.attempts.poll_attempt(operation, cx)),
+            };
             // Drops the operation before its error is classified: its resources are free during the wait.
             this.state.set(State::DONE);
-            match outcome {
-                Ok(value) => return Poll::Ready(Ok(value)),
-                Err(failed) => {
-                    let failed = failed.classify(&mut *this.classify);
-                    match this.attempts.decide(failed.verdict, failed.may_repeat) {
-                        Ok(delay) => {
-                            let attempt = this.attempts.attempts();
-                            (this.observe)(RetryEvent { error: failed.error(), attempt, delay });
-                            this.state.set(State::Waiting { last: failed.error });
-                        }
-                        Err(reason) => return Poll::Ready(Err(this.attempts.gave_up(reason, failed.error))),
-                    }
+            let failed = match outcome {
+                Ok(value) => {
+                    this.attempts.clear();
+                    return Poll::Ready(Ok(value));
                 }
+                Err(failed) => failed.classify(&mut *this.classify),
+            };
+            match this.attempts.decide(failed.verdict, failed.may_repeat) {
+                Ok(delay) => {
+                    let attempt = this.attempts.attempts();
+                    (this.observe)(RetryEvent { error: failed.error(), attempt, delay });
+                    this.state.set(State::Waiting { last: failed.error });
+                }
+                Err(reason) => return Poll::Ready(Err(Parts::new(reason, failed.error, this.attempts))),
             }
         }
     }

@@ -14,6 +14,7 @@ use std::{
 use evenkeel_retry::{Backoff, Budget, GaveUp, Policy};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
+use tokio::time::Instant;
 
 use crate::{Refused, ms};
 
@@ -176,6 +177,32 @@ fn a_call_that_was_cancelled_keeps_no_token() {
         let mut call = pin!(policy.run(async || Err::<(), _>(Refused(0))).until(tokio::time::sleep(ms(10))));
         assert_eq!(call.as_mut().await.unwrap_err().reason, GaveUp::Cancelled);
         assert_eq!(budget.snapshot().available, 3, "although the future is still there");
+    });
+}
+
+#[test]
+fn each_call_deposits_once_whatever_its_first_poll_finds() {
+    World::run(async |_| {
+        let budget = Budget::percent(100).per_second(0).reserve(20);
+        (0..15).for_each(|_| budget.try_withdraw().unwrap().spend());
+        let policy = Policy::fixed(ms(10)).max_attempts(1).budget(budget.clone());
+        let later = Instant::now() + ms(1000);
+        let succeed = async || Ok::<_, Refused>(());
+        policy.run(succeed).await.unwrap();
+        assert_eq!(budget.snapshot().available, 6);
+        policy.run(succeed).deadline(later).await.unwrap();
+        assert_eq!(budget.snapshot().available, 7, "with a deadline");
+        policy.run_with(async |attempt| Ok::<_, Refused>(assert_eq!(attempt.number(), 1))).await.unwrap();
+        assert_eq!(budget.snapshot().available, 8, "described");
+        let slow = async || Ok::<_, Refused>(tokio::time::sleep(ms(5)).await);
+        policy.run(slow).await.unwrap();
+        assert_eq!(budget.snapshot().available, 9, "pending");
+        let error = policy.run(async || Err::<(), _>(Refused(1))).await.unwrap_err();
+        assert_eq!((error.attempts, budget.snapshot().available), (1, 10), "failed");
+        let error = policy.run(succeed).until(ready(())).await.unwrap_err();
+        assert_eq!((error.attempts, budget.snapshot().available), (0, 10), "cancelled before it began");
+        let error = policy.run(succeed).deadline(Instant::now()).await.unwrap_err();
+        assert_eq!((error.attempts, budget.snapshot().available), (0, 10), "late before it began");
     });
 }
 
