@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sender of async-channel waits for ever while a thousand that came later get through.
+# A sender of async-channel is overtaken by a thousand that came later.
 #
 # Seen with async-channel 2.5.0. A channel with room for one item is full; three senders wait. Then an item is received, and
 # another sender comes, a thousand times. Of the senders that wait, the second one (3) is never served:
