@@ -25,15 +25,18 @@ pub(crate) struct Run {
     pub(crate) map: Map,
 }
 
-/// The maps of the implementation with this limit: of each order that it has, and for each effect of a failure.
+/// The maps of the implementation with this limit: of each order that it has, for each effect of a failure, and with keys.
+/// Each item has a key of its own, unless a rule gives it another one.
 pub(crate) fn maps(subject: &dyn Adapter<Settings>, limit: usize) -> Checked<Vec<Map>> {
     needs(subject, Capability::Map)?;
     let mut maps = Vec::new();
     for ordered in [false, true] {
         for on_failure in [FailureMode::Usual, FailureMode::Stop, FailureMode::GoOn] {
-            let map = Map { ordered, on_failure, ..Map::of(limit) };
-            if has(subject, &Settings::Map(map.clone())) {
-                maps.push(map);
+            for keyed in [false, true] {
+                let map = Map { limit, ordered, on_failure, keyed };
+                if has(subject, &Settings::Map(map.clone())) {
+                    maps.push(map);
+                }
             }
         }
     }

@@ -56,7 +56,7 @@ impl Script {
             lock: None,
             yields: 0,
             meeting: None,
-            key: 0,
+            key: number,
             weight: 1,
             ends_batch: false,
             polls: None,

@@ -90,12 +90,6 @@ pub struct Pages {
     pub ahead: usize,
 }
 
-impl Map {
-    pub(crate) const fn of(limit: usize) -> Self {
-        Self { limit, ordered: false, on_failure: FailureMode::Usual, keyed: false }
-    }
-}
-
 impl Batch {
     pub(crate) const fn items(items: usize) -> Self {
         Self { items, within: None, weight: None, until: false }
@@ -115,6 +109,7 @@ impl Queue {
 impl fmt::Display for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.ordered { "an ordered map" } else { "an unordered map" })?;
+        f.write_str(if self.keyed { " with keys" } else { "" })?;
         f.write_str(match self.on_failure {
             FailureMode::Stop => " that a failure stops",
             FailureMode::GoOn => " that no failure stops",

@@ -13,8 +13,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
 
 fn keyed(subject: &Subject, limit: usize) -> Checked<Vec<Map>> {
     needs(subject, Capability::Keys)?;
-    let keyed = maps(subject, limit)?.into_iter().map(|map| Map { keyed: true, ..map });
-    Ok(keyed.filter(|map| has(subject, &Settings::Map(map.clone()))).collect())
+    Ok(maps(subject, limit)?.into_iter().filter(|map| map.keyed).collect())
 }
 
 async fn stream_44(subject: &Subject) -> Checked {
