@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn error::Error>> {
     println!("the sum of a million rows is {sum}");
 
     // The rows of the first pages are enough: dropping the stream cancels the query on the server.
-    let rows = db.stream::<(i64,)>("select n from generate_series(1, 1000000000) n", ());
+    let rows = db.stream::<(i64,)>("select n from generate_series(1, 1000000000::bigint) n", ());
     let mut pages = rows.batch(Batch::items(1000));
     for page in 1..=3 {
         let rows = pages.next().await.into_iter().flatten().collect::<Result<Vec<_>, _>>()?;
