@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The memory of the connection for pages of the database, in KiB.
-const CACHE: i64 = 16 * 1024;
+const CACHE: i64 = 6 * 1024;
 
 const SEEN: &str = "SELECT id, seen FROM urls WHERE url = $1";
 const ADD_LINK: &str = "INSERT OR IGNORE INTO links (page, target, fragment) VALUES ($1, $2, $3)";
