@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_retry::{Backoff, Budget, GaveUp, Policy};
+use evenkeel_retry::{Attempt, Backoff, Budget, GaveUp, Policy};
 use evenkeel_testkit::World;
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -192,9 +192,13 @@ fn each_call_deposits_once_whatever_its_first_poll_finds() {
         assert_eq!(budget.snapshot().available, 6);
         policy.run(succeed).deadline(later).await.unwrap();
         assert_eq!(budget.snapshot().available, 7, "with a deadline");
-        policy.run_with(async |attempt| Ok::<_, Refused>(assert_eq!(attempt.number(), 1))).await.unwrap();
+        let described = async |attempt: Attempt| (attempt.number() == 1).then_some(()).ok_or(Refused(0));
+        policy.run_with(described).await.unwrap();
         assert_eq!(budget.snapshot().available, 8, "described");
-        let slow = async || Ok::<_, Refused>(tokio::time::sleep(ms(5)).await);
+        let slow = async || {
+            tokio::time::sleep(ms(5)).await;
+            Ok::<_, Refused>(())
+        };
         policy.run(slow).await.unwrap();
         assert_eq!(budget.snapshot().available, 9, "pending");
         let error = policy.run(async || Err::<(), _>(Refused(1))).await.unwrap_err();
