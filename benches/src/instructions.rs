@@ -245,6 +245,11 @@ totals: 105
         let left_out: Vec<_> = left_out.map(|row| row.id.as_str()).collect();
         let reasons = [
             "limit/ten-thousand-waiters",
+            "postgres/copy-in",
+            "postgres/fetch-one",
+            "postgres/ten-thousand-rows/execute-many",
+            "postgres/ten-thousand-rows/insert-many",
+            "postgres/ten-thousand-rows/copy-in",
             "task/beside-asyncio",
             "e2e/1000x200ms/100",
             "e2e/1000x200ms/1000",
