@@ -13,6 +13,7 @@
 //! | `finish` | a group that a value can end early |
 //! | `current` | the group whose task or body the thread is polling |
 //! | `stop_condition` | abort and deadline |
+//! | `loom`, `loom_tests` | the registry and the outcomes in every interleaving |
 
 mod admission;
 pub(crate) mod builder;
@@ -20,6 +21,9 @@ pub(crate) mod child;
 pub(crate) mod current;
 mod finish;
 mod handle;
+mod loom;
+#[cfg(test)]
+mod loom_tests;
 mod outcome;
 mod registry;
 mod restart;

@@ -16,15 +16,13 @@ use std::{
     array,
     error::Error,
     fmt, mem,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use evenkeel_base::{FirstPanic, lock};
+use evenkeel_base::FirstPanic;
 
+use super::loom::{AtomicU8, Mutex, Ordering, lock};
 use crate::Panic;
 
 /// The number of outcomes of a chunk.

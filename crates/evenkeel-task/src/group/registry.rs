@@ -22,17 +22,15 @@
 use std::{
     cmp::Reverse,
     panic::Location,
-    sync::{
-        Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{OnceLock, atomic},
     task::Waker,
 };
 
-use evenkeel_base::{FirstPanic, lock};
+use evenkeel_base::FirstPanic;
 use tokio::time::Instant;
 
 use super::{
+    loom::{AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, lock},
     outcome::{Outcome, Outcomes},
     task_entry::{FirstPoll, RemovedTask, State, TaskEnd, TaskEntry, TaskInfo, TaskName},
 };
@@ -139,7 +137,7 @@ pub(super) struct Cursor {
 /// Returns the index of the shard of this thread, which is the same in each registry.
 #[inline]
 fn current_shard() -> u8 {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    static THREADS: atomic::AtomicUsize = atomic::AtomicUsize::new(0);
     thread_local! {
         static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
     }

@@ -1,0 +1,8 @@
+//! The primitives of the code that [loom](https://docs.rs/loom) runs in every order; its tests replace this module.
+
+pub(super) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+};
+
+pub(super) use evenkeel_base::lock;
