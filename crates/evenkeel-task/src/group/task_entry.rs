@@ -14,8 +14,9 @@ pub(super) type TaskName = Box<Cow<'static, str>>;
 pub(super) struct TaskEntry {
     name: Option<TaskName>,
     place: &'static Location<'static>,
-    // In nanoseconds since the start of the registry: half as large as an `Instant`.
-    started: u64,
+    // In nanoseconds since the start of the registry: half as large as an `Instant`. Less than zero if the clock of the
+    // task's runtime is behind that of its group.
+    started: i64,
     // From the first poll that was pending until the task is told to abort.
     waker: Option<Waker>,
     restarts: u32,
@@ -61,7 +62,9 @@ impl TaskEntry {
 
     fn first(&self, base: Instant) -> FirstPoll {
         let Self { place, started, state, .. } = *self;
-        FirstPoll { place, started: base + Duration::from_nanos(started), state }
+        let offset = Duration::from_nanos(started.unsigned_abs());
+        let started = if started < 0 { base.checked_sub(offset) } else { base.checked_add(offset) };
+        FirstPoll { place, started: started.unwrap_or(base), state }
     }
 
     pub(super) fn into_removed(self, base: Instant) -> RemovedTask {
@@ -74,9 +77,13 @@ impl TaskEntry {
     }
 }
 
-fn nanos_between(base: Instant, at: Instant) -> u64 {
-    // It is enough for five hundred years.
-    u64::try_from(at.saturating_duration_since(base).as_nanos()).unwrap_or(u64::MAX)
+fn nanos_between(base: Instant, at: Instant) -> i64 {
+    // It is enough for almost three hundred years.
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    match at.checked_duration_since(base) {
+        Some(later) => nanos(later),
+        None => -nanos(base.saturating_duration_since(at)),
+    }
 }
 
 /// A task without a name that is in its first poll.
@@ -268,5 +275,15 @@ mod tests {
         assert_eq!(entry.info(base).age, Duration::from_nanos(17));
         let failure = entry.into_removed(base).into_failure(Cause::Deadline);
         assert_eq!(failure.after, Duration::from_nanos(17));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_on_a_runtime_whose_clock_is_behind_has_its_age() {
+        let first = FirstPoll::new(Location::caller(), State::Running);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let base = Instant::now();
+        let entry = TaskEntry::new(None, first, base);
+        tokio::time::advance(Duration::from_nanos(17)).await;
+        assert_eq!(entry.info(base).age, Duration::from_nanos(5_000_000_017));
     }
 }
