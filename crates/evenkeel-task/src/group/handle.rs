@@ -243,3 +243,19 @@ impl<O: IntoResult, A: TakeOutput<O>> TakeOutput<O> for Abortable<A, O::Value> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::group::outcome::Outcomes;
+
+    #[test]
+    fn outcomes_come_in_chunks_where_these_are_small_and_will_be_used() {
+        let outcomes = Outcomes::default();
+        let number = || outcomes.next::<u64>().chunk_len();
+        assert!((0..17).all(|_| number() == 8));
+        let text = || outcomes.next::<String>().chunk_len();
+        assert_eq!([text(), text(), number(), text(), number(), number()], [1, 8, 1, 1, 1, 8]);
+        assert_eq!([(); 3].map(|()| outcomes.next::<[u8; 200]>().chunk_len()), [1, 4, 4]);
+        assert_eq!([(); 3].map(|()| outcomes.next::<[u8; 4096]>().chunk_len()), [1; 3]);
+    }
+}

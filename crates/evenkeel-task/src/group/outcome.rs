@@ -4,6 +4,8 @@
 //!
 //! A thread that spawns has a chunk of [`CHUNK`] outcomes of one type in the group, and gives one after the other to its tasks:
 //! a chunk is allocated, and not each outcome. A handle that is kept for long keeps its chunk. An outcome is used once.
+//! A value that is large has an outcome of its own, and so has the first one of a type after another type: with types that
+//! take turns, the rest of each chunk would be wasted.
 //!
 //! - **No foreign code runs under a lock**: values and wakers are moved out of it to be dropped or woken.
 //! - **A chunk has no values when it is dropped**: the handle takes or drops the value of its outcome, and a task stores none
@@ -13,9 +15,8 @@
 
 use std::{
     any::Any,
-    array,
     error::Error,
-    fmt, mem,
+    fmt, iter, mem,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -25,28 +26,35 @@ use evenkeel_base::FirstPanic;
 use super::loom::{AtomicU8, Mutex, Ordering, lock};
 use crate::Panic;
 
-/// The number of outcomes of a chunk.
+/// The most outcomes of a chunk.
 const CHUNK: usize = 8;
+/// The most bytes of a chunk of several outcomes.
+const CHUNK_BYTES: usize = 1024;
 
 /// The outcomes that a thread has left.
 #[derive(Default)]
 pub(super) struct Outcomes(Mutex<Option<Box<dyn Any + Send>>>);
 
-type OutcomeChunk<T> = [Shared<T>; CHUNK];
-
 impl Outcomes {
     /// Returns an outcome that has not been used.
     pub(super) fn next<T: Send + 'static>(&self) -> Outcome<T> {
-        // The next outcome, of any type.
-        if let Some(next) = &mut *lock(&self.0)
-            && let Some(next) = next.downcast_mut::<Outcome<T>>()
-            && next.index < CHUNK
-        {
-            let outcome = next.clone();
-            next.index += 1;
-            return outcome;
+        let mut len = (CHUNK_BYTES / size_of::<Shared<T>>()).clamp(1, CHUNK);
+        if len == 1 {
+            return Outcome::first_of(1);
         }
-        let outcome = Outcome { chunk: Arc::new(array::from_fn(|_| Shared::default())), index: 0 };
+        // The next outcome, of any type.
+        if let Some(next) = &mut *lock(&self.0) {
+            match next.downcast_mut::<Outcome<T>>() {
+                Some(next) if next.index < next.chunk.len() => {
+                    let outcome = next.clone();
+                    next.index += 1;
+                    return outcome;
+                }
+                Some(_) => {}
+                None => len = 1,
+            }
+        }
+        let outcome = Outcome::first_of(len);
         let next = Outcome { chunk: Arc::clone(&outcome.chunk), index: 1 };
         let old = lock(&self.0).replace(Box::new(next));
         drop(old);
@@ -104,8 +112,20 @@ impl Error for NoValue {}
 /// The outcome of one task.
 #[derive(Debug)]
 pub(super) struct Outcome<T> {
-    chunk: Arc<OutcomeChunk<T>>,
+    chunk: Arc<[Shared<T>]>,
     index: usize,
+}
+
+impl<T> Outcome<T> {
+    /// Allocates a chunk, and returns its first outcome.
+    fn first_of(len: usize) -> Self {
+        Self { chunk: iter::repeat_with(Shared::default).take(len).collect(), index: 0 }
+    }
+
+    #[cfg(test)]
+    pub(super) fn chunk_len(&self) -> usize {
+        self.chunk.len()
+    }
 }
 
 impl<T> Clone for Outcome<T> {

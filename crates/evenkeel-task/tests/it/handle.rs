@@ -346,3 +346,18 @@ fn a_panic_of_the_waker_of_a_handle_ends_nothing() {
         assert_eq!(run.await.unwrap(), 1);
     });
 }
+
+#[test]
+fn a_value_may_be_a_large_part_of_the_stack() {
+    const KIB: usize = 1024;
+    let run = || {
+        World::run(async |_| {
+            let run = group(async |g| {
+                let pages = g.spawn_with_handle(async { Ok::<_, BoxError>([7_u8; 64 * KIB]) });
+                Ok(pages.await?.iter().filter(|byte| **byte == 7).count())
+            });
+            assert_eq!(run.await.unwrap(), 64 * KIB);
+        });
+    };
+    thread::Builder::new().stack_size(2048 * KIB).spawn(run).unwrap().join().unwrap();
+}
