@@ -140,16 +140,27 @@ impl<S> Shard<S> {
         promoted.map(|own| Arc::clone(&own.limiter)).collect()
     }
 
-    /// Takes a permit of a key by a credit, without a look at the clock; requires that the limit is `fast`.
+    /// Grants a request by a credit of its key, without a look at the clock, or else decides it as `decide_now` does.
     #[inline(always)]
-    pub(super) fn take_credit(&mut self, tag: u32, key: &mut impl Lookup<S>) -> bool {
-        let slot = self.table.find(tag, key).ok().flatten();
-        self.credits.are_lent() && slot.is_some_and(|slot| word::take_credit(self.table.word(slot)))
+    pub(super) fn decide_fast(
+        &mut self,
+        request: Request,
+        key: &mut impl Lookup<S>,
+        count: &KeyCount,
+    ) -> Result<Option<Decision>, NeedsUnlocked> {
+        if self.credits.are_lent()
+            && request.may_take_credit()
+            && let Some(slot) = self.table.find(request.tag, key)?
+            && word::take_credit(self.table.word(slot))
+        {
+            return Ok(Some(Decision::Granted));
+        }
+        self.decide_now(request, key, count)
     }
 
     /// Reads the clock, and decides a request as `decide` does.
     #[inline(never)]
-    pub(super) fn decide_now(
+    fn decide_now(
         &mut self,
         request: Request,
         key: &mut impl Lookup<S>,

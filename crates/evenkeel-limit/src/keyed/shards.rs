@@ -103,12 +103,10 @@ impl<K> Inner<K> {
         request: Request,
         key: &mut impl Lookup<S>,
     ) -> Decision {
-        let mut shard = lock(shards.of(hash));
-        if request.may_take_credit() && shard.take_credit(request.tag, key) {
+        let first = lock(shards.of(hash)).decide_fast(request, key, &self.count);
+        if matches!(first, Ok(Some(Decision::Granted))) {
             return Decision::Granted;
         }
-        let first = shard.decide_now(request, key, &self.count);
-        drop(shard);
         self.decide_slow(shards, hash, request, key, first)
     }
 
@@ -132,7 +130,7 @@ impl<K> Inner<K> {
                 Ok(None) => has_made_room = true,
                 Err(needs) => key.resolve(needs),
             }
-            attempt = lock(shards.of(hash)).decide_now(request, key, &self.count);
+            attempt = lock(shards.of(hash)).decide_fast(request, key, &self.count);
         }
     }
 

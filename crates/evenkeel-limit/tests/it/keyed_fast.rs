@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{Arc, Barrier},
     thread,
     time::Duration,
@@ -229,6 +230,23 @@ fn threads_share_the_burst_of_a_key() {
         });
         assert_eq!(threads.map(|thread| thread.join().unwrap()).iter().sum::<usize>(), 1000);
     }
+}
+
+/// A key of the library's own types is compared under the lock, and any other one without it.
+#[test]
+fn keys_of_all_types_have_their_permits_without_a_look_at_the_clock() {
+    fn granted<K: Hash + Eq + Clone>(key: K) -> usize {
+        World::run(async |_| {
+            let keyed: Keyed<K> = Keyed::per_second(1600).burst(1600).fast();
+            assert!(keyed.try_acquire(&key).is_ok());
+            advance(ms(100)).await;
+            assert!((0..100).all(|_| keyed.try_acquire(&key).is_ok()));
+            // They would have been earned by now, if the clock had been read for them.
+            advance(ms(100)).await;
+            (0..1600).filter(|_| keyed.try_acquire(&key).is_ok()).count()
+        })
+    }
+    assert_eq!([granted(7), granted((7, "seven")), granted(Some(7))], [1500; 3]);
 }
 
 #[test]
