@@ -52,7 +52,8 @@ use crate::{BoxError, Cause, IntoResult};
 ///
 /// # Examples
 ///
-/// The values of tasks as they end:
+/// The values of tasks as they end; from some ten thousand tasks on take `par_map` of evenkeel-stream, as `FuturesUnordered`
+/// polls all handles that are ready again whenever the [budget](tokio::task::coop) of its task is used up:
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]

@@ -3,7 +3,7 @@
 //! The shipped files are compiled a second time here, by `#[path]`, with the module `loom` of this file in place of theirs.
 
 use std::{
-    panic::Location,
+    panic::{Location, resume_unwind},
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
 };
@@ -14,6 +14,7 @@ use ::loom::{
     thread::{self, Thread},
 };
 use evenkeel_base::FirstPanic;
+use evenkeel_testkit::waker::{WakerEvent, with_hook};
 use tokio::time::Instant;
 
 use self::{
@@ -21,6 +22,7 @@ use self::{
     registry::{Cursor, Registry},
 };
 use super::task_entry::{self, FirstPoll, State, TaskEnd, TaskInfo};
+use crate::Panic;
 
 /// The primitives of the code under test.
 mod loom {
@@ -114,6 +116,27 @@ fn a_handle_that_changes_its_waker_is_woken_by_the_last_one() {
             Poll::Pending => result(outcome, &waker()),
         };
         assert!(value.is_ok());
+    });
+}
+
+#[test]
+fn a_waker_that_panics_when_it_is_dropped_costs_no_value() {
+    beside_the_task(end, |outcome| {
+        let hostile = with_hook(|event| {
+            if event == WakerEvent::Drop {
+                resume_unwind(Box::new("a waker"));
+            }
+        });
+        let value = match outcome.poll(&Context::from_waker(&hostile)) {
+            Poll::Ready(value) => value,
+            // The panic of the waker that is replaced goes on here.
+            Poll::Pending => {
+                let waker = waker();
+                Panic::catch(|| result(outcome, &waker)).unwrap_or_else(|_| result(outcome, &waker))
+            }
+        };
+        assert!(value.is_ok());
+        assert!(Panic::catch(|| drop(hostile)).is_err());
     });
 }
 

@@ -258,7 +258,10 @@ impl<T> Outcome<T> {
             return Poll::Pending;
         }
         let (slot, waker) = self.take();
-        drop(waker);
+        if let Some(waker) = waker {
+            // A panic of the waker costs no value.
+            drop(Panic::catch(|| drop(waker)));
+        }
         match slot {
             Slot::Value(value) => Poll::Ready(Ok(value)),
             Slot::NoValue(reason) => Poll::Ready(Err(reason)),
