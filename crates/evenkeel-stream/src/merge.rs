@@ -143,13 +143,20 @@ impl<S: Stream> Merge<S> {
     fn poll_inputs(&mut self) -> Option<S::Item> {
         for _ in 0..self.turns.len() {
             let key = self.turns.pop_front()?;
-            // An input that has ended may have been woken before.
-            let Some(mut input) = self.inputs.get_mut(key).and_then(Option::take) else { continue };
+            let Some(mut input) = self.inputs.get_mut(key).and_then(Option::take) else {
+                // An input that has ended, and was woken before.
+                self.inputs.remove(key);
+                continue;
+            };
             input.listing.unlist();
             self.live -= 1;
             let polled = input.stream.as_mut().poll_next(&mut Context::from_waker(&input.waker));
             if let Poll::Ready(None) = polled {
-                self.inputs.remove(key);
+                // Listed for ever, so that a waker that is kept gives no turn to the next input of this key. If it stands in a
+                // list already, it keeps its key until then.
+                if input.listing.list() {
+                    self.inputs.remove(key);
+                }
                 continue;
             }
             if polled.is_ready() && input.listing.list() {

@@ -254,3 +254,29 @@ fn generators_can_be_merged() {
         assert_eq!(merge([numbers(0), numbers(10)]).collect::<Vec<_>>().await, [0, 10, 1, 11, 2, 12]);
     });
 }
+
+/// A stream keeps its waker after its end, as a channel does whose sender goes later; its place goes to another stream.
+#[test]
+fn the_waker_of_an_input_that_has_ended_gives_nobody_a_second_turn() {
+    World::run(async |_| {
+        let (kept, left) = std::sync::mpsc::channel();
+        let mut merged = merge([stream::repeat('a').boxed()]);
+        for _ in 0..10 {
+            let kept = kept.clone();
+            merged.add(
+                stream::poll_fn(move |cx| {
+                    kept.send(cx.waker().clone()).unwrap();
+                    Poll::Ready(None)
+                })
+                .boxed(),
+            );
+        }
+        merged.by_ref().take(20).count().await;
+        assert_eq!(merged.inputs(), 1);
+        merged.add(stream::repeat('b').boxed());
+        left.try_iter().for_each(|waker| waker.wake());
+        merged.by_ref().take(20).count().await;
+        let letters: String = merged.by_ref().take(100).collect().await;
+        assert_eq!(letters.matches('b').count(), 50);
+    });
+}
