@@ -178,6 +178,8 @@ pin_project! {
         #[pin]
         source: Option<S>,
         full: Batch<S::Item>,
+        // A batch that is complete: the item that did not fit in it has begun the next one.
+        before: Option<Vec<S::Item>>,
         // The batch in progress. The deadline and the timer belong to it; the timer is set when the source is first
         // pending before the deadline.
         items: Vec<S::Item>,
@@ -193,6 +195,7 @@ impl<S: Stream> Batches<S> {
         Self {
             source: Some(source),
             full,
+            before: None,
             items: Vec::new(),
             bytes: 0,
             is_full: false,
@@ -227,7 +230,9 @@ impl<S: Stream> Batches<S> {
     /// ```
     #[must_use = "these items were in no batch, and are dropped"]
     pub fn into_rest(self) -> Vec<S::Item> {
-        self.items
+        let mut rest = self.before.unwrap_or_default();
+        rest.extend(self.items);
+        rest
     }
 
     fn take_batch(self: Pin<&mut Self>) -> Vec<S::Item> {
@@ -238,15 +243,19 @@ impl<S: Stream> Batches<S> {
         mem::take(this.items)
     }
 
-    /// Adds an item; returns the batch before it, if the item did not fit in there.
-    fn add(mut self: Pin<&mut Self>, item: S::Item) -> Option<Vec<S::Item>> {
+    /// Adds an item, behind the batch before it, if the item did not fit in there.
+    fn add(mut self: Pin<&mut Self>, item: S::Item) {
         let this = self.as_mut().project();
         let (max, size) = match &mut this.full.bytes {
             Some(bytes) => (bytes.max, (bytes.size)(&item)),
             None => (usize::MAX, 0),
         };
         let fits = this.bytes.checked_add(size).is_some_and(|sum| sum <= max);
-        let before = (!fits && !this.items.is_empty()).then(|| self.as_mut().take_batch());
+        if !fits && !this.items.is_empty() {
+            // Kept, as the predicate may panic.
+            let before = self.as_mut().take_batch();
+            *self.as_mut().project().before = Some(before);
+        }
         let this = self.project();
         if this.items.is_empty() {
             *this.deadline = this.full.within.and_then(|within| Instant::now().checked_add(within));
@@ -258,7 +267,6 @@ impl<S: Stream> Batches<S> {
         if let (Some(is_last), Some(item)) = (&mut this.full.ends_after, this.items.last()) {
             *this.is_full |= is_last(item);
         }
-        before
     }
 }
 
@@ -268,6 +276,9 @@ impl<S: Stream> Stream for Batches<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             let mut this = self.as_mut().project();
+            if let Some(before) = this.before.take() {
+                return Poll::Ready(Some(before));
+            }
             if *this.is_full || this.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Poll::Ready(Some(self.take_batch()));
             }
@@ -280,9 +291,7 @@ impl<S: Stream> Stream for Batches<S> {
             match source.poll_next(cx) {
                 Poll::Ready(Some(item)) => {
                     coop.made_progress();
-                    if let Some(batch) = self.as_mut().add(item) {
-                        return Poll::Ready(Some(batch));
-                    }
+                    self.as_mut().add(item);
                 }
                 Poll::Ready(None) => this.source.set(None),
                 Poll::Pending => {
@@ -300,7 +309,9 @@ impl<S: Stream> Stream for Batches<S> {
         let held = self.items.len();
         // At least as many as if all were full; at most one for each item to come, and one for the items that are held.
         let lower = lower.saturating_add(held).div_ceil(self.full.items);
-        (lower, upper.and_then(|upper| upper.checked_add(usize::from(held > 0))))
+        let before = usize::from(self.before.is_some());
+        let upper = upper.and_then(|upper| upper.checked_add(usize::from(held > 0) + before));
+        (lower.saturating_add(before), upper)
     }
 }
 

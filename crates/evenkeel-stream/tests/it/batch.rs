@@ -264,3 +264,23 @@ proptest! {
         });
     }
 }
+
+#[test]
+fn a_panic_of_the_predicate_does_not_take_the_batch_before_along() {
+    World::run(async |_| {
+        let last = |n: &u8| if *n == 3 { std::panic::resume_unwind(Box::new("last")) } else { false };
+        let mut batches = stream::iter(1..5_u8)
+            .batch(Batch::items(9).max_bytes(4, |n| usize::from(*n)).ends_after(last).within(ms(1000)));
+        assert!(evenkeel_task::catch_panic(batches.next()).await.is_err());
+        assert_eq!(batches.size_hint(), (2, Some(3)));
+        assert_eq!(batches.next().await, Some(vec![1, 2]));
+        assert_eq!(batches.next().await, Some(vec![3]));
+        assert_eq!(batches.next().await, Some(vec![4]));
+        assert_eq!(batches.next().await, None);
+
+        let mut batches =
+            stream::iter([1, 2, 3]).batch(Batch::items(9).max_bytes(4, |n| usize::from(*n)).ends_after(last));
+        assert!(evenkeel_task::catch_panic(batches.next()).await.is_err());
+        assert_eq!(batches.into_rest(), [1, 2, 3]);
+    });
+}
