@@ -198,7 +198,12 @@ impl<T> Core<T> {
     #[inline]
     pub(super) fn finish(&self) {
         if self.finished.fetch_add(JOB, AcqRel) & WATCHED != 0 {
-            self.with(|_, _| ());
+            self.with(|state, _| {
+                if state.joins.is_empty() {
+                    // Left by a wait that was dropped, or did not begin.
+                    self.finished.fetch_and(!WATCHED, AcqRel);
+                }
+            });
         }
     }
 

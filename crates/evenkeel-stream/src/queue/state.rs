@@ -153,12 +153,17 @@ impl<T> State<T> {
         Some(entry)
     }
 
-    /// Takes the item that is reserved for a waiting consumer, which frees its key if it has ended.
+    /// Takes the item that is reserved for a waiting consumer; none as long as it waits.
+    ///
+    /// A consumer that was told the end takes an item that was put back behind it.
     pub(super) fn pop_reserved(&mut self, key: Key, wakes: &mut WakeList) -> Option<Entry<T>> {
-        if !mem::take(&mut self.waiting_consumers.get_mut(key).has_reservation) {
+        let consumer = self.waiting_consumers.get_mut(key);
+        if consumer.waker.is_some() {
             return None;
         }
-        self.reserved -= 1;
+        if mem::take(&mut consumer.has_reservation) {
+            self.reserved -= 1;
+        }
         self.pop(wakes)
     }
 

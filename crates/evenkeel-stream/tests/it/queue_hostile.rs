@@ -353,3 +353,26 @@ proptest! {
         run(&steps, max_items, max_bytes);
     }
 }
+
+/// A consumer that was told the end, and has not looked yet, takes an item that is put back meanwhile.
+#[test]
+fn an_item_that_is_put_back_behind_the_end_reaches_a_consumer_that_waits() {
+    World::run(async |_| {
+        let (jobs, consumer) = queue(Capacity::items(2));
+        jobs.try_push(1).unwrap();
+        let job = consumer.pop().await.unwrap();
+        let mut first = consumer.clone();
+        let second = consumer.clone();
+        assert!(first.next().now_or_never().is_none());
+        let mut waiting = pin!(second.pop());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        jobs.close();
+        job.put_back();
+        let job = waiting.as_mut().now_or_never().expect("it was woken").unwrap();
+        assert_eq!(*job, 1);
+        // The other one was told as well, and finds what it was told, or an item that comes back before it looks.
+        job.put_back();
+        assert_eq!(first.next().now_or_never().unwrap().unwrap().done(), 1);
+        assert!(matches!(consumer.pop().now_or_never(), Some(None)));
+    });
+}
