@@ -4,13 +4,13 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use evenkeel_base::FirstPanic;
 use evenkeel_task::Panic;
 use futures_core::Stream;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::coop::poll_proceed};
 
 use super::{
     keys::KeyIndex,
@@ -23,6 +23,9 @@ use super::{
     workers::Call,
 };
 use crate::{ItemError, span::Span};
+
+/// The number of results that count as one step of a task, after 128 of which tokio lets other tasks run.
+const RESULTS_OF_A_UNIT: u64 = 8;
 
 /// A map, without the types of its function.
 pub(crate) trait Engine<I, T, E> {
@@ -127,38 +130,7 @@ where
         self.pull(cx);
     }
 
-    fn look(&mut self, waker: Waker) -> Look<E> {
-        self.shared.with(|state| {
-            state.results.take_into(&mut self.due);
-            if !self.due.is_empty() {
-                return Look::Due;
-            }
-            if state.has_failed() {
-                if !self.is_closed {
-                    return Look::Failing;
-                }
-                if let Some(failure) = state.take_failure() {
-                    return Look::Failed(failure);
-                }
-            } else if state.ended && state.started == self.handed {
-                return Look::Over(state.source_panic.take());
-            }
-            let before = state.wait(waker);
-            Look::Waits(state.call(), before)
-        })
-    }
-}
-
-impl<S, V, T, E, F, Fut> Engine<S::Item, T, E> for ConsumerSide<S, V, T, E, F>
-where
-    S: Stream + Send + 'static,
-    V: Send + 'static,
-    T: Send + 'static,
-    E: Send + 'static,
-    F: FnOnce(V) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = Result<T, E>> + Send + 'static,
-{
-    fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<ItemResult<T, E>>> {
+    fn poll_next_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<ItemResult<T, E>>> {
         self.has_begun = true;
         loop {
             if self.is_over {
@@ -199,6 +171,52 @@ where
                 }
             }
         }
+    }
+
+    fn look(&mut self, waker: Waker) -> Look<E> {
+        // Taken only where it is stored: the closure would drop it under the lock.
+        let mut waker = Some(waker);
+        self.shared.with(|state| {
+            state.results.take_into(&mut self.due);
+            if !self.due.is_empty() {
+                return Look::Due;
+            }
+            if state.has_failed() {
+                if !self.is_closed {
+                    return Look::Failing;
+                }
+                if let Some(failure) = state.take_failure() {
+                    return Look::Failed(failure);
+                }
+            } else if state.ended && state.started == self.handed {
+                return Look::Over(state.source_panic.take());
+            }
+            let before = waker.take().and_then(|waker| state.wait(waker));
+            Look::Waits(state.call(), before)
+        })
+    }
+}
+
+impl<S, V, T, E, F, Fut> Engine<S::Item, T, E> for ConsumerSide<S, V, T, E, F>
+where
+    S: Stream + Send + 'static,
+    V: Send + 'static,
+    T: Send + 'static,
+    E: Send + 'static,
+    F: FnOnce(V) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<T, E>> + Send + 'static,
+{
+    fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<Option<ItemResult<T, E>>> {
+        if !self.handed.is_multiple_of(RESULTS_OF_A_UNIT) {
+            return self.poll_next_result(cx);
+        }
+        // A map that always has a result would keep its task for ever.
+        let coop = ready!(poll_proceed(cx));
+        let polled = self.poll_next_result(cx);
+        if polled.is_ready() {
+            coop.made_progress();
+        }
+        polled
     }
 
     fn set_ordered(&mut self) {

@@ -16,7 +16,7 @@ use super::{
 pub(super) enum Stopped {
     NoRoom,
     Pending,
-    /// The source has ended or panicked, or the map has failed: the source is of no more use.
+    /// The source has ended or panicked, or the map has failed or is gone: the source is of no more use.
     Over,
 }
 
@@ -43,7 +43,9 @@ pub(super) fn pull<S: Stream, V, T, E>(
                     (pushed, key.and_then(|_| state.keys.take_idle()))
                 });
                 if refused.is_some() {
+                    // The map is closed, so another item would be lost as well.
                     drop(Panic::catch(|| drop(refused)));
+                    return Stopped::Over;
                 }
                 perform(call);
                 if let Some(idle) = idle
@@ -54,7 +56,10 @@ pub(super) fn pull<S: Stream, V, T, E>(
             }
             Pulled::Error(error) => {
                 let left = shared.with(|state| state.push_error(error));
-                drop(Panic::catch(|| drop(left)));
+                if left.is_some() {
+                    drop(Panic::catch(|| drop(left)));
+                    return Stopped::Over;
+                }
             }
             Pulled::End => return over(shared, None),
             Pulled::Panicked(panic) => return over(shared, Some(panic)),

@@ -161,6 +161,15 @@ impl<S, V, T, E> State<S, V, T, E> {
         self.call()
     }
 
+    /// Parks the source of a worker until there is room; returns it if the map is closed.
+    pub(super) fn park_full(&mut self, source: S) -> Option<S> {
+        if self.closed {
+            return Some(source);
+        }
+        self.parked = Parked::Full(source);
+        None
+    }
+
     /// Parks the source of a worker that is dropped; returns it if the map is closed.
     pub(super) fn put_back(&mut self, source: S, hint: (usize, Option<usize>)) -> Option<S> {
         if self.closed {
@@ -296,11 +305,24 @@ impl<S, V, T, E> State<S, V, T, E> {
         self.consumer.replace(waker)
     }
 
-    /// Fails one item of the queue, as no worker could be made for it. Returns the item, and what is left of the panic.
-    pub(super) fn reject(&mut self, panic: Panic) -> Option<Rejected<V, T, E>> {
-        let job = self.queue.pop_front()?;
+    /// Fails one item of the queue, as no worker could be made for it. Returns the item, and what is left of the panic; or
+    /// the panic, if there is no item.
+    pub(super) fn reject(&mut self, panic: Panic) -> Result<Rejected<V, T, E>, Panic> {
+        let Some(job) = self.queue.pop_front() else { return Err(panic) };
         let left = self.finish(job.ticket, Err(ItemError::Panic(panic)));
-        Some((job, left))
+        Ok((job, left))
+    }
+
+    /// Ends the source that is pending, as no worker could be made to wait for it. Returns the source, and what is left of
+    /// the panic.
+    pub(super) fn reject_source(&mut self, panic: Panic) -> (Option<S>, Option<Panic>) {
+        match mem::replace(&mut self.parked, Parked::None) {
+            Parked::Pending(source) => (Some(source), self.source_over(Some(panic))),
+            other => {
+                self.parked = other;
+                (None, Some(panic))
+            }
+        }
     }
 
     /// Returns whether items wait that no worker is left for.

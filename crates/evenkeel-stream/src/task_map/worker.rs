@@ -29,7 +29,7 @@ use super::{
     pull::{Stopped, drop_source, pull},
     shared::Shared,
     source::Source,
-    state::{Parked, Step, Ticket},
+    state::{Step, Ticket},
     workers::Call,
 };
 use crate::{ItemError, span::Span};
@@ -99,18 +99,23 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
                     state.hint = hint;
                     state.take_awaited()
                 }),
-                Stopped::NoRoom => this.shared.with(|state| {
-                    state.hint = hint;
-                    match mem::take(&mut state.freed) {
-                        0 => state.parked = this.source.take().map_or(Parked::None, Parked::Full),
-                        room => {
-                            if let Some(source) = this.source {
-                                source.room = room;
+                Stopped::NoRoom => {
+                    let (closed, consumer) = this.shared.with(|state| {
+                        state.hint = hint;
+                        let closed = match mem::take(&mut state.freed) {
+                            0 => this.source.take().and_then(|source| state.park_full(source)),
+                            room => {
+                                if let Some(source) = this.source {
+                                    source.room = room;
+                                }
+                                None
                             }
-                        }
-                    }
-                    state.take_awaited()
-                }),
+                        };
+                        (closed, state.take_awaited())
+                    });
+                    drop_source(this.shared, closed);
+                    consumer
+                }
                 Stopped::Over => {
                     drop_source(this.shared, this.source.take());
                     this.shared.with(|state| state.take_consumer())
@@ -142,12 +147,15 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
             let shutdown = (!is_closed && panic.is_none()).then(runtime_shutdown);
             cut = Some((ticket, panic, shutdown));
         }
+        let is_cut = cut.is_some();
         let (entry, left, consumer) = this.shared.with(|state| {
             let left = cut.and_then(|(ticket, panic, shutdown)| state.cut(ticket, panic, shutdown));
             let entry = state.workers.remove(key, is_waiting);
             let is_last = state.workers.alive() == 0;
-            let consumer =
-                if is_last || is_source_left { state.take_consumer() } else { state.take_awaited() };
+            // A worker that was on its way, or whose item another one with its key waits for, is missed: the consumer
+            // calls the next one.
+            let is_missed = is_source_left || (!is_closed && (is_waiting || is_cut));
+            let consumer = if is_last || is_missed { state.take_consumer() } else { state.take_awaited() };
             (entry, left, consumer)
         });
         // Nobody is left to be told of a panic of these.
@@ -287,13 +295,20 @@ where
     let work = match Panic::catch(|| work.clone()) {
         Ok(work) => work,
         Err(panic) => {
-            // The panic of the function is one of the item for which the worker was meant.
-            let (left, waker) = shared.with(|state| {
+            // The panic of the function is one of the item, or else of the source, for which the worker was meant.
+            let (item, source, waker) = shared.with(|state| {
                 state.workers.not_spawned(key);
-                (state.reject(panic), state.take_awaited())
+                match state.reject(panic) {
+                    Ok(item) => (Some(item), None, state.take_awaited()),
+                    Err(panic) => (None, Some(state.reject_source(panic)), state.take_consumer()),
+                }
             });
-            drop(Panic::catch(|| drop(left)));
-            drop(Panic::catch(|| waker.map(Waker::wake)));
+            drop(Panic::catch(|| drop(item)));
+            if let Some((source, panic)) = source {
+                drop_source(shared, source);
+                drop(panic);
+            }
+            wake(waker);
             return;
         }
     };

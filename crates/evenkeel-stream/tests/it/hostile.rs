@@ -14,7 +14,10 @@ use evenkeel_testkit::{
     waker::{counting, panicking, with_hook},
 };
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use tokio::{task::yield_now, time::sleep};
+use tokio::{
+    task::yield_now,
+    time::{sleep, timeout},
+};
 
 use crate::support::{Gauge, ms, slow};
 
@@ -287,5 +290,68 @@ fn the_last_waker_counts() {
         assert!(poll_with(&mut map, &second).is_pending());
         sleep(ms(20)).await;
         assert_eq!((wakes_of_first.load(SeqCst), wakes_of_second.load(SeqCst)), (0, 1));
+    });
+}
+
+#[test]
+fn a_map_that_always_has_results_lets_other_tasks_run() {
+    World::run(async |_| {
+        let turn = tokio::spawn(async {});
+        let errors = stream::repeat(Err::<(), _>(())).try_par_map(4, async |()| Ok::<(), ()>(()));
+        let mut outcomes = errors.settled();
+        let mut taken = 0;
+        while !turn.is_finished() {
+            assert!(taken < 10_000, "the consumer keeps the thread");
+            assert!(outcomes.next().await.is_some());
+            taken += 1;
+        }
+    });
+}
+
+/// A source that drops its map in the middle of a poll, while a worker waits for it, is not asked for more.
+#[test]
+fn a_source_is_not_emptied_for_a_map_that_is_gone() {
+    World::run(async |_| {
+        for is_error in [false, true] {
+            let map = Arc::new(Mutex::new(None));
+            let polls = Arc::new(Mutex::new(0));
+            let source = stream::poll_fn({
+                let (map, polls) = (map.clone(), polls.clone());
+                move |cx| {
+                    let mut polls = polls.lock().unwrap();
+                    *polls += 1;
+                    match *polls {
+                        1 | 2 => cx.waker().wake_by_ref(),
+                        3 => drop(map.lock().unwrap().take()),
+                        _ => {}
+                    }
+                    let item = if is_error { Err(()) } else { Ok(()) };
+                    if *polls < 3 { Poll::Pending } else { Poll::Ready(Some(item)) }
+                }
+            });
+            let tried = source.try_par_map(100_000, async |()| Ok::<_, ()>(()));
+            *map.lock().unwrap() = Some(tried.settled().boxed());
+            assert!(poll_with(map.lock().unwrap().as_mut().unwrap(), Waker::noop()).is_pending());
+            sleep(ms(1)).await;
+            assert!(map.lock().unwrap().is_none());
+            assert_eq!(*polls.lock().unwrap(), 3);
+        }
+    });
+}
+
+#[test]
+fn a_function_whose_clone_panics_while_the_source_is_pending_ends_the_map() {
+    World::run(async |_| {
+        let map = || {
+            let f = Clones(Arc::new(Mutex::new(0)));
+            stream::pending::<Result<u32, ()>>().try_par_map(3, async move |n: u32| {
+                let _f = f;
+                Ok::<_, ()>(n)
+            })
+        };
+        let ended = timeout(ms(10), drain(&mut map())).await.expect("no hang");
+        assert_eq!((ended.0.len(), ended.1.as_deref()), (0, Some("clone")));
+        let ended = timeout(ms(10), drain(&mut map().settled())).await.expect("no hang");
+        assert_eq!((ended.0.len(), ended.1.as_deref()), (0, Some("clone")));
     });
 }

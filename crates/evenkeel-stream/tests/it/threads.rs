@@ -2,14 +2,18 @@
 
 use std::{
     error::Error as _,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll, Waker},
 };
 
 use evenkeel_stream::{ItemError, paginate, prelude::*};
 use evenkeel_task::{Panic, catch_panic};
+use evenkeel_testkit::waker::{WakerEvent, counting, with_hook};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use tokio::{sync::Barrier, task::yield_now};
+use tokio::{
+    sync::{Barrier, Semaphore},
+    task::yield_now,
+};
 
 use crate::support::Gauge;
 
@@ -264,4 +268,78 @@ fn without_a_runtime_a_poll_panics_and_loses_nothing() {
     let mut rest: Vec<_> = one().block_on(stream.collect());
     rest.sort_unstable();
     assert_eq!(rest, [0, 1, 2, 3, 4]);
+}
+
+/// Workers that were called for items, and are dropped with their runtime, are replaced on that of the consumer.
+#[test]
+fn items_whose_workers_are_gone_go_to_others() {
+    let gates: Arc<Vec<_>> = Arc::new((0..6).map(|_| Semaphore::new(0)).collect());
+    let inner = gates.clone();
+    let mut map = stream::iter(0..6).par_map(3, async move |n: usize| {
+        match n {
+            1..=3 => inner[n].acquire().await.unwrap().forget(),
+            // Item 3 waits for it.
+            4 => inner[3].add_permits(1),
+            _ => {}
+        }
+        n
+    });
+    let (old, new) = (one(), one());
+    old.block_on(async {
+        assert!(poll_next(&mut map).is_pending());
+        yield_now().await;
+    });
+    // Two workers are busy on the old runtime; a third one begins on the new one.
+    new.block_on(async {
+        assert_eq!(map.next().await, Some(0));
+        yield_now().await;
+    });
+    gates[1].add_permits(1);
+    gates[2].add_permits(1);
+    old.block_on(yield_now());
+    let (waker, wakes) = counting();
+    new.block_on(async {
+        assert_eq!((map.next().await, map.next().await), (Some(1), Some(2)));
+        assert!(map.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending());
+    });
+    // A worker that is parked there was called for item 4.
+    drop(old);
+    assert_eq!(wakes.load(SeqCst), 1);
+    let mut rest: Vec<_> = new.block_on(map.collect());
+    rest.sort_unstable();
+    assert_eq!(rest, [3, 4, 5]);
+}
+
+/// A waker that is dropped waits for an item, whose worker takes the lock of the map.
+#[test]
+fn a_waker_of_the_consumer_is_dropped_without_the_lock() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let gate = Arc::new(Semaphore::new(0));
+    let inner = gate.clone();
+    let ((began, begun), (woke, woken)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    // Item 2 begins when item 1 has ended.
+    let map = stream::iter(0..3).par_map(3, async move |n| match n {
+        0 => {}
+        1 => inner.acquire().await.unwrap().forget(),
+        _ => began.send(()).unwrap(),
+    });
+    let mut map = map.keyed(|n| *n > 0);
+    let (has_begun, looked) = std::sync::mpsc::channel();
+    let begun = std::sync::Mutex::new(Some(begun));
+    let consumer = std::thread::current().id();
+    let waker = with_hook(move |event| match event {
+        WakerEvent::Wake => woke.send(()).unwrap(),
+        WakerEvent::Drop if std::thread::current().id() == consumer => {
+            let Some(begun) = begun.lock().unwrap().take() else { return };
+            gate.add_permits(1);
+            has_begun.send(begun.recv_timeout(std::time::Duration::from_secs(5)).is_ok()).unwrap();
+        }
+        _ => {}
+    });
+    let _inside = runtime.enter();
+    if map.poll_next_unpin(&mut Context::from_waker(&waker)).is_pending() {
+        woken.recv().unwrap();
+        assert!(map.poll_next_unpin(&mut Context::from_waker(&waker)).is_ready());
+    }
+    assert!(looked.recv().unwrap());
 }
