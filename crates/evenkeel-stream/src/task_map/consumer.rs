@@ -10,7 +10,10 @@ use std::{
 use evenkeel_base::FirstPanic;
 use evenkeel_task::Panic;
 use futures_core::Stream;
-use tokio::{runtime::Handle, task::coop::poll_proceed};
+use tokio::{
+    runtime::Handle,
+    task::{self, coop::poll_proceed},
+};
 
 use super::{
     keys::KeyIndex,
@@ -176,6 +179,7 @@ where
     fn look(&mut self, waker: Waker) -> Look<E> {
         // Taken only where it is stored: the closure would drop it under the lock.
         let mut waker = Some(waker);
+        let is_task = task::try_id().is_some();
         self.shared.with(|state| {
             state.results.take_into(&mut self.due);
             if !self.due.is_empty() {
@@ -191,7 +195,7 @@ where
             } else if state.ended && state.started == self.handed {
                 return Look::Over(state.source_panic.take());
             }
-            let before = waker.take().and_then(|waker| state.wait(waker));
+            let before = waker.take().and_then(|waker| state.wait(waker, is_task));
             Look::Waits(state.call(), before)
         })
     }

@@ -35,6 +35,8 @@ struct Map {
     /// The number of items that are in flight before any of them ends.
     together: u32,
     begun: Mutex<u32>,
+    /// Whether the consumer says that it is a task; as such it leaves its wake to others.
+    is_task: bool,
     all_begun: Condvar,
 }
 
@@ -187,7 +189,7 @@ fn consume(map: &Arc<Map>, source: Source, waits: bool) -> Vec<u32> {
             if !due.is_empty() || (state.ended && state.started == seen.len() as u64) {
                 return None;
             }
-            drop(state.wait(own));
+            drop(state.wait(own, map.is_task));
             Some(state.call())
         });
         match call {
@@ -208,6 +210,20 @@ fn consume(map: &Arc<Map>, source: Source, waits: bool) -> Vec<u32> {
 }
 
 fn explore(limit: usize, threads: usize, items: u32, together: u32, ordered: bool, waits: bool) {
+    for is_task in [false, true] {
+        explore_as(is_task, limit, threads, items, together, ordered, waits);
+    }
+}
+
+fn explore_as(
+    is_task: bool,
+    limit: usize,
+    threads: usize,
+    items: u32,
+    together: u32,
+    ordered: bool,
+    waits: bool,
+) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(2);
     builder.check(move || {
@@ -217,7 +233,7 @@ fn explore(limit: usize, threads: usize, items: u32, together: u32, ordered: boo
             state.results = Results::ordered();
         }
         let (state, begun) = (Mutex::new(state), Mutex::new(0));
-        let map = Arc::new(Map { state, together, begun, all_begun: Condvar::new() });
+        let map = Arc::new(Map { state, together, begun, is_task, all_begun: Condvar::new() });
         let mut seen = consume(&map, Source { left: items, room: limit }, waits);
         if !ordered {
             seen.sort_unstable_by(|a, b| b.cmp(a));

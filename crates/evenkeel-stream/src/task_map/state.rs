@@ -11,7 +11,8 @@
 //! - **A consumer that waits is woken once for several results.** A worker with a result leaves the wake to the workers on
 //!   their way, if each thread has one, until it is pending itself. Else it wakes the consumer; on a runtime with several
 //!   threads it comes back first if it has no other item, and yields afterwards if it has one, as the consumer is
-//!   next on its thread, and an item may block that.
+//!   next on its thread, and an item may block that. A consumer that is no task, but has a thread of its own, is woken at
+//!   once: every other thread may be blocked by items.
 //! - **After a failure no item starts.** The consumer sees it, and [closes](State::close) the map.
 
 use std::{collections::VecDeque, mem, task::Waker};
@@ -84,6 +85,8 @@ pub(super) struct State<S, V, T, E> {
     /// Whether the source has ended.
     pub(super) ended: bool,
     consumer: Option<Waker>,
+    /// Whether the consumer waits in a task, and so needs a thread that may run a worker meanwhile.
+    is_consumer_task: bool,
     /// The panic of the source of a settled map, for the end of the stream.
     pub(super) source_panic: Option<Panic>,
     /// The error or panic that ends the stream as soon as no worker is left.
@@ -107,6 +110,7 @@ impl<S, V, T, E> State<S, V, T, E> {
             started: 0,
             ended: false,
             consumer: None,
+            is_consumer_task: false,
             source_panic: None,
             failure: None,
             closed: false,
@@ -258,9 +262,12 @@ impl<S, V, T, E> State<S, V, T, E> {
         }
         let is_awaited = self.is_awaited();
         let has_more = !self.queue.is_empty() || matches!(self.parked, Parked::Pending(_));
-        let leaves_wake =
-            is_awaited && may_go_on && self.workers.reach_all_threads() && (has_more || !came_back);
-        let has_others = self.workers.threads() > 1;
+        let leaves_wake = is_awaited
+            && self.is_consumer_task
+            && may_go_on
+            && self.workers.reach_all_threads()
+            && (has_more || !came_back);
+        let has_others = self.is_consumer_task && self.workers.threads() > 1;
         let comes_back = is_awaited && !leaves_wake && !has_more && !came_back && !self.ended && has_others;
         let consumer = if is_awaited && !leaves_wake && !comes_back { self.consumer.take() } else { None };
         let step = if comes_back || (has_more && (!may_go_on || (consumer.is_some() && has_others))) {
@@ -301,7 +308,8 @@ impl<S, V, T, E> State<S, V, T, E> {
     }
 
     /// Stores the waker of the consumer; returns the one before.
-    pub(super) fn wait(&mut self, waker: Waker) -> Option<Waker> {
+    pub(super) fn wait(&mut self, waker: Waker, is_task: bool) -> Option<Waker> {
+        self.is_consumer_task = is_task;
         self.consumer.replace(waker)
     }
 

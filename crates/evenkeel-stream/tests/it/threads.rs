@@ -270,6 +270,25 @@ fn without_a_runtime_a_poll_panics_and_loses_nothing() {
     assert_eq!(rest, [0, 1, 2, 3, 4]);
 }
 
+/// An item that blocks each thread of the runtime does not keep earlier results from a consumer on a thread of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_outside_of_blocked_threads_gets_results() {
+    for limit in [4, 8, 64] {
+        let got = Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let inner = got.clone();
+        let mut map = stream::iter(0..64).par_map(limit, async move |n| {
+            // As many items as there are threads are let through for each result that the consumer has got.
+            let (count, changed) = &*inner;
+            drop(changed.wait_while(count.lock().unwrap(), |count| n >= *count + 2).unwrap());
+        });
+        while map.next().await.is_some() {
+            *got.0.lock().unwrap() += 1;
+            got.1.notify_all();
+        }
+        assert_eq!(*got.0.lock().unwrap(), 64);
+    }
+}
+
 /// Workers that were called for items, and are dropped with their runtime, are replaced on that of the consumer.
 #[test]
 fn items_whose_workers_are_gone_go_to_others() {
