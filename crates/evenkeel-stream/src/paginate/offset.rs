@@ -6,13 +6,14 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use evenkeel_task::BoxError;
+use evenkeel_task::{BoxError, Panic, catch_panic};
 use futures_core::Stream;
 
 use super::{error::PageError, page::Page};
 use crate::{ParMap, StreamExt as _};
 
-type Fetched<T> = Result<Vec<T>, BoxError>;
+/// A page, its error, or a panic, which is the consumer's when its page is due.
+type Fetched<T> = Result<Result<Vec<T>, BoxError>, Panic>;
 /// The maximum number of pages that are fetched at a time.
 const MAX_CONCURRENT: usize = 1000;
 
@@ -60,7 +61,10 @@ where
     assert!(page_size > 0, "the size of a page must not be zero");
     let offsets = Offsets { next: Some(0), page_size };
     let start = move |limit| {
-        let fetch = async move |offset| fetch(offset).await.map_err(Into::into);
+        let fetch = async move |offset| {
+            // Called within, so that a panic of `fetch` itself is caught, too.
+            catch_panic(async move { fetch(offset).await.map_err(Into::into) }).await
+        };
         offsets.par_map(limit, fetch).ordered()
     };
     PaginateOffset {
@@ -79,12 +83,12 @@ where
 ///
 /// - **Up to n pages are fetched at a time**, each in a task, and at most so many are fetched and not taken; one, unless
 ///   [`concurrent`](Self::concurrent) says more. Items come in the order of the offsets.
-/// - **The end is the first empty page**; fetches behind it are aborted, and their errors do not count. So the page behind
+/// - **The end is the first empty page**; fetches behind it are aborted, and their errors and panics do not count. So the page behind
 ///   the last one is asked for, and with n at a time up to n of them.
 /// - **A source that returns less than it was asked for is noticed**: a page that has fewer items than `page_size` and is not
 ///   the last one is [`PageError::Short`], where its missing items would be skipped.
 /// - **An error at a page comes after all items of the pages before it**, and ends the stream. A panic of the fetch resumes at
-///   the consumer.
+///   the consumer, also after them.
 /// - It is lazy. After its end it returns `None` for ever.
 ///
 /// # Cancel safety
@@ -138,6 +142,12 @@ impl<T> PaginateOffset<T> {
 
     /// Takes the result of the next fetch; returns the page, or nothing at the end.
     fn advance(&mut self, fetched: Option<Fetched<T>>) -> Option<Page<T>> {
+        let fetched = fetched.map(|fetched| {
+            fetched.unwrap_or_else(|panic| {
+                self.fetching = None;
+                panic.resume()
+            })
+        });
         let error = match fetched {
             None => return None,
             Some(Ok(items)) if items.is_empty() => return None,

@@ -95,6 +95,31 @@ fn it_is_lazy_and_fused_and_stays_within_its_window() {
 }
 
 #[test]
+fn a_panic_comes_after_the_items_before_it_and_none_behind_the_end_counts() {
+    World::run(async |_| {
+        // Page 3 panics at once, and page 2 is the end unless there are more rows.
+        let rows = |rows: u64| {
+            let items = paginate_offset(10, async move |offset: u64| {
+                if offset == 30 {
+                    std::panic::resume_unwind(Box::new("boom"));
+                }
+                sleep(ms(10)).await;
+                Ok::<_, PageError>((offset..(offset + 10).min(rows.max(offset))).collect())
+            });
+            items.concurrent(4)
+        };
+        assert!(rows(20).try_collect::<Vec<_>>().await.unwrap().into_iter().eq(0..20));
+        let mut items = rows(99);
+        for n in 0..30 {
+            assert_eq!(items.next().await.unwrap().unwrap(), n);
+        }
+        let panic = evenkeel_task::catch_panic(items.next()).await.unwrap_err();
+        assert_eq!(panic.message(), Some("boom"));
+        assert!(items.next().await.is_none());
+    });
+}
+
+#[test]
 fn a_panic_of_the_fetch_resumes_at_the_consumer() {
     World::run(async |_| {
         let mut items = paginate_offset(1, async |offset: u64| {
