@@ -24,6 +24,9 @@ use evenkeel_base::{LinkedQueue, WakeList};
 
 use super::{error::PushError, snapshot::QueueSnapshot};
 
+/// The items that an empty queue keeps memory for, at most.
+const SPARE: usize = 1024;
+
 pub(super) type Key = usize;
 
 /// An item, and its share of the capacity in bytes.
@@ -112,7 +115,16 @@ impl<T> State<T> {
         let entry = self.entries.pop_front()?;
         self.remove_bytes(entry.size);
         self.taken += 1;
+        self.free_spare();
         Some(entry)
+    }
+
+    /// Frees the memory of a burst that is over.
+    #[inline]
+    fn free_spare(&mut self) {
+        if self.entries.capacity() > SPARE && self.entries.is_empty() {
+            self.entries.shrink_to(SPARE / 2);
+        }
     }
 
     /// Looks whether anybody waits; called before the lock is released on the slow path.
@@ -144,6 +156,7 @@ impl<T> State<T> {
         let entry = self.entries.pop_front()?;
         self.remove_bytes(entry.size);
         self.taken += 1;
+        self.free_spare();
         if !self.waiting_producers.is_empty() {
             self.serve_producers(wakes);
         }
@@ -309,6 +322,26 @@ impl<T> State<T> {
             self.waiting_consumers.unlink(key);
             let waker = self.waiting_consumers.get_mut(key).waker.take();
             waker.into_iter().for_each(|waker| wakes.push(waker));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, SPARE, State, WakeList};
+
+    #[test]
+    fn the_memory_of_a_burst_is_freed_behind_it() {
+        let mut state = State::new(usize::MAX, usize::MAX);
+        for is_fast in [true, false] {
+            for item in 0..100_000 {
+                assert!(state.push_fast(Entry { item, size: 0 }).is_ok());
+            }
+            for item in 0..100_000 {
+                let popped = if is_fast { state.pop_fast() } else { state.pop(&mut WakeList::new()) };
+                assert_eq!(popped.unwrap().item, item);
+            }
+            assert!(state.entries.capacity() <= SPARE);
         }
     }
 }
