@@ -338,6 +338,11 @@ impl<S, V, T, E> State<S, V, T, E> {
         !self.is_stopped() && self.workers.alive() == 0 && !self.queue.is_empty()
     }
 
+    /// Returns whether there is no worker, though neither the map nor its source has ended.
+    pub(super) fn is_deserted(&self) -> bool {
+        !self.is_stopped() && !self.ended && self.workers.alive() == 0
+    }
+
     /// Notes that an item was dropped, with a panic of its destructor or without. An item that was aborted has no result;
     /// for another one it is the panic `shutdown`. Returns what is left.
     pub(super) fn cut(

@@ -314,13 +314,22 @@ where
     };
     let threads = runtime.metrics().num_workers();
     let task = runtime.spawn(Worker::new(Arc::clone(shared), key, work)).abort_handle();
-    let ended = shared.with(|state| {
+    let (ended, is_gone) = shared.with(|state| {
         let ended = state.workers.spawned(key, task, threads);
-        if state.is_closed() {
+        // A worker ends by itself only with the map or the source.
+        let is_gone = ended.is_some() && state.is_deserted();
+        let ended: Vec<_> = if state.is_closed() {
             ended.into_iter().chain(state.workers.take_handles()).collect()
         } else {
             Vec::from_iter(ended)
-        }
+        };
+        (ended, is_gone)
     });
     ended.into_iter().for_each(|task| task.abort());
+    if is_gone {
+        let panic = runtime_shutdown();
+        let (source, panic) = shared.with(|state| state.reject_source(panic));
+        drop_source(shared, source);
+        drop(panic);
+    }
 }

@@ -235,6 +235,25 @@ fn items_that_begin_on_a_runtime_that_is_gone_say_so() {
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(ItemError::Panic(_)))));
 }
 
+#[test]
+fn a_source_that_is_pending_on_a_runtime_that_is_gone_ends_the_map() {
+    let gone = one();
+    let handle = gone.handle().clone();
+    drop(gone);
+    let _inside = handle.enter();
+    let mut map = stream::pending::<u32>().par_map(3, async |n| n);
+    let (waker, wakes) = counting();
+    let panic = loop {
+        let polled = Panic::catch(|| map.poll_next_unpin(&mut Context::from_waker(&waker)));
+        match polled {
+            Ok(polled) => assert!(polled.is_pending() && wakes.load(SeqCst) == 1, "it is asked for ever"),
+            Err(panic) => break panic,
+        }
+    };
+    assert_eq!(panic.message(), Some("the runtime of the item was shut down before the item ended"));
+    assert!(matches!(poll_next(&mut map), Poll::Ready(None)));
+}
+
 /// A worker that waits for the source is dropped with its runtime: the source goes on in the next one.
 #[test]
 fn a_source_outlives_the_runtime_that_waited_for_it() {
