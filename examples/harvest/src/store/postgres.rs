@@ -123,8 +123,9 @@ impl Postgres {
     /// Stores an entry in one transaction.
     pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
         let written = self.db.transaction(TxOptions::new(), async |tx| {
-            // A run that takes the store over waits for this transaction; the next one finds its token.
-            let lease = format!("{} FOR SHARE", sql::LEASE);
+            // A run that takes the store over waits for this transaction; the next one finds its token. The other transactions
+            // of this run wait as well: a page that lists a user who is just being completed would list it once more.
+            let lease = format!("{} FOR UPDATE", sql::LEASE);
             let (token, holder): (String, String) = tx.fetch_one(&lease, ()).await?;
             if token != self.run.token {
                 return Ok(Err(holder));
