@@ -14,6 +14,7 @@ use std::{
 
 use evenkeel_task::BoxError;
 use futures_core::Stream;
+use tokio::task::coop::poll_proceed;
 
 use cursors::CursorHistory;
 pub use error::PageError;
@@ -251,7 +252,10 @@ impl<C: Clone + PartialEq, T> Stream for Paginate<C, T> {
                     none.insert((this.fetch)(cursor))
                 }
             };
+            // Empty pages that are there at once would keep the task in this loop.
+            let coop = ready!(poll_proceed(cx));
             let fetched = ready!(fetching.as_mut().poll(cx));
+            coop.made_progress();
             this.fetching = None;
             this.page = this.cursors.advance(fetched);
         }

@@ -211,3 +211,15 @@ fn the_end_cannot_be_chosen_half_way() {
         drop(items.until_empty());
     });
 }
+
+#[test]
+fn empty_pages_without_end_let_other_tasks_run() {
+    World::run(async |_| {
+        let turn = tokio::spawn(async {});
+        let pages =
+            paginate(0, async |page: u64| Ok::<_, PageError>((Vec::<u8>::new(), page.checked_add(1))));
+        let mut items = pages.max_pages(1_000_000);
+        assert!(items.next().now_or_never().is_none());
+        turn.await.unwrap();
+    });
+}
