@@ -193,7 +193,8 @@ impl<T, E> Workers<T, E> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future aborts the workers.
+    /// Dropping the future aborts the workers. Behind the end of `within` it drops the items that were not started, too, as
+    /// it has taken them out of the queue.
     pub async fn close(mut self, within: Duration) -> WorkersReport<T, E>
     where
         T: 'static,
