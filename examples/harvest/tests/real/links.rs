@@ -127,7 +127,8 @@ async fn a_redirect_to_another_host_is_refused_by_name_and_tells_it_nothing() {
     let report = workdir.run(&format!("--url {url}"), 0).await;
     let [(url, reason)] = failures(&report)[..] else { panic!("{report}") };
     assert!(url.ends_with("/users/1/prefs.json?key=secret") && !url.contains("pass"), "{url}");
-    let target = format!("redirected: the link is on another port: {}/users/1/prefs.json?key=secret", other.base);
+    let target =
+        format!("redirected: the link is on another port: {}/users/1/prefs.json?key=secret", other.base);
     assert_eq!(reason, target);
     assert_eq!((&report["users"], &report["retries"]), (&2.into(), &0.into()));
     assert_eq!(*heard.lock().unwrap(), <[String; 0]>::default());
