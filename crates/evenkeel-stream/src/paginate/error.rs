@@ -60,6 +60,13 @@ pub enum PageError {
         /// The page.
         page: u64,
     },
+    /// A page of [`paginate_offset`](crate::paginate_offset) had more items than asked for, and was not the last one: its
+    /// last items would come again with the next page.
+    #[non_exhaustive]
+    Long {
+        /// The page.
+        page: u64,
+    },
 }
 
 impl fmt::Display for PageError {
@@ -71,6 +78,9 @@ impl fmt::Display for PageError {
             Self::Short { page } => {
                 write!(f, "page {page} has fewer items than asked for, and more pages follow")
             }
+            Self::Long { page } => {
+                write!(f, "page {page} has more items than asked for, and more pages follow")
+            }
         }
     }
 }
@@ -79,7 +89,7 @@ impl Error for PageError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fetch { source, .. } => Some(source.as_ref()),
-            Self::Loop { .. } | Self::MaxPages { .. } | Self::Short { .. } => None,
+            Self::Loop { .. } | Self::MaxPages { .. } | Self::Short { .. } | Self::Long { .. } => None,
         }
     }
 }

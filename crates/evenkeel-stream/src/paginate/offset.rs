@@ -1,6 +1,7 @@
 //! Pages at known offsets, which can be fetched side by side.
 
 use std::{
+    cmp::Ordering,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -75,7 +76,7 @@ where
         fetching: None,
         page: Page::new(Vec::new(), None),
         pages: 0,
-        short: None,
+        uneven: None,
     }
 }
 
@@ -85,8 +86,9 @@ where
 ///   [`concurrent`](Self::concurrent) says more. Items come in the order of the offsets.
 /// - **The end is the first empty page**; fetches behind it are aborted, and their errors and panics do not count. So the page behind
 ///   the last one is asked for, and with n at a time up to n of them.
-/// - **A source that returns less than it was asked for is noticed**: a page that has fewer items than `page_size` and is not
-///   the last one is [`PageError::Short`], where its missing items would be skipped.
+/// - **A source that returns less or more than it was asked for is noticed**: a page that has fewer items than `page_size` and
+///   is not the last one is [`PageError::Short`], where its missing items would be skipped, and one that has more is
+///   [`PageError::Long`], where its last items would come twice.
 /// - **An error at a page comes after all items of the pages before it**, and ends the stream. A panic of the fetch resumes at
 ///   the consumer, also after them.
 /// - It is lazy. After its end it returns `None` for ever.
@@ -109,8 +111,8 @@ pub struct PaginateOffset<T> {
     fetching: Option<ParMap<Offsets, Fetched<T>>>,
     page: Page<T>,
     pages: u64,
-    // The first page that had too few items.
-    short: Option<u64>,
+    // The error of the first page that had too few or too many items, if another page follows.
+    uneven: Option<PageError>,
 }
 
 impl<T> PaginateOffset<T> {
@@ -151,14 +153,17 @@ impl<T> PaginateOffset<T> {
         let error = match fetched {
             None => return None,
             Some(Ok(items)) if items.is_empty() => return None,
-            Some(Ok(_)) if self.short.is_some() => self.short.map(|page| PageError::Short { page }),
+            Some(Ok(_)) if self.uneven.is_some() => self.uneven.take(),
             Some(Ok(_)) if self.pages == self.max_pages => Some(PageError::MaxPages { page: self.pages }),
             Some(Err(source)) => Some(PageError::Fetch { page: self.pages + 1, source }),
             Some(Ok(items)) => {
                 self.pages += 1;
-                if (items.len() as u64) < self.page_size {
-                    self.short = Some(self.pages);
-                }
+                let page = self.pages;
+                self.uneven = match (items.len() as u64).cmp(&self.page_size) {
+                    Ordering::Less => Some(PageError::Short { page }),
+                    Ordering::Equal => None,
+                    Ordering::Greater => Some(PageError::Long { page }),
+                };
                 return Some(Page::new(items, None));
             }
         };

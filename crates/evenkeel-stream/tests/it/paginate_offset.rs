@@ -66,6 +66,31 @@ fn a_source_that_returns_smaller_pages_loses_nothing_in_silence() {
 }
 
 #[test]
+fn a_source_that_returns_larger_pages_returns_no_item_twice() {
+    World::run(async |_| {
+        for concurrent in [1, 4] {
+            // Asked for 50, it returns 100; or it knows no offset, and returns all it has each time.
+            for knows_offset in [true, false] {
+                let items = paginate_offset(50, async move |offset: u64| {
+                    let first = if knows_offset { offset } else { 0 };
+                    Ok::<_, &str>((first..first + 100).collect())
+                });
+                let mut items: Vec<_> = items.concurrent(concurrent).collect().await;
+                let error = items.pop().unwrap().unwrap_err();
+                assert!(matches!(error, PageError::Long { page: 1, .. }));
+                assert_eq!(error.to_string(), "page 1 has more items than asked for, and more pages follow");
+                assert!(items.into_iter().map(Result::unwrap).eq(0..100));
+            }
+            // All at once, and nothing behind it, is complete.
+            let all = paginate_offset(50, async |offset: u64| {
+                Ok::<_, &str>(if offset == 0 { (0..100).collect() } else { vec![] })
+            });
+            assert_eq!(all.concurrent(concurrent).try_collect::<Vec<u64>>().await.unwrap().len(), 100);
+        }
+    });
+}
+
+#[test]
 fn more_pages_than_the_maximum_are_an_error_behind_their_items() {
     World::run(async |_| {
         let pages = |max| rows(Gauge::default(), 30, u64::MAX).concurrent(2).max_pages(max);
