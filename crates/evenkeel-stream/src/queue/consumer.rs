@@ -126,10 +126,13 @@ impl<T> Consumer<T> {
     fn poll_pop(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Job<T>>> {
         let coop = ready!(poll_proceed(cx));
         // Also by a consumer that has left: there is nothing for it.
-        let polled = match key.is_none().then(|| self.core.pop_fast()).flatten() {
-            Some(entry) => Poll::Ready(Some(Job::new(entry, self.core.clone()))),
-            None => self.poll_pop_slow(key, cx),
-        };
+        if key.is_none()
+            && let Some(entry) = self.core.pop_fast()
+        {
+            coop.made_progress();
+            return Poll::Ready(Some(Job::new(entry, self.core.clone())));
+        }
+        let polled = self.poll_pop_slow(key, cx);
         if polled.is_ready() {
             coop.made_progress();
         }

@@ -27,7 +27,7 @@ use super::{
         lock,
     },
     snapshot::QueueSnapshot,
-    state::{Entry, Key, State, WaitingConsumer, WaitingJoin, WaitingProducer},
+    state::{Entry, Key, PushStage, State, WaitingConsumer, WaitingJoin, WaitingProducer},
 };
 
 /// The bit of `finished` that says that somebody waits for the last job.
@@ -40,13 +40,6 @@ pub(super) struct Core<T> {
     finished: AtomicU64,
 }
 
-/// How far a push has come: its item, or its key in the wait queue.
-pub(super) enum PushStage<T> {
-    New(Entry<T>),
-    Waiting(Key),
-    Ended,
-}
-
 impl<T> Core<T> {
     pub(super) fn new(max_items: usize, max_bytes: usize) -> Self {
         Self { state: Mutex::new(State::new(max_items, max_bytes)), finished: AtomicU64::new(0) }
@@ -54,9 +47,13 @@ impl<T> Core<T> {
 
     #[inline]
     pub(super) fn try_push(&self, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
+        let mut stage = PushStage::New(entry);
         // A statement of its own, so that the lock is released.
-        let pushed = lock(&self.state).push_fast(entry);
-        pushed.or_else(|entry| self.try_push_slow(entry))
+        let pushed = lock(&self.state).push_fast(&mut stage);
+        match stage {
+            PushStage::New(entry) if !pushed => self.try_push_slow(entry),
+            _ => Ok(()),
+        }
     }
 
     #[inline(never)]
@@ -67,23 +64,20 @@ impl<T> Core<T> {
     /// Adds the item of a push, or waits for room; `Err` has the item, as the queue is closed.
     #[inline]
     pub(super) fn poll_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
-        match mem::replace(stage, PushStage::Ended) {
-            PushStage::New(entry) => {
-                let pushed = lock(&self.state).push_fast(entry);
-                match pushed {
-                    Ok(()) => Poll::Ready(Ok(())),
-                    Err(entry) => self.enter_push(entry, stage, waker),
-                }
-            }
-            other => {
-                *stage = other;
-                self.poll_waiting_push(stage, waker)
-            }
-        }
+        // A statement of its own, so that the lock is released.
+        let pushed = matches!(stage, PushStage::New(_)) && lock(&self.state).push_fast(stage);
+        if pushed { Poll::Ready(Ok(())) } else { self.poll_push_slow(stage, waker) }
     }
 
     #[inline(never)]
-    fn enter_push(&self, entry: Entry<T>, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+    fn poll_push_slow(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+        let entry = match mem::replace(stage, PushStage::Ended) {
+            PushStage::New(entry) => entry,
+            other => {
+                *stage = other;
+                return self.poll_waiting_push(stage, waker);
+            }
+        };
         let entry = match self.try_push_slow(entry) {
             Ok(()) => return Poll::Ready(Ok(())),
             Err(PushError::Closed(entry)) => return Poll::Ready(Err(entry.item)),
@@ -102,7 +96,6 @@ impl<T> Core<T> {
         })
     }
 
-    #[inline(never)]
     fn poll_waiting_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
         let PushStage::Waiting(key) = *stage else { panic!("polled after it returned its result") };
         let mut caller = Caller { waker, clone: None };
@@ -198,13 +191,18 @@ impl<T> Core<T> {
     #[inline]
     pub(super) fn finish(&self) {
         if self.finished.fetch_add(JOB, AcqRel) & WATCHED != 0 {
-            self.with(|state, _| {
-                if state.joins.is_empty() {
-                    // Left by a wait that was dropped, or did not begin.
-                    self.finished.fetch_and(!WATCHED, AcqRel);
-                }
-            });
+            self.finish_watched();
         }
+    }
+
+    #[inline(never)]
+    fn finish_watched(&self) {
+        self.with(|state, _| {
+            if state.joins.is_empty() {
+                // Left by a wait that was dropped, or did not begin.
+                self.finished.fetch_and(!WATCHED, AcqRel);
+            }
+        });
     }
 
     /// Puts back the item of a job, which has yet to count as finished.

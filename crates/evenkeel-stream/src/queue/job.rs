@@ -1,7 +1,7 @@
 //! An item that was taken from a queue.
 
 use std::{
-    fmt,
+    fmt, mem,
     ops::{Deref, DerefMut},
     sync::Arc,
 };
@@ -35,10 +35,17 @@ use super::{core::Core, state::Entry};
 /// # }
 /// ```
 pub struct Job<T> {
-    // Some until it was given away; dropped before `in_flight`.
-    item: Option<T>,
-    puts_back: bool,
+    // Dropped before `in_flight`.
+    held: Held<T>,
     in_flight: InFlight<T>,
+}
+
+/// The item of a job, and its fate when the job is dropped. In one, as a job is moved for each item.
+enum Held<T> {
+    Dropped(T),
+    PutBack(T),
+    /// Given away.
+    Gone,
 }
 
 /// Counts as a job in flight until it is dropped.
@@ -49,11 +56,27 @@ struct InFlight<T> {
 
 const HAS_ITEM: &str = "only a job that ends gives its item away";
 
+impl<T> Held<T> {
+    fn take(&mut self) -> Option<T> {
+        match mem::replace(self, Self::Gone) {
+            Self::Dropped(item) | Self::PutBack(item) => Some(item),
+            Self::Gone => None,
+        }
+    }
+
+    fn get(&self) -> Option<&T> {
+        match self {
+            Self::Dropped(item) | Self::PutBack(item) => Some(item),
+            Self::Gone => None,
+        }
+    }
+}
+
 impl<T> Job<T> {
     #[inline]
     pub(super) fn new(entry: Entry<T>, core: Arc<Core<T>>) -> Self {
         let Entry { item, size } = entry;
-        Self { item: Some(item), puts_back: false, in_flight: InFlight { core, size } }
+        Self { held: Held::Dropped(item), in_flight: InFlight { core, size } }
     }
 
     /// Returns the item, and counts the job as done.
@@ -66,37 +89,45 @@ impl<T> Job<T> {
     /// It never waits, so the queue can hold more than its capacity. After [`close`](crate::Producer::close), too, the item
     /// is given to the consumers that go on. Without one, and after [`close_now`](crate::Producer::close_now), it stays
     /// for the next `close_now`.
-    pub fn put_back(mut self) {
-        self.puts_back = true;
+    pub fn put_back(self) {
+        drop(self.put_back_on_drop());
     }
 
     /// Has the item put back when the job is dropped; [`done`](Self::done) is then its only end.
     #[must_use = "dropping the job puts its item back"]
     pub fn put_back_on_drop(mut self) -> Self {
-        self.puts_back = true;
+        self.set_put_back(true);
         self
     }
 
     #[inline]
     pub(super) fn set_put_back(&mut self, puts_back: bool) {
-        self.puts_back = puts_back;
+        if let Some(item) = self.held.take() {
+            self.held = if puts_back { Held::PutBack(item) } else { Held::Dropped(item) };
+        }
     }
 
     /// Takes the item out; the job counts as in flight until it is dropped.
     pub(super) fn take_item(&mut self) -> T {
-        self.item.take().expect(HAS_ITEM)
+        self.held.take().expect(HAS_ITEM)
+    }
+
+    // Not inlined where a job is dropped.
+    #[inline(never)]
+    fn put_back_now(&mut self) {
+        if let Some(item) = self.held.take() {
+            let InFlight { core, size } = &self.in_flight;
+            // It counts as in flight a little longer, so the queue is never taken for done in between.
+            core.put_back(Entry { item, size: *size });
+        }
     }
 }
 
 impl<T> Drop for Job<T> {
     #[inline]
     fn drop(&mut self) {
-        if self.puts_back
-            && let Some(item) = self.item.take()
-        {
-            let InFlight { core, size } = &self.in_flight;
-            // It counts as in flight a little longer, so the queue is never taken for done in between.
-            core.put_back(Entry { item, size: *size });
+        if matches!(self.held, Held::PutBack(_)) {
+            self.put_back_now();
         }
     }
 }
@@ -111,22 +142,27 @@ impl<T> Drop for InFlight<T> {
 impl<T> Deref for Job<T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
-        self.item.as_ref().expect(HAS_ITEM)
+        self.held.get().expect(HAS_ITEM)
     }
 }
 
 impl<T> DerefMut for Job<T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        self.item.as_mut().expect(HAS_ITEM)
+        match &mut self.held {
+            Held::Dropped(item) | Held::PutBack(item) => item,
+            Held::Gone => panic!("{HAS_ITEM}"),
+        }
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Job<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job")
-            .field("item", &self.item)
-            .field("puts_back", &self.puts_back)
+            .field("item", &self.held.get())
+            .field("puts_back", &matches!(self.held, Held::PutBack(_)))
             .finish_non_exhaustive()
     }
 }

@@ -10,9 +10,9 @@ use ::loom::{
 };
 use evenkeel_base::WakeList;
 
-use self::core::{Core, PushStage};
+use self::core::Core;
 use super::{error, snapshot, state};
-use crate::queue::state::{Entry, Key};
+use crate::queue::state::{Entry, Key, PushStage};
 
 /// The primitives of the code under test.
 mod loom {

@@ -11,10 +11,10 @@ use tokio::task::coop::poll_proceed;
 
 use super::{
     capacity::Bytes,
-    core::{Core, PushStage},
+    core::Core,
     error::{PushError, Unfinished},
     snapshot::QueueSnapshot,
-    state::{Entry, Key},
+    state::{Entry, Key, PushStage},
 };
 
 /// The side of a [`queue`](crate::queue()) that adds items.
@@ -240,6 +240,8 @@ impl<T> Push<'_, T> {
         self.cancel()
     }
 
+    // Not inlined where a future is dropped, which has ended nearly always.
+    #[inline(never)]
     fn cancel(&mut self) -> Option<T> {
         match std::mem::replace(&mut self.stage, PushStage::Ended) {
             PushStage::New(entry) => Some(entry.item),

@@ -8,10 +8,10 @@
 //! consumer takes it, so that a consumer that is dropped meanwhile only passes its reservation on.
 //!
 //! In most calls nobody waits, and there is nothing to do but to move an item: [`push_fast`](State::push_fast) and
-//! [`pop_fast`](State::pop_fast) ask one flag for that, and leave all else to the slow path.
+//! [`pop_fast`](State::pop_fast) compare the number of items with one bound for that, and leave all else to the slow path.
 //!
 //! Invariants, whenever the lock is released:
-//! - The flag is set only if the queue is open, and no producer, consumer or join waits.
+//! - The bounds let a call pass only if the queue is open, and no producer, consumer or join waits.
 //! - No producer waits whose item is next and would fit.
 //! - No consumer waits while there are more items than reservations, nor after the end.
 //! - There are at most as many reservations as items, except after [`stop`](State::stop) has taken the items.
@@ -35,6 +35,13 @@ pub(super) struct Entry<T> {
     pub(super) size: usize,
 }
 
+/// How far a push has come: its item, or its key in the wait queue.
+pub(super) enum PushStage<T> {
+    New(Entry<T>),
+    Waiting(Key),
+    Ended,
+}
+
 pub(super) struct State<T> {
     max_items: usize,
     max_bytes: u128,
@@ -47,8 +54,10 @@ pub(super) struct State<T> {
     pub(super) joins: LinkedQueue<WaitingJoin>,
     // Items that stand in the queue for a consumer that was woken.
     reserved: usize,
-    // Whether the queue is open and nobody waits.
-    is_fast: bool,
+    // If the queue is open and nobody waits, the items below which one more is added, and above which one is taken;
+    // bounds that no number of items passes otherwise.
+    fast_below: usize,
+    fast_above: usize,
     is_closed: bool,
     // Closed, and nothing more is handed out.
     is_stopped: bool,
@@ -87,7 +96,8 @@ impl<T> State<T> {
             waiting_consumers: LinkedQueue::new(),
             joins: LinkedQueue::new(),
             reserved: 0,
-            is_fast: true,
+            fast_below: max_items,
+            fast_above: 0,
             is_closed: false,
             is_stopped: false,
             taken: 0,
@@ -96,20 +106,24 @@ impl<T> State<T> {
         }
     }
 
-    /// Adds an item at the back, if nobody is to be told of it.
+    /// Adds the item of a new push at the back, if nobody is to be told of it; returns whether it did.
     #[inline]
-    pub(super) fn push_fast(&mut self, entry: Entry<T>) -> Result<(), Entry<T>> {
-        if !self.is_fast || !self.has_room(entry.size) {
-            return Err(entry);
+    pub(super) fn push_fast(&mut self, push: &mut PushStage<T>) -> bool {
+        // The item leaves its place only when it is accepted: most of the cost of a push would be its moves.
+        let PushStage::New(Entry { size, .. }) = *push else { return false };
+        if self.entries.len() >= self.fast_below || !self.has_bytes(size) {
+            return false;
         }
-        self.accept(entry);
-        Ok(())
+        if let PushStage::New(entry) = mem::replace(push, PushStage::Ended) {
+            self.accept(entry);
+        }
+        true
     }
 
     /// Takes the item at the front, if nobody is to be told of it.
     #[inline]
     pub(super) fn pop_fast(&mut self) -> Option<Entry<T>> {
-        if !self.is_fast || self.entries.len() <= self.reserved {
+        if self.entries.len() <= self.fast_above {
             return None;
         }
         let entry = self.entries.pop_front()?;
@@ -129,10 +143,12 @@ impl<T> State<T> {
 
     /// Looks whether anybody waits; called before the lock is released on the slow path.
     pub(super) fn update_fast(&mut self) {
-        self.is_fast = !self.is_closed
+        let is_fast = !self.is_closed
             && self.waiting_producers.is_empty()
             && self.waiting_consumers.is_empty()
             && self.joins.is_empty();
+        (self.fast_below, self.fast_above) =
+            if is_fast { (self.max_items, self.reserved) } else { (0, usize::MAX) };
     }
 
     /// Adds an item at the back, if there is room and no producer waits.
@@ -262,7 +278,12 @@ impl<T> State<T> {
 
     #[inline]
     fn has_room(&self, size: usize) -> bool {
-        self.entries.len() < self.max_items && (size == 0 || self.bytes + size as u128 <= self.max_bytes)
+        self.entries.len() < self.max_items && self.has_bytes(size)
+    }
+
+    #[inline]
+    fn has_bytes(&self, size: usize) -> bool {
+        size == 0 || self.bytes + size as u128 <= self.max_bytes
     }
 
     // Most queues are not bounded by bytes, and their items have no size.
@@ -328,14 +349,14 @@ impl<T> State<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, SPARE, State, WakeList};
+    use super::{Entry, PushStage, SPARE, State, WakeList};
 
     #[test]
     fn the_memory_of_a_burst_is_freed_behind_it() {
         let mut state = State::new(usize::MAX, usize::MAX);
         for is_fast in [true, false] {
             for item in 0..100_000 {
-                assert!(state.push_fast(Entry { item, size: 0 }).is_ok());
+                assert!(state.push_fast(&mut PushStage::New(Entry { item, size: 0 })));
             }
             for item in 0..100_000 {
                 let popped = if is_fast { state.pop_fast() } else { state.pop(&mut WakeList::new()) };
