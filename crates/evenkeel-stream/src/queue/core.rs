@@ -2,8 +2,9 @@
 //!
 //! # How it works
 //!
-//! A push and a pop take the lock once, and twice if they have to wait: a waker is cloned without the lock, so a step that
-//! needs a clone returns nothing, and is repeated with one ([`Caller`]).
+//! A push and a pop take the lock once if nobody is to be told of them, and more often if somebody is, or if they have to
+//! wait: a waker is cloned without the lock, so a step that needs a clone returns nothing, and is repeated with one
+//! ([`Caller`]).
 //!
 //! A job that ends takes no lock. It counts itself in `finished`, whose lowest bit says that somebody waits in
 //! [`poll_join`](Core::poll_join). That bit is set in the same atomic step that reads the count, so a job either was
@@ -64,9 +65,12 @@ impl<T> Core<T> {
     /// Adds the item of a push, or waits for room; `Err` has the item, as the queue is closed.
     #[inline]
     pub(super) fn poll_push(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
-        // A statement of its own, so that the lock is released.
-        let pushed = matches!(stage, PushStage::New(_)) && lock(&self.state).push_fast(stage);
-        if pushed { Poll::Ready(Ok(())) } else { self.poll_push_slow(stage, waker) }
+        let mut state = lock(&self.state);
+        if state.push_fast(stage) {
+            return Poll::Ready(Ok(()));
+        }
+        drop(state);
+        self.poll_push_slow(stage, waker)
     }
 
     #[inline(never)]
@@ -136,7 +140,13 @@ impl<T> Core<T> {
 
     #[inline]
     pub(super) fn pop_fast(&self) -> Option<Entry<T>> {
-        lock(&self.state).pop_fast()
+        // Each end releases the lock by itself, without a flag of what was found.
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.pop_fast() {
+            return Some(entry);
+        }
+        drop(state);
+        None
     }
 
     /// Takes an item, `None` after the end, or waits; the key is that of a wait. The caller drops `wakes` behind it.
@@ -195,7 +205,7 @@ impl<T> Core<T> {
         }
     }
 
-    #[inline(never)]
+    #[cold]
     fn finish_watched(&self) {
         self.with(|state, _| {
             if state.joins.is_empty() {

@@ -112,8 +112,7 @@ impl<T> Job<T> {
         self.held.take().expect(HAS_ITEM)
     }
 
-    // Not inlined where a job is dropped.
-    #[inline(never)]
+    #[cold]
     fn put_back_now(&mut self) {
         if let Some(item) = self.held.take() {
             let InFlight { core, size } = &self.in_flight;
