@@ -1,6 +1,6 @@
 //! Wakers that are woken after a lock is released.
 
-use std::{mem, task::Waker};
+use std::{mem, task::Waker, thread};
 
 use crate::FirstPanic;
 
@@ -44,6 +44,11 @@ impl WakeList {
 
     #[inline(never)]
     fn wake_all(&mut self) {
+        // The panic of an only waker keeps nobody from being woken, and can go on at once.
+        if self.others.is_empty() && !thread::panicking() {
+            self.first.take().into_iter().for_each(Waker::wake);
+            return;
+        }
         let mut panics = FirstPanic::default();
         panics.wake(self.first.take().into_iter().chain(mem::take(&mut self.others)));
         panics.resume();
