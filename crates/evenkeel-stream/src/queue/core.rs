@@ -23,7 +23,7 @@ use evenkeel_base::WakeList;
 use super::{
     error::PushError,
     loom::{
-        AtomicU64, Mutex,
+        AtomicU64, Mutex, MutexGuard,
         Ordering::{AcqRel, Acquire},
         lock,
     },
@@ -49,17 +49,19 @@ impl<T> Core<T> {
     #[inline]
     pub(super) fn try_push(&self, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
         let mut stage = PushStage::New(entry);
-        // A statement of its own, so that the lock is released.
-        let pushed = lock(&self.state).push_fast(&mut stage);
+        let mut state = lock(&self.state);
+        state.push_fast(&mut stage);
         match stage {
-            PushStage::New(entry) if !pushed => self.try_push_slow(entry),
+            PushStage::New(entry) => self.push_slow(state, entry),
             _ => Ok(()),
         }
     }
 
     #[inline(never)]
-    fn try_push_slow(&self, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
-        self.with(|state, wakes| state.push(entry, wakes))
+    fn push_slow(&self, state: MutexGuard<'_, State<T>>, entry: Entry<T>) -> Result<(), PushError<Entry<T>>> {
+        // Called behind the lock, which `change` releases.
+        let mut wakes = WakeList::new();
+        self.change(state, &mut wakes, |state, wakes| state.push(entry, wakes))
     }
 
     /// Adds the item of a push, or waits for room; `Err` has the item, as the queue is closed.
@@ -69,20 +71,25 @@ impl<T> Core<T> {
         if state.push_fast(stage) {
             return Poll::Ready(Ok(()));
         }
-        drop(state);
-        self.poll_push_slow(stage, waker)
+        self.poll_push_slow(state, stage, waker)
     }
 
     #[inline(never)]
-    fn poll_push_slow(&self, stage: &mut PushStage<T>, waker: &Waker) -> Poll<Result<(), T>> {
+    fn poll_push_slow(
+        &self,
+        state: MutexGuard<'_, State<T>>,
+        stage: &mut PushStage<T>,
+        waker: &Waker,
+    ) -> Poll<Result<(), T>> {
         let entry = match mem::replace(stage, PushStage::Ended) {
             PushStage::New(entry) => entry,
             other => {
+                drop(state);
                 *stage = other;
                 return self.poll_waiting_push(stage, waker);
             }
         };
-        let entry = match self.try_push_slow(entry) {
+        let entry = match self.push_slow(state, entry) {
             Ok(()) => return Poll::Ready(Ok(())),
             Err(PushError::Closed(entry)) => return Poll::Ready(Err(entry.item)),
             Err(PushError::Full(entry)) => entry,
@@ -300,7 +307,15 @@ impl<T> Core<T> {
 
     /// Changes the state, and tells those that wait for all items.
     fn locked<R>(&self, wakes: &mut WakeList, change: impl FnOnce(&mut State<T>, &mut WakeList) -> R) -> R {
-        let mut state = lock(&self.state);
+        self.change(lock(&self.state), wakes, change)
+    }
+
+    fn change<R>(
+        &self,
+        mut state: MutexGuard<'_, State<T>>,
+        wakes: &mut WakeList,
+        change: impl FnOnce(&mut State<T>, &mut WakeList) -> R,
+    ) -> R {
         let result = change(&mut state, wakes);
         if !state.joins.is_empty() {
             self.tell_joins(&mut state, wakes);

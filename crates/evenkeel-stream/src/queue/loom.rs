@@ -1,7 +1,7 @@
 //! The primitives of the code that [loom](https://docs.rs/loom) runs in every order; its tests replace this module.
 
 pub(super) use std::sync::{
-    Mutex,
+    Mutex, MutexGuard,
     atomic::{AtomicU64, Ordering},
 };
 

@@ -17,11 +17,11 @@ use crate::queue::state::{Entry, Key, PushStage};
 /// The primitives of the code under test.
 mod loom {
     pub(super) use ::loom::sync::{
-        Mutex,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     };
 
-    pub(super) fn lock<T>(mutex: &Mutex<T>) -> ::loom::sync::MutexGuard<'_, T> {
+    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap()
     }
 }
