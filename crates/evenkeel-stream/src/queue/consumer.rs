@@ -14,7 +14,13 @@ use evenkeel_base::WakeList;
 use futures_core::Stream;
 use tokio::task::coop::poll_proceed;
 
-use super::{core::Core, error::PopError, job::Job, snapshot::QueueSnapshot, state::Key};
+use super::{
+    core::Core,
+    error::PopError,
+    job::Job,
+    snapshot::QueueSnapshot,
+    state::{Entry, Key},
+};
 
 /// The side of a [`queue`](crate::queue()) that takes items.
 ///
@@ -91,7 +97,7 @@ impl<T> Consumer<T> {
         }
         let mut wakes = WakeList::new();
         match self.core.try_pop(&mut wakes) {
-            Ok(entry) => Ok(kept_until_woken(Job::new(entry, self.core.clone()), wakes)),
+            Ok(entry) => Ok(Job::new(kept_until_woken(entry, &self.core, wakes), self.core.clone())),
             Err(false) => Err(PopError::Empty),
             Err(true) => {
                 self.leave();
@@ -126,27 +132,22 @@ impl<T> Consumer<T> {
     fn poll_pop(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Job<T>>> {
         let coop = ready!(poll_proceed(cx));
         // Also by a consumer that has left: there is nothing for it.
-        if key.is_none()
-            && let Some(entry) = self.core.pop_fast()
-        {
-            coop.made_progress();
-            return Poll::Ready(Some(Job::new(entry, self.core.clone())));
-        }
-        let polled = self.poll_pop_slow(key, cx);
-        if polled.is_ready() {
-            coop.made_progress();
-        }
-        polled
+        let popped = match key.is_none().then(|| self.core.pop_fast()).flatten() {
+            Some(entry) => Some(entry),
+            None => ready!(self.poll_pop_slow(key, cx)),
+        };
+        coop.made_progress();
+        Poll::Ready(popped.map(|entry| Job::new(entry, self.core.clone())))
     }
 
     #[inline(never)]
-    fn poll_pop_slow(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Job<T>>> {
+    fn poll_pop_slow(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Entry<T>>> {
         if self.has_left.load(Relaxed) {
             return Poll::Ready(None);
         }
         let mut wakes = WakeList::new();
         Poll::Ready(match ready!(self.core.poll_pop_slow(key, cx.waker(), &mut wakes)) {
-            Some(entry) => Some(kept_until_woken(Job::new(entry, self.core.clone()), wakes)),
+            Some(entry) => Some(kept_until_woken(entry, &self.core, wakes)),
             None => {
                 self.leave();
                 None
@@ -163,13 +164,28 @@ impl<T> Consumer<T> {
 }
 
 /// Calls these wakers; if one panics, the item goes back to the queue.
-fn kept_until_woken<T>(mut job: Job<T>, wakes: WakeList) -> Job<T> {
-    if !wakes.is_empty() {
-        job.set_put_back(true);
-        drop(wakes);
-        job.set_put_back(false);
+fn kept_until_woken<T>(entry: Entry<T>, core: &Core<T>, wakes: WakeList) -> Entry<T> {
+    if wakes.is_empty() {
+        return entry;
     }
-    job
+    let mut kept = Kept { entry: Some(entry), core };
+    drop(wakes);
+    kept.entry.take().expect("it is taken here only")
+}
+
+/// An item that goes back to the queue if it is dropped here.
+struct Kept<'a, T> {
+    entry: Option<Entry<T>>,
+    core: &'a Core<T>,
+}
+
+impl<T> Drop for Kept<'_, T> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.entry.take() {
+            self.core.put_back(entry);
+            self.core.finish();
+        }
+    }
 }
 
 impl<T> Clone for Consumer<T> {

@@ -35,9 +35,9 @@ use super::{core::Core, state::Entry};
 /// # }
 /// ```
 pub struct Job<T> {
-    // Dropped before `in_flight`.
     held: Held<T>,
-    in_flight: InFlight<T>,
+    size: usize,
+    core: Arc<Core<T>>,
 }
 
 /// The item of a job, and its fate when the job is dropped. In one, as a job is moved for each item.
@@ -48,11 +48,8 @@ enum Held<T> {
     Gone,
 }
 
-/// Counts as a job in flight until it is dropped.
-struct InFlight<T> {
-    core: Arc<Core<T>>,
-    size: usize,
-}
+/// Counts a job as finished when it is dropped.
+struct Finish<'a, T>(&'a Core<T>);
 
 const HAS_ITEM: &str = "only a job that ends gives its item away";
 
@@ -76,7 +73,7 @@ impl<T> Job<T> {
     #[inline]
     pub(super) fn new(entry: Entry<T>, core: Arc<Core<T>>) -> Self {
         let Entry { item, size } = entry;
-        Self { held: Held::Dropped(item), in_flight: InFlight { core, size } }
+        Self { held: Held::Dropped(item), size, core }
     }
 
     /// Returns the item, and counts the job as done.
@@ -96,45 +93,47 @@ impl<T> Job<T> {
     /// Has the item put back when the job is dropped; [`done`](Self::done) is then its only end.
     #[must_use = "dropping the job puts its item back"]
     pub fn put_back_on_drop(mut self) -> Self {
-        self.set_put_back(true);
-        self
-    }
-
-    #[inline]
-    pub(super) fn set_put_back(&mut self, puts_back: bool) {
         if let Some(item) = self.held.take() {
-            self.held = if puts_back { Held::PutBack(item) } else { Held::Dropped(item) };
+            self.held = Held::PutBack(item);
         }
+        self
     }
 
     /// Takes the item out; the job counts as in flight until it is dropped.
     pub(super) fn take_item(&mut self) -> T {
         self.held.take().expect(HAS_ITEM)
     }
-
-    #[cold]
-    fn put_back_now(&mut self) {
-        if let Some(item) = self.held.take() {
-            let InFlight { core, size } = &self.in_flight;
-            // It counts as in flight a little longer, so the queue is never taken for done in between.
-            core.put_back(Entry { item, size: *size });
-        }
-    }
 }
 
 impl<T> Drop for Job<T> {
     #[inline]
     fn drop(&mut self) {
-        if matches!(self.held, Held::PutBack(_)) {
-            self.put_back_now();
+        let held = mem::replace(&mut self.held, Held::Gone);
+        // Small enough to be inlined where the item is plain data.
+        if !mem::needs_drop::<T>() && !matches!(held, Held::PutBack(_)) {
+            self.core.finish();
+        } else {
+            // By value, so that a job needs no place in memory for it.
+            end(held, self.size, &self.core);
         }
     }
 }
 
-impl<T> Drop for InFlight<T> {
-    #[inline]
+/// Parts with the item of a job, and counts it as finished behind that, whether it panics or not.
+#[inline(never)]
+fn end<T>(held: Held<T>, size: usize, core: &Core<T>) {
+    let _finish = Finish(core);
+    match held {
+        // It counts as in flight a little longer, so the queue is never taken for done in between.
+        Held::PutBack(item) => core.put_back(Entry { item, size }),
+        Held::Dropped(item) => drop(item),
+        Held::Gone => {}
+    }
+}
+
+impl<T> Drop for Finish<'_, T> {
     fn drop(&mut self) {
-        self.core.finish();
+        self.0.finish();
     }
 }
 
