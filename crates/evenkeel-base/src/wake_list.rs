@@ -9,57 +9,73 @@ use crate::FirstPanic;
 /// A waker is foreign code and may panic. The others are woken all the same; the first panic goes on afterwards,
 /// unless the thread unwinds already.
 #[derive(Debug, Default)]
-pub struct WakeList {
-    // Most lists have one waker, which needs no allocation.
-    first: Option<Waker>,
-    others: Vec<Waker>,
+pub struct WakeList(Wakers);
+
+/// Most lists have one waker at most, which needs no allocation.
+#[derive(Debug, Default)]
+enum Wakers {
+    #[default]
+    None,
+    One(Waker),
+    Many(Vec<Waker>),
 }
 
 impl WakeList {
     /// Returns a list without wakers; it does not allocate.
     #[must_use]
     pub const fn new() -> Self {
-        Self { first: None, others: Vec::new() }
+        Self(Wakers::None)
     }
 
     /// Returns the number of wakers.
     #[must_use]
     pub fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
+        match &self.0 {
+            Wakers::None => 0,
+            Wakers::One(_) => 1,
+            Wakers::Many(wakers) => wakers.len(),
+        }
     }
 
     /// Returns whether the list has no waker.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.first.is_none()
+        matches!(self.0, Wakers::None)
     }
 
     /// Adds a waker.
     pub fn push(&mut self, waker: Waker) {
-        match self.first {
-            None => self.first = Some(waker),
-            Some(_) => self.others.push(waker),
-        }
-    }
-
-    #[inline(never)]
-    fn wake_all(&mut self) {
-        // The panic of an only waker keeps nobody from being woken, and can go on at once.
-        if self.others.is_empty() && !thread::panicking() {
-            self.first.take().into_iter().for_each(Waker::wake);
-            return;
-        }
-        let mut panics = FirstPanic::default();
-        panics.wake(self.first.take().into_iter().chain(mem::take(&mut self.others)));
-        panics.resume();
+        self.0 = match mem::take(&mut self.0) {
+            Wakers::None => Wakers::One(waker),
+            Wakers::One(first) => Wakers::Many(vec![first, waker]),
+            Wakers::Many(mut wakers) => {
+                wakers.push(waker);
+                Wakers::Many(wakers)
+            }
+        };
     }
 }
 
 impl Drop for WakeList {
     #[inline]
     fn drop(&mut self) {
-        if self.first.is_some() {
-            self.wake_all();
+        // Taken out, so that nothing is left to be dropped behind.
+        match mem::take(&mut self.0) {
+            Wakers::None => {}
+            wakers => wake_all(wakers),
         }
     }
+}
+
+#[inline(never)]
+fn wake_all(wakers: Wakers) {
+    let mut panics = FirstPanic::default();
+    match wakers {
+        Wakers::None => {}
+        // Its panic keeps nobody else from being woken, and can go on at once.
+        Wakers::One(waker) if !thread::panicking() => waker.wake(),
+        Wakers::One(waker) => panics.wake([waker]),
+        Wakers::Many(wakers) => panics.wake(wakers),
+    }
+    panics.resume();
 }
