@@ -99,7 +99,7 @@ fn waker() -> Waker {
 fn work(map: &Arc<Map>, key: usize) {
     let mut own = None;
     let mut report = None;
-    let mut is_waiting = true;
+    let (mut is_waiting, mut has_yielded) = (true, false);
     loop {
         own.get_or_insert_with(waker);
         let next = map.with(|state| {
@@ -109,7 +109,8 @@ fn work(map: &Arc<Map>, key: usize) {
             if let Some((ticket, result)) = report.take() {
                 assert!(state.finish(ticket, result).is_none());
             }
-            Some(state.step(key, &mut own, true, std::mem::take(&mut is_waiting)))
+            is_waiting = false;
+            Some(state.step(key, &mut own, true, std::mem::take(&mut has_yielded)))
         });
         // Woken without a call.
         let Some(next) = next else {
@@ -141,7 +142,7 @@ fn work(map: &Arc<Map>, key: usize) {
                 }
             }
             Step::Yield => {
-                is_waiting = true;
+                (is_waiting, has_yielded) = (true, true);
                 thread::yield_now();
             }
             Step::Park => {

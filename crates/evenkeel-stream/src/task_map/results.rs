@@ -35,6 +35,15 @@ impl<R> Results<R> {
         }
     }
 
+    /// Returns the number of results; in the order of the input, of all items from the first one on that have a result or are
+    /// before one that has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Completion(results) => results.len(),
+            Self::Input { entries, .. } => entries.len(),
+        }
+    }
+
     /// Returns whether a result is due.
     pub(super) fn has_next(&self) -> bool {
         match self {

@@ -8,11 +8,11 @@
 //!
 //! - **An item in the queue has a worker on its way**, unless all are busy. A worker that arrives takes one item, and calls
 //!   the next worker if there is more: [`WorkerSet::call`].
-//! - **A consumer that waits is woken once for several results.** A worker with a result leaves the wake to the workers on
-//!   their way, if each thread has one, until it is pending itself. Else it wakes the consumer; on a runtime with several
-//!   threads it comes back first if it has no other item, and yields afterwards if it has one, as the consumer is
-//!   next on its thread, and an item may block that. A consumer that is no task, but has a thread of its own, is woken at
-//!   once: every other thread may be blocked by items.
+//! - **A consumer that waits is woken once for several results.** Until there are [`BATCH`] of them, a worker leaves the wake
+//!   to the workers on their way, if each thread has one. Else it comes back first, behind the other tasks of its
+//!   thread, and wakes the consumer then. On a runtime with several threads it yields after the wake if there are more
+//!   items, as the consumer is next on its thread, and an item may block that. A consumer that is no task, but has a
+//!   thread of its own, is woken at once: every other thread may be blocked by items.
 //! - **After a failure no item starts.** The consumer sees it, and [closes](State::close) the map.
 
 use std::{collections::VecDeque, mem, task::Waker};
@@ -26,6 +26,9 @@ use super::{
     workers::{Call, WorkerSet},
 };
 use crate::{ItemError, span::Span};
+
+/// The number of results for which a consumer that waits is woken at once.
+const BATCH: usize = 32;
 
 pub(crate) type ItemResult<T, E> = Result<T, ItemError<E>>;
 
@@ -244,7 +247,7 @@ impl<S, V, T, E> State<S, V, T, E> {
 
     /// Decides the next step of a worker that has none; a worker that parks leaves its waker.
     ///
-    /// `may_go_on` says that it may run another item in this poll, `came_back` that it has run none in it.
+    /// `may_go_on` says that it may run another item in this poll, `came_back` that it had yielded before it.
     pub(super) fn step(
         &mut self,
         key: usize,
@@ -253,22 +256,14 @@ impl<S, V, T, E> State<S, V, T, E> {
         came_back: bool,
     ) -> Next<S, V> {
         if self.is_stopped() {
-            return Next {
-                step: Step::End,
-                call: Call::None,
-                consumer: self.consumer.take(),
-                leaves_wake: false,
-            };
+            return Next { step: Step::End, call: Call::None, consumer: self.consumer.take() };
         }
         let is_awaited = self.is_awaited();
         let has_more = !self.queue.is_empty() || matches!(self.parked, Parked::Pending(_));
-        let leaves_wake = is_awaited
-            && self.is_consumer_task
-            && may_go_on
-            && self.workers.reach_all_threads()
-            && (has_more || !came_back);
+        let may_wait = is_awaited && self.is_consumer_task && self.results.len() < BATCH;
+        let leaves_wake = may_wait && self.workers.reach_all_threads() && (has_more || !came_back);
         let has_others = self.is_consumer_task && self.workers.threads() > 1;
-        let comes_back = is_awaited && !leaves_wake && !has_more && !came_back && !self.ended && has_others;
+        let comes_back = may_wait && !leaves_wake && !came_back && (has_more || !self.ended);
         let consumer = if is_awaited && !leaves_wake && !comes_back { self.consumer.take() } else { None };
         let step = if comes_back || (has_more && (!may_go_on || (consumer.is_some() && has_others))) {
             self.workers.yields();
@@ -289,7 +284,7 @@ impl<S, V, T, E> State<S, V, T, E> {
                 }
             }
         };
-        Next { step, call: self.call(), consumer, leaves_wake }
+        Next { step, call: self.call(), consumer }
     }
 
     /// Returns whether the consumer waits and there is something for it.
@@ -390,8 +385,6 @@ pub(super) struct Next<S, V> {
     pub(super) step: Step<S, V>,
     pub(super) call: Call,
     pub(super) consumer: Option<Waker>,
-    /// Whether the consumer waits for a result, and has to be woken before the worker is pending.
-    pub(super) leaves_wake: bool,
 }
 
 /// All that waits in a map that is closed.

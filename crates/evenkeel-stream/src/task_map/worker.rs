@@ -52,8 +52,8 @@ pin_project! {
         waker: Option<Waker>,
         // Whether the worker is parked or on its way, and was not polled since.
         is_waiting: bool,
-        // Whether the consumer has to be woken before the worker is pending.
-        leaves_wake: bool,
+        // Whether the last step was to yield.
+        has_yielded: bool,
     }
 
     impl<S: Stream, V, T, E, F, Fut> PinnedDrop for Worker<S, V, T, E, F, Fut> {
@@ -74,7 +74,7 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
             source: None,
             waker: None,
             is_waiting: true,
-            leaves_wake: false,
+            has_yielded: false,
         }
     }
 
@@ -200,12 +200,7 @@ where
             if let Some((ticket, span)) = this.ticket
                 && let Some(item) = this.item.as_mut().as_pin_mut()
             {
-                let Poll::Ready(result) = span.in_scope(|| item.poll(cx)) else {
-                    if mem::take(this.leaves_wake) {
-                        wake(this.shared.with(|state| state.take_awaited()));
-                    }
-                    return Poll::Pending;
-                };
+                let Poll::Ready(result) = span.in_scope(|| item.poll(cx)) else { return Poll::Pending };
                 let result = result.map_or_else(
                     |panic| Err(ItemError::Panic(panic)),
                     |result| result.map_err(ItemError::Error),
@@ -224,7 +219,8 @@ where
                 if *this.is_waiting && !state.workers.arrive(*this.key) {
                     return (None, None);
                 }
-                let came_back = mem::take(this.is_waiting);
+                *this.is_waiting = false;
+                let came_back = mem::take(this.has_yielded);
                 let left = report.take().and_then(|(ticket, result)| state.finish(ticket, result));
                 (left, Some(state.step(*this.key, this.waker, ended < RUN, came_back)))
             });
@@ -233,7 +229,7 @@ where
             }
             // It is parked, and was woken by a waker that an earlier item has left behind.
             let Some(next) = next else { return Poll::Pending };
-            *this.leaves_wake = next.leaves_wake;
+            *this.has_yielded = matches!(next.step, Step::Yield);
             *this.is_waiting = matches!(next.step, Step::Yield | Step::Park);
             wake(next.consumer);
             perform(this.shared, &*this.work, next.call);

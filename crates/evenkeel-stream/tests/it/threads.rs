@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as _,
+    future::poll_fn,
     sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Poll, Waker},
 };
@@ -80,6 +81,28 @@ async fn items_that_block_their_threads_do_not_keep_results_from_the_consumer() 
             run(limit).await;
             tokio::spawn(run(limit)).await.unwrap();
         }
+    }
+}
+
+/// A task that is woken runs next on its thread; if each result woke the consumer, it would take them one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_consumer_is_woken_once_for_several_results() {
+    async fn waits(ordered: bool) -> u32 {
+        let map = stream::iter(0..10_000).par_map(100, async |_| yield_now().await);
+        let mut map = if ordered { map.ordered() } else { map };
+        let mut waits = 0;
+        while let Some(()) = poll_fn(|cx| {
+            let polled = map.poll_next_unpin(cx);
+            waits += u32::from(polled.is_pending());
+            polled
+        })
+        .await
+        {}
+        waits
+    }
+    for ordered in [false, true] {
+        let waits = tokio::spawn(waits(ordered)).await.unwrap();
+        assert!(waits <= 1000, "{waits}");
     }
 }
 
