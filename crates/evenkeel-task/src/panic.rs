@@ -33,6 +33,11 @@ type Payload = Box<dyn Any + Send>;
 /// # }
 /// ```
 pub struct Panic {
+    // Boxed, as results are moved about more often than they are panics.
+    inner: Box<Inner>,
+}
+
+struct Inner {
     message: Option<Box<str>>,
     // The lock makes it `Sync`, which errors have to be; it is never held.
     payload: Mutex<Payload>,
@@ -43,7 +48,7 @@ impl Panic {
     /// of bounds.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
+        self.inner.message.as_deref()
     }
 
     /// Returns the payload, as [`catch_unwind`] does.
@@ -61,7 +66,12 @@ impl Panic {
     /// ```
     #[must_use]
     pub fn into_payload(mut self) -> Box<dyn Any + Send> {
-        mem::replace(self.payload.get_mut().unwrap_or_else(PoisonError::into_inner), Box::new(()))
+        self.take_payload()
+    }
+
+    fn take_payload(&mut self) -> Payload {
+        let payload = self.inner.payload.get_mut().unwrap_or_else(PoisonError::into_inner);
+        mem::replace(payload, Box::new(()))
     }
 
     /// Goes on unwinding here with the same payload; the panic hook does not run again.
@@ -103,26 +113,26 @@ impl Panic {
             Some(text) => Some(*text),
             None => payload.downcast_ref::<String>().map(String::as_str),
         };
-        Self { message: message.map(Into::into), payload: Mutex::new(payload) }
+        let message = message.map(Into::into);
+        Self { inner: Box::new(Inner { message, payload: Mutex::new(payload) }) }
     }
 }
 
 impl Drop for Panic {
     fn drop(&mut self) {
-        let payload = self.payload.get_mut().unwrap_or_else(PoisonError::into_inner);
-        discard([mem::replace(payload, Box::new(()))]);
+        discard([self.take_payload()]);
     }
 }
 
 impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Panic").field("message", &self.message).finish_non_exhaustive()
+        f.debug_struct("Panic").field("message", &self.inner.message).finish_non_exhaustive()
     }
 }
 
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.message {
+        match &self.inner.message {
             Some(message) => write!(f, "panicked: {message}"),
             None => f.write_str("panicked"),
         }
