@@ -24,6 +24,7 @@ impl<S: Stream, V, T, E> Shared<S, V, T, E> {
         Self { state: Mutex::new(State::new(limit)), failed: AtomicBool::new(false) }
     }
 
+    #[inline]
     pub(super) fn with<R>(&self, step: impl FnOnce(&mut MapState<S, V, T, E>) -> R) -> R {
         let mut state = lock(&self.state);
         let result = step(&mut state);

@@ -142,7 +142,7 @@ impl<S, V, T, E> State<S, V, T, E> {
             Some(key) => self.queue.extend(self.keys.enter(key, job)),
             None => self.queue.push_back(job),
         }
-        (self.call(), None)
+        (self.workers.call(self.work()), None)
     }
 
     /// Adds an item that has failed already: an error of the source. Returns what is left of it.
@@ -155,10 +155,12 @@ impl<S, V, T, E> State<S, V, T, E> {
 
     /// Calls a worker if there is work that none is on its way to.
     pub(super) fn call(&mut self) -> Call {
-        if self.is_stopped() {
-            return Call::None;
-        }
-        self.workers.call(self.queue.len() + usize::from(matches!(self.parked, Parked::Pending(_))))
+        if self.is_stopped() { Call::None } else { self.workers.call(self.work()) }
+    }
+
+    /// Returns the number of workers that there is work for.
+    fn work(&self) -> usize {
+        self.queue.len() + usize::from(matches!(self.parked, Parked::Pending(_)))
     }
 
     /// Parks the source for a worker that waits for it.
@@ -205,6 +207,7 @@ impl<S, V, T, E> State<S, V, T, E> {
     }
 
     /// Stores the result of an item; returns what is left of it.
+    #[inline]
     pub(super) fn finish(&mut self, ticket: Ticket, result: ItemResult<T, E>) -> Option<ItemResult<T, E>> {
         if let Some(next) = ticket.key.and_then(|key| self.keys.leave(key)) {
             self.queue.push_front(next);
@@ -248,6 +251,7 @@ impl<S, V, T, E> State<S, V, T, E> {
     /// Decides the next step of a worker that has none; a worker that parks leaves its waker.
     ///
     /// `may_go_on` says that it may run another item in this poll, `came_back` that it had yielded before it.
+    #[inline]
     pub(super) fn step(
         &mut self,
         key: usize,
@@ -259,7 +263,7 @@ impl<S, V, T, E> State<S, V, T, E> {
             return Next { step: Step::End, call: Call::None, consumer: self.consumer.take() };
         }
         let is_awaited = self.is_awaited();
-        let has_more = !self.queue.is_empty() || matches!(self.parked, Parked::Pending(_));
+        let has_more = self.work() > 0;
         let may_wait = is_awaited && self.is_consumer_task && self.results.len() < BATCH;
         let leaves_wake = may_wait && self.workers.reach_all_threads() && (has_more || !came_back);
         let has_others = self.is_consumer_task && self.workers.threads() > 1;
@@ -284,7 +288,7 @@ impl<S, V, T, E> State<S, V, T, E> {
                 }
             }
         };
-        Next { step, call: self.call(), consumer }
+        Next { step, call: self.workers.call(self.work()), consumer }
     }
 
     /// Returns whether the consumer waits and there is something for it.
@@ -385,6 +389,13 @@ pub(super) struct Next<S, V> {
     pub(super) step: Step<S, V>,
     pub(super) call: Call,
     pub(super) consumer: Option<Waker>,
+}
+
+impl<S, V> Next<S, V> {
+    /// The step of a worker that is parked, and was woken by a waker that an earlier item has left behind.
+    pub(super) fn parked() -> Self {
+        Self { step: Step::Park, call: Call::None, consumer: None }
+    }
 }
 
 /// All that waits in a map that is closed.

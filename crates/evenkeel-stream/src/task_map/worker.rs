@@ -29,7 +29,7 @@ use super::{
     pull::{Stopped, drop_source, pull},
     shared::Shared,
     source::Source,
-    state::{Step, Ticket},
+    state::{Next, Step, Ticket},
     workers::Call,
 };
 use crate::{ItemError, span::Span};
@@ -215,23 +215,24 @@ where
             if this.waker.is_none() {
                 *this.waker = Some(cx.waker().clone());
             }
-            let (left, next) = this.shared.with(|state| {
+            let mut left = None;
+            let next = this.shared.with(|state| {
                 if *this.is_waiting && !state.workers.arrive(*this.key) {
-                    return (None, None);
+                    return Next::parked();
                 }
-                *this.is_waiting = false;
-                let came_back = mem::take(this.has_yielded);
-                let left = report.take().and_then(|(ticket, result)| state.finish(ticket, result));
-                (left, Some(state.step(*this.key, this.waker, ended < RUN, came_back)))
+                if let Some((ticket, result)) = report.take() {
+                    left = state.finish(ticket, result);
+                }
+                state.step(*this.key, this.waker, ended < RUN, *this.has_yielded)
             });
             if left.is_some() {
                 drop(Panic::catch(|| drop(left)));
             }
-            // It is parked, and was woken by a waker that an earlier item has left behind.
-            let Some(next) = next else { return Poll::Pending };
             *this.has_yielded = matches!(next.step, Step::Yield);
             *this.is_waiting = matches!(next.step, Step::Yield | Step::Park);
-            wake(next.consumer);
+            if next.consumer.is_some() {
+                wake(next.consumer);
+            }
             perform(this.shared, &*this.work, next.call);
             match next.step {
                 Step::Run(item) => match Panic::catch(|| this.work.clone()) {

@@ -63,10 +63,12 @@ impl WorkerSet {
     }
 
     /// Calls another worker, unless enough are on their way for this much work.
+    #[inline]
     pub(super) fn call(&mut self, work: usize) -> Call {
-        if self.coming >= work.min(self.threads) {
-            return Call::None;
-        }
+        if self.coming >= work.min(self.threads) { Call::None } else { self.call_another() }
+    }
+
+    fn call_another(&mut self) -> Call {
         if let Some(key) = self.parked.pop() {
             self.coming += 1;
             let waker = self.entries.get_mut(key).and_then(|entry| entry.waker.take());
