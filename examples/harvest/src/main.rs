@@ -229,6 +229,8 @@ fn broken(what: &'static str) -> impl FnOnce(io::Error) -> Fatal {
 
 fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
     let client = Client::builder().user_agent("evenkeel-harvest").pool_max_idle_per_host(options.concurrency);
+    // No encoding is asked for, whatever the client was compiled with: another package of the same build may need it.
+    let client = client.no_gzip().no_brotli().no_zstd().no_deflate();
     let client = client.redirect(link::redirects()).referer(false);
     let (client, policy) = match &options.source {
         // There is no proxy within one process, and its answers come in time or never.
