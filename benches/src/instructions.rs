@@ -245,6 +245,12 @@ totals: 105
         let left_out: Vec<_> = left_out.map(|row| row.id.as_str()).collect();
         let reasons = [
             "limit/ten-thousand-waiters",
+            "stream/par-map-timers/1-threads",
+            "stream/par-map-timers/2-threads",
+            "stream/par-map-timers/limit-50000",
+            "stream/par-map-busy/beside-one-core",
+            "stream/par-map-busy/beside-join-set",
+            "stream/million-beside-asyncio",
             "postgres/copy-in",
             "postgres/fetch-one",
             "postgres/ten-thousand-rows/execute-many",
