@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 
-use super::rows::{CopyRow, RowError, sealed::WriteValue, write_with_length};
+use super::rows::{CopyRow, sealed::WriteValue, write_row, write_with_length};
 use crate::{BoxError, Error};
 
 /// The arrays of a number of rows, encoded.
@@ -51,17 +51,9 @@ impl Arrays {
 
     /// Adds a row; `index` is its number in the whole write.
     pub(crate) fn push<R: CopyRow>(&mut self, row: R, index: u64) -> Result<(), Error> {
-        match row.encode(&self.types, &mut ArrayWriter(&mut self.columns)) {
-            Ok(()) => {
-                self.rows += 1;
-                Ok(())
-            }
-            Err(RowError::Encode(error)) => Err(Error::Encode(index, error)),
-            Err(RowError::Source) => {
-                let unknown = || BoxError::from("the source failed");
-                Err(Error::Source(row.into_source_error().unwrap_or_else(unknown)))
-            }
-        }
+        write_row(row, index, &self.types, &mut ArrayWriter(&mut self.columns))?;
+        self.rows += 1;
+        Ok(())
     }
 
     pub(crate) fn parameters(&self) -> Vec<&(dyn ToSql + Sync)> {

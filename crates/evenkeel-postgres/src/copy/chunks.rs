@@ -14,7 +14,11 @@ use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio_postgres::types::{IsNull, Type};
 
-use super::rows::{CopyRow, RowError, sealed::WriteValue, write_with_length};
+use super::rows::{
+    CopyRow,
+    sealed::{Encode as _, WriteValue},
+    write_row, write_with_length,
+};
 use crate::{BoxError, Error};
 
 /// The size from which a chunk is sent.
@@ -36,7 +40,7 @@ pin_project! {
 
 impl<S: Stream<Item: CopyRow>> BinaryChunks<S> {
     pub(crate) fn new(rows: S, types: Vec<Type>) -> Result<Self, Error> {
-        <S::Item as super::rows::sealed::Encode>::check(&types).map_err(|error| Error::Encode(0, error))?;
+        S::Item::check(&types).map_err(|error| Error::Encode(0, error))?;
         let mut chunk = BytesMut::with_capacity(CHUNK + CHUNK / 8);
         chunk.put_slice(SIGNATURE);
         // No flags, and no extension.
@@ -56,7 +60,9 @@ impl<S: Stream<Item: CopyRow>> Stream for BinaryChunks<S> {
         while this.chunk.len() < CHUNK {
             match this.rows.as_mut().poll_next(cx) {
                 Poll::Ready(Some(row)) => {
-                    if let Err(error) = write_row(row, *this.row, this.types, this.chunk) {
+                    // A table has at most 1,600 columns.
+                    this.chunk.put_i16(i16::try_from(this.types.len()).unwrap_or(i16::MAX));
+                    if let Err(error) = write_row(row, *this.row, this.types, &mut RowWriter(this.chunk)) {
                         *this.has_ended = true;
                         return Poll::Ready(Some(Err(error)));
                     }
@@ -74,19 +80,6 @@ impl<S: Stream<Item: CopyRow>> Stream for BinaryChunks<S> {
         }
         let next = if *this.has_ended { BytesMut::new() } else { BytesMut::with_capacity(CHUNK + CHUNK / 8) };
         Poll::Ready(Some(Ok(mem::replace(this.chunk, next).freeze())))
-    }
-}
-
-fn write_row<R: CopyRow>(row: R, index: u64, types: &[Type], chunk: &mut BytesMut) -> Result<(), Error> {
-    // A table has at most 1,600 columns.
-    chunk.put_i16(i16::try_from(types.len()).unwrap_or(i16::MAX));
-    match row.encode(types, &mut RowWriter(chunk)) {
-        Ok(()) => Ok(()),
-        Err(RowError::Encode(error)) => Err(Error::Encode(index, error)),
-        Err(RowError::Source) => {
-            let unknown = || BoxError::from("the source failed");
-            Err(Error::Source(row.into_source_error().unwrap_or_else(unknown)))
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, BytesMut};
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
-use crate::BoxError;
+use crate::{BoxError, Error};
 
 /// A row of a bulk write: a tuple, in the order of the columns, or a `Result` with one.
 ///
@@ -161,6 +161,23 @@ macro_rules! tuples {
 }
 
 tuples!(A B C D E F G H I J K L M N O P);
+
+/// Writes a row; `index` is its number in the whole write.
+pub(crate) fn write_row<R: CopyRow>(
+    row: R,
+    index: u64,
+    types: &[Type],
+    out: &mut impl sealed::WriteValue,
+) -> Result<(), Error> {
+    match row.encode(types, out) {
+        Ok(()) => Ok(()),
+        Err(RowError::Encode(error)) => Err(Error::Encode(index, error)),
+        Err(RowError::Source) => {
+            let unknown = || BoxError::from("the source failed");
+            Err(Error::Source(row.into_source_error().unwrap_or_else(unknown)))
+        }
+    }
+}
 
 /// The length of a null.
 const NULL: i32 = -1;

@@ -1,6 +1,6 @@
 //! Bulk writes and reads: `COPY` in both directions, upserts and inserts of arrays.
 
-use std::{io, pin::pin, time::Duration};
+use std::{future::poll_fn, io, pin::pin, task::Poll, time::Duration};
 
 use evenkeel_postgres::{Database, Error, TxOptions, tokio_postgres::types::ToSql};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -272,5 +272,87 @@ fn a_transaction_streams_and_copies() {
         });
         assert!(matches!(dropped.await, Err(Error::Abandoned)));
         assert_eq!(number(&db, "select count(*) from t").await, 103);
+    });
+}
+
+/// Polls a future at most so many times; `None` if it is dropped then.
+async fn cut<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+    let (mut future, mut polled) = (pin!(future), 0);
+    poll_fn(|cx| {
+        polled += 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if polled == polls => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[test]
+#[ignore = "real tier"]
+fn bulk_writes_that_are_dropped_at_any_poll_store_all_or_nothing() {
+    run(|schema| async move {
+        let db = table(&schema).await;
+        let update = "on conflict (id) do update set name = excluded.name";
+        for call in 0..4 {
+            for polls in 1.. {
+                let source = || stream::iter(rows(50));
+                let lines = (0..50).map(|id| Ok::<_, io::Error>(format!("{id},,\n").into()));
+                let stored = match call {
+                    0 => cut(db.copy_in(TARGET, source()), polls).await,
+                    1 => cut(db.copy_upsert(TARGET, update, source()), polls).await,
+                    2 => cut(db.insert_many(TARGET, "", rows(50)), polls).await,
+                    _ => {
+                        let sql = "copy t from stdin (format csv)";
+                        cut(db.copy_in_bytes(sql, stream::iter(lines)), polls).await
+                    }
+                };
+                let count = number(&db, "select count(*) from t").await;
+                assert!(count == 0 || count == 50, "call {call} at poll {polls}: {count}");
+                db.execute("delete from t", ()).await.unwrap();
+                if let Some(stored) = stored {
+                    assert_eq!((stored.unwrap(), count), (50, 50));
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn streams_that_are_dropped_at_any_poll_free_their_connection() {
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        let sql = "select generate_series(1, 50)";
+        for call in 0..3 {
+            for polls in 1.. {
+                let read = match call {
+                    0 => cut(db.stream::<(i32,)>(sql, ()).count(), polls).await,
+                    1 => cut(db.copy_out::<(i32,)>(sql).count(), polls).await,
+                    _ => cut(db.copy_out_bytes(&format!("copy ({sql}) to stdout")).count(), polls).await,
+                };
+                assert_eq!(number(&db, "select 1::bigint").await, 1, "call {call} at poll {polls}");
+                if read.is_some() {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_listener_that_is_dropped_before_it_listens_leaves_no_connection() {
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        for polls in 1.. {
+            if let Some(listener) = cut(db.listen(["jobs"]), polls).await {
+                drop(listener.unwrap());
+                break;
+            }
+        }
+        schema.until_backends("%", 1).await;
     });
 }
