@@ -4,6 +4,9 @@
 #[cfg(feature = "limit")]
 #[doc(inline)]
 pub use evenkeel_limit as limit;
+#[cfg(feature = "pipeline")]
+#[doc(inline)]
+pub use evenkeel_pipeline as pipeline;
 #[cfg(feature = "pool")]
 #[doc(inline)]
 pub use evenkeel_pool as pool;

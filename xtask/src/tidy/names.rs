@@ -8,10 +8,11 @@ use super::{
 };
 
 /// Public types that several crates have, each with the one meaning that they share.
-const SHARED: [(&str, &str); 14] = [
+const SHARED: [(&str, &str); 17] = [
     ("Builder", "sets what the type of its module is built with"),
     ("Clock", "how time passes for a limiter or in a test"),
     ("Connector", "how clients reach a server of the test kit"),
+    ("Demand", "how much is wanted: of a limit, of a source"),
     ("Error", "the error of its module, written with the module's name"),
     ("Outcome", "how the task, the statement or the run ended that has it as a field"),
     ("Policy", "how the calls of an operation are retried"),
@@ -20,7 +21,9 @@ const SHARED: [(&str, &str); 14] = [
     ("Report", "the account of a whole run"),
     ("Script", "what a server of the test kit does"),
     ("Server", "a server of the test kit, in memory"),
+    ("Settle", "what becomes of something that was taken: permits, deliveries"),
     ("Snapshot", "the numbers of a type now, as the glossary has it"),
+    ("Source", "where items come from"),
     ("Task", "a task of a group or a program, before it is spawned"),
     ("Verdict", "a judgement: of a failure, of an implementation"),
 ];

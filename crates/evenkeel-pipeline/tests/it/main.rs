@@ -1,0 +1,3 @@
+//! The promises of evenkeel-pipeline, one module each.
+
+mod traits;
