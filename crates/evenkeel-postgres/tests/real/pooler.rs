@@ -2,19 +2,17 @@
 
 use std::{
     io,
-    path::PathBuf,
     pin::Pin,
-    process::{Child, Command, Stdio},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
 use evenkeel_postgres::{
-    Builder, Database, Error,
+    Database, Error,
     tokio_postgres::{
         Socket,
-        config::{Host, SslMode},
+        config::SslMode,
         tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
     },
 };
@@ -25,74 +23,12 @@ use tokio::{
 };
 
 use crate::{
-    harness::{TestSchema, chain, number, run, server, skip, until},
-    hosts::{TestHost, at},
+    harness::{TestSchema, chain, number, run, until},
+    pgbouncer::Pooler,
+    test_host::{TestHost, at},
 };
 
 const SECS: fn(u64) -> Duration = Duration::from_secs;
-
-/// PgBouncer in front of the server of a test, with settings of the test.
-struct Pooler {
-    host: TestHost,
-    child: Child,
-    dir: PathBuf,
-}
-
-impl Pooler {
-    /// `None` without PgBouncer.
-    async fn start(schema: &TestSchema, settings: &str) -> Option<Pooler> {
-        let Some(program) = server("EVENKEEL_TEST_PGBOUNCER") else {
-            skip("PgBouncer", "EVENKEEL_TEST_PGBOUNCER");
-            return None;
-        };
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let host = match &schema.config.get_hosts()[0] {
-            Host::Tcp(name) => name.clone(),
-            Host::Unix(dir) => dir.display().to_string(),
-        };
-        let to = schema.config.get_ports().first().copied().unwrap_or(5432);
-        // PgBouncer refuses to run as root, and the folder of a socket is open only to its owner.
-        let read = |program: &str, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).output().unwrap();
-            String::from_utf8(output.stdout).unwrap().trim().to_owned()
-        };
-        let owner =
-            if host.starts_with('/') { read("stat", &["-c", "%U", &host]) } else { "nobody".to_owned() };
-        let user = if read("id", &["-u"]) == "0" { format!("user = {owner}") } else { String::new() };
-        let dir = std::env::temp_dir().join(format!("evenkeel-pooler-{port}"));
-        std::fs::create_dir(&dir).unwrap();
-        let file = dir.join("pgbouncer.ini");
-        let text = format!(
-            "[databases]\n* = host={host} port={to} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
-             ignore_startup_parameters = options\n{user}\n{settings}\n"
-        );
-        std::fs::write(&file, text).unwrap();
-        let child = Command::new(program)
-            .arg("-q")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        until("the pooler listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
-        Some(Pooler { host: TestHost { port, seen: Arc::default() }, child, dir })
-    }
-
-    /// A database behind the pooler. A transaction there has neither search path nor prepared statements of others, so
-    /// tables are named with their schema.
-    fn builder(&self, schema: &TestSchema) -> Builder {
-        Database::builder(at(&schema.config, &[&self.host]))
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
 
 /// Drops statements that would store a row, and returns the number of rows in the end.
 async fn rows_of_dropped(schema: &TestSchema, db: &Database, times: u32) -> i64 {
