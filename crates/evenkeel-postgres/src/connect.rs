@@ -20,11 +20,12 @@ pub(crate) use self::error::ConnectReason;
 pub use self::error::{ConnectError, HostError};
 use self::link::LinkState;
 
-/// A new connection, the address that it leads to, and the state of its link.
+/// A new connection, the address that it leads to, the state of its link, and the name that its sessions have.
 pub(crate) struct Connected {
     pub(crate) client: Adopted<Manager>,
     pub(crate) address: Option<Address>,
     pub(crate) link: LinkState,
+    pub(crate) application_name: Option<Box<str>>,
 }
 
 /// An address at which a server listens.

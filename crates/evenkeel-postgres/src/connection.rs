@@ -152,6 +152,11 @@ impl Connection {
         self.client().cancel_token()
     }
 
+    /// The name that the sessions have by the configuration, where it is known.
+    pub(crate) fn application_name(&self) -> Option<&str> {
+        self.connected.application_name.as_deref()
+    }
+
     /// The other side, where it is known.
     pub(crate) fn peer(&self) -> Option<Peer> {
         let Connected { address, link, .. } = &self.connected;

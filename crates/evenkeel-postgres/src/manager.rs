@@ -49,7 +49,8 @@ impl evenkeel_pool::Manager for ConnectionManager {
             Source::Manager(manager) => {
                 let create = async {
                     let client = manager.create().await.map_err(ConnectReason::Client)?;
-                    Ok(Connected { client, address: None, link: LinkState::default() })
+                    let link = LinkState::default();
+                    Ok(Connected { client, address: None, link, application_name: None })
                 };
                 attempt.step("the server".to_owned(), create).await
             }

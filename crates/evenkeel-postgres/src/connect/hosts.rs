@@ -220,9 +220,10 @@ impl Hosts {
     async fn open(&self, config: Config, address: Option<Address>) -> Result<Connected, ConnectReason> {
         let link = LinkState::new(self.notifications.clone());
         let connect = ObservedConnect { connect: Arc::clone(&self.connect_link), link: link.clone() };
+        let application_name = config.get_application_name().map(Box::from);
         let manager = Manager::from_connect(config, connect, ManagerConfig::default());
         let client = Deadpool::new(manager).create().await.map_err(ConnectReason::Client)?;
-        Ok(Connected { client, address, link })
+        Ok(Connected { client, address, link, application_name })
     }
 }
 

@@ -12,8 +12,8 @@ impl Connection {
         let sql = match (self.condition(), self.tx_state) {
             (Condition::Clean, _) => "ROLLBACK".to_owned(),
             // The server logs a warning where there is nothing to roll back, unless a transaction begins here.
-            (_, TxState::Idle) => format!("BEGIN; ROLLBACK; {RESET}"),
-            (_, TxState::Open | TxState::Committing) => format!("ROLLBACK; {RESET}"),
+            (_, TxState::Idle) => format!("BEGIN; ROLLBACK; {RESET}{}", self.set_name()),
+            (_, TxState::Open | TxState::Committing) => format!("ROLLBACK; {RESET}{}", self.set_name()),
         };
         let answers = self.client().simple_query(&sql).await?;
         if self.condition() != Condition::Clean {
@@ -28,6 +28,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Returns the statement that sets the application name of the configuration.
+    fn set_name(&self) -> String {
+        self.application_name().map_or_else(String::new, |name| {
+            let name = name.replace('\\', "\\\\").replace('\'', "''");
+            format!("; SET application_name TO E'{name}'")
+        })
+    }
+
     /// Waits until the server has finished everything that was sent.
     pub(crate) async fn drain(&self) -> Result<(), Error> {
         let end = if self.tx_state == TxState::Open { "ROLLBACK" } else { "" };
@@ -37,8 +45,10 @@ impl Connection {
 
 /// The parts of `DISCARD ALL` except for prepared statements: those of tokio-postgres are used again, and the names of
 /// those that were made by `PREPARE` are asked for.
-const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-    SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
+///
+/// `RESET ALL` undoes what a pooler has set for the client: the encoding that the client needs, and its name.
+const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; SET client_encoding TO 'UTF8'; \
+    UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
     SELECT pg_catalog.quote_ident(name) AS deallocate FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 
 /// Returns the statement that undoes the `PREPARE` in this row.

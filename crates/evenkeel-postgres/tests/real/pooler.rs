@@ -217,3 +217,32 @@ fn a_link_that_the_pooler_ends_is_not_used_again() {
         }
     });
 }
+
+/// `RESET ALL` goes back to what the pooler asked the server for, which is not what the client asked the pooler for.
+#[test]
+#[ignore = "real tier"]
+fn a_reset_keeps_the_encoding_and_the_name_of_the_client() {
+    run(|schema| async move {
+        let Some(pooler) = Pooler::start(&schema, "pool_mode = session").await else { return };
+        let name = format!("{}_latin1", schema.name);
+        let create = format!(
+            "create database {name} encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0"
+        );
+        schema.admin.execute(&create, ()).await.unwrap();
+        let mut config = at(&schema.config, &[&pooler.host]);
+        config.dbname(&name).application_name(r"the\ 'app'");
+        let db = Database::builder(config).max(1).connect().await.unwrap();
+        let settings = "select current_setting('application_name'), current_setting('client_encoding'), 'é'";
+        for _ in 0..3 {
+            let (app, encoding, text): (String, String, String) = db.fetch_one(settings, ()).await.unwrap();
+            assert_eq!((app.as_str(), encoding.as_str(), text.as_str()), (r"the\ 'app'", "UTF8", "é"));
+            db.batch_execute("set application_name to 'another'; set client_encoding to 'LATIN1'")
+                .await
+                .unwrap();
+        }
+        assert_eq!(db.snapshot().created, 1);
+        assert!(db.close(SECS(10)).await.stragglers.is_empty());
+        drop(pooler);
+        schema.admin.execute(&format!("drop database {name} with (force)"), ()).await.unwrap();
+    });
+}
