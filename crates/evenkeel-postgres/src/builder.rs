@@ -13,8 +13,10 @@ use crate::{
     Database, Error,
     cancel::{CancelRequest, cancel_with, cancel_with_tls},
     connect::{
+        PoolMode, Prepared,
         hosts::Hosts,
         link::{connect_with_tls, connect_without_tls},
+        pooling::PoolerSettings,
     },
     connection::{Generation, SessionOptions, prepared::SchemaVersion},
     manager::{ConnectSettings, ConnectionManager, Source},
@@ -113,6 +115,8 @@ impl Database {
 /// | [`connect_timeout`](Self::connect_timeout) | 10 s |
 /// | [`cleanup_timeout`](Self::cleanup_timeout) | 5 s |
 /// | [`source_timeout`](Self::source_timeout) | 60 s |
+/// | [`pool_mode`](Self::pool_mode) | found out with each connection |
+/// | [`prepared`](Self::prepared) | named, and unnamed behind a pooler |
 /// | [`reset_always`](Self::reset_always) | where something may have stayed in the session |
 /// | [`cancel_with`](Self::cancel_with) | the address and the TLS of the connection itself |
 ///
@@ -138,6 +142,7 @@ pub struct Builder {
     connect_timeout: Duration,
     cleanup_timeout: Duration,
     options: SessionOptions,
+    pooler: PoolerSettings,
 }
 
 impl Builder {
@@ -150,6 +155,7 @@ impl Builder {
             connect_timeout: Duration::from_secs(10),
             cleanup_timeout: Duration::from_secs(5),
             options: SessionOptions { reset_always: false, source_timeout: Duration::from_secs(60) },
+            pooler: PoolerSettings::default(),
         }
     }
 
@@ -191,6 +197,64 @@ impl Builder {
     /// server does not run meanwhile. After this time the call fails with [`Error::SourceIdle`].
     pub const fn source_timeout(mut self, limit: Duration) -> Self {
         self.options.source_timeout = limit;
+        self
+    }
+
+    /// Sets what session of the server a connection leads to. By default it is found out.
+    ///
+    /// Each new connection is asked whether it leads to a pooler, which takes a round trip. A pooler does not tell its mode,
+    /// and is taken for one in [`PoolMode::Transaction`], in which others use a session before and after each transaction:
+    ///
+    /// - Calls that need their session beyond the transaction fail with [`Error::Unsupported`], which names another way:
+    ///   [`listen`](Database::listen), `SET` without `LOCAL`, `set_config` for the session, advisory locks of the session,
+    ///   temporary tables without `ON COMMIT DROP`, cursors `WITH HOLD`, `PREPARE`, `LOAD`, `lastval` and `currval` outside
+    ///   of a transaction. What the text does not show, in a function for example, reaches others.
+    /// - Nothing is reset after a call, but a transaction that is open is rolled back.
+    /// - Statements are [`Prepared::Unnamed`].
+    ///
+    /// Set [`PoolMode::Session`] for a pooler in session mode. A database [`over`](Database::over) a manager finds nothing
+    /// out.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::{Database, Error, tokio_postgres::Config};
+    /// use evenkeel_postgres::PoolMode;
+    ///
+    /// # async fn example(config: Config) -> Result<(), Error> {
+    /// let db = Database::builder(config).pool_mode(PoolMode::Transaction).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn pool_mode(mut self, mode: PoolMode) -> Self {
+        self.pooler.mode = Some(mode);
+        self
+    }
+
+    /// Sets how statements are prepared on the server. The default is [`Prepared::Named`], and
+    /// [`Prepared::Unnamed`] in [`PoolMode::Transaction`].
+    ///
+    /// All calls are the same with both. The types of parameters and columns come from the server, which is asked for
+    /// them when a connection first runs a statement.
+    ///
+    /// Set [`Prepared::Named`] for a pooler that keeps track of statements. A database [`over`](Database::over) a
+    /// manager cannot have [`Prepared::Unnamed`]: its calls fail with [`Error::Unsupported`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::{Database, Error, tokio_postgres::Config};
+    /// use evenkeel_postgres::{PoolMode, Prepared};
+    ///
+    /// # async fn example(config: Config) -> Result<(), Error> {
+    /// // PgBouncer 1.21 with `pool_mode = transaction` and `max_prepared_statements = 200`.
+    /// let builder = Database::builder(config).pool_mode(PoolMode::Transaction);
+    /// let db = builder.prepared(Prepared::Named).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub const fn prepared(mut self, prepared: Prepared) -> Self {
+        self.pooler.prepared = Some(prepared);
         self
     }
 
@@ -282,7 +346,19 @@ impl Builder {
     /// # }
     /// ```
     pub fn build(self) -> Result<Database, BuildError> {
-        let Self { source, cancel, max, acquire_timeout, connect_timeout, cleanup_timeout, options } = self;
+        let Self {
+            mut source,
+            cancel,
+            max,
+            acquire_timeout,
+            connect_timeout,
+            cleanup_timeout,
+            options,
+            pooler,
+        } = self;
+        if let Source::Hosts(hosts) = &mut source {
+            hosts.pooler = pooler.clone();
+        }
         let connect = ConnectSettings {
             source: Arc::new(source),
             // A caller that does not wait has no time to share; its connection is for others.
@@ -293,6 +369,7 @@ impl Builder {
             },
             connect_timeout,
             progress: Arc::default(),
+            pooler,
         };
         let manager = ConnectionManager {
             connect: connect.clone(),
@@ -346,6 +423,7 @@ impl fmt::Debug for Builder {
             .field("connect_timeout", &self.connect_timeout)
             .field("cleanup_timeout", &self.cleanup_timeout)
             .field("options", &self.options)
+            .field("pooler", &self.pooler)
             .finish_non_exhaustive()
     }
 }

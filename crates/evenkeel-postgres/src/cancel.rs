@@ -22,7 +22,7 @@ use tokio_postgres::{
     tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
 };
 
-use crate::connect::{Address, Peer};
+use crate::connect::{Address, Peer, unnamed::PlainTls};
 
 /// Asks the server to cancel the statement of a connection.
 pub(crate) type CancelRequest = Arc<dyn Fn(CancelToken, Option<Peer>) -> CancelFuture + Send + Sync>;
@@ -62,6 +62,7 @@ async fn request_without_tls(token: &CancelToken, peer: Option<Peer>) -> Result<
         return token.cancel_query(NoTls).await;
     };
     match peer.address.open().await {
+        Ok(stream) if peer.has_plain_tls => token.cancel_query_raw(AwaitClose(stream), PlainTls).await,
         Ok(stream) => token.cancel_query_raw(AwaitClose(stream), NoTls).await,
         // The server has gone, and so has the statement.
         Err(_) => Ok(()),

@@ -4,8 +4,10 @@ mod config;
 mod error;
 pub(crate) mod hosts;
 pub(crate) mod link;
+pub(crate) mod pooling;
 pub(crate) mod progress;
 mod staggered;
+pub(crate) mod unnamed;
 
 use std::{
     fmt,
@@ -17,8 +19,11 @@ use deadpool_postgres::Manager;
 use evenkeel_pool::Adopted;
 
 pub(crate) use self::error::ConnectReason;
-pub use self::error::{ConnectError, HostError};
-use self::link::LinkState;
+pub use self::{
+    error::{ConnectError, HostError},
+    pooling::{PoolMode, Prepared},
+};
+use self::{link::LinkState, pooling::Pooling};
 
 /// A new connection, the address that it leads to, the state of its link, and the name that its sessions have.
 pub(crate) struct Connected {
@@ -26,6 +31,7 @@ pub(crate) struct Connected {
     pub(crate) address: Option<Address>,
     pub(crate) link: LinkState,
     pub(crate) application_name: Option<Box<str>>,
+    pub(crate) pooling: Pooling,
 }
 
 /// An address at which a server listens.
@@ -41,6 +47,8 @@ pub(crate) enum Address {
 pub(crate) struct Peer {
     pub(crate) address: Address,
     pub(crate) is_encrypted: bool,
+    /// The client takes [`PlainTls`](unnamed::PlainTls) for its TLS.
+    pub(crate) has_plain_tls: bool,
 }
 
 impl Address {

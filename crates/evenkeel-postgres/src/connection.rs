@@ -49,7 +49,7 @@ use self::{
     tx_record::TxRecord,
 };
 use crate::{
-    connect::{Connected, Peer},
+    connect::{Connected, Peer, pooling::Pooling},
     sql::effect::SqlEffect,
     sqlstate::{is_connection_lost, is_idle_timeout},
 };
@@ -148,6 +148,10 @@ impl Connection {
         &mut self.connected.client
     }
 
+    pub(crate) fn pooling(&self) -> Pooling {
+        self.connected.pooling
+    }
+
     pub(crate) fn cancel_token(&self) -> CancelToken {
         self.client().cancel_token()
     }
@@ -160,7 +164,11 @@ impl Connection {
     /// The other side, where it is known.
     pub(crate) fn peer(&self) -> Option<Peer> {
         let Connected { address, link, .. } = &self.connected;
-        Some(Peer { address: address.clone()?, is_encrypted: link.is_encrypted() })
+        Some(Peer {
+            address: address.clone()?,
+            is_encrypted: link.is_encrypted(),
+            has_plain_tls: link.has_plain_tls(),
+        })
     }
 
     /// Whether the connection was made before the server began to refuse writes.
@@ -216,7 +224,7 @@ impl Connection {
 
     /// Records the effect of a statement that is about to be sent.
     pub(crate) fn begin_statement(&self, effect: SqlEffect) -> StatementGuard<'_> {
-        if effect.taints_session || self.options.reset_always {
+        if effect.taints_session || (self.options.reset_always && !self.pooling().is_shared) {
             self.worsen(Condition::Tainted);
         }
         if effect.taints_session {
@@ -231,7 +239,7 @@ impl Connection {
     /// Clears `lastval()` where it may be that of an earlier user: before this user asks for it, and before a
     /// transaction.
     fn discard_sequences(&self) {
-        if self.used_sequences.swap(false, Relaxed) {
+        if self.used_sequences.swap(false, Relaxed) && !self.pooling().is_shared {
             self.pipeline("DISCARD SEQUENCES");
         }
     }

@@ -47,7 +47,7 @@ pub use tokio_postgres;
 
 pub use self::{
     builder::Builder,
-    connect::{ConnectError, HostError},
+    connect::{ConnectError, HostError, PoolMode, Prepared},
     copy::{CopyOut, CopyOutBytes, CopyRow, FromCopy},
     database::Database,
     error::Error,

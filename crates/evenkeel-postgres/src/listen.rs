@@ -29,6 +29,7 @@ use crate::{
     ConnectError, Database, Error,
     connect::Connected,
     manager::{ConnectSettings, Source},
+    sql::session_use::LISTEN,
 };
 
 /// The number of notifications that a listener holds.
@@ -96,8 +97,8 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::Get`] if there is no connection within [`acquire_timeout`](crate::Builder::acquire_timeout),
-    /// [`Error::Statement`] if the server refuses to listen, and [`Error::Unsupported`] for a database of
-    /// [`over`](Self::over) a manager.
+    /// [`Error::Statement`] if the server refuses to listen, and [`Error::Unsupported`] behind a pooler in transaction
+    /// mode, and for a database of [`over`](Self::over) a manager.
     ///
     /// # Cancel safety
     ///
@@ -159,7 +160,7 @@ impl Connector {
     }
 
     async fn try_connect(&self) -> Result<Listening, Error> {
-        let ConnectSettings { source, shared_time, connect_timeout, progress } = &self.settings;
+        let ConnectSettings { source, shared_time, connect_timeout, progress, .. } = &self.settings;
         let Source::Hosts(hosts) = &**source else {
             return Err(Error::Unsupported("a database over a manager has no access to notifications"));
         };
@@ -167,6 +168,9 @@ impl Connector {
         let attempt = progress.begin(*connect_timeout);
         let connected = hosts.listening(sender).connect(*shared_time, &attempt).await;
         let connected = connected.map_err(|hosts| Error::Get(GetError::Create(ConnectError { hosts })))?;
+        if let (true, Some(why)) = (connected.pooling.is_shared, LISTEN) {
+            return Err(Error::Unsupported(why));
+        }
         connected.client.batch_execute(&self.listen).await?;
         Ok(Listening { notifications, _connected: connected })
     }

@@ -7,7 +7,8 @@ use evenkeel_pool::{BoxError, Deadpool};
 
 use crate::{
     connect::{
-        ConnectError, ConnectReason, Connected, hosts::Hosts, link::LinkState, progress::ConnectProgress,
+        ConnectError, ConnectReason, Connected, hosts::Hosts, link::LinkState, pooling::PoolerSettings,
+        progress::ConnectProgress,
     },
     connection::{Connection, Generation, SessionOptions, prepared::SchemaVersion},
 };
@@ -28,6 +29,14 @@ pub(crate) struct ConnectSettings {
     pub(crate) shared_time: Duration,
     pub(crate) connect_timeout: Duration,
     pub(crate) progress: Arc<ConnectProgress>,
+    pub(crate) pooler: PoolerSettings,
+}
+
+impl ConnectSettings {
+    /// Whether the settings ask for statements without names over a manager, whose links are not ours.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(*self.source, Source::Manager(_)) && self.pooler.pooling().is_unnamed
+    }
 }
 
 /// The source of connections.
@@ -42,15 +51,15 @@ impl evenkeel_pool::Manager for ConnectionManager {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        let ConnectSettings { source, shared_time, connect_timeout, progress } = &self.connect;
+        let ConnectSettings { source, shared_time, connect_timeout, progress, pooler } = &self.connect;
         let attempt = progress.begin(*connect_timeout);
         let connected = match &**source {
             Source::Hosts(hosts) => hosts.connect(*shared_time, &attempt).await,
             Source::Manager(manager) => {
                 let create = async {
                     let client = manager.create().await.map_err(ConnectReason::Client)?;
-                    let link = LinkState::default();
-                    Ok(Connected { client, address: None, link, application_name: None })
+                    let (link, pooling) = (LinkState::default(), pooler.pooling());
+                    Ok(Connected { client, address: None, link, application_name: None, pooling })
                 };
                 attempt.step("the server".to_owned(), create).await
             }

@@ -29,6 +29,9 @@ pub(crate) struct SessionPool {
 
 impl SessionPool {
     pub(crate) async fn session(&self, place: &'static Location<'static>) -> Result<Session, Error> {
+        if self.connect.is_unsupported() {
+            return Err(Error::Unsupported("a database over a manager cannot have unnamed statements"));
+        }
         match self.pool.get_at(place).await {
             Ok(lease) => Ok(Session::new(lease, Arc::clone(&self.recycler))),
             Err(mut error) => {

@@ -2,4 +2,5 @@
 
 pub(crate) mod effect;
 pub(crate) mod ends_tx;
+pub(crate) mod session_use;
 mod tokens;

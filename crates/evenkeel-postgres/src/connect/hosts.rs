@@ -32,6 +32,7 @@ use super::{
     config::{with_time_limits, without_hosts},
     error::{ConnectReason, HostError},
     link::{ConnectLink, LinkState, ObservedConnect},
+    pooling::PoolerSettings,
     progress::ConnectAttempt,
     staggered::staggered,
 };
@@ -46,6 +47,7 @@ pub(crate) struct Hosts {
     last_good: Mutex<Option<(usize, Address)>>,
     // Where the notifications of the connections go.
     notifications: Option<mpsc::Sender<Notification>>,
+    pub(crate) pooler: PoolerSettings,
 }
 
 /// One of the hosts of the configuration.
@@ -62,7 +64,14 @@ type ConnectFuture<'a> = Pin<Box<dyn Future<Output = Result<Connected, Vec<HostE
 impl Hosts {
     pub(crate) fn new(config: Config, connect_link: ConnectLink) -> Self {
         let base = with_time_limits(without_hosts(&config));
-        Self { config, base, connect_link, last_good: Mutex::new(None), notifications: None }
+        Self {
+            config,
+            base,
+            connect_link,
+            last_good: Mutex::new(None),
+            notifications: None,
+            pooler: PoolerSettings::default(),
+        }
     }
 
     /// Returns the same hosts, for connections that pass their notifications on.
@@ -74,6 +83,7 @@ impl Hosts {
             connect_link: Arc::clone(&self.connect_link),
             last_good,
             notifications: Some(notifications),
+            pooler: self.pooler.clone(),
         }
     }
 
@@ -218,12 +228,20 @@ impl Hosts {
     }
 
     async fn open(&self, config: Config, address: Option<Address>) -> Result<Connected, ConnectReason> {
-        let link = LinkState::new(self.notifications.clone());
-        let connect = ObservedConnect { connect: Arc::clone(&self.connect_link), link: link.clone() };
-        let application_name = config.get_application_name().map(Box::from);
-        let manager = Manager::from_connect(config, connect, ManagerConfig::default());
-        let client = Deadpool::new(manager).create().await.map_err(ConnectReason::Client)?;
-        Ok(Connected { client, address, link, application_name })
+        let application_name: Option<Box<str>> = config.get_application_name().map(Box::from);
+        loop {
+            let pooling = self.pooler.pooling();
+            let link = LinkState::new(pooling.is_unnamed, self.notifications.clone());
+            let connect = ObservedConnect { connect: Arc::clone(&self.connect_link), link: link.clone() };
+            let manager = Manager::from_connect(config.clone(), connect, ManagerConfig::default());
+            let client = Deadpool::new(manager).create().await.map_err(ConnectReason::Client)?;
+            self.pooler.observe(&client).await.map_err(ConnectReason::Client)?;
+            // A pooler is found once; then the next link has what it takes.
+            let found = self.pooler.pooling();
+            if found.is_unnamed == pooling.is_unnamed {
+                return Ok(Connected { client, address, link, application_name, pooling: found });
+            }
+        }
     }
 }
 

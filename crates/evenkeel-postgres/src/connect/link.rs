@@ -2,6 +2,8 @@
 //!
 //! The client sees only that a connection is closed. Its task sees what the server said before that, also while no
 //! statement runs, and leaves it in a [`LinkState`].
+//!
+//! A link may be one whose prepared statements have no name on the server ([`unnamed`](super::unnamed)).
 
 use std::{
     future::poll_fn,
@@ -14,13 +16,19 @@ use std::{
 
 use deadpool_postgres::Connect;
 use evenkeel_base::lock;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, Error, NoTls, Notification, Socket,
+    config::{Host, SslMode, SslNegotiation},
     error::DbError,
-    tls::{MakeTlsConnect, TlsConnect, TlsStream},
+    tls::{MakeTlsConnect, TlsConnect},
 };
 
+use super::unnamed::{PlainTls, UnnamedTls};
 use crate::sqlstate::io_error;
 
 /// Makes a link to the one host of a configuration.
@@ -34,15 +42,18 @@ pub(crate) struct LinkState(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    // Whether prepared statements are to have no name on the server.
+    is_unnamed: bool,
     is_encrypted: AtomicBool,
+    has_plain_tls: AtomicBool,
     end: Mutex<Option<Error>>,
     // Where the task of the connection passes notifications, which takes it; without it they are dropped.
     notifications: Mutex<Option<mpsc::Sender<Notification>>>,
 }
 
 impl LinkState {
-    pub(crate) fn new(notifications: Option<mpsc::Sender<Notification>>) -> Self {
-        Self(Arc::new(Inner { notifications: Mutex::new(notifications), ..Inner::default() }))
+    pub(crate) fn new(is_unnamed: bool, notifications: Option<mpsc::Sender<Notification>>) -> Self {
+        Self(Arc::new(Inner { is_unnamed, notifications: Mutex::new(notifications), ..Inner::default() }))
     }
 
     /// Returns the error with which the server ended the connection while no statement ran.
@@ -56,10 +67,22 @@ impl LinkState {
     pub(crate) fn is_encrypted(&self) -> bool {
         self.0.is_encrypted.load(Relaxed)
     }
+
+    /// Whether the link has [`PlainTls`].
+    pub(crate) fn has_plain_tls(&self) -> bool {
+        self.0.has_plain_tls.load(Relaxed)
+    }
 }
 
 pub(crate) fn connect_without_tls() -> ConnectLink {
-    Arc::new(|config, link| Box::pin(connect(config, NoTls, link)))
+    Arc::new(|config, link| {
+        // The client refuses a configuration that demands TLS.
+        if link.0.is_unnamed && config.get_ssl_mode() != SslMode::Require {
+            Box::pin(connect_unnamed(config, link))
+        } else {
+            Box::pin(connect(config, NoTls, link))
+        }
+    })
 }
 
 pub(crate) fn connect_with_tls<T>(tls: T) -> ConnectLink
@@ -71,7 +94,19 @@ where
 {
     Arc::new(move |config, link| {
         let tls = ObservedTls { tls: tls.clone(), link: link.clone() };
-        Box::pin(connect(config, tls, link))
+        if !link.0.is_unnamed {
+            return Box::pin(connect(config, tls, link));
+        }
+        Box::pin(async move {
+            if config.get_ssl_mode() != SslMode::Disable {
+                let connected = config.connect(UnnamedTls(tls)).await?;
+                if link.is_encrypted() {
+                    return Ok(spawn(connected, link));
+                }
+                // The server has no TLS, and needs none.
+            }
+            connect_unnamed(config, link).await
+        })
     })
 }
 
@@ -79,7 +114,41 @@ async fn connect<T>(config: Config, tls: T, link: LinkState) -> Result<(Client, 
 where
     T: MakeTlsConnect<Socket, Stream: Send + 'static>,
 {
-    let (client, connection) = config.connect(tls).await?;
+    Ok(spawn(config.connect(tls).await?, link))
+}
+
+/// Connects without TLS; prepared statements have no name on the server.
+async fn connect_unnamed(mut config: Config, link: LinkState) -> Result<(Client, JoinHandle<()>), Error> {
+    #[cfg(unix)]
+    if let [Host::Unix(dir)] = config.get_hosts() {
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let socket = super::Address::unix_socket(dir, port);
+        config.ssl_mode(SslMode::Disable);
+        loop {
+            // The client alone makes errors of its type, and compares `target_session_attrs`.
+            drop(config.connect(NoTls).await?);
+            if let Ok(stream) = tokio::net::UnixStream::connect(&socket).await {
+                let stream = super::unnamed::UnnamedStream::new(stream);
+                return Ok(spawn(config.connect_raw(stream, NoTls).await?, link));
+            }
+        }
+    }
+    if config.get_hosts().is_empty() {
+        // The client demands a name for TLS.
+        let addr = config.get_hostaddrs().first().map(ToString::to_string);
+        config.host(addr.unwrap_or_default());
+    }
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    link.0.has_plain_tls.store(true, Relaxed);
+    connect(config, UnnamedTls(PlainTls), link).await
+}
+
+/// Spawns the task of a connection.
+fn spawn<S, T>((client, connection): (Client, Connection<S, T>), link: LinkState) -> (Client, JoinHandle<()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let notifications = lock(&link.0.notifications).take();
     let task = tokio::spawn(async move {
         // The end is stored before the connection is dropped, because the drop is how the client learns of it.
@@ -98,14 +167,18 @@ where
         }
         *lock(&link.0.end) = ended.err();
     });
-    Ok((client, task))
+    (client, task)
 }
 
 /// Runs a connection until it ends, and passes its notifications on. While nobody takes them, it reads no further.
-async fn pass_on<T: TlsStream + Unpin>(
-    mut connection: Pin<&mut Connection<Socket, T>>,
+async fn pass_on<S, T>(
+    mut connection: Pin<&mut Connection<S, T>>,
     notifications: &mpsc::Sender<Notification>,
-) -> Result<(), Error> {
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
     while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await.transpose()? {
         if let AsyncMessage::Notification(notification) = message {
             // A listener that is gone has dropped its client, which ends the connection.

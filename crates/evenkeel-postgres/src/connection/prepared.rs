@@ -31,6 +31,8 @@ pub(crate) type SchemaVersion = Arc<AtomicU64>;
 pub(crate) struct PreparedStatement {
     pub(crate) statement: Statement,
     pub(crate) effect: SqlEffect,
+    /// The text, if the statement is prepared with each call.
+    pub(crate) text: Option<Arc<str>>,
 }
 
 /// The statements that a connection used last, for the present version of the schema.

@@ -9,8 +9,12 @@ use super::{Condition, Connection, TxState};
 impl Connection {
     /// Removes everything that users have left in the session, and ends their transaction.
     pub(crate) async fn reset(&mut self) -> Result<(), Error> {
+        let is_shared = self.pooling().is_shared;
         let sql = match (self.condition(), self.tx_state) {
             (Condition::Clean, _) => "ROLLBACK".to_owned(),
+            // The session is one of others by now.
+            (_, TxState::Idle) if is_shared => "BEGIN; ROLLBACK".to_owned(),
+            (_, TxState::Open | TxState::Committing) if is_shared => "ROLLBACK".to_owned(),
             // The server logs a warning where there is nothing to roll back, unless a transaction begins here.
             (_, TxState::Idle) => format!("BEGIN; ROLLBACK; {RESET}{}", self.set_name()),
             (_, TxState::Open | TxState::Committing) => format!("ROLLBACK; {RESET}{}", self.set_name()),

@@ -9,7 +9,10 @@ use super::{
     Condition, Connection, StatementGuard, TxState,
     prepared::{PreparedStatement, Stale, StatementFailure, have_same_types},
 };
-use crate::{Error, sql::effect::SqlEffect};
+use crate::{
+    Error,
+    sql::{effect::SqlEffect, session_use::session_use},
+};
 
 type PgError = tokio_postgres::Error;
 
@@ -24,6 +27,7 @@ impl Connection {
         let known = self.statements.get(self.client(), sql);
         let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
         self.refuse_tx_end(effect.ends_tx)?;
+        self.refuse_session_use(sql, effect)?;
         let guard = self.begin_statement(effect);
         let result = self.run_known_or_new(sql, known, effect, parameters, &mut each).await;
         guard.finished();
@@ -130,7 +134,8 @@ impl Connection {
     pub(crate) async fn prepare(&self, sql: &str, effect: SqlEffect) -> Result<PreparedStatement, PgError> {
         let guard = StatementGuard { connection: self };
         let number = self.next_number();
-        let prepared = |statement| PreparedStatement { statement, effect };
+        let text = self.pooling().is_unnamed.then(|| sql.into());
+        let prepared = |statement| PreparedStatement { statement, effect, text };
         let result = self.client().prepare(sql).await.map(prepared);
         match &result {
             Ok(prepared) => self.statements.insert(sql, prepared.clone()),
@@ -167,6 +172,8 @@ impl Connection {
     }
 
     /// Sends a prepared statement once, and returns its number and its rows.
+    ///
+    /// A statement without a name has the columns that it has at this moment: nobody would notice that they have changed.
     async fn open_once(
         &self,
         prepared: &PreparedStatement,
@@ -174,7 +181,15 @@ impl Connection {
     ) -> Result<(u64, RowStream), StatementFailure> {
         let number = self.next_number();
         let failure = |error| StatementFailure { error, number, has_begun: false, has_rows: false };
-        let rows = self.client().query_raw(&prepared.statement, parameters.iter().copied()).await;
+        let types = prepared.statement.params();
+        let rows = match &prepared.text {
+            // The client refuses another number of parameters by itself if it knows the statement.
+            Some(text) if types.len() == parameters.len() => {
+                let typed = parameters.iter().copied().zip(types.iter().cloned());
+                self.client().query_typed_raw(text, typed).await
+            }
+            _ => self.client().query_raw(&prepared.statement, parameters.iter().copied()).await,
+        };
         Ok((number, rows.map_err(failure)?))
     }
 
@@ -188,6 +203,7 @@ impl Connection {
         let known = self.statements.get(self.client(), sql);
         let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
         self.refuse_tx_end(effect.ends_tx)?;
+        self.refuse_session_use(sql, effect)?;
         let guard = self.begin_statement(effect);
         let result = async {
             let was_known = known.is_some();
@@ -207,6 +223,13 @@ impl Connection {
         let result: Result<_, PgError> = result.await;
         guard.finished();
         Ok(result?)
+    }
+
+    /// Refuses a statement that needs its session beyond the transaction, if others use the session after it.
+    pub(crate) fn refuse_session_use(&self, sql: &str, effect: SqlEffect) -> Result<(), Error> {
+        let needs_session = self.pooling().is_shared && effect.taints_session;
+        let found = needs_session.then(|| session_use(sql, self.tx_state == TxState::Open)).flatten();
+        found.map_or(Ok(()), |why| Err(Error::Unsupported(why)))
     }
 
     /// Forgets a statement, and the types that the client knows.

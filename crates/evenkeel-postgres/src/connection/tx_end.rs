@@ -27,6 +27,7 @@ impl Connection {
     pub(crate) async fn run_batch(&self, sql: &str) -> Result<(), Error> {
         let ends_tx = if self.tx_state == TxState::Open { EndsTx::of(sql) } else { EndsTx::No };
         self.refuse_tx_end(ends_tx == EndsTx::Yes)?;
+        self.refuse_session_use(sql, SqlEffect::UNKNOWN)?;
         let is_doubtful = ends_tx == EndsTx::Maybe;
         if is_doubtful {
             self.remember_identity().await?;

@@ -181,7 +181,7 @@ impl Session {
     /// Begins to copy the rows of a query, which must have as many columns.
     async fn copy_out(&self, query: &str, columns: usize) -> Result<(u64, BinaryCopyOutStream), Error> {
         // Prepared at each call: the types of the columns may have changed.
-        let PreparedStatement { statement, effect } = self.prepare(query, SqlEffect::of(query)).await?;
+        let PreparedStatement { statement, effect, .. } = self.prepare(query, SqlEffect::of(query)).await?;
         if statement.columns().len() != columns {
             let found = statement.columns().len();
             return Err(Error::Decode(
@@ -197,6 +197,7 @@ impl Session {
 
     /// Begins a `COPY … TO STDOUT`.
     async fn copy_to(&self, sql: &str, effect: SqlEffect) -> Result<(u64, CopyOutStream), Error> {
+        self.refuse_session_use(sql, effect)?;
         let prepared = self.prepare(sql, effect).await?;
         self.refuse_tx_end(effect.ends_tx)?;
         let guard = self.begin_statement(effect);

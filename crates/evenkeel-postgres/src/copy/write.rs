@@ -49,7 +49,9 @@ impl Session {
 
     /// Prepares a `COPY` of the caller.
     pub(super) async fn prepare_copy(&self, sql: &str) -> Result<PreparedStatement, Error> {
-        Ok(self.prepare(sql, SqlEffect::of(sql)).await?)
+        let effect = SqlEffect::of(sql);
+        self.refuse_session_use(sql, effect)?;
+        Ok(self.prepare(sql, effect).await?)
     }
 
     pub(crate) async fn copy_in_bytes<S, E>(&self, sql: &str, bytes: S) -> Result<u64, Error>

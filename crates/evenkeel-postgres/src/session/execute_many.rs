@@ -29,6 +29,7 @@ impl Session {
     {
         let (mut prepared, mut was_known) = self.get_or_prepare(sql).await?;
         self.refuse_tx_end(prepared.effect.ends_tx)?;
+        self.refuse_session_use(sql, prepared.effect)?;
         let guard = self.begin_statement(prepared.effect);
         let send = |prepared: PreparedStatement, row: I::Item| {
             Box::pin(async move { (self.run_once(&prepared, &row.refs(), &mut drop).await, row) })

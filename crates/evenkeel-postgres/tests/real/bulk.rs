@@ -276,7 +276,7 @@ fn a_transaction_streams_and_copies() {
 }
 
 /// Polls a future at most so many times; `None` if it is dropped then.
-async fn cut<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+pub(crate) async fn cut<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let (mut future, mut polled) = (pin!(future), 0);
     poll_fn(|cx| {
         polled += 1;

@@ -14,6 +14,7 @@ mod queries;
 mod sessions;
 mod stale_statements;
 mod test_host;
+mod transaction_mode;
 mod transactions;
 mod tunnel;
 mod tx_end;
