@@ -31,9 +31,18 @@ where
     F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    run_within(LIMIT, test);
+}
+
+/// The same for a test that may take longer.
+pub(crate) fn run_within<F, Fut>(limit: Duration, test: F)
+where
+    F: Fn(Arc<TestSchema>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
         match server(name) {
-            Some(url) => run_at(&url, &test),
+            Some(url) => run_at(&url, limit, &test),
             None => skip("PostgreSQL server", name),
         }
     }
@@ -48,7 +57,7 @@ pub(crate) fn skip(what: &str, name: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: no {what} at {name} (cargo xtask servers up)");
 }
 
-fn run_at<F, Fut>(url: &str, test: &F)
+fn run_at<F, Fut>(url: &str, limit: Duration, test: &F)
 where
     F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -62,7 +71,7 @@ where
         admin.batch_execute(&format!("create schema {name}")).await.unwrap();
         let schema = Arc::new(TestSchema { config: configured(config, &name, ""), name, admin });
 
-        let outcome = tokio::spawn(timeout(LIMIT, test(Arc::clone(&schema)))).await;
+        let outcome = tokio::spawn(timeout(limit, test(Arc::clone(&schema)))).await;
 
         let drop = format!("drop schema {} cascade", schema.name);
         schema.admin.batch_execute(&drop).await.unwrap();

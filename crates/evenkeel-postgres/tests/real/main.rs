@@ -4,10 +4,13 @@
 mod abandoned;
 mod bulk;
 mod failures;
+mod faults;
 mod harness;
 mod hosts;
+mod kills;
 mod leaks;
 mod listen;
+mod load;
 mod pgbouncer;
 mod pooler;
 mod queries;
