@@ -73,6 +73,8 @@ pub(crate) struct Connection {
     pub(crate) tx_state: TxState,
     /// Whether the transaction was begun as read only.
     pub(crate) tx_is_read_only: bool,
+    /// Whether the transaction is that of one call, which rolls it back after any failure.
+    pub(crate) tx_is_of_call: bool,
     tx: Mutex<TxRecord>,
     // The number of statements that were sent.
     sent: AtomicU64,
@@ -128,6 +130,7 @@ impl Connection {
             options,
             tx_state: TxState::Idle,
             tx_is_read_only: false,
+            tx_is_of_call: false,
             tx: Mutex::default(),
             sent: AtomicU64::new(0),
             uses_sequences: AtomicBool::new(false),
@@ -196,7 +199,7 @@ impl Connection {
 
     /// Notes that a transaction begins.
     pub(crate) fn begin_tx(&mut self, is_read_only: bool) {
-        (self.tx_state, self.tx_is_read_only) = (TxState::Open, is_read_only);
+        (self.tx_state, self.tx_is_read_only, self.tx_is_of_call) = (TxState::Open, is_read_only, false);
         *self.tx() = TxRecord::default();
         // Ahead of the transaction: inside it the statement would fix the snapshot, and the isolation level.
         self.discard_sequences();

@@ -4,7 +4,11 @@
 //!
 //! The target of a write is a table and its columns, as in SQL. The server tells the types of the columns, by a statement
 //! that is prepared and never run; from then on the values are encoded by the static types of the tuple, without a check for
-//! each. All rows are one statement, or one transaction, so all are stored or none.
+//! each. All rows are one transaction, so all are stored or none.
+//!
+//! Also a single `COPY` is a transaction with a `COMMIT`. Without it the server commits when the statement has ended, and says
+//! that it has ended before: a constraint that is checked late, or the end of the connection, can still undo all rows. The
+//! client returns at that first answer.
 
 mod arrays;
 mod chunks;
@@ -17,12 +21,12 @@ mod write;
 use bytes::Bytes;
 use futures_core::Stream;
 
+use self::target::{Target, column_types};
 pub use self::{
     read::{CopyOut, CopyOutBytes, FromCopy},
     rows::CopyRow,
 };
-use self::{target::Target, write::ByteChunks};
-use crate::{BoxError, Database, Error, TxOptions, session::Session, session_pool::CallRetry};
+use crate::{BoxError, Database, Error, session::end_call, session_pool::CallRetry};
 
 impl Database {
     /// Stores a stream of rows by `COPY`, all or none, and returns their number: the fastest way to store many rows.
@@ -37,6 +41,7 @@ impl Database {
     /// - [`Error::Target`]: the target is not a table with columns in parentheses.
     /// - [`Error::Encode`]: a value does not fit its column, or cannot be encoded.
     /// - [`Error::Source`], [`Error::SourceIdle`]: the source failed, or was silent for too long.
+    /// - [`Error::CommitUnknown`]: the rows may have been stored, or not.
     /// - [`Error::Get`], [`Error::Statement`]. The server tells about a row that it refuses at the end alone.
     ///
     /// # Cancel safety
@@ -60,14 +65,9 @@ impl Database {
         let mut calls = CallRetry::new(&self.sessions);
         async move {
             let target = Target::parse(target)?;
-            let (session, types) = loop {
-                let session = calls.session().await?;
-                let types = session.column_types(&target).await;
-                if !calls.should_repeat(&session, &types) {
-                    break (session, types?);
-                }
-            };
-            session.copy_rows(&target, types, rows).await
+            let (session, selected) = calls.begin_with(&target.select()).await?;
+            let copied = session.copy_rows(&target, column_types(&selected), rows).await;
+            end_call(session, copied).await
         }
     }
 
@@ -76,7 +76,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Source`], [`Error::SourceIdle`], [`Error::Get`] and [`Error::Statement`].
+    /// [`Error::Source`], [`Error::SourceIdle`], [`Error::CommitUnknown`], [`Error::Get`] and [`Error::Statement`].
     ///
     /// # Cancel safety
     ///
@@ -99,14 +99,9 @@ impl Database {
     {
         let mut calls = CallRetry::new(&self.sessions);
         async move {
-            let (session, prepared) = loop {
-                let session = calls.session().await?;
-                let prepared = session.prepare_copy(sql).await;
-                if !calls.should_repeat(&session, &prepared) {
-                    break (session, prepared?);
-                }
-            };
-            session.copy_from(&prepared, ByteChunks { bytes }, session.options.source_timeout).await
+            let (session, prepared) = calls.begin_with(sql).await?;
+            let copied = session.copy_bytes(sql, &prepared, bytes).await;
+            end_call(session, copied).await
         }
     }
 
@@ -146,9 +141,9 @@ impl Database {
     {
         let mut calls = CallRetry::new(&self.sessions);
         async move {
-            let session = calls.begin(&TxOptions::new().begin()).await?;
+            let (session, _) = calls.begin_with(&Target::parse(target)?.select()).await?;
             let upserted = session.copy_upsert(target, on_conflict, rows).await;
-            end(session, upserted).await
+            end_call(session, upserted).await
         }
     }
 
@@ -187,20 +182,10 @@ impl Database {
     {
         let mut calls = CallRetry::new(&self.sessions);
         async move {
-            let session = calls.begin(&TxOptions::new().begin()).await?;
-            let inserted = session.insert_many(target, on_conflict, rows).await;
-            end(session, inserted).await
-        }
-    }
-}
-
-/// Ends a transaction whose statements had this result.
-async fn end(mut session: Session, result: Result<u64, Error>) -> Result<u64, Error> {
-    match result {
-        Ok(count) => session.commit(&mut false).await.map(|()| count),
-        Err(error) => {
-            session.roll_back().await;
-            Err(error)
+            let target = Target::parse(target)?;
+            let (session, selected) = calls.begin_with(&target.select()).await?;
+            let inserted = session.insert_rows(&target, column_types(&selected), on_conflict, rows).await;
+            end_call(session, inserted).await
         }
     }
 }

@@ -6,7 +6,8 @@ use evenkeel_pool::{Closed, Holder, Snapshot};
 use tokio_postgres::types::FromSqlOwned;
 
 use crate::{
-    Error, FromRow, Params, TxOptions,
+    Error, FromRow, Params,
+    session::end_call,
     session_pool::{CallRetry, SessionPool},
 };
 
@@ -250,25 +251,9 @@ impl Database {
     {
         let mut calls = CallRetry::new(&self.sessions);
         async move {
-            let begin = TxOptions::new().begin();
-            let (mut session, begun) = loop {
-                let mut session = calls.session().await?;
-                let begun = session.begin_with(&begin, sql).await;
-                if !calls.should_repeat(&session, &begun) {
-                    break (session, begun);
-                }
-            };
-            let many = match begun {
-                Ok(()) => session.execute_many(sql, rows).await,
-                Err(error) => Err(error),
-            };
-            match many {
-                Ok(count) => session.commit(&mut false).await.map(|()| count),
-                Err(error) => {
-                    session.roll_back().await;
-                    Err(error)
-                }
-            }
+            let (session, _) = calls.begin_with(sql).await?;
+            let many = session.execute_many(sql, rows).await;
+            end_call(session, many).await
         }
     }
 

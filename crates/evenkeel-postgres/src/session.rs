@@ -19,8 +19,8 @@ use tokio_postgres::{
 };
 
 use crate::{
-    Error, FromRow, Params,
-    connection::{Condition, Connection, TxState},
+    Error, FromRow, Params, TxOptions,
+    connection::{Condition, Connection, TxState, prepared::PreparedStatement},
     manager::ConnectionManager,
     recycle::Recycler,
     sql::effect::SqlEffect,
@@ -92,13 +92,15 @@ impl Session {
         Ok(self.control(begin).await?)
     }
 
-    /// Begins a transaction, and prepares a statement in the same round trip.
+    /// Begins a transaction of one call, and prepares a statement in the same round trip.
     ///
     /// The statement is prepared even if it was before: `execute_many` sends rows before there is an answer, and cannot send
     /// them again if it is stale.
-    pub(crate) async fn begin_with(&mut self, begin: &str, sql: &str) -> Result<(), Error> {
+    pub(crate) async fn begin_with(&mut self, sql: &str) -> Result<PreparedStatement, Error> {
         self.lease_mut().begin_tx(false);
-        let mut begins = pin!(self.control(begin));
+        self.lease_mut().tx_is_of_call = true;
+        let begin = TxOptions::new().begin();
+        let mut begins = pin!(self.control(&begin));
         let mut prepares = pin!(self.prepare(sql, SqlEffect::of(sql)));
         let (mut begun, mut prepared) = (None, None);
         // They are sent in the order of their first polls.
@@ -109,8 +111,7 @@ impl Session {
         })
         .await;
         begun.transpose()?;
-        prepared.transpose()?;
-        Ok(())
+        Ok(prepared.expect("both were polled to their ends")?)
     }
 
     /// Commits the transaction, or rolls it back and returns the reason. Sets `committing` when the commit may reach the
@@ -200,5 +201,16 @@ impl Deref for Session {
 
     fn deref(&self) -> &Connection {
         self.lease.as_ref().expect(LEASED)
+    }
+}
+
+/// Ends the transaction of a call whose statements had this result.
+pub(crate) async fn end_call(mut session: Session, result: Result<u64, Error>) -> Result<u64, Error> {
+    match result {
+        Ok(count) => session.commit(&mut false).await.map(|()| count),
+        Err(error) => {
+            session.roll_back().await;
+            Err(error)
+        }
     }
 }

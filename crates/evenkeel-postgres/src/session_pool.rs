@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     Error,
+    connection::prepared::PreparedStatement,
     manager::{ConnectSettings, ConnectionManager},
     recycle::Recycler,
     session::Session,
@@ -87,6 +88,20 @@ impl<'a> CallRetry<'a> {
         self.failures += 1;
         let has_time = self.start.is_some_and(|start| start.elapsed() < self.pool.acquire_timeout);
         has_time && session.never_began(error).is_some()
+    }
+
+    /// Returns a session in which a transaction of this call has begun, and a statement that was prepared with it.
+    pub(crate) async fn begin_with(&mut self, sql: &str) -> Result<(Session, PreparedStatement), Error> {
+        loop {
+            let mut session = self.session().await?;
+            let begun = session.begin_with(sql).await;
+            if !self.should_repeat(&session, &begun) {
+                if begun.is_err() {
+                    session.roll_back().await;
+                }
+                return begun.map(|prepared| (session, prepared));
+            }
+        }
     }
 
     /// Returns a session in which a transaction has begun.

@@ -22,8 +22,8 @@ use futures_core::Stream;
 
 use crate::{
     Database, Error, FromRow, Params,
-    connection::{Condition, prepared::StatementFailure},
-    session::Session,
+    connection::{Condition, TxState, prepared::StatementFailure},
+    session::{Session, end_call},
     session_pool::{CallRetry, SessionPool},
     sqlstate::is_wrong_type,
 };
@@ -45,49 +45,53 @@ impl Deref for StreamSession<'_> {
     }
 }
 
+type CommitFuture<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send + 'a>>;
 type StartFuture<'a, S> = Pin<Box<dyn Future<Output = Result<Running<'a, S>, Error>> + Send + 'a>>;
 
 /// A statement whose results are a stream.
 pub(crate) enum StatementStream<'a, S> {
     Starting(StartFuture<'a, S>),
     Running(Running<'a, S>),
+    Committing(CommitFuture<'a>),
     Ended,
 }
 
 /// A statement that the server is running. Dropping it abandons the statement.
 pub(crate) struct Running<'a, S> {
-    session: StreamSession<'a>,
+    // `None` after the end.
+    session: Option<StreamSession<'a>>,
     results: Pin<Box<S>>,
     number: u64,
     sql: Box<str>,
-    has_ended: bool,
 }
 
 impl<'a, S> Running<'a, S> {
     pub(crate) fn new(session: StreamSession<'a>, results: S, number: u64, sql: Box<str>) -> Self {
-        Self { session, results: Box::pin(results), number, sql, has_ended: false }
+        Self { session: Some(session), results: Box::pin(results), number, sql }
     }
 
-    fn end(mut self, failure: Option<tokio_postgres::Error>) -> Option<tokio_postgres::Error> {
-        self.has_ended = true;
+    /// Ends after the last result. Returns the session if the stream has begun a transaction, which is to be committed.
+    fn end(mut self, failure: Option<tokio_postgres::Error>) -> Result<Option<Box<Session>>, Error> {
+        let Some(session) = self.session.take() else { return Ok(None) };
         match failure {
-            None => {
-                self.session.record_end(self.number, None, false);
-                None
-            }
+            None => session.record_end(self.number, None, false),
             Some(error) => {
                 let failure =
                     StatementFailure { error, number: self.number, has_begun: true, has_rows: true };
-                Some(self.session.record_failure(failure, &self.sql, true).0)
+                return Err(session.record_failure(failure, &self.sql, true).0.into());
             }
+        }
+        match session {
+            StreamSession::Owned(session) if session.tx_state == TxState::Open => Ok(Some(session)),
+            _ => Ok(None),
         }
     }
 }
 
 impl<S> Drop for Running<'_, S> {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.session.worsen(Condition::Abandoned);
+        if let Some(session) = &self.session {
+            session.worsen(Condition::Abandoned);
         }
     }
 }
@@ -115,7 +119,18 @@ where
                         None => None,
                     };
                     let Self::Running(running) = std::mem::replace(self, Self::Ended) else { continue };
-                    return Poll::Ready(running.end(failure).map(|error| Err(error.into())));
+                    match running.end(failure) {
+                        Ok(None) => return Poll::Ready(None),
+                        Ok(Some(session)) => {
+                            *self = Self::Committing(Box::pin(end_call(*session, Ok(0))));
+                        }
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    }
+                }
+                Self::Committing(commit) => {
+                    let committed = ready!(commit.as_mut().poll(cx));
+                    *self = Self::Ended;
+                    return Poll::Ready(committed.err().map(Err));
                 }
                 Self::Ended => return Poll::Ready(None),
             }
@@ -126,9 +141,10 @@ where
     pub(crate) fn abandon(&mut self, error: &Error) {
         if let (Self::Running(running), Error::Decode(error)) = (&*self, error)
             && is_wrong_type(&**error)
+            && let Some(session) = &running.session
         {
             // The types that the client knows may be stale: the next call asks for them.
-            running.session.forget(&running.sql);
+            session.forget(&running.sql);
         }
         *self = Self::Ended;
     }
@@ -238,6 +254,7 @@ impl<S> StatementStream<'_, S> {
         match self {
             Self::Starting(_) => "starting",
             Self::Running(_) => "running",
+            Self::Committing(_) => "committing",
             Self::Ended => "ended",
         }
     }

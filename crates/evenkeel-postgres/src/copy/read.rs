@@ -17,7 +17,7 @@ use tokio_postgres::{
 };
 
 use crate::{
-    BoxError, Database, Error,
+    BoxError, Database, Error, TxOptions,
     connection::prepared::PreparedStatement,
     session::Session,
     session_pool::CallRetry,
@@ -94,7 +94,8 @@ pub struct CopyOutBytes<'a> {
 impl Database {
     /// Reads the rows of a query by `COPY`, as a stream: for many rows the fastest way.
     ///
-    /// The query has no parameters. The stream has a connection from its first poll to its end.
+    /// The query has no parameters. The stream has a connection from its first poll to its end. A query that may write is a
+    /// transaction, which is committed after the last row: its failure is the last item.
     ///
     /// # Errors
     ///
@@ -124,8 +125,9 @@ impl Database {
         let (pool, place, query) = (self.sessions.clone(), Location::caller(), Box::<str>::from(query));
         CopyOut::new(StatementStream::Starting(Box::pin(async move {
             let mut calls = CallRetry::at(&pool, place);
+            let effect = SqlEffect::of(&query);
             loop {
-                let session = calls.session().await?;
+                let session = session_for(&mut calls, effect).await?;
                 let opened = session.copy_out(&query, R::COLUMNS).await;
                 if !calls.should_repeat(&session, &opened) {
                     let (number, rows) = opened?;
@@ -165,15 +167,27 @@ impl Database {
         let (pool, place, sql) = (self.sessions.clone(), Location::caller(), Box::<str>::from(sql));
         CopyOutBytes::new(StatementStream::Starting(Box::pin(async move {
             let mut calls = CallRetry::at(&pool, place);
+            let effect = SqlEffect::of(&sql);
             loop {
-                let session = calls.session().await?;
-                let opened = session.copy_to(&sql, SqlEffect::of(&sql)).await;
+                let session = session_for(&mut calls, effect).await?;
+                let opened = session.copy_to(&sql, effect).await;
                 if !calls.should_repeat(&session, &opened) {
                     let (number, bytes) = opened?;
                     return Ok(Running::new(StreamSession::Owned(Box::new(session)), bytes, number, sql));
                 }
             }
         })))
+    }
+}
+
+/// Returns a session for a `COPY … TO STDOUT` of this effect, with a transaction if it may write.
+///
+/// Without one the server commits after the last row, and the client reads no further than that.
+async fn session_for(calls: &mut CallRetry<'_>, effect: SqlEffect) -> Result<Session, Error> {
+    if effect.writes || effect.taints_session {
+        calls.begin(&TxOptions::new().begin()).await
+    } else {
+        calls.session().await
     }
 }
 

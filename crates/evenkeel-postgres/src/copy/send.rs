@@ -54,9 +54,9 @@ impl Connection {
         match &result {
             Ok(_) => self.record_end(number, None, false),
             Err(Error::Statement(error)) => self.record_end(number, Some(error), false),
-            // The client hides the server's answer to a copy that was given up, so that a transaction cannot tell its
-            // failure: it counts as abandoned.
-            Err(_) if self.tx_state == TxState::Open => return result,
+            // The client hides the server's answer to a copy that was given up, so that a transaction of the user cannot tell
+            // its failure: it counts as abandoned.
+            Err(_) if self.tx_state == TxState::Open && !self.tx_is_of_call => return result,
             Err(_) => {}
         }
         guard.finished();

@@ -2,7 +2,11 @@
 
 use tokio_postgres::{Column, types::Type};
 
-use crate::{Error, connection::Connection, sql::effect::SqlEffect};
+use crate::{
+    Error,
+    connection::{Connection, prepared::PreparedStatement},
+    sql::effect::SqlEffect,
+};
 
 /// A table and its columns, as in SQL: `users (id, name)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +49,13 @@ impl Connection {
     /// Asks the server for the types of the columns. They are not remembered: a table may be altered at any time, and the
     /// server cannot tell a value of another type from a broken one.
     pub(crate) async fn column_types(&self, target: &Target<'_>) -> Result<Vec<Type>, Error> {
-        let prepared = self.prepare(&target.select(), target.effect()).await?;
-        Ok(prepared.statement.columns().iter().map(Column::type_).cloned().collect())
+        Ok(column_types(&self.prepare(&target.select(), target.effect()).await?))
     }
+}
+
+/// The types of the columns of a statement.
+pub(crate) fn column_types(prepared: &PreparedStatement) -> Vec<Type> {
+    prepared.statement.columns().iter().map(Column::type_).cloned().collect()
 }
 
 #[cfg(test)]

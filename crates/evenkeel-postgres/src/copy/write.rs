@@ -47,20 +47,28 @@ impl Session {
         self.copy_from(&prepared, chunks, self.options.source_timeout).await
     }
 
-    /// Prepares a `COPY` of the caller.
-    pub(super) async fn prepare_copy(&self, sql: &str) -> Result<PreparedStatement, Error> {
-        let effect = SqlEffect::of(sql);
-        self.refuse_session_use(sql, effect)?;
-        Ok(self.prepare(sql, effect).await?)
-    }
-
     pub(crate) async fn copy_in_bytes<S, E>(&self, sql: &str, bytes: S) -> Result<u64, Error>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<BoxError>,
     {
-        let prepared = self.prepare_copy(sql).await?;
-        self.copy_from(&prepared, ByteChunks { bytes }, self.options.source_timeout).await
+        let prepared = self.prepare(sql, SqlEffect::of(sql)).await?;
+        self.copy_bytes(sql, &prepared, bytes).await
+    }
+
+    /// Runs a `COPY` of the caller.
+    pub(super) async fn copy_bytes<S, E>(
+        &self,
+        sql: &str,
+        prepared: &PreparedStatement,
+        bytes: S,
+    ) -> Result<u64, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<BoxError>,
+    {
+        self.refuse_session_use(sql, prepared.effect)?;
+        self.copy_from(prepared, ByteChunks { bytes }, self.options.source_timeout).await
     }
 
     pub(crate) async fn copy_upsert<S>(&self, target: &str, on_conflict: &str, rows: S) -> Result<u64, Error>
@@ -83,7 +91,22 @@ impl Session {
         I: IntoIterator<Item: CopyRow>,
     {
         let target = Target::parse(target)?;
-        let mut arrays = Arrays::new(self.column_types(&target).await?)?;
+        let types = self.column_types(&target).await?;
+        self.insert_rows(&target, types, on_conflict, rows).await
+    }
+
+    /// Inserts rows whose columns have these types.
+    pub(super) async fn insert_rows<I>(
+        &self,
+        target: &Target<'_>,
+        types: Vec<Type>,
+        on_conflict: &str,
+        rows: I,
+    ) -> Result<u64, Error>
+    where
+        I: IntoIterator<Item: CopyRow>,
+    {
+        let mut arrays = Arrays::new(types)?;
         arrays.check::<I::Item>()?;
         let unnest = arrays.unnest();
         let insert = format!("insert into {} select * from {unnest} {on_conflict}", target.text);

@@ -88,6 +88,33 @@ fn nothing_is_stored_of_rows_that_the_server_refuses() {
     });
 }
 
+/// The server says how many rows it has copied before it checks a constraint that is deferred, and commits.
+#[test]
+#[ignore = "real tier"]
+fn a_copy_whose_commit_fails_is_an_error() {
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        db.batch_execute("create table t (id int8 unique deferrable initially deferred)").await.unwrap();
+        let before = pid(&db).await;
+        let twice = [(1_i64,), (1,)];
+        assert_eq!(code(db.copy_in("t (id)", stream::iter(twice)).await), "23505");
+        let lines = stream::iter(twice.map(|(id,)| Ok::<_, io::Error>(format!("{id}\n").into())));
+        assert_eq!(code(db.copy_in_bytes("copy t from stdin", lines).await), "23505");
+        assert_eq!(code(db.copy_upsert("t (id)", "", stream::iter(twice)).await), "23505");
+        assert_eq!(code(db.insert_many("t (id)", "", twice).await), "23505");
+        assert_eq!(code(db.execute_many("insert into t values ($1)", twice).await), "23505");
+        let insert = "insert into t values (1), (1) returning id";
+        assert_eq!(code(db.copy_out::<(i64,)>(insert).try_collect::<Vec<_>>().await), "23505");
+        let out = format!("copy ({insert}) to stdout");
+        assert_eq!(code(db.copy_out_bytes(&out).try_collect::<Vec<_>>().await), "23505");
+        assert_eq!((pid(&db).await, number(&db, "select count(*) from t").await), (before, 0));
+
+        let kept = db.copy_out::<(i64,)>("insert into t values (1), (2) returning id");
+        assert_eq!(kept.try_collect::<Vec<_>>().await.unwrap(), [(1,), (2,)]);
+        assert_eq!((pid(&db).await, number(&db, "select count(*) from t").await), (before, 2));
+    });
+}
+
 #[test]
 #[ignore = "real tier"]
 fn a_source_that_fails_ends_the_copy_and_the_connection_goes_on() {

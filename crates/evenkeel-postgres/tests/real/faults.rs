@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use evenkeel_postgres::PoolMode;
+
 use crate::kills::{Route, backends_are_killed};
 
 const SHORT: Duration = Duration::from_secs(3);
@@ -15,5 +17,6 @@ fn killed_backends_lose_and_double_nothing() {
 #[test]
 #[ignore = "real tier"]
 fn killed_backends_behind_a_pooler_lose_and_double_nothing() {
-    backends_are_killed(Route::Pooler("pool_mode = session"), SHORT);
+    backends_are_killed(Route::Pooler(PoolMode::Session), SHORT);
+    backends_are_killed(Route::Pooler(PoolMode::Transaction), SHORT);
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_postgres::Database;
+use evenkeel_postgres::{Database, PoolMode};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::{
@@ -24,8 +24,8 @@ const BETWEEN: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Route {
     Direct,
-    /// Through PgBouncer with these settings.
-    Pooler(&'static str),
+    /// Through PgBouncer in this mode.
+    Pooler(PoolMode),
 }
 
 /// Kills a backend of the test every 50 ms, and returns their number.
@@ -78,10 +78,11 @@ pub(crate) fn backends_are_killed(route: Route, length: Duration) {
 async fn database(schema: &TestSchema, route: Route) -> Option<(Database, Option<Pooler>)> {
     match route {
         Route::Direct => Some((schema.db(MAX).await, None)),
-        Route::Pooler(settings) => {
-            let settings = format!("default_pool_size = {MAX}\n{settings}");
+        Route::Pooler(mode) => {
+            let name = format!("{mode:?}").to_lowercase();
+            let settings = format!("default_pool_size = {MAX}\npool_mode = {name}");
             let pooler = Pooler::start(schema, &settings).await?;
-            let db = pooler.builder(schema).max(MAX).connect().await.unwrap();
+            let db = pooler.builder(schema).pool_mode(mode).max(MAX).connect().await.unwrap();
             Some((db, Some(pooler)))
         }
     }

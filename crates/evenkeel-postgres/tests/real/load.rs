@@ -343,7 +343,7 @@ impl Worker {
         let key = self.key();
         let target = format!("{}.writes (key, n)", self.schema);
         let result = self.db.copy_in(&target, stream::iter((0..ROWS).map(|n| (key, n)))).await;
-        (key, ROWS, claim(&result, ROWS))
+        (key, ROWS, tx_claim(&result, ROWS))
     }
 
     async fn copy_upsert(&mut self) -> Write {
@@ -383,7 +383,7 @@ impl Worker {
             timeout(patience, self.db.copy_in(&copy, stream::iter((0..ROWS).map(|n| (key, n))))).await
         };
         match result {
-            Ok(ended) => (key, ROWS, claim(&ended, ROWS)),
+            Ok(ended) => (key, ROWS, tx_claim(&ended, ROWS)),
             Err(_) => (key, ROWS, Claim::Dropped),
         }
     }

@@ -231,8 +231,7 @@ fn a_reset_keeps_the_encoding_and_the_name_of_the_client() {
         schema.admin.execute(&create, ()).await.unwrap();
         let mut config = at(&schema.config, &[&pooler.host]);
         config.dbname(&name).application_name(r"the\ 'app'");
-        let db =
-            Database::builder(config).max(1).pool_mode(PoolMode::Session).connect().await.unwrap();
+        let db = Database::builder(config).max(1).pool_mode(PoolMode::Session).connect().await.unwrap();
         let settings = "select current_setting('application_name'), current_setting('client_encoding'), 'é'";
         for _ in 0..3 {
             let (app, encoding, text): (String, String, String) = db.fetch_one(settings, ()).await.unwrap();

@@ -186,12 +186,17 @@ fn what_outlasts_a_transaction_is_refused() {
         let error = db.execute("set x.y = 'z'", ()).await.unwrap_err();
         assert_eq!(
             chain(&error),
-            ["a setting of the session outlasts its transaction, after which a pooler in transaction mode gives the \
+            [
+                "a setting of the session outlasts its transaction, after which a pooler in transaction mode gives the \
               session to others: use `SET LOCAL` in a transaction, or set `Builder::pool_mode` if the pooler is in \
-              session mode"]
+              session mode"
+            ]
         );
         let listen = db.listen(["jobs"]).await.unwrap_err();
-        assert!(matches!(listen, Error::Unsupported(text) if text.starts_with("`LISTEN` outlasts")), "{listen:?}");
+        assert!(
+            matches!(listen, Error::Unsupported(text) if text.starts_with("`LISTEN` outlasts")),
+            "{listen:?}"
+        );
         assert!(matches!(db.execute("select lastval()", ()).await, Err(Error::Unsupported(_))));
 
         // The ways that the errors name.
@@ -218,7 +223,9 @@ fn an_open_transaction_is_rolled_back_and_nothing_else_is_reset() {
         assert_eq!(number(&db, &format!("select count(*) from {table}")).await, 0);
         // A setting of the server's session that is not ours stays.
         let own = pooler.builder(&schema).max(1).pool_mode(PoolMode::Session).connect().await.unwrap();
-        own.batch_execute("do $$ begin perform set_config('other.app', 'there', false); end $$").await.unwrap();
+        own.batch_execute("do $$ begin perform set_config('other.app', 'there', false); end $$")
+            .await
+            .unwrap();
         drop(own);
         let set = "do $$ begin perform set_config('other.app', 'there', false); end $$";
         db.batch_execute(set).await.unwrap();
@@ -241,7 +248,8 @@ fn a_pooler_in_session_mode_gives_the_whole_session() {
         let db = pooler.builder(&schema).max(1).pool_mode(PoolMode::Session).connect().await.unwrap();
         db.batch_execute("set x.y = 'z'; create temp table u (n int)").await.unwrap();
         assert!(db.listen(["jobs"]).await.is_ok());
-        let named = "select count(*) from pg_prepared_statements where statement like '%pg_prepared_statements%'";
+        let named =
+            "select count(*) from pg_prepared_statements where statement like '%pg_prepared_statements%'";
         assert_eq!(number(&db, named).await, 1, "it has a name");
         let unnamed = pooler.builder(&schema).max(1).pool_mode(PoolMode::Session).prepared(Prepared::Unnamed);
         let unnamed = unnamed.connect().await.unwrap();
@@ -255,7 +263,8 @@ fn a_pooler_in_session_mode_gives_the_whole_session() {
 #[ignore = "real tier"]
 fn a_pooler_in_statement_mode_runs_single_statements() {
     run(|schema| async move {
-        let Some(pooler) = Pooler::start(&schema, "pool_mode = statement\ndefault_pool_size = 3").await else {
+        let Some(pooler) = Pooler::start(&schema, "pool_mode = statement\ndefault_pool_size = 3").await
+        else {
             return;
         };
         let table = table(&schema).await;
@@ -274,7 +283,8 @@ fn a_pooler_in_statement_mode_runs_single_statements() {
 #[ignore = "real tier"]
 fn a_server_without_a_pooler_is_recognized() {
     run(|schema| async move {
-        let named = "select count(*) from pg_prepared_statements where statement like '%pg_prepared_statements%'";
+        let named =
+            "select count(*) from pg_prepared_statements where statement like '%pg_prepared_statements%'";
         let db = schema.db(1).await;
         assert_eq!(number(&db, named).await, 1);
         db.batch_execute("set x.y = 'z'").await.unwrap();

@@ -17,6 +17,8 @@ mod tunnel;
 
 use std::time::Duration;
 
+use evenkeel_postgres::PoolMode;
+
 use self::kills::{Route, backends_are_killed};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -30,5 +32,6 @@ fn half_a_minute_of_killed_backends_loses_and_doubles_nothing() {
 #[test]
 #[ignore = "soak"]
 fn half_a_minute_of_killed_backends_behind_a_pooler_loses_and_doubles_nothing() {
-    backends_are_killed(Route::Pooler("pool_mode = session"), LONG);
+    backends_are_killed(Route::Pooler(PoolMode::Session), LONG);
+    backends_are_killed(Route::Pooler(PoolMode::Transaction), LONG);
 }
