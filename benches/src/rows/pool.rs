@@ -46,7 +46,7 @@ impl deadpool::managed::Manager for Units {
     }
 }
 
-/// A permit and a vector behind a lock: no check, no time-out, no holders, and no end.
+/// A permit and a vector behind a lock, which deadpool is made of: no check, no time-out, no holders, and no end.
 struct Floor {
     permits: Semaphore,
     objects: Mutex<Vec<u64>>,

@@ -49,6 +49,7 @@ impl<T> LinkedQueue<T> {
     }
 
     /// Adds a value at the back, and returns its key.
+    #[inline]
     pub fn push_back(&mut self, value: T) -> usize {
         let prev = self.back;
         let key = self.nodes.insert(Node { value, prev, next: NONE });
@@ -133,9 +134,21 @@ impl<T> LinkedQueue<T> {
     /// # Panics
     ///
     /// If the key has no value.
+    #[inline]
     pub fn remove(&mut self, key: usize) -> T {
         self.unlink(key);
         self.nodes.remove(key).expect(HAS_VALUE).value
+    }
+
+    /// Removes a value as [`remove`](Self::remove) does, and drops it where it is: large values are not moved.
+    ///
+    /// # Panics
+    ///
+    /// If the key has no value.
+    #[inline]
+    pub fn discard(&mut self, key: usize) {
+        self.unlink(key);
+        self.nodes.discard(key);
     }
 
     /// Returns the queue from front to back.

@@ -44,6 +44,7 @@ impl<T> Slab<T> {
     }
 
     /// Adds a value, and returns its key.
+    #[inline]
     pub fn insert(&mut self, value: T) -> usize {
         self.len += 1;
         if let Some(entry) = self.entries.get_mut(self.vacant) {
@@ -73,20 +74,37 @@ impl<T> Slab<T> {
     }
 
     /// Removes the value of a key.
+    #[inline]
     pub fn remove(&mut self, key: usize) -> Option<T> {
         let entry = self.entries.get_mut(key)?;
-        entry.value()?;
-        let entry = mem::replace(entry, Entry::Vacant { next: self.vacant });
+        let value = match mem::replace(entry, Entry::Vacant { next: self.vacant }) {
+            Entry::Value(value) => value,
+            vacant => {
+                *entry = vacant;
+                return None;
+            }
+        };
+        self.vacated(key);
+        Some(value)
+    }
+
+    /// Removes the value of a key, if it has one, and drops it where it is: large values are not moved.
+    #[inline]
+    pub fn discard(&mut self, key: usize) {
+        if let Some(entry @ Entry::Value(_)) = self.entries.get_mut(key) {
+            *entry = Entry::Vacant { next: self.vacant };
+            self.vacated(key);
+        }
+    }
+
+    #[inline]
+    fn vacated(&mut self, key: usize) {
         self.vacant = key;
         self.len -= 1;
         if self.len == 0 {
             self.entries.clear();
             self.entries.shrink_to(SPARE);
             self.vacant = NONE;
-        }
-        match entry {
-            Entry::Value(value) => Some(value),
-            Entry::Vacant { .. } => None,
         }
     }
 

@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     GetError, Lease, Manager, Pool,
     state::{
-        Caller, CheckStart, CheckoutStep, NewSlot, Place, PooledObject, Queued, Served, Shared,
+        Caller, CheckStart, CheckoutStep, NewSlot, Place, PooledObject, Position, Served, Shared,
         SlottedObject, State, begin_check, finish_check,
     },
 };
@@ -113,7 +113,7 @@ impl<M: Manager> Pool<M> {
     /// # }
     /// ```
     pub fn get_at(&self, place: &'static Location<'static>) -> Get<'_, M> {
-        Get { shared: self.shared(), place, deadline: None, queued: None }
+        Get { shared: self.shared(), place, deadline: None, queued: None, position: None }
     }
 
     /// As [`get`](Self::get), with a deadline of the caller's own instead of
@@ -226,33 +226,30 @@ pub struct Get<'a, M: Manager> {
     place: Place,
     // Of its own.
     deadline: Option<Instant>,
-    // Some while it waits.
-    queued: Option<Queued>,
+    // Its key in the queue while it waits.
+    queued: Option<usize>,
+    // Its position, once it had one.
+    position: Option<Position>,
 }
 
 impl<M: Manager> Get<'_, M> {
     /// Polls a caller that waits, or that found no object at once: `first` is the check of one for which there is more to
-    /// do, and `place_in_queue` the place that the caller left with it.
+    /// do.
     #[inline(never)]
-    fn poll_queued(
-        &mut self,
-        first: Option<CheckStart<M>>,
-        place_in_queue: Option<Queued>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Served<M>> {
-        let Self { shared, place, deadline, queued } = self;
+    fn poll_queued(&mut self, first: Option<CheckStart<M>>, cx: &mut Context<'_>) -> Poll<Served<M>> {
+        let Self { shared, place, deadline, queued, position } = self;
         let shared = *shared;
-        let mut caller = Caller::new(shared, place, *deadline, cx.waker());
-        caller.place_in_queue = place_in_queue;
-        if queued.is_none() {
+        let mut caller = Caller::new(shared, place, *deadline, position, cx.waker());
+        if queued.is_none() && !shared.is_plain {
             shared.start_upkeep();
-        }
-        // To be ready for the wait saves taking the lock twice.
-        if queued.is_none() && first.is_none() && shared.must_wait() {
-            caller.prepare();
         }
         let mut step = match first {
             Some(start) => on_check(start, queued, &mut caller),
+            None if queued.is_none() && shared.must_wait() => {
+                // To be ready for the wait saves taking the lock twice.
+                caller.prepare();
+                shared.update(|state| state.arrive(queued, &mut caller))
+            }
             None => shared.update(|state| state.step(queued, &mut caller)),
         };
         loop {
@@ -270,8 +267,8 @@ impl<M: Manager> Get<'_, M> {
                     if let Some(timer) = caller.timer.take() {
                         shared.start_timer(timer);
                     }
-                    let Some(now) = caller.late(queued) else { return Poll::Pending };
-                    CheckoutStep::Done(shared.update(|state| state.expire(queued, now)))
+                    let Some(now) = caller.late else { return Poll::Pending };
+                    CheckoutStep::Done(shared.update(|state| state.expire(queued, caller.position, now)))
                 }
                 CheckoutStep::Done(served) => return Poll::Ready(served),
             }
@@ -302,24 +299,25 @@ impl<M: Manager> Future for Get<'_, M> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = ready!(coop::poll_proceed(cx));
         let this = &mut *self;
-        let (object, place_in_queue) = match this.queued {
-            None => (this.shared.take_idle(this.place), None),
-            Some(_) => this.shared.take_called(&mut this.queued, this.place).unzip(),
+        let object = match this.queued {
+            None => this.shared.take_idle(this.place),
+            Some(_) => this.shared.take_called(&mut this.queued, &mut this.position, this.place),
         };
-        let place_in_queue: Option<Queued> = place_in_queue.flatten();
         let mut first = None;
         if let Some(object) = object {
             match begin_check(object, cx) {
-                CheckStart::Passed(object) if place_in_queue.is_none_or(|place| !place.has_checks) => {
+                CheckStart::Passed(object) if this.position.is_none_or(|position| !position.has_checks) => {
                     coop.made_progress();
+                    this.position = None;
                     return Poll::Ready(Ok(Lease::new(object)));
                 }
                 start => first = Some(start),
             }
         }
-        let served = ready!(this.poll_queued(first, place_in_queue, cx));
+        let served = ready!(this.poll_queued(first, cx));
         coop.made_progress();
         self.leave();
+        self.position = None;
         Poll::Ready(served.map(Lease::new))
     }
 }
@@ -342,7 +340,7 @@ impl<M: Manager> fmt::Debug for Get<'_, M> {
 /// Returns the step of a caller after the first poll of a check.
 fn on_check<M: Manager>(
     start: CheckStart<M>,
-    queued: &mut Option<Queued>,
+    queued: &mut Option<usize>,
     caller: &mut Caller<'_, M>,
 ) -> CheckoutStep<M> {
     let shared = caller.shared;

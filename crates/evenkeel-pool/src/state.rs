@@ -38,7 +38,7 @@ use tokio::{sync::Notify, time::Instant};
 use self::{backoff::Backoff, queue::WaitQueue, slots::Slots, timers::Timers, upkeep::Upkeep};
 pub(crate) use self::{
     check::{CheckStart, begin_check, end_lease, finish_check},
-    queue::{Queued, Served},
+    queue::{Position, Served},
     shared::Shared,
     slot::{NewSlot, PooledObject, SlottedObject},
     slots::Place,
@@ -159,16 +159,22 @@ impl<M: Manager> State<M> {
     }
 
     /// Ends a change: calls the next waiter if it is due, and returns the work that is left.
+    #[inline]
     pub(crate) fn finish_change(&mut self) -> Deferred {
-        // Where all objects are lent nothing is there that a waiter could take, nor room for more.
-        if !self.idle.is_empty() || self.size() < self.max {
-            self.call_next_below(self.waiters_without_task());
-            self.tell_of_missing();
+        // Else there is neither an object to which no waiter is called, nor room for more.
+        if self.idle.len() > self.called || self.size() < self.max {
+            self.use_room();
         }
+        self.take_deferred()
+    }
+
+    #[inline(never)]
+    fn use_room(&mut self) {
+        self.call_next_below(self.waiters_without_task());
+        self.tell_of_missing();
         if self.closed && self.size() == 0 {
             self.deferred.rare().ended = true;
         }
-        self.take_deferred()
     }
 
     pub(crate) fn take_deferred(&mut self) -> Deferred {

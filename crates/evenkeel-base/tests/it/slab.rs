@@ -20,7 +20,12 @@ proptest! {
                 live.push((key, value));
             } else {
                 let (key, value) = live.swap_remove(pick % live.len());
-                prop_assert_eq!(slab.remove(key), Some(value));
+                if pick % 3 == 0 {
+                    slab.discard(key);
+                } else {
+                    prop_assert_eq!(slab.remove(key), Some(value));
+                }
+                slab.discard(key);
                 prop_assert_eq!(slab.remove(key), None);
                     prop_assert_eq!(slab.get(key), None);
                     prop_assert_eq!(slab.get_mut(key), None);

@@ -1,8 +1,8 @@
 //! The waiters of a pool, as they stand in the queue.
 
-use std::task::Waker;
+use std::{task::Waker, time::Duration};
 
-use evenkeel_base::LinkedQueue;
+use evenkeel_base::{LinkedQueue, far_future};
 use tokio::{runtime::Id, time::Instant};
 
 use super::{slot::SlottedObject, slots::Place, tasks::TaskKey};
@@ -17,21 +17,13 @@ pub(super) struct Waiter<M: Manager> {
     pub(super) has_checks: bool,
     /// Its number in the order of arrival.
     pub(super) number: u64,
-    pub(super) deadline: Instant,
-    pub(super) limit: Limit,
+    pub(super) since: Instant,
+    /// A deadline of its own, instead of the time limit of the pool.
+    pub(super) own_deadline: Option<Instant>,
     /// The runtime in which it was polled last.
     pub(super) runtime: Id,
     /// Its task, if that is needed.
     pub(super) task: Option<TaskKey>,
-}
-
-/// The origin of a deadline.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Limit {
-    /// The acquire timeout of the pool.
-    Common,
-    /// The caller.
-    Own,
 }
 
 pub(super) enum WaiterState<M: Manager> {
@@ -47,13 +39,21 @@ pub(super) enum WaiterState<M: Manager> {
 /// An object, or the reason why there is none.
 pub(crate) type Served<M> = Result<SlottedObject<M>, GetError<<M as Manager>::Error>>;
 
-/// The position of a caller in the wait queue.
+/// The position of a caller in the queue, to which it goes back if the object with which it left is no good.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Queued {
-    pub(super) key: usize,
+pub(crate) struct Position {
     pub(super) number: u64,
-    pub(crate) has_checks: bool,
-    pub(super) ahead: usize,
     pub(super) since: Instant,
-    pub(super) deadline: Instant,
+    /// The number of waiters when it came.
+    pub(super) ahead: usize,
+    /// Whether it left while tasks may check objects that it took.
+    pub(crate) has_checks: bool,
+}
+
+impl<M: Manager> Waiter<M> {
+    /// Returns its deadline in a pool with this time limit.
+    pub(super) fn deadline(&self, acquire_timeout: Duration) -> Instant {
+        let common = || self.since.checked_add(acquire_timeout).unwrap_or_else(|| far_future(self.since));
+        self.own_deadline.unwrap_or_else(common)
+    }
 }

@@ -18,20 +18,20 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::Poll,
     thread,
 };
 
-use evenkeel_base::{FirstPanic, error_chain, far_future, lock};
+use evenkeel_base::{FirstPanic, error_chain, lock};
 use evenkeel_task::{Stop, catch_panic};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Deferred, Failure, RareDeferred, State,
-    queue::Queued,
+    queue::Position,
     slot::{IdleObject, PooledObject, SlotGuard, SlottedObject},
     slots::Place,
     tasks::TaskKey,
@@ -131,23 +131,25 @@ impl<M: Manager> Shared<M> {
         }
         // A waiter takes what comes first, also where a task works for it.
         let wanted = state.waiters.len();
-        state.call_next_below(wanted);
-        let deferred = state.take_deferred();
+        let waker = state.next_below(wanted);
+        let deferred = if self.is_plain { Deferred::default() } else { state.take_deferred() };
         self.must_wait.store(state.must_wait(), Relaxed);
         drop(state);
-        self.work_off(deferred);
+        // Not by way of the state: what was just stored there in parts is slow to be loaded.
+        self.work_off(Deferred { waker, ..deferred });
         Ok(())
     }
 
-    /// Takes an idle object for a waiter that was called, with the place in the queue that it leaves.
+    /// Takes an idle object for a waiter that was called, which leaves the queue.
     #[inline]
     pub(crate) fn take_called(
         self: &Arc<Self>,
-        queued: &mut Option<Queued>,
+        queued: &mut Option<usize>,
+        position: &mut Option<Position>,
         place: Place,
-    ) -> Option<(SlottedObject<M>, Option<Queued>)> {
+    ) -> Option<SlottedObject<M>> {
         let mut state = lock(&self.state);
-        let (pooled, place_in_queue) = state.take_called(queued, place)?;
+        let pooled = state.take_called(queued, position, place)?;
         if !self.is_plain {
             state.tell_of_lease();
         }
@@ -156,19 +158,16 @@ impl<M: Manager> Shared<M> {
         let slot = SlotGuard::new(self, pooled.idle_slot);
         let object = SlottedObject { pooled, slot };
         self.work_off(deferred);
-        Some((object, place_in_queue))
-    }
-
-    /// Returns the time until which a caller waits that begins now.
-    pub(crate) fn acquire_deadline(&self, now: Instant) -> Instant {
-        now.checked_add(self.limits.acquire_timeout).unwrap_or_else(|| far_future(now))
+        Some(object)
     }
 
     /// Changes the state, and wakes the waiters that the change concerns.
     ///
     /// A panic of a waker goes on here after all are awake and all is done; the output is dropped then.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> T {
-        let (output, deferred) = self.change(change);
+        let mut state = lock(&self.state);
+        let output = change(&mut state);
+        let deferred = self.end_change(state);
         self.work_off(deferred);
         output
     }
@@ -184,14 +183,13 @@ impl<M: Manager> Shared<M> {
         }
     }
 
-    /// Changes the state, and returns the work that is left.
-    fn change<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> (T, Deferred) {
-        let mut state = lock(&self.state);
-        let output = change(&mut state);
+    /// Ends a change, and the lock; returns the work that is left.
+    #[inline]
+    fn end_change(&self, mut state: MutexGuard<'_, State<M>>) -> Deferred {
         let deferred = state.finish_change();
         // Under the lock, so that the hints are in the order of the changes.
         self.must_wait.store(state.must_wait(), Relaxed);
-        (output, deferred)
+        deferred
     }
 
     /// Returns whether a caller that comes now will wait, as far as can be seen without the lock.
@@ -215,7 +213,9 @@ impl<M: Manager> Shared<M> {
 
     /// Closes the pool: ends its tasks, fails its waiters, and drops its idle objects.
     pub(crate) fn close(&self) {
-        let ((idle, waiters), deferred) = self.change(State::close);
+        let mut state = lock(&self.state);
+        let (idle, waiters) = state.close();
+        let deferred = self.end_change(state);
         let mut panics = FirstPanic::default();
         panics.catch(|| self.closing.drain(CLOSED));
         panics.wake(waiters);
@@ -239,7 +239,9 @@ impl<M: Manager> Shared<M> {
 
     /// Ends the waits whose time is up.
     pub(crate) fn expire_due(&self, now: Instant) {
-        let (waiters, deferred) = self.change(|state| state.expire_due(now));
+        let mut state = lock(&self.state);
+        let waiters = state.expire_due(now);
+        let deferred = self.end_change(state);
         let mut panics = FirstPanic::default();
         panics.wake(waiters);
         self.run(deferred, panics);

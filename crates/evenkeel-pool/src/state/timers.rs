@@ -9,7 +9,8 @@
 //! another being driven. It is not told of waiters that leave: it finds nothing due then, and waits for the next deadline,
 //! and ends if nobody waits in its runtime. It is told of a deadline that is earlier than the one it waits for.
 //!
-//! A waiter that is called is not expired by a timer: it was woken, and looks at its deadline itself.
+//! A waiter that is called is not expired by a timer, which stops watching it when its time is up: it was woken, and looks at
+//! its deadline itself. If it waits again, by a clock that it read before, it is watched again.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,9 +19,9 @@ use tokio::{runtime::Id, sync::Notify, time::Instant};
 
 use super::{
     Deferred, State,
-    queue::{Limit, WaitQueue},
+    queue::{WaitQueue, Waiter},
 };
-use crate::Manager;
+use crate::{Manager, limits::Limits};
 
 #[derive(Default)]
 pub(super) struct Timers {
@@ -52,46 +53,68 @@ impl Timers {
         &mut self,
         key: usize,
         queue: &WaitQueue<M>,
+        limits: &Limits,
         deferred: &mut Deferred,
     ) -> Option<TimerStart> {
-        let waiter = queue.get(key);
-        match waiter.limit {
-            Limit::Common if self.first.is_some_and(|first| queue.get(first).number < waiter.number) => {}
-            Limit::Common => self.first = Some(key),
-            Limit::Own => _ = self.own.insert((waiter.deadline, waiter.number, key)),
+        self.watch(key, queue, limits, deferred);
+        self.join_runtime(queue.get(key).runtime)
+    }
+
+    /// Watches the deadline of a waiter that is in the queue, from now on or still.
+    #[inline]
+    pub(super) fn watch<M: Manager>(
+        &mut self,
+        key: usize,
+        queue: &WaitQueue<M>,
+        limits: &Limits,
+        deferred: &mut Deferred,
+    ) {
+        let &Waiter { number, own_deadline, .. } = queue.get(key);
+        match (own_deadline, self.first) {
+            (Some(deadline), _) => _ = self.own.insert((deadline, number, key)),
+            // It is behind another one, whose deadline is earlier.
+            (None, Some(first)) if queue.get(first).number < number => return,
+            (None, _) => self.first = Some(key),
         }
+        let deadline = queue.get(key).deadline(limits.acquire_timeout);
         for timer in &self.timers {
-            if timer.due.is_some_and(|due| waiter.deadline < due) {
+            if timer.due.is_some_and(|due| deadline < due) {
                 deferred.rare().notify.push(Arc::clone(&timer.earlier));
             }
         }
-        self.join_runtime(waiter.runtime)
     }
 
     /// Removes a waiter, which is still in the queue.
     pub(super) fn leave<M: Manager>(&mut self, key: usize, queue: &WaitQueue<M>) {
         let waiter = queue.get(key);
-        match waiter.limit {
-            Limit::Common if self.first == Some(key) => self.first = next_common(key, queue),
-            Limit::Common => {}
-            Limit::Own => _ = self.own.remove(&(waiter.deadline, waiter.number, key)),
+        match waiter.own_deadline {
+            None if self.first == Some(key) => self.first = next_common(key, queue),
+            None => {}
+            Some(deadline) => _ = self.own.remove(&(deadline, waiter.number, key)),
         }
         self.leave_runtime(waiter.runtime);
     }
 
     /// Adds a waiter of this runtime; returns the timer that it needs, if it has none.
+    #[inline]
     pub(super) fn join_runtime(&mut self, runtime: Id) -> Option<TimerStart> {
         if let Some(timer) = self.timer(runtime) {
             timer.waiting += 1;
             return None;
         }
+        Some(self.add(runtime))
+    }
+
+    #[cold]
+    fn add(&mut self, runtime: Id) -> TimerStart {
         let earlier = Arc::default();
         let start = TimerStart(Arc::clone(&earlier));
         self.timers.push(RuntimeTimer { runtime, waiting: 1, due: None, earlier });
-        Some(start)
+        start
     }
 
     /// Removes a waiter of this runtime, whose timer may have ended with it.
+    #[inline]
     pub(super) fn leave_runtime(&mut self, runtime: Id) {
         if let Some(timer) = self.timer(runtime) {
             timer.waiting = timer.waiting.saturating_sub(1);
@@ -103,8 +126,14 @@ impl Timers {
     }
 
     /// Returns the next waiter whose time is up, and stops watching its deadline.
-    pub(super) fn pop_due<M: Manager>(&mut self, now: Instant, queue: &WaitQueue<M>) -> Option<usize> {
-        if let Some(key) = self.first.filter(|key| queue.get(*key).deadline <= now) {
+    pub(super) fn pop_due<M: Manager>(
+        &mut self,
+        now: Instant,
+        queue: &WaitQueue<M>,
+        limits: &Limits,
+    ) -> Option<usize> {
+        let is_over = |key: &usize| queue.get(*key).deadline(limits.acquire_timeout) <= now;
+        if let Some(key) = self.first.filter(is_over) {
             self.first = next_common(key, queue);
             return Some(key);
         }
@@ -118,9 +147,10 @@ impl Timers {
         &mut self,
         start: &TimerStart,
         queue: &WaitQueue<M>,
+        limits: &Limits,
         now: Instant,
     ) -> Option<Instant> {
-        let common = self.first.map(|key| queue.get(key).deadline);
+        let common = self.first.map(|key| queue.get(key).deadline(limits.acquire_timeout));
         let due = common.into_iter().chain(self.own.first().map(|(deadline, ..)| *deadline)).min();
         let n = self.position(start)?;
         if self.timers[n].waiting == 0 {
@@ -142,7 +172,7 @@ impl Timers {
 fn next_common<M: Manager>(key: usize, queue: &WaitQueue<M>) -> Option<usize> {
     let mut next = queue.next(key);
     while let Some(key) = next
-        && matches!(queue.get(key).limit, Limit::Own)
+        && queue.get(key).own_deadline.is_some()
     {
         next = queue.next(key);
     }
@@ -152,7 +182,7 @@ fn next_common<M: Manager>(key: usize, queue: &WaitQueue<M>) -> Option<usize> {
 impl<M: Manager> State<M> {
     /// Returns the time for which a timer waits next; or removes the timer, if nobody waits in its runtime.
     pub(crate) fn next_due(&mut self, start: &TimerStart, now: Instant) -> Option<Instant> {
-        self.timers.next(start, &self.waiters, now)
+        self.timers.next(start, &self.waiters, &self.limits, now)
     }
 
     /// Returns whether this timer is there, or none is needed any more.
@@ -163,5 +193,57 @@ impl<M: Manager> State<M> {
     /// Removes the timer of a runtime that was shut down.
     pub(crate) fn remove_timer(&mut self, start: &TimerStart) {
         self.timers.position(start).map(|n| self.timers.timers.swap_remove(n));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, panic::Location, task::Waker, time::Duration};
+
+    use super::*;
+    use crate::{
+        GetError, Pool,
+        state::{Caller, CheckoutStep},
+    };
+
+    struct Units;
+
+    impl Manager for Units {
+        type Object = ();
+        type Error = Infallible;
+
+        async fn create(&self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    /// A waiter is called, and another thread takes its object away. It has read the clock to wait again, and before it has
+    /// the lock its time is up, and the timer looks.
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_fires_while_a_waiter_enters_again_does_not_forget_it() {
+        for own in [false, true] {
+            let limit = Duration::from_secs(1);
+            let pool = Pool::builder(Units).max(1).acquire_timeout(limit).build().expect("a pool of one");
+            let (shared, waker) = (pool.shared(), Waker::noop());
+            let lease = pool.get().await.expect("it is created");
+            let deadline = own.then(|| Instant::now() + limit);
+            let (mut queued, mut position) = (None, None);
+            let mut caller = Caller::new(shared, Location::caller(), deadline, &mut position, waker);
+            caller.prepare();
+            shared.update(|state| state.arrive(&mut queued, &mut caller));
+            tokio::time::advance(limit - Duration::from_nanos(1)).await;
+            drop(lease);
+            pool.retire_all();
+            caller.prepare();
+            tokio::time::advance(Duration::from_nanos(1)).await;
+            shared.expire_due(Instant::now());
+            let step = shared.update(|state| state.step(&mut queued, &mut caller));
+            assert!(matches!(step, CheckoutStep::Create(_)), "it was called for the room");
+            assert!(caller.late.is_none(), "by its own clock it is in time");
+            shared.expire_due(Instant::now());
+            let step = shared.update(|state| state.step(&mut queued, &mut caller));
+            let CheckoutStep::Done(Err(GetError::Timeout(why))) = step else { panic!("it waits for ever") };
+            assert_eq!(why.waited, limit);
+        }
     }
 }

@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     State,
-    queue::{Limit, Queued, Served, Waiter, WaiterState},
+    queue::{Position, Served, Waiter, WaiterState},
     shared::Shared,
     slot::{NewSlot, PooledObject, SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
@@ -44,10 +44,10 @@ pub(crate) struct Caller<'a, M: Manager> {
     /// Its own deadline, if it has one.
     pub(crate) deadline: Option<Instant>,
     prepared: Option<Prepared>,
-    /// The place to which it goes back if its object is no good.
-    pub(crate) place_in_queue: Option<Queued>,
-    /// The time at which it began to wait in this poll.
-    waits_from: Option<Instant>,
+    /// Its position, if it was in the queue in this poll or before.
+    pub(crate) position: &'a mut Option<Position>,
+    /// The time, if that of the caller is up in the poll in which it begins to wait: no timer watches it.
+    pub(crate) late: Option<Instant>,
     /// The timer that it has to start, as the first waiter of its runtime.
     pub(crate) timer: Option<TimerStart>,
 }
@@ -55,7 +55,7 @@ pub(crate) struct Caller<'a, M: Manager> {
 /// All that a caller brings to wait. It is made, and dropped if it is not needed, without the lock.
 pub(crate) struct Prepared {
     waker: Waker,
-    runtime: Handle,
+    runtime: Id,
     now: Instant,
     task: Option<TaskKey>,
 }
@@ -65,23 +65,10 @@ impl<'a, M: Manager> Caller<'a, M> {
         shared: &'a Arc<Shared<M>>,
         place: Place,
         deadline: Option<Instant>,
+        position: &'a mut Option<Position>,
         waker: &'a Waker,
     ) -> Self {
-        Self {
-            shared,
-            place,
-            waker,
-            deadline,
-            prepared: None,
-            place_in_queue: None,
-            waits_from: None,
-            timer: None,
-        }
-    }
-
-    /// Returns the time if that of the caller is up in the poll in which it begins to wait: no timer watches it.
-    pub(crate) fn late(&self, queued: &Option<Queued>) -> Option<Instant> {
-        self.waits_from.filter(|now| queued.as_ref().is_some_and(|queued| queued.deadline <= *now))
+        Self { shared, place, waker, deadline, prepared: None, position, late: None, timer: None }
     }
 
     /// Makes ready to wait.
@@ -89,17 +76,22 @@ impl<'a, M: Manager> Caller<'a, M> {
     /// # Panics
     ///
     /// Outside of a runtime.
+    #[inline]
     pub(crate) fn prepare(&mut self) {
-        let runtime = Handle::current();
+        let runtime = Handle::current().id();
         let (waker, task) = (self.waker.clone(), self.shared.current_task());
         self.prepared = Some(Prepared { waker, runtime, now: Instant::now(), task });
+    }
+
+    fn begin_wait(&mut self, now: Instant, waiter: &Waiter<M>) {
+        self.late = (waiter.deadline(self.shared.limits.acquire_timeout) <= now).then_some(now);
     }
 }
 
 impl<M: Manager> Drop for Caller<'_, M> {
     fn drop(&mut self) {
         // It has an object, and leaves its checks to other waiters.
-        if let Some(Queued { number, has_checks: true, .. }) = self.place_in_queue {
+        if let Some(Position { number, has_checks: true, .. }) = *self.position {
             self.shared.update(|state| state.slots.detach_checks(number));
         }
         // A waker that panicked kept it from starting the timer on which others rely by now.
@@ -128,24 +120,29 @@ impl<M: Manager> State<M> {
     }
 
     /// Calls the next waiter if fewer than `wanted` are called, and there is something that it can take.
-    ///
-    /// It calls one waiter. If more are due, that one calls the next when it is polled or leaves.
     pub(super) fn call_next_below(&mut self, wanted: usize) {
-        if self.called < wanted && self.called < self.idle.len() + self.allowed_creations() {
-            self.call_next();
+        if let Some(waker) = self.next_below(wanted) {
+            self.deferred.wake(waker);
         }
     }
 
+    /// Does the same, and returns the waker.
+    ///
+    /// It calls one waiter. If more are due, that one calls the next when it is polled or leaves.
+    #[inline]
+    pub(super) fn next_below(&mut self, wanted: usize) -> Option<Waker> {
+        let is_due = self.called < wanted && self.called < self.idle.len() + self.allowed_creations();
+        if is_due { self.call_next() } else { None }
+    }
+
     #[inline(never)]
-    fn call_next(&mut self) {
-        let Some(key) = self.first_waiting else { return };
+    fn call_next(&mut self) -> Option<Waker> {
+        let key = self.first_waiting?;
         self.first_waiting = self.next_waiting(key);
-        if let WaiterState::Waiting(waker) =
-            mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Called)
-        {
-            self.called += 1;
-            self.deferred.wake(waker);
-        }
+        let state = mem::replace(&mut self.waiters.get_mut(key).state, WaiterState::Called);
+        let WaiterState::Waiting(waker) = state else { return None };
+        self.called += 1;
+        Some(waker)
     }
 
     /// Returns the first waiter behind this one that is not called. Those in front of the first one are all called.
@@ -169,32 +166,34 @@ impl<M: Manager> State<M> {
     }
 
     /// Returns the next step of a caller, which joins the queue if it has to wait.
-    pub(crate) fn step(
-        &mut self,
-        queued: &mut Option<Queued>,
-        caller: &mut Caller<'_, M>,
-    ) -> CheckoutStep<M> {
-        let Some(Queued { key, .. }) = *queued else { return self.on_arrival(queued, caller) };
+    pub(crate) fn step(&mut self, queued: &mut Option<usize>, caller: &mut Caller<'_, M>) -> CheckoutStep<M> {
+        let Some(key) = *queued else { return self.arrive(queued, caller) };
         match &mut self.waiters.get_mut(key).state {
             WaiterState::Waiting(last) if last.will_wake(caller.waker) => CheckoutStep::Wait,
             WaiterState::Waiting(last) => {
                 let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
                 self.deferred.stale = Some(mem::replace(last, prepared.waker));
-                self.move_to_runtime(key, prepared.runtime.id(), caller);
+                self.move_to_runtime(key, prepared.runtime, caller);
                 CheckoutStep::Wait
             }
             WaiterState::Called => self.on_called(queued, key, caller),
             WaiterState::Served(_) => self.leave(queued).map_or(CheckoutStep::Wait, CheckoutStep::Done),
-            WaiterState::Expired => CheckoutStep::Done(self.expire(queued, Instant::now())),
+            WaiterState::Expired => CheckoutStep::Done(self.expire(queued, caller.position, Instant::now())),
         }
     }
 
-    fn on_arrival(&mut self, queued: &mut Option<Queued>, caller: &mut Caller<'_, M>) -> CheckoutStep<M> {
+    /// Returns the first step of a caller, which has no place in the queue.
+    #[inline]
+    pub(crate) fn arrive(
+        &mut self,
+        queued: &mut Option<usize>,
+        caller: &mut Caller<'_, M>,
+    ) -> CheckoutStep<M> {
         if self.closed {
             return CheckoutStep::Done(Err(GetError::Closed));
         }
         // Waiters that are called have an idle object each; a newcomer lets all others go first.
-        let may_take = match caller.place_in_queue {
+        let may_take = match caller.position {
             Some(_) => self.called < self.idle.len(),
             None => self.waiters.is_empty(),
         };
@@ -211,36 +210,36 @@ impl<M: Manager> State<M> {
         self.create_if_due(caller)
     }
 
+    #[inline]
     fn join_queue(
         &mut self,
-        queued: &mut Option<Queued>,
+        queued: &mut Option<usize>,
         caller: &mut Caller<'_, M>,
         prepared: Prepared,
     ) -> usize {
         let Prepared { waker, runtime, now, task } = prepared;
-        let limit = caller.deadline.map_or(Limit::Common, |_| Limit::Own);
-        let place = caller.place_in_queue.take().unwrap_or_else(|| {
-            let deadline = caller.deadline.unwrap_or_else(|| caller.shared.acquire_deadline(now));
-            let number = self.arrivals;
+        let position = caller.position.get_or_insert_with(|| {
             self.arrivals += 1;
-            Queued { key: 0, number, has_checks: false, ahead: self.waiters.len(), since: now, deadline }
+            let (number, ahead) = (self.arrivals, self.waiters.len());
+            Position { number, since: now, ahead, has_checks: false }
         });
-        let Queued { number, has_checks, deadline, .. } = place;
+        let (number, since) = (position.number, position.since);
         let waiter = Waiter {
             place: caller.place,
             state: WaiterState::Waiting(waker),
-            has_checks,
+            has_checks: mem::take(&mut position.has_checks),
             number,
-            deadline,
-            limit,
-            runtime: runtime.id(),
+            since,
+            own_deadline: caller.deadline,
+            runtime,
             task,
         };
+        caller.begin_wait(now, &waiter);
         if let Some(task) = task {
             self.slots.tasks.wait_begins(task);
         }
         // A newcomer is the last one; a caller that comes back passes those that came later.
-        let next = match self.arrivals == number + 1 {
+        let next = match self.arrivals == number {
             true => None,
             false => self.waiters.iter().find(|(_, other)| other.number > number).map(|(key, _)| key),
         };
@@ -249,10 +248,9 @@ impl<M: Manager> State<M> {
             None => self.waiters.push_back(waiter),
         };
         self.is_waiting(key);
-        caller.timer = self.timers.join(key, &self.waiters, &mut self.deferred);
-        caller.waits_from = Some(now);
+        caller.timer = self.timers.join(key, &self.waiters, &self.limits, &mut self.deferred);
         self.slots.set_time(now);
-        *queued = Some(Queued { key, ..place });
+        *queued = Some(key);
         key
     }
 
@@ -276,12 +274,11 @@ impl<M: Manager> State<M> {
     /// Returns the step of a waiter that was called: it leaves the queue with an idle object, or waits again.
     fn on_called(
         &mut self,
-        queued: &mut Option<Queued>,
+        queued: &mut Option<usize>,
         key: usize,
         caller: &mut Caller<'_, M>,
     ) -> CheckoutStep<M> {
-        if let Some((pooled, place_in_queue)) = self.take_called(queued, caller.place) {
-            caller.place_in_queue = place_in_queue;
+        if let Some(pooled) = self.take_called(queued, caller.position, caller.place) {
             let slot = SlotGuard::new(caller.shared, pooled.idle_slot);
             return CheckoutStep::Check(SlottedObject { pooled, slot });
         }
@@ -293,18 +290,25 @@ impl<M: Manager> State<M> {
     /// Takes an idle object for a waiter that is called, which leaves the queue with it.
     pub(super) fn take_called(
         &mut self,
-        queued: &mut Option<Queued>,
+        queued: &mut Option<usize>,
+        position: &mut Option<Position>,
         place: Place,
-    ) -> Option<(Box<PooledObject<M>>, Option<Queued>)> {
-        let key = queued.as_ref()?.key;
-        if !matches!(self.waiters.get(key).state, WaiterState::Called) {
+    ) -> Option<Box<PooledObject<M>>> {
+        let key = (*queued)?;
+        let waiter = self.waiters.get(key);
+        if !matches!(waiter.state, WaiterState::Called) {
             return None;
         }
-        let pooled = self.lease_idle(place, self.waiters.get(key).task)?;
+        let (task, has_checks) = (waiter.task, waiter.has_checks);
+        let pooled = self.lease_idle(place, task)?;
         self.leave_position(key);
-        let has_checks = self.waiters.remove(key).has_checks;
+        self.waiters.discard(key);
         self.called -= 1;
-        Some((pooled, queued.take().map(|queued| Queued { has_checks, ..queued })))
+        *queued = None;
+        if has_checks && let Some(position) = position {
+            position.has_checks = true;
+        }
+        Some(pooled)
     }
 
     /// Begins a creation if a waiter needs one.
@@ -312,7 +316,10 @@ impl<M: Manager> State<M> {
     /// Any caller can begin it, called or not: its result goes to the first waiter. Idle objects are left to the
     /// waiters that are called.
     fn create_if_due(&mut self, caller: &Caller<'_, M>) -> CheckoutStep<M> {
-        if self.waiters_without_task() > self.idle.len() && self.allowed_creations() > 0 {
+        if self.size() < self.max
+            && self.waiters_without_task() > self.idle.len()
+            && self.allowed_creations() > 0
+        {
             return CheckoutStep::Create(self.begin(caller.place, caller.shared));
         }
         CheckoutStep::Wait
@@ -347,18 +354,21 @@ impl<M: Manager> State<M> {
     }
 
     fn wait_again(&mut self, key: usize, prepared: Prepared, caller: &mut Caller<'_, M>) {
-        caller.waits_from = Some(prepared.now);
-        self.waiters.get_mut(key).state = WaiterState::Waiting(prepared.waker);
+        let waiter = self.waiters.get_mut(key);
+        waiter.state = WaiterState::Waiting(prepared.waker);
+        caller.begin_wait(prepared.now, waiter);
         self.called -= 1;
         self.is_waiting(key);
-        self.move_to_runtime(key, prepared.runtime.id(), caller);
+        // A timer that looked meanwhile has stopped watching it.
+        self.timers.watch(key, &self.waiters, &self.limits, &mut self.deferred);
+        self.move_to_runtime(key, prepared.runtime, caller);
     }
 
     /// Returns the step of a caller that leaves the check of its object to a task; it is prepared to wait.
     pub(crate) fn wait_for_check(
         &mut self,
         slot: usize,
-        queued: &mut Option<Queued>,
+        queued: &mut Option<usize>,
         caller: &mut Caller<'_, M>,
     ) -> CheckoutStep<M> {
         if self.closed {
@@ -392,8 +402,8 @@ impl<M: Manager> State<M> {
     }
 
     /// Ends the wait of a caller, which has an object or gives up; returns the result that it was served, if any.
-    pub(crate) fn leave(&mut self, queued: &mut Option<Queued>) -> Option<Served<M>> {
-        let key = queued.take()?.key;
+    pub(crate) fn leave(&mut self, queued: &mut Option<usize>) -> Option<Served<M>> {
+        let key = queued.take()?;
         if matches!(self.waiters.get(key).state, WaiterState::Waiting(_) | WaiterState::Called) {
             self.detach_checks(key);
             self.leave_position(key);
@@ -414,7 +424,7 @@ impl<M: Manager> State<M> {
     /// Takes the waiters whose time is up out of the queue, and returns their wakers.
     pub(crate) fn expire_due(&mut self, now: Instant) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        while let Some(key) = self.timers.pop_due(now, &self.waiters) {
+        while let Some(key) = self.timers.pop_due(now, &self.waiters, &self.limits) {
             // A called one was woken, and looks at its deadline itself.
             if matches!(self.waiters.get(key).state, WaiterState::Waiting(_)) {
                 self.detach_checks(key);
@@ -429,8 +439,13 @@ impl<M: Manager> State<M> {
     }
 
     /// Ends the wait of a caller whose time is up: returns the result that it was served in the last moment, or a report.
-    pub(crate) fn expire(&mut self, queued: &mut Option<Queued>, now: Instant) -> Served<M> {
-        let Some(Queued { ahead, since, .. }) = *queued else {
+    pub(crate) fn expire(
+        &mut self,
+        queued: &mut Option<usize>,
+        position: &Option<Position>,
+        now: Instant,
+    ) -> Served<M> {
+        let Some(Position { ahead, since, .. }) = *position else {
             unreachable!("only a waiter runs out of time")
         };
         self.leave(queued).unwrap_or_else(|| {
