@@ -6,7 +6,7 @@ use evenkeel_pool::{Closed, Holder, Snapshot};
 use tokio_postgres::types::FromSqlOwned;
 
 use crate::{
-    Error, FromRow, Params,
+    Error, FromRow, Params, SqlBatch, SqlBatchResult,
     session::end_call,
     session_pool::{CallRetry, SessionPool},
 };
@@ -254,6 +254,78 @@ impl Database {
             let (session, _) = calls.begin_with(sql).await?;
             let many = session.execute_many(sql, rows).await;
             end_call(session, many).await
+        }
+    }
+
+    /// Runs the statements of a batch in a transaction of their own, all or none, and returns a result for each.
+    ///
+    /// The statements run in their order, and a later one sees what an earlier one has done. None waits for the answer to
+    /// another: the transaction begins in one round trip, in which statements that are new to the connection are prepared,
+    /// and all the rest takes another one, with the commit. Up to 256 statements are in flight at a time. All results are
+    /// kept in memory.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::Batch`] names the first statement that failed. Nothing is stored then, and none after it has run.
+    /// - [`Error::Ended`]: a statement would have ended the transaction.
+    /// - [`Error::CommitUnknown`]: the connection was lost after the statements were sent.
+    /// - [`Error::Get`], and [`Error::Statement`] if the transaction could not begin, or the server refused to commit.
+    ///
+    /// It is not repeated after a conflict with another transaction; [`Tx::batch`](crate::Tx::batch) in a
+    /// [`transaction`](Self::transaction) is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the statements on the server; all of them have taken effect, or none.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use evenkeel_postgres::{Error, SqlBatch};
+    ///
+    /// # async fn example(db: evenkeel_postgres::Database) -> Result<(), Error> {
+    /// let mut batch = SqlBatch::new();
+    /// for (id, cents) in [(1_i64, -500_i64), (2, 500)] {
+    ///     batch.push("update accounts set cents = cents + $2 where id = $1", (id, cents));
+    /// }
+    /// match db.batch(batch).await {
+    ///     Err(Error::Batch { index, sql, .. }) => println!("statement {index} failed: {sql}"),
+    ///     other => assert!(other?.iter().all(|result| result.affected() == 1)),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn batch(
+        &self,
+        batch: SqlBatch<'_>,
+    ) -> impl Future<Output = Result<Vec<SqlBatchResult>, Error>> + Send {
+        let mut calls = CallRetry::new(&self.sessions);
+        async move {
+            let mut has_been_stale = false;
+            loop {
+                let (mut session, begun) = loop {
+                    let mut session = calls.session().await?;
+                    let begun = session.begin_batch(&batch).await;
+                    if !calls.should_repeat(&session, &begun) {
+                        break (session, begun);
+                    }
+                };
+                let result = match begun {
+                    Ok(statements) => session.commit_batch(&batch, statements).await,
+                    Err(error) => {
+                        session.roll_back().await;
+                        Err(error)
+                    }
+                };
+                // Nothing is stored then, and the statements are prepared again.
+                let is_stale = matches!(result, Err(Error::Batch { .. }))
+                    && session.tx().failure.as_ref().is_some_and(|failure| failure.is_stale);
+                if !is_stale || has_been_stale {
+                    return result;
+                }
+                has_been_stale = true;
+            }
         }
     }
 

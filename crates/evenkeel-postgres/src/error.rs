@@ -42,6 +42,16 @@ pub enum Error {
     Statement(tokio_postgres::Error),
     /// This row of [`execute_many`](crate::Database::execute_many) failed, as the first one; counted from 0.
     Row(u64, tokio_postgres::Error),
+    /// This statement of a [`SqlBatch`](crate::SqlBatch) failed, as the first one; counted from 0. In a transaction of its own
+    /// nothing of the batch was stored.
+    Batch {
+        /// The position of the statement in the batch.
+        index: usize,
+        /// Its text.
+        sql: Box<str>,
+        /// Its failure.
+        error: tokio_postgres::Error,
+    },
     /// This row of a bulk write could not be encoded, counted from 0: a value does not fit its column. Nothing was stored.
     Encode(u64, BoxError),
     /// The source of a bulk write failed. Nothing was stored.
@@ -88,7 +98,10 @@ impl Error {
                     _ => None,
                 }
             }
-            Self::Config(error) | Self::Statement(error) | Self::Row(_, error) => error.as_db_error(),
+            Self::Config(error)
+            | Self::Statement(error)
+            | Self::Row(_, error)
+            | Self::Batch { error, .. } => error.as_db_error(),
             Self::CommitUnknown(error) => error.as_ref()?.as_db_error(),
             Self::GaveUp(error) => error.last.as_deref(),
             Self::Aborted(error) => Some(error),
@@ -125,7 +138,9 @@ impl Error {
     #[must_use]
     pub fn is_connection_lost(&self) -> bool {
         match self {
-            Self::Statement(error) | Self::Row(_, error) => is_connection_lost(error),
+            Self::Statement(error) | Self::Row(_, error) | Self::Batch { error, .. } => {
+                is_connection_lost(error)
+            }
             Self::CommitUnknown(error) => error.is_some(),
             _ => false,
         }
@@ -148,6 +163,7 @@ impl fmt::Display for Error {
             Self::Get(error) => error.fmt(f),
             Self::Statement(_) => f.write_str("a statement failed"),
             Self::Row(index, _) => write!(f, "the statement failed for row {index}"),
+            Self::Batch { index, sql, .. } => write!(f, "statement {index} of the batch failed: {sql}"),
             Self::Encode(index, _) => write!(f, "row {index} cannot be encoded"),
             Self::Source(_) => f.write_str("the source of the rows failed"),
             Self::SourceIdle(limit) => write!(f, "the source of the rows was silent for {limit:?}"),
@@ -176,7 +192,10 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Config(error) | Self::Statement(error) | Self::Row(_, error) => Some(error),
+            Self::Config(error)
+            | Self::Statement(error)
+            | Self::Row(_, error)
+            | Self::Batch { error, .. } => Some(error),
             Self::Build(error) => Some(error),
             Self::Get(error) => error.source(),
             Self::Decode(error) | Self::Encode(_, error) | Self::Source(error) => Some(&**error),

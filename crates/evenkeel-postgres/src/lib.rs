@@ -13,14 +13,16 @@
 // | `connection/prepared.rs`, `connection/statement_cache.rs` | the prepared statements, and when they are stale |
 // | `connection/tx_end.rs`, `connection/tx_record.rs` | guards a transaction against its end; its failures and identity |
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
-// | `sql/` | tokens of a statement; its effect on the session; whether it ends the transaction |
-// | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, progress, errors |
+// | `sql/` | tokens of a statement; its effect on the session, its need of one; whether it ends the transaction |
+// | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, poolers, progress, errors |
 // | `stream.rs` | statements whose results are read as they come: rows, and what `COPY` sends |
+// | `batch.rs` | several statements in one message, and their results |
 // | `copy.rs`, `copy/` | bulk writes and reads: targets, rows and their encodings, sending, reading |
 // | `listen.rs` | notifications, over a connection of their own |
 // | `error.rs`, `sqlstate.rs` | the error of all calls; the meaning of the server's errors |
 // | `params.rs`, `row.rs` | parameters and rows as tuples |
 
+mod batch;
 mod builder;
 mod cancel;
 mod connect;
@@ -46,6 +48,7 @@ pub use evenkeel_retry::{Policy, RetryError};
 pub use tokio_postgres;
 
 pub use self::{
+    batch::{SqlBatch, SqlBatchResult},
     builder::Builder,
     connect::{ConnectError, HostError, PoolMode, Prepared},
     copy::{CopyOut, CopyOutBytes, CopyRow, FromCopy},

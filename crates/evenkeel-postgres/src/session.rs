@@ -1,5 +1,6 @@
 //! A session: a leased connection in the hands of one user.
 
+mod batch;
 mod execute_many;
 
 use std::{
@@ -177,7 +178,7 @@ fn decode<R: FromRow>(rows: Vec<Row>) -> Result<Vec<R>, Error> {
 }
 
 /// Polls a future until it is ready, and stores its output.
-fn poll_into<F: Future>(
+fn poll_into<F: Future + ?Sized>(
     output: &mut Option<F::Output>,
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
@@ -186,6 +187,19 @@ fn poll_into<F: Future>(
         *output = Some(ready!(future.poll(cx)));
     }
     Poll::Ready(())
+}
+
+/// Polls a future once, by which it sends its statement, and stores its output if it is ready.
+async fn send<F: Future + ?Sized>(output: &mut Option<F::Output>, mut future: Pin<&mut F>) {
+    let _ = poll_fn(|cx| Poll::Ready(poll_into(output, future.as_mut(), cx))).await;
+}
+
+/// Waits for the output of a future that may have been stored.
+async fn answer<F: Future + ?Sized>(output: Option<F::Output>, future: Pin<&mut F>) -> F::Output {
+    match output {
+        Some(output) => output,
+        None => future.await,
+    }
 }
 
 impl Drop for Session {

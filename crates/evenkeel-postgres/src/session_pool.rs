@@ -84,7 +84,7 @@ impl<'a> CallRetry<'a> {
 
     /// Whether the statement certainly did not begin, and there is time for another attempt.
     pub(crate) fn should_repeat<T>(&mut self, session: &Session, result: &Result<T, Error>) -> bool {
-        let Err(Error::Statement(error)) = result else { return false };
+        let Err(Error::Statement(error) | Error::Batch { error, .. }) = result else { return false };
         self.failures += 1;
         let has_time = self.start.is_some_and(|start| start.elapsed() < self.pool.acquire_timeout);
         has_time && session.never_began(error).is_some()

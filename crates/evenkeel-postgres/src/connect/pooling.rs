@@ -23,6 +23,7 @@ use super::unnamed::PlainTls;
 
 /// How statements are prepared on the server; set by [`Builder::prepared`](crate::Builder::prepared).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Prepared {
     /// Once for each connection, under a name: parsed and planned once.
     ///
@@ -37,6 +38,7 @@ pub enum Prepared {
 ///
 /// The names are those of PgBouncer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PoolMode {
     /// One session of the server, as long as the connection lives: that of the server itself, or of a pooler in session
     /// mode.
@@ -46,7 +48,7 @@ pub enum PoolMode {
     Transaction,
 }
 
-/// What is known about a pooler; shared by the connections of a database.
+/// The knowledge about a pooler; shared by the connections of a database.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PoolerSettings {
     pub(crate) prepared: Option<Prepared>,

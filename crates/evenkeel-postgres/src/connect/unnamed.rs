@@ -35,7 +35,7 @@ pub(crate) struct UnnamedStream<S> {
     stream: S,
     requests: Requests,
     answers: Answers,
-    // What was rewritten and is not sent yet, or not read yet.
+    // Rewritten bytes that are not sent yet, or not read yet.
     sending: BytesMut,
     read: BytesMut,
     chunk: Box<[u8]>,

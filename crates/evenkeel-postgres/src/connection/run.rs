@@ -24,7 +24,7 @@ impl Connection {
         parameters: &[&(dyn ToSql + Sync)],
         mut each: impl FnMut(Row),
     ) -> Result<u64, Error> {
-        let known = self.statements.get(self.client(), sql);
+        let known = self.known(sql);
         let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
         self.refuse_tx_end(effect.ends_tx)?;
         self.refuse_session_use(sql, effect)?;
@@ -123,9 +123,14 @@ impl Connection {
         Ok(Some(now))
     }
 
+    /// Returns the statement if it is prepared.
+    pub(crate) fn known(&self, sql: &str) -> Option<PreparedStatement> {
+        self.statements.get(self.client(), sql)
+    }
+
     /// Returns the statement, prepared now if it was not, and whether it was prepared before.
     pub(crate) async fn get_or_prepare(&self, sql: &str) -> Result<(PreparedStatement, bool), PgError> {
-        match self.statements.get(self.client(), sql) {
+        match self.known(sql) {
             Some(known) => Ok((known, true)),
             None => Ok((self.prepare(sql, SqlEffect::of(sql)).await?, false)),
         }
@@ -200,7 +205,7 @@ impl Connection {
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(u64, RowStream), Error> {
-        let known = self.statements.get(self.client(), sql);
+        let known = self.known(sql);
         let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
         self.refuse_tx_end(effect.ends_tx)?;
         self.refuse_session_use(sql, effect)?;

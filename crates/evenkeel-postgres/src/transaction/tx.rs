@@ -11,8 +11,8 @@ use futures_core::Stream;
 use tokio_postgres::types::FromSqlOwned;
 
 use crate::{
-    BoxError, CopyOut, CopyOutBytes, CopyRow, Error, FromCopy, FromRow, Params, RowStream,
-    connection::Condition, session::Session,
+    BoxError, CopyOut, CopyOutBytes, CopyRow, Error, FromCopy, FromRow, Params, RowStream, SqlBatch,
+    SqlBatchResult, connection::Condition, session::Session,
 };
 
 /// An open transaction, which [`Database::transaction`](crate::Database::transaction) passes to its closure.
@@ -307,6 +307,38 @@ impl Tx {
         I: IntoIterator<Item: Params, IntoIter: Send> + Send,
     {
         self.session()?.execute_many(sql, rows).await
+    }
+
+    /// Runs the statements of a batch, and returns a result for each.
+    ///
+    /// None waits for the answer to another: all take one round trip, and one more if some of them are new to the connection
+    /// and have to be prepared. Up to 256 are in flight at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Batch`] names the first statement that failed; none after it has run, and the transaction has ended.
+    /// Otherwise [`Error::Abandoned`] and [`Error::Ended`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before its end ends the transaction, and rolls it back.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use evenkeel_postgres::SqlBatch;
+    ///
+    /// # async fn example(tx: evenkeel_postgres::Tx) -> Result<(), evenkeel_postgres::Error> {
+    /// let mut batch = SqlBatch::new();
+    /// batch.push("insert into users (id, name) values ($1, $2)", (7_i64, "Ada"));
+    /// batch.push("update progress set users = users + 1", ());
+    /// let results = tx.batch(batch).await?;
+    /// assert_eq!(results[0].affected(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn batch(&self, batch: SqlBatch<'_>) -> Result<Vec<SqlBatchResult>, Error> {
+        self.session()?.batch(&batch).await
     }
 
     /// As [`Database::batch_execute`](crate::Database::batch_execute); used for `SAVEPOINT`.

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use evenkeel_postgres::{BuildError, Database, Error, GetError};
+use evenkeel_postgres::{BuildError, Database, Error, GetError, tokio_postgres::Config};
 
 fn source(error: &Error) -> Option<String> {
     error.source().map(ToString::to_string)
@@ -21,6 +21,13 @@ async fn the_cause_is_the_source_and_not_in_the_text() {
     let decode = Error::Decode("as told".into());
     assert_eq!(decode.to_string(), "a row is not what it was to be read as");
     assert_eq!(source(&decode).as_deref(), Some("as told"));
+
+    // The error of a statement comes from the server alone, or from the client: here, from an address.
+    let failed = "sslmode=perhaps".parse::<Config>().unwrap_err();
+    let batch = Error::Batch { index: 2, sql: "select $1".into(), error: failed };
+    assert_eq!(batch.to_string(), "statement 2 of the batch failed: select $1");
+    assert_eq!(source(&batch).as_deref(), Some("invalid connection string"));
+    assert!(batch.db().is_none() && !batch.is_connection_lost());
 
     for (error, text) in [
         (Error::RowCount(3), "expected one row, got 3"),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod abandoned;
+mod batch;
 mod bulk;
 mod failures;
 mod faults;
