@@ -55,6 +55,7 @@ impl Session {
     /// Begins a transaction, and prepares the statements in the same round trip.
     pub(crate) async fn begin_batch(&mut self, batch: &SqlBatch<'_>) -> Result<Statements, Error> {
         self.lease_mut().begin_tx(false);
+        self.lease_mut().tx_is_of_call = true;
         let session = &*self;
         let (mut begins, mut begun) = (pin!(session.control("BEGIN")), None);
         send(&mut begun, begins.as_mut()).await;

@@ -38,7 +38,8 @@ const LEFT: &str = "select concat_ws(' ',
     (select 'table ' || min(relname) from pg_class where relnamespace = pg_my_temp_schema()),
     'setting ' || nullif(current_setting('a.b', true), ''),
     (select 'settings ' || string_agg(name, ' ' order by name) from pg_settings
-        where source = 'session' and name <> 'client_encoding'),
+        where source = 'session' and name <> 'client_encoding'
+        and not (name = 'application_name' and setting like 'test_%')),
     (select 'lock ' || min(objid) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()),
     (select 'channel ' || min(c) from pg_listening_channels() c),
     (select 'cursor ' || min(name) from pg_cursors where is_holdable),
