@@ -7,7 +7,7 @@ use std::{
         self,
         ErrorKind::{
             BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
-            NetworkUnreachable, PermissionDenied, TimedOut, UnexpectedEof,
+            NetworkUnreachable, NotFound, PermissionDenied, TimedOut, UnexpectedEof,
         },
     },
     sync::Arc,
@@ -166,6 +166,8 @@ fn is_network(error: &io::Error) -> bool {
         // The client reports this kind for a server whose role is not that of `target_session_attrs`. The same kind of
         // error from the operating system has a number.
         PermissionDenied => error.raw_os_error().is_none(),
+        // A server that stops takes its Unix socket away. A name without an address has no number.
+        NotFound => error.raw_os_error().is_some(),
         // `EAI_AGAIN` has neither a number nor a kind in the standard library, only the text of the C library.
         _ => {
             let text = error.to_string().to_lowercase();

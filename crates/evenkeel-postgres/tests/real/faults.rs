@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use evenkeel_postgres::PoolMode;
 
-use crate::kills::{Route, backends_are_killed};
+use crate::{
+    kills::{Route, backends_are_killed},
+    restarts::{a_server_has_no_connection_left, a_standby_takes_over, servers_are_restarted},
+};
 
 const SHORT: Duration = Duration::from_secs(3);
 
@@ -19,4 +22,22 @@ fn killed_backends_lose_and_double_nothing() {
 fn killed_backends_behind_a_pooler_lose_and_double_nothing() {
     backends_are_killed(Route::Pooler(PoolMode::Session), SHORT);
     backends_are_killed(Route::Pooler(PoolMode::Transaction), SHORT);
+}
+
+#[test]
+#[ignore = "real tier"]
+fn restarts_lose_and_double_nothing() {
+    servers_are_restarted(2);
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_failover_loses_and_doubles_nothing() {
+    a_standby_takes_over(Duration::from_secs(2));
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_server_without_a_connection_is_told_and_recovers() {
+    a_server_has_no_connection_left();
 }

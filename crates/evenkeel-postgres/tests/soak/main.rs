@@ -4,12 +4,16 @@
 
 #[path = "../real/harness.rs"]
 mod harness;
+#[path = "../real/instance.rs"]
+mod instance;
 #[path = "../real/kills.rs"]
 mod kills;
 #[path = "../real/load.rs"]
 mod load;
 #[path = "../real/pgbouncer.rs"]
 mod pgbouncer;
+#[path = "../real/restarts.rs"]
+mod restarts;
 #[path = "../real/test_host.rs"]
 mod test_host;
 #[path = "../real/tunnel.rs"]
@@ -19,7 +23,10 @@ use std::time::Duration;
 
 use evenkeel_postgres::PoolMode;
 
-use self::kills::{Route, backends_are_killed};
+use self::{
+    kills::{Route, backends_are_killed},
+    restarts::{a_standby_takes_over, servers_are_restarted},
+};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -34,4 +41,16 @@ fn half_a_minute_of_killed_backends_loses_and_doubles_nothing() {
 fn half_a_minute_of_killed_backends_behind_a_pooler_loses_and_doubles_nothing() {
     backends_are_killed(Route::Pooler(PoolMode::Session), LONG);
     backends_are_killed(Route::Pooler(PoolMode::Transaction), LONG);
+}
+
+#[test]
+#[ignore = "soak"]
+fn ten_restarts_lose_and_double_nothing() {
+    servers_are_restarted(10);
+}
+
+#[test]
+#[ignore = "soak"]
+fn a_failover_of_ten_seconds_loses_and_doubles_nothing() {
+    a_standby_takes_over(Duration::from_secs(10));
 }
