@@ -222,7 +222,13 @@ impl Connection {
         let result = statement.await;
         self.record_end(number, result.as_ref().err(), false);
         guard.finished();
-        result
+        result.map_err(|error| self.explained(error))
+    }
+
+    /// Returns the error with which the server ended the connection, for one that says no more than that it is closed.
+    pub(crate) fn explained(&self, error: Error) -> Error {
+        let end = error.is_closed().then(|| self.connected.link.take_end()).flatten();
+        end.unwrap_or(error)
     }
 
     /// Records the effect of a statement that is about to be sent.
@@ -266,6 +272,9 @@ impl Connection {
             return self.connected.link.end().map(Box::new).or_else(|| self.pipelined_idle_timeout());
         }
         let error = error.as_db_error()?;
+        if let Some(end) = self.connected.link.end().filter(|end| end == error) {
+            return Some(Box::new(end));
+        }
         // The client's own statements, by which it prepares others, are gone.
         let cannot_prepare =
             self.condition() == Condition::Lost && *error.code() == SqlState::INVALID_SQL_STATEMENT_NAME;

@@ -24,6 +24,11 @@ pub(crate) fn is_idle_timeout(code: &SqlState) -> bool {
     [SqlState::IDLE_SESSION_TIMEOUT, SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT].contains(code)
 }
 
+/// Whether the transaction was open for too long (`transaction_timeout`, since PostgreSQL 17). The same one would be again.
+pub(crate) fn is_transaction_timeout(code: &SqlState) -> bool {
+    code.code() == "25P04"
+}
+
 /// Whether the transaction has failed before, so that the server refuses every statement until it is rolled back.
 pub(crate) fn is_in_failed_transaction(error: &Error) -> bool {
     error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)

@@ -20,7 +20,12 @@ use tokio::time::Instant;
 use tokio_postgres::error::DbError;
 
 pub use self::{options::TxOptions, tx::Tx};
-use crate::{Database, Error, session::Session, session_pool::CallRetry, sqlstate::is_repeatable};
+use crate::{
+    Database, Error,
+    session::Session,
+    session_pool::CallRetry,
+    sqlstate::{is_repeatable, is_transaction_timeout},
+};
 
 impl Database {
     /// Runs `body` in a transaction, which is committed when it returns `Ok`, and rolled back in any other case.
@@ -168,8 +173,10 @@ where
                     (Some(conflict), _) if error.is_conflict() => {
                         AttemptEnd::Conflict(Box::new(conflict.clone()))
                     }
-                    (_, Some(never_began)) => AttemptEnd::Conflict(never_began),
-                    (Some(_), None) if is_stale => AttemptEnd::Stale(error.into()),
+                    (_, Some(never_began)) if !is_transaction_timeout(never_began.code()) => {
+                        AttemptEnd::Conflict(never_began)
+                    }
+                    (Some(_), _) if is_stale => AttemptEnd::Stale(error.into()),
                     _ => AttemptEnd::Done(Err(error.into())),
                 }
             }

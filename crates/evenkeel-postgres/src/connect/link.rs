@@ -46,9 +46,16 @@ struct Inner {
     is_unnamed: bool,
     is_encrypted: AtomicBool,
     has_plain_tls: AtomicBool,
-    end: Mutex<Option<Error>>,
+    end: Mutex<Option<LinkEnd>>,
     // Where the task of the connection passes notifications, which takes it; without it they are dropped.
     notifications: Mutex<Option<mpsc::Sender<Notification>>>,
+}
+
+/// The error with which the server ended a link. Only the client makes errors of its type, so that there is one.
+#[derive(Debug)]
+struct LinkEnd {
+    db: DbError,
+    error: Option<Error>,
 }
 
 impl LinkState {
@@ -61,7 +68,12 @@ impl LinkState {
     /// A statement that found the connection closed then was not sent: the client reads everything that has arrived
     /// before it sends.
     pub(crate) fn end(&self) -> Option<DbError> {
-        lock(&self.0.end).as_ref()?.as_db_error().cloned()
+        lock(&self.0.end).as_ref().map(|end| end.db.clone())
+    }
+
+    /// Takes the same error, for the first statement that found the connection closed.
+    pub(crate) fn take_end(&self) -> Option<Error> {
+        lock(&self.0.end).as_mut()?.error.take()
     }
 
     pub(crate) fn is_encrypted(&self) -> bool {
@@ -165,7 +177,9 @@ where
                 ended = last;
             }
         }
-        *lock(&link.0.end) = ended.err();
+        *lock(&link.0.end) = ended
+            .err()
+            .and_then(|error| Some(LinkEnd { db: error.as_db_error()?.clone(), error: Some(error) }));
     });
     (client, task)
 }

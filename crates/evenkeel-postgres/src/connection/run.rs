@@ -104,7 +104,7 @@ impl Connection {
             Some(Stale::TypeMismatch) | None => false,
         };
         self.record_end(failure.number, Some(&failure.error), is_stale);
-        (failure.error, is_stale)
+        (self.explained(failure.error), is_stale)
     }
 
     /// Prepares a statement again, with the types as they are now. Returns `None` if they have not changed.
@@ -154,7 +154,7 @@ impl Connection {
             }
         }
         guard.finished();
-        result
+        result.map_err(|error| self.explained(error))
     }
 
     /// Runs a prepared statement once. It is sent when the future is first polled.

@@ -221,7 +221,7 @@ impl Session {
             self.record_end(number, Some(error), false);
         }
         guard.finished();
-        Ok((number, result?))
+        Ok((number, result.map_err(|error| self.explained(error))?))
     }
 }
 

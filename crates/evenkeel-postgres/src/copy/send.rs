@@ -60,7 +60,10 @@ impl Connection {
             Err(_) => {}
         }
         guard.finished();
-        result
+        result.map_err(|error| match error {
+            Error::Statement(error) => Error::Statement(self.explained(error)),
+            error => error,
+        })
     }
 }
 

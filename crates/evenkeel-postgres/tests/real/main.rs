@@ -17,6 +17,7 @@ mod pgbouncer;
 mod pooler;
 mod queries;
 mod restarts;
+mod server_timeouts;
 mod sessions;
 mod stale_statements;
 mod test_host;
