@@ -380,6 +380,23 @@ impl Database {
         self.sessions.pool.holders()
     }
 
+    /// Replaces all connections: idle ones are closed now, those in use after their call.
+    ///
+    /// It is for a failover that the application learns of, and for new credentials. After a write that was refused as read only
+    /// it happens by itself.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(db: evenkeel_postgres::Database) {
+    /// // The name of the server leads to another address now.
+    /// db.retire_all();
+    /// # }
+    /// ```
+    pub fn retire_all(&self) {
+        self.sessions.pool.retire_all();
+    }
+
     /// Closes the database, and waits until all connections are closed, at most for the time `within`.
     ///
     /// From the first poll on, every new call fails at once, and so does every call that waits for a connection. A call

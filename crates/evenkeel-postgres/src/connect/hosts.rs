@@ -184,7 +184,8 @@ impl Hosts {
             self.sort(&mut addresses);
             Ok(addresses)
         };
-        attempt.step(format!("{name}:{}", host.port), lookup).await
+        let found = attempt.step(format!("{name}:{}", host.port), lookup).await;
+        or_last_good(found, host.index, lock(&self.last_good).as_ref())
     }
 
     fn sort(&self, addresses: &mut [Address]) {
@@ -252,6 +253,37 @@ impl fmt::Debug for Hosts {
     }
 }
 
+/// Falls back on the address of this host that answered last: a resolver that fails says nothing about the server.
+fn or_last_good<E>(
+    found: Result<Vec<Address>, E>,
+    host: usize,
+    last_good: Option<&(usize, Address)>,
+) -> Result<Vec<Address>, E> {
+    match (found, last_good) {
+        (Err(_), Some((index, address))) if *index == host => Ok(vec![address.clone()]),
+        (found, _) => found,
+    }
+}
+
 fn share(time: Duration, count: usize) -> Duration {
     time / u32::try_from(count.max(1)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_resolved_has_the_address_that_answered_last() {
+        let [old, new] = [1, 2].map(|last| Address::Tcp(IpAddr::from([10, 0, 0, last]), 5432));
+        let last_good = Some((1, old.clone()));
+        for (found, host, last_good, expected) in [
+            (Err("try again"), 1, last_good.as_ref(), Ok(vec![old.clone()])),
+            (Err("try again"), 0, last_good.as_ref(), Err("try again")),
+            (Err("no such name"), 1, None, Err("no such name")),
+            (Ok(vec![new.clone()]), 1, last_good.as_ref(), Ok(vec![new])),
+        ] {
+            assert_eq!(or_last_good(found, host, last_good), expected);
+        }
+    }
 }

@@ -316,3 +316,26 @@ fn a_transaction_that_was_idle_for_too_long_is_run_again() {
         assert!(db.snapshot().created > 1, "{:?}", db.snapshot());
     });
 }
+
+/// The calls that run go on; the next ones have new connections, and never more than the maximum.
+#[test]
+#[ignore = "real tier"]
+fn all_connections_are_retired() {
+    run(|schema| async move {
+        let db = schema.db(3).await;
+        let pids = async || {
+            let pid = || db.fetch_scalar::<i32>("select pg_backend_pid() from pg_sleep(0.05)", ());
+            let (a, b, c) = tokio::try_join!(pid(), pid(), pid()).unwrap();
+            std::collections::HashSet::from([a, b, c])
+        };
+        let before = pids().await;
+        let (held, ()) = tokio::join!(pids(), async {
+            sleep(Duration::from_millis(10)).await;
+            db.retire_all();
+        });
+        assert_eq!(held, before, "calls that run keep their connections");
+        let after = pids().await;
+        assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+        assert_eq!((after.len(), db.snapshot().created), (3, 6));
+    });
+}

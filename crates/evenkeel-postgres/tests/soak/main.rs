@@ -10,10 +10,14 @@ mod instance;
 mod kills;
 #[path = "../real/load.rs"]
 mod load;
+#[path = "../real/network.rs"]
+mod network;
 #[path = "../real/pgbouncer.rs"]
 mod pgbouncer;
 #[path = "../real/restarts.rs"]
 mod restarts;
+#[path = "../real/storms.rs"]
+mod storms;
 #[path = "../real/test_host.rs"]
 mod test_host;
 #[path = "../real/tunnel.rs"]
@@ -21,11 +25,13 @@ mod tunnel;
 
 use std::time::Duration;
 
-use evenkeel_postgres::PoolMode;
+use evenkeel_postgres::{PoolMode, TxOptions};
 
 use self::{
     kills::{Route, backends_are_killed},
+    network::the_network_fails,
     restarts::{a_standby_takes_over, servers_are_restarted},
+    storms::one_row_is_incremented,
 };
 
 const LONG: Duration = Duration::from_secs(30);
@@ -53,4 +59,16 @@ fn ten_restarts_lose_and_double_nothing() {
 #[ignore = "soak"]
 fn a_failover_of_ten_seconds_loses_and_doubles_nothing() {
     a_standby_takes_over(Duration::from_secs(10));
+}
+
+#[test]
+#[ignore = "soak"]
+fn half_a_minute_of_a_failing_network_loses_and_doubles_nothing() {
+    the_network_fails(LONG);
+}
+
+#[test]
+#[ignore = "soak"]
+fn a_long_storm_of_conflicts_has_the_exact_sum() {
+    one_row_is_incremented(50, 100, TxOptions::serializable);
 }
