@@ -7,6 +7,7 @@ use std::{
     collections::VecDeque,
     sync::Arc,
     task::{Wake, Waker},
+    time::Duration,
 };
 
 use loom::{
@@ -99,7 +100,7 @@ fn waker() -> Waker {
 fn work(map: &Arc<Map>, key: usize) {
     let mut own = None;
     let mut report = None;
-    let (mut is_waiting, mut has_yielded) = (true, false);
+    let (mut is_waiting, mut has_yielded, mut seen) = (true, false, None);
     loop {
         own.get_or_insert_with(waker);
         let next = map.with(|state| {
@@ -110,7 +111,9 @@ fn work(map: &Arc<Map>, key: usize) {
                 assert!(state.finish(ticket, result).is_none());
             }
             is_waiting = false;
-            Some(state.step(key, &mut own, true, std::mem::take(&mut has_yielded)))
+            // To loom every step is short.
+            let away = || Duration::ZERO;
+            Some(state.step(key, &mut own, true, std::mem::take(&mut has_yielded), seen.take(), away))
         });
         // Woken without a call.
         let Some(next) = next else {
@@ -141,8 +144,12 @@ fn work(map: &Arc<Map>, key: usize) {
                     consumer.wake();
                 }
             }
-            Step::Yield => {
-                (is_waiting, has_yielded) = (true, true);
+            Step::Yield(steps) => {
+                (is_waiting, has_yielded, seen) = (true, true, steps);
+                thread::yield_now();
+            }
+            Step::StandBy(steps) => {
+                (is_waiting, has_yielded, seen) = (true, true, Some(steps));
                 thread::yield_now();
             }
             Step::Park => {

@@ -13,9 +13,13 @@
 //!   thread, and wakes the consumer then. On a runtime with several threads it yields after the wake if there are more
 //!   items, as the consumer is next on its thread, and an item may block that. A consumer that is no task, but has a
 //!   thread of its own, is woken at once: every other thread may be blocked by items.
+//! - **Items too short to be shared are left to one worker.** Threads that take turns at the lock for such items are slower than
+//!   one of them alone. So a worker that has yielded, and sees that [steps](State::steps) of others took less than [`SHORT`]
+//!   each, stands by: it yields on and looks again, and takes an item as soon as they take longer, as an item that blocks
+//!   its thread does. One worker stands by and calls the others then; the rest park.
 //! - **After a failure no item starts.** The consumer sees it, and [closes](State::close) the map.
 
-use std::{collections::VecDeque, mem, task::Waker};
+use std::{collections::VecDeque, mem, task::Waker, time::Duration};
 
 use evenkeel_task::Panic;
 use tokio::task::AbortHandle;
@@ -29,6 +33,9 @@ use crate::{ItemError, span::Span};
 
 /// The number of results for which a consumer that waits is woken at once.
 const BATCH: usize = 32;
+
+/// The time of a step below which a second thread costs more than it does: some turns of the lock between processors.
+const SHORT: Duration = Duration::from_nanos(200);
 
 pub(crate) type ItemResult<T, E> = Result<T, ItemError<E>>;
 
@@ -67,9 +74,17 @@ pub(super) enum Step<S, V> {
     /// Waits for the source.
     Pull(S),
     /// Comes back at once, behind the other tasks of its thread.
-    Yield,
+    Yield(Option<Seen>),
+    /// Comes back after some such turns.
+    StandBy(Seen),
     Park,
     End,
+}
+
+/// The number of steps that a worker of several threads has seen when it yielded, for [`State::step`] when it is back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub(super) steps: u64,
 }
 
 pub(super) struct State<S, V, T, E> {
@@ -85,6 +100,8 @@ pub(super) struct State<S, V, T, E> {
     pub(super) hint: (usize, Option<usize>),
     /// The number of items that were taken from the source, ever.
     pub(super) started: u64,
+    /// The items that were pushed or finished so far, each counted twice in the end.
+    steps: u64,
     /// Whether the source has ended.
     pub(super) ended: bool,
     consumer: Option<Waker>,
@@ -111,6 +128,7 @@ impl<S, V, T, E> State<S, V, T, E> {
             freed: 0,
             hint: (0, None),
             started: 0,
+            steps: 0,
             ended: false,
             consumer: None,
             is_consumer_task: false,
@@ -137,6 +155,7 @@ impl<S, V, T, E> State<S, V, T, E> {
             return (Call::None, Some(job));
         }
         self.started += 1;
+        self.steps += 1;
         self.hint.0 = self.hint.0.saturating_sub(1);
         match key {
             Some(key) => self.queue.extend(self.keys.enter(key, job)),
@@ -209,6 +228,7 @@ impl<S, V, T, E> State<S, V, T, E> {
     /// Stores the result of an item; returns what is left of it.
     #[inline]
     pub(super) fn finish(&mut self, ticket: Ticket, result: ItemResult<T, E>) -> Option<ItemResult<T, E>> {
+        self.steps += 1;
         if let Some(next) = ticket.key.and_then(|key| self.keys.leave(key)) {
             self.queue.push_front(next);
         }
@@ -250,7 +270,8 @@ impl<S, V, T, E> State<S, V, T, E> {
 
     /// Decides the next step of a worker that has none; a worker that parks leaves its waker.
     ///
-    /// `may_go_on` says that it may run another item in this poll, `came_back` that it had yielded before it.
+    /// `may_go_on` says that it may run another item in this poll, `came_back` that it had yielded before it, and `seen`
+    /// what it had seen then; `away` returns how long ago that was.
     #[inline]
     pub(super) fn step(
         &mut self,
@@ -258,9 +279,16 @@ impl<S, V, T, E> State<S, V, T, E> {
         waker: &mut Option<Waker>,
         may_go_on: bool,
         came_back: bool,
+        seen: Option<Seen>,
+        away: impl FnOnce() -> Duration,
     ) -> Next<S, V> {
         if self.is_stopped() {
             return Next { step: Step::End, call: Call::None, consumer: self.consumer.take() };
+        }
+        if let Some(seen) = seen
+            && let Some(step) = self.leave_to_others(key, waker, seen, away)
+        {
+            return Next { step, call: Call::None, consumer: None };
         }
         let is_awaited = self.is_awaited();
         let has_more = self.work() > 0;
@@ -271,8 +299,9 @@ impl<S, V, T, E> State<S, V, T, E> {
         let consumer = if is_awaited && !leaves_wake && !comes_back { self.consumer.take() } else { None };
         let step = if comes_back || (has_more && (!may_go_on || (consumer.is_some() && has_others))) {
             self.workers.yields();
-            Step::Yield
+            Step::Yield((self.workers.threads() > 1).then_some(Seen { steps: self.steps }))
         } else if let Some(job) = self.queue.pop_front() {
+            self.workers.takes_item(key);
             Step::Run(job)
         } else {
             match mem::replace(&mut self.parked, Parked::None) {
@@ -289,6 +318,27 @@ impl<S, V, T, E> State<S, V, T, E> {
             }
         };
         Next { step, call: self.workers.call(self.work()), consumer }
+    }
+
+    /// Returns the step of a worker that leaves short items to another one, if it does.
+    fn leave_to_others(
+        &mut self,
+        key: usize,
+        waker: &mut Option<Waker>,
+        seen: Seen,
+        away: impl FnOnce() -> Duration,
+    ) -> Option<Step<S, V>> {
+        let steps = u32::try_from(self.steps - seen.steps).unwrap_or(u32::MAX);
+        let may_leave = self.work() > 0 && self.workers.may_stand_by(key);
+        if !may_leave || away() >= SHORT.saturating_mul(steps) {
+            self.workers.stands_by_no_more(key);
+            return None;
+        }
+        if self.workers.stands_by(key) {
+            return Some(Step::StandBy(Seen { steps: self.steps }));
+        }
+        self.workers.park(key, waker.take()?);
+        Some(Step::Park)
     }
 
     /// Returns whether the consumer waits and there is something for it.
@@ -403,4 +453,82 @@ pub(super) struct Closed<S, V> {
     pub(super) workers: Vec<AbortHandle>,
     pub(super) source: Parked<S>,
     pub(super) jobs: Vec<PulledItem<V>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Numbers = State<(), u32, u32, ()>;
+
+    /// A map on two threads, with this many items and workers, of which the first one has taken an item.
+    fn map(items: u32, workers: usize) -> Numbers {
+        let mut state = Numbers::new(workers);
+        for item in 0..items {
+            assert!(state.push(item, None, Span::current()).1.is_none());
+        }
+        while state.workers.alive() < workers {
+            drop(state.workers.call_another());
+        }
+        state.workers.set_threads(2);
+        (0..workers).for_each(|key| assert!(state.workers.arrive(key)));
+        assert!(matches!(step(&mut state, 0, None, Duration::MAX), Step::Run(_)));
+        state
+    }
+
+    fn step(state: &mut Numbers, key: usize, seen: Option<Seen>, away: Duration) -> Step<(), u32> {
+        state.step(key, &mut Some(Waker::noop().clone()), true, seen.is_some(), seen, || away).step
+    }
+
+    fn finish_one(state: &mut Numbers) {
+        assert!(state.finish(Ticket { number: 0, key: None }, Ok(0)).is_none());
+    }
+
+    #[test]
+    fn short_items_are_left_to_one_worker() {
+        let mut state = map(4, 3);
+        let seen = Some(Seen { steps: state.steps });
+        finish_one(&mut state);
+        let Step::StandBy(seen_later) = step(&mut state, 1, seen, SHORT / 2) else {
+            panic!("it takes an item")
+        };
+        // One is enough.
+        assert!(matches!(step(&mut state, 2, seen, SHORT / 2), Step::Park));
+        assert!(matches!(state.call(), Call::None));
+        // The active worker goes on.
+        let Step::Run(item) = step(&mut state, 0, seen, SHORT / 2) else { panic!("it takes no item") };
+        assert_eq!(item.value, 1);
+        // Its item blocks the thread: the other worker takes the next one, and calls another.
+        assert!(state.workers.arrive(1));
+        assert!(matches!(step(&mut state, 1, Some(seen_later), SHORT), Step::Run(_)));
+        assert!(matches!(state.call(), Call::None), "the worker that parked was called");
+        assert!(state.workers.arrive(2));
+    }
+
+    #[test]
+    fn longer_items_are_shared() {
+        let mut state = map(4, 2);
+        let seen = Some(Seen { steps: state.steps });
+        finish_one(&mut state);
+        assert!(matches!(step(&mut state, 1, seen, SHORT), Step::Run(_)));
+    }
+
+    #[test]
+    fn a_worker_that_is_dropped_while_it_stands_by_is_replaced() {
+        let mut state = map(4, 2);
+        let seen = Some(Seen { steps: state.steps });
+        finish_one(&mut state);
+        assert!(matches!(step(&mut state, 1, seen, Duration::ZERO), Step::StandBy(_)));
+        assert!(matches!(state.call(), Call::None));
+        drop(state.workers.remove(1, true));
+        assert!(matches!(state.call(), Call::Spawn(_)));
+    }
+
+    #[test]
+    fn without_items_nobody_stands_by() {
+        let mut state = map(1, 2);
+        let seen = Some(Seen { steps: state.steps });
+        finish_one(&mut state);
+        assert!(matches!(step(&mut state, 1, seen, Duration::ZERO), Step::Park));
+    }
 }

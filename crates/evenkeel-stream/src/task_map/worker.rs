@@ -18,24 +18,28 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use evenkeel_task::{CatchPanic, Panic, catch_panic};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     pull::{Stopped, drop_source, pull},
     shared::Shared,
     source::Source,
-    state::{Next, Step, Ticket},
+    state::{Next, Seen, Step, Ticket},
     workers::Call,
 };
 use crate::{ItemError, span::Span};
 
 /// The number of items that a worker runs before it lets other tasks of its thread run.
 const RUN: u32 = 8;
+
+/// The number of turns for which a worker that stands by leaves the state alone: each look at it costs the others time.
+const TURNS_OF_STANDBY: u32 = 8;
 
 pin_project! {
     pub(super) struct Worker<S: Stream, V, T, E, F, Fut> {
@@ -54,6 +58,10 @@ pin_project! {
         is_waiting: bool,
         // Whether the last step was to yield.
         has_yielded: bool,
+        // As it yielded or stood by.
+        seen: Option<(Seen, Instant)>,
+        // The turns that are left until it looks again.
+        turns: u32,
     }
 
     impl<S: Stream, V, T, E, F, Fut> PinnedDrop for Worker<S, V, T, E, F, Fut> {
@@ -75,6 +83,8 @@ impl<S: Stream, V, T, E, F, Fut> Worker<S, V, T, E, F, Fut> {
             waker: None,
             is_waiting: true,
             has_yielded: false,
+            seen: None,
+            turns: 0,
         }
     }
 
@@ -193,6 +203,12 @@ where
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.as_mut().project();
+        if *this.turns > 0 {
+            *this.turns -= 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let mut report = None;
         let mut ended = 0;
         loop {
@@ -216,6 +232,8 @@ where
                 *this.waker = Some(cx.waker().clone());
             }
             let mut left = None;
+            let (seen, since) = this.seen.take().unzip();
+            let away = || since.map_or(Duration::MAX, |since: Instant| since.elapsed());
             let next = this.shared.with(|state| {
                 if *this.is_waiting && !state.workers.arrive(*this.key) {
                     return Next::parked();
@@ -223,13 +241,13 @@ where
                 if let Some((ticket, result)) = report.take() {
                     left = state.finish(ticket, result);
                 }
-                state.step(*this.key, this.waker, ended < RUN, *this.has_yielded)
+                state.step(*this.key, this.waker, ended < RUN, *this.has_yielded, seen, away)
             });
             if left.is_some() {
                 drop(Panic::catch(|| drop(left)));
             }
-            *this.has_yielded = matches!(next.step, Step::Yield);
-            *this.is_waiting = matches!(next.step, Step::Yield | Step::Park);
+            *this.has_yielded = matches!(next.step, Step::Yield(_) | Step::StandBy(_));
+            *this.is_waiting = *this.has_yielded || matches!(next.step, Step::Park);
             if next.consumer.is_some() {
                 wake(next.consumer);
             }
@@ -247,7 +265,14 @@ where
                     }
                 },
                 Step::Pull(source) => *this.source = Some(source),
-                Step::Yield => {
+                Step::Yield(seen) => {
+                    *this.seen = seen.map(|seen| (seen, Instant::now()));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Step::StandBy(seen) => {
+                    *this.seen = Some((seen, Instant::now()));
+                    *this.turns = TURNS_OF_STANDBY;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

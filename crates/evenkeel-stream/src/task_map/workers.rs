@@ -29,6 +29,10 @@ pub(super) struct WorkerSet {
     parked: Vec<usize>,
     /// The number of workers that were woken or spawned, or have yielded, and were not polled since.
     coming: usize,
+    /// The worker that took the last item.
+    active: Option<usize>,
+    /// The worker that stands by; it is one of those that have yielded, and calls others when it takes an item.
+    standby: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +46,16 @@ struct Entry {
 
 impl WorkerSet {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, threads: 1, entries: Slab::new(), alive: 0, parked: Vec::new(), coming: 0 }
+        Self {
+            limit,
+            threads: 1,
+            entries: Slab::new(),
+            alive: 0,
+            parked: Vec::new(),
+            coming: 0,
+            active: None,
+            standby: None,
+        }
     }
 
     /// Returns the number of workers that have not ended.
@@ -57,18 +70,22 @@ impl WorkerSet {
     /// Returns whether each thread has a worker on its way to it.
     ///
     /// A thread keeps the task that was woken last to itself, and may be blocked by an item meanwhile. Of as many workers as
-    /// there are threads, one is not kept by a blocked thread.
+    /// there are threads, one is not kept by a blocked thread. Nor is a worker that has yielded: any thread may take it.
     pub(super) fn reach_all_threads(&self) -> bool {
-        self.coming >= self.threads
+        self.coming >= self.threads || self.standby.is_some()
     }
 
     /// Calls another worker, unless enough are on their way for this much work.
     #[inline]
     pub(super) fn call(&mut self, work: usize) -> Call {
-        if self.coming >= work.min(self.threads) { Call::None } else { self.call_another() }
+        if self.coming >= work.min(self.threads) || self.standby.is_some() {
+            Call::None
+        } else {
+            self.call_another()
+        }
     }
 
-    fn call_another(&mut self) -> Call {
+    pub(super) fn call_another(&mut self) -> Call {
         if let Some(key) = self.parked.pop() {
             self.coming += 1;
             let waker = self.entries.get_mut(key).and_then(|entry| entry.waker.take());
@@ -115,6 +132,29 @@ impl WorkerSet {
         self.coming += 1;
     }
 
+    pub(super) fn takes_item(&mut self, key: usize) {
+        self.active = Some(key);
+    }
+
+    /// Returns whether another worker took the last item.
+    pub(super) fn may_stand_by(&self, key: usize) -> bool {
+        self.active.is_some_and(|active| active != key)
+    }
+
+    /// Makes this worker the one that stands by, which yields; returns false if another one is.
+    pub(super) fn stands_by(&mut self, key: usize) -> bool {
+        let stands_by = *self.standby.get_or_insert(key) == key;
+        if stands_by {
+            self.yields();
+        }
+        stands_by
+    }
+
+    /// Notes that this worker, if it stood by, looks for an item.
+    pub(super) fn stands_by_no_more(&mut self, key: usize) {
+        self.standby.take_if(|standby| *standby == key);
+    }
+
     pub(super) fn park(&mut self, key: usize, waker: Waker) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.waker = Some(waker);
@@ -126,6 +166,7 @@ impl WorkerSet {
     ///
     /// `is_waiting` says that it is parked or on its way.
     pub(super) fn remove(&mut self, key: usize, is_waiting: bool) -> impl Sized + use<> {
+        self.stands_by_no_more(key);
         if is_waiting && !self.arrive(key) {
             self.parked.retain(|parked| *parked != key);
         }

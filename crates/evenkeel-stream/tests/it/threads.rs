@@ -58,6 +58,22 @@ async fn items_that_block_their_threads_get_all_of_them() {
     tokio::spawn(all_at_the_same_time(4)).await.unwrap();
 }
 
+/// Of many items that are ready at once some block their threads until another one has begun, on another thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_that_blocks_among_short_ones_keeps_none_of_them() {
+    async fn run() {
+        let both = Arc::new(std::sync::Barrier::new(2));
+        let map = stream::iter(0..20_000).par_map(64, async move |n: u32| {
+            if n % 500 >= 498 {
+                both.wait();
+            }
+        });
+        assert_eq!(map.count().await, 20_000);
+    }
+    run().await;
+    tokio::spawn(run()).await.unwrap();
+}
+
 /// The first items are ready at once; the others block their threads until the consumer has got the first ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn items_that_block_their_threads_do_not_keep_results_from_the_consumer() {
