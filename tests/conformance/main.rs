@@ -22,7 +22,7 @@ use std::{
     thread,
 };
 
-use evenkeel_tck::{child, limit, retry, shutdown, stream, task};
+use evenkeel_tck::{child, limit, pool, retry, shutdown, stream, task};
 
 use self::{
     board::Board,
@@ -61,6 +61,12 @@ const PATTERNS: &[&dyn Pattern] = &[
         peers: &adapters::stream::PEERS,
         sound: faulty::stream::SOUND,
         planted: faulty::stream::PLANTED,
+    },
+    &Entry {
+        suite: &pool::SUITE,
+        peers: &adapters::pool::PEERS,
+        sound: faulty::pool::SOUND,
+        planted: faulty::pool::PLANTED,
     },
 ];
 

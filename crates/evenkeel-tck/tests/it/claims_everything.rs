@@ -1,15 +1,19 @@
 //! Implementations that claim every capability, and do nothing or grant everything: each rule has a verdict of its own, and
 //! none panics.
 
+use std::time::Duration;
+
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture, Configured, Report, Verdict,
     limit::{self, Change, Denied, Limiter, Permit, Request, Settle},
+    pool::{self, Backend, Get, GetError, Lease, Object, Pool, Snapshot},
     retry::{self, Policy},
     shutdown::{self, Parts},
     stream::{self, Channel, Item, Job, Operator, QueueConsumer, QueueProducer, Worked},
     task::{self, Body},
 };
 use futures::{StreamExt as _, stream as futures_stream};
+use tokio::time::Instant;
 
 struct Idle;
 
@@ -210,7 +214,7 @@ impl QueueConsumer for Idle {
         Vec::new()
     }
 
-    fn workers(self: Box<Self>, _: usize, _: Option<std::time::Duration>) -> BoxFuture<'static, Worked> {
+    fn workers(self: Box<Self>, _: usize, _: Option<Duration>) -> BoxFuture<'static, Worked> {
         Box::pin(async { Worked::new([], []) })
     }
 }
@@ -273,7 +277,7 @@ impl QueueConsumer for Boundless {
         Vec::new()
     }
 
-    fn workers(self: Box<Self>, _: usize, _: Option<std::time::Duration>) -> BoxFuture<'static, Worked> {
+    fn workers(self: Box<Self>, _: usize, _: Option<Duration>) -> BoxFuture<'static, Worked> {
         Box::pin(std::future::pending())
     }
 }
@@ -281,4 +285,123 @@ impl QueueConsumer for Boundless {
 #[test]
 fn operators_without_bounds() {
     assert_verdicts(&stream::SUITE.run(&Boundless));
+}
+
+impl Adapter<pool::Settings> for Idle {
+    fn supports(&self, _: pool::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, _: &pool::Settings) -> Result<Box<dyn Pool>, AdapterError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Pool for Idle {
+    fn get(&self) -> Get {
+        Box::pin(async { Err(GetError::Closed) })
+    }
+
+    fn get_by(&self, _: Instant) -> Get {
+        self.get()
+    }
+
+    fn try_get(&self) -> Option<Box<dyn Lease>> {
+        None
+    }
+
+    fn warm(&self, _: usize) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn resize(&self, _: usize) {}
+
+    fn retire_all(&self) {}
+
+    fn close(&self, _: Option<Duration>) -> BoxFuture<'static, usize> {
+        Box::pin(async { 0 })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Snapshot> {
+        Box::pin(async { Snapshot::default() })
+    }
+
+    fn holders(&self) -> Vec<Duration> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_pool_without_objects() {
+    assert_verdicts(&pool::SUITE.run(&Idle));
+}
+
+/// Creates an object for each get.
+struct Unpooled(Backend);
+
+impl Adapter<pool::Settings> for Boundless {
+    fn supports(&self, _: pool::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, settings: &pool::Settings) -> Result<Box<dyn Pool>, AdapterError> {
+        Ok(Box::new(Unpooled(settings.backend.clone())))
+    }
+}
+
+impl Pool for Unpooled {
+    fn get(&self) -> Get {
+        let backend = self.0.clone();
+        Box::pin(async move {
+            let created = backend.create().await.map_err(|error| GetError::Create(error.to_string()));
+            Ok(Box::new(Owned(created?)) as Box<dyn Lease>)
+        })
+    }
+
+    fn get_by(&self, _: Instant) -> Get {
+        self.get()
+    }
+
+    fn try_get(&self) -> Option<Box<dyn Lease>> {
+        Some(Box::new(Owned(self.0.object())))
+    }
+
+    fn warm(&self, _: usize) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn resize(&self, _: usize) {}
+
+    fn retire_all(&self) {}
+
+    fn close(&self, _: Option<Duration>) -> BoxFuture<'static, usize> {
+        Box::pin(std::future::pending())
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, Snapshot> {
+        Box::pin(async { Snapshot { size: Some(7), idle: Some(8), waiting: Some(9) } })
+    }
+
+    fn holders(&self) -> Vec<Duration> {
+        vec![Duration::MAX]
+    }
+}
+
+struct Owned(Object);
+
+impl Lease for Owned {
+    fn object(&self) -> &Object {
+        &self.0
+    }
+
+    fn discard(self: Box<Self>) {}
+
+    fn detach(self: Box<Self>) -> Object {
+        self.0
+    }
+}
+
+#[test]
+fn a_pool_that_keeps_nothing() {
+    assert_verdicts(&pool::SUITE.run(&Boundless));
 }

@@ -11,13 +11,14 @@ use std::{
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture, Configured, Report,
     limit::{self, Denied, Limit, Limiter, Permit, Request},
+    pool::{self, Get, GetError, Lease, Object, Pool},
     shutdown::{self, Parts},
     stream::{self, Item, Operator},
     task::{self, Body, Outcome, ReportedFailure, Task},
 };
 use futures::StreamExt as _;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -228,4 +229,66 @@ fn buffered_futures() {
     // The hazard of buffered streams: items in flight stand still while the consumer does.
     let broken = ["STREAM-13", "STREAM-14", "STREAM-15", "STREAM-16", "STREAM-17", "STREAM-18", "STREAM-102"];
     assert_breaks(&stream::SUITE.run(&BufferUnordered), &broken, 18);
+}
+
+/// A semaphore, and a vector of objects that are there from the beginning.
+struct Prefilled;
+
+impl Adapter<pool::Settings> for Prefilled {
+    fn supports(&self, _: pool::Capability) -> Result<(), &'static str> {
+        Err(NO_SUCH_THING)
+    }
+
+    fn configure(&self, settings: &pool::Settings) -> Result<Box<dyn Pool>, AdapterError> {
+        assert_eq!(
+            (settings.acquire_timeout, settings.create_timeout, settings.check_timeout),
+            (None, None, None)
+        );
+        assert_eq!((settings.checks, settings.resets, settings.order), (false, false, None));
+        assert_eq!((settings.min_idle, settings.idle_timeout, settings.max_lifetime), (0, None, None));
+        assert_eq!((settings.max_creating, settings.validate_after), (None, None));
+        assert!(!settings.detects_deadlocks, "withheld");
+        let idle = (0..settings.max).map(|_| settings.backend.object()).collect();
+        Ok(Box::new(Objects(Arc::new(Semaphore::new(settings.max)), Arc::new(Mutex::new(idle)))))
+    }
+}
+
+type IdleObjects = Arc<Mutex<Vec<Object>>>;
+
+struct Objects(Arc<Semaphore>, IdleObjects);
+
+impl Pool for Objects {
+    fn get(&self) -> Get {
+        let (permits, idle) = (self.0.clone(), self.1.clone());
+        Box::pin(async move {
+            let permit = permits.acquire_owned().await.map_err(|_| GetError::Closed)?;
+            let object = idle.lock().expect("nothing panics under it").pop();
+            Ok(Box::new(Taken { object, idle, _permit: permit }) as Box<dyn Lease>)
+        })
+    }
+}
+
+struct Taken {
+    object: Option<Object>,
+    idle: IdleObjects,
+    // After the object has come back.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease for Taken {
+    fn object(&self) -> &Object {
+        self.object.as_ref().expect("it is there until the lease ends")
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.idle.lock().expect("nothing panics under it").extend(self.object.take());
+    }
+}
+
+#[test]
+fn prefilled_objects() {
+    // A maximum of zero is taken, and every get waits.
+    assert_breaks(&pool::SUITE.run(&Prefilled), &["POOL-07"], 10);
 }
