@@ -102,7 +102,7 @@ impl<M: Manager> State<M> {
     /// Makes an object idle that was used: it must pass a check before its next use.
     #[inline]
     pub(super) fn put_back(&mut self, pooled: Box<PooledObject<M>>) {
-        self.slots.end_lease(pooled.idle_slot);
+        self.slots.set_idle(pooled.idle_slot);
         self.idle.push_back(pooled);
     }
 

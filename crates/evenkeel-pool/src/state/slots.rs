@@ -9,7 +9,7 @@
 //! [`UNREAD`] leases get their time from the next reading, whatever it is for. A paused clock does not move between two
 //! readings, and is always read.
 
-use std::{panic::Location, time::Duration};
+use std::{mem, panic::Location, time::Duration};
 
 use evenkeel_base::Slab;
 use tokio::time::Instant;
@@ -135,6 +135,11 @@ impl Slots {
         self.not_warned().filter_map(|slot| slot.since?.checked_add(limit)).min()
     }
 
+    /// Returns the time at which the clock was read last.
+    pub(super) fn last_reading(&self) -> Option<Instant> {
+        self.clock.last
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -195,20 +200,20 @@ impl Slots {
         self.slots.get_mut(key).expect(TAKEN).label = Some(label);
     }
 
-    /// Records that a leased object is idle.
+    /// Records that an object is idle, which was leased, or on which a task has worked.
     #[inline]
-    pub(super) fn end_lease(&mut self, key: usize) {
+    pub(super) fn set_idle(&mut self, key: usize) {
         let slot = self.slots.get_mut(key).expect(TAKEN);
-        slot.used_for = SlotUse::Idle;
+        let used_for = mem::replace(&mut slot.used_for, SlotUse::Idle);
         if let Some(task) = slot.task.take() {
             self.tasks.lease_ends(task);
         }
+        self.count(used_for, |number| *number -= 1);
     }
 
     pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {
-        self.count(self.used_for(key), |number| *number -= 1);
+        self.set_idle(key);
         self.count(used_for, |number| *number += 1);
-        self.end_lease(key);
         self.slots.get_mut(key).expect(TAKEN).used_for = used_for;
     }
 
@@ -256,6 +261,7 @@ impl Slots {
     }
 
     /// Changes the numbers of slots that have this use.
+    #[inline]
     fn count(&mut self, used_for: SlotUse, change: impl Fn(&mut usize)) {
         match used_for {
             SlotUse::Pause | SlotUse::Creation(_) => change(&mut self.creating),

@@ -16,6 +16,7 @@ mod explorer;
 mod failure;
 mod history;
 mod hostile;
+mod product;
 mod reset;
 mod scripted;
 mod settings;

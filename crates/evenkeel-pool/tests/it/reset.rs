@@ -76,6 +76,7 @@ fn a_reset_that_takes_its_time_goes_on_in_the_background() {
             let lease = assert_took!(pool.get(), took).unwrap();
             assert_eq!(lease.id, id, "{act:?}");
             assert_eq!(manager.scripted.0.peak.load(SeqCst), 1);
+            assert_eq!((pool.snapshot().in_use, pool.snapshot().checking), (1, 0), "{act:?}");
             drop(lease);
             world.settle().await;
         }
