@@ -3,13 +3,18 @@
 use std::{
     convert::Infallible,
     hint::black_box,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use evenkeel::pool::{Manager, Pool};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     task::yield_now,
+    time::{Instant, timeout_at},
 };
 
 use crate::{
@@ -82,10 +87,13 @@ impl Drop for FloorLease<'_> {
 
 const TASKS: u64 = 1000;
 const OBJECTS: usize = 10;
+const CROWD: u64 = 100_000;
 
 pub(crate) fn rows() -> Vec<Row> {
     let checkouts = uncontended().everywhere().chain(contended().everywhere());
-    checkouts.chain([memory_of_a_waiter(), waiter_with_a_deadline()]).collect()
+    let crowds =
+        [1_000, 100_000].into_iter().flat_map(|waiters| [crowd(waiters), crowd_of_deadlines(waiters)]);
+    checkouts.chain([memory_of_a_waiter(), waiter_with_a_deadline()]).chain(crowds).collect()
 }
 
 fn ours(max: usize) -> Pool<Units> {
@@ -95,7 +103,7 @@ fn ours(max: usize) -> Pool<Units> {
 /// deadpool with a time-out for the wait, as ours has; without one it waits for ever.
 fn deadpool_of(max: usize) -> deadpool::managed::Pool<Units> {
     let builder = deadpool::managed::Pool::builder(Units).max_size(max).runtime(deadpool::Runtime::Tokio1);
-    builder.wait_timeout(Some(std::time::Duration::from_secs(30))).build().expect("a pool of some objects")
+    builder.wait_timeout(Some(Duration::from_secs(30))).build().expect("a pool of some objects")
 }
 
 fn uncontended() -> AsyncRow {
@@ -174,6 +182,37 @@ fn waiter_with_a_deadline() -> Row {
     waiter::cost("pool/waiter-with-deadline")
         .with(OURS, waiter::given_up(ours_used_up, |pool| async move { drop(pool.get().await) }))
         .with("deadpool", waiter::given_up(deadpool_used_up, |pool| async move { drop(pool.get().await) }))
+}
+
+/// Waiters that come together and give up together: the cost of each must not depend on their number.
+fn crowd(waiters: u64) -> Row {
+    let wait = |pool: Arc<Pool<Units>>| async move { drop(pool.get().await) };
+    let peer = |pool: Arc<deadpool::managed::Pool<Units>>| async move { drop(pool.get().await) };
+    Row::new(format!("pool/crowd/{waiters}"), Metric::Cpu)
+        .fixed(CROWD)
+        .with(OURS, waiter::given_up_by(waiters, ours_used_up, wait))
+        .with("deadpool", waiter::given_up_by(waiters, deadpool_used_up, peer))
+}
+
+/// The same with a deadline of each, and every other one is earlier than all before.
+fn crowd_of_deadlines(waiters: u64) -> Row {
+    let wait = |pool: Arc<Pool<Units>>| async move { drop(pool.get_by(next_deadline()).await) };
+    let peer = |pool: Arc<deadpool::managed::Pool<Units>>| async move {
+        drop(timeout_at(next_deadline(), pool.get()).await);
+    };
+    Row::new(format!("pool/crowd-of-deadlines/{waiters}"), Metric::Cpu)
+        .fixed(CROWD)
+        .with(OURS, waiter::given_up_by(waiters, ours_used_up, wait))
+        .with("deadpool", waiter::given_up_by(waiters, deadpool_used_up, peer))
+}
+
+/// Returns a deadline in half an hour: alternately later and earlier than all before.
+fn next_deadline() -> Instant {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let n = CALLS.fetch_add(1, Relaxed) % (2 * CROWD);
+    let apart = Duration::from_micros(n);
+    let middle = Instant::now() + Duration::from_secs(1800);
+    if n.is_multiple_of(2) { middle + apart } else { middle - apart }
 }
 
 async fn share<P, F, Fut>(n: u64, pool: Arc<P>, checkout: F)

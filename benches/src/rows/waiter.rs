@@ -44,6 +44,19 @@ where
     M: Future,
     F: Future,
 {
+    given_up_by(WAITERS, make, wait)
+}
+
+/// As [`given_up`], by this number of waiters together.
+pub(super) fn given_up_by<M, F>(
+    waiters: u64,
+    make: fn() -> M,
+    wait: fn(Arc<M::Output>) -> F,
+) -> impl FnMut(u64)
+where
+    M: Future,
+    F: Future,
+{
     let shared = LazyCell::new(move || {
         let runtime = runtime();
         let shared = runtime.block_on(async { Arc::new(make().await) });
@@ -53,7 +66,7 @@ where
         let (shared, runtime) = &*shared;
         let mut left = n;
         while left > 0 {
-            let batch = left.min(WAITERS);
+            let batch = left.min(waiters);
             drop(pending(runtime, batch, shared, wait));
             left -= batch;
         }

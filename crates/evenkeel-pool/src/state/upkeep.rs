@@ -115,8 +115,9 @@ impl<M: Manager> State<M> {
 
     /// Tells the task of a lease that began.
     pub(super) fn tell_of_lease(&mut self) {
-        if self.limits.hold_warning.is_some() {
-            self.tell_upkeep(self.slots.next_warning(&self.limits));
+        if let Some(limit) = self.limits.hold_warning {
+            // It began at the last reading of the clock; the task knows of those before.
+            self.tell_upkeep(self.slots.last_reading().and_then(|since| since.checked_add(limit)));
         }
         self.tell_of_missing();
     }
