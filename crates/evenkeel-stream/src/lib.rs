@@ -20,6 +20,7 @@
 // | `progress` | how far a stream has come |
 // | `queue`, `queue/capacity` | a queue between producers and consumers; its bounds |
 // | `queue/producer`, `queue/consumer`, `queue/job` | its two sides; an item that was taken |
+// | `queue/budget` | when its ends let other tasks run |
 // | `queue/core`, `queue/state`, `queue/loom` | its lock; the data behind it; the primitives that loom replaces |
 // | `queue/workers` | workers on a queue, and their report |
 // | `queue/error`, `queue/snapshot` | its errors; its numbers |

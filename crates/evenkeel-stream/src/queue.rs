@@ -1,5 +1,6 @@
 //! A queue between producers and consumers, and workers on it.
 
+mod budget;
 mod capacity;
 mod consumer;
 mod core;

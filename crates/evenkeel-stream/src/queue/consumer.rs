@@ -12,9 +12,9 @@ use std::{
 
 use evenkeel_base::WakeList;
 use futures_core::Stream;
-use tokio::task::coop::poll_proceed;
 
 use super::{
+    budget::{Budget, made_progress},
     core::Core,
     error::PopError,
     job::Job,
@@ -52,11 +52,12 @@ pub struct Consumer<T> {
     // The wait of the stream.
     key: Option<Key>,
     has_left: AtomicBool,
+    budget: Budget,
 }
 
 impl<T> Consumer<T> {
     pub(super) fn new(core: Arc<Core<T>>) -> Self {
-        Self { core, key: None, has_left: AtomicBool::new(false) }
+        Self { core, key: None, has_left: AtomicBool::new(false), budget: Budget::new() }
     }
 
     /// Takes the item at the front of the queue; waits for one.
@@ -130,13 +131,13 @@ impl<T> Consumer<T> {
 
     #[inline]
     fn poll_pop(&self, key: &mut Option<Key>, cx: &mut Context<'_>) -> Poll<Option<Job<T>>> {
-        let coop = ready!(poll_proceed(cx));
+        let coop = ready!(self.budget.poll_proceed(cx));
         // Also by a consumer that has left: there is nothing for it.
         let popped = match key.is_none().then(|| self.core.pop_fast()).flatten() {
             Some(entry) => Some(entry),
             None => ready!(self.poll_pop_slow(key, cx)),
         };
-        coop.made_progress();
+        made_progress(coop);
         Poll::Ready(popped.map(|entry| Job::new(entry, self.core.clone())))
     }
 
@@ -194,7 +195,12 @@ impl<T> Clone for Consumer<T> {
         if !has_left {
             self.core.add_consumer();
         }
-        Self { core: self.core.clone(), key: None, has_left: AtomicBool::new(has_left) }
+        Self {
+            core: self.core.clone(),
+            key: None,
+            has_left: AtomicBool::new(has_left),
+            budget: Budget::new(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 use tokio::task::coop::poll_proceed;
 
 use super::{
+    budget::{Budget, made_progress},
     capacity::Bytes,
     core::Core,
     error::{PushError, Unfinished},
@@ -45,11 +46,12 @@ use super::{
 pub struct Producer<T> {
     core: Arc<Core<T>>,
     bytes: Option<Arc<Bytes<T>>>,
+    budget: Budget,
 }
 
 impl<T> Producer<T> {
     pub(super) fn new(core: Arc<Core<T>>, bytes: Option<Bytes<T>>) -> Self {
-        Self { core, bytes: bytes.map(Arc::new) }
+        Self { core, bytes: bytes.map(Arc::new), budget: Budget::new() }
     }
 
     /// Adds an item at the back of the queue; waits for room.
@@ -81,7 +83,7 @@ impl<T> Producer<T> {
     /// ```
     #[inline]
     pub fn push(&self, item: T) -> Push<'_, T> {
-        Push { core: &self.core, stage: PushStage::New(self.entry(item)) }
+        Push { producer: self, stage: PushStage::New(self.entry(item)) }
     }
 
     /// Adds an item at the back of the queue now, or not at all.
@@ -181,7 +183,7 @@ impl<T> Producer<T> {
 impl<T> Clone for Producer<T> {
     fn clone(&self) -> Self {
         self.core.add_producer();
-        Self { core: self.core.clone(), bytes: self.bytes.clone() }
+        Self { core: self.core.clone(), bytes: self.bytes.clone(), budget: Budget::new() }
     }
 }
 
@@ -229,7 +231,7 @@ impl<T> fmt::Debug for Producer<T> {
 /// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct Push<'a, T> {
-    core: &'a Core<T>,
+    producer: &'a Producer<T>,
     stage: PushStage<T>,
 }
 
@@ -245,7 +247,7 @@ impl<T> Push<'_, T> {
     fn cancel(&mut self) -> Option<T> {
         match std::mem::replace(&mut self.stage, PushStage::Ended) {
             PushStage::New(entry) => Some(entry.item),
-            PushStage::Waiting(key) => self.core.cancel_push(key),
+            PushStage::Waiting(key) => self.producer.core.cancel_push(key),
             PushStage::Ended => None,
         }
     }
@@ -260,9 +262,10 @@ impl<T> Future for Push<'_, T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let coop = ready!(poll_proceed(cx));
-        let pushed = ready!(this.core.poll_push(&mut this.stage, cx.waker()));
-        coop.made_progress();
+        let Producer { core, budget, .. } = this.producer;
+        let coop = ready!(budget.poll_proceed(cx));
+        let pushed = ready!(core.poll_push(&mut this.stage, cx.waker()));
+        made_progress(coop);
         Poll::Ready(pushed.map_err(PushError::Closed))
     }
 }

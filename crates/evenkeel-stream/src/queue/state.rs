@@ -136,7 +136,7 @@ impl<T> State<T> {
     /// Frees the memory of a burst that is over.
     #[inline]
     fn free_spare(&mut self) {
-        if self.entries.capacity() > SPARE && self.entries.is_empty() {
+        if self.entries.is_empty() && self.entries.capacity() > SPARE {
             self.entries.shrink_to(SPARE / 2);
         }
     }
