@@ -9,13 +9,56 @@
 // | `ack` | the trait of its other half: what becomes of the deliveries, in bulk |
 // | `sink` | the trait of a sink, its messages, and dead letters |
 // | `error` | the errors of sources and sinks |
+// | `pipeline`, `start` | the builder; its settings checked, its parts made and connected |
+// | `running`, `run` | the handle of a pipeline that runs; the task that runs it to its end |
+// | `chain`, `segment` | stages within one task; the maps that carry items through them, batches and splits |
+// | `stage`, `work` | the limit and the numbers of a stage; the run of its function for one item |
+// | `in_hand`, `in_hand/state` | the account of every delivery, from its pull to the answer of the server |
+// | `token`, `item_key`, `deliveries` | a part of an item on its way; the identity of an entry; receipts, and copies for dead letters |
+// | `pull`, `settle`, `leases`, `dead_letters` | the tasks that pull, settle, extend leases, write dead letters |
+// | `settings`, `status`, `race` | settings of the stages; errors and orders of the tasks; the first of two futures |
+// | `memory` | a broker in memory; its settings and faults |
+// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/random` | its source; the handle of a delivery; its lock and its waits; its messages; random numbers |
+// | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 
 mod ack;
+mod chain;
+mod dead_letters;
+mod deliveries;
 mod error;
+mod in_hand;
+mod item_key;
+mod leases;
+mod memory;
+mod pipeline;
+mod pull;
+mod race;
+mod report;
+mod run;
+mod running;
+mod segment;
+mod settings;
+mod settle;
 mod sink;
+mod snapshot;
 mod source;
+mod stage;
+mod start;
+mod status;
+mod token;
+mod work;
 
 pub use ack::{Ack, MAX_SETTLED, Settle, SettleOutcome};
 pub use error::{SinkError, SourceError};
+pub use evenkeel_stream::Batch;
+pub use memory::{
+    BrokerClosed, Faults, MemoryAck, MemoryBroker, MemoryConfig, MemoryReceipt, MemorySnapshot, MemorySource,
+    PowerLoss,
+};
+pub use pipeline::{InvalidPipeline, Pipeline, Stages, Sunk};
+pub use report::DrainReport;
+pub use running::{PipelineError, Running};
 pub use sink::{DeadLetter, Message, Sink};
+pub use snapshot::{Bottleneck, PipelineSnapshot};
 pub use source::{Deliveries, Delivery, Demand, Source, Warning, Workload};
+pub use stage::StageSnapshot;

@@ -121,6 +121,42 @@ impl<T> Batch<T> {
     pub fn ends_after(self, is_last: impl FnMut(&T) -> bool + Send + 'static) -> Self {
         Self { ends_after: Some(Box::new(is_last)), ..self }
     }
+
+    /// Makes the same batches of items that have a `T` in them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use evenkeel_stream::{Batch, prelude::*};
+    /// use futures::StreamExt as _;
+    ///
+    /// let words = Batch::items(500).max_bytes(4, |word: &&str| word.len());
+    /// let numbered = futures::stream::iter(["a", "bcd", "ef"]).enumerate();
+    /// let batches: Vec<_> = numbered.batch(words.by(|(_, word)| word)).collect().await;
+    /// assert_eq!(batches, [vec![(0, "a"), (1, "bcd")], vec![(2, "ef")]]);
+    /// # }
+    /// ```
+    pub fn by<U>(self, part: impl Fn(&U) -> &T + Clone + Send + 'static) -> Batch<U>
+    where
+        T: 'static,
+    {
+        let Self { items, bytes, within, ends_after } = self;
+        let bytes = bytes.map(|Bytes { max, mut size }| {
+            let part = part.clone();
+            Bytes { max, size: Box::new(move |item: &U| size(part(item))) as Closure<U, usize> }
+        });
+        let ends_after =
+            ends_after.map(|mut is_last| Box::new(move |item: &U| is_last(part(item))) as Closure<U, bool>);
+        Batch { items, bytes, within, ends_after }
+    }
+
+    /// Returns the number of items in a full batch.
+    #[must_use]
+    pub const fn max_items(&self) -> usize {
+        self.items
+    }
 }
 
 impl<T> fmt::Debug for Batch<T> {

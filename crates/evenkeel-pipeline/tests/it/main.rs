@@ -1,3 +1,7 @@
 //! The promises of evenkeel-pipeline, one module each.
 
+mod basics;
+mod drain;
+mod leases;
+mod support;
 mod traits;

@@ -1,0 +1,89 @@
+//! The receipts of the items in hand, and copies of items that may become dead letters.
+
+use std::sync::Mutex;
+
+use evenkeel_base::{FirstPanic, lock};
+
+use crate::{Ack, Source, item_key::ItemKey};
+
+type Receipt<S> = <<S as Source>::Ack as Ack>::Receipt;
+
+/// The typed half of the items in hand, under the same keys.
+pub(crate) struct Deliveries<R, T> {
+    slots: Mutex<Vec<Option<Slot<R, T>>>>,
+    keeps_items: bool,
+}
+
+pub(crate) type DeliveriesOf<S> = Deliveries<Receipt<S>, <S as Source>::Item>;
+
+struct Slot<R, T> {
+    number: u64,
+    receipt: R,
+    /// A copy, if this is the last attempt before the dead letter.
+    original: Option<T>,
+}
+
+/// The part of the deliveries that needs no types.
+pub(crate) trait Origins: Send + Sync {
+    /// Returns the identity of an item.
+    fn origin(&self, key: ItemKey) -> String;
+
+    /// Drops the copies of items that are gone.
+    fn release(&self, keys: &[ItemKey]);
+}
+
+impl<R: Copy, T> Deliveries<R, T> {
+    pub(crate) fn new(keeps_items: bool) -> Self {
+        Self { slots: Mutex::new(Vec::new()), keeps_items }
+    }
+
+    pub(crate) fn insert(&self, entries: impl Iterator<Item = (ItemKey, R, Option<T>)>) {
+        let mut before = Vec::new();
+        let mut slots = lock(&self.slots);
+        for (key, receipt, original) in entries {
+            if slots.len() <= key.index {
+                slots.resize_with(key.index + 1, || None);
+            }
+            let slot = Slot { number: key.number, receipt, original };
+            if let Some(Slot { original: Some(original), .. }) = slots[key.index].replace(slot) {
+                before.push(original);
+            }
+        }
+        drop(slots);
+    }
+
+    /// Returns the receipts of these items, with the keys of those that are still there.
+    pub(crate) fn receipts<K: Copy>(&self, keys: &[K], key: impl Fn(&K) -> ItemKey) -> Vec<(K, R)> {
+        let slots = lock(&self.slots);
+        let receipt = |entry: &K| {
+            let key = key(entry);
+            let slot = slots.get(key.index)?.as_ref().filter(|slot| slot.number == key.number)?;
+            Some((*entry, slot.receipt))
+        };
+        keys.iter().filter_map(receipt).collect()
+    }
+
+    fn slot<O>(&self, key: ItemKey, get: impl FnOnce(&mut Slot<R, T>) -> O) -> Option<O> {
+        let mut slots = lock(&self.slots);
+        slots.get_mut(key.index)?.as_mut().filter(|slot| slot.number == key.number).map(get)
+    }
+
+    pub(crate) fn take_original(&self, key: ItemKey) -> Option<T> {
+        self.slot(key, |slot| slot.original.take()).flatten()
+    }
+}
+
+impl<R: Copy + std::fmt::Display + Send + Sync, T: Send> Origins for Deliveries<R, T> {
+    fn origin(&self, key: ItemKey) -> String {
+        let receipt = self.slot(key, |slot| slot.receipt);
+        receipt.map(|receipt| receipt.to_string()).unwrap_or_default()
+    }
+
+    fn release(&self, keys: &[ItemKey]) {
+        if self.keeps_items {
+            let originals: Vec<T> = keys.iter().filter_map(|key| self.take_original(*key)).collect();
+            // The panic of a destructor says nothing of the pipeline.
+            FirstPanic::default().drop_each(originals);
+        }
+    }
+}

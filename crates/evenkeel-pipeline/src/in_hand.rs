@@ -1,0 +1,257 @@
+//! The items in hand: the account of every delivery from its pull to the answer of the server.
+//!
+//! # How it works
+//!
+//! A delivery has one entry, and one token for each of its parts; at first it is one part. A token is dropped with what
+//! became of its part, and the last one decides: acked if all parts are done, tried again or dead if one has failed, handed
+//! back if one was aborted. A decided entry leaves the window at once, and stays here until the server has answered.
+//!
+//! - **Every accepted delivery is counted once**: when its entry is removed, or at the end among those that are left.
+//! - **A lost lease aborts the work**: the entry is marked, the counter of losses moves, which each poll of a stage compares,
+//!   and the worker is woken. It is counted when its last token is gone, and the server is told nothing.
+//! - **Nothing foreign runs under the lock.** Wakers and failures that a step takes out are dropped behind it; receipts and
+//!   copies of items are in [`Deliveries`](crate::deliveries::Deliveries), under a lock of their own. The two are never held
+//!   together.
+//!
+//! | task | waits for | notified by |
+//! |---|---|---|
+//! | pull | `room` | an entry that leaves the window, an answer that lowers the arrears |
+//! | settle | `decided` | a decision, the close |
+//! | dead letters | `exhausted` | an entry whose attempts are used up |
+//! | leases | `leases` | a lease that ends before the next look |
+//! | run | `idle` | the last token, the last dead letter |
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use evenkeel_base::lock;
+use tokio::{sync::Notify, time::Instant};
+
+mod state;
+
+use state::{Effects, State};
+pub(crate) use state::{Exhausted, Leases, Limits, Numbers, PartEnd};
+
+use crate::{Demand, Settle, SettleOutcome, deliveries::Origins, item_key::ItemKey, report::DrainReport};
+
+/// The items in hand of one pipeline.
+pub(crate) struct InHand {
+    state: Mutex<State>,
+    /// The number of leases that were lost, ever.
+    losses: AtomicU64,
+    pub(crate) room: Notify,
+    pub(crate) decided: Notify,
+    pub(crate) exhausted: Notify,
+    pub(crate) leases: Notify,
+    pub(crate) idle: Notify,
+    pub(crate) ack_wait: Option<Duration>,
+    origins: Arc<dyn Origins>,
+}
+
+impl InHand {
+    pub(crate) fn new(limits: Limits, ack_wait: Option<Duration>, origins: Arc<dyn Origins>) -> Self {
+        Self {
+            state: Mutex::new(State::new(limits)),
+            losses: AtomicU64::new(0),
+            room: Notify::new(),
+            decided: Notify::new(),
+            exhausted: Notify::new(),
+            leases: Notify::new(),
+            idle: Notify::new(),
+            ack_wait,
+            origins,
+        }
+    }
+
+    /// Makes one step under the lock, and notifies and drops behind it.
+    fn step<R>(&self, step: impl FnOnce(&mut State, &mut Effects) -> R) -> R {
+        let mut effects = Effects::default();
+        let result = step(&mut lock(&self.state), &mut effects);
+        if effects.is_decided {
+            self.decided.notify_one();
+        }
+        if effects.has_room {
+            self.room.notify_one();
+        }
+        if effects.is_exhausted {
+            self.exhausted.notify_one();
+        }
+        if effects.is_idle {
+            self.idle.notify_one();
+        }
+        for waker in effects.woken {
+            waker.wake();
+        }
+        if !effects.removed.is_empty() {
+            self.origins.release(&effects.removed);
+        }
+        result
+    }
+
+    /// Returns the room for another pull, if there is enough to be worth one; else `room` is notified.
+    pub(crate) fn demand(&self) -> Option<Demand> {
+        lock(&self.state).demand()
+    }
+
+    /// Waits until there is room.
+    pub(crate) async fn wait_for_room(&self) -> Demand {
+        loop {
+            if let Some(demand) = self.demand() {
+                return demand;
+            }
+            self.room.notified().await;
+        }
+    }
+
+    /// Enters deliveries, each by its attempt, its size and the instant of its lease.
+    pub(crate) fn accept(&self, facts: impl Iterator<Item = (u32, usize, Instant)>) -> Vec<ItemKey> {
+        let ack_wait = self.ack_wait;
+        let (keys, first_end) = self.step(|state, _| {
+            let mut first_end = None;
+            let keys = facts
+                .map(|(attempt, size, leased_at)| {
+                    let ends = ack_wait.and_then(|wait| leased_at.checked_add(wait));
+                    first_end = first_end.into_iter().chain(ends).min();
+                    state.accept(attempt, size, ends)
+                })
+                .collect();
+            (keys, first_end)
+        });
+        // The next look comes after a third of the time at the latest.
+        if let (Some(wait), Some(end)) = (ack_wait, first_end)
+            && end < Instant::now() + wait / 2
+        {
+            self.leases.notify_one();
+        }
+        keys
+    }
+
+    /// Adds the tokens of further parts.
+    pub(crate) fn split(&self, key: ItemKey, parts: usize) {
+        self.step(|state, _| state.split(key, parts));
+    }
+
+    /// Drops the token of a part.
+    pub(crate) fn end_part(&self, key: ItemKey, end: PartEnd) {
+        self.step(|state, effects| state.end_part(key, end, effects));
+    }
+
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Relaxed)
+    }
+
+    pub(crate) fn is_lost(&self, key: ItemKey) -> bool {
+        lock(&self.state).is_lost(key)
+    }
+
+    /// Stores the waker of the worker of an item, so that a lost lease wakes it.
+    pub(crate) fn watch(&self, key: ItemKey, waker: Waker) {
+        let before = lock(&self.state).watch(key, waker);
+        drop(before);
+    }
+
+    /// Returns the identity of an item.
+    pub(crate) fn origin(&self, key: ItemKey) -> String {
+        self.origins.origin(key)
+    }
+
+    /// Takes decisions to be settled, at most `max`, into `batch`. Returns `None` when there will be no more.
+    pub(crate) fn take_decided(&self, max: usize, batch: &mut Vec<(ItemKey, Settle)>) -> Option<usize> {
+        lock(&self.state).take_decided(max, batch)
+    }
+
+    /// Returns the number of decisions that wait, and whether there will be no more.
+    pub(crate) fn waiting_decisions(&self) -> (usize, bool) {
+        lock(&self.state).waiting_decisions()
+    }
+
+    /// Removes decisions that must not be sent any more, as the lease is lost.
+    pub(crate) fn drop_late(&self, batch: &mut Vec<(ItemKey, Settle)>) {
+        let now = Instant::now();
+        self.step(|state, effects| state.drop_late(batch, now, effects));
+    }
+
+    /// Counts the answers of the server.
+    pub(crate) fn settled(&self, batch: &[(ItemKey, Settle)], outcomes: &[SettleOutcome]) {
+        self.step(|state, effects| state.settled(batch, outcomes, effects));
+    }
+
+    /// Looks at the leases: marks those that have run out, and returns those to extend.
+    pub(crate) fn scan_leases(&self, now: Instant) -> Leases {
+        self.mark_lost(|state, effects| state.scan_leases(now, effects))
+    }
+
+    /// Notes that leases were extended at an instant, and that others are lost.
+    pub(crate) fn extended(&self, keys: &[ItemKey], lost: &[usize], at: Instant) {
+        let ends = self.ack_wait.and_then(|wait| at.checked_add(wait));
+        self.mark_lost(|state, effects| state.extended(keys, lost, ends, effects));
+    }
+
+    /// Makes a step that may lose leases. The counter moves before the workers are woken.
+    fn mark_lost<R>(&self, step: impl FnOnce(&mut State, &mut Effects) -> R) -> R {
+        self.step(|state, effects| {
+            let result = step(state, effects);
+            self.losses.fetch_add(effects.lost, Relaxed);
+            result
+        })
+    }
+
+    /// Takes the items whose attempts are used up.
+    pub(crate) fn take_exhausted(&self) -> Vec<Exhausted> {
+        lock(&self.state).take_exhausted()
+    }
+
+    /// Decides about an item that was taken from the exhausted ones.
+    pub(crate) fn decide(&self, key: ItemKey, settle: Settle) {
+        self.step(|state, effects| state.decide(key, settle, effects));
+    }
+
+    /// From now on tokens that are dropped hand their items back.
+    pub(crate) fn abort(&self) {
+        lock(&self.state).abort();
+    }
+
+    /// Returns whether no item is worked on, by a stage or by the dead letter sink.
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.state).is_idle()
+    }
+
+    /// Waits until no item is worked on.
+    pub(crate) async fn wait_until_idle(&self) {
+        while !self.is_idle() {
+            self.idle.notified().await;
+        }
+    }
+
+    /// Waits until no token is left.
+    pub(crate) async fn wait_until_aborted(&self) {
+        while lock(&self.state).has_tokens() {
+            self.idle.notified().await;
+        }
+    }
+
+    /// Hands the exhausted items back that have no dead letter, and says that no more decisions come.
+    pub(crate) fn close(&self) {
+        self.step(|state, effects| state.close(effects));
+    }
+
+    /// Pauses pulls, or goes on.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.step(|state, effects| state.set_paused(is_paused, effects));
+    }
+
+    /// Counts all, and what is left as left.
+    pub(crate) fn report(&self) -> DrainReport {
+        lock(&self.state).report()
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        lock(&self.state).numbers()
+    }
+}

@@ -1,0 +1,421 @@
+//! The data of the items in hand behind their lock.
+
+use std::{collections::VecDeque, mem, task::Waker, time::Duration};
+
+use evenkeel_base::Slab;
+use tokio::time::Instant;
+
+use crate::{Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, report::DrainReport};
+
+/// The settings that bound the items in hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) window: usize,
+    pub(crate) budget: usize,
+    /// The room that is worth a pull.
+    pub(crate) worth: usize,
+    /// The attempts after which an item is dead; `u32::MAX` without a dead letter sink.
+    pub(crate) max_attempts: u32,
+}
+
+/// The end of a part of an item.
+#[derive(Debug)]
+pub(crate) enum PartEnd {
+    Done,
+    Failed {
+        reason: String,
+        retry_after: Duration,
+    },
+    /// It was dropped before it ended.
+    Dropped,
+}
+
+/// An item whose attempts are used up.
+#[derive(Debug)]
+pub(crate) struct Exhausted {
+    pub(crate) key: ItemKey,
+    pub(crate) attempts: u32,
+    pub(crate) reason: String,
+    /// The delay of another attempt if the dead letter cannot be written.
+    pub(crate) retry_after: Duration,
+}
+
+/// The leases to extend, and the first instant at which one ends if it is not extended.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    pub(crate) keys: Vec<ItemKey>,
+    pub(crate) first_end: Option<Instant>,
+}
+
+/// The numbers for a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Numbers {
+    pub(crate) window: usize,
+    pub(crate) in_hand: usize,
+    pub(crate) bytes: usize,
+    pub(crate) unsettled: usize,
+    pub(crate) is_paused: bool,
+    pub(crate) counts: DrainReport,
+}
+
+/// The work that a step leaves for the time after the lock.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) is_decided: bool,
+    pub(super) has_room: bool,
+    pub(super) is_exhausted: bool,
+    pub(super) is_idle: bool,
+    pub(super) lost: u64,
+    pub(super) woken: Vec<Waker>,
+    pub(super) dropped: Option<Waker>,
+    /// Entries that are gone.
+    pub(super) removed: Vec<ItemKey>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: ItemKey,
+    attempt: u32,
+    size: usize,
+    /// The end of the lease, if it is not extended.
+    lease_ends: Option<Instant>,
+    is_lost: bool,
+    phase: Phase,
+    /// The worker of the item, while it is pending.
+    waker: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Working {
+        tokens: usize,
+        failure: Option<(String, Duration)>,
+        is_dropped: bool,
+    },
+    /// Its dead letter is to be written.
+    Exhausted,
+    Decided,
+}
+
+pub(super) struct State {
+    limits: Limits,
+    entries: Slab<Entry>,
+    accepted: u64,
+    /// Items that are worked on, and the sum of their sizes.
+    in_hand: usize,
+    bytes: usize,
+    /// The tokens of all items.
+    tokens: usize,
+    /// Items with a decision that the server has not confirmed.
+    unsettled: usize,
+    decided: VecDeque<(ItemKey, Settle)>,
+    exhausted: Vec<Exhausted>,
+    counts: DrainReport,
+    wants_room: bool,
+    is_paused: bool,
+    is_aborted: bool,
+    is_closed: bool,
+}
+
+impl State {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            entries: Slab::new(),
+            accepted: 0,
+            in_hand: 0,
+            bytes: 0,
+            tokens: 0,
+            unsettled: 0,
+            decided: VecDeque::new(),
+            exhausted: Vec::new(),
+            counts: DrainReport::default(),
+            wants_room: false,
+            is_paused: false,
+            is_aborted: false,
+            is_closed: false,
+        }
+    }
+
+    fn entry(&mut self, key: ItemKey) -> Option<&mut Entry> {
+        self.entries.get_mut(key.index).filter(|entry| entry.key == key)
+    }
+
+    fn room(&self) -> Option<Demand> {
+        let items = self.limits.window.saturating_sub(self.in_hand);
+        let bytes = self.limits.budget.saturating_sub(self.bytes);
+        let arrears = self.limits.window.max(2 * MAX_SETTLED);
+        // Half of the budget: the first item of a pull may exceed what is left of it.
+        let has_bytes = self.in_hand == 0 || bytes > self.limits.budget / 2;
+        let is_worth = items >= self.limits.worth && has_bytes && self.unsettled < arrears;
+        (is_worth && !self.is_paused).then_some(Demand { items, bytes })
+    }
+
+    pub(super) fn demand(&mut self) -> Option<Demand> {
+        let room = self.room();
+        self.wants_room = room.is_none();
+        room
+    }
+
+    fn offer_room(&mut self, effects: &mut Effects) {
+        if self.wants_room && self.room().is_some() {
+            self.wants_room = false;
+            effects.has_room = true;
+        }
+    }
+
+    pub(super) fn set_paused(&mut self, is_paused: bool, effects: &mut Effects) {
+        self.is_paused = is_paused;
+        self.offer_room(effects);
+    }
+
+    pub(super) fn accept(&mut self, attempt: u32, size: usize, lease_ends: Option<Instant>) -> ItemKey {
+        self.accepted += 1;
+        self.in_hand += 1;
+        self.tokens += 1;
+        self.bytes = self.bytes.saturating_add(size);
+        let phase = Phase::Working { tokens: 1, failure: None, is_dropped: false };
+        let mut key = ItemKey { index: 0, number: self.accepted };
+        let entry = Entry { key, attempt, size, lease_ends, is_lost: false, phase, waker: None };
+        key.index = self.entries.insert(entry);
+        if let Some(entry) = self.entries.get_mut(key.index) {
+            entry.key = key;
+        }
+        key
+    }
+
+    pub(super) fn split(&mut self, key: ItemKey, parts: usize) {
+        if let Some(Entry { phase: Phase::Working { tokens, .. }, .. }) = self.entry(key) {
+            *tokens += parts;
+            self.tokens += parts;
+        }
+    }
+
+    pub(super) fn end_part(&mut self, key: ItemKey, end: PartEnd, effects: &mut Effects) {
+        let (is_aborted, max_attempts) = (self.is_aborted, self.limits.max_attempts);
+        self.tokens -= 1;
+        effects.is_idle |= self.tokens == 0;
+        let Some(entry) = self.entry(key) else { return };
+        let Phase::Working { tokens, failure, is_dropped } = &mut entry.phase else { return };
+        *tokens -= 1;
+        match end {
+            PartEnd::Done => {}
+            PartEnd::Dropped if is_aborted => *is_dropped = true,
+            PartEnd::Dropped => {
+                failure.get_or_insert_with(|| ("it was dropped before it ended".to_owned(), Duration::ZERO));
+            }
+            PartEnd::Failed { reason, retry_after } => {
+                failure.get_or_insert((reason, retry_after));
+            }
+        }
+        if *tokens > 0 {
+            return;
+        }
+        let (failure, is_dropped) = (failure.take(), *is_dropped);
+        let (attempt, is_lost) = (entry.attempt, entry.is_lost);
+        effects.dropped = entry.waker.take();
+        match failure {
+            _ if is_lost => self.forget_lost(key, effects),
+            Some((reason, retry_after)) if attempt >= max_attempts => {
+                entry.phase = Phase::Exhausted;
+                let attempts = attempt.min(max_attempts);
+                self.exhausted.push(Exhausted { key, attempts, reason, retry_after });
+                effects.is_exhausted = true;
+            }
+            Some((_, after)) => self.decide(key, Settle::Retry { after }, effects),
+            None if is_dropped => self.decide(key, Settle::Release, effects),
+            None => self.decide(key, Settle::Ack, effects),
+        }
+    }
+
+    /// Removes an item that nobody works on any more, and whose lease is lost.
+    fn forget_lost(&mut self, key: ItemKey, effects: &mut Effects) {
+        if let Some(entry) = self.entries.remove(key.index) {
+            effects.removed.push(key);
+            self.counts.superseded += 1;
+            self.leave_window(entry.size, effects);
+        }
+    }
+
+    fn leave_window(&mut self, size: usize, effects: &mut Effects) {
+        self.in_hand -= 1;
+        self.bytes = self.bytes.saturating_sub(size);
+        effects.is_idle |= self.in_hand == 0;
+        self.offer_room(effects);
+    }
+
+    pub(super) fn decide(&mut self, key: ItemKey, settle: Settle, effects: &mut Effects) {
+        let Some(entry) = self.entry(key) else { return };
+        if entry.is_lost {
+            return self.forget_lost(key, effects);
+        }
+        entry.phase = Phase::Decided;
+        let size = entry.size;
+        self.decided.push_back((key, settle));
+        self.unsettled += 1;
+        // The task takes all that wait; those that come later are new to it.
+        effects.is_decided = matches!(self.decided.len(), 1 | MAX_SETTLED);
+        self.leave_window(size, effects);
+    }
+
+    pub(super) fn is_lost(&mut self, key: ItemKey) -> bool {
+        self.entry(key).is_none_or(|entry| entry.is_lost)
+    }
+
+    /// Stores a waker; returns the one before.
+    pub(super) fn watch(&mut self, key: ItemKey, waker: Waker) -> Option<Waker> {
+        match self.entry(key) {
+            Some(entry) => entry.waker.replace(waker),
+            None => Some(waker),
+        }
+    }
+
+    pub(super) fn take_decided(&mut self, max: usize, batch: &mut Vec<(ItemKey, Settle)>) -> Option<usize> {
+        if self.decided.is_empty() && self.is_closed {
+            return None;
+        }
+        let taken = self.decided.len().min(max);
+        batch.extend(self.decided.drain(..taken));
+        Some(taken)
+    }
+
+    pub(super) fn waiting_decisions(&self) -> (usize, bool) {
+        (self.decided.len(), self.is_closed)
+    }
+
+    /// An ack may come late; all else would end or repeat the attempt that has begun meanwhile.
+    pub(super) fn drop_late(
+        &mut self,
+        batch: &mut Vec<(ItemKey, Settle)>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        batch.retain(|(key, settle)| {
+            let entry = self.entries.get_mut(key.index).filter(|entry| entry.key == *key);
+            let is_late =
+                entry.is_some_and(|entry| entry.is_lost || entry.lease_ends.is_some_and(|ends| ends <= now));
+            if is_late && *settle != Settle::Ack {
+                self.entries.remove(key.index);
+                effects.removed.push(*key);
+                self.counts.superseded += 1;
+                self.unsettled -= 1;
+                return false;
+            }
+            true
+        });
+        self.offer_room(effects);
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        batch: &[(ItemKey, Settle)],
+        outcomes: &[SettleOutcome],
+        effects: &mut Effects,
+    ) {
+        for ((key, settle), outcome) in batch.iter().zip(outcomes) {
+            self.entries.remove(key.index);
+            effects.removed.push(*key);
+            self.unsettled -= 1;
+            let count = match (outcome, settle) {
+                (SettleOutcome::Superseded, _) => &mut self.counts.superseded,
+                (SettleOutcome::Confirmed, Settle::Ack) => &mut self.counts.acked,
+                (SettleOutcome::Confirmed, Settle::Retry { .. }) => &mut self.counts.nacked,
+                (SettleOutcome::Confirmed, Settle::Release) => &mut self.counts.released,
+                (SettleOutcome::Confirmed, Settle::Term) => &mut self.counts.dead,
+            };
+            *count += 1;
+        }
+        self.offer_room(effects);
+    }
+
+    pub(super) fn scan_leases(&mut self, now: Instant, effects: &mut Effects) -> Leases {
+        let mut leases = Leases::default();
+        for entry in self.entries.iter_mut().filter(|entry| !entry.is_lost) {
+            let Some(ends) = entry.lease_ends else { continue };
+            if ends <= now {
+                entry.lose(effects);
+            } else {
+                leases.first_end = leases.first_end.into_iter().chain([ends]).min();
+                leases.keys.push(entry.key);
+            }
+        }
+        leases
+    }
+
+    pub(super) fn extended(
+        &mut self,
+        keys: &[ItemKey],
+        lost: &[usize],
+        lease_ends: Option<Instant>,
+        effects: &mut Effects,
+    ) {
+        let mut lost = lost.iter().copied().peekable();
+        for (index, key) in keys.iter().enumerate() {
+            let is_lost = lost.next_if_eq(&index).is_some();
+            match self.entry(*key) {
+                Some(entry) if is_lost => entry.lose(effects),
+                Some(entry) => entry.lease_ends = lease_ends.max(entry.lease_ends),
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn take_exhausted(&mut self) -> Vec<Exhausted> {
+        mem::take(&mut self.exhausted)
+    }
+
+    pub(super) fn abort(&mut self) {
+        self.is_aborted = true;
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_hand == 0
+    }
+
+    pub(super) fn has_tokens(&self) -> bool {
+        self.tokens > 0
+    }
+
+    pub(super) fn close(&mut self, effects: &mut Effects) {
+        self.exhausted.clear();
+        let is_exhausted = |entry: &&Entry| matches!(entry.phase, Phase::Exhausted);
+        let keys: Vec<ItemKey> = self.entries.iter().filter(is_exhausted).map(|entry| entry.key).collect();
+        for key in keys {
+            // The attempt has failed: it counts, so that the item does not run again before its dead letter.
+            self.decide(key, Settle::Retry { after: Duration::ZERO }, effects);
+        }
+        self.is_closed = true;
+        effects.is_decided = true;
+    }
+
+    pub(super) fn report(&self) -> DrainReport {
+        let counts = self.counts;
+        let counted = counts.acked + counts.nacked + counts.dead + counts.released + counts.superseded;
+        let unsettled = self.unsettled as u64;
+        DrainReport {
+            accepted: self.accepted,
+            unconfirmed: unsettled,
+            unfinished: self.accepted - counted - unsettled,
+            ..counts
+        }
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            window: self.limits.window,
+            in_hand: self.in_hand,
+            bytes: self.bytes,
+            unsettled: self.unsettled,
+            is_paused: self.is_paused,
+            counts: self.report(),
+        }
+    }
+}
+
+impl Entry {
+    fn lose(&mut self, effects: &mut Effects) {
+        self.is_lost = true;
+        effects.lost += 1;
+        effects.woken.extend(self.waker.take());
+    }
+}

@@ -1,0 +1,37 @@
+//! Random numbers from a seed: SplitMix64.
+
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Returns a number from 0 up to and without 1.
+    fn share(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn happens(&mut self, share: f64) -> bool {
+        share > 0.0 && self.share() < share
+    }
+
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        (self.share() * end as f64) as usize
+    }
+
+    pub(super) fn up_to(&mut self, time: Duration) -> Duration {
+        time.mul_f64(self.share())
+    }
+}

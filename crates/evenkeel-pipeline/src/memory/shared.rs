@@ -1,0 +1,255 @@
+//! The lock of a broker, and the waits around it.
+
+use std::{mem, sync::Mutex, time::Duration};
+
+use evenkeel_base::{FirstPanic, lock, sleep_until};
+use evenkeel_task::Panic;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use super::{
+    BrokerClosed, MemoryConfig,
+    receipt::MemoryReceipt,
+    state::{MemorySnapshot, PowerLoss, State, Taken},
+};
+use crate::{Delivery, Demand, Settle, SettleOutcome, SourceError, race::race};
+
+pub(super) struct Shared<T> {
+    state: Mutex<State<T>>,
+    /// A message is ready, or the last one is settled; one waiter passes it on.
+    ready: Notify,
+    /// There is room for a message.
+    space: Notify,
+}
+
+impl<T> Shared<T> {
+    pub(super) fn new(config: MemoryConfig) -> Self {
+        let state = Mutex::new(State::new(config, Instant::now()));
+        Self { state, ready: Notify::new(), space: Notify::new() }
+    }
+
+    /// Does what is due, and makes a step.
+    fn step<R>(&self, step: impl FnOnce(&mut State<T>, Instant) -> R) -> R {
+        let now = Instant::now();
+        let (result, synced, is_ready, has_space);
+        {
+            let mut state = lock(&self.state);
+            synced = state.advance(now);
+            let due = state.next_due();
+            result = step(&mut state, now);
+            // A waiter has a timer for what was due before.
+            let is_due_sooner = state.next_due().is_some_and(|next| due.is_none_or(|due| next < due));
+            is_ready = state.has_ready() || state.is_over() || is_due_sooner;
+            has_space = state.is_closed() || !state.is_full() && !state.is_down();
+        }
+        drop(synced);
+        if is_ready {
+            self.ready.notify_one();
+        }
+        if has_space {
+            self.space.notify_one();
+        }
+        result
+    }
+
+    pub(super) fn ack_wait(&self) -> Duration {
+        lock(&self.state).config.ack_wait
+    }
+
+    pub(super) fn close(&self) {
+        self.step(|state, _| state.close());
+    }
+
+    pub(super) fn crash(&self, downtime: Duration) {
+        self.step(|state, now| state.crash(now, downtime));
+    }
+
+    pub(super) fn power_loss(&self, downtime: Duration) -> PowerLoss {
+        let (loss, gone) = self.step(|state, now| {
+            state.crash(now, downtime);
+            state.lose_power()
+        });
+        FirstPanic::default().drop_each(gone);
+        loss
+    }
+
+    pub(super) fn snapshot(&self) -> MemorySnapshot {
+        self.step(|state, _| state.snapshot())
+    }
+
+    pub(super) async fn wait_for_sync(&self) {
+        if let Some(at) = self.step(|state, _| state.next_sync()) {
+            sleep_until(at).await;
+            self.step(|_, _| ());
+        }
+    }
+
+    pub(super) async fn publish(
+        &self,
+        item: T,
+        size: usize,
+        id: Option<&str>,
+    ) -> Result<Option<u64>, BrokerClosed<T>> {
+        let mut item = Some(item);
+        loop {
+            self.latency().await;
+            let stored = self.step(|state, now| {
+                if state.is_closed() {
+                    return Some(Err(()));
+                }
+                if state.is_down() || state.is_full() {
+                    return None;
+                }
+                if id.is_some_and(|id| !state.is_new(id, now)) {
+                    return Some(Ok(None));
+                }
+                item.take().map(|item| Ok(Some(state.publish(item, size, now))))
+            });
+            match (stored, item.take()) {
+                (Some(Ok(number)), _) => return Ok(number),
+                (Some(Err(())), Some(item)) => return Err(BrokerClosed(item)),
+                (_, left) => item = left,
+            }
+            self.wait(&self.space).await;
+        }
+    }
+
+    /// Waits for a notification, or for what is due next.
+    async fn wait(&self, notify: &Notify) {
+        let due = lock(&self.state).next_due();
+        match due {
+            Some(due) => {
+                race(notify.notified(), sleep_until(due)).await;
+            }
+            None => notify.notified().await,
+        }
+    }
+
+    async fn latency(&self) {
+        let latency = {
+            let mut state = lock(&self.state);
+            let longest = state.config.faults.latency;
+            if longest.is_zero() { Duration::ZERO } else { state.random.up_to(longest) }
+        };
+        if !latency.is_zero() {
+            sleep(latency).await;
+        }
+    }
+
+    fn check(&self) -> Result<(), SourceError> {
+        let is_down = self.step(|state, _| state.is_down());
+        if is_down { Err(SourceError::transient("the broker is down")) } else { Ok(()) }
+    }
+
+    /// The answer to a call that was carried out, which a fault may lose.
+    fn answer<R>(&self, result: R) -> Result<R, SourceError> {
+        let is_lost = {
+            let mut state = lock(&self.state);
+            let share = state.config.faults.lost_answers;
+            state.random.happens(share)
+        };
+        if is_lost { Err(SourceError::transient("the answer of the broker was lost")) } else { Ok(result) }
+    }
+
+    pub(super) async fn settle(
+        &self,
+        batch: &[(MemoryReceipt, Settle)],
+    ) -> Result<Vec<SettleOutcome>, SourceError> {
+        self.latency().await;
+        self.check()?;
+        let mut gone = Vec::new();
+        let outcomes = self.step(|state, now| {
+            let settle = |(receipt, settle): &(MemoryReceipt, Settle)| {
+                let (outcome, slot) = state.settle(receipt, *settle, now);
+                gone.extend(slot);
+                outcome
+            };
+            batch.iter().map(settle).collect()
+        });
+        FirstPanic::default().drop_each(gone);
+        self.answer(outcomes)
+    }
+
+    pub(super) async fn extend(&self, receipts: &[MemoryReceipt]) -> Result<Vec<usize>, SourceError> {
+        self.latency().await;
+        self.check()?;
+        let lost = self.step(|state, now| {
+            let lost = |(index, receipt)| (!state.extend(receipt, now)).then_some(index);
+            receipts.iter().enumerate().filter_map(lost).collect()
+        });
+        self.answer(lost)
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// Waits for messages. It takes them behind its last await, so that a dropped call takes none.
+    pub(super) async fn pull(&self, demand: Demand) -> Result<Vec<Delivery<T, MemoryReceipt>>, SourceError> {
+        loop {
+            self.latency().await;
+            self.check()?;
+            let mut taken = Taking { shared: self, taken: Vec::new() };
+            let is_over = self.step(|state, _| {
+                state.take(demand, &mut taken.taken);
+                state.is_over()
+            });
+            if is_over {
+                return Ok(Vec::new());
+            }
+            if !taken.taken.is_empty() {
+                let delivered = taken.deliver();
+                if !delivered.is_empty() {
+                    return Ok(delivered);
+                }
+            }
+            self.wait(&self.ready).await;
+        }
+    }
+}
+
+/// Messages that were taken out; those that cannot be copied are put back.
+struct Taking<'a, T> {
+    shared: &'a Shared<T>,
+    taken: Vec<Taken<T>>,
+}
+
+impl<T: Clone> Taking<'_, T> {
+    fn deliver(mut self) -> Vec<Delivery<T, MemoryReceipt>> {
+        // The copies are made without the lock; a panic leaves the messages to the drop.
+        let copies: Vec<T> = self.taken.iter().map(|taken| taken.item.clone()).collect();
+        let mut gone = Vec::new();
+        let taken = mem::take(&mut self.taken);
+        let delivered = self.shared.step(|state, now| {
+            let lease = |(taken, item)| match state.lease(taken, now) {
+                Ok(lease) => Some(Delivery {
+                    item,
+                    receipt: lease.receipt,
+                    attempt: lease.attempt,
+                    size: lease.size,
+                    leased_at: now,
+                }),
+                Err(original) => {
+                    gone.push((original, item));
+                    None
+                }
+            };
+            taken.into_iter().zip(copies).filter_map(lease).collect()
+        });
+        FirstPanic::default().drop_each(gone);
+        delivered
+    }
+}
+
+impl<T> Drop for Taking<'_, T> {
+    fn drop(&mut self) {
+        if self.taken.is_empty() {
+            return;
+        }
+        let taken = mem::take(&mut self.taken);
+        let left: Vec<T> = self
+            .shared
+            .step(|state, _| taken.into_iter().rev().filter_map(|taken| state.put_back(taken)).collect());
+        drop(Panic::catch(|| drop(left)));
+    }
+}

@@ -1,0 +1,445 @@
+//! The messages of a broker behind its lock.
+//!
+//! A message is ready, delayed, on its way, or leased. Those that come again are delivered before new ones. Leases and
+//! syncs are looked at by each call, so that the broker needs no task.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    mem,
+    time::Duration,
+};
+
+use evenkeel_base::{Slab, far_future};
+use tokio::time::Instant;
+
+use super::{MemoryConfig, random::Random, receipt::MemoryReceipt};
+use crate::{Demand, Settle, SettleOutcome};
+
+/// The numbers of a [`MemoryBroker`](crate::MemoryBroker) now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemorySnapshot {
+    /// Messages that are stored, in any state.
+    pub stored: usize,
+    /// Messages that are leased.
+    pub leased: usize,
+    /// Messages that wait for the end of a delay.
+    pub delayed: usize,
+    /// Messages that were published.
+    pub published: u64,
+    /// Deliveries, the first of a message and others.
+    pub delivered: u64,
+    /// Deliveries of messages that had been delivered before.
+    pub redelivered: u64,
+    /// Leases that ran out.
+    pub expired: u64,
+    /// Messages that were acked.
+    pub acked: u64,
+    /// Messages that were terminated.
+    pub terminated: u64,
+    /// Messages that a power loss took.
+    pub lost: u64,
+}
+
+/// The loss of a [`power_loss`](crate::MemoryBroker::power_loss).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PowerLoss {
+    /// Messages that were published, and are gone.
+    pub lost: usize,
+    /// Messages that were settled for good, and come again.
+    pub revived: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot<T> {
+    number: u64,
+    /// `None` while it is on its way, to be copied.
+    item: Option<T>,
+    size: usize,
+    /// Attempts that failed, or whose lease ran out.
+    failures: u32,
+    was_delivered: bool,
+    /// The number of the delivery that has the lease.
+    lease: Option<u64>,
+    lease_ends: Instant,
+    /// The last delivery that was settled, as it may be settled once more.
+    settled: u64,
+    is_delayed: bool,
+}
+
+/// A message that was taken out, to be copied without the lock.
+pub(super) struct Taken<T> {
+    pub(super) index: usize,
+    pub(super) number: u64,
+    pub(super) item: T,
+}
+
+/// The facts of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    pub(super) receipt: MemoryReceipt,
+    pub(super) attempt: u32,
+    pub(super) size: usize,
+}
+
+#[derive(Debug)]
+enum Undo<T> {
+    Published { index: usize, number: u64 },
+    Removed(Slot<T>),
+}
+
+#[derive(Debug)]
+pub(super) struct State<T> {
+    pub(super) config: MemoryConfig,
+    pub(super) random: Random,
+    slots: Slab<Slot<T>>,
+    ready: VecDeque<usize>,
+    /// Messages that come again.
+    again: VecDeque<usize>,
+    delayed: BTreeMap<(Instant, u64), usize>,
+    /// In the order of their ends; those of settled or extended leases are passed over.
+    leases: VecDeque<(Instant, usize, u64)>,
+    ids: HashMap<String, Instant>,
+    /// The instant at which ids are looked through again.
+    ids_checked: Instant,
+    /// The changes since the last sync, to be undone by a power loss.
+    undo: Vec<Undo<T>>,
+    next_sync: Instant,
+    deliveries: u64,
+    down_until: Option<Instant>,
+    is_closed: bool,
+    counts: MemorySnapshot,
+}
+
+impl<T> State<T> {
+    pub(super) fn new(config: MemoryConfig, now: Instant) -> Self {
+        Self {
+            random: Random::new(config.faults.seed),
+            next_sync: config.sync_every.map_or(now, |every| now + every),
+            ids_checked: now,
+            config,
+            slots: Slab::new(),
+            ready: VecDeque::new(),
+            again: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            leases: VecDeque::new(),
+            ids: HashMap::new(),
+            undo: Vec::new(),
+            deliveries: 0,
+            down_until: None,
+            is_closed: false,
+            counts: MemorySnapshot::default(),
+        }
+    }
+
+    /// Does what is due: the end of a downtime, a sync, delays and leases that have ended. Returns what is to be dropped
+    /// without the lock.
+    pub(super) fn advance(&mut self, now: Instant) -> impl Sized + use<T> {
+        if self.down_until.is_some_and(|until| until <= now) {
+            self.down_until = None;
+        }
+        let mut synced = Vec::new();
+        if let Some(every) = self.config.sync_every
+            && self.next_sync <= now
+        {
+            synced = mem::take(&mut self.undo);
+            while self.next_sync <= now {
+                self.next_sync += every;
+            }
+        }
+        while let Some(entry) = self.delayed.first_entry()
+            && entry.key().0 <= now
+        {
+            let index = entry.remove();
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.is_delayed = false;
+                self.again.push_back(index);
+            }
+        }
+        while let Some(&(ends, index, delivery)) = self.leases.front() {
+            let is_current = self.holds(index, delivery, ends);
+            if is_current && ends > now {
+                break;
+            }
+            self.leases.pop_front();
+            if is_current && let Some(slot) = self.slots.get_mut(index) {
+                slot.lease = None;
+                slot.failures += 1;
+                self.counts.leased -= 1;
+                self.counts.expired += 1;
+                self.again.push_back(index);
+            }
+        }
+        synced
+    }
+
+    fn holds(&mut self, index: usize, delivery: u64, ends: Instant) -> bool {
+        let slot = self.slots.get_mut(index);
+        slot.is_some_and(|slot| slot.lease == Some(delivery) && slot.lease_ends == ends)
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.down_until.is_some()
+    }
+
+    pub(super) const fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() >= self.config.capacity
+    }
+
+    /// Returns whether all that was published is settled, and no more comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_closed && self.slots.is_empty()
+    }
+
+    /// Returns the next instant at which something is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let delayed = self.delayed.first_key_value().map(|((at, _), _)| *at);
+        let lease = self.leases.front().map(|(ends, ..)| *ends);
+        delayed.into_iter().chain(lease).chain(self.down_until).min()
+    }
+
+    /// Returns whether the id is new, and keeps it.
+    pub(super) fn is_new(&mut self, id: &str, now: Instant) -> bool {
+        let window = self.config.dedup_window;
+        if now >= self.ids_checked + window {
+            self.ids_checked = now;
+            self.ids.retain(|_, at| *at + window > now);
+        }
+        let known = self.ids.get(id).is_some_and(|at| *at + window > now);
+        if !known {
+            self.ids.insert(id.to_owned(), now);
+        }
+        !known
+    }
+
+    pub(super) fn publish(&mut self, item: T, size: usize, now: Instant) -> u64 {
+        self.counts.published += 1;
+        let number = self.counts.published;
+        let index = self.slots.insert(Slot {
+            number,
+            item: Some(item),
+            size,
+            failures: 0,
+            was_delivered: false,
+            lease: None,
+            lease_ends: now,
+            settled: 0,
+            is_delayed: false,
+        });
+        self.ready.push_back(index);
+        if self.config.sync_every.is_some() {
+            self.undo.push(Undo::Published { index, number });
+        }
+        number
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        let queue = if self.again.is_empty() { &mut self.ready } else { &mut self.again };
+        if queue.len() > 1 && self.random.happens(self.config.faults.reorders) {
+            let other = self.random.below(queue.len());
+            queue.swap(0, other);
+        }
+        queue.pop_front()
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.again.is_empty() || !self.ready.is_empty()
+    }
+
+    /// Takes messages out, to be copied.
+    pub(super) fn take(&mut self, demand: Demand, taken: &mut Vec<Taken<T>>) {
+        let mut bytes = 0_usize;
+        while taken.len() < demand.items {
+            let Some(index) = self.pop() else { return };
+            // A message that was settled by a late ack leaves its place in a queue.
+            let Some(slot) =
+                self.slots.get_mut(index).filter(|slot| slot.lease.is_none() && !slot.is_delayed)
+            else {
+                continue;
+            };
+            bytes = bytes.saturating_add(slot.size);
+            if !taken.is_empty() && bytes > demand.bytes {
+                self.again.push_front(index);
+                return;
+            }
+            if let Some(item) = slot.item.take() {
+                taken.push(Taken { index, number: slot.number, item });
+            }
+        }
+    }
+
+    /// Puts a message back that could not be copied.
+    pub(super) fn put_back(&mut self, taken: Taken<T>) -> Option<T> {
+        match self.slot(taken.index, taken.number) {
+            Some(slot) => {
+                slot.item = Some(taken.item);
+                self.again.push_front(taken.index);
+                None
+            }
+            None => Some(taken.item),
+        }
+    }
+
+    fn slot(&mut self, index: usize, number: u64) -> Option<&mut Slot<T>> {
+        self.slots.get_mut(index).filter(|slot| slot.number == number)
+    }
+
+    /// Leases a message that was copied. It fails if a power loss took the message meanwhile.
+    pub(super) fn lease(&mut self, taken: Taken<T>, now: Instant) -> Result<Lease, T> {
+        let Taken { index, number, item } = taken;
+        let (ends, delivery) = (now + self.config.ack_wait, self.deliveries + 1);
+        let comes_again = self.random.happens(self.config.faults.duplicates);
+        let Some(slot) = self.slot(index, number) else { return Err(item) };
+        slot.item = Some(item);
+        let attempt = slot.failures + 1;
+        let (size, was_delivered) = (slot.size, mem::replace(&mut slot.was_delivered, true));
+        if !comes_again {
+            (slot.lease, slot.lease_ends) = (Some(delivery), ends);
+        }
+        self.deliveries = delivery;
+        self.counts.delivered += 1;
+        self.counts.redelivered += u64::from(was_delivered);
+        if comes_again {
+            self.again.push_back(index);
+        } else {
+            self.counts.leased += 1;
+            self.push_lease(ends, index, delivery);
+        }
+        Ok(Lease { receipt: MemoryReceipt { index, number, delivery }, attempt, size })
+    }
+
+    fn push_lease(&mut self, ends: Instant, index: usize, delivery: u64) {
+        self.leases.push_back((ends, index, delivery));
+        if self.leases.len() > 2 * self.counts.leased + 64 {
+            let mut leases = mem::take(&mut self.leases);
+            leases.retain(|(ends, index, delivery)| self.holds(*index, *delivery, *ends));
+            self.leases = leases;
+        }
+    }
+
+    pub(super) fn extend(&mut self, receipt: &MemoryReceipt, now: Instant) -> bool {
+        let ends = now + self.config.ack_wait;
+        let MemoryReceipt { index, number, delivery } = *receipt;
+        match self.slot(index, number).filter(|slot| slot.lease == Some(delivery)) {
+            Some(slot) if slot.lease_ends == ends => true,
+            Some(slot) => {
+                slot.lease_ends = ends;
+                self.push_lease(ends, index, delivery);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Settles one delivery; returns the message with the answer, if it is gone.
+    pub(super) fn settle(
+        &mut self,
+        receipt: &MemoryReceipt,
+        settle: Settle,
+        now: Instant,
+    ) -> (SettleOutcome, Option<Slot<T>>) {
+        let MemoryReceipt { index, number, delivery } = *receipt;
+        let is_final = matches!(settle, Settle::Ack | Settle::Term);
+        let Some(slot) = self.slot(index, number) else {
+            let outcome = if is_final { SettleOutcome::Confirmed } else { SettleOutcome::Superseded };
+            return (outcome, None);
+        };
+        let is_leased = slot.lease == Some(delivery);
+        if slot.settled == delivery {
+            return (SettleOutcome::Confirmed, None);
+        }
+        // An ack may be late as long as no other attempt has begun.
+        let is_late_ack = settle == Settle::Ack && slot.lease.is_none() && slot.item.is_some();
+        if !is_leased && !is_late_ack {
+            return (SettleOutcome::Superseded, None);
+        }
+        slot.lease = None;
+        slot.settled = delivery;
+        if let Settle::Retry { after } = settle {
+            slot.failures += 1;
+            slot.is_delayed = !after.is_zero();
+        }
+        self.counts.leased -= usize::from(is_leased);
+        match settle {
+            Settle::Ack | Settle::Term => {
+                let count =
+                    if settle == Settle::Ack { &mut self.counts.acked } else { &mut self.counts.terminated };
+                *count += 1;
+                let slot = self.remove(index);
+                return (SettleOutcome::Confirmed, slot);
+            }
+            Settle::Release => self.again.push_back(index),
+            Settle::Retry { after } if after.is_zero() => self.again.push_back(index),
+            Settle::Retry { after } => {
+                let at = now.checked_add(after).unwrap_or_else(|| far_future(now));
+                self.delayed.insert((at, number), index);
+            }
+        }
+        (SettleOutcome::Confirmed, None)
+    }
+
+    /// Removes a message; returns it unless a power loss may bring it back.
+    fn remove(&mut self, index: usize) -> Option<Slot<T>> {
+        let slot = self.slots.remove(index)?;
+        if slot.is_delayed {
+            self.delayed.retain(|(_, number), _| *number != slot.number);
+        }
+        if self.config.sync_every.is_some() {
+            self.undo.push(Undo::Removed(slot));
+            return None;
+        }
+        Some(slot)
+    }
+
+    pub(super) fn crash(&mut self, now: Instant, downtime: Duration) {
+        self.down_until = now.checked_add(downtime);
+    }
+
+    /// Undoes what was done since the last sync. Returns the messages that are gone.
+    pub(super) fn lose_power(&mut self) -> (PowerLoss, Vec<Slot<T>>) {
+        let (mut revived, mut gone) = (HashMap::new(), Vec::new());
+        for undo in mem::take(&mut self.undo).into_iter().rev() {
+            match undo {
+                Undo::Removed(mut slot) => {
+                    slot.is_delayed = false;
+                    let number = slot.number;
+                    let index = self.slots.insert(slot);
+                    self.again.push_back(index);
+                    revived.insert(number, index);
+                }
+                Undo::Published { index, number } => {
+                    let index = revived.remove(&number).unwrap_or(index);
+                    if self.slot(index, number).is_none() {
+                        continue;
+                    }
+                    if let Some(slot) = self.slots.remove(index) {
+                        self.counts.leased -= usize::from(slot.lease.is_some());
+                        if slot.is_delayed {
+                            self.delayed.retain(|(_, delayed), _| *delayed != number);
+                        }
+                        gone.push(slot);
+                    }
+                }
+            }
+        }
+        self.counts.lost += gone.len() as u64;
+        (PowerLoss { lost: gone.len(), revived: revived.len() }, gone)
+    }
+
+    pub(super) fn next_sync(&self) -> Option<Instant> {
+        self.config.sync_every.filter(|_| !self.undo.is_empty()).map(|_| self.next_sync)
+    }
+
+    pub(super) fn snapshot(&self) -> MemorySnapshot {
+        MemorySnapshot { stored: self.slots.len(), delayed: self.delayed.len(), ..self.counts }
+    }
+}

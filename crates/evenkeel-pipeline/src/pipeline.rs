@@ -1,0 +1,470 @@
+//! The builder of a pipeline.
+
+use std::{
+    error::Error,
+    fmt,
+    hash::{BuildHasher, Hash, RandomState},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use evenkeel_stream::Batch;
+use evenkeel_task::BoxError;
+
+use crate::{
+    DeadLetter, Message, Sink, SinkError, Source,
+    chain::{Chain, Finished, Identified, Staged, Start},
+    dead_letters::write_dead_letters,
+    deliveries::DeliveriesOf,
+    in_hand::InHand,
+    segment::{Items, KeyHash, batches, split},
+    settings::{Backoff, Copying, PathSettings, default_backoff},
+    stage::Stage,
+    status::Status,
+};
+
+pub(crate) type DeadLetterTask<S> = Box<
+    dyn FnOnce(Arc<InHand>, Arc<DeliveriesOf<S>>, Arc<Status>) -> Pin<Box<dyn Future<Output = ()> + Send>>
+        + Send,
+>;
+
+/// Builds a pipeline: a source, stages, and the place where the items go.
+///
+/// - **Every delivery is accounted for**: acked when all that was made of it is done, delivered again after a delay when a
+///   stage fails, written to the dead letter sink when it has failed too often, handed back when the pipeline stops.
+/// - **Bounded from end to end**: at most a [window](Pipeline::window) of items is in hand, and a pull asks for exactly what
+///   is free of it.
+/// - **A stage has a [limit](Pipeline::limit)**, which can change while it runs. An item goes from one stage to the next
+///   within its task.
+/// - **Retries and rates are closures**: wrap the call in a policy, wait for a limiter. An item that retries within its stage
+///   keeps its place in the order of its key.
+/// - **A panic is the failure of its item.**
+///
+/// Stage functions return `Result`; they are cloned for each item. [`limit`](Pipeline::limit) and
+/// [`timeout`](Pipeline::timeout) are those of the stage before them.
+///
+/// # Examples
+///
+/// ```
+/// use evenkeel_pipeline::{MemoryBroker, Pipeline};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = MemoryBroker::new();
+/// for n in 0..10 {
+///     broker.publish(n).await?;
+/// }
+/// broker.close();
+/// let running = Pipeline::from(broker.source())
+///     .stage("double", async |n: u32| Ok::<_, std::io::Error>(n * 2))
+///     .limit(4)
+///     .stage("print", async |n| Ok::<_, std::io::Error>(println!("{n}")))
+///     .start()?;
+/// let report = running.await?;
+/// assert_eq!((report.accepted, report.acked), (10, 10));
+/// # Ok(()) }
+/// ```
+#[must_use = "a pipeline does nothing until it is started"]
+pub struct Pipeline<S: Source, P> {
+    pub(crate) source: S,
+    pub(crate) plan: Plan<S>,
+    pub(crate) path: P,
+}
+
+/// The settings of a pipeline that is not started.
+pub(crate) struct Plan<S: Source> {
+    pub(crate) stages: Vec<PlannedStage>,
+    pub(crate) window: Option<usize>,
+    pub(crate) budget: Option<usize>,
+    pub(crate) max_attempts: Option<u32>,
+    pub(crate) backoff: Backoff,
+    pub(crate) dead_letters: Option<DeadLetterTask<S>>,
+    pub(crate) copy: Option<Copying<S::Item>>,
+    pub(crate) has_stray_setting: bool,
+}
+
+pub(crate) struct PlannedStage {
+    pub(crate) stage: Arc<Stage>,
+    pub(crate) limit: Option<usize>,
+    /// The items of a full batch.
+    pub(crate) batch: Option<usize>,
+}
+
+/// The path of the items of a pipeline that takes more stages.
+pub struct Stages<T, C: Chain> {
+    upstream: Upstream<T, C::In>,
+    keys: Option<KeyHash<C::In>>,
+    chain: C,
+}
+
+/// The path of the items of a pipeline that end in a sink or a batch.
+pub struct Sunk<T> {
+    upstream: Upstream<T, ()>,
+}
+
+/// A pipeline that takes more stages.
+type Staging<S, C> = Pipeline<S, Stages<<S as Source>::Item, C>>;
+
+type Upstream<T, U> = Box<dyn FnOnce(Items<T>, &Arc<PathSettings>) -> Items<U> + Send>;
+
+/// A whole path, from the source to the end of the last item.
+pub trait Path<T> {
+    /// The items that leave the last stage.
+    type Out;
+
+    /// Connects it to the source.
+    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<Self::Out>;
+}
+
+impl<T: 'static, C: Chain> Path<T> for Stages<T, C> {
+    type Out = C::Out;
+
+    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<C::Out> {
+        Finished(self.chain).connect((self.upstream)(items, settings), self.keys, settings)
+    }
+}
+
+impl<T> Path<T> for Sunk<T> {
+    type Out = ();
+
+    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<()> {
+        (self.upstream)(items, settings)
+    }
+}
+
+impl<T: Send + 'static, C: Chain> Stages<T, C> {
+    /// Ends the segment.
+    fn end(self) -> Upstream<T, C::Out> {
+        let Self { upstream, keys, chain } = self;
+        Box::new(move |items, settings| chain.connect(upstream(items, settings), keys, settings))
+    }
+
+    fn begin(upstream: Upstream<T, C::In>, chain: C) -> Self {
+        Self { upstream, keys: None, chain }
+    }
+}
+
+impl<S: Source> Pipeline<S, Stages<S::Item, Start<S::Item>>> {
+    /// Begins a pipeline with its source.
+    pub fn from(source: S) -> Self {
+        let plan = Plan {
+            stages: Vec::new(),
+            window: None,
+            budget: None,
+            max_attempts: None,
+            backoff: Box::new(default_backoff),
+            dead_letters: None,
+            copy: None,
+            has_stray_setting: false,
+        };
+        let path = Stages::begin(Box::new(|items, _| items), Start::new());
+        Self { source, plan, path }
+    }
+}
+
+impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
+    fn then<P>(self, path: impl FnOnce(Stages<S::Item, C>) -> P) -> Pipeline<S, P> {
+        Pipeline { source: self.source, plan: self.plan, path: path(self.path) }
+    }
+
+    fn staged<F>(mut self, name: &str, f: F) -> Staging<S, Staged<C, F>>
+    where
+        Staged<C, F>: Chain<In = C::In>,
+    {
+        let stage = self.plan.add(name, None);
+        self.then(|Stages { upstream, keys, chain: before }| Stages {
+            upstream,
+            keys,
+            chain: Staged { before, stage, f },
+        })
+    }
+
+    /// Adds a stage: an async function over each item.
+    ///
+    /// An item that fails is delivered again after a [delay](Pipeline::backoff).
+    pub fn stage<U, E, F, Fut>(self, name: &str, f: F) -> Staging<S, impl Chain<In = C::In, Out = U>>
+    where
+        F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<U, E>> + Send + 'static,
+        U: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.staged(name, |item| async move { f(item).await.map(Some) })
+    }
+
+    /// Adds a stage that may end an item: with `None` it is done, and acked.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_pipeline::{MemoryBroker, Pipeline};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// broker.publish("7").await?;
+    /// broker.publish("").await?;
+    /// broker.close();
+    /// let pipeline = Pipeline::from(broker.source())
+    ///     .filter_map("parse", async |text: &str| match text {
+    ///         "" => Ok(None),
+    ///         text => text.parse::<u32>().map(Some),
+    ///     })
+    ///     .stage("check", async |n| if n == 7 { Ok(()) } else { Err("not seven") });
+    /// assert_eq!(pipeline.start()?.await?.acked, 2);
+    /// # Ok(()) }
+    /// ```
+    pub fn filter_map<U, E, F, Fut>(self, name: &str, f: F) -> Staging<S, impl Chain<In = C::In, Out = U>>
+    where
+        F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Option<U>, E>> + Send + 'static,
+        U: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        self.staged(name, |item| async move { f(item).await })
+    }
+
+    /// Adds a stage that splits an item into parts; it is acked when all parts are done, and fails as a whole when one fails.
+    ///
+    /// The parts of an item are in memory until they have begun; the window counts the item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_pipeline::{MemoryBroker, Pipeline};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// broker.publish("one two three").await?;
+    /// broker.close();
+    /// let pipeline = Pipeline::from(broker.source())
+    ///     .flat_map("split", async |text: &str| Ok::<_, std::io::Error>(text.split(' ')))
+    ///     .stage("print", async |word| Ok::<_, std::io::Error>(println!("{word}")));
+    /// let running = pipeline.start()?;
+    /// assert_eq!(running.await?.acked, 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn flat_map<U, I, E, F, Fut>(mut self, name: &str, f: F) -> Staging<S, impl Chain<In = U, Out = U>>
+    where
+        F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<I, E>> + Send + 'static,
+        I: IntoIterator<Item = U> + Send + 'static,
+        U: Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let stage = self.plan.add(name, None);
+        self.then(|stages| {
+            let before = stages.end();
+            let upstream: Upstream<S::Item, U> = Box::new(move |items, settings| {
+                split(before(items, settings), stage, Arc::clone(settings), f)
+            });
+            Stages::begin(upstream, Start::new())
+        })
+    }
+
+    /// Runs items with the same key one after the other, in the order in which they come to this place, through the stages
+    /// from here to the next batch, split, or order by key; items with other keys go on meanwhile.
+    ///
+    /// Directly behind the source that is the order of delivery. An item that fails and is delivered again comes behind those
+    /// of its key that were in hand: retry within the stage where that must not be.
+    ///
+    /// # Panics
+    ///
+    /// A panic of `key` ends the pipeline.
+    pub fn keyed<K, F>(self, mut key: F) -> Staging<S, impl Chain<In = C::Out, Out = C::Out>>
+    where
+        K: Hash,
+        F: FnMut(&C::Out) -> K + Send + 'static,
+    {
+        let hasher = RandomState::new();
+        self.then(|stages| Stages {
+            upstream: stages.end(),
+            keys: Some(Box::new(move |item| hasher.hash_one(key(item)))),
+            chain: Start::new(),
+        })
+    }
+
+    /// Passes items on with their identity and the number of the attempt, for effects that must happen once.
+    pub fn messages(self) -> Staging<S, impl Chain<In = C::In, Out = Message<C::Out>>> {
+        self.then(|Stages { upstream, keys, chain }| Stages { upstream, keys, chain: Identified(chain) })
+    }
+
+    /// Ends the pipeline with a function over batches, whose items are done then.
+    ///
+    /// A [`SinkError`] can name the items that failed; any other error fails all of them. A [`limit`](Pipeline::limit) is one
+    /// of batches.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_pipeline::{Batch, MemoryBroker, Pipeline, SinkError};
+    /// use std::time::Duration;
+    ///
+    /// async fn store(batch: Vec<u32>) -> Result<(), SinkError> {
+    ///     println!("{} rows", batch.len());
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// for n in 0..1200 {
+    ///     broker.publish(n).await?;
+    /// }
+    /// broker.close();
+    /// let pipeline = Pipeline::from(broker.source())
+    ///     .batch("store", Batch::items(500).within(Duration::from_millis(200)), store)
+    ///     .limit(2);
+    /// assert_eq!(pipeline.start()?.await?.acked, 1200);
+    /// # Ok(()) }
+    /// ```
+    pub fn batch<E, F, Fut>(mut self, name: &str, batch: Batch<C::Out>, f: F) -> Pipeline<S, Sunk<S::Item>>
+    where
+        F: FnOnce(Vec<C::Out>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<SinkError> + 'static,
+    {
+        let stage = self.plan.add(name, Some(batch.max_items()));
+        self.then(|stages| {
+            let before = stages.end();
+            let f = async move |items| f(items).await.map_err(Into::into);
+            let upstream: Upstream<S::Item, ()> = Box::new(move |items, settings| {
+                batches(before(items, settings), batch, stage, Arc::clone(settings), |_, item| item, f)
+            });
+            Sunk { upstream }
+        })
+    }
+
+    /// Ends the pipeline with a sink, which gets messages in batches.
+    pub fn sink<K: Sink<C::Out>>(
+        mut self,
+        name: &str,
+        batch: Batch<C::Out>,
+        sink: K,
+    ) -> Pipeline<S, Sunk<S::Item>> {
+        let stage = self.plan.add(name, Some(batch.max_items()));
+        self.then(|stages| {
+            let before = stages.end();
+            let sink = Arc::new(sink);
+            let f = async move |items| sink.send(items).await;
+            let upstream: Upstream<S::Item, ()> = Box::new(move |items, settings| {
+                let convert = |token: &crate::token::Token, item| Message {
+                    id: token.id(),
+                    attempt: token.attempt(),
+                    item,
+                };
+                batches(before(items, settings), batch, stage, Arc::clone(settings), convert, f)
+            });
+            Sunk { upstream }
+        })
+    }
+}
+
+impl<S: Source, P> Pipeline<S, P> {
+    fn last_stage(&mut self, set: impl FnOnce(&mut PlannedStage)) {
+        match self.plan.stages.last_mut() {
+            Some(stage) => set(stage),
+            None => self.plan.has_stray_setting = true,
+        }
+    }
+
+    /// Sets the maximum number of items, or batches, in flight in the stage before; without it there is the window only.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.last_stage(|stage| stage.limit = Some(limit));
+        self
+    }
+
+    /// Sets the time after which an item of the stage before has failed, and its function is dropped. It begins with the
+    /// work, not with the wait for the limit.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.last_stage(|stage| stage.stage.set_timeout(timeout));
+        self
+    }
+
+    /// Sets the maximum number of items in hand, over all stages: those that wait for a limit, too.
+    ///
+    /// By default it is the sum of all limits, with the items of a batch times its limit, and at least 64. A larger one
+    /// hides the round trip of a pull; the stages keep their limits.
+    pub fn window(mut self, items: usize) -> Self {
+        self.plan.window = Some(items);
+        self
+    }
+
+    /// Sets the maximum sum of the sizes of the items in hand, in bytes. A larger item passes alone.
+    ///
+    /// The next pull comes when more than half of it is free.
+    pub fn budget(mut self, bytes: usize) -> Self {
+        self.plan.budget = Some(bytes);
+        self
+    }
+
+    /// Sets the delay before another attempt, from the number of the one that failed: 1, 2, 3. By default it is a second,
+    /// twice as much each time, five minutes at most.
+    pub fn backoff(mut self, delay: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
+        self.plan.backoff = Box::new(delay);
+        self
+    }
+
+    /// Sets the number of attempts, 5 by default, after which an item goes to the [dead letter sink](Pipeline::dead_letter).
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.plan.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Sets the sink of items that have failed too often. Without one, they are tried for ever.
+    ///
+    /// An item is terminated at its source when the sink has confirmed its dead letter. A crash in between writes it again
+    /// under the same [`Message::id`]. An item that was delivered more often than the attempts allow goes to the sink without
+    /// being run, as it may be the one that kills the process.
+    pub fn dead_letter(mut self, sink: impl Sink<DeadLetter<S::Item>>) -> Self
+    where
+        S::Item: Clone,
+    {
+        self.plan.copy = Some(S::Item::clone);
+        self.plan.dead_letters = Some(Box::new(move |in_hand, deliveries, status| {
+            Box::pin(write_dead_letters::<S::Ack, S::Item>(sink, in_hand, deliveries, status))
+        }));
+        self
+    }
+}
+
+impl<S: Source> Plan<S> {
+    fn add(&mut self, name: &str, batch: Option<usize>) -> Arc<Stage> {
+        let stage = Arc::new(Stage::new(name));
+        self.stages.push(PlannedStage { stage: Arc::clone(&stage), limit: None, batch });
+        stage
+    }
+}
+
+impl<S: Source, P> fmt::Debug for Pipeline<S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages: Vec<&str> = self.plan.stages.iter().map(|planned| &*planned.stage.name).collect();
+        f.debug_struct("Pipeline").field("stages", &stages).finish_non_exhaustive()
+    }
+}
+
+impl<T, C: Chain> fmt::Debug for Stages<T, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stages").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Sunk<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sunk").finish_non_exhaustive()
+    }
+}
+
+/// PathSettings that make no pipeline, said in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidPipeline(pub(crate) String);
+
+impl fmt::Display for InvalidPipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for InvalidPipeline {}

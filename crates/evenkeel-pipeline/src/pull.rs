@@ -1,0 +1,170 @@
+//! The task that pulls from the source.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    vec,
+};
+
+use evenkeel_task::Panic;
+use futures_core::Stream;
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use crate::{
+    Delivery, Source, SourceError, Workload,
+    deliveries::DeliveriesOf,
+    in_hand::InHand,
+    race::{First, pause, race},
+    segment::Never,
+    settings::Copying,
+    source::Deliveries,
+    status::{Orders, Status},
+    token::{Carried, Token},
+};
+
+/// The task that pulls, as long as there is room.
+pub(crate) struct Puller<S: Source> {
+    pub(crate) source: S,
+    pub(crate) in_hand: Arc<InHand>,
+    pub(crate) deliveries: Arc<DeliveriesOf<S>>,
+    pub(crate) items: mpsc::UnboundedSender<Vec<Carried<S::Item>>>,
+    pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) workload: Workload,
+    pub(crate) max_attempts: u32,
+    /// Copies an item whose last attempt begins.
+    pub(crate) copy: Option<Copying<S::Item>>,
+}
+
+/// Waits for the order to drain, or the end of the handle.
+pub(crate) async fn draining(orders: &mut watch::Receiver<Orders>) {
+    // It fails when the handle is gone, which aborts this task.
+    let _ = orders.wait_for(|orders| orders.drain_by.is_some()).await;
+}
+
+impl<S: Source> Puller<S> {
+    /// Returns the source, to be stopped, and the error that nothing mends.
+    pub(crate) async fn run(mut self) -> (S, Result<(), SourceError>) {
+        let result = match self.check().await {
+            Ok(true) => self.pull().await,
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        (self.source, result)
+    }
+
+    /// Returns whether to go on.
+    async fn check(&mut self) -> Result<bool, SourceError> {
+        let mut failures = 0;
+        loop {
+            match race(draining(&mut self.orders), self.source.check(&self.workload)).await {
+                First::A(()) => return Ok(false),
+                First::B(Ok(warnings)) => {
+                    self.status.warn(warnings);
+                    return Ok(true);
+                }
+                First::B(Err(error)) => {
+                    failures += 1;
+                    if !self.passes(error, failures).await? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn pull(&mut self) -> Result<(), SourceError> {
+        let mut failures = 0;
+        loop {
+            let room = race(draining(&mut self.orders), self.in_hand.wait_for_room()).await;
+            let First::B(demand) = room else { return Ok(()) };
+            match race(self.orders.changed(), self.source.pull(demand)).await {
+                // Dropped, as its deliveries would come into a pause or a drain; it loses none.
+                First::A(_) => {}
+                First::B(Ok(deliveries)) if deliveries.is_empty() => return Ok(()),
+                First::B(Ok(deliveries)) => {
+                    failures = 0;
+                    self.accept(deliveries);
+                }
+                First::B(Err(error)) => {
+                    failures += 1;
+                    if !self.passes(error, failures).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits after an error that passes; returns whether to go on.
+    async fn passes(&mut self, error: SourceError, failures: u32) -> Result<bool, SourceError> {
+        if !error.is_transient() {
+            return Err(error);
+        }
+        self.status.note(&error);
+        Ok(matches!(race(draining(&mut self.orders), sleep(pause(failures))).await, First::B(())))
+    }
+
+    fn accept(&mut self, deliveries: Deliveries<S>) {
+        let losses = self.in_hand.losses();
+        let keys = self.in_hand.accept(deliveries.iter().map(|d| (d.attempt, d.size, d.leased_at)));
+        let mut carried = Vec::with_capacity(keys.len());
+        let mut spent = Vec::new();
+        let entries = keys.into_iter().zip(deliveries).map(|(key, delivery)| {
+            let Delivery { item, receipt, attempt, .. } = delivery;
+            let copy = self.copy.filter(|_| attempt >= self.max_attempts);
+            // Without a copy it is delivered again, and tried again.
+            let original = copy.and_then(|copy| Panic::catch(|| copy(&item)).ok());
+            let mut token = Token::new(&self.in_hand, key, attempt, losses);
+            if attempt > self.max_attempts {
+                let reason = format!(
+                    "delivered {attempt} times, of which {} may fail: none had a result",
+                    self.max_attempts
+                );
+                token.fail(reason, std::time::Duration::ZERO);
+                spent.push(token);
+            } else {
+                carried.push(Carried { token, item });
+            }
+            (key, receipt, original)
+        });
+        self.deliveries.insert(entries.collect::<Vec<_>>().into_iter());
+        // Behind the receipts, which a dead letter needs.
+        drop(spent);
+        // It fails only when the stages are gone: the tokens hand the items back then.
+        let _ = self.items.send(carried);
+    }
+}
+
+/// The items that were pulled, as the first segment takes them.
+pub(crate) struct Pulled<T> {
+    batches: mpsc::UnboundedReceiver<Vec<Carried<T>>>,
+    batch: vec::IntoIter<Carried<T>>,
+}
+
+impl<T> Pulled<T> {
+    pub(crate) fn new(batches: mpsc::UnboundedReceiver<Vec<Carried<T>>>) -> Self {
+        Self { batches, batch: Vec::new().into_iter() }
+    }
+}
+
+// Nothing is pinned in it.
+impl<T> Unpin for Pulled<T> {}
+
+impl<T> Stream for Pulled<T> {
+    type Item = Result<Carried<T>, Never>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(carried) = self.batch.next() {
+                return Poll::Ready(Some(Ok(carried)));
+            }
+            let Some(batch) = ready!(self.batches.poll_recv(cx)) else { return Poll::Ready(None) };
+            self.batch = batch.into_iter();
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The first of two futures, and the pauses between calls that fail.
+
+use std::{
+    future::poll_fn,
+    hash::{BuildHasher, RandomState},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+/// The output of the future that was first.
+pub(crate) enum First<A, B> {
+    A(A),
+    B(B),
+}
+
+/// Waits for one of two futures; for `a`, if both are ready. The other one is dropped.
+pub(crate) async fn race<A: Future, B: Future>(a: A, b: B) -> First<A::Output, B::Output> {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = a.as_mut().poll(cx) {
+            return Poll::Ready(First::A(output));
+        }
+        b.as_mut().poll(cx).map(First::B)
+    })
+    .await
+}
+
+/// Returns the pause after `failures` calls in a row that failed: a tenth of a second, twice as much each time, 30 seconds at
+/// most, of which a random half is left out, so that processes do not come back together.
+pub(crate) fn pause(failures: u32) -> Duration {
+    let full = Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30));
+    let random = RandomState::new().hash_one(failures) as u32;
+    full / 2 + (full / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,199 @@
+//! Segments: the parallel maps that carry items through chains, batches and splits.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use evenkeel_base::error_chain;
+use evenkeel_stream::{Batch, ItemError, prelude::*};
+use evenkeel_task::BoxError;
+use futures_core::Stream;
+
+use crate::{
+    SinkError,
+    settings::PathSettings,
+    stage::Stage,
+    token::{Carried, Token},
+    work::{Work, judge},
+};
+
+/// The error of streams that have none.
+pub(crate) type Never = Infallible;
+
+/// Items on their way from one segment to the next.
+pub(crate) type Items<T> = Pin<Box<dyn Stream<Item = Result<Carried<T>, Never>> + Send>>;
+
+/// Returns the hash of the key of an item. Keys whose hashes are the same share an order.
+pub(crate) type KeyHash<T> = Box<dyn FnMut(&T) -> u64 + Send>;
+
+/// Runs `f` over the items, on at most `limit` workers.
+pub(crate) fn map_items<T, I, V, F, Fut>(items: I, limit: usize, keys: Option<KeyHash<T>>, f: F) -> Items<V>
+where
+    T: Send + 'static,
+    I: Stream<Item = Result<T, Never>> + Send + 'static,
+    V: Send + 'static,
+    F: FnOnce(T) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output: IntoIterator<Item = Carried<V>, IntoIter: Send> + Send + 'static> + Send + 'static,
+{
+    let map = items.try_par_map(limit, async move |item| Ok::<_, Never>(f(item).await)).settled();
+    match keys {
+        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None }),
+        None => Box::pin(Outputs { map, outputs: None }),
+    }
+}
+
+/// The outputs of a map, one by one.
+struct Outputs<S, U: IntoIterator> {
+    map: S,
+    outputs: Option<U::IntoIter>,
+}
+
+impl<S, V, U> Stream for Outputs<S, U>
+where
+    S: Stream<Item = Result<U, ItemError<Never>>> + Unpin,
+    U: IntoIterator<Item = Carried<V>>,
+    Self: Unpin,
+{
+    type Item = Result<Carried<V>, Never>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(output) = self.outputs.as_mut().and_then(Iterator::next) {
+                return Poll::Ready(Some(Ok(output)));
+            }
+            match ready!(Pin::new(&mut self.map).poll_next(cx)) {
+                None => return Poll::Ready(None),
+                Some(Ok(outputs)) => self.outputs = Some(outputs.into_iter()),
+                // The panic of a destructor: the token was dropped with the item, and has told it.
+                Some(Err(_)) => {}
+            }
+        }
+    }
+}
+
+impl<S, U: IntoIterator> Unpin for Outputs<S, U> {}
+
+/// Splits each item into the parts that `f` returns.
+pub(crate) fn split<T, U, P, F, Fut, E>(
+    items: Items<T>,
+    stage: Arc<Stage>,
+    settings: Arc<PathSettings>,
+    f: F,
+) -> Items<U>
+where
+    T: Send + 'static,
+    U: Send + 'static,
+    P: IntoIterator<Item = U> + Send + 'static,
+    F: FnOnce(T) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<P, E>> + Send + 'static,
+    E: Into<BoxError> + 'static,
+{
+    let window = settings.limits.window;
+    map_items(items, window, None, async move |Carried { mut token, item }| {
+        let permit = stage.enter().await;
+        // Collected inside, as the iterator is the user's as well.
+        let parts = async move {
+            Ok::<_, BoxError>(f(item).await.map_err(Into::into)?.into_iter().collect::<Vec<U>>())
+        };
+        let result = Work::new(&stage, &mut token, parts).await;
+        drop(permit);
+        match judge(&stage, result) {
+            Ok(parts) => token.split(parts),
+            Err(reason) => {
+                if let Some(reason) = reason {
+                    let retry_after = settings.retry_after(token.attempt());
+                    token.fail(reason, retry_after);
+                }
+                Vec::new()
+            }
+        }
+    })
+}
+
+/// Runs `f` over batches of items, whose ends the batch decides; they are done then.
+pub(crate) fn batches<T, U, F, Fut>(
+    items: Items<T>,
+    batch: Batch<T>,
+    stage: Arc<Stage>,
+    settings: Arc<PathSettings>,
+    convert: fn(&Token, T) -> U,
+    f: F,
+) -> Items<()>
+where
+    T: Send + 'static,
+    U: Send + 'static,
+    F: FnOnce(Vec<U>) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), SinkError>> + Send + 'static,
+{
+    let window = settings.limits.window;
+    let batches = Infallibly { items: Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item)) };
+    map_items(batches, window, None, async move |carried: Vec<Carried<T>>| {
+        let permit = stage.enter().await;
+        let carried =
+            carried.into_iter().filter_map(|mut carried| (!carried.token.is_lost()).then_some(carried));
+        let (mut tokens, items): (Vec<Token>, Vec<U>) = carried
+            .map(|Carried { token, item }| {
+                let item = convert(&token, item);
+                (token, item)
+            })
+            .unzip();
+        if tokens.is_empty() {
+            return None;
+        }
+        let work = async move { f(items).await };
+        let (partial, result) = match Work::new(&stage, &mut tokens, work).await {
+            Ok(Ok(())) => (None, Ok(Ok(()))),
+            Ok(Err(error)) => {
+                let text = error_chain(error.error());
+                (Some(error), Ok(Err(text.into())))
+            }
+            Err(interrupted) => (None, Err(interrupted)),
+        };
+        drop(permit);
+        let failure = match judge(&stage, result) {
+            Ok(()) => None,
+            Err(Some(reason)) => Some(reason),
+            // The leases of all are lost.
+            Err(None) => return None,
+        };
+        for (index, token) in tokens.iter_mut().enumerate() {
+            match &failure {
+                Some(reason) if partial.as_ref().is_none_or(|partial| partial.has_failed(index)) => {
+                    token.fail(reason.clone(), settings.retry_after(token.attempt()));
+                }
+                _ => token.set_done(),
+            }
+        }
+        None::<Carried<()>>
+    })
+}
+
+/// The items without the error that cannot be.
+struct Carriers<T>(Items<T>);
+
+impl<T> Stream for Carriers<T> {
+    type Item = Carried<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Carried<T>>> {
+        self.0.as_mut().poll_next(cx).map(|item| item.map(|Ok(item)| item))
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// Items with the error that cannot be.
+    struct Infallibly<S> {
+        #[pin]
+        items: S,
+    }
+}
+
+impl<S: Stream> Stream for Infallibly<S> {
+    type Item = Result<S::Item, Never>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.project().items.poll_next(cx).map(|item| item.map(Ok))
+    }
+}

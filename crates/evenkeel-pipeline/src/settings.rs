@@ -1,0 +1,36 @@
+//! The settings of a pipeline that its items need on their way.
+
+use std::{fmt, time::Duration};
+
+use evenkeel_task::Panic;
+
+use crate::in_hand::Limits;
+
+/// Returns the delay before another attempt, from the number of the one that failed.
+pub(crate) type Backoff = Box<dyn Fn(u32) -> Duration + Send + Sync>;
+
+/// Copies an item.
+pub(crate) type Copying<T> = fn(&T) -> T;
+
+pub struct PathSettings {
+    pub(crate) limits: Limits,
+    pub(crate) backoff: Backoff,
+}
+
+impl PathSettings {
+    pub(crate) fn retry_after(&self, attempt: u32) -> Duration {
+        Panic::catch(|| (self.backoff)(attempt)).unwrap_or_else(|_| default_backoff(attempt))
+    }
+}
+
+impl fmt::Debug for PathSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathSettings").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A second, twice as much after each failure, five minutes at most.
+pub(crate) fn default_backoff(attempt: u32) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(9);
+    Duration::from_secs(1 << doublings).min(Duration::from_secs(300))
+}

@@ -1,0 +1,75 @@
+//! The task that tells the source what became of its deliveries, in bulk.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::{
+    Ack, MAX_SETTLED, Settle, SourceError,
+    deliveries::Deliveries,
+    in_hand::InHand,
+    item_key::ItemKey,
+    race::{pause, race},
+    status::Status,
+};
+
+/// Settles until there are no more decisions: at once when idle, else all that fall while the last call is on the wire.
+pub(crate) async fn settle<A: Ack, T>(
+    ack: A,
+    in_hand: Arc<InHand>,
+    deliveries: Arc<Deliveries<A::Receipt, T>>,
+    status: Arc<Status>,
+) -> Result<(), SourceError> {
+    let linger = ack.linger();
+    let mut batch: Vec<(ItemKey, Settle)> = Vec::new();
+    loop {
+        wait_for_decisions(&in_hand, linger).await;
+        batch.clear();
+        if in_hand.take_decided(MAX_SETTLED, &mut batch).is_none() {
+            return Ok(());
+        }
+        let mut failures = 0;
+        loop {
+            if in_hand.ack_wait.is_some() {
+                in_hand.drop_late(&mut batch);
+            }
+            if batch.is_empty() {
+                break;
+            }
+            let receipts = deliveries.receipts(&batch, |(key, _)| *key);
+            let receipts: Vec<_> = receipts.into_iter().map(|((_, settle), r)| (r, settle)).collect();
+            match ack.settle(&receipts).await {
+                Ok(outcomes) if outcomes.len() == batch.len() => {
+                    in_hand.settled(&batch, &outcomes);
+                    break;
+                }
+                Ok(outcomes) => {
+                    let (got, sent) = (outcomes.len(), batch.len());
+                    return Err(SourceError::permanent(format!("{got} answers to {sent} decisions")));
+                }
+                Err(error) if error.is_transient() => {
+                    status.note(&error);
+                    failures += 1;
+                    sleep(pause(failures)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+async fn wait_for_decisions(in_hand: &InHand, linger: Duration) {
+    loop {
+        match in_hand.waiting_decisions() {
+            (0, false) => in_hand.decided.notified().await,
+            (waiting, is_closed) if is_closed || linger.is_zero() || waiting >= MAX_SETTLED => return,
+            _ => break,
+        }
+    }
+    let enough = async {
+        while matches!(in_hand.waiting_decisions(), (waiting, false) if waiting < MAX_SETTLED) {
+            in_hand.decided.notified().await;
+        }
+    };
+    race(enough, sleep(linger)).await;
+}

@@ -1,0 +1,148 @@
+//! The start of a pipeline: its settings are checked, its parts are made and connected.
+
+use std::{collections::HashSet, sync::Arc};
+
+use evenkeel_task::background;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use crate::{
+    Ack as _, InvalidPipeline, Pipeline, Running, Source, Workload,
+    deliveries::{Deliveries, DeliveriesOf},
+    in_hand::{InHand, Limits},
+    pipeline::{Path, Plan},
+    pull::{Pulled, Puller},
+    run::{Run, run},
+    running::Shared,
+    settings::PathSettings,
+    status::{Orders, Status},
+};
+
+/// The window of a pipeline whose stages have no limits.
+const DEFAULT_WINDOW: usize = 64;
+const DEFAULT_ATTEMPTS: u32 = 5;
+
+impl<S: Source, P> Pipeline<S, P>
+where
+    P: Path<S::Item, Out: Send + 'static>,
+{
+    /// Starts the pipeline on tasks of the runtime.
+    ///
+    /// The first pull comes behind the [check](Source::check) of the source.
+    ///
+    /// # Errors
+    ///
+    /// A limit, window, budget, or number of attempts of zero; a window below a batch; attempts without a dead letter sink; no
+    /// stage; two stages of one name.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    #[track_caller]
+    pub fn start(self) -> Result<Running, InvalidPipeline> {
+        let Self { source, plan, path } = self;
+        let limits = limits(&plan)?;
+        let window = limits.window;
+        for planned in &plan.stages {
+            let limit = planned.limit.unwrap_or(window).try_into().unwrap_or(u32::MAX);
+            planned.stage.set_limit(limit);
+        }
+        let timeout = plan.stages.iter().map(|planned| planned.stage.timeout()).sum();
+        let stages = plan.stages.into_iter().map(|planned| planned.stage).collect();
+
+        let ack = source.ack();
+        let deliveries: Arc<DeliveriesOf<S>> = Arc::new(Deliveries::new(plan.copy.is_some()));
+        let in_hand = Arc::new(InHand::new(limits, ack.ack_wait(), Arc::clone(&deliveries) as _));
+        let status = Arc::new(Status::default());
+        let settings = Arc::new(PathSettings { limits, backoff: plan.backoff });
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (orders, order) = watch::channel(Orders::default());
+        let dead_letters = plan
+            .dead_letters
+            .map(|task| task(Arc::clone(&in_hand), Arc::clone(&deliveries), Arc::clone(&status)));
+        let puller = Puller {
+            source,
+            in_hand: Arc::clone(&in_hand),
+            deliveries: Arc::clone(&deliveries),
+            items: sender,
+            orders: order.clone(),
+            status: Arc::clone(&status),
+            workload: Workload { timeout, ..Workload::new(window) },
+            max_attempts: limits.max_attempts,
+            copy: plan.copy,
+        };
+        let items = path.connect(Box::pin(Pulled::new(receiver)), &settings);
+        let task = Run {
+            puller,
+            ack,
+            items,
+            dead_letters,
+            deliveries,
+            in_hand: Arc::clone(&in_hand),
+            orders: order,
+            status: Arc::clone(&status),
+        };
+        let shared = Shared { orders, in_hand, stages, status, started: Instant::now() };
+        Ok(Running::new(background(|_| run(task)), shared))
+    }
+}
+
+fn limits<S: Source>(plan: &Plan<S>) -> Result<Limits, InvalidPipeline> {
+    let invalid = |text: String| Err(InvalidPipeline(text));
+    if plan.has_stray_setting {
+        return invalid(
+            "a limit or timeout stands before the first stage: it belongs behind its stage".into(),
+        );
+    }
+    if plan.stages.is_empty() {
+        return invalid("the pipeline has no stage, batch or sink: it would ack items untouched".into());
+    }
+    let mut names = HashSet::new();
+    let (mut sum, mut working) = (0_usize, 0_usize);
+    for planned in &plan.stages {
+        let name = &*planned.stage.name;
+        if !names.insert(name) {
+            return invalid(format!("two stages have the name `{name}`"));
+        }
+        if planned.limit == Some(0) {
+            return invalid(format!("the limit of stage `{name}` is zero"));
+        }
+        let batch = planned.batch.unwrap_or(1);
+        let items = planned.limit.unwrap_or(1).saturating_mul(batch);
+        // A batch that is being collected.
+        let items = items.saturating_add(planned.batch.unwrap_or(0));
+        sum = sum.saturating_add(if planned.limit.is_some() || planned.batch.is_some() { items } else { 0 });
+        working = match planned.limit {
+            Some(_) => working.saturating_add(items),
+            None => usize::MAX,
+        };
+    }
+    let window = plan.window.unwrap_or(sum.max(DEFAULT_WINDOW));
+    if window == 0 {
+        return invalid("the window is zero".into());
+    }
+    for planned in &plan.stages {
+        if let Some(batch) = planned.batch.filter(|batch| *batch > window) {
+            let name = &planned.stage.name;
+            return invalid(format!(
+                "a batch of stage `{name}` has {batch} items, and the window only {window}: it would never be full"
+            ));
+        }
+    }
+    if plan.budget == Some(0) {
+        return invalid("the budget is zero bytes".into());
+    }
+    let max_attempts = match (plan.max_attempts, &plan.dead_letters) {
+        (Some(0), _) => return invalid("the number of attempts is zero".into()),
+        (Some(_), None) => {
+            return invalid("max_attempts needs a dead letter sink: items would be lost".into());
+        }
+        (None, None) => u32::MAX,
+        (attempts, Some(_)) => attempts.unwrap_or(DEFAULT_ATTEMPTS),
+    };
+    // As long as items wait for a limit, a pull can wait until it is worth its round trip.
+    let worth = (window.saturating_sub(working) / 2).max(1);
+    Ok(Limits { window, budget: plan.budget.unwrap_or(usize::MAX), worth, max_attempts })
+}

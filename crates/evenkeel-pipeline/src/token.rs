@@ -1,0 +1,98 @@
+//! A part of an item on its way through the stages.
+
+use std::{fmt, mem, sync::Arc, task::Waker, time::Duration};
+
+use crate::{
+    in_hand::{InHand, PartEnd},
+    item_key::ItemKey,
+};
+
+/// The right to one part of an item in hand; dropping it says what became of the part.
+pub struct Token {
+    in_hand: Arc<InHand>,
+    key: ItemKey,
+    attempt: u32,
+    /// The losses that were looked at.
+    losses: u64,
+    end: PartEnd,
+    /// The indices of the part, within the item that was split; empty for a whole item.
+    part: Box<str>,
+}
+
+/// An item, or a part of one, with its token.
+#[derive(Debug)]
+pub struct Carried<T> {
+    pub(crate) token: Token,
+    pub(crate) item: T,
+}
+
+impl Token {
+    pub(crate) fn new(in_hand: &Arc<InHand>, key: ItemKey, attempt: u32, losses: u64) -> Self {
+        let in_hand = Arc::clone(in_hand);
+        Self { in_hand, key, attempt, losses, end: PartEnd::Dropped, part: Box::default() }
+    }
+
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Returns the identity of the item, and the indices of the part.
+    pub(crate) fn id(&self) -> String {
+        let mut id = self.in_hand.origin(self.key);
+        id.push_str(&self.part);
+        id
+    }
+
+    /// Notes that the part is done; the drop of the token tells it.
+    pub(crate) fn set_done(&mut self) {
+        self.end = PartEnd::Done;
+    }
+
+    /// Notes that the part has failed; the drop of the token tells it.
+    pub(crate) fn fail(&mut self, reason: String, retry_after: Duration) {
+        self.end = PartEnd::Failed { reason, retry_after };
+    }
+
+    /// Returns whether its lease is lost, so that its work is of no more use.
+    pub(crate) fn is_lost(&mut self) -> bool {
+        let losses = self.in_hand.losses();
+        if losses == self.losses {
+            return false;
+        }
+        self.losses = losses;
+        self.in_hand.is_lost(self.key)
+    }
+
+    /// Lets the loss of its lease wake a worker.
+    pub(crate) fn watch(&self, waker: &Waker) {
+        if self.in_hand.ack_wait.is_some() {
+            self.in_hand.watch(self.key, waker.clone());
+        }
+    }
+
+    /// Splits the part; without items it is done.
+    pub(crate) fn split<T>(mut self, items: Vec<T>) -> Vec<Carried<T>> {
+        self.set_done();
+        // One more than there are, this one, so that the first part that ends is not taken for the last.
+        self.in_hand.split(self.key, items.len());
+        let carry = |(index, item)| {
+            let mut token = Self::new(&self.in_hand, self.key, self.attempt, self.losses);
+            token.part = format!("{}/{index}", self.part).into();
+            Carried { token, item }
+        };
+        items.into_iter().enumerate().map(carry).collect()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token").field("key", &self.key).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        let end = mem::replace(&mut self.end, PartEnd::Dropped);
+        self.in_hand.end_part(self.key, end);
+    }
+}

@@ -1,0 +1,139 @@
+//! Leases: everything in hand is extended; a lost one drops the work, and disturbs no later attempt.
+
+use std::convert::Infallible;
+
+use evenkeel_pipeline::{Batch, MemoryConfig, Pipeline, SinkError};
+use evenkeel_testkit::World;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Effects, assert_adds_up, filled, ms, no, numbers, secs};
+
+#[test]
+fn ten_thousand_items_in_hand_for_ten_ack_waits_are_not_delivered_again() {
+    World::run(async |_| {
+        let broker = numbers(10_000, secs(1)).await;
+        broker.close();
+        let pipeline = Pipeline::from(broker.source())
+            .stage("work", async |_| {
+                sleep(secs(10)).await;
+                Ok::<_, Infallible>(())
+            })
+            .window(10_000);
+        let report = pipeline.start().unwrap().await.unwrap();
+        assert_eq!((report.accepted, report.acked), (10_000, 10_000));
+        assert_eq!((broker.snapshot().redelivered, broker.snapshot().expired), (0, 0));
+    });
+}
+
+#[test]
+fn items_that_wait_for_a_limit_or_a_batch_keep_their_leases() {
+    World::run(async |_| {
+        let broker = numbers(1000, secs(1)).await;
+        let pipeline = Pipeline::from(broker.source())
+            .stage("work", async |n| {
+                sleep(ms(100)).await;
+                Ok::<_, Infallible>(n)
+            })
+            .limit(10)
+            .batch("store", Batch::items(800).within(secs(60)), async |_| Ok::<_, SinkError>(()))
+            .window(1000);
+        let start = Instant::now();
+        let running = pipeline.start().unwrap();
+        while broker.snapshot().acked < 1000 {
+            sleep(secs(1)).await;
+        }
+        // 80 rounds to the first batch, and the time of the second.
+        assert_eq!(start.elapsed(), secs(8 + 60 + 1));
+        assert_eq!((broker.snapshot().redelivered, broker.snapshot().expired), (0, 0));
+        broker.close();
+        assert_eq!(running.await.unwrap().acked, 1000);
+    });
+}
+
+#[test]
+fn work_is_dropped_when_its_lease_runs_out_on_our_clock() {
+    World::run(async |_| {
+        let broker = numbers(1, secs(3)).await;
+        let effects = Effects::default();
+        let (begun, ended) = (effects.clone(), Effects::default());
+        let done = ended.clone();
+        let pipeline = Pipeline::from(broker.source()).stage("work", async move |n| {
+            begun.add(n);
+            sleep(secs(100)).await;
+            done.add(n);
+            Ok::<_, Infallible>(())
+        });
+        let running = pipeline.start().unwrap();
+        sleep(ms(1)).await;
+        assert_eq!(effects.total(), 1);
+        // The extension at 1 s is not confirmed, so the lease ends 3 s after the delivery.
+        broker.crash(secs(20));
+        sleep(ms(2998)).await;
+        assert_eq!(running.snapshot().in_hand, 1);
+        sleep(ms(2)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.in_hand, snapshot.counts.superseded), (0, 1));
+        assert_eq!(ended.total(), 0);
+        // Another attempt begins when the broker is back: the one whose lease ran out has counted.
+        while effects.total() < 2 {
+            sleep(ms(100)).await;
+        }
+        let report = running.drain(secs(0)).await.unwrap();
+        assert_eq!((report.accepted, report.superseded, report.released), (2, 1, 1));
+        assert_eq!(broker.snapshot().expired, 1);
+    });
+}
+
+#[test]
+fn the_failure_of_a_superseded_attempt_is_not_told() {
+    World::run(async |_| {
+        let config = MemoryConfig { ack_wait: secs(3), ..MemoryConfig::default() };
+        let broker = filled(1, config).await;
+        let pipeline = Pipeline::from(broker.source())
+            .stage("fail", async |_| {
+                sleep(ms(500)).await;
+                Err::<(), _>(no("always"))
+            })
+            .backoff(|_| secs(60));
+        let running = pipeline.start().unwrap();
+        sleep(ms(100)).await;
+        // It fails at 0.5 s, and the broker is away until the lease has ended.
+        broker.crash(secs(5));
+        sleep(secs(10)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.counts.superseded, snapshot.counts.nacked), (1, 1));
+        // The second attempt has begun behind the downtime, and its own nak holds.
+        assert_eq!((broker.snapshot().expired, broker.snapshot().delayed), (1, 1));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn a_batch_goes_on_without_an_item_whose_lease_is_lost_before_it_begins() {
+    World::run(async |_| {
+        let broker = numbers(3, secs(3)).await;
+        let effects = Effects::default();
+        let stored = effects.clone();
+        let pipeline = Pipeline::from(broker.source()).batch(
+            "store",
+            Batch::items(10).within(secs(5)),
+            async move |items: Vec<u64>| {
+                items.into_iter().for_each(|n| stored.add(n));
+                Ok::<_, SinkError>(())
+            },
+        );
+        let running = pipeline.start().unwrap();
+        sleep(ms(1)).await;
+        broker.crash(secs(4));
+        sleep(secs(4)).await;
+        // At 3 s the leases of all are lost; the second deliveries come into the same batch, which begins at 5 s.
+        sleep(ms(900)).await;
+        assert_eq!((effects.total(), running.snapshot().counts.superseded), (0, 0));
+        sleep(ms(100)).await;
+        assert_eq!((effects.total(), running.snapshot().counts.superseded), (3, 3));
+        assert_eq!(broker.snapshot().stored, 0);
+        broker.close();
+        let report = running.await.unwrap();
+        assert_eq!((report.accepted, report.acked, report.superseded), (6, 3, 3));
+    });
+}
