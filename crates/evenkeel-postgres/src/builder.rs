@@ -4,18 +4,20 @@ use std::{any::TypeId, fmt, panic::Location, sync::Arc, time::Duration};
 
 use deadpool_postgres::Manager;
 use evenkeel_pool::{BuildError, Deadpool, Pool};
+#[cfg(feature = "rustls")]
+use tokio_postgres::config::SslNegotiation;
 use tokio_postgres::{
     CancelToken, Config, NoTls, Socket,
     tls::{MakeTlsConnect, TlsConnect},
 };
 
+#[cfg(feature = "rustls")]
+use crate::tls::connector::Connector;
 use crate::{
-    Database, Error,
+    Database, Error, TlsOptions,
     cancel::{CancelRequest, cancel_with, cancel_with_tls},
     connect::{
-        PoolMode, Prepared,
-        hosts::Hosts,
-        link::{connect_with_tls, connect_without_tls},
+        PoolMode, Prepared, connection_string, encryption::Encryption, hosts::Hosts, link::connect_with_tls,
         pooling::PoolerSettings,
     },
     connection::{Generation, SessionOptions, prepared::SchemaVersion},
@@ -27,7 +29,7 @@ use crate::{
 impl Database {
     /// Connects to the database at this address, with the defaults of [`Builder`].
     ///
-    /// The address is a URL, or `key=value` pairs, as [`Config`] reads it.
+    /// The address is a URL, or `key=value` pairs, as [`builder_from_url`](Self::builder_from_url) reads it.
     ///
     /// # Errors
     ///
@@ -48,16 +50,46 @@ impl Database {
     /// # }
     /// ```
     pub async fn connect(url: &str) -> Result<Self, Error> {
-        Self::builder(url.parse().map_err(Error::Config)?).connect().await
+        Self::builder_from_url(url)?.connect().await
     }
 
-    /// Begins to configure a database at this address, without TLS.
+    /// Begins to configure a database at this address: a URL, or `key=value` pairs.
+    ///
+    /// Both are as [`Config`] reads them, and may have libpq's settings for TLS beside: each value of `sslmode`,
+    /// `sslrootcert` (a file, or `system`), `sslcert`, `sslkey`, and `ssl=true` in a URL. [`TlsOptions`] and [`SslMode`] say
+    /// what they mean; they need the feature `rustls`. Neither files in the home directory nor the environment are looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an address that cannot be read, or has a setting that is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::{Database, Error};
+    /// # async fn example() -> Result<(), Error> {
+    /// let url = "postgres://app:secret@db.example.com/app?sslmode=verify-full&sslrootcert=system";
+    /// let db = Database::builder_from_url(url)?.max(16).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_from_url(url: &str) -> Result<Builder, Error> {
+        let (config, options) = connection_string::parse(url).map_err(Error::Config)?;
+        Ok(Self::builder(config).tls(options))
+    }
+
+    /// Begins to configure a database at this address.
+    ///
+    /// With the feature `rustls` its connections have TLS as `sslmode` of the configuration asks for it, and
+    /// [`Builder::tls`] says more. Without the feature they have none.
     pub fn builder(config: Config) -> Builder {
-        let hosts = Box::new(Hosts::new(config, connect_without_tls()));
-        Builder::new(Source::Hosts(hosts), cancel_with_tls(NoTls))
+        let options = TlsOptions::new(config.get_ssl_mode().into());
+        let (hosts, cancel) = with_options(config, options);
+        Builder::new(Source::Hosts(Box::new(hosts)), cancel)
     }
 
-    /// Begins to configure a database at this address, with TLS as `sslmode` of the configuration asks for it.
+    /// Begins to configure a database at this address, with TLS by another library, as `sslmode` of the configuration asks
+    /// for it.
     ///
     /// # Examples
     ///
@@ -83,11 +115,14 @@ impl Database {
         T::TlsConnect: Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        // Only the client can see that `NoTls` has no TLS.
-        if TypeId::of::<T>() == TypeId::of::<NoTls>() {
-            return Self::builder(config);
-        }
-        let hosts = Box::new(Hosts::new(config, connect_with_tls(tls.clone())));
+        let encryption = Encryption {
+            mode: config.get_ssl_mode().into(),
+            connect_link: connect_with_tls(tls.clone()),
+            // Only the client can see that `NoTls` has no TLS.
+            has_tls: TypeId::of::<T>() != TypeId::of::<NoTls>(),
+            options: None,
+        };
+        let hosts = Box::new(Hosts::new(config, encryption));
         Builder::new(Source::Hosts(hosts), cancel_with_tls(tls))
     }
 
@@ -106,6 +141,24 @@ impl Database {
     }
 }
 
+/// The hosts of a configuration with TLS by these options, and the requests to cancel there.
+#[cfg(feature = "rustls")]
+fn with_options(config: Config, options: TlsOptions) -> (Hosts, CancelRequest) {
+    let is_direct = config.get_ssl_negotiation() == SslNegotiation::Direct;
+    let connector = Connector::new(options.clone(), is_direct);
+    let connect_link = connect_with_tls(connector.clone());
+    let encryption = Encryption { mode: options.mode, connect_link, has_tls: true, options: Some(options) };
+    (Hosts::new(config, encryption), cancel_with_tls(connector))
+}
+
+/// The same without TLS: options that need it are an error of the connection.
+#[cfg(not(feature = "rustls"))]
+fn with_options(config: Config, options: TlsOptions) -> (Hosts, CancelRequest) {
+    let connect_link = connect_with_tls(NoTls);
+    let encryption = Encryption { mode: options.mode, connect_link, has_tls: false, options: Some(options) };
+    (Hosts::new(config, encryption), cancel_with_tls(NoTls))
+}
+
 /// Builds a [`Database`]; made by [`Database::builder`] or [`Database::over`].
 ///
 /// | setting | default |
@@ -117,6 +170,7 @@ impl Database {
 /// | [`source_timeout`](Self::source_timeout) | 60 s |
 /// | [`pool_mode`](Self::pool_mode) | found out with each connection |
 /// | [`prepared`](Self::prepared) | named, and unnamed behind a pooler |
+/// | [`tls`](Self::tls) | as `sslmode` of the configuration asks for it |
 /// | [`reset_always`](Self::reset_always) | where something may have stayed in the session |
 /// | [`cancel_with`](Self::cancel_with) | the address and the TLS of the connection itself |
 ///
@@ -157,6 +211,29 @@ impl Builder {
             options: SessionOptions { reset_always: false, source_timeout: Duration::from_secs(60) },
             pooler: PoolerSettings::default(),
         }
+    }
+
+    /// Sets the use of TLS, in place of `sslmode` of the configuration. It needs the feature `rustls`.
+    ///
+    /// Over a [manager](Database::over) of connections it has no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use evenkeel_postgres::{Database, Error, SslMode, TlsOptions, tokio_postgres::Config};
+    /// # async fn example(config: Config) -> Result<(), Error> {
+    /// let tls = TlsOptions::new(SslMode::VerifyFull).root_certificates_file("/etc/app/ca.pem");
+    /// let db = Database::builder(config).tls(tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        if let Source::Hosts(hosts) = &self.source {
+            let (hosts, cancel) = with_options(hosts.config().clone(), options);
+            self.source = Source::Hosts(Box::new(hosts));
+            self.cancel = cancel;
+        }
+        self
     }
 
     /// Sets the maximum number of connections, including those that are being made or recycled. The default is 10.

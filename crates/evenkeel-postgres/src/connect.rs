@@ -1,6 +1,8 @@
 //! Connecting: one of the hosts of a database, over a link that is observed until it ends.
 
 mod config;
+pub(crate) mod connection_string;
+pub(crate) mod encryption;
 mod error;
 pub(crate) mod hosts;
 pub(crate) mod link;

@@ -26,7 +26,8 @@ use crate::{
 /// call PostgreSQL's own functions, as far as their text tells. It costs none after the others. Changes by triggers and
 /// the like cannot be seen in a text: see [`Builder::reset_always`](crate::Builder::reset_always).
 ///
-/// Connections are not encrypted; for TLS see [`builder_with_tls`](Self::builder_with_tls).
+/// Connections have TLS with the feature `rustls`, as `sslmode` of the address asks for it: see
+/// [`builder_from_url`](Self::builder_from_url).
 ///
 /// # Panics
 ///

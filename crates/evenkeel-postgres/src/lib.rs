@@ -14,7 +14,8 @@
 // | `connection/tx_end.rs`, `connection/tx_record.rs` | guards a transaction against its end; its failures and identity |
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
 // | `sql/` | tokens of a statement; its effect on the session, its need of one; whether it ends the transaction |
-// | `manager.rs`, `connect/` | makes connections for the pool: hosts, links, poolers, progress, errors |
+// | `manager.rs`, `connect/` | makes connections for the pool: strings, hosts, encryption, links, poolers, progress, errors |
+// | `tls.rs`, `tls/` | TLS by rustls: options, connector, what is verified, errors |
 // | `stream.rs` | statements whose results are read as they come: rows, and what `COPY` sends |
 // | `batch.rs` | several statements in one message, and their results |
 // | `copy.rs`, `copy/` | bulk writes and reads: targets, rows and their encodings, sending, reading |
@@ -40,6 +41,7 @@ mod session_pool;
 mod sql;
 mod sqlstate;
 mod stream;
+mod tls;
 mod transaction;
 
 pub use deadpool_postgres;
@@ -58,5 +60,6 @@ pub use self::{
     params::Params,
     row::FromRow,
     stream::RowStream,
+    tls::{SslMode, TlsOptions},
     transaction::{Tx, TxOptions},
 };

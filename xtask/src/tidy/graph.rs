@@ -40,8 +40,11 @@ const VOCABULARY: [&str; 4] = ["futures-core", "pin-project-lite", "tokio", "tok
 const OWN: [(&str, &[&str]); 6] = [
     // The hash of a key.
     ("evenkeel-limit", &["siphasher"]),
-    // The client, and the buffers and the sink of its `COPY`.
-    ("evenkeel-postgres", &["bytes", "deadpool-postgres", "futures-sink", "tokio-postgres"]),
+    // The client, the decoder of its URLs, and the buffers and the sink of its `COPY`.
+    (
+        "evenkeel-postgres",
+        &["bytes", "deadpool-postgres", "futures-sink", "percent-encoding", "tokio-postgres"],
+    ),
     // Dates and spans.
     ("evenkeel-retry-after", &["httpdate", "jiff"]),
     // The default action of a signal, and an end of the process that no atexit handler holds up.
@@ -53,12 +56,13 @@ const OWN: [(&str, &[&str]); 6] = [
 ];
 
 /// External crates that a crate may need beyond that, behind a feature.
-const OPTIONAL: [(&str, &[&str]); 7] = [
+const OPTIONAL: [(&str, &[&str]); 8] = [
     (
         "evenkeel-limit",
         &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
     ("evenkeel-pool", &["bb8", "deadpool", "tracing"]),
+    ("evenkeel-postgres", &["rustls", "rustls-native-certs", "tokio-postgres-rustls-improved", "x509-cert"]),
     ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),
     ("evenkeel-stream", &["tracing", "url"]),
     ("evenkeel-task", &["metrics", "tracing"]),

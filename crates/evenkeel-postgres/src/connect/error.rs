@@ -17,7 +17,10 @@ use std::{
 use evenkeel_base::error_chain;
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::sqlstate::{io_error, is_idle_timeout};
+use crate::{
+    sqlstate::{io_error, is_idle_timeout},
+    tls::error::TlsError,
+};
 
 /// A connection could not be made: the failure of each host that was tried.
 ///
@@ -43,7 +46,8 @@ use crate::sqlstate::{io_error, is_idle_timeout};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectError {
-    /// One for each address that was tried, in the order of the configuration; there is at least one.
+    /// One for each address that was tried, in the order of the configuration; there is at least one. An address that was
+    /// tried with TLS and without it, by `sslmode=prefer` or `allow`, has two.
     pub hosts: Vec<HostError>,
 }
 
@@ -72,6 +76,30 @@ pub(crate) enum ConnectReason {
     Client(tokio_postgres::Error),
     /// There was no answer within this time.
     NoAnswer(Duration),
+    /// The settings for TLS cannot be used.
+    Tls(TlsError),
+}
+
+impl ConnectReason {
+    /// Whether the server refuses the login, or a pooler the link, in a way that may be due to its encryption.
+    ///
+    /// A wrong password is not: it is not sent again with less protection.
+    pub(super) fn is_refusal(&self) -> bool {
+        let Self::Client(error) = self else { return false };
+        error.as_db_error().is_some_and(|error| {
+            [SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::PROTOCOL_VIOLATION]
+                .contains(error.code())
+        })
+    }
+
+    /// Whether the other side ended the link without a word.
+    pub(super) fn is_hang_up(&self) -> bool {
+        let Self::Client(error) = self else { return false };
+        error.is_closed()
+            || io_error(error).is_some_and(|error| {
+                matches!(error.kind(), ConnectionAborted | ConnectionReset | UnexpectedEof)
+            })
+    }
 }
 
 impl ConnectError {
@@ -108,6 +136,7 @@ impl HostError {
             ConnectReason::Lookup(error) => is_network(error),
             ConnectReason::Client(error) => is_transient(error),
             ConnectReason::NoAnswer(_) => true,
+            ConnectReason::Tls(_) => false,
         }
     }
 }
@@ -212,6 +241,7 @@ impl fmt::Display for HostError {
             ConnectReason::Lookup(error) => error.fmt(f),
             ConnectReason::Client(error) => error.fmt(f),
             ConnectReason::NoAnswer(time) => write!(f, "no answer within {time:?}"),
+            ConnectReason::Tls(error) => error.fmt(f),
         }
     }
 }
@@ -223,6 +253,7 @@ impl StdError for HostError {
             ConnectReason::Lookup(error) => Some(error),
             ConnectReason::Client(error) => Some(error),
             ConnectReason::NoAnswer(_) => None,
+            ConnectReason::Tls(error) => Some(error),
         }
     }
 }

@@ -6,6 +6,8 @@
 //! for itself, and each address an equal share of its host's; then the next one is tried beside it
 //! ([`staggered`]). Nothing is cut off before the end of the attempt, so that a slow server can still answer.
 //!
+//! At one address `sslmode` may make two attempts, with TLS and without it ([`Encryption`]).
+//!
 //! The host and address that answered last are tried first the next time. Their lock is held for a copy or a sort alone.
 
 use std::{
@@ -14,7 +16,10 @@ use std::{
     io,
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -24,25 +29,27 @@ use evenkeel_pool::{Deadpool, Manager as _};
 use tokio::{net::lookup_host, sync::mpsc};
 use tokio_postgres::{
     Config, Notification,
-    config::{Host, LoadBalanceHosts},
+    config::{Host, LoadBalanceHosts, SslMode},
 };
 
 use super::{
     Address, Connected,
     config::{with_time_limits, without_hosts},
+    encryption::{Encryption, is_refused},
     error::{ConnectReason, HostError},
-    link::{ConnectLink, LinkState, ObservedConnect},
+    link::{LinkState, ObservedConnect},
     pooling::PoolerSettings,
     progress::ConnectAttempt,
     staggered::staggered,
 };
+use crate::tls::error::TlsError;
 
 /// The hosts of a configuration.
 pub(crate) struct Hosts {
     config: Config,
     // All settings but the hosts.
     base: Config,
-    connect_link: ConnectLink,
+    encryption: Encryption,
     // The index of the host that answered last, and its address.
     last_good: Mutex<Option<(usize, Address)>>,
     // Where the notifications of the connections go.
@@ -62,16 +69,20 @@ struct ConfigHost {
 type ConnectFuture<'a> = Pin<Box<dyn Future<Output = Result<Connected, Vec<HostError>>> + Send + 'a>>;
 
 impl Hosts {
-    pub(crate) fn new(config: Config, connect_link: ConnectLink) -> Self {
+    pub(crate) fn new(config: Config, encryption: Encryption) -> Self {
         let base = with_time_limits(without_hosts(&config));
         Self {
             config,
             base,
-            connect_link,
+            encryption,
             last_good: Mutex::new(None),
             notifications: None,
             pooler: PoolerSettings::default(),
         }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Returns the same hosts, for connections that pass their notifications on.
@@ -80,7 +91,7 @@ impl Hosts {
         Self {
             config: self.config.clone(),
             base: self.base.clone(),
-            connect_link: Arc::clone(&self.connect_link),
+            encryption: self.encryption.clone(),
             last_good,
             notifications: Some(notifications),
             pooler: self.pooler.clone(),
@@ -96,9 +107,12 @@ impl Hosts {
         shared: Duration,
         attempt: &ConnectAttempt,
     ) -> Result<Connected, Vec<HostError>> {
+        self.encryption
+            .check(&self.config)
+            .map_err(|error| vec![HostError::new("the server".to_owned(), ConnectReason::Tls(error))])?;
         let Some(hosts) = self.in_order() else {
             // The error of the client says what is wrong with the configuration.
-            let opened = self.open(self.config.clone(), None).await;
+            let opened = self.open(self.config.clone(), None, &AtomicBool::default()).await;
             return opened.map_err(|reason| vec![HostError::new("the host".to_owned(), reason)]);
         };
         let share = share(shared, hosts.len());
@@ -212,10 +226,21 @@ impl Hosts {
             Some(Host::Unix(dir)) => {
                 config.host_path(dir);
             }
+            None if self.encryption.needs_host() => {
+                let error = "sslmode=verify-full needs a host, whose name the certificate has";
+                return Err(vec![HostError::new(
+                    address.to_string(),
+                    ConnectReason::Tls(TlsError::new(error)),
+                )]);
+            }
             None => {}
         }
         if let Address::Tcp(addr, _) = address {
             config.hostaddr(addr);
+            if host.host.is_none() {
+                // The client makes no handshake without a name.
+                config.host(addr.to_string());
+            }
         }
         config.port(host.port);
         let label = match &host.host {
@@ -225,17 +250,46 @@ impl Hosts {
             }
             _ => address.to_string(),
         };
-        attempt.step(label, self.open(config, Some(address))).await
+        let mut failures = Vec::new();
+        for ssl_mode in self.encryption.attempts(&address) {
+            config.ssl_mode(*ssl_mode);
+            let label = match (failures.is_empty(), ssl_mode) {
+                (true, _) => label.clone(),
+                (false, SslMode::Disable) => format!("{label} without TLS"),
+                (false, _) => format!("{label} with TLS"),
+            };
+            let refused = AtomicBool::new(false);
+            let open = self.open(config.clone(), Some(address.clone()), &refused);
+            match attempt.step(label, open).await {
+                Ok(connected) => return Ok(connected),
+                Err(errors) => failures.extend(errors),
+            }
+            if !refused.into_inner() {
+                break;
+            }
+        }
+        Err(failures)
     }
 
-    async fn open(&self, config: Config, address: Option<Address>) -> Result<Connected, ConnectReason> {
+    /// Connects to one address with one encryption, and stores in `refused` whether the other one is worth an attempt.
+    async fn open(
+        &self,
+        config: Config,
+        address: Option<Address>,
+        refused: &AtomicBool,
+    ) -> Result<Connected, ConnectReason> {
         let application_name: Option<Box<str>> = config.get_application_name().map(Box::from);
         loop {
             let pooling = self.pooler.pooling();
             let link = LinkState::new(pooling.is_unnamed, self.notifications.clone());
-            let connect = ObservedConnect { connect: Arc::clone(&self.connect_link), link: link.clone() };
+            let connect =
+                ObservedConnect { connect: Arc::clone(&self.encryption.connect_link), link: link.clone() };
             let manager = Manager::from_connect(config.clone(), connect, ManagerConfig::default());
-            let client = Deadpool::new(manager).create().await.map_err(ConnectReason::Client)?;
+            let client = Deadpool::new(manager).create().await.map_err(|error| {
+                let reason = ConnectReason::Client(error);
+                refused.store(is_refused(config.get_ssl_mode(), &link, &reason), Relaxed);
+                reason
+            })?;
             self.pooler.observe(&client).await.map_err(ConnectReason::Client)?;
             // A pooler is found once; then the next link has what it takes.
             let found = self.pooler.pooling();

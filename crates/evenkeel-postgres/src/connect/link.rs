@@ -44,6 +44,7 @@ pub(crate) struct LinkState(Arc<Inner>);
 struct Inner {
     // Whether prepared statements are to have no name on the server.
     is_unnamed: bool,
+    is_handshake_begun: AtomicBool,
     is_encrypted: AtomicBool,
     has_plain_tls: AtomicBool,
     end: Mutex<Option<LinkEnd>>,
@@ -84,17 +85,11 @@ impl LinkState {
     pub(crate) fn has_plain_tls(&self) -> bool {
         self.0.has_plain_tls.load(Relaxed)
     }
-}
 
-pub(crate) fn connect_without_tls() -> ConnectLink {
-    Arc::new(|config, link| {
-        // The client refuses a configuration that demands TLS.
-        if link.0.is_unnamed && config.get_ssl_mode() != SslMode::Require {
-            Box::pin(connect_unnamed(config, link))
-        } else {
-            Box::pin(connect(config, NoTls, link))
-        }
-    })
+    /// Whether the server accepted TLS, and the handshake has failed; before its end that it has not succeeded yet.
+    pub(crate) fn is_handshake_failed(&self) -> bool {
+        self.0.is_handshake_begun.load(Relaxed) && !self.is_encrypted()
+    }
 }
 
 pub(crate) fn connect_with_tls<T>(tls: T) -> ConnectLink
@@ -202,13 +197,17 @@ where
     Ok(())
 }
 
-/// TLS that notes whether the server accepts it.
+/// TLS that notes whether the server accepts it, and whether the handshake succeeds.
 struct ObservedTls<T> {
     tls: T,
     link: LinkState,
 }
 
-impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for ObservedTls<T> {
+impl<T> MakeTlsConnect<Socket> for ObservedTls<T>
+where
+    T: MakeTlsConnect<Socket>,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send + 'static,
+{
     type Stream = T::Stream;
     type TlsConnect = ObservedTls<T::TlsConnect>;
     type Error = T::Error;
@@ -218,14 +217,23 @@ impl<T: MakeTlsConnect<Socket>> MakeTlsConnect<Socket> for ObservedTls<T> {
     }
 }
 
-impl<T: TlsConnect<Socket>> TlsConnect<Socket> for ObservedTls<T> {
+impl<T> TlsConnect<Socket> for ObservedTls<T>
+where
+    T: TlsConnect<Socket, Future: Send + 'static>,
+{
     type Stream = T::Stream;
     type Error = T::Error;
-    type Future = T::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<T::Stream, T::Error>> + Send>>;
 
-    fn connect(self, stream: Socket) -> T::Future {
-        self.link.0.is_encrypted.store(true, Relaxed);
-        self.tls.connect(stream)
+    fn connect(self, stream: Socket) -> Self::Future {
+        let Self { tls, link } = self;
+        link.0.is_handshake_begun.store(true, Relaxed);
+        let handshake = tls.connect(stream);
+        Box::pin(async move {
+            let stream = handshake.await?;
+            link.0.is_encrypted.store(true, Relaxed);
+            Ok(stream)
+        })
     }
 }
 

@@ -8,5 +8,6 @@ mod connect;
 mod errors;
 mod scripted_server;
 mod sessions;
+mod tls;
 mod transactions;
 mod tx_end;

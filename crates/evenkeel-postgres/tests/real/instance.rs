@@ -29,10 +29,10 @@ const SETTINGS: [&str; 7] = [
 
 /// The programs of a server, and the user that runs them.
 #[derive(Clone)]
-struct Programs {
+pub(crate) struct Programs {
     bin: PathBuf,
     library_path: Option<String>,
-    owner: Option<(u32, u32)>,
+    pub(crate) owner: Option<(u32, u32)>,
 }
 
 /// A server.
@@ -142,7 +142,7 @@ impl Drop for Instance {
 
 impl Programs {
     /// The programs of the server of the test.
-    async fn of(admin: &Database) -> Option<Programs> {
+    pub(crate) async fn of(admin: &Database) -> Option<Programs> {
         let bin: String =
             admin.fetch_scalar("select setting from pg_config where name = 'BINDIR'", ()).await.unwrap();
         // Libraries that were unpacked beside the programs are named by the environment alone.
@@ -165,7 +165,7 @@ impl Programs {
         Some(programs)
     }
 
-    fn command(&self, program: &str, dir: &Path) -> Command {
+    pub(crate) fn command(&self, program: &str, dir: &Path) -> Command {
         let mut command = Command::new(self.bin.join(program));
         command.current_dir(dir).env("LC_ALL", "C");
         if let Some(path) = &self.library_path {
@@ -179,14 +179,19 @@ impl Programs {
         command
     }
 
-    fn run(&self, program: &str, dir: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command) {
+    pub(crate) fn run(
+        &self,
+        program: &str,
+        dir: &Path,
+        arguments: impl FnOnce(&mut Command) -> &mut Command,
+    ) {
         let mut command = self.command(program, dir);
         let Output { status, stderr, .. } = arguments(&mut command).output().unwrap();
         assert!(status.success(), "{program}: {}", String::from_utf8_lossy(&stderr));
     }
 }
 
-fn kill(signal: &str, pid: u32) -> bool {
+pub(crate) fn kill(signal: &str, pid: u32) -> bool {
     Command::new("kill").args(["-s", signal, &pid.to_string()]).status().unwrap().success()
 }
 

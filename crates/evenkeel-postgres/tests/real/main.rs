@@ -4,6 +4,8 @@
 mod abandoned;
 mod batch;
 mod bulk;
+#[cfg(all(unix, feature = "rustls"))]
+mod certificates;
 mod failures;
 mod faults;
 mod harness;
@@ -23,6 +25,12 @@ mod sessions;
 mod stale_statements;
 mod storms;
 mod test_host;
+#[cfg(all(unix, feature = "rustls"))]
+mod tls;
+#[cfg(all(unix, feature = "rustls"))]
+mod tls_cluster;
+#[cfg(all(unix, feature = "rustls"))]
+mod tls_links;
 mod transaction_mode;
 mod transactions;
 mod tunnel;

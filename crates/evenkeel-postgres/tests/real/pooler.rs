@@ -154,6 +154,43 @@ fn a_dropped_statement_is_cancelled_with_tls_as_well() {
     });
 }
 
+/// A pooler that takes TLS alone, which it says in an error of its own. Nothing is cancelled here: PgBouncer 1.18 ends at
+/// some of the requests to cancel that come with TLS ("bad client state").
+#[test]
+#[ignore = "real tier"]
+#[cfg(feature = "rustls")]
+fn a_pooler_may_take_tls_alone() {
+    use crate::certificates::{Signed, TRUSTED};
+
+    run(|schema| async move {
+        let dir = std::env::temp_dir().join(format!("evenkeel-{}-pooler", schema.name));
+        std::fs::create_dir(&dir).unwrap();
+        let Signed { certificate, key } = TRUSTED.sign(&["localhost"]);
+        let file = |name: &str, text: &str| {
+            std::fs::write(dir.join(name), text).unwrap();
+            dir.join(name).display().to_string()
+        };
+        let (certificate, key) = (file("server.crt", &certificate), file("server.key", &key));
+        let root = file("root.crt", &TRUSTED.certificate);
+        let settings = format!(
+            "client_tls_sslmode = require\nclient_tls_cert_file = {certificate}\nclient_tls_key_file = {key}"
+        );
+        let Some(pooler) = Pooler::start(&schema, &settings).await else { return };
+        let port = pooler.host.port;
+        let builder = |pairs: &str| {
+            let all = format!("host=localhost hostaddr=127.0.0.1 port={port} user=postgres {pairs}");
+            Database::builder_from_url(&all).unwrap().max(2)
+        };
+        for pairs in ["sslmode=allow", "", &format!("sslmode=verify-full sslrootcert={root}")] {
+            let db = builder(pairs).connect().await.unwrap();
+            assert_eq!(number(&db, "select 1::int8").await, 1, "{pairs}");
+        }
+        let error = chain(&builder("sslmode=disable").connect().await.unwrap_err()).join(": ");
+        assert!(error.contains("SSL required"), "{error}");
+        std::fs::remove_dir_all(dir).unwrap();
+    });
+}
+
 /// A statement that waits in the pooler cannot be cancelled: its connection is in use until it has ended.
 #[test]
 #[ignore = "real tier"]
