@@ -99,12 +99,12 @@ xflags::xflags! {
         cmd servers {
             /// Starts them, downloads them where needed, and prints their addresses.
             cmd up {
-                /// postgres, postgres18, redis, valkey, nats, pgbouncer; all if none is named.
+                /// postgres, postgres18, postgres18_tls, redis, valkey, nats, pgbouncer; all if none is named.
                 repeated servers: Server
             }
             /// Stops them.
             cmd down {
-                /// postgres, postgres18, redis, valkey, nats, pgbouncer; all if none is named.
+                /// postgres, postgres18, postgres18_tls, redis, valkey, nats, pgbouncer; all if none is named.
                 repeated servers: Server
             }
             /// Prints how they are.

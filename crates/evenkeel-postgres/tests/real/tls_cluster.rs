@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     net::TcpListener,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
@@ -14,7 +13,7 @@ use evenkeel_postgres::{Builder, Database, tokio_postgres::Config};
 
 use crate::{
     certificates::Signed,
-    harness::{TestSchema, until},
+    harness::{TestSchema, server, skip, until},
     instance::{Programs, kill},
 };
 
@@ -38,12 +37,7 @@ impl Cluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let version: String = schema.admin.fetch_scalar("show server_version_num", ()).await.unwrap();
         let version = version.parse::<i32>().unwrap() / 10_000;
-        let sql = "select setting from pg_config where name = 'CONFIGURE'";
-        if !schema.admin.fetch_scalar::<String>(sql, ()).await.unwrap().contains("ssl") {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: PostgreSQL {version} is built without TLS");
-            return None;
-        }
-        let programs = Programs::of(&schema.admin).await?;
+        let programs = programs(schema, version).await?;
         let number = COUNT.fetch_add(1, Relaxed);
         let dir = std::env::temp_dir().join(format!("evenkeel-tls-{}-{number}", std::process::id()));
         fs::create_dir(&dir).unwrap();
@@ -111,6 +105,21 @@ impl Cluster {
             chown(path, Some(user), Some(group)).unwrap();
         }
     }
+}
+
+/// The programs of the server, or others of its version that have TLS; `None`, and a line that says so, without any.
+async fn programs(schema: &TestSchema, version: i32) -> Option<Programs> {
+    let sql = "select setting from pg_config where name = 'CONFIGURE'";
+    let settings: String = schema.admin.fetch_scalar(sql, ()).await.unwrap();
+    if settings.contains("ssl") {
+        return Programs::of(&schema.admin).await;
+    }
+    let name = format!("EVENKEEL_TEST_POSTGRES{version}_TLS");
+    let Some(program) = server(&name) else {
+        skip(&format!("PostgreSQL {version} with TLS"), &name);
+        return None;
+    };
+    Programs::at(Path::new(&program).parent().unwrap().into(), None)
 }
 
 impl Drop for Cluster {
