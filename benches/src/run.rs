@@ -50,7 +50,11 @@ pub(crate) fn run(mut row: Row, effort: Effort, build: &Build) -> Vec<Line> {
 fn calibrate(entrant: &mut Entrant, least: Duration) -> u64 {
     let mut operations = 1;
     loop {
-        let took = (entrant.round)(operations).wall;
+        let mut took = (entrant.round)(operations).wall;
+        if took >= least {
+            // Once may be the work of another process: a few operations would then be measured, and their setup with them.
+            took = took.min((entrant.round)(operations).wall);
+        }
         if took >= least || operations >= 1 << 32 {
             return operations;
         }

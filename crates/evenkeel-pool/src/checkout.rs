@@ -250,7 +250,12 @@ impl<M: Manager> Get<'_, M> {
                 caller.prepare();
                 shared.update(|state| state.arrive(queued, &mut caller))
             }
-            None => shared.update(|state| state.step(queued, &mut caller)),
+            None => {
+                if queued.is_some() {
+                    caller.find_runtime();
+                }
+                shared.update(|state| state.step(queued, &mut caller))
+            }
         };
         loop {
             step = match step {

@@ -11,7 +11,7 @@
 // | `lease` | an object in use |
 // | `state` | the data under the lock |
 // | `state/queue` | the waiters as they stand in the queue |
-// | `state/waiters` | the wait queue: whose turn it is, and what a caller does next |
+// | `state/caller`, `state/waiters` | a caller at one poll; the wait queue: whose turn it is, and what a caller does next |
 // | `state/timers`, `wait_timer` | the deadlines of the waiters, and one timer for all of them |
 // | `state/slots`, `state/backoff` | the slots by their use; the pauses of creations that fail |
 // | `state/tasks` | the tasks that hold objects and those that wait |

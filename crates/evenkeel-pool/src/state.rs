@@ -19,6 +19,7 @@
 //!   never taken would keep the state alive, and the state the object. The end of the last handle takes it out.
 
 mod backoff;
+mod caller;
 mod check;
 mod objects;
 mod queue;
@@ -37,6 +38,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use self::{backoff::Backoff, queue::WaitQueue, slots::Slots, timers::Timers, upkeep::Upkeep};
 pub(crate) use self::{
+    caller::{Caller, CheckoutStep},
     check::{CheckStart, begin_check, end_lease, finish_check},
     queue::{Position, Served},
     shared::Shared,
@@ -44,9 +46,8 @@ pub(crate) use self::{
     slots::Place,
     timers::TimerStart,
     upkeep::UpkeepWork,
-    waiters::{Caller, CheckoutStep},
 };
-use crate::{GetError, Holder, Manager, Snapshot, limits::Limits};
+use crate::{GetError, Holder, Manager, Panic, Snapshot, limits::Limits};
 
 pub(crate) struct State<M: Manager> {
     max: usize,
@@ -81,13 +82,23 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with its error.
     pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
-        Self { text: error_chain(&error), error: Arc::new(error) }
+        Self { text: text_of(&error), error: Arc::new(error) }
     }
 
-    /// A failure whose error is not at hand or belongs to a caller: only the text is left.
+    /// A failure whose error goes to a caller.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        Self::text(text_of(error))
+    }
+
+    /// A failure of which there is a text, and no error.
     pub(crate) fn text(text: String) -> Self {
         Self { error: crate::BoxError::from(text.clone()).into(), text }
     }
+}
+
+/// Returns the text of an error with all sources; a text that panics costs nothing else.
+fn text_of(error: &(dyn Error + 'static)) -> String {
+    Panic::catch(|| error_chain(error)).unwrap_or_else(|panic| format!("an error whose text {panic}"))
 }
 
 /// The work that a change leaves for the time after the lock: mostly nothing, or one waiter to wake.

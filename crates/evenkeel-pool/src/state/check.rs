@@ -20,7 +20,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use evenkeel_base::error_chain;
 use evenkeel_task::{CatchPanic, catch_panic};
 use pin_project_lite::pin_project;
 use tokio::{
@@ -28,7 +27,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Failure, shared::Shared, slot::SlottedObject};
+use super::{Failure, shared::Shared, slot::SlottedObject, text_of};
 use crate::{BoxError, DiscardReason, GetError, Manager, Panic, PoolEvent};
 
 /// A check under way. It owns its object, so that it can move from the caller to a task of the pool.
@@ -242,7 +241,7 @@ async fn finish<M: Manager>(
 
 /// Drops an object that failed its check or its reset.
 fn reject<M: Manager>(object: SlottedObject<M>, name: &str, error: &BoxError) {
-    let failure = Failure::text(format!("{name} failed: {}", error_chain(error.as_ref())));
+    let failure = Failure::text(format!("{name} failed: {}", text_of(error.as_ref())));
     object.slot.shared().tell(&PoolEvent::Discarded { reason: DiscardReason::Unfit });
     object.slot.shared().update(|state| state.record_failure(failure));
 }

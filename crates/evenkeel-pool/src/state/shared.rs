@@ -25,7 +25,7 @@ use std::{
     thread,
 };
 
-use evenkeel_base::{FirstPanic, error_chain, lock};
+use evenkeel_base::{FirstPanic, lock};
 use evenkeel_task::{Stop, catch_panic};
 use tokio::{sync::Notify, time::Instant};
 
@@ -260,7 +260,7 @@ impl<M: Manager> Shared<M> {
 
     /// Fails the first waiter; the text of the error is kept as the last failure.
     pub(crate) fn fail(&self, error: GetError<M::Error>) {
-        let failure = Failure::text(error_chain(&error));
+        let failure = Failure::of(&error);
         let unheard = self.update(|state| {
             state.record_failure(failure);
             state.fail_first(error)

@@ -4,9 +4,8 @@
 //! back. Wherever that is dropped, in a task that is aborted or in a panic, the object is dropped first, and its slot is
 //! free only then: so there are never more than `max` objects, their destructors included.
 
-use std::{mem, sync::Arc};
+use std::{mem, sync::Arc, thread};
 
-use evenkeel_base::error_chain;
 use tokio::time::Instant;
 
 use super::{Failure, State, check::SavedCheck, shared::Shared};
@@ -65,13 +64,13 @@ impl<M: Manager> SlotGuard<M> {
         }
         let copied = copy();
         let error = GetError::Create(error);
-        let failure = copied.map_or_else(|| Failure::text(error_chain(&error)), Failure::new);
+        let failure = copied.map_or_else(|| Failure::of(&error), Failure::new);
         self.end(failure, Some(error));
     }
 
     /// Fails the first waiter, as there will be no object in this slot.
     pub(crate) fn fail(self, error: GetError<M::Error>) {
-        self.end(Failure::text(error_chain(&error)), Some(error));
+        self.end(Failure::of(&error), Some(error));
     }
 
     /// Frees the slot for another attempt: the creation has failed, but no wait ends by it.
@@ -98,9 +97,20 @@ impl<M: Manager> Drop for SlotGuard<M> {
     #[inline]
     fn drop(&mut self) {
         if let Some((shared, key)) = self.taken.take() {
-            shared.update(|state| state.vacate(key));
+            if thread::panicking() {
+                vacate_in_panic(&shared, key);
+            } else {
+                shared.update(|state| state.vacate(key));
+            }
         }
     }
+}
+
+/// Frees a slot while a panic goes by: a creation that panics has failed, and the next one waits for its pause.
+#[cold]
+fn vacate_in_panic<M: Manager>(shared: &Shared<M>, key: usize) {
+    let now = Instant::now();
+    shared.update(|state| state.creation_failed(key, now));
 }
 
 /// A slot for a creation.

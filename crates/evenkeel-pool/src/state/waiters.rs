@@ -17,101 +17,20 @@
 
 use std::{mem, sync::Arc, task::Waker};
 
-use tokio::{
-    runtime::{Handle, Id},
-    time::Instant,
-};
+use tokio::{runtime::Id, time::Instant};
 
 use super::{
     State,
+    caller::{Caller, CheckoutStep, Prepared},
     queue::{Position, Served, Waiter, WaiterState},
     shared::Shared,
     slot::{NewSlot, PooledObject, SlotGuard, SlottedObject},
     slots::{Place, SlotUse},
-    tasks::TaskKey,
-    timers::TimerStart,
 };
-use crate::{GetError, Manager, Panic, Timeout};
+use crate::{GetError, Manager, Timeout};
 
 /// The number of holders that a [`Timeout`] names.
 const NAMED: usize = 3;
-
-/// A caller at one poll of its future.
-pub(crate) struct Caller<'a, M: Manager> {
-    pub(crate) shared: &'a Arc<Shared<M>>,
-    pub(crate) place: Place,
-    pub(crate) waker: &'a Waker,
-    /// Its own deadline, if it has one.
-    pub(crate) deadline: Option<Instant>,
-    prepared: Option<Prepared>,
-    /// Its position, if it was in the queue in this poll or before.
-    pub(crate) position: &'a mut Option<Position>,
-    /// The time, if that of the caller is up in the poll in which it begins to wait: no timer watches it.
-    pub(crate) late: Option<Instant>,
-    /// The timer that it has to start, as the first waiter of its runtime.
-    pub(crate) timer: Option<TimerStart>,
-}
-
-/// All that a caller brings to wait. It is made, and dropped if it is not needed, without the lock.
-pub(crate) struct Prepared {
-    waker: Waker,
-    runtime: Id,
-    now: Instant,
-    task: Option<TaskKey>,
-}
-
-impl<'a, M: Manager> Caller<'a, M> {
-    pub(crate) fn new(
-        shared: &'a Arc<Shared<M>>,
-        place: Place,
-        deadline: Option<Instant>,
-        position: &'a mut Option<Position>,
-        waker: &'a Waker,
-    ) -> Self {
-        Self { shared, place, waker, deadline, prepared: None, position, late: None, timer: None }
-    }
-
-    /// Makes ready to wait.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime.
-    #[inline]
-    pub(crate) fn prepare(&mut self) {
-        let runtime = Handle::current().id();
-        let (waker, task) = (self.waker.clone(), self.shared.current_task());
-        self.prepared = Some(Prepared { waker, runtime, now: Instant::now(), task });
-    }
-
-    fn begin_wait(&mut self, now: Instant, waiter: &Waiter<M>) {
-        self.late = (waiter.deadline(self.shared.limits.acquire_timeout) <= now).then_some(now);
-    }
-}
-
-impl<M: Manager> Drop for Caller<'_, M> {
-    fn drop(&mut self) {
-        // It has an object, and leaves its checks to other waiters.
-        if let Some(Position { number, has_checks: true, .. }) = *self.position {
-            self.shared.update(|state| state.slots.detach_checks(number));
-        }
-        // A waker that panicked kept it from starting the timer on which others rely by now.
-        if let Some(timer) = self.timer.take() {
-            drop(Panic::catch(|| self.shared.start_timer(timer)));
-        }
-    }
-}
-
-/// The next step of a caller.
-pub(crate) enum CheckoutStep<M: Manager> {
-    /// Prepare to wait, and ask again.
-    Prepare,
-    /// Check this object, which was idle.
-    Check(SlottedObject<M>),
-    /// Spawn a creation in this slot, and wait.
-    Create(NewSlot<M>),
-    Wait,
-    Done(Served<M>),
-}
 
 impl<M: Manager> State<M> {
     /// Returns the number of waiters for which no task works.
@@ -169,7 +88,13 @@ impl<M: Manager> State<M> {
     pub(crate) fn step(&mut self, queued: &mut Option<usize>, caller: &mut Caller<'_, M>) -> CheckoutStep<M> {
         let Some(key) = *queued else { return self.arrive(queued, caller) };
         match &mut self.waiters.get_mut(key).state {
-            WaiterState::Waiting(last) if last.will_wake(caller.waker) => CheckoutStep::Wait,
+            WaiterState::Waiting(last) if last.will_wake(caller.waker) => {
+                // The waker of a thread is the same in each runtime that it enters.
+                if let Some(runtime) = caller.runtime {
+                    self.move_to_runtime(key, runtime, caller);
+                }
+                CheckoutStep::Wait
+            }
             WaiterState::Waiting(last) => {
                 let Some(prepared) = caller.prepared.take() else { return CheckoutStep::Prepare };
                 self.deferred.stale = Some(mem::replace(last, prepared.waker));

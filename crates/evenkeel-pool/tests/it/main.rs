@@ -13,6 +13,7 @@ mod deadlock;
 #[cfg(feature = "deadpool")]
 mod deadpool;
 mod explorer;
+mod extremes;
 mod failure;
 mod history;
 mod hostile;
