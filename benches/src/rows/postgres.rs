@@ -33,6 +33,8 @@ use crate::{
 const VARIABLE: &str = "EVENKEEL_TEST_POSTGRES";
 const COPIED: u64 = 1_000_000;
 const STORED: u64 = 10_000;
+/// Fewer, because one by one they take some milliseconds each where the disk is slow.
+const STORED_DURABLY: u64 = 2_000;
 const FETCHED: u64 = 3_000;
 const TEXT: &str = "a text of 20 letters";
 
@@ -43,20 +45,23 @@ pub(crate) fn server() -> Option<String> {
 
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = vec![copy_in(), fetch_one()];
-    rows.extend([
-        stored("execute-many", async |db| {
-            let sql = "insert into bench_rows (id, name, at, x) values ($1, $2, $3, $4)";
-            db.execute_many(sql, values(STORED)).await.expect("rows that are stored")
-        }),
-        stored("insert-many", async |db| {
-            db.insert_many(TARGET, "", values(STORED)).await.expect("rows that are stored")
-        }),
-        stored("copy-in", async |db| {
-            db.copy_in(TARGET, stream::iter(values(STORED))).await.expect("rows that are stored")
-        }),
-    ]);
+    for (durable, count) in [(false, STORED), (true, STORED_DURABLY)] {
+        rows.extend([
+            stored("execute-many", count, durable.then_some(1.0 / 25.0), async move |db| {
+                db.execute_many(INSERT, values(count)).await.expect("rows that are stored")
+            }),
+            stored("insert-many", count, durable.then_some(1.0 / 150.0), async move |db| {
+                db.insert_many(TARGET, "", values(count)).await.expect("rows that are stored")
+            }),
+            stored("copy-in", count, durable.then_some(1.0 / 400.0), async move |db| {
+                db.copy_in(TARGET, stream::iter(values(count))).await.expect("rows that are stored")
+            }),
+        ]);
+    }
     rows
 }
+
+const INSERT: &str = "insert into bench_rows (id, name, at, x) values ($1, $2, $3, $4)";
 
 const TARGET: &str = "bench_rows (id, name, at, x)";
 
@@ -189,25 +194,63 @@ fn encoded() -> Vec<Bytes> {
     (0..bytes.len()).step_by(1 << 16).map(|at| bytes.slice(at..bytes.len().min(at + (1 << 16)))).collect()
 }
 
-/// Stores 10,000 rows in one call, beside as many calls. The server does not wait for its disk; where it does, a call for each
-/// row takes ten times as long.
-fn stored(name: &str, work: impl AsyncFn(&Database) -> u64 + 'static) -> Row {
-    let each = async |client: &Client| {
-        let sql = "insert into bench_rows (id, name, at, x) values ($1, $2, $3, $4)";
-        let insert = client.prepare(sql).await.expect("a statement");
+/// Stores rows in one call, beside as many calls. With a target the server waits for its disk at each commit, as
+/// one does that keeps what it has acknowledged.
+fn stored(
+    name: &str,
+    count: u64,
+    durable: Option<f64>,
+    work: impl AsyncFn(&Database) -> u64 + 'static,
+) -> Row {
+    let is_durable = durable.is_some();
+    let each = async move |client: &Client| {
+        let insert = client.prepare(INSERT).await.expect("a statement");
         let mut stored = 0;
-        for (id, name, at, x) in values(STORED) {
+        for (id, name, at, x) in values(count) {
             stored += client.execute(&insert, &[&id, &name, &at, &x]).await.expect("a row that is stored");
         }
         stored
     };
-    let mut row = Row::new(format!("postgres/ten-thousand-rows/{name}"), Metric::Wall)
-        .fixed(STORED)
+    let group = if is_durable { "durable-rows" } else { "ten-thousand-rows" };
+    let mut row = Row::new(format!("postgres/{group}/{name}"), Metric::Wall)
+        .fixed(count)
         .not_counted("statements over a socket, to a server in another process")
-        .with_round(OURS, round(connected(database), work, clear_database))
-        .with_round("one by one", round(connected(client), each, clear_client));
+        .with_round(OURS, beside_disk(is_durable, round(connected(database), work, clear_database)))
+        .with_round("one by one", beside_disk(is_durable, round(connected(client), each, clear_client)));
     row.rounds = Some(3);
-    row
+    match durable {
+        Some(target) => row.target(target),
+        None => row,
+    }
+}
+
+/// Measures on a server that waits for its disk, or on one as it is.
+fn beside_disk(is_durable: bool, mut round: Box<dyn FnMut(u64) -> Sample>) -> Box<dyn FnMut(u64) -> Sample> {
+    if !is_durable {
+        return round;
+    }
+    let settings = connected(client);
+    Box::new(move |operations| {
+        let Connected { runtime, connection } = &*settings();
+        let change = |to: &str, persistence: &str| {
+            runtime.block_on(async {
+                for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
+                    let sql = format!(
+                        "alter system {} {setting} {to}",
+                        if to.is_empty() { "reset" } else { "set" }
+                    );
+                    connection.batch_execute(&sql).await.expect("a setting");
+                }
+                let sql = format!("select pg_reload_conf(); alter table bench_rows set {persistence}");
+                connection.batch_execute(&sql).await.expect("settings that are read");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            });
+        };
+        change("= on", "logged");
+        let sample = round(operations);
+        change("", "unlogged");
+        sample
+    })
 }
 
 /// Fetches one row by a prepared statement, over a warm pool.

@@ -1,8 +1,17 @@
 //! PostgreSQL: a new cluster, on a Unix socket only, that does not bother to reach the disk.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::Path,
+    process::Command,
+};
 
 use super::{process, programs::Programs};
+
+/// Settings of the file, so that a session can change them for a time, by `ALTER SYSTEM`.
+const SETTINGS: &str = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n\
+    # Compiling takes longer than any test's query, and needs LLVM.\njit = off\n";
 
 pub(super) fn start(programs: &Programs, dir: &Path) -> Result<(u32, String), String> {
     let owner = owner()?;
@@ -19,18 +28,13 @@ pub(super) fn start(programs: &Programs, dir: &Path) -> Result<(u32, String), St
     let data = dir.join("data");
     let options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
     process::read(command("initdb").arg("-D").arg(&data).args(options))?;
+    let file = File::options().append(true).open(data.join("postgresql.conf"));
+    let written = file.and_then(|mut file| file.write_all(SETTINGS.as_bytes()));
+    written.map_err(|error| format!("postgresql.conf: {error}"))?;
     let mut server = command("postgres");
     server.arg("-D").arg(&data);
     let sockets = format!("unix_socket_directories={}", dir.display());
-    for setting in [
-        "listen_addresses=",
-        &sockets,
-        "fsync=off",
-        "synchronous_commit=off",
-        "full_page_writes=off",
-        // Compiling takes longer than any test's query, and needs LLVM.
-        "jit=off",
-    ] {
+    for setting in ["listen_addresses=", &sockets] {
         server.args(["-c", setting]);
     }
     // The last line of the server's own file, once it accepts connections.
