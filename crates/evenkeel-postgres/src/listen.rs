@@ -90,9 +90,18 @@ impl Database {
     /// The names of the channels are taken as they are, with their case: `notify Jobs` without quotes notifies `jobs`.
     ///
     /// The listener has a connection of its own, which does not count as one of the pool, and which
-    /// [`close`](Self::close) does not wait for. The server sends the notifications of a transaction at its commit, once
-    /// for each distinct channel and payload, and to a listener between its own transactions; a payload has at most 7,999
-    /// bytes. A pooler in transaction mode passes no notifications on: give the listener the address of the server.
+    /// [`close`](Self::close) does not wait for.
+    ///
+    /// - The server sends the notifications of a transaction at its commit, and none after a rollback, also of a savepoint.
+    /// - It sends each distinct channel and payload once for a transaction, also across savepoints: put a number into
+    ///   payloads that are to be counted.
+    /// - A payload has at most 7,999 bytes; the server refuses a longer one (22023).
+    /// - A session gets notifications between its own transactions. That of a listener has none, so nothing holds them
+    ///   back.
+    /// - After a lost connection the stream yields [`ListenEvent::MayHaveMissed`]: the server keeps nothing for a session
+    ///   that is gone.
+    /// - A pooler in transaction mode passes no notifications on: give the listener a database at the address of the
+    ///   server.
     ///
     /// # Errors
     ///

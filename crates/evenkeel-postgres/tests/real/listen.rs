@@ -62,6 +62,91 @@ fn a_transaction_sends_equal_payloads_once_and_at_its_commit() {
     });
 }
 
+/// Equal payloads are folded also across savepoints, those of a savepoint that was left by a rollback are not sent, and
+/// nothing arrives before the commit, nor ever after a rollback.
+#[test]
+#[ignore = "real tier"]
+fn payloads_are_folded_across_savepoints_and_sent_at_the_commit() {
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        let name = &schema.name;
+        let listener = tokio::sync::Mutex::new(db.listen([name]).await.unwrap());
+        let send = async |tx: &evenkeel_postgres::Tx, payload: &str| {
+            tx.execute("select pg_notify($1, $2)", (name, payload)).await
+        };
+        let rolled_back = db.transaction(TxOptions::new(), async |tx| {
+            send(&tx, "never").await?;
+            Err::<(), _>(Error::RowCount(0))
+        });
+        assert!(rolled_back.await.is_err());
+        let sent = db.transaction(TxOptions::new(), async |tx| {
+            send(&tx, "a").await?;
+            tx.batch_execute("savepoint s").await?;
+            send(&tx, "a").await?;
+            send(&tx, "b").await?;
+            tx.batch_execute("release s; savepoint t").await?;
+            send(&tx, "c").await?;
+            tx.batch_execute("rollback to t").await?;
+            send(&tx, "b").await?;
+            // A notification that another transaction commits meanwhile arrives first.
+            notify(&schema, name, "other").await;
+            assert_eq!(next(&mut *listener.lock().await).await, format!("{name}: other"));
+            Ok::<_, Error>(())
+        });
+        sent.await.unwrap();
+        notify(&schema, name, "end").await;
+        for expected in ["a", "b", "end"] {
+            assert_eq!(next(&mut *listener.lock().await).await, format!("{name}: {expected}"));
+        }
+        // The listener has no transaction that would hold notifications back.
+        let state = "select state from pg_stat_activity where application_name = $1 and query like 'LISTEN%'";
+        assert_eq!(schema.admin.fetch_scalar::<String>(state, (name,)).await.unwrap(), "idle");
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_payload_has_at_most_7999_bytes() {
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        let name = &schema.name;
+        let mut listener = db.listen([name]).await.unwrap();
+        // Bytes, and not letters.
+        for (longest, letter) in [(7_999, "x"), (3_999, "é")] {
+            let payload = letter.repeat(longest);
+            notify(&schema, name, &payload).await;
+            assert_eq!(next(&mut listener).await, format!("{name}: {payload}"));
+            let longer = format!("{payload}{letter}");
+            let refused = schema.admin.execute("select pg_notify($1, $2)", (name, longer)).await;
+            assert_eq!(code(refused), "22023");
+        }
+    });
+}
+
+/// The server keeps nothing for a session that is gone: what was sent meanwhile does not arrive.
+#[test]
+#[ignore = "real tier"]
+fn a_notification_that_was_sent_while_nobody_listened_is_gone() {
+    run(|schema| async move {
+        let db = schema.db(1).await;
+        let name = schema.name.clone();
+        let mut listener = db.listen([&name]).await.unwrap();
+        let listening =
+            "select pid from pg_stat_activity where application_name = $1 and query like 'LISTEN%'";
+        let pid: i32 = schema.admin.fetch_scalar(listening, (&name,)).await.unwrap();
+        schema.kill(pid).await;
+        // It is not polled, and does not connect again.
+        crate::harness::until("its session has ended", async || {
+            schema.admin.fetch_opt::<(i32,)>(listening, (&name,)).await.unwrap().is_none()
+        })
+        .await;
+        notify(&schema, &name, "lost").await;
+        assert_eq!(next(&mut listener).await, "MayHaveMissed");
+        notify(&schema, &name, "after").await;
+        assert_eq!(next(&mut listener).await, format!("{name}: after"));
+    });
+}
+
 #[test]
 #[ignore = "real tier"]
 fn a_lost_connection_is_replaced_and_told() {
