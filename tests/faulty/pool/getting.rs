@@ -130,7 +130,7 @@ impl Future for Getting {
         if fault == Fault::ChecksThenCreates {
             let has_room = shared.update(|state, _| state.size < state.limit());
             // Another thread may take the room now.
-            thread::sleep(Duration::from_millis(1));
+            (0..1000).for_each(|_| thread::yield_now());
             if has_room {
                 shared.update(|state, effects| state.begin_creation(ticket, effects));
             }
