@@ -142,6 +142,8 @@ capabilities! {
         FatalErrors = "fatal errors",
         /// A maximum number of creations at a time.
         MaxCreating = "max creating",
+        /// Leases that do not borrow the pool, which can be dropped before them.
+        OwnedLeases = "owned leases",
         /// A lease whose object is dropped in place of being returned.
         Discard = "discard",
         /// A lease whose object leaves the pool.

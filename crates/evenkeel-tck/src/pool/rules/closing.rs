@@ -53,12 +53,12 @@ async fn pool_77(subject: &Subject) -> Checked {
     settle().await;
     let close = run.close_beside(None).await;
     sleep(secs(1)).await;
-    run.equal("its number", leases[0].object().number(), 1)?;
-    run.equal("objects dropped at the close", run.freed(), vec![2])?;
+    let used = leases[0].number;
+    run.require(!run.freed().contains(&used), "an object in use", "it is dropped")?;
     drop(leases);
     drop(run.ended("an end of the close", close).await?);
     settle().await;
-    run.equal("objects dropped at the end", run.freed(), vec![2, 1])
+    run.equal("objects dropped at the end", run.freed().len(), 2)
 }
 
 async fn pool_78(subject: &Subject) -> Checked {

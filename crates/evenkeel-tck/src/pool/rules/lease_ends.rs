@@ -20,6 +20,7 @@ async fn pool_53(subject: &Subject) -> Checked {
     let first = run.lease(1).await?;
     let waiter = run.enter(2, ms(0)).await;
     first.discard();
+    settle().await;
     run.equal("objects dropped", run.freed(), vec![1])?;
     run.everybody([waiter]).await?;
     run.equal("the waiter is served", run.got(2), Some((ms(0), 2)))?;
@@ -41,6 +42,7 @@ async fn pool_54(subject: &Subject) -> Checked {
 }
 
 async fn pool_55(subject: &Subject) -> Checked {
+    needs(subject, Capability::OwnedLeases)?;
     let mut run = Run::start(subject, &Settings::of(1))?;
     let held = run.lease(1).await?;
     run.drop_pool();
@@ -54,6 +56,7 @@ async fn pool_55(subject: &Subject) -> Checked {
 
 async fn pool_56(subject: &Subject) -> Checked {
     needs(subject, Capability::Create)?;
+    needs(subject, Capability::OwnedLeases)?;
     let settings = Settings::of(2);
     settings.backend.creates(|number| Step::OK.after(if number == 1 { ms(0) } else { secs(10) }));
     let mut run = Run::start(subject, &settings)?;
@@ -92,7 +95,7 @@ fn pool_58(subject: &Subject) -> Checked {
     })?;
     let waiter = second.block_on(run.enter(3, ms(0)));
     drop(first);
-    drop(held);
+    second.block_on(async { drop(held) });
     let ended = second.block_on(async {
         run.everybody([waiter]).await?;
         run.lends(2).await

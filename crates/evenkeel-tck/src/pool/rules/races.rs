@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use tokio::task::yield_now;
+
 use super::prelude::*;
 
 pub(super) const RULES: &[Rule<Settings>] = &[
@@ -21,11 +23,9 @@ fn pool_90(subject: &Subject) -> Checked {
             callers.push(run.spawn(async move {
                 for (round, mut get) in gets.into_iter().enumerate() {
                     // Each second one is given up after its first poll, if it waits.
-                    if round % 2 == 0 {
-                        drop(poll_once(&mut get).await);
-                    } else {
-                        drop(get.await);
-                    }
+                    let answer = if round % 2 == 0 { poll_once(&mut get).await } else { Some(get.await) };
+                    yield_now().await;
+                    drop(answer);
                 }
             }));
         }
