@@ -1,5 +1,7 @@
 //! Changes of a pool while it is in use: filled, resized, retired.
 
+use std::pin::pin;
+
 use tokio::sync::mpsc;
 
 use crate::{BuildError, Manager, Pool, checkout::create, state::State};
@@ -8,9 +10,11 @@ impl<M: Manager> Pool<M> {
     /// Creates objects until there are `n`, at most [`max`](crate::Builder::max), and waits for them; returns the number of
     /// objects that there are then.
     ///
-    /// Objects in use count as well. While creations fail only one begins, after its [backoff](Self#backoff): fewer than `n`
-    /// objects are a sign of that, and [`Snapshot::create_failures`](crate::Snapshot::create_failures) has grown. Nothing
-    /// else depends on it: the pool creates objects when they are needed.
+    /// Objects in use count as well, and those that callers or the pool are creating already. At most
+    /// [`max_creating`](crate::Builder::max_creating) are created at a time, and `n` in all. It ends with a creation that
+    /// fails: fewer than `n` objects are a sign of that, and
+    /// [`Snapshot::create_failures`](crate::Snapshot::create_failures) has grown. Nothing else depends on it: the pool
+    /// creates objects when they are needed.
     ///
     /// # Cancel safety
     ///
@@ -37,18 +41,38 @@ impl<M: Manager> Pool<M> {
     pub fn warm(&self, n: usize) -> impl Future<Output = usize> + Send {
         let (shared, place) = (self.shared(), std::panic::Location::caller());
         async move {
-            // A creation that was waited for may have failed; the next one begins only after its pause.
-            let (begun, mut ended) = mpsc::channel::<()>(1);
-            while let Some(slot) = shared.update(|state| state.create_below(n, place, shared)) {
-                let begun = begun.clone();
-                shared.spawn("a creation", async move {
-                    create(slot).await;
-                    drop(begun);
-                });
+            // Objects may be gone as fast as they are made.
+            let mut left = n;
+            loop {
+                let mut another_ended = pin!(shared.creation_ended.notified());
+                another_ended.as_mut().enable();
+                let (begun, mut all_ended) = mpsc::channel::<()>(1);
+                let before = left;
+                while left > 0
+                    && let Some(slot) = shared.update(|state| state.create_below(n, place, shared))
+                {
+                    left -= 1;
+                    let begun = begun.clone();
+                    shared.spawn("a creation", async move {
+                        create(slot).await;
+                        drop(begun);
+                    });
+                }
+                drop(begun);
+                if left < before {
+                    // No message is sent: it ends with the last creation.
+                    let _ = all_ended.recv().await;
+                } else if left > 0 && shared.read(|state| state.is_creating_below(n)) {
+                    // One that a caller or the upkeep has begun.
+                    another_ended.await;
+                } else {
+                    break;
+                }
+                // Another attempt would wait for its pause, and fail as well.
+                if shared.read(State::is_failing) {
+                    break;
+                }
             }
-            drop(begun);
-            // No message is sent: it ends with the last creation.
-            let _ = ended.recv().await;
             shared.read(State::objects)
         }
     }

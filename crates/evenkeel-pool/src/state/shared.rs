@@ -36,7 +36,7 @@ use super::{
     slots::Place,
     tasks::TaskKey,
 };
-use crate::{DiscardReason, GetError, Manager, PoolEvent, events::Observer, limits::Limits};
+use crate::{DiscardReason, GetError, Manager, Panic, PoolEvent, events::Observer, limits::Limits};
 
 const CLOSED: &str = "the pool is closed";
 
@@ -55,6 +55,8 @@ pub(crate) struct Shared<M: Manager> {
     pub(crate) ended: Stop,
     // Notified when a creation has succeeded, for the creations that are paused.
     pub(crate) recovered: Notify,
+    // Notified when a creation has ended, in whatever way.
+    pub(crate) creation_ended: Notify,
     // Notified when the upkeep has something to do.
     pub(crate) upkeep: Arc<Notify>,
 }
@@ -62,11 +64,24 @@ pub(crate) struct Shared<M: Manager> {
 impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits, observer: Option<Observer>) -> Self {
         let state = Mutex::new(State::new(max, &limits));
-        let (must_wait, recovered) = (AtomicBool::new(true), Notify::new());
+        let must_wait = AtomicBool::new(true);
+        let (recovered, creation_ended) = (Notify::new(), Notify::new());
         let (closing, ended) = (Stop::new(), Stop::new());
         let is_plain = !(limits.needs_upkeep() || limits.times_returns() || limits.detects_deadlocks);
         let upkeep = Arc::default();
-        Self { manager, limits, is_plain, observer, state, must_wait, closing, ended, recovered, upkeep }
+        Self {
+            manager,
+            limits,
+            is_plain,
+            observer,
+            state,
+            must_wait,
+            closing,
+            ended,
+            recovered,
+            creation_ended,
+            upkeep,
+        }
     }
 
     /// Reads the state.
@@ -170,6 +185,13 @@ impl<M: Manager> Shared<M> {
         let deferred = self.end_change(state);
         self.work_off(deferred);
         output
+    }
+
+    /// Changes the state by the end of a creation, and tells those that wait for that, though a waker panics.
+    pub(crate) fn end_creation<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> T {
+        let output = Panic::catch(|| self.update(change));
+        self.creation_ended.notify_waiters();
+        output.unwrap_or_else(|panic| panic.resume())
     }
 
     #[inline]

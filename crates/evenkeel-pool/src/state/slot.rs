@@ -83,7 +83,7 @@ impl<M: Manager> SlotGuard<M> {
         let now = Instant::now();
         let (shared, key) = self.disarm();
         shared.tell(&PoolEvent::CreateFailed { error: &failure.text });
-        let unheard = shared.update(|state| {
+        let unheard = shared.end_creation(|state| {
             state.creation_failed(key, now);
             state.record_failure(failure);
             error.and_then(|error| state.fail_first(error))
@@ -100,7 +100,7 @@ impl<M: Manager> Drop for SlotGuard<M> {
             if thread::panicking() {
                 vacate_in_panic(&shared, key);
             } else {
-                shared.update(|state| state.vacate(key));
+                shared.end_creation(|state| state.vacate(key));
             }
         }
     }
@@ -110,7 +110,7 @@ impl<M: Manager> Drop for SlotGuard<M> {
 #[cold]
 fn vacate_in_panic<M: Manager>(shared: &Shared<M>, key: usize) {
     let now = Instant::now();
-    shared.update(|state| state.creation_failed(key, now));
+    shared.end_creation(|state| state.creation_failed(key, now));
 }
 
 /// A slot for a creation.
@@ -167,6 +167,7 @@ impl<M: Manager> SlottedObject<M> {
         shared.tell(&PoolEvent::Created);
         let passed_on = Panic::catch(|| self.pass_on(|state, object| state.created(object, now)));
         shared.recovered.notify_waiters();
+        shared.creation_ended.notify_waiters();
         if let Err(panic) = passed_on {
             panic.resume();
         }

@@ -278,6 +278,11 @@ impl<M: Manager> State<M> {
         is_due.then(|| self.begin(place, shared))
     }
 
+    /// Returns whether there are fewer than `n` objects, and one is being created.
+    pub(crate) fn is_creating_below(&self, n: usize) -> bool {
+        self.objects() < n.min(self.max) && self.slots.creating > 0 && !self.closed && !self.is_failing()
+    }
+
     fn wait_again(&mut self, key: usize, prepared: Prepared, caller: &mut Caller<'_, M>) {
         let waiter = self.waiters.get_mut(key);
         waiter.state = WaiterState::Waiting(prepared.waker);

@@ -4,13 +4,16 @@ use std::{
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering::SeqCst},
     task::{Context, Wake, Waker},
+    time::Duration,
 };
 
 use evenkeel_pool::{Get, GetError, Lease, Pool};
 use evenkeel_testkit::{World, assert_took, cancel};
 use tokio::time::{sleep, timeout};
 
-use crate::scripted::{Act, Broken, Script, Scripted, assert_sound, assert_whole, ms, pool, secs, take};
+use crate::scripted::{
+    Act, Broken, Script, Scripted, assert_sound, assert_whole, ms, pool, pool_with, secs, take,
+};
 
 type State = (Pool<Scripted>, Arc<Script>);
 
@@ -117,6 +120,72 @@ fn close() {
         },
     );
     assert_eq!(cuts.points(), 1);
+}
+
+/// A pool with every setting, whose creations and checks are pending at first, and its leases, which are returned one after the
+/// other.
+async fn busy(held: usize) -> State {
+    let (pool, script) = pool_with(2, |builder| {
+        builder
+            .min_idle(1)
+            .max_creating(1)
+            .idle_timeout(secs(5))
+            .max_lifetime(secs(50))
+            .hold_warning(ms(3))
+            .detect_deadlocks(true)
+    });
+    let leases = take(&pool, held).await;
+    script.create.set(Act::Slow(ms(5)));
+    script.check.set(Act::Slow(ms(3)));
+    tokio::spawn(async move {
+        for lease in leases {
+            sleep(ms(7)).await;
+            drop(lease);
+        }
+    });
+    (pool, script)
+}
+
+async fn assert_restored((pool, script): State) {
+    pool.resize(2).unwrap();
+    sleep(secs(1)).await;
+    assert_eq!(script.running.load(SeqCst), 0);
+    script.create.set(Act::Ready);
+    script.check.set(Act::Ready);
+    assert_whole(&pool, &script).await;
+}
+
+/// Every future of the pool, each dropped at every await in a pool with every setting that is empty, half used and used up.
+#[test]
+fn each_future_of_a_busy_pool() {
+    let points = [0, 1, 2].map(|held| {
+        let at = |ms: u64| tokio::time::Instant::now() + Duration::from_millis(ms);
+        let setup = move || busy(held);
+        let mut cuts = vec![
+            cancel::every_point(setup, async |(pool, _)| drop(pool.get().await), assert_restored),
+            cancel::every_point(setup, async |(pool, _)| _ = pool.warm(2).await, assert_restored),
+        ];
+        cuts.extend([0, 4, 1000].map(|limit| {
+            let get = move |(pool, _): State| async move { drop(pool.get_by(at(limit)).await) };
+            cancel::every_point(setup, get, assert_restored)
+        }));
+        // While it waits the pool changes.
+        for change in [Pool::retire_all, |pool: &Pool<Scripted>| pool.resize(1).unwrap()] {
+            let get = move |(pool, _): State| async move {
+                let changing = pool.clone();
+                tokio::spawn(async move {
+                    sleep(ms(1)).await;
+                    change(&changing);
+                });
+                drop(pool.get().await);
+            };
+            cuts.push(cancel::every_point(setup, get, assert_restored));
+        }
+        cuts.iter().map(|cut| cut.points()).collect::<Vec<_>>()
+    });
+    // Of `get`, `warm`, `get_by` with each time, and `get` while the pool changes.
+    let expected = [[1, 2, 0, 1, 1, 2, 1], [1, 0, 0, 1, 1, 2, 2], [2, 0, 0, 1, 2, 2, 2]];
+    assert_eq!(points, expected.map(Vec::from));
 }
 
 /// An object that is returned in the very moment in which the first waiter gives up goes to the next, for any length of

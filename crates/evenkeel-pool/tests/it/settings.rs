@@ -139,6 +139,43 @@ fn a_pool_is_warmed() {
     });
 }
 
+/// It waits for the creations of others, goes on where only a few may be created at a time, and ends with one that fails.
+#[test]
+fn a_pool_is_warmed_beside_others() {
+    World::run(async |world| {
+        let (pool, script) = pool_with(8, |builder| builder.max_creating(2));
+        script.create.set(Act::Slow(ms(10)));
+        assert_eq!(assert_took!(pool.warm(5), ms(30)), 5, "two, two and one");
+        assert_eq!(script.peak.load(SeqCst), 5);
+
+        let (pool, script) = pool_with(8, |builder| builder.min_idle(3).max_creating(1));
+        script.create.set(Act::Slow(ms(10)));
+        world.settle().await;
+        assert_eq!(pool.snapshot().creating, 1, "by the pool itself");
+        assert_eq!(assert_took!(pool.warm(2), ms(20)), 2);
+        let (both, four) = tokio::join!(pool.warm(4), pool.warm(4));
+        assert_eq!((both, four, script.creations.load(SeqCst)), (4, 4, 4));
+
+        script.create.set(Act::Fail(ms(10)));
+        drop(take(&pool, 4).await);
+        pool.retire_all();
+        let began = Instant::now();
+        assert_eq!(pool.warm(4).await, 0);
+        assert!(began.elapsed() <= secs(2), "{:?}", began.elapsed());
+        let failed = pool.snapshot().create_failures;
+        assert!((1..=3).contains(&failed), "{failed}");
+
+        // Its creation is cut, and so is that of the pool.
+        script.create.set(Act::Hang);
+        let (warmed, closed) = tokio::join!(pool.warm(4), async {
+            sleep(secs(3)).await;
+            pool.close(ms(0)).await
+        });
+        assert_eq!((warmed, closed.stragglers.len()), (0, 0));
+        assert_eq!(pool.warm(4).await, 0, "a closed pool creates nothing");
+    });
+}
+
 /// After any sequence of sizes no more objects are in use than the size at the time of the grant.
 #[test]
 fn a_pool_is_resized() {
