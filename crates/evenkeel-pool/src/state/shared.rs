@@ -168,8 +168,7 @@ impl<M: Manager> Shared<M> {
         if !self.is_plain {
             state.tell_of_lease();
         }
-        let deferred = state.finish_change();
-        drop(state);
+        let deferred = self.end_change(state);
         let slot = SlotGuard::new(self, pooled.idle_slot);
         let object = SlottedObject { pooled, slot };
         self.work_off(deferred);

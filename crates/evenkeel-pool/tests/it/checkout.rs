@@ -72,46 +72,6 @@ fn first_come_first_served() {
     });
 }
 
-/// Also a caller that finds an idle object waits behind the callers that came before it.
-#[test]
-fn try_get_does_not_overtake() {
-    World::run(async |world| {
-        let (pool, _) = pool(1);
-        let lease = pool.get().await.unwrap();
-        let waiter = tokio::spawn({
-            let pool = pool.clone();
-            async move { pool.get().await.unwrap().id }
-        });
-        world.settle().await;
-        drop(lease);
-        assert!(pool.try_get().is_none(), "an object is idle, but it is the waiter's");
-        assert_eq!(waiter.await.unwrap(), 0);
-        assert!(pool.try_get().is_some());
-    });
-}
-
-#[test]
-fn try_get_waits_for_nothing() {
-    World::run(async |world| {
-        let (pool, script) = pool(2);
-        assert!(pool.try_get().is_none());
-        assert_eq!(script.creations.load(SeqCst), 0, "it creates nothing");
-
-        drop(take(&pool, 2).await);
-        script.check.next(Act::FAIL);
-        assert_eq!(pool.try_get().unwrap().id, 0, "the unfit one is passed over");
-        assert_eq!(pool.snapshot().discarded, 1);
-
-        script.check.next(Act::Slow(ms(5)));
-        assert!(pool.try_get().is_none());
-        assert_eq!((pool.snapshot().checking, pool.snapshot().in_use), (1, 0));
-        sleep(ms(5)).await;
-        world.settle().await;
-        assert_eq!(pool.try_get().unwrap().id, 0, "it has passed its check in the background");
-        assert_sound(&pool, &script);
-    });
-}
-
 /// A caller whose creation is slow gets an object that is returned meanwhile; the created one is idle then.
 #[test]
 fn what_comes_first_is_taken() {

@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
                     lease.unfit = true;
                 }
             }
-            Step::TryGet => self.held.extend(self.pool.try_get()),
+            Step::TryGet => self.try_get(),
             Step::Retire => self.pool.retire_all(),
             Step::Shrink => self.pool.resize(1).unwrap(),
             Step::Grow => self.pool.resize(2).unwrap(),
@@ -192,6 +192,16 @@ impl<'a> Run<'a> {
             }
         }
         self.assert_sound();
+    }
+
+    /// It returns none only if nothing is idle, or others wait, or the check of the object goes on.
+    fn try_get(&mut self) {
+        let before = self.pool.snapshot();
+        let lease = self.pool.try_get();
+        let after = self.pool.snapshot();
+        let has_reason = before.waiting > 0 || after.idle == 0 || after.checking > before.checking;
+        assert!(lease.is_some() || has_reason, "{before:?} {after:?}");
+        self.held.extend(lease);
     }
 
     fn assert_sound(&self) {

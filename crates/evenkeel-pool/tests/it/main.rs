@@ -25,4 +25,5 @@ mod settings;
 mod telemetry;
 mod threads;
 mod timeout;
+mod try_get;
 mod upkeep;
