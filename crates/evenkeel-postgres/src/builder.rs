@@ -367,6 +367,9 @@ impl Builder {
     /// whose link is closed before, as `CancelToken::cancel_query` does. The default requests of [`Database::builder`]
     /// and [`Database::builder_with_tls`] wait.
     ///
+    /// A connection without encryption whose statements are [`Prepared::Unnamed`] has a token that asks for TLS. The default
+    /// requests know that; do not set another one there.
+    ///
     /// If the request cannot be sent, the recycler waits for an abandoned statement until
     /// [`cleanup_timeout`](Self::cleanup_timeout). A panic of `cancel` costs the connection.
     ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_postgres::{Database, Error, TxOptions};
+use evenkeel_postgres::{Database, Error, SqlBatch, TxOptions};
 use evenkeel_testkit::{assert_took, cancel};
 
 use crate::scripted_server::{Answer, Server};
@@ -61,6 +61,11 @@ at_every_point!(fetch_one, |db| async { db.fetch_one::<(i32,)>("select 1", ()).a
 at_every_point!(fetch_opt, |db| async { db.fetch_opt::<(i32,)>("select 1", ()).await });
 at_every_point!(fetch_all, |db| async { db.fetch_all::<(i32,)>("select 1", ()).await });
 at_every_point!(execute, |db| async { db.execute("update", ()).await });
+at_every_point!(batch, |db| async {
+    let mut batch = SqlBatch::new();
+    batch.push("insert", ()).push("update", ()).push("insert", ());
+    db.batch(batch).await
+});
 at_every_point!(execute_many, |db| async { db.execute_many("insert", [(), (), ()]).await });
 at_every_point!(batch_execute, |db| async { db.batch_execute("create").await });
 

@@ -1,7 +1,9 @@
 //! Calls that must keep compiling: inside `tokio::spawn`, inside an `async_trait` method, with types of the user.
 
 use async_trait::async_trait;
-use evenkeel_postgres::{BoxError, Database, Error, FromRow, Policy, Tx, TxOptions, tokio_postgres::Row};
+use evenkeel_postgres::{
+    BoxError, Database, Error, FromRow, Policy, SqlBatch, Tx, TxOptions, tokio_postgres::Row,
+};
 use evenkeel_testkit::World;
 
 use crate::scripted_server::Server;
@@ -44,6 +46,11 @@ impl Store for Database {
         let options = TxOptions::serializable().retry(Policy::fixed(std::time::Duration::ZERO));
         self.transaction(options, async |tx| {
             tx.execute_many("insert into t values ($1, $2)", rows).await?;
+            let mut batch = SqlBatch::new();
+            for row in rows {
+                batch.push("insert into u values ($1, $2)", row);
+            }
+            tx.batch(batch).await?;
             cursor(&tx, rows.len() as i32).await?;
             let Count(count) = tx.fetch_one("select count(*) from t", ()).await?;
             if count > 1000 { Err(StoreError::Full) } else { Ok(count) }

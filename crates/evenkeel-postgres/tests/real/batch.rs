@@ -1,26 +1,14 @@
 //! Batches: several statements in one message.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use evenkeel_postgres::{Database, Error, SqlBatch, TxOptions, tokio_postgres::Config};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
-    net::{TcpListener, TcpStream},
-    time::sleep,
-};
+use evenkeel_postgres::{Database, Error, SqlBatch, TxOptions};
 
 use crate::{
     bulk::cut,
     harness::{TestSchema, chain, number, pid, run, until},
     pgbouncer::Pooler,
-    test_host::{TestHost, at},
-    tunnel::dial,
+    test_host::{at, counting},
 };
 
 const INSERT: &str = "insert into t (id, name) values ($1, $2)";
@@ -219,48 +207,6 @@ fn statements_that_are_stale_are_prepared_again() {
         db.batch(batch).await.unwrap();
         assert_eq!(count(&db).await, 4);
     });
-}
-
-/// Forwards to a server with a delay, and counts how often the client sends after it has read.
-async fn counting(config: &Config) -> (TestHost, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let host = TestHost { port: listener.local_addr().unwrap().port(), seen: Arc::default() };
-    let turns = Arc::new(AtomicUsize::new(0));
-    let (config, counted) = (config.clone(), Arc::clone(&turns));
-    tokio::spawn(async move {
-        let (client, _) = listener.accept().await.unwrap();
-        forward(client, dial(&config).await.unwrap(), counted).await;
-    });
-    (host, turns)
-}
-
-async fn forward(
-    client: TcpStream,
-    server: impl AsyncRead + AsyncWrite + Send + 'static,
-    turns: Arc<AtomicUsize>,
-) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = split(server);
-    let has_read = Arc::new(AtomicBool::new(true));
-    let reads = Arc::clone(&has_read);
-    let answers = tokio::spawn(async move {
-        let mut bytes = vec![0; 64 * 1024];
-        while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
-            sleep(Duration::from_millis(30)).await;
-            reads.store(true, Relaxed);
-            if to_client.write_all(&bytes[..count]).await.is_err() {
-                break;
-            }
-        }
-    });
-    let mut bytes = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
-        turns.fetch_add(usize::from(has_read.swap(false, Relaxed)), Relaxed);
-        if to_server.write_all(&bytes[..count]).await.is_err() {
-            break;
-        }
-    }
-    answers.abort();
 }
 
 #[test]

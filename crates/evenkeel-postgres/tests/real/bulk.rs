@@ -322,7 +322,7 @@ fn bulk_writes_that_are_dropped_at_any_poll_store_all_or_nothing() {
     run(|schema| async move {
         let db = table(&schema).await;
         let update = "on conflict (id) do update set name = excluded.name";
-        for call in 0..4 {
+        for (call, all) in [(0, 50), (1, 50), (2, 50), (3, 50), (4, 600)] {
             for polls in 1.. {
                 let source = || stream::iter(rows(50));
                 let lines = (0..50).map(|id| Ok::<_, io::Error>(format!("{id},,\n").into()));
@@ -330,16 +330,21 @@ fn bulk_writes_that_are_dropped_at_any_poll_store_all_or_nothing() {
                     0 => cut(db.copy_in(TARGET, source()), polls).await,
                     1 => cut(db.copy_upsert(TARGET, update, source()), polls).await,
                     2 => cut(db.insert_many(TARGET, "", rows(50)), polls).await,
-                    _ => {
+                    3 => {
                         let sql = "copy t from stdin (format csv)";
                         cut(db.copy_in_bytes(sql, stream::iter(lines)), polls).await
                     }
+                    // More rows than are in flight at a time.
+                    _ => {
+                        let sql = "insert into t (id, name, at) values ($1, $2, $3)";
+                        cut(db.execute_many(sql, rows(all)), polls).await
+                    }
                 };
                 let count = number(&db, "select count(*) from t").await;
-                assert!(count == 0 || count == 50, "call {call} at poll {polls}: {count}");
+                assert!(count == 0 || count == all, "call {call} at poll {polls}: {count}");
                 db.execute("delete from t", ()).await.unwrap();
                 if let Some(stored) = stored {
-                    assert_eq!((stored.unwrap(), count), (50, 50));
+                    assert_eq!((stored.unwrap() as i64, count), (all, all));
                     break;
                 }
             }

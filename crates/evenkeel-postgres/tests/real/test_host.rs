@@ -1,12 +1,22 @@
 //! Hosts of a test: ports that lead to a server.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
 };
 
 use evenkeel_postgres::tokio_postgres::Config;
-use tokio::{io::copy_bidirectional, net::TcpListener};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional, split},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 
 use crate::tunnel::dial;
 
@@ -43,4 +53,46 @@ pub(crate) fn at(schema: &Config, hosts: &[&TestHost]) -> Config {
         config.host("127.0.0.1").port(host.port);
     }
     config
+}
+
+/// Forwards to a server with a delay, and counts how often the client sends after it has read.
+pub(crate) async fn counting(config: &Config) -> (TestHost, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = TestHost { port: listener.local_addr().unwrap().port(), seen: Arc::default() };
+    let turns = Arc::new(AtomicUsize::new(0));
+    let (config, counted) = (config.clone(), Arc::clone(&turns));
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        forward(client, dial(&config).await.unwrap(), counted).await;
+    });
+    (host, turns)
+}
+
+async fn forward(
+    client: TcpStream,
+    server: impl AsyncRead + AsyncWrite + Send + 'static,
+    turns: Arc<AtomicUsize>,
+) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = split(server);
+    let has_read = Arc::new(AtomicBool::new(true));
+    let reads = Arc::clone(&has_read);
+    let answers = tokio::spawn(async move {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from_server.read(&mut bytes).await {
+            sleep(Duration::from_millis(30)).await;
+            reads.store(true, Relaxed);
+            if to_client.write_all(&bytes[..count]).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+        turns.fetch_add(usize::from(has_read.swap(false, Relaxed)), Relaxed);
+        if to_server.write_all(&bytes[..count]).await.is_err() {
+            break;
+        }
+    }
+    answers.abort();
 }

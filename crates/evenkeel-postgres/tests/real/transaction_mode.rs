@@ -1,15 +1,23 @@
 //! Poolers that give a session to others after each transaction: PgBouncer in transaction mode, and in statement mode.
 
-use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use evenkeel_postgres::{
-    Database, Error, PoolMode, Prepared, TxOptions, deadpool_postgres::Manager, tokio_postgres::NoTls,
+    Database, Error, PoolMode, Prepared, TxOptions,
+    deadpool_postgres::Manager,
+    tokio_postgres::{Config, NoTls},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::{
     harness::{TestSchema, chain, number, run, until},
     pgbouncer::Pooler,
+    test_host::{at, counting},
 };
 
 const FEW: &str = "default_pool_size = 3";
@@ -68,6 +76,24 @@ fn ten_thousand_calls_of_fifty_tasks_over_three_sessions() {
         let sql = "select count(*) from pg_prepared_statements";
         for _ in 0..10 {
             assert_eq!(number(&db, sql).await, 0);
+        }
+    });
+}
+
+/// The text of a statement goes with each call, in the same message.
+#[test]
+#[ignore = "real tier"]
+fn a_statement_without_a_name_takes_one_round_trip() {
+    run(|schema| async move {
+        let (host, turns) = counting(&schema.config).await;
+        let builder = Database::builder(at(&schema.config, &[&host])).max(1);
+        let db = builder.pool_mode(PoolMode::Transaction).connect().await.unwrap();
+        let sql = "select $1::bigint, $2::text";
+        // The first call asks for the types.
+        for expected in [2, 1, 1] {
+            turns.store(0, Relaxed);
+            let row: (i64, String) = db.fetch_one(sql, (7_i64, "a")).await.unwrap();
+            assert_eq!((row, turns.load(Relaxed)), ((7, "a".to_owned()), expected));
         }
     });
 }
@@ -299,6 +325,16 @@ fn a_server_without_a_pooler_is_recognized() {
         let shared = schema.builder().max(1).pool_mode(PoolMode::Transaction).connect().await.unwrap();
         assert_eq!(number(&shared, named).await, 0);
         assert!(matches!(shared.batch_execute("set x.y = 'z'").await, Err(Error::Unsupported(_))));
+
+        // An address without a name.
+        if let Some(pooler) = Pooler::start(&schema, FEW).await {
+            let mut config = Config::new();
+            config.user(schema.config.get_user().unwrap()).dbname(schema.config.get_dbname().unwrap());
+            config.hostaddr([127, 0, 0, 1].into()).port(pooler.host.port);
+            let addressed = Database::builder(config).max(1).connect().await.unwrap();
+            assert_eq!(number(&addressed, named).await, 0);
+            assert!(matches!(addressed.batch_execute("set x.y = 'z'").await, Err(Error::Unsupported(_))));
+        }
 
         let over = Database::over(Manager::new(schema.config.clone(), NoTls));
         let error = over.prepared(Prepared::Unnamed).connect().await.unwrap_err();
