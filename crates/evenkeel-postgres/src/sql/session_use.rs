@@ -56,8 +56,7 @@ struct SessionScanner<'a> {
     last: [Option<Token<'a>>; 3],
     // For each open parenthesis, whether it is that of `set_config`.
     open: Vec<bool>,
-    // In `CREATE`: the kind of the object was named; it is temporary; it ends with the transaction.
-    has_kind: bool,
+    // In `CREATE`: the object is temporary; it ends with the transaction.
     is_temp: bool,
     drops: bool,
 }
@@ -113,24 +112,22 @@ impl<'a> SessionScanner<'a> {
     }
 
     fn word(&mut self, token: Token<'a>) {
-        let before = |index: usize, keyword| self.last[index].is_some_and(|token| token.is(keyword));
+        let is_before = |index: usize, keyword| self.last[index].is_some_and(|token| token.is(keyword));
         let is_temp = token.is("temp") || token.is("temporary");
         let is_schema = is_named(token, "pg_temp");
-        if before(0, "into") && !before(1, "insert") && !before(1, "merge") && (is_temp || is_schema) {
+        let makes_table = is_before(0, "into") && !is_before(1, "insert") && !is_before(1, "merge");
+        if makes_table && (is_temp || is_schema) {
             return self.find(TEMP);
         }
         let begins = |keyword| self.first[0].is_some_and(|first| first.is(keyword));
         if begins("create") {
-            // `temp` may also be the name of a table.
-            self.is_temp |= self.open.is_empty() && ((is_temp && !self.has_kind) || is_schema);
-            self.drops |= token.is("drop") && before(0, "commit") && before(1, "on");
-            self.has_kind |=
-                matches!(token, Token::Word(word) if is_in("table view sequence index function", word));
-            // An index is that of its table.
-            if token.is("index") && !self.is_temp {
-                self.drops = true;
-            }
-        } else if begins("declare") && token.is("hold") && before(0, "with") {
+            // At another position they are the name of an object, or that of the table of an index.
+            let before = |words| matches!(self.last[0], Some(Token::Word(word)) if is_in(words, word));
+            self.is_temp |= (is_temp && before("create replace local global"))
+                || (is_schema
+                    && before("table view sequence function procedure aggregate type domain exists"));
+            self.drops |= token.is("drop") && is_before(0, "commit") && is_before(1, "on");
+        } else if begins("declare") && token.is("hold") && is_before(0, "with") {
             self.find(HOLD);
         }
     }
@@ -184,6 +181,7 @@ mod tests {
             ("insert into t values (1); /* */ set x = 1", SET),
             ("select set_config('a.b', 'c', false)", SET_CONFIG),
             ("select pg_catalog.\"set_config\"($1, lower($2), $3)", SET_CONFIG),
+            ("select set_config('a.b', 'c', is_local => false)", SET_CONFIG),
             ("select pg_advisory_lock(1)", LOCK),
             ("select 1 where pg_try_advisory_lock_shared (1, 2)", LOCK),
             ("select pg_advisory_unlock_all()", LOCK),
@@ -192,6 +190,8 @@ mod tests {
             ("create table if not exists pg_temp.t (n int8)", TEMP),
             ("create or replace temp view v as select 1", TEMP),
             ("create temp sequence s", TEMP),
+            ("create type pg_temp.pair as (a int)", TEMP),
+            ("create global temp table temp (n int8)", TEMP),
             ("create function pg_temp.f() returns int language sql as 'select 1'", TEMP),
             ("select 1 as n into temp t", TEMP),
             ("select * into temporary table t from u", TEMP),
@@ -227,6 +227,12 @@ mod tests {
             "create table temp (n int8, temporary int8)",
             "create table t as select temp from u",
             "create index on pg_temp.t (n)",
+            "create unlogged table s.temp as select * from pg_temp.t",
+            "create type temp as enum ('a')",
+            "create schema temp create table t (n int8)",
+            "create materialized view temporary as select 1",
+            "create trigger temp after insert on t for each row execute function f()",
+            "select set_config('a.b', 'c', is_local => true)",
             "insert into temp values (1)",
             "insert into pg_temp.t values (1)",
             "merge into temporary using u on true when matched then delete",

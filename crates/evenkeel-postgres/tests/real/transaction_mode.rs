@@ -394,3 +394,18 @@ fn calls_that_are_dropped_at_any_poll_leave_the_pooler_usable() {
         assert_eq!(number(&db, "select count(*) from pg_prepared_statements").await, 0);
     });
 }
+
+/// A request to cancel finds the session whichever way the link goes, over a Unix socket here.
+#[test]
+#[ignore = "real tier"]
+fn a_dropped_statement_without_a_name_is_cancelled() {
+    run(|schema| async move {
+        let db = schema.builder().max(1).pool_mode(PoolMode::Transaction).connect().await.unwrap();
+        tokio::select! {
+            ended = db.execute("select pg_sleep($1)", (60.0,)) => panic!("{ended:?}"),
+            () = schema.until_asleep() => {}
+        }
+        schema.until_backends("active", 0).await;
+        assert_eq!(number(&db, "select 1::bigint").await, 1);
+    });
+}
