@@ -74,7 +74,8 @@ impl Messages {
     /// Passes the present message on as it is.
     fn pass(&mut self, out: &mut BytesMut) {
         self.passing = self.length() - HEADER;
-        out.unsplit(self.partial.split());
+        out.put_slice(&self.partial);
+        self.partial.clear();
     }
 }
 
