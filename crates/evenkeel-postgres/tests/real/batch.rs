@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use evenkeel_postgres::{Database, Error, SqlBatch, TxOptions};
+use evenkeel_postgres::{Database, Error, Prepared, SqlBatch, TxOptions};
 
 use crate::{
     bulk::cut,
@@ -17,6 +17,12 @@ async fn table(schema: &TestSchema) -> Database {
     let db = schema.db(1).await;
     db.batch_execute("create table t (id bigint primary key, name text)").await.unwrap();
     db
+}
+
+/// Databases of one connection, whose statements have names, and have none.
+async fn both(schema: &TestSchema) -> [Database; 2] {
+    let unnamed = schema.builder().max(1).prepared(Prepared::Unnamed).connect().await.unwrap();
+    [table(schema).await, unnamed]
 }
 
 async fn count(db: &Database) -> i64 {
@@ -35,29 +41,31 @@ fn inserts(ids: impl IntoIterator<Item = i64>) -> SqlBatch<'static> {
 #[ignore = "real tier"]
 fn each_statement_has_a_result_and_sees_those_before_it() {
     run(|schema| async move {
-        let db = table(&schema).await;
         let name = String::from("borrowed");
-        for round in 0..3_i64 {
-            let mut batch = SqlBatch::new();
-            batch.push(INSERT, (round, &name)).push(INSERT, (round + 10, "b"));
-            batch.push("update t set name = $1 where id >= $2", ("c", 10_i64));
-            batch.push("select id, name from t where id % 10 = $1 order by id", (round,));
-            batch.push("select 1 where false", ());
-            let results = db.batch(batch).await.unwrap();
-            let affected: Vec<_> = results.iter().map(|result| result.affected()).collect();
-            assert_eq!(affected, [1, 1, round as u64 + 1, 2, 0]);
-            let rows: Vec<(i64, String)> = results.into_iter().nth(3).unwrap().into_rows().unwrap();
-            assert_eq!(rows, [(round, name.clone()), (round + 10, "c".to_owned())]);
-        }
-        assert!(db.batch(SqlBatch::new()).await.unwrap().is_empty());
-        assert_eq!(db.batch(inserts(1_000..2_000)).await.unwrap().len(), 1_000);
-        assert_eq!(count(&db).await, 1_006);
-        assert_eq!(db.snapshot().created, 1);
+        for db in both(&schema).await {
+            db.execute("delete from t", ()).await.unwrap();
+            for round in 0..3_i64 {
+                let mut batch = SqlBatch::new();
+                batch.push(INSERT, (round, &name)).push(INSERT, (round + 10, "b"));
+                batch.push("update t set name = $1 where id >= $2", ("c", 10_i64));
+                batch.push("select id, name from t where id % 10 = $1 order by id", (round,));
+                batch.push("select 1 where false", ());
+                let results = db.batch(batch).await.unwrap();
+                let affected: Vec<_> = results.iter().map(|result| result.affected()).collect();
+                assert_eq!(affected, [1, 1, round as u64 + 1, 2, 0]);
+                let rows: Vec<(i64, String)> = results.into_iter().nth(3).unwrap().into_rows().unwrap();
+                assert_eq!(rows, [(round, name.clone()), (round + 10, "c".to_owned())]);
+            }
+            assert!(db.batch(SqlBatch::new()).await.unwrap().is_empty());
+            assert_eq!(db.batch(inserts(1_000..2_000)).await.unwrap().len(), 1_000);
+            assert_eq!(count(&db).await, 1_006);
+            assert_eq!(db.snapshot().created, 1);
 
-        let mut batch = SqlBatch::new();
-        batch.push("select 'text'", ());
-        let wrong = db.batch(batch).await.unwrap().remove(0).into_rows::<(i64,)>();
-        assert!(matches!(wrong, Err(Error::Decode(_))), "{wrong:?}");
+            let mut batch = SqlBatch::new();
+            batch.push("select 'text'", ());
+            let wrong = db.batch(batch).await.unwrap().remove(0).into_rows::<(i64,)>();
+            assert!(matches!(wrong, Err(Error::Decode(_))), "{wrong:?}");
+        }
     });
 }
 
@@ -65,42 +73,44 @@ fn each_statement_has_a_result_and_sees_those_before_it() {
 #[ignore = "real tier"]
 fn the_first_statement_that_fails_is_named_and_nothing_is_stored() {
     run(|schema| async move {
-        let db = table(&schema).await;
-        let before = pid(&db).await;
-        // New to the connection, and known to it; among the first ones and behind the window.
-        for (ids, index) in [(vec![1, 2, 1, 3], 2), ((0..400).chain([7]).chain(400..900).collect(), 400)] {
-            for _ in 0..2 {
-                let error = db.batch(inserts(ids.clone())).await.unwrap_err();
-                assert!(matches!(&error, Error::Batch { index: at, .. } if *at == index), "{error:?}");
-                assert_eq!(error.code().unwrap().code(), "23505");
-                assert_eq!(chain(&error)[0], format!("statement {index} of the batch failed: {INSERT}"));
-                assert!(!error.is_commit_unknown() && !error.is_connection_lost());
-                assert_eq!(count(&db).await, 0);
+        for db in both(&schema).await {
+            let before = pid(&db).await;
+            // New to the connection, and known to it; among the first ones and behind the window.
+            for (ids, index) in [(vec![1, 2, 1, 3], 2), ((0..400).chain([7]).chain(400..900).collect(), 400)]
+            {
+                for _ in 0..2 {
+                    let error = db.batch(inserts(ids.clone())).await.unwrap_err();
+                    assert!(matches!(&error, Error::Batch { index: at, .. } if *at == index), "{error:?}");
+                    assert_eq!(error.code().unwrap().code(), "23505");
+                    assert_eq!(chain(&error)[0], format!("statement {index} of the batch failed: {INSERT}"));
+                    assert!(!error.is_commit_unknown() && !error.is_connection_lost());
+                    assert_eq!(count(&db).await, 0);
+                }
             }
+            for (sql, index, code) in [("select * from no_such_table", 1, "42P01"), ("selec", 1, "42601")] {
+                let mut batch = inserts([1]);
+                batch.push(sql, ()).push(INSERT, (2_i64, "y"));
+                let error = db.batch(batch).await.unwrap_err();
+                assert!(
+                    matches!(&error, Error::Batch { index: at, sql: text, .. } if *at == index && &**text == sql)
+                );
+                assert_eq!(error.code().unwrap().code(), code);
+            }
+            // A parameter that does not fit, and too few of them.
+            for wrong in 0..2 {
+                let mut batch = inserts([1, 2]);
+                if wrong == 0 {
+                    batch.push(INSERT, (3_i32, "z"))
+                } else {
+                    batch.push(INSERT, (3_i64,))
+                };
+                batch.push(INSERT, (4_i64, "z"));
+                let error = db.batch(batch).await.unwrap_err();
+                assert!(matches!(&error, Error::Batch { index: 2, .. }), "{error:?}");
+                assert!(error.code().is_none());
+            }
+            assert_eq!((count(&db).await, pid(&db).await), (0, before));
         }
-        for (sql, index, code) in [("select * from no_such_table", 1, "42P01"), ("selec", 1, "42601")] {
-            let mut batch = inserts([1]);
-            batch.push(sql, ()).push(INSERT, (2_i64, "y"));
-            let error = db.batch(batch).await.unwrap_err();
-            assert!(
-                matches!(&error, Error::Batch { index: at, sql: text, .. } if *at == index && &**text == sql)
-            );
-            assert_eq!(error.code().unwrap().code(), code);
-        }
-        // A parameter that does not fit, and too few of them.
-        for wrong in 0..2 {
-            let mut batch = inserts([1, 2]);
-            if wrong == 0 {
-                batch.push(INSERT, (3_i32, "z"))
-            } else {
-                batch.push(INSERT, (3_i64,))
-            };
-            batch.push(INSERT, (4_i64, "z"));
-            let error = db.batch(batch).await.unwrap_err();
-            assert!(matches!(&error, Error::Batch { index: 2, .. }), "{error:?}");
-            assert!(error.code().is_none());
-        }
-        assert_eq!((count(&db).await, pid(&db).await), (0, before));
     });
 }
 
@@ -301,5 +311,20 @@ fn a_dropped_batch_is_cancelled_and_a_lost_one_has_an_unknown_outcome() {
         let error = ended.unwrap_err();
         assert!(error.is_commit_unknown() && error.is_connection_lost(), "{error:?}");
         assert_eq!(count(&db).await, 0);
+    });
+}
+
+/// A batch that did not begin is repeated: the server had ended the connection, which was idle.
+#[test]
+#[ignore = "real tier"]
+fn a_batch_that_met_the_end_of_an_idle_connection_is_repeated() {
+    run(|schema| async move {
+        drop(table(&schema).await);
+        let db = schema.db_with(1, "-c idle_session_timeout=50ms").await;
+        for id in 0..5_i64 {
+            db.batch(inserts([id])).await.unwrap();
+            schema.until_backends("idle", 0).await;
+        }
+        assert_eq!(number(&schema.admin, &format!("select count(*) from {}.t", schema.name)).await, 5);
     });
 }
