@@ -80,8 +80,9 @@ impl Database {
 
     /// Begins to configure a database at this address.
     ///
-    /// With the feature `rustls` its connections have TLS as `sslmode` of the configuration asks for it, and
-    /// [`Builder::tls`] says more. Without the feature they have none.
+    /// With the feature `rustls` its connections have TLS as `sslmode` of the configuration asks for it. [`Config`] knows
+    /// three of its values: [`Builder::tls`] and [`builder_from_url`](Self::builder_from_url) have all. Without the feature
+    /// the connections have no TLS.
     pub fn builder(config: Config) -> Builder {
         let options = TlsOptions::new(config.get_ssl_mode().into());
         let (hosts, cancel) = with_options(config, options);

@@ -34,6 +34,18 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
+    /// Signs a certificate by an authority of its own, which comes with the certificate.
+    pub(crate) fn sign_with_intermediate(&self, names: &[&str]) -> Signed {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "intermediate");
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let Signed { certificate: leaf, key } =
+            Authority { issuer: Issuer::new(params, key), certificate: certificate.clone() }.sign(names);
+        Signed { certificate: format!("{leaf}{certificate}"), key }
+    }
+
     /// Signs a certificate for these hosts and addresses.
     pub(crate) fn sign(&self, names: &[&str]) -> Signed {
         self.sign_with(names, &PKCS_ECDSA_P256_SHA256, |_| {})

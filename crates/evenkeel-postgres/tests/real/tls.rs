@@ -69,7 +69,7 @@ fn each_mode_does_as_libpq_says() {
             format!("sslmode=verify-full {root}"),
             format!("sslmode=verify-full {root} host=127.0.0.1"),
         ];
-        let servers: [(_, Option<Signed>, _); 7] = [
+        let servers: [(_, Option<Signed>, _); 9] = [
             ("plain", None, ["plain", "plain", "plain", NONE, NONE, NONE, NONE, NONE]),
             (
                 "right",
@@ -95,6 +95,16 @@ fn each_mode_does_as_libpq_says() {
                 "address",
                 Some(TRUSTED.sign(&["127.0.0.1"])),
                 ["plain", "plain", "tls", "tls", "tls", "tls", HOST, "tls"],
+            ),
+            (
+                "star and intermediate authority",
+                Some(TRUSTED.sign_with_intermediate(&["*.example.com", "localhost"])),
+                ["plain", "plain", "tls", "tls", "tls", "tls", "tls", HOST],
+            ),
+            (
+                "common name of another host",
+                Some(TRUSTED.sign_common_name("db.example.com")),
+                ["plain", "plain", "tls", "tls", "tls", "tls", HOST, HOST],
             ),
             (
                 "common name",
