@@ -6,7 +6,7 @@ use std::{
     io::{
         self,
         ErrorKind::{
-            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, InvalidData,
             NetworkUnreachable, NotFound, PermissionDenied, TimedOut, UnexpectedEof,
         },
     },
@@ -86,10 +86,12 @@ impl ConnectReason {
     /// A wrong password is not: it is not sent again with less protection.
     pub(super) fn is_refusal(&self) -> bool {
         let Self::Client(error) = self else { return false };
-        error.as_db_error().is_some_and(|error| {
-            [SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::PROTOCOL_VIOLATION]
-                .contains(error.code())
-        })
+        match error.as_db_error() {
+            Some(error) => [SqlState::INVALID_AUTHORIZATION_SPECIFICATION, SqlState::PROTOCOL_VIOLATION]
+                .contains(error.code()),
+            // An alert of TLS: the server looks at the certificate of the client when the handshake is over here.
+            None => io_error(error).is_some_and(|error| error.kind() == InvalidData),
+        }
     }
 
     /// Whether the other side ended the link without a word.

@@ -304,10 +304,22 @@ fn a_client_shows_its_certificate() {
 
         // One that the server does not know.
         let stranger = OTHER.sign_common_name("postgres");
-        let options =
-            TlsOptions::new(SslMode::Require).client_certificate(stranger.certificate, stranger.key);
-        let refused = server.builder("").tls(options).acquire_timeout(Duration::from_secs(3)).connect().await;
-        assert!(refused.is_err(), "{refused:?}");
+        let options = |mode| {
+            TlsOptions::new(mode).client_certificate(stranger.certificate.clone(), stranger.key.clone())
+        };
+        let builder = server.builder("").tls(options(SslMode::Require));
+        let Err(Error::Get(GetError::Create(error))) = builder.connect().await else {
+            panic!("it is refused")
+        };
+        assert!(chain(&error).join(": ").contains("received fatal alert: UnknownCA"), "{error:?}");
+        assert_eq!(error.hosts.len(), 1, "{error:?}");
+        drop(server);
+
+        // Without TLS nobody asks for a certificate.
+        let hba = format!("{hba}\n{WITHOUT_TLS}");
+        let server = cluster.start(Some(&TRUSTED.sign(&["localhost"])), &hba, &settings).await;
+        let db = server.builder("").tls(options(SslMode::Prefer)).connect().await.unwrap();
+        assert!(!has_tls(&db).await);
     });
 }
 
