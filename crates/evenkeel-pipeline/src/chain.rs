@@ -98,10 +98,9 @@ where
 
     async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<U> {
         let item = self.before.run(token, item, settings).await?;
-        let permit = self.stage.enter().await;
+        let turn = self.stage.enter().await;
         let result = Work::new(&self.stage, &mut *token, (self.f.clone())(item)).await;
-        drop(permit);
-        match judge(&self.stage, result.map(|result| result.map_err(Into::into))) {
+        match judge(turn, &self.stage, result) {
             Ok(Some(item)) => Some(item),
             Ok(None) => {
                 token.set_done();

@@ -392,9 +392,10 @@ impl<S: Source, P> Pipeline<S, P> {
         self
     }
 
-    /// Sets the maximum sum of the sizes of the items in hand, in bytes. A larger item passes alone.
+    /// Sets the maximum sum of the sizes of the items in hand, in bytes. The first item of a pull may exceed it, so that one
+    /// that is larger than the budget passes.
     ///
-    /// The next pull comes when more than half of it is free.
+    /// A pull comes when more than half of it is free.
     pub fn budget(mut self, bytes: usize) -> Self {
         self.plan.budget = Some(bytes);
         self

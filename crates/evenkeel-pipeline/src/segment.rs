@@ -93,14 +93,13 @@ where
 {
     let window = settings.limits.window;
     map_items(items, window, None, async move |Carried { mut token, item }| {
-        let permit = stage.enter().await;
+        let turn = stage.enter().await;
         // Collected inside, as the iterator is the user's as well.
         let parts = async move {
             Ok::<_, BoxError>(f(item).await.map_err(Into::into)?.into_iter().collect::<Vec<U>>())
         };
         let result = Work::new(&stage, &mut token, parts).await;
-        drop(permit);
-        match judge(&stage, result) {
+        match judge(turn, &stage, result) {
             Ok(parts) => token.split(parts),
             Err(reason) => {
                 if let Some(reason) = reason {
@@ -131,7 +130,7 @@ where
     let window = settings.limits.window;
     let batches = Infallibly { items: Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item)) };
     map_items(batches, window, None, async move |carried: Vec<Carried<T>>| {
-        let permit = stage.enter().await;
+        let turn = stage.enter().await;
         let carried =
             carried.into_iter().filter_map(|mut carried| (!carried.token.is_lost()).then_some(carried));
         let (mut tokens, items): (Vec<Token>, Vec<U>) = carried
@@ -145,15 +144,14 @@ where
         }
         let work = async move { f(items).await };
         let (partial, result) = match Work::new(&stage, &mut tokens, work).await {
-            Ok(Ok(())) => (None, Ok(Ok(()))),
+            Ok(Ok(())) => (None, Ok(Ok::<_, BoxError>(()))),
             Ok(Err(error)) => {
                 let text = error_chain(error.error());
                 (Some(error), Ok(Err(text.into())))
             }
             Err(interrupted) => (None, Err(interrupted)),
         };
-        drop(permit);
-        let failure = match judge(&stage, result) {
+        let failure = match judge(turn, &stage, result) {
             Ok(()) => None,
             Err(Some(reason)) => Some(reason),
             // The leases of all are lost.

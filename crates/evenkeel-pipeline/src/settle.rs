@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::{task::yield_now, time::sleep};
 
 use crate::{
     Ack, MAX_SETTLED, Settle, SourceError,
@@ -61,7 +61,11 @@ pub(crate) async fn settle<A: Ack, T>(
 async fn wait_for_decisions(in_hand: &InHand, linger: Duration) {
     loop {
         match in_hand.waiting_decisions() {
-            (0, false) => in_hand.decided.notified().await,
+            (0, false) => {
+                in_hand.decided.notified().await;
+                // Behind the others that are ready, whose decisions go with it.
+                yield_now().await;
+            }
             (waiting, is_closed) if is_closed || linger.is_zero() || waiting >= MAX_SETTLED => return,
             _ => break,
         }

@@ -1,16 +1,14 @@
 //! A stage: its limit, its timeout and its numbers.
 
 use std::{
-    future::poll_fn,
-    pin::pin,
+    mem,
     sync::{
         Mutex,
         atomic::{
-            AtomicU64,
+            AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
-    task::Poll,
     time::Duration,
 };
 
@@ -18,20 +16,40 @@ use evenkeel_base::lock;
 use evenkeel_limit::{ConcurrencyLimiter, Permit};
 use tokio::time::Instant;
 
-/// One of so many first polls is timed, which spares the others two readings of the clock.
-pub(crate) const SAMPLED: u64 = 32;
-
 pub(crate) struct Stage {
     pub(crate) name: Box<str>,
     limiter: ConcurrencyLimiter,
+    /// The futures that wait for the limit.
+    queued: AtomicUsize,
     /// In nanoseconds; 0 for none.
     timeout: AtomicU64,
-    begun: AtomicU64,
-    done: AtomicU64,
     failed: AtomicU64,
+    /// The turns that ended in no result: failed, or dropped.
+    fruitless: AtomicU64,
     waiting: AtomicU64,
     working: AtomicU64,
     last_failure: Mutex<Option<String>>,
+}
+
+/// The right to run in a stage; unless it is [done](Turn::done), it counts as one without a result.
+pub(crate) struct Turn<'a> {
+    stage: &'a Stage,
+    _permit: Option<Permit<'a>>,
+}
+
+impl Turn<'_> {
+    #[inline]
+    pub(crate) fn done(mut self) {
+        drop(self._permit.take());
+        mem::forget(self);
+    }
+}
+
+impl Drop for Turn<'_> {
+    #[cold]
+    fn drop(&mut self) {
+        self.stage.fruitless.fetch_add(1, Relaxed);
+    }
 }
 
 /// The numbers of a stage.
@@ -68,10 +86,10 @@ impl Stage {
         Self {
             name: name.into(),
             limiter: ConcurrencyLimiter::new(u32::MAX),
+            queued: AtomicUsize::new(0),
             timeout: AtomicU64::new(0),
-            begun: AtomicU64::new(0),
-            done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            fruitless: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             working: AtomicU64::new(0),
             last_failure: Mutex::new(None),
@@ -94,28 +112,29 @@ impl Stage {
     }
 
     /// Waits for its turn, first come, first served.
-    pub(crate) async fn enter(&self) -> Option<Permit<'_>> {
-        let mut permit = pin!(self.limiter.acquire());
-        if let Poll::Ready(permit) = poll_fn(|cx| Poll::Ready(permit.as_mut().poll(cx))).await {
-            return permit.ok();
-        }
-        let start = Instant::now();
-        let permit = permit.await;
-        self.waiting.fetch_add(nanos(start.elapsed()), Relaxed);
-        permit.ok()
+    #[inline]
+    pub(crate) async fn enter(&self) -> Turn<'_> {
+        // While others wait, it would be refused.
+        let free = if self.queued.load(Relaxed) == 0 { self.limiter.try_acquire().ok() } else { None };
+        let permit = match free {
+            Some(permit) => Some(permit),
+            None => self.wait().await,
+        };
+        Turn { stage: self, _permit: permit }
     }
 
-    /// Notes that work begins; returns whether its first poll is to be timed.
-    pub(crate) fn begin(&self) -> bool {
-        self.begun.fetch_add(1, Relaxed).is_multiple_of(SAMPLED)
+    async fn wait(&self) -> Option<Permit<'_>> {
+        let start = Instant::now();
+        self.queued.fetch_add(1, Relaxed);
+        let waiting = Waiting { stage: self, start };
+        let permit = self.limiter.acquire().await;
+        drop(waiting);
+        // It fails only for a limiter that is closed, which this one never is.
+        permit.ok()
     }
 
     pub(crate) fn worked(&self, time: Duration) {
         self.working.fetch_add(nanos(time), Relaxed);
-    }
-
-    pub(crate) fn succeeded(&self) {
-        self.done.fetch_add(1, Relaxed);
     }
 
     /// Counts a failure; returns its reason, with the name of the stage.
@@ -133,11 +152,24 @@ impl Stage {
             limit: limiter.limit,
             in_flight: limiter.in_use,
             queued: limiter.waiting,
-            done: self.done.load(Relaxed),
+            done: (limiter.granted - limiter.in_use).saturating_sub(self.fruitless.load(Relaxed)),
             failed: self.failed.load(Relaxed),
             waiting: Duration::from_nanos(self.waiting.load(Relaxed)),
             working: Duration::from_nanos(self.working.load(Relaxed)),
             last_failure: lock(&self.last_failure).clone(),
         }
+    }
+}
+
+/// A future that waits for the limit.
+struct Waiting<'a> {
+    stage: &'a Stage,
+    start: Instant,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.stage.queued.fetch_sub(1, Relaxed);
+        self.stage.waiting.fetch_add(nanos(self.start.elapsed()), Relaxed);
     }
 }

@@ -32,6 +32,11 @@ impl Token {
         Self { in_hand, key, attempt, losses, end: PartEnd::Dropped, part: Box::default() }
     }
 
+    /// Returns the number of the delivery.
+    pub(crate) const fn number(&self) -> u64 {
+        self.key.number
+    }
+
     pub(crate) const fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -12,9 +12,12 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
-    stage::{SAMPLED, Stage},
+    stage::{Stage, Turn},
     token::Token,
 };
+
+/// One item of so many has its first polls timed, which spares the others two readings of the clock.
+const SAMPLED: u32 = 32;
 
 /// The reason for which a function did not return.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub(crate) enum Interrupted {
 /// The leases under which a function runs.
 pub(crate) trait LeaseHolder {
     fn is_lost(&mut self) -> bool;
+    fn is_sampled(&self) -> bool;
     fn watch(&self, cx: &Context<'_>);
 }
 
@@ -35,6 +39,11 @@ impl LeaseHolder for &mut Token {
     #[inline]
     fn is_lost(&mut self) -> bool {
         Token::is_lost(self)
+    }
+
+    #[inline]
+    fn is_sampled(&self) -> bool {
+        self.number().is_multiple_of(SAMPLED.into())
     }
 
     fn watch(&self, cx: &Context<'_>) {
@@ -46,6 +55,11 @@ impl LeaseHolder for &mut Token {
 impl LeaseHolder for &mut Vec<Token> {
     fn is_lost(&mut self) -> bool {
         self.iter_mut().all(Token::is_lost)
+    }
+
+    /// A batch is worth the readings, and counts like as many as are sampled.
+    fn is_sampled(&self) -> bool {
+        self.first().is_some_and(|token| token.number().is_multiple_of(SAMPLED.into()))
     }
 
     fn watch(&self, cx: &Context<'_>) {
@@ -82,10 +96,10 @@ impl<L: LeaseHolder, Fut: Future> Future for Work<'_, L, Fut> {
         if this.leases.is_lost() {
             return Poll::Ready(Err(Interrupted::Lost));
         }
-        let sampled = (this.pending_since.is_none() && this.stage.begin()).then(Instant::now);
+        let sampled = (this.pending_since.is_none() && this.leases.is_sampled()).then(Instant::now);
         let polled = Panic::catch(|| this.future.as_mut().poll(cx));
         if let Some(start) = sampled {
-            let scaled = start.elapsed().saturating_mul(SAMPLED as u32);
+            let scaled = start.elapsed().saturating_mul(SAMPLED);
             this.stage.worked(scaled);
         }
         let output = match polled {
@@ -121,20 +135,30 @@ impl<L: LeaseHolder, Fut: Future> Future for Work<'_, L, Fut> {
     }
 }
 
-/// Counts how a function ended. A failure has its reason; there is none if the leases were lost.
-pub(crate) fn judge<T>(
+/// Ends the turn of a function. A failure has its reason; there is none if the leases were lost.
+#[inline]
+pub(crate) fn judge<T, E: Into<BoxError>>(
+    turn: Turn<'_>,
     stage: &Stage,
-    result: Result<Result<T, BoxError>, Interrupted>,
+    result: Result<Result<T, E>, Interrupted>,
 ) -> Result<T, Option<String>> {
-    let problem = match result {
+    match result {
         Ok(Ok(output)) => {
-            stage.succeeded();
-            return Ok(output);
+            turn.done();
+            Ok(output)
         }
-        Ok(Err(error)) => error_chain(&*error),
+        Ok(Err(error)) => Err(failed(stage, Ok(error.into()))),
+        Err(interrupted) => Err(failed(stage, Err(interrupted))),
+    }
+}
+
+#[cold]
+fn failed(stage: &Stage, failure: Result<BoxError, Interrupted>) -> Option<String> {
+    let problem = match failure {
+        Ok(error) => error_chain(&*error),
         Err(Interrupted::Panicked(panic)) => panic.to_string(),
         Err(Interrupted::TimedOut(timeout)) => format!("timed out after {timeout:?}"),
-        Err(Interrupted::Lost) => return Err(None),
+        Err(Interrupted::Lost) => return None,
     };
-    Err(Some(stage.failed(&problem)))
+    Some(stage.failed(&problem))
 }

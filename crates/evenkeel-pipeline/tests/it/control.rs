@@ -1,0 +1,236 @@
+//! Control while it runs: pause, limits, the window, the budget, and the numbers.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use evenkeel_pipeline::{
+    Ack, Batch, Bottleneck, Delivery, Demand, MemoryBroker, Pipeline, Settle, SettleOutcome, SinkError,
+    Source, SourceError,
+};
+use evenkeel_testkit::World;
+use tokio::time::sleep;
+
+use crate::support::{ms, no, numbers, secs};
+
+async fn second<T>(item: T) -> Result<T, Infallible> {
+    sleep(secs(1)).await;
+    Ok(item)
+}
+
+#[test]
+fn a_pause_stops_pulls_and_a_resume_goes_on() {
+    World::run(async |_| {
+        let broker = numbers(10, secs(30)).await;
+        let running =
+            Pipeline::from(broker.source()).stage("work", second).limit(2).window(2).start().unwrap();
+        sleep(ms(1500)).await;
+        running.pause();
+        sleep(secs(60)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.counts.acked, snapshot.in_hand, snapshot.is_paused), (4, 0, true));
+        assert_eq!(snapshot.bottleneck(), Bottleneck::Paused);
+        running.resume();
+        sleep(ms(3001)).await;
+        assert_eq!(running.snapshot().counts.acked, 10);
+        // A pull that waits for items is given up as well.
+        sleep(secs(1)).await;
+        running.pause();
+        broker.publish(10).await.unwrap();
+        sleep(secs(5)).await;
+        assert_eq!((running.snapshot().counts.accepted, broker.snapshot().stored), (10, 1));
+        running.resume();
+        sleep(ms(1001)).await;
+        assert_eq!(broker.snapshot().stored, 0);
+    });
+}
+
+#[test]
+fn a_limit_can_be_raised_and_lowered_while_items_wait_for_it() {
+    World::run(async |_| {
+        let broker = numbers(100, secs(30)).await;
+        let running =
+            Pipeline::from(broker.source()).stage("work", second).limit(1).window(50).start().unwrap();
+        sleep(ms(500)).await;
+        let stage = || running.snapshot().stages[0].clone();
+        assert_eq!((stage().in_flight, stage().queued, stage().limit), (1, 49, 1));
+        let name = "work".to_owned();
+        assert_eq!(running.snapshot().bottleneck(), Bottleneck::Stage { name, queued: 49, in_flight: 1 });
+        assert!(running.set_limit("work", 10));
+        sleep(ms(1)).await;
+        assert_eq!((stage().in_flight, stage().queued), (10, 40));
+        assert!(running.set_limit("work", 4));
+        sleep(secs(1)).await;
+        // Ten have ended, and four follow.
+        assert_eq!((stage().in_flight, stage().done), (4, 10));
+        assert!(!running.set_limit("another", 4));
+    });
+}
+
+#[test]
+#[should_panic(expected = "the limit of a stage must not be zero")]
+fn a_limit_of_zero_is_refused_while_it_runs() {
+    World::run(async |_| {
+        let broker = numbers(1, secs(30)).await;
+        let running = Pipeline::from(broker.source()).stage("work", second).start().unwrap();
+        let _ = running.set_limit("work", 0);
+    });
+}
+
+#[test]
+fn the_snapshot_tells_waiting_from_working_and_names_the_bottleneck() {
+    World::run(async |_| {
+        let broker = numbers(4, secs(30)).await;
+        let pipeline = Pipeline::from(broker.source())
+            .stage("fast", second)
+            .stage("slow", async |n| {
+                sleep(secs(3)).await;
+                if n == 3 { Err(no("it is 3")) } else { Ok(()) }
+            })
+            .limit(1)
+            .backoff(|_| secs(1000));
+        let running = pipeline.start().unwrap();
+        let first = running.snapshot();
+        sleep(ms(6500)).await;
+        let snapshot = running.snapshot();
+        let name = "slow".to_owned();
+        assert_eq!(snapshot.bottleneck(), Bottleneck::Stage { name, queued: 2, in_flight: 1 });
+        assert_eq!(snapshot.bottleneck().to_string(), "stage `slow`: 2 wait for it, 1 are in flight");
+        assert_eq!((snapshot.stages[0].working, snapshot.stages[0].waiting), (secs(4), secs(0)));
+        assert_eq!((snapshot.stages[1].working, snapshot.stages[1].waiting), (secs(3), secs(3)));
+        assert_eq!(snapshot.rate_since(&first, "fast"), Some(4.0 / 6.5));
+        assert_eq!(snapshot.rate_since(&first, "another"), None);
+        assert_eq!((snapshot.in_hand, snapshot.counts.acked, snapshot.counts.unfinished), (3, 1, 3));
+        sleep(secs(10)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.stages[1].done, snapshot.stages[1].failed), (3, 1));
+        assert_eq!(snapshot.stages[1].last_failure.as_deref(), Some("stage `slow`: it is 3"));
+        assert_eq!(snapshot.bottleneck(), Bottleneck::Source);
+    });
+}
+
+/// A source that notes what it was asked for, and gives all of it.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<usize>>>, Duration);
+
+impl Source for Asked {
+    type Item = ();
+    type Ack = Self;
+
+    async fn pull(&mut self, demand: Demand) -> Result<Vec<Delivery<(), u64>>, SourceError> {
+        self.0.lock().expect("nobody panics with it").push(demand.items);
+        Ok((0..demand.items).map(|_| Delivery::new((), 0, 1)).collect())
+    }
+
+    fn ack(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Ack for Asked {
+    type Receipt = u64;
+
+    fn linger(&self) -> Duration {
+        self.1
+    }
+
+    async fn settle(&self, batch: &[(u64, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+        self.0.lock().expect("nobody panics with it").push(1000 + batch.len());
+        Ok(vec![SettleOutcome::Confirmed; batch.len()])
+    }
+}
+
+#[test]
+fn a_pull_asks_for_the_free_window_and_waits_until_that_is_worth_it() {
+    World::run(async |_| {
+        let asked = Asked::default();
+        let running =
+            Pipeline::from(asked.clone()).stage("work", second).limit(10).window(50).start().unwrap();
+        sleep(ms(1500)).await;
+        // Ten have ended: 40 are in hand, of which 30 wait. Half of those that may wait are worth a pull.
+        assert_eq!(*asked.0.lock().expect("nobody panics with it"), [50, 1010]);
+        sleep(secs(1)).await;
+        assert_eq!(*asked.0.lock().expect("nobody panics with it"), [50, 1010, 20, 1010]);
+        drop(running);
+        let asked = Asked::default();
+        let running =
+            Pipeline::from(asked.clone()).stage("work", second).limit(10).window(10).start().unwrap();
+        sleep(ms(1500)).await;
+        assert_eq!(*asked.0.lock().expect("nobody panics with it"), [10, 10, 1010]);
+        drop(running);
+    });
+}
+
+#[test]
+fn decisions_wait_for_the_time_that_the_source_wants_them_together() {
+    World::run(async |_| {
+        let asked = Asked(Arc::default(), ms(100));
+        let pipeline = Pipeline::from(asked.clone())
+            .stage("work", async |()| {
+                sleep(ms(60)).await;
+                Ok::<_, Infallible>(())
+            })
+            .limit(10)
+            .window(10);
+        let running = pipeline.start().unwrap();
+        sleep(ms(350)).await;
+        // Ends at 60, 120, 180, 240, 300; settled at 160 and at 280.
+        let settled = |asked: &Asked| -> Vec<usize> {
+            asked.0.lock().expect("nobody panics with it").iter().copied().filter(|n| *n > 1000).collect()
+        };
+        assert_eq!(settled(&asked), [1020, 1020]);
+        // The end does not linger.
+        let report = running.drain(secs(9)).await.unwrap();
+        assert_eq!(report.acked, 60);
+    });
+}
+
+#[test]
+fn the_budget_bounds_the_bytes_in_hand_but_for_the_first_item_of_a_pull() {
+    World::run(async |_| {
+        let broker = MemoryBroker::new();
+        for size in [40, 40, 40, 500, 60] {
+            broker.publish_sized(size, size).await.unwrap();
+        }
+        let most = Arc::new(Mutex::new(Vec::new()));
+        let running = Pipeline::from(broker.source()).stage("work", second).budget(100).start().unwrap();
+        for _ in 0..5 {
+            sleep(ms(900)).await;
+            most.lock().expect("nobody panics with it").push(running.snapshot().bytes);
+            sleep(ms(100)).await;
+        }
+        assert_eq!(*most.lock().expect("nobody panics with it"), [80, 540, 60, 0, 0]);
+        broker.close();
+        assert_eq!(running.await.unwrap().acked, 5);
+    });
+}
+
+#[test]
+fn settings_that_make_no_pipeline_are_refused_in_a_sentence() {
+    World::run(async |_| {
+        let broker = numbers(1, secs(30)).await;
+        let from = || Pipeline::from(broker.source());
+        let staged = || from().stage("work", second);
+        let error = from().start().unwrap_err().to_string();
+        assert_eq!(error, "the pipeline has no stage, batch or sink: it would ack items untouched");
+        let error = from().limit(3).stage("work", second).start().unwrap_err().to_string();
+        assert_eq!(error, "a limit or timeout stands before the first stage: it belongs behind its stage");
+        let error = staged().limit(0).start().unwrap_err().to_string();
+        assert_eq!(error, "the limit of stage `work` is zero");
+        assert_eq!(staged().window(0).start().unwrap_err().to_string(), "the window is zero");
+        assert_eq!(staged().budget(0).start().unwrap_err().to_string(), "the budget is zero bytes");
+        let error = staged().stage("work", second).start().unwrap_err().to_string();
+        assert_eq!(error, "two stages have the name `work`");
+        let error = staged().max_attempts(3).start().unwrap_err().to_string();
+        assert_eq!(error, "max_attempts needs a dead letter sink: items would be lost");
+        let letters = crate::support::Letters::default();
+        let dead = staged().max_attempts(0).dead_letter(crate::support::collect(&letters));
+        assert_eq!(dead.start().unwrap_err().to_string(), "the number of attempts is zero");
+        let batch = from().batch("store", Batch::items(100), async |_| Ok::<_, SinkError>(())).window(50);
+        let error = batch.start().unwrap_err().to_string();
+        let text = "a batch of stage `store` has 100 items, and the window only 50: it would never be full";
+        assert_eq!(error, text);
+    });
+}
