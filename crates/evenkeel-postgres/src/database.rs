@@ -77,6 +77,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "query_one")]
     #[track_caller]
     pub fn fetch_one<R: FromRow>(
         &self,
@@ -105,6 +106,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("query_scalar", "query_one_scalar"))]
     #[track_caller]
     pub fn fetch_scalar<T: FromSqlOwned>(
         &self,
@@ -134,6 +136,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("query_opt", "fetch_optional"))]
     #[track_caller]
     pub fn fetch_opt<R: FromRow>(
         &self,
@@ -162,6 +165,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "query")]
     #[track_caller]
     pub fn fetch_all<R: FromRow>(
         &self,
@@ -355,6 +359,7 @@ impl Database {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "simple_query")]
     #[track_caller]
     pub fn batch_execute(&self, sql: &str) -> impl Future<Output = Result<(), Error>> + Send {
         let mut calls = CallRetry::new(&self.sessions);

@@ -21,7 +21,7 @@
 // | `copy.rs`, `copy/` | bulk writes and reads: targets, rows and their encodings, sending, reading |
 // | `listen.rs` | notifications, over a connection of their own |
 // | `error.rs`, `sqlstate.rs` | the error of all calls; the meaning of the server's errors |
-// | `params.rs`, `row.rs` | parameters and rows as tuples |
+// | `params.rs`, `row.rs`, `row/` | parameters and rows as tuples; rows by the names of their columns; values and their errors |
 
 mod batch;
 mod builder;
@@ -63,3 +63,7 @@ pub use self::{
     tls::{SslMode, TlsOptions},
     transaction::{Tx, TxOptions},
 };
+
+/// For the expansion of [`from_row!`].
+#[doc(hidden)]
+pub use self::row::by_name as __row;

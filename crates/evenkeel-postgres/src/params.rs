@@ -5,7 +5,8 @@ use tokio_postgres::types::ToSql;
 /// The parameters of a statement: a tuple, in the order of `$1`, `$2` and so on.
 ///
 /// `()` is for none, `(id,)` for one, up to twelve of any types that are [`ToSql`]. A reference to a tuple works as well,
-/// and a slice of `&(dyn ToSql + Sync)` where the number is not known before. The trait is sealed.
+/// and so does a slice, an array or a `Vec` of references: `&[&id]` to values of one type, or of `&(dyn ToSql + Sync)`
+/// where their number is not known before. The trait is sealed.
 ///
 /// The [`ToSql`] of a Rust type decides which types of the server it fits: the number `1` is an `i32`, so it fits an
 /// `integer` and not a `bigint`.
@@ -21,27 +22,31 @@ use tokio_postgres::types::ToSql;
 ///
 /// let list: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
 /// let names: Vec<&(dyn ToSql + Sync)> = names.iter().map(|name| name as _).collect();
-/// db.execute(&format!("delete from users where name in ({})", list.join(", ")), &names[..]).await?;
+/// db.execute(&format!("delete from users where name in ({})", list.join(", ")), &names).await?;
 /// # Ok(())
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` are no parameters of a statement",
     label = "not a tuple of types that are `ToSql`",
-    note = "a single parameter is written `(value,)`, and none is `()`"
+    note = "a single parameter is written `(value,)`, and none is `()`",
+    note = "a slice has items of `&(dyn ToSql + Sync)`, or references to values of one type, as `&[&value]` has"
 )]
 pub trait Params: sealed::Refs {}
 
+#[diagnostic::do_not_recommend]
 impl<P: sealed::Refs + ?Sized> Params for P {}
 
 pub(crate) mod sealed {
     use tokio_postgres::types::ToSql;
 
+    #[diagnostic::on_unimplemented(message = "`{Self}` are no parameters of a statement")]
     pub trait Refs: Send + Sync {
         fn refs(&self) -> Vec<&(dyn ToSql + Sync)>;
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<P: sealed::Refs + ?Sized> sealed::Refs for &P {
     fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
         (**self).refs()
@@ -51,6 +56,39 @@ impl<P: sealed::Refs + ?Sized> sealed::Refs for &P {
 impl sealed::Refs for [&(dyn ToSql + Sync)] {
     fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
         self.to_vec()
+    }
+}
+
+impl<T: ToSql + Sync> sealed::Refs for [&T] {
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.iter().map(|value| *value as _).collect()
+    }
+}
+
+/// Strings have no size of their own, so that they are no case of the above.
+impl sealed::Refs for [&str] {
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self.iter().map(|text| text as _).collect()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync, const N: usize> sealed::Refs for [T; N]
+where
+    [T]: sealed::Refs,
+{
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self[..].refs()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync> sealed::Refs for Vec<T>
+where
+    [T]: sealed::Refs,
+{
+    fn refs(&self) -> Vec<&(dyn ToSql + Sync)> {
+        self[..].refs()
     }
 }
 

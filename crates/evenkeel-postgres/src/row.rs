@@ -1,27 +1,46 @@
 //! Reading rows as Rust types.
 
+pub mod by_name;
+mod value;
+
 use tokio_postgres::{Row, types::FromSqlOwned};
 
+use self::by_name::Columns;
+pub(crate) use self::value::value;
 use crate::BoxError;
 
 /// A type that a row can be read as.
 ///
-/// A tuple of up to twelve types reads a row of as many columns, in their order; [`Row`] takes it as it is. Implement
-/// it for types of your own.
+/// A tuple of up to twelve types reads a row of as many columns, in their order; [`Row`] takes it as it is.
+/// [`from_row!`](crate::from_row) implements it for a struct, by the names of the columns; or implement it yourself.
+///
+/// An error names the column, its type, and the Rust type.
 ///
 /// # Examples
 ///
 /// ```no_run
-/// use evenkeel_postgres::{BoxError, Database, FromRow, tokio_postgres::Row};
+/// use evenkeel_postgres::{BoxError, Database, FromRow, from_row, tokio_postgres::Row};
 ///
 /// struct User {
 ///     id: i64,
 ///     name: Option<String>,
 /// }
 ///
-/// impl FromRow for User {
+/// from_row!(User { id, name });
+///
+/// enum Shape {
+///     Circle(f64),
+///     Square(f64),
+/// }
+///
+/// impl FromRow for Shape {
 ///     fn from_row(row: Row) -> Result<Self, BoxError> {
-///         Ok(Self { id: row.try_get("id")?, name: row.try_get("name")? })
+///         let size = row.try_get("size")?;
+///         match row.try_get("kind")? {
+///             "circle" => Ok(Self::Circle(size)),
+///             "square" => Ok(Self::Square(size)),
+///             other => Err(format!("a shape that is a {other}").into()),
+///         }
 ///     }
 /// }
 ///
@@ -35,7 +54,8 @@ use crate::BoxError;
 #[diagnostic::on_unimplemented(
     message = "a row cannot be read as `{Self}`",
     label = "not a tuple of types that are `FromSql`, and no `FromRow`",
-    note = "a single column is read as a tuple of one: `(T,)`"
+    note = "a single value is read by `fetch_scalar`, and a single column as a tuple of one: `(T,)`",
+    note = "a struct is read by the names of the columns with `from_row!`, which lists its fields"
 )]
 pub trait FromRow: Sized {
     /// Reads the row.
@@ -44,6 +64,13 @@ pub trait FromRow: Sized {
     ///
     /// The reason why the row cannot be read. The call returns it as [`Error::Decode`](crate::Error::Decode).
     fn from_row(row: Row) -> Result<Self, BoxError>;
+
+    /// Reads one of the rows of a statement, whose columns were looked up before: for [`from_row!`](crate::from_row).
+    #[doc(hidden)]
+    fn from_row_of(row: Row, columns: &mut Columns) -> Result<Self, BoxError> {
+        let _ = columns;
+        Self::from_row(row)
+    }
 }
 
 impl FromRow for Row {
@@ -67,7 +94,7 @@ macro_rules! tuples {
                     columns += 1;
                     columns - 1
                 };
-                Ok((row.try_get::<_, $first>(next())?, $(row.try_get::<_, $name>(next())?,)*))
+                Ok((value::<$first>(&row, next())?, $(value::<$name>(&row, next())?,)*))
             }
         }
 

@@ -24,6 +24,7 @@ use crate::{
     connection::{Condition, Connection, TxState, prepared::PreparedStatement},
     manager::ConnectionManager,
     recycle::Recycler,
+    row::by_name::Columns,
     sql::effect::SqlEffect,
     sqlstate::{is_in_failed_transaction, is_wrong_type},
 };
@@ -174,7 +175,11 @@ impl Session {
 }
 
 fn decode<R: FromRow>(rows: Vec<Row>) -> Result<Vec<R>, Error> {
-    rows.into_iter().map(R::from_row).collect::<Result<_, _>>().map_err(Error::Decode)
+    let mut columns = Columns::default();
+    rows.into_iter()
+        .map(|row| R::from_row_of(row, &mut columns))
+        .collect::<Result<_, _>>()
+        .map_err(Error::Decode)
 }
 
 /// Polls a future until it is ready, and stores its output.

@@ -23,6 +23,7 @@ use futures_core::Stream;
 use crate::{
     Database, Error, FromRow, Params,
     connection::{Condition, TxState, prepared::StatementFailure},
+    row::by_name::Columns,
     session::{Session, end_call},
     session_pool::{CallRetry, SessionPool},
     sqlstate::is_wrong_type,
@@ -157,6 +158,7 @@ where
 #[must_use = "streams do nothing unless polled"]
 pub struct RowStream<'a, R> {
     rows: StatementStream<'a, tokio_postgres::RowStream>,
+    columns: Columns,
     row: PhantomData<fn() -> R>,
 }
 
@@ -215,7 +217,7 @@ async fn start<'a>(
 
 impl<'a, R> RowStream<'a, R> {
     fn new(rows: StatementStream<'a, tokio_postgres::RowStream>) -> Self {
-        Self { rows, row: PhantomData }
+        Self { rows, columns: Columns::default(), row: PhantomData }
     }
 
     /// The rows of a statement in a transaction.
@@ -234,7 +236,7 @@ impl<R: FromRow> Stream for RowStream<'_, R> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Some(row) = ready!(self.rows.poll_next(cx)?) else { return Poll::Ready(None) };
-        let row = R::from_row(row).map_err(Error::Decode);
+        let row = R::from_row_of(row, &mut self.columns).map_err(Error::Decode);
         if let Err(error) = &row {
             self.rows.abandon(error);
         }

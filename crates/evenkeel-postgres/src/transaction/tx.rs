@@ -77,6 +77,7 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "query_one")]
     pub async fn fetch_one<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<R, Error> {
         self.session()?.fetch(sql, params, Some(1)).await?.pop().ok_or(Error::RowCount(0))
     }
@@ -99,6 +100,7 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias("query_opt", "fetch_optional"))]
     pub async fn fetch_opt<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<Option<R>, Error> {
         Ok(self.session()?.fetch(sql, params, Some(1)).await?.pop())
     }
@@ -121,6 +123,7 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "query")]
     pub async fn fetch_all<R: FromRow>(&self, sql: &str, params: impl Params) -> Result<Vec<R>, Error> {
         self.session()?.fetch(sql, params, None).await
     }
@@ -134,6 +137,7 @@ impl Tx {
     /// # Cancel safety
     ///
     /// Dropping the future before its end ends the transaction, and rolls it back.
+    #[doc(alias("query_scalar", "query_one_scalar"))]
     pub async fn fetch_scalar<T: FromSqlOwned>(&self, sql: &str, params: impl Params) -> Result<T, Error> {
         self.fetch_one::<(T,)>(sql, params).await.map(|(value,)| value)
     }
@@ -362,6 +366,7 @@ impl Tx {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "simple_query")]
     pub async fn batch_execute(&self, sql: &str) -> Result<(), Error> {
         self.session()?.run_batch(sql).await
     }

@@ -6,6 +6,8 @@ mod cancel;
 mod compiles;
 mod connect;
 mod errors;
+mod mock;
+mod rows;
 mod scripted_server;
 mod sessions;
 mod tls;

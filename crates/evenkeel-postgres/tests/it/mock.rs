@@ -1,0 +1,31 @@
+//! A database over the server in memory of the test kit, which has tables, portals and `COPY`.
+
+use evenkeel_postgres::{
+    Builder, Database,
+    deadpool_postgres::{Manager, ManagerConfig},
+    tokio_postgres::Config,
+};
+use evenkeel_testkit::net::MemNet;
+use evenkeel_testkit_pg::Server;
+
+pub(crate) fn server() -> Server {
+    Server::mem(&MemNet::new(), "db.test").unwrap()
+}
+
+/// A database of one connection at most.
+pub(crate) fn builder(server: &Server) -> Builder {
+    let mut config = Config::new();
+    config.user("app");
+    let connector = server.connector();
+    Database::over(Manager::from_connect(config, server.connector(), ManagerConfig::default()))
+        .max(1)
+        .cancel_with(move |token| {
+            let connector = connector.clone();
+            async move { connector.cancel(&token).await }
+        })
+}
+
+/// An error and its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+}
