@@ -6,7 +6,7 @@ mod value;
 use tokio_postgres::{Row, types::FromSqlOwned};
 
 use self::by_name::Columns;
-pub(crate) use self::value::value;
+pub(crate) use self::value::{copied_value, value};
 use crate::BoxError;
 
 /// A type that a row can be read as.

@@ -138,6 +138,14 @@ where
         }
     }
 
+    /// The results of the statement, while it runs.
+    pub(crate) fn results(&self) -> Option<&S> {
+        match self {
+            Self::Running(running) => Some(&running.results),
+            Self::Starting(_) | Self::Committing(_) | Self::Ended => None,
+        }
+    }
+
     /// Ends the stream early, after a result that cannot be read.
     pub(crate) fn abandon(&mut self, error: &Error) {
         if let (Self::Running(running), Error::Decode(error)) = (&*self, error)

@@ -62,7 +62,10 @@ const OPTIONAL: [(&str, &[&str]); 8] = [
         &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
     ("evenkeel-pool", &["bb8", "deadpool", "tracing"]),
-    ("evenkeel-postgres", &["rustls", "rustls-native-certs", "tokio-postgres-rustls-improved", "x509-cert"]),
+    (
+        "evenkeel-postgres",
+        &["rust_decimal", "rustls", "rustls-native-certs", "tokio-postgres-rustls-improved", "x509-cert"],
+    ),
     ("evenkeel-retry", &["humantime", "metrics", "serde", "tower-layer", "tower-service", "tracing"]),
     ("evenkeel-stream", &["tracing", "url"]),
     ("evenkeel-task", &["metrics", "tracing"]),

@@ -10,8 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
+use pin_project_lite::pin_project;
 use tokio_postgres::{
-    Column, CopyOutStream,
+    Column, CopyOutStream, Statement,
     binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
     types::FromSqlOwned,
 };
@@ -19,6 +20,7 @@ use tokio_postgres::{
 use crate::{
     BoxError, Database, Error, TxOptions,
     connection::prepared::PreparedStatement,
+    row::copied_value,
     session::Session,
     session_pool::CallRetry,
     sql::effect::SqlEffect,
@@ -36,7 +38,7 @@ pub trait FromCopy: sealed::Decode {}
 impl<R: sealed::Decode> FromCopy for R {}
 
 mod sealed {
-    use super::{BinaryCopyOutRow, BoxError};
+    use super::{BinaryCopyOutRow, BoxError, Column};
 
     pub trait Decode: Sized {
         /// The number of columns.
@@ -47,7 +49,7 @@ mod sealed {
         /// # Errors
         ///
         /// Which column is of another type.
-        fn decode(row: &BinaryCopyOutRow) -> Result<Self, BoxError>;
+        fn decode(row: &BinaryCopyOutRow, columns: &[Column]) -> Result<Self, BoxError>;
     }
 }
 
@@ -57,11 +59,14 @@ macro_rules! tuples {
         impl<$first: FromSqlOwned, $($name: FromSqlOwned),*> sealed::Decode for ($first, $($name,)*) {
             const COLUMNS: usize = [stringify!($first), $(stringify!($name)),*].len();
 
-            fn decode(row: &BinaryCopyOutRow) -> Result<Self, BoxError> {
+            fn decode(row: &BinaryCopyOutRow, columns: &[Column]) -> Result<Self, BoxError> {
                 // The fields of a tuple are evaluated in their order.
-                let mut columns = 0..Self::COLUMNS;
-                let mut next = || columns.next().unwrap_or_default();
-                Ok((row.try_get::<$first>(next())?, $(row.try_get::<$name>(next())?,)*))
+                let mut indexes = 0..Self::COLUMNS;
+                let mut next = || indexes.next().unwrap_or_default();
+                Ok((
+                    copied_value::<$first>(row, columns, next())?,
+                    $(copied_value::<$name>(row, columns, next())?,)*
+                ))
             }
         }
 
@@ -77,7 +82,7 @@ tuples!(A B C D E F G H I J K L M N O P);
 /// connection.
 #[must_use = "streams do nothing unless polled"]
 pub struct CopyOut<'a, R> {
-    rows: StatementStream<'a, BinaryCopyOutStream>,
+    rows: StatementStream<'a, CopiedRows>,
     row: PhantomData<fn() -> R>,
 }
 
@@ -193,7 +198,7 @@ async fn session_for(calls: &mut CallRetry<'_>, effect: SqlEffect) -> Result<Ses
 
 impl Session {
     /// Begins to copy the rows of a query, which must have as many columns.
-    async fn copy_out(&self, query: &str, columns: usize) -> Result<(u64, BinaryCopyOutStream), Error> {
+    async fn copy_out(&self, query: &str, columns: usize) -> Result<(u64, CopiedRows), Error> {
         // Prepared at each call: the types of the columns may have changed.
         let PreparedStatement { statement, effect, .. } = self.prepare(query, SqlEffect::of(query)).await?;
         if statement.columns().len() != columns {
@@ -206,7 +211,7 @@ impl Session {
         // A comment at its end would hide the parenthesis.
         let copy = format!("copy ({query}\n) to stdout (format binary)");
         let (number, bytes) = self.copy_to(&copy, effect).await?;
-        Ok((number, BinaryCopyOutStream::new(bytes, &types)))
+        Ok((number, CopiedRows { rows: BinaryCopyOutStream::new(bytes, &types), statement }))
     }
 
     /// Begins a `COPY … TO STDOUT`.
@@ -225,8 +230,25 @@ impl Session {
     }
 }
 
+pin_project! {
+    /// The rows of a query, and the statement that describes them.
+    struct CopiedRows {
+        #[pin]
+        rows: BinaryCopyOutStream,
+        statement: Statement,
+    }
+}
+
+impl Stream for CopiedRows {
+    type Item = Result<BinaryCopyOutRow, tokio_postgres::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.project().rows.poll_next(cx)
+    }
+}
+
 impl<'a, R> CopyOut<'a, R> {
-    fn new(rows: StatementStream<'a, BinaryCopyOutStream>) -> Self {
+    fn new(rows: StatementStream<'a, CopiedRows>) -> Self {
         Self { rows, row: PhantomData }
     }
 }
@@ -264,7 +286,8 @@ impl<R: FromCopy> Stream for CopyOut<'_, R> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Some(row) = ready!(self.rows.poll_next(cx)?) else { return Poll::Ready(None) };
-        let row = R::decode(&row).map_err(Error::Decode);
+        let columns = self.rows.results().map_or(&[][..], |rows| rows.statement.columns());
+        let row = R::decode(&row, columns).map_err(Error::Decode);
         if let Err(error) = &row {
             self.rows.abandon(error);
         }

@@ -3,7 +3,8 @@
 use std::{any::type_name, error::Error as StdError, fmt};
 
 use tokio_postgres::{
-    Row,
+    Column, Row,
+    binary_copy::BinaryCopyOutRow,
     types::{FromSql, FromSqlOwned, Type, WasNull, WrongType},
 };
 
@@ -11,7 +12,22 @@ use crate::BoxError;
 
 /// Reads the value of the column with this index.
 pub(crate) fn value<T: FromSqlOwned>(row: &Row, index: usize) -> Result<T, BoxError> {
-    row.try_get(index).map_err(|error| value_error(row, index, type_name::<T>(), error))
+    row.try_get(index).map_err(|error| {
+        let special = row.try_get(index).ok();
+        value_error(row.columns(), index, type_name::<T>(), special, error)
+    })
+}
+
+/// Reads the value of the column with this index.
+pub(crate) fn copied_value<T: FromSqlOwned>(
+    row: &BinaryCopyOutRow,
+    columns: &[Column],
+    index: usize,
+) -> Result<T, BoxError> {
+    row.try_get(index).map_err(|error| {
+        let special = row.try_get(index).ok();
+        value_error(columns, index, type_name::<T>(), special, error)
+    })
 }
 
 /// Why the value of a column cannot be read.
@@ -22,8 +38,14 @@ struct ValueError {
 }
 
 #[cold]
-fn value_error(row: &Row, index: usize, rust: &str, error: tokio_postgres::Error) -> BoxError {
-    let Some(column) = row.columns().get(index) else { return error.into() };
+fn value_error(
+    columns: &[Column],
+    index: usize,
+    rust: &str,
+    special: Option<Special>,
+    error: tokio_postgres::Error,
+) -> BoxError {
+    let Some(column) = columns.get(index) else { return error.into() };
     // The error of the client names the index alone.
     let Some(source) = error.into_source() else { return "the value cannot be read".into() };
     let (name, ty) = (column.name(), column.type_());
@@ -31,7 +53,7 @@ fn value_error(row: &Row, index: usize, rust: &str, error: tokio_postgres::Error
         format!("column `{name}` of type {ty} is null, and `{rust}` is no `Option`")
     } else if source.is::<WrongType>() {
         format!("column `{name}` is of type {ty}, which no `{rust}` fits")
-    } else if let Ok(Some(Special(Some(special)))) = row.try_get::<_, Option<Special>>(index) {
+    } else if let Some(Special(Some(special))) = special {
         format!("column `{name}` of type {ty} is {special}, which no `{rust}` can be")
     } else {
         format!("column `{name}` of type {ty} cannot be read as `{rust}`")

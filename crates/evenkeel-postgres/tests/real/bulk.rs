@@ -388,3 +388,43 @@ fn a_listener_that_is_dropped_before_it_listens_leaves_no_connection() {
         schema.until_backends("%", 1).await;
     });
 }
+
+/// Tables whose rows are checked when a transaction commits.
+async fn deferred(schema: &TestSchema) -> Database {
+    let db = schema.db(1).await;
+    db.batch_execute(
+        "create table parent (id bigint primary key);
+         create table child (id bigint references parent deferrable initially deferred)",
+    )
+    .await
+    .unwrap();
+    db
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_copy_that_its_commit_refuses_is_an_error() {
+    run(|schema| async move {
+        let db = deferred(&schema).await;
+        assert_eq!(code(db.copy_in("child (id)", stream::iter([(1_i64,)])).await), "23503");
+        let text = stream::iter([Ok::<_, io::Error>("1\n".into())]);
+        assert_eq!(code(db.copy_in_bytes("copy child from stdin", text).await), "23503");
+        assert_eq!(number(&db, "select count(*) from child").await, 0);
+
+        db.batch_execute("insert into parent values (1); insert into child values (1)").await.unwrap();
+        let delete = "delete from parent returning id";
+        let mut rows = pin!(db.copy_out::<(i64,)>(delete));
+        assert_eq!(rows.try_next().await.unwrap(), Some((1,)));
+        assert_eq!(code(rows.try_next().await), "23503");
+        assert!(rows.next().await.is_none());
+        let bytes = db.copy_out_bytes("copy (delete from parent returning id) to stdout");
+        assert_eq!(code(bytes.try_collect::<Vec<_>>().await), "23503");
+        assert_eq!(code(db.stream::<(i64,)>(delete, ()).try_collect::<Vec<_>>().await), "23503");
+        assert_eq!(code(db.fetch_all::<(i64,)>(delete, ()).await), "23503");
+        assert_eq!(code(db.execute(delete, ()).await), "23503");
+        assert_eq!(code(db.execute_many(delete, [()]).await), "23503");
+        assert_eq!(code(db.insert_many("child (id)", "", [(2_i64,)]).await), "23503");
+        assert_eq!(code(db.copy_upsert("child (id)", "", stream::iter([(2_i64,)])).await), "23503");
+        assert_eq!(number(&db, "select count(*) from parent").await, 1);
+    });
+}

@@ -35,3 +35,4 @@ mod transaction_mode;
 mod transactions;
 mod tunnel;
 mod tx_end;
+mod types;
