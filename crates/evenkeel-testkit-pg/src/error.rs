@@ -36,6 +36,13 @@ impl SqlError {
     }
 }
 
+/// Checks that a code is a SQLSTATE.
+#[track_caller]
+pub(super) fn check(code: &str) {
+    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    assert!(code.len() == 5 && code.bytes().all(fits), "no SQLSTATE: {code:?}");
+}
+
 pub(super) fn notice(message: &str) -> NoticeResponse {
     NoticeResponse::new(fields("NOTICE", "00000", message))
 }

@@ -5,6 +5,7 @@
 // server.rs     | `Server`: scripts, setup, clients, records
 // script.rs     | `Script`: the replies to the statements that match
 // reply.rs      | `Reply`: rows, errors, faults
+// fault.rs      | `ReplyStep` and `ReplyFault`: faults at the steps of a reply
 // record.rs     | `Statement` and its `StatementOutcome`
 // connector.rs  | `Connector`: how clients reach the server
 // shared.rs     | state that all sessions share: scripts, records, tables, signals
@@ -21,6 +22,7 @@ pub use tokio_postgres::types::Type;
 
 pub use self::{
     connector::Connector,
+    fault::{ReplyFault, ReplyStep},
     record::{Statement, StatementOutcome},
     reply::Reply,
     script::Script,
@@ -30,6 +32,7 @@ pub use self::{
 mod connector;
 mod copy;
 mod error;
+mod fault;
 mod record;
 mod reply;
 mod script;

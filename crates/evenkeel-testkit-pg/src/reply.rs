@@ -5,7 +5,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type};
 
-use super::{error::SqlError, store::Field, value::Cell};
+use super::{
+    error::{SqlError, check},
+    fault::{Faults, ReplyFault, ReplyStep},
+    store::Field,
+    value::Cell,
+};
 
 /// The answer to a statement, or a fault in its place.
 ///
@@ -36,8 +41,7 @@ pub struct Reply {
     pub(super) body: Body,
     pub(super) latency: Duration,
     pub(super) notices: Vec<String>,
-    /// The number of rows after which the connection is reset.
-    pub(super) reset_after: Option<usize>,
+    pub(super) faults: Faults,
 }
 
 #[derive(Clone, Debug)]
@@ -148,20 +152,45 @@ impl Reply {
     }
 
     /// Resets the connection after `rows` rows of the result.
-    pub fn reset_after(mut self, rows: usize) -> Self {
-        self.reset_after = Some(rows);
+    pub fn reset_after(self, rows: usize) -> Self {
+        self.fault(ReplyStep::Rows(rows), ReplyFault::Reset)
+    }
+
+    /// Places a fault at a step of the reply; a step that the reply does not reach has no effect.
+    ///
+    /// # Panics
+    ///
+    /// If the fault is an error whose code is no SQLSTATE.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_testkit::{World, net::MemNet};
+    /// use evenkeel_testkit_pg::{ReplyFault, Reply, Server, ReplyStep};
+    ///
+    /// World::run(async |_| {
+    ///     let server = Server::mem(&MemNet::new(), "db.test").unwrap();
+    ///     server.setup("create table users (id int8)");
+    ///     // As a deferred constraint does: the rows are counted, and then refused by the commit.
+    ///     let refused = Reply::run().fault(ReplyStep::ReadyForQuery, ReplyFault::Error("23503"));
+    ///     server.on_prefix("insert").reply(refused);
+    ///
+    ///     let client = server.client().await.unwrap();
+    ///     let error = client.execute("insert into users values (1)", &[]).await.unwrap_err();
+    ///     assert_eq!(error.code().unwrap().code(), "23503");
+    ///     assert!(client.query("select * from users", &[]).await.unwrap().is_empty());
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn fault(mut self, step: ReplyStep, fault: ReplyFault) -> Self {
+        fault.check();
+        self.faults.push((step, fault));
         self
     }
 
     fn new(body: Body) -> Self {
-        Reply { body, latency: Duration::ZERO, notices: Vec::new(), reset_after: None }
+        Reply { body, latency: Duration::ZERO, notices: Vec::new(), faults: Vec::new() }
     }
-}
-
-#[track_caller]
-pub(super) fn check(code: &str) {
-    let fits = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
-    assert!(code.len() == 5 && code.bytes().all(fits), "no SQLSTATE: {code:?}");
 }
 
 #[track_caller]

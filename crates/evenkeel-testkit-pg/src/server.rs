@@ -13,9 +13,8 @@ use tokio_postgres::{Client, Config, Connection, Error, tls::NoTlsStream};
 
 use super::{
     connector::Connector,
-    error::SqlError,
+    error::{SqlError, check},
     record::Statement,
-    reply::check,
     script::{Matches, Script, ScriptState, normal},
     session,
     shared::{Notification, Shared},
@@ -39,7 +38,7 @@ use evenkeel_testkit::net::{Link, MemListener, MemNet, MemStream};
 /// | `insert into t (a, b) values (…), (…)` | `returning` |
 /// | `select … from t where a = … and b = …` | `*`, `count(*)`, `as`, `order by`, `limit` |
 /// | `update t set a = …`, `delete from t` | the same `where`, `returning` |
-/// | `copy t (a, b) from stdin`, `to stdout` | `text` and `binary` |
+/// | `copy t (a, b) from stdin`, `to stdout`, `copy (select …) to stdout` | `text` and `binary` |
 /// | `select …` without a table | `pg_sleep`, `pg_backend_pid`, `pg_notify` |
 /// | `begin`, `commit`, `rollback`, savepoints | |
 /// | `listen`, `unlisten`, `notify` | |

@@ -24,10 +24,12 @@ use pgwire::messages::{
 
 use self::{
     extended::{Portal, Prepared},
+    output::put,
     state::SessionState,
 };
 use super::{
     error::SqlError,
+    fault::ReplyFault,
     shared::{Notification, Shared, secret_of, terminated},
     sql::{RawStatement, split_statements},
     wire::{Disconnected, Wire},
@@ -63,6 +65,8 @@ struct Session {
     status: TransactionStatus,
     /// Whether messages are skipped until the next sync.
     failed: bool,
+    /// The fault of the statement's `ReadyForQuery`.
+    at_ready: Option<ReplyFault>,
     statements: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
 }
@@ -76,6 +80,7 @@ pub(super) async fn serve(stream: MemStream, shared: Arc<Shared>) {
         state,
         status: TransactionStatus::Idle,
         failed: false,
+        at_ready: None,
         statements: HashMap::new(),
         portals: HashMap::new(),
     };
@@ -225,12 +230,40 @@ impl Session {
 
     /// Sends `ReadyForQuery`; outside of a `begin` block, commits first.
     async fn ready(&mut self) -> Result<(), Interrupt> {
+        let mut fault = self.at_ready.take();
+        if let Some(error) = fault.and_then(ReplyFault::error) {
+            fault = None;
+            self.fail(error).await?;
+        }
         if self.status == TransactionStatus::Idle {
             self.commit();
         }
         self.send_notifications().await?;
-        self.wire.put(&PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(self.status)));
+        let ready = PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(self.status));
+        if fault == Some(ReplyFault::Stall) {
+            return self.stall().await;
+        }
+        put(&mut self.wire, &ready, fault).await?;
         Ok(self.wire.flush().await?)
+    }
+
+    /// Answers nothing any more, until the client disconnects or the server ends the session.
+    async fn stall(&mut self) -> Result<(), Interrupt> {
+        self.wire.flush().await?;
+        let signals = self.state.signals.clone();
+        let disconnected = async {
+            loop {
+                if let Err(disconnected) = self.wire.receive().await {
+                    return disconnected;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = signals.terminated() => {}
+            disconnected = disconnected => return Err(disconnected.into()),
+        }
+        self.fail(terminated()).await
     }
 
     /// Reports an error, and ends the connection or the transaction.

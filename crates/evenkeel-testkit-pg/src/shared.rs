@@ -226,6 +226,13 @@ impl Signals {
         self.changed.notified().await;
     }
 
+    /// Waits for the end of the session.
+    pub(super) async fn terminated(&self) {
+        while !self.is_terminated() {
+            self.changed().await;
+        }
+    }
+
     /// Waits for a cancel request or the end of the session, and returns the error for the statement.
     pub(super) async fn interrupted(&self) -> SqlError {
         loop {

@@ -4,6 +4,7 @@ pub(super) use self::{
     lexer::{RawStatement, split_statements},
     parser::{cast_of, parse},
 };
+use super::error::SqlError;
 use tokio_postgres::types::Type;
 
 mod lexer;
@@ -61,6 +62,8 @@ pub(super) enum Sql {
         limit: Option<usize>,
     },
     Copy(Copy),
+    /// `copy (select …) to stdout`; the query may be one that the tables do not understand.
+    CopyQuery(Result<Box<Sql>, SqlError>, Format),
 }
 
 /// `copy t (a, b) from stdin`, or `to stdout`.
@@ -69,7 +72,16 @@ pub(super) struct Copy {
     pub(super) table: String,
     pub(super) columns: Vec<String>,
     pub(super) from: bool,
-    pub(super) binary: bool,
+    pub(super) format: Format,
+}
+
+/// The format of a COPY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Text,
+    Binary,
+    /// CSV, or text with options: for scripts alone.
+    Other,
 }
 
 /// A column of a table.

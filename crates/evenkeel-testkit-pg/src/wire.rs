@@ -61,12 +61,11 @@ impl Wire {
         message.encode(&mut self.output).expect("a message of ours is not too large");
     }
 
-    /// Sends a row whose values are in the format of their columns.
-    pub(super) async fn row(&mut self, cells: Vec<Cell>) -> Result<(), Disconnected> {
-        let mut data = BytesMut::new();
-        cells.iter().for_each(|cell| put_cell(&mut data, cell));
-        self.put(&PgWireBackendMessage::DataRow(DataRow::new(data, cells.len() as i16)));
-        self.flush_if_full().await
+    /// Buffers the first half of a message.
+    pub(super) fn put_half(&mut self, message: &PgWireBackendMessage) {
+        let before = self.output.len();
+        self.put(message);
+        self.output.truncate(before + (self.output.len() - before) / 2);
     }
 
     /// Flushes if too many bytes are buffered.
@@ -84,4 +83,11 @@ impl Wire {
     pub(super) fn reset(self) {
         self.stream.reset();
     }
+}
+
+/// A row whose values are in the format of their columns.
+pub(super) fn row(cells: &[Cell]) -> PgWireBackendMessage {
+    let mut data = BytesMut::new();
+    cells.iter().for_each(|cell| put_cell(&mut data, cell));
+    PgWireBackendMessage::DataRow(DataRow::new(data, cells.len() as i16))
 }

@@ -12,13 +12,14 @@ use tokio_postgres::types::Type;
 use super::{
     Interrupt, Session,
     extended::Prepared,
-    output::{Output, code},
+    output::{Output, code, put},
 };
 use crate::{
     copy,
     error::{SqlError, notice},
+    fault::{Faults, ReplyStep, at},
     reply::{Body, Reply},
-    sql::{Copy, RawStatement, Sql, parse},
+    sql::{Copy, Format, RawStatement, Sql, parse},
     store::{Answer, ExecContext},
     value::Cell,
 };
@@ -37,7 +38,8 @@ impl Session {
         let sql = parse(raw);
         self.check_transaction(&sql)?;
         let reply = self.state.shared.reply(&raw.text, number);
-        let Reply { body, latency, notices, reset_after } = reply.unwrap_or_else(Reply::run);
+        let Reply { body, latency, notices, faults } = reply.unwrap_or_else(Reply::run);
+        self.at_ready = at(&faults, ReplyStep::ReadyForQuery);
         if !latency.is_zero() {
             sleep(latency).await;
         }
@@ -45,24 +47,24 @@ impl Session {
             self.wire.put(&PgWireBackendMessage::NoticeResponse(notice(&message)));
         }
         let copied = match &sql {
-            Ok(Sql::Copy(copy)) => Some(copy.clone()),
+            Ok(Sql::Copy(copy)) => Some((copy.from, copy.format)),
+            Ok(Sql::CopyQuery(_, format)) => Some((false, *format)),
             _ => None,
         };
-        let output = match (body, copied) {
-            (Body::Run, _) => self.run_sql(raw, sql?, parameters).await?,
+        let mut output = match (body, copied) {
+            (Body::Run, _) => self.run_sql(raw, sql?, parameters, &faults).await?,
             (Body::Done(affected), copied) => {
-                if let Some(copy) = copied.filter(|copy| copy.from) {
-                    self.receive_copy(copy.binary, 0).await?;
+                if let Some((true, format)) = copied {
+                    self.receive_copy(format == Format::Binary, 0, &faults).await?;
                 }
                 Output::new(Answer::tagged(tag(raw, affected)))
             }
             (Body::Rows(fields, rows), copied) => {
                 let tag = tag(raw, rows.len() as u64);
-                let mut output = Output::new(Answer { tag, fields: Some(fields), rows });
-                output.reset_after = reset_after;
-                match copied.filter(|copy| !copy.from) {
-                    Some(copy) => output.copy_out(copy.binary),
-                    None => output,
+                let output = Output::new(Answer { tag, fields: Some(fields), rows });
+                match copied {
+                    Some((false, format)) => output.copy_out(format == Format::Binary),
+                    _ => output,
                 }
             }
             (Body::Error(error), _) => {
@@ -75,6 +77,7 @@ impl Session {
             (Body::Break { reset }, _) => return Err(Interrupt::Break { reset }),
             (Body::Stall, _) => pending().await,
         };
+        output.faults = faults;
         match prepared {
             Some(prepared) if !output.is_copy() && prepared.fields != output.fields => {
                 let message = "the columns of the reply are not those that were described";
@@ -99,6 +102,7 @@ impl Session {
         raw: &RawStatement,
         sql: Sql,
         parameters: &[(Type, Cell)],
+        faults: &Faults,
     ) -> Result<Output, Interrupt> {
         let tag = match sql {
             Sql::Begin => {
@@ -152,17 +156,25 @@ impl Session {
                 }
                 tag
             }
+            Sql::Copy(Copy { format: Format::Other, .. }) | Sql::CopyQuery(_, Format::Other) => {
+                return Err(SqlError::new("0A000", "the test kit knows COPY in text and binary alone").into());
+            }
             Sql::Copy(copy) if copy.from => {
+                let binary = copy.format == Format::Binary;
                 let fields = self.state.shared.store(|store| store.copied(&copy))?;
-                let data = self.receive_copy(copy.binary, fields.len()).await?;
-                let rows = copy::decode(&fields, data.freeze(), copy.binary)?;
+                let data = self.receive_copy(binary, fields.len(), faults).await?;
+                let rows = copy::decode(&fields, data.freeze(), binary)?;
                 let undo = &mut self.state.undo;
                 let answer = self.state.shared.store(|store| store.insert(&copy, rows, undo))?;
                 return Ok(Output::new(answer));
             }
-            Sql::Copy(Copy { ref table, ref columns, binary, .. }) => {
+            Sql::Copy(Copy { ref table, ref columns, format, .. }) => {
                 let select = Sql::everything(table, columns);
-                return Ok(self.run_tables(&select, parameters).await?.copy_out(binary));
+                return Ok(self.run_tables(&select, parameters).await?.copy_out(format == Format::Binary));
+            }
+            Sql::CopyQuery(query, format) => {
+                let output = self.run_tables(&*query?, parameters).await?;
+                return Ok(output.copy_out(format == Format::Binary));
             }
             sql => return self.run_tables(&sql, parameters).await,
         };
@@ -198,15 +210,30 @@ impl Session {
     }
 
     /// Receives all data of a COPY.
-    async fn receive_copy(&mut self, binary: bool, columns: usize) -> Result<BytesMut, Interrupt> {
+    async fn receive_copy(
+        &mut self,
+        binary: bool,
+        columns: usize,
+        faults: &Faults,
+    ) -> Result<BytesMut, Interrupt> {
         let format = code(binary);
         let response = CopyInResponse::new(format as i8, columns as i16, vec![format; columns]);
-        self.wire.put(&PgWireBackendMessage::CopyInResponse(response));
+        let response = PgWireBackendMessage::CopyInResponse(response);
+        put(&mut self.wire, &response, at(faults, ReplyStep::CopyResponse)).await?;
         self.wire.flush().await?;
-        let mut data = BytesMut::new();
+        let (mut data, mut received) = (BytesMut::new(), 0);
         loop {
+            if let Some(fault) = at(faults, ReplyStep::Rows(received)) {
+                // Half a message is one of its own: there is none to send here.
+                put(&mut self.wire, &PgWireBackendMessage::NoticeResponse(notice("half")), Some(fault))
+                    .await?;
+                self.wire.flush().await?;
+            }
             match self.wire.receive().await? {
-                PgWireFrontendMessage::CopyData(more) => data.extend_from_slice(&more.data),
+                PgWireFrontendMessage::CopyData(more) => {
+                    data.extend_from_slice(&more.data);
+                    received += 1;
+                }
                 PgWireFrontendMessage::CopyDone(_) => return Ok(data),
                 PgWireFrontendMessage::CopyFail(fail) => {
                     let message = format!("COPY from stdin failed: {}", fail.message);

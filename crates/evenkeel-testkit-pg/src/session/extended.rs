@@ -85,7 +85,7 @@ impl Session {
         self.check_transaction(&sql)?;
         let shared = &self.state.shared;
         let scripted = shared.describe(&raw.text);
-        let copies = matches!(sql, Ok(Sql::Copy(_)));
+        let copies = matches!(sql, Ok(Sql::Copy(_) | Sql::CopyQuery(..)));
         let stored = sql.and_then(|sql| shared.store(|store| store.describe(&sql, given.clone())));
         let (types, fields) = match (scripted, stored) {
             (None, stored) => stored?,

@@ -1,6 +1,6 @@
 //! The output of a statement: rows as messages, or as a COPY.
 
-use std::vec;
+use std::{future::pending, vec};
 
 use bytes::Bytes;
 use pgwire::messages::{
@@ -14,10 +14,11 @@ use pgwire::messages::{
 use super::Interrupt;
 use crate::{
     copy,
-    error::SqlError,
+    error::{SqlError, notice},
+    fault::{Faults, ReplyFault, ReplyStep, at},
     store::{Answer, Field},
     value::{Cell, to_text},
-    wire::Wire,
+    wire::{Wire, row as row_message},
 };
 
 /// The answer to a statement, and the number of rows sent so far.
@@ -29,13 +30,12 @@ pub(super) struct Output {
     sent: usize,
     /// For a COPY, whether its format is binary.
     copy: Option<bool>,
-    /// The number of rows after which the connection is reset.
-    pub(super) reset_after: Option<usize>,
+    pub(super) faults: Faults,
 }
 
 impl Output {
     pub(super) fn new(Answer { tag, fields, rows }: Answer) -> Self {
-        Output { tag, fields, rows: rows.into_iter(), sent: 0, copy: None, reset_after: None }
+        Output { tag, fields, rows: rows.into_iter(), sent: 0, copy: None, faults: Vec::new() }
     }
 
     /// Sends the rows as those of a COPY.
@@ -71,8 +71,7 @@ impl Output {
         }
         let mut sent = 0;
         while limit == 0 || sent < limit {
-            self.break_off(wire).await?;
-            let Some(row) = self.rows.next() else { return Ok(Some(self.complete(wire, sent))) };
+            let Some(row) = self.rows.next() else { return Ok(Some(self.complete(wire, sent).await?)) };
             let fields = self.fields.as_deref().unwrap_or_default();
             let row: Result<Vec<Cell>, SqlError> = row
                 .into_iter()
@@ -82,7 +81,7 @@ impl Output {
                     cell => Ok(cell),
                 })
                 .collect();
-            wire.row(row?).await?;
+            self.put(wire, &row_message(&row?), ReplyStep::Rows(self.sent)).await?;
             (sent, self.sent) = (sent + 1, self.sent + 1);
         }
         wire.put(&PgWireBackendMessage::PortalSuspended(PortalSuspended::new()));
@@ -93,42 +92,77 @@ impl Output {
         let fields = self.fields.clone().unwrap_or_default();
         let format = code(binary);
         let response = CopyOutResponse::new(format as i8, fields.len() as i16, vec![format; fields.len()]);
-        wire.put(&PgWireBackendMessage::CopyOutResponse(response));
+        self.put(wire, &PgWireBackendMessage::CopyOutResponse(response), ReplyStep::CopyResponse).await?;
         let data = |data: Bytes| PgWireBackendMessage::CopyData(CopyData::new(data));
         let mut head = copy::head(binary);
         loop {
-            self.break_off(wire).await?;
             let Some(row) = self.rows.next() else { break };
             // The header is sent with the first row, as PostgreSQL does.
             let row = [&std::mem::take(&mut head)[..], &copy::encode(&fields, &row, binary)?].concat();
-            wire.put(&data(row.into()));
+            self.put(wire, &data(row.into()), ReplyStep::Rows(self.sent)).await?;
             self.sent += 1;
-            wire.flush_if_full().await?;
         }
         let tail = [&head[..], copy::tail(binary)].concat();
-        if !tail.is_empty() {
-            wire.put(&data(tail.into()));
+        let done = PgWireBackendMessage::CopyDone(CopyDone::new());
+        if tail.is_empty() {
+            self.put(wire, &done, ReplyStep::Rows(self.sent)).await?;
+        } else {
+            self.put(wire, &data(tail.into()), ReplyStep::Rows(self.sent)).await?;
+            wire.put(&done);
         }
-        wire.put(&PgWireBackendMessage::CopyDone(CopyDone::new()));
-        Ok(Some(self.complete(wire, self.sent)))
+        Ok(Some(self.complete(wire, self.sent).await?))
     }
 
-    /// Breaks the connection off if the reply says so at this row.
-    async fn break_off(&self, wire: &mut Wire) -> Result<(), Interrupt> {
-        if self.reset_after == Some(self.sent) {
-            wire.flush().await?;
-            return Err(Interrupt::Break { reset: true });
-        }
-        Ok(())
+    /// Sends a message, or the fault of its step.
+    async fn put(
+        &self,
+        wire: &mut Wire,
+        message: &PgWireBackendMessage,
+        step: ReplyStep,
+    ) -> Result<(), Interrupt> {
+        put(wire, message, at(&self.faults, step)).await
     }
 
-    fn complete(&self, wire: &mut Wire, sent: usize) -> String {
+    async fn complete(&self, wire: &mut Wire, sent: usize) -> Result<String, Interrupt> {
         let tag = match self.tag.split_once(' ') {
             Some(("SELECT", _)) => format!("SELECT {sent}"),
             _ => self.tag.clone(),
         };
-        wire.put(&PgWireBackendMessage::CommandComplete(CommandComplete::new(tag.clone())));
-        tag
+        let message = PgWireBackendMessage::CommandComplete(CommandComplete::new(tag.clone()));
+        let after_rows = at(&self.faults, ReplyStep::Rows(self.sent)).filter(|_| self.copy.is_none());
+        put(wire, &message, after_rows.or(at(&self.faults, ReplyStep::CommandComplete))).await?;
+        Ok(tag)
+    }
+}
+
+/// Sends a message, or the fault in its place.
+pub(super) async fn put(
+    wire: &mut Wire,
+    message: &PgWireBackendMessage,
+    fault: Option<ReplyFault>,
+) -> Result<(), Interrupt> {
+    match fault {
+        None => wire.put(message),
+        Some(ReplyFault::Notices(count)) => {
+            for number in 0..count {
+                wire.put(&PgWireBackendMessage::NoticeResponse(notice(&format!("notice {number}"))));
+                wire.flush_if_full().await?;
+            }
+            wire.put(message);
+        }
+        Some(ReplyFault::Half) => wire.put_half(message),
+        Some(_) => {}
+    }
+    let Some(fault) = fault else { return Ok(wire.flush_if_full().await?) };
+    if let Some(error) = fault.error() {
+        return Err(error.into());
+    }
+    wire.flush().await?;
+    match fault {
+        ReplyFault::Eof | ReplyFault::Half => Err(Interrupt::Break { reset: false }),
+        ReplyFault::Reset => Err(Interrupt::Break { reset: true }),
+        ReplyFault::Stall => pending().await,
+        ReplyFault::Error(_) | ReplyFault::Fatal(_) | ReplyFault::Notices(_) => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use tokio_postgres::types::Type;
 
 use super::{
-    Column, Copy, Expr, Item, Sql,
+    Column, Copy, Expr, Format, Item, Sql,
     lexer::{RawStatement, Token},
 };
 use crate::{
@@ -36,7 +36,7 @@ struct Parser<'a> {
 
 type Parsed<T> = Result<T, SqlError>;
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn statement(&mut self) -> Parsed<Sql> {
         let verb = self.name()?;
         match verb.as_str() {
@@ -153,6 +153,17 @@ impl Parser<'_> {
     }
 
     fn copy(&mut self) -> Parsed<Sql> {
+        if let [Token::Symbol('('), ..] = self.tokens {
+            let mut query = Parser { tokens: self.in_parentheses()? };
+            let sql = query.statement();
+            let query = match query.tokens {
+                [] => sql.map(Box::new),
+                _ => sql.and(Err(query.error())),
+            };
+            self.expect("to")?;
+            self.expect("stdout")?;
+            return Ok(Sql::CopyQuery(query, self.format()?));
+        }
         let (table, columns) = (self.table()?, self.columns()?);
         let from = self.word("from");
         match from {
@@ -162,14 +173,25 @@ impl Parser<'_> {
                 self.expect("stdout")?;
             }
         }
+        Ok(Sql::Copy(Copy { table, columns, from, format: self.format()? }))
+    }
+
+    /// Parses the options of a COPY.
+    fn format(&mut self) -> Parsed<Format> {
         self.word("with");
-        let parenthesis = self.symbol('(');
-        let format = self.word("format");
-        let binary = self.word("binary");
-        if (format && !binary && !self.word("text")) || (parenthesis && !self.symbol(')')) {
-            return Err(self.error());
-        }
-        Ok(Sql::Copy(Copy { table, columns, from, binary }))
+        let options = match self.tokens {
+            [Token::Symbol('('), ..] => self.in_parentheses()?,
+            options => std::mem::replace(&mut self.tokens, &options[..0]),
+        };
+        let words = options.iter().map(|option| match option {
+            Token::Word(word) => word.as_str(),
+            _ => "",
+        });
+        Ok(match words.collect::<Vec<_>>()[..] {
+            [] | ["text"] | ["format", "text"] => Format::Text,
+            ["binary"] | ["format", "binary"] => Format::Binary,
+            _ => Format::Other,
+        })
     }
 
     fn returning(&mut self) -> Parsed<Vec<Item>> {
@@ -271,7 +293,7 @@ impl Parser<'_> {
     }
 
     fn ty(&mut self) -> Parsed<Type> {
-        let name = self.name()?;
+        let name = self.table()?;
         let ty = type_named(&name)
             .ok_or_else(|| SqlError::new("42704", format!("type \"{name}\" does not exist")))?;
         let _ = self.word("precision");
@@ -312,6 +334,24 @@ impl Parser<'_> {
             items.push(item(self)?);
         }
         Ok(items)
+    }
+
+    /// Takes the tokens between a parenthesis and its end.
+    fn in_parentheses(&mut self) -> Parsed<&'a [Token]> {
+        let mut depth = 0_usize;
+        for (index, token) in self.tokens.iter().enumerate() {
+            match token {
+                Token::Symbol('(') => depth += 1,
+                Token::Symbol(')') if depth == 1 => {
+                    let inside = &self.tokens[1..index];
+                    self.tokens = &self.tokens[index + 1..];
+                    return Ok(inside);
+                }
+                Token::Symbol(')') => depth -= 1,
+                _ => {}
+            }
+        }
+        Err(SqlError::syntax("end of input"))
     }
 
     /// Parses a name; a schema before it is ignored.

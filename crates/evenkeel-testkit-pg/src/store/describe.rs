@@ -46,6 +46,10 @@ impl Store {
                 }
                 (table.as_ref(), items)
             }
+            Sql::CopyQuery(query, _) => {
+                let (types, _) = self.describe(query.as_ref().map_err(Clone::clone)?, types)?;
+                return Ok((types, None));
+            }
             Sql::Copy(copy) => {
                 self.copied(copy)?;
                 return Ok((known(types), None));
