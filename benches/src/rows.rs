@@ -6,6 +6,7 @@ mod e2e;
 mod limit;
 mod pool;
 pub(crate) mod postgres;
+mod postgres_row;
 mod queue;
 mod retry;
 mod stream;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Row> {
         queue::rows(),
         pool::rows(),
         postgres::rows(),
+        postgres_row::rows(),
         task::rows(),
         e2e::rows(),
     ]
