@@ -39,17 +39,22 @@ impl Fields<'_> {
     /// # Errors
     ///
     /// There is no such column, or more than one, or its value is not of this type.
+    #[inline]
     pub fn next<T: FromSqlOwned>(&mut self, name: &str) -> Result<T, BoxError> {
         let index = match self.columns.indexes.get(self.next) {
             Some(index) => *index,
-            None => {
-                let index = find(self.row.columns(), name, type_name::<T>())?;
-                self.columns.indexes.push(index);
-                index
-            }
+            None => self.find(name, type_name::<T>())?,
         };
         self.next += 1;
         value(self.row, index)
+    }
+
+    /// Finds the column of the next field, for this row and all later ones.
+    #[cold]
+    fn find(&mut self, name: &str, rust: &str) -> Result<usize, BoxError> {
+        let index = find(self.row.columns(), name, rust)?;
+        self.columns.indexes.push(index);
+        Ok(index)
     }
 }
 

@@ -11,11 +11,14 @@ use tokio_postgres::{
 use crate::BoxError;
 
 /// Reads the value of the column with this index.
+#[inline]
 pub(crate) fn value<T: FromSqlOwned>(row: &Row, index: usize) -> Result<T, BoxError> {
-    row.try_get(index).map_err(|error| {
-        let special = row.try_get(index).ok();
-        value_error(row.columns(), index, type_name::<T>(), special, error)
-    })
+    row.try_get(index).map_err(|error| row_error(row, index, type_name::<T>(), error))
+}
+
+#[cold]
+fn row_error(row: &Row, index: usize, rust: &str, error: tokio_postgres::Error) -> BoxError {
+    value_error(row.columns(), index, rust, row.try_get(index).ok(), error)
 }
 
 /// Reads the value of the column with this index.
@@ -24,10 +27,18 @@ pub(crate) fn copied_value<T: FromSqlOwned>(
     columns: &[Column],
     index: usize,
 ) -> Result<T, BoxError> {
-    row.try_get(index).map_err(|error| {
-        let special = row.try_get(index).ok();
-        value_error(columns, index, type_name::<T>(), special, error)
-    })
+    row.try_get(index).map_err(|error| copied_error(row, columns, index, type_name::<T>(), error))
+}
+
+#[cold]
+fn copied_error(
+    row: &BinaryCopyOutRow,
+    columns: &[Column],
+    index: usize,
+    rust: &str,
+    error: tokio_postgres::Error,
+) -> BoxError {
+    value_error(columns, index, rust, row.try_get(index).ok(), error)
 }
 
 /// Why the value of a column cannot be read.
@@ -37,7 +48,6 @@ struct ValueError {
     source: BoxError,
 }
 
-#[cold]
 fn value_error(
     columns: &[Column],
     index: usize,
