@@ -195,7 +195,6 @@ pub struct Builder {
     max: usize,
     acquire_timeout: Duration,
     connect_timeout: Duration,
-    cleanup_timeout: Duration,
     options: SessionOptions,
     pooler: PoolerSettings,
 }
@@ -208,8 +207,11 @@ impl Builder {
             max: 10,
             acquire_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
-            cleanup_timeout: Duration::from_secs(5),
-            options: SessionOptions { reset_always: false, source_timeout: Duration::from_secs(60) },
+            options: SessionOptions {
+                reset_always: false,
+                source_timeout: Duration::from_secs(60),
+                cleanup_timeout: Duration::from_secs(5),
+            },
             pooler: PoolerSettings::default(),
         }
     }
@@ -265,7 +267,7 @@ impl Builder {
     /// Sets how long it may take to cancel an abandoned statement, or to reset a session. The default is 5 s. After that
     /// the connection is closed, even if the server still runs the statement.
     pub const fn cleanup_timeout(mut self, limit: Duration) -> Self {
-        self.cleanup_timeout = limit;
+        self.options.cleanup_timeout = limit;
         self
     }
 
@@ -427,16 +429,7 @@ impl Builder {
     /// # }
     /// ```
     pub fn build(self) -> Result<Database, BuildError> {
-        let Self {
-            mut source,
-            cancel,
-            max,
-            acquire_timeout,
-            connect_timeout,
-            cleanup_timeout,
-            options,
-            pooler,
-        } = self;
+        let Self { mut source, cancel, max, acquire_timeout, connect_timeout, options, pooler } = self;
         if let Source::Hosts(hosts) = &mut source {
             hosts.pooler = pooler.clone();
         }
@@ -464,7 +457,7 @@ impl Builder {
             // The manager has a timeout of its own.
             .create_timeout(Duration::MAX)
             .build()?;
-        let recycler = Arc::new(Recycler::new(cancel, cleanup_timeout));
+        let recycler = Arc::new(Recycler::new(cancel, options.cleanup_timeout));
         Ok(Database { sessions: SessionPool { pool, recycler, connect, acquire_timeout } })
     }
 
@@ -502,7 +495,6 @@ impl fmt::Debug for Builder {
             .field("max", &self.max)
             .field("acquire_timeout", &self.acquire_timeout)
             .field("connect_timeout", &self.connect_timeout)
-            .field("cleanup_timeout", &self.cleanup_timeout)
             .field("options", &self.options)
             .field("pooler", &self.pooler)
             .finish_non_exhaustive()

@@ -17,6 +17,7 @@
 //! sends a statement when its future is first polled, so the order of the first polls is the order on the server. The
 //! atomics are `Relaxed`: they pass no data, and a connection goes from user to user through the lock of the pool.
 
+pub(crate) mod copy_end;
 pub(crate) mod prepared;
 mod reset;
 mod run;
@@ -90,6 +91,8 @@ pub(crate) struct SessionOptions {
     pub(crate) reset_always: bool,
     /// How long a `COPY` waits for its source.
     pub(crate) source_timeout: Duration,
+    /// How long the end of a failed statement may take.
+    pub(crate) cleanup_timeout: Duration,
 }
 
 /// The condition in which users have left a connection; it only gets worse.

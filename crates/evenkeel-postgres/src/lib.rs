@@ -11,6 +11,7 @@
 // | `connection.rs` | a connection and the account that it keeps of itself: condition, transaction, sequences |
 // | `connection/run.rs` | runs statements, each prepared once, and again when it is stale |
 // | `connection/prepared.rs`, `connection/statement_cache.rs` | the prepared statements, and when they are stale |
+// | `connection/copy_end.rs` | reads a `COPY` to its end, which the client leaves unread |
 // | `connection/tx_end.rs`, `connection/tx_record.rs` | guards a transaction against its end; its failures and identity |
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
 // | `sql/` | tokens of a statement; its effect on the session, its need of one; whether it ends the transaction |

@@ -22,7 +22,11 @@ use futures_core::Stream;
 
 use crate::{
     Database, Error, FromRow, Params,
-    connection::{Condition, TxState, prepared::StatementFailure},
+    connection::{
+        Condition, TxState,
+        copy_end::{AfterEnd, CopyOutEnd},
+        prepared::StatementFailure,
+    },
     row::by_name::Columns,
     session::{Session, end_call},
     session_pool::{CallRetry, SessionPool},
@@ -64,11 +68,29 @@ pub(crate) struct Running<'a, S> {
     results: Pin<Box<S>>,
     number: u64,
     sql: Box<str>,
+    end: ResultsEnd,
+}
+
+/// The messages that are left to read behind the results of a statement.
+#[derive(Clone, Copy)]
+pub(crate) enum ResultsEnd {
+    /// None: the client reads to the end of the statement.
+    Nothing,
+    /// The last messages of a `COPY`, after the results.
+    OfCopy(CopyOutEnd),
+    /// The results are over, and these are being read.
+    Reading(CopyOutEnd),
 }
 
 impl<'a, S> Running<'a, S> {
-    pub(crate) fn new(session: StreamSession<'a>, results: S, number: u64, sql: Box<str>) -> Self {
-        Self { session: Some(session), results: Box::pin(results), number, sql }
+    pub(crate) fn new(
+        session: StreamSession<'a>,
+        results: S,
+        number: u64,
+        sql: Box<str>,
+        end: ResultsEnd,
+    ) -> Self {
+        Self { session: Some(session), results: Box::pin(results), number, sql, end }
     }
 
     /// Ends after the last result. Returns the session if the stream has begun a transaction, which is to be committed.
@@ -85,6 +107,28 @@ impl<'a, S> Running<'a, S> {
         match session {
             StreamSession::Owned(session) if session.tx_state == TxState::Open => Ok(Some(session)),
             _ => Ok(None),
+        }
+    }
+}
+
+impl<S, T> Running<'_, S>
+where
+    S: Stream<Item = Result<T, tokio_postgres::Error>>,
+{
+    /// Polls the next result; `None` when the server has ended the statement.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, tokio_postgres::Error>>> {
+        loop {
+            let result = ready!(self.results.as_mut().poll_next(cx));
+            match (&mut self.end, result, &self.session) {
+                (ResultsEnd::OfCopy(end), None, _) => self.end = ResultsEnd::Reading(*end),
+                (ResultsEnd::Reading(end), result, Some(session)) => match end.next(result, session.client())
+                {
+                    AfterEnd::ReadOn => {}
+                    AfterEnd::Over => return Poll::Ready(None),
+                    AfterEnd::Failed(error) => return Poll::Ready(Some(Err(error))),
+                },
+                (_, result, _) => return Poll::Ready(result),
+            }
         }
     }
 }
@@ -114,7 +158,7 @@ where
                     }
                 }
                 Self::Running(running) => {
-                    let failure = match ready!(running.results.as_mut().poll_next(cx)) {
+                    let failure = match ready!(running.poll_next(cx)) {
                         Some(Ok(result)) => return Poll::Ready(Some(Ok(result))),
                         Some(Err(error)) => Some(error),
                         None => None,
@@ -218,7 +262,13 @@ async fn start<'a>(
         let opened = session.open(&sql, &params.refs()).await;
         if !calls.should_repeat(&session, &opened) {
             let (number, rows) = opened?;
-            return Ok(Running::new(StreamSession::Owned(Box::new(session)), rows, number, sql));
+            return Ok(Running::new(
+                StreamSession::Owned(Box::new(session)),
+                rows,
+                number,
+                sql,
+                ResultsEnd::Nothing,
+            ));
         }
     }
 }
@@ -234,7 +284,7 @@ impl<'a, R> RowStream<'a, R> {
         Self::new(StatementStream::Starting(Box::pin(async move {
             let session = session?;
             let (number, rows) = session.open(&sql, &params.refs()).await?;
-            Ok(Running::new(StreamSession::Tx(session), rows, number, sql))
+            Ok(Running::new(StreamSession::Tx(session), rows, number, sql, ResultsEnd::Nothing))
         })))
     }
 }

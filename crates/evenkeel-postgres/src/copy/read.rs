@@ -19,13 +19,16 @@ use tokio_postgres::{
 
 use crate::{
     BoxError, Database, Error, TxOptions,
-    connection::prepared::PreparedStatement,
+    connection::{copy_end::CopyOutEnd, prepared::PreparedStatement},
     row::copied_value,
     session::Session,
     session_pool::CallRetry,
     sql::effect::SqlEffect,
-    stream::{Running, StatementStream, StreamSession},
+    stream::{ResultsEnd, Running, StatementStream, StreamSession},
 };
+
+const OF_ROWS: ResultsEnd = ResultsEnd::OfCopy(CopyOutEnd::of_rows());
+const OF_BYTES: ResultsEnd = ResultsEnd::OfCopy(CopyOutEnd::of_bytes());
 
 /// A row that [`Database::copy_out`] reads: a tuple of up to sixteen types, in the order of the columns.
 #[diagnostic::on_unimplemented(
@@ -136,7 +139,13 @@ impl Database {
                 let opened = session.copy_out(&query, R::COLUMNS).await;
                 if !calls.should_repeat(&session, &opened) {
                     let (number, rows) = opened?;
-                    return Ok(Running::new(StreamSession::Owned(Box::new(session)), rows, number, query));
+                    return Ok(Running::new(
+                        StreamSession::Owned(Box::new(session)),
+                        rows,
+                        number,
+                        query,
+                        OF_ROWS,
+                    ));
                 }
             }
         })))
@@ -178,7 +187,13 @@ impl Database {
                 let opened = session.copy_to(&sql, effect).await;
                 if !calls.should_repeat(&session, &opened) {
                     let (number, bytes) = opened?;
-                    return Ok(Running::new(StreamSession::Owned(Box::new(session)), bytes, number, sql));
+                    return Ok(Running::new(
+                        StreamSession::Owned(Box::new(session)),
+                        bytes,
+                        number,
+                        sql,
+                        OF_BYTES,
+                    ));
                 }
             }
         })))
@@ -260,7 +275,7 @@ impl<'a, R: FromCopy> CopyOut<'a, R> {
         Self::new(StatementStream::Starting(Box::pin(async move {
             let session = session?;
             let (number, rows) = session.copy_out(&query, R::COLUMNS).await?;
-            Ok(Running::new(StreamSession::Tx(session), rows, number, query))
+            Ok(Running::new(StreamSession::Tx(session), rows, number, query, OF_ROWS))
         })))
     }
 }
@@ -276,7 +291,7 @@ impl<'a> CopyOutBytes<'a> {
         Self::new(StatementStream::Starting(Box::pin(async move {
             let session = session?;
             let (number, bytes) = session.copy_to(&sql, SqlEffect::of(&sql)).await?;
-            Ok(Running::new(StreamSession::Tx(session), bytes, number, sql))
+            Ok(Running::new(StreamSession::Tx(session), bytes, number, sql, OF_BYTES))
         })))
     }
 }

@@ -6,6 +6,7 @@ mod cancel;
 mod compiles;
 mod connect;
 mod errors;
+mod faults;
 mod mock;
 mod rows;
 mod scripted_server;

@@ -6,6 +6,7 @@ mod batch;
 mod bulk;
 #[cfg(all(unix, feature = "rustls"))]
 mod certificates;
+mod copy_end;
 mod failures;
 mod faults;
 mod harness;

@@ -1,7 +1,9 @@
-//! Real servers for a longer time: faults under load, and a million rows.
+//! Real servers for a longer time: faults under load, and a million rows; and in virtual time faults at each step and byte.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "it uses a part of what the real tier has")]
 
+#[path = "../it/faults.rs"]
+mod faults;
 #[path = "../real/harness.rs"]
 mod harness;
 #[path = "../real/instance.rs"]
@@ -71,4 +73,16 @@ fn half_a_minute_of_a_failing_network_loses_and_doubles_nothing() {
 #[ignore = "soak"]
 fn a_long_storm_of_conflicts_has_the_exact_sum() {
     one_row_is_incremented(50, 100, TxOptions::serializable);
+}
+
+#[test]
+#[ignore = "soak"]
+fn a_fault_at_each_step() {
+    assert!(faults::at_steps(|_| true) > 500, "the faults had no effect");
+}
+
+#[test]
+#[ignore = "soak"]
+fn a_cut_at_each_byte() {
+    faults::at_bytes(|_| true);
 }
