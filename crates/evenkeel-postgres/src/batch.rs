@@ -2,7 +2,7 @@
 
 use tokio_postgres::Row;
 
-use crate::{Error, FromRow, Params};
+use crate::{Error, FromRow, Params, row::read_all};
 
 /// Statements that are sent together, with their parameters; run by
 /// [`Database::batch`](crate::Database::batch) and [`Tx::batch`](crate::Tx::batch).
@@ -74,6 +74,6 @@ impl SqlBatchResult {
     ///
     /// [`Error::Decode`]; the batch has taken effect all the same.
     pub fn into_rows<R: FromRow>(self) -> Result<Vec<R>, Error> {
-        self.rows.into_iter().map(R::from_row).collect::<Result<_, _>>().map_err(Error::Decode)
+        read_all(self.rows)
     }
 }

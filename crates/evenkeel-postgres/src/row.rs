@@ -7,7 +7,7 @@ use tokio_postgres::{Row, types::FromSqlOwned};
 
 use self::by_name::Columns;
 pub(crate) use self::value::{copied_value, value};
-use crate::BoxError;
+use crate::{BoxError, Error};
 
 /// A type that a row can be read as.
 ///
@@ -71,6 +71,13 @@ pub trait FromRow: Sized {
         let _ = columns;
         Self::from_row(row)
     }
+}
+
+/// Reads the rows of one statement.
+pub(crate) fn read_all<R: FromRow>(rows: Vec<Row>) -> Result<Vec<R>, Error> {
+    let mut columns = Columns::default();
+    let read = |row| R::from_row_of(row, &mut columns);
+    rows.into_iter().map(read).collect::<Result<_, _>>().map_err(Error::Decode)
 }
 
 impl FromRow for Row {

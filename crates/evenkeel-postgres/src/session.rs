@@ -24,7 +24,7 @@ use crate::{
     connection::{Condition, Connection, TxState, prepared::PreparedStatement},
     manager::ConnectionManager,
     recycle::Recycler,
-    row::by_name::Columns,
+    row::read_all,
     sql::effect::SqlEffect,
     sqlstate::{is_in_failed_transaction, is_wrong_type},
 };
@@ -54,7 +54,7 @@ impl Session {
     ) -> Result<Vec<R>, Error> {
         let params = params.refs();
         let rows = self.rows(sql, &params, max).await?;
-        let error = match decode(rows) {
+        let error = match read_all(rows) {
             Err(Error::Decode(error)) if is_wrong_type(&*error) => error,
             decoded => return decoded,
         };
@@ -62,7 +62,7 @@ impl Session {
         let (prepared, _) = self.get_or_prepare(sql).await?;
         let reads_only = !prepared.effect.taints_session && !prepared.effect.writes;
         match self.prepare_again(sql, &prepared).await {
-            Ok(Some(_)) if reads_only => decode(self.rows(sql, &params, max).await?),
+            Ok(Some(_)) if reads_only => read_all(self.rows(sql, &params, max).await?),
             _ => Err(Error::Decode(error)),
         }
     }
@@ -172,14 +172,6 @@ impl Session {
     fn lease_mut(&mut self) -> &mut Lease<ConnectionManager> {
         self.lease.as_mut().expect(LEASED)
     }
-}
-
-fn decode<R: FromRow>(rows: Vec<Row>) -> Result<Vec<R>, Error> {
-    let mut columns = Columns::default();
-    rows.into_iter()
-        .map(|row| R::from_row_of(row, &mut columns))
-        .collect::<Result<_, _>>()
-        .map_err(Error::Decode)
 }
 
 /// Polls a future until it is ready, and stores its output.

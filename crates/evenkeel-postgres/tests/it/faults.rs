@@ -7,7 +7,7 @@
 use std::{fmt::Debug, time::Duration};
 
 use evenkeel_postgres::{
-    Builder, Database, Error, TxOptions,
+    Builder, Database, Error, SqlBatch, TxOptions,
     deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod},
     tokio_postgres::Config,
 };
@@ -103,6 +103,12 @@ fn calls() -> impl IntoIterator<Item = Call> {
         execute_many Stores |db| async { same(db.execute_many(INSERT, pairs()).await?, 3) };
         batch_execute Stores |db| async {
             db.batch_execute("insert into t values (1, 'Ada'); insert into t values (2, 'Bob')").await
+        };
+        batch Stores |db| async {
+            let mut batch = SqlBatch::new();
+            batch.push(INSERT, (1_i64, "Ada")).push(READ, ());
+            let mut results = db.batch(batch).await?;
+            same((results[0].affected(), results.remove(1).into_rows::<Pair>()?), (1, pairs()))
         };
         insert_many Commits |db| async { same(db.insert_many(TARGET, "", pairs()).await?, 3) };
         copy_in Stores |db| async {

@@ -11,7 +11,7 @@
 use std::fmt::Debug;
 
 use evenkeel_postgres::{
-    Database, FromRow, from_row,
+    Database, FromRow, Prepared, SqlBatch, from_row,
     tokio_postgres::types::{FromSqlOwned, ToSql},
 };
 use futures::{TryStreamExt as _, stream};
@@ -62,7 +62,22 @@ async fn round_trips<T: Value>(db: &Database, ty: &str, values: &[T]) {
     let named: Vec<Stored<T>> = db.stream(select, ()).try_collect().await.unwrap();
     let stored: Vec<_> = stored.into_iter().map(|(id, value)| Stored { id, value }).collect();
     assert_eq!(named, stored, "{ty}");
+    let mut batch = SqlBatch::new();
+    batch.push(select, ()).push(&format!("select 1::bigint as id, $1::{ty} as value"), (&values[0],));
+    let mut results = db.batch(batch).await.unwrap();
+    let one: Vec<Stored<T>> = results.remove(1).into_rows().unwrap();
+    assert_eq!(one, [Stored { id: 1, value: Some(values[0].clone()) }], "{ty}");
+    assert_eq!(results.remove(0).into_rows::<Stored<T>>().unwrap(), stored, "{ty}");
     db.batch_execute("drop table t").await.unwrap();
+}
+
+/// Runs a test with statements that have names, and with others that have none.
+fn each_mode<Fut: Future<Output = ()> + Send + 'static>(test: fn(Database) -> Fut) {
+    for prepared in [Prepared::Named, Prepared::Unnamed] {
+        run(move |schema| async move {
+            test(schema.builder().max(1).prepared(prepared).connect().await.unwrap()).await;
+        });
+    }
 }
 
 /// Reads a value that the type cannot be, in each way; the error says so.
@@ -92,8 +107,7 @@ fn chrono() {
     use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
     use evenkeel_postgres::tokio_postgres::types::{Date, Timestamp};
 
-    run(|schema| async move {
-        let db = schema.db(1).await;
+    each_mode(|db| async move {
         let date = |y, m, d| NaiveDate::from_ymd_opt(y, m, d).unwrap();
         let time = |h, m, s, us| NaiveTime::from_hms_micro_opt(h, m, s, us).unwrap();
         let dates = [date(2000, 1, 1), date(1, 1, 1), date(-4000, 2, 29), date(9999, 12, 31)];
@@ -124,8 +138,7 @@ fn chrono() {
 fn time() {
     use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
-    run(|schema| async move {
-        let db = schema.db(1).await;
+    each_mode(|db| async move {
         let date = |y, d| Date::from_ordinal_date(y, d).unwrap();
         let dates = [date(2000, 1), date(1, 1), date(-4000, 366), date(9999, 365)];
         assert_eq!(dates[2].month(), Month::December);
@@ -151,8 +164,7 @@ fn time() {
 fn uuid() {
     use uuid::Uuid;
 
-    run(|schema| async move {
-        let db = schema.db(1).await;
+    each_mode(|db| async move {
         let some = Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f);
         round_trips(&db, "uuid", &[Uuid::nil(), Uuid::max(), some]).await;
         let text: String = db.fetch_scalar("select ($1::uuid)::text", (some,)).await.unwrap();
@@ -167,8 +179,7 @@ fn serde_json() {
     use evenkeel_postgres::tokio_postgres::types::Json;
     use serde_json::{Value as Any, json};
 
-    run(|schema| async move {
-        let db = schema.db(1).await;
+    each_mode(|db| async move {
         let values =
             [json!(null), json!(true), json!("π\n"), json!([1, -2.5, {}]), json!({"a": {"b": [null]}})];
         round_trips::<Any>(&db, "json", &values).await;
@@ -187,8 +198,7 @@ fn serde_json() {
 fn rust_decimal() {
     use rust_decimal::Decimal;
 
-    run(|schema| async move {
-        let db = schema.db(1).await;
+    each_mode(|db| async move {
         let number = |text: &str| Decimal::from_str_exact(text).unwrap();
         let numbers = ["0", "-0.01", "1234567890.0987654321", "0.0000000000000000000000000001", "10000"];
         let mut numbers: Vec<Decimal> = numbers.iter().map(|text| number(text)).collect();
