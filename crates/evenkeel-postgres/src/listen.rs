@@ -155,7 +155,7 @@ impl Connector {
     async fn connect(&self, deadline: Option<Instant>) -> Result<Listening, Error> {
         let mut failures = 0;
         loop {
-            let error = match self.try_connect().await {
+            let error = match self.try_connect(deadline).await {
                 Ok(listening) => return Ok(listening),
                 Err(error) => error,
             };
@@ -168,19 +168,24 @@ impl Connector {
         }
     }
 
-    async fn try_connect(&self) -> Result<Listening, Error> {
+    /// Makes one attempt, within the time for an attempt and until the deadline.
+    async fn try_connect(&self, deadline: Option<Instant>) -> Result<Listening, Error> {
         let ConnectSettings { source, shared_time, connect_timeout, progress, .. } = &self.settings;
         let Source::Hosts(hosts) = &**source else {
             return Err(Error::Unsupported("a database over a manager has no access to notifications"));
         };
         let (sender, notifications) = mpsc::channel(HELD);
-        let attempt = progress.begin(*connect_timeout);
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let attempt = progress.begin(left.unwrap_or(Duration::MAX).min(*connect_timeout));
+        let no_connection = |hosts| Error::Get(GetError::Create(ConnectError { hosts }));
         let connected = hosts.listening(sender).connect(*shared_time, &attempt).await;
-        let connected = connected.map_err(|hosts| Error::Get(GetError::Create(ConnectError { hosts })))?;
+        let connected = connected.map_err(no_connection)?;
         if let (true, Some(why)) = (connected.pooling.is_shared, LISTEN) {
             return Err(Error::Unsupported(why));
         }
-        connected.client.batch_execute(&self.listen).await?;
+        let server = connected.address.as_ref().map_or("the server".to_owned(), ToString::to_string);
+        let listens = async { Ok(connected.client.batch_execute(&self.listen).await) };
+        attempt.step(server, listens).await.map_err(no_connection)??;
         Ok(Listening { notifications, _connected: connected })
     }
 }

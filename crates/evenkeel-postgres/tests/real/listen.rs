@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use evenkeel_postgres::{
-    Database, Error, ListenEvent, Listener, TxOptions, deadpool_postgres::Manager, tokio_postgres::NoTls,
+    Database, Error, ListenEvent, Listener, PoolMode, TxOptions,
+    deadpool_postgres::Manager,
+    tokio_postgres::{Config, NoTls},
 };
 use futures::StreamExt as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    time::timeout,
+};
 
 use crate::harness::{TestSchema, chain, code, run};
 
@@ -201,4 +208,50 @@ fn what_cannot_be_listened_to_is_told() {
         let error = wrong.listen(["jobs"]).await.unwrap_err();
         assert_eq!(error.code().unwrap().code(), "3D000", "{:?}", chain(&error));
     });
+}
+
+/// A server that greets, and then answers to the statement of each connection, or is silent.
+async fn greeter(answers: Vec<&'static [u8]>) -> Config {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+                stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.unwrap();
+                assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+                stream.write_all(answer).await.unwrap();
+                if answer.is_empty() || answer.ends_with(b"!\0") {
+                    let _ = stream.read_to_end(&mut Vec::<u8>::new()).await;
+                }
+            });
+        }
+    });
+    let mut config = Config::new();
+    config.host("127.0.0.1").port(port).user("u");
+    config
+}
+
+const LISTENS: &[u8] = b"C\0\0\0\x0bLISTEN\0Z\0\0\0\x05I";
+const LISTENS_AND_NOTIFIES: &[u8] = b"C\0\0\0\x0bLISTEN\0Z\0\0\0\x05IA\0\0\0\x0f\0\0\0\x01jobs\0!\0";
+
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_server_that_is_silent_after_the_login_is_left_by_a_listener() {
+    let short = Duration::from_millis(100);
+    let config = greeter(vec![LISTENS, b"", LISTENS_AND_NOTIFIES]).await;
+    let builder = Database::builder(config).pool_mode(PoolMode::Session).connect_timeout(short);
+    let mut listener = builder.build().unwrap().listen(["jobs"]).await.unwrap();
+    // The first connection ends, and the second one is silent.
+    assert_eq!(next(&mut listener).await, "MayHaveMissed");
+    assert_eq!(next(&mut listener).await, "jobs: !");
+
+    let config = greeter(vec![b""; 9]).await;
+    let builder = Database::builder(config.clone()).pool_mode(PoolMode::Session).acquire_timeout(short);
+    let db = builder.connect_timeout(Duration::MAX).build().unwrap();
+    let silent = timeout(Duration::from_secs(30), db.listen(["jobs"])).await.expect("a bound");
+    let why = chain(&silent.unwrap_err());
+    let port = config.get_ports()[0];
+    assert!(why[1].starts_with(&format!("no connection to 127.0.0.1:{port}: no answer within ")), "{why:?}");
 }
