@@ -89,7 +89,8 @@ fn row() -> tokio_postgres::Row {
         let (ours, mut theirs) = duplex(64 * 1024);
         tokio::spawn(async move {
             for answer in [greeting(), description(), values()] {
-                let _ = theirs.read(&mut [0; 1024]).await;
+                let request = theirs.read(&mut [0; 1024]).await.expect("a client that writes");
+                assert!(request > 0, "a client that asks");
                 theirs.write_all(&answer).await.expect("a client that reads");
             }
             let _ = theirs.read_to_end(&mut Vec::<u8>::new()).await;
