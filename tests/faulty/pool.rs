@@ -109,6 +109,15 @@ faults! {
     SeesNoDeadlock "POOL-88",
     SeesADeadlockTooSoon "POOL-89",
     ChecksThenCreates "POOL-90",
+    MovesAWaiterBack "POOL-91",
+    TellsTheLast "POOL-92",
+    LosesAnObjectToATimeout "POOL-93",
+    CutsLateDeadlines "POOL-94",
+    KeepsTheFirstWaker "POOL-95",
+    KeepsWhatIsCreatedAbove "POOL-96",
+    RetiresNoCreations "POOL-97",
+    KeepsLateChecks "POOL-98",
+    GivesUpTheMinimum "POOL-99",
 }
 
 struct Faulty(Fault);

@@ -36,6 +36,8 @@ pub(super) const PEER: Peer<Settings> = Peer {
             "POOL-78",
             "`close` ends those that wait for a permit; a get that creates goes on, and returns its object",
         ),
+        ("POOL-96", "`resize` takes no permits away for objects that are being created"),
+        ("POOL-98", "a get that recycles goes on after the close, and returns its object"),
     ],
 };
 
@@ -58,6 +60,7 @@ impl Adapter<Settings> for Deadpool {
             | Capability::Close
             | Capability::CountObjects
             | Capability::CountWaiters => return Ok(()),
+            Capability::Deadline => "`timeout_get` takes time-outs of the stages",
             Capability::ValidateAfter => {
                 "a manager can, by the clock of std, which virtual time does not move"
             }

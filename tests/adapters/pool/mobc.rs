@@ -26,6 +26,7 @@ pub(super) const PEER: Peer<Settings> = Peer {
         ("POOL-70", "`set_max_open_conns` changes a number that no get looks at"),
         ("POOL-71", "`set_max_open_conns` changes a number that no return looks at"),
         ("POOL-73", "`set_max_open_conns` adds no permits"),
+        ("POOL-96", "`set_max_open_conns` changes a number that no get looks at"),
     ],
 };
 
@@ -43,7 +44,9 @@ impl Adapter<Settings> for Mobc {
             | Capability::Lifo
             | Capability::Resize
             | Capability::CountObjects => return Ok(()),
-            Capability::AcquireTimeout => "its time-outs run on a thread of futures-timer, in real time",
+            Capability::AcquireTimeout | Capability::Deadline => {
+                "its time-outs run on a thread of futures-timer, in real time"
+            }
             Capability::ValidateAfter | Capability::IdleTimeout | Capability::MaxLifetime => CLOCK_OF_STD,
             Capability::CountWaiters => "it counts the waits so far",
             _ => NO_SUCH_THING,

@@ -29,6 +29,7 @@ pub(super) const PEER: Peer<Settings> = Peer {
             "POOL-90",
             "a waiter that was woken in vain, or between its look and its entry in the queue, is not woken again",
         ),
+        ("POOL-95", "a waiter keeps the waker of its first poll"),
     ],
 };
 

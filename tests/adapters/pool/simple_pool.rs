@@ -23,6 +23,7 @@ pub(super) const PEER: Peer<Settings> = Peer {
             "the wake takes a waiter off the list: a newcomer that finds the list empty takes the object",
         ),
         ("POOL-14", "it belongs to no runtime, and takes no part in tokio's budget"),
+        ("POOL-95", "a waiter keeps the waker of its first poll"),
     ],
 };
 

@@ -35,6 +35,7 @@ pub(super) const PEER: Peer<Settings> = Peer {
         ),
         ("POOL-57", "a lease spawns a task when it is dropped, which panics outside of a runtime"),
         ("POOL-78", "a get that connects goes on after the close, and returns its connection"),
+        ("POOL-98", "a get that pings goes on after the close, and returns its connection"),
     ],
 };
 

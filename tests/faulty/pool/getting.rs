@@ -94,6 +94,9 @@ impl Getting {
 
     fn timeout(&mut self, now: Instant) -> Option<Instant> {
         let limit = self.shared.settings.acquire_timeout;
+        if self.shared.fault == Fault::CutsLateDeadlines {
+            self.deadline = self.deadline.into_iter().chain(limit.map(|limit| now + limit)).min();
+        }
         let late =
             if self.shared.fault == Fault::TimesOutLate { Duration::from_secs(1) } else { Duration::ZERO };
         if self.deadline.is_none() {
@@ -116,6 +119,15 @@ impl Future for Getting {
         let is_first = self.ticket.is_none();
         let deadline = self.timeout(Instant::now());
         let is_past = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if is_past
+            && fault == Fault::LosesAnObjectToATimeout
+            && let Some(ticket) = self.ticket
+            && let Some(Ok(entry)) = shared.state().served.remove(&ticket)
+        {
+            // It stays counted.
+            drop(entry);
+            return Poll::Ready(self.over(Err(GetError::Timeout(None))));
+        }
         if is_first && is_past && fault == Fault::RefusesAPastDeadline {
             return Poll::Ready(self.over(Err(GetError::Timeout(None))));
         }

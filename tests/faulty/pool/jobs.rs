@@ -93,7 +93,7 @@ const RESETTING: Count = |state| &mut state.resetting;
 pub(super) fn run(shared: &Arc<Shared>, job: Job) -> BoxFuture<'static, ()> {
     let under_way = |count, entry| UnderWay { shared: shared.clone(), count, entry, is_over: false };
     match job {
-        Job::Create(ticket) => Box::pin(create(under_way(CREATING, None), ticket)),
+        Job::Create(ticket, generation) => Box::pin(create(under_way(CREATING, None), ticket, generation)),
         Job::Check(entry, _) => Box::pin(check_for_waiter(under_way(CHECKING, Some(entry)))),
         Job::Reset(entry) => Box::pin(reset(under_way(RESETTING, Some(entry)))),
     }
@@ -119,7 +119,7 @@ async fn limited<T>(
     }
 }
 
-async fn create(job: UnderWay, ticket: u64) {
+async fn create(job: UnderWay, ticket: u64, generation: u32) {
     let shared = job.shared.clone();
     let paused = shared.state().next_attempt();
     if let Some(time) = paused {
@@ -131,7 +131,9 @@ async fn create(job: UnderWay, ticket: u64) {
     let ended = match created {
         Ok(object) => {
             return job.end(|state, _, effects| {
-                let entry = state.entry(object);
+                let generation =
+                    if fault == Fault::RetiresNoCreations { state.generation } else { generation };
+                let entry = state.entry(object, generation);
                 let is_wanted = state.waiters.iter().any(|waiter| waiter.ticket == ticket);
                 let place = state.waiters.iter().position(|waiter| waiter.ticket == ticket);
                 match place {
@@ -157,6 +159,7 @@ async fn create(job: UnderWay, ticket: u64) {
         }
         let (error, tells_all) = match ended {
             Failure::Failed(error) if error.is_transient() || fault == Fault::KeepsErrors => {
+                state.is_stuck |= fault == Fault::GivesUpTheMinimum;
                 return state.note_failure(&error.to_string());
             }
             Failure::Failed(error) => (
@@ -174,7 +177,8 @@ async fn create(job: UnderWay, ticket: u64) {
             return;
         }
         while !state.waiters.is_empty() {
-            state.answer(0, Err(error.clone()), effects);
+            let place = if fault == Fault::TellsTheLast { state.waiters.len() - 1 } else { 0 };
+            state.answer(place, Err(error.clone()), effects);
             if !tells_all {
                 break;
             }
@@ -223,6 +227,9 @@ async fn check_for_waiter(job: UnderWay) {
                 if fault == Fault::TellsOfADeadObject && !state.waiters.is_empty() =>
             {
                 state.answer(0, Err(GetError::Create(error.to_string())), effects);
+            }
+            Err(_) if fault == Fault::MovesAWaiterBack => {
+                state.waiters.rotate_left(1.min(state.waiters.len()))
             }
             Err(_) => {}
         }

@@ -93,7 +93,7 @@ impl Shared {
 
     fn begin(self: &Arc<Self>, job: Job) {
         let (ticket, is_check) = match &job {
-            Job::Create(ticket) => (*ticket, false),
+            Job::Create(ticket, _) => (*ticket, false),
             Job::Check(_, ticket) => (*ticket, true),
             Job::Reset(_) => (0, false),
         };
@@ -120,6 +120,8 @@ impl Shared {
             } else if has_resets || self.fault == Fault::ServesLate {
                 state.resetting += 1;
                 effects.jobs.push(Job::Reset(entry));
+            } else if state.needs_check(&entry) {
+                state.make_idle(entry);
             } else {
                 state.deliver(entry, effects);
             }
@@ -185,7 +187,7 @@ impl Shared {
                 _ => true,
             }
         });
-        if self.fault != Fault::KeepsLateCreations {
+        if !matches!(self.fault, Fault::KeepsLateCreations | Fault::KeepsLateChecks) {
             self.abort_tasks();
         }
         let drained = poll_fn(|cx| {

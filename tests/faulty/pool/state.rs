@@ -45,9 +45,9 @@ pub(super) struct Out {
     pub(super) object: Arc<Object>,
 }
 
-/// Work on an object, in a task; the ticket is that of the caller for whom it was begun.
+/// Work on an object, in a task, with the ticket of the caller for whom it was begun; a creation with its generation.
 pub(super) enum Job {
-    Create(u64),
+    Create(u64, u32),
     Check(Entry, u64),
     Reset(Entry),
 }
@@ -141,6 +141,7 @@ impl State {
 
     pub(super) fn enqueue(&mut self, ticket: u64, waker: &Waker) {
         match self.waiters.iter_mut().find(|waiter| waiter.ticket == ticket) {
+            Some(_) if self.fault == Fault::KeepsTheFirstWaker => {}
             Some(waiter) => waiter.waker.clone_from(waker),
             None => {
                 let waker = waker.clone();
@@ -149,21 +150,14 @@ impl State {
         }
     }
 
-    pub(super) fn entry(&mut self, object: Object) -> Entry {
+    pub(super) fn entry(&mut self, object: Object, generation: u32) -> Entry {
         let now = Instant::now();
         self.born += 1;
         // A lifetime is shorter by a part of a tenth, another one for each object.
         let part =
             if self.fault == Fault::ExpiresTogether { 0.0 } else { f64::from(self.born) * 0.618 % 1.0 };
         let expires = self.settings.max_lifetime.map(|time| now + time.mul_f64(1.0 - 0.1 * part));
-        Entry {
-            object: Arc::new(object),
-            born: now,
-            expires,
-            generation: self.generation,
-            used: None,
-            idle_since: now,
-        }
+        Entry { object: Arc::new(object), born: now, expires, generation, used: None, idle_since: now }
     }
 
     /// Returns whether an object may be lent again.
@@ -175,7 +169,7 @@ impl State {
             && (!is_expired || self.fault == Fault::LendsExpiredObjects)
     }
 
-    fn needs_check(&self, entry: &Entry) -> bool {
+    pub(super) fn needs_check(&self, entry: &Entry) -> bool {
         let Some(used) = entry.used.filter(|_| self.settings.checks && self.fault != Fault::SkipsChecks)
         else {
             return false;
@@ -210,9 +204,14 @@ impl State {
     }
 
     /// Lends an object that is fit and checked to the next waiter, or makes it idle.
-    pub(super) fn deliver(&mut self, mut entry: Entry, effects: &mut Effects) {
-        let is_kept_late = self.is_closed && self.fault == Fault::KeepsLateCreations;
+    pub(super) fn deliver(&mut self, entry: Entry, effects: &mut Effects) {
+        let is_late = matches!(self.fault, Fault::KeepsLateCreations | Fault::KeepsLateChecks);
+        let is_kept_late = self.is_closed && is_late;
         if !is_kept_late && !self.is_fit(&entry) {
+            return effects.dropped.push(entry);
+        }
+        let keeps_all = matches!(self.fault, Fault::KeepsWhatIsCreatedAbove | Fault::KeepsTooMany);
+        if self.size > self.limit() && !keeps_all {
             return effects.dropped.push(entry);
         }
         let was_failing = self.retry_at.is_some() && entry.used.is_none();
@@ -223,13 +222,15 @@ impl State {
             Some(place) if !self.is_closed || self.fault == Fault::LendsWhenClosed => {
                 self.answer(place, Ok(entry), effects)
             }
-            _ => {
-                if self.fault != Fault::CountsUseAsIdle {
-                    entry.idle_since = Instant::now();
-                }
-                self.idle.push_back(entry);
-            }
+            _ => self.make_idle(entry),
         }
+    }
+
+    pub(super) fn make_idle(&mut self, mut entry: Entry) {
+        if self.fault != Fault::CountsUseAsIdle {
+            entry.idle_since = Instant::now();
+        }
+        self.idle.push_back(entry);
     }
 
     /// Takes the idle object that is lent next.
@@ -291,7 +292,7 @@ impl State {
     pub(super) fn begin_creation(&mut self, ticket: u64, effects: &mut Effects) {
         self.size += 1;
         self.creating += 1;
-        effects.jobs.push(Job::Create(ticket));
+        effects.jobs.push(Job::Create(ticket, self.generation));
     }
 
     /// Begins creations until there are as many objects as this.

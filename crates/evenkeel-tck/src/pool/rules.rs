@@ -7,6 +7,7 @@ mod creating;
 mod dropping;
 mod lease_ends;
 mod leases;
+mod overlaps;
 mod races;
 mod snapshots;
 mod timeouts;
@@ -48,4 +49,5 @@ pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     closing::RULES,
     snapshots::RULES,
     races::RULES,
+    overlaps::RULES,
 ];

@@ -27,6 +27,10 @@ async fn pool_42(subject: &Subject) -> Checked {
         drop(run.lease(caller).await?);
         settle().await;
     }
+    let held = run.lease(4).await?;
+    let waiter = run.enter(5, ms(0)).await;
+    drop(held);
+    run.everybody([waiter]).await?;
     let events = run.pick(|_, event| match event {
         Event::Checked(_) => Some('c'),
         Event::Got(..) => Some('g'),
