@@ -11,7 +11,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Should "POOL-35" panics pool_35 "A creation that panics is told at once."),
     rule!(Must "POOL-36" pool_36 "While the backend is down, attempts are paced, however many callers wait."),
     rule!(Should "POOL-37" pool_37 "While the backend is down, one attempt begins at a time."),
-    rule!(Must "POOL-38" pool_38 "The first object after an outage goes to the caller that has waited longest."),
+    rule!(Must "POOL-38" pool_38 "Callers that wait through an outage are served in the order in which they came."),
     rule!(Must "POOL-39" pool_39 "Creations run beside each other."),
     rule!(Must "POOL-40" pool_40 "No more creations run at a time than are allowed."),
     rule!(Must "POOL-41" pool_41 "An error that every caller would meet is told to all waiters at once."),
