@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub in_use: usize,
     /// Creations under way.
     pub creating: usize,
-    /// Objects whose check goes on in the background.
+    /// Objects whose check or reset goes on in the background, and idle ones that are being dropped.
     pub checking: usize,
     /// Callers that wait for an object.
     pub waiting: usize,

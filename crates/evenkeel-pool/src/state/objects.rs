@@ -125,7 +125,7 @@ impl<M: Manager> State<M> {
         match self.free_slot(slot) {
             SlotUse::Pause => {}
             SlotUse::Creation(_) => self.counts.create_failures += 1,
-            SlotUse::Check(_) | SlotUse::Idle | SlotUse::Lease => self.counts.discarded += 1,
+            SlotUse::Check(_) | SlotUse::Idle | SlotUse::Drop | SlotUse::Lease => self.counts.discarded += 1,
         }
     }
 
@@ -133,13 +133,22 @@ impl<M: Manager> State<M> {
     pub(crate) fn resize(&mut self, max: usize) -> Vec<IdleObject<M>> {
         self.max = max;
         let surplus = self.slots.len().saturating_sub(max).min(self.idle.len());
-        self.idle.drain(..surplus).collect()
+        self.take_idle(surplus)
     }
 
     /// Retires the objects of now; returns the idle ones, to be dropped without the lock.
     pub(crate) fn retire_all(&mut self) -> Vec<IdleObject<M>> {
         self.generation += 1;
-        self.idle.drain(..).collect()
+        self.take_idle(self.idle.len())
+    }
+
+    /// Takes as many idle objects from the front, to be dropped without the lock.
+    fn take_idle(&mut self, number: usize) -> Vec<IdleObject<M>> {
+        let idle: Vec<_> = self.idle.drain(..number).collect();
+        for pooled in &idle {
+            self.slots.set_use(pooled.idle_slot, SlotUse::Drop);
+        }
+        idle
     }
 
     /// Takes all idle objects, to be dropped without the lock, and frees their slots.

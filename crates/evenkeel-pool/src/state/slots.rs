@@ -33,7 +33,7 @@ pub(super) struct Slots {
     pub(super) leases: u64,
     /// Creations, the paused one included.
     pub(super) creating: usize,
-    /// Checks on tasks.
+    /// Checks on tasks, and destructors of idle objects: nobody has these objects.
     pub(super) checking: usize,
     /// Checks on tasks whose waiter is still in the queue.
     pub(super) awaited_checks: usize,
@@ -76,6 +76,8 @@ pub(super) enum SlotUse {
     Check(Option<u64>),
     /// The object is idle.
     Idle,
+    /// The object was idle, and its destructor is running.
+    Drop,
     /// The object is leased, or checked by the caller that takes it.
     Lease,
 }
@@ -271,6 +273,7 @@ impl Slots {
                     change(&mut self.awaited_checks);
                 }
             }
+            SlotUse::Drop => change(&mut self.checking),
             SlotUse::Idle | SlotUse::Lease => {}
         }
     }

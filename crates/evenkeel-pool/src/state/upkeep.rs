@@ -23,6 +23,7 @@ use super::{
     State,
     shared::Shared,
     slot::{IdleObject, NewSlot, PooledObject},
+    slots::SlotUse,
 };
 use crate::{DiscardReason, Holder, Manager, limits::Limits};
 
@@ -143,6 +144,7 @@ impl<M: Manager> State<M> {
                 }
             };
             surplus = surplus.saturating_sub(1);
+            self.slots.set_use(pooled.idle_slot, SlotUse::Drop);
             outdated.push((pooled, reason));
         }
         let mut creations = Vec::new();

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -318,4 +319,64 @@ fn a_lease_may_be_returned_when_its_runtime_is_gone() {
     assert_eq!(pool.snapshot().idle, 2);
     drop(inside);
     World::run(async |_| assert_whole(&pool, &script).await);
+}
+
+type Hook = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+/// Objects whose destructor calls a hook.
+struct Hooked(Hook);
+
+struct Item(Hook);
+
+impl Manager for Hooked {
+    type Object = Item;
+    type Error = Infallible;
+
+    async fn create(&self) -> Result<Item, Infallible> {
+        Ok(Item(Arc::clone(&self.0)))
+    }
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        let hook = self.0.lock().unwrap().take();
+        hook.into_iter().for_each(|hook| hook());
+    }
+}
+
+/// While the destructor of an idle object runs nobody has it: no holder is there, and a caller that comes is not told of a
+/// deadlock, but gets the room.
+#[test]
+fn an_object_that_is_dropped_is_in_use_by_nobody() {
+    for way in 0..3 {
+        World::run(async |world| {
+            let hook = Hook::default();
+            let builder = Pool::builder(Hooked(Arc::clone(&hook))).max(1).detect_deadlocks(true);
+            let pool = match way {
+                0 => builder.idle_timeout(ms(5)),
+                1 => builder.max_lifetime(ms(5)),
+                _ => builder,
+            };
+            let pool = pool.build().unwrap();
+            drop(pool.get().await.unwrap());
+            let waiter = Arc::new(Mutex::new(None));
+            *hook.lock().unwrap() = Some({
+                let (pool, waiter) = (pool.clone(), Arc::clone(&waiter));
+                Box::new(move || {
+                    let snapshot = pool.snapshot();
+                    assert_eq!((snapshot.in_use, snapshot.size, pool.holders().len()), (0, 1, 0), "{way}");
+                    let mut get = Box::pin(async move { pool.get().await.is_ok() });
+                    assert!(get.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "{way}");
+                    *waiter.lock().unwrap() = Some(get);
+                })
+            });
+            match way {
+                0 | 1 => sleep(ms(10)).await,
+                _ => pool.retire_all(),
+            }
+            world.settle().await;
+            let get = waiter.lock().unwrap().take().expect("the object is dropped");
+            assert!(assert_took!(get, ms(0)), "{way}: it gets the room");
+        });
+    }
 }
