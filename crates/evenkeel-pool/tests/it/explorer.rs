@@ -154,6 +154,8 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, step: Step) {
         let last = self.waiting.len().checked_sub(1);
+        let before = self.pool.snapshot();
+        let is_surplus = before.size > before.max && !self.held.is_empty();
         match step {
             Step::Get => self.arrive(None),
             Step::GetBy => self.arrive(Some(Instant::now() + secs(1))),
@@ -190,6 +192,9 @@ impl<'a> Run<'a> {
                 self.is_closed = true;
                 assert!(self.waiting.iter().all(Caller::is_woken), "a waiter is not told");
             }
+        }
+        if is_surplus && matches!(step, Step::Return | Step::ReturnUnfit | Step::Discard) {
+            assert_eq!(self.pool.snapshot().size, before.size - 1, "{before:?}: an object too many is kept");
         }
         self.assert_sound();
     }

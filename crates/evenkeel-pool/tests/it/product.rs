@@ -264,10 +264,13 @@ impl Case {
             sleep(ms(1)).await;
             self.assert_sound();
             if let Some(result) = self.result(subject, world).await {
-                assert!(result.is_ok(), "{context}");
+                assert!(result.is_ok() && self.end != End::Shrink, "{context}: there is no room");
             }
         }
         if self.end == End::Shrink {
+            let snapshot = self.pool.snapshot();
+            assert_eq!((snapshot.size, snapshot.in_use), (1, 1), "{context}: the other one");
+            assert!(!follower.as_ref().is_some_and(JoinHandle::is_finished), "{context}: there is no room");
             drop(other.take());
             world.settle().await;
             if let Some(result) = self.result(subject, world).await {
