@@ -36,7 +36,9 @@ use std::{collections::VecDeque, error::Error, mem, sync::Arc, task::Waker};
 use evenkeel_base::error_chain;
 use tokio::{sync::Notify, time::Instant};
 
-use self::{backoff::Backoff, queue::WaitQueue, slots::Slots, timers::Timers, upkeep::Upkeep};
+use self::{
+    backoff::Backoff, queue::WaitQueue, slot::IdleObject, slots::Slots, timers::Timers, upkeep::Upkeep,
+};
 pub(crate) use self::{
     caller::{Caller, CheckoutStep},
     check::{CheckStart, begin_check, end_lease, finish_check},
@@ -225,14 +227,14 @@ impl<M: Manager> State<M> {
     }
 
     /// Fails all waiters, and returns the idle objects, to be dropped, and the wakers.
-    pub(crate) fn close(&mut self) -> (VecDeque<Box<PooledObject<M>>>, Vec<Waker>) {
+    pub(crate) fn close(&mut self) -> (Vec<IdleObject<M>>, Vec<Waker>) {
         self.closed = true;
         self.generation += 1;
         let mut wakers = Vec::with_capacity(self.waiters.len());
         while let Some(key) = self.waiters.front() {
             wakers.extend(self.serve(key, Err(GetError::Closed)));
         }
-        (self.take_idle_objects(), wakers)
+        (self.take_idle(self.idle.len()), wakers)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -3,7 +3,7 @@
 //! A slot is taken for a creation, stays with its object, and is freed when that is detached or gone. The slots count
 //! themselves by their use; the end of a pause also concerns the backoff.
 
-use std::{collections::VecDeque, mem};
+use std::mem;
 
 use tokio::time::Instant;
 
@@ -143,19 +143,10 @@ impl<M: Manager> State<M> {
     }
 
     /// Takes as many idle objects from the front, to be dropped without the lock.
-    fn take_idle(&mut self, number: usize) -> Vec<IdleObject<M>> {
+    pub(super) fn take_idle(&mut self, number: usize) -> Vec<IdleObject<M>> {
         let idle: Vec<_> = self.idle.drain(..number).collect();
         for pooled in &idle {
             self.slots.set_use(pooled.idle_slot, SlotUse::Drop);
-        }
-        idle
-    }
-
-    /// Takes all idle objects, to be dropped without the lock, and frees their slots.
-    pub(super) fn take_idle_objects(&mut self) -> VecDeque<Box<PooledObject<M>>> {
-        let idle = mem::take(&mut self.idle);
-        for pooled in &idle {
-            self.vacate(pooled.idle_slot);
         }
         idle
     }

@@ -233,17 +233,14 @@ impl<M: Manager> Shared<M> {
     }
 
     /// Closes the pool: ends its tasks, fails its waiters, and drops its idle objects.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         let (idle, waiters) = state.close();
         let deferred = self.end_change(state);
         let mut panics = FirstPanic::default();
         panics.catch(|| self.closing.drain(CLOSED));
         panics.wake(waiters);
-        for object in idle {
-            self.tell(&PoolEvent::Discarded { reason: DiscardReason::Retired });
-            panics.catch(|| drop(object));
-        }
+        self.drop_all(idle, &mut panics);
         self.run(deferred, panics);
     }
 
@@ -251,11 +248,15 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn drop_idle(self: &Arc<Self>, change: impl FnOnce(&mut State<M>) -> Vec<IdleObject<M>>) {
         let idle = self.update(change);
         let mut panics = FirstPanic::default();
+        self.drop_all(idle, &mut panics);
+        panics.resume();
+    }
+
+    fn drop_all(self: &Arc<Self>, idle: Vec<IdleObject<M>>, panics: &mut FirstPanic) {
         for idle in idle {
             self.tell(&PoolEvent::Discarded { reason: DiscardReason::Retired });
             panics.catch(|| drop(SlottedObject::was_idle(self, idle)));
         }
-        panics.resume();
     }
 
     /// Ends the waits whose time is up.
@@ -272,7 +273,7 @@ impl<M: Manager> Shared<M> {
     ///
     /// A future of a checkout borrows a handle. If there still is one, it was forgotten: the object that it was served,
     /// which owns a reference to this part, is dropped here.
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(self: &Arc<Self>) {
         let mut panics = FirstPanic::default();
         panics.catch(|| self.close());
         panics.drop_each(self.update(State::take_served));

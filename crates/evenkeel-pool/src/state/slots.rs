@@ -210,7 +210,10 @@ impl Slots {
         if let Some(task) = slot.task.take() {
             self.tasks.lease_ends(task);
         }
-        self.count(used_for, |number| *number -= 1);
+        // Leases are not counted: this is the way of most returns.
+        if !matches!(used_for, SlotUse::Lease) {
+            self.count(used_for, |number| *number -= 1);
+        }
     }
 
     pub(super) fn set_use(&mut self, key: usize, used_for: SlotUse) {

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -348,7 +348,7 @@ impl Drop for Item {
 /// deadlock, but gets the room.
 #[test]
 fn an_object_that_is_dropped_is_in_use_by_nobody() {
-    for way in 0..3 {
+    for way in 0..4 {
         World::run(async |world| {
             let hook = Hook::default();
             let builder = Pool::builder(Hooked(Arc::clone(&hook))).max(1).detect_deadlocks(true);
@@ -361,20 +361,34 @@ fn an_object_that_is_dropped_is_in_use_by_nobody() {
             drop(pool.get().await.unwrap());
             let waiter = Arc::new(Mutex::new(None));
             *hook.lock().unwrap() = Some({
-                let (pool, waiter) = (pool.clone(), Arc::clone(&waiter));
+                let (pool, closing, waiter) = (pool.clone(), pool.clone(), Arc::clone(&waiter));
                 Box::new(move || {
                     let snapshot = pool.snapshot();
                     assert_eq!((snapshot.in_use, snapshot.size, pool.holders().len()), (0, 1, 0), "{way}");
                     let mut get = Box::pin(async move { pool.get().await.is_ok() });
-                    assert!(get.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending(), "{way}");
+                    let polled = get.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                    if way == 3 {
+                        assert_eq!(polled, Poll::Ready(false), "it is closed");
+                        let end = Box::pin(closing.close(secs(1)))
+                            .as_mut()
+                            .poll(&mut Context::from_waker(Waker::noop()));
+                        assert!(end.is_pending(), "an object still lives");
+                        return;
+                    }
+                    assert!(polled.is_pending(), "{way}");
                     *waiter.lock().unwrap() = Some(get);
                 })
             });
             match way {
                 0 | 1 => sleep(ms(10)).await,
-                _ => pool.retire_all(),
+                2 => pool.retire_all(),
+                _ => assert!(pool.close(ms(0)).await.stragglers.is_empty()),
             }
             world.settle().await;
+            if way == 3 {
+                assert_eq!((pool.snapshot().size, hook.lock().unwrap().is_none()), (0, true));
+                return;
+            }
             let get = waiter.lock().unwrap().take().expect("the object is dropped");
             assert!(assert_took!(get, ms(0)), "{way}: it gets the room");
         });
