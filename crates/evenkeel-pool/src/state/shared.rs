@@ -11,6 +11,8 @@
 //!   all the same, and the panic goes on in the caller of `update` afterwards.
 //! - **A task is spawned without the lock**: a runtime that is gone drops the task, with its object, inside `spawn`.
 //! - **A task that its runtime drops is not silent**: [`TaskEnd`] records that as a failure, which the next time-out names.
+//! - **Nothing that each checkout reads without the lock lies beside what each one writes**: the lock with its state has cache
+//!   lines of its own, and so has the count of references in front of it.
 //! - `must_wait` is a hint for callers that have not locked yet. It may be out of date: then a waker was cloned for
 //!   nothing, or the state asks for the clone, and the caller asks again.
 
@@ -40,13 +42,18 @@ use crate::{DiscardReason, GetError, Manager, Panic, PoolEvent, events::Observer
 
 const CLOSED: &str = "the pool is closed";
 
+/// Keeps a value on cache lines of its own: threads that only read its neighbors, as each checkout does, do not wait for those
+/// that write it. The processor fetches lines in pairs.
+#[repr(align(128))]
+struct Apart<T>(T);
+
 pub(crate) struct Shared<M: Manager> {
     pub(crate) manager: M,
     pub(crate) limits: Limits,
     // Whether the pool has no setting for which a checkout or a return does more than lend and take back.
     pub(crate) is_plain: bool,
     observer: Option<Observer>,
-    state: Mutex<State<M>>,
+    state: Apart<Mutex<State<M>>>,
     // Whether a caller that came after the last change had to wait.
     must_wait: AtomicBool,
     // Drained when the pool is closed, to end its tasks.
@@ -63,7 +70,7 @@ pub(crate) struct Shared<M: Manager> {
 
 impl<M: Manager> Shared<M> {
     pub(crate) fn new(manager: M, max: usize, limits: Limits, observer: Option<Observer>) -> Self {
-        let state = Mutex::new(State::new(max, &limits));
+        let state = Apart(Mutex::new(State::new(max, &limits)));
         let must_wait = AtomicBool::new(true);
         let (recovered, creation_ended) = (Notify::new(), Notify::new());
         let (closing, ended) = (Stop::new(), Stop::new());
@@ -86,7 +93,7 @@ impl<M: Manager> Shared<M> {
 
     /// Reads the state.
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State<M>) -> T) -> T {
-        look(&lock(&self.state))
+        look(&lock(&self.state.0))
     }
 
     /// Returns the task that runs, if the pool looks for deadlocks.
@@ -105,7 +112,7 @@ impl<M: Manager> Shared<M> {
 
     /// Reads the state, or changes what no waiter depends on.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&mut State<M>) -> T) -> T {
-        look(&mut lock(&self.state))
+        look(&mut lock(&self.state.0))
     }
 
     /// Takes an idle object, if there is one and nobody waits.
@@ -115,9 +122,9 @@ impl<M: Manager> Shared<M> {
             return None;
         }
         let task = if self.is_plain { None } else { self.current_task() };
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         let pooled = if state.waiters.is_empty() { state.lease_idle(place, task)? } else { return None };
-        self.must_wait.store(state.idle.is_empty(), Relaxed);
+        self.set_must_wait(state.idle.is_empty());
         if self.is_plain {
             drop(state);
         } else {
@@ -133,7 +140,7 @@ impl<M: Manager> Shared<M> {
     /// Makes an object idle that was used, and calls a waiter for it; returns one that is not to be used again.
     #[inline]
     pub(crate) fn put_back(&self, pooled: Box<PooledObject<M>>) -> Result<(), Box<PooledObject<M>>> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         if !state.wants(&pooled) {
             return Err(pooled);
         }
@@ -141,14 +148,14 @@ impl<M: Manager> Shared<M> {
         if !self.is_plain {
             state.tell_of_idle();
         } else if state.waiters.is_empty() {
-            self.must_wait.store(false, Relaxed);
+            self.set_must_wait(false);
             return Ok(());
         }
         // A waiter takes what comes first, also where a task works for it.
         let wanted = state.waiters.len();
         let waker = state.next_below(wanted);
         let deferred = if self.is_plain { Deferred::default() } else { state.take_deferred() };
-        self.must_wait.store(state.must_wait(), Relaxed);
+        self.set_must_wait(state.must_wait());
         drop(state);
         // Not by way of the state: what was just stored there in parts is slow to be loaded.
         self.work_off(Deferred { waker, ..deferred });
@@ -163,7 +170,7 @@ impl<M: Manager> Shared<M> {
         position: &mut Option<Position>,
         place: Place,
     ) -> Option<SlottedObject<M>> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         let pooled = state.take_called(queued, position, place)?;
         if !self.is_plain {
             state.tell_of_lease();
@@ -179,7 +186,7 @@ impl<M: Manager> Shared<M> {
     ///
     /// A panic of a waker goes on here after all are awake and all is done; the output is dropped then.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State<M>) -> T) -> T {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         let output = change(&mut state);
         let deferred = self.end_change(state);
         self.work_off(deferred);
@@ -209,13 +216,22 @@ impl<M: Manager> Shared<M> {
     fn end_change(&self, mut state: MutexGuard<'_, State<M>>) -> Deferred {
         let deferred = state.finish_change();
         // Under the lock, so that the hints are in the order of the changes.
-        self.must_wait.store(state.must_wait(), Relaxed);
+        self.set_must_wait(state.must_wait());
         deferred
     }
 
     /// Returns whether a caller that comes now will wait, as far as can be seen without the lock.
+    #[inline]
     pub(crate) fn must_wait(&self) -> bool {
         self.must_wait.load(Relaxed)
+    }
+
+    /// Sets the hint. It seldom changes, and is not written else, so that it stays in the caches of all threads.
+    #[inline]
+    fn set_must_wait(&self, must_wait: bool) {
+        if self.must_wait() != must_wait {
+            self.must_wait.store(must_wait, Relaxed);
+        }
     }
 
     fn run(&self, Deferred { waker, stale, rare }: Deferred, mut panics: FirstPanic) {
@@ -234,7 +250,7 @@ impl<M: Manager> Shared<M> {
 
     /// Closes the pool: ends its tasks, fails its waiters, and drops its idle objects.
     pub(crate) fn close(self: &Arc<Self>) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         let (idle, waiters) = state.close();
         let deferred = self.end_change(state);
         let mut panics = FirstPanic::default();
@@ -261,7 +277,7 @@ impl<M: Manager> Shared<M> {
 
     /// Ends the waits whose time is up.
     pub(crate) fn expire_due(&self, now: Instant) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         let waiters = state.expire_due(now);
         let deferred = self.end_change(state);
         let mut panics = FirstPanic::default();
