@@ -315,7 +315,8 @@ impl Builder {
     /// [`Prepared::Unnamed`] in [`PoolMode::Transaction`].
     ///
     /// All calls are the same with both. The types of parameters and columns come from the server, which is asked for
-    /// them when a connection first runs a statement.
+    /// them when a connection first runs a statement. A connection that asks for TLS and goes without, as `sslmode=prefer`
+    /// allows, is made twice where statements are unnamed: `sslmode=disable` saves that.
     ///
     /// Set [`Prepared::Named`] for a pooler that keeps track of statements. A database [`over`](Database::over) a
     /// manager cannot have [`Prepared::Unnamed`]: its calls fail with [`Error::Unsupported`].

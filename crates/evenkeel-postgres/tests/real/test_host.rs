@@ -62,8 +62,11 @@ pub(crate) async fn counting(config: &Config) -> (TestHost, Arc<AtomicUsize>) {
     let turns = Arc::new(AtomicUsize::new(0));
     let (config, counted) = (config.clone(), Arc::clone(&turns));
     tokio::spawn(async move {
-        let (client, _) = listener.accept().await.unwrap();
-        forward(client, dial(&config).await.unwrap(), counted).await;
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let (server, counted) = (dial(&config).await.unwrap(), Arc::clone(&counted));
+            tokio::spawn(forward(client, server, counted));
+        }
     });
     (host, turns)
 }
