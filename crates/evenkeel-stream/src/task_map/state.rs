@@ -100,8 +100,8 @@ pub(super) struct State<S, V, T, E> {
     pub(super) hint: (usize, Option<usize>),
     /// The number of items that were taken from the source, ever.
     pub(super) started: u64,
-    /// The items that were pushed or finished so far, each counted twice in the end.
-    steps: u64,
+    /// The number of items that have ended.
+    finished: u64,
     /// Whether the source has ended.
     pub(super) ended: bool,
     consumer: Option<Waker>,
@@ -128,7 +128,7 @@ impl<S, V, T, E> State<S, V, T, E> {
             freed: 0,
             hint: (0, None),
             started: 0,
-            steps: 0,
+            finished: 0,
             ended: false,
             consumer: None,
             is_consumer_task: false,
@@ -155,7 +155,6 @@ impl<S, V, T, E> State<S, V, T, E> {
             return (Call::None, Some(job));
         }
         self.started += 1;
-        self.steps += 1;
         self.hint.0 = self.hint.0.saturating_sub(1);
         match key {
             Some(key) => self.queue.extend(self.keys.enter(key, job)),
@@ -228,7 +227,7 @@ impl<S, V, T, E> State<S, V, T, E> {
     /// Stores the result of an item; returns what is left of it.
     #[inline]
     pub(super) fn finish(&mut self, ticket: Ticket, result: ItemResult<T, E>) -> Option<ItemResult<T, E>> {
-        self.steps += 1;
+        self.finished += 1;
         if let Some(next) = ticket.key.and_then(|key| self.keys.leave(key)) {
             self.queue.push_front(next);
         }
@@ -299,7 +298,7 @@ impl<S, V, T, E> State<S, V, T, E> {
         let consumer = if is_awaited && !leaves_wake && !comes_back { self.consumer.take() } else { None };
         let step = if comes_back || (has_more && (!may_go_on || (consumer.is_some() && has_others))) {
             self.workers.yields();
-            Step::Yield((self.workers.threads() > 1).then_some(Seen { steps: self.steps }))
+            Step::Yield((self.workers.threads() > 1).then_some(Seen { steps: self.steps() }))
         } else if let Some(job) = self.queue.pop_front() {
             self.workers.takes_item(key);
             Step::Run(job)
@@ -320,6 +319,11 @@ impl<S, V, T, E> State<S, V, T, E> {
         Next { step, call: self.workers.call(self.work()), consumer }
     }
 
+    /// Returns the number of items that began to wait for a worker or have ended, each counted twice in the end.
+    fn steps(&self) -> u64 {
+        self.started + self.finished
+    }
+
     /// Returns the step of a worker that leaves short items to another one, if it does.
     fn leave_to_others(
         &mut self,
@@ -328,14 +332,14 @@ impl<S, V, T, E> State<S, V, T, E> {
         seen: Seen,
         away: impl FnOnce() -> Duration,
     ) -> Option<Step<S, V>> {
-        let steps = u32::try_from(self.steps - seen.steps).unwrap_or(u32::MAX);
+        let steps = u32::try_from(self.steps() - seen.steps).unwrap_or(u32::MAX);
         let may_leave = self.work() > 0 && self.workers.may_stand_by(key);
         if !may_leave || away() >= SHORT.saturating_mul(steps) {
             self.workers.stands_by_no_more(key);
             return None;
         }
         if self.workers.stands_by(key) {
-            return Some(Step::StandBy(Seen { steps: self.steps }));
+            return Some(Step::StandBy(Seen { steps: self.steps() }));
         }
         self.workers.park(key, waker.take()?);
         Some(Step::Park)
@@ -487,7 +491,7 @@ mod tests {
     #[test]
     fn short_items_are_left_to_one_worker() {
         let mut state = map(4, 3);
-        let seen = Some(Seen { steps: state.steps });
+        let seen = Some(Seen { steps: state.steps() });
         finish_one(&mut state);
         let Step::StandBy(seen_later) = step(&mut state, 1, seen, SHORT / 2) else {
             panic!("it takes an item")
@@ -508,7 +512,7 @@ mod tests {
     #[test]
     fn longer_items_are_shared() {
         let mut state = map(4, 2);
-        let seen = Some(Seen { steps: state.steps });
+        let seen = Some(Seen { steps: state.steps() });
         finish_one(&mut state);
         assert!(matches!(step(&mut state, 1, seen, SHORT), Step::Run(_)));
     }
@@ -516,7 +520,7 @@ mod tests {
     #[test]
     fn a_worker_that_is_dropped_while_it_stands_by_is_replaced() {
         let mut state = map(4, 2);
-        let seen = Some(Seen { steps: state.steps });
+        let seen = Some(Seen { steps: state.steps() });
         finish_one(&mut state);
         assert!(matches!(step(&mut state, 1, seen, Duration::ZERO), Step::StandBy(_)));
         assert!(matches!(state.call(), Call::None));
@@ -527,7 +531,7 @@ mod tests {
     #[test]
     fn without_items_nobody_stands_by() {
         let mut state = map(1, 2);
-        let seen = Some(Seen { steps: state.steps });
+        let seen = Some(Seen { steps: state.steps() });
         finish_one(&mut state);
         assert!(matches!(step(&mut state, 1, seen, Duration::ZERO), Step::Park));
     }

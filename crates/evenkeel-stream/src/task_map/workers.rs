@@ -25,8 +25,8 @@ pub(super) struct WorkerSet {
     entries: Slab<Entry>,
     /// The number of workers that have not ended.
     alive: usize,
-    /// The keys of the parked workers; the one that parked last is woken first, as its memory is still cached.
-    parked: Vec<usize>,
+    /// The parked workers; the one that parked last is woken first, as its memory is still cached.
+    parked: Vec<(usize, Waker)>,
     /// The number of workers that were woken or spawned, or have yielded, and were not polled since.
     coming: usize,
     /// The worker that took the last item.
@@ -38,8 +38,7 @@ pub(super) struct WorkerSet {
 #[derive(Debug, Default)]
 struct Entry {
     abort: Option<AbortHandle>,
-    /// Set while the worker is parked.
-    waker: Option<Waker>,
+    is_parked: bool,
     /// Set if the worker ended before its handle was stored.
     has_ended: bool,
 }
@@ -86,10 +85,8 @@ impl WorkerSet {
     }
 
     pub(super) fn call_another(&mut self) -> Call {
-        if let Some(key) = self.parked.pop() {
-            self.coming += 1;
-            let waker = self.entries.get_mut(key).and_then(|entry| entry.waker.take());
-            return Call::Wake(waker.expect("a parked worker has a waker"));
+        if let Some(waker) = self.unpark() {
+            return Call::Wake(waker);
         }
         if self.alive < self.limit {
             self.coming += 1;
@@ -97,6 +94,16 @@ impl WorkerSet {
             return Call::Spawn(self.entries.insert(Entry::default()));
         }
         Call::None
+    }
+
+    /// Returns the waker of a parked worker, which is on its way from here on.
+    fn unpark(&mut self) -> Option<Waker> {
+        let (key, waker) = self.parked.pop()?;
+        self.coming += 1;
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.is_parked = false;
+        }
+        Some(waker)
     }
 
     /// Stores the handle of a worker that was spawned; returns it if the worker has ended already.
@@ -120,7 +127,7 @@ impl WorkerSet {
 
     /// Notes that a worker is polled; returns false if it is parked and nobody called it.
     pub(super) fn arrive(&mut self, key: usize) -> bool {
-        let was_called = self.entries.get(key).is_some_and(|entry| entry.waker.is_none());
+        let was_called = self.entries.get(key).is_some_and(|entry| !entry.is_parked);
         if was_called {
             self.coming -= 1;
         }
@@ -157,8 +164,8 @@ impl WorkerSet {
 
     pub(super) fn park(&mut self, key: usize, waker: Waker) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.waker = Some(waker);
-            self.parked.push(key);
+            entry.is_parked = true;
+            self.parked.push((key, waker));
         }
     }
 
@@ -167,17 +174,20 @@ impl WorkerSet {
     /// `is_waiting` says that it is parked or on its way.
     pub(super) fn remove(&mut self, key: usize, is_waiting: bool) -> impl Sized + use<> {
         self.stands_by_no_more(key);
-        if is_waiting && !self.arrive(key) {
-            self.parked.retain(|parked| *parked != key);
-        }
+        let is_parked = is_waiting && !self.arrive(key);
+        let place = self.parked.iter().position(|(parked, _)| is_parked && *parked == key);
+        let parked = place.map(|place| self.parked.remove(place));
         self.alive -= 1;
-        let entry = self.entries.get_mut(key)?;
-        if entry.abort.is_none() {
+        let entry = self.entries.get_mut(key);
+        let entry = match entry {
             // The handle is stored by the spawner, under this key.
-            entry.has_ended = true;
-            return entry.waker.take().map(|waker| Entry { waker: Some(waker), ..Entry::default() });
-        }
-        self.entries.remove(key)
+            Some(entry) if entry.abort.is_none() => {
+                entry.has_ended = true;
+                None
+            }
+            _ => self.entries.remove(key),
+        };
+        (entry, parked)
     }
 
     /// Returns the handles of all workers.
@@ -193,8 +203,6 @@ impl WorkerSet {
     /// Takes the waker of a parked worker, as an abort would wake it.
     #[cfg(test)]
     pub(super) fn take_parked(&mut self) -> Option<Waker> {
-        let key = self.parked.pop()?;
-        self.coming += 1;
-        self.entries.get_mut(key)?.waker.take()
+        self.unpark()
     }
 }
