@@ -75,7 +75,7 @@ pub(super) enum Step<S, V> {
     Pull(S),
     /// Comes back at once, behind the other tasks of its thread.
     Yield(Option<Seen>),
-    /// Comes back after some such turns.
+    /// Comes back a little later, and lets the other tasks of its thread run meanwhile.
     StandBy(Seen),
     Park,
     End,

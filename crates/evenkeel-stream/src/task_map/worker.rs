@@ -38,8 +38,9 @@ use crate::{ItemError, span::Span};
 /// The number of items that a worker runs before it lets other tasks of its thread run.
 const RUN: u32 = 8;
 
-/// The number of turns for which a worker that stands by leaves the state alone: each look at it costs the others time.
-const TURNS_OF_STANDBY: u32 = 8;
+/// The time, and the most turns, for which a worker that stands by leaves the state alone: each look at it costs the others
+/// time. A turn may take long on a thread with other tasks, and the clock of a test may stand still.
+const STANDBY: (Duration, u32) = (Duration::from_micros(1), 8);
 
 pin_project! {
     pub(super) struct Worker<S: Stream, V, T, E, F, Fut> {
@@ -60,7 +61,7 @@ pin_project! {
         has_yielded: bool,
         // As it yielded or stood by.
         seen: Option<(Seen, Instant)>,
-        // The turns that are left until it looks again.
+        // The turns of standing by that are left.
         turns: u32,
     }
 
@@ -204,7 +205,10 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.as_mut().project();
-        if *this.turns > 0 {
+        if *this.turns > 0
+            && let Some((_, since)) = this.seen
+            && since.elapsed() < STANDBY.0
+        {
             *this.turns -= 1;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -246,6 +250,7 @@ where
             if left.is_some() {
                 drop(Panic::catch(|| drop(left)));
             }
+            *this.turns = if matches!(next.step, Step::StandBy(_)) { STANDBY.1 } else { 0 };
             *this.has_yielded = matches!(next.step, Step::Yield(_) | Step::StandBy(_));
             *this.is_waiting = *this.has_yielded || matches!(next.step, Step::Park);
             if next.consumer.is_some() {
@@ -272,7 +277,6 @@ where
                 }
                 Step::StandBy(seen) => {
                     *this.seen = Some((seen, Instant::now()));
-                    *this.turns = TURNS_OF_STANDBY;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
