@@ -5,7 +5,7 @@ use std::time::Duration;
 use evenkeel_postgres::{
     Database, Error, ListenEvent, Listener, PoolMode, TxOptions,
     deadpool_postgres::Manager,
-    tokio_postgres::{Config, NoTls},
+    tokio_postgres::{Config, NoTls, config::SslMode},
 };
 use futures::StreamExt as _;
 use tokio::{
@@ -229,7 +229,7 @@ async fn greeter(answers: Vec<&'static [u8]>) -> Config {
         }
     });
     let mut config = Config::new();
-    config.host("127.0.0.1").port(port).user("u");
+    config.host("127.0.0.1").port(port).user("u").ssl_mode(SslMode::Disable);
     config
 }
 
