@@ -86,7 +86,7 @@ pub(crate) fn a_server_has_no_connection_left() {
         let attempts = db.snapshot().create_failures;
         assert!(attempts <= 30, "{attempts} attempts for 100 calls that wait two seconds");
 
-        // Those that wait are served as soon as there is room again.
+        // All that wait are served as soon as there is room again.
         let mut waiting = JoinSet::new();
         for _ in 0..100 {
             let db = db.clone();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "it uses a part of what the real tier has")]
 
+mod bulk;
 #[path = "../it/faults.rs"]
 mod faults;
 #[path = "../real/harness.rs"]
@@ -25,9 +26,10 @@ mod test_host;
 #[path = "../real/tunnel.rs"]
 mod tunnel;
 
-use std::time::Duration;
+use std::{alloc::System, time::Duration};
 
 use evenkeel_postgres::{PoolMode, TxOptions};
+use evenkeel_testkit::alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use self::{
     kills::{Route, backends_are_killed},
@@ -35,6 +37,9 @@ use self::{
     restarts::{a_standby_takes_over, servers_are_restarted},
     storms::one_row_is_incremented,
 };
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const LONG: Duration = Duration::from_secs(30);
 
