@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::measure::Sample;
 
-/// The variable that names an interpreter with aiohttp and httpx; `cargo xtask bench --python` makes one.
+/// The variable that names an interpreter with aiohttp, httpx and asyncpg; `cargo xtask bench --python` makes one.
 const VARIABLE: &str = "EVENKEEL_BENCH_PYTHON";
 
 /// Whether an interpreter was named.
@@ -20,9 +20,9 @@ const VARIABLE: &str = "EVENKEEL_BENCH_PYTHON";
 /// If it does not start, is older than 3.11, or lacks a package.
 pub(crate) fn is_named() -> io::Result<bool> {
     let Some(python) = named() else { return Ok(false) };
-    script("import asyncio, aiohttp, httpx; asyncio.TaskGroup", &[]).map(|_| true).map_err(|error| {
+    script("import asyncio, aiohttp, asyncpg, httpx; asyncio.TaskGroup", &[]).map(|_| true).map_err(|error| {
         io::Error::other(format!(
-            "{VARIABLE}={python}: {error}; Python 3.11 with aiohttp and httpx is needed"
+            "{VARIABLE}={python}: {error}; Python 3.11 with aiohttp, httpx and asyncpg is needed"
         ))
     })
 }
@@ -32,7 +32,7 @@ fn named() -> Option<String> {
 }
 
 #[derive(Deserialize)]
-struct Calls {
+struct Cost {
     wall: f64,
     cpu: f64,
 }
@@ -40,9 +40,19 @@ struct Calls {
 /// Runs the calls in a process of their own, which measures itself without its start.
 pub(crate) fn calls(client: &str, url: &str, count: u64, limit: usize) -> io::Result<Sample> {
     let text = include_str!("../python/calls.py");
-    let output = script(text, &[client, url, &count.to_string(), &limit.to_string()])?;
-    let calls: Calls = serde_json::from_str(&output)?;
-    let (wall, cpu) = (Duration::from_secs_f64(calls.wall), Duration::from_secs_f64(calls.cpu));
+    sample(&script(text, &[client, url, &count.to_string(), &limit.to_string()])?)
+}
+
+/// Copies rows into the table of the benchmarks, in a process of its own; `server` is its host, port, user and database.
+pub(crate) fn copy_records(count: u64, server: [&str; 4]) -> io::Result<Sample> {
+    let [host, port, user, database] = server;
+    let text = include_str!("../python/copy_records.py");
+    sample(&script(text, &[&count.to_string(), host, port, user, database])?)
+}
+
+fn sample(output: &str) -> io::Result<Sample> {
+    let cost: Cost = serde_json::from_str(output)?;
+    let (wall, cpu) = (Duration::from_secs_f64(cost.wall), Duration::from_secs_f64(cost.cpu));
     Ok(Sample { wall, cpu, ..Sample::default() })
 }
 

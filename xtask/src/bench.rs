@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The peers that are written in Python, each at its newest release.
-const PYTHON_PEERS: [&str; 2] = ["aiohttp", "httpx"];
+const PYTHON_PEERS: [&str; 3] = ["aiohttp", "httpx", "asyncpg"];
 
 pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let python = if flags.python { interpreter(project)? } else { None };
@@ -39,7 +39,7 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
         return Ok(Outcome::Partly(format!("{}: {reason}", server.name())));
     }
     if flags.python && python.is_none() {
-        return Ok(Outcome::Partly(format!("{}: there is no python3", PYTHON_PEERS.join(" and "))));
+        return Ok(Outcome::Partly(format!("{}: there is no python3", PYTHON_PEERS.join(", "))));
     }
     Ok(Outcome::Done)
 }

@@ -49,7 +49,7 @@ xflags::xflags! {
             optional --instructions
             /// Updates the committed results of this machine, a folder in benches/results, as well.
             optional --save
-            /// Measures aiohttp and httpx beside it, in an environment below target/.
+            /// Measures aiohttp, httpx and asyncpg beside it, in an environment below target/.
             optional --python
             /// Starts PostgreSQL, and measures the rows that need it, too.
             optional --postgres

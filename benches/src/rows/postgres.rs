@@ -1,4 +1,4 @@
-//! Statements over a PostgreSQL server: the bulk ones, and a single row.
+//! Statements over a PostgreSQL server: the bulk ones, a single row, and those that are dropped.
 //!
 //! The server is another process, so that the processor time is that of the client alone. Each entrant has a runtime of two
 //! workers, and a connection that is made before the measurement.
@@ -18,14 +18,20 @@ use evenkeel::postgres::{
     tokio_postgres::{
         Client, Config, NoTls,
         binary_copy::BinaryCopyInWriter,
+        config::Host,
         types::{ToSql, Type},
     },
 };
-use futures::{SinkExt as _, stream};
-use tokio::runtime::Runtime;
+use futures::{SinkExt as _, StreamExt as _, stream};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{
     measure::{Sample, measured},
+    python,
     row::{FLOOR, Metric, OURS, Row},
 };
 
@@ -37,6 +43,7 @@ const STORED: u64 = 10_000;
 const STORED_DURABLY: u64 = 2_000;
 const FETCHED: u64 = 3_000;
 const TEXT: &str = "a text of 20 letters";
+const NOT_COUNTED: &str = "statements over a socket, to a server in another process";
 
 /// The server that is measured over, if one is named.
 pub(crate) fn server() -> Option<String> {
@@ -44,7 +51,8 @@ pub(crate) fn server() -> Option<String> {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    let mut rows = vec![copy_in(), fetch_one()];
+    let mut rows = vec![copy_in(), beside_ready_bytes(), beside_asyncpg(), fetch_one()];
+    rows.extend([abandoned_statement(), dropped_stream()]);
     for (durable, count) in [(false, STORED), (true, STORED_DURABLY)] {
         rows.extend([
             stored("execute-many", count, durable.then_some(1.0 / 25.0), async move |db| {
@@ -140,11 +148,24 @@ async fn clear_client(client: &Client, sql: &'static str) {
 const COPY: &str = "copy bench_rows (id, name, at, x) from stdin (format binary)";
 const TYPES: [Type; 4] = [Type::INT8, Type::TEXT, Type::TIMESTAMPTZ, Type::FLOAT8];
 
+async fn copy_rows(db: &Database) -> u64 {
+    db.copy_in(TARGET, stream::iter(values(COPIED))).await.expect("rows that are stored")
+}
+
+/// Sends bytes that were encoded before.
+fn ready_bytes() -> impl AsyncFn(&Client) -> u64 + 'static {
+    let chunks = std::cell::OnceCell::new();
+    async move |client: &Client| {
+        let mut sink = pin!(client.copy_in(COPY).await.expect("a copy that begins"));
+        for chunk in chunks.get_or_init(encoded).clone() {
+            sink.send(chunk).await.expect("bytes that are sent");
+        }
+        sink.finish().await.expect("rows that are stored")
+    }
+}
+
 /// Copies a million rows of four columns; the floor sends bytes that were encoded before.
 fn copy_in() -> Row {
-    let ours = async |db: &Database| {
-        db.copy_in(TARGET, stream::iter(values(COPIED))).await.expect("rows that are stored")
-    };
     let writer = async |client: &Client| {
         let sink = client.copy_in(COPY).await.expect("a copy that begins");
         let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
@@ -154,23 +175,52 @@ fn copy_in() -> Row {
         }
         writer.finish().await.expect("rows that are stored")
     };
-    let chunks = encoded();
-    let ready = async move |client: &Client| {
-        let mut sink = pin!(client.copy_in(COPY).await.expect("a copy that begins"));
-        for chunk in chunks.clone() {
-            sink.send(chunk).await.expect("bytes that are sent");
-        }
-        sink.finish().await.expect("rows that are stored")
-    };
     let mut row = Row::new("postgres/copy-in", Metric::Cpu)
         .target(0.5)
         .also(Metric::Wall)
         .fixed(COPIED)
-        .not_counted("statements over a socket, to a server in another process")
-        .with_round(OURS, round(connected(database), ours, clear_database))
+        .not_counted(NOT_COUNTED)
+        .with_round(OURS, round(connected(database), copy_rows, clear_database))
         .with_round("tokio-postgres", round(connected(client), writer, clear_client))
-        .with_round(FLOOR, round(connected(client), ready, clear_client));
+        .with_round(FLOOR, round(connected(client), ready_bytes(), clear_client));
     row.rounds = Some(5);
+    row
+}
+
+/// The same beside those bytes: the server is the limit.
+fn beside_ready_bytes() -> Row {
+    let mut row = Row::new("postgres/copy-in-beside-ready-bytes", Metric::Wall)
+        .target(1.05)
+        .fixed(COPIED)
+        .not_counted(NOT_COUNTED)
+        .with_round(OURS, round(connected(database), copy_rows, clear_database))
+        .with_round("tokio-postgres, ready bytes", round(connected(client), ready_bytes(), clear_client));
+    row.rounds = Some(7);
+    row
+}
+
+/// The same beside asyncpg's call for it, which takes an iterator, too.
+fn beside_asyncpg() -> Row {
+    let asyncpg = |operations| {
+        let config: Config = server().expect("a server").parse().expect("an address");
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(name)) => name.clone(),
+            Some(Host::Unix(dir)) => dir.display().to_string(),
+            None => "localhost".to_owned(),
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5432).to_string();
+        let user = config.get_user().unwrap_or("postgres");
+        let database = config.get_dbname().unwrap_or(user);
+        python::copy_records(operations, [&host, &port, user, database])
+            .expect("rows that asyncpg has stored")
+    };
+    let mut row = Row::new("postgres/copy-in-beside-asyncpg", Metric::Cpu)
+        .target(0.15)
+        .fixed(COPIED)
+        .not_counted(NOT_COUNTED)
+        .with_round(OURS, round(connected(database), copy_rows, clear_database))
+        .with_python("asyncpg", Box::new(asyncpg));
+    row.rounds = Some(3);
     row
 }
 
@@ -214,7 +264,7 @@ fn stored(
     let group = if is_durable { "durable-rows" } else { "ten-thousand-rows" };
     let mut row = Row::new(format!("postgres/{group}/{name}"), Metric::Wall)
         .fixed(count)
-        .not_counted("statements over a socket, to a server in another process")
+        .not_counted(NOT_COUNTED)
         .with_round(OURS, beside_disk(is_durable, round(connected(database), work, clear_database)))
         .with_round("one by one", beside_disk(is_durable, round(connected(client), each, clear_client)));
     row.rounds = Some(3);
@@ -253,6 +303,79 @@ fn beside_disk(is_durable: bool, mut round: Box<dyn FnMut(u64) -> Sample>) -> Bo
     })
 }
 
+/// Serves the next user of a connection on which a statement of two seconds was dropped.
+fn abandoned_statement() -> Row {
+    const SLEEP: &str = "select pg_sleep(2)";
+    let patience = Duration::from_millis(50);
+    let ours = connected(database);
+    let ours = move |_| {
+        let Connected { runtime, connection: db } = &*ours();
+        let dropped = runtime.block_on(async { timeout(patience, db.execute(SLEEP, ())).await });
+        assert!(dropped.is_err(), "it sleeps for longer");
+        measured(|| runtime.block_on(db.fetch_scalar::<i32>("select 1", ())).expect("a row"))
+    };
+    let pooled = connected(fast_pool);
+    let pooled = move |_| {
+        let Connected { runtime, connection: pool } = &*pooled();
+        runtime.block_on(async {
+            let client = pool.get().await.expect("a connection");
+            assert!(timeout(patience, client.execute(SLEEP, &[])).await.is_err(), "it sleeps for longer");
+        });
+        let next = async { pool.get().await.expect("a connection").query_one("select 1", &[]).await };
+        measured(|| runtime.block_on(next).expect("a row"))
+    };
+    Row::new("postgres/after-a-dropped-statement", Metric::Wall)
+        .target(0.025)
+        .not_counted(NOT_COUNTED)
+        .with_round(OURS, Box::new(ours))
+        .with_round("deadpool-postgres", Box::new(pooled))
+        .rounds(3)
+}
+
+/// Reads ten of three million rows, drops the stream, and asks for another row over the same pool of one.
+fn dropped_stream() -> Row {
+    const SQL: &str = "select n::bigint, 'a text of 20 letters'::text from generate_series(1, 3000000) n";
+    let ours = async |db: &Database| {
+        let mut rows = Box::pin(db.stream::<(i64, String)>(SQL, ()).take(10));
+        while let Some(row) = rows.next().await {
+            black_box(row.expect("a row"));
+        }
+        drop(rows);
+        db.fetch_scalar::<i32>("select 1", ()).await.expect("a row");
+        1
+    };
+    let theirs = async |pool: &deadpool_postgres::Pool| {
+        let client = pool.get().await.expect("a connection");
+        let rows = client.query_raw::<_, &str, _>(SQL, []).await.expect("rows");
+        let mut rows = Box::pin(rows.take(10));
+        while let Some(row) = rows.next().await {
+            black_box(row.expect("a row"));
+        }
+        drop((rows, client));
+        let client = pool.get().await.expect("a connection");
+        client.query_one("select 1", &[]).await.expect("a row");
+        1
+    };
+    Row::new("postgres/after-a-dropped-stream", Metric::Wall)
+        .not_counted(NOT_COUNTED)
+        .with_round(OURS, round(connected(database), ours, async |_, _| ()))
+        .with_round("deadpool-postgres", round(connected(fast_pool), theirs, async |_, _| ()))
+        .rounds(5)
+}
+
+async fn fast_pool(config: Config) -> deadpool_postgres::Pool {
+    pool(config, RecyclingMethod::Fast)
+}
+
+async fn verified_pool(config: Config) -> deadpool_postgres::Pool {
+    pool(config, RecyclingMethod::Verified)
+}
+
+fn pool(config: Config, recycling_method: RecyclingMethod) -> deadpool_postgres::Pool {
+    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
+    deadpool_postgres::Pool::builder(manager).max_size(1).build().expect("a pool")
+}
+
 /// Fetches one row by a prepared statement, over a warm pool.
 fn fetch_one() -> Row {
     const SQL: &str = "select $1::bigint, $2::text";
@@ -280,19 +403,37 @@ fn fetch_one() -> Row {
         }
         FETCHED
     };
-    let pool = async |config: Config| {
-        let recycling_method = RecyclingMethod::Verified;
-        let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
-        deadpool_postgres::Pool::builder(manager).max_size(1).build().expect("a pool")
+    let sqlx = async |pool: &PgPool| {
+        for id in 0..FETCHED as i64 {
+            let row: (i64, String) =
+                sqlx::query_as(SQL).bind(id).bind(TEXT).fetch_one(pool).await.expect("a row");
+            black_box(row);
+        }
+        FETCHED
     };
     let mut row = Row::new("postgres/fetch-one", Metric::Wall)
-        .target(0.75)
+        .target(0.9)
         .also(Metric::Cpu)
         .fixed(FETCHED)
-        .not_counted("statements over a socket, to a server in another process")
+        .not_counted(NOT_COUNTED)
         .with_round(OURS, round(connected(database), ours, async |_, _| ()))
-        .with_round("deadpool-postgres, verified", round(connected(pool), pooled, async |_, _| ()))
+        .with_round("deadpool-postgres, verified", round(connected(verified_pool), pooled, async |_, _| ()))
+        .with_round("sqlx", round(connected(sqlx_pool), sqlx, async |_, _| ()))
         .with_round(FLOOR, round(connected(client), bare, async |_, _| ()));
     row.rounds = Some(7);
     row
+}
+
+async fn sqlx_pool(config: Config) -> PgPool {
+    let user = config.get_user().unwrap_or("postgres");
+    let options = PgConnectOptions::new_without_pgpass()
+        .username(user)
+        .database(config.get_dbname().unwrap_or(user))
+        .port(config.get_ports().first().copied().unwrap_or(5432));
+    let options = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => options.host(name),
+        Some(Host::Unix(dir)) => options.socket(dir),
+        None => options,
+    };
+    PgPoolOptions::new().max_connections(1).connect_with(options).await.expect("a connection")
 }
