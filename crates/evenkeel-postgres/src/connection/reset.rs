@@ -36,7 +36,10 @@ impl Connection {
     fn set_name(&self) -> String {
         self.application_name().map_or_else(String::new, |name| {
             let name = name.replace('\\', "\\\\").replace('\'', "''");
-            format!("; SET application_name TO E'{name}'")
+            format!(
+                "; SELECT pg_catalog.set_config('application_name', E'{name}', false) \
+                 WHERE pg_catalog.current_setting('application_name') <> E'{name}'"
+            )
         })
     }
 
@@ -50,8 +53,11 @@ impl Connection {
 /// The parts of `DISCARD ALL` except for prepared statements: those of tokio-postgres are used again, and the names of
 /// those that were made by `PREPARE` are asked for.
 ///
-/// `RESET ALL` undoes what a pooler has set for the client: the encoding that the client needs, and its name.
-const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; SET client_encoding TO 'UTF8'; \
+/// `RESET ALL` undoes what a pooler has set for the client: the encoding that the client needs, and its name. Without a pooler
+/// there is nothing to set again.
+const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; \
+    SELECT pg_catalog.set_config('client_encoding', 'UTF8', false) \
+    WHERE pg_catalog.current_setting('client_encoding') <> 'UTF8'; \
     UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
     SELECT pg_catalog.quote_ident(name) AS deallocate FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 

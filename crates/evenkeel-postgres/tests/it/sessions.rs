@@ -6,7 +6,8 @@ use evenkeel_testkit::World;
 use crate::scripted_server::{Answer, Server};
 
 const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; \
-    SET client_encoding TO 'UTF8'; UNLISTEN *; \
+    SELECT pg_catalog.set_config('client_encoding', 'UTF8', false) \
+    WHERE pg_catalog.current_setting('client_encoding') <> 'UTF8'; UNLISTEN *; \
     SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES; \
     SELECT pg_catalog.quote_ident(name) AS deallocate FROM pg_catalog.pg_prepared_statements WHERE from_sql";
 

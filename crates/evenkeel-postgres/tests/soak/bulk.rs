@@ -14,7 +14,7 @@ use crate::{
 const ROWS: i64 = 1_000_000;
 const LIMIT: Duration = Duration::from_secs(300);
 /// The memory that a call may hold, whatever the number of its rows.
-const FLAT: usize = 4 << 20;
+const FLAT: usize = 2 << 20;
 
 /// The bytes on the heap now.
 fn heap() -> usize {
