@@ -118,6 +118,7 @@ faults! {
     RetiresNoCreations "POOL-97",
     KeepsLateChecks "POOL-98",
     GivesUpTheMinimum "POOL-99",
+    LosesARoomInFive "POOL-100",
 }
 
 struct Faulty(Fault);

@@ -12,6 +12,7 @@ pub(super) const RULES: &[Rule<Settings>] = &[
     rule!(Must "POOL-97" pool_97 "An object whose creation began before all were retired is not lent."),
     rule!(Must "POOL-98" pool_98 "An object that is being checked at the close is not lent, and dropped."),
     rule!(Must "POOL-99" pool_99 "The minimum of idle objects is there again within two seconds of the end of an outage."),
+    rule!(Must "POOL-100" pool_100 "However gets, returns, failures and callers that give up follow each other, no room is lost."),
 ];
 
 async fn pool_91(subject: &Subject) -> Checked {
@@ -134,4 +135,77 @@ async fn pool_99(subject: &Subject) -> Checked {
     run.backend.recover();
     sleep(secs(2)).await;
     run.equal("objects 2s after the end of an outage of 60s, with a minimum of 2 idle:", run.alive(), 2)
+}
+
+/// Pseudo-random steps, the same in each run.
+struct Steps(u32);
+
+impl Steps {
+    /// The next number below this.
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 16) as usize % limit
+    }
+
+    /// One of these, taken out.
+    fn take<T>(&mut self, from: &mut Vec<T>) -> Option<T> {
+        if from.is_empty() { None } else { Some(from.swap_remove(self.below(from.len()))) }
+    }
+}
+
+/// A pool of three, some of whose creations and checks fail.
+fn unsteady(subject: &Subject) -> Settings {
+    let settings = within(subject, Settings::of(3), ms(20));
+    settings.backend.creates(|number| {
+        let step = if number % 4 == 0 { Step::FAILS } else { Step::OK };
+        step.after(ms(u64::from(number) % 3))
+    });
+    settings.backend.checks(|number| {
+        let step = if number % 3 == 0 { Step::FAILS } else { Step::OK };
+        step.after(ms(u64::from(number) % 2))
+    });
+    let checked = settings.clone().checked();
+    if has(subject, &checked) { checked } else { settings }
+}
+
+async fn pool_100(subject: &Subject) -> Checked {
+    for seed in 1..=8 {
+        let run = Run::start(subject, &unsteady(subject))?;
+        let mut steps = Steps(seed);
+        let (mut callers, mut pending, mut leases) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 1..=400 {
+            match steps.below(8) {
+                0 | 1 => callers.push(run.enter(number, ms(steps.below(5) as u64)).await),
+                2 => sleep(ms(1)).await,
+                3 => settle().await,
+                4 => {
+                    let mut get = run.get(number);
+                    match poll_once(&mut get).await {
+                        Some(answer) => leases.extend(answer.ok()),
+                        None => pending.push(get),
+                    }
+                }
+                5 => {
+                    // A caller may be served by the return, and gives up before it has seen that.
+                    drop(steps.take(&mut leases));
+                    drop(steps.take(&mut pending));
+                }
+                6 => {
+                    drop(steps.take(&mut leases));
+                    steps.take(&mut callers).inspect(|caller| caller.abort());
+                }
+                _ => {
+                    steps.take(&mut leases).inspect(|held| held.object().break_down());
+                }
+            }
+        }
+        callers.iter().for_each(|caller| caller.abort());
+        drop((pending, leases));
+        run.backend.recover();
+        sleep(secs(60)).await;
+        run.lends(3).await?;
+        let shared = run.shared();
+        run.require(shared.is_none(), "no object with two users", format_args!("{shared:?}"))?;
+    }
+    Ok(())
 }
