@@ -1,4 +1,4 @@
-//! A million items, a hundred at a time, beside asyncio's own remedy: workers on a bounded queue.
+//! A million items, a hundred at a time, beside asyncio's own remedies: workers on a bounded queue, and tasks under a semaphore.
 
 use std::{hint::black_box, time::Duration};
 
@@ -18,7 +18,8 @@ use crate::{
 
 const ITEMS: u64 = 1_000_000;
 const LIMIT: usize = 100;
-const PEER: &str = "asyncio.Queue(100) and 100 workers";
+const QUEUE: &str = "asyncio.Queue(100) and 100 workers";
+const GATHER: &str = "asyncio.gather under a Semaphore(100)";
 
 async fn item(n: u64) -> u64 {
     yield_now().await;
@@ -32,7 +33,7 @@ fn runtime() -> Runtime {
 pub(super) fn rows() -> [Row; 2] {
     let time = Row::new("stream/million-beside-asyncio", Metric::Wall)
         .target(0.1)
-        .rounds(5)
+        .rounds(3)
         .fixed(ITEMS)
         .not_counted("its peer runs in Python; ours alone is `stream/par-map-yield`")
         .with_round(
@@ -43,13 +44,15 @@ pub(super) fn rows() -> [Row; 2] {
                 measured(|| black_box(runtime.block_on(map.fold(0, async |sum, n| sum + n))))
             }),
         )
-        .with_python(PEER, Box::new(workers));
+        .with_python(QUEUE, Box::new(workers))
+        .with_python(GATHER, Box::new(gather));
     let memory = Row::new("stream/million-memory-beside-asyncio", Metric::Bytes)
         .target(1.0)
-        .rounds(5)
+        .rounds(3)
         .fixed(ITEMS)
         .with(OURS, half)
-        .with_python(PEER, Box::new(workers));
+        .with_python(QUEUE, Box::new(workers))
+        .with_python(GATHER, Box::new(gather));
     [time, memory]
 }
 
@@ -70,9 +73,16 @@ struct Cost {
     bytes: i64,
 }
 
-/// Runs in a process of its own, which measures itself without its start.
 fn workers(items: u64) -> Sample {
-    let text = include_str!("../../../python/queue_workers.py");
+    python(include_str!("../../../python/queue_workers.py"), items)
+}
+
+fn gather(items: u64) -> Sample {
+    python(include_str!("../../../python/gather.py"), items)
+}
+
+/// Runs in a process of its own, which measures itself without its start.
+fn python(text: &str, items: u64) -> Sample {
     let output = python::script(text, &[&items.to_string(), &LIMIT.to_string()]);
     let cost: Cost =
         output.and_then(|output| Ok(serde_json::from_str(&output)?)).expect("a Python peer that works");

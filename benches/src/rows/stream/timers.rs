@@ -34,7 +34,7 @@ async fn shares(items: u64, limit: u64) {
     let mut tasks = JoinSet::new();
     for task in 0..limit {
         tasks.spawn(async move {
-            for n in (task..items).step_by(LIMIT) {
+            for n in (task..items).step_by(usize::try_from(limit).unwrap_or(usize::MAX)) {
                 black_box(nap(n).await);
             }
         });
@@ -97,6 +97,7 @@ pub(super) fn rows() -> Vec<Row> {
         .fixed(ITEMS)
         .not_counted(SLEEPS)
         .with_round(OURS, spawned(2, |items| mapped(items, 50_000)))
-        .with_round("the same at a limit of 1,000", spawned(2, |items| mapped(items, 1000)));
+        .with_round("the same at a limit of 1,000", spawned(2, |items| mapped(items, 1000)))
+        .with_round(FLOOR, spawned(2, |items| shares(items, 50_000)));
     vec![beside_peers(1), beside_peers(2), flat]
 }
