@@ -4,6 +4,7 @@ use crate::row::Row;
 
 mod e2e;
 mod limit;
+mod pipeline;
 mod pool;
 pub(crate) mod postgres;
 mod postgres_row;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Row> {
         limit::rows(),
         stream::rows(),
         queue::rows(),
+        pipeline::rows(),
         pool::rows(),
         postgres::rows(),
         postgres_row::rows(),

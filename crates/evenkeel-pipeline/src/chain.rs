@@ -13,7 +13,7 @@ use evenkeel_task::BoxError;
 
 use crate::{
     Message,
-    segment::{Items, KeyHash, map_items},
+    segment::{Items, KeyHash, Never, map_items},
     settings::PathSettings,
     stage::Stage,
     token::{Carried, Token},
@@ -98,7 +98,10 @@ where
 
     async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<U> {
         let item = self.before.run(token, item, settings).await?;
-        let turn = self.stage.enter().await;
+        let turn = match self.stage.try_enter() {
+            Some(turn) => turn,
+            None => self.stage.wait().await,
+        };
         let result = Work::new(&self.stage, &mut *token, (self.f.clone())(item)).await;
         match judge(turn, &self.stage, result) {
             Ok(Some(item)) => Some(item),
@@ -128,14 +131,14 @@ impl<C: Chain> Chain for Identified<C> {
     }
 }
 
-/// A chain whose items are done at its end.
+/// A chain whose items are done at its end. None leaves it, so that the results of its map have no size.
 pub(crate) struct Finished<C>(pub(crate) C);
 
 impl<C: Chain> Chain for Finished<C> {
     type In = C::In;
-    type Out = C::Out;
+    type Out = Never;
 
-    async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<C::Out> {
+    async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<Never> {
         if self.0.run(token, item, settings).await.is_some() {
             token.set_done();
         }

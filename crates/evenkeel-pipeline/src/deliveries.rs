@@ -52,15 +52,20 @@ impl<R: Copy, T> Deliveries<R, T> {
         drop(slots);
     }
 
-    /// Returns the receipts of these items, with the keys of those that are still there.
-    pub(crate) fn receipts<K: Copy>(&self, keys: &[K], key: impl Fn(&K) -> ItemKey) -> Vec<(K, R)> {
+    /// Returns these items with their receipts, but for those that are gone.
+    pub(crate) fn receipts<K: Copy, V>(
+        &self,
+        entries: &[K],
+        key: impl Fn(&K) -> ItemKey,
+        with: impl Fn(K, R) -> V,
+    ) -> Vec<V> {
         let slots = lock(&self.slots);
         let receipt = |entry: &K| {
             let key = key(entry);
             let slot = slots.get(key.index)?.as_ref().filter(|slot| slot.number == key.number)?;
-            Some((*entry, slot.receipt))
+            Some(with(*entry, slot.receipt))
         };
-        keys.iter().filter_map(receipt).collect()
+        entries.iter().filter_map(receipt).collect()
     }
 
     fn slot<O>(&self, key: ItemKey, get: impl FnOnce(&mut Slot<R, T>) -> O) -> Option<O> {

@@ -34,7 +34,7 @@ pub(crate) async fn extend<A: Ack, T>(
         let leases = in_hand.scan_leases(now);
         (next, first_end) = (after(now, ack_wait / 3), leases.first_end);
         let (keys, receipts): (Vec<_>, Vec<_>) =
-            deliveries.receipts(&leases.keys, |key| *key).into_iter().unzip();
+            deliveries.receipts(&leases.keys, |key| *key, |key, receipt| (key, receipt)).into_iter().unzip();
         if receipts.is_empty() {
             continue;
         }

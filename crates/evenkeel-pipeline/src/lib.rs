@@ -19,6 +19,7 @@
 // | `settings`, `status`, `race` | settings of the stages; errors and orders of the tasks; the first of two futures |
 // | `memory` | a broker in memory; its settings and faults |
 // | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/random` | its source; the handle of a delivery; its lock and its waits; its messages; random numbers |
+// | `low_water` | the position of a log up to which all is settled |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 
 mod ack;
@@ -29,6 +30,7 @@ mod error;
 mod in_hand;
 mod item_key;
 mod leases;
+mod low_water;
 mod memory;
 mod pipeline;
 mod pull;
@@ -51,6 +53,7 @@ mod work;
 pub use ack::{Ack, MAX_SETTLED, Settle, SettleOutcome};
 pub use error::{SinkError, SourceError};
 pub use evenkeel_stream::Batch;
+pub use low_water::LowWaterMark;
 pub use memory::{
     BrokerClosed, Faults, MemoryAck, MemoryBroker, MemoryConfig, MemoryReceipt, MemorySnapshot, MemorySource,
     PowerLoss,

@@ -18,8 +18,9 @@ use crate::{
     dead_letters::write_dead_letters,
     deliveries::DeliveriesOf,
     in_hand::InHand,
-    segment::{Items, KeyHash, batches, split},
-    settings::{Backoff, Copying, PathSettings, default_backoff},
+    race::default_backoff,
+    segment::{Items, KeyHash, Never, batches, split},
+    settings::{Backoff, Copying, PathSettings},
     stage::Stage,
     status::Status,
 };
@@ -100,7 +101,7 @@ pub struct Stages<T, C: Chain> {
 
 /// The path of the items of a pipeline that end in a sink or a batch.
 pub struct Sunk<T> {
-    upstream: Upstream<T, ()>,
+    upstream: Upstream<T, Never>,
 }
 
 /// A pipeline that takes more stages.
@@ -110,25 +111,18 @@ type Upstream<T, U> = Box<dyn FnOnce(Items<T>, &Arc<PathSettings>) -> Items<U> +
 
 /// A whole path, from the source to the end of the last item.
 pub trait Path<T> {
-    /// The items that leave the last stage.
-    type Out;
-
     /// Connects it to the source.
-    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<Self::Out>;
+    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<Never>;
 }
 
 impl<T: 'static, C: Chain> Path<T> for Stages<T, C> {
-    type Out = C::Out;
-
-    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<C::Out> {
+    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<Never> {
         Finished(self.chain).connect((self.upstream)(items, settings), self.keys, settings)
     }
 }
 
 impl<T> Path<T> for Sunk<T> {
-    type Out = ();
-
-    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<()> {
+    fn connect(self, items: Items<T>, settings: &Arc<PathSettings>) -> Items<Never> {
         (self.upstream)(items, settings)
     }
 }
@@ -330,7 +324,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         self.then(|stages| {
             let before = stages.end();
             let f = async move |items| f(items).await.map_err(Into::into);
-            let upstream: Upstream<S::Item, ()> = Box::new(move |items, settings| {
+            let upstream: Upstream<S::Item, Never> = Box::new(move |items, settings| {
                 batches(before(items, settings), batch, stage, Arc::clone(settings), |_, item| item, f)
             });
             Sunk { upstream }
@@ -349,7 +343,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
             let before = stages.end();
             let sink = Arc::new(sink);
             let f = async move |items| sink.send(items).await;
-            let upstream: Upstream<S::Item, ()> = Box::new(move |items, settings| {
+            let upstream: Upstream<S::Item, Never> = Box::new(move |items, settings| {
                 let convert = |token: &crate::token::Token, item| Message {
                     id: token.id(),
                     attempt: token.attempt(),

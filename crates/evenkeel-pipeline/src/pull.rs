@@ -20,7 +20,7 @@ use crate::{
     in_hand::InHand,
     race::{First, pause, race},
     segment::Never,
-    settings::Copying,
+    settings::{Copying, PathSettings},
     source::Deliveries,
     status::{Orders, Status},
     token::{Carried, Token},
@@ -35,7 +35,7 @@ pub(crate) struct Puller<S: Source> {
     pub(crate) orders: watch::Receiver<Orders>,
     pub(crate) status: Arc<Status>,
     pub(crate) workload: Workload,
-    pub(crate) max_attempts: u32,
+    pub(crate) settings: Arc<PathSettings>,
     /// Copies an item whose last attempt begins.
     pub(crate) copy: Option<Copying<S::Item>>,
 }
@@ -110,29 +110,30 @@ impl<S: Source> Puller<S> {
     }
 
     fn accept(&mut self, deliveries: Deliveries<S>) {
+        let max_attempts = self.settings.limits.max_attempts;
         let losses = self.in_hand.losses();
         let keys = self.in_hand.accept(deliveries.iter().map(|d| (d.attempt, d.size, d.leased_at)));
         let mut carried = Vec::with_capacity(keys.len());
         let mut spent = Vec::new();
         let entries = keys.into_iter().zip(deliveries).map(|(key, delivery)| {
             let Delivery { item, receipt, attempt, .. } = delivery;
-            let copy = self.copy.filter(|_| attempt >= self.max_attempts);
+            let copy = self.copy.filter(|_| attempt >= max_attempts);
             // Without a copy it is delivered again, and tried again.
             let original = copy.and_then(|copy| Panic::catch(|| copy(&item)).ok());
             let mut token = Token::new(&self.in_hand, key, attempt, losses);
-            if attempt > self.max_attempts {
-                let reason = format!(
-                    "delivered {attempt} times, of which {} may fail: none had a result",
-                    self.max_attempts
-                );
-                token.fail(reason, std::time::Duration::ZERO);
+            if attempt > max_attempts {
+                let reason =
+                    format!("delivered {attempt} times, of which {max_attempts} may fail: none had a result");
+                token.fail(reason, self.settings.retry_after(attempt));
                 spent.push(token);
             } else {
                 carried.push(Carried { token, item });
             }
             (key, receipt, original)
         });
-        self.deliveries.insert(entries.collect::<Vec<_>>().into_iter());
+        // An item is copied by code of others, which the lock must not run.
+        let entries: Vec<_> = entries.collect();
+        self.deliveries.insert(entries.into_iter());
         // Behind the receipts, which a dead letter needs.
         drop(spent);
         // It fails only when the stages are gone: the tokens hand the items back then.

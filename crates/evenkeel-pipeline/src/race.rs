@@ -1,4 +1,4 @@
-//! The first of two futures, and the pauses between calls that fail.
+//! The first of two futures, and the pauses between calls and attempts that fail.
 
 use std::{
     future::poll_fn,
@@ -32,4 +32,10 @@ pub(crate) fn pause(failures: u32) -> Duration {
     let full = Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30));
     let random = RandomState::new().hash_one(failures) as u32;
     full / 2 + (full / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+/// A second, twice as much after each failure, five minutes at most.
+pub(crate) fn default_backoff(attempt: u32) -> Duration {
+    let doublings = attempt.saturating_sub(1).min(9);
+    Duration::from_secs(1 << doublings).min(Duration::from_secs(300))
 }

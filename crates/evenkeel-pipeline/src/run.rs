@@ -10,7 +10,7 @@
 //! | hand back | the answer to all decisions | the same |
 //! | stop of the source | its return | the same |
 //!
-//! Without a drain the hand-back has no deadline: a server that is away is waited for.
+//! Without a drain the hand-back has no deadline: a server that is away is waited for. A failure is a drain without time.
 
 use std::{
     future::{Future, pending, poll_fn},
@@ -31,7 +31,7 @@ use crate::{
     leases::extend,
     pull::Puller,
     race::{First, race},
-    segment::Items,
+    segment::{Items, Never},
     settle::settle,
     status::{Orders, Status},
 };
@@ -40,21 +40,21 @@ use crate::{
 pub(crate) const HAND_BACK: Duration = Duration::from_secs(5);
 
 /// The parts of a pipeline that starts.
-pub(crate) struct Run<S: Source, T> {
+pub(crate) struct Run<S: Source> {
     pub(crate) puller: Puller<S>,
     pub(crate) ack: S::Ack,
-    pub(crate) items: Items<T>,
+    pub(crate) items: Items<Never>,
     pub(crate) dead_letters: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pub(crate) deliveries: Arc<DeliveriesOf<S>>,
     pub(crate) in_hand: Arc<InHand>,
-    pub(crate) orders: watch::Receiver<Orders>,
+    pub(crate) orders: watch::Sender<Orders>,
     pub(crate) status: Arc<Status>,
 }
 
 type Outcome = Result<Result<(), SourceError>, Panic>;
 
 /// Runs a pipeline to its end.
-pub(crate) async fn run<S: Source, T: Send + 'static>(run: Run<S, T>) -> Result<DrainReport, PipelineError> {
+pub(crate) async fn run<S: Source>(run: Run<S>) -> Result<DrainReport, PipelineError> {
     let Run { puller, ack, items, dead_letters, deliveries, in_hand, orders, status } = run;
     let mut settler = background(|_| {
         settle(ack.clone(), Arc::clone(&in_hand), Arc::clone(&deliveries), Arc::clone(&status))
@@ -76,17 +76,24 @@ pub(crate) async fn run<S: Source, T: Send + 'static>(run: Run<S, T>) -> Result<
         driven
     };
     let broken = broken(&mut settler, extender.as_mut());
-    match race(race(work, deadline(orders.clone())), broken).await {
+    match race(race(work, deadline(orders.subscribe())), broken).await {
         First::A(First::A(Ok(())) | First::B(_)) => {}
         First::A(First::A(Err(panic))) => failure = Some(panic.into()),
         First::B(error) => failure = Some(error),
     }
 
+    if failure.is_some() {
+        // Nothing is pulled any more, and the hand-back has a deadline.
+        orders.send_modify(|orders| {
+            orders.drain_by.get_or_insert_with(Instant::now);
+        });
+    }
+    let end_orders = orders.subscribe();
     in_hand.abort();
     // All that the tasks of the items hold is dropped, and handed back.
     drop(driver.stop(Duration::ZERO).await);
     let mut end = pin!(async {
-        let by = deadline(orders).await;
+        let by = deadline(end_orders).await;
         sleep_until(by + HAND_BACK).await;
     });
     race(in_hand.wait_until_aborted(), end.as_mut()).await;
@@ -150,7 +157,7 @@ async fn broken(
 }
 
 /// Drives the stages until the source has ended and all items have.
-async fn drive<T>(mut items: Items<T>) {
+async fn drive(mut items: Items<Never>) {
     poll_fn(|cx| {
         while let Poll::Ready(item) = items.as_mut().poll_next(cx) {
             if item.is_none() {

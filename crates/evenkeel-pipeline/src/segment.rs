@@ -93,7 +93,10 @@ where
 {
     let window = settings.limits.window;
     map_items(items, window, None, async move |Carried { mut token, item }| {
-        let turn = stage.enter().await;
+        let turn = match stage.try_enter() {
+            Some(turn) => turn,
+            None => stage.wait().await,
+        };
         // Collected inside, as the iterator is the user's as well.
         let parts = async move {
             Ok::<_, BoxError>(f(item).await.map_err(Into::into)?.into_iter().collect::<Vec<U>>())
@@ -120,7 +123,7 @@ pub(crate) fn batches<T, U, F, Fut>(
     settings: Arc<PathSettings>,
     convert: fn(&Token, T) -> U,
     f: F,
-) -> Items<()>
+) -> Items<Never>
 where
     T: Send + 'static,
     U: Send + 'static,
@@ -130,7 +133,10 @@ where
     let window = settings.limits.window;
     let batches = Infallibly { items: Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item)) };
     map_items(batches, window, None, async move |carried: Vec<Carried<T>>| {
-        let turn = stage.enter().await;
+        let turn = match stage.try_enter() {
+            Some(turn) => turn,
+            None => stage.wait().await,
+        };
         let carried =
             carried.into_iter().filter_map(|mut carried| (!carried.token.is_lost()).then_some(carried));
         let (mut tokens, items): (Vec<Token>, Vec<U>) = carried
@@ -165,7 +171,7 @@ where
                 _ => token.set_done(),
             }
         }
-        None::<Carried<()>>
+        None::<Carried<Never>>
     })
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use evenkeel_task::Panic;
 
-use crate::in_hand::Limits;
+use crate::{in_hand::Limits, race::default_backoff};
 
 /// Returns the delay before another attempt, from the number of the one that failed.
 pub(crate) type Backoff = Box<dyn Fn(u32) -> Duration + Send + Sync>;
@@ -27,10 +27,4 @@ impl fmt::Debug for PathSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PathSettings").field("limits", &self.limits).finish_non_exhaustive()
     }
-}
-
-/// A second, twice as much after each failure, five minutes at most.
-pub(crate) fn default_backoff(attempt: u32) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(9);
-    Duration::from_secs(1 << doublings).min(Duration::from_secs(300))
 }

@@ -36,8 +36,8 @@ pub(crate) async fn settle<A: Ack, T>(
             if batch.is_empty() {
                 break;
             }
-            let receipts = deliveries.receipts(&batch, |(key, _)| *key);
-            let receipts: Vec<_> = receipts.into_iter().map(|((_, settle), r)| (r, settle)).collect();
+            let receipts =
+                deliveries.receipts(&batch, |(key, _)| *key, |(_, settle), receipt| (receipt, settle));
             match ack.settle(&receipts).await {
                 Ok(outcomes) if outcomes.len() == batch.len() => {
                     in_hand.settled(&batch, &outcomes);

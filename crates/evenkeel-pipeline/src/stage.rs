@@ -111,26 +111,26 @@ impl Stage {
         }
     }
 
-    /// Waits for its turn, first come, first served.
+    /// Takes a turn if nobody waits for one and the limit is not reached.
     #[inline]
-    pub(crate) async fn enter(&self) -> Turn<'_> {
+    pub(crate) fn try_enter(&self) -> Option<Turn<'_>> {
         // While others wait, it would be refused.
-        let free = if self.queued.load(Relaxed) == 0 { self.limiter.try_acquire().ok() } else { None };
-        let permit = match free {
-            Some(permit) => Some(permit),
-            None => self.wait().await,
-        };
-        Turn { stage: self, _permit: permit }
+        if self.queued.load(Relaxed) > 0 {
+            return None;
+        }
+        let permit = self.limiter.try_acquire().ok()?;
+        Some(Turn { stage: self, _permit: Some(permit) })
     }
 
-    async fn wait(&self) -> Option<Permit<'_>> {
+    /// Waits for a turn, first come, first served.
+    pub(crate) async fn wait(&self) -> Turn<'_> {
         let start = Instant::now();
         self.queued.fetch_add(1, Relaxed);
         let waiting = Waiting { stage: self, start };
         let permit = self.limiter.acquire().await;
         drop(waiting);
         // It fails only for a limiter that is closed, which this one never is.
-        permit.ok()
+        Turn { stage: self, _permit: permit.ok() }
     }
 
     pub(crate) fn worked(&self, time: Duration) {

@@ -26,7 +26,7 @@ const DEFAULT_ATTEMPTS: u32 = 5;
 
 impl<S: Source, P> Pipeline<S, P>
 where
-    P: Path<S::Item, Out: Send + 'static>,
+    P: Path<S::Item>,
 {
     /// Starts the pipeline on tasks of the runtime.
     ///
@@ -67,10 +67,10 @@ where
             in_hand: Arc::clone(&in_hand),
             deliveries: Arc::clone(&deliveries),
             items: sender,
-            orders: order.clone(),
+            orders: order,
             status: Arc::clone(&status),
             workload: Workload { timeout, ..Workload::new(window) },
-            max_attempts: limits.max_attempts,
+            settings: Arc::clone(&settings),
             copy: plan.copy,
         };
         let items = path.connect(Box::pin(Pulled::new(receiver)), &settings);
@@ -81,7 +81,7 @@ where
             dead_letters,
             deliveries,
             in_hand: Arc::clone(&in_hand),
-            orders: order,
+            orders: orders.clone(),
             status: Arc::clone(&status),
         };
         let shared = Shared { orders, in_hand, stages, status, started: Instant::now() };

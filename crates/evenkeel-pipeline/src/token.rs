@@ -15,8 +15,8 @@ pub struct Token {
     /// The losses that were looked at.
     losses: u64,
     end: PartEnd,
-    /// The indices of the part, within the item that was split; empty for a whole item.
-    part: Box<str>,
+    /// The indices of the part, within the item that was split; none for a whole item.
+    part: Option<Box<str>>,
 }
 
 /// An item, or a part of one, with its token.
@@ -29,7 +29,7 @@ pub struct Carried<T> {
 impl Token {
     pub(crate) fn new(in_hand: &Arc<InHand>, key: ItemKey, attempt: u32, losses: u64) -> Self {
         let in_hand = Arc::clone(in_hand);
-        Self { in_hand, key, attempt, losses, end: PartEnd::Dropped, part: Box::default() }
+        Self { in_hand, key, attempt, losses, end: PartEnd::Dropped, part: None }
     }
 
     /// Returns the number of the delivery.
@@ -44,7 +44,9 @@ impl Token {
     /// Returns the identity of the item, and the indices of the part.
     pub(crate) fn id(&self) -> String {
         let mut id = self.in_hand.origin(self.key);
-        id.push_str(&self.part);
+        if let Some(part) = &self.part {
+            id.push_str(part);
+        }
         id
     }
 
@@ -55,7 +57,7 @@ impl Token {
 
     /// Notes that the part has failed; the drop of the token tells it.
     pub(crate) fn fail(&mut self, reason: String, retry_after: Duration) {
-        self.end = PartEnd::Failed { reason, retry_after };
+        self.end = PartEnd::Failed(Box::new((reason, retry_after)));
     }
 
     /// Returns whether its lease is lost, so that its work is of no more use.
@@ -82,7 +84,8 @@ impl Token {
         self.in_hand.split(self.key, items.len());
         let carry = |(index, item)| {
             let mut token = Self::new(&self.in_hand, self.key, self.attempt, self.losses);
-            token.part = format!("{}/{index}", self.part).into();
+            let part = self.part.as_deref().unwrap_or_default();
+            token.part = Some(format!("{part}/{index}").into());
             Carried { token, item }
         };
         items.into_iter().enumerate().map(carry).collect()

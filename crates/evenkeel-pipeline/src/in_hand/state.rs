@@ -5,7 +5,9 @@ use std::{collections::VecDeque, mem, task::Waker, time::Duration};
 use evenkeel_base::Slab;
 use tokio::time::Instant;
 
-use crate::{Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, report::DrainReport};
+use crate::{
+    Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, race::default_backoff, report::DrainReport,
+};
 
 /// The settings that bound the items in hand.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +24,8 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) enum PartEnd {
     Done,
-    Failed {
-        reason: String,
-        retry_after: Duration,
-    },
+    /// With the reason, and the delay of another attempt.
+    Failed(Box<(String, Duration)>),
     /// It was dropped before it ended.
     Dropped,
 }
@@ -202,10 +202,12 @@ impl State {
             PartEnd::Done => {}
             PartEnd::Dropped if is_aborted => *is_dropped = true,
             PartEnd::Dropped => {
-                failure.get_or_insert_with(|| ("it was dropped before it ended".to_owned(), Duration::ZERO));
+                // The panic of a destructor.
+                let after = default_backoff(entry.attempt);
+                failure.get_or_insert_with(|| ("it was dropped before it ended".to_owned(), after));
             }
-            PartEnd::Failed { reason, retry_after } => {
-                failure.get_or_insert((reason, retry_after));
+            PartEnd::Failed(reason) => {
+                failure.get_or_insert(*reason);
             }
         }
         if *tokens > 0 {

@@ -149,9 +149,9 @@ fn busy(broker: &MemoryBroker<u64>, letters: &Letters, calls: &Arc<AtomicU32>) -
         .stage("work", async move |n: u64| {
             let call = u64::from(calls.fetch_add(1, SeqCst));
             sleep(ms((n * 37 + call * 11) % 400)).await;
-            match (n + call) % 7 {
-                0 => Err(no("unlucky")),
+            match (n + call) % 70 {
                 1 => panic!("worse"),
+                n if n.is_multiple_of(7) => Err(no("unlucky")),
                 _ => Ok(n),
             }
         })

@@ -1,9 +1,13 @@
 //! The promises of evenkeel-pipeline, one module each.
 
 mod basics;
+mod cancel;
 mod control;
 mod crashes;
 mod drain;
+mod errors;
+mod hostile;
 mod leases;
+mod low_water;
 mod support;
 mod traits;

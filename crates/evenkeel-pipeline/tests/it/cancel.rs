@@ -1,0 +1,119 @@
+//! Every future is dropped at each of its awaits: nothing is lost, and nothing is left.
+
+use std::{convert::Infallible, rc::Rc, time::Duration};
+
+use evenkeel_pipeline::{
+    Ack as _, Batch, Demand, Faults, MemoryBroker, MemoryConfig, Pipeline, Settle, SinkError, Source as _,
+};
+use evenkeel_testkit::{World, cancel};
+use tokio::time::sleep;
+
+use crate::support::{filled, ms, numbers, secs};
+
+fn slow() -> MemoryConfig {
+    let faults = Faults { latency: ms(5), ..Faults::default() };
+    MemoryConfig { ack_wait: secs(2), faults, sync_every: Some(ms(300)), ..MemoryConfig::default() }
+}
+
+/// Drops the future of a call after each number of milliseconds, and goes on with what it worked on.
+fn cut<S, F>(make: impl Fn() -> F, go_on: impl AsyncFn(S), call: impl AsyncFn(&mut S))
+where
+    F: Future<Output = S>,
+{
+    for time in 0.. {
+        let ended = World::run(async |_| {
+            let mut state = make().await;
+            let ended = tokio::time::timeout(ms(time), call(&mut state)).await.is_ok();
+            go_on(state).await;
+            ended
+        });
+        if ended {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_pull_a_publish_and_a_settlement_that_are_dropped_lose_nothing() {
+    cut(
+        || filled(5, slow()),
+        async |broker: MemoryBroker<u64>| {
+            let mut source = broker.source();
+            let pulled = source.pull(Demand { items: 9, bytes: usize::MAX }).await.unwrap();
+            assert!(pulled.len() == 5 || broker.snapshot().leased == 5);
+            sleep(secs(3)).await;
+            let again = source.pull(Demand { items: 9, bytes: usize::MAX }).await.unwrap();
+            assert_eq!(again.iter().map(|d| d.item).sum::<u64>(), 10);
+            let ack = source.ack();
+            let batch: Vec<_> = again.iter().map(|d| (d.receipt, Settle::Ack)).collect();
+            let cut = tokio::time::timeout(ms(2), ack.settle(&batch)).await.is_err();
+            assert_eq!(ack.settle(&batch).await.unwrap().len(), 5, "{cut}");
+            assert_eq!(broker.snapshot().acked, 5);
+        },
+        async |broker: &mut MemoryBroker<u64>| {
+            let mut source = broker.source();
+            if let Ok(pulled) = source.pull(Demand { items: 9, bytes: usize::MAX }).await {
+                // It was not dropped: the leases run out.
+                assert_eq!(pulled.len(), 5);
+            }
+        },
+    );
+    cut(
+        || filled(0, slow()),
+        async |broker: MemoryBroker<u64>| {
+            broker.publish(2).await.unwrap();
+            broker.sync().await;
+            assert_eq!(broker.power_loss(Duration::ZERO).lost, 0);
+            let stored = broker.snapshot().stored as u64;
+            assert_eq!((stored, broker.snapshot().published), (broker.snapshot().published, stored));
+        },
+        async |broker: &mut MemoryBroker<u64>| {
+            broker.publish(1).await.unwrap();
+            broker.sync().await;
+        },
+    );
+}
+
+async fn running(broker: &MemoryBroker<u64>) -> evenkeel_pipeline::Running {
+    let pipeline = Pipeline::from(broker.source())
+        .stage("work", async |n: u64| {
+            sleep(ms(3 + n % 5)).await;
+            Ok::<_, Infallible>(n)
+        })
+        .limit(3)
+        .batch("store", Batch::items(4).within(ms(6)), async |_| {
+            sleep(ms(3)).await;
+            Ok::<_, SinkError>(())
+        });
+    pipeline.start().expect("it is valid")
+}
+
+#[test]
+fn a_drain_that_is_dropped_aborts_all_and_every_item_comes_again() {
+    let cuts = cancel::every_point(
+        async || Rc::new(filled(20, slow()).await),
+        async |broker| {
+            let running = running(&broker).await;
+            sleep(ms(10)).await;
+            running.drain(ms(30)).await.unwrap();
+        },
+        async |broker| {
+            broker.close();
+            let report = running(&broker).await.await.unwrap();
+            assert_eq!(report.accepted, report.acked);
+            assert_eq!((broker.snapshot().acked, broker.snapshot().stored), (20, 0));
+        },
+    );
+    assert!(cuts.points() >= 2, "{cuts:?}");
+}
+
+#[test]
+fn waiting_for_the_end_can_be_given_up_and_taken_up_again() {
+    World::run(async |_| {
+        let broker = numbers(20, secs(2)).await;
+        broker.close();
+        let mut running = running(&broker).await;
+        while tokio::time::timeout(ms(1), &mut running).await.is_err() {}
+        assert_eq!(broker.snapshot().acked, 20);
+    });
+}

@@ -1,0 +1,308 @@
+//! Failures of sources and sinks: those that pass are told and repeated, others end the pipeline with its report.
+
+use std::{
+    convert::Infallible,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use evenkeel_pipeline::{
+    Ack, Batch, DeadLetter, Delivery, Demand, Message, Pipeline, Settle, SettleOutcome, SinkError, Source,
+    SourceError, Warning, Workload,
+};
+use evenkeel_testkit::World;
+use tokio::time::{Instant, sleep};
+
+use crate::support::{Effects, assert_adds_up, ms, no, numbers, secs};
+
+/// A source of numbers whose calls do as they are told.
+#[derive(Clone, Default)]
+struct Scripted {
+    pull: Script,
+    settle: Script,
+    extend: Script,
+    check: Script,
+    stopped: Arc<AtomicU32>,
+    lease: Option<Duration>,
+}
+
+/// The number of the call that begins to fail, and how.
+#[derive(Clone, Default)]
+struct Script(Arc<AtomicU32>, Option<(u32, How)>);
+
+#[derive(Clone, Copy)]
+enum How {
+    /// As often, then it goes on.
+    Transient(u32),
+    Permanent,
+    Panic,
+    Hang,
+}
+
+fn from(call: u32, how: How) -> Script {
+    Script(Arc::default(), Some((call, how)))
+}
+
+impl Script {
+    async fn play(&self, name: &str) -> Result<(), SourceError> {
+        let call = self.0.fetch_add(1, SeqCst) + 1;
+        match self.1 {
+            Some((first, How::Transient(times))) if (first..first + times).contains(&call) => {
+                Err(SourceError::transient(format!("{name} passes")))
+            }
+            Some((first, How::Permanent)) if call >= first => {
+                Err(SourceError::permanent(format!("{name} is over")))
+            }
+            Some((first, How::Panic)) if call >= first => panic!("{name} panics"),
+            Some((first, How::Hang)) if call >= first => pending().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Source for Scripted {
+    type Item = u64;
+    type Ack = Self;
+
+    async fn pull(&mut self, demand: Demand) -> Result<Vec<Delivery<u64, u64>>, SourceError> {
+        self.pull.play("pull").await?;
+        Ok((0..demand.items as u64).map(|n| Delivery::new(n, n, 1)).collect())
+    }
+
+    fn ack(&self) -> Self {
+        self.clone()
+    }
+
+    async fn check(&mut self, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
+        self.check.play("check").await?;
+        Ok(vec![Warning::new(format!("{} at once, {:?} at most", workload.window, workload.timeout))])
+    }
+
+    async fn stop(&mut self) {
+        self.stopped.fetch_add(1, SeqCst);
+    }
+}
+
+impl Ack for Scripted {
+    type Receipt = u64;
+
+    fn ack_wait(&self) -> Option<Duration> {
+        self.lease
+    }
+
+    async fn settle(&self, batch: &[(u64, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+        self.settle.play("settle").await?;
+        Ok(vec![SettleOutcome::Confirmed; batch.len()])
+    }
+
+    async fn extend(&self, _: &[u64]) -> Result<Vec<usize>, SourceError> {
+        self.extend.play("extend").await.map(|()| Vec::new())
+    }
+}
+
+fn start(source: &Scripted) -> evenkeel_pipeline::Running {
+    let pipeline = Pipeline::from(source.clone())
+        .stage("work", async |_| {
+            sleep(secs(1)).await;
+            Ok::<_, Infallible>(())
+        })
+        .limit(4)
+        .timeout(secs(7))
+        .window(4);
+    pipeline.start().expect("it is valid")
+}
+
+#[test]
+fn an_error_that_passes_is_told_and_the_call_repeated_after_growing_pauses() {
+    World::run(async |_| {
+        let source = Scripted { pull: from(2, How::Transient(3)), ..Scripted::default() };
+        let running = start(&source);
+        sleep(ms(1001)).await;
+        assert_eq!(source.pull.0.load(SeqCst), 2);
+        // Pauses of 50 to 100, 100 to 200, and 200 to 400 ms.
+        sleep(ms(300)).await;
+        assert_eq!(running.snapshot().last_error.as_deref(), Some("pull passes"));
+        sleep(ms(400)).await;
+        assert_eq!((source.pull.0.load(SeqCst), running.snapshot().errors), (5, 3));
+        assert_eq!(running.drain(secs(9)).await.unwrap().acked, 8);
+
+        let source = Scripted { settle: from(1, How::Transient(2)), ..Scripted::default() };
+        let running = start(&source);
+        sleep(ms(1001)).await;
+        assert_eq!(running.snapshot().counts.acked, 0);
+        assert_eq!(running.snapshot().unsettled, 4);
+        sleep(ms(999)).await;
+        assert_eq!((running.snapshot().counts.acked, running.snapshot().errors), (4, 2));
+    });
+}
+
+#[test]
+fn a_permanent_error_of_a_pull_ends_the_pipeline_behind_what_is_in_hand() {
+    World::run(async |_| {
+        let source = Scripted { pull: from(2, How::Permanent), ..Scripted::default() };
+        let start_time = Instant::now();
+        let error = start(&source).await.unwrap_err();
+        assert_eq!(start_time.elapsed(), secs(1));
+        assert_eq!(error.to_string(), "the pipeline has ended: pull is over");
+        assert_eq!((error.report().accepted, error.report().acked), (4, 4));
+        assert_eq!(source.stopped.load(SeqCst), 1);
+        let source = Scripted { check: from(1, How::Permanent), ..Scripted::default() };
+        let error = start(&source).await.unwrap_err();
+        assert_eq!(error.to_string(), "the pipeline has ended: check is over");
+        assert_eq!(source.pull.0.load(SeqCst), 0);
+    });
+}
+
+#[test]
+fn work_ends_at_once_when_nothing_can_be_settled_or_extended_any_more() {
+    World::run(async |_| {
+        let source = Scripted { settle: from(2, How::Permanent), ..Scripted::default() };
+        let error = start(&source).await.unwrap_err();
+        assert_eq!(error.to_string(), "the pipeline has ended: settle is over");
+        let report = *error.report();
+        assert_eq!((report.accepted, report.acked, report.unconfirmed), (12, 4, 8));
+        assert_adds_up(&report);
+
+        let lease = Some(secs(3));
+        let source = Scripted { extend: from(1, How::Permanent), lease, ..Scripted::default() };
+        let error = start(&source).await.unwrap_err();
+        assert_eq!(error.to_string(), "the pipeline has ended: extend is over");
+        assert_adds_up(error.report());
+    });
+}
+
+#[test]
+fn a_panic_of_the_source_is_the_error_of_the_pipeline_and_the_report_adds_up() {
+    World::builder().allow_panics(4).run(async |_| {
+        let panics = || from(2, How::Panic);
+        let lease = Some(secs(2));
+        for (source, message) in [
+            (Scripted { pull: panics(), ..Scripted::default() }, "panicked: pull panics"),
+            (Scripted { settle: panics(), ..Scripted::default() }, "panicked: settle panics"),
+            (Scripted { extend: panics(), lease, ..Scripted::default() }, "panicked: extend panics"),
+            (Scripted { check: from(1, How::Panic), ..Scripted::default() }, "panicked: check panics"),
+        ] {
+            let error = start(&source).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("the pipeline has ended: {message}"));
+            assert_adds_up(error.report());
+        }
+    });
+}
+
+#[test]
+fn calls_that_never_return_hold_up_no_drain() {
+    World::run(async |_| {
+        let hangs = || from(1, How::Hang);
+        let lease = Some(secs(3600));
+        for (source, time, left) in [
+            (Scripted { pull: from(2, How::Hang), ..Scripted::default() }, ms(500), 0),
+            (Scripted { check: hangs(), ..Scripted::default() }, ms(0), 0),
+            (Scripted { settle: hangs(), ..Scripted::default() }, secs(2 + 5), 4),
+            (Scripted { extend: hangs(), lease, ..Scripted::default() }, ms(500), 0),
+        ] {
+            let running = start(&source);
+            sleep(ms(500)).await;
+            let start_time = Instant::now();
+            let report = running.drain(secs(2)).await.unwrap();
+            assert_eq!((start_time.elapsed(), report.left()), (time, left));
+            assert_adds_up(&report);
+        }
+    });
+}
+
+#[test]
+fn leases_run_out_while_an_extension_hangs() {
+    World::run(async |_| {
+        let source = Scripted { extend: from(1, How::Hang), lease: Some(ms(900)), ..Scripted::default() };
+        let running = start(&source);
+        sleep(ms(899)).await;
+        assert_eq!(running.snapshot().counts.superseded, 0);
+        sleep(ms(2)).await;
+        assert_eq!(running.snapshot().counts.superseded, 4);
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn the_check_comes_before_the_first_pull_and_its_warnings_are_shown() {
+    World::run(async |_| {
+        let source = Scripted { check: from(1, How::Transient(1)), ..Scripted::default() };
+        let running = start(&source);
+        sleep(ms(1)).await;
+        assert_eq!((source.pull.0.load(SeqCst), running.snapshot().errors), (0, 1));
+        sleep(ms(100)).await;
+        assert_eq!(source.pull.0.load(SeqCst), 1);
+        assert_eq!(running.snapshot().warnings, [Warning::new("4 at once, Some(7s) at most")]);
+    });
+}
+
+#[test]
+fn answers_that_do_not_fit_their_decisions_end_the_pipeline() {
+    struct Short;
+    #[derive(Clone)]
+    struct ShortAck;
+    impl Source for Short {
+        type Item = ();
+        type Ack = ShortAck;
+        async fn pull(&mut self, _: Demand) -> Result<Vec<Delivery<(), u64>>, SourceError> {
+            Ok(vec![Delivery::new((), 7, 1)])
+        }
+        fn ack(&self) -> ShortAck {
+            ShortAck
+        }
+    }
+    impl Ack for ShortAck {
+        type Receipt = u64;
+        async fn settle(&self, _: &[(u64, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+            Ok(Vec::new())
+        }
+    }
+    World::run(async |_| {
+        let pipeline = Pipeline::from(Short).stage("work", async |()| {
+            sleep(secs(1)).await;
+            Ok::<_, Infallible>(())
+        });
+        let error = pipeline.window(1).start().unwrap().await.unwrap_err();
+        assert_eq!(error.to_string(), "the pipeline has ended: 0 answers to 1 decisions");
+        assert_adds_up(error.report());
+    });
+}
+
+#[test]
+fn sinks_that_fail_or_panic_fail_their_items_and_a_dead_letter_sink_delays_the_end() {
+    World::builder().allow_panics(2).run(async |_| {
+        let broker = numbers(3, secs(30)).await;
+        broker.close();
+        let (calls, effects) = (Arc::new(AtomicU32::new(0)), Effects::default());
+        let (letters, written) = (Arc::clone(&calls), effects.clone());
+        let pipeline = Pipeline::from(broker.source())
+            .sink("store", Batch::items(3), async |batch: Vec<Message<u64>>| {
+                if batch.len() == 3 { panic!("no such table") } else { Err(SinkError::all(no("full"))) }
+            })
+            .max_attempts(1)
+            .backoff(|_| secs(2))
+            .dead_letter(move |batch: Vec<Message<DeadLetter<u64>>>| {
+                let (call, written) = (letters.fetch_add(1, SeqCst), written.clone());
+                async move {
+                    match call {
+                        0 => Err(SinkError::some("not that one", [1])),
+                        1 => panic!("the dead letter sink"),
+                        _ => {
+                            batch.iter().for_each(|letter| written.add(letter.item.item));
+                            Ok(())
+                        }
+                    }
+                }
+            });
+        let start_time = Instant::now();
+        let report = pipeline.start().unwrap().await.unwrap();
+        // Two are written at once; the third comes again twice, and is not run any more.
+        assert_eq!(start_time.elapsed(), secs(4));
+        assert_eq!((report.accepted, report.dead, report.nacked), (5, 3, 2));
+        assert_eq!((effects.items().len(), calls.load(SeqCst)), (1, 3));
+    });
+}
