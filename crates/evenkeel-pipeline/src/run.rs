@@ -89,30 +89,32 @@ pub(crate) async fn run<S: Source>(run: Run<S>) -> Result<DrainReport, PipelineE
         });
     }
     let end_orders = orders.subscribe();
-    in_hand.abort();
-    // All that the tasks of the items hold is dropped, and handed back.
-    drop(driver.stop(Duration::ZERO).await);
     let mut end = pin!(async {
         let by = deadline(end_orders).await;
         sleep_until(by + HAND_BACK).await;
     });
+    in_hand.abort();
+    // Whatever may still decide about an item ends before the last decision is settled: the pull, the stages, the letters.
+    let pulled = race(puller, end.as_mut()).await;
+    drop(driver.stop(Duration::ZERO).await);
     race(in_hand.wait_until_aborted(), end.as_mut()).await;
-    drop(letters);
+    if let Some(letters) = letters {
+        drop(letters.stop(Duration::ZERO).await);
+    }
     in_hand.close();
-    if failure.is_none() {
-        match race(&mut settler, end.as_mut()).await {
-            First::A(outcome) => failure = error_of(outcome),
-            First::B(()) => {}
-        }
+    if !settler.is_finished()
+        && let First::A(outcome) = race(&mut settler, end.as_mut()).await
+    {
+        failure = failure.or(error_of(outcome));
     }
     drop((settler, extender));
-    let stop = async {
-        let (mut source, result) = puller.await?;
-        source.stop().await;
-        Ok::<_, Panic>(result)
-    };
-    if let First::A(stopped) = race(stop, end).await {
-        failure = failure.or(error_of(stopped));
+    match pulled {
+        First::A(Ok((mut source, result))) => {
+            failure = failure.or(error_of(Ok(result)));
+            race(source.stop(), end).await;
+        }
+        First::A(Err(panic)) => failure = failure.or(Some(panic.into())),
+        First::B(()) => {}
     }
     let report = in_hand.report();
     match failure {

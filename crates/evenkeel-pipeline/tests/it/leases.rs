@@ -116,7 +116,7 @@ fn a_batch_goes_on_without_an_item_whose_lease_is_lost_before_it_begins() {
         let stored = effects.clone();
         let pipeline = Pipeline::from(broker.source()).batch(
             "store",
-            Batch::items(10).within(secs(5)),
+            Batch::items(10).within(secs(10)),
             async move |items: Vec<u64>| {
                 items.into_iter().for_each(|n| stored.add(n));
                 Ok::<_, SinkError>(())
@@ -126,8 +126,8 @@ fn a_batch_goes_on_without_an_item_whose_lease_is_lost_before_it_begins() {
         sleep(ms(1)).await;
         broker.crash(secs(4));
         sleep(secs(4)).await;
-        // At 3 s the leases of all are lost; the second deliveries come into the same batch, which begins at 5 s.
-        sleep(ms(900)).await;
+        // At 3 s the leases of all are lost; the second deliveries come into the same batch, which begins at 10 s.
+        sleep(ms(5900)).await;
         assert_eq!((effects.total(), running.snapshot().counts.superseded), (0, 0));
         sleep(ms(100)).await;
         assert_eq!((effects.total(), running.snapshot().counts.superseded), (3, 3));

@@ -10,4 +10,5 @@ mod hostile;
 mod leases;
 mod low_water;
 mod support;
+mod threads;
 mod traits;
