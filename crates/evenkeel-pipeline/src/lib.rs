@@ -21,12 +21,14 @@
 // | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/random` | its source; the handle of a delivery; its lock and its waits; its messages; random numbers |
 // | `low_water` | the position of a log up to which all is settled |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
+// | `guide` | the guide |
 
 mod ack;
 mod chain;
 mod dead_letters;
 mod deliveries;
 mod error;
+pub mod guide;
 mod in_hand;
 mod item_key;
 mod leases;

@@ -2,6 +2,7 @@
 
 mod basics;
 mod cancel;
+mod compiles;
 mod control;
 mod crashes;
 mod drain;
