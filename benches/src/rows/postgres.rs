@@ -367,7 +367,7 @@ fn dropped_stream() -> Row {
         })
     };
     Row::new("postgres/after-a-dropped-stream", Metric::Wall)
-        .target(0.25)
+        .target(0.15)
         .not_counted(NOT_COUNTED)
         .with_round(OURS, Box::new(ours))
         .with_round("deadpool-postgres", Box::new(pooled))
