@@ -100,7 +100,7 @@ where
         let item = self.before.run(token, item, settings).await?;
         let turn = match self.stage.try_enter() {
             Some(turn) => turn,
-            None => self.stage.wait().await,
+            None => self.stage.wait(&mut *token).await?,
         };
         let result = Work::new(&self.stage, &mut *token, (self.f.clone())(item)).await;
         match judge(turn, &self.stage, result) {

@@ -95,7 +95,10 @@ where
     map_items(items, window, None, async move |Carried { mut token, item }| {
         let turn = match stage.try_enter() {
             Some(turn) => turn,
-            None => stage.wait().await,
+            None => match stage.wait(&mut token).await {
+                Some(turn) => turn,
+                None => return Vec::new(),
+            },
         };
         // Collected inside, as the iterator is the user's as well.
         let parts = async move {
@@ -132,10 +135,10 @@ where
 {
     let window = settings.limits.window;
     let batches = Infallibly { items: Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item)) };
-    map_items(batches, window, None, async move |carried: Vec<Carried<T>>| {
+    map_items(batches, window, None, async move |mut carried: Vec<Carried<T>>| {
         let turn = match stage.try_enter() {
             Some(turn) => turn,
-            None => stage.wait().await,
+            None => stage.wait(&mut carried).await?,
         };
         let carried =
             carried.into_iter().filter_map(|mut carried| (!carried.token.is_lost()).then_some(carried));

@@ -1,7 +1,9 @@
 //! A stage: its limit, its timeout and its numbers.
 
 use std::{
+    future::poll_fn,
     mem,
+    pin::pin,
     sync::{
         Mutex,
         atomic::{
@@ -9,12 +11,15 @@ use std::{
             Ordering::{Relaxed, SeqCst},
         },
     },
+    task::Poll,
     time::Duration,
 };
 
 use evenkeel_base::lock;
 use evenkeel_limit::{ConcurrencyLimiter, Permit};
 use tokio::time::Instant;
+
+use crate::token::LeaseHolder;
 
 pub(crate) struct Stage {
     pub(crate) name: Box<str>,
@@ -122,15 +127,25 @@ impl Stage {
         Some(Turn { stage: self, _permit: Some(permit) })
     }
 
-    /// Waits for a turn, first come, first served.
-    pub(crate) async fn wait(&self) -> Turn<'_> {
+    /// Waits for a turn, first come, first served; returns `None` when the leases are lost.
+    pub(crate) async fn wait(&self, mut leases: impl LeaseHolder) -> Option<Turn<'_>> {
         let start = Instant::now();
         self.queued.fetch_add(1, Relaxed);
-        let waiting = Waiting { stage: self, start };
-        let permit = self.limiter.acquire().await;
-        drop(waiting);
-        // It fails only for a limiter that is closed, which this one never is.
-        Turn { stage: self, _permit: permit.ok() }
+        let _waiting = Waiting { stage: self, start };
+        let mut permit = pin!(self.limiter.acquire());
+        let mut is_watched = false;
+        poll_fn(|cx| {
+            // Only behind the watch, a lease that is lost wakes this.
+            if !mem::replace(&mut is_watched, true) {
+                leases.watch(cx);
+            }
+            if leases.is_lost() {
+                return Poll::Ready(None);
+            }
+            // It fails only for a limiter that is closed, which this one never is.
+            permit.as_mut().poll(cx).map(|permit| Some(Turn { stage: self, _permit: permit.ok() }))
+        })
+        .await
     }
 
     pub(crate) fn worked(&self, time: Duration) {

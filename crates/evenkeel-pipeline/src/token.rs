@@ -1,11 +1,19 @@
-//! A part of an item on its way through the stages.
+//! A part of an item on its way through the stages, and the leases that its work needs.
 
-use std::{fmt, mem, sync::Arc, task::Waker, time::Duration};
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use crate::{
     in_hand::{InHand, PartEnd},
     item_key::ItemKey,
 };
+
+/// One item of so many has its first polls timed, which spares the others two readings of the clock.
+pub(crate) const SAMPLED: u32 = 32;
 
 /// The right to one part of an item in hand; dropping it says what became of the part.
 pub struct Token {
@@ -102,5 +110,58 @@ impl Drop for Token {
     fn drop(&mut self) {
         let end = mem::replace(&mut self.end, PartEnd::Dropped);
         self.in_hand.end_part(self.key, end);
+    }
+}
+
+/// The leases under which a function runs.
+pub(crate) trait LeaseHolder {
+    fn is_lost(&mut self) -> bool;
+    fn is_sampled(&self) -> bool;
+    fn watch(&self, cx: &Context<'_>);
+}
+
+impl LeaseHolder for &mut Token {
+    #[inline]
+    fn is_lost(&mut self) -> bool {
+        Token::is_lost(self)
+    }
+
+    #[inline]
+    fn is_sampled(&self) -> bool {
+        self.number().is_multiple_of(SAMPLED.into())
+    }
+
+    fn watch(&self, cx: &Context<'_>) {
+        Token::watch(self, cx.waker());
+    }
+}
+
+/// A batch goes on as long as one of its leases holds: an effect cannot be half dropped.
+impl LeaseHolder for &mut Vec<Token> {
+    fn is_lost(&mut self) -> bool {
+        self.iter_mut().all(Token::is_lost)
+    }
+
+    /// A batch is worth the readings, and counts like as many as are sampled.
+    fn is_sampled(&self) -> bool {
+        self.first().is_some_and(|token| token.number().is_multiple_of(SAMPLED.into()))
+    }
+
+    fn watch(&self, cx: &Context<'_>) {
+        self.iter().for_each(|token| token.watch(cx.waker()));
+    }
+}
+
+impl<T> LeaseHolder for &mut Vec<Carried<T>> {
+    fn is_lost(&mut self) -> bool {
+        self.iter_mut().all(|carried| carried.token.is_lost())
+    }
+
+    fn is_sampled(&self) -> bool {
+        false
+    }
+
+    fn watch(&self, cx: &Context<'_>) {
+        self.iter().for_each(|carried| carried.token.watch(cx.waker()));
     }
 }

@@ -13,11 +13,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{
     stage::{Stage, Turn},
-    token::Token,
+    token::{LeaseHolder, SAMPLED},
 };
-
-/// One item of so many has its first polls timed, which spares the others two readings of the clock.
-const SAMPLED: u32 = 32;
 
 /// The reason for which a function did not return.
 #[derive(Debug)]
@@ -26,45 +23,6 @@ pub(crate) enum Interrupted {
     TimedOut(Duration),
     /// The lease of the item, or those of all items, were lost: the work was dropped.
     Lost,
-}
-
-/// The leases under which a function runs.
-pub(crate) trait LeaseHolder {
-    fn is_lost(&mut self) -> bool;
-    fn is_sampled(&self) -> bool;
-    fn watch(&self, cx: &Context<'_>);
-}
-
-impl LeaseHolder for &mut Token {
-    #[inline]
-    fn is_lost(&mut self) -> bool {
-        Token::is_lost(self)
-    }
-
-    #[inline]
-    fn is_sampled(&self) -> bool {
-        self.number().is_multiple_of(SAMPLED.into())
-    }
-
-    fn watch(&self, cx: &Context<'_>) {
-        Token::watch(self, cx.waker());
-    }
-}
-
-/// A batch goes on as long as one of its leases holds: an effect cannot be half dropped.
-impl LeaseHolder for &mut Vec<Token> {
-    fn is_lost(&mut self) -> bool {
-        self.iter_mut().all(Token::is_lost)
-    }
-
-    /// A batch is worth the readings, and counts like as many as are sampled.
-    fn is_sampled(&self) -> bool {
-        self.first().is_some_and(|token| token.number().is_multiple_of(SAMPLED.into()))
-    }
-
-    fn watch(&self, cx: &Context<'_>) {
-        self.iter().for_each(|token| token.watch(cx.waker()));
-    }
 }
 
 pin_project! {

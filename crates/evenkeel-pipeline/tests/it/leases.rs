@@ -137,3 +137,31 @@ fn a_batch_goes_on_without_an_item_whose_lease_is_lost_before_it_begins() {
         assert_eq!((report.accepted, report.acked, report.superseded), (6, 3, 3));
     });
 }
+
+#[test]
+fn items_that_wait_for_a_limit_leave_when_their_lease_is_lost() {
+    World::run(async |_| {
+        let broker = numbers(20, secs(3)).await;
+        let effects = Effects::default();
+        let begun = effects.clone();
+        let pipeline = Pipeline::from(broker.source())
+            .stage("work", async move |n| {
+                begun.add(n);
+                sleep(secs(100)).await;
+                Ok::<_, Infallible>(n)
+            })
+            .limit(1)
+            .flat_map("split", async |n| Ok::<_, Infallible>([n]))
+            .batch("store", Batch::items(1), async |_| Ok::<_, SinkError>(()));
+        let running = pipeline.start().unwrap();
+        sleep(ms(1)).await;
+        broker.crash(secs(60));
+        sleep(ms(2999)).await;
+        assert_eq!((running.snapshot().in_hand, running.snapshot().stages[0].queued), (20, 19));
+        sleep(ms(1)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.in_hand, snapshot.counts.superseded, snapshot.stages[0].queued), (0, 20, 0));
+        assert_eq!(effects.total(), 1);
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
