@@ -55,15 +55,13 @@ pub(crate) fn rows() -> Vec<Row> {
     rows.extend([abandoned_statement(), dropped_stream()]);
     for (durable, count) in [(false, STORED), (true, STORED_DURABLY)] {
         rows.extend([
-            stored("execute-many", count, durable.then_some(1.0 / 25.0), async move |db| {
+            stored("execute-many", count, durable.then_some(1.0 / 25.0), async |db: &Database, count| {
                 db.execute_many(INSERT, values(count)).await.expect("rows that are stored")
             }),
-            stored("insert-many", count, durable.then_some(1.0 / 150.0), async move |db| {
+            stored("insert-many", count, durable.then_some(1.0 / 150.0), async |db: &Database, count| {
                 db.insert_many(TARGET, "", values(count)).await.expect("rows that are stored")
             }),
-            stored("copy-in", count, durable.then_some(1.0 / 400.0), async move |db| {
-                db.copy_in(TARGET, stream::iter(values(count))).await.expect("rows that are stored")
-            }),
+            stored("copy-in", count, durable.then_some(1.0 / 400.0), copy_rows),
         ]);
     }
     rows
@@ -124,13 +122,13 @@ async fn prepare(execute: impl AsyncFn(&'static str)) {
 /// Measures an operation, and empties the table behind it.
 fn round<C: 'static>(
     made: impl Fn() -> Rc<Connected<C>> + 'static,
-    work: impl AsyncFn(&C) -> u64 + 'static,
+    work: impl AsyncFn(&C, u64) -> u64 + 'static,
     clear: impl AsyncFn(&C, &'static str) + 'static,
 ) -> Box<dyn FnMut(u64) -> Sample> {
     Box::new(move |operations| {
         let Connected { runtime, connection } = &*made();
         let sample = measured(|| {
-            assert_eq!(runtime.block_on(work(connection)), operations, "all rows are stored");
+            assert_eq!(runtime.block_on(work(connection, operations)), operations, "all rows are stored");
         });
         runtime.block_on(clear(connection, "truncate bench_rows"));
         sample
@@ -148,16 +146,16 @@ async fn clear_client(client: &Client, sql: &'static str) {
 const COPY: &str = "copy bench_rows (id, name, at, x) from stdin (format binary)";
 const TYPES: [Type; 4] = [Type::INT8, Type::TEXT, Type::TIMESTAMPTZ, Type::FLOAT8];
 
-async fn copy_rows(db: &Database) -> u64 {
-    db.copy_in(TARGET, stream::iter(values(COPIED))).await.expect("rows that are stored")
+async fn copy_rows(db: &Database, count: u64) -> u64 {
+    db.copy_in(TARGET, stream::iter(values(count))).await.expect("rows that are stored")
 }
 
 /// Sends bytes that were encoded before.
-fn ready_bytes() -> impl AsyncFn(&Client) -> u64 + 'static {
+fn ready_bytes() -> impl AsyncFn(&Client, u64) -> u64 + 'static {
     let chunks = std::cell::OnceCell::new();
-    async move |client: &Client| {
+    async move |client: &Client, count| {
         let mut sink = pin!(client.copy_in(COPY).await.expect("a copy that begins"));
-        for chunk in chunks.get_or_init(encoded).clone() {
+        for chunk in chunks.get_or_init(|| encoded(count)).clone() {
             sink.send(chunk).await.expect("bytes that are sent");
         }
         sink.finish().await.expect("rows that are stored")
@@ -166,10 +164,10 @@ fn ready_bytes() -> impl AsyncFn(&Client) -> u64 + 'static {
 
 /// Copies a million rows of four columns; the floor sends bytes that were encoded before.
 fn copy_in() -> Row {
-    let writer = async |client: &Client| {
+    let writer = async |client: &Client, count: u64| {
         let sink = client.copy_in(COPY).await.expect("a copy that begins");
         let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
-        for (id, name, at, x) in values(COPIED) {
+        for (id, name, at, x) in values(count) {
             let row: [&(dyn ToSql + Sync); 4] = [&id, &name, &at, &x];
             writer.as_mut().write(&row).await.expect("a row that is sent");
         }
@@ -225,7 +223,7 @@ fn beside_asyncpg() -> Row {
 }
 
 /// The rows in the binary format of `COPY`, in chunks of 64 KiB.
-fn encoded() -> Vec<Bytes> {
+fn encoded(count: u64) -> Vec<Bytes> {
     let mut bytes = BytesMut::from(&b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"[..]);
     let value = |bytes: &mut BytesMut, value: &dyn ToSql, ty: &Type| {
         let start = bytes.len();
@@ -234,7 +232,7 @@ fn encoded() -> Vec<Bytes> {
         let length = (bytes.len() - start - 4) as i32;
         bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
     };
-    for (id, name, at, x) in values(COPIED) {
+    for (id, name, at, x) in values(count) {
         bytes.put_i16(4);
         let row: [&dyn ToSql; 4] = [&id, &name, &at, &x];
         row.iter().zip(&TYPES).for_each(|(each, ty)| value(&mut bytes, *each, ty));
@@ -250,10 +248,10 @@ fn stored(
     name: &str,
     count: u64,
     durable: Option<f64>,
-    work: impl AsyncFn(&Database) -> u64 + 'static,
+    work: impl AsyncFn(&Database, u64) -> u64 + 'static,
 ) -> Row {
     let is_durable = durable.is_some();
-    let each = async move |client: &Client| {
+    let each = async |client: &Client, count: u64| {
         let insert = client.prepare(INSERT).await.expect("a statement");
         let mut stored = 0;
         for (id, name, at, x) in values(count) {
@@ -390,37 +388,37 @@ fn pool(config: Config, recycling_method: RecyclingMethod) -> deadpool_postgres:
 /// Fetches one row by a prepared statement, over a warm pool.
 fn fetch_one() -> Row {
     const SQL: &str = "select $1::bigint, $2::text";
-    let ours = async |db: &Database| {
-        for id in 0..FETCHED as i64 {
+    let ours = async |db: &Database, count| {
+        for id in 0..count as i64 {
             let row: (i64, String) = db.fetch_one(SQL, (id, TEXT)).await.expect("a row");
             black_box(row);
         }
-        FETCHED
+        count
     };
-    let bare = async |client: &Client| {
+    let bare = async |client: &Client, count| {
         let statement = client.prepare(SQL).await.expect("a statement");
-        for id in 0..FETCHED as i64 {
+        for id in 0..count as i64 {
             let row = client.query_one(&statement, &[&id, &TEXT]).await.expect("a row");
             black_box((row.get::<_, i64>(0), row.get::<_, String>(1)));
         }
-        FETCHED
+        count
     };
-    let pooled = async |pool: &deadpool_postgres::Pool| {
-        for id in 0..FETCHED as i64 {
+    let pooled = async |pool: &deadpool_postgres::Pool, count| {
+        for id in 0..count as i64 {
             let client = pool.get().await.expect("a connection");
             let statement = client.prepare_cached(SQL).await.expect("a statement");
             let row = client.query_one(&statement, &[&id, &TEXT]).await.expect("a row");
             black_box((row.get::<_, i64>(0), row.get::<_, String>(1)));
         }
-        FETCHED
+        count
     };
-    let sqlx = async |pool: &PgPool| {
-        for id in 0..FETCHED as i64 {
+    let sqlx = async |pool: &PgPool, count| {
+        for id in 0..count as i64 {
             let row: (i64, String) =
                 sqlx::query_as(SQL).bind(id).bind(TEXT).fetch_one(pool).await.expect("a row");
             black_box(row);
         }
-        FETCHED
+        count
     };
     let mut row = Row::new("postgres/fetch-one", Metric::Wall)
         .target(0.9)
