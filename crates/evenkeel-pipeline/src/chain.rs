@@ -9,7 +9,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use evenkeel_task::BoxError;
+use evenkeel_task::{BoxError, Panic};
 
 use crate::{
     Message,
@@ -17,7 +17,7 @@ use crate::{
     settings::PathSettings,
     stage::Stage,
     token::{Carried, Token},
-    work::{Work, judge},
+    work::{Interrupted, Work, judge},
 };
 
 /// Stages that follow each other.
@@ -44,12 +44,13 @@ pub trait Chain: Sized + Send + Sync + 'static {
         keys: Option<KeyHash<Self::In>>,
         settings: &Arc<PathSettings>,
     ) -> Items<Self::Out> {
-        let (chain, settings) = (Arc::new(self), Arc::clone(settings));
+        // One count of references for both, which each item takes and gives back.
+        let shared = Arc::new((self, Arc::clone(settings)));
         let keys = keys.map(|mut keys| {
             Box::new(move |carried: &Carried<Self::In>| keys(&carried.item)) as KeyHash<Carried<Self::In>>
         });
         map_items(items, settings.limits.window, keys, async move |Carried { mut token, item }| {
-            let item = chain.run(&mut token, item, &settings).await?;
+            let item = shared.0.run(&mut token, item, &shared.1).await?;
             Some(Carried { token, item })
         })
     }
@@ -78,18 +79,21 @@ impl<T: Send + 'static> Chain for Start<T> {
     }
 }
 
-/// A chain with one stage more. The function returns `None` for an item that is done.
-pub(crate) struct Staged<C, F> {
+/// A chain with one stage more.
+pub(crate) struct Staged<C, F, G> {
     pub(crate) before: C,
     pub(crate) stage: Arc<Stage>,
     pub(crate) f: F,
+    /// Returns `None` for an item that is done.
+    pub(crate) goes_on: G,
 }
 
-impl<C, F, Fut, U, E> Chain for Staged<C, F>
+impl<C, F, Fut, V, G, U, E> Chain for Staged<C, F, G>
 where
     C: Chain,
     F: FnOnce(C::Out) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<Option<U>, E>> + Send + 'static,
+    Fut: Future<Output = Result<V, E>> + Send + 'static,
+    G: Fn(V) -> Option<U> + Send + Sync + 'static,
     U: Send + 'static,
     E: Into<BoxError>,
 {
@@ -102,12 +106,17 @@ where
             Some(turn) => turn,
             None => self.stage.wait(&mut *token).await?,
         };
-        let result = Work::new(&self.stage, &mut *token, (self.f.clone())(item)).await;
+        let result = match Panic::catch(|| (self.f.clone())(item)) {
+            Ok(future) => Work::new(&self.stage, &mut *token, future).await,
+            Err(panic) => Err(Interrupted::Panicked(panic)),
+        };
         match judge(turn, &self.stage, result) {
-            Ok(Some(item)) => Some(item),
-            Ok(None) => {
-                token.set_done();
-                None
+            Ok(output) => {
+                let item = (self.goes_on)(output);
+                if item.is_none() {
+                    token.set_done();
+                }
+                item
             }
             Err(None) => None,
             Err(Some(reason)) => {

@@ -162,15 +162,15 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         Pipeline { source: self.source, plan: self.plan, path: path(self.path) }
     }
 
-    fn staged<F>(mut self, name: &str, f: F) -> Staging<S, Staged<C, F>>
+    fn staged<F, G>(mut self, name: &str, f: F, goes_on: G) -> Staging<S, Staged<C, F, G>>
     where
-        Staged<C, F>: Chain<In = C::In>,
+        Staged<C, F, G>: Chain<In = C::In>,
     {
         let stage = self.plan.add(name, None);
         self.then(|Stages { upstream, keys, chain: before }| Stages {
             upstream,
             keys,
-            chain: Staged { before, stage, f },
+            chain: Staged { before, stage, f, goes_on },
         })
     }
 
@@ -184,7 +184,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         U: Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        self.staged(name, |item| async move { f(item).await.map(Some) })
+        self.staged(name, f, Some)
     }
 
     /// Adds a stage that may end an item: with `None` it is done, and acked.
@@ -216,7 +216,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         U: Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        self.staged(name, |item| async move { f(item).await })
+        self.staged(name, f, |item| item)
     }
 
     /// Adds a stage that splits an item into parts; it is acked when all parts are done, and fails as a whole when one fails.

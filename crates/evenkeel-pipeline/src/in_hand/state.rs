@@ -89,7 +89,7 @@ struct Entry {
 enum Phase {
     Working {
         tokens: usize,
-        failure: Option<(String, Duration)>,
+        failure: Option<Box<(String, Duration)>>,
         is_dropped: bool,
     },
     /// Its dead letter is to be written.
@@ -203,11 +203,11 @@ impl State {
             PartEnd::Dropped if is_aborted => *is_dropped = true,
             PartEnd::Dropped => {
                 // The panic of a destructor.
-                let after = default_backoff(entry.attempt);
-                failure.get_or_insert_with(|| ("it was dropped before it ended".to_owned(), after));
+                let reason = ("it was dropped before it ended".to_owned(), default_backoff(entry.attempt));
+                failure.get_or_insert_with(|| Box::new(reason));
             }
             PartEnd::Failed(reason) => {
-                failure.get_or_insert(*reason);
+                failure.get_or_insert(reason);
             }
         }
         if *tokens > 0 {
@@ -218,13 +218,14 @@ impl State {
         effects.dropped = entry.waker.take();
         match failure {
             _ if is_lost => self.forget_lost(key, effects),
-            Some((reason, retry_after)) if attempt >= max_attempts => {
+            Some(failure) if attempt >= max_attempts => {
+                let (reason, retry_after) = *failure;
                 entry.phase = Phase::Exhausted;
                 let attempts = attempt.min(max_attempts);
                 self.exhausted.push(Exhausted { key, attempts, reason, retry_after });
                 effects.is_exhausted = true;
             }
-            Some((_, after)) => self.decide(key, Settle::Retry { after }, effects),
+            Some(failure) => self.decide(key, Settle::Retry { after: failure.1 }, effects),
             None if is_dropped => self.decide(key, Settle::Release, effects),
             None => self.decide(key, Settle::Ack, effects),
         }

@@ -1,5 +1,4 @@
 //! A million items: the memory stays what it was, with acks, leases, failures and batches.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     alloc::System,
