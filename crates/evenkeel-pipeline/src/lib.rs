@@ -20,6 +20,10 @@
 // | `memory` | a broker in memory; its settings and faults |
 // | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/random` | its source; the handle of a delivery; its lock and its waits; its messages; random numbers |
 // | `low_water` | the position of a log up to which all is settled |
+// | `postgres` | a queue in PostgreSQL, behind the feature of that name: its handle |
+// | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |
+// | `postgres/source`, `postgres/fetch`, `postgres/worker` | its source; how jobs are taken; the row that leases them |
+// | `postgres/ack`, `postgres/receipt`, `postgres/error` | how jobs are settled; the handle of a delivery; errors of a database |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 // | `guide` | the guide |
 
@@ -35,6 +39,8 @@ mod leases;
 mod low_water;
 mod memory;
 mod pipeline;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod pull;
 mod race;
 mod report;
@@ -61,6 +67,9 @@ pub use memory::{
     PowerLoss,
 };
 pub use pipeline::{InvalidPipeline, Pipeline, Stages, Sunk};
+#[cfg(feature = "postgres")]
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+pub use postgres::{PgAck, PgJob, PgQueue, PgReceipt, PgSource};
 pub use report::DrainReport;
 pub use running::{PipelineError, Running};
 pub use sink::{DeadLetter, Message, Sink};

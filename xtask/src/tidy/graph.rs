@@ -15,7 +15,10 @@ const GRAPH: [(&str, &[&str]); 14] = [
     ("evenkeel-stream", &["evenkeel-base", "evenkeel-task"]),
     ("evenkeel-pool", &["evenkeel-base", "evenkeel-task"]),
     ("evenkeel-postgres", &["evenkeel-base", "evenkeel-pool", "evenkeel-retry"]),
-    ("evenkeel-pipeline", &["evenkeel-base", "evenkeel-limit", "evenkeel-stream", "evenkeel-task"]),
+    (
+        "evenkeel-pipeline",
+        &["evenkeel-base", "evenkeel-limit", "evenkeel-postgres", "evenkeel-stream", "evenkeel-task"],
+    ),
     ("evenkeel", &FACADE),
     ("evenkeel-testkit", &["evenkeel-base"]),
     ("evenkeel-testkit-pg", &["evenkeel-base", "evenkeel-testkit"]),

@@ -88,8 +88,8 @@ const FUNCTIONS: &str = "abs acos age array_agg array_append array_cat array_dim
     make_date make_interval make_time make_timestamp make_timestamptz max md5 min mod mode nextval now nth_value \
     ntile nullif num_nonnulls num_nulls numrange obj_description octet_length overlay percent_rank percentile_cont \
     percentile_disc pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_backend_pid pg_column_size \
-    pg_current_xact_id pg_current_xact_id_if_assigned pg_get_serial_sequence pg_is_in_recovery pg_relation_size \
-    pg_size_pretty pg_sleep pg_table_size pg_total_relation_size pg_try_advisory_xact_lock \
+    pg_current_xact_id pg_current_xact_id_if_assigned pg_get_serial_sequence pg_is_in_recovery pg_notify \
+    pg_relation_size pg_size_pretty pg_sleep pg_table_size pg_total_relation_size pg_try_advisory_xact_lock \
     pg_try_advisory_xact_lock_shared pg_typeof pi plainto_tsquery position power quote_ident quote_literal \
     quote_nullable radians random rank regexp_count regexp_instr regexp_like regexp_match regexp_matches \
     regexp_replace regexp_split_to_array regexp_split_to_table regexp_substr repeat replace reverse right round \
@@ -97,8 +97,8 @@ const FUNCTIONS: &str = "abs acos age array_agg array_append array_cat array_dim
     statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strpos substr \
     substring sum tan text timestamptz timezone to_char to_date to_hex to_json to_jsonb to_number to_regclass \
     to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim trunc ts_headline ts_rank tsrange \
-    tstzrange txid_current unnest upper upper_inc upper_inf var_pop var_samp variance version websearch_to_tsquery \
-    width_bucket";
+    tstzrange txid_current txid_current_snapshot txid_snapshot_xmin unnest upper upper_inc upper_inf var_pop \
+    var_samp variance version websearch_to_tsquery width_bucket";
 
 /// Reads a statement token by token.
 #[derive(Default)]
@@ -281,6 +281,8 @@ mod tests {
             "select lower(a) like ('x') and (b) in (1) from t group by cube (a)",
             r"select 1 where 'a' ~ '^\w+ (f(1)|\d\(\))\.$'",
             "select pg_backend_pid(), current_user, array[1, 2], array(select 1)",
+            "with x as (insert into t values (1) returning n) select n from x, pg_notify($1, '')",
+            "select txid_snapshot_xmin(txid_current_snapshot())",
         ] {
             let effect = SqlEffect::of(sql);
             assert!(!effect.taints_session, "{sql}");

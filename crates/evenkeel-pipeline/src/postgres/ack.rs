@@ -1,0 +1,167 @@
+//! Settles jobs, by one statement for a batch.
+
+use std::{collections::BTreeSet, fmt, mem, sync::Arc, sync::Mutex, time::Duration};
+
+use evenkeel_base::lock;
+use evenkeel_postgres::Error;
+
+use super::{PgQueue, PgReceipt, enqueue::seconds, error::source_error, worker::Worker};
+use crate::{Ack, Settle, SettleOutcome, SourceError};
+
+const FINISH: &str = "
+with me as (
+    select id from evenkeel_queue.worker where id = $1 for key share
+), job as (
+    delete from evenkeel_queue.job j using me, unnest($2::bigint[], $3::bigint[]) as t(id, claim)
+    where j.id = t.id and j.claim = t.claim and j.worker = me.id and j.state = 'h' returning j.key
+)
+select me.id, array(select distinct key from job where key is not null) from me";
+
+const HAND_BACK: &str = "
+with me as (
+    select id from evenkeel_queue.worker where id = $1 for key share
+), job as (
+    update evenkeel_queue.job j set state = 'd', worker = null, attempt = attempt + t.failed,
+        ready_at = now() + make_interval(secs => t.delay)
+    from me, unnest($2::bigint[], $3::bigint[], $4::int[], $5::float8[]) as t(id, claim, failed, delay)
+    where j.id = t.id and j.claim = t.claim and j.worker = me.id and j.state = 'h' returning j.id
+)
+select me.id from me, (select count(*) from job) counted, pg_notify($6, '')";
+
+/// Lets the first job of each key go, unless one of them holds the key.
+const NEXT_OF_KEY: &str = "
+with job as (
+    update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now()
+    from (
+        select key, (select b.id from evenkeel_queue.job b where b.queue = $1 and b.key = k.key and b.state <> 's'
+            order by b.id limit 1) as id
+        from unnest($2::text[]) as k(key)
+    ) first
+    where j.id = first.id and j.state in ('f', 'b') and not exists (
+        select 1 from evenkeel_queue.job b where b.queue = $1 and b.key = first.key and b.key is not null
+            and b.state in ('h', 'd'))
+    returning j.id
+)
+select count(*) from job, pg_notify($3, '')";
+
+const STRANDED: &str = "
+select distinct j.key from evenkeel_queue.job j where j.queue = $1 and j.state = 'b' and not exists (
+    select 1 from evenkeel_queue.job b where b.queue = $1 and b.key = j.key and b.key is not null
+        and b.state in ('h', 'd'))
+limit 1000";
+
+/// The half of a [`PgSource`](crate::PgSource) that settles.
+#[derive(Clone)]
+pub struct PgAck {
+    worker: Arc<Worker>,
+    /// Keys whose next job is to be let go.
+    ended_keys: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl PgAck {
+    pub(super) fn new(worker: Arc<Worker>) -> Self {
+        Self { worker, ended_keys: Arc::default() }
+    }
+
+    /// Settles what belongs to this worker, and returns whether its row is still there.
+    async fn settle_own(&self, worker: i64, batch: &[(PgReceipt, Settle)]) -> Result<bool, Error> {
+        let PgQueue { db, channel, .. } = &self.worker.queue;
+        let (mut done, mut done_fetches) = (Vec::new(), Vec::new());
+        let (mut back, mut back_fetches, mut failed, mut delays) = (vec![], vec![], vec![], vec![]);
+        for (receipt, settle) in batch.iter().filter(|(receipt, _)| receipt.worker == worker) {
+            let (failures, delay) = match settle {
+                Settle::Ack | Settle::Term => {
+                    done.push(receipt.job);
+                    done_fetches.push(receipt.fetch);
+                    continue;
+                }
+                Settle::Retry { after } => (1, seconds(*after)),
+                Settle::Release => (0, 0.0),
+            };
+            back.push(receipt.job);
+            back_fetches.push(receipt.fetch);
+            failed.push(failures);
+            delays.push(delay);
+        }
+        let mut is_there = true;
+        if !done.is_empty() {
+            let sql = self.worker.queue.sql(FINISH);
+            let row: Option<(i64, Vec<String>)> = db.fetch_opt(&sql, (worker, done, done_fetches)).await?;
+            is_there = row.is_some();
+            lock(&self.ended_keys).extend(row.map(|(_, keys)| keys).unwrap_or_default());
+        }
+        if is_there && !back.is_empty() {
+            let params = (worker, back, back_fetches, failed, delays, &**channel);
+            is_there = db.fetch_opt::<(i64,)>(&self.worker.queue.sql(HAND_BACK), params).await?.is_some();
+        }
+        let keys = mem::take(&mut *lock(&self.ended_keys));
+        if !keys.is_empty() {
+            let keys: Vec<String> = keys.into_iter().collect();
+            if let Err(error) = release_keys(&self.worker.queue, &keys).await {
+                lock(&self.ended_keys).extend(keys);
+                return Err(error);
+            }
+        }
+        Ok(is_there)
+    }
+}
+
+/// Lets the next jobs of keys go whose job has ended.
+pub(super) async fn release_keys(queue: &PgQueue, keys: &[String]) -> Result<(), Error> {
+    queue.db.fetch_scalar::<i64>(&queue.sql(NEXT_OF_KEY), (&*queue.name, keys, &*queue.channel)).await?;
+    Ok(())
+}
+
+/// Lets jobs go that wait for one that has ended, since a process ended between the two.
+pub(super) async fn repair(queue: &PgQueue) -> Result<(), Error> {
+    let keys: Vec<(String,)> = queue.db.fetch_all(&queue.sql(STRANDED), (&*queue.name,)).await?;
+    if !keys.is_empty() {
+        let keys: Vec<String> = keys.into_iter().map(|(key,)| key).collect();
+        release_keys(queue, &keys).await?;
+    }
+    Ok(())
+}
+
+impl Ack for PgAck {
+    type Receipt = PgReceipt;
+
+    fn ack_wait(&self) -> Option<Duration> {
+        Some(self.worker.queue.lease)
+    }
+
+    async fn settle(&self, batch: &[(PgReceipt, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+        let worker = self.worker.id();
+        let mut own = None;
+        if let Some(worker) = worker.filter(|id| batch.iter().any(|(receipt, _)| receipt.worker == *id)) {
+            if self.settle_own(worker, batch).await.map_err(source_error)? {
+                own = Some(worker);
+            } else {
+                self.worker.lost(worker);
+            }
+        }
+        let outcome = |(receipt, _): &(PgReceipt, Settle)| {
+            if Some(receipt.worker) == own { SettleOutcome::Confirmed } else { SettleOutcome::Superseded }
+        };
+        Ok(batch.iter().map(outcome).collect())
+    }
+
+    async fn extend(&self, receipts: &[PgReceipt]) -> Result<Vec<usize>, SourceError> {
+        let mut own = self.worker.id();
+        if let Some(id) = own
+            && !self.worker.beat(id).await.map_err(source_error)?
+        {
+            self.worker.lost(id);
+            own = None;
+        }
+        // The leases are extended, whatever comes of the others.
+        let _ = self.worker.sweep().await;
+        let is_lost = |(index, receipt): (usize, &PgReceipt)| (Some(receipt.worker) != own).then_some(index);
+        Ok(receipts.iter().enumerate().filter_map(is_lost).collect())
+    }
+}
+
+impl fmt::Debug for PgAck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgAck").field("queue", &self.worker.queue).finish_non_exhaustive()
+    }
+}

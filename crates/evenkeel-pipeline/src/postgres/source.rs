@@ -1,0 +1,184 @@
+//! A queue as a source.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use evenkeel_postgres::{Error, Listener};
+use futures_core::Stream as _;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    PgAck, PgQueue, PgReceipt, ack,
+    error::source_error,
+    fetch::{Cursor, Fetched, Taken, fetch},
+    worker::Worker,
+};
+use crate::{
+    Delivery, Demand, Source, SourceError,
+    race::{First, race},
+};
+
+/// The source of the jobs of a [`PgQueue`](crate::PgQueue).
+///
+/// It is a worker of its own, whose lease covers everything that it has delivered. It listens for new jobs over a connection
+/// of its own, beside the pool, and looks for them from time to time as well.
+pub struct PgSource {
+    worker: Arc<Worker>,
+    cursor: Cursor,
+    /// The fetch that is under way, also when its pull was dropped.
+    fetching: Option<Fetching>,
+    /// Jobs that arrived for a pull that was dropped, and are more than the present one asks for.
+    arrived: VecDeque<Delivery<Vec<u8>, PgReceipt>>,
+    listening: Listening,
+    repair_at: Option<Instant>,
+}
+
+type Fetching = Pin<Box<dyn Future<Output = Result<Fetched, Error>> + Send>>;
+
+enum Listening {
+    NotYet,
+    On(Box<Listener>),
+    /// Behind a pooler there are no notifications.
+    Off,
+}
+
+impl PgSource {
+    pub(super) fn new(queue: PgQueue) -> Self {
+        Self {
+            worker: Arc::new(Worker::new(queue)),
+            cursor: Cursor::default(),
+            fetching: None,
+            arrived: VecDeque::new(),
+            listening: Listening::NotYet,
+            repair_at: None,
+        }
+    }
+
+    async fn fetch(&mut self, demand: Demand) -> Result<Taken, Error> {
+        let (worker, start) = (&self.worker, self.cursor.start());
+        let fetching =
+            self.fetching.get_or_insert_with(|| Box::pin(fetch(Arc::clone(worker), demand, start)));
+        let fetched = fetching.await;
+        self.fetching = None;
+        Ok(fetched?.take(&mut self.cursor))
+    }
+
+    /// Returns jobs that have arrived, within the demand.
+    fn take_arrived(&mut self, demand: Demand) -> Vec<Delivery<Vec<u8>, PgReceipt>> {
+        let mut bytes = 0_usize;
+        let fits = |(index, delivery): &(usize, &Delivery<Vec<u8>, PgReceipt>)| {
+            bytes = bytes.saturating_add(delivery.size);
+            *index < demand.items && (*index == 0 || bytes <= demand.bytes)
+        };
+        let count = self.arrived.iter().enumerate().take_while(fits).count();
+        self.arrived.drain(..count).collect()
+    }
+
+    /// Looks after other workers, and after keys whose next job was not let go.
+    async fn maintain(&mut self) -> Result<(), Error> {
+        const REPAIR: Duration = Duration::from_secs(10);
+        self.worker.sweep().await?;
+        let now = Instant::now();
+        if self.repair_at.is_none_or(|at| now >= at) {
+            ack::repair(&self.worker.queue).await?;
+            self.repair_at = now.checked_add(REPAIR);
+        }
+        Ok(())
+    }
+
+    /// Waits for a notification, at most for this time.
+    async fn wait(&mut self, longest: Duration) {
+        let PgQueue { db, channel, .. } = &self.worker.queue;
+        let notified = async {
+            match &mut self.listening {
+                Listening::NotYet => match db.listen([&**channel]).await {
+                    // Nothing tells of jobs that were enqueued before: a fetch follows.
+                    Ok(listener) => Some(Listening::On(Box::new(listener))),
+                    Err(Error::Unsupported(_)) => Some(Listening::Off),
+                    Err(_) => std::future::pending().await,
+                },
+                Listening::On(listener) => match next(listener).await {
+                    true => None,
+                    false => Some(Listening::NotYet),
+                },
+                Listening::Off => std::future::pending().await,
+            }
+        };
+        if let First::A(Some(listening)) = race(notified, sleep(longest)).await {
+            self.listening = listening;
+        }
+    }
+
+    /// Drops the notifications that have come, since a fetch follows.
+    async fn drop_notifications(&mut self) {
+        let Listening::On(listener) = &mut self.listening else { return };
+        let has_ended = poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut **listener).poll_next(cx) {
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(_) => return Poll::Ready(true),
+                    Poll::Pending => return Poll::Ready(false),
+                }
+            }
+        });
+        if has_ended.await {
+            self.listening = Listening::NotYet;
+        }
+    }
+}
+
+/// Waits for an event; returns `false` at the end.
+async fn next(listener: &mut Listener) -> bool {
+    poll_fn(|cx| Pin::new(&mut *listener).poll_next(cx).map(|event| matches!(event, Some(Ok(_))))).await
+}
+
+impl Source for PgSource {
+    type Item = Vec<u8>;
+    type Ack = PgAck;
+
+    async fn pull(&mut self, demand: Demand) -> Result<Vec<Delivery<Vec<u8>, PgReceipt>>, SourceError> {
+        loop {
+            if !self.arrived.is_empty() {
+                return Ok(self.take_arrived(demand));
+            }
+            self.maintain().await.map_err(source_error)?;
+            self.drop_notifications().await;
+            match self.fetch(demand).await.map_err(source_error)? {
+                Taken::Jobs(jobs) => self.arrived.extend(jobs),
+                Taken::Again => {}
+                Taken::Nothing(next) => {
+                    let queue = &self.worker.queue;
+                    let longest = queue.poll.min(queue.sweep_pause());
+                    self.wait(next.map_or(longest, |next| longest.min(next))).await;
+                }
+            }
+        }
+    }
+
+    fn ack(&self) -> PgAck {
+        PgAck::new(Arc::clone(&self.worker))
+    }
+
+    async fn stop(&mut self) {
+        if let Some(fetching) = &mut self.fetching {
+            let _ = fetching.await;
+            self.fetching = None;
+        }
+        self.arrived.clear();
+        // If the server does not answer, the lease runs out.
+        let _ = self.worker.leave().await;
+    }
+}
+
+impl fmt::Debug for PgSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgSource").field("queue", &self.worker.queue).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+//! A schema for each test, and the loop of a worker.
+
+use std::{
+    env,
+    io::Write as _,
+    panic::resume_unwind,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use evenkeel_pipeline::{
+    Ack as _, Delivery, Demand, PgAck, PgQueue, PgReceipt, PgSource, Settle, SettleOutcome, Source as _,
+};
+use evenkeel_postgres::{Database, tokio_postgres::Config};
+use tokio::time::timeout;
+
+/// The time limit of a test: one that hangs fails.
+const LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) type PgDelivery = Delivery<Vec<u8>, PgReceipt>;
+
+/// The schema of a test.
+pub(crate) struct TestSchema {
+    pub(crate) name: String,
+    pub(crate) config: Config,
+    pub(crate) db: Database,
+}
+
+/// Runs a test in a schema of its own on each available server.
+pub(crate) fn run<F, Fut>(test: F)
+where
+    F: Fn(Arc<TestSchema>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
+        match env::var(name).ok().filter(|url| !url.is_empty()) {
+            Some(url) => run_at(&url, &test),
+            None => {
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "SKIPPED: no PostgreSQL server at {name} (cargo xtask servers up)"
+                );
+            }
+        }
+    }
+}
+
+fn run_at<F, Fut>(url: &str, test: &F)
+where
+    F: Fn(Arc<TestSchema>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let name = format!("queue_{}_{}", process::id(), COUNT.fetch_add(1, Relaxed));
+        let mut config: Config = url.parse().unwrap();
+        config.application_name(&name);
+        let db = Database::builder(config.clone()).max(10).connect().await.unwrap();
+        let schema = Arc::new(TestSchema { name: name.clone(), config, db });
+        let outcome = tokio::spawn(timeout(LIMIT, test(Arc::clone(&schema)))).await;
+        schema.db.batch_execute(&format!("drop schema if exists {name} cascade")).await.unwrap();
+        match outcome {
+            Ok(ended) => ended.expect("the test hangs"),
+            Err(error) => resume_unwind(error.into_panic()),
+        }
+    });
+}
+
+impl TestSchema {
+    /// Returns a queue that is set up.
+    pub(crate) async fn queue(&self, name: &str) -> PgQueue {
+        let queue = self.queue_of(&self.db, name);
+        queue.set_up().await.unwrap();
+        queue
+    }
+
+    pub(crate) fn queue_of(&self, db: &Database, name: &str) -> PgQueue {
+        PgQueue::new(db, name).schema(&self.name)
+    }
+
+    pub(crate) async fn connect(&self) -> Database {
+        Database::builder(self.config.clone()).max(4).connect().await.unwrap()
+    }
+
+    /// Returns a number that a statement selects; `{s}` stands for the schema.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.db.fetch_scalar(&sql.replace("{s}", &self.name), ()).await.unwrap()
+    }
+
+    pub(crate) async fn jobs(&self) -> i64 {
+        self.number("select count(*) from {s}.job").await
+    }
+}
+
+/// Asks for a number of jobs.
+pub(crate) const fn items(items: usize) -> Demand {
+    Demand { items, bytes: usize::MAX }
+}
+
+/// Pulls jobs within ten seconds.
+pub(crate) async fn pull(source: &mut PgSource, most: usize) -> Vec<PgDelivery> {
+    timeout(Duration::from_secs(10), source.pull(items(most))).await.expect("jobs come").unwrap()
+}
+
+/// Pulls one job.
+pub(crate) async fn one(source: &mut PgSource) -> PgDelivery {
+    let mut jobs = pull(source, 1).await;
+    assert_eq!(jobs.len(), 1);
+    jobs.remove(0)
+}
+
+/// Makes sure that a pull waits.
+pub(crate) async fn none(source: &mut PgSource) {
+    let pulled = timeout(Duration::from_millis(300), source.pull(items(100))).await;
+    assert!(pulled.is_err(), "{pulled:?}");
+}
+
+/// Settles one job.
+pub(crate) async fn settle(ack: &PgAck, receipt: PgReceipt, settle: Settle) -> SettleOutcome {
+    ack.settle(&[(receipt, settle)]).await.unwrap()[0]
+}
+
+pub(crate) fn text(delivery: &PgDelivery) -> String {
+    String::from_utf8(delivery.item.clone()).unwrap()
+}
+
+pub(crate) fn texts(deliveries: &[PgDelivery]) -> Vec<String> {
+    deliveries.iter().map(text).collect()
+}
