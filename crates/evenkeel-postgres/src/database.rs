@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use evenkeel_pool::{Closed, Holder, Snapshot};
+use tokio::time::{Instant, timeout};
 use tokio_postgres::types::FromSqlOwned;
 
 use crate::{
@@ -405,6 +406,9 @@ impl Database {
 
     /// Closes the database, and waits until all connections are closed, at most for the time `within`.
     ///
+    /// It waits for requests to cancel that are on their way, too: a pooler may not pass one on whose link is cut by the end
+    /// of the program.
+    ///
     /// From the first poll on, every new call fails at once, and so does every call that waits for a connection. A call
     /// that has a connection runs on, and is listed if it is late. The method can be called again, to wait once more.
     ///
@@ -421,7 +425,12 @@ impl Database {
     /// # }
     /// ```
     pub async fn close(&self, within: Duration) -> Closed {
-        self.sessions.pool.close(within).await
+        let start = Instant::now();
+        let closed = self.sessions.pool.close(within).await;
+        let left = within.saturating_sub(start.elapsed());
+        // The connection of a request to cancel may be closed already, and a pooler still pass the request on.
+        let _ = timeout(left, self.sessions.recycler.finished()).await;
+        closed
     }
 }
 

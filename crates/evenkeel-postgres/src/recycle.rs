@@ -12,18 +12,15 @@
 //! - A commit is not cancelled, since it has to end in one way or the other.
 //!
 //! A failure, the time limit or the end of the task leaves a connection that is not clean, and the pool discards it.
+//!
+//! The tasks end when the [`Recycler`] is dropped, with the last handle of the database. A request to cancel that is on its
+//! way then runs to its end first, and one that was not sent yet is sent once: PgBouncer drops a request whose link is
+//! closed before it has passed it on, and may end itself.
 
-use std::{
-    future::poll_fn,
-    mem,
-    pin::pin,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use evenkeel_base::lock;
 use evenkeel_pool::Lease;
-use tokio::{runtime::Handle, task::AbortHandle, time::timeout};
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use crate::{
     cancel::CancelRequest,
@@ -35,42 +32,40 @@ use crate::{
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Recycles connections on tasks of its own, which are aborted when it is dropped.
+/// Recycles connections on tasks of its own, which end when it is dropped.
 pub(crate) struct Recycler {
     cancel: CancelRequest,
     pub(crate) timeout: Duration,
-    tasks: Mutex<Vec<AbortHandle>>,
+    // Nothing is sent. Each task has a receiver as long as it lives.
+    tasks: watch::Sender<()>,
 }
 
 impl Recycler {
     pub(crate) fn new(cancel: CancelRequest, timeout: Duration) -> Self {
-        Self { cancel, timeout, tasks: Mutex::default() }
+        Self { cancel, timeout, tasks: watch::Sender::default() }
     }
 
     pub(crate) fn recycle(&self, lease: Lease<ConnectionManager>, runtime: &Handle) {
         if lease.is_clean() || lease.condition() == Condition::Lost {
             return;
         }
-        // Not under the lock: the runtime drops the task at once if it has ended.
-        let task = runtime.spawn(recycle(lease, Arc::clone(&self.cancel), self.timeout));
-        let mut tasks = lock(&self.tasks);
-        let ended: Vec<_> = tasks.extract_if(.., |task| task.is_finished()).collect();
-        tasks.push(task.abort_handle());
-        drop(tasks);
-        drop(ended);
+        runtime.spawn(recycle(lease, Arc::clone(&self.cancel), self.timeout, self.tasks.subscribe()));
+    }
+
+    /// Waits until all tasks have ended.
+    pub(crate) async fn finished(&self) {
+        self.tasks.closed().await;
     }
 }
 
-impl Drop for Recycler {
-    fn drop(&mut self) {
-        let tasks = mem::take(&mut *lock(&self.tasks));
-        tasks.iter().for_each(AbortHandle::abort);
-    }
-}
-
-async fn recycle(mut lease: Lease<ConnectionManager>, cancel: CancelRequest, limit: Duration) {
+async fn recycle(
+    mut lease: Lease<ConnectionManager>,
+    cancel: CancelRequest,
+    limit: Duration,
+    mut recycler: watch::Receiver<()>,
+) {
     if lease.condition() < Condition::Abandoned {
-        let _ = timeout(limit, lease.reset()).await;
+        let _ = unless_dropped(&mut recycler, timeout(limit, lease.reset())).await;
         return;
     }
     let (token, peer, tx_state) = (lease.cancel_token(), lease.peer(), lease.tx_state);
@@ -79,11 +74,12 @@ async fn recycle(mut lease: Lease<ConnectionManager>, cancel: CancelRequest, lim
         drop(lease);
     });
     if tx_state == TxState::Committing {
-        return drained.await;
+        let _ = unless_dropped(&mut recycler, drained).await;
+        return;
     }
     let requests = async {
-        let (mut is_drained, mut pause) = (false, MIN_PAUSE);
-        while !is_drained {
+        let (mut is_drained, mut is_dropped, mut pause) = (false, false, MIN_PAUSE);
+        while !is_drained && !is_dropped {
             // A request runs to its own end, also when the statement has ended: a pooler may still be passing it on.
             let mut request = cancel(token.clone(), peer.clone());
             let _ = poll_fn(|cx| {
@@ -91,10 +87,23 @@ async fn recycle(mut lease: Lease<ConnectionManager>, cancel: CancelRequest, lim
                 request.as_mut().poll(cx)
             })
             .await;
-            is_drained = is_drained || timeout(pause, drained.as_mut()).await.is_ok();
+            if !is_drained {
+                let paused = unless_dropped(&mut recycler, timeout(pause, drained.as_mut())).await;
+                (is_drained, is_dropped) = (matches!(paused, Some(Ok(()))), paused.is_none());
+            }
             pause = (2 * pause).min(MAX_PAUSE);
         }
     };
     // The connection is closed at `limit`; the rest of the time is that of the last request.
     let _ = timeout(limit.saturating_mul(2), requests).await;
+}
+
+/// Runs a future to its end; returns `None` if the recycler is dropped before.
+async fn unless_dropped<F: Future>(recycler: &mut watch::Receiver<()>, future: F) -> Option<F::Output> {
+    let (mut dropped, mut future) = (pin!(recycler.changed()), pin!(future));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => dropped.as_mut().poll(cx).map(|_| None),
+    })
+    .await
 }

@@ -1,10 +1,17 @@
 //! Abandoned statements: cancelling them, to the millisecond.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use evenkeel_postgres::{Database, Error, TxOptions};
+use evenkeel_postgres::{Builder, Database, Error, TxOptions};
 use evenkeel_testkit::{World, assert_took};
-use tokio::time::timeout;
+use futures::StreamExt as _;
+use tokio::time::{sleep, timeout};
 
 use crate::scripted_server::{Answer, Server};
 
@@ -150,7 +157,102 @@ fn the_last_handle_takes_the_cleaning_along() {
         abandoned(&db, "slow").await;
         drop(db);
         world.settle().await;
-        assert_eq!(server.log()[..2], ["1 begins", "1 slow"]);
+        let log = server.log();
+        assert_eq!(log[..3], ["1 begins", "1 slow", "1 cancel"], "it is cancelled all the same");
+        assert!(log.contains(&"1 ends".into()), "{log:?}");
+    });
+}
+
+/// Requests that reach the server after this time. Counts those that have ended, or were dropped.
+fn slow_requests(server: &Server, time: Duration) -> (Builder, [Arc<AtomicU32>; 2]) {
+    struct Dropped(Arc<AtomicU32>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    let counts = [Arc::<AtomicU32>::default(), Arc::default()];
+    let (server, [ended, dropped]) = (server.clone(), counts.clone());
+    let builder = server.clone().builder().cancel_with(move |token| {
+        let (server, ended, dropped) = (server.clone(), Arc::clone(&ended), Dropped(Arc::clone(&dropped)));
+        async move {
+            let _dropped = dropped;
+            sleep(time).await;
+            ended.fetch_add(1, Relaxed);
+            server.cancel(token).await
+        }
+    });
+    (builder, counts)
+}
+
+/// PgBouncer drops a request whose link is closed before it has passed it on.
+#[test]
+fn a_request_on_its_way_ends_when_the_last_handle_is_dropped() {
+    World::run(async |_| {
+        let server = slow_server();
+        let (builder, [ended, _]) = slow_requests(&server, MS(300));
+        let db = builder.build().unwrap();
+        abandoned(&db, "slow").await;
+        sleep(MS(100)).await;
+        drop(db);
+        sleep(MS(199)).await;
+        assert_eq!((ended.load(Relaxed), server.log()), (0, vec!["1 begins".into(), "1 slow".into()]));
+        sleep(MS(2)).await;
+        assert_eq!((ended.load(Relaxed), &server.log()[..1]), (1, &["1 cancel".to_owned()][..]));
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(ended.load(Relaxed), 1, "there is no second one");
+    });
+}
+
+#[test]
+fn a_request_that_hangs_ends_in_time_when_the_last_handle_is_dropped() {
+    World::run(async |_| {
+        let server = slow_server();
+        let (builder, [ended, dropped]) = slow_requests(&server, Duration::from_secs(3600));
+        let db = builder.cleanup_timeout(MS(400)).build().unwrap();
+        abandoned(&db, "slow").await;
+        drop(db);
+        sleep(MS(799)).await;
+        assert_eq!(dropped.load(Relaxed), 0);
+        sleep(MS(2)).await;
+        assert_eq!((ended.load(Relaxed), dropped.load(Relaxed)), (0, 1));
+    });
+}
+
+/// The statement ends long before the request does.
+#[test]
+fn a_database_is_closed_after_its_requests() {
+    World::run(async |_| {
+        let server = Server::new(|sql| {
+            sql.contains("slow").then(|| Answer::After(MS(150), Box::new(Answer::Count(1))))
+        });
+        let (builder, [ended, _]) = slow_requests(&server, MS(300));
+        let db = builder.build().unwrap();
+        abandoned(&db, "slow").await;
+        let closed = assert_took!(db.close(Duration::from_secs(5)), MS(300));
+        assert_eq!((closed.stragglers.len(), ended.load(Relaxed)), (0, 1));
+
+        let (builder, _) = slow_requests(&server, Duration::from_secs(3600));
+        let db = builder.build().unwrap();
+        abandoned(&db, "slow").await;
+        assert_took!(db.close(MS(700)), MS(700));
+    });
+}
+
+/// The stream is all that is left of the database.
+#[test]
+fn a_stream_that_outlives_its_database_is_cancelled() {
+    World::run(async |world| {
+        let server = slow_server();
+        let db = server.db();
+        let mut rows = Box::pin(db.stream::<(i32,)>("slow", ()));
+        assert!(timeout(MS(100), rows.next()).await.is_err());
+        drop(db);
+        drop(rows);
+        world.settle().await;
+        assert_eq!(server.log()[..3], ["1 begins", "1 slow", "1 cancel"]);
     });
 }
 

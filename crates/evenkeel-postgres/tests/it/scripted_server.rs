@@ -125,7 +125,7 @@ impl Server {
         self.lock().log.push(line);
     }
 
-    async fn cancel(self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
+    pub(crate) async fn cancel(self, token: CancelToken) -> Result<(), tokio_postgres::Error> {
         let (ours, theirs) = duplex(1024);
         tokio::spawn(self.serve(theirs));
         token.cancel_query_raw(ours, NoTls).await
