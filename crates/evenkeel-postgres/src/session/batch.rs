@@ -9,7 +9,7 @@
 //! `BEGIN` is awaited before the statements are sent: if it failed, each of them would be committed alone.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     pin::{Pin, pin},
 };
 
@@ -66,29 +66,34 @@ impl Session {
 
     /// Prepares the statements that were not, all at once.
     pub(crate) async fn prepare_batch(&self, batch: &SqlBatch<'_>) -> Result<Statements, Error> {
-        let mut texts = HashSet::new();
+        // The texts, and the first statement of each: a connection may keep fewer statements than the batch has texts.
+        let mut texts = HashMap::new();
         let mut prepares = Vec::new();
-        for BatchStatement { sql, .. } in &batch.statements {
-            let is_new = self.known(sql).is_none() && texts.insert(sql);
+        for (index, BatchStatement { sql, .. }) in batch.statements.iter().enumerate() {
+            let first = *texts.entry(sql).or_insert(index);
+            let known = if first == index { self.known(sql) } else { None };
+            let is_new = first == index && known.is_none();
             let mut future = is_new.then(|| Box::pin(self.prepare(sql, SqlEffect::of(sql))));
             let mut prepared = None;
             if let Some(future) = &mut future {
                 send(&mut prepared, future.as_mut()).await;
             }
-            prepares.push((sql, prepared, future));
+            prepares.push((first, known, prepared, future));
         }
         let mut statements = Statements::new();
         let mut failure = None;
-        for (index, (sql, prepared, future)) in prepares.into_iter().enumerate() {
-            let result = match future {
-                Some(mut future) => answer(prepared, future.as_mut()).await.map(|new| (new, false)),
-                // It was prepared before, or stands before this one too.
-                None => self.get_or_prepare(sql).await,
-            };
-            match result {
-                Ok(statement) => statements.push(statement),
-                // The answers after it are read, so that the connection is in order.
-                Err(error) => drop(failure.get_or_insert((index, error))),
+        for (index, (first, known, prepared, future)) in prepares.into_iter().enumerate() {
+            match (future, known) {
+                (Some(mut future), _) => match answer(prepared, future.as_mut()).await {
+                    Ok(new) => statements.push((new, false)),
+                    // The answers after it are read, so that the connection is in order.
+                    Err(error) => drop(failure.get_or_insert((index, error))),
+                },
+                (None, Some(known)) => statements.push((known, true)),
+                (None, None) => {
+                    let same = statements.get(first).cloned();
+                    statements.extend(same);
+                }
             }
         }
         match failure {

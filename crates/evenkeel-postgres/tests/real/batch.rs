@@ -244,6 +244,34 @@ fn a_batch_takes_two_round_trips_and_one_in_a_transaction() {
     });
 }
 
+/// A connection keeps 100 statements. Each of more of them was prepared again where it stood once more, in a round trip of
+/// its own.
+#[test]
+#[ignore = "real tier"]
+fn more_texts_than_a_connection_keeps_are_prepared_once_for_each_batch() {
+    run(|schema| async move {
+        let (host, turns) = counting(&schema.config).await;
+        for prepared in [Prepared::Named, Prepared::Unnamed] {
+            let builder = Database::builder(at(&schema.config, &[&host])).max(1).prepared(prepared);
+            let far = builder.connect().await.unwrap();
+            for _ in 0..2 {
+                let mut batch = SqlBatch::new();
+                // All of them are in flight at a time.
+                for n in 0..250_i32 {
+                    batch.push(&format!("select {} + $1", n % 125), (n,));
+                }
+                turns.store(0, Relaxed);
+                let results = far.batch(batch).await.unwrap();
+                // The answers begin to arrive while the last statements are sent.
+                assert!(turns.load(Relaxed) < 60, "{turns:?}");
+                for (n, result) in (0..).zip(results) {
+                    assert_eq!(result.into_rows::<(i32,)>().unwrap(), [(n % 125 + n,)]);
+                }
+            }
+        }
+    });
+}
+
 #[test]
 #[ignore = "real tier"]
 fn a_batch_that_is_dropped_at_any_poll_stores_all_or_nothing() {
