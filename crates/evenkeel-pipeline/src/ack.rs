@@ -10,7 +10,8 @@ use crate::SourceError;
 pub trait Ack: Clone + Send + Sync + 'static {
     /// The handle of a delivery.
     ///
-    /// Its `Display` is the identity of the item, the same at each delivery: it is the idempotency key of what sinks write,
+    /// Its `Display` is the identity of the item, the same at each delivery, and another one for each item of all sources whose
+    /// items may meet in one sink: it is the idempotency key of what sinks write,
     /// and the origin of a dead letter. The number of the attempt is a part of the receipt where the server has to refuse a
     /// late one, and never of its `Display`.
     ///

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-/// The handle of a delivery of a [`MemoryBroker`](crate::MemoryBroker); its text is the number of the message.
+/// The handle of a delivery of a [`MemoryBroker`](crate::MemoryBroker); its text has the numbers of the broker and of
+/// the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryReceipt {
+    /// The number of the broker in this process: messages of several may meet in one sink.
+    pub(super) broker: u64,
     pub(super) index: usize,
     pub(super) number: u64,
     pub(super) delivery: u64,
@@ -12,6 +15,6 @@ pub struct MemoryReceipt {
 
 impl fmt::Display for MemoryReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.number.fmt(f)
+        write!(f, "memory{}:{}", self.broker, self.number)
     }
 }

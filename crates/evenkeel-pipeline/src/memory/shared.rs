@@ -105,7 +105,7 @@ impl<T> Shared<T> {
                 if id.is_some_and(|id| !state.is_new(id, now)) {
                     return Some(Ok(None));
                 }
-                item.take().map(|item| Ok(Some(state.publish(item, size, now))))
+                item.take().map(|item| Ok(Some(state.publish(item, size, id, now))))
             });
             match (stored, item.take()) {
                 (Some(Ok(number)), _) => return Ok(number),

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     mem,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -14,6 +15,9 @@ use tokio::time::Instant;
 
 use super::{MemoryConfig, random::Random, receipt::MemoryReceipt};
 use crate::{Demand, Settle, SettleOutcome};
+
+/// The brokers of this process so far.
+static BROKERS: AtomicU64 = AtomicU64::new(0);
 
 /// The numbers of a [`MemoryBroker`](crate::MemoryBroker) now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +89,7 @@ pub(super) struct Lease {
 
 #[derive(Debug)]
 enum Undo<T> {
-    Published { index: usize, number: u64 },
+    Published { index: usize, number: u64, id: Option<String> },
     Removed(Slot<T>),
 }
 
@@ -106,6 +110,7 @@ pub(super) struct State<T> {
     /// The changes since the last sync, to be undone by a power loss.
     undo: Vec<Undo<T>>,
     next_sync: Instant,
+    broker: u64,
     deliveries: u64,
     down_until: Option<Instant>,
     is_closed: bool,
@@ -126,6 +131,7 @@ impl<T> State<T> {
             leases: VecDeque::new(),
             ids: HashMap::new(),
             undo: Vec::new(),
+            broker: BROKERS.fetch_add(1, Relaxed) + 1,
             deliveries: 0,
             down_until: None,
             is_closed: false,
@@ -221,7 +227,7 @@ impl<T> State<T> {
         !known
     }
 
-    pub(super) fn publish(&mut self, item: T, size: usize, now: Instant) -> u64 {
+    pub(super) fn publish(&mut self, item: T, size: usize, id: Option<&str>, now: Instant) -> u64 {
         self.counts.published += 1;
         let number = self.counts.published;
         let index = self.slots.insert(Slot {
@@ -237,7 +243,8 @@ impl<T> State<T> {
         });
         self.ready.push_back(index);
         if self.config.sync_every.is_some() {
-            self.undo.push(Undo::Published { index, number });
+            let id = id.map(str::to_owned);
+            self.undo.push(Undo::Published { index, number, id });
         }
         number
     }
@@ -314,7 +321,7 @@ impl<T> State<T> {
             self.counts.leased += 1;
             self.push_lease(ends, index, delivery);
         }
-        Ok(Lease { receipt: MemoryReceipt { index, number, delivery }, attempt, size })
+        Ok(Lease { receipt: MemoryReceipt { broker: self.broker, index, number, delivery }, attempt, size })
     }
 
     fn push_lease(&mut self, ends: Instant, index: usize, delivery: u64) {
@@ -328,7 +335,7 @@ impl<T> State<T> {
 
     pub(super) fn extend(&mut self, receipt: &MemoryReceipt, now: Instant) -> bool {
         let ends = now + self.config.ack_wait;
-        let MemoryReceipt { index, number, delivery } = *receipt;
+        let MemoryReceipt { index, number, delivery, .. } = *receipt;
         match self.slot(index, number).filter(|slot| slot.lease == Some(delivery)) {
             Some(slot) if slot.lease_ends == ends => true,
             Some(slot) => {
@@ -347,7 +354,7 @@ impl<T> State<T> {
         settle: Settle,
         now: Instant,
     ) -> (SettleOutcome, Option<Slot<T>>) {
-        let MemoryReceipt { index, number, delivery } = *receipt;
+        let MemoryReceipt { index, number, delivery, .. } = *receipt;
         let is_final = matches!(settle, Settle::Ack | Settle::Term);
         let Some(slot) = self.slot(index, number) else {
             let outcome = if is_final { SettleOutcome::Confirmed } else { SettleOutcome::Superseded };
@@ -416,7 +423,11 @@ impl<T> State<T> {
                     self.again.push_back(index);
                     revived.insert(number, index);
                 }
-                Undo::Published { index, number } => {
+                Undo::Published { index, number, id } => {
+                    // The message may be published again, as what was lost is not known.
+                    if let Some(id) = id {
+                        self.ids.remove(&id);
+                    }
                     let index = revived.remove(&number).unwrap_or(index);
                     if self.slot(index, number).is_none() {
                         continue;

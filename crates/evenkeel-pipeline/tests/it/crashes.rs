@@ -323,3 +323,60 @@ fn an_item_that_kills_its_worker_goes_to_the_dead_letters_without_being_run_agai
         assert_eq!(letters[0].1.reason, "delivered 4 times, of which 3 may fail: none had a result");
     });
 }
+
+#[test]
+fn e3_an_outbox_with_ids_publishes_what_a_power_loss_took_and_nothing_twice() {
+    for seed in 0..30 {
+        World::run(async |_| {
+            let config =
+                MemoryConfig { sync_every: Some(ms(100)), ack_wait: secs(3), ..MemoryConfig::default() };
+            let broker = MemoryBroker::with(config);
+            let mut lost = 0;
+            for round in 0..3 {
+                for n in 0..20 {
+                    // All of them each time, as nobody knows which were lost.
+                    let _ = broker.publish_once(&format!("order {n}"), n).await.unwrap();
+                    sleep(ms((seed + n) % 9)).await;
+                }
+                if round < 2 {
+                    lost += broker.power_loss(ms(seed)).lost as u64;
+                }
+            }
+            broker.sync().await;
+            assert_eq!((broker.snapshot().stored, broker.snapshot().published), (20, 20 + lost), "{seed}");
+            assert_eq!(broker.power_loss(ms(1)).lost, 0);
+        });
+    }
+}
+
+#[test]
+fn a_message_of_one_id_is_stored_once_within_the_window_and_again_behind_it() {
+    World::run(async |_| {
+        let broker = MemoryBroker::new();
+        assert_eq!(broker.publish_once("a", 1).await.unwrap(), Some(1));
+        sleep(secs(119)).await;
+        assert_eq!(broker.publish_once("a", 1).await.unwrap(), None);
+        assert_eq!(broker.publish_once("b", 2).await.unwrap(), Some(2));
+        sleep(secs(1)).await;
+        // Behind the window of the first, and the second one did not extend it.
+        assert_eq!(broker.publish_once("a", 1).await.unwrap(), Some(3));
+        assert_eq!(broker.publish_once("b", 2).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn dead_letters_of_two_brokers_meet_in_one_sink() {
+    World::run(async |_| {
+        let dead: MemoryBroker<DeadLetter<u64>> = MemoryBroker::new();
+        for _ in 0..2 {
+            let broker = numbers(3, secs(30)).await;
+            broker.close();
+            let pipeline = Pipeline::from(broker.source())
+                .stage("fail", async |_| Err::<(), _>(no("always")))
+                .max_attempts(1)
+                .dead_letter(dead.clone());
+            assert_eq!(pipeline.start().unwrap().await.unwrap().dead, 3);
+        }
+        assert_eq!(dead.snapshot().stored, 6);
+    });
+}
