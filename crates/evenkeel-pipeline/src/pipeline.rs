@@ -88,6 +88,7 @@ pub(crate) struct Plan<S: Source> {
 pub(crate) struct PlannedStage {
     pub(crate) stage: Arc<Stage>,
     pub(crate) limit: Option<usize>,
+    pub(crate) timeout: Option<Duration>,
     /// The items of a full batch.
     pub(crate) batch: Option<usize>,
 }
@@ -373,7 +374,7 @@ impl<S: Source, P> Pipeline<S, P> {
     /// Sets the time after which an item of the stage before has failed, and its function is dropped. It begins with the
     /// work, not with the wait for the limit.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.last_stage(|stage| stage.stage.set_timeout(timeout));
+        self.last_stage(|stage| stage.timeout = Some(timeout));
         self
     }
 
@@ -428,7 +429,7 @@ impl<S: Source, P> Pipeline<S, P> {
 impl<S: Source> Plan<S> {
     fn add(&mut self, name: &str, batch: Option<usize>) -> Arc<Stage> {
         let stage = Arc::new(Stage::new(name));
-        self.stages.push(PlannedStage { stage: Arc::clone(&stage), limit: None, batch });
+        self.stages.push(PlannedStage { stage: Arc::clone(&stage), limit: None, timeout: None, batch });
         stage
     }
 }

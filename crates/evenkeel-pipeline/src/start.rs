@@ -1,6 +1,6 @@
 //! The start of a pipeline: its settings are checked, its parts are made and connected.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use evenkeel_task::background;
 use tokio::{
@@ -34,7 +34,7 @@ where
     ///
     /// # Errors
     ///
-    /// A limit, window, budget, or number of attempts of zero; a window below a batch; attempts without a dead letter sink; no
+    /// A limit, timeout, window, budget, or number of attempts of zero; a window below a batch; attempts without a dead letter sink; no
     /// stage; two stages of one name.
     ///
     /// # Panics
@@ -48,6 +48,9 @@ where
         for planned in &plan.stages {
             let limit = planned.limit.unwrap_or(window).try_into().unwrap_or(u32::MAX);
             planned.stage.set_limit(limit);
+            if let Some(timeout) = planned.timeout {
+                planned.stage.set_timeout(timeout);
+            }
         }
         let timeout = plan.stages.iter().map(|planned| planned.stage.timeout()).sum();
         let stages = plan.stages.into_iter().map(|planned| planned.stage).collect();
@@ -108,6 +111,9 @@ fn limits<S: Source>(plan: &Plan<S>) -> Result<Limits, InvalidPipeline> {
         }
         if planned.limit == Some(0) {
             return invalid(format!("the limit of stage `{name}` is zero"));
+        }
+        if planned.timeout == Some(Duration::ZERO) {
+            return invalid(format!("the timeout of stage `{name}` is zero"));
         }
         let batch = planned.batch.unwrap_or(1);
         let items = planned.limit.unwrap_or(1).saturating_mul(batch);

@@ -200,3 +200,25 @@ fn items_with_the_same_key_keep_their_order_while_others_go_on() {
         }
     });
 }
+
+#[test]
+fn an_item_that_retries_within_its_stage_keeps_the_place_of_its_key_while_others_go_on() {
+    World::run(async |_| {
+        let broker = numbers(8, secs(30)).await;
+        broker.close();
+        let order = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&order);
+        let pipeline = Pipeline::from(broker.source()).keyed(|n: &u64| n % 2).stage("call", async move |n| {
+            // The first of key 0 fails twice, and waits a second each time.
+            for _ in 0..if n == 0 { 2 } else { 0 } {
+                sleep(secs(1)).await;
+            }
+            seen.lock().unwrap().push(n);
+            Ok::<_, Infallible>(())
+        });
+        let start = Instant::now();
+        assert_eq!(pipeline.start().unwrap().await.unwrap().acked, 8);
+        assert_eq!(start.elapsed(), secs(2));
+        assert_eq!(*order.lock().unwrap(), [1, 3, 5, 7, 0, 2, 4, 6]);
+    });
+}

@@ -219,6 +219,8 @@ fn settings_that_make_no_pipeline_are_refused_in_a_sentence() {
         assert_eq!(error, "a limit or timeout stands before the first stage: it belongs behind its stage");
         let error = staged().limit(0).start().unwrap_err().to_string();
         assert_eq!(error, "the limit of stage `work` is zero");
+        let error = staged().timeout(Duration::ZERO).start().unwrap_err().to_string();
+        assert_eq!(error, "the timeout of stage `work` is zero");
         assert_eq!(staged().window(0).start().unwrap_err().to_string(), "the window is zero");
         assert_eq!(staged().budget(0).start().unwrap_err().to_string(), "the budget is zero bytes");
         let error = staged().stage("work", second).start().unwrap_err().to_string();
@@ -232,5 +234,29 @@ fn settings_that_make_no_pipeline_are_refused_in_a_sentence() {
         let error = batch.start().unwrap_err().to_string();
         let text = "a batch of stage `store` has 100 items, and the window only 50: it would never be full";
         assert_eq!(error, text);
+    });
+}
+
+#[test]
+fn a_drain_ends_a_pause_and_a_batch_stage_takes_a_new_limit() {
+    World::run(async |_| {
+        let broker = numbers(100, secs(30)).await;
+        let pipeline = Pipeline::from(broker.source())
+            .batch("store", Batch::items(10), async |_| {
+                sleep(secs(1)).await;
+                Ok::<_, SinkError>(())
+            })
+            .limit(1)
+            .window(100);
+        let running = pipeline.start().unwrap();
+        sleep(ms(500)).await;
+        let stage = || running.snapshot().stages[0].clone();
+        assert_eq!((stage().in_flight, stage().queued), (1, 9));
+        assert!(running.set_limit("store", 5));
+        sleep(ms(600)).await;
+        assert_eq!((stage().in_flight, stage().queued, stage().done), (5, 4, 1));
+        running.pause();
+        let report = running.drain(secs(60)).await.unwrap();
+        assert_eq!((report.acked, report.left()), (100, 0));
     });
 }
