@@ -20,7 +20,7 @@
 pub(crate) mod copy_end;
 pub(crate) mod prepared;
 mod reset;
-mod run;
+pub(crate) mod run;
 mod statement_cache;
 mod tx_end;
 mod tx_record;

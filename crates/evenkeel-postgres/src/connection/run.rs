@@ -16,6 +16,9 @@ use crate::{
 
 type PgError = tokio_postgres::Error;
 
+/// The number of parameters that a message can have.
+pub(crate) const MAX_PARAMS: usize = u16::MAX as usize;
+
 impl Connection {
     /// Runs one statement, calls `each` with each row, and returns the number of rows affected.
     pub(crate) async fn run(
@@ -28,6 +31,8 @@ impl Connection {
         let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
         self.refuse_tx_end(effect.ends_tx)?;
         self.refuse_session_use(sql, effect)?;
+        refuse_copy(effect.copies)?;
+        refuse_params(parameters.len())?;
         let guard = self.begin_statement(effect);
         let result = self.run_known_or_new(sql, known, effect, parameters, &mut each).await;
         guard.finished();
@@ -209,6 +214,8 @@ impl Connection {
         let effect = known.as_ref().map_or_else(|| SqlEffect::of(sql), |known| known.effect);
         self.refuse_tx_end(effect.ends_tx)?;
         self.refuse_session_use(sql, effect)?;
+        refuse_copy(effect.copies)?;
+        refuse_params(parameters.len())?;
         let guard = self.begin_statement(effect);
         let result = async {
             let was_known = known.is_some();
@@ -242,4 +249,17 @@ impl Connection {
         self.client().clear_type_cache();
         self.statements.remove(sql);
     }
+}
+
+/// Refuses a `COPY` over the connection: the client would leave the server in the middle of it.
+pub(crate) fn refuse_copy(copies: bool) -> Result<(), Error> {
+    let why = "a `COPY` with `STDIN` or `STDOUT` has calls of its own: `copy_in`, `copy_in_bytes`, `copy_out` and \
+        `copy_out_bytes`";
+    if copies { Err(Error::Unsupported(why)) } else { Ok(()) }
+}
+
+/// Refuses more parameters than a message can have: their number would arrive as another one.
+pub(crate) fn refuse_params(count: usize) -> Result<(), Error> {
+    let why = "a statement has at most 65,535 parameters: pass an array as one of them, or use `insert_many` or `copy_in`";
+    if count > MAX_PARAMS { Err(Error::Unsupported(why)) } else { Ok(()) }
 }

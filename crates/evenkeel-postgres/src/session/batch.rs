@@ -25,6 +25,7 @@ use crate::{
     connection::{
         Condition, StatementGuard, TxState,
         prepared::{PreparedStatement, StatementFailure},
+        run::{MAX_PARAMS, refuse_copy, refuse_params},
     },
     sql::effect::SqlEffect,
 };
@@ -66,6 +67,9 @@ impl Session {
 
     /// Prepares the statements that were not, all at once.
     pub(crate) async fn prepare_batch(&self, batch: &SqlBatch<'_>) -> Result<Statements, Error> {
+        // A text that takes so many is as long.
+        let long = batch.statements.iter().filter(|statement| statement.sql.len() > MAX_PARAMS);
+        long.map(|statement| refuse_params(statement.params.refs().len())).collect::<Result<(), _>>()?;
         // The texts, and the first statement of each: a connection may keep fewer statements than the batch has texts.
         let mut texts = HashMap::new();
         let mut prepares = Vec::new();
@@ -148,6 +152,7 @@ impl Session {
         for ((prepared, _), BatchStatement { sql, .. }) in statements.iter().zip(&batch.statements) {
             self.refuse_tx_end(prepared.effect.ends_tx)?;
             self.refuse_session_use(sql, prepared.effect)?;
+            refuse_copy(prepared.effect.copies)?;
         }
         let guards: Vec<_> =
             statements.iter().map(|(prepared, _)| self.begin_statement(prepared.effect)).collect();

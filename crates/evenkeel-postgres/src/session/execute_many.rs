@@ -12,7 +12,10 @@ use std::{collections::VecDeque, future::poll_fn, task::Poll};
 use super::Session;
 use crate::{
     Error, Params,
-    connection::prepared::{PreparedStatement, StatementFailure},
+    connection::{
+        prepared::{PreparedStatement, StatementFailure},
+        run::refuse_copy,
+    },
     params::sealed::Refs as _,
 };
 
@@ -30,6 +33,7 @@ impl Session {
         let (mut prepared, mut was_known) = self.get_or_prepare(sql).await?;
         self.refuse_tx_end(prepared.effect.ends_tx)?;
         self.refuse_session_use(sql, prepared.effect)?;
+        refuse_copy(prepared.effect.copies)?;
         let guard = self.begin_statement(prepared.effect);
         let send = |prepared: PreparedStatement, row: I::Item| {
             Box::pin(async move { (self.run_once(&prepared, &row.refs(), &mut drop).await, row) })

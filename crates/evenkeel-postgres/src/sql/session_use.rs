@@ -115,8 +115,14 @@ impl<'a> SessionScanner<'a> {
         let is_before = |index: usize, keyword| self.last[index].is_some_and(|token| token.is(keyword));
         let is_temp = token.is("temp") || token.is("temporary");
         let is_schema = is_named(token, "pg_temp");
-        let makes_table = is_before(0, "into") && !is_before(1, "insert") && !is_before(1, "merge");
-        if makes_table && (is_temp || is_schema) {
+        let makes_table = |into: usize| {
+            is_before(into, "into") && !is_before(into + 1, "insert") && !is_before(into + 1, "merge")
+        };
+        let has_scope = is_before(0, "local") || is_before(0, "global");
+        if ((is_temp || is_schema) && makes_table(0))
+            || (is_temp && has_scope && makes_table(1))
+            || (is_schema && is_before(0, "table") && makes_table(1))
+        {
             return self.find(TEMP);
         }
         let begins = |keyword| self.first[0].is_some_and(|first| first.is(keyword));
@@ -196,6 +202,8 @@ mod tests {
             ("select 1 as n into temp t", TEMP),
             ("select * into temporary table t from u", TEMP),
             ("select * into pg_temp.t from u", TEMP),
+            ("select * into local temp table t from u", TEMP),
+            ("select * into table pg_temp.t from u", TEMP),
             ("declare c cursor with hold for select 1", HOLD),
             ("prepare p as select 1", PREPARE),
             ("execute p", PREPARE),

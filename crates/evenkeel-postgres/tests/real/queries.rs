@@ -1,9 +1,10 @@
 //! Values that are stored and read back, and the errors if they cannot be.
 
 use evenkeel_postgres::{
-    BoxError, Error, FromRow,
+    BoxError, Error, FromRow, Prepared, SqlBatch, TxOptions,
     tokio_postgres::{Row, types::ToSql},
 };
+use futures::StreamExt as _;
 
 use crate::harness::{chain, code, number, pid, run};
 
@@ -221,5 +222,85 @@ fn a_statement_goes_on_when_its_table_was_altered() {
         db.batch_execute("deallocate all").await.unwrap();
         assert_eq!(db.fetch_one::<(i32, String)>(all, ()).await.unwrap(), (1, "x".into()));
         assert_eq!(db.snapshot().created, 1);
+    });
+}
+
+/// They were sent, and the client took the beginning of the copy for a wrong answer; a transaction lost its connection.
+#[test]
+#[ignore = "real tier"]
+fn a_copy_that_has_a_call_of_its_own_is_refused() {
+    run(|schema| async move {
+        for prepared in [Prepared::Named, Prepared::Unnamed] {
+            let db = schema.builder().max(1).prepared(prepared).connect().await.unwrap();
+            db.batch_execute("drop table if exists t; create table t (n int8)").await.unwrap();
+            let before = pid(&db).await;
+            for sql in
+                ["copy t from stdin", "copy t to stdout", "copy (select n from t) to stdout (format csv)"]
+            {
+                let mut batch = SqlBatch::new();
+                batch.push("insert into t values (1)", ()).push(sql, ());
+                let script = format!("insert into t values (1); {sql}; select 1");
+                let rows: Vec<_> = db.stream::<(i64,)>(sql, ()).collect().await;
+                let in_tx = db.transaction(TxOptions::new(), async |tx| {
+                    let refused = tx.execute(sql, ()).await;
+                    assert!(tx.batch_execute(sql).await.is_err());
+                    tx.execute("insert into t values (2)", ()).await?;
+                    refused
+                });
+                for refused in [
+                    db.execute(sql, ()).await.map(drop),
+                    db.fetch_all::<(i64,)>(sql, ()).await.map(drop),
+                    db.execute_many(sql, [(), ()]).await.map(drop),
+                    db.batch(batch).await.map(drop),
+                    db.batch_execute(&script).await,
+                    rows.into_iter().collect::<Result<Vec<_>, _>>().map(drop),
+                    in_tx.await.map(drop),
+                ] {
+                    let error = refused.unwrap_err();
+                    assert!(
+                        matches!(error, Error::Unsupported(why) if why.contains("copy_out_bytes")),
+                        "{error:?}"
+                    );
+                }
+            }
+            assert_eq!((number(&db, "select count(*) from t").await, pid(&db).await), (0, before));
+            // A copy that has run by its own call is not known as a statement.
+            let sql = "copy t from stdin";
+            let rows = futures::stream::iter([Ok::<_, std::io::Error>("7\n".into())]);
+            assert_eq!(db.copy_in_bytes(sql, rows).await.unwrap(), 1);
+            assert!(matches!(db.execute(sql, ()).await, Err(Error::Unsupported(_))));
+        }
+    });
+}
+
+/// The number of more parameters arrives as another one, and the connection was lost.
+#[test]
+#[ignore = "real tier"]
+fn a_statement_has_as_many_parameters_as_a_message() {
+    run(|schema| async move {
+        for prepared in [Prepared::Named, Prepared::Unnamed] {
+            let db = schema.builder().max(1).prepared(prepared).connect().await.unwrap();
+            let before = pid(&db).await;
+            let values: Vec<i32> = (0..=65_535).collect();
+            let sql = |count: usize| {
+                let list: Vec<_> = (1..=count).map(|n| format!("${n}::int4")).collect();
+                format!("select array_length(array[{}], 1)", list.join(","))
+            };
+            let refs: Vec<&i32> = values.iter().collect();
+            assert_eq!(db.fetch_scalar::<i32>(&sql(65_535), &refs[..65_535]).await.unwrap(), 65_535);
+            let too_many = sql(65_536);
+            let mut batch = SqlBatch::new();
+            batch.push("select 1", ()).push(&too_many, &refs);
+            let rows: Vec<_> = db.stream::<(i32,)>(&too_many, &refs).collect().await;
+            for refused in [
+                db.fetch_scalar::<i32>(&too_many, &refs).await.map(drop),
+                db.batch(batch).await.map(drop),
+                rows.into_iter().collect::<Result<Vec<_>, _>>().map(drop),
+            ] {
+                let error = refused.unwrap_err();
+                assert!(matches!(error, Error::Unsupported(why) if why.contains("65,535")), "{error:?}");
+            }
+            assert_eq!(pid(&db).await, before);
+        }
     });
 }
