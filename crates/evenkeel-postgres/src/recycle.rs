@@ -13,9 +13,9 @@
 //!
 //! A failure, the time limit or the end of the task leaves a connection that is not clean, and the pool discards it.
 //!
-//! The tasks end when the [`Recycler`] is dropped, with the last handle of the database. A request to cancel that is on its
-//! way then runs to its end first, and one that was not sent yet is sent once: PgBouncer drops a request whose link is
-//! closed before it has passed it on, and may end itself.
+//! When the [`Recycler`] is dropped, with the last handle of the database, resets end at once, and connections are closed.
+//! Cancelling goes on to its end, within its time: otherwise the statement would run on, and PgBouncer, which drops a
+//! request whose link is closed before it has passed it on, may end itself.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -32,7 +32,7 @@ use crate::{
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Recycles connections on tasks of its own, which end when it is dropped.
+/// Recycles connections on tasks of its own, which are bounded in time.
 pub(crate) struct Recycler {
     cancel: CancelRequest,
     pub(crate) timeout: Duration,
@@ -65,8 +65,7 @@ async fn recycle(
     mut recycler: watch::Receiver<()>,
 ) {
     if lease.condition() < Condition::Abandoned {
-        let _ = unless_dropped(&mut recycler, timeout(limit, lease.reset())).await;
-        return;
+        return unless_dropped(&mut recycler, timeout(limit, lease.reset())).await;
     }
     let (token, peer, tx_state) = (lease.cancel_token(), lease.peer(), lease.tx_state);
     let mut drained = pin!(async move {
@@ -74,12 +73,11 @@ async fn recycle(
         drop(lease);
     });
     if tx_state == TxState::Committing {
-        let _ = unless_dropped(&mut recycler, drained).await;
-        return;
+        return unless_dropped(&mut recycler, drained).await;
     }
     let requests = async {
-        let (mut is_drained, mut is_dropped, mut pause) = (false, false, MIN_PAUSE);
-        while !is_drained && !is_dropped {
+        let (mut is_drained, mut pause) = (false, MIN_PAUSE);
+        while !is_drained {
             // A request runs to its own end, also when the statement has ended: a pooler may still be passing it on.
             let mut request = cancel(token.clone(), peer.clone());
             let _ = poll_fn(|cx| {
@@ -87,10 +85,7 @@ async fn recycle(
                 request.as_mut().poll(cx)
             })
             .await;
-            if !is_drained {
-                let paused = unless_dropped(&mut recycler, timeout(pause, drained.as_mut())).await;
-                (is_drained, is_dropped) = (matches!(paused, Some(Ok(()))), paused.is_none());
-            }
+            is_drained = is_drained || timeout(pause, drained.as_mut()).await.is_ok();
             pause = (2 * pause).min(MAX_PAUSE);
         }
     };
@@ -98,12 +93,12 @@ async fn recycle(
     let _ = timeout(limit.saturating_mul(2), requests).await;
 }
 
-/// Runs a future to its end; returns `None` if the recycler is dropped before.
-async fn unless_dropped<F: Future>(recycler: &mut watch::Receiver<()>, future: F) -> Option<F::Output> {
+/// Runs a future to its end, or until the recycler is dropped.
+async fn unless_dropped(recycler: &mut watch::Receiver<()>, future: impl Future) {
     let (mut dropped, mut future) = (pin!(recycler.changed()), pin!(future));
     poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => dropped.as_mut().poll(cx).map(|_| None),
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => dropped.as_mut().poll(cx).map(drop),
     })
-    .await
+    .await;
 }

@@ -206,6 +206,25 @@ fn a_request_on_its_way_ends_when_the_last_handle_is_dropped() {
     });
 }
 
+/// One request may overtake the statement.
+#[test]
+fn requests_are_repeated_also_when_the_last_handle_is_dropped() {
+    World::run(async |_| {
+        let mut deaf = true;
+        let server = Server::new(move |_| {
+            let heeds = Answer::After(Duration::from_secs(3600), Box::new(Answer::Count(1)));
+            std::mem::take(&mut deaf).then(|| Answer::Pause(MS(150), Box::new(heeds)))
+        });
+        let db = server.db();
+        abandoned(&db, "slow").await;
+        drop(db);
+        sleep(MS(20 + 40 + 1)).await;
+        let log = server.log();
+        assert_eq!(log.iter().filter(|line| *line == "1 cancel").count(), 3, "{log:?}");
+        assert!(log.contains(&"1 ends".into()), "{log:?}");
+    });
+}
+
 #[test]
 fn a_request_that_hangs_ends_in_time_when_the_last_handle_is_dropped() {
     World::run(async |_| {

@@ -61,6 +61,38 @@ fn a_dropped_statement_is_cancelled() {
     });
 }
 
+/// Its requests to cancel are sent all the same, and the pooler lives to serve the next one.
+#[test]
+#[ignore = "real tier"]
+fn a_database_that_is_dropped_cancels_its_statements() {
+    run(|schema| async move {
+        let Some(pooler) = Pooler::start(&schema, "default_pool_size = 10").await else { return };
+        let like = format!("%/* {} */%", schema.name);
+        let asleep = "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and query like $1";
+        let asleep = async || schema.admin.fetch_one::<(i64,)>(asleep, (&like,)).await.unwrap().0;
+        let sql = format!("select pg_sleep(600) /* {} */", schema.name);
+        for round in 0..15 {
+            let db = pooler.builder(&schema).max(4).connect().await.unwrap();
+            let calls =
+                async { tokio::join!(db.execute(&sql, ()), db.execute(&sql, ()), db.execute(&sql, ())) };
+            tokio::select! {
+                biased;
+                ended = calls => panic!("they have ended: {ended:?}"),
+                () = until("they sleep", async || asleep().await == 3) => {}
+            }
+            match round % 3 {
+                0 => {}
+                1 => sleep(Duration::from_micros(300 * round)).await,
+                _ => assert!(db.close(SECS(10)).await.stragglers.is_empty()),
+            }
+            drop(db);
+            until("all have ended", async || asleep().await == 0).await;
+        }
+        let db = pooler.builder(&schema).max(1).connect().await.unwrap();
+        assert_eq!(number(&db, "select 1::int8").await, 1);
+    });
+}
+
 /// TLS that changes nothing.
 #[derive(Clone)]
 struct Plain;
