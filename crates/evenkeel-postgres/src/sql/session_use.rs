@@ -53,7 +53,7 @@ struct SessionScanner<'a> {
     found: Option<&'static str>,
     // The first tokens of the present statement, and the last ones, the latest first.
     first: [Option<Token<'a>>; 2],
-    last: [Option<Token<'a>>; 3],
+    last: [Option<Token<'a>>; 4],
     // For each open parenthesis, whether it is that of `set_config`.
     open: Vec<bool>,
     // In `CREATE`: the object is temporary; it ends with the transaction.
@@ -71,9 +71,9 @@ impl<'a> SessionScanner<'a> {
         }
         match token {
             Token::Sign(b'(') => {
-                let is_config = self.last[0].is_some_and(|name| is_named(name, "set_config"));
-                self.open.push(is_config);
-                self.call();
+                let called = self.called();
+                self.open.push(called.is_some_and(|name| is_named(name, "set_config")));
+                self.call(called);
             }
             Token::Sign(b')') => {
                 let is_config = self.open.pop().unwrap_or(false);
@@ -91,9 +91,21 @@ impl<'a> SessionScanner<'a> {
         self.found = self.found.or(found);
     }
 
-    /// A parenthesis opens after the last token.
-    fn call(&mut self) {
-        let Some(name) = self.last[0] else { return };
+    /// The function that may be called by a parenthesis after the last token: one of the server, which is not only named.
+    fn called(&self) -> Option<Token<'a>> {
+        let [name, before, schema, third] = self.last;
+        let before = match before {
+            Some(Token::Sign(b'.')) if schema.is_some_and(|schema| is_named(schema, "pg_catalog")) => third,
+            Some(Token::Sign(b'.')) => return None,
+            before => before,
+        };
+        let names =
+            matches!(before, Some(Token::Word(word)) if is_in("aggregate function procedure routine", word));
+        name.filter(|_| !names)
+    }
+
+    fn call(&mut self, called: Option<Token<'a>>) {
+        let Some(name) = called else { return };
         const LOCKS: [&str; 7] = [
             "pg_advisory_lock",
             "pg_advisory_lock_shared",
@@ -189,6 +201,7 @@ mod tests {
             ("select pg_catalog.\"set_config\"($1, lower($2), $3)", SET_CONFIG),
             ("select set_config('a.b', 'c', is_local => false)", SET_CONFIG),
             ("select pg_advisory_lock(1)", LOCK),
+            ("create table t as select \"pg_catalog\".pg_advisory_lock(1)", LOCK),
             ("select 1 where pg_try_advisory_lock_shared (1, 2)", LOCK),
             ("select pg_advisory_unlock_all()", LOCK),
             ("create temp table t (n int8)", TEMP),
@@ -228,6 +241,10 @@ mod tests {
             "SET CONSTRAINTS ALL DEFERRED",
             "update t set x = 1",
             "select set_config('a.b', 'c', true)",
+            "create function set_config(a int) returns int language sql return 1",
+            "revoke execute on function pg_catalog.set_config(text, text, boolean) from public",
+            "drop routine pg_advisory_lock(bigint)",
+            "select app.set_config('a', 'b'), \"my app\".pg_advisory_lock(1), x.lastval(2)",
             "select set_config('a.b', lower('C'), TRUE) where (true)",
             "select pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(2)",
             "create temp table t (n int8) on commit drop",
