@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_postgres::{ConnectError, Database, Error, GetError, SslMode, TlsOptions};
+use evenkeel_postgres::{ConnectError, Database, Error, GetError, Prepared, SslMode, TlsOptions};
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PKCS_RSA_SHA512};
 
 use crate::{
@@ -25,9 +25,15 @@ pub(crate) async fn has_tls(db: &Database) -> bool {
     tls
 }
 
-/// `tls`, `plain`, or the failure, which is told at once.
+/// `tls`, `plain`, or the failure, which is told at once; the same whether statements have names or not.
 async fn verdict(server: &TlsServer, pairs: &str) -> String {
-    match server.builder(pairs).connect().await {
+    let named = verdict_with(server, pairs, Prepared::Named).await;
+    assert_eq!(verdict_with(server, pairs, Prepared::Unnamed).await, named, "{pairs}");
+    named
+}
+
+async fn verdict_with(server: &TlsServer, pairs: &str, prepared: Prepared) -> String {
+    match server.builder(pairs).prepared(prepared).connect().await {
         Ok(db) => if has_tls(&db).await { "tls" } else { "plain" }.to_owned(),
         Err(error @ Error::Get(GetError::Create(_))) => chain(&error).join(": "),
         Err(error) => panic!("{pairs}: {error:?}"),

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_postgres::{Database, Error, GetError, ListenEvent, SslMode, TlsOptions};
+use evenkeel_postgres::{Database, Error, GetError, ListenEvent, Prepared, SslMode, TlsOptions};
 use futures::TryStreamExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
@@ -87,14 +87,21 @@ fn everything_goes_over_tls() {
         let server = cluster.start(Some(&TRUSTED.sign(&["localhost"])), WITH_TLS, &[]).await;
         let relay = Relay::start(server.port).await;
         let root = cluster.write("root.crt", &TRUSTED.certificate);
-        for mode in ["prefer", "require", "verify-full"] {
+        for (mode, prepared) in [
+            ("prefer", Prepared::Named),
+            ("require", Prepared::Named),
+            ("verify-full", Prepared::Named),
+            ("prefer", Prepared::Unnamed),
+            ("verify-full", Prepared::Unnamed),
+        ] {
             let root =
                 if mode == "prefer" { String::new() } else { format!("sslrootcert={}", root.display()) };
             let pairs = format!(
                 "host=localhost hostaddr=127.0.0.1 port={} user=postgres dbname=postgres sslmode={mode} {root}",
                 relay.port
             );
-            let db = Database::builder_from_url(&pairs).unwrap().max(2).connect().await.unwrap();
+            let builder = Database::builder_from_url(&pairs).unwrap().max(2).prepared(prepared);
+            let db = builder.connect().await.unwrap();
             let asleep = async || {
                 let sql = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
                 server.admin.fetch_one::<(i64,)>(sql, ()).await.unwrap().0
