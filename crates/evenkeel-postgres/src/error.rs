@@ -156,7 +156,9 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Config(_) => f.write_str("the address of the database cannot be read"),
+            Self::Config(_) => f.write_str(
+                "the address of the database, a `postgres://` URL or `key=value` pairs, cannot be read",
+            ),
             Self::Build(_) => f.write_str("the database cannot be set up so"),
             Self::Get(GetError::Create(_)) => f.write_str("could not connect to the database"),
             Self::Get(GetError::Closed) => f.write_str("the database is closed"),

@@ -11,7 +11,10 @@ fn source(error: &Error) -> Option<String> {
 #[tokio::test]
 async fn the_cause_is_the_source_and_not_in_the_text() {
     let config = Database::connect("postgres://localhost/app?sslmode=perhaps").await.unwrap_err();
-    assert_eq!(config.to_string(), "the address of the database cannot be read");
+    assert_eq!(
+        config.to_string(),
+        "the address of the database, a `postgres://` URL or `key=value` pairs, cannot be read"
+    );
     assert_eq!(source(&config).as_deref(), Some("invalid connection string"));
 
     let build = Error::Build(BuildError::ZeroMax);
