@@ -14,7 +14,7 @@
 // | `connection/copy_end.rs` | reads a `COPY` to its end, which the client leaves unread |
 // | `connection/tx_end.rs`, `connection/tx_record.rs` | guards a transaction against its end; its failures and identity |
 // | `connection/reset.rs`, `recycle.rs`, `cancel.rs` | resets a session; makes connections reusable; requests to cancel |
-// | `sql/` | tokens of a statement; its effect on the session, its need of one; whether it ends the transaction |
+// | `sql/` | tokens of a statement; its effect on the session, its need of one; whether it ends the transaction, or copies |
 // | `manager.rs`, `connect/` | makes connections for the pool: strings, hosts, encryption, links, poolers, progress, errors |
 // | `tls.rs`, `tls/` | TLS by rustls: options, connector, what is verified, errors |
 // | `stream.rs` | statements whose results are read as they come: rows, and what `COPY` sends |

@@ -12,7 +12,7 @@ use tokio_postgres::SimpleQueryMessage;
 use super::{Connection, TxState, run::refuse_copy};
 use crate::{
     Error,
-    sql::{effect::SqlEffect, ends_tx::EndsTx},
+    sql::{copies::copies, effect::SqlEffect, ends_tx::EndsTx},
     sqlstate::is_in_failed_transaction,
 };
 
@@ -28,7 +28,7 @@ impl Connection {
         let ends_tx = if self.tx_state == TxState::Open { EndsTx::of(sql) } else { EndsTx::No };
         self.refuse_tx_end(ends_tx == EndsTx::Yes)?;
         self.refuse_session_use(sql, SqlEffect::UNKNOWN)?;
-        refuse_copy(SqlEffect::copies(sql))?;
+        refuse_copy(copies(sql))?;
         let is_doubtful = ends_tx == EndsTx::Maybe;
         if is_doubtful {
             self.remember_identity().await?;

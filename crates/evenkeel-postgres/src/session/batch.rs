@@ -68,8 +68,8 @@ impl Session {
     /// Prepares the statements that were not, all at once.
     pub(crate) async fn prepare_batch(&self, batch: &SqlBatch<'_>) -> Result<Statements, Error> {
         // A text that takes so many is as long.
-        let long = batch.statements.iter().filter(|statement| statement.sql.len() > MAX_PARAMS);
-        long.map(|statement| refuse_params(statement.params.refs().len())).collect::<Result<(), _>>()?;
+        let mut long = batch.statements.iter().filter(|statement| statement.sql.len() > MAX_PARAMS);
+        long.try_for_each(|statement| refuse_params(statement.params.refs().len()))?;
         // The texts, and the first statement of each: a connection may keep fewer statements than the batch has texts.
         let mut texts = HashMap::new();
         let mut prepares = Vec::new();

@@ -11,6 +11,7 @@
 //! backslashes is read both ways, and has the effects of both.
 
 use super::{
+    copies::CopyScanner,
     ends_tx::{EndScanner, EndsTx},
     tokens::{Token, Tokens, is_in},
 };
@@ -44,26 +45,21 @@ impl SqlEffect {
         effect
     }
 
-    /// Whether one of these statements sends or takes data over the connection.
-    pub(crate) fn copies(sql: &str) -> bool {
-        let names = |word: &[u8]| word.eq_ignore_ascii_case(b"stdin") || word.eq_ignore_ascii_case(b"stdou");
-        // Scripts may be long.
-        sql.as_bytes().windows(5).any(names) && Self::of(sql).copies
-    }
-
     /// Adds the effects of a statement, read in one way. Returns whether a server may read it in the other way.
     fn add(&mut self, sql: &str, escapes: bool) -> bool {
         let (mut scanner, mut ends) = (EffectScanner::default(), EndScanner::default());
+        let mut copies = CopyScanner::default();
         let mut tokens = Tokens::new(sql, escapes);
         for token in tokens.by_ref() {
             ends.push(token);
+            copies.push(token);
             scanner.push(token);
         }
         self.taints_session |= scanner.taints_session || !scanner.began || tokens.is_doubtful;
         self.uses_sequences |= scanner.uses_sequences;
         self.writes |= scanner.writes;
         self.ends_tx |= ends.ends_tx() == EndsTx::Yes;
-        self.copies |= scanner.copies;
+        self.copies |= copies.found;
         tokens.has_backslashes
     }
 }
@@ -117,9 +113,6 @@ struct EffectScanner<'a> {
     taints_session: bool,
     uses_sequences: bool,
     writes: bool,
-    // The present one of several statements is a `COPY`; one of them is over the connection.
-    is_copy: bool,
-    copies: bool,
     // The last tokens, the latest first.
     last: [Option<Token<'a>>; 4],
     // For each open parenthesis, whether it is that of `DISTINCT ON`: a call may follow directly after it.
@@ -174,13 +167,6 @@ impl<'a> EffectScanner<'a> {
 
     fn word(&mut self, word: &'a str) {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
-        if self.last[0].is_none_or(|last| last == Token::Sign(b';')) {
-            self.is_copy = is("copy");
-        }
-        self.copies |= self.is_copy
-            && self.open.is_empty()
-            && is_in("stdin stdout", word)
-            && self.last[0].is_some_and(|last| last.is("from") || last.is("to"));
         if !self.began {
             self.began = true;
             self.taints_session |= !is_in(TABLE_STATEMENTS, word);
@@ -405,33 +391,6 @@ mod tests {
         ] {
             let effect = SqlEffect::of(sql);
             assert_eq!((effect.uses_sequences, effect.writes), (uses_sequences, writes), "{sql}");
-        }
-    }
-
-    #[test]
-    fn a_copy_over_the_connection_is_told_from_one_of_the_server() {
-        for sql in [
-            "copy t from stdin",
-            "COPY s.t (a, b) FROM STDIN (format csv)",
-            "copy (select 1) to stdout",
-            "copy t to stdin with binary",
-            "-- x\ncopy \"T\" from stdout where a > 1",
-            "create table t (n int); copy t from stdin; select 1",
-        ] {
-            assert!(SqlEffect::of(sql).copies && SqlEffect::copies(sql), "{sql}");
-        }
-        for sql in [
-            "copy t from '/a/stdin'",
-            "copy stdin from 'file'",
-            "copy stdin to program 'cat'",
-            "copy (select a from stdin) to 'file'",
-            "copy t from \"stdin\"",
-            "select copy from stdin",
-            "insert into t values ('copy t from stdin')",
-            "select 1; insert into copy select a from stdout",
-            "copy t to 'x'; select * from stdin",
-        ] {
-            assert!(!SqlEffect::of(sql).copies && !SqlEffect::copies(sql), "{sql}");
         }
     }
 
