@@ -177,7 +177,8 @@ impl<'a> EffectScanner<'a> {
         }
         // A rule of this view turns updates into settings.
         self.taints_session |= is("pg_settings");
-        self.writes |= ["insert", "update", "delete", "merge", "nextval"].iter().any(|known| is(known));
+        self.writes |=
+            ["insert", "update", "delete", "merge", "nextval", "pg_notify"].iter().any(|known| is(known));
         self.uses_sequences |= ["insert", "merge", "default", "nextval"].iter().any(|known| is(known));
         self.has_case |= is("case");
         self.has_join |= is("join") || is("merge");
@@ -387,6 +388,7 @@ mod tests {
             ("update t set n = 1", false, true),
             ("update t set n = default", true, true),
             ("delete from t", false, true),
+            ("select n, pg_notify('a', 'b') from t", false, true),
             ("merge into t using u on true when not matched then insert values (1)", true, true),
         ] {
             let effect = SqlEffect::of(sql);

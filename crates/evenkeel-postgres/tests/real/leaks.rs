@@ -350,7 +350,7 @@ fn trusted_functions_are_the_servers_and_change_nothing() {
         let volatile: Vec<(String,)> = db.fetch_all(volatile, (&names,)).await.unwrap();
         let volatile: Vec<&str> = volatile.iter().map(|(name,)| &**name).collect();
         let known = "clock_timestamp gen_random_uuid nextval pg_advisory_xact_lock pg_advisory_xact_lock_shared \
-            pg_is_in_recovery pg_relation_size pg_sleep pg_table_size pg_total_relation_size \
+            pg_is_in_recovery pg_notify pg_relation_size pg_sleep pg_table_size pg_total_relation_size \
             pg_try_advisory_xact_lock pg_try_advisory_xact_lock_shared random";
         assert_eq!(volatile.join(" "), known);
         let unknown = "select name from unnest($1::text[]) name where not exists (select from pg_proc
