@@ -11,7 +11,8 @@ use tokio::task::coop::{self, RestoreOnPending};
 /// step costs a tenth of an operation.
 const OPERATIONS_OF_A_STEP: u8 = 4;
 
-/// Counts the operations of a handle. Tasks that share the handle may miss one of the others.
+/// Counts the operations of a handle that have ended: one that is dropped before would be a step in the place of another one,
+/// and take nothing. Tasks that share the handle may miss one of the others.
 pub(super) struct Budget(AtomicU8);
 
 impl Budget {
@@ -23,19 +24,18 @@ impl Budget {
     /// Lets others run if this operation is a step, and one too many.
     #[inline]
     pub(super) fn poll_proceed(&self, cx: &mut Context<'_>) -> Poll<Option<RestoreOnPending>> {
-        let count = self.0.load(Relaxed);
-        self.0.store(count.wrapping_add(1), Relaxed);
-        match count.is_multiple_of(OPERATIONS_OF_A_STEP) {
+        match self.0.load(Relaxed).is_multiple_of(OPERATIONS_OF_A_STEP) {
             true => coop::poll_proceed(cx).map(Some),
             false => Poll::Ready(None),
         }
     }
-}
 
-/// Counts an operation that is a step and has ended.
-#[inline]
-pub(super) fn made_progress(step: Option<RestoreOnPending>) {
-    if let Some(step) = step {
-        step.made_progress();
+    /// Counts an operation that has ended.
+    #[inline]
+    pub(super) fn made_progress(&self, step: Option<RestoreOnPending>) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
+        if let Some(step) = step {
+            step.made_progress();
+        }
     }
 }

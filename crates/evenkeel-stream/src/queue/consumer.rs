@@ -14,7 +14,7 @@ use evenkeel_base::WakeList;
 use futures_core::Stream;
 
 use super::{
-    budget::{Budget, made_progress},
+    budget::Budget,
     core::Core,
     error::PopError,
     job::Job,
@@ -137,7 +137,7 @@ impl<T> Consumer<T> {
             Some(entry) => Some(entry),
             None => ready!(self.poll_pop_slow(key, cx)),
         };
-        made_progress(coop);
+        self.budget.made_progress(coop);
         Poll::Ready(popped.map(|entry| Job::new(entry, self.core.clone())))
     }
 

@@ -10,7 +10,7 @@ use std::{
 use tokio::task::coop::poll_proceed;
 
 use super::{
-    budget::{Budget, made_progress},
+    budget::Budget,
     capacity::Bytes,
     core::Core,
     error::{PushError, Unfinished},
@@ -265,7 +265,7 @@ impl<T> Future for Push<'_, T> {
         let Producer { core, budget, .. } = this.producer;
         let coop = ready!(budget.poll_proceed(cx));
         let pushed = ready!(core.poll_push(&mut this.stage, cx.waker()));
-        made_progress(coop);
+        budget.made_progress(coop);
         Poll::Ready(pushed.map_err(PushError::Closed))
     }
 }

@@ -397,6 +397,44 @@ fn a_ready_queue_lets_other_tasks_run() {
     });
 }
 
+/// Each operation that ends comes behind the same number of operations that are dropped: none of these is a step in its
+/// place.
+#[test]
+fn a_ready_queue_lets_other_tasks_run_whatever_is_tried_between_its_operations() {
+    for tries in 0..8 {
+        World::run(async |_| {
+            let (jobs, consumer) = of(1);
+            let turns = Arc::new(AtomicUsize::new(0));
+            let other = tokio::spawn({
+                let turns = turns.clone();
+                async move {
+                    loop {
+                        turns.fetch_add(1, SeqCst);
+                        yield_now().await;
+                    }
+                }
+            });
+            for item in 0..5_000 {
+                for _ in 0..tries {
+                    assert!(consumer.pop().now_or_never().is_none());
+                }
+                jobs.try_push(item).unwrap();
+                drop(consumer.pop().await);
+            }
+            assert!(turns.swap(0, SeqCst) > 5, "{tries} before a pop");
+            for item in 0..5_000 {
+                jobs.push(item).await.unwrap();
+                for _ in 0..tries {
+                    assert!(jobs.push(item).now_or_never().is_none());
+                }
+                drop(consumer.try_pop());
+            }
+            assert!(turns.load(SeqCst) > 5, "{tries} before a push");
+            other.abort();
+        });
+    }
+}
+
 #[test]
 #[should_panic = "the capacity of a queue must not be zero"]
 fn a_queue_of_no_items_panics() {
