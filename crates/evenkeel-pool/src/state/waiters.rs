@@ -406,8 +406,10 @@ impl<M: Manager> State<M> {
     }
 
     pub(super) fn serve_and_wake(&mut self, key: usize, served: Served<M>) {
-        if let Some(waker) = self.serve(key, served) {
-            self.deferred.wake(waker);
+        match self.serve(key, served) {
+            Some(waker) => self.deferred.wake(waker),
+            // It was called: passes the call on.
+            None => self.call_next_below(self.waiters.len()),
         }
     }
 

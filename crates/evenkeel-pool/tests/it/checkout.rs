@@ -1,9 +1,13 @@
 //! Which caller gets which object, and when.
 
-use std::sync::{Arc, Mutex, atomic::Ordering::SeqCst};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, atomic::Ordering::SeqCst},
+    task::{Context, Poll},
+};
 
 use evenkeel_pool::{BuildError, GetError, Lease, Pool};
-use evenkeel_testkit::{World, assert_took};
+use evenkeel_testkit::{World, assert_took, waker::counting};
 use proptest::prelude::*;
 use tokio::{
     task::{JoinSet, yield_now},
@@ -90,6 +94,39 @@ fn what_comes_first_is_taken() {
         world.settle().await;
         assert_eq!((pool.snapshot().idle, pool.snapshot().in_use), (1, 1));
     });
+}
+
+/// A caller is called for an idle object, and is served by a task before it is polled: the idle object is the next one's,
+/// also where a task works for that one.
+#[test]
+fn an_idle_object_is_not_kept_for_a_caller_that_was_served() {
+    for created in [Act::Slow(secs(1)), Act::Fail(secs(1))] {
+        World::run(async |world| {
+            let (pool, script) = pool(3);
+            let lease = pool.get().await.unwrap();
+            script.create.next(created);
+            script.create.next(Act::Slow(secs(5)));
+            let ((first_waker, first_wakes), (second_waker, second_wakes)) = (counting(), counting());
+            let (mut first, mut second) = (pin!(pool.get()), pin!(pool.get()));
+            let (mut first_cx, mut second_cx) =
+                (Context::from_waker(&first_waker), Context::from_waker(&second_waker));
+            assert!(first.as_mut().poll(&mut first_cx).is_pending());
+            assert!(second.as_mut().poll(&mut second_cx).is_pending());
+            world.settle().await;
+            drop(lease);
+            assert_eq!((first_wakes.load(SeqCst), second_wakes.load(SeqCst)), (1, 0));
+            sleep(secs(1)).await;
+            world.settle().await;
+            assert_eq!((pool.snapshot().creating, pool.snapshot().idle), (1, 1));
+            assert_eq!((first_wakes.load(SeqCst), second_wakes.load(SeqCst)), (1, 1));
+            let Poll::Ready(Ok(lease)) = second.as_mut().poll(&mut second_cx) else {
+                panic!("the idle object is left")
+            };
+            assert_eq!(lease.id, 0);
+            let Poll::Ready(served) = first.as_mut().poll(&mut first_cx) else { panic!("it was served") };
+            assert_eq!(served.is_ok(), created == Act::Slow(secs(1)));
+        });
+    }
 }
 
 /// The same where the caller's own object is being checked.
