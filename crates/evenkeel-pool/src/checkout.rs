@@ -59,7 +59,8 @@ impl<M: Manager> Pool<M> {
     ///
     /// # Panics
     ///
-    /// If it has to wait and is polled outside of a tokio runtime with time enabled, or in one that was shut down.
+    /// If it has to wait and is polled outside of a tokio runtime with time enabled, or in one that was shut down: a wait is
+    /// woken when its runtime is.
     ///
     /// # Examples
     ///

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    GetError, Manager, Panic, PoolEvent,
+    Manager, Panic, PoolEvent,
     checkout::create,
     state::{Shared, SlottedObject, State, UpkeepWork},
 };
@@ -64,7 +64,7 @@ impl<M: Manager> UpkeepTask<M> {
                     Ok(next) => next,
                     // The destructor of an object panicked; the rest is done.
                     Err(panic) => {
-                        shared.fail(GetError::Panic(panic));
+                        shared.fail_in_task(panic);
                         continue;
                     }
                 },

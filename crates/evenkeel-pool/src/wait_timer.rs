@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
+use evenkeel_base::FirstPanic;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    GetError, Manager, Panic,
+    Manager, Panic,
     state::{Shared, TimerStart},
 };
 
@@ -35,7 +36,7 @@ impl<M: Manager> Shared<M> {
     }
 }
 
-/// The work of the task; if its runtime drops that, the timer is removed. It does not keep the pool alive.
+/// The work of the task; if its runtime drops that, the timer is removed, and those that relied on it are woken. It does not keep the pool alive.
 struct RunningTimer<M: Manager> {
     shared: Weak<Shared<M>>,
     start: TimerStart,
@@ -52,7 +53,7 @@ impl<M: Manager> RunningTimer<M> {
                 // A waker that panics is foreign code that failed; the others have been woken.
                 && let Err(panic) = Panic::catch(|| shared.expire_due(Instant::now()))
             {
-                shared.fail(GetError::Panic(panic));
+                shared.fail_in_task(panic);
             }
         }
         self.has_ended = true;
@@ -68,7 +69,8 @@ impl<M: Manager> Drop for RunningTimer<M> {
     fn drop(&mut self) {
         self.is_cut.store(!self.has_ended, Relaxed);
         if let Some(shared) = self.shared.upgrade() {
-            shared.look(|state| state.remove_timer(&self.start));
+            let stranded = shared.look(|state| state.remove_timer(&self.start));
+            FirstPanic::default().wake(stranded);
         }
     }
 }

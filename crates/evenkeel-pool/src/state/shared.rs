@@ -306,6 +306,11 @@ impl<M: Manager> Shared<M> {
         drop(unheard);
     }
 
+    /// Fails the first waiter with a panic in a task of the pool, which goes on: a panic of its waker goes nowhere.
+    pub(crate) fn fail_in_task(&self, panic: Panic) {
+        drop(Panic::catch(|| self.fail(GetError::Panic(panic))));
+    }
+
     /// Runs a task that ends with the pool, in the span of the caller. A panic of its work fails the first waiter.
     ///
     /// Must not be called under a lock: a runtime that is gone drops the work inside this call.
@@ -317,7 +322,7 @@ impl<M: Manager> Shared<M> {
         let end = TaskEnd { shared: Arc::clone(self), name, is_cut: true };
         let task = self.until_closed(async move {
             if let Err(panic) = catch_panic(work).await {
-                end.shared.fail(GetError::Panic(panic));
+                end.shared.fail_in_task(panic);
             }
             end.reached();
         });

@@ -11,15 +11,18 @@
 //!
 //! A waiter that is called is not expired by a timer, which stops watching it when its time is up: it was woken, and looks at
 //! its deadline itself. If it waits again, by a clock that it read before, it is watched again.
+//!
+//! A timer is cut by the shutdown of its runtime. Those that wait there are woken then: a future that is polled in another
+//! runtime goes on, and one that cannot panics, as a sleep does.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, mem, sync::Arc, task::Waker};
 
 use evenkeel_base::far_future;
 use tokio::{runtime::Id, sync::Notify, time::Instant};
 
 use super::{
     Deferred, State,
-    queue::{WaitQueue, Waiter},
+    queue::{WaitQueue, Waiter, WaiterState},
 };
 use crate::{Manager, limits::Limits};
 
@@ -163,6 +166,11 @@ impl Timers {
         Some(due)
     }
 
+    /// Returns whether this runtime has a timer.
+    pub(super) fn reach(&mut self, runtime: Id) -> bool {
+        self.timer(runtime).is_some()
+    }
+
     fn timer(&mut self, runtime: Id) -> Option<&mut RuntimeTimer> {
         self.timers.iter_mut().find(|timer| timer.runtime == runtime)
     }
@@ -190,15 +198,23 @@ impl<M: Manager> State<M> {
         self.closed || self.timers.position(start).is_some()
     }
 
-    /// Removes the timer of a runtime that was shut down.
-    pub(crate) fn remove_timer(&mut self, start: &TimerStart) {
-        self.timers.position(start).map(|n| self.timers.timers.swap_remove(n));
+    /// Removes the timer of a runtime that was shut down; returns the wakers of those that wait there, and have no timer now.
+    pub(crate) fn remove_timer(&mut self, start: &TimerStart) -> Vec<Waker> {
+        let Some(n) = self.timers.position(start) else { return Vec::new() };
+        let runtime = self.timers.timers.swap_remove(n).runtime;
+        let stranded = |waiter: &mut Waiter<M>| match &mut waiter.state {
+            WaiterState::Waiting(waker) if waiter.runtime == runtime => {
+                Some(mem::replace(waker, Waker::noop().clone()))
+            }
+            _ => None,
+        };
+        self.waiters.values_mut().filter_map(stranded).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, panic::Location, task::Waker, time::Duration};
+    use std::{convert::Infallible, panic::Location, time::Duration};
 
     use super::*;
     use crate::{

@@ -190,7 +190,8 @@ impl<M: Manager> State<M> {
     /// A future may move to another runtime: the timer there serves it then.
     fn move_to_runtime(&mut self, key: usize, runtime: Id, caller: &mut Caller<'_, M>) {
         let last = mem::replace(&mut self.waiters.get_mut(key).runtime, runtime);
-        if last != runtime {
+        // The timer may have been cut.
+        if last != runtime || !self.timers.reach(runtime) {
             self.timers.leave_runtime(last);
             caller.timer = self.timers.join_runtime(runtime);
         }

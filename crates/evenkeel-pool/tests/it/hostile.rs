@@ -6,8 +6,10 @@ use std::{
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        mpsc,
     },
     task::{Context, Poll, Waker},
+    thread,
     time::Duration,
 };
 
@@ -16,7 +18,11 @@ use evenkeel_testkit::{
     World,
     waker::{WakerEvent, counting, panicking, with_hook},
 };
-use tokio::{task::yield_now, time::sleep};
+use tokio::{
+    runtime::Handle,
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use crate::scripted::{Act, Scripted, assert_sound, assert_whole, pool, pool_with, secs, take};
 
@@ -133,6 +139,46 @@ fn a_waker_that_panics_costs_neither_an_object_nor_a_wake() {
         assert_sound(&pool, &script);
         assert_eq!((pool.snapshot().in_use, pool.snapshot().waiting), (0, 0));
         assert_whole(&pool, &script).await;
+    });
+}
+
+/// Its panic fails the first waiter, whose waker panics as well: the timer goes on for the others.
+#[test]
+fn wakers_that_panic_do_not_end_the_timer_of_others() {
+    World::run(async |_| {
+        let (pool, _script) = pool(1);
+        let _lease = take(&pool, 1).await;
+        let ((good, wakes), bad) = (counting(), panicking("sore"));
+        let mut first = Box::pin(pool.get());
+        assert!(poll(&mut first, &bad).is_pending());
+        let mut late = Box::pin(pool.get_by(Instant::now() + secs(1)));
+        assert!(poll(&mut late, &bad).is_pending());
+        let mut good_one = Box::pin(pool.get_by(Instant::now() + secs(2)));
+        assert!(poll(&mut good_one, &good).is_pending());
+        sleep(secs(2)).await;
+        yield_now().await;
+        assert_eq!(wakes.load(SeqCst), 1);
+        assert!(matches!(poll(&mut good_one, &good), Poll::Ready(Err(GetError::Timeout(_)))));
+        assert!(matches!(poll(&mut late, &bad), Poll::Ready(Err(GetError::Timeout(_)))));
+        assert!(matches!(poll(&mut first, &bad), Poll::Ready(Err(GetError::Panic(_)))));
+    });
+}
+
+/// The waker of the caller that is served panics in the task of the creation, and so does that of the one that hears of it:
+/// that is not the end of their runtime.
+#[test]
+fn a_task_that_meets_two_wakers_that_panic_was_not_cut() {
+    World::run(async |_| {
+        let (pool, script) = pool_with(1, |builder| builder.acquire_timeout(secs(2)));
+        script.create.next(Act::Slow(secs(1)));
+        let mut gets: Vec<_> = (0..2).map(|_| Box::pin(pool.get())).collect();
+        assert!(gets.iter_mut().all(|get| poll(get, &panicking("sore")).is_pending()));
+        sleep(secs(1)).await;
+        yield_now().await;
+        let Poll::Ready(Ok(_lease)) = poll(&mut gets[0], Waker::noop()) else { panic!("it was served") };
+        assert!(matches!(poll(&mut gets[1], Waker::noop()), Poll::Ready(Err(GetError::Panic(_)))));
+        let Err(GetError::Timeout(why)) = pool.get().await else { panic!("the object is in use") };
+        assert_eq!(why.last_failure.as_deref(), Some("the manager of the pool failed: panicked: sore"));
     });
 }
 
@@ -303,6 +349,38 @@ fn a_getter_on_a_runtime_that_is_gone_panics_and_leaves_the_line() {
     let snapshot = pool.snapshot();
     assert_eq!((snapshot.waiting, snapshot.size), (0, 0));
     assert!(here.block_on(pool.get()).is_ok());
+}
+
+/// A thread of a runtime that is shut down meanwhile waits for an object, for which nobody has a timer any more.
+#[test]
+fn a_getter_whose_runtime_is_shut_down_meanwhile_does_not_wait_for_ever() {
+    for is_multi in [false, true] {
+        let mut builder = match is_multi {
+            true => tokio::runtime::Builder::new_multi_thread(),
+            false => tokio::runtime::Builder::new_current_thread(),
+        };
+        let runtime = builder.enable_time().build().unwrap();
+        let pool = Pool::builder(Infallibly).max(1).build().unwrap();
+        let lease = runtime.block_on(pool.get()).unwrap();
+        let (ended, outcome) = mpsc::channel();
+        runtime.spawn_blocking({
+            let pool = pool.clone();
+            move || {
+                let get = Panic::catch(|| Handle::current().block_on(pool.get()).is_ok());
+                ended.send(get.unwrap_err().message().unwrap().to_owned()).unwrap();
+            }
+        });
+        while pool.snapshot().waiting == 0 {
+            thread::yield_now();
+        }
+        // Its timer may not have begun.
+        runtime.block_on(yield_now());
+        runtime.shutdown_background();
+        let message = outcome.recv_timeout(Duration::from_secs(20)).expect("it waits for ever");
+        assert!(message.contains("shutdown"), "{message}");
+        assert_eq!(pool.snapshot().waiting, 0);
+        drop(lease);
+    }
 }
 
 struct Infallibly;
