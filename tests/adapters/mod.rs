@@ -4,6 +4,7 @@
 //! work of others: the adapter's file says why it fails, as read in the peer's source, or the scoreboard is not made.
 
 pub(crate) mod limit;
+pub(crate) mod pipeline;
 pub(crate) mod pool;
 pub(crate) mod retry;
 pub(crate) mod shutdown;

@@ -3,7 +3,7 @@
 //! ```text
 //! conformance [PATTERN] [--peer NAME] [--save]   prints the scoreboard, or one peer's report; --save writes it to tests/
 //! conformance check                              fails if ours breaks a rule, or if the scoreboard differs
-//! conformance faults                             fails if a planted fault is not found, or a rule finds none
+//! conformance faults [PATTERN]                   fails if a planted fault is not found, or a rule finds none
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
 //! ```
 
@@ -22,7 +22,7 @@ use std::{
     thread,
 };
 
-use evenkeel_tck::{child, limit, pool, retry, shutdown, stream, task};
+use evenkeel_tck::{child, limit, pipeline, pool, retry, shutdown, stream, task};
 
 use self::{
     board::Board,
@@ -68,6 +68,12 @@ const PATTERNS: &[&dyn Pattern] = &[
         sound: faulty::pool::SOUND,
         planted: faulty::pool::PLANTED,
     },
+    &Entry {
+        suite: &pipeline::SUITE,
+        peers: &adapters::pipeline::PEERS,
+        sound: faulty::pipeline::SOUND,
+        planted: faulty::pipeline::PLANTED,
+    },
 ];
 
 fn main() -> ExitCode {
@@ -76,7 +82,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match *arguments {
         ["check"] => check(),
-        ["faults"] => faults(),
+        ["faults"] => faults(None),
+        ["faults", name] => faults(Some(&name.to_uppercase())),
         ["child", subject, rule] => run_child(subject, rule),
         _ => show(&arguments),
     };
@@ -128,8 +135,13 @@ fn check() -> Result<(), String> {
     Board::of(PATTERNS, None, None).check()
 }
 
-fn faults() -> Result<(), String> {
-    let missed = in_parallel(PATTERNS, |pattern| pattern.missed()).concat();
+fn faults(name: Option<&str>) -> Result<(), String> {
+    let wanted = |pattern: &&&dyn Pattern| name.is_none_or(|name| pattern.name() == name);
+    let patterns: Vec<_> = PATTERNS.iter().filter(wanted).collect();
+    if patterns.is_empty() {
+        return Err("there is no such pattern".to_owned());
+    }
+    let missed = in_parallel(&patterns, |pattern| pattern.missed()).concat();
     if missed.is_empty() { Ok(()) } else { Err(missed.join("\n")) }
 }
 

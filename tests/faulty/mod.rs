@@ -20,6 +20,7 @@ macro_rules! faults {
 
 mod inline_task;
 pub(crate) mod limit;
+pub(crate) mod pipeline;
 pub(crate) mod pool;
 pub(crate) mod retry;
 pub(crate) mod shutdown;

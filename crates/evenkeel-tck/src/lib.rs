@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// Files in reading order; X is a chapter, one of `limit`, `pool`, `retry`, `shutdown`,
-// `stream`, `task`:
+// Files in reading order; X is a chapter, one of `limit`, `pipeline`, `pool`, `retry`,
+// `shutdown`, `stream`, `task`:
 //
 // | file | contents |
 // |---|---|
@@ -16,6 +16,7 @@
 // | `stream/operator.rs`, `stream/source.rs`, `stream/item.rs`, `stream/consumer.rs`, `stream/fetch.rs` | the same for streams: the operator, and the parts at its ends |
 // | `stream/queue.rs`, `stream/queue_harness.rs` | the ends of a queue; one queue under test |
 // | `pool/handle.rs`, `pool/get_error.rs`, `pool/backend.rs` | a pool and its leases; the error of a get; the objects |
+// | `pipeline/queue.rs`, `pipeline/work.rs` | a server and its workers; the work that they do |
 // | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
 // | `timeline.rs`, `duration.rs`, `runtime.rs` | events in virtual time; durations; runtimes in real time |
@@ -26,6 +27,7 @@ mod cancel;
 pub mod child;
 mod duration;
 pub mod limit;
+pub mod pipeline;
 pub mod pool;
 mod prelude;
 mod probe_task;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture, Configured, Report, Verdict,
     limit::{self, Change, Denied, Limiter, Permit, Request, Settle},
+    pipeline::{self, End, LowWater, Queue, Worker},
     pool::{self, Backend, Get, GetError, Lease, Object, Pool, Snapshot},
     retry::{self, Policy},
     shutdown::{self, Parts},
@@ -404,4 +405,79 @@ impl Lease for Owned {
 #[test]
 fn a_pool_that_keeps_nothing() {
     assert_verdicts(&pool::SUITE.run(&Boundless));
+}
+
+impl Adapter<pipeline::Settings> for Idle {
+    fn supports(&self, _: pipeline::Capability) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn configure(&self, _: &pipeline::Settings) -> Result<Box<dyn Queue>, AdapterError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Queue for Idle {
+    fn publish(&self, _: pipeline::Item) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn close(&self) {}
+
+    fn start(&self, _: pipeline::Work) -> Result<Box<dyn Worker>, AdapterError> {
+        Ok(Box::new(Self))
+    }
+
+    fn stored(&self) -> BoxFuture<'_, usize> {
+        Box::pin(async { 0 })
+    }
+
+    fn crash(&self, _: Duration) {}
+
+    fn power_loss(&self, _: Duration) -> usize {
+        0
+    }
+
+    fn low_water(&self, _: u64) -> Box<dyn LowWater> {
+        Box::new(Self)
+    }
+}
+
+impl Worker for Idle {
+    fn finish(self: Box<Self>) -> BoxFuture<'static, End> {
+        Box::pin(async { End::default() })
+    }
+
+    fn drain(self: Box<Self>, _: Duration) -> BoxFuture<'static, End> {
+        self.finish()
+    }
+
+    fn pause(&self) {}
+
+    fn resume(&self) {}
+
+    fn set_limit(&self, _: usize) {}
+
+    fn snapshot(&self) -> pipeline::Snapshot {
+        pipeline::Snapshot::default()
+    }
+
+    fn cut(&self, _: Duration) {}
+
+    fn delete(&self) {}
+}
+
+impl LowWater for Idle {
+    fn begin(&mut self, _: u64) {}
+
+    fn settle(&mut self, _: u64) {}
+
+    fn mark(&self) -> u64 {
+        0
+    }
+}
+
+#[test]
+fn workers_that_do_nothing() {
+    assert_verdicts(&pipeline::SUITE.run(&Idle));
 }

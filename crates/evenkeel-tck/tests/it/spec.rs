@@ -1,6 +1,6 @@
 //! The specification and the README against the rules.
 
-use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, pool, retry, shutdown, stream, task};
+use evenkeel_tck::{Level, Pattern, Suite, Tier, limit, pipeline, pool, retry, shutdown, stream, task};
 
 /// A test for every suite, whatever its pattern.
 macro_rules! for_every_suite {
@@ -11,6 +11,7 @@ macro_rules! for_every_suite {
         $test(&limit::SUITE);
         $test(&stream::SUITE);
         $test(&pool::SUITE);
+        $test(&pipeline::SUITE);
     };
 }
 

@@ -1,0 +1,42 @@
+//! The rules, in the order of the specification.
+
+mod control;
+mod delivery;
+mod demand;
+mod drains;
+mod leases;
+mod letters;
+mod numbers;
+mod servers;
+mod shapes;
+mod supersession;
+
+use self::prelude::{Rule, Settings};
+
+/// The words of the rules.
+mod prelude {
+    pub(super) use crate::{
+        pipeline::{
+            Capability, Item, Settings, Shape,
+            harness::{Run, settle},
+            record::Event,
+            work::Step,
+        },
+        prelude::*,
+    };
+
+    pub(super) type Subject = dyn crate::Adapter<Settings>;
+}
+
+pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
+    delivery::RULES,
+    demand::RULES,
+    control::RULES,
+    leases::RULES,
+    supersession::RULES,
+    drains::RULES,
+    letters::RULES,
+    shapes::RULES,
+    servers::RULES,
+    numbers::RULES,
+];

@@ -1,0 +1,99 @@
+//! Leases and settlements.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Engine, Fault, Settle};
+
+impl Engine {
+    /// Drops what has lost its lease.
+    pub(super) fn lapse(&mut self) {
+        let now = Instant::now();
+        let grace = if self.fault == Fault::DropsLate { self.settings.ack_wait } else { Duration::ZERO };
+        if matches!(self.fault, Fault::GoesOnWithoutALease | Fault::FailsLate) {
+            return;
+        }
+        let lapsed: Vec<u64> = self
+            .hand
+            .iter()
+            .filter(|(_, held)| held.lease_ends + grace <= now)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in lapsed {
+            if self.fault == Fault::BeginsLapsed && self.hand[&key].running == 0 {
+                continue;
+            }
+            self.drop_held(key);
+        }
+        let before = self.decided.len();
+        self.decided.retain(|(.., ends)| *ends > now);
+        self.count_lapses(before - self.decided.len());
+    }
+
+    fn drop_held(&mut self, key: u64) {
+        if let Some(mut held) = self.hand.remove(&key) {
+            held.abort();
+            self.queue.retain(|(queued, _)| *queued != key);
+            self.batch.retain(|batched| *batched != key);
+            self.count_lapses(1);
+        }
+    }
+
+    fn count_lapses(&mut self, lapses: usize) {
+        if self.fault == Fault::CountsLapsesAsAcked {
+            self.report.acked += lapses as u64;
+        }
+    }
+
+    pub(super) fn settle(&mut self) {
+        let is_cut = self.orders.get().is_cut();
+        let decided = std::mem::take(&mut self.decided);
+        for (receipt, settle, ends) in decided {
+            let settled = if is_cut { None } else { self.server.settle(receipt, settle).ok() };
+            let counts = settled.unwrap_or(self.fault == Fault::CountsUnconfirmed);
+            match settle {
+                Settle::Ack => self.report.acked += u64::from(counts),
+                Settle::Retry(_) => self.report.nacked += u64::from(counts),
+                Settle::Term => self.report.dead += u64::from(counts),
+                Settle::Release => {}
+            }
+            if settled.is_none() && self.fault != Fault::ForgetsSettlements {
+                self.decided.push((receipt, settle, ends));
+            }
+        }
+    }
+
+    pub(super) fn extend(&mut self) {
+        let now = Instant::now();
+        if self.next_extension.is_some_and(|at| at > now) {
+            return;
+        }
+        self.next_extension = Some(now + self.settings.ack_wait / 3);
+        if self.fault == Fault::NeverExtends || self.orders.get().is_cut() {
+            return;
+        }
+        let mut lost = Vec::new();
+        for (key, held) in &mut self.hand {
+            let is_skipped = match self.fault {
+                Fault::ExtendsRunningOnly => held.running == 0,
+                Fault::ExtendsOnce => held.extensions > 0,
+                _ => false,
+            };
+            if is_skipped {
+                continue;
+            }
+            match self.server.extend(held.delivery.receipt) {
+                Ok(true) => {
+                    held.lease_ends = now + self.settings.ack_wait;
+                    held.extensions += 1;
+                }
+                Ok(false) => lost.push(*key),
+                Err(_) => {}
+            }
+        }
+        if !matches!(self.fault, Fault::GoesOnWithoutALease | Fault::FailsLate | Fault::BeginsLapsed) {
+            lost.into_iter().for_each(|key| self.drop_held(key));
+        }
+    }
+}
