@@ -30,6 +30,7 @@ pub(crate) enum Server {
     Redis,
     Valkey,
     Nats,
+    Nats214,
     /// The program only: each test starts one with its own settings.
     Pgbouncer,
 }
@@ -44,13 +45,14 @@ pub(crate) struct Started {
 }
 
 impl Server {
-    pub(crate) const ALL: [Server; 7] = [
+    pub(crate) const ALL: [Server; 8] = [
         Server::Postgres,
         Server::Postgres18,
         Server::Postgres18Tls,
         Server::Redis,
         Server::Valkey,
         Server::Nats,
+        Server::Nats214,
         Server::Pgbouncer,
     ];
 
@@ -62,6 +64,7 @@ impl Server {
             Server::Redis => "redis",
             Server::Valkey => "valkey",
             Server::Nats => "nats",
+            Server::Nats214 => "nats214",
             Server::Pgbouncer => "pgbouncer",
         }
     }
@@ -75,6 +78,7 @@ impl Server {
             Server::Redis => "EVENKEEL_TEST_REDIS",
             Server::Valkey => "EVENKEEL_TEST_VALKEY",
             Server::Nats => "EVENKEEL_TEST_NATS",
+            Server::Nats214 => "EVENKEEL_TEST_NATS214",
             Server::Pgbouncer => "EVENKEEL_TEST_PGBOUNCER",
         }
     }
@@ -87,6 +91,7 @@ impl Server {
             Server::Redis => "Redis",
             Server::Valkey => "Valkey",
             Server::Nats => "NATS",
+            Server::Nats214 => "NATS 2.14",
             Server::Pgbouncer => "PgBouncer",
         }
     }
@@ -97,7 +102,7 @@ impl Server {
             Server::Postgres | Server::Postgres18 | Server::Postgres18Tls => "postgres",
             Server::Redis => "redis-server",
             Server::Valkey => "valkey-server",
-            Server::Nats => "nats-server",
+            Server::Nats | Server::Nats214 => "nats-server",
             Server::Pgbouncer => "pgbouncer",
         }
     }
@@ -195,7 +200,7 @@ fn start(server: Server, home: &Path, may_download: bool) -> Result<Record, Stri
     let started = match server {
         Server::Postgres | Server::Postgres18 => postgres::start(&programs, &dir),
         Server::Redis | Server::Valkey => redis::start(server.program(), &programs, &dir),
-        Server::Nats => nats::start(&programs, &dir),
+        Server::Nats | Server::Nats214 => nats::start(&programs, &dir),
         Server::Pgbouncer | Server::Postgres18Tls => unreachable!("it is started by the tests"),
     };
     match started {

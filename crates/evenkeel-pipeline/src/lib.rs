@@ -24,6 +24,12 @@
 // | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |
 // | `postgres/source`, `postgres/fetch`, `postgres/worker` | its source; how jobs are taken; the row that leases them |
 // | `postgres/ack`, `postgres/receipt`, `postgres/error` | how jobs are settled; the handle of a delivery; errors of a database |
+// | `nats` | NATS JetStream, by its feature |
+// | `nats/config`, `nats/link`, `nats/call` | the settings of a source and its consumer; whether the consumer is the same; calls of the API |
+// | `nats/source`, `nats/inbox`, `nats/message` | pulls; requests and what comes for them; a message |
+// | `nats/ack`, `nats/leases`, `nats/receipt`, `nats/names`, `nats/released` | decisions, confirmed in bulk; leases on our clock; handles; their texts; deliveries that were handed back |
+// | `nats/sink`, `nats/publish`, `nats/dead` | a sink; its windowed publications; dead letters |
+// | `nats/check` | sentences about durability and limits |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 // | `guide` | the guide |
 
@@ -38,6 +44,8 @@ mod item_key;
 mod leases;
 mod low_water;
 mod memory;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod pipeline;
 #[cfg(feature = "postgres")]
 mod postgres;

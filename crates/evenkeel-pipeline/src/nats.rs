@@ -1,0 +1,27 @@
+//! NATS JetStream as a source and a sink, by the client async-nats.
+
+mod ack;
+mod call;
+mod check;
+mod config;
+mod dead;
+mod inbox;
+mod leases;
+mod link;
+mod message;
+mod names;
+mod publish;
+mod receipt;
+mod released;
+mod sink;
+mod source;
+
+pub use self::{
+    ack::JetStreamAck,
+    config::JetStream,
+    dead::DeadLetterSubject,
+    message::JetStreamMessage,
+    receipt::JetStreamReceipt,
+    sink::{JetStreamSink, Outgoing},
+    source::JetStreamSource,
+};

@@ -1,0 +1,167 @@
+//! The connection of a source to its consumer: calls of the API, leases, and whether it is still the same consumer.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use async_nats::{
+    Client,
+    connection::State,
+    jetstream::{
+        self, Context,
+        consumer::{Info, IntoConsumerConfig as _},
+        stream,
+    },
+};
+use evenkeel_base::{error_chain, lock};
+
+use super::{
+    JetStream,
+    call::{CALL, consumer_info, stream_info, transient},
+    config::compare,
+    leases::Leases,
+    names::intern,
+    released::Released,
+};
+use crate::SourceError;
+
+pub(super) struct Link {
+    pub(super) config: JetStream,
+    pub(super) client: Client,
+    pub(super) context: Context,
+    pub(super) stream: &'static str,
+    pub(super) leases: Mutex<Leases>,
+    pub(super) released: Released,
+    /// Whether decisions travel from server to server.
+    pub(super) is_clustered: bool,
+    /// The consumer as it was when it was looked at last.
+    info: Mutex<Info>,
+    generation: AtomicU32,
+    /// The ack wait that the consumer had before.
+    pub(super) former_ack_wait: Option<Duration>,
+}
+
+impl Link {
+    pub(super) async fn open(config: JetStream) -> Result<Self, SourceError> {
+        let client = config.client.clone();
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(CALL);
+        let stream = stream_info(&context, &config.stream).await?;
+        let present = consumer_info(&context, &config.stream, &config.consumer).await?;
+        let former_ack_wait =
+            present.as_ref().map(|info| info.config.ack_wait).filter(|wait| *wait != config.ack_wait);
+        let info = create(&client, &context, &config, present.as_ref()).await?;
+        let released = Released::open(&context, &config, stream.config.num_replicas).await?;
+        Ok(Self {
+            is_clustered: info.cluster.is_some() && client.server_info().cluster.is_some(),
+            stream: intern(&config.stream),
+            leases: Mutex::default(),
+            info: Mutex::new(info),
+            generation: AtomicU32::new(0),
+            former_ack_wait,
+            released,
+            context,
+            client,
+            config,
+        })
+    }
+
+    /// The number of times that the consumer was lost.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.load(Relaxed)
+    }
+
+    pub(super) fn version(&self) -> String {
+        self.client.server_info().version
+    }
+
+    /// The limits that the consumer has for a pull: items, bytes, time.
+    pub(super) fn limits(&self) -> (usize, usize, Duration) {
+        let info = lock(&self.info);
+        let number =
+            |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        let time = info.config.max_expires;
+        (
+            number(info.config.max_batch),
+            number(info.config.max_bytes),
+            if time.is_zero() { Duration::MAX } else { time },
+        )
+    }
+
+    /// Refuses a call while there is no connection: the client would keep it, and send it later.
+    pub(super) fn check_connection(&self) -> Result<(), SourceError> {
+        match self.client.connection_state() {
+            State::Connected => Ok(()),
+            _ => Err(SourceError::transient("there is no connection to the NATS server")),
+        }
+    }
+
+    pub(super) async fn consumer_info(&self) -> Result<Option<Info>, SourceError> {
+        consumer_info(&self.context, self.stream, &self.config.consumer).await
+    }
+
+    pub(super) async fn stream_info(&self) -> Result<stream::Info, SourceError> {
+        stream_info(&self.context, &self.config.stream).await
+    }
+
+    /// Looks whether the consumer is still the same, after signs that it is not; returns whether there is one.
+    pub(super) async fn look(&self) -> Result<bool, SourceError> {
+        self.check_connection()?;
+        let present = self.consumer_info().await?;
+        let is_there = present.is_some();
+        let mut known = lock(&self.info);
+        if present.as_ref().is_none_or(|info| info.created != known.created) {
+            self.generation.fetch_add(1, Relaxed);
+        }
+        if let Some(info) = present {
+            *known = info;
+        }
+        Ok(is_there)
+    }
+
+    /// The same, and creates the consumer again if that delivers nothing that was acked.
+    pub(super) async fn restore(&self) -> Result<(), SourceError> {
+        if self.look().await? {
+            return Ok(());
+        }
+        let stream = self.stream_info().await?;
+        if stream.config.retention == stream::RetentionPolicy::Limits {
+            let JetStream { consumer, stream, .. } = &self.config;
+            return Err(SourceError::permanent(format!(
+                "the consumer {consumer} of the stream {stream} was deleted; the stream keeps what was acked, so that a \
+                 new consumer would deliver all of it again"
+            )));
+        }
+        let info = create(&self.client, &self.context, &self.config, None).await?;
+        *lock(&self.info) = info;
+        Ok(())
+    }
+}
+
+async fn create(
+    client: &Client,
+    context: &Context,
+    config: &JetStream,
+    present: Option<&Info>,
+) -> Result<Info, SourceError> {
+    let wanted = config.wanted(present.map(|info| &info.config)).into_consumer_config();
+    let created = context.create_consumer_on_stream(wanted.clone(), &config.stream).await;
+    let created = created.map_err(|error| {
+        use async_nats::jetstream::stream::ConsumerErrorKind as Kind;
+        match error.kind() {
+            Kind::TimedOut | Kind::Request => transient(&error),
+            _ => SourceError::permanent(format!(
+                "the consumer {} cannot be created: {}",
+                config.consumer,
+                error_chain(&error)
+            )),
+        }
+    })?;
+    let info = created.cached_info().clone();
+    compare(&wanted, &info.config, &client.server_info().version)?;
+    Ok(info)
+}
