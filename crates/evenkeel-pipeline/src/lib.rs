@@ -26,7 +26,7 @@
 // | `postgres/ack`, `postgres/receipt`, `postgres/error` | how jobs are settled; the handle of a delivery; errors of a database |
 // | `nats` | NATS JetStream, by its feature |
 // | `nats/config`, `nats/link`, `nats/call` | the settings of a source and its consumer; whether the consumer is the same; calls of the API |
-// | `nats/source`, `nats/inbox`, `nats/message` | pulls; requests and what comes for them; a message |
+// | `nats/source`, `nats/inbox`, `nats/intake`, `nats/message` | pulls; requests and what comes for them; messages that have arrived; a message |
 // | `nats/ack`, `nats/leases`, `nats/receipt`, `nats/names`, `nats/released` | decisions, confirmed in bulk; leases on our clock; handles; their texts; deliveries that were handed back |
 // | `nats/sink`, `nats/publish`, `nats/dead` | a sink; its windowed publications; dead letters |
 // | `nats/check` | sentences about durability and limits |

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod dead;
 mod inbox;
+mod intake;
 mod leases;
 mod link;
 mod message;

@@ -73,6 +73,7 @@ impl Ack for JetStreamAck {
     async fn extend(&self, receipts: &[JetStreamReceipt]) -> Result<Vec<usize>, SourceError> {
         let link = &*self.link;
         link.check_connection()?;
+        let arrived = link.look_into_inbox().await;
         let (now, generation) = (Instant::now(), link.generation());
         let (mut held, mut lost) = (Vec::with_capacity(receipts.len()), Vec::new());
         {
@@ -84,6 +85,8 @@ impl Ack for JetStreamAck {
                     lost.push(index);
                 }
             }
+            let arrived = arrived.into_iter().filter(|receipt| leases.holds(receipt, now));
+            held.extend(arrived.map(|receipt| (receipt, Bytes::from_static(b"+WPI"))));
         }
         confirm(link, &held).await?;
         let end = now + link.config.ack_wait;

@@ -39,7 +39,7 @@ pub(super) struct Inbox {
     requests: u64,
     request: Option<Request>,
     /// An instant before everything that will come has left the server.
-    pub(super) since: Instant,
+    since: Instant,
     /// Until when a request that was forgotten may be answered.
     doubt: Instant,
     /// Whether the next message is larger than the budget.
@@ -58,7 +58,11 @@ struct Request {
 
 /// The meaning of a message from the server.
 pub(super) enum Event {
-    Item(Message),
+    /// A message, and an instant before which it has not left.
+    Item {
+        message: Message,
+        since: Instant,
+    },
     /// Nothing to tell.
     Status,
     /// There may be no such consumer any more.
@@ -156,13 +160,13 @@ impl Inbox {
     }
 
     /// Ends the subscription, and returns what was on its way.
-    pub(super) async fn close(mut self) -> Vec<Message> {
+    pub(super) async fn close(mut self) -> Vec<(Message, Instant)> {
         let mut rest = Vec::new();
         let drain = async {
             if self.messages.drain().await.is_ok() {
                 while let Some(event) = poll_fn(|cx| self.poll(cx)).await {
-                    if let Event::Item(message) = event {
-                        rest.push(message);
+                    if let Event::Item { message, since } = event {
+                        rest.push((message, since));
                     }
                 }
             }
@@ -183,7 +187,7 @@ impl Inbox {
                     self.request = None;
                 }
             }
-            return Event::Item(message);
+            return Event::Item { message, since: self.since };
         };
         // Of a request that was forgotten.
         let Some(request) = self.request.as_mut().filter(|request| request.reply == *message.subject) else {

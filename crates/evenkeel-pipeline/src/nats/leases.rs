@@ -36,9 +36,14 @@ impl Leases {
         }
     }
 
-    /// Whether a delivery has its lease still, and no later one is known.
+    /// Returns the end of the lease of a delivery, if no later one is known.
+    pub(super) fn end(&self, receipt: &JetStreamReceipt) -> Option<Instant> {
+        self.by_sequence.get(&receipt.sequence).filter(|lease| is_of(lease, receipt)).map(|lease| lease.end)
+    }
+
+    /// Whether a delivery has its lease still.
     pub(super) fn holds(&self, receipt: &JetStreamReceipt, now: Instant) -> bool {
-        self.by_sequence.get(&receipt.sequence).is_some_and(|lease| is_of(lease, receipt) && lease.end > now)
+        self.end(receipt).is_some_and(|end| end > now)
     }
 
     pub(super) fn extend(&mut self, receipt: &JetStreamReceipt, end: Instant) {

@@ -1,6 +1,7 @@
 //! The connection of a source to its consumer: calls of the API, leases, and whether it is still the same consumer.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use async_nats::{
-    Client,
+    Client, Message,
     connection::State,
     jetstream::{
         self, Context,
@@ -18,11 +19,14 @@ use async_nats::{
     },
 };
 use evenkeel_base::{error_chain, lock};
+use tokio::time::Instant;
 
 use super::{
-    JetStream,
+    JetStream, JetStreamReceipt,
     call::{CALL, consumer_info, stream_info, transient},
     config::compare,
+    inbox::Event,
+    intake::{Intake, Shared},
     leases::Leases,
     names::intern,
     released::Released,
@@ -34,6 +38,7 @@ pub(super) struct Link {
     pub(super) client: Client,
     pub(super) context: Context,
     pub(super) stream: &'static str,
+    pub(super) intake: Shared,
     pub(super) leases: Mutex<Leases>,
     pub(super) released: Released,
     /// Whether decisions travel from server to server.
@@ -59,6 +64,7 @@ impl Link {
         Ok(Self {
             is_clustered: info.cluster.is_some() && client.server_info().cluster.is_some(),
             stream: intern(&config.stream),
+            intake: Shared::default(),
             leases: Mutex::default(),
             info: Mutex::new(info),
             generation: AtomicU32::new(0),
@@ -73,6 +79,29 @@ impl Link {
     /// The number of times that the consumer was lost.
     pub(super) fn generation(&self) -> u32 {
         self.generation.load(Relaxed)
+    }
+
+    /// Notes a message, and its lease, which has not begun before an instant.
+    pub(super) fn accept(&self, intake: &mut Intake, message: Message, since: Instant) {
+        if let Some(receipt) = intake.accept(message, self.generation()) {
+            lock(&self.leases).insert(&receipt, since + self.config.ack_wait, Instant::now());
+        }
+    }
+
+    /// Looks for messages that have come since the last pull, unless one is under way; returns the receipts of all that have
+    /// arrived and were not pulled.
+    pub(super) async fn look_into_inbox(&self) -> Vec<JetStreamReceipt> {
+        let Some(mut intake) = self.intake.try_take() else { return Vec::new() };
+        let mut events = VecDeque::new();
+        while let Some(Some(event)) = intake.poll().await {
+            match event {
+                Event::Item { message, since } => self.accept(&mut intake, message, since),
+                Event::Status => {}
+                other => events.push_back(other),
+            }
+        }
+        intake.events = events;
+        intake.arrived.iter().map(|arrived| arrived.receipt).collect()
     }
 
     pub(super) fn version(&self) -> String {

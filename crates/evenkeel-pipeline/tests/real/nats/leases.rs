@@ -1,9 +1,9 @@
 //! Leases: extended while work goes on, and what is late does no harm.
 
 use evenkeel_pipeline::{Ack as _, Pipeline, Settle, SettleOutcome, Source as _, nats::JetStreamMessage};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::harness::{assert_idle, attempts, ms, pull_all, run, settle};
+use super::harness::{assert_idle, attempts, items, ms, pull_all, run, settle};
 
 #[test]
 #[ignore = "real tier"]
@@ -26,6 +26,29 @@ fn a_slow_consumer_gets_each_message_once() {
         assert_eq!((report.acked, report.left()), (200, 0), "{report}");
         // The bare client's batch of 200 is delivered 280 times with these numbers.
         assert_eq!(queue.consumer().await.delivered.consumer_sequence, 200);
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn messages_that_arrive_between_pulls_are_held() {
+    run(async |queue| {
+        queue.fill(1).await;
+        let mut source = queue.source(ms(1000)).await;
+        let one = timeout(ms(5000), source.pull(items(20))).await.unwrap().unwrap();
+        // They come for the request of the pull that has returned.
+        queue.fill(10).await;
+        let receipts = [one[0].receipt];
+        for _ in 0..15 {
+            sleep(ms(200)).await;
+            assert_eq!(source.ack().extend(&receipts).await.unwrap(), Vec::<usize>::new());
+        }
+        let info = queue.consumer().await;
+        assert_eq!((info.num_ack_pending, info.delivered.consumer_sequence), (11, 11));
+        let rest = pull_all(&mut source, 10).await;
+        assert_eq!(attempts(&rest), [1; 10]);
+        assert!(rest.iter().all(|one| one.leased_at.elapsed() < ms(500)));
+        assert_eq!(settle(&source, &rest, Settle::Ack).await, [SettleOutcome::Confirmed; 10]);
     });
 }
 

@@ -1,0 +1,117 @@
+//! Messages that have arrived: shared by the half that pulls and the half that extends leases.
+//!
+//! A request may be answered after the pull that made it has returned. What comes then is in hand, though nobody has pulled
+//! it: its lease is extended like all others. So the half that extends looks into the inbox while no pull does.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    ops::{Deref, DerefMut},
+    sync::Mutex,
+    task::Poll,
+};
+
+use async_nats::Message;
+use evenkeel_base::lock;
+use tokio::task::yield_now;
+
+use super::{
+    JetStreamReceipt,
+    inbox::{Event, Inbox},
+};
+
+/// The intake, while nobody works on it.
+pub(super) struct Shared(Mutex<Option<Intake>>);
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self(Mutex::new(Some(Intake::default())))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Intake {
+    pub(super) inbox: Option<Inbox>,
+    /// More than a demand only if the server has answered a request twice.
+    pub(super) arrived: VecDeque<Arrived>,
+    /// Signs that came while nobody pulled.
+    pub(super) events: VecDeque<Event>,
+    last: Option<JetStreamReceipt>,
+}
+
+pub(super) struct Arrived {
+    pub(super) message: Message,
+    pub(super) receipt: JetStreamReceipt,
+    /// Whether it is known how often it was handed back.
+    pub(super) is_counted: bool,
+}
+
+/// The right to work on the intake; it goes back on drop.
+pub(super) struct Taken<'a> {
+    shared: &'a Shared,
+    intake: Intake,
+}
+
+impl Shared {
+    /// `None` while somebody else works on it.
+    pub(super) fn try_take(&self) -> Option<Taken<'_>> {
+        let intake = lock(&self.0).take()?;
+        Some(Taken { shared: self, intake })
+    }
+
+    /// Waits until nobody else works on it; the other half does so without waiting for anything.
+    pub(super) async fn take(&self) -> Taken<'_> {
+        loop {
+            if let Some(taken) = self.try_take() {
+                return taken;
+            }
+            yield_now().await;
+        }
+    }
+}
+
+impl Intake {
+    /// Notes a message, and returns its receipt; `None` if it is none of a stream: anybody may publish to an inbox.
+    pub(super) fn accept(&mut self, message: Message, generation: u32) -> Option<JetStreamReceipt> {
+        let reply = message.reply.as_deref().unwrap_or_default();
+        let receipt = JetStreamReceipt::parse(reply, generation, self.last.as_ref())?;
+        self.last = Some(receipt);
+        let is_counted = receipt.delivered <= 1;
+        self.arrived.push_back(Arrived { message, receipt, is_counted });
+        Some(receipt)
+    }
+
+    /// Takes one thing that has come, without waiting; `None` if there is none, `Some(None)` if the client is closed.
+    pub(super) async fn poll(&mut self) -> Option<Option<Event>> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(Some(event));
+        }
+        let inbox = self.inbox.as_mut()?;
+        match poll_fn(|cx| Poll::Ready(inbox.poll(cx))).await {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        }
+    }
+}
+
+impl Deref for Taken<'_> {
+    type Target = Intake;
+
+    fn deref(&self) -> &Intake {
+        &self.intake
+    }
+}
+
+impl DerefMut for Taken<'_> {
+    fn deref_mut(&mut self) -> &mut Intake {
+        &mut self.intake
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let intake = mem::take(&mut self.intake);
+        *lock(&self.shared.0) = Some(intake);
+    }
+}
