@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use evenkeel_postgres::{PoolMode, TxOptions};
+use evenkeel_postgres::{PoolMode, Prepared, TxOptions};
 
 use crate::{
     kills::{Route, backends_are_killed},
@@ -16,7 +16,8 @@ const SHORT: Duration = Duration::from_secs(3);
 #[test]
 #[ignore = "real tier"]
 fn killed_backends_lose_and_double_nothing() {
-    backends_are_killed(Route::Direct, SHORT);
+    backends_are_killed(Route::Direct(Prepared::Named), SHORT);
+    backends_are_killed(Route::Direct(Prepared::Unnamed), SHORT);
 }
 
 #[test]

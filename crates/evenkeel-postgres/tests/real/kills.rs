@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_postgres::{Database, PoolMode};
+use evenkeel_postgres::{Database, PoolMode, Prepared};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::{
@@ -23,7 +23,8 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// The way to the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Route {
-    Direct,
+    /// To the server itself, with names of statements or without.
+    Direct(Prepared),
     /// Through PgBouncer in this mode.
     Pooler(PoolMode),
 }
@@ -48,7 +49,7 @@ pub(crate) fn backends_are_killed(route: Route, length: Duration) {
         let is_over = Arc::new(AtomicBool::new(false));
         // PgBouncer before 1.20.1 ends itself when a server is lost to which it is sending a request to cancel, as it does for
         // each call that is dropped: its pull request 927.
-        let drops = matches!(route, Route::Direct);
+        let drops = matches!(route, Route::Direct(_));
         let load = Load::start(&db, &schema.admin, &schema.name, drops).await;
         let killing = tokio::spawn(kill(schema.admin.clone(), schema.name.clone(), Arc::clone(&is_over)));
         let start = Instant::now();
@@ -77,7 +78,10 @@ pub(crate) fn backends_are_killed(route: Route, length: Duration) {
 
 async fn database(schema: &TestSchema, route: Route) -> Option<(Database, Option<Pooler>)> {
     match route {
-        Route::Direct => Some((schema.db(MAX).await, None)),
+        Route::Direct(prepared) => {
+            let db = schema.builder().prepared(prepared).max(MAX).connect().await.unwrap();
+            Some((db, None))
+        }
         Route::Pooler(mode) => {
             let name = format!("{mode:?}").to_lowercase();
             let settings = format!("default_pool_size = {MAX}\npool_mode = {name}");

@@ -28,7 +28,7 @@ mod tunnel;
 
 use std::{alloc::System, time::Duration};
 
-use evenkeel_postgres::{PoolMode, TxOptions};
+use evenkeel_postgres::{PoolMode, Prepared, TxOptions};
 use evenkeel_testkit::alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use self::{
@@ -46,7 +46,7 @@ const LONG: Duration = Duration::from_secs(30);
 #[test]
 #[ignore = "soak"]
 fn half_a_minute_of_killed_backends_loses_and_doubles_nothing() {
-    backends_are_killed(Route::Direct, LONG);
+    backends_are_killed(Route::Direct(Prepared::Named), LONG);
 }
 
 #[test]
