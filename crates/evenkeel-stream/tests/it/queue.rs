@@ -11,7 +11,10 @@ use std::{
 use evenkeel_stream::{Capacity, Consumer, Job, PopError, Producer, PushError, queue};
 use evenkeel_testkit::{World, assert_took};
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::{task::yield_now, time::sleep};
+use tokio::{
+    task::{JoinHandle, yield_now},
+    time::sleep,
+};
 
 use crate::support::{Gauge, ms};
 
@@ -368,20 +371,26 @@ fn an_item_that_is_put_back_is_the_next_one_also_while_the_queue_drains() {
     });
 }
 
+/// Returns the number of turns of a task that only yields.
+fn task_with_turns() -> (Arc<AtomicUsize>, JoinHandle<()>) {
+    let turns = Arc::new(AtomicUsize::new(0));
+    let other = tokio::spawn({
+        let turns = turns.clone();
+        async move {
+            loop {
+                turns.fetch_add(1, SeqCst);
+                yield_now().await;
+            }
+        }
+    });
+    (turns, other)
+}
+
 #[test]
 fn a_ready_queue_lets_other_tasks_run() {
     World::run(async |_| {
         let (jobs, consumer) = of(1);
-        let turns = Arc::new(AtomicUsize::new(0));
-        let other = tokio::spawn({
-            let turns = turns.clone();
-            async move {
-                loop {
-                    turns.fetch_add(1, SeqCst);
-                    yield_now().await;
-                }
-            }
-        });
+        let (turns, other) = task_with_turns();
         for item in 0..10_000 {
             jobs.push(item).await.unwrap();
             drop(consumer.pop().await);
@@ -404,16 +413,7 @@ fn a_ready_queue_lets_other_tasks_run_whatever_is_tried_between_its_operations()
     for tries in 0..8 {
         World::run(async |_| {
             let (jobs, consumer) = of(1);
-            let turns = Arc::new(AtomicUsize::new(0));
-            let other = tokio::spawn({
-                let turns = turns.clone();
-                async move {
-                    loop {
-                        turns.fetch_add(1, SeqCst);
-                        yield_now().await;
-                    }
-                }
-            });
+            let (turns, other) = task_with_turns();
             for item in 0..5_000 {
                 for _ in 0..tries {
                     assert!(consumer.pop().now_or_never().is_none());
