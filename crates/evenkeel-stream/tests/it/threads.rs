@@ -100,6 +100,37 @@ async fn items_that_block_their_threads_do_not_keep_results_from_the_consumer() 
     }
 }
 
+/// Among many items that are ready at once, which are left to one worker, each of some blocks its thread until the consumer
+/// has got all before it.
+#[test]
+fn an_item_that_blocks_among_short_ones_keeps_no_result_from_the_consumer() {
+    async fn run(limit: usize, ordered: bool) {
+        let got = Arc::new((std::sync::Mutex::new(0), std::sync::Condvar::new()));
+        let inner = got.clone();
+        let map = stream::iter(0..10_000).par_map(limit, async move |n: u32| {
+            if n % 101 == 100 {
+                let (count, changed) = &*inner;
+                drop(changed.wait_while(count.lock().unwrap(), |count| *count < n).unwrap());
+            }
+        });
+        let mut map = if ordered { map.ordered() } else { map };
+        while map.next().await.is_some() {
+            *got.0.lock().unwrap() += 1;
+            got.1.notify_all();
+        }
+        assert_eq!(*got.0.lock().unwrap(), 10_000);
+    }
+    for threads in [2, 4] {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap();
+        for limit in [2, 40] {
+            for ordered in [false, true] {
+                runtime.block_on(run(limit, ordered));
+                runtime.block_on(runtime.spawn(run(limit, ordered))).unwrap();
+            }
+        }
+    }
+}
+
 /// A task that is woken runs next on its thread; if each result woke the consumer, it would take them one by one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_consumer_is_woken_once_for_several_results() {
