@@ -136,7 +136,9 @@ impl<M: Manager> Builder<M> {
     ///
     /// It is for programs in which a lease stays in the task that took it, and a task waits for one object at a time. A lease
     /// counts for the task that took it: if that sends it to another task, or returns it in one branch of a `join!` while
-    /// another branch waits, there is no deadlock where this sees one. What a thread blocks on counts as a task.
+    /// another branch waits, there is no deadlock where this sees one. What a thread blocks on counts as a task. Each caller is
+    /// judged when it begins to wait: where a [`resize`](Pool::resize) to fewer objects takes the room that it waits for, it
+    /// waits until its time is up.
     pub fn detect_deadlocks(mut self, detect: bool) -> Self {
         self.limits.detects_deadlocks = detect;
         self

@@ -383,6 +383,29 @@ fn a_getter_whose_runtime_is_shut_down_meanwhile_does_not_wait_for_ever() {
     }
 }
 
+/// It is woken when the first runtime is shut down, and waits on in the one in which it is polled then, with the timer of that.
+#[test]
+fn a_getter_goes_on_in_another_runtime_when_the_first_one_is_shut_down() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let (first, second) = (runtime().unwrap(), runtime().unwrap());
+    let pool = Pool::builder(Infallibly).max(1).acquire_timeout(secs(5)).build().unwrap();
+    let _lease = first.block_on(pool.get()).unwrap();
+    let (waker, wakes) = counting();
+    let mut get = Box::pin(pool.get());
+    first.block_on(async {
+        assert!(poll(&mut get, &waker).is_pending());
+        yield_now().await;
+    });
+    drop(first);
+    assert_eq!(wakes.load(SeqCst), 1);
+    second.block_on(async {
+        assert!(poll(&mut get, &waker).is_pending());
+        sleep(secs(10)).await;
+        assert_eq!(wakes.load(SeqCst), 2);
+        assert!(matches!(poll(&mut get, &waker), Poll::Ready(Err(GetError::Timeout(_)))));
+    });
+}
+
 struct Infallibly;
 
 impl Manager for Infallibly {
