@@ -20,6 +20,7 @@ mod panics;
 mod prefetch;
 mod progress;
 mod queue;
+mod queue_fairness;
 mod queue_hostile;
 mod refill;
 mod settled;
