@@ -29,6 +29,7 @@
 // | `nats/source`, `nats/inbox`, `nats/intake`, `nats/message` | pulls; requests and what comes for them; messages that have arrived; a message |
 // | `nats/ack`, `nats/leases`, `nats/receipt`, `nats/names`, `nats/released` | decisions, confirmed in bulk; leases on our clock; handles; their texts; deliveries that were handed back |
 // | `nats/sink`, `nats/publish`, `nats/dead` | a sink; its windowed publications; dead letters |
+// | `nats/checkpoint`, `nats/bucket` | the position of a log; buckets of keys and values |
 // | `nats/check` | sentences about durability and limits |
 // | `report`, `snapshot` | the account at the end; the numbers now, and the bottleneck |
 // | `guide` | the guide |

@@ -1,8 +1,10 @@
 //! NATS JetStream as a source and a sink, by the client async-nats.
 
 mod ack;
+mod bucket;
 mod call;
 mod check;
+mod checkpoint;
 mod config;
 mod dead;
 mod inbox;
@@ -19,6 +21,7 @@ mod source;
 
 pub use self::{
     ack::JetStreamAck,
+    checkpoint::Checkpoint,
     config::JetStream,
     dead::DeadLetterSubject,
     message::JetStreamMessage,

@@ -7,14 +7,11 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Message, Subscriber};
+use async_nats::{Client, Message, Subscriber};
 use futures_core::Stream as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{
-    call::{CALL, transient},
-    link::Link,
-};
+use super::call::{CALL, transient};
 use crate::{Demand, SourceError};
 
 /// The time for which a request stands; a pull that is dropped leaves it for no longer.
@@ -31,6 +28,15 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// The most messages of one request, far below those that the client queues.
 const MAX_BATCH: usize = 16_384;
+
+/// The place that requests go to, and the limits of the consumer.
+pub(super) struct Target {
+    pub(super) subject: String,
+    pub(super) ack_wait: Duration,
+    pub(super) max_items: usize,
+    pub(super) max_bytes: usize,
+    pub(super) max_expires: Duration,
+}
 
 pub(super) struct Inbox {
     messages: Subscriber,
@@ -71,9 +77,9 @@ pub(super) enum Event {
 }
 
 impl Inbox {
-    pub(super) async fn open(link: &Link) -> Result<Self, SourceError> {
-        let prefix = link.client.new_inbox();
-        let subscribed = timeout(CALL, link.client.subscribe(format!("{prefix}.*"))).await;
+    pub(super) async fn open(client: &Client) -> Result<Self, SourceError> {
+        let prefix = client.new_inbox();
+        let subscribed = timeout(CALL, client.subscribe(format!("{prefix}.*"))).await;
         let messages = subscribed
             .map_err(|_| SourceError::transient("the client of the NATS server does not answer"))?
             .map_err(|error| transient(&error))?;
@@ -93,11 +99,15 @@ impl Inbox {
     }
 
     /// Asks for as many messages as there is room for.
-    pub(super) async fn ask(&mut self, link: &Link, demand: Demand) -> Result<(), SourceError> {
-        link.check_connection()?;
-        let (max_items, max_bytes, max_expires) = link.limits();
+    pub(super) async fn ask(
+        &mut self,
+        client: &Client,
+        target: Target,
+        demand: Demand,
+    ) -> Result<(), SourceError> {
+        let Target { subject, ack_wait, max_items, max_bytes, max_expires } = target;
         let expires = EXPIRES.min(max_expires);
-        let heartbeat = HEARTBEAT.min(link.config.ack_wait / PRECISION).min(expires / 3);
+        let heartbeat = HEARTBEAT.min(ack_wait / PRECISION).min(expires / 3);
         let items = if self.is_oversize { 1 } else { demand.items.min(max_items).min(MAX_BATCH) };
         let mut body = format!(
             "{{\"batch\":{items},\"expires\":{},\"idle_heartbeat\":{}",
@@ -109,9 +119,8 @@ impl Inbox {
         }
         body.push('}');
         let reply = format!("{}.{}", self.prefix, self.requests + 1);
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", link.stream, link.config.consumer);
         let sent = Instant::now();
-        let publish = link.client.publish_with_reply(subject, reply.clone(), body.into());
+        let publish = client.publish_with_reply(subject, reply.clone(), body.into());
         let published = timeout(CALL, publish).await;
         published
             .map_err(|_| SourceError::transient("the client of the NATS server does not answer"))?

@@ -25,7 +25,7 @@ use super::{
     JetStream, JetStreamReceipt,
     call::{CALL, consumer_info, stream_info, transient},
     config::compare,
-    inbox::Event,
+    inbox::{Event, Target},
     intake::{Intake, Shared},
     leases::Leases,
     names::intern,
@@ -108,17 +108,20 @@ impl Link {
         self.client.server_info().version
     }
 
-    /// The limits that the consumer has for a pull: items, bytes, time.
-    pub(super) fn limits(&self) -> (usize, usize, Duration) {
-        let info = lock(&self.info);
+    /// The place for requests of messages.
+    pub(super) fn target(&self) -> Target {
         let number =
             |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        let time = info.config.max_expires;
-        (
-            number(info.config.max_batch),
-            number(info.config.max_bytes),
-            if time.is_zero() { Duration::MAX } else { time },
-        )
+        let info = lock(&self.info);
+        let consumer = &info.config;
+        let max_expires = Some(consumer.max_expires).filter(|time| !time.is_zero());
+        Target {
+            subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.config.consumer),
+            ack_wait: self.config.ack_wait,
+            max_items: number(consumer.max_batch),
+            max_bytes: number(consumer.max_bytes),
+            max_expires: max_expires.unwrap_or(Duration::MAX),
+        }
     }
 
     /// Refuses a call while there is no connection: the client would keep it, and send it later.

@@ -6,15 +6,14 @@
 use std::time::Duration;
 
 use async_nats::{
-    Client, HeaderMap, Request, StatusCode, Subject,
-    jetstream::{Context, response::Response, stream},
+    Client, HeaderMap, Subject,
+    jetstream::{Context, stream},
 };
-use evenkeel_base::error_chain;
 use tokio::task::JoinSet;
 
 use super::{
-    JetStream, JetStreamReceipt,
-    call::{CALL, NOTHING, transient},
+    JetStream, JetStreamReceipt, bucket,
+    call::transient,
     publish::{Publication, Publisher},
 };
 use crate::SourceError;
@@ -38,31 +37,15 @@ impl Released {
         replicas: usize,
     ) -> Result<Self, SourceError> {
         let bucket = stream::Config {
-            name: format!("KV_{BUCKET}"),
-            subjects: vec![format!("$KV.{BUCKET}.>")],
             description: Some("deliveries that were handed back, and are no attempts".to_owned()),
-            max_messages_per_subject: 1,
             // A message that waits for longer has an attempt less. The number bounds the memory of the server.
             max_age: Duration::from_secs(7 * 24 * 3600),
             max_messages: 1_000_000,
             discard: stream::DiscardPolicy::Old,
-            allow_direct: true,
-            allow_rollup: true,
-            deny_delete: true,
-            storage: stream::StorageType::File,
             num_replicas: replicas,
-            ..stream::Config::default()
+            ..bucket::config(BUCKET)
         };
-        if !exists(context).await
-            && let Err(error) = context.create_stream(bucket).await
-            // Another process may have been faster.
-            && !exists(context).await
-        {
-            return Err(SourceError::permanent(format!(
-                "the bucket {BUCKET} cannot be created, which keeps what was handed back: {}",
-                error_chain(&error)
-            )));
-        }
+        bucket::ensure(context, bucket).await?;
         let publisher = Publisher::new(&config.client, WINDOW);
         Ok(Self { publisher, prefix: format!("$KV.{BUCKET}.{}.{}.", config.stream, config.consumer) })
     }
@@ -93,17 +76,17 @@ impl Released {
         let mut calls = JoinSet::new();
         for (index, receipt) in receipts {
             let client = client.clone();
-            let subject = format!("$JS.API.DIRECT.GET.KV_{BUCKET}.{}", self.subject(receipt.sequence));
+            let subject = self.subject(receipt.sequence);
             calls.spawn(async move {
-                let call = client.send_request(subject, Request::new().timeout(Some(CALL))).await;
-                call.map(|message| (index, released(&message, &receipt)))
+                let record = bucket::get(&client, BUCKET, &subject).await?;
+                Ok((index, record.map_or(0, |record| released(&record.payload, &receipt))))
             });
         }
         let mut found = Vec::new();
         while let Some(call) = calls.join_next().await {
             match call {
                 Ok(Ok(one)) => found.push(one),
-                Ok(Err(error)) => return Err(transient(&error)),
+                Ok(Err(error)) => return Err(error),
                 Err(error) => return Err(transient(&error)),
             }
         }
@@ -111,17 +94,9 @@ impl Released {
     }
 }
 
-async fn exists(context: &Context) -> bool {
-    let subject = format!("STREAM.INFO.KV_{BUCKET}");
-    matches!(context.request::<_, _, Response<stream::Info>>(subject, &NOTHING).await, Ok(Response::Ok(_)))
-}
-
 /// Reads a record; one of a message that had the same number in a stream that is gone does not count.
-fn released(message: &async_nats::Message, receipt: &JetStreamReceipt) -> u64 {
-    if message.status.is_some_and(|status| status != StatusCode::OK) {
-        return 0;
-    }
-    let text = std::str::from_utf8(&message.payload).unwrap_or_default();
+fn released(record: &[u8], receipt: &JetStreamReceipt) -> u64 {
+    let text = std::str::from_utf8(record).unwrap_or_default();
     let mut numbers = text.split(' ').map(|number| number.parse::<u64>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
         (Some(count), Some(published)) if published == receipt.published() => count,

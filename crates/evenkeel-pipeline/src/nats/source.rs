@@ -48,7 +48,7 @@ impl JetStream {
 /// Takes what has come, up to the demand, and waits for it if nothing has.
 async fn receive(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), SourceError> {
     if intake.inbox.is_none() {
-        intake.inbox = Some(Inbox::open(link).await?);
+        intake.inbox = Some(Inbox::open(&link.client).await?);
     }
     let mut event = intake.poll().await;
     if event.is_none()
@@ -56,7 +56,8 @@ async fn receive(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(),
         && let Some(inbox) = &mut intake.inbox
     {
         if !inbox.has_request() {
-            inbox.ask(link, demand).await?;
+            link.check_connection()?;
+            inbox.ask(&link.client, link.target(), demand).await?;
         }
         event = Some(inbox.next().await);
     }

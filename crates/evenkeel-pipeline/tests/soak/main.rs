@@ -1,5 +1,13 @@
 //! A million items: the memory stays what it was, with acks, leases, failures and batches.
 
+#![cfg_attr(
+    feature = "nats",
+    allow(clippy::unwrap_used, dead_code, reason = "it uses a part of what the real tier has")
+)]
+
+#[cfg(all(feature = "nats", unix))]
+mod nats;
+
 use std::{
     alloc::System,
     convert::Infallible,

@@ -24,8 +24,12 @@ const SERVERS: [(&str, &str); 2] = [("NATS", "EVENKEEL_TEST_NATS"), ("NATS 2.14"
 
 pub(super) type Delivered = Delivery<JetStreamMessage, JetStreamReceipt>;
 
+pub(super) fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 pub(super) fn skip(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    say(&format!("SKIPPED: {why}"));
 }
 
 pub(super) fn ms(millis: u64) -> Duration {
@@ -43,7 +47,7 @@ pub(super) fn run_with<Fut: Future<Output = ()>>(test: impl Fn(String) -> Fut) {
             skip(&format!("no {name} server (cargo xtask servers up)"));
             continue;
         };
-        let _ = writeln!(std::io::stderr(), "with {name}");
+        say(&format!("with {name}"));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.unwrap().block_on(test(url));
     }
