@@ -89,6 +89,20 @@ faults! {
     MarksTheHighest "PIPELINE-70",
     CountsQueuedTwice "PIPELINE-71",
     ForgetsWhatIsInHand "PIPELINE-72",
+    GivesUpQuietly "PIPELINE-73",
+    CountsTheWait "PIPELINE-74",
+    StoresLapsed "PIPELINE-75",
+    DrainsWhenResumed "PIPELINE-76",
+    WaitsForTheServer "PIPELINE-77",
+    DropsLettersInADrain "PIPELINE-78",
+    EndsAtAPanicOfAStore "PIPELINE-79",
+    EndsAtAPanicOfABurial "PIPELINE-80",
+    IgnoresTheLimitOfStores "PIPELINE-81",
+    GivesUpLapsed "PIPELINE-82",
+    CountsHandBacksAsNacked "PIPELINE-83",
+    KeepsThePlaceOfLapsed "PIPELINE-84",
+    KeepsTheKeyOfLapsed "PIPELINE-85",
+    PausesBetweenPulls "PIPELINE-86",
 }
 
 struct Faulty(Fault);

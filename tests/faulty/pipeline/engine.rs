@@ -4,9 +4,10 @@ mod leases;
 mod pulls;
 mod runs;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use evenkeel_tck::pipeline::{End, Item, Letter, Report, Settings, Shape, Snapshot, Work};
+use futures::FutureExt as _;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
@@ -22,8 +23,9 @@ use super::{
 /// The end of a task of the worker.
 enum Ended {
     Run(u64, Result<(), String>),
-    Store(Vec<u64>, Vec<usize>),
-    Bury(u64, bool),
+    /// With the indices that have failed; `None` for a panic.
+    Store(Vec<u64>, Option<Vec<usize>>),
+    Bury(u64, Option<bool>),
 }
 
 /// A decision that the server has not confirmed, and the end of the lease.
@@ -48,6 +50,11 @@ pub(super) struct Engine {
     is_over: bool,
     error: Option<String>,
     report: Report,
+    /// Deliveries that were handed back.
+    released: u64,
+    /// The keys of deliveries whose leases were lost, kept by a fault.
+    lost_keys: Vec<u32>,
+    next_pull: Option<Instant>,
 }
 
 impl Engine {
@@ -70,6 +77,9 @@ impl Engine {
             is_over: false,
             error: None,
             report: Report::default(),
+            released: 0,
+            lost_keys: Vec::new(),
+            next_pull: None,
         }
     }
 
@@ -110,18 +120,21 @@ impl Engine {
         if self.error.is_some() && (self.hand.is_empty() || self.fault == Fault::DropsWorkAtAnError) {
             return true;
         }
-        let Some(drain_by) = orders.drain_by else {
+        let is_held = orders.is_paused && self.fault == Fault::DrainsWhenResumed;
+        let Some(drain_by) = orders.drain_by.filter(|_| !is_held) else {
             return self.is_over && self.hand.is_empty() && self.decided.is_empty();
         };
         if self.hand.is_empty() && self.decided.is_empty() {
             return true;
         }
-        if Instant::now() < drain_by {
+        let leaves_letters =
+            self.fault == Fault::DropsLettersInADrain && self.hand.values().all(|held| held.is_exhausted);
+        if Instant::now() < drain_by && !leaves_letters {
             return false;
         }
         self.hand_back();
         self.settle();
-        true
+        self.fault != Fault::WaitsForTheServer || self.decided.is_empty()
     }
 
     /// Gives everything back.
@@ -146,6 +159,7 @@ impl Engine {
         let leases = self.hand.values().map(|held| held.lease_ends);
         let extension = self.next_extension.filter(|_| !self.hand.is_empty());
         let times = [
+            self.next_pull,
             orders.drain_by,
             orders.cut_until,
             orders.paused_until,
@@ -162,6 +176,9 @@ impl Engine {
         report.left = accepted.saturating_sub(acked + nacked + dead);
         if self.fault == Fault::CountsRetriesTwice {
             report.nacked *= 2;
+        }
+        if self.fault == Fault::CountsHandBacksAsNacked {
+            report.nacked += self.released;
         }
         report
     }
@@ -208,6 +225,8 @@ impl Engine {
             }
             Ended::Store(keys, failed) => {
                 self.storing -= 1;
+                let has_panicked = failed.is_none();
+                let failed = failed.unwrap_or_else(|| (0..keys.len()).collect());
                 let fails_all = self.fault == Fault::FailsTheWholeBatch && !failed.is_empty();
                 for (index, key) in keys.into_iter().enumerate() {
                     if let Some(held) = self.hand.get_mut(&key)
@@ -217,12 +236,18 @@ impl Engine {
                     }
                     self.judge(key);
                 }
+                if has_panicked && self.fault == Fault::EndsAtAPanicOfAStore {
+                    self.error = Some("a panic".to_owned());
+                }
             }
             Ended::Bury(key, is_buried) => {
                 let Some(held) = self.hand.get(&key) else { return };
                 let retry = Settle::Retry(self.settings.backoff * held.delivery.attempt);
-                let is_gone = is_buried || self.fault == Fault::DropsFailedLetters;
+                let is_gone = is_buried.unwrap_or_default() || self.fault == Fault::DropsFailedLetters;
                 self.decide(key, if is_gone { Settle::Term } else { retry });
+                if is_buried.is_none() && self.fault == Fault::EndsAtAPanicOfABurial {
+                    self.error = Some("a panic".to_owned());
+                }
             }
         }
     }
@@ -235,7 +260,8 @@ impl Engine {
             Shape::Split => matches!(self.fault, Fault::AcksFailures | Fault::AcksFailedParts),
             _ => self.fault == Fault::AcksFailures,
         };
-        let Some(reason) = held.failure.clone().filter(|_| !forgives) else {
+        let gives_up = self.fault == Fault::GivesUpQuietly && attempt >= 5;
+        let Some(reason) = held.failure.clone().filter(|_| !forgives && !gives_up) else {
             return self.decide(key, Settle::Ack);
         };
         let max = self.settings.max_attempts.map(|max| max + u32::from(self.fault == Fault::TriesOnceMore));
@@ -255,8 +281,10 @@ impl Engine {
         let attempts = self.settings.max_attempts.map_or(attempt, |max| attempt.min(max));
         let letter = Letter { id, attempts, reason, item };
         let work = self.work.clone();
-        held.tasks
-            .push(self.tasks.spawn(async move { Ended::Bury(key, work.bury(vec![letter]).await.is_ok()) }));
+        held.tasks.push(self.tasks.spawn(async move {
+            let buried = AssertUnwindSafe(work.bury(vec![letter])).catch_unwind().await;
+            Ended::Bury(key, buried.ok().map(|result| result.is_ok()))
+        }));
         if self.fault == Fault::TermsFirst {
             self.decide(key, Settle::Term);
         }

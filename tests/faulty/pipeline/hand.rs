@@ -9,6 +9,7 @@ use super::server::Delivery;
 /// A delivery in hand.
 pub(super) struct Held {
     pub(super) delivery: Delivery,
+    pub(super) since: Instant,
     pub(super) lease_ends: Instant,
     pub(super) extensions: u32,
     /// Parts that have not ended.
@@ -23,7 +24,17 @@ pub(super) struct Held {
 impl Held {
     pub(super) fn new(delivery: Delivery, lease_ends: Instant) -> Self {
         let (failure, tasks) = (None, Vec::new());
-        Self { delivery, lease_ends, extensions: 0, open: 0, running: 0, failure, is_exhausted: false, tasks }
+        Self {
+            delivery,
+            since: Instant::now(),
+            lease_ends,
+            extensions: 0,
+            open: 0,
+            running: 0,
+            failure,
+            is_exhausted: false,
+            tasks,
+        }
     }
 
     pub(super) fn abort(&mut self) {

@@ -110,6 +110,9 @@ impl Server {
                     slot.failures += u32::from(self.fault != Fault::ForgetsLapses);
                 }
             }
+            if self.fault == Fault::GivesUpLapsed {
+                state.slots.retain(|_, slot| slot.lease.is_some() || slot.failures < 2);
+            }
         }
         state
     }
@@ -286,10 +289,7 @@ impl Server {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let state = self.state();
         let now = Instant::now();
-        let slots = state.slots.values().filter_map(|slot| match slot.lease {
-            Some(lease) => Some(lease.ends),
-            None => Some(slot.not_before),
-        });
+        let slots = state.slots.values().map(|slot| slot.lease.map_or(slot.not_before, |lease| lease.ends));
         let polls = (self.fault == Fault::PollsForMessages).then(|| now + Duration::from_millis(100));
         slots.chain(state.down_until).chain(polls).filter(|due| *due > now).min()
     }

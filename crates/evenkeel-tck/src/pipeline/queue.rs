@@ -66,6 +66,7 @@ pub trait Worker: Send {
     ///
     /// # Panics
     /// Unless it is implemented.
+    #[must_use]
     fn drain(self: Box<Self>, within: Duration) -> BoxFuture<'static, End> {
         withheld(&within)
     }

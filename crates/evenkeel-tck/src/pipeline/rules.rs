@@ -7,6 +7,7 @@ mod drains;
 mod leases;
 mod letters;
 mod numbers;
+mod overlaps;
 mod servers;
 mod shapes;
 mod supersession;
@@ -39,4 +40,5 @@ pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     shapes::RULES,
     servers::RULES,
     numbers::RULES,
+    overlaps::RULES,
 ];

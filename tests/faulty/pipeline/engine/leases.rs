@@ -32,10 +32,15 @@ impl Engine {
     }
 
     fn drop_held(&mut self, key: u64) {
+        if self.fault == Fault::StoresLapsed && self.batch.contains(&key) {
+            return;
+        }
         if let Some(mut held) = self.hand.remove(&key) {
             held.abort();
+            self.lost_keys.push(held.delivery.item.key);
             self.queue.retain(|(queued, _)| *queued != key);
             self.batch.retain(|batched| *batched != key);
+            self.batch_since = self.batch_since.filter(|_| !self.batch.is_empty());
             self.count_lapses(1);
         }
     }
@@ -56,7 +61,7 @@ impl Engine {
                 Settle::Ack => self.report.acked += u64::from(counts),
                 Settle::Retry(_) => self.report.nacked += u64::from(counts),
                 Settle::Term => self.report.dead += u64::from(counts),
-                Settle::Release => {}
+                Settle::Release => self.released += u64::from(counts),
             }
             if settled.is_none() && self.fault != Fault::ForgetsSettlements {
                 self.decided.push((receipt, settle, ends));

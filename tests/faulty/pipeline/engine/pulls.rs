@@ -1,5 +1,7 @@
 //! Pulls, and the begin of what they bring.
 
+use std::time::Duration;
+
 use evenkeel_tck::pipeline::Shape;
 use tokio::time::Instant;
 
@@ -10,6 +12,7 @@ impl Engine {
     fn room(&self) -> (usize, usize) {
         let in_hand = match self.fault {
             Fault::CountsRunningOnly => self.in_flight(),
+            Fault::KeepsThePlaceOfLapsed => self.hand.len() + self.lost_keys.len(),
             _ => self.hand.len(),
         };
         let window = self.settings.window + usize::from(self.fault == Fault::TakesOneMore);
@@ -31,6 +34,12 @@ impl Engine {
         let drains = orders.drain_by.is_some() && self.fault != Fault::DrainsTheQueue;
         if drains || orders.holds_pulls() && !finishes_pull || orders.is_cut() || self.error.is_some() {
             return;
+        }
+        if self.fault == Fault::PausesBetweenPulls {
+            if self.next_pull.is_some_and(|at| Instant::now() < at) {
+                return;
+            }
+            self.next_pull = Some(Instant::now() + Duration::from_millis(10));
         }
         loop {
             let (free, bytes) = self.room();

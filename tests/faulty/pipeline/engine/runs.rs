@@ -1,8 +1,8 @@
 //! Runs of messages and parts, and stores of batches.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use evenkeel_tck::pipeline::{Item, Shape, WorkItem};
+use evenkeel_tck::pipeline::{BulkError, Item, Shape, WorkItem};
 use futures::FutureExt as _;
 use tokio::time::{Instant, timeout};
 
@@ -23,6 +23,9 @@ impl Engine {
         let is_keyed = self.settings.keyed && self.fault != Fault::IgnoresKeys;
         let mut blocked: Vec<u32> =
             self.hand.values().filter(|held| held.running > 0).map(|held| held.delivery.item.key).collect();
+        if self.fault == Fault::KeepsTheKeyOfLapsed {
+            blocked.extend(&self.lost_keys);
+        }
         let mut at = 0;
         while at < self.queue.len() && self.in_flight() < limit {
             let (key, item) = self.queue[at];
@@ -43,6 +46,8 @@ impl Engine {
         let job = if item.part == 0 { WorkItem { id: held.delivery.id.clone(), ..job } } else { job };
         let (work, fault) = (self.work.clone(), self.fault);
         let limit = self.settings.timeout.filter(|_| fault != Fault::NeverTimesOut);
+        let waited = if fault == Fault::CountsTheWait { held.since.elapsed() } else { Duration::ZERO };
+        let limit = limit.map(|limit| limit.saturating_sub(waited));
         held.running += 1;
         held.tasks.push(self.tasks.spawn(async move {
             let run = AssertUnwindSafe(work.run(job)).catch_unwind();
@@ -72,7 +77,9 @@ impl Engine {
         let drains = self.orders.get().drain_by.is_some() && self.fault != Fault::WaitsForTheBatch;
         while !self.batch.is_empty() {
             let is_due = self.batch_due().is_some_and(|due| due <= Instant::now());
-            if self.batch.len() < size && !is_due && !drains {
+            let limit = self.settings.limit.filter(|_| self.fault != Fault::IgnoresTheLimitOfStores);
+            let is_full = limit.is_some_and(|limit| self.storing >= limit);
+            if is_full || self.batch.len() < size && !is_due && !drains {
                 return;
             }
             let keys: Vec<u64> = self.batch.drain(..size.min(self.batch.len())).collect();
@@ -85,8 +92,9 @@ impl Engine {
             self.storing += 1;
             let stored = keys.clone();
             self.tasks.spawn(async move {
-                let failed = work.store(jobs).await.err();
-                Ended::Store(stored, failed.map(|error| error.failed().to_vec()).unwrap_or_default())
+                let result = AssertUnwindSafe(work.store(jobs)).catch_unwind().await.ok();
+                let failed = |result: Result<_, BulkError>| result.err().map(|error| error.failed().to_vec());
+                Ended::Store(stored, result.map(|result| failed(result).unwrap_or_default()))
             });
             if self.fault == Fault::AcksBeforeTheStore {
                 keys.into_iter().for_each(|key| self.decide(key, Settle::Ack));
