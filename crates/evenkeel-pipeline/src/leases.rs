@@ -17,6 +17,9 @@ use crate::{
     status::Status,
 };
 
+/// The resolution of timers: a shorter pause would be none.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
 /// Extends at each third of the ack wait, and sooner after a failure; ends only with an error that does not pass.
 pub(crate) async fn extend<A: Ack, T>(
     ack: A,
@@ -25,26 +28,37 @@ pub(crate) async fn extend<A: Ack, T>(
     deliveries: Arc<Deliveries<A::Receipt, T>>,
     status: Arc<Status>,
 ) -> Result<(), SourceError> {
-    let mut next = after(Instant::now(), ack_wait / 3);
+    let pause = (ack_wait / 3).max(SHORTEST_PAUSE);
+    let mut next = after(Instant::now(), pause);
     let mut first_end = None;
     loop {
         let look = next.min(first_end.unwrap_or(next));
         race(sleep_until(look), in_hand.leases.notified()).await;
         let now = Instant::now();
         let leases = in_hand.scan_leases(now);
-        (next, first_end) = (after(now, ack_wait / 3), leases.first_end);
+        (next, first_end) = (after(now, pause), leases.first_end);
         let (keys, receipts): (Vec<_>, Vec<_>) =
             deliveries.receipts(&leases.keys, |key| *key, |key, receipt| (key, receipt)).into_iter().unzip();
         if receipts.is_empty() {
             continue;
         }
         let mut extension = pin!(ack.extend(&receipts));
+        // All that the call was to extend has run out then.
+        let limit = after(now, ack_wait.max(SHORTEST_PAUSE));
         let extended = loop {
-            let end = sleep_until(first_end.unwrap_or(next));
-            match race(extension.as_mut(), end).await {
+            let look = sleep_until(first_end.map_or(limit, |end| end.min(limit)));
+            match race(extension.as_mut(), race(look, in_hand.leases.notified())).await {
                 First::A(extended) => break extended,
                 // The server does not answer, while leases run out.
-                First::B(()) => first_end = in_hand.scan_leases(Instant::now()).first_end,
+                First::B(_) => {
+                    let now = Instant::now();
+                    first_end = in_hand.scan_leases(now).first_end;
+                    if now >= limit {
+                        let text =
+                            format!("the source has not answered within {ack_wait:?}: leases are lost");
+                        break Err(SourceError::transient(text));
+                    }
+                }
             }
         };
         match extended {
@@ -54,7 +68,7 @@ pub(crate) async fn extend<A: Ack, T>(
             }
             Err(error) if error.is_transient() => {
                 status.note(&error);
-                next = after(Instant::now(), ack_wait / 12);
+                next = after(Instant::now(), (ack_wait / 12).max(SHORTEST_PAUSE));
             }
             Err(error) => return Err(error),
         }

@@ -91,6 +91,8 @@ pub(crate) struct PlannedStage {
     pub(crate) timeout: Option<Duration>,
     /// The items of a full batch.
     pub(crate) batch: Option<usize>,
+    /// Whether a batch ends by the time as well.
+    pub(crate) ends_in_time: bool,
 }
 
 /// The path of the items of a pipeline that takes more stages.
@@ -265,9 +267,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
     /// Directly behind the source that is the order of delivery. An item that fails and is delivered again comes behind those
     /// of its key that were in hand: retry within the stage where that must not be.
     ///
-    /// # Panics
-    ///
-    /// A panic of `key` ends the pipeline.
+    /// A panic of `key` is a failure of its item.
     pub fn keyed<K, F>(self, mut key: F) -> Staging<S, impl Chain<In = C::Out, Out = C::Out>>
     where
         K: Hash,
@@ -321,7 +321,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<SinkError> + 'static,
     {
-        let stage = self.plan.add(name, Some(batch.max_items()));
+        let stage = self.plan.add(name, Some((batch.max_items(), batch.max_wait())));
         self.then(|stages| {
             let before = stages.end();
             let f = async move |items| f(items).await.map_err(Into::into);
@@ -339,7 +339,7 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
         batch: Batch<C::Out>,
         sink: K,
     ) -> Pipeline<S, Sunk<S::Item>> {
-        let stage = self.plan.add(name, Some(batch.max_items()));
+        let stage = self.plan.add(name, Some((batch.max_items(), batch.max_wait())));
         self.then(|stages| {
             let before = stages.end();
             let sink = Arc::new(sink);
@@ -427,9 +427,13 @@ impl<S: Source, P> Pipeline<S, P> {
 }
 
 impl<S: Source> Plan<S> {
-    fn add(&mut self, name: &str, batch: Option<usize>) -> Arc<Stage> {
+    fn add(&mut self, name: &str, batch: Option<(usize, Option<Duration>)>) -> Arc<Stage> {
         let stage = Arc::new(Stage::new(name));
-        self.stages.push(PlannedStage { stage: Arc::clone(&stage), limit: None, timeout: None, batch });
+        let (batch, within) = batch.unzip();
+        let ends_in_time = within.flatten().is_some();
+        let planned =
+            PlannedStage { stage: Arc::clone(&stage), limit: None, timeout: None, batch, ends_in_time };
+        self.stages.push(planned);
         stage
     }
 }

@@ -16,7 +16,7 @@ use std::{
     future::{Future, pending, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -89,21 +89,30 @@ pub(crate) async fn run<S: Source>(run: Run<S>) -> Result<DrainReport, PipelineE
         });
     }
     let end_orders = orders.subscribe();
-    let mut end = pin!(async {
+    let mut end_time = pin!(async {
         let by = deadline(end_orders).await;
-        sleep_until(by + HAND_BACK).await;
+        sleep_until(by.checked_add(HAND_BACK).unwrap_or(by)).await;
+    });
+    // Each step below is raced with it, also those behind the one that it has ended.
+    let mut is_over = false;
+    let mut end = poll_fn(move |cx| {
+        if !is_over {
+            ready!(end_time.as_mut().poll(cx));
+            is_over = true;
+        }
+        Poll::Ready(())
     });
     in_hand.abort();
     // Whatever may still decide about an item ends before the last decision is settled: the pull, the stages, the letters.
-    let pulled = race(puller, end.as_mut()).await;
+    let pulled = race(puller, &mut end).await;
     drop(driver.stop(Duration::ZERO).await);
-    race(in_hand.wait_until_aborted(), end.as_mut()).await;
+    race(in_hand.wait_until_aborted(), &mut end).await;
     if let Some(letters) = letters {
         drop(letters.stop(Duration::ZERO).await);
     }
     in_hand.close();
     if !settler.is_finished()
-        && let First::A(outcome) = race(&mut settler, end.as_mut()).await
+        && let First::A(outcome) = race(&mut settler, &mut end).await
     {
         failure = failure.or(error_of(outcome));
     }

@@ -13,6 +13,9 @@ use crate::{
     status::Status,
 };
 
+/// The longest pause between calls that fail at the end.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Settles until there are no more decisions: at once when idle, else all that fall while the last call is on the wire.
 pub(crate) async fn settle<A: Ack, T>(
     ack: A,
@@ -50,12 +53,26 @@ pub(crate) async fn settle<A: Ack, T>(
                 Err(error) if error.is_transient() => {
                     status.note(&error);
                     failures += 1;
-                    sleep(pause(failures)).await;
+                    pause_or_close(&in_hand, pause(failures)).await;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
+}
+
+/// Pauses after a failure; shortly once no more decisions come, as the time to hand back is short.
+async fn pause_or_close(in_hand: &InHand, time: Duration) {
+    let (_, was_closed) = in_hand.waiting_decisions();
+    if was_closed {
+        return sleep(time.min(LAST_PAUSE)).await;
+    }
+    let closed = async {
+        while let (_, false) = in_hand.waiting_decisions() {
+            in_hand.decided.notified().await;
+        }
+    };
+    race(sleep(time), closed).await;
 }
 
 async fn wait_for_decisions(in_hand: &InHand, linger: Duration) {

@@ -34,7 +34,8 @@ where
     ///
     /// # Errors
     ///
-    /// A limit, timeout, window, budget, or number of attempts of zero; a window below a batch; attempts without a dead letter sink; no
+    /// A limit, timeout, window, budget, or number of attempts of zero; a window below a batch; a budget with a batch without
+    /// [`within`](crate::Batch::within); an ack wait of zero; attempts without a dead letter sink; no
     /// stage; two stages of one name.
     ///
     /// # Panics
@@ -56,8 +57,14 @@ where
         let stages = plan.stages.into_iter().map(|planned| planned.stage).collect();
 
         let ack = source.ack();
+        let ack_wait = ack.ack_wait();
+        if ack_wait == Some(Duration::ZERO) {
+            return Err(InvalidPipeline(
+                "the ack wait of the source is zero: every lease would be lost at once".into(),
+            ));
+        }
         let deliveries: Arc<DeliveriesOf<S>> = Arc::new(Deliveries::new(plan.copy.is_some()));
-        let in_hand = Arc::new(InHand::new(limits, ack.ack_wait(), Arc::clone(&deliveries) as _));
+        let in_hand = Arc::new(InHand::new(limits, ack_wait, Arc::clone(&deliveries) as _));
         let status = Arc::new(Status::default());
         let settings = Arc::new(PathSettings { limits, backoff: plan.backoff });
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -139,6 +146,13 @@ fn limits<S: Source>(plan: &Plan<S>) -> Result<Limits, InvalidPipeline> {
     }
     if plan.budget == Some(0) {
         return invalid("the budget is zero bytes".into());
+    }
+    let untimed = plan.stages.iter().find(|planned| planned.batch.is_some() && !planned.ends_in_time);
+    if let (Some(_), Some(planned)) = (plan.budget, untimed) {
+        let name = &planned.stage.name;
+        return invalid(format!(
+            "a batch of stage `{name}` has no time limit, and the budget may hold fewer items: it would never be full"
+        ));
     }
     let max_attempts = match (plan.max_attempts, &plan.dead_letters) {
         (Some(0), _) => return invalid("the number of attempts is zero".into()),

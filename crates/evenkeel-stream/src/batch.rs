@@ -157,6 +157,12 @@ impl<T> Batch<T> {
     pub const fn max_items(&self) -> usize {
         self.items
     }
+
+    /// Returns the time after which a batch ends that is not full; `None` if it waits until it is.
+    #[must_use]
+    pub const fn max_wait(&self) -> Option<Duration> {
+        self.within
+    }
 }
 
 impl<T> fmt::Debug for Batch<T> {

@@ -234,6 +234,12 @@ fn settings_that_make_no_pipeline_are_refused_in_a_sentence() {
         let error = batch.start().unwrap_err().to_string();
         let text = "a batch of stage `store` has 100 items, and the window only 50: it would never be full";
         assert_eq!(error, text);
+        let batch =
+            |batch: Batch<u64>| from().batch("store", batch, async |_| Ok::<_, SinkError>(())).budget(100);
+        let error = batch(Batch::items(10)).start().unwrap_err().to_string();
+        let text = "a batch of stage `store` has no time limit, and the budget may hold fewer items: it would never be full";
+        assert_eq!(error, text);
+        drop(batch(Batch::items(10).within(secs(1))).start().unwrap());
     });
 }
 

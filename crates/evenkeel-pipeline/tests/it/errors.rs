@@ -26,6 +26,7 @@ struct Scripted {
     settle: Script,
     extend: Script,
     check: Script,
+    stop: Script,
     stopped: Arc<AtomicU32>,
     lease: Option<Duration>,
 }
@@ -84,6 +85,8 @@ impl Source for Scripted {
 
     async fn stop(&mut self) {
         self.stopped.fetch_add(1, SeqCst);
+        // It has no error to return.
+        let _ = self.stop.play("stop").await;
     }
 }
 
@@ -203,6 +206,8 @@ fn calls_that_never_return_hold_up_no_drain() {
             (Scripted { check: hangs(), ..Scripted::default() }, ms(0), 0),
             (Scripted { settle: hangs(), ..Scripted::default() }, secs(2 + 5), 4),
             (Scripted { extend: hangs(), lease, ..Scripted::default() }, ms(500), 0),
+            (Scripted { stop: hangs(), ..Scripted::default() }, secs(2 + 5), 0),
+            (Scripted { settle: hangs(), stop: hangs(), ..Scripted::default() }, secs(2 + 5), 4),
         ] {
             let running = start(&source);
             sleep(ms(500)).await;
@@ -224,6 +229,65 @@ fn leases_run_out_while_an_extension_hangs() {
         sleep(ms(2)).await;
         assert_eq!(running.snapshot().counts.superseded, 4);
         assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn an_extension_that_hangs_is_told_and_given_up_when_its_leases_have_run_out() {
+    World::run(async |_| {
+        let (extend, lease) = (|| from(1, How::Hang), Some(ms(900)));
+        // There are no more items: nothing but the call is waited for.
+        let pull = from(2, How::Hang);
+        let source = Scripted { extend: extend(), lease, pull, ..Scripted::default() };
+        let running = start(&source);
+        sleep(secs(10)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.counts.superseded, snapshot.errors), (4, 1));
+        let text = "the source has not answered within 900ms: leases are lost";
+        assert_eq!(snapshot.last_error.as_deref(), Some(text));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+
+        let source = Scripted { extend: extend(), lease, ..Scripted::default() };
+        let running = start(&source);
+        sleep(secs(10)).await;
+        assert!(source.extend.0.load(SeqCst) > 5);
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn an_ack_wait_of_zero_is_refused_and_a_tiny_one_is_lost_in_time_and_a_huge_one_never() {
+    World::run(async |_| {
+        let source = |lease| Scripted { lease: Some(lease), ..Scripted::default() };
+        let pipeline = Pipeline::from(source(ms(0))).stage("work", async |_| Ok::<_, Infallible>(()));
+        let error = pipeline.start().unwrap_err().to_string();
+        assert_eq!(error, "the ack wait of the source is zero: every lease would be lost at once");
+        let running = start(&source(Duration::from_nanos(1)));
+        sleep(ms(100)).await;
+        let counts = running.snapshot().counts;
+        assert!(counts.superseded > 4 && counts.acked == 0, "{counts}");
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+        let running = start(&source(Duration::MAX));
+        sleep(ms(1500)).await;
+        let counts = running.snapshot().counts;
+        assert_eq!((counts.acked, counts.superseded), (4, 0));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn a_drain_behind_an_outage_settles_at_once() {
+    World::run(async |_| {
+        // The pause behind the ninth failure is longer than the time to hand back.
+        let (pull, settle) = (from(2, How::Hang), from(1, How::Transient(9)));
+        let source = Scripted { pull, settle, ..Scripted::default() };
+        let running = start(&source);
+        while source.settle.0.load(SeqCst) < 9 {
+            sleep(ms(10)).await;
+        }
+        let start_time = Instant::now();
+        let report = running.drain(secs(1)).await.unwrap();
+        assert_eq!((report.acked, report.left(), start_time.elapsed()), (4, 0, ms(0)));
     });
 }
 
