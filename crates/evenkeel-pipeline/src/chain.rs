@@ -13,7 +13,7 @@ use evenkeel_task::{BoxError, Panic};
 
 use crate::{
     Message,
-    segment::{Items, KeyHash, Never, map_items},
+    segment::{Items, KeyHash, Keying, Never, map_items},
     settings::PathSettings,
     stage::Stage,
     token::{Carried, Token},
@@ -46,13 +46,20 @@ pub trait Chain: Sized + Send + Sync + 'static {
     ) -> Items<Self::Out> {
         // One count of references for both, which each item takes and gives back.
         let shared = Arc::new((self, Arc::clone(settings)));
-        let keys = keys.map(|mut keys| {
-            Box::new(move |carried: &Carried<Self::In>| keys(&carried.item)) as KeyHash<Carried<Self::In>>
-        });
-        map_items(items, settings.limits.window, keys, async move |Carried { mut token, item }| {
+        let run = async move |Carried { mut token, item }| {
             let item = shared.0.run(&mut token, item, &shared.1).await?;
             Some(Carried { token, item })
-        })
+        };
+        let window = settings.limits.window;
+        match keys {
+            None => map_items(items, window, None, run),
+            Some(keys) => {
+                let items = Keying { items, keys, settings: Arc::clone(settings) };
+                map_items(items, window, Some(Box::new(|(key, _)| *key)), async move |(_, carried)| {
+                    run(carried).await
+                })
+            }
+        }
     }
 }
 
@@ -106,6 +113,10 @@ where
             Some(turn) => turn,
             None => self.stage.wait(&mut *token).await?,
         };
+        // A function may do something before its future is polled.
+        if token.is_lost() {
+            return None;
+        }
         let result = match Panic::catch(|| (self.f.clone())(item)) {
             Ok(future) => Work::new(&self.stage, &mut *token, future).await,
             Err(panic) => Err(Interrupted::Panicked(panic)),

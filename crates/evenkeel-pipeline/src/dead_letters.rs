@@ -1,14 +1,14 @@
 //! The task that writes dead letters.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use evenkeel_base::error_chain;
-use evenkeel_task::catch_panic;
+use evenkeel_task::{Panic, catch_panic};
 
 use crate::{
-    Ack, DeadLetter, Message, Settle, Sink, SinkError, SourceError,
+    Ack, DeadLetter, Message, Settle, Sink, SourceError,
     deliveries::{Deliveries, Origins as _},
-    in_hand::InHand,
+    in_hand::{Exhausted, InHand},
     status::Status,
 };
 
@@ -32,29 +32,48 @@ pub(crate) async fn write_dead_letters<A: Ack, T: Send + 'static>(
             let rest = exhausted.split_off(exhausted.len().min(MAX_LETTERS));
             let (mut letters, mut written) = (Vec::new(), Vec::new());
             for item in exhausted {
-                match deliveries.take_original(item.key) {
-                    Some(original) if !in_hand.is_lost(item.key) => {
-                        let id = deliveries.origin(item.key);
-                        let letter = DeadLetter::new(original, item.reason, item.attempts);
-                        letters.push(Message { id, attempt: item.attempts, item: letter });
-                        written.push((item.key, item.retry_after));
+                let Exhausted { key, attempts, reason, retry_after } = item;
+                let original = deliveries.take_original(key);
+                // A receipt is displayed, and an item dropped, by code of others.
+                let letter = Panic::catch(|| {
+                    let original = original.filter(|_| !in_hand.is_lost(key))?;
+                    let letter = DeadLetter::new(original, reason, attempts);
+                    Some(Message { id: deliveries.origin(key), attempt: attempts, item: letter })
+                });
+                match letter {
+                    Ok(Some(letter)) => {
+                        letters.push(letter);
+                        written.push((key, retry_after));
                     }
-                    _ => in_hand.decide(item.key, Settle::Retry { after: item.retry_after }),
+                    Ok(None) => in_hand.decide(key, Settle::Retry { after: retry_after }),
+                    Err(panic) => {
+                        note(&status, &panic);
+                        in_hand.decide(key, Settle::Retry { after: retry_after });
+                    }
                 }
             }
             if !letters.is_empty() {
-                let sent = catch_panic(async { sink.send(letters).await }).await;
-                let failed = sent.unwrap_or_else(|panic| Err(SinkError::all(panic))).err();
-                if let Some(error) = &failed {
-                    let text = format!("the dead letter sink failed: {}", error_chain(error.error()));
-                    status.note(&SourceError::transient(text));
+                let all = written.len();
+                // The error is displayed and dropped within, as that is code of others as well.
+                let sent = catch_panic(async {
+                    let error = sink.send(letters).await.err()?;
+                    let failed: Vec<bool> = (0..all).map(|index| error.has_failed(index)).collect();
+                    Some((error_chain(error.error()), failed))
+                });
+                let failure = sent.await.unwrap_or_else(|panic| Some((panic.to_string(), vec![true; all])));
+                if let Some((text, _)) = &failure {
+                    note(&status, text);
                 }
                 for (index, (key, after)) in written.into_iter().enumerate() {
-                    let is_lost = failed.as_ref().is_some_and(|failed| failed.has_failed(index));
-                    in_hand.decide(key, if is_lost { Settle::Retry { after } } else { Settle::Term });
+                    let has_failed = failure.as_ref().is_some_and(|(_, failed)| failed[index]);
+                    in_hand.decide(key, if has_failed { Settle::Retry { after } } else { Settle::Term });
                 }
             }
             exhausted = rest;
         }
     }
+}
+
+fn note(status: &Status, problem: impl Display) {
+    status.note(&SourceError::transient(format!("the dead letter sink failed: {problem}")));
 }

@@ -9,7 +9,7 @@ use std::{
 
 use evenkeel_base::error_chain;
 use evenkeel_stream::{Batch, ItemError, prelude::*};
-use evenkeel_task::BoxError;
+use evenkeel_task::{BoxError, Panic};
 use futures_core::Stream;
 
 use crate::{
@@ -76,6 +76,38 @@ where
 
 impl<S, U: IntoIterator> Unpin for Outputs<S, U> {}
 
+/// Items with the hashes of their keys. A key that panics is the failure of its item.
+pub(crate) struct Keying<T> {
+    pub(crate) items: Items<T>,
+    pub(crate) keys: KeyHash<T>,
+    pub(crate) settings: Arc<PathSettings>,
+}
+
+// Nothing is pinned in it.
+impl<T> Unpin for Keying<T> {}
+
+impl<T> Stream for Keying<T> {
+    type Item = Result<(u64, Carried<T>), Never>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { items, keys, settings } = &mut *self;
+        loop {
+            let Some(Ok(mut carried)) = ready!(items.as_mut().poll_next(cx)) else {
+                return Poll::Ready(None);
+            };
+            match Panic::catch(|| keys(&carried.item)) {
+                Ok(key) => return Poll::Ready(Some(Ok((key, carried)))),
+                Err(panic) => {
+                    let retry_after = settings.retry_after(carried.token.attempt());
+                    carried.token.fail(format!("its key: {panic}"), retry_after);
+                    // The panic of a destructor adds nothing.
+                    drop(Panic::catch(|| drop(carried)));
+                }
+            }
+        }
+    }
+}
+
 /// Splits each item into the parts that `f` returns.
 pub(crate) fn split<T, U, P, F, Fut, E>(
     items: Items<T>,
@@ -134,7 +166,8 @@ where
     Fut: Future<Output = Result<(), SinkError>> + Send + 'static,
 {
     let window = settings.limits.window;
-    let batches = Infallibly { items: Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item)) };
+    let items = Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item));
+    let batches = Infallibly { items, stage: Arc::clone(&stage) };
     map_items(batches, window, None, async move |mut carried: Vec<Carried<T>>| {
         let turn = match stage.try_enter() {
             Some(turn) => turn,
@@ -190,10 +223,11 @@ impl<T> Stream for Carriers<T> {
 }
 
 pin_project_lite::pin_project! {
-    /// Items with the error that cannot be.
+    /// Batches with the error that cannot be. An item whose size panics has failed, as it is in no batch.
     struct Infallibly<S> {
         #[pin]
         items: S,
+        stage: Arc<Stage>,
     }
 }
 
@@ -201,6 +235,13 @@ impl<S: Stream> Stream for Infallibly<S> {
     type Item = Result<S::Item, Never>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.project().items.poll_next(cx).map(|item| item.map(Ok))
+        let mut this = self.project();
+        loop {
+            match Panic::catch(|| this.items.as_mut().poll_next(cx)) {
+                Ok(polled) => return polled.map(|items| items.map(Ok)),
+                // The functions of a batch are code of others; the batch goes on.
+                Err(panic) => drop(this.stage.failed(&panic.to_string())),
+            }
+        }
     }
 }

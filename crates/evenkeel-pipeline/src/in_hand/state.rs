@@ -68,6 +68,7 @@ pub(super) struct Effects {
     pub(super) lost: u64,
     pub(super) woken: Vec<Waker>,
     pub(super) dropped: Option<Waker>,
+    pub(super) dropped_parts: Vec<Waker>,
     /// Entries that are gone.
     pub(super) removed: Vec<ItemKey>,
 }
@@ -83,6 +84,8 @@ struct Entry {
     phase: Phase,
     /// The worker of the item, while it is pending.
     waker: Option<Waker>,
+    /// The workers of its other parts, if it was split.
+    part_wakers: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -176,7 +179,16 @@ impl State {
         self.bytes = self.bytes.saturating_add(size);
         let phase = Phase::Working { tokens: 1, failure: None, is_dropped: false };
         let mut key = ItemKey { index: 0, number: self.accepted };
-        let entry = Entry { key, attempt, size, lease_ends, is_lost: false, phase, waker: None };
+        let entry = Entry {
+            key,
+            attempt,
+            size,
+            lease_ends,
+            is_lost: false,
+            phase,
+            waker: None,
+            part_wakers: Vec::new(),
+        };
         key.index = self.entries.insert(entry);
         if let Some(entry) = self.entries.get_mut(key.index) {
             entry.key = key;
@@ -216,6 +228,7 @@ impl State {
         let (failure, is_dropped) = (failure.take(), *is_dropped);
         let (attempt, is_lost) = (entry.attempt, entry.is_lost);
         effects.dropped = entry.waker.take();
+        effects.dropped_parts = mem::take(&mut entry.part_wakers);
         match failure {
             _ if is_lost => self.forget_lost(key, effects),
             Some(failure) if attempt >= max_attempts => {
@@ -268,6 +281,14 @@ impl State {
     /// Stores a waker; returns the one before.
     pub(super) fn watch(&mut self, key: ItemKey, waker: Waker) -> Option<Waker> {
         match self.entry(key) {
+            Some(Entry { phase: Phase::Working { tokens: 2.., .. }, waker: first, part_wakers, .. }) => {
+                // Workers are reused: there is at most one waker for each.
+                if first.iter().chain(&*part_wakers).any(|known| known.will_wake(&waker)) {
+                    return Some(waker);
+                }
+                part_wakers.push(waker);
+                None
+            }
             Some(entry) => entry.waker.replace(waker),
             None => Some(waker),
         }
@@ -420,5 +441,6 @@ impl Entry {
         self.is_lost = true;
         effects.lost += 1;
         effects.woken.extend(self.waker.take());
+        effects.woken.append(&mut self.part_wakers);
     }
 }

@@ -44,13 +44,13 @@ impl<T> Shared<T> {
             is_ready = state.has_ready() || state.is_over() || is_due_sooner;
             has_space = state.is_closed() || !state.is_full() && !state.is_down();
         }
-        drop(synced);
         if is_ready {
             self.ready.notify_one();
         }
         if has_space {
             self.space.notify_one();
         }
+        FirstPanic::default().drop_each(synced);
         result
     }
 

@@ -121,7 +121,7 @@ impl<T> State<T> {
     pub(super) fn new(config: MemoryConfig, now: Instant) -> Self {
         Self {
             random: Random::new(config.faults.seed),
-            next_sync: config.sync_every.map_or(now, |every| now + every),
+            next_sync: config.sync_every.map_or(now, |every| after(now, every)),
             ids_checked: now,
             config,
             slots: Slab::new(),
@@ -141,7 +141,7 @@ impl<T> State<T> {
 
     /// Does what is due: the end of a downtime, a sync, delays and leases that have ended. Returns what is to be dropped
     /// without the lock.
-    pub(super) fn advance(&mut self, now: Instant) -> impl Sized + use<T> {
+    pub(super) fn advance(&mut self, now: Instant) -> Vec<impl Sized + use<T>> {
         if self.down_until.is_some_and(|until| until <= now) {
             self.down_until = None;
         }
@@ -150,9 +150,9 @@ impl<T> State<T> {
             && self.next_sync <= now
         {
             synced = mem::take(&mut self.undo);
-            while self.next_sync <= now {
-                self.next_sync += every;
-            }
+            let late = now.duration_since(self.next_sync).as_nanos() % every.as_nanos();
+            let late = u64::try_from(late).unwrap_or(u64::MAX);
+            self.next_sync = after(now - Duration::from_nanos(late), every);
         }
         while let Some(entry) = self.delayed.first_entry()
             && entry.key().0 <= now
@@ -216,11 +216,11 @@ impl<T> State<T> {
     /// Returns whether the id is new, and keeps it.
     pub(super) fn is_new(&mut self, id: &str, now: Instant) -> bool {
         let window = self.config.dedup_window;
-        if now >= self.ids_checked + window {
+        if now.duration_since(self.ids_checked) >= window {
             self.ids_checked = now;
-            self.ids.retain(|_, at| *at + window > now);
+            self.ids.retain(|_, at| now.duration_since(*at) < window);
         }
-        let known = self.ids.get(id).is_some_and(|at| *at + window > now);
+        let known = self.ids.get(id).is_some_and(|at| now.duration_since(*at) < window);
         if !known {
             self.ids.insert(id.to_owned(), now);
         }
@@ -303,7 +303,7 @@ impl<T> State<T> {
     /// Leases a message that was copied. It fails if a power loss took the message meanwhile.
     pub(super) fn lease(&mut self, taken: Taken<T>, now: Instant) -> Result<Lease, T> {
         let Taken { index, number, item } = taken;
-        let (ends, delivery) = (now + self.config.ack_wait, self.deliveries + 1);
+        let (ends, delivery) = (after(now, self.config.ack_wait), self.deliveries + 1);
         let comes_again = self.random.happens(self.config.faults.duplicates);
         let Some(slot) = self.slot(index, number) else { return Err(item) };
         slot.item = Some(item);
@@ -334,7 +334,7 @@ impl<T> State<T> {
     }
 
     pub(super) fn extend(&mut self, receipt: &MemoryReceipt, now: Instant) -> bool {
-        let ends = now + self.config.ack_wait;
+        let ends = after(now, self.config.ack_wait);
         let MemoryReceipt { index, number, delivery, .. } = *receipt;
         match self.slot(index, number).filter(|slot| slot.lease == Some(delivery)) {
             Some(slot) if slot.lease_ends == ends => true,
@@ -386,8 +386,8 @@ impl<T> State<T> {
             }
             Settle::Release => self.again.push_back(index),
             Settle::Retry { after } if after.is_zero() => self.again.push_back(index),
-            Settle::Retry { after } => {
-                let at = now.checked_add(after).unwrap_or_else(|| far_future(now));
+            Settle::Retry { after: delay } => {
+                let at = after(now, delay);
                 self.delayed.insert((at, number), index);
             }
         }
@@ -408,7 +408,7 @@ impl<T> State<T> {
     }
 
     pub(super) fn crash(&mut self, now: Instant, downtime: Duration) {
-        self.down_until = now.checked_add(downtime);
+        self.down_until = Some(after(now, downtime));
     }
 
     /// Undoes what was done since the last sync. Returns the messages that are gone.
@@ -453,4 +453,8 @@ impl<T> State<T> {
     pub(super) fn snapshot(&self) -> MemorySnapshot {
         MemorySnapshot { stored: self.slots.len(), delayed: self.delayed.len(), ..self.counts }
     }
+}
+
+fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or_else(|| far_future(now))
 }

@@ -1,12 +1,15 @@
 //! Code of users that panics where nobody expects it: the item fails, and the account goes on.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, fmt, time::Duration};
 
-use evenkeel_pipeline::{MemoryBroker, Pipeline};
+use evenkeel_pipeline::{
+    Ack, Batch, DeadLetter, Delivery, Demand, MemoryBroker, MemoryConfig, Message, Pipeline, Settle,
+    SettleOutcome, SinkError, Source, SourceError,
+};
 use evenkeel_testkit::World;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::support::{assert_adds_up, ms, no, numbers, secs};
+use crate::support::{Letters, assert_adds_up, collect, ms, no, numbers, secs};
 
 /// A value whose clone or drop panics, if it is told to.
 #[derive(Debug)]
@@ -89,26 +92,158 @@ fn a_clone_that_panics_in_the_broker_loses_no_message() {
 }
 
 #[test]
-fn a_backoff_that_panics_is_replaced_by_the_default_and_a_key_that_panics_ends_the_pipeline() {
+fn a_backoff_that_panics_is_replaced_by_the_default() {
     World::builder().allow_panics(usize::MAX).run(async |_| {
         let broker = numbers(1, secs(30)).await;
-        let failing = |_| async { Err::<(), _>(no("no")) };
         let running = Pipeline::from(broker.source())
-            .stage("work", failing)
+            .stage("work", async |_| Err::<(), _>(no("no")))
             .backoff(|_| panic!("no delay"))
             .start()
             .unwrap();
         sleep(ms(500)).await;
         assert_eq!((running.snapshot().counts.nacked, broker.snapshot().delayed), (1, 1));
         assert_adds_up(&running.drain(secs(0)).await.unwrap());
-        sleep(secs(2)).await;
+    });
+}
+
+#[test]
+fn a_key_that_panics_fails_its_item_and_no_other() {
+    World::builder().allow_panics(usize::MAX).run(async |_| {
+        let broker = numbers(10, secs(30)).await;
+        broker.close();
+        let letters = Letters::default();
         let running = Pipeline::from(broker.source())
-            .keyed(|_: &u64| -> u64 { panic!("no key") })
-            .stage("work", failing)
+            .keyed(|n: &u64| if *n == 3 { panic!("no key") } else { *n })
+            .stage("work", async |_| Ok::<_, Infallible>(()))
+            .max_attempts(2)
+            .backoff(|_| secs(7))
+            .dead_letter(collect(&letters))
             .start()
             .unwrap();
-        let error = running.await.unwrap_err();
-        assert_eq!(error.to_string(), "the pipeline has ended: panicked: no key");
-        assert_adds_up(error.report());
+        let start = Instant::now();
+        let report = running.await.unwrap();
+        assert_eq!((report.acked, report.nacked, report.dead, start.elapsed()), (9, 1, 1, secs(7)));
+        let letters = letters.lock().unwrap();
+        assert_eq!((letters[0].1.item, &*letters[0].1.reason), (3, "its key: panicked: no key"));
+    });
+}
+
+#[test]
+fn the_size_of_an_item_that_panics_fails_it_and_no_other() {
+    World::builder().allow_panics(usize::MAX).run(async |_| {
+        let broker = numbers(10, secs(30)).await;
+        let size = |n: &u64| if *n == 3 { panic!("no size") } else { 1 };
+        let running = Pipeline::from(broker.source())
+            .batch("store", Batch::items(100).max_bytes(3, size), async |_| Ok::<_, SinkError>(()))
+            .max_attempts(1)
+            .dead_letter(collect(&Letters::default()))
+            .start()
+            .unwrap();
+        sleep(ms(500)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.counts.acked, snapshot.counts.dead), (9, 1));
+        assert_eq!(snapshot.stages[0].last_failure.as_deref(), Some("stage `store`: panicked: no size"));
+        assert_adds_up(&running.drain(secs(1)).await.unwrap());
+    });
+}
+
+/// Three numbers; the receipt of the second cannot be displayed.
+struct Unnamed(u32);
+
+#[derive(Clone)]
+struct UnnamedAck;
+
+#[derive(Clone, Copy)]
+struct Name(u64);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        assert_ne!(self.0, 1, "no name");
+        self.0.fmt(f)
+    }
+}
+
+impl Source for Unnamed {
+    type Item = u64;
+    type Ack = UnnamedAck;
+
+    async fn pull(&mut self, _: Demand) -> Result<Vec<Delivery<u64, Name>>, SourceError> {
+        self.0 += 1;
+        Ok(if self.0 == 1 { (0..3).map(|n| Delivery::new(n, Name(n), 1)).collect() } else { Vec::new() })
+    }
+
+    fn ack(&self) -> UnnamedAck {
+        UnnamedAck
+    }
+}
+
+impl Ack for UnnamedAck {
+    type Receipt = Name;
+
+    async fn settle(&self, batch: &[(Name, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+        Ok(vec![SettleOutcome::Confirmed; batch.len()])
+    }
+}
+
+/// An error that cannot be displayed.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[test]
+fn a_dead_letter_whose_origin_or_error_panics_holds_up_no_other() {
+    World::builder().allow_panics(usize::MAX).run(async |_| {
+        let pipeline = |letters: &Letters| {
+            Pipeline::from(Unnamed(0))
+                .stage("work", async |_| Err::<(), _>(no("no")))
+                .max_attempts(1)
+                .dead_letter(collect(letters))
+        };
+        let letters = Letters::default();
+        let report = pipeline(&letters).start().unwrap().await.unwrap();
+        assert_eq!((report.dead, report.nacked, letters.lock().unwrap().len()), (2, 1, 2));
+        let speechless = pipeline(&letters)
+            .dead_letter(async |_: Vec<Message<DeadLetter<u64>>>| Err::<(), _>(SinkError::all(Unspeakable)));
+        let report = speechless.start().unwrap().await.unwrap();
+        assert_eq!((report.dead, report.nacked), (0, 3));
+    });
+}
+
+#[test]
+fn times_that_no_clock_can_tell_are_forever() {
+    World::run(async |_| {
+        let (forever, lease) = (Duration::MAX, secs(30));
+        let config = MemoryConfig { ack_wait: forever, dedup_window: forever, ..MemoryConfig::default() };
+        let broker = MemoryBroker::with(MemoryConfig { sync_every: Some(forever), ..config });
+        assert_eq!(broker.publish_once("a", 1).await.unwrap(), Some(1));
+        sleep(secs(1000)).await;
+        assert_eq!(broker.publish_once("a", 1).await.unwrap(), None);
+        let running =
+            Pipeline::from(broker.source()).stage("work", async |_| Ok::<_, Infallible>(())).start().unwrap();
+        sleep(secs(1)).await;
+        assert_eq!(running.snapshot().counts.acked, 1);
+        broker.crash(forever);
+        broker.close();
+        sleep(secs(1)).await;
+        assert!(running.snapshot().errors > 0);
+        drop(running);
+
+        let every = Some(Duration::from_nanos(1));
+        let broker = MemoryBroker::with(MemoryConfig {
+            sync_every: every,
+            ack_wait: lease,
+            ..MemoryConfig::default()
+        });
+        sleep(secs(100_000)).await;
+        broker.publish(1).await.unwrap();
+        broker.sync().await;
+        assert_eq!(broker.power_loss(secs(1)).lost, 0);
     });
 }

@@ -51,6 +51,27 @@ fn items_that_wait_for_a_limit_or_a_batch_keep_their_leases() {
 }
 
 #[test]
+fn all_parts_of_an_item_are_dropped_when_its_lease_is_lost() {
+    World::run(async |_| {
+        let broker = numbers(1, secs(3)).await;
+        let pipeline = Pipeline::from(broker.source())
+            .flat_map("split", async |_| Ok::<_, Infallible>(0..3))
+            .stage("work", async |part: i32| {
+                sleep(secs(1000 + u64::try_from(part)?)).await;
+                Ok::<_, std::num::TryFromIntError>(())
+            });
+        let running = pipeline.start().unwrap();
+        sleep(ms(500)).await;
+        assert_eq!(running.snapshot().stages[1].in_flight, 3);
+        broker.crash(secs(100));
+        sleep(secs(4)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.stages[1].in_flight, snapshot.counts.superseded), (0, 1));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
 fn work_is_dropped_when_its_lease_runs_out_on_our_clock() {
     World::run(async |_| {
         let broker = numbers(1, secs(3)).await;
