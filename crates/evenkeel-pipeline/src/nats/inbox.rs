@@ -114,7 +114,8 @@ impl Inbox {
             expires.as_nanos(),
             heartbeat.as_nanos()
         );
-        if demand.bytes < usize::MAX && !self.is_oversize {
+        // The rest of no budget is no limit, and no number of a Go server either.
+        if i64::try_from(demand.bytes).is_ok() && !self.is_oversize {
             body.push_str(&format!(",\"max_bytes\":{}", demand.bytes.clamp(1, max_bytes)));
         }
         body.push('}');

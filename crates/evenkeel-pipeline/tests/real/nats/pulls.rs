@@ -232,3 +232,24 @@ fn a_pull_is_dropped_at_each_await() {
         assert_eq!(attempts(&all), [2; 10]);
     });
 }
+
+#[test]
+#[ignore = "real tier"]
+fn a_pipeline_without_a_budget_pulls_without_errors() {
+    run(async |queue| {
+        queue.fill(3000).await;
+        let pipeline = Pipeline::from(queue.source(ms(30_000)).await)
+            .window(256)
+            .stage("work", async |message: JetStreamMessage| {
+                drop(message);
+                Ok::<_, std::io::Error>(())
+            })
+            .limit(16);
+        let running = pipeline.start().unwrap();
+        while running.snapshot().counts.acked < 3000 {
+            sleep(ms(20)).await;
+        }
+        let snapshot = running.snapshot();
+        assert_eq!(snapshot.errors, 0, "{:?}", snapshot.last_error);
+    });
+}
