@@ -1,9 +1,10 @@
-//! Pipelines: ours over its broker in memory.
+//! Pipelines: ours over its broker in memory, and a loop over a channel.
 
 mod evenkeel;
+mod mpsc;
 
 use evenkeel_tck::pipeline::Settings;
 
 use super::Peer;
 
-pub(crate) const PEERS: [Peer<Settings>; 1] = [evenkeel::PEER];
+pub(crate) const PEERS: [Peer<Settings>; 2] = [evenkeel::PEER, mpsc::PEER];
