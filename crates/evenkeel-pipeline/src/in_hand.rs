@@ -219,6 +219,11 @@ impl InHand {
         lock(&self.state).abort();
     }
 
+    /// From now on nothing is told to the server: the items come again when their leases run out.
+    pub(crate) fn abandon(&self) {
+        lock(&self.state).abandon();
+    }
+
     /// Returns whether no item is worked on, by a stage or by the dead letter sink.
     pub(crate) fn is_idle(&self) -> bool {
         lock(&self.state).is_idle()

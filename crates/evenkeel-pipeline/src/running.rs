@@ -116,6 +116,13 @@ impl Future for Running {
     }
 }
 
+/// Before its tasks are aborted, so that none of them takes the drop of another one's items for a failure.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.in_hand.abandon();
+    }
+}
+
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running").field("snapshot", &self.snapshot()).finish_non_exhaustive()

@@ -4,12 +4,14 @@ use std::{
     fmt, mem,
     sync::Arc,
     task::{Context, Waker},
+    thread,
     time::Duration,
 };
 
 use crate::{
     in_hand::{InHand, PartEnd},
     item_key::ItemKey,
+    race::default_backoff,
 };
 
 /// One item of so many has its first polls timed, which spares the others two readings of the clock.
@@ -108,7 +110,11 @@ impl fmt::Debug for Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        let end = mem::replace(&mut self.end, PartEnd::Dropped);
+        let mut end = mem::replace(&mut self.end, PartEnd::Dropped);
+        if matches!(end, PartEnd::Dropped) && thread::panicking() {
+            let reason = "it was dropped by a panic before it ended".to_owned();
+            end = PartEnd::Failed(Box::new((reason, default_backoff(self.attempt))));
+        }
         self.in_hand.end_part(self.key, end);
     }
 }

@@ -118,6 +118,8 @@ pub(super) struct State {
     is_paused: bool,
     is_aborted: bool,
     is_closed: bool,
+    /// Nothing is told to the server any more.
+    is_abandoned: bool,
 }
 
 impl State {
@@ -137,6 +139,7 @@ impl State {
             is_paused: false,
             is_aborted: false,
             is_closed: false,
+            is_abandoned: false,
         }
     }
 
@@ -212,12 +215,7 @@ impl State {
         *tokens -= 1;
         match end {
             PartEnd::Done => {}
-            PartEnd::Dropped if is_aborted => *is_dropped = true,
-            PartEnd::Dropped => {
-                // The panic of a destructor.
-                let reason = ("it was dropped before it ended".to_owned(), default_backoff(entry.attempt));
-                failure.get_or_insert_with(|| Box::new(reason));
-            }
+            PartEnd::Dropped => *is_dropped = true,
             PartEnd::Failed(reason) => {
                 failure.get_or_insert(reason);
             }
@@ -239,7 +237,11 @@ impl State {
                 effects.is_exhausted = true;
             }
             Some(failure) => self.decide(key, Settle::Retry { after: failure.1 }, effects),
-            None if is_dropped => self.decide(key, Settle::Release, effects),
+            None if is_dropped && is_aborted => self.decide(key, Settle::Release, effects),
+            // Its task was dropped, as by the end of a runtime: it has not failed, and is never dead for that.
+            None if is_dropped => {
+                self.decide(key, Settle::Retry { after: default_backoff(attempt) }, effects);
+            }
             None => self.decide(key, Settle::Ack, effects),
         }
     }
@@ -295,7 +297,7 @@ impl State {
     }
 
     pub(super) fn take_decided(&mut self, max: usize, batch: &mut Vec<(ItemKey, Settle)>) -> Option<usize> {
-        if self.decided.is_empty() && self.is_closed {
+        if self.is_abandoned || self.decided.is_empty() && self.is_closed {
             return None;
         }
         let taken = self.decided.len().min(max);
@@ -390,6 +392,10 @@ impl State {
 
     pub(super) fn abort(&mut self) {
         self.is_aborted = true;
+    }
+
+    pub(super) fn abandon(&mut self) {
+        (self.is_aborted, self.is_abandoned) = (true, true);
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -96,3 +96,27 @@ fn drains_on_four_threads_add_up_and_lose_nothing() {
         }
     });
 }
+
+#[test]
+fn a_handle_that_is_dropped_decides_about_no_item_on_four_threads() {
+    on_threads(async || {
+        let letters = Letters::default();
+        for _ in 0..100 {
+            let broker = filled(200, MemoryConfig { ack_wait: secs(60), ..MemoryConfig::default() }).await;
+            let running = Pipeline::from(broker.source())
+                .stage("work", async |_| std::future::pending::<Result<(), Infallible>>().await)
+                .limit(200)
+                .max_attempts(1)
+                .dead_letter(collect(&letters))
+                .start()
+                .unwrap();
+            while running.snapshot().stages[0].in_flight < 200 {
+                yield_now().await;
+            }
+            drop(running);
+            tokio::time::sleep(ms(5)).await;
+            assert_eq!((broker.snapshot().leased, broker.snapshot().delayed), (200, 0));
+        }
+        assert_eq!(letters.lock().unwrap().len(), 0);
+    });
+}
