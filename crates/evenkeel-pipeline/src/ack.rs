@@ -35,6 +35,9 @@ pub trait Ack: Clone + Send + Sync + 'static {
 
     /// Tells the server what became of at most [`MAX_SETTLED`] deliveries, and returns its answer for each, in the same order.
     ///
+    /// Each call has a time limit of its own against a server that does not answer: the pipeline waits for it, and stops to pull
+    /// when too many decisions wait.
+    ///
     /// # Errors
     ///
     /// As for [`pull`](crate::Source::pull): a transient one says that the outcome is not known, and the same batch is

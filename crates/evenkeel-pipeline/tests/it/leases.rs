@@ -51,6 +51,26 @@ fn items_that_wait_for_a_limit_or_a_batch_keep_their_leases() {
 }
 
 #[test]
+fn a_function_is_not_called_for_an_item_whose_lease_was_lost_before_its_turn() {
+    World::run(async |_| {
+        let broker = numbers(2, secs(3)).await;
+        let effects = Effects::default();
+        let called = effects.clone();
+        let pipeline = Pipeline::from(broker.source()).keyed(|_| 0).stage("work", move |n| {
+            // Before the future is polled.
+            called.add(n);
+            async { Ok::<_, Infallible>(sleep(secs(1000)).await) }
+        });
+        let running = pipeline.start().unwrap();
+        sleep(ms(500)).await;
+        broker.crash(secs(100));
+        sleep(secs(4)).await;
+        assert_eq!((effects.items(), running.snapshot().counts.superseded), (vec![0], 2));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
 fn all_parts_of_an_item_are_dropped_when_its_lease_is_lost() {
     World::run(async |_| {
         let broker = numbers(1, secs(3)).await;
