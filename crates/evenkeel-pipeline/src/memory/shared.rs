@@ -94,7 +94,7 @@ impl<T> Shared<T> {
     ) -> Result<Option<u64>, BrokerClosed<T>> {
         let mut item = Some(item);
         loop {
-            self.latency().await;
+            self.latency(Some(&self.space)).await;
             let stored = self.step(|state, now| {
                 if state.is_closed() {
                     return Some(Err(()));
@@ -127,14 +127,17 @@ impl<T> Shared<T> {
         }
     }
 
-    async fn latency(&self) {
+    /// Takes the time of a call, whose notification is passed on if it is dropped meanwhile.
+    async fn latency(&self, notified: Option<&Notify>) {
         let latency = {
             let mut state = lock(&self.state);
             let longest = state.config.faults.latency;
             if longest.is_zero() { Duration::ZERO } else { state.random.up_to(longest) }
         };
         if !latency.is_zero() {
+            let mut pass_on = PassOn(notified);
             sleep(latency).await;
+            pass_on.0 = None;
         }
     }
 
@@ -157,7 +160,7 @@ impl<T> Shared<T> {
         &self,
         batch: &[(MemoryReceipt, Settle)],
     ) -> Result<Vec<SettleOutcome>, SourceError> {
-        self.latency().await;
+        self.latency(None).await;
         self.check()?;
         let mut gone = Vec::new();
         let outcomes = self.step(|state, now| {
@@ -173,7 +176,7 @@ impl<T> Shared<T> {
     }
 
     pub(super) async fn extend(&self, receipts: &[MemoryReceipt]) -> Result<Vec<usize>, SourceError> {
-        self.latency().await;
+        self.latency(None).await;
         self.check()?;
         let lost = self.step(|state, now| {
             let lost = |(index, receipt)| (!state.extend(receipt, now)).then_some(index);
@@ -187,7 +190,7 @@ impl<T: Clone> Shared<T> {
     /// Waits for messages. It takes them behind its last await, so that a dropped call takes none.
     pub(super) async fn pull(&self, demand: Demand) -> Result<Vec<Delivery<T, MemoryReceipt>>, SourceError> {
         loop {
-            self.latency().await;
+            self.latency(Some(&self.ready)).await;
             self.check()?;
             let mut taken = Taking { shared: self, taken: Vec::new() };
             let is_over = self.step(|state, _| {
@@ -204,6 +207,17 @@ impl<T: Clone> Shared<T> {
                 }
             }
             self.wait(&self.ready).await;
+        }
+    }
+}
+
+/// A notification that is for the next waiter if this one is dropped.
+struct PassOn<'a>(Option<&'a Notify>);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        if let Some(notify) = self.0 {
+            notify.notify_one();
         }
     }
 }

@@ -6,7 +6,10 @@ use evenkeel_pipeline::{
     Ack as _, Batch, Demand, Faults, MemoryBroker, MemoryConfig, Pipeline, Settle, SinkError, Source as _,
 };
 use evenkeel_testkit::{World, cancel};
-use tokio::time::sleep;
+use tokio::{
+    task::yield_now,
+    time::{sleep, timeout},
+};
 
 use crate::support::{filled, ms, numbers, secs};
 
@@ -115,5 +118,28 @@ fn waiting_for_the_end_can_be_given_up_and_taken_up_again() {
         let mut running = running(&broker).await;
         while tokio::time::timeout(ms(1), &mut running).await.is_err() {}
         assert_eq!(broker.snapshot().acked, 20);
+    });
+}
+
+#[test]
+fn a_waiter_that_is_dropped_behind_its_turn_passes_the_turn_on() {
+    World::run(async |_| {
+        let demand = Demand { items: 1, bytes: usize::MAX };
+        let slow = MemoryBroker::with(MemoryConfig { capacity: 1, ..slow() });
+        slow.publish(0_u64).await.unwrap();
+        let publish = |n| {
+            let slow = slow.clone();
+            tokio::spawn(async move { slow.publish(n).await.unwrap() })
+        };
+        let first = publish(1);
+        sleep(ms(100)).await;
+        let second = publish(2);
+        sleep(ms(100)).await;
+        let mut source = slow.source();
+        let pulled = source.pull(demand).await.unwrap();
+        source.ack().settle(&[(pulled[0].receipt, Settle::Ack)]).await.unwrap();
+        yield_now().await;
+        first.abort();
+        assert!(timeout(secs(1), second).await.is_ok());
     });
 }
