@@ -59,7 +59,10 @@ fn a_function_is_not_called_for_an_item_whose_lease_was_lost_before_its_turn() {
         let pipeline = Pipeline::from(broker.source()).keyed(|_| 0).stage("work", move |n| {
             // Before the future is polled.
             called.add(n);
-            async { Ok::<_, Infallible>(sleep(secs(1000)).await) }
+            async {
+                sleep(secs(1000)).await;
+                Ok::<_, Infallible>(())
+            }
         });
         let running = pipeline.start().unwrap();
         sleep(ms(500)).await;
