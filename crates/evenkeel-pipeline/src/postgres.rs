@@ -1,6 +1,7 @@
 //! A queue in PostgreSQL: its handle.
 
 mod ack;
+mod dead;
 mod enqueue;
 mod error;
 mod fetch;
@@ -15,7 +16,13 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 use enqueue::Target;
 use evenkeel_postgres::{Database, Error, Tx};
 
-pub use self::{ack::PgAck, job::PgJob, receipt::PgReceipt, source::PgSource};
+pub use self::{
+    ack::PgAck,
+    dead::{PgDeadJob, PgDeadLetters},
+    job::PgJob,
+    receipt::PgReceipt,
+    source::PgSource,
+};
 
 /// A queue of jobs in tables of PostgreSQL, by its name. A handle: clones are the same queue.
 ///
@@ -55,6 +62,7 @@ pub use self::{ack::PgAck, job::PgJob, receipt::PgReceipt, source::PgSource};
 ///     .stage("read", async |job: Vec<u8>| String::from_utf8(job))
 ///     .stage("send", send_mail)
 ///     .limit(16)
+///     .dead_letter(mails.dead_letters())
 ///     .start()?;
 /// # drop(running);
 /// # Ok(()) }

@@ -8,12 +8,15 @@ use evenkeel_postgres::Error;
 use super::{PgQueue, PgReceipt, enqueue::seconds, error::source_error, worker::Worker};
 use crate::{Ack, Settle, SettleOutcome, SourceError};
 
+// The planner knows neither the length of an array nor the jobs in hand. So the forms of these two leave it no join of all jobs
+// of a worker with all decisions.
 const FINISH: &str = "
 with me as (
     select id from evenkeel_queue.worker where id = $1 for key share
 ), job as (
-    delete from evenkeel_queue.job j using me, unnest($2::bigint[], $3::bigint[]) as t(id, claim)
-    where j.id = t.id and j.claim = t.claim and j.worker = me.id and j.state = 'h' returning j.key
+    delete from evenkeel_queue.job j where j.id = any($2::bigint[]) and j.state = 'h' and j.worker + 0 = (select id from me)
+        and ((j.id, j.claim) in (select id, claim from unnest($2::bigint[], $3::bigint[]) as t(id, claim))) is true
+    returning j.key
 )
 select me.id, array(select distinct key from job where key is not null) from me";
 
@@ -23,8 +26,11 @@ with me as (
 ), job as (
     update evenkeel_queue.job j set state = 'd', worker = null, attempt = attempt + t.failed,
         ready_at = now() + make_interval(secs => t.delay)
-    from me, unnest($2::bigint[], $3::bigint[], $4::int[], $5::float8[]) as t(id, claim, failed, delay)
-    where j.id = t.id and j.claim = t.claim and j.worker = me.id and j.state = 'h' returning j.id
+    from unnest($2::bigint[], $3::bigint[], $4::int[], $5::float8[]) as t(id, claim, failed, delay)
+    cross join lateral (
+        select b.ctid as tid from evenkeel_queue.job b where b.id = t.id and b.claim = t.claim offset 0
+    ) found
+    where j.ctid = found.tid and j.state = 'h' and j.worker + 0 = (select id from me) returning j.id
 )
 select me.id from me, (select count(*) from job) counted, pg_notify($6, '')";
 

@@ -92,6 +92,20 @@ impl TestSchema {
         self.db.fetch_scalar(&sql.replace("{s}", &self.name), ()).await.unwrap()
     }
 
+    /// Returns a database of its own on the server, which [`drop_own`](Self::drop_own) removes.
+    pub(crate) async fn own_database(&self) -> Database {
+        self.db.execute(&format!("create database {}", self.name), ()).await.unwrap();
+        let mut config = self.config.clone();
+        config.dbname(&self.name);
+        Database::builder(config).max(4).connect().await.unwrap()
+    }
+
+    pub(crate) async fn drop_own(&self, db: Database) {
+        let closed = db.close(Duration::from_secs(5)).await;
+        assert!(closed.stragglers.is_empty());
+        self.db.execute(&format!("drop database {} with (force)", self.name), ()).await.unwrap();
+    }
+
     pub(crate) async fn jobs(&self) -> i64 {
         self.number("select count(*) from {s}.job").await
     }

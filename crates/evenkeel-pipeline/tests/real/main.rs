@@ -7,6 +7,12 @@ mod harness;
 #[cfg(all(feature = "nats", unix))]
 mod nats;
 #[cfg(feature = "postgres")]
+mod pg_dead;
+#[cfg(feature = "postgres")]
+mod pg_drain;
+#[cfg(feature = "postgres")]
 mod pg_leases;
 #[cfg(feature = "postgres")]
 mod pg_queue;
+#[cfg(feature = "postgres")]
+mod pg_rates;

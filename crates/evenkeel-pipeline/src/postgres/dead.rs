@@ -1,0 +1,143 @@
+//! Dead letters in the database of their queue.
+
+use std::{fmt, time::SystemTime};
+
+use evenkeel_postgres::Error;
+
+use super::{PgQueue, ack::release_keys};
+use crate::{DeadLetter, Message, Sink, SinkError};
+
+const BURY: &str = "
+with job as (
+    delete from evenkeel_queue.job j using unnest($2::bigint[], $3::int[], $4::text[]) as t(id, attempts, reason)
+    where j.id = t.id and j.queue = $1 and j.attempt + 1 >= t.attempts
+    returning j.id, j.queue, j.key, j.dedup, j.payload, t.reason, t.attempts, j.enqueued_at
+), dead as (
+    insert into evenkeel_queue.dead (id, queue, key, dedup, payload, reason, attempts, enqueued_at)
+    select id, queue, key, dedup, payload, reason, attempts, enqueued_at from job
+)
+select array(select distinct key from job where key is not null)";
+
+const DEAD: &str = "
+select id, payload, key, reason, attempts, died_at from evenkeel_queue.dead where queue = $1 order by id limit $2";
+
+const REQUEUE: &str = "
+with gone as (
+    delete from evenkeel_queue.dead d where d.queue = $1 and d.id = any($2::bigint[]) and not exists (
+        select 1 from evenkeel_queue.job b where b.queue = $1 and b.dedup = d.dedup and b.dedup is not null)
+    returning id, queue, key, dedup, payload, enqueued_at
+), job as (
+    insert into evenkeel_queue.job (id, queue, state, key, dedup, payload, enqueued_at)
+    select id, queue, 'f', key, dedup, payload, enqueued_at from gone returning id
+)
+select count(*) from job, pg_notify($3, '')";
+
+/// The dead letters of a [`PgQueue`]: a sink that moves jobs into their table, by [`PgQueue::dead_letters`].
+///
+/// A job and its dead letter change places in one statement: neither is lost, and none is there twice, at whatever moment
+/// the process ends. A letter about an attempt from before a [`requeue`](PgQueue::requeue) does nothing.
+#[derive(Clone, Debug)]
+pub struct PgDeadLetters {
+    queue: PgQueue,
+}
+
+/// A job that is dead: one of [`PgQueue::dead`].
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PgDeadJob {
+    /// The number of the job, which was its [`Message::id`].
+    pub id: i64,
+    /// Its payload.
+    pub payload: Vec<u8>,
+    /// Its [`key`](crate::PgJob::key).
+    pub key: Option<String>,
+    /// The reason of the last failure.
+    pub reason: String,
+    /// The number of attempts.
+    pub attempts: u32,
+    /// The time of the server at which its dead letter was written.
+    pub died_at: SystemTime,
+}
+
+impl PgQueue {
+    /// Returns the sink of the dead letters of this queue.
+    #[must_use]
+    pub fn dead_letters(&self) -> PgDeadLetters {
+        PgDeadLetters { queue: self.clone() }
+    }
+
+    /// Returns jobs that are dead, at most `max`, those with the lowest numbers first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::fetch_all`](evenkeel_postgres::Database::fetch_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub async fn dead(&self, max: u32) -> Result<Vec<PgDeadJob>, Error> {
+        type Row = (i64, Vec<u8>, Option<String>, String, i32, SystemTime);
+        let rows: Vec<Row> = self.db.fetch_all(&self.sql(DEAD), (&*self.name, i64::from(max))).await?;
+        let job = |(id, payload, key, reason, attempts, died_at): Row| PgDeadJob {
+            id,
+            payload,
+            key,
+            reason,
+            attempts: attempts.unsigned_abs(),
+            died_at,
+        };
+        Ok(rows.into_iter().map(job).collect())
+    }
+
+    /// Enqueues dead jobs again, with their numbers and all their attempts, and returns how many.
+    ///
+    /// A job stays dead while another one has its [`dedup`](crate::PgJob::dedup) id.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::fetch_all`](evenkeel_postgres::Database::fetch_all); also if two of them have the same `dedup` id.
+    ///
+    /// # Cancel safety
+    ///
+    /// All or none may have been enqueued when the future is dropped.
+    pub async fn requeue(&self, ids: &[i64]) -> Result<u64, Error> {
+        let params = (&*self.name, ids, &*self.channel);
+        Ok(self.db.fetch_scalar::<i64>(&self.sql(REQUEUE), params).await?.unsigned_abs())
+    }
+}
+
+impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
+    async fn send(&self, batch: Vec<Message<DeadLetter<Vec<u8>>>>) -> Result<(), SinkError> {
+        let (mut ids, mut attempts, mut reasons, mut foreign) = (vec![], vec![], vec![], vec![]);
+        for (index, Message { id, item, .. }) in batch.into_iter().enumerate() {
+            let Ok(id) = id.parse::<i64>() else {
+                foreign.push(index);
+                continue;
+            };
+            ids.push(id);
+            attempts.push(i32::try_from(item.attempts).unwrap_or(i32::MAX));
+            // A text of the server has no zero byte.
+            reasons.push(item.reason.replace('\0', "\u{fffd}"));
+        }
+        let queue = &self.queue;
+        let params = (&*queue.name, ids, attempts, reasons);
+        let keys: Vec<String> = queue.db.fetch_scalar(&queue.sql(BURY), params).await?;
+        if !keys.is_empty() {
+            release_keys(queue, &keys).await?;
+        }
+        match foreign.is_empty() {
+            true => Ok(()),
+            false => Err(SinkError::some("it is no job of a queue in PostgreSQL", foreign)),
+        }
+    }
+}
+
+impl fmt::Debug for PgDeadJob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgDeadJob")
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
