@@ -24,7 +24,7 @@
 // | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |
 // | `postgres/source`, `postgres/fetch`, `postgres/worker` | its source; how jobs are taken; the row that leases them |
 // | `postgres/ack`, `postgres/receipt`, `postgres/error` | how jobs are settled; the handle of a delivery; errors of a database |
-// | `postgres/dead` | dead letters in the same database |
+// | `postgres/dead`, `postgres/inbox`, `postgres/check` | dead letters in the same database; effects that happen once; warnings about a server |
 // | `nats` | NATS JetStream, by its feature |
 // | `nats/config`, `nats/link`, `nats/call` | the settings of a source and its consumer; whether the consumer is the same; calls of the API |
 // | `nats/source`, `nats/inbox`, `nats/intake`, `nats/message` | pulls; requests and what comes for them; messages that have arrived; a message |
@@ -79,7 +79,9 @@ pub use memory::{
 pub use pipeline::{InvalidPipeline, Pipeline, Stages, Sunk};
 #[cfg(feature = "postgres")]
 #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
-pub use postgres::{PgAck, PgDeadJob, PgDeadLetters, PgJob, PgQueue, PgReceipt, PgSource};
+pub use postgres::{
+    PgAck, PgDeadJob, PgDeadLetters, PgInbox, PgInboxSink, PgJob, PgQueue, PgReceipt, PgSource,
+};
 pub use report::DrainReport;
 pub use running::{PipelineError, Running};
 pub use sink::{DeadLetter, Message, Sink};

@@ -1,10 +1,12 @@
 //! A queue in PostgreSQL: its handle.
 
 mod ack;
+mod check;
 mod dead;
 mod enqueue;
 mod error;
 mod fetch;
+mod inbox;
 mod job;
 mod receipt;
 mod schema;
@@ -19,6 +21,7 @@ use evenkeel_postgres::{Database, Error, Tx};
 pub use self::{
     ack::PgAck,
     dead::{PgDeadJob, PgDeadLetters},
+    inbox::{PgInbox, PgInboxSink},
     job::PgJob,
     receipt::PgReceipt,
     source::PgSource,
@@ -36,6 +39,10 @@ pub use self::{
 ///   counted once when its answer was lost and it is sent again.
 /// - **Bulk.** A fetch of up to 5,000 jobs, a settlement, an extension, and a batch that is enqueued are one statement each.
 /// - **In your transaction**: [`enqueue_in`](Self::enqueue_in) stores jobs together with what they are about, or not at all.
+///
+/// - **An outbox**: jobs that are enqueued in the transaction of their cause, and a pipeline from the source to the sink of
+///   another broker, whose message id is [`Message::id`](crate::Message::id). With a [`key`](PgJob::key) they keep an order.
+/// - **An inbox**: for the way back [`PgInbox`] lets the effect of a foreign message happen once.
 ///
 /// Several queues share a schema, by default `evenkeel_queue`, which [`set_up`](Self::set_up) creates.
 ///

@@ -106,4 +106,12 @@ create table evenkeel_queue.dead (
     died_at timestamptz not null default now()
 );
 create index dead_of_queue on evenkeel_queue.dead (queue, id);
+
+create table evenkeel_queue.inbox (
+    source text collate \"C\" not null,
+    message text collate \"C\" not null,
+    attempt int not null,
+    entered_at timestamptz not null default now(),
+    primary key (source, message)
+);
 "];

@@ -16,12 +16,13 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     PgAck, PgQueue, PgReceipt, ack,
+    check::check,
     error::source_error,
     fetch::{Cursor, Fetched, Taken, fetch},
     worker::Worker,
 };
 use crate::{
-    Delivery, Demand, Source, SourceError,
+    Delivery, Demand, Source, SourceError, Warning, Workload,
     race::{First, race},
 };
 
@@ -164,6 +165,10 @@ impl Source for PgSource {
 
     fn ack(&self) -> PgAck {
         PgAck::new(Arc::clone(&self.worker))
+    }
+
+    async fn check(&mut self, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
+        check(&self.worker.queue, workload).await.map_err(source_error)
     }
 
     async fn stop(&mut self) {

@@ -11,6 +11,8 @@ mod pg_dead;
 #[cfg(feature = "postgres")]
 mod pg_drain;
 #[cfg(feature = "postgres")]
+mod pg_inbox;
+#[cfg(feature = "postgres")]
 mod pg_leases;
 #[cfg(feature = "postgres")]
 mod pg_queue;
