@@ -16,7 +16,7 @@ use evenkeel_pipeline::{
     Ack as _, Delivery, Demand, PgAck, PgQueue, PgReceipt, PgSource, Settle, SettleOutcome, Source as _,
 };
 use evenkeel_postgres::{Database, tokio_postgres::Config};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// The time limit of a test: one that hangs fails.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -27,7 +27,7 @@ pub(crate) type PgDelivery = Delivery<Vec<u8>, PgReceipt>;
 pub(crate) struct TestSchema {
     pub(crate) name: String,
     pub(crate) config: Config,
-    pub(crate) db: Database,
+    pub(crate) admin: Database,
 }
 
 /// Runs a test in a schema of its own on each available server.
@@ -60,10 +60,10 @@ where
         let name = format!("queue_{}_{}", process::id(), COUNT.fetch_add(1, Relaxed));
         let mut config: Config = url.parse().unwrap();
         config.application_name(&name);
-        let db = Database::builder(config.clone()).max(10).connect().await.unwrap();
-        let schema = Arc::new(TestSchema { name: name.clone(), config, db });
+        let admin = Database::builder(config.clone()).max(10).connect().await.unwrap();
+        let schema = Arc::new(TestSchema { name: name.clone(), config, admin });
         let outcome = tokio::spawn(timeout(LIMIT, test(Arc::clone(&schema)))).await;
-        schema.db.batch_execute(&format!("drop schema if exists {name} cascade")).await.unwrap();
+        schema.admin.batch_execute(&format!("drop schema if exists {name} cascade")).await.unwrap();
         match outcome {
             Ok(ended) => ended.expect("the test hangs"),
             Err(error) => resume_unwind(error.into_panic()),
@@ -74,7 +74,7 @@ where
 impl TestSchema {
     /// Returns a queue that is set up.
     pub(crate) async fn queue(&self, name: &str) -> PgQueue {
-        let queue = self.queue_of(&self.db, name);
+        let queue = self.queue_of(&self.admin, name);
         queue.set_up().await.unwrap();
         queue
     }
@@ -89,12 +89,12 @@ impl TestSchema {
 
     /// Returns a number that a statement selects; `{s}` stands for the schema.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
-        self.db.fetch_scalar(&sql.replace("{s}", &self.name), ()).await.unwrap()
+        self.admin.fetch_scalar(&sql.replace("{s}", &self.name), ()).await.unwrap()
     }
 
     /// Returns a database of its own on the server, which [`drop_own`](Self::drop_own) removes.
     pub(crate) async fn own_database(&self) -> Database {
-        self.db.execute(&format!("create database {}", self.name), ()).await.unwrap();
+        self.admin.execute(&format!("create database {}", self.name), ()).await.unwrap();
         let mut config = self.config.clone();
         config.dbname(&self.name);
         Database::builder(config).max(4).connect().await.unwrap()
@@ -103,7 +103,7 @@ impl TestSchema {
     pub(crate) async fn drop_own(&self, db: Database) {
         let closed = db.close(Duration::from_secs(5)).await;
         assert!(closed.stragglers.is_empty());
-        self.db.execute(&format!("drop database {} with (force)", self.name), ()).await.unwrap();
+        self.admin.execute(&format!("drop database {} with (force)", self.name), ()).await.unwrap();
     }
 
     pub(crate) async fn jobs(&self) -> i64 {
@@ -145,4 +145,14 @@ pub(crate) fn text(delivery: &PgDelivery) -> String {
 
 pub(crate) fn texts(deliveries: &[PgDelivery]) -> Vec<String> {
     deliveries.iter().map(text).collect()
+}
+
+/// Waits until the condition holds.
+pub(crate) async fn until<Fut: Future<Output = bool>>(what: &str, mut so: impl FnMut() -> Fut) {
+    let waited = timeout(LIMIT / 2, async {
+        while !so().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "it never happened that {what}");
 }

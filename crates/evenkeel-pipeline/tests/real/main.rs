@@ -4,12 +4,18 @@
 
 #[cfg(feature = "postgres")]
 mod harness;
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../../../evenkeel-postgres/tests/real/instance.rs"]
+#[expect(dead_code, reason = "the tests of evenkeel-postgres use all of it")]
+mod instance;
 #[cfg(all(feature = "nats", unix))]
 mod nats;
 #[cfg(feature = "postgres")]
 mod pg_dead;
 #[cfg(feature = "postgres")]
 mod pg_drain;
+#[cfg(all(feature = "postgres", unix))]
+mod pg_failures;
 #[cfg(feature = "postgres")]
 mod pg_inbox;
 #[cfg(feature = "postgres")]

@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
+use crate::harness::{run, until};
 use evenkeel_pipeline::{PgJob, PgQueue, Pipeline, Running};
-use tokio::time::sleep;
-
-use crate::harness::{TestSchema, run};
 
 type Seen = Arc<Mutex<HashMap<Vec<u8>, usize>>>;
 
@@ -27,12 +25,6 @@ fn start(queue: &PgQueue, seen: &Seen, window: usize) -> Running {
         .unwrap()
 }
 
-async fn until_done(schema: &TestSchema) {
-    while schema.jobs().await > 0 {
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[test]
 #[ignore = "real tier"]
 fn four_workers_drain_20_000_jobs_each_once() {
@@ -47,7 +39,7 @@ fn four_workers_drain_20_000_jobs_each_once() {
             };
             queue.enqueue_many((0..1000).map(|n| job(batch * 1000 + n))).await.unwrap();
         }
-        until_done(&schema).await;
+        until("all are done", async || schema.jobs().await == 0).await;
         let mut acked = 0;
         for running in running {
             acked += running.drain(Duration::from_secs(10)).await.unwrap().acked;

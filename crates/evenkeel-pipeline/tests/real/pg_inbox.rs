@@ -20,11 +20,11 @@ use crate::harness::{TestSchema, run};
 const SECS: fn(u64) -> Duration = Duration::from_secs;
 
 async fn inbox(schema: &TestSchema) -> PgInbox {
-    let inbox = PgInbox::new(&schema.db, "payments").schema(&schema.name);
+    let inbox = PgInbox::new(&schema.admin, "payments").schema(&schema.name);
     inbox.set_up().await.unwrap();
     let name = &schema.name;
     schema
-        .db
+        .admin
         .batch_execute(&format!("create table {name}.booked (message text, attempt int)"))
         .await
         .unwrap();
@@ -65,7 +65,7 @@ fn a_message_has_its_effect_once_however_often_it_comes() {
         sink.send(vec![message("a", 3, 1)]).await.unwrap();
         assert_eq!(schema.number("select count(*) from {s}.booked").await, 3);
         // Another source has messages of its own.
-        let other = PgInbox::new(&schema.db, "refunds").schema(&schema.name).sink(book(&schema.name));
+        let other = PgInbox::new(&schema.admin, "refunds").schema(&schema.name).sink(book(&schema.name));
         other.send(vec![message("a", 1, 1)]).await.unwrap();
         assert_eq!(schema.number("select count(*) from {s}.booked").await, 4);
         assert_eq!(inbox.prune(SECS(3600)).await.unwrap(), 0);
@@ -178,7 +178,7 @@ fn a_check_says_in_sentences_what_the_server_is_set_to() {
         let said = sentences(source.check(&workload).await.unwrap());
         assert!(said.contains("there is no synchronous replica: a lost disk loses the jobs"), "{said}");
         assert!(!said.contains("timeout") && !said.contains("synchronous_commit"), "{said}");
-        let fsync: String = schema.db.fetch_scalar("select current_setting('fsync')", ()).await.unwrap();
+        let fsync: String = schema.admin.fetch_scalar("select current_setting('fsync')", ()).await.unwrap();
         assert_eq!(said.contains("fsync is off"), fsync == "off", "{said}");
     });
 }

@@ -75,7 +75,7 @@ fn a_fetch_whose_answer_was_lost_is_handed_back() {
         let source = Mutex::new(source);
         // The connections of the source are cut while its fetch waits for the row of its worker.
         let cut = schema
-            .db
+            .admin
             .transaction(TxOptions::new(), async |tx| {
                 tx.execute(&format!("select 1 from {}.worker for update", schema.name), ()).await?;
                 queue.enqueue_many(["a", "b"]).await?;
@@ -108,7 +108,7 @@ fn a_lost_listener_costs_no_job() {
         for round in 0..3 {
             let listeners = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'LISTEN%' \
                  and application_name = $1";
-            let killed: i64 = schema.db.fetch_scalar(listeners, (&schema.name,)).await.unwrap();
+            let killed: i64 = schema.admin.fetch_scalar(listeners, (&schema.name,)).await.unwrap();
             assert!(killed >= 1, "round {round}");
             queue.enqueue("a").await.unwrap();
             assert_eq!(text(&one(&mut source).await), "a");

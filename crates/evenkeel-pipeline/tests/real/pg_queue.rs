@@ -43,7 +43,7 @@ fn a_job_is_delivered_and_gone_after_its_ack() {
 #[ignore = "real tier"]
 fn processes_set_up_at_once_and_again() {
     run(|schema| async move {
-        let queue = schema.queue_of(&schema.db, "orders");
+        let queue = schema.queue_of(&schema.admin, "orders");
         let set_up = || {
             let queue = queue.clone();
             tokio::spawn(async move { queue.set_up().await })
@@ -62,7 +62,7 @@ fn processes_set_up_at_once_and_again() {
 #[ignore = "real tier"]
 fn without_its_tables_a_source_ends_with_an_error() {
     run(|schema| async move {
-        let mut source = schema.queue_of(&schema.db, "orders").source();
+        let mut source = schema.queue_of(&schema.admin, "orders").source();
         let error = source.pull(items(1)).await.unwrap_err();
         assert!(!error.is_transient(), "{error}");
     });
@@ -190,7 +190,7 @@ fn a_job_is_stored_with_the_transaction_of_its_caller() {
         let queue = schema.queue("orders").await;
         let in_tx = async |payload: &'static str, fails: bool| {
             schema
-                .db
+                .admin
                 .transaction(TxOptions::new(), async |tx| {
                     queue.enqueue_in(&tx, payload).await?;
                     queue.enqueue_many_in(&tx, [PgJob::new(payload).key("k"), PgJob::new(payload)]).await?;
@@ -226,7 +226,7 @@ fn a_waiting_pull_learns_of_jobs_by_their_notification_and_of_late_commits() {
         // A transaction that enqueued before others, and commits after them.
         let (other, pulled) = (queue.clone(), Mutex::new(source));
         schema
-            .db
+            .admin
             .transaction(TxOptions::new(), async |tx| {
                 other.enqueue_in(&tx, "early").await?;
                 other.enqueue("late").await?;
@@ -282,7 +282,7 @@ fn a_scheduled_job_comes_at_its_time() {
         let in_700 = SystemTime::UNIX_EPOCH
             + Duration::from_secs_f64(
                 schema
-                    .db
+                    .admin
                     .fetch_scalar::<f64>("select extract(epoch from now())::float8 + 0.7", ())
                     .await
                     .unwrap(),

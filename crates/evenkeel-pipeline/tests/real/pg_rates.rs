@@ -87,7 +87,7 @@ async fn drain(queue: &PgQueue, jobs: u64, concurrency: usize, part: u64) -> (f6
             Ok::<_, Infallible>(())
         })
         .limit(concurrency)
-        .window(1000.max(concurrency * 4))
+        .window(5000)
         .start()
         .unwrap();
     let mut marks = vec![(0, Duration::ZERO)];
