@@ -135,6 +135,11 @@ impl Ack for PgAck {
         Some(self.worker.queue.lease)
     }
 
+    /// A few milliseconds, so that a statement settles many.
+    fn linger(&self) -> Duration {
+        Duration::from_millis(5)
+    }
+
     async fn settle(&self, batch: &[(PgReceipt, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
         let worker = self.worker.id();
         let mut own = None;

@@ -26,26 +26,27 @@ use super::{
 };
 use crate::{Delivery, Demand};
 
-const FETCH: &str = "
+/// The statement of a fetch, with the parts that differ.
+macro_rules! fetch {
+    ($picked:literal) => {
+        concat!(
+            "
 with me as (
     update evenkeel_queue.worker set beats = beats + 1, claim = $2 where id = $1 and claim < $2 returning id
 ), due as (
-    select ctid as tid, id, octet_length(payload) as size from evenkeel_queue.job
+    select ctid as tid, id, greatest(octet_length(payload), 1) as size from evenkeel_queue.job
     where queue = $3 and ready_at >= to_timestamp($4) and ready_at <= now()
     order by ready_at limit $5::bigint for update skip locked
 ), fresh as (
-    select ctid as tid, txid, id, octet_length(payload) as size from evenkeel_queue.job
+    select ctid as tid, txid, id, greatest(octet_length(payload), 1) as size from evenkeel_queue.job
     where queue = $3 and state = 'f' and (txid, id) > ($6::bigint, $7::bigint)
     order by txid, id limit $5::bigint - (select count(*) from due) for update skip locked
 ), candidate as (
     select tid, false as is_fresh, null::bigint as txid, id, size from due
     union all select tid, true, txid, id, size from fresh
-), summed as (
-    select tid, is_fresh, txid, id, sum(size) over (rows unbounded preceding) as bytes, row_number() over () as n
-    from candidate
-), picked as (
-    select tid, is_fresh, txid, id from summed where n = 1 or bytes <= $8::bigint
-), job as (
+",
+            $picked,
+            "), job as (
     update evenkeel_queue.job j set
         state = case
             when j.key is null or j.state = 'd' then 'h'::\"char\"
@@ -69,7 +70,25 @@ left join (select txid, id from picked where is_fresh order by txid desc, id des
 cross join (
     select array_agg(id) as ids, array_agg(attempt) as attempts, array_agg(payload) as payloads
     from job where state = 'h'
-) taken";
+) taken"
+        )
+    };
+}
+
+const FETCH: &str = fetch!(
+    "), picked as (
+    select tid, is_fresh, txid, id from candidate where $8::bigint is not null
+"
+);
+
+/// Takes jobs as far as the sum of their sizes allows, and one in any case.
+const FETCH_BYTES: &str = fetch!(
+    "), summed as (
+    select tid, is_fresh, txid, id, size, sum(size) over (rows unbounded preceding) as bytes from candidate
+), picked as (
+    select tid, is_fresh, txid, id from summed where bytes <= $8::bigint or bytes = size
+"
+);
 
 /// The answer to a fetch: the horizon of transactions, the time, that until the next scheduled job, the numbers of jobs that were
 /// due, found and picked, the last fresh one, and the jobs that were taken.
@@ -190,10 +209,11 @@ pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, start: Start) -> 
     let queue = &worker.queue;
     let asked = demand.items.clamp(1, MOST) as i64;
     let bytes = i64::try_from(demand.bytes).unwrap_or(i64::MAX);
+    let sql = if demand.bytes == usize::MAX { FETCH } else { FETCH_BYTES };
     let leased_at = Instant::now();
     let (txid, id) = start.fresh;
     let params = (fetch.worker, fetch.number, &*queue.name, start.due, asked, txid, id, bytes);
-    let row: Option<Row> = queue.db.fetch_opt(&queue.sql(FETCH), params).await?;
+    let row: Option<Row> = queue.db.fetch_opt(&queue.sql(sql), params).await?;
     worker.end_fetch();
     if row.is_none() {
         worker.lost(fetch.worker);
