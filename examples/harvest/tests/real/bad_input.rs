@@ -76,7 +76,7 @@ async fn the_store_cannot_be_one() {
 async fn the_store_is_no_database_that_can_be_reached() {
     let workdir = Workdir::new();
     let missing = format!("postgres://u:secret@{}/d", workdir.path("missing").replace('/', "%2F"));
-    for (store, reason) in [(&*missing, "could not connect"), ("postgres://h:x/d", "invalid port")] {
+    for (store, reason) in [(&*missing, "no connection to"), ("postgres://h:x/d", "invalid port")] {
         let line = refused(quiet(Command::new(PROGRAM)).args(["--users", "1", "--store", store])).await;
         assert!(line.contains(reason) && !line.contains("secret"), "{line}");
         let line = refused(&mut asked_of_the_environment(Some(store))).await;
