@@ -56,7 +56,7 @@ impl Database {
     /// Begins to configure a database at this address: a URL, or `key=value` pairs.
     ///
     /// Both are as [`Config`] reads them, and may have libpq's settings for TLS beside: each value of `sslmode`,
-    /// `sslrootcert` (a file, or `system`), `sslcert`, `sslkey`, and `ssl=true` in a URL. [`TlsOptions`] and [`SslMode`] say
+    /// `sslrootcert` (a file, or `system`), `sslcert`, `sslkey`, and `ssl=true` in a URL. [`TlsOptions`] and [`SslMode`](crate::SslMode) say
     /// what they mean; they need the feature `rustls`. Neither files in the home directory nor the environment are looked at.
     ///
     /// # Errors
