@@ -22,7 +22,7 @@ use tokio_postgres::{
     tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
 };
 
-use crate::connect::{Address, Peer, unnamed::PlainTls};
+use crate::connect::{Address, Peer, tls_over::TlsOver, unnamed::PlainTls};
 
 /// Asks the server to cancel the statement of a connection.
 pub(crate) type CancelRequest = Arc<dyn Fn(CancelToken, Option<Peer>) -> CancelFuture + Send + Sync>;
@@ -47,7 +47,7 @@ where
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
     Arc::new(move |token, peer| {
-        let tls = AwaitClose(tls.clone());
+        let tls = TlsOver { tls: tls.clone(), wrap: AwaitClose };
         Box::pin(async move {
             match peer {
                 Some(peer) if peer.is_encrypted => token.cancel_query(tls).await,
@@ -91,7 +91,7 @@ async fn open_unix(_: PathBuf) -> io::Result<Pin<Box<dyn Stream>>> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A stream, or TLS for it, whose shutdown waits until the other side closes instead.
+/// A stream whose shutdown waits until the other side closes instead.
 struct AwaitClose<T>(T);
 
 impl<S: AsyncRead + Unpin> AsyncRead for AwaitClose<S> {
@@ -129,33 +129,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for AwaitClose<S> {
 impl<S: TlsStream + Unpin> TlsStream for AwaitClose<S> {
     fn channel_binding(&self) -> ChannelBinding {
         self.0.channel_binding()
-    }
-}
-
-impl<T> MakeTlsConnect<Socket> for AwaitClose<T>
-where
-    T: MakeTlsConnect<Socket>,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send + 'static,
-{
-    type Stream = AwaitClose<T::Stream>;
-    type TlsConnect = AwaitClose<T::TlsConnect>;
-    type Error = T::Error;
-
-    fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, T::Error> {
-        self.0.make_tls_connect(domain).map(AwaitClose)
-    }
-}
-
-impl<T> TlsConnect<Socket> for AwaitClose<T>
-where
-    T: TlsConnect<Socket, Future: Send + 'static>,
-{
-    type Stream = AwaitClose<T::Stream>;
-    type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, T::Error>> + Send>>;
-
-    fn connect(self, stream: Socket) -> Self::Future {
-        let connect = self.0.connect(stream);
-        Box::pin(async { connect.await.map(AwaitClose) })
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod link;
 pub(crate) mod pooling;
 pub(crate) mod progress;
 mod staggered;
+pub(crate) mod tls_over;
 pub(crate) mod unnamed;
 
 use std::{

@@ -28,7 +28,10 @@ use tokio_postgres::{
     tls::{MakeTlsConnect, TlsConnect},
 };
 
-use super::unnamed::{PlainTls, UnnamedTls};
+use super::{
+    tls_over::TlsOver,
+    unnamed::{PlainTls, UnnamedStream},
+};
 use crate::sqlstate::io_error;
 
 /// Makes a link to the one host of a configuration.
@@ -106,7 +109,7 @@ where
         }
         Box::pin(async move {
             if config.get_ssl_mode() != SslMode::Disable {
-                let connected = config.connect(UnnamedTls(tls)).await?;
+                let connected = config.connect(TlsOver { tls, wrap: UnnamedStream::new }).await?;
                 if link.is_encrypted() {
                     return Ok(spawn(connected, link));
                 }
@@ -147,7 +150,7 @@ async fn connect_unnamed(mut config: Config, link: LinkState) -> Result<(Client,
     }
     config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
     link.0.has_plain_tls.store(true, Relaxed);
-    connect(config, UnnamedTls(PlainTls), link).await
+    connect(config, TlsOver { tls: PlainTls, wrap: UnnamedStream::new }, link).await
 }
 
 /// Spawns the task of a connection.

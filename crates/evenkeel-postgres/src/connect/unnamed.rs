@@ -111,37 +111,6 @@ impl<S: TlsStream + Unpin> TlsStream for UnnamedStream<S> {
     }
 }
 
-/// TLS, or [`PlainTls`], with an [`UnnamedStream`] over it.
-pub(crate) struct UnnamedTls<T>(pub(crate) T);
-
-impl<T> MakeTlsConnect<Socket> for UnnamedTls<T>
-where
-    T: MakeTlsConnect<Socket, Stream: Unpin>,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send + 'static,
-{
-    type Stream = UnnamedStream<T::Stream>;
-    type TlsConnect = UnnamedTls<T::TlsConnect>;
-    type Error = T::Error;
-
-    fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, T::Error> {
-        self.0.make_tls_connect(domain).map(UnnamedTls)
-    }
-}
-
-impl<T> TlsConnect<Socket> for UnnamedTls<T>
-where
-    T: TlsConnect<Socket, Stream: Unpin, Future: Send + 'static>,
-{
-    type Stream = UnnamedStream<T::Stream>;
-    type Error = T::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Stream, T::Error>> + Send>>;
-
-    fn connect(self, stream: Socket) -> Self::Future {
-        let connect = self.0.connect(stream);
-        Box::pin(async { connect.await.map(UnnamedStream::new) })
-    }
-}
-
 /// No encryption, in the place of TLS: the client lets nothing else come between itself and its socket.
 ///
 /// It is used with `sslnegotiation=direct`, by which the client says nothing about TLS to the server.
