@@ -28,8 +28,14 @@ pub(crate) async fn has_tls(db: &Database) -> bool {
 /// `tls`, `plain`, or the failure, which is told at once; the same whether statements have names or not.
 async fn verdict(server: &TlsServer, pairs: &str) -> String {
     let named = verdict_with(server, pairs, Prepared::Named).await;
-    assert_eq!(verdict_with(server, pairs, Prepared::Unnamed).await, named, "{pairs}");
+    let unnamed = verdict_with(server, pairs, Prepared::Unnamed).await;
+    // The text for an expired certificate has the time of the handshake, in seconds.
+    assert_eq!(without_digits(&unnamed), without_digits(&named), "{pairs}");
     named
+}
+
+fn without_digits(text: &str) -> String {
+    text.replace(|character: char| character.is_ascii_digit(), "")
 }
 
 async fn verdict_with(server: &TlsServer, pairs: &str, prepared: Prepared) -> String {
