@@ -9,12 +9,15 @@ use crate::{
     project::{Project, run as execute},
 };
 
+/// It has re-exports alone: no code of its own that needs another feature.
+const FACADE: &str = "evenkeel";
+
 type Features = [(String, Vec<String>)];
 
 pub(crate) fn run(project: &Project) -> Result<Outcome> {
     let mut broken = Vec::new();
     for package in public(project)? {
-        for set in sets(&package.features) {
+        for set in sets(&package.features, package.name != FACADE) {
             let set = set.join(",");
             // Warnings are errors in the crate itself only, so that its dependencies are built once.
             let command = project.cargo("rustc").args(["--profile", "check", "--lib", "-p", &package.name]);
@@ -27,16 +30,17 @@ pub(crate) fn run(project: &Project) -> Result<Outcome> {
     Ok(Outcome::of_findings(&broken))
 }
 
-/// No feature, each, all, all but each; sets that switch on the same things come once.
+/// No feature, each, all, and, if asked for, all but each; sets that switch on the same things come once.
 ///
 /// Code that needs another feature is found when its own is on alone, or when only the other one is off.
-fn sets(features: &Features) -> Vec<Vec<&str>> {
+fn sets(features: &Features, all_but_each: bool) -> Vec<Vec<&str>> {
     let names = features.iter().map(|(name, _)| name.as_str());
     let own: Vec<&str> = names.clone().filter(|name| !gathers(features, name)).collect();
     let mut sets: Vec<Vec<&str>> = vec![Vec::new()];
     sets.extend(names.map(|name| vec![name]));
     sets.push(own.clone());
-    sets.extend(own.iter().map(|left_out| own.iter().copied().filter(|name| name != left_out).collect()));
+    let left_out = own.iter().filter(|_| all_but_each);
+    sets.extend(left_out.map(|left_out| own.iter().copied().filter(|name| name != left_out).collect()));
     let mut seen = BTreeSet::new();
     sets.retain(|set| seen.insert(closure(features, set)));
     sets
@@ -74,10 +78,10 @@ mod tests {
 
     #[test]
     fn few_features_need_few_sets() {
-        assert_eq!(sets(&[]), [Vec::<&str>::new()]);
-        assert_eq!(sets(&features(&[("http", &["dep:httpdate"])])), [vec![], vec!["http"]]);
+        assert_eq!(sets(&[], true), [Vec::<&str>::new()]);
+        assert_eq!(sets(&features(&[("http", &["dep:httpdate"])]), true), [vec![], vec!["http"]]);
         assert_eq!(
-            sets(&features(&[("a", &[]), ("b", &[])])),
+            sets(&features(&[("a", &[]), ("b", &[])]), true),
             [vec![], vec!["a"], vec!["b"], vec!["a", "b"]]
         );
     }
@@ -89,7 +93,8 @@ mod tests {
         let one = [vec![], vec!["a"], vec!["b"], vec!["c"], vec!["full"]];
         let but_one = [vec!["b", "c"], vec!["a", "c"], vec!["a", "b"]];
         let expected = [&one[..], &but_one].concat();
-        assert_eq!(sets(&features(&list)), expected);
+        assert_eq!(sets(&features(&list), true), expected);
+        assert_eq!(sets(&features(&list), false), one);
     }
 
     #[test]
@@ -106,12 +111,12 @@ mod tests {
             vec!["a", "b", "d"],
             vec!["a", "b", "c"],
         ];
-        assert_eq!(sets(&features(&list)), expected);
+        assert_eq!(sets(&features(&list), true), expected);
     }
 
     #[test]
     fn a_feature_that_implies_another_is_not_lost() {
         let list: [(&str, &[&str]); 2] = [("base", &[]), ("more", &["base", "dep:more"])];
-        assert_eq!(sets(&features(&list)), [vec![], vec!["base"], vec!["more"]]);
+        assert_eq!(sets(&features(&list), true), [vec![], vec!["base"], vec!["more"]]);
     }
 }

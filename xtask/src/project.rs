@@ -44,8 +44,10 @@ impl Project {
     /// Installs a program of a package for this project alone, and returns its path; does nothing if it is there already.
     pub(crate) fn install(&self, package: &str, version: &str) -> Result<PathBuf> {
         let tools = self.root.join("target/tools");
-        let install = self.cargo("install").args(["--quiet", "--locked", "--version"]);
-        run(install.arg(format!("={version}")).arg("--root").arg(&tools).arg(package))?;
+        // It runs for seconds: optimization would take longer than it saves.
+        let install = self.cargo("install").args(["--quiet", "--locked", "--debug", "--version"]);
+        let install = install.arg(format!("={version}")).arg("--root").arg(&tools).arg(package);
+        run_with(&[("CARGO_PROFILE_DEV_DEBUG", "0")], install)?;
         Ok(tools.join("bin").join(format!("{package}{}", env::consts::EXE_SUFFIX)))
     }
 
