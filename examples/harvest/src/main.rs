@@ -9,6 +9,7 @@
 //! | `error.rs` | the errors of a call, and whether another attempt is worth it; the errors that end the run |
 //! | `store.rs`, `store/` | the database: the rows, and the progress of the run |
 //! | `stats.rs`, `progress.rs`, `report.rs`, `lower_bound.rs`, `histogram.rs` | the counts of the run, during it and at its end |
+//! | `board.rs` | the numbers of each process of a harvest, for all of them |
 //! | `timeline.rs`, `timeline/`, `page.rs`, `page/` | the recording of a run over time, and the page that shows it |
 //! | `server.rs`, `server/` | an embedded server of such an API, with faults |
 //! | `json.rs`, `model.rs` | the documents, split into records |
@@ -16,6 +17,8 @@
 //! | `cli.rs`, `out.rs`, `process.rs` | the flags, the lines that are printed, the limits and memory of the process |
 
 mod api;
+#[allow(dead_code, reason = "the live page and the workers use it")]
+mod board;
 mod cli;
 mod error;
 mod histogram;

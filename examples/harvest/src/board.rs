@@ -1,0 +1,189 @@
+//! The board: each process of a harvest writes its numbers there every second, and reads those of all.
+//!
+//! A process that was killed stays on it with the numbers of its last second, without [`ended`](WorkerState::ended). A row
+//! is one process: a second start has another [`id`](WorkerState::id).
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use evenkeel::postgres::{Database, Error};
+use serde::{Deserialize, Serialize};
+
+/// The table of a board in PostgreSQL, in the schema of the store.
+pub(crate) const TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS harvest_workers (
+        id TEXT PRIMARY KEY, state TEXT NOT NULL, started BIGINT NOT NULL, seen BIGINT NOT NULL
+    )";
+
+/// Forgets the processes of the harvest before.
+pub(crate) const CLEAR: &str = "DELETE FROM harvest_workers";
+
+const PUBLISH: &str = "
+    INSERT INTO harvest_workers (id, state, started, seen)
+    SELECT $1, $2, now, now FROM (SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT) AS now) AS clock
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen = excluded.seen";
+
+/// Reads the clock of the server, and the rows. Without rows it is the clock alone.
+const READ: &str = "
+    SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT), state, started, seen
+    FROM (VALUES (1)) AS one LEFT JOIN harvest_workers ON TRUE ORDER BY started, id";
+
+/// The numbers of one process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct WorkerState {
+    /// Another one for each start of a process.
+    pub(crate) id: String,
+    pub(crate) pid: u32,
+    pub(crate) host: String,
+    /// When it joined, in seconds since 1970 on the clock of the board.
+    pub(crate) started: u64,
+    /// When it wrote last, on the same clock.
+    pub(crate) seen: u64,
+    /// The users that it has completed.
+    pub(crate) users: u64,
+    /// The HTTP calls that it has made; every attempt counts.
+    pub(crate) calls: u64,
+    pub(crate) retries: u64,
+    /// The documents and records that it could not read.
+    pub(crate) failures: u64,
+    /// The jobs that it has given up.
+    pub(crate) dead_letters: u64,
+    /// The HTTP calls in flight.
+    pub(crate) in_flight: u64,
+    /// The documents that it has stored per second, over the last seconds.
+    pub(crate) rate: f64,
+    /// The stages of its pipeline, in order.
+    pub(crate) stages: Vec<StageState>,
+    /// The place that holds its pipeline up, in words.
+    pub(crate) bottleneck: Option<String>,
+    /// Whether it has ended by itself.
+    pub(crate) ended: bool,
+}
+
+/// The numbers of one stage of a pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct StageState {
+    pub(crate) name: String,
+    pub(crate) limit: u32,
+    pub(crate) in_flight: u64,
+    /// The items that wait for the limit.
+    pub(crate) queued: u64,
+    /// The seconds that items have waited for the limit, in sum.
+    pub(crate) waiting: f64,
+    /// The seconds that items were in flight, in sum.
+    pub(crate) working: f64,
+    pub(crate) done: u64,
+    pub(crate) errors: u64,
+    pub(crate) retries: u64,
+    /// The items done per second, over the last seconds.
+    pub(crate) rate: f64,
+}
+
+/// All processes of a harvest, in the order in which they joined, and the time at which they were read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Workers {
+    /// In seconds since 1970 on the clock of the board: the age of a row is `now - seen`.
+    pub(crate) now: u64,
+    pub(crate) workers: Vec<WorkerState>,
+}
+
+/// Where the processes of a harvest write their numbers. A handle: clones are the same board.
+#[derive(Clone, Debug)]
+pub(crate) enum Board {
+    /// Of one process.
+    Memory(Arc<Mutex<BTreeMap<String, WorkerState>>>),
+    /// A [`TABLE`] beside the store.
+    Postgres(Database),
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self::Memory(Arc::default())
+    }
+}
+
+impl Board {
+    /// Writes the numbers of a process. Its `started` and `seen` are set by the board.
+    pub(crate) async fn publish(&self, state: &WorkerState) -> Result<(), Error> {
+        match self {
+            Self::Memory(workers) => {
+                let now = now();
+                let mut workers = workers.lock().unwrap_or_else(PoisonError::into_inner);
+                let started = workers.get(&state.id).map_or(now, |before| before.started);
+                workers.insert(state.id.clone(), WorkerState { started, seen: now, ..state.clone() });
+                Ok(())
+            }
+            Self::Postgres(db) => {
+                let text = serde_json::to_string(state).expect("numbers and texts are JSON");
+                db.execute(PUBLISH, (&state.id, text)).await.map(drop)
+            }
+        }
+    }
+
+    /// Reads the numbers of all processes.
+    pub(crate) async fn read(&self) -> Result<Workers, Error> {
+        match self {
+            Self::Memory(workers) => {
+                let workers = workers.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut workers: Vec<WorkerState> = workers.values().cloned().collect();
+                workers.sort_by_key(|worker| worker.started);
+                Ok(Workers { now: now(), workers })
+            }
+            Self::Postgres(db) => {
+                type Row = (i64, Option<String>, Option<i64>, Option<i64>);
+                let rows = db.fetch_all::<Row>(READ, ()).await?;
+                let seconds = |time: Option<i64>| time.unwrap_or_default().unsigned_abs();
+                let now = seconds(rows.first().map(|row| row.0));
+                // A process of another version may write other fields: what is missing is zero.
+                let worker = |(_, state, started, seen): Row| {
+                    let state: WorkerState = serde_json::from_str(&state?).ok()?;
+                    Some(WorkerState { started: seconds(started), seen: seconds(seen), ..state })
+                };
+                Ok(Workers { now, workers: rows.into_iter().filter_map(worker).collect() })
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "people read it as a time of the wall clock")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(id: &str, users: u64) -> WorkerState {
+        let stage = StageState { name: "read".into(), done: users, ..StageState::default() };
+        WorkerState { id: id.into(), users, stages: vec![stage], ..WorkerState::default() }
+    }
+
+    #[tokio::test]
+    async fn a_process_has_one_row_with_its_last_numbers() {
+        let board = Board::default();
+        for state in [worker("b", 1), worker("a", 2), worker("b", 3)] {
+            board.clone().publish(&state).await.unwrap();
+        }
+        let Workers { now, workers } = board.read().await.unwrap();
+        let mut users: Vec<_> = workers.iter().map(|worker| (&*worker.id, worker.users)).collect();
+        users.sort_unstable();
+        assert_eq!(users, [("a", 2), ("b", 3)]);
+        assert!(workers.iter().all(|worker| 0 < worker.started && worker.seen <= now), "{workers:?}");
+    }
+
+    #[test]
+    fn numbers_of_another_version_are_read_as_far_as_they_are_known() {
+        let text = r#"{"id": "a", "users": 7, "moods": [1], "stages": [{"name": "read"}]}"#;
+        let read: WorkerState = serde_json::from_str(text).unwrap();
+        assert_eq!((&*read.id, read.users, read.calls), ("a", 7, 0));
+        assert_eq!((&*read.stages[0].name, read.stages[0].done), ("read", 0));
+        let text = serde_json::to_string(&worker("a", 7)).unwrap();
+        assert_eq!(serde_json::from_str::<WorkerState>(&text).unwrap(), worker("a", 7));
+    }
+}
