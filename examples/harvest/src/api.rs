@@ -1,6 +1,7 @@
 //! The client of the API: reads documents, each with retries, within a rate and a limit of calls in flight.
 
 use std::{
+    pin::pin,
     str::FromStr,
     sync::{
         Arc,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use evenkeel::{
-    limit::{RateLimiter, http},
+    limit::http,
     retry::{Budget, GaveUp, Policy, RetryError},
     task::Stop,
 };
@@ -29,6 +30,7 @@ use crate::{
     error::{CallError, Limit},
     link,
     model::{Call, Document, Flaw, NOT_UTF8, OrdersDoc, PageDoc, Part, PrefsDoc},
+    quota::Quota,
     stats::{Failure, Stats},
     timeline::{Trace, Wait},
 };
@@ -66,7 +68,7 @@ pub(crate) struct Api {
     client: Client,
     base: Url,
     policy: Policy,
-    limiter: RateLimiter,
+    quota: Quota,
     /// The slots of calls in flight, for pages and the documents of users alike.
     slots: Arc<Semaphore>,
     /// The number of documents that were answered.
@@ -113,12 +115,12 @@ impl Api {
         client: Client,
         base: Url,
         policy: Policy,
-        limiter: RateLimiter,
+        quota: Quota,
         concurrency: usize,
         stats: Arc<Stats>,
     ) -> Self {
         let slots = Arc::new(Semaphore::new(concurrency));
-        Self { client, base, policy, limiter, slots, answered: AtomicU64::new(0), stats }
+        Self { client, base, policy, quota, slots, answered: AtomicU64::new(0), stats }
     }
 
     pub(crate) fn first_page(&self) -> Url {
@@ -141,6 +143,18 @@ impl Api {
     /// Reads a page, and returns it with the URL where it was found: links are relative to that, also after a redirect.
     pub(crate) async fn page(&self, url: &Url, stop: &Stop) -> Option<Answer<(PageDoc, Url)>> {
         self.get(url, stop).await
+    }
+
+    /// Returns a document of a user that is given up, for a reason that is no answer.
+    pub(crate) fn given_up(&self, call: Call, reason: String) -> Fetched {
+        let guard = InFlightGuard { _slot: None, _trace: self.stats.trace() };
+        let user = call.user.to_string();
+        let (name, document) = match call.part {
+            Part::Orders => ("orders.json", Document::Orders(Vec::new())),
+            Part::Prefs => ("prefs.json", Document::Prefs(None)),
+        };
+        let failures = vec![failure(&self.below(&["users", &user, name]), reason)];
+        Fetched { call, document, failures, _guard: guard }
     }
 
     /// Reads a document of a user. Returns `None` if a stop came while it waited for a limit.
@@ -183,15 +197,14 @@ impl Api {
     /// 5. the time of one attempt, so that only the server uses it up.
     ///
     /// A rejection by a limit of the API is not a failed attempt: after the pause the policy starts from the beginning.
-    /// Returns `None` if a stop came during such a pause: the document counts as not begun.
+    /// Returns `None` if a stop came during such a pause, or during the wait for the rate: the document counts as not begun.
     async fn get<T: FromStr<Err = String>>(&self, url: &Url, stop: &Stop) -> Option<Answer<(T, Url)>> {
         let mut trace = self.stats.trace();
         let mut attempts = self.policy.start();
         let mut pauses = LimitPauses::default();
         let (outcome, slot) = loop {
-            if self.limiter.try_acquire().is_err() {
-                trace.wait_for(Wait::RateLimit);
-                self.limiter.acquire().await;
+            if !self.permit(&mut trace, stop).await {
+                return None;
             }
             trace.wait_for(Wait::Slot);
             let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -236,6 +249,19 @@ impl Api {
         trace.wait_for(Wait::Store);
         self.stats.with(|counts| counts.documents += 1);
         Some(Answer { outcome, guard: InFlightGuard { _slot: slot, _trace: trace } })
+    }
+
+    /// Waits for the rate; returns `false` if a stop came before.
+    async fn permit(&self, trace: &mut Trace, stop: &Stop) -> bool {
+        let mut permit = pin!(self.quota.acquire());
+        if poll!(&mut permit).is_ready() {
+            return true;
+        }
+        trace.wait_for(Wait::RateLimit);
+        tokio::select! {
+            () = permit => true,
+            () = stop.draining() => false,
+        }
     }
 
     fn failure(&self, url: &Url, gave_up: &RetryError<CallError>) -> Failure {
@@ -377,11 +403,13 @@ fn reason(gave_up: &RetryError<CallError>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel::limit::RateLimiter;
+
     use super::*;
 
     fn api(base: &str) -> Api {
         let base = Url::parse(base).unwrap();
-        Api::new(Client::new(), base, POLICY, RateLimiter::unlimited(), 1, Arc::default())
+        Api::new(Client::new(), base, POLICY, Quota::Own(RateLimiter::unlimited()), 1, Arc::default())
     }
 
     #[test]

@@ -5,31 +5,42 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use evenkeel::postgres::{Database, Error};
+use comfy_table::{Table, presets};
+#[cfg(feature = "queue")]
+use evenkeel::postgres::Database;
+use evenkeel::postgres::Error;
 use serde::{Deserialize, Serialize};
 
 /// The table of a board in PostgreSQL, in the schema of the store.
+#[cfg(feature = "queue")]
 pub(crate) const TABLE: &str = "
     CREATE TABLE IF NOT EXISTS harvest_workers (
         id TEXT PRIMARY KEY, state TEXT NOT NULL, started BIGINT NOT NULL, seen BIGINT NOT NULL
     )";
 
 /// Forgets the processes of the harvest before.
+#[cfg(feature = "queue")]
 pub(crate) const CLEAR: &str = "DELETE FROM harvest_workers";
 
+#[cfg(feature = "queue")]
 const PUBLISH: &str = "
     INSERT INTO harvest_workers (id, state, started, seen)
     SELECT $1, $2, now, now FROM (SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT) AS now) AS clock
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen = excluded.seen";
 
 /// Reads the clock of the server, and the rows. Without rows it is the clock alone.
+#[cfg(feature = "queue")]
 const READ: &str = "
     SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT), state, started, seen
     FROM (VALUES (1)) AS one LEFT JOIN harvest_workers ON TRUE ORDER BY started, id";
+
+/// The seconds after which a process that writes nothing has probably gone.
+const SILENCE: u64 = 3;
 
 /// The numbers of one process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -98,7 +109,38 @@ pub(crate) enum Board {
     /// Of one process.
     Memory(Arc<Mutex<BTreeMap<String, WorkerState>>>),
     /// A [`TABLE`] beside the store.
+    #[cfg(feature = "queue")]
     Postgres(Database),
+}
+
+/// A row for each process, and their sum.
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_FULL_CONDENSED);
+        table.set_header(["worker", "users", "calls", "retries", "failures", "dead letters", ""]);
+        let numbers = |worker: &WorkerState| {
+            [worker.users, worker.calls, worker.retries, worker.failures, worker.dead_letters]
+        };
+        let mut sum = [0; 5];
+        for worker in &self.workers {
+            let numbers = numbers(worker);
+            sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+            let name = format!("{} on {}", worker.pid, worker.host);
+            let age = self.now.saturating_sub(worker.seen);
+            let state = match worker.ended {
+                true => "ended".to_owned(),
+                false if age > SILENCE => format!("silent for {age} s"),
+                false => "at work".to_owned(),
+            };
+            table.add_row([name].into_iter().chain(numbers.map(|number| number.to_string())).chain([state]));
+        }
+        let sum = sum.map(|number| number.to_string());
+        table.add_row(
+            [format!("{} in all", self.workers.len())].into_iter().chain(sum).chain([String::new()]),
+        );
+        table.fmt(f)
+    }
 }
 
 impl Default for Board {
@@ -118,6 +160,7 @@ impl Board {
                 workers.insert(state.id.clone(), WorkerState { started, seen: now, ..state.clone() });
                 Ok(())
             }
+            #[cfg(feature = "queue")]
             Self::Postgres(db) => {
                 let text = serde_json::to_string(state).expect("numbers and texts are JSON");
                 db.execute(PUBLISH, (&state.id, text)).await.map(drop)
@@ -134,6 +177,7 @@ impl Board {
                 workers.sort_by_key(|worker| worker.started);
                 Ok(Workers { now: now(), workers })
             }
+            #[cfg(feature = "queue")]
             Self::Postgres(db) => {
                 type Row = (i64, Option<String>, Option<i64>, Option<i64>);
                 let rows = db.fetch_all::<Row>(READ, ()).await?;

@@ -2,7 +2,9 @@
 
 use std::{
     ffi::OsString,
+    net::SocketAddr,
     num::{NonZeroU32, NonZeroU64},
+    ops::RangeInclusive,
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -11,17 +13,19 @@ use std::{
 use reqwest::Url;
 
 use crate::{
+    queue::{Choice as QueueChoice, NOT_BUILT},
     server::{Plan, Settings, Site},
     store::Choice,
 };
 
 mod flags {
     use std::{
+        net::SocketAddr,
         num::{NonZeroU32, NonZeroU64},
         path::PathBuf,
     };
 
-    use super::{Choice, Concurrency, Faults, Grace};
+    use super::{Choice, Concurrency, Faults, QueueChoice, Time};
 
     xflags::xflags! {
         /// Reads a paginated HTTP API, enriches every user with two more calls, stores all in a database.
@@ -36,6 +40,13 @@ mod flags {
             /// Where to store: sqlite:PATH, postgres:URL, env, which is the PostgreSQL database that DATABASE_URL names,
             /// or auto, which is a SQLite file in the user's cache directory [auto].
             optional --store store: Choice
+            /// Do the work as jobs of a queue: memory, which is in this process, or one that several processes share:
+            /// postgres:URL, which is also where they store, or nats://host:port, with --store postgres:URL.
+            optional --queue queue: QueueChoice
+            /// With --queue: how long after a process has gone others do its work [5s].
+            optional --lease time: Time
+            /// With --rate: it is that of all processes together, kept in a Redis server: redis://host:port.
+            optional --quota server: String
             /// Say that the store goes away after this run, and not how to look at it.
             optional --temporary-store
             /// Write the report to this file as JSON, too.
@@ -43,9 +54,11 @@ mod flags {
             /// Write a page to this file that shows the run: what was called when, what failed, what had to wait.
             optional --report file: PathBuf
             /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
-            optional --grace time: Grace
+            optional --grace time: Time
             /// Exit with 1 if any document failed.
             optional --strict
+            /// Embedded server: it alone, for other processes, at this address: 127.0.0.1:8080, with port 0 a free one.
+            optional --serve address: SocketAddr
             /// Embedded server: how many users it has [1000].
             optional --users n: u64
             /// Embedded server: users on a page [100].
@@ -67,13 +80,24 @@ const CONCURRENCY_OF_URL: usize = 8;
 const CONCURRENCY: usize = 100;
 const MAX_CONCURRENCY: usize = 100_000;
 
+/// The limits of `--lease`: the shortest is that of the queues, the longest keeps work from being lost from sight.
+const LEASES: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
+
 /// The options of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) source: Source,
     pub(crate) concurrency: usize,
     pub(crate) rate: Option<NonZeroU32>,
+    /// The Redis server that has the rate of all processes.
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "the flag is refused"))]
+    pub(crate) quota: Option<Url>,
     pub(crate) store: Choice,
+    pub(crate) queue: Option<QueueChoice>,
+    /// The time after which the work of a process that has gone is done by others.
+    pub(crate) lease: Duration,
+    /// The address at which only the embedded server runs.
+    pub(crate) serve: Option<SocketAddr>,
     pub(crate) temporary_store: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
@@ -95,18 +119,51 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
         Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_URL),
         None => (Source::Embedded(settings(&flags)?), CONCURRENCY),
     };
-    let store = flags.store.unwrap_or(Choice::Auto);
+    let lease = lease(&flags)?;
+    let quota = flags.quota.as_deref().map(|server| quota(server, flags.rate)).transpose()?;
+    let store = match &flags.queue {
+        Some(queue) => queue.store(flags.store).map_err(xflags::Error::new)?,
+        None => flags.store.unwrap_or(Choice::Auto),
+    };
     Ok(Options {
         source,
         concurrency: flags.concurrency.map_or(concurrency, |Concurrency(n)| n),
         rate: flags.rate,
+        quota,
+        queue: flags.queue,
+        lease,
+        serve: flags.serve,
         temporary_store: flags.temporary_store || store.is_in_memory(),
         store,
         json: flags.json,
         report: flags.report,
-        grace: flags.grace.map_or(Duration::from_secs(10), |Grace(time)| time),
+        grace: flags.grace.map_or(Duration::from_secs(10), |Time(time)| time),
         strict: flags.strict,
     })
+}
+
+fn lease(flags: &flags::Harvest) -> xflags::Result<Duration> {
+    match flags.lease {
+        None => Ok(Duration::from_secs(5)),
+        Some(_) if flags.queue.is_none() => Err(xflags::Error::new("--lease does nothing without --queue")),
+        Some(Time(time)) if LEASES.contains(&time) => Ok(time),
+        Some(_) => Err(xflags::Error::new("--lease is a time from 500ms to 60m")),
+    }
+}
+
+fn quota(server: &str, rate: Option<NonZeroU32>) -> xflags::Result<Url> {
+    if cfg!(not(feature = "queue")) {
+        return Err(xflags::Error::new(format!("--quota: {}", NOT_BUILT)));
+    }
+    if rate.is_none() {
+        return Err(xflags::Error::new(
+            "--quota needs --rate: the calls per second of all processes together",
+        ));
+    }
+    match Url::parse(server) {
+        Ok(url) if matches!(url.scheme(), "redis" | "rediss" | "redis+unix") => Ok(url),
+        _ => Err(xflags::Error::new("--quota is the address of a Redis server: redis://host:port")),
+    }
 }
 
 fn base_url(base: &str, flags: &flags::Harvest) -> xflags::Result<Url> {
@@ -117,6 +174,7 @@ fn base_url(base: &str, flags: &flags::Harvest) -> xflags::Result<Url> {
         ("--faults", flags.faults.is_some()),
         ("--chaos", flags.chaos),
         ("--seed", flags.seed.is_some()),
+        ("--serve", flags.serve.is_some()),
     ];
     if let Some((flag, _)) = of_the_embedded.into_iter().find(|(_, is_given)| *is_given) {
         return Err(xflags::Error::new(format!(
@@ -177,11 +235,11 @@ impl FromStr for Concurrency {
     }
 }
 
-/// The value of `--grace`.
+/// The value of `--grace` and `--lease`.
 #[derive(Clone, Copy, Debug)]
-struct Grace(Duration);
+struct Time(Duration);
 
-impl FromStr for Grace {
+impl FromStr for Time {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -248,6 +306,14 @@ mod tests {
             "--store postgres",
             "--chaos --faults none",
             "--grace soon",
+            "--lease 5s",
+            "--queue memory --lease 1ms",
+            "--queue memory --lease 2h",
+            "--queue kafka://h",
+            "--queue postgres",
+            "--quota redis://h",
+            "--serve nowhere",
+            "--serve 127.0.0.1:0 --url http://h/",
             "--grace -1",
             "--faults some",
             "--users -1",
@@ -277,10 +343,10 @@ mod tests {
     #[test]
     fn times_have_units() {
         for (text, millis) in [("10", 10_000), ("10s", 10_000), ("500ms", 500), ("2m", 120_000), ("0", 0)] {
-            assert_eq!(text.parse::<Grace>().unwrap().0, Duration::from_millis(millis), "{text}");
+            assert_eq!(text.parse::<Time>().unwrap().0, Duration::from_millis(millis), "{text}");
         }
         for text in ["", "s", "1h", "1.5s", "-3", "10 s"] {
-            assert!(text.parse::<Grace>().is_err(), "{text:?}");
+            assert!(text.parse::<Time>().is_err(), "{text:?}");
         }
     }
 

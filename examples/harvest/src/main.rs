@@ -4,8 +4,9 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `run.rs` | the job: pages, users, batches, and how it stops |
-//! | `api.rs` | the client: rate, calls in flight, retries, and which of them is around which |
+//! | `run.rs`, `pages.rs` | the job: pages, users, batches, and how it stops; how a page is read |
+//! | `queue.rs`, `queue/` | the same job as jobs of a queue, for several processes |
+//! | `api.rs`, `quota.rs` | the client: rate, calls in flight, retries, and which of them is around which; one rate for all processes |
 //! | `error.rs` | the errors of a call, and whether another attempt is worth it; the errors that end the run |
 //! | `store.rs`, `store/` | the database: the rows, and the progress of the run |
 //! | `stats.rs`, `progress.rs`, `report.rs`, `lower_bound.rs`, `histogram.rs` | the counts of the run, during it and at its end |
@@ -17,7 +18,6 @@
 //! | `cli.rs`, `out.rs`, `process.rs` | the flags, the lines that are printed, the limits and memory of the process |
 
 mod api;
-#[allow(dead_code, reason = "the live page and the workers use it")]
 mod board;
 mod cli;
 mod error;
@@ -28,8 +28,11 @@ mod lower_bound;
 mod model;
 mod out;
 mod page;
+mod pages;
 mod process;
 mod progress;
+mod queue;
+mod quota;
 mod report;
 mod run;
 mod server;
@@ -41,6 +44,7 @@ use std::{
     env,
     fs::File,
     io::{self, Write as _},
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -48,13 +52,17 @@ use std::{
 };
 
 use api::{Api, POLICY, budget};
+use board::Workers;
 use cli::{Options, Source};
 use error::Fatal;
 use evenkeel::{
     limit::{Rate, RateLimiter},
-    shutdown::Reason,
+    shutdown::{Reason, Shutdown},
+    task::Stop,
 };
 use lower_bound::Job;
+use queue::{Queue, Worker};
+use quota::Quota;
 use report::{Ended, Report};
 use reqwest::{Client, Url};
 use run::Harvest;
@@ -100,6 +108,9 @@ fn main() -> ExitCode {
 
 /// Makes one run, from the flags to the report, and returns the exit code.
 fn harvest(options: &Options) -> Result<u8, Fatal> {
+    if let (Some(address), Source::Embedded(settings)) = (options.serve, &options.source) {
+        return serve(address, *settings);
+    }
     check_descriptors(options)?;
     let json = create(options.json.as_ref())?;
     let page = create(options.report.as_ref())?;
@@ -108,7 +119,8 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     let (base, _server) = match &options.source {
         Source::Url(base) => (base.clone(), None),
         Source::Embedded(settings) => {
-            let server = Server::start(*settings).map_err(broken("cannot start the server"))?;
+            let server = Server::start(*settings, (Ipv4Addr::LOCALHOST, 0).into());
+            let server = server.map_err(broken("cannot start the server"))?;
             (server.base().clone(), Some(server))
         }
     };
@@ -117,40 +129,100 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     let runtime = runtime.map_err(broken("cannot start the runtime"))?;
     let stats = Arc::new(if page.is_some() { Stats::recording() } else { Stats::default() });
     let started = Instant::now();
-    let (end, took) = runtime.block_on(async {
+    let (end, took, workers) = runtime.block_on(async {
         let _listener = listen_for_large_files()?;
-        let api = Arc::new(api(options, base, stats.clone())?);
+        let quota = quota(options, &base).await?;
+        let api = Arc::new(api(options, base, quota, stats.clone())?);
         let store = Store::open(&location, stats.clone(), chaos(options)).await?;
-        let checkpoint = store.begin(&source(options), &api.relative(&api.first_page())).await?;
-        announce(options, &location, &checkpoint);
-        stats.resume(&checkpoint);
-        let max_documents = 2 * options.concurrency;
-        let harvest = Harvest {
-            api,
-            store: store.clone(),
-            stats: stats.clone(),
-            checkpoint: Arc::new(checkpoint),
-            max_documents,
+        let (end, workers) = match &options.queue {
+            None => (alone(options, api, &store, &stats, &location).await?, None),
+            Some(queue) => with_queue(options, queue, api, &store, &stats, &location).await?,
         };
-        let end = harvest.run(options.grace).await;
         let took = started.elapsed();
         if !matches!(end, Ok((Ended::Complete | Ended::Drained, _))) {
             // A write that was cut off may have been committed.
             let _ = timeout(EXIT_TIMEOUT, store.recount()).await;
         }
-        Ok::<_, Fatal>((end, took))
+        Ok::<_, Fatal>((end, took, workers))
     })?;
-    let code = conclude(options, end, took, &stats, &location, json, page);
+    let code = conclude(options, end, took, workers, &stats, &location, json, page);
     // Connections take some time to close. The report is printed by then, in case of another signal.
     runtime.shutdown_timeout(EXIT_TIMEOUT / 2);
     code
 }
 
+type End = Result<(Ended, Reason), Fatal>;
+
+/// Does the job as the one process that has the store.
+async fn alone(
+    options: &Options,
+    api: Arc<Api>,
+    store: &Store,
+    stats: &Arc<Stats>,
+    location: &Location,
+) -> Result<End, Fatal> {
+    let checkpoint = store.begin(&source(options), &api.relative(&api.first_page())).await?;
+    announce(options, location, &checkpoint);
+    stats.resume(&checkpoint);
+    let max_documents = 2 * options.concurrency;
+    let checkpoint = Arc::new(checkpoint);
+    let harvest = Harvest { api, store: store.clone(), stats: stats.clone(), checkpoint, max_documents };
+    Ok(harvest.run(options.grace).await)
+}
+
+/// Does the job as one of the processes that share a queue, and returns the numbers of all of them, too.
+async fn with_queue(
+    options: &Options,
+    queue: &queue::Choice,
+    api: Arc<Api>,
+    store: &Store,
+    stats: &Arc<Stats>,
+    location: &Location,
+) -> Result<(End, Option<Workers>), Fatal> {
+    let (source, first) = (source(options), api.relative(&api.first_page()));
+    let opened = Queue::open(queue, store, &source, &first, options.lease).await?;
+    announce(options, location, &opened.checkpoint);
+    out::say(&format!("the jobs are in a queue {queue}"));
+    stats.resume(&opened.checkpoint);
+    let worker = Worker::new(api, store.clone(), stats.clone(), opened, 2 * options.concurrency);
+    let end = worker.run(options.grace).await;
+    let ended = end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended);
+    let workers = worker.finish(ended).await;
+    Ok((end, workers))
+}
+
+/// Serves the embedded API alone until a signal, and tells what was called.
+fn serve(address: SocketAddr, settings: server::Settings) -> Result<u8, Fatal> {
+    let server = Server::start(settings, address);
+    let server = server.map_err(|error| Fatal::Input(format!("cannot serve at {address}: {error}")))?;
+    out::say(&format!("serving at {}", server.base()));
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(broken("cannot start the runtime"))?;
+    let wait = async |stop: Stop| stop.draining().await;
+    let _ended = runtime.block_on(Shutdown::new().task("serve", wait).run());
+    out::say(&server.traffic().to_string());
+    Ok(0)
+}
+
+/// Opens the quota: that of this process, or of all.
+async fn quota(options: &Options, api: &Url) -> Result<Quota, Fatal> {
+    let rate = options.rate;
+    #[cfg(feature = "queue")]
+    if let (Some(server), Some(rate)) = (&options.quota, rate) {
+        return Ok(Quota::Shared(quota::SharedQuota::open(server, api, rate).await?));
+    }
+    let _ = api;
+    let limiter = rate
+        .map_or_else(RateLimiter::unlimited, |rate| RateLimiter::new(Rate::per_second(rate.get())).burst(1));
+    Ok(Quota::Own(limiter))
+}
+
 /// Writes the report to all its destinations, and returns the exit code.
 fn conclude(
     options: &Options,
-    end: Result<(Ended, Reason), Fatal>,
+    end: End,
     took: Duration,
+    workers: Option<Workers>,
     stats: &Stats,
     location: &Location,
     json: Option<File>,
@@ -167,7 +239,8 @@ fn conclude(
         Err(input) => return Err(input),
     };
     let latencies = stats.with(|counts| counts.latencies.clone());
-    let report = report(options, ended, took, stats, location);
+    let mut report = report(options, ended, took, stats, location);
+    report.workers = workers;
     out::say(&report.to_string());
     if !options.temporary_store {
         out::say(&afterwards(location, ended));
@@ -230,7 +303,7 @@ fn broken(what: &'static str) -> impl FnOnce(io::Error) -> Fatal {
     move |error| Fatal::Broken(format!("{what}: {error}"))
 }
 
-fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
+fn api(options: &Options, base: Url, quota: Quota, stats: Arc<Stats>) -> Result<Api, Fatal> {
     let client = Client::builder().user_agent("evenkeel-harvest").pool_max_idle_per_host(options.concurrency);
     // No encoding is asked for, whatever the client was compiled with: another package of the same build may need it.
     let client = client.no_gzip().no_brotli().no_zstd().no_deflate();
@@ -245,10 +318,7 @@ fn api(options: &Options, base: Url, stats: Arc<Stats>) -> Result<Api, Fatal> {
     let policy = policy.budget(budget(options.concurrency));
     let client =
         client.build().map_err(|error| Fatal::Broken(format!("cannot make an HTTP client: {error}")))?;
-    let limiter = options
-        .rate
-        .map_or_else(RateLimiter::unlimited, |rate| RateLimiter::new(Rate::per_second(rate.get())).burst(1));
-    Ok(Api::new(client, base, policy, limiter, options.concurrency, stats))
+    Ok(Api::new(client, base, policy, quota, options.concurrency, stats))
 }
 
 /// Returns the name of the source, which is the same in every run.

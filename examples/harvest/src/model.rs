@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::json;
 
@@ -224,14 +224,15 @@ fn with_number<T: Record>(raw: &str, reason: &str) -> String {
 }
 
 /// One of the two documents that belong to a user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) user: i64,
     pub(crate) part: Part,
 }
 
 /// The part of a user that a document has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Part {
     Orders,
     Prefs,

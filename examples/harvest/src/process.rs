@@ -1,6 +1,20 @@
 //! Limits and memory of this process, on systems with `/proc`.
 
-use std::fs;
+use std::{
+    collections::hash_map::RandomState,
+    fs,
+    hash::{BuildHasher as _, Hasher as _},
+};
+
+/// Returns the name of this machine, or an empty text.
+pub(crate) fn hostname() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// Returns a text that no other call returns, in this process or another one.
+pub(crate) fn unique() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
+}
 
 /// Returns the maximum number of open file descriptors.
 pub(crate) fn descriptor_limit() -> Option<usize> {

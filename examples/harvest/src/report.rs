@@ -6,6 +6,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::{
+    board::Workers,
     lower_bound::Job,
     stats::{Counts, Failure},
     store::Leases,
@@ -59,6 +60,10 @@ pub(crate) struct Report {
     pub(crate) one_by_one_seconds: f64,
     pub(crate) peak_rss_bytes: Option<u64>,
     pub(crate) store: String,
+    /// All processes at this harvest, with a queue: users, orders, pages and failures are those of all, calls and times those
+    /// of this one.
+    #[serde(flatten)]
+    pub(crate) workers: Option<Workers>,
 }
 
 impl Report {
@@ -89,6 +94,7 @@ impl Report {
             one_by_one_seconds: job.one_by_one().as_secs_f64(),
             peak_rss_bytes: crate::process::peak_rss(),
             store,
+            workers: None,
         }
     }
 
@@ -155,6 +161,9 @@ pub(crate) fn milliseconds(seconds: f64) -> String {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.table())?;
+        if let Some(workers) = &self.workers {
+            write!(f, "\n{workers}")?;
+        }
         for failure in self.failures.iter().take(FAILURES_SHOWN) {
             write!(f, "\nfailed: {failure}")?;
         }

@@ -25,12 +25,12 @@ use reqwest::Url;
 use crate::{
     api::{self, Answer, Api, Fetched},
     error::Fatal,
-    link,
     model::Call,
+    pages::{self, ReadPage},
     progress,
     report::Ended,
     stats::{Failure, Stats},
-    store::{Checkpoint, Entry, Page, Store},
+    store::{Checkpoint, Entry, Store},
 };
 
 /// The number of pages read ahead of the one whose users are being read.
@@ -62,21 +62,29 @@ enum Cursor {
 /// The calls of a page, and the next cursor.
 type FetchedPage = (Vec<Call>, Option<Cursor>);
 
+/// Does a job until its end or a signal, and returns how it ended and why.
+pub(crate) async fn until_signal<F, Fut>(grace: Duration, job: F) -> Result<(Ended, Reason), Fatal>
+where
+    F: FnOnce(Stop) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), Fatal>> + Send + 'static,
+{
+    let report = Shutdown::new().grace(grace).task("harvest", job).run().await;
+    let complete = report.reason == Reason::Ended;
+    let outcome = report.tasks.into_iter().next().map(|task| task.outcome);
+    let ended = match outcome {
+        Some(Outcome::Finished) if complete => Ended::Complete,
+        Some(Outcome::Finished) => Ended::Drained,
+        Some(Outcome::Failed(error)) => return Err(Fatal::from_error(error)),
+        Some(Outcome::Panicked(panic)) => panic.resume(),
+        _ => Ended::Aborted,
+    };
+    Ok((ended, report.reason))
+}
+
 impl Harvest {
     /// Does the job, or as much of it as the signals allow, and returns how it ended and why.
     pub(crate) async fn run(self, grace: Duration) -> Result<(Ended, Reason), Fatal> {
-        let job = async move |stop| self.work(stop).await;
-        let report = Shutdown::new().grace(grace).task("harvest", job).run().await;
-        let complete = report.reason == Reason::Ended;
-        let outcome = report.tasks.into_iter().next().map(|task| task.outcome);
-        let ended = match outcome {
-            Some(Outcome::Finished) if complete => Ended::Complete,
-            Some(Outcome::Finished) => Ended::Drained,
-            Some(Outcome::Failed(error)) => return Err(Fatal::from_error(error)),
-            Some(Outcome::Panicked(panic)) => panic.resume(),
-            _ => Ended::Aborted,
-        };
-        Ok((ended, report.reason))
+        until_signal(grace, async move |stop| self.work(stop).await).await
     }
 
     /// Runs the pipeline, with the progress lines and the chaos beside it; all of them end together.
@@ -130,12 +138,7 @@ impl Harvest {
 
     /// Returns the page that an earlier run would have read next.
     fn checkpoint_page(&self) -> Result<Option<Url>, Failure> {
-        let (first, Some(next)) = (self.api.first_page(), self.checkpoint.next.as_deref()) else {
-            return Ok(None);
-        };
-        // `link::next` returns `None` for a link of the first page to itself: here that page is the next one.
-        let next = link::next(&first, &first, next).map_err(|reason| api::failure(&first, reason))?;
-        Ok(Some(next.unwrap_or(first)))
+        self.checkpoint.next.as_deref().map(|next| pages::resolve(&self.api, next)).transpose()
     }
 
     /// Reads the calls of a cursor, and the next cursor.
@@ -154,40 +157,31 @@ impl Harvest {
 
     /// Reads a page, stores its users and the link to the next page, and returns the calls for the users.
     async fn page(&self, url: Url, stop: Stop) -> Result<FetchedPage, Fatal> {
-        let answer = tokio::select! {
-            answer = self.api.page(&url, &stop) => answer,
-            () = stop.draining() => None,
-        };
         // The guard is held until the page is stored.
-        let Some(Answer { outcome, guard: _guard }) = answer else { return Ok((Vec::new(), None)) };
+        let Some(Answer { outcome, guard: _guard }) = pages::read(&self.api, &url, &stop).await else {
+            return Ok((Vec::new(), None));
+        };
         // A page that fails is the last one, since only the page itself links to the next. If it is the first one, the
         // run fails; a later one is a failure among others.
-        let (page, at) = match outcome {
-            Ok(page) => page,
+        let ReadPage { page, next } = match outcome {
+            Ok(read) => read,
             Err(failure) if url == self.api.first_page() => return Err(Fatal::Input(failure.to_string())),
             Err(failure) => return self.end(failure).await.map(|()| (Vec::new(), None)),
         };
-        let next = page.next().and_then(|next| next.map_or(Ok(None), |next| link::next(&url, &at, &next)));
-        let (users, flaws) = page.users();
-        let mut failures: Vec<_> = flaws.into_iter().map(|flaw| api::at(&url, flaw)).collect();
-        let next = next.unwrap_or_else(|reason| {
-            failures.push(api::failure(&url, reason));
-            None
-        });
         self.stats.with(|counts| counts.pages += 1);
-        failures.iter().for_each(|failure| self.stats.list(failure.clone()));
+        page.failures.iter().for_each(|failure| self.stats.list(failure.clone()));
         // A user that is on the page twice is read once.
-        let ids: BTreeSet<_> = users.iter().map(|user| user.id).collect();
+        let ids: BTreeSet<_> = page.users.iter().map(|user| user.id).collect();
         let calls = ids.into_iter().flat_map(Call::both).collect();
-        let (this, then) = (self.api.relative(&url), next.as_ref().map(|next| self.api.relative(next)));
-        self.store.write(Entry::Page(Page { this, users, next: then, failures })).await?;
+        self.store.write(Entry::Page(page)).await?;
         Ok((calls, next.map(Cursor::Page)))
     }
 
     /// Records a failure that ends the pages.
     async fn end(&self, failure: Failure) -> Result<(), Fatal> {
         self.stats.list(failure.clone());
-        self.store.write(Entry::End(failure)).await
+        self.store.write(Entry::End { page: None, failure }).await?;
+        Ok(())
     }
 
     /// Stores the documents that are ready.
@@ -212,6 +206,9 @@ impl Harvest {
         for failure in batch.iter().flat_map(|fetched| fetched.failures.clone()) {
             self.stats.list(failure);
         }
-        if batch.is_empty() { Ok(()) } else { self.store.write(Entry::Batch(batch)).await }
+        if !batch.is_empty() {
+            self.store.write(Entry::Batch(batch)).await?;
+        }
+        Ok(())
     }
 }

@@ -3,15 +3,17 @@
 mod body;
 mod data;
 mod faults;
+mod meter;
 mod outages;
 
 pub(crate) use data::{Site, mix};
 pub(crate) use faults::Plan;
+pub(crate) use meter::Traffic;
 
 use std::{
     convert::Infallible,
     fmt, io,
-    net::Ipv4Addr,
+    net::SocketAddr,
     sync::Arc,
     thread,
     time::{Duration, SystemTime},
@@ -28,6 +30,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use meter::Meter;
 use outages::Outage;
 use reqwest::Url;
 use tokio::{
@@ -58,37 +61,46 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Server {
     base: Url,
+    meter: Arc<Meter>,
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Server {
-    /// Starts a server on a free port.
-    pub(crate) fn start(settings: Settings) -> io::Result<Self> {
+    /// Starts a server at this address; a port of zero is a free one.
+    pub(crate) fn start(settings: Settings, address: SocketAddr) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = runtime.block_on(async {
-            let socket = TcpSocket::new_v4()?;
-            socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
             socket.listen(BACKLOG)
         })?;
         let base = format!("http://{}/", listener.local_addr()?);
         let base = Url::parse(&base).map_err(io::Error::other)?;
         let (stop, stopped) = oneshot::channel();
+        let meter = Arc::<Meter>::default();
+        let counting = meter.clone();
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    () = serve(listener, settings) => {}
+                    () = serve(listener, settings, counting) => {}
                 }
             });
         };
         let thread = thread::Builder::new().name("server".into()).spawn(serve)?;
-        Ok(Self { base, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { base, meter, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Returns the base URL.
     pub(crate) const fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// Returns the calls that it has got.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.meter.read()
     }
 }
 
@@ -102,8 +114,8 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, settings: Settings) {
-    let service = Arc::new(Service::new(settings));
+async fn serve(listener: TcpListener, settings: Settings, meter: Arc<Meter>) {
+    let service = Arc::new(Service::new(settings, meter));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -135,20 +147,22 @@ struct Service {
     settings: Settings,
     faults: Faults,
     rate: RateLimiter,
+    meter: Arc<Meter>,
     started: Instant,
 }
 
 type Answer = Response<Body>;
 
 impl Service {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, meter: Arc<Meter>) -> Self {
         let Settings { site, latency, plan, calls } = settings;
         let (faults, rate) = (Faults::new(plan, site.seed), busy_rate(calls, latency));
-        Self { settings, faults, rate, started: Instant::now() }
+        Self { settings, faults, rate, meter, started: Instant::now() }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Result<Answer, Reset> {
         let Settings { site, latency, plan, .. } = self.settings;
+        self.meter.record(Instant::now());
         let path = request.uri().path();
         let faults = self.faults.next(path);
         let outage = (plan == Plan::Chaos).then(|| outages::at(site.seed, self.started.elapsed())).flatten();

@@ -8,6 +8,8 @@ mod sql;
 mod sqlite;
 
 pub(crate) use location::{Choice, Location};
+#[cfg(feature = "queue")]
+pub(crate) use postgres::Joined;
 
 use std::{
     fmt,
@@ -19,6 +21,8 @@ use std::{
 };
 
 use chaos::{Disturbances, Fault};
+#[cfg(feature = "queue")]
+use evenkeel::pipeline::PgQueue;
 use evenkeel::{
     pool,
     retry::{GaveUp, Policy, RetryError},
@@ -32,6 +36,7 @@ use crate::{
     api::Fetched,
     error::Fatal,
     model::{Call, User},
+    queue::Job,
     stats::{Failure, Stats},
 };
 
@@ -46,8 +51,11 @@ pub(crate) enum Entry {
     Page(Page),
     /// Documents of users.
     Batch(Vec<Fetched>),
-    /// There are no more pages, because of this failure.
-    End(Failure),
+    /// There are no more pages, because of this failure; only if the page is the next one, where one is named.
+    End {
+        page: Option<String>,
+        failure: Failure,
+    },
 }
 
 /// A page that was read. Storing it makes its next page the cursor.
@@ -78,11 +86,37 @@ impl Checkpoint {
         Self { next: Some(first.to_owned()), ..Self::default() }
     }
 
+    /// Returns the jobs that are left: the next page, and the missing documents.
+    pub(crate) fn jobs(&self) -> Vec<Job> {
+        let page = self.next.iter().cloned().map(Job::Page);
+        page.chain(self.calls.iter().copied().map(Job::Document)).collect()
+    }
+
     /// Returns the missing documents of a user.
     fn of_user(id: i64, orders_read: bool, prefs_read: bool) -> impl Iterator<Item = Call> {
         let calls = Call::both(id).into_iter().zip([orders_read, prefs_read]);
         calls.filter_map(|(call, is_read)| (!is_read).then_some(call))
     }
+}
+
+/// The result of a transaction.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) state: State,
+    /// The users that it has completed.
+    pub(crate) users: u64,
+    /// The work that a page leads to, if it is to be published: the next page, and the missing documents of its users.
+    pub(crate) jobs: Vec<Job>,
+    /// The next page was read before: the pages run in a circle.
+    pub(crate) is_circle: bool,
+}
+
+/// How far a pass has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) totals: Totals,
+    /// All pages are read, and all users on them are complete.
+    pub(crate) is_complete: bool,
 }
 
 /// The counts of a pass over all its runs, as the store has them.
@@ -140,10 +174,10 @@ impl Stats {
 
 /// The error of an attempt to store an entry.
 #[derive(Clone, Debug)]
-struct StoreError {
+pub(crate) struct StoreError {
     reason: String,
     /// Whether another attempt may succeed.
-    is_transient: bool,
+    pub(crate) is_transient: bool,
 }
 
 impl StoreError {
@@ -160,6 +194,12 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+impl From<StoreError> for Fatal {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error.reason)
+    }
+}
+
 /// The open database. A handle: clones are the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
@@ -168,6 +208,7 @@ pub(crate) struct Store {
     stats: Arc<Stats>,
     chaos: Option<u64>,
     entries: Arc<AtomicU64>,
+    has_jobs: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -191,7 +232,14 @@ impl Store {
         };
         let backend =
             backend.map_err(|error| Fatal::Input(format!("cannot use the store {location}: {error}")))?;
-        Ok(Self { backend, location: location.clone(), stats, chaos, entries: Arc::default() })
+        Ok(Self {
+            backend,
+            location: location.clone(),
+            stats,
+            chaos,
+            entries: Arc::default(),
+            has_jobs: false,
+        })
     }
 
     /// Locks the store for this run, and begins a pass over this source or continues the unfinished one.
@@ -206,10 +254,64 @@ impl Store {
         })
     }
 
+    #[cfg(feature = "queue")]
+    fn postgres(&self) -> Result<&Postgres, Fatal> {
+        match &self.backend {
+            Backend::Postgres(postgres) => Ok(postgres),
+            Backend::Sqlite(_) => {
+                Err(Fatal::Input("several processes share a store in PostgreSQL alone".into()))
+            }
+        }
+    }
+
+    /// Returns a queue in the database of the store, in which the jobs that a page leads to are enqueued with it.
+    #[cfg(feature = "queue")]
+    pub(crate) async fn queue(&self, lease: Duration) -> Result<PgQueue, Fatal> {
+        let queue = self.postgres()?.queue(lease).await;
+        queue.map_err(|error| Fatal::Input(format!("cannot use the queue in {}: {error}", self.location)))
+    }
+
+    /// Begins a harvest that several processes share, or joins the one that is not finished.
+    #[cfg(feature = "queue")]
+    pub(crate) async fn join(&self, source: &str, first: &str, queue: &str) -> Result<Joined, Fatal> {
+        let postgres = self.postgres()?;
+        let joined =
+            POLICY.run(|| postgres.join(source, first, queue)).when(|error| error.is_transient).await;
+        joined.map_err(|gave_up| {
+            Fatal::Input(format!("cannot use the store {}: {}", self.location, reason(&gave_up)))
+        })
+    }
+
+    /// Notes that the first jobs of a shared harvest are published.
+    pub(crate) async fn published(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sqlite(_) => Ok(()),
+            #[cfg(feature = "queue")]
+            Backend::Postgres(postgres) => postgres.published().await,
+            #[cfg(not(feature = "queue"))]
+            Backend::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Returns whether no other process is at the shared harvest.
+    #[cfg(feature = "queue")]
+    pub(crate) async fn is_alone(&self) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(_) => Ok(true),
+            Backend::Postgres(postgres) => postgres.is_alone().await,
+        }
+    }
+
+    /// Publishes the work that pages lead to: the writes of pages return it.
+    pub(crate) fn with_jobs(mut self) -> Self {
+        self.has_jobs = true;
+        self
+    }
+
     /// Stores an entry, and drops it with its guards.
-    pub(crate) async fn write(&self, entry: Entry) -> Result<(), Fatal> {
+    pub(crate) async fn write(&self, entry: Entry) -> Result<Written, StoreError> {
         let what = match &entry {
-            Entry::Page(_) | Entry::End(_) => "a page",
+            Entry::Page(_) | Entry::End { .. } => "a page",
             Entry::Batch(_) => "a batch",
         };
         let entry = Arc::new(entry);
@@ -220,37 +322,69 @@ impl Store {
             .when(|error| error.is_transient)
             .observe(|_| self.stats.with(|counts| counts.store_retries += 1));
         match written.await {
-            Ok(totals) => {
-                self.stats.stored(totals);
-                Ok(())
+            Ok(written) => {
+                self.stats.stored(written.state.totals);
+                Ok(written)
             }
-            Err(gave_up) => Err(Fatal::Broken(format!("cannot store {what}: {}", reason(&gave_up)))),
+            Err(gave_up) => {
+                let reason = format!("cannot store {what}: {}", reason(&gave_up));
+                let is_transient = gave_up.reason != GaveUp::Permanent;
+                Err(StoreError { reason, is_transient })
+            }
         }
     }
 
-    async fn attempt(&self, entry: Arc<Entry>, number: u64, attempt: u32) -> Result<Totals, StoreError> {
+    async fn attempt(&self, entry: Arc<Entry>, number: u64, attempt: u32) -> Result<Written, StoreError> {
         let fault = self.chaos.and_then(|seed| chaos::fault(seed, number, attempt));
         if let Some(Fault::Refused) = fault {
             return Err(Fault::Refused.error());
         }
-        let totals = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(entry).await?,
-            Backend::Postgres(postgres) => postgres.write(entry).await?,
+        let written = match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.write(entry, self.has_jobs).await?,
+            Backend::Postgres(postgres) => postgres.write(entry, self.has_jobs).await?,
         };
-        fault.map_or(Ok(totals), |fault| Err(fault.error()))
+        fault.map_or(Ok(written), |fault| Err(fault.error()))
+    }
+
+    /// Reads how far the pass has come.
+    pub(crate) async fn state(&self) -> Result<State, StoreError> {
+        let state = match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.state().await,
+            Backend::Postgres(postgres) => postgres.state().await,
+        }?;
+        self.stats.stored(state.totals);
+        Ok(state)
+    }
+
+    /// Reads how far the pass has come; for the workers of a harvest it also sees to the lock, and to whether the store is
+    /// still theirs.
+    pub(crate) async fn look(&self) -> Result<State, StoreError> {
+        #[cfg(feature = "queue")]
+        if let Backend::Postgres(postgres) = &self.backend {
+            postgres.keep().await?;
+        }
+        self.state().await
     }
 
     /// Reads the counts from the store, after a run that was cut off.
     pub(crate) async fn recount(&self) {
-        let totals = POLICY.run(|| async {
-            match &self.backend {
-                Backend::Sqlite(sqlite) => sqlite.totals().await,
-                Backend::Postgres(postgres) => postgres.totals().await,
-            }
-        });
         // A broken store was reported before. Then the report has the last known counts.
-        if let Ok(totals) = totals.when(|error| error.is_transient).await {
-            self.stats.stored(totals);
+        let _ = POLICY.run(|| self.state()).when(|error| error.is_transient).await;
+    }
+
+    /// Returns those of the documents of these users that are missing.
+    pub(crate) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.missing(users).await,
+            Backend::Postgres(postgres) => postgres.missing(users).await,
+        }
+    }
+
+    /// Reads the failures of the pass.
+    pub(crate) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.failures().await,
+            Backend::Postgres(postgres) => postgres.failures().await,
         }
     }
 

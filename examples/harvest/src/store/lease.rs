@@ -4,17 +4,18 @@
 //! database, or a lock of a session in PostgreSQL. So the next run knows whether the last one is alive, and a crash leaves
 //! nothing to clean up. The table `harvest_lease` has the token of the run that holds the lock. Each write checks it
 //! first, because a run can lose its lock without notice, together with its session.
+//!
+//! The workers of one harvest share the lock and the token. So they exclude a run of its own, and it excludes them.
 
 use std::{
-    collections::hash_map::RandomState,
-    fs::{self, File, TryLockError},
-    hash::{BuildHasher as _, Hasher as _},
+    fs::{File, TryLockError},
     path::Path,
     process,
     time::Duration,
 };
 
 use super::StoreError;
+use crate::process::{hostname, unique};
 
 /// How long to wait for the lock: the session of a run that was killed ends a little later.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -30,10 +31,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn this() -> Self {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name =
-            format!("process {} on {}", process::id(), host.trim()).trim_end_matches(" on ").to_owned();
-        Self { name, token: format!("{:016x}", RandomState::new().build_hasher().finish()) }
+        let name = format!("process {} on {}", process::id(), hostname()).trim_end_matches(" on ").to_owned();
+        Self { name, token: unique() }
     }
 }
 

@@ -1,11 +1,17 @@
 //! The store in a PostgreSQL database.
 
+#[cfg(feature = "queue")]
+mod join;
+
 use std::{
+    collections::HashSet,
     process,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+#[cfg(feature = "queue")]
+use evenkeel::pipeline::PgQueue;
 use evenkeel::{
     postgres::{
         Database, Error, Tx, TxOptions,
@@ -13,13 +19,16 @@ use evenkeel::{
     },
     task::Stop,
 };
+#[cfg(feature = "queue")]
+pub(crate) use join::Joined;
 use tokio::{
+    sync::Mutex,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    Checkpoint, Disturbances, Entry, POLICY, Page, StoreError, Totals,
+    Checkpoint, Disturbances, Entry, POLICY, Page, State, StoreError, Totals, Written,
     lease::{self, Run},
     location::{SCHEMA, chain, sets_search_path},
     reason, sql,
@@ -27,6 +36,7 @@ use super::{
 use crate::{
     api::Fetched,
     model::{Call, Document},
+    queue::Job,
     stats::{Failure, Stats},
 };
 
@@ -35,6 +45,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// One connection for a batch, and one for a page at the same time.
 const CONNECTIONS: usize = 2;
+
+/// The time after which the server ends a transaction whose process does nothing: it may be stopped, and others wait.
+const IDLE: &str = "-c idle_in_transaction_session_timeout=5s";
 
 /// Ends the connections with this application name.
 const KILL: &str =
@@ -51,6 +64,9 @@ const BEGIN_LOCK: &str = "
 /// The key of the lock: the number of this program, and the table, since a database may have several stores.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(1751216758, 'harvest_lease'::regclass::oid::int4)";
 
+/// Reads which of these users are not complete.
+const OPEN_OF: &str = "SELECT id, orders_read, prefs_read FROM harvest_users WHERE id = ANY($1) ORDER BY id";
+
 /// Without this lock `IF NOT EXISTS` fails while another run creates the same table.
 const PREPARE_LOCK: &str = "SELECT pg_advisory_xact_lock(1751216758, 0)";
 
@@ -63,7 +79,12 @@ pub(super) struct Postgres {
     /// The application name of the connections.
     name: String,
     run: Run,
-    lock: Arc<OnceLock<Lock>>,
+    /// The token of the harvest that this process shares with others.
+    harvest: Arc<OnceLock<String>>,
+    lock: Arc<Mutex<Option<Lock>>>,
+    /// The queue in which the jobs of a page are enqueued with it.
+    #[cfg(feature = "queue")]
+    jobs: Arc<OnceLock<PgQueue>>,
 }
 
 /// The session that holds the lock of this run.
@@ -86,7 +107,17 @@ impl Postgres {
         let make_schema = !sets_search_path(config);
         db.transaction(TxOptions::new(), async |tx| prepare(&tx, make_schema).await).await?;
         let config = Box::new(config.clone());
-        Ok(Self { config, db, stats, name, run: Run::this(), lock: Arc::default() })
+        Ok(Self {
+            config,
+            db,
+            stats,
+            name,
+            run: Run::this(),
+            harvest: Arc::default(),
+            lock: Arc::default(),
+            #[cfg(feature = "queue")]
+            jobs: Arc::default(),
+        })
     }
 
     pub(super) async fn begin(&self, source: &str, first: &str) -> Result<Checkpoint, StoreError> {
@@ -99,7 +130,12 @@ impl Postgres {
 
     /// Takes the lock, until the process ends.
     async fn lock(&self) -> Result<(), StoreError> {
-        if self.lock.get().is_some() {
+        self.lock_by(LOCK).await
+    }
+
+    async fn lock_by(&self, statement: &str) -> Result<(), StoreError> {
+        let mut held = self.lock.lock().await;
+        if held.as_ref().is_some_and(|lock| !lock.client.is_closed()) {
             return Ok(());
         }
         let config = configured(&self.config, &format!("{} lease", self.name));
@@ -107,8 +143,8 @@ impl Postgres {
         let lock = connected.map_err(|gave_up| StoreError::permanent(reason(&gave_up)))?;
         let deadline = Instant::now() + lease::LOCK_TIMEOUT;
         loop {
-            if lock.client.query_one(LOCK, &[]).await.map_err(Error::Statement)?.get(0) {
-                let _ = self.lock.set(lock);
+            if lock.client.query_one(statement, &[]).await.map_err(Error::Statement)?.get(0) {
+                *held = Some(lock);
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -121,30 +157,55 @@ impl Postgres {
     }
 
     /// Stores an entry in one transaction.
-    pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
+    pub(super) async fn write(&self, entry: Arc<Entry>, has_jobs: bool) -> Result<Written, StoreError> {
         let written = self.db.transaction(TxOptions::new(), async |tx| {
             // A run that takes the store over waits for this transaction; the next one finds its token. The other transactions
             // of this run wait as well: a page that lists a user who is just being completed would list it once more.
             let lease = format!("{} FOR UPDATE", sql::LEASE);
             let (token, holder): (String, String) = tx.fetch_one(&lease, ()).await?;
-            if token != self.run.token {
+            if token != *self.token() {
                 return Ok(Err(holder));
             }
+            let mut written = Written::default();
             match &*entry {
-                Entry::Page(page) => self.save_page(&tx, page).await?,
-                Entry::Batch(batch) => self.save_batch(&tx, batch).await?,
-                Entry::End(failure) => end(&tx, failure).await?,
+                Entry::Page(page) => {
+                    self.save_page(&tx, page).await?;
+                    if has_jobs {
+                        (written.jobs, written.is_circle) = jobs(&tx, page).await?;
+                        #[cfg(feature = "queue")]
+                        if self.jobs.get().is_some() {
+                            self.enqueue(&tx, self.token(), std::mem::take(&mut written.jobs)).await?;
+                        }
+                    }
+                }
+                Entry::Batch(batch) => written.users = self.save_batch(&tx, batch).await?,
+                Entry::End { page, failure } => end(&tx, page.as_deref(), failure).await?,
             }
-            let totals: (i64, i64, i64, i64) = tx.fetch_one(sql::TOTALS, ()).await?;
-            Ok::<_, Error>(Ok(Totals::new(totals.into())))
+            written.state = state(tx.fetch_one(sql::STATE, ()).await?);
+            Ok::<_, Error>(Ok(written))
         });
         written.await?.map_err(|holder| lease::taken(&holder))
     }
 
-    pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
+    pub(super) async fn state(&self) -> Result<State, StoreError> {
         // `FOR UPDATE` waits for a transaction of this run whose future was dropped and that may still commit.
-        let sql = format!("{} FOR UPDATE", sql::TOTALS);
-        Ok(Totals::new(self.db.fetch_one::<(i64, i64, i64, i64)>(&sql, ()).await?.into()))
+        let sql = format!("{} FOR UPDATE", sql::STATE);
+        Ok(state(self.db.fetch_one(&sql, ()).await?))
+    }
+
+    pub(super) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {
+        let open = self.db.fetch_all::<(i64, bool, bool)>(OPEN_OF, (users,)).await?;
+        Ok(open.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs)).collect())
+    }
+
+    pub(super) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
+        let failures = self.db.fetch_all::<(String, String)>(sql::FAILURES, ()).await?;
+        Ok(failures.into_iter().map(|(url, reason)| Failure { url, reason }).collect())
+    }
+
+    /// The token of this run, or of the harvest that it shares.
+    fn token(&self) -> &str {
+        self.harvest.get().unwrap_or(&self.run.token)
     }
 
     /// Sometimes ends the connections of the run, or locks its tables, as an administrator might.
@@ -168,6 +229,11 @@ impl Postgres {
 
     async fn save_page(&self, tx: &Tx, page: &Page) -> Result<(), Error> {
         self.leased();
+        let (is_next,): (Option<bool>,) = tx.fetch_one(sql::IS_NEXT, (&page.this,)).await?;
+        if is_next != Some(true) {
+            return Ok(());
+        }
+        tx.execute(sql::PAGE_READ, (&page.this,)).await?;
         let users = page.users.iter();
         let users: Vec<_> = users.map(|user| (user.id, &*user.name, &*user.email, user.active)).collect();
         let listed = tx.execute_many(sql::LIST_USER, &users).await? as i64;
@@ -175,10 +241,17 @@ impl Postgres {
         tx.execute(sql::NEXT_PAGE, (&page.next, listed, &page.this)).await.map(drop)
     }
 
-    async fn save_batch(&self, tx: &Tx, batch: &[Fetched]) -> Result<(), Error> {
+    /// Stores the documents that are missing, and returns the number of users that they complete.
+    async fn save_batch(&self, tx: &Tx, batch: &[Fetched]) -> Result<u64, Error> {
         self.leased();
+        let users: Vec<i64> = batch.iter().map(|fetched| fetched.call.user).collect();
+        let open = tx.fetch_all::<(i64, bool, bool)>(OPEN_OF, (users,)).await?;
+        let missing = open.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs));
+        let mut missing: HashSet<Call> = missing.collect();
+        // The first of several attempts that store a document is the one that counts.
+        let batch: Vec<&Fetched> = batch.iter().filter(|fetched| missing.remove(&fetched.call)).collect();
         let (mut orders_read, mut orders, mut prefs_read) = (Vec::new(), Vec::new(), Vec::new());
-        for Fetched { call: Call { user, .. }, document, .. } in batch {
+        for Fetched { call: Call { user, .. }, document, .. } in &batch {
             match document {
                 Document::Orders(read) => {
                     orders_read.push((*user,));
@@ -196,13 +269,14 @@ impl Postgres {
         tx.execute_many(sql::ORDERS_READ, &orders_read).await?;
         tx.execute_many(sql::PREFS_READ, &prefs_read).await?;
         failed(tx, batch.iter().flat_map(|fetched| &fetched.failures)).await?;
-        let users = tx.execute(sql::COMPLETE_USERS, ()).await? as i64;
+        let users = tx.execute(sql::COMPLETE_USERS, ()).await?;
         let (counted,): (i64,) = tx.fetch_one(sql::COUNTED_ORDERS, ()).await?;
         let orders = tx.execute(sql::COMPLETE_ORDERS, ()).await? as i64 - counted;
         for statement in sql::CLEAR {
             tx.execute(statement, ()).await?;
         }
-        tx.execute(sql::COUNT, (users, orders)).await.map(drop)
+        tx.execute(sql::COUNT, (users as i64, orders)).await?;
+        Ok(users)
     }
 
     fn leased(&self) {
@@ -245,6 +319,8 @@ fn configured(config: &Config, name: &str) -> Config {
         let options = config.get_options().unwrap_or_default().to_owned();
         config.options(format!("{options} -c search_path={SCHEMA}"));
     }
+    let options = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{options} {IDLE}"));
     config.application_name(name);
     config
 }
@@ -254,29 +330,55 @@ async fn connect(config: &Config, name: &str, connections: usize) -> Result<Data
     database.connect_timeout(CONNECT).acquire_timeout(CONNECT).connect().await
 }
 
+/// Returns the work that a page leads to, without what is done already, and whether its next page was read before.
+async fn jobs(tx: &Tx, page: &Page) -> Result<(Vec<Job>, bool), Error> {
+    let (cursor, is_read): (Option<String>, bool) = tx.fetch_one(sql::CURSOR, ()).await?;
+    let is_next = cursor.is_some() && cursor == page.next;
+    let next = cursor.filter(|_| is_next && !is_read).map(Job::Page);
+    let ids: Vec<i64> = page.users.iter().map(|user| user.id).collect();
+    let open = tx.fetch_all::<(i64, bool, bool)>(OPEN_OF, (ids,)).await?;
+    let calls = open.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs));
+    Ok((next.into_iter().chain(calls.map(Job::Document)).collect(), is_next && is_read))
+}
+
+type Columns = (i64, i64, i64, i64, bool);
+
+fn state((pages, listed, users, orders, is_complete): Columns) -> State {
+    State { totals: Totals::new([pages, listed, users, orders]), is_complete }
+}
+
+/// The last pass: its source, its cursor, its counts, and its open users.
+type Pass = (String, Option<String>, i64, i64, i64, i64, i64);
+
 async fn begin(tx: &Tx, run: &Run, source: &str, first: &str) -> Result<Checkpoint, Error> {
-    type Pass = (String, Option<String>, i64, i64, i64, i64, i64);
     tx.execute(&lease::with_clock(sql::TAKE_LEASE, NOW), (&run.token, &run.name)).await?;
     match tx.fetch_opt::<Pass>(sql::PASS, ()).await? {
-        Some((of, next, pages, listed, users, orders, open))
-            if of == source && (next.is_some() || open > 0) =>
-        {
-            let calls = tx.fetch_all::<(i64, bool, bool)>(sql::OPEN_USERS, ()).await?;
-            let calls =
-                calls.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs));
-            let failures = tx.fetch_all::<(String, String)>(sql::FAILURES, ()).await?;
-            let failures = failures.into_iter().map(|(url, reason)| Failure { url, reason }).collect();
-            let totals = Totals::new([pages, listed, users, orders]);
-            Ok(Checkpoint { next, calls: calls.collect(), totals, failures })
-        }
-        _ => {
-            for statement in sql::FORGET {
-                tx.execute(statement, ()).await?;
-            }
-            tx.execute(sql::BEGIN_PASS, (source, first)).await?;
-            Ok(Checkpoint::start(first))
-        }
+        Some(pass) if is_unfinished(&pass, source) => checkpoint(tx, pass).await,
+        _ => begin_pass(tx, source, first).await,
     }
+}
+
+fn is_unfinished((of, next, .., open): &Pass, source: &str) -> bool {
+    of == source && (next.is_some() || *open > 0)
+}
+
+async fn begin_pass(tx: &Tx, source: &str, first: &str) -> Result<Checkpoint, Error> {
+    for statement in sql::FORGET {
+        tx.execute(statement, ()).await?;
+    }
+    tx.execute(sql::BEGIN_PASS, (source, first)).await?;
+    Ok(Checkpoint::start(first))
+}
+
+/// Reads the point at which a pass is continued.
+async fn checkpoint(tx: &Tx, pass: Pass) -> Result<Checkpoint, Error> {
+    let (_, next, pages, listed, users, orders, _) = pass;
+    let calls = tx.fetch_all::<(i64, bool, bool)>(sql::OPEN_USERS, ()).await?;
+    let calls = calls.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs));
+    let failures = tx.fetch_all::<(String, String)>(sql::FAILURES, ()).await?;
+    let failures = failures.into_iter().map(|(url, reason)| Failure { url, reason }).collect();
+    let totals = Totals::new([pages, listed, users, orders]);
+    Ok(Checkpoint { next, calls: calls.collect(), totals, failures })
 }
 
 async fn failed(tx: &Tx, failures: impl Iterator<Item = &Failure>) -> Result<(), Error> {
@@ -284,9 +386,11 @@ async fn failed(tx: &Tx, failures: impl Iterator<Item = &Failure>) -> Result<(),
     tx.execute_many(sql::FAILED, &rows).await.map(drop)
 }
 
-async fn end(tx: &Tx, failure: &Failure) -> Result<(), Error> {
-    failed(tx, [failure].into_iter()).await?;
-    tx.execute(sql::END, ()).await.map(drop)
+async fn end(tx: &Tx, page: Option<&str>, failure: &Failure) -> Result<(), Error> {
+    if tx.execute(sql::END, (page,)).await? > 0 {
+        failed(tx, [failure].into_iter()).await?;
+    }
+    Ok(())
 }
 
 impl From<Error> for StoreError {

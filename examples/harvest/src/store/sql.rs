@@ -10,6 +10,7 @@
 //! | `harvest_users` | users that were listed and are not complete yet, and which of their documents were read |
 //! | `harvest_orders` | the orders of these users |
 //! | `harvest_done` | users that were listed and are complete, so that a page that lists one again changes nothing |
+//! | `harvest_pages` | the pages that were read |
 //! | `harvest_failures` | the documents and records that could not be read |
 //! | `harvest_lease` | the run that may write, and since when |
 
@@ -36,6 +37,7 @@ pub(super) const SCHEMA: &str = "
         id BIGINT PRIMARY KEY, user_id BIGINT NOT NULL, cents BIGINT NOT NULL, currency TEXT NOT NULL
     );
     CREATE TABLE IF NOT EXISTS harvest_done (id BIGINT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS harvest_pages (url TEXT PRIMARY KEY);
     CREATE TABLE IF NOT EXISTS harvest_failures (url TEXT PRIMARY KEY, reason TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS harvest_lease (
         id INTEGER PRIMARY KEY, token TEXT NOT NULL, holder TEXT NOT NULL, since BIGINT NOT NULL
@@ -63,7 +65,8 @@ pub(super) const OPEN_USERS: &str = "SELECT id, orders_read, prefs_read FROM har
 pub(super) const FAILURES: &str = "SELECT url, reason FROM harvest_failures";
 
 /// Deletes the last pass; [`BEGIN_PASS`] begins another one afterwards.
-pub(super) const FORGET: [&str; 5] = [
+pub(super) const FORGET: [&str; 6] = [
+    "DELETE FROM harvest_pages",
     "DELETE FROM harvest_orders",
     "DELETE FROM harvest_users",
     "DELETE FROM harvest_done",
@@ -77,11 +80,19 @@ pub(super) const LIST_USER: &str = "
     INSERT INTO harvest_users (id, name, email, active)
     SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BOOLEAN)
     WHERE NOT EXISTS (SELECT 1 FROM harvest_done WHERE id = $1) ON CONFLICT (id) DO NOTHING";
-/// Moves the cursor to the next page, and counts the users of this one; does nothing the second time.
+/// Whether a page is the one to be read next. Another one is stored already: what a late attempt read of it is dropped.
+pub(super) const IS_NEXT: &str = "
+    SELECT next = $1 AND NOT EXISTS (SELECT 1 FROM harvest_pages WHERE url = $1) FROM harvest_pass";
+pub(super) const PAGE_READ: &str = "INSERT INTO harvest_pages (url) VALUES ($1) ON CONFLICT (url) DO NOTHING";
+/// Moves the cursor to the next page, and counts the users of this one.
 pub(super) const NEXT_PAGE: &str = "
     UPDATE harvest_pass SET next = $1, pages = pages + 1, listed = listed + $2 WHERE next = $3";
-/// Ends the pages.
-pub(super) const END: &str = "UPDATE harvest_pass SET next = NULL";
+/// Reads the cursor, and whether that page was read before.
+pub(super) const CURSOR: &str = "
+    SELECT next, EXISTS (SELECT 1 FROM harvest_pages WHERE url = harvest_pass.next) FROM harvest_pass";
+/// Ends the pages, if this one is the next; without one in any case.
+pub(super) const END: &str = "
+    UPDATE harvest_pass SET next = NULL WHERE next = coalesce(CAST($1 AS TEXT), next)";
 
 /// Stores an order. If two users have it, it belongs to the one with the lower number, in any order of arrival.
 pub(super) const READ_ORDER: &str = "
@@ -128,4 +139,6 @@ pub(super) const CLEAR: [&str; 3] = [
 ];
 pub(super) const COUNT: &str = "UPDATE harvest_pass SET users = users + $1, orders = orders + $2";
 
-pub(super) const TOTALS: &str = "SELECT pages, listed, users, orders FROM harvest_pass";
+/// Reads the counts. A pass is complete when there is no page to be read and no user is open.
+pub(super) const STATE: &str = "
+    SELECT pages, listed, users, orders, next IS NULL AND NOT EXISTS (SELECT 1 FROM harvest_users) FROM harvest_pass";

@@ -18,11 +18,15 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Checkpoint, Disturbances, Entry, POLICY, StoreError, Totals,
+    Checkpoint, Disturbances, Entry, POLICY, State, StoreError, Written,
     lease::{self, Run},
     reason, sql,
 };
-use crate::{process, stats::Stats};
+use crate::{
+    model::Call,
+    process,
+    stats::{Failure, Stats},
+};
 
 /// How long a statement waits for another program that writes, before it is retried.
 const BUSY: Duration = Duration::from_secs(1);
@@ -92,14 +96,23 @@ impl Sqlite {
     }
 
     /// Stores an entry in one transaction.
-    pub(super) async fn write(&self, entry: Arc<Entry>) -> Result<Totals, StoreError> {
+    pub(super) async fn write(&self, entry: Arc<Entry>, has_jobs: bool) -> Result<Written, StoreError> {
         let token = self.run.token.clone();
-        let written = self.with(move |connection| statements::write(connection, &token, &entry)).await?;
-        written.map_err(|holder| lease::taken(&holder))
+        let write =
+            move |connection: &mut Connection| statements::write(connection, &token, &entry, has_jobs);
+        self.with(write).await?.map_err(|holder| lease::taken(&holder))
     }
 
-    pub(super) async fn totals(&self) -> Result<Totals, StoreError> {
-        self.with(|connection| statements::totals(connection)).await
+    pub(super) async fn state(&self) -> Result<State, StoreError> {
+        self.with(|connection| statements::state(connection)).await
+    }
+
+    pub(super) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {
+        self.with(move |connection| statements::missing(connection, users)).await
+    }
+
+    pub(super) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
+        self.with(|connection| statements::failures(connection)).await
     }
 
     /// Sometimes locks the database, as another program might.

@@ -1,14 +1,17 @@
 //! Runs the statements of `sql.rs` in SQLite.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension as _, Params, Transaction, TransactionBehavior, params};
 
 use super::{BUSY, NOW};
 use crate::{
     api::Fetched,
-    model::Document,
+    model::{Call, Document},
+    queue::Job,
     stats::Failure,
     store::{
-        Checkpoint, Entry, Page, Totals,
+        Checkpoint, Entry, Page, State, Totals, Written,
         lease::{self, Run},
         sql,
     },
@@ -16,6 +19,9 @@ use crate::{
 
 /// The error for a file that cannot be written.
 pub(super) const READ_ONLY: &str = "the file is read-only";
+
+/// Reads which documents of a user were read, if it is not complete.
+const OPEN_USER: &str = "SELECT orders_read, prefs_read FROM harvest_users WHERE id = $1";
 
 /// Creates the tables unless they exist, and checks that they can be written.
 pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -59,8 +65,7 @@ pub(super) fn begin(
             let calls = all(&transaction, sql::OPEN_USERS, |row| {
                 Ok(Checkpoint::of_user(row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-            let failure = |row: &rusqlite::Row<'_>| Ok(Failure { url: row.get(0)?, reason: row.get(1)? });
-            let failures = all(&transaction, sql::FAILURES, failure)?;
+            let failures = failures(&transaction)?;
             Checkpoint { next, calls: calls.into_iter().flatten().collect(), totals, failures }
         }
         _ => {
@@ -75,37 +80,79 @@ pub(super) fn begin(
     Ok(checkpoint)
 }
 
+pub(super) fn failures(connection: &Connection) -> rusqlite::Result<Vec<Failure>> {
+    all(connection, sql::FAILURES, |row| Ok(Failure { url: row.get(0)?, reason: row.get(1)? }))
+}
+
 fn all<T>(
-    transaction: &Transaction<'_>,
+    connection: &Connection,
     query: &str,
     read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
 ) -> rusqlite::Result<Vec<T>> {
-    transaction.prepare(query)?.query_map([], read)?.collect()
+    connection.prepare(query)?.query_map([], read)?.collect()
 }
 
-/// The totals after a write, or the name of the run that has taken the store over.
-pub(super) type Written = Result<Totals, String>;
-
-pub(super) fn write(connection: &mut Connection, token: &str, entry: &Entry) -> rusqlite::Result<Written> {
+/// Stores an entry. The inner error is the name of the run that has taken the store over.
+pub(super) fn write(
+    connection: &mut Connection,
+    token: &str,
+    entry: &Entry,
+    has_jobs: bool,
+) -> rusqlite::Result<Result<Written, String>> {
     let transaction = immediate(connection)?;
     let (of, holder): (String, String) = transaction.query_row(sql::LEASE, [], |row| row.try_into())?;
     if of != token {
         return Ok(Err(holder));
     }
+    let mut written = Written::default();
     match entry {
-        Entry::Page(page) => save_page(&transaction, page)?,
-        Entry::Batch(batch) => save_batch(&transaction, batch)?,
-        Entry::End(failure) => {
-            failed(&transaction, failure)?;
-            execute(&transaction, sql::END, [])?;
+        Entry::Page(page) => {
+            save_page(&transaction, page)?;
+            if has_jobs {
+                (written.jobs, written.is_circle) = jobs(&transaction, page)?;
+            }
+        }
+        Entry::Batch(batch) => written.users = save_batch(&transaction, batch)?,
+        Entry::End { page, failure } => {
+            if execute(&transaction, sql::END, [page])? > 0 {
+                failed(&transaction, failure)?;
+            }
         }
     }
-    let totals = totals(&transaction)?;
+    written.state = state(&transaction)?;
     transaction.commit()?;
-    Ok(Ok(totals))
+    Ok(Ok(written))
+}
+
+/// Returns the work that a page leads to, without what is done already, and whether its next page was read before.
+fn jobs(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<(Vec<Job>, bool)> {
+    let cursor = transaction.query_row(sql::CURSOR, [], |row| row.try_into());
+    let (cursor, is_read): (Option<String>, bool) = cursor?;
+    let is_next = cursor.is_some() && cursor == page.next;
+    let next = cursor.filter(|_| is_next && !is_read).map(Job::Page);
+    let calls = missing(transaction, page.users.iter().map(|user| user.id).collect())?;
+    Ok((next.into_iter().chain(calls.into_iter().map(Job::Document)).collect(), is_next && is_read))
+}
+
+/// Returns those of the documents of these users that are missing.
+pub(super) fn missing(connection: &Connection, mut users: Vec<i64>) -> rusqlite::Result<Vec<Call>> {
+    users.sort_unstable();
+    users.dedup();
+    let mut statement = connection.prepare_cached(OPEN_USER)?;
+    let mut missing = Vec::new();
+    for user in users {
+        let open = statement.query_row([user], |row| Ok(Checkpoint::of_user(user, row.get(0)?, row.get(1)?)));
+        missing.extend(open.optional()?.into_iter().flatten());
+    }
+    Ok(missing)
 }
 
 fn save_page(transaction: &Transaction<'_>, page: &Page) -> rusqlite::Result<()> {
+    let is_next: Option<bool> = transaction.query_row(sql::IS_NEXT, [&page.this], |row| row.get(0))?;
+    if is_next != Some(true) {
+        return Ok(());
+    }
+    execute(transaction, sql::PAGE_READ, [&page.this])?;
     let mut listed = 0;
     for user in &page.users {
         listed += execute(transaction, sql::LIST_USER, params![user.id, user.name, user.email, user.active])?;
@@ -120,8 +167,14 @@ fn failed(transaction: &Transaction<'_>, failure: &Failure) -> rusqlite::Result<
     execute(transaction, sql::FAILED, [&failure.url, &failure.reason]).map(drop)
 }
 
-fn save_batch(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<()> {
-    for Fetched { call, document, failures, .. } in batch {
+/// Stores the documents that are missing, and returns the number of users that they complete.
+fn save_batch(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Result<u64> {
+    let missing = missing(transaction, batch.iter().map(|fetched| fetched.call.user).collect())?;
+    let mut missing: HashSet<Call> = missing.into_iter().collect();
+    // The first of several attempts that store a document is the one that counts.
+    for Fetched { call, document, failures, .. } in
+        batch.iter().filter(|fetched| missing.remove(&fetched.call))
+    {
         match document {
             Document::Orders(orders) => {
                 for order in orders {
@@ -148,23 +201,25 @@ fn save_batch(transaction: &Transaction<'_>, batch: &[Fetched]) -> rusqlite::Res
     for statement in sql::CLEAR {
         execute(transaction, statement, [])?;
     }
-    execute(transaction, sql::COUNT, [users as i64, orders]).map(drop)
+    execute(transaction, sql::COUNT, [users as i64, orders])?;
+    Ok(users as u64)
 }
 
 fn execute(transaction: &Transaction<'_>, statement: &str, row: impl Params) -> rusqlite::Result<usize> {
     transaction.prepare_cached(statement)?.execute(row)
 }
 
-pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
-    connection.query_row(sql::TOTALS, [], |row| {
-        Ok(Totals::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]))
+pub(super) fn state(connection: &Connection) -> rusqlite::Result<State> {
+    connection.query_row(sql::STATE, [], |row| {
+        let totals = Totals::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]);
+        Ok(State { totals, is_complete: row.get(4)? })
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Call, Order, Prefs, User};
+    use crate::model::{Order, Prefs, User};
 
     fn user(id: i64, name: &str, active: bool) -> User {
         User { id, name: name.into(), email: format!("user{id}@example.test"), active }
@@ -208,7 +263,7 @@ mod tests {
     }
 
     fn write(connection: &mut Connection, entry: &Entry) -> Totals {
-        super::write(connection, &run().token, entry).unwrap().unwrap()
+        super::write(connection, &run().token, entry, false).unwrap().unwrap().state.totals
     }
 
     fn one<T: rusqlite::types::FromSql>(connection: &Connection, query: &str) -> T {
@@ -293,7 +348,11 @@ mod tests {
         let mut connection = database();
         begin(&mut connection, "api", "first");
         write(&mut connection, &page("first", vec![user(1, "A", true)], Some("second")));
-        write(&mut connection, &Entry::End(failure("second")));
+        let end = |page: Option<&str>| Entry::End { page: page.map(Into::into), failure: failure("second") };
+        // What a late attempt of another page says ends nothing.
+        write(&mut connection, &end(Some("first")));
+        assert_eq!(failures(&connection).unwrap(), []);
+        twice(&mut connection, &[end(Some("second")), end(None)]);
         let checkpoint = begin(&mut connection, "api", "first");
         assert_eq!((checkpoint.next, checkpoint.calls), (None, Call::both(1).into()));
         assert_eq!(checkpoint.failures, [failure("second")]);
@@ -375,10 +434,54 @@ mod tests {
         let other = Run { name: "that".into(), token: "2".into() };
         super::begin(&mut connection, &other, "api", "first").unwrap();
         let entry = page("first", vec![user(1, "A", true)], None);
-        assert_eq!(super::write(&mut connection, &run().token, &entry).unwrap(), Err("that".into()));
-        assert_eq!(totals(&connection).unwrap(), Totals::default());
-        let written = super::write(&mut connection, &other.token, &entry).unwrap();
-        assert_eq!(written, Ok(totals_of(1, 1, 0, 0)));
+        assert_eq!(super::write(&mut connection, &run().token, &entry, false).unwrap(), Err("that".into()));
+        assert_eq!(state(&connection).unwrap().totals, Totals::default());
+        let written = super::write(&mut connection, &other.token, &entry, false).unwrap();
+        assert_eq!(written.unwrap().state.totals, totals_of(1, 1, 0, 0));
+    }
+
+    #[test]
+    fn of_several_attempts_the_first_that_stores_counts() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first");
+        write(&mut connection, &page("first", vec![user(1, "A", true)], None));
+        let failed = || Fetched { failures: vec![failure("prefs of 1")], ..prefs(1, None) };
+        write(&mut connection, &Entry::Batch(vec![prefs(1, Some("dark")), failed()]));
+        write(&mut connection, &Entry::Batch(vec![failed()]));
+        write(&mut connection, &Entry::Batch(vec![orders(1, &[7])]));
+        write(&mut connection, &Entry::Batch(vec![orders(1, &[8, 9]), failed()]));
+        write(&mut connection, &page("first", vec![user(2, "B", true)], Some("second")));
+        assert_eq!(one::<String>(&connection, "SELECT theme FROM users"), "dark");
+        assert_eq!(one::<i64>(&connection, "SELECT sum(cents) FROM orders"), 7);
+        assert_eq!(failures(&connection).unwrap(), []);
+        let complete = State { totals: totals_of(1, 1, 1, 1), is_complete: true };
+        assert_eq!(state(&connection).unwrap(), complete);
+    }
+
+    #[test]
+    fn a_page_leads_to_the_next_one_and_to_what_is_missing() {
+        let mut connection = database();
+        begin(&mut connection, "api", "first");
+        let mut jobs = |entry: &Entry| {
+            let written = super::write(&mut connection, &run().token, entry, true).unwrap().unwrap();
+            (written.jobs, written.users, written.is_circle)
+        };
+        let first = page("first", vec![user(2, "B", true), user(1, "A", true)], Some("second"));
+        let documents = |calls: &[Call]| calls.iter().copied().map(Job::Document).collect::<Vec<_>>();
+        let all = [vec![Job::Page("second".into())], documents(&[Call::both(1), Call::both(2)].concat())];
+        // The second time, since the process that stored it may have ended before it published them.
+        for _ in 0..2 {
+            assert_eq!(jobs(&first), (all.concat(), 0, false));
+        }
+        assert_eq!(
+            jobs(&Entry::Batch(vec![orders(1, &[]), prefs(1, None), prefs(2, None)])),
+            (vec![], 1, false)
+        );
+        // A page that lists a user again leads to nothing for him; one whose next page was read before ends the pages.
+        let second = page("second", vec![user(1, "A", true)], Some("first"));
+        assert_eq!(jobs(&second), (vec![], 0, true));
+        // The next page of the first one has been read by now.
+        assert_eq!(jobs(&first), (documents(&Call::both(2)[..1]), 0, false));
     }
 
     #[test]
