@@ -54,7 +54,9 @@ pub trait Ack: Clone + Send + Sync + 'static {
     /// Extends the leases of all deliveries in hand by a whole [`ack_wait`](Ack::ack_wait) from now on; returns the indices of
     /// those whose lease is lost, in ascending order.
     ///
-    /// A call that the server did not confirm is an error. It has nothing to extend by default.
+    /// It is called at each third of the ack wait, with no deliveries if none is in hand: a source that holds some which nobody
+    /// has pulled extends them as well. A call that the server did not confirm is an error. It has nothing to extend by
+    /// default.
     ///
     /// # Errors
     ///

@@ -3,6 +3,8 @@
 //! A lease is known to hold until the last instant at which an extension was asked for and confirmed, and the ack wait.
 //! When that has passed on our clock, or the server says that the lease is lost, the work is dropped: another attempt may
 //! have begun.
+//!
+//! A source is asked even while nothing is in hand, as during a pause: it may hold what came for the last pull.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -39,9 +41,6 @@ pub(crate) async fn extend<A: Ack, T>(
         (next, first_end) = (after(now, pause), leases.first_end);
         let (keys, receipts): (Vec<_>, Vec<_>) =
             deliveries.receipts(&leases.keys, |key| *key, |key, receipt| (key, receipt)).into_iter().unzip();
-        if receipts.is_empty() {
-            continue;
-        }
         let mut extension = pin!(ack.extend(&receipts));
         // All that the call was to extend has run out then.
         let limit = after(now, ack_wait.max(SHORTEST_PAUSE));

@@ -16,6 +16,7 @@ mod names;
 mod publish;
 mod receipt;
 mod released;
+mod requests;
 mod sink;
 mod source;
 

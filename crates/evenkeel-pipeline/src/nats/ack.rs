@@ -18,6 +18,7 @@ use super::{
     JetStreamReceipt,
     call::{CALL, transient},
     link::Link,
+    receipt::AckSubject,
 };
 use crate::{Ack, Settle, SettleOutcome, SourceError};
 
@@ -44,20 +45,20 @@ impl Ack for JetStreamAck {
         let link = &*self.link;
         link.check_connection()?;
         let (now, generation) = (Instant::now(), link.generation());
-        let is_sent: Vec<bool> = {
-            let leases = lock(&link.leases);
-            let is_sent = |(receipt, settle): &(JetStreamReceipt, Settle)| {
-                receipt.generation == generation && (*settle == Settle::Ack || leases.holds(receipt, now))
-            };
-            batch.iter().map(is_sent).collect()
-        };
         let (mut sent, mut released) = (Vec::with_capacity(batch.len()), Vec::new());
-        for ((receipt, settle), is_sent) in batch.iter().zip(&is_sent) {
-            if *is_sent {
-                sent.push((*receipt, payload(*settle)));
-            }
-            if *is_sent && *settle == Settle::Release {
-                released.push(*receipt);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        {
+            let leases = lock(&link.leases);
+            for (receipt, settle) in batch {
+                let is_sent = receipt.generation == generation
+                    && (*settle == Settle::Ack || leases.holds(receipt, now));
+                if is_sent {
+                    sent.push((*receipt, payload(*settle)));
+                }
+                if is_sent && *settle == Settle::Release {
+                    released.push(*receipt);
+                }
+                outcomes.push(if is_sent { SettleOutcome::Confirmed } else { SettleOutcome::Superseded });
             }
         }
         if !released.is_empty() {
@@ -66,13 +67,11 @@ impl Ack for JetStreamAck {
         confirm(link, &sent).await?;
         let mut leases = lock(&link.leases);
         sent.iter().for_each(|(receipt, _)| leases.remove(receipt));
-        let outcome = |is_sent| if is_sent { SettleOutcome::Confirmed } else { SettleOutcome::Superseded };
-        Ok(is_sent.into_iter().map(outcome).collect())
+        Ok(outcomes)
     }
 
     async fn extend(&self, receipts: &[JetStreamReceipt]) -> Result<Vec<usize>, SourceError> {
         let link = &*self.link;
-        link.check_connection()?;
         let arrived = link.look_into_inbox().await;
         let (now, generation) = (Instant::now(), link.generation());
         let (mut held, mut lost) = (Vec::with_capacity(receipts.len()), Vec::new());
@@ -88,6 +87,10 @@ impl Ack for JetStreamAck {
             let arrived = arrived.into_iter().filter(|receipt| leases.holds(receipt, now));
             held.extend(arrived.map(|receipt| (receipt, Bytes::from_static(b"+WPI"))));
         }
+        if held.is_empty() {
+            return Ok(lost);
+        }
+        link.check_connection()?;
         confirm(link, &held).await?;
         let end = now + link.config.ack_wait;
         let mut leases = lock(&link.leases);
@@ -142,7 +145,7 @@ type Unconfirmed = Option<SourceError>;
 async fn last(link: &Link, decisions: &[Decision]) -> Result<(), Unconfirmed> {
     let Some((last, before)) = decisions.split_last() else { return Ok(()) };
     for (receipt, payload) in before {
-        let published = link.client.publish(receipt.subject(), payload.clone()).await;
+        let published = link.client.publish(AckSubject(receipt), payload.clone()).await;
         published.map_err(|error| Some(transient(&error)))?;
     }
     request(&link.client, last).await
@@ -163,7 +166,7 @@ async fn each(link: &Link, decisions: &[Decision]) -> Result<(), Unconfirmed> {
 
 async fn request(client: &Client, (receipt, payload): &Decision) -> Result<(), Unconfirmed> {
     let request = Request::new().payload(payload.clone()).timeout(Some(CALL));
-    match client.send_request(receipt.subject(), request).await {
+    match client.send_request(AckSubject(receipt), request).await {
         Ok(_) => Ok(()),
         Err(error) => match error.kind() {
             RequestErrorKind::TimedOut | RequestErrorKind::NoResponders => Err(None),
@@ -174,6 +177,6 @@ async fn request(client: &Client, (receipt, payload): &Decision) -> Result<(), U
 
 impl fmt::Debug for JetStreamAck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JetStreamAck").field("stream", &self.link.stream).finish_non_exhaustive()
+        f.debug_struct("JetStreamAck").field("stream", &self.link.config.stream).finish_non_exhaustive()
     }
 }

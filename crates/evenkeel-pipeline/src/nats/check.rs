@@ -17,7 +17,7 @@ const LOOKS: usize = 3;
 
 pub(super) async fn check(link: &Link, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
     let stream = link.stream_info().await?;
-    let (name, config, ack_wait) = (link.stream, &stream.config, link.config.ack_wait);
+    let (name, config, ack_wait) = (&link.config.stream, &stream.config, link.config.ack_wait);
     let mut warnings = Vec::new();
     let mut warn = |sentence: String| warnings.push(Warning::new(sentence));
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_nats::{
     Client, HeaderMap, HeaderName, HeaderValue, Subject,
-    jetstream::context::{PublishError, PublishErrorKind},
+    jetstream::ErrorCode,
 };
 
 use super::{
@@ -56,10 +56,8 @@ pub struct DeadLetterSubject {
 
 impl DeadLetterSubject {
     /// Creates a sink; a stream must have the subjects below the prefix.
-    ///
-    /// It is called in a runtime of tokio.
     pub fn new(client: Client, prefix: impl Into<String>) -> Self {
-        Self { publisher: Publisher::new(&client, WINDOW), client, prefix: prefix.into() }
+        Self { publisher: Publisher::new(client.clone(), WINDOW), client, prefix: prefix.into() }
     }
 
     fn publication(&self, message: &Message<DeadLetter<JetStreamMessage>>) -> Publication {
@@ -92,8 +90,8 @@ impl DeadLetterSubject {
 
 impl Sink<DeadLetter<JetStreamMessage>> for DeadLetterSubject {
     async fn send(&self, batch: Vec<Message<DeadLetter<JetStreamMessage>>>) -> Result<(), SinkError> {
-        let is_stored = |error: &PublishError| error.kind() == PublishErrorKind::WrongLastSequence;
-        self.publisher.publish_all(batch.len(), is_stored, |index| Ok(self.publication(&batch[index]))).await
+        let make = |index: usize| Ok(self.publication(&batch[index]));
+        self.publisher.publish_all(batch.len(), Some(ErrorCode::STREAM_WRONG_LAST_SEQUENCE), make).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! Requests for messages, and what comes for them: one request at a time, with an end and heartbeats.
+//! A subscription for the answers to requests, and what they mean.
 
 use std::{
     future::poll_fn,
@@ -7,24 +7,24 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subscriber};
 use futures_core::Stream as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
-use super::call::{CALL, transient};
+use super::{
+    call::{CALL, transient},
+    requests::Requests,
+};
 use crate::{Demand, SourceError};
 
-/// The time for which a request stands; a pull that is dropped leaves it for no longer.
+/// The longest time for which a request stands; a pull that is dropped leaves it for no longer.
 const EXPIRES: Duration = Duration::from_secs(10);
 
 /// The longest time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// The share of the ack wait within which the departure of a message is known.
-const PRECISION: u32 = 6;
-
-/// The time that a server and a network may be late.
-const MARGIN: Duration = Duration::from_millis(500);
+/// The share of the ack wait for which a request stands, as messages may have left since it was sent.
+const YOUNG: u32 = 3;
 
 /// The most messages of one request, far below those that the client queues.
 const MAX_BATCH: usize = 16_384;
@@ -42,24 +42,11 @@ pub(super) struct Inbox {
     messages: Subscriber,
     /// The subject of the answers to requests, up to their number.
     prefix: String,
-    requests: u64,
-    request: Option<Request>,
-    /// An instant before everything that will come has left the server.
-    since: Instant,
-    /// Until when a request that was forgotten may be answered.
-    doubt: Instant,
+    requests: Requests,
     /// Whether the next message is larger than the budget.
     is_oversize: bool,
-}
-
-struct Request {
-    reply: String,
-    remaining: usize,
-    sent: Instant,
-    heartbeat: Duration,
-    heartbeats: u32,
-    last_sign: Instant,
-    end: Instant,
+    /// Whether no more requests are made. What the server may still send is taken.
+    is_abandoned: bool,
 }
 
 /// The meaning of a message from the server.
@@ -74,110 +61,99 @@ pub(super) enum Event {
     /// There may be no such consumer any more.
     Suspect,
     Failed(SourceError),
+    /// The client is closed.
+    Closed,
 }
 
 impl Inbox {
     pub(super) async fn open(client: &Client) -> Result<Self, SourceError> {
-        let prefix = client.new_inbox();
-        let subscribed = timeout(CALL, client.subscribe(format!("{prefix}.*"))).await;
+        let prefix = format!("{}.", client.new_inbox());
+        let subscribed = timeout(CALL, client.subscribe(format!("{prefix}*"))).await;
         let messages = subscribed
             .map_err(|_| SourceError::transient("the client of the NATS server does not answer"))?
             .map_err(|error| transient(&error))?;
-        Ok(Self {
-            messages,
-            prefix,
-            requests: 0,
-            request: None,
-            since: Instant::now(),
-            doubt: Instant::now(),
-            is_oversize: false,
-        })
+        let requests = Requests::new(Instant::now());
+        Ok(Self { messages, prefix, requests, is_oversize: false, is_abandoned: false })
     }
 
-    pub(super) const fn has_request(&self) -> bool {
-        self.request.is_some()
+    pub(super) const fn is_abandoned(&self) -> bool {
+        self.is_abandoned
     }
 
-    /// Asks for as many messages as there is room for.
+    /// Whether nothing comes any more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.is_abandoned && self.requests.end() <= now
+    }
+
+    /// Returns the number of messages to ask for, if a request is worth it.
+    ///
+    /// The rest of a budget in bytes is not known while a request is open.
+    pub(super) fn worth(&self, demand: Demand, arrived: usize) -> Option<usize> {
+        let worth = self.requests.worth(demand.items.saturating_sub(arrived).min(MAX_BATCH));
+        worth.filter(|_| !has_budget(demand) || self.requests.outstanding() == 0)
+    }
+
+    /// Asks for messages.
     pub(super) async fn ask(
         &mut self,
         client: &Client,
         target: Target,
+        items: usize,
         demand: Demand,
     ) -> Result<(), SourceError> {
         let Target { subject, ack_wait, max_items, max_bytes, max_expires } = target;
-        let expires = EXPIRES.min(max_expires);
-        let heartbeat = HEARTBEAT.min(ack_wait / PRECISION).min(expires / 3);
-        let items = if self.is_oversize { 1 } else { demand.items.min(max_items).min(MAX_BATCH) };
+        let expires = EXPIRES.min(ack_wait / YOUNG).min(max_expires);
+        let heartbeat = HEARTBEAT.min(expires / 2);
+        let items = if self.is_oversize { 1 } else { items.min(max_items) };
         let mut body = format!(
             "{{\"batch\":{items},\"expires\":{},\"idle_heartbeat\":{}",
             expires.as_nanos(),
             heartbeat.as_nanos()
         );
-        // The rest of no budget is no limit, and no number of a Go server either.
-        if i64::try_from(demand.bytes).is_ok() && !self.is_oversize {
+        if has_budget(demand) && !self.is_oversize {
             body.push_str(&format!(",\"max_bytes\":{}", demand.bytes.clamp(1, max_bytes)));
         }
         body.push('}');
-        let reply = format!("{}.{}", self.prefix, self.requests + 1);
+        let reply = format!("{}{}", self.prefix, self.requests.next_number());
         let sent = Instant::now();
-        let publish = client.publish_with_reply(subject, reply.clone(), body.into());
+        let publish = client.publish_with_reply(subject, reply, body.into());
         let published = timeout(CALL, publish).await;
         published
             .map_err(|_| SourceError::transient("the client of the NATS server does not answer"))?
             .map_err(|error| transient(&error))?;
-        self.requests += 1;
         self.is_oversize = false;
-        if sent >= self.doubt {
-            self.since = sent;
-        }
-        self.request = Some(Request {
-            reply,
-            remaining: items,
-            sent,
-            heartbeat,
-            heartbeats: 0,
-            last_sign: sent,
-            end: sent + expires + MARGIN,
-        });
+        self.requests.begin(items, sent, expires, heartbeat);
         Ok(())
     }
 
-    /// Forgets the request. What the server may send for it still has left at any time since.
-    pub(super) fn abandon(&mut self) {
-        if let Some(request) = self.request.take() {
-            self.doubt = self.doubt.max(request.end);
-        }
+    /// Makes no more requests.
+    pub(super) const fn abandon(&mut self) {
+        self.is_abandoned = true;
     }
 
-    /// Returns what has come, without waiting.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        Pin::new(&mut self.messages).poll_next(cx).map(|message| message.map(|message| self.read(message)))
+    /// Returns what has come.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Event> {
+        let message = Pin::new(&mut self.messages).poll_next(cx);
+        message.map(|message| message.map_or(Event::Closed, |message| self.read(message, now)))
     }
 
-    /// Waits for something to come; without a sign of life in time, the request is forgotten.
-    pub(super) async fn next(&mut self) -> Option<Event> {
-        let late = self.request.as_ref().map_or_else(Instant::now, |request| {
-            (request.last_sign + 2 * request.heartbeat + MARGIN).min(request.end)
-        });
-        match timeout_at(late, poll_fn(|cx| self.poll(cx))).await {
-            Ok(event) => event,
-            Err(_) => {
-                self.abandon();
-                Some(Event::Suspect)
-            }
-        }
+    /// The instant at which the server is late, if something is to come.
+    pub(super) fn late_at(&self) -> Option<Instant> {
+        self.requests.late_at().filter(|_| !self.is_abandoned)
     }
 
     /// Ends the subscription, and returns what was on its way.
     pub(super) async fn close(mut self) -> Vec<(Message, Instant)> {
         let mut rest = Vec::new();
         let drain = async {
-            if self.messages.drain().await.is_ok() {
-                while let Some(event) = poll_fn(|cx| self.poll(cx)).await {
-                    if let Event::Item { message, since } = event {
-                        rest.push((message, since));
-                    }
+            if self.messages.drain().await.is_err() {
+                return;
+            }
+            loop {
+                match poll_fn(|cx| self.poll(cx, Instant::now())).await {
+                    Event::Item { message, since } => rest.push((message, since)),
+                    Event::Closed => return,
+                    _ => {}
                 }
             }
         };
@@ -186,32 +162,21 @@ impl Inbox {
         rest
     }
 
-    fn read(&mut self, message: Message) -> Event {
-        let now = Instant::now();
+    fn read(&mut self, message: Message, now: Instant) -> Event {
         let Some(status) = message.status.map(|status| status.as_u16()).filter(|status| *status != 200)
         else {
-            if let Some(request) = &mut self.request {
-                request.last_sign = now;
-                request.remaining -= 1;
-                if request.remaining == 0 {
-                    self.request = None;
-                }
-            }
-            return Event::Item { message, since: self.since };
+            return Event::Item { message, since: self.requests.message(now) };
         };
-        // Of a request that was forgotten.
-        let Some(request) = self.request.as_mut().filter(|request| request.reply == *message.subject) else {
+        let number = message.subject.strip_prefix(&self.prefix).and_then(|number| number.parse().ok());
+        let Some(number) = number.filter(|_| !self.is_abandoned) else { return Event::Status };
+        if status == 100 {
+            self.requests.heartbeat(number, now);
             return Event::Status;
-        };
-        request.last_sign = now;
+        }
+        self.requests.ended(number, message.headers.as_ref().and_then(missing), now);
         let description = message.description.unwrap_or_default();
         match status {
-            100 => {
-                request.heartbeats += 1;
-                // The server cannot have sent it earlier.
-                self.since = self.since.max(request.sent + request.heartbeat * request.heartbeats);
-                Event::Status
-            }
+            404 | 408 => Event::Status,
             503 => {
                 self.abandon();
                 Event::Suspect
@@ -222,26 +187,27 @@ impl Inbox {
             }
             409 if description == "Message Size Exceeds MaxBytes" => {
                 self.is_oversize = true;
-                self.request = None;
-                Event::Status
-            }
-            404 | 408 => {
-                self.request = None;
                 Event::Status
             }
             409 if ["Exceeded MaxRequest", "Consumer is push based"]
                 .iter()
                 .any(|start| description.starts_with(start)) =>
             {
-                self.request = None;
                 Event::Failed(SourceError::permanent(format!("the server refuses to deliver: {description}")))
             }
-            _ => {
-                self.request = None;
-                Event::Failed(SourceError::transient(format!(
-                    "the server has stopped to deliver: {description}"
-                )))
-            }
+            _ => Event::Failed(SourceError::transient(format!(
+                "the server has stopped to deliver: {description}"
+            ))),
         }
     }
+}
+
+/// The rest of no budget is no limit, and no number of a Go server either.
+fn has_budget(demand: Demand) -> bool {
+    i64::try_from(demand.bytes).is_ok()
+}
+
+/// The number of messages of a request that has ended which will not come.
+fn missing(headers: &HeaderMap) -> Option<usize> {
+    headers.get("Nats-Pending-Messages")?.as_str().parse().ok()
 }

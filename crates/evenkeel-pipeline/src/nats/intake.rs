@@ -5,16 +5,15 @@
 
 use std::{
     collections::VecDeque,
-    future::poll_fn,
     mem,
     ops::{Deref, DerefMut},
     sync::Mutex,
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use async_nats::Message;
 use evenkeel_base::lock;
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::Instant};
 
 use super::{
     JetStreamReceipt,
@@ -32,7 +31,8 @@ impl Default for Shared {
 
 #[derive(Default)]
 pub(super) struct Intake {
-    pub(super) inbox: Option<Inbox>,
+    /// The last one is that of the requests; from the others, which are abandoned, is taken what may still come.
+    pub(super) inboxes: Vec<Inbox>,
     /// More than a demand only if the server has answered a request twice.
     pub(super) arrived: VecDeque<Arrived>,
     /// Signs that came while nobody pulled.
@@ -43,6 +43,8 @@ pub(super) struct Intake {
 pub(super) struct Arrived {
     pub(super) message: Message,
     pub(super) receipt: JetStreamReceipt,
+    /// An instant before which it has not left.
+    pub(super) since: Instant,
     /// Whether it is known how often it was handed back.
     pub(super) is_counted: bool,
 }
@@ -72,26 +74,33 @@ impl Shared {
 }
 
 impl Intake {
-    /// Notes a message, and returns its receipt; `None` if it is none of a stream: anybody may publish to an inbox.
-    pub(super) fn accept(&mut self, message: Message, generation: u32) -> Option<JetStreamReceipt> {
+    /// Notes a message, unless it is none of a stream: anybody may publish to an inbox.
+    pub(super) fn accept(&mut self, message: Message, since: Instant, generation: u32) {
         let reply = message.reply.as_deref().unwrap_or_default();
-        let receipt = JetStreamReceipt::parse(reply, generation, self.last.as_ref())?;
-        self.last = Some(receipt);
-        let is_counted = receipt.delivered <= 1;
-        self.arrived.push_back(Arrived { message, receipt, is_counted });
-        Some(receipt)
+        let receipt = JetStreamReceipt::parse(reply, generation, self.last.as_ref());
+        self.last = receipt.or(self.last);
+        if let Some(receipt) = receipt {
+            let is_counted = receipt.delivered <= 1;
+            self.arrived.push_back(Arrived { message, receipt, since, is_counted });
+        }
     }
 
-    /// Takes one thing that has come, without waiting; `None` if there is none, `Some(None)` if the client is closed.
-    pub(super) async fn poll(&mut self) -> Option<Option<Event>> {
+    /// The inbox of the requests; `None` if there is none yet, or it was abandoned.
+    pub(super) fn inbox(&mut self) -> Option<&mut Inbox> {
+        self.inboxes.last_mut().filter(|inbox| !inbox.is_abandoned())
+    }
+
+    /// Takes one thing that has come.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<Event> {
         if let Some(event) = self.events.pop_front() {
-            return Some(Some(event));
+            return Poll::Ready(event);
         }
-        let inbox = self.inbox.as_mut()?;
-        match poll_fn(|cx| Poll::Ready(inbox.poll(cx))).await {
+        self.inboxes.retain(|inbox| !inbox.is_over(now));
+        let ready = |inbox: &mut Inbox| match inbox.poll(cx, now) {
             Poll::Ready(event) => Some(event),
             Poll::Pending => None,
-        }
+        };
+        self.inboxes.iter_mut().find_map(ready).map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The leases of the deliveries in hand, on our own clock.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use tokio::time::Instant;
 
@@ -9,9 +12,28 @@ use super::JetStreamReceipt;
 /// The end of the lease of each message, of its last delivery that we have seen.
 #[derive(Default)]
 pub(super) struct Leases {
-    by_sequence: HashMap<u64, Lease>,
+    by_sequence: HashMap<u64, Lease, BuildHasherDefault<SequenceHasher>>,
     /// The number at which those that have run out are removed next.
     sweep_at: usize,
+}
+
+/// Spreads numbers that a server counts up.
+#[derive(Default)]
+struct SequenceHasher(u64);
+
+impl Hasher for SequenceHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Fibonacci hashing: the upper bits depend on all, and the table looks at both ends.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 struct Lease {
@@ -27,12 +49,13 @@ impl Leases {
             self.sweep_at = 2 * self.by_sequence.len() + 1024;
         }
         let lease = Lease { generation: receipt.generation, delivered: receipt.delivered, end };
-        let last = self.by_sequence.get(&receipt.sequence);
-        // Deliveries may overtake each other.
-        if last
-            .is_none_or(|last| (last.generation, last.delivered) <= (receipt.generation, receipt.delivered))
-        {
-            self.by_sequence.insert(receipt.sequence, lease);
+        match self.by_sequence.entry(receipt.sequence) {
+            // Deliveries may overtake each other.
+            Entry::Occupied(last) if last.get().number() > lease.number() => {}
+            Entry::Occupied(mut last) => *last.get_mut() = lease,
+            Entry::Vacant(vacant) => {
+                vacant.insert(lease);
+            }
         }
     }
 
@@ -54,14 +77,22 @@ impl Leases {
     }
 
     pub(super) fn remove(&mut self, receipt: &JetStreamReceipt) {
-        if self.by_sequence.get(&receipt.sequence).is_some_and(|lease| is_of(lease, receipt)) {
-            self.by_sequence.remove(&receipt.sequence);
+        if let Entry::Occupied(lease) = self.by_sequence.entry(receipt.sequence)
+            && is_of(lease.get(), receipt)
+        {
+            lease.remove();
         }
     }
 }
 
+impl Lease {
+    const fn number(&self) -> (u32, u64) {
+        (self.generation, self.delivered)
+    }
+}
+
 fn is_of(lease: &Lease, receipt: &JetStreamReceipt) -> bool {
-    (lease.generation, lease.delivered) == (receipt.generation, receipt.delivered)
+    lease.number() == (receipt.generation, receipt.delivered)
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
+    task::{self, Poll},
     time::Duration,
 };
 
 use async_nats::{
-    Client, Message,
+    Client,
     connection::State,
     jetstream::{
         self, Context,
@@ -26,9 +28,8 @@ use super::{
     call::{CALL, consumer_info, stream_info, transient},
     config::compare,
     inbox::{Event, Target},
-    intake::{Intake, Shared},
+    intake::{Arrived, Intake, Shared},
     leases::Leases,
-    names::intern,
     released::Released,
 };
 use crate::SourceError;
@@ -37,7 +38,6 @@ pub(super) struct Link {
     pub(super) config: JetStream,
     pub(super) client: Client,
     pub(super) context: Context,
-    pub(super) stream: &'static str,
     pub(super) intake: Shared,
     pub(super) leases: Mutex<Leases>,
     pub(super) released: Released,
@@ -63,7 +63,6 @@ impl Link {
         let released = Released::open(&context, &config, stream.config.num_replicas).await?;
         Ok(Self {
             is_clustered: info.cluster.is_some() && client.server_info().cluster.is_some(),
-            stream: intern(&config.stream),
             intake: Shared::default(),
             leases: Mutex::default(),
             info: Mutex::new(info),
@@ -81,10 +80,34 @@ impl Link {
         self.generation.load(Relaxed)
     }
 
-    /// Notes a message, and its lease, which has not begun before an instant.
-    pub(super) fn accept(&self, intake: &mut Intake, message: Message, since: Instant) {
-        if let Some(receipt) = intake.accept(message, self.generation()) {
-            lock(&self.leases).insert(&receipt, since + self.config.ack_wait, Instant::now());
+    /// Takes the messages that have come, and notes their leases. Returns anything else that has come before there are as
+    /// many messages as asked for.
+    pub(super) fn take_arrived(
+        &self,
+        intake: &mut Intake,
+        cx: &mut task::Context<'_>,
+        most: usize,
+    ) -> Option<Event> {
+        let (now, generation, known) = (Instant::now(), self.generation(), intake.arrived.len());
+        let mut other = None;
+        while intake.arrived.len() < most && other.is_none() {
+            match intake.poll(cx, now) {
+                Poll::Ready(Event::Item { message, since }) => intake.accept(message, since, generation),
+                Poll::Ready(Event::Status) => {}
+                Poll::Ready(event) => other = Some(event),
+                Poll::Pending => break,
+            }
+        }
+        self.begin_leases(intake, known);
+        other
+    }
+
+    /// Notes the leases of what has arrived, but for those that are known.
+    pub(super) fn begin_leases(&self, intake: &Intake, known: usize) {
+        let now = Instant::now();
+        let mut leases = lock(&self.leases);
+        for Arrived { receipt, since, .. } in intake.arrived.range(known..) {
+            leases.insert(receipt, *since + self.config.ack_wait, now);
         }
     }
 
@@ -93,12 +116,11 @@ impl Link {
     pub(super) async fn look_into_inbox(&self) -> Vec<JetStreamReceipt> {
         let Some(mut intake) = self.intake.try_take() else { return Vec::new() };
         let mut events = VecDeque::new();
-        while let Some(Some(event)) = intake.poll().await {
-            match event {
-                Event::Item { message, since } => self.accept(&mut intake, message, since),
-                Event::Status => {}
-                other => events.push_back(other),
-            }
+        while !matches!(events.back(), Some(Event::Closed))
+            && let Some(event) =
+                poll_fn(|cx| Poll::Ready(self.take_arrived(&mut intake, cx, usize::MAX))).await
+        {
+            events.push_back(event);
         }
         intake.events = events;
         intake.arrived.iter().map(|arrived| arrived.receipt).collect()
@@ -116,7 +138,7 @@ impl Link {
         let consumer = &info.config;
         let max_expires = Some(consumer.max_expires).filter(|time| !time.is_zero());
         Target {
-            subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.config.consumer),
+            subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.config.stream, self.config.consumer),
             ack_wait: self.config.ack_wait,
             max_items: number(consumer.max_batch),
             max_bytes: number(consumer.max_bytes),
@@ -133,7 +155,7 @@ impl Link {
     }
 
     pub(super) async fn consumer_info(&self) -> Result<Option<Info>, SourceError> {
-        consumer_info(&self.context, self.stream, &self.config.consumer).await
+        consumer_info(&self.context, &self.config.stream, &self.config.consumer).await
     }
 
     pub(super) async fn stream_info(&self) -> Result<stream::Info, SourceError> {

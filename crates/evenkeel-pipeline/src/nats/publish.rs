@@ -1,18 +1,19 @@
 //! Publications in a window, each confirmed; a full stream and a server that is away are waited for.
+//!
+//! The answers to the publications of a call come to one subscription, with the number of the publication in their subject.
+//! A subscription is used again by later calls: the numbers go on, so that an answer that is late says nothing wrong.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, pin::Pin, sync::Mutex, time::Duration};
 
 use async_nats::{
-    Client, HeaderMap, HeaderName, HeaderValue, Subject,
-    jetstream::{
-        Context, ErrorCode,
-        context::{ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind},
-        message::PublishMessage,
-        publish::PublishAck,
-    },
+    Client, HeaderMap, HeaderName, HeaderValue, Message, PublishError, StatusCode, Subject, Subscriber,
+    ToSubject,
+    jetstream::{ErrorCode, publish::PublishAck, response::Response},
 };
 use bytes::Bytes;
+use evenkeel_base::{error_chain, lock};
 use evenkeel_task::BoxError;
+use futures_core::Stream as _;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{Instant, sleep, timeout_at},
@@ -26,6 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest pause before the next look at a full stream.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The largest window, far below the answers that the client queues.
+const MAX_WINDOW: usize = 16_384;
+
+/// The answer of a stream that has stored a message begins with it; that of one that has not, with the error.
+const STORED: &[u8] = b"{\"stream\":";
 
 /// A publication.
 pub(super) struct Publication {
@@ -45,34 +52,66 @@ enum Verdict {
 
 /// A window of publications.
 pub(super) struct Publisher {
-    context: Context,
+    client: Client,
     window: Semaphore,
+    /// Subscriptions that no call uses at present.
+    idle: Mutex<Vec<Answers>>,
 }
 
-/// The publications of a call that are under way, the oldest first.
-type UnderWay<'a> = VecDeque<(usize, Answer, SemaphorePermit<'a>)>;
+/// A subscription for answers.
+struct Answers {
+    messages: Subscriber,
+    /// The subject of an answer, up to the number of the publication.
+    prefix: String,
+    /// The number of the next publication.
+    next: u64,
+}
 
-struct Answer {
-    answer: PublishAckFuture,
+/// The publications of a call.
+struct Call<'a> {
+    client: &'a Client,
+    /// Opened with the first publication.
+    answers: Option<Answers>,
+    /// Those under way, up to the last one that was sent, the oldest first; `None` is one that has its answer.
+    under_way: VecDeque<Option<UnderWay<'a>>>,
+}
+
+struct UnderWay<'a> {
+    index: usize,
     sent: Instant,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// The subject of the answer to a publication, made where it is used, so that it is not copied.
+struct ReplySubject<'a> {
+    prefix: &'a str,
+    number: u64,
+}
+
+impl ToSubject for ReplySubject<'_> {
+    fn to_subject(&self) -> Subject {
+        Subject::from(format!("{}{}", self.prefix, self.number))
+    }
 }
 
 impl Publisher {
-    /// It is called in a runtime of tokio: the context has a task.
-    pub(super) fn new(client: &Client, window: usize) -> Self {
-        Self { context: context(client, window), window: Semaphore::new(window) }
+    pub(super) fn new(client: Client, window: usize) -> Self {
+        let window = Semaphore::new(window.min(MAX_WINDOW));
+        Self { client, window, idle: Mutex::default() }
     }
 
     /// Publishes the items 0 to `count`, and returns when all are stored; the others are named in the error.
     ///
-    /// An item that is published again is made again, since the first time is nearly always the last. `is_stored` knows
-    /// errors which say that it is stored already.
+    /// An item that is published again is made again, since the first time is nearly always the last. `stored` is the error
+    /// which says that it is stored already.
     pub(super) async fn publish_all(
         &self,
         count: usize,
-        is_stored: fn(&PublishError) -> bool,
+        stored: Option<ErrorCode>,
         make: impl Fn(usize) -> Result<Publication, BoxError>,
     ) -> Result<(), SinkError> {
+        let answers = lock(&self.idle).pop();
+        let mut call = Call { client: &self.client, answers, under_way: VecDeque::new() };
         let mut waiting: Vec<usize> = (0..count).collect();
         let mut failed: Vec<(usize, BoxError)> = Vec::new();
         let mut unanswered_since = None;
@@ -80,7 +119,7 @@ impl Publisher {
         while !waiting.is_empty() {
             let (mut again, mut unknown) = (Vec::new(), None);
             let sent = waiting.len();
-            let mut verdict = |index, verdict| match verdict {
+            let mut verdict = |(index, verdict)| match verdict {
                 Verdict::Done => {}
                 Verdict::Full => again.push(index),
                 Verdict::Unknown(error) => {
@@ -89,35 +128,28 @@ impl Publisher {
                 }
                 Verdict::Failed(error) => failed.push((index, error)),
             };
-            let mut under_way = UnderWay::new();
             for index in waiting {
                 let permit = loop {
-                    match (self.window.try_acquire(), under_way.pop_front()) {
-                        (Ok(permit), oldest) => {
-                            oldest.into_iter().for_each(|oldest| under_way.push_front(oldest));
-                            break Ok(permit);
-                        }
-                        // Waiting for other calls with answers of our own at hand, each might wait for the other.
-                        (Err(_), Some((index, answer, _permit))) => {
-                            verdict(index, answer.verdict(is_stored).await);
-                        }
-                        (Err(_), None) => break self.window.acquire().await,
+                    if let Ok(permit) = self.window.try_acquire() {
+                        break Ok(permit);
+                    }
+                    // Waiting for other calls with answers of our own to come, each might wait for the other.
+                    match call.next_answer(stored).await {
+                        Some(answer) => verdict(answer),
+                        None => break self.window.acquire().await,
                     }
                 };
-                match (make(index), permit) {
-                    (Ok(publication), Ok(permit)) => match self.send(publication).await {
-                        Ok(answer) => {
-                            let answer = Answer { answer, sent: Instant::now() };
-                            under_way.push_back((index, answer, permit));
-                        }
-                        Err(error) => verdict(index, judge(Err(error), is_stored)),
-                    },
-                    (Err(error), _) => verdict(index, Verdict::Failed(error)),
-                    (_, Err(closed)) => verdict(index, Verdict::Failed(closed.into())),
+                let sent = match (make(index), permit) {
+                    (Ok(publication), Ok(permit)) => call.send(index, publication, permit).await,
+                    (Err(error), _) => Err(Verdict::Failed(error)),
+                    (_, Err(closed)) => Err(Verdict::Failed(closed.into())),
+                };
+                if let Err(unsent) = sent {
+                    verdict((index, unsent));
                 }
             }
-            for (index, answer, _permit) in under_way {
-                verdict(index, answer.verdict(is_stored).await);
+            while let Some(answer) = call.next_answer(stored).await {
+                verdict(answer);
             }
             match unknown {
                 None => unanswered_since = None,
@@ -134,6 +166,7 @@ impl Publisher {
             }
             waiting = again;
         }
+        lock(&self.idle).extend(call.answers);
         match failed.pop() {
             None => Ok(()),
             Some((index, error)) => {
@@ -142,43 +175,107 @@ impl Publisher {
             }
         }
     }
+}
 
-    async fn send(&self, publication: Publication) -> Result<PublishAckFuture, PublishError> {
+impl<'a> Call<'a> {
+    async fn send(
+        &mut self,
+        index: usize,
+        publication: Publication,
+        permit: SemaphorePermit<'a>,
+    ) -> Result<(), Verdict> {
         let Publication { subject, headers, payload } = publication;
-        let message = PublishMessage::build().payload(payload);
-        let message = if headers.is_empty() { message } else { message.headers(headers) };
-        self.context.send_publish(subject, message).await
+        let sent = Instant::now();
+        let client = self.client;
+        let publish = async {
+            let answers = match &mut self.answers {
+                Some(answers) => answers,
+                none => none.insert(Answers::open(client).await?),
+            };
+            let reply = ReplySubject { prefix: &answers.prefix, number: answers.next };
+            let published = if headers.is_empty() {
+                client.publish_with_reply(subject, reply, payload).await
+            } else {
+                client.publish_with_reply_and_headers(subject, reply, headers, payload).await
+            };
+            published.map_err(|error: PublishError| BoxError::from(error))?;
+            answers.next += 1;
+            Ok(())
+        };
+        match timeout_at(sent + CALL, publish).await {
+            Ok(Ok(())) => {
+                self.under_way.push_back(Some(UnderWay { index, sent, _permit: permit }));
+                Ok(())
+            }
+            Ok(Err(error)) => Err(Verdict::Failed(error)),
+            Err(_) => Err(Verdict::Unknown("the client of the NATS server does not answer".to_owned())),
+        }
     }
-}
 
-fn context(client: &Client, window: usize) -> Context {
-    let builder = ContextBuilder::new().timeout(CALL).ack_timeout(CALL);
-    builder.max_ack_inflight(window).backpressure_on_inflight(true).build(client.clone())
-}
-
-impl Answer {
-    /// Waits for it, until it is late since it was sent: the client counts from the first poll, and many may be missing.
-    async fn verdict(self, is_stored: fn(&PublishError) -> bool) -> Verdict {
-        match timeout_at(self.sent + CALL, self.answer.into_future()).await {
-            Ok(answer) => judge(answer, is_stored),
-            Err(_) => Verdict::Unknown("the server has not confirmed in time".to_owned()),
+    /// Waits for an answer, until that to the oldest publication is late; `None` if none is under way.
+    async fn next_answer(&mut self, stored: Option<ErrorCode>) -> Option<(usize, Verdict)> {
+        loop {
+            while let Some(None) = self.under_way.front() {
+                self.under_way.pop_front();
+            }
+            let oldest = self.under_way.front()?.as_ref()?;
+            let answers = self.answers.as_mut()?;
+            let answer = poll_fn(|cx| Pin::new(&mut answers.messages).poll_next(cx));
+            let verdict = match timeout_at(oldest.sent + CALL, answer).await {
+                Ok(Some(message)) => {
+                    let number = message.subject.strip_prefix(&answers.prefix);
+                    let number = number.and_then(|number| number.parse::<u64>().ok());
+                    // Counted from the last one that was sent; a smaller number is that of a publication that was given up.
+                    let behind = number.and_then(|number| answers.next.checked_sub(number));
+                    let place = behind.and_then(|behind| {
+                        self.under_way.len().checked_sub(usize::try_from(behind).unwrap_or(usize::MAX))
+                    });
+                    let answered = place.and_then(|place| self.under_way.get_mut(place)?.take());
+                    answered.map(|answered| (answered.index, judge(&message, stored)))
+                }
+                late => self.under_way.pop_front().flatten().map(|oldest| {
+                    let why = match late {
+                        Err(_) => "the server has not confirmed in time",
+                        Ok(_) => "the client of the NATS server is closed",
+                    };
+                    (oldest.index, Verdict::Unknown(why.to_owned()))
+                }),
+            };
+            if verdict.is_some() {
+                return verdict;
+            }
         }
     }
 }
 
-fn judge(answer: Result<PublishAck, PublishError>, is_stored: fn(&PublishError) -> bool) -> Verdict {
-    let error = match answer {
-        Err(error) if !is_stored(&error) => error,
-        _ => return Verdict::Done,
-    };
-    let code = std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>())
-        .map(async_nats::jetstream::Error::error_code);
-    match (error.kind(), code) {
-        (PublishErrorKind::Other, Some(ErrorCode::STREAM_STORE_FAILED)) => Verdict::Full,
-        (PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe, _) => Verdict::Unknown(error.to_string()),
-        (PublishErrorKind::StreamNotFound, _) => Verdict::Failed("no stream has the subject".into()),
-        _ => Verdict::Failed(error.into()),
+impl Answers {
+    async fn open(client: &Client) -> Result<Self, BoxError> {
+        let prefix = format!("{}.", client.new_inbox());
+        let messages = client.subscribe(format!("{prefix}*")).await?;
+        Ok(Self { messages, prefix, next: 1 })
+    }
+}
+
+fn judge(answer: &Message, stored: Option<ErrorCode>) -> Verdict {
+    if answer.status == Some(StatusCode::NO_RESPONDERS) {
+        return Verdict::Failed("no stream has the subject".into());
+    }
+    if answer.payload.starts_with(STORED) {
+        return Verdict::Done;
+    }
+    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+        Ok(Response::Ok(_)) => Verdict::Done,
+        Ok(Response::Err { error }) => match error.error_code() {
+            code if Some(code) == stored => Verdict::Done,
+            ErrorCode::STREAM_STORE_FAILED => Verdict::Full,
+            // Another one of the subject is on its way through the cluster.
+            ErrorCode::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_NOT_READY => Verdict::Unknown(error.to_string()),
+            ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT if stored.is_some() => {
+                Verdict::Unknown(error.to_string())
+            }
+            _ => Verdict::Failed(error.into()),
+        },
+        Err(error) => Verdict::Failed(format!("the answer is none of a stream: {}", error_chain(&error)).into()),
     }
 }
 

@@ -1,11 +1,10 @@
 //! The handle of a delivery, read from the subject of its ack.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use super::names::intern;
+use async_nats::{Subject, ToSubject};
 
-/// The tokens of an ack subject in front of its numbers; without and with the domain and the hash of the account.
-const ROUTES: [(usize, usize); 2] = [(9, 4), (11, 6)];
+use super::names::Route;
 
 /// The handle of a delivery of JetStream.
 ///
@@ -13,9 +12,7 @@ const ROUTES: [(usize, usize); 2] = [(9, 4), (11, 6)];
 /// a stream that was deleted and created again does not use an identity twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JetStreamReceipt {
-    pub(super) stream: &'static str,
-    /// The subject of its ack, up to the numbers.
-    route: &'static str,
+    route: &'static Route,
     pub(super) sequence: u64,
     published: u64,
     consumer_sequence: u64,
@@ -28,42 +25,41 @@ pub struct JetStreamReceipt {
 }
 
 impl JetStreamReceipt {
-    /// Reads the subject of an ack; `None` for the subject of anything else. `last` is a receipt of the same source.
+    /// Reads the subject of an ack; `None` for the subject of anything else. `last` is a receipt of the same source, whose
+    /// messages have the same route mostly.
     pub(super) fn parse(reply: &str, generation: u32, last: Option<&Self>) -> Option<Self> {
-        if !reply.starts_with("$JS.ACK.") {
-            return None;
+        let known = last.map(|last| last.route).filter(|route| reply.starts_with(route.text));
+        let mut receipt = known.and_then(|route| Self::numbers(route, reply));
+        if receipt.is_none() {
+            receipt = Self::numbers(Route::of(reply)?, reply);
         }
-        let dots = reply.bytes().filter(|byte| *byte == b'.').count();
-        // Newer servers may add tokens behind the eleventh.
-        let (_, route_tokens) = ROUTES.into_iter().rfind(|(tokens, _)| dots + 1 >= *tokens)?;
-        if route_tokens == 4 && dots != 8 {
-            return None;
-        }
-        let end = reply.match_indices('.').nth(route_tokens - 1)?.0 + 1;
-        let (route, numbers) = reply.split_at(end);
-        let mut numbers = numbers.split('.').map(|number| number.parse::<u64>().ok());
-        let mut next = || numbers.next().flatten();
-        let (delivered, sequence, consumer_sequence, published) = (next()?, next()?, next()?, next()?);
-        let (route, stream) = match last {
-            Some(last) if last.route == route => (last.route, last.stream),
-            _ => (intern(route), intern(route.split('.').nth(route_tokens - 2)?)),
-        };
-        Some(Self {
-            stream,
-            route,
-            sequence,
-            published,
-            consumer_sequence,
-            delivered,
-            released: 0,
-            generation,
-        })
+        receipt.map(|receipt| Self { generation, ..receipt })
     }
 
-    /// The subject to which its acks are sent.
-    pub(super) fn subject(&self) -> String {
-        let Self { route, delivered, sequence, consumer_sequence, published, .. } = self;
-        format!("{route}{delivered}.{sequence}.{consumer_sequence}.{published}.0")
+    fn numbers(route: &'static Route, reply: &str) -> Option<Self> {
+        let mut rest = reply.get(route.text.len()..)?.as_bytes();
+        let mut next = || {
+            let mut number = 0_u64;
+            let mut digits = 0;
+            while let Some((byte, behind)) = rest.split_first() {
+                rest = behind;
+                match byte {
+                    b'0'..=b'9' => {
+                        number = number.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
+                        digits += 1;
+                    }
+                    b'.' => break,
+                    _ => return None,
+                }
+            }
+            (digits > 0).then_some(number)
+        };
+        let (delivered, sequence, consumer_sequence, published) = (next()?, next()?, next()?, next()?);
+        let _pending = next()?;
+        if route.is_short && !rest.is_empty() {
+            return None;
+        }
+        Some(Self { route, sequence, published, consumer_sequence, delivered, released: 0, generation: 0 })
     }
 
     /// The time of its publication, in nanoseconds.
@@ -84,15 +80,33 @@ impl JetStreamReceipt {
     }
 }
 
+/// The subject to which the acks of a delivery are sent.
+pub(super) struct AckSubject<'a>(pub(super) &'a JetStreamReceipt);
+
+impl ToSubject for AckSubject<'_> {
+    fn to_subject(&self) -> Subject {
+        let JetStreamReceipt { route, delivered, sequence, consumer_sequence, published, .. } = *self.0;
+        let digits = |number: u64| number.checked_ilog10().unwrap_or(0) as usize + 1;
+        let numbers = [delivered, sequence, consumer_sequence, published].into_iter().map(digits);
+        // Of its exact length, so that it is not copied once more.
+        let mut text = String::with_capacity(route.text.len() + numbers.sum::<usize>() + "....0".len());
+        // A text takes all that is written.
+        let _ = write!(text, "{}{delivered}.{sequence}.{consumer_sequence}.{published}.0", route.text);
+        Subject::from(text)
+    }
+}
+
 impl fmt::Display for JetStreamReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}@{}", self.stream, self.sequence, self.published)
+        write!(f, "{}/{}@{}", self.route.stream, self.sequence, self.published)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::JetStreamReceipt;
+    use async_nats::ToSubject as _;
+
+    use super::{AckSubject, JetStreamReceipt};
 
     fn parse(reply: &str) -> Option<JetStreamReceipt> {
         JetStreamReceipt::parse(reply, 0, None)
@@ -106,11 +120,18 @@ mod tests {
             ("$JS.ACK.hub.hash.S.c.3.100.7.17.42.random.more", "$JS.ACK.hub.hash.S.c.3.100.7.17.0"),
         ] {
             let receipt = parse(reply).unwrap();
-            assert_eq!((receipt.stream, receipt.sequence, receipt.attempt()), ("S", 100, 3));
-            assert_eq!(receipt.subject(), subject);
+            assert_eq!((receipt.route.stream, receipt.sequence, receipt.attempt()), ("S", 100, 3));
+            assert_eq!(&*AckSubject(&receipt).to_subject(), subject);
             assert_eq!(receipt.to_string(), "S/100@17");
             assert_eq!(JetStreamReceipt::parse(reply, 0, Some(&receipt)), Some(receipt));
         }
+    }
+
+    #[test]
+    fn a_route_that_begins_like_another_one_is_read_by_itself() {
+        let short = parse("$JS.ACK.S.c.3.100.7.17.42").unwrap();
+        let long = JetStreamReceipt::parse("$JS.ACK.S.c.1.2.3.100.7.17.42", 0, Some(&short)).unwrap();
+        assert_eq!((long.route.stream, long.to_string().as_str()), ("1", "1/100@17"));
     }
 
     #[test]
@@ -119,9 +140,11 @@ mod tests {
             "",
             "_INBOX.a.b",
             "$JS.ACK.S.c.3.100.7.17",
+            "$JS.ACK.S.c.3.100.7.17.",
             "$JS.ACK.h.h.S.c.3.100.7.17",
             "$JS.FC.S.c.3.100.7.17.42",
             "$JS.ACK.S.c.3.x.7.17.42",
+            "$JS.ACK.S.c.3.99999999999999999999.7.17.42",
         ] {
             assert_eq!(parse(reply), None, "{reply}");
         }

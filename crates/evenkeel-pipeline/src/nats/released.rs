@@ -46,7 +46,7 @@ impl Released {
             ..bucket::config(BUCKET)
         };
         bucket::ensure(context, bucket).await?;
-        let publisher = Publisher::new(&config.client, WINDOW);
+        let publisher = Publisher::new(config.client.clone(), WINDOW);
         Ok(Self { publisher, prefix: format!("$KV.{BUCKET}.{}.{}.", config.stream, config.consumer) })
     }
 
@@ -63,7 +63,7 @@ impl Released {
             let subject = Subject::from(self.subject(receipt.sequence));
             Ok(Publication { subject, headers: HeaderMap::new(), payload: record.into() })
         };
-        let added = self.publisher.publish_all(receipts.len(), |_| false, make).await;
+        let added = self.publisher.publish_all(receipts.len(), None, make).await;
         added.map_err(|error| SourceError::transient(format!("what is handed back cannot be noted: {error}")))
     }
 

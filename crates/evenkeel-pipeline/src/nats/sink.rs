@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use async_nats::{Client, HeaderMap, Subject, header, jetstream::context::PublishError};
+use async_nats::{Client, HeaderMap, Subject, header};
 use bytes::Bytes;
 
 use super::publish::{Publication, Publisher, header};
@@ -62,16 +62,14 @@ impl Outgoing {
 
 impl<F> JetStreamSink<F> {
     /// Creates a sink from a function that makes the message of an item.
-    ///
-    /// It is called in a runtime of tokio: the client has a task that counts what is under way.
     pub fn new<T>(client: Client, outgoing: F) -> Self
     where
         F: Fn(&T) -> Outgoing,
     {
-        Self { publisher: Publisher::new(&client, WINDOW), client, outgoing }
+        Self { publisher: Publisher::new(client.clone(), WINDOW), client, outgoing }
     }
 
-    /// Sets the number of publications whose answers are awaited at the same time, 256 by default.
+    /// Sets the number of publications whose answers are awaited at the same time, 256 by default, and 16,384 at most.
     ///
     /// # Panics
     ///
@@ -80,7 +78,7 @@ impl<F> JetStreamSink<F> {
     #[track_caller]
     pub fn window(mut self, publications: usize) -> Self {
         assert!(publications > 0, "the window of a sink must not be zero");
-        self.publisher = Publisher::new(&self.client, publications);
+        self.publisher = Publisher::new(self.client.clone(), publications);
         self
     }
 }
@@ -91,7 +89,6 @@ where
     F: Fn(&T) -> Outgoing + Send + Sync + 'static,
 {
     async fn send(&self, batch: Vec<Message<T>>) -> Result<(), SinkError> {
-        let is_stored = |_: &PublishError| false;
         let make = |index: usize| {
             let Message { id, item, .. } = &batch[index];
             let Outgoing { subject, mut headers, payload } = (self.outgoing)(item);
@@ -100,7 +97,7 @@ where
             }
             Ok(Publication { subject, headers, payload })
         };
-        self.publisher.publish_all(batch.len(), is_stored, make).await
+        self.publisher.publish_all(batch.len(), None, make).await
     }
 }
 

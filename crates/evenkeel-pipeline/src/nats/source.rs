@@ -1,13 +1,15 @@
 //! A stream as a source.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, future::poll_fn, mem, sync::Arc, task::Poll, time::Duration};
 
 use async_nats::Message;
 use evenkeel_base::lock;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
-    JetStream, JetStreamAck, JetStreamMessage, JetStreamReceipt, check,
+    JetStream, JetStreamAck, JetStreamMessage, JetStreamReceipt,
+    call::CALL,
+    check,
     inbox::{Event, Inbox},
     intake::{Arrived, Intake},
     link::Link,
@@ -47,34 +49,59 @@ impl JetStream {
 
 /// Takes what has come, up to the demand, and waits for it if nothing has.
 async fn receive(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), SourceError> {
-    if intake.inbox.is_none() {
-        intake.inbox = Some(Inbox::open(&link.client).await?);
-    }
-    let mut event = intake.poll().await;
-    if event.is_none()
-        && intake.arrived.is_empty()
-        && let Some(inbox) = &mut intake.inbox
-    {
-        if !inbox.has_request() {
-            link.check_connection()?;
-            inbox.ask(&link.client, link.target(), demand).await?;
-        }
-        event = Some(inbox.next().await);
-    }
-    while let Some(received) = event {
-        match received {
-            Some(Event::Item { message, since }) => link.accept(intake, message, since),
-            Some(Event::Status) => {}
+    loop {
+        match poll_fn(|cx| Poll::Ready(link.take_arrived(intake, cx, demand.items))).await {
+            None => {
+                let asked = ask(link, intake, demand).await;
+                if !intake.arrived.is_empty() {
+                    // What is wrong is seen by the next pull, which may have nothing to return.
+                    return Ok(());
+                }
+                asked?;
+                wait(intake).await;
+            }
+            Some(Event::Item { .. } | Event::Status) => {}
             Some(Event::Suspect) => link.restore().await?,
+            Some(event) if !intake.arrived.is_empty() => {
+                intake.events.push_back(event);
+                return Ok(());
+            }
             Some(Event::Failed(error)) => return Err(error),
-            None => return Err(SourceError::permanent("the client of the NATS server is closed")),
+            Some(Event::Closed) => {
+                return Err(SourceError::permanent("the client of the NATS server is closed"));
+            }
         }
-        if intake.arrived.len() >= demand.items {
-            break;
-        }
-        event = intake.poll().await;
+    }
+}
+
+/// Asks for messages, if there is room for so many that it is worth a request.
+async fn ask(link: &Link, intake: &mut Intake, demand: Demand) -> Result<(), SourceError> {
+    let arrived = intake.arrived.len();
+    if intake.inbox().is_none() {
+        link.check_connection()?;
+        intake.inboxes.push(Inbox::open(&link.client).await?);
+    }
+    if let Some(inbox) = intake.inbox()
+        && let Some(items) = inbox.worth(demand, arrived)
+    {
+        link.check_connection()?;
+        inbox.ask(&link.client, link.target(), items, demand).await?;
     }
     Ok(())
+}
+
+/// Waits for something to come; without a sign of life in time, the requests are abandoned.
+async fn wait(intake: &mut Intake) {
+    let late_at = intake.inbox().and_then(|inbox| inbox.late_at());
+    let come = poll_fn(|cx| intake.poll(cx, Instant::now()));
+    let event = match timeout_at(late_at.unwrap_or_else(|| Instant::now() + CALL), come).await {
+        Ok(event) => event,
+        Err(_) => {
+            intake.inbox().map(Inbox::abandon);
+            Event::Suspect
+        }
+    };
+    intake.events.push_back(event);
 }
 
 /// Asks how often those were handed back that were delivered more than once.
@@ -154,12 +181,13 @@ impl Source for JetStreamSource {
     async fn stop(&mut self) {
         let link = &*self.link;
         let mut intake = link.intake.take().await;
-        if let Some(mut inbox) = intake.inbox.take() {
-            inbox.abandon();
+        let known = intake.arrived.len();
+        for inbox in mem::take(&mut intake.inboxes) {
             for (message, since) in inbox.close().await {
-                link.accept(&mut intake, message, since);
+                intake.accept(message, since, link.generation());
             }
         }
+        link.begin_leases(&intake, known);
         // A server that is asked for numbers removes requests without a subscription. NATS 2.9 would give the first message
         // that is handed back to such a request. Without an answer, it is one attempt of one message.
         let _ = link.consumer_info().await;
@@ -182,7 +210,7 @@ impl Source for JetStreamSource {
 impl fmt::Debug for JetStreamSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JetStreamSource")
-            .field("stream", &self.link.stream)
+            .field("stream", &self.link.config.stream)
             .field("consumer", &self.link.config.consumer)
             .finish_non_exhaustive()
     }

@@ -29,8 +29,8 @@ mod harness;
 #[path = "../real/nats/server.rs"]
 mod server;
 
-const COUNT: usize = 50_000;
-const ROUNDS: usize = 3;
+const COUNT: usize = 100_000;
+const ROUNDS: usize = 5;
 
 #[test]
 #[ignore = "soak"]
@@ -93,14 +93,56 @@ async fn worker(url: &str, stream: &str, seen: &Arc<Mutex<Vec<u32>>>) -> Running
     pipeline.limit(64).start().unwrap()
 }
 
-/// The median of rounds, in messages for each second.
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+/// The median of rounds.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
-fn rate(count: usize, start: Instant) -> f64 {
-    count as f64 / start.elapsed().as_secs_f64()
+/// The speed of a run: messages for each second, and the microseconds of this process's CPU for each.
+struct Meter {
+    start: Instant,
+    cpu: f64,
+}
+
+#[derive(Default)]
+struct Speeds {
+    rates: Vec<f64>,
+    cpu: Vec<f64>,
+}
+
+impl Meter {
+    fn start() -> Self {
+        Self { start: Instant::now(), cpu: cpu_seconds() }
+    }
+
+    fn stop(self, count: usize, speeds: &mut Speeds) {
+        speeds.rates.push(count as f64 / self.start.elapsed().as_secs_f64());
+        speeds.cpu.push((cpu_seconds() - self.cpu) * 1e6 / count as f64);
+    }
+}
+
+impl Speeds {
+    fn rate(&self) -> f64 {
+        median(self.rates.clone())
+    }
+
+    fn text(&self) -> String {
+        format!("{:.0}/s ({:.2} us of CPU)", self.rate(), median(self.cpu.clone()))
+    }
+
+    /// The median of the ratios of rounds, each of which ran side by side.
+    fn against(&self, other: &Self) -> f64 {
+        median(self.rates.iter().zip(&other.rates).map(|(ours, other)| ours / other).collect())
+    }
+}
+
+/// The CPU time of this process, in seconds; 0 where the system does not tell.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // User and system time, the 14th and 15th field, in hundredths of seconds.
+    numbers.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -109,7 +151,7 @@ enum Acks {
     Double,
 }
 
-async fn bare(queue: &Queue, name: String, window: usize, acks: Acks) -> f64 {
+async fn bare(queue: &Queue, name: String, window: usize, acks: Acks, speeds: &mut Speeds) {
     let stream = queue.context.get_stream(&queue.name).await.unwrap();
     let config = pull::Config {
         durable_name: Some(name),
@@ -118,7 +160,7 @@ async fn bare(queue: &Queue, name: String, window: usize, acks: Acks) -> f64 {
         ..pull::Config::default()
     };
     let consumer = stream.create_consumer(config).await.unwrap();
-    let start = Instant::now();
+    let meter = Meter::start();
     let messages = consumer.stream().max_messages_per_batch(window).messages().await.unwrap();
     let messages = messages.take(COUNT).map(|message| message.unwrap());
     match acks {
@@ -128,14 +170,14 @@ async fn bare(queue: &Queue, name: String, window: usize, acks: Acks) -> f64 {
             acks.buffer_unordered(window).for_each(async |()| {}).await;
         }
     }
-    rate(COUNT, start)
+    meter.stop(COUNT, speeds);
 }
 
-async fn ours(queue: &Queue, name: String, window: usize) -> f64 {
+async fn ours(queue: &Queue, name: String, window: usize, speeds: &mut Speeds) {
     let source = JetStream::new(queue.client.clone(), &queue.name, name).open().await.unwrap();
     let done = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&done);
-    let start = Instant::now();
+    let meter = Meter::start();
     let pipeline = Pipeline::from(source).window(window).stage("nothing", move |_: JetStreamMessage| {
         counter.fetch_add(1, Relaxed);
         std::future::ready(Ok::<_, Infallible>(()))
@@ -144,10 +186,9 @@ async fn ours(queue: &Queue, name: String, window: usize) -> f64 {
     while running.snapshot().counts.acked < COUNT as u64 {
         sleep(Duration::from_millis(1)).await;
     }
-    let rate = rate(COUNT, start);
+    meter.stop(COUNT, speeds);
     let report = running.drain(ms(5000)).await.unwrap();
     assert_eq!((report.acked, done.load(Relaxed)), (COUNT as u64, COUNT), "{report}");
-    rate
 }
 
 #[test]
@@ -159,18 +200,19 @@ fn confirmed_acks_beside_the_bare_client() {
         let names = AtomicU32::new(0);
         let name = || format!("c{}", names.fetch_add(1, Relaxed));
         for window in [64, 256, 1000] {
-            let (mut plain, mut double, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
+            let [mut confirmed, mut plain, mut double] = [(); 3].map(|()| Speeds::default());
             for _ in 0..ROUNDS {
-                confirmed.push(ours(&queue, name(), window).await);
-                plain.push(bare(&queue, name(), window, Acks::Plain).await);
-                double.push(bare(&queue, name(), window, Acks::Double).await);
+                ours(&queue, name(), window, &mut confirmed).await;
+                bare(&queue, name(), window, Acks::Plain, &mut plain).await;
+                bare(&queue, name(), window, Acks::Double, &mut double).await;
             }
-            let (plain, double, confirmed) = (median(plain), median(double), median(confirmed));
             say(&format!(
-                "window {window}: ours, confirmed {confirmed:.0}/s; bare with plain acks {plain:.0}/s, {:.2} x; with double \
-                 acks in parallel {double:.0}/s, {:.2} x",
-                confirmed / plain,
-                confirmed / double
+                "window {window}: ours, confirmed {}; bare with plain acks {}, {:.2} x; with double acks in parallel {}, {:.2} x",
+                confirmed.text(),
+                plain.text(),
+                confirmed.against(&plain),
+                double.text(),
+                confirmed.against(&double)
             ));
         }
     });
@@ -180,7 +222,7 @@ fn confirmed_acks_beside_the_bare_client() {
 #[ignore = "soak"]
 fn publications_beside_the_bare_client() {
     run_with(async |url| {
-        let (mut sink, mut windowed, mut single) = (Vec::new(), Vec::new(), Vec::new());
+        let [mut sink, mut windowed, mut single] = [(); 3].map(|()| Speeds::default());
         for round in 0..ROUNDS {
             let queue = Queue::new(&url, stream::Config::default()).await;
             let subject = format!("{}.a", queue.name);
@@ -191,14 +233,14 @@ fn publications_beside_the_bare_client() {
                     Outgoing::new(subject.clone(), payload.clone())
                 })
             };
-            let start = Instant::now();
+            let meter = Meter::start();
             for batch in 0..COUNT / 1000 {
                 let message = |item| Message { id: format!("a{round}/{item}"), attempt: 1, item };
                 ours.send((batch * 1000..(batch + 1) * 1000).map(message).collect()).await.unwrap();
             }
-            sink.push(rate(COUNT, start));
+            meter.stop(COUNT, &mut sink);
 
-            let start = Instant::now();
+            let meter = Meter::start();
             let mut answers = VecDeque::new();
             for item in 0..COUNT {
                 if answers.len() == 256
@@ -215,23 +257,25 @@ fn publications_beside_the_bare_client() {
             for answer in answers {
                 answer.await.unwrap();
             }
-            windowed.push(rate(COUNT, start));
+            meter.stop(COUNT, &mut windowed);
 
-            let start = Instant::now();
+            let meter = Meter::start();
             for item in 0..COUNT / 20 {
                 let mut headers = HeaderMap::new();
                 headers.insert("Nats-Msg-Id", format!("c{round}/{item}"));
                 let publish = queue.context.publish_with_headers(subject.clone(), headers, payload.clone());
                 publish.await.unwrap().await.unwrap();
             }
-            single.push(rate(COUNT / 20, start));
+            meter.stop(COUNT / 20, &mut single);
             assert_eq!(queue.info().await.state.messages, (2 * COUNT + COUNT / 20) as u64);
         }
-        let (sink, windowed, single) = (median(sink), median(windowed), median(single));
         say(&format!(
-            "sink {sink:.0}/s; bare, 256 at a time {windowed:.0}/s, {:.2} x; one by one {single:.0}/s, {:.1} x",
-            sink / windowed,
-            sink / single
+            "sink {}; bare, 256 at a time {}, {:.2} x; one by one {}, {:.1} x",
+            sink.text(),
+            windowed.text(),
+            sink.against(&windowed),
+            single.text(),
+            sink.against(&single)
         ));
     });
 }
