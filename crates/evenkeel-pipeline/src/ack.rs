@@ -36,7 +36,8 @@ pub trait Ack: Clone + Send + Sync + 'static {
     /// Tells the server what became of at most [`MAX_SETTLED`] deliveries, and returns its answer for each, in the same order.
     ///
     /// Each call has a time limit of its own against a server that does not answer: the pipeline waits for it, and stops to pull
-    /// when too many decisions wait.
+    /// when too many decisions wait. After 30 seconds without an answer it tells an error that passes, drops the call, and
+    /// settles the same batch once more.
     ///
     /// # Errors
     ///

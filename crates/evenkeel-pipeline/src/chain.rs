@@ -50,12 +50,12 @@ pub trait Chain: Sized + Send + Sync + 'static {
             let item = shared.0.run(&mut token, item, &shared.1).await?;
             Some(Carried { token, item })
         };
-        let window = settings.limits.window;
+        let workers = settings.workers;
         match keys {
-            None => map_items(items, window, None, run),
+            None => map_items(items, workers, None, run),
             Some(keys) => {
                 let items = Keying { items, keys, settings: Arc::clone(settings) };
-                map_items(items, window, Some(Box::new(|(key, _)| *key)), async move |(_, carried)| {
+                map_items(items, workers, Some(Box::new(|(key, _)| *key)), async move |(_, carried)| {
                     run(carried).await
                 })
             }

@@ -1,26 +1,33 @@
 //! The task that writes dead letters.
 
-use std::{fmt::Display, sync::Arc};
+use std::{fmt::Display, pin::Pin, sync::Arc};
 
 use evenkeel_base::error_chain;
 use evenkeel_task::{Panic, catch_panic};
 
 use crate::{
-    Ack, DeadLetter, Message, Settle, Sink, SourceError,
-    deliveries::{Deliveries, Origins as _},
+    DeadLetter, Message, Settle, Sink, SourceError,
+    deliveries::Originals,
     in_hand::{Exhausted, InHand},
+    race::patiently,
     status::Status,
 };
+
+/// Makes the task that writes the dead letters of one source.
+pub(crate) type DeadLetterTask<T> = Box<
+    dyn Fn(Arc<InHand>, Arc<dyn Originals<T>>, Arc<Status>) -> Pin<Box<dyn Future<Output = ()> + Send>>
+        + Send,
+>;
 
 /// The most dead letters of one call of the sink.
 const MAX_LETTERS: usize = 100;
 
 /// Writes dead letters, and terminates their items when the sink has confirmed them. An item whose dead letter cannot be
 /// written is delivered again after its delay, and not run any more.
-pub(crate) async fn write_dead_letters<A: Ack, T: Send + 'static>(
-    sink: impl Sink<DeadLetter<T>>,
+pub(crate) async fn write_dead_letters<T: Send + 'static>(
+    sink: Arc<impl Sink<DeadLetter<T>>>,
     in_hand: Arc<InHand>,
-    deliveries: Arc<Deliveries<A::Receipt, T>>,
+    deliveries: Arc<dyn Originals<T>>,
     status: Arc<Status>,
 ) {
     loop {
@@ -59,6 +66,9 @@ pub(crate) async fn write_dead_letters<A: Ack, T: Send + 'static>(
                     let error = sink.send(letters).await.err()?;
                     let failed: Vec<bool> = (0..all).map(|index| error.has_failed(index)).collect();
                     Some((error_chain(error.error()), failed))
+                });
+                let sent = patiently(sent, |waited| {
+                    note(&status, format!("it has not answered for {waited:?}, and is waited for"));
                 });
                 let failure = sent.await.unwrap_or_else(|panic| Some((panic.to_string(), vec![true; all])));
                 if let Some((text, _)) = &failure {

@@ -1,6 +1,6 @@
 //! The receipts of the items in hand, and copies of items that may become dead letters.
 
-use std::sync::Mutex;
+use std::{fmt, sync::Mutex};
 
 use evenkeel_base::{FirstPanic, lock};
 
@@ -68,17 +68,26 @@ impl<R: Copy, T> Deliveries<R, T> {
         entries.iter().filter_map(receipt).collect()
     }
 
+    /// Returns the entry of an item, if it has one.
     fn slot<O>(&self, key: ItemKey, get: impl FnOnce(&mut Slot<R, T>) -> O) -> Option<O> {
         let mut slots = lock(&self.slots);
         slots.get_mut(key.index)?.as_mut().filter(|slot| slot.number == key.number).map(get)
     }
+}
 
-    pub(crate) fn take_original(&self, key: ItemKey) -> Option<T> {
+/// The part of the deliveries that writes dead letters, whatever their receipts are.
+pub(crate) trait Originals<T>: Origins {
+    /// Takes the copy of an item.
+    fn take_original(&self, key: ItemKey) -> Option<T>;
+}
+
+impl<R: Copy + fmt::Display + Send + Sync, T: Send> Originals<T> for Deliveries<R, T> {
+    fn take_original(&self, key: ItemKey) -> Option<T> {
         self.slot(key, |slot| slot.original.take()).flatten()
     }
 }
 
-impl<R: Copy + std::fmt::Display + Send + Sync, T: Send> Origins for Deliveries<R, T> {
+impl<R: Copy + fmt::Display + Send + Sync, T: Send> Origins for Deliveries<R, T> {
     fn origin(&self, key: ItemKey) -> String {
         let receipt = self.slot(key, |slot| slot.receipt);
         receipt.map(|receipt| receipt.to_string()).unwrap_or_default()

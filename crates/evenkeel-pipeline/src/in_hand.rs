@@ -33,10 +33,16 @@ use std::{
 use evenkeel_base::lock;
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
+mod limits;
+mod numbers;
 mod state;
 
-use state::{Effects, State};
-pub(crate) use state::{Exhausted, Leases, Limits, Numbers, PartEnd};
+use self::state::{Effects, State};
+pub(crate) use self::{
+    limits::Limits,
+    numbers::Numbers,
+    state::{Exhausted, Leases, PartEnd},
+};
 
 use crate::{Demand, Settle, SettleOutcome, deliveries::Origins, item_key::ItemKey, report::DrainReport};
 

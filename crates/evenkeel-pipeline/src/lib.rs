@@ -10,15 +10,15 @@
 // | `sink` | the trait of a sink, its messages, and dead letters |
 // | `error` | the errors of sources and sinks |
 // | `pipeline`, `start` | the builder; its settings checked, its parts made and connected |
-// | `running`, `run` | the handle of a pipeline that runs; the task that runs it to its end |
+// | `running`, `run`, `intake` | the handle of a pipeline that runs; the task that runs it to its end; one of its sources |
 // | `chain`, `segment` | stages within one task; the maps that carry items through them, batches and splits |
 // | `stage`, `work` | the limit and the numbers of a stage; the run of its function for one item |
-// | `in_hand`, `in_hand/state` | the account of every delivery, from its pull to the answer of the server |
+// | `in_hand`, `in_hand/state`, `in_hand/limits`, `in_hand/numbers` | the account of every delivery, from its pull to the answer of the server; its bounds and numbers |
 // | `token`, `item_key`, `deliveries` | a part of an item on its way; the identity of an entry; receipts, and copies for dead letters |
 // | `pull`, `settle`, `leases`, `dead_letters` | the tasks that pull, settle, extend leases, write dead letters |
-// | `settings`, `status`, `race` | settings of the stages; errors and orders of the tasks; the first of two futures |
+// | `settings`, `status`, `race`, `random` | settings of the stages; errors and orders of the tasks; the first of two futures; random numbers |
 // | `memory` | a broker in memory; its settings and faults |
-// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/random` | its source; the handle of a delivery; its lock and its waits; its messages; random numbers |
+// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs |
 // | `low_water` | the position of a log up to which all is settled |
 // | `postgres` | a queue in PostgreSQL, behind the feature of that name: its handle |
 // | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |
@@ -42,6 +42,7 @@ mod deliveries;
 mod error;
 pub mod guide;
 mod in_hand;
+mod intake;
 mod item_key;
 mod leases;
 mod low_water;
@@ -53,6 +54,7 @@ mod pipeline;
 mod postgres;
 mod pull;
 mod race;
+mod random;
 mod report;
 mod run;
 mod running;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-mod random;
+mod ended;
 mod receipt;
 mod shared;
 mod source;

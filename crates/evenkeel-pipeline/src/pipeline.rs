@@ -4,7 +4,6 @@ use std::{
     error::Error,
     fmt,
     hash::{BuildHasher, Hash, RandomState},
-    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -15,20 +14,13 @@ use evenkeel_task::BoxError;
 use crate::{
     DeadLetter, Message, Sink, SinkError, Source,
     chain::{Chain, Finished, Identified, Staged, Start},
-    dead_letters::write_dead_letters,
-    deliveries::DeliveriesOf,
-    in_hand::InHand,
+    dead_letters::{DeadLetterTask, write_dead_letters},
+    intake::AnySource,
     race::default_backoff,
     segment::{Items, KeyHash, Never, batches, split},
     settings::{Backoff, Copying, PathSettings},
     stage::Stage,
-    status::Status,
 };
-
-pub(crate) type DeadLetterTask<S> = Box<
-    dyn FnOnce(Arc<InHand>, Arc<DeliveriesOf<S>>, Arc<Status>) -> Pin<Box<dyn Future<Output = ()> + Send>>
-        + Send,
->;
 
 /// Builds a pipeline: a source, stages, and the place where the items go.
 ///
@@ -69,19 +61,22 @@ pub(crate) type DeadLetterTask<S> = Box<
 #[must_use = "a pipeline does nothing until it is started"]
 pub struct Pipeline<S: Source, P> {
     pub(crate) source: S,
-    pub(crate) plan: Plan<S>,
+    pub(crate) plan: Plan<S::Item>,
     pub(crate) path: P,
 }
 
 /// The settings of a pipeline that is not started.
-pub(crate) struct Plan<S: Source> {
+pub(crate) struct Plan<T> {
+    /// The sources beside the first one.
+    pub(crate) merged: Vec<Box<dyn AnySource<T>>>,
     pub(crate) stages: Vec<PlannedStage>,
     pub(crate) window: Option<usize>,
     pub(crate) budget: Option<usize>,
     pub(crate) max_attempts: Option<u32>,
     pub(crate) backoff: Backoff,
-    pub(crate) dead_letters: Option<DeadLetterTask<S>>,
-    pub(crate) copy: Option<Copying<S::Item>>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) dead_letters: Option<DeadLetterTask<T>>,
+    pub(crate) copy: Option<Copying<T>>,
     pub(crate) has_stray_setting: bool,
 }
 
@@ -146,17 +141,52 @@ impl<S: Source> Pipeline<S, Stages<S::Item, Start<S::Item>>> {
     /// Begins a pipeline with its source.
     pub fn from(source: S) -> Self {
         let plan = Plan {
+            merged: Vec::new(),
             stages: Vec::new(),
             window: None,
             budget: None,
             max_attempts: None,
             backoff: Box::new(default_backoff),
+            seed: None,
             dead_letters: None,
             copy: None,
             has_stray_setting: false,
         };
         let path = Stages::begin(Box::new(|items, _| items), Start::new());
         Self { source, plan, path }
+    }
+
+    /// Adds a source, whose items go through the same stages. It stands before the first stage, and may stand there again.
+    ///
+    /// Each source has its own settlements, leases and low-water mark, and an equal share of the [window](Pipeline::window)
+    /// and of the [budget](Pipeline::budget), so that none keeps another one waiting. Items go in the order in which they
+    /// are pulled. By default the window has room for all limits in each share: one source alone keeps the stages busy
+    /// while the others are idle.
+    ///
+    /// The pipeline ends when all sources have. When one of them fails for good, the others are pulled no more, the items in
+    /// hand are finished, and the [error](crate::PipelineError) says which source it was, as `source 2: …` by their order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use evenkeel_pipeline::{MemoryBroker, Pipeline};
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (fresh, again) = (MemoryBroker::new(), MemoryBroker::new());
+    /// fresh.publish("a").await?;
+    /// again.publish("b").await?;
+    /// fresh.close();
+    /// again.close();
+    /// let pipeline = Pipeline::from(fresh.source())
+    ///     .merge(again.source())
+    ///     .stage("print", async |text: &str| Ok::<_, std::io::Error>(println!("{text}")));
+    /// assert_eq!(pipeline.start()?.await?.acked, 2);
+    /// # Ok(()) }
+    /// ```
+    pub fn merge(mut self, source: impl Source<Item = S::Item>) -> Self {
+        self.plan.merged.push(Box::new(source));
+        self
     }
 }
 
@@ -224,7 +254,8 @@ impl<S: Source, C: Chain> Pipeline<S, Stages<S::Item, C>> {
 
     /// Adds a stage that splits an item into parts; it is acked when all parts are done, and fails as a whole when one fails.
     ///
-    /// The parts of an item are in memory until they have begun; the window counts the item.
+    /// The parts of an item are in memory until they have begun; the window counts the item. A stage behind the split works on
+    /// as many parts at a time as its limit, which may be above the window; without one on as many as the window.
     ///
     /// # Examples
     ///
@@ -380,17 +411,17 @@ impl<S: Source, P> Pipeline<S, P> {
 
     /// Sets the maximum number of items in hand, over all stages: those that wait for a limit, too.
     ///
-    /// By default it is the sum of all limits, with the items of a batch times its limit, and at least 64. A larger one
-    /// hides the round trip of a pull; the stages keep their limits.
+    /// By default it is the sum of all limits, with the items of a batch times its limit, and at least 64; with several
+    /// [sources](Pipeline::merge) it is that for each. A larger one hides the round trip of a pull; the stages keep their limits.
     pub fn window(mut self, items: usize) -> Self {
         self.plan.window = Some(items);
         self
     }
 
-    /// Sets the maximum sum of the sizes of the items in hand, in bytes. The first item of a pull may exceed it, so that one
-    /// that is larger than the budget passes.
+    /// Sets the maximum sum of the sizes of the items in hand, in bytes.
     ///
-    /// A pull comes when more than half of it is free.
+    /// A pull comes when more than half of it is free, and asks for what is free. The first item of a pull may be larger than
+    /// that, so that one above the whole budget passes: the sum is then that item, and less than half of the budget.
     pub fn budget(mut self, bytes: usize) -> Self {
         self.plan.budget = Some(bytes);
         self
@@ -400,6 +431,14 @@ impl<S: Source, P> Pipeline<S, P> {
     /// twice as much each time, five minutes at most.
     pub fn backoff(mut self, delay: impl Fn(u32) -> Duration + Send + Sync + 'static) -> Self {
         self.plan.backoff = Box::new(delay);
+        self
+    }
+
+    /// Seeds the random part of the pauses after errors of a source that pass. With one, a pipeline whose source and stages
+    /// are reproducible runs in the same way each time; tests and simulations want that. Processes that come back
+    /// together have to have different ones, so there is none by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.plan.seed = Some(seed);
         self
     }
 
@@ -419,14 +458,15 @@ impl<S: Source, P> Pipeline<S, P> {
         S::Item: Clone,
     {
         self.plan.copy = Some(S::Item::clone);
+        let sink = Arc::new(sink);
         self.plan.dead_letters = Some(Box::new(move |in_hand, deliveries, status| {
-            Box::pin(write_dead_letters::<S::Ack, S::Item>(sink, in_hand, deliveries, status))
+            Box::pin(write_dead_letters(Arc::clone(&sink), in_hand, deliveries, status))
         }));
         self
     }
 }
 
-impl<S: Source> Plan<S> {
+impl<T> Plan<T> {
     fn add(&mut self, name: &str, batch: Option<(usize, Option<Duration>)>) -> Arc<Stage> {
         let stage = Arc::new(Stage::new(name));
         let (batch, within) = batch.unzip();

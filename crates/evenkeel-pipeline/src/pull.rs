@@ -18,7 +18,8 @@ use crate::{
     Delivery, Source, SourceError, Workload,
     deliveries::DeliveriesOf,
     in_hand::InHand,
-    race::{First, pause, race},
+    race::{First, patiently, pause, race},
+    random::Random,
     segment::Never,
     settings::{Copying, PathSettings},
     source::Deliveries,
@@ -38,12 +39,13 @@ pub(crate) struct Puller<S: Source> {
     pub(crate) settings: Arc<PathSettings>,
     /// Copies an item whose last attempt begins.
     pub(crate) copy: Option<Copying<S::Item>>,
+    pub(crate) random: Random,
 }
 
-/// Waits for the order to drain, or the end of the handle.
+/// Waits for the order to drain, the failure of a source, or the end of the handle.
 pub(crate) async fn draining(orders: &mut watch::Receiver<Orders>) {
     // It fails when the handle is gone, which aborts this task.
-    let _ = orders.wait_for(|orders| orders.drain_by.is_some()).await;
+    let _ = orders.wait_for(Orders::ends_pulls).await;
 }
 
 impl<S: Source> Puller<S> {
@@ -61,7 +63,12 @@ impl<S: Source> Puller<S> {
     async fn check(&mut self) -> Result<bool, SourceError> {
         let mut failures = 0;
         loop {
-            match race(draining(&mut self.orders), self.source.check(&self.workload)).await {
+            let status = Arc::clone(&self.status);
+            let check = patiently(self.source.check(&self.workload), |waited| {
+                let text = format!("the source has not answered its check for {waited:?}");
+                status.note(&SourceError::transient(text));
+            });
+            match race(draining(&mut self.orders), check).await {
                 First::A(()) => return Ok(false),
                 First::B(Ok(warnings)) => {
                     self.status.warn(warnings);
@@ -106,7 +113,17 @@ impl<S: Source> Puller<S> {
             return Err(error);
         }
         self.status.note(&error);
-        Ok(matches!(race(draining(&mut self.orders), sleep(pause(failures))).await, First::B(())))
+        let pause = pause(failures, &mut self.random);
+        Ok(matches!(race(draining(&mut self.orders), sleep(pause)).await, First::B(())))
+    }
+
+    /// Returns the copy of an item, unless its clone panics.
+    fn copied<C>(&self, copy: impl FnOnce() -> C) -> Option<C> {
+        let note = |panic| {
+            let text = format!("an item could not be copied for its dead letter: {panic}");
+            self.status.note(&SourceError::transient(text));
+        };
+        Panic::catch(copy).map_err(note).ok()
     }
 
     fn accept(&mut self, deliveries: Deliveries<S>) {
@@ -117,18 +134,18 @@ impl<S: Source> Puller<S> {
         let mut spent = Vec::new();
         let entries = keys.into_iter().zip(deliveries).map(|(key, delivery)| {
             let Delivery { item, receipt, attempt, .. } = delivery;
-            let copy = self.copy.filter(|_| attempt >= max_attempts);
-            // Without a copy it is delivered again, and tried again.
-            let original = copy.and_then(|copy| Panic::catch(|| copy(&item)).ok());
             let mut token = Token::new(&self.in_hand, key, attempt, losses);
             if attempt > max_attempts {
                 let reason =
                     format!("delivered {attempt} times, of which {max_attempts} may fail: none had a result");
                 token.fail(reason, self.settings.retry_after(attempt));
                 spent.push(token);
-            } else {
-                carried.push(Carried { token, item });
+                return (key, receipt, Some(item));
             }
+            let copy = self.copy.filter(|_| attempt == max_attempts);
+            // Without a copy, as its clone has panicked, it is delivered once more if it fails, and is its dead letter then.
+            let original = copy.and_then(|copy| self.copied(|| copy(&item)));
+            carried.push(Carried { token, item });
             (key, receipt, original)
         });
         // An item is copied by code of others, which the lock must not run.

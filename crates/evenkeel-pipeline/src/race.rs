@@ -1,12 +1,10 @@
 //! The first of two futures, and the pauses between calls and attempts that fail.
 
-use std::{
-    future::poll_fn,
-    hash::{BuildHasher, RandomState},
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use tokio::time::sleep;
+
+use crate::random::Random;
 
 /// The output of the future that was first.
 pub(crate) enum First<A, B> {
@@ -26,12 +24,30 @@ pub(crate) async fn race<A: Future, B: Future>(a: A, b: B) -> First<A::Output, B
     .await
 }
 
+/// The time for which a call of others may be unanswered before it is told.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a call, and tells each time that it has taken another [`PATIENCE`].
+pub(crate) async fn patiently<F: Future>(call: F, mut tell: impl FnMut(Duration)) -> F::Output {
+    let mut call = pin!(call);
+    let mut waited = Duration::ZERO;
+    loop {
+        // The timer is made when the call is pending.
+        match race(call.as_mut(), async { sleep(PATIENCE).await }).await {
+            First::A(output) => return output,
+            First::B(()) => {
+                waited += PATIENCE;
+                tell(waited);
+            }
+        }
+    }
+}
+
 /// Returns the pause after `failures` calls in a row that failed: a tenth of a second, twice as much each time, 30 seconds at
 /// most, of which a random half is left out, so that processes do not come back together.
-pub(crate) fn pause(failures: u32) -> Duration {
+pub(crate) fn pause(failures: u32, random: &mut Random) -> Duration {
     let full = Duration::from_millis(100 << failures.saturating_sub(1).min(9)).min(Duration::from_secs(30));
-    let random = RandomState::new().hash_one(failures) as u32;
-    full / 2 + (full / 2).mul_f64(f64::from(random) / f64::from(u32::MAX))
+    full / 2 + random.up_to(full / 2)
 }
 
 /// A second, twice as much after each failure, five minutes at most.

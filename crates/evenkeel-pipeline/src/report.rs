@@ -1,6 +1,6 @@
 //! The report of a pipeline that has ended.
 
-use std::fmt;
+use std::{fmt, iter::Sum};
 
 /// The account of every delivery that a pipeline has accepted.
 ///
@@ -42,6 +42,21 @@ impl DrainReport {
     #[must_use]
     pub const fn left(&self) -> u64 {
         self.released + self.superseded + self.unconfirmed + self.unfinished
+    }
+}
+
+impl Sum for DrainReport {
+    fn sum<I: Iterator<Item = Self>>(reports: I) -> Self {
+        reports.fold(Self::default(), |sum, report| Self {
+            accepted: sum.accepted + report.accepted,
+            acked: sum.acked + report.acked,
+            nacked: sum.nacked + report.nacked,
+            dead: sum.dead + report.dead,
+            released: sum.released + report.released,
+            superseded: sum.superseded + report.superseded,
+            unconfirmed: sum.unconfirmed + report.unconfirmed,
+            unfinished: sum.unfinished + report.unfinished,
+        })
     }
 }
 

@@ -13,7 +13,9 @@
 //! Without a drain the hand-back has no deadline: a server that is away is waited for. A failure is a drain without time.
 
 use std::{
-    future::{Future, pending, poll_fn},
+    error::Error,
+    fmt,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
     task::{Poll, ready},
@@ -25,45 +27,51 @@ use evenkeel_task::{Background, BoxError, Panic, background};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    DrainReport, PipelineError, Source, SourceError,
-    deliveries::DeliveriesOf,
+    DrainReport, PipelineError, SourceError,
     in_hand::InHand,
-    leases::extend,
-    pull::Puller,
+    intake::{Intake, PullsEnded},
     race::{First, race},
     segment::{Items, Never},
-    settle::settle,
-    status::{Orders, Status},
+    status::Orders,
 };
 
 /// The time behind the deadline of a drain for handing back the rest.
 pub(crate) const HAND_BACK: Duration = Duration::from_secs(5);
 
 /// The parts of a pipeline that starts.
-pub(crate) struct Run<S: Source> {
-    pub(crate) puller: Puller<S>,
-    pub(crate) ack: S::Ack,
+pub(crate) struct Run {
+    pub(crate) intakes: Vec<Intake>,
     pub(crate) items: Items<Never>,
-    pub(crate) dead_letters: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    pub(crate) deliveries: Arc<DeliveriesOf<S>>,
-    pub(crate) in_hand: Arc<InHand>,
     pub(crate) orders: watch::Sender<Orders>,
-    pub(crate) status: Arc<Status>,
 }
 
 type Outcome = Result<Result<(), SourceError>, Panic>;
 
+/// The tasks of one source.
+struct Tasks {
+    number: Option<usize>,
+    in_hand: Arc<InHand>,
+    settler: Background<Result<(), SourceError>>,
+    extender: Option<Background<Result<(), SourceError>>>,
+    letters: Option<Background<()>>,
+    puller: Option<Background<PullsEnded>>,
+}
+
+impl Tasks {
+    fn start(intake: Intake) -> Self {
+        let Intake { number, in_hand, settle, extend, dead_letters, pull } = intake;
+        let settler = background(|_| settle);
+        let extender = extend.map(|task| background(|_| task));
+        let letters = dead_letters.map(|task| background(|_| task));
+        Self { number, in_hand, settler, extender, letters, puller: Some(background(|_| pull)) }
+    }
+}
+
 /// Runs a pipeline to its end.
-pub(crate) async fn run<S: Source>(run: Run<S>) -> Result<DrainReport, PipelineError> {
-    let Run { puller, ack, items, dead_letters, deliveries, in_hand, orders, status } = run;
-    let mut settler = background(|_| {
-        settle(ack.clone(), Arc::clone(&in_hand), Arc::clone(&deliveries), Arc::clone(&status))
-    });
-    let mut extender = in_hand.ack_wait.map(|wait| {
-        background(|_| extend(ack, wait, Arc::clone(&in_hand), Arc::clone(&deliveries), Arc::clone(&status)))
-    });
-    let letters = dead_letters.map(|task| background(|_| task));
-    let puller = background(|_| puller.run());
+pub(crate) async fn run(run: Run) -> Result<DrainReport, PipelineError> {
+    let Run { intakes, items, orders } = run;
+    let mut sources: Vec<Tasks> = intakes.into_iter().map(Tasks::start).collect();
+    let in_hand: Vec<_> = sources.iter().map(|source| Arc::clone(&source.in_hand)).collect();
     let mut driver = background(|_| drive(items));
 
     let mut failure = None;
@@ -71,12 +79,11 @@ pub(crate) async fn run<S: Source>(run: Run<S>) -> Result<DrainReport, PipelineE
     let work = async {
         let driven = (&mut driver).await;
         if driven.is_ok() {
-            in_hand.wait_until_idle().await;
+            wait_until_idle(&in_hand).await;
         }
         driven
     };
-    let broken = broken(&mut settler, extender.as_mut());
-    match race(race(work, deadline(orders.subscribe())), broken).await {
+    match race(race(work, deadline(orders.subscribe())), broken(&mut sources)).await {
         First::A(First::A(Ok(())) | First::B(_)) => {}
         First::A(First::A(Err(panic))) => failure = Some(panic.into()),
         First::B(error) => failure = Some(error),
@@ -102,41 +109,81 @@ pub(crate) async fn run<S: Source>(run: Run<S>) -> Result<DrainReport, PipelineE
         }
         Poll::Ready(())
     });
-    in_hand.abort();
-    // Whatever may still decide about an item ends before the last decision is settled: the pull, the stages, the letters.
-    let pulled = race(puller, &mut end).await;
-    drop(driver.stop(Duration::ZERO).await);
-    race(in_hand.wait_until_aborted(), &mut end).await;
-    if let Some(letters) = letters {
-        drop(letters.stop(Duration::ZERO).await);
-    }
-    in_hand.close();
-    if !settler.is_finished()
-        && let First::A(outcome) = race(&mut settler, &mut end).await
-    {
-        failure = failure.or(error_of(outcome));
-    }
-    drop((settler, extender));
-    match pulled {
-        First::A(Ok((mut source, result))) => {
-            failure = failure.or(error_of(Ok(result)));
-            race(source.stop(), end).await;
+    in_hand.iter().for_each(|in_hand| in_hand.abort());
+    // Whatever may still decide about an item ends before the last decision is settled: the pulls, the stages, the letters.
+    let mut stops = Vec::new();
+    for source in &mut sources {
+        let Some(puller) = source.puller.take() else { continue };
+        match race(puller, &mut end).await {
+            First::A(Ok(PullsEnded { stop, result })) => {
+                stops.push(stop);
+                failure = failure.or(error_of(Ok(result), source.number));
+            }
+            First::A(Err(panic)) => failure = failure.or(error_of(Err(panic), source.number)),
+            First::B(()) => {}
         }
-        First::A(Err(panic)) => failure = failure.or(Some(panic.into())),
-        First::B(()) => {}
     }
-    let report = in_hand.report();
+    drop(driver.stop(Duration::ZERO).await);
+    for source in &mut sources {
+        race(source.in_hand.wait_until_aborted(), &mut end).await;
+        if let Some(letters) = source.letters.take() {
+            drop(letters.stop(Duration::ZERO).await);
+        }
+        source.in_hand.close();
+    }
+    for mut source in sources {
+        if !source.settler.is_finished()
+            && let First::A(outcome) = race(&mut source.settler, &mut end).await
+        {
+            failure = failure.or(error_of(outcome, source.number));
+        }
+    }
+    let stopped = poll_fn(|cx| {
+        stops.retain_mut(|stop| stop.as_mut().poll(cx).is_pending());
+        if stops.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    });
+    race(stopped, end).await;
+    let report = in_hand.iter().map(|in_hand| in_hand.report()).sum();
     match failure {
         None => Ok(report),
         Some(error) => Err(PipelineError::new(error, report)),
     }
 }
 
-fn error_of(outcome: Outcome) -> Option<BoxError> {
-    match outcome {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.into()),
-        Err(panic) => Some(panic.into()),
+/// The failure of one of several sources.
+#[derive(Debug)]
+struct OneFailed {
+    number: usize,
+    error: BoxError,
+}
+
+impl fmt::Display for OneFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "source {}: {}", self.number, self.error)
+    }
+}
+
+impl Error for OneFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+fn error_of(outcome: Outcome, number: Option<usize>) -> Option<BoxError> {
+    let error: BoxError = match outcome {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error.into(),
+        Err(panic) => panic.into(),
+    };
+    Some(match number {
+        Some(number) => OneFailed { number, error }.into(),
+        None => error,
+    })
+}
+
+async fn wait_until_idle(in_hand: &[Arc<InHand>]) {
+    for in_hand in in_hand {
+        in_hand.wait_until_idle().await;
     }
 }
 
@@ -152,19 +199,20 @@ async fn deadline(mut orders: watch::Receiver<Orders>) -> Instant {
     by
 }
 
-/// Waits for a failure that ends the work: nothing can be settled or extended any more.
-async fn broken(
-    settler: &mut Background<Result<(), SourceError>>,
-    extender: Option<&mut Background<Result<(), SourceError>>>,
-) -> BoxError {
-    let extender = async {
-        match extender {
-            Some(extender) => extender.await,
-            None => pending().await,
+/// Waits for a failure that ends the work: nothing of a source can be settled or extended any more.
+async fn broken(sources: &mut [Tasks]) -> BoxError {
+    poll_fn(|cx| {
+        for source in &mut *sources {
+            for task in [&mut source.settler].into_iter().chain(&mut source.extender) {
+                if let Poll::Ready(outcome) = Pin::new(task).poll(cx) {
+                    let error = error_of(outcome, source.number);
+                    return Poll::Ready(error.unwrap_or_else(|| "a task of the pipeline has ended".into()));
+                }
+            }
         }
-    };
-    let (First::A(outcome) | First::B(outcome)) = race(settler, extender).await;
-    error_of(outcome).unwrap_or_else(|| "a task of the pipeline has ended".into())
+        Poll::Pending
+    })
+    .await
 }
 
 /// Drives the stages until the source has ended and all items have.

@@ -34,10 +34,17 @@ pub struct Running {
 
 pub(crate) struct Shared {
     pub(crate) orders: watch::Sender<Orders>,
-    pub(crate) in_hand: Arc<InHand>,
+    /// One for each source.
+    pub(crate) in_hand: Vec<Arc<InHand>>,
     pub(crate) stages: Vec<Arc<Stage>>,
-    pub(crate) status: Arc<Status>,
+    pub(crate) status: Status,
     pub(crate) started: Instant,
+}
+
+impl Shared {
+    fn report(&self) -> DrainReport {
+        self.in_hand.iter().map(|in_hand| in_hand.report()).sum()
+    }
 }
 
 impl Running {
@@ -75,13 +82,14 @@ impl Running {
     }
 
     fn set_paused(&self, is_paused: bool) {
-        self.shared.in_hand.set_paused(is_paused);
+        self.shared.in_hand.iter().for_each(|in_hand| in_hand.set_paused(is_paused));
         self.shared.orders.send_modify(|orders| orders.is_paused = is_paused);
     }
 
     /// Changes the limit of a stage; work that runs above a lower one goes on. Returns whether there is such a stage.
     ///
-    /// A limit above the [window](crate::Pipeline::window) is bounded by it.
+    /// A limit above the [window](crate::Pipeline::window) is bounded by it, or by the sum of the limits at the start if that
+    /// is larger: behind a [split](crate::Pipeline::flat_map) there may be more parts than items.
     ///
     /// # Panics
     ///
@@ -101,7 +109,12 @@ impl Running {
     #[must_use]
     pub fn snapshot(&self) -> PipelineSnapshot {
         let Shared { in_hand, stages, status, started, .. } = &self.shared;
-        PipelineSnapshot::new(in_hand.numbers(), stages, status, started.elapsed())
+        PipelineSnapshot::new(
+            in_hand.iter().map(|in_hand| in_hand.numbers()).sum(),
+            stages,
+            status,
+            started.elapsed(),
+        )
     }
 }
 
@@ -111,7 +124,7 @@ impl Future for Running {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.task).poll(cx).map(|output| match output {
             Ok(output) => output,
-            Err(panic) => Err(PipelineError::new(panic.into(), self.shared.in_hand.report())),
+            Err(panic) => Err(PipelineError::new(panic.into(), self.shared.report())),
         })
     }
 }
@@ -119,7 +132,7 @@ impl Future for Running {
 /// Before its tasks are aborted, so that none of them takes the drop of another one's items for a failure.
 impl Drop for Running {
     fn drop(&mut self) {
-        self.shared.in_hand.abandon();
+        self.shared.in_hand.iter().for_each(|in_hand| in_hand.abandon());
     }
 }
 

@@ -123,8 +123,8 @@ where
     Fut: Future<Output = Result<P, E>> + Send + 'static,
     E: Into<BoxError> + 'static,
 {
-    let window = settings.limits.window;
-    map_items(items, window, None, async move |Carried { mut token, item }| {
+    let workers = settings.workers;
+    map_items(items, workers, None, async move |Carried { mut token, item }| {
         let turn = match stage.try_enter() {
             Some(turn) => turn,
             None => match stage.wait(&mut token).await {
@@ -165,10 +165,10 @@ where
     F: FnOnce(Vec<U>) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), SinkError>> + Send + 'static,
 {
-    let window = settings.limits.window;
+    let workers = settings.workers;
     let items = Carriers(items).batch(batch.by(|carried: &Carried<T>| &carried.item));
     let batches = Infallibly { items, stage: Arc::clone(&stage) };
-    map_items(batches, window, None, async move |mut carried: Vec<Carried<T>>| {
+    map_items(batches, workers, None, async move |mut carried: Vec<Carried<T>>| {
         let turn = match stage.try_enter() {
             Some(turn) => turn,
             None => stage.wait(&mut carried).await?,

@@ -14,6 +14,8 @@ pub(crate) type Copying<T> = fn(&T) -> T;
 
 pub struct PathSettings {
     pub(crate) limits: Limits,
+    /// The most items, or parts of items, on their way through the stages between two ends of segments.
+    pub(crate) workers: usize,
     pub(crate) backoff: Backoff,
 }
 

@@ -9,7 +9,8 @@ use crate::{
     deliveries::Deliveries,
     in_hand::InHand,
     item_key::ItemKey,
-    race::{pause, race},
+    race::{First, PATIENCE, pause, race},
+    random::Random,
     status::Status,
 };
 
@@ -22,6 +23,7 @@ pub(crate) async fn settle<A: Ack, T>(
     in_hand: Arc<InHand>,
     deliveries: Arc<Deliveries<A::Receipt, T>>,
     status: Arc<Status>,
+    mut random: Random,
 ) -> Result<(), SourceError> {
     let linger = ack.linger();
     let mut batch: Vec<(ItemKey, Settle)> = Vec::new();
@@ -41,7 +43,18 @@ pub(crate) async fn settle<A: Ack, T>(
             }
             let receipts =
                 deliveries.receipts(&batch, |(key, _)| *key, |(_, settle), receipt| (receipt, settle));
-            match ack.settle(&receipts).await {
+            // The timer is made when the call is pending.
+            let answer = match race(ack.settle(&receipts), async { sleep(PATIENCE).await }).await {
+                First::A(answer) => answer,
+                First::B(()) => {
+                    let text = format!(
+                        "the source has not answered {} decisions within {PATIENCE:?}: they are sent again",
+                        receipts.len()
+                    );
+                    Err(SourceError::transient(text))
+                }
+            };
+            match answer {
                 Ok(outcomes) if outcomes.len() == batch.len() => {
                     in_hand.settled(&batch, &outcomes);
                     break;
@@ -53,7 +66,7 @@ pub(crate) async fn settle<A: Ack, T>(
                 Err(error) if error.is_transient() => {
                     status.note(&error);
                     failures += 1;
-                    pause_or_close(&in_hand, pause(failures)).await;
+                    pause_or_close(&in_hand, pause(failures, &mut random)).await;
                 }
                 Err(error) => return Err(error),
             }

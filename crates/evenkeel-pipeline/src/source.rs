@@ -63,7 +63,8 @@ pub trait Source: Send + 'static {
 
     /// Waits for at least one delivery, and returns at most the demand. An empty vector says that the source has ended.
     ///
-    /// The first delivery may exceed the demand in bytes, so that an item above every budget passes alone. Each pull has a
+    /// The first delivery may exceed the demand in bytes, so that an item above every budget passes; the others may not,
+    /// together with it. Each pull has a
     /// time limit of its own against a server that does not answer.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The start of a pipeline: its settings are checked, its parts are made and connected.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, iter, sync::Arc, time::Duration};
 
 use evenkeel_task::background;
 use tokio::{
@@ -9,11 +9,12 @@ use tokio::{
 };
 
 use crate::{
-    Ack as _, InvalidPipeline, Pipeline, Running, Source, Workload,
-    deliveries::{Deliveries, DeliveriesOf},
-    in_hand::{InHand, Limits},
-    pipeline::{Path, Plan},
-    pull::{Pulled, Puller},
+    InvalidPipeline, Pipeline, Running, Source,
+    in_hand::Limits,
+    intake::{AnySource, Opening},
+    pipeline::{Path, Plan, PlannedStage},
+    pull::Pulled,
+    random::Random,
     run::{Run, run},
     running::Shared,
     settings::PathSettings,
@@ -44,7 +45,8 @@ where
     #[track_caller]
     pub fn start(self) -> Result<Running, InvalidPipeline> {
         let Self { source, plan, path } = self;
-        let limits = limits(&plan)?;
+        let sources = 1 + plan.merged.len();
+        let limits = limits(&plan, sources)?;
         let window = limits.window;
         for planned in &plan.stages {
             let limit = planned.limit.unwrap_or(window).try_into().unwrap_or(u32::MAX);
@@ -54,52 +56,44 @@ where
             }
         }
         let timeout = plan.stages.iter().map(|planned| planned.stage.timeout()).sum();
+        let settings =
+            Arc::new(PathSettings { limits, workers: workers(&plan.stages, window), backoff: plan.backoff });
         let stages = plan.stages.into_iter().map(|planned| planned.stage).collect();
-
-        let ack = source.ack();
-        let ack_wait = ack.ack_wait();
-        if ack_wait == Some(Duration::ZERO) {
-            return Err(InvalidPipeline(
-                "the ack wait of the source is zero: every lease would be lost at once".into(),
-            ));
-        }
-        let deliveries: Arc<DeliveriesOf<S>> = Arc::new(Deliveries::new(plan.copy.is_some()));
-        let in_hand = Arc::new(InHand::new(limits, ack_wait, Arc::clone(&deliveries) as _));
-        let status = Arc::new(Status::default());
-        let settings = Arc::new(PathSettings { limits, backoff: plan.backoff });
+        let status = Status::default();
+        let random = plan.seed.map_or_else(Random::unseeded, Random::new);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let (orders, order) = watch::channel(Orders::default());
-        let dead_letters = plan
-            .dead_letters
-            .map(|task| task(Arc::clone(&in_hand), Arc::clone(&deliveries), Arc::clone(&status)));
-        let puller = Puller {
-            source,
-            in_hand: Arc::clone(&in_hand),
-            deliveries: Arc::clone(&deliveries),
-            items: sender,
-            orders: order,
-            status: Arc::clone(&status),
-            workload: Workload { timeout, ..Workload::new(window) },
-            settings: Arc::clone(&settings),
-            copy: plan.copy,
-        };
+        let orders = watch::Sender::new(Orders::default());
+        let first: Box<dyn AnySource<S::Item>> = Box::new(source);
+        let mut intakes = Vec::with_capacity(sources);
+        for (index, source) in iter::once(first).chain(plan.merged).enumerate() {
+            let opening = Opening {
+                number: (sources > 1).then_some(index + 1),
+                limits: limits.share(index, sources),
+                timeout,
+                items: sender.clone(),
+                orders: orders.clone(),
+                status: status.clone(),
+                settings: Arc::clone(&settings),
+                random: random.part(index as u64),
+                copy: plan.copy,
+                dead_letters: plan.dead_letters.as_ref(),
+            };
+            intakes.push(source.open(opening)?);
+        }
+        let in_hand = intakes.iter().map(|intake| Arc::clone(&intake.in_hand)).collect();
         let items = path.connect(Box::pin(Pulled::new(receiver)), &settings);
-        let task = Run {
-            puller,
-            ack,
-            items,
-            dead_letters,
-            deliveries,
-            in_hand: Arc::clone(&in_hand),
-            orders: orders.clone(),
-            status: Arc::clone(&status),
-        };
+        let task = Run { intakes, items, orders: orders.clone() };
         let shared = Shared { orders, in_hand, stages, status, started: Instant::now() };
         Ok(Running::new(background(|_| run(task)), shared))
     }
 }
 
-fn limits<S: Source>(plan: &Plan<S>) -> Result<Limits, InvalidPipeline> {
+/// Behind a split the limits, and not the window, say how many parts are worked on at a time.
+fn workers(stages: &[PlannedStage], window: usize) -> usize {
+    stages.iter().filter_map(|planned| planned.limit).fold(0, usize::saturating_add).max(window)
+}
+
+fn limits<T>(plan: &Plan<T>, sources: usize) -> Result<Limits, InvalidPipeline> {
     let invalid = |text: String| Err(InvalidPipeline(text));
     if plan.has_stray_setting {
         return invalid(
@@ -132,20 +126,33 @@ fn limits<S: Source>(plan: &Plan<S>) -> Result<Limits, InvalidPipeline> {
             None => usize::MAX,
         };
     }
-    let window = plan.window.unwrap_or(sum.max(DEFAULT_WINDOW));
+    let window = plan.window.unwrap_or(sum.max(DEFAULT_WINDOW).saturating_mul(sources));
     if window == 0 {
         return invalid("the window is zero".into());
     }
+    // The smallest share.
+    let share = window / sources;
+    if share == 0 {
+        return invalid(format!("a window of {window} has no room for each of {sources} sources"));
+    }
     for planned in &plan.stages {
-        if let Some(batch) = planned.batch.filter(|batch| *batch > window) {
+        if let Some(batch) = planned.batch.filter(|batch| *batch > share) {
             let name = &planned.stage.name;
+            let of_each = if sources > 1 {
+                format!(" {share} for each of {sources} sources")
+            } else {
+                format!(" {share}")
+            };
             return invalid(format!(
-                "a batch of stage `{name}` has {batch} items, and the window only {window}: it would never be full"
+                "a batch of stage `{name}` has {batch} items, and the window only{of_each}: it would never be full"
             ));
         }
     }
     if plan.budget == Some(0) {
         return invalid("the budget is zero bytes".into());
+    }
+    if let Some(budget) = plan.budget.filter(|budget| *budget < sources) {
+        return invalid(format!("a budget of {budget} bytes has no room for each of {sources} sources"));
     }
     let untimed = plan.stages.iter().find(|planned| planned.batch.is_some() && !planned.ends_in_time);
     if let (Some(_), Some(planned)) = (plan.budget, untimed) {
@@ -163,6 +170,6 @@ fn limits<S: Source>(plan: &Plan<S>) -> Result<Limits, InvalidPipeline> {
         (attempts, Some(_)) => attempts.unwrap_or(DEFAULT_ATTEMPTS),
     };
     // As long as items wait for a limit, a pull can wait until it is worth its round trip.
-    let worth = (window.saturating_sub(working) / 2).max(1);
+    let worth = (window.saturating_sub(working.saturating_mul(sources)) / 2).max(1);
     Ok(Limits { window, budget: plan.budget.unwrap_or(usize::MAX), worth, max_attempts })
 }

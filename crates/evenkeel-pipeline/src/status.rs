@@ -1,23 +1,34 @@
 //! The state of a pipeline that its tasks tell and its handle shows.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use evenkeel_base::{error_chain, lock};
 use tokio::time::Instant;
 
 use crate::{SourceError, Warning};
 
-/// The orders of the handle to the tasks.
+/// The orders of the handle, and of a source that has failed, to the tasks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Orders {
     pub(crate) is_paused: bool,
     /// Set with the drain: the instant at which work is aborted.
     pub(crate) drain_by: Option<Instant>,
+    /// Nothing is pulled any more, as a source has failed for good.
+    pub(crate) has_failed: bool,
 }
 
-#[derive(Default)]
+impl Orders {
+    pub(crate) const fn ends_pulls(&self) -> bool {
+        self.drain_by.is_some() || self.has_failed
+    }
+}
+
+/// Errors and warnings, as one of the sources tells them.
+#[derive(Clone, Default)]
 pub(crate) struct Status {
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+    /// The number of the source, if there are several.
+    source: Option<usize>,
 }
 
 #[derive(Default)]
@@ -28,14 +39,30 @@ struct State {
 }
 
 impl Status {
+    /// Returns the part of a source.
+    pub(crate) fn of_source(&self, number: Option<usize>) -> Self {
+        Self { state: Arc::clone(&self.state), source: number }
+    }
+
+    fn named(&self, text: String) -> String {
+        match self.source {
+            Some(number) => format!("source {number}: {text}"),
+            None => text,
+        }
+    }
+
     pub(crate) fn note(&self, error: &SourceError) {
-        let text = error_chain(error);
+        let text = self.named(error_chain(error));
         let mut state = lock(&self.state);
         state.errors += 1;
         state.last_error = Some(text);
     }
 
     pub(crate) fn warn(&self, warnings: Vec<Warning>) {
+        let warnings: Vec<_> = match self.source {
+            Some(_) => warnings.iter().map(|warning| Warning::new(self.named(warning.to_string()))).collect(),
+            None => warnings,
+        };
         lock(&self.state).warnings.extend(warnings);
     }
 

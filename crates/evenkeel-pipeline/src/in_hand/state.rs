@@ -5,20 +5,10 @@ use std::{collections::VecDeque, mem, task::Waker, time::Duration};
 use evenkeel_base::Slab;
 use tokio::time::Instant;
 
+use super::{limits::Limits, numbers::Numbers};
 use crate::{
     Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, race::default_backoff, report::DrainReport,
 };
-
-/// The settings that bound the items in hand.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) window: usize,
-    pub(crate) budget: usize,
-    /// The room that is worth a pull.
-    pub(crate) worth: usize,
-    /// The attempts after which an item is dead; `u32::MAX` without a dead letter sink.
-    pub(crate) max_attempts: u32,
-}
 
 /// The end of a part of an item.
 #[derive(Debug)]
@@ -45,17 +35,6 @@ pub(crate) struct Exhausted {
 pub(crate) struct Leases {
     pub(crate) keys: Vec<ItemKey>,
     pub(crate) first_end: Option<Instant>,
-}
-
-/// The numbers for a snapshot.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Numbers {
-    pub(crate) window: usize,
-    pub(crate) in_hand: usize,
-    pub(crate) bytes: usize,
-    pub(crate) unsettled: usize,
-    pub(crate) is_paused: bool,
-    pub(crate) counts: DrainReport,
 }
 
 /// The work that a step leaves for the time after the lock.

@@ -13,8 +13,8 @@ use std::{
 use evenkeel_base::{Slab, far_future};
 use tokio::time::Instant;
 
-use super::{MemoryConfig, random::Random, receipt::MemoryReceipt};
-use crate::{Demand, Settle, SettleOutcome};
+use super::{MemoryConfig, ended::Ended, receipt::MemoryReceipt};
+use crate::{Demand, Settle, SettleOutcome, random::Random};
 
 /// The brokers of this process so far.
 static BROKERS: AtomicU64 = AtomicU64::new(0);
@@ -104,6 +104,7 @@ pub(super) struct State<T> {
     delayed: BTreeMap<(Instant, u64), usize>,
     /// In the order of their ends; those of settled or extended leases are passed over.
     leases: VecDeque<(Instant, usize, u64)>,
+    ended: Ended,
     ids: HashMap<String, Instant>,
     /// The instant at which ids are looked through again.
     ids_checked: Instant,
@@ -129,6 +130,7 @@ impl<T> State<T> {
             again: VecDeque::new(),
             delayed: BTreeMap::new(),
             leases: VecDeque::new(),
+            ended: Ended::default(),
             ids: HashMap::new(),
             undo: Vec::new(),
             broker: BROKERS.fetch_add(1, Relaxed) + 1,
@@ -357,7 +359,9 @@ impl<T> State<T> {
         let MemoryReceipt { index, number, delivery, .. } = *receipt;
         let is_final = matches!(settle, Settle::Ack | Settle::Term);
         let Some(slot) = self.slot(index, number) else {
-            let outcome = if is_final { SettleOutcome::Confirmed } else { SettleOutcome::Superseded };
+            // It has confirmed this once, and the answer was lost; or another delivery of the message has ended it.
+            let is_again = is_final && self.ended.contains(delivery);
+            let outcome = if is_again { SettleOutcome::Confirmed } else { SettleOutcome::Superseded };
             return (outcome, None);
         };
         let is_leased = slot.lease == Some(delivery);
@@ -381,6 +385,7 @@ impl<T> State<T> {
                 let count =
                     if settle == Settle::Ack { &mut self.counts.acked } else { &mut self.counts.terminated };
                 *count += 1;
+                self.ended.insert(delivery);
                 let slot = self.remove(index);
                 return (SettleOutcome::Confirmed, slot);
             }

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::call::CALL;
-use crate::{SinkError, race::pause};
+use crate::{SinkError, race::pause, random::Random};
 
 /// The time for which a server may not answer before the items fail.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -162,7 +162,7 @@ impl Publisher {
             }
             if !again.is_empty() {
                 rounds = if again.len() < sent { 1 } else { rounds + 1 };
-                sleep(pause(rounds).min(LONGEST_PAUSE)).await;
+                sleep(pause(rounds, &mut Random::unseeded()).min(LONGEST_PAUSE)).await;
             }
             waiting = again;
         }

@@ -144,6 +144,29 @@ fn an_item_that_is_split_is_acked_when_its_last_part_is_done_and_fails_with_any(
 }
 
 #[test]
+fn the_parts_of_an_item_are_worked_on_as_the_limits_say_and_not_the_window() {
+    World::run(async |_| {
+        let broker = numbers(2, secs(30)).await;
+        broker.close();
+        let pipeline = Pipeline::from(broker.source())
+            .flat_map("split", async |_| Ok::<_, Infallible>(0..50))
+            .stage("see", async |_| {
+                sleep(secs(1)).await;
+                Ok::<_, Infallible>(())
+            })
+            .limit(25)
+            .window(1);
+        let start = Instant::now();
+        let running = pipeline.start().unwrap();
+        sleep(ms(500)).await;
+        let snapshot = running.snapshot();
+        assert_eq!((snapshot.in_hand, snapshot.stages[1].in_flight), (1, 25));
+        assert_eq!(running.await.unwrap().acked, 2);
+        assert_eq!(start.elapsed(), secs(4));
+    });
+}
+
+#[test]
 fn a_batch_is_acked_as_a_whole_or_without_the_items_that_it_names() {
     World::run(async |_| {
         let broker = numbers(10, secs(30)).await;

@@ -42,6 +42,8 @@ enum How {
     Permanent,
     Panic,
     Hang,
+    /// As often, then it goes on.
+    HangFor(u32),
 }
 
 fn from(call: u32, how: How) -> Script {
@@ -60,6 +62,7 @@ impl Script {
             }
             Some((first, How::Panic)) if call >= first => panic!("{name} panics"),
             Some((first, How::Hang)) if call >= first => pending().await,
+            Some((first, How::HangFor(times))) if (first..first + times).contains(&call) => pending().await,
             _ => Ok(()),
         }
     }
@@ -368,5 +371,59 @@ fn sinks_that_fail_or_panic_fail_their_items_and_a_dead_letter_sink_delays_the_e
         assert_eq!(start_time.elapsed(), secs(4));
         assert_eq!((report.accepted, report.dead, report.nacked), (5, 3, 2));
         assert_eq!((effects.items().len(), calls.load(SeqCst)), (1, 3));
+    });
+}
+
+#[test]
+fn a_settlement_that_hangs_is_told_and_sent_again() {
+    World::run(async |_| {
+        let (pull, lease) = (from(2, How::Hang), Some(secs(9)));
+        let source = Scripted { settle: from(1, How::HangFor(2)), pull, lease, ..Scripted::default() };
+        let running = start(&source);
+        sleep(ms(30_999)).await;
+        assert_eq!((running.snapshot().errors, running.snapshot().unsettled), (0, 4));
+        sleep(ms(2)).await;
+        let text = "the source has not answered 4 decisions within 30s: they are sent again";
+        assert_eq!(running.snapshot().last_error.as_deref(), Some(text));
+        sleep(secs(31)).await;
+        let snapshot = running.snapshot();
+        // Behind two pauses; the leases were extended meanwhile.
+        assert_eq!((snapshot.errors, snapshot.unsettled, snapshot.counts.acked), (2, 0, 4));
+        assert_eq!(source.settle.0.load(SeqCst), 3);
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn a_dead_letter_sink_that_hangs_is_told_and_waited_for() {
+    World::run(async |_| {
+        let broker = numbers(3, secs(3)).await;
+        let pipeline = Pipeline::from(broker.source())
+            .stage("work", async |_| Err::<(), _>(no("no")))
+            .max_attempts(1)
+            .dead_letter(async |_: Vec<Message<DeadLetter<u64>>>| {
+                sleep(secs(70)).await;
+                Ok::<_, SinkError>(())
+            });
+        let running = pipeline.start().unwrap();
+        sleep(secs(65)).await;
+        assert_eq!((running.snapshot().errors, running.snapshot().counts.dead), (2, 0));
+        let text = "the dead letter sink failed: it has not answered for 60s, and is waited for";
+        assert_eq!(running.snapshot().last_error.as_deref(), Some(text));
+        sleep(secs(6)).await;
+        assert_eq!((broker.snapshot().terminated, broker.snapshot().expired), (3, 0));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
+    });
+}
+
+#[test]
+fn a_check_that_hangs_is_told() {
+    World::run(async |_| {
+        let source = Scripted { check: from(1, How::Hang), ..Scripted::default() };
+        let running = start(&source);
+        sleep(secs(31)).await;
+        let text = "the source has not answered its check for 30s";
+        assert_eq!((running.snapshot().last_error.as_deref(), running.snapshot().errors), (Some(text), 1));
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
     });
 }

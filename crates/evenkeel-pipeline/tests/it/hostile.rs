@@ -1,6 +1,12 @@
 //! Code of users that panics where nobody expects it: the item fails, and the account goes on.
 
-use std::{convert::Infallible, fmt, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use evenkeel_pipeline::{
     Ack, Batch, DeadLetter, Delivery, Demand, MemoryBroker, MemoryConfig, Message, Pipeline, Settle,
@@ -245,5 +251,88 @@ fn times_that_no_clock_can_tell_are_forever() {
         broker.publish(1).await.unwrap();
         broker.sync().await;
         assert_eq!(broker.power_loss(secs(1)).lost, 0);
+    });
+}
+
+/// An item that cannot be copied.
+struct Unclonable(u64);
+
+impl Clone for Unclonable {
+    fn clone(&self) -> Self {
+        panic!("clone of {}", self.0)
+    }
+}
+
+/// Numbers with their attempts, which come again at once when they fail.
+#[derive(Clone)]
+struct Again(Arc<Mutex<VecDeque<(u64, u32)>>>);
+
+impl Source for Again {
+    type Item = Unclonable;
+    type Ack = Self;
+
+    async fn pull(&mut self, demand: Demand) -> Result<Vec<Delivery<Unclonable, Name>>, SourceError> {
+        loop {
+            let deliver =
+                |(n, attempt)| Delivery::new(Unclonable(n), Name(100 * u64::from(attempt) + n), attempt);
+            let pulled: Vec<_> = {
+                let mut queue = self.0.lock().unwrap();
+                let count = demand.items.min(queue.len());
+                queue.drain(..count).map(deliver).collect()
+            };
+            if !pulled.is_empty() {
+                return Ok(pulled);
+            }
+            sleep(ms(1)).await;
+        }
+    }
+
+    fn ack(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Ack for Again {
+    type Receipt = Name;
+
+    async fn settle(&self, batch: &[(Name, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
+        for (name, settle) in batch {
+            if let Settle::Retry { .. } = settle {
+                let attempt = u32::try_from(name.0 / 100).unwrap();
+                self.0.lock().unwrap().push_back((name.0 % 100, attempt + 1));
+            }
+        }
+        Ok(vec![SettleOutcome::Confirmed; batch.len()])
+    }
+}
+
+#[test]
+fn an_item_whose_clone_panics_is_its_own_dead_letter() {
+    World::builder().allow_panics(usize::MAX).run(async |_| {
+        let source = Again(Arc::new(Mutex::new((0..3).map(|n| (n, 1)).collect())));
+        let (letters, runs) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+        let (written, ran) = (Arc::clone(&letters), Arc::clone(&runs));
+        let pipeline = Pipeline::from(source)
+            .stage("work", async move |item: Unclonable| {
+                *ran.lock().unwrap() += 1;
+                if item.0 == 0 { Ok(()) } else { Err(no("always")) }
+            })
+            .max_attempts(2)
+            .dead_letter(move |batch: Vec<Message<DeadLetter<Unclonable>>>| {
+                written.lock().unwrap().extend(batch.into_iter().map(|m| (m.item.item.0, m.item.attempts)));
+                async { Ok::<_, SinkError>(()) }
+            });
+        let running = pipeline.start().unwrap();
+        sleep(secs(1)).await;
+        let snapshot = running.snapshot();
+        // Each has run twice; the third delivery is the dead letter, which needs no copy.
+        assert_eq!((snapshot.counts.acked, snapshot.counts.nacked, snapshot.counts.dead), (1, 4, 2));
+        assert_eq!((*runs.lock().unwrap(), snapshot.errors), (5, 2));
+        let text = "an item could not be copied for its dead letter: panicked: clone of 2";
+        assert_eq!(snapshot.last_error.as_deref(), Some(text));
+        let mut letters = letters.lock().unwrap().clone();
+        letters.sort_unstable();
+        assert_eq!(letters, [(1, 2), (2, 2)]);
+        assert_adds_up(&running.drain(secs(0)).await.unwrap());
     });
 }

@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 
-use evenkeel_pipeline::{Batch, MemoryConfig, Pipeline, SinkError};
+use evenkeel_pipeline::{
+    Ack as _, Batch, Demand, MemoryConfig, Pipeline, Settle, SettleOutcome, SinkError, Source as _,
+};
 use evenkeel_testkit::World;
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Effects, assert_adds_up, filled, ms, no, numbers, secs};
+use crate::support::{Effects, assert_adds_up, faulty, filled, ms, no, numbers, secs};
 
 #[test]
 fn ten_thousand_items_in_hand_for_ten_ack_waits_are_not_delivered_again() {
@@ -22,6 +24,26 @@ fn ten_thousand_items_in_hand_for_ten_ack_waits_are_not_delivered_again() {
         let report = pipeline.start().unwrap().await.unwrap();
         assert_eq!((report.accepted, report.acked), (10_000, 10_000));
         assert_eq!((broker.snapshot().redelivered, broker.snapshot().expired), (0, 0));
+    });
+}
+
+#[test]
+fn a_slow_consumer_causes_no_redelivery() {
+    World::run(async |_| {
+        // A client that takes 200 at a time, and works on one after the other, has most of them delivered many times.
+        let broker = numbers(200, secs(1)).await;
+        broker.close();
+        let pipeline = Pipeline::from(broker.source())
+            .stage("work", async |_| {
+                sleep(ms(100)).await;
+                Ok::<_, Infallible>(())
+            })
+            .limit(1)
+            .window(200);
+        let start = Instant::now();
+        assert_eq!(pipeline.start().unwrap().await.unwrap().acked, 200);
+        assert_eq!((broker.snapshot().delivered, broker.snapshot().expired), (200, 0));
+        assert_eq!(start.elapsed(), secs(20));
     });
 }
 
@@ -208,4 +230,44 @@ fn items_that_wait_for_a_limit_leave_when_their_lease_is_lost() {
         assert_eq!(effects.total(), 1);
         assert_adds_up(&running.drain(secs(0)).await.unwrap());
     });
+}
+
+#[test]
+fn an_ack_of_a_message_that_another_delivery_has_ended_is_superseded() {
+    World::run(async |_| {
+        let broker = numbers(1, secs(3)).await;
+        let demand = Demand { items: 1, bytes: usize::MAX };
+        let (mut source, ack) = (broker.source(), broker.source().ack());
+        let first = source.pull(demand).await.unwrap()[0].receipt;
+        sleep(secs(4)).await;
+        let second = source.pull(demand).await.unwrap()[0].receipt;
+        assert_eq!(ack.settle(&[(second, Settle::Ack)]).await.unwrap(), [SettleOutcome::Confirmed]);
+        // The message is gone: the answer to the one that ended it stays the same, if that was lost.
+        for _ in 0..2 {
+            let outcomes = ack.settle(&[(first, Settle::Ack), (second, Settle::Ack)]).await.unwrap();
+            assert_eq!(outcomes, [SettleOutcome::Superseded, SettleOutcome::Confirmed]);
+        }
+        assert_eq!(ack.settle(&[(first, Settle::Term)]).await.unwrap(), [SettleOutcome::Superseded]);
+        assert_eq!((broker.snapshot().acked, broker.snapshot().terminated), (1, 0));
+    });
+}
+
+#[test]
+fn no_more_acks_are_reported_than_there_are_messages() {
+    for seed in 0..30 {
+        World::run(async |_| {
+            let broker = filled(100, faulty(seed)).await;
+            broker.close();
+            let pipeline = Pipeline::from(broker.source())
+                .stage("work", async |n| {
+                    sleep(ms(n % 10)).await;
+                    Ok::<_, Infallible>(())
+                })
+                .limit(20);
+            let report = pipeline.start().unwrap().await.unwrap();
+            // A message that is delivered twice is acked by one of the two.
+            assert_eq!((report.acked, broker.snapshot().acked), (100, 100), "seed {seed}");
+            assert_adds_up(&report);
+        });
+    }
 }

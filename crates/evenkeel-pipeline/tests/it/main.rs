@@ -10,6 +10,7 @@ mod errors;
 mod hostile;
 mod leases;
 mod low_water;
+mod merge;
 mod support;
 mod threads;
 mod traits;

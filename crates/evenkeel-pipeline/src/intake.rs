@@ -1,0 +1,120 @@
+//! One source of a pipeline: its account, and the tasks around it before they start.
+//!
+//! A pipeline has one intake for each source. All that is theirs alone is in it, so that leases, settlements and marks of
+//! one source have nothing to do with those of another; they share the stages and the orders.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    Ack as _, InvalidPipeline, Source, SourceError, Workload,
+    dead_letters::DeadLetterTask,
+    deliveries::{Deliveries, DeliveriesOf},
+    in_hand::{InHand, Limits},
+    leases::extend,
+    pull::Puller,
+    random::Random,
+    settings::{Copying, PathSettings},
+    settle::settle,
+    status::{Orders, Status},
+    token::Carried,
+};
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The tasks of one source, which do not run yet.
+pub(crate) struct Intake {
+    pub(crate) number: Option<usize>,
+    pub(crate) in_hand: Arc<InHand>,
+    pub(crate) settle: BoxFuture<Result<(), SourceError>>,
+    pub(crate) extend: Option<BoxFuture<Result<(), SourceError>>>,
+    pub(crate) dead_letters: Option<BoxFuture<()>>,
+    pub(crate) pull: BoxFuture<PullsEnded>,
+}
+
+/// The end of the pulls of a source. The types of tasks must not name boxed futures, whose lifetime the compiler forgets.
+pub(crate) struct PullsEnded {
+    pub(crate) stop: BoxFuture<()>,
+    pub(crate) result: Result<(), SourceError>,
+}
+
+/// All that a source gets from its pipeline.
+pub(crate) struct Opening<'a, T> {
+    /// Its number from 1 on, if there are several.
+    pub(crate) number: Option<usize>,
+    /// The bounds of its share of the window and of the budget.
+    pub(crate) limits: Limits,
+    /// The sum of the timeouts of all stages.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) items: mpsc::UnboundedSender<Vec<Carried<T>>>,
+    pub(crate) orders: watch::Sender<Orders>,
+    pub(crate) status: Status,
+    pub(crate) settings: Arc<PathSettings>,
+    pub(crate) random: Random,
+    pub(crate) copy: Option<Copying<T>>,
+    pub(crate) dead_letters: Option<&'a DeadLetterTask<T>>,
+}
+
+/// A source whose type is forgotten.
+pub(crate) trait AnySource<T>: Send {
+    fn open(self: Box<Self>, opening: Opening<'_, T>) -> Result<Intake, InvalidPipeline>;
+}
+
+impl<S: Source> AnySource<S::Item> for S {
+    fn open(self: Box<Self>, opening: Opening<'_, S::Item>) -> Result<Intake, InvalidPipeline> {
+        let Opening { number, limits, timeout, items, orders, status, settings, random, copy, dead_letters } =
+            opening;
+        let ack = self.ack();
+        let ack_wait = ack.ack_wait();
+        if ack_wait == Some(Duration::ZERO) {
+            return Err(InvalidPipeline(
+                "the ack wait of the source is zero: every lease would be lost at once".into(),
+            ));
+        }
+        let deliveries: Arc<DeliveriesOf<S>> = Arc::new(Deliveries::new(copy.is_some()));
+        let in_hand = Arc::new(InHand::new(limits, ack_wait, Arc::clone(&deliveries) as _));
+        let status = Arc::new(status.of_source(number));
+        let dead_letters = dead_letters
+            .map(|task| task(Arc::clone(&in_hand), Arc::clone(&deliveries) as _, Arc::clone(&status)));
+        let extend = ack_wait.map(|wait| {
+            let extend =
+                extend(ack.clone(), wait, Arc::clone(&in_hand), Arc::clone(&deliveries), Arc::clone(&status));
+            Box::pin(extend) as BoxFuture<_>
+        });
+        let puller = Puller {
+            source: *self,
+            in_hand: Arc::clone(&in_hand),
+            deliveries: Arc::clone(&deliveries),
+            items,
+            orders: orders.subscribe(),
+            status: Arc::clone(&status),
+            workload: Workload { timeout, ..Workload::new(limits.window) },
+            settings,
+            copy,
+            random: random.part(0),
+        };
+        let pull = async move {
+            let mut end_of_pulls = EndOfPulls { orders, has_ended_well: false };
+            let (mut source, result) = puller.run().await;
+            end_of_pulls.has_ended_well = result.is_ok();
+            PullsEnded { stop: Box::pin(async move { source.stop().await }), result }
+        };
+        let settle = settle(ack, Arc::clone(&in_hand), deliveries, status, random.part(1));
+        Ok(Intake { number, in_hand, settle: Box::pin(settle), extend, dead_letters, pull: Box::pin(pull) })
+    }
+}
+
+/// Ends the pulls of all sources, unless this one has ended well: it may have panicked.
+struct EndOfPulls {
+    orders: watch::Sender<Orders>,
+    has_ended_well: bool,
+}
+
+impl Drop for EndOfPulls {
+    fn drop(&mut self) {
+        if !self.has_ended_well {
+            self.orders.send_modify(|orders| orders.has_failed = true);
+        }
+    }
+}
