@@ -22,7 +22,7 @@
 // | `low_water` | the position of a log up to which all is settled |
 // | `postgres` | a queue in PostgreSQL, behind the feature of that name: its handle |
 // | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |
-// | `postgres/source`, `postgres/fetch`, `postgres/worker` | its source; how jobs are taken; the row that leases them |
+// | `postgres/source`, `postgres/fetch`, `postgres/cursor`, `postgres/worker` | its source; how jobs are taken; from where on; the row that leases them |
 // | `postgres/ack`, `postgres/receipt`, `postgres/error` | how jobs are settled; the handle of a delivery; errors of a database |
 // | `postgres/dead`, `postgres/inbox`, `postgres/check` | dead letters in the same database; effects that happen once; warnings about a server |
 // | `nats` | NATS JetStream, by its feature |

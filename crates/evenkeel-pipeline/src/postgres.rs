@@ -2,6 +2,7 @@
 
 mod ack;
 mod check;
+mod cursor;
 mod dead;
 mod enqueue;
 mod error;

@@ -8,17 +8,31 @@ use evenkeel_postgres::Error;
 use super::{PgQueue, PgReceipt, enqueue::seconds, error::source_error, worker::Worker};
 use crate::{Ack, Settle, SettleOutcome, SourceError};
 
-// The planner knows neither the length of an array nor the jobs in hand. So the forms of these two leave it no join of all jobs
-// of a worker with all decisions.
-const FINISH: &str = "
+/// The statement that deletes jobs which are done, with the parts that differ.
+macro_rules! finish {
+    ($fence:literal, $result:literal) => {
+        concat!(
+            "
 with me as (
     select id from evenkeel_queue.worker where id = $1 for key share
 ), job as (
-    delete from evenkeel_queue.job j where j.id = any($2::bigint[]) and j.state = 'h' and j.worker + 0 = (select id from me)
-        and ((j.id, j.claim) in (select id, claim from unnest($2::bigint[], $3::bigint[]) as t(id, claim))) is true
-    returning j.key
-)
-select me.id, array(select distinct key from job where key is not null) from me";
+    delete from evenkeel_queue.job j
+    where j.worker = (select id from me) and j.id = any($2::bigint[]) and j.state = 'h' and ",
+            $fence,
+            $result
+        )
+    };
+}
+
+/// For jobs without a key of a single fetch.
+const FINISH_PLAIN: &str = finish!("j.claim = any($3::bigint[])", ") select me.id, '{}'::text[] from me");
+
+// The planner knows neither the length of an array nor the jobs in hand. So the forms of these two leave it no join of all jobs
+// of a worker with all decisions.
+const FINISH: &str = finish!(
+    "((j.id, j.claim) in (select id, claim from unnest($2::bigint[], $3::bigint[]) as t(id, claim))) is true",
+    " returning j.key) select me.id, array(select distinct key from job where key is not null) from me"
+);
 
 const HAND_BACK: &str = "
 with me as (
@@ -28,9 +42,10 @@ with me as (
         ready_at = now() + make_interval(secs => t.delay)
     from unnest($2::bigint[], $3::bigint[], $4::int[], $5::float8[]) as t(id, claim, failed, delay)
     cross join lateral (
-        select b.ctid as tid from evenkeel_queue.job b where b.id = t.id and b.claim = t.claim offset 0
+        select b.ctid as tid from evenkeel_queue.job b
+        where b.worker = $1 and b.id = t.id and b.state = 'h' and b.claim = t.claim offset 0
     ) found
-    where j.ctid = found.tid and j.state = 'h' and j.worker + 0 = (select id from me) returning j.id
+    where j.ctid = found.tid and j.state = 'h' and j.worker = (select id from me) returning j.id
 )
 select me.id from me, (select count(*) from job) counted, pg_notify($6, '')";
 
@@ -43,7 +58,7 @@ with job as (
             order by b.id limit 1) as id
         from unnest($2::text[]) as k(key)
     ) first
-    where j.id = first.id and j.state in ('f', 'b') and not exists (
+    where j.queue = $1 and j.key = first.key and j.key is not null and j.id = first.id and j.state in ('f', 'b') and not exists (
         select 1 from evenkeel_queue.job b where b.queue = $1 and b.key = first.key and b.key is not null
             and b.state in ('h', 'd'))
     returning j.id
@@ -73,10 +88,13 @@ impl PgAck {
     async fn settle_own(&self, worker: i64, batch: &[(PgReceipt, Settle)]) -> Result<bool, Error> {
         let PgQueue { db, channel, .. } = &self.worker.queue;
         let (mut done, mut done_fetches) = (Vec::new(), Vec::new());
+        let mut is_plain = true;
         let (mut back, mut back_fetches, mut failed, mut delays) = (vec![], vec![], vec![], vec![]);
         for (receipt, settle) in batch.iter().filter(|(receipt, _)| receipt.worker == worker) {
             let (failures, delay) = match settle {
                 Settle::Ack | Settle::Term => {
+                    is_plain &=
+                        !receipt.is_keyed && done_fetches.last().is_none_or(|last| *last == receipt.fetch);
                     done.push(receipt.job);
                     done_fetches.push(receipt.fetch);
                     continue;
@@ -91,7 +109,8 @@ impl PgAck {
         }
         let mut is_there = true;
         if !done.is_empty() {
-            let sql = self.worker.queue.sql(FINISH);
+            done_fetches.truncate(if is_plain { 1 } else { usize::MAX });
+            let sql = self.worker.queue.sql(if is_plain { FINISH_PLAIN } else { FINISH });
             let row: Option<(i64, Vec<String>)> = db.fetch_opt(&sql, (worker, done, done_fetches)).await?;
             is_there = row.is_some();
             lock(&self.ended_keys).extend(row.map(|(_, keys)| keys).unwrap_or_default());

@@ -8,10 +8,19 @@ use super::{PgQueue, ack::release_keys};
 use crate::{DeadLetter, Message, Sink, SinkError};
 
 const BURY: &str = "
-with job as (
-    delete from evenkeel_queue.job j using unnest($2::bigint[], $3::int[], $4::text[]) as t(id, attempts, reason)
-    where j.id = t.id and j.queue = $1 and j.attempt + 1 >= t.attempts
+with letter as (
+    select * from unnest($2::bigint[], $3::int[], $4::text[]) as t(id, attempts, reason)
+), in_hand as (
+    delete from evenkeel_queue.job j using letter t
+    where j.id = t.id and j.state = 'h' and j.worker = any(array(select id from evenkeel_queue.worker where queue = $1))
+        and j.queue = $1 and j.attempt + 1 >= t.attempts
     returning j.id, j.queue, j.key, j.dedup, j.payload, t.reason, t.attempts, j.enqueued_at
+), handed_back as (
+    delete from evenkeel_queue.job j using letter t
+    where j.id = t.id and j.state = 'd' and j.queue = $1 and j.attempt + 1 >= t.attempts
+    returning j.id, j.queue, j.key, j.dedup, j.payload, t.reason, t.attempts, j.enqueued_at
+), job as (
+    select * from in_hand union all select * from handed_back
 ), dead as (
     insert into evenkeel_queue.dead (id, queue, key, dedup, payload, reason, attempts, enqueued_at)
     select id, queue, key, dedup, payload, reason, attempts, enqueued_at from job

@@ -10,6 +10,8 @@ pub struct PgReceipt {
     pub(super) job: i64,
     pub(super) worker: i64,
     pub(super) fetch: i64,
+    /// Another job may wait for its end.
+    pub(super) is_keyed: bool,
 }
 
 impl fmt::Display for PgReceipt {

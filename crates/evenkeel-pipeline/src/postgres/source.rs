@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep};
 use super::{
     PgAck, PgQueue, PgReceipt, ack,
     check::check,
+    cursor::Cursor,
     error::source_error,
-    fetch::{Cursor, Fetched, Taken, fetch},
+    fetch::{Fetched, Taken, fetch},
     worker::Worker,
 };
 use crate::{
@@ -68,7 +69,7 @@ impl PgSource {
             self.fetching.get_or_insert_with(|| Box::pin(fetch(Arc::clone(worker), demand, start)));
         let fetched = fetching.await;
         self.fetching = None;
-        Ok(fetched?.take(&mut self.cursor))
+        Ok(fetched?.taken(&mut self.cursor))
     }
 
     /// Returns jobs that have arrived, within the demand.

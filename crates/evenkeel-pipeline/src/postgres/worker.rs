@@ -15,7 +15,7 @@
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use evenkeel_base::lock;
-use evenkeel_postgres::Error;
+use evenkeel_postgres::{Error, SqlBatch};
 use tokio::time::Instant;
 
 use super::PgQueue;
@@ -33,14 +33,18 @@ where worker = $1 and claim = $2 and state = 'h'";
 const WORKERS: &str = "select id, beats from evenkeel_queue.worker where queue = $1";
 
 const TAKE_OVER: &str = "
-with gone as (
-    delete from evenkeel_queue.worker where (id, beats) in (select id, beats from unnest($1::bigint[], $2::bigint[]) as t(id, beats))
-    returning id
-), job as (
+delete from evenkeel_queue.worker
+where (id, beats) in (select id, beats from unnest($1::bigint[], $2::bigint[]) as t(id, beats))";
+
+/// A statement of its own behind the one above, so that it sees what a fetch has taken for which that one has waited.
+const HAND_ON: &str = "
+with job as (
     update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now(), attempt = attempt + 1
-    from gone where j.worker = gone.id and j.state = 'h' returning j.id
+    where j.worker = any($1::bigint[]) and j.state = 'h'
+        and not exists (select 1 from evenkeel_queue.worker w where w.id = j.worker)
+    returning j.id
 )
-select count(*) from job, pg_notify($3, '')";
+select count(*) from job, pg_notify($2, '')";
 
 const LEAVE: &str = "
 with gone as (
@@ -64,6 +68,7 @@ struct State {
     fetches: i64,
     /// A fetch whose answer is not known.
     open_fetch: Option<Fetch>,
+    beat_at: Option<Instant>,
     next_sweep: Option<Instant>,
     /// The time of the last look, and since when each worker's beats stand still.
     looked_at: Option<Instant>,
@@ -75,6 +80,8 @@ struct State {
 pub(super) struct Fetch {
     pub(super) worker: i64,
     pub(super) number: i64,
+    /// It counts as a beat. Not each one does: the versions of the row are kept as long as any old snapshot.
+    pub(super) is_beat: bool,
 }
 
 impl Worker {
@@ -95,33 +102,47 @@ impl Worker {
         }
     }
 
-    /// Begins a fetch: registers, and ends the fetch before it if its answer was lost.
-    pub(super) async fn begin_fetch(&self) -> Result<Fetch, Error> {
-        let PgQueue { db, name, .. } = &self.queue;
+    /// Ends a fetch whose answer was lost.
+    async fn end_open_fetch(&self) -> Result<(), Error> {
         let open = lock(&self.state).open_fetch;
-        if let Some(Fetch { worker, number }) = open {
+        if let Some(Fetch { worker, number, .. }) = open {
+            let PgQueue { db, .. } = &self.queue;
             db.execute(&self.queue.sql(END_FETCH), (worker, number)).await?;
             db.execute(&self.queue.sql(HAND_BACK_FETCH), (worker, number)).await?;
             lock(&self.state).open_fetch = None;
         }
+        Ok(())
+    }
+
+    /// Begins a fetch: registers, and ends the fetch before it if its answer was lost.
+    pub(super) async fn begin_fetch(&self) -> Result<Fetch, Error> {
+        let PgQueue { db, name, .. } = &self.queue;
+        self.end_open_fetch().await?;
         let worker = match self.id() {
             Some(id) => id,
             None => {
                 let id = db.fetch_scalar(&self.queue.sql(REGISTER), (&**name,)).await?;
-                lock(&self.state).id = Some(id);
+                let mut state = lock(&self.state);
+                (state.id, state.beat_at) = (Some(id), None);
                 id
             }
         };
         let mut state = lock(&self.state);
         state.fetches += 1;
-        let fetch = Fetch { worker, number: state.fetches };
+        let (now, pause) = (Instant::now(), self.queue.sweep_pause());
+        let is_beat = state.beat_at.is_none_or(|at| now.duration_since(at) >= pause);
+        let fetch = Fetch { worker, number: state.fetches, is_beat };
         state.open_fetch = Some(fetch);
         Ok(fetch)
     }
 
-    /// Notes that the answer to the fetch has come.
-    pub(super) fn end_fetch(&self) {
-        lock(&self.state).open_fetch = None;
+    /// Notes that the answer to the fetch has come, which was sent at an instant.
+    pub(super) fn end_fetch(&self, fetch: Fetch, sent_at: Instant) {
+        let mut state = lock(&self.state);
+        state.open_fetch = None;
+        if fetch.is_beat {
+            state.beat_at = Some(sent_at);
+        }
     }
 
     /// Beats, and returns whether the row is still there.
@@ -145,7 +166,10 @@ impl Worker {
         let gone = self.look(&workers, Instant::now());
         if !gone.is_empty() {
             let (ids, beats): (Vec<i64>, Vec<i64>) = gone.into_iter().unzip();
-            db.fetch_scalar::<i64>(&self.queue.sql(TAKE_OVER), (ids, beats, &**channel)).await?;
+            let mut batch = SqlBatch::new();
+            batch.push(&self.queue.sql(TAKE_OVER), (&ids, beats));
+            batch.push(&self.queue.sql(HAND_ON), (&ids, &**channel));
+            db.batch(batch).await?;
         }
         Ok(())
     }
@@ -177,6 +201,8 @@ impl Worker {
     /// Hands everything back that this worker has, without an attempt, and deletes the row.
     pub(super) async fn leave(&self) -> Result<(), Error> {
         let Some(id) = self.id() else { return Ok(()) };
+        // What it takes later would be nobody's.
+        self.end_open_fetch().await?;
         let PgQueue { db, channel, .. } = &self.queue;
         db.fetch_scalar::<i64>(&self.queue.sql(LEAVE), (id, &**channel)).await?;
         self.lost(id);

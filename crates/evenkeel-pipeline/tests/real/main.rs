@@ -11,6 +11,8 @@ mod instance;
 #[cfg(all(feature = "nats", unix))]
 mod nats;
 #[cfg(feature = "postgres")]
+mod pg_cursor;
+#[cfg(feature = "postgres")]
 mod pg_dead;
 #[cfg(feature = "postgres")]
 mod pg_drain;
