@@ -44,7 +44,7 @@ mod shared {
 
     /// The part of a second that may be used at once. The wait for a call takes a millisecond or two more than it should,
     /// and so does the call of the server that counts: what is earned meanwhile must find room.
-    const BURST: u32 = 50;
+    const BURST: u32 = 20;
 
     /// One quota in a Redis server, for all processes that read the same API.
     ///

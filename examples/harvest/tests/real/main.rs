@@ -27,7 +27,13 @@ mod records;
 #[cfg(unix)]
 mod resume;
 mod server;
+#[cfg(all(unix, feature = "queue"))]
+mod shared_quota;
 #[cfg(unix)]
 mod signals;
 mod store;
+#[cfg(all(unix, feature = "queue"))]
+mod team;
 mod workdir;
+#[cfg(all(unix, feature = "queue"))]
+mod workers;

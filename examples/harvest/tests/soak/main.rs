@@ -17,8 +17,16 @@ mod interrupted;
 mod random;
 #[path = "../real/server.rs"]
 mod server;
+#[cfg(all(unix, feature = "queue"))]
+#[path = "../real/shared_quota.rs"]
+mod shared_quota;
+#[cfg(all(unix, feature = "queue"))]
+#[path = "../real/team.rs"]
+mod team;
 #[path = "../real/workdir.rs"]
 mod workdir;
+#[cfg(all(unix, feature = "queue"))]
+mod workers;
 
 use workdir::Workdir;
 
