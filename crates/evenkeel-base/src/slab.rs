@@ -113,6 +113,19 @@ impl<T> Slab<T> {
         self.entries.iter().filter_map(Entry::value)
     }
 
+    /// Returns all values with their keys, in no particular order.
+    pub fn iter_keyed(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.entries.iter().enumerate().filter_map(|(key, entry)| Some((key, entry.value()?)))
+    }
+
+    /// Returns all values with their keys, to be changed, in no particular order.
+    pub fn iter_keyed_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
+        self.entries.iter_mut().enumerate().filter_map(|(key, entry)| match entry {
+            Entry::Value(value) => Some((key, value)),
+            Entry::Vacant { .. } => None,
+        })
+    }
+
     /// Returns all values, to be changed, in no particular order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.entries.iter_mut().filter_map(|entry| match entry {

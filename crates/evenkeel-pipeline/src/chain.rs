@@ -7,9 +7,9 @@
 //! has items; each stage has a limit of its own, where items wait first come, first served. Only a batch, a split, and a new
 //! order by key end a segment.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{future::poll_fn, marker::PhantomData, pin::pin, sync::Arc, task::Poll};
 
-use evenkeel_task::{BoxError, Panic};
+use evenkeel_task::BoxError;
 
 use crate::{
     Message,
@@ -17,7 +17,7 @@ use crate::{
     settings::PathSettings,
     stage::Stage,
     token::{Carried, Token},
-    work::{Interrupted, Work, judge},
+    work::{Pending, judge, poll_first},
 };
 
 /// Stages that follow each other.
@@ -44,21 +44,34 @@ pub trait Chain: Sized + Send + Sync + 'static {
         keys: Option<KeyHash<Self::In>>,
         settings: &Arc<PathSettings>,
     ) -> Items<Self::Out> {
-        // One count of references for both, which each item takes and gives back.
         let shared = Arc::new((self, Arc::clone(settings)));
-        let run = async move |Carried { mut token, item }| {
-            let item = shared.0.run(&mut token, item, &shared.1).await?;
-            Some(Carried { token, item })
-        };
-        let workers = settings.workers;
-        match keys {
-            None => map_items(items, workers, None, run),
-            Some(keys) => {
-                let items = Keying { items, keys, settings: Arc::clone(settings) };
-                map_items(items, workers, Some(Box::new(|(key, _)| *key)), async move |(_, carried)| {
-                    run(carried).await
-                })
-            }
+        connect(items, keys, settings, async move |Carried { mut token, item }| {
+            let item = shared.0.run(&mut token, item, &shared.1).await;
+            Ok(item.map(|item| Carried { token, item }))
+        })
+    }
+}
+
+/// Makes a segment of a function.
+fn connect<T, V, F, Fut, U>(
+    items: Items<T>,
+    keys: Option<KeyHash<T>>,
+    settings: &Arc<PathSettings>,
+    run: F,
+) -> Items<V>
+where
+    T: Send + 'static,
+    V: Send + 'static,
+    F: FnOnce(Carried<T>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<U, Never>> + Send + 'static,
+    U: IntoIterator<Item: Into<Carried<V>>, IntoIter: Send> + Send + 'static,
+{
+    let workers = settings.workers;
+    match keys {
+        None => map_items(items, workers, None, run),
+        Some(keys) => {
+            let items = Keying { items, keys, settings: Arc::clone(settings) };
+            map_items(items, workers, Some(Box::new(|(key, _)| *key)), |(_, carried)| run(carried))
         }
     }
 }
@@ -109,19 +122,25 @@ where
 
     async fn run(&self, token: &mut Token, item: C::In, settings: &PathSettings) -> Option<U> {
         let item = self.before.run(token, item, settings).await?;
-        let turn = match self.stage.try_enter() {
+        let stage = &*self.stage;
+        let turn = match stage.try_enter() {
             Some(turn) => turn,
-            None => self.stage.wait(&mut *token).await?,
+            None => stage.wait(&mut *token).await?,
         };
-        // A function may do something before its future is polled.
-        if token.is_lost() {
-            return None;
-        }
-        let result = match Panic::catch(|| (self.f.clone())(item)) {
-            Ok(future) => Work::new(&self.stage, &mut *token, future).await,
-            Err(panic) => Err(Interrupted::Panicked(panic)),
+        // As `work` does it, which would be a future more for each item to move about.
+        let mut future = pin!(None);
+        let mut call = Some(|| (self.f.clone())(item));
+        let result = 'work: {
+            let first = poll_fn(|cx| {
+                Poll::Ready(poll_first(stage, &mut &mut *token, future.as_mut(), &mut call, cx))
+            });
+            match first.await {
+                Poll::Ready(result) => break 'work result,
+                Poll::Pending => {}
+            }
+            Pending::new(future, stage, &mut *token).await
         };
-        match judge(turn, &self.stage, result) {
+        match judge(turn, stage, result) {
             Ok(output) => {
                 let item = (self.goes_on)(output);
                 if item.is_none() {
@@ -163,5 +182,18 @@ impl<C: Chain> Chain for Finished<C> {
             token.set_done();
         }
         None
+    }
+
+    /// Without a [`Carried`], which has a size even if it cannot be.
+    fn connect(
+        self,
+        items: Items<C::In>,
+        keys: Option<KeyHash<C::In>>,
+        settings: &Arc<PathSettings>,
+    ) -> Items<Never> {
+        let shared = Arc::new((self, Arc::clone(settings)));
+        connect(items, keys, settings, async move |Carried { mut token, item }| {
+            Ok(shared.0.run(&mut token, item, &shared.1).await)
+        })
     }
 }

@@ -4,14 +4,13 @@ use std::{fmt, sync::Mutex};
 
 use evenkeel_base::{FirstPanic, lock};
 
-use crate::{Ack, Source, item_key::ItemKey};
+use crate::{Ack, Delivery, Source, item_key::ItemKey};
 
 type Receipt<S> = <<S as Source>::Ack as Ack>::Receipt;
 
 /// The typed half of the items in hand, under the same keys.
 pub(crate) struct Deliveries<R, T> {
     slots: Mutex<Vec<Option<Slot<R, T>>>>,
-    keeps_items: bool,
 }
 
 pub(crate) type DeliveriesOf<S> = Deliveries<Receipt<S>, <S as Source>::Item>;
@@ -33,8 +32,32 @@ pub(crate) trait Origins: Send + Sync {
 }
 
 impl<R: Copy, T> Deliveries<R, T> {
-    pub(crate) fn new(keeps_items: bool) -> Self {
-        Self { slots: Mutex::new(Vec::new()), keeps_items }
+    pub(crate) const fn new() -> Self {
+        Self { slots: Mutex::new(Vec::new()) }
+    }
+
+    /// Keeps the receipts of deliveries without copies, and passes each item on to `carry`, which only moves it.
+    pub(crate) fn insert_all(
+        &self,
+        keys: &[ItemKey],
+        deliveries: Vec<Delivery<T, R>>,
+        mut carry: impl FnMut(ItemKey, u32, T),
+    ) {
+        let mut before = Vec::new();
+        let mut slots = lock(&self.slots);
+        if let Some(last) = keys.iter().map(|key| key.index).max()
+            && slots.len() <= last
+        {
+            slots.resize_with(last + 1, || None);
+        }
+        for (key, Delivery { item, receipt, attempt, .. }) in keys.iter().zip(deliveries) {
+            let slot = Slot { number: key.number, receipt, original: None };
+            if let Some(Slot { original: Some(original), .. }) = slots[key.index].replace(slot) {
+                before.push(original);
+            }
+            carry(*key, attempt, item);
+        }
+        drop(slots);
     }
 
     pub(crate) fn insert(&self, entries: impl Iterator<Item = (ItemKey, R, Option<T>)>) {
@@ -94,10 +117,8 @@ impl<R: Copy + fmt::Display + Send + Sync, T: Send> Origins for Deliveries<R, T>
     }
 
     fn release(&self, keys: &[ItemKey]) {
-        if self.keeps_items {
-            let originals: Vec<T> = keys.iter().filter_map(|key| self.take_original(*key)).collect();
-            // The panic of a destructor says nothing of the pipeline.
-            FirstPanic::default().drop_each(originals);
-        }
+        let originals: Vec<T> = keys.iter().filter_map(|key| self.take_original(*key)).collect();
+        // The panic of a destructor says nothing of the pipeline.
+        FirstPanic::default().drop_each(originals);
     }
 }

@@ -33,11 +33,12 @@ use std::{
 use evenkeel_base::lock;
 use tokio::{sync::Notify, task::yield_now, time::Instant};
 
+mod entry;
 mod limits;
 mod numbers;
 mod state;
 
-use self::state::{Effects, State};
+use self::state::{DoneEffects, Effects, State};
 pub(crate) use self::{
     limits::Limits,
     numbers::Numbers,
@@ -61,9 +62,15 @@ pub(crate) struct InHand {
 }
 
 impl InHand {
-    pub(crate) fn new(limits: Limits, ack_wait: Option<Duration>, origins: Arc<dyn Origins>) -> Self {
+    /// `keeps_items` says that there may be copies of items, to be released.
+    pub(crate) fn new(
+        limits: Limits,
+        ack_wait: Option<Duration>,
+        origins: Arc<dyn Origins>,
+        keeps_items: bool,
+    ) -> Self {
         Self {
-            state: Mutex::new(State::new(limits)),
+            state: Mutex::new(State::new(limits, keeps_items)),
             losses: AtomicU64::new(0),
             room: Notify::new(),
             decided: Notify::new(),
@@ -145,13 +152,34 @@ impl InHand {
         self.step(|state, _| state.split(key, parts));
     }
 
+    /// Drops the token of a part that is done: the commonest step, which has few effects.
+    #[inline]
+    pub(crate) fn end_done(&self, key: ItemKey) {
+        let effects = lock(&self.state).end_done(key);
+        let Some(DoneEffects { is_decided, has_room, is_idle, dropped }) = effects else {
+            return self.end_part(key, PartEnd::Done);
+        };
+        if is_decided {
+            self.decided.notify_one();
+        }
+        if has_room {
+            self.room.notify_one();
+        }
+        if is_idle {
+            self.idle.notify_one();
+        }
+        drop(dropped);
+    }
+
     /// Drops the token of a part.
+    #[inline(never)]
     pub(crate) fn end_part(&self, key: ItemKey, end: PartEnd) {
         self.step(|state, effects| state.end_part(key, end, effects));
     }
 
-    pub(crate) fn losses(&self) -> u64 {
-        self.losses.load(Relaxed)
+    /// Returns the low bits of the number of losses.
+    pub(crate) fn losses(&self) -> u32 {
+        self.losses.load(Relaxed) as u32
     }
 
     pub(crate) fn is_lost(&self, key: ItemKey) -> bool {

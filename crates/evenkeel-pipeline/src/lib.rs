@@ -13,7 +13,7 @@
 // | `running`, `run`, `intake` | the handle of a pipeline that runs; the task that runs it to its end; one of its sources |
 // | `chain`, `segment` | stages within one task; the maps that carry items through them, batches and splits |
 // | `stage`, `work` | the limit and the numbers of a stage; the run of its function for one item |
-// | `in_hand`, `in_hand/state`, `in_hand/limits`, `in_hand/numbers` | the account of every delivery, from its pull to the answer of the server; its bounds and numbers |
+// | `in_hand`, `in_hand/state`, `in_hand/entry`, `in_hand/limits`, `in_hand/numbers` | the account of every delivery, from its pull to the answer of the server; one entry; bounds and numbers |
 // | `token`, `item_key`, `deliveries` | a part of an item on its way; the identity of an entry; receipts, and copies for dead letters |
 // | `pull`, `settle`, `leases`, `dead_letters` | the tasks that pull, settle, extend leases, write dead letters |
 // | `settings`, `status`, `race`, `random` | settings of the stages; errors and orders of the tasks; the first of two futures; random numbers |

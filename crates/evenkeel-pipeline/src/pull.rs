@@ -131,6 +131,14 @@ impl<S: Source> Puller<S> {
         let losses = self.in_hand.losses();
         let keys = self.in_hand.accept(deliveries.iter().map(|d| (d.attempt, d.size, d.leased_at)));
         let mut carried = Vec::with_capacity(keys.len());
+        if deliveries.iter().all(|delivery| delivery.attempt < max_attempts) {
+            self.deliveries.insert_all(&keys, deliveries, |key, attempt, item| {
+                carried.push(Carried { token: Token::new(&self.in_hand, key, attempt, losses), item });
+            });
+            // It fails only when the stages are gone: the tokens hand the items back then.
+            let _ = self.items.send(carried);
+            return;
+        }
         let mut spent = Vec::new();
         let entries = keys.into_iter().zip(deliveries).map(|(key, delivery)| {
             let Delivery { item, receipt, attempt, .. } = delivery;
@@ -153,7 +161,6 @@ impl<S: Source> Puller<S> {
         self.deliveries.insert(entries.into_iter());
         // Behind the receipts, which a dead letter needs.
         drop(spent);
-        // It fails only when the stages are gone: the tokens hand the items back then.
         let _ = self.items.send(carried);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -17,7 +18,7 @@ use crate::{
     settings::PathSettings,
     stage::Stage,
     token::{Carried, Token},
-    work::{Work, judge},
+    work::{judge, work},
 };
 
 /// The error of streams that have none.
@@ -29,32 +30,40 @@ pub(crate) type Items<T> = Pin<Box<dyn Stream<Item = Result<Carried<T>, Never>> 
 /// Returns the hash of the key of an item. Keys whose hashes are the same share an order.
 pub(crate) type KeyHash<T> = Box<dyn FnMut(&T) -> u64 + Send>;
 
-/// Runs `f` over the items, on at most `limit` workers.
-pub(crate) fn map_items<T, I, V, F, Fut>(items: I, limit: usize, keys: Option<KeyHash<T>>, f: F) -> Items<V>
+/// Runs `f` over the items, on at most `limit` workers. `f` has no error: it says so itself, since a future around its own
+/// would be one more to move each item to.
+pub(crate) fn map_items<T, I, V, F, Fut, U>(
+    items: I,
+    limit: usize,
+    keys: Option<KeyHash<T>>,
+    f: F,
+) -> Items<V>
 where
     T: Send + 'static,
     I: Stream<Item = Result<T, Never>> + Send + 'static,
     V: Send + 'static,
     F: FnOnce(T) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output: IntoIterator<Item = Carried<V>, IntoIter: Send> + Send + 'static> + Send + 'static,
+    Fut: Future<Output = Result<U, Never>> + Send + 'static,
+    U: IntoIterator<Item: Into<Carried<V>>, IntoIter: Send> + Send + 'static,
 {
-    let map = items.try_par_map(limit, async move |item| Ok::<_, Never>(f(item).await)).settled();
+    let map = items.try_par_map(limit, f).settled();
     match keys {
-        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None }),
-        None => Box::pin(Outputs { map, outputs: None }),
+        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None, carried: PhantomData }),
+        None => Box::pin(Outputs { map, outputs: None, carried: PhantomData }),
     }
 }
 
 /// The outputs of a map, one by one.
-struct Outputs<S, U: IntoIterator> {
+struct Outputs<S, U: IntoIterator, V> {
     map: S,
     outputs: Option<U::IntoIter>,
+    carried: PhantomData<fn() -> V>,
 }
 
-impl<S, V, U> Stream for Outputs<S, U>
+impl<S, V, U> Stream for Outputs<S, U, V>
 where
     S: Stream<Item = Result<U, ItemError<Never>>> + Unpin,
-    U: IntoIterator<Item = Carried<V>>,
+    U: IntoIterator<Item: Into<Carried<V>>>,
     Self: Unpin,
 {
     type Item = Result<Carried<V>, Never>;
@@ -62,7 +71,7 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
             if let Some(output) = self.outputs.as_mut().and_then(Iterator::next) {
-                return Poll::Ready(Some(Ok(output)));
+                return Poll::Ready(Some(Ok(output.into())));
             }
             match ready!(Pin::new(&mut self.map).poll_next(cx)) {
                 None => return Poll::Ready(None),
@@ -74,7 +83,7 @@ where
     }
 }
 
-impl<S, U: IntoIterator> Unpin for Outputs<S, U> {}
+impl<S, U: IntoIterator, V> Unpin for Outputs<S, U, V> {}
 
 /// Items with the hashes of their keys. A key that panics is the failure of its item.
 pub(crate) struct Keying<T> {
@@ -129,15 +138,15 @@ where
             Some(turn) => turn,
             None => match stage.wait(&mut token).await {
                 Some(turn) => turn,
-                None => return Vec::new(),
+                None => return Ok(Vec::new()),
             },
         };
         // Collected inside, as the iterator is the user's as well.
-        let parts = async move {
+        let parts = || async move {
             Ok::<_, BoxError>(f(item).await.map_err(Into::into)?.into_iter().collect::<Vec<U>>())
         };
-        let result = Work::new(&stage, &mut token, parts).await;
-        match judge(turn, &stage, result) {
+        let result = work(&stage, &mut token, parts).await;
+        Ok(match judge(turn, &stage, result) {
             Ok(parts) => token.split(parts),
             Err(reason) => {
                 if let Some(reason) = reason {
@@ -146,7 +155,7 @@ where
                 }
                 Vec::new()
             }
-        }
+        })
     })
 }
 
@@ -171,7 +180,10 @@ where
     map_items(batches, workers, None, async move |mut carried: Vec<Carried<T>>| {
         let turn = match stage.try_enter() {
             Some(turn) => turn,
-            None => stage.wait(&mut carried).await?,
+            None => match stage.wait(&mut carried).await {
+                Some(turn) => turn,
+                None => return Ok(None),
+            },
         };
         let carried =
             carried.into_iter().filter_map(|mut carried| (!carried.token.is_lost()).then_some(carried));
@@ -182,10 +194,9 @@ where
             })
             .unzip();
         if tokens.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let work = async move { f(items).await };
-        let (partial, result) = match Work::new(&stage, &mut tokens, work).await {
+        let (partial, result) = match work(&stage, &mut tokens, || f(items)).await {
             Ok(Ok(())) => (None, Ok(Ok::<_, BoxError>(()))),
             Ok(Err(error)) => {
                 let text = error_chain(error.error());
@@ -197,7 +208,7 @@ where
             Ok(()) => None,
             Err(Some(reason)) => Some(reason),
             // The leases of all are lost.
-            Err(None) => return None,
+            Err(None) => return Ok(None),
         };
         for (index, token) in tokens.iter_mut().enumerate() {
             match &failure {
@@ -207,7 +218,7 @@ where
                 _ => token.set_done(),
             }
         }
-        None::<Carried<Never>>
+        Ok(None::<Never>)
     })
 }
 

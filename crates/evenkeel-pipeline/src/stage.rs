@@ -37,15 +37,23 @@ pub(crate) struct Stage {
 }
 
 /// The right to run in a stage; unless it is [done](Turn::done), it counts as one without a result.
+///
+/// It stands for a permit of the limiter, and is smaller: each item moves it about in each stage.
 pub(crate) struct Turn<'a> {
     stage: &'a Stage,
-    _permit: Option<Permit<'a>>,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     #[inline]
-    pub(crate) fn done(mut self) {
-        drop(self._permit.take());
+    fn new(stage: &'a Stage, permit: Permit<'a>) -> Self {
+        // It is borrowed, and owns nothing but its weight.
+        mem::forget(permit);
+        Self { stage }
+    }
+
+    #[inline]
+    pub(crate) fn done(self) {
+        self.stage.limiter.put_back(1);
         mem::forget(self);
     }
 }
@@ -54,6 +62,7 @@ impl Drop for Turn<'_> {
     #[cold]
     fn drop(&mut self) {
         self.stage.fruitless.fetch_add(1, Relaxed);
+        self.stage.limiter.put_back(1);
     }
 }
 
@@ -123,8 +132,7 @@ impl Stage {
         if self.queued.load(Relaxed) > 0 {
             return None;
         }
-        let permit = self.limiter.try_acquire().ok()?;
-        Some(Turn { stage: self, _permit: Some(permit) })
+        Some(Turn::new(self, self.limiter.try_acquire().ok()?))
     }
 
     /// Waits for a turn, first come, first served; returns `None` when the leases are lost.
@@ -143,7 +151,7 @@ impl Stage {
                 return Poll::Ready(None);
             }
             // It fails only for a limiter that is closed, which this one never is.
-            permit.as_mut().poll(cx).map(|permit| Some(Turn { stage: self, _permit: permit.ok() }))
+            permit.as_mut().poll(cx).map(|permit| permit.ok().map(|permit| Turn::new(self, permit)))
         })
         .await
     }

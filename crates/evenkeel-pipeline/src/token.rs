@@ -1,7 +1,8 @@
 //! A part of an item on its way through the stages, and the leases that its work needs.
 
 use std::{
-    fmt, mem,
+    convert::Infallible,
+    fmt,
     sync::Arc,
     task::{Context, Waker},
     thread,
@@ -21,12 +22,20 @@ pub(crate) const SAMPLED: u32 = 32;
 pub struct Token {
     in_hand: Arc<InHand>,
     key: ItemKey,
+    /// The losses that were looked at; the low bits, which tell as much and take less to move.
+    losses: u32,
+    rare: Option<Box<Rare>>,
     attempt: u32,
-    /// The losses that were looked at.
-    losses: u64,
-    end: PartEnd,
-    /// The indices of the part, within the item that was split; none for a whole item.
-    part: Option<Box<str>>,
+    is_done: bool,
+}
+
+/// The facts that few tokens have.
+#[derive(Debug, Default)]
+struct Rare {
+    /// The reason of a failure, and the delay of another attempt.
+    failure: Option<Box<(String, Duration)>>,
+    /// The indices of the part, within the item that was split; empty for a whole item.
+    part: Box<str>,
 }
 
 /// An item, or a part of one, with its token.
@@ -36,10 +45,16 @@ pub struct Carried<T> {
     pub(crate) item: T,
 }
 
+/// Nothing is made of an item that has ended: it has no output to carry on.
+impl<T> From<Infallible> for Carried<T> {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl Token {
-    pub(crate) fn new(in_hand: &Arc<InHand>, key: ItemKey, attempt: u32, losses: u64) -> Self {
-        let in_hand = Arc::clone(in_hand);
-        Self { in_hand, key, attempt, losses, end: PartEnd::Dropped, part: None }
+    pub(crate) fn new(in_hand: &Arc<InHand>, key: ItemKey, attempt: u32, losses: u32) -> Self {
+        Self { in_hand: Arc::clone(in_hand), key, losses, rare: None, attempt, is_done: false }
     }
 
     /// Returns the number of the delivery.
@@ -54,28 +69,34 @@ impl Token {
     /// Returns the identity of the item, and the indices of the part.
     pub(crate) fn id(&self) -> String {
         let mut id = self.in_hand.origin(self.key);
-        if let Some(part) = &self.part {
-            id.push_str(part);
-        }
+        id.push_str(self.part());
         id
     }
 
+    fn part(&self) -> &str {
+        self.rare.as_ref().map_or("", |rare| &*rare.part)
+    }
+
     /// Notes that the part is done; the drop of the token tells it.
+    #[inline]
     pub(crate) fn set_done(&mut self) {
-        self.end = PartEnd::Done;
+        self.is_done = true;
     }
 
     /// Notes that the part has failed; the drop of the token tells it.
     pub(crate) fn fail(&mut self, reason: String, retry_after: Duration) {
-        self.end = PartEnd::Failed(Box::new((reason, retry_after)));
+        self.rare.get_or_insert_default().failure = Some(Box::new((reason, retry_after)));
     }
 
     /// Returns whether its lease is lost, so that its work is of no more use.
+    #[inline]
     pub(crate) fn is_lost(&mut self) -> bool {
         let losses = self.in_hand.losses();
-        if losses == self.losses {
-            return false;
-        }
+        losses != self.losses && self.look_for_loss(losses)
+    }
+
+    #[cold]
+    fn look_for_loss(&mut self, losses: u32) -> bool {
         self.losses = losses;
         self.in_hand.is_lost(self.key)
     }
@@ -87,6 +108,19 @@ impl Token {
         }
     }
 
+    #[cold]
+    fn end_undone(&mut self) {
+        let end = match self.rare.as_mut().and_then(|rare| rare.failure.take()) {
+            Some(failure) => PartEnd::Failed(failure),
+            None if thread::panicking() => {
+                let reason = "it was dropped by a panic before it ended".to_owned();
+                PartEnd::Failed(Box::new((reason, default_backoff(self.attempt))))
+            }
+            None => PartEnd::Dropped,
+        };
+        self.in_hand.end_part(self.key, end);
+    }
+
     /// Splits the part; without items it is done.
     pub(crate) fn split<T>(mut self, items: Vec<T>) -> Vec<Carried<T>> {
         self.set_done();
@@ -94,8 +128,8 @@ impl Token {
         self.in_hand.split(self.key, items.len());
         let carry = |(index, item)| {
             let mut token = Self::new(&self.in_hand, self.key, self.attempt, self.losses);
-            let part = self.part.as_deref().unwrap_or_default();
-            token.part = Some(format!("{part}/{index}").into());
+            let part = format!("{}/{index}", self.part()).into();
+            token.rare = Some(Box::new(Rare { part, failure: None }));
             Carried { token, item }
         };
         items.into_iter().enumerate().map(carry).collect()
@@ -104,18 +138,21 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("key", &self.key).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("key", &self.key)
+            .field("is_done", &self.is_done)
+            .finish_non_exhaustive()
     }
 }
 
 impl Drop for Token {
+    #[inline]
     fn drop(&mut self) {
-        let mut end = mem::replace(&mut self.end, PartEnd::Dropped);
-        if matches!(end, PartEnd::Dropped) && thread::panicking() {
-            let reason = "it was dropped by a panic before it ended".to_owned();
-            end = PartEnd::Failed(Box::new((reason, default_backoff(self.attempt))));
+        if self.is_done {
+            self.in_hand.end_done(self.key);
+        } else {
+            self.end_undone();
         }
-        self.in_hand.end_part(self.key, end);
     }
 }
 

@@ -1,14 +1,14 @@
 //! The run of a stage's function for one item or batch.
 
 use std::{
-    pin::Pin,
-    task::{Context, Poll},
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use evenkeel_base::{error_chain, far_future, poll_timer, sleep_until};
 use evenkeel_task::{BoxError, Panic};
-use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use crate::{
@@ -25,71 +25,130 @@ pub(crate) enum Interrupted {
     Lost,
 }
 
-pin_project! {
-    /// Polls the function of a stage: catches its panics, measures, and ends it when its time or its lease is over.
-    pub(crate) struct Work<'a, L, Fut> {
-        #[pin]
-        future: Fut,
-        stage: &'a Stage,
-        leases: L,
-        // When the first poll was pending.
-        pending_since: Option<Instant>,
-        // Most functions end without a timer.
-        timer: Option<Pin<Box<Sleep>>>,
+/// Runs a function under its leases: catches its panics, measures, and ends it when its time or its lease is over.
+pub(crate) async fn work<L: LeaseHolder, Fut: Future>(
+    stage: &Stage,
+    mut leases: L,
+    call: impl FnOnce() -> Fut,
+) -> Result<Fut::Output, Interrupted> {
+    let mut future = pin!(None);
+    let mut call = Some(call);
+    let first = poll_fn(|cx| Poll::Ready(poll_first(stage, &mut leases, future.as_mut(), &mut call, cx)));
+    match first.await {
+        Poll::Ready(result) => return result,
+        Poll::Pending => {}
+    }
+    Pending::new(future, stage, leases).await
+}
+
+/// Calls a function, and polls its future for the first time. Most end here, which needs no timer, no waker and mostly no
+/// clock; the others are [`Pending`].
+#[inline]
+pub(crate) fn poll_first<L: LeaseHolder, Fut: Future>(
+    stage: &Stage,
+    leases: &mut L,
+    mut future: Pin<&mut Option<Fut>>,
+    call: &mut Option<impl FnOnce() -> Fut>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Fut::Output, Interrupted>> {
+    if leases.is_lost() {
+        return Poll::Ready(Err(Interrupted::Lost));
+    }
+    let start = leases.is_sampled().then(Instant::now);
+    let polled = Panic::catch(|| {
+        // The function may do something before its future is polled.
+        if let Some(call) = call.take() {
+            future.set(Some(call()));
+        }
+        poll_and_drop(future.as_mut(), cx)
+    });
+    if let Some(start) = start {
+        stage.worked(start.elapsed().saturating_mul(SAMPLED));
+    }
+    match polled {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => {
+            // Of several panics the first one says most.
+            drop(Panic::catch(|| future.set(None)));
+            Poll::Ready(Err(Interrupted::Panicked(panic)))
+        }
     }
 }
 
-impl<'a, L, Fut> Work<'a, L, Fut> {
-    pub(crate) const fn new(stage: &'a Stage, leases: L, future: Fut) -> Self {
-        Self { future, stage, leases, pending_since: None, timer: None }
-    }
+/// Polls a future, and drops it when it has ended: before others may take its turn.
+#[inline]
+fn poll_and_drop<Fut: Future>(mut future: Pin<&mut Option<Fut>>, cx: &mut Context<'_>) -> Poll<Fut::Output> {
+    let Some(running) = future.as_mut().as_pin_mut() else { return Poll::Pending };
+    let output = ready!(running.poll(cx));
+    future.set(None);
+    Poll::Ready(output)
 }
 
-impl<L: LeaseHolder, Fut: Future> Future for Work<'_, L, Fut> {
-    type Output = Result<Fut::Output, Interrupted>;
+/// The work of a function that did not end at its first poll.
+pub(crate) struct Pending<'a, 'f, L, Fut> {
+    future: Pin<&'f mut Option<Fut>>,
+    stage: &'a Stage,
+    leases: L,
+    /// When the first poll was pending.
+    since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
 
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        if this.leases.is_lost() {
+// Nothing is pinned in it.
+impl<L, Fut> Unpin for Pending<'_, '_, L, Fut> {}
+
+impl<'a, 'f, L: LeaseHolder, Fut: Future> Pending<'a, 'f, L, Fut> {
+    pub(crate) const fn new(future: Pin<&'f mut Option<Fut>>, stage: &'a Stage, leases: L) -> Self {
+        Self { future, stage, leases, since: None, timer: None }
+    }
+
+    fn poll_work(&mut self, since: Instant, cx: &mut Context<'_>) -> Poll<Result<Fut::Output, Interrupted>> {
+        if self.leases.is_lost() {
             return Poll::Ready(Err(Interrupted::Lost));
         }
-        let sampled = (this.pending_since.is_none() && this.leases.is_sampled()).then(Instant::now);
-        let polled = Panic::catch(|| this.future.as_mut().poll(cx));
-        if let Some(start) = sampled {
-            let scaled = start.elapsed().saturating_mul(SAMPLED);
-            this.stage.worked(scaled);
-        }
+        let polled = Panic::catch(|| poll_and_drop(self.future.as_mut(), cx));
         let output = match polled {
             Ok(Poll::Ready(output)) => Ok(output),
             Err(panic) => Err(Interrupted::Panicked(panic)),
-            Ok(Poll::Pending) => {
-                let since = match *this.pending_since {
-                    Some(since) => since,
-                    None => {
-                        this.leases.watch(cx);
-                        // A lease that was lost in between had nobody to wake.
-                        if this.leases.is_lost() {
-                            return Poll::Ready(Err(Interrupted::Lost));
-                        }
-                        *this.pending_since.insert(Instant::now())
-                    }
-                };
-                let Some(timeout) = this.stage.timeout() else { return Poll::Pending };
-                let timer = this.timer.get_or_insert_with(|| {
-                    let end = since.checked_add(timeout);
-                    Box::pin(sleep_until(end.unwrap_or_else(|| far_future(since))))
-                });
-                if poll_timer(timer.as_mut(), cx).is_pending() {
-                    return Poll::Pending;
+            Ok(Poll::Pending) => Err(Interrupted::TimedOut(ready!(self.poll_timeout(since, cx)))),
+        };
+        self.stage.worked(since.elapsed());
+        Poll::Ready(output)
+    }
+
+    /// Waits for the end of the time, and returns it.
+    fn poll_timeout(&mut self, since: Instant, cx: &mut Context<'_>) -> Poll<Duration> {
+        let Some(timeout) = self.stage.timeout() else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| {
+            let end = since.checked_add(timeout);
+            Box::pin(sleep_until(end.unwrap_or_else(|| far_future(since))))
+        });
+        poll_timer(timer.as_mut(), cx).map(|()| timeout)
+    }
+}
+
+impl<L: LeaseHolder, Fut: Future> Future for Pending<'_, '_, L, Fut> {
+    type Output = Result<Fut::Output, Interrupted>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let polled = match this.since {
+            Some(since) => this.poll_work(since, cx),
+            None => {
+                let since = *this.since.insert(Instant::now());
+                this.leases.watch(cx);
+                // A lease that was lost in between had nobody to wake.
+                if this.leases.is_lost() {
+                    Poll::Ready(Err(Interrupted::Lost))
+                } else {
+                    this.poll_timeout(since, cx).map(|timeout| Err(Interrupted::TimedOut(timeout)))
                 }
-                Err(Interrupted::TimedOut(timeout))
             }
         };
-        if let Some(since) = *this.pending_since {
-            this.stage.worked(since.elapsed());
+        if polled.is_ready() {
+            this.future.set(None);
         }
-        Poll::Ready(output)
+        polled
     }
 }
 

@@ -82,6 +82,12 @@ impl<'a> Permit<'a> {
         self.result = Some(WorkResult::Overload);
     }
 
+    #[inline(never)]
+    fn put_back_measured(&self, started: Instant, in_use: u64) {
+        let sample = self.result.map(|result| Sample { result, started, now: Instant::now(), in_use });
+        self.limiter.core.put_back_measured(self.weight, sample);
+    }
+
     /// Returns it after work whose result says nothing about the other side. The same as dropping it.
     pub fn ignore(self) {}
 }
@@ -89,13 +95,10 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        match self.measured {
-            None => self.limiter.core.put_back(self.weight),
-            Some((started, in_use)) => {
-                let sample =
-                    self.result.map(|result| Sample { result, started, now: Instant::now(), in_use });
-                self.limiter.core.put_back_measured(self.weight, sample);
-            }
+        if let Some((started, in_use)) = self.measured {
+            self.put_back_measured(started, in_use);
+        } else {
+            self.limiter.core.put_back(self.weight);
         }
     }
 }

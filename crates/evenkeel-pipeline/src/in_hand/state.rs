@@ -5,7 +5,11 @@ use std::{collections::VecDeque, mem, task::Waker, time::Duration};
 use evenkeel_base::Slab;
 use tokio::time::Instant;
 
-use super::{limits::Limits, numbers::Numbers};
+use super::{
+    entry::{Entry, Phase, Rare},
+    limits::Limits,
+    numbers::Numbers,
+};
 use crate::{
     Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, race::default_backoff, report::DrainReport,
 };
@@ -52,31 +56,12 @@ pub(super) struct Effects {
     pub(super) removed: Vec<ItemKey>,
 }
 
-#[derive(Debug)]
-struct Entry {
-    key: ItemKey,
-    attempt: u32,
-    size: usize,
-    /// The end of the lease, if it is not extended.
-    lease_ends: Option<Instant>,
-    is_lost: bool,
-    phase: Phase,
-    /// The worker of the item, while it is pending.
-    waker: Option<Waker>,
-    /// The workers of its other parts, if it was split.
-    part_wakers: Vec<Waker>,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Working {
-        tokens: usize,
-        failure: Option<Box<(String, Duration)>>,
-        is_dropped: bool,
-    },
-    /// Its dead letter is to be written.
-    Exhausted,
-    Decided,
+/// The effects of the commonest step: an item of one part is done.
+pub(super) struct DoneEffects {
+    pub(super) is_decided: bool,
+    pub(super) has_room: bool,
+    pub(super) is_idle: bool,
+    pub(super) dropped: Option<Waker>,
 }
 
 pub(super) struct State {
@@ -99,12 +84,15 @@ pub(super) struct State {
     is_closed: bool,
     /// Nothing is told to the server any more.
     is_abandoned: bool,
+    /// Whether entries that are gone are told, as there may be copies of their items.
+    tells_removed: bool,
 }
 
 impl State {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, tells_removed: bool) -> Self {
         Self {
             limits,
+            tells_removed,
             entries: Slab::new(),
             accepted: 0,
             in_hand: 0,
@@ -123,7 +111,15 @@ impl State {
     }
 
     fn entry(&mut self, key: ItemKey) -> Option<&mut Entry> {
-        self.entries.get_mut(key.index).filter(|entry| entry.key == key)
+        self.entries.get_mut(key.index).filter(|entry| entry.number == key.number)
+    }
+
+    /// Removes an entry whose wakers are taken.
+    fn remove(&mut self, key: ItemKey, effects: &mut Effects) {
+        self.entries.discard(key.index);
+        if self.tells_removed {
+            effects.removed.push(key);
+        }
     }
 
     fn room(&self) -> Option<Demand> {
@@ -159,30 +155,55 @@ impl State {
         self.in_hand += 1;
         self.tokens += 1;
         self.bytes = self.bytes.saturating_add(size);
-        let phase = Phase::Working { tokens: 1, failure: None, is_dropped: false };
-        let mut key = ItemKey { index: 0, number: self.accepted };
-        let entry = Entry {
-            key,
-            attempt,
+        let number = self.accepted;
+        let index = self.entries.insert(Entry {
+            number,
             size,
             lease_ends,
-            is_lost: false,
-            phase,
             waker: None,
-            part_wakers: Vec::new(),
-        };
-        key.index = self.entries.insert(entry);
-        if let Some(entry) = self.entries.get_mut(key.index) {
-            entry.key = key;
-        }
-        key
+            tokens: 1,
+            rare: None,
+            attempt,
+            phase: Phase::Working,
+            is_lost: false,
+        });
+        ItemKey { index, number }
     }
 
     pub(super) fn split(&mut self, key: ItemKey, parts: usize) {
-        if let Some(Entry { phase: Phase::Working { tokens, .. }, .. }) = self.entry(key) {
-            *tokens += parts;
+        if let Some(entry) = self.entry(key).filter(|entry| entry.phase == Phase::Working) {
+            entry.tokens += parts;
             self.tokens += parts;
         }
+    }
+
+    /// Decides about an item of one part that is done; returns `None` if more is to be looked at.
+    #[inline]
+    pub(super) fn end_done(&mut self, key: ItemKey) -> Option<DoneEffects> {
+        let entry = self.entry(key)?;
+        if entry.tokens != 1 || entry.rare.is_some() || entry.is_lost || entry.phase != Phase::Working {
+            return None;
+        }
+        entry.phase = Phase::Decided;
+        let (size, dropped) = (entry.size, entry.waker.take());
+        self.tokens -= 1;
+        self.in_hand -= 1;
+        self.bytes = self.bytes.saturating_sub(size);
+        self.unsettled += 1;
+        self.decided.push_back((key, Settle::Ack));
+        let has_room = self.wants_room && self.room().is_some();
+        self.wants_room &= !has_room;
+        Some(DoneEffects {
+            is_decided: self.is_new_to_settle(),
+            has_room,
+            is_idle: self.tokens == 0 || self.in_hand == 0,
+            dropped,
+        })
+    }
+
+    /// The task that settles takes all that wait; those that come later are new to it.
+    fn is_new_to_settle(&self) -> bool {
+        matches!(self.decided.len(), 1 | MAX_SETTLED)
     }
 
     pub(super) fn end_part(&mut self, key: ItemKey, end: PartEnd, effects: &mut Effects) {
@@ -190,22 +211,25 @@ impl State {
         self.tokens -= 1;
         effects.is_idle |= self.tokens == 0;
         let Some(entry) = self.entry(key) else { return };
-        let Phase::Working { tokens, failure, is_dropped } = &mut entry.phase else { return };
-        *tokens -= 1;
-        match end {
-            PartEnd::Done => {}
-            PartEnd::Dropped => *is_dropped = true,
-            PartEnd::Failed(reason) => {
-                failure.get_or_insert(reason);
-            }
-        }
-        if *tokens > 0 {
+        if entry.phase != Phase::Working {
             return;
         }
-        let (failure, is_dropped) = (failure.take(), *is_dropped);
+        entry.tokens -= 1;
+        match end {
+            PartEnd::Done => {}
+            PartEnd::Dropped => entry.rare().is_dropped = true,
+            PartEnd::Failed(reason) => {
+                entry.rare().failure.get_or_insert(reason);
+            }
+        }
+        if entry.tokens > 0 {
+            return;
+        }
+        let Rare { failure, is_dropped, part_wakers } =
+            entry.rare.take().map(|rare| *rare).unwrap_or_default();
         let (attempt, is_lost) = (entry.attempt, entry.is_lost);
         effects.dropped = entry.waker.take();
-        effects.dropped_parts = mem::take(&mut entry.part_wakers);
+        effects.dropped_parts = part_wakers;
         match failure {
             _ if is_lost => self.forget_lost(key, effects),
             Some(failure) if attempt >= max_attempts => {
@@ -227,10 +251,10 @@ impl State {
 
     /// Removes an item that nobody works on any more, and whose lease is lost.
     fn forget_lost(&mut self, key: ItemKey, effects: &mut Effects) {
-        if let Some(entry) = self.entries.remove(key.index) {
-            effects.removed.push(key);
+        if let Some(size) = self.entry(key).map(|entry| entry.size) {
+            self.remove(key, effects);
             self.counts.superseded += 1;
-            self.leave_window(entry.size, effects);
+            self.leave_window(size, effects);
         }
     }
 
@@ -250,8 +274,7 @@ impl State {
         let size = entry.size;
         self.decided.push_back((key, settle));
         self.unsettled += 1;
-        // The task takes all that wait; those that come later are new to it.
-        effects.is_decided = matches!(self.decided.len(), 1 | MAX_SETTLED);
+        effects.is_decided = self.is_new_to_settle();
         self.leave_window(size, effects);
     }
 
@@ -261,18 +284,17 @@ impl State {
 
     /// Stores a waker; returns the one before.
     pub(super) fn watch(&mut self, key: ItemKey, waker: Waker) -> Option<Waker> {
-        match self.entry(key) {
-            Some(Entry { phase: Phase::Working { tokens: 2.., .. }, waker: first, part_wakers, .. }) => {
-                // Workers are reused: there is at most one waker for each.
-                if first.iter().chain(&*part_wakers).any(|known| known.will_wake(&waker)) {
-                    return Some(waker);
-                }
-                part_wakers.push(waker);
-                None
-            }
-            Some(entry) => entry.waker.replace(waker),
-            None => Some(waker),
+        let Some(entry) = self.entry(key) else { return Some(waker) };
+        if entry.tokens < 2 {
+            return entry.waker.replace(waker);
         }
+        // Workers are reused: there is at most one waker for each.
+        let part_wakers = entry.rare.iter().flat_map(|rare| &rare.part_wakers);
+        if entry.waker.iter().chain(part_wakers).any(|known| known.will_wake(&waker)) {
+            return Some(waker);
+        }
+        entry.rare().part_wakers.push(waker);
+        None
     }
 
     pub(super) fn take_decided(&mut self, max: usize, batch: &mut Vec<(ItemKey, Settle)>) -> Option<usize> {
@@ -296,12 +318,14 @@ impl State {
         effects: &mut Effects,
     ) {
         batch.retain(|(key, settle)| {
-            let entry = self.entries.get_mut(key.index).filter(|entry| entry.key == *key);
-            let is_late =
-                entry.is_some_and(|entry| entry.is_lost || entry.lease_ends.is_some_and(|ends| ends <= now));
-            if is_late && *settle != Settle::Ack {
-                self.entries.remove(key.index);
-                effects.removed.push(*key);
+            if *settle == Settle::Ack {
+                return true;
+            }
+            let is_late = self
+                .entry(*key)
+                .is_some_and(|entry| entry.is_lost || entry.lease_ends.is_some_and(|ends| ends <= now));
+            if is_late {
+                self.remove(*key, effects);
                 self.counts.superseded += 1;
                 self.unsettled -= 1;
                 return false;
@@ -318,8 +342,7 @@ impl State {
         effects: &mut Effects,
     ) {
         for ((key, settle), outcome) in batch.iter().zip(outcomes) {
-            self.entries.remove(key.index);
-            effects.removed.push(*key);
+            self.remove(*key, effects);
             self.unsettled -= 1;
             let count = match (outcome, settle) {
                 (SettleOutcome::Superseded, _) => &mut self.counts.superseded,
@@ -335,13 +358,13 @@ impl State {
 
     pub(super) fn scan_leases(&mut self, now: Instant, effects: &mut Effects) -> Leases {
         let mut leases = Leases::default();
-        for entry in self.entries.iter_mut().filter(|entry| !entry.is_lost) {
+        for (index, entry) in self.entries.iter_keyed_mut().filter(|(_, entry)| !entry.is_lost) {
             let Some(ends) = entry.lease_ends else { continue };
             if ends <= now {
-                entry.lose(effects);
+                lose(entry, effects);
             } else {
                 leases.first_end = leases.first_end.into_iter().chain([ends]).min();
-                leases.keys.push(entry.key);
+                leases.keys.push(ItemKey { index, number: entry.number });
             }
         }
         leases
@@ -358,7 +381,7 @@ impl State {
         for (index, key) in keys.iter().enumerate() {
             let is_lost = lost.next_if_eq(&index).is_some();
             match self.entry(*key) {
-                Some(entry) if is_lost => entry.lose(effects),
+                Some(entry) if is_lost => lose(entry, effects),
                 Some(entry) => entry.lease_ends = lease_ends.max(entry.lease_ends),
                 None => {}
             }
@@ -387,8 +410,12 @@ impl State {
 
     pub(super) fn close(&mut self, effects: &mut Effects) {
         self.exhausted.clear();
-        let is_exhausted = |entry: &&Entry| matches!(entry.phase, Phase::Exhausted);
-        let keys: Vec<ItemKey> = self.entries.iter().filter(is_exhausted).map(|entry| entry.key).collect();
+        let keys: Vec<ItemKey> = self
+            .entries
+            .iter_keyed()
+            .filter(|(_, entry)| entry.phase == Phase::Exhausted)
+            .map(|(index, entry)| ItemKey { index, number: entry.number })
+            .collect();
         for key in keys {
             // The attempt has failed: it counts, so that the item does not run again before its dead letter.
             self.decide(key, Settle::Retry { after: Duration::ZERO }, effects);
@@ -421,11 +448,7 @@ impl State {
     }
 }
 
-impl Entry {
-    fn lose(&mut self, effects: &mut Effects) {
-        self.is_lost = true;
-        effects.lost += 1;
-        effects.woken.extend(self.waker.take());
-        effects.woken.append(&mut self.part_wakers);
-    }
+fn lose(entry: &mut Entry, effects: &mut Effects) {
+    effects.lost += 1;
+    entry.lose(&mut effects.woken);
 }

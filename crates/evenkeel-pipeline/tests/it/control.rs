@@ -111,6 +111,44 @@ fn the_snapshot_tells_waiting_from_working_and_names_the_bottleneck() {
     });
 }
 
+#[test]
+fn a_future_is_dropped_before_another_item_takes_its_turn() {
+    struct Held(Arc<Mutex<u32>>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            *self.0.lock().expect("nobody panics with it") -= 1;
+        }
+    }
+    World::run(async |_| {
+        let broker = numbers(30, secs(30)).await;
+        broker.close();
+        let held = Arc::new(Mutex::new(0));
+        let pipeline = Pipeline::from(broker.source())
+            .stage("work", move |n: u64| {
+                let guard = Held(Arc::clone(&held));
+                let mut held = held.lock().expect("nobody panics with it");
+                *held += 1;
+                assert_eq!(*held, 1);
+                async move {
+                    let _guard = &guard;
+                    // Some end at their first poll, and some fail.
+                    sleep(ms(n % 3)).await;
+                    if n % 5 == 4 { Err("five") } else { Ok(()) }
+                }
+            })
+            .limit(1)
+            .timeout(ms(2))
+            .backoff(|_| ms(1))
+            .window(30);
+        let running = pipeline.start().unwrap();
+        sleep(ms(100)).await;
+        let stage = running.snapshot().stages[0].clone();
+        assert!(stage.done >= 16 && stage.failed > 10, "{stage:?}");
+        assert!(!stage.last_failure.expect("some fail").contains("panicked"));
+        drop(running);
+    });
+}
+
 /// A source that notes what it was asked for, and gives all of it.
 #[derive(Clone, Default)]
 struct Asked(Arc<Mutex<Vec<usize>>>, Duration);
