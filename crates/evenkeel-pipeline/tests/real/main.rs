@@ -24,5 +24,7 @@ mod pg_inbox;
 mod pg_leases;
 #[cfg(feature = "postgres")]
 mod pg_queue;
+#[cfg(all(feature = "postgres", unix))]
+mod pg_round_trips;
 #[cfg(feature = "postgres")]
-mod pg_rates;
+mod pg_statements;

@@ -1,12 +1,14 @@
 //! A million items: the memory stays what it was, with acks, leases, failures and batches.
 
 #![cfg_attr(
-    feature = "nats",
+    any(feature = "nats", feature = "postgres"),
     allow(clippy::unwrap_used, dead_code, reason = "it uses a part of what the real tier has")
 )]
 
 #[cfg(all(feature = "nats", unix))]
 mod nats;
+#[cfg(feature = "postgres")]
+mod pg_flat;
 
 use std::{
     alloc::System,
