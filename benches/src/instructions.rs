@@ -263,6 +263,15 @@ totals: 105
             "postgres/durable-rows/execute-many",
             "postgres/durable-rows/insert-many",
             "postgres/durable-rows/copy-in",
+            "postgres/queue-drain/10",
+            "postgres/queue-drain-beside-crates/10",
+            "postgres/queue-drain/50",
+            "postgres/queue-drain-beside-crates/50",
+            "postgres/queue-drain/200",
+            "postgres/queue-drain-beside-crates/200",
+            "postgres/queue-enqueue/one-by-one",
+            "postgres/queue-enqueue/in-a-transaction",
+            "postgres/queue-enqueue/in-batches",
             "task/beside-asyncio",
             "e2e/1000x200ms/100",
             "e2e/1000x200ms/1000",
@@ -270,7 +279,7 @@ totals: 105
         assert_eq!(left_out, reasons);
         for row in rows.iter().filter(|row| countable(row)) {
             assert!(
-                row.entrants.iter().all(|entrant| !entrant.python),
+                row.entrants.iter().all(|entrant| entrant.needs.is_none()),
                 "{}: a peer that cannot be counted",
                 row.id
             );

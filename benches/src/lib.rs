@@ -15,12 +15,14 @@ mod machines;
 mod markdown;
 mod measure;
 mod python;
+mod queues;
 mod report;
 mod results;
 mod row;
 mod rows;
 mod run;
 mod server;
+mod server_time;
 mod stats;
 mod svg;
 mod table;
@@ -29,7 +31,7 @@ use crate::{
     flags::{EvenkeelBench, EvenkeelBenchCmd, Measure, Report},
     machines::Machine,
     results::{Known, Results},
-    row::Row,
+    row::{Needs, Row},
     run::Effort,
     svg::Theme,
 };
@@ -81,7 +83,10 @@ fn measure(flags: &Measure) -> io::Result<()> {
         instructions::count(&rows, &build)?
     } else {
         if !python::is_named()? {
-            rows = rows.into_iter().filter_map(without_python).collect();
+            rows = rows.into_iter().filter_map(|row| without(row, Needs::Python)).collect();
+        }
+        if !queues::is_named() {
+            rows = rows.into_iter().filter_map(|row| without(row, Needs::Queues)).collect();
         }
         if rows::postgres::server().is_none() {
             rows.retain(|row| !needs_postgres(row));
@@ -108,11 +113,15 @@ fn measure(flags: &Measure) -> io::Result<()> {
     Ok(())
 }
 
-fn without_python(row: Row) -> Option<Row> {
+fn without(row: Row, needs: Needs) -> Option<Row> {
     let id = row.id.clone();
-    let left = row.without_python();
+    let left = row.without(needs);
     if left.is_none() {
-        eprintln!("{id} is left out: its peers are in Python, which `cargo xtask bench --python` measures");
+        let (peers, flag) = match needs {
+            Needs::Python => ("in Python", "--python"),
+            Needs::Queues => ("other queues", "--queues"),
+        };
+        eprintln!("{id} is left out: its peers are {peers}, which `cargo xtask bench {flag}` measures");
     }
     left
 }
@@ -131,8 +140,8 @@ fn known() -> Known {
     for row in rows::all() {
         known.ids.push(format!("{}{}", row.id, results::COUNTED));
         known.ids.extend(row.metrics.iter().map(|(metric, _)| row.id_of(*metric)));
-        let python = row.entrants.into_iter().filter(|entrant| entrant.python);
-        known.optional_peers.extend(python.map(|entrant| entrant.name));
+        let optional = row.entrants.into_iter().filter(|entrant| entrant.needs.is_some());
+        known.optional_peers.extend(optional.map(|entrant| entrant.name));
     }
     known
 }

@@ -50,7 +50,8 @@ pub(crate) fn copy_records(count: u64, server: [&str; 4]) -> io::Result<Sample> 
     sample(&script(text, &[&count.to_string(), host, port, user, database])?)
 }
 
-fn sample(output: &str) -> io::Result<Sample> {
+/// Reads what a program of peers has printed about a run.
+pub(crate) fn sample(output: &str) -> io::Result<Sample> {
     let cost: Cost = serde_json::from_str(output)?;
     let (wall, cpu) = (Duration::from_secs_f64(cost.wall), Duration::from_secs_f64(cost.cpu));
     Ok(Sample { wall, cpu, ..Sample::default() })

@@ -50,11 +50,20 @@ pub(crate) const OURS: &str = "evenkeel";
 /// The name of the lower bound: the work without any library.
 pub(crate) const FLOOR: &str = "floor";
 
+/// A program of peers that not every run has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// An interpreter with peers that are written in Python.
+    Python,
+    /// The program of the queues in PostgreSQL.
+    Queues,
+}
+
 pub(crate) struct Entrant {
     pub(crate) name: String,
     pub(crate) round: Round,
-    /// Whether it runs in an interpreter, which not every machine has.
-    pub(crate) python: bool,
+    /// The program that it needs, which not every machine has.
+    pub(crate) needs: Option<Needs>,
 }
 
 pub(crate) struct Row {
@@ -132,20 +141,24 @@ impl Row {
     }
 
     pub(crate) fn with_round(mut self, name: &str, round: Round) -> Self {
-        self.entrants.push(Entrant { name: name.to_owned(), round, python: false });
+        self.entrants.push(Entrant { name: name.to_owned(), round, needs: None });
         self
     }
 
     /// Adds a peer that is written in Python.
     pub(crate) fn with_python(self, name: &str, round: Round) -> Self {
-        let mut row = self.with_round(name, round);
-        row.entrants.iter_mut().rev().take(1).for_each(|entrant| entrant.python = true);
-        row
+        self.with_program(Needs::Python, name, round)
     }
 
-    /// Removes the peers in Python; returns nothing if no peer is left.
-    pub(crate) fn without_python(mut self) -> Option<Self> {
-        self.entrants.retain(|entrant| !entrant.python);
+    /// Adds a peer that runs in a program of its own.
+    pub(crate) fn with_program(mut self, needs: Needs, name: &str, round: Round) -> Self {
+        self.entrants.push(Entrant { name: name.to_owned(), round, needs: Some(needs) });
+        self
+    }
+
+    /// Removes the peers of a program; returns nothing if no peer is left.
+    pub(crate) fn without(mut self, needs: Needs) -> Option<Self> {
+        self.entrants.retain(|entrant| entrant.needs != Some(needs));
         let peer = |entrant: &Entrant| ![OURS, FLOOR].contains(&&*entrant.name);
         self.entrants.iter().any(peer).then_some(self)
     }

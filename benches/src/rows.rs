@@ -7,6 +7,7 @@ mod limit;
 mod pipeline;
 mod pool;
 pub(crate) mod postgres;
+mod postgres_queue;
 mod postgres_row;
 mod queue;
 mod retry;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Row> {
         pipeline::rows(),
         pool::rows(),
         postgres::rows(),
+        postgres_queue::rows(),
         postgres_row::rows(),
         task::rows(),
         e2e::rows(),

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_round_is_made_long_enough() {
-        let mut entrant = Entrant { name: "x".into(), round: Box::new(fixed(10)), python: false };
+        let mut entrant = Entrant { name: "x".into(), round: Box::new(fixed(10)), needs: None };
         let n = calibrate(&mut entrant, Duration::from_millis(2));
         assert!((200_000..20_000_000).contains(&n), "{n}");
     }

@@ -28,10 +28,14 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let command = if flags.instructions { command.arg("--instructions") } else { command };
     let command = if flags.quick { command.arg("--quick") } else { command };
     let command = if flags.save { command.args(["--save", "benches/results"]) } else { command };
-    let servers = flags.postgres.then(|| Servers::start_only(project, &[Server::Postgres], true));
+    let queues = if flags.queues { Some(queues(project)?) } else { None };
+    let needs_postgres = flags.postgres || flags.queues;
+    let servers = needs_postgres.then(|| Servers::start_only(project, &[Server::Postgres], true));
     let mut variables: Vec<(&str, String)> = Vec::new();
     variables
         .extend(python.iter().map(|python| ("EVENKEEL_BENCH_PYTHON", python.to_string_lossy().into_owned())));
+    variables
+        .extend(queues.iter().map(|program| ("EVENKEEL_BENCH_QUEUES", program.to_string_lossy().into_owned())));
     variables.extend(servers.iter().flat_map(|servers| servers.variables.clone()));
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     run_with(&variables, command)?;
@@ -42,6 +46,14 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
         return Ok(Outcome::Partly(format!("{}: there is no python3", PYTHON_PEERS.join(", "))));
     }
     Ok(Outcome::Done)
+}
+
+/// The program of the other queues in PostgreSQL, a workspace of its own.
+fn queues(project: &Project) -> Result<PathBuf> {
+    let target = project.target().join("queues");
+    let build = project.cargo("build").args(["--release", "--locked", "--manifest-path", "benches/queues/Cargo.toml"]);
+    execute(build.arg("--target-dir").arg(&target))?;
+    Ok(target.join("release/evenkeel-bench-queues"))
 }
 
 /// An interpreter with the peers, in an environment of its own below the target folder.

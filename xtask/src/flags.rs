@@ -53,6 +53,8 @@ xflags::xflags! {
             optional --python
             /// Starts PostgreSQL, and measures the rows that need it, too.
             optional --postgres
+            /// As `--postgres`, and builds other queues in PostgreSQL, and measures them beside ours.
+            optional --queues
         }
         /// Makes target/evenkeel/report.html of the committed results, and their tables and pictures in README.md and others.
         cmd report {

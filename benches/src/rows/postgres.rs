@@ -43,7 +43,7 @@ const STORED: u64 = 10_000;
 const STORED_DURABLY: u64 = 2_000;
 const FETCHED: u64 = 3_000;
 const TEXT: &str = "a text of 20 letters";
-const NOT_COUNTED: &str = "statements over a socket, to a server in another process";
+pub(super) const NOT_COUNTED: &str = "statements over a socket, to a server in another process";
 
 /// The server that is measured over, if one is named.
 pub(crate) fn server() -> Option<String> {

@@ -1,6 +1,9 @@
 //! How the manifests write their dependencies.
 
-use super::{manifest::Manifest, tree::Tree};
+use super::{
+    manifest::Manifest,
+    tree::{Package, Tree},
+};
 
 pub(super) const TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -23,7 +26,9 @@ pub(super) fn our_dev_dependencies_are_paths(tree: &Tree) -> Vec<String> {
 
 pub(super) fn external_versions_are_stated_once(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
-    for package in &tree.packages {
+    // A workspace of its own cannot take versions from ours.
+    let is_member = |package: &&Package| package.manifest.get("workspace", "resolver").is_none();
+    for package in tree.packages.iter().filter(is_member) {
         // The test kit states a newer tokio than the libraries need.
         let own_floor = |name: &str| package.name == "evenkeel-testkit" && name == "tokio";
         let external = TABLES.iter().flat_map(|table| package.manifest.dependencies(table));
@@ -72,7 +77,8 @@ mod tests {
         let bad = "[package]\nname = \"a\"\n[dependencies]\ntokio = \"1\"\n[dev-dependencies]\nproptest.workspace = true\n\
             [build-dependencies]\ncc = { version = \"1\" }\n";
         let kit = "[package]\nname = \"evenkeel-testkit\"\n[dependencies]\ntokio = { version = \"1.53\" }\nhyper = \"1\"\n";
-        let files = [("a/Cargo.toml", bad), ("k/Cargo.toml", kit)];
+        let alone = "[workspace]\nresolver = \"3\"\n[package]\nname = \"w\"\n[dependencies]\ntokio = \"1\"\n";
+        let files = [("a/Cargo.toml", bad), ("k/Cargo.toml", kit), ("w/Cargo.toml", alone)];
         let expected = [
             "a/Cargo.toml:4: write `tokio.workspace = true`, and declare tokio at the root",
             "a/Cargo.toml:8: write `cc.workspace = true`, and declare cc at the root",
