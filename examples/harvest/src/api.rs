@@ -1,5 +1,7 @@
 //! The client of the API: reads documents, each with retries, within a rate and a limit of calls in flight.
 
+mod limit_pauses;
+
 use std::{
     pin::pin,
     str::FromStr,
@@ -17,6 +19,7 @@ use evenkeel::{
     task::Stop,
 };
 use futures::poll;
+use limit_pauses::LimitPauses;
 use reqwest::{
     Client, Response, Url,
     header::{self, HeaderMap},
@@ -44,17 +47,8 @@ pub(crate) const POLICY: Policy = Policy::exponential(Duration::from_millis(100)
     .attempt_timeout(Duration::from_secs(5))
     .total_timeout(Duration::from_secs(60));
 
-/// The longest pause that is granted to a limit of the API: one hour, for limits per hour.
-const MAX_PAUSE: Duration = Duration::from_secs(3600 + 60);
-
 /// The shortest pause: a server that rejects calls and says "now" must not be called in a loop.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
-
-/// The maximum number of pauses for a document while no document gets through.
-const MAX_FRUITLESS_PAUSES: u32 = 4;
-
-/// The maximum number of pauses for a document in all: a server that always rejects the same one is not limiting it.
-const MAX_PAUSES: u32 = 1000;
 
 /// Returns the budget of all retries: a quarter of the calls, and a reserve for an outage in which everything that is in
 /// flight or waiting fails, twice.
@@ -298,27 +292,6 @@ impl Api {
     }
 }
 
-/// The pauses of one document for limits of the API.
-#[derive(Debug, Default)]
-struct LimitPauses {
-    all: u32,
-    fruitless: u32,
-    answered: u64,
-}
-
-impl LimitPauses {
-    /// Whether to wait for a limit once more. `answered` is the number of all documents answered so far: while it grows,
-    /// the limit lets others through, and this document will have its turn.
-    fn allows(&mut self, pause: Duration, answered: u64) -> bool {
-        if self.answered != answered {
-            (self.fruitless, self.answered) = (0, answered);
-        }
-        self.all += 1;
-        self.fruitless += 1;
-        self.all <= MAX_PAUSES && self.fruitless <= MAX_FRUITLESS_PAUSES && pause <= MAX_PAUSE
-    }
-}
-
 /// Returns the failure of a document.
 pub(crate) fn failure(url: &Url, reason: String) -> Failure {
     Failure::new(link::without_password(url), reason)
@@ -458,16 +431,6 @@ mod tests {
         for other in ["3", "", "zero", "0x"] {
             assert!(!limit(&[("x-ratelimit-remaining", other)]).exhausted, "{other:?}");
         }
-    }
-
-    #[test]
-    fn a_limit_is_waited_for_as_long_as_others_get_through() {
-        let (mut pauses, second) = (LimitPauses::default(), Duration::from_secs(1));
-        assert!((0..100).all(|answered| pauses.allows(second, answered)));
-        assert_eq!([(); 5].map(|()| pauses.allows(second, 99)), [true, true, true, false, false]);
-        assert!(!LimitPauses::default().allows(2 * MAX_PAUSE, 0));
-        let (mut pauses, most) = (LimitPauses::default(), u64::from(MAX_PAUSES));
-        assert_eq!((0..2 * most).filter(|answered| pauses.allows(second, *answered)).count() as u64, most);
     }
 
     #[test]

@@ -45,7 +45,7 @@ use crate::{
 pub(crate) struct Opened {
     pub(crate) queue: Queue,
     pub(crate) board: Board,
-    /// What is stored so far.
+    /// The rows and failures so far.
     pub(crate) checkpoint: Checkpoint,
     /// The jobs that are to be published at the start.
     pub(crate) jobs: Vec<Job>,

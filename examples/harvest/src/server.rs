@@ -1,14 +1,14 @@
 //! An embedded server of the API, on loopback and on a thread of its own, so that the demo needs no other server.
 
+mod arrivals;
 mod body;
 mod data;
 mod faults;
-mod meter;
 mod outages;
 
+pub(crate) use arrivals::Traffic;
 pub(crate) use data::{Site, mix};
 pub(crate) use faults::Plan;
-pub(crate) use meter::Traffic;
 
 use std::{
     convert::Infallible,
@@ -19,6 +19,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use arrivals::Arrivals;
 use body::Body;
 use evenkeel::limit::RateLimiter;
 use faults::{Fault, Faults};
@@ -30,7 +31,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use meter::Meter;
 use outages::Outage;
 use reqwest::Url;
 use tokio::{
@@ -61,7 +61,7 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Server {
     base: Url,
-    meter: Arc<Meter>,
+    arrivals: Arc<Arrivals>,
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -79,8 +79,8 @@ impl Server {
         let base = format!("http://{}/", listener.local_addr()?);
         let base = Url::parse(&base).map_err(io::Error::other)?;
         let (stop, stopped) = oneshot::channel();
-        let meter = Arc::<Meter>::default();
-        let counting = meter.clone();
+        let arrivals = Arc::<Arrivals>::default();
+        let counting = arrivals.clone();
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -90,7 +90,7 @@ impl Server {
             });
         };
         let thread = thread::Builder::new().name("server".into()).spawn(serve)?;
-        Ok(Self { base, meter, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { base, arrivals, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Returns the base URL.
@@ -100,7 +100,7 @@ impl Server {
 
     /// Returns the calls that it has got.
     pub(crate) fn traffic(&self) -> Traffic {
-        self.meter.read()
+        self.arrivals.read()
     }
 }
 
@@ -114,8 +114,8 @@ impl Drop for Server {
     }
 }
 
-async fn serve(listener: TcpListener, settings: Settings, meter: Arc<Meter>) {
-    let service = Arc::new(Service::new(settings, meter));
+async fn serve(listener: TcpListener, settings: Settings, arrivals: Arc<Arrivals>) {
+    let service = Arc::new(Service::new(settings, arrivals));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -147,22 +147,22 @@ struct Service {
     settings: Settings,
     faults: Faults,
     rate: RateLimiter,
-    meter: Arc<Meter>,
+    arrivals: Arc<Arrivals>,
     started: Instant,
 }
 
 type Answer = Response<Body>;
 
 impl Service {
-    fn new(settings: Settings, meter: Arc<Meter>) -> Self {
+    fn new(settings: Settings, arrivals: Arc<Arrivals>) -> Self {
         let Settings { site, latency, plan, calls } = settings;
         let (faults, rate) = (Faults::new(plan, site.seed), busy_rate(calls, latency));
-        Self { settings, faults, rate, meter, started: Instant::now() }
+        Self { settings, faults, rate, arrivals, started: Instant::now() }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Result<Answer, Reset> {
         let Settings { site, latency, plan, .. } = self.settings;
-        self.meter.record(Instant::now());
+        self.arrivals.record(Instant::now());
         let path = request.uri().path();
         let faults = self.faults.next(path);
         let outage = (plan == Plan::Chaos).then(|| outages::at(site.seed, self.started.elapsed())).flatten();

@@ -368,8 +368,14 @@ impl Store {
 
     /// Reads the counts from the store, after a run that was cut off.
     pub(crate) async fn recount(&self) {
+        let state = POLICY.run(|| async {
+            if let Backend::Postgres(postgres) = &self.backend {
+                postgres.settle().await?;
+            }
+            self.state().await
+        });
         // A broken store was reported before. Then the report has the last known counts.
-        let _ = POLICY.run(|| self.state()).when(|error| error.is_transient).await;
+        let _ = state.when(|error| error.is_transient).await;
     }
 
     /// Returns those of the documents of these users that are missing.

@@ -130,7 +130,7 @@ async fn until_end(
         }
     };
     shared.numbers.look(running.snapshot());
-    // What cannot be handed back is done by others when its lease has run out.
+    // Work that cannot be handed back is done by others when its lease has run out.
     let _ = running.drain(Duration::ZERO).await;
     fatal.map_or(Ok(()), Err)
 }

@@ -60,7 +60,7 @@ pub(super) struct Shared {
     /// The jobs that were begun and are not stored.
     pub(super) begun: watch::Sender<usize>,
     pub(super) is_complete: watch::Sender<bool>,
-    /// What ends the worker.
+    /// The reason to end before the harvest is complete.
     fatal: watch::Sender<Option<Fatal>>,
     /// The users that this worker has completed.
     pub(super) users: AtomicU64,

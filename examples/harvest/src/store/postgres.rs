@@ -188,9 +188,14 @@ impl Postgres {
     }
 
     pub(super) async fn state(&self) -> Result<State, StoreError> {
-        // `FOR UPDATE` waits for a transaction of this run whose future was dropped and that may still commit.
-        let sql = format!("{} FOR UPDATE", sql::STATE);
-        Ok(state(self.db.fetch_one(&sql, ()).await?))
+        Ok(state(self.db.fetch_one(sql::STATE, ()).await?))
+    }
+
+    /// Waits for a transaction of this run whose future was dropped and that may still commit.
+    pub(super) async fn settle(&self) -> Result<(), StoreError> {
+        // It is a statement of its own: one that reads other tables, too, would read them as they were before the wait.
+        self.db.fetch_opt::<(String,)>("SELECT source FROM harvest_pass FOR UPDATE", ()).await?;
+        Ok(())
     }
 
     pub(super) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {

@@ -73,7 +73,7 @@ impl Calls {
         f64::from((self.rate / BURST).max(1))
     }
 
-    /// What may arrive together that was granted apart: the processes and the server share few processors.
+    /// The calls that may arrive together although they were granted apart: the processes share few processors.
     pub(crate) fn jitter(&self) -> f64 {
         0.25 * f64::from(self.rate)
     }

@@ -118,7 +118,7 @@ pub(crate) async fn two_share_the_work(engine: Engine) {
     assert!(last["workers"].as_array().unwrap().iter().all(|worker| worker["users"] != 0), "{last}");
 }
 
-/// What was in the hand of a worker that is killed is read again by the other one, and nothing else.
+/// The work in the hand of a worker that is killed is done again by the other one, and no other.
 pub(crate) async fn a_worker_may_be_killed(engine: Engine) {
     let Some(team) = Team::new(engine).await else { return };
     let api = FlawedApi::start().await;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::{process::Command, time::sleep};
+use evenkeel::postgres::{Database, Error, Tx, TxOptions};
+use tokio::{process::Command, sync::watch, time::sleep};
 
 use crate::{
     flawed_api::{FLAWS, FlawedApi, USERS},
@@ -152,6 +153,37 @@ async fn a_queue_in_memory_does_the_same() {
     assert_eq!(report["failures"].as_array().unwrap().len(), FLAWS, "{report}");
     assert!(api.repeated_calls() <= 3, "{} calls repeated", api.repeated_calls());
     assert_eq!(workdir.dump().await, rows);
+}
+
+/// A worker that looks how far the harvest is while its last page is being stored sees no end of it.
+#[tokio::test]
+#[ignore = "real tier"]
+async fn a_page_that_is_being_stored_is_not_the_end() {
+    let Some(team) = Team::new(Engine::Postgres).await else { return };
+    let (asked, released) = (watch::Sender::new(0), watch::Sender::new(false));
+    let (count, gate) = (asked.clone(), released.clone());
+    let api = Server::start(move |path: String| {
+        let (count, mut gate) = (count.clone(), gate.subscribe());
+        async move {
+            count.send_modify(|asked| *asked += 1);
+            gate.wait_for(|released| *released).await.unwrap();
+            if path == "/users.json" { page(1..=2, None) } else { document(&path) }
+        }
+    })
+    .await;
+    let worker = team.start(1, &api.base).remove(0);
+    asked.subscribe().wait_for(|asked| *asked == 1).await.unwrap();
+    // Another session holds up the page, and everything that waits for it.
+    let db = Database::connect(team.workdir.store().trim_start_matches("postgres:")).await.unwrap();
+    let hold = async |tx: Tx| {
+        tx.fetch_one::<(String,)>("SELECT source FROM harvest_pass FOR UPDATE", ()).await?;
+        released.send_replace(true);
+        sleep(Duration::from_millis(1300)).await;
+        Ok::<_, Error>(())
+    };
+    db.transaction(TxOptions::new(), hold).await.unwrap();
+    ends(worker, 0).await;
+    assert_eq!((&team.report(0)["users"], &team.report(0)["ended"]), (&2.into(), &"complete".into()));
 }
 
 /// Pages that run in a circle end, and a first page that cannot be read ends the workers.

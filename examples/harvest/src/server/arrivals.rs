@@ -13,11 +13,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Counts calls when they arrive.
 #[derive(Debug, Default)]
-pub(super) struct Meter(Mutex<Arrivals>);
+pub(super) struct Arrivals(Mutex<Counts>);
 
 #[derive(Debug, Default)]
-struct Arrivals {
-    /// Those of the last second.
+struct Counts {
+    /// The arrivals of the last second.
     recent: VecDeque<Instant>,
     first: Option<Instant>,
     traffic: Traffic,
@@ -33,10 +33,10 @@ pub(crate) struct Traffic {
     pub(crate) time: Duration,
 }
 
-impl Meter {
+impl Arrivals {
     pub(super) fn record(&self, now: Instant) {
-        let mut arrivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Arrivals { recent, first, traffic } = &mut *arrivals;
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Counts { recent, first, traffic } = &mut *counts;
         while recent.front().is_some_and(|then| now.duration_since(*then) >= SECOND) {
             recent.pop_front();
         }
@@ -64,13 +64,13 @@ mod tests {
 
     #[test]
     fn the_peak_is_that_of_any_second() {
-        let (meter, start) = (Meter::default(), Instant::now());
+        let (arrivals, start) = (Arrivals::default(), Instant::now());
         for millis in [0, 600, 900, 1000, 1599, 1600, 4000] {
-            meter.record(start + Duration::from_millis(millis));
+            arrivals.record(start + Duration::from_millis(millis));
         }
         // 600, 900, 1000, 1599.
         let traffic = Traffic { calls: 7, peak: 4, time: Duration::from_secs(4) };
-        assert_eq!(meter.read(), traffic);
+        assert_eq!(arrivals.read(), traffic);
         assert_eq!(traffic.to_string(), "7 calls in 4.000 s, at most 4 in any second");
     }
 }
