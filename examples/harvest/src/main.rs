@@ -129,7 +129,7 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     let runtime = runtime.map_err(broken("cannot start the runtime"))?;
     let stats = Arc::new(if page.is_some() { Stats::recording() } else { Stats::default() });
     let started = Instant::now();
-    let (end, took, workers) = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let _listener = listen_for_large_files()?;
         let quota = quota(options, &base).await?;
         let api = Arc::new(api(options, base, quota, stats.clone())?);
@@ -143,15 +143,24 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
             // A write that was cut off may have been committed.
             let _ = timeout(EXIT_TIMEOUT, store.recount()).await;
         }
-        Ok::<_, Fatal>((end, took, workers))
+        Ok::<_, Fatal>(Outcome { end, took, workers })
     })?;
-    let code = conclude(options, end, took, workers, &stats, &location, json, page);
+    let code = conclude(options, outcome, &stats, &location, json, page);
     // Connections take some time to close. The report is printed by then, in case of another signal.
     runtime.shutdown_timeout(EXIT_TIMEOUT / 2);
     code
 }
 
+/// How a run ended, and why, unless it failed.
 type End = Result<(Ended, Reason), Fatal>;
+
+/// The end of a run.
+struct Outcome {
+    end: End,
+    took: Duration,
+    /// The processes that shared it.
+    workers: Option<Workers>,
+}
 
 /// Does the job as the one process that has the store.
 async fn alone(
@@ -220,14 +229,13 @@ async fn quota(options: &Options, api: &Url) -> Result<Quota, Fatal> {
 /// Writes the report to all its destinations, and returns the exit code.
 fn conclude(
     options: &Options,
-    end: End,
-    took: Duration,
-    workers: Option<Workers>,
+    outcome: Outcome,
     stats: &Stats,
     location: &Location,
     json: Option<File>,
     page: Option<File>,
 ) -> Result<u8, Fatal> {
+    let Outcome { end, took, workers } = outcome;
     let (ended, code) = match end {
         Ok((Ended::Aborted, Reason::Signal(number))) => (Ended::Aborted, 128 + number as u8),
         Ok((ended, _)) => (ended, u8::from(ended == Ended::Aborted)),

@@ -17,6 +17,7 @@ mod job;
 #[cfg(feature = "queue")]
 mod nats;
 mod numbers;
+mod sweep;
 mod worker;
 mod writer;
 
@@ -45,6 +46,7 @@ use crate::{
 pub(crate) struct Opened {
     pub(crate) queue: Queue,
     pub(crate) board: Board,
+    pub(crate) lease: Duration,
     /// The rows and failures so far.
     pub(crate) checkpoint: Checkpoint,
     /// The jobs that are to be published at the start.
@@ -59,11 +61,11 @@ pub(crate) enum Queue {
     Memory(MemoryBroker<Job>),
     #[cfg(feature = "queue")]
     Postgres {
-        queue: evenkeel::pipeline::PgQueue,
+        queue: Box<evenkeel::pipeline::PgQueue>,
         harvest: String,
     },
     #[cfg(feature = "queue")]
-    Nats(nats::NatsQueue),
+    Nats(Box<nats::NatsQueue>),
 }
 
 impl Queue {
@@ -82,6 +84,7 @@ impl Queue {
                 Ok(Opened {
                     queue: Self::Memory(MemoryBroker::with(config)),
                     board: Board::default(),
+                    lease,
                     jobs: checkpoint.jobs(),
                     checkpoint,
                     is_complete: false,
@@ -91,8 +94,8 @@ impl Queue {
             Choice::Postgres(_) => {
                 let queue = store.queue(lease).await?;
                 let joined = store.join(source, first, &choice.to_string()).await?;
-                let queue = Self::Postgres { queue, harvest: joined.harvest.clone() };
-                Ok(opened(queue, joined, Vec::new()))
+                let queue = Self::Postgres { queue: Box::new(queue), harvest: joined.harvest.clone() };
+                Ok(opened(queue, lease, joined, Vec::new()))
             }
             #[cfg(feature = "queue")]
             Choice::Nats(url) => {
@@ -101,7 +104,7 @@ impl Queue {
                 let (queue, is_empty) = server.open(&joined, lease).await?;
                 let is_missing = is_empty || !joined.is_published;
                 let jobs = if is_missing { joined.checkpoint.jobs() } else { Vec::new() };
-                Ok(opened(Self::Nats(queue), joined, jobs))
+                Ok(opened(Self::Nats(Box::new(queue)), lease, joined, jobs))
             }
         }
     }
@@ -143,7 +146,7 @@ impl Queue {
 }
 
 #[cfg(feature = "queue")]
-fn opened(queue: Queue, joined: crate::store::Joined, jobs: Vec<Job>) -> Opened {
+fn opened(queue: Queue, lease: Duration, joined: crate::store::Joined, jobs: Vec<Job>) -> Opened {
     let crate::store::Joined { checkpoint, is_complete, board, .. } = joined;
-    Opened { queue, board, checkpoint, jobs, is_complete }
+    Opened { queue, board, lease, checkpoint, jobs, is_complete }
 }

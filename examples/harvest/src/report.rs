@@ -120,8 +120,9 @@ impl Report {
             row("not finished", format!("{} users of the {} pages read", self.unfinished, self.pages));
         }
         row("failures", self.failures.len().to_string());
-        row("calls", self.calls.to_string());
-        row("retries", self.retries_in_words());
+        let of_this_one = if self.workers.is_some() { " of this process" } else { "" };
+        row(&format!("calls{of_this_one}"), self.calls.to_string());
+        row(&format!("retries{of_this_one}"), self.retries_in_words());
         row("refused by budget", format!("{} retries", self.refused_by_budget));
         let waited = format!("{} calls, {:.1} s in all", self.limiter_waits, self.limiter_wait_seconds);
         row("rate limit waited for", waited);

@@ -386,6 +386,14 @@ impl Store {
         }
     }
 
+    /// Reads the jobs that are left: the next page, and the missing documents.
+    pub(crate) async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.jobs().await,
+            Backend::Postgres(postgres) => postgres.jobs().await,
+        }
+    }
+
     /// Reads the failures of the pass.
     pub(crate) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
         match &self.backend {

@@ -21,6 +21,7 @@ use super::{
     Job, Opened, Queue,
     consume::consume,
     numbers::{Numbers, publish_numbers},
+    sweep::sweep,
     writer::{Write, write_all},
 };
 use crate::{
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) stats: Arc<Stats>,
     pub(super) queue: Queue,
     pub(super) board: Board,
+    /// The time after which the jobs of a process that has gone are delivered again.
+    pub(super) lease: Duration,
     /// The documents in hand at a time: more than calls in flight, since some wait for their next attempt.
     pub(super) max_documents: usize,
     pub(super) documents: mpsc::Sender<Write>,
@@ -77,13 +80,14 @@ impl Worker {
         max_documents: usize,
     ) -> Self {
         let (documents, receiver) = mpsc::channel(max_documents);
-        let Opened { queue, board, jobs, is_complete, .. } = opened;
+        let Opened { queue, board, lease, jobs, is_complete, .. } = opened;
         let shared = Shared {
             api,
             store: store.with_jobs(),
             stats,
             queue,
             board,
+            lease,
             max_documents,
             documents,
             begun: watch::Sender::default(),
@@ -115,6 +119,7 @@ impl Worker {
             g.task("chaos").spawn(shared.store.clone().disturb(end()));
             g.task("writer").spawn(write_all(shared.clone(), documents, end()));
             g.task("numbers").spawn(publish_numbers(shared.clone(), end()));
+            g.task("sweep").spawn(sweep(shared.clone(), end()));
             g.task("first jobs").spawn(publish_first(shared.clone(), jobs, end()));
             consume(&shared, &stop, grace).await?;
             g.stop().drain("there is no more to do here");

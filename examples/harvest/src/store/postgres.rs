@@ -203,6 +203,15 @@ impl Postgres {
         Ok(open.into_iter().flat_map(|(id, orders, prefs)| Checkpoint::of_user(id, orders, prefs)).collect())
     }
 
+    pub(super) async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        let left =
+            self.db.transaction(TxOptions::new(), async |tx| match tx.fetch_opt(sql::PASS, ()).await? {
+                Some(pass) => checkpoint(&tx, pass).await,
+                None => Ok(Checkpoint::default()),
+            });
+        Ok(left.await?.jobs())
+    }
+
     pub(super) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {
         let failures = self.db.fetch_all::<(String, String)>(sql::FAILURES, ()).await?;
         Ok(failures.into_iter().map(|(url, reason)| Failure { url, reason }).collect())

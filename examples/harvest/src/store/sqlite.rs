@@ -25,6 +25,7 @@ use super::{
 use crate::{
     model::Call,
     process,
+    queue::Job,
     stats::{Failure, Stats},
 };
 
@@ -109,6 +110,10 @@ impl Sqlite {
 
     pub(super) async fn missing(&self, users: Vec<i64>) -> Result<Vec<Call>, StoreError> {
         self.with(move |connection| statements::missing(connection, users)).await
+    }
+
+    pub(super) async fn jobs(&self) -> Result<Vec<Job>, StoreError> {
+        Ok(self.with(|connection| statements::checkpoint(connection)).await?.jobs())
     }
 
     pub(super) async fn failures(&self) -> Result<Vec<Failure>, StoreError> {

@@ -13,6 +13,7 @@ use crate::{
         self, Engine, Team, a_worker_may_be_killed, a_worker_may_leave, a_worker_may_sleep,
         all_may_leave_and_others_go_on, ends, rows_of_one,
     },
+    workdir::text,
 };
 
 const WORKERS: usize = 4;
@@ -49,8 +50,9 @@ async fn at_random(engine: Engine, seed: u64) -> Option<Ends> {
         match random.below(6) {
             0 => {
                 signal(worker, "-TERM").await;
-                let left = std::mem::replace(worker, start());
-                ends(left, 0).await;
+                let left = std::mem::replace(worker, start()).wait_with_output().await.unwrap();
+                // One that has not come to listen to signals ends by it.
+                assert!(matches!(left.status.code(), Some(0) | None), "{}", text(&left));
                 so_far.stops += 1;
             }
             1 => {
@@ -116,6 +118,31 @@ async fn each_end_over_each_queue() {
         a_worker_may_sleep(engine).await;
         all_may_leave_and_others_go_on(engine).await;
     }
+}
+
+/// Somebody deletes all jobs that are not in hand: what is missing in the store is published again.
+#[tokio::test]
+#[ignore = "soak"]
+async fn jobs_that_the_queue_has_lost_are_found() {
+    let (Some(team), api) = (Team::new(Engine::Postgres).await, FlawedApi::start().await) else { return };
+    let rows = rows_of_one(&api).await;
+    let flags = format!("--url {} --concurrency 4 --lease 500ms --rate 100", api.base());
+    let worker = team.worker(0, &flags).spawn().unwrap();
+    api.wait_for_calls(50).await;
+    let schema = "(SELECT 'harvest ' || current_schema())";
+    let delete = format!(
+        "WITH gone AS (DELETE FROM evenkeel_queue.job WHERE queue = {schema} AND state = 'f' RETURNING 1)"
+    );
+    assert!(team.workdir.number(&format!("{delete} SELECT count(*) FROM gone")).await > 0);
+    signal(&worker, "-TERM").await;
+    ends(worker, 0).await;
+    // The one that was deleted before it was begun is missing: nobody is at the harvest, so that it is found at once.
+    let [one, other] = [1, 2].map(|number| team.worker(number, &flags).spawn().unwrap());
+    api.wait_for_calls(100).await;
+    team.workdir.number(&format!("{delete} SELECT count(*) FROM gone")).await;
+    ends(one, 0).await;
+    ends(other, 0).await;
+    assert_eq!(team.workdir.dump().await, rows);
 }
 
 /// Four processes use what the API grants, within one in a hundred, and no more.

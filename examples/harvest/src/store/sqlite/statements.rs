@@ -58,19 +58,12 @@ pub(super) fn begin(
 ) -> rusqlite::Result<Checkpoint> {
     let transaction = immediate(connection)?;
     transaction.execute(&lease::with_clock(sql::TAKE_LEASE, NOW), [&run.token, &run.name])?;
-    let pass = transaction.query_row(sql::PASS, [], |row| {
-        let (source, next): (String, Option<String>) = (row.get(0)?, row.get(1)?);
-        let totals = Totals::new([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?]);
-        Ok((source, next, totals, row.get::<_, i64>(6)?))
+    let of = transaction.query_row(sql::PASS, [], |row| {
+        let (of, next): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        Ok((of, next.is_some() || row.get::<_, i64>(6)? > 0))
     });
-    let checkpoint = match pass.optional()? {
-        Some((of, next, totals, open)) if of == source && (next.is_some() || open > 0) => {
-            let calls = all(&transaction, sql::OPEN_USERS, |row| {
-                Ok(Checkpoint::of_user(row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
-            let failures = failures(&transaction)?;
-            Checkpoint { next, calls: calls.into_iter().flatten().collect(), totals, failures }
-        }
+    let checkpoint = match of.optional()? {
+        Some((of, true)) if of == source => checkpoint(&transaction)?,
         _ => {
             for statement in sql::FORGET {
                 transaction.execute(statement, [])?;
@@ -81,6 +74,19 @@ pub(super) fn begin(
     };
     transaction.commit()?;
     Ok(checkpoint)
+}
+
+/// Reads the point at which the pass is continued.
+pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<Checkpoint> {
+    let pass = connection.query_row(sql::PASS, [], |row| {
+        Ok((row.get(1)?, Totals::new([row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?])))
+    });
+    let (next, totals) = pass?;
+    let calls = all(connection, sql::OPEN_USERS, |row| {
+        Ok(Checkpoint::of_user(row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let calls = calls.into_iter().flatten().collect();
+    Ok(Checkpoint { next, calls, totals, failures: failures(connection)? })
 }
 
 pub(super) fn failures(connection: &Connection) -> rusqlite::Result<Vec<Failure>> {
