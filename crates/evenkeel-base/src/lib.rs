@@ -9,11 +9,13 @@
 // wake_list.rs     | `WakeList`
 // slab.rs          | `Slab`
 // linked_queue.rs  | `LinkedQueue`, over a slab
+// random.rs        | `Random`, `seed_random`
 
 mod error_chain;
 mod first_panic;
 mod linked_queue;
 mod lock;
+mod random;
 mod slab;
 mod timer;
 mod wake_list;
@@ -24,6 +26,7 @@ pub use self::{
     first_panic::FirstPanic,
     linked_queue::LinkedQueue,
     lock::lock,
+    random::{Random, SeedGuard, seed_random},
     slab::Slab,
     timer::{far_future, poll_timer, sleep_until},
     wake_list::WakeList,

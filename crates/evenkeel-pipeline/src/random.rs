@@ -1,9 +1,6 @@
 //! Random numbers from a seed: SplitMix64.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
@@ -13,9 +10,9 @@ impl Random {
         Self(seed)
     }
 
-    /// Returns a sequence that no other process has.
+    /// Returns a sequence that no other process has, unless a test seeds its thread.
     pub(crate) fn unseeded() -> Self {
-        Self(RandomState::new().hash_one(0))
+        Self(evenkeel_base::Random::new().number(0))
     }
 
     /// Returns another sequence, for a part with a number of its own.

@@ -9,13 +9,13 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use evenkeel_base::Random;
 use evenkeel_pool::GetError;
 use evenkeel_retry::Backoff;
 use futures_core::Stream;
@@ -142,7 +142,7 @@ impl Database {
         let connector = Arc::new(Connector {
             listen: channels.into_iter().map(listen).collect(),
             settings,
-            seed: RandomState::new().hash_one(()),
+            seed: Random::new().number(0),
         });
         let deadline = Instant::now().checked_add(self.sessions.acquire_timeout);
         let listening = connector.connect(deadline).await?;

@@ -24,13 +24,12 @@
 use std::{
     fmt,
     future::poll_fn,
-    hash::{BuildHasher, RandomState},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use evenkeel_base::{far_future, poll_timer};
+use evenkeel_base::{Random, far_future, poll_timer};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 
@@ -477,7 +476,7 @@ pin_project! {
     /// The state of a call that has not succeeded at once.
     struct CallState {
         // The source of the seed and the key, once one of them is needed.
-        random: Option<RandomState>,
+        random: Option<Random>,
         // The end of the total time, or none if it has no end; unknown until first asked.
         total: Option<Option<Instant>>,
         // The caller's own deadline.
@@ -583,8 +582,8 @@ impl CallState {
     }
 
     /// Draws a random number of this call: the same for the same `index`.
-    fn random(self: Pin<&mut Self>, index: u8) -> u64 {
-        self.project().random.get_or_insert_with(RandomState::new).hash_one(index)
+    fn random(self: Pin<&mut Self>, index: u64) -> u64 {
+        self.project().random.get_or_insert_with(Random::new).number(index)
     }
 
     fn wait_until(self: Pin<&mut Self>, at: Instant) {

@@ -83,8 +83,11 @@ pub struct World {
 impl World {
     /// The seed for everything random in the test.
     ///
+    /// The random numbers of Evenkeel's crates on the thread of the world are drawn from it: the jitter of retries, of pools
+    /// and of pipelines, and idempotency keys.
+    ///
     /// It is fresh in each run, unless the environment variable `EVENKEEL_SEED` or
-    /// [`WorldBuilder::seed`](crate::WorldBuilder::seed) sets it. A test that has called this and then fails prints it.
+    /// [`WorldBuilder::seed`](crate::WorldBuilder::seed) sets it. A test that has used it and then fails prints it.
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed.get()

@@ -3,6 +3,7 @@
 mod error_chain;
 mod first_panic;
 mod linked_queue;
+mod random;
 mod slab;
 mod timer;
 mod wake_list;

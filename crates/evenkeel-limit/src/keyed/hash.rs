@@ -1,7 +1,8 @@
 //! The hash of a key.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 
+use evenkeel_base::Random;
 use siphasher::sip::SipHasher13;
 
 /// Hashes with the keyed function of the standard library's maps, under random keys: an attacker cannot choose keys that
@@ -13,8 +14,8 @@ pub(super) struct KeyHash(u64, u64);
 
 impl KeyHash {
     pub(super) fn new() -> Self {
-        let random = RandomState::new();
-        Self(random.hash_one(0), random.hash_one(1))
+        let random = Random::new();
+        Self(random.number(0), random.number(1))
     }
 
     #[inline]

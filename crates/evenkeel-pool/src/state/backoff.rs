@@ -4,11 +4,9 @@
 //! that no waiter needs a timer. Creations that began together and fail together count as one failure: each remembers
 //! the number of failures at its start, and only the first of them raises it.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::time::Duration;
 
+use evenkeel_base::Random;
 use tokio::time::Instant;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -73,7 +71,7 @@ impl Backoff {
     }
 
     fn plan_next(&mut self, now: Instant) {
-        self.next = Some(now + pause(self.failures, RandomState::new().hash_one(self.failures)));
+        self.next = Some(now + pause(self.failures, Random::new().number(self.failures.into())));
     }
 }
 

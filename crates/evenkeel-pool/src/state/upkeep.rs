@@ -10,13 +10,9 @@
 //! An object that expires soon does not count as idle, so the one that replaces it is made before it is dropped; above
 //! `max` none is made, and then the room is used when it is gone.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    mem,
-    panic::Location,
-    sync::Arc,
-};
+use std::{mem, panic::Location, sync::Arc};
 
+use evenkeel_base::Random;
 use tokio::time::Instant;
 
 use super::{
@@ -56,7 +52,7 @@ pub(crate) struct UpkeepWork<M: Manager> {
 /// together.
 pub(super) fn expiry(limits: &Limits, now: Instant) -> Option<Instant> {
     let lifetime = limits.max_lifetime?;
-    let random = RandomState::new().hash_one(0) >> 32;
+    let random = Random::new().number(0) >> 32;
     let less = (lifetime / JITTER).mul_f64(random as f64 / f64::from(u32::MAX));
     now.checked_add(lifetime - less)
 }

@@ -11,9 +11,7 @@
 //! The host and address that answered last are tried first the next time. Their lock is held for a copy or a sort alone.
 
 use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-    io,
+    fmt, io,
     net::IpAddr,
     pin::Pin,
     sync::{
@@ -24,7 +22,7 @@ use std::{
 };
 
 use deadpool_postgres::{Manager, ManagerConfig};
-use evenkeel_base::lock;
+use evenkeel_base::{Random, lock};
 use evenkeel_pool::{Deadpool, Manager as _};
 use tokio::{net::lookup_host, sync::mpsc};
 use tokio_postgres::{
@@ -158,8 +156,8 @@ impl Hosts {
         };
         let mut all: Vec<_> = (0..count).map(host).collect();
         if self.is_balanced() {
-            let random = RandomState::new();
-            all.sort_by_key(|host| random.hash_one(host.index));
+            let random = Random::new();
+            all.sort_by_key(|host| random.number(host.index as u64));
         } else if let Some((last_good, _)) = &*lock(&self.last_good) {
             all.sort_by_key(|host| host.index != *last_good);
         }
@@ -204,8 +202,12 @@ impl Hosts {
 
     fn sort(&self, addresses: &mut [Address]) {
         if self.is_balanced() {
-            let random = RandomState::new();
-            addresses.sort_by_cached_key(|address| random.hash_one(address.to_string()));
+            let random = Random::new();
+            let mut place = 0;
+            addresses.sort_by_cached_key(|_| {
+                place += 1;
+                random.number(place)
+            });
         } else if let Some((_, last_good)) = &*lock(&self.last_good) {
             addresses.sort_by_key(|address| address != last_good);
         }

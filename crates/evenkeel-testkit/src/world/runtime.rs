@@ -78,6 +78,8 @@ where
         })
         .build_local(LocalOptions::default());
     let _attached = log.attach();
+    let for_random_numbers = seed.clone();
+    let _random = for_random_numbers.reaches_random_numbers();
     let runtime = RuntimeGuard(Some(runtime.expect("the system can make a runtime")));
     let (output, virtual_elapsed, polls, leaked, record) = runtime.block_on(async {
         let world = World {

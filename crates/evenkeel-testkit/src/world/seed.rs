@@ -7,6 +7,8 @@ use std::{
     thread,
 };
 
+use evenkeel_base::{SeedGuard, seed_random};
+
 const VARIABLE: &str = "EVENKEEL_SEED";
 
 /// The seed of one world.
@@ -39,9 +41,27 @@ impl Seed {
         self.value
     }
 
+    /// Draws the random numbers of our crates on this thread from the seed until the guard is dropped.
+    pub(crate) fn reaches_random_numbers(&self) -> RandomSeed<'_> {
+        RandomSeed { seed: self, guard: seed_random(self.value) }
+    }
+
     /// Returns a guard that prints how to replay, if the test fails while it lives and has used the seed.
     pub(crate) fn print_on_panic(&self) -> ReplayHint<'_> {
         ReplayHint(self)
+    }
+}
+
+/// Counts the seed as used if a random number was drawn from it.
+#[derive(Debug)]
+pub(crate) struct RandomSeed<'a> {
+    seed: &'a Seed,
+    guard: SeedGuard,
+}
+
+impl Drop for RandomSeed<'_> {
+    fn drop(&mut self) {
+        self.seed.used.fetch_or(self.guard.was_used(), Ordering::Relaxed);
     }
 }
 

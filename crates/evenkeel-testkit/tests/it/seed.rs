@@ -1,5 +1,6 @@
 //! Randomness of a test can be replayed.
 
+use evenkeel_base::Random;
 use evenkeel_testkit::World;
 
 use crate::{is_child, run_child};
@@ -31,6 +32,26 @@ fn a_test_that_fails_prints_its_seed_and_the_environment_replays_it() {
     assert!(printed.contains("it does not reach `select!` without `biased;`"), "{printed}");
     let (passed, printed) = run("five");
     assert!(!passed && printed.contains("EVENKEEL_SEED is not a number below 2^64: \"five\""), "{printed}");
+}
+
+#[test]
+fn the_seed_reaches_the_random_numbers_of_our_crates() {
+    let drawn = |seed| World::builder().seed(seed).run(async |_| [(); 3].map(|()| Random::new().number(0)));
+    assert_eq!(drawn(1), drawn(1));
+    assert_ne!(drawn(1), drawn(2));
+    let fresh = || World::run(async |_| Random::new().number(0));
+    assert_ne!(fresh(), fresh());
+}
+
+#[test]
+fn a_test_whose_code_has_drawn_a_random_number_prints_the_seed() {
+    if is_child() {
+        return World::run(async |_| panic!("drew {}", Random::new().number(0)));
+    }
+    let test = "seed::a_test_whose_code_has_drawn_a_random_number_prints_the_seed";
+    let output = run_child(test, &[("EVENKEEL_SEED", "7")]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(!output.status.success() && printed.contains("replay with EVENKEEL_SEED=7"), "{printed}");
 }
 
 #[test]
