@@ -8,6 +8,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::Poll,
+    thread,
     time::Duration,
 };
 
@@ -61,7 +62,8 @@ struct WorkerGuard {
 impl Drop for WorkerGuard {
     fn drop(&mut self) {
         if !self.has_ended
-            && let (Some(outcome), _) = self.client.with_caught(State::worker_dropped)
+            && let (Some(outcome), _) =
+                self.client.with_caught(|state| state.worker_dropped(thread::panicking()))
         {
             self.client.report(outcome);
         }

@@ -130,7 +130,9 @@ impl State {
             self.leased = self.leased.saturating_add(taken.granted);
             self.lease_expires = now + LEASE_TTL;
         }
-        self.empty = (taken.granted < request.most).then_some((now, taken.full_in));
+        // A bucket from which all was granted may have nothing more all the same.
+        let is_empty = taken.granted < request.most || !self.quota.wait(taken.full_in, 1).is_zero();
+        self.empty = is_empty.then_some((now, taken.full_in));
         self.serve();
         self.deny_try_waiters(now);
         CallOutcome::Granted { permits: taken.granted, outage }
@@ -183,7 +185,7 @@ impl State {
     }
 
     /// The worker was dropped before its end: aborted, by a panic, or with its runtime.
-    pub(in crate::distributed) fn worker_dropped(&mut self) -> Option<CallOutcome> {
+    pub(in crate::distributed) fn worker_dropped(&mut self, has_panicked: bool) -> Option<CallOutcome> {
         self.worker_running = false;
         // A runtime that did not accept the worker has ended. This counts as an outage, so that its waiters do not enter
         // again only to start the next worker there.
@@ -192,6 +194,10 @@ impl State {
         let outcome = failed.then(|| self.fail(CallError::of(Failure::CutOff)));
         if !is_dead {
             self.reenter_waiters();
+        }
+        // Another one returns the lease; a limit that was dropped ends by an abort, and not by a panic.
+        if has_panicked && !is_dead {
+            self.schedule_return();
         }
         outcome
     }

@@ -32,6 +32,7 @@ pub(crate) enum Fault {
     /// The answer has no permits for a hundred years.
     Never,
     Panic,
+    SlowPanic(Duration),
 }
 
 /// A store with a scripted fault in each call.
@@ -113,6 +114,10 @@ impl Store for FaultyStore {
             Some(Fault::None) => return Ok(Taken { granted: 0, full_in: Duration::ZERO }),
             Some(Fault::Never) => return Ok(Taken { granted: 0, full_in: Duration::MAX }),
             Some(Fault::Panic) => panic!("the store panics"),
+            Some(Fault::SlowPanic(time)) => {
+                sleep(time).await;
+                panic!("the store panics")
+            }
         }
         self.store.take(take).await.map_err(|never| match never {})
     }
