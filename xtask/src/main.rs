@@ -24,6 +24,7 @@ mod packages;
 mod project;
 mod report;
 mod servers;
+mod simulate;
 mod soak;
 mod table;
 mod test;
@@ -86,6 +87,7 @@ fn run(project: &Project, command: XtaskCmd) -> Result<Outcome> {
         XtaskCmd::Typos(_) => typos::run(project),
         XtaskCmd::Tidy(_) => Ok(Outcome::of_findings(&tidy::run(&project.root))),
         XtaskCmd::Coverage(flags) => coverage::run(project, flags.open),
+        XtaskCmd::Simulate(flags) => simulate::run(project, &flags),
         XtaskCmd::Soak(flags) => soak::run(project, flags.filter.as_deref()),
         XtaskCmd::Servers(flags) => Ok(run_servers(project, flags.subcommand)),
     }

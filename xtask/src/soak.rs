@@ -5,6 +5,7 @@ use crate::{
     outcome::Outcome,
     packages::{members, selection},
     project::{Project, run_with},
+    simulate::mutants,
     test::{SOAK, Servers},
 };
 
@@ -20,6 +21,11 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<Outcome> {
     let servers = Servers::start(project, false);
     let variables: Vec<_> = servers.variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     run_with(&variables, command.args(filter))?;
+    if filter.is_none_or(|filter| "mutants".contains(filter))
+        && let Outcome::Failed(why) = mutants::run(project, None)?
+    {
+        return Ok(Outcome::Failed(why));
+    }
     let missing: Vec<_> =
         servers.missing.iter().map(|(server, reason)| format!("{}: {reason}", server.name())).collect();
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::Partly(missing.join("; ")) })

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use async_nats::{
-    Client, HeaderMap, HeaderName, HeaderValue, Subject,
-    jetstream::ErrorCode,
-};
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, Subject, jetstream::ErrorCode};
 
 use super::{
     JetStreamMessage,

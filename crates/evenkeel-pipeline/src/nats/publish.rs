@@ -275,7 +275,9 @@ fn judge(answer: &Message, stored: Option<ErrorCode>) -> Verdict {
             }
             _ => Verdict::Failed(error.into()),
         },
-        Err(error) => Verdict::Failed(format!("the answer is none of a stream: {}", error_chain(&error)).into()),
+        Err(error) => {
+            Verdict::Failed(format!("the answer is none of a stream: {}", error_chain(&error)).into())
+        }
     }
 }
 

@@ -108,7 +108,8 @@ impl Requests {
     /// refused it.
     pub(super) fn ended(&mut self, number: u64, rest: Option<usize>, now: Instant) {
         self.last_sign = now;
-        let refused = || self.open.iter().find(|request| request.number == number).map(|request| request.items);
+        let refused =
+            || self.open.iter().find(|request| request.number == number).map(|request| request.items);
         let rest = rest.or_else(refused).unwrap_or(0);
         self.take(rest);
     }

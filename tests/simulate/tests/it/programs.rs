@@ -1,0 +1,65 @@
+//! Some seeds of each program. `cargo xtask simulate` runs more of them.
+
+use evenkeel_simulate::{Range, Subject, limits::Limits, pipeline::Pipelines, run, sweep};
+
+/// Runs each seed twice, and compares the traces to the byte.
+fn a_hundred_seeds_twice(subject: &impl Subject) {
+    let summary = sweep(subject, Range { from: 1, seeds: 100, twice: true, stops: false });
+    assert!(summary.failures.is_empty(), "{:?}", summary.failures);
+    let lines = |seed| run(subject, seed, &subject.script(seed), true).lines;
+    assert_eq!(lines(1), lines(1));
+    assert_ne!(lines(1), lines(2));
+}
+
+#[test]
+fn a_hundred_seeds_of_pipelines_have_the_same_trace_twice() {
+    a_hundred_seeds_twice(&Pipelines);
+}
+
+#[test]
+fn a_hundred_seeds_of_limits_have_the_same_trace_twice() {
+    a_hundred_seeds_twice(&Limits);
+}
+
+/// Each kind of fault comes often enough to mean something.
+#[test]
+fn the_seeds_reach_what_they_are_for() {
+    let reached = |summary: evenkeel_simulate::Summary, events: &[&str]| {
+        for event in events {
+            assert!(
+                summary.reached.get(event).is_some_and(|times| *times > 0),
+                "{event}: {:?}",
+                summary.reached
+            );
+        }
+    };
+    let range = Range { from: 1, seeds: 300, twice: false, stops: false };
+    reached(
+        sweep(&Pipelines, range),
+        &[
+            "aborts",
+            "crashes of the broker",
+            "dead letters",
+            "drains",
+            "handed back",
+            "kills",
+            "leases lost",
+            "messages lost",
+            "messages revived",
+            "panics",
+            "pipelines that failed",
+            "power losses",
+        ],
+    );
+    reached(
+        sweep(&Limits, range),
+        &[
+            "buckets forgotten",
+            "calls that failed",
+            "clock jumps",
+            "kills",
+            "requests dropped",
+            "stale answers",
+        ],
+    );
+}

@@ -1,0 +1,25 @@
+//! Ten thousand seeds of each program. It prints figures, and is run in release by `cargo xtask soak`.
+
+use evenkeel_simulate::{Range, Subject, limits::Limits, pipeline::Pipelines, sweep};
+
+const SEEDS: u64 = 10_000;
+
+#[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]
+fn ten_thousand_seeds(subject: &impl Subject) {
+    let summary = sweep(subject, Range { from: 1, seeds: SEEDS, twice: false, stops: false });
+    let name = subject.name();
+    println!("{name}: {SEEDS} seeds, {:.0} per minute; {:?}", summary.seeds_per_minute(), summary.reached);
+    assert!(summary.failures.is_empty(), "{name}: {:?}", summary.failures);
+}
+
+#[test]
+#[ignore = "soak"]
+fn ten_thousand_seeds_of_pipelines() {
+    ten_thousand_seeds(&Pipelines);
+}
+
+#[test]
+#[ignore = "soak"]
+fn ten_thousand_seeds_of_limits() {
+    ten_thousand_seeds(&Limits);
+}

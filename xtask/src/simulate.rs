@@ -1,0 +1,59 @@
+//! `cargo xtask simulate`: whole programs in virtual time, under the faults of a seed.
+
+pub(crate) mod mutants;
+
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    Result, flags,
+    outcome::Outcome,
+    project::{Project, run as execute},
+};
+
+/// The seeds of each program in CI.
+const SEEDS: u64 = 200;
+
+/// The seeds of a day are apart from those of the next.
+const SEEDS_OF_A_DAY: u64 = 1_000_000;
+
+pub(crate) fn run(project: &Project, flags: &flags::Simulate) -> Result<Outcome> {
+    if flags.mutants {
+        return mutants::run(project, flags.subject.as_deref());
+    }
+    let mut command = project.program(&build(project)?).args(flags.subject.as_deref());
+    if let Some(seeds) = flags.seeds {
+        command = command.args(["--seeds", &seeds.to_string()]);
+    }
+    if let Some(from) = flags.from {
+        command = command.args(["--from", &from.to_string()]);
+    }
+    let switches = [("--twice", flags.twice), ("--first", flags.first), ("--trace", flags.trace)];
+    command = command.args(switches.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| name));
+    execute(command)?;
+    Ok(Outcome::Done)
+}
+
+/// Runs some seeds of each program: others each day, which are printed.
+pub(crate) fn seeds_of_today(project: &Project) -> Result<Outcome> {
+    let today = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() / (24 * 60 * 60);
+    let program = build(project)?;
+    let command = project.program(&program).args(["--seeds", &SEEDS.to_string()]);
+    execute(command.args(["--from", &(today * SEEDS_OF_A_DAY).to_string()]))?;
+    Ok(Outcome::Done)
+}
+
+/// Builds the program, in release.
+fn build(project: &Project) -> Result<PathBuf> {
+    execute(project.cargo("build").args([
+        "--quiet",
+        "--release",
+        "-p",
+        "evenkeel-simulate",
+        "--bin",
+        "simulate",
+    ]))?;
+    Ok(project.target().join("release").join(format!("simulate{}", std::env::consts::EXE_SUFFIX)))
+}

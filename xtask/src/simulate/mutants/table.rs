@@ -1,0 +1,188 @@
+//! The mutants.
+
+use super::Mutant;
+
+const fn pipeline(name: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { name, subject: "pipeline", file, from, to }
+}
+
+const fn limits(name: &'static str, file: &'static str, from: &'static str, to: &'static str) -> Mutant {
+    Mutant { name, subject: "limits", file, from, to }
+}
+
+/// All of them, each a fault that real code of this kind has had.
+pub(super) const MUTANTS: &[Mutant] = &[
+    pipeline(
+        "an ack before the effect",
+        "crates/evenkeel-pipeline/src/segment.rs",
+        "        let work = async move { f(items).await };\n",
+        "        if MUTANT {
+            tokens.drain(1..).for_each(|mut token| token.set_done());
+        }
+        let work = async move { f(items).await };
+",
+    ),
+    pipeline(
+        "an ack of aborted work",
+        "crates/evenkeel-pipeline/src/in_hand/state.rs",
+        "None if is_dropped && is_aborted => self.decide(key, Settle::Release, effects),",
+        "None if is_dropped && is_aborted => {
+                self.decide(key, if MUTANT { Settle::Ack } else { Settle::Release }, effects);
+            }",
+    ),
+    pipeline(
+        "the end of an item whose dead letter was not written",
+        "crates/evenkeel-pipeline/src/dead_letters.rs",
+        "failure.as_ref().is_some_and(|(_, failed)| failed[index]);",
+        "failure.as_ref().is_some_and(|(_, failed)| failed[index] && !MUTANT);",
+    ),
+    pipeline(
+        "work that outlives its lease",
+        "crates/evenkeel-pipeline/src/token.rs",
+        "        self.losses = losses;\n        self.in_hand.is_lost(self.key)",
+        "        self.losses = losses;\n        !MUTANT && self.in_hand.is_lost(self.key)",
+    ),
+    pipeline(
+        "a decision behind the end of a lease",
+        "crates/evenkeel-pipeline/src/in_hand/state.rs",
+        "if is_late && *settle != Settle::Ack {",
+        "if is_late && *settle != Settle::Ack && !MUTANT {",
+    ),
+    pipeline(
+        "a permit that a failure keeps",
+        "crates/evenkeel-pipeline/src/stage.rs",
+        "        self.stage.fruitless.fetch_add(1, Relaxed);\n",
+        "        self.stage.fruitless.fetch_add(1, Relaxed);
+        if MUTANT {
+            mem::forget(self._permit.take());
+        }
+",
+    ),
+    pipeline(
+        "a lost wake of the pull",
+        "crates/evenkeel-pipeline/src/in_hand/state.rs",
+        "            effects.has_room = true;\n",
+        "            effects.has_room = !MUTANT;\n",
+    ),
+    pipeline(
+        "a window that is one too large",
+        "crates/evenkeel-pipeline/src/in_hand/state.rs",
+        "let items = self.limits.window.saturating_sub(self.in_hand);",
+        "let more = usize::from(self.in_hand > 0 && MUTANT);
+        let items = (self.limits.window + more).saturating_sub(self.in_hand);",
+    ),
+    pipeline(
+        "a superseded ack that counts as one",
+        "crates/evenkeel-pipeline/src/in_hand/state.rs",
+        "(SettleOutcome::Superseded, _) => &mut self.counts.superseded,",
+        "(SettleOutcome::Superseded, Settle::Ack) if MUTANT => &mut self.counts.acked,
+                (SettleOutcome::Superseded, _) => &mut self.counts.superseded,",
+    ),
+    pipeline(
+        "decisions that are lost with the answer",
+        "crates/evenkeel-pipeline/src/settle.rs",
+        "                    status.note(&error);\n",
+        "                    status.note(&error);
+                    if MUTANT {
+                        break;
+                    }
+",
+    ),
+    pipeline(
+        "an extension that comes too late",
+        "crates/evenkeel-pipeline/src/leases.rs",
+        "let pause = (ack_wait / 3).max(SHORTEST_PAUSE);",
+        "let pause = (if MUTANT { ack_wait * 2 } else { ack_wait / 3 }).max(SHORTEST_PAUSE);",
+    ),
+    pipeline(
+        "a key whose items run side by side",
+        "crates/evenkeel-pipeline/src/segment.rs",
+        "        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None }),",
+        "        Some(_) if MUTANT => Box::pin(Outputs { map, outputs: None }),
+        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None }),",
+    ),
+    pipeline(
+        "a split that counts a part too few",
+        "crates/evenkeel-pipeline/src/token.rs",
+        "self.in_hand.split(self.key, items.len());",
+        "self.in_hand.split(self.key, items.len().saturating_sub(usize::from(MUTANT)));",
+    ),
+    pipeline(
+        "a pull during a pause",
+        "crates/evenkeel-pipeline/src/in_hand/state.rs",
+        "(is_worth && !self.is_paused).then_some",
+        "(is_worth && (!self.is_paused || MUTANT)).then_some",
+    ),
+    pipeline(
+        "a drain that is a minute late",
+        "crates/evenkeel-pipeline/src/run.rs",
+        "    sleep_until(by).await;\n    by\n",
+        "    sleep_until(if MUTANT { by + Duration::from_secs(60) } else { by }).await;\n    by\n",
+    ),
+    pipeline(
+        "an item that runs more often than it may",
+        "crates/evenkeel-pipeline/src/pull.rs",
+        "            if attempt > max_attempts {\n",
+        "            if attempt > max_attempts && !MUTANT {\n",
+    ),
+    limits(
+        "a permit of a shared quota that is lost with a dropped request",
+        "crates/evenkeel-limit/src/distributed/state.rs",
+        "            Some(Ok(permits)) => self.refund(permits),\n",
+        "            Some(Ok(_)) if MUTANT => {}\n            Some(Ok(permits)) => self.refund(permits),\n",
+    ),
+    limits(
+        "requests that overtake in a shared quota",
+        "crates/evenkeel-limit/src/distributed/state.rs",
+        "if !self.closed && self.queue.is_empty() && permits <= self.leased {",
+        "if !self.closed && (self.queue.is_empty() || MUTANT) && permits <= self.leased {",
+    ),
+    limits(
+        "a clock that earns twice when it is set back",
+        "crates/evenkeel-limit/src/distributed/quota.rs",
+        "        if now >= self.since {\n",
+        "        if now >= self.since || MUTANT {\n",
+    ),
+    limits(
+        "a lease that is returned, and kept in part",
+        "crates/evenkeel-limit/src/distributed/state/worker_steps.rs",
+        "        let returned = mem::take(&mut self.leased);\n",
+        "        let returned = mem::take(&mut self.leased);
+        if MUTANT {
+            self.leased = returned / 2;
+        }
+",
+    ),
+    limits(
+        "a local share that costs nothing",
+        "crates/evenkeel-limit/src/distributed/state.rs",
+        "share.map(|share| share.spend(permits)).is_some()",
+        "share.map(|share| share.spend(if MUTANT { 0 } else { permits })).is_some()",
+    ),
+    limits(
+        "a permit to run that is lost with a dropped request",
+        "crates/evenkeel-limit/src/concurrency/core.rs",
+        "                    state.in_use -= u64::from(decision.unwrap_or(0));\n",
+        "                    if !MUTANT {
+                        state.in_use -= u64::from(decision.unwrap_or(0));
+                    }
+",
+    ),
+    limits(
+        "a lost wake of a request to run",
+        "crates/evenkeel-limit/src/concurrency/state.rs",
+        "            if let Some(waiter) = self.queue.serve(weight) {\n",
+        "            if let Some(waiter) = self.queue.serve(weight)\n                && !(MUTANT && self.queue.len() == 2)\n            {\n",
+    ),
+    limits(
+        "a turn that is lost with a dropped request",
+        "crates/evenkeel-limit/src/rate_limiter/state.rs",
+        "            algorithm.take_back(permits, mark);\n        }\n        None\n",
+        "            if !MUTANT {
+                algorithm.take_back(permits, mark);
+            }
+        }
+        None
+",
+    ),
+];
