@@ -7,21 +7,35 @@ mod queue;
 mod rate;
 mod store;
 
-use std::time::Duration;
+use std::{future::poll_fn, mem::replace, pin::pin, task::Poll};
 
 use tokio::time::sleep;
 
 pub use self::plan::Fault;
-use self::plan::{Kind, Plan, draw};
+use self::plan::{Kind, Leaves, Plan, draw};
 use crate::{Random, Script, Subject, Trace};
 
-/// Waits for a request, or drops it after a time: also if it was granted in the same instant, and has not seen it.
-async fn unless_dropped<F: Future>(after: Option<Duration>, request: F) -> Option<F::Output> {
-    let Some(after) = after else { return Some(request.await) };
-    tokio::select! {
-        biased;
-        () = sleep(after) => None,
-        output = request => Some(output),
+/// Waits for a request, or drops it: before it sees that it was granted, too.
+async fn unless_dropped<F: Future>(leaves: Leaves, request: F) -> Option<F::Output> {
+    match leaves {
+        Leaves::Never => Some(request.await),
+        Leaves::After(time) => {
+            tokio::select! {
+                biased;
+                () = sleep(time) => None,
+                output = request => Some(output),
+            }
+        }
+        Leaves::Woken => {
+            let (mut request, mut has_waited) = (pin!(request), false);
+            poll_fn(|cx| {
+                if replace(&mut has_waited, true) {
+                    return Poll::Ready(None);
+                }
+                request.as_mut().poll(cx).map(Some)
+            })
+            .await
+        }
     }
 }
 

@@ -275,7 +275,7 @@ impl State {
     /// Removes a request whose future was dropped, and takes back its permits if it was granted.
     pub(super) fn cancel(&mut self, key: Key) {
         match self.queue.claim(key) {
-            Some(Ok(permits)) => self.refund(permits),
+            Some(Ok(permits)) => self.put_back(permits),
             Some(Err(_)) => {}
             None => {
                 let waiter = self.queue.cancel(key);
@@ -287,12 +287,20 @@ impl State {
         }
     }
 
-    /// Returns permits to the local share if there is one, else to the lease.
+    /// Takes back permits of a caller, up to the burst.
     pub(super) fn refund(&mut self, permits: u32) {
+        let is_leased = self.local_share().is_none();
+        let most = if is_leased { self.quota.burst.saturating_sub(self.leased) } else { permits };
+        self.put_back(permits.min(most));
+    }
+
+    /// Returns permits to the local share if there is one, else to the lease: those of a request that was dropped may be
+    /// above the burst there, and none of them is lost.
+    fn put_back(&mut self, permits: u32) {
         match self.local_share() {
             Some(share) => share.refund(permits),
             None => {
-                self.leased = self.leased.saturating_add(permits).min(self.quota.burst);
+                self.leased = self.leased.saturating_add(permits);
                 self.lease_expires = Instant::now() + LEASE_TTL;
             }
         }

@@ -124,7 +124,7 @@ async fn change(world: Arc<World>, mut faults: Vec<Fault>) {
 }
 
 async fn ask(world: Arc<World>, number: u64) {
-    let Request { at, permits, tries, cancel, held, .. } = world.plan.request(world.seed, number);
+    let Request { at, permits, tries, leaves, held, .. } = world.plan.request(world.seed, number);
     sleep_until(world.start + ms(at)).await;
     let place = {
         let mut account = lock(&world.account);
@@ -138,7 +138,7 @@ async fn ask(world: Arc<World>, number: u64) {
             world.limiter.acquire_owned(permits).await
         }
     };
-    let result = unless_dropped(cancel, ask).await;
+    let result = unless_dropped(leaves, ask).await;
     note!(world.trace, "request {number} for {permits}: {:?}", result.as_ref().map(Result::is_ok));
     let permit = {
         let mut account = lock(&world.account);

@@ -190,14 +190,14 @@ struct Caller {
 impl Caller {
     async fn ask(self, quota: Arc<Distributed>, number: u64, request: Request) {
         let Self { world, account, process } = &self;
-        let Request { at, permits, tries, cancel, held, refunds, .. } = request;
+        let Request { at, permits, tries, leaves, held, refunds, .. } = request;
         sleep_until(world.at(at)).await;
         let place = lock(account).queue.comes(permits, tries);
         let start = Instant::now();
         let ask = async {
             if tries { quota.try_acquire_many(permits).await } else { quota.acquire_many(permits).await }
         };
-        let result = unless_dropped(cancel, ask).await;
+        let result = unless_dropped(leaves, ask).await;
         let took = start.elapsed();
         note!(world.trace, "process {process}, request {number} for {permits}: {result:?}");
         world.checks.that(!tries || took <= 2 * CALL + ms(2), || {

@@ -201,6 +201,15 @@ pub(super) struct Plan {
     pub(super) is_fast: bool,
 }
 
+/// The time at which a request is dropped, if it waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Leaves {
+    Never,
+    After(Duration),
+    /// When it is woken: it was granted or denied, and does not see it.
+    Woken,
+}
+
 /// One request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
@@ -209,8 +218,7 @@ pub(super) struct Request {
     pub(super) permits: u32,
     /// It takes what is available, or nothing.
     pub(super) tries: bool,
-    /// It is dropped after this time, if it waits.
-    pub(super) cancel: Option<Duration>,
+    pub(super) leaves: Leaves,
     /// The time for which it is held, or after which it is refunded, if it is.
     pub(super) held: Duration,
     pub(super) refunds: bool,
@@ -241,13 +249,14 @@ impl Plan {
     /// Returns a request, by its number.
     pub(super) fn request(&self, seed: u64, number: u64) -> Request {
         let random = &mut Random::of(seed, &[1, number]);
-        let cancel = random.millis(400);
+        let after = random.millis(400);
+        let leaves = if random.happens(300) { Leaves::Woken } else { Leaves::After(after) };
         Request {
             process: random.below(self.processes),
             at: random.below(self.horizon + 1),
             permits: random.within(1..=self.permits.min(self.burst)) as u32,
             tries: random.happens(self.tried),
-            cancel: random.happens(self.cancelled).then_some(cancel),
+            leaves: if random.happens(self.cancelled) { leaves } else { Leaves::Never },
             held: random.millis(self.held),
             refunds: random.happens(self.refunded),
         }

@@ -146,7 +146,7 @@ async fn change(world: Arc<World>, mut faults: Vec<Fault>) {
 }
 
 async fn ask(world: Arc<World>, number: u64) {
-    let Request { process, at, permits, tries, cancel, held, refunds } =
+    let Request { process, at, permits, tries, leaves, held, refunds } =
         world.plan.request(world.seed, number);
     let key = if world.plan.kind == Kind::Keyed { process } else { 0 };
     let account = &world.accounts[key as usize];
@@ -159,7 +159,7 @@ async fn ask(world: Arc<World>, number: u64) {
             world.limiter.acquire(key, permits).await
         }
     };
-    let result = unless_dropped(cancel, ask).await;
+    let result = unless_dropped(leaves, ask).await;
     note!(world.trace, "key {key}, request {number} for {permits}: {result:?}");
     match result {
         Some(Ok(())) => {

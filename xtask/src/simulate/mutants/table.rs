@@ -128,8 +128,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     limits(
         "a permit of a shared quota that is lost with a dropped request",
         "crates/evenkeel-limit/src/distributed/state.rs",
-        "            Some(Ok(permits)) => self.refund(permits),\n",
-        "            Some(Ok(_)) if MUTANT => {}\n            Some(Ok(permits)) => self.refund(permits),\n",
+        "            Some(Ok(permits)) => self.put_back(permits),\n",
+        "            Some(Ok(_)) if MUTANT => {}\n            Some(Ok(permits)) => self.put_back(permits),\n",
     ),
     limits(
         "requests that overtake in a shared quota",

@@ -247,6 +247,27 @@ fn unused_permits_go_away_though_the_store_panics() {
     });
 }
 
+/// A lease and the permits of a request that is dropped before it sees them are more than the burst together.
+#[test]
+fn a_request_that_is_dropped_with_its_grant_loses_none() {
+    World::run(async |_| {
+        let store = FaultyStore::new();
+        let quota = process(&store, Rate::per_second(10)).burst(2).lease(2);
+        quota.acquire().await.unwrap();
+        sleep(ms(500)).await;
+        let mut waiting = Box::pin(quota.acquire_many(2));
+        assert!(timeout(ms(0), &mut waiting).await.is_err());
+        sleep(ms(1)).await;
+        assert_eq!((quota.snapshot().leased, quota.snapshot().waiting), (1, 0));
+        drop(waiting);
+        assert_eq!(quota.snapshot().leased, 3);
+        quota.refund(1);
+        assert_eq!(quota.snapshot().leased, 3, "a refund that is nobody's");
+        quota.close().await;
+        assert_eq!(available_elsewhere(&store, Rate::per_second(10), 2).await, 2);
+    });
+}
+
 /// The call that panics is under way when the limit is closed.
 #[test]
 fn a_limit_that_is_closed_keeps_no_permit_though_the_store_panics() {
