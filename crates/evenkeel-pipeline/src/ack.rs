@@ -33,6 +33,15 @@ pub trait Ack: Clone + Send + Sync + 'static {
         Duration::ZERO
     }
 
+    /// Returns whether the server refuses each settlement of a delivery that it has given to another attempt, and gives away no
+    /// delivery of a process that answers again in time: `false` by default, for servers whose leases run out one by one.
+    ///
+    /// If so, a lease that ran out on our clock, as while the server was away, may still hold there. So the outcome of work
+    /// that was finished is told late, and work that was dropped is handed back as a failed attempt: nobody else would.
+    fn is_fenced(&self) -> bool {
+        false
+    }
+
     /// Tells the server what became of at most [`MAX_SETTLED`] deliveries, and returns its answer for each, in the same order.
     ///
     /// Each call has a time limit of its own against a server that does not answer: the pipeline waits for it, and stops to pull

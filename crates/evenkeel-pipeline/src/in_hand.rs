@@ -8,7 +8,8 @@
 //!
 //! - **Every accepted delivery is counted once**: when its entry is removed, or at the end among those that are left.
 //! - **A lost lease aborts the work**: the entry is marked, the counter of losses moves, which each poll of a stage compares,
-//!   and the worker is woken. It is counted when its last token is gone, and the server is told nothing.
+//!   and the worker is woken. It is counted when its last token is gone, and the server is told nothing; but a server that
+//!   refuses late words by itself is told the outcome, since the lease may hold there.
 //! - **Nothing foreign runs under the lock.** Wakers and failures that a step takes out are dropped behind it; receipts and
 //!   copies of items are in [`Deliveries`](crate::deliveries::Deliveries), under a lock of their own. The two are never held
 //!   together.
@@ -66,11 +67,12 @@ impl InHand {
     pub(crate) fn new(
         limits: Limits,
         ack_wait: Option<Duration>,
+        is_fenced: bool,
         origins: Arc<dyn Origins>,
         keeps_items: bool,
     ) -> Self {
         Self {
-            state: Mutex::new(State::new(limits, keeps_items)),
+            state: Mutex::new(State::new(limits, is_fenced, keeps_items)),
             losses: AtomicU64::new(0),
             room: Notify::new(),
             decided: Notify::new(),

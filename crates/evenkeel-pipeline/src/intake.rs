@@ -73,7 +73,13 @@ impl<S: Source> AnySource<S::Item> for S {
             ));
         }
         let deliveries: Arc<DeliveriesOf<S>> = Arc::new(Deliveries::new());
-        let in_hand = Arc::new(InHand::new(limits, ack_wait, Arc::clone(&deliveries) as _, copy.is_some()));
+        let in_hand = Arc::new(InHand::new(
+            limits,
+            ack_wait,
+            ack.is_fenced(),
+            Arc::clone(&deliveries) as _,
+            copy.is_some(),
+        ));
         let status = Arc::new(status.of_source(number));
         let dead_letters = dead_letters
             .map(|task| task(Arc::clone(&in_hand), Arc::clone(&deliveries) as _, Arc::clone(&status)));

@@ -19,6 +19,8 @@ pub(super) struct Entry {
     pub(super) attempt: u32,
     pub(super) phase: Phase,
     pub(super) is_lost: bool,
+    /// The server has said that it is lost.
+    pub(super) is_superseded: bool,
 }
 
 /// The facts that few entries have.

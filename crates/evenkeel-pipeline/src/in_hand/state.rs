@@ -66,6 +66,8 @@ pub(super) struct DoneEffects {
 
 pub(super) struct State {
     limits: Limits,
+    /// The server refuses decisions that come too late.
+    is_fenced: bool,
     entries: Slab<Entry>,
     accepted: u64,
     /// Items that are worked on, and the sum of their sizes.
@@ -89,9 +91,10 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(limits: Limits, tells_removed: bool) -> Self {
+    pub(super) fn new(limits: Limits, is_fenced: bool, tells_removed: bool) -> Self {
         Self {
             limits,
+            is_fenced,
             tells_removed,
             entries: Slab::new(),
             accepted: 0,
@@ -166,6 +169,7 @@ impl State {
             attempt,
             phase: Phase::Working,
             is_lost: false,
+            is_superseded: false,
         });
         ItemKey { index, number }
     }
@@ -207,7 +211,8 @@ impl State {
     }
 
     pub(super) fn end_part(&mut self, key: ItemKey, end: PartEnd, effects: &mut Effects) {
-        let (is_aborted, max_attempts) = (self.is_aborted, self.limits.max_attempts);
+        let (is_aborted, is_fenced) = (self.is_aborted, self.is_fenced);
+        let max_attempts = self.limits.max_attempts;
         self.tokens -= 1;
         effects.is_idle |= self.tokens == 0;
         let Some(entry) = self.entry(key) else { return };
@@ -228,11 +233,16 @@ impl State {
         let Rare { failure, is_dropped, part_wakers } =
             entry.rare.take().map(|rare| *rare).unwrap_or_default();
         let (attempt, is_lost) = (entry.attempt, entry.is_lost);
+        let is_told = !is_lost || is_fenced && !entry.is_superseded;
         effects.dropped = entry.waker.take();
         effects.dropped_parts = part_wakers;
         match failure {
-            _ if is_lost => self.forget_lost(key, effects),
-            Some(failure) if attempt >= max_attempts => {
+            _ if !is_told => self.forget_lost(key, effects),
+            // The lease may hold at the server all the same, where nobody else would end it.
+            None if is_dropped && is_lost => {
+                self.decide(key, Settle::Retry { after: Duration::ZERO }, effects);
+            }
+            Some(failure) if attempt >= max_attempts && !is_lost => {
                 let (reason, retry_after) = *failure;
                 entry.phase = Phase::Exhausted;
                 let attempts = attempt.min(max_attempts);
@@ -266,8 +276,9 @@ impl State {
     }
 
     pub(super) fn decide(&mut self, key: ItemKey, settle: Settle, effects: &mut Effects) {
+        let is_fenced = self.is_fenced;
         let Some(entry) = self.entry(key) else { return };
-        if entry.is_lost {
+        if entry.is_lost && (!is_fenced || entry.is_superseded) {
             return self.forget_lost(key, effects);
         }
         entry.phase = Phase::Decided;
@@ -310,7 +321,7 @@ impl State {
         (self.decided.len(), self.is_closed)
     }
 
-    /// An ack may come late; all else would end or repeat the attempt that has begun meanwhile.
+    /// An ack may come late; all else would end or repeat the attempt that has begun meanwhile, unless the server refuses it.
     pub(super) fn drop_late(
         &mut self,
         batch: &mut Vec<(ItemKey, Settle)>,
@@ -321,9 +332,11 @@ impl State {
             if *settle == Settle::Ack {
                 return true;
             }
-            let is_late = self
-                .entry(*key)
-                .is_some_and(|entry| entry.is_lost || entry.lease_ends.is_some_and(|ends| ends <= now));
+            let is_fenced = self.is_fenced;
+            let is_late = self.entry(*key).is_some_and(|entry| {
+                entry.is_superseded
+                    || !is_fenced && (entry.is_lost || entry.lease_ends.is_some_and(|ends| ends <= now))
+            });
             if is_late {
                 self.remove(*key, effects);
                 self.counts.superseded += 1;
@@ -381,7 +394,10 @@ impl State {
         for (index, key) in keys.iter().enumerate() {
             let is_lost = lost.next_if_eq(&index).is_some();
             match self.entry(*key) {
-                Some(entry) if is_lost => lose(entry, effects),
+                Some(entry) if is_lost => {
+                    entry.is_superseded = true;
+                    lose(entry, effects);
+                }
                 Some(entry) => entry.lease_ends = lease_ends.max(entry.lease_ends),
                 None => {}
             }

@@ -154,6 +154,11 @@ impl Ack for PgAck {
         Some(self.worker.queue.lease)
     }
 
+    /// The row of the worker decides, and its jobs are handed on when its beats stand still, and not before.
+    fn is_fenced(&self) -> bool {
+        true
+    }
+
     /// A few milliseconds, so that a statement settles many.
     fn linger(&self) -> Duration {
         Duration::from_millis(5)

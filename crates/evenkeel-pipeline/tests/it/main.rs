@@ -7,6 +7,7 @@ mod control;
 mod crashes;
 mod drain;
 mod errors;
+mod fenced;
 mod hostile;
 mod leases;
 mod low_water;

@@ -177,6 +177,44 @@ fn a_server_that_restarts_and_crashes_loses_no_job_and_runs_none_twice() {
 
 #[test]
 #[ignore = "real tier"]
+fn an_outage_longer_than_the_lease_fails_what_ran_and_runs_it_again() {
+    run(|schema| async move {
+        let Some(mut server) = Instance::start(&schema, &[]).await else { return };
+        let db = Database::builder(server.config()).max(4).connect().await.unwrap();
+        let queue = PgQueue::new(&db, "orders").lease(MILLIS(600));
+        queue.set_up().await.unwrap();
+        queue.enqueue_many(["long"; 10].into_iter().chain(["short"; 10])).await.unwrap();
+        let runs = Runs::default();
+        let noted = Arc::clone(&runs);
+        let running = Pipeline::from(queue.source())
+            .messages()
+            .stage("note", async move |job: Message<Vec<u8>>| {
+                noted.lock().unwrap().entry(job.id).or_default().push(job.attempt);
+                sleep(MILLIS(if job.item == b"long" { 1500 } else { 300 })).await;
+                Ok::<_, Infallible>(())
+            })
+            .window(20)
+            .start()
+            .unwrap();
+        until("they run", || std::future::ready(count(&runs) == 20)).await;
+        server.stop("INT").await;
+        sleep(MILLIS(1000)).await;
+        server.start_again().await;
+        // Nobody else is there to hand on what this worker had dropped.
+        let admin = server.admin().await;
+        let left =
+            async || admin.fetch_scalar::<i64>("select count(*) from evenkeel_queue.job", ()).await.unwrap();
+        until("all are done", async || left().await == 0).await;
+        let report = running.drain(SECS(5)).await.unwrap();
+        let runs = runs.lock().unwrap();
+        assert_eq!(runs.values().filter(|attempts| **attempts == [1]).count(), 10, "{runs:?}");
+        assert_eq!(runs.values().filter(|attempts| **attempts == [1, 2]).count(), 10, "{runs:?}");
+        assert_eq!((report.acked, report.nacked, report.left()), (20, 10, 0), "{report}");
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
 fn calls_that_are_dropped_at_any_time_and_made_again_settle_each_job_once() {
     run(|schema| async move {
         let queue = schema.queue("orders").await;
@@ -186,7 +224,8 @@ fn calls_that_are_dropped_at_any_time_and_made_again_settle_each_job_once() {
         let (mut round, mut failures) = (0_u64, HashMap::<String, u32>::new());
         let mut time = || {
             round += 1;
-            Duration::from_micros(round % 30 * 100)
+            // Longer and longer, as a machine under load may need.
+            Duration::from_micros(round % 30 * (100 + round / 10))
         };
         while schema.jobs().await > 0 {
             let jobs = pull(&mut source, 20).await;
