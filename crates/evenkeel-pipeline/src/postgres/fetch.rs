@@ -25,7 +25,8 @@ macro_rules! fetch {
         concat!(
             "
 with beat as (
-    update evenkeel_queue.worker set beats = beats + 1 where id = $1 and claim < $2 and $9 returning id
+    update evenkeel_queue.worker set beats = beats + 1, still_ms = 0, seen_at = now()
+    where id = $1 and claim < $2 and $9 returning id
 ), held as (
     select id from evenkeel_queue.worker where id = $1 and claim < $2 and not $9 for share
 ), me as (

@@ -73,6 +73,8 @@ create table evenkeel_queue.worker (
     queue text collate \"C\" not null,
     beats bigint not null default 0,
     claim bigint not null default 0,
+    still_ms bigint not null default 0,
+    seen_at timestamptz not null default now(),
     started_at timestamptz not null default now()
 ) with (fillfactor = 50);
 

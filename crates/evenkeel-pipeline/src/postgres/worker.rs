@@ -3,8 +3,14 @@
 //! # How it works
 //!
 //! A source has a row of its own from its first fetch on, under a number that is never used again. Fetches and extensions
-//! count its beats. A worker whose beats stand still for a lease, on the clock of another one that has looked all the while,
-//! is gone: that one deletes its row, and hands its jobs on in the same statement. The clock of the server has no part in it.
+//! count its beats. A worker whose beats stand still for a lease, on the clocks of others that look at them, is gone: one of
+//! them deletes its row, and hands its jobs on in the same statement. The clock of the server has no part in it; that a beat
+//! has seen it is noted for jobs that wait for a time, as it may be set back.
+//!
+//! - A look counts the time since the last one, two pauses at most: while nobody could look, nobody could beat.
+//! - Time is recorded in the row once it is longer than a living worker takes for a beat, and only if nobody else has
+//!   recorded any meanwhile. So it goes on to count if the ones that look are killed as well, and counts once if they are many.
+//! - A row that is locked is passed over: a worker may stand still in the middle of a statement.
 //!
 //! So the row decides. A settlement locks it: if it is there, no job was handed on, and a job that does not belong to the
 //! fetch any more was settled before, by a call whose answer was lost. If it is gone, every delivery of it is superseded.
@@ -22,7 +28,8 @@ use super::PgQueue;
 
 const REGISTER: &str = "insert into evenkeel_queue.worker (queue) values ($1) returning id";
 
-const BEAT: &str = "update evenkeel_queue.worker set beats = beats + 1 where id = $1";
+const BEAT: &str =
+    "update evenkeel_queue.worker set beats = beats + 1, still_ms = 0, seen_at = now() where id = $1";
 
 const END_FETCH: &str = "update evenkeel_queue.worker set claim = $2 where id = $1 and claim < $2";
 
@@ -30,13 +37,38 @@ const HAND_BACK_FETCH: &str = "
 update evenkeel_queue.job set state = 'd', worker = null, ready_at = now()
 where worker = $1 and claim = $2 and state = 'h'";
 
-const WORKERS: &str = "select id, beats from evenkeel_queue.worker where queue = $1";
+const WORKERS: &str = "
+select id, beats, still_ms, seen_at > now() + interval '1 second' from evenkeel_queue.worker where queue = $1";
+
+/// Lets jobs go that had been due before the clock of the server was set back, as far as a worker has seen it.
+const CLOCK_SET_BACK: &str = "
+with seen as (
+    select max(seen_at) as at from evenkeel_queue.worker where queue = $1
+), worker as (
+    update evenkeel_queue.worker set seen_at = now() where queue = $1 and seen_at > now()
+), job as (
+    update evenkeel_queue.job set ready_at = now() where queue = $1 and ready_at > now() and ready_at <= (select at from seen)
+    returning id
+)
+select count(*) from job, pg_notify($2, '')";
+
+const RECORD: &str = "
+with unchanged as (
+    select w.id, t.more from evenkeel_queue.worker w
+    join unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as t(id, beats, still_ms, more) using (id)
+    where w.beats = t.beats and w.still_ms = t.still_ms for update of w skip locked
+)
+update evenkeel_queue.worker w set still_ms = still_ms + more from unchanged where w.id = unchanged.id";
 
 const TAKE_OVER: &str = "
-delete from evenkeel_queue.worker
-where (id, beats) in (select id, beats from unnest($1::bigint[], $2::bigint[]) as t(id, beats))";
+with unchanged as (
+    select w.id from evenkeel_queue.worker w
+    join unnest($1::bigint[], $2::bigint[], $3::bigint[]) as t(id, beats, still_ms) using (id)
+    where w.beats = t.beats and w.still_ms = t.still_ms for update of w skip locked
+)
+delete from evenkeel_queue.worker w using unchanged where w.id = unchanged.id";
 
-/// A statement of its own behind the one above, so that it sees what a fetch has taken for which that one has waited.
+/// A statement of its own behind the one above, so that it sees what a fetch has taken that was in between.
 const HAND_ON: &str = "
 with job as (
     update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now(), attempt = attempt + 1
@@ -70,9 +102,27 @@ struct State {
     open_fetch: Option<Fetch>,
     beat_at: Option<Instant>,
     next_sweep: Option<Instant>,
-    /// The time of the last look, and since when each worker's beats stand still.
+    /// The time of the last look, and what it has shown.
     looked_at: Option<Instant>,
-    still: HashMap<i64, (i64, Instant)>,
+    seen: HashMap<i64, Seen>,
+}
+
+/// A worker as the last look has shown it.
+#[derive(Clone, Copy)]
+struct Seen {
+    beats: i64,
+    still_ms: i64,
+    /// The time for which these two stand still, as far as it is not recorded.
+    more: Duration,
+}
+
+/// Workers whose row is to be changed, if it is what it was.
+#[derive(Default)]
+struct Unchanged {
+    ids: Vec<i64>,
+    beats: Vec<i64>,
+    still_ms: Vec<i64>,
+    more: Vec<i64>,
 }
 
 /// The identity of a fetch.
@@ -162,40 +212,54 @@ impl Worker {
             state.next_sweep = now.checked_add(pause);
         }
         let PgQueue { db, name, channel, .. } = &self.queue;
-        let workers: Vec<(i64, i64)> = db.fetch_all(&self.queue.sql(WORKERS), (&**name,)).await?;
-        let gone = self.look(&workers, Instant::now());
-        if !gone.is_empty() {
-            let (ids, beats): (Vec<i64>, Vec<i64>) = gone.into_iter().unzip();
+        let asked_at = Instant::now();
+        let workers: Vec<(i64, i64, i64, bool)> = db.fetch_all(&self.queue.sql(WORKERS), (&**name,)).await?;
+        if workers.iter().any(|(.., is_ahead)| *is_ahead) {
+            db.fetch_scalar::<i64>(&self.queue.sql(CLOCK_SET_BACK), (&**name, &**channel)).await?;
+        }
+        let (late, gone) = self.look(&workers, asked_at);
+        if !late.ids.is_empty() {
+            let Unchanged { ids, beats, still_ms, more } = late;
+            db.execute(&self.queue.sql(RECORD), (ids, beats, still_ms, more)).await?;
+        }
+        if !gone.ids.is_empty() {
+            let Unchanged { ids, beats, still_ms, .. } = gone;
             let mut batch = SqlBatch::new();
-            batch.push(&self.queue.sql(TAKE_OVER), (&ids, beats));
+            batch.push(&self.queue.sql(TAKE_OVER), (&ids, beats, still_ms));
             batch.push(&self.queue.sql(HAND_ON), (&ids, &**channel));
             db.batch(batch).await?;
         }
         Ok(())
     }
 
-    /// Notes the beats of the workers, and returns those whose beats stand still.
-    fn look(&self, workers: &[(i64, i64)], now: Instant) -> Vec<(i64, i64)> {
-        let lease = self.queue.lease;
+    /// Notes how long the beats of the others stand still; returns those whose time is to be recorded, and those that are gone.
+    fn look(&self, workers: &[(i64, i64, i64, bool)], asked_at: Instant) -> (Unchanged, Unchanged) {
+        let (lease, pause) = (self.queue.lease, self.queue.sweep_pause());
+        let (mut late, mut gone) = (Unchanged::default(), Unchanged::default());
         let mut state = lock(&self.state);
-        // While nobody looked, because the server was away or this process stood still, they may not have been able to beat.
-        let longest = 3 * self.queue.sweep_pause() + Duration::from_secs(1);
-        let has_looked = state.looked_at.is_some_and(|at| now.duration_since(at) <= longest);
-        let before = if has_looked { std::mem::take(&mut state.still) } else { HashMap::new() };
-        state.looked_at = Some(now);
+        let since = state.looked_at.map_or(Duration::ZERO, |at| asked_at.duration_since(at)).min(2 * pause);
+        let before = std::mem::take(&mut state.seen);
         let own = state.id;
-        let seen = workers.iter().filter(|(id, _)| Some(*id) != own).map(|(id, beats)| {
-            let since = before.get(id).filter(|(last, _)| last == beats).map_or(now, |(_, since)| *since);
-            (*id, (*beats, since))
-        });
-        state.still = seen.collect();
-        let is_gone = |since: Instant| now.duration_since(since) >= lease;
-        state
-            .still
-            .iter()
-            .filter(|(_, (_, since))| is_gone(*since))
-            .map(|(id, (beats, _))| (*id, *beats))
-            .collect()
+        for &(id, beats, still_ms, _) in workers.iter().filter(|(id, ..)| Some(*id) != own) {
+            let mut seen = Seen { beats, still_ms, more: Duration::ZERO };
+            if let Some(last) =
+                before.get(&id).filter(|last| (last.beats, last.still_ms) == (beats, still_ms))
+            {
+                seen.more = last.more + since;
+            }
+            if millis(still_ms) + seen.more >= lease {
+                gone.push(id, seen);
+            } else if seen.more >= 2 * pause {
+                late.push(id, seen);
+                seen.still_ms += seen.more.as_millis() as i64;
+                seen.more = Duration::ZERO;
+            }
+            state.seen.insert(id, seen);
+        }
+        let now = Instant::now();
+        state.looked_at = Some(now);
+        state.next_sweep = now.checked_add(pause);
+        (late, gone)
     }
 
     /// Hands everything back that this worker has, without an attempt, and deletes the row.
@@ -208,4 +272,17 @@ impl Worker {
         self.lost(id);
         Ok(())
     }
+}
+
+impl Unchanged {
+    fn push(&mut self, id: i64, seen: Seen) {
+        self.ids.push(id);
+        self.beats.push(seen.beats);
+        self.still_ms.push(seen.still_ms);
+        self.more.push(seen.more.as_millis() as i64);
+    }
+}
+
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(millis.unsigned_abs())
 }

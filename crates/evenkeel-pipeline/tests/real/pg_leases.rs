@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use evenkeel_pipeline::{Ack as _, Settle, SettleOutcome::Confirmed, SettleOutcome::Superseded, Source as _};
-use evenkeel_postgres::TxOptions;
+use evenkeel_pipeline::{
+    Ack as _, PgJob, PgQueue, Settle, SettleOutcome::Confirmed, SettleOutcome::Superseded, Source as _,
+};
+use evenkeel_postgres::{Database, TxOptions};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep, timeout},
 };
 
-use crate::harness::{items, none, one, pull, run, settle, text, texts};
+use crate::harness::{TestSchema, items, none, one, pull, run, settle, text, texts};
 
 const SECS: fn(u64) -> Duration = Duration::from_secs;
 
@@ -116,5 +118,134 @@ fn a_lost_listener_costs_no_job() {
             sleep(Duration::from_millis(100)).await;
             none(&mut source).await;
         }
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn workers_that_all_live_shorter_than_a_lease_hand_on_the_jobs_of_one_that_is_gone() {
+    run(|schema| async move {
+        let queue = schema.queue("orders").await.lease(SECS(1));
+        queue.enqueue("a").await.unwrap();
+        let mut gone = queue.source();
+        one(&mut gone).await;
+        drop(gone);
+        let began = Instant::now();
+        let delivered = loop {
+            let mut source = queue.source();
+            if let Ok(pulled) = timeout(Duration::from_millis(700), source.pull(items(1))).await {
+                break pulled.unwrap();
+            }
+            assert!(began.elapsed() < SECS(10), "its lease never ends");
+        };
+        assert_eq!((texts(&delivered), delivered[0].attempt), (vec!["a".to_owned()], 2));
+        assert!(began.elapsed() >= SECS(1));
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_worker_that_stands_still_in_the_middle_of_a_statement_stops_no_other_one() {
+    run(|schema| async move {
+        let queue = schema.queue("orders").await.lease(Duration::from_millis(500));
+        queue.enqueue("a").await.unwrap();
+        let (mut stalled, other) = (queue.source(), Mutex::new(queue.source()));
+        one(&mut stalled).await;
+        let held = schema.admin.transaction(TxOptions::new(), async |tx| {
+            // As its fetch does whose answer does not go through.
+            tx.execute(&format!("select 1 from {}.worker for update", schema.name), ()).await?;
+            let began = Instant::now();
+            while began.elapsed() < SECS(2) {
+                queue.enqueue("b").await?;
+                assert_eq!(text(&one(&mut *other.lock().await).await), "b");
+                sleep(Duration::from_millis(50)).await;
+            }
+            Ok::<_, evenkeel_postgres::Error>(())
+        });
+        timeout(SECS(10), held).await.expect("no fetch waits").unwrap();
+        let again = one(&mut *other.lock().await).await;
+        assert_eq!((text(&again), again.attempt), ("a".to_owned(), 2));
+    });
+}
+
+/// A clock of the server that a session can be shown: one that hides the real one.
+struct Clock<'a>(&'a TestSchema);
+
+impl Clock<'_> {
+    async fn show(schema: &TestSchema) -> (Clock<'_>, PgQueue) {
+        let name = &schema.name;
+        let clock = format!(
+            "create schema {name}; create table {name}.ahead as select interval '0' as by;
+             create function {name}.now() returns timestamptz language sql stable
+                 as 'select pg_catalog.now() + by from {name}.ahead'"
+        );
+        schema.admin.batch_execute(&clock).await.unwrap();
+        let mut config = schema.config.clone();
+        config.options(format!("-c search_path={name},pg_catalog"));
+        let db = Database::builder(config).max(6).connect().await.unwrap();
+        let queue = schema.queue_of(&db, "orders").lease(SECS(1));
+        queue.set_up().await.unwrap();
+        (Clock(schema), queue)
+    }
+
+    async fn jump(&self, hours: i32) {
+        let sql = format!("update {}.ahead set by = by + make_interval(hours => $1)", self.0.name);
+        self.0.admin.execute(&sql, (hours,)).await.unwrap();
+    }
+}
+
+#[test]
+#[ignore = "real tier"]
+fn e7_jumps_of_the_servers_clock_end_no_lease_and_keep_none() {
+    run(|schema| async move {
+        let (clock, queue) = Clock::show(&schema).await;
+        queue.enqueue_many(["a", "b"]).await.unwrap();
+        let (mut source, mut other) = (queue.source(), queue.source());
+        let jobs = pull(&mut source, 2).await;
+        let ack = source.ack();
+        for hours in [5, -10, 1] {
+            clock.jump(hours).await;
+            for _ in 0..2 {
+                assert_eq!(
+                    ack.extend(&[jobs[0].receipt, jobs[1].receipt]).await.unwrap(),
+                    Vec::<usize>::new()
+                );
+                none(&mut other).await;
+            }
+        }
+        assert_eq!(settle(&ack, jobs[0].receipt, Settle::Ack).await, Confirmed);
+        // It is gone now, and the clock goes back.
+        clock.jump(-3).await;
+        let began = Instant::now();
+        let again = one(&mut other).await;
+        assert_eq!((text(&again), again.attempt), ("b".to_owned(), 2));
+        assert!(began.elapsed() >= Duration::from_millis(500) && began.elapsed() < SECS(4));
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn e7_a_clock_that_is_set_back_holds_up_nothing_that_had_been_due() {
+    run(|schema| async move {
+        let (clock, queue) = Clock::show(&schema).await;
+        queue.enqueue_many(["back", "again"]).await.unwrap();
+        queue.enqueue(PgJob::new("later").after(SECS(60))).await.unwrap();
+        queue.enqueue(PgJob::new("second").key("k")).await.unwrap();
+        let (mut source, mut other) = (queue.source(), queue.source());
+        let mut jobs = pull(&mut source, 3).await;
+        jobs.sort_by_key(text);
+        assert_eq!(texts(&jobs), ["again", "back", "second"]);
+        let ack = source.ack();
+        settle(&ack, jobs[0].receipt, Settle::Retry { after: Duration::ZERO }).await;
+        settle(&ack, jobs[1].receipt, Settle::Release).await;
+        ack.extend(&[jobs[2].receipt]).await.unwrap();
+        clock.jump(-2).await;
+        let mut again = Vec::new();
+        while again.len() < 2 {
+            again.append(&mut pull(&mut other, 3).await);
+        }
+        again.sort_by_key(text);
+        assert_eq!(texts(&again), ["again", "back"]);
+        none(&mut other).await;
     });
 }
