@@ -26,6 +26,7 @@ pub(crate) type PgDelivery = Delivery<Vec<u8>, PgReceipt>;
 /// The schema of a test.
 pub(crate) struct TestSchema {
     pub(crate) name: String,
+    pub(crate) url: String,
     pub(crate) config: Config,
     pub(crate) admin: Database,
 }
@@ -36,9 +37,18 @@ where
     F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    run_within(LIMIT, test);
+}
+
+/// The same with another time limit.
+pub(crate) fn run_within<F, Fut>(limit: Duration, test: F)
+where
+    F: Fn(Arc<TestSchema>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     for name in ["EVENKEEL_TEST_POSTGRES", "EVENKEEL_TEST_POSTGRES18"] {
         match env::var(name).ok().filter(|url| !url.is_empty()) {
-            Some(url) => run_at(&url, &test),
+            Some(url) => run_at(&url, limit, &test),
             None => {
                 let _ = writeln!(
                     std::io::stderr(),
@@ -49,7 +59,7 @@ where
     }
 }
 
-fn run_at<F, Fut>(url: &str, test: &F)
+fn run_at<F, Fut>(url: &str, limit: Duration, test: &F)
 where
     F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
@@ -61,8 +71,8 @@ where
         let mut config: Config = url.parse().unwrap();
         config.application_name(&name);
         let admin = Database::builder(config.clone()).max(10).connect().await.unwrap();
-        let schema = Arc::new(TestSchema { name: name.clone(), config, admin });
-        let outcome = tokio::spawn(timeout(LIMIT, test(Arc::clone(&schema)))).await;
+        let schema = Arc::new(TestSchema { name: name.clone(), url: url.to_owned(), config, admin });
+        let outcome = tokio::spawn(timeout(limit, test(Arc::clone(&schema)))).await;
         schema.admin.batch_execute(&format!("drop schema if exists {name} cascade")).await.unwrap();
         match outcome {
             Ok(ended) => ended.expect("the test hangs"),

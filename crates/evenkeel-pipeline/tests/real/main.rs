@@ -22,9 +22,13 @@ mod pg_failures;
 mod pg_inbox;
 #[cfg(feature = "postgres")]
 mod pg_leases;
+#[cfg(all(feature = "postgres", unix))]
+mod pg_processes;
 #[cfg(feature = "postgres")]
 mod pg_queue;
 #[cfg(all(feature = "postgres", unix))]
 mod pg_round_trips;
 #[cfg(feature = "postgres")]
 mod pg_statements;
+#[cfg(all(feature = "postgres", unix))]
+mod worker;

@@ -5,10 +5,23 @@
     allow(clippy::unwrap_used, dead_code, reason = "it uses a part of what the real tier has")
 )]
 
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../real/harness.rs"]
+mod harness;
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../../../evenkeel-postgres/tests/real/instance.rs"]
+mod instance;
 #[cfg(all(feature = "nats", unix))]
 mod nats;
+#[cfg(all(feature = "postgres", unix))]
+mod pg_failure;
 #[cfg(feature = "postgres")]
 mod pg_flat;
+#[cfg(all(feature = "postgres", unix))]
+mod pg_kills;
+#[cfg(all(feature = "postgres", unix))]
+#[path = "../real/worker.rs"]
+mod worker;
 
 use std::{
     alloc::System,
@@ -25,6 +38,24 @@ use tokio::task::yield_now;
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const ITEMS: u64 = 1_000_000;
+
+#[cfg(all(feature = "postgres", unix))]
+fn say(text: &str) {
+    use std::io::Write as _;
+
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Waits until the condition holds.
+#[cfg(all(feature = "postgres", unix))]
+async fn wait_for<Fut: Future<Output = bool>>(limit: Duration, what: &str, mut so: impl FnMut() -> Fut) {
+    let waited = tokio::time::timeout(limit, async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "it never happened that {what}");
+}
 
 fn live() -> usize {
     let stats = INSTRUMENTED_SYSTEM.stats();

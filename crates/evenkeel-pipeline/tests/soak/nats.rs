@@ -1,11 +1,11 @@
-//! NATS: 100,000 messages under kills, and rates beside the bare client in the same process.
+//! NATS: rates beside the bare client in the same process, and messages under kills.
 
 use std::{
     collections::VecDeque,
     convert::Infallible,
     future::IntoFuture as _,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -16,82 +16,23 @@ use async_nats::{
     jetstream::{consumer::pull, stream},
 };
 use evenkeel_pipeline::{
-    Message, Pipeline, Running, Sink as _,
+    Message, Pipeline, Sink as _,
     nats::{JetStream, JetStreamMessage, JetStreamSink, Outgoing},
 };
 use futures::StreamExt as _;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use self::harness::{Queue, ms, queue_config, run_alone, run_with, say};
+use self::harness::{Queue, ms, run_with, say};
 
 #[path = "../real/nats/harness.rs"]
 mod harness;
+#[cfg(feature = "postgres")]
+mod kills;
 #[path = "../real/nats/server.rs"]
 mod server;
 
 const COUNT: usize = 100_000;
 const ROUNDS: usize = 5;
-
-#[test]
-#[ignore = "soak"]
-fn a_hundred_thousand_messages_survive_kills() {
-    run_alone(async |mut server| {
-        const COUNT: usize = 100_000;
-        server.start().await;
-        let url = server.url();
-        let queue = Queue::new(&url, queue_config()).await;
-        queue.fill(COUNT).await;
-        let seen = Arc::new(Mutex::new(vec![0_u32; COUNT]));
-        let mut workers = VecDeque::new();
-        for _ in 0..3 {
-            workers.push_back(worker(&url, &queue.name, &seen).await);
-        }
-        let mut kills = 0;
-        let distinct = || seen.lock().unwrap().iter().filter(|count| **count > 0).count();
-        let all = async {
-            while distinct() < COUNT {
-                sleep(ms(200)).await;
-                if kills < 20 {
-                    kills += 1;
-                    // Without a word to the server: all that it had in hand comes again.
-                    drop(workers.pop_front());
-                    workers.push_back(worker(&url, &queue.name, &seen).await);
-                }
-                if [5, 10, 15].contains(&kills) {
-                    kills += 1;
-                    server.kill();
-                    sleep(ms(300)).await;
-                    server.start().await;
-                }
-            }
-        };
-        timeout(ms(240_000), all).await.expect("nothing is lost");
-        for worker in workers {
-            let report = worker.drain(ms(10_000)).await.unwrap();
-            let sum = report.acked + report.nacked + report.dead + report.left();
-            assert_eq!(report.accepted, sum, "{report}");
-        }
-        let total: u32 = seen.lock().unwrap().iter().sum();
-        say(&format!("{total} runs of {COUNT} messages, {kills} kills, 3 of them of the server"));
-    });
-}
-
-/// A worker with a client of its own, as another process has.
-async fn worker(url: &str, stream: &str, seen: &Arc<Mutex<Vec<u32>>>) -> Running {
-    let client = async_nats::connect(url).await.unwrap();
-    let source = JetStream::new(client, stream, "worker").ack_wait(ms(3000)).open().await.unwrap();
-    let seen = Arc::clone(seen);
-    let pipeline = Pipeline::from(source).window(512).stage("count", move |item: JetStreamMessage| {
-        let seen = Arc::clone(&seen);
-        async move {
-            let number: usize = std::str::from_utf8(&item.payload).unwrap().parse().unwrap();
-            sleep(ms(5)).await;
-            seen.lock().unwrap()[number] += 1;
-            Ok::<_, Infallible>(())
-        }
-    });
-    pipeline.limit(64).start().unwrap()
-}
 
 /// The median of rounds.
 fn median(mut values: Vec<f64>) -> f64 {

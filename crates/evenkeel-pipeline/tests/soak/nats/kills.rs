@@ -1,0 +1,70 @@
+//! 100,000 messages of JetStream, while workers and servers are killed. The effects are in PostgreSQL, through an inbox.
+
+use std::{env, time::Duration};
+
+use evenkeel_postgres::Database;
+use tokio::time::sleep;
+
+use super::{
+    harness::{Queue, queue_config, run_alone, skip},
+    server::Server,
+};
+use crate::{
+    harness::TestSchema,
+    instance::Instance,
+    pg_failure::address,
+    pg_kills::{Crashing, DURABLE, MESSAGES, orders, survive},
+    worker::Orders,
+};
+
+struct JetStreamServer {
+    server: Server,
+    url: String,
+    stream: String,
+}
+
+impl Crashing for JetStreamServer {
+    async fn crash(&mut self) {
+        self.server.kill();
+        sleep(Duration::from_millis(500)).await;
+        self.server.start().await;
+    }
+
+    async fn left(&mut self) -> i64 {
+        let Ok(client) = async_nats::connect(&self.url).await else { return -1 };
+        let stream = async_nats::jetstream::new(client).get_stream(&self.stream).await;
+        stream.map_or(-1, |stream| stream.cached_info().state.messages as i64)
+    }
+}
+
+/// Returns the first server of PostgreSQL that there is, whose programs are started again.
+async fn any_postgres() -> Option<TestSchema> {
+    let url = ["EVENKEEL_TEST_POSTGRES18", "EVENKEEL_TEST_POSTGRES"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok());
+    let Some(url) = url else {
+        skip("no PostgreSQL server (cargo xtask servers up)");
+        return None;
+    };
+    let config: evenkeel_postgres::tokio_postgres::Config = url.parse().unwrap();
+    let admin = Database::builder(config.clone()).max(1).connect().await.unwrap();
+    Some(TestSchema { name: String::new(), url, config, admin })
+}
+
+#[test]
+#[ignore = "soak"]
+fn jetstream_survives_20_kills_of_workers_and_3_of_the_server() {
+    run_alone(async |mut server| {
+        let Some(postgres) = any_postgres().await else { return };
+        let Some(sink) = Instance::start(&postgres, &DURABLE).await else { return };
+        let db = sink.admin().await;
+        db.batch_execute("create schema s").await.unwrap();
+        Orders::set_up(&db, "s").await;
+        server.start().await;
+        let (url, queue) = (server.url(), Queue::new(&server.url(), queue_config()).await);
+        queue.fill(MESSAGES as usize).await;
+        let orders = orders(url.clone(), address(&sink), &queue.name);
+        let mut server = JetStreamServer { server, url, stream: queue.name.clone() };
+        survive("JetStream", &orders, &db, &mut server).await;
+    });
+}
