@@ -42,7 +42,8 @@ pub use self::{
 /// - **In your transaction**: [`enqueue_in`](Self::enqueue_in) stores jobs together with what they are about, or not at all.
 ///
 /// - **An outbox**: jobs that are enqueued in the transaction of their cause, and a pipeline from the source to the sink of
-///   another broker, whose message id is [`Message::id`](crate::Message::id). With a [`key`](PgJob::key) they keep an order.
+///   another broker, whose message id is [`Message::id`](crate::Message::id), which no other database has. With a [`key`](PgJob::key) they
+///   keep an order.
 /// - **An inbox**: for the way back [`PgInbox`] lets the effect of a foreign message happen once.
 ///
 /// Several queues share a schema, by default `evenkeel_queue`, which [`set_up`](Self::set_up) creates.

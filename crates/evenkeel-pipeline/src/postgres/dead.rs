@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use evenkeel_postgres::Error;
 
-use super::{PgQueue, ack::release_keys};
+use super::{PgQueue, ack::release_keys, receipt};
 use crate::{DeadLetter, Message, Sink, SinkError};
 
 const BURY: &str = "
@@ -26,6 +26,8 @@ with letter as (
     select id, queue, key, dedup, payload, reason, attempts, enqueued_at from job
 )
 select array(select distinct key from job where key is not null)";
+
+const ORIGIN: &str = "select origin from evenkeel_queue.version where number = 1";
 
 const DEAD: &str = "
 select id, payload, key, reason, attempts, died_at from evenkeel_queue.dead where queue = $1 order by id limit $2";
@@ -54,7 +56,7 @@ pub struct PgDeadLetters {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PgDeadJob {
-    /// The number of the job, which was its [`Message::id`].
+    /// The number of the job, with which its [`Message::id`] ended.
     pub id: i64,
     /// Its payload.
     pub payload: Vec<u8>,
@@ -117,9 +119,11 @@ impl PgQueue {
 
 impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
     async fn send(&self, batch: Vec<Message<DeadLetter<Vec<u8>>>>) -> Result<(), SinkError> {
+        let queue = &self.queue;
+        let own: i64 = queue.db.fetch_scalar(&queue.sql(ORIGIN), ()).await?;
         let (mut ids, mut attempts, mut reasons, mut foreign) = (vec![], vec![], vec![], vec![]);
         for (index, Message { id, item, .. }) in batch.into_iter().enumerate() {
-            let Ok(id) = id.parse::<i64>() else {
+            let Some((_, id)) = receipt::parse(&id).filter(|(origin, _)| *origin == own) else {
                 foreign.push(index);
                 continue;
             };
@@ -128,7 +132,6 @@ impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
             // A text of the server has no zero byte.
             reasons.push(item.reason.replace('\0', "\u{fffd}"));
         }
-        let queue = &self.queue;
         let params = (&*queue.name, ids, attempts, reasons);
         let keys: Vec<String> = queue.db.fetch_scalar(&queue.sql(BURY), params).await?;
         if !keys.is_empty() {
@@ -136,7 +139,7 @@ impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
         }
         match foreign.is_empty() {
             true => Ok(()),
-            false => Err(SinkError::some("it is no job of a queue in PostgreSQL", foreign)),
+            false => Err(SinkError::some("it is no job of this queue", foreign)),
         }
     }
 }

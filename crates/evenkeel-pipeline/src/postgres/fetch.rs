@@ -196,13 +196,13 @@ pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, mut start: Start)
         worker.lost(fetch.worker);
         return Ok(Fetched { start, seen: None, jobs: Vec::new(), next_due: None });
     };
-    let Fetch { worker, number, .. } = fetch;
+    let Fetch { worker, number, origin, .. } = fetch;
     let jobs = answer.ids.into_iter().flatten().zip(answer.attempts.into_iter().flatten());
     let jobs = jobs.zip(answer.keyed.into_iter().flatten()).zip(answer.payloads.into_iter().flatten());
     let jobs = jobs.map(|(((job, attempt), is_keyed), item)| Delivery {
         size: item.len(),
         item,
-        receipt: PgReceipt { job, worker, fetch: number, is_keyed },
+        receipt: PgReceipt { job, origin, worker, fetch: number, is_keyed },
         attempt: u32::try_from(attempt).unwrap_or(0).saturating_add(1),
         leased_at,
     });

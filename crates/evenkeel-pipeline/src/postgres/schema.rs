@@ -65,7 +65,11 @@ async fn in_turn(tx: &Tx, schema: &str) -> Result<(), Error> {
 
 /// The statements that lead from each version to the next one.
 const VERSIONS: [&str; 1] = ["
-create table evenkeel_queue.version (number int primary key, made_at timestamptz not null default now());
+create table evenkeel_queue.version (
+    number int primary key,
+    made_at timestamptz not null default now(),
+    origin bigint not null default hashtextextended(gen_random_uuid()::text, 0)
+);
 insert into evenkeel_queue.version (number) values (1);
 
 create table evenkeel_queue.worker (

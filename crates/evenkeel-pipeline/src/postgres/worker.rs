@@ -26,7 +26,9 @@ use tokio::time::Instant;
 
 use super::PgQueue;
 
-const REGISTER: &str = "insert into evenkeel_queue.worker (queue) values ($1) returning id";
+const REGISTER: &str = "
+insert into evenkeel_queue.worker (queue) values ($1)
+returning id, (select origin from evenkeel_queue.version where number = 1)";
 
 const BEAT: &str =
     "update evenkeel_queue.worker set beats = beats + 1, still_ms = 0, seen_at = now() where id = $1";
@@ -97,6 +99,8 @@ pub(super) struct Worker {
 struct State {
     /// The row, if there is one.
     id: Option<i64>,
+    /// The identity of the tables.
+    origin: i64,
     fetches: i64,
     /// A fetch whose answer is not known.
     open_fetch: Option<Fetch>,
@@ -132,6 +136,8 @@ pub(super) struct Fetch {
     pub(super) number: i64,
     /// It counts as a beat. Not each one does: the versions of the row are kept as long as any old snapshot.
     pub(super) is_beat: bool,
+    /// The identity of the tables.
+    pub(super) origin: i64,
 }
 
 impl Worker {
@@ -171,9 +177,9 @@ impl Worker {
         let worker = match self.id() {
             Some(id) => id,
             None => {
-                let id = db.fetch_scalar(&self.queue.sql(REGISTER), (&**name,)).await?;
+                let (id, origin) = db.fetch_one(&self.queue.sql(REGISTER), (&**name,)).await?;
                 let mut state = lock(&self.state);
-                (state.id, state.beat_at) = (Some(id), None);
+                (state.id, state.origin, state.beat_at) = (Some(id), origin, None);
                 id
             }
         };
@@ -181,7 +187,7 @@ impl Worker {
         state.fetches += 1;
         let (now, pause) = (Instant::now(), self.queue.sweep_pause());
         let is_beat = state.beat_at.is_none_or(|at| now.duration_since(at) >= pause);
-        let fetch = Fetch { worker, number: state.fetches, is_beat };
+        let fetch = Fetch { worker, number: state.fetches, is_beat, origin: state.origin };
         state.open_fetch = Some(fetch);
         Ok(fetch)
     }

@@ -64,16 +64,11 @@ where
     F: Fn(Arc<TestSchema>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let name = format!("queue_{}_{}", process::id(), COUNT.fetch_add(1, Relaxed));
-        let mut config: Config = url.parse().unwrap();
-        config.application_name(&name);
-        let admin = Database::builder(config.clone()).max(10).connect().await.unwrap();
-        let schema = Arc::new(TestSchema { name: name.clone(), url: url.to_owned(), config, admin });
+        let schema = Arc::new(TestSchema::at(url).await);
         let outcome = tokio::spawn(timeout(limit, test(Arc::clone(&schema)))).await;
-        schema.admin.batch_execute(&format!("drop schema if exists {name} cascade")).await.unwrap();
+        schema.drop_all().await;
         match outcome {
             Ok(ended) => ended.expect("the test hangs"),
             Err(error) => resume_unwind(error.into_panic()),
@@ -82,6 +77,19 @@ where
 }
 
 impl TestSchema {
+    pub(crate) async fn at(url: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("queue_{}_{}", process::id(), COUNT.fetch_add(1, Relaxed));
+        let mut config: Config = url.parse().unwrap();
+        config.application_name(&name);
+        let admin = Database::builder(config.clone()).max(10).connect().await.unwrap();
+        Self { name, url: url.to_owned(), config, admin }
+    }
+
+    pub(crate) async fn drop_all(&self) {
+        self.admin.batch_execute(&format!("drop schema if exists {} cascade", self.name)).await.unwrap();
+    }
+
     /// Returns a queue that is set up.
     pub(crate) async fn queue(&self, name: &str) -> PgQueue {
         let queue = self.queue_of(&self.admin, name);

@@ -6,6 +6,8 @@ mod dead;
 mod harness;
 mod kills;
 mod leases;
+#[cfg(feature = "postgres")]
+mod outbox;
 mod pulls;
 mod server;
 mod sink;

@@ -61,7 +61,8 @@ fn a_pipeline_buries_what_fails_too_often_and_it_can_be_enqueued_again() {
         settle(&source.ack(), one(&mut source).await.receipt, Settle::Ack).await;
         assert_eq!(queue.requeue(&[dead[0].id, 0]).await.unwrap(), 1);
         let again = one(&mut source).await;
-        assert_eq!((again.receipt.to_string(), again.attempt), (dead[0].id.to_string(), 1));
+        assert!(again.receipt.to_string().ends_with(&format!("/{}", dead[0].id)), "{}", again.receipt);
+        assert_eq!(again.attempt, 1);
         assert_eq!(queue.dead(10).await.unwrap(), []);
     });
 }
