@@ -169,6 +169,7 @@ impl Ack for PgAck {
         let mut own = None;
         if let Some(worker) = worker.filter(|id| batch.iter().any(|(receipt, _)| receipt.worker == *id)) {
             if self.settle_own(worker, batch).await.map_err(source_error)? {
+                self.worker.settled(batch.iter().map(|(receipt, _)| receipt));
                 own = Some(worker);
             } else {
                 self.worker.lost(worker);

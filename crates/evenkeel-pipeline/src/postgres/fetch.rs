@@ -191,7 +191,8 @@ pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, mut start: Start)
         late_ids,
     );
     let answer: Option<Answer> = queue.db.fetch_opt(&queue.sql(sql), params).await?;
-    worker.end_fetch(fetch, leased_at);
+    let taken = answer.as_ref().and_then(|answer| answer.ids.as_deref()).unwrap_or_default();
+    worker.end_fetch(fetch, leased_at, taken);
     let Some(answer) = answer else {
         worker.lost(fetch.worker);
         return Ok(Fetched { start, seen: None, jobs: Vec::new(), next_due: None });

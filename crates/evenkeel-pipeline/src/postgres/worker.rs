@@ -15,16 +15,23 @@
 //! So the row decides. A settlement locks it: if it is there, no job was handed on, and a job that does not belong to the
 //! fetch any more was settled before, by a call whose answer was lost. If it is gone, every delivery of it is superseded.
 //!
+//! A server that has lost what it had confirmed, as a replica does that had not received all, may bring jobs back that were settled:
+//! in the hand of a worker that does not know of them, and lives. So each worker compares, and hands such jobs on.
+//!
 //! A fetch whose answer was lost may have taken jobs that nobody knows of. Its number is recorded in the row before the next
 //! one, so that it cannot begin any more, and the jobs that it has are handed back.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+    time::Duration,
+};
 
 use evenkeel_base::lock;
 use evenkeel_postgres::{Error, SqlBatch};
 use tokio::time::Instant;
 
-use super::PgQueue;
+use super::{PgQueue, PgReceipt};
 
 const REGISTER: &str = "
 insert into evenkeel_queue.worker (queue) values ($1)
@@ -80,6 +87,12 @@ with job as (
 )
 select count(*) from job, pg_notify($2, '')";
 
+/// Hands jobs on that came back after they were settled.
+const HAND_ON_UNKNOWN: &str = "
+update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now(), attempt = attempt + 1
+where j.worker = $1 and j.state = 'h' and j.claim <= $2 and not exists (
+    select 1 from unnest($3::bigint[], $4::bigint[]) as t(claim, id) where t.claim = j.claim and t.id = j.id)";
+
 const LEAVE: &str = "
 with gone as (
     delete from evenkeel_queue.worker where id = $1 returning id
@@ -105,6 +118,9 @@ struct State {
     /// A fetch whose answer is not known.
     open_fetch: Option<Fetch>,
     beat_at: Option<Instant>,
+    /// The jobs in hand, each behind the number of its fetch.
+    held: HashSet<(i64, i64)>,
+    next_comparison: Option<Instant>,
     next_sweep: Option<Instant>,
     /// The time of the last look, and what it has shown.
     looked_at: Option<Instant>,
@@ -155,6 +171,16 @@ impl Worker {
         let mut state = lock(&self.state);
         if state.id == Some(id) {
             state.id = None;
+            state.held.clear();
+        }
+    }
+
+    /// Notes that jobs were settled.
+    pub(super) fn settled<'a>(&self, receipts: impl Iterator<Item = &'a PgReceipt>) {
+        let mut state = lock(&self.state);
+        let own = state.id;
+        for receipt in receipts.filter(|receipt| own == Some(receipt.worker)) {
+            state.held.remove(&(receipt.fetch, receipt.job));
         }
     }
 
@@ -192,10 +218,13 @@ impl Worker {
         Ok(fetch)
     }
 
-    /// Notes that the answer to the fetch has come, which was sent at an instant.
-    pub(super) fn end_fetch(&self, fetch: Fetch, sent_at: Instant) {
+    /// Notes that the answer to the fetch has come, which was sent at an instant, with jobs.
+    pub(super) fn end_fetch(&self, fetch: Fetch, sent_at: Instant, jobs: &[i64]) {
         let mut state = lock(&self.state);
         state.open_fetch = None;
+        if state.id == Some(fetch.worker) {
+            state.held.extend(jobs.iter().map(|job| (fetch.number, *job)));
+        }
         if fetch.is_beat {
             state.beat_at = Some(sent_at);
         }
@@ -235,6 +264,26 @@ impl Worker {
             batch.push(&self.queue.sql(HAND_ON), (&ids, &**channel));
             db.batch(batch).await?;
         }
+        self.compare().await
+    }
+
+    /// Hands on what the server takes to be in hand here, and is not.
+    async fn compare(&self) -> Result<(), Error> {
+        const PAUSE: Duration = Duration::from_secs(10);
+        let now = Instant::now();
+        let (id, known, fetches, jobs) = {
+            let mut state = lock(&self.state);
+            let Some(id) = state.id.filter(|_| state.next_comparison.is_none_or(|at| now >= at)) else {
+                return Ok(());
+            };
+            state.next_comparison = now.checked_add(PAUSE.min(self.queue.lease));
+            // A fetch that is under way may have taken more.
+            let known = state.open_fetch.map_or(state.fetches, |open| open.number - 1);
+            let (fetches, jobs): (Vec<i64>, Vec<i64>) = state.held.iter().copied().unzip();
+            (id, known, fetches, jobs)
+        };
+        let params = (id, known, fetches, jobs);
+        self.queue.db.execute(&self.queue.sql(HAND_ON_UNKNOWN), params).await?;
         Ok(())
     }
 

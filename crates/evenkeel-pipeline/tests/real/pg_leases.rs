@@ -168,6 +168,32 @@ fn a_worker_that_stands_still_in_the_middle_of_a_statement_stops_no_other_one() 
     });
 }
 
+#[test]
+#[ignore = "real tier"]
+fn jobs_that_come_back_after_their_ack_as_on_a_replica_run_again() {
+    run(|schema| async move {
+        let queue = schema.queue("orders").await.lease(SECS(1));
+        queue.enqueue_many(["a", "b"]).await.unwrap();
+        let mut source = queue.source();
+        let ack = source.ack();
+        let jobs = pull(&mut source, 2).await;
+        let name = &schema.name;
+        let admin = &schema.admin;
+        admin.batch_execute(&format!("create table {name}.copy as select * from {name}.job")).await.unwrap();
+        assert_eq!(settle(&ack, jobs[0].receipt, Settle::Ack).await, Confirmed);
+        let restore =
+            "insert into {s}.job overriding system value select * from {s}.copy where payload = 'a'";
+        admin.execute(&restore.replace("{s}", name), ()).await.unwrap();
+        // The worker lives, and has the other one in hand.
+        let again = one(&mut source).await;
+        assert_eq!((text(&again), again.attempt), ("a".to_owned(), 2));
+        assert_eq!(ack.extend(&[jobs[1].receipt]).await.unwrap(), Vec::<usize>::new());
+        let batch = [(again.receipt, Settle::Ack), (jobs[1].receipt, Settle::Ack)];
+        assert_eq!(ack.settle(&batch).await.unwrap(), [Confirmed; 2]);
+        assert_eq!(schema.jobs().await, 0);
+    });
+}
+
 /// A clock of the server that a session can be shown: one that hides the real one.
 struct Clock<'a>(&'a TestSchema);
 
