@@ -18,7 +18,7 @@
 // | `pull`, `settle`, `leases`, `dead_letters` | the tasks that pull, settle, extend leases, write dead letters |
 // | `settings`, `status`, `race`, `random` | settings of the stages; errors and orders of the tasks; the first of two futures; random numbers |
 // | `memory` | a broker in memory; its settings and faults |
-// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs |
+// | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended`, `memory/snapshot` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs; its numbers |
 // | `low_water` | the position of a log up to which all is settled |
 // | `postgres` | a queue in PostgreSQL, behind the feature of that name: its handle |
 // | `postgres/schema`, `postgres/job`, `postgres/enqueue` | its tables; a job; how jobs are stored |

@@ -5,14 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 mod ended;
 mod receipt;
 mod shared;
+mod snapshot;
 mod source;
 mod state;
 
 use self::shared::Shared;
 pub use self::{
     receipt::MemoryReceipt,
+    snapshot::{MemorySnapshot, PowerLoss},
     source::{MemoryAck, MemorySource},
-    state::{MemorySnapshot, PowerLoss},
 };
 use crate::{Message, Sink, SinkError};
 

@@ -12,22 +12,39 @@ use tokio::{
 use super::{
     BrokerClosed, MemoryConfig,
     receipt::MemoryReceipt,
-    state::{MemorySnapshot, PowerLoss, State, Taken},
+    snapshot::{MemorySnapshot, PowerLoss},
+    state::{Awaited, Lease, State, Taken},
 };
 use crate::{Delivery, Demand, Settle, SettleOutcome, SourceError, race::race};
 
 pub(super) struct Shared<T> {
     state: Mutex<State<T>>,
+    /// The longest latency of a call, and the share of lost answers: faults that need no lock where there are none.
+    latency: Duration,
+    lost_answers: f64,
     /// A message is ready, or the last one is settled; one waiter passes it on.
     ready: Notify,
     /// There is room for a message.
     space: Notify,
 }
 
+/// A call that waits, which is counted, so that nobody is notified where nobody waits.
+struct Waiter<'a, T> {
+    shared: &'a Shared<T>,
+    awaited: Awaited,
+}
+
+impl<T> Drop for Waiter<'_, T> {
+    fn drop(&mut self) {
+        *lock(&self.shared.state).waiters(self.awaited) -= 1;
+    }
+}
+
 impl<T> Shared<T> {
     pub(super) fn new(config: MemoryConfig) -> Self {
+        let (latency, lost_answers) = (config.faults.latency, config.faults.lost_answers);
         let state = Mutex::new(State::new(config, Instant::now()));
-        Self { state, ready: Notify::new(), space: Notify::new() }
+        Self { state, latency, lost_answers, ready: Notify::new(), space: Notify::new() }
     }
 
     /// Does what is due, and makes a step.
@@ -41,17 +58,37 @@ impl<T> Shared<T> {
             result = step(&mut state, now);
             // A waiter has a timer for what was due before.
             let is_due_sooner = state.next_due().is_some_and(|next| due.is_none_or(|due| next < due));
-            is_ready = state.has_ready() || state.is_over() || is_due_sooner;
-            has_space = state.is_closed() || !state.is_full() && !state.is_down();
+            is_ready = state.is_awaited(Awaited::Ready, is_due_sooner);
+            has_space = state.is_awaited(Awaited::Space, false);
         }
+        self.notify(is_ready, has_space);
+        FirstPanic::default().drop_each(synced);
+        result
+    }
+
+    fn notify(&self, is_ready: bool, has_space: bool) {
         if is_ready {
             self.ready.notify_one();
         }
         if has_space {
             self.space.notify_one();
         }
-        FirstPanic::default().drop_each(synced);
-        result
+    }
+
+    /// Stores a message without a look at the clock, where nothing that is due has a say. Returns it otherwise.
+    fn publish_fast(&self, item: T, size: usize) -> Result<u64, T> {
+        let (number, is_ready, has_space);
+        {
+            let mut state = lock(&self.state);
+            if !state.may_publish() {
+                return Err(item);
+            }
+            number = state.publish(item, size, None);
+            is_ready = state.is_awaited(Awaited::Ready, false);
+            has_space = state.is_awaited(Awaited::Space, false);
+        }
+        self.notify(is_ready, has_space);
+        Ok(number)
     }
 
     pub(super) fn ack_wait(&self) -> Duration {
@@ -92,7 +129,14 @@ impl<T> Shared<T> {
         size: usize,
         id: Option<&str>,
     ) -> Result<Option<u64>, BrokerClosed<T>> {
-        let mut item = Some(item);
+        let mut item = if id.is_none() && self.latency.is_zero() {
+            match self.publish_fast(item, size) {
+                Ok(number) => return Ok(Some(number)),
+                Err(item) => Some(item),
+            }
+        } else {
+            Some(item)
+        };
         loop {
             self.latency(Some(&self.space)).await;
             let stored = self.step(|state, now| {
@@ -105,35 +149,44 @@ impl<T> Shared<T> {
                 if id.is_some_and(|id| !state.is_new(id, now)) {
                     return Some(Ok(None));
                 }
-                item.take().map(|item| Ok(Some(state.publish(item, size, id, now))))
+                item.take().map(|item| Ok(Some(state.publish(item, size, id))))
             });
             match (stored, item.take()) {
                 (Some(Ok(number)), _) => return Ok(number),
                 (Some(Err(())), Some(item)) => return Err(BrokerClosed(item)),
                 (_, left) => item = left,
             }
-            self.wait(&self.space).await;
+            self.wait(Awaited::Space).await;
         }
     }
 
-    /// Waits for a notification, or for what is due next.
-    async fn wait(&self, notify: &Notify) {
-        let due = lock(&self.state).next_due();
+    /// Waits for a notification, or for what is due next; not at all if it has come meanwhile.
+    async fn wait(&self, awaited: Awaited) {
+        let due = {
+            let mut state = lock(&self.state);
+            *state.waiters(awaited) += 1;
+            if state.is_awaited(awaited, false) { Err(()) } else { Ok(state.next_due()) }
+        };
+        let _waiter = Waiter { shared: self, awaited };
+        let notify = match awaited {
+            Awaited::Ready => &self.ready,
+            Awaited::Space => &self.space,
+        };
         match due {
-            Some(due) => {
+            Err(()) => {}
+            Ok(Some(due)) => {
                 race(notify.notified(), sleep_until(due)).await;
             }
-            None => notify.notified().await,
+            Ok(None) => notify.notified().await,
         }
     }
 
     /// Takes the time of a call, whose notification is passed on if it is dropped meanwhile.
     async fn latency(&self, notified: Option<&Notify>) {
-        let latency = {
-            let mut state = lock(&self.state);
-            let longest = state.config.faults.latency;
-            if longest.is_zero() { Duration::ZERO } else { state.random.up_to(longest) }
-        };
+        if self.latency.is_zero() {
+            return;
+        }
+        let latency = lock(&self.state).random.up_to(self.latency);
         if !latency.is_zero() {
             let mut pass_on = PassOn(notified);
             sleep(latency).await;
@@ -148,11 +201,7 @@ impl<T> Shared<T> {
 
     /// The answer to a call that was carried out, which a fault may lose.
     fn answer<R>(&self, result: R) -> Result<R, SourceError> {
-        let is_lost = {
-            let mut state = lock(&self.state);
-            let share = state.config.faults.lost_answers;
-            state.random.happens(share)
-        };
+        let is_lost = self.lost_answers > 0.0 && lock(&self.state).random.happens(self.lost_answers);
         if is_lost { Err(SourceError::transient("the answer of the broker was lost")) } else { Ok(result) }
     }
 
@@ -166,7 +215,8 @@ impl<T> Shared<T> {
         let outcomes = self.step(|state, now| {
             let settle = |(receipt, settle): &(MemoryReceipt, Settle)| {
                 let (outcome, slot) = state.settle(receipt, *settle, now);
-                gone.extend(slot);
+                // A message without a destructor may be dropped under the lock.
+                gone.extend(slot.filter(|_| mem::needs_drop::<T>()));
                 outcome
             };
             batch.iter().map(settle).collect()
@@ -206,7 +256,7 @@ impl<T: Clone> Shared<T> {
                     return Ok(delivered);
                 }
             }
-            self.wait(&self.ready).await;
+            self.wait(Awaited::Ready).await;
         }
     }
 }
@@ -234,21 +284,16 @@ impl<T: Clone> Taking<'_, T> {
         let copies: Vec<T> = self.taken.iter().map(|taken| taken.item.clone()).collect();
         let mut gone = Vec::new();
         let taken = mem::take(&mut self.taken);
-        let delivered = self.shared.step(|state, now| {
-            let lease = |(taken, item)| match state.lease(taken, now) {
-                Ok(lease) => Some(Delivery {
-                    item,
-                    receipt: lease.receipt,
-                    attempt: lease.attempt,
-                    size: lease.size,
-                    leased_at: now,
-                }),
-                Err(original) => {
-                    gone.push((original, item));
-                    None
+        let mut delivered = Vec::with_capacity(taken.len());
+        self.shared.step(|state, now| {
+            for (taken, item) in taken.into_iter().zip(copies) {
+                match state.lease(taken, now) {
+                    Ok(Lease { receipt, attempt, size }) => {
+                        delivered.push(Delivery { item, receipt, attempt, size, leased_at: now });
+                    }
+                    Err(original) => gone.push((original, item)),
                 }
-            };
-            taken.into_iter().zip(copies).filter_map(lease).collect()
+            }
         });
         FirstPanic::default().drop_each(gone);
         delivered

@@ -13,47 +13,16 @@ use std::{
 use evenkeel_base::{Slab, far_future};
 use tokio::time::Instant;
 
-use super::{MemoryConfig, ended::Ended, receipt::MemoryReceipt};
+use super::{
+    MemoryConfig,
+    ended::Ended,
+    receipt::MemoryReceipt,
+    snapshot::{MemorySnapshot, PowerLoss},
+};
 use crate::{Demand, Settle, SettleOutcome, random::Random};
 
 /// The brokers of this process so far.
 static BROKERS: AtomicU64 = AtomicU64::new(0);
-
-/// The numbers of a [`MemoryBroker`](crate::MemoryBroker) now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MemorySnapshot {
-    /// Messages that are stored, in any state.
-    pub stored: usize,
-    /// Messages that are leased.
-    pub leased: usize,
-    /// Messages that wait for the end of a delay.
-    pub delayed: usize,
-    /// Messages that were published.
-    pub published: u64,
-    /// Deliveries, the first of a message and others.
-    pub delivered: u64,
-    /// Deliveries of messages that had been delivered before.
-    pub redelivered: u64,
-    /// Leases that ran out.
-    pub expired: u64,
-    /// Messages that were acked.
-    pub acked: u64,
-    /// Messages that were terminated.
-    pub terminated: u64,
-    /// Messages that a power loss took.
-    pub lost: u64,
-}
-
-/// The loss of a [`power_loss`](crate::MemoryBroker::power_loss).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PowerLoss {
-    /// Messages that were published, and are gone.
-    pub lost: usize,
-    /// Messages that were settled for good, and come again.
-    pub revived: usize,
-}
 
 #[derive(Debug)]
 pub(super) struct Slot<T> {
@@ -70,6 +39,15 @@ pub(super) struct Slot<T> {
     /// The last delivery that was settled, as it may be settled once more.
     settled: u64,
     is_delayed: bool,
+}
+
+/// The event that a call waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Awaited {
+    /// A message, or the end.
+    Ready,
+    /// Room for a message.
+    Space,
 }
 
 /// A message that was taken out, to be copied without the lock.
@@ -113,6 +91,10 @@ pub(super) struct State<T> {
     next_sync: Instant,
     broker: u64,
     deliveries: u64,
+    /// The calls that wait for a message, and for room.
+    ready_waiters: usize,
+    space_waiters: usize,
+    created: Instant,
     down_until: Option<Instant>,
     is_closed: bool,
     counts: MemorySnapshot,
@@ -135,6 +117,9 @@ impl<T> State<T> {
             undo: Vec::new(),
             broker: BROKERS.fetch_add(1, Relaxed) + 1,
             deliveries: 0,
+            ready_waiters: 0,
+            space_waiters: 0,
+            created: now,
             down_until: None,
             is_closed: false,
             counts: MemorySnapshot::default(),
@@ -203,6 +188,31 @@ impl<T> State<T> {
         self.slots.len() >= self.config.capacity
     }
 
+    /// Returns the number of calls that wait for an event.
+    pub(super) fn waiters(&mut self, awaited: Awaited) -> &mut usize {
+        match awaited {
+            Awaited::Ready => &mut self.ready_waiters,
+            Awaited::Space => &mut self.space_waiters,
+        }
+    }
+
+    /// Returns whether a call waits for an event that has come. `or` is another reason to wake those that wait.
+    #[inline]
+    pub(super) fn is_awaited(&self, awaited: Awaited, or: bool) -> bool {
+        match awaited {
+            Awaited::Ready => self.ready_waiters > 0 && (self.has_ready() || self.is_over() || or),
+            Awaited::Space => {
+                self.space_waiters > 0 && (self.is_closed || !self.is_full() && !self.is_down() || or)
+            }
+        }
+    }
+
+    /// Returns whether a message can be stored, whatever the time is: nothing is to be synced, and the broker is up.
+    #[inline]
+    pub(super) fn may_publish(&self) -> bool {
+        !self.is_closed && !self.is_full() && !self.is_down() && self.config.sync_every.is_none()
+    }
+
     /// Returns whether all that was published is settled, and no more comes.
     pub(super) fn is_over(&self) -> bool {
         self.is_closed && self.slots.is_empty()
@@ -229,7 +239,7 @@ impl<T> State<T> {
         !known
     }
 
-    pub(super) fn publish(&mut self, item: T, size: usize, id: Option<&str>, now: Instant) -> u64 {
+    pub(super) fn publish(&mut self, item: T, size: usize, id: Option<&str>) -> u64 {
         self.counts.published += 1;
         let number = self.counts.published;
         let index = self.slots.insert(Slot {
@@ -239,7 +249,7 @@ impl<T> State<T> {
             failures: 0,
             was_delivered: false,
             lease: None,
-            lease_ends: now,
+            lease_ends: self.created,
             settled: 0,
             is_delayed: false,
         });

@@ -276,7 +276,7 @@ impl Source for Again {
             let deliver =
                 |(n, attempt)| Delivery::new(Unclonable(n), Name(100 * u64::from(attempt) + n), attempt);
             let pulled: Vec<_> = {
-                let mut queue = self.0.lock().unwrap();
+                let mut queue = self.0.lock().expect("nobody panics with it");
                 let count = demand.items.min(queue.len());
                 queue.drain(..count).map(deliver).collect()
             };
@@ -298,8 +298,8 @@ impl Ack for Again {
     async fn settle(&self, batch: &[(Name, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
         for (name, settle) in batch {
             if let Settle::Retry { .. } = settle {
-                let attempt = u32::try_from(name.0 / 100).unwrap();
-                self.0.lock().unwrap().push_back((name.0 % 100, attempt + 1));
+                let attempt = (name.0 / 100) as u32;
+                self.0.lock().expect("nobody panics with it").push_back((name.0 % 100, attempt + 1));
             }
         }
         Ok(vec![SettleOutcome::Confirmed; batch.len()])

@@ -346,7 +346,7 @@ fn trace(seed: u64) -> Vec<(u128, u64)> {
             .seed(seed);
         one.crash(secs(5));
         two.crash(secs(3));
-        assert_adds_up(&pipeline.start().unwrap().await.unwrap());
+        assert_adds_up(&pipeline.start().expect("it is valid").await.expect("it ends"));
         let mut events = events.lock().expect("nobody panics with it");
         events.push((start.elapsed().as_nanos(), 0));
         events.clone()

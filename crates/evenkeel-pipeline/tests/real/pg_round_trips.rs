@@ -50,7 +50,11 @@ impl Between {
             }
         });
         let mut through = Config::new();
-        through.host_path(&folder).port(port).user(config.get_user().unwrap()).dbname(config.get_dbname().unwrap());
+        through
+            .host_path(&folder)
+            .port(port)
+            .user(config.get_user().unwrap())
+            .dbname(config.get_dbname().unwrap());
         (Self { folder, calls, task }, through)
     }
 
