@@ -38,12 +38,12 @@ with snapshot as (
         and (j.txid, j.id) >= (coalesce((select txid from old), 0), coalesce((select id from old), 0))
     order by j.txid, j.id limit 1
 ), moved as (
-    insert into evenkeel_queue.progress as p (queue, txid, id)
+    insert into evenkeel_queue.progress (queue, txid, id)
     select $1, case when first.txid < xmin then first.txid else xmin end,
         case when first.txid < xmin then first.id else 0 end
     from snapshot left join first on true
     on conflict (queue) do update set txid = excluded.txid, id = excluded.id
-        where (p.txid, p.id) <> (excluded.txid, excluded.id)
+        where (progress.txid, progress.id) <> (excluded.txid, excluded.id)
 )
 select snapshot.xmin, first.txid, first.id from snapshot left join first on true";
 

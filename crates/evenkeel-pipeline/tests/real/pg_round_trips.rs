@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use evenkeel_pipeline::PgQueue;
+use evenkeel_pipeline::{Ack as _, PgQueue, Settle, Source as _};
 use evenkeel_postgres::{
     Database, Error, TxOptions,
     tokio_postgres::{Config, config::Host},
@@ -21,7 +21,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::harness::run;
+use crate::harness::{pull, run};
 
 /// Passes everything on to the server, and counts calls.
 struct Between {
@@ -106,13 +106,18 @@ async fn pass(client: UnixStream, server: impl AsRef<Path>, calls: Arc<AtomicU64
 fn a_job_in_the_transaction_of_its_caller_is_one_round_trip_more() {
     run(|schema| async move {
         schema.queue("orders").await;
+        schema
+            .admin
+            .batch_execute(&format!("create table {}.caused (at timestamptz)", schema.name))
+            .await
+            .unwrap();
         let (between, config) = Between::listen(&schema.config);
         let db = Database::builder(config).max(1).connect().await.unwrap();
         let queue = PgQueue::new(&db, "orders").schema(&schema.name);
         let run = async |jobs: u64| {
             between.calls();
             let done = db.transaction(TxOptions::new(), async |tx| {
-                tx.execute("select pg_sleep(0)", ()).await?;
+                tx.execute(&format!("insert into {}.caused values (now())", schema.name), ()).await?;
                 match jobs {
                     0 => {}
                     1 => drop(queue.enqueue_in(&tx, "a").await?),
@@ -123,17 +128,41 @@ fn a_job_in_the_transaction_of_its_caller_is_one_round_trip_more() {
             done.await.unwrap();
             between.calls()
         };
-        // The first calls prepare their statements.
-        for jobs in [0, 1, 1000] {
-            run(jobs).await;
+        // The first calls prepare their statements; a connection is looked at now and then before it is lent.
+        let least = async |jobs: u64| {
+            let mut calls = u64::MAX;
+            for _ in 0..5 {
+                calls = calls.min(run(jobs).await);
+            }
+            calls
+        };
+        let bare = least(0).await;
+        assert_eq!((least(1).await, least(1000).await), (bare + 1, bare + 1));
+        drop(db);
+    });
+}
+
+/// A statement that may leave something in its session costs another one, which resets it.
+#[test]
+#[ignore = "real tier"]
+fn a_fetch_and_a_settlement_are_one_round_trip_each() {
+    run(|schema| async move {
+        let filled = schema.queue("orders").await;
+        let (between, config) = Between::listen(&schema.config);
+        let db = Database::builder(config).max(1).connect().await.unwrap();
+        let mut source = PgQueue::new(&db, "orders").schema(&schema.name).source();
+        let (mut fetch, mut settlement) = (u64::MAX, u64::MAX);
+        // The first calls prepare their statements, and now and then a source looks after others.
+        for _ in 0..10 {
+            filled.enqueue_many(["a", "b", "c"]).await.unwrap();
+            between.calls();
+            let jobs = pull(&mut source, 10).await;
+            fetch = fetch.min(between.calls());
+            let batch: Vec<_> = jobs.iter().map(|job| (job.receipt, Settle::Ack)).collect();
+            source.ack().settle(&batch).await.unwrap();
+            settlement = settlement.min(between.calls());
         }
-        let bare = run(0).await;
-        assert_eq!((run(1).await, run(1000).await), (bare + 1, bare + 1));
-        between.calls();
-        queue.enqueue("b").await.unwrap();
-        assert_eq!(between.calls(), 1);
-        queue.enqueue_many(["c", "d"]).await.unwrap();
-        assert_eq!(between.calls(), 1);
+        assert_eq!((fetch, settlement), (1, 1));
         drop(db);
     });
 }

@@ -68,7 +68,10 @@ struct Mark {
 
 async fn fill(queue: &PgQueue, jobs: u64) {
     for batch in 0..jobs / 1000 {
-        queue.enqueue_many((0..1000).map(|n| PgJob::new(format!("{:0100}", batch * 1000 + n)))).await.unwrap();
+        queue
+            .enqueue_many((0..1000).map(|n| PgJob::new(format!("{:0100}", batch * 1000 + n))))
+            .await
+            .unwrap();
     }
 }
 

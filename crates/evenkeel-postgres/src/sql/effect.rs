@@ -103,7 +103,8 @@ const FUNCTIONS: &str = "abs acos age array_agg array_append array_cat array_dim
     statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strpos substr \
     substring sum tan text timestamptz timezone to_char to_date to_hex to_json to_jsonb to_number to_regclass \
     to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim trunc ts_headline ts_rank tsrange \
-    tstzrange txid_current txid_current_snapshot txid_snapshot_xmin unnest upper upper_inc upper_inf var_pop \
+    tstzrange txid_current txid_current_snapshot txid_snapshot_xip txid_snapshot_xmax txid_snapshot_xmin \
+    txid_visible_in_snapshot unnest upper upper_inc upper_inf var_pop \
     var_samp variance version websearch_to_tsquery width_bucket";
 
 /// Reads a statement token by token.
