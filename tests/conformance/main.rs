@@ -4,6 +4,8 @@
 //! conformance [PATTERN] [--peer NAME] [--save]   prints the scoreboard, or one peer's report; --save writes it to tests/
 //! conformance check                              fails if ours breaks a rule, or if the scoreboard differs
 //! conformance faults [PATTERN]                   fails if a planted fault is not found, or a rule finds none
+//! conformance real [--peer NAME] [--rule ID] [--quick] [--save]
+//!                                                the rules of pipelines on real servers, in real time
 //! conformance child SUBJECT RULE                 runs one rule, for a parent that cannot trust the subject
 //! ```
 
@@ -14,6 +16,8 @@ mod board;
 mod faulty;
 mod parallel;
 mod pattern;
+#[cfg(unix)]
+mod real;
 
 use std::{
     env,
@@ -84,6 +88,8 @@ fn main() -> ExitCode {
         ["check"] => check(),
         ["faults"] => faults(None),
         ["faults", name] => faults(Some(&name.to_uppercase())),
+        #[cfg(unix)]
+        ["real", ref rest @ ..] => real::run(rest),
         ["child", subject, rule] => run_child(subject, rule),
         _ => show(&arguments),
     };

@@ -11,7 +11,7 @@ use evenkeel_tck::{
     Adapter, AdapterError, BoxFuture,
     pipeline::{Capability, End, Item, LowWater, Queue, Settings, Snapshot, Work, Worker},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use self::{engine::Engine, orders::Orders, server::Server};
 use super::Planted;
@@ -103,6 +103,13 @@ faults! {
     KeepsThePlaceOfLapsed "PIPELINE-84",
     KeepsTheKeyOfLapsed "PIPELINE-85",
     PausesBetweenPulls "PIPELINE-86",
+    LosesTheTailInAKill "PIPELINE-87",
+    EndsWhenForgotten "PIPELINE-88",
+    WritesLettersTwice "PIPELINE-89",
+    CountsSomeHandBacks "PIPELINE-90",
+    KeepsLostDeliveries "PIPELINE-91",
+    CountsRepeatedFailures "PIPELINE-92",
+    DoubtsRepeatedAcks "PIPELINE-93",
 }
 
 struct Faulty(Fault);
@@ -128,18 +135,34 @@ impl Queue for Shared {
         self.0.close();
     }
 
-    fn start(&self, work: Work) -> Result<Box<dyn Worker>, AdapterError> {
-        let orders = Arc::new(Orders::new(self.0.settings.limit));
-        let engine = Engine::new(self.0.clone(), orders.clone(), work);
-        Ok(Box::new(Handle { task: tokio::spawn(engine.run()), orders, fault: self.0.fault }))
+    fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
+        Box::pin(async {
+            let orders = Arc::new(Orders::new(self.0.settings.limit));
+            let engine = Engine::new(self.0.clone(), orders.clone(), work);
+            let handle = Handle { task: tokio::spawn(engine.run()), orders, fault: self.0.fault };
+            Ok(Box::new(handle) as Box<dyn Worker>)
+        })
     }
 
     fn stored(&self) -> BoxFuture<'_, usize> {
         Box::pin(async { self.0.stored() })
     }
 
+    fn dead_letters(&self) -> BoxFuture<'_, usize> {
+        Box::pin(async { self.0.letters() })
+    }
+
     fn crash(&self, downtime: Duration) {
         self.0.crash(downtime);
+    }
+
+    fn kill(&self, downtime: Duration) {
+        self.0.kill(downtime);
+    }
+
+    fn forget_workers(&self) -> BoxFuture<'_, ()> {
+        self.0.forget_workers();
+        Box::pin(async {})
     }
 
     fn power_loss(&self, downtime: Duration) -> usize {
@@ -203,8 +226,13 @@ impl Worker for Handle {
         self.orders.cut(time);
     }
 
-    fn delete(&self) {
+    fn lose_answers(&self, time: Duration) {
+        self.orders.change(|state| state.lost_until = Some(Instant::now() + time));
+    }
+
+    fn delete(&self) -> BoxFuture<'_, ()> {
         self.orders.change(|state| state.is_deleted = true);
+        Box::pin(async {})
     }
 }
 

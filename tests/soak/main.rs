@@ -1,4 +1,5 @@
-//! Measurements that only the clock of tests can make. It prints figures, and is run in release by `cargo xtask soak`.
+//! Measurements that only the clock of tests can make, and rules on real servers. It prints figures, and is run in release by
+//! `cargo xtask soak`.
 
 use std::{
     cell::Cell,
@@ -62,6 +63,17 @@ fn round(call: impl AsyncFn(&Cell<bool>) -> bool) -> Duration {
 
 fn paused() -> Runtime {
     Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
+}
+
+/// All rules of pipelines on each real server, of ours and of the peers.
+#[cfg(unix)]
+#[test]
+#[ignore = "soak"]
+fn pipelines_keep_their_rules_on_each_server() {
+    let mut conformance = std::process::Command::new(env!("CARGO_BIN_EXE_conformance"));
+    let output = conformance.arg("real").output().expect("cargo has built it");
+    tell(&String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are what a soak is for")]

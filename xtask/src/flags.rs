@@ -67,7 +67,11 @@ xflags::xflags! {
             optional pattern: String
             /// Only this implementation, and all that is known of what it breaks.
             optional --peer name: String
-            /// Writes tests/scoreboard.json and tests/scoreboard.md.
+            /// The rules of pipelines on PostgreSQL and NATS servers, which it starts, in real time.
+            optional --real
+            /// Only the rule with this id, on the real servers.
+            optional --rule id: String
+            /// Writes tests/scoreboard.json and tests/scoreboard.md, or those of the real servers.
             optional --save
         }
         /// Builds the documentation of the published crates as docs.rs does; a warning is an error.

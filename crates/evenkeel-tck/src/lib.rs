@@ -17,14 +17,16 @@
 // | `stream/queue.rs`, `stream/queue_harness.rs` | the ends of a queue; one queue under test |
 // | `pool/handle.rs`, `pool/get_error.rs`, `pool/backend.rs` | a pool and its leases; the error of a get; the objects |
 // | `pipeline/queue.rs`, `pipeline/work.rs` | a server and its workers; the work that they do |
+// | `pipeline/real_time.rs`, `pipeline/close.rs` | the rules on a real clock; equality with its times |
 // | `probe_task/` | the tasks of groups and programs: script, steps, record, reported failures, outcome |
 // | `cancel.rs`, `child.rs` | dropping a subject at each await; rules in a process of their own |
-// | `timeline.rs`, `duration.rs`, `runtime.rs` | events in virtual time; durations; runtimes in real time |
+// | `timeline.rs`, `clock.rs`, `duration.rs`, `runtime.rs` | events with their times; virtual and real clocks; durations; runtimes in real time |
 // | `prelude.rs` | the words that all rules share |
 
 mod adapter;
 mod cancel;
 pub mod child;
+mod clock;
 mod duration;
 pub mod limit;
 pub mod pipeline;

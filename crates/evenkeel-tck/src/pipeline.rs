@@ -1,7 +1,9 @@
 #![doc = include_str!("../spec/PIPELINE.md")]
 
+mod close;
 mod harness;
 mod queue;
+mod real_time;
 mod record;
 mod rules;
 mod settings;
@@ -9,6 +11,7 @@ mod work;
 
 pub use self::{
     queue::{End, LowWater, Queue, Report, Snapshot, Worker},
+    real_time::run_in_real_time,
     settings::{Capability, Settings, Shape},
     work::{BulkError, Item, Letter, Work, WorkError, WorkItem},
 };
@@ -30,8 +33,11 @@ use crate::Suite;
 /// struct Channel;
 ///
 /// impl Adapter<Settings> for Channel {
-///     fn supports(&self, _: Capability) -> Result<(), &'static str> {
-///         Err("there is no such thing")
+///     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
+///         match capability {
+///             Capability::Close => Ok(()),
+///             _ => Err("there is no such thing"),
+///         }
 ///     }
 ///
 ///     fn configure(&self, _: &Settings) -> Result<Box<dyn Queue>, AdapterError> {
@@ -61,16 +67,19 @@ use crate::Suite;
 ///         self.sender.lock().unwrap().take();
 ///     }
 ///
-///     fn start(&self, work: Work) -> Result<Box<dyn Worker>, AdapterError> {
-///         let receiver = self.receiver.lock().unwrap().take();
-///         let mut receiver = receiver.ok_or(AdapterError::NotExpressible("a second worker"))?;
-///         let stored = self.stored.clone();
-///         Ok(Box::new(Loop(tokio::spawn(async move {
-///             while let Some(item) = receiver.recv().await {
-///                 let _ = work.run(WorkItem { id: item.number.to_string(), attempt: 1, item }).await;
-///                 stored.fetch_sub(1, Relaxed);
-///             }
-///         }))))
+///     fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
+///         Box::pin(async move {
+///             let receiver = self.receiver.lock().unwrap().take();
+///             let mut receiver = receiver.ok_or(AdapterError::NotExpressible("a second worker"))?;
+///             let stored = self.stored.clone();
+///             let work_loop = async move {
+///                 while let Some(item) = receiver.recv().await {
+///                     let _ = work.run(WorkItem { id: item.number.to_string(), attempt: 1, item }).await;
+///                     stored.fetch_sub(1, Relaxed);
+///                 }
+///             };
+///             Ok(Box::new(Loop(tokio::spawn(work_loop))) as Box<dyn Worker>)
+///         })
 ///     }
 ///
 ///     fn stored(&self) -> BoxFuture<'_, usize> {

@@ -14,6 +14,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    thread,
 };
 
 use evenkeel_testkit::World;
@@ -68,7 +69,7 @@ pub struct Rule<S: Pattern> {
     /// The rule that this one builds on: where that does not hold, this one is not tested.
     pub after: Option<&'static str>,
     runs: u32,
-    check: Check<S>,
+    pub(crate) check: Check<S>,
 }
 
 /// The test of a rule.
@@ -169,11 +170,16 @@ impl<S: Pattern> Rule<S> {
             Check::WithPanics(check) => World::builder().allow_panics(usize::MAX).run(|_| check(subject)),
             Check::Alone(check) => check(subject),
         }));
-        match outcome {
-            Ok(Ok(())) => Verdict::Pass,
-            Ok(Err(verdict)) => verdict,
-            Err(payload) => Verdict::fail("no panic, no leak and no deadlock", panic_message(&*payload)),
-        }
+        verdict_of(outcome)
+    }
+}
+
+/// The verdict of a check, which may have panicked.
+pub(crate) fn verdict_of(outcome: thread::Result<Checked>) -> Verdict {
+    match outcome {
+        Ok(Ok(())) => Verdict::Pass,
+        Ok(Err(verdict)) => verdict,
+        Err(payload) => Verdict::fail("no panic, no leak and no deadlock", panic_message(&*payload)),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use evenkeel_base::lock;
 use tokio::time::Instant;
 
-use crate::{Verdict, verdict::Checked};
+use crate::{Verdict, clock::Clock, verdict::Checked};
 
 /// A longer timeline is cut in the middle when it is printed.
 const PRINTED: usize = 24;
@@ -17,39 +17,57 @@ const PRINTED: usize = 24;
 /// Events with their times, shared by all clones.
 #[derive(Debug)]
 pub(crate) struct Timeline<E> {
+    clock: Clock,
+    shared: Arc<Mutex<Shared<E>>>,
+}
+
+#[derive(Debug)]
+struct Shared<E> {
     start: Instant,
-    events: Arc<Mutex<Vec<(Duration, E)>>>,
+    events: Vec<(Duration, E)>,
 }
 
 impl<E> Clone for Timeline<E> {
     fn clone(&self) -> Self {
-        Self { start: self.start, events: self.events.clone() }
+        Self { clock: self.clock, shared: self.shared.clone() }
     }
 }
 
 impl<E: Clone + Display> Timeline<E> {
     /// An empty timeline, which begins now.
     pub(crate) fn start() -> Self {
-        Self { start: Instant::now(), events: Arc::default() }
+        Self::on(Clock::VIRTUAL)
+    }
+
+    /// An empty timeline on a clock.
+    pub(crate) fn on(clock: Clock) -> Self {
+        let shared = Shared { start: Instant::now(), events: Vec::new() };
+        Self { clock, shared: Arc::new(Mutex::new(shared)) }
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
+        self.clock.tells(self.state().start.elapsed())
+    }
+
+    /// Leaves out a real time that has passed.
+    pub(crate) fn leave_out(&self, real: Duration) {
+        self.state().start += real;
     }
 
     pub(crate) fn note(&self, event: E) {
-        let at = self.elapsed();
-        self.events().push((at, event));
+        let mut shared = self.state();
+        let at = self.clock.tells(shared.start.elapsed());
+        shared.events.push((at, event));
     }
 
     /// Maps each event by `pick`, and drops `None`, in the order of time.
     pub(crate) fn pick<T>(&self, pick: impl Fn(Duration, &E) -> Option<T>) -> Vec<T> {
-        self.events().iter().filter_map(|(at, event)| pick(*at, event)).collect()
+        self.state().events.iter().filter_map(|(at, event)| pick(*at, event)).collect()
     }
 
     /// A line for each event.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let events = self.events();
+        let events = &self.state().events;
         let line = |(at, event): &(Duration, E)| format!("{:>10} {event}", format!("{at:?}"));
         if events.len() <= PRINTED {
             return events.iter().map(line).collect();
@@ -75,7 +93,7 @@ impl<E: Clone + Display> Timeline<E> {
         self.require(got == want, format_args!("{what} {want:?}"), format_args!("{got:?}"))
     }
 
-    fn events(&self) -> MutexGuard<'_, Vec<(Duration, E)>> {
-        lock(&self.events)
+    fn state(&self) -> MutexGuard<'_, Shared<E>> {
+        lock(&self.shared)
     }
 }

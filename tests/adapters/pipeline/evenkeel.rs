@@ -1,103 +1,47 @@
-//! Ours, over its broker in memory.
+//! Ours, over each of its engines.
 
+#[cfg(unix)]
+pub(super) mod jetstream;
 mod link;
+mod memory;
+#[cfg(unix)]
+pub(super) mod postgres;
 
 use std::{sync::Arc, time::Duration};
 
 use evenkeel::pipeline::{
-    self as ours, Batch, DeadLetter, Faults, LowWaterMark, MemoryBroker, MemoryConfig, MemorySource, Message,
-    Pipeline, PipelineError, Running, SinkError,
+    self as ours, Batch, DeadLetter, LowWaterMark, Message, Pipeline, PipelineError, Running, SinkError,
 };
 use evenkeel_tck::{
-    Adapter, AdapterError, BoxFuture,
+    AdapterError, BoxFuture,
     pipeline::{
-        BulkError, Capability, End, Item, Letter, LowWater, Queue, Report, Settings, Shape, Snapshot, Work,
-        WorkItem, Worker,
+        BulkError, End, Item, Letter, LowWater, Report, Settings, Shape, Snapshot, Work, WorkItem, Worker,
     },
 };
 
-use self::link::{Link, Linked};
 use crate::adapters::Peer;
 
 pub(super) const PEER: Peer<Settings> = Peer {
     name: "evenkeel",
     package: "evenkeel-pipeline",
     docs: "https://docs.rs/evenkeel-pipeline",
-    adapter: &Evenkeel,
+    adapter: &memory::Memory,
     isolated: &[],
     fails: &[],
 };
 
-struct Evenkeel;
+/// The store of an engine for dead letters.
+type LetterStore<T> =
+    Arc<dyn Fn(Vec<Message<DeadLetter<T>>>) -> BoxFuture<'static, Result<(), SinkError>> + Send + Sync>;
 
-impl Adapter<Settings> for Evenkeel {
-    fn supports(&self, _: Capability) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn configure(&self, settings: &Settings) -> Result<Box<dyn Queue>, AdapterError> {
-        let broker = MemoryBroker::with(MemoryConfig {
-            capacity: settings.capacity.unwrap_or(10_000),
-            ack_wait: settings.ack_wait,
-            sync_every: settings.sync_every,
-            faults: Faults {
-                seed: 1,
-                duplicates: settings.duplicates,
-                reorders: settings.reorders,
-                ..Faults::default()
-            },
-            ..MemoryConfig::default()
-        });
-        Ok(Box::new(Broker { broker, settings: settings.clone() }))
-    }
-}
-
-struct Broker {
-    broker: MemoryBroker<Item>,
-    settings: Settings,
-}
-
-impl Queue for Broker {
-    fn publish(&self, item: Item) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            self.broker.publish_sized(item, item.size).await.unwrap_or_else(|error| panic!("{error}"));
-        })
-    }
-
-    fn close(&self) {
-        self.broker.close();
-    }
-
-    fn start(&self, work: Work) -> Result<Box<dyn Worker>, AdapterError> {
-        let link = Arc::new(Link::default());
-        let source = Linked::<MemorySource<Item>>::new(self.broker.source(), Arc::clone(&link));
-        let running = start(source, &self.settings, work).map_err(AdapterError::Refused)?;
-        Ok(Box::new(Handle { running, link }))
-    }
-
-    fn stored(&self) -> BoxFuture<'_, usize> {
-        Box::pin(async { self.broker.snapshot().stored })
-    }
-
-    fn crash(&self, downtime: Duration) {
-        self.broker.crash(downtime);
-    }
-
-    fn power_loss(&self, downtime: Duration) -> usize {
-        self.broker.power_loss(downtime).lost
-    }
-
-    fn low_water(&self, position: u64) -> Box<dyn LowWater> {
-        Box::new(Mark(LowWaterMark::new(position)))
-    }
-}
-
-/// Starts a pipeline over any source.
-fn start<S: ours::Source<Item = Item>>(
+/// Starts a pipeline over any source, whose items are read by this function.
+fn start<S: ours::Source<Item: Clone + Sync>>(
     source: S,
+    read: fn(&S::Item) -> Item,
+    letter_store: Option<LetterStore<S::Item>>,
     settings: &Settings,
     work: Work,
-) -> Result<Running, String> {
+) -> Result<Running, AdapterError> {
     let backoff = settings.backoff;
     let mut pipeline =
         Pipeline::from(source).window(settings.window).backoff(move |attempt| backoff * attempt);
@@ -105,8 +49,20 @@ fn start<S: ours::Source<Item = Item>>(
         pipeline = pipeline.budget(bytes);
     }
     if let Some(attempts) = settings.max_attempts {
-        let work = work.clone();
-        let bury = move |letters| bury(work.clone(), letters);
+        let (work, store) = (work.clone(), letter_store.filter(|_| settings.letter_store));
+        let bury = move |letters: Vec<Message<DeadLetter<S::Item>>>| {
+            let (work, stored) = (work.clone(), store.as_ref().map(|store| store(letters.clone())));
+            async move {
+                if let Some(stored) = stored {
+                    stored.await?;
+                }
+                let letter = |message: Message<DeadLetter<S::Item>>| {
+                    let DeadLetter { item, reason, attempts, .. } = message.item;
+                    Letter { id: message.id, attempts, reason, item: read(&item) }
+                };
+                work.bury(letters.into_iter().map(letter).collect()).await.map_err(failed)
+            }
+        };
         pipeline = pipeline.max_attempts(attempts).dead_letter(bury);
     }
     // The methods that follow are those of every pipeline, whatever the types of its stages.
@@ -124,19 +80,22 @@ fn start<S: ours::Source<Item = Item>>(
     }
     let run = {
         let work = work.clone();
-        async move |message: Message<Item>| work.run(job(message)).await
+        async move |message: Message<S::Item>| work.run(job(message, read)).await
     };
     let started = match settings.shape {
         Shape::Single if settings.keyed => {
-            start!(pipeline.keyed(|item: &Item| item.key).messages().stage("work", run))
+            start!(pipeline.keyed(move |item: &S::Item| read(item).key).messages().stage("work", run))
         }
         Shape::Single => start!(pipeline.messages().stage("work", run)),
         Shape::Filter => {
-            let keep = async move |item: Item| Ok::<_, BulkError>(work.keeps(&item).then_some(item));
+            let keep =
+                async move |item: S::Item| Ok::<_, BulkError>(work.keeps(&read(&item)).then_some(item));
             start!(pipeline.filter_map("filter", keep).messages().stage("work", run))
         }
         Shape::Split => {
-            let split = async move |item: Item| Ok::<_, BulkError>(work.parts(item));
+            let parts = work.clone();
+            let split = async move |item: S::Item| Ok::<_, BulkError>(parts.parts(read(&item)));
+            let run = async move |message: Message<Item>| work.run(job(message, |item| *item)).await;
             start!(pipeline.flat_map("split", split).messages().stage("work", run))
         }
         Shape::Batch { items, within } => {
@@ -144,19 +103,20 @@ fn start<S: ours::Source<Item = Item>>(
             if let Some(within) = within {
                 batch = batch.within(within);
             }
-            let store = move |messages: Vec<Message<Item>>| {
-                let work = work.clone();
-                async move { work.store(messages.into_iter().map(job).collect()).await.map_err(failed) }
+            let store = move |messages: Vec<Message<S::Item>>| {
+                let (work, jobs) = (work.clone(), messages.into_iter().map(|message| job(message, read)));
+                let jobs = jobs.collect();
+                async move { work.store(jobs).await.map_err(failed) }
             };
             start!(pipeline.sink("store", batch, store))
         }
-        shape => return Err(format!("{shape:?} is not known")),
+        shape => return Err(AdapterError::Refused(format!("{shape:?} is not known"))),
     };
-    started.map_err(|error| error.to_string())
+    started.map_err(|error| AdapterError::Refused(error.to_string()))
 }
 
-fn job(message: Message<Item>) -> WorkItem {
-    WorkItem { id: message.id, attempt: message.attempt, item: message.item }
+fn job<T>(message: Message<T>, read: impl Fn(&T) -> Item) -> WorkItem {
+    WorkItem { id: message.id, attempt: message.attempt, item: read(&message.item) }
 }
 
 fn failed(error: BulkError) -> SinkError {
@@ -164,26 +124,36 @@ fn failed(error: BulkError) -> SinkError {
     SinkError::some(error, indices)
 }
 
-async fn bury(work: Work, letters: Vec<Message<DeadLetter<Item>>>) -> Result<(), SinkError> {
-    let letter = |message: Message<DeadLetter<Item>>| {
-        let DeadLetter { item, reason, attempts, .. } = message.item;
-        Letter { id: message.id, attempts, reason, item }
-    };
-    work.bury(letters.into_iter().map(letter).collect()).await.map_err(failed)
+/// The way from a worker to its server.
+trait Line: Send {
+    fn cut(&self, time: Duration);
+    fn lose_answers(&self, time: Duration);
+    /// Deletes the queue behind it.
+    fn delete(&self) -> BoxFuture<'_, ()>;
 }
 
 struct Handle {
     running: Running,
-    link: Arc<Link>,
+    line: Box<dyn Line>,
 }
 
 impl Worker for Handle {
     fn finish(self: Box<Self>) -> BoxFuture<'static, End> {
-        Box::pin(async move { end(self.running.await) })
+        let Self { running, line } = *self;
+        Box::pin(async move {
+            let ended = end(running.await);
+            drop(line);
+            ended
+        })
     }
 
     fn drain(self: Box<Self>, within: Duration) -> BoxFuture<'static, End> {
-        Box::pin(async move { end(self.running.drain(within).await) })
+        let Self { running, line } = *self;
+        Box::pin(async move {
+            let ended = end(running.drain(within).await);
+            drop(line);
+            ended
+        })
     }
 
     fn pause(&self) {
@@ -209,11 +179,15 @@ impl Worker for Handle {
     }
 
     fn cut(&self, time: Duration) {
-        self.link.cut(time);
+        self.line.cut(time);
     }
 
-    fn delete(&self) {
-        self.link.delete();
+    fn lose_answers(&self, time: Duration) {
+        self.line.lose_answers(time);
+    }
+
+    fn delete(&self) -> BoxFuture<'_, ()> {
+        self.line.delete()
     }
 }
 

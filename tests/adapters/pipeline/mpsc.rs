@@ -48,7 +48,11 @@ struct Channel;
 impl Adapter<Settings> for Channel {
     fn supports(&self, capability: Capability) -> Result<(), &'static str> {
         match capability {
-            Capability::Capacity | Capability::Filter | Capability::Split | Capability::Timeout => Ok(()),
+            Capability::Capacity
+            | Capability::Close
+            | Capability::Filter
+            | Capability::Split
+            | Capability::Timeout => Ok(()),
             _ => Err("there is no such thing"),
         }
     }
@@ -86,7 +90,7 @@ impl Queue for Messages {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn start(&self, work: Work) -> Result<Box<dyn Worker>, AdapterError> {
+    fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
         let (receiver, stored) = (Arc::clone(&self.receiver), Arc::clone(&self.stored));
         let Settings { window, shape, timeout, .. } = self.settings;
         let work_loop = async move {
@@ -107,7 +111,7 @@ impl Queue for Messages {
             }
             while tasks.join_next().await.is_some() {}
         };
-        Ok(Box::new(Loop(tokio::spawn(work_loop))))
+        Box::pin(async { Ok(Box::new(Loop(tokio::spawn(work_loop))) as Box<dyn Worker>) })
     }
 
     fn stored(&self) -> BoxFuture<'_, usize> {

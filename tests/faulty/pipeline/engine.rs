@@ -162,6 +162,7 @@ impl Engine {
             self.next_pull,
             orders.drain_by,
             orders.cut_until,
+            orders.lost_until,
             orders.paused_until,
             batch,
             extension,
@@ -280,6 +281,9 @@ impl Engine {
         let reason = if self.fault == Fault::ForgetsTheReason { String::new() } else { reason };
         let attempts = self.settings.max_attempts.map_or(attempt, |max| attempt.min(max));
         let letter = Letter { id, attempts, reason, item };
+        if self.settings.letter_store {
+            self.server.store_letter(&letter.id);
+        }
         let work = self.work.clone();
         held.tasks.push(self.tasks.spawn(async move {
             let buried = AssertUnwindSafe(work.bury(vec![letter])).catch_unwind().await;

@@ -20,6 +20,7 @@ pub(super) struct State {
     pub(super) later_limit: Option<usize>,
     pub(super) drain_by: Option<Instant>,
     pub(super) cut_until: Option<Instant>,
+    pub(super) lost_until: Option<Instant>,
     snapshot: Snapshot,
 }
 
@@ -87,6 +88,11 @@ impl Orders {
 impl State {
     pub(super) fn is_cut(&self) -> bool {
         self.cut_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Whether the answers of the server are lost.
+    pub(super) fn loses_answers(&self) -> bool {
+        self.lost_until.is_some_and(|until| Instant::now() < until)
     }
 
     pub(super) fn holds_pulls(&self) -> bool {

@@ -65,6 +65,8 @@ struct State {
     published: Vec<u64>,
     removed: Vec<(u64, Slot)>,
     next_sync: Instant,
+    /// The identities of the messages whose dead letters are stored.
+    letters: Vec<String>,
 }
 
 pub(super) struct Server {
@@ -85,6 +87,7 @@ impl Server {
             published: Vec::new(),
             removed: Vec::new(),
             next_sync: Instant::now() + settings.sync_every.unwrap_or_default(),
+            letters: Vec::new(),
         };
         Self { fault, settings: settings.clone(), state: Mutex::new(state), changed: Notify::new() }
     }
@@ -173,6 +176,39 @@ impl Server {
         self.changed.notify_waiters();
     }
 
+    pub(super) fn kill(&self, downtime: Duration) {
+        if self.fault == Fault::LosesTheTailInAKill {
+            let _ = self.state().slots.pop_last();
+        }
+        self.crash(downtime);
+    }
+
+    /// Forgets what is in hand.
+    pub(super) fn forget_workers(&self) {
+        self.state().slots.values_mut().for_each(|slot| slot.lease = None);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn store_letter(&self, id: &str) {
+        let mut state = self.state();
+        if self.fault == Fault::WritesLettersTwice || !state.letters.iter().any(|known| known == id) {
+            state.letters.push(id.to_owned());
+        }
+    }
+
+    pub(super) fn letters(&self) -> usize {
+        self.state().letters.len()
+    }
+
+    /// Notes that the worker has never seen a delivery.
+    pub(super) fn lose(&self, receipt: Receipt) {
+        let mut state = self.state();
+        let lease = state.slots.get_mut(&receipt.message).and_then(|slot| slot.lease.as_mut());
+        if let Some(lease) = lease.filter(|_| self.fault == Fault::KeepsLostDeliveries) {
+            lease.ends += Duration::from_secs(365 * 24 * 60 * 60);
+        }
+    }
+
     pub(super) fn power_loss(&self, downtime: Duration) -> usize {
         self.crash(downtime);
         let mut state = self.state();
@@ -243,8 +279,16 @@ impl Server {
     pub(super) fn settle(&self, receipt: Receipt, settle: Settle) -> Result<bool, Down> {
         let mut state = self.up()?;
         let Some(slot) = state.slots.get_mut(&receipt.message) else {
-            return Ok(matches!(settle, Settle::Ack | Settle::Term));
+            let is_done = matches!(settle, Settle::Ack | Settle::Term);
+            return Ok(is_done && self.fault != Fault::DoubtsRepeatedAcks);
         };
+        if slot.lease.is_none()
+            && matches!(settle, Settle::Retry(_))
+            && self.fault == Fault::CountsRepeatedFailures
+        {
+            slot.failures += 1;
+            return Ok(true);
+        }
         let is_current = match slot.lease {
             Some(lease) => lease.delivery == receipt.delivery,
             None => settle == Settle::Ack || self.settings.duplicates > 0.0,
@@ -267,7 +311,11 @@ impl Server {
                 slot.failures += 1;
                 slot.not_before = Instant::now() + after;
             }
-            Settle::Release => slot.failures += u32::from(self.fault == Fault::CountsHandBacks),
+            Settle::Release => {
+                let counts_some =
+                    self.fault == Fault::CountsSomeHandBacks && receipt.delivery.is_multiple_of(5);
+                slot.failures += u32::from(counts_some || self.fault == Fault::CountsHandBacks);
+            }
         }
         drop(state);
         self.changed.notify_waiters();

@@ -16,13 +16,18 @@ pub trait Queue: Send + Sync {
     fn publish(&self, item: Item) -> BoxFuture<'_, ()>;
 
     /// Takes no more messages: workers end when all are settled.
-    fn close(&self);
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn close(&self) {
+        withheld(&"the end of a queue")
+    }
 
-    /// Starts a worker, which runs until its handle is dropped.
+    /// Connects and starts a worker, which runs until its handle is dropped.
     ///
     /// # Errors
     /// If the implementation cannot express its settings, or rejects them.
-    fn start(&self, work: Work) -> Result<Box<dyn Worker>, AdapterError>;
+    fn start(&self, work: Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>>;
 
     /// Returns the number of messages that are neither acked nor buried.
     fn stored(&self) -> BoxFuture<'_, usize>;
@@ -33,6 +38,30 @@ pub trait Queue: Send + Sync {
     /// Unless it is implemented.
     fn crash(&self, downtime: Duration) {
         withheld(&downtime)
+    }
+
+    /// Returns the number of letters in the implementation's own store of dead letters.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn dead_letters(&self) -> BoxFuture<'_, usize> {
+        withheld(&"a store of dead letters")
+    }
+
+    /// Kills the server, without a word, and starts it again after a time.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn kill(&self, downtime: Duration) {
+        withheld(&downtime)
+    }
+
+    /// Lets the server forget its workers and what they have in hand, which it delivers again.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn forget_workers(&self) -> BoxFuture<'_, ()> {
+        withheld(&"a server that forgets")
     }
 
     /// Stops the server for a time, and takes what it has not made durable. Returns the number of messages that are gone.
@@ -111,11 +140,19 @@ pub trait Worker: Send {
         withheld(&time)
     }
 
+    /// Lets every answer of the server to this worker be lost for a time, from now on: the server acts all the same.
+    ///
+    /// # Panics
+    /// Unless it is implemented.
+    fn lose_answers(&self, time: Duration) {
+        withheld(&time)
+    }
+
     /// Lets every pull of this worker fail from now on, with an error that does not pass.
     ///
     /// # Panics
     /// Unless it is implemented.
-    fn delete(&self) {
+    fn delete(&self) -> BoxFuture<'_, ()> {
         withheld(&"a queue that is deleted")
     }
 }

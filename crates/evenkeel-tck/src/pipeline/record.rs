@@ -21,6 +21,8 @@ pub(crate) struct Mark {
 /// An event of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// The worker with this number is started.
+    Starts(u32),
     /// A run begins.
     Begins(Mark),
     /// A run writes its row.
@@ -70,6 +72,18 @@ impl Record {
             Event::Done(mark) => Some(mark.number),
             _ => None,
         })
+    }
+
+    /// The time at which the last run ended well.
+    pub(crate) fn last_done(&self) -> Duration {
+        let done = self.pick(|at, event| matches!(event, Event::Done(_)).then_some(at));
+        done.last().copied().unwrap_or_default()
+    }
+
+    /// The time at which a worker was started.
+    pub(crate) fn started(&self, worker: u32) -> Duration {
+        let started = self.pick(|at, event| (*event == Event::Starts(worker)).then_some(at));
+        started.first().copied().unwrap_or_default()
     }
 
     /// The runs that were dropped: the time, the number of the message, and of the attempt.
@@ -134,6 +148,7 @@ impl fmt::Display for Mark {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Starts(worker) => write!(f, "worker {worker} is started"),
             Self::Begins(mark) => write!(f, "{mark} begins"),
             Self::Writes(mark) => write!(f, "{mark} writes its row"),
             Self::Done(mark) => write!(f, "{mark} is done"),

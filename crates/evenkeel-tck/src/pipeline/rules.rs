@@ -4,6 +4,7 @@ mod control;
 mod delivery;
 mod demand;
 mod drains;
+mod failures;
 mod leases;
 mod letters;
 mod numbers;
@@ -17,12 +18,7 @@ use self::prelude::{Rule, Settings};
 /// The words of the rules.
 mod prelude {
     pub(super) use crate::{
-        pipeline::{
-            Capability, Item, Settings, Shape,
-            harness::{Run, settle},
-            record::Event,
-            work::Step,
-        },
+        pipeline::{Capability, Item, Settings, Shape, harness::Run, record::Event, work::Step},
         prelude::*,
     };
 
@@ -41,4 +37,5 @@ pub(super) const CHAPTERS: &[&[Rule<Settings>]] = &[
     servers::RULES,
     numbers::RULES,
     overlaps::RULES,
+    failures::RULES,
 ];

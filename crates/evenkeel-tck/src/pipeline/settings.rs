@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Queue;
 use crate::{
     adapter::{Pattern, capabilities, where_needed},
+    clock::Clock,
     duration::secs,
 };
 
@@ -44,6 +45,10 @@ pub struct Settings {
     pub backoff: Duration,
     /// The number of attempts after which a message is [buried](super::Work::bury).
     pub max_attempts: Option<u32>,
+    /// Dead letters are written into the store that the implementation has for them, and then [buried](super::Work::bury).
+    pub letter_store: bool,
+    /// The server will be stopped, so that it must be one of its own.
+    pub stops: bool,
 }
 
 /// The work on each message.
@@ -82,6 +87,8 @@ impl Settings {
             keyed: false,
             backoff: secs(5),
             max_attempts: None,
+            letter_store: false,
+            stops: false,
         }
     }
 
@@ -91,6 +98,28 @@ impl Settings {
 
     pub(crate) fn limited(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
+    }
+
+    /// Over a server that will be stopped.
+    pub(crate) fn stopped(self) -> Self {
+        Self { stops: true, ..self }
+    }
+
+    /// The settings on a clock.
+    pub(crate) fn on(&self, clock: Clock) -> Self {
+        let time = |time: Duration| clock.takes(time);
+        let shape = match self.shape {
+            Shape::Batch { items, within } => Shape::Batch { items, within: within.map(time) },
+            shape => shape,
+        };
+        Self {
+            ack_wait: time(self.ack_wait),
+            sync_every: self.sync_every.map(time),
+            timeout: self.timeout.map(time),
+            backoff: time(self.backoff),
+            shape,
+            ..self.clone()
+        }
     }
 
     /// With dead letters after this number of attempts.
@@ -117,6 +146,8 @@ impl Pattern for Settings {
             (self.timeout.is_some(), Capability::Timeout),
             (self.keyed, Capability::Keys),
             (self.max_attempts.is_some(), Capability::DeadLetters),
+            (self.letter_store, Capability::LetterStore),
+            (self.stops, Capability::Crash),
         ])
     }
 }
@@ -149,6 +180,10 @@ capabilities! {
         Batch = "batch",
         /// Messages that have failed too often are buried.
         DeadLetters = "dead letters",
+        /// The implementation has a store of its own for dead letters.
+        LetterStore = "store of dead letters",
+        /// A queue can be closed, which ends its workers when all is settled.
+        Close = "close",
         /// Workers can be paused.
         Pause = "pause",
         /// Workers can be drained, with a deadline.
@@ -161,10 +196,16 @@ capabilities! {
         Capacity = "capacity",
         /// The server can stop for a time, with its store kept.
         Crash = "crash",
+        /// The server can be killed, and started again with what has reached its disk.
+        Kill = "kill",
         /// The server can lose what it has not made durable.
         PowerLoss = "power loss",
         /// The link from a worker to the server can be cut for a time.
         Cut = "cut",
+        /// The answers of the server to a worker can be lost for a time, though it acts.
+        LostAnswers = "lost answers",
+        /// The server can be made to forget its workers.
+        Forget = "forgotten workers",
         /// The queue of a worker can be deleted, which is an error that does not pass.
         Delete = "delete",
         /// The server can deliver twice.

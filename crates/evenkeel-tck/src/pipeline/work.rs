@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use evenkeel_base::lock;
-use tokio::time::sleep;
-
 use super::record::{Event, Mark, Record};
+use crate::clock::Clock;
+use evenkeel_base::lock;
 
 /// The payload of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +106,7 @@ struct Script {
 #[derive(Clone)]
 pub struct Work {
     worker: u32,
+    clock: Clock,
     record: Record,
     script: Arc<Mutex<Script>>,
 }
@@ -119,11 +119,11 @@ struct Running {
 }
 
 impl Work {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let all_well: Bulk = Arc::new(|_| (Duration::ZERO, Vec::new()));
         let script =
             Script { runs: Arc::new(|_| Step::OK), stores: all_well.clone(), buries: all_well, parts: |_| 3 };
-        Self { worker: 0, record: Record::start(), script: Arc::new(Mutex::new(script)) }
+        Self { worker: 0, clock, record: Record::on(clock), script: Arc::new(Mutex::new(script)) }
     }
 
     /// The work of the worker with this number.
@@ -158,6 +158,12 @@ impl Work {
         lock(&self.script).clone()
     }
 
+    async fn wait(&self, time: Duration) {
+        if !time.is_zero() {
+            self.clock.sleep(time).await;
+        }
+    }
+
     /// Works on a message, or on a part of it.
     ///
     /// # Errors
@@ -175,12 +181,12 @@ impl Work {
         let mut running = Running { mark, record: self.record.clone(), has_ended: false };
         let Step { after, writes, end } = (self.script().runs)(&running.mark);
         if let Some(at) = writes {
-            sleep(at).await;
+            self.clock.sleep(at).await;
             self.record.note(Event::Writes(running.mark.clone()));
         }
         match after {
             Some(after) if after > writes.unwrap_or_default() => {
-                sleep(after - writes.unwrap_or_default()).await
+                self.clock.sleep(after - writes.unwrap_or_default()).await;
             }
             Some(_) => {}
             None => pending().await,
@@ -225,7 +231,7 @@ impl Work {
         let numbers: Vec<u32> = jobs.iter().map(|job| job.item.number).collect();
         self.record.note(Event::Stores(numbers.clone()));
         let (after, failed) = (self.script().stores)(&numbers);
-        wait(after).await;
+        self.wait(after).await;
         self.record.note(Event::Stored(numbers));
         if failed.is_empty() { Ok(()) } else { Err(BulkError(failed)) }
     }
@@ -240,19 +246,13 @@ impl Work {
     pub async fn bury(&self, letters: Vec<Letter>) -> Result<(), BulkError> {
         let numbers: Vec<u32> = letters.iter().map(|letter| letter.item.number).collect();
         let (after, failed) = (self.script().buries)(&numbers);
-        wait(after).await;
+        self.wait(after).await;
         for (index, letter) in letters.into_iter().enumerate() {
             if !failed.contains(&index) {
                 self.record.note(Event::Buried(letter));
             }
         }
         if failed.is_empty() { Ok(()) } else { Err(BulkError(failed)) }
-    }
-}
-
-async fn wait(time: Duration) {
-    if !time.is_zero() {
-        sleep(time).await;
     }
 }
 

@@ -424,15 +424,25 @@ impl Queue for Idle {
 
     fn close(&self) {}
 
-    fn start(&self, _: pipeline::Work) -> Result<Box<dyn Worker>, AdapterError> {
-        Ok(Box::new(Self))
+    fn start(&self, _: pipeline::Work) -> BoxFuture<'_, Result<Box<dyn Worker>, AdapterError>> {
+        Box::pin(async { Ok(Box::new(Self) as Box<dyn Worker>) })
     }
 
     fn stored(&self) -> BoxFuture<'_, usize> {
         Box::pin(async { 0 })
     }
 
+    fn dead_letters(&self) -> BoxFuture<'_, usize> {
+        Box::pin(async { 0 })
+    }
+
     fn crash(&self, _: Duration) {}
+
+    fn kill(&self, _: Duration) {}
+
+    fn forget_workers(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 
     fn power_loss(&self, _: Duration) -> usize {
         0
@@ -464,7 +474,11 @@ impl Worker for Idle {
 
     fn cut(&self, _: Duration) {}
 
-    fn delete(&self) {}
+    fn lose_answers(&self, _: Duration) {}
+
+    fn delete(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 impl LowWater for Idle {

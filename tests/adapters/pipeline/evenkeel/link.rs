@@ -1,4 +1,4 @@
-//! The link from a worker to its server, which a rule can cut.
+//! The link from a worker to its server in memory, which a rule can cut.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -6,7 +6,10 @@ use std::{
 };
 
 use evenkeel::pipeline::{Ack, Delivery, Demand, Settle, SettleOutcome, Source, SourceError};
+use evenkeel_tck::BoxFuture;
 use tokio::{sync::Notify, time::Instant};
+
+use super::Line;
 
 /// The state of a link.
 #[derive(Debug, Default)]
@@ -18,27 +21,30 @@ pub(super) struct Link {
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     cut_until: Option<Instant>,
+    lost_until: Option<Instant>,
     is_deleted: bool,
 }
 
 impl Link {
-    /// Lets calls fail for a time.
-    pub(super) fn cut(&self, time: Duration) {
-        self.change(|state| state.cut_until = Some(Instant::now() + time));
-    }
-
-    /// Lets pulls fail for good.
-    pub(super) fn delete(&self) {
-        self.change(|state| state.is_deleted = true);
-    }
-
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
     }
 
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer to a call that the server has carried out, unless it is lost.
+    fn answer<T>(&self, answer: Result<T, SourceError>) -> Result<T, SourceError> {
+        if self.state().lost_until.is_some_and(|until| Instant::now() < until) {
+            return Err(SourceError::transient("the answer is lost"));
+        }
+        answer
+    }
+
     fn check(&self) -> Result<(), SourceError> {
-        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         if state.cut_until.is_some_and(|until| Instant::now() < until) {
             return Err(SourceError::transient("the link is cut"));
         }
@@ -46,11 +52,26 @@ impl Link {
     }
 
     fn check_pull(&self) -> Result<(), SourceError> {
-        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         if state.is_deleted {
             return Err(SourceError::permanent("the queue is deleted"));
         }
         self.check()
+    }
+}
+
+impl Line for Arc<Link> {
+    fn cut(&self, time: Duration) {
+        self.change(|state| state.cut_until = Some(Instant::now() + time));
+    }
+
+    fn lose_answers(&self, time: Duration) {
+        self.change(|state| state.lost_until = Some(Instant::now() + time));
+    }
+
+    fn delete(&self) -> BoxFuture<'_, ()> {
+        self.change(|state| state.is_deleted = true);
+        Box::pin(async {})
     }
 }
 
@@ -80,7 +101,7 @@ impl<S: Source> Source for Linked<S> {
             tokio::select! {
                 biased;
                 () = self.link.changed.notified() => self.link.check_pull()?,
-                pulled = self.inner.pull(demand) => return pulled,
+                pulled = self.inner.pull(demand) => return self.link.answer(pulled),
             }
         }
     }
@@ -103,11 +124,11 @@ impl<A: Ack> Ack for Linked<A> {
 
     async fn settle(&self, batch: &[(A::Receipt, Settle)]) -> Result<Vec<SettleOutcome>, SourceError> {
         self.link.check()?;
-        self.inner.settle(batch).await
+        self.link.answer(self.inner.settle(batch).await)
     }
 
     async fn extend(&self, receipts: &[A::Receipt]) -> Result<Vec<usize>, SourceError> {
         self.link.check()?;
-        self.inner.extend(receipts).await
+        self.link.answer(self.inner.extend(receipts).await)
     }
 }

@@ -52,10 +52,11 @@ impl Engine {
     }
 
     pub(super) fn settle(&mut self) {
-        let is_cut = self.orders.get().is_cut();
+        let (is_cut, loses_answers) = (self.orders.get().is_cut(), self.orders.get().loses_answers());
         let decided = std::mem::take(&mut self.decided);
         for (receipt, settle, ends) in decided {
             let settled = if is_cut { None } else { self.server.settle(receipt, settle).ok() };
+            let settled = settled.filter(|_| !loses_answers);
             let counts = settled.unwrap_or(self.fault == Fault::CountsUnconfirmed);
             match settle {
                 Settle::Ack => self.report.acked += u64::from(counts),
@@ -78,6 +79,7 @@ impl Engine {
         if self.fault == Fault::NeverExtends || self.orders.get().is_cut() {
             return;
         }
+        let loses_answers = self.orders.get().loses_answers();
         let mut lost = Vec::new();
         for (key, held) in &mut self.hand {
             let is_skipped = match self.fault {
@@ -89,6 +91,7 @@ impl Engine {
                 continue;
             }
             match self.server.extend(held.delivery.receipt) {
+                _ if loses_answers => {}
                 Ok(true) => {
                     held.lease_ends = now + self.settings.ack_wait;
                     held.extensions += 1;
@@ -96,6 +99,9 @@ impl Engine {
                 Ok(false) => lost.push(*key),
                 Err(_) => {}
             }
+        }
+        if self.fault == Fault::EndsWhenForgotten && !lost.is_empty() {
+            self.error = Some("the server does not know the worker".to_owned());
         }
         if !matches!(self.fault, Fault::GoesOnWithoutALease | Fault::FailsLate | Fault::BeginsLapsed) {
             lost.into_iter().for_each(|key| self.drop_held(key));

@@ -53,6 +53,9 @@ impl Engine {
                     if taken.is_empty() {
                         return;
                     }
+                    if orders.loses_answers() {
+                        return taken.iter().for_each(|delivery| self.server.lose(delivery.receipt));
+                    }
                     taken.into_iter().for_each(|delivery| self.accept(delivery));
                 }
                 Ok(None) => {

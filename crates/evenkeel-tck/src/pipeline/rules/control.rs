@@ -13,10 +13,10 @@ pub(super) const RULES: &[Rule<Settings>] = &[
 async fn pipeline_19(subject: &Subject) -> Checked {
     needs(subject, Capability::Pause)?;
     let run = Run::start(subject, &Settings::of(1))?;
-    run.work.runs(|_| Step::OK.after(secs(1)));
+    run.work.runs(|_| Step::OK.after(secs(2)));
     run.publish(1..=3).await;
     let worker = run.worker(1).await?;
-    run.until(ms(500)).await;
+    run.until(secs(1)).await;
     worker.pause();
     run.until(secs(10)).await;
     run.equal("messages done", run.done(), vec![1])?;
@@ -31,11 +31,12 @@ async fn pipeline_20(subject: &Subject) -> Checked {
     let worker = run.worker(1).await?;
     run.until(secs(1)).await;
     worker.pause();
-    settle().await;
+    run.settle().await;
     run.publish([1]).await;
     run.until(secs(2)).await;
     run.equal("begun in the pause", run.begun(), Vec::new())?;
     let other = run.worker(2).await?;
+    run.until(secs(3)).await;
     run.equal("begun by another worker", run.begun_by(2), vec![1])?;
     worker.resume();
     run.finish(worker).await?;
@@ -47,7 +48,7 @@ async fn pipeline_21(subject: &Subject) -> Checked {
     let run = Run::start(subject, &Settings::of(4))?;
     let worker = run.worker(1).await?;
     worker.pause();
-    settle().await;
+    run.settle().await;
     run.publish([1]).await;
     run.until(ms(5_500)).await;
     worker.resume();
@@ -77,7 +78,7 @@ async fn pipeline_23(subject: &Subject) -> Checked {
     run.until(secs(1)).await;
     worker.set_limit(1);
     run.finish(worker).await?;
-    let times: Vec<u64> = run.begun().into_iter().map(|(at, ..)| at.as_secs()).collect();
-    run.equal("begun", times, vec![0, 0, 0, 0, 10, 20, 30])?;
+    let times: Vec<Duration> = run.begun().into_iter().map(|(at, ..)| at).collect();
+    run.equal("begun", times, [0, 0, 0, 0, 10, 20, 30].map(secs).to_vec())?;
     run.equal("dropped", run.dropped(), Vec::new())
 }

@@ -79,7 +79,7 @@ async fn pipeline_50(subject: &Subject) -> Checked {
     let worker = run.worker(1).await?;
     run.until(secs(2)).await;
     drop(worker);
-    settle().await;
+    run.settle().await;
     let other = run.worker(2).await?;
     run.finish(other).await?;
     run.equal("attempts, and dead letters", (run.begun().len(), run.letters().len()), (1, 1))?;
@@ -91,13 +91,13 @@ async fn pipeline_51(subject: &Subject) -> Checked {
     let run = Run::start(subject, &Settings::of(1).attempts(2))?;
     run.work.runs(|_| Step::HANGS);
     run.publish([1]).await;
-    for number in 1..=2 {
+    for number in 1..=2_u32 {
         let worker = run.worker(number).await?;
-        run.until(secs(30 * u64::from(number) - 20)).await;
+        let runs = || run.begun().len();
+        run.wait_for("another run", async || runs() == number as usize).await?;
+        run.until(run.elapsed() + secs(10)).await;
         drop(worker);
-        settle().await;
-        // Past the end of the lease, which may have been extended just before.
-        run.until(secs(60 * u64::from(number))).await;
+        run.settle().await;
     }
     run.work.runs(|_| Step::OK);
     let worker = run.worker(3).await?;

@@ -20,24 +20,21 @@ fn distinct(numbers: Vec<u32>) -> Vec<u32> {
 }
 
 async fn pipeline_63(subject: &Subject) -> Checked {
-    needs(subject, Capability::Crash)?;
-    let run = Run::start(subject, &Settings::of(2))?;
+    let run = Run::start(subject, &Settings::of(2).stopped())?;
     run.work.runs(|_| Step::OK.after(secs(1)));
     run.publish(1..=10).await;
     let worker = run.worker(1).await?;
     run.until(ms(2_500)).await;
-    run.queue.crash(secs(5));
-    run.until(secs(60)).await;
+    run.crash(secs(5));
+    run.wait_for("an empty queue", async || run.queue.stored().await == 0).await?;
     run.equal("messages done", distinct(run.done()), (1..=10).collect())?;
-    run.stores_now(0).await?;
     run.finish(worker).await.map(drop)
 }
 
 async fn pipeline_64(subject: &Subject) -> Checked {
-    needs(subject, Capability::Crash)?;
-    let run = Run::start(subject, &Settings::of(2))?;
+    let run = Run::start(subject, &Settings::of(2).stopped())?;
     run.publish(1..=10).await;
-    run.queue.crash(secs(5));
+    run.crash(secs(5));
     run.until(secs(6)).await;
     run.stores_now(10).await?;
     let worker = run.worker(1).await?;
@@ -50,7 +47,7 @@ async fn pipeline_65(subject: &Subject) -> Checked {
     run.publish(1..=5).await;
     run.until(ms(1_500)).await;
     run.publish(6..=8).await;
-    let lost = run.queue.power_loss(secs(5));
+    let lost = run.power_loss(secs(5));
     run.equal("messages that are told as lost", lost, 3)?;
     run.until(secs(10)).await;
     let worker = run.worker(1).await?;
@@ -66,7 +63,7 @@ async fn pipeline_66(subject: &Subject) -> Checked {
     let worker = run.worker(1).await?;
     run.until(secs(12)).await;
     run.stores_now(0).await?;
-    let lost = run.queue.power_loss(secs(5));
+    let lost = run.power_loss(secs(5));
     run.equal("messages that are told as lost", lost, 0)?;
     run.until(secs(60)).await;
     run.finish(worker).await?;
@@ -80,9 +77,9 @@ async fn pipeline_67(subject: &Subject) -> Checked {
     run.publish([1]).await;
     let worker = run.worker(1).await?;
     run.until(secs(1)).await;
-    worker.delete();
-    let end = timeout(secs(60), worker.finish()).await;
-    let end = end.map_err(|_| run.failure("an end of the worker within a minute", "none"))?;
+    worker.delete().await;
+    let end = run.within(secs(60), worker.finish()).await;
+    let end = end.ok_or_else(|| run.failure("an end of the worker within a minute", "none"))?;
     run.require(end.error.is_some(), "the error", "none")?;
     run.equal("messages done", run.done(), vec![1])?;
     run.stores_now(0).await

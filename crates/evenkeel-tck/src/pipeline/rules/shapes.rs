@@ -35,7 +35,7 @@ async fn pipeline_54(subject: &Subject) -> Checked {
     }
     let worker = run.worker(1).await?;
     run.finish(worker).await?;
-    run.equal("the end of all", run.elapsed(), secs(2))
+    run.equal("the end of all", run.last_done(), secs(2))
 }
 
 async fn pipeline_55(subject: &Subject) -> Checked {
@@ -53,11 +53,11 @@ async fn pipeline_56(subject: &Subject) -> Checked {
     run.work.runs(|mark| Step::OK.after(secs(mark.part.into())));
     run.publish([1]).await;
     let worker = run.worker(1).await?;
-    run.until(ms(2_900)).await;
+    run.just_before(secs(3)).await;
     run.equal("parts done", run.done().len(), 2)?;
     run.stores_now(1).await?;
     run.finish(worker).await?;
-    run.equal("the end of all", run.elapsed(), secs(3))?;
+    run.equal("the end of all", run.last_done(), secs(3))?;
     run.stores_now(0).await
 }
 
@@ -104,7 +104,7 @@ async fn pipeline_60(subject: &Subject) -> Checked {
     run.publish([1]).await;
     run.until(secs(7)).await;
     run.publish([2]).await;
-    run.until(secs(60)).await;
+    run.until(secs(20)).await;
     run.equal("stores", run.stores(), vec![(secs(11), vec![1, 2])])?;
     run.finish(worker).await.map(drop)
 }
@@ -114,9 +114,9 @@ async fn pipeline_61(subject: &Subject) -> Checked {
     run.work.stores(|_| (secs(5), Vec::new()));
     run.publish(1..=3).await;
     let worker = run.worker(1).await?;
-    run.until(ms(4_999)).await;
+    run.just_before(secs(5)).await;
     run.stores_now(3).await?;
-    run.until(secs(5)).await;
+    run.until(secs(6)).await;
     run.stores_now(0).await?;
     run.finish(worker).await.map(drop)
 }
@@ -126,7 +126,7 @@ async fn pipeline_62(subject: &Subject) -> Checked {
     run.work.stores(|numbers| (secs(0), if numbers.len() == 3 { vec![1] } else { Vec::new() }));
     run.publish(1..=3).await;
     let worker = run.worker(1).await?;
-    run.until(secs(60)).await;
+    run.until(secs(20)).await;
     let stores: Vec<Vec<u32>> = run.stores().into_iter().map(|(_, numbers)| numbers).collect();
     run.equal("stores", stores, vec![vec![1, 2, 3], vec![2]])?;
     run.finish(worker).await.map(drop)

@@ -24,7 +24,7 @@ async fn cut(
     let worker = run.worker(1).await?;
     let other = run.worker(2).await?;
     run.until(secs(1)).await;
-    worker.cut(secs(100));
+    run.cut(&*worker, secs(100));
     run.until(secs(150)).await;
     Ok((run, [worker, other]))
 }
@@ -39,7 +39,7 @@ async fn finish(run: &Run, workers: [Box<dyn crate::pipeline::Worker>; 2]) -> Ch
 async fn pipeline_32(subject: &Subject) -> Checked {
     let (run, workers) = cut(subject, &Settings::of(1), Step::HANGS).await?;
     let dropped = run.dropped();
-    let in_time = |at: Duration| at > secs(1) && at <= secs(31);
+    let in_time = |at: Duration| at > secs(1) && at <= run.latest(secs(31));
     let holds = matches!(*dropped, [(at, 1, 1)] if in_time(at));
     run.require(holds, "the work dropped within the ack wait", format_args!("{dropped:?}"))?;
     finish(&run, workers).await
