@@ -1,6 +1,9 @@
 //! The first promise that was broken, wherever it was seen.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    panic::resume_unwind,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::Notify;
 
@@ -52,6 +55,11 @@ impl Checks {
     pub fn result(&self) -> Result<(), String> {
         lock(&self.state.broken).clone().map_or(Ok(()), Err)
     }
+}
+
+/// Panics as a fault of the script, which is told to no panic hook.
+pub(crate) fn plant_panic(text: &str) -> ! {
+    resume_unwind(Box::new(format!("planted {text}")))
 }
 
 /// Locks a mutex, also after a planted panic.

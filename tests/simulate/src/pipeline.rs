@@ -41,7 +41,8 @@ pub struct Pipelines;
 struct Shared {
     seed: u64,
     plan: Plan,
-    broker: MemoryBroker<Item>,
+    /// The items are shared out between them, and each process pulls from all.
+    brokers: Vec<MemoryBroker<Item>>,
     outside: Outside,
     checks: Checks,
     trace: Trace,
@@ -65,7 +66,7 @@ impl Subject for Pipelines {
         let plan = Plan::new(script);
         let shared = Arc::new(Shared {
             seed,
-            broker: MemoryBroker::with(plan.broker(seed)),
+            brokers: (0..plan.brokers).map(|index| MemoryBroker::with(plan.broker(seed ^ index))).collect(),
             outside: Outside::new(),
             checks: Checks::default(),
             trace: trace.clone(),
@@ -96,6 +97,11 @@ impl Subject for Pipelines {
 }
 
 impl Shared {
+    /// The broker that a fault at a time concerns.
+    fn broker_at(&self, millis: u64) -> &MemoryBroker<Item> {
+        &self.brokers[(millis % self.plan.brokers) as usize]
+    }
+
     fn at(&self, millis: u64) -> Instant {
         self.start + ms(millis)
     }
@@ -106,15 +112,19 @@ impl Shared {
 
     /// The promises at the end: all that was published has had its effect, and nothing is left.
     fn is_complete(&self) -> Result<(), String> {
-        let snapshot = self.broker.snapshot();
-        if (snapshot.stored, snapshot.leased, snapshot.delayed) != (0, 0, 0) {
-            return Err(format!("something is left at the broker: {snapshot:?}"));
+        for snapshot in self.brokers.iter().map(MemoryBroker::snapshot) {
+            if (snapshot.stored, snapshot.leased, snapshot.delayed) != (0, 0, 0) {
+                return Err(format!("something is left at the broker: {snapshot:?}"));
+            }
+            if self.plan.is_calm && snapshot.expired > 0 {
+                return Err(format!(
+                    "{} leases ran out, though nothing was slow or broken",
+                    snapshot.expired
+                ));
+            }
+            self.trace.reached_times("leases that ran out", snapshot.expired);
+            self.trace.reached_times("redeliveries", snapshot.redelivered);
         }
-        if self.plan.is_calm && snapshot.expired > 0 {
-            return Err(format!("{} leases ran out, though nothing was slow or broken", snapshot.expired));
-        }
-        self.trace.reached_times("leases that ran out", snapshot.expired);
-        self.trace.reached_times("redeliveries", snapshot.redelivered);
         self.trace.reached_times("items", self.plan.items);
         self.outside.is_complete(&self.plan)
     }
@@ -122,11 +132,11 @@ impl Shared {
 
 /// Publishes all items, and keeps those of which it does not know that they are durable, as an outbox does.
 async fn publish(shared: Arc<Shared>) {
-    let Shared { plan, broker, outside, checks, .. } = &*shared;
+    let Shared { plan, brokers, outside, checks, .. } = &*shared;
     loop {
         let losses = outside.power_losses();
         for number in 0..plan.items {
-            let item = Item::new(plan, number);
+            let (item, broker) = (Item::new(plan, number), &brokers[(number % plan.brokers) as usize]);
             // Only one of the two has a size, and only the other one an id.
             let published = if plan.budget > 0 {
                 broker.publish_sized(item, plan.size(number) as usize).await.map(drop)
@@ -139,13 +149,15 @@ async fn publish(shared: Arc<Shared>) {
                 sleep(gap).await;
             }
         }
-        broker.sync().await;
+        for broker in brokers {
+            broker.sync().await;
+        }
         if outside.power_losses() == losses {
             break;
         }
     }
     note!(shared.trace, "all items are published");
-    broker.close();
+    brokers.iter().for_each(MemoryBroker::close);
 }
 
 /// Breaks the broker by the script.
@@ -157,12 +169,12 @@ async fn break_broker(shared: Arc<Shared>, mut faults: Vec<Fault>) {
                 sleep_until(shared.at(at)).await;
                 note!(shared.trace, "the broker crashes for {down} ms");
                 shared.trace.reached("crashes of the broker");
-                shared.broker.crash(ms(down));
+                shared.broker_at(at).crash(ms(down));
             }
             Fault::PowerLoss { at, down } => {
                 sleep_until(shared.at(at)).await;
                 shared.outside.note_power_loss();
-                let loss = shared.broker.power_loss(ms(down));
+                let loss = shared.broker_at(at).power_loss(ms(down));
                 note!(shared.trace, "the broker loses power for {down} ms: {loss:?}");
                 shared.trace.reached("power losses");
                 shared.trace.reached_times("messages revived", loss.revived as u64);

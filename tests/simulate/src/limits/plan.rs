@@ -9,6 +9,7 @@ const HORIZON: u64 = 3000;
 
 /// A fault; times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Fault {
     /// A process is killed with its limit and its requests, and started again after a time.
     Kill {
@@ -67,6 +68,7 @@ pub enum Fault {
 
 /// The bad end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Broken {
     /// It fails, and nothing is taken.
     Refused,
@@ -76,7 +78,7 @@ pub enum Broken {
     AnswerLost,
     /// It is carried out, and there is no answer.
     AnswerHangs,
-    /// The answer of an empty bucket is an older one.
+    /// The time until the bucket is full is that of an older answer.
     Stale,
     /// The answer has more than was asked for, or contradicts itself.
     Nonsense,
@@ -160,18 +162,20 @@ fn draw_fault(random: &mut Random, kind: Kind, processes: u64) -> Fault {
             _ => Fault::Penalize { at, time },
         };
     }
-    match random.below(12) {
+    match random.below(16) {
         0 => Fault::Kill { process, at, down: random.one_of(&[0, 10, 500]) },
-        1 => Fault::ClockJump { at, by: random.one_of(&[1, 50, 5000, 3_600_000]) },
-        2 => Fault::ClockJump { at, by: -random.one_of(&[1, 50, 5000, 3_600_000]) },
-        3 => Fault::Forget { at },
-        4 => Fault::Close { process, at },
+        1 | 2 => Fault::ClockJump { at, by: random.one_of(&[1, 50, 5000, 3_600_000]) },
+        3..=5 => Fault::ClockJump { at, by: -random.one_of(&[1, 50, 5000, 3_600_000]) },
+        6 => Fault::Forget { at },
+        7 => Fault::Close { process, at },
         _ => {
             let how = random.one_of(&[
                 Broken::Refused,
                 Broken::Hangs,
                 Broken::AnswerLost,
                 Broken::AnswerHangs,
+                Broken::Stale,
+                Broken::Stale,
                 Broken::Stale,
                 Broken::Nonsense,
                 Broken::Panics,

@@ -16,7 +16,11 @@ use super::{
     plan::{Broken, Fault, Plan, ms},
     queue::Queue,
 };
-use crate::{Checks, Random, Trace, checks::lock, note};
+use crate::{
+    Checks, Random, Trace,
+    checks::{lock, plant_panic},
+    note,
+};
 
 /// The numbers of a run that all processes share.
 #[derive(Debug)]
@@ -193,7 +197,7 @@ impl Store for LyingStore {
         match fault {
             Some(Broken::Refused) => return Err("connection refused"),
             Some(Broken::Hangs) => pending().await,
-            Some(Broken::Panics) => panic!("planted in the store"),
+            Some(Broken::Panics) => plant_panic("in the store"),
             Some(Broken::Nonsense) => return Ok(Taken { granted: most + 1, full_in: Duration::ZERO }),
             _ => {}
         }
@@ -201,7 +205,7 @@ impl Store for LyingStore {
         match fault {
             Some(Broken::AnswerLost) => return Err("the answer was lost"),
             Some(Broken::AnswerHangs) => pending().await,
-            Some(Broken::Stale) if taken.granted == 0 && most > 0 => {
+            Some(Broken::Stale) if most > 0 => {
                 let last = lock(&world.bucket).last_full_in;
                 if !last.is_zero() && last != taken.full_in {
                     world.trace.reached("stale answers");

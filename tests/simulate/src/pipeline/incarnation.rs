@@ -359,7 +359,7 @@ impl Incarnation {
                 format!("{most_in_hand} items in hand with a window of {}", plan.window)
             });
             let largest = (0..plan.items).map(|item| plan.size(item)).max().unwrap_or_default();
-            self.check(plan.budget == 0 || most_bytes <= plan.budget + largest, || {
+            self.check(plan.budget == 0 || most_bytes <= plan.budget + plan.brokers * largest, || {
                 format!("{most_bytes} bytes in hand with a budget of {}", plan.budget)
             });
         }

@@ -12,7 +12,10 @@ use evenkeel_pipeline::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{incarnation::Incarnation, plan::Plan};
-use crate::{checks::lock, note};
+use crate::{
+    checks::{lock, plant_panic},
+    note,
+};
 
 /// An item, as a process gets it.
 #[derive(Clone, Debug)]
@@ -75,7 +78,9 @@ impl Link {
 
     fn check_pull(&self) -> Result<(), SourceError> {
         let state = *lock(&self.state);
-        assert!(!state.panics, "planted in a pull");
+        if state.panics {
+            plant_panic("in a pull");
+        }
         if state.is_deleted { Err(SourceError::permanent("the queue was deleted")) } else { Ok(()) }
     }
 }

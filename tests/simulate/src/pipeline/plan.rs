@@ -11,6 +11,7 @@ const HORIZON: u64 = 4000;
 
 /// A fault; times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Fault {
     /// A process is killed at a step, and started again after a time.
     Kill {
@@ -174,6 +175,8 @@ pub(super) fn draw(random: &mut Random) -> Script<Fault> {
     script.set("parts", parts, 1);
     let batch = random.within(1..=8);
     script.set("batch", batch, 1);
+    let brokers = random.one_of(&[1, 1, 1, 2]);
+    script.set("brokers", brokers, 1);
     let window = batch.max(random.within(1..=24));
     script.set("window above a batch", window - batch, 0);
     let within = random.within(1..=40);
@@ -237,6 +240,7 @@ fn draw_fault(random: &mut Random, processes: u64, limit: u64) -> Fault {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) processes: u64,
+    pub(super) brokers: u64,
     pub(super) items: u64,
     pub(super) shape: u64,
     pub(super) keys: u64,
@@ -287,13 +291,15 @@ impl Plan {
         };
         Self {
             processes: size("processes"),
+            brokers: size("brokers"),
             items: size("items"),
             shape: size("shape"),
             keys: size("keys"),
             parts: size("parts"),
             batch: size("batch"),
             within: size("batch within"),
-            window: size("batch") + size("window above a batch"),
+            // Each broker has a share of it.
+            window: size("brokers") * (size("batch") + size("window above a batch")),
             budget: size("budget"),
             limit: size("limit"),
             work: size("work"),

@@ -23,9 +23,14 @@ type Part = (Item, u64);
 pub(super) fn start(run: &Arc<Incarnation>) -> Result<Running, InvalidPipeline> {
     let plan = &run.shared.plan;
     let backoff = plan.backoff;
-    let source = LinkedSource { source: run.shared.broker.source(), run: Arc::clone(run) };
-    let mut pipeline =
-        Pipeline::from(source).window(plan.window as usize).backoff(move |attempt| ms(backoff) * attempt);
+    let mut sources = run
+        .shared
+        .brokers
+        .iter()
+        .map(|broker| LinkedSource { source: broker.source(), run: Arc::clone(run) });
+    let Some(first) = sources.next() else { unreachable!("there is a broker") };
+    let merged = sources.fold(Pipeline::from(first), Pipeline::merge);
+    let mut pipeline = merged.window(plan.window as usize).backoff(move |attempt| ms(backoff) * attempt);
     if plan.budget > 0 {
         pipeline = pipeline.budget(plan.budget as usize);
     }

@@ -94,10 +94,10 @@ impl Slot {
                 }
                 End::Ended(result) => self.check_end(&run, result),
             };
-            let snapshot = self.shared.broker.snapshot();
             if !was_broken {
-                self.shared.checks.that(snapshot.stored == 0, || {
-                    format!("process {number} has ended, and there are messages left: {snapshot:?}")
+                let stored: usize = self.shared.brokers.iter().map(|broker| broker.snapshot().stored).sum();
+                self.shared.checks.that(stored == 0, || {
+                    format!("process {number} has ended, and there are {stored} messages left")
                 });
                 return;
             }
