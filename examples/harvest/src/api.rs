@@ -34,7 +34,7 @@ use crate::{
     link,
     model::{Call, Document, Flaw, NOT_UTF8, OrdersDoc, PageDoc, Part, PrefsDoc},
     quota::Quota,
-    stats::{Failure, Stats},
+    stats::{Failure, Stage, Stats},
     timeline::{Trace, Wait},
 };
 
@@ -99,7 +99,7 @@ pub(crate) struct Fetched {
 impl Fetched {
     /// A document made by a test.
     pub(crate) fn new(call: Call, document: Document) -> Self {
-        let guard = InFlightGuard { _slot: None, _trace: Trace::new(Arc::default()) };
+        let guard = InFlightGuard { _slot: None, _trace: Trace::new(Arc::default(), Stage::Documents) };
         Self { call, document, failures: Vec::new(), _guard: guard }
     }
 }
@@ -136,12 +136,12 @@ impl Api {
 
     /// Reads a page, and returns it with the URL where it was found: links are relative to that, also after a redirect.
     pub(crate) async fn page(&self, url: &Url, stop: &Stop) -> Option<Answer<(PageDoc, Url)>> {
-        self.get(url, stop).await
+        self.get(url, Stage::Pages, stop).await
     }
 
     /// Returns a document of a user that is given up, for a reason that is no answer.
     pub(crate) fn given_up(&self, call: Call, reason: String) -> Fetched {
-        let guard = InFlightGuard { _slot: None, _trace: self.stats.trace() };
+        let guard = InFlightGuard { _slot: None, _trace: self.stats.trace(Stage::Documents) };
         let user = call.user.to_string();
         let (name, document) = match call.part {
             Part::Orders => ("orders.json", Document::Orders(Vec::new())),
@@ -157,7 +157,7 @@ impl Api {
         let (document, failures, guard) = match call.part {
             Part::Orders => {
                 let url = self.below(&["users", &user, "orders.json"]);
-                let Answer { outcome, guard } = self.get::<OrdersDoc>(&url, stop).await?;
+                let Answer { outcome, guard } = self.get::<OrdersDoc>(&url, Stage::Documents, stop).await?;
                 let orders =
                     outcome.and_then(|(doc, _)| check_user(doc.user, call, &url).map(|()| doc.orders()));
                 let (orders, failures) = match orders {
@@ -168,7 +168,7 @@ impl Api {
             }
             Part::Prefs => {
                 let url = self.below(&["users", &user, "prefs.json"]);
-                let Answer { outcome, guard } = self.get::<PrefsDoc>(&url, stop).await?;
+                let Answer { outcome, guard } = self.get::<PrefsDoc>(&url, Stage::Documents, stop).await?;
                 let prefs = outcome.and_then(|(doc, _)| {
                     check_user(doc.user, call, &url)?;
                     doc.prefs().map_err(|reason| failure(&url, reason))
@@ -192,8 +192,13 @@ impl Api {
     ///
     /// A rejection by a limit of the API is not a failed attempt: after the pause the policy starts from the beginning.
     /// Returns `None` if a stop came during such a pause, or during the wait for the rate: the document counts as not begun.
-    async fn get<T: FromStr<Err = String>>(&self, url: &Url, stop: &Stop) -> Option<Answer<(T, Url)>> {
-        let mut trace = self.stats.trace();
+    async fn get<T: FromStr<Err = String>>(
+        &self,
+        url: &Url,
+        stage: Stage,
+        stop: &Stop,
+    ) -> Option<Answer<(T, Url)>> {
+        let mut trace = self.stats.trace(stage);
         let mut attempts = self.policy.start();
         let mut pauses = LimitPauses::default();
         let (outcome, slot) = loop {
@@ -241,7 +246,12 @@ impl Api {
             }
         };
         trace.wait_for(Wait::Store);
-        self.stats.with(|counts| counts.documents += 1);
+        self.stats.with(|counts| {
+            counts.documents += 1;
+            let stage = &mut counts.stages[stage as usize];
+            stage.done += 1;
+            stage.errors += u64::from(outcome.is_err());
+        });
         Some(Answer { outcome, guard: InFlightGuard { _slot: slot, _trace: trace } })
     }
 

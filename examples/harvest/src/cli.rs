@@ -13,6 +13,7 @@ use std::{
 use reqwest::Url;
 
 use crate::{
+    live::Address,
     queue::{Choice as QueueChoice, NOT_BUILT},
     server::{Plan, Settings, Site},
     store::Choice,
@@ -25,7 +26,7 @@ mod flags {
         path::PathBuf,
     };
 
-    use super::{Choice, Concurrency, Faults, QueueChoice, Time};
+    use super::{Address, Choice, Concurrency, Faults, QueueChoice, Time};
 
     xflags::xflags! {
         /// Reads a paginated HTTP API, enriches every user with two more calls, stores all in a database.
@@ -53,6 +54,9 @@ mod flags {
             optional --json file: PathBuf
             /// Write a page to this file that shows the run: what was called when, what failed, what had to wait.
             optional --report file: PathBuf
+            /// Show the run on a live page at this address of this machine, 127.0.0.1:0 or a port. Others can read it
+            /// only if the address is one that they reach.
+            optional --page address: Address
             /// How long work in flight may take to end after Ctrl-C or SIGTERM: 10, 10s, 500ms, 2m [10s].
             optional --grace time: Time
             /// Exit with 1 if any document failed.
@@ -101,6 +105,7 @@ pub(crate) struct Options {
     pub(crate) temporary_store: bool,
     pub(crate) json: Option<PathBuf>,
     pub(crate) report: Option<PathBuf>,
+    pub(crate) page: Option<Address>,
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
 }
@@ -137,6 +142,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
         store,
         json: flags.json,
         report: flags.report,
+        page: flags.page,
         grace: flags.grace.map_or(Duration::from_secs(10), |Time(time)| time),
         strict: flags.strict,
     })
@@ -321,6 +327,9 @@ mod tests {
             "stray",
             "--grace 99999999999999999999",
             "--users",
+            "--page",
+            "--page example.com:80",
+            "--page 65536",
         ] {
             assert_eq!(error(line).lines().count(), 1, "{line}");
         }

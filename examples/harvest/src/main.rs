@@ -11,6 +11,7 @@
 //! | `store.rs`, `store/` | the database: the rows, and the progress of the run |
 //! | `stats.rs`, `progress.rs`, `report.rs`, `lower_bound.rs`, `histogram.rs` | the counts of the run, during it and at its end |
 //! | `board.rs` | the numbers of each process of a harvest, for all of them |
+//! | `workers.rs`, `live.rs`, `live/` | these numbers added up, and the live page that shows them |
 //! | `timeline.rs`, `timeline/`, `page.rs`, `page/` | the recording of a run over time, and the page that shows it |
 //! | `server.rs`, `server/` | an embedded server of such an API, with faults |
 //! | `json.rs`, `model.rs` | the documents, split into records |
@@ -24,6 +25,7 @@ mod error;
 mod histogram;
 mod json;
 mod link;
+mod live;
 mod lower_bound;
 mod model;
 mod out;
@@ -39,6 +41,7 @@ mod server;
 mod stats;
 mod store;
 mod timeline;
+mod workers;
 
 use std::{
     env,
@@ -60,6 +63,7 @@ use evenkeel::{
     shutdown::{Reason, Shutdown},
     task::Stop,
 };
+use live::{LiveRun, Names, Numbers, OwnNumbers};
 use lower_bound::Job;
 use queue::{Queue, Worker};
 use quota::Quota;
@@ -114,6 +118,7 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
     check_descriptors(options)?;
     let json = create(options.json.as_ref())?;
     let page = create(options.report.as_ref())?;
+    let live = options.page.map(live::Page::bind).transpose()?;
     let location = options.store.locate().map_err(Fatal::Input)?;
     // The server ends with this function.
     let (base, _server) = match &options.source {
@@ -135,8 +140,8 @@ fn harvest(options: &Options) -> Result<u8, Fatal> {
         let api = Arc::new(api(options, base, quota, stats.clone())?);
         let store = Store::open(&location, stats.clone(), chaos(options)).await?;
         let (end, workers) = match &options.queue {
-            None => (alone(options, api, &store, &stats, &location).await?, None),
-            Some(queue) => with_queue(options, queue, api, &store, &stats, &location).await?,
+            None => (alone(options, api, &store, &stats, &location, live).await?, None),
+            Some(queue) => with_queue(options, queue, api, &store, &stats, &location, live).await?,
         };
         let took = started.elapsed();
         if !matches!(end, Ok((Ended::Complete | Ended::Drained, _))) {
@@ -169,14 +174,17 @@ async fn alone(
     store: &Store,
     stats: &Arc<Stats>,
     location: &Location,
+    live: Option<live::Page>,
 ) -> Result<End, Fatal> {
     let checkpoint = store.begin(&source(options), &api.relative(&api.first_page())).await?;
     announce(options, location, &checkpoint);
+    let own = OwnNumbers { concurrency: options.concurrency as u32, batch: run::BATCH as u32 };
+    let live = live.map(|page| show(page, options, stats, location, Numbers::Own(own)));
     stats.resume(&checkpoint);
     let max_documents = 2 * options.concurrency;
     let checkpoint = Arc::new(checkpoint);
     let harvest = Harvest { api, store: store.clone(), stats: stats.clone(), checkpoint, max_documents };
-    Ok(harvest.run(options.grace).await)
+    Ok(harvest.run(options.grace, live).await)
 }
 
 /// Does the job as one of the processes that share a queue, and returns the numbers of all of them, too.
@@ -187,14 +195,17 @@ async fn with_queue(
     store: &Store,
     stats: &Arc<Stats>,
     location: &Location,
+    live: Option<live::Page>,
 ) -> Result<(End, Option<Workers>), Fatal> {
     let (source, first) = (source(options), api.relative(&api.first_page()));
     let opened = Queue::open(queue, store, &source, &first, options.lease).await?;
     announce(options, location, &opened.checkpoint);
     out::say(&format!("the jobs are in a queue {queue}"));
+    let numbers = Numbers::Board(opened.board.clone());
+    let live = live.map(|page| show(page, options, stats, location, numbers));
     stats.resume(&opened.checkpoint);
     let worker = Worker::new(api, store.clone(), stats.clone(), opened, 2 * options.concurrency);
-    let end = worker.run(options.grace).await;
+    let end = worker.run(options.grace, live).await;
     let ended = end.as_ref().map_or(Ended::Aborted, |(ended, _)| *ended);
     let workers = worker.finish(ended).await;
     Ok((end, workers))
@@ -340,6 +351,20 @@ fn source(options: &Options) -> String {
     }
 }
 
+/// Prints where the live page is, and returns the run as it is shown there.
+fn show(
+    page: live::Page,
+    options: &Options,
+    stats: &Arc<Stats>,
+    location: &Location,
+    numbers: Numbers,
+) -> LiveRun {
+    out::say(&page.announcement());
+    let queue = options.queue.as_ref().map(|queue| format!("a queue {queue}"));
+    let names = Names { source: source(options), store: location.to_string(), queue };
+    LiveRun { page, names, stats: stats.clone(), numbers }
+}
+
 /// Returns the seed by which the store misbehaves.
 fn chaos(options: &Options) -> Option<u64> {
     match &options.source {
@@ -366,7 +391,8 @@ fn check_descriptors(options: &Options) -> Result<(), Fatal> {
         Source::Embedded(_) => 2,
         Source::Url(_) => 1,
     };
-    let needed = DESCRIPTORS + ends * options.concurrency;
+    let readers = if options.page.is_some() { live::MAX_CONNECTIONS } else { 0 };
+    let needed = DESCRIPTORS + readers + ends * options.concurrency;
     match process::descriptor_limit() {
         Some(limit) if limit < needed => Err(Fatal::Input(format!(
             "too few file descriptors: {needed} needed, {limit} allowed; raise the limit (ulimit -n {needed}) or \

@@ -14,7 +14,7 @@ use crate::{
 /// The number of failures that are listed; the JSON has all of them.
 const FAILURES_SHOWN: usize = 200;
 
-const STYLE: &str = include_str!("page/style.css");
+pub(crate) const STYLE: &str = include_str!("page/style.css");
 
 /// Returns the page of a run.
 pub(crate) fn html(report: &Report, latencies: &Histogram, timeline: &Timeline) -> String {
@@ -149,9 +149,10 @@ fn failures(report: &Report) -> String {
     table + "</table>\n"
 }
 
-/// Escapes text for HTML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// Escapes text for HTML, in quoted attributes as well.
+pub(crate) fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]

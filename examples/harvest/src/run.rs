@@ -25,6 +25,7 @@ use reqwest::Url;
 use crate::{
     api::{self, Answer, Api, Fetched},
     error::Fatal,
+    live::LiveRun,
     model::Call,
     pages::{self, ReadPage},
     progress,
@@ -37,7 +38,7 @@ use crate::{
 const PAGES_AHEAD: usize = 2;
 
 /// The maximum number of documents in one transaction.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 256;
 
 /// The parts that all steps of the job share.
 #[derive(Clone, Debug)]
@@ -83,15 +84,20 @@ where
 
 impl Harvest {
     /// Does the job, or as much of it as the signals allow, and returns how it ended and why.
-    pub(crate) async fn run(self, grace: Duration) -> Result<(Ended, Reason), Fatal> {
-        until_signal(grace, async move |stop| self.work(stop).await).await
+    ///
+    /// It is shown on the page meanwhile, if there is one.
+    pub(crate) async fn run(self, grace: Duration, page: Option<LiveRun>) -> Result<(Ended, Reason), Fatal> {
+        until_signal(grace, async move |stop| self.work(stop, page).await).await
     }
 
-    /// Runs the pipeline, with the progress lines and the chaos beside it; all of them end together.
-    async fn work(self, stop: Stop) -> Result<(), Fatal> {
+    /// Runs the pipeline, with the progress lines, the page and the chaos beside it; all of them end together.
+    async fn work(self, stop: Stop, page: Option<LiveRun>) -> Result<(), Fatal> {
         let done = group(async |g| {
             g.task("progress").spawn(progress::show(self.stats.clone(), stop.clone(), g.stop().clone()));
             g.task("chaos").spawn(self.store.clone().disturb(g.stop().clone()));
+            if let Some(page) = page {
+                g.task("page").spawn(page.show(stop.clone(), g.stop().clone()));
+            }
             self.pipeline(&stop).await?;
             g.stop().drain("all is stored");
             Ok(())

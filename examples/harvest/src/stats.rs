@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::{
     histogram::Histogram,
     store::{Checkpoint, Leases, Totals},
-    timeline::{Timeline, Trace},
+    timeline::{Timeline, Trace, Wait},
 };
 
 /// The failure of a document, or of a record in it.
@@ -53,6 +53,36 @@ impl fmt::Display for Failure {
     }
 }
 
+/// The kinds of documents, which are the stages of a run before the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Pages,
+    /// The documents of users.
+    Documents,
+}
+
+/// The documents of one stage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StageCounts {
+    /// The documents in each [`Wait`] now.
+    pub(crate) waiting: [u64; Wait::ALL.len()],
+    /// The time that all documents have spent in each of them.
+    pub(crate) time: [Duration; Wait::ALL.len()],
+    /// The documents that were read or given up.
+    pub(crate) done: u64,
+    pub(crate) errors: u64,
+    pub(crate) retries: u64,
+}
+
+/// The documents in the transactions of the store.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StoreCounts {
+    pub(crate) in_flight: u64,
+    pub(crate) done: u64,
+    /// The time that all documents have spent in transactions.
+    pub(crate) time: Duration,
+}
+
 /// The counts so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
@@ -77,6 +107,9 @@ pub(crate) struct Counts {
     pub(crate) limiter_time: Duration,
     /// The latencies of successful calls.
     pub(crate) latencies: Histogram,
+    /// The counts of each [`Stage`].
+    pub(crate) stages: [StageCounts; 2],
+    pub(crate) store: StoreCounts,
     /// The retries of entries.
     pub(crate) store_retries: u64,
     pub(crate) leases: Leases,
@@ -124,8 +157,14 @@ impl Stats {
     }
 
     /// Begins to trace a document.
-    pub(crate) fn trace(self: &Arc<Self>) -> Trace {
-        Trace::new(self.clone())
+    pub(crate) fn trace(self: &Arc<Self>, stage: Stage) -> Trace {
+        Trace::new(self.clone(), stage)
+    }
+
+    /// Counts documents as in a transaction, until the guard is dropped.
+    pub(crate) fn storing(&self, documents: u64) -> Storing<'_> {
+        self.with(|counts| counts.store.in_flight += documents);
+        Storing { stats: self, documents, since: Instant::now() }
     }
 
     /// Records a failure.
@@ -156,6 +195,31 @@ impl Stats {
     }
 }
 
+/// Documents in a transaction.
+#[derive(Debug)]
+pub(crate) struct Storing<'a> {
+    stats: &'a Stats,
+    documents: u64,
+    since: Instant,
+}
+
+impl Storing<'_> {
+    /// Counts them as stored.
+    pub(crate) fn done(self) {
+        self.stats.with(|counts| counts.store.done += self.documents);
+    }
+}
+
+impl Drop for Storing<'_> {
+    fn drop(&mut self) {
+        let time = self.since.elapsed();
+        self.stats.with(|counts| {
+            counts.store.in_flight -= self.documents;
+            counts.store.time += time * self.documents as u32;
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +243,17 @@ mod tests {
             stats.list(Failure::new(url, "gone"));
         }
         assert_eq!(stats.with(|counts| counts.failures.len()), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn documents_are_in_a_transaction_until_it_ends_or_is_cut_off() {
+        let stats = Stats::default();
+        let (stored, cut_off) = (stats.storing(3), stats.storing(2));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(stats.with(|counts| (counts.store.in_flight, counts.store.done)), (5, 0));
+        stored.done();
+        drop(cut_off);
+        let store = stats.with(|counts| counts.store.clone());
+        assert_eq!((store.in_flight, store.done, store.time), (0, 3, Duration::from_secs(10)));
     }
 }

@@ -120,7 +120,7 @@ pub(crate) struct State {
 }
 
 /// The counts of a pass over all its runs, as the store has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Totals {
     pub(crate) pages: u64,
     /// Users on the pages.
@@ -314,7 +314,13 @@ impl Store {
             Entry::Page(_) | Entry::End { .. } => "a page",
             Entry::Batch(_) => "a batch",
         };
+        let documents = match &entry {
+            Entry::Page(_) => 1,
+            Entry::Batch(fetched) => fetched.len() as u64,
+            Entry::End { .. } => 0,
+        };
         let entry = Arc::new(entry);
+        let storing = self.stats.storing(documents);
         let number = self.entries.fetch_add(1, Relaxed);
         let attempts = AtomicU32::new(0);
         let written = POLICY
@@ -324,6 +330,7 @@ impl Store {
         match written.await {
             Ok(written) => {
                 self.stats.stored(written.state.totals);
+                storing.done();
                 Ok(written)
             }
             Err(gave_up) => {

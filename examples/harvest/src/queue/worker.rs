@@ -28,6 +28,7 @@ use crate::{
     api::Api,
     board::{Board, Workers},
     error::Fatal,
+    live::LiveRun,
     progress,
     report::Ended,
     run::until_signal,
@@ -100,16 +101,17 @@ impl Worker {
         Self { shared: Arc::new(shared), documents: Arc::new(Mutex::new(Some(receiver))), jobs, is_complete }
     }
 
-    /// Works until the harvest is complete or a signal comes, and returns how it ended and why.
-    pub(crate) async fn run(&self, grace: Duration) -> Result<(Ended, Reason), Fatal> {
+    /// Works until the harvest is complete or a signal comes, and returns how it ended and why. The harvest is shown on the
+    /// page meanwhile, if there is one.
+    pub(crate) async fn run(&self, grace: Duration, page: Option<LiveRun>) -> Result<(Ended, Reason), Fatal> {
         if self.is_complete {
             return Ok((Ended::Complete, Reason::Ended));
         }
         let worker = self.clone();
-        until_signal(grace, async move |stop| worker.work(stop, grace).await).await
+        until_signal(grace, async move |stop| worker.work(stop, grace, page).await).await
     }
 
-    async fn work(self, stop: Stop, grace: Duration) -> Result<(), Fatal> {
+    async fn work(self, stop: Stop, grace: Duration, page: Option<LiveRun>) -> Result<(), Fatal> {
         let Self { shared, documents, jobs, .. } = self;
         let documents = documents.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(documents) = documents else { return Err(Fatal::Broken("a worker works once".into())) };
@@ -121,6 +123,9 @@ impl Worker {
             g.task("numbers").spawn(publish_numbers(shared.clone(), end()));
             g.task("sweep").spawn(sweep(shared.clone(), end()));
             g.task("first jobs").spawn(publish_first(shared.clone(), jobs, end()));
+            if let Some(page) = page {
+                g.task("page").spawn(page.show(stop.clone(), end()));
+            }
             consume(&shared, &stop, grace).await?;
             g.stop().drain("there is no more to do here");
             Ok(())

@@ -7,6 +7,8 @@
 
 mod bad_input;
 mod blocking_api;
+#[cfg(unix)]
+mod browser;
 mod chaos;
 mod compare_runs;
 mod embedded;
@@ -19,6 +21,8 @@ mod interrupted;
 mod lease;
 mod limits;
 mod links;
+#[cfg(unix)]
+mod live;
 #[cfg(unix)]
 mod output;
 mod page;
