@@ -73,6 +73,8 @@ pub(crate) struct WorkerState {
     pub(crate) bottleneck: Option<String>,
     /// Whether it has ended by itself.
     pub(crate) ended: bool,
+    /// Whether its process was seen to end otherwise: its supervisor knows that before it is silent for long.
+    pub(crate) dead: bool,
 }
 
 /// The numbers of one stage of a pipeline.

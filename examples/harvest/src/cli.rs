@@ -26,7 +26,7 @@ mod flags {
         path::PathBuf,
     };
 
-    use super::{Address, Choice, Concurrency, Faults, QueueChoice, Time};
+    use super::{Address, Choice, Concurrency, Faults, QueueChoice, Time, WorkerCount};
 
     xflags::xflags! {
         /// Reads a paginated HTTP API, enriches every user with two more calls, stores all in a database.
@@ -48,6 +48,15 @@ mod flags {
             optional --lease time: Time
             /// With --rate: it is that of all processes together, kept in a Redis server: redis://host:port.
             optional --quota server: String
+            /// With --queue: start so many workers as processes of their own, show all of them, report on them together, and
+            /// end them with this one.
+            optional --workers n: WorkerCount
+            /// With --workers: start another one in the place of one that died.
+            optional --restart
+            /// With --workers: kill one half-way, with no moment to clean up, and start another one.
+            optional --kill
+            /// Stop, as by SIGTERM, when stdin ends: the workers of --workers do.
+            optional --stop-with-stdin
             /// Say that the store goes away after this run, and not how to look at it.
             optional --temporary-store
             /// Write the report to this file as JSON, too.
@@ -84,6 +93,9 @@ const CONCURRENCY_OF_URL: usize = 8;
 const CONCURRENCY: usize = 100;
 const MAX_CONCURRENCY: usize = 100_000;
 
+/// Each worker has some connections to the database, and a server has a hundred by default.
+const MAX_WORKERS: usize = 16;
+
 /// The limits of `--lease`: the shortest is that of the queues, the longest keeps work from being lost from sight.
 const LEASES: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
 
@@ -100,6 +112,8 @@ pub(crate) struct Options {
     pub(crate) queue: Option<QueueChoice>,
     /// The time after which the work of a process that has gone is done by others.
     pub(crate) lease: Duration,
+    pub(crate) team: Option<Team>,
+    pub(crate) stop_with_stdin: bool,
     /// The address at which only the embedded server runs.
     pub(crate) serve: Option<SocketAddr>,
     pub(crate) temporary_store: bool,
@@ -108,6 +122,16 @@ pub(crate) struct Options {
     pub(crate) page: Option<Address>,
     pub(crate) grace: Duration,
     pub(crate) strict: bool,
+}
+
+/// The workers that are started as processes of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Team {
+    pub(crate) workers: usize,
+    /// Starts another one in the place of one that died.
+    pub(crate) restart: bool,
+    /// Kills one half-way, and starts another one.
+    pub(crate) kill: bool,
 }
 
 /// The API to read.
@@ -124,7 +148,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
         Some(base) => (Source::Url(base_url(base, &flags)?), CONCURRENCY_OF_URL),
         None => (Source::Embedded(settings(&flags)?), CONCURRENCY),
     };
-    let lease = lease(&flags)?;
+    let (lease, team) = (lease(&flags)?, team(&flags)?);
     let quota = flags.quota.as_deref().map(|server| quota(server, flags.rate)).transpose()?;
     let store = match &flags.queue {
         Some(queue) => queue.store(flags.store).map_err(xflags::Error::new)?,
@@ -137,6 +161,8 @@ pub(crate) fn parse(args: Vec<OsString>) -> xflags::Result<Options> {
         quota,
         queue: flags.queue,
         lease,
+        team,
+        stop_with_stdin: flags.stop_with_stdin,
         serve: flags.serve,
         temporary_store: flags.temporary_store || store.is_in_memory(),
         store,
@@ -155,6 +181,26 @@ fn lease(flags: &flags::Harvest) -> xflags::Result<Duration> {
         Some(Time(time)) if LEASES.contains(&time) => Ok(time),
         Some(_) => Err(xflags::Error::new("--lease is a time from 500ms to 60m")),
     }
+}
+
+fn team(flags: &flags::Harvest) -> xflags::Result<Option<Team>> {
+    let Some(WorkerCount(workers)) = flags.workers else {
+        let others = [("--restart", flags.restart), ("--kill", flags.kill)];
+        return match others.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => Err(xflags::Error::new(format!("{flag} does nothing without --workers"))),
+            None => Ok(None),
+        };
+    };
+    if flags.queue.as_ref().is_none_or(|queue| *queue == QueueChoice::Memory) {
+        return Err(xflags::Error::new(
+            "--workers needs a queue that processes share: --queue postgres:URL, or nats://host:port",
+        ));
+    }
+    let of_one = [("--report", flags.report.is_some()), ("--serve", flags.serve.is_some())];
+    if let Some((flag, _)) = of_one.iter().find(|(_, is_given)| *is_given) {
+        return Err(xflags::Error::new(format!("{flag} is of one process, it does not go with --workers")));
+    }
+    Ok(Some(Team { workers, restart: flags.restart, kill: flags.kill }))
 }
 
 fn quota(server: &str, rate: Option<NonZeroU32>) -> xflags::Result<Url> {
@@ -199,6 +245,7 @@ fn settings(flags: &flags::Harvest) -> xflags::Result<Settings> {
     let page_size = flags.page_size.map_or(100, NonZeroU64::get);
     let latency = Duration::from_millis(flags.latency.unwrap_or(200));
     let concurrency = flags.concurrency.map_or(CONCURRENCY, |Concurrency(n)| n);
+    let concurrency = concurrency * flags.workers.map_or(1, |WorkerCount(workers)| workers);
     let plan = match (flags.chaos, flags.faults) {
         (true, None) => Plan::Chaos,
         (true, Some(_)) => {
@@ -237,6 +284,21 @@ impl FromStr for Concurrency {
         match text.parse() {
             Ok(n @ 1..=MAX_CONCURRENCY) => Ok(Self(n)),
             _ => Err(format!("it is a number from 1 to {MAX_CONCURRENCY}")),
+        }
+    }
+}
+
+/// The value of `--workers`.
+#[derive(Clone, Copy, Debug)]
+struct WorkerCount(usize);
+
+impl FromStr for WorkerCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(n @ 1..=MAX_WORKERS) => Ok(Self(n)),
+            _ => Err(format!("it is a number from 1 to {MAX_WORKERS}")),
         }
     }
 }
@@ -318,6 +380,14 @@ mod tests {
             "--queue kafka://h",
             "--queue postgres",
             "--quota redis://h",
+            "--workers 0",
+            "--workers 17",
+            "--workers 10000",
+            "--workers x",
+            "--workers 4",
+            "--workers 4 --queue memory",
+            "--kill",
+            "--restart",
             "--serve nowhere",
             "--serve 127.0.0.1:0 --url http://h/",
             "--grace -1",

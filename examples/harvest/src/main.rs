@@ -11,6 +11,7 @@
 //! | `store.rs`, `store/` | the database: the rows, and the progress of the run |
 //! | `stats.rs`, `progress.rs`, `report.rs`, `lower_bound.rs`, `histogram.rs` | the counts of the run, during it and at its end |
 //! | `board.rs` | the numbers of each process of a harvest, for all of them |
+//! | `supervisor.rs`, `supervisor/` | several workers as processes: started, shown and reported on together |
 //! | `workers.rs`, `live.rs`, `live/` | these numbers added up, and the live page that shows them |
 //! | `timeline.rs`, `timeline/`, `page.rs`, `page/` | the recording of a run over time, and the page that shows it |
 //! | `server.rs`, `server/` | an embedded server of such an API, with faults |
@@ -40,6 +41,8 @@ mod run;
 mod server;
 mod stats;
 mod store;
+#[cfg(feature = "queue")]
+mod supervisor;
 mod timeline;
 mod workers;
 
@@ -51,6 +54,7 @@ use std::{
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -110,10 +114,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// Sends this process a SIGTERM when stdin ends.
+fn stop_with_stdin() {
+    // An error is an end, too.
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    #[cfg(not(unix))]
+    std::process::exit(1);
+}
+
 /// Makes one run, from the flags to the report, and returns the exit code.
 fn harvest(options: &Options) -> Result<u8, Fatal> {
     if let (Some(address), Source::Embedded(settings)) = (options.serve, &options.source) {
         return serve(address, *settings);
+    }
+    #[cfg(feature = "queue")]
+    if let Some(team) = options.team {
+        return supervisor::supervise(options, team);
+    }
+    if options.stop_with_stdin {
+        // It waits in a system call, and so is no task; it ends with the process.
+        thread::spawn(stop_with_stdin);
     }
     check_descriptors(options)?;
     let json = create(options.json.as_ref())?;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The number of failures listed below the table; the JSON has all of them.
-const FAILURES_SHOWN: usize = 20;
+pub(crate) const FAILURES_SHOWN: usize = 20;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -9,7 +9,9 @@ mod sqlite;
 
 pub(crate) use location::{Choice, Location};
 #[cfg(feature = "queue")]
-pub(crate) use postgres::Joined;
+pub(crate) use location::{quoted, without_secrets};
+#[cfg(feature = "queue")]
+pub(crate) use postgres::{Joined, OrderRow, Rows, UserRow};
 
 use std::{
     fmt,
@@ -22,6 +24,9 @@ use std::{
 
 use chaos::{Disturbances, Fault};
 #[cfg(feature = "queue")]
+use std::ops::RangeInclusive;
+
+#[cfg(feature = "queue")]
 use evenkeel::pipeline::PgQueue;
 use evenkeel::{
     pool,
@@ -32,6 +37,8 @@ use postgres::Postgres;
 use serde::Serialize;
 use sqlite::Sqlite;
 
+#[cfg(feature = "queue")]
+use crate::board::Board;
 use crate::{
     api::Fetched,
     error::Fatal,
@@ -269,6 +276,24 @@ impl Store {
     pub(crate) async fn queue(&self, lease: Duration) -> Result<PgQueue, Fatal> {
         let queue = self.postgres()?.queue(lease).await;
         queue.map_err(|error| Fatal::Input(format!("cannot use the queue in {}: {error}", self.location)))
+    }
+
+    /// Returns the board beside the store, which is there once a worker has joined.
+    #[cfg(feature = "queue")]
+    pub(crate) fn board(&self) -> Result<Board, Fatal> {
+        self.postgres().map(Postgres::board)
+    }
+
+    /// Reads the rows of the users with ids in this range.
+    #[cfg(feature = "queue")]
+    pub(crate) async fn rows(&self, ids: RangeInclusive<i64>) -> Result<Rows, Fatal> {
+        Ok(self.postgres()?.rows(ids).await?)
+    }
+
+    /// Counts the users with ids outside of this range.
+    #[cfg(feature = "queue")]
+    pub(crate) async fn users_outside(&self, ids: RangeInclusive<i64>) -> Result<u64, Fatal> {
+        Ok(self.postgres()?.users_outside(ids).await?)
     }
 
     /// Begins a harvest that several processes share, or joins the one that is not finished.

@@ -30,6 +30,7 @@ impl Condition {
     pub(crate) const fn of(worker: &WorkerState, now: u64) -> Self {
         match now.saturating_sub(worker.seen) {
             _ if worker.ended => Self::Ended,
+            _ if worker.dead => Self::Dead(now.saturating_sub(worker.seen)),
             DEAD.. => Self::Dead(now.saturating_sub(worker.seen)),
             age @ SILENT.. => Self::Silent(age),
             _ => Self::Working,
@@ -189,6 +190,8 @@ mod tests {
         assert_eq!([at(100), at(97), at(200)], ["working"; 3]);
         assert_eq!([at(96), at(89)], ["silent for 4 s", "silent for 11 s"]);
         assert_eq!(at(88), "dead, seen 12 s ago");
+        let dead = WorkerState { dead: true, ..worker(99, 0, None) };
+        assert_eq!(Condition::of(&dead, 100).to_string(), "dead, seen 1 s ago");
         let ended = WorkerState { ended: true, ..worker(0, 0, None) };
         assert_eq!(Condition::of(&ended, 100).to_string(), "ended");
     }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ struct Counts {
 }
 
 /// The calls that a server has got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Traffic {
     pub(crate) calls: u64,
     /// The most calls in any second.

@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "queue")]
+use crate::store::{OrderRow, UserRow};
+
 const FIRST: [&str; 12] =
     ["Ada", "Alan", "Barbara", "Edsger", "Frances", "Grace", "Hedy", "Ken", "Leslie", "Radia", "Tony", "Zoë"];
 const LAST: [&str; 12] = [
@@ -37,6 +40,27 @@ impl Site {
             "prefs" => Some(self.prefs(id)),
             _ => None,
         }
+    }
+
+    /// Returns the rows that a harvest has of a user.
+    #[cfg(feature = "queue")]
+    pub(crate) fn rows(&self, id: u64) -> (UserRow, Vec<OrderRow>) {
+        let (user, prefs, orders) = (self.user(id), self.prefs(id), self.orders(id));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let row = (
+            id as i64,
+            text(&user["name"]),
+            text(&user["email"]),
+            user["active"] == true,
+            Some(text(&prefs["theme"])),
+            Some(text(&prefs["locale"])),
+            prefs["newsletter"].as_bool(),
+        );
+        let orders = orders["orders"].as_array().into_iter().flatten().map(|order| {
+            let number = |name: &str| order[name].as_i64().unwrap_or_default();
+            (number("order"), id as i64, number("cents"), text(&order["currency"]))
+        });
+        (row, orders.collect())
     }
 
     fn page(&self, number: u64) -> Option<Value> {

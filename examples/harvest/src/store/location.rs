@@ -121,7 +121,7 @@ fn postgres(text: &str) -> Result<Location, String> {
 }
 
 /// Returns the address without passwords.
-fn without_secrets(url: &Url) -> String {
+pub(crate) fn without_secrets(url: &Url) -> String {
     let mut shown = url.clone();
     // This fails only without a host, where there is no password.
     let _ = shown.set_password(None);
@@ -136,7 +136,7 @@ fn without_secrets(url: &Url) -> String {
 }
 
 /// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%=+,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.into()

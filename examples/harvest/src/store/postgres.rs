@@ -2,6 +2,8 @@
 
 #[cfg(feature = "queue")]
 mod join;
+#[cfg(feature = "queue")]
+mod rows;
 
 use std::{
     collections::HashSet,
@@ -21,6 +23,8 @@ use evenkeel::{
 };
 #[cfg(feature = "queue")]
 pub(crate) use join::Joined;
+#[cfg(feature = "queue")]
+pub(crate) use rows::{OrderRow, Rows, UserRow};
 use tokio::{
     sync::Mutex,
     task::JoinSet,

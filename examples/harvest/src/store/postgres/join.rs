@@ -157,7 +157,7 @@ impl Postgres {
         Ok(Ok(joined))
     }
 
-    fn board(&self) -> Board {
+    pub(in crate::store) fn board(&self) -> Board {
         Board::Postgres(self.db.clone())
     }
 
