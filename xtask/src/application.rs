@@ -20,9 +20,10 @@ pub(crate) fn guarded(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Builds the application in release, and returns its program.
-pub(crate) fn build(project: &Project, application: &str) -> Result<Command> {
+/// Builds the application in release with these features, and returns its program.
+pub(crate) fn build(project: &Project, application: &str, features: &[&str]) -> Result<Command> {
     let build = project.cargo("build").args(["--release", "-p", application]);
+    let build = features.iter().fold(build, |build, feature| build.args(["--features", feature]));
     let messages = read(build.arg("--message-format=json-render-diagnostics"))?;
     let program = messages.lines().filter_map(|line| executable(line, application).transpose()).next_back();
     Ok(cleaned(Command::new(program.ok_or("cargo built no program")??)))

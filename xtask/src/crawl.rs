@@ -30,7 +30,7 @@ pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> 
         }
         of_documentation(project, documentation)?
     };
-    let mut command = application::build(project, APPLICATION)?;
+    let mut command = application::build(project, APPLICATION, &[])?;
     command.args(defaults).args(arguments);
     application::become_application(command)
 }

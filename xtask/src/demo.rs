@@ -1,12 +1,14 @@
 //! `cargo xtask demo`: becomes the demonstration application.
 
+mod workers;
+
 use std::{env, ffi::OsString, process::Command};
 
 use crate::{
     Result, application,
     outcome::Outcome,
     project::Project,
-    servers::{self, Server},
+    servers::{self, Server, Started},
 };
 
 const APPLICATION: &str = "harvest";
@@ -18,17 +20,41 @@ const PRIVATE: &str = "postgres";
 #[cfg(unix)]
 const WATCH: &str = r#"while kill -0 "$1"; do sleep 0.1; done 2>/dev/null; shift; exec "$@""#;
 
+/// The address of the page, if none is given.
+const PAGE: &str = "127.0.0.1:0";
+
 pub(crate) fn run(project: &Project, arguments: &[OsString]) -> Result<Outcome> {
-    let mut command = application::build(project, APPLICATION)?;
-    match private_store(arguments) {
+    let arguments = with_address(arguments);
+    if let Some(demo) = workers::Demo::parse(&arguments)? {
+        return demo.run(project);
+    }
+    let mut command = application::build(project, APPLICATION, &[])?;
+    match private_store(&arguments) {
         None => command.args(arguments),
         Some(at) => {
-            let (url, ends) = private_server(project)?;
-            command.args(&arguments[..at]).arg(&url).args(&arguments[at + 1..]);
-            command.args(ends.then_some("--temporary-store"))
+            let started = private_servers(project, &[Server::Postgres])?;
+            let [postgres] = &started[..] else { return Err("no PostgreSQL server".into()) };
+            command
+                .args(&arguments[..at])
+                .arg(postgres.result.as_ref().map_err(String::as_str)?)
+                .args(&arguments[at + 1..]);
+            command.args(postgres.fresh.then_some("--temporary-store"))
         }
     };
     application::become_application(command)
+}
+
+/// Returns the arguments, with an address behind a `--page` that has none.
+fn with_address(arguments: &[OsString]) -> Vec<OsString> {
+    let is_flag = |word: Option<&OsString>| word.is_none_or(|word| word.to_string_lossy().starts_with("--"));
+    let mut all = Vec::new();
+    for (at, word) in arguments.iter().enumerate() {
+        all.push(word.clone());
+        if word == "--page" && is_flag(arguments.get(at + 1)) {
+            all.push(PAGE.into());
+        }
+    }
+    all
 }
 
 /// Where in the arguments a private server is asked for.
@@ -37,45 +63,58 @@ fn private_store(arguments: &[OsString]) -> Option<usize> {
     arguments.get(flag + 1).is_some_and(|store| store == PRIVATE).then_some(flag + 1)
 }
 
-/// A PostgreSQL server to store in, and whether it ends with this process, also when this has become the application:
-/// one that runs already stays.
-fn private_server(project: &Project) -> Result<(String, bool)> {
-    let postgres = servers::up(&project.root, &[Server::Postgres], false).into_iter().next();
-    let postgres = postgres.ok_or("no PostgreSQL server")?;
-    let url = postgres.result?;
-    if !postgres.fresh {
-        tell!(
-            "a PostgreSQL server that runs already (cargo xtask servers status): it stays, and so do the rows"
-        );
-        return Ok((url, false));
+/// Finds or starts the servers. Those that are started end with this process, also when this has become the application; one
+/// that runs already stays.
+fn private_servers(project: &Project, which: &[Server]) -> Result<Vec<Started>> {
+    let servers = servers::up(&project.root, which, false);
+    let mut fresh = Vec::new();
+    for started in servers.iter().filter(|started| started.result.is_ok()) {
+        let label = started.server.label();
+        if started.fresh {
+            tell!(
+                "a private {label} server, started for this run: it ends with it, and its data are gone then"
+            );
+            fresh.push(started.server);
+        } else {
+            tell!(
+                "a {label} server that runs already (cargo xtask servers status): it stays, and so do its data"
+            );
+        }
     }
-    tell!("a private PostgreSQL server, started for this run: it ends with it, and its data are gone then");
-    if let Err(error) = end_with_this_process() {
-        servers::down(&project.root, &[Server::Postgres]);
+    let missing = servers.iter().find(|started| started.result.is_err() && is_needed(started.server));
+    let failure = missing.and_then(|started| started.result.clone().err()).map(Into::into);
+    let ended = failure.map_or_else(|| end_with_this_process(&fresh), Err);
+    if let Err(error) = ended {
+        servers::down(&project.root, &fresh);
         return Err(error);
     }
-    Ok((url, true))
+    Ok(servers)
+}
+
+/// Whether there is no run without it: without Redis there is one without a common quota.
+fn is_needed(server: Server) -> bool {
+    server != Server::Redis
 }
 
 /// Leaves a watcher behind. It is out of reach of the terminal's Ctrl-C, which is meant for the application.
 #[cfg(unix)]
-fn end_with_this_process() -> Result {
+fn end_with_this_process(fresh: &[Server]) -> Result {
     use std::{os::unix::process::CommandExt as _, process::Stdio};
 
+    if fresh.is_empty() {
+        return Ok(());
+    }
     let me = std::process::id().to_string();
     let mut watcher = Command::new("sh");
-    watcher.args(["-c", WATCH, "sh", &me]).arg(env::current_exe()?).args([
-        "servers",
-        "down",
-        Server::Postgres.name(),
-    ]);
+    watcher.args(["-c", WATCH, "sh", &me]).arg(env::current_exe()?).args(["servers", "down"]);
+    watcher.args(fresh.iter().map(|server| server.name()));
     watcher.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
     Ok(())
 }
 
 /// Elsewhere no server is ever started.
 #[cfg(not(unix))]
-fn end_with_this_process() -> Result {
+fn end_with_this_process(_: &[Server]) -> Result {
     Ok(())
 }
 
@@ -83,7 +122,7 @@ fn end_with_this_process() -> Result {
 mod tests {
     use std::ffi::OsString;
 
-    use super::private_store;
+    use super::{private_store, with_address};
 
     #[test]
     fn a_server_is_started_for_those_who_ask_for_it() {
@@ -94,6 +133,19 @@ mod tests {
             [&[][..], &["--users", "5"], &["--store", "sqlite:postgres"], &["--store"], &["postgres"]]
         {
             assert_eq!(asked(words), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_without_an_address_is_on_this_machine() {
+        for (line, with) in [
+            ("--page", "--page 127.0.0.1:0"),
+            ("--page --kill", "--page 127.0.0.1:0 --kill"),
+            ("--page 8080 --kill", "--page 8080 --kill"),
+            ("--report a.html", "--report a.html"),
+        ] {
+            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(with_address(&words).join(" ".as_ref()), with, "{line}");
         }
     }
 

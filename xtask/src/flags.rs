@@ -7,7 +7,9 @@ use crate::servers::Server;
 xflags::xflags! {
     /// The project's commands. Each prints what it runs; a tool that is missing is a visible SKIPPED.
     cmd xtask {
-        /// Builds the application examples/harvest in release and becomes it; all arguments are its own.
+        /// Builds the application examples/harvest in release and becomes it; all arguments are its own. With `--store postgres`
+        /// it has a private server, and with `--workers 4 [--queue postgres|nats]` four processes share a queue and a quota
+        /// in private servers.
         cmd demo {
             /// Arguments of the application, dashes and all.
             repeated args: OsString

@@ -83,7 +83,7 @@ impl Server {
         }
     }
 
-    fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Server::Postgres => "PostgreSQL",
             Server::Postgres18 => "PostgreSQL 18",
