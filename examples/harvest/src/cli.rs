@@ -112,6 +112,7 @@ pub(crate) struct Options {
     pub(crate) queue: Option<QueueChoice>,
     /// The time after which the work of a process that has gone is done by others.
     pub(crate) lease: Duration,
+    #[cfg_attr(not(feature = "queue"), expect(dead_code, reason = "processes share no queue without it"))]
     pub(crate) team: Option<Team>,
     pub(crate) stop_with_stdin: bool,
     /// The address at which only the embedded server runs.

@@ -61,7 +61,8 @@ impl TeamReport {
         }
         let Sums { users, calls, retries, failures, dead_letters, .. } = &self.sums;
         let sums = [users, calls, retries, failures, dead_letters].map(u64::to_string);
-        table.add_row(["together".to_owned()].into_iter().chain(sums).chain([String::new()]));
+        let note = if self.died > 0 { "without the last second of the dead" } else { "" };
+        table.add_row(["together".to_owned()].into_iter().chain(sums).chain([note.to_owned()]));
         table
     }
 

@@ -37,6 +37,8 @@ mod shared_quota;
 mod signals;
 mod store;
 #[cfg(all(unix, feature = "queue"))]
+mod supervisor;
+#[cfg(all(unix, feature = "queue"))]
 mod team;
 mod workdir;
 #[cfg(all(unix, feature = "queue"))]
