@@ -32,7 +32,7 @@ use crate::{
     report::Ended,
     stats::{Failure, Stats},
     store::Totals,
-    workers::{Condition, Sums},
+    workers::{self, Condition, Sums, clean_text},
 };
 
 /// The time between two views.
@@ -41,9 +41,8 @@ pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 /// The number of views of which the page shows the rate.
 const HISTORY: usize = 120;
 
-/// The maximum number of workers, of failures and of stages that are shown, and of characters in a text of theirs.
+/// The maximum number of workers and of failures that are shown.
 const MAX_ROWS: usize = 100;
-const MAX_TEXT: usize = 300;
 
 /// The connections of the page's readers at a time.
 pub(crate) const MAX_CONNECTIONS: usize = 32;
@@ -113,30 +112,11 @@ impl View {
         let workers = &mut self.board.workers;
         workers.sort_by_key(|worker| !Condition::of(worker, now).is_alive());
         workers.truncate(MAX_ROWS);
-        self.sums.stages.truncate(MAX_ROWS);
-        let stages = workers.iter_mut().flat_map(|worker| {
-            worker.stages.truncate(MAX_ROWS);
-            worker.stages.iter_mut().map(|stage| &mut stage.name)
-        });
-        stages.for_each(cut);
-        for worker in workers {
-            [&mut worker.id, &mut worker.host].into_iter().chain(&mut worker.bottleneck).for_each(cut);
-        }
-        self.sums
-            .stages
-            .iter_mut()
-            .map(|stage| &mut stage.name)
-            .chain(&mut self.sums.bottleneck)
-            .for_each(cut);
+        workers::clean(&mut self.board);
+        let sums = &mut self.sums;
+        sums.stages.iter_mut().map(|stage| &mut stage.name).chain(&mut sums.bottleneck).for_each(clean_text);
         let texts = self.failures.iter_mut().flat_map(|failure| [&mut failure.url, &mut failure.reason]);
-        texts.for_each(cut);
-    }
-}
-
-fn cut(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
-        text.truncate(end);
-        text.push('…');
+        texts.for_each(clean_text);
     }
 }
 

@@ -49,6 +49,7 @@ use crate::{
     server::{Server, Site},
     stats::Stats,
     store::Store,
+    workers,
 };
 
 /// The time between two looks at the board, and between two lines that are not redrawn, in looks.
@@ -214,7 +215,8 @@ impl Supervisor {
     /// Reads the store and the board. Without them the view has the numbers from before.
     async fn look(&self, is_stopping: bool, ended: Option<Ended>) -> View {
         let read = async {
-            let board = self.0.board.read().await.ok()?;
+            let mut board = self.0.board.read().await.ok()?;
+            workers::clean(&mut board);
             // Before the workers are there, the rows are of a harvest before.
             let pids =
                 self.state(|state| state.processes.iter().map(|process| process.pid).collect::<Vec<_>>());

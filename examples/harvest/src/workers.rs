@@ -10,8 +10,30 @@ use crate::board::{StageState, WorkerState, Workers};
 const SILENT: u64 = 4;
 const DEAD: u64 = 12;
 
-/// The maximum number of stages that are told apart.
+/// The maximum number of stages that are told apart, and of characters in a text of a worker.
 const MAX_STAGES: usize = 100;
+const MAX_TEXT: usize = 300;
+
+/// Cuts the texts and the lists of all workers, and replaces control characters: others write them, and a terminal and a
+/// page show them.
+pub(crate) fn clean(board: &mut Workers) {
+    for worker in &mut board.workers {
+        worker.stages.truncate(MAX_STAGES);
+        worker.stages.iter_mut().for_each(|stage| clean_text(&mut stage.name));
+        [&mut worker.id, &mut worker.host].into_iter().chain(&mut worker.bottleneck).for_each(clean_text);
+    }
+}
+
+/// Cuts a text of others, and replaces its control characters.
+pub(crate) fn clean_text(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.contains(char::is_control) {
+        *text = text.replace(char::is_control, "\u{fffd}");
+    }
+}
 
 /// The condition of a worker, by the time of its last state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +200,19 @@ mod tests {
             bottleneck: bottleneck.map(str::to_owned),
             ..WorkerState::default()
         }
+    }
+
+    #[test]
+    fn texts_of_others_are_cut_and_cannot_move_the_cursor() {
+        let mut hostile = worker(100, 3, Some("\x1b[2Jgone\n"));
+        hostile.id = "ż".repeat(1 << 20);
+        hostile.stages = vec![StageState { name: "\r".into(), ..StageState::default() }; 1000];
+        let mut board = Workers { now: 100, workers: vec![hostile] };
+        clean(&mut board);
+        let worker = &board.workers[0];
+        assert_eq!(worker.bottleneck.as_deref(), Some("\u{fffd}[2Jgone\u{fffd}"));
+        assert_eq!(worker.id, format!("{}…", "ż".repeat(300)));
+        assert_eq!((worker.stages.len(), &*worker.stages[0].name), (100, "\u{fffd}"));
     }
 
     fn sums(workers: &[WorkerState]) -> Sums {

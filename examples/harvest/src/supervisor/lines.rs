@@ -29,12 +29,11 @@ impl Lines {
             return;
         }
         while self.bars.len() < lines.len() {
-            let style = ProgressStyle::with_template("{msg}").expect("the template is well formed");
+            let style = ProgressStyle::with_template("{wide_msg}").expect("the template is well formed");
             self.bars.push(self.all.add(ProgressBar::new_spinner().with_style(style)));
         }
         for (bar, line) in self.bars.iter().zip(lines) {
             bar.set_message(line.clone());
-            bar.tick();
         }
     }
 

@@ -231,7 +231,7 @@ async fn bad_input_is_one_line() {
         let line = refused(flags).await;
         assert!(line.contains(reason), "{flags}: {line}");
     }
-    // What a worker refuses ends all of them.
+    // An input that a worker refuses ends all of them.
     let Some(workdir) = workdir().await else { return };
     let mut command = command(&workdir, "--workers 3 --url http://127.0.0.1:1/");
     let output = timeout(LIMIT, command.output()).await.unwrap().unwrap();
