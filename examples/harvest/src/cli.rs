@@ -93,8 +93,8 @@ const CONCURRENCY_OF_URL: usize = 8;
 const CONCURRENCY: usize = 100;
 const MAX_CONCURRENCY: usize = 100_000;
 
-/// Each worker has some connections to the database, and a server has a hundred by default.
-const MAX_WORKERS: usize = 16;
+/// Each worker has up to seven connections to the database, and a server has a hundred by default.
+const MAX_WORKERS: usize = 12;
 
 /// The limits of `--lease`: the shortest is that of the queues, the longest keeps work from being lost from sight.
 const LEASES: RangeInclusive<Duration> = Duration::from_millis(500)..=Duration::from_secs(3600);
@@ -382,7 +382,7 @@ mod tests {
             "--queue postgres",
             "--quota redis://h",
             "--workers 0",
-            "--workers 17",
+            "--workers 13",
             "--workers 10000",
             "--workers x",
             "--workers 4",

@@ -52,8 +52,10 @@ use crate::{
     workers,
 };
 
-/// The time between two looks at the board, and between two lines that are not redrawn, in looks.
+/// The time between two looks at the board; the looks between two views of the page, and between two lines that are not
+/// redrawn.
 const LOOK: Duration = Duration::from_millis(500);
+const LOOKS_PER_VIEW: u64 = 2;
 const LOOKS_PER_LINE: u64 = 4;
 
 /// The time until a worker is started in the place of one that died, times the number of the start.
@@ -169,8 +171,10 @@ impl Supervisor {
                     if lines.are_redrawn() || looked.is_multiple_of(LOOKS_PER_LINE) {
                         lines.show(&self.lines(&view));
                     }
+                    if looked.is_multiple_of(LOOKS_PER_VIEW) {
+                        views.send_replace(view);
+                    }
                     looked += 1;
-                    views.send_replace(view);
                 }
             }
         }
@@ -240,11 +244,12 @@ impl Supervisor {
             if let Some(board) = board {
                 state.board = board;
             }
-            for worker in &mut state.board.workers {
-                let process = state.processes.iter().find(|process| process.pid == worker.pid);
-                let end =
-                    process.filter(|_| worker.host == self.0.host).and_then(|process| process.end.as_ref());
-                worker.dead = end.is_some_and(|(_, is_success)| !is_success);
+            let own = state.processes.iter().enumerate();
+            for worker in state.board.workers.iter_mut().filter(|worker| worker.host == self.0.host) {
+                if let Some((index, process)) = own.clone().find(|(_, process)| process.pid == worker.pid) {
+                    worker.id = member::name(index);
+                    worker.dead = process.end.as_ref().is_some_and(|(_, is_success)| !is_success);
+                }
             }
             state.board.clone()
         });

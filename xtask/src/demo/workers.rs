@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The maximum of the application. A private PostgreSQL server has connections for so many.
-const MAX_WORKERS: u32 = 16;
+const MAX_WORKERS: u32 = 12;
 
 /// The calls per second of all workers together, if none are given: few enough to be noticed, on any machine.
 const RATE: u32 = 400;
@@ -155,9 +155,9 @@ mod tests {
     #[test]
     fn bad_input_is_one_line_that_names_it() {
         for (line, part) in [
-            ("--workers 0", "--workers is a number from 1 to 16, not `0`"),
+            ("--workers 0", "--workers is a number from 1 to 12, not `0`"),
             ("--workers 10000", "not `10000`"),
-            ("--workers=17", "not `17`"),
+            ("--workers=13", "not `13`"),
             ("--workers -1", "not `-1`"),
             ("--workers four", "not `four`"),
             ("--workers", "--workers has no value"),

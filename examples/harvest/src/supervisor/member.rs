@@ -10,7 +10,7 @@ use crate::{
 /// A worker: a process of this supervisor, or one that has joined from elsewhere.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Member {
-    /// `worker 3` by the order of the starts, or `guest` with its place.
+    /// `worker 3` by the order of the starts, or the process and host of one that joined.
     pub(super) name: String,
     pub(super) pid: u32,
     /// How it is, in words.
@@ -46,6 +46,11 @@ pub(super) struct Process {
     pub(super) end: Option<(String, bool)>,
 }
 
+/// Returns the name of the worker with this index in the order of the starts.
+pub(super) fn name(index: usize) -> String {
+    format!("worker {}", index + 1)
+}
+
 /// Returns the workers: first the processes of this supervisor, by their numbers, then the others on the board.
 pub(super) fn members(processes: &[Process], host: &str, board: &Workers) -> Vec<Member> {
     let is_of = |worker: &WorkerState, process: &Process| worker.pid == process.pid && worker.host == host;
@@ -57,7 +62,7 @@ pub(super) fn members(processes: &[Process], host: &str, board: &Workers) -> Vec
             (None, None) => "starting".into(),
         };
         let is_dead = process.end.as_ref().is_some_and(|(_, is_success)| !is_success);
-        Member { name: format!("worker {}", index + 1), pid: process.pid, condition, is_dead, state }
+        Member { name: name(index), pid: process.pid, condition, is_dead, state }
     });
     let others =
         board.workers.iter().filter(|worker| !processes.iter().any(|process| is_of(worker, process)));
@@ -72,4 +77,42 @@ pub(super) fn members(processes: &[Process], host: &str, board: &Workers) -> Vec
         }
     });
     own.chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(pid: u32, host: &str, seen: u64) -> WorkerState {
+        let (users, retries, in_flight, rate) = (7, 2, 3, 12.4);
+        WorkerState {
+            pid,
+            host: host.into(),
+            seen,
+            users,
+            retries,
+            in_flight,
+            rate,
+            ..WorkerState::default()
+        }
+    }
+
+    #[test]
+    fn processes_come_first_and_guests_after_them() {
+        let died = Process { pid: 1, end: Some(("dead: signal: 9 (SIGKILL)".into(), false)) };
+        let processes = [died, Process { pid: 2, end: None }, Process { pid: 3, end: None }];
+        let mut lost = state(2, "there", 50);
+        lost.dead_letters = 4;
+        let board = Workers { now: 100, workers: vec![state(1, "here", 99), lost, state(2, "here", 100)] };
+        let lines: Vec<_> = members(&processes, "here", &board).iter().map(Member::line).collect();
+        assert_eq!(
+            lines,
+            [
+                " worker 1: dead: signal: 9 (SIGKILL), 7 users, 2 retries",
+                " worker 2: working, 7 users, 2 retries, 3 calls in flight, 12 documents/s",
+                " worker 3: starting, process 3",
+                "2 on there: dead, seen 50 s ago, 7 users, 2 retries, 4 dead letters",
+            ]
+        );
+    }
 }

@@ -120,7 +120,8 @@ impl Browser {
     }
 
     /// Waits until an expression has this value.
-    pub(crate) async fn until(&mut self, expression: &str, value: &str) {
+    pub(crate) async fn until(&mut self, expression: &str, value: impl Into<Value>) {
+        let value = value.into();
         let mut last = Value::Null;
         for _ in 0..200 {
             last = self.evaluate(expression).await;
@@ -129,7 +130,16 @@ impl Browser {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        panic!("{expression} is {last}, not {value:?}");
+        panic!("{expression} is {last}, not {value}");
+    }
+
+    /// Nothing on the page is wider than the window, or than its place.
+    pub(crate) async fn assert_fits(&mut self) {
+        let overflow = self.evaluate("document.documentElement.scrollWidth - innerWidth").await;
+        assert!(overflow.as_i64().unwrap() <= 0, "{overflow} pixels too wide");
+        let cut = "[...document.querySelectorAll('td, dd, h1, p')].filter(e => e.scrollWidth > e.clientWidth + 1) \
+                   .map(e => e.textContent).join('; ')";
+        assert_eq!(self.evaluate(cut).await, "");
     }
 
     /// Writes a picture of the whole page to a folder of the target directory, for people to look at.

@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     blocking_api::BlockingApi,
+    browser::Browser,
     workdir::{PROGRAM, Workdir, quiet, text},
 };
 
@@ -165,8 +166,19 @@ async fn a_worker_that_dies_is_shown_and_started_again_and_a_signal_stops_all() 
     let state: Value = serde_json::from_slice(&state.bytes().await.unwrap()).unwrap();
     assert_eq!((&state["sums"]["alive"], &state["sums"]["dead"]), (&2.into(), &1.into()), "{state}");
     assert!(state["queue"] == "a queue in the database of the store", "{state}");
+    assert!(state["workers"].as_array().unwrap().iter().any(|worker| worker["id"] == "worker 3"), "{state}");
     let page = Client::new().get(&url).send().await.unwrap().text().await.unwrap();
     assert!(page.contains("<span class=\"dead\">dead, seen "), "{page}");
+
+    if let Some(mut browser) = Browser::start().await {
+        for width in [1400, 390] {
+            browser.open(&url, width).await;
+            browser.until("document.querySelectorAll('.dead').length", 1).await;
+            browser.screenshot(&format!("workers-{width}")).await;
+            browser.assert_fits().await;
+        }
+        assert_eq!(browser.complaints(), Vec::<String>::new());
+    }
 
     kill("-TERM", run.child.id().unwrap()).await;
     run.line("stopping: the workers finish").await;
@@ -220,8 +232,8 @@ async fn bad_input_is_one_line() {
     let nobody = "--workers 2 --queue postgres://u@127.0.0.1:1/d";
     assert!(refused(nobody).await.starts_with("harvest: cannot use the store postgres://u@127.0.0.1:1/d"));
     for (flags, reason) in [
-        ("--workers 0 --queue postgres://h/d", "from 1 to 16"),
-        ("--workers 10000 --queue postgres://h/d", "from 1 to 16"),
+        ("--workers 0 --queue postgres://h/d", "from 1 to 12"),
+        ("--workers 10000 --queue postgres://h/d", "from 1 to 12"),
         ("--workers 4", "--workers needs a queue"),
         ("--workers 4 --queue memory", "--workers needs a queue"),
         ("--workers 4 --queue kafka://h", "a queue is memory, postgres:URL or nats://host:port"),
