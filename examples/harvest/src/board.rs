@@ -39,8 +39,13 @@ const READ: &str = "
     SELECT CAST(extract(epoch FROM clock_timestamp()) AS BIGINT), state, started, seen
     FROM (VALUES (1)) AS one LEFT JOIN harvest_workers ON TRUE ORDER BY started, id";
 
-/// The seconds after which a process that writes nothing has probably gone.
-const SILENCE: u64 = 3;
+/// The seconds after which a worker that publishes its state each second is called silent, and then dead.
+const SILENT: u64 = 4;
+const DEAD: u64 = 12;
+
+/// The maximum number of stages of a worker, and of characters in a text of it.
+pub(crate) const MAX_STAGES: usize = 100;
+const MAX_TEXT: usize = 300;
 
 /// The numbers of one process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -115,6 +120,68 @@ pub(crate) enum Board {
     Postgres(Database),
 }
 
+/// The condition of a worker, by the time of its last state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Working,
+    /// Nothing was heard of it for these seconds.
+    Silent(u64),
+    /// Nothing was heard of it for these seconds, which is too long.
+    Dead(u64),
+    /// It said that it ends.
+    Ended,
+}
+
+impl Condition {
+    /// Returns the condition at this time, on the clock of the board.
+    pub(crate) const fn of(worker: &WorkerState, now: u64) -> Self {
+        match now.saturating_sub(worker.seen) {
+            _ if worker.ended => Self::Ended,
+            _ if worker.dead => Self::Dead(now.saturating_sub(worker.seen)),
+            DEAD.. => Self::Dead(now.saturating_sub(worker.seen)),
+            age @ SILENT.. => Self::Silent(age),
+            _ => Self::Working,
+        }
+    }
+
+    /// Whether the worker may have something in hand.
+    pub(crate) const fn is_alive(self) -> bool {
+        matches!(self, Self::Working | Self::Silent(_))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Working => f.write_str("working"),
+            Self::Silent(age) => write!(f, "silent for {age} s"),
+            Self::Dead(age) => write!(f, "dead, seen {age} s ago"),
+            Self::Ended => f.write_str("ended"),
+        }
+    }
+}
+
+/// Cuts the texts and the lists of all workers, and replaces control characters: others write them, and a terminal and a
+/// page show them.
+pub(crate) fn clean(board: &mut Workers) {
+    for worker in &mut board.workers {
+        worker.stages.truncate(MAX_STAGES);
+        worker.stages.iter_mut().for_each(|stage| clean_text(&mut stage.name));
+        [&mut worker.id, &mut worker.host].into_iter().chain(&mut worker.bottleneck).for_each(clean_text);
+    }
+}
+
+/// Cuts a text of others, and replaces its control characters.
+pub(crate) fn clean_text(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.contains(char::is_control) {
+        *text = text.replace(char::is_control, "\u{fffd}");
+    }
+}
+
 /// A row for each process, and their sum.
 impl fmt::Display for Workers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,17 +191,12 @@ impl fmt::Display for Workers {
         let numbers = |worker: &WorkerState| {
             [worker.users, worker.calls, worker.retries, worker.failures, worker.dead_letters]
         };
-        let mut sum = [0; 5];
+        let mut sum = [0_u64; 5];
         for worker in &self.workers {
             let numbers = numbers(worker);
-            sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+            sum.iter_mut().zip(numbers).for_each(|(sum, number)| *sum = sum.saturating_add(number));
             let name = format!("{} on {}", worker.pid, worker.host);
-            let age = self.now.saturating_sub(worker.seen);
-            let state = match worker.ended {
-                true => "ended".to_owned(),
-                false if age > SILENCE => format!("silent for {age} s"),
-                false => "at work".to_owned(),
-            };
+            let state = Condition::of(worker, self.now).to_string();
             table.add_row([name].into_iter().chain(numbers.map(|number| number.to_string())).chain([state]));
         }
         let sum = sum.map(|number| number.to_string());
@@ -190,7 +252,9 @@ impl Board {
                     let state: WorkerState = serde_json::from_str(&state?).ok()?;
                     Some(WorkerState { started: seconds(started), seen: seconds(seen), ..state })
                 };
-                Ok(Workers { now, workers: rows.into_iter().filter_map(worker).collect() })
+                let mut board = Workers { now, workers: rows.into_iter().filter_map(worker).collect() };
+                clean(&mut board);
+                Ok(board)
             }
         }
     }
@@ -231,5 +295,31 @@ mod tests {
         assert_eq!((&*read.stages[0].name, read.stages[0].done), ("read", 0));
         let text = serde_json::to_string(&worker("a", 7)).unwrap();
         assert_eq!(serde_json::from_str::<WorkerState>(&text).unwrap(), worker("a", 7));
+    }
+
+    #[test]
+    fn silence_is_told_and_then_taken_for_death() {
+        let at = |seen| Condition::of(&WorkerState { seen, ..worker("a", 7) }, 100).to_string();
+        assert_eq!([at(100), at(97), at(200)], ["working"; 3]);
+        assert_eq!([at(96), at(89)], ["silent for 4 s", "silent for 11 s"]);
+        assert_eq!(at(88), "dead, seen 12 s ago");
+        let dead = WorkerState { dead: true, seen: 99, ..worker("a", 7) };
+        assert_eq!(Condition::of(&dead, 100).to_string(), "dead, seen 1 s ago");
+        let ended = WorkerState { ended: true, ..worker("a", 7) };
+        assert_eq!(Condition::of(&ended, 100).to_string(), "ended");
+    }
+
+    #[test]
+    fn texts_of_others_are_cut_and_cannot_move_the_cursor() {
+        let mut hostile = worker("a", 7);
+        hostile.bottleneck = Some("\x1b[2Jgone\n".into());
+        hostile.id = "ż".repeat(1 << 20);
+        hostile.stages = vec![StageState { name: "\r".into(), ..StageState::default() }; 1000];
+        let mut board = Workers { now: 100, workers: vec![hostile] };
+        clean(&mut board);
+        let worker = &board.workers[0];
+        assert_eq!(worker.bottleneck.as_deref(), Some("\u{fffd}[2Jgone\u{fffd}"));
+        assert_eq!(worker.id, format!("{}…", "ż".repeat(300)));
+        assert_eq!((worker.stages.len(), &*worker.stages[0].name), (100, "\u{fffd}"));
     }
 }

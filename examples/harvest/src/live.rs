@@ -27,12 +27,12 @@ use serde::Serialize;
 use tokio::{net, sync::watch};
 
 use crate::{
-    board::Workers,
+    board::{self, Condition, Workers, clean_text},
     error::Fatal,
     report::Ended,
     stats::{Failure, Stats},
     store::Totals,
-    workers::{self, Condition, Sums, clean_text},
+    workers::Sums,
 };
 
 /// The time between two views.
@@ -112,7 +112,7 @@ impl View {
         let workers = &mut self.board.workers;
         workers.sort_by_key(|worker| !Condition::of(worker, now).is_alive());
         workers.truncate(MAX_ROWS);
-        workers::clean(&mut self.board);
+        board::clean(&mut self.board);
         let sums = &mut self.sums;
         sums.stages.iter_mut().map(|stage| &mut stage.name).chain(&mut sums.bottleneck).for_each(clean_text);
         let texts = self.failures.iter_mut().flat_map(|failure| [&mut failure.url, &mut failure.reason]);

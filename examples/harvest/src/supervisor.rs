@@ -49,7 +49,6 @@ use crate::{
     server::{Server, Site},
     stats::Stats,
     store::Store,
-    workers,
 };
 
 /// The time between two looks at the board; the looks between two views of the page, and between two lines that are not
@@ -219,8 +218,7 @@ impl Supervisor {
     /// Reads the store and the board. Without them the view has the numbers from before.
     async fn look(&self, is_stopping: bool, ended: Option<Ended>) -> View {
         let read = async {
-            let mut board = self.0.board.read().await.ok()?;
-            workers::clean(&mut board);
+            let board = self.0.board.read().await.ok()?;
             // Before the workers are there, the rows are of a harvest before.
             let pids =
                 self.state(|state| state.processes.iter().map(|process| process.pid).collect::<Vec<_>>());

@@ -1,80 +1,8 @@
 //! The workers of a harvest, added up.
 
-use std::fmt;
-
 use serde::Serialize;
 
-use crate::board::{StageState, WorkerState, Workers};
-
-/// The seconds after which a worker that publishes its state each second is called silent, and then dead.
-const SILENT: u64 = 4;
-const DEAD: u64 = 12;
-
-/// The maximum number of stages that are told apart, and of characters in a text of a worker.
-const MAX_STAGES: usize = 100;
-const MAX_TEXT: usize = 300;
-
-/// Cuts the texts and the lists of all workers, and replaces control characters: others write them, and a terminal and a
-/// page show them.
-pub(crate) fn clean(board: &mut Workers) {
-    for worker in &mut board.workers {
-        worker.stages.truncate(MAX_STAGES);
-        worker.stages.iter_mut().for_each(|stage| clean_text(&mut stage.name));
-        [&mut worker.id, &mut worker.host].into_iter().chain(&mut worker.bottleneck).for_each(clean_text);
-    }
-}
-
-/// Cuts a text of others, and replaces its control characters.
-pub(crate) fn clean_text(text: &mut String) {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
-        text.truncate(end);
-        text.push('…');
-    }
-    if text.contains(char::is_control) {
-        *text = text.replace(char::is_control, "\u{fffd}");
-    }
-}
-
-/// The condition of a worker, by the time of its last state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Condition {
-    Working,
-    /// Nothing was heard of it for these seconds.
-    Silent(u64),
-    /// Nothing was heard of it for these seconds, which is too long.
-    Dead(u64),
-    /// It said that it ends.
-    Ended,
-}
-
-impl Condition {
-    /// Returns the condition at this time, on the clock of the board.
-    pub(crate) const fn of(worker: &WorkerState, now: u64) -> Self {
-        match now.saturating_sub(worker.seen) {
-            _ if worker.ended => Self::Ended,
-            _ if worker.dead => Self::Dead(now.saturating_sub(worker.seen)),
-            DEAD.. => Self::Dead(now.saturating_sub(worker.seen)),
-            age @ SILENT.. => Self::Silent(age),
-            _ => Self::Working,
-        }
-    }
-
-    /// Whether the worker may have something in hand.
-    pub(crate) const fn is_alive(self) -> bool {
-        matches!(self, Self::Working | Self::Silent(_))
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Working => f.write_str("working"),
-            Self::Silent(age) => write!(f, "silent for {age} s"),
-            Self::Dead(age) => write!(f, "dead, seen {age} s ago"),
-            Self::Ended => f.write_str("ended"),
-        }
-    }
-}
+use crate::board::{Condition, MAX_STAGES, StageState, WorkerState, Workers};
 
 /// The sums over all workers. What is in flight, and how fast, are sums over those that are alive.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -202,33 +130,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn texts_of_others_are_cut_and_cannot_move_the_cursor() {
-        let mut hostile = worker(100, 3, Some("\x1b[2Jgone\n"));
-        hostile.id = "ż".repeat(1 << 20);
-        hostile.stages = vec![StageState { name: "\r".into(), ..StageState::default() }; 1000];
-        let mut board = Workers { now: 100, workers: vec![hostile] };
-        clean(&mut board);
-        let worker = &board.workers[0];
-        assert_eq!(worker.bottleneck.as_deref(), Some("\u{fffd}[2Jgone\u{fffd}"));
-        assert_eq!(worker.id, format!("{}…", "ż".repeat(300)));
-        assert_eq!((worker.stages.len(), &*worker.stages[0].name), (100, "\u{fffd}"));
-    }
-
     fn sums(workers: &[WorkerState]) -> Sums {
         Sums::of(&Workers { now: 100, workers: workers.to_vec() })
-    }
-
-    #[test]
-    fn silence_is_told_and_then_taken_for_death() {
-        let at = |seen| Condition::of(&worker(seen, 0, None), 100).to_string();
-        assert_eq!([at(100), at(97), at(200)], ["working"; 3]);
-        assert_eq!([at(96), at(89)], ["silent for 4 s", "silent for 11 s"]);
-        assert_eq!(at(88), "dead, seen 12 s ago");
-        let dead = WorkerState { dead: true, ..worker(99, 0, None) };
-        assert_eq!(Condition::of(&dead, 100).to_string(), "dead, seen 1 s ago");
-        let ended = WorkerState { ended: true, ..worker(0, 0, None) };
-        assert_eq!(Condition::of(&ended, 100).to_string(), "ended");
     }
 
     #[test]

@@ -9,10 +9,10 @@ use hyper::header::HeaderValue;
 
 use super::{HISTORY, View};
 use crate::{
-    board::{StageState, WorkerState},
+    board::{Condition, StageState, WorkerState},
     page,
     report::Ended,
-    workers::{Condition, Sums},
+    workers::Sums,
 };
 
 const STYLE: &str = include_str!("style.css");

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{
-    board::{WorkerState, Workers},
-    workers::Condition,
-};
+use crate::board::{Condition, WorkerState, Workers};
 
 /// A worker: a process of this supervisor, or one that has joined from elsewhere.
 #[derive(Clone, Debug, Serialize)]
