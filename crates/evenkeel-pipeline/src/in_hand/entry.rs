@@ -46,6 +46,11 @@ impl Entry {
         self.rare.get_or_insert_default()
     }
 
+    /// Whether the server is told what became of it: a server that refuses late words is, until it has said that it is lost.
+    pub(super) const fn is_told(&self, is_fenced: bool) -> bool {
+        !self.is_lost || is_fenced && !self.is_superseded
+    }
+
     /// Marks it as lost; moves the wakers of its workers into `woken`.
     pub(super) fn lose(&mut self, woken: &mut Vec<Waker>) {
         self.is_lost = true;

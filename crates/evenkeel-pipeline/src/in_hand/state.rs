@@ -14,6 +14,9 @@ use crate::{
     Demand, MAX_SETTLED, Settle, SettleOutcome, item_key::ItemKey, race::default_backoff, report::DrainReport,
 };
 
+/// A failure that waits for nothing.
+const AT_ONCE: Settle = Settle::Retry { after: Duration::ZERO };
+
 /// The end of a part of an item.
 #[derive(Debug)]
 pub(crate) enum PartEnd {
@@ -232,16 +235,13 @@ impl State {
         }
         let Rare { failure, is_dropped, part_wakers } =
             entry.rare.take().map(|rare| *rare).unwrap_or_default();
-        let (attempt, is_lost) = (entry.attempt, entry.is_lost);
-        let is_told = !is_lost || is_fenced && !entry.is_superseded;
+        let (attempt, is_lost, is_told) = (entry.attempt, entry.is_lost, entry.is_told(is_fenced));
         effects.dropped = entry.waker.take();
         effects.dropped_parts = part_wakers;
         match failure {
             _ if !is_told => self.forget_lost(key, effects),
             // The lease may hold at the server all the same, where nobody else would end it.
-            None if is_dropped && is_lost => {
-                self.decide(key, Settle::Retry { after: Duration::ZERO }, effects);
-            }
+            None if is_dropped && is_lost => self.decide(key, AT_ONCE, effects),
             Some(failure) if attempt >= max_attempts && !is_lost => {
                 let (reason, retry_after) = *failure;
                 entry.phase = Phase::Exhausted;
@@ -278,7 +278,7 @@ impl State {
     pub(super) fn decide(&mut self, key: ItemKey, settle: Settle, effects: &mut Effects) {
         let is_fenced = self.is_fenced;
         let Some(entry) = self.entry(key) else { return };
-        if entry.is_lost && (!is_fenced || entry.is_superseded) {
+        if !entry.is_told(is_fenced) {
             return self.forget_lost(key, effects);
         }
         entry.phase = Phase::Decided;
@@ -434,7 +434,7 @@ impl State {
             .collect();
         for key in keys {
             // The attempt has failed: it counts, so that the item does not run again before its dead letter.
-            self.decide(key, Settle::Retry { after: Duration::ZERO }, effects);
+            self.decide(key, AT_ONCE, effects);
         }
         self.is_closed = true;
         effects.is_decided = true;

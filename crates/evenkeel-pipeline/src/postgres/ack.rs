@@ -1,9 +1,16 @@
 //! Settles jobs, by one statement for a batch.
 
-use std::{collections::BTreeSet, fmt, mem, sync::Arc, sync::Mutex, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use evenkeel_base::lock;
 use evenkeel_postgres::Error;
+use tokio::time::timeout;
 
 use super::{PgQueue, PgReceipt, enqueue::seconds, error::source_error, worker::Worker};
 use crate::{Ack, Settle, SettleOutcome, SourceError};
@@ -49,21 +56,36 @@ with me as (
 )
 select me.id from me, (select count(*) from job) counted, pg_notify($6, '')";
 
-/// Lets the first job of each key go, unless one of them holds the key.
-const NEXT_OF_KEY: &str = "
-with job as (
-    update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now()
-    from (
-        select key, (select b.id from evenkeel_queue.job b where b.queue = $1 and b.key = k.key and b.state <> 's'
-            order by b.id limit 1) as id
-        from unnest($2::text[]) as k(key)
-    ) first
+/// The statement that lets the first job of each key go, unless one of them holds the key.
+macro_rules! next_of_key {
+    ($free:literal) => {
+        concat!(
+            "
+with first as (
+    select key, (select b.id from evenkeel_queue.job b where b.queue = $1 and b.key = k.key and b.state <> 's'
+        order by b.id limit 1) as id
+    from unnest($2::text[]) as k(key)
+), job as (
+    update evenkeel_queue.job j set state = 'd', worker = null, ready_at = now() from first
     where j.queue = $1 and j.key = first.key and j.key is not null and j.id = first.id and j.state in ('f', 'b') and not exists (
         select 1 from evenkeel_queue.job b where b.queue = $1 and b.key = first.key and b.key is not null
-            and b.state in ('h', 'd'))
-    returning j.id
+            and b.state in ('h', 'd'))",
+            $free,
+            " returning j.id
 )
-select count(*) from job, pg_notify($3, '')";
+select count(*) from job, pg_notify($3, '')"
+        )
+    };
+}
+
+const NEXT_OF_KEY: &str = next_of_key!("");
+
+/// Passes over jobs that are locked.
+const NEXT_OF_FREE_KEY: &str = next_of_key!(
+    " and j.ctid = any(array(
+        select b.ctid from evenkeel_queue.job b join first f on b.key = f.key and b.id = f.id
+        where b.queue = $1 and b.key is not null for update of b skip locked))"
+);
 
 const STRANDED: &str = "
 select distinct j.key from evenkeel_queue.job j where j.queue = $1 and j.state = 'b' and not exists (
@@ -75,13 +97,13 @@ limit 1000";
 #[derive(Clone)]
 pub struct PgAck {
     worker: Arc<Worker>,
-    /// Keys whose next job is to be let go.
-    ended_keys: Arc<Mutex<BTreeSet<String>>>,
+    /// Keys may have ended in a call whose answer was lost, so that their next jobs are not let go.
+    is_unsure: Arc<AtomicBool>,
 }
 
 impl PgAck {
     pub(super) fn new(worker: Arc<Worker>) -> Self {
-        Self { worker, ended_keys: Arc::default() }
+        Self { worker, is_unsure: Arc::default() }
     }
 
     /// Settles what belongs to this worker, and returns whether its row is still there.
@@ -107,33 +129,39 @@ impl PgAck {
             failed.push(failures);
             delays.push(delay);
         }
-        let mut is_there = true;
+        let has_keys = batch.iter().any(|(receipt, _)| receipt.is_keyed);
+        let was_unsure = has_keys && self.is_unsure.swap(true, Relaxed);
+        let (mut is_there, mut keys) = (true, Vec::new());
         if !done.is_empty() {
             done_fetches.truncate(if is_plain { 1 } else { usize::MAX });
             let sql = self.worker.queue.sql(if is_plain { FINISH_PLAIN } else { FINISH });
             let row: Option<(i64, Vec<String>)> = db.fetch_opt(&sql, (worker, done, done_fetches)).await?;
             is_there = row.is_some();
-            lock(&self.ended_keys).extend(row.map(|(_, keys)| keys).unwrap_or_default());
+            keys = row.map(|(_, keys)| keys).unwrap_or_default();
         }
         if is_there && !back.is_empty() {
             let params = (worker, back, back_fetches, failed, delays, &**channel);
             is_there = db.fetch_opt::<(i64,)>(&self.worker.queue.sql(HAND_BACK), params).await?.is_some();
         }
-        let keys = mem::take(&mut *lock(&self.ended_keys));
         if !keys.is_empty() {
-            let keys: Vec<String> = keys.into_iter().collect();
-            if let Err(error) = release_keys(&self.worker.queue, &keys).await {
-                lock(&self.ended_keys).extend(keys);
-                return Err(error);
-            }
+            release_keys(&self.worker.queue, &keys).await?;
+        }
+        if was_unsure {
+            repair(&self.worker.queue).await?;
+        }
+        if has_keys {
+            self.is_unsure.store(false, Relaxed);
         }
         Ok(is_there)
     }
 }
 
-/// Lets the next jobs of keys go whose job has ended.
+/// Lets the next jobs of keys go whose job has ended. One that stays locked is left to the [repair]: its lock may be held by a
+/// worker that stands still.
 pub(super) async fn release_keys(queue: &PgQueue, keys: &[String]) -> Result<(), Error> {
-    queue.db.fetch_scalar::<i64>(&queue.sql(NEXT_OF_KEY), (&*queue.name, keys, &*queue.channel)).await?;
+    let params = (&*queue.name, keys, &*queue.channel);
+    let sql = queue.sql(NEXT_OF_KEY);
+    timeout(queue.sweep_pause(), queue.db.fetch_scalar::<i64>(&sql, params)).await.unwrap_or(Ok(0))?;
     Ok(())
 }
 
@@ -142,7 +170,8 @@ pub(super) async fn repair(queue: &PgQueue) -> Result<(), Error> {
     let keys: Vec<(String,)> = queue.db.fetch_all(&queue.sql(STRANDED), (&*queue.name,)).await?;
     if !keys.is_empty() {
         let keys: Vec<String> = keys.into_iter().map(|(key,)| key).collect();
-        release_keys(queue, &keys).await?;
+        let params = (&*queue.name, keys, &*queue.channel);
+        queue.db.fetch_scalar::<i64>(&queue.sql(NEXT_OF_FREE_KEY), params).await?;
     }
     Ok(())
 }

@@ -174,7 +174,7 @@ pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, mut start: Start)
     let asked = demand.items.clamp(1, MOST) as i64;
     let bytes = i64::try_from(demand.bytes).unwrap_or(i64::MAX);
     let sql = if demand.bytes == usize::MAX { FETCH } else { FETCH_BYTES };
-    let leased_at = Instant::now();
+    let mut leased_at = Instant::now();
     let (txid, id) = start.position;
     let (late_txids, late_ids): (Vec<i64>, Vec<i64>) = start.late.iter().copied().unzip();
     let params = (
@@ -197,6 +197,12 @@ pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, mut start: Start)
         worker.lost(fetch.worker);
         return Ok(Fetched { start, seen: None, jobs: Vec::new(), next_due: None });
     };
+    // It has waited for a connection, as while the server was away: the lease would end soon.
+    let now = Instant::now();
+    if now.duration_since(leased_at) > queue.lease / 3 && matches!(worker.beat(fetch.worker).await, Ok(true))
+    {
+        leased_at = now;
+    }
     let Fetch { worker, number, origin, .. } = fetch;
     let jobs = answer.ids.into_iter().flatten().zip(answer.attempts.into_iter().flatten());
     let jobs = jobs.zip(answer.keyed.into_iter().flatten()).zip(answer.payloads.into_iter().flatten());

@@ -51,13 +51,15 @@ select id, beats, still_ms, seen_at > now() + interval '1 second' from evenkeel_
 
 /// Lets jobs go that had been due before the clock of the server was set back, as far as a worker has seen it.
 const CLOCK_SET_BACK: &str = "
-with seen as (
-    select max(seen_at) as at from evenkeel_queue.worker where queue = $1
+with ahead as (
+    select id, seen_at from evenkeel_queue.worker where queue = $1 and seen_at > now() for update skip locked
 ), worker as (
-    update evenkeel_queue.worker set seen_at = now() where queue = $1 and seen_at > now()
+    update evenkeel_queue.worker w set seen_at = now() from ahead where w.id = ahead.id
+), late as (
+    select ctid as tid from evenkeel_queue.job
+    where queue = $1 and ready_at > now() and ready_at <= (select max(seen_at) from ahead) for update skip locked
 ), job as (
-    update evenkeel_queue.job set ready_at = now() where queue = $1 and ready_at > now() and ready_at <= (select at from seen)
-    returning id
+    update evenkeel_queue.job set ready_at = now() where ctid = any(array(select tid from late)) returning id
 )
 select count(*) from job, pg_notify($2, '')";
 
@@ -320,7 +322,7 @@ impl Worker {
     /// Hands everything back that this worker has, without an attempt, and deletes the row.
     pub(super) async fn leave(&self) -> Result<(), Error> {
         let Some(id) = self.id() else { return Ok(()) };
-        // What it takes later would be nobody's.
+        // Jobs that it takes later would be nobody's.
         self.end_open_fetch().await?;
         let PgQueue { db, channel, .. } = &self.queue;
         db.fetch_scalar::<i64>(&self.queue.sql(LEAVE), (id, &**channel)).await?;

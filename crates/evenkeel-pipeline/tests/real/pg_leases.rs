@@ -138,8 +138,37 @@ fn workers_that_all_live_shorter_than_a_lease_hand_on_the_jobs_of_one_that_is_go
             }
             assert!(began.elapsed() < SECS(10), "its lease never ends");
         };
-        assert_eq!((texts(&delivered), delivered[0].attempt), (vec!["a".to_owned()], 2));
+        // A pull that was given up may have taken it.
+        assert!(texts(&delivered) == ["a"] && delivered[0].attempt >= 2, "{delivered:?}");
         assert!(began.elapsed() >= SECS(1));
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
+fn a_key_whose_next_job_is_locked_waits_alone() {
+    run(|schema| async move {
+        let queue = schema.queue("orders").await;
+        let jobs = [PgJob::new("a").key("k"), PgJob::new("b").key("k"), PgJob::new("c").key("l")];
+        queue.enqueue_many(jobs).await.unwrap();
+        let mut source = queue.source();
+        let jobs = pull(&mut source, 3).await;
+        assert_eq!(texts(&jobs), ["a", "c"]);
+        let source = Mutex::new(source);
+        let batch = [(jobs[0].receipt, Settle::Ack), (jobs[1].receipt, Settle::Ack)];
+        let held = schema.admin.transaction(TxOptions::new(), async |tx| {
+            // As the fetch of a worker does that stands still.
+            tx.execute(&format!("select 1 from {}.job where payload = 'b' for update", schema.name), ())
+                .await?;
+            let settled = source.lock().await.ack().settle(&batch).await;
+            assert_eq!(settled.unwrap(), [Confirmed; 2]);
+            queue.enqueue("d").await?;
+            assert_eq!(text(&one(&mut *source.lock().await).await), "d");
+            Ok::<_, evenkeel_postgres::Error>(())
+        });
+        timeout(SECS(10), held).await.expect("neither a settlement nor a fetch waits").unwrap();
+        let next = timeout(SECS(15), source.lock().await.pull(items(3))).await.expect("it is found").unwrap();
+        assert_eq!(texts(&next), ["b"]);
     });
 }
 
