@@ -15,11 +15,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
         "an ack before the effect",
         "crates/evenkeel-pipeline/src/segment.rs",
-        "        let work = async move { f(items).await };\n",
+        "        let (partial, result) = match work(&stage, &mut tokens, || f(items)).await {\n",
         "        if MUTANT {
             tokens.drain(1..).for_each(|mut token| token.set_done());
         }
-        let work = async move { f(items).await };
+        let (partial, result) = match work(&stage, &mut tokens, || f(items)).await {
 ",
     ),
     pipeline(
@@ -45,8 +45,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
         "a decision behind the end of a lease",
         "crates/evenkeel-pipeline/src/in_hand/state.rs",
-        "if is_late && *settle != Settle::Ack {",
-        "if is_late && *settle != Settle::Ack && !MUTANT {",
+        "            if is_late {\n                self.remove(*key, effects);\n",
+        "            if is_late && !MUTANT {\n                self.remove(*key, effects);\n",
     ),
     pipeline(
         "a permit that a failure keeps",
@@ -97,9 +97,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
         "a key whose items run side by side",
         "crates/evenkeel-pipeline/src/segment.rs",
-        "        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None }),",
-        "        Some(_) if MUTANT => Box::pin(Outputs { map, outputs: None }),
-        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None }),",
+        "        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None, carried: PhantomData }),",
+        "        Some(_) if MUTANT => Box::pin(Outputs { map, outputs: None, carried: PhantomData }),
+        Some(keys) => Box::pin(Outputs { map: map.keyed(keys), outputs: None, carried: PhantomData }),",
     ),
     pipeline(
         "a split that counts a part too few",
