@@ -51,10 +51,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
     pipeline(
         "a permit that a failure keeps",
         "crates/evenkeel-pipeline/src/stage.rs",
-        "        self.stage.fruitless.fetch_add(1, Relaxed);\n",
+        "        self.stage.fruitless.fetch_add(1, Relaxed);\n        self.stage.limiter.put_back(1);\n",
         "        self.stage.fruitless.fetch_add(1, Relaxed);
-        if MUTANT {
-            mem::forget(self._permit.take());
+        if !MUTANT {
+            self.stage.limiter.put_back(1);
         }
 ",
     ),
