@@ -14,6 +14,7 @@ use crate::{
     in_hand::{InHand, Limits},
     leases::extend,
     pull::Puller,
+    race::patiently,
     random::Random,
     settings::{Copying, PathSettings},
     settle::settle,
@@ -100,11 +101,19 @@ impl<S: Source> AnySource<S::Item> for S {
             copy,
             random: random.part(0),
         };
+        let told = Arc::clone(&status);
         let pull = async move {
             let mut end_of_pulls = EndOfPulls { orders, has_ended_well: false };
             let (mut source, result) = puller.run().await;
             end_of_pulls.has_ended_well = result.is_ok();
-            PullsEnded { stop: Box::pin(async move { source.stop().await }), result }
+            let stop = async move {
+                let tell = |waited| {
+                    let text = format!("the source has not stopped for {waited:?}, and is waited for");
+                    told.note(&SourceError::transient(text));
+                };
+                patiently(source.stop(), tell).await;
+            };
+            PullsEnded { stop: Box::pin(stop), result }
         };
         let settle = settle(ack, Arc::clone(&in_hand), deliveries, status, random.part(1));
         Ok(Intake { number, in_hand, settle: Box::pin(settle), extend, dead_letters, pull: Box::pin(pull) })

@@ -52,6 +52,10 @@ pub(crate) async fn extend<A: Ack, T>(
                 First::B(_) => {
                     let now = Instant::now();
                     first_end = in_hand.scan_leases(now).first_end;
+                    if now >= limit && receipts.is_empty() {
+                        // It is asked again, and no lease was at stake.
+                        break Ok(Vec::new());
+                    }
                     if now >= limit {
                         let text =
                             format!("the source has not answered within {ack_wait:?}: leases are lost");

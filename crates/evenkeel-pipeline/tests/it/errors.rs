@@ -417,6 +417,23 @@ fn a_dead_letter_sink_that_hangs_is_told_and_waited_for() {
 }
 
 #[test]
+fn a_stop_that_hangs_behind_the_last_item_is_told_and_waited_for() {
+    World::run(async |_| {
+        let (pull, stop) = (from(2, How::Permanent), from(1, How::Hang));
+        let source = Scripted { pull, stop, ..Scripted::default() };
+        let mut running = start(&source);
+        assert!(tokio::time::timeout(secs(32), &mut running).await.is_err());
+        let text = "the source has not stopped for 30s, and is waited for";
+        assert_eq!((running.snapshot().last_error.as_deref(), running.snapshot().errors), (Some(text), 1));
+        let start_time = Instant::now();
+        let error = running.drain(secs(0)).await.unwrap_err();
+        // A drain gives it up.
+        assert_eq!((start_time.elapsed(), error.report().acked), (secs(5), 4));
+        assert_eq!(error.to_string(), "the pipeline has ended: pull is over");
+    });
+}
+
+#[test]
 fn a_check_that_hangs_is_told() {
     World::run(async |_| {
         let source = Scripted { check: from(1, How::Hang), ..Scripted::default() };
