@@ -14,7 +14,15 @@ mod schema;
 mod source;
 mod worker;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use enqueue::Target;
 use evenkeel_postgres::{Database, Error, Tx};
@@ -82,6 +90,8 @@ pub struct PgQueue {
     name: Arc<str>,
     schema: Arc<str>,
     channel: Arc<str>,
+    /// The size of the table when a fetch has last told it, in steps of four times as many pages.
+    size: Arc<AtomicU32>,
     lease: Duration,
     poll: Duration,
 }
@@ -95,6 +105,7 @@ impl PgQueue {
             name: name.into(),
             schema: schema::DEFAULT.into(),
             channel: channel(schema::DEFAULT, name),
+            size: Arc::default(),
             lease: Duration::from_secs(10),
             poll: Duration::from_secs(2),
         }
@@ -210,6 +221,20 @@ impl PgQueue {
     /// Returns a statement for the schema.
     fn sql(&self, sql: &'static str) -> Cow<'static, str> {
         schema::in_schema(sql, &self.schema)
+    }
+
+    /// Returns a statement that looks for jobs, for the schema and the size of the table.
+    ///
+    /// A connection keeps the plan of a statement, and that for an empty table reads all of it. So each size has a statement
+    /// of its own, which is planned when the table has it.
+    fn sized_sql(&self, sql: &'static str) -> String {
+        format!("{}\n-- size {}", self.sql(sql), self.size.load(Relaxed))
+    }
+
+    /// Notes the number of pages of the table.
+    fn note_pages(&self, pages: i64) {
+        let digits = i64::BITS - pages.max(0).leading_zeros();
+        self.size.store(digits.div_ceil(2), Relaxed);
     }
 
     /// The time between two looks at the other workers.

@@ -134,14 +134,15 @@ impl PgAck {
         let (mut is_there, mut keys) = (true, Vec::new());
         if !done.is_empty() {
             done_fetches.truncate(if is_plain { 1 } else { usize::MAX });
-            let sql = self.worker.queue.sql(if is_plain { FINISH_PLAIN } else { FINISH });
+            let sql = self.worker.queue.sized_sql(if is_plain { FINISH_PLAIN } else { FINISH });
             let row: Option<(i64, Vec<String>)> = db.fetch_opt(&sql, (worker, done, done_fetches)).await?;
             is_there = row.is_some();
             keys = row.map(|(_, keys)| keys).unwrap_or_default();
         }
         if is_there && !back.is_empty() {
             let params = (worker, back, back_fetches, failed, delays, &**channel);
-            is_there = db.fetch_opt::<(i64,)>(&self.worker.queue.sql(HAND_BACK), params).await?.is_some();
+            is_there =
+                db.fetch_opt::<(i64,)>(&self.worker.queue.sized_sql(HAND_BACK), params).await?.is_some();
         }
         if !keys.is_empty() {
             release_keys(&self.worker.queue, &keys).await?;
@@ -160,18 +161,18 @@ impl PgAck {
 /// worker that stands still.
 pub(super) async fn release_keys(queue: &PgQueue, keys: &[String]) -> Result<(), Error> {
     let params = (&*queue.name, keys, &*queue.channel);
-    let sql = queue.sql(NEXT_OF_KEY);
+    let sql = queue.sized_sql(NEXT_OF_KEY);
     timeout(queue.sweep_pause(), queue.db.fetch_scalar::<i64>(&sql, params)).await.unwrap_or(Ok(0))?;
     Ok(())
 }
 
 /// Lets jobs go that wait for one that has ended, since a process ended between the two.
 pub(super) async fn repair(queue: &PgQueue) -> Result<(), Error> {
-    let keys: Vec<(String,)> = queue.db.fetch_all(&queue.sql(STRANDED), (&*queue.name,)).await?;
+    let keys: Vec<(String,)> = queue.db.fetch_all(&queue.sized_sql(STRANDED), (&*queue.name,)).await?;
     if !keys.is_empty() {
         let keys: Vec<String> = keys.into_iter().map(|(key,)| key).collect();
         let params = (&*queue.name, keys, &*queue.channel);
-        queue.db.fetch_scalar::<i64>(&queue.sql(NEXT_OF_FREE_KEY), params).await?;
+        queue.db.fetch_scalar::<i64>(&queue.sized_sql(NEXT_OF_FREE_KEY), params).await?;
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ impl Start {
     /// Goes back to the first job that is left.
     pub(super) async fn look_back(&mut self, queue: &PgQueue) -> Result<(), Error> {
         let (first_open, txid, id): (i64, Option<i64>, Option<i64>) =
-            queue.db.fetch_one(&queue.sql(LOOK_BACK), (&*queue.name,)).await?;
+            queue.db.fetch_one(&queue.sized_sql(LOOK_BACK), (&*queue.name,)).await?;
         let first = txid.zip(id);
         // No job is left before this one, and no transaction is open.
         let floor = first.map_or((first_open, 0), |(txid, id)| (txid, id - 1).min((first_open, 0)));

@@ -133,7 +133,7 @@ impl Sink<DeadLetter<Vec<u8>>> for PgDeadLetters {
             reasons.push(item.reason.replace('\0', "\u{fffd}"));
         }
         let params = (&*queue.name, ids, attempts, reasons);
-        let keys: Vec<String> = queue.db.fetch_scalar(&queue.sql(BURY), params).await?;
+        let keys: Vec<String> = queue.db.fetch_scalar(&queue.sized_sql(BURY), params).await?;
         if !keys.is_empty() {
             release_keys(queue, &keys).await?;
         }

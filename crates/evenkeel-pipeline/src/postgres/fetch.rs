@@ -71,6 +71,7 @@ select
     txid_snapshot_xmax(txid_current_snapshot()) as next_txid,
     array(select txid_snapshot_xip(txid_current_snapshot())) as open_txids,
     extract(epoch from now())::float8 as now,
+    pg_relation_size('evenkeel_queue.job'::regclass) / current_setting('block_size')::bigint as pages,
     (select extract(epoch from min(ready_at) - now()) from evenkeel_queue.job
         where queue = $3 and ready_at > now())::float8 as next_due,
     facts.due, facts.picked, ",
@@ -113,6 +114,7 @@ struct Answer {
     next_txid: i64,
     open_txids: Vec<i64>,
     now: f64,
+    pages: i64,
     /// The time until the next scheduled job.
     next_due: Option<f64>,
     due: i64,
@@ -132,6 +134,7 @@ from_row!(Answer {
     next_txid,
     open_txids,
     now,
+    pages,
     next_due,
     due,
     picked,
@@ -190,13 +193,14 @@ pub(super) async fn fetch(worker: Arc<Worker>, demand: Demand, mut start: Start)
         late_txids,
         late_ids,
     );
-    let answer: Option<Answer> = queue.db.fetch_opt(&queue.sql(sql), params).await?;
+    let answer: Option<Answer> = queue.db.fetch_opt(&queue.sized_sql(sql), params).await?;
     let taken = answer.as_ref().and_then(|answer| answer.ids.as_deref()).unwrap_or_default();
     worker.end_fetch(fetch, leased_at, taken);
     let Some(answer) = answer else {
         worker.lost(fetch.worker);
         return Ok(Fetched { start, seen: None, jobs: Vec::new(), next_due: None });
     };
+    queue.note_pages(answer.pages);
     // It has waited for a connection, as while the server was away: the lease would end soon.
     let now = Instant::now();
     if now.duration_since(leased_at) > queue.lease / 3 && matches!(worker.beat(fetch.worker).await, Ok(true))

@@ -192,7 +192,7 @@ impl Worker {
         if let Some(Fetch { worker, number, .. }) = open {
             let PgQueue { db, .. } = &self.queue;
             db.execute(&self.queue.sql(END_FETCH), (worker, number)).await?;
-            db.execute(&self.queue.sql(HAND_BACK_FETCH), (worker, number)).await?;
+            db.execute(&self.queue.sized_sql(HAND_BACK_FETCH), (worker, number)).await?;
             lock(&self.state).open_fetch = None;
         }
         Ok(())
@@ -252,7 +252,7 @@ impl Worker {
         let asked_at = Instant::now();
         let workers: Vec<(i64, i64, i64, bool)> = db.fetch_all(&self.queue.sql(WORKERS), (&**name,)).await?;
         if workers.iter().any(|(.., is_ahead)| *is_ahead) {
-            db.fetch_scalar::<i64>(&self.queue.sql(CLOCK_SET_BACK), (&**name, &**channel)).await?;
+            db.fetch_scalar::<i64>(&self.queue.sized_sql(CLOCK_SET_BACK), (&**name, &**channel)).await?;
         }
         let (late, gone) = self.look(&workers, asked_at);
         if !late.ids.is_empty() {
@@ -263,7 +263,7 @@ impl Worker {
             let Unchanged { ids, beats, still_ms, .. } = gone;
             let mut batch = SqlBatch::new();
             batch.push(&self.queue.sql(TAKE_OVER), (&ids, beats, still_ms));
-            batch.push(&self.queue.sql(HAND_ON), (&ids, &**channel));
+            batch.push(&self.queue.sized_sql(HAND_ON), (&ids, &**channel));
             db.batch(batch).await?;
         }
         self.compare().await
@@ -285,7 +285,7 @@ impl Worker {
             (id, known, fetches, jobs)
         };
         let params = (id, known, fetches, jobs);
-        self.queue.db.execute(&self.queue.sql(HAND_ON_UNKNOWN), params).await?;
+        self.queue.db.execute(&self.queue.sized_sql(HAND_ON_UNKNOWN), params).await?;
         Ok(())
     }
 
@@ -325,7 +325,7 @@ impl Worker {
         // Jobs that it takes later would be nobody's.
         self.end_open_fetch().await?;
         let PgQueue { db, channel, .. } = &self.queue;
-        db.fetch_scalar::<i64>(&self.queue.sql(LEAVE), (id, &**channel)).await?;
+        db.fetch_scalar::<i64>(&self.queue.sized_sql(LEAVE), (id, &**channel)).await?;
         self.lost(id);
         Ok(())
     }

@@ -22,6 +22,8 @@ mod pg_failures;
 mod pg_inbox;
 #[cfg(feature = "postgres")]
 mod pg_leases;
+#[cfg(feature = "postgres")]
+mod pg_plans;
 #[cfg(all(feature = "postgres", unix))]
 mod pg_processes;
 #[cfg(feature = "postgres")]
