@@ -22,7 +22,10 @@ pub(super) fn published_crates_have_their_files(tree: &Tree) -> Vec<String> {
 pub(super) fn manifests_are_complete(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     for package in &tree.packages {
-        let mut wanted = vec![("lints", "workspace", "true")];
+        let mut wanted = Vec::new();
+        if !package.is_alone() {
+            wanted.push(("lints", "workspace", "true"));
+        }
         if package.published {
             wanted.extend([
                 ("package", "readme", "README.md"),
@@ -93,7 +96,13 @@ mod tests {
     #[test]
     fn incomplete_manifests_are_found() {
         let tool = "[package]\nname = \"tool\"\ndescription = \"d\"\n";
-        let files = [("crates/a/Cargo.toml", GOOD), ("crates/b/Cargo.toml", BARE), ("tool/Cargo.toml", tool)];
+        let alone = format!("[workspace]\nresolver = \"3\"\n{tool}");
+        let files = [
+            ("alone/Cargo.toml", alone.as_str()),
+            ("crates/a/Cargo.toml", GOOD),
+            ("crates/b/Cargo.toml", BARE),
+            ("tool/Cargo.toml", tool),
+        ];
         let expected = [
             "crates/b/Cargo.toml:1: add `workspace = true` to [lints]",
             "crates/b/Cargo.toml:1: add `readme = \"README.md\"` to [package]",

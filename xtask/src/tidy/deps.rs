@@ -1,9 +1,6 @@
 //! How the manifests write their dependencies.
 
-use super::{
-    manifest::Manifest,
-    tree::{Package, Tree},
-};
+use super::{manifest::Manifest, tree::Tree};
 
 pub(super) const TABLES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
@@ -26,9 +23,7 @@ pub(super) fn our_dev_dependencies_are_paths(tree: &Tree) -> Vec<String> {
 
 pub(super) fn external_versions_are_stated_once(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
-    // A workspace of its own cannot take versions from ours.
-    let is_member = |package: &&Package| package.manifest.get("workspace", "resolver").is_none();
-    for package in tree.packages.iter().filter(is_member) {
+    for package in tree.packages.iter().filter(|package| !package.is_alone()) {
         // The test kit states a newer tokio than the libraries need.
         let own_floor = |name: &str| package.name == "evenkeel-testkit" && name == "tokio";
         let external = TABLES.iter().flat_map(|table| package.manifest.dependencies(table));

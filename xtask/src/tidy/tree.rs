@@ -88,6 +88,11 @@ impl Package {
         Some(Package { name, dir: dir.to_owned(), manifest, published })
     }
 
+    /// Whether it is a workspace of its own, which takes nothing from ours.
+    pub(super) fn is_alone(&self) -> bool {
+        self.manifest.get("workspace", "resolver").is_some()
+    }
+
     pub(super) fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.dir)
     }
