@@ -34,8 +34,9 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
     let mut variables: Vec<(&str, String)> = Vec::new();
     variables
         .extend(python.iter().map(|python| ("EVENKEEL_BENCH_PYTHON", python.to_string_lossy().into_owned())));
-    variables
-        .extend(queues.iter().map(|program| ("EVENKEEL_BENCH_QUEUES", program.to_string_lossy().into_owned())));
+    variables.extend(
+        queues.iter().map(|program| ("EVENKEEL_BENCH_QUEUES", program.to_string_lossy().into_owned())),
+    );
     variables.extend(servers.iter().flat_map(|servers| servers.variables.clone()));
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     run_with(&variables, command)?;
@@ -51,7 +52,12 @@ pub(crate) fn run(project: &Project, flags: &Bench) -> Result<Outcome> {
 /// The program of the other queues in PostgreSQL, a workspace of its own.
 fn queues(project: &Project) -> Result<PathBuf> {
     let target = project.target().join("queues");
-    let build = project.cargo("build").args(["--release", "--locked", "--manifest-path", "benches/queues/Cargo.toml"]);
+    let build = project.cargo("build").args([
+        "--release",
+        "--locked",
+        "--manifest-path",
+        "benches/queues/Cargo.toml",
+    ]);
     execute(build.arg("--target-dir").arg(&target))?;
     Ok(target.join("release/evenkeel-bench-queues"))
 }
