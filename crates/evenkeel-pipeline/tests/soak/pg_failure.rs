@@ -278,3 +278,35 @@ fn workers_go_on_when_the_server_was_gone_for_8_seconds() {
         }
     });
 }
+
+#[test]
+#[ignore = "soak"]
+fn a_sigterm_while_the_server_is_away_ends_soon_and_loses_nothing() {
+    run_within(SECS(240), |schema| async move {
+        let Some(mut bar) = Bar::start(&schema, true).await else { return };
+        bar.grace = SECS(1);
+        let workers = bar.workers();
+        bar.until_it_fails().await;
+        bar.server.stop("INT").await;
+        sleep(SECS(1)).await;
+        let began = Instant::now();
+        let ended = end(workers).await;
+        let lasted = began.elapsed();
+        // The grace, and five seconds to hand back; the rest is the load of the machine.
+        assert!(lasted < SECS(12), "{lasted:?}");
+        let unconfirmed: u64 = ended.iter().map(|ended| ended.lost).sum();
+        bar.server.start_again().await;
+        bar.note_failure().await;
+        let workers = bar.workers();
+        bar.until_done(JOBS).await;
+        end(workers).await;
+        bar.assert_exact(JOBS).await;
+        let (last, failed) = (bar.seconds(LAST_AGAIN).await, bar.numbers(AGAIN).await);
+        assert!(last.is_nan() || last < 15.0, "again after {last} s");
+        assert!(failed.iter().all(|jobs| *jobs <= SLOTS as i64), "{failed:?}");
+        say(&format!(
+            "SIGTERM while the server is away: ended after {lasted:.1?}, {unconfirmed} decisions unconfirmed; {failed:?} jobs run again, \
+             the last after {last:.1} s"
+        ));
+    });
+}
