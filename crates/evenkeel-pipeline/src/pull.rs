@@ -87,8 +87,24 @@ impl<S: Source> Puller<S> {
     async fn pull(&mut self) -> Result<(), SourceError> {
         let mut failures = 0;
         loop {
-            let room = race(draining(&mut self.orders), self.in_hand.wait_for_room()).await;
-            let First::B(demand) = room else { return Ok(()) };
+            let orders = *self.orders.borrow_and_update();
+            if orders.ends_pulls() {
+                return Ok(());
+            }
+            if orders.is_paused {
+                race(draining(&mut self.orders), self.source.pause()).await;
+                let goes_on = |orders: &Orders| !orders.is_paused || orders.ends_pulls();
+                if self.orders.wait_for(goes_on).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
+            let demand = match race(self.orders.changed(), self.in_hand.wait_for_room()).await {
+                First::A(Ok(())) => continue,
+                // The handle is gone, which aborts this task.
+                First::A(Err(_)) => return Ok(()),
+                First::B(demand) => demand,
+            };
             match race(self.orders.changed(), self.source.pull(demand)).await {
                 // Dropped, as its deliveries would come into a pause or a drain; it loses none.
                 First::A(_) => {}

@@ -98,6 +98,16 @@ pub trait Source: Send + 'static {
         std::future::ready(Ok(Vec::new()))
     }
 
+    /// Hands back what arrived and was not pulled, without an attempt, and asks for no more until the next pull: the pipeline
+    /// is paused. It does nothing by default.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is dropped when the pipeline is drained meanwhile; leases that are left run out then.
+    fn pause(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Hands back what arrived and was not pulled, without an attempt, and leaves the server: the last call. It does nothing
     /// by default.
     ///

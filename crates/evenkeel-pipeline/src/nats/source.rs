@@ -178,7 +178,7 @@ impl Source for JetStreamSource {
     }
 
     /// Ends the subscription, and hands back what was on its way.
-    async fn stop(&mut self) {
+    async fn pause(&mut self) {
         let link = &*self.link;
         let mut intake = link.intake.take().await;
         let known = intake.arrived.len();
@@ -204,6 +204,10 @@ impl Source for JetStreamSource {
             // The same holds for an error.
             let _ = self.ack().settle(&back).await;
         }
+    }
+
+    async fn stop(&mut self) {
+        self.pause().await;
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    Delivery, Demand, Source, SourceError, Warning, Workload,
+    Ack as _, Delivery, Demand, Settle, Source, SourceError, Warning, Workload,
     race::{First, race},
 };
 
@@ -170,6 +170,21 @@ impl Source for PgSource {
 
     async fn check(&mut self, workload: &Workload) -> Result<Vec<Warning>, SourceError> {
         check(&self.worker.queue, workload).await.map_err(source_error)
+    }
+
+    async fn pause(&mut self) {
+        if let Some(fetching) = &mut self.fetching {
+            let fetched = fetching.await;
+            self.fetching = None;
+            if let Ok(Taken::Jobs(jobs)) = fetched.map(|fetched| fetched.taken(&mut self.cursor)) {
+                self.arrived.extend(jobs);
+            }
+        }
+        let back: Vec<_> = self.arrived.iter().map(|job| (job.receipt, Settle::Release)).collect();
+        // If the server does not answer, they are for the next pull.
+        if !back.is_empty() && self.ack().settle(&back).await.is_ok() {
+            self.arrived.clear();
+        }
     }
 
     async fn stop(&mut self) {

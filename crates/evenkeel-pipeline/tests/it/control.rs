@@ -7,11 +7,11 @@ use std::{
 };
 
 use evenkeel_pipeline::{
-    Ack, Batch, Bottleneck, Delivery, Demand, MemoryBroker, Pipeline, Settle, SettleOutcome, SinkError,
-    Source, SourceError,
+    Ack, Batch, Bottleneck, Deliveries, Delivery, Demand, MemoryBroker, Pipeline, Settle, SettleOutcome,
+    SinkError, Source, SourceError,
 };
 use evenkeel_testkit::World;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::support::{ms, no, numbers, secs};
 
@@ -278,6 +278,51 @@ fn settings_that_make_no_pipeline_are_refused_in_a_sentence() {
         let text = "a batch of stage `store` has no time limit, and the budget may hold fewer items: it would never be full";
         assert_eq!(error, text);
         drop(batch(Batch::items(10).within(secs(1))).start().unwrap());
+    });
+}
+
+/// A source that counts its pauses.
+struct Counting<S> {
+    source: S,
+    pauses: Arc<Mutex<Vec<Duration>>>,
+    start: Instant,
+}
+
+impl<S: Source> Source for Counting<S> {
+    type Item = S::Item;
+    type Ack = S::Ack;
+
+    async fn pull(&mut self, demand: Demand) -> Result<Deliveries<S>, SourceError> {
+        self.source.pull(demand).await
+    }
+
+    fn ack(&self) -> S::Ack {
+        self.source.ack()
+    }
+
+    async fn pause(&mut self) {
+        self.pauses.lock().unwrap().push(self.start.elapsed());
+    }
+}
+
+#[test]
+fn a_source_is_told_of_each_pause_once_also_while_the_window_is_full() {
+    World::run(async |_| {
+        let broker = numbers(4, secs(30)).await;
+        let pauses = Arc::new(Mutex::new(Vec::new()));
+        let source = Counting { source: broker.source(), pauses: Arc::clone(&pauses), start: Instant::now() };
+        let running = Pipeline::from(source).stage("work", second).window(2).start().unwrap();
+        // The window is full at first; a pull waits at the end.
+        for wait in [500, 999, 3999] {
+            sleep(ms(wait)).await;
+            running.pause();
+            running.pause();
+            sleep(ms(1)).await;
+            running.resume();
+        }
+        assert_eq!(*pauses.lock().unwrap(), [ms(500), ms(1500), ms(5500)]);
+        let report = running.drain(secs(60)).await.unwrap();
+        assert_eq!(report.acked, 4);
     });
 }
 

@@ -31,6 +31,46 @@ fn messages_are_pulled_settled_and_gone() {
 
 #[test]
 #[ignore = "real tier"]
+fn what_comes_in_a_pause_is_for_others() {
+    run(async |queue| {
+        let pipeline =
+            Pipeline::from(queue.source(ms(30_000)).await).stage("work", async |one: JetStreamMessage| {
+                drop(one);
+                Ok::<_, std::io::Error>(())
+            });
+        let running = pipeline.start().unwrap();
+        let requests = async |is_there: bool| {
+            let seen = async {
+                while (queue.consumer().await.num_waiting > 0) != is_there {
+                    sleep(ms(5)).await;
+                }
+            };
+            timeout(ms(5000), seen).await.expect("the requests of the pull come and go");
+        };
+        requests(true).await;
+        running.pause();
+        requests(false).await;
+        queue.fill(5).await;
+        let mut other = queue.source(ms(30_000)).await;
+        let delivered = pull_all(&mut other, 5).await;
+        assert_eq!(attempts(&delivered), [1; 5]);
+        assert_eq!(settle(&other, &delivered, Settle::Ack).await, [SettleOutcome::Confirmed; 5]);
+        other.stop().await;
+        running.resume();
+        queue.fill(5).await;
+        let all = async {
+            while queue.info().await.state.messages > 0 {
+                sleep(ms(5)).await;
+            }
+        };
+        timeout(ms(5000), all).await.expect("it goes on");
+        let report = running.drain(ms(5000)).await.unwrap();
+        assert_eq!((report.accepted, report.acked), (5, 5), "{report}");
+    });
+}
+
+#[test]
+#[ignore = "real tier"]
 fn each_decision_is_confirmed_on_request() {
     run(async |queue| {
         queue.fill(500).await;
