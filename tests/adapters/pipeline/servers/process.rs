@@ -4,10 +4,16 @@ use std::{
     io,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
 use tokio::{task::spawn_blocking, time::sleep};
+
+/// How often a signal is sent, how often is looked after each, and the time between.
+const SIGNALS: usize = 20;
+const LOOKS: usize = 50;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The way to end a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +50,17 @@ pub(crate) trait Restart: Send + Sync + 'static {
             Signal::Quit => "QUIT",
             Signal::Kill => "KILL",
         };
-        let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
-        if !sent.is_ok_and(|status| status.success()) {
-            let _ = child.kill();
+        // A process that has just been started may not know of signals yet.
+        for _ in 0..SIGNALS {
+            let _ = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+            for _ in 0..LOOKS {
+                if child.try_wait().is_ok_and(|end| end.is_some()) {
+                    return true;
+                }
+                thread::park_timeout(LOOK);
+            }
         }
+        let _ = child.kill();
         let _ = child.wait();
         true
     }
