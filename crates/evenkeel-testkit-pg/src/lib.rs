@@ -17,6 +17,7 @@
 // error.rs      | errors with their SQLSTATE
 // value.rs      | values in PostgreSQL's binary and text formats
 // copy.rs       | the formats of COPY
+// simulation.rs | the page on services under seeded faults
 
 pub use tokio_postgres::types::Type;
 
@@ -39,6 +40,7 @@ mod script;
 mod server;
 mod session;
 mod shared;
+pub mod simulation;
 mod sql;
 mod store;
 mod value;
