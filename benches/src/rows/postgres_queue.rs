@@ -249,7 +249,7 @@ fn drained(jobs: u64, concurrency: usize) -> Sample {
     });
     bench.vacuum();
     let ran = Arc::new(AtomicU64::new(0));
-    let (sample, running) = bench.measured(async {
+    let (sample, (running,)) = bench.measured(async {
         let ran = Arc::clone(&ran);
         let empty = async move |_: Vec<u8>| {
             ran.fetch_add(1, Relaxed);
@@ -261,7 +261,8 @@ fn drained(jobs: u64, concurrency: usize) -> Sample {
         while running.snapshot().counts.acked < jobs {
             sleep(Duration::from_millis(1)).await;
         }
-        running
+        // In a tuple, since alone it is a future that could be one to wait for.
+        (running,)
     });
     let report = bench.runtime.block_on(running.drain(Duration::from_secs(10))).expect("it ends");
     assert_eq!((report.acked, ran.load(Relaxed)), (jobs, jobs), "each job runs once");
