@@ -250,6 +250,9 @@ mod tests {
         buffer: 8192,
     };
 
+    /// The virtual time after which nothing comes.
+    const LIMIT: Duration = Duration::from_secs(3600);
+
     fn rendered(text: &str) -> Rendered {
         let event = event("state", text);
         Rendered { fragment: text.to_owned().into(), event, json: format!("\"{text}\"").into() }
@@ -287,7 +290,7 @@ mod tests {
         let mut read = String::new();
         let mut piece = [0; 1024];
         while !read.contains(end) {
-            let bytes = client.read(&mut piece).await.unwrap();
+            let bytes = timeout(LIMIT, client.read(&mut piece)).await.expect("there is more").unwrap();
             assert!(bytes > 0, "{read}");
             read += &String::from_utf8_lossy(&piece[..bytes]);
         }

@@ -83,7 +83,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
 mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
-        time::Instant,
+        time::{Instant, timeout},
     };
 
     use super::*;
@@ -96,7 +96,8 @@ mod tests {
         let mut writer = WriteTimeout::new(writer, TIMEOUT);
         writer.write_all(&[0; 100]).await.unwrap();
         let started = Instant::now();
-        let error = writer.write_all(&[0; 100]).await.unwrap_err();
+        let written = timeout(100 * TIMEOUT, writer.write_all(&[0; 100])).await;
+        let error = written.expect("it does not wait for ever").unwrap_err();
         assert_eq!((error.kind(), started.elapsed()), (io::ErrorKind::TimedOut, TIMEOUT));
     }
 

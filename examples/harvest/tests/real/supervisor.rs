@@ -193,7 +193,7 @@ async fn a_worker_that_dies_is_shown_and_started_again_and_a_signal_stops_all() 
 #[ignore = "real tier"]
 async fn workers_end_with_a_supervisor_that_is_killed_or_told_twice() {
     let Some(workdir) = workdir().await else { return };
-    let mut run = Waiting::start(workdir, "--grace 1s").await;
+    let mut run = Waiting::start(workdir, "--grace 200ms").await;
     let pids = run.pids().await;
     run.both_work().await;
     run.child.kill().await.unwrap();
@@ -229,8 +229,6 @@ async fn bad_input_is_one_line() {
         let mut command = quiet(Command::new(PROGRAM));
         refusal(&command.args(flags.split_whitespace()).output().await.unwrap())
     };
-    let nobody = "--workers 2 --queue postgres://u@127.0.0.1:1/d";
-    assert!(refused(nobody).await.starts_with("harvest: cannot use the store postgres://u@127.0.0.1:1/d"));
     for (flags, reason) in [
         ("--workers 0 --queue postgres://h/d", "from 1 to 12"),
         ("--workers 10000 --queue postgres://h/d", "from 1 to 12"),
