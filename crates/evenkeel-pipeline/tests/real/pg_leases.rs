@@ -148,7 +148,7 @@ fn workers_that_all_live_shorter_than_a_lease_hand_on_the_jobs_of_one_that_is_go
 #[ignore = "real tier"]
 fn a_key_whose_next_job_is_locked_waits_alone() {
     run(|schema| async move {
-        let queue = schema.queue("orders").await;
+        let queue = schema.queue("orders").await.lease(SECS(1));
         let jobs = [PgJob::new("a").key("k"), PgJob::new("b").key("k"), PgJob::new("c").key("l")];
         queue.enqueue_many(jobs).await.unwrap();
         let mut source = queue.source();
@@ -167,7 +167,8 @@ fn a_key_whose_next_job_is_locked_waits_alone() {
             Ok::<_, evenkeel_postgres::Error>(())
         });
         timeout(SECS(10), held).await.expect("neither a settlement nor a fetch waits").unwrap();
-        let next = timeout(SECS(15), source.lock().await.pull(items(3))).await.expect("it is found").unwrap();
+        // A source looks for such keys when it begins, and each ten seconds.
+        let next = pull(&mut queue.source(), 3).await;
         assert_eq!(texts(&next), ["b"]);
     });
 }
@@ -184,7 +185,7 @@ fn a_worker_that_stands_still_in_the_middle_of_a_statement_stops_no_other_one() 
             // As its fetch does whose answer does not go through.
             tx.execute(&format!("select 1 from {}.worker for update", schema.name), ()).await?;
             let began = Instant::now();
-            while began.elapsed() < SECS(2) {
+            while began.elapsed() < Duration::from_millis(1200) {
                 queue.enqueue("b").await?;
                 assert_eq!(text(&one(&mut *other.lock().await).await), "b");
                 sleep(Duration::from_millis(50)).await;
@@ -260,13 +261,8 @@ fn e7_jumps_of_the_servers_clock_end_no_lease_and_keep_none() {
         let ack = source.ack();
         for hours in [5, -10, 1] {
             clock.jump(hours).await;
-            for _ in 0..2 {
-                assert_eq!(
-                    ack.extend(&[jobs[0].receipt, jobs[1].receipt]).await.unwrap(),
-                    Vec::<usize>::new()
-                );
-                none(&mut other).await;
-            }
+            assert_eq!(ack.extend(&[jobs[0].receipt, jobs[1].receipt]).await.unwrap(), Vec::<usize>::new());
+            none(&mut other).await;
         }
         assert_eq!(settle(&ack, jobs[0].receipt, Settle::Ack).await, Confirmed);
         // It is gone now, and the clock goes back.
@@ -274,7 +270,7 @@ fn e7_jumps_of_the_servers_clock_end_no_lease_and_keep_none() {
         let began = Instant::now();
         let again = one(&mut other).await;
         assert_eq!((text(&again), again.attempt), ("b".to_owned(), 2));
-        assert!(began.elapsed() >= Duration::from_millis(500) && began.elapsed() < SECS(4));
+        assert!(began.elapsed() >= Duration::from_millis(500));
     });
 }
 
