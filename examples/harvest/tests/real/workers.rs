@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use evenkeel::postgres::{Database, Error, Tx, TxOptions};
-use tokio::{process::Command, sync::watch, time::sleep};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::Command,
+    sync::watch,
+    time::sleep,
+};
 
 use crate::{
     flawed_api::{FLAWS, FlawedApi, USERS},
@@ -210,6 +215,25 @@ async fn pages_end() {
     let output = workdir.harvest(&format!("--url {} --queue memory", none.base)).output().await.unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("users.json: 404 Not Found"), "{}", text(&output));
+}
+
+/// The embedded API alone, for other processes: it says where it is, and at its end what was called.
+#[tokio::test]
+#[ignore = "real tier"]
+async fn the_embedded_api_is_served_to_others() {
+    let workdir = Workdir::new();
+    let mut command = quiet(Command::new(PROGRAM));
+    let serve = "--serve 127.0.0.1:0 --users 30 --page-size 10 --latency 1 --faults none";
+    let mut server = command.args(serve.split_whitespace()).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    let base = first.strip_prefix("serving at ").expect(&first);
+    let report = workdir.run(&format!("--url {base} --queue memory"), 0).await;
+    assert_eq!((&report["users"], &report["calls"]), (&30.into(), &63.into()), "{report}");
+    signal(&server, "-TERM").await;
+    let traffic = lines.next_line().await.unwrap().unwrap();
+    assert!(traffic.starts_with("63 calls in ") && traffic.ends_with(" in any second"), "{traffic}");
+    assert_eq!(server.wait().await.unwrap().code(), Some(0));
 }
 
 /// A queue or a quota that does not answer is one line, and no work is begun.

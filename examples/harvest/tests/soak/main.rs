@@ -105,3 +105,14 @@ async fn chaos_on_postgres() {
         compare_runs::compare_with_chaos(&workdir, seed, SIZE).await;
     }
 }
+
+#[tokio::test]
+#[ignore = "soak"]
+async fn chaos_with_a_queue_in_memory() {
+    let size = format!("{SIZE} --queue memory");
+    for seed in 0..SEEDS {
+        compare_runs::compare_with_chaos(&Workdir::new(), seed, &size).await;
+        let Some(workdir) = Workdir::postgres().await else { continue };
+        compare_runs::compare_with_chaos(&workdir, seed, &size).await;
+    }
+}
