@@ -155,6 +155,7 @@ async fn four_processes_share_a_quota() {
         assert!(calls.excess() <= calls.burst() + calls.jitter(), "{calls}");
         let second = Duration::from_secs(1);
         let used = calls.rate_between(2 * second, second);
-        assert!((0.99..=1.001).contains(&(used / f64::from(rate))), "{calls}");
+        // A stretch of time that begins behind a burst that was kept has that burst above the rate.
+        assert!((0.99..=1.01).contains(&(used / f64::from(rate))), "{calls}");
     }
 }
