@@ -106,7 +106,7 @@ fn column(peer: &RealPeer, is_wanted: &(dyn Fn(&str) -> bool + Sync)) -> Option<
         }
     };
     let begin = Instant::now();
-    // What is known to fail is not tried until it holds.
+    // A rule that is known to fail is not tried until it holds.
     let tries = |rule: &Rule<Settings>| match peer.fails.iter().any(|(fails, _)| *fails == rule.id) {
         _ if !is_wanted(rule.id) => 0,
         true => 1,

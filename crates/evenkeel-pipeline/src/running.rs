@@ -73,7 +73,7 @@ impl Running {
 
     /// Stops pulling until [`resume`](Running::resume); items in hand go on.
     ///
-    /// What comes to the server meanwhile is for other workers.
+    /// A message that comes to the server meanwhile is for other workers.
     pub fn pause(&self) {
         self.set_paused(true);
     }

@@ -20,7 +20,7 @@ use crate::{Ack as _, Delivery, Demand, Settle, Source, SourceError, Warning, Wo
 ///
 /// - **A pull asks for exactly the demand**, for at most 10 seconds, with heartbeats, so that a server that has forgotten a
 ///   request is noticed. What is answered when the pull has returned or was dropped is given to the next one, and its
-///   lease is extended meanwhile, with those of the items in hand.
+///   lease is extended meanwhile, with those of the items in hand. A pause ends the request, and hands back what came for it.
 /// - **A consumer that somebody deletes** is created again, unless the stream keeps what was acked: that is a permanent error.
 ///   The server counts deliveries from 1 then.
 /// - **Attempts are the deliveries without those that were handed back**, which a bucket counts (`evenkeel_released`, for
