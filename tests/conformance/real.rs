@@ -20,7 +20,7 @@ use crate::{
 const AT_A_TIME: usize = 20;
 
 /// The rules of a quick look, with `--quick`: they take a few seconds each.
-const QUICK: [&str; 24] = [
+const QUICK: [&str; 25] = [
     "PIPELINE-01",
     "PIPELINE-02",
     "PIPELINE-04",
@@ -29,6 +29,7 @@ const QUICK: [&str; 24] = [
     "PIPELINE-08",
     "PIPELINE-11",
     "PIPELINE-13",
+    "PIPELINE-16",
     "PIPELINE-20",
     "PIPELINE-21",
     "PIPELINE-31",

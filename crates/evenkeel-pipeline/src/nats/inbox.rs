@@ -87,10 +87,10 @@ impl Inbox {
 
     /// Returns the number of messages to ask for, if a request is worth it.
     ///
-    /// The rest of a budget in bytes is not known while a request is open.
+    /// The rest of a budget in bytes is not known while a request is open, nor before what has arrived is in hand.
     pub(super) fn worth(&self, demand: Demand, arrived: usize) -> Option<usize> {
         let worth = self.requests.worth(demand.items.saturating_sub(arrived).min(MAX_BATCH));
-        worth.filter(|_| !has_budget(demand) || self.requests.outstanding() == 0)
+        worth.filter(|_| !has_budget(demand) || arrived == 0 && self.requests.outstanding() == 0)
     }
 
     /// Asks for messages.
