@@ -85,20 +85,17 @@ impl<S: Source> Puller<S> {
     }
 
     async fn pull(&mut self) -> Result<(), SourceError> {
-        let mut failures = 0;
+        let (mut failures, mut was_paused) = (0, false);
         loop {
             let orders = *self.orders.borrow_and_update();
             if orders.ends_pulls() {
                 return Ok(());
             }
-            if orders.is_paused {
+            if orders.is_paused && !was_paused {
                 race(draining(&mut self.orders), self.source.pause()).await;
-                let goes_on = |orders: &Orders| !orders.is_paused || orders.ends_pulls();
-                if self.orders.wait_for(goes_on).await.is_err() {
-                    return Ok(());
-                }
-                continue;
             }
+            was_paused = orders.is_paused;
+            // There is none in a pause.
             let demand = match race(self.orders.changed(), self.in_hand.wait_for_room()).await {
                 First::A(Ok(())) => continue,
                 // The handle is gone, which aborts this task.
