@@ -5,7 +5,7 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::{
     Ack as _, InvalidPipeline, Source, SourceError, Workload,
@@ -13,12 +13,13 @@ use crate::{
     deliveries::{Deliveries, DeliveriesOf},
     in_hand::{InHand, Limits},
     leases::extend,
+    orders::OrderSender,
     pull::Puller,
     race::patiently,
     random::Random,
     settings::{Copying, PathSettings},
     settle::settle,
-    status::{Orders, Status},
+    status::Status,
     token::Carried,
 };
 
@@ -49,7 +50,7 @@ pub(crate) struct Opening<'a, T> {
     /// The sum of the timeouts of all stages.
     pub(crate) timeout: Option<Duration>,
     pub(crate) items: mpsc::UnboundedSender<Vec<Carried<T>>>,
-    pub(crate) orders: watch::Sender<Orders>,
+    pub(crate) orders: OrderSender,
     pub(crate) status: Status,
     pub(crate) settings: Arc<PathSettings>,
     pub(crate) random: Random,
@@ -122,7 +123,7 @@ impl<S: Source> AnySource<S::Item> for S {
 
 /// Ends the pulls of all sources, unless this one has ended well: it may have panicked.
 struct EndOfPulls {
-    orders: watch::Sender<Orders>,
+    orders: OrderSender,
     has_ended_well: bool,
 }
 

@@ -16,7 +16,8 @@
 // | `in_hand`, `in_hand/state`, `in_hand/entry`, `in_hand/limits`, `in_hand/numbers` | the account of every delivery, from its pull to the answer of the server; one entry; bounds and numbers |
 // | `token`, `item_key`, `deliveries` | a part of an item on its way; the identity of an entry; receipts, and copies for dead letters |
 // | `pull`, `settle`, `leases`, `dead_letters` | the tasks that pull, settle, extend leases, write dead letters |
-// | `settings`, `status`, `race`, `random` | settings of the stages; errors and orders of the tasks; the first of two futures; random numbers |
+// | `settings`, `status`, `orders` | settings of the stages; errors and warnings of the tasks; orders to them |
+// | `race`, `random` | the first of two futures; random numbers |
 // | `memory` | a broker in memory; its settings and faults |
 // | `memory/source`, `memory/receipt`, `memory/shared`, `memory/state`, `memory/ended`, `memory/snapshot` | its source; the handle of a delivery; its lock and its waits; its messages; the deliveries that have ended theirs; its numbers |
 // | `low_water` | the position of a log up to which all is settled |
@@ -49,6 +50,7 @@ mod low_water;
 mod memory;
 #[cfg(feature = "nats")]
 pub mod nats;
+mod orders;
 mod pipeline;
 #[cfg(feature = "postgres")]
 mod postgres;

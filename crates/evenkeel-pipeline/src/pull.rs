@@ -18,12 +18,13 @@ use crate::{
     Delivery, Source, SourceError, Workload,
     deliveries::DeliveriesOf,
     in_hand::InHand,
+    orders::Orders,
     race::{First, patiently, pause, race},
     random::Random,
     segment::Never,
     settings::{Copying, PathSettings},
     source::Deliveries,
-    status::{Orders, Status},
+    status::Status,
     token::{Carried, Token},
 };
 

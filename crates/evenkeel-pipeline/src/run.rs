@@ -30,9 +30,9 @@ use crate::{
     DrainReport, PipelineError, SourceError,
     in_hand::InHand,
     intake::{Intake, PullsEnded},
+    orders::{OrderSender, Orders},
     race::{First, race},
     segment::{Items, Never},
-    status::Orders,
 };
 
 /// The time behind the deadline of a drain for handing back the rest.
@@ -42,7 +42,7 @@ pub(crate) const HAND_BACK: Duration = Duration::from_secs(5);
 pub(crate) struct Run {
     pub(crate) intakes: Vec<Intake>,
     pub(crate) items: Items<Never>,
-    pub(crate) orders: watch::Sender<Orders>,
+    pub(crate) orders: OrderSender,
 }
 
 type Outcome = Result<Result<(), SourceError>, Panic>;

@@ -11,13 +11,10 @@ use std::{
 
 use evenkeel_base::far_future;
 use evenkeel_task::{Background, BoxError};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
-    DrainReport, PipelineSnapshot,
-    in_hand::InHand,
-    stage::Stage,
-    status::{Orders, Status},
+    DrainReport, PipelineSnapshot, in_hand::InHand, orders::OrderSender, stage::Stage, status::Status,
 };
 
 /// A pipeline that runs; as a future it waits for its end: that of the source and of every item.
@@ -33,7 +30,7 @@ pub struct Running {
 }
 
 pub(crate) struct Shared {
-    pub(crate) orders: watch::Sender<Orders>,
+    pub(crate) orders: OrderSender,
     /// One for each source.
     pub(crate) in_hand: Vec<Arc<InHand>>,
     pub(crate) stages: Vec<Arc<Stage>>,

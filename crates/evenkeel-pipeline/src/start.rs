@@ -3,22 +3,20 @@
 use std::{collections::HashSet, iter, sync::Arc, time::Duration};
 
 use evenkeel_task::background;
-use tokio::{
-    sync::{mpsc, watch},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     InvalidPipeline, Pipeline, Running, Source,
     in_hand::Limits,
     intake::{AnySource, Opening},
+    orders::OrderSender,
     pipeline::{Path, Plan, PlannedStage},
     pull::Pulled,
     random::Random,
     run::{Run, run},
     running::Shared,
     settings::PathSettings,
-    status::{Orders, Status},
+    status::Status,
 };
 
 /// The window of a pipeline whose stages have no limits.
@@ -62,7 +60,7 @@ where
         let status = Status::default();
         let random = plan.seed.map_or_else(Random::unseeded, Random::new);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let orders = watch::Sender::new(Orders::default());
+        let orders = OrderSender::default();
         let first: Box<dyn AnySource<S::Item>> = Box::new(source);
         let mut intakes = Vec::with_capacity(sources);
         for (index, source) in iter::once(first).chain(plan.merged).enumerate() {

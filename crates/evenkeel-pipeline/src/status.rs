@@ -3,25 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use evenkeel_base::{error_chain, lock};
-use tokio::time::Instant;
 
 use crate::{SourceError, Warning};
-
-/// The orders of the handle, and of a source that has failed, to the tasks.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Orders {
-    pub(crate) is_paused: bool,
-    /// Set with the drain: the instant at which work is aborted.
-    pub(crate) drain_by: Option<Instant>,
-    /// Nothing is pulled any more, as a source has failed for good.
-    pub(crate) has_failed: bool,
-}
-
-impl Orders {
-    pub(crate) const fn ends_pulls(&self) -> bool {
-        self.drain_by.is_some() || self.has_failed
-    }
-}
 
 /// Errors and warnings, as one of the sources tells them.
 #[derive(Clone, Default)]
